@@ -1,0 +1,93 @@
+//! Where things are kept and how much is too much: directories, thresholds, flags, in one checked value.
+
+use std::{path::PathBuf, time::Duration};
+
+use directories::ProjectDirs;
+
+use crate::profile::Profile;
+
+/// Everything that can be set, checked once at the start and handed down.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where things are kept.
+    pub places: Places,
+    /// What databases are held to.
+    pub profile: Profile,
+    /// When a figure becomes a finding.
+    pub thresholds: Thresholds,
+    /// Time between two looks.
+    pub refresh: Duration,
+    /// Whether every action on the world is refused.
+    pub readonly: bool,
+}
+
+/// Folders and files of the user's, and the root of `/proc`.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Where the kernel shows processes and locks; tests give a folder of their own.
+    pub proc: PathBuf,
+    /// Journals of ingestions.
+    pub runs: PathBuf,
+    /// Since when each lock has been seen held, so that the next look goes on counting.
+    pub first_seen: PathBuf,
+    /// The database that is meant where none is named.
+    pub default_database: PathBuf,
+}
+
+/// When a figure becomes a finding: `(warning, error)` where there are two steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Thresholds {
+    /// How long a reader may pin the log.
+    pub pinned_wal: (Duration, Duration),
+    /// How long the write lock may be held, as a share of the profile's `busy_timeout`.
+    pub long_write_lock: (f64, f64),
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { pinned_wal: (Duration::from_secs(60), Duration::from_secs(600)), long_write_lock: (0.5, 1.0) }
+    }
+}
+
+/// Why there is no usable configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system names no home directory.
+    #[error("cannot tell where to keep journals: there is no home directory; set HOME")]
+    NoHome,
+}
+
+impl Config {
+    /// The configuration of this user.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system names no home directory.
+    pub fn load() -> Result<Self, Error> {
+        Ok(Self {
+            places: Places::of_user()?,
+            profile: Profile::hardened(),
+            thresholds: Thresholds::default(),
+            refresh: Duration::from_secs(1),
+            readonly: false,
+        })
+    }
+}
+
+impl Places {
+    /// The places of this user, by the conventions of the platform.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system names no home directory.
+    pub fn of_user() -> Result<Self, Error> {
+        let dirs = ProjectDirs::from("", "", "waltop").ok_or(Error::NoHome)?;
+        let state = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
+        Ok(Self {
+            proc: PathBuf::from("/proc"),
+            runs: state.join("runs"),
+            first_seen: state.join("first-seen.json"),
+            default_database: dirs.data_dir().join("waltop.db"),
+        })
+    }
+}

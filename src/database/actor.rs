@@ -1,0 +1,73 @@
+//! A client that does what it is told on stdin: how tests and the sandbox get real holders of real locks.
+//!
+//! One SQL statement a line; after each the actor answers `ok`, or `error: …`, on stdout. A statement's rows
+//! are stepped through and dropped, so a lock is held exactly as long as its transaction is open. The actor
+//! goes away with its stdin, and with its parent even while it is stopped.
+
+use std::{
+    io::{self, BufRead, Write},
+    path::Path,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+/// How an actor opens the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read and write, and create it where it is missing, as `SQLite` does by default.
+    ReadWrite,
+    /// `mode=ro`.
+    ReadOnly,
+}
+
+/// Runs the statements that come in on stdin against `path` until stdin ends.
+///
+/// # Errors
+///
+/// Where the database cannot be opened, or stdin or stdout break.
+pub fn run(path: &Path, access: Access) -> anyhow::Result<()> {
+    end_with_parent()?;
+    let flags = match access {
+        Access::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        Access::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    };
+    let connection = Connection::open_with_flags(path, flags)?;
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "ok")?;
+    for line in io::stdin().lock().lines() {
+        match step_through(&connection, &line?) {
+            Ok(()) => writeln!(stdout, "ok")?,
+            Err(error) => writeln!(stdout, "error: {error}")?,
+        }
+    }
+    Ok(())
+}
+
+fn step_through(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.raw_query();
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+/// Asks the kernel to end this process when its parent ends, even if it is stopped by then.
+///
+/// # Errors
+///
+/// Where the kernel refuses.
+#[cfg(target_os = "linux")]
+pub fn end_with_parent() -> io::Result<()> {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(())
+}
+
+/// Elsewhere than on Linux an actor ends with its stdin only.
+///
+/// # Errors
+///
+/// Never.
+#[cfg(not(target_os = "linux"))]
+pub fn end_with_parent() -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! The lines of an ingestion's journal: one JSON object a line, written by `ingest`, read by `observe`.
+//!
+//! A journal lives in the user's state directory with mode 0600, named after its run. It is the
+//! only thing that the console knows of an ingestion: it follows journals, never the database.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// File name extension of a journal.
+pub const EXTENSION: &str = "jsonl";
+
+/// One line: what happened, and when.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Line {
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What can happen in a run. A reader passes over events that it does not know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Always the first line.
+    Started {
+        /// Name of the run, that of the file too.
+        run: String,
+        /// The process that runs it.
+        pid: i32,
+        /// Its start in clock ticks since boot, so that a reused PID is not taken for it.
+        start_ticks: Option<u64>,
+        /// Absolute path of the database.
+        database: String,
+        /// The folders, absolute.
+        folders: Vec<String>,
+        /// `auto`, or files per batch.
+        batch: String,
+    },
+    /// The folders have been walked.
+    Discovered {
+        /// Files to take in.
+        files: u64,
+        /// Files of those that have not changed since they were taken in.
+        unchanged: u64,
+    },
+    /// A batch was committed.
+    Batch {
+        /// Files in it.
+        files: u64,
+        /// Bytes of those files.
+        bytes: u64,
+        /// Wait for the write lock in ms.
+        wait_ms: f64,
+        /// From having the write lock to having committed, in ms.
+        hold_ms: f64,
+        /// How often BUSY was retried.
+        retries: u64,
+    },
+    /// A file was left out.
+    FileFailed {
+        /// Its path.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// A file was taken in, but something in it was left out.
+    FileWarned {
+        /// Its path.
+        path: String,
+        /// What was left out, and why.
+        reason: String,
+    },
+    /// The last line of a run that came to an end by itself.
+    Finished {
+        /// How it ended.
+        outcome: Outcome,
+        /// Why, where it was not completed.
+        error: Option<String>,
+    },
+    /// A line of a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Everything is in, failed files aside.
+    Completed,
+    /// A signal or the console asked it to end.
+    Stopped,
+    /// An error ended it.
+    Failed,
+}

@@ -1,0 +1,74 @@
+//! Text from outside, made safe for a terminal: process names, paths, titles, error messages.
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// `text` without anything that moves the cursor, colours, reverses or hides: control characters become
+/// a space, and invisible format characters (direction marks, joiners, zero-width) are left out.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    text.chars().filter(|&c| !is_invisible(c)).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Cleaned `text` in at most `width` columns, the last of them `…` where something was cut off.
+#[must_use]
+pub fn fit(text: &str, width: usize) -> String {
+    let text = clean(text);
+    if text.width() <= width {
+        return text;
+    }
+    let mut fitted = String::new();
+    let mut columns = 0;
+    for grapheme in text.graphemes(true) {
+        columns += grapheme.width();
+        if columns >= width {
+            break;
+        }
+        fitted.push_str(grapheme);
+    }
+    if width > 0 {
+        fitted.push('…');
+    }
+    fitted
+}
+
+/// Cleaned `text` in exactly `width` columns, filled up with spaces on the right.
+#[must_use]
+pub fn pad(text: &str, width: usize) -> String {
+    let mut fitted = fit(text, width);
+    let missing = width.saturating_sub(fitted.width());
+    fitted.extend(std::iter::repeat_n(' ', missing));
+    fitted
+}
+
+// Unicode's Cf characters that occur in the wild, and the line separators; a variation selector stays, an emoji needs it.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_lose_their_teeth() {
+        assert_eq!(clean("a\x1b[31mb\u{9b}2Jc\nd\te"), "a [31mb 2Jc d e");
+    }
+
+    #[test]
+    fn direction_marks_are_left_out() {
+        assert_eq!(clean("evil\u{202e}gpj.exe\u{200f}"), "evilgpj.exe");
+    }
+
+    #[test]
+    fn wide_and_combining_characters_keep_columns_aligned() {
+        assert_eq!(pad("日本語", 5), "日本…");
+        assert_eq!(pad("日本語", 4), "日… ");
+        assert_eq!(pad("e\u{301}a", 4).width(), 4);
+        assert_eq!(fit("abc", 0), "");
+        assert_eq!(fit("abc", 3), "abc");
+        assert_eq!(fit("abcd", 3), "ab…");
+    }
+}

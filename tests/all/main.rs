@@ -1,0 +1,3 @@
+//! The tests, in one binary.
+
+mod support;

@@ -1,0 +1,109 @@
+//! What the tests share: real processes under orders, and waiting for a condition.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The program under test.
+pub const WALTOP: &str = env!("CARGO_BIN_EXE_waltop");
+
+/// A real process with a real connection, that does what the test says. It ends with its value.
+pub struct Actor {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Actor {
+    /// An actor that has opened `database` (which takes no lock yet).
+    pub fn open(database: &Path) -> Self {
+        Self::spawn(database, &[])
+    }
+
+    /// The same with `mode=ro`.
+    pub fn open_read_only(database: &Path) -> Self {
+        Self::spawn(database, &["--read-only"])
+    }
+
+    fn spawn(database: &Path, options: &[&str]) -> Self {
+        let mut child = Command::new(WALTOP)
+            .arg("actor")
+            .arg(database)
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the actor starts");
+        let orders = child.stdin.take();
+        let answers = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut actor = Self { child, orders, answers };
+        assert_eq!(actor.answer(), "ok");
+        actor
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a PID fits")
+    }
+
+    /// Does `sql`, which must succeed.
+    pub fn sql(&mut self, sql: &str) -> &mut Self {
+        assert_eq!(self.try_sql(sql), "ok", "{sql}");
+        self
+    }
+
+    /// Does `sql`; `ok`, or `error: …`.
+    pub fn try_sql(&mut self, sql: &str) -> String {
+        self.order(sql);
+        self.answer()
+    }
+
+    /// Gives the order without waiting for the answer.
+    pub fn order(&mut self, sql: &str) {
+        assert!(!sql.contains('\n'), "one statement a line");
+        let orders = self.orders.as_mut().expect("the actor is under orders");
+        writeln!(orders, "{sql}").expect("the actor lives");
+    }
+
+    /// The answer to the order given last.
+    pub fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("the actor answers");
+        line.trim_end().to_owned()
+    }
+
+    /// Lets it close its connection and end, and waits for that.
+    pub fn close(mut self) {
+        drop(self.orders.take());
+        self.child.wait().expect("the actor ends");
+    }
+
+    /// Ends it as `kill -9` does, and waits for that.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the actor can be killed");
+        self.child.wait().expect("the actor ends");
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        // Already gone is as good as killed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until `condition` gives something; fails after a time that no healthy run needs.
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
