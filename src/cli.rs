@@ -1,46 +1,158 @@
-//! Arguments and subcommands: what was asked, as a value.
+//! Arguments and subcommands: what was asked, and which room answers.
 
-use std::path::PathBuf;
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
-use clap::{Parser, Subcommand};
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand, error::ErrorKind};
 
-/// The command line.
+use crate::{config::Config, console, observe, snapshot::Database};
+
+mod actor;
+mod checkpoint;
+mod fix;
+mod ingest;
+mod pragmas;
+mod search;
+mod status;
+
+/// Long enough that a process which has opened `-shm` has also taken its lock there.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
+/// See which process holds the lock of a shared `SQLite` database, and put it right.
 #[derive(Debug, Parser)]
-#[command(name = "waltop", version, about, args_conflicts_with_subcommands = true)]
+#[command(name = "waltop", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Without a command the console opens; without a DB, on the database in the user's data folder.")]
 pub struct Cli {
-    /// What to do; without it, the console opens.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    command: Option<Command>,
     /// The databases to watch.
-    pub databases: Vec<PathBuf>,
+    #[arg(value_name = "DB")]
+    databases: Vec<PathBuf>,
+    /// Refuse every action; only look.
+    #[arg(long)]
+    readonly: bool,
+    /// The console of the sandbox: says so, and judges pins by seconds.
+    #[arg(long, hide = true)]
+    sandbox: bool,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// A client under orders, for tests and the sandbox.
+enum Command {
+    /// Open the console on a sandbox: real processes on a real database with real trouble.
+    Demo,
+    /// Take one look and print it.
+    Status(status::Args),
+    /// Run one checkpoint, and say what it moved and who is in the way of the rest.
+    Checkpoint(checkpoint::Args),
+    /// Take the Markdown and text files of folders into a database.
+    Ingest(ingest::Args),
+    /// Find what was ingested.
+    Search(search::Args),
+    /// Set what the file can keep: the journal mode to WAL.
+    Fix(fix::Args),
     #[command(hide = true)]
-    Actor {
-        /// The database.
-        database: PathBuf,
-        /// Open it with `mode=ro`.
-        #[arg(long)]
-        read_only: bool,
-    },
+    Pragmas(pragmas::Args),
+    #[command(hide = true)]
+    Actor(actor::Args),
 }
 
-/// Does what was asked.
+/// Does what `args` ask; the exit code.
 ///
 /// # Errors
 ///
-/// Whatever went wrong, as one sentence.
-pub fn run(cli: Cli) -> anyhow::Result<u8> {
-    use crate::database::actor::{self, Access};
+/// Whatever went wrong, as one sentence that says what to do.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let mut config = Config::load()?;
     match cli.command {
-        Some(Command::Actor { database, read_only }) => {
-            actor::run(&database, if read_only { Access::ReadOnly } else { Access::ReadWrite })?;
-            Ok(0)
+        None => {
+            config.readonly = cli.readonly;
+            let databases = console_databases(cli.databases, &config)?;
+            let banner = cli.sandbox.then(|| {
+                config.thresholds = crate::demo::thresholds();
+                crate::demo::BANNER.to_owned()
+            });
+            Ok(console::run(config, databases, banner)?)
         }
-        None => anyhow::bail!("the console is not built yet"),
+        Some(Command::Demo) => Ok(crate::demo::run()?),
+        Some(Command::Status(args)) => status::run(args, config),
+        Some(Command::Checkpoint(args)) => checkpoint::run(args, &config),
+        Some(Command::Ingest(args)) => ingest::run(args, &config),
+        Some(Command::Search(args)) => search::run(args, &config),
+        Some(Command::Fix(args)) => fix::run(args, &config),
+        Some(Command::Pragmas(args)) => pragmas::run(args),
+        Some(Command::Actor(args)) => actor::run(args),
     }
+}
+
+/// Help and version go to stdout as they are; a mistake becomes one line.
+fn usage(error: &clap::Error) -> anyhow::Result<u8> {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        error.print()?;
+        return Ok(0);
+    }
+    let text = error.to_string();
+    let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let what = paragraphs.next().unwrap_or_default();
+    let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
+    let tips: Vec<String> = paragraphs.filter_map(|it| it.strip_prefix("tip: ").map(str::to_owned)).collect();
+    let tip = tips.first().map_or_else(String::new, |tip| format!("; {tip}"));
+    bail!("{what}{tip}; see waltop --help");
+}
+
+/// The databases that the console watches: those named, else the default one, which need not exist yet.
+fn console_databases(named: Vec<PathBuf>, config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+    if !named.is_empty() {
+        return inspected(&named);
+    }
+    let default = &config.places.default_database;
+    if default.exists() { inspected(std::slice::from_ref(default)) } else { Ok(vec![default.clone()]) }
+}
+
+/// The databases that a command means: those named, else the default one, each inspected.
+fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+    if !named.is_empty() {
+        return inspected(named);
+    }
+    let default = &config.places.default_database;
+    if !default.exists() {
+        bail!("no database is named, and there is no {} yet; name one", default.display());
+    }
+    inspected(std::slice::from_ref(default))
+}
+
+fn inspected(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    paths.iter().map(|path| Ok(observe::inspect(path)?)).collect()
+}
+
+/// Two looks a moment apart, as the finding `lost-locks` needs; the second one, diagnosed. Everything that was
+/// opened for them is closed again, so that the process may connect afterwards.
+fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
+    let observer = observe::Observer::new(&config.places, vec![path.to_owned()]);
+    let mut watch = crate::sampler::Watch::new(observer, config.clone());
+    watch.look();
+    thread::sleep(BETWEEN_LOOKS);
+    watch.look().snapshot.databases.into_iter().next().context("nothing was looked at")
+}
+
+/// Writes a line to stdout. A reader that went away is no error of ours.
+fn say(line: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// Writes `value` to stdout as JSON.
+fn say_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    say(&serde_json::to_string_pretty(value)?)
 }

@@ -1,15 +1,18 @@
 //! The `waltop` program: parse, run, exit code.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-use clap::Parser;
 use waltop::{cli, text};
 
 fn main() -> ExitCode {
-    match cli::run(cli::Cli::parse()) {
+    match cli::run(std::env::args_os()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("waltop: {}", text::clean(&format!("{error:#}")));
+            // Whoever started a detached run may have gone, and stderr with it.
+            let _ = writeln!(io::stderr(), "waltop: {}", text::clean(&format!("{error:#}")));
             ExitCode::from(2)
         }
     }

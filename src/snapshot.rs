@@ -109,6 +109,29 @@ pub enum Presence {
     Leftover,
 }
 
+impl fmt::Display for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Live => "live",
+            Self::Clean => "clean",
+            Self::Leftover => "leftover",
+        })
+    }
+}
+
+impl std::str::FromStr for Presence {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "live" => Ok(Self::Live),
+            "clean" => Ok(Self::Clean),
+            "leftover" => Ok(Self::Leftover),
+            _ => Err("not one of live, clean, leftover".to_owned()),
+        }
+    }
+}
+
 /// The main file and its two sidecars.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Files {

@@ -41,6 +41,32 @@ pub fn pad(text: &str, width: usize) -> String {
     fitted
 }
 
+/// Cleaned `text` in lines of at most `width` columns, broken between words where that is possible.
+#[must_use]
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let text = clean(text);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.width() + 1 + word.width() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        for grapheme in word.graphemes(true) {
+            if !line.is_empty() && line.width() + grapheme.width() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push_str(grapheme);
+        }
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
 // Unicode's Cf characters that occur in the wild, and the line separators; a variation selector stays, an emoji needs it.
 fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -60,6 +86,14 @@ mod tests {
     #[test]
     fn direction_marks_are_left_out() {
         assert_eq!(clean("evil\u{202e}gpj.exe\u{200f}"), "evilgpj.exe");
+    }
+
+    #[test]
+    fn lines_break_between_words_or_inside_a_long_one() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefgh ij", 4), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrap("日本語 x", 4), ["日本", "語 x"]);
+        assert!(wrap("  ", 4).is_empty());
     }
 
     #[test]

@@ -20,13 +20,16 @@ pub enum Access {
     ReadOnly,
 }
 
-/// Runs the statements that come in on stdin against `path` until stdin ends.
+/// Runs the statements that come in on stdin against `path` until stdin ends, under the name `role` if there is one.
 ///
 /// # Errors
 ///
 /// Where the database cannot be opened, or stdin or stdout break.
-pub fn run(path: &Path, access: Access) -> anyhow::Result<()> {
+pub fn run(path: &Path, access: Access, role: Option<&str>) -> anyhow::Result<()> {
     end_with_parent()?;
+    if let Some(role) = role {
+        take_name(role)?;
+    }
     let flags = match access {
         Access::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         Access::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -59,6 +62,16 @@ fn step_through(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 pub fn end_with_parent() -> io::Result<()> {
     use rustix::process::{Signal, set_parent_process_death_signal};
     set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn take_name(role: &str) -> anyhow::Result<()> {
+    Ok(rustix::thread::set_name(&std::ffi::CString::new(role)?)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn take_name(_role: &str) -> anyhow::Result<()> {
     Ok(())
 }
 

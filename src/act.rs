@@ -1,0 +1,126 @@
+//! The only place where the console changes the world.
+//!
+//! Every effect is a value first. [`Act`]s are the ones that change something outside the console; under
+//! `--readonly`, or while actions are disarmed, all of them are refused here, whatever key they came from.
+
+use std::{path::PathBuf, time::Duration};
+
+use log::Level;
+
+use crate::{
+    diagnose::checkpoint::Mode,
+    snapshot::{Presence, Snapshot},
+};
+
+pub mod executor;
+pub mod signal;
+pub mod worker;
+
+use signal::{Signal, Target};
+
+/// Something that the console asks of the world around it.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Look now.
+    Refresh,
+    /// Look this often.
+    Every(Duration),
+    /// Ask a worker what our own connection answers for the pragmas.
+    AskPragmas {
+        /// Which database.
+        index: usize,
+        /// Its path.
+        path: PathBuf,
+        /// What a newcomer would find there.
+        presence: Presence,
+    },
+    /// Get hold of a process, so that a later signal reaches it and no other.
+    Pin(Target),
+    /// Let go of the pinned process.
+    Unpin,
+    /// Change something, as confirmed.
+    Act(Act),
+    /// Write the snapshot to a file in the working directory.
+    Export(Box<Snapshot>),
+    /// Put a text into the terminal's clipboard.
+    Copy(String),
+    /// Write a line to the log.
+    Note(Level, String),
+    /// End the console with this exit code.
+    Quit(u8),
+}
+
+/// An effect that changes something outside the console. It was confirmed in a dialog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Send a signal to the pinned process.
+    Signal {
+        /// It must be the pinned one.
+        target: Target,
+        /// What to send.
+        signal: Signal,
+    },
+    /// Run a checkpoint.
+    Checkpoint {
+        /// Of which database.
+        database: PathBuf,
+        /// How.
+        mode: Mode,
+    },
+    /// Start an ingestion that outlives the console.
+    Ingest {
+        /// Into which database.
+        database: PathBuf,
+        /// From which folder.
+        folder: PathBuf,
+        /// `auto`, or files per batch.
+        batch: String,
+    },
+    /// Put right what the file can keep.
+    Fix {
+        /// Of which database.
+        database: PathBuf,
+    },
+}
+
+/// What comes back of effects.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// A process was pinned, or not, with the reason.
+    Pinned(Result<Target, String>),
+    /// A worker answered for the pragmas of a database, or could not.
+    Pragmas {
+        /// Which database.
+        index: usize,
+        /// Why it could not, where it could not.
+        refusal: Option<String>,
+    },
+    /// Something has come to its end.
+    Outcome(Outcome),
+}
+
+/// What became of an [`Act`] or another effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it went.
+    pub level: Level,
+    /// One sentence for the notice and the log.
+    pub text: String,
+}
+
+impl Outcome {
+    /// It went as asked.
+    pub fn good(text: impl Into<String>) -> Self {
+        Self { level: Level::Info, text: text.into() }
+    }
+
+    /// It went, but not all the way.
+    pub fn partial(text: impl Into<String>) -> Self {
+        Self { level: Level::Warn, text: text.into() }
+    }
+
+    /// It did not go.
+    pub fn bad(text: impl Into<String>) -> Self {
+        Self { level: Level::Error, text: text.into() }
+    }
+}

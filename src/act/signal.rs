@@ -1,0 +1,261 @@
+//! Signals that reach the process that was meant, and no other.
+//!
+//! A PID alone is reused. A [`Pinned`] process is held by a pidfd, opened while its start time was that of the
+//! row on the screen: once it has ended, the pidfd reaches nobody.
+
+use std::{
+    fmt,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// A process, named so that no other can be mistaken for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Process id.
+    pub pid: i32,
+    /// Start in clock ticks since boot.
+    pub start_ticks: u64,
+}
+
+/// What can be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Asks it to end.
+    Term,
+    /// Lets a stopped process go on.
+    Cont,
+    /// What Ctrl-C sends.
+    Int,
+    /// Ends it without asking.
+    Kill,
+}
+
+impl Signal {
+    /// All of them, in the order in which a dialog offers them.
+    pub const ALL: [Self; 4] = [Self::Term, Self::Cont, Self::Int, Self::Kill];
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Term => "TERM",
+            Self::Cont => "CONT",
+            Self::Int => "INT",
+            Self::Kill => "KILL",
+        })
+    }
+}
+
+/// Why a process gets no signal.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has ended.
+    #[error("{pid} is already gone; nothing was signalled")]
+    Gone {
+        /// The process that was meant.
+        pid: i32,
+    },
+    /// Its PID belongs to another process now.
+    #[error("{pid} is another process now; nothing was signalled")]
+    Reused {
+        /// The PID that was meant.
+        pid: i32,
+    },
+    /// The operating system forbids it.
+    #[error("cannot signal {pid}: {why}")]
+    Forbidden {
+        /// The process that was meant.
+        pid: i32,
+        /// What the operating system said.
+        why: String,
+    },
+    /// It is waltop, or waltop's own parent, or the like.
+    #[error("{pid} is {what}; it is never stopped from here")]
+    Protected {
+        /// The process that was meant.
+        pid: i32,
+        /// What it is.
+        what: &'static str,
+    },
+    /// There is no pidfd here.
+    #[error("cannot get hold of {pid} safely: this system has no pidfd; use kill {pid}")]
+    Unsupported {
+        /// The process that was meant.
+        pid: i32,
+    },
+}
+
+#[cfg(target_os = "linux")]
+mod pinned {
+    use std::os::fd::OwnedFd;
+
+    use rustix::{
+        event::{PollFd, PollFlags, Timespec, poll},
+        io::Errno,
+        process::{self, Pid, PidfdFlags},
+    };
+
+    use super::{Duration, Instant, Path, Refusal, Signal, Target};
+
+    /// A process that is held on to.
+    #[derive(Debug)]
+    pub struct Pinned {
+        target: Target,
+        pidfd: OwnedFd,
+    }
+
+    impl Pinned {
+        /// Gets hold of `target`. The pidfd comes first and the start time after it, so that a process which
+        /// takes the PID over in between is told apart.
+        ///
+        /// # Errors
+        ///
+        /// Where the process is gone, is another one, is waltop itself, an ancestor or PID 1, or is out of reach.
+        pub fn open(target: Target, proc: &Path) -> Result<Self, Refusal> {
+            let pid = target.pid;
+            if let Some(what) = super::protection(pid, proc) {
+                return Err(Refusal::Protected { pid, what });
+            }
+            let raw = Pid::from_raw(pid).ok_or(Refusal::Gone { pid })?;
+            let pidfd = process::pidfd_open(raw, PidfdFlags::empty()).map_err(|error| refusal(pid, error))?;
+            match super::start_ticks(pid, proc) {
+                None => Err(Refusal::Gone { pid }),
+                Some(ticks) if ticks != target.start_ticks => Err(Refusal::Reused { pid }),
+                Some(_) => Ok(Self { target, pidfd }),
+            }
+        }
+
+        /// The process that is held.
+        #[must_use]
+        pub fn target(&self) -> Target {
+            self.target
+        }
+
+        /// Sends `signal`. TERM and INT reach a stopped process only once it goes on, so it gets CONT as well.
+        ///
+        /// # Errors
+        ///
+        /// Where the process is gone or may not be signalled.
+        pub fn send(&self, signal: Signal) -> Result<(), Refusal> {
+            let send = |signal| {
+                process::pidfd_send_signal(&self.pidfd, signal)
+                    .map_err(|error| refusal(self.target.pid, error))
+            };
+            match signal {
+                Signal::Term => send(process::Signal::TERM).and_then(|()| send(process::Signal::CONT)),
+                Signal::Int => send(process::Signal::INT).and_then(|()| send(process::Signal::CONT)),
+                Signal::Cont => send(process::Signal::CONT),
+                Signal::Kill => send(process::Signal::KILL),
+            }
+        }
+
+        /// Waits until the process has ended, for `patience` at the most; whether it has.
+        #[must_use]
+        pub fn wait(&self, patience: Duration) -> bool {
+            let deadline = Instant::now() + patience;
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let timeout = Timespec::try_from(left).ok();
+                let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+                match poll(&mut fds, timeout.as_ref()) {
+                    Ok(0) => return false,
+                    Ok(_) => return true,
+                    Err(Errno::INTR) => {}
+                    Err(_) => return false,
+                }
+            }
+        }
+    }
+
+    fn refusal(pid: i32, error: Errno) -> Refusal {
+        match error {
+            Errno::SRCH => Refusal::Gone { pid },
+            Errno::NOSYS => Refusal::Unsupported { pid },
+            other => {
+                Refusal::Forbidden { pid, why: std::io::Error::from(other).to_string() }
+            }
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod pinned {
+    use super::{Duration, Path, Refusal, Signal, Target};
+
+    /// A process that is held on to: never, where there is no pidfd.
+    #[derive(Debug)]
+    pub struct Pinned(Target);
+
+    impl Pinned {
+        /// Refuses: without a pidfd a signal could reach another process.
+        ///
+        /// # Errors
+        ///
+        /// Always.
+        pub fn open(target: Target, _proc: &Path) -> Result<Self, Refusal> {
+            Err(Refusal::Unsupported { pid: target.pid })
+        }
+
+        /// The process that is held.
+        #[must_use]
+        pub fn target(&self) -> Target {
+            self.0
+        }
+
+        /// Refuses.
+        ///
+        /// # Errors
+        ///
+        /// Always.
+        pub fn send(&self, _signal: Signal) -> Result<(), Refusal> {
+            Err(Refusal::Unsupported { pid: self.0.pid })
+        }
+
+        /// Nothing to wait for.
+        #[must_use]
+        pub fn wait(&self, _patience: Duration) -> bool {
+            false
+        }
+    }
+}
+
+pub use pinned::Pinned;
+
+/// Why `pid` must never be stopped from here; `None` where nothing speaks against it.
+#[must_use]
+pub fn protection(pid: i32, proc: &Path) -> Option<&'static str> {
+    if pid <= 1 {
+        return Some("the system's first process");
+    }
+    let own = i32::try_from(std::process::id()).ok()?;
+    if pid == own {
+        return Some("waltop itself");
+    }
+    let mut ancestor = parent(own, proc);
+    while let Some(up) = ancestor.filter(|&up| up > 1) {
+        if up == pid {
+            return Some("an ancestor of waltop");
+        }
+        ancestor = parent(up, proc);
+    }
+    None
+}
+
+fn parent(pid: i32, proc: &Path) -> Option<i32> {
+    stat_field(pid, proc, 4)
+}
+
+/// When `pid` started, in clock ticks since boot; `None` where there is no such process.
+#[must_use]
+pub fn start_ticks(pid: i32, proc: &Path) -> Option<u64> {
+    stat_field(pid, proc, 22)
+}
+
+// Fields of /proc/PID/stat count from 1; the second one, the name in parentheses, may itself hold blanks and parentheses.
+fn stat_field<T: std::str::FromStr>(pid: i32, proc: &Path, number: usize) -> Option<T> {
+    let stat = std::fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(number - 3)?.parse().ok()
+}

@@ -1,0 +1,94 @@
+//! Worker processes: everything that needs SQL happens in one of these, and its answer comes back as JSON.
+
+use std::{
+    ffi::OsStr,
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::process::Command;
+
+use crate::{sampler::ConnectionFacts, snapshot::Presence};
+
+/// Why a worker gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It could not be started.
+    #[error("cannot start a worker process: {0}")]
+    Start(#[from] io::Error),
+    /// It said why it could not do it.
+    #[error("{0}")]
+    Refused(String),
+    /// Its answer makes no sense.
+    #[error("the worker's answer makes no sense: {0}")]
+    Answer(#[from] serde_json::Error),
+}
+
+/// Runs `waltop ARGS…` to its end and reads its answer from stdout. A worker that answers may exit with 1,
+/// which says that the answer is not all good; one that gives none has said why on stderr.
+///
+/// # Errors
+///
+/// Where it cannot be started, refuses, or answers something else.
+pub async fn ask<T: DeserializeOwned>(args: &[&OsStr]) -> Result<T, Error> {
+    let output = Command::new(program()?).args(args).stdin(Stdio::null()).output().await?;
+    if output.stdout.is_empty() {
+        return Err(Error::Refused(reason(&output.stderr)));
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Asks a worker what our own connection to `path` answers for the pragmas.
+///
+/// # Errors
+///
+/// Where asking would leave a trace, or `SQLite` says no.
+pub async fn pragmas(path: &Path, presence: Presence) -> Result<ConnectionFacts, Error> {
+    #[derive(Deserialize)]
+    struct Answer {
+        rows: ConnectionFacts,
+    }
+    let presence = presence.to_string();
+    let args = ["pragmas".as_ref(), "--presence".as_ref(), presence.as_ref(), path.as_os_str()];
+    Ok(ask::<Answer>(&args).await?.rows)
+}
+
+/// Starts `waltop ARGS…` so that it outlives this process, and returns its PID, and a future that tells why
+/// it ended where it ends badly while somebody still listens. Failed files (exit 1) and a stop (130) are no bad
+/// ends: the journal tells of them.
+///
+/// # Errors
+///
+/// Where it cannot be started.
+pub fn detach(args: &[&OsStr]) -> Result<(u32, impl Future<Output = Result<(), Error>> + use<>), Error> {
+    let child = Command::new(program()?)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let pid = child.id().unwrap_or_default();
+    let end = async move {
+        let output = child.wait_with_output().await?;
+        match output.status.code() {
+            Some(0 | 1 | 130) => Ok(()),
+            _ => Err(Error::Refused(reason(&output.stderr))),
+        }
+    };
+    Ok((pid, end))
+}
+
+fn program() -> io::Result<PathBuf> {
+    let named = std::env::current_exe()?;
+    // After an upgrade the path leads to another program or to none; this link still leads to what runs now.
+    let running = PathBuf::from("/proc/self/exe");
+    Ok(if !named.exists() && running.exists() { running } else { named })
+}
+
+fn reason(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
+    line.strip_prefix("waltop: ").unwrap_or(line).to_owned()
+}

@@ -1,0 +1,57 @@
+//! `waltop checkpoint`: one checkpoint, and what it came to.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    config::Config,
+    database::checkpoint,
+    diagnose::checkpoint::{Mode, blockers},
+    report::CheckpointReport,
+};
+
+use super::{databases, diagnosed, say, say_json};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The databases; the default one where none is named.
+    #[arg(value_name = "DB")]
+    databases: Vec<PathBuf>,
+    /// PASSIVE blocks nobody; the others make writers wait for up to 250 ms.
+    #[arg(long, value_enum, ignore_case = true, default_value_t = Mode::Passive)]
+    mode: Mode,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
+    let paths = databases(&args.databases, config)?;
+    let reports: Vec<_> =
+        paths.iter().map(|path| checkpoint(path, args.mode, config)).collect::<anyhow::Result<_>>()?;
+    if args.json {
+        say_json(&reports)?;
+    } else {
+        for report in &reports {
+            say(&format!("{}: {report}", report.path.display()))?;
+        }
+    }
+    Ok(u8::from(reports.iter().any(|report| !report.complete)))
+}
+
+fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<CheckpointReport> {
+    let before = diagnosed(path, config)?;
+    let outcome = checkpoint::run(path, mode, &before)?;
+    // The connection is closed by now, so looking is safe again.
+    let blocked_by =
+        if outcome.complete() { Vec::new() } else { blockers(&diagnosed(path, config)?, mode) };
+    Ok(CheckpointReport {
+        path: path.to_owned(),
+        mode,
+        complete: outcome.complete(),
+        busy: outcome.busy,
+        frames_in_log: outcome.frames_in_log,
+        frames_moved: outcome.frames_moved,
+        waited_ms: outcome.waited_ms,
+        blocked_by,
+    })
+}

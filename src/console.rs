@@ -1,0 +1,70 @@
+//! The console: state, keys, screen, and the loop that joins them to the world.
+
+pub mod app;
+pub mod keymap;
+pub mod panel;
+mod runtime;
+mod terminal;
+pub mod view;
+
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    config::Config,
+    observe::Observer,
+    sampler::{Sampler, Watch},
+};
+
+use app::{App, Setup};
+use view::theme::Theme;
+
+/// Why the console did not open, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Stdin or stdout is a pipe or a file.
+    #[error("the console needs a terminal; for a script, use waltop status --json")]
+    NoTerminal,
+    /// The operating system gave no thread, signal or terminal.
+    #[error("cannot run the console: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Opens the console on `databases` and runs it until somebody ends it; the exit code.
+///
+/// # Errors
+///
+/// Where there is no terminal, or the operating system refuses what a console needs.
+pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> Result<u8, Error> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Err(Error::NoTerminal);
+    }
+    runtime::collect_log();
+    let theme = if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        Theme::plain()
+    } else {
+        Theme::colourful()
+    };
+    let proc = config.places.proc.clone();
+    let setup = Setup {
+        readonly: config.readonly,
+        profile: config.profile.clone(),
+        time_zone: TimeZone::system(),
+        folder: std::env::current_dir().unwrap_or_default(),
+        banner,
+    };
+    let every = config.refresh;
+    let app = App::new(setup, every, Timestamp::now());
+    let mut observer = Observer::new(&config.places, databases);
+    observer.watch_locks();
+    let (sampler, looks) = Sampler::start(Watch::new(observer, config), every)?;
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let code = tokio.block_on(runtime::run(app, theme, sampler, looks, proc));
+    // A worker that still runs is left to finish; nobody waits for it.
+    tokio.shutdown_background();
+    Ok(code?)
+}

@@ -1,0 +1,272 @@
+//! The state of the console, and how each message changes it. No I/O, no clock: time comes in messages.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use crossterm::event::KeyEvent;
+use jiff::{Timestamp, tz::TimeZone};
+use log::Level;
+
+use crate::{
+    act::{Effect, Report, signal::Target},
+    ingest::Batch,
+    profile::Profile,
+    sampler::Look,
+    snapshot::{Database, Header, Ingestion, Presence},
+};
+
+use super::panel::Panel;
+
+mod dialog;
+mod keys;
+mod selection;
+
+pub use dialog::{Button, Dialog, Field, Focus, Kind};
+pub use selection::{Cursor, SortColumn};
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Message {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// Time went on.
+    Tick(Timestamp),
+    /// The sampler looked.
+    Look(Arc<Look>),
+    /// The sampler ended, which it does only by a defect.
+    SamplerEnded,
+    /// An effect came to something.
+    Report(Report),
+}
+
+/// What lies over the panels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Overlay {
+    /// The keys that act here and now.
+    Help,
+    /// All about one row.
+    Details(Subject),
+}
+
+/// What details are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A process.
+    Process(Target),
+    /// A finding, by name and process.
+    Finding(String, Option<i32>),
+    /// The three files.
+    Files,
+    /// The pragmas.
+    Pragmas,
+    /// An ingestion, by its run.
+    Ingestion(String),
+}
+
+/// A sentence about what just happened, shown until its time is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// How it went.
+    pub level: Level,
+    /// The sentence.
+    pub text: String,
+    until: Timestamp,
+}
+
+/// What the console is told at its start and never changes.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// No action can be armed.
+    pub readonly: bool,
+    /// What databases are held to.
+    pub profile: Profile,
+    /// For clocks.
+    pub time_zone: TimeZone,
+    /// The folder that the ingestion dialog starts with.
+    pub folder: PathBuf,
+    /// What the title says beside the database's name; the sandbox says what it is.
+    pub banner: Option<String>,
+}
+
+/// How long a notice stays.
+const NOTICE: Duration = Duration::from_secs(8);
+/// How often the pragmas are asked for again.
+const ASK_PRAGMAS: Duration = Duration::from_secs(60);
+
+/// The state of the console.
+#[derive(Debug)]
+pub struct App {
+    pub(super) setup: Setup,
+    pub(super) now: Timestamp,
+    /// The newest look, whether or not it is the one on the screen.
+    newest: Option<Arc<Look>>,
+    /// The look that a pause holds on the screen.
+    frozen: Option<Arc<Look>>,
+    pub(super) current: usize,
+    pub(super) focus: Panel,
+    pub(super) zoomed: bool,
+    pub(super) cursor: Cursor,
+    pub(super) filter: String,
+    pub(super) filtering: bool,
+    pub(super) sort: SortColumn,
+    pub(super) inverted: bool,
+    pub(super) dialog: Option<Dialog>,
+    pub(super) overlay: Option<Overlay>,
+    pub(super) scroll: u16,
+    pub(super) notice: Option<Notice>,
+    pub(super) armed: bool,
+    pub(super) interval: Duration,
+    /// Why the pragmas of the databases could not be asked, by database.
+    pub(super) refusals: Vec<Option<String>>,
+    pending_pin: Option<Kind>,
+    asked: Vec<Asked>,
+}
+
+/// When a database's pragmas were asked for, and of what header.
+#[derive(Debug, Clone, Default)]
+struct Asked {
+    at: Option<Timestamp>,
+    header: Option<Header>,
+    presence: Option<Presence>,
+}
+
+impl App {
+    /// A console that has seen nothing yet.
+    #[must_use]
+    pub fn new(setup: Setup, interval: Duration, now: Timestamp) -> Self {
+        Self {
+            armed: !setup.readonly,
+            setup,
+            now,
+            newest: None,
+            frozen: None,
+            current: 0,
+            focus: Panel::Processes,
+            zoomed: false,
+            cursor: Cursor::default(),
+            filter: String::new(),
+            filtering: false,
+            sort: SortColumn::default(),
+            inverted: false,
+            dialog: None,
+            overlay: None,
+            scroll: 0,
+            notice: None,
+            interval,
+            refusals: Vec::new(),
+            pending_pin: None,
+            asked: Vec::new(),
+        }
+    }
+
+    /// Takes in what happened, and says what to do about it.
+    pub fn update(&mut self, message: Message) -> Vec<Effect> {
+        match message {
+            Message::Key(key) => self.key(key),
+            Message::Paste(text) => {
+                self.paste(&text);
+                Vec::new()
+            }
+            Message::Tick(now) => {
+                self.now = now;
+                if self.notice.as_ref().is_some_and(|notice| notice.until <= now) {
+                    self.notice = None;
+                }
+                Vec::new()
+            }
+            Message::Look(look) => self.looked(look),
+            Message::SamplerEnded => {
+                vec![self.notify(Level::Error, "looking has ended by a defect of waltop's; start it again")]
+            }
+            Message::Report(Report::Pinned(pinned)) => self.pinned(pinned),
+            Message::Report(Report::Pragmas { index, refusal }) => {
+                if self.refusals.len() <= index {
+                    self.refusals.resize(index + 1, None);
+                }
+                self.refusals[index] = refusal;
+                Vec::new()
+            }
+            Message::Report(Report::Outcome(outcome)) => {
+                let note = self.notify(outcome.level, outcome.text);
+                self.ask_again();
+                vec![note, Effect::Refresh]
+            }
+        }
+    }
+
+    /// The look on the screen: the newest, or the one that a pause holds.
+    #[must_use]
+    pub fn look(&self) -> Option<&Arc<Look>> {
+        self.frozen.as_ref().or(self.newest.as_ref())
+    }
+
+    /// The database on the screen.
+    #[must_use]
+    pub fn database(&self) -> Option<&Database> {
+        self.look()?.snapshot.databases.get(self.current)
+    }
+
+    /// The ingestion that runs into the database on the screen, if one does.
+    #[must_use]
+    pub fn running_ingestion(&self) -> Option<&Ingestion> {
+        self.database()?.ingestions.iter().find(|ingestion| ingestion.is_running())
+    }
+
+    /// Whether the screen is held by a pause.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    fn looked(&mut self, look: Arc<Look>) -> Vec<Effect> {
+        self.now = self.now.max(look.snapshot.taken_at);
+        self.newest = Some(Arc::clone(&look));
+        self.settle_selection();
+        let mut effects = Vec::new();
+        self.asked.resize_with(look.snapshot.databases.len(), Asked::default);
+        for (index, database) in look.snapshot.databases.iter().enumerate() {
+            let asked = &mut self.asked[index];
+            let presence = database.presence();
+            let due = asked.at.is_none_or(|at| self.now.duration_since(at).unsigned_abs() >= ASK_PRAGMAS);
+            let changed = asked.header != database.header || asked.presence != Some(presence);
+            if database.files.db.is_some() && (due || changed) {
+                *asked = Asked {
+                    at: Some(self.now),
+                    header: database.header.clone(),
+                    presence: Some(presence),
+                };
+                effects.push(Effect::AskPragmas { index, path: database.path.clone(), presence });
+            }
+        }
+        effects
+    }
+
+    /// Shows a notice, and returns the effect that logs it.
+    fn notify(&mut self, level: Level, text: impl Into<String>) -> Effect {
+        let text = text.into();
+        let until = self.now.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
+        self.notice = Some(Notice { level, text: text.clone(), until });
+        Effect::Note(level, text)
+    }
+
+    fn ask_again(&mut self) {
+        self.asked.clear();
+    }
+
+    fn pinned(&mut self, pinned: Result<Target, String>) -> Vec<Effect> {
+        match (pinned, self.pending_pin.take()) {
+            (Ok(_), Some(kind)) => {
+                self.dialog = Some(Dialog::new(kind));
+                Vec::new()
+            }
+            (Ok(_), None) => vec![Effect::Unpin],
+            (Err(why), _) => vec![self.notify(Level::Warn, why)],
+        }
+    }
+}
+
+/// The batch sizes that a field of the ingestion dialog may hold.
+fn batch_of(text: &str) -> Result<Batch, String> {
+    text.trim().parse::<Batch>().map_err(|error| error.to_string())
+}

@@ -1,0 +1,302 @@
+//! Dialogs: what they ask, which field has the focus, and what a confirmed one does.
+
+use std::path::PathBuf;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use crate::{
+    act::{
+        Act,
+        signal::{Signal, Target},
+    },
+    diagnose::checkpoint::{Blocker, Mode},
+    snapshot::Process,
+};
+
+use super::batch_of;
+
+/// An open dialog.
+#[derive(Debug, Clone)]
+pub struct Dialog {
+    /// What it asks.
+    pub kind: Kind,
+    /// What has the focus.
+    pub focus: Focus,
+    /// Why the last confirmation was not taken.
+    pub complaint: Option<String>,
+}
+
+/// What a dialog asks.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// Which signal to send to a process, which is pinned while the dialog is open.
+    Stop {
+        /// The process, as it was when the dialog was asked for.
+        process: Box<Process>,
+        /// It, named.
+        target: Target,
+        /// The signal chosen.
+        signal: Signal,
+    },
+    /// Whether to end an ingestion after its batch; its process is pinned while the dialog is open.
+    StopIngestion {
+        /// Its run.
+        run: String,
+        /// Its process.
+        target: Target,
+    },
+    /// Which checkpoint to run.
+    Checkpoint {
+        /// Of which database.
+        database: PathBuf,
+        /// The mode chosen.
+        mode: Mode,
+        /// Who would block each mode, in the order of [`Mode::ALL`].
+        blockers: Vec<Vec<Blocker>>,
+    },
+    /// What to ingest.
+    Ingest {
+        /// Into which database.
+        database: PathBuf,
+        /// The folder typed.
+        folder: String,
+        /// The batch size typed.
+        batch: String,
+    },
+    /// Whether to run the SQL that is shown.
+    Fix {
+        /// Of which database.
+        database: PathBuf,
+        /// The SQL, and why.
+        steps: Vec<(String, String)>,
+        /// Who has the database open.
+        holders: Vec<String>,
+    },
+}
+
+/// What has the focus in a dialog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Focus {
+    /// A field, counted from 0.
+    Field(usize),
+    /// A button.
+    Button(Button),
+}
+
+/// The buttons of every dialog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Button {
+    /// Leave everything as it is.
+    No,
+    /// Do it.
+    Yes,
+}
+
+/// A field of a dialog, as it is drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Field {
+    /// Typed.
+    Text {
+        /// What it is.
+        label: &'static str,
+        /// What it holds.
+        value: String,
+    },
+    /// Chosen with the arrow keys.
+    Choice {
+        /// What it is.
+        label: &'static str,
+        /// What there is to choose from.
+        options: Vec<String>,
+        /// What is chosen.
+        chosen: usize,
+    },
+}
+
+/// What a key did to a dialog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It stays open.
+    Open,
+    /// It was turned down.
+    No,
+    /// It was confirmed.
+    Yes(Act),
+}
+
+impl Dialog {
+    /// A dialog with the focus where a hasty Enter does the least harm.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        let focus = match kind {
+            Kind::Ingest { .. } => Focus::Field(0),
+            Kind::Checkpoint { .. } => Focus::Button(Button::Yes),
+            Kind::Stop { .. } | Kind::StopIngestion { .. } | Kind::Fix { .. } => Focus::Button(Button::No),
+        };
+        Self { kind, focus, complaint: None }
+    }
+
+    /// Its fields.
+    #[must_use]
+    pub fn fields(&self) -> Vec<Field> {
+        match &self.kind {
+            Kind::Stop { signal, .. } => {
+                vec![choice("signal", &Signal::ALL, |it| it.to_string(), |it| it == signal)]
+            }
+            Kind::Checkpoint { mode, .. } => {
+                vec![choice("mode", &Mode::ALL, |it| it.to_string(), |it| it == mode)]
+            }
+            Kind::Ingest { folder, batch, .. } => vec![
+                Field::Text { label: "folder", value: folder.clone() },
+                Field::Text { label: "batch", value: batch.clone() },
+            ],
+            Kind::StopIngestion { .. } | Kind::Fix { .. } => Vec::new(),
+        }
+    }
+
+    /// Whether the process that the dialog is about is pinned.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        matches!(self.kind, Kind::Stop { .. } | Kind::StopIngestion { .. })
+    }
+
+    pub(super) fn key(&mut self, key: KeyEvent) -> Reply {
+        if let Focus::Field(index) = self.focus
+            && let Some(text) = self.text_mut(index)
+        {
+            match key.code {
+                KeyCode::Char('u') if key.modifiers == KeyModifiers::CONTROL => text.clear(),
+                KeyCode::Char(character) if is_typing(key) => text.push(character),
+                KeyCode::Backspace => {
+                    text.pop();
+                }
+                KeyCode::Enter => return self.confirm(),
+                _ => return self.move_focus(key),
+            }
+            self.complaint = None;
+            return Reply::Open;
+        }
+        match key.code {
+            KeyCode::Char('y') if is_typing(key) => self.confirm(),
+            KeyCode::Char('n') if is_typing(key) => Reply::No,
+            KeyCode::Enter => match self.focus {
+                Focus::Button(Button::Yes) => self.confirm(),
+                Focus::Button(Button::No) => Reply::No,
+                Focus::Field(_) => self.shift_focus(1),
+            },
+            _ => self.move_focus(key),
+        }
+    }
+
+    /// Types `text` into the field that has the focus, where that takes typing.
+    pub(super) fn paste(&mut self, text: &str) {
+        if let Focus::Field(index) = self.focus
+            && let Some(field) = self.text_mut(index)
+        {
+            field.extend(text.chars().filter(|character| !character.is_control()));
+        }
+    }
+
+    fn move_focus(&mut self, key: KeyEvent) -> Reply {
+        match (key.code, self.focus) {
+            (KeyCode::Esc, _) => Reply::No,
+            (KeyCode::Tab, _) => self.shift_focus(1),
+            (KeyCode::BackTab, _) => self.shift_focus(-1),
+            (KeyCode::Down | KeyCode::Up, Focus::Field(index)) if self.text_mut(index).is_some() => {
+                self.shift_focus(if key.code == KeyCode::Down { 1 } else { -1 })
+            }
+            (KeyCode::Right | KeyCode::Down, Focus::Field(_)) => self.choose(1),
+            (KeyCode::Left | KeyCode::Up, Focus::Field(_)) => self.choose(-1),
+            (KeyCode::Left | KeyCode::Right, Focus::Button(button)) => {
+                self.focus = Focus::Button(match button {
+                    Button::No => Button::Yes,
+                    Button::Yes => Button::No,
+                });
+                Reply::Open
+            }
+            (KeyCode::Up, Focus::Button(Button::No)) => self.shift_focus(-1),
+            (KeyCode::Up, Focus::Button(Button::Yes)) => self.shift_focus(-2),
+            _ => Reply::Open,
+        }
+    }
+
+    fn shift_focus(&mut self, by: isize) -> Reply {
+        let fields = self.fields().len();
+        let stops: Vec<Focus> = (0..fields)
+            .map(Focus::Field)
+            .chain([Focus::Button(Button::No), Focus::Button(Button::Yes)])
+            .collect();
+        let at = stops.iter().position(|&stop| stop == self.focus).unwrap_or(0);
+        self.focus = stops[wrap(at, by, stops.len())];
+        Reply::Open
+    }
+
+    fn choose(&mut self, by: isize) -> Reply {
+        match &mut self.kind {
+            Kind::Stop { signal, .. } => *signal = neighbour(&Signal::ALL, *signal, by),
+            Kind::Checkpoint { mode, .. } => *mode = neighbour(&Mode::ALL, *mode, by),
+            Kind::StopIngestion { .. } | Kind::Ingest { .. } | Kind::Fix { .. } => {}
+        }
+        Reply::Open
+    }
+
+    fn text_mut(&mut self, index: usize) -> Option<&mut String> {
+        match (&mut self.kind, index) {
+            (Kind::Ingest { folder, .. }, 0) => Some(folder),
+            (Kind::Ingest { batch, .. }, 1) => Some(batch),
+            _ => None,
+        }
+    }
+
+    fn confirm(&mut self) -> Reply {
+        Reply::Yes(match &self.kind {
+            Kind::Stop { target, signal, .. } => Act::Signal { target: *target, signal: *signal },
+            Kind::StopIngestion { target, .. } => Act::Signal { target: *target, signal: Signal::Term },
+            Kind::Checkpoint { database, mode, .. } => {
+                Act::Checkpoint { database: database.clone(), mode: *mode }
+            }
+            Kind::Fix { database, .. } => Act::Fix { database: database.clone() },
+            Kind::Ingest { database, folder, batch } => {
+                if folder.trim().is_empty() {
+                    self.complaint = Some("name a folder".to_owned());
+                    return Reply::Open;
+                }
+                if let Err(complaint) = batch_of(batch) {
+                    self.complaint = Some(complaint);
+                    return Reply::Open;
+                }
+                Act::Ingest {
+                    database: database.clone(),
+                    folder: PathBuf::from(folder.as_str()),
+                    batch: batch.trim().to_owned(),
+                }
+            }
+        })
+    }
+}
+
+fn is_typing(key: KeyEvent) -> bool {
+    key.modifiers.difference(KeyModifiers::SHIFT).is_empty()
+}
+
+fn choice<T>(
+    label: &'static str,
+    all: &[T],
+    name: impl Fn(&T) -> String,
+    is_chosen: impl Fn(&T) -> bool,
+) -> Field {
+    Field::Choice {
+        label,
+        options: all.iter().map(name).collect(),
+        chosen: all.iter().position(is_chosen).unwrap_or(0),
+    }
+}
+
+fn neighbour<T: Copy + PartialEq>(all: &[T], current: T, by: isize) -> T {
+    let at = all.iter().position(|&it| it == current).unwrap_or(0);
+    all[wrap(at, by, all.len())]
+}
+
+fn wrap(at: usize, by: isize, count: usize) -> usize {
+    at.checked_add_signed(by).map_or(count - 1, |moved| moved % count)
+}

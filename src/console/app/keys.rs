@@ -1,0 +1,417 @@
+//! What each key does to the state of the console.
+
+use std::time::Duration;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use log::Level;
+
+use crate::{
+    act::{
+        Act, Effect,
+        signal::{Signal, Target},
+    },
+    console::{
+        keymap::{self, Action, Binding, KEYMAP},
+        panel::Panel,
+    },
+    diagnose::{checkpoint, fix},
+    snapshot::Process,
+    text,
+};
+
+use super::{
+    App, Dialog, Kind, Overlay, Subject,
+    dialog::Reply,
+    selection::target,
+};
+
+/// The intervals between two looks that `+` and `-` step through.
+const INTERVALS: [Duration; 7] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+/// Rows that a page moves by.
+const PAGE: isize = 10;
+
+impl App {
+    pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
+        if key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL {
+            return self.quit(130);
+        }
+        if self.dialog.is_some() {
+            return self.dialog_key(key);
+        }
+        if self.filtering && self.filter_key(key) {
+            return Vec::new();
+        }
+        match keymap::action(key) {
+            Some(action) => self.act(action),
+            None => Vec::new(),
+        }
+    }
+
+    pub(super) fn paste(&mut self, pasted: &str) {
+        if let Some(dialog) = &mut self.dialog {
+            dialog.paste(pasted);
+        } else if self.filtering {
+            self.filter.extend(pasted.chars().filter(|character| !character.is_control()));
+            self.filter_changed();
+        }
+    }
+
+    /// The bindings that do something here and now.
+    pub fn bindings(&self) -> impl Iterator<Item = &'static Binding> {
+        KEYMAP.iter().filter(|binding| self.can(binding.action))
+    }
+
+    /// Whether `action` does something here and now.
+    #[must_use]
+    pub fn can(&self, action: Action) -> bool {
+        let database = self.database();
+        let exists = database.is_some_and(|database| database.files.db.is_some());
+        match action {
+            Action::Ingest => self.armed && database.is_some(),
+            Action::Checkpoint => self.armed && database.is_some_and(|it| it.is_wal() == Some(true)),
+            Action::Stop => self.armed && self.stop_subject().is_some(),
+            Action::Fix => self.armed && database.is_some_and(|it| !fix::plan(it).is_empty()),
+            Action::Details => self.subject().is_some(),
+            Action::Copy => self.selected_text().is_some(),
+            Action::Filter | Action::Sort | Action::Invert => exists,
+            Action::Export => database.is_some(),
+            Action::Arm => !self.setup.readonly,
+            Action::PreviousDatabase | Action::NextDatabase => {
+                self.look().is_some_and(|look| look.snapshot.databases.len() > 1)
+            }
+            Action::Down
+            | Action::Up
+            | Action::PageDown
+            | Action::PageUp
+            | Action::First
+            | Action::Last
+            | Action::NextPanel
+            | Action::Zoom(_)
+            | Action::Back
+            | Action::Pause
+            | Action::Refresh
+            | Action::Faster
+            | Action::Slower
+            | Action::Help
+            | Action::Quit => true,
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Vec<Effect> {
+        match action {
+            Action::Quit => return self.quit(0),
+            Action::Back => self.back(),
+            Action::Help => self.toggle_overlay(Overlay::Help),
+            Action::Details => return self.details(),
+            Action::Down => self.step(1),
+            Action::Up => self.step(-1),
+            Action::PageDown => self.step(PAGE),
+            Action::PageUp => self.step(-PAGE),
+            Action::First => self.step(-isize::from(i16::MAX)),
+            Action::Last => self.step(isize::from(i16::MAX)),
+            Action::NextPanel => self.next_panel(),
+            Action::Zoom(panel) => {
+                self.zoomed = !(self.zoomed && self.focus == panel);
+                self.focus = panel;
+                self.overlay = None;
+            }
+            Action::PreviousDatabase => self.switch_database(-1),
+            Action::NextDatabase => self.switch_database(1),
+            Action::Filter => self.filtering = self.database().is_some(),
+            Action::Sort => self.sort = self.sort.next(),
+            Action::Invert => self.inverted = !self.inverted,
+            Action::Pause => {
+                self.frozen = if self.frozen.is_some() { None } else { self.newest.clone() };
+                self.settle_selection();
+            }
+            Action::Refresh => {
+                self.ask_again();
+                return vec![Effect::Refresh];
+            }
+            Action::Faster => return self.change_interval(-1),
+            Action::Slower => return self.change_interval(1),
+            Action::Export => return self.export(),
+            Action::Copy => return self.copy(),
+            Action::Arm => return self.arm(),
+            Action::Ingest | Action::Checkpoint | Action::Stop | Action::Fix => return self.ask(action),
+        }
+        Vec::new()
+    }
+
+    /// Opens the dialog of an action that changes something; under `--readonly` and disarmed none opens.
+    fn ask(&mut self, action: Action) -> Vec<Effect> {
+        if self.setup.readonly {
+            return vec![self.notify(Level::Warn, "started with --readonly: nothing can be changed from here")];
+        }
+        if !self.armed {
+            return vec![self.notify(Level::Warn, "actions are disarmed: a arms them")];
+        }
+        self.overlay = None;
+        match action {
+            Action::Stop => self.ask_stop(),
+            Action::Checkpoint => self.ask_checkpoint(),
+            Action::Fix => self.ask_fix(),
+            _ => self.ask_ingest(),
+        }
+    }
+
+    fn ask_stop(&mut self) -> Vec<Effect> {
+        let Some(process) = self.stop_subject().cloned() else {
+            return vec![self.notify(Level::Warn, "no process is selected")];
+        };
+        let Some(target) = target(&process) else {
+            let text = format!("cannot tell when {} started, so it cannot be stopped safely", process.pid);
+            return vec![self.notify(Level::Warn, text)];
+        };
+        let signal = if process.is_stopped() { Signal::Cont } else { Signal::Term };
+        self.pending_pin = Some(Kind::Stop { process: Box::new(process), target, signal });
+        vec![Effect::Pin(target)]
+    }
+
+    fn ask_checkpoint(&mut self) -> Vec<Effect> {
+        let Some(database) = self.database() else { return Vec::new() };
+        if database.is_wal() != Some(true) {
+            let text = "there is no WAL to checkpoint: the database is not in WAL mode";
+            return vec![self.notify(Level::Warn, text)];
+        }
+        let blockers = checkpoint::Mode::ALL.iter().map(|&mode| checkpoint::blockers(database, mode)).collect();
+        let kind =
+            Kind::Checkpoint { database: database.path.clone(), mode: checkpoint::Mode::Passive, blockers };
+        self.dialog = Some(Dialog::new(kind));
+        Vec::new()
+    }
+
+    fn ask_fix(&mut self) -> Vec<Effect> {
+        let Some(database) = self.database() else { return Vec::new() };
+        let steps: Vec<_> = fix::plan(database).into_iter().map(|step| (step.sql, step.why)).collect();
+        if steps.is_empty() {
+            return vec![self.notify(Level::Info, "nothing to fix: the file keeps what the profile asks for")];
+        }
+        let holders = database.processes.iter().map(name_of).collect();
+        let kind = Kind::Fix { database: database.path.clone(), steps, holders };
+        self.dialog = Some(Dialog::new(kind));
+        Vec::new()
+    }
+
+    fn ask_ingest(&mut self) -> Vec<Effect> {
+        if let Some(running) = self.running_ingestion() {
+            let Some(start_ticks) = running.start_ticks else {
+                let text = format!("cannot tell when {} started; stop it with kill {0}", running.pid);
+                return vec![self.notify(Level::Warn, text)];
+            };
+            let target = Target { pid: running.pid, start_ticks };
+            self.pending_pin = Some(Kind::StopIngestion { run: running.run.clone(), target });
+            return vec![Effect::Pin(target)];
+        }
+        let Some(database) = self.database() else { return Vec::new() };
+        let kind = Kind::Ingest {
+            database: database.path.clone(),
+            folder: self.setup.folder.display().to_string(),
+            batch: "auto".to_owned(),
+        };
+        self.dialog = Some(Dialog::new(kind));
+        Vec::new()
+    }
+
+    fn dialog_key(&mut self, key: KeyEvent) -> Vec<Effect> {
+        let Some(mut dialog) = self.dialog.take() else { return Vec::new() };
+        match dialog.key(key) {
+            Reply::Open => {
+                self.dialog = Some(dialog);
+                Vec::new()
+            }
+            Reply::No if dialog.is_pinned() => vec![Effect::Unpin],
+            Reply::No => Vec::new(),
+            Reply::Yes(act) => {
+                if let Act::Ingest { folder, .. } = &act {
+                    self.setup.folder.clone_from(folder);
+                }
+                let note = self.notify(Level::Info, announcement(&act));
+                vec![note, Effect::Act(act)]
+            }
+        }
+    }
+
+    /// Whether the key belonged to the filter that is being typed.
+    fn filter_key(&mut self, key: KeyEvent) -> bool {
+        match key.code {
+            KeyCode::Char('u') if key.modifiers == KeyModifiers::CONTROL => self.filter.clear(),
+            KeyCode::Char(character) if key.modifiers.difference(KeyModifiers::SHIFT).is_empty() => {
+                self.filter.push(character);
+            }
+            KeyCode::Backspace => {
+                self.filter.pop();
+            }
+            KeyCode::Enter => self.filtering = false,
+            KeyCode::Esc => {
+                self.filtering = false;
+                self.filter.clear();
+            }
+            _ => return false,
+        }
+        self.filter_changed();
+        true
+    }
+
+    fn back(&mut self) {
+        if self.overlay.take().is_some() {
+            self.scroll = 0;
+        } else if !self.filter.is_empty() {
+            self.filter.clear();
+            self.filter_changed();
+        } else {
+            self.zoomed = false;
+        }
+    }
+
+    fn step(&mut self, by: isize) {
+        if self.overlay.is_some() {
+            let by = by.clamp(-1000, 1000);
+            self.scroll = u16::try_from((isize::try_from(self.scroll).unwrap_or(0) + by).clamp(0, 1000)).unwrap_or(0);
+        } else {
+            self.move_selection(by);
+        }
+    }
+
+    fn next_panel(&mut self) {
+        let at = Panel::ALL.iter().position(|&panel| panel == self.focus).unwrap_or(0);
+        self.focus = Panel::ALL[(at + 1) % Panel::ALL.len()];
+        self.overlay = None;
+    }
+
+    fn switch_database(&mut self, by: isize) {
+        let count = self.look().map_or(0, |look| look.snapshot.databases.len());
+        if count > 0 {
+            let at = isize::try_from(self.current + count).unwrap_or(0) + by;
+            self.current = usize::try_from(at).unwrap_or(0) % count;
+            self.cursor = super::Cursor::default();
+            self.overlay = None;
+            self.settle_selection();
+        }
+    }
+
+    fn toggle_overlay(&mut self, overlay: Overlay) {
+        self.scroll = 0;
+        self.overlay = if self.overlay.as_ref() == Some(&overlay) { None } else { Some(overlay) };
+    }
+
+    fn details(&mut self) -> Vec<Effect> {
+        match self.subject() {
+            Some(subject) => self.toggle_overlay(Overlay::Details(subject)),
+            None => return vec![self.notify(Level::Info, "nothing is selected here")],
+        }
+        Vec::new()
+    }
+
+    /// What Enter would show: the selected row of the panel that has the focus.
+    fn subject(&self) -> Option<Subject> {
+        let database = self.database()?;
+        match self.focus {
+            Panel::Locks | Panel::Processes => {
+                self.selected_process().and_then(target).map(Subject::Process)
+            }
+            Panel::Findings => {
+                self.selected_finding().map(|finding| Subject::Finding(finding.name.clone(), finding.pid))
+            }
+            Panel::Files => database.files.db.as_ref().map(|_| Subject::Files),
+            Panel::Pragmas => (!database.pragmas.rows.is_empty()).then_some(Subject::Pragmas),
+            Panel::Ingestion => database
+                .ingestions
+                .get(self.selected_row(Panel::Ingestion))
+                .map(|ingestion| Subject::Ingestion(ingestion.run.clone())),
+            Panel::Log => None,
+        }
+    }
+
+    /// The process that `x` means: that of the selected finding while the findings have the focus, else the
+    /// selected one.
+    fn stop_subject(&self) -> Option<&Process> {
+        if self.focus == Panel::Findings {
+            let pid = self.selected_finding()?.pid?;
+            return self.database()?.process(pid);
+        }
+        self.selected_process()
+    }
+
+    fn selected_text(&self) -> Option<String> {
+        Some(match self.focus {
+            Panel::Findings => {
+                let finding = self.selected_finding()?;
+                format!("{} {}: {}", finding.severity, finding.name, finding.message)
+            }
+            Panel::Pragmas => {
+                let row = self.database()?.pragmas.rows.get(self.selected_row(Panel::Pragmas))?;
+                format!("{} {} ({})", row.name, row.actual.as_deref().unwrap_or("unknown"), row.source)
+            }
+            Panel::Files => self.database()?.path.display().to_string(),
+            Panel::Ingestion => {
+                self.database()?.ingestions.get(self.selected_row(Panel::Ingestion))?.run.clone()
+            }
+            Panel::Locks | Panel::Processes | Panel::Log => {
+                let process = self.selected_process()?;
+                format!("{} {}", process.pid, process.command_line())
+            }
+        })
+    }
+
+    fn copy(&mut self) -> Vec<Effect> {
+        match self.selected_text() {
+            Some(text) => {
+                let text = text::clean(&text);
+                let note = self.notify(Level::Info, format!("copied: {text}"));
+                vec![Effect::Copy(text), note]
+            }
+            None => vec![self.notify(Level::Info, "nothing is selected here")],
+        }
+    }
+
+    fn export(&mut self) -> Vec<Effect> {
+        match self.look() {
+            Some(look) => vec![Effect::Export(Box::new(look.snapshot.clone()))],
+            None => vec![self.notify(Level::Info, "nothing has been seen yet")],
+        }
+    }
+
+    fn arm(&mut self) -> Vec<Effect> {
+        if self.setup.readonly {
+            return vec![self.notify(Level::Warn, "started with --readonly: nothing can be armed")];
+        }
+        self.armed = !self.armed;
+        let text = if self.armed { "actions are armed" } else { "actions are disarmed: a arms them again" };
+        vec![self.notify(Level::Info, text)]
+    }
+
+    fn change_interval(&mut self, by: isize) -> Vec<Effect> {
+        let nearest = INTERVALS.partition_point(|&interval| interval < self.interval);
+        let at = nearest.saturating_add_signed(by).min(INTERVALS.len() - 1);
+        self.interval = INTERVALS[at];
+        vec![Effect::Every(self.interval)]
+    }
+
+    fn quit(&mut self, code: u8) -> Vec<Effect> {
+        vec![Effect::Quit(code)]
+    }
+}
+
+fn announcement(act: &Act) -> String {
+    match act {
+        Act::Signal { target, signal } => format!("{signal} goes to {}", target.pid),
+        Act::Checkpoint { mode, .. } => format!("a {mode} checkpoint runs"),
+        Act::Ingest { folder, batch, .. } => {
+            format!("an ingestion of {} starts, batch {batch}", folder.display())
+        }
+        Act::Fix { .. } => "the journal mode is being set".to_owned(),
+    }
+}
+
+fn name_of(process: &Process) -> String {
+    format!("{} {}", process.pid, process.name)
+}

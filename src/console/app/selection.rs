@@ -1,0 +1,190 @@
+//! Which rows are shown, in which order, and which one is selected: the same process, wherever it moves.
+
+use std::cmp::Ordering;
+
+use crate::{
+    act::signal::Target,
+    console::panel::Panel,
+    snapshot::{Finding, Process},
+};
+
+use super::App;
+
+/// Where the cursor stands in each panel that has one.
+#[derive(Debug, Clone, Default)]
+pub struct Cursor {
+    process: Option<Target>,
+    /// Row of the selected process when it was last seen, for when it goes away.
+    process_row: usize,
+    finding: usize,
+    pragma: usize,
+    ingestion: usize,
+}
+
+/// The columns by which processes are sorted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SortColumn {
+    /// Most telling locks first.
+    #[default]
+    Locks,
+    /// Oldest first.
+    Age,
+    /// Busiest first.
+    Cpu,
+    /// Largest first.
+    Memory,
+    /// Lowest first.
+    Pid,
+    /// By the alphabet.
+    Command,
+}
+
+impl SortColumn {
+    /// The next one, round and round.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Locks => Self::Age,
+            Self::Age => Self::Cpu,
+            Self::Cpu => Self::Memory,
+            Self::Memory => Self::Pid,
+            Self::Pid => Self::Command,
+            Self::Command => Self::Locks,
+        }
+    }
+
+    fn compare(self, a: &Process, b: &Process) -> Ordering {
+        let order = match self {
+            Self::Locks => {
+                // A writer's lock sorts before a reader's, and any lock before none.
+                let rank = |process: &Process| process.holds.iter().min().copied();
+                match (rank(a), rank(b)) {
+                    (Some(a), Some(b)) => a.cmp(&b),
+                    (a, b) => b.is_some().cmp(&a.is_some()),
+                }
+            }
+            Self::Age => a.start_ticks.cmp(&b.start_ticks),
+            Self::Cpu => b.cpu_percent.unwrap_or(-1.0).total_cmp(&a.cpu_percent.unwrap_or(-1.0)),
+            Self::Memory => b.memory_bytes.cmp(&a.memory_bytes),
+            Self::Pid => Ordering::Equal,
+            Self::Command => a.command_line().cmp(&b.command_line()),
+        };
+        order.then(a.pid.cmp(&b.pid))
+    }
+}
+
+impl App {
+    /// The processes that the filter lets through, in the chosen order.
+    #[must_use]
+    pub fn visible_processes(&self) -> Vec<&Process> {
+        let Some(database) = self.database() else { return Vec::new() };
+        let wanted = self.filter.to_lowercase();
+        let mut visible: Vec<&Process> =
+            database.processes.iter().filter(|process| matches(process, &wanted)).collect();
+        visible.sort_by(|a, b| {
+            let order = self.sort.compare(a, b);
+            if self.inverted { order.reverse() } else { order }
+        });
+        visible
+    }
+
+    /// The selected process, always one that is visible.
+    #[must_use]
+    pub fn selected_process(&self) -> Option<&Process> {
+        self.visible_processes().get(self.selected_row(Panel::Processes)).copied()
+    }
+
+    /// The selected finding.
+    #[must_use]
+    pub fn selected_finding(&self) -> Option<&Finding> {
+        self.database()?.findings.get(self.selected_row(Panel::Findings))
+    }
+
+    /// The row of `panel` that is selected.
+    #[must_use]
+    pub fn selected_row(&self, panel: Panel) -> usize {
+        let last = self.rows(panel).saturating_sub(1);
+        match panel {
+            Panel::Processes => {
+                let visible = self.visible_processes();
+                let found = self
+                    .cursor
+                    .process
+                    .and_then(|target| visible.iter().position(|process| is(process, target)));
+                found.unwrap_or(self.cursor.process_row).min(last)
+            }
+            Panel::Findings => self.cursor.finding.min(last),
+            Panel::Pragmas => self.cursor.pragma.min(last),
+            Panel::Ingestion => self.cursor.ingestion.min(last),
+            Panel::Locks | Panel::Files | Panel::Log => 0,
+        }
+    }
+
+    pub(super) fn move_selection(&mut self, by: isize) {
+        let panel = self.focus;
+        let last = self.rows(panel).saturating_sub(1);
+        let row = self.selected_row(panel).saturating_add_signed(by).min(last);
+        self.select_row(panel, row);
+    }
+
+    pub(super) fn select_row(&mut self, panel: Panel, row: usize) {
+        match panel {
+            Panel::Processes => {
+                self.cursor.process_row = row;
+                self.cursor.process = self.visible_processes().get(row).and_then(|process| target(process));
+            }
+            Panel::Findings => self.cursor.finding = row,
+            Panel::Pragmas => self.cursor.pragma = row,
+            Panel::Ingestion => self.cursor.ingestion = row,
+            Panel::Locks | Panel::Files | Panel::Log => {}
+        }
+    }
+
+    /// Holds the selection to a visible row: the same process where it is still there, else the one that took
+    /// its place.
+    pub(super) fn settle_selection(&mut self) {
+        let row = self.selected_row(Panel::Processes);
+        self.select_row(Panel::Processes, row);
+    }
+
+    /// After the filter changed: a selected row that it hides gives way to the first visible one.
+    pub(super) fn filter_changed(&mut self) {
+        let hidden = self
+            .cursor
+            .process
+            .is_none_or(|target| !self.visible_processes().iter().any(|process| is(process, target)));
+        if hidden {
+            self.select_row(Panel::Processes, 0);
+        } else {
+            self.settle_selection();
+        }
+    }
+
+    pub(super) fn rows(&self, panel: Panel) -> usize {
+        let Some(database) = self.database() else { return 0 };
+        match panel {
+            Panel::Processes => self.visible_processes().len(),
+            Panel::Findings => database.findings.len(),
+            Panel::Pragmas => database.pragmas.rows.len(),
+            Panel::Ingestion => database.ingestions.len(),
+            Panel::Locks | Panel::Files | Panel::Log => 0,
+        }
+    }
+}
+
+/// `process`, named so that no other can be mistaken for it; `None` where its start is not known.
+#[must_use]
+pub(super) fn target(process: &Process) -> Option<Target> {
+    Some(Target { pid: process.pid, start_ticks: process.start_ticks? })
+}
+
+fn is(process: &Process, wanted: Target) -> bool {
+    target(process) == Some(wanted)
+}
+
+fn matches(process: &Process, wanted: &str) -> bool {
+    wanted.is_empty()
+        || process.pid.to_string().contains(wanted)
+        || process.name.to_lowercase().contains(wanted)
+        || process.command_line().to_lowercase().contains(wanted)
+}

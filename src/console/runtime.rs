@@ -1,0 +1,141 @@
+//! The console at work: one `select!` over the terminal, the looks, the outcomes, the clock and the signals.
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use crossterm::event::{Event, EventStream, KeyEventKind};
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use log::Level;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{
+    act::{Effect, executor::Executor},
+    sampler::{Look, Order, Sampler},
+    text,
+};
+
+use super::{
+    app::{App, Message},
+    terminal::Screen,
+    view::{self, theme::Theme},
+};
+
+/// How often the clock on the screen goes on.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Runs the console until somebody ends it; the exit code.
+///
+/// # Errors
+///
+/// Where the terminal or the operating system's signals cannot be had.
+pub async fn run(
+    mut app: App,
+    theme: Theme,
+    sampler: Sampler,
+    mut looks: watch::Receiver<Option<Arc<Look>>>,
+    proc: PathBuf,
+) -> io::Result<u8> {
+    let mut endings = Endings::listen()?;
+    let mut screen = Screen::enter()?;
+    let mut events = EventStream::new();
+    let mut clock = interval(TICK);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (outbox, mut inbox) = mpsc::unbounded_channel();
+    let readonly = app.setup.readonly;
+    let mut executor = Executor::new(outbox, proc, readonly);
+    let mut sampling = true;
+    loop {
+        screen.draw(|frame| view::render(frame, &app, &theme))?;
+        let message = tokio::select! {
+            event = events.next() => match event {
+                Some(Ok(event)) => message(event),
+                // The terminal is gone, as after a hang-up.
+                Some(Err(_)) | None => return Ok(129),
+            },
+            changed = looks.changed(), if sampling => match changed {
+                Ok(()) => looks.borrow_and_update().clone().map(Message::Look),
+                Err(_) => {
+                    sampling = false;
+                    Some(Message::SamplerEnded)
+                }
+            },
+            Some(report) = inbox.recv() => Some(Message::Report(report)),
+            _ = clock.tick() => Some(Message::Tick(Timestamp::now())),
+            code = endings.next() => return Ok(code),
+        };
+        let Some(message) = message else { continue };
+        for effect in app.update(message) {
+            match effect {
+                Effect::Quit(code) => return Ok(farewell(&app, screen, code)),
+                Effect::Refresh => sampler.order(Order::Now),
+                Effect::Every(interval) => sampler.order(Order::Every(interval)),
+                Effect::Copy(text) => screen.copy(&text)?,
+                Effect::Note(level, text) => log::log!(level, "{}", text::clean(&text)),
+                Effect::AskPragmas { index, path, presence } => {
+                    executor.ask_pragmas(index, path, presence, sampler.orders());
+                }
+                Effect::Pin(target) => executor.pin(target),
+                Effect::Unpin => executor.unpin(),
+                Effect::Act(act) => executor.act(act),
+                Effect::Export(snapshot) => executor.export(&snapshot),
+            }
+        }
+    }
+}
+
+fn message(event: Event) -> Option<Message> {
+    match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => Some(Message::Key(key)),
+        Event::Paste(text) => Some(Message::Paste(text)),
+        // Any event leads to a new frame, a resize too.
+        _ => None,
+    }
+}
+
+/// Leaves the screen and says what goes on without it.
+fn farewell(app: &App, screen: Screen, code: u8) -> u8 {
+    drop(screen);
+    if let Some(running) = app.running_ingestion() {
+        let folders = text::clean(&running.folders.join(" "));
+        println!("The ingestion of {folders} goes on in process {}; waltop shows it again.", running.pid);
+    }
+    code
+}
+
+/// The signals that end the console.
+struct Endings {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Endings {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one, and gives the exit code by which shells know it: 128 and its number.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+            _ = self.hangup.recv() => 129,
+        }
+    }
+}
+
+/// Starts to collect log lines for panel 6.
+pub fn collect_log() {
+    // Only the first console of a process can; a second one would find its lines in the same place.
+    if tui_logger::init_logger(Level::Info.to_level_filter()).is_ok() {
+        tui_logger::set_default_level(Level::Info.to_level_filter());
+    }
+}

@@ -1,0 +1,182 @@
+//! The screen: which regions there are at this size, and where. Drawing reads the state and changes nothing.
+
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    style::Style,
+    text::{Line, Span},
+    widgets::{Block, BorderType, Paragraph},
+};
+
+use crate::{snapshot::Process, units};
+
+use super::{
+    app::{App, Overlay},
+    panel::Panel,
+};
+
+mod details;
+mod dialog;
+mod files;
+mod findings;
+mod footer;
+mod header;
+mod help;
+mod ingestion;
+mod locks;
+mod log;
+mod pragmas;
+mod processes;
+pub mod theme;
+
+use theme::Theme;
+
+/// The smallest screen on which the panels make sense, in columns and rows.
+pub const SMALLEST: (u16, u16) = (60, 16);
+/// From this width on the side panels stand beside the others; below it number keys bring them.
+const TWO_COLUMNS: u16 = 100;
+
+/// Draws the whole screen.
+pub fn render(frame: &mut Frame, app: &App, theme: &Theme) {
+    let area = frame.area();
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        return too_small(frame, area);
+    }
+    let [top, middle, bottom] =
+        Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    header::render(frame, top, app, theme);
+    if app.zoomed {
+        panel(frame, middle, app, theme, app.focus);
+    } else if area.width < TWO_COLUMNS {
+        one_column(frame, middle, app, theme);
+    } else {
+        two_columns(frame, middle, app, theme);
+    }
+    footer::render(frame, bottom, app, theme);
+    match &app.overlay {
+        Some(Overlay::Help) => help::render(frame, middle, app, theme),
+        Some(Overlay::Details(subject)) => details::render(frame, middle, app, theme, subject),
+        None => {}
+    }
+    if let Some(open) = &app.dialog {
+        dialog::render(frame, middle, app, theme, open);
+    }
+}
+
+fn too_small(frame: &mut Frame, area: Rect) {
+    let (width, height) = SMALLEST;
+    let text = format!("waltop wants {width}x{height}, this is {}x{}", area.width, area.height);
+    frame.render_widget(Paragraph::new(text), area);
+}
+
+fn one_column(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    // A side panel that has the focus takes the place of the findings.
+    let lower = match app.focus {
+        Panel::Locks | Panel::Processes => Panel::Findings,
+        side => side,
+    };
+    let [locks, processes, below] =
+        Layout::vertical([Constraint::Length(6), Constraint::Fill(1), Constraint::Length(area.height / 3)])
+            .areas(area);
+    panel(frame, locks, app, theme, Panel::Locks);
+    panel(frame, processes, app, theme, Panel::Processes);
+    panel(frame, below, app, theme, lower);
+}
+
+fn two_columns(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    let side = if area.width >= 160 { 60 } else { 44 };
+    let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(side)]).areas(area);
+    let [locks, processes, findings] = Layout::vertical([
+        Constraint::Length(if area.height >= 40 { 12 } else { 9 }),
+        Constraint::Fill(1),
+        Constraint::Length(area.height / 4 + 1),
+    ])
+    .areas(left);
+    let rows = app.database().map_or(0, |database| database.pragmas.rows.len());
+    let pragma_rows = u16::try_from(rows).unwrap_or(u16::MAX).clamp(6, area.height / 4) + 2;
+    let [files, pragmas, ingestion, log] = Layout::vertical([
+        Constraint::Length(7),
+        Constraint::Length(pragma_rows),
+        Constraint::Length(8),
+        Constraint::Fill(1),
+    ])
+    .areas(right);
+    for (area, which) in [
+        (locks, Panel::Locks),
+        (processes, Panel::Processes),
+        (findings, Panel::Findings),
+        (files, Panel::Files),
+        (pragmas, Panel::Pragmas),
+        (ingestion, Panel::Ingestion),
+        (log, Panel::Log),
+    ] {
+        panel(frame, area, app, theme, which);
+    }
+}
+
+fn panel(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel) {
+    match which {
+        Panel::Locks => locks::render(frame, area, app, theme),
+        Panel::Processes => processes::render(frame, area, app, theme),
+        Panel::Files => files::render(frame, area, app, theme),
+        Panel::Pragmas => pragmas::render(frame, area, app, theme),
+        Panel::Ingestion => ingestion::render(frame, area, app, theme),
+        Panel::Log => log::render(frame, area, app, theme),
+        Panel::Findings => findings::render(frame, area, app, theme),
+    }
+}
+
+/// The frame of a panel, and the area inside it.
+fn boxed(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel, title: String) -> Rect {
+    let style = if app.focus == which { theme.focus } else { theme.border };
+    framed(frame, area, style, Span::styled(format!(" {title} "), theme.title))
+}
+
+/// A frame in `style` with `title`, and the area inside it.
+fn framed(frame: &mut Frame, area: Rect, style: Style, title: Span<'static>) -> Rect {
+    let block = Block::bordered().border_type(BorderType::Rounded).border_style(style).title(title);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    inner
+}
+
+/// What a panel shows that has nothing to show yet: one muted sentence.
+fn empty(frame: &mut Frame, area: Rect, theme: &Theme, sentence: &str) {
+    let lines: Vec<Line> = crate::text::wrap(sentence, area.width.into())
+        .into_iter()
+        .map(|line| Line::styled(line, theme.muted))
+        .collect();
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// The first row to draw so that `selected` is among `height` rows.
+fn first_row(selected: usize, height: u16) -> usize {
+    (selected + 1).saturating_sub(height.max(1).into())
+}
+
+/// A bar of `width` cells, the share of `part` in `whole` filled.
+fn bar(part: f64, whole: f64, width: usize) -> (String, String) {
+    let share = if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 0.0 };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of a width on a screen"
+    )]
+    let full = ((share * width as f64).round() as usize).min(width);
+    ("█".repeat(full), "░".repeat(width - full))
+}
+
+/// A block as high as `share`, 0 to 1.
+fn level(share: f64) -> char {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of seven steps")]
+    let step = (share.clamp(0.0, 1.0) * 7.0).ceil() as usize;
+    BLOCKS[step.min(7)]
+}
+
+/// For how long `process` has been running; `None` where its start is not known.
+fn age(app: &App, process: &Process) -> Option<String> {
+    let started = process.started_at?;
+    Some(units::duration((app.now.duration_since(started).as_secs_f64() * 1e3).max(0.0)))
+}

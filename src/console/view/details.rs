@@ -1,0 +1,212 @@
+//! All about one row, over the panels.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+    widgets::{Clear, Paragraph},
+};
+
+use crate::{
+    act::signal::Target,
+    console::app::{App, Subject},
+    snapshot::{Database, FileFacts, Finding, Ingestion, Process},
+    text, units,
+};
+
+use super::{framed, theme::Theme};
+
+const LABEL: usize = 14;
+
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &Subject) {
+    let area = super::dialog::centred(area, area.width.min(110), area.height);
+    frame.render_widget(Clear, area);
+    let title = Span::styled(" Details: Esc closes, j k scroll ", theme.title);
+    let inner = framed(frame, area, theme.focus, title);
+    let Some(database) = app.database() else { return };
+    let rows = match subject {
+        Subject::Process(target) => process(app, database, *target),
+        Subject::Finding(name, pid) => finding(database, name, *pid),
+        Subject::Files => files(database),
+        Subject::Pragmas => pragmas(app, database),
+        Subject::Ingestion(run) => ingestion(database, run),
+    };
+    let room = usize::from(inner.width).saturating_sub(LABEL + 2);
+    let mut lines = Vec::new();
+    for (label, value) in rows {
+        let mut label = Some(label);
+        let wrapped = text::wrap(&value, room);
+        for part in if wrapped.is_empty() { vec![String::new()] } else { wrapped } {
+            let label = label.take().unwrap_or_default();
+            lines.push(Line::from(vec![
+                Span::styled(format!(" {}", text::pad(&label, LABEL)), theme.title),
+                Span::raw(part),
+            ]));
+        }
+    }
+    let last = lines.len().saturating_sub(inner.height.into());
+    let scroll = app.scroll.min(u16::try_from(last).unwrap_or(u16::MAX));
+    frame.render_widget(Paragraph::new(lines).scroll((scroll, 0)), inner);
+}
+
+type Rows = Vec<(String, String)>;
+
+fn row(label: &str, value: impl Into<String>) -> (String, String) {
+    (label.to_owned(), value.into())
+}
+
+fn gone(what: &str) -> Rows {
+    vec![row("", format!("{what} is no longer there."))]
+}
+
+fn known<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
+}
+
+fn yes(value: Option<bool>) -> String {
+    known(value.map(|value| if value { "yes" } else { "no" }))
+}
+
+fn process(app: &App, database: &Database, target: Target) -> Rows {
+    let found = database.process(target.pid).filter(|it| it.start_ticks == Some(target.start_ticks));
+    let Some(process) = found else { return gone(&format!("Process {}", target.pid)) };
+    let handles = process.handles.map_or_else(
+        || "unknown: its descriptors cannot be read".to_owned(),
+        |handles| format!("{} on the database, {} on -wal, {} on -shm", handles.db, handles.wal, handles.shm),
+    );
+    let mut rows = vec![
+        row("process", process.pid.to_string()),
+        row("name", &process.name),
+        row("command", process.command_line()),
+        row("user", known(process.user.clone())),
+        row("parent", known(process.parent)),
+        row("started", format!("{}, {} ago", known(process.started_at), known(super::age(app, process)))),
+        row("state", process.state.to_string()),
+        row("CPU", known(process.cpu_percent.map(|cpu| format!("{cpu:.1} %")))),
+        row("memory", known(process.memory_bytes.map(units::bytes))),
+        row("descriptors", handles),
+        row("read-only", yes(process.read_only)),
+        row("maps file", yes(process.maps_database)),
+        row("byte 128", if process.holds_index { "held: it has the wal-index open" } else { "not held" }),
+        row("locks", super::processes::locks(database, process)),
+    ];
+    for path in &process.replaced {
+        rows.push(row("replaced", format!("it still has {path} open, which was deleted or replaced")));
+    }
+    rows.extend(about(database, process));
+    rows
+}
+
+fn about(database: &Database, process: &Process) -> Rows {
+    let mine = database.findings.iter().filter(|finding| finding.pid == Some(process.pid));
+    mine.map(|finding| row(&finding.name, &finding.message)).collect()
+}
+
+fn finding(database: &Database, name: &str, pid: Option<i32>) -> Rows {
+    let found = database.findings.iter().find(|finding| finding.name == name && finding.pid == pid);
+    let Some(Finding { severity, message, evidence, remedy, .. }) = found else {
+        return gone(&format!("The finding {name}"));
+    };
+    let mut rows = vec![row("finding", name), row("severity", severity.to_string()), row("", message)];
+    for (label, value) in evidence {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        rows.push(row(label, value));
+    }
+    if let Some(key) = &remedy.key {
+        rows.push(row("key", key));
+    }
+    if let Some(command) = &remedy.command {
+        rows.push(row("command", command));
+    }
+    rows
+}
+
+fn files(database: &Database) -> Rows {
+    let mut rows = vec![row("path", database.path.display().to_string())];
+    let files = &database.files;
+    for (label, file) in [("database", &files.db), ("-wal", &files.wal), ("-shm", &files.shm)] {
+        rows.push(row(label, file.as_ref().map_or_else(|| "none".to_owned(), one_file)));
+    }
+    if let Some(header) = &database.header {
+        rows.push(row("header", "as of the last checkpoint:"));
+        rows.push(row("journal mode", header.journal_mode.to_string()));
+        rows.push(row("page size", units::bytes(header.page_size.into())));
+        rows.push(row("pages", units::count(header.page_count.into())));
+        rows.push(row("user_version", header.user_version.to_string()));
+        rows.push(row("application_id", header.application_id.to_string()));
+        rows.push(row("written by", format!("SQLite {}", header.written_by)));
+    }
+    if let Some(wal) = &database.wal {
+        let count = |value: Option<u32>| known(value.map(|value| units::count(value.into())));
+        rows.push(row("frames", count(wal.frames)));
+        rows.push(row("moved", count(wal.backfilled)));
+        rows.push(row("waiting", count(wal.pending)));
+        rows.push(row("room for", format!("{} frames", count(wal.slots))));
+        rows.push(row("sequence", known(wal.checkpoint_sequence)));
+    }
+    rows
+}
+
+fn one_file(file: &FileFacts) -> String {
+    format!(
+        "{}, inode {} on {}, owner {}, mode {:o}",
+        units::bytes(file.bytes),
+        file.inode,
+        file.device,
+        file.uid,
+        file.mode
+    )
+}
+
+fn pragmas(app: &App, database: &Database) -> Rows {
+    let mut rows = vec![row("profile", format!("{}: {}", app.setup.profile.name, app.setup.profile.about))];
+    for pragma in super::pragmas::ordered(&database.pragmas.rows) {
+        let mut value = format!("{} ({})", known(pragma.actual.clone()), pragma.source);
+        if let Some(expected) = pragma.expected.as_ref().filter(|_| pragma.ok != Some(true)) {
+            value.push_str(&format!(", {expected} expected"));
+        }
+        if let Some(note) = &pragma.note {
+            value.push_str(&format!(": {note}"));
+        }
+        if let Some(expectation) = app.setup.profile.expectation(&pragma.name).filter(|_| pragma.ok == Some(false)) {
+            value.push_str(&format!(". {}", expectation.why));
+        }
+        rows.push(row(&pragma.name, value));
+    }
+    rows
+}
+
+fn ingestion(database: &Database, run: &str) -> Rows {
+    let Some(ingestion) = database.ingestions.iter().find(|ingestion| ingestion.run == run) else {
+        return gone(&format!("Run {run}"));
+    };
+    let Ingestion { files_done, files_unchanged, files_failed, batches, .. } = ingestion;
+    let spread = |spread: Option<crate::snapshot::Spread>| {
+        known(spread.map(|it| {
+            format!(
+                "p50 {}, p99 {}, longest {}",
+                units::duration(it.p50),
+                units::duration(it.p99),
+                units::duration(it.max)
+            )
+        }))
+    };
+    let mut rows = vec![
+        row("run", run),
+        row("state", ingestion.state.to_string()),
+        row("process", ingestion.pid.to_string()),
+        row("folders", ingestion.folders.join(", ")),
+        row("started", ingestion.started_at.to_string()),
+        row("finished", ingestion.finished_at.map_or_else(|| "not yet".to_owned(), |at| at.to_string())),
+        row("files", known(ingestion.files_total.map(units::count))),
+        row("done", format!("{}, {} of them unchanged", units::count(*files_done), units::count(*files_unchanged))),
+        row("batches", units::count(*batches)),
+        row("lock holds", spread(ingestion.hold_ms)),
+        row("lock waits", spread(ingestion.wait_ms)),
+        row("BUSY retried", units::count(ingestion.busy_retries)),
+        row("failed", units::count(*files_failed)),
+    ];
+    rows.extend(ingestion.error.iter().map(|error| row("error", error)));
+    rows.extend(ingestion.failures.iter().map(|failure| row("", format!("{}: {}", failure.path, failure.reason))));
+    rows
+}

@@ -1,0 +1,185 @@
+//! Dialogs: what will happen, what it costs, and two buttons.
+
+use log::Level;
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+    widgets::{Clear, Paragraph},
+};
+
+use crate::{
+    act::signal::Signal,
+    console::app::{App, Button, Dialog, Field, Focus, Kind},
+    snapshot::{Hold, Process},
+    text,
+};
+
+use super::{framed, theme::Theme};
+
+const WIDTH: u16 = 76;
+
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, dialog: &Dialog) {
+    let width = WIDTH.min(area.width);
+    let room = usize::from(width).saturating_sub(4);
+    let mut lines = body(app, dialog, theme, room);
+    lines.push(Line::default());
+    lines.extend(fields(dialog, theme, room));
+    if let Some(complaint) = &dialog.complaint {
+        lines.extend(sentence(&format!("✖ {complaint}"), theme, Level::Error, room));
+    }
+    lines.push(buttons(dialog, theme));
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);
+    let area = centred(area, width, height);
+    frame.render_widget(Clear, area);
+    let inner = framed(frame, area, theme.focus, Span::styled(format!(" {} ", title(&dialog.kind)), theme.title));
+    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    // The buttons are the last line: where there is no room for all, the body gives way.
+    let scroll = lines.len().saturating_sub(inner.height.into());
+    frame.render_widget(Paragraph::new(lines).scroll((u16::try_from(scroll).unwrap_or(0), 0)), inner);
+}
+
+/// A rectangle in the middle of `area`, no larger than it.
+pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
+}
+
+fn title(kind: &Kind) -> String {
+    match kind {
+        Kind::Stop { process, .. } => format!("Stop {}", process.pid),
+        Kind::StopIngestion { .. } => "Stop the ingestion".to_owned(),
+        Kind::Checkpoint { .. } => "Checkpoint".to_owned(),
+        Kind::Ingest { .. } => "Start an ingestion".to_owned(),
+        Kind::Fix { .. } => "Fix what the file keeps".to_owned(),
+    }
+}
+
+fn body(app: &App, dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
+    let plain = |text: &str| sentence(text, theme, Level::Info, room);
+    match &dialog.kind {
+        Kind::Stop { process, signal, .. } => stop(app, process, *signal, theme, room),
+        Kind::StopIngestion { run, target } => plain(&format!(
+            "Run {run} (process {}) ends after its current batch. What is committed stays; the next run carries on.",
+            target.pid
+        )),
+        Kind::Checkpoint { database, mode, blockers } => {
+            let mut lines = plain(&format!("Moves frames of the log into {}.", database.display()));
+            lines.extend(plain(mode.about()));
+            let chosen = crate::diagnose::checkpoint::Mode::ALL.iter().position(|it| it == mode).unwrap_or(0);
+            let blockers = blockers.get(chosen).map_or(&[][..], Vec::as_slice);
+            if blockers.is_empty() {
+                lines.extend(plain("Nobody is in its way at the moment."));
+            }
+            for blocker in blockers {
+                lines.extend(sentence(&format!("▲ {}", blocker.why), theme, Level::Warn, room));
+            }
+            lines
+        }
+        Kind::Ingest { database, .. } => {
+            let mut lines = plain(&format!("Takes the Markdown and text files of a folder into {}.", database.display()));
+            lines.extend(plain("It runs in a process of its own and goes on when this console quits."));
+            lines
+        }
+        Kind::Fix { database, steps, holders } => {
+            let mut lines = plain(&format!("Runs on {}:", database.display()));
+            for (sql, why) in steps {
+                lines.push(Line::styled(text::fit(&format!("  {sql}"), room), theme.accent));
+                lines.extend(plain(why));
+            }
+            if !holders.is_empty() {
+                let text = format!("▲ {} must not be using it at that moment.", holders.join(", "));
+                lines.extend(sentence(&text, theme, Level::Warn, room));
+            }
+            lines
+        }
+    }
+}
+
+fn stop(app: &App, process: &Process, signal: Signal, theme: &Theme, room: usize) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::styled(text::fit(&process.command_line(), room), theme.accent)];
+    let user = process.user.as_deref().unwrap_or("unknown user");
+    let age = super::age(app, process).unwrap_or_else(|| "of unknown age".to_owned());
+    let about = format!("process {} of {user}, {}, running for {age}", process.pid, process.state);
+    lines.extend(sentence(&about, theme, Level::Info, room));
+    let locks = app.database().map_or_else(String::new, |database| super::processes::locks(database, process));
+    lines.extend(sentence(&format!("locks held: {locks}"), theme, Level::Info, room));
+    lines.extend(sentence(&consequence(process, signal), theme, Level::Warn, room));
+    lines
+}
+
+/// What is lost.
+fn consequence(process: &Process, signal: Signal) -> String {
+    let writes = process.holds.iter().any(|hold| {
+        matches!(hold, Hold::Write | Hold::Reserved | Hold::Pending | Hold::Exclusive)
+    });
+    match (signal, writes) {
+        (Signal::Cont, _) if process.is_stopped() => {
+            "CONT lets it go on, so that it can finish and give its locks back: try this first.".to_owned()
+        }
+        (Signal::Cont, _) => "CONT lets a stopped process go on; this one is not stopped.".to_owned(),
+        (Signal::Kill, true) => "▲ KILL ends it at once. Its open write transaction rolls back; what it committed stays.".to_owned(),
+        (Signal::Kill, false) => "▲ KILL ends it at once, without a chance to tidy up.".to_owned(),
+        (_, true) => "▲ Its open write transaction rolls back unless it finishes first; what it committed stays.".to_owned(),
+        (_, false) => "It is asked to end; no write transaction of its is open.".to_owned(),
+    }
+}
+
+fn sentence(text: &str, theme: &Theme, level: Level, room: usize) -> Vec<Line<'static>> {
+    let style = match level {
+        Level::Error => theme.danger,
+        Level::Warn => theme.warning,
+        _ => ratatui::style::Style::new(),
+    };
+    text::wrap(text, room).into_iter().map(|line| Line::styled(line, style)).collect()
+}
+
+fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
+    let draw = |(index, field): (usize, Field)| {
+        let focused = dialog.focus == Focus::Field(index);
+        let mark = if focused { "▸ " } else { "  " };
+        let mut spans = vec![Span::styled(mark, theme.accent)];
+        match field {
+            Field::Text { label, value } => {
+                spans.push(Span::styled(format!("{label:<8}"), theme.title));
+                // The end of a long value is what is being typed.
+                let room = room.saturating_sub(12);
+                let skip = value.chars().count().saturating_sub(room);
+                let tail: String = value.chars().skip(skip).collect();
+                spans.push(Span::raw(text::clean(&tail)));
+                if focused {
+                    spans.push(Span::styled("▏", theme.accent));
+                }
+            }
+            Field::Choice { label, options, chosen } => {
+                spans.push(Span::styled(format!("{label:<8}"), theme.title));
+                for (at, option) in options.into_iter().enumerate() {
+                    spans.push(if at == chosen {
+                        Span::styled(format!("[{option}]"), theme.selected)
+                    } else {
+                        Span::styled(format!(" {option} "), theme.muted)
+                    });
+                }
+                if focused {
+                    spans.push(Span::styled("  ← →", theme.muted));
+                }
+            }
+        }
+        Line::from(spans)
+    };
+    dialog.fields().into_iter().enumerate().map(draw).collect()
+}
+
+fn buttons(dialog: &Dialog, theme: &Theme) -> Line<'static> {
+    let button = |label: &'static str, button: Button| {
+        let style = if dialog.focus == Focus::Button(button) { theme.selected } else { theme.accent };
+        Span::styled(label, style)
+    };
+    Line::from(vec![
+        Span::raw("  "),
+        button("[ n No ]", Button::No),
+        Span::raw("   "),
+        button("[ y Yes ]", Button::Yes),
+        Span::styled("    Tab moves, Esc leaves", theme.muted),
+    ])
+}

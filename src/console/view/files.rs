@@ -1,0 +1,97 @@
+//! Panel 3: the three files, and how much of the log waits to be moved.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+    widgets::Paragraph,
+};
+
+use crate::{
+    console::{app::App, panel::Panel},
+    snapshot::{Database, Presence, Wal, WalSource},
+    text, units,
+};
+
+use super::{bar, boxed, empty, theme::Theme};
+
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    let inner = boxed(frame, area, app, theme, Panel::Files, "3 Files".to_owned());
+    let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
+    if database.files.db.is_none() {
+        let sentence = format!("There is no {} yet.", database.path.display());
+        return empty(frame, inner, theme, &sentence);
+    }
+    frame.render_widget(Paragraph::new(lines(database, theme, inner.width.into())), inner);
+}
+
+fn lines(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let row = |label: &'static str, text: &str| {
+        Line::from(vec![
+            Span::styled(format!("{label:<5}"), theme.title),
+            Span::raw(text::fit(text, width.saturating_sub(5))),
+        ])
+    };
+    let size = |file: &Option<crate::snapshot::FileFacts>| {
+        file.as_ref().map_or_else(|| "none".to_owned(), |file| units::bytes(file.bytes))
+    };
+    let mut lines = vec![row("db", &format!("{:<10}{}", size(&database.files.db), pages(database)))];
+    let frames = match (&database.wal, database.is_wal()) {
+        (Some(wal), _) => wal.frames.map(|frames| format!("{} frames", units::count(frames.into()))),
+        (None, Some(false)) => Some("rollback journal".to_owned()),
+        (None, _) => None,
+    };
+    lines.push(row("wal", &format!("{:<10}{}", size(&database.files.wal), frames.unwrap_or_default())));
+    if let Some(wal) = &database.wal {
+        lines.push(progress(wal, theme, width));
+    }
+    let slots = database.wal.as_ref().and_then(|wal| wal.read_marks).map(|marks| marked(database, marks));
+    lines.push(row("shm", &format!("{:<10}{}", size(&database.files.shm), slots.unwrap_or_default())));
+    if database.presence() == Presence::Leftover {
+        lines.push(Line::styled(
+            text::fit("left over: nobody has the database open", width),
+            theme.warning,
+        ));
+    }
+    lines
+}
+
+fn pages(database: &Database) -> String {
+    let Some(header) = &database.header else { return "header unreadable".to_owned() };
+    let count = database.wal.as_ref().and_then(|wal| wal.page_count).unwrap_or(header.page_count);
+    format!("{} pages of {}", units::count(count.into()), units::bytes(header.page_size.into()))
+}
+
+fn progress(wal: &Wal, theme: &Theme, width: usize) -> Line<'static> {
+    let (Some(frames), Some(moved), Some(pending)) = (wal.frames, wal.backfilled, wal.pending) else {
+        let why = match wal.source {
+            WalSource::Log => "     counted in the log: nobody keeps its index",
+            WalSource::Index => "     the index cannot be read at the moment",
+        };
+        return Line::styled(text::fit(why, width), theme.muted);
+    };
+    let (full, rest) = bar(moved.into(), frames.into(), 12);
+    let words = if pending == 0 {
+        " all moved".to_owned()
+    } else {
+        format!(" {} moved, {} wait", units::count(moved.into()), units::count(pending.into()))
+    };
+    Line::from(vec![
+        Span::raw("     "),
+        Span::styled(full, theme.good),
+        Span::styled(rest, theme.muted),
+        Span::raw(text::fit(&words, width.saturating_sub(17))),
+    ])
+}
+
+/// The marks of the slots that somebody holds; the others are left-overs and say nothing.
+fn marked(database: &Database, marks: [Option<u32>; 5]) -> String {
+    let held = (1..5u8).map(|slot| {
+        let held = database.locks.readers.iter().any(|reader| reader.slot == Some(slot));
+        match marks[usize::from(slot)].filter(|_| held) {
+            Some(mark) => format!("{slot}:{mark}"),
+            None => format!("{slot}:–"),
+        }
+    });
+    format!("slots {}", held.collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,101 @@
+//! The first line: which database, how its log grows, who writes, what is wrong.
+
+use ratatui::{
+    Frame,
+    layout::{Alignment, Rect},
+    text::{Line, Span},
+    widgets::Paragraph,
+};
+use unicode_width::UnicodeWidthStr;
+
+use crate::{
+    console::app::App,
+    snapshot::{Database, Severity},
+    text, units,
+};
+
+use super::theme::{Theme, sign};
+
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    let right = right(app, theme);
+    let room = usize::from(area.width).saturating_sub(right.width() + 1);
+    let left = left(app, theme, room);
+    frame.render_widget(Paragraph::new(left), area);
+    frame.render_widget(Paragraph::new(right).alignment(Alignment::Right), area);
+}
+
+fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
+    let mut parts = vec![(" waltop  ".to_owned(), theme.accent)];
+    if let Some(banner) = &app.setup.banner {
+        parts.push((format!("{}  ", text::clean(banner)), theme.warning));
+    }
+    match app.database() {
+        None => parts.push(("looking…".to_owned(), theme.muted)),
+        Some(database) => {
+            parts.push((text::fit(&database.name(), 28), theme.title));
+            let count = app.look().map_or(1, |look| look.snapshot.databases.len());
+            if count > 1 {
+                parts.push((format!("  {} of {count} [ ]", app.current + 1), theme.muted));
+            }
+            if database.files.db.is_none() {
+                parts.push(("  does not exist yet".to_owned(), theme.warning));
+            }
+            if let Some(wal) = &database.files.wal {
+                parts.push((format!("   WAL {}{}", units::bytes(wal.bytes), growth(app)), theme.title));
+            }
+            parts.push(writer(database, theme));
+        }
+    }
+    let mut left = room;
+    let mut spans = Vec::new();
+    for (part, style) in parts {
+        let part = text::fit(&part, left);
+        left -= part.width();
+        spans.push(Span::styled(part, style));
+    }
+    Line::from(spans)
+}
+
+fn growth(app: &App) -> String {
+    let trend = app.look().and_then(|look| look.trends.get(app.current));
+    match trend.and_then(|trend| trend.wal_bytes_per_second) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate, shown rounded")]
+        Some(rate) if rate >= 1.0 => format!(" ▲{}/s", units::bytes(rate as u64)),
+        _ => String::new(),
+    }
+}
+
+fn writer(database: &Database, theme: &Theme) -> (String, ratatui::style::Style) {
+    match &database.locks.writer {
+        None => ("   no writer".to_owned(), theme.muted),
+        Some(holder) => {
+            let who = super::locks::who(database, holder.pid);
+            let held = holder.held_ms.map(|held| format!(" {}", units::duration(held))).unwrap_or_default();
+            (format!("   writer: {who}{held}"), theme.warning)
+        }
+    }
+}
+
+fn right(app: &App, theme: &Theme) -> Line<'static> {
+    let mut spans = Vec::new();
+    if app.is_paused() {
+        spans.push(Span::styled("PAUSED  ", theme.warning));
+    }
+    if app.setup.readonly {
+        spans.push(Span::styled("READ-ONLY  ", theme.warning));
+    } else if !app.armed {
+        spans.push(Span::styled("DISARMED  ", theme.warning));
+    }
+    if let Some(database) = app.database() {
+        for severity in [Severity::Error, Severity::Warning] {
+            let count = database.findings.iter().filter(|finding| finding.severity == severity).count();
+            if count > 0 {
+                spans.push(Span::styled(format!("{} {count}  ", sign(severity)), theme.severity(severity)));
+            }
+        }
+    }
+    spans.push(Span::styled(format!("every {}  ", units::duration(app.interval.as_secs_f64() * 1e3)), theme.muted));
+    let clock = app.now.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S ").to_string();
+    spans.push(Span::raw(clock));
+    Line::from(spans)
+}

@@ -1,0 +1,183 @@
+//! Panel 1: who holds which lock, for how long, and what that is of the budget.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+    widgets::Paragraph,
+};
+
+use crate::{
+    console::{app::App, panel::Panel},
+    history::{Lane, Trend},
+    snapshot::{Database, Locks, Reader},
+    text, units,
+};
+
+use super::{boxed, empty, level, theme::Theme};
+
+/// Columns that a lane's PID and name take.
+const LANE_LABEL: usize = 20;
+
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    let inner = boxed(frame, area, app, theme, Panel::Locks, "1 Locks".to_owned());
+    let (Some(database), Some(look)) = (app.database(), app.look()) else {
+        return empty(frame, inner, theme, "looking…");
+    };
+    if database.files.db.is_none() {
+        return empty(frame, inner, theme, "The database does not exist yet: i starts an ingestion, which makes it.");
+    }
+    let width = usize::from(inner.width);
+    let mut lines = vec![write_lock(database, theme, width)];
+    lines.extend(gauge(app, &database.locks, theme, width));
+    lines.extend(others(database, theme, width));
+    let readers = readers(database, theme, width);
+    let room = usize::from(inner.height).saturating_sub(lines.len() + readers.len().min(3));
+    if let Some(trend) = look.trends.get(app.current) {
+        lines.extend(lanes(trend, theme, width).take(room));
+    }
+    lines.extend(readers);
+    frame.render_widget(Paragraph::new(lines), inner);
+}
+
+/// The process `pid` in a word or two.
+pub fn who(database: &Database, pid: Option<i32>) -> String {
+    match pid {
+        None => "a process not visible from here".to_owned(),
+        Some(pid) => match database.process(pid) {
+            Some(process) => format!("{} {pid}", text::fit(&process.name, 15)),
+            None => pid.to_string(),
+        },
+    }
+}
+
+fn write_lock(database: &Database, theme: &Theme, width: usize) -> Line<'static> {
+    let locks = &database.locks;
+    let (now, style) = match &locks.writer {
+        None => ("free".to_owned(), theme.good),
+        Some(holder) => {
+            let held = holder.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
+            (format!("{}{held}", who(database, holder.pid)), theme.warning)
+        }
+    };
+    let mut spans = vec![Span::styled("write lock  ", theme.title), Span::styled(now.clone(), style)];
+    if let (Some(holds), Some(window)) = (&locks.write_holds, locks.window_ms) {
+        let share = holds.held_ratio * 100.0;
+        let mut figures = format!("   held {share:.0} % of the last {}", units::duration(window));
+        if holds.count > 0 {
+            figures.push_str(&format!(
+                "   p99 {}  max {}",
+                units::duration(holds.p99_ms),
+                units::duration(holds.max_ms)
+            ));
+        }
+        let room = width.saturating_sub("write lock  ".len() + now.chars().count());
+        spans.push(Span::raw(text::fit(&figures, room)));
+    }
+    Line::from(spans)
+}
+
+/// The longest hold, now or in the window, against the profile's `busy_timeout`.
+fn gauge(app: &App, locks: &Locks, theme: &Theme, width: usize) -> Option<Line<'static>> {
+    let budget = f64::from(app.setup.profile.busy_timeout_ms()?);
+    let now = locks.writer.as_ref().and_then(|holder| holder.held_ms).unwrap_or(0.0);
+    let longest = locks.write_holds.as_ref().map_or(now, |holds| holds.max_ms.max(now));
+    let label = format!("budget {}  ", units::duration(budget));
+    let cells = width.saturating_sub(label.len() + 12).clamp(10, 60) / 2;
+    let share = longest / budget;
+    let style = if share >= 1.0 {
+        theme.danger
+    } else if share >= 0.5 {
+        theme.warning
+    } else {
+        theme.good
+    };
+    let half = |from: f64| -> [Span<'static>; 2] {
+        let (full, rest) = super::bar((share - from).max(0.0), 0.5, cells);
+        [Span::styled(full.replace('█', "━"), style), Span::styled(rest.replace('░', "─"), theme.muted)]
+    };
+    let mut spans = vec![Span::styled(label, theme.title), Span::styled("├", theme.muted)];
+    spans.extend(half(0.0));
+    spans.push(Span::styled("┼", theme.title));
+    spans.extend(half(0.5));
+    spans.push(Span::styled("┤ ", theme.muted));
+    spans.push(Span::styled(
+        if share > 1.0 { "over".to_owned() } else { format!("{:.0} %", share * 100.0) },
+        style,
+    ));
+    Some(Line::from(spans))
+}
+
+/// Checkpoint, recovery and the whole file, where somebody holds them.
+fn others(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let locks = &database.locks;
+    [
+        ("checkpoint", &locks.checkpointer),
+        ("recovery", &locks.recoverer),
+        ("whole file", &locks.exclusive),
+    ]
+    .into_iter()
+    .filter_map(|(label, holder)| {
+        let holder = holder.as_ref()?;
+        let held = holder.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
+        let text = format!("{}{held}", who(database, holder.pid));
+        Some(Line::from(vec![
+            Span::styled(format!("{label:<12}"), theme.title),
+            Span::styled(text::fit(&text, width.saturating_sub(12)), theme.warning),
+        ]))
+    })
+    .collect()
+}
+
+fn lanes<'a>(trend: &'a Trend, theme: &'a Theme, width: usize) -> impl Iterator<Item = Line<'static>> + 'a {
+    trend.lanes.iter().map(move |lane| {
+        let pid = lane.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
+        let label = format!("{pid:>8} {} ", text::pad(&lane.name, LANE_LABEL - 10));
+        let cells = width.saturating_sub(LANE_LABEL).min(Lane::CELLS);
+        let mut spans = vec![Span::raw(label)];
+        spans.extend(lane.cells[lane.cells.len().saturating_sub(cells)..].iter().map(|&share| {
+            let style = if share > 0.0 { theme.warning } else { theme.muted };
+            Span::styled(level(share.into()).to_string(), style)
+        }));
+        Line::from(spans)
+    })
+}
+
+fn readers(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let readers = &database.locks.readers;
+    if readers.is_empty() {
+        return vec![Line::from(vec![Span::styled("readers     ", theme.title), Span::styled("none", theme.muted)])];
+    }
+    let newest = database.wal.as_ref().and_then(|wal| wal.frames);
+    readers
+        .iter()
+        .enumerate()
+        .map(|(row, reader)| {
+            let label = if row == 0 { "readers     " } else { "            " };
+            let behind = reader.frame.is_some_and(|frame| newest.is_some_and(|newest| frame < newest));
+            let style = if behind { theme.warning } else { Style::new() };
+            let sentence = sentence(database, reader);
+            Line::from(vec![
+                Span::styled(label, theme.title),
+                Span::styled(text::fit(&sentence, width.saturating_sub(label.len())), style),
+            ])
+        })
+        .collect()
+}
+
+fn sentence(database: &Database, reader: &Reader) -> String {
+    let who = who(database, reader.pid);
+    let shared = database.locks.readers.iter().filter(|other| other.slot == reader.slot).count() > 1;
+    let place = match (reader.slot, reader.frame) {
+        (Some(0), _) => " reads the main file only (slot 0): nothing can be moved".to_owned(),
+        (Some(slot), Some(frame)) => {
+            let about = if shared { "at or after" } else { "at" };
+            format!(" {about} frame {} (slot {slot})", units::count(frame.into()))
+        }
+        (Some(slot), None) => format!(" in slot {slot}, frame unknown"),
+        (None, _) => " reads".to_owned(),
+    };
+    let held = reader.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
+    format!("{who}{place}{held}")
+}

@@ -1,0 +1,81 @@
+//! Panel 4: each pragma's value, whose it is, and whether the profile is content with it.
+
+use std::cmp::Reverse;
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+    widgets::Paragraph,
+};
+
+use crate::{
+    console::{app::App, panel::Panel},
+    snapshot::PragmaRow,
+    text,
+};
+
+use super::{boxed, empty, first_row, theme::Theme};
+
+const NAME: usize = 19;
+const SOURCE: usize = 11;
+
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    let Some(database) = app.database() else {
+        let inner = boxed(frame, area, app, theme, Panel::Pragmas, "4 Pragmas".to_owned());
+        return empty(frame, inner, theme, "looking…");
+    };
+    let title = format!("4 Pragmas: {}", text::fit(&database.pragmas.profile, 20));
+    let inner = boxed(frame, area, app, theme, Panel::Pragmas, title);
+    if database.files.db.is_none() {
+        return empty(frame, inner, theme, "The database does not exist yet.");
+    }
+    let refusal = app.refusals.get(app.current).and_then(Option::as_deref);
+    let rows = ordered(&database.pragmas.rows);
+    let selected = app.selected_row(Panel::Pragmas);
+    let first = first_row(selected, inner.height);
+    let mut lines: Vec<Line> = rows
+        .iter()
+        .enumerate()
+        .skip(first)
+        .map(|(index, row)| {
+            let line = line(row, theme, inner.width.into());
+            let here = app.focus == Panel::Pragmas && index == selected;
+            if here { line.style(theme.selected) } else { line }
+        })
+        .collect();
+    if let Some(refusal) = refusal {
+        let sentence = format!("our client: not asked, {refusal}");
+        lines.extend(
+            text::wrap(&sentence, inner.width.into()).into_iter().map(|line| Line::styled(line, theme.muted)),
+        );
+    }
+    frame.render_widget(Paragraph::new(lines), inner);
+}
+
+/// The rows as they are shown: what the profile minds first.
+pub fn ordered(rows: &[PragmaRow]) -> Vec<&PragmaRow> {
+    let mut ordered: Vec<_> = rows.iter().collect();
+    ordered.sort_by_key(|row| (row.ok.unwrap_or(true), Reverse(row.expected.is_some())));
+    ordered
+}
+
+/// The sign of a row: complies, does not, or nobody minds or knows.
+pub fn sign(row: &PragmaRow, theme: &Theme) -> Span<'static> {
+    match row.ok {
+        Some(true) => Span::styled("✔", theme.good),
+        Some(false) => Span::styled("▲", theme.warning),
+        None => Span::styled("·", theme.muted),
+    }
+}
+
+fn line(row: &PragmaRow, theme: &Theme, width: usize) -> Line<'static> {
+    let value = row.actual.as_deref().unwrap_or("unknown");
+    let room = width.saturating_sub(NAME + SOURCE + 2);
+    Line::from(vec![
+        Span::raw(text::pad(&row.name, NAME)),
+        Span::raw(text::pad(value, room)),
+        Span::styled(text::pad(&row.source.to_string(), SOURCE), theme.muted),
+        sign(row, theme),
+    ])
+}

@@ -1,0 +1,198 @@
+//! Panel 2: the processes that have the database open.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+    widgets::Paragraph,
+};
+
+use crate::{
+    console::{
+        app::{App, SortColumn},
+        panel::Panel,
+    },
+    snapshot::{Database, Hold, Process},
+    text, units,
+};
+
+use super::{boxed, empty, first_row, theme::Theme};
+
+/// Below this width memory and files are left out.
+const NARROW: u16 = 84;
+
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    let Some(database) = app.database() else {
+        let inner = boxed(frame, area, app, theme, Panel::Processes, "2 Processes".to_owned());
+        return empty(frame, inner, theme, "looking…");
+    };
+    let inner = boxed(frame, area, app, theme, Panel::Processes, title(app, database));
+    let visible = app.visible_processes();
+    if visible.is_empty() {
+        let sentence = if !app.filter.is_empty() {
+            "No process matches the filter: Esc clears it."
+        } else if database.files.db.is_none() {
+            "The database does not exist yet."
+        } else {
+            "No process that can be seen from here has the database open."
+        };
+        return empty(frame, inner, theme, sentence);
+    }
+    let columns = Columns::for_width(inner.width);
+    let selected = app.selected_row(Panel::Processes);
+    let first = first_row(selected, inner.height.saturating_sub(1));
+    let mut lines = vec![Line::styled(columns.heading(app), theme.muted)];
+    lines.extend(visible.iter().enumerate().skip(first).map(|(row, process)| {
+        let line = columns.row(app, database, process, row == selected, theme);
+        if row == selected && app.focus == Panel::Processes { line.style(theme.selected) } else { line }
+    }));
+    frame.render_widget(Paragraph::new(lines), inner);
+}
+
+fn title(app: &App, database: &Database) -> String {
+    let count = database.processes.len();
+    let mut title = format!("2 Processes: {count} with the database open");
+    let stopped = database.processes.iter().filter(|process| process.is_stopped()).count();
+    if stopped > 0 {
+        title.push_str(&format!(", {stopped} stopped"));
+    }
+    if !app.filter.is_empty() {
+        title.push_str(&format!(", filter {}", text::fit(&app.filter, 20)));
+    }
+    title
+}
+
+/// Which columns there are, and how wide.
+struct Columns {
+    wide: bool,
+    locks: usize,
+    command: usize,
+}
+
+const PID: usize = 8;
+const AGE: usize = 9;
+const CPU: usize = 7;
+const MEMORY: usize = 9;
+const FILES: usize = 12;
+
+impl Columns {
+    fn for_width(width: u16) -> Self {
+        let wide = width >= NARROW;
+        let locks = if wide { 20 } else { 16 };
+        let fixed = 2 + PID + AGE + CPU + locks + if wide { MEMORY + FILES } else { 0 };
+        Self { wide, locks, command: usize::from(width).saturating_sub(fixed) }
+    }
+
+    fn heading(&self, app: &App) -> String {
+        let mark = |column: SortColumn, name: &str| {
+            if app.sort == column {
+                format!("{name}{}", if app.inverted { "▴" } else { "▾" })
+            } else {
+                name.to_owned()
+            }
+        };
+        let mut heading = format!(
+            "  {:>7} {:>8} {:>6} ",
+            mark(SortColumn::Pid, "PID"),
+            mark(SortColumn::Age, "AGE"),
+            mark(SortColumn::Cpu, "CPU")
+        );
+        if self.wide {
+            heading.push_str(&format!("{:>8} {:<FILES$}", mark(SortColumn::Memory, "MEM"), "FILES"));
+        }
+        heading.push_str(&text::pad(&mark(SortColumn::Locks, "LOCKS"), self.locks));
+        heading.push_str(&mark(SortColumn::Command, "COMMAND"));
+        heading
+    }
+
+    fn row(
+        &self,
+        app: &App,
+        database: &Database,
+        process: &Process,
+        selected: bool,
+        theme: &Theme,
+    ) -> Line<'static> {
+        let unknown = || "?".to_owned();
+        let age = super::age(app, process).unwrap_or_else(unknown);
+        let cpu = process.cpu_percent.map_or_else(unknown, |cpu| format!("{cpu:.1}%"));
+        let mut left = format!("{} {:>7} {age:>8} {cpu:>6} ", if selected { "▸" } else { " " }, process.pid);
+        if self.wide {
+            let memory = process.memory_bytes.map_or_else(unknown, units::bytes);
+            left.push_str(&format!("{memory:>8} {}", text::pad(&files(process), FILES)));
+        }
+        let tag = tag(process);
+        let room = self.command.saturating_sub(tag.map_or(0, |tag| tag.len() + 1));
+        let mut spans = vec![
+            Span::raw(left),
+            Span::styled(
+                text::pad(&locks(database, process), self.locks),
+                if process.holds.is_empty() { theme.muted } else { theme.warning },
+            ),
+            Span::raw(text::pad(&process.command_line(), room)),
+        ];
+        if let Some(tag) = tag {
+            spans.push(Span::styled(format!(" {tag}"), theme.danger));
+        }
+        Line::from(spans)
+    }
+}
+
+fn tag(process: &Process) -> Option<&'static str> {
+    if process.is_stopped() {
+        Some("STOPPED")
+    } else if !process.replaced.is_empty() {
+        Some("SPLIT")
+    } else if process.stale.as_ref().is_some_and(|stale| stale.is_stale) {
+        Some("STALE")
+    } else {
+        None
+    }
+}
+
+fn files(process: &Process) -> String {
+    let Some(handles) = process.handles else { return "?".to_owned() };
+    let mut parts = Vec::new();
+    if handles.db > 0 {
+        parts.push(if handles.db == 1 { "db".to_owned() } else { format!("db×{}", handles.db) });
+    }
+    if process.read_only == Some(true) {
+        parts.push("ro".to_owned());
+    }
+    if handles.wal > 0 {
+        parts.push("wal".to_owned());
+    }
+    if process.maps_database == Some(true) {
+        parts.push("map".to_owned());
+    }
+    if parts.is_empty() { "–".to_owned() } else { parts.join(" ") }
+}
+
+/// The locks of `process`, the ones that stop others first.
+pub fn locks(database: &Database, process: &Process) -> String {
+    if process.holds.is_empty() {
+        return "–".to_owned();
+    }
+    let mut holds = process.holds.clone();
+    holds.sort();
+    let words: Vec<String> = holds
+        .into_iter()
+        .map(|hold| match hold {
+            Hold::Write => "WRITE".to_owned(),
+            Hold::Checkpoint => "CKPT".to_owned(),
+            Hold::Recover => "RECOVER".to_owned(),
+            Hold::Reserved => "RESERVED".to_owned(),
+            Hold::Pending => "PENDING".to_owned(),
+            Hold::Exclusive => "EXCLUSIVE".to_owned(),
+            Hold::Shared => "read".to_owned(),
+            Hold::Read(slot) => {
+                let mine = |it: &&crate::snapshot::Reader| it.pid == Some(process.pid) && it.slot == Some(slot);
+                match database.locks.readers.iter().find(mine).and_then(|reader| reader.frame) {
+                    Some(frame) => format!("read@{frame}"),
+                    None => format!("read:{slot}"),
+                }
+            }
+        })
+        .collect();
+    words.join(" ")
+}

@@ -1,0 +1,136 @@
+//! `waltop demo`: a sandbox of real processes with real trouble, and the console on it.
+//!
+//! This process only keeps the sandbox: the console is a child of its own, so that even a console that dies
+//! leaves somebody to tidy up. The actors end with this process, whatever ends it.
+
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{
+    act::signal::{Pinned, Signal, Target},
+    config::Thresholds,
+    observe::journals::Journals,
+    snapshot::Ingestion,
+};
+
+mod cast;
+mod documents;
+
+use cast::Cast;
+
+/// What the title of the sandbox's console says.
+pub const BANNER: &str = "DEMO";
+
+/// Thresholds under which a visitor need not wait for a minute until a pin is a finding.
+#[must_use]
+pub fn thresholds() -> Thresholds {
+    Thresholds { pinned_wal: (Duration::from_secs(5), Duration::from_secs(30)), ..Thresholds::default() }
+}
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Stdin or stdout is a pipe or a file.
+    #[error("the demo opens the console, which needs a terminal; run it in one")]
+    NoTerminal,
+    /// A file or a process could not be made.
+    #[error("cannot set up the sandbox: {0}")]
+    Io(#[from] io::Error),
+    /// An actor could not do its part.
+    #[error("cannot set up the sandbox: {role} answered {answer}")]
+    Actor {
+        /// Which one.
+        role: &'static str,
+        /// What it answered.
+        answer: String,
+    },
+}
+
+/// Sets the sandbox up, opens the console on it, and leaves nothing behind; the console's exit code.
+///
+/// # Errors
+///
+/// Where there is no terminal, or the sandbox cannot be set up.
+pub fn run() -> Result<u8, Error> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Err(Error::NoTerminal);
+    }
+    let folder = tempfile::Builder::new().prefix("waltop-demo-").tempdir()?;
+    let notes = folder.path().join("notes");
+    documents::write(&notes)?;
+    let database = folder.path().join("notes.db");
+    // Dropped before the folder: nobody uses a file that is being removed.
+    let _cast = Cast::assemble(&database)?;
+    let _runs = Runs { state: folder.path().join("state") };
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let status = tokio.block_on(console(folder.path(), &notes, &database))?;
+    Ok(code(status))
+}
+
+/// Runs the console in the sandbox, where its journals stay too, and passes on the signals that would end it.
+async fn console(folder: &Path, notes: &Path, database: &Path) -> io::Result<ExitStatus> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("--sandbox")
+        .arg(database)
+        .current_dir(notes)
+        .env("XDG_STATE_HOME", folder.join("state"))
+        .env("XDG_DATA_HOME", folder.join("data"))
+        .spawn()?;
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            _ = interrupt.recv() => pass_on(&child, rustix::process::Signal::INT),
+            _ = terminate.recv() => pass_on(&child, rustix::process::Signal::TERM),
+            _ = hangup.recv() => pass_on(&child, rustix::process::Signal::HUP),
+        }
+    }
+}
+
+fn pass_on(child: &Child, signal: rustix::process::Signal) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // It is our own child and not collected yet, so the PID is still its own; it may have ended already.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+fn code(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt;
+    let killed = status.signal().map(|signal| 128 + signal);
+    status.code().or(killed).and_then(|code| u8::try_from(code).ok()).unwrap_or(2)
+}
+
+/// The ingestions that a visitor started; they outlive a console, but not the sandbox.
+struct Runs {
+    state: PathBuf,
+}
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        let proc = Path::new("/proc");
+        let (ingestions, _) = Journals::new(self.state.join("waltop").join("runs"), proc.to_owned()).look();
+        let running = ingestions.into_iter().map(|(_, ingestion)| ingestion).filter(Ingestion::is_running);
+        for ingestion in running {
+            let Some(start_ticks) = ingestion.start_ticks else { continue };
+            let target = Target { pid: ingestion.pid, start_ticks };
+            // One that has ended by now needs nothing.
+            if let Ok(pinned) = Pinned::open(target, proc)
+                && pinned.send(Signal::Kill).is_ok()
+            {
+                let _ = pinned.wait(Duration::from_secs(5));
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The processes of the sandbox: actors of our own, each with a part to play.
+
+use std::{
+    io::{self, BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::Error;
+
+/// Documents that the writer takes in under one lock.
+const BATCH: u32 = 50;
+/// What the writer spends on each document while it holds the lock: the mistake that the sandbox shows.
+const EACH: Duration = Duration::from_millis(60);
+/// What it leaves to others between two batches.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The actors. They end when this is dropped.
+pub struct Cast {
+    _writer: Running,
+    _others: [Actor; 3],
+}
+
+impl Cast {
+    /// Makes the database, and brings the actors to where their trouble begins.
+    ///
+    /// # Errors
+    ///
+    /// Where an actor cannot be started or cannot do its part.
+    pub fn assemble(database: &Path) -> Result<Self, Error> {
+        let mut writer = Actor::start(database, "indexer")?;
+        for sql in [
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA busy_timeout = 5000",
+            "CREATE TABLE documents (id INTEGER PRIMARY KEY, title TEXT, body BLOB)",
+            "INSERT INTO documents (title, body) VALUES ('first', randomblob(40000))",
+        ] {
+            writer.sql(sql)?;
+        }
+        let mut watcher = Actor::start(database, "watcher")?;
+        watcher.sql("SELECT count(*) FROM documents")?;
+        let mut reader = Actor::start(database, "report")?;
+        reader.sql("BEGIN")?;
+        reader.sql("SELECT count(*) FROM documents")?;
+        // Enough of a log that the pin matters from the first screen on.
+        writer.sql(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) \
+             INSERT INTO documents (title, body) SELECT 'page ' || i, randomblob(9000) FROM n",
+        )?;
+        let mut stopped = Actor::start(database, "importer")?;
+        stopped.sql("BEGIN")?;
+        stopped.sql("SELECT count(*) FROM documents")?;
+        stopped.stop()?;
+        let Actor { running, lines } = writer;
+        thread::Builder::new().name("waltop-demo-writer".to_owned()).spawn(move || write_on(lines))?;
+        Ok(Self { _writer: running, _others: [watcher, reader, stopped] })
+    }
+}
+
+/// Takes batches in until the writer is gone, as when a visitor stops it.
+fn write_on(mut writer: Lines) {
+    let mut batch = || -> Result<(), Error> {
+        writer.sql("BEGIN IMMEDIATE")?;
+        for _ in 0..BATCH {
+            writer.sql("INSERT INTO documents (title, body) VALUES ('page', randomblob(2000))")?;
+            thread::sleep(EACH);
+        }
+        writer.sql("COMMIT")
+    };
+    while batch().is_ok() {
+        thread::sleep(PAUSE);
+    }
+}
+
+/// An actor: its process, and the lines to it.
+struct Actor {
+    running: Running,
+    lines: Lines,
+}
+
+impl Actor {
+    fn start(database: &Path, role: &'static str) -> Result<Self, Error> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["actor", "--role", role])
+            .arg(database)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let (orders, answers) = (child.stdin.take(), child.stdout.take());
+        let running = Running(child);
+        let (Some(orders), Some(answers)) = (orders, answers) else {
+            return Err(Error::Actor { role, answer: "nothing: it has no stdin or stdout".to_owned() });
+        };
+        let mut lines = Lines { role, orders, answers: BufReader::new(answers) };
+        lines.await_ok()?;
+        Ok(Self { running, lines })
+    }
+
+    fn sql(&mut self, sql: &str) -> Result<(), Error> {
+        self.lines.sql(sql)
+    }
+
+    /// Stops it as Ctrl-Z does, with whatever locks it holds.
+    fn stop(&self) -> io::Result<()> {
+        let pid = i32::try_from(self.running.0.id()).ok().and_then(Pid::from_raw);
+        // Our own child, not collected yet: the PID is still its own.
+        pid.map_or(Ok(()), |pid| Ok(kill_process(pid, Signal::STOP)?))
+    }
+}
+
+/// Orders to an actor, and its answers.
+struct Lines {
+    role: &'static str,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Lines {
+    fn sql(&mut self, sql: &str) -> Result<(), Error> {
+        writeln!(self.orders, "{sql}")?;
+        self.await_ok()
+    }
+
+    fn await_ok(&mut self) -> Result<(), Error> {
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        match answer.trim_end() {
+            "ok" => Ok(()),
+            other => Err(Error::Actor { role: self.role, answer: other.to_owned() }),
+        }
+    }
+}
+
+/// A process that ends when this is dropped, even if it is stopped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A visitor may have ended it already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

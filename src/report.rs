@@ -1,0 +1,263 @@
+//! Snapshots and outcomes as text or JSON, for the commands.
+
+use std::{
+    fmt::{self, Write as _},
+    fs::OpenOptions,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use log::Level;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    act::Outcome,
+    diagnose::checkpoint::{Blocker, Mode},
+    snapshot::{Database, Ingestion, Process, Reader, Snapshot, WalSource},
+    text, units,
+};
+
+/// What `waltop checkpoint` answers of one database.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckpointReport {
+    /// The database.
+    pub path: PathBuf,
+    /// What was run.
+    pub mode: Mode,
+    /// Whether `SQLite` said that somebody was in the way.
+    pub busy: bool,
+    /// Committed frames in the log; `None` where `SQLite` did not say.
+    pub frames_in_log: Option<u32>,
+    /// Frames of those that are in the main file; `None` where `SQLite` did not say.
+    pub frames_moved: Option<u32>,
+    /// What it took, in ms.
+    pub waited_ms: f64,
+    /// Whether every frame was moved and, where the mode asks for it, the log can start anew.
+    pub complete: bool,
+    /// Who is in the way of the rest.
+    pub blocked_by: Vec<Blocker>,
+}
+
+impl CheckpointReport {
+    /// The same for the console's notice and log.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let level = if self.complete { Level::Info } else { Level::Warn };
+        Outcome { level, text: self.to_string() }
+    }
+}
+
+impl fmt::Display for CheckpointReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.complete { "complete" } else { "incomplete" };
+        write!(f, "{} checkpoint {verdict}: ", self.mode)?;
+        match (self.frames_moved, self.frames_in_log) {
+            (Some(moved), Some(all)) => {
+                write!(f, "{} of {}", units::count(moved.into()), units::plural(all.into(), "frame"))?;
+                f.write_str(" moved")?;
+            }
+            _ => f.write_str("another checkpoint was running")?,
+        }
+        write!(f, " in {}", units::duration(self.waited_ms))?;
+        for blocker in self.blocked_by.iter().filter(|_| !self.complete) {
+            write!(f, "; {}", blocker.why)?;
+        }
+        Ok(())
+    }
+}
+
+/// What `waltop fix` answers of one database.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FixReport {
+    /// The database.
+    pub path: PathBuf,
+    /// The SQL of the fix; empty where nothing had to be done.
+    pub sql: Vec<String>,
+    /// Whether it was run, or would only have been.
+    pub applied: bool,
+}
+
+impl fmt::Display for FixReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match (self.sql.is_empty(), self.applied) {
+            (true, _) => write!(f, "{path}: nothing to fix"),
+            (false, true) => write!(f, "{path}: done: {}", self.sql.join("; ")),
+            (false, false) => write!(f, "{path}: would run: {}", self.sql.join("; ")),
+        }
+    }
+}
+
+/// Writes `value` as JSON to a new file at `path`.
+///
+/// # Errors
+///
+/// Where the file exists already or cannot be written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    serde_json::to_writer_pretty(&mut file, value)?;
+    file.write_all(b"\n")
+}
+
+/// `snapshot` for people, one line a fact.
+#[must_use]
+pub fn text(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    for database in &snapshot.databases {
+        // Writing to a string cannot fail.
+        let _ = write_database(&mut out, database);
+    }
+    for unseen in &snapshot.unseen {
+        let _ = writeln!(out, "not seen    {}: {}", text::clean(&unseen.what), text::clean(&unseen.why));
+    }
+    out
+}
+
+fn write_database(out: &mut String, database: &Database) -> fmt::Result {
+    writeln!(out, "{}", text::clean(&database.path.display().to_string()))?;
+    write_files(out, database)?;
+    write_locks(out, database)?;
+    if database.processes.is_empty() {
+        writeln!(out, "processes   none that can be seen from here")?;
+    }
+    for process in &database.processes {
+        writeln!(out, "process     {}", process_line(process))?;
+    }
+    for row in database.pragmas.rows.iter().filter(|row| row.ok == Some(false)) {
+        let value = row.actual.as_deref().unwrap_or("unknown");
+        let expected = row.expected.as_deref().unwrap_or("–");
+        let note = row.note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
+        writeln!(
+            out,
+            "pragma      {} is {} ({}), {} asks for {expected}{}",
+            row.name,
+            text::clean(value),
+            row.source,
+            database.pragmas.profile,
+            text::clean(&note)
+        )?;
+    }
+    for ingestion in &database.ingestions {
+        writeln!(out, "ingestion   {}", ingestion_line(ingestion))?;
+    }
+    for finding in &database.findings {
+        writeln!(out, "{:<11} {}: {}", finding.severity, finding.name, text::clean(&finding.message))?;
+    }
+    if database.findings.is_empty() {
+        writeln!(out, "findings    none")?;
+    }
+    Ok(())
+}
+
+fn write_files(out: &mut String, database: &Database) -> fmt::Result {
+    let size = |file: &Option<crate::snapshot::FileFacts>| {
+        file.as_ref().map_or_else(|| "none".to_owned(), |file| units::bytes(file.bytes))
+    };
+    let files = &database.files;
+    let mode = database.is_wal().map_or("unknown", |wal| if wal { "WAL" } else { "rollback journal" });
+    writeln!(
+        out,
+        "files       db {}, wal {}, shm {}; {mode}",
+        size(&files.db),
+        size(&files.wal),
+        size(&files.shm)
+    )?;
+    if let Some(wal) = &database.wal {
+        let known = |count: Option<u32>| count.map_or_else(|| "?".to_owned(), |it| units::count(it.into()));
+        let source = match wal.source {
+            WalSource::Index => "",
+            WalSource::Log => " (counted in the log: nobody keeps its index)",
+        };
+        writeln!(
+            out,
+            "log         {} frames, {} moved, {} waiting{source}",
+            known(wal.frames),
+            known(wal.backfilled),
+            known(wal.pending)
+        )?;
+    }
+    Ok(())
+}
+
+fn write_locks(out: &mut String, database: &Database) -> fmt::Result {
+    let locks = &database.locks;
+    for (label, holder) in [
+        ("write lock", &locks.writer),
+        ("checkpoint", &locks.checkpointer),
+        ("recovery", &locks.recoverer),
+        ("whole file", &locks.exclusive),
+    ] {
+        match holder {
+            Some(holder) => {
+                writeln!(out, "{label:<11} {}{}", who(database, holder.pid), held(holder.held_ms))?;
+            }
+            None if label == "write lock" => writeln!(out, "write lock  free")?,
+            None => {}
+        }
+    }
+    if let (Some(holds), Some(window)) = (&locks.write_holds, locks.window_ms) {
+        writeln!(
+            out,
+            "held        {:.1} % of {}: {}, p50 {}, p99 {}, longest {}",
+            holds.held_ratio * 100.0,
+            units::duration(window),
+            units::plural(holds.count, "hold"),
+            units::duration(holds.p50_ms),
+            units::duration(holds.p99_ms),
+            units::duration(holds.max_ms)
+        )?;
+    }
+    for reader in &locks.readers {
+        writeln!(out, "reader      {}", reader_line(database, reader))?;
+    }
+    Ok(())
+}
+
+fn who(database: &Database, pid: Option<i32>) -> String {
+    match pid {
+        None => "a process not visible from here".to_owned(),
+        Some(pid) => match database.process(pid) {
+            Some(process) => format!("{pid} {}", text::clean(&process.name)),
+            None => pid.to_string(),
+        },
+    }
+}
+
+fn held(held_ms: Option<f64>) -> String {
+    held_ms.map(|held| format!(" for at least {}", units::duration(held))).unwrap_or_default()
+}
+
+fn reader_line(database: &Database, reader: &Reader) -> String {
+    let place = match (reader.slot, reader.frame) {
+        (Some(slot), Some(frame)) => format!(" in slot {slot} at frame {}", units::count(frame.into())),
+        (Some(slot), None) => format!(" in slot {slot}"),
+        (None, _) => String::new(),
+    };
+    format!("{}{place}{}", who(database, reader.pid), held(reader.held_ms))
+}
+
+fn process_line(process: &Process) -> String {
+    let holds: Vec<String> = process.holds.iter().map(ToString::to_string).collect();
+    let locks = if holds.is_empty() { "no lock to speak of".to_owned() } else { holds.join(" ") };
+    let read_only = if process.read_only == Some(true) { ", read-only" } else { "" };
+    let user = process.user.as_deref().unwrap_or("?");
+    format!(
+        "{} {}, {}{read_only}, {locks}: {}",
+        process.pid,
+        text::clean(user),
+        process.state,
+        text::clean(&process.command_line())
+    )
+}
+
+fn ingestion_line(ingestion: &Ingestion) -> String {
+    let total = ingestion.files_total.map_or_else(|| "?".to_owned(), units::count);
+    format!(
+        "{} {}: {} of {total} files, {} failed, batches: {}",
+        text::clean(&ingestion.folders.join(" ")),
+        ingestion.state,
+        units::count(ingestion.files_done),
+        units::count(ingestion.files_failed),
+        units::count(ingestion.batches)
+    )
+}

@@ -1,0 +1,287 @@
+//! Fixture, keys, screen: what the console shows, and what its keys ask for.
+
+use insta::assert_snapshot;
+use serde_json::json;
+use waltop::{
+    act::{
+        Act, Effect,
+        signal::{Signal, Target},
+    },
+    snapshot::Process,
+};
+
+use crate::stage::{Stage, contended, look, missing, process, rollback};
+
+const USUAL: (u16, u16) = (120, 40);
+const SMALL: (u16, u16) = (80, 24);
+
+fn acts(effects: &[Effect]) -> Vec<&Act> {
+    effects.iter().filter_map(|effect| if let Effect::Act(act) = effect { Some(act) } else { None }).collect()
+}
+
+fn pins(effects: &[Effect]) -> Vec<Target> {
+    effects.iter().filter_map(|effect| if let Effect::Pin(pin) = effect { Some(*pin) } else { None }).collect()
+}
+
+#[test]
+fn the_whole_screen_at_its_usual_size() {
+    assert_snapshot!(Stage::new(look(vec![contended()]), USUAL).screen());
+}
+
+#[test]
+fn the_whole_screen_on_a_small_terminal() {
+    assert_snapshot!(Stage::new(look(vec![contended()]), SMALL).screen());
+}
+
+#[test]
+fn the_whole_screen_on_a_large_terminal() {
+    assert_snapshot!(Stage::new(look(vec![contended()]), (200, 60)).screen());
+}
+
+#[test]
+fn a_terminal_that_is_too_small_says_what_it_wants() {
+    assert_snapshot!(Stage::new(look(vec![contended()]), (50, 12)).screen(), @"waltop wants 60x16, this is 50x12");
+}
+
+#[test]
+fn no_size_of_terminal_makes_it_panic() {
+    for keys in ["", "?", "<Enter>", "3", "4", "5", "7", "c", "i"] {
+        for width in (1..=140).step_by(7) {
+            for height in 1..=30 {
+                let mut stage = Stage::new(look(vec![contended()]), (width, height));
+                stage.keys(keys);
+                stage.screen();
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_database_it_opens_empty_and_offers_i() {
+    let stage = Stage::new(look(vec![missing()]), USUAL);
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn the_help_shows_the_keys_that_act_here() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    stage.keys("?");
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn details_of_a_process_show_its_evidence() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    stage.keys("/amalfa watch<Enter><Enter>");
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn details_of_a_finding_show_its_figures() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    stage.keys("7<Enter>");
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn details_of_the_files_show_the_header() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    stage.keys("3<Enter>");
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn the_dialog_before_a_stop_says_what_is_lost() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    let pins = pins(&stage.keys("x"));
+    assert_eq!(pins, [Target { pid: 71201, start_ticks: 71201 }]);
+    stage.pinned(pins[0]);
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn a_stopped_process_is_offered_to_go_on_first() {
+    let mut stage = Stage::new(look(vec![contended()]), SMALL);
+    let pins = pins(&stage.keys("/report<Enter>x"));
+    stage.pinned(pins[0]);
+    assert_snapshot!(stage.screen());
+    let effects = stage.keys("y");
+    let target = Target { pid: 6120, start_ticks: 6120 };
+    assert_eq!(acts(&effects), [&Act::Signal { target, signal: Signal::Cont }]);
+}
+
+#[test]
+fn the_checkpoint_dialog_names_who_is_in_the_way() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    stage.keys("c<Up><Up><Right><Right>");
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn the_ingestion_dialog_starts_in_its_folder() {
+    let mut database = contended();
+    database.ingestions.clear();
+    let mut stage = Stage::new(look(vec![database]), SMALL);
+    stage.keys("i");
+    assert_snapshot!(stage.screen());
+    // y is typing here, not yes.
+    assert!(acts(&stage.keys("<C-u>/yy<Tab><C-u>0<Enter>")).is_empty());
+    assert!(stage.screen().contains("a batch has at least 1 file"));
+    let effects = stage.keys("<C-u>10<Enter>");
+    let [Act::Ingest { database, folder, batch }] = acts(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(database.as_os_str(), "/home/me/notes.db");
+    assert_eq!((folder.as_os_str(), batch.as_str()), ("/yy".as_ref(), "10"));
+}
+
+#[test]
+fn i_on_a_running_ingestion_asks_to_stop_it() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    let target = Target { pid: 71201, start_ticks: 71201 };
+    assert_eq!(pins(&stage.keys("i")), [target]);
+    stage.pinned(target);
+    assert_snapshot!(stage.screen());
+    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { target, signal: Signal::Term }]);
+}
+
+#[test]
+fn fixing_shows_the_sql_and_who_is_in_the_way() {
+    let mut stage = Stage::new(look(vec![rollback()]), SMALL);
+    stage.keys("f");
+    assert_snapshot!(stage.screen());
+    assert!(acts(&stage.keys("<Enter>")).is_empty(), "the focus starts on No");
+    assert_eq!(acts(&stage.keys("fy")).len(), 1);
+}
+
+#[test]
+fn a_selected_process_stays_selected_when_rows_move() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    stage.keys("j");
+    let selected = stage.app.selected_process().map(|process| process.pid);
+    let mut moved = contended();
+    moved.processes.insert(0, from(process(5, "new", &["new"], "2026-01-15T14:03:00Z")));
+    moved.processes[0].holds = vec![waltop::snapshot::Hold::Write];
+    stage.look(look(vec![moved]));
+    assert_eq!(stage.app.selected_process().map(|process| process.pid), selected);
+}
+
+#[test]
+fn a_row_that_the_filter_hides_cannot_be_hit() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    assert_eq!(stage.app.selected_process().map(|process| process.pid), Some(71201));
+    assert_eq!(pins(&stage.keys("/vector<Enter>x")), [Target { pid: 71166, start_ticks: 71166 }]);
+    assert_eq!(pins(&stage.keys("/<C-u>no such thing<Enter>x")), []);
+}
+
+#[test]
+fn the_dialog_means_its_own_process_whatever_moves_behind_it() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    let pinned = pins(&stage.keys("x"))[0];
+    stage.pinned(pinned);
+    let mut without = contended();
+    without.processes.retain(|process| process.pid != pinned.pid);
+    stage.look(look(vec![without]));
+    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { target: pinned, signal: Signal::Term }]);
+}
+
+#[test]
+fn no_escape_and_enter_leave_a_process_alone() {
+    for keys in ["n", "<Esc>", "<Enter>"] {
+        let mut stage = Stage::new(look(vec![contended()]), USUAL);
+        let pinned = pins(&stage.keys("x"))[0];
+        stage.pinned(pinned);
+        let effects = stage.keys(keys);
+        assert!(acts(&effects).is_empty(), "{keys}");
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Unpin)), "{keys}");
+        assert!(!stage.screen().contains("Stop 71201"), "{keys}");
+    }
+}
+
+#[test]
+fn read_only_and_disarmed_no_key_changes_anything() {
+    let everything = "xyc<Enter>i<Enter>fy<Esc>";
+    let mut stage = Stage::readonly(look(vec![rollback()]), USUAL);
+    let effects = stage.keys(&format!("a{everything}"));
+    assert!(acts(&effects).is_empty() && pins(&effects).is_empty());
+    assert!(stage.screen().contains("READ-ONLY"));
+    let mut stage = Stage::new(look(vec![rollback()]), USUAL);
+    let effects = stage.keys(&format!("a{everything}"));
+    assert!(acts(&effects).is_empty() && pins(&effects).is_empty());
+    assert!(stage.screen().contains("DISARMED"));
+    assert_eq!(pins(&stage.keys("ax")).len(), 1);
+}
+
+#[test]
+fn escape_never_quits_and_q_does() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    let effects = stage.keys("?<Esc>/abc<Esc>3<Esc><Esc><Esc>");
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Quit(_))));
+    assert!(matches!(stage.keys("q")[..], [Effect::Quit(0)]));
+    assert!(matches!(stage.keys("<C-c>")[..], [Effect::Quit(130)]));
+}
+
+#[test]
+fn a_pause_holds_the_screen_and_the_next_look_waits() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    stage.keys("p");
+    let mut later = contended();
+    later.processes.clear();
+    stage.look(look(vec![later]));
+    assert!(stage.screen().contains("PAUSED") && stage.screen().contains("71201"));
+    stage.keys("p");
+    assert!(!stage.screen().contains("71201 1 m"));
+}
+
+#[test]
+fn every_database_has_its_turn() {
+    let mut stage = Stage::new(look(vec![contended(), rollback()]), USUAL);
+    assert!(stage.screen().contains("notes.db  1 of 2"));
+    stage.keys("]");
+    assert!(stage.screen().contains("huey.db  2 of 2"));
+    stage.keys("]");
+    assert!(stage.screen().contains("notes.db  1 of 2"));
+    stage.keys("[");
+    assert!(stage.screen().contains("huey.db  2 of 2"));
+}
+
+#[test]
+fn text_from_outside_is_harmless_and_aligned() {
+    let mut database = contended();
+    database.processes = vec![
+        from(process(1001, "\x1b[31mred\x07", &["\x1b]0;owned\x07sh", "-c", "a\nb"], "2026-01-15T14:00:00Z")),
+        from(process(1002, "\u{202e}live", &["\u{202e}gpj.exe", "\u{200b}x"], "2026-01-15T14:00:00Z")),
+        from(process(1003, "日本語の名前", &["日本語/データベース", "e\u{301}"], "2026-01-15T14:00:00Z")),
+    ];
+    database.path = "/tmp/\x1b[2Jevil\u{202e}.db".into();
+    database.ingestions[0].folders = vec!["/tmp/\x1b[1mfolder".to_owned()];
+    let stage = Stage::new(look(vec![database]), USUAL);
+    let screen = stage.screen();
+    assert!(!screen.chars().any(|c| c.is_control() && c != '\n'));
+    assert!(!screen.contains('\u{202e}') && !screen.contains('\u{200b}'));
+    assert_snapshot!(screen);
+}
+
+#[test]
+fn the_readme_lists_every_key() {
+    let readme = include_str!("../../README.md");
+    for row in waltop::console::keymap::markdown().lines() {
+        assert!(readme.contains(row), "README.md lacks the row {row}");
+    }
+}
+
+fn from(value: serde_json::Value) -> Process {
+    serde_json::from_value(value).expect("the fixture keeps to the contract")
+}
+
+#[test]
+fn the_fixture_is_what_the_contract_says() {
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../assets/status.schema.json")).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
+    let snapshot = look(vec![contended(), rollback(), missing()]).snapshot;
+    let value = serde_json::to_value(&snapshot).expect("a snapshot is JSON");
+    let errors: Vec<String> =
+        validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let wrong = json!({"version": 2});
+    assert!(!validator.is_valid(&wrong), "the schema can fail");
+}

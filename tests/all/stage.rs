@@ -1,0 +1,229 @@
+//! The console without a terminal: a fixture goes in, keys are pressed, a screen comes out.
+
+use std::{sync::Arc, time::Duration};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use jiff::{Timestamp, tz::TimeZone};
+use ratatui::{Terminal, backend::TestBackend};
+use serde_json::json;
+use waltop::{
+    act::{Effect, Report, signal::Target},
+    console::{
+        app::{App, Message, Setup},
+        view::{self, theme::Theme},
+    },
+    diagnose,
+    history::{Lane, Trend},
+    profile::Profile,
+    sampler::Look,
+    snapshot::{Database, Snapshot},
+};
+
+/// A console that has had a look.
+pub struct Stage {
+    pub app: App,
+    size: (u16, u16),
+}
+
+impl Stage {
+    pub fn new(look: Look, size: (u16, u16)) -> Self {
+        Self::with(look, size, false)
+    }
+
+    pub fn readonly(look: Look, size: (u16, u16)) -> Self {
+        Self::with(look, size, true)
+    }
+
+    fn with(look: Look, size: (u16, u16), readonly: bool) -> Self {
+        let setup = Setup {
+            readonly,
+            profile: Profile::hardened(),
+            time_zone: TimeZone::UTC,
+            folder: "/home/me/notes".into(),
+            banner: None,
+        };
+        let mut stage = Self { app: App::new(setup, Duration::from_secs(1), now()), size };
+        stage.app.update(Message::Look(Arc::new(look)));
+        stage
+    }
+
+    /// Presses keys: characters, or names in angle brackets as in `<Esc>`; all effects that came of them.
+    pub fn keys(&mut self, keys: &str) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let mut rest = keys;
+        while let Some(first) = rest.chars().next() {
+            let (key, length) = match rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+                Some((name, _)) => (named(name), name.len() + 2),
+                None => (KeyEvent::new(KeyCode::Char(first), KeyModifiers::NONE), first.len_utf8()),
+            };
+            effects.extend(self.app.update(Message::Key(key)));
+            rest = &rest[length..];
+        }
+        effects
+    }
+
+    /// What the runtime answers to [`Effect::Pin`] when the process is still there.
+    pub fn pinned(&mut self, target: Target) {
+        self.app.update(Message::Report(Report::Pinned(Ok(target))));
+    }
+
+    pub fn look(&mut self, look: Look) -> Vec<Effect> {
+        self.app.update(Message::Look(Arc::new(look)))
+    }
+
+    /// The screen as text, a line a row.
+    pub fn screen(&self) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(self.size.0, self.size.1)).expect("a test screen");
+        terminal.draw(|frame| view::render(frame, &self.app, &Theme::colourful())).expect("it can be drawn");
+        let buffer = terminal.backend().buffer();
+        let mut rows = Vec::new();
+        for y in 0..self.size.1 {
+            let mut row = String::new();
+            let mut x = 0;
+            while x < self.size.0 {
+                let symbol = buffer[(x, y)].symbol();
+                row.push_str(symbol);
+                // A wide character covers the cell after it.
+                x += u16::try_from(unicode_width::UnicodeWidthStr::width(symbol)).expect("one or two").max(1);
+            }
+            rows.push(row.trim_end().to_owned());
+        }
+        rows.join("\n")
+    }
+}
+
+fn named(name: &str) -> KeyEvent {
+    let plain = |code| KeyEvent::new(code, KeyModifiers::NONE);
+    match name {
+        "Enter" => plain(KeyCode::Enter),
+        "Esc" => plain(KeyCode::Esc),
+        "Tab" => plain(KeyCode::Tab),
+        "Up" => plain(KeyCode::Up),
+        "Down" => plain(KeyCode::Down),
+        "Left" => plain(KeyCode::Left),
+        "Right" => plain(KeyCode::Right),
+        "Backspace" => plain(KeyCode::Backspace),
+        "C-u" => KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL),
+        "C-c" => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
+        other => panic!("no such key: {other}"),
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-01-15T14:03:22Z".parse().expect("a time")
+}
+
+/// A look at `databases`, diagnosed as the sampler does.
+pub fn look(databases: Vec<Database>) -> Look {
+    let count = databases.len();
+    let mut snapshot =
+        Snapshot { version: 1, taken_at: now(), host: "host".to_owned(), databases, unseen: Vec::new() };
+    let profile = Profile::hardened();
+    let facts: Vec<(String, String)> = profile
+        .pragmas
+        .iter()
+        .filter(|it| it.name != "journal_mode")
+        .map(|it| (it.name.clone(), it.expected.clone()))
+        .collect();
+    for database in &mut snapshot.databases {
+        database.pragmas = diagnose::compliance::rows(database, &profile, Some(&facts));
+    }
+    diagnose::diagnose(&mut snapshot, None, &profile, &waltop::config::Thresholds::default());
+    let cells = (0..Lane::CELLS).map(|at| if at % 6 < 2 { 0.0 } else { 1.0 }).collect();
+    let lanes = vec![
+        Lane { pid: Some(71201), name: "bun".to_owned(), cells },
+        Lane { pid: Some(71168), name: "bun".to_owned(), cells: vec![0.1; Lane::CELLS] },
+    ];
+    let trend = Trend { wal_bytes_per_second: Some(1_200_000.0), lanes };
+    Look { snapshot, trends: vec![trend; count], took: Duration::from_millis(3) }
+}
+
+/// The situation of the first field report: two daemons from Tuesday, and an ingestion that holds the lock.
+pub fn contended() -> Database {
+    let mut writer = process(71201, "bun", &["bun", "amalfa", "init"], "2026-01-15T14:02:20Z");
+    writer["holds"] = json!(["write", "read:2"]);
+    writer["cpu_percent"] = json!(88.0);
+    let mut watcher = process(71168, "bun", &["bun", "amalfa", "watch"], "2026-01-11T18:00:00Z");
+    watcher["holds"] = json!(["read:1"]);
+    let mut vectors = process(71166, "bun", &["bun", "amalfa", "vector", "daemon"], "2026-01-11T18:00:00Z");
+    vectors["read_only"] = json!(true);
+    vectors["handles"] = json!({"db": 1, "wal": 0, "shm": 0});
+    vectors["maps_database"] = json!(true);
+    let mut stopped = process(6120, "python3", &["python3", "report.py"], "2026-01-15T13:00:00Z");
+    stopped["state"] = json!("stopped");
+    stopped["holds"] = json!(["read:2"]);
+    let file = |bytes: u64, inode: u64| {
+        json!({"bytes": bytes, "device": "fe:00", "inode": inode, "uid": 1000, "mode": 0o644, "modified_at": null})
+    };
+    serde_json::from_value(json!({
+        "path": "/home/me/notes.db",
+        "files": {"db": file(5_922_816, 1), "wal": file(78_200_032, 2), "shm": file(163_840, 3)},
+        "header": {"journal_mode": "wal", "page_size": 4096, "page_count": 1446, "user_version": 3,
+                   "application_id": 0, "auto_vacuum": "none", "schema_cookie": 9, "written_by": "3.54.1"},
+        "wal": {"frames": 19031, "backfilled": 812, "pending": 18219, "checkpoint_sequence": 7,
+                "source": "index", "page_count": 1446, "slots": 19031, "commits": 400,
+                "read_marks": [0, 812, 19031, null, null]},
+        "locks": {
+            "writer": {"pid": 71201, "held_ms": 840.0}, "checkpointer": null, "recoverer": null, "exclusive": null,
+            "readers": [{"pid": 71168, "slot": 1, "frame": 812, "held_ms": 331_200_000.0},
+                        {"pid": 71201, "slot": 2, "frame": 19031, "held_ms": 840.0},
+                        {"pid": 6120, "slot": 2, "frame": 19031, "held_ms": 100.0}],
+            "index_held": true, "window_ms": 60000.0,
+            "write_holds": {"count": 56, "p50_ms": 900.0, "p99_ms": 1600.0, "max_ms": 6500.0, "held_ratio": 0.37,
+                            "by_process": [{"pid": 71201, "count": 55, "max_ms": 6500.0, "total_ms": 22000.0},
+                                           {"pid": 71168, "count": 1, "max_ms": 40.0, "total_ms": 40.0}]}},
+        "processes": [stopped, vectors, watcher, writer],
+        "pragmas": {"profile": "hardened", "rows": []},
+        "ingestions": [
+            {"run": "20260115T140220Z-71201", "pid": 71201, "start_ticks": 71201, "state": "running",
+             "folders": ["/home/me/notes"], "files_total": 556, "files_done": 312, "files_unchanged": 0,
+             "files_failed": 1, "batches": 32, "batch_size": 10,
+             "hold_ms": {"p50": 40.0, "p99": 44.0, "max": 51.0}, "wait_ms": {"p50": 1.0, "p99": 3.0, "max": 9.0},
+             "busy_retries": 0, "started_at": "2026-01-15T14:02:20Z", "finished_at": null,
+             "recent_holds_ms": [20.0, 30.0, 41.0, 22.0, 51.0],
+             "failures": [{"path": "/home/me/notes/a.md", "reason": "not valid UTF-8"}], "error": null}],
+        "findings": []
+    }))
+    .expect("the fixture keeps to the contract")
+}
+
+/// A database in rollback mode that one process reads.
+pub fn rollback() -> Database {
+    let mut database = contended();
+    database.path = "/home/me/queue/huey.db".into();
+    database.files.wal = None;
+    database.files.shm = None;
+    database.wal = None;
+    database.ingestions.clear();
+    database.locks = waltop::snapshot::Locks::default();
+    database.processes.truncate(3);
+    for process in &mut database.processes {
+        process.holds.clear();
+        process.holds_index = false;
+        process.maps_index = Some(false);
+        process.read_only = Some(false);
+        process.state = waltop::snapshot::ProcessState::Sleeping;
+    }
+    if let Some(header) = &mut database.header {
+        header.journal_mode = waltop::snapshot::JournalMode::Rollback;
+    }
+    database
+}
+
+/// A database that is not there yet.
+pub fn missing() -> Database {
+    let mut database = rollback();
+    database.files.db = None;
+    database.header = None;
+    database.processes.clear();
+    database
+}
+
+pub fn process(pid: i32, name: &str, command: &[&str], started: &str) -> serde_json::Value {
+    json!({
+        "pid": pid, "started_at": started, "start_ticks": pid, "name": name, "command": command, "user": "me",
+        "uid": 1000, "parent": 1, "state": "sleeping", "cpu_percent": 0.0, "memory_bytes": 41_000_000,
+        "handles": {"db": 1, "wal": 1, "shm": 1}, "read_only": false, "index_read_only": false,
+        "maps_database": false, "maps_index": true, "holds_index": true, "replaced": [], "holds": [], "stale": null
+    })
+}
