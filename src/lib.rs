@@ -9,3 +9,4 @@ pub mod observe;
 pub mod profile;
 pub mod snapshot;
 pub mod text;
+pub mod units;
