@@ -11,13 +11,20 @@ pub struct Args {
     /// Open it with `mode=ro`.
     #[arg(long)]
     read_only: bool,
+    /// Open it as waltop itself does, and bring its tables up to date.
+    #[arg(long, conflicts_with = "read_only")]
+    migrate: bool,
     /// The name under which it runs.
     #[arg(long)]
     role: Option<String>,
 }
 
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    let access = if args.read_only { Access::ReadOnly } else { Access::ReadWrite };
+    let access = match args {
+        Args { read_only: true, .. } => Access::ReadOnly,
+        Args { migrate: true, .. } => Access::Migrated,
+        Args { .. } => Access::ReadWrite,
+    };
     actor::run(&args.database, access, args.role.as_deref())?;
     Ok(0)
 }
