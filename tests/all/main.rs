@@ -1,3 +1,5 @@
 //! The tests, in one binary.
 
+mod fake_proc;
+mod observe;
 mod support;
