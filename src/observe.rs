@@ -1,28 +1,231 @@
 //! The only place that reads the operating system and the watched files.
+//!
+//! It opens no `SQLite` connection and takes no lock. It must not run in a process that has a connection: the
+//! files are opened and closed raw here, and any such close drops that connection's locks.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
-use crate::{config::Places, history::Trend, snapshot::Snapshot};
+use jiff::Timestamp;
+
+use crate::{
+    config::Places,
+    history::{History, Trend},
+    snapshot::{CONTRACT_VERSION, Database, JournalMode, Pragmas, Process, Snapshot, Unseen},
+};
+
+mod checksum;
+mod files;
+mod first_seen;
+mod header;
+mod lock_probe;
+mod lock_sampler;
+mod lock_table;
+mod locks;
+mod opener;
+mod preflight;
+#[cfg_attr(not(target_os = "linux"), path = "observe/elsewhere.rs")]
+mod processes;
+mod timing;
+mod wal;
+mod wal_index;
+mod watched;
+
+pub use preflight::{Unfit, inspect};
+
+use files::Mounts;
+use first_seen::FirstSeen;
+use lock_sampler::LockSampler;
+use locks::Decoded;
+use opener::{Opener, Target};
+use processes::{Describer, Processes};
+use timing::Now;
+use watched::{View, Watched};
 
 /// Looks at databases from outside.
 #[derive(Debug)]
-pub struct Observer;
+pub struct Observer {
+    proc: PathBuf,
+    watched: Vec<Watched>,
+    processes: Processes,
+    describer: Describer,
+    first_seen: FirstSeen,
+    sampler: Option<LockSampler>,
+    sampler_trouble: Option<Unseen>,
+    // The databases of the last look, by the names under which their times are kept.
+    timed: Vec<String>,
+}
 
 impl Observer {
-    /// An observer of `databases`.
+    /// An observer of `databases`: absolute paths as [`inspect`] gives them. One may not exist yet.
     #[must_use]
-    pub fn new(_places: &Places, _databases: Vec<PathBuf>) -> Self {
-        Self
+    pub fn new(places: &Places, databases: Vec<PathBuf>) -> Self {
+        let mut observer = Self {
+            proc: places.proc.clone(),
+            watched: Vec::new(),
+            processes: Processes::new(&places.proc),
+            describer: Describer::new(&places.proc),
+            first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
+            sampler: None,
+            sampler_trouble: None,
+            timed: Vec::new(),
+        };
+        observer.set_databases(databases);
+        observer
     }
 
-    /// One look.
+    /// Looks at `databases` from now on. What is known of those that stay is kept.
+    pub fn set_databases(&mut self, databases: Vec<PathBuf>) {
+        let mut known = std::mem::take(&mut self.watched);
+        for path in databases {
+            let index = known.iter().position(|watched| watched.path() == path);
+            self.watched.push(index.map_or_else(|| Watched::new(path), |index| known.swap_remove(index)));
+        }
+        if let Some(sampler) = &self.sampler {
+            sampler.set_targets(self.sampled());
+        }
+    }
+
+    /// Samples the write lock between the looks, on a thread that ends with the observer.
+    pub fn watch_locks(&mut self) {
+        if self.sampler.is_none() {
+            match LockSampler::start(&self.proc, self.sampled()) {
+                Ok(sampler) => self.sampler = Some(sampler),
+                Err(error) => {
+                    let what = "locks held between the looks".to_owned();
+                    self.sampler_trouble = Some(Unseen { what, why: error.to_string() });
+                }
+            }
+        }
+    }
+
+    /// One look. Findings, pragma rows and staleness are for others to fill in.
     pub fn look(&mut self) -> Snapshot {
-        unimplemented!()
+        let now = Now { timestamp: Timestamp::now(), instant: Instant::now() };
+        let mut unseen = Vec::new();
+        let mut views = self.views(now, &mut unseen);
+        let targets: Vec<Target> = views.iter().map(View::target).collect();
+        let openers = self.processes.find(&targets, now.instant);
+        let pids: Vec<i32> = openers.iter().flat_map(BTreeMap::keys).copied().collect();
+        self.describer.measure(&pids);
+        for (view, openers) in views.iter_mut().zip(&openers) {
+            view.settle(openers);
+        }
+        self.timed = views.iter().filter_map(timing::database).collect();
+        unseen.extend(self.first_seen.trouble());
+        let databases = views
+            .into_iter()
+            .zip(&openers)
+            .enumerate()
+            .map(|(index, (view, openers))| self.database(index, view, openers, now, &mut unseen))
+            .collect();
+        self.describer.forget_all_but(&pids);
+        let lives = |pid, start_ticks| processes::who(&self.proc, pid).start_ticks == start_ticks;
+        self.first_seen.end_look(&self.timed, &lives);
+        unseen.extend(self.first_seen.trouble());
+        unseen.extend(self.processes.unseen());
+        unseen.extend(self.sampler_trouble.clone());
+        unseen.sort();
+        unseen.dedup();
+        Snapshot { version: CONTRACT_VERSION, taken_at: now.timestamp, host: host(), databases, unseen }
     }
 
     /// What happened lately to the database at `index`.
     #[must_use]
-    pub fn trend(&self, _index: usize) -> Trend {
-        Trend::default()
+    pub fn trend(&self, index: usize) -> Trend {
+        let trend = |watched: &Watched| watched.history().trend(Instant::now());
+        self.watched.get(index).map(trend).unwrap_or_default()
     }
+
+    fn sampled(&self) -> Vec<lock_sampler::Target> {
+        self.watched.iter().map(Watched::target).collect()
+    }
+
+    fn views(&mut self, now: Now, unseen: &mut Vec<Unseen>) -> Vec<View> {
+        let rows = lock_table::read(&self.proc).unwrap_or_else(|error| {
+            unseen.push(Unseen { what: "the lock table".to_owned(), why: error.to_string() });
+            Vec::new()
+        });
+        let mounts = Mounts::read(&self.proc);
+        self.watched.iter_mut().map(|watched| watched.view(&rows, &mounts, now.instant, unseen)).collect()
+    }
+
+    fn database(
+        &mut self,
+        index: usize,
+        view: View,
+        openers: &BTreeMap<i32, Opener>,
+        now: Now,
+        unseen: &mut Vec<Unseen>,
+    ) -> Database {
+        let mut decoded = view.decode();
+        let processes = self.rows(&view, openers, &decoded, unseen);
+        let history = self.watched[index].history();
+        let locks = &mut decoded.locks;
+        timing::fill_in(locks, &view, &processes, &history, &mut self.first_seen, now);
+        // The sampled bytes are not taken in rollback mode, nor with locking_mode=EXCLUSIVE.
+        if view.mode() == JournalMode::Wal && locks.exclusive.is_none() {
+            locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
+            locks.write_holds = history.write_holds(now.instant, History::WINDOW);
+        }
+        Database {
+            files: view.files(),
+            path: view.paths.into_iter().next().unwrap_or_default(),
+            header: view.header,
+            wal: view.wal,
+            locks: decoded.locks,
+            processes,
+            pragmas: Pragmas::default(),
+            ingestions: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    fn rows(
+        &mut self,
+        view: &View,
+        openers: &BTreeMap<i32, Opener>,
+        decoded: &Decoded,
+        unseen: &mut Vec<Unseen>,
+    ) -> Vec<Process> {
+        let mut rows = Vec::new();
+        for (&pid, opener) in openers.iter().filter(|&(&pid, opener)| view.concerns(pid, opener)) {
+            let Some(process) = self.describer.describe(pid) else {
+                // It ended a moment ago, or /proc hides it from us.
+                if self.still_holds_locks(pid) {
+                    let what = format!("process {pid}, which holds locks");
+                    unseen.push(Unseen { what, why: "it is not visible in /proc".to_owned() });
+                }
+                continue;
+            };
+            let sights = view.sights.each_ref().map(Option::as_ref);
+            let mapped = processes::maps(&self.proc, pid, sights);
+            let read_shm = opener.handles.map(|_| opener.read_only_shm > 0);
+            rows.push(Process {
+                handles: opener.handles,
+                read_only: opener.read_only(),
+                index_read_only: read_shm,
+                maps_database: mapped.map(|[db, _, _]| db),
+                maps_index: mapped.map(|[_, _, shm]| shm),
+                holds_index: decoded.index_holders.contains(&pid),
+                replaced: opener.replaced.clone(),
+                holds: decoded.holds.get(&pid).into_iter().flatten().copied().collect(),
+                ..process
+            });
+        }
+        rows
+    }
+
+    fn still_holds_locks(&self, pid: i32) -> bool {
+        lock_table::read(&self.proc).is_ok_and(|rows| rows.iter().any(|row| row.pid == Some(pid)))
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.first_seen.flush(&self.timed);
+    }
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -1,4 +1,9 @@
 //! The tests, in one binary.
 
 mod database;
+mod diagnose;
+mod fake_proc;
+mod observe;
+mod screens;
+mod stage;
 mod support;

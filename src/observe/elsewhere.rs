@@ -1,0 +1,124 @@
+//! Processes where there is no Linux `/proc`: those that hold a sampled lock, as sysinfo describes them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
+
+use crate::{
+    history::Who,
+    observe::{
+        files::Sight,
+        opener::{Opener, Target},
+    },
+    snapshot::{Process, ProcessState, Unseen},
+};
+
+/// Finds nothing but the holders of locks.
+#[derive(Debug)]
+pub struct Processes;
+
+impl Processes {
+    /// The `/proc` at `proc` is of no use here.
+    pub fn new(_proc: &Path) -> Self {
+        Self
+    }
+
+    /// The holders of locks on each target.
+    pub fn find(&mut self, targets: &[Target], _now: Instant) -> Vec<BTreeMap<i32, Opener>> {
+        let openers = |holders: &BTreeSet<i32>| holders.iter().map(|&pid| (pid, Opener::default())).collect();
+        targets.iter().map(|target| openers(target.holders)).collect()
+    }
+
+    /// What could not be seen.
+    pub fn unseen(&self) -> impl Iterator<Item = Unseen> {
+        std::iter::once(Unseen {
+            what: "processes that have the database open without holding a lock, and their open files"
+                .to_owned(),
+            why: "only Linux shows them in /proc".to_owned(),
+        })
+    }
+}
+
+/// The process `pid`, without its name: asking for that at every hold would cost too much here.
+pub fn who(_proc: &Path, pid: i32) -> Who {
+    Who { pid: Some(pid), ..Who::default() }
+}
+
+/// What names the running boot of the system: its second.
+pub fn boot(_proc: &Path) -> String {
+    System::boot_time().to_string()
+}
+
+/// Mappings cannot be seen here.
+pub fn maps(_proc: &Path, _pid: i32, _sights: [Option<&Sight>; 3]) -> Option<[bool; 3]> {
+    None
+}
+
+/// Describes processes through sysinfo.
+pub struct Describer(Option<System>);
+
+impl std::fmt::Debug for Describer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Describer")
+    }
+}
+
+impl Describer {
+    /// Describes the processes of this machine.
+    pub fn new(_proc: &Path) -> Self {
+        Self(System::new().ok())
+    }
+
+    /// Takes the figures of `pids`, once before they are described.
+    pub fn measure(&mut self, pids: &[i32]) {
+        let Some(system) = &mut self.0 else { return };
+        let pids: Vec<_> =
+            pids.iter().filter_map(|&pid| u32::try_from(pid).ok()).map(Pid::from_u32).collect();
+        let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().with_cmd(UpdateKind::OnlyIfNotSet);
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, kind);
+    }
+
+    /// The process `pid`, but for what it has to do with a database; `None` where it is gone.
+    pub fn describe(&mut self, pid: i32) -> Option<Process> {
+        let process = self.0.as_ref()?.process(Pid::from_u32(u32::try_from(pid).ok()?))?;
+        Some(Process {
+            pid,
+            started_at: i64::try_from(process.start_time())
+                .ok()
+                .and_then(|at| Timestamp::from_second(at).ok()),
+            start_ticks: None,
+            name: process.name().to_string_lossy().into_owned(),
+            command: process.cmd().iter().map(|part| part.to_string_lossy().into_owned()).collect(),
+            user: None,
+            uid: None,
+            parent: process.parent().and_then(|parent| i32::try_from(parent.as_u32()).ok()),
+            state: match process.status() {
+                ProcessStatus::Run => ProcessState::Running,
+                ProcessStatus::Sleep => ProcessState::Sleeping,
+                ProcessStatus::Stop => ProcessState::Stopped,
+                ProcessStatus::Zombie => ProcessState::Zombie,
+                ProcessStatus::Idle => ProcessState::Idle,
+                _ => ProcessState::Unknown,
+            },
+            cpu_percent: Some(process.cpu_usage()),
+            memory_bytes: Some(process.memory()),
+            handles: None,
+            read_only: None,
+            index_read_only: None,
+            maps_database: None,
+            maps_index: None,
+            holds_index: false,
+            replaced: Vec::new(),
+            holds: Vec::new(),
+            stale: None,
+        })
+    }
+
+    /// sysinfo forgets by itself.
+    pub fn forget_all_but(&mut self, _pids: &[i32]) {}
+}

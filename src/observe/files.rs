@@ -1,0 +1,208 @@
+//! The three files of a database: what `stat` says, and the device number under which locks are listed.
+
+use std::{
+    ffi::OsString,
+    fs::{File, Metadata, OpenOptions},
+    io,
+    os::unix::{
+        ffi::OsStringExt,
+        fs::{FileExt, MetadataExt, OpenOptionsExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use rustix::fs::OFlags;
+
+use crate::snapshot::FileFacts;
+
+/// A device as the kernel numbers it: major, minor.
+pub type Device = (u32, u32);
+
+/// What makes a file itself, as `stat` sees it: `st_dev` and `st_ino`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// Device number as `stat` has it.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+}
+
+impl FileId {
+    /// The identity of the file that `metadata` is about.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// The device number in its two parts.
+    pub fn numbers(self) -> Device {
+        (rustix::fs::major(self.device), rustix::fs::minor(self.device))
+    }
+}
+
+/// One file as it lies at its path.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    /// Its identity, to compare with descriptors of processes.
+    pub id: FileId,
+    /// The device under which the kernel lists its locks.
+    pub lock_device: Device,
+    /// The figures for the snapshot.
+    pub facts: FileFacts,
+}
+
+impl Sight {
+    /// Whether `device` and `inode`, as the kernel prints them in `/proc/locks` and `maps`, mean this file.
+    ///
+    /// Both device numbers count: the one that `stat` gives where it differs is made up by the file
+    /// system (overlay, btrfs) and so belongs to nothing else.
+    pub fn is(&self, device: Device, inode: u64) -> bool {
+        inode == self.id.inode && (device == self.lock_device || device == self.id.numbers())
+    }
+
+    /// Whether the lock table could mean another file by the same numbers, as with two btrfs subvolumes.
+    pub fn is_ambiguous(&self) -> bool {
+        self.lock_device != self.id.numbers()
+    }
+}
+
+/// Looks at the file at `path`; `None` where there is none.
+///
+/// # Errors
+///
+/// Where the operating system does not let us look.
+pub fn look(path: &Path, mounts: &Mounts) -> io::Result<Option<Sight>> {
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let id = FileId::of(&metadata);
+    let lock_device = mounts.device_of(path).unwrap_or_else(|| id.numbers());
+    let facts = FileFacts {
+        bytes: metadata.len(),
+        device: format!("{:02x}:{:02x}", lock_device.0, lock_device.1),
+        inode: id.inode,
+        uid: metadata.uid(),
+        mode: metadata.mode() & 0o7777,
+        modified_at: metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok()),
+    };
+    Ok(Some(Sight { id, lock_device, facts }))
+}
+
+/// `path` with `suffix` behind its name, as `SQLite` names `-wal` and `-shm`.
+pub fn sidecar(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Opens a file for a moment's reading. It never blocks, whatever has come to lie at the path.
+///
+/// # Errors
+///
+/// Where it cannot be opened or is not a regular file.
+pub fn open(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+    }
+}
+
+/// Reads at `offset` until `buffer` is full or the file ends, and says how many bytes came.
+///
+/// # Errors
+///
+/// Where the operating system fails to read.
+pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// The mounts of this process, for the device numbers of their superblocks.
+///
+/// The lock table names a file by its superblock's device, which on btrfs and on overlays over several
+/// file systems is not what `stat` reports. `mountinfo` has it (`proc_pid_mountinfo(5)`, field 3, decimal).
+#[derive(Debug, Default)]
+pub struct Mounts(Vec<(PathBuf, Device)>);
+
+impl Mounts {
+    /// The mounts listed under the `/proc` at `proc`; none where they cannot be read.
+    pub fn read(proc: &Path) -> Self {
+        let text = std::fs::read(proc.join("self/mountinfo")).unwrap_or_default();
+        Self(text.split(|&byte| byte == b'\n').filter_map(mount).collect())
+    }
+
+    // The deepest mount point above the path; of several on one point the last lies on top.
+    fn device_of(&self, path: &Path) -> Option<Device> {
+        let above = self.0.iter().filter(|(point, _)| path.starts_with(point));
+        above.max_by_key(|(point, _)| point.as_os_str().len()).map(|&(_, device)| device)
+    }
+}
+
+fn mount(line: &[u8]) -> Option<(PathBuf, Device)> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let device = std::str::from_utf8(fields.nth(2)?).ok()?;
+    let (major, minor) = device.split_once(':')?;
+    let point = unescape(fields.nth(1)?);
+    Some((PathBuf::from(OsString::from_vec(point)), (major.parse().ok()?, minor.parse().ok()?)))
+}
+
+// Spaces and the like are written as a backslash and three octal digits.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let octal = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(code) if byte == b'\\' => {
+                plain.push(code);
+                rest = &tail[3..];
+            }
+            _ => {
+                plain.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mounts(text: &str) -> Mounts {
+        Mounts(text.lines().filter_map(|line| mount(line.as_bytes())).collect())
+    }
+
+    #[test]
+    fn the_deepest_and_topmost_mount_gives_the_device() {
+        let mounts = mounts(
+            "22 1 254:0 / / rw - ext4 /dev/root rw\n\
+             30 22 0:40 / /data rw - btrfs /dev/vdb rw\n\
+             31 22 0:41 / /data rw - overlay none rw\n\
+             32 22 0:42 / /data\\040set rw - btrfs /dev/vdc rw",
+        );
+        assert_eq!(mounts.device_of(Path::new("/home/notes.db")), Some((254, 0)));
+        assert_eq!(mounts.device_of(Path::new("/data/notes.db")), Some((0, 41)));
+        assert_eq!(mounts.device_of(Path::new("/data set/notes.db")), Some((0, 42)));
+        assert_eq!(mounts.device_of(Path::new("/database")), Some((254, 0)));
+    }
+
+    #[test]
+    fn lines_that_make_no_sense_are_passed_over() {
+        assert!(mounts("\nx\n1 2 three:4 / /\n1 2 3:4").0.is_empty());
+    }
+}

@@ -1,0 +1,373 @@
+//! Since when each lock has been seen held, kept in a small file so that the next look goes on counting.
+//!
+//! A cron `check` and the next console thus know that a reader has been at its frame for days. What is kept
+//! is an observation: "at least that long".
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::Unseen;
+
+const VERSION: u32 = 1;
+/// The file is written no more often than this, except for the first time and the last.
+const REST: Duration = Duration::from_secs(5);
+// A file beyond this is not ours.
+const LARGEST: u64 = 4 << 20;
+
+/// What is held, by whom, and in which state of the database.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// The main file, as `device:inode`.
+    pub database: String,
+    /// `None`: a process that cannot be seen from here.
+    pub pid: Option<i32>,
+    /// Its start in clock ticks since boot.
+    pub start_ticks: Option<u64>,
+    /// What it holds.
+    pub lock: Kind,
+    /// The slot of a reader.
+    pub slot: Option<u8>,
+    /// A reader's frame; of other locks a counter that moves with every commit, so that two short holds
+    /// are not taken for one long hold.
+    pub mark: Option<u64>,
+}
+
+/// The kinds of locks that are timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The write lock.
+    Write,
+    /// The checkpoint lock.
+    Checkpoint,
+    /// The recovery lock.
+    Recover,
+    /// The whole main file.
+    Exclusive,
+    /// A reader.
+    Read,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    at: Timestamp,
+    // Seen in the look that is going on.
+    is_held: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    version: u32,
+    boot: String,
+    seen: Vec<KeptEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptEntry {
+    #[serde(flatten)]
+    key: Key,
+    at: Timestamp,
+}
+
+/// The times, and the file in which they are kept.
+#[derive(Debug)]
+pub struct FirstSeen {
+    path: PathBuf,
+    boot: String,
+    entries: BTreeMap<Key, Entry>,
+    is_changed: bool,
+    written: Option<Instant>,
+    trouble: Option<Unseen>,
+}
+
+impl FirstSeen {
+    /// What the file at `path` keeps of the running boot of the system; nothing where there is none.
+    pub fn load(path: &Path, boot: String) -> Self {
+        let mut first_seen = Self {
+            path: path.to_owned(),
+            boot,
+            entries: BTreeMap::new(),
+            is_changed: false,
+            written: None,
+            trouble: None,
+        };
+        match first_seen.kept() {
+            Ok(entries) => first_seen.entries = entries,
+            Err(error) => {
+                first_seen.trouble = Some(trouble(&error));
+                first_seen.is_changed = true;
+            }
+        }
+        first_seen
+    }
+
+    /// Since when `key` has been seen held; since `now`, if it never was. With `not_before`, what was seen
+    /// before that was another hold.
+    pub fn since(&mut self, key: Key, now: Timestamp, not_before: Option<Timestamp>) -> Timestamp {
+        let entry = self.entries.entry(key).or_insert_with(|| {
+            self.is_changed = true;
+            Entry { at: not_before.unwrap_or(now).min(now), is_held: true }
+        });
+        entry.is_held = true;
+        if let Some(earliest) = not_before.filter(|&earliest| earliest > entry.at) {
+            entry.at = earliest;
+            self.is_changed = true;
+        }
+        // A clock that was set back must not make a time to come.
+        entry.at.min(now)
+    }
+
+    /// Ends a look at `databases`: what of theirs was not seen held is forgotten, and so is what a process
+    /// holds that `lives` denies. Then the file is written, if that is due.
+    pub fn end_look(&mut self, databases: &[String], lives: &dyn Fn(i32, Option<u64>) -> bool) {
+        let before = self.entries.len();
+        self.entries.retain(|key, entry| {
+            let is_ours = databases.contains(&key.database);
+            std::mem::take(&mut entry.is_held) || !is_ours && holder_lives(key, lives)
+        });
+        self.is_changed |= self.entries.len() != before;
+        if self.is_changed && self.written.is_none_or(|written| written.elapsed() >= REST) {
+            self.write(databases, lives);
+        }
+    }
+
+    /// What keeps the times from being kept, if anything does.
+    pub fn trouble(&self) -> Option<Unseen> {
+        self.trouble.clone()
+    }
+
+    /// Writes what has changed, before this value goes away.
+    pub fn flush(&mut self, databases: &[String]) {
+        if self.is_changed {
+            self.write(databases, &|_, _| true);
+        }
+    }
+
+    fn write(&mut self, databases: &[String], lives: &dyn Fn(i32, Option<u64>) -> bool) {
+        self.written = Some(Instant::now());
+        self.is_changed = false;
+        self.trouble = self.try_write(databases, lives).err().map(|error| trouble(&error));
+    }
+
+    fn try_write(
+        &mut self,
+        databases: &[String],
+        lives: &dyn Fn(i32, Option<u64>) -> bool,
+    ) -> io::Result<()> {
+        // Another console may watch other databases, of which it knows better, and these for longer. A file
+        // that cannot be read is made anew.
+        self.entries.retain(|key, _| databases.contains(&key.database));
+        for (key, theirs) in self.kept().unwrap_or_default() {
+            if let Some(ours) = self.entries.get_mut(&key) {
+                ours.at = if key.lock == Kind::Read { ours.at.min(theirs.at) } else { ours.at };
+            } else if !databases.contains(&key.database) && holder_lives(&key, lives) {
+                self.entries.insert(key, theirs);
+            }
+        }
+        let seen = self.entries.iter().map(|(key, entry)| KeptEntry { key: key.clone(), at: entry.at });
+        let kept = Kept { version: VERSION, boot: self.boot.clone(), seen: seen.collect() };
+        if let Some(folder) = self.path.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let draft = self.path.with_extension(format!("{}.tmp", std::process::id()));
+        let written =
+            write_private(&draft, &serde_json::to_vec(&kept)?).and_then(|()| fs::rename(&draft, &self.path));
+        if written.is_err() {
+            // The draft may not even have been made.
+            let _ = fs::remove_file(&draft);
+        }
+        written
+    }
+
+    fn kept(&self) -> io::Result<BTreeMap<Key, Entry>> {
+        let file = match super::files::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        file.take(LARGEST).read_to_end(&mut bytes)?;
+        let kept: Kept = serde_json::from_slice(&bytes)?;
+        // PIDs, ticks and inodes of another boot mean nothing, nor do the entries of a version to come.
+        if kept.version != VERSION || kept.boot != self.boot {
+            return Ok(BTreeMap::new());
+        }
+        let entry = |kept: KeptEntry| (kept.key, Entry { at: kept.at, is_held: false });
+        Ok(kept.seen.into_iter().map(entry).collect())
+    }
+}
+
+fn holder_lives(key: &Key, lives: &dyn Fn(i32, Option<u64>) -> bool) -> bool {
+    key.pid.is_none_or(|pid| lives(pid, key.start_ticks))
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
+}
+
+fn trouble(error: &io::Error) -> Unseen {
+    Unseen { what: "since when locks were held in earlier looks".to_owned(), why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn key(database: &str, pid: i32, mark: u64) -> Key {
+        Key {
+            database: database.to_owned(),
+            pid: Some(pid),
+            start_ticks: Some(7),
+            lock: Kind::Read,
+            slot: Some(1),
+            mark: Some(mark),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("in range")
+    }
+
+    struct Place {
+        folder: TempDir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            Self { folder: TempDir::new().expect("a folder") }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.folder.path().join("state/first-seen.json")
+        }
+
+        fn load(&self) -> FirstSeen {
+            FirstSeen::load(&self.path(), "boot".to_owned())
+        }
+    }
+
+    fn ours() -> Vec<String> {
+        vec!["ours".to_owned()]
+    }
+
+    #[test]
+    fn the_count_goes_on_in_the_next_process() {
+        let place = Place::new();
+        let mut first = place.load();
+        assert_eq!(first.since(key("ours", 1, 5), at(100), None), at(100));
+        first.end_look(&ours(), &|_, _| true);
+        assert_eq!(first.trouble(), None);
+        let mode = fs::metadata(place.path()).expect("written").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+
+        let mut next = place.load();
+        assert_eq!(next.since(key("ours", 1, 5), at(400), None), at(100));
+        assert_eq!(next.since(key("ours", 1, 6), at(400), None), at(400), "another frame");
+        assert_eq!(next.since(key("ours", 2, 5), at(400), None), at(400), "another process");
+    }
+
+    #[test]
+    fn what_is_no_longer_held_is_forgotten() {
+        let place = Place::new();
+        let mut first = place.load();
+        first.since(key("ours", 1, 5), at(100), None);
+        first.end_look(&ours(), &|_, _| true);
+        first.end_look(&ours(), &|_, _| true);
+        first.flush(&ours());
+        assert_eq!(place.load().since(key("ours", 1, 5), at(400), None), at(400));
+    }
+
+    #[test]
+    fn another_database_is_kept_while_its_holder_lives() {
+        let place = Place::new();
+        let mut theirs = place.load();
+        theirs.since(key("theirs", 1, 5), at(100), None);
+        theirs.since(key("theirs", 2, 5), at(100), None);
+        theirs.end_look(&["theirs".to_owned()], &|_, _| true);
+
+        let mut first = place.load();
+        first.since(key("ours", 3, 1), at(200), None);
+        first.end_look(&ours(), &|pid, ticks| (pid, ticks) != (2, Some(7)));
+        let mut next = place.load();
+        assert_eq!(next.since(key("theirs", 1, 5), at(400), None), at(100));
+        assert_eq!(next.since(key("theirs", 2, 5), at(400), None), at(400), "its holder is gone");
+        assert_eq!(next.since(key("ours", 3, 1), at(400), None), at(200));
+    }
+
+    #[test]
+    fn two_consoles_do_not_lose_each_others_times() {
+        let place = Place::new();
+        let (mut first, mut second) = (place.load(), place.load());
+        first.since(key("ours", 1, 5), at(100), None);
+        first.end_look(&ours(), &|_, _| true);
+        second.since(key("theirs", 2, 5), at(200), None);
+        second.end_look(&["theirs".to_owned()], &|_, _| true);
+        let mut next = place.load();
+        assert_eq!(next.since(key("ours", 1, 5), at(400), None), at(100));
+        assert_eq!(next.since(key("theirs", 2, 5), at(400), None), at(200));
+    }
+
+    #[test]
+    fn a_sampler_that_saw_the_lock_free_knows_better() {
+        let mut first = Place::new().load();
+        first.since(key("ours", 1, 5), at(100), None);
+        assert_eq!(first.since(key("ours", 1, 5), at(200), Some(at(150))), at(150));
+        assert_eq!(first.since(key("ours", 1, 5), at(300), Some(at(120))), at(150));
+        assert_eq!(first.since(key("ours", 2, 5), at(300), Some(at(290))), at(290));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_gives_no_negative_time() {
+        let mut first = Place::new().load();
+        first.since(key("ours", 1, 5), at(100), None);
+        assert_eq!(first.since(key("ours", 1, 5), at(50), None), at(50));
+    }
+
+    #[test]
+    fn entries_of_another_boot_are_void() {
+        let place = Place::new();
+        let mut first = place.load();
+        first.since(key("ours", 1, 5), at(100), None);
+        first.end_look(&ours(), &|_, _| true);
+        let mut next = FirstSeen::load(&place.path(), "next boot".to_owned());
+        assert_eq!(next.since(key("ours", 1, 5), at(400), None), at(400));
+    }
+
+    #[test]
+    fn a_spoilt_file_is_told_and_made_anew() {
+        let place = Place::new();
+        fs::create_dir(place.path().parent().expect("a folder")).expect("made");
+        fs::write(place.path(), "{rubbish").expect("written");
+        let mut first = place.load();
+        assert!(first.trouble().is_some());
+        first.since(key("ours", 1, 5), at(100), None);
+        first.end_look(&ours(), &|_, _| true);
+        assert_eq!(first.trouble(), None);
+        assert_eq!(place.load().since(key("ours", 1, 5), at(400), None), at(100));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_told() {
+        let place = Place::new();
+        fs::write(place.folder.path().join("state"), "a file in the way").expect("written");
+        let mut first = place.load();
+        first.since(key("ours", 1, 5), at(100), None);
+        first.end_look(&ours(), &|_, _| true);
+        assert!(first.trouble().is_some());
+        assert_eq!(first.since(key("ours", 1, 5), at(400), None), at(100), "the count goes on here");
+    }
+}

@@ -1,0 +1,118 @@
+//! The first 100 bytes of the main file (<https://sqlite.org/fileformat2.html#the_database_header>).
+
+use std::{fs::File, io};
+
+use crate::{
+    observe::files,
+    snapshot::{AutoVacuum, Header, JournalMode},
+};
+
+/// Length of the header.
+pub const LENGTH: usize = 100;
+
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Reads the header; `None` where the file is empty, which `SQLite` takes for a new database.
+///
+/// # Errors
+///
+/// Where it cannot be read, or is no header.
+pub fn read(file: &File) -> io::Result<Option<Header>> {
+    let mut bytes = [0; LENGTH];
+    match files::read_at(file, &mut bytes, 0)? {
+        0 => Ok(None),
+        LENGTH if is_header(&bytes) => Ok(Some(parse(&bytes, file.metadata()?.len()))),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a SQLite database, or encrypted")),
+    }
+}
+
+/// Whether `start` could be the beginning of a database, as far as it goes.
+pub fn could_begin(start: &[u8]) -> bool {
+    start.iter().zip(MAGIC).all(|(byte, magic)| byte == magic)
+}
+
+/// Whether these bytes are a header: the magic words, and a page size that can be.
+pub fn is_header(bytes: &[u8; LENGTH]) -> bool {
+    let size = page_size(bytes);
+    could_begin(bytes) && size.is_power_of_two() && size >= 512
+}
+
+/// Bytes per page; 65536 is written as 1.
+pub fn page_size(bytes: &[u8; LENGTH]) -> u32 {
+    match u16::from_be_bytes([bytes[16], bytes[17]]) {
+        1 => 65536,
+        size => u32::from(size),
+    }
+}
+
+fn parse(bytes: &[u8; LENGTH], file_size: u64) -> Header {
+    let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let page_size = page_size(bytes);
+    // A writer older than 3.7.0 leaves the page count alone; then the change counter and the counter it is valid for differ.
+    let count_is_valid = word(24) == word(92) && word(28) > 0;
+    let by_size = u32::try_from(file_size / u64::from(page_size)).unwrap_or(u32::MAX);
+    Header {
+        journal_mode: if bytes[18] == 2 || bytes[19] == 2 { JournalMode::Wal } else { JournalMode::Rollback },
+        page_size,
+        page_count: if count_is_valid { word(28) } else { by_size },
+        user_version: word(60).cast_signed(),
+        application_id: word(68).cast_signed(),
+        auto_vacuum: match (word(52), word(64)) {
+            (0, _) => AutoVacuum::None,
+            (_, 0) => AutoVacuum::Full,
+            _ => AutoVacuum::Incremental,
+        },
+        schema_cookie: word(40),
+        written_by: version(word(96)),
+    }
+}
+
+// 3054001 is 3.54.1.
+fn version(number: u32) -> String {
+    format!("{}.{}.{}", number / 1_000_000, number / 1000 % 1000, number % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(change: &[(usize, &[u8])]) -> [u8; LENGTH] {
+        let mut bytes = [0; LENGTH];
+        bytes[..16].copy_from_slice(MAGIC);
+        bytes[16..20].copy_from_slice(&[0x10, 0, 2, 2]);
+        for (at, with) in change {
+            bytes[*at..*at + with.len()].copy_from_slice(with);
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_fields_are_found() {
+        let bytes = header(&[
+            (24, &[0, 0, 0, 9, 0, 0, 5, 0xa6]),
+            (40, &[0, 0, 0, 4]),
+            (52, &[0, 0, 0, 3]),
+            (60, &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 1, 2, 3, 4]),
+            (92, &[0, 0, 0, 9, 0, 0x2e, 0x99, 0xb1]),
+        ]);
+        let header = parse(&bytes, 0);
+        assert_eq!((header.page_size, header.page_count), (4096, 1446));
+        assert_eq!((header.user_version, header.application_id), (-1, 0x0102_0304));
+        assert_eq!((header.schema_cookie, header.auto_vacuum), (4, AutoVacuum::Incremental));
+        assert_eq!((header.journal_mode, header.written_by.as_str()), (JournalMode::Wal, "3.54.1"));
+    }
+
+    #[test]
+    fn a_page_count_of_an_old_writer_gives_way_to_the_file_size() {
+        assert_eq!(parse(&header(&[(24, &[0, 0, 0, 9, 0, 0, 0, 7])]), 3 * 4096).page_count, 3);
+    }
+
+    #[test]
+    fn page_sizes_that_cannot_be_are_no_header() {
+        assert_eq!(page_size(&header(&[(16, &[0, 1])])), 65536);
+        assert!(is_header(&header(&[(16, &[0, 1])])));
+        assert!(!is_header(&header(&[(16, &[0, 0])])));
+        assert!(!is_header(&header(&[(16, &[3, 0])])));
+        assert!(!is_header(&header(&[(0, b"sqlite")])));
+    }
+}

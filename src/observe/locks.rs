@@ -1,0 +1,260 @@
+//! What the rows of the lock table mean to `SQLite` (<https://sqlite.org/walformat.html#wal_locks>).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
+
+use crate::{
+    observe::{lock_probe::Ask, lock_table::Row},
+    snapshot::{Hold, Holder, JournalMode, Locks, Reader},
+};
+
+/// Byte of `-shm` that a writer locks.
+pub const WRITE: u64 = 120;
+/// Byte of `-shm` that a checkpointer locks.
+pub const CHECKPOINT: u64 = 121;
+/// Byte of `-shm` that is locked during recovery.
+pub const RECOVER: u64 = 122;
+/// Bytes of `-shm` that readers lock, slot 0 first.
+pub const READ: RangeInclusive<u64> = 123..=127;
+/// Byte of `-shm` that everybody with the index open locks.
+pub const DMS: u64 = 128;
+
+const PENDING: u64 = 0x4000_0000;
+const RESERVED: u64 = PENDING + 1;
+const SHARED: RangeInclusive<u64> = PENDING + 2..=PENDING + 511;
+
+/// Where to ask for holders of `-shm` that have no row.
+pub const INDEX_PLACES: [(Ask, RangeInclusive<u64>); 9] = [
+    (Ask::Writers, WRITE..=WRITE),
+    (Ask::Writers, CHECKPOINT..=CHECKPOINT),
+    (Ask::Writers, RECOVER..=RECOVER),
+    (Ask::Anybody, 123..=123),
+    (Ask::Anybody, 124..=124),
+    (Ask::Anybody, 125..=125),
+    (Ask::Anybody, 126..=126),
+    (Ask::Anybody, 127..=127),
+    (Ask::Anybody, DMS..=DMS),
+];
+
+/// The same in the main file.
+pub const MAIN_PLACES: [(Ask, RangeInclusive<u64>); 3] =
+    [(Ask::Writers, PENDING..=PENDING), (Ask::Writers, RESERVED..=RESERVED), (Ask::Anybody, SHARED)];
+
+/// The locks of one database, and of each process its part.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// Who holds what; since when is for others to say.
+    pub locks: Locks,
+    /// What each process holds beyond what any idle connection holds.
+    pub holds: BTreeMap<i32, BTreeSet<Hold>>,
+    /// The processes with a lock on byte 128.
+    pub index_holders: BTreeSet<i32>,
+}
+
+/// What `main` (rows on the main file) and `index` (rows on `-shm`) say; `read_marks` are those of an
+/// index that can be trusted.
+pub fn decode(
+    mode: JournalMode,
+    main: &[Row],
+    index: &[Row],
+    read_marks: Option<&[Option<u32>; 5]>,
+) -> Decoded {
+    let mut decoded = Decoded::default();
+    decoded.index_rows(index, read_marks);
+    decoded.main_rows(mode, main);
+    decoded.locks.readers.sort_by_key(|reader| (reader.slot, reader.pid));
+    decoded.locks.readers.dedup();
+    decoded
+}
+
+impl Decoded {
+    fn index_rows(&mut self, rows: &[Row], read_marks: Option<&[Option<u32>; 5]>) {
+        for row in rows {
+            if row.covers(DMS) {
+                self.locks.index_held = true;
+                self.index_holders.extend(row.pid);
+            }
+            if row.is_write {
+                for (byte, hold) in
+                    [(WRITE, Hold::Write), (CHECKPOINT, Hold::Checkpoint), (RECOVER, Hold::Recover)]
+                {
+                    if row.covers(byte) {
+                        self.note(row.pid, hold);
+                    }
+                }
+                // On the bytes of readers it is a checkpointer at work, a mark update or a restart.
+                continue;
+            }
+            for (slot, _) in (0_u8..).zip(READ).filter(|&(_, byte)| row.covers(byte)) {
+                let mark = |marks: &[Option<u32>; 5]| marks[usize::from(slot)];
+                let frame = if slot == 0 { Some(0) } else { read_marks.and_then(mark) };
+                self.note(row.pid, Hold::Read(slot));
+                self.locks.readers.push(Reader { pid: row.pid, slot: Some(slot), frame, held_ms: None });
+            }
+        }
+        self.locks.writer = first(rows, |row| row.is_write && row.covers(WRITE));
+        self.locks.checkpointer = first(rows, |row| row.is_write && row.covers(CHECKPOINT));
+        self.locks.recoverer = first(rows, |row| row.is_write && row.covers(RECOVER));
+    }
+
+    fn main_rows(&mut self, mode: JournalMode, rows: &[Row]) {
+        let is_exclusive = |row: &Row| row.is_write && row.covers_all(&SHARED);
+        self.locks.exclusive = first(rows, is_exclusive);
+        for row in rows.iter().filter(|row| is_exclusive(row)) {
+            self.note(row.pid, Hold::Exclusive);
+        }
+        if mode == JournalMode::Rollback {
+            self.rollback_rows(rows);
+        }
+        // With locking_mode=EXCLUSIVE the bytes of -shm are no longer taken: its holder is the writer.
+        if self.locks.writer.is_none() {
+            self.locks.writer.clone_from(&self.locks.exclusive);
+        }
+    }
+
+    fn rollback_rows(&mut self, rows: &[Row]) {
+        let exclusive = self.locks.exclusive.as_ref().map(|holder| holder.pid);
+        let pending = first(rows, |row| row.is_write && row.covers(PENDING));
+        let reserved = first(rows, |row| row.is_write && row.covers(RESERVED));
+        // The strongest of the three implies the others.
+        let writer = self.locks.exclusive.clone().or(pending.clone()).or(reserved.clone());
+        for (holder, hold) in [(&pending, Hold::Pending), (&reserved, Hold::Reserved)] {
+            if let Some(holder) = holder
+                && Some(holder.pid) != exclusive
+                && (hold == Hold::Pending || pending.as_ref().map(|other| other.pid) != Some(holder.pid))
+            {
+                self.note(holder.pid, hold);
+            }
+        }
+        let writer_pid = writer.as_ref().and_then(|writer| writer.pid);
+        for row in rows.iter().filter(|row| !row.is_write && row.overlaps(&SHARED)) {
+            if row.pid.is_none() || row.pid != writer_pid {
+                self.note(row.pid, Hold::Shared);
+                self.locks.readers.push(Reader { pid: row.pid, slot: None, frame: None, held_ms: None });
+            }
+        }
+        self.locks.writer = writer;
+    }
+
+    fn note(&mut self, pid: Option<i32>, hold: Hold) {
+        if let Some(pid) = pid {
+            self.holds.entry(pid).or_default().insert(hold);
+        }
+    }
+}
+
+fn first(rows: &[Row], holds: impl Fn(&Row) -> bool) -> Option<Holder> {
+    rows.iter().find(|row| holds(row)).map(|row| Holder { pid: row.pid, held_ms: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::lock_table;
+
+    fn rows(text: &str) -> Vec<Row> {
+        let line = |line: &str| format!("1: POSIX ADVISORY {line}\n");
+        let (device, mut all) = (" 0:1:1 ", String::new());
+        for (pid, rest) in text.lines().map(|row| row.trim().split_once(" at ").expect("a row")) {
+            all += &line(&format!("{pid}{device}{rest}"));
+        }
+        lock_table::parse(&all)
+    }
+
+    fn pid(holder: Option<&Holder>) -> Option<i32> {
+        holder.and_then(|holder| holder.pid)
+    }
+
+    fn readers(decoded: &Decoded) -> Vec<(Option<i32>, Option<u8>, Option<u32>)> {
+        decoded.locks.readers.iter().map(|reader| (reader.pid, reader.slot, reader.frame)).collect()
+    }
+
+    fn holds(decoded: &Decoded, pid: i32) -> Vec<Hold> {
+        decoded.holds.get(&pid).into_iter().flatten().copied().collect()
+    }
+
+    const MARKS: [Option<u32>; 5] = [Some(0), Some(6), Some(7), None, Some(9)];
+
+    fn wal(index: &str) -> Decoded {
+        decode(JournalMode::Wal, &rows("READ 5 at 1073741826 1073742335"), &rows(index), Some(&MARKS))
+    }
+
+    fn rollback(main: &str) -> Decoded {
+        decode(JournalMode::Rollback, &rows(main), &[], None)
+    }
+
+    #[test]
+    fn an_idle_connection_holds_nothing_of_note() {
+        let decoded = wal("READ 5 at 128 128");
+        assert!(decoded.locks.index_held && decoded.locks.readers.is_empty());
+        assert_eq!(decoded.index_holders, BTreeSet::from([5]));
+        assert!(decoded.holds.is_empty());
+    }
+
+    #[test]
+    fn a_reader_is_a_mark_with_a_lock_on_its_byte() {
+        let decoded = wal("READ 5 at 127 128\nREAD 6 at 124 125\nREAD 7 at 123 123");
+        let expected = [
+            (Some(7), Some(0), Some(0)),
+            (Some(6), Some(1), Some(6)),
+            (Some(6), Some(2), Some(7)),
+            (Some(5), Some(4), Some(9)),
+        ];
+        assert_eq!(readers(&decoded), expected);
+        assert_eq!(holds(&decoded, 6), [Hold::Read(1), Hold::Read(2)]);
+    }
+
+    #[test]
+    fn without_a_trusted_index_a_reader_has_no_frame() {
+        let decoded = decode(JournalMode::Wal, &[], &rows("READ 5 at 124 124"), None);
+        assert_eq!(readers(&decoded), [(Some(5), Some(1), None)]);
+    }
+
+    #[test]
+    fn a_truncating_checkpoint_holds_two_bytes_in_one_row() {
+        let decoded = wal("WRITE 5 at 120 121\nREAD 5 at 128 128");
+        assert_eq!(pid(decoded.locks.writer.as_ref()), Some(5));
+        assert_eq!(pid(decoded.locks.checkpointer.as_ref()), Some(5));
+        assert_eq!(holds(&decoded, 5), [Hold::Write, Hold::Checkpoint]);
+    }
+
+    #[test]
+    fn copying_and_restarting_are_no_readers_and_probes_are_no_writers() {
+        let decoded = wal("WRITE 5 at 121 121\nWRITE 5 at 123 123\nWRITE 6 at 124 127\nREAD 7 at 120 120");
+        assert!(decoded.locks.readers.is_empty() && decoded.locks.writer.is_none());
+        assert_eq!(holds(&decoded, 5), [Hold::Checkpoint]);
+        assert!(holds(&decoded, 6).is_empty() && holds(&decoded, 7).is_empty());
+    }
+
+    #[test]
+    fn exclusive_locking_mode_makes_its_holder_the_writer() {
+        for first in [1_073_741_826, 1_073_741_824] {
+            let main = rows(&format!("WRITE 5 at {first} 1073742335"));
+            let decoded = decode(JournalMode::Wal, &main, &rows("READ 5 at 128 128"), Some(&MARKS));
+            assert_eq!(pid(decoded.locks.exclusive.as_ref()), Some(5));
+            assert_eq!(pid(decoded.locks.writer.as_ref()), Some(5));
+            assert_eq!(holds(&decoded, 5), [Hold::Exclusive]);
+        }
+    }
+
+    #[test]
+    fn rollback_writers_show_their_strongest_lock() {
+        let reserved = rollback("WRITE 5 at 1073741825 1073741825\nREAD 5 at 1073741826 1073742335");
+        assert_eq!(pid(reserved.locks.writer.as_ref()), Some(5));
+        assert_eq!(holds(&reserved, 5), [Hold::Reserved]);
+        assert!(reserved.locks.readers.is_empty() && reserved.locks.exclusive.is_none());
+
+        let pending = rollback(
+            "WRITE 5 at 1073741824 1073741825\nREAD 5 at 1073741826 1073742335\nREAD 6 at 1073741826 1073742335",
+        );
+        assert_eq!(holds(&pending, 5), [Hold::Pending]);
+        assert_eq!(readers(&pending), [(Some(6), None, None)]);
+        assert_eq!(holds(&pending, 6), [Hold::Shared]);
+
+        let exclusive = rollback("WRITE 5 at 1073741824 1073742335");
+        assert_eq!(holds(&exclusive, 5), [Hold::Exclusive]);
+        assert_eq!(pid(exclusive.locks.writer.as_ref()), Some(5));
+    }
+}

@@ -1,0 +1,104 @@
+//! Whether a path is worth looking at: the check in front of every command.
+
+use std::{
+    fs::{self, File, Metadata},
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    observe::{files, header},
+    text,
+};
+
+/// Why a path cannot be used as a database.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// Nothing is there.
+    #[error("no such file: {0}; name a SQLite database that exists")]
+    Missing(String),
+    /// It is a directory.
+    #[error("{0} is a directory; name the database file in it")]
+    Directory(String),
+    /// It is a pipe, a socket or a device.
+    #[error("{0} is not a regular file; name a SQLite database")]
+    NotAFile(String),
+    /// The operating system refuses.
+    #[error("no permission to read {0}; run as a user who may read it and its directory")]
+    Forbidden(String),
+    /// It does not begin as a database does.
+    #[error("{0} is not a SQLite database, or it is encrypted; name an unencrypted database")]
+    NotADatabase(String),
+    /// It begins as a database does, and ends too soon.
+    #[error("{path} is truncated: {bytes} bytes of a first page of {expected}; restore it from a backup")]
+    Truncated {
+        /// The path.
+        path: String,
+        /// Its size.
+        bytes: u64,
+        /// What a database of one page would have; where not even the page size is left, the header's length.
+        expected: u64,
+    },
+    /// Something else is wrong.
+    #[error("cannot read {path}: {source}; check the path and the disk")]
+    Unreadable {
+        /// The path.
+        path: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// The absolute path of the database at `path`, without links in it.
+///
+/// An empty file is a database: `SQLite` takes it for a new one. Nothing is created or changed. Only for a
+/// process that has no `SQLite` connection: it opens and closes the file, which would drop that connection's locks.
+///
+/// # Errors
+///
+/// Where the file cannot be a `SQLite` database, or cannot be read.
+pub fn inspect(path: &Path) -> Result<PathBuf, Unfit> {
+    let shown = text::clean(&path.to_string_lossy());
+    let wrap = |error| unreadable(&shown, error);
+    let absolute = fs::canonicalize(path).map_err(wrap)?;
+    let metadata = absolute.metadata().map_err(wrap)?;
+    if metadata.is_dir() {
+        return Err(Unfit::Directory(shown));
+    }
+    if !metadata.is_file() {
+        return Err(Unfit::NotAFile(shown));
+    }
+    let file = files::open(&absolute).map_err(wrap)?;
+    check(&file, &metadata, shown)?;
+    Ok(absolute)
+}
+
+fn check(file: &File, metadata: &Metadata, shown: String) -> Result<(), Unfit> {
+    let mut start = [0; header::LENGTH];
+    let length = files::read_at(file, &mut start, 0).map_err(|error| unreadable(&shown, error))?;
+    if !header::could_begin(&start[..length]) {
+        return Err(Unfit::NotADatabase(shown));
+    }
+    let (bytes, shortest) = (metadata.len(), header::LENGTH as u64);
+    if (1..header::LENGTH).contains(&length) {
+        return Err(Unfit::Truncated { path: shown, bytes, expected: shortest });
+    }
+    if length == 0 {
+        return Ok(());
+    }
+    let expected = u64::from(header::page_size(&start));
+    match header::is_header(&start) {
+        false => Err(Unfit::NotADatabase(shown)),
+        true if bytes < expected => Err(Unfit::Truncated { path: shown, bytes, expected }),
+        true => Ok(()),
+    }
+}
+
+fn unreadable(shown: &str, error: io::Error) -> Unfit {
+    let path = shown.to_owned();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Unfit::Missing(path),
+        io::ErrorKind::PermissionDenied => Unfit::Forbidden(path),
+        _ => Unfit::Unreadable { path, source: error },
+    }
+}

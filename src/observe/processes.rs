@@ -1,0 +1,292 @@
+//! Which processes have which of the three files open, from `/proc/PID/fd`, `fdinfo` and `maps`.
+//!
+//! Looking at every descriptor of every process each second would cost more than it tells: a connection
+//! that was ever used in WAL mode shows in the lock table at once. So each look is at the holders of locks, the
+//! processes already known and the new ones; all are looked at first, and then now and again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    ffi::OsStr,
+    fs, io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use procfs::process::Process as Entry;
+
+use crate::{
+    history::Who,
+    observe::{
+        files::{self, FileId, Sight},
+        lock_table::{self, Row},
+        opener::{Opener, Target},
+    },
+    snapshot::{Handles, Unseen},
+};
+
+mod describe;
+
+pub use describe::Describer;
+
+/// Time between two looks at every process.
+const WHOLESALE: Duration = Duration::from_secs(10);
+// `PF_KTHREAD` of the kernel: a thread of its own, which has no descriptors to hide.
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// Finds openers, look by look.
+#[derive(Debug)]
+pub struct Processes {
+    proc: PathBuf,
+    own: i32,
+    seen: HashSet<i32>,
+    openers: BTreeSet<i32>,
+    denied: BTreeSet<i32>,
+    kernel: HashSet<i32>,
+    wholesale: Option<(Instant, Vec<Option<FileId>>)>,
+    trouble: Option<Unseen>,
+}
+
+impl Processes {
+    /// Finds openers in the `/proc` at `proc`.
+    pub fn new(proc: &Path) -> Self {
+        Self {
+            proc: proc.to_owned(),
+            own: i32::try_from(std::process::id()).unwrap_or(0),
+            seen: HashSet::new(),
+            openers: BTreeSet::new(),
+            denied: BTreeSet::new(),
+            kernel: HashSet::new(),
+            wholesale: None,
+            trouble: None,
+        }
+    }
+
+    /// The openers of each target by PID, this process and other observers aside.
+    pub fn find(&mut self, targets: &[Target], now: Instant) -> Vec<BTreeMap<i32, Opener>> {
+        let pids = self.pids();
+        let mains: Vec<_> = targets.iter().map(|target| target.sights[0].map(|sight| sight.id)).collect();
+        let is_due = self
+            .wholesale
+            .as_ref()
+            .is_none_or(|(at, files)| now.duration_since(*at) >= WHOLESALE || *files != mains);
+        if is_due {
+            self.wholesale = Some((now, mains));
+        }
+        let mut found = vec![BTreeMap::new(); targets.len()];
+        let own = self.own;
+        for &pid in pids.iter().filter(|&&pid| pid != own) {
+            let is_holder = targets.iter().any(|target| target.holders.contains(&pid));
+            let is_known = is_holder || self.openers.contains(&pid);
+            if !(is_due || is_known || !self.seen.contains(&pid)) {
+                continue;
+            }
+            match self.openers_in(pid, targets, is_known) {
+                Ok(openers) => {
+                    self.denied.remove(&pid);
+                    for ((found, opener), target) in found.iter_mut().zip(openers).zip(targets) {
+                        // A holder of locks without a descriptor: it has closed it, or the row is not about this file.
+                        let none = || Opener { handles: Some(Handles::default()), ..Opener::default() };
+                        let opener = opener.or_else(|| target.holders.contains(&pid).then(none));
+                        found.extend(opener.map(|opener| (pid, opener)));
+                    }
+                }
+                Err(error) => self.refused(pid, &error),
+            }
+        }
+        for (found, target) in found.iter_mut().zip(targets) {
+            for &pid in target.holders.iter().filter(|&&pid| pid != self.own) {
+                // It holds locks, but does not let us see its descriptors.
+                found.entry(pid).or_insert_with(Opener::default);
+            }
+            found.retain(|pid, opener| target.holders.contains(pid) || !opener.is_observer());
+        }
+        self.openers = found.iter().flat_map(|found| found.keys().copied()).collect();
+        self.denied.retain(|pid| pids.contains(pid));
+        self.kernel.retain(|pid| pids.contains(pid));
+        self.seen = pids;
+        found
+    }
+
+    /// What could not be seen.
+    pub fn unseen(&self) -> impl Iterator<Item = Unseen> {
+        let denied = (!self.denied.is_empty()).then(|| {
+            let (count, noun) =
+                (self.denied.len(), if self.denied.len() == 1 { "process" } else { "processes" });
+            Unseen {
+                what: format!("open files of {count} {noun} of other users"),
+                why: "permission denied".to_owned(),
+            }
+        });
+        self.trouble.clone().into_iter().chain(denied)
+    }
+
+    fn pids(&mut self) -> HashSet<i32> {
+        match fs::read_dir(&self.proc) {
+            Ok(entries) => {
+                self.trouble = None;
+                entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+            }
+            Err(error) => {
+                let what = "processes that have the database open".to_owned();
+                self.trouble = Some(Unseen { what, why: error.to_string() });
+                HashSet::new()
+            }
+        }
+    }
+
+    fn refused(&mut self, pid: i32, error: &io::Error) {
+        if error.kind() != io::ErrorKind::PermissionDenied || self.kernel.contains(&pid) {
+            return;
+        }
+        let stat = Entry::new_with_root(self.proc.join(pid.to_string())).and_then(|entry| entry.stat());
+        if stat.is_ok_and(|stat| stat.flags & KERNEL_THREAD != 0) {
+            self.kernel.insert(pid);
+        } else {
+            self.denied.insert(pid);
+        }
+    }
+
+    // For each target what `pid` has open of it. With `thoroughly` every descriptor on a file is compared by
+    // inode, so that hard links and other mount namespaces are not missed; else only those whose path looks right.
+    fn openers_in(&self, pid: i32, targets: &[Target], thoroughly: bool) -> io::Result<Vec<Option<Opener>>> {
+        let folder = self.proc.join(pid.to_string());
+        let mut openers = vec![None; targets.len()];
+        for descriptor in fs::read_dir(folder.join("fd"))?.flatten() {
+            let link = descriptor.path();
+            // A descriptor may be closed at any time.
+            let Ok(text) = fs::read_link(&link) else { continue };
+            let text = text.as_os_str().as_bytes();
+            if !text.starts_with(b"/") {
+                continue;
+            }
+            let is_named = |target: &Target| {
+                target.paths[0].file_name().is_some_and(|name| contains(text, name.as_bytes()))
+            };
+            if !thoroughly && !targets.iter().any(is_named) {
+                continue;
+            }
+            let Ok(metadata) = link.metadata() else { continue };
+            let descriptor = Descriptor {
+                process: &folder,
+                number: &descriptor.file_name(),
+                text,
+                id: FileId::of(&metadata),
+            };
+            for (opener, target) in openers.iter_mut().zip(targets) {
+                self.note(opener, target, &descriptor);
+            }
+        }
+        Ok(openers)
+    }
+
+    fn note(&self, opener: &mut Option<Opener>, target: &Target, descriptor: &Descriptor) {
+        let is_at = |sight: &Option<&Sight>| sight.is_some_and(|sight| sight.id == descriptor.id);
+        if let Some(which) = target.sights.iter().position(is_at) {
+            let opener = opener.get_or_insert_default();
+            let handles = opener.handles.get_or_insert_default();
+            // Nobody locks `-wal`, and how it was opened tells nothing.
+            let info = if which == 1 { Info::default() } else { descriptor.info() };
+            match which {
+                0 => {
+                    handles.db += 1;
+                    opener.read_only_db += u32::from(info.is_read_only);
+                }
+                1 => handles.wal += 1,
+                _ => {
+                    handles.shm += 1;
+                    opener.read_only_shm += u32::from(info.is_read_only);
+                }
+            }
+            opener.ofd_locks.extend(info.ofd_locks);
+        } else if let Some(which) = self.replaced(target, descriptor) {
+            let opener = opener.get_or_insert_default();
+            opener.handles.get_or_insert_default();
+            opener.writable_replaced += u32::from(which != 2 || !descriptor.info().is_read_only);
+            let name = target.paths[which].to_string_lossy().into_owned();
+            if !opener.replaced.contains(&name) {
+                opener.replaced.push(name);
+            }
+        }
+    }
+
+    // Which of the target's files the descriptor was, before that was deleted or replaced. Only the path is left
+    // to tell; so a process that has another file system at that path must not be taken for one of ours.
+    fn replaced(&self, target: &Target, descriptor: &Descriptor) -> Option<usize> {
+        let path = descriptor.text.strip_suffix(b" (deleted)")?;
+        let which = target.paths.iter().position(|ours| ours.as_os_str().as_bytes() == path)?;
+        let mut devices = target.sights.iter().flatten().map(|sight| sight.id.device).peekable();
+        let is_on_ours = devices.peek().is_none() || devices.any(|device| device == descriptor.id.device);
+        (is_on_ours || self.shares_mounts(descriptor.process)).then_some(which)
+    }
+
+    fn shares_mounts(&self, process: &Path) -> bool {
+        let namespace = |process: &Path| fs::read_link(process.join("ns/mnt"));
+        match (namespace(process), namespace(&self.proc.join("self"))) {
+            (Ok(theirs), Ok(ours)) => theirs == ours,
+            _ => true,
+        }
+    }
+}
+
+struct Descriptor<'a> {
+    process: &'a Path,
+    number: &'a OsStr,
+    text: &'a [u8],
+    id: FileId,
+}
+
+#[derive(Default)]
+struct Info {
+    is_read_only: bool,
+    ofd_locks: Vec<Row>,
+}
+
+impl Descriptor<'_> {
+    // `proc_pid_fdinfo(5)`: flags in octal, of which the two lowest bits are the access mode.
+    fn info(&self) -> Info {
+        let text = fs::read_to_string(self.process.join("fdinfo").join(self.number)).unwrap_or_default();
+        let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+        let mut ofd_locks = lock_table::parse(&text);
+        ofd_locks.retain(|row| row.is_ofd);
+        Info { is_read_only: flags.is_some_and(|flags| flags & 0o3 == 0), ofd_locks }
+    }
+}
+
+/// The process `pid` as the `/proc` at `proc` names it.
+pub fn who(proc: &Path, pid: i32) -> Who {
+    let stat = Entry::new_with_root(proc.join(pid.to_string())).and_then(|entry| entry.stat()).ok();
+    let start_ticks = stat.as_ref().map(|stat| stat.starttime);
+    Who { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.comm).unwrap_or_default() }
+}
+
+/// What names the running boot of the system; empty where nothing does.
+pub fn boot(proc: &Path) -> String {
+    fs::read_to_string(proc.join("sys/kernel/random/boot_id")).unwrap_or_default().trim().to_owned()
+}
+
+/// Which of the files of `sights` (main file, `-wal`, `-shm`) `pid` has mapped; `None` where that cannot be read.
+pub fn maps(proc: &Path, pid: i32, sights: [Option<&Sight>; 3]) -> Option<[bool; 3]> {
+    let text = fs::read(proc.join(pid.to_string()).join("maps")).ok()?;
+    let mut mapped = [false; 3];
+    for (device, inode) in text.split(|&byte| byte == b'\n').filter_map(mapping) {
+        for (mapped, sight) in mapped.iter_mut().zip(sights) {
+            *mapped |= sight.is_some_and(|sight| sight.is(device, inode));
+        }
+    }
+    Some(mapped)
+}
+
+// `7f00-7f01 r--s 00000000 fe:00 1234   /path`, with the device in hexadecimal.
+fn mapping(line: &[u8]) -> Option<(files::Device, u64)> {
+    let fields = line.split(|&byte| byte == b' ').map(|field| std::str::from_utf8(field).ok());
+    let mut fields = fields.skip(3);
+    let (major, minor) = fields.next()??.split_once(':')?;
+    let device = (u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?);
+    Some((device, fields.next()??.parse().ok()?))
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    !part.is_empty() && text.windows(part.len()).any(|window| window == part)
+}

@@ -1,0 +1,286 @@
+//! The write-ahead log, `-wal` (<https://sqlite.org/fileformat2.html#the_write_ahead_log>).
+//!
+//! Frames are counted only where nobody vouches for the wal-index. The count is kept, and goes on from the
+//! last commit, so that a log is read once however often it is looked at.
+
+use std::{fs::File, io, time::SystemTime};
+
+use crate::observe::{
+    checksum::{self, Order, Sums},
+    files::{self, FileId},
+};
+
+const HEADER: usize = 32;
+const FRAME_HEADER: usize = 24;
+const VERSION: u32 = 3_007_000;
+// What one look reads of a log at most, so that a huge one cannot hold up the others.
+const BYTES_PER_LOOK: u64 = 256 << 20;
+const CHUNK: usize = 1 << 20;
+
+/// The 32 bytes at the beginning of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogHeader {
+    /// Bytes per page.
+    pub page_size: u32,
+    /// Checkpoint sequence: not a counter that can be compared between looks.
+    pub checkpoint_sequence: u32,
+    order: Order,
+    salts: [u8; 8],
+    sums: Sums,
+}
+
+impl LogHeader {
+    /// Reads it; `None` where the file holds none that is valid.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system fails to read.
+    pub fn read(file: &File) -> io::Result<Option<Self>> {
+        let mut bytes = [0; HEADER];
+        Ok(if files::read_at(file, &mut bytes, 0)? == HEADER { Self::parse(&bytes) } else { None })
+    }
+
+    /// For how many frames a log of `bytes` bytes has room.
+    pub fn slots(&self, bytes: u64) -> u32 {
+        u32::try_from(bytes.saturating_sub(HEADER as u64) / self.frame_size() as u64).unwrap_or(u32::MAX)
+    }
+
+    fn parse(bytes: &[u8; HEADER]) -> Option<Self> {
+        let order = match word(bytes, 0) {
+            0x377f_0682 => Order::Little,
+            0x377f_0683 => Order::Big,
+            _ => return None,
+        };
+        let page_size = word(bytes, 8);
+        let sums = checksum::extend(order, (0, 0), &bytes[..24]);
+        let is_valid = word(bytes, 4) == VERSION
+            && page_size.is_power_of_two()
+            && (512..=65536).contains(&page_size)
+            && sums == (word(bytes, 24), word(bytes, 28));
+        let mut salts = [0; 8];
+        salts.copy_from_slice(&bytes[16..24]);
+        is_valid.then_some(Self { page_size, checkpoint_sequence: word(bytes, 12), order, salts, sums })
+    }
+
+    fn frame_size(&self) -> usize {
+        FRAME_HEADER + self.page_size as usize
+    }
+
+    // The sums after `frame`, if it is a valid one after a frame with `sums`.
+    fn accept(&self, sums: Sums, frame: &[u8]) -> Option<Sums> {
+        if word(frame, 0) == 0 || frame[8..16] != self.salts {
+            return None;
+        }
+        let sums = checksum::extend(self.order, sums, &frame[..8]);
+        let sums = checksum::extend(self.order, sums, &frame[FRAME_HEADER..]);
+        (sums == (word(frame, 16), word(frame, 20))).then_some(sums)
+    }
+}
+
+/// The committed frames of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// How many there are.
+    pub frames: u32,
+    /// Database size in pages as of the last of them; `None` where there are none.
+    pub page_count: Option<u32>,
+    /// Whether the log was read to its end: a huge one takes several looks.
+    pub is_complete: bool,
+}
+
+/// Counts the committed frames of one log, and remembers how far it came.
+#[derive(Debug, Default)]
+pub struct Counter(Option<Count>);
+
+#[derive(Debug)]
+struct Count {
+    of: (FileId, LogHeader),
+    seen: (u64, Option<SystemTime>),
+    committed: Position,
+    page_count: Option<u32>,
+    reached: Position,
+    is_complete: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    frames: u32,
+    sums: Sums,
+}
+
+impl Counter {
+    /// The committed frames of the log `file`, which begins with `header`.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system fails to read.
+    pub fn count(&mut self, file: &File, header: LogHeader) -> io::Result<Committed> {
+        self.count_some(file, header, BYTES_PER_LOOK)
+    }
+
+    fn count_some(&mut self, file: &File, header: LogHeader, budget: u64) -> io::Result<Committed> {
+        let metadata = file.metadata()?;
+        let of = (FileId::of(&metadata), header);
+        let seen = (metadata.len(), metadata.modified().ok());
+        let start = Position { frames: 0, sums: header.sums };
+        let count = match self.0.take().filter(|count| count.of == of) {
+            Some(count) if count.is_complete && count.seen == seen => count,
+            Some(mut count) => {
+                // What came after the last commit may have been written anew since.
+                if count.is_complete {
+                    count.reached = count.committed;
+                }
+                Count { seen, ..count }.advance(file, budget)?
+            }
+            None => {
+                Count { of, seen, committed: start, page_count: None, reached: start, is_complete: false }
+                    .advance(file, budget)?
+            }
+        };
+        let count = self.0.insert(count);
+        let (frames, page_count) = (count.committed.frames, count.page_count);
+        Ok(Committed { frames, page_count, is_complete: count.is_complete })
+    }
+}
+
+impl Count {
+    fn advance(mut self, file: &File, budget: u64) -> io::Result<Self> {
+        let header = self.of.1;
+        let frame_size = header.frame_size();
+        let mut buffer = vec![0; CHUNK.div_ceil(frame_size) * frame_size];
+        let mut read = 0;
+        self.is_complete = false;
+        while read < budget {
+            let offset = HEADER as u64 + u64::from(self.reached.frames) * frame_size as u64;
+            let length = files::read_at(file, &mut buffer, offset)?;
+            read += length as u64;
+            for frame in buffer[..length].chunks_exact(frame_size) {
+                let Some(sums) = header.accept(self.reached.sums, frame) else {
+                    self.is_complete = true;
+                    return Ok(self);
+                };
+                self.reached = Position { frames: self.reached.frames + 1, sums };
+                if word(frame, 4) != 0 {
+                    self.committed = self.reached;
+                    self.page_count = Some(word(frame, 4));
+                }
+            }
+            if length < buffer.len() {
+                self.is_complete = true;
+                return Ok(self);
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    const PAGE: usize = 512;
+
+    // A log in the making, written by the rules of the file format and not by the code under test.
+    struct Log {
+        file: File,
+        sums: Sums,
+        frames: u64,
+    }
+
+    impl Log {
+        fn new() -> Self {
+            let mut bytes = Vec::new();
+            for value in [0x377f_0683, VERSION, 512, 7, 0xdead_beef, 0x0bad_cafe] {
+                bytes.extend(u32::to_be_bytes(value));
+            }
+            let sums = checksum::extend(Order::Big, (0, 0), &bytes);
+            bytes.extend([sums.0.to_be_bytes(), sums.1.to_be_bytes()].concat());
+            let file = tempfile::tempfile().expect("a file");
+            file.write_all_at(&bytes, 0).expect("written");
+            Self { file, sums, frames: 0 }
+        }
+
+        fn frame(&mut self, page: u32, commit: u32) -> &mut Self {
+            let data = [u8::try_from(page).expect("small"); PAGE];
+            let start = [page.to_be_bytes(), commit.to_be_bytes()].concat();
+            self.sums = checksum::extend(Order::Big, self.sums, &start);
+            self.sums = checksum::extend(Order::Big, self.sums, &data);
+            let mut bytes = start;
+            bytes.extend([0xde, 0xad, 0xbe, 0xef, 0x0b, 0xad, 0xca, 0xfe]);
+            bytes.extend([self.sums.0.to_be_bytes(), self.sums.1.to_be_bytes()].concat());
+            bytes.extend(data);
+            self.file.write_all_at(&bytes, 32 + self.frames * 536).expect("written");
+            self.frames += 1;
+            self
+        }
+
+        fn header(&self) -> LogHeader {
+            LogHeader::read(&self.file).expect("readable").expect("a header")
+        }
+
+        fn count(&self, counter: &mut Counter, budget: u64) -> (u32, Option<u32>, bool) {
+            let committed = counter.count_some(&self.file, self.header(), budget).expect("readable");
+            (committed.frames, committed.page_count, committed.is_complete)
+        }
+    }
+
+    #[test]
+    fn only_committed_frames_count() {
+        let mut log = Log::new();
+        let mut counter = Counter::default();
+        assert_eq!(log.header().checkpoint_sequence, 7);
+        assert_eq!(log.count(&mut counter, 1), (0, None, true));
+        log.frame(1, 0).frame(2, 2).frame(3, 0);
+        assert_eq!(log.count(&mut counter, 1), (2, Some(2), true));
+        log.frame(4, 4);
+        assert_eq!(log.count(&mut counter, 1), (4, Some(4), true));
+        assert_eq!(log.header().slots(32 + 4 * 536 + 100), 4);
+    }
+
+    #[test]
+    fn leftovers_of_an_older_generation_do_not_count() {
+        let mut log = Log::new();
+        log.frame(1, 1).frame(2, 2);
+        log.file.write_all_at(&[0], 32 + 536 + 8).expect("written");
+        assert_eq!(log.count(&mut Counter::default(), 1), (1, Some(1), true));
+    }
+
+    #[test]
+    fn a_spoilt_page_ends_the_log() {
+        let mut log = Log::new();
+        log.frame(1, 1).frame(2, 2).frame(3, 3);
+        log.file.write_all_at(&[9], 32 + 536 + 24 + 100).expect("written");
+        assert_eq!(log.count(&mut Counter::default(), 1), (1, Some(1), true));
+    }
+
+    #[test]
+    fn a_huge_log_takes_several_looks() {
+        let mut log = Log::new();
+        for page in 1..=250 {
+            (0..16).for_each(|_| {
+                log.frame(page, page);
+            });
+        }
+        let mut counter = Counter::default();
+        let (frames, _, is_complete) = log.count(&mut counter, 1);
+        assert!(frames > 0 && frames < 4000 && !is_complete, "{frames}");
+        assert!(!log.count(&mut counter, 1).2);
+        assert_eq!(log.count(&mut counter, BYTES_PER_LOOK), (4000, Some(250), true));
+    }
+
+    #[test]
+    fn an_invalid_header_is_none() {
+        for at in [0, 5, 9, 13, 24] {
+            let log = Log::new();
+            log.file.write_all_at(&[0x55], at).expect("written");
+            assert_eq!(LogHeader::read(&log.file).expect("readable"), None, "byte {at}");
+        }
+        assert_eq!(LogHeader::read(&tempfile::tempfile().expect("a file")).expect("readable"), None);
+    }
+}

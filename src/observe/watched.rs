@@ -1,0 +1,243 @@
+//! One watched database: what its files and the rows of the lock table say in one look.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use crate::{
+    history::History,
+    observe::{
+        files::{self, Mounts, Sight},
+        header, lock_probe,
+        lock_table::{self, Row},
+        locks::{self, Decoded},
+        opener::{Opener, Target},
+        wal::{self, LogHeader},
+        wal_index::{self, Index},
+    },
+    snapshot::{Files, Header, JournalMode, Unseen, Wal, WalSource},
+};
+
+/// A database that is watched, and what is remembered of it from look to look.
+#[derive(Debug)]
+pub struct Watched {
+    paths: [PathBuf; 3],
+    counter: wal::Counter,
+    history: Arc<Mutex<History>>,
+}
+
+/// What one look saw of a database, before it is known who has it open.
+#[derive(Debug)]
+pub struct View {
+    /// Main file, `-wal` and `-shm`.
+    pub paths: [PathBuf; 3],
+    /// The files there.
+    pub sights: [Option<Sight>; 3],
+    /// The header of the main file.
+    pub header: Option<Header>,
+    /// The wal-index, where it can be read and somebody vouches for it.
+    pub index: Option<Index>,
+    /// The state of the log.
+    pub wal: Option<Wal>,
+    main_rows: Vec<Row>,
+    index_rows: Vec<Row>,
+    holders: BTreeSet<i32>,
+}
+
+impl Watched {
+    /// Watches the database at `path`.
+    pub fn new(path: PathBuf) -> Self {
+        let (wal, shm) = (files::sidecar(&path, "-wal"), files::sidecar(&path, "-shm"));
+        Self { paths: [path, wal, shm], counter: wal::Counter::default(), history: Arc::default() }
+    }
+
+    /// Its main file.
+    pub fn path(&self) -> &Path {
+        &self.paths[0]
+    }
+
+    /// What to sample, and where its holds go.
+    pub fn target(&self) -> (PathBuf, Arc<Mutex<History>>) {
+        (self.paths[2].clone(), Arc::clone(&self.history))
+    }
+
+    /// What happened lately.
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the files, and picks from `rows` what is about them.
+    pub fn view(&mut self, rows: &[Row], mounts: &Mounts, now: Instant, unseen: &mut Vec<Unseen>) -> View {
+        let sights = self.paths.each_ref().map(|path| {
+            let sight = files::look(path, mounts);
+            sight.unwrap_or_else(|error| note(unseen, "the file", path, &error))
+        });
+        let rows_of = |sight: &Option<Sight>| {
+            sight.as_ref().map(|sight| lock_table::of(rows, sight).cloned().collect()).unwrap_or_default()
+        };
+        let mut view = View {
+            main_rows: rows_of(&sights[0]),
+            index_rows: rows_of(&sights[2]),
+            paths: self.paths.clone(),
+            sights,
+            header: None,
+            index: None,
+            wal: None,
+            holders: BTreeSet::new(),
+        };
+        view.read_main(unseen);
+        view.read_index(unseen);
+        view.wal = self.wal(&view, unseen);
+        view.holders = view.main_rows.iter().chain(&view.index_rows).filter_map(|row| row.pid).collect();
+        match &view.sights[1] {
+            Some(wal) => self.history().wal_is(now, wal.facts.inode, wal.facts.bytes),
+            None => self.history().wal_is_gone(),
+        }
+        view
+    }
+
+    fn wal(&mut self, view: &View, unseen: &mut Vec<Unseen>) -> Option<Wal> {
+        let sight = view.sights[1].as_ref()?;
+        let path = &self.paths[1];
+        let file = match files::open(path) {
+            Ok(file) => file,
+            Err(error) => return note(unseen, "the log", path, &error),
+        };
+        let header = LogHeader::read(&file).unwrap_or_else(|error| note(unseen, "the log", path, &error));
+        let is_vouched_for = view.index_rows.iter().any(|row| row.covers(locks::DMS));
+        if header.is_none() && view.index.is_none() {
+            return None;
+        }
+        let mut wal = Wal {
+            frames: view.index.map(|index| index.frames),
+            backfilled: view.index.map(|index| index.backfilled),
+            pending: view.index.map(|index| index.frames.saturating_sub(index.backfilled)),
+            checkpoint_sequence: header.map(|header| header.checkpoint_sequence),
+            source: if is_vouched_for { WalSource::Index } else { WalSource::Log },
+            page_count: view.index.map(|index| index.page_count),
+            slots: header.map(|header| header.slots(sight.facts.bytes)),
+            commits: view.index.map(|index| index.commits),
+            read_marks: view.index.map(|index| index.read_marks),
+        };
+        if let Some(header) = header.filter(|_| !is_vouched_for) {
+            match self.counter.count(&file, header) {
+                Ok(committed) if committed.is_complete => {
+                    wal.frames = Some(committed.frames);
+                    wal.page_count = committed.page_count;
+                }
+                Ok(committed) => {
+                    let why =
+                        format!("it is large; {} counted so far, more in the next look", committed.frames);
+                    note(unseen, "the number of frames in", path, &io::Error::other(why))
+                }
+                Err(error) => note(unseen, "the frames of", path, &error),
+            }
+        }
+        Some(wal)
+    }
+}
+
+impl View {
+    /// Whose openers are to be found.
+    pub fn target(&self) -> Target<'_> {
+        Target {
+            paths: self.paths.each_ref().map(PathBuf::as_path),
+            sights: self.sights.each_ref().map(Option::as_ref),
+            holders: &self.holders,
+        }
+    }
+
+    /// The figures of the three files.
+    pub fn files(&self) -> Files {
+        let [db, wal, shm] =
+            self.sights.each_ref().map(|sight| sight.as_ref().map(|sight| sight.facts.clone()));
+        Files { db, wal, shm }
+    }
+
+    /// Gives open-file-description locks to the processes that took them, and takes rows away that only look
+    /// like ours: where the file system makes up device numbers, only a descriptor is proof.
+    pub fn settle(&mut self, openers: &BTreeMap<i32, Opener>) {
+        let took = |row: &Row| {
+            let same = |taken: &Row| {
+                taken.is_write == row.is_write && taken.inode == row.inode && taken.bytes == row.bytes
+            };
+            openers.iter().find(|(_, opener)| opener.ofd_locks.iter().any(same)).map(|(&pid, _)| pid)
+        };
+        for row in self.main_rows.iter_mut().chain(&mut self.index_rows).filter(|row| row.is_ofd) {
+            row.pid = took(row);
+        }
+        let is_proved = |row: &Row| {
+            let handles = row.pid.and_then(|pid| openers.get(&pid)).and_then(|opener| opener.handles);
+            handles.is_none_or(|handles| handles.db + handles.wal + handles.shm > 0)
+        };
+        if self.sights.iter().flatten().any(Sight::is_ambiguous) {
+            self.main_rows.retain(is_proved);
+            self.index_rows.retain(is_proved);
+        }
+        self.holders = self.main_rows.iter().chain(&self.index_rows).filter_map(|row| row.pid).collect();
+    }
+
+    /// Whether `pid` has to do with the database: it has files open, or holds locks.
+    pub fn concerns(&self, pid: i32, opener: &Opener) -> bool {
+        self.holders.contains(&pid)
+            || !opener.replaced.is_empty()
+            || opener.handles.is_some_and(|handles| handles.db + handles.wal + handles.shm > 0)
+    }
+
+    /// Who holds what.
+    pub fn decode(&self) -> Decoded {
+        let marks = self.index.as_ref().map(|index| &index.read_marks);
+        locks::decode(self.mode(), &self.main_rows, &self.index_rows, marks)
+    }
+
+    /// WAL or rollback; where the header cannot tell, a `-shm` does.
+    pub fn mode(&self) -> JournalMode {
+        let by_files = if self.sights[2].is_some() { JournalMode::Wal } else { JournalMode::Rollback };
+        self.header.as_ref().map_or(by_files, |header| header.journal_mode)
+    }
+
+    fn read_main(&mut self, unseen: &mut Vec<Unseen>) {
+        let Some(sight) = &self.sights[0] else { return };
+        let path = &self.paths[0];
+        match files::open(path) {
+            Ok(file) => {
+                let rows = &mut self.main_rows;
+                if let Err(error) = lock_probe::complete(rows, &file, sight, &locks::MAIN_PLACES) {
+                    note(unseen, "hidden holders of locks on", path, &error)
+                }
+                self.header =
+                    header::read(&file).unwrap_or_else(|error| note(unseen, "the header of", path, &error));
+            }
+            Err(error) => note(unseen, "the header of", path, &error),
+        }
+    }
+
+    fn read_index(&mut self, unseen: &mut Vec<Unseen>) {
+        let Some(sight) = &self.sights[2] else { return };
+        let path = &self.paths[2];
+        let file = match files::open(path) {
+            Ok(file) => file,
+            Err(error) => return note(unseen, "the wal-index", path, &error),
+        };
+        if let Err(error) = lock_probe::complete(&mut self.index_rows, &file, sight, &locks::INDEX_PLACES) {
+            note(unseen, "hidden holders of locks on", path, &error)
+        }
+        if self.index_rows.iter().any(|row| row.covers(locks::DMS)) {
+            self.index = wal_index::read(&file)
+                .map(Some)
+                .unwrap_or_else(|error| note(unseen, "the wal-index", path, &error));
+        }
+    }
+}
+
+// A file that went away since it was looked at is not there, and nothing is hidden.
+fn note<T: Default>(unseen: &mut Vec<Unseen>, what: &str, path: &Path, error: &io::Error) -> T {
+    if error.kind() != io::ErrorKind::NotFound {
+        unseen.push(Unseen { what: format!("{what} {}", path.display()), why: error.to_string() });
+    }
+    T::default()
+}

@@ -1,0 +1,81 @@
+//! What is seen from outside: of real databases held by real processes, and of a made-up `/proc`.
+
+mod bad_input;
+mod made_up;
+mod real;
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use waltop::{
+    config::Places,
+    observe::Observer,
+    snapshot::{Database, Process, Snapshot},
+};
+
+use crate::support::Actor;
+
+/// A folder with a database of its own, and a place for what the observer keeps.
+struct Scene {
+    folder: TempDir,
+    state: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { folder: TempDir::new().expect("a folder"), state: TempDir::new().expect("a folder") }
+    }
+
+    /// With a database in WAL mode that has the table `t`, closed again.
+    fn with_wal() -> Self {
+        let scene = Self::new();
+        let mut maker = scene.actor();
+        maker.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)").sql("INSERT INTO t VALUES (1)");
+        maker.close();
+        scene
+    }
+
+    fn path(&self) -> PathBuf {
+        // Lock rows and descriptors are told by inode, but a link in the temporary folder's path would hide replacement.
+        self.folder.path().canonicalize().expect("there").join("notes.db")
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::open(&self.path())
+    }
+
+    fn places(&self, proc: &Path) -> Places {
+        Places {
+            proc: proc.to_owned(),
+            runs: self.state.path().join("runs"),
+            first_seen: self.state.path().join("first-seen.json"),
+            default_database: self.state.path().join("default.db"),
+        }
+    }
+
+    fn observer(&self) -> Observer {
+        self.observer_in(Path::new("/proc"))
+    }
+
+    fn observer_in(&self, proc: &Path) -> Observer {
+        Observer::new(&self.places(proc), vec![self.path()])
+    }
+
+    fn look(&self) -> Database {
+        only(self.observer().look())
+    }
+}
+
+fn only(snapshot: Snapshot) -> Database {
+    let mut databases = snapshot.databases;
+    assert_eq!(databases.len(), 1);
+    databases.remove(0)
+}
+
+fn pids(database: &Database) -> Vec<i32> {
+    database.processes.iter().map(|process| process.pid).collect()
+}
+
+fn process(database: &Database, pid: i32) -> &Process {
+    database.process(pid).unwrap_or_else(|| panic!("no row of {pid} among {:?}", pids(database)))
+}
