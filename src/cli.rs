@@ -24,9 +24,9 @@ mod status;
 /// Long enough that a process which has opened `-shm` has also taken its lock there.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// See which process holds the lock of a shared `SQLite` database, and put it right.
+/// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "waltop", version, args_conflicts_with_subcommands = true)]
+#[command(name = "waltop", version, about, long_about = None, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Without a command the console opens; without a DB, on the database in the user's data folder.")]
 pub struct Cli {
     #[command(subcommand)]
@@ -87,7 +87,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Status(args)) => status::run(args, config),
         Some(Command::Checkpoint(args)) => checkpoint::run(args, &config),
         Some(Command::Ingest(args)) => ingest::run(args, &config),
-        Some(Command::Search(args)) => search::run(args, &config),
+        Some(Command::Search(args)) => search::run(&args, &config),
         Some(Command::Fix(args)) => fix::run(args, &config),
         Some(Command::Pragmas(args)) => pragmas::run(args),
         Some(Command::Actor(args)) => actor::run(args),

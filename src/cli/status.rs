@@ -70,7 +70,7 @@ mod tests {
     fn durations_are_written_as_people_do() {
         assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
+        assert_eq!(duration("1m"), Ok(Duration::from_mins(1)));
         for nonsense in ["", "0s", "-2s", "two", "5"] {
             assert!(duration(nonsense).is_err(), "{nonsense}");
         }

@@ -38,6 +38,7 @@ pub async fn run(
     sampler: Sampler,
     mut looks: watch::Receiver<Option<Arc<Look>>>,
     proc: PathBuf,
+    watched: String,
 ) -> io::Result<u8> {
     let mut endings = Endings::listen()?;
     let mut screen = Screen::enter()?;
@@ -48,6 +49,7 @@ pub async fn run(
     let readonly = app.setup.readonly;
     let mut executor = Executor::new(outbox, proc, readonly);
     let mut sampling = true;
+    log::info!("watching {}", text::clean(&watched));
     loop {
         screen.draw(|frame| view::render(frame, &app, &theme))?;
         let message = tokio::select! {

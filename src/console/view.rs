@@ -127,7 +127,7 @@ fn panel(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel) 
 }
 
 /// The frame of a panel, and the area inside it.
-fn boxed(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel, title: String) -> Rect {
+fn boxed(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel, title: &str) -> Rect {
     let style = if app.focus == which { theme.focus } else { theme.border };
     framed(frame, area, style, Span::styled(format!(" {title} "), theme.title))
 }

@@ -39,7 +39,7 @@ fn document(title: &str, subject: &str, titles: &[String], words: &[&str], dice:
     for _ in 0..3 + dice.roll(5) {
         text.push('\n');
         for _ in 0..30 + dice.roll(60) {
-            text.push_str(dice.pick(words));
+            text.push_str(dice.pick::<&str>(words));
             text.push(' ');
         }
         // Writing to a string cannot fail.

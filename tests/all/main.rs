@@ -1,7 +1,6 @@
 //! The tests, in one binary.
 
 mod database;
-mod diagnose;
 mod fake_proc;
 mod observe;
 mod screens;

@@ -20,7 +20,10 @@ fn acts(effects: &[Effect]) -> Vec<&Act> {
 }
 
 fn pins(effects: &[Effect]) -> Vec<Target> {
-    effects.iter().filter_map(|effect| if let Effect::Pin(pin) = effect { Some(*pin) } else { None }).collect()
+    effects
+        .iter()
+        .filter_map(|effect| if let Effect::Pin(pin) = effect { Some(*pin) } else { None })
+        .collect()
 }
 
 #[test]

@@ -152,9 +152,7 @@ pub fn contended() -> Database {
     let mut stopped = process(6120, "python3", &["python3", "report.py"], "2026-01-15T13:00:00Z");
     stopped["state"] = json!("stopped");
     stopped["holds"] = json!(["read:2"]);
-    let file = |bytes: u64, inode: u64| {
-        json!({"bytes": bytes, "device": "fe:00", "inode": inode, "uid": 1000, "mode": 0o644, "modified_at": null})
-    };
+    let file = |bytes: u64, inode: u64| json!({"bytes": bytes, "device": "fe:00", "inode": inode, "uid": 1000, "mode": 0o644, "modified_at": null});
     serde_json::from_value(json!({
         "path": "/home/me/notes.db",
         "files": {"db": file(5_922_816, 1), "wal": file(78_200_032, 2), "shm": file(163_840, 3)},

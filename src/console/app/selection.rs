@@ -24,11 +24,11 @@ pub struct Cursor {
 /// The columns by which processes are sorted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SortColumn {
-    /// Most telling locks first.
+    /// Oldest first: the one order in which rows do not move while they are looked at.
     #[default]
-    Locks,
-    /// Oldest first.
     Age,
+    /// Most telling locks first.
+    Locks,
     /// Busiest first.
     Cpu,
     /// Largest first.
@@ -44,12 +44,12 @@ impl SortColumn {
     #[must_use]
     pub const fn next(self) -> Self {
         match self {
-            Self::Locks => Self::Age,
-            Self::Age => Self::Cpu,
+            Self::Age => Self::Locks,
+            Self::Locks => Self::Cpu,
             Self::Cpu => Self::Memory,
             Self::Memory => Self::Pid,
             Self::Pid => Self::Command,
-            Self::Command => Self::Locks,
+            Self::Command => Self::Age,
         }
     }
 

@@ -130,7 +130,7 @@ fn files(database: &Database) -> Rows {
     if let Some(header) = &database.header {
         rows.push(row("header", "as of the last checkpoint:"));
         rows.push(row("journal mode", header.journal_mode.to_string()));
-        rows.push(row("page size", units::bytes(header.page_size.into())));
+        rows.push(row("page size", super::files::page_size(header.page_size)));
         rows.push(row("pages", units::count(header.page_count.into())));
         rows.push(row("user_version", header.user_version.to_string()));
         rows.push(row("application_id", header.application_id.to_string()));

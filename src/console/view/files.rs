@@ -16,7 +16,7 @@ use crate::{
 use super::{bar, boxed, empty, theme::Theme};
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(frame, area, app, theme, Panel::Files, "3 Files".to_owned());
+    let inner = boxed(frame, area, app, theme, Panel::Files, "3 Files");
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
     if database.files.db.is_none() {
         let sentence = format!("There is no {} yet.", database.path.display());
@@ -37,7 +37,7 @@ fn lines(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>>
     };
     let mut lines = vec![row("db", &format!("{:<10}{}", size(&database.files.db), pages(database)))];
     let frames = match (&database.wal, database.is_wal()) {
-        (Some(wal), _) => wal.frames.map(|frames| format!("{} frames", units::count(frames.into()))),
+        (Some(wal), _) => wal.frames.map(|frames| units::plural(frames.into(), "frame")),
         (None, Some(false)) => Some("rollback journal".to_owned()),
         (None, _) => None,
     };
@@ -59,7 +59,12 @@ fn lines(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>>
 fn pages(database: &Database) -> String {
     let Some(header) = &database.header else { return "header unreadable".to_owned() };
     let count = database.wal.as_ref().and_then(|wal| wal.page_count).unwrap_or(header.page_count);
-    format!("{} pages of {}", units::count(count.into()), units::bytes(header.page_size.into()))
+    format!("{} of {}", units::plural(count.into(), "page"), page_size(header.page_size))
+}
+
+/// Page sizes are powers of two, and known by their binary names.
+pub fn page_size(bytes: u32) -> String {
+    if bytes >= 1024 { format!("{} KiB", bytes / 1024) } else { format!("{bytes} B") }
 }
 
 fn progress(wal: &Wal, theme: &Theme, width: usize) -> Line<'static> {
@@ -86,12 +91,9 @@ fn progress(wal: &Wal, theme: &Theme, width: usize) -> Line<'static> {
 
 /// The marks of the slots that somebody holds; the others are left-overs and say nothing.
 fn marked(database: &Database, marks: [Option<u32>; 5]) -> String {
-    let held = (1..5u8).map(|slot| {
-        let held = database.locks.readers.iter().any(|reader| reader.slot == Some(slot));
-        match marks[usize::from(slot)].filter(|_| held) {
-            Some(mark) => format!("{slot}:{mark}"),
-            None => format!("{slot}:–"),
-        }
-    });
-    format!("slots {}", held.collect::<Vec<_>>().join(" "))
+    let held: Vec<String> = (1..5u8)
+        .filter(|&slot| database.locks.readers.iter().any(|reader| reader.slot == Some(slot)))
+        .filter_map(|slot| Some(format!("{slot}:{}", marks[usize::from(slot)]?)))
+        .collect();
+    if held.is_empty() { "no reader slot held".to_owned() } else { format!("slots {}", held.join(" ")) }
 }

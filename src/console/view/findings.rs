@@ -21,7 +21,7 @@ use super::{
 const NAME: usize = 17;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(frame, area, app, theme, Panel::Findings, "7 Findings".to_owned());
+    let inner = boxed(frame, area, app, theme, Panel::Findings, "7 Findings");
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
     if database.findings.is_empty() {
         return empty(frame, inner, theme, "Nothing is wrong as far as can be seen from here.");
@@ -47,7 +47,7 @@ fn block(finding: &Finding, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let style = theme.severity(finding.severity);
     let mut sentence = finding.message.clone();
     if let Some(key) = &finding.remedy.key {
-        sentence.push_str(&format!(" Remedy: {key}"));
+        sentence.push_str(&format!(". Remedy: {key}"));
     }
     let mut label = Some(format!("{} {}", sign(finding.severity), text::pad(&finding.name, NAME)));
     text::wrap(&sentence, width.saturating_sub(NAME + 3))

@@ -19,7 +19,7 @@ use super::{bar, boxed, empty, first_row, level, theme::Theme};
 const BLOCK: usize = 5;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(frame, area, app, theme, Panel::Ingestion, title(app));
+    let inner = boxed(frame, area, app, theme, Panel::Ingestion, &title(app));
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
     if database.ingestions.is_empty() {
         return empty(frame, inner, theme, "None into this database yet: i starts one.");

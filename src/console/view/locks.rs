@@ -21,7 +21,7 @@ use super::{boxed, empty, level, theme::Theme};
 const LANE_LABEL: usize = 20;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(frame, area, app, theme, Panel::Locks, "1 Locks".to_owned());
+    let inner = boxed(frame, area, app, theme, Panel::Locks, "1 Locks");
     let (Some(database), Some(look)) = (app.database(), app.look()) else {
         return empty(frame, inner, theme, "looking…");
     };
@@ -64,14 +64,7 @@ fn write_lock(database: &Database, theme: &Theme, width: usize) -> Line<'static>
     let mut spans = vec![Span::styled("write lock  ", theme.title), Span::styled(now.clone(), style)];
     if let (Some(holds), Some(window)) = (&locks.write_holds, locks.window_ms) {
         let share = holds.held_ratio * 100.0;
-        let mut figures = format!("   held {share:.0} % of the last {}", units::duration(window));
-        if holds.count > 0 {
-            figures.push_str(&format!(
-                "   p99 {}  max {}",
-                units::duration(holds.p99_ms),
-                units::duration(holds.max_ms)
-            ));
-        }
+        let figures = format!("   held {share:.0} % of the last {}", units::duration(window));
         let room = width.saturating_sub("write lock  ".len() + now.chars().count());
         spans.push(Span::raw(text::fit(&figures, room)));
     }
@@ -84,7 +77,10 @@ fn gauge(app: &App, locks: &Locks, theme: &Theme, width: usize) -> Option<Line<'
     let now = locks.writer.as_ref().and_then(|holder| holder.held_ms).unwrap_or(0.0);
     let longest = locks.write_holds.as_ref().map_or(now, |holds| holds.max_ms.max(now));
     let label = format!("budget {}  ", units::duration(budget));
-    let cells = width.saturating_sub(label.len() + 12).clamp(10, 60) / 2;
+    let figures = locks.write_holds.as_ref().filter(|holds| holds.count > 0).map_or_else(String::new, |holds| {
+        format!("   p99 {}  max {}", units::duration(holds.p99_ms), units::duration(holds.max_ms))
+    });
+    let cells = width.saturating_sub(label.len() + figures.len() + 9).clamp(10, 60) / 2;
     let share = longest / budget;
     let style = if share >= 1.0 {
         theme.danger
@@ -106,6 +102,7 @@ fn gauge(app: &App, locks: &Locks, theme: &Theme, width: usize) -> Option<Line<'
         if share > 1.0 { "over".to_owned() } else { format!("{:.0} %", share * 100.0) },
         style,
     ));
+    spans.push(Span::raw(figures));
     Some(Line::from(spans))
 }
 

@@ -22,11 +22,11 @@ const SOURCE: usize = 11;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Some(database) = app.database() else {
-        let inner = boxed(frame, area, app, theme, Panel::Pragmas, "4 Pragmas".to_owned());
+        let inner = boxed(frame, area, app, theme, Panel::Pragmas, "4 Pragmas");
         return empty(frame, inner, theme, "looking…");
     };
     let title = format!("4 Pragmas: {}", text::fit(&database.pragmas.profile, 20));
-    let inner = boxed(frame, area, app, theme, Panel::Pragmas, title);
+    let inner = boxed(frame, area, app, theme, Panel::Pragmas, &title);
     if database.files.db.is_none() {
         return empty(frame, inner, theme, "The database does not exist yet.");
     }

@@ -12,21 +12,21 @@ use crate::{
         app::{App, SortColumn},
         panel::Panel,
     },
-    snapshot::{Database, Hold, Process},
+    snapshot::{Database, Hold, Process, Reader},
     text, units,
 };
 
 use super::{boxed, empty, first_row, theme::Theme};
 
 /// Below this width memory and files are left out.
-const NARROW: u16 = 84;
+const NARROW: u16 = 72;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Some(database) = app.database() else {
-        let inner = boxed(frame, area, app, theme, Panel::Processes, "2 Processes".to_owned());
+        let inner = boxed(frame, area, app, theme, Panel::Processes, "2 Processes");
         return empty(frame, inner, theme, "looking…");
     };
-    let inner = boxed(frame, area, app, theme, Panel::Processes, title(app, database));
+    let inner = boxed(frame, area, app, theme, Panel::Processes, &title(app, database));
     let visible = app.visible_processes();
     if visible.is_empty() {
         let sentence = if !app.filter.is_empty() {
@@ -65,7 +65,6 @@ fn title(app: &App, database: &Database) -> String {
 /// Which columns there are, and how wide.
 struct Columns {
     wide: bool,
-    locks: usize,
     command: usize,
 }
 
@@ -73,14 +72,14 @@ const PID: usize = 8;
 const AGE: usize = 9;
 const CPU: usize = 7;
 const MEMORY: usize = 9;
-const FILES: usize = 12;
+const FILES: usize = 10;
+const LOCKS: usize = 11;
 
 impl Columns {
     fn for_width(width: u16) -> Self {
         let wide = width >= NARROW;
-        let locks = if wide { 20 } else { 16 };
-        let fixed = 2 + PID + AGE + CPU + locks + if wide { MEMORY + FILES } else { 0 };
-        Self { wide, locks, command: usize::from(width).saturating_sub(fixed) }
+        let fixed = 2 + PID + AGE + CPU + LOCKS + if wide { MEMORY + FILES } else { 0 };
+        Self { wide, command: usize::from(width).saturating_sub(fixed) }
     }
 
     fn heading(&self, app: &App) -> String {
@@ -100,7 +99,7 @@ impl Columns {
         if self.wide {
             heading.push_str(&format!("{:>8} {:<FILES$}", mark(SortColumn::Memory, "MEM"), "FILES"));
         }
-        heading.push_str(&text::pad(&mark(SortColumn::Locks, "LOCKS"), self.locks));
+        heading.push_str(&text::pad(&mark(SortColumn::Locks, "LOCKS"), LOCKS));
         heading.push_str(&mark(SortColumn::Command, "COMMAND"));
         heading
     }
@@ -126,10 +125,10 @@ impl Columns {
         let mut spans = vec![
             Span::raw(left),
             Span::styled(
-                text::pad(&locks(database, process), self.locks),
+                text::pad(&telling_lock(database, process), LOCKS),
                 if process.holds.is_empty() { theme.muted } else { theme.warning },
             ),
-            Span::raw(text::pad(&process.command_line(), room)),
+            Span::raw(text::pad(&short_command(process), room)),
         ];
         if let Some(tag) = tag {
             spans.push(Span::styled(format!(" {tag}"), theme.danger));
@@ -168,31 +167,43 @@ fn files(process: &Process) -> String {
     if parts.is_empty() { "–".to_owned() } else { parts.join(" ") }
 }
 
+/// The command line without the folder that the program lies in.
+fn short_command(process: &Process) -> String {
+    let line = process.command_line();
+    match process.command.first().and_then(|program| program.rsplit_once('/')) {
+        Some((folder, _)) => line[folder.len() + 1..].to_owned(),
+        None => line,
+    }
+}
+
+/// The lock of `process` that matters most to others.
+fn telling_lock(database: &Database, process: &Process) -> String {
+    process.holds.iter().min().map_or_else(|| "–".to_owned(), |&hold| word(database, process, hold))
+}
+
 /// The locks of `process`, the ones that stop others first.
 pub fn locks(database: &Database, process: &Process) -> String {
-    if process.holds.is_empty() {
-        return "–".to_owned();
-    }
     let mut holds = process.holds.clone();
     holds.sort();
-    let words: Vec<String> = holds
-        .into_iter()
-        .map(|hold| match hold {
-            Hold::Write => "WRITE".to_owned(),
-            Hold::Checkpoint => "CKPT".to_owned(),
-            Hold::Recover => "RECOVER".to_owned(),
-            Hold::Reserved => "RESERVED".to_owned(),
-            Hold::Pending => "PENDING".to_owned(),
-            Hold::Exclusive => "EXCLUSIVE".to_owned(),
-            Hold::Shared => "read".to_owned(),
-            Hold::Read(slot) => {
-                let mine = |it: &&crate::snapshot::Reader| it.pid == Some(process.pid) && it.slot == Some(slot);
-                match database.locks.readers.iter().find(mine).and_then(|reader| reader.frame) {
-                    Some(frame) => format!("read@{frame}"),
-                    None => format!("read:{slot}"),
-                }
+    let words: Vec<String> = holds.into_iter().map(|hold| word(database, process, hold)).collect();
+    if words.is_empty() { "–".to_owned() } else { words.join(" ") }
+}
+
+fn word(database: &Database, process: &Process, hold: Hold) -> String {
+    match hold {
+        Hold::Write => "WRITE".to_owned(),
+        Hold::Checkpoint => "CKPT".to_owned(),
+        Hold::Recover => "RECOVER".to_owned(),
+        Hold::Reserved => "RESERVED".to_owned(),
+        Hold::Pending => "PENDING".to_owned(),
+        Hold::Exclusive => "EXCLUSIVE".to_owned(),
+        Hold::Shared => "read".to_owned(),
+        Hold::Read(slot) => {
+            let mine = |it: &&Reader| it.pid == Some(process.pid) && it.slot == Some(slot);
+            match database.locks.readers.iter().find(mine).and_then(|reader| reader.frame) {
+                Some(frame) => format!("read@{frame}"),
+                None => format!("read:{slot}"),
             }
-        })
-        .collect();
-    words.join(" ")
+        }
+    }
 }

@@ -1,0 +1,80 @@
+//! The house's invariants: who may name whom. A room that must not know something does not name it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Rooms (paths below `src/`), and words that must not stand in them.
+const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
+    (
+        &["observe", "observe.rs", "snapshot.rs", "history.rs", "diagnose", "diagnose.rs", "act", "act.rs"],
+        &["rusqlite", "crate::database", "database::"],
+        "looks, thinks and acts without SQL; whatever needs it is a worker process",
+    ),
+    (
+        &["console", "console.rs", "sampler.rs", "report.rs", "demo", "demo.rs"],
+        &["rusqlite", "crate::database", "database::"],
+        "the console process never opens a connection",
+    ),
+    (
+        &["observe", "observe.rs", "diagnose", "diagnose.rs", "snapshot.rs", "database", "database.rs", "ingest", "ingest.rs"],
+        &["ratatui", "crossterm", "crate::console", "console::"],
+        "what looks, thinks and works knows no screen",
+    ),
+    (
+        &["diagnose", "diagnose.rs", "snapshot.rs", "history.rs", "console/app.rs", "console/app", "console/keymap.rs"],
+        &["std::fs", "fs::", "Instant::now", "Timestamp::now", "SystemTime", "thread::"],
+        "pure: no I/O and no clock",
+    ),
+    (&["console/view", "console/view.rs"], &["std::fs", "fs::", "&mut App", "::now()"], "drawing reads the state only"),
+    (&["ingest", "ingest.rs"], &["crate::act", "act::", "crate::report"], "an ingestion knows no console"),
+    (&["observe", "observe.rs"], &["crate::diagnose", "crate::ingest"], "data flows one way"),
+];
+
+#[test]
+fn no_room_names_what_it_must_not_know() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut offences = Vec::new();
+    for (rooms, words, reason) in MUST_NOT_NAME {
+        for room in *rooms {
+            let files = rust_files(&src.join(room));
+            assert!(!files.is_empty(), "there is no room {room}: mend this test");
+            for file in files {
+                let text = fs::read_to_string(&file).expect("a source file is text");
+                for (number, line) in text.lines().enumerate() {
+                    let code = line.split("//").next().unwrap_or_default();
+                    for word in *words {
+                        if code.contains(word) {
+                            offences.push(format!("{}:{} names {word}: {reason}", file.display(), number + 1));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(offences.is_empty(), "{offences:#?}");
+}
+
+#[test]
+fn only_the_door_and_the_store_name_rusqlite() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let allowed = ["database", "database.rs", "ingest/store", "ingest/store.rs", "ingest/search.rs"];
+    for file in rust_files(&src) {
+        let room = file.strip_prefix(&src).expect("a file below src");
+        if !allowed.iter().any(|allowed| room.starts_with(allowed)) {
+            let text = fs::read_to_string(&file).expect("a source file is text");
+            assert!(!text.contains("rusqlite"), "{} names rusqlite", room.display());
+        }
+    }
+}
+
+fn rust_files(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_owned()];
+    }
+    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.flatten().flat_map(|entry| rust_files(&entry.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    files
+}
