@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod database;
 pub mod history;
+pub mod ingest;
 pub mod journal;
 pub mod observe;
 pub mod profile;
