@@ -26,6 +26,9 @@ pub enum Command {
         /// Open it with `mode=ro`.
         #[arg(long)]
         read_only: bool,
+        /// Open it as waltop itself does, and bring its tables up to date.
+        #[arg(long, conflicts_with = "read_only")]
+        migrate: bool,
     },
 }
 
@@ -37,8 +40,13 @@ pub enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<u8> {
     use crate::database::actor::{self, Access};
     match cli.command {
-        Some(Command::Actor { database, read_only }) => {
-            actor::run(&database, if read_only { Access::ReadOnly } else { Access::ReadWrite })?;
+        Some(Command::Actor { database, read_only, migrate }) => {
+            let access = match (read_only, migrate) {
+                (true, _) => Access::ReadOnly,
+                (_, true) => Access::Migrated,
+                _ => Access::ReadWrite,
+            };
+            actor::run(&database, access)?;
             Ok(0)
         }
         None => anyhow::bail!("the console is not built yet"),

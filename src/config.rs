@@ -45,7 +45,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { pinned_wal: (Duration::from_secs(60), Duration::from_secs(600)), long_write_lock: (0.5, 1.0) }
+        Self { pinned_wal: (Duration::from_mins(1), Duration::from_mins(10)), long_write_lock: (0.5, 1.0) }
     }
 }
 

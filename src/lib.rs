@@ -10,3 +10,4 @@ pub mod observe;
 pub mod profile;
 pub mod snapshot;
 pub mod text;
+pub mod units;

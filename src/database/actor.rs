@@ -11,6 +11,8 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::{factory, migrations};
+
 /// How an actor opens the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -18,6 +20,8 @@ pub enum Access {
     ReadWrite,
     /// `mode=ro`.
     ReadOnly,
+    /// As waltop itself opens it to write, with its tables brought up to date.
+    Migrated,
 }
 
 /// Runs the statements that come in on stdin against `path` until stdin ends.
@@ -27,11 +31,7 @@ pub enum Access {
 /// Where the database cannot be opened, or stdin or stdout break.
 pub fn run(path: &Path, access: Access) -> anyhow::Result<()> {
     end_with_parent()?;
-    let flags = match access {
-        Access::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-        Access::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
-    };
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = open(path, access)?;
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "ok")?;
     for line in io::stdin().lock().lines() {
@@ -41,6 +41,21 @@ pub fn run(path: &Path, access: Access) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn open(path: &Path, access: Access) -> anyhow::Result<Connection> {
+    Ok(match access {
+        Access::ReadWrite => Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        )?,
+        Access::ReadOnly => Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        Access::Migrated => {
+            let mut connection = factory::open(path, true)?;
+            migrations::migrate(&mut connection)?;
+            connection
+        }
+    })
 }
 
 fn step_through(connection: &Connection, sql: &str) -> rusqlite::Result<()> {

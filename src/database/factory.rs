@@ -1,33 +1,225 @@
 //! How every connection of ours is opened.
 
-use std::{path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, config::DbConfig};
+
+use super::migrations;
+use crate::profile::{Keeper, Profile};
+
+/// How long a look waits for a lock before it gives up, so that it is gone before the next refresh.
+const LOOK_WAIT: Duration = Duration::from_millis(250);
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The path leads nowhere.
+    #[error("cannot open {}: {cause}", path.display())]
+    Path {
+        /// The database.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
     /// `SQLite` said no.
-    #[error("cannot open {path}: {source}")]
+    #[error("cannot open {}: {cause}", path.display())]
     Open {
         /// The database.
-        path: String,
+        path: PathBuf,
         /// What it said.
-        source: rusqlite::Error,
+        cause: rusqlite::Error,
     },
+    /// The file's content is something else.
+    #[error("{} is not an SQLite database, or it is encrypted; name another file", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// This user may read it only.
+    #[error("{} may only be read by this user; run waltop as its owner", path.display())]
+    ReadOnly {
+        /// The database.
+        path: PathBuf,
+    },
+    /// Somebody kept a lock longer than we wait.
+    #[error("{} is locked by another process; see who with: waltop status {}", path.display(), path.display())]
+    Busy {
+        /// The database.
+        path: PathBuf,
+    },
+    /// It keeps a rollback journal and could not be switched.
+    #[error(
+        "cannot switch {} to WAL: {}; stop the processes that have it open and try again",
+        path.display(), reason
+    )]
+    Switch {
+        /// The database.
+        path: PathBuf,
+        /// Who or what was in the way.
+        reason: String,
+    },
+    /// Its tables are not ours.
+    #[error(transparent)]
+    Schema(#[from] migrations::Error),
 }
 
-/// Opens `path` to write to it, as the `hardened` profile asks; with `create` it may be new.
+/// Opens `path` to write to it, set up as the `hardened` profile asks; with `create` it may be new.
+///
+/// The busy timeout is set first, so that everything after it waits. The switch to WAL is made only where the
+/// file is not in WAL mode yet, and not where [`migrations::migrate`] would refuse the database: then nothing
+/// in it is changed. Statements prepared with `prepare_cached` are kept, and reset when they are given back.
 ///
 /// # Errors
 ///
-/// Where `SQLite` cannot open or set it up.
+/// Where `SQLite` cannot open it or set it up, where it may only be read, or where it is not ours to write to.
 pub fn open(path: &Path, create: bool) -> Result<Connection, Error> {
-    let wrap = |source| Error::Open { path: path.display().to_string(), source };
+    let profile = Profile::hardened();
+    let connection = connect(path, create)?;
+    let wait = busy_timeout(&profile);
+    let say = |cause| explain(path, cause);
+    connection.busy_timeout(wait).map_err(say)?;
+    if !is_wal(&connection).map_err(say)? {
+        migrations::refuse_foreign(&connection, path)?;
+        switch_to_wal(&connection, path, wait)?;
+    }
+    keep_by_connection(&connection, &profile).map_err(say)?;
+    Ok(connection)
+}
+
+/// Opens `path` to ask or to maintain it: set up as `profile` asks in all that a connection keeps for itself,
+/// while what the file keeps stays as it is. Waits at most a quarter of a second for a lock.
+///
+/// # Errors
+///
+/// Where `SQLite` cannot open it or set it up, or where it may only be read.
+pub fn open_for_look(path: &Path, profile: &Profile, on_close: OnClose) -> Result<Connection, Error> {
+    let connection = connect(path, false)?;
+    let say = |cause| explain(path, cause);
+    connection.busy_timeout(LOOK_WAIT).map_err(say)?;
+    set_on_close(&connection, on_close).map_err(say)?;
+    // Reads the schema, which is the part that may have to wait; the profile's own timeout is set after it.
+    is_wal(&connection).map_err(say)?;
+    connection.busy_timeout(busy_timeout(profile)).map_err(say)?;
+    keep_by_connection(&connection, profile).map_err(say)?;
+    Ok(connection)
+}
+
+/// What a connection does with the log when it closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnClose {
+    /// As `SQLite` does: the last one to leave moves the log into the main file and removes it.
+    Tidy,
+    /// Leave the sidecar files to those who use them.
+    LeaveFiles,
+}
+
+/// Decides anew what `connection` does when it closes.
+pub(super) fn set_on_close(connection: &Connection, on_close: OnClose) -> rusqlite::Result<()> {
+    let leave = on_close == OnClose::LeaveFiles;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave)?;
+    Ok(())
+}
+
+/// Whether the database is in WAL mode. The first question that makes a connection read the file.
+pub(super) fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    Ok(mode.eq_ignore_ascii_case("wal"))
+}
+
+/// Switches the file to WAL, trying again for `budget`: the switch wants the file for itself, and is refused
+/// without asking the busy handler while another connection has it, or makes the same switch.
+pub(super) fn switch_to_wal(connection: &Connection, path: &Path, budget: Duration) -> Result<(), Error> {
+    let deadline = Instant::now() + budget;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let switched = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));
+        match switched {
+            Ok(mode) => return expect_wal(&mode, path),
+            Err(cause) if is_busy(&cause) && Instant::now() < deadline => {
+                // The PID spreads processes that began together.
+                thread::sleep(pause + Duration::from_millis(u64::from(std::process::id() % 8)));
+                pause = (pause * 2).min(Duration::from_millis(64));
+            }
+            Err(cause) if is_busy(&cause) => {
+                let reason = "another process keeps it locked".to_owned();
+                return Err(Error::Switch { path: path.to_owned(), reason });
+            }
+            Err(cause) => return Err(explain(path, cause)),
+        }
+    }
+}
+
+fn expect_wal(mode: &String, path: &Path) -> Result<(), Error> {
+    if mode.eq_ignore_ascii_case("wal") {
+        return Ok(());
+    }
+    Err(Error::Switch { path: path.to_owned(), reason: format!("SQLite kept journal_mode at {mode}") })
+}
+
+/// Whether `SQLite` gave up because of somebody else's lock.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+/// The error for what `SQLite` said of `path`.
+pub(super) fn explain(path: &Path, cause: rusqlite::Error) -> Error {
+    let path = path.to_owned();
+    match cause.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => Error::NotADatabase { path },
+        Some(ErrorCode::DatabaseBusy) => Error::Busy { path },
+        Some(ErrorCode::ReadOnly) => Error::ReadOnly { path },
+        _ => Error::Open { path, cause },
+    }
+}
+
+/// `path` as an absolute one with its symbolic links followed, as `SQLite` follows them to place the sidecars.
+/// Absolute, so that no file name can be taken for a URI or for `:memory:`.
+///
+/// # Errors
+///
+/// Where there is no such file (with `create`, no such folder), or where it is a folder.
+pub(super) fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
+    let say = |cause| Error::Path { path: path.to_owned(), cause };
+    let resolved = match path.canonicalize() {
+        Err(cause) if create && cause.kind() == io::ErrorKind::NotFound => {
+            let absolute = std::path::absolute(path).map_err(say)?;
+            let (folder, name) = absolute.parent().zip(absolute.file_name()).ok_or_else(|| say(cause))?;
+            folder.canonicalize().map_err(say)?.join(name)
+        }
+        other => other.map_err(say)?,
+    };
+    if resolved.is_dir() {
+        return Err(say(io::ErrorKind::IsADirectory.into()));
+    }
+    Ok(resolved)
+}
+
+// SQLite falls back to read-only where it may not write. Nothing has been read yet, so no sidecar has been made
+// that the database's owner could not use.
+fn connect(path: &Path, create: bool) -> Result<Connection, Error> {
+    let resolved = resolve(path, create)?;
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
-    let connection = Connection::open_with_flags(path, flags).map_err(wrap)?;
-    connection.busy_timeout(Duration::from_millis(5000)).map_err(wrap)?;
-    connection.pragma_update(None, "journal_mode", "wal").map_err(wrap)?;
+    let connection = Connection::open_with_flags(resolved, flags).map_err(|cause| explain(path, cause))?;
+    if connection.is_readonly(MAIN_DB).map_err(|cause| explain(path, cause))? {
+        return Err(Error::ReadOnly { path: path.to_owned() });
+    }
     Ok(connection)
+}
+
+fn busy_timeout(profile: &Profile) -> Duration {
+    Duration::from_millis(profile.busy_timeout_ms().unwrap_or_default().into())
+}
+
+fn keep_by_connection(connection: &Connection, profile: &Profile) -> rusqlite::Result<()> {
+    let kept = profile.pragmas.iter().filter(|pragma| pragma.kept_by == Keeper::Connection);
+    for pragma in kept {
+        connection.pragma_update(None, &pragma.name, &pragma.expected)?;
+    }
+    Ok(())
 }

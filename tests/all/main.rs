@@ -1,3 +1,4 @@
 //! The tests, in one binary.
 
+mod database;
 mod support;

@@ -1,0 +1,222 @@
+//! The tables of ours in a database that may be somebody else's.
+//!
+//! What was applied is counted in a table of our own, so the host's `user_version` stays its own. All that is
+//! pending is applied in one write transaction, with the check for it inside: whoever comes second finds it done.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use refinery::{Migration, Runner};
+use refinery_core::traits::sync::{Migrate, Query, Transaction};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+/// Where applied migrations are counted.
+pub const TABLE: &str = "waltop_migrations";
+
+// The macro reads the folder when this file is compiled: a changed migration is noticed by Cargo, a new one only
+// where this file is touched as well.
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Why a database was not migrated. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something of the same name was there before us.
+    #[error("{} has a {name} that waltop did not make; use another file", path.display())]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+        /// The name that is taken.
+        name: String,
+    },
+    /// A newer waltop has been here.
+    #[error("{} has schema {found}, and this waltop knows {known}; use a newer waltop", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The newest migration in it.
+        found: i32,
+        /// The newest that is known here.
+        known: i32,
+    },
+    /// A migration was applied that differs from ours of the same number.
+    #[error("{} was set up by another build of waltop (schema {version} differs); use another file", path.display())]
+    Different {
+        /// The database.
+        path: PathBuf,
+        /// Number of the migration.
+        version: i32,
+    },
+    /// `SQLite` or refinery said no.
+    #[error("cannot set up the tables of waltop in {}: {cause}", path.display())]
+    Apply {
+        /// The database.
+        path: PathBuf,
+        /// What was said.
+        cause: String,
+    },
+}
+
+/// Brings the tables of ours in `connection`'s database up to date. Where they are, no lock is taken but a
+/// reader's.
+///
+/// # Errors
+///
+/// Where the database has tables or views of the same names that are not ours, where a newer waltop has been
+/// there, or where the write lock could not be had within the connection's busy timeout.
+pub fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    let path = path_of(connection);
+    let runner = runner();
+    if pending(connection, &runner, &path)?.is_empty() {
+        return Ok(());
+    }
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|cause| apply(&path, &cause))?;
+    // Asked again now that nobody else can write.
+    if pending(&transaction, &runner, &path)?.is_empty() {
+        return Ok(());
+    }
+    let mut held = Held { transaction, known: runner.get_migrations() };
+    runner.run(&mut held).map_err(|cause| apply(&path, &cause))?;
+    held.transaction.commit().map_err(|cause| apply(&path, &cause))
+}
+
+/// Refuses a database that [`migrate`] would refuse, before anything is done to it.
+///
+/// # Errors
+///
+/// As [`migrate`].
+pub fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), Error> {
+    pending(connection, &runner(), path).map(drop)
+}
+
+fn runner() -> Runner {
+    let mut runner = embedded::migrations::runner().set_grouped(true);
+    runner.set_migration_table_name(TABLE);
+    runner
+}
+
+// The migrations that are to be applied. The names are read in one statement, and the count after it, so that a
+// migration that commits in between can only make the list shorter.
+fn pending(connection: &Connection, runner: &Runner, path: &Path) -> Result<Vec<Migration>, Error> {
+    let say = |cause: rusqlite::Error| apply(path, &cause);
+    let known = runner.get_migrations();
+    let names = names(connection).map_err(say)?;
+    let applied = match names.contains(TABLE).then(|| applied(connection)) {
+        None => Vec::new(),
+        Some(Ok(applied)) => applied,
+        Some(Err(cause)) if is_other_shape(&cause) => {
+            return Err(Error::Foreign { path: path.to_owned(), name: TABLE.to_owned() });
+        }
+        Some(Err(cause)) => return Err(say(cause)),
+    };
+    for record in &applied {
+        let Some(migration) = known.iter().find(|it| it.version() == record.version) else {
+            let known = known.iter().map(Migration::version).max().unwrap_or_default();
+            return Err(Error::Newer { path: path.to_owned(), found: record.version, known });
+        };
+        if !record.is(migration) {
+            return Err(Error::Different { path: path.to_owned(), version: record.version });
+        }
+    }
+    let (done, pending): (Vec<_>, Vec<_>) =
+        known.iter().cloned().partition(|it| applied.iter().any(|record| record.version == it.version()));
+    if !pending.is_empty() {
+        let taken = names_made_by(&done, &pending).map_err(say)?.into_iter().find(|it| names.contains(it));
+        if let Some(name) = taken {
+            return Err(Error::Foreign { path: path.to_owned(), name });
+        }
+    }
+    Ok(pending)
+}
+
+// What `pending` creates on top of `done`, shadow tables and triggers included: tried in memory, since only SQLite knows.
+fn names_made_by(done: &[Migration], pending: &[Migration]) -> rusqlite::Result<BTreeSet<String>> {
+    let trial = Connection::open_in_memory()?;
+    let apply_all = |migrations: &[Migration]| -> rusqlite::Result<BTreeSet<String>> {
+        for migration in migrations {
+            trial.execute_batch(migration.sql().unwrap_or_default())?;
+        }
+        names(&trial)
+    };
+    let before = apply_all(done)?;
+    let after = apply_all(pending)?;
+    Ok(after.difference(&before).cloned().collect())
+}
+
+// Names are compared without case, as SQLite does. Automatic indexes are named after their tables and can't clash.
+fn names(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+    let sql = "SELECT lower(name) FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+}
+
+// One row of the table in which refinery counts.
+struct Record {
+    version: i32,
+    name: String,
+    checksum: String,
+}
+
+impl Record {
+    fn is(&self, migration: &Migration) -> bool {
+        self.version == migration.version()
+            && self.name == migration.name()
+            && self.checksum == migration.checksum().to_string()
+    }
+}
+
+fn applied(connection: &Connection) -> rusqlite::Result<Vec<Record>> {
+    let sql = format!("SELECT version, name, checksum FROM {TABLE} ORDER BY version DESC");
+    let record = |row: &rusqlite::Row<'_>| {
+        Ok(Record { version: row.get(0)?, name: row.get(1)?, checksum: row.get(2)? })
+    };
+    connection.prepare(&sql)?.query_map([], record)?.collect()
+}
+
+// A missing column is SQLite's general error; a value of another type is found by rusqlite, without a code.
+fn is_other_shape(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code().is_none_or(|code| code == ErrorCode::Unknown)
+}
+
+fn path_of(connection: &Connection) -> PathBuf {
+    PathBuf::from(connection.path().unwrap_or_default())
+}
+
+fn apply(path: &Path, cause: &dyn std::error::Error) -> Error {
+    Error::Apply { path: path.to_owned(), cause: cause.to_string() }
+}
+
+// refinery's own driver begins and commits a transaction for each step; this one does all of them in the
+// transaction that is open.
+struct Held<'a> {
+    transaction: rusqlite::Transaction<'a>,
+    known: &'a [Migration],
+}
+
+impl Transaction for Held<'_> {
+    type Error = rusqlite::Error;
+
+    fn execute<'a, T: Iterator<Item = &'a str>>(&mut self, queries: T) -> rusqlite::Result<usize> {
+        let mut count = 0;
+        for query in queries {
+            self.transaction.execute_batch(query)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+impl Query<Vec<Migration>> for Held<'_> {
+    // Only asked for what was applied. Each was found among the known ones before, so that is where it is taken from.
+    fn query(&mut self, _query: &str) -> rusqlite::Result<Vec<Migration>> {
+        let applied = applied(&self.transaction)?;
+        let is_applied = |it: &&Migration| applied.iter().any(|record| record.is(it));
+        Ok(self.known.iter().filter(is_applied).cloned().collect())
+    }
+}
+
+impl Migrate for Held<'_> {}
