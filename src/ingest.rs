@@ -1,4 +1,10 @@
 pub mod batch;
 pub mod discover;
+mod journal;
+mod lock;
+mod names;
+mod neighbours;
 pub mod parse;
+mod readers;
 pub mod stop;
+mod store;

@@ -1,5 +1,7 @@
 //! The only place that reads the operating system and the watched files.
 
+pub mod journals;
+
 use std::path::PathBuf;
 
 use crate::{config::Places, history::Trend, snapshot::Snapshot};
