@@ -1,8 +1,13 @@
 //! Arguments and subcommands: what was asked, as a value.
 
+pub mod ingest;
+pub mod search;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+use crate::config::Config;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -18,6 +23,10 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take folders of documents into a database.
+    Ingest(ingest::Args),
+    /// Find documents that were taken in.
+    Search(search::Args),
     /// A client under orders, for tests and the sandbox.
     #[command(hide = true)]
     Actor {
@@ -40,6 +49,8 @@ pub enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<u8> {
     use crate::database::actor::{self, Access};
     match cli.command {
+        Some(Command::Ingest(args)) => ingest::run(args, &Config::load()?),
+        Some(Command::Search(args)) => search::run(&args, &Config::load()?),
         Some(Command::Actor { database, read_only, migrate }) => {
             let access = match (read_only, migrate) {
                 (true, _) => Access::ReadOnly,

@@ -4,7 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use jiff::Timestamp;
@@ -16,7 +16,6 @@ use crate::journal::{EXTENSION, Event, Line};
 #[derive(Debug)]
 pub struct Journal {
     run: String,
-    path: PathBuf,
     file: File,
 }
 
@@ -36,7 +35,7 @@ impl Journal {
             let path = runs.join(format!("{run}.{EXTENSION}"));
             match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
-                    let mut journal = Self { run: run.clone(), path, file };
+                    let mut journal = Self { run: run.clone(), file };
                     journal.tell(started(run))?;
                     return Ok(journal);
                 }
@@ -53,12 +52,6 @@ impl Journal {
     #[must_use]
     pub fn run(&self) -> &str {
         &self.run
-    }
-
-    /// Where the journal is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Writes one line, in one piece: a reader sees all of it or none.
@@ -91,9 +84,10 @@ mod tests {
             .map(|_| {
                 let mut journal = Journal::create(&runs, |_| finished()).expect("a journal");
                 journal.tell(finished()).expect("a line");
-                let mode = fs::metadata(journal.path()).expect("the journal").permissions().mode();
+                let path = runs.join(format!("{}.jsonl", journal.run()));
+                let mode = fs::metadata(&path).expect("the journal").permissions().mode();
                 assert_eq!(mode & 0o777, 0o600);
-                assert_eq!(fs::read_to_string(journal.path()).expect("text").lines().count(), 2);
+                assert_eq!(fs::read_to_string(&path).expect("text").lines().count(), 2);
                 journal.run().to_owned()
             })
             .collect();

@@ -40,6 +40,12 @@ impl Names {
         Self { prefix, documents: HashMap::new(), wanted: HashMap::new() }
     }
 
+    /// What the names of its documents begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The document `name` is in row `id`.
     pub fn insert(&mut self, name: &str, id: i64) {
         if let Some((last, candidate)) = self.candidate(name, id) {

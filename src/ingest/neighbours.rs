@@ -66,7 +66,7 @@ mod tests {
         let index = dir.path().join("x.db-shm");
         fs::write(&index, "").expect("a file");
         let (inode, own) = (fs::metadata(&index).expect("its metadata").ino(), std::process::id());
-        let mut seen = |rows: String| {
+        let seen = |rows: String| {
             fs::write(dir.path().join("locks"), rows).expect("a file");
             neighbours.any().expect("a table")
         };

@@ -10,7 +10,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::OpenOptionsExt,
     panic,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::fs::OFlags;
@@ -34,6 +34,8 @@ pub type Hash = [u8; 32];
 /// A document, ready to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
+    /// Where it is.
+    pub file: PathBuf,
     /// Its name in the database.
     pub name: String,
     /// Index of its folder.
@@ -106,7 +108,10 @@ pub fn read(found: &Found, prefix: &str, known: Option<&Hash>) -> Outcome {
     let place = Place { name: &found.name, prefix };
     // The parsers are other people's work on other people's text. Should one of them panic, that file has failed.
     match panic::catch_unwind(|| parse(place, text)) {
-        Ok(document) => Outcome::Parsed(Box::new(Document { folder: found.folder, stamp, hash, ..document })),
+        Ok(document) => {
+            let file = found.file.clone();
+            Outcome::Parsed(Box::new(Document { file, folder: found.folder, stamp, hash, ..document }))
+        }
         Err(_) => Outcome::Failed("its text made the parser panic".to_owned()),
     }
 }
@@ -137,7 +142,7 @@ fn stamp_of(file: &File) -> Result<Stamp, String> {
     if metadata.is_file() { Ok(Stamp::of(&metadata)) } else { Err("it is not a regular file".to_owned()) }
 }
 
-/// The document that `text` is; its stamp, hash and folder are left empty.
+/// The document that `text` is; what only its file can tell is left empty.
 #[must_use]
 pub fn parse(place: Place<'_>, text: String) -> Document {
     let mut warnings = Vec::new();
@@ -163,6 +168,7 @@ pub fn parse(place: Place<'_>, text: String) -> Document {
     }
     let title = values.as_ref().and_then(|it| front_matter::text(it, &["title"])).or(heading);
     Document {
+        file: PathBuf::new(),
         name: place.name.to_owned(),
         folder: 0,
         title: title.unwrap_or_else(|| stem(place.name).to_owned()),
