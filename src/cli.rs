@@ -27,7 +27,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "waltop", version, about, long_about = None, args_conflicts_with_subcommands = true)]
-#[command(after_help = "Without a command the console opens; without a DB, on the database in the user's data folder.")]
+#[command(
+    after_help = "Without a command the console opens; without a DB, on the database in the user's data folder."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -101,7 +103,8 @@ fn usage(error: &clap::Error) -> anyhow::Result<u8> {
         return Ok(0);
     }
     let text = error.to_string();
-    let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let mut paragraphs =
+        text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
     let what = paragraphs.next().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
     let tips: Vec<String> = paragraphs.filter_map(|it| it.strip_prefix("tip: ").map(str::to_owned)).collect();

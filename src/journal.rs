@@ -40,9 +40,9 @@ pub enum Event {
     },
     /// The folders have been walked.
     Discovered {
-        /// Files to take in.
+        /// Files to take in, and what could not be looked at.
         files: u64,
-        /// Files of those that have not changed since they were taken in.
+        /// Files of those that have not changed since they were taken in, by size and time.
         unchanged: u64,
     },
     /// A batch was committed.
@@ -57,6 +57,22 @@ pub enum Event {
         hold_ms: f64,
         /// How often BUSY was retried.
         retries: u64,
+    },
+    /// Documents whose files are gone were taken out, in a transaction of their own.
+    Removed {
+        /// How many.
+        files: u64,
+        /// Wait for the write lock in ms.
+        wait_ms: f64,
+        /// From having the write lock to having committed, in ms.
+        hold_ms: f64,
+        /// How often BUSY was retried.
+        retries: u64,
+    },
+    /// Files with a new time of change turned out to hold what the database has.
+    Unchanged {
+        /// How many since the line of this kind before.
+        files: u64,
     },
     /// A file was left out.
     FileFailed {

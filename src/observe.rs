@@ -17,6 +17,7 @@ mod checksum;
 mod files;
 mod first_seen;
 mod header;
+pub mod journals;
 mod lock_probe;
 mod lock_sampler;
 mod lock_table;
@@ -34,6 +35,7 @@ pub use preflight::{Unfit, inspect};
 
 use files::Mounts;
 use first_seen::FirstSeen;
+use journals::Journals;
 use lock_sampler::LockSampler;
 use locks::Decoded;
 use opener::{Opener, Target};
@@ -49,6 +51,7 @@ pub struct Observer {
     processes: Processes,
     describer: Describer,
     first_seen: FirstSeen,
+    journals: Journals,
     sampler: Option<LockSampler>,
     sampler_trouble: Option<Unseen>,
     // The databases of the last look, by the names under which their times are kept.
@@ -65,6 +68,7 @@ impl Observer {
             processes: Processes::new(&places.proc),
             describer: Describer::new(&places.proc),
             first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
+            journals: Journals::new(places.runs.clone(), places.proc.clone()),
             sampler: None,
             sampler_trouble: None,
             timed: Vec::new(),
@@ -112,12 +116,19 @@ impl Observer {
         }
         self.timed = views.iter().filter_map(timing::database).collect();
         unseen.extend(self.first_seen.trouble());
-        let databases = views
+        let (ingestions, untold) = self.journals.look();
+        unseen.extend(untold);
+        let mut databases: Vec<Database> = views
             .into_iter()
             .zip(&openers)
             .enumerate()
             .map(|(index, (view, openers))| self.database(index, view, openers, now, &mut unseen))
             .collect();
+        for database in &mut databases {
+            let path = database.path.to_string_lossy();
+            let of_it = ingestions.iter().filter(|(database, _)| *database == path);
+            database.ingestions = of_it.map(|(_, ingestion)| ingestion.clone()).collect();
+        }
         self.describer.forget_all_but(&pids);
         let lives = |pid, start_ticks| processes::who(&self.proc, pid).start_ticks == start_ticks;
         self.first_seen.end_look(&self.timed, &lives);

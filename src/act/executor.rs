@@ -67,7 +67,13 @@ impl Executor {
             Act::Signal { target, signal } => self.signal(target, signal),
             Act::Checkpoint { database, mode } => self.spawn(async move {
                 let mode = mode.to_string();
-                let args = ["checkpoint".as_ref(), "--json".as_ref(), "--mode".as_ref(), mode.as_ref(), database.as_os_str()];
+                let args = [
+                    "checkpoint".as_ref(),
+                    "--json".as_ref(),
+                    "--mode".as_ref(),
+                    mode.as_ref(),
+                    database.as_os_str(),
+                ];
                 match worker::ask::<Vec<report::CheckpointReport>>(&args).await {
                     Ok(reports) => reports.first().map_or_else(
                         || Outcome::bad("the checkpoint gave no answer"),
@@ -79,9 +85,9 @@ impl Executor {
             Act::Fix { database } => self.spawn(async move {
                 let args = ["fix".as_ref(), "--json".as_ref(), "--yes".as_ref(), database.as_os_str()];
                 match worker::ask::<Vec<report::FixReport>>(&args).await {
-                    Ok(reports) => Outcome::good(
-                        reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-                    ),
+                    Ok(reports) => {
+                        Outcome::good(reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+                    }
                     Err(error) => Outcome::bad(format!("not fixed: {error}")),
                 }
             }),
@@ -156,7 +162,9 @@ impl Executor {
         let folder = folder.display().to_string();
         self.spawn(async move {
             match end.await {
-                Ok(()) => Outcome::good(format!("the ingestion of {folder} in process {pid} has ended; 5 shows it")),
+                Ok(()) => {
+                    Outcome::good(format!("the ingestion of {folder} in process {pid} has ended; 5 shows it"))
+                }
                 Err(error) => Outcome::bad(format!("the ingestion of {folder} ended: {error}")),
             }
         });

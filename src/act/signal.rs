@@ -172,9 +172,7 @@ mod pinned {
         match error {
             Errno::SRCH => Refusal::Gone { pid },
             Errno::NOSYS => Refusal::Unsupported { pid },
-            other => {
-                Refusal::Forbidden { pid, why: std::io::Error::from(other).to_string() }
-            }
+            other => Refusal::Forbidden { pid, why: std::io::Error::from(other).to_string() },
         }
     }
 }

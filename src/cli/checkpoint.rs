@@ -42,8 +42,7 @@ fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<Checkp
     let before = diagnosed(path, config)?;
     let outcome = checkpoint::run(path, mode, &before)?;
     // The connection is closed by now, so looking is safe again.
-    let blocked_by =
-        if outcome.complete() { Vec::new() } else { blockers(&diagnosed(path, config)?, mode) };
+    let blocked_by = if outcome.complete() { Vec::new() } else { blockers(&diagnosed(path, config)?, mode) };
     Ok(CheckpointReport {
         path: path.to_owned(),
         mode,

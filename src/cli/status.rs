@@ -29,7 +29,11 @@ pub struct Args {
 pub fn run(args: Args, config: Config) -> anyhow::Result<u8> {
     let paths = databases(&args.databases, &config)?;
     let snapshot = look(paths, config, args.sample)?;
-    if args.json { say_json(&snapshot)? } else { say(report::text(&snapshot).trim_end())? }
+    if args.json {
+        say_json(&snapshot)?
+    } else {
+        say(report::text(&snapshot).trim_end())?
+    }
     Ok(0)
 }
 

@@ -231,11 +231,8 @@ impl App {
             let due = asked.at.is_none_or(|at| self.now.duration_since(at).unsigned_abs() >= ASK_PRAGMAS);
             let changed = asked.header != database.header || asked.presence != Some(presence);
             if database.files.db.is_some() && (due || changed) {
-                *asked = Asked {
-                    at: Some(self.now),
-                    header: database.header.clone(),
-                    presence: Some(presence),
-                };
+                *asked =
+                    Asked { at: Some(self.now), header: database.header.clone(), presence: Some(presence) };
                 effects.push(Effect::AskPragmas { index, path: database.path.clone(), presence });
             }
         }

@@ -1,10 +1,6 @@
 //! The sandbox's documents: generated, linked with one another, the same at every start.
 
-use std::{
-    fmt::Write as _,
-    fs, io,
-    path::Path,
-};
+use std::{fmt::Write as _, fs, io, path::Path};
 
 /// How many there are.
 const COUNT: usize = 320;

@@ -18,16 +18,38 @@ const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
         "the console process never opens a connection",
     ),
     (
-        &["observe", "observe.rs", "diagnose", "diagnose.rs", "snapshot.rs", "database", "database.rs", "ingest", "ingest.rs"],
+        &[
+            "observe",
+            "observe.rs",
+            "diagnose",
+            "diagnose.rs",
+            "snapshot.rs",
+            "database",
+            "database.rs",
+            "ingest",
+            "ingest.rs",
+        ],
         &["ratatui", "crossterm", "crate::console", "console::"],
         "what looks, thinks and works knows no screen",
     ),
     (
-        &["diagnose", "diagnose.rs", "snapshot.rs", "history.rs", "console/app.rs", "console/app", "console/keymap.rs"],
+        &[
+            "diagnose",
+            "diagnose.rs",
+            "snapshot.rs",
+            "history.rs",
+            "console/app.rs",
+            "console/app",
+            "console/keymap.rs",
+        ],
         &["std::fs", "fs::", "Instant::now", "Timestamp::now", "SystemTime", "thread::"],
         "pure: no I/O and no clock",
     ),
-    (&["console/view", "console/view.rs"], &["std::fs", "fs::", "&mut App", "::now()"], "drawing reads the state only"),
+    (
+        &["console/view", "console/view.rs"],
+        &["std::fs", "fs::", "&mut App", "::now()"],
+        "drawing reads the state only",
+    ),
     (&["ingest", "ingest.rs"], &["crate::act", "act::", "crate::report"], "an ingestion knows no console"),
     (&["observe", "observe.rs"], &["crate::diagnose", "crate::ingest"], "data flows one way"),
 ];
@@ -46,7 +68,11 @@ fn no_room_names_what_it_must_not_know() {
                     let code = line.split("//").next().unwrap_or_default();
                     for word in *words {
                         if code.contains(word) {
-                            offences.push(format!("{}:{} names {word}: {reason}", file.display(), number + 1));
+                            offences.push(format!(
+                                "{}:{} names {word}: {reason}",
+                                file.display(),
+                                number + 1
+                            ));
                         }
                     }
                 }

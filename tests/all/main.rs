@@ -2,6 +2,7 @@
 
 mod database;
 mod fake_proc;
+mod layers;
 mod observe;
 mod screens;
 mod stage;

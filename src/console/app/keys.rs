@@ -19,11 +19,7 @@ use crate::{
     text,
 };
 
-use super::{
-    App, Dialog, Kind, Overlay, Subject,
-    dialog::Reply,
-    selection::target,
-};
+use super::{App, Dialog, Kind, Overlay, Subject, dialog::Reply, selection::target};
 
 /// The intervals between two looks that `+` and `-` step through.
 const INTERVALS: [Duration; 7] = [
@@ -149,7 +145,9 @@ impl App {
     /// Opens the dialog of an action that changes something; under `--readonly` and disarmed none opens.
     fn ask(&mut self, action: Action) -> Vec<Effect> {
         if self.setup.readonly {
-            return vec![self.notify(Level::Warn, "started with --readonly: nothing can be changed from here")];
+            return vec![
+                self.notify(Level::Warn, "started with --readonly: nothing can be changed from here"),
+            ];
         }
         if !self.armed {
             return vec![self.notify(Level::Warn, "actions are disarmed: a arms them")];
@@ -182,7 +180,8 @@ impl App {
             let text = "there is no WAL to checkpoint: the database is not in WAL mode";
             return vec![self.notify(Level::Warn, text)];
         }
-        let blockers = checkpoint::Mode::ALL.iter().map(|&mode| checkpoint::blockers(database, mode)).collect();
+        let blockers =
+            checkpoint::Mode::ALL.iter().map(|&mode| checkpoint::blockers(database, mode)).collect();
         let kind =
             Kind::Checkpoint { database: database.path.clone(), mode: checkpoint::Mode::Passive, blockers };
         self.dialog = Some(Dialog::new(kind));
@@ -193,7 +192,9 @@ impl App {
         let Some(database) = self.database() else { return Vec::new() };
         let steps: Vec<_> = fix::plan(database).into_iter().map(|step| (step.sql, step.why)).collect();
         if steps.is_empty() {
-            return vec![self.notify(Level::Info, "nothing to fix: the file keeps what the profile asks for")];
+            return vec![
+                self.notify(Level::Info, "nothing to fix: the file keeps what the profile asks for"),
+            ];
         }
         let holders = database.processes.iter().map(name_of).collect();
         let kind = Kind::Fix { database: database.path.clone(), steps, holders };
@@ -275,7 +276,8 @@ impl App {
     fn step(&mut self, by: isize) {
         if self.overlay.is_some() {
             let by = by.clamp(-1000, 1000);
-            self.scroll = u16::try_from((isize::try_from(self.scroll).unwrap_or(0) + by).clamp(0, 1000)).unwrap_or(0);
+            self.scroll =
+                u16::try_from((isize::try_from(self.scroll).unwrap_or(0) + by).clamp(0, 1000)).unwrap_or(0);
         } else {
             self.move_selection(by);
         }
@@ -315,9 +317,7 @@ impl App {
     fn subject(&self) -> Option<Subject> {
         let database = self.database()?;
         match self.focus {
-            Panel::Locks | Panel::Processes => {
-                self.selected_process().and_then(target).map(Subject::Process)
-            }
+            Panel::Locks | Panel::Processes => self.selected_process().and_then(target).map(Subject::Process),
             Panel::Findings => {
                 self.selected_finding().map(|finding| Subject::Finding(finding.name.clone(), finding.pid))
             }

@@ -168,7 +168,9 @@ fn pragmas(app: &App, database: &Database) -> Rows {
         if let Some(note) = &pragma.note {
             value.push_str(&format!(": {note}"));
         }
-        if let Some(expectation) = app.setup.profile.expectation(&pragma.name).filter(|_| pragma.ok == Some(false)) {
+        if let Some(expectation) =
+            app.setup.profile.expectation(&pragma.name).filter(|_| pragma.ok == Some(false))
+        {
             value.push_str(&format!(". {}", expectation.why));
         }
         rows.push(row(&pragma.name, value));
@@ -199,7 +201,10 @@ fn ingestion(database: &Database, run: &str) -> Rows {
         row("started", ingestion.started_at.to_string()),
         row("finished", ingestion.finished_at.map_or_else(|| "not yet".to_owned(), |at| at.to_string())),
         row("files", known(ingestion.files_total.map(units::count))),
-        row("done", format!("{}, {} of them unchanged", units::count(*files_done), units::count(*files_unchanged))),
+        row(
+            "done",
+            format!("{}, {} of them unchanged", units::count(*files_done), units::count(*files_unchanged)),
+        ),
         row("batches", units::count(*batches)),
         row("lock holds", spread(ingestion.hold_ms)),
         row("lock waits", spread(ingestion.wait_ms)),
@@ -207,6 +212,8 @@ fn ingestion(database: &Database, run: &str) -> Rows {
         row("failed", units::count(*files_failed)),
     ];
     rows.extend(ingestion.error.iter().map(|error| row("error", error)));
-    rows.extend(ingestion.failures.iter().map(|failure| row("", format!("{}: {}", failure.path, failure.reason))));
+    rows.extend(
+        ingestion.failures.iter().map(|failure| row("", format!("{}: {}", failure.path, failure.reason))),
+    );
     rows
 }

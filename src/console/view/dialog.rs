@@ -32,7 +32,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, dialog: &
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);
     let area = centred(area, width, height);
     frame.render_widget(Clear, area);
-    let inner = framed(frame, area, theme.focus, Span::styled(format!(" {} ", title(&dialog.kind)), theme.title));
+    let inner =
+        framed(frame, area, theme.focus, Span::styled(format!(" {} ", title(&dialog.kind)), theme.title));
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     // The buttons are the last line: where there is no room for all, the body gives way.
     let scroll = lines.len().saturating_sub(inner.height.into());
@@ -77,7 +78,8 @@ fn body(app: &App, dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'sta
             lines
         }
         Kind::Ingest { database, .. } => {
-            let mut lines = plain(&format!("Takes the Markdown and text files of a folder into {}.", database.display()));
+            let mut lines =
+                plain(&format!("Takes the Markdown and text files of a folder into {}.", database.display()));
             lines.extend(plain("It runs in a process of its own and goes on when this console quits."));
             lines
         }
@@ -102,7 +104,8 @@ fn stop(app: &App, process: &Process, signal: Signal, theme: &Theme, room: usize
     let age = super::age(app, process).unwrap_or_else(|| "of unknown age".to_owned());
     let about = format!("process {} of {user}, {}, running for {age}", process.pid, process.state);
     lines.extend(sentence(&about, theme, Level::Info, room));
-    let locks = app.database().map_or_else(String::new, |database| super::processes::locks(database, process));
+    let locks =
+        app.database().map_or_else(String::new, |database| super::processes::locks(database, process));
     lines.extend(sentence(&format!("locks held: {locks}"), theme, Level::Info, room));
     lines.extend(sentence(&consequence(process, signal), theme, Level::Warn, room));
     lines
@@ -110,17 +113,24 @@ fn stop(app: &App, process: &Process, signal: Signal, theme: &Theme, room: usize
 
 /// What is lost.
 fn consequence(process: &Process, signal: Signal) -> String {
-    let writes = process.holds.iter().any(|hold| {
-        matches!(hold, Hold::Write | Hold::Reserved | Hold::Pending | Hold::Exclusive)
-    });
+    let writes = process
+        .holds
+        .iter()
+        .any(|hold| matches!(hold, Hold::Write | Hold::Reserved | Hold::Pending | Hold::Exclusive));
     match (signal, writes) {
         (Signal::Cont, _) if process.is_stopped() => {
             "CONT lets it go on, so that it can finish and give its locks back: try this first.".to_owned()
         }
         (Signal::Cont, _) => "CONT lets a stopped process go on; this one is not stopped.".to_owned(),
-        (Signal::Kill, true) => "▲ KILL ends it at once. Its open write transaction rolls back; what it committed stays.".to_owned(),
+        (Signal::Kill, true) => {
+            "▲ KILL ends it at once. Its open write transaction rolls back; what it committed stays."
+                .to_owned()
+        }
         (Signal::Kill, false) => "▲ KILL ends it at once, without a chance to tidy up.".to_owned(),
-        (_, true) => "▲ Its open write transaction rolls back unless it finishes first; what it committed stays.".to_owned(),
+        (_, true) => {
+            "▲ Its open write transaction rolls back unless it finishes first; what it committed stays."
+                .to_owned()
+        }
         (_, false) => "It is asked to end; no write transaction of its is open.".to_owned(),
     }
 }

@@ -48,10 +48,7 @@ fn lines(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>>
     let slots = database.wal.as_ref().and_then(|wal| wal.read_marks).map(|marks| marked(database, marks));
     lines.push(row("shm", &format!("{:<10}{}", size(&database.files.shm), slots.unwrap_or_default())));
     if database.presence() == Presence::Leftover {
-        lines.push(Line::styled(
-            text::fit("left over: nobody has the database open", width),
-            theme.warning,
-        ));
+        lines.push(Line::styled(text::fit("left over: nobody has the database open", width), theme.warning));
     }
     lines
 }

@@ -38,7 +38,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
             last_selected = lines.len();
         }
     }
-    let first = if app.focus == Panel::Findings { last_selected.saturating_sub(inner.height.into()) } else { 0 };
+    let first =
+        if app.focus == Panel::Findings { last_selected.saturating_sub(inner.height.into()) } else { 0 };
     let scroll = u16::try_from(first).unwrap_or(u16::MAX);
     frame.render_widget(Paragraph::new(lines).scroll((scroll, 0)), inner);
 }

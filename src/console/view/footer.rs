@@ -38,7 +38,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 /// As many of the keys that act here and now as there is room for; help and quit always.
 fn keys(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let labelled: Vec<_> = app.bindings().filter(|binding| !binding.label.is_empty()).collect();
-    let width = |binding: &crate::console::keymap::Binding| binding.keys[0].width() + binding.label.width() + 3;
+    let width =
+        |binding: &crate::console::keymap::Binding| binding.keys[0].width() + binding.label.width() + 3;
     let (rest, always) = labelled.split_at(labelled.len().saturating_sub(2));
     let mut left = room.saturating_sub(always.iter().map(|binding| width(binding)).sum());
     let shown = rest.iter().take_while(|binding| {

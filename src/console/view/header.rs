@@ -59,7 +59,11 @@ fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
 fn growth(app: &App) -> String {
     let trend = app.look().and_then(|look| look.trends.get(app.current));
     match trend.and_then(|trend| trend.wal_bytes_per_second) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate, shown rounded")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive rate, shown rounded"
+        )]
         Some(rate) if rate >= 1.0 => format!(" ▲{}/s", units::bytes(rate as u64)),
         _ => String::new(),
     }
@@ -94,7 +98,10 @@ fn right(app: &App, theme: &Theme) -> Line<'static> {
             }
         }
     }
-    spans.push(Span::styled(format!("every {}  ", units::duration(app.interval.as_secs_f64() * 1e3)), theme.muted));
+    spans.push(Span::styled(
+        format!("every {}  ", units::duration(app.interval.as_secs_f64() * 1e3)),
+        theme.muted,
+    ));
     let clock = app.now.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S ").to_string();
     spans.push(Span::raw(clock));
     Line::from(spans)

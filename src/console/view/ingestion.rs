@@ -124,14 +124,19 @@ fn eta(app: &App, ingestion: &Ingestion) -> Option<f64> {
 }
 
 fn holds(ingestion: &Ingestion, p99: f64, theme: &Theme, width: usize) -> Line<'static> {
-    let wait = ingestion.wait_ms.map(|wait| format!("  wait {}", units::duration(wait.p99))).unwrap_or_default();
+    let wait =
+        ingestion.wait_ms.map(|wait| format!("  wait {}", units::duration(wait.p99))).unwrap_or_default();
     let figures = format!(" p99 {}{wait}", units::duration(p99));
     let room = width.saturating_sub(5 + figures.chars().count()).min(24);
     let recent = &ingestion.recent_holds_ms;
     let shown = &recent[recent.len().saturating_sub(room)..];
     let top = shown.iter().copied().fold(1.0, f64::max);
     let spark: String = shown.iter().map(|hold| level(hold / top)).collect();
-    Line::from(vec![Span::raw("hold "), Span::styled(spark, theme.accent), Span::raw(text::fit(&figures, width))])
+    Line::from(vec![
+        Span::raw("hold "),
+        Span::styled(spark, theme.accent),
+        Span::raw(text::fit(&figures, width)),
+    ])
 }
 
 fn trouble(ingestion: &Ingestion) -> Option<String> {

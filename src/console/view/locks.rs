@@ -26,7 +26,12 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         return empty(frame, inner, theme, "looking…");
     };
     if database.files.db.is_none() {
-        return empty(frame, inner, theme, "The database does not exist yet: i starts an ingestion, which makes it.");
+        return empty(
+            frame,
+            inner,
+            theme,
+            "The database does not exist yet: i starts an ingestion, which makes it.",
+        );
     }
     let width = usize::from(inner.width);
     let mut lines = vec![write_lock(database, theme, width)];
@@ -57,7 +62,8 @@ fn write_lock(database: &Database, theme: &Theme, width: usize) -> Line<'static>
     let (now, style) = match &locks.writer {
         None => ("free".to_owned(), theme.good),
         Some(holder) => {
-            let held = holder.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
+            let held =
+                holder.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
             (format!("{}{held}", who(database, holder.pid)), theme.warning)
         }
     };
@@ -77,9 +83,10 @@ fn gauge(app: &App, locks: &Locks, theme: &Theme, width: usize) -> Option<Line<'
     let now = locks.writer.as_ref().and_then(|holder| holder.held_ms).unwrap_or(0.0);
     let longest = locks.write_holds.as_ref().map_or(now, |holds| holds.max_ms.max(now));
     let label = format!("budget {}  ", units::duration(budget));
-    let figures = locks.write_holds.as_ref().filter(|holds| holds.count > 0).map_or_else(String::new, |holds| {
-        format!("   p99 {}  max {}", units::duration(holds.p99_ms), units::duration(holds.max_ms))
-    });
+    let figures =
+        locks.write_holds.as_ref().filter(|holds| holds.count > 0).map_or_else(String::new, |holds| {
+            format!("   p99 {}  max {}", units::duration(holds.p99_ms), units::duration(holds.max_ms))
+        });
     let cells = width.saturating_sub(label.len() + figures.len() + 9).clamp(10, 60) / 2;
     let share = longest / budget;
     let style = if share >= 1.0 {
@@ -109,22 +116,19 @@ fn gauge(app: &App, locks: &Locks, theme: &Theme, width: usize) -> Option<Line<'
 /// Checkpoint, recovery and the whole file, where somebody holds them.
 fn others(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let locks = &database.locks;
-    [
-        ("checkpoint", &locks.checkpointer),
-        ("recovery", &locks.recoverer),
-        ("whole file", &locks.exclusive),
-    ]
-    .into_iter()
-    .filter_map(|(label, holder)| {
-        let holder = holder.as_ref()?;
-        let held = holder.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
-        let text = format!("{}{held}", who(database, holder.pid));
-        Some(Line::from(vec![
-            Span::styled(format!("{label:<12}"), theme.title),
-            Span::styled(text::fit(&text, width.saturating_sub(12)), theme.warning),
-        ]))
-    })
-    .collect()
+    [("checkpoint", &locks.checkpointer), ("recovery", &locks.recoverer), ("whole file", &locks.exclusive)]
+        .into_iter()
+        .filter_map(|(label, holder)| {
+            let holder = holder.as_ref()?;
+            let held =
+                holder.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
+            let text = format!("{}{held}", who(database, holder.pid));
+            Some(Line::from(vec![
+                Span::styled(format!("{label:<12}"), theme.title),
+                Span::styled(text::fit(&text, width.saturating_sub(12)), theme.warning),
+            ]))
+        })
+        .collect()
 }
 
 fn lanes<'a>(trend: &'a Trend, theme: &'a Theme, width: usize) -> impl Iterator<Item = Line<'static>> + 'a {
@@ -144,7 +148,10 @@ fn lanes<'a>(trend: &'a Trend, theme: &'a Theme, width: usize) -> impl Iterator<
 fn readers(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let readers = &database.locks.readers;
     if readers.is_empty() {
-        return vec![Line::from(vec![Span::styled("readers     ", theme.title), Span::styled("none", theme.muted)])];
+        return vec![Line::from(vec![
+            Span::styled("readers     ", theme.title),
+            Span::styled("none", theme.muted),
+        ])];
     }
     let newest = database.wal.as_ref().and_then(|wal| wal.frames);
     readers

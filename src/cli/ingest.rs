@@ -1,0 +1,81 @@
+//! `waltop ingest`: one ingestion.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+use crate::{
+    config::Config,
+    diagnose,
+    ingest::{
+        self, Batch, Request,
+        progress::{self, Progress, Silent},
+    },
+    observe,
+};
+
+use super::{diagnosed, say, say_json};
+
+/// What to take in, and how.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The folders of documents.
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<PathBuf>,
+    /// The database; by default the one in your data directory.
+    #[arg(long, value_name = "DB")]
+    db: Option<PathBuf>,
+    /// Files per transaction: `auto` is as many as keep the write lock for about 25 ms.
+    #[arg(long, value_name = "auto|N", default_value = "auto")]
+    batch: Batch,
+    /// Begin the documents' names with NAME instead of the folder's path.
+    #[arg(long, value_name = "NAME")]
+    root: Option<String>,
+    /// Take hidden files and folders in, too.
+    #[arg(long)]
+    hidden: bool,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Leave the terminal that started it, and print nothing but why it failed.
+    #[arg(long, hide = true)]
+    detached: bool,
+}
+
+/// Runs one ingestion; SIGINT and SIGTERM end it after the current batch.
+///
+/// # Errors
+///
+/// Where it cannot be made or ends early; what was committed stays.
+pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
+    if args.detached {
+        // It refuses only a process that leads a group already, and then nothing is lost.
+        let _ = rustix::process::setsid();
+    }
+    let database = args.db.unwrap_or_else(|| config.places.default_database.clone());
+    let database = if database.exists() { fit(&database, config)? } else { database };
+    let request = Request {
+        batch: args.batch,
+        root: args.root,
+        hidden: args.hidden,
+        ..Request::new(args.folders, database, &config.places)
+    };
+    let mut progress: Box<dyn Progress> =
+        if args.json || args.detached { Box::new(Silent) } else { progress::on_stderr() };
+    let summary = ingest::run(&request, &ingest::stop_on_signals()?, &mut *progress)?;
+    if args.json {
+        say_json(&summary)?;
+    } else {
+        say(&summary.to_string())?;
+    }
+    Ok(summary.exit_code())
+}
+
+/// The database under its absolute path, if writing to it now loses nothing.
+fn fit(database: &Path, config: &Config) -> anyhow::Result<PathBuf> {
+    let database = observe::inspect(database)?;
+    if let Some(hazard) = diagnose::hazard(&diagnosed(&database, config)?) {
+        bail!("nothing was taken in, since it could be lost: {}; stop that process first", hazard.message);
+    }
+    Ok(database)
+}

@@ -1,0 +1,46 @@
+//! `waltop search`: what was ingested can be found.
+
+use std::path::PathBuf;
+
+use crate::{
+    config::Config,
+    ingest::search::{self, Hit},
+    text,
+};
+
+/// What to look for, and where.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The words; all of them, the last one may be the beginning of one.
+    #[arg(required = true, value_name = "QUERY")]
+    query: Vec<String>,
+    /// The database; by default the one in your data directory.
+    #[arg(long, value_name = "DB")]
+    db: Option<PathBuf>,
+    /// The most documents to print.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    limit: usize,
+    /// Print them as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the documents that match, best first; exit code 1 where there are none.
+///
+/// # Errors
+///
+/// Where nothing can be searched.
+pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+    let database = args.db.as_ref().unwrap_or(&config.places.default_database);
+    let hits = search::search(database, &args.query.join(" "), args.limit)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&hits)?);
+    } else {
+        hits.iter().for_each(print);
+    }
+    Ok(u8::from(hits.is_empty()))
+}
+
+fn print(hit: &Hit) {
+    println!("{}  {}\n    {}", text::clean(&hit.title), text::clean(&hit.path), text::clean(&hit.snippet));
+}

@@ -1,0 +1,292 @@
+//! Folders of documents into rows: `discover` → `parse` → `batch` → `store`, told in a journal as it goes.
+//!
+//! The write lock is the scarce good. Everything that needs no lock is done before it is taken, by other threads;
+//! under it there are prepared statements and nothing else; between two batches it is left to others.
+//!
+//! The rows mirror the folder as the walk sees it: a document that the walk no longer finds, since its file is
+//! gone, renamed or ignored by now, is taken out in batches at the end. Where something could not be looked at,
+//! what is known from there stays.
+
+pub mod batch;
+pub mod discover;
+mod journal;
+mod lock;
+mod names;
+mod neighbours;
+pub mod parse;
+pub mod progress;
+mod readers;
+mod run;
+pub mod stop;
+mod store;
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    batch::Batch,
+    progress::Progress,
+    stop::{StopFlag, stop_on_signals},
+    store::search,
+};
+use self::{
+    discover::Folder,
+    journal::Journal,
+    lock::{Refusal, RunLock},
+    run::Run,
+    store::{Patience, Store},
+};
+use crate::{
+    config::Places,
+    journal::{Event, Outcome},
+    observe::journals,
+    snapshot::{FailedFile, Spread},
+    units,
+};
+
+/// How long a run tries to get the write lock before it gives up.
+pub const BUSY_BUDGET: Duration = Duration::from_secs(30);
+
+/// What is to be taken in, and where to.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The folders.
+    pub folders: Vec<PathBuf>,
+    /// The database; it may be new.
+    pub database: PathBuf,
+    /// Whether the database's own folder is made where it is missing.
+    pub make_folder: bool,
+    /// How many files go into a transaction.
+    pub batch: Batch,
+    /// Where journals and the locks against a second run are kept.
+    pub runs: PathBuf,
+    /// Where the kernel shows processes and locks.
+    pub proc: PathBuf,
+    /// What the documents' names begin with instead of the folder's path.
+    pub root: Option<String>,
+    /// Whether hidden files and folders are taken in too.
+    pub hidden: bool,
+    /// How long to try for the write lock.
+    pub busy_budget: Duration,
+}
+
+impl Request {
+    /// Takes `folders` into `database` in the usual way; its folder is made where it is that of the default database.
+    #[must_use]
+    pub fn new(folders: Vec<PathBuf>, database: PathBuf, places: &Places) -> Self {
+        Self {
+            folders,
+            make_folder: database == places.default_database,
+            database,
+            batch: Batch::Auto,
+            runs: places.runs.clone(),
+            proc: places.proc.clone(),
+            root: None,
+            hidden: false,
+            busy_budget: BUSY_BUDGET,
+        }
+    }
+
+    fn open_folders(&self) -> Result<Vec<Folder>, Error> {
+        let root = self.root.as_deref().map(|root| root.trim_end_matches('/'));
+        if let Some(root) = root {
+            let sound = |part: &str| !matches!(part, "" | "." | "..");
+            if !root.split('/').all(sound) || root.chars().any(char::is_control) {
+                return Err(Error::Root(root.to_owned()));
+            }
+            if self.folders.len() > 1 {
+                return Err(Error::RootOfMany);
+            }
+        }
+        let mut folders: Vec<Folder> = Vec::new();
+        for path in &self.folders {
+            let folder = Folder::open(path, root)?;
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        if folders.is_empty() { Err(discover::Error::NoFolder.into()) } else { Ok(folders) }
+    }
+
+    /// The main file and its sidecars, which are no documents, whatever their names.
+    fn own_files(&self) -> Vec<PathBuf> {
+        let beside = |suffix: &str| {
+            let mut path = self.database.as_os_str().to_owned();
+            path.push(suffix);
+            path.into()
+        };
+        ["", "-wal", "-shm"].map(beside).into()
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Summary {
+    /// Name of the run, that of its journal too.
+    pub run: String,
+    /// Documents that were found, and what could not be looked at.
+    pub files_total: u64,
+    /// Documents that were written.
+    pub taken_in: u64,
+    /// Documents that needed no write.
+    pub unchanged: u64,
+    /// Documents that were taken out, since the folder has them no longer.
+    pub removed: u64,
+    /// What could not be taken in.
+    pub failed: Vec<FailedFile>,
+    /// What was taken in only in part: what was left out, and why.
+    pub warned: Vec<FailedFile>,
+    /// Transactions.
+    pub batches: u64,
+    /// From the start to the end, in ms.
+    pub elapsed_ms: f64,
+    /// Holds of the write lock in ms; `None` where there was none.
+    pub hold: Option<Spread>,
+    /// Waits for the write lock in ms; `None` where there was none.
+    pub wait: Option<Spread>,
+    /// How often the write lock was refused.
+    pub retries: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl Summary {
+    /// The exit code of the command: 0 all is in, 1 something failed, 130 stopped.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self.outcome {
+            Outcome::Stopped => 130,
+            _ if self.failed.is_empty() => 0,
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ended = match self.outcome {
+            Outcome::Stopped => "stopped: ",
+            Outcome::Completed | Outcome::Failed => "",
+        };
+        write!(f, "{ended}{} of {} taken in, {} unchanged", self.taken_in, self.files_total, self.unchanged)?;
+        for (count, what) in [
+            (self.removed, "removed"),
+            (self.failed.len() as u64, "failed"),
+            (self.warned.len() as u64, "in part"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        write!(f, " in {}", units::duration(self.elapsed_ms))
+    }
+}
+
+/// Why a run could not be made, or ended early. What was committed by then stays.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folders are not to be taken in.
+    #[error(transparent)]
+    Folder(#[from] discover::Error),
+    /// The name for the folder is none.
+    #[error("`{0}` cannot stand in front of names: give --root a name like notes, without . and ..")]
+    Root(String),
+    /// One name for several folders.
+    #[error("--root names one folder: give one folder, or leave --root out")]
+    RootOfMany,
+    /// The database's folder cannot be made.
+    #[error("cannot make the folder of {database}: {source}")]
+    MakeFolder {
+        /// The database.
+        database: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another run is at work on the same database and folder.
+    #[error(
+        "{folder} is being taken in by process {}: wait for it, or stop it",
+        pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
+    )]
+    Running {
+        /// The folder.
+        folder: String,
+        /// The other run's process.
+        pid: Option<i32>,
+    },
+    /// The journal cannot be written.
+    #[error("cannot write the journal in {runs}: {source}; make the folder writable, and room on its disk")]
+    Journal {
+        /// The folder of journals.
+        runs: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The database could not be worked with.
+    #[error(transparent)]
+    Store(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+/// Takes the folders of `request` in, until all is in or `stop` is raised.
+///
+/// # Errors
+///
+/// Before anything was created or changed: where a folder is not to be taken in. Later: where the database or the
+/// journal cannot be worked with, or another run is at work. What was committed stays, and another run carries on.
+pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> Result<Summary, Error> {
+    let begun = Instant::now();
+    let folders = request.open_folders()?;
+    let discovery = discover::walk(&folders, request.hidden, &request.own_files())?;
+    if request.make_folder {
+        make_parent(&request.database)?;
+    }
+    let patience = Patience { budget: request.busy_budget, stop: stop.clone() };
+    let store = Store::open(&request.database, &folders, patience)?;
+    let locks = lock_folders(request, store.path(), &folders)?;
+    let journal = Journal::create(&request.runs, |run| started(run, request, store.path(), &folders))
+        .map_err(|source| journal_error(&request.runs, source))?;
+    let ended = Run::new(request, stop, progress, journal).take_in(store, &folders, &discovery, begun);
+    drop(locks);
+    ended
+}
+
+fn make_parent(database: &Path) -> Result<(), Error> {
+    let parent = database.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent)
+        .map_err(|source| Error::MakeFolder { database: database.display().to_string(), source })
+}
+
+fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Result<Vec<RunLock>, Error> {
+    let lock = |folder: &Folder| match RunLock::take(&request.runs, database, &folder.path) {
+        Ok(lock) => Ok(lock),
+        Err(Refusal::Taken(pid)) => Err(Error::Running { folder: folder.path.display().to_string(), pid }),
+        Err(Refusal::Io(source)) => Err(journal_error(&request.runs, source)),
+    };
+    folders.iter().map(lock).collect()
+}
+
+fn started(run: String, request: &Request, database: &Path, folders: &[Folder]) -> Event {
+    let pid = std::process::id().cast_signed();
+    Event::Started {
+        run,
+        pid,
+        start_ticks: journals::start_ticks(&request.proc, pid),
+        database: database.display().to_string(),
+        folders: folders.iter().map(|folder| folder.path.display().to_string()).collect(),
+        batch: request.batch.to_string(),
+    }
+}
+
+fn journal_error(runs: &Path, source: io::Error) -> Error {
+    Error::Journal { runs: runs.display().to_string(), source }
+}

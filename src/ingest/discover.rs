@@ -1,0 +1,352 @@
+//! Which files of a folder are documents: the walk, before anything is created or changed.
+//!
+//! Symbolic links inside a folder are passed over: what they point to is either in the folder, and found under
+//! its own name, or outside of it.
+
+use std::{
+    collections::HashSet,
+    fs::{self, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use ignore::WalkBuilder;
+
+use crate::snapshot::FailedFile;
+
+/// What a document's name ends with, in the order in which a link without an ending is tried.
+pub const EXTENSIONS: [&str; 4] = ["md", "markdown", "mdx", "txt"];
+
+/// A folder as it is named in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// Where it is, without symbolic links.
+    pub path: PathBuf,
+    /// The same as text, or the name given with `--root`; a document's name begins with it.
+    pub name: String,
+}
+
+impl Folder {
+    /// The folder at `path`, under `root` where that is given.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such folder, or its path is not UTF-8.
+    pub fn open(path: &Path, root: Option<&str>) -> Result<Self, Error> {
+        let wrap = |source| Error::Unreadable { path: path.display().to_string(), source };
+        let real = fs::canonicalize(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::Missing(path.display().to_string()),
+            _ => wrap(error),
+        })?;
+        if !real.is_dir() {
+            return Err(Error::NotAFolder(path.display().to_string()));
+        }
+        fs::read_dir(&real).map_err(wrap)?;
+        let name = match root {
+            Some(root) => root.to_owned(),
+            None => real.to_str().ok_or_else(|| Error::NotUtf8(path.display().to_string()))?.to_owned(),
+        };
+        Ok(Self { path: real, name })
+    }
+
+    /// What the names of its documents begin with.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        format!("{}/", self.name.trim_end_matches('/'))
+    }
+}
+
+/// A document that the walk found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Where it is.
+    pub file: PathBuf,
+    /// Its name in the database, unique there.
+    pub name: String,
+    /// Index of its folder.
+    pub folder: usize,
+    /// Size and time of change.
+    pub stamp: Stamp,
+}
+
+/// Size and time of change: while they stay, the file is taken to be unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Last modification in ns since 1970.
+    pub modified_ns: i64,
+}
+
+impl Stamp {
+    /// The stamp in `metadata`.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Self {
+        let modified_ns =
+            metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
+        Self { bytes: metadata.len(), modified_ns }
+    }
+}
+
+/// What the walk saw.
+#[derive(Debug, Default)]
+pub struct Discovery {
+    /// The documents, each once, in the order of their folders and names.
+    pub found: Vec<Found>,
+    /// What could not be looked at, or is no document in spite of its name.
+    pub failed: Vec<FailedFile>,
+    /// Where something could not be looked at: what is known from there may still exist.
+    pub blind: Vec<PathBuf>,
+    /// Ignore files with lines that make no sense.
+    pub warned: Vec<FailedFile>,
+}
+
+/// Why folders cannot be taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing was asked for.
+    #[error("no folder to take in: name one")]
+    NoFolder,
+    /// It does not exist.
+    #[error("there is no folder {0}: check the path")]
+    Missing(String),
+    /// It is something else.
+    #[error("{0} is not a folder: name the folder that holds the documents")]
+    NotAFolder(String),
+    /// It cannot be opened.
+    #[error("cannot read the folder {path}: {source}")]
+    Unreadable {
+        /// The folder.
+        path: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Its name cannot be kept in the database.
+    #[error("the path of {0} is not UTF-8: give the folder a name of its own with --root")]
+    NotUtf8(String),
+    /// It holds nothing to take in.
+    #[error(
+        "no documents in {0}: it needs .md, .markdown, .mdx or .txt files that are not ignored (--hidden takes hidden ones)"
+    )]
+    NoDocuments(String),
+}
+
+/// Finds the documents in `folders`; `ours` are the database's own files, which are never opened here.
+///
+/// # Errors
+///
+/// Where a folder holds no document at all.
+pub fn walk(folders: &[Folder], hidden: bool, ours: &[PathBuf]) -> Result<Discovery, Error> {
+    let ours: HashSet<_> =
+        ours.iter().filter_map(|path| fs::metadata(path).ok()).map(|it| identity(&it)).collect();
+    let mut discovery = Discovery::default();
+    let mut names = HashSet::new();
+    for (index, folder) in folders.iter().enumerate() {
+        let mut documents = 0;
+        for entry in walker(&folder.path, hidden) {
+            match entry {
+                Ok(entry) => {
+                    documents += usize::from(discovery.see(&entry, folder, index, &ours, &mut names))
+                }
+                Err(error) => discovery.blinded(&folder.path, &error),
+            }
+        }
+        if documents == 0 {
+            return Err(Error::NoDocuments(folder.path.display().to_string()));
+        }
+    }
+    Ok(discovery)
+}
+
+fn walker(folder: &Path, hidden: bool) -> ignore::Walk {
+    WalkBuilder::new(folder)
+        .standard_filters(true)
+        .require_git(false)
+        .hidden(!hidden)
+        .follow_links(false)
+        .sort_by_file_name(Ord::cmp)
+        .build()
+}
+
+impl Discovery {
+    /// Whether `entry` has a document's name, whatever became of it.
+    fn see(
+        &mut self,
+        entry: &ignore::DirEntry,
+        folder: &Folder,
+        index: usize,
+        ours: &HashSet<(u64, u64)>,
+        names: &mut HashSet<String>,
+    ) -> bool {
+        if let Some(error) = entry.error() {
+            self.warned.push(failure(entry.path(), error));
+        }
+        let Some(kind) = entry.file_type() else { return false };
+        if kind.is_dir() || kind.is_symlink() || !is_document(entry.path()) {
+            return false;
+        }
+        let Ok(relative) = entry.path().strip_prefix(&folder.path) else { return false };
+        if !kind.is_file() {
+            self.fail(entry.path(), "it is not a regular file");
+            return true;
+        }
+        let metadata = match entry.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                // Gone since its folder was listed: no document any more.
+                if error.io_error().is_none_or(|error| error.kind() != io::ErrorKind::NotFound) {
+                    self.blinded(entry.path(), &error);
+                }
+                return true;
+            }
+        };
+        if ours.contains(&identity(&metadata)) {
+            return false;
+        }
+        let Some(relative) = relative.to_str() else {
+            self.fail(entry.path(), "its name is not UTF-8");
+            return true;
+        };
+        let name = format!("{}{relative}", folder.prefix());
+        if names.insert(name.clone()) {
+            let stamp = Stamp::of(&metadata);
+            self.found.push(Found { file: entry.path().to_owned(), name, folder: index, stamp });
+        }
+        true
+    }
+
+    fn fail(&mut self, path: &Path, reason: &str) {
+        self.failed.push(FailedFile { path: path.display().to_string(), reason: reason.to_owned() });
+        self.blind.push(path.to_owned());
+    }
+
+    fn blinded(&mut self, near: &Path, error: &ignore::Error) {
+        let path = path_of(error).unwrap_or(near);
+        self.failed.push(failure(path, error));
+        self.blind.push(path.to_owned());
+    }
+}
+
+/// Whether the name of `path` is that of a document.
+#[must_use]
+pub fn is_document(path: &Path) -> bool {
+    let Some(extension) = path.extension().and_then(|it| it.to_str()) else { return false };
+    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn failure(path: &Path, error: &ignore::Error) -> FailedFile {
+    let reason = error.io_error().map_or_else(|| error.to_string(), io::Error::to_string);
+    FailedFile { path: path.display().to_string(), reason }
+}
+
+fn path_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::Loop { child, .. } => Some(child),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => path_of(err),
+        ignore::Error::Partial(errors) => errors.iter().find_map(path_of),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn tree(files: &[&str]) -> TempDir {
+        let dir = TempDir::new().expect("a folder");
+        for file in files {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().expect("it has a parent")).expect("a folder");
+            fs::write(path, "text").expect("a file");
+        }
+        dir
+    }
+
+    fn names(dir: &TempDir, hidden: bool) -> Vec<String> {
+        let folder = Folder::open(dir.path(), Some("r")).expect("a folder");
+        let discovery = walk(&[folder], hidden, &[]).expect("documents");
+        discovery.found.into_iter().map(|found| found.name).collect()
+    }
+
+    #[test]
+    fn documents_are_told_by_their_ending() {
+        let dir = tree(&["b/c.MD", "a.markdown", "d.mdx", "e.txt", "f.rs", "md", "g.md.bak"]);
+        assert_eq!(names(&dir, false), ["r/a.markdown", "r/b/c.MD", "r/d.mdx", "r/e.txt"]);
+    }
+
+    #[test]
+    fn ignored_and_hidden_files_are_passed_over_outside_of_git_too() {
+        let dir = tree(&["a.md", "drafts/b.md", ".hidden/c.md", ".d.md"]);
+        fs::write(dir.path().join(".gitignore"), "drafts/\n").expect("a file");
+        assert_eq!(names(&dir, false), ["r/a.md"]);
+        assert_eq!(names(&dir, true), ["r/.d.md", "r/.hidden/c.md", "r/a.md"]);
+    }
+
+    #[test]
+    fn symbolic_links_are_passed_over_even_in_circles() {
+        let dir = tree(&["a.md", "b/c.md"]);
+        symlink(dir.path(), dir.path().join("b/circle")).expect("a link");
+        symlink(dir.path().join("a.md"), dir.path().join("link.md")).expect("a link");
+        assert_eq!(names(&dir, false), ["r/a.md", "r/b/c.md"]);
+    }
+
+    #[test]
+    fn what_has_a_documents_name_and_is_none_is_reported_unopened() {
+        let dir = tree(&["a.md"]);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.path().join("pipe.md"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .expect("a pipe");
+        fs::write(dir.path().join(OsStr::from_bytes(b"\xff.md")), "text").expect("a file");
+        let folder = Folder::open(dir.path(), None).expect("a folder");
+        let discovery = walk(&[folder], false, &[]).expect("documents");
+        assert_eq!(discovery.found.len(), 1);
+        let reasons: Vec<_> = discovery.failed.iter().map(|it| it.reason.as_str()).collect();
+        assert_eq!(reasons, ["it is not a regular file", "its name is not UTF-8"]);
+        assert_eq!(discovery.blind.len(), 2);
+    }
+
+    #[test]
+    fn overlapping_folders_give_each_document_once() {
+        let dir = tree(&["a.md", "b/c.md"]);
+        let folders = [dir.path().to_owned(), dir.path().join("b")]
+            .map(|it| Folder::open(&it, None).expect("a folder"));
+        let discovery = walk(&folders, false, &[]).expect("documents");
+        assert_eq!(discovery.found.iter().map(|it| it.folder).collect::<Vec<_>>(), [0, 0]);
+    }
+
+    #[test]
+    fn the_database_is_no_document_whatever_its_name() {
+        let dir = tree(&["a.md", "base.md"]);
+        fs::hard_link(dir.path().join("base.md"), dir.path().join("c.md")).expect("a link");
+        let folder = Folder::open(dir.path(), Some("r")).expect("a folder");
+        let discovery = walk(&[folder], false, &[dir.path().join("base.md")]).expect("documents");
+        assert_eq!(discovery.found.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["r/a.md"]);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_taken_in_says_why() {
+        let dir = tree(&["a.rs"]);
+        let open = |path: PathBuf| Folder::open(&path, None);
+        assert!(matches!(open(dir.path().join("none")), Err(Error::Missing(_))));
+        assert!(matches!(open(dir.path().join("a.rs")), Err(Error::NotAFolder(_))));
+        let folder = open(dir.path().to_owned()).expect("a folder");
+        assert!(matches!(walk(&[folder], false, &[]), Err(Error::NoDocuments(_))));
+    }
+}

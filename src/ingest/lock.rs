@@ -1,0 +1,139 @@
+//! One run at a time on one folder of one database.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// The kernel's lock on a small file in the runs folder; given back at the end, also that of a killed process.
+#[derive(Debug)]
+pub struct RunLock {
+    path: PathBuf,
+    // Closing it gives the lock back.
+    _file: File,
+}
+
+/// Why the lock is not to be had.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Another run has it; `None` where it did not say which process it is.
+    Taken(Option<i32>),
+    /// The file cannot be made.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl RunLock {
+    /// The lock for `folder` and `database`, both absolute and without symbolic links, with its file in `runs`.
+    ///
+    /// # Errors
+    ///
+    /// Where another run has it, or the file cannot be made.
+    pub fn take(runs: &Path, database: &Path, folder: &Path) -> Result<Self, Refusal> {
+        make_private(runs)?;
+        let mut hasher = blake3::Hasher::new();
+        for path in [database, folder] {
+            hasher.update(path.as_os_str().as_encoded_bytes());
+            hasher.update(&[0]);
+        }
+        let path = runs.join(format!("{}.lock", &hasher.finalize().to_hex()[..32]));
+        loop {
+            let mut options = OpenOptions::new();
+            let mut file =
+                options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(Refusal::Taken(holder(&mut file)?)),
+                Err(error) => return Err(Refusal::Io(error.into())),
+            }
+            // The run before takes the file away when it ends: a lock on what is gone from its place keeps nobody out.
+            let still_there = fs::symlink_metadata(&path).is_ok_and(|there| same_file(&file, &there));
+            if still_there {
+                file.set_len(0)?;
+                writeln!(file, "{}", std::process::id())?;
+                return Ok(Self { path, _file: file });
+            }
+        }
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // A file that stays is taken over by the next run.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Makes `folder` where it is missing, for this user alone.
+///
+/// # Errors
+///
+/// Where it cannot be made.
+pub fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn same_file(file: &File, there: &fs::Metadata) -> bool {
+    file.metadata().is_ok_and(|here| (here.dev(), here.ino()) == (there.dev(), there.ino()))
+}
+
+/// The PID in the lock file. Its holder writes it just after it got the lock, so a moment may pass.
+fn holder(file: &mut File) -> io::Result<Option<i32>> {
+    for _ in 0..20 {
+        let mut text = String::new();
+        file.rewind()?;
+        file.read_to_string(&mut text)?;
+        if let Some(pid) = text.strip_suffix('\n').and_then(|pid| pid.parse().ok()) {
+            return Ok(Some(pid));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn the_second_is_refused_with_the_pid_of_the_first_until_that_is_gone() {
+        let dir = TempDir::new().expect("a folder");
+        let runs = dir.path().join("state/runs");
+        let take = |folder: &str| RunLock::take(&runs, Path::new("/x.db"), Path::new(folder));
+        let first = take("/a").expect("it is free");
+        let own = i32::try_from(std::process::id()).expect("a PID fits");
+        assert!(matches!(take("/a"), Err(Refusal::Taken(Some(pid))) if pid == own));
+        drop(take("/b").expect("another folder is free"));
+        drop(first);
+        drop(take("/a").expect("it is free again"));
+        assert_eq!(fs::read_dir(&runs).expect("the folder").count(), 0);
+        assert_eq!(fs::metadata(&runs).expect("the folder").permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_file_that_a_killed_run_left_is_taken_over() {
+        let dir = TempDir::new().expect("a folder");
+        let take = || RunLock::take(dir.path(), Path::new("/x.db"), Path::new("/a"));
+        let lock = take().expect("it is free");
+        let path = lock.path.clone();
+        drop(lock);
+        fs::write(&path, "999999999\n").expect("a file");
+        let _lock = take().expect("nobody has it");
+        assert_eq!(fs::read_to_string(&path).expect("the file"), format!("{}\n", std::process::id()));
+    }
+}

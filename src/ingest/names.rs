@@ -1,0 +1,161 @@
+//! Which document a wikilink means.
+//!
+//! A wiki name means, within its folder and without regard to case or ending, the document whose path ends with
+//! it; of several the one with the shortest path, then the first by name. So the answer depends on the documents
+//! that are there and on nothing else, not even the order in which they came.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{discover::EXTENSIONS, parse::Edge};
+
+/// The documents of one folder by name, and the wikilinks in them.
+#[derive(Debug)]
+pub struct Names {
+    prefix: String,
+    documents: HashMap<String, BTreeSet<Candidate>>,
+    wanted: HashMap<String, BTreeSet<Wanted>>,
+}
+
+/// A wikilink, as its row is named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Row of the document that it stands in.
+    pub source: i64,
+    /// The row's other two parts.
+    pub edge: Edge,
+}
+
+/// In the order in which candidates are preferred.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    length: usize,
+    path: String,
+    id: i64,
+}
+
+impl Names {
+    /// No documents yet, in the folder whose documents' names begin with `prefix`.
+    #[must_use]
+    pub fn new(prefix: String) -> Self {
+        Self { prefix, documents: HashMap::new(), wanted: HashMap::new() }
+    }
+
+    /// What the names of its documents begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The document `name` is in row `id`.
+    pub fn insert(&mut self, name: &str, id: i64) {
+        if let Some((last, candidate)) = self.candidate(name, id) {
+            self.documents.entry(last).or_default().insert(candidate);
+        }
+    }
+
+    /// The document `name` is no longer in row `id`.
+    pub fn remove(&mut self, name: &str, id: i64) {
+        if let Some((last, candidate)) = self.candidate(name, id)
+            && let Some(candidates) = self.documents.get_mut(&last)
+        {
+            candidates.remove(&candidate);
+        }
+    }
+
+    /// Remembers a wikilink, to be looked at again when documents come and go.
+    pub fn want(&mut self, source: i64, edge: Edge) {
+        self.wanted.entry(last_part(&folded(&edge.target))).or_default().insert(Wanted { source, edge });
+    }
+
+    /// The wikilinks that may mean another document since `name` came or went. Some may be gone themselves.
+    pub fn affected<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Wanted> {
+        let last = self.relative(name).map(|path| last_part(&path));
+        last.and_then(|last| self.wanted.get(&last)).into_iter().flatten()
+    }
+
+    /// The row of the document that `target` means.
+    #[must_use]
+    pub fn resolve(&self, target: &str) -> Option<i64> {
+        let target = folded(target);
+        let candidates = self.documents.get(&last_part(&target))?;
+        let means = |path: &str| {
+            path.strip_suffix(&target).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+        };
+        candidates.iter().find(|candidate| means(&candidate.path)).map(|candidate| candidate.id)
+    }
+
+    /// Whether `edge` names its target as wikis do, not by a path.
+    #[must_use]
+    pub fn is_wiki(&self, edge: &Edge) -> bool {
+        let target = &edge.target;
+        edge.kind == "wikilink"
+            || edge.kind.starts_with("relation:")
+                && !target.starts_with('/')
+                && !target.starts_with("../")
+                && !target.starts_with(&self.prefix)
+                && !target.contains("://")
+    }
+
+    fn candidate(&self, name: &str, id: i64) -> Option<(String, Candidate)> {
+        let path = self.relative(name)?;
+        Some((last_part(&path), Candidate { length: path.len(), path, id }))
+    }
+
+    fn relative(&self, name: &str) -> Option<String> {
+        name.strip_prefix(&self.prefix).map(folded)
+    }
+}
+
+/// Without case and without a document's ending.
+fn folded(path: &str) -> String {
+    let lower = path.trim_start_matches('/').to_lowercase();
+    match lower.rsplit_once('.') {
+        Some((stem, extension)) if EXTENSIONS.contains(&extension) => stem.to_owned(),
+        _ => lower,
+    }
+}
+
+fn last_part(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(documents: &[&str]) -> Names {
+        let mut names = Names::new("/n/".to_owned());
+        documents.iter().zip(1..).for_each(|(name, id)| names.insert(name, id));
+        names
+    }
+
+    #[test]
+    fn a_name_is_found_whatever_its_case_ending_and_folder() {
+        let names = names(&["/n/a/My Page.md", "/n/v1.2.txt", "/elsewhere/x.md"]);
+        for target in ["My Page", "my page", "MY PAGE.md", "a/My Page", "/a/My Page.md"] {
+            assert_eq!(names.resolve(target), Some(1), "{target}");
+        }
+        assert_eq!(names.resolve("v1.2"), Some(2));
+        for target in ["Page", "b/My Page", "x", "", "/"] {
+            assert_eq!(names.resolve(target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn of_several_the_shortest_path_is_meant_in_whatever_order_they_came() {
+        assert_eq!(names(&["/n/deep/er/x.md", "/n/b/x.md", "/n/a/x.md"]).resolve("x"), Some(3));
+        assert_eq!(names(&["/n/a/x.md", "/n/deep/er/x.md", "/n/b/x.md"]).resolve("x"), Some(1));
+    }
+
+    #[test]
+    fn wikilinks_are_told_when_their_document_comes_or_goes() {
+        let mut names = names(&["/n/b/x.md"]);
+        let edge = Edge { kind: "wikilink".to_owned(), target: "B/X".to_owned() };
+        names.want(7, edge.clone());
+        let told: Vec<_> = names.affected("/n/a/x.txt").collect();
+        assert_eq!(told, [&Wanted { source: 7, edge }]);
+        assert_eq!(names.affected("/n/y.md").count(), 0);
+        names.remove("/n/b/x.md", 1);
+        assert_eq!(names.resolve("B/X"), None);
+    }
+}

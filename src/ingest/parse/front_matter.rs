@@ -1,0 +1,178 @@
+//! The block of YAML (`---`) or TOML (`+++`) at the top of a document.
+
+use serde_json::{Map, Value};
+
+use super::{
+    Edges, Place,
+    target::{self, Target},
+};
+use crate::ingest::discover;
+
+/// The largest front matter that is parsed, in bytes: 64 KiB. A person writes less; a bomb needs more.
+const LARGEST: usize = 64 << 10;
+
+/// What stands at the top of a text.
+#[derive(Debug, PartialEq)]
+pub enum FrontMatter<'a> {
+    /// No front matter: the whole text is the body.
+    None,
+    /// Its values, and the text after it.
+    Values {
+        /// Key by key.
+        values: Map<String, Value>,
+        /// The text after it.
+        body: &'a str,
+    },
+    /// A block that makes no sense.
+    Malformed {
+        /// Why, in one line.
+        reason: String,
+        /// The text after it.
+        body: &'a str,
+    },
+}
+
+/// Splits `text` into front matter and body. A block that is no table of values is prose between two rules.
+#[must_use]
+pub fn split(text: &str) -> FrontMatter<'_> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let Some((first, rest)) = text.split_once('\n') else { return FrontMatter::None };
+    let (parse, ends): (fn(&str) -> Result<Value, String>, &[&str]) = match first.trim_end() {
+        "---" => (yaml, &["---", "..."]),
+        "+++" => (toml, &["+++"]),
+        _ => return FrontMatter::None,
+    };
+    let Some((block, body)) = split_at_line(rest, ends) else { return FrontMatter::None };
+    if block.len() > LARGEST {
+        return FrontMatter::Malformed { reason: format!("it is larger than {} KiB", LARGEST >> 10), body };
+    }
+    match parse(block) {
+        Ok(Value::Object(values)) => FrontMatter::Values { values, body },
+        Ok(Value::Null) if block.trim().is_empty() => FrontMatter::Values { values: Map::new(), body },
+        Ok(_) => FrontMatter::None,
+        Err(reason) => {
+            let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+            FrontMatter::Malformed { reason, body }
+        }
+    }
+}
+
+/// What stands before and after the first line that is one of `ends`.
+fn split_at_line<'a>(text: &'a str, ends: &[&str]) -> Option<(&'a str, &'a str)> {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if ends.contains(&line.trim_end()) {
+            return Some((&text[..at], &text[at + line.len()..]));
+        }
+        at += line.len();
+    }
+    None
+}
+
+fn yaml(block: &str) -> Result<Value, String> {
+    // Aliases in front matter are rare and short; the library's own limits would let one grow to a million values.
+    let options = serde_saphyr::options! {
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(block, options).map_err(|error| error.to_string())
+}
+
+fn toml(block: &str) -> Result<Value, String> {
+    let table: toml::Table = block.parse().map_err(|error: toml::de::Error| error.message().to_owned())?;
+    from_toml(toml::Value::Table(table))
+}
+
+/// TOML's dates become text: JSON has none.
+fn from_toml(value: toml::Value) -> Result<Value, String> {
+    Ok(match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => {
+            serde_json::Number::from_f64(number).ok_or_else(|| format!("JSON has no number {number}"))?.into()
+        }
+        toml::Value::Boolean(yes) => yes.into(),
+        toml::Value::Datetime(when) => Value::String(when.to_string()),
+        toml::Value::Array(values) => {
+            Value::Array(values.into_iter().map(from_toml).collect::<Result<_, _>>()?)
+        }
+        toml::Value::Table(table) => {
+            let pairs = table.into_iter().map(|(key, value)| Ok((key, from_toml(value)?)));
+            Value::Object(pairs.collect::<Result<_, String>>()?)
+        }
+    })
+}
+
+/// The first of `keys` that says anything, as one line of text.
+#[must_use]
+pub fn text(values: &Map<String, Value>, keys: &[&str]) -> Option<String> {
+    keys.iter().find_map(|key| {
+        let said = match values.get(*key)? {
+            Value::String(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            Value::Number(number) => number.to_string(),
+            _ => return None,
+        };
+        (!said.is_empty()).then_some(said)
+    })
+}
+
+/// Adds the tags and relations in `values` to `edges`: what is written as a link, or is a document's path.
+pub(super) fn relations(values: &Map<String, Value>, place: Place<'_>, edges: &mut Edges) {
+    for (key, value) in values {
+        match key.as_str() {
+            "tags" | "tag" => tags(value, edges),
+            "title" | "type" | "kind" => {}
+            key => {
+                let kind = format!("relation:{key}");
+                match value {
+                    Value::Array(values) => values.iter().for_each(|it| relation(&kind, it, place, edges)),
+                    value => relation(&kind, value, place, edges),
+                }
+            }
+        }
+    }
+}
+
+fn tags(value: &Value, edges: &mut Edges) {
+    let mut add = |tag: &str| edges.add("tag", tag.trim().trim_start_matches('#'));
+    match value {
+        Value::String(text) => text.split(|c: char| c == ',' || c.is_whitespace()).for_each(add),
+        Value::Array(values) => values.iter().for_each(|value| match value {
+            Value::String(text) => add(text),
+            Value::Number(number) => add(&number.to_string()),
+            _ => {}
+        }),
+        _ => {}
+    }
+}
+
+fn relation(kind: &str, value: &Value, place: Place<'_>, edges: &mut Edges) {
+    let text = match value {
+        Value::String(text) => text.trim(),
+        // An unquoted [[Page]] is a list in a list to YAML.
+        Value::Array(values) => {
+            let names = values.iter().filter_map(Value::as_str).filter_map(target::of_wikilink);
+            return names.for_each(|name| edges.add(kind, name));
+        }
+        _ => return,
+    };
+    if let Some(inner) = text.strip_prefix("[[").and_then(|it| it.strip_suffix("]]")) {
+        if let Some(name) = target::of_wikilink(inner) {
+            edges.add(kind, name);
+        }
+        return;
+    }
+    let destination = match text.strip_prefix('[').and_then(|it| it.strip_suffix(')')) {
+        Some(link) => link.split_once("](").map(|(_, destination)| destination),
+        None => looks_like_a_link(text).then_some(text),
+    };
+    match destination.and_then(|it| target::of_link(it, place)) {
+        Some(Target::Name(target) | Target::Url(target)) => edges.add(kind, &target),
+        None => {}
+    }
+}
+
+fn looks_like_a_link(text: &str) -> bool {
+    let path = text.split(['#', '?']).next().unwrap_or_default();
+    text.contains("://") && target::has_scheme(text) || discover::is_document(std::path::Path::new(path))
+}

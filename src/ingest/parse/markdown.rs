@@ -1,0 +1,97 @@
+//! The first heading, the links and the tags of a Markdown text.
+
+use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream};
+
+use super::{
+    Edges, Place,
+    target::{self, Target},
+};
+
+/// Adds the links and tags in `text` to `edges`; its first heading that says anything.
+pub(super) fn scan(text: &str, place: Place<'_>, edges: &mut Edges) -> Option<String> {
+    let options = Options::ENABLE_WIKILINKS
+        | Options::ENABLE_TABLES
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_TASKLISTS;
+    let mut first_heading = None;
+    let mut heading: Option<String> = None;
+    let (mut in_code, mut in_link) = (false, 0_u32);
+    for event in TextMergeStream::new(Parser::new_ext(text, options)) {
+        match event {
+            Event::Start(Tag::Heading { .. }) if first_heading.is_none() => heading = Some(String::new()),
+            Event::End(TagEnd::Heading(_)) => {
+                let said = heading.take().map(|it| one_line(&it)).filter(|it| !it.is_empty());
+                first_heading = first_heading.or(said);
+            }
+            Event::Start(Tag::CodeBlock(_)) => in_code = true,
+            Event::End(TagEnd::CodeBlock) => in_code = false,
+            Event::Start(Tag::Link { link_type, dest_url, .. }) => {
+                in_link += 1;
+                add_link(link_type, &dest_url, place, edges);
+            }
+            Event::Start(Tag::Image { link_type, dest_url, .. }) => {
+                in_link += 1;
+                // A picture is no connection between documents; a page that is shown inside this one is.
+                if matches!(link_type, LinkType::WikiLink { .. }) {
+                    add_link(link_type, &dest_url, place, edges);
+                }
+            }
+            Event::End(TagEnd::Link | TagEnd::Image) => in_link = in_link.saturating_sub(1),
+            Event::Text(said) => {
+                if !in_code && in_link == 0 {
+                    tags(&said).for_each(|tag| edges.add("tag", tag));
+                }
+                if let Some(heading) = &mut heading {
+                    heading.push_str(&said);
+                }
+            }
+            Event::Code(said) => {
+                if let Some(heading) = &mut heading {
+                    heading.push_str(&said);
+                }
+            }
+            Event::SoftBreak | Event::HardBreak => {
+                if let Some(heading) = &mut heading {
+                    heading.push(' ');
+                }
+            }
+            _ => {}
+        }
+    }
+    first_heading
+}
+
+fn add_link(link_type: LinkType, destination: &str, place: Place<'_>, edges: &mut Edges) {
+    match link_type {
+        LinkType::WikiLink { .. } => {
+            if let Some(name) = target::of_wikilink(destination) {
+                edges.add("wikilink", name);
+            }
+        }
+        LinkType::Email => edges.add("url", &format!("mailto:{destination}")),
+        _ => match target::of_link(destination, place) {
+            Some(Target::Name(name)) => edges.add("link", &name),
+            Some(Target::Url(url)) => edges.add("url", &url),
+            None => {}
+        },
+    }
+}
+
+/// The words after a `#` that begins a word; a number alone is an issue's, not a tag.
+fn tags(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices('#').filter_map(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        if before.is_some_and(|c| !c.is_whitespace() && !"([{\"'".contains(c)) {
+            return None;
+        }
+        let rest = &text[at + 1..];
+        let end = rest.find(|c: char| !c.is_alphanumeric() && !"_-/".contains(c)).unwrap_or(rest.len());
+        let tag = rest[..end].trim_end_matches(['/', '-']);
+        tag.chars().any(char::is_alphabetic).then_some(tag)
+    })
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

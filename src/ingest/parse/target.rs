@@ -1,0 +1,122 @@
+//! What a link names: another document, an address, or nothing.
+
+use super::Place;
+
+/// What a link points to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// A file: its name in the database, or a path that leaves the named root.
+    Name(String),
+    /// Something elsewhere.
+    Url(String),
+}
+
+/// The target of a Markdown link in the document at `place`; `None` for a link within the document.
+pub(super) fn of_link(destination: &str, place: Place<'_>) -> Option<Target> {
+    let destination = destination.trim();
+    if has_scheme(destination) || destination.starts_with("//") {
+        return Some(Target::Url(destination.to_owned()));
+    }
+    let path = destination.split(['#', '?']).next().unwrap_or_default();
+    if path.is_empty() {
+        return None;
+    }
+    let path = percent_decoded(path);
+    // A path from the top means the top of the folder, as sites have it.
+    let parent = if path.starts_with('/') { "" } else { parent_within(place) };
+    Some(Target::Name(resolve(place.prefix, parent, &path)))
+}
+
+/// The name in a wikilink, without part and block; `None` where nothing else is there.
+pub(super) fn of_wikilink(text: &str) -> Option<&str> {
+    let name = text.split(['|', '#', '^']).next().unwrap_or_default().trim();
+    (!name.is_empty()).then_some(name)
+}
+
+/// Whether `text` begins with a scheme; one letter is a Windows drive, not a scheme (RFC 3986, 3.1).
+pub(super) fn has_scheme(text: &str) -> bool {
+    let Some((scheme, _)) = text.split_once(':') else { return false };
+    scheme.len() > 1
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
+}
+
+fn parent_within(place: Place<'_>) -> &str {
+    let relative = place.name.strip_prefix(place.prefix).unwrap_or(place.name);
+    relative.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// `path` seen from `parent` in the folder, without `.` and `..`. An absolute folder can be left upwards; a
+/// named root cannot, since nobody knows what is above it.
+fn resolve(prefix: &str, parent: &str, path: &str) -> String {
+    let absolute = prefix.starts_with('/');
+    let mut parts: Vec<&str> =
+        if absolute { prefix.split('/').filter(|it| !it.is_empty()).collect() } else { vec![] };
+    let mut above = 0;
+    for part in parent.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." if parts.pop().is_none() => above += 1,
+            ".." => {}
+            part => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    match (absolute, above) {
+        (true, _) => format!("/{joined}"),
+        (false, 0) => format!("{prefix}{joined}"),
+        (false, above) => "../".repeat(above) + &joined,
+    }
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.as_bytes();
+    while let Some((&byte, rest)) = bytes.split_first() {
+        let escaped = (byte == b'%').then(|| rest.get(..2)).flatten().and_then(hex_byte);
+        match escaped {
+            // A zero can be in no file's name.
+            Some(value) if value != 0 => {
+                decoded.push(value);
+                bytes = &rest[2..];
+            }
+            _ => {
+                decoded.push(byte);
+                bytes = rest;
+            }
+        }
+    }
+    String::from_utf8(decoded).unwrap_or_else(|_| text.to_owned())
+}
+
+fn hex_byte(digits: &[u8]) -> Option<u8> {
+    let digits = str::from_utf8(digits).ok().filter(|it| it.chars().all(|c| c.is_ascii_hexdigit()))?;
+    u8::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_decoded_where_they_make_sense() {
+        assert_eq!(percent_decoded("a%20b%2F%c3%a9"), "a b/é");
+        assert_eq!(percent_decoded("100%"), "100%");
+        assert_eq!(percent_decoded("%+1%zz%00"), "%+1%zz%00");
+        assert_eq!(percent_decoded("%ff"), "%ff");
+    }
+
+    #[test]
+    fn a_scheme_is_told_from_a_path() {
+        assert!(has_scheme("https://x") && has_scheme("mailto:x"));
+        assert!(!has_scheme("C:/x") && !has_scheme("a/b:c") && !has_scheme("x") && !has_scheme(":x"));
+    }
+
+    #[test]
+    fn paths_are_resolved_from_where_the_document_stands() {
+        assert_eq!(resolve("/n/", "a/b", "../c.md"), "/n/a/c.md");
+        assert_eq!(resolve("/n/", "", "../../../c.md"), "/c.md");
+        assert_eq!(resolve("r/", "a", "../../c.md"), "../c.md");
+        assert_eq!(resolve("r/", "a", "./c//d.md"), "r/a/c/d.md");
+    }
+}

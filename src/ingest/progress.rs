@@ -1,0 +1,214 @@
+//! Telling a person how a run goes: a bar on a terminal, a line now and then elsewhere.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Summary;
+use crate::{
+    snapshot::FailedFile,
+    text,
+    units::{count, duration},
+};
+
+/// Time between two lines of [`Lines`], failures aside.
+const LINE_EVERY: Duration = Duration::from_secs(2);
+
+/// What happens in a run, as it happens.
+pub trait Progress {
+    /// The folders have been walked: so many files, so many of them unchanged by size and time.
+    fn discovered(&mut self, files: u64, unchanged: u64);
+    /// A transaction was committed.
+    fn batch(&mut self, batch: &Committed);
+    /// A file was left out.
+    fn failed(&mut self, file: &FailedFile);
+    /// Something in a file was left out.
+    fn warned(&mut self, file: &FailedFile);
+    /// The run came to an end, but not by an error.
+    fn finished(&mut self, summary: &Summary);
+}
+
+/// A transaction that was committed.
+#[derive(Debug, Clone, Copy)]
+pub struct Committed {
+    /// Files in it.
+    pub files: u64,
+    /// Files of the run that are done with so far: taken in, unchanged or failed.
+    pub done: u64,
+    /// Files of the run.
+    pub total: u64,
+    /// How long it held the write lock.
+    pub hold: Duration,
+    /// How long it waited for it.
+    pub wait: Duration,
+}
+
+/// What suits stderr: a [`Bar`] on a terminal, else [`Lines`].
+#[must_use]
+pub fn on_stderr() -> Box<dyn Progress> {
+    if io::stderr().is_terminal() { Box::new(Bar::new()) } else { Box::new(Lines::new(io::stderr())) }
+}
+
+/// Tells nobody.
+#[derive(Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn discovered(&mut self, _files: u64, _unchanged: u64) {}
+    fn batch(&mut self, _batch: &Committed) {}
+    fn failed(&mut self, _file: &FailedFile) {}
+    fn warned(&mut self, _file: &FailedFile) {}
+    fn finished(&mut self, _summary: &Summary) {}
+}
+
+/// A line for each failure, and one every two seconds at most for the rest.
+#[derive(Debug)]
+pub struct Lines<W> {
+    out: W,
+    last: Instant,
+}
+
+impl<W: Write> Lines<W> {
+    /// Lines on `out`.
+    pub fn new(out: W) -> Self {
+        Self { out, last: Instant::now() }
+    }
+
+    fn say(&mut self, line: &str) {
+        // Nobody reads it any more: no reason to end the run.
+        let _ = writeln!(self.out, "{}", text::clean(line));
+    }
+}
+
+impl<W: Write> Progress for Lines<W> {
+    fn discovered(&mut self, files: u64, unchanged: u64) {
+        self.say(&found(files, unchanged));
+    }
+
+    fn batch(&mut self, batch: &Committed) {
+        if self.last.elapsed() >= LINE_EVERY {
+            self.last = Instant::now();
+            self.say(&format!("{} of {}, {}", count(batch.done), count(batch.total), cost(batch)));
+        }
+    }
+
+    fn failed(&mut self, file: &FailedFile) {
+        self.say(&format!("failed: {}: {}", file.path, file.reason));
+    }
+
+    fn warned(&mut self, file: &FailedFile) {
+        self.say(&format!("in part: {}: {}", file.path, file.reason));
+    }
+
+    fn finished(&mut self, _summary: &Summary) {}
+}
+
+/// A bar on stderr, with failures above it.
+#[derive(Debug)]
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// A bar that shows once the folders are walked.
+    #[must_use]
+    pub fn new() -> Self {
+        let bar = ProgressBar::hidden();
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:30} {human_pos} of {human_len}  {msg}  ETA {eta}")
+        {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    fn say(&self, line: &str) {
+        self.0.println(text::clean(line));
+    }
+}
+
+impl Default for Bar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Progress for Bar {
+    fn discovered(&mut self, files: u64, unchanged: u64) {
+        self.0.set_length(files);
+        self.0.set_position(unchanged);
+        // What was unchanged took no time, and says nothing of how long the rest will take.
+        self.0.reset_eta();
+        self.0.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        self.say(&found(files, unchanged));
+    }
+
+    fn batch(&mut self, batch: &Committed) {
+        self.0.set_message(cost(batch));
+        self.0.set_position(batch.done.min(batch.total));
+    }
+
+    fn failed(&mut self, file: &FailedFile) {
+        self.say(&format!("failed: {}: {}", file.path, file.reason));
+    }
+
+    fn warned(&mut self, file: &FailedFile) {
+        self.say(&format!("in part: {}: {}", file.path, file.reason));
+    }
+
+    fn finished(&mut self, _summary: &Summary) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        // After an error too, the bar makes room for the message.
+        self.0.finish_and_clear();
+    }
+}
+
+fn found(files: u64, unchanged: u64) -> String {
+    format!("{} found, {} of them unchanged", crate::units::plural(files, "file"), count(unchanged))
+}
+
+fn cost(batch: &Committed) -> String {
+    let milliseconds = |time: Duration| duration(time.as_secs_f64() * 1000.0);
+    format!(
+        "batch of {}: held {}, waited {}",
+        batch.files,
+        milliseconds(batch.hold),
+        milliseconds(batch.wait)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_few_and_clean() {
+        let mut out = Vec::new();
+        let mut lines = Lines::new(&mut out);
+        lines.discovered(1000, 1);
+        let batch = Committed {
+            files: 1,
+            done: 1,
+            total: 1000,
+            hold: Duration::from_millis(25),
+            wait: Duration::from_micros(400),
+        };
+        for _ in 0..1000 {
+            lines.batch(&batch);
+        }
+        lines.last -= LINE_EVERY;
+        lines.batch(&batch);
+        lines.failed(&FailedFile { path: "a\x1b[31m.md".to_owned(), reason: "it is\nbad".to_owned() });
+        let said = String::from_utf8(out).expect("text");
+        let expected = "1 000 files found, 1 of them unchanged\n\
+                        1 of 1 000, batch of 1: held 25 ms, waited 0.4 ms\n\
+                        failed: a [31m.md: it is bad\n";
+        assert_eq!(said, expected);
+    }
+}

@@ -1,0 +1,211 @@
+//! Files are read and parsed on a few threads beside the writer, with a bound on the bytes that wait for it.
+
+use std::{
+    num::NonZero,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, Scope},
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::{
+    discover::Found,
+    parse::{self, Hash, Outcome},
+};
+
+/// Bytes of files that may be read and not yet with the writer: 64 MiB.
+const IN_FLIGHT: u64 = 64 << 20;
+
+/// Files that may be parsed and not yet with the writer.
+const QUEUE: usize = 256;
+
+const MOST_THREADS: usize = 4;
+
+/// A file to read.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// What the walk knows of it.
+    pub found: &'a Found,
+    /// What the names of its folder's documents begin with.
+    pub prefix: &'a str,
+    /// The hash that the database has of it.
+    pub known: Option<&'a Hash>,
+}
+
+/// The threads' results, in the order in which they are done. Dropping it ends the threads.
+#[derive(Debug)]
+pub struct Results<'a> {
+    receiver: Receiver<(Job<'a>, Outcome)>,
+    budget: Arc<Budget>,
+}
+
+/// What there was to receive.
+#[derive(Debug)]
+pub enum Next<'a> {
+    /// A file is read.
+    Done(&'a Found, Outcome),
+    /// Nothing within the time.
+    Nothing,
+    /// All files are read.
+    End,
+}
+
+/// Starts reading `jobs` on threads of `scope`.
+pub fn start<'scope, 'env: 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    jobs: Vec<Job<'env>>,
+) -> Results<'env> {
+    let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
+    let budget = Arc::new(Budget::default());
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS).min(jobs.len());
+    let jobs = Arc::new(Mutex::new(jobs.into_iter()));
+    for _ in 0..threads {
+        let (jobs, budget, sender) = (Arc::clone(&jobs), Arc::clone(&budget), sender.clone());
+        scope.spawn(move || {
+            loop {
+                let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(job) = next else { return };
+                let outcome = match budget.take(cost(job.found)) {
+                    true => parse::read(job.found, job.prefix, job.known),
+                    false => return,
+                };
+                if sender.send((job, outcome)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Results { receiver, budget }
+}
+
+// A file that has grown since the walk is read up to the limit of one file, whatever it was counted as.
+fn cost(found: &Found) -> u64 {
+    found.stamp.bytes.min(parse::LARGEST)
+}
+
+impl<'a> Results<'a> {
+    /// The next result, waiting at most for `patience`.
+    pub fn next(&self, patience: Duration) -> Next<'a> {
+        match self.receiver.recv_timeout(patience) {
+            Ok((job, outcome)) => {
+                self.budget.give_back(cost(job.found));
+                Next::Done(job.found, outcome)
+            }
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::End,
+        }
+    }
+}
+
+impl Drop for Results<'_> {
+    fn drop(&mut self) {
+        self.budget.close();
+    }
+}
+
+/// Bytes that are out, and whether anybody still wants more.
+#[derive(Debug, Default)]
+struct Budget {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    out: u64,
+    closed: bool,
+}
+
+impl Budget {
+    /// Waits for room for `bytes`; `false` once nobody wants them. One file always has room when none is out.
+    fn take(&self, bytes: u64) -> bool {
+        let full = |state: &mut State| !state.closed && state.out > 0 && state.out + bytes > IN_FLIGHT;
+        let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        state.out += bytes;
+        !state.closed
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.lock().out -= bytes;
+        self.changed.notify_all();
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    // The state is sound at every moment, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::ingest::discover::Stamp;
+
+    fn files(dir: &TempDir, count: usize, bytes: usize) -> Vec<Found> {
+        (0..count)
+            .map(|number| {
+                let file = dir.path().join(format!("{number}.md"));
+                fs::write(&file, "x".repeat(bytes)).expect("a file");
+                let stamp = Stamp::of(&fs::metadata(&file).expect("its metadata"));
+                Found { file, name: format!("r/{number}.md"), folder: 0, stamp }
+            })
+            .collect()
+    }
+
+    fn jobs(found: &[Found]) -> Vec<Job<'_>> {
+        found.iter().map(|found| Job { found, prefix: "r/", known: None }).collect()
+    }
+
+    #[test]
+    fn every_file_comes_once() {
+        let dir = TempDir::new().expect("a folder");
+        let found = files(&dir, 1000, 10);
+        let mut seen = 0;
+        thread::scope(|scope| {
+            let results = start(scope, jobs(&found));
+            loop {
+                match results.next(Duration::from_secs(10)) {
+                    Next::Done(_, Outcome::Parsed(_)) => seen += 1,
+                    Next::End => break,
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        assert_eq!(seen, 1000);
+    }
+
+    #[test]
+    fn more_bytes_than_may_be_in_flight_go_through() {
+        let dir = TempDir::new().expect("a folder");
+        let found = files(&dir, 12, 12 << 20);
+        let count = thread::scope(|scope| {
+            let results = start(scope, jobs(&found));
+            std::iter::from_fn(|| match results.next(Duration::from_secs(60)) {
+                Next::Done(..) => Some(()),
+                _ => None,
+            })
+            .count()
+        });
+        assert_eq!(count, 12);
+    }
+
+    #[test]
+    fn giving_up_ends_the_threads() {
+        let dir = TempDir::new().expect("a folder");
+        let found = files(&dir, 12, 12 << 20);
+        thread::scope(|scope| {
+            let results = start(scope, jobs(&found));
+            assert!(matches!(results.next(Duration::from_secs(60)), Next::Done(..)));
+        });
+    }
+}

@@ -1,0 +1,345 @@
+//! One run: what is to be done is decided, read, written in batches and told.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fs, io, mem,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Error, Request, StopFlag, Summary, batch,
+    batch::{Batch, Limit, Sizer},
+    discover::{Discovery, Folder, Found},
+    journal::Journal,
+    journal_error,
+    neighbours::Neighbours,
+    parse::{Document, Outcome as Read},
+    progress::{Committed, Progress},
+    readers::{self, Job, Next, Results},
+    store::{self, Cost, Known, Store, Written},
+};
+use crate::{
+    journal::{Event, Outcome},
+    snapshot::{FailedFile, Spread},
+};
+
+/// Bytes in a batch of `auto`, whatever their number of files.
+const BATCH_BYTES: u64 = 8 << 20;
+
+/// How often somebody who waits looks whether the run is to end.
+const STOP_CHECK: Duration = Duration::from_millis(20);
+
+/// A run under way.
+pub(super) struct Run<'a> {
+    stop: &'a StopFlag,
+    progress: &'a mut dyn Progress,
+    journal: Journal,
+    proc: PathBuf,
+    runs: PathBuf,
+    sizer: Sizer,
+    batch: Batch,
+    summary: Summary,
+    holds: Vec<f64>,
+    waits: Vec<f64>,
+    /// Files with an old content and a new time, since the journal was told last.
+    untold_unchanged: u64,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        request: &Request,
+        stop: &'a StopFlag,
+        progress: &'a mut dyn Progress,
+        journal: Journal,
+    ) -> Self {
+        let summary = Summary {
+            run: journal.run().to_owned(),
+            files_total: 0,
+            taken_in: 0,
+            unchanged: 0,
+            removed: 0,
+            failed: Vec::new(),
+            warned: Vec::new(),
+            batches: 0,
+            elapsed_ms: 0.0,
+            hold: None,
+            wait: None,
+            retries: 0,
+            outcome: Outcome::Failed,
+        };
+        Self {
+            stop,
+            progress,
+            journal,
+            proc: request.proc.clone(),
+            runs: request.runs.clone(),
+            sizer: Sizer::new(request.batch),
+            batch: request.batch,
+            summary,
+            holds: Vec::new(),
+            waits: Vec::new(),
+            untold_unchanged: 0,
+        }
+    }
+
+    /// Does it all, and tells the journal how it ended, once the database is closed.
+    pub(super) fn take_in(
+        mut self,
+        store: Store,
+        folders: &[Folder],
+        discovery: &Discovery,
+        begun: Instant,
+    ) -> Result<Summary, Error> {
+        let ended = self.work(store, folders, discovery);
+        let told = match &ended {
+            Ok(Outcome::Completed) => (Outcome::Completed, None),
+            Ok(_) => (Outcome::Stopped, Some("asked to stop after a batch".to_owned())),
+            Err(error) => (Outcome::Failed, Some(error.to_string())),
+        };
+        let finished = self.tell(Event::Finished { outcome: told.0, error: told.1 });
+        self.summary.outcome = ended?;
+        finished?;
+        self.summary.elapsed_ms = milliseconds(begun.elapsed());
+        self.summary.hold = Spread::of(&self.holds);
+        self.summary.wait = Spread::of(&self.waits);
+        self.progress.finished(&self.summary);
+        Ok(self.summary)
+    }
+
+    fn work(
+        &mut self,
+        mut store: Store,
+        folders: &[Folder],
+        discovery: &Discovery,
+    ) -> Result<Outcome, Error> {
+        let known = match store.known() {
+            Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+            other => other?,
+        };
+        let prefixes: Vec<String> = folders.iter().map(Folder::prefix).collect();
+        let jobs = jobs(&discovery.found, &known, &prefixes);
+        self.discovered(discovery, jobs.len())?;
+        let neighbours = Neighbours::of(store.path(), &self.proc);
+        let outcome = thread::scope(|scope| {
+            let results = readers::start(scope, jobs);
+            self.write_all(&mut store, &results, &neighbours)
+        })?;
+        if outcome != Outcome::Completed {
+            return Ok(outcome);
+        }
+        self.remove_all(&mut store, gone(folders, discovery, &known), &neighbours)
+    }
+
+    fn discovered(&mut self, discovery: &Discovery, changed: usize) -> Result<(), Error> {
+        self.summary.unchanged = (discovery.found.len() - changed) as u64;
+        self.summary.files_total = (discovery.found.len() + discovery.failed.len()) as u64;
+        let (files, unchanged) = (self.summary.files_total, self.summary.unchanged);
+        self.tell(Event::Discovered { files, unchanged })?;
+        self.progress.discovered(files, unchanged);
+        discovery.failed.iter().try_for_each(|file| self.failed(file.clone()))?;
+        discovery.warned.iter().try_for_each(|file| self.warned(file.clone()))
+    }
+
+    fn write_all(
+        &mut self,
+        store: &mut Store,
+        results: &Results<'_>,
+        neighbours: &Neighbours,
+    ) -> Result<Outcome, Error> {
+        let mut queue = VecDeque::new();
+        let mut more = true;
+        loop {
+            let limit = self.sizer.next();
+            while more && !self.stop.is_raised() && !self.is_enough(&queue, limit) {
+                more = self.receive(results, &mut queue)?;
+            }
+            if queue.is_empty() && !more {
+                return self.tell_unchanged().map(|()| Outcome::Completed);
+            }
+            if self.stop.is_raised() {
+                return Ok(Outcome::Stopped);
+            }
+            match store.write(&mut queue, limit) {
+                Ok(written) => self.written(&written, !queue.is_empty() || more, neighbours)?,
+                Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+                Err(error) => return Err(error.into()),
+            }
+            store.relieve()?;
+        }
+    }
+
+    fn is_enough(&self, queue: &VecDeque<Document>, limit: Limit) -> bool {
+        let bytes = || queue.iter().map(|document| document.stamp.bytes).sum::<u64>();
+        queue.len() >= limit.files || self.batch == Batch::Auto && bytes() >= BATCH_BYTES
+    }
+
+    /// One result into `queue`; whether there may be more.
+    fn receive(&mut self, results: &Results<'_>, queue: &mut VecDeque<Document>) -> Result<bool, Error> {
+        match results.next(STOP_CHECK) {
+            Next::End => return Ok(false),
+            Next::Nothing => {}
+            Next::Done(_, Read::Parsed(document)) => queue.push_back(*document),
+            Next::Done(_, Read::Unchanged) => {
+                self.summary.unchanged += 1;
+                self.untold_unchanged += 1;
+            }
+            Next::Done(found, Read::Failed(reason)) => {
+                self.failed(FailedFile { path: found.file.display().to_string(), reason })?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn written(&mut self, written: &Written, more: bool, neighbours: &Neighbours) -> Result<(), Error> {
+        let Cost { wait, hold, retries } = written.cost;
+        self.tell_unchanged()?;
+        self.summary.taken_in += written.taken_in;
+        self.tell(Event::Batch {
+            files: written.taken_in,
+            bytes: written.bytes,
+            wait_ms: milliseconds(wait),
+            hold_ms: milliseconds(hold),
+            retries,
+        })?;
+        written.failed.iter().try_for_each(|file| self.failed(file.clone()))?;
+        written.warned.iter().try_for_each(|file| self.warned(file.clone()))?;
+        self.committed(written.taken_in + written.failed.len() as u64, written.cost);
+        if more {
+            self.leave_room(written.cost, neighbours);
+        }
+        Ok(())
+    }
+
+    fn remove_all(
+        &mut self,
+        store: &mut Store,
+        mut gone: VecDeque<(String, i64)>,
+        neighbours: &Neighbours,
+    ) -> Result<Outcome, Error> {
+        while !gone.is_empty() {
+            if self.stop.is_raised() {
+                return Ok(Outcome::Stopped);
+            }
+            let (files, cost) = match store.remove(&mut gone, self.sizer.next()) {
+                Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+                other => other?,
+            };
+            self.summary.removed += files;
+            self.tell(Event::Removed {
+                files,
+                wait_ms: milliseconds(cost.wait),
+                hold_ms: milliseconds(cost.hold),
+                retries: cost.retries,
+            })?;
+            self.committed(files, cost);
+            store.relieve()?;
+            if !gone.is_empty() {
+                self.leave_room(cost, neighbours);
+            }
+        }
+        Ok(Outcome::Completed)
+    }
+
+    fn committed(&mut self, files: u64, cost: Cost) {
+        self.summary.batches += 1;
+        self.summary.retries += cost.retries;
+        self.holds.push(milliseconds(cost.hold));
+        self.waits.push(milliseconds(cost.wait));
+        self.sizer.committed(usize::try_from(files).unwrap_or(usize::MAX), cost.hold);
+        let Summary { taken_in, unchanged, failed, files_total, .. } = &self.summary;
+        self.progress.batch(&Committed {
+            files,
+            done: taken_in + unchanged + failed.len() as u64,
+            total: *files_total,
+            hold: cost.hold,
+            wait: cost.wait,
+        });
+    }
+
+    /// Leaves the lock to others where there are others: seen by their lock, or felt by having had to wait.
+    fn leave_room(&self, cost: Cost, neighbours: &Neighbours) {
+        // What cannot be seen may be there.
+        let alone = cost.retries == 0 && !neighbours.any().unwrap_or(true);
+        let until = Instant::now() + batch::gap(cost.hold, alone);
+        while !self.stop.is_raised() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            thread::sleep(left.min(STOP_CHECK));
+        }
+    }
+
+    fn tell_unchanged(&mut self) -> Result<(), Error> {
+        match mem::take(&mut self.untold_unchanged) {
+            0 => Ok(()),
+            files => self.tell(Event::Unchanged { files }),
+        }
+    }
+
+    fn failed(&mut self, file: FailedFile) -> Result<(), Error> {
+        let FailedFile { path, reason } = file.clone();
+        self.progress.failed(&file);
+        self.summary.failed.push(file);
+        self.tell(Event::FileFailed { path, reason })
+    }
+
+    fn warned(&mut self, file: FailedFile) -> Result<(), Error> {
+        let FailedFile { path, reason } = file.clone();
+        self.progress.warned(&file);
+        self.summary.warned.push(file);
+        self.tell(Event::FileWarned { path, reason })
+    }
+
+    fn tell(&mut self, event: Event) -> Result<(), Error> {
+        self.journal.tell(event).map_err(|source| journal_error(&self.runs, source))
+    }
+}
+
+/// The files to read: the ones whose size or time is not what the database has.
+fn jobs<'a>(found: &'a [Found], known: &'a HashMap<String, Known>, prefixes: &'a [String]) -> Vec<Job<'a>> {
+    let job = |found: &'a Found| {
+        let known = known.get(&found.name);
+        let changed = known.is_none_or(|known| known.stamp != found.stamp);
+        let prefix = prefixes[found.folder].as_str();
+        changed.then(|| Job { found, prefix, known: known.map(|known| &known.hash) })
+    };
+    found.iter().filter_map(job).collect()
+}
+
+/// The documents that the database has and the folders have no longer, by name.
+fn gone(
+    folders: &[Folder],
+    discovery: &Discovery,
+    known: &HashMap<String, Known>,
+) -> VecDeque<(String, i64)> {
+    let found: HashSet<&str> = discovery.found.iter().map(|found| found.name.as_str()).collect();
+    let is_gone = |name: &str, known: &Known| {
+        !found.contains(name) && folders.iter().any(|folder| has_no_longer(folder, discovery, name, known))
+    };
+    let mut gone: Vec<_> = known
+        .iter()
+        .filter(|(name, known)| is_gone(name, known))
+        .map(|(name, known)| (name.clone(), known.id))
+        .collect();
+    gone.sort_unstable();
+    gone.into()
+}
+
+/// Whether a document that was not found is gone from `folder`. One that was taken in with this folder is, also
+/// where its file is ignored by now; one of a folder within or around it only where its file is really gone.
+fn has_no_longer(folder: &Folder, discovery: &Discovery, name: &str, known: &Known) -> bool {
+    let Some(relative) = name.strip_prefix(&folder.prefix()) else { return false };
+    let file = folder.path.join(relative);
+    if discovery.blind.iter().any(|blind| file.starts_with(blind)) {
+        return false;
+    }
+    known.folder == folder.name
+        || fs::symlink_metadata(&file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,493 @@
+//! Ingestions, from the journals that they write: live ones, past ones, and those whose process died.
+//!
+//! A journal is read once and then followed: a look reads what was appended since the look before.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    journal::{EXTENSION, Event, Line, Outcome},
+    snapshot::{FailedFile, Ingestion, IngestionState, Spread, Unseen},
+};
+
+/// How many ingestions are shown of each database, the newest.
+pub const SHOWN: usize = 20;
+
+/// How many journals are looked at, the newest by name, which begins with the time.
+const FOLLOWED: usize = 500;
+
+/// Of how many batches, the newest, the spreads are made.
+const SPREAD_OVER: usize = 4096;
+
+/// Follows the journals in a folder.
+#[derive(Debug)]
+pub struct Journals {
+    runs: PathBuf,
+    proc: PathBuf,
+    followed: HashMap<PathBuf, Followed>,
+}
+
+impl Journals {
+    /// Follows the journals in `runs`; `proc` tells which of their processes live.
+    #[must_use]
+    pub fn new(runs: PathBuf, proc: PathBuf) -> Self {
+        Self { runs, proc, followed: HashMap::new() }
+    }
+
+    /// The ingestions with the path of their database, newest first, at most [`SHOWN`] of each database; and
+    /// what could not be seen. Where there is no such folder there are no ingestions.
+    pub fn look(&mut self) -> (Vec<(String, Ingestion)>, Vec<Unseen>) {
+        let mut unseen = Vec::new();
+        let paths = newest(&self.runs).unwrap_or_else(|error| {
+            unseen.push(told(&format!("the ingestions in {}", self.runs.display()), &error));
+            Vec::new()
+        });
+        self.followed.retain(|path, _| paths.contains(path));
+        for path in &paths {
+            let followed = self.followed.entry(path.clone()).or_default();
+            let what = || format!("the whole ingestion in {}", path.display());
+            if let Err(error) = followed.catch_up(path, &self.proc) {
+                unseen.push(told(&what(), &error));
+            } else if let Some(why) = followed.nonsense.clone() {
+                unseen.push(Unseen { what: what(), why });
+            }
+        }
+        let mut shown: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut ingestions = Vec::new();
+        for story in paths.iter().filter_map(|path| self.followed.get(path)?.story.as_ref()) {
+            let count = shown.entry(&story.database).or_default();
+            *count += 1;
+            if *count <= SHOWN {
+                ingestions.push((story.database.clone(), story.ingestion.clone()));
+            }
+        }
+        (ingestions, unseen)
+    }
+}
+
+/// Start of process `pid` in clock ticks since boot; `None` where it is gone, or dead and not yet collected.
+///
+/// Field 22 of `/proc/PID/stat` (proc(5)). The name before it may hold anything, closing brackets too.
+#[must_use]
+pub fn start_ticks(proc: &Path, pid: i32) -> Option<u64> {
+    let stat = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// The newest journals in `runs`, newest first.
+fn newest(runs: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(runs) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        // Anything but a regular file is not ours, and a pipe would keep us waiting.
+        if path.extension().is_some_and(|it| it == EXTENSION) && entry.file_type()?.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort_unstable_by(|a, b| b.cmp(a));
+    paths.truncate(FOLLOWED);
+    Ok(paths)
+}
+
+fn told(what: &str, error: &io::Error) -> Unseen {
+    Unseen { what: what.to_owned(), why: error.to_string() }
+}
+
+/// A journal, and how far it has been read.
+#[derive(Debug, Default)]
+struct Followed {
+    inode: u64,
+    read_to: u64,
+    story: Option<Story>,
+    /// What was wrong with a line that was passed over.
+    nonsense: Option<String>,
+}
+
+impl Followed {
+    fn catch_up(&mut self, path: &Path, proc: &Path) -> io::Result<()> {
+        let metadata = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        if metadata.ino() != self.inode || metadata.len() < self.read_to {
+            *self = Self { inode: metadata.ino(), ..Self::default() };
+        }
+        // A process that was gone before its journal is read has written all that it ever will. Where the
+        // journal had not named it yet, it is asked for after the reading, and what came in between is read too.
+        let lived = self.story.as_ref().map(|story| story.lives(proc));
+        self.read_on(path)?;
+        let lives = lived.or_else(|| self.story.as_ref().map(|story| story.lives(proc))).unwrap_or(true);
+        if lived.is_none() && !lives {
+            self.read_on(path)?;
+        }
+        if let Some(story) = &mut self.story {
+            story.settle(lives);
+        }
+        Ok(())
+    }
+
+    /// Reads the whole lines that were appended; one that is being written is left for the next look.
+    fn read_on(&mut self, path: &Path) -> io::Result<()> {
+        if fs::metadata(path)?.len() <= self.read_to {
+            return Ok(());
+        }
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(self.read_to))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let Some(end) = bytes.iter().rposition(|&byte| byte == b'\n') else { return Ok(()) };
+        self.read_to += end as u64 + 1;
+        for line in bytes[..end].split(|&byte| byte == b'\n') {
+            if let Err(nonsense) = self.take(line) {
+                self.nonsense = Some(nonsense);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, line: &[u8]) -> Result<(), String> {
+        let line = serde_json::from_slice(line).map_err(|error| format!("a line makes no sense: {error}"))?;
+        match &mut self.story {
+            Some(story) => story.go_on(line),
+            None => self.story = Some(Story::begin(line)?),
+        }
+        Ok(())
+    }
+}
+
+/// An ingestion as far as its journal tells it.
+#[derive(Debug)]
+struct Story {
+    database: String,
+    ingestion: Ingestion,
+    holds: VecDeque<f64>,
+    waits: VecDeque<f64>,
+}
+
+impl Story {
+    fn begin(line: Line) -> Result<Self, String> {
+        let Event::Started { run, pid, start_ticks, database, folders, batch: _ } = line.event else {
+            return Err("its first line tells no start".to_owned());
+        };
+        let ingestion = Ingestion {
+            run,
+            pid,
+            start_ticks,
+            state: IngestionState::Running,
+            folders,
+            files_total: None,
+            files_done: 0,
+            files_unchanged: 0,
+            files_failed: 0,
+            batches: 0,
+            batch_size: None,
+            hold_ms: None,
+            wait_ms: None,
+            busy_retries: 0,
+            started_at: line.at,
+            finished_at: None,
+            recent_holds_ms: Vec::new(),
+            failures: Vec::new(),
+            error: None,
+        };
+        Ok(Self { database, ingestion, holds: VecDeque::new(), waits: VecDeque::new() })
+    }
+
+    fn go_on(&mut self, line: Line) {
+        let ingestion = &mut self.ingestion;
+        match line.event {
+            Event::Discovered { files, unchanged } => {
+                ingestion.files_total = Some(files);
+                ingestion.files_unchanged += unchanged;
+                ingestion.files_done += unchanged;
+            }
+            Event::Unchanged { files } => {
+                ingestion.files_unchanged += files;
+                ingestion.files_done += files;
+            }
+            Event::Batch { files, bytes: _, wait_ms, hold_ms, retries } => {
+                ingestion.files_done += files;
+                ingestion.batch_size = Some(files);
+                self.transaction(wait_ms, hold_ms, retries);
+            }
+            Event::Removed { files: _, wait_ms, hold_ms, retries } => {
+                self.transaction(wait_ms, hold_ms, retries)
+            }
+            Event::FileFailed { path, reason } => {
+                ingestion.files_failed += 1;
+                if ingestion.failures.len() < Ingestion::RECENT {
+                    ingestion.failures.push(FailedFile { path, reason });
+                }
+            }
+            Event::Finished { outcome, error } => {
+                ingestion.finished_at = Some(line.at);
+                ingestion.error = error;
+                ingestion.state = match outcome {
+                    Outcome::Completed => IngestionState::Completed,
+                    Outcome::Stopped => IngestionState::Stopped,
+                    Outcome::Failed => IngestionState::Failed,
+                };
+            }
+            Event::Started { .. } | Event::FileWarned { .. } | Event::Unknown => {}
+        }
+    }
+
+    fn transaction(&mut self, wait_ms: f64, hold_ms: f64, retries: u64) {
+        self.ingestion.batches += 1;
+        self.ingestion.busy_retries += retries;
+        for (values, value) in [(&mut self.holds, hold_ms), (&mut self.waits, wait_ms)] {
+            values.push_back(value);
+            if values.len() > SPREAD_OVER {
+                values.pop_front();
+            }
+        }
+        let older = self.holds.len().saturating_sub(Ingestion::RECENT);
+        self.ingestion.recent_holds_ms = self.holds.iter().skip(older).copied().collect();
+        self.ingestion.hold_ms = None;
+        self.ingestion.wait_ms = None;
+    }
+
+    /// Whether its process may still write: not after the end, nor where it is gone or its PID is another's.
+    fn lives(&self, proc: &Path) -> bool {
+        if self.ingestion.finished_at.is_some() {
+            return true;
+        }
+        match (start_ticks(proc, self.ingestion.pid), self.ingestion.start_ticks) {
+            (Some(now), Some(then)) => now == then,
+            (now, _) => now.is_some(),
+        }
+    }
+
+    fn settle(&mut self, lives: bool) {
+        let ingestion = &mut self.ingestion;
+        if ingestion.hold_ms.is_none() {
+            ingestion.hold_ms = Spread::of(self.holds.make_contiguous());
+            ingestion.wait_ms = Spread::of(self.waits.make_contiguous());
+        }
+        if ingestion.finished_at.is_none() {
+            ingestion.state = if lives { IngestionState::Running } else { IngestionState::Crashed };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    struct Scene {
+        dir: TempDir,
+        journals: Journals,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let dir = TempDir::new().expect("a folder");
+            fs::create_dir_all(dir.path().join("runs")).expect("a folder");
+            let journals = Journals::new(dir.path().join("runs"), dir.path().join("proc"));
+            Self { dir, journals }
+        }
+
+        fn process(&self, pid: i32, state: char, ticks: u64) {
+            let proc = self.dir.path().join("proc").join(pid.to_string());
+            fs::create_dir_all(&proc).expect("a folder");
+            let zeros = "0 ".repeat(18);
+            fs::write(proc.join("stat"), format!("{pid} (a ) b) {state} {zeros}{ticks} 0 0\n"))
+                .expect("a file");
+        }
+
+        fn append(&self, run: &str, text: &str) {
+            let path = self.dir.path().join("runs").join(format!("{run}.jsonl"));
+            let mut file = File::options().create(true).append(true).open(path).expect("a journal");
+            file.write_all(text.as_bytes()).expect("a line");
+        }
+
+        fn tell(&self, run: &str, event: Event) {
+            let line = Line { at: "2026-01-02T03:04:05Z".parse().expect("a time"), event };
+            self.append(run, &(serde_json::to_string(&line).expect("JSON") + "\n"));
+        }
+
+        fn start(&self, run: &str, pid: i32) {
+            self.tell(run, started(run, pid));
+        }
+
+        fn only(&mut self) -> Ingestion {
+            let (mut ingestions, unseen) = self.journals.look();
+            assert_eq!(unseen, []);
+            assert_eq!(ingestions.len(), 1);
+            ingestions.remove(0).1
+        }
+    }
+
+    fn started(run: &str, pid: i32) -> Event {
+        Event::Started {
+            run: run.to_owned(),
+            pid,
+            start_ticks: Some(500),
+            database: "/x/notes.db".to_owned(),
+            folders: vec!["/x/notes".to_owned()],
+            batch: "auto".to_owned(),
+        }
+    }
+
+    fn batch(files: u64, hold_ms: f64) -> Event {
+        Event::Batch { files, bytes: 10, wait_ms: 1.0, hold_ms, retries: 1 }
+    }
+
+    #[test]
+    fn a_missing_folder_is_no_ingestion() {
+        let (ingestions, unseen) = Journals::new("/nowhere/at/all".into(), "/proc".into()).look();
+        assert!(ingestions.is_empty());
+        assert_eq!(unseen, []);
+    }
+
+    #[test]
+    fn a_live_run_is_followed_to_its_end() {
+        let mut scene = Scene::new();
+        scene.process(7, 'S', 500);
+        scene.start("r", 7);
+        let ingestion = scene.only();
+        assert_eq!((ingestion.state, ingestion.files_total), (IngestionState::Running, None));
+        scene.tell("r", Event::Discovered { files: 10, unchanged: 2 });
+        scene.tell("r", batch(3, 4.0));
+        scene.tell("r", Event::Unchanged { files: 1 });
+        scene.tell("r", Event::FileFailed { path: "p".into(), reason: "why".into() });
+        scene.append("r", "{\"at\":\"2026-01-02T03:04:05Z\",\"event\":\"of_tomorrow\",\"x\":1}\n");
+        let ingestion = scene.only();
+        assert_eq!(
+            (ingestion.files_total, ingestion.files_done, ingestion.files_unchanged),
+            (Some(10), 6, 3)
+        );
+        assert_eq!((ingestion.files_failed, ingestion.failures.len()), (1, 1));
+        assert_eq!((ingestion.batches, ingestion.batch_size, ingestion.busy_retries), (1, Some(3), 1));
+        scene.tell("r", batch(4, 8.0));
+        scene.tell("r", Event::Removed { files: 5, wait_ms: 2.0, hold_ms: 1.0, retries: 0 });
+        scene.tell("r", Event::Finished { outcome: Outcome::Completed, error: None });
+        let ingestion = scene.only();
+        assert_eq!((ingestion.state, ingestion.files_done), (IngestionState::Completed, 10));
+        assert_eq!(ingestion.hold_ms, Some(Spread { p50: 4.0, p99: 8.0, max: 8.0 }));
+        assert_eq!(ingestion.recent_holds_ms, [4.0, 8.0, 1.0]);
+        assert!(ingestion.finished_at.is_some());
+    }
+
+    #[test]
+    fn a_line_that_is_being_written_waits_for_its_end() {
+        let mut scene = Scene::new();
+        scene.process(7, 'S', 500);
+        scene.start("r", 7);
+        let line = serde_json::to_string(&Line { at: jiff::Timestamp::UNIX_EPOCH, event: batch(3, 4.0) });
+        let line = line.expect("JSON");
+        let (first, second) = line.split_at(20);
+        scene.append("r", first);
+        assert_eq!(scene.only().batches, 0);
+        scene.append("r", second);
+        assert_eq!(scene.only().batches, 0);
+        scene.append("r", "\n");
+        assert_eq!(scene.only().batches, 1);
+    }
+
+    #[test]
+    fn a_run_without_an_end_whose_process_is_gone_has_crashed() {
+        let mut scene = Scene::new();
+        scene.start("r", 7);
+        assert_eq!(scene.only().state, IngestionState::Crashed);
+        scene.process(7, 'S', 500);
+        assert_eq!(scene.only().state, IngestionState::Running);
+        // The PID is somebody else's now, then that of a process that nobody has collected yet.
+        scene.process(7, 'S', 501);
+        assert_eq!(scene.only().state, IngestionState::Crashed);
+        scene.process(7, 'Z', 500);
+        assert_eq!(scene.only().state, IngestionState::Crashed);
+        scene.append("r", "{\"at\":");
+        assert_eq!(scene.only().state, IngestionState::Crashed);
+    }
+
+    #[test]
+    fn a_run_that_ended_has_not_crashed_though_its_process_is_gone() {
+        let mut scene = Scene::new();
+        scene.start("r", 7);
+        scene.tell("r", Event::Finished { outcome: Outcome::Failed, error: Some("disk full".into()) });
+        let ingestion = scene.only();
+        assert_eq!(
+            (ingestion.state, ingestion.error.as_deref()),
+            (IngestionState::Failed, Some("disk full"))
+        );
+    }
+
+    #[test]
+    fn the_newest_come_first_and_only_so_many_of_each_database() {
+        let mut scene = Scene::new();
+        for number in 0..SHOWN + 3 {
+            scene.start(&format!("r{number:02}"), 7);
+        }
+        let (ingestions, _) = scene.journals.look();
+        assert_eq!(ingestions.len(), SHOWN);
+        assert_eq!((ingestions[0].1.run.as_str(), ingestions[0].0.as_str()), ("r22", "/x/notes.db"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_and_hides_nothing_else() {
+        let mut scene = Scene::new();
+        scene.append("bad", "not JSON\n");
+        scene.tell("headless", batch(1, 1.0));
+        scene.append("empty", "");
+        scene.start("good", 7);
+        fs::create_dir(scene.dir.path().join("runs/folder.jsonl")).expect("a folder");
+        for _ in 0..2 {
+            let (ingestions, unseen) = scene.journals.look();
+            assert_eq!(ingestions.len(), 1);
+            assert_eq!(unseen.len(), 2, "{unseen:?}");
+        }
+    }
+
+    #[test]
+    fn a_spoilt_line_takes_no_other_with_it() {
+        let mut scene = Scene::new();
+        scene.process(7, 'S', 500);
+        scene.start("r", 7);
+        scene.tell("r", batch(3, 4.0));
+        scene.append("r", "spoilt\n");
+        scene.tell("r", batch(3, 4.0));
+        for _ in 0..2 {
+            let (ingestions, unseen) = scene.journals.look();
+            assert_eq!((ingestions[0].1.batches, unseen.len()), (2, 1));
+        }
+    }
+
+    #[test]
+    fn a_journal_that_was_replaced_is_read_anew() {
+        let mut scene = Scene::new();
+        scene.start("r", 7);
+        scene.tell("r", batch(3, 4.0));
+        assert_eq!(scene.only().batches, 1);
+        let path = scene.dir.path().join("runs/r.jsonl");
+        fs::write(&path, "").expect("an empty file");
+        scene.start("r", 7);
+        assert_eq!(scene.only().batches, 0);
+    }
+
+    #[test]
+    fn this_process_has_a_start() {
+        let pid = i32::try_from(std::process::id()).expect("a PID fits");
+        assert!(start_ticks(Path::new("/proc"), pid).is_some_and(|ticks| ticks > 0));
+    }
+}
