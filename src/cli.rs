@@ -62,6 +62,9 @@ enum Command {
     Pragmas(pragmas::Args),
     #[command(hide = true)]
     Actor(actor::Args),
+    /// Take the terminal over and panic, so that a test sees it given back.
+    #[command(hide = true)]
+    Crash,
 }
 
 /// Does what `args` ask; the exit code.
@@ -93,6 +96,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Fix(args)) => fix::run(args, &config),
         Some(Command::Pragmas(args)) => pragmas::run(args),
         Some(Command::Actor(args)) => actor::run(args),
+        Some(Command::Crash) => console::crash().context("the terminal cannot be taken over"),
     }
 }
 

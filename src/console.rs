@@ -34,6 +34,20 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
+/// Takes the terminal over and panics: what a test of the way back needs.
+///
+/// # Errors
+///
+/// Where there is no terminal to take over.
+///
+/// # Panics
+///
+/// Otherwise.
+pub fn crash() -> io::Result<u8> {
+    let _screen = terminal::Screen::enter()?;
+    panic!("as asked");
+}
+
 /// Opens the console on `databases` and runs it until somebody ends it; the exit code.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use log::Level;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
@@ -26,6 +26,9 @@ use super::{
 
 /// How often the clock on the screen goes on.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How long the first frame waits for the first look.
+const FIRST_LOOK: Duration = Duration::from_millis(40);
 
 /// Runs the console until somebody ends it; the exit code.
 ///
@@ -50,6 +53,10 @@ pub async fn run(
     let mut executor = Executor::new(outbox, proc, readonly);
     let mut sampling = true;
     log::info!("watching {}", text::clean(&watched));
+    // The first frame shows something where looking is as quick as usual.
+    if let Ok(Ok(())) = timeout(FIRST_LOOK, looks.changed()).await {
+        looks.mark_changed();
+    }
     loop {
         screen.draw(|frame| view::render(frame, &app, &theme))?;
         let message = tokio::select! {

@@ -86,14 +86,15 @@ fn one_column(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 fn two_columns(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let side = if area.width >= 160 { 60 } else { 44 };
     let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(side)]).areas(area);
+    let wanted = findings::height(app, left.width).clamp(4, (area.height / 2).max(4));
     let [locks, processes, findings] = Layout::vertical([
         Constraint::Length(if area.height >= 40 { 12 } else { 9 }),
-        Constraint::Fill(1),
-        Constraint::Length(area.height / 4 + 1),
+        Constraint::Min(6),
+        Constraint::Length(wanted),
     ])
     .areas(left);
     let rows = app.database().map_or(0, |database| database.pragmas.rows.len());
-    let pragma_rows = u16::try_from(rows).unwrap_or(u16::MAX).clamp(6, area.height / 4) + 2;
+    let pragma_rows = u16::try_from(rows).unwrap_or(u16::MAX).clamp(4, (area.height / 4).max(4)) + 2;
     let [files, pragmas, ingestion, log] = Layout::vertical([
         Constraint::Length(7),
         Constraint::Length(pragma_rows),

@@ -4,6 +4,8 @@ mod database;
 mod fake_proc;
 mod layers;
 mod observe;
+mod pty;
 mod screens;
 mod stage;
 mod support;
+mod terminal;

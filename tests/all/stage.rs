@@ -149,7 +149,7 @@ pub fn contended() -> Database {
     vectors["read_only"] = json!(true);
     vectors["handles"] = json!({"db": 1, "wal": 0, "shm": 0});
     vectors["maps_database"] = json!(true);
-    let mut stopped = process(6120, "python3", &["python3", "report.py"], "2026-01-15T13:00:00Z");
+    let mut stopped = process(71300, "python3", &["python3", "report.py"], "2026-01-15T13:00:00Z");
     stopped["state"] = json!("stopped");
     stopped["holds"] = json!(["read:2"]);
     let file = |bytes: u64, inode: u64| json!({"bytes": bytes, "device": "fe:00", "inode": inode, "uid": 1000, "mode": 0o644, "modified_at": null});
@@ -165,7 +165,7 @@ pub fn contended() -> Database {
             "writer": {"pid": 71201, "held_ms": 840.0}, "checkpointer": null, "recoverer": null, "exclusive": null,
             "readers": [{"pid": 71168, "slot": 1, "frame": 812, "held_ms": 331_200_000.0},
                         {"pid": 71201, "slot": 2, "frame": 19031, "held_ms": 840.0},
-                        {"pid": 6120, "slot": 2, "frame": 19031, "held_ms": 100.0}],
+                        {"pid": 71300, "slot": 2, "frame": 19031, "held_ms": 100.0}],
             "index_held": true, "window_ms": 60000.0,
             "write_holds": {"count": 56, "p50_ms": 900.0, "p99_ms": 1600.0, "max_ms": 6500.0, "held_ratio": 0.37,
                             "by_process": [{"pid": 71201, "count": 55, "max_ms": 6500.0, "total_ms": 22000.0},

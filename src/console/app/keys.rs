@@ -152,6 +152,9 @@ impl App {
         if !self.armed {
             return vec![self.notify(Level::Warn, "actions are disarmed: a arms them")];
         }
+        if self.database().is_none() {
+            return vec![self.notify(Level::Info, "nothing has been seen yet; try again in a moment")];
+        }
         self.overlay = None;
         match action {
             Action::Stop => self.ask_stop(),

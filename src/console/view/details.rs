@@ -19,10 +19,7 @@ use super::{framed, theme::Theme};
 const LABEL: usize = 14;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &Subject) {
-    let area = super::dialog::centred(area, area.width.min(110), area.height);
-    frame.render_widget(Clear, area);
-    let title = Span::styled(" Details: Esc closes, j k scroll ", theme.title);
-    let inner = framed(frame, area, theme.focus, title);
+    let width = area.width.min(110);
     let Some(database) = app.database() else { return };
     let rows = match subject {
         Subject::Process(target) => process(app, database, *target),
@@ -31,7 +28,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: 
         Subject::Pragmas => pragmas(app, database),
         Subject::Ingestion(run) => ingestion(database, run),
     };
-    let room = usize::from(inner.width).saturating_sub(LABEL + 2);
+    let room = usize::from(width).saturating_sub(LABEL + 4);
     let mut lines = Vec::new();
     for (label, value) in rows {
         let mut label = Some(label);
@@ -44,6 +41,11 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: 
             ]));
         }
     }
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(5);
+    let area = super::dialog::centred(area, width, height);
+    frame.render_widget(Clear, area);
+    let title = Span::styled(" Details: Esc closes, j k scroll ", theme.title);
+    let inner = framed(frame, area, theme.focus, title);
     let last = lines.len().saturating_sub(inner.height.into());
     let scroll = app.scroll.min(u16::try_from(last).unwrap_or(u16::MAX));
     frame.render_widget(Paragraph::new(lines).scroll((scroll, 0)), inner);

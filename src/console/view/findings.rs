@@ -44,18 +44,28 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     frame.render_widget(Paragraph::new(lines).scroll((scroll, 0)), inner);
 }
 
+/// The rows that the panel wants at this width, its frame included.
+pub fn height(app: &App, width: u16) -> u16 {
+    let room = usize::from(width.saturating_sub(2));
+    let findings = app.database().map_or(&[][..], |database| &database.findings);
+    let rows: usize = findings.iter().map(|finding| sentence(finding, room).len()).sum();
+    u16::try_from(rows.max(1) + 2).unwrap_or(u16::MAX)
+}
+
 fn block(finding: &Finding, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let style = theme.severity(finding.severity);
-    let mut sentence = finding.message.clone();
-    if let Some(key) = &finding.remedy.key {
-        sentence.push_str(&format!(". Remedy: {key}"));
-    }
     let mut label = Some(format!("{} {}", sign(finding.severity), text::pad(&finding.name, NAME)));
-    text::wrap(&sentence, width.saturating_sub(NAME + 3))
+    sentence(finding, width)
         .into_iter()
         .map(|line| {
             let label = label.take().unwrap_or_else(|| " ".repeat(NAME + 2));
             Line::from(vec![Span::styled(label, style), Span::raw(format!(" {line}"))])
         })
         .collect()
+}
+
+/// The sentence of a finding, wrapped to stand beside its name in `width` columns.
+fn sentence(finding: &Finding, width: usize) -> Vec<String> {
+    let remedy = finding.remedy.key.as_ref().map(|key| format!(". Remedy: {key}")).unwrap_or_default();
+    text::wrap(&format!("{}{remedy}", finding.message), width.saturating_sub(NAME + 3))
 }

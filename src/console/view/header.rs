@@ -17,7 +17,7 @@ use crate::{
 use super::theme::{Theme, sign};
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let right = right(app, theme);
+    let right = right(app, theme, area.width >= 100);
     let room = usize::from(area.width).saturating_sub(right.width() + 1);
     let left = left(app, theme, room);
     frame.render_widget(Paragraph::new(left), area);
@@ -80,7 +80,7 @@ fn writer(database: &Database, theme: &Theme) -> (String, ratatui::style::Style)
     }
 }
 
-fn right(app: &App, theme: &Theme) -> Line<'static> {
+fn right(app: &App, theme: &Theme, wide: bool) -> Line<'static> {
     let mut spans = Vec::new();
     if app.is_paused() {
         spans.push(Span::styled("PAUSED  ", theme.warning));
@@ -98,10 +98,10 @@ fn right(app: &App, theme: &Theme) -> Line<'static> {
             }
         }
     }
-    spans.push(Span::styled(
-        format!("every {}  ", units::duration(app.interval.as_secs_f64() * 1e3)),
-        theme.muted,
-    ));
+    if wide {
+        let every = units::duration(app.interval.as_secs_f64() * 1e3);
+        spans.push(Span::styled(format!("every {every}  "), theme.muted));
+    }
     let clock = app.now.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S ").to_string();
     spans.push(Span::raw(clock));
     Line::from(spans)

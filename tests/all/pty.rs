@@ -1,0 +1,216 @@
+//! The binary in a real terminal: start, resize, act, quit, signals, panic.
+
+use std::{fs, path::Path};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+use crate::{
+    support::{Actor, eventually},
+    terminal::{Terminal, home},
+};
+
+const USUAL: (u16, u16) = (120, 40);
+
+fn database(home: &Path) -> (String, Actor) {
+    let path = home.join("notes.db");
+    let mut writer = Actor::open(&path);
+    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)").sql("INSERT INTO t VALUES (1)");
+    (path.display().to_string(), writer)
+}
+
+fn pid(raw: i32) -> Pid {
+    Pid::from_raw(raw).expect("a PID")
+}
+
+#[test]
+fn a_process_is_stopped_by_key_and_the_terminal_comes_back() {
+    let home = home();
+    let (path, writer) = database(home.path());
+    let mut reader = Actor::open(Path::new(&path));
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    let mut terminal = Terminal::open(home.path(), &[&path], USUAL);
+    terminal.shows("notes.db");
+    terminal.shows(&writer.pid().to_string());
+    terminal.shows("read@");
+    terminal.resize(80, 24);
+    terminal.shows("7 Findings");
+    terminal.resize(50, 10);
+    terminal.shows("waltop wants 60x16");
+    terminal.resize(120, 40);
+    terminal.shows("4 Pragmas");
+    terminal.keys(&format!("/{}\r", reader.pid()));
+    terminal.shows("filter");
+    terminal.keys("x");
+    terminal.shows(&format!("Stop {}", reader.pid()));
+    terminal.keys("n");
+    terminal.shows_no_more("Stop ");
+    assert_eq!(reader.try_sql("SELECT 1"), "ok", "no is no");
+    terminal.keys("x");
+    terminal.shows(&format!("Stop {}", reader.pid()));
+    terminal.keys("y");
+    // The reader is this test's child, so its end is seen by the pidfd before it is collected here.
+    terminal.shows("has ended after TERM");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_restored();
+}
+
+#[test]
+fn signals_end_it_with_their_own_codes_and_give_the_terminal_back() {
+    let home = home();
+    let (path, _writer) = database(home.path());
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
+        let mut terminal = Terminal::open(home.path(), &[&path], USUAL);
+        terminal.shows("2 Processes");
+        kill_process(pid(terminal.pid()), signal).expect("it lives");
+        assert_eq!(terminal.end(), code);
+        terminal.assert_restored();
+    }
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_and_is_told_on_it() {
+    let home = home();
+    let mut terminal = Terminal::open(home.path(), &["crash"], USUAL);
+    assert_eq!(terminal.end(), 101);
+    terminal.assert_restored();
+    terminal.shows("as asked");
+}
+
+#[test]
+fn the_console_holds_no_lock_and_keeps_no_descriptor_on_the_database() {
+    let home = home();
+    let (path, mut writer) = database(home.path());
+    let mut terminal = Terminal::open(home.path(), &[&path], USUAL);
+    terminal.shows("2 Processes");
+    terminal.shows("our client");
+    let console = terminal.pid();
+    for number in 0..40 {
+        writer.sql(&format!("INSERT INTO t VALUES ({number})"));
+        terminal.keys("r");
+        let locks = fs::read_to_string("/proc/locks").expect("the lock table");
+        let own =
+            locks.lines().filter(|line| line.split_whitespace().any(|word| word == console.to_string()));
+        assert_eq!(own.count(), 0, "{locks}");
+    }
+    // A header read opens and closes the file within microseconds; what is kept would be seen every time.
+    let kept = (0..200)
+        .map(|_| descriptors(console))
+        .reduce(|kept, now| kept.into_iter().filter(|link| now.contains(link)).collect())
+        .expect("some looks");
+    assert_eq!(
+        kept.iter().filter(|link| link.ends_with(".db") || link.ends_with("-wal")).count(),
+        0,
+        "{kept:?}"
+    );
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+fn descriptors(pid: i32) -> Vec<String> {
+    let Ok(links) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    links.flatten().filter_map(|link| Some(fs::read_link(link.path()).ok()?.display().to_string())).collect()
+}
+
+#[test]
+fn an_ingestion_started_by_key_outlives_the_console_and_shows_up_in_the_next() {
+    let home = home();
+    let notes = home.path().join("notes");
+    fs::create_dir(&notes).expect("a folder");
+    for number in 0..30 {
+        fs::write(notes.join(format!("{number}.md")), format!("# Note {number}\n\nzebra\n")).expect("a note");
+    }
+    let (path, mut writer) = database(home.path());
+    writer.sql("BEGIN IMMEDIATE");
+    let mut terminal = Terminal::open(home.path(), &[&path], USUAL);
+    terminal.shows("WRITE");
+    terminal.keys("i");
+    terminal.shows("Start an ingestion");
+    terminal.keys(&format!("\u{15}{}\r", notes.display()));
+    terminal.shows("5 Ingestion: 1 running");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.shows("goes on in process");
+    let mut next = Terminal::open(home.path(), &[&path], USUAL);
+    next.shows("5 Ingestion: 1 running");
+    writer.sql("COMMIT");
+    next.shows("completed");
+    next.shows("30 of 30");
+    next.keys("q");
+    assert_eq!(next.end(), 0);
+    assert!(!next.text().contains("goes on in process"));
+}
+
+#[test]
+fn without_any_database_it_opens_empty_and_creates_nothing() {
+    let home = home();
+    let mut terminal = Terminal::open(home.path(), &[], USUAL);
+    terminal.shows("does not exist yet");
+    terminal.shows("i ingest");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    assert!(!home.path().join("data").exists());
+}
+
+#[test]
+fn the_demo_shows_its_trouble_and_leaves_nothing() {
+    for ending in
+        [Ending::Key("q", 0), Ending::Key("\u{3}", 130), Ending::Signal(Signal::TERM, 143), Ending::Crash]
+    {
+        let home = home();
+        let mut terminal = Terminal::open(home.path(), &["demo"], USUAL);
+        terminal.shows("DEMO");
+        terminal.shows("stopped-holder");
+        terminal.shows("STOPPED");
+        terminal.shows("pinned-wal");
+        let console = console_of(terminal.pid());
+        let cast =
+            eventually("four actors", || Some(children(terminal.pid())).filter(|cast| cast.len() == 5));
+        match ending {
+            Ending::Key(key, code) => {
+                terminal.keys(key);
+                assert_eq!(terminal.end(), code);
+                terminal.assert_restored();
+            }
+            Ending::Signal(signal, code) => {
+                kill_process(pid(terminal.pid()), signal).expect("it lives");
+                assert_eq!(terminal.end(), code);
+                terminal.assert_restored();
+            }
+            Ending::Crash => {
+                kill_process(pid(console), Signal::KILL).expect("it lives");
+                assert_eq!(terminal.end(), 137);
+            }
+        }
+        for actor in cast {
+            eventually("every actor is gone", || test_kill_process(pid(actor)).is_err().then_some(()));
+        }
+        let left: Vec<_> =
+            fs::read_dir(home.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+enum Ending {
+    Key(&'static str, u32),
+    Signal(Signal, u32),
+    /// The console is killed under its keeper.
+    Crash,
+}
+
+fn children(parent: i32) -> Vec<i32> {
+    let tasks = format!("/proc/{parent}/task");
+    let Ok(tasks) = fs::read_dir(tasks) else { return Vec::new() };
+    tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|pids| pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn console_of(keeper: i32) -> i32 {
+    let is_console = |pid: &i32| {
+        fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("--sandbox"))
+    };
+    eventually("the console starts", || children(keeper).into_iter().find(is_console))
+}

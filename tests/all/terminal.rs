@@ -1,0 +1,132 @@
+//! A real pseudo-terminal with the program in it, and a screen that can be read.
+
+use std::{
+    io::{Read, Write},
+    num::NonZero,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use tempfile::TempDir;
+
+use crate::support::{WALTOP, eventually};
+
+/// The program in a terminal. It ends with its value.
+pub struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    keyboard: Box<dyn Write + Send>,
+    screen: Arc<Mutex<vt100::Parser>>,
+    child: Box<dyn Child + Send + Sync>,
+    modes: String,
+}
+
+impl Terminal {
+    /// `waltop ARGS…` in a terminal of that many columns and rows, with `home` for all that it keeps.
+    pub fn open(home: &Path, args: &[&str], (cols, rows): (u16, u16)) -> Self {
+        let pair = native_pty_system().openpty(size(cols, rows)).expect("a pseudo-terminal");
+        let modes = modes(&*pair.master);
+        let mut command = CommandBuilder::new(WALTOP);
+        command.args(args);
+        command.cwd(home);
+        command.env("XDG_STATE_HOME", home.join("state"));
+        command.env("XDG_DATA_HOME", home.join("data"));
+        command.env("TERM", "xterm-256color");
+        command.env("TMPDIR", home);
+        command.env("TZ", "UTC");
+        let child = pair.slave.spawn_command(command).expect("the program starts");
+        drop(pair.slave);
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(cols), 0)));
+        let mut output = pair.master.try_clone_reader().expect("its output");
+        let sink = Arc::clone(&screen);
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut buffer) {
+                sink.lock().unwrap_or_else(PoisonError::into_inner).process(&buffer[..count]);
+            }
+        });
+        let keyboard = pair.master.take_writer().expect("its input");
+        Self { master: pair.master, keyboard, screen, child, modes }
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.child.process_id().and_then(|pid| i32::try_from(pid).ok()).expect("it was started")
+    }
+
+    pub fn keys(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("it reads");
+        self.keyboard.flush().expect("it reads");
+    }
+
+    pub fn resize(&self, cols: u16, rows: u16) {
+        self.screen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .screen_mut()
+            .set_size(cells(rows), cells(cols));
+        self.master.resize(size(cols, rows)).expect("it can be resized");
+    }
+
+    pub fn text(&self) -> String {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
+    }
+
+    /// Waits until `text` stands on the screen.
+    pub fn shows(&self, text: &str) {
+        let mut last = String::new();
+        let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            eventually(text, || {
+                last = self.text();
+                last.contains(text).then_some(())
+            });
+        }));
+        assert!(shown.is_ok(), "the screen never showed {text:?}, but:\n{last}");
+    }
+
+    /// Waits until `text` stands on the screen no more.
+    pub fn shows_no_more(&self, text: &str) {
+        eventually(text, || (!self.text().contains(text)).then_some(()));
+    }
+
+    /// Waits for its end; the exit code.
+    pub fn end(&mut self) -> u32 {
+        eventually("the program ends", || self.child.try_wait().expect("it can be waited for")).exit_code()
+    }
+
+    /// Holds the terminal to what it was before the program took it.
+    pub fn assert_restored(&self) {
+        eventually("the last of the output arrives", || {
+            let parser = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+            let screen = parser.screen();
+            let restored = !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste();
+            restored.then_some(())
+        });
+        assert_eq!(modes(&*self.master), self.modes, "cooked mode is back");
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Already gone is as good as killed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder for all that one test's programs keep.
+pub fn home() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+fn size(cols: u16, rows: u16) -> PtySize {
+    PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
+}
+
+fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).expect("a terminal has cells")
+}
+
+fn modes(master: &dyn MasterPty) -> String {
+    format!("{:?}", master.get_termios())
+}
