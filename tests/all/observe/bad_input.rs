@@ -89,7 +89,7 @@ fn a_file_that_was_cut_is_truncated() {
 #[test]
 fn without_permission_it_says_so() {
     let scene = Scene::with_wal();
-    fs::set_permissions(scene.path(), fs::Permissions::from_mode(0)).expect("changed");
+    fs::set_permissions(scene.path(), fs::Permissions::from_mode(0o000)).expect("changed");
     // The superuser may read everything.
     match File::open(scene.path()) {
         Ok(_) => assert_eq!(inspect(&scene.path()).expect("readable to root"), scene.path()),

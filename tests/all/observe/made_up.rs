@@ -66,10 +66,6 @@ fn readers(database: &Database) -> Vec<(Option<i32>, Option<u8>, Option<u32>)> {
     database.locks.readers.iter().map(|reader| (reader.pid, reader.slot, reader.frame)).collect()
 }
 
-fn writer(database: &Database) -> Option<Option<i32>> {
-    database.locks.writer.as_ref().map(|holder| holder.pid)
-}
-
 #[test]
 fn a_process_is_read_from_the_root_that_was_given() {
     let mut stage = Stage::new();
@@ -119,7 +115,7 @@ fn waiters_and_other_software_hold_nothing() {
     stage.proc.lock_line(&format!(" -> POSIX  ADVISORY  WRITE 11 {place} 121 121"));
     stage.proc.lock_line(&format!("FLOCK  ADVISORY  WRITE 11 {place} 0 EOF"));
     let database = stage.look();
-    assert_eq!(writer(&database), Some(Some(10)));
+    assert_eq!(writer(&database), Some(10));
     assert!(database.locks.checkpointer.is_none() && database.locks.recoverer.is_none());
     assert!(process(&database, 11).holds.is_empty());
 }
@@ -136,22 +132,21 @@ fn an_ofd_lock_is_given_to_the_process_whose_descriptor_has_it() {
     let database = stage.look();
     assert_eq!(readers(&database), [(Some(10), Some(1), None)]);
     assert_eq!(process(&database, 10).holds, [Hold::Read(1)]);
-    assert_eq!(writer(&database), Some(None), "nobody's descriptor has it: held, by whom cannot be told");
+    let holder = database.locks.writer.as_ref().expect("held");
+    assert_eq!(holder.pid, None, "nobody's descriptor has it: held, by whom cannot be told");
 }
 
 #[test]
 fn foreign_locks_and_rubbish_do_not_matter() {
     let mut stage = Stage::new();
-    let mut table = String::new();
-    for row in 0..1000 {
-        table += &format!("{row}: POSIX  ADVISORY  WRITE {} 00:1b:{row} 0 EOF\n", 5000 + row);
-    }
+    let row = |row: i32| format!("{row}: POSIX  ADVISORY  WRITE {} 00:1b:{row} 0 EOF\n", 5000 + row);
+    let mut table: String = (0..1000).map(row).collect();
     table += "x: y\n1001: POSIX  ADVISORY  READ 1 <none>:0 0 EOF\n1002: POSIX  *NOINODE* WRITE 1 <none>:0 0 EOF\n\n";
     stage.proc.write("locks", &table);
     stage.connect(10, "writer");
     stage.lock(10, "WRITE", "120 120");
     let database = stage.look();
-    assert_eq!(writer(&database), Some(Some(10)));
+    assert_eq!(writer(&database), Some(10));
     assert_eq!(pids(&database), [10]);
 }
 
@@ -166,7 +161,7 @@ fn devices_are_compared_as_the_lock_table_prints_them() {
     stage.proc.lock_line(&format!("POSIX  ADVISORY  WRITE 10 00:2b:{} 120 120", ino(&stage.shm)));
     let database = stage.look();
     assert_eq!(database.files.shm.as_ref().expect("there").device, "00:2b");
-    assert_eq!(writer(&database), Some(Some(10)));
+    assert_eq!(writer(&database), Some(10));
 
     // Another subvolume has the same inode number under the same device: its descriptors are the proof.
     stage.proc.process(11, "stranger");
@@ -174,7 +169,7 @@ fn devices_are_compared_as_the_lock_table_prints_them() {
     stage.proc.unlock_all();
     stage.proc.lock_line(&format!("POSIX  ADVISORY  WRITE 11 00:2b:{} 120 120", ino(&stage.shm)));
     let database = stage.look();
-    assert_eq!(writer(&database), None);
+    assert!(database.locks.writer.is_none());
     assert_eq!(pids(&database), [10]);
 }
 
@@ -185,7 +180,7 @@ fn a_holder_that_proc_hides_keeps_its_locks() {
     let snapshot = stage.snapshot();
     assert!(snapshot.unseen.iter().any(|unseen| unseen.what.contains("77")), "{:?}", snapshot.unseen);
     let database = only(snapshot);
-    assert_eq!(writer(&database), Some(Some(77)));
+    assert_eq!(writer(&database), Some(77));
     assert!(database.processes.is_empty());
 }
 
@@ -276,7 +271,7 @@ fn processes_of_other_users_are_counted_and_kernel_threads_are_not() {
     stage.proc.write("13/stat", &stat.replace(" 4194304 ", " 2129984 "));
     let folders = [11, 12, 13].map(|pid| stage.proc.path().join(format!("{pid}/fd")));
     for folder in &folders {
-        fs::set_permissions(folder, fs::Permissions::from_mode(0)).expect("changed");
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o000)).expect("changed");
     }
     // The superuser may look everywhere.
     let expected: &[&str] = match fs::read_dir(&folders[0]) {
@@ -294,15 +289,15 @@ fn processes_of_other_users_are_counted_and_kernel_threads_are_not() {
 #[test]
 fn what_the_lock_table_leaves_out_is_asked_of_the_kernel() {
     let scene = Scene::with_wal();
-    let (mut reader, mut writer) = (scene.actor(), scene.actor());
-    writer.sql("INSERT INTO t VALUES (2)");
-    reader.sql("BEGIN").sql("SELECT * FROM t");
-    writer.sql("BEGIN IMMEDIATE");
+    let (mut pinned, mut busy) = (scene.actor(), scene.actor());
+    busy.sql("INSERT INTO t VALUES (2)");
+    pinned.sql("BEGIN").sql("SELECT * FROM t");
+    busy.sql("BEGIN IMMEDIATE");
     // In another PID namespace the table omits rows; here it is empty.
     let proc = FakeProc::new();
     let database = only(scene.observer_in(proc.path()).look());
     assert!(database.locks.index_held);
-    assert_eq!(self::writer(&database), Some(Some(writer.pid())));
+    assert_eq!(writer(&database), Some(busy.pid()));
     assert!(!database.locks.readers.is_empty() && database.wal.expect("a log").frames == Some(1));
     assert!(database.processes.is_empty());
 }

@@ -28,7 +28,7 @@ fn idle_reader_and_writer_are_each_found() {
     assert_eq!(database.presence(), Presence::Live);
     assert!(process(&database, idle.pid()).holds.is_empty());
     assert!(process(&database, idle.pid()).holds_index);
-    assert_eq!(writer_of(&database), Some(Some(writer.pid())));
+    assert_eq!(super::writer(&database), Some(writer.pid()));
     assert!(process(&database, writer.pid()).holds.contains(&Hold::Write));
     assert_eq!(reader_of(&database, reader.pid()), [(Some(1), Some(1))]);
     let wal = database.wal.expect("a log");
@@ -169,9 +169,9 @@ fn five_readers_share_four_slots() {
         assert!(slot >= Some(1) && slot <= Some(4));
         assert_eq!(seen, Some(frame.min(4)), "the fifth stands at the mark of the fourth");
     }
-    readers.iter_mut().for_each(|reader| {
+    for reader in &mut readers {
         reader.sql("COMMIT");
-    });
+    }
     let database = scene.look();
     let marks = database.wal.expect("a log").read_marks.expect("known");
     assert!(marks[1..].iter().all(Option::is_some), "marks are left behind: {marks:?}");
@@ -272,7 +272,7 @@ fn exclusive_locking_mode_is_seen_before_and_after_the_first_access() {
     before.sql("PRAGMA locking_mode = EXCLUSIVE").sql("INSERT INTO t VALUES (2)");
     let database = scene.look();
     assert!(database.files.shm.is_none(), "its index is in its memory");
-    assert_eq!(writer_of(&database), Some(Some(before.pid())));
+    assert_eq!(super::writer(&database), Some(before.pid()));
     assert_eq!(process(&database, before.pid()).holds, [Hold::Exclusive]);
     let wal = database.wal.expect("a log");
     assert_eq!((wal.source, wal.frames), (WalSource::Log, Some(1)));
@@ -281,7 +281,7 @@ fn exclusive_locking_mode_is_seen_before_and_after_the_first_access() {
     let mut after = scene.actor();
     after.sql("SELECT * FROM t").sql("PRAGMA locking_mode = EXCLUSIVE").sql("INSERT INTO t VALUES (3)");
     let database = scene.look();
-    assert_eq!(writer_of(&database), Some(Some(after.pid())));
+    assert_eq!(super::writer(&database), Some(after.pid()));
     assert_eq!(database.locks.exclusive.and_then(|holder| holder.pid), Some(after.pid()));
     assert!(database.locks.index_held);
 }
@@ -296,7 +296,7 @@ fn rollback_mode_has_writers_and_readers_on_the_main_file() {
     writer.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (2)");
     let database = scene.look();
     assert_eq!(database.header.as_ref().expect("a header").journal_mode, JournalMode::Rollback);
-    assert_eq!(writer_of(&database), Some(Some(writer.pid())));
+    assert_eq!(super::writer(&database), Some(writer.pid()));
     assert_eq!(process(&database, writer.pid()).holds, [Hold::Reserved]);
     assert_eq!(reader_of(&database, reader.pid()), [(None, None)]);
     assert_eq!(process(&database, reader.pid()).holds, [Hold::Shared]);
@@ -494,10 +494,6 @@ fn another_observer_is_no_row() {
 
 fn ino(path: &Path) -> u64 {
     path.metadata().expect("there").ino()
-}
-
-fn writer_of(database: &Database) -> Option<Option<i32>> {
-    database.locks.writer.as_ref().map(|holder| holder.pid)
 }
 
 fn reader_of(database: &Database, pid: i32) -> Vec<(Option<u8>, Option<u32>)> {
