@@ -94,7 +94,7 @@ impl History {
     /// How many sizes of `-wal` are kept.
     pub const SIZES: usize = 8;
     /// How far back the figures of a snapshot reach.
-    pub const WINDOW: Duration = Duration::from_secs(60);
+    pub const WINDOW: Duration = Duration::from_mins(1);
     /// How many lanes are drawn.
     pub const LANES: usize = 8;
 

@@ -20,7 +20,7 @@ use crate::{
     history::{History, Lock, Who},
     observe::{
         files::{self, FileId},
-        lock_probe::{self, Ask},
+        lock_probe::{self, Ask, Obstacle},
         locks, processes,
     },
 };
@@ -155,13 +155,13 @@ impl Sampled {
         let before = self.last.replace(now);
         self.history.lock().unwrap_or_else(PoisonError::into_inner).sampling_began(now);
         let Some((holders, commits)) = self.reopen().and_then(|file| read(file).ok()) else {
-            self.note([None; 3], now, before, false, names);
+            self.note(&[const { None }; 3], now, before, false, names);
             self.file = None;
             return Seen::Nothing;
         };
         let committed = commits != self.commits;
         self.commits = commits;
-        self.note(holders, now, before, committed, names);
+        self.note(&holders, now, before, committed, names);
         if committed || holders.iter().any(Option::is_some) { Seen::Activity } else { Seen::Calm }
     }
 
@@ -178,17 +178,18 @@ impl Sampled {
 
     fn note(
         &self,
-        holders: [Option<Option<i32>>; 3],
+        holders: &[Option<Obstacle>; 3],
         now: Instant,
         before: Option<Instant>,
         committed: bool,
         names: &mut Names,
     ) {
-        let edge = now - before.map_or(Duration::ZERO, |before| ((now - before) / 2).min(EDGE));
+        let gap = before.map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
+        let edge = now.checked_sub((gap / 2).min(EDGE)).unwrap_or(now);
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         for (lock, holder) in Lock::ALL.into_iter().zip(holders) {
             let current = history.current(lock).map(|(_, who)| who.pid);
-            match holder {
+            match holder.as_ref().map(|obstacle| obstacle.pid) {
                 // A commit between two samples ended one hold, even if the same process has the lock again.
                 Some(pid) if current != Some(pid) || (committed && lock == Lock::Write) => {
                     history.open(lock, edge, names.of(pid, now));
@@ -201,13 +202,13 @@ impl Sampled {
 }
 
 // For each exclusive byte its holder, if any, and the commit counter of the index.
-fn read(file: &File) -> io::Result<([Option<Option<i32>>; 3], u32)> {
+fn read(file: &File) -> io::Result<([Option<Obstacle>; 3], u32)> {
     let mut counter = [0; 4];
     files::read_at(file, &mut counter, 8)?;
-    let mut holders = [None; 3];
+    let mut holders = [const { None }; 3];
     if lock_probe::ask(file, Ask::Writers, locks::WRITE..=locks::RECOVER)?.is_some() {
         for (holder, byte) in holders.iter_mut().zip(locks::WRITE..=locks::RECOVER) {
-            *holder = lock_probe::ask(file, Ask::Writers, byte..=byte)?.map(|obstacle| obstacle.pid);
+            *holder = lock_probe::ask(file, Ask::Writers, byte..=byte)?;
         }
     }
     Ok((holders, u32::from_ne_bytes(counter)))

@@ -3,12 +3,22 @@
 //! A row is a *range*: the kernel merges neighbouring locks of one process and type, so that READ4 and byte
 //! 128 print as `127 128`. Ask by overlap, never by the start of a row.
 
-use std::{collections::HashSet, fs, io, ops::RangeInclusive, path::Path};
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::{self, Read},
+    ops::RangeInclusive,
+    path::Path,
+};
 
 use crate::observe::files::{Device, Sight};
 
-// One read of the table gives about this much; between two reads the kernel lets go of it, and rows can slip through.
+// The kernel gives about a page of rows at a time, and lets go of the table between two of them: rows can slip through.
 const PAGE: usize = 4000;
+// How often a table of several pages is read at most. Two readings that agree are enough.
+const READINGS: usize = 3;
+// A small buffer would make it let go after every row.
+const BUFFER: usize = 64 << 10;
 
 /// One lock that is held.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,14 +61,37 @@ impl Row {
 /// Where the table cannot be read.
 pub fn read(proc: &Path) -> io::Result<Vec<Row>> {
     let path = proc.join("locks");
-    let mut text = fs::read(&path)?;
-    if text.len() > PAGE {
-        // What slipped through the first reading is in the second; of a lock that moved, the newer row comes first.
-        let mut newer = fs::read(&path)?;
-        newer.append(&mut text);
-        text = newer;
+    let mut text = read_pages(&path)?;
+    let mut rows = parse(&text);
+    for _ in 1..READINGS {
+        if text.len() < PAGE {
+            break;
+        }
+        let again = read_pages(&path)?;
+        if again == text {
+            break;
+        }
+        // What slipped through one reading is in the other; of a lock that moved, the newer row comes first.
+        let newer = parse(&again);
+        let known: HashSet<&Row> = newer.iter().collect();
+        rows.retain(|row| !known.contains(row));
+        rows.splice(0..0, newer);
+        text = again;
     }
-    Ok(parse(&String::from_utf8_lossy(&text)))
+    Ok(rows)
+}
+
+fn read_pages(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let (mut text, mut buffer) = (Vec::new(), vec![0; BUFFER]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            Ok(count) => text.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The rows in `text`, each once. Waiters, other kinds of locks and lines that make no sense are passed over.

@@ -181,8 +181,8 @@ impl Processes {
     }
 
     fn note(&self, opener: &mut Option<Opener>, target: &Target, descriptor: &Descriptor) {
-        let is_at = |sight: &Option<&Sight>| sight.is_some_and(|sight| sight.id == descriptor.id);
-        if let Some(which) = target.sights.iter().position(is_at) {
+        let is_at = |sight: Option<&Sight>| sight.is_some_and(|sight| sight.id == descriptor.id);
+        if let Some(which) = target.sights.iter().position(|&sight| is_at(sight)) {
             let opener = opener.get_or_insert_default();
             let handles = opener.handles.get_or_insert_default();
             // Nobody locks `-wal`, and how it was opened tells nothing.
@@ -250,7 +250,7 @@ impl Descriptor<'_> {
         let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
         let mut ofd_locks = lock_table::parse(&text);
         ofd_locks.retain(|row| row.is_ofd);
-        Info { is_read_only: flags.is_some_and(|flags| flags & 0o3 == 0), ofd_locks }
+        Info { is_read_only: flags.is_some_and(|flags| flags % 4 == 0), ofd_locks }
     }
 }
 

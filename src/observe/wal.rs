@@ -97,7 +97,7 @@ struct Count {
     of: (FileId, LogHeader),
     seen: (u64, Option<SystemTime>),
     committed: Position,
-    page_count: Option<u32>,
+    pages: Option<u32>,
     reached: Position,
     is_complete: bool,
 }
@@ -132,13 +132,11 @@ impl Counter {
                 }
                 Count { seen, ..count }.advance(file, budget)?
             }
-            None => {
-                Count { of, seen, committed: start, page_count: None, reached: start, is_complete: false }
-                    .advance(file, budget)?
-            }
+            None => Count { of, seen, committed: start, pages: None, reached: start, is_complete: false }
+                .advance(file, budget)?,
         };
         let count = self.0.insert(count);
-        let (frames, page_count) = (count.committed.frames, count.page_count);
+        let (frames, page_count) = (count.committed.frames, count.pages);
         Ok(Committed { frames, page_count, is_complete: count.is_complete })
     }
 }
@@ -162,7 +160,7 @@ impl Count {
                 self.reached = Position { frames: self.reached.frames + 1, sums };
                 if word(frame, 4) != 0 {
                     self.committed = self.reached;
-                    self.page_count = Some(word(frame, 4));
+                    self.pages = Some(word(frame, 4));
                 }
             }
             if length < buffer.len() {

@@ -116,7 +116,7 @@ mod tests {
         assert!(read(&file).is_err(), "empty");
         file.write_all(&[0; 3]).expect("written");
         assert!(read(&file).is_err(), "3 bytes, as the first opener leaves it for a moment");
-        file.write_all(&[0; 32765]).expect("written");
+        file.write_all(&vec![0; 32765]).expect("written");
         assert!(read(&file).is_err(), "not initialised");
     }
 }

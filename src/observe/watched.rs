@@ -74,7 +74,7 @@ impl Watched {
     pub fn view(&mut self, rows: &[Row], mounts: &Mounts, now: Instant, unseen: &mut Vec<Unseen>) -> View {
         let sights = self.paths.each_ref().map(|path| {
             let sight = files::look(path, mounts);
-            sight.unwrap_or_else(|error| note(unseen, "the file", path, &error))
+            sight.map_err(|error| note(unseen, "the file", path, &error)).unwrap_or_default()
         });
         let rows_of = |sight: &Option<Sight>| {
             sight.as_ref().map(|sight| lock_table::of(rows, sight).cloned().collect()).unwrap_or_default()
@@ -103,11 +103,9 @@ impl Watched {
     fn wal(&mut self, view: &View, unseen: &mut Vec<Unseen>) -> Option<Wal> {
         let sight = view.sights[1].as_ref()?;
         let path = &self.paths[1];
-        let file = match files::open(path) {
-            Ok(file) => file,
-            Err(error) => return note(unseen, "the log", path, &error),
-        };
-        let header = LogHeader::read(&file).unwrap_or_else(|error| note(unseen, "the log", path, &error));
+        let mut tell = |error: &io::Error| note(unseen, "the log", path, error);
+        let file = files::open(path).map_err(|error| tell(&error)).ok()?;
+        let header = LogHeader::read(&file).map_err(|error| tell(&error)).unwrap_or_default();
         let is_vouched_for = view.index_rows.iter().any(|row| row.covers(locks::DMS));
         if header.is_none() && view.index.is_none() {
             return None;
@@ -132,7 +130,7 @@ impl Watched {
                 Ok(committed) => {
                     let why =
                         format!("it is large; {} counted so far, more in the next look", committed.frames);
-                    note(unseen, "the number of frames in", path, &io::Error::other(why))
+                    note(unseen, "the number of frames in", path, &io::Error::other(why));
                 }
                 Err(error) => note(unseen, "the frames of", path, &error),
             }
@@ -207,10 +205,11 @@ impl View {
             Ok(file) => {
                 let rows = &mut self.main_rows;
                 if let Err(error) = lock_probe::complete(rows, &file, sight, &locks::MAIN_PLACES) {
-                    note(unseen, "hidden holders of locks on", path, &error)
+                    note(unseen, "hidden holders of locks on", path, &error);
                 }
-                self.header =
-                    header::read(&file).unwrap_or_else(|error| note(unseen, "the header of", path, &error));
+                self.header = header::read(&file)
+                    .map_err(|error| note(unseen, "the header of", path, &error))
+                    .unwrap_or_default();
             }
             Err(error) => note(unseen, "the header of", path, &error),
         }
@@ -224,20 +223,18 @@ impl View {
             Err(error) => return note(unseen, "the wal-index", path, &error),
         };
         if let Err(error) = lock_probe::complete(&mut self.index_rows, &file, sight, &locks::INDEX_PLACES) {
-            note(unseen, "hidden holders of locks on", path, &error)
+            note(unseen, "hidden holders of locks on", path, &error);
         }
         if self.index_rows.iter().any(|row| row.covers(locks::DMS)) {
-            self.index = wal_index::read(&file)
-                .map(Some)
-                .unwrap_or_else(|error| note(unseen, "the wal-index", path, &error));
+            self.index =
+                wal_index::read(&file).map_err(|error| note(unseen, "the wal-index", path, &error)).ok();
         }
     }
 }
 
 // A file that went away since it was looked at is not there, and nothing is hidden.
-fn note<T: Default>(unseen: &mut Vec<Unseen>, what: &str, path: &Path, error: &io::Error) -> T {
+fn note(unseen: &mut Vec<Unseen>, what: &str, path: &Path, error: &io::Error) {
     if error.kind() != io::ErrorKind::NotFound {
         unseen.push(Unseen { what: format!("{what} {}", path.display()), why: error.to_string() });
     }
-    T::default()
 }

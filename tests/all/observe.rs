@@ -79,3 +79,7 @@ fn pids(database: &Database) -> Vec<i32> {
 fn process(database: &Database, pid: i32) -> &Process {
     database.process(pid).unwrap_or_else(|| panic!("no row of {pid} among {:?}", pids(database)))
 }
+
+fn writer(database: &Database) -> Option<i32> {
+    database.locks.writer.as_ref().and_then(|holder| holder.pid)
+}

@@ -1,1 +1,358 @@
-//! x
+//! A made-up `/proc`: what no test can make the kernel do.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::{PermissionsExt, symlink},
+};
+
+use waltop::snapshot::{Hold, ProcessState};
+
+use super::*;
+use crate::fake_proc::{FakeProc, lock_place, sidecar};
+
+const SHARED: &str = "1073741826 1073742335";
+const READ_WRITE: &str = "pos:\t0\nflags:\t02100002\nmnt_id:\t29\n";
+const READ_ONLY: &str = "pos:\t0\nflags:\t02100000\nmnt_id:\t29\n";
+
+/// A database in WAL mode whose sidecars lie there, so that rows can be made up for them.
+struct Stage {
+    scene: Scene,
+    proc: FakeProc,
+    db: PathBuf,
+    wal: PathBuf,
+    shm: PathBuf,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let scene = Scene::with_wal();
+        let mut actor = scene.actor();
+        actor.sql("INSERT INTO t VALUES (2)").sql("INSERT INTO t VALUES (3)");
+        actor.kill();
+        let db = scene.path();
+        let (wal, shm) = (sidecar(&db, "-wal"), sidecar(&db, "-shm"));
+        Self { scene, proc: FakeProc::new(), db, wal, shm }
+    }
+
+    /// An idle connection of `pid`, as it is seen in WAL mode.
+    fn connect(&mut self, pid: i32, name: &str) {
+        self.proc.process(pid, name);
+        self.proc.descriptor(pid, 3, &self.db, READ_WRITE);
+        self.proc.descriptor(pid, 4, &self.wal, READ_WRITE);
+        self.proc.descriptor(pid, 5, &self.shm, READ_WRITE);
+        self.lock(pid, "READ", "128 128");
+        let row = format!("POSIX  ADVISORY  READ {pid}");
+        self.proc.lock(&row, &self.db, SHARED);
+    }
+
+    fn lock(&mut self, pid: i32, kind: &str, bytes: &str) {
+        self.proc.lock(&format!("POSIX  ADVISORY  {kind} {pid}"), &self.shm, bytes);
+    }
+
+    fn observer(&self) -> Observer {
+        self.scene.observer_in(self.proc.path())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.observer().look()
+    }
+
+    fn look(&self) -> Database {
+        only(self.snapshot())
+    }
+}
+
+fn readers(database: &Database) -> Vec<(Option<i32>, Option<u8>, Option<u32>)> {
+    database.locks.readers.iter().map(|reader| (reader.pid, reader.slot, reader.frame)).collect()
+}
+
+#[test]
+fn a_process_is_read_from_the_root_that_was_given() {
+    let mut stage = Stage::new();
+    stage.connect(4242, "bun");
+    let snapshot = stage.snapshot();
+    assert!(snapshot.unseen.is_empty(), "{:?}", snapshot.unseen);
+    let database = only(snapshot);
+    let row = process(&database, 4242);
+    assert_eq!((row.name.as_str(), row.command_line()), ("bun", "/usr/bin/bun --flag".to_owned()));
+    assert_eq!((row.start_ticks, row.parent, row.state), (Some(4200), Some(1), ProcessState::Sleeping));
+    assert!(row.started_at.is_some_and(|at| at.as_second() >= 1_700_000_000));
+    assert_eq!(
+        (row.cpu_percent, row.memory_bytes),
+        (None, None),
+        "those of the real process 4242 are another's"
+    );
+    assert_eq!(row.handles.map(|handles| (handles.db, handles.wal, handles.shm)), Some((1, 1, 1)));
+    assert!(row.holds.is_empty() && row.holds_index);
+}
+
+#[test]
+fn merged_ranges_are_taken_apart() {
+    let mut stage = Stage::new();
+    stage.connect(10, "reader");
+    stage.connect(11, "checkpointer");
+    stage.proc.unlock_all();
+    stage.lock(10, "READ", "127 128");
+    stage.lock(11, "WRITE", "120 121");
+    stage.lock(11, "READ", "128 128");
+    let database = stage.look();
+    assert_eq!(
+        readers(&database).iter().map(|reader| (reader.0, reader.1)).collect::<Vec<_>>(),
+        [(Some(10), Some(4))]
+    );
+    assert!(process(&database, 10).holds_index);
+    assert_eq!(process(&database, 11).holds, [Hold::Write, Hold::Checkpoint]);
+}
+
+#[test]
+fn waiters_and_other_software_hold_nothing() {
+    let mut stage = Stage::new();
+    stage.connect(10, "writer");
+    stage.connect(11, "waiter");
+    stage.lock(10, "WRITE", "120 120");
+    let place = lock_place(&stage.shm);
+    stage.proc.lock_line(&format!("-> POSIX  ADVISORY  WRITE 11 {place} 120 120"));
+    stage.proc.lock_line(&format!(" -> POSIX  ADVISORY  WRITE 11 {place} 121 121"));
+    stage.proc.lock_line(&format!("FLOCK  ADVISORY  WRITE 11 {place} 0 EOF"));
+    let database = stage.look();
+    assert_eq!(writer(&database), Some(10));
+    assert!(database.locks.checkpointer.is_none() && database.locks.recoverer.is_none());
+    assert!(process(&database, 11).holds.is_empty());
+}
+
+#[test]
+fn an_ofd_lock_is_given_to_the_process_whose_descriptor_has_it() {
+    let mut stage = Stage::new();
+    stage.proc.process(10, "go");
+    let place = lock_place(&stage.shm);
+    let info = format!("{READ_WRITE}lock:\t1: OFDLCK ADVISORY  READ  -1 {place} 124 124\n");
+    stage.proc.descriptor(10, 3, &stage.db, READ_WRITE).descriptor(10, 5, &stage.shm, &info);
+    stage.proc.lock_line(&format!("OFDLCK ADVISORY  READ  -1 {place} 124 124"));
+    stage.proc.lock_line(&format!("OFDLCK ADVISORY  WRITE -1 {place} 120 120"));
+    let database = stage.look();
+    assert_eq!(readers(&database), [(Some(10), Some(1), None)]);
+    assert_eq!(process(&database, 10).holds, [Hold::Read(1)]);
+    let holder = database.locks.writer.as_ref().expect("held");
+    assert_eq!(holder.pid, None, "nobody's descriptor has it: held, by whom cannot be told");
+}
+
+#[test]
+fn foreign_locks_and_rubbish_do_not_matter() {
+    let mut stage = Stage::new();
+    let row = |row: i32| format!("{row}: POSIX  ADVISORY  WRITE {} 00:1b:{row} 0 EOF\n", 5000 + row);
+    let mut table: String = (0..1000).map(row).collect();
+    table += "x: y\n1001: POSIX  ADVISORY  READ 1 <none>:0 0 EOF\n1002: POSIX  *NOINODE* WRITE 1 <none>:0 0 EOF\n\n";
+    stage.proc.write("locks", &table);
+    stage.connect(10, "writer");
+    stage.lock(10, "WRITE", "120 120");
+    let database = stage.look();
+    assert_eq!(writer(&database), Some(10));
+    assert_eq!(pids(&database), [10]);
+}
+
+#[test]
+fn devices_are_compared_as_the_lock_table_prints_them() {
+    let mut stage = Stage::new();
+    stage.connect(10, "writer");
+    // The file system makes up the device that stat reports; the kernel lists locks under another (btrfs, overlay).
+    stage.proc.write("self/mountinfo", "22 1 0:43 / / rw - btrfs /dev/vdb rw\n");
+    let ino = |path: &Path| lock_place(path).rsplit_once(':').expect("a place").1.to_owned();
+    stage.proc.unlock_all();
+    stage.proc.lock_line(&format!("POSIX  ADVISORY  WRITE 10 00:2b:{} 120 120", ino(&stage.shm)));
+    let database = stage.look();
+    assert_eq!(database.files.shm.as_ref().expect("there").device, "00:2b");
+    assert_eq!(writer(&database), Some(10));
+
+    // Another subvolume has the same inode number under the same device: its descriptors are the proof.
+    stage.proc.process(11, "stranger");
+    stage.proc.descriptor(11, 3, Path::new("/dev/null"), READ_WRITE);
+    stage.proc.unlock_all();
+    stage.proc.lock_line(&format!("POSIX  ADVISORY  WRITE 11 00:2b:{} 120 120", ino(&stage.shm)));
+    let database = stage.look();
+    assert!(database.locks.writer.is_none());
+    assert_eq!(pids(&database), [10]);
+}
+
+#[test]
+fn a_holder_that_proc_hides_keeps_its_locks() {
+    let mut stage = Stage::new();
+    stage.lock(77, "WRITE", "120 120");
+    let snapshot = stage.snapshot();
+    assert!(snapshot.unseen.iter().any(|unseen| unseen.what.contains("77")), "{:?}", snapshot.unseen);
+    let database = only(snapshot);
+    assert_eq!(writer(&database), Some(77));
+    assert!(database.processes.is_empty());
+}
+
+#[test]
+fn what_is_missing_is_told_and_the_rest_is_seen() {
+    let mut stage = Stage::new();
+    stage.connect(10, "bun");
+    fs::remove_file(stage.proc.path().join("locks")).expect("removed");
+    let snapshot = stage.snapshot();
+    assert!(snapshot.unseen.iter().any(|unseen| unseen.what == "the lock table"), "{:?}", snapshot.unseen);
+    let database = only(snapshot);
+    assert_eq!(pids(&database), [10]);
+    assert!(database.wal.is_some());
+
+    // A file where the folder of descriptors should be: no more of that process can be seen.
+    fs::remove_dir_all(stage.proc.path().join("10/fd")).expect("removed");
+    stage.proc.write("10/fd", "").write("locks", "");
+    stage.lock(10, "WRITE", "120 120");
+    let database = stage.look();
+    assert_eq!(process(&database, 10).handles, None, "unknown, and not zero");
+    assert_eq!(process(&database, 10).read_only, None);
+}
+
+#[test]
+fn without_a_holder_of_byte_128_the_index_is_not_believed() {
+    let mut stage = Stage::new();
+    let log = stage.look().wal.expect("a log");
+    assert_eq!((log.source, log.frames, log.backfilled), (waltop::snapshot::WalSource::Log, Some(2), None));
+    stage.lock(10, "READ", "128 128");
+    let index = stage.look().wal.expect("a log");
+    assert_eq!(
+        (index.source, index.frames, index.backfilled),
+        (waltop::snapshot::WalSource::Index, Some(2), Some(0))
+    );
+
+    // An index that is not whole is unavailable, which is not zero frames.
+    let mut bytes = fs::read(&stage.shm).expect("readable");
+    bytes[17] ^= 0xff;
+    fs::write(&stage.shm, bytes).expect("written");
+    let snapshot = stage.snapshot();
+    assert!(snapshot.unseen.iter().any(|unseen| unseen.what.contains("wal-index")), "{:?}", snapshot.unseen);
+    let wal = only(snapshot).wal.expect("a log");
+    assert_eq!((wal.frames, wal.pending, wal.commits), (None, None, None));
+}
+
+#[test]
+fn a_file_of_an_older_generation_is_told_by_its_inode() {
+    let mut stage = Stage::new();
+    stage.connect(10, "old");
+    // The kernel adds the word to the path of what was deleted; here it is a file of that name.
+    let deleted = sidecar(&stage.wal, " (deleted)");
+    File::create(&deleted).expect("made");
+    fs::remove_file(stage.proc.path().join("10/fd/4")).expect("removed");
+    stage.proc.descriptor(10, 4, &deleted, READ_WRITE);
+    let database = stage.look();
+    let row = process(&database, 10);
+    assert_eq!(row.replaced, [stage.wal.to_string_lossy()]);
+    assert_eq!(row.handles.map(|handles| handles.wal), Some(0));
+
+    // The word alone can lie: this is the file that lies at the path.
+    fs::remove_file(&deleted).expect("removed");
+    fs::hard_link(&stage.wal, &deleted).expect("linked");
+    assert!(process(&stage.look(), 10).replaced.is_empty());
+}
+
+#[test]
+fn the_same_path_in_another_container_is_another_file() {
+    let mut stage = Stage::new();
+    stage.connect(10, "inside");
+    // Its path is ours and was deleted, but it lies on another file system.
+    let deleted = sidecar(&stage.wal, " (deleted)");
+    symlink("/proc/version", &deleted).expect("linked");
+    fs::remove_file(stage.proc.path().join("10/fd/4")).expect("removed");
+    stage.proc.descriptor(10, 4, &deleted, READ_WRITE);
+    assert_eq!(process(&stage.look(), 10).replaced.len(), 1, "nothing says that it lives elsewhere");
+
+    stage.proc.write("self/ns/of", "").write("10/ns/of", "");
+    symlink("mnt:[4026531841]", stage.proc.path().join("self/ns/mnt")).expect("linked");
+    symlink("mnt:[4026532999]", stage.proc.path().join("10/ns/mnt")).expect("linked");
+    assert!(process(&stage.look(), 10).replaced.is_empty());
+}
+
+#[test]
+fn processes_of_other_users_are_counted_and_kernel_threads_are_not() {
+    let stage = Stage::new();
+    stage.proc.process(11, "theirs").process(12, "theirs").process(13, "kworker");
+    let stat = fs::read_to_string(stage.proc.path().join("13/stat")).expect("readable");
+    stage.proc.write("13/stat", &stat.replace(" 4194304 ", " 2129984 "));
+    let folders = [11, 12, 13].map(|pid| stage.proc.path().join(format!("{pid}/fd")));
+    for folder in &folders {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o000)).expect("changed");
+    }
+    // The superuser may look everywhere.
+    let expected: &[&str] = match fs::read_dir(&folders[0]) {
+        Ok(_) => &[],
+        Err(_) => &["open files of 2 processes of other users"],
+    };
+    let snapshot = stage.snapshot();
+    let unseen: Vec<_> = snapshot.unseen.iter().map(|unseen| unseen.what.as_str()).collect();
+    assert_eq!(unseen, expected);
+    for folder in &folders {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("changed");
+    }
+}
+
+#[test]
+fn what_the_lock_table_leaves_out_is_asked_of_the_kernel() {
+    let scene = Scene::with_wal();
+    let (mut pinned, mut busy) = (scene.actor(), scene.actor());
+    busy.sql("INSERT INTO t VALUES (2)");
+    pinned.sql("BEGIN").sql("SELECT * FROM t");
+    busy.sql("BEGIN IMMEDIATE");
+    // In another PID namespace the table omits rows; here it is empty.
+    let proc = FakeProc::new();
+    let database = only(scene.observer_in(proc.path()).look());
+    assert!(database.locks.index_held);
+    assert_eq!(writer(&database), Some(busy.pid()));
+    assert!(!database.locks.readers.is_empty() && database.wal.expect("a log").frames == Some(1));
+    assert!(database.processes.is_empty());
+}
+
+#[test]
+fn observers_of_the_index_are_no_rows_unless_they_hold_a_lock() {
+    let mut stage = Stage::new();
+    stage.proc.process(20, "waltop").descriptor(20, 9, &stage.shm, READ_ONLY);
+    assert!(stage.look().processes.is_empty());
+    stage.lock(20, "READ", "128 128");
+    let database = stage.look();
+    assert_eq!(process(&database, 20).index_read_only, Some(true));
+}
+
+#[test]
+fn new_openers_are_found_at_once_and_the_gone_are_dropped() {
+    let mut stage = Stage::new();
+    stage.connect(10, "first");
+    let mut observer = stage.observer();
+    assert_eq!(pids(&only(observer.look())), [10]);
+    // One that holds no lock yet, and one that had nothing open before.
+    stage.proc.process(11, "second").descriptor(11, 3, &stage.db, READ_ONLY);
+    assert_eq!(pids(&only(observer.look())), [10, 11]);
+    assert_eq!(process(&only(observer.look()), 11).read_only, Some(true));
+    stage.proc.end(10).end(11).write("locks", "");
+    assert!(only(observer.look()).processes.is_empty());
+}
+
+#[test]
+fn a_mapping_of_the_main_file_is_seen_by_its_inode() {
+    let mut stage = Stage::new();
+    stage.connect(10, "mapper");
+    let place = lock_place(&stage.db);
+    let (device, inode) = place.rsplit_once(':').expect("a place");
+    let maps = format!(
+        "7f0000000000-7f0000001000 r-xp 00000000 00:00 0 [vdso]\n\
+         7f0000001000-7f0000002000 r--s 00000000 {device} {inode}          /another/name\n"
+    );
+    stage.proc.write("10/maps", &maps);
+    let database = stage.look();
+    assert_eq!(
+        (process(&database, 10).maps_database, process(&database, 10).maps_index),
+        (Some(true), Some(false))
+    );
+}
+
+#[test]
+fn times_of_holders_that_are_gone_are_forgotten() {
+    let mut stage = Stage::new();
+    stage.connect(10, "reader");
+    stage.lock(10, "READ", "124 124");
+    let kept = || fs::read_to_string(stage.scene.state.path().join("first-seen.json")).unwrap_or_default();
+    stage.look();
+    assert!(kept().contains("\"pid\":10"), "{}", kept());
+    stage.proc.end(10).write("locks", "");
+    stage.look();
+    assert!(!kept().contains("\"pid\":10"), "{}", kept());
+}
