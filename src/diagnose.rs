@@ -12,7 +12,7 @@ mod modes;
 mod wal;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
 use std::{cmp::Reverse, path::Path};
 

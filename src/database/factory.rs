@@ -131,8 +131,8 @@ pub(super) fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(mode.eq_ignore_ascii_case("wal"))
 }
 
-/// Switches the file to WAL, trying again for `budget`: the switch wants the file for itself, and is refused
-/// without asking the busy handler while another connection has it, or makes the same switch.
+/// Switches the file to WAL, trying again for `budget`. The switch upgrades a read lock, so where another
+/// connection writes, or makes the same switch, `SQLite` refuses it at once and does not ask the busy handler.
 pub(super) fn switch_to_wal(connection: &Connection, path: &Path, budget: Duration) -> Result<(), Error> {
     let deadline = Instant::now() + budget;
     let mut pause = Duration::from_millis(1);

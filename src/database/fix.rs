@@ -98,3 +98,19 @@ fn holders(database: &Database) -> String {
         .collect();
     if holders.is_empty() { "the processes that have it open".to_owned() } else { holders.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{diagnose::fixture, snapshot::Handles};
+
+    #[test]
+    fn who_is_in_the_way_is_named() {
+        let mut database = fixture::rollback();
+        assert_eq!(holders(&database), "71201 (bun), 71168 (python3)");
+        database.processes[0].handles = Some(Handles::default());
+        assert_eq!(holders(&database), "71168 (python3)");
+        database.processes.clear();
+        assert_eq!(holders(&database), "the processes that have it open");
+    }
+}

@@ -75,3 +75,20 @@ fn a_look_changes_nothing_that_the_file_keeps() {
     drop(look);
     assert_eq!(fs::read(&path).expect("the file"), before);
 }
+
+#[test]
+fn the_switch_to_a_log_is_tried_until_a_writer_is_gone() {
+    let folder = TempDir::new().expect("a folder");
+    let path = host(&folder, "");
+    let (mut writer, mut waiter) = (Actor::open(&path), Actor::open(&path));
+    writer.sql("BEGIN IMMEDIATE");
+    waiter.sql("PRAGMA busy_timeout = 500");
+    thread::scope(|scope| {
+        let opener = scope.spawn(|| factory::open(&path, false).map(drop).map_err(|error| error.to_string()));
+        // A waiter gives up after half a second, and by then the opener was refused, without any wait of SQLite's.
+        assert_eq!(waiter.try_sql("BEGIN IMMEDIATE"), "error: database is locked");
+        assert!(!opener.is_finished());
+        writer.sql("COMMIT");
+        assert_eq!(opener.join().expect("no panic"), Ok(()));
+    });
+}

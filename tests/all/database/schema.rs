@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -14,32 +14,45 @@ use waltop::database::{
 };
 
 use super::{host, names, plain, text};
-use crate::support::{Actor, WALTOP};
+use crate::support::{Actor, WALTOP, eventually};
 
 #[test]
 fn twenty_first_openers_at_once_all_succeed() {
     let folder = TempDir::new().expect("a folder");
-    let path = folder.path().join("notes.db");
-    let openers: Vec<_> = (0..20)
-        .map(|_| {
-            Command::new(WALTOP)
-                .args(["actor", "--migrate"])
-                .arg(&path)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("an opener starts")
-        })
-        .collect();
+    let path = folder.path().canonicalize().expect("a path").join("notes.db");
+    // A lock on the new, empty file keeps them at the start until all are there.
+    let mut starter = Actor::open(&path);
+    starter.sql("BEGIN EXCLUSIVE");
+    let openers: Vec<Child> = (0..20).map(|_| opener(&path)).collect();
+    for opener in &openers {
+        eventually("an opener is at the start", || has_open(opener, &path).then_some(()));
+    }
+    starter.sql("COMMIT");
     for opener in openers {
         let output = opener.wait_with_output().expect("an opener ends");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
+    starter.close();
     let connection = plain(&path);
     assert_eq!(text(&connection, "PRAGMA journal_mode"), "wal");
     assert_eq!(text(&connection, &format!("SELECT count(*) FROM {TABLE}")), "1");
     assert_eq!(text(&connection, "PRAGMA integrity_check"), "ok");
+}
+
+fn opener(path: &Path) -> Child {
+    Command::new(WALTOP)
+        .args(["actor", "--migrate"])
+        .arg(path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("an opener starts")
+}
+
+fn has_open(process: &Child, path: &Path) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", process.id())).expect("an opener that lives");
+    descriptors.flatten().any(|it| fs::read_link(it.path()).is_ok_and(|target| target == path))
 }
 
 #[test]
