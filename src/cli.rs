@@ -3,7 +3,10 @@
 pub mod ingest;
 pub mod search;
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -61,5 +64,13 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
             Ok(0)
         }
         None => anyhow::bail!("the console is not built yet"),
+    }
+}
+
+/// Prints `text`; a reader that has gone away, as `head` does, is no error.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }

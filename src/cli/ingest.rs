@@ -48,10 +48,7 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
     };
     let mut progress: Box<dyn Progress> = if args.json { Box::new(Silent) } else { progress::on_stderr() };
     let summary = ingest::run(&request, &ingest::stop_on_signals()?, &mut *progress)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
-    } else {
-        println!("{summary}");
-    }
+    let told = if args.json { serde_json::to_string_pretty(&summary)? } else { summary.to_string() };
+    super::print(&format!("{told}\n"))?;
     Ok(summary.exit_code())
 }

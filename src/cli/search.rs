@@ -33,14 +33,14 @@ pub struct Args {
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let database = args.db.as_ref().unwrap_or(&config.places.default_database);
     let hits = search::search(database, &args.query.join(" "), args.limit)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&hits)?);
-    } else {
-        hits.iter().for_each(print);
-    }
+    let told = match args.json {
+        true => serde_json::to_string_pretty(&hits)? + "\n",
+        false => hits.iter().map(shown).collect(),
+    };
+    super::print(&told)?;
     Ok(u8::from(hits.is_empty()))
 }
 
-fn print(hit: &Hit) {
-    println!("{}  {}\n    {}", text::clean(&hit.title), text::clean(&hit.path), text::clean(&hit.snippet));
+fn shown(hit: &Hit) -> String {
+    format!("{}  {}\n    {}\n", text::clean(&hit.title), text::clean(&hit.path), text::clean(&hit.snippet))
 }

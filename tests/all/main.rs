@@ -1,4 +1,5 @@
 //! The tests, in one binary.
 
 mod database;
+mod ingest;
 mod support;
