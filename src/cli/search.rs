@@ -33,9 +33,10 @@ pub struct Args {
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let database = args.db.as_ref().unwrap_or(&config.places.default_database);
     let hits = search::search(database, &args.query.join(" "), args.limit)?;
-    let told = match args.json {
-        true => serde_json::to_string_pretty(&hits)? + "\n",
-        false => hits.iter().map(shown).collect(),
+    let told = if args.json {
+        serde_json::to_string_pretty(&hits)? + "\n"
+    } else {
+        hits.iter().map(shown).collect()
     };
     super::print(&told)?;
     Ok(u8::from(hits.is_empty()))

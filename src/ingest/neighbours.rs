@@ -73,7 +73,7 @@ mod tests {
         assert!(!seen(String::new()));
         assert!(!seen(format!("1: POSIX  ADVISORY  READ {own} fe:00:{inode} 128 128\n")));
         assert!(!seen(format!("1: POSIX  ADVISORY  READ 77777777 fe:00:{inode} 123 127\n")));
-        assert!(!seen(format!("1: POSIX  ADVISORY  READ 77777777 fe:00:{}1 128 128\n", inode)));
+        assert!(!seen(format!("1: POSIX  ADVISORY  READ 77777777 fe:00:{inode}1 128 128\n")));
         assert!(!seen(format!("1: FLOCK  ADVISORY  WRITE 77777777 fe:00:{inode} 0 EOF\n")));
         assert!(!seen(format!("1: -> POSIX  ADVISORY  READ 77777777 fe:00:{inode} 128 128\n")));
         assert!(seen(format!("1: POSIX  ADVISORY  READ 77777777 fe:00:{inode} 127 128\n")));
