@@ -4,5 +4,9 @@
 //! drop the connection's locks. While it is connected it uses `stat` and the kernel's lock table, nothing else.
 
 pub mod actor;
+pub mod checkpoint;
 pub mod factory;
+pub mod fix;
 pub mod migrations;
+pub mod pragmas;
+mod sidecars;

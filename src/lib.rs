@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod database;
+pub mod diagnose;
 pub mod history;
 pub mod ingest;
 pub mod journal;

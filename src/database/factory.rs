@@ -10,7 +10,10 @@ use std::{
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, config::DbConfig};
 
 use super::migrations;
-use crate::profile::{Keeper, Profile};
+use crate::{
+    diagnose::fix::TO_WAL,
+    profile::{Keeper, Profile},
+};
 
 /// How long a look waits for a lock before it gives up, so that it is gone before the next refresh.
 const LOOK_WAIT: Duration = Duration::from_millis(250);
@@ -52,16 +55,13 @@ pub enum Error {
         /// The database.
         path: PathBuf,
     },
-    /// It keeps a rollback journal and could not be switched.
-    #[error(
-        "cannot switch {} to WAL: {}; stop the processes that have it open and try again",
-        path.display(), reason
-    )]
+    /// It keeps a rollback journal, and `SQLite` answered to the switch with another mode than WAL.
+    #[error("SQLite kept journal_mode of {} at {mode}; use a file on a local disk", path.display())]
     Switch {
         /// The database.
         path: PathBuf,
-        /// Who or what was in the way.
-        reason: String,
+        /// The mode that it kept.
+        mode: String,
     },
     /// Its tables are not ours.
     #[error(transparent)]
@@ -131,13 +131,13 @@ pub(super) fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(mode.eq_ignore_ascii_case("wal"))
 }
 
-/// Switches the file to WAL, trying again for `budget`: the switch wants the file for itself, and is refused
-/// without asking the busy handler while another connection has it, or makes the same switch.
+/// Switches the file to WAL, trying again for `budget`. The switch upgrades a read lock, so where another
+/// connection writes, or makes the same switch, `SQLite` refuses it at once and does not ask the busy handler.
 pub(super) fn switch_to_wal(connection: &Connection, path: &Path, budget: Duration) -> Result<(), Error> {
     let deadline = Instant::now() + budget;
     let mut pause = Duration::from_millis(1);
     loop {
-        let switched = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));
+        let switched = connection.query_row(TO_WAL, [], |row| row.get::<_, String>(0));
         match switched {
             Ok(mode) => return expect_wal(&mode, path),
             Err(cause) if is_busy(&cause) && Instant::now() < deadline => {
@@ -145,20 +145,16 @@ pub(super) fn switch_to_wal(connection: &Connection, path: &Path, budget: Durati
                 thread::sleep(pause + Duration::from_millis(u64::from(std::process::id() % 8)));
                 pause = (pause * 2).min(Duration::from_millis(64));
             }
-            Err(cause) if is_busy(&cause) => {
-                let reason = "another process keeps it locked".to_owned();
-                return Err(Error::Switch { path: path.to_owned(), reason });
-            }
             Err(cause) => return Err(explain(path, cause)),
         }
     }
 }
 
-fn expect_wal(mode: &String, path: &Path) -> Result<(), Error> {
+fn expect_wal(mode: &str, path: &Path) -> Result<(), Error> {
     if mode.eq_ignore_ascii_case("wal") {
         return Ok(());
     }
-    Err(Error::Switch { path: path.to_owned(), reason: format!("SQLite kept journal_mode at {mode}") })
+    Err(Error::Switch { path: path.to_owned(), mode: mode.to_owned() })
 }
 
 /// Whether `SQLite` gave up because of somebody else's lock.
@@ -201,7 +197,7 @@ pub(super) fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
 
 // SQLite falls back to read-only where it may not write. Nothing has been read yet, so no sidecar has been made
 // that the database's owner could not use.
-fn connect(path: &Path, create: bool) -> Result<Connection, Error> {
+pub(super) fn connect(path: &Path, create: bool) -> Result<Connection, Error> {
     let resolved = resolve(path, create)?;
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);

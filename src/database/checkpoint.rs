@@ -1,0 +1,137 @@
+//! One checkpoint, and what came of it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    factory::{self, OnClose},
+    sidecars::{self, Sidecars},
+};
+use crate::{
+    diagnose::{self, checkpoint::Mode},
+    profile::Profile,
+    snapshot::{Database, Presence},
+};
+
+/// How long a mode that blocks writers waits for them, and then for readers.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// Why no checkpoint was run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A checkpoint would lose data now.
+    #[error("no checkpoint: {message}; stop that process first")]
+    Hazard {
+        /// The finding's sentence.
+        message: String,
+    },
+    /// There is no log.
+    #[error("no checkpoint: {} is not in WAL mode; switch it with: waltop fix {}", path.display(), path.display())]
+    NotWal {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The index that a connection would make would not be the owner's.
+    #[error("no checkpoint: {} belongs to another user, who could not write to our -shm; run as its owner", path.display())]
+    OtherUser {
+        /// The database.
+        path: PathBuf,
+    },
+    /// It could not be examined.
+    #[error("no checkpoint: cannot examine {}: {cause}", path.display())]
+    Examine {
+        /// The database.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// It could not be opened, or `SQLite` failed.
+    #[error(transparent)]
+    Open(#[from] factory::Error),
+}
+
+/// What came of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How far it was to go.
+    pub mode: Mode,
+    /// Whether somebody's lock kept it from going that far.
+    pub busy: bool,
+    /// Frames in the log; `None` where another checkpointer was at work. After TRUNCATE, 0.
+    pub frames_in_log: Option<u32>,
+    /// Frames of those that are in the main file; `None` where another checkpointer was at work.
+    pub frames_moved: Option<u32>,
+    /// How long it took, waiting included, in ms.
+    pub waited_ms: f64,
+}
+
+impl Outcome {
+    /// Whether it did all that was asked. That nobody was in the way is not enough: PASSIVE stops at a reader's
+    /// mark without calling that busy.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        !self.busy && self.frames_in_log.is_some() && self.frames_moved == self.frames_in_log
+    }
+}
+
+/// Runs one checkpoint on `path`. `database` is how it looked just before, with its findings. For a worker process.
+///
+/// Modes other than PASSIVE hold the write lock while they wait for readers, so they give up after a short time.
+///
+/// # Errors
+///
+/// Where the findings say that a checkpoint would lose data, where the database is not in WAL mode, and where it
+/// cannot be opened. That somebody was in the way is no error.
+pub fn run(path: &Path, mode: Mode, database: &Database) -> Result<Outcome, Error> {
+    if let Some(finding) = diagnose::hazard(database) {
+        return Err(Error::Hazard { message: finding.message.clone() });
+    }
+    if database.is_wal() == Some(false) {
+        return Err(Error::NotWal { path: path.to_owned() });
+    }
+    let main = factory::resolve(path, false)?;
+    let sidecars = Sidecars::of(&main);
+    if !sidecars.wal.exists() && database.is_wal() == Some(true) {
+        // There is no log, so there is nothing to move, and no reason to make one.
+        return Ok(Outcome {
+            mode,
+            busy: false,
+            frames_in_log: Some(0),
+            frames_moved: Some(0),
+            waited_ms: 0.0,
+        });
+    }
+    let foreign = sidecars::would_be_foreign(&main);
+    if !sidecars.shm.exists() && foreign.map_err(|cause| Error::Examine { path: main.clone(), cause })? {
+        return Err(Error::OtherUser { path: main });
+    }
+    let live = database.presence() == Presence::Live;
+    let on_close = if live { OnClose::LeaveFiles } else { OnClose::Tidy };
+    let connection = factory::open_for_look(&main, &Profile::hardened(), on_close)?;
+    let outcome = checkpoint(&connection, mode);
+    let left = sidecars::leave(connection, &main);
+    let say = |cause| factory::explain(path, cause);
+    let outcome = outcome.map_err(say)?.ok_or_else(|| Error::NotWal { path: path.to_owned() })?;
+    left.map_err(say)?;
+    Ok(outcome)
+}
+
+// The counts come from the pragma's row: the function of rusqlite drops them where it was busy. `None`: no WAL.
+fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Option<Outcome>> {
+    connection.busy_timeout(WAIT)?;
+    let started = Instant::now();
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    let (busy, log, moved): (bool, i64, i64) =
+        connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let waited_ms = started.elapsed().as_secs_f64() * 1000.0;
+    // Without a log SQLite answers 0, -1, -1; where another checkpointer is at work 1, -1, -1.
+    let (frames_in_log, frames_moved) = (u32::try_from(log).ok(), u32::try_from(moved).ok());
+    let outcome = Outcome { mode, busy, frames_in_log, frames_moved, waited_ms };
+    Ok((busy || frames_in_log.is_some()).then_some(outcome))
+}

@@ -1,0 +1,150 @@
+//! What our own connection answers for the pragmas that a connection keeps for itself, asked without a trace.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, types::Value};
+use rustix::fs::{Access, access};
+
+use super::{
+    factory::{self, OnClose},
+    sidecars::{self, Sidecars},
+};
+use crate::{
+    profile::{Keeper, Profile},
+    snapshot::Presence,
+};
+
+/// Why the pragmas were not asked for. Nothing was touched.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Sidecar files lie there and nobody is seen to use them: a connection would recover and remove them.
+    #[error(
+        "not asked: nobody is seen to use the -wal and -shm files left beside {}; \
+         open it once with the program that it belongs to",
+        path.display()
+    )]
+    Leftover {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A rollback journal lies there: a connection might roll it back.
+    #[error(
+        "not asked: {} has a rollback journal with content; let its writer finish, \
+         or open it once with the program that it belongs to",
+        path.display()
+    )]
+    Journal {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The files that a connection makes would not be the owner's.
+    #[error("not asked: {} belongs to another user, who could not write to our -wal; run as its owner", path.display())]
+    OtherUser {
+        /// The database.
+        path: PathBuf,
+    },
+    /// What a connection makes could not be made, or not be removed.
+    #[error("not asked: this user may not write to the folder of {}; run as its owner", path.display())]
+    Folder {
+        /// The database.
+        path: PathBuf,
+    },
+    /// It is not as it was at the look.
+    #[error("not asked: somebody has opened {} since the look; look again", path.display())]
+    Changed {
+        /// The database.
+        path: PathBuf,
+    },
+    /// It could not be examined.
+    #[error("not asked: cannot examine {}: {cause}", path.display())]
+    Examine {
+        /// The database.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// It could not be opened.
+    #[error(transparent)]
+    Open(#[from] factory::Error),
+}
+
+/// Asks a connection to `path`, set up as `profile` asks, for each pragma of the profile that a connection keeps.
+/// The values are named as a profile names them.
+///
+/// For a worker process. `presence` is what was seen of the database just before, from outside. The connection
+/// leaves no trace: to a database that others use it leaves the sidecar files, and from one that nobody uses it
+/// removes those that it made itself.
+///
+/// # Errors
+///
+/// Where that could not be done without a trace, or where the database could not be opened within a quarter of
+/// a second.
+pub fn ask(path: &Path, profile: &Profile, presence: Presence) -> Result<Vec<(String, String)>, Error> {
+    let main = factory::resolve(path, false)?;
+    admit(&main, presence)?;
+    let on_close = if presence == Presence::Live { OnClose::LeaveFiles } else { OnClose::Tidy };
+    let connection = factory::open_for_look(&main, profile, on_close)?;
+    let answers = answers(&connection, profile);
+    let left = sidecars::leave(connection, &main);
+    let say = |cause| factory::explain(path, cause);
+    left.map_err(say)?;
+    Ok(answers.map_err(say)?)
+}
+
+// Everything here is `stat` and the lock table; nothing is opened.
+fn admit(main: &Path, presence: Presence) -> Result<(), Error> {
+    let path = || main.to_owned();
+    let examine = |cause| Error::Examine { path: main.to_owned(), cause };
+    let sidecars = Sidecars::of(main);
+    match presence {
+        Presence::Leftover => return Err(Error::Leftover { path: path() }),
+        Presence::Clean if sidecars.any() => return Err(Error::Changed { path: path() }),
+        // Somebody has the main file open, but has he the index?
+        Presence::Live if sidecars.any() && !sidecars.used_by_others().map_err(examine)? => {
+            return Err(Error::Leftover { path: path() });
+        }
+        Presence::Clean | Presence::Live => {}
+    }
+    // An empty journal is how journal_mode=TRUNCATE rests; beside an empty main file SQLite would remove it.
+    if let Ok(journal) = fs::metadata(&sidecars.journal)
+        && (journal.len() > 0 || fs::metadata(main).map_err(examine)?.len() == 0)
+    {
+        return Err(Error::Journal { path: path() });
+    }
+    if !sidecars.any() && sidecars::would_be_foreign(main).map_err(examine)? {
+        return Err(Error::OtherUser { path: path() });
+    }
+    let folder = main.parent().unwrap_or(main);
+    access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|_| Error::Folder { path: path() })
+}
+
+fn answers(connection: &Connection, profile: &Profile) -> rusqlite::Result<Vec<(String, String)>> {
+    let kept = profile.pragmas.iter().filter(|pragma| pragma.kept_by == Keeper::Connection);
+    kept.map(|pragma| {
+        let value: Value = connection.pragma_query_value(None, &pragma.name, |row| row.get(0))?;
+        Ok((pragma.name.clone(), named(&pragma.name, &value)))
+    })
+    .collect()
+}
+
+// The names that https://www.sqlite.org/pragma.html gives to the numbers that SQLite answers.
+fn named(pragma: &str, value: &Value) -> String {
+    let name = match (pragma, value) {
+        ("foreign_keys" | "query_only" | "synchronous", Value::Integer(0)) => "OFF",
+        ("foreign_keys" | "query_only", Value::Integer(1)) => "ON",
+        ("synchronous", Value::Integer(1)) => "NORMAL",
+        ("synchronous", Value::Integer(2)) => "FULL",
+        ("synchronous", Value::Integer(3)) => "EXTRA",
+        ("temp_store", Value::Integer(0)) => "DEFAULT",
+        ("temp_store", Value::Integer(1)) => "FILE",
+        ("temp_store", Value::Integer(2)) => "MEMORY",
+        (_, Value::Integer(number)) => return number.to_string(),
+        (_, Value::Real(number)) => return number.to_string(),
+        (_, Value::Text(text)) => return text.clone(),
+        (_, Value::Null | Value::Blob(_)) => "",
+    };
+    name.to_owned()
+}

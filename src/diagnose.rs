@@ -1,0 +1,190 @@
+//! What is wrong, from what was seen: pure functions from a look (and the one before) to findings.
+//!
+//! The clock is the look's own: durations were observed, so they are "at least". What a look could not see is
+//! `None` there and makes no finding here.
+
+pub mod checkpoint;
+pub mod compliance;
+pub mod fix;
+mod integrity;
+mod locks;
+mod modes;
+mod wal;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+
+use std::{cmp::Reverse, path::Path};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    config::Thresholds,
+    profile::Profile,
+    snapshot::{Database, Finding, Remedy, Severity, Snapshot},
+};
+
+/// Every rule. Of findings that are equally bad, those of an earlier rule come first.
+pub const RULES: &[&dyn Rule] = &[
+    &integrity::SplitWal,
+    &integrity::LostLocks,
+    &locks::StoppedHolder,
+    &locks::LongWriteLock,
+    &wal::PinnedWal,
+    &modes::RollbackJournal,
+    &modes::ReadonlyTrap,
+];
+
+/// One thing that can be wrong with a database.
+///
+/// The sentence of a finding begins with who, goes on with what was seen, with its figures, and after a colon
+/// says what that costs: `71168 (bun) pins frame 812 for 3 d 20 h: 18 219 frames (75.1 MB) cannot be moved`.
+pub trait Rule: Sync {
+    /// Its name, in kebab case; scripts know it by that.
+    fn name(&self) -> &'static str;
+
+    /// What it finds in one database.
+    fn check(&self, look: &Look<'_>) -> Vec<Finding>;
+}
+
+/// What a rule may know.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// The database as it was seen now.
+    pub database: &'a Database,
+    /// The same database at the look before, where there was one.
+    pub previous: Option<&'a Database>,
+    /// What the database is held to.
+    pub profile: &'a Profile,
+    /// When a figure becomes a finding.
+    pub thresholds: &'a Thresholds,
+}
+
+/// Fills in the findings of every database, the worst first.
+pub fn diagnose(
+    snapshot: &mut Snapshot,
+    previous: Option<&Snapshot>,
+    profile: &Profile,
+    thresholds: &Thresholds,
+) {
+    for database in &mut snapshot.databases {
+        let before = previous.and_then(|it| it.databases.iter().find(|it| it.path == database.path));
+        database.findings = findings(&Look { database, previous: before, profile, thresholds });
+    }
+}
+
+/// The finding that forbids any maintenance: while a process writes where nobody reads, or has lost its locks,
+/// a checkpoint or another writer can lose what was committed.
+#[must_use]
+pub fn hazard(database: &Database) -> Option<&Finding> {
+    let names = [integrity::SplitWal.name(), integrity::LostLocks.name()];
+    database.findings.iter().find(|finding| names.contains(&finding.name.as_str()))
+}
+
+fn findings(look: &Look<'_>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule.check(look)).collect();
+    findings.sort_by_key(|finding| Reverse(finding.severity));
+    findings
+}
+
+// Who it is, as a sentence begins: `71168 (bun)`.
+fn who(database: &Database, pid: Option<i32>) -> String {
+    let Some(pid) = pid else {
+        return "a process not visible from here".to_owned();
+    };
+    match database.process(pid) {
+        Some(process) => format!("{pid} ({})", process.name),
+        None => pid.to_string(),
+    }
+}
+
+// The severity of a figure that has two steps.
+fn step<T: PartialOrd>(value: &T, steps: &(T, T)) -> Option<Severity> {
+    if value >= &steps.1 {
+        Some(Severity::Error)
+    } else if value >= &steps.0 {
+        Some(Severity::Warning)
+    } else {
+        None
+    }
+}
+
+fn evidence<const N: usize>(figures: [(&str, Value); N]) -> Map<String, Value> {
+    figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+// Ending a process is the console's `x`; one that can't be seen can't be ended from here.
+fn terminate(pid: Option<i32>) -> Remedy {
+    signal("TERM", pid)
+}
+
+fn signal(name: &str, pid: Option<i32>) -> Remedy {
+    Remedy { key: pid.map(|_| "x".to_owned()), command: pid.map(|pid| format!("kill -{name} {pid}")) }
+}
+
+fn no_remedy() -> Remedy {
+    Remedy { key: None, command: None }
+}
+
+// `path` as a shell takes it for one word.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fixture::*, *};
+
+    #[test]
+    fn a_healthy_database_has_no_findings() {
+        let healthy = live();
+        assert_eq!(findings_of(&healthy), []);
+        assert!(hazard(&healthy).is_none());
+    }
+
+    #[test]
+    fn the_worst_comes_first_and_the_hazard_is_found() {
+        let mut database = live();
+        database.processes[1].read_only = Some(true);
+        database.processes[0].replaced = vec!["notes.db-wal".to_owned()];
+        database.locks.writer = Some(held(WRITER, 3_000.0));
+        database.findings = findings_of(&database);
+        let names: Vec<_> = database.findings.iter().map(|finding| finding.name.as_str()).collect();
+        assert_eq!(names, ["split-wal", "long-write-lock", "readonly-trap"]);
+        assert_eq!(hazard(&database).map(|finding| finding.pid), Some(Some(WRITER)));
+    }
+
+    #[test]
+    fn every_rule_has_a_name_of_its_own() {
+        let mut names: Vec<_> = RULES.iter().map(|rule| rule.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), RULES.len());
+    }
+
+    #[test]
+    fn each_database_is_compared_with_itself_in_the_look_before() {
+        let mut lost = live();
+        lost.processes[1].holds_index = false;
+        let mut other = lost.clone();
+        other.path = "/srv/other.db".into();
+        let mut now = snapshot(vec![lost.clone()]);
+        diagnose(&mut now, Some(&snapshot(vec![other])), &Profile::hardened(), &Thresholds::default());
+        assert_eq!(now.databases[0].findings, []);
+        diagnose(&mut now, Some(&snapshot(vec![lost])), &Profile::hardened(), &Thresholds::default());
+        assert_eq!(now.databases[0].findings.len(), 1);
+    }
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        assert_eq!(quoted(Path::new("/srv/notes.db")), "/srv/notes.db");
+        assert_eq!(quoted(Path::new("/srv/my notes.db")), "'/srv/my notes.db'");
+        assert_eq!(quoted(Path::new("it's; rm")), r"'it'\''s; rm'");
+    }
+}

@@ -1,0 +1,250 @@
+//! What a checkpoint will meet: its modes, and who would keep it from completing.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{wal::frames_kept_by, who};
+use crate::{
+    snapshot::{Database, Holder, Reader, Wal},
+    units,
+};
+
+/// How far a checkpoint goes.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Move what can be moved without waiting for anybody.
+    #[default]
+    Passive,
+    /// Block writers, wait for readers, move everything.
+    Full,
+    /// The same, then wait until the log can be written from its start again.
+    Restart,
+    /// The same, then cut the log to nothing.
+    Truncate,
+}
+
+impl Mode {
+    /// All of them, the gentlest first.
+    pub const ALL: [Self; 4] = [Self::Passive, Self::Full, Self::Restart, Self::Truncate];
+
+    /// Whether it holds the write lock while it waits for readers.
+    #[must_use]
+    pub fn blocks_writers(self) -> bool {
+        self != Self::Passive
+    }
+
+    /// Whether it needs the readers out of the log, even those at its newest frame.
+    #[must_use]
+    pub fn needs_empty_slots(self) -> bool {
+        matches!(self, Self::Restart | Self::Truncate)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passive => "PASSIVE",
+            Self::Full => "FULL",
+            Self::Restart => "RESTART",
+            Self::Truncate => "TRUNCATE",
+        })
+    }
+}
+
+/// A word that names no checkpoint mode.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no such checkpoint mode: {0}; use passive, full, restart or truncate")]
+pub struct NoSuchMode(String);
+
+impl FromStr for Mode {
+    type Err = NoSuchMode;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = |mode: &Self| mode.to_string().eq_ignore_ascii_case(text);
+        Self::ALL.into_iter().find(named).ok_or_else(|| NoSuchMode(text.to_owned()))
+    }
+}
+
+/// Somebody who keeps a checkpoint from completing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    /// `None`: a process that cannot be seen from here.
+    pub pid: Option<i32>,
+    /// A sentence: who, and how.
+    pub why: String,
+}
+
+/// Who would keep a checkpoint in `mode` from completing, as things were at the look.
+#[must_use]
+pub fn blockers(database: &Database, mode: Mode) -> Vec<Blocker> {
+    if database.is_wal() == Some(false) {
+        return Vec::new();
+    }
+    let locks = &database.locks;
+    let mut blockers = Vec::new();
+    let mut add = |pid: Option<i32>, how: String| {
+        blockers.push(Blocker { pid, why: format!("{} {how}", who(database, pid)) });
+    };
+    if let Some(holder) = &locks.exclusive {
+        add(holder.pid, "has the whole file to itself (locking_mode=EXCLUSIVE)".to_owned());
+    }
+    if let Some(holder) = &locks.recoverer {
+        add(holder.pid, "is recovering the wal-index".to_owned());
+    }
+    if let Some(holder) = &locks.checkpointer {
+        add(holder.pid, format!("is running a checkpoint{}", since(holder)));
+    }
+    // A checkpoint that blocks writers holds both locks, and was named already; so was an exclusive holder.
+    let named = [&locks.checkpointer, &locks.recoverer, &locks.exclusive];
+    let is_named = |pid| named.iter().any(|holder| holder.as_ref().is_some_and(|it| it.pid == pid));
+    if let Some(holder) = locks.writer.as_ref().filter(|it| mode.blocks_writers() && !is_named(it.pid)) {
+        add(holder.pid, format!("holds the write lock{}", since(holder)));
+    }
+    for reader in &locks.readers {
+        if let Some(how) = how_it_blocks(reader, database.wal.as_ref(), mode) {
+            add(reader.pid, how);
+        }
+    }
+    blockers
+}
+
+// A checkpointer's own lock on a slot shows as no reader: it is a write lock.
+fn how_it_blocks(reader: &Reader, wal: Option<&Wal>, mode: Mode) -> Option<String> {
+    let slot = reader.slot?;
+    let kept = wal.and_then(|wal| frames_kept_by(reader, wal));
+    let for_long = reader.held_ms.map(|ms| format!(" for {}", units::duration(ms))).unwrap_or_default();
+    match (slot, kept) {
+        (0, Some(0)) => None,
+        (0, _) => Some(format!("reads the main file alone (slot 0){for_long}: nothing can be moved into it")),
+        (_, Some(0)) if !mode.needs_empty_slots() => None,
+        (_, Some(0)) => {
+            Some(format!("reads the newest frame (slot {slot}){for_long}: the log cannot restart"))
+        }
+        (_, Some(kept)) => {
+            let frame = units::count(reader.frame.unwrap_or_default().into());
+            let kept = units::plural(kept.into(), "frame");
+            Some(format!("pins frame {frame} (slot {slot}){for_long}: {kept} cannot be moved"))
+        }
+        (_, None) => Some(format!("reads at a frame that is not known (slot {slot}){for_long}")),
+    }
+}
+
+fn since(holder: &Holder) -> String {
+    holder.held_ms.map(|ms| format!(" for {}", units::duration(ms))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fixture::*, *};
+
+    fn pids(database: &Database) -> [Vec<Option<i32>>; 4] {
+        Mode::ALL.map(|mode| blockers(database, mode).into_iter().map(|blocker| blocker.pid).collect())
+    }
+
+    const NOBODY: Vec<Option<i32>> = Vec::new();
+
+    fn quiet() -> Database {
+        let mut database = live();
+        database.locks.writer = None;
+        database.locks.readers.clear();
+        database
+    }
+
+    #[test]
+    fn nobody_blocks_a_quiet_database() {
+        assert_eq!(pids(&quiet()), [NOBODY; 4]);
+    }
+
+    #[test]
+    fn a_writer_blocks_what_blocks_writers() {
+        let mut database = quiet();
+        database.locks.writer = Some(held(WRITER, 840.0));
+        let writer = vec![Some(WRITER)];
+        assert_eq!(pids(&database), [NOBODY, writer.clone(), writer.clone(), writer]);
+        assert_eq!(blockers(&database, Mode::Full)[0].why, "71201 (bun) holds the write lock for 840 ms");
+    }
+
+    #[test]
+    fn a_pinned_reader_blocks_every_mode() {
+        let database = pinned();
+        let reader = vec![Some(READER)];
+        assert_eq!(pids(&database), [reader.clone(), reader.clone(), reader.clone(), reader]);
+        assert_eq!(
+            blockers(&database, Mode::Passive)[0].why,
+            "71168 (python3) pins frame 812 (slot 1) for 3 d 20 h: 18 219 frames cannot be moved"
+        );
+    }
+
+    #[test]
+    fn a_reader_at_the_newest_frame_blocks_only_a_restart() {
+        let mut database = quiet();
+        database.locks.readers = vec![reader(READER, 2, 19_031, 50.0)];
+        let reader = vec![Some(READER)];
+        assert_eq!(pids(&database), [NOBODY, NOBODY, reader.clone(), reader]);
+    }
+
+    #[test]
+    fn slot_0_blocks_moving_but_not_a_restart() {
+        let mut database = quiet();
+        database.locks.readers = vec![reader(READER, 0, 0, 50.0)];
+        let reader = vec![Some(READER)];
+        assert_eq!(pids(&database), [reader.clone(), reader.clone(), reader.clone(), reader]);
+        database.wal = Some(wal(19_031, 19_031));
+        assert_eq!(pids(&database), [NOBODY; 4]);
+    }
+
+    #[test]
+    fn another_checkpointer_blocks_every_mode_and_is_named_once() {
+        let mut database = quiet();
+        database.locks.checkpointer = Some(held(WRITER, 50.0));
+        database.locks.writer = Some(held(WRITER, 50.0));
+        let writer = vec![Some(WRITER)];
+        assert_eq!(pids(&database), [writer.clone(), writer.clone(), writer.clone(), writer]);
+    }
+
+    #[test]
+    fn recovery_and_an_exclusive_holder_block_every_mode() {
+        let mut database = quiet();
+        database.locks.recoverer = Some(held(READER, 1.0));
+        database.locks.exclusive = Some(held(WRITER, 1.0));
+        database.locks.writer = database.locks.exclusive.clone();
+        let both = vec![Some(WRITER), Some(READER)];
+        assert_eq!(pids(&database), [both.clone(), both.clone(), both.clone(), both]);
+    }
+
+    #[test]
+    fn what_is_not_known_may_block() {
+        let mut database = quiet();
+        database.locks.readers = vec![Reader { pid: None, slot: Some(3), frame: None, held_ms: None }];
+        for mode in Mode::ALL {
+            assert_eq!(
+                blockers(&database, mode)[0].why,
+                "a process not visible from here reads at a frame that is not known (slot 3)"
+            );
+        }
+    }
+
+    #[test]
+    fn there_is_nothing_to_block_with_a_rollback_journal() {
+        let mut database = rollback();
+        database.locks.writer = Some(held(WRITER, 1.0));
+        assert_eq!(pids(&database), [NOBODY; 4]);
+    }
+
+    #[test]
+    fn modes_are_read_as_they_are_written() {
+        for mode in Mode::ALL {
+            assert_eq!(mode.to_string().parse(), Ok(mode));
+            assert_eq!(mode.to_string().to_lowercase().parse(), Ok(mode));
+        }
+        let error = "fast".parse::<Mode>().map_err(|error| error.to_string());
+        assert_eq!(
+            error,
+            Err("no such checkpoint mode: fast; use passive, full, restart or truncate".to_owned())
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! A healthy live database for the tests of the rules, to be made ill in one respect.
+
+use super::{Look, findings};
+use crate::{config::Thresholds, profile::Profile, snapshot::*};
+
+/// A process that writes now and then.
+pub const WRITER: i32 = 71_201;
+/// A process that reads.
+pub const READER: i32 = 71_168;
+
+/// `notes.db` in WAL mode with two processes: a short write, and a short read at the newest frame.
+pub fn live() -> Database {
+    Database {
+        path: "/srv/notes.db".into(),
+        files: Files { db: Some(file(1)), wal: Some(file(2)), shm: Some(file(3)) },
+        header: Some(Header {
+            journal_mode: JournalMode::Wal,
+            page_size: 4096,
+            page_count: 1446,
+            user_version: 3,
+            application_id: 0,
+            auto_vacuum: AutoVacuum::None,
+            schema_cookie: 1,
+            written_by: "3.54.1".to_owned(),
+        }),
+        wal: Some(wal(19_031, 19_000)),
+        locks: Locks {
+            writer: Some(held(WRITER, 20.0)),
+            readers: vec![reader(READER, 1, 19_031, 50.0)],
+            index_held: true,
+            window_ms: Some(60_000.0),
+            ..Locks::default()
+        },
+        processes: vec![process(WRITER, "bun"), process(READER, "python3")],
+        pragmas: Pragmas::default(),
+        ingestions: Vec::new(),
+        findings: Vec::new(),
+    }
+}
+
+/// The same database, pinned by the reader at frame 812 for three days and twenty hours.
+pub fn pinned() -> Database {
+    let mut database = live();
+    database.wal = Some(wal(19_031, 812));
+    database.locks.writer = None;
+    database.locks.readers = vec![reader(READER, 1, 812, 331_200_000.0)];
+    database
+}
+
+/// The same database with a rollback journal.
+pub fn rollback() -> Database {
+    let mut database = live();
+    if let Some(header) = &mut database.header {
+        header.journal_mode = JournalMode::Rollback;
+    }
+    database.wal = None;
+    database.files.wal = None;
+    database.files.shm = None;
+    database.locks = Locks::default();
+    for process in &mut database.processes {
+        process.holds_index = false;
+        process.handles = Some(Handles { db: 1, wal: 0, shm: 0 });
+        process.index_read_only = None;
+        process.maps_index = Some(false);
+    }
+    database
+}
+
+/// The findings of one look without one before.
+pub fn findings_of(database: &Database) -> Vec<Finding> {
+    findings_after(None, database)
+}
+
+/// The findings of the second of two looks.
+pub fn findings_after(previous: Option<&Database>, database: &Database) -> Vec<Finding> {
+    let (profile, thresholds) = (Profile::hardened(), Thresholds::default());
+    findings(&Look { database, previous, profile: &profile, thresholds: &thresholds })
+}
+
+/// The name, severity and PID of each finding.
+pub fn outline(findings: &[Finding]) -> Vec<(&str, Severity, Option<i32>)> {
+    findings.iter().map(|it| (it.name.as_str(), it.severity, it.pid)).collect()
+}
+
+pub fn snapshot(databases: Vec<Database>) -> Snapshot {
+    Snapshot {
+        version: CONTRACT_VERSION,
+        taken_at: jiff::Timestamp::UNIX_EPOCH,
+        host: "here".to_owned(),
+        databases,
+        unseen: Vec::new(),
+    }
+}
+
+pub fn wal(frames: u32, backfilled: u32) -> Wal {
+    Wal {
+        frames: Some(frames),
+        backfilled: Some(backfilled),
+        pending: Some(frames - backfilled),
+        checkpoint_sequence: Some(7),
+        source: WalSource::Index,
+        page_count: Some(1446),
+        slots: Some(frames),
+        commits: Some(1),
+        read_marks: None,
+    }
+}
+
+pub fn held(pid: i32, held_ms: f64) -> Holder {
+    Holder { pid: Some(pid), held_ms: Some(held_ms) }
+}
+
+pub fn reader(pid: i32, slot: u8, frame: u32, held_ms: f64) -> Reader {
+    Reader { pid: Some(pid), slot: Some(slot), frame: Some(frame), held_ms: Some(held_ms) }
+}
+
+pub fn process(pid: i32, name: &str) -> Process {
+    Process {
+        pid,
+        started_at: None,
+        start_ticks: Some(1000),
+        name: name.to_owned(),
+        command: vec![name.to_owned()],
+        user: Some("me".to_owned()),
+        uid: Some(1000),
+        parent: Some(1),
+        state: ProcessState::Sleeping,
+        cpu_percent: None,
+        memory_bytes: None,
+        handles: Some(Handles { db: 1, wal: 1, shm: 1 }),
+        read_only: Some(false),
+        index_read_only: Some(false),
+        maps_database: Some(false),
+        maps_index: Some(true),
+        holds_index: true,
+        replaced: Vec::new(),
+        holds: Vec::new(),
+        stale: None,
+    }
+}
+
+fn file(inode: u64) -> FileFacts {
+    FileFacts { bytes: 4096, device: "fe:00".to_owned(), inode, uid: 1000, mode: 0o644, modified_at: None }
+}

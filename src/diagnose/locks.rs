@@ -1,0 +1,252 @@
+//! Locks that are held too long, or by somebody who cannot give them back.
+
+use std::collections::BTreeMap;
+
+use super::{Look, Rule, evidence, no_remedy, signal, step, terminate, who};
+use crate::{
+    snapshot::{Finding, Hold, Process, ProcessState, Severity},
+    units,
+};
+
+/// The write lock was held for a large part of the time that others wait for it, now or in the window.
+pub struct LongWriteLock;
+
+impl Rule for LongWriteLock {
+    fn name(&self) -> &'static str {
+        "long-write-lock"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let Some(budget_ms) = look.profile.busy_timeout_ms().filter(|&it| it > 0) else {
+            return Vec::new();
+        };
+        longest_holds(look)
+            .into_iter()
+            .filter_map(|(pid, hold)| hold.finding(self.name(), pid, f64::from(budget_ms), look))
+            .collect()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct LongHold {
+    ms: f64,
+    is_now: bool,
+}
+
+// Each process's longest hold. The current one is in the window too, where there is one.
+fn longest_holds(look: &Look<'_>) -> BTreeMap<Option<i32>, LongHold> {
+    let locks = &look.database.locks;
+    let mut longest = BTreeMap::new();
+    if let Some((pid, ms)) = locks.writer.as_ref().and_then(|it| Some((it.pid, it.held_ms?))) {
+        longest.insert(pid, LongHold { ms, is_now: true });
+    }
+    for process in locks.write_holds.iter().flat_map(|it| &it.by_process) {
+        let hold = LongHold { ms: process.max_ms, is_now: false };
+        let known = longest.entry(process.pid).or_insert(hold);
+        if hold.ms > known.ms {
+            *known = hold;
+        }
+    }
+    longest
+}
+
+impl LongHold {
+    fn finding(self, name: &str, pid: Option<i32>, budget_ms: f64, look: &Look<'_>) -> Option<Finding> {
+        let severity = step(&(self.ms / budget_ms), &look.thresholds.long_write_lock)?;
+        let (who, held) = (who(look.database, pid), units::duration(self.ms));
+        let what = if self.is_now {
+            format!("{who} has held the write lock for {held}")
+        } else {
+            let window = look.database.locks.window_ms.map(units::duration);
+            let window = window.map_or_else(|| "lately".to_owned(), |it| format!("in the last {it}"));
+            format!("{who} held the write lock for {held} at a stretch {window}")
+        };
+        let share = 100.0 * self.ms / budget_ms;
+        let cost = if severity == Severity::Error {
+            "others that want to write give up by then".to_owned()
+        } else {
+            format!("that is {share:.0} % of the time that others wait for it")
+        };
+        Some(Finding {
+            name: name.to_owned(),
+            severity,
+            pid,
+            message: format!("{what}: {cost}"),
+            evidence: evidence([
+                ("held_ms", self.ms.into()),
+                ("busy_timeout_ms", budget_ms.into()),
+                ("now", self.is_now.into()),
+            ]),
+            // A hold that is over is put right in the program that made it.
+            remedy: if self.is_now { terminate(pid) } else { no_remedy() },
+        })
+    }
+}
+
+/// A process that is stopped, by a signal or a debugger, holds a lock that others wait for.
+pub struct StoppedHolder;
+
+impl Rule for StoppedHolder {
+    fn name(&self) -> &'static str {
+        "stopped-holder"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        look.database
+            .processes
+            .iter()
+            .filter(|process| process.is_stopped())
+            .filter_map(|process| self.finding(process, look))
+            .collect()
+    }
+}
+
+impl StoppedHolder {
+    fn finding(&self, process: &Process, look: &Look<'_>) -> Option<Finding> {
+        // In WAL mode SHARED is what any idle connection holds.
+        let counts = |hold: &&Hold| **hold != Hold::Shared || look.database.is_wal() == Some(false);
+        let holds: Vec<Hold> = process.holds.iter().filter(counts).copied().collect();
+        if holds.is_empty() {
+            return None;
+        }
+        let traced = process.state == ProcessState::Traced;
+        let (how, remedy) = if traced {
+            // A signal does not move it; its debugger does.
+            ("is stopped by a debugger", no_remedy())
+        } else {
+            ("is stopped", signal("CONT", Some(process.pid)))
+        };
+        let named: Vec<&str> = holds.iter().map(|hold| words(*hold)).collect();
+        let message = format!(
+            "{} {how} and holds {}: it gives nothing back until it continues",
+            who(look.database, Some(process.pid)),
+            named.join(" and ")
+        );
+        Some(Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Error,
+            pid: Some(process.pid),
+            message,
+            evidence: evidence([
+                ("state", process.state.to_string().into()),
+                ("holds", holds.iter().map(ToString::to_string).collect::<Vec<_>>().into()),
+            ]),
+            remedy,
+        })
+    }
+}
+
+fn words(hold: Hold) -> &'static str {
+    match hold {
+        Hold::Write | Hold::Reserved => "the write lock",
+        Hold::Checkpoint => "the checkpoint lock",
+        Hold::Recover => "the recovery lock",
+        Hold::Read(_) => "a read mark",
+        Hold::Shared => "a read lock",
+        Hold::Pending => "the write lock (it waits for readers)",
+        Hold::Exclusive => "the whole file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use crate::snapshot::{Hold, ProcessHolds, ProcessState, Severity::*, WriteHolds};
+
+    fn window(pid: i32, max_ms: f64) -> WriteHolds {
+        WriteHolds {
+            count: 55,
+            p50_ms: 900.0,
+            p99_ms: max_ms,
+            max_ms,
+            held_ratio: 0.37,
+            by_process: vec![ProcessHolds { pid: Some(pid), count: 55, max_ms, total_ms: 22_000.0 }],
+        }
+    }
+
+    #[test]
+    fn a_hold_is_measured_against_the_busy_timeout() {
+        let severities = [2_499.0, 2_500.0, 4_999.0, 5_000.0].map(|held_ms| {
+            let mut database = live();
+            database.locks.writer = Some(held(WRITER, held_ms));
+            findings_of(&database).first().map(|it| it.severity)
+        });
+        assert_eq!(severities, [None, Some(Warning), Some(Warning), Some(Error)]);
+    }
+
+    #[test]
+    fn a_current_hold_can_be_ended() {
+        let mut database = live();
+        database.locks.writer = Some(held(WRITER, 6_500.0));
+        database.locks.write_holds = Some(window(WRITER, 6_400.0));
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("long-write-lock", Error, Some(WRITER))]);
+        assert_eq!(
+            found[0].message,
+            "71201 (bun) has held the write lock for 6.5 s: others that want to write give up by then"
+        );
+        assert_eq!(found[0].remedy.command.as_deref(), Some("kill -TERM 71201"));
+    }
+
+    #[test]
+    fn a_hold_in_the_window_is_told_after_it_is_over() {
+        let mut database = live();
+        database.locks.write_holds = Some(window(WRITER, 3_000.0));
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("long-write-lock", Warning, Some(WRITER))]);
+        assert_eq!(
+            found[0].message,
+            "71201 (bun) held the write lock for 3 s at a stretch in the last 1 m: \
+             that is 60 % of the time that others wait for it"
+        );
+        assert_eq!(found[0].remedy.key, None);
+    }
+
+    #[test]
+    fn a_writer_that_cannot_be_seen_is_told() {
+        let mut database = live();
+        database.locks.writer = Some(crate::snapshot::Holder { pid: None, held_ms: Some(9_000.0) });
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("long-write-lock", Error, None)]);
+        database.locks.writer = Some(crate::snapshot::Holder { pid: None, held_ms: None });
+        assert_eq!(findings_of(&database), []);
+    }
+
+    #[test]
+    fn a_stopped_process_is_found_by_what_it_holds() {
+        let mut database = live();
+        database.processes[0].state = ProcessState::Stopped;
+        assert_eq!(findings_of(&database), []);
+        database.processes[0].holds = vec![Hold::Shared];
+        assert_eq!(findings_of(&database), []);
+        database.processes[0].holds = vec![Hold::Write, Hold::Read(1)];
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("stopped-holder", Error, Some(WRITER))]);
+        assert_eq!(
+            found[0].message,
+            "71201 (bun) is stopped and holds the write lock and a read mark: it gives nothing back until it continues"
+        );
+        assert_eq!(found[0].remedy.command.as_deref(), Some("kill -CONT 71201"));
+        database.processes[0].state = ProcessState::Running;
+        assert_eq!(findings_of(&database), []);
+    }
+
+    #[test]
+    fn a_traced_process_is_left_to_its_debugger() {
+        let mut database = live();
+        database.processes[0].state = ProcessState::Traced;
+        database.processes[0].holds = vec![Hold::Write];
+        let found = findings_of(&database);
+        assert!(found[0].message.contains("is stopped by a debugger"), "{}", found[0].message);
+        assert_eq!(found[0].remedy.command, None);
+    }
+
+    #[test]
+    fn with_a_rollback_journal_a_shared_lock_counts() {
+        let mut database = rollback();
+        database.processes.pop();
+        database.processes[0].state = ProcessState::Stopped;
+        database.processes[0].holds = vec![Hold::Shared];
+        assert_eq!(outline(&findings_of(&database)), [("stopped-holder", Error, Some(WRITER))]);
+    }
+}

@@ -1,0 +1,162 @@
+//! Modes that hurt when a database is shared: read-only clients, and a rollback journal.
+
+use super::{Look, Rule, evidence, no_remedy, quoted, who};
+use crate::snapshot::{FileFacts, Finding, Process, Remedy, Severity};
+
+/// A process opened a WAL database read-only.
+pub struct ReadonlyTrap;
+
+impl Rule for ReadonlyTrap {
+    fn name(&self) -> &'static str {
+        "readonly-trap"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        if look.database.is_wal() != Some(true) {
+            return Vec::new();
+        }
+        let trapped = look.database.processes.iter().filter(|process| process.read_only == Some(true));
+        trapped.map(|process| self.finding(process, look)).collect()
+    }
+}
+
+impl ReadonlyTrap {
+    fn finding(&self, process: &Process, look: &Look<'_>) -> Finding {
+        let who = who(look.database, Some(process.pid));
+        let may_not_write = look.database.files.shm.as_ref().is_some_and(|shm| may_not_write(process, shm));
+        let (severity, message) = if process.index_read_only == Some(true) {
+            let what = "opened the database and -shm read-only";
+            (
+                Severity::Warning,
+                format!("{who} {what}: after a crash it reads nothing until a writer has been there"),
+            )
+        } else if may_not_write {
+            let what = "opened the database read-only, and its user may not write -shm";
+            (Severity::Warning, format!("{who} {what}: alone, it reads nothing"))
+        } else {
+            let what = "opened the database read-only";
+            (
+                Severity::Info,
+                format!("{who} {what}: its checkpoints fail, and the last to leave leaves -wal behind"),
+            )
+        };
+        Finding {
+            name: self.name().to_owned(),
+            severity,
+            pid: Some(process.pid),
+            message,
+            evidence: evidence([
+                ("index_read_only", process.index_read_only.into()),
+                ("user_may_not_write_index", may_not_write.into()),
+            ]),
+            // It is put right where the program opens the database.
+            remedy: no_remedy(),
+        }
+    }
+}
+
+// Only what the mode says for certain: by its group the process might, and the group is not known.
+fn may_not_write(process: &Process, file: &FileFacts) -> bool {
+    match process.uid {
+        None | Some(0) => false,
+        Some(uid) if uid == file.uid => file.mode & 0o200 == 0,
+        Some(_) => file.mode & 0o022 == 0,
+    }
+}
+
+/// Several processes share a database that keeps a rollback journal.
+pub struct RollbackJournal;
+
+impl Rule for RollbackJournal {
+    fn name(&self) -> &'static str {
+        "rollback-journal"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let database = look.database;
+        let sharers: Vec<i32> =
+            database.processes.iter().filter(|it| it.has_main_file()).map(|it| it.pid).collect();
+        if database.is_wal() != Some(false) || sharers.len() < 2 {
+            return Vec::new();
+        }
+        let message = format!(
+            "{} keeps a rollback journal and {} processes share it: each commit locks all readers out",
+            database.name(),
+            sharers.len(),
+        );
+        vec![Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Warning,
+            pid: None,
+            message,
+            evidence: evidence([("journal_mode", "rollback".into()), ("processes", sharers.into())]),
+            remedy: Remedy {
+                key: Some("f".to_owned()),
+                command: Some(format!("waltop fix {}", quoted(&database.path))),
+            },
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use crate::snapshot::{Handles, Severity::*};
+
+    #[test]
+    fn a_read_only_client_is_worth_knowing() {
+        let mut database = live();
+        database.processes[1].read_only = Some(true);
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("readonly-trap", Info, Some(READER))]);
+        assert_eq!(
+            found[0].message,
+            "71168 (python3) opened the database read-only: its checkpoints fail, and the last to leave leaves -wal behind"
+        );
+    }
+
+    #[test]
+    fn a_client_that_cannot_write_the_index_is_a_warning() {
+        let mut database = live();
+        database.processes[1].read_only = Some(true);
+        database.processes[1].index_read_only = Some(true);
+        assert_eq!(outline(&findings_of(&database)), [("readonly-trap", Warning, Some(READER))]);
+        database.processes[1].index_read_only = Some(false);
+        for (uid, severity) in [(Some(0), Info), (None, Info), (Some(1000), Info), (Some(1001), Warning)] {
+            database.processes[1].uid = uid;
+            assert_eq!(
+                outline(&findings_of(&database)),
+                [("readonly-trap", severity, Some(READER))],
+                "{uid:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn reading_a_rollback_database_is_no_trap() {
+        let mut database = rollback();
+        database.processes.remove(0);
+        database.processes[0].read_only = Some(true);
+        assert_eq!(findings_of(&database), []);
+    }
+
+    #[test]
+    fn a_rollback_journal_hurts_only_where_it_is_shared() {
+        let mut database = rollback();
+        database.path = "/srv/my notes.db".into();
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("rollback-journal", Warning, None)]);
+        assert_eq!(
+            found[0].message,
+            "my notes.db keeps a rollback journal and 2 processes share it: each commit locks all readers out"
+        );
+        assert_eq!(found[0].remedy.key.as_deref(), Some("f"));
+        assert_eq!(found[0].remedy.command.as_deref(), Some("waltop fix '/srv/my notes.db'"));
+        database.processes[0].handles = Some(Handles::default());
+        assert_eq!(findings_of(&database), []);
+        // Not known: no finding.
+        let mut database = rollback();
+        database.header = None;
+        assert_eq!(findings_of(&database), []);
+    }
+}

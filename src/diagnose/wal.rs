@@ -1,0 +1,180 @@
+//! What keeps the log from being moved into the main file.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Look, Rule, evidence, step, terminate, who};
+use crate::{
+    snapshot::{Database, Finding, Reader, Severity, Wal},
+    units,
+};
+
+/// Bytes in front of each page in the log.
+const FRAME_HEADER: u64 = 24;
+
+/// A reader that has been keeping more than the autocheckpoint limit of frames from being moved, for long.
+pub struct PinnedWal;
+
+impl Rule for PinnedWal {
+    fn name(&self) -> &'static str {
+        "pinned-wal"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let Some(wal) = &look.database.wal else {
+            return Vec::new();
+        };
+        // A process can be in several slots; the pin that costs most stands for it.
+        let mut worst: BTreeMap<Option<i32>, Pin<'_>> = BTreeMap::new();
+        for pin in look.database.locks.readers.iter().filter_map(|reader| Pin::of(reader, wal, look)) {
+            let known = worst.entry(pin.reader.pid).or_insert(pin);
+            if (pin.severity, pin.frames) > (known.severity, known.frames) {
+                *known = pin;
+            }
+        }
+        worst.into_values().map(|pin| pin.finding(self.name(), look.database)).collect()
+    }
+}
+
+/// Committed frames that `reader` keeps from being moved; `None` where that is not known.
+pub(super) fn frames_kept_by(reader: &Reader, wal: &Wal) -> Option<u32> {
+    // Slot 0 reads the main file only, so nothing may be moved into it.
+    match reader.slot? {
+        0 => wal.pending,
+        _ => Some(wal.frames?.saturating_sub(reader.frame?).min(wal.pending?)),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Pin<'a> {
+    reader: &'a Reader,
+    frames: u32,
+    held_ms: f64,
+    severity: Severity,
+}
+
+impl<'a> Pin<'a> {
+    fn of(reader: &'a Reader, wal: &Wal, look: &Look<'_>) -> Option<Self> {
+        let frames = frames_kept_by(reader, wal)?;
+        let held_ms = reader.held_ms?;
+        if frames <= look.profile.autocheckpoint_frames() {
+            return None;
+        }
+        let held = Duration::try_from_secs_f64(held_ms / 1000.0).ok()?;
+        let severity = step(&held, &look.thresholds.pinned_wal)?;
+        Some(Self { reader, frames, held_ms, severity })
+    }
+
+    fn finding(&self, name: &str, database: &Database) -> Finding {
+        let bytes = database
+            .header
+            .as_ref()
+            .map(|header| u64::from(self.frames) * (u64::from(header.page_size) + FRAME_HEADER));
+        let place = match (self.reader.slot, self.reader.frame) {
+            (Some(0), _) | (_, None) => "the main file".to_owned(),
+            (_, Some(frame)) => format!("frame {}", units::count(frame.into())),
+        };
+        let size = bytes.map(|bytes| format!(" ({})", units::bytes(bytes))).unwrap_or_default();
+        let message = format!(
+            "{} pins {place} for {}: {}{size} cannot be moved",
+            who(database, self.reader.pid),
+            units::duration(self.held_ms),
+            units::plural(self.frames.into(), "frame"),
+        );
+        Finding {
+            name: name.to_owned(),
+            severity: self.severity,
+            pid: self.reader.pid,
+            message,
+            evidence: evidence([
+                ("slot", self.reader.slot.into()),
+                ("frame", self.reader.frame.into()),
+                ("held_ms", self.held_ms.into()),
+                ("pinned_frames", self.frames.into()),
+                ("pinned_bytes", bytes.into()),
+            ]),
+            remedy: terminate(self.reader.pid),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use crate::snapshot::{Database, Severity::*};
+
+    fn with_reader(slot: u8, frame: u32, held_ms: f64) -> Database {
+        let mut database = pinned();
+        database.locks.readers = vec![reader(READER, slot, frame, held_ms)];
+        database
+    }
+
+    #[test]
+    fn a_pin_is_told_with_its_cost_and_its_remedy() {
+        let found = findings_of(&pinned());
+        assert_eq!(outline(&found), [("pinned-wal", Error, Some(READER))]);
+        assert_eq!(
+            found[0].message,
+            "71168 (python3) pins frame 812 for 3 d 20 h: 18 219 frames (75.1 MB) cannot be moved"
+        );
+        assert_eq!(found[0].evidence["pinned_frames"], 18_219);
+        assert_eq!(found[0].evidence["pinned_bytes"], 75_062_280);
+        assert_eq!(found[0].remedy.key.as_deref(), Some("x"));
+        assert_eq!(found[0].remedy.command.as_deref(), Some("kill -TERM 71168"));
+    }
+
+    #[test]
+    fn it_becomes_worse_with_time() {
+        let severities = [59_999.0, 60_000.0, 599_999.0, 600_000.0]
+            .map(|held_ms| findings_of(&with_reader(1, 812, held_ms)).first().map(|it| it.severity));
+        assert_eq!(severities, [None, Some(Warning), Some(Warning), Some(Error)]);
+    }
+
+    #[test]
+    fn only_a_reader_that_keeps_more_than_the_autocheckpoint_limit_counts() {
+        assert_eq!(findings_of(&with_reader(1, 18_031, 700_000.0)), []);
+        assert_eq!(findings_of(&with_reader(1, 18_030, 700_000.0)).len(), 1);
+        assert_eq!(findings_of(&with_reader(1, 19_031, 700_000.0)), []);
+    }
+
+    #[test]
+    fn a_reader_in_slot_0_pins_everything() {
+        let found = findings_of(&with_reader(0, 0, 700_000.0));
+        assert!(found[0].message.contains("pins the main file"), "{}", found[0].message);
+        assert_eq!(found[0].evidence["pinned_frames"], 18_219);
+        let mut moved = with_reader(0, 0, 700_000.0);
+        moved.wal = Some(wal(19_031, 19_031));
+        assert_eq!(findings_of(&moved), []);
+    }
+
+    #[test]
+    fn a_process_in_two_slots_is_told_once_by_its_worst() {
+        let mut database = pinned();
+        database.locks.readers.insert(0, reader(READER, 2, 900, 61_000.0));
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("pinned-wal", Error, Some(READER))]);
+        assert_eq!(found[0].evidence["frame"], 812);
+    }
+
+    #[test]
+    fn a_reader_that_cannot_be_seen_is_told_without_a_remedy() {
+        let mut database = pinned();
+        database.locks.readers[0].pid = None;
+        let found = findings_of(&database);
+        assert!(found[0].message.starts_with("a process not visible from here pins"), "{}", found[0].message);
+        assert_eq!((found[0].remedy.key.as_ref(), found[0].remedy.command.as_ref()), (None, None));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_found() {
+        for forget in [
+            (|it: &mut Database| it.wal = None) as fn(&mut Database),
+            |it| it.locks.readers[0].held_ms = None,
+            |it| it.locks.readers[0].frame = None,
+            |it| it.locks.readers[0].slot = None,
+        ] {
+            let mut database = pinned();
+            forget(&mut database);
+            assert_eq!(findings_of(&database), []);
+        }
+    }
+}

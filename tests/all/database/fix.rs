@@ -1,0 +1,67 @@
+//! What the file keeps is put right, or left as it is.
+
+use std::fs;
+
+use tempfile::TempDir;
+use waltop::{
+    database::fix::{Error, Outcome, apply},
+    diagnose::fix::TO_WAL,
+    snapshot::JournalMode,
+};
+
+use super::{endangered, host, names, plain, seen, text, trace};
+use crate::support::Actor;
+
+#[test]
+fn a_rollback_journal_becomes_a_log() {
+    let folder = TempDir::new().expect("a folder");
+    let path = host(&folder, "INSERT INTO host VALUES (1)");
+    let outcome = apply(&path, &seen(&path, JournalMode::Rollback, false)).expect("a fix");
+    assert_eq!(outcome, Outcome { applied: vec![TO_WAL.to_owned()], journal_mode: JournalMode::Wal });
+    assert_eq!(names(folder.path()), ["notes.db"]);
+    assert_eq!(text(&plain(&path), "PRAGMA journal_mode"), "wal");
+    assert_eq!(text(&plain(&path), "SELECT count(*) FROM host"), "1");
+}
+
+#[test]
+fn a_log_needs_no_fix() {
+    let folder = TempDir::new().expect("a folder");
+    let path = host(&folder, "PRAGMA journal_mode = wal");
+    let before = trace(folder.path());
+    let outcome = apply(&path, &seen(&path, JournalMode::Wal, false)).expect("nothing to do");
+    assert_eq!(outcome, Outcome { applied: Vec::new(), journal_mode: JournalMode::Wal });
+    assert_eq!(trace(folder.path()), before);
+}
+
+#[test]
+fn it_is_refused_while_the_file_is_held() {
+    let folder = TempDir::new().expect("a folder");
+    let path = host(&folder, "INSERT INTO host VALUES (1)");
+    let database = seen(&path, JournalMode::Rollback, false);
+    let before = fs::read(&path).expect("the file");
+    let mut holder = Actor::open(&path);
+    for begin in ["BEGIN", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
+        holder.sql(begin).sql("SELECT * FROM host");
+        let error = apply(&path, &database).expect_err(begin);
+        assert!(matches!(error, Error::Held { .. }), "{begin}: {error}");
+        assert!(error.to_string().contains("stop the processes that have it open"), "{error}");
+        holder.sql("COMMIT");
+    }
+    assert_eq!(fs::read(&path).expect("the file"), before);
+    assert!(apply(&path, &database).is_ok(), "an idle neighbour is not in the way");
+    holder.sql("INSERT INTO host VALUES (2)");
+}
+
+#[test]
+fn it_is_refused_where_it_would_lose_data_or_nothing_is_known() {
+    let folder = TempDir::new().expect("a folder");
+    let path = host(&folder, "");
+    let before = trace(folder.path());
+    let error = apply(&path, &endangered(&path, JournalMode::Rollback)).expect_err("data would be lost");
+    assert!(matches!(error, Error::Hazard { .. }), "{error}");
+    let mut unread = seen(&path, JournalMode::Rollback, false);
+    unread.header = None;
+    let error = apply(&path, &unread).expect_err("nothing is known");
+    assert!(matches!(error, Error::Unread { .. }), "{error}");
+    assert_eq!(trace(folder.path()), before);
+}
