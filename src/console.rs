@@ -18,6 +18,7 @@ use crate::{
     config::Config,
     observe::Observer,
     sampler::{Sampler, Watch},
+    text,
 };
 
 use app::{App, Setup};
@@ -73,12 +74,14 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     };
     let every = config.refresh;
     let app = App::new(setup, every, Timestamp::now());
-    let watched: Vec<String> = databases.iter().map(|path| path.display().to_string()).collect();
+    for path in &databases {
+        log::info!("watching {}", text::clean(&path.display().to_string()));
+    }
     let mut observer = Observer::new(&config.places, databases);
     observer.watch_locks();
     let (sampler, looks) = Sampler::start(Watch::new(observer, config), every)?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = tokio.block_on(runtime::run(app, theme, sampler, looks, proc, watched.join(", ")));
+    let code = tokio.block_on(runtime::run(app, theme, sampler, looks, proc));
     // A worker that still runs is left to finish; nobody waits for it.
     tokio.shutdown_background();
     Ok(code?)

@@ -32,7 +32,7 @@ pub use self::{
     batch::Batch,
     progress::Progress,
     stop::{StopFlag, stop_on_signals},
-    store::search,
+    store::{Error as StoreError, search},
 };
 use self::{
     discover::Folder,
@@ -228,13 +228,7 @@ pub enum Error {
     },
     /// The database could not be worked with.
     #[error(transparent)]
-    Store(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
-        Self::Store(Box::new(error))
-    }
+    Store(#[from] StoreError),
 }
 
 /// Takes the folders of `request` in, until all is in or `stop` is raised.

@@ -8,6 +8,8 @@ use crate::{
     text,
 };
 
+use super::{say, say_json};
+
 /// What to look for, and where.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -34,13 +36,15 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let database = args.db.as_ref().unwrap_or(&config.places.default_database);
     let hits = search::search(database, &args.query.join(" "), args.limit)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&hits)?);
+        say_json(&hits)?;
     } else {
-        hits.iter().for_each(print);
+        for hit in &hits {
+            say(&shown(hit))?;
+        }
     }
     Ok(u8::from(hits.is_empty()))
 }
 
-fn print(hit: &Hit) {
-    println!("{}  {}\n    {}", text::clean(&hit.title), text::clean(&hit.path), text::clean(&hit.snippet));
+fn shown(hit: &Hit) -> String {
+    format!("{}  {}\n    {}", text::clean(&hit.title), text::clean(&hit.path), text::clean(&hit.snippet))
 }

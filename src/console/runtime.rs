@@ -36,29 +36,28 @@ const FIRST_LOOK: Duration = Duration::from_millis(40);
 ///
 /// Where the terminal or the operating system's signals cannot be had.
 pub async fn run(
-    mut app: App,
+    app: App,
     theme: Theme,
     sampler: Sampler,
     mut looks: watch::Receiver<Option<Arc<Look>>>,
     proc: PathBuf,
-    watched: String,
 ) -> io::Result<u8> {
     let mut endings = Endings::listen()?;
-    let mut screen = Screen::enter()?;
+    let (outbox, mut inbox) = mpsc::unbounded_channel();
+    let executor = Executor::new(outbox, proc, app.setup.readonly);
+    let mut at_work = AtWork { app, screen: Screen::enter()?, sampler, executor };
     let mut events = EventStream::new();
     let mut clock = interval(TICK);
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let (outbox, mut inbox) = mpsc::unbounded_channel();
-    let readonly = app.setup.readonly;
-    let mut executor = Executor::new(outbox, proc, readonly);
-    let mut sampling = true;
-    log::info!("watching {}", text::clean(&watched));
-    // The first frame shows something where looking is as quick as usual.
-    if let Ok(Ok(())) = timeout(FIRST_LOOK, looks.changed()).await {
-        looks.mark_changed();
+    if timeout(FIRST_LOOK, looks.changed()).await.is_ok() {
+        let first = looks.borrow_and_update().clone();
+        if let Some(first) = first {
+            at_work.take_in(Message::Look(first))?;
+        }
     }
+    let mut sampling = true;
     loop {
-        screen.draw(|frame| view::render(frame, &app, &theme))?;
+        at_work.draw(&theme)?;
         let message = tokio::select! {
             event = events.next() => match event {
                 Some(Ok(event)) => message(event),
@@ -76,23 +75,56 @@ pub async fn run(
             _ = clock.tick() => Some(Message::Tick(Timestamp::now())),
             code = endings.next() => return Ok(code),
         };
-        let Some(message) = message else { continue };
-        for effect in app.update(message) {
+        if let Some(message) = message
+            && let Some(code) = at_work.take_in(message)?
+        {
+            return Ok(at_work.farewell(code));
+        }
+    }
+}
+
+/// The console and what its effects reach.
+struct AtWork {
+    app: App,
+    screen: Screen,
+    sampler: Sampler,
+    executor: Executor,
+}
+
+impl AtWork {
+    fn draw(&mut self, theme: &Theme) -> io::Result<()> {
+        self.screen.draw(|frame| view::render(frame, &self.app, theme))
+    }
+
+    /// Takes a message in and does what comes of it; the exit code where that is the end.
+    fn take_in(&mut self, message: Message) -> io::Result<Option<u8>> {
+        for effect in self.app.update(message) {
             match effect {
-                Effect::Quit(code) => return Ok(farewell(&app, screen, code)),
-                Effect::Refresh => sampler.order(Order::Now),
-                Effect::Every(interval) => sampler.order(Order::Every(interval)),
-                Effect::Copy(text) => screen.copy(&text)?,
+                Effect::Quit(code) => return Ok(Some(code)),
+                Effect::Refresh => self.sampler.order(Order::Now),
+                Effect::Every(interval) => self.sampler.order(Order::Every(interval)),
+                Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Note(level, text) => log::log!(level, "{}", text::clean(&text)),
                 Effect::AskPragmas { index, path, presence } => {
-                    executor.ask_pragmas(index, path, presence, sampler.orders());
+                    self.executor.ask_pragmas(index, path, presence, self.sampler.orders());
                 }
-                Effect::Pin(target) => executor.pin(target),
-                Effect::Unpin => executor.unpin(),
-                Effect::Act(act) => executor.act(act),
-                Effect::Export(snapshot) => executor.export(&snapshot),
+                Effect::Pin(target) => self.executor.pin(target),
+                Effect::Unpin => self.executor.unpin(),
+                Effect::Act(act) => self.executor.act(act),
+                Effect::Export(snapshot) => self.executor.export(&snapshot),
             }
         }
+        Ok(None)
+    }
+
+    /// Leaves the screen and says what goes on without it.
+    fn farewell(self, code: u8) -> u8 {
+        drop(self.screen);
+        if let Some(running) = self.app.running_ingestion() {
+            let folders = text::clean(&running.folders.join(" "));
+            println!("The ingestion of {folders} goes on in process {}; waltop shows it again.", running.pid);
+        }
+        code
     }
 }
 
@@ -103,16 +135,6 @@ fn message(event: Event) -> Option<Message> {
         // Any event leads to a new frame, a resize too.
         _ => None,
     }
-}
-
-/// Leaves the screen and says what goes on without it.
-fn farewell(app: &App, screen: Screen, code: u8) -> u8 {
-    drop(screen);
-    if let Some(running) = app.running_ingestion() {
-        let folders = text::clean(&running.folders.join(" "));
-        println!("The ingestion of {folders} goes on in process {}; waltop shows it again.", running.pid);
-    }
-    code
 }
 
 /// The signals that end the console.

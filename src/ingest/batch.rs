@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn auto_stays_within_its_bounds() {
-        assert_eq!(settle(&mut Sizer::new(Batch::Auto), Duration::from_secs(60), 20), 1);
+        assert_eq!(settle(&mut Sizer::new(Batch::Auto), Duration::from_mins(1), 20), 1);
         assert_eq!(settle(&mut Sizer::new(Batch::Auto), Duration::ZERO, 20), LARGEST);
     }
 

@@ -147,7 +147,7 @@ pub fn walk(folders: &[Folder], hidden: bool, ours: &[PathBuf]) -> Result<Discov
         for entry in walker(&folder.path, hidden) {
             match entry {
                 Ok(entry) => {
-                    documents += usize::from(discovery.see(&entry, folder, index, &ours, &mut names))
+                    documents += usize::from(discovery.see(&entry, folder, index, &ours, &mut names));
                 }
                 Err(error) => discovery.blinded(&folder.path, &error),
             }

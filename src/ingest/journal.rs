@@ -40,7 +40,7 @@ impl Journal {
                     return Ok(journal);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    run = format!("{name}-{number}")
+                    run = format!("{name}-{number}");
                 }
                 Err(error) => return Err(error),
             }

@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn too_many_tags_are_cut_off_and_told() {
-        let text: String = (0..=MOST_EDGES).map(|number| format!("#t{number} ")).collect();
+        let text = (0..=MOST_EDGES).map(|number| format!("#t{number}")).collect::<Vec<_>>().join(" ");
         let document = parsed(&text);
         assert_eq!((document.edges.len(), document.warnings.len()), (MOST_EDGES, 1));
     }
@@ -369,7 +369,7 @@ mod tests {
             format!("---\na: {}{}\n---\nBody", "[".repeat(deep), "]".repeat(deep)),
             format!(
                 "---\n{}\n---\nBody",
-                (0..2000).map(|i| format!("{}a:\n", " ".repeat(i))).collect::<String>()
+                (0..2000).map(|i| " ".repeat(i) + "a:").collect::<Vec<_>>().join("\n")
             ),
             "---\na: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: [*c, *c]\n---\nBody".to_owned(),
             format!("+++\na = {}{}\n+++\nBody", "[".repeat(deep), "]".repeat(deep)),

@@ -66,11 +66,10 @@ pub fn start<'scope, 'env: 'scope>(
             loop {
                 let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some(job) = next else { return };
-                let outcome = match budget.take(cost(job.found)) {
-                    true => parse::read(job.found, job.prefix, job.known),
-                    false => return,
-                };
-                if sender.send((job, outcome)).is_err() {
+                if !budget.take(cost(job.found)) {
+                    return;
+                }
+                if sender.send((job, parse::read(job.found, job.prefix, job.known))).is_err() {
                     return;
                 }
             }
@@ -190,7 +189,7 @@ mod tests {
         let found = files(&dir, 12, 12 << 20);
         let count = thread::scope(|scope| {
             let results = start(scope, jobs(&found));
-            std::iter::from_fn(|| match results.next(Duration::from_secs(60)) {
+            std::iter::from_fn(|| match results.next(Duration::from_mins(1)) {
                 Next::Done(..) => Some(()),
                 _ => None,
             })
@@ -205,7 +204,7 @@ mod tests {
         let found = files(&dir, 12, 12 << 20);
         thread::scope(|scope| {
             let results = start(scope, jobs(&found));
-            assert!(matches!(results.next(Duration::from_secs(60)), Next::Done(..)));
+            assert!(matches!(results.next(Duration::from_mins(1)), Next::Done(..)));
         });
     }
 }

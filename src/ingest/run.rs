@@ -93,6 +93,7 @@ impl<'a> Run<'a> {
         begun: Instant,
     ) -> Result<Summary, Error> {
         let ended = self.work(store, folders, discovery);
+        let ended = ended.and_then(|outcome| self.tell_unchanged().map(|()| outcome));
         let told = match &ended {
             Ok(Outcome::Completed) => (Outcome::Completed, None),
             Ok(_) => (Outcome::Stopped, Some("asked to stop after a batch".to_owned())),
@@ -156,7 +157,7 @@ impl<'a> Run<'a> {
                 more = self.receive(results, &mut queue)?;
             }
             if queue.is_empty() && !more {
-                return self.tell_unchanged().map(|()| Outcome::Completed);
+                return Ok(Outcome::Completed);
             }
             if self.stop.is_raised() {
                 return Ok(Outcome::Stopped);

@@ -130,10 +130,11 @@ impl Followed {
         }
         // A process that was gone before its journal is read has written all that it ever will. Where the
         // journal had not named it yet, it is asked for after the reading, and what came in between is read too.
-        let lived = self.story.as_ref().map(|story| story.lives(proc));
+        let known_to_live = self.story.as_ref().map(|story| story.lives(proc));
         self.read_on(path)?;
-        let lives = lived.or_else(|| self.story.as_ref().map(|story| story.lives(proc))).unwrap_or(true);
-        if lived.is_none() && !lives {
+        let lives =
+            known_to_live.or_else(|| self.story.as_ref().map(|story| story.lives(proc))).unwrap_or(true);
+        if known_to_live.is_none() && !lives {
             self.read_on(path)?;
         }
         if let Some(story) = &mut self.story {
@@ -227,7 +228,7 @@ impl Story {
                 self.transaction(wait_ms, hold_ms, retries);
             }
             Event::Removed { files: _, wait_ms, hold_ms, retries } => {
-                self.transaction(wait_ms, hold_ms, retries)
+                self.transaction(wait_ms, hold_ms, retries);
             }
             Event::FileFailed { path, reason } => {
                 ingestion.files_failed += 1;

@@ -2,6 +2,7 @@
 
 mod database;
 mod fake_proc;
+mod ingest;
 mod layers;
 mod observe;
 mod pty;

@@ -37,12 +37,13 @@ pub enum FrontMatter<'a> {
 pub fn split(text: &str) -> FrontMatter<'_> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Some((first, rest)) = text.split_once('\n') else { return FrontMatter::None };
-    let (parse, ends): (fn(&str) -> Result<Value, String>, &[&str]) = match first.trim_end() {
-        "---" => (yaml, &["---", "..."]),
-        "+++" => (toml, &["+++"]),
+    let mark = first.trim_end();
+    let parse = match mark {
+        "---" => yaml,
+        "+++" => toml,
         _ => return FrontMatter::None,
     };
-    let Some((block, body)) = split_at_line(rest, ends) else { return FrontMatter::None };
+    let Some((block, body)) = split_at_end(rest, mark) else { return FrontMatter::None };
     if block.len() > LARGEST {
         return FrontMatter::Malformed { reason: format!("it is larger than {} KiB", LARGEST >> 10), body };
     }
@@ -57,11 +58,12 @@ pub fn split(text: &str) -> FrontMatter<'_> {
     }
 }
 
-/// What stands before and after the first line that is one of `ends`.
-fn split_at_line<'a>(text: &'a str, ends: &[&str]) -> Option<(&'a str, &'a str)> {
+/// What stands before and after the first line that is `mark`, or YAML's other end of a document.
+fn split_at_end<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
     let mut at = 0;
     for line in text.split_inclusive('\n') {
-        if ends.contains(&line.trim_end()) {
+        let said = line.trim_end();
+        if said == mark || mark == "---" && said == "..." {
             return Some((&text[..at], &text[at + line.len()..]));
         }
         at += line.len();

@@ -56,8 +56,7 @@ fn resolve(prefix: &str, parent: &str, path: &str) -> String {
     for part in parent.split('/').chain(path.split('/')) {
         match part {
             "" | "." => {}
-            ".." if parts.pop().is_none() => above += 1,
-            ".." => {}
+            ".." => above += usize::from(parts.pop().is_none()),
             part => parts.push(part),
         }
     }

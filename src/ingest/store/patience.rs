@@ -1,0 +1,82 @@
+//! Waiting for the write lock: politely, not for ever, and not once the run is to end.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::ErrorCode;
+
+use super::{super::stop::StopFlag, Error};
+
+/// The longest pause between two tries to get the write lock.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long to try for a lock.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// Until then.
+    pub budget: Duration,
+    /// Or until this is raised.
+    pub stop: StopFlag,
+}
+
+/// Why an attempt was given up.
+pub(super) enum Failure {
+    Busy(Duration),
+    Stopped,
+    Other(rusqlite::Error),
+}
+
+impl Failure {
+    pub(super) fn told(self, path: &Path, doing: &'static str) -> Error {
+        let path = path.display().to_string();
+        match self {
+            Self::Busy(waited) => Error::Busy { path, seconds: (waited.as_secs_f64() * 10.0).round() / 10.0 },
+            Self::Stopped => Error::Stopped,
+            Self::Other(source) => Error::Sqlite { doing, path, source },
+        }
+    }
+}
+
+/// What `attempt` gives, tried again while somebody has the lock; with how often it was refused.
+///
+/// Pauses grow, with jitter: of several who wait, none is in step with another or with the holder.
+pub(super) fn patiently<T>(
+    patience: &Patience,
+    mut attempt: impl FnMut() -> rusqlite::Result<T>,
+) -> Result<(T, u64), Failure> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    let mut retries = 0;
+    loop {
+        match attempt() {
+            Ok(value) => return Ok((value, retries)),
+            Err(error) if is_busy(&error) => {}
+            Err(error) => return Err(Failure::Other(error)),
+        }
+        let waited = begun.elapsed();
+        if patience.stop.is_raised() {
+            return Err(Failure::Stopped);
+        }
+        if waited >= patience.budget {
+            return Err(Failure::Busy(waited));
+        }
+        retries += 1;
+        thread::sleep(jittered(pause).min(patience.budget.saturating_sub(waited)));
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Between half of `pause` and one and a half of it.
+fn jittered(pause: Duration) -> Duration {
+    // A hasher's keys are random, which is all that is asked of them here.
+    let random = RandomState::new().build_hasher().finish() % 1024;
+    pause / 2 + pause * u32::try_from(random).unwrap_or_default() / 1024
+}
+
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
