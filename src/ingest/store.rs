@@ -91,7 +91,7 @@ pub enum Error {
     Busy {
         /// The database.
         path: String,
-        /// How long it was tried.
+        /// For how long it was tried.
         seconds: f64,
     },
     /// The run was asked to end while it waited.

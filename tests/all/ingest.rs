@@ -570,10 +570,10 @@ fn a_run_and_a_busy_neighbour_both_get_their_work_done() {
 
 #[test]
 fn a_killed_run_is_seen_to_have_crashed_and_the_next_ends_where_a_clean_one_does() {
-    let clean = Scene::with(60);
+    let clean = Scene::with(300);
     clean.run();
     let expected = clean.rows();
-    let scene = Scene::with(60);
+    let scene = Scene::with(300);
     let mut other = Actor::open(&scene.db());
     other.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE theirs (x)").sql("SELECT * FROM theirs");
     for killed in 1..=3 {

@@ -62,7 +62,7 @@ pub(super) fn patiently<T>(
             return Err(Failure::Stopped);
         }
         if waited >= patience.budget {
-            return Err(Failure::Busy(waited));
+            return Err(Failure::Busy(patience.budget));
         }
         retries += 1;
         thread::sleep(jittered(pause).min(patience.budget.saturating_sub(waited)));
