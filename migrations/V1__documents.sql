@@ -6,12 +6,12 @@ CREATE TABLE nodes (
     folder       TEXT NOT NULL,
     title        TEXT NOT NULL,
     kind         TEXT NOT NULL,
-    front_matter TEXT,              -- JSON; NULL where the document has none
-    body         TEXT NOT NULL,
     bytes        INTEGER NOT NULL,
     modified_ns  INTEGER NOT NULL,
     hash         BLOB NOT NULL,
-    ingested_at  TEXT NOT NULL      -- RFC 3339, UTC
+    ingested_at  TEXT NOT NULL,     -- RFC 3339, UTC
+    front_matter TEXT,              -- JSON; NULL where the document has none
+    body         TEXT NOT NULL      -- last: what stands before it is read without its overflow pages
 );
 
 CREATE INDEX nodes_by_folder ON nodes (folder);

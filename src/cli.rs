@@ -81,7 +81,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
     match cli.command {
         None => {
             config.readonly = cli.readonly;
-            let databases = console_databases(cli.databases, &config)?;
+            let databases = console_databases(&cli.databases, &config)?;
             let banner = cli.sandbox.then(|| {
                 config.thresholds = crate::demo::thresholds();
                 crate::demo::BANNER.to_owned()
@@ -89,13 +89,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             Ok(console::run(config, databases, banner)?)
         }
         Some(Command::Demo) => Ok(crate::demo::run()?),
-        Some(Command::Status(args)) => status::run(args, config),
-        Some(Command::Checkpoint(args)) => checkpoint::run(args, &config),
+        Some(Command::Status(args)) => status::run(&args, config),
+        Some(Command::Checkpoint(args)) => checkpoint::run(&args, &config),
         Some(Command::Ingest(args)) => ingest::run(args, &config),
         Some(Command::Search(args)) => search::run(&args, &config),
-        Some(Command::Fix(args)) => fix::run(args, &config),
-        Some(Command::Pragmas(args)) => pragmas::run(args),
-        Some(Command::Actor(args)) => actor::run(args),
+        Some(Command::Fix(args)) => fix::run(&args, &config),
+        Some(Command::Pragmas(args)) => pragmas::run(&args),
+        Some(Command::Actor(args)) => actor::run(&args),
         Some(Command::Crash) => console::crash().context("the terminal cannot be taken over"),
     }
 }
@@ -117,9 +117,9 @@ fn usage(error: &clap::Error) -> anyhow::Result<u8> {
 }
 
 /// The databases that the console watches: those named, else the default one, which need not exist yet.
-fn console_databases(named: Vec<PathBuf>, config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     if !named.is_empty() {
-        return inspected(&named);
+        return inspected(named);
     }
     let default = &config.places.default_database;
     if default.exists() { inspected(std::slice::from_ref(default)) } else { Ok(vec![default.clone()]) }

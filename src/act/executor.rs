@@ -14,7 +14,7 @@ use crate::{
     report,
     sampler::Order,
     snapshot::{Presence, Snapshot},
-    text, units,
+    units,
 };
 
 use super::{
@@ -36,6 +36,7 @@ pub struct Executor {
 
 impl Executor {
     /// An executor whose outcomes go to `outbox`; with `readonly` it refuses every [`Act`].
+    #[must_use]
     pub fn new(outbox: UnboundedSender<Report>, proc: PathBuf, readonly: bool) -> Self {
         Self { outbox, proc, readonly, pinned: None }
     }
@@ -179,7 +180,7 @@ impl Executor {
     }
 
     fn report(&self, outcome: Outcome) {
-        self.send(Report::Outcome(Outcome { text: text::clean(&outcome.text), ..outcome }));
+        self.send(Report::Outcome(outcome));
     }
 
     fn send(&self, report: Report) {

@@ -19,7 +19,7 @@ pub struct Args {
     role: Option<String>,
 }
 
-pub fn run(args: Args) -> anyhow::Result<u8> {
+pub fn run(args: &Args) -> anyhow::Result<u8> {
     let access = match args {
         Args { read_only: true, .. } => Access::ReadOnly,
         Args { migrate: true, .. } => Access::Migrated,

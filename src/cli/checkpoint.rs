@@ -24,7 +24,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let paths = databases(&args.databases, config)?;
     let reports: Vec<_> =
         paths.iter().map(|path| checkpoint(path, args.mode, config)).collect::<anyhow::Result<_>>()?;

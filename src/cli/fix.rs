@@ -27,9 +27,9 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let paths = databases(&args.databases, config)?;
-    let reports: Vec<_> = paths.iter().map(|path| one(path, &args, config)).collect::<anyhow::Result<_>>()?;
+    let reports: Vec<_> = paths.iter().map(|path| one(path, args, config)).collect::<anyhow::Result<_>>()?;
     if args.json {
         say_json(&reports)?;
     } else {

@@ -15,7 +15,7 @@ pub struct Args {
     presence: Presence,
 }
 
-pub fn run(args: Args) -> anyhow::Result<u8> {
+pub fn run(args: &Args) -> anyhow::Result<u8> {
     let rows = pragmas::ask(&args.database, &Profile::hardened(), args.presence)?;
     say_json(&serde_json::json!({ "rows": rows }))?;
     Ok(0)

@@ -26,13 +26,13 @@ pub struct Args {
     sample: Option<Duration>,
 }
 
-pub fn run(args: Args, config: Config) -> anyhow::Result<u8> {
+pub fn run(args: &Args, config: Config) -> anyhow::Result<u8> {
     let paths = databases(&args.databases, &config)?;
     let snapshot = look(paths, config, args.sample)?;
     if args.json {
-        say_json(&snapshot)?
+        say_json(&snapshot)?;
     } else {
-        say(report::text(&snapshot).trim_end())?
+        say(report::text(&snapshot).trim_end())?;
     }
     Ok(0)
 }

@@ -12,6 +12,8 @@ use refinery::{Migration, Runner};
 use refinery_core::traits::sync::{Migrate, Query, Transaction};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
+use super::factory;
+
 /// Where applied migrations are counted.
 pub const TABLE: &str = "waltop_migrations";
 
@@ -50,6 +52,12 @@ pub enum Error {
         /// Number of the migration.
         version: i32,
     },
+    /// Somebody kept the write lock longer than the connection waits.
+    #[error("{} is locked by another process; see who with: waltop status {}", path.display(), path.display())]
+    Busy {
+        /// The database.
+        path: PathBuf,
+    },
     /// `SQLite` or refinery said no.
     #[error("cannot set up the tables of waltop in {}: {cause}", path.display())]
     Apply {
@@ -75,7 +83,7 @@ pub fn migrate(connection: &mut Connection) -> Result<(), Error> {
     }
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(|cause| apply(&path, &cause))?;
+        .map_err(|cause| refused(&path, &cause))?;
     // Asked again now that nobody else can write.
     if pending(&transaction, &runner, &path)?.is_empty() {
         return Ok(());
@@ -103,7 +111,7 @@ fn runner() -> Runner {
 // The migrations that are to be applied. The names are read in one statement, and the count after it, so that a
 // migration that commits in between can only make the list shorter.
 fn pending(connection: &Connection, runner: &Runner, path: &Path) -> Result<Vec<Migration>, Error> {
-    let say = |cause: rusqlite::Error| apply(path, &cause);
+    let say = |cause: rusqlite::Error| refused(path, &cause);
     let known = runner.get_migrations();
     let names = names(connection).map_err(say)?;
     let applied = match names.contains(TABLE).then(|| applied(connection)) {
@@ -184,6 +192,10 @@ fn is_other_shape(error: &rusqlite::Error) -> bool {
 
 fn path_of(connection: &Connection) -> PathBuf {
     PathBuf::from(connection.path().unwrap_or_default())
+}
+
+fn refused(path: &Path, cause: &rusqlite::Error) -> Error {
+    if factory::is_busy(cause) { Error::Busy { path: path.to_owned() } } else { apply(path, cause) }
 }
 
 fn apply(path: &Path, cause: &dyn std::error::Error) -> Error {

@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
         folders: &[Folder],
         discovery: &Discovery,
     ) -> Result<Outcome, Error> {
-        let known = match store.known() {
+        let known = match store.set_up().and_then(|()| store.known()) {
             Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
             other => other?,
         };

@@ -110,14 +110,14 @@ pub enum Error {
 }
 
 impl Store {
-    /// Opens `path`, which may be new, and brings its tables up to date.
+    /// Opens `path`, which may be new. One whose tables are not ours is refused as it is.
     ///
     /// # Errors
     ///
     /// Where it cannot be opened, or is not ours to write to.
     pub fn open(path: &Path, folders: &[Folder], patience: Patience) -> Result<Self, Error> {
-        let mut connection = factory::open(path, true)?;
-        migrations::migrate(&mut connection).map_err(factory::Error::from)?;
+        let connection = factory::open(path, true)?;
+        migrations::refuse_foreign(&connection, path).map_err(factory::Error::from)?;
         let path = connection.path().map_or_else(|| path.to_owned(), PathBuf::from);
         let store = Self {
             connection,
@@ -134,6 +134,17 @@ impl Store {
         store.connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(say)?;
         store.connection.set_prepared_statement_cache_capacity(64);
         Ok(store)
+    }
+
+    /// Brings the tables up to date, waiting for the write lock where they are not.
+    ///
+    /// # Errors
+    ///
+    /// Where the lock cannot be had, or the tables cannot be made.
+    pub fn set_up(&mut self) -> Result<(), Error> {
+        patiently(&self.patience, || migrations::migrate(&mut self.connection))
+            .map(drop)
+            .map_err(|failure| failure.or(&self.path, |error| factory::Error::from(error).into()))
     }
 
     /// Absolute path of the database.

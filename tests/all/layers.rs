@@ -64,7 +64,8 @@ fn no_room_names_what_it_must_not_know() {
             assert!(!files.is_empty(), "there is no room {room}: mend this test");
             for file in files {
                 let text = fs::read_to_string(&file).expect("a source file is text");
-                for (number, line) in text.lines().enumerate() {
+                let shipped = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
+                for (number, line) in shipped.lines().enumerate() {
                     let code = line.split("//").next().unwrap_or_default();
                     for word in *words {
                         if code.contains(word) {
@@ -85,7 +86,7 @@ fn no_room_names_what_it_must_not_know() {
 #[test]
 fn only_the_door_and_the_store_name_rusqlite() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let allowed = ["database", "database.rs", "ingest/store", "ingest/store.rs", "ingest/search.rs"];
+    let allowed = ["database", "database.rs", "ingest/store", "ingest/store.rs"];
     for file in rust_files(&src) {
         let room = file.strip_prefix(&src).expect("a file below src");
         if !allowed.iter().any(|allowed| room.starts_with(allowed)) {

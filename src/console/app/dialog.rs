@@ -141,10 +141,10 @@ impl Dialog {
     pub fn fields(&self) -> Vec<Field> {
         match &self.kind {
             Kind::Stop { signal, .. } => {
-                vec![choice("signal", &Signal::ALL, |it| it.to_string(), |it| it == signal)]
+                vec![choice("signal", &Signal::ALL, ToString::to_string, |it| it == signal)]
             }
             Kind::Checkpoint { mode, .. } => {
-                vec![choice("mode", &Mode::ALL, |it| it.to_string(), |it| it == mode)]
+                vec![choice("mode", &Mode::ALL, ToString::to_string, |it| it == mode)]
             }
             Kind::Ingest { folder, batch, .. } => vec![
                 Field::Text { label: "folder", value: folder.clone() },
@@ -201,7 +201,7 @@ impl Dialog {
         match (key.code, self.focus) {
             (KeyCode::Esc, _) => Reply::No,
             (KeyCode::Tab, _) => self.shift_focus(1),
-            (KeyCode::BackTab, _) => self.shift_focus(-1),
+            (KeyCode::BackTab, _) | (KeyCode::Up, Focus::Button(Button::No)) => self.shift_focus(-1),
             (KeyCode::Down | KeyCode::Up, Focus::Field(index)) if self.text_mut(index).is_some() => {
                 self.shift_focus(if key.code == KeyCode::Down { 1 } else { -1 })
             }
@@ -214,7 +214,6 @@ impl Dialog {
                 });
                 Reply::Open
             }
-            (KeyCode::Up, Focus::Button(Button::No)) => self.shift_focus(-1),
             (KeyCode::Up, Focus::Button(Button::Yes)) => self.shift_focus(-2),
             _ => Reply::Open,
         }

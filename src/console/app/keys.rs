@@ -37,7 +37,7 @@ const PAGE: isize = 10;
 impl App {
     pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
         if key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL {
-            return self.quit(130);
+            return vec![Effect::Quit(130)];
         }
         if self.dialog.is_some() {
             return self.dialog_key(key);
@@ -103,7 +103,7 @@ impl App {
 
     fn act(&mut self, action: Action) -> Vec<Effect> {
         match action {
-            Action::Quit => return self.quit(0),
+            Action::Quit => return vec![Effect::Quit(0)],
             Action::Back => self.back(),
             Action::Help => self.toggle_overlay(Overlay::Help),
             Action::Details => return self.details(),
@@ -397,10 +397,6 @@ impl App {
         let at = nearest.saturating_add_signed(by).min(INTERVALS.len() - 1);
         self.interval = INTERVALS[at];
         vec![Effect::Every(self.interval)]
-    }
-
-    fn quit(&mut self, code: u8) -> Vec<Effect> {
-        vec![Effect::Quit(code)]
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 use rusqlite::ErrorCode;
 
 use super::{super::stop::StopFlag, Error};
+use crate::database::migrations;
 
 /// The longest pause between two tries to get the write lock.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -23,38 +24,64 @@ pub struct Patience {
     pub stop: StopFlag,
 }
 
+/// An error that may only mean that somebody else has the lock.
+pub(super) trait MayBeBusy {
+    fn is_busy(&self) -> bool;
+}
+
+impl MayBeBusy for rusqlite::Error {
+    fn is_busy(&self) -> bool {
+        is_busy(self)
+    }
+}
+
+impl MayBeBusy for migrations::Error {
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
+}
+
 /// Why an attempt was given up.
-pub(super) enum Failure {
+pub(super) enum Failure<E = rusqlite::Error> {
     Busy(Duration),
     Stopped,
-    Other(rusqlite::Error),
+    Other(E),
+}
+
+impl<E> Failure<E> {
+    /// The error of the store; `other` says what any other failure is.
+    pub(super) fn or(self, path: &Path, other: impl FnOnce(E) -> Error) -> Error {
+        match self {
+            Self::Busy(waited) => Error::Busy {
+                path: path.display().to_string(),
+                seconds: (waited.as_secs_f64() * 10.0).round() / 10.0,
+            },
+            Self::Stopped => Error::Stopped,
+            Self::Other(error) => other(error),
+        }
+    }
 }
 
 impl Failure {
     pub(super) fn told(self, path: &Path, doing: &'static str) -> Error {
-        let path = path.display().to_string();
-        match self {
-            Self::Busy(waited) => Error::Busy { path, seconds: (waited.as_secs_f64() * 10.0).round() / 10.0 },
-            Self::Stopped => Error::Stopped,
-            Self::Other(source) => Error::Sqlite { doing, path, source },
-        }
+        self.or(path, |source| Error::Sqlite { doing, path: path.display().to_string(), source })
     }
 }
 
 /// What `attempt` gives, tried again while somebody has the lock; with how often it was refused.
 ///
 /// Pauses grow, with jitter: of several who wait, none is in step with another or with the holder.
-pub(super) fn patiently<T>(
+pub(super) fn patiently<T, E: MayBeBusy>(
     patience: &Patience,
-    mut attempt: impl FnMut() -> rusqlite::Result<T>,
-) -> Result<(T, u64), Failure> {
+    mut attempt: impl FnMut() -> Result<T, E>,
+) -> Result<(T, u64), Failure<E>> {
     let begun = Instant::now();
     let mut pause = Duration::from_millis(1);
     let mut retries = 0;
     loop {
         match attempt() {
             Ok(value) => return Ok((value, retries)),
-            Err(error) if is_busy(&error) => {}
+            Err(error) if error.is_busy() => {}
             Err(error) => return Err(Failure::Other(error)),
         }
         let waited = begun.elapsed();
