@@ -160,7 +160,8 @@ impl History {
         lengths.sort_by(f64::total_cmp);
         let mut by_process: Vec<_> = processes.into_values().collect();
         by_process.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms).then(a.pid.cmp(&b.pid)));
-        let held: f64 = by_process.iter().map(|part| part.total_ms).sum();
+        // An empty sum of floats is -0, which would be printed.
+        let held = by_process.iter().fold(0.0, |held, part| held + part.total_ms);
         let reach = milliseconds(micros(reach));
         Some(WriteHolds {
             count: lengths.len() as u64,

@@ -1,5 +1,7 @@
 //! Processes where there is no Linux `/proc`: those that hold a sampled lock, as sysinfo describes them.
 
+#![expect(clippy::unused_self, reason = "the same calls as on Linux")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -51,7 +53,7 @@ pub fn who(_proc: &Path, pid: i32) -> Who {
 
 /// What names the running boot of the system: its second.
 pub fn boot(_proc: &Path) -> String {
-    System::boot_time().to_string()
+    System::boot_time().map(|second| second.to_string()).unwrap_or_default()
 }
 
 /// Mappings cannot be seen here.

@@ -35,8 +35,15 @@ impl FileId {
     }
 
     /// The device number in its two parts.
+    #[cfg(target_os = "linux")]
     pub fn numbers(self) -> Device {
         (rustix::fs::major(self.device), rustix::fs::minor(self.device))
+    }
+
+    /// The device number, in no parts: elsewhere there is no lock table to compare it with.
+    #[cfg(not(target_os = "linux"))]
+    pub fn numbers(self) -> Device {
+        (0, u32::try_from(self.device).unwrap_or(u32::MAX))
     }
 }
 

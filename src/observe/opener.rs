@@ -1,5 +1,7 @@
 //! A process that has a database open, and what it has open of it.
 
+#![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux shows descriptors"))]
+
 use std::{collections::BTreeSet, path::Path};
 
 use crate::{

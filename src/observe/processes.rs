@@ -42,7 +42,8 @@ pub struct Processes {
     seen: HashSet<i32>,
     openers: BTreeSet<i32>,
     denied: BTreeSet<i32>,
-    kernel: HashSet<i32>,
+    // Kernel threads and zombies.
+    without_files: HashSet<i32>,
     wholesale: Option<(Instant, Vec<Option<FileId>>)>,
     trouble: Option<Unseen>,
 }
@@ -56,7 +57,7 @@ impl Processes {
             seen: HashSet::new(),
             openers: BTreeSet::new(),
             denied: BTreeSet::new(),
-            kernel: HashSet::new(),
+            without_files: HashSet::new(),
             wholesale: None,
             trouble: None,
         }
@@ -103,7 +104,7 @@ impl Processes {
         }
         self.openers = found.iter().flat_map(|found| found.keys().copied()).collect();
         self.denied.retain(|pid| pids.contains(pid));
-        self.kernel.retain(|pid| pids.contains(pid));
+        self.without_files.retain(|pid| pids.contains(pid));
         self.seen = pids;
         found
     }
@@ -136,12 +137,12 @@ impl Processes {
     }
 
     fn refused(&mut self, pid: i32, error: &io::Error) {
-        if error.kind() != io::ErrorKind::PermissionDenied || self.kernel.contains(&pid) {
+        if error.kind() != io::ErrorKind::PermissionDenied || self.without_files.contains(&pid) {
             return;
         }
         let stat = Entry::new_with_root(self.proc.join(pid.to_string())).and_then(|entry| entry.stat());
-        if stat.is_ok_and(|stat| stat.flags & KERNEL_THREAD != 0) {
-            self.kernel.insert(pid);
+        if stat.is_ok_and(|stat| stat.flags & KERNEL_THREAD != 0 || stat.state == 'Z') {
+            self.without_files.insert(pid);
         } else {
             self.denied.insert(pid);
         }

@@ -1,8 +1,10 @@
 //! What is seen from outside: of real databases held by real processes, and of a made-up `/proc`.
 
 mod bad_input;
+mod files;
+mod holders;
 mod made_up;
-mod real;
+mod traces;
 
 use std::path::{Path, PathBuf};
 
@@ -80,6 +82,12 @@ fn process(database: &Database, pid: i32) -> &Process {
     database.process(pid).unwrap_or_else(|| panic!("no row of {pid} among {:?}", pids(database)))
 }
 
-fn writer(database: &Database) -> Option<i32> {
+fn writer_of(database: &Database) -> Option<i32> {
     database.locks.writer.as_ref().and_then(|holder| holder.pid)
+}
+
+// Slot and frame of each lock that `pid` holds as a reader.
+fn reader_of(database: &Database, pid: i32) -> Vec<(Option<u8>, Option<u32>)> {
+    let readers = database.locks.readers.iter().filter(|reader| reader.pid == Some(pid));
+    readers.map(|reader| (reader.slot, reader.frame)).collect()
 }

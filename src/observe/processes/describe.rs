@@ -125,7 +125,7 @@ fn boot_second(proc: &Path) -> Option<i64> {
 }
 
 fn started_at(boot_second: i64, ticks: u64) -> Option<Timestamp> {
-    let milliseconds = i64::try_from(ticks * 1000 / procfs::ticks_per_second().max(1)).ok()?;
+    let milliseconds = i64::try_from(ticks.saturating_mul(1000) / procfs::ticks_per_second().max(1)).ok()?;
     Timestamp::from_millisecond(boot_second.checked_mul(1000)?.checked_add(milliseconds)?).ok()
 }
 

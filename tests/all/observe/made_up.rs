@@ -115,7 +115,7 @@ fn waiters_and_other_software_hold_nothing() {
     stage.proc.lock_line(&format!(" -> POSIX  ADVISORY  WRITE 11 {place} 121 121"));
     stage.proc.lock_line(&format!("FLOCK  ADVISORY  WRITE 11 {place} 0 EOF"));
     let database = stage.look();
-    assert_eq!(writer(&database), Some(10));
+    assert_eq!(writer_of(&database), Some(10));
     assert!(database.locks.checkpointer.is_none() && database.locks.recoverer.is_none());
     assert!(process(&database, 11).holds.is_empty());
 }
@@ -146,7 +146,7 @@ fn foreign_locks_and_rubbish_do_not_matter() {
     stage.connect(10, "writer");
     stage.lock(10, "WRITE", "120 120");
     let database = stage.look();
-    assert_eq!(writer(&database), Some(10));
+    assert_eq!(writer_of(&database), Some(10));
     assert_eq!(pids(&database), [10]);
 }
 
@@ -161,7 +161,7 @@ fn devices_are_compared_as_the_lock_table_prints_them() {
     stage.proc.lock_line(&format!("POSIX  ADVISORY  WRITE 10 00:2b:{} 120 120", ino(&stage.shm)));
     let database = stage.look();
     assert_eq!(database.files.shm.as_ref().expect("there").device, "00:2b");
-    assert_eq!(writer(&database), Some(10));
+    assert_eq!(writer_of(&database), Some(10));
 
     // Another subvolume has the same inode number under the same device: its descriptors are the proof.
     stage.proc.process(11, "stranger");
@@ -180,7 +180,7 @@ fn a_holder_that_proc_hides_keeps_its_locks() {
     let snapshot = stage.snapshot();
     assert!(snapshot.unseen.iter().any(|unseen| unseen.what.contains("77")), "{:?}", snapshot.unseen);
     let database = only(snapshot);
-    assert_eq!(writer(&database), Some(77));
+    assert_eq!(writer_of(&database), Some(77));
     assert!(database.processes.is_empty());
 }
 
@@ -297,7 +297,7 @@ fn what_the_lock_table_leaves_out_is_asked_of_the_kernel() {
     let proc = FakeProc::new();
     let database = only(scene.observer_in(proc.path()).look());
     assert!(database.locks.index_held);
-    assert_eq!(writer(&database), Some(busy.pid()));
+    assert_eq!(writer_of(&database), Some(busy.pid()));
     assert!(!database.locks.readers.is_empty() && database.wal.expect("a log").frames == Some(1));
     assert!(database.processes.is_empty());
 }

@@ -1,0 +1,183 @@
+//! Real databases: who holds what.
+
+use std::fs;
+
+use waltop::snapshot::{Hold, Holder, JournalMode, Presence, WalSource};
+
+use super::*;
+use crate::support::eventually;
+
+#[test]
+fn idle_reader_and_writer_are_each_found() {
+    let scene = Scene::with_wal();
+    let (mut idle, mut reader, mut writer) = (scene.actor(), scene.actor(), scene.actor());
+    idle.sql("SELECT * FROM t");
+    writer.sql("INSERT INTO t VALUES (2)");
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    writer.sql("INSERT INTO t VALUES (3)").sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (4)");
+
+    let database = scene.look();
+    let mut expected = [idle.pid(), reader.pid(), writer.pid()];
+    expected.sort_unstable();
+    assert_eq!(pids(&database), expected);
+    assert_eq!(database.presence(), Presence::Live);
+    assert!(process(&database, idle.pid()).holds.is_empty());
+    assert!(process(&database, idle.pid()).holds_index);
+    assert_eq!(writer_of(&database), Some(writer.pid()));
+    assert!(process(&database, writer.pid()).holds.contains(&Hold::Write));
+    assert_eq!(reader_of(&database, reader.pid()), [(Some(1), Some(1))]);
+    let wal = database.wal.expect("a log");
+    assert_eq!((wal.frames, wal.backfilled, wal.pending), (Some(2), Some(0), Some(2)));
+    assert_eq!((wal.source, wal.page_count), (WalSource::Index, Some(2)));
+    assert_eq!(database.header.expect("a header").journal_mode, JournalMode::Wal);
+}
+
+#[test]
+fn a_process_is_described() {
+    let scene = Scene::with_wal();
+    let mut actor = scene.actor();
+    actor.sql("SELECT * FROM t");
+    let mut observer = scene.observer();
+    let database = only(observer.look());
+    let row = process(&database, actor.pid());
+    assert_eq!(row.name, "waltop");
+    assert!(row.command_line().ends_with(&format!("actor {}", scene.path().display())));
+    assert_eq!(row.parent, i32::try_from(std::process::id()).ok());
+    assert_eq!(row.uid, Some(rustix::process::geteuid().as_raw()));
+    assert!(row.user.is_some() && row.started_at.is_some() && row.memory_bytes > Some(0));
+    assert_eq!(row.cpu_percent, None, "nothing to compare with");
+    let handles = row.handles.expect("its descriptors can be read");
+    assert_eq!((handles.db, handles.wal, handles.shm), (1, 1, 1));
+    assert_eq!((row.read_only, row.index_read_only), (Some(false), Some(false)));
+    assert_eq!((row.maps_database, row.maps_index), (Some(false), Some(true)));
+    assert!(row.replaced.is_empty() && row.stale.is_none());
+    assert!(process(&only(observer.look()), actor.pid()).cpu_percent.is_some());
+}
+
+#[test]
+fn read_only_openers_and_mappings_are_told() {
+    let scene = Scene::with_wal();
+    let mut mapper = scene.actor();
+    mapper.sql("PRAGMA mmap_size = 1000000").sql("SELECT * FROM t");
+    let mut visitor = Actor::open_read_only(&scene.path());
+    visitor.sql("SELECT * FROM t");
+    let database = scene.look();
+    assert_eq!(process(&database, mapper.pid()).maps_database, Some(true));
+    assert_eq!(process(&database, mapper.pid()).read_only, Some(false));
+    assert_eq!(process(&database, visitor.pid()).read_only, Some(true));
+    assert_eq!(process(&database, visitor.pid()).index_read_only, Some(false));
+}
+
+#[test]
+fn five_readers_share_four_slots() {
+    let scene = Scene::with_wal();
+    let mut writer = scene.actor();
+    let mut readers: Vec<Actor> = (0..5).map(|_| scene.actor()).collect();
+    for (value, reader) in readers.iter_mut().enumerate() {
+        writer.sql(&format!("INSERT INTO t VALUES ({value})"));
+        reader.sql("BEGIN").sql("SELECT * FROM t");
+    }
+    let database = scene.look();
+    assert_eq!(database.locks.readers.len(), 5);
+    for (frame, reader) in (1..).zip(&readers) {
+        let [(slot, seen)] = reader_of(&database, reader.pid())[..] else { panic!("one slot a reader") };
+        assert!(slot >= Some(1) && slot <= Some(4));
+        assert_eq!(seen, Some(frame.min(4)), "the fifth stands at the mark of the fourth");
+    }
+    for reader in &mut readers {
+        reader.sql("COMMIT");
+    }
+    let database = scene.look();
+    let marks = database.wal.expect("a log").read_marks.expect("known");
+    assert!(marks[1..].iter().all(Option::is_some), "marks are left behind: {marks:?}");
+    assert!(database.locks.readers.is_empty(), "and are no readers");
+}
+
+#[test]
+fn a_reader_that_ignores_the_log_is_in_slot_0() {
+    let scene = Scene::with_wal();
+    let mut reader = scene.actor();
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    assert_eq!(reader_of(&scene.look(), reader.pid()), [(Some(0), Some(0))]);
+}
+
+#[test]
+fn exclusive_locking_mode_is_seen_before_and_after_the_first_access() {
+    let scene = Scene::with_wal();
+    let mut before = scene.actor();
+    before.sql("PRAGMA locking_mode = EXCLUSIVE").sql("INSERT INTO t VALUES (2)");
+    let database = scene.look();
+    assert!(database.files.shm.is_none(), "its index is in its memory");
+    assert_eq!(writer_of(&database), Some(before.pid()));
+    assert_eq!(process(&database, before.pid()).holds, [Hold::Exclusive]);
+    let wal = database.wal.expect("a log");
+    assert_eq!((wal.source, wal.frames), (WalSource::Log, Some(1)));
+    before.close();
+
+    let mut after = scene.actor();
+    after.sql("SELECT * FROM t").sql("PRAGMA locking_mode = EXCLUSIVE").sql("INSERT INTO t VALUES (3)");
+    let database = scene.look();
+    assert_eq!(writer_of(&database), Some(after.pid()));
+    assert_eq!(database.locks.exclusive.and_then(|holder| holder.pid), Some(after.pid()));
+    assert!(database.locks.index_held);
+}
+
+#[test]
+fn rollback_mode_has_writers_and_readers_on_the_main_file() {
+    let scene = Scene::new();
+    let (mut writer, mut reader, mut idle) = (scene.actor(), scene.actor(), scene.actor());
+    writer.sql("CREATE TABLE t(x)").sql("INSERT INTO t VALUES (1)");
+    idle.sql("SELECT * FROM t");
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    writer.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (2)");
+    let database = scene.look();
+    assert_eq!(database.header.as_ref().expect("a header").journal_mode, JournalMode::Rollback);
+    assert_eq!(writer_of(&database), Some(writer.pid()));
+    assert_eq!(process(&database, writer.pid()).holds, [Hold::Reserved]);
+    assert_eq!(reader_of(&database, reader.pid()), [(None, None)]);
+    assert_eq!(process(&database, reader.pid()).holds, [Hold::Shared]);
+    assert!(process(&database, idle.pid()).holds.is_empty(), "only a descriptor tells of it");
+    assert!(database.locks.exclusive.is_none() && database.wal.is_none());
+
+    writer.sql("PRAGMA busy_timeout = 0");
+    assert!(writer.try_sql("COMMIT").contains("locked"));
+    let database = scene.look();
+    assert_eq!(process(&database, writer.pid()).holds, [Hold::Pending]);
+    reader.sql("COMMIT");
+    writer.sql("COMMIT").sql("BEGIN EXCLUSIVE");
+    let database = scene.look();
+    assert_eq!(process(&database, writer.pid()).holds, [Hold::Exclusive]);
+    assert_eq!(database.locks.exclusive.and_then(|holder| holder.pid), Some(writer.pid()));
+}
+
+#[test]
+fn a_checkpoint_that_waits_for_a_reader_holds_both_locks() {
+    let scene = Scene::with_wal();
+    let (mut reader, mut checkpointer) = (scene.actor(), scene.actor());
+    checkpointer.sql("INSERT INTO t VALUES (2)");
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    checkpointer.sql("INSERT INTO t VALUES (3)").sql("PRAGMA busy_timeout = 60000");
+    checkpointer.order("PRAGMA wal_checkpoint(TRUNCATE)");
+    let pid = checkpointer.pid();
+    let database = eventually("the checkpoint waits", || {
+        let database = scene.look();
+        (process(&database, pid).holds.starts_with(&[Hold::Write, Hold::Checkpoint])).then_some(database)
+    });
+    let holder = |holder: &Option<Holder>| holder.as_ref().and_then(|holder| holder.pid);
+    assert_eq!(holder(&database.locks.checkpointer), Some(pid));
+    assert_eq!(holder(&database.locks.writer), Some(pid));
+    reader.sql("COMMIT");
+    assert_eq!(checkpointer.answer(), "ok");
+}
+
+#[test]
+fn a_hard_link_hides_no_holder() {
+    let scene = Scene::with_wal();
+    let link = scene.state.path().join("other-name.sqlite");
+    // A hard link needs both folders on one file system, as two temporary folders are.
+    fs::hard_link(scene.path(), &link).expect("linked");
+    let mut actor = Actor::open(&link);
+    actor.sql("SELECT * FROM t");
+    let database = scene.look();
+    assert_eq!(process(&database, actor.pid()).handles.expect("readable").db, 1);
+}

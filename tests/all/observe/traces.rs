@@ -1,0 +1,202 @@
+//! Real databases: what is remembered of them, and that looking leaves no trace.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::MetadataExt,
+    process::{Command, Stdio},
+};
+
+use super::*;
+use crate::{fake_proc::sidecar, support::eventually};
+
+#[test]
+fn held_times_go_on_counting_in_the_next_observer() {
+    let scene = Scene::with_wal();
+    let (mut reader, mut writer) = (scene.actor(), scene.actor());
+    writer.sql("INSERT INTO t VALUES (2)");
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    writer.sql("BEGIN IMMEDIATE");
+    let held = |database: &Database| {
+        let readers = database.locks.readers.iter();
+        let reader = readers.filter(|other| other.pid == Some(reader.pid())).find_map(|other| other.held_ms);
+        (
+            reader.expect("held"),
+            database.locks.writer.as_ref().and_then(|writer| writer.held_ms).expect("held"),
+        )
+    };
+    let first = held(&scene.look());
+    let kept = fs::metadata(scene.places(Path::new("/proc")).first_seen).expect("written");
+    assert_eq!(kept.mode() & 0o777, 0o600);
+    eventually("time goes by", || {
+        let (reader, writer) = held(&scene.look());
+        assert!(reader >= first.0 && writer >= first.1);
+        (reader > first.0 && writer > first.1 && reader >= 20.0 && writer >= 20.0).then_some(())
+    });
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_written_is_told_and_is_no_error() {
+    let scene = Scene::with_wal();
+    let mut reader = scene.actor();
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    let mut places = scene.places(Path::new("/proc"));
+    fs::write(scene.state.path().join("file"), "").expect("written");
+    places.first_seen = scene.state.path().join("file/first-seen.json");
+    let snapshot = Observer::new(&places, vec![scene.path()]).look();
+    assert!(
+        snapshot.unseen.iter().any(|unseen| unseen.what.contains("earlier looks")),
+        "{:?}",
+        snapshot.unseen
+    );
+    assert_eq!(reader_of(&only(snapshot), reader.pid()).len(), 1);
+}
+
+#[test]
+fn sampled_holds_name_their_process() {
+    let scene = Scene::with_wal();
+    let mut writer = scene.actor();
+    writer.sql("SELECT * FROM t");
+    let mut observer = scene.observer();
+    let unsampled = only(observer.look());
+    assert!(unsampled.locks.window_ms.is_none() && unsampled.locks.write_holds.is_none());
+    observer.watch_locks();
+    let mut round = 0;
+    let database = eventually("two holds are seen", || {
+        round += 1;
+        writer.sql("BEGIN IMMEDIATE").sql(&format!("INSERT INTO t VALUES ({round})"));
+        // The lock is kept until the sampler has seen it, however slow this machine is.
+        eventually("the hold is seen", || {
+            let holds = only(observer.look()).locks.write_holds?;
+            (holds.count >= round).then_some(())
+        });
+        writer.sql("COMMIT");
+        (round >= 2).then(|| only(observer.look()))
+    });
+    assert!(database.locks.window_ms.is_some());
+    let holds = database.locks.write_holds.expect("sampled");
+    assert!(holds.by_process.iter().all(|part| part.pid == Some(writer.pid())), "{holds:?}");
+    assert!(holds.max_ms > 0.0 && holds.held_ratio > 0.0);
+    let trend = observer.trend(0);
+    assert_eq!(trend.lanes.len(), 1);
+    assert_eq!((trend.lanes[0].pid, trend.lanes[0].name.as_str()), (Some(writer.pid()), "waltop"));
+    assert_eq!(observer.trend(7), waltop::history::Trend::default());
+}
+
+#[test]
+fn the_sampler_follows_a_new_index() {
+    let scene = Scene::with_wal();
+    let mut observer = scene.observer();
+    observer.watch_locks();
+    // Whoever opens the database alone makes -shm anew, and takes it away at the end.
+    for count in 1..=2 {
+        let mut writer = scene.actor();
+        writer.sql("BEGIN IMMEDIATE");
+        eventually("the hold is seen", || {
+            let holds = only(observer.look()).locks.write_holds?;
+            (holds.count >= count && holds.by_process.iter().any(|part| part.pid == Some(writer.pid())))
+                .then_some(())
+        });
+        writer.close();
+    }
+}
+
+#[test]
+fn a_look_changes_nothing_and_holds_nothing() {
+    let clean = Scene::with_wal();
+    let leftover = Scene::with_wal();
+    let mut killed = leftover.actor();
+    killed.sql("INSERT INTO t VALUES (2)");
+    killed.kill();
+    let live = Scene::with_wal();
+    let mut holder = live.actor();
+    holder.sql("INSERT INTO t VALUES (2)").sql("BEGIN IMMEDIATE");
+    for scene in [&clean, &leftover, &live] {
+        let before = listing(scene.folder.path());
+        let mut observer = scene.observer();
+        observer.look();
+        observer.watch_locks();
+        let database = only(observer.look());
+        assert_eq!(listing(scene.folder.path()), before);
+        assert_eq!(database.files.shm.is_some(), before.len() == 3);
+        for suffix in ["", "-wal"] {
+            assert_eq!(descriptors_on(&sidecar(&scene.path(), suffix)), 0, "{suffix}");
+        }
+        assert_eq!(locks_on(scene, std::process::id()), 0);
+        drop(observer);
+        assert_eq!(descriptors_on(&sidecar(&scene.path(), "-shm")), 0, "the sampler lets go");
+    }
+    assert!(
+        locks_on(&live, u32::try_from(holder.pid()).expect("positive")) > 0,
+        "the holder still has its locks"
+    );
+    holder.sql("COMMIT");
+}
+
+#[test]
+fn another_observer_is_no_row() {
+    let scene = Scene::with_wal();
+    let mut actor = scene.actor();
+    actor.sql("SELECT * FROM t");
+    // As the sampler of another waltop does: -shm open for reading, and nothing else.
+    let mut other = Command::new("sh")
+        .arg("-c")
+        .arg("exec 3<\"$1\"; read line")
+        .arg("sh")
+        .arg(sidecar(&scene.path(), "-shm"))
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("sh runs");
+    eventually("it has the file open", || {
+        let fd = format!("/proc/{}/fd/3", other.id());
+        fs::metadata(fd).ok().filter(|open| open.ino() == ino(&sidecar(&scene.path(), "-shm")))
+    });
+    assert_eq!(pids(&scene.look()), [actor.pid()]);
+    other.kill().expect("it can be killed");
+    other.wait().expect("it ends");
+}
+
+fn ino(path: &Path) -> u64 {
+    path.metadata().expect("there").ino()
+}
+
+// Name, inode, owner, group, mode, size and times of change of everything in `folder`.
+fn listing(folder: &Path) -> BTreeMap<String, [i64; 7]> {
+    let entries = fs::read_dir(folder).expect("readable").map(|entry| entry.expect("readable"));
+    let facts = entries.map(|entry| {
+        let file = entry.metadata().expect("there");
+        let number = |value: u64| i64::try_from(value).expect("small");
+        let facts = [
+            number(file.ino()),
+            file.uid().into(),
+            file.gid().into(),
+            file.mode().into(),
+            number(file.len()),
+            file.mtime_nsec(),
+            file.ctime_nsec(),
+        ];
+        (entry.file_name().to_string_lossy().into_owned(), facts)
+    });
+    facts.collect()
+}
+
+fn descriptors_on(path: &Path) -> usize {
+    let Ok(file) = path.metadata() else { return 0 };
+    let open = fs::read_dir("/proc/self/fd")
+        .expect("readable")
+        .flatten()
+        .filter_map(|fd| fs::metadata(fd.path()).ok());
+    open.filter(|open| (open.dev(), open.ino()) == (file.dev(), file.ino())).count()
+}
+
+fn locks_on(scene: &Scene, pid: u32) -> usize {
+    let table = fs::read_to_string("/proc/locks").expect("readable");
+    let files = ["", "-wal", "-shm"].map(|suffix| sidecar(&scene.path(), suffix));
+    let inodes: Vec<_> =
+        files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.ino()).collect();
+    let is_ours = |line: &&str| {
+        line.split_whitespace().any(|field| field == pid.to_string())
+            && inodes.iter().any(|inode| line.contains(&format!(":{inode} ")))
+    };
+    table.lines().filter(is_ours).count()
+}
