@@ -150,19 +150,11 @@ fn keep_looking(
         if publish.send(Some(Arc::new(watch.look()))).is_err() {
             return;
         }
-        loop {
-            match inbox.recv_deadline(due) {
-                Ok(Order::Now) | Err(RecvTimeoutError::Timeout) => break,
-                Ok(Order::Every(interval)) => {
-                    every = interval;
-                    break;
-                }
-                Ok(Order::Facts { index, facts }) => {
-                    watch.set_facts(index, facts);
-                    break;
-                }
-                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
-            }
+        match inbox.recv_deadline(due) {
+            Ok(Order::Now) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Order::Every(interval)) => every = interval,
+            Ok(Order::Facts { index, facts }) => watch.set_facts(index, facts),
+            Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }

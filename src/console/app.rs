@@ -92,10 +92,11 @@ pub struct Setup {
 /// How long a notice stays.
 const NOTICE: Duration = Duration::from_secs(8);
 /// How often the pragmas are asked for again.
-const ASK_PRAGMAS: Duration = Duration::from_secs(60);
+const ASK_PRAGMAS: Duration = Duration::from_mins(1);
 
 /// The state of the console.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four switches, each of them free of the others")]
 pub struct App {
     pub(super) setup: Setup,
     pub(super) now: Timestamp,
@@ -175,7 +176,7 @@ impl App {
                 }
                 Vec::new()
             }
-            Message::Look(look) => self.looked(look),
+            Message::Look(look) => self.looked(&look),
             Message::SamplerEnded => {
                 vec![self.notify(Level::Error, "looking has ended by a defect of waltop's; start it again")]
             }
@@ -219,9 +220,9 @@ impl App {
         self.frozen.is_some()
     }
 
-    fn looked(&mut self, look: Arc<Look>) -> Vec<Effect> {
+    fn looked(&mut self, look: &Arc<Look>) -> Vec<Effect> {
         self.now = self.now.max(look.snapshot.taken_at);
-        self.newest = Some(Arc::clone(&look));
+        self.newest = Some(Arc::clone(look));
         self.settle_selection();
         let mut effects = Vec::new();
         self.asked.resize_with(look.snapshot.databases.len(), Asked::default);

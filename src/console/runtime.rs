@@ -64,13 +64,11 @@ pub async fn run(
                 // The terminal is gone, as after a hang-up.
                 Some(Err(_)) | None => return Ok(129),
             },
-            changed = looks.changed(), if sampling => match changed {
-                Ok(()) => looks.borrow_and_update().clone().map(Message::Look),
-                Err(_) => {
-                    sampling = false;
-                    Some(Message::SamplerEnded)
-                }
-            },
+            changed = looks.changed(), if sampling => {
+                sampling = changed.is_ok();
+                let look = looks.borrow_and_update().clone().filter(|_| sampling);
+                Some(look.map_or(Message::SamplerEnded, Message::Look))
+            }
             Some(report) = inbox.recv() => Some(Message::Report(report)),
             _ = clock.tick() => Some(Message::Tick(Timestamp::now())),
             code = endings.next() => return Ok(code),
@@ -103,7 +101,7 @@ impl AtWork {
                 Effect::Quit(code) => return Ok(Some(code)),
                 Effect::Refresh => self.sampler.order(Order::Now),
                 Effect::Every(interval) => self.sampler.order(Order::Every(interval)),
-                Effect::Copy(text) => self.screen.copy(&text)?,
+                Effect::Copy(text) => Screen::copy(&text)?,
                 Effect::Note(level, text) => log::log!(level, "{}", text::clean(&text)),
                 Effect::AskPragmas { index, path, presence } => {
                     self.executor.ask_pragmas(index, path, presence, self.sampler.orders());

@@ -53,5 +53,5 @@ fn keys(app: &App, theme: &Theme, room: usize) -> Line<'static> {
             Span::raw(format!(" {} ", binding.label)),
         ]
     });
-    Line::from_iter(spans)
+    spans.collect()
 }
