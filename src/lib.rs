@@ -1,4 +1,50 @@
 //! waltop: which process holds the lock of a shared `SQLite` database, since when, and what to do about it.
+//!
+//! The screen, and the room behind each region:
+//!
+//! ```text
+//!  waltop  notes.db   WAL 78.2 MB ▲1.20 MB/s   writer: bun 71201 …    console/view/header
+//! ╭ 1 Locks ────────────────────╮╭ 3 Files ───────────────────────╮
+//! │ observe/lock_sampler        ││ observe/files, header          │
+//! │ observe/locks, history      ││ observe/wal, wal_index         │
+//! ╰─────────────────────────────╯╰────────────────────────────────╯
+//! ╭ 2 Processes ────────────────╮╭ 4 Pragmas ─────────────────────╮
+//! │ observe/processes           ││ diagnose/compliance            │
+//! │ observe/lock_table          ││ database/pragmas (in a worker) │
+//! │                             │╰────────────────────────────────╯
+//! │                             │╭ 5 Ingestion ───────────────────╮
+//! │                             ││ ingest/ ─▶ journal             │
+//! ╰─────────────────────────────╯│         ─▶ observe/journals    │
+//! ╭ 7 Findings ─────────────────╮╰────────────────────────────────╯
+//! │ diagnose/                   │╭ 6 Log ─────────────────────────╮
+//! │                             ││ act/ and its outcomes          │
+//! ╰─────────────────────────────╯╰────────────────────────────────╯
+//!  i ingest  c checkpoint  x stop …                                   console/keymap
+//! ```
+//!
+//! How a byte of `/proc` becomes a cell of the screen, and a key an effect:
+//!
+//! ```text
+//!              looks                          thinks                     shows
+//! kernel ───▶ observe/ ─▶ snapshot ─▶ diagnose/ ─▶ findings ─┬─▶ console/ (app ─▶ view) ─▶ terminal
+//! files ────▶    ╰──────── sampler (a named thread) ─────────┴─▶ report (text, JSON)    ─▶ stdout
+//! journals ─▶
+//!
+//! keys ─▶ console/app ─▶ Effect ─▶ act/ ─┬─▶ signal (pidfd)
+//!                                        ╰─▶ worker: waltop checkpoint, fix, ingest, pragmas
+//! worker process: cli/ ─▶ database/ (the one door to SQLite) ◀─ ingest/
+//! ```
+//!
+//! What holds in this house, and is held by `tests/all/layers.rs` and `tests/all/pty.rs`:
+//!
+//! - The console process never opens a `SQLite` connection.
+//! - A process that has a connection never opens the main file or `-shm` raw: closing any descriptor on a file
+//!   drops every POSIX lock that the process has on it. Workers look first, close everything, then connect.
+//! - Data flows one way. `view` reads `&App`; `app` does no I/O and reads no clock; `observe` knows no screen and
+//!   no SQL; `diagnose` is pure.
+//! - The sampler is a named thread that publishes whole looks; the latest wins and no queue grows.
+//! - What cannot be seen is a value, `Unseen { what, why }`: never a dead loop and never a zero.
+//! - Every effect on the world is a value first, confirmed, carried out in `act`, and logged with its outcome.
 
 pub mod act;
 pub mod cli;

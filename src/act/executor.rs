@@ -160,11 +160,11 @@ impl Executor {
             Ok(started) => started,
             Err(error) => return self.report(Outcome::bad(format!("no ingestion: {error}"))),
         };
-        let folder = folder.display().to_string();
+        let folder = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
         self.spawn(async move {
             match end.await {
                 Ok(()) => {
-                    Outcome::good(format!("the ingestion of {folder} in process {pid} has ended; 5 shows it"))
+                    Outcome::good(format!("the ingestion of {folder} has ended, process {pid}; 5 shows it"))
                 }
                 Err(error) => Outcome::bad(format!("the ingestion of {folder} ended: {error}")),
             }

@@ -16,7 +16,7 @@ use crate::{
 
 use super::{framed, theme::Theme};
 
-const LABEL: usize = 14;
+const LABEL: usize = 18;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &Subject) {
     let width = area.width.min(110);

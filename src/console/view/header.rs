@@ -17,14 +17,15 @@ use crate::{
 use super::theme::{Theme, sign};
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let right = right(app, theme, area.width >= 100);
+    let wide = area.width >= 100;
+    let right = right(app, theme, wide);
     let room = usize::from(area.width).saturating_sub(right.width() + 1);
-    let left = left(app, theme, room);
+    let left = left(app, theme, room, wide);
     frame.render_widget(Paragraph::new(left), area);
     frame.render_widget(Paragraph::new(right).alignment(Alignment::Right), area);
 }
 
-fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
+fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
     let mut parts = vec![(" waltop  ".to_owned(), theme.accent)];
     if let Some(banner) = &app.setup.banner {
         parts.push((format!("{}  ", text::clean(banner)), theme.warning));
@@ -41,7 +42,8 @@ fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
                 parts.push(("  does not exist yet".to_owned(), theme.warning));
             }
             if let Some(wal) = &database.files.wal {
-                parts.push((format!("   WAL {}{}", units::bytes(wal.bytes), growth(app)), theme.title));
+                let growth = if wide { growth(app) } else { String::new() };
+                parts.push((format!("   WAL {}{growth}", units::bytes(wal.bytes)), theme.title));
             }
             parts.push(writer(database, theme));
         }
