@@ -155,6 +155,11 @@ fn first_row(selected: usize, height: u16) -> usize {
     (selected + 1).saturating_sub(height.max(1).into())
 }
 
+/// `line` as the selected one: in one style, so that no colour of its own spoils it.
+fn selected_line(line: &Line<'_>, theme: &Theme) -> Line<'static> {
+    Line::styled(line.to_string(), theme.selected)
+}
+
 /// A bar of `width` cells, the share of `part` in `whole` filled.
 fn bar(part: f64, whole: f64, width: usize) -> (String, String) {
     let share = if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 0.0 };

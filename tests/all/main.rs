@@ -6,6 +6,7 @@ mod ingest;
 mod layers;
 mod observe;
 mod pty;
+mod readme;
 mod screens;
 mod stage;
 mod support;

@@ -265,10 +265,22 @@ fn text_from_outside_is_harmless_and_aligned() {
 }
 
 #[test]
-fn the_readme_lists_every_key() {
-    let readme = include_str!("../../README.md");
-    for row in waltop::console::keymap::markdown().lines() {
-        assert!(readme.contains(row), "README.md lacks the row {row}");
+fn what_is_copied_is_the_row_that_is_selected() {
+    for keys in ["y", "jy", "7jy", "4y", "4jjy", "5y", "3y"] {
+        let mut stage = Stage::new(look(vec![contended()]), USUAL);
+        let effects = stage.keys(keys);
+        let copied =
+            effects.iter().find_map(|it| if let Effect::Copy(text) = it { Some(text) } else { None });
+        let copied = copied.unwrap_or_else(|| panic!("{keys} copies something"));
+        let first = copied.split([' ', ':']).next().unwrap_or_default();
+        let selected = match &keys[..1] {
+            "4" => stage.app.visible_pragmas()[keys.len() - 2].name.clone(),
+            "7" => "error".to_owned(),
+            "5" => "20260115T140220Z-71201".to_owned(),
+            "3" => "/home/me/notes.db".to_owned(),
+            _ => stage.app.selected_process().expect("one is selected").pid.to_string(),
+        };
+        assert_eq!(first, selected, "{keys}");
     }
 }
 

@@ -351,7 +351,7 @@ impl App {
                 format!("{} {}: {}", finding.severity, finding.name, finding.message)
             }
             Panel::Pragmas => {
-                let row = self.database()?.pragmas.rows.get(self.selected_row(Panel::Pragmas))?;
+                let row = self.visible_pragmas().into_iter().nth(self.selected_row(Panel::Pragmas))?;
                 format!("{} {} ({})", row.name, row.actual.as_deref().unwrap_or("unknown"), row.source)
             }
             Panel::Files => self.database()?.path.display().to_string(),

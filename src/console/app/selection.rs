@@ -1,11 +1,11 @@
 //! Which rows are shown, in which order, and which one is selected: the same process, wherever it moves.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 
 use crate::{
     act::signal::Target,
     console::panel::Panel,
-    snapshot::{Finding, Process},
+    snapshot::{Finding, PragmaRow, Process},
 };
 
 use super::App;
@@ -86,6 +86,15 @@ impl App {
             if self.inverted { order.reverse() } else { order }
         });
         visible
+    }
+
+    /// The pragma rows, what the profile minds first.
+    #[must_use]
+    pub fn visible_pragmas(&self) -> Vec<&PragmaRow> {
+        let Some(database) = self.database() else { return Vec::new() };
+        let mut rows: Vec<_> = database.pragmas.rows.iter().collect();
+        rows.sort_by_key(|row| (row.ok.unwrap_or(true), Reverse(row.expected.is_some())));
+        rows
     }
 
     /// The selected process, always one that is visible.

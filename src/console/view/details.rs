@@ -25,7 +25,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: 
         Subject::Process(target) => process(app, database, *target),
         Subject::Finding(name, pid) => finding(database, name, *pid),
         Subject::Files => files(database),
-        Subject::Pragmas => pragmas(app, database),
+        Subject::Pragmas => pragmas(app),
         Subject::Ingestion(run) => ingestion(database, run),
     };
     let room = usize::from(width).saturating_sub(LABEL + 4);
@@ -160,9 +160,9 @@ fn one_file(file: &FileFacts) -> String {
     )
 }
 
-fn pragmas(app: &App, database: &Database) -> Rows {
+fn pragmas(app: &App) -> Rows {
     let mut rows = vec![row("profile", format!("{}: {}", app.setup.profile.name, app.setup.profile.about))];
-    for pragma in super::pragmas::ordered(&database.pragmas.rows) {
+    for pragma in app.visible_pragmas() {
         let mut value = format!("{} ({})", known(pragma.actual.clone()), pragma.source);
         if let Some(expected) = pragma.expected.as_ref().filter(|_| pragma.ok != Some(true)) {
             value.push_str(&format!(", {expected} expected"));

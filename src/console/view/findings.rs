@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    boxed, empty,
+    boxed, empty, selected_line,
     theme::{Theme, sign},
 };
 
@@ -32,7 +32,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     for (row, finding) in database.findings.iter().enumerate() {
         let marked = app.focus == Panel::Findings && row == selected;
         for line in block(finding, theme, inner.width.into()) {
-            lines.push(if marked { line.style(theme.selected) } else { line });
+            lines.push(if marked { selected_line(&line, theme) } else { line });
         }
         if row == selected {
             last_selected = lines.len();

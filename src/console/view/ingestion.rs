@@ -13,7 +13,7 @@ use crate::{
     text, units,
 };
 
-use super::{bar, boxed, empty, first_row, level, theme::Theme};
+use super::{bar, boxed, empty, first_row, level, selected_line, theme::Theme};
 
 /// Lines that one ingestion takes in the list of the whole screen.
 const BLOCK: usize = 5;
@@ -31,7 +31,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     for (row, ingestion) in database.ingestions.iter().enumerate().skip(first) {
         let marked = app.focus == Panel::Ingestion && row == selected;
         for (at, line) in block(app, ingestion, theme, inner.width.into()).into_iter().enumerate() {
-            lines.push(if marked && at == 0 { line.style(theme.selected) } else { line });
+            lines.push(if marked && at == 0 { selected_line(&line, theme) } else { line });
         }
         lines.push(Line::default());
     }

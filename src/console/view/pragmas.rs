@@ -1,7 +1,5 @@
 //! Panel 4: each pragma's value, whose it is, and whether the profile is content with it.
 
-use std::cmp::Reverse;
-
 use ratatui::{
     Frame,
     layout::Rect,
@@ -15,7 +13,7 @@ use crate::{
     text,
 };
 
-use super::{boxed, empty, first_row, theme::Theme};
+use super::{boxed, empty, first_row, selected_line, theme::Theme};
 
 const NAME: usize = 19;
 const SOURCE: usize = 11;
@@ -31,7 +29,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         return empty(frame, inner, theme, "The database does not exist yet.");
     }
     let refusal = app.refusals.get(app.current).and_then(Option::as_deref);
-    let rows = ordered(&database.pragmas.rows);
+    let rows = app.visible_pragmas();
     let selected = app.selected_row(Panel::Pragmas);
     let first = first_row(selected, inner.height);
     let mut lines: Vec<Line> = rows
@@ -41,7 +39,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         .map(|(index, row)| {
             let line = line(row, theme, inner.width.into());
             let here = app.focus == Panel::Pragmas && index == selected;
-            if here { line.style(theme.selected) } else { line }
+            if here { selected_line(&line, theme) } else { line }
         })
         .collect();
     if let Some(refusal) = refusal {
@@ -51,13 +49,6 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         );
     }
     frame.render_widget(Paragraph::new(lines), inner);
-}
-
-/// The rows as they are shown: what the profile minds first.
-pub fn ordered(rows: &[PragmaRow]) -> Vec<&PragmaRow> {
-    let mut ordered: Vec<_> = rows.iter().collect();
-    ordered.sort_by_key(|row| (row.ok.unwrap_or(true), Reverse(row.expected.is_some())));
-    ordered
 }
 
 /// The sign of a row: complies, does not, or nobody minds or knows.

@@ -16,7 +16,7 @@ use crate::{
     text, units,
 };
 
-use super::{boxed, empty, first_row, theme::Theme};
+use super::{boxed, empty, first_row, selected_line, theme::Theme};
 
 /// Below this width memory and files are left out.
 const NARROW: u16 = 72;
@@ -44,7 +44,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let mut lines = vec![Line::styled(columns.heading(app), theme.muted)];
     lines.extend(visible.iter().enumerate().skip(first).map(|(row, process)| {
         let line = columns.row(app, database, process, row == selected, theme);
-        if row == selected && app.focus == Panel::Processes { line.style(theme.selected) } else { line }
+        if row == selected && app.focus == Panel::Processes { selected_line(&line, theme) } else { line }
     }));
     frame.render_widget(Paragraph::new(lines), inner);
 }
@@ -167,13 +167,14 @@ fn files(process: &Process) -> String {
     if parts.is_empty() { "–".to_owned() } else { parts.join(" ") }
 }
 
-/// The command line without the folder that the program lies in.
+/// The command line without the folder that the program lies in; a process that goes by another name than its
+/// program's has that in front.
 fn short_command(process: &Process) -> String {
     let line = process.command_line();
-    match process.command.first().and_then(|program| program.rsplit_once('/')) {
-        Some((folder, _)) => line[folder.len() + 1..].to_owned(),
-        None => line,
-    }
+    let Some(program) = process.command.first() else { return line };
+    let folder = program.rfind('/').map_or(0, |slash| slash + 1);
+    let line = &line[folder..];
+    if line.starts_with(&process.name) { line.to_owned() } else { format!("{}: {line}", process.name) }
 }
 
 /// The lock of `process` that matters most to others.

@@ -1,0 +1,71 @@
+//! The README keeps its word: its keys are the keymap's, its commands run as they stand there.
+
+use std::{env, fs, path::Path, process::Command};
+
+use crate::{
+    support::{Actor, WALTOP},
+    terminal::home,
+};
+
+const README: &str = include_str!("../../README.md");
+
+#[test]
+fn the_readme_lists_every_key() {
+    for row in waltop::console::keymap::markdown().lines() {
+        assert!(README.contains(row), "README.md lacks the row {row}");
+    }
+}
+
+#[test]
+fn the_picture_is_there() {
+    let pictures: Vec<&str> = README
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(path, _)| path)
+        .filter(|path| path.starts_with("assets/"))
+        .collect();
+    assert!(!pictures.is_empty());
+    for picture in pictures {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(picture).is_file(), "{picture}");
+    }
+}
+
+/// Every `waltop` line of the shell blocks marked `console` runs here, in order, in a folder with what it names.
+#[test]
+fn every_command_of_the_readme_runs() {
+    let home = home();
+    let notes = home.path().join("notes");
+    fs::create_dir(&notes).expect("a folder");
+    fs::write(notes.join("zebra.md"), "---\ntitle: Zebra\n---\n\nA zebra has stripes. [[Horse]]\n")
+        .expect("a note");
+    fs::write(notes.join("horse.md"), "# Horse\n\nA horse has none.\n").expect("a note");
+    let mut holder = Actor::open(&home.path().join("notes.db"));
+    holder.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)");
+    let program = Path::new(WALTOP).parent().expect("it lies in a folder");
+    let path = env::join_paths(
+        [program.to_owned()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())),
+    )
+    .expect("a search path");
+    let commands: Vec<&str> = README
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .filter_map(|block| block.strip_prefix("console\n"))
+        .flat_map(str::lines)
+        .filter_map(|line| line.strip_prefix("$ "))
+        .collect();
+    assert!(commands.len() >= 6, "{commands:?}");
+    for command in commands {
+        let output = Command::new("sh")
+            .args(["-c", command])
+            .current_dir(home.path())
+            .env("PATH", &path)
+            .env("XDG_STATE_HOME", home.path().join("state"))
+            .env("XDG_DATA_HOME", home.path().join("data"))
+            .output()
+            .expect("a shell");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{command}: {stderr}");
+    }
+}
