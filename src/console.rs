@@ -70,6 +70,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
         profile: config.profile.clone(),
         time_zone: TimeZone::system(),
         folder: std::env::current_dir().unwrap_or_default(),
+        home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
         banner,
     };
     let every = config.refresh;

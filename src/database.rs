@@ -4,6 +4,7 @@
 //! drop the connection's locks. While it is connected it uses `stat` and the kernel's lock table, nothing else.
 
 pub mod actor;
+pub mod busy;
 pub mod checkpoint;
 pub mod factory;
 pub mod fix;

@@ -20,7 +20,7 @@ mod header;
 pub mod journals;
 mod lock_probe;
 mod lock_sampler;
-mod lock_table;
+pub(crate) mod lock_table;
 mod locks;
 mod opener;
 mod preflight;

@@ -19,9 +19,11 @@ use super::panel::Panel;
 mod dialog;
 mod keys;
 mod selection;
+mod subject;
 
 pub use dialog::{Button, Dialog, Field, Focus, Kind};
 pub use selection::{Cursor, SortColumn};
+pub use subject::Subject;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -49,21 +51,6 @@ pub enum Overlay {
     Details(Subject),
 }
 
-/// What details are about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
-    /// A process.
-    Process(Target),
-    /// A finding, by name and process.
-    Finding(String, Option<i32>),
-    /// The three files.
-    Files,
-    /// The pragmas.
-    Pragmas,
-    /// An ingestion, by its run.
-    Ingestion(String),
-}
-
 /// A sentence about what just happened, shown until its time is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
@@ -85,6 +72,8 @@ pub struct Setup {
     pub time_zone: TimeZone,
     /// The folder that the ingestion dialog starts with.
     pub folder: PathBuf,
+    /// What `~` means at the beginning of a folder.
+    pub home: Option<PathBuf>,
     /// What the title says beside the database's name; the sandbox says what it is.
     pub banner: Option<String>,
 }

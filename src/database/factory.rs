@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, config::DbConfig};
 
-use super::migrations;
+use super::{busy::is_busy, migrations};
 use crate::{
     diagnose::fix::TO_WAL,
     profile::{Keeper, Profile},
@@ -155,11 +155,6 @@ fn expect_wal(mode: &str, path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Switch { path: path.to_owned(), mode: mode.to_owned() })
-}
-
-/// Whether `SQLite` gave up because of somebody else's lock.
-pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// The error for what `SQLite` said of `path`.

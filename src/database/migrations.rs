@@ -12,7 +12,7 @@ use refinery::{Migration, Runner};
 use refinery_core::traits::sync::{Migrate, Query, Transaction};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::factory;
+use super::busy::is_busy;
 
 /// Where applied migrations are counted.
 pub const TABLE: &str = "waltop_migrations";
@@ -195,7 +195,7 @@ fn path_of(connection: &Connection) -> PathBuf {
 }
 
 fn refused(path: &Path, cause: &rusqlite::Error) -> Error {
-    if factory::is_busy(cause) { Error::Busy { path: path.to_owned() } } else { apply(path, cause) }
+    if is_busy(cause) { Error::Busy { path: path.to_owned() } } else { apply(path, cause) }
 }
 
 fn apply(path: &Path, cause: &dyn std::error::Error) -> Error {

@@ -1,28 +1,22 @@
 //! Whether another process has the database open, from the kernel's lock table alone.
 //!
 //! This process is connected, so it must not open the main file or `-shm`: closing them would drop its own locks.
-//! That rules `observe` out here, which opens them; this reads the one table that can be read.
+//! That rules the rest of `observe` out here, which opens them.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-/// The byte of `-shm` on which every process with the index open holds a lock for life (`SQLite`'s `DMS`).
-const INDEX_HELD: u64 = 128;
-
-/// The kernel gives the table a page at a time and lets go of it in between; a small buffer would make it let go
-/// after every row. A row that slips through all the same costs one gap.
-const BUFFER: usize = 64 << 10;
+use crate::observe::lock_table::{self, INDEX_BYTE};
 
 /// Looks for others who have the database open.
 #[derive(Debug)]
 pub struct Neighbours {
-    locks: PathBuf,
+    proc: PathBuf,
     index: PathBuf,
-    own_pid: String,
+    own_pid: i32,
 }
 
 impl Neighbours {
@@ -31,7 +25,7 @@ impl Neighbours {
     pub fn of(database: &Path, proc: &Path) -> Self {
         let mut index = database.as_os_str().to_owned();
         index.push("-shm");
-        Self { locks: proc.join("locks"), index: index.into(), own_pid: std::process::id().to_string() }
+        Self { proc: proc.to_owned(), index: index.into(), own_pid: std::process::id().cast_signed() }
     }
 
     /// Whether another process has the index open.
@@ -41,20 +35,8 @@ impl Neighbours {
     /// Where the lock table or the index cannot be looked at.
     pub fn any(&self) -> io::Result<bool> {
         let inode = fs::metadata(&self.index)?.ino();
-        let mut table = Vec::with_capacity(BUFFER);
-        File::open(&self.locks)?.read_to_end(&mut table)?;
-        Ok(String::from_utf8_lossy(&table).lines().any(|row| self.is_neighbour(row, inode)))
-    }
-
-    // Rows are matched by inode alone: on some file systems the device in the table is not that of `stat`. A
-    // foreign lock on byte 128 of a namesake elsewhere costs a needless gap, nothing more.
-    fn is_neighbour(&self, row: &str, inode: u64) -> bool {
-        let fields: Vec<&str> = row.split_whitespace().collect();
-        let [_, kind, _, _, pid, file, start, end] = fields[..] else { return false };
-        let on_index = file.rsplit(':').next().and_then(|it| it.parse().ok()) == Some(inode);
-        let covers = start.parse().is_ok_and(|start: u64| start <= INDEX_HELD)
-            && (end == "EOF" || end.parse().is_ok_and(|end: u64| end >= INDEX_HELD));
-        matches!(kind, "POSIX" | "OFDLCK") && on_index && covers && pid != self.own_pid
+        let rows = lock_table::read(&self.proc)?;
+        Ok(lock_table::others_hold(&rows, inode, INDEX_BYTE, self.own_pid))
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 
 pub use self::patience::Patience;
-use self::patience::{is_busy, patiently};
+use self::patience::patiently;
 use super::{
     batch::Limit,
     discover::{Folder, Stamp},
@@ -21,7 +21,7 @@ use super::{
     parse::{Document, Hash},
 };
 use crate::{
-    database::{factory, migrations},
+    database::{busy::is_busy, factory, migrations},
     snapshot::FailedFile,
 };
 

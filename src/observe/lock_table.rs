@@ -20,6 +20,9 @@ const READINGS: usize = 3;
 // A small buffer would make it let go after every row.
 const BUFFER: usize = 64 << 10;
 
+/// The byte of `-shm` on which every process with the index open holds a lock for life (`SQLite`'s `DMS`).
+pub const INDEX_BYTE: u64 = 128;
+
 /// One lock that is held.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Row {
@@ -79,6 +82,15 @@ pub fn read(proc: &Path) -> io::Result<Vec<Row>> {
         text = again;
     }
     Ok(rows)
+}
+
+/// Whether `rows` show another process than `own` on `byte` of the file with `inode`. This is for a process that is
+/// connected to the database: it must not open the file, and `stat` may tell another device than the table does,
+/// so the device is that of its own row. Where it has none the inode has to do.
+pub fn others_hold(rows: &[Row], inode: u64, byte: u64, own: i32) -> bool {
+    let holds = || rows.iter().filter(|row| row.inode == inode && row.covers(byte));
+    let device = holds().find(|row| row.pid == Some(own)).map(|row| row.device);
+    holds().any(|row| row.pid != Some(own) && device.is_none_or(|device| device == row.device))
 }
 
 fn read_pages(path: &Path) -> io::Result<String> {
@@ -202,5 +214,35 @@ mod tests {
     fn a_row_of_fdinfo_is_the_same_row() {
         let rows = parse("pos:\t0\nflags:\t02100002\nlock:\t1: OFDLCK ADVISORY  READ -1 fe:00:5 128 128\n");
         assert_eq!(rows.len(), 1);
+    }
+
+    const OWN: &str = "1: POSIX  ADVISORY  READ  10 fe:00:42 128 128\n";
+
+    #[test]
+    fn another_holder_is_seen_in_whatever_range_covers_the_byte() {
+        for row in [
+            "2: POSIX  ADVISORY  READ  20 fe:00:42 128 128",
+            "2: POSIX  ADVISORY  READ  20 fe:00:42 127 128",
+            "2: POSIX  ADVISORY  WRITE 20 fe:00:42 0 EOF",
+            "2: OFDLCK ADVISORY  READ  -1 fe:00:42 128 128",
+        ] {
+            assert!(others_hold(&parse(&format!("{OWN}{row}\n")), 42, INDEX_BYTE, 10), "{row}");
+            assert!(others_hold(&parse(row), 42, INDEX_BYTE, 10), "{row}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_hold_of_others_on_that_byte_is_not_taken_for_one() {
+        for row in [
+            "",
+            "2: POSIX  ADVISORY  READ  20 fe:00:43 128 128",
+            "2: POSIX  ADVISORY  READ  20 fe:01:42 128 128",
+            "2: POSIX  ADVISORY  READ  20 fe:00:42 123 127",
+            "2: -> POSIX  ADVISORY  WRITE 20 fe:00:42 128 128",
+            "2:  -> POSIX  ADVISORY  WRITE 20 fe:00:42 128 128",
+            "2: FLOCK  ADVISORY  WRITE 20 fe:00:42 0 EOF",
+        ] {
+            assert!(!others_hold(&parse(&format!("{OWN}{row}\n")), 42, INDEX_BYTE, 10), "{row}");
+        }
     }
 }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    observe::{lock_probe::Ask, lock_table::Row},
+    observe::{
+        lock_probe::Ask,
+        lock_table::{INDEX_BYTE, Row},
+    },
     snapshot::{Hold, Holder, JournalMode, Locks, Reader},
 };
 
@@ -18,8 +21,6 @@ pub const CHECKPOINT: u64 = 121;
 pub const RECOVER: u64 = 122;
 /// Bytes of `-shm` that readers lock, slot 0 first.
 pub const READ: RangeInclusive<u64> = 123..=127;
-/// Byte of `-shm` that everybody with the index open locks.
-pub const DMS: u64 = 128;
 
 const PENDING: u64 = 0x4000_0000;
 const RESERVED: u64 = PENDING + 1;
@@ -35,7 +36,7 @@ pub const INDEX_PLACES: [(Ask, RangeInclusive<u64>); 9] = [
     (Ask::Anybody, 125..=125),
     (Ask::Anybody, 126..=126),
     (Ask::Anybody, 127..=127),
-    (Ask::Anybody, DMS..=DMS),
+    (Ask::Anybody, INDEX_BYTE..=INDEX_BYTE),
 ];
 
 /// The same in the main file.
@@ -72,7 +73,7 @@ pub fn decode(
 impl Decoded {
     fn index_rows(&mut self, rows: &[Row], read_marks: Option<&[Option<u32>; 5]>) {
         for row in rows {
-            if row.covers(DMS) {
+            if row.covers(INDEX_BYTE) {
                 self.locks.index_held = true;
                 self.index_holders.extend(row.pid);
             }

@@ -106,7 +106,7 @@ impl Watched {
         let mut tell = |error: &io::Error| note(unseen, "the log", path, error);
         let file = files::open(path).map_err(|error| tell(&error)).ok()?;
         let header = LogHeader::read(&file).map_err(|error| tell(&error)).unwrap_or_default();
-        let is_vouched_for = view.index_rows.iter().any(|row| row.covers(locks::DMS));
+        let is_vouched_for = view.index_rows.iter().any(|row| row.covers(lock_table::INDEX_BYTE));
         if header.is_none() && view.index.is_none() {
             return None;
         }
@@ -225,7 +225,7 @@ impl View {
         if let Err(error) = lock_probe::complete(&mut self.index_rows, &file, sight, &locks::INDEX_PLACES) {
             note(unseen, "hidden holders of locks on", path, &error);
         }
-        if self.index_rows.iter().any(|row| row.covers(locks::DMS)) {
+        if self.index_rows.iter().any(|row| row.covers(lock_table::INDEX_BYTE)) {
             self.index =
                 wal_index::read(&file).map_err(|error| note(unseen, "the wal-index", path, &error)).ok();
         }

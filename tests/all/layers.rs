@@ -8,7 +8,17 @@ use std::{
 /// Rooms (paths below `src/`), and words that must not stand in them.
 const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
     (
-        &["observe", "observe.rs", "snapshot.rs", "history.rs", "diagnose", "diagnose.rs", "act", "act.rs"],
+        &[
+            "observe",
+            "observe.rs",
+            "snapshot",
+            "snapshot.rs",
+            "history.rs",
+            "diagnose",
+            "diagnose.rs",
+            "act",
+            "act.rs",
+        ],
         &["rusqlite", "crate::database", "database::"],
         "looks, thinks and acts without SQL; whatever needs it is a worker process",
     ),

@@ -134,6 +134,9 @@ fn the_ingestion_dialog_starts_in_its_folder() {
     let [Act::Ingest { database, folder, batch }] = acts(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!(database.as_os_str(), "/home/me/notes.db");
     assert_eq!((folder.as_os_str(), batch.as_str()), ("/yy".as_ref(), "10"));
+    let effects = stage.keys("i<C-u>~/more<Enter>");
+    let [Act::Ingest { folder, .. }] = acts(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(folder.as_os_str(), "/home/me/more");
 }
 
 #[test]

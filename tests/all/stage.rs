@@ -40,6 +40,7 @@ impl Stage {
             profile: Profile::hardened(),
             time_zone: TimeZone::UTC,
             folder: "/home/me/notes".into(),
+            home: Some("/home/me".into()),
             banner: None,
         };
         let mut stage = Self { app: App::new(setup, Duration::from_secs(1), now()), size };

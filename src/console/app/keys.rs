@@ -19,7 +19,7 @@ use crate::{
     text,
 };
 
-use super::{App, Dialog, Kind, Overlay, Subject, dialog::Reply, selection::target};
+use super::{App, Dialog, Kind, Overlay, dialog::Reply, selection::target};
 
 /// The intervals between two looks that `+` and `-` step through.
 const INTERVALS: [Duration; 7] = [
@@ -234,8 +234,11 @@ impl App {
             }
             Reply::No if dialog.is_pinned() => vec![Effect::Unpin],
             Reply::No => Vec::new(),
-            Reply::Yes(act) => {
-                if let Act::Ingest { folder, .. } = &act {
+            Reply::Yes(mut act) => {
+                if let Act::Ingest { folder, .. } = &mut act {
+                    if let (Ok(rest), Some(home)) = (folder.strip_prefix("~"), &self.setup.home) {
+                        *folder = home.join(rest);
+                    }
                     self.setup.folder.clone_from(folder);
                 }
                 let note = self.notify(Level::Info, announcement(&act));
@@ -314,55 +317,6 @@ impl App {
             None => return vec![self.notify(Level::Info, "nothing is selected here")],
         }
         Vec::new()
-    }
-
-    /// What Enter would show: the selected row of the panel that has the focus.
-    fn subject(&self) -> Option<Subject> {
-        let database = self.database()?;
-        match self.focus {
-            Panel::Locks | Panel::Processes => self.selected_process().and_then(target).map(Subject::Process),
-            Panel::Findings => {
-                self.selected_finding().map(|finding| Subject::Finding(finding.name.clone(), finding.pid))
-            }
-            Panel::Files => database.files.db.as_ref().map(|_| Subject::Files),
-            Panel::Pragmas => (!database.pragmas.rows.is_empty()).then_some(Subject::Pragmas),
-            Panel::Ingestion => database
-                .ingestions
-                .get(self.selected_row(Panel::Ingestion))
-                .map(|ingestion| Subject::Ingestion(ingestion.run.clone())),
-            Panel::Log => None,
-        }
-    }
-
-    /// The process that `x` means: that of the selected finding while the findings have the focus, else the
-    /// selected one.
-    fn stop_subject(&self) -> Option<&Process> {
-        if self.focus == Panel::Findings {
-            let pid = self.selected_finding()?.pid?;
-            return self.database()?.process(pid);
-        }
-        self.selected_process()
-    }
-
-    fn selected_text(&self) -> Option<String> {
-        Some(match self.focus {
-            Panel::Findings => {
-                let finding = self.selected_finding()?;
-                format!("{} {}: {}", finding.severity, finding.name, finding.message)
-            }
-            Panel::Pragmas => {
-                let row = self.visible_pragmas().into_iter().nth(self.selected_row(Panel::Pragmas))?;
-                format!("{} {} ({})", row.name, row.actual.as_deref().unwrap_or("unknown"), row.source)
-            }
-            Panel::Files => self.database()?.path.display().to_string(),
-            Panel::Ingestion => {
-                self.database()?.ingestions.get(self.selected_row(Panel::Ingestion))?.run.clone()
-            }
-            Panel::Locks | Panel::Processes | Panel::Log => {
-                let process = self.selected_process()?;
-                format!("{} {}", process.pid, process.command_line())
-            }
-        })
     }
 
     fn copy(&mut self) -> Vec<Effect> {

@@ -45,7 +45,9 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
                 let growth = if wide { growth(app) } else { String::new() };
                 parts.push((format!("   WAL {}{growth}", units::bytes(wal.bytes)), theme.title));
             }
-            parts.push(writer(database, theme));
+            if database.files.db.is_some() {
+                parts.push(writer(database, theme));
+            }
         }
     }
     let mut left = room;

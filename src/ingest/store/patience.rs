@@ -7,10 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::ErrorCode;
-
 use super::{super::stop::StopFlag, Error};
-use crate::database::migrations;
+use crate::database::{busy::is_busy, migrations};
 
 /// The longest pause between two tries to get the write lock.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -102,8 +100,4 @@ fn jittered(pause: Duration) -> Duration {
     // A hasher's keys are random, which is all that is asked of them here.
     let random = RandomState::new().build_hasher().finish() % 1024;
     pause / 2 + pause * u32::try_from(random).unwrap_or_default() / 1024
-}
-
-pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }

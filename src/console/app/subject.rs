@@ -1,0 +1,71 @@
+//! What a key is about: the row that is selected in the panel that has the focus.
+
+use crate::{act::signal::Target, console::panel::Panel, snapshot::Process};
+
+use super::{App, selection::target};
+
+/// What details are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A process.
+    Process(Target),
+    /// A finding, by name and process.
+    Finding(String, Option<i32>),
+    /// The three files.
+    Files,
+    /// The pragmas.
+    Pragmas,
+    /// An ingestion, by its run.
+    Ingestion(String),
+}
+
+impl App {
+    /// What Enter would show: the selected row of the panel that has the focus.
+    pub(super) fn subject(&self) -> Option<Subject> {
+        let database = self.database()?;
+        match self.focus {
+            Panel::Locks | Panel::Processes => self.selected_process().and_then(target).map(Subject::Process),
+            Panel::Findings => {
+                self.selected_finding().map(|finding| Subject::Finding(finding.name.clone(), finding.pid))
+            }
+            Panel::Files => database.files.db.as_ref().map(|_| Subject::Files),
+            Panel::Pragmas => (!database.pragmas.rows.is_empty()).then_some(Subject::Pragmas),
+            Panel::Ingestion => database
+                .ingestions
+                .get(self.selected_row(Panel::Ingestion))
+                .map(|ingestion| Subject::Ingestion(ingestion.run.clone())),
+            Panel::Log => None,
+        }
+    }
+
+    /// The process that `x` means: that of the selected finding while the findings have the focus, else the
+    /// selected one.
+    pub(super) fn stop_subject(&self) -> Option<&Process> {
+        if self.focus == Panel::Findings {
+            let pid = self.selected_finding()?.pid?;
+            return self.database()?.process(pid);
+        }
+        self.selected_process()
+    }
+
+    pub(super) fn selected_text(&self) -> Option<String> {
+        Some(match self.focus {
+            Panel::Findings => {
+                let finding = self.selected_finding()?;
+                format!("{} {}: {}", finding.severity, finding.name, finding.message)
+            }
+            Panel::Pragmas => {
+                let row = self.visible_pragmas().into_iter().nth(self.selected_row(Panel::Pragmas))?;
+                format!("{} {} ({})", row.name, row.actual.as_deref().unwrap_or("unknown"), row.source)
+            }
+            Panel::Files => self.database()?.path.display().to_string(),
+            Panel::Ingestion => {
+                self.database()?.ingestions.get(self.selected_row(Panel::Ingestion))?.run.clone()
+            }
+            Panel::Locks | Panel::Processes | Panel::Log => {
+                let process = self.selected_process()?;
+                format!("{} {}", process.pid, process.command_line())
+            }
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! Ingestions, as their journals tell them.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An ingestion, folded from its journal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ingestion {
+    /// The run's name: that of its journal.
+    pub run: String,
+    /// The process that runs or ran it.
+    pub pid: i32,
+    /// Start of that process in clock ticks since boot; with the PID it names the process.
+    pub start_ticks: Option<u64>,
+    /// How it stands.
+    pub state: IngestionState,
+    /// The folders it takes in.
+    pub folders: Vec<String>,
+    /// Files to take in; `None` until they are counted.
+    pub files_total: Option<u64>,
+    /// Files that are in, or were unchanged.
+    pub files_done: u64,
+    /// Files of [`Ingestion::files_done`] that needed no write.
+    pub files_unchanged: u64,
+    /// Files that could not be taken in.
+    pub files_failed: u64,
+    /// Batches committed.
+    pub batches: u64,
+    /// Files in the newest batch.
+    pub batch_size: Option<u64>,
+    /// Lock holds of the batches.
+    pub hold_ms: Option<Spread>,
+    /// Waits for the lock.
+    pub wait_ms: Option<Spread>,
+    /// How often `SQLITE_BUSY` was retried.
+    pub busy_retries: u64,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The newest batches' holds in ms, oldest first, at most [`Ingestion::RECENT`].
+    pub recent_holds_ms: Vec<f64>,
+    /// The first failures, at most [`Ingestion::RECENT`].
+    pub failures: Vec<FailedFile>,
+    /// Why it ended early, where it did.
+    pub error: Option<String>,
+}
+
+impl Ingestion {
+    /// How many batches and failures an ingestion carries along.
+    pub const RECENT: usize = 64;
+
+    /// Whether its process is at work.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.state == IngestionState::Running
+    }
+}
+
+/// A file that an ingestion could not take in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedFile {
+    /// Its path.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How an ingestion stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IngestionState {
+    /// Its process lives and it has not ended.
+    Running,
+    /// Everything is in, failed files aside.
+    Completed,
+    /// Somebody asked it to end after a batch.
+    Stopped,
+    /// It ended with an error.
+    Failed,
+    /// It has no end, and its process is gone.
+    Crashed,
+}
+
+impl fmt::Display for IngestionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Crashed => "crashed",
+        })
+    }
+}
+
+/// Median, 99th percentile and maximum of a set of durations, in ms.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile (nearest rank).
+    pub p99: f64,
+    /// Longest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// The spread of `values`, which need not be sorted; `None` where there are none.
+    #[must_use]
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        Some(Self { p50: percentile(&sorted, 50)?, p99: percentile(&sorted, 99)?, max: *sorted.last()? })
+    }
+}
+
+/// The nearest-rank percentile of `sorted`; `None` where it is empty.
+#[must_use]
+pub fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
+}

@@ -1,0 +1,205 @@
+//! The processes that have a database open.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A process that has the database open.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Process {
+    /// Process id.
+    pub pid: i32,
+    /// When it started. A PID alone is reused; PID and start are not.
+    pub started_at: Option<Timestamp>,
+    /// Start time in clock ticks since boot, exactly as the kernel keeps it.
+    pub start_ticks: Option<u64>,
+    /// Short name as the kernel keeps it.
+    pub name: String,
+    /// Executable and arguments; empty where they cannot be read.
+    pub command: Vec<String>,
+    /// Name of the user it runs as, or the number where it has no name.
+    pub user: Option<String>,
+    /// User id it runs as.
+    pub uid: Option<u32>,
+    /// Parent's process id.
+    pub parent: Option<i32>,
+    /// What it does at the moment.
+    pub state: ProcessState,
+    /// CPU in percent of one core since the look before; `None` at the first look.
+    pub cpu_percent: Option<f32>,
+    /// Resident memory.
+    pub memory_bytes: Option<u64>,
+    /// Descriptors on the three files; `None` where its descriptors cannot be read.
+    pub handles: Option<Handles>,
+    /// Whether every descriptor it has on the main file is read-only.
+    pub read_only: Option<bool>,
+    /// Whether a descriptor it has on `-shm` is read-only.
+    pub index_read_only: Option<bool>,
+    /// Whether it maps the main file (`mmap_size` above 0).
+    pub maps_database: Option<bool>,
+    /// Whether it maps `-shm`.
+    pub maps_index: Option<bool>,
+    /// Whether it holds a lock on byte 128 of `-shm`.
+    pub holds_index: bool,
+    /// Files of an older generation that it still has open: deleted or replaced under it.
+    pub replaced: Vec<String>,
+    /// The locks it holds beyond what any idle connection holds.
+    pub holds: Vec<Hold>,
+    /// Whether it is stale; `None` where that was not judged.
+    pub stale: Option<Stale>,
+}
+
+impl Process {
+    /// Whether it has the main file open, or must have, since it holds locks on it.
+    #[must_use]
+    pub fn has_main_file(&self) -> bool {
+        self.handles.as_ref().is_none_or(|handles| handles.db > 0)
+    }
+
+    /// The command line in one string, or the short name in brackets where it has none.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        if self.command.is_empty() { format!("[{}]", self.name) } else { self.command.join(" ") }
+    }
+
+    /// Whether a signal or a tracer has stopped it, so that it cannot give a lock back.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, ProcessState::Stopped | ProcessState::Traced)
+    }
+}
+
+/// Scheduler state of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcessState {
+    /// On a processor, or about to be.
+    Running,
+    /// Waiting for an event.
+    Sleeping,
+    /// Waiting for the disk.
+    DiskSleep,
+    /// Stopped by a signal (state T).
+    Stopped,
+    /// Stopped by a tracer (state t).
+    Traced,
+    /// Ended, not yet collected.
+    Zombie,
+    /// An idle kernel thread.
+    Idle,
+    /// Ending.
+    Dead,
+    /// Not known here.
+    Unknown,
+}
+
+impl fmt::Display for ProcessState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Sleeping => "sleeping",
+            Self::DiskSleep => "disk sleep",
+            Self::Stopped => "stopped",
+            Self::Traced => "traced",
+            Self::Zombie => "zombie",
+            Self::Idle => "idle",
+            Self::Dead => "dead",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// How many descriptors a process has on each of the three files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handles {
+    /// On the main file.
+    pub db: u32,
+    /// On `-wal`.
+    pub wal: u32,
+    /// On `-shm`.
+    pub shm: u32,
+}
+
+/// A lock that says something about what a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Hold {
+    /// Byte 120: a write transaction (or a checkpoint that blocks writers).
+    Write,
+    /// Byte 121: a checkpoint.
+    Checkpoint,
+    /// Byte 122: recovery of the wal-index.
+    Recover,
+    /// Bytes 123 to 127: a reader in slot 0 to 4.
+    Read(u8),
+    /// Main file, rollback mode: a read transaction.
+    Shared,
+    /// Main file: a writer that has not begun to commit.
+    Reserved,
+    /// Main file: a committer that waits for readers.
+    Pending,
+    /// Main file: exclusive.
+    Exclusive,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write => f.write_str("write"),
+            Self::Checkpoint => f.write_str("checkpoint"),
+            Self::Recover => f.write_str("recover"),
+            Self::Read(slot) => write!(f, "read:{slot}"),
+            Self::Shared => f.write_str("shared"),
+            Self::Reserved => f.write_str("reserved"),
+            Self::Pending => f.write_str("pending"),
+            Self::Exclusive => f.write_str("exclusive"),
+        }
+    }
+}
+
+impl From<Hold> for String {
+    fn from(hold: Hold) -> Self {
+        hold.to_string()
+    }
+}
+
+impl TryFrom<String> for Hold {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Ok(match text.as_str() {
+            "write" => Self::Write,
+            "checkpoint" => Self::Checkpoint,
+            "recover" => Self::Recover,
+            "shared" => Self::Shared,
+            "reserved" => Self::Reserved,
+            "pending" => Self::Pending,
+            "exclusive" => Self::Exclusive,
+            other => {
+                let slot = other.strip_prefix("read:").and_then(|slot| slot.parse().ok());
+                Self::Read(slot.ok_or_else(|| format!("no such lock: {other}"))?)
+            }
+        })
+    }
+}
+
+/// The verdict on a process that nobody seems to need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stale {
+    /// At least one cause holds, and nothing protects it.
+    pub is_stale: bool,
+    /// The causes, each with its evidence.
+    pub causes: Vec<Cause>,
+    /// Why it is left alone all the same.
+    pub protected: Option<String>,
+}
+
+/// One cause of staleness.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// Its name.
+    pub cause: String,
+    /// What was seen.
+    pub evidence: String,
+}
