@@ -155,6 +155,8 @@ fn selected(screen: &vt100::Screen) -> Option<u32> {
 /// The program in a terminal. It ends with its value.
 struct Console {
     began: Instant,
+    /// When the output arrived that made the screen what it is.
+    changed: Instant,
     child: Box<dyn portable_pty::Child + Send + Sync>,
     keyboard: Box<dyn Write + Send>,
     output: Receiver<(Instant, Vec<u8>)>,
@@ -187,12 +189,11 @@ impl Console {
         let parser = vt100::Parser::new(cells(ROWS)?, cells(COLUMNS)?, 0);
         let began = Instant::now();
         let child = pair.slave.spawn_command(command)?;
-        Ok(Self { began, child, keyboard, output, parser, _master: pair.master })
+        Ok(Self { began, changed: began, child, keyboard, output, parser, _master: pair.master })
     }
 
     /// Waits until the screen is as `expected`; the time since the start, or since the last key.
     fn until(&mut self, what: &str, expected: impl Fn(&vt100::Screen) -> bool) -> Result<Duration, Failure> {
-        let mut arrived = self.began;
         while !expected(self.parser.screen()) {
             let (at, bytes) = self.output.recv_timeout(HOPELESS).map_err(|error| {
                 format!(
@@ -201,9 +202,9 @@ impl Console {
                 )
             })?;
             self.parser.process(&bytes);
-            arrived = at;
+            self.changed = at;
         }
-        Ok(arrived - self.began)
+        Ok(self.changed - self.began)
     }
 
     /// Presses `key` a moment after the last one, and waits until the screen is as `expected`.
