@@ -66,6 +66,6 @@ mod tests {
         assert!(!seen(format!("1: FLOCK  ADVISORY  WRITE 77777777 fe:00:{inode} 0 EOF\n")));
         assert!(!seen(format!("1: -> POSIX  ADVISORY  READ 77777777 fe:00:{inode} 128 128\n")));
         assert!(seen(format!("1: POSIX  ADVISORY  READ 77777777 fe:00:{inode} 127 128\n")));
-        assert!(seen(format!("1: OFDLCK ADVISORY  READ -1 <none>:{inode} 0 EOF\n")));
+        assert!(seen(format!("1: OFDLCK ADVISORY  READ -1 fe:00:{inode} 0 EOF\n")));
     }
 }
