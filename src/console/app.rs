@@ -82,6 +82,8 @@ pub struct Setup {
 const NOTICE: Duration = Duration::from_secs(8);
 /// How often the pragmas are asked for again.
 const ASK_PRAGMAS: Duration = Duration::from_mins(1);
+/// The same where the header or who is there has changed: a worker that asks is itself there for a moment.
+const ASK_PRAGMAS_CHANGED: Duration = Duration::from_secs(5);
 
 /// The state of the console.
 #[derive(Debug)]
@@ -218,9 +220,10 @@ impl App {
         for (index, database) in look.snapshot.databases.iter().enumerate() {
             let asked = &mut self.asked[index];
             let presence = database.presence();
-            let due = asked.at.is_none_or(|at| self.now.duration_since(at).unsigned_abs() >= ASK_PRAGMAS);
             let changed = asked.header != database.header || asked.presence != Some(presence);
-            if database.files.db.is_some() && (due || changed) {
+            let patience = if changed { ASK_PRAGMAS_CHANGED } else { ASK_PRAGMAS };
+            let due = asked.at.is_none_or(|at| self.now.duration_since(at).unsigned_abs() >= patience);
+            if database.files.db.is_some() && due {
                 *asked =
                     Asked { at: Some(self.now), header: database.header.clone(), presence: Some(presence) };
                 effects.push(Effect::AskPragmas { index, path: database.path.clone(), presence });

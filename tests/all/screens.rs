@@ -268,6 +268,16 @@ fn text_from_outside_is_harmless_and_aligned() {
 }
 
 #[test]
+fn what_cannot_be_seen_is_said() {
+    let mut blind = look(vec![rollback()]);
+    let (what, why) =
+        ("open files of 120 processes of other users".to_owned(), "permission denied".to_owned());
+    blind.snapshot.unseen.push(waltop::snapshot::Unseen { what, why });
+    let screen = Stage::new(blind, USUAL).screen();
+    assert!(screen.contains("not seen") && screen.contains("other users: permission"), "{screen}");
+}
+
+#[test]
 fn what_is_copied_is_the_row_that_is_selected() {
     for keys in ["y", "jy", "7jy", "4y", "4jjy", "5y", "3y"] {
         let mut stage = Stage::new(look(vec![contended()]), USUAL);

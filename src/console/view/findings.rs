@@ -18,14 +18,12 @@ use super::{
     theme::{Theme, sign},
 };
 
-const NAME: usize = 17;
+/// Columns of a finding's sign and name.
+const LABEL: usize = 20;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Findings, "7 Findings");
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
-    if database.findings.is_empty() {
-        return empty(frame, inner, theme, "Nothing is wrong as far as can be seen from here.");
-    }
     let selected = app.selected_row(Panel::Findings);
     let mut lines = Vec::new();
     let mut last_selected = 0;
@@ -38,6 +36,13 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
             last_selected = lines.len();
         }
     }
+    if database.findings.is_empty() {
+        lines.push(Line::styled("Nothing is wrong as far as can be seen from here.", theme.muted));
+    }
+    for unseen in unseen(app) {
+        let rows = beside("· not seen", &unseen, inner.width.into());
+        lines.extend(rows.into_iter().map(|(label, row)| Line::styled(label + &row, theme.muted)));
+    }
     let first =
         if app.focus == Panel::Findings { last_selected.saturating_sub(inner.height.into()) } else { 0 };
     let scroll = u16::try_from(first).unwrap_or(u16::MAX);
@@ -48,24 +53,34 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 pub fn height(app: &App, width: u16) -> u16 {
     let room = usize::from(width.saturating_sub(2));
     let findings = app.database().map_or(&[][..], |database| &database.findings);
-    let rows: usize = findings.iter().map(|finding| sentence(finding, room).len()).sum();
-    u16::try_from(rows.max(1) + 2).unwrap_or(u16::MAX)
+    let found: usize = findings.iter().map(|finding| beside("", &sentence(finding), room).len()).sum();
+    let unseen: usize = unseen(app).map(|unseen| beside("", &unseen, room).len()).sum();
+    u16::try_from(found.max(1) + unseen + 2).unwrap_or(u16::MAX)
 }
 
 fn block(finding: &Finding, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let label = format!("{} {}", sign(finding.severity), finding.name);
     let style = theme.severity(finding.severity);
-    let mut label = Some(format!("{} {}", sign(finding.severity), text::pad(&finding.name, NAME)));
-    sentence(finding, width)
+    beside(&label, &sentence(finding), width)
         .into_iter()
-        .map(|line| {
-            let label = label.take().unwrap_or_else(|| " ".repeat(NAME + 2));
-            Line::from(vec![Span::styled(label, style), Span::raw(format!(" {line}"))])
-        })
+        .map(|(label, row)| Line::from(vec![Span::styled(label, style), Span::raw(row)]))
         .collect()
 }
 
-/// The sentence of a finding, wrapped to stand beside its name in `width` columns.
-fn sentence(finding: &Finding, width: usize) -> Vec<String> {
+fn sentence(finding: &Finding) -> String {
     let remedy = finding.remedy.key.as_ref().map(|key| format!(". Remedy: {key}")).unwrap_or_default();
-    text::wrap(&format!("{}{remedy}", finding.message), width.saturating_sub(NAME + 3))
+    format!("{}{remedy}", finding.message)
+}
+
+/// What the look could not see, and why.
+fn unseen(app: &App) -> impl Iterator<Item = String> {
+    let unseen = app.look().map_or(&[][..], |look| &look.snapshot.unseen);
+    unseen.iter().map(|unseen| format!("{}: {}", unseen.what, unseen.why))
+}
+
+/// `label`, and beside it `sentence` in as many rows as it takes.
+fn beside(label: &str, sentence: &str, width: usize) -> Vec<(String, String)> {
+    let rows = text::wrap(sentence, width.saturating_sub(LABEL));
+    let label = |row: usize| text::pad(if row == 0 { label } else { "" }, LABEL);
+    rows.into_iter().enumerate().map(|(at, row)| (label(at), row)).collect()
 }
