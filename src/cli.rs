@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-use crate::{config::Config, console, observe, snapshot::Database};
+use crate::{config::Config, console, diagnose, observe, snapshot::Database};
 
 mod actor;
 mod checkpoint;
@@ -149,6 +149,21 @@ fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
     watch.look();
     thread::sleep(BETWEEN_LOOKS);
     watch.look().snapshot.databases.into_iter().next().context("nothing was looked at")
+}
+
+/// The database under its absolute path, if a connection to it loses nothing now. `refusal` says what was not done.
+fn fit(path: &Path, config: &Config, refusal: &str) -> anyhow::Result<PathBuf> {
+    let path = observe::inspect(path)?;
+    refuse_hazard(&diagnosed(&path, config)?, refusal)?;
+    Ok(path)
+}
+
+/// Fails where a connection to `database` could lose what was committed. `refusal` says what was not done.
+fn refuse_hazard(database: &Database, refusal: &str) -> anyhow::Result<()> {
+    if let Some(hazard) = diagnose::hazard(database) {
+        bail!("{refusal}, since data could be lost: {}; stop that process first", hazard.message);
+    }
+    Ok(())
 }
 
 /// Writes a line to stdout. A reader that went away is no error of ours.

@@ -7,6 +7,7 @@ use crate::{
     database::checkpoint,
     diagnose::checkpoint::{Mode, blockers},
     report::CheckpointReport,
+    text,
 };
 
 use super::{databases, diagnosed, say, say_json};
@@ -32,7 +33,8 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
         say_json(&reports)?;
     } else {
         for report in &reports {
-            say(&format!("{}: {report}", report.path.display()))?;
+            // Names of processes and files come from outside.
+            say(&text::clean(&format!("{}: {report}", report.path.display())))?;
         }
     }
     Ok(u8::from(reports.iter().any(|report| !report.complete)))

@@ -5,7 +5,10 @@ use std::path::Path;
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use crate::database::factory;
+use crate::{
+    database::factory::{self, OnClose},
+    profile::Profile,
+};
 
 /// What stands before and after a word that was found, in a snippet.
 pub const MARKS: (&str, &str) = ("«", "»");
@@ -56,6 +59,7 @@ pub enum Error {
 
 /// The at most `limit` documents in the database at `path` that have every word of `query`, best first. The
 /// last word may be the beginning of one. Punctuation in a word makes it a phrase; nothing in it is syntax.
+/// What the file keeps stays as it is, its journal mode too: it may be somebody else's.
 ///
 /// # Errors
 ///
@@ -66,7 +70,7 @@ pub fn search(path: &Path, query: &str, limit: usize) -> Result<Vec<Hit>, Error>
     if !path.try_exists().unwrap_or(true) {
         return Err(Error::Missing(shown()));
     }
-    let connection = factory::open(path, false)?;
+    let connection = factory::open_for_look(path, &Profile::hardened(), OnClose::Tidy)?;
     let say = |source| Error::Sqlite { path: shown(), source };
     if !connection.table_exists(None, "nodes_fts").map_err(say)? {
         return Err(Error::NothingIngested(shown()));
