@@ -1,6 +1,9 @@
 //! Finding what was ingested.
 
-use std::path::Path;
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+};
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
@@ -67,7 +70,9 @@ pub enum Error {
 pub fn search(path: &Path, query: &str, limit: usize) -> Result<Vec<Hit>, Error> {
     let shown = || path.display().to_string();
     let expression = expression(query).ok_or(Error::NoWords)?;
-    if !path.try_exists().unwrap_or(true) {
+    let is_missing =
+        |error: io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    if path.metadata().is_err_and(is_missing) {
         return Err(Error::Missing(shown()));
     }
     let connection = factory::open_for_look(path, &Profile::hardened(), OnClose::Tidy)?;
