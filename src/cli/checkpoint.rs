@@ -7,10 +7,9 @@ use crate::{
     database::checkpoint,
     diagnose::checkpoint::{Mode, blockers},
     report::CheckpointReport,
-    text,
 };
 
-use super::{databases, diagnosed, say, say_json};
+use super::{databases, diagnosed, tell_each};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -27,16 +26,8 @@ pub struct Args {
 
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let paths = databases(&args.databases, config)?;
-    let reports: Vec<_> =
-        paths.iter().map(|path| checkpoint(path, args.mode, config)).collect::<anyhow::Result<_>>()?;
-    if args.json {
-        say_json(&reports)?;
-    } else {
-        for report in &reports {
-            // Names of processes and files come from outside.
-            say(&text::clean(&format!("{}: {report}", report.path.display())))?;
-        }
-    }
+    let one = |path: &Path| checkpoint(path, args.mode, config);
+    let reports = tell_each(&paths, args.json, one, |it| format!("{}: {it}", it.path.display()))?;
     Ok(u8::from(reports.iter().any(|report| !report.complete)))
 }
 

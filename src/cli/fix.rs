@@ -9,7 +9,7 @@ use anyhow::bail;
 
 use crate::{config::Config, database, diagnose::fix, report::FixReport, text};
 
-use super::{databases, diagnosed, refuse_hazard, say, say_json};
+use super::{databases, diagnosed, refuse_hazard, tell_each};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -29,15 +29,9 @@ pub struct Args {
 
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let paths = databases(&args.databases, config)?;
-    let reports: Vec<_> = paths.iter().map(|path| one(path, args, config)).collect::<anyhow::Result<_>>()?;
-    if args.json {
-        say_json(&reports)?;
-    } else {
-        for report in &reports {
-            say(&text::clean(&report.to_string()))?;
-        }
-    }
-    Ok(0)
+    let reports = tell_each(&paths, args.json, |path| one(path, args, config), ToString::to_string)?;
+    let declined = |report: &FixReport| !(report.applied || report.sql.is_empty() || args.dry_run);
+    Ok(u8::from(reports.iter().any(declined)))
 }
 
 fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
