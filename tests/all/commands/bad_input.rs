@@ -140,6 +140,7 @@ fn arguments_that_make_no_sense_are_refused() {
     let home = Home::with_rollback();
     home.document("a.md", "# A lock\n");
     fs::create_dir(home.at("empty")).expect("a folder");
+    fs::write(home.at("nothing.db"), "").expect("written");
     let before = Home::listing(&home.root());
     for (args, word) in [
         ("--frobnicate", "--frobnicate"),
@@ -154,6 +155,8 @@ fn arguments_that_make_no_sense_are_refused() {
         ("checkpoint notes.db --frobnicate", "--frobnicate"),
         ("checkpoint notes.db --mode fast", "passive, full, restart, truncate"),
         ("checkpoint notes.db", "waltop fix"),
+        ("checkpoint nothing.db", "is empty; "),
+        ("search lock --db nothing.db", "nothing was ingested into"),
         ("fix notes.db --frobnicate", "--frobnicate"),
         ("fix notes.db --yess", "--yes"),
         ("ingest", "<DIR>..."),
@@ -207,4 +210,31 @@ fn the_console_and_the_demo_want_a_terminal() {
         assert!(said.refusal().contains("terminal; "), "{args:?}: {said:?}");
         assert_eq!(Home::listing(&home.root()), before, "{args:?}");
     }
+}
+
+#[test]
+fn where_no_journal_can_be_kept_no_database_is_made() {
+    let home = Home::with_rollback();
+    home.document("a.md", "# A lock\n");
+    let user = if is_root() {
+        home.let_another_in();
+        User::Another
+    } else {
+        User::Myself
+    };
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    fs::create_dir_all(home.root().join("state")).expect("a folder");
+    set_mode(&home.folder(), 0o777).expect("a mode");
+    set_mode(&home.root().join("state"), 0o555).expect("a mode");
+    for args in [&["ingest", "notes", "--db", "new.db"][..], &["ingest", "notes"]] {
+        let before = Home::listing(&home.root());
+        let said = home.run_as(user, args);
+        let line = said.refusal();
+        assert!(line.contains("cannot write the journal in") && line.contains("; make the folder"), "{line}");
+        assert_eq!(line.matches("ermission denied").count(), 1, "said once: {line}");
+        assert_eq!(Home::listing(&home.root()), before, "{args:?}");
+    }
+    let said = home.run_as(user, &["status", "notes.db"]);
+    set_mode(&home.root().join("state"), 0o755).expect("a mode");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "a look needs no state: {said:?}");
 }

@@ -1,6 +1,7 @@
 //! What the file keeps is put right when somebody says yes, and only then.
 
 use super::*;
+use crate::terminal::Terminal;
 
 const TO_WAL: &str = "PRAGMA journal_mode = wal";
 
@@ -68,4 +69,54 @@ fn whoever_holds_the_file_is_named() {
     assert_eq!(home.run(&["fix", "--yes", "notes.db"]).code, Some(0), "an idle one is not in the way");
     holder.sql("INSERT INTO t VALUES (2)");
     assert!(is_wal(&home));
+}
+
+#[test]
+fn on_a_terminal_it_asks_first() {
+    let home = Home::with_rollback();
+    let path = home.db().display().to_string();
+    let ask = |answer: &str| {
+        let mut terminal = Terminal::open(&home.root(), &["fix", &path], (120, 20));
+        terminal.shows(TO_WAL);
+        terminal.shows("[y/N]");
+        terminal.keys(answer);
+        terminal.end()
+    };
+    for no in ["\r", "n\r", "yes, but\r"] {
+        assert_eq!(ask(no), 1, "{no:?}");
+        assert!(!is_wal(&home));
+    }
+    assert_eq!(ask("y\r"), 0);
+    assert!(is_wal(&home));
+}
+
+#[test]
+fn what_was_done_before_a_failure_is_told() {
+    let (home, other) = (Home::with_rollback(), Home::with_rollback());
+    let mut holder = other.actor();
+    holder.sql("BEGIN IMMEDIATE");
+    let (first, second) = (home.db(), other.db());
+    let args = ["fix".as_ref(), "--yes".as_ref(), first.as_os_str(), second.as_os_str()];
+    let said = home.run(&args);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert_eq!(said.out, format!("{}: done: {TO_WAL}\n", first.display()));
+    assert!(said.err.contains(&holder.pid().to_string()), "{said:?}");
+    assert!(is_wal(&home) && !is_wal(&other));
+}
+
+#[test]
+fn a_name_that_is_no_text_is_told_as_well_as_can_be() {
+    let home = Home::with_rollback();
+    let name = raw(b"no\xfftext.db");
+    fs::rename(home.db(), home.folder().join(name)).expect("renamed");
+    let json = |command: &[&str]| {
+        let mut args: Vec<&OsStr> = command.iter().map(OsStr::new).collect();
+        args.push(name);
+        let report = home.json(&args);
+        assert!(report[0]["path"].as_str().is_some_and(|it| it.ends_with("no\u{fffd}text.db")), "{report}");
+        report[0].clone()
+    };
+    assert_eq!(json(&["fix", "--json", "--dry-run"])["applied"], false);
+    assert_eq!(json(&["fix", "--json", "--yes"])["applied"], true);
+    assert_eq!(json(&["checkpoint", "--json"])["complete"], true);
 }
