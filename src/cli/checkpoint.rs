@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
+
 use crate::{
     config::Config,
-    database::checkpoint,
+    database::{checkpoint, factory},
     diagnose::checkpoint::{Mode, blockers},
     report::CheckpointReport,
+    snapshot::Database,
 };
 
 use super::{databases, diagnosed, tell_each};
@@ -33,7 +36,7 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 
 fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<CheckpointReport> {
     let before = diagnosed(path, config)?;
-    let outcome = checkpoint::run(path, mode, &before)?;
+    let outcome = checkpoint::run(path, mode, &before).map_err(|error| named(error, &before, mode))?;
     // The connection is closed by now, so looking is safe again.
     let blocked_by = if outcome.complete() { Vec::new() } else { blockers(&diagnosed(path, config)?, mode) };
     Ok(CheckpointReport {
@@ -46,4 +49,15 @@ fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<Checkp
         waited_ms: outcome.waited_ms,
         blocked_by,
     })
+}
+
+/// The same error, with the names of those who let nobody in.
+fn named(error: checkpoint::Error, before: &Database, mode: Mode) -> anyhow::Error {
+    let blockers = blockers(before, mode);
+    let is_locked = matches!(error, checkpoint::Error::Open(factory::Error::Busy { .. }));
+    if !is_locked || blockers.is_empty() {
+        return error.into();
+    }
+    let whys: Vec<String> = blockers.into_iter().map(|blocker| blocker.why).collect();
+    anyhow!("no checkpoint: {}; try again once that is over", whys.join(", and "))
 }

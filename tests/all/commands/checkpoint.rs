@@ -1,6 +1,7 @@
 //! One checkpoint: what it moved, and who is in the way of the rest.
 
 use super::*;
+use crate::support::eventually;
 
 const MODES: [&str; 4] = ["passive", "full", "restart", "truncate"];
 
@@ -106,4 +107,40 @@ fn the_worst_of_several_counts() {
     let quiet = Home::with_wal();
     let said = home.run(&["checkpoint".as_ref(), quiet.db().as_os_str(), home.db().as_os_str()]);
     assert_eq!((said.code, said.out.lines().count()), (Some(1), 2), "{said:?}");
+}
+
+#[test]
+fn one_that_has_the_file_to_itself_is_named() {
+    let home = Home::with_wal();
+    let mut holder = home.actor();
+    holder.sql("PRAGMA locking_mode = exclusive").sql("INSERT INTO t VALUES (2)");
+    for mode in MODES {
+        let said = home.run(&["checkpoint", "--mode", mode, "notes.db"]);
+        let line = said.refusal();
+        assert!(line.contains(&format!("{} (waltop) has the whole file to itself", holder.pid())), "{line}");
+    }
+    holder.sql("INSERT INTO t VALUES (3)");
+}
+
+#[test]
+fn another_checkpoint_is_named() {
+    let (home, _writer, reader) = pinned();
+    let mut other = home.actor();
+    other.sql("PRAGMA busy_timeout = 60000");
+    other.order("PRAGMA wal_checkpoint(TRUNCATE)");
+    eventually("the other one is at work", || {
+        let status = home.json(&["status", "--json", "notes.db"]);
+        (status["databases"][0]["locks"]["checkpointer"]["pid"] == other.pid()).then_some(())
+    });
+    let said = home.run(&["checkpoint", "--json", "notes.db"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let report = report(&said);
+    assert_eq!((&report["busy"], &report["frames_in_log"]), (&true.into(), &Value::Null), "{report}");
+    let named = report["blocked_by"].as_array().expect("a list");
+    assert!(named.iter().any(|it| it["pid"] == other.pid()), "{report}");
+    let said = home.run(&["checkpoint", "notes.db"]);
+    assert!(said.out.contains("another checkpoint was running") && said.code == Some(1), "{said:?}");
+    assert!(said.out.contains(&format!("{} (waltop) is running a checkpoint", other.pid())), "{said:?}");
+    reader.close();
+    assert_eq!(other.answer(), "ok");
 }
