@@ -8,10 +8,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
-use clap::{Parser, Subcommand, error::ErrorKind};
+use anyhow::{Context, anyhow, bail};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
-use crate::{config::Config, console, observe, snapshot::Database};
+use crate::{
+    config::Config,
+    console, diagnose, observe,
+    sampler::{Look, Watch},
+    snapshot::Database,
+    text,
+};
 
 mod actor;
 mod checkpoint;
@@ -94,17 +100,20 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Ingest(args)) => ingest::run(args, &config),
         Some(Command::Search(args)) => search::run(&args, &config),
         Some(Command::Fix(args)) => fix::run(&args, &config),
-        Some(Command::Pragmas(args)) => pragmas::run(&args),
+        Some(Command::Pragmas(args)) => pragmas::run(&args, &config),
         Some(Command::Actor(args)) => actor::run(&args),
-        Some(Command::Crash) => console::crash().context("the terminal cannot be taken over"),
+        Some(Command::Crash) => Ok(console::crash()?),
     }
 }
 
 /// Help and version go to stdout as they are; a mistake becomes one line.
 fn usage(error: &clap::Error) -> anyhow::Result<u8> {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        error.print()?;
-        return Ok(0);
+        // Bold and underlined where stdout is a terminal.
+        return match error.print() {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(0),
+        };
     }
     let text = error.to_string();
     let mut paragraphs =
@@ -119,10 +128,25 @@ fn usage(error: &clap::Error) -> anyhow::Result<u8> {
 /// The databases that the console watches: those named, else the default one, which need not exist yet.
 fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     if !named.is_empty() {
-        return inspected(named);
+        return inspected(named).map_err(|error| perhaps_a_command(named, error));
     }
     let default = &config.places.default_database;
     if default.exists() { inspected(std::slice::from_ref(default)) } else { Ok(vec![default.clone()]) }
+}
+
+/// A bare word that names no file was most likely meant for a command.
+fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
+    let word = named[0].to_string_lossy();
+    let is_bare = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if !is_bare || named[0].exists() {
+        return error;
+    }
+    if Cli::command().find_subcommand(&*word).is_some() {
+        return anyhow!(
+            "an option stands before {word}; put --readonly before databases only, and {word} first"
+        );
+    }
+    anyhow!("no such file or command: {word}; name a SQLite database that exists, or see waltop --help")
 }
 
 /// The databases that a command means: those named, else the default one, each inspected.
@@ -144,11 +168,67 @@ fn inspected(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 /// Two looks a moment apart, as the finding `lost-locks` needs; the second one, diagnosed. Everything that was
 /// opened for them is closed again, so that the process may connect afterwards.
 fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
-    let observer = observe::Observer::new(&config.places, vec![path.to_owned()]);
-    let mut watch = crate::sampler::Watch::new(observer, config.clone());
+    let mut watch = watch(path, config);
     watch.look();
     thread::sleep(BETWEEN_LOOKS);
-    watch.look().snapshot.databases.into_iter().next().context("nothing was looked at")
+    only(watch.look())
+}
+
+/// One look, diagnosed, which is enough for all findings but `lost-locks`. It ends as [`diagnosed`] does.
+fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
+    only(watch(path, config).look())
+}
+
+fn watch(path: &Path, config: &Config) -> Watch {
+    Watch::new(observe::Observer::new(&config.places, vec![path.to_owned()]), config.clone())
+}
+
+fn only(look: Look) -> anyhow::Result<Database> {
+    look.snapshot.databases.into_iter().next().context("nothing was looked at")
+}
+
+/// The database under its absolute path, if a connection to it loses nothing now. `refusal` says what was not done.
+fn fit(path: &Path, config: &Config, refusal: &str) -> anyhow::Result<PathBuf> {
+    let path = observe::inspect(path)?;
+    refuse_hazard(&diagnosed(&path, config)?, refusal)?;
+    Ok(path)
+}
+
+/// Fails where a connection to `database` could lose what was committed. `refusal` says what was not done.
+fn refuse_hazard(database: &Database, refusal: &str) -> anyhow::Result<()> {
+    if let Some(hazard) = diagnose::hazard(database) {
+        bail!("{refusal}, since data could be lost: {}; stop that process first", hazard.message);
+    }
+    Ok(())
+}
+
+/// Does `one` with each of `paths` and tells what came of it, up to the first failure.
+fn tell_each<T: serde::Serialize>(
+    paths: &[PathBuf],
+    json: bool,
+    one: impl Fn(&Path) -> anyhow::Result<T>,
+    line: impl Fn(&T) -> String,
+) -> anyhow::Result<Vec<T>> {
+    let mut reports = Vec::new();
+    let mut failure = None;
+    for path in paths {
+        match one(path) {
+            Ok(report) => reports.push(report),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+        if let Some(report) = reports.last().filter(|_| !json) {
+            // Names of processes and files come from outside.
+            say(&text::clean(&line(report)))?;
+        }
+    }
+    // Whoever reads JSON takes an empty stdout for a refusal.
+    if json && (failure.is_none() || !reports.is_empty()) {
+        say_json(&reports)?;
+    }
+    failure.map_or(Ok(reports), Err)
 }
 
 /// Writes a line to stdout. A reader that went away is no error of ours.

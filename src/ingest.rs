@@ -26,6 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -241,6 +242,7 @@ pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> R
     let begun = Instant::now();
     let folders = request.open_folders()?;
     let discovery = discover::walk(&folders, request.hidden, &request.own_files())?;
+    expect_room_for_journals(&request.runs).map_err(|source| journal_error(&request.runs, source))?;
     if request.make_folder {
         make_parent(&request.database)?;
     }
@@ -252,6 +254,12 @@ pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> R
     let ended = Run::new(request, stop, progress, journal).take_in(store, &folders, &discovery, begun);
     drop(locks);
     ended
+}
+
+// Before a database is made that no run would fill.
+fn expect_room_for_journals(runs: &Path) -> io::Result<()> {
+    let nearest = runs.ancestors().find(|it| it.exists()).unwrap_or(runs);
+    Ok(access(nearest, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 fn make_parent(database: &Path) -> Result<(), Error> {

@@ -11,8 +11,8 @@ fn main() -> ExitCode {
     match cli::run(std::env::args_os()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            // Whoever started a detached run may have gone, and stderr with it.
-            let _ = writeln!(io::stderr(), "waltop: {}", text::clean(&format!("{error:#}")));
+            // Each message tells its cause itself. Whoever started a detached run may have gone, and stderr with it.
+            let _ = writeln!(io::stderr(), "waltop: {}", text::clean(&error.to_string()));
             ExitCode::from(2)
         }
     }

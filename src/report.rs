@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     act::Outcome,
     diagnose::checkpoint::{Blocker, Mode},
-    snapshot::{Database, Ingestion, Process, Reader, Snapshot, WalSource},
+    snapshot::{Database, Ingestion, Process, Reader, Snapshot, WalSource, lossy_path},
     text, units,
 };
 
@@ -21,6 +21,7 @@ use crate::{
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckpointReport {
     /// The database.
+    #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
     /// What was run.
     pub mode: Mode,
@@ -70,6 +71,7 @@ impl fmt::Display for CheckpointReport {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FixReport {
     /// The database.
+    #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
     /// The SQL of the fix; empty where nothing had to be done.
     pub sql: Vec<String>,

@@ -146,6 +146,7 @@ impl std::str::FromStr for Presence {
     }
 }
 
-fn lossy_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+/// A path as text, since JSON has nothing else; what is not text in it is shown by `\u{fffd}`.
+pub(crate) fn lossy_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }

@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
+
 use crate::{
     config::Config,
-    database::checkpoint,
+    database::{checkpoint, factory},
     diagnose::checkpoint::{Mode, blockers},
     report::CheckpointReport,
+    snapshot::Database,
 };
 
-use super::{databases, diagnosed, say, say_json};
+use super::{databases, diagnosed, tell_each};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -26,21 +29,14 @@ pub struct Args {
 
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let paths = databases(&args.databases, config)?;
-    let reports: Vec<_> =
-        paths.iter().map(|path| checkpoint(path, args.mode, config)).collect::<anyhow::Result<_>>()?;
-    if args.json {
-        say_json(&reports)?;
-    } else {
-        for report in &reports {
-            say(&format!("{}: {report}", report.path.display()))?;
-        }
-    }
+    let one = |path: &Path| checkpoint(path, args.mode, config);
+    let reports = tell_each(&paths, args.json, one, |it| format!("{}: {it}", it.path.display()))?;
     Ok(u8::from(reports.iter().any(|report| !report.complete)))
 }
 
 fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<CheckpointReport> {
     let before = diagnosed(path, config)?;
-    let outcome = checkpoint::run(path, mode, &before)?;
+    let outcome = checkpoint::run(path, mode, &before).map_err(|error| named(error, &before, mode))?;
     // The connection is closed by now, so looking is safe again.
     let blocked_by = if outcome.complete() { Vec::new() } else { blockers(&diagnosed(path, config)?, mode) };
     Ok(CheckpointReport {
@@ -53,4 +49,15 @@ fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<Checkp
         waited_ms: outcome.waited_ms,
         blocked_by,
     })
+}
+
+/// The same error, with the names of those who let nobody in.
+fn named(error: checkpoint::Error, before: &Database, mode: Mode) -> anyhow::Error {
+    let blockers = blockers(before, mode);
+    let is_locked = matches!(error, checkpoint::Error::Open(factory::Error::Busy { .. }));
+    if !is_locked || blockers.is_empty() {
+        return error.into();
+    }
+    let whys: Vec<String> = blockers.into_iter().map(|blocker| blocker.why).collect();
+    anyhow!("no checkpoint: {}; try again once that is over", whys.join(", and "))
 }

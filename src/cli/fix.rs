@@ -7,9 +7,9 @@ use std::{
 
 use anyhow::bail;
 
-use crate::{config::Config, database, diagnose::fix, report::FixReport};
+use crate::{config::Config, database, diagnose::fix, report::FixReport, text};
 
-use super::{databases, diagnosed, say, say_json};
+use super::{databases, diagnosed, refuse_hazard, tell_each};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -29,19 +29,16 @@ pub struct Args {
 
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let paths = databases(&args.databases, config)?;
-    let reports: Vec<_> = paths.iter().map(|path| one(path, args, config)).collect::<anyhow::Result<_>>()?;
-    if args.json {
-        say_json(&reports)?;
-    } else {
-        for report in &reports {
-            say(&report.to_string())?;
-        }
-    }
-    Ok(0)
+    let reports = tell_each(&paths, args.json, |path| one(path, args, config), ToString::to_string)?;
+    let declined = |report: &FixReport| !(report.applied || report.sql.is_empty() || args.dry_run);
+    Ok(u8::from(reports.iter().any(declined)))
 }
 
 fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
     let looked = diagnosed(path, config)?;
+    if !args.dry_run {
+        refuse_hazard(&looked, "nothing was fixed")?;
+    }
     let sql: Vec<String> = fix::plan(&looked).into_iter().map(|step| step.sql).collect();
     let applied = !sql.is_empty() && !args.dry_run && confirmed(path, &sql, args)?;
     if applied {
@@ -58,7 +55,7 @@ fn confirmed(path: &Path, sql: &[String], args: &Args) -> anyhow::Result<bool> {
         bail!("nothing was changed: there is no terminal to ask on; give --yes, or --dry-run to see the SQL");
     }
     let mut stderr = io::stderr().lock();
-    write!(stderr, "{}: run {}? [y/N] ", path.display(), sql.join("; "))?;
+    write!(stderr, "{}: run {}? [y/N] ", text::clean(&path.display().to_string()), sql.join("; "))?;
     stderr.flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;

@@ -1,20 +1,16 @@
 //! `waltop ingest`: one ingestion.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::bail;
+use std::path::PathBuf;
 
 use crate::{
     config::Config,
-    diagnose,
     ingest::{
         self, Batch, Request,
         progress::{self, Progress, Silent},
     },
-    observe,
 };
 
-use super::{diagnosed, say, say_json};
+use super::{fit, say, say_json};
 
 /// What to take in, and how.
 #[derive(Debug, clap::Args)]
@@ -53,7 +49,7 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
         let _ = rustix::process::setsid();
     }
     let database = args.db.unwrap_or_else(|| config.places.default_database.clone());
-    let database = if database.exists() { fit(&database, config)? } else { database };
+    let database = if database.exists() { fit(&database, config, "nothing was taken in")? } else { database };
     let request = Request {
         batch: args.batch,
         root: args.root,
@@ -69,13 +65,4 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
         say(&summary.to_string())?;
     }
     Ok(summary.exit_code())
-}
-
-/// The database under its absolute path, if writing to it now loses nothing.
-fn fit(database: &Path, config: &Config) -> anyhow::Result<PathBuf> {
-    let database = observe::inspect(database)?;
-    if let Some(hazard) = diagnose::hazard(&diagnosed(&database, config)?) {
-        bail!("nothing was taken in, since it could be lost: {}; stop that process first", hazard.message);
-    }
-    Ok(database)
 }

@@ -1,6 +1,6 @@
 //! `waltop search`: what was ingested can be found.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use crate::{
     config::Config,
@@ -8,7 +8,7 @@ use crate::{
     text,
 };
 
-use super::{say, say_json};
+use super::{fit, say, say_json};
 
 /// What to look for, and where.
 #[derive(Debug, clap::Args)]
@@ -20,8 +20,8 @@ pub struct Args {
     #[arg(long, value_name = "DB")]
     db: Option<PathBuf>,
     /// The most documents to print.
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value = "10")]
+    limit: NonZeroUsize,
     /// Print them as JSON.
     #[arg(long)]
     json: bool,
@@ -33,8 +33,10 @@ pub struct Args {
 ///
 /// Where nothing can be searched.
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
-    let database = args.db.as_ref().unwrap_or(&config.places.default_database);
-    let hits = search::search(database, &args.query.join(" "), args.limit)?;
+    let named = args.db.as_ref().unwrap_or(&config.places.default_database);
+    // A connection rebuilds an index that nobody vouches for, under the feet of one that lost its locks.
+    let database = if named.exists() { fit(named, config, "nothing was searched")? } else { named.clone() };
+    let hits = search::search(&database, &args.query.join(" "), args.limit.get())?;
     if args.json {
         say_json(&hits)?;
     } else {

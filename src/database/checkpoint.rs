@@ -37,6 +37,12 @@ pub enum Error {
         /// The database.
         path: PathBuf,
     },
+    /// Nothing was ever written to it.
+    #[error("no checkpoint: {} is empty; there is a log once something was written to it", path.display())]
+    Empty {
+        /// The database.
+        path: PathBuf,
+    },
     /// The index that a connection would make would not be the owner's.
     #[error("no checkpoint: {} belongs to another user, who could not write to our -shm; run as its owner", path.display())]
     OtherUser {
@@ -94,6 +100,9 @@ pub fn run(path: &Path, mode: Mode, database: &Database) -> Result<Outcome, Erro
     }
     if database.is_wal() == Some(false) {
         return Err(Error::NotWal { path: path.to_owned() });
+    }
+    if database.files.db.as_ref().is_some_and(|file| file.bytes == 0) {
+        return Err(Error::Empty { path: path.to_owned() });
     }
     let main = factory::resolve(path, false)?;
     let sidecars = Sidecars::of(&main);

@@ -22,7 +22,7 @@ const LOOK_WAIT: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The path leads nowhere.
-    #[error("cannot open {}: {cause}", path.display())]
+    #[error("cannot open {}: {cause}; check the path and who may use its folder", path.display())]
     Path {
         /// The database.
         path: PathBuf,
@@ -30,7 +30,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// `SQLite` said no.
-    #[error("cannot open {}: {cause}", path.display())]
+    #[error("cannot open {}: {cause}; check the file, its folder and its disk", path.display())]
     Open {
         /// The database.
         path: PathBuf,
@@ -38,7 +38,7 @@ pub enum Error {
         cause: rusqlite::Error,
     },
     /// The file's content is something else.
-    #[error("{} is not an SQLite database, or it is encrypted; name another file", path.display())]
+    #[error("{} is not a SQLite database, or it is encrypted; name another file", path.display())]
     NotADatabase {
         /// The file.
         path: PathBuf,

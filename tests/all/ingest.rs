@@ -659,7 +659,7 @@ fn a_file_that_is_no_database_is_left_as_it_is() {
     .expect("a file");
     let (before, text) = (scene.entries(), fs::read(scene.db()).expect("the file"));
     let error = go(&scene.request()).expect_err("it is no database").to_string();
-    assert!(error.contains("is not an SQLite database"), "{error}");
+    assert!(error.contains("is not a SQLite database"), "{error}");
     assert_eq!((scene.entries(), fs::read(scene.db()).expect("the file")), (before, text));
 }
 

@@ -1,11 +1,15 @@
 //! The tests, in one binary.
 
+mod act;
+mod commands;
 mod database;
+mod diagnose;
 mod fake_proc;
 mod ingest;
 mod layers;
 mod observe;
 mod pty;
+mod python;
 mod readme;
 mod screens;
 mod stage;

@@ -96,6 +96,13 @@ impl Drop for Actor {
     }
 }
 
+/// Copies a program that is to be run from there. Another process does it: a descriptor of ours, open to write,
+/// would be inherited by whatever a test beside this one starts, and a program cannot be run while it is open so.
+pub fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status().expect("cp runs");
+    assert!(copied.success());
+}
+
 /// Waits until `condition` gives something; fails after a time that no healthy run needs.
 pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -1,11 +1,17 @@
 //! Finding what was ingested.
 
-use std::path::Path;
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+};
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use crate::database::factory;
+use crate::{
+    database::factory::{self, OnClose},
+    profile::Profile,
+};
 
 /// What stands before and after a word that was found, in a snippet.
 pub const MARKS: (&str, &str) = ("«", "»");
@@ -56,6 +62,7 @@ pub enum Error {
 
 /// The at most `limit` documents in the database at `path` that have every word of `query`, best first. The
 /// last word may be the beginning of one. Punctuation in a word makes it a phrase; nothing in it is syntax.
+/// What the file keeps stays as it is, its journal mode too: it may be somebody else's.
 ///
 /// # Errors
 ///
@@ -63,10 +70,12 @@ pub enum Error {
 pub fn search(path: &Path, query: &str, limit: usize) -> Result<Vec<Hit>, Error> {
     let shown = || path.display().to_string();
     let expression = expression(query).ok_or(Error::NoWords)?;
-    if !path.try_exists().unwrap_or(true) {
+    let is_missing =
+        |error: io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    if path.metadata().is_err_and(is_missing) {
         return Err(Error::Missing(shown()));
     }
-    let connection = factory::open(path, false)?;
+    let connection = factory::open_for_look(path, &Profile::hardened(), OnClose::Tidy)?;
     let say = |source| Error::Sqlite { path: shown(), source };
     if !connection.table_exists(None, "nodes_fts").map_err(say)? {
         return Err(Error::NothingIngested(shown()));

@@ -15,7 +15,7 @@ use waltop::{
 };
 
 use super::{host, names, plain, text, trace, wal};
-use crate::support::Actor;
+use crate::support::{Actor, copy_program};
 
 fn look(path: &Path, presence: Presence) -> Result<Vec<(String, String)>, Error> {
     ask(path, &Profile::hardened(), presence)
@@ -162,7 +162,7 @@ fn another_user_leaves_nothing_that_the_owner_could_not_use() {
     let before = ["open", "shut"].map(|name| trace(&folder.path().join(name)));
     // The program itself may lie where that user may not go.
     let program = folder.path().join("tests");
-    fs::copy(env::current_exe().expect("this program"), &program).expect("a copy");
+    copy_program(&env::current_exe().expect("this program"), &program);
     let name = "database::look::another_user_leaves_nothing_that_the_owner_could_not_use";
     let output = Command::new(program)
         .args(["--exact", name])

@@ -38,7 +38,7 @@ fn bad_paths_are_told_in_one_line_and_nothing_is_made() {
         ("missing.db", false, "No such file"),
         ("missing/notes.db", true, "No such file"),
         (".", true, "directory"),
-        ("text.db", true, "is not an SQLite database"),
+        ("text.db", true, "is not a SQLite database"),
     ] {
         let error = factory::open(&folder.path().join(name), create).expect_err(name).to_string();
         assert!(error.contains(says) && !error.contains('\n'), "{name}: {error}");

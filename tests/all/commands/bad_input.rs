@@ -1,0 +1,240 @@
+//! Bad input: one line on stderr that says what is wrong and what to do, exit 2, and nothing created or changed.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// Every command that takes a database, and what stands around it.
+const TAKERS: &[(&[&str], &[&str])] = &[
+    (&[], &[]),
+    (&["status"], &[]),
+    (&["status", "--json"], &[]),
+    (&["status", "--for", "100ms"], &[]),
+    (&["checkpoint"], &[]),
+    (&["checkpoint", "--json", "--mode", "truncate"], &[]),
+    (&["fix"], &[]),
+    (&["fix", "--dry-run"], &[]),
+    (&["fix", "--yes"], &[]),
+    (&["ingest", "notes", "--db"], &["--batch", "10"]),
+    (&["search", "lock", "--db"], &[]),
+];
+
+/// Makes something of every kind that is no database in the folder of `home`, beside documents to take in.
+fn trash(home: &Home) {
+    home.document("a.md", "# A lock\n");
+    fs::create_dir(home.at("folder")).expect("a folder");
+    fs::write(home.at("text.db"), "# Notes\n").expect("written");
+    let noise: Vec<u8> = (0u32..5000).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    fs::write(home.at("random.db"), noise).expect("written");
+    let whole = Home::with_wal();
+    let bytes = fs::read(whole.db()).expect("readable");
+    fs::write(home.at("cut.db"), &bytes[..50]).expect("written");
+    fs::write(home.at("half.db"), &bytes[..2048]).expect("written");
+    symlink("/nowhere/at/all", home.at("link.db")).expect("linked");
+    let made = Command::new("mkfifo").arg(home.at("pipe.db")).status().expect("mkfifo runs");
+    assert!(made.success());
+    fs::write(home.folder().join(raw(b"bad\xff\x1b[31m\nname.db")), "text").expect("written");
+}
+
+// Runs every command that takes a database on `path`; each must refuse with one of `words`, and do nothing.
+fn all_refuse(home: &Home, user: User, path: &OsStr, skip: &[&str], words: &[&str]) {
+    let before = Home::listing(&home.root());
+    for (front, back) in TAKERS.iter().filter(|(front, _)| front.first().is_none_or(|it| !skip.contains(it)))
+    {
+        let mut args: Vec<&OsStr> = front.iter().map(OsStr::new).collect();
+        args.push(path);
+        args.extend(back.iter().map(OsStr::new));
+        let said = home.run_as(user, &args);
+        let line = said.refusal();
+        assert!(words.iter().any(|word| line.contains(word)), "{args:?}: {line}");
+        assert!(line.contains(';') || line.contains(": "), "{args:?} says what to do: {line}");
+        assert_eq!(Home::listing(&home.root()), before, "{args:?}");
+    }
+}
+
+#[test]
+fn what_is_no_database_is_refused_by_every_command() {
+    let home = Home::new();
+    trash(&home);
+    for (name, word) in [
+        ("folder", "is a directory; name the database file in it"),
+        ("text.db", "not a SQLite database, or it is encrypted; name"),
+        ("random.db", "not a SQLite database, or it is encrypted; name"),
+        ("cut.db", "is truncated: 50 bytes"),
+        ("half.db", "is truncated: 2048 bytes"),
+        ("pipe.db", "is not a regular file; name"),
+        ("", "a value is required"),
+    ] {
+        all_refuse(&home, User::Myself, OsStr::new(name), &[], &[word]);
+    }
+    all_refuse(&home, User::Myself, raw(b"bad\xff\x1b[31m\nname.db"), &[], &["not a SQLite database"]);
+}
+
+#[test]
+fn what_is_missing_is_refused_by_all_but_the_one_that_makes_it() {
+    let home = Home::new();
+    trash(&home);
+    let words = ["no such file", "there is no database"];
+    for name in ["missing.db", "link.db", "text.db/below.db"] {
+        all_refuse(&home, User::Myself, OsStr::new(name), &["ingest"], &words);
+    }
+    let words = ["no such file", "there is no database", "check the path and who may use its folder"];
+    all_refuse(&home, User::Myself, OsStr::new("nowhere/missing.db"), &[], &words);
+}
+
+#[test]
+fn one_bad_name_among_good_ones_is_enough() {
+    let home = Home::with_rollback();
+    let before = Home::listing(&home.root());
+    for command in [&["status"][..], &["checkpoint"], &["fix", "--yes"]] {
+        let said = home.run(&[command, &["notes.db", "missing.db"]].concat());
+        assert!(said.refusal().starts_with("no such file: missing.db;"), "{said:?}");
+        assert_eq!(Home::listing(&home.root()), before, "{command:?}");
+    }
+}
+
+#[test]
+fn without_permission_it_says_so() {
+    let home = Home::with_wal();
+    home.document("a.md", "# A lock\n");
+    let user = if is_root() {
+        home.let_another_in();
+        User::Another
+    } else {
+        User::Myself
+    };
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    set_mode(&home.db(), 0o000).expect("a mode");
+    all_refuse(&home, user, OsStr::new("notes.db"), &[], &["no permission to read notes.db; run as"]);
+    set_mode(&home.db(), 0o644).expect("a mode");
+    set_mode(&home.at("notes"), 0o000).expect("a mode");
+    let said = home.run_as(user, &["ingest", "notes", "--db", "new.db"]);
+    set_mode(&home.at("notes"), 0o755).expect("a mode");
+    assert!(said.refusal().contains("notes"), "{said:?}");
+    assert!(!home.at("new.db").exists());
+}
+
+#[test]
+fn a_folder_in_which_no_database_can_be_made_is_told() {
+    let home = Home::new();
+    home.document("a.md", "# A lock\n");
+    let user = if is_root() {
+        home.let_another_in();
+        User::Another
+    } else {
+        fs::set_permissions(home.folder(), fs::Permissions::from_mode(0o555)).expect("a mode");
+        User::Myself
+    };
+    let before = Home::listing(&home.root());
+    let said = home.run_as(user, &["ingest", "notes", "--db", "new.db"]);
+    fs::set_permissions(home.folder(), fs::Permissions::from_mode(0o755)).expect("a mode");
+    assert!(said.refusal().contains("; check the file, its folder"), "{said:?}");
+    assert_eq!(
+        Home::listing(&home.at("notes")).len() + 1,
+        before.iter().filter(|line| line.contains("/work/")).count()
+    );
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused() {
+    let home = Home::with_rollback();
+    home.document("a.md", "# A lock\n");
+    fs::create_dir(home.at("empty")).expect("a folder");
+    fs::write(home.at("nothing.db"), "").expect("written");
+    let before = Home::listing(&home.root());
+    for (args, word) in [
+        ("--frobnicate", "--frobnicate"),
+        ("notes.db --read-only", "--readonly"),
+        ("status notes.db --frobnicate", "--frobnicate"),
+        ("status notes.db --jsn", "--json"),
+        ("status notes.db --for", "a value is required"),
+        ("status notes.db --for soon", "as in 500ms, 2s or 1m"),
+        ("status notes.db --for 0s", "as in 500ms, 2s or 1m"),
+        ("status notes.db --for=-2s", "as in 500ms, 2s or 1m"),
+        ("status notes.db --for 5", "as in 500ms, 2s or 1m"),
+        ("checkpoint notes.db --frobnicate", "--frobnicate"),
+        ("checkpoint notes.db --mode fast", "passive, full, restart, truncate"),
+        ("checkpoint notes.db", "waltop fix"),
+        ("checkpoint nothing.db", "is empty; "),
+        ("search lock --db nothing.db", "nothing was ingested into"),
+        ("fix notes.db --frobnicate", "--frobnicate"),
+        ("fix notes.db --yess", "--yes"),
+        ("ingest", "<DIR>..."),
+        ("ingest notes --frobnicate", "--frobnicate"),
+        ("ingest notes --db new.db --batch 0", "give --batch auto or a number from 1"),
+        ("ingest notes --db new.db --batch many", "give --batch auto or a number from 1"),
+        ("ingest notes --db new.db --batch=-5", "give --batch auto or a number from 1"),
+        ("ingest notes --db new.db --root ../up", "give --root a name"),
+        ("ingest empty --db new.db", "no documents in"),
+        ("ingest empty", "no documents in"),
+        ("ingest nowhere --db new.db", "there is no folder nowhere: check the path"),
+        ("ingest notes/a.md --db new.db", "is not a folder"),
+        ("search", "<QUERY>..."),
+        ("search lock --frobnicate", "--frobnicate"),
+        ("search lock --db notes.db", "nothing was ingested into"),
+        ("search ... --db notes.db", "give at least one letter or digit"),
+        ("search lock --db notes.db --limit 0", "--limit"),
+        ("search lock --db notes.db --limit many", "--limit"),
+        ("demo --frobnicate", "--frobnicate"),
+        ("demo extra", "extra"),
+        ("help nosuch", "nosuch"),
+        ("statsu", "no such file or command: statsu; "),
+        ("--readonly status notes.db", "put --readonly"),
+    ] {
+        let words: Vec<&str> = args.split(' ').collect();
+        let said = home.run(&words);
+        assert!(said.refusal().contains(word), "{args}: {said:?}");
+        assert_eq!(Home::listing(&home.root()), before, "{args}");
+    }
+}
+
+#[test]
+fn without_a_name_and_without_a_default_there_is_advice() {
+    let home = Home::new();
+    for command in ["status", "checkpoint", "fix"] {
+        let said = home.run(&[command]);
+        let line = said.refusal();
+        assert!(line.contains("data/waltop/waltop.db") && line.ends_with("name one"), "{line}");
+    }
+    let said = home.run(&["search", "lock"]);
+    assert!(said.refusal().contains("make it with `waltop ingest DIR"), "{said:?}");
+    assert_eq!(Home::listing(&home.root()).len(), 1, "the folder is all there is");
+}
+
+#[test]
+fn the_console_and_the_demo_want_a_terminal() {
+    let home = Home::with_wal();
+    let before = Home::listing(&home.root());
+    for args in [&[][..], &["notes.db"], &["--readonly", "notes.db"], &["demo"]] {
+        let said = home.run(args);
+        assert!(said.refusal().contains("terminal; "), "{args:?}: {said:?}");
+        assert_eq!(Home::listing(&home.root()), before, "{args:?}");
+    }
+}
+
+#[test]
+fn where_no_journal_can_be_kept_no_database_is_made() {
+    let home = Home::with_rollback();
+    home.document("a.md", "# A lock\n");
+    let user = if is_root() {
+        home.let_another_in();
+        User::Another
+    } else {
+        User::Myself
+    };
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    fs::create_dir_all(home.root().join("state")).expect("a folder");
+    set_mode(&home.folder(), 0o777).expect("a mode");
+    set_mode(&home.root().join("state"), 0o555).expect("a mode");
+    for args in [&["ingest", "notes", "--db", "new.db"][..], &["ingest", "notes"]] {
+        let before = Home::listing(&home.root());
+        let said = home.run_as(user, args);
+        let line = said.refusal();
+        assert!(line.contains("cannot write the journal in") && line.contains("; make the folder"), "{line}");
+        assert_eq!(line.matches("ermission denied").count(), 1, "said once: {line}");
+        assert_eq!(Home::listing(&home.root()), before, "{args:?}");
+    }
+    let said = home.run_as(user, &["status", "notes.db"]);
+    set_mode(&home.root().join("state"), 0o755).expect("a mode");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "a look needs no state: {said:?}");
+}

@@ -1,0 +1,122 @@
+//! What the file keeps is put right when somebody says yes, and only then.
+
+use super::*;
+use crate::terminal::Terminal;
+
+const TO_WAL: &str = "PRAGMA journal_mode = wal";
+
+// Bytes 18 and 19 of the header: 2 is WAL.
+fn is_wal(home: &Home) -> bool {
+    fs::read(home.db()).expect("readable")[18..20] == [2, 2]
+}
+
+#[test]
+fn a_dry_run_shows_the_sql_and_runs_none_of_it() {
+    let home = Home::with_rollback();
+    let before = Home::listing(&home.root());
+    for args in [&["fix", "--dry-run", "notes.db"][..], &["fix", "--dry-run", "--yes", "notes.db"]] {
+        let said = home.run(args);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        assert_eq!(said.out, format!("{}: would run: {TO_WAL}\n", home.db().display()));
+        assert_eq!(Home::listing(&home.root()), before);
+    }
+    let report = &home.json(&["fix", "--dry-run", "--json", "notes.db"])[0];
+    assert_eq!((&report["sql"][0], &report["applied"]), (&TO_WAL.into(), &false.into()));
+    assert_eq!(Home::listing(&home.root()), before);
+}
+
+#[test]
+fn without_a_terminal_it_asks_for_yes() {
+    let home = Home::with_rollback();
+    let before = Home::listing(&home.root());
+    for args in [&["fix", "notes.db"][..], &["fix", "--json", "notes.db"]] {
+        let said = home.run(args);
+        assert!(said.refusal().contains("give --yes, or --dry-run"), "{said:?}");
+        assert_eq!(Home::listing(&home.root()), before);
+    }
+}
+
+#[test]
+fn with_yes_it_is_done_and_done_once() {
+    let home = Home::with_rollback();
+    let said = home.run(&["fix", "--yes", "notes.db"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    assert_eq!(said.out, format!("{}: done: {TO_WAL}\n", home.db().display()));
+    assert!(is_wal(&home));
+    assert_eq!(Home::listing(&home.folder()).len(), 1, "no sidecars are left");
+    let before = Home::listing(&home.root());
+    let said = home.run(&["fix", "--yes", "notes.db"]);
+    assert_eq!((said.code, said.out), (Some(0), format!("{}: nothing to fix\n", home.db().display())));
+    let report = &home.json(&["fix", "--json", "notes.db"])[0];
+    assert_eq!((&report["sql"], &report["applied"]), (&Value::Array(Vec::new()), &false.into()));
+    assert_eq!(Home::listing(&home.root()), before);
+    let mut actor = home.actor();
+    actor.sql("SELECT * FROM t");
+}
+
+#[test]
+fn whoever_holds_the_file_is_named() {
+    let home = Home::with_rollback();
+    let mut holder = home.actor();
+    for begin in ["BEGIN", "BEGIN IMMEDIATE"] {
+        holder.sql(begin).sql("SELECT * FROM t");
+        let said = home.run(&["fix", "--yes", "notes.db"]);
+        let line = said.refusal();
+        assert!(line.contains("is in use; stop ") && line.contains(&holder.pid().to_string()), "{line}");
+        assert!(!is_wal(&home));
+        holder.sql("COMMIT");
+    }
+    assert_eq!(home.run(&["fix", "--yes", "notes.db"]).code, Some(0), "an idle one is not in the way");
+    holder.sql("INSERT INTO t VALUES (2)");
+    assert!(is_wal(&home));
+}
+
+#[test]
+fn on_a_terminal_it_asks_first() {
+    let home = Home::with_rollback();
+    let path = home.db().display().to_string();
+    let ask = |answer: &str| {
+        let mut terminal = Terminal::open(&home.root(), &["fix", &path], (120, 20));
+        terminal.shows(TO_WAL);
+        terminal.shows("[y/N]");
+        terminal.keys(answer);
+        terminal.end()
+    };
+    for no in ["\r", "n\r", "yes, but\r"] {
+        assert_eq!(ask(no), 1, "{no:?}");
+        assert!(!is_wal(&home));
+    }
+    assert_eq!(ask("y\r"), 0);
+    assert!(is_wal(&home));
+}
+
+#[test]
+fn what_was_done_before_a_failure_is_told() {
+    let (home, other) = (Home::with_rollback(), Home::with_rollback());
+    let mut holder = other.actor();
+    holder.sql("BEGIN IMMEDIATE");
+    let (first, second) = (home.db(), other.db());
+    let args = ["fix".as_ref(), "--yes".as_ref(), first.as_os_str(), second.as_os_str()];
+    let said = home.run(&args);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert_eq!(said.out, format!("{}: done: {TO_WAL}\n", first.display()));
+    assert!(said.err.contains(&holder.pid().to_string()), "{said:?}");
+    assert!(is_wal(&home) && !is_wal(&other));
+}
+
+#[test]
+fn a_name_that_is_no_text_is_told_as_well_as_can_be() {
+    let home = Home::with_rollback();
+    let name = raw(b"no\xfftext.db");
+    fs::rename(home.db(), home.folder().join(name)).expect("renamed");
+    let json = |command: &[&str]| {
+        let mut args: Vec<&OsStr> = command.iter().map(OsStr::new).collect();
+        args.push(name);
+        let report = home.json(&args);
+        assert!(report[0]["path"].as_str().is_some_and(|it| it.ends_with("no\u{fffd}text.db")), "{report}");
+        report[0].clone()
+    };
+    assert_eq!(json(&["fix", "--json", "--dry-run"])["applied"], false);
+    assert_eq!(json(&["fix", "--json", "--yes"])["applied"], true);
+    assert_eq!(json(&["checkpoint", "--json"])["complete"], true);
+}

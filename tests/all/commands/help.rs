@@ -1,0 +1,58 @@
+//! Help and version, and a reader that has heard enough.
+
+use std::io::Read;
+
+use super::*;
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let home = Home::new();
+    let commands = ["status", "checkpoint", "ingest", "search", "fix", "demo"];
+    let said = home.run(&["--help"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    for command in commands {
+        assert!(has_line(&said.out, "  ", command), "{command}: {}", said.out);
+    }
+    for hidden in ["pragmas", "actor", "crash"] {
+        assert!(!said.out.contains(hidden), "{hidden}");
+    }
+    for command in commands {
+        let said = home.run(&[command, "--help"]);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        assert!(said.out.contains(&format!("Usage: waltop {command}")), "{}", said.out);
+        assert!(said.out.lines().all(|line| line.chars().count() <= 100), "{}", said.out);
+    }
+    let said = home.run(&["--version"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    assert_eq!(said.out, format!("waltop {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(Home::listing(&home.root()).len(), 1, "nothing was made");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let home = Home::with_wal();
+    let (mut holder, mut reader) = (home.actor(), home.actor());
+    holder.sql("BEGIN IMMEDIATE");
+    reader.sql("SELECT * FROM t");
+    for args in [
+        &["status", "notes.db"][..],
+        &["status", "--json", "notes.db"],
+        &["checkpoint", "notes.db"],
+        &["--help"],
+        &["ingest", "--help"],
+        &["--version"],
+    ] {
+        let mut child = home
+            .command(Path::new(WALTOP))
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        drop(child.stdout.take());
+        let mut err = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
+        let code = child.wait().expect("it ends").code();
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{args:?}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Documents in, and found again.
+
+use super::*;
+
+fn library() -> Home {
+    let home = Home::new();
+    home.document(
+        "lock.md",
+        "---\ntags: [wal]\n---\n# The write lock\n\nIt is the scarce good. See [[log]].\n",
+    );
+    home.document("log.md", "# The log\n\nIt grows while a reader pins it.\n");
+    home.document("plain.txt", "A plain text about herrings.\n");
+    home
+}
+
+#[test]
+fn what_is_taken_in_can_be_found() {
+    let home = library();
+    let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.starts_with("3 of 3 taken in, 0 unchanged in "), "{said:?}");
+    assert_eq!(said.err, "3 files found, 0 of them unchanged\n");
+
+    let said = home.run(&["search", "scarce", "goo", "--db", "notes.db"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{said:?}");
+    assert!(lines[0].starts_with("The write lock  ") && lines[0].ends_with("lock.md"), "{said:?}");
+    assert!(lines[1].contains("«scarce» «good»"), "{said:?}");
+
+    let hits = home.json(&["search", "--json", "the", "--db", "notes.db", "--limit", "1"]);
+    assert_eq!(hits.as_array().map(Vec::len), Some(1));
+    for field in ["path", "title", "snippet"] {
+        assert!(hits[0][field].is_string(), "{hits}");
+    }
+    let said = home.run(&["search", "unheard", "--db", "notes.db"]);
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(1), "", ""), "nothing is found");
+}
+
+#[test]
+fn a_second_run_writes_nothing() {
+    let home = library();
+    let first = home.json(&["ingest", "notes", "--db", "notes.db", "--json"]);
+    assert_eq!((&first["taken_in"], &first["outcome"]), (&3.into(), &"completed".into()), "{first}");
+    let before = Home::listing(&home.folder());
+    let second = home.json(&["ingest", "notes", "--db", "notes.db", "--json"]);
+    assert_eq!(
+        (&second["taken_in"], &second["unchanged"], &second["batches"]),
+        (&0.into(), &3.into(), &0.into())
+    );
+    assert_eq!(Home::listing(&home.folder()), before);
+    let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.starts_with("0 of 3 taken in, 3 unchanged"), "{said:?}");
+    assert_eq!(Home::listing(&home.folder()), before);
+}
+
+#[test]
+fn a_file_that_cannot_be_taken_in_is_told_and_the_rest_is_in() {
+    let home = library();
+    fs::write(home.at("notes").join(raw(b"bytes\x1b[31m.md")), b"\xff\xfe\x00\x9c binary \x00")
+        .expect("written");
+    let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("failed: ") && said.out.contains("1 failed"), "{said:?}");
+    assert!(!said.err.contains('\x1b'), "{said:?}");
+    assert_eq!(home.run(&["search", "herrings", "--db", "notes.db"]).code, Some(0));
+}
+
+#[test]
+fn without_a_name_it_is_the_users_own_database() {
+    let home = library();
+    assert_eq!(home.run(&["ingest", "notes"]).code, Some(0));
+    assert!(home.root().join("data/waltop/waltop.db").exists());
+    assert_eq!(home.run(&["search", "herrings"]).code, Some(0));
+    let status = home.json(&["status", "--json"]);
+    let ingestion = &status["databases"][0]["ingestions"][0];
+    assert_eq!((&ingestion["state"], &ingestion["files_done"]), (&"completed".into(), &3.into()), "{status}");
+}
+
+#[test]
+fn a_search_leaves_somebody_elses_database_as_it_is() {
+    for home in [Home::with_rollback(), Home::with_wal()] {
+        let before = (Home::listing(&home.root()), fs::read(home.db()).expect("readable"));
+        let said = home.run(&["search", "lock", "--db", "notes.db"]);
+        assert!(said.refusal().starts_with("nothing was ingested into"), "{said:?}");
+        assert_eq!((Home::listing(&home.root()), fs::read(home.db()).expect("readable")), before);
+    }
+}
+
+#[test]
+fn tables_of_the_same_names_are_refused_as_they_are() {
+    let home = library();
+    let mut maker = home.actor();
+    maker.sql("CREATE TABLE nodes(id)");
+    maker.close();
+    let before = Home::listing(&home.root());
+    let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
+    assert!(said.refusal().contains("nodes"), "{said:?}");
+    assert_eq!(Home::listing(&home.root()), before);
+}

@@ -1,0 +1,96 @@
+//! Python's `sqlite3`: another `SQLite` library, and a process that can do what no client of ours would.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+/// Does each line of stdin as Python, and answers `ok`, or `error: …`, after what the line itself printed.
+const UNDER_ORDERS: &str = "
+import sqlite3, sys
+path = sys.argv[1]
+db = sqlite3.connect(path, isolation_level=None)
+names = {'db': db, 'path': path}
+print('ok', flush=True)
+for line in sys.stdin:
+    try:
+        exec(line, names)
+        print('ok', flush=True)
+    except Exception as error:
+        print('error:', error, flush=True)
+";
+
+/// A Python process with a connection, under orders. It ends with its value.
+pub struct Python {
+    child: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Python {
+    /// A Python process with a connection to `database`; `None`, and a word about it, where there is no Python
+    /// that can have one.
+    pub fn open(database: &Path) -> Option<Self> {
+        let can = Command::new("python3").args(["-c", "import sqlite3"]).stderr(Stdio::null()).status();
+        if !can.is_ok_and(|status| status.success()) {
+            eprintln!("not tested: there is no python3 with sqlite3 here");
+            return None;
+        }
+        let mut child = Command::new("python3")
+            .args(["-c", UNDER_ORDERS])
+            .arg(database)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 starts");
+        let orders = child.stdin.take().expect("stdin is piped");
+        let answers = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut python = Self { child, orders, answers };
+        assert_eq!(python.answer(), Vec::<String>::new());
+        Some(python)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a PID fits")
+    }
+
+    /// Runs `sql` to its end.
+    pub fn sql(&mut self, sql: &str) -> &mut Self {
+        self.run(&format!("db.execute({sql:?}).fetchall()"));
+        self
+    }
+
+    /// Runs one line of Python, which must go well; the lines that it printed.
+    pub fn run(&mut self, line: &str) -> Vec<String> {
+        writeln!(self.orders, "{line}").expect("Python lives");
+        self.answer()
+    }
+
+    /// Loses its locks on `-shm`, as any code does that opens and closes the file beside a connection.
+    pub fn lose_locks(&mut self) {
+        self.run("open(path + '-shm').close()");
+    }
+
+    fn answer(&mut self) -> Vec<String> {
+        let mut printed = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.answers.read_line(&mut line).expect("Python answers") > 0, "Python has ended");
+            match line.trim_end() {
+                "ok" => return printed,
+                line => assert!(!line.starts_with("error:"), "{line}"),
+            }
+            printed.push(line.trim_end().to_owned());
+        }
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        // Already gone is as good as killed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
