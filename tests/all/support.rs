@@ -28,6 +28,11 @@ impl Actor {
         Self::spawn(database, &["--read-only"])
     }
 
+    /// The same under a name of its own.
+    pub fn open_as(database: &Path, name: &str) -> Self {
+        Self::spawn(database, &["--role", name])
+    }
+
     fn spawn(database: &Path, options: &[&str]) -> Self {
         let mut child = Command::new(WALTOP)
             .arg("actor")

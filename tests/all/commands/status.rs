@@ -1,7 +1,5 @@
 //! One look: who holds what, as text and as JSON.
 
-use std::process::Child;
-
 use super::*;
 use crate::{python::Python, support::eventually};
 
@@ -143,7 +141,7 @@ fn text_from_outside_is_harmless() {
     let home = Home::new();
     let name = raw(b"evil\x1b[31m\x1b]0;x\x07\xe2\x80\xaegpj\n\x9b2J.db");
     let path = home.folder().join(name);
-    let mut holder = NamedActor::open(&path, "\u{1b}[2Jro\u{202e}le");
+    let mut holder = Actor::open_as(&path, "\u{1b}[2Jro\u{202e}le");
     holder.sql("PRAGMA journal_mode = wal");
     holder.sql("CREATE TABLE t(x)");
     holder.sql("BEGIN IMMEDIATE");
@@ -178,47 +176,8 @@ fn text_from_outside_is_harmless() {
         assert!(said.out.contains("gpj") || said.out.contains("back.db") || said.code == Some(2), "{said:?}");
     }
     let said = home.run(&["status".as_ref(), path.as_os_str()]);
-    assert!(has_line(&said.out, "write lock", &holder.0.id().to_string()), "{}", said.out);
+    assert!(has_line(&said.out, "write lock", &holder.pid().to_string()), "{}", said.out);
     assert!(said.out.contains("[2Jrole"), "{}", said.out);
-}
-
-/// An actor under a name of its own.
-struct NamedActor(Child, std::io::BufReader<std::process::ChildStdout>);
-
-impl NamedActor {
-    fn open(path: &Path, name: &str) -> Self {
-        let mut child = Command::new(WALTOP)
-            .args(["actor".as_ref(), path.as_os_str(), "--role".as_ref(), OsStr::new(name)])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let answers = std::io::BufReader::new(child.stdout.take().expect("piped"));
-        let mut actor = Self(child, answers);
-        actor.expect_ok();
-        actor
-    }
-
-    fn sql(&mut self, sql: &str) {
-        use std::io::Write;
-        writeln!(self.0.stdin.as_mut().expect("piped"), "{sql}").expect("it lives");
-        self.expect_ok();
-    }
-
-    fn expect_ok(&mut self) {
-        use std::io::BufRead;
-        let mut line = String::new();
-        self.1.read_line(&mut line).expect("it answers");
-        assert_eq!(line, "ok\n");
-    }
-}
-
-impl Drop for NamedActor {
-    fn drop(&mut self) {
-        // Already gone is as good as killed.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
@@ -255,5 +214,5 @@ fn held_times_go_on_from_one_look_to_the_next() {
     };
     let first = held();
     eventually("it is held for longer", || (held() > first + 20.0).then_some(()));
-    assert!(cast.writer.pid() > 0);
+    drop(cast);
 }
