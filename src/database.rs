@@ -10,4 +10,4 @@ pub mod factory;
 pub mod fix;
 pub mod migrations;
 pub mod pragmas;
-mod sidecars;
+pub mod sidecars;

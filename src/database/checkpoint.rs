@@ -10,7 +10,8 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    factory::{self, OnClose},
+    factory,
+    sidecars::OnClose,
     sidecars::{self, Sidecars},
 };
 use crate::{

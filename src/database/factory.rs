@@ -7,9 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
-use super::{busy::is_busy, migrations};
+use super::{
+    busy::is_busy,
+    migrations,
+    sidecars::{self, OnClose, Sidecars, set_on_close},
+};
 use crate::{
     diagnose::fix::TO_WAL,
     profile::{Keeper, Profile},
@@ -49,6 +53,12 @@ pub enum Error {
         /// The database.
         path: PathBuf,
     },
+    /// The sidecar files that a connection makes would be this user's, and its owner could not write to them.
+    #[error("{} belongs to another user, who could not write to our -wal; run waltop as its owner", path.display())]
+    OtherUser {
+        /// The database.
+        path: PathBuf,
+    },
     /// Somebody kept a lock longer than we wait.
     #[error("{} is locked by another process; see who with: waltop status {}", path.display(), path.display())]
     Busy {
@@ -79,6 +89,7 @@ pub enum Error {
 /// Where `SQLite` cannot open it or set it up, where it may only be read, or where it is not ours to write to.
 pub fn open(path: &Path, create: bool) -> Result<Connection, Error> {
     let profile = Profile::hardened();
+    refuse_foreign_sidecars(path, create)?;
     let connection = connect(path, create)?;
     let wait = busy_timeout(&profile);
     let say = |cause| explain(path, cause);
@@ -107,22 +118,6 @@ pub fn open_for_look(path: &Path, profile: &Profile, on_close: OnClose) -> Resul
     connection.busy_timeout(busy_timeout(profile)).map_err(say)?;
     keep_by_connection(&connection, profile).map_err(say)?;
     Ok(connection)
-}
-
-/// What a connection does with the log when it closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnClose {
-    /// As `SQLite` does: the last one to leave moves the log into the main file and removes it.
-    Tidy,
-    /// Leave the sidecar files to those who use them.
-    LeaveFiles,
-}
-
-/// Decides anew what `connection` does when it closes.
-pub(super) fn set_on_close(connection: &Connection, on_close: OnClose) -> rusqlite::Result<()> {
-    let leave = on_close == OnClose::LeaveFiles;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave)?;
-    Ok(())
 }
 
 /// Whether the database is in WAL mode. The first question that makes a connection read the file.
@@ -188,6 +183,20 @@ pub(super) fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
         return Err(say(io::ErrorKind::IsADirectory.into()));
     }
     Ok(resolved)
+}
+
+/// Refuses to make sidecar files that the database's owner could not write to.
+///
+/// # Errors
+///
+/// Where it belongs to another user and has none.
+pub fn refuse_foreign_sidecars(path: &Path, create: bool) -> Result<(), Error> {
+    let main = resolve(path, create)?;
+    let foreign = sidecars::would_be_foreign(&main).unwrap_or(false);
+    if foreign && !Sidecars::of(&main).any() {
+        return Err(Error::OtherUser { path: path.to_owned() });
+    }
+    Ok(())
 }
 
 // SQLite falls back to read-only where it may not write. Nothing has been read yet, so no sidecar has been made

@@ -9,7 +9,8 @@ use rusqlite::{Connection, types::Value};
 use rustix::fs::{Access, access};
 
 use super::{
-    factory::{self, OnClose},
+    factory,
+    sidecars::OnClose,
     sidecars::{self, Sidecars},
 };
 use crate::{

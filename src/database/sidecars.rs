@@ -7,10 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 use rustix::process::{geteuid, getpid};
 
-use super::factory::{OnClose, set_on_close};
 use crate::observe::lock_table::{self, INDEX_BYTE};
 
 /// The paths of the sidecar files of a main file whose symbolic links were followed.
@@ -59,6 +58,22 @@ impl Sidecars {
 pub(super) fn would_be_foreign(main: &Path) -> io::Result<bool> {
     let user = geteuid();
     Ok(!user.is_root() && fs::metadata(main)?.uid() != user.as_raw())
+}
+
+/// What a connection does with the log when it closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnClose {
+    /// As `SQLite` does: the last one to leave moves the log into the main file and removes it.
+    Tidy,
+    /// Leave the sidecar files to those who use them.
+    LeaveFiles,
+}
+
+/// Decides anew what `connection` does when it closes.
+pub(super) fn set_on_close(connection: &Connection, on_close: OnClose) -> rusqlite::Result<()> {
+    let leave = on_close == OnClose::LeaveFiles;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave)?;
+    Ok(())
 }
 
 /// Closes `connection`, which has read from `main`. Where others use the log it is left to them; where the last

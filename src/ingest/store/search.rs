@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use crate::{
-    database::factory::{self, OnClose},
+    database::{factory, sidecars::OnClose},
     profile::Profile,
 };
 
@@ -75,6 +75,7 @@ pub fn search(path: &Path, query: &str, limit: usize) -> Result<Vec<Hit>, Error>
     if path.metadata().is_err_and(is_missing) {
         return Err(Error::Missing(shown()));
     }
+    factory::refuse_foreign_sidecars(path, false)?;
     let connection = factory::open_for_look(path, &Profile::hardened(), OnClose::Tidy)?;
     let say = |source| Error::Sqlite { path: shown(), source };
     if !connection.table_exists(None, "nodes_fts").map_err(say)? {

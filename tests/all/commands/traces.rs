@@ -114,3 +114,25 @@ fn of_another_users_database() {
     assert!(has_line(&said.out, "write lock", &pid), "{}", said.out);
     assert!(said.out.contains("not seen"), "his descriptors are not shown: {}", said.out);
 }
+
+#[test]
+fn no_work_makes_files_that_the_databases_owner_could_not_write() {
+    if !is_root() {
+        eprintln!("not tested: only root can be somebody else");
+        return;
+    }
+    let home = Home::with_wal();
+    home.let_another_in();
+    fs::set_permissions(home.folder(), fs::Permissions::from_mode(0o777)).expect("a mode");
+    fs::set_permissions(home.folder().join("notes.db"), fs::Permissions::from_mode(0o666)).expect("a mode");
+    let notes = home.folder().join("notes");
+    fs::create_dir(&notes).expect("a folder");
+    fs::write(notes.join("a.md"), "# A\n").expect("a note");
+    let before = Home::listing(&home.folder());
+    for args in [&["ingest", "notes", "--db", "notes.db"][..], &["search", "a", "--db", "notes.db"]] {
+        let said = home.run_as(User::Another, args);
+        assert_eq!(said.code, Some(2), "{said:?}");
+        assert!(said.err.contains("belongs to another user"), "{said:?}");
+        assert_eq!(Home::listing(&home.folder()), before, "{args:?}");
+    }
+}

@@ -4,7 +4,7 @@ use std::{fs, thread};
 
 use tempfile::TempDir;
 use waltop::{
-    database::factory::{self, OnClose},
+    database::{factory, sidecars::OnClose},
     profile::Profile,
 };
 
