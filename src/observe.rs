@@ -40,7 +40,7 @@ use lock_sampler::LockSampler;
 use locks::Decoded;
 use opener::{Opener, Target};
 use processes::{Describer, Processes};
-use timing::Now;
+use timing::{Known, Now};
 use watched::{View, Watched};
 
 /// Looks at databases from outside.
@@ -172,7 +172,9 @@ impl Observer {
         let processes = self.rows(&view, openers, &decoded, unseen);
         let history = self.watched[index].history();
         let locks = &mut decoded.locks;
-        timing::fill_in(locks, &view, &processes, &history, &mut self.first_seen, now);
+        let runs = |pid| processes::runs(&self.proc, pid);
+        let known = Known { processes: &processes, history: &history, runs: &runs, now };
+        timing::fill_in(locks, &view, &known, &mut self.first_seen);
         // The sampled bytes are not taken in rollback mode, nor with locking_mode=EXCLUSIVE.
         if view.mode() == JournalMode::Wal && locks.exclusive.is_none() {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);

@@ -98,6 +98,13 @@ impl Database {
         self.header.as_ref().map(|header| header.journal_mode == JournalMode::Wal)
     }
 
+    /// Whether there is no main file at its path, though somebody uses it, or its log is still there.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.files.db.is_none()
+            && (self.files.wal.is_some() || self.files.shm.is_some() || !self.processes.is_empty())
+    }
+
     /// What somebody who connects now would find lying beside the main file.
     #[must_use]
     pub fn presence(&self) -> Presence {

@@ -8,7 +8,10 @@ use ratatui::{
     widgets::{Block, BorderType, Paragraph},
 };
 
-use crate::{snapshot::Process, units};
+use crate::{
+    snapshot::{Database, Process},
+    units,
+};
 
 use super::{
     app::{App, Overlay},
@@ -139,6 +142,15 @@ fn framed(frame: &mut Frame, area: Rect, style: Style, title: Span<'static>) -> 
     let inner = block.inner(area);
     frame.render_widget(block, area);
     inner
+}
+
+/// What there is instead of a database that is not at its path.
+fn absence(database: &Database) -> &'static str {
+    if database.is_gone() {
+        "The database is gone from this path, but others still use it or its log: see the findings."
+    } else {
+        "The database does not exist yet: i starts an ingestion, which makes it."
+    }
 }
 
 /// What a panel shows that has nothing to show yet: one muted sentence.

@@ -135,10 +135,17 @@ pub fn run(path: &Path, mode: Mode, database: &Database) -> Result<Outcome, Erro
 // The counts come from the pragma's row: the function of rusqlite drops them where it was busy. `None`: no WAL.
 fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Option<Outcome>> {
     connection.busy_timeout(WAIT)?;
+    let row = |mode: &str| -> rusqlite::Result<(bool, i64, i64)> {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    };
+    let (_, waiting, _) = row("noop")?;
     let started = Instant::now();
-    let sql = format!("PRAGMA wal_checkpoint({mode})");
-    let (busy, log, moved): (bool, i64, i64) =
-        connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (busy, mut log, mut moved) = row(&mode.to_string())?;
+    if mode == Mode::Truncate && !busy && log == 0 {
+        // The row is that of the log after it was cut to nothing.
+        (log, moved) = (waiting, waiting);
+    }
     let waited_ms = started.elapsed().as_secs_f64() * 1000.0;
     // Without a log SQLite answers 0, -1, -1; where another checkpointer is at work 1, -1, -1.
     let (frames_in_log, frames_moved) = (u32::try_from(log).ok(), u32::try_from(moved).ok());

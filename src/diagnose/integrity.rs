@@ -12,21 +12,33 @@ impl Rule for SplitWal {
     }
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
-        let split = look.database.processes.iter().filter(|process| !process.replaced.is_empty());
-        split
-            .map(|process| Finding {
-                name: self.name().to_owned(),
-                severity: Severity::Error,
-                pid: Some(process.pid),
-                message: format!(
-                    "{} still has a deleted or replaced file open ({}): nobody else sees what it commits",
-                    who(look.database, Some(process.pid)),
-                    process.replaced.join(", ")
-                ),
-                evidence: evidence([("replaced", process.replaced.clone().into())]),
-                remedy: terminate(Some(process.pid)),
-            })
-            .collect()
+        let processes = &look.database.processes;
+        let split = processes.iter().filter(|process| !process.replaced.is_empty()).map(|process| Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Error,
+            pid: Some(process.pid),
+            message: format!(
+                "{} still has a deleted or replaced file open ({}): nobody else sees what it commits",
+                who(look.database, Some(process.pid)),
+                process.replaced.join(", ")
+            ),
+            evidence: evidence([("replaced", process.replaced.clone().into())]),
+            remedy: terminate(Some(process.pid)),
+        });
+        // Renamed or deleted: whoever makes a new file of that name gives it the old one's log.
+        let is_orphan = |process: &&Process| look.database.is_gone() && process.replaced.is_empty();
+        let orphaned = processes.iter().filter(is_orphan).map(|process| Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Error,
+            pid: Some(process.pid),
+            message: format!(
+                "{} uses a database that is no longer at this path: a new one made here would mix with its log",
+                who(look.database, Some(process.pid)),
+            ),
+            evidence: evidence([("path", look.database.path.display().to_string().into())]),
+            remedy: terminate(Some(process.pid)),
+        });
+        split.chain(orphaned).collect()
     }
 }
 

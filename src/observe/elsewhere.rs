@@ -51,6 +51,11 @@ pub fn who(_proc: &Path, pid: i32) -> Who {
     Who { pid: Some(pid), ..Who::default() }
 }
 
+/// How often a process was given a processor is not told here.
+pub fn runs(_proc: &Path, _pid: i32) -> Option<u64> {
+    None
+}
+
 /// What names the running boot of the system: its second.
 pub fn boot(_proc: &Path) -> String {
     System::boot_time().map(|second| second.to_string()).unwrap_or_default()

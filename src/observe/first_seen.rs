@@ -1,7 +1,8 @@
 //! Since when each lock has been seen held, kept in a small file so that the next look goes on counting.
 //!
 //! A cron `check` and the next console thus know that a reader has been at its frame for days. What is kept
-//! is an observation: "at least that long".
+//! is an observation: "at least that long". Two looks that see the same lock with the same holder have not seen it
+//! held in between, so the count goes on only where there is [`Evidence`] that it was.
 
 use std::{
     collections::BTreeMap,
@@ -57,9 +58,32 @@ pub enum Kind {
     Read,
 }
 
+/// What a look knows of the time since the look before.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Evidence {
+    /// How often the holder was given a processor, all its threads together: one that was not has done nothing.
+    pub runs: Option<u64>,
+    /// Whether the lock, once given back, could not be had again as it is: a reader behind the newest frame would be
+    /// given a newer one.
+    pub is_irretrievable: bool,
+    /// Since when a sampler has seen the lock held without a break.
+    pub sampled: Option<Sampled>,
+}
+
+/// What a sampler has seen of a lock.
+#[derive(Debug, Clone, Copy)]
+pub struct Sampled {
+    /// Since when it is held.
+    pub since: Timestamp,
+    /// Whether it saw the lock being taken; otherwise it was held when the sampler began.
+    pub is_whole: bool,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     at: Timestamp,
+    runs: Option<u64>,
+    is_irretrievable: bool,
     // Seen in the look that is going on.
     is_held: bool,
 }
@@ -76,6 +100,9 @@ struct KeptEntry {
     #[serde(flatten)]
     key: Key,
     at: Timestamp,
+    runs: Option<u64>,
+    #[serde(default)]
+    is_irretrievable: bool,
 }
 
 /// The times, and the file in which they are kept.
@@ -110,20 +137,21 @@ impl FirstSeen {
         first_seen
     }
 
-    /// Since when `key` has been seen held; since `now`, if it never was. With `not_before`, what was seen
-    /// before that was another hold.
-    pub fn since(&mut self, key: Key, now: Timestamp, not_before: Option<Timestamp>) -> Timestamp {
-        let entry = self.entries.entry(key).or_insert_with(|| {
-            self.is_changed = true;
-            Entry { at: not_before.unwrap_or(now).min(now), is_held: true }
-        });
-        entry.is_held = true;
-        if let Some(earliest) = not_before.filter(|&earliest| earliest > entry.at) {
-            entry.at = earliest;
-            self.is_changed = true;
-        }
+    /// Since when `key` is known to be held: since `now`, where `evidence` does not reach back any further.
+    pub fn since(&mut self, key: Key, now: Timestamp, evidence: Evidence) -> Timestamp {
+        let sampled = evidence.sampled.map(|sampled| sampled.since.min(now));
+        let earlier = self.entries.get(&key).filter(|entry| entry.goes_on(evidence)).map(|entry| entry.at);
+        let at = match evidence.sampled {
+            Some(Sampled { is_whole: true, .. }) => sampled,
+            _ => earlier.into_iter().chain(sampled).min(),
+        };
         // A clock that was set back must not make a time to come.
-        entry.at.min(now)
+        let at = at.unwrap_or(now).min(now);
+        let entry =
+            Entry { at, runs: evidence.runs, is_irretrievable: evidence.is_irretrievable, is_held: true };
+        let before = self.entries.insert(key, entry);
+        self.is_changed |= before.is_none_or(|before| !before.says_the_same(&entry));
+        at
     }
 
     /// Ends a look at `databases`: what of theirs was not seen held is forgotten, and so is what a process
@@ -167,13 +195,16 @@ impl FirstSeen {
         // that cannot be read is made anew.
         self.entries.retain(|key, _| databases.contains(&key.database));
         for (key, theirs) in self.kept().unwrap_or_default() {
-            if let Some(ours) = self.entries.get_mut(&key) {
-                ours.at = if key.lock == Kind::Read { ours.at.min(theirs.at) } else { ours.at };
-            } else if !databases.contains(&key.database) && holder_lives(&key, lives) {
+            if !databases.contains(&key.database) && holder_lives(&key, lives) {
                 self.entries.insert(key, theirs);
             }
         }
-        let seen = self.entries.iter().map(|(key, entry)| KeptEntry { key: key.clone(), at: entry.at });
+        let seen = self.entries.iter().map(|(key, entry)| KeptEntry {
+            key: key.clone(),
+            at: entry.at,
+            runs: entry.runs,
+            is_irretrievable: entry.is_irretrievable,
+        });
         let kept = Kept { version: VERSION, boot: self.boot.clone(), seen: seen.collect() };
         if let Some(folder) = self.path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -201,8 +232,21 @@ impl FirstSeen {
         if kept.version != VERSION || kept.boot != self.boot {
             return Ok(BTreeMap::new());
         }
-        let entry = |kept: KeptEntry| (kept.key, Entry { at: kept.at, is_held: false });
+        let entry = |KeptEntry { key, at, runs, is_irretrievable }| {
+            (key, Entry { at, runs, is_irretrievable, is_held: false })
+        };
         Ok(kept.seen.into_iter().map(entry).collect())
+    }
+}
+
+impl Entry {
+    // Whether the holder cannot have given the lock back and taken it again since.
+    fn goes_on(&self, evidence: Evidence) -> bool {
+        self.is_irretrievable || (self.runs.is_some() && self.runs == evidence.runs)
+    }
+
+    fn says_the_same(&self, other: &Self) -> bool {
+        (self.at, self.runs, self.is_irretrievable) == (other.at, other.runs, other.is_irretrievable)
     }
 }
 
@@ -238,6 +282,9 @@ mod tests {
         }
     }
 
+    // The holder of every key here has not run between the looks.
+    const ASLEEP: Evidence = Evidence { runs: Some(3), is_irretrievable: false, sampled: None };
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("in range")
     }
@@ -268,83 +315,99 @@ mod tests {
     fn the_count_goes_on_in_the_next_process() {
         let place = Place::new();
         let mut first = place.load();
-        assert_eq!(first.since(key("ours", 1, 5), at(100), None), at(100));
+        assert_eq!(first.since(key("ours", 1, 5), at(100), ASLEEP), at(100));
         first.end_look(&ours(), &|_, _| true);
         assert_eq!(first.trouble(), None);
         let mode = fs::metadata(place.path()).expect("written").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
 
         let mut next = place.load();
-        assert_eq!(next.since(key("ours", 1, 5), at(400), None), at(100));
-        assert_eq!(next.since(key("ours", 1, 6), at(400), None), at(400), "another frame");
-        assert_eq!(next.since(key("ours", 2, 5), at(400), None), at(400), "another process");
+        assert_eq!(next.since(key("ours", 1, 5), at(400), ASLEEP), at(100));
+        assert_eq!(next.since(key("ours", 1, 6), at(400), ASLEEP), at(400), "another frame");
+        assert_eq!(next.since(key("ours", 2, 5), at(400), ASLEEP), at(400), "another process");
     }
 
     #[test]
     fn what_is_no_longer_held_is_forgotten() {
         let place = Place::new();
         let mut first = place.load();
-        first.since(key("ours", 1, 5), at(100), None);
+        first.since(key("ours", 1, 5), at(100), ASLEEP);
         first.end_look(&ours(), &|_, _| true);
         first.end_look(&ours(), &|_, _| true);
         first.flush(&ours());
-        assert_eq!(place.load().since(key("ours", 1, 5), at(400), None), at(400));
+        assert_eq!(place.load().since(key("ours", 1, 5), at(400), ASLEEP), at(400));
     }
 
     #[test]
     fn another_database_is_kept_while_its_holder_lives() {
         let place = Place::new();
         let mut theirs = place.load();
-        theirs.since(key("theirs", 1, 5), at(100), None);
-        theirs.since(key("theirs", 2, 5), at(100), None);
+        theirs.since(key("theirs", 1, 5), at(100), ASLEEP);
+        theirs.since(key("theirs", 2, 5), at(100), ASLEEP);
         theirs.end_look(&["theirs".to_owned()], &|_, _| true);
 
         let mut first = place.load();
-        first.since(key("ours", 3, 1), at(200), None);
+        first.since(key("ours", 3, 1), at(200), ASLEEP);
         first.end_look(&ours(), &|pid, ticks| (pid, ticks) != (2, Some(7)));
         let mut next = place.load();
-        assert_eq!(next.since(key("theirs", 1, 5), at(400), None), at(100));
-        assert_eq!(next.since(key("theirs", 2, 5), at(400), None), at(400), "its holder is gone");
-        assert_eq!(next.since(key("ours", 3, 1), at(400), None), at(200));
+        assert_eq!(next.since(key("theirs", 1, 5), at(400), ASLEEP), at(100));
+        assert_eq!(next.since(key("theirs", 2, 5), at(400), ASLEEP), at(400), "its holder is gone");
+        assert_eq!(next.since(key("ours", 3, 1), at(400), ASLEEP), at(200));
     }
 
     #[test]
     fn two_consoles_do_not_lose_each_others_times() {
         let place = Place::new();
         let (mut first, mut second) = (place.load(), place.load());
-        first.since(key("ours", 1, 5), at(100), None);
+        first.since(key("ours", 1, 5), at(100), ASLEEP);
         first.end_look(&ours(), &|_, _| true);
-        second.since(key("theirs", 2, 5), at(200), None);
+        second.since(key("theirs", 2, 5), at(200), ASLEEP);
         second.end_look(&["theirs".to_owned()], &|_, _| true);
         let mut next = place.load();
-        assert_eq!(next.since(key("ours", 1, 5), at(400), None), at(100));
-        assert_eq!(next.since(key("theirs", 2, 5), at(400), None), at(200));
+        assert_eq!(next.since(key("ours", 1, 5), at(400), ASLEEP), at(100));
+        assert_eq!(next.since(key("theirs", 2, 5), at(400), ASLEEP), at(200));
     }
 
     #[test]
-    fn a_sampler_that_saw_the_lock_free_knows_better() {
+    fn a_sampler_that_saw_the_lock_being_taken_knows_better() {
+        let sampled =
+            |second, is_whole| Evidence { sampled: Some(Sampled { since: at(second), is_whole }), ..ASLEEP };
         let mut first = Place::new().load();
-        first.since(key("ours", 1, 5), at(100), None);
-        assert_eq!(first.since(key("ours", 1, 5), at(200), Some(at(150))), at(150));
-        assert_eq!(first.since(key("ours", 1, 5), at(300), Some(at(120))), at(150));
-        assert_eq!(first.since(key("ours", 2, 5), at(300), Some(at(290))), at(290));
+        first.since(key("ours", 1, 5), at(100), ASLEEP);
+        assert_eq!(first.since(key("ours", 1, 5), at(200), sampled(150, false)), at(100));
+        assert_eq!(first.since(key("ours", 1, 5), at(200), sampled(150, true)), at(150));
+        assert_eq!(first.since(key("ours", 2, 5), at(300), sampled(290, false)), at(290));
+    }
+
+    #[test]
+    fn the_count_begins_anew_where_the_lock_may_have_been_given_back() {
+        let ran = |runs| Evidence { runs, ..Evidence::default() };
+        let behind = |runs| Evidence { is_irretrievable: true, ..ran(runs) };
+        let mut first = Place::new().load();
+        assert_eq!(first.since(key("ours", 1, 5), at(100), ran(Some(3))), at(100));
+        assert_eq!(first.since(key("ours", 1, 5), at(200), ran(Some(3))), at(100), "it has not run");
+        assert_eq!(first.since(key("ours", 1, 5), at(300), ran(Some(4))), at(300), "it has run");
+        assert_eq!(first.since(key("ours", 1, 5), at(400), ran(None)), at(400), "it cannot be told");
+        assert_eq!(first.since(key("ours", 1, 5), at(500), ran(None)), at(500));
+        assert_eq!(first.since(key("ours", 1, 5), at(600), behind(Some(5))), at(600), "not behind before");
+        assert_eq!(first.since(key("ours", 1, 5), at(700), behind(Some(6))), at(600), "behind since");
     }
 
     #[test]
     fn a_clock_that_was_set_back_gives_no_negative_time() {
         let mut first = Place::new().load();
-        first.since(key("ours", 1, 5), at(100), None);
-        assert_eq!(first.since(key("ours", 1, 5), at(50), None), at(50));
+        first.since(key("ours", 1, 5), at(100), ASLEEP);
+        assert_eq!(first.since(key("ours", 1, 5), at(50), ASLEEP), at(50));
     }
 
     #[test]
     fn entries_of_another_boot_are_void() {
         let place = Place::new();
         let mut first = place.load();
-        first.since(key("ours", 1, 5), at(100), None);
+        first.since(key("ours", 1, 5), at(100), ASLEEP);
         first.end_look(&ours(), &|_, _| true);
         let mut next = FirstSeen::load(&place.path(), "next boot".to_owned());
-        assert_eq!(next.since(key("ours", 1, 5), at(400), None), at(400));
+        assert_eq!(next.since(key("ours", 1, 5), at(400), ASLEEP), at(400));
     }
 
     #[test]
@@ -354,10 +417,10 @@ mod tests {
         fs::write(place.path(), "{rubbish").expect("written");
         let mut first = place.load();
         assert!(first.trouble().is_some());
-        first.since(key("ours", 1, 5), at(100), None);
+        first.since(key("ours", 1, 5), at(100), ASLEEP);
         first.end_look(&ours(), &|_, _| true);
         assert_eq!(first.trouble(), None);
-        assert_eq!(place.load().since(key("ours", 1, 5), at(400), None), at(100));
+        assert_eq!(place.load().since(key("ours", 1, 5), at(400), ASLEEP), at(100));
     }
 
     #[test]
@@ -365,9 +428,9 @@ mod tests {
         let place = Place::new();
         fs::write(place.folder.path().join("state"), "a file in the way").expect("written");
         let mut first = place.load();
-        first.since(key("ours", 1, 5), at(100), None);
+        first.since(key("ours", 1, 5), at(100), ASLEEP);
         first.end_look(&ours(), &|_, _| true);
         assert!(first.trouble().is_some());
-        assert_eq!(first.since(key("ours", 1, 5), at(400), None), at(100), "the count goes on here");
+        assert_eq!(first.since(key("ours", 1, 5), at(400), ASLEEP), at(100), "the count goes on here");
     }
 }

@@ -262,6 +262,19 @@ pub fn who(proc: &Path, pid: i32) -> Who {
     Who { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.comm).unwrap_or_default() }
 }
 
+/// How often the threads of `pid` were given a processor, all together; `None` where the kernel does not say.
+///
+/// The third figure of `/proc/PID/task/TID/schedstat`, as of `Documentation/scheduler/sched-stats` of the kernel.
+pub fn runs(proc: &Path, pid: i32) -> Option<u64> {
+    let mut runs = 0;
+    for task in fs::read_dir(proc.join(pid.to_string()).join("task")).ok()? {
+        let figures = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        runs += figures.split_whitespace().nth(2)?.parse::<u64>().ok()?;
+    }
+    // A process that exists has run: zeros are those of a kernel that does not count.
+    (runs > 0).then_some(runs)
+}
+
 /// What names the running boot of the system; empty where nothing does.
 pub fn boot(proc: &Path) -> String {
     fs::read_to_string(proc.join("sys/kernel/random/boot_id")).unwrap_or_default().trim().to_owned()

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     history::{History, Lock},
     observe::{
-        first_seen::{FirstSeen, Key, Kind},
+        first_seen::{Evidence, FirstSeen, Key, Kind, Sampled},
         watched::View,
     },
     snapshot::{Holder, JournalMode, Locks, Process},
@@ -27,49 +27,68 @@ pub fn database(view: &View) -> Option<String> {
     view.sights[0].as_ref().map(|sight| format!("{}:{}", sight.facts.device, sight.facts.inode))
 }
 
+/// What the times of a look's locks are told from.
+pub struct Known<'a> {
+    /// The processes that were seen.
+    pub processes: &'a [Process],
+    /// What the sampler has seen.
+    pub history: &'a History,
+    /// How often a process was given a processor.
+    pub runs: &'a dyn Fn(i32) -> Option<u64>,
+    /// When the look was taken.
+    pub now: Now,
+}
+
 /// Fills in how long every lock in `locks` has been held.
-pub fn fill_in(
-    locks: &mut Locks,
-    view: &View,
-    processes: &[Process],
-    history: &History,
-    first_seen: &mut FirstSeen,
-    now: Now,
-) {
+pub fn fill_in(locks: &mut Locks, view: &View, known: &Known<'_>, first_seen: &mut FirstSeen) {
     let Some(database) = database(view) else { return };
     let state = state(view);
-    let mut held = |pid: Option<i32>, lock: Kind, slot: Option<u8>, mark: Option<u64>, not_before| {
-        let process = processes.iter().find(|process| Some(process.pid) == pid);
+    let mut held = |pid: Option<i32>, lock: Kind, slot: Option<u8>, mark: Option<u64>, evidence: Evidence| {
+        let process = known.processes.iter().find(|process| Some(process.pid) == pid);
         let start_ticks = process.and_then(|process| process.start_ticks);
         let key = Key { database: database.clone(), pid, start_ticks, lock, slot, mark };
-        let since = first_seen.since(key, now.timestamp, not_before);
-        now.timestamp.duration_since(since).as_millis_f64()
+        let evidence = Evidence { runs: pid.and_then(known.runs), ..evidence };
+        let since = first_seen.since(key, known.now.timestamp, evidence);
+        known.now.timestamp.duration_since(since).as_millis_f64()
     };
     // locking_mode=EXCLUSIVE keeps its lock over commits; a rollback commit does not.
-    let exclusive_mark = if view.mode() == JournalMode::Wal { None } else { state };
+    let is_kept = view.mode() == JournalMode::Wal;
     if let Some(holder) = &mut locks.exclusive {
-        holder.held_ms = Some(held(holder.pid, Kind::Exclusive, None, exclusive_mark, None));
+        let mark = if is_kept { None } else { state };
+        let evidence = Evidence { is_irretrievable: is_kept, ..Evidence::default() };
+        holder.held_ms = Some(held(holder.pid, Kind::Exclusive, None, mark, evidence));
     }
     let is_writer_exclusive =
         locks.exclusive.as_ref().is_some_and(|e| locks.writer.as_ref().is_some_and(|w| w.pid == e.pid));
     if is_writer_exclusive {
         locks.writer.clone_from(&locks.exclusive);
     } else if let Some(holder) = &mut locks.writer {
-        let not_before = sampled_since(history, Lock::Write, holder, now);
-        holder.held_ms = Some(held(holder.pid, Kind::Write, None, state, not_before));
+        let evidence = Evidence { sampled: sampled(known, Lock::Write, holder), ..Evidence::default() };
+        holder.held_ms = Some(held(holder.pid, Kind::Write, None, state, evidence));
     }
     for (holder, kind, lock) in [
         (&mut locks.checkpointer, Kind::Checkpoint, Lock::Checkpoint),
         (&mut locks.recoverer, Kind::Recover, Lock::Recover),
     ] {
         if let Some(holder) = holder {
-            let not_before = sampled_since(history, lock, holder, now);
-            holder.held_ms = Some(held(holder.pid, kind, None, state, not_before));
+            let evidence = Evidence { sampled: sampled(known, lock, holder), ..Evidence::default() };
+            holder.held_ms = Some(held(holder.pid, kind, None, state, evidence));
         }
     }
+    // Whoever leaves a slot whose mark is behind the newest frame is given a newer mark the next time, unless there
+    // is no free slot for it; and slot 0 only once nothing waits to be moved.
+    let has_free_slot = (1..=4).any(|slot| locks.readers.iter().all(|reader| reader.slot != Some(slot)));
     for reader in &mut locks.readers {
+        let is_irretrievable = match (reader.slot, reader.frame, &view.wal) {
+            (Some(0), _, Some(wal)) => wal.pending.is_some_and(|pending| pending > 0),
+            (Some(_), Some(frame), Some(wal)) => {
+                has_free_slot && wal.frames.is_some_and(|newest| frame < newest)
+            }
+            _ => false,
+        };
         let mark = if reader.slot.is_some() { reader.frame.map(u64::from) } else { state };
-        reader.held_ms = Some(held(reader.pid, Kind::Read, reader.slot, mark, None));
+        let evidence = Evidence { is_irretrievable, ..Evidence::default() };
+        reader.held_ms = Some(held(reader.pid, Kind::Read, reader.slot, mark, evidence));
     }
 }
 
@@ -83,11 +102,12 @@ fn state(view: &View) -> Option<u64> {
     commits.or_else(|| if view.mode() == JournalMode::Wal { written(1) } else { written(0) })
 }
 
-// When the sampler saw `holder` take the lock; `None` where it did not see that.
-fn sampled_since(history: &History, lock: Lock, holder: &Holder, now: Now) -> Option<Timestamp> {
-    let (start, who) = history.current(lock)?;
-    if who.pid != holder.pid || history.is_from_the_beginning(start) {
+// Since when the sampler sees `holder` hold the lock; `None` where it does not.
+fn sampled(known: &Known<'_>, lock: Lock, holder: &Holder) -> Option<Sampled> {
+    let (start, who) = known.history.current(lock)?;
+    if who.pid != holder.pid {
         return None;
     }
-    now.timestamp.checked_sub(now.instant.saturating_duration_since(start)).ok()
+    let since = known.now.timestamp.checked_sub(known.now.instant.saturating_duration_since(start)).ok()?;
+    Some(Sampled { since, is_whole: !known.history.is_from_the_beginning(start) })
 }

@@ -55,8 +55,11 @@ fn lines(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>>
 
 fn pages(database: &Database) -> String {
     let Some(header) = &database.header else { return "header unreadable".to_owned() };
-    let count = database.wal.as_ref().and_then(|wal| wal.page_count).unwrap_or(header.page_count);
-    format!("{} of {}", units::plural(count.into(), "page"), page_size(header.page_size))
+    // An index that has begun anew knows no size yet.
+    let with_log = database.wal.as_ref().and_then(|wal| wal.page_count).filter(|&count| count > 0);
+    let count = with_log.unwrap_or(header.page_count);
+    let label = if count > header.page_count { " with the log" } else { "" };
+    format!("{} of {}{label}", units::plural(count.into(), "page"), page_size(header.page_size))
 }
 
 /// Page sizes are powers of two, and known by their binary names.
@@ -88,9 +91,11 @@ fn progress(wal: &Wal, theme: &Theme, width: usize) -> Line<'static> {
 
 /// The marks of the slots that somebody holds; the others are left-overs and say nothing.
 fn marked(database: &Database, marks: [Option<u32>; 5]) -> String {
-    let held: Vec<String> = (1..5u8)
-        .filter(|&slot| database.locks.readers.iter().any(|reader| reader.slot == Some(slot)))
-        .filter_map(|slot| Some(format!("{slot}:{}", marks[usize::from(slot)]?)))
-        .collect();
+    let is_held = |slot| database.locks.readers.iter().any(|reader| reader.slot == Some(slot));
+    let mark = |slot: u8| match slot {
+        0 => Some("0:main file".to_owned()),
+        _ => Some(format!("{slot}:{}", marks[usize::from(slot)]?)),
+    };
+    let held: Vec<String> = (0..5).filter(|&slot| is_held(slot)).filter_map(mark).collect();
     if held.is_empty() { "no reader slot held".to_owned() } else { format!("slots {}", held.join(" ")) }
 }

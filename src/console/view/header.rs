@@ -38,7 +38,9 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
             if count > 1 {
                 parts.push((format!("  {} of {count} [ ]", app.current + 1), theme.muted));
             }
-            if database.files.db.is_none() {
+            if database.is_gone() {
+                parts.push(("  is gone from its path".to_owned(), theme.danger));
+            } else if database.files.db.is_none() {
                 parts.push(("  does not exist yet".to_owned(), theme.warning));
             }
             if let Some(wal) = &database.files.wal {

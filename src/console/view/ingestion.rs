@@ -71,6 +71,9 @@ fn block(app: &App, ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<L
     if let Some(hold) = ingestion.hold_ms {
         lines.push(holds(ingestion, hold.p99, theme, width));
     }
+    if let Some(waits) = waits(app, ingestion) {
+        lines.push(Line::styled(text::fit(&waits, width), theme.warning));
+    }
     if let Some(trouble) = trouble(ingestion) {
         lines.push(Line::styled(text::fit(&trouble, width), theme.warning));
     }
@@ -84,7 +87,9 @@ fn short(folder: &str) -> &str {
 fn files(ingestion: &Ingestion, theme: &Theme, width: usize) -> Line<'static> {
     let done = ingestion.files_done;
     let Some(total) = ingestion.files_total else {
-        return Line::raw(text::fit("counting the files", width));
+        let before =
+            if ingestion.is_running() { "getting ready" } else { "it ended before it had counted the files" };
+        return Line::raw(text::fit(before, width));
     };
     #[expect(clippy::cast_precision_loss, reason = "a share of a bar")]
     let (full, rest) = bar(done as f64, total as f64, 12);
@@ -137,6 +142,15 @@ fn holds(ingestion: &Ingestion, p99: f64, theme: &Theme, width: usize) -> Line<'
         Span::styled(spark, theme.accent),
         Span::raw(text::fit(&figures, width)),
     ])
+}
+
+/// Whom a running ingestion waits for at the moment.
+fn waits(app: &App, ingestion: &Ingestion) -> Option<String> {
+    let database = app.database()?;
+    let writer = database.locks.writer.as_ref().filter(|writer| writer.pid != Some(ingestion.pid))?;
+    let held = writer.held_ms.map(units::duration).unwrap_or_default();
+    let who = super::locks::who(database, writer.pid);
+    ingestion.is_running().then(|| format!("waits: {who} has held the write lock for {held}"))
 }
 
 fn trouble(ingestion: &Ingestion) -> Option<String> {

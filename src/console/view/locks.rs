@@ -26,12 +26,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         return empty(frame, inner, theme, "looking…");
     };
     if database.files.db.is_none() {
-        return empty(
-            frame,
-            inner,
-            theme,
-            "The database does not exist yet: i starts an ingestion, which makes it.",
-        );
+        return empty(frame, inner, theme, super::absence(database));
     }
     let width = usize::from(inner.width);
     let mut lines = vec![write_lock(database, theme, width)];

@@ -26,7 +26,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let title = format!("4 Pragmas: {}", text::fit(&database.pragmas.profile, 20));
     let inner = boxed(frame, area, app, theme, Panel::Pragmas, &title);
     if database.files.db.is_none() {
-        return empty(frame, inner, theme, "The database does not exist yet.");
+        return empty(frame, inner, theme, super::absence(database));
     }
     let refusal = app.refusals.get(app.current).and_then(Option::as_deref);
     let rows = app.visible_pragmas();

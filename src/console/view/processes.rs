@@ -32,7 +32,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         let sentence = if !app.filter.is_empty() {
             "No process matches the filter: Esc clears it."
         } else if database.files.db.is_none() {
-            "The database does not exist yet."
+            super::absence(database)
         } else {
             "No process that can be seen from here has the database open."
         };

@@ -5,6 +5,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     process::{Command, Stdio},
+    time::Instant,
 };
 
 use super::*;
@@ -33,6 +34,31 @@ fn held_times_go_on_counting_in_the_next_observer() {
         assert!(reader >= first.0 && writer >= first.1);
         (reader > first.0 && writer > first.1 && reader >= 20.0 && writer >= 20.0).then_some(())
     });
+}
+
+#[test]
+fn a_lock_that_is_taken_again_and_again_is_not_taken_for_one_long_hold() {
+    let scene = Scene::with_wal();
+    let (mut poller, mut reader) = (scene.actor(), scene.actor());
+    poller.sql("BEGIN IMMEDIATE").sql("SELECT * FROM t");
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    scene.look();
+    for _ in 0..3 {
+        // Neither writes anything, so that no counter and no mark tells the holds apart.
+        poller.sql("COMMIT");
+        reader.sql("COMMIT");
+        let again = Instant::now();
+        poller.sql("BEGIN IMMEDIATE").sql("SELECT * FROM t");
+        reader.sql("BEGIN").sql("SELECT * FROM t");
+        let database = scene.look();
+        let at_most = again.elapsed().as_secs_f64() * 1e3;
+        let writer = database.locks.writer.as_ref().and_then(|writer| writer.held_ms).expect("held");
+        assert!(writer <= at_most, "{writer} ms, but it was taken {at_most} ms ago");
+        let mut readers = database.locks.readers.iter();
+        let reading =
+            readers.find(|it| it.pid == Some(reader.pid())).and_then(|it| it.held_ms).expect("held");
+        assert!(reading <= at_most, "{reading} ms, but it was taken {at_most} ms ago");
+    }
 }
 
 #[test]
