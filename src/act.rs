@@ -1,7 +1,7 @@
 //! The only place where the console changes the world.
 //!
 //! Every effect is a value first. [`Act`]s are the ones that change something outside the console; under
-//! `--readonly`, or while actions are disarmed, all of them are refused here, whatever key they came from.
+//! `--readonly` all of them are refused here, whatever key they came from.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -10,9 +10,11 @@ use std::{
     time::Duration,
 };
 
+use rustix::process;
 use tokio::{
     process::{Child, Command},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal as Listener, SignalKind, signal},
+    time::timeout,
 };
 
 use crate::{
@@ -64,6 +66,9 @@ pub fn run() -> Result<u8, Error> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(Error::NoTerminal);
     }
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // From here on a signal no longer ends this process before it has tidied up.
+    let mut endings = tokio.block_on(async { Endings::listen() })?;
     let folder = tempfile::Builder::new().prefix("waltop-demo-").tempdir()?;
     let notes = folder.path().join("notes");
     documents::write(&notes)?;
@@ -71,16 +76,15 @@ pub fn run() -> Result<u8, Error> {
     // Dropped before the folder: nobody uses a file that is being removed.
     let _cast = Cast::assemble(&database)?;
     let _runs = Runs { state: folder.path().join("state") };
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let status = tokio.block_on(console(folder.path(), &notes, &database))?;
-    Ok(code(status))
+    Ok(tokio.block_on(console(folder.path(), &notes, &database, &mut endings))?)
 }
 
-/// Runs the console in the sandbox, where its journals stay too, and passes on the signals that would end it.
-async fn console(folder: &Path, notes: &Path, database: &Path) -> io::Result<ExitStatus> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+/// Runs the console in the sandbox, where its journals stay too, and passes on the signals that would end it; its
+/// exit code, or that of a signal which came before it.
+async fn console(folder: &Path, notes: &Path, database: &Path, endings: &mut Endings) -> io::Result<u8> {
+    if let Some(signal) = endings.now().await {
+        return Ok(u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX));
+    }
     let mut child = Command::new(std::env::current_exe()?)
         .arg("--sandbox")
         .arg(database)
@@ -90,19 +94,47 @@ async fn console(folder: &Path, notes: &Path, database: &Path) -> io::Result<Exi
         .spawn()?;
     loop {
         tokio::select! {
-            status = child.wait() => return status,
-            _ = interrupt.recv() => pass_on(&child, rustix::process::Signal::INT),
-            _ = terminate.recv() => pass_on(&child, rustix::process::Signal::TERM),
-            _ = hangup.recv() => pass_on(&child, rustix::process::Signal::HUP),
+            status = child.wait() => return status.map(code),
+            signal = endings.next() => pass_on(&child, signal),
         }
     }
 }
 
-fn pass_on(child: &Child, signal: rustix::process::Signal) {
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+/// The signals that would end the keeper.
+struct Endings {
+    interrupt: Listener,
+    terminate: Listener,
+    hangup: Listener,
+}
+
+impl Endings {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> process::Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => process::Signal::INT,
+            _ = self.terminate.recv() => process::Signal::TERM,
+            _ = self.hangup.recv() => process::Signal::HUP,
+        }
+    }
+
+    /// One that has come already.
+    async fn now(&mut self) -> Option<process::Signal> {
+        timeout(Duration::from_millis(1), self.next()).await.ok()
+    }
+}
+
+fn pass_on(child: &Child, signal: process::Signal) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(process::Pid::from_raw);
     if let Some(pid) = pid {
         // It is our own child and not collected yet, so the PID is still its own; it may have ended already.
-        let _ = rustix::process::kill_process(pid, signal);
+        let _ = process::kill_process(pid, signal);
     }
 }
 

@@ -1,9 +1,10 @@
 //! Carries effects out, off the thread that draws, and reports what became of them.
 
 use std::{
+    collections::HashSet,
     ffi::OsStr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -32,13 +33,15 @@ pub struct Executor {
     proc: PathBuf,
     readonly: bool,
     pinned: Option<Arc<Pinned>>,
+    /// The databases about whose pragmas a worker is being asked.
+    asking: Arc<Mutex<HashSet<usize>>>,
 }
 
 impl Executor {
     /// An executor whose outcomes go to `outbox`; with `readonly` it refuses every [`Act`].
     #[must_use]
     pub fn new(outbox: UnboundedSender<Report>, proc: PathBuf, readonly: bool) -> Self {
-        Self { outbox, proc, readonly, pinned: None }
+        Self { outbox, proc, readonly, pinned: None, asking: Arc::default() }
     }
 
     /// Gets hold of a process; the answer is [`Report::Pinned`].
@@ -80,7 +83,7 @@ impl Executor {
                         || Outcome::bad("the checkpoint gave no answer"),
                         report::CheckpointReport::outcome,
                     ),
-                    Err(error) => Outcome::bad(format!("no checkpoint: {error}")),
+                    Err(error) => Outcome::bad(error.to_string()),
                 }
             }),
             Act::Fix { database } => self.spawn(async move {
@@ -89,7 +92,7 @@ impl Executor {
                     Ok(reports) => {
                         Outcome::good(reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
                     }
-                    Err(error) => Outcome::bad(format!("not fixed: {error}")),
+                    Err(error) => Outcome::bad(error.to_string()),
                 }
             }),
             Act::Ingest { database, folder, batch } => self.ingest(&database, &folder, &batch),
@@ -98,6 +101,11 @@ impl Executor {
 
     /// Asks a worker for the pragmas; what it answers goes to the sampler, and whether it did to the console.
     pub fn ask_pragmas(&self, index: usize, path: PathBuf, presence: Presence, orders: Sender<Order>) {
+        let asking = Arc::clone(&self.asking);
+        // One at a time for each database, however often it is asked for.
+        if !asking.lock().unwrap_or_else(PoisonError::into_inner).insert(index) {
+            return;
+        }
         let outbox = self.outbox.clone();
         tokio::spawn(async move {
             let asked = worker::pragmas(&path, presence).await;
@@ -105,6 +113,7 @@ impl Executor {
                 Ok(facts) => (Some(facts), None),
                 Err(error) => (None, Some(error.to_string())),
             };
+            asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
             // Either may have ended meanwhile with the console.
             let _ = orders.send(Order::Facts { index, facts });
             let _ = outbox.send(Report::Pragmas { index, refusal });
@@ -147,13 +156,14 @@ impl Executor {
     }
 
     fn ingest(&self, database: &Path, folder: &Path, batch: &str) {
-        let args: [&OsStr; 7] = [
+        let args: [&OsStr; 8] = [
             "ingest".as_ref(),
             "--detached".as_ref(),
             "--batch".as_ref(),
             batch.as_ref(),
             "--db".as_ref(),
             database.as_os_str(),
+            "--".as_ref(),
             folder.as_os_str(),
         ];
         let (pid, end) = match worker::detach(&args) {

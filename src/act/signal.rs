@@ -142,9 +142,13 @@ mod pinned {
                 process::pidfd_send_signal(&self.pidfd, signal)
                     .map_err(|error| refusal(self.target.pid, error))
             };
+            let and_go_on = |()| {
+                // It may be gone by now, of the signal before.
+                let _ = send(process::Signal::CONT);
+            };
             match signal {
-                Signal::Term => send(process::Signal::TERM).and_then(|()| send(process::Signal::CONT)),
-                Signal::Int => send(process::Signal::INT).and_then(|()| send(process::Signal::CONT)),
+                Signal::Term => send(process::Signal::TERM).map(and_go_on),
+                Signal::Int => send(process::Signal::INT).map(and_go_on),
                 Signal::Cont => send(process::Signal::CONT),
                 Signal::Kill => send(process::Signal::KILL),
             }

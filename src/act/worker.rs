@@ -5,12 +5,16 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
 use crate::{sampler::ConnectionFacts, snapshot::Presence};
+
+/// How long a worker that only asks for the pragmas is waited for, before it is ended.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a worker gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -21,19 +25,28 @@ pub enum Error {
     /// It said why it could not do it.
     #[error("{0}")]
     Refused(String),
+    /// It did not answer in time.
+    #[error("the worker did not answer within {}", crate::units::duration(PATIENCE.as_secs_f64() * 1e3))]
+    Late,
     /// Its answer makes no sense.
     #[error("the worker's answer makes no sense: {0}")]
     Answer(#[from] serde_json::Error),
 }
 
 /// Runs `waltop ARGS…` to its end and reads its answer from stdout. A worker that answers may exit with 1,
-/// which says that the answer is not all good; one that gives none has said why on stderr.
+/// which says that the answer is not all good; one that gives none has said why on stderr. Nothing ends it early:
+/// it finishes what it began even where the console has quit.
 ///
 /// # Errors
 ///
 /// Where it cannot be started, refuses, or answers something else.
 pub async fn ask<T: DeserializeOwned>(args: &[&OsStr]) -> Result<T, Error> {
-    let output = Command::new(program()?).args(args).stdin(Stdio::null()).output().await?;
+    ask_and_wait(args, false).await
+}
+
+async fn ask_and_wait<T: DeserializeOwned>(args: &[&OsStr], kill_on_drop: bool) -> Result<T, Error> {
+    let mut command = Command::new(program()?);
+    let output = command.args(args).stdin(Stdio::null()).kill_on_drop(kill_on_drop).output().await?;
     if output.stdout.is_empty() {
         return Err(Error::Refused(reason(&output.stderr)));
     }
@@ -52,7 +65,8 @@ pub async fn pragmas(path: &Path, presence: Presence) -> Result<ConnectionFacts,
     }
     let presence = presence.to_string();
     let args = ["pragmas".as_ref(), "--presence".as_ref(), presence.as_ref(), path.as_os_str()];
-    Ok(ask::<Answer>(&args).await?.rows)
+    let answer = timeout(PATIENCE, ask_and_wait::<Answer>(&args, true)).await.map_err(|_| Error::Late)?;
+    Ok(answer?.rows)
 }
 
 /// Starts `waltop ARGS…` so that it outlives this process, and returns its PID, and a future that tells why

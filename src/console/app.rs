@@ -36,6 +36,8 @@ pub enum Message {
     Tick(Timestamp),
     /// The sampler looked.
     Look(Arc<Look>),
+    /// A frame was drawn, in which a long text can be scrolled this far.
+    Drawn(u16),
     /// The sampler ended, which it does only by a defect.
     SamplerEnded,
     /// An effect came to something.
@@ -168,6 +170,10 @@ impl App {
                 Vec::new()
             }
             Message::Look(look) => self.looked(&look),
+            Message::Drawn(farthest) => {
+                self.scroll = self.scroll.min(farthest);
+                Vec::new()
+            }
             Message::SamplerEnded => {
                 vec![self.notify(Level::Error, "looking has ended by a defect of waltop's; start it again")]
             }
@@ -205,6 +211,12 @@ impl App {
         self.database()?.ingestions.iter().find(|ingestion| ingestion.is_running())
     }
 
+    /// The ingestions that run into any of the databases, as of the newest look.
+    pub fn running_ingestions(&self) -> impl Iterator<Item = &Ingestion> {
+        let databases = self.newest.as_ref().map_or(&[][..], |look| &look.snapshot.databases);
+        databases.iter().flat_map(|database| &database.ingestions).filter(|ingestion| ingestion.is_running())
+    }
+
     /// Whether the screen is held by a pause.
     #[must_use]
     pub fn is_paused(&self) -> bool {
@@ -213,9 +225,16 @@ impl App {
 
     fn looked(&mut self, look: &Arc<Look>) -> Vec<Effect> {
         self.now = self.now.max(look.snapshot.taken_at);
+        let before = self.selected_process().map(|process| (process.pid, process.name.clone()));
         self.newest = Some(Arc::clone(look));
         self.settle_selection();
         let mut effects = Vec::new();
+        // The row that slid into its place is selected now: whoever is about to press a key should know.
+        if let Some((pid, name)) = before
+            && self.database().is_some_and(|database| database.process(pid).is_none())
+        {
+            effects.push(self.notify(Level::Info, format!("{pid} ({name}) has gone")));
+        }
         self.asked.resize_with(look.snapshot.databases.len(), Asked::default);
         for (index, database) in look.snapshot.databases.iter().enumerate() {
             let asked = &mut self.asked[index];
@@ -244,14 +263,18 @@ impl App {
         self.asked.clear();
     }
 
+    /// Opens the dialog for which the process was pinned.
     fn pinned(&mut self, pinned: Result<Target, String>) -> Vec<Effect> {
-        match (pinned, self.pending_pin.take()) {
-            (Ok(_), Some(kind)) => {
-                self.dialog = Some(Dialog::new(kind));
-                Vec::new()
-            }
-            (Ok(_), None) => vec![Effect::Unpin],
-            (Err(why), _) => vec![self.notify(Level::Warn, why)],
+        let kind = self.pending_pin.take();
+        match pinned {
+            Err(why) => vec![self.notify(Level::Warn, why)],
+            Ok(target) => match kind.filter(|kind| kind.target() == Some(target)) {
+                Some(kind) if self.dialog.is_none() => {
+                    self.dialog = Some(Dialog::new(kind));
+                    Vec::new()
+                }
+                _ => vec![Effect::Unpin],
+            },
         }
     }
 }

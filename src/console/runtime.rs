@@ -71,7 +71,7 @@ pub async fn run(
             }
             Some(report) = inbox.recv() => Some(Message::Report(report)),
             _ = clock.tick() => Some(Message::Tick(Timestamp::now())),
-            code = endings.next() => return Ok(code),
+            code = endings.next() => return Ok(at_work.farewell(code)),
         };
         if let Some(message) = message
             && let Some(code) = at_work.take_in(message)?
@@ -91,7 +91,9 @@ struct AtWork {
 
 impl AtWork {
     fn draw(&mut self, theme: &Theme) -> io::Result<()> {
-        self.screen.draw(|frame| view::render(frame, &self.app, theme))
+        let mut farthest = 0;
+        self.screen.draw(|frame| farthest = view::render(frame, &self.app, theme))?;
+        self.take_in(Message::Drawn(farthest)).map(drop)
     }
 
     /// Takes a message in and does what comes of it; the exit code where that is the end.
@@ -118,7 +120,7 @@ impl AtWork {
     /// Leaves the screen and says what goes on without it.
     fn farewell(self, code: u8) -> u8 {
         drop(self.screen);
-        if let Some(running) = self.app.running_ingestion() {
+        for running in self.app.running_ingestions() {
             let folders = text::clean(&running.folders.join(" "));
             println!("The ingestion of {folders} goes on in process {}; waltop shows it again.", running.pid);
         }

@@ -39,11 +39,12 @@ pub const SMALLEST: (u16, u16) = (60, 16);
 /// From this width on the side panels stand beside the others; below it number keys bring them.
 const TWO_COLUMNS: u16 = 100;
 
-/// Draws the whole screen.
-pub fn render(frame: &mut Frame, app: &App, theme: &Theme) {
+/// Draws the whole screen; how far the text that lies over it can be scrolled.
+pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> u16 {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        return too_small(frame, area);
+        too_small(frame, area);
+        return 0;
     }
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
@@ -56,14 +57,22 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) {
         two_columns(frame, middle, app, theme);
     }
     footer::render(frame, bottom, app, theme);
-    match &app.overlay {
+    let farthest = match &app.overlay {
         Some(Overlay::Help) => help::render(frame, middle, app, theme),
         Some(Overlay::Details(subject)) => details::render(frame, middle, app, theme, subject),
-        None => {}
-    }
+        None => 0,
+    };
     if let Some(open) = &app.dialog {
         dialog::render(frame, middle, app, theme, open);
     }
+    farthest
+}
+
+/// Draws `lines` in `area` from where the text is scrolled to; how far it can be.
+fn scrolled(frame: &mut Frame, area: Rect, app: &App, lines: Vec<Line<'_>>) -> u16 {
+    let farthest = u16::try_from(lines.len().saturating_sub(area.height.into())).unwrap_or(u16::MAX);
+    frame.render_widget(Paragraph::new(lines).scroll((app.scroll.min(farthest), 0)), area);
+    farthest
 }
 
 fn too_small(frame: &mut Frame, area: Rect) {

@@ -63,9 +63,12 @@ impl LongHold {
         };
         let share = 100.0 * self.ms / budget_ms;
         let cost = if severity == Severity::Error {
-            "others that want to write give up by then".to_owned()
+            format!("a client that waits for {} has given up by then", units::duration(budget_ms))
         } else {
-            format!("that is {share:.0} % of the time that others wait for it")
+            format!(
+                "that is {share:.0} % of the {} for which a client should wait",
+                units::duration(budget_ms)
+            )
         };
         Some(Finding {
             name: name.to_owned(),
@@ -183,7 +186,7 @@ mod tests {
         assert_eq!(outline(&found), [("long-write-lock", Error, Some(WRITER))]);
         assert_eq!(
             found[0].message,
-            "71201 (bun) has held the write lock for 6.5 s: others that want to write give up by then"
+            "71201 (bun) has held the write lock for 6.5 s: a client that waits for 5 s has given up by then"
         );
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -TERM 71201"));
     }
@@ -197,7 +200,7 @@ mod tests {
         assert_eq!(
             found[0].message,
             "71201 (bun) held the write lock for 3 s at a stretch in the last 1 m: \
-             that is 60 % of the time that others wait for it"
+             that is 60 % of the 5 s for which a client should wait"
         );
         assert_eq!(found[0].remedy.key, None);
     }

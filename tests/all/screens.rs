@@ -128,7 +128,7 @@ fn the_ingestion_dialog_starts_in_its_folder() {
     stage.keys("i");
     assert_snapshot!(stage.screen());
     // y is typing here, not yes.
-    assert!(acts(&stage.keys("<C-u>/yy<Tab><C-u>0<Enter>")).is_empty());
+    assert!(acts(&stage.keys("/yy<Tab>0<Enter>")).is_empty());
     assert!(stage.screen().contains("a batch has at least 1 file"));
     let effects = stage.keys("<C-u>10<Enter>");
     let [Act::Ingest { database, folder, batch }] = acts(&effects)[..] else { panic!("{effects:?}") };
@@ -265,6 +265,56 @@ fn text_from_outside_is_harmless_and_aligned() {
     assert!(!screen.chars().any(|c| c.is_control() && c != '\n'));
     assert!(!screen.contains('\u{202e}') && !screen.contains('\u{200b}'));
     assert_snapshot!(screen);
+}
+
+#[test]
+fn a_long_text_scrolls_to_its_end_and_back_at_once() {
+    let mut stage = Stage::new(look(vec![contended()]), SMALL);
+    stage.keys("?");
+    let top = stage.screen();
+    stage.keys("G");
+    assert_ne!(stage.screen(), top);
+    let end = stage.screen();
+    stage.keys("k");
+    assert_ne!(stage.screen(), end, "one step up is one step up");
+    stage.keys("g");
+    assert_eq!(stage.screen(), top);
+}
+
+#[test]
+fn a_process_that_is_not_on_the_screen_cannot_be_hit() {
+    for panel in ["1", "3", "4", "5", "6"] {
+        let mut stage = Stage::new(look(vec![contended()]), USUAL);
+        assert_eq!(pins(&stage.keys(&format!("{panel}x"))), [], "{panel}");
+    }
+}
+
+#[test]
+fn a_selected_process_that_goes_is_told() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    let mut without = contended();
+    without.processes.retain(|process| process.pid != 71166);
+    stage.look(look(vec![without]));
+    assert!(stage.screen().contains("71166 (bun) has gone"));
+}
+
+#[test]
+fn pressing_x_twice_opens_one_dialog_that_acts() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    let pinned = pins(&stage.keys("xx"));
+    assert_eq!(pinned.len(), 1);
+    stage.pinned(pinned[0]);
+    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { target: pinned[0], signal: Signal::Term }]);
+}
+
+#[test]
+fn a_database_that_is_gone_from_its_path_is_not_made_anew() {
+    let mut gone = contended();
+    gone.files.db = None;
+    gone.header = None;
+    let mut stage = Stage::new(look(vec![gone]), USUAL);
+    assert_snapshot!(stage.screen());
+    assert!(acts(&stage.keys("5<Esc>iy<Enter>")).is_empty());
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The console without a terminal: a fixture goes in, keys are pressed, a screen comes out.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::{Timestamp, tz::TimeZone};
-use ratatui::{Terminal, backend::TestBackend};
+use ratatui::{Frame, Terminal, backend::TestBackend};
 use serde_json::json;
 use waltop::{
     act::{Effect, Report, signal::Target},
@@ -23,6 +23,7 @@ use waltop::{
 pub struct Stage {
     pub app: App,
     size: (u16, u16),
+    farthest: Cell<u16>,
 }
 
 impl Stage {
@@ -43,7 +44,8 @@ impl Stage {
             home: Some("/home/me".into()),
             banner: None,
         };
-        let mut stage = Self { app: App::new(setup, Duration::from_secs(1), now()), size };
+        let mut stage =
+            Self { app: App::new(setup, Duration::from_secs(1), now()), size, farthest: Cell::new(0) };
         stage.app.update(Message::Look(Arc::new(look)));
         stage
     }
@@ -58,6 +60,9 @@ impl Stage {
                 None => (KeyEvent::new(KeyCode::Char(first), KeyModifiers::NONE), first.len_utf8()),
             };
             effects.extend(self.app.update(Message::Key(key)));
+            // The runtime draws after each message, and tells the state how far a text can be scrolled.
+            self.screen();
+            self.app.update(Message::Drawn(self.farthest.get()));
             rest = &rest[length..];
         }
         effects
@@ -75,7 +80,10 @@ impl Stage {
     /// The screen as text, a line a row.
     pub fn screen(&self) -> String {
         let mut terminal = Terminal::new(TestBackend::new(self.size.0, self.size.1)).expect("a test screen");
-        terminal.draw(|frame| view::render(frame, &self.app, &Theme::colourful())).expect("it can be drawn");
+        let mut farthest = 0;
+        let draw = |frame: &mut Frame| farthest = view::render(frame, &self.app, &Theme::colourful());
+        terminal.draw(draw).expect("it can be drawn");
+        self.farthest.set(farthest);
         let buffer = terminal.backend().buffer();
         let mut rows = Vec::new();
         for y in 0..self.size.1 {

@@ -24,6 +24,8 @@ pub struct Dialog {
     pub focus: Focus,
     /// Why the last confirmation was not taken.
     pub complaint: Option<String>,
+    /// Whether the field that has the focus holds a proposal, which typing replaces.
+    pub is_proposal: bool,
 }
 
 /// What a dialog asks.
@@ -40,8 +42,8 @@ pub enum Kind {
     },
     /// Whether to end an ingestion after its batch; its process is pinned while the dialog is open.
     StopIngestion {
-        /// Its run.
-        run: String,
+        /// Its folders.
+        folders: Vec<String>,
         /// Its process.
         target: Target,
     },
@@ -62,6 +64,8 @@ pub enum Kind {
         folder: String,
         /// The batch size typed.
         batch: String,
+        /// What the database has against it.
+        warning: Option<String>,
     },
     /// Whether to run the SQL that is shown.
     Fix {
@@ -124,6 +128,17 @@ pub enum Reply {
     Yes(Act),
 }
 
+impl Kind {
+    /// The process that has to be pinned while the dialog is open.
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        match self {
+            Self::Stop { target, .. } | Self::StopIngestion { target, .. } => Some(*target),
+            Self::Checkpoint { .. } | Self::Ingest { .. } | Self::Fix { .. } => None,
+        }
+    }
+}
+
 impl Dialog {
     /// A dialog with the focus where a hasty Enter does the least harm.
     #[must_use]
@@ -133,7 +148,7 @@ impl Dialog {
             Kind::Checkpoint { .. } => Focus::Button(Button::Yes),
             Kind::Stop { .. } | Kind::StopIngestion { .. } | Kind::Fix { .. } => Focus::Button(Button::No),
         };
-        Self { kind, focus, complaint: None }
+        Self { kind, focus, complaint: None, is_proposal: true }
     }
 
     /// Its fields.
@@ -154,19 +169,19 @@ impl Dialog {
         }
     }
 
-    /// Whether the process that the dialog is about is pinned.
-    #[must_use]
-    pub fn is_pinned(&self) -> bool {
-        matches!(self.kind, Kind::Stop { .. } | Kind::StopIngestion { .. })
-    }
-
     pub(super) fn key(&mut self, key: KeyEvent) -> Reply {
+        let is_proposal = self.is_proposal;
         if let Focus::Field(index) = self.focus
             && let Some(text) = self.text_mut(index)
         {
             match key.code {
                 KeyCode::Char('u') if key.modifiers == KeyModifiers::CONTROL => text.clear(),
-                KeyCode::Char(character) if is_typing(key) => text.push(character),
+                KeyCode::Char(character) if is_typing(key) => {
+                    if is_proposal {
+                        text.clear();
+                    }
+                    text.push(character);
+                }
                 KeyCode::Backspace => {
                     text.pop();
                 }
@@ -174,6 +189,7 @@ impl Dialog {
                 _ => return self.move_focus(key),
             }
             self.complaint = None;
+            self.is_proposal = false;
             return Reply::Open;
         }
         match key.code {
@@ -188,12 +204,17 @@ impl Dialog {
         }
     }
 
-    /// Types `text` into the field that has the focus, where that takes typing.
+    /// Types the first line of `text` into the field that has the focus, where that takes typing.
     pub(super) fn paste(&mut self, text: &str) {
+        let is_proposal = std::mem::take(&mut self.is_proposal);
+        let line = text.trim_start().lines().next().unwrap_or_default();
         if let Focus::Field(index) = self.focus
             && let Some(field) = self.text_mut(index)
         {
-            field.extend(text.chars().filter(|character| !character.is_control()));
+            if is_proposal {
+                field.clear();
+            }
+            field.extend(line.chars().filter(|character| !character.is_control()));
         }
     }
 
@@ -227,6 +248,7 @@ impl Dialog {
             .collect();
         let at = stops.iter().position(|&stop| stop == self.focus).unwrap_or(0);
         self.focus = stops[wrap(at, by, stops.len())];
+        self.is_proposal = true;
         Reply::Open
     }
 
@@ -255,7 +277,7 @@ impl Dialog {
                 Act::Checkpoint { database: database.clone(), mode: *mode }
             }
             Kind::Fix { database, .. } => Act::Fix { database: database.clone() },
-            Kind::Ingest { database, folder, batch } => {
+            Kind::Ingest { database, folder, batch, .. } => {
                 if folder.trim().is_empty() {
                     self.complaint = Some("name a folder".to_owned());
                     return Reply::Open;

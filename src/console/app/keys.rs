@@ -77,7 +77,7 @@ impl App {
             Action::Fix => self.armed && database.is_some_and(|it| !fix::plan(it).is_empty()),
             Action::Details => self.subject().is_some(),
             Action::Copy => self.selected_text().is_some(),
-            Action::Filter | Action::Sort | Action::Invert => exists,
+            Action::Filter | Action::Sort | Action::Invert => exists && self.shows(Panel::Processes),
             Action::Export => database.is_some(),
             Action::Arm => !self.setup.readonly,
             Action::PreviousDatabase | Action::NextDatabase => {
@@ -102,6 +102,10 @@ impl App {
     }
 
     fn act(&mut self, action: Action) -> Vec<Effect> {
+        let is_of_processes = matches!(action, Action::Filter | Action::Sort | Action::Invert);
+        if is_of_processes && !self.shows(Panel::Processes) {
+            return vec![self.notify(Level::Warn, "the processes are not on the screen: 2 shows them")];
+        }
         match action {
             Action::Quit => return vec![Effect::Quit(0)],
             Action::Back => self.back(),
@@ -173,8 +177,7 @@ impl App {
             return vec![self.notify(Level::Warn, text)];
         };
         let signal = if process.is_stopped() { Signal::Cont } else { Signal::Term };
-        self.pending_pin = Some(Kind::Stop { process: Box::new(process), target, signal });
-        vec![Effect::Pin(target)]
+        self.pin(Kind::Stop { process: Box::new(process), target, signal }, target)
     }
 
     fn ask_checkpoint(&mut self) -> Vec<Effect> {
@@ -205,24 +208,40 @@ impl App {
         Vec::new()
     }
 
+    /// On the ingestion panel the selected run is meant, if it runs; elsewhere a new one.
     fn ask_ingest(&mut self) -> Vec<Effect> {
-        if let Some(running) = self.running_ingestion() {
+        if let Some(running) = self.ingestion_to_stop() {
             let Some(start_ticks) = running.start_ticks else {
                 let text = format!("cannot tell when {} started; stop it with kill {0}", running.pid);
                 return vec![self.notify(Level::Warn, text)];
             };
             let target = Target { pid: running.pid, start_ticks };
-            self.pending_pin = Some(Kind::StopIngestion { run: running.run.clone(), target });
-            return vec![Effect::Pin(target)];
+            return self.pin(Kind::StopIngestion { folders: running.folders.clone(), target }, target);
         }
         let Some(database) = self.database() else { return Vec::new() };
+        if database.is_gone() {
+            let text =
+                "the database is gone from its path while others use it: a new one would mix with its log";
+            return vec![self.notify(Level::Warn, text)];
+        }
+        let pinned = database.findings.iter().find(|finding| finding.name == "pinned-wal");
         let kind = Kind::Ingest {
             database: database.path.clone(),
             folder: self.setup.folder.display().to_string(),
             batch: "auto".to_owned(),
+            warning: pinned.map(|finding| format!("{}, so the log will grow", finding.message)),
         };
         self.dialog = Some(Dialog::new(kind));
         Vec::new()
+    }
+
+    /// Asks for the process of `kind` to be pinned; its dialog opens once it is. One at a time.
+    fn pin(&mut self, kind: Kind, target: Target) -> Vec<Effect> {
+        if self.pending_pin.is_some() {
+            return Vec::new();
+        }
+        self.pending_pin = Some(kind);
+        vec![Effect::Pin(target)]
     }
 
     fn dialog_key(&mut self, key: KeyEvent) -> Vec<Effect> {
@@ -232,7 +251,7 @@ impl App {
                 self.dialog = Some(dialog);
                 Vec::new()
             }
-            Reply::No if dialog.is_pinned() => vec![Effect::Unpin],
+            Reply::No if dialog.kind.target().is_some() => vec![Effect::Unpin],
             Reply::No => Vec::new(),
             Reply::Yes(mut act) => {
                 if let Act::Ingest { folder, .. } = &mut act {
@@ -314,7 +333,7 @@ impl App {
     fn details(&mut self) -> Vec<Effect> {
         match self.subject() {
             Some(subject) => self.toggle_overlay(Overlay::Details(subject)),
-            None => return vec![self.notify(Level::Info, "nothing is selected here")],
+            None => return vec![self.notify(Level::Warn, "nothing is selected here")],
         }
         Vec::new()
     }
@@ -326,7 +345,7 @@ impl App {
                 let note = self.notify(Level::Info, format!("copied: {text}"));
                 vec![Effect::Copy(text), note]
             }
-            None => vec![self.notify(Level::Info, "nothing is selected here")],
+            None => vec![self.notify(Level::Warn, "nothing is selected here")],
         }
     }
 

@@ -1,6 +1,10 @@
 //! What a key is about: the row that is selected in the panel that has the focus.
 
-use crate::{act::signal::Target, console::panel::Panel, snapshot::Process};
+use crate::{
+    act::signal::Target,
+    console::panel::Panel,
+    snapshot::{Ingestion, Process},
+};
 
 use super::{App, selection::target};
 
@@ -39,13 +43,25 @@ impl App {
     }
 
     /// The process that `x` means: that of the selected finding while the findings have the focus, else the
-    /// selected one.
+    /// selected one. Never one that is not on the screen.
     pub(super) fn stop_subject(&self) -> Option<&Process> {
         if self.focus == Panel::Findings {
             let pid = self.selected_finding()?.pid?;
             return self.database()?.process(pid);
         }
-        self.selected_process()
+        self.selected_process().filter(|_| self.shows(Panel::Processes))
+    }
+
+    /// The running ingestion that `i` means: the selected one, while the ingestions have the focus.
+    pub(super) fn ingestion_to_stop(&self) -> Option<&Ingestion> {
+        let selected = self.database()?.ingestions.get(self.selected_row(Panel::Ingestion))?;
+        let meant = if self.focus == Panel::Ingestion { Some(selected) } else { self.running_ingestion() };
+        meant.filter(|ingestion| ingestion.is_running())
+    }
+
+    /// Whether `panel` is on the screen, which another panel may have to itself.
+    pub(super) fn shows(&self, panel: Panel) -> bool {
+        !self.zoomed || self.focus == panel
     }
 
     pub(super) fn selected_text(&self) -> Option<String> {

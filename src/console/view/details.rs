@@ -4,7 +4,7 @@ use ratatui::{
     Frame,
     layout::Rect,
     text::{Line, Span},
-    widgets::{Clear, Paragraph},
+    widgets::Clear,
 };
 
 use crate::{
@@ -18,9 +18,9 @@ use super::{framed, theme::Theme};
 
 const LABEL: usize = 18;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &Subject) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &Subject) -> u16 {
     let width = area.width.min(110);
-    let Some(database) = app.database() else { return };
+    let Some(database) = app.database() else { return 0 };
     let rows = match subject {
         Subject::Process(target) => process(app, database, *target),
         Subject::Finding(name, pid) => finding(database, name, *pid),
@@ -46,9 +46,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: 
     frame.render_widget(Clear, area);
     let title = Span::styled(" Details: Esc closes, j k scroll ", theme.title);
     let inner = framed(frame, area, theme.focus, title);
-    let last = lines.len().saturating_sub(inner.height.into());
-    let scroll = app.scroll.min(u16::try_from(last).unwrap_or(u16::MAX));
-    frame.render_widget(Paragraph::new(lines).scroll((scroll, 0)), inner);
+    super::scrolled(frame, inner, app, lines)
 }
 
 type Rows = Vec<(String, String)>;
@@ -161,7 +159,13 @@ fn one_file(file: &FileFacts) -> String {
 }
 
 fn pragmas(app: &App) -> Rows {
-    let mut rows = vec![row("profile", format!("{}: {}", app.setup.profile.name, app.setup.profile.about))];
+    let mut rows = vec![
+        row("profile", format!("{}: {}", app.setup.profile.name, app.setup.profile.about)),
+        row("file", "kept in the file, so that every client gets it"),
+        row("our client", "what waltop's own connection gets"),
+        row("new client", "what a program gets that sets nothing, as SQLite documents it"),
+        row("seen", "seen of other processes from outside; what else they set nobody can know"),
+    ];
     for pragma in app.visible_pragmas() {
         let mut value = format!("{} ({})", known(pragma.actual.clone()), pragma.source);
         if let Some(expected) = pragma.expected.as_ref().filter(|_| pragma.ok != Some(true)) {
@@ -213,7 +217,7 @@ fn ingestion(database: &Database, run: &str) -> Rows {
         row("BUSY retried", units::count(ingestion.busy_retries)),
         row("failed", units::count(*files_failed)),
     ];
-    rows.extend(ingestion.error.iter().map(|error| row("error", error)));
+    rows.extend(ingestion.error.iter().map(|error| row("why it ended", error)));
     rows.extend(
         ingestion.failures.iter().map(|failure| row("", format!("{}: {}", failure.path, failure.reason))),
     );

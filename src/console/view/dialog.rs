@@ -4,6 +4,7 @@ use log::Level;
 use ratatui::{
     Frame,
     layout::Rect,
+    style::Style,
     text::{Line, Span},
     widgets::{Clear, Paragraph},
 };
@@ -60,8 +61,10 @@ fn body(app: &App, dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'sta
     let plain = |text: &str| sentence(text, theme, Level::Info, room);
     match &dialog.kind {
         Kind::Stop { process, signal, .. } => stop(app, process, *signal, theme, room),
-        Kind::StopIngestion { run, target } => plain(&format!(
-            "Run {run} (process {}) ends after its current batch. What is committed stays; the next run carries on.",
+        Kind::StopIngestion { folders, target } => plain(&format!(
+            "The ingestion of {} (process {}) ends after its current batch. What is committed stays; the next run \
+             carries on.",
+            folders.join(" "),
             target.pid
         )),
         Kind::Checkpoint { database, mode, blockers } => {
@@ -77,10 +80,13 @@ fn body(app: &App, dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'sta
             }
             lines
         }
-        Kind::Ingest { database, .. } => {
+        Kind::Ingest { database, warning, .. } => {
             let mut lines =
                 plain(&format!("Takes the Markdown and text files of a folder into {}.", database.display()));
             lines.extend(plain("It runs in a process of its own and goes on when this console quits."));
+            if let Some(warning) = warning {
+                lines.extend(sentence(&format!("▲ {warning}"), theme, Level::Warn, room));
+            }
             lines
         }
         Kind::Fix { database, steps, holders } => {
@@ -139,7 +145,7 @@ fn sentence(text: &str, theme: &Theme, level: Level, room: usize) -> Vec<Line<'s
     let style = match level {
         Level::Error => theme.danger,
         Level::Warn => theme.warning,
-        _ => ratatui::style::Style::new(),
+        _ => Style::new(),
     };
     text::wrap(text, room).into_iter().map(|line| Line::styled(line, style)).collect()
 }
@@ -156,7 +162,8 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
                 let room = room.saturating_sub(12);
                 let skip = value.chars().count().saturating_sub(room);
                 let tail: String = value.chars().skip(skip).collect();
-                spans.push(Span::raw(text::clean(&tail)));
+                let style = if focused && dialog.is_proposal { theme.selected } else { Style::new() };
+                spans.push(Span::styled(text::clean(&tail), style));
                 if focused {
                     spans.push(Span::styled("▏", theme.accent));
                 }
@@ -170,9 +177,8 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
                         Span::styled(format!(" {option} "), theme.muted)
                     });
                 }
-                if focused {
-                    spans.push(Span::styled("  ← →", theme.muted));
-                }
+                let hint = if focused { "  ← →" } else { "  Tab, then ← →" };
+                spans.push(Span::styled(hint, theme.muted));
             }
         }
         Line::from(spans)

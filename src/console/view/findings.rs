@@ -45,8 +45,13 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     }
     let first =
         if app.focus == Panel::Findings { last_selected.saturating_sub(inner.height.into()) } else { 0 };
-    let scroll = u16::try_from(first).unwrap_or(u16::MAX);
-    frame.render_widget(Paragraph::new(lines).scroll((scroll, 0)), inner);
+    let mut shown: Vec<Line> = lines.drain(first..).collect();
+    let room = usize::from(inner.height);
+    if shown.len() > room && room > 1 {
+        shown.truncate(room - 1);
+        shown.push(Line::styled("  … 7 shows them all", theme.muted));
+    }
+    frame.render_widget(Paragraph::new(shown), inner);
 }
 
 /// The rows that the panel wants at this width, its frame included.

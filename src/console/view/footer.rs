@@ -28,7 +28,10 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
             Level::Warn => ("▲", theme.warning),
             _ => ("✔", theme.good),
         };
-        Line::styled(text::fit(&format!(" {sign} {}", notice.text), room), style)
+        let whole = format!(" {sign} {}", notice.text);
+        // What does not fit stands in the log.
+        let pointer = if whole.width() > room { "  6 shows it all" } else { "" };
+        Line::styled(text::fit(&whole, room - pointer.len()) + pointer, style)
     } else {
         keys(app, theme, room)
     };

@@ -4,7 +4,7 @@ use ratatui::{
     Frame,
     layout::Rect,
     text::{Line, Span},
-    widgets::{Clear, Paragraph},
+    widgets::Clear,
 };
 
 use crate::{console::app::App, text};
@@ -13,7 +13,7 @@ use super::{framed, theme::Theme};
 
 const KEYS: usize = 11;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> u16 {
     let area = super::dialog::centred(area, area.width.min(100), area.height);
     frame.render_widget(Clear, area);
     let title = Span::styled(" Keys that act here and now: Esc closes, j k scroll ", theme.title);
@@ -30,7 +30,5 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
             ]));
         }
     }
-    let last = lines.len().saturating_sub(inner.height.into());
-    let scroll = app.scroll.min(u16::try_from(last).unwrap_or(u16::MAX));
-    frame.render_widget(Paragraph::new(lines).scroll((scroll, 0)), inner);
+    super::scrolled(frame, inner, app, lines)
 }

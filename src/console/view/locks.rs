@@ -32,10 +32,19 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let mut lines = vec![write_lock(database, theme, width)];
     lines.extend(gauge(app, &database.locks, theme, width));
     lines.extend(others(database, theme, width));
-    let readers = readers(database, theme, width);
-    let room = usize::from(inner.height).saturating_sub(lines.len() + readers.len().min(3));
+    let mut readers = readers(database, theme, width);
+    let room = usize::from(inner.height).saturating_sub(lines.len());
+    let lanes_wanted = look.trends.get(app.current).map_or(0, |trend| trend.lanes.len());
+    // Half of the room at the least, and what the lanes leave.
+    let for_readers = (room / 2).max(room.saturating_sub(lanes_wanted)).max(1);
+    if readers.len() > for_readers {
+        let hidden = readers.len() + 1 - for_readers;
+        readers.truncate(for_readers.saturating_sub(1));
+        let more = format!("readers     {hidden} more: 1 shows them all");
+        readers.push(Line::styled(text::fit(&more, width), theme.muted));
+    }
     if let Some(trend) = look.trends.get(app.current) {
-        lines.extend(lanes(trend, theme, width).take(room));
+        lines.extend(lanes(trend, theme, width).take(room.saturating_sub(readers.len())));
     }
     lines.extend(readers);
     frame.render_widget(Paragraph::new(lines), inner);
@@ -168,15 +177,14 @@ fn readers(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static
 fn sentence(database: &Database, reader: &Reader) -> String {
     let who = who(database, reader.pid);
     let shared = database.locks.readers.iter().filter(|other| other.slot == reader.slot).count() > 1;
-    let place = match (reader.slot, reader.frame) {
-        (Some(0), _) => " reads the main file only (slot 0): nothing can be moved".to_owned(),
+    let held = reader.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
+    match (reader.slot, reader.frame) {
+        (Some(0), _) => format!("{who} in the main file{held} (slot 0): nothing can be moved"),
         (Some(slot), Some(frame)) => {
             let about = if shared { "at or after" } else { "at" };
-            format!(" {about} frame {} (slot {slot})", units::count(frame.into()))
+            format!("{who} {about} frame {}{held} (slot {slot})", units::count(frame.into()))
         }
-        (Some(slot), None) => format!(" in slot {slot}, frame unknown"),
-        (None, _) => " reads".to_owned(),
-    };
-    let held = reader.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
-    format!("{who}{place}{held}")
+        (Some(slot), None) => format!("{who} at an unknown frame{held} (slot {slot})"),
+        (None, _) => format!("{who} reads{held}"),
+    }
 }

@@ -65,7 +65,8 @@ fn line(row: &PragmaRow, theme: &Theme, width: usize) -> Line<'static> {
     let room = width.saturating_sub(NAME + SOURCE + 2);
     Line::from(vec![
         Span::raw(text::pad(&row.name, NAME)),
-        Span::raw(text::pad(value, room)),
+        Span::raw(text::pad(value, room.saturating_sub(1))),
+        Span::raw(" "),
         Span::styled(text::pad(&row.source.to_string(), SOURCE), theme.muted),
         sign(row, theme),
     ])
