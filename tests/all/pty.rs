@@ -188,6 +188,17 @@ fn the_demo_shows_its_trouble_and_leaves_nothing() {
     }
 }
 
+#[test]
+fn a_demo_that_is_ended_while_it_is_set_up_leaves_nothing() {
+    let home = home();
+    let mut terminal = Terminal::open(home.path(), &["demo"], USUAL);
+    let files = || fs::read_dir(home.path()).expect("the folder").count();
+    eventually("the sandbox is being set up", || (files() > 0).then_some(()));
+    kill_process(pid(terminal.pid()), Signal::TERM).expect("it lives");
+    assert_eq!(terminal.end(), 143);
+    assert_eq!(files(), 0);
+}
+
 enum Ending {
     Key(&'static str, u32),
     Signal(Signal, u32),
