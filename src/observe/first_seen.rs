@@ -4,7 +4,7 @@
 //! is an observation: "at least that long".
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -84,6 +84,8 @@ pub struct FirstSeen {
     path: PathBuf,
     boot: String,
     entries: BTreeMap<Key, Entry>,
+    // Databases of which the file has not been told yet that they are no more.
+    forgotten: BTreeSet<String>,
     is_changed: bool,
     written: Option<Instant>,
     trouble: Option<Unseen>,
@@ -96,6 +98,7 @@ impl FirstSeen {
             path: path.to_owned(),
             boot,
             entries: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
             is_changed: false,
             written: None,
             trouble: None,
@@ -124,6 +127,13 @@ impl FirstSeen {
         }
         // A clock that was set back must not make a time to come.
         entry.at.min(now)
+    }
+
+    /// Forgets what was held in `database`, which is gone: the next file may get the same numbers.
+    pub fn forget(&mut self, database: &str) {
+        self.entries.retain(|key, _| key.database != database);
+        self.forgotten.insert(database.to_owned());
+        self.is_changed = true;
     }
 
     /// Ends a look at `databases`: what of theirs was not seen held is forgotten, and so is what a process
@@ -167,6 +177,9 @@ impl FirstSeen {
         // that cannot be read is made anew.
         self.entries.retain(|key, _| databases.contains(&key.database));
         for (key, theirs) in self.kept().unwrap_or_default() {
+            if self.forgotten.contains(&key.database) {
+                continue;
+            }
             if let Some(ours) = self.entries.get_mut(&key) {
                 ours.at = if key.lock == Kind::Read { ours.at.min(theirs.at) } else { ours.at };
             } else if !databases.contains(&key.database) && holder_lives(&key, lives) {
@@ -184,6 +197,8 @@ impl FirstSeen {
         if written.is_err() {
             // The draft may not even have been made.
             let _ = fs::remove_file(&draft);
+        } else {
+            self.forgotten.clear();
         }
         written
     }
