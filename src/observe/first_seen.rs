@@ -324,6 +324,18 @@ mod tests {
     }
 
     #[test]
+    fn a_database_that_is_gone_leaves_nothing_to_the_next_of_its_name() {
+        let place = Place::new();
+        let mut first = place.load();
+        first.since(key("ours", 1, 5), at(100), None);
+        first.end_look(&ours(), &|_, _| true);
+        first.forget("ours");
+        assert_eq!(first.since(key("ours", 1, 5), at(400), None), at(400));
+        first.flush(&ours());
+        assert_eq!(place.load().since(key("ours", 1, 5), at(500), None), at(400), "nor does the file");
+    }
+
+    #[test]
     fn two_consoles_do_not_lose_each_others_times() {
         let place = Place::new();
         let (mut first, mut second) = (place.load(), place.load());

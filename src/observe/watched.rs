@@ -174,6 +174,7 @@ impl View {
             paths: self.paths.each_ref().map(PathBuf::as_path),
             sights: self.sights.each_ref().map(Option::as_ref),
             holders: &self.holders,
+            ofd_rows: self.main_rows.iter().chain(&self.index_rows).filter(|row| row.is_ofd).collect(),
         }
     }
 
@@ -187,12 +188,7 @@ impl View {
     // Gives open-file-description locks to the processes that took them, and takes rows away that only look
     // like ours.
     fn settle(&mut self, openers: &BTreeMap<i32, Opener>, unseen: &mut Vec<Unseen>) {
-        let took = |row: &Row| {
-            let same = |taken: &Row| {
-                taken.is_write == row.is_write && taken.inode == row.inode && taken.bytes == row.bytes
-            };
-            openers.iter().find(|(_, opener)| opener.ofd_locks.iter().any(same)).map(|(&pid, _)| pid)
-        };
+        let took = |row: &Row| openers.iter().find(|(_, opener)| opener.took(row)).map(|(&pid, _)| pid);
         for row in self.main_rows.iter_mut().chain(&mut self.index_rows).filter(|row| row.is_ofd) {
             row.pid = took(row);
         }
@@ -290,8 +286,9 @@ fn keep_ours(
             return handles.db + handles.wal + handles.shm > 0;
         }
         let who = if row.is_write { Ask::Writers } else { Ask::Anybody };
+        let mut bytes = places.iter().map(|(_, bytes)| bytes).filter(|bytes| row.overlaps(bytes));
         // Where the kernel does not answer, what the table says has to do.
-        !matches!(lock_probe::ask(&file, who, row.bytes.clone()), Ok(None))
+        bytes.all(|bytes| !matches!(lock_probe::ask(&file, who, bytes.clone()), Ok(None)))
     };
     let before = rows.len();
     rows.retain(is_ours);

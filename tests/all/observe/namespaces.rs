@@ -226,6 +226,12 @@ fn a_namesake_in_the_lower_layer_of_an_overlay_is_another_file() {
     ours.sql("BEGIN IMMEDIATE");
     assert_eq!(writer_of(&mounted.look("all/notes.db")), Some(ours.pid()));
 
+    // Of an open-file-description lock the table does not even say whose it is.
+    stranger.run("fcntl.lockf(file, fcntl.LOCK_UN); import struct");
+    stranger.run("fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack('hhqqi4x', fcntl.F_RDLCK, 0, 124, 5, 0))");
+    let database = mounted.look("all/notes.db");
+    assert!(database.locks.readers.iter().all(|reader| reader.pid == Some(ours.pid())));
+
     // Nobody vouches for our index now, whatever the namesake's has.
     ours.kill();
     let database = mounted.look("all/notes.db");

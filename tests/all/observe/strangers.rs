@@ -1,6 +1,11 @@
 //! Real holders that are not ordinary: open-file-description locks, other users, other observers, many locks.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use waltop::snapshot::Hold;
 
@@ -61,6 +66,26 @@ fn a_real_ofd_lock_is_given_to_the_process_that_took_it() {
     });
     python.run("shm.close()");
     assert!(only(observer.look()).locks.writer.is_none());
+}
+
+#[test]
+fn an_ofd_lock_of_a_process_that_had_nothing_open_before_is_given_to_it_soon() {
+    let (scene, elsewhere) = (Scene::with_wal(), Scene::new());
+    let mut idle = scene.actor();
+    idle.sql("SELECT * FROM t");
+    let Some(mut python) = Python::open(&elsewhere.path()) else { return };
+    let mut observer = scene.observer();
+    assert_eq!(pids(&only(observer.look())), [idle.pid()]);
+    python.run(&format!("path = {:?}; db = open(path, 'r+b')", scene.path()));
+    python.run(TAKE);
+    let began = Instant::now();
+    eventually("it is attributed", || {
+        let database = only(observer.look());
+        assert!(database.locks.writer.is_some(), "it is held, by whomever");
+        (writer_of(&database) == Some(python.pid())).then_some(())
+    });
+    // A look at every process, wanted or not, comes only after ten seconds.
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
 #[test]
