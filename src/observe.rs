@@ -111,8 +111,11 @@ impl Observer {
         let openers = self.processes.find(&targets, now.instant);
         let pids: Vec<i32> = openers.iter().flat_map(BTreeMap::keys).copied().collect();
         self.describer.measure(&pids);
-        for (view, openers) in views.iter_mut().zip(&openers) {
-            view.settle(openers);
+        for ((watched, view), openers) in self.watched.iter_mut().zip(&mut views).zip(&openers) {
+            watched.settle(view, openers, &mut unseen);
+            if let Some(database) = watched.outdated(view) {
+                self.first_seen.forget(&database);
+            }
         }
         self.timed = views.iter().filter_map(timing::database).collect();
         unseen.extend(self.first_seen.trouble());

@@ -5,7 +5,7 @@
 //! held in between, so the count goes on only where there is [`Evidence`] that it was.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -111,6 +111,8 @@ pub struct FirstSeen {
     path: PathBuf,
     boot: String,
     entries: BTreeMap<Key, Entry>,
+    // Databases of which the file has not been told yet that they are no more.
+    forgotten: BTreeSet<String>,
     is_changed: bool,
     written: Option<Instant>,
     trouble: Option<Unseen>,
@@ -123,6 +125,7 @@ impl FirstSeen {
             path: path.to_owned(),
             boot,
             entries: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
             is_changed: false,
             written: None,
             trouble: None,
@@ -152,6 +155,13 @@ impl FirstSeen {
         let before = self.entries.insert(key, entry);
         self.is_changed |= before.is_none_or(|before| !before.says_the_same(&entry));
         at
+    }
+
+    /// Forgets what was held in `database`, which is gone: the next file may get the same numbers.
+    pub fn forget(&mut self, database: &str) {
+        self.entries.retain(|key, _| key.database != database);
+        self.forgotten.insert(database.to_owned());
+        self.is_changed = true;
     }
 
     /// Ends a look at `databases`: what of theirs was not seen held is forgotten, and so is what a process
@@ -195,7 +205,8 @@ impl FirstSeen {
         // that cannot be read is made anew.
         self.entries.retain(|key, _| databases.contains(&key.database));
         for (key, theirs) in self.kept().unwrap_or_default() {
-            if !databases.contains(&key.database) && holder_lives(&key, lives) {
+            let is_stranger = !databases.contains(&key.database) && !self.forgotten.contains(&key.database);
+            if is_stranger && holder_lives(&key, lives) {
                 self.entries.insert(key, theirs);
             }
         }
@@ -215,6 +226,8 @@ impl FirstSeen {
         if written.is_err() {
             // The draft may not even have been made.
             let _ = fs::remove_file(&draft);
+        } else {
+            self.forgotten.clear();
         }
         written
     }
@@ -353,6 +366,18 @@ mod tests {
         assert_eq!(next.since(key("theirs", 1, 5), at(400), ASLEEP), at(100));
         assert_eq!(next.since(key("theirs", 2, 5), at(400), ASLEEP), at(400), "its holder is gone");
         assert_eq!(next.since(key("ours", 3, 1), at(400), ASLEEP), at(200));
+    }
+
+    #[test]
+    fn a_database_that_is_gone_leaves_nothing_to_the_next_of_its_name() {
+        let place = Place::new();
+        let mut first = place.load();
+        first.since(key("ours", 1, 5), at(100), ASLEEP);
+        first.end_look(&ours(), &|_, _| true);
+        first.forget("ours");
+        assert_eq!(first.since(key("ours", 1, 5), at(400), ASLEEP), at(400));
+        first.flush(&ours());
+        assert_eq!(place.load().since(key("ours", 1, 5), at(500), ASLEEP), at(400), "nor does the file");
     }
 
     #[test]

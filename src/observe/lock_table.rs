@@ -46,6 +46,11 @@ impl Row {
         self.bytes.start() <= bytes.end() && bytes.start() <= self.bytes.end()
     }
 
+    /// Whether `other`, a row of `fdinfo`, is this lock: that says nothing of the process in either.
+    pub fn is_taken_as(&self, other: &Self) -> bool {
+        other.is_write == self.is_write && other.inode == self.inode && other.bytes == self.bytes
+    }
+
     /// Whether `byte` is locked by this row.
     pub fn covers(&self, byte: u64) -> bool {
         self.bytes.contains(&byte)

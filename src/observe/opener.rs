@@ -18,6 +18,8 @@ pub struct Target<'a> {
     pub sights: [Option<&'a Sight>; 3],
     /// The processes that hold a lock on one of them.
     pub holders: &'a BTreeSet<i32>,
+    /// The open-file-description locks on them, of which the lock table does not say who took them.
+    pub ofd_rows: Vec<&'a Row>,
 }
 
 /// A process that has files of one database open, or holds locks on them.
@@ -38,6 +40,11 @@ pub struct Opener {
 }
 
 impl Opener {
+    /// Whether it took the open-file-description lock `row`.
+    pub fn took(&self, row: &Row) -> bool {
+        self.ofd_locks.iter().any(|taken| row.is_taken_as(taken))
+    }
+
     /// Whether every descriptor on the main file is read-only.
     pub fn read_only(&self) -> Option<bool> {
         self.handles.filter(|handles| handles.db > 0).map(|handles| self.read_only_db == handles.db)

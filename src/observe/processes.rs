@@ -31,6 +31,8 @@ pub use describe::Describer;
 
 /// Time between two looks at every process.
 const WHOLESALE: Duration = Duration::from_secs(10);
+/// The same when a lock has turned up of which none of the processes known can say that it took it.
+const UNATTRIBUTED: Duration = Duration::from_secs(2);
 // `PF_KTHREAD` of the kernel: a thread of its own, which has no descriptors to hide.
 const KERNEL_THREAD: u32 = 0x0020_0000;
 
@@ -45,6 +47,8 @@ pub struct Processes {
     // Kernel threads and zombies.
     without_files: HashSet<i32>,
     wholesale: Option<(Instant, Vec<Option<FileId>>)>,
+    // Open-file-description locks that nobody was seen to have taken, after a look at every process and now.
+    unattributed: [Vec<Row>; 2],
     trouble: Option<Unseen>,
 }
 
@@ -59,6 +63,7 @@ impl Processes {
             denied: BTreeSet::new(),
             without_files: HashSet::new(),
             wholesale: None,
+            unattributed: [const { Vec::new() }; 2],
             trouble: None,
         }
     }
@@ -67,10 +72,12 @@ impl Processes {
     pub fn find(&mut self, targets: &[Target], now: Instant) -> Vec<BTreeMap<i32, Opener>> {
         let pids = self.pids();
         let mains: Vec<_> = targets.iter().map(|target| target.sights[0].map(|sight| sight.id)).collect();
+        let [given_up, open] = &self.unattributed;
+        let rest = if open.iter().all(|row| given_up.contains(row)) { WHOLESALE } else { UNATTRIBUTED };
         let is_due = self
             .wholesale
             .as_ref()
-            .is_none_or(|(at, files)| now.duration_since(*at) >= WHOLESALE || *files != mains);
+            .is_none_or(|(at, files)| now.duration_since(*at) >= rest || *files != mains);
         if is_due {
             self.wholesale = Some((now, mains));
         }
@@ -101,6 +108,15 @@ impl Processes {
                 found.entry(pid).or_insert_with(Opener::default);
             }
             found.retain(|pid, opener| target.holders.contains(pid) || !opener.is_observer());
+        }
+        let open = targets.iter().zip(&found).flat_map(|(target, found)| {
+            let is_open = |row: &&&Row| !found.values().any(|opener| opener.took(row));
+            target.ofd_rows.iter().filter(is_open).map(|&row| row.clone()).collect::<Vec<_>>()
+        });
+        self.unattributed[1] = open.collect();
+        if is_due {
+            let [before, now] = &mut self.unattributed;
+            before.clone_from(now);
         }
         self.openers = found.iter().flat_map(|found| found.keys().copied()).collect();
         self.denied.retain(|pid| pids.contains(pid));

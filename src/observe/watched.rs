@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -12,10 +13,12 @@ use crate::{
     history::History,
     observe::{
         files::{self, Mounts, Sight},
-        header, lock_probe,
+        header,
+        lock_probe::{self, Ask},
         lock_table::{self, Row},
         locks::{self, Decoded},
         opener::{Opener, Target},
+        timing,
         wal::{self, LogHeader},
         wal_index::{self, Index},
     },
@@ -28,6 +31,8 @@ pub struct Watched {
     paths: [PathBuf; 3],
     counter: wal::Counter,
     history: Arc<Mutex<History>>,
+    // The name under which the times of the file at the path are kept, while there is one.
+    timed: Option<String>,
 }
 
 /// What one look saw of a database, before it is known who has it open.
@@ -52,7 +57,8 @@ impl Watched {
     /// Watches the database at `path`.
     pub fn new(path: PathBuf) -> Self {
         let (wal, shm) = (files::sidecar(&path, "-wal"), files::sidecar(&path, "-shm"));
-        Self { paths: [path, wal, shm], counter: wal::Counter::default(), history: Arc::default() }
+        let counter = wal::Counter::default();
+        Self { paths: [path, wal, shm], counter, history: Arc::default(), timed: None }
     }
 
     /// Its main file.
@@ -100,13 +106,35 @@ impl Watched {
         view
     }
 
+    /// Gives the rows of `view` to those whose they are, now that it is known who has the files open. Where it
+    /// turns out that only the holder of another file vouched for the index, the log is counted itself.
+    pub fn settle(&mut self, view: &mut View, openers: &BTreeMap<i32, Opener>, unseen: &mut Vec<Unseen>) {
+        view.settle(openers, unseen);
+        let is_believed = view.wal.as_ref().is_some_and(|wal| wal.source == WalSource::Index);
+        if (view.index.is_some() || is_believed) && !view.is_vouched_for() {
+            view.index = None;
+            view.wal = self.wal(view, unseen);
+        }
+    }
+
+    /// The name under which times were kept of a file that `view` finds gone or replaced.
+    pub fn outdated(&mut self, view: &View) -> Option<String> {
+        let name = timing::database(view);
+        // A file that cannot be seen need not be gone.
+        let is_hidden = || !matches!(self.path().try_exists(), Ok(false));
+        if name == self.timed || name.is_none() && is_hidden() {
+            return None;
+        }
+        std::mem::replace(&mut self.timed, name)
+    }
+
     fn wal(&mut self, view: &View, unseen: &mut Vec<Unseen>) -> Option<Wal> {
         let sight = view.sights[1].as_ref()?;
         let path = &self.paths[1];
         let mut tell = |error: &io::Error| note(unseen, "the log", path, error);
         let file = files::open(path).map_err(|error| tell(&error)).ok()?;
         let header = LogHeader::read(&file).map_err(|error| tell(&error)).unwrap_or_default();
-        let is_vouched_for = view.index_rows.iter().any(|row| row.covers(lock_table::INDEX_BYTE));
+        let is_vouched_for = view.is_vouched_for();
         if header.is_none() && view.index.is_none() {
             return None;
         }
@@ -146,6 +174,7 @@ impl View {
             paths: self.paths.each_ref().map(PathBuf::as_path),
             sights: self.sights.each_ref().map(Option::as_ref),
             holders: &self.holders,
+            ofd_rows: self.main_rows.iter().chain(&self.index_rows).filter(|row| row.is_ofd).collect(),
         }
     }
 
@@ -156,25 +185,25 @@ impl View {
         Files { db, wal, shm }
     }
 
-    /// Gives open-file-description locks to the processes that took them, and takes rows away that only look
-    /// like ours: where the file system makes up device numbers, only a descriptor is proof.
-    pub fn settle(&mut self, openers: &BTreeMap<i32, Opener>) {
-        let took = |row: &Row| {
-            let same = |taken: &Row| {
-                taken.is_write == row.is_write && taken.inode == row.inode && taken.bytes == row.bytes
-            };
-            openers.iter().find(|(_, opener)| opener.ofd_locks.iter().any(same)).map(|(&pid, _)| pid)
-        };
+    // Gives open-file-description locks to the processes that took them, and takes rows away that only look
+    // like ours.
+    fn settle(&mut self, openers: &BTreeMap<i32, Opener>, unseen: &mut Vec<Unseen>) {
+        let took = |row: &Row| openers.iter().find(|(_, opener)| opener.took(row)).map(|(&pid, _)| pid);
         for row in self.main_rows.iter_mut().chain(&mut self.index_rows).filter(|row| row.is_ofd) {
             row.pid = took(row);
         }
-        let is_proved = |row: &Row| {
-            let handles = row.pid.and_then(|pid| openers.get(&pid)).and_then(|opener| opener.handles);
-            handles.is_none_or(|handles| handles.db + handles.wal + handles.shm > 0)
-        };
         if self.sights.iter().flatten().any(Sight::is_ambiguous) {
-            self.main_rows.retain(is_proved);
-            self.index_rows.retain(is_proved);
+            let [main, _, index] = &self.paths;
+            for (rows, path, sight, places) in [
+                (&mut self.main_rows, main, &self.sights[0], &locks::MAIN_PLACES[..]),
+                (&mut self.index_rows, index, &self.sights[2], &locks::INDEX_PLACES[..]),
+            ] {
+                if let Some(sight) = sight
+                    && let Err(error) = keep_ours(rows, path, sight, places, openers)
+                {
+                    note(unseen, "whose locks are those on", path, &error);
+                }
+            }
         }
         self.holders = self.main_rows.iter().chain(&self.index_rows).filter_map(|row| row.pid).collect();
     }
@@ -196,6 +225,11 @@ impl View {
     pub fn mode(&self) -> JournalMode {
         let by_files = if self.sights[2].is_some() { JournalMode::Wal } else { JournalMode::Rollback };
         self.header.as_ref().map_or(by_files, |header| header.journal_mode)
+    }
+
+    // Whether somebody holds the byte that everybody with the index open does.
+    fn is_vouched_for(&self) -> bool {
+        self.index_rows.iter().any(|row| row.covers(lock_table::INDEX_BYTE))
     }
 
     fn read_main(&mut self, unseen: &mut Vec<Unseen>) {
@@ -225,11 +259,40 @@ impl View {
         if let Err(error) = lock_probe::complete(&mut self.index_rows, &file, sight, &locks::INDEX_PLACES) {
             note(unseen, "hidden holders of locks on", path, &error);
         }
-        if self.index_rows.iter().any(|row| row.covers(lock_table::INDEX_BYTE)) {
+        if self.is_vouched_for() {
             self.index =
                 wal_index::read(&file).map_err(|error| note(unseen, "the wal-index", path, &error)).ok();
         }
     }
+}
+
+// Takes those of `rows` away that are about another file of the same numbers: where the file system makes device
+// numbers up, a descriptor is proof, and where none can be seen the kernel is asked. What such a row stood in
+// front of is asked for, too.
+fn keep_ours(
+    rows: &mut Vec<Row>,
+    path: &Path,
+    sight: &Sight,
+    places: &[(Ask, RangeInclusive<u64>)],
+    openers: &BTreeMap<i32, Opener>,
+) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let file = files::open(path)?;
+    let is_ours = |row: &Row| {
+        let handles = row.pid.and_then(|pid| openers.get(&pid)).and_then(|opener| opener.handles);
+        if let Some(handles) = handles {
+            return handles.db + handles.wal + handles.shm > 0;
+        }
+        let who = if row.is_write { Ask::Writers } else { Ask::Anybody };
+        let mut bytes = places.iter().map(|(_, bytes)| bytes).filter(|bytes| row.overlaps(bytes));
+        // Where the kernel does not answer, what the table says has to do.
+        bytes.all(|bytes| !matches!(lock_probe::ask(&file, who, bytes.clone()), Ok(None)))
+    };
+    let before = rows.len();
+    rows.retain(is_ours);
+    if rows.len() == before { Ok(()) } else { lock_probe::complete(rows, &file, sight, places) }
 }
 
 // A file that went away since it was looked at is not there, and nothing is hidden.

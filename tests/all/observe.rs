@@ -2,11 +2,17 @@
 
 mod bad_input;
 mod files;
+mod generations;
 mod holders;
 mod made_up;
+mod namespaces;
+mod strangers;
 mod traces;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use tempfile::TempDir;
 use waltop::{
@@ -15,7 +21,7 @@ use waltop::{
     snapshot::{Database, Process, Snapshot},
 };
 
-use crate::support::Actor;
+use crate::support::{Actor, WALTOP};
 
 /// A folder with a database of its own, and a place for what the observer keeps.
 struct Scene {
@@ -66,6 +72,30 @@ impl Scene {
     fn look(&self) -> Database {
         only(self.observer().look())
     }
+}
+
+/// `waltop status --json` with `options` on `database`, started by `launcher`; what it keeps goes to `state`.
+fn status(launcher: &[&str], program: &Path, options: &[&str], database: &Path, state: &Path) -> Snapshot {
+    let words = launcher.iter().map(|word| Path::new(*word)).chain([program]).collect::<Vec<_>>();
+    let output = Command::new(words[0])
+        .args(&words[1..])
+        .args(["status", "--json"])
+        .args(options)
+        .arg(database)
+        .env("XDG_STATE_HOME", state)
+        .output()
+        .expect("it starts");
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("a snapshot")
+}
+
+/// Whether this test runs as root; a word about it where it does not.
+fn may_change_namespaces() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        eprintln!("not tested: only root may run a process elsewhere or as somebody else");
+    }
+    is_root
 }
 
 fn only(snapshot: Snapshot) -> Database {

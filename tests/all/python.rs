@@ -32,12 +32,19 @@ impl Python {
     /// A Python process with a connection to `database`; `None`, and a word about it, where there is no Python
     /// that can have one.
     pub fn open(database: &Path) -> Option<Self> {
+        Self::open_through(&[], database)
+    }
+
+    /// The same started by `launcher`, a command that becomes the program named after its own arguments.
+    pub fn open_through(launcher: &[&str], database: &Path) -> Option<Self> {
         let can = Command::new("python3").args(["-c", "import sqlite3"]).stderr(Stdio::null()).status();
         if !can.is_ok_and(|status| status.success()) {
             eprintln!("not tested: there is no python3 with sqlite3 here");
             return None;
         }
-        let mut child = Command::new("python3")
+        let words: Vec<&str> = launcher.iter().copied().chain(["python3"]).collect();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .args(["-c", UNDER_ORDERS])
             .arg(database)
             .stdin(Stdio::piped())

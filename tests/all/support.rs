@@ -33,8 +33,19 @@ impl Actor {
         Self::spawn(database, &["--role", name])
     }
 
+    /// The same started by `launcher`, a command that becomes the program named after its own arguments.
+    pub fn open_through(launcher: &[&str], database: &Path) -> Self {
+        let mut command = Command::new(launcher[0]);
+        command.args(&launcher[1..]).arg(WALTOP);
+        Self::start(command, database, &[])
+    }
+
     fn spawn(database: &Path, options: &[&str]) -> Self {
-        let mut child = Command::new(WALTOP)
+        Self::start(Command::new(WALTOP), database, options)
+    }
+
+    fn start(mut command: Command, database: &Path, options: &[&str]) -> Self {
+        let mut child = command
             .arg("actor")
             .arg(database)
             .args(options)
