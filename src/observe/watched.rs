@@ -159,14 +159,12 @@ impl View {
     /// Gives open-file-description locks to the processes that took them, and takes rows away that only look
     /// like ours: where the file system makes up device numbers, only a descriptor is proof.
     pub fn settle(&mut self, openers: &BTreeMap<i32, Opener>) {
-        let took = |row: &Row| {
-            let same = |taken: &Row| {
-                taken.is_write == row.is_write && taken.inode == row.inode && taken.bytes == row.bytes
-            };
-            openers.iter().find(|(_, opener)| opener.ofd_locks.iter().any(same)).map(|(&pid, _)| pid)
-        };
-        for row in self.main_rows.iter_mut().chain(&mut self.index_rows).filter(|row| row.is_ofd) {
-            row.pid = took(row);
+        for (rows, sight) in [(&mut self.main_rows, &self.sights[0]), (&mut self.index_rows, &self.sights[2])]
+        {
+            let Some(sight) = sight else { continue };
+            let taken = ofd_rows(sight, openers);
+            rows.retain(|row| !(row.is_ofd && taken.iter().any(|taken| is_same_ofd(taken, row))));
+            rows.extend(taken);
         }
         let is_proved = |row: &Row| {
             let handles = row.pid.and_then(|pid| openers.get(&pid)).and_then(|opener| opener.handles);
@@ -230,6 +228,25 @@ impl View {
                 wal_index::read(&file).map_err(|error| note(unseen, "the wal-index", path, &error)).ok();
         }
     }
+}
+
+// The table prints the locks of several open file descriptions in rows that are alike, so that it cannot tell how
+// many there are: each descriptor can.
+fn ofd_rows(sight: &Sight, openers: &BTreeMap<i32, Opener>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (&pid, opener) in openers {
+        for taken in opener.ofd_locks.iter().filter(|taken| taken.inode == sight.id.inode) {
+            let row = Row { pid: Some(pid), ..taken.clone() };
+            if !rows.contains(&row) {
+                rows.push(row);
+            }
+        }
+    }
+    rows
+}
+
+fn is_same_ofd(taken: &Row, row: &Row) -> bool {
+    taken.is_write == row.is_write && taken.inode == row.inode && taken.bytes == row.bytes
 }
 
 // A file that went away since it was looked at is not there, and nothing is hidden.

@@ -2,10 +2,15 @@
 
 use std::fs;
 
-use waltop::snapshot::{Hold, Holder, JournalMode, Presence, WalSource};
+use waltop::{
+    config::Thresholds,
+    diagnose::diagnose,
+    profile::Profile,
+    snapshot::{Hold, Holder, JournalMode, Presence, WalSource},
+};
 
 use super::*;
-use crate::support::eventually;
+use crate::{python::Python, support::eventually};
 
 #[test]
 fn idle_reader_and_writer_are_each_found() {
@@ -180,4 +185,27 @@ fn a_hard_link_hides_no_holder() {
     actor.sql("SELECT * FROM t");
     let database = scene.look();
     assert_eq!(process(&database, actor.pid()).handles.expect("readable").db, 1);
+}
+
+#[test]
+fn holders_by_open_file_descriptions_have_lost_nothing() {
+    let scene = Scene::with_wal();
+    let mut writer = scene.actor();
+    writer.sql("INSERT INTO t VALUES (2)");
+    let (Some(mut one), Some(mut two)) = (Python::open(&scene.path()), Python::open(&scene.path())) else {
+        return;
+    };
+    one.hold_index_by_ofd_locks();
+    two.hold_index_by_ofd_locks();
+    let mut observer = scene.observer();
+    let (before, mut after) = (observer.look(), observer.look());
+    diagnose(&mut after, Some(&before), &Profile::hardened(), &Thresholds::default());
+    let database = only(after);
+    for pid in [one.pid(), two.pid()] {
+        let row = process(&database, pid);
+        assert_eq!((row.maps_index, row.index_read_only), (Some(true), Some(false)));
+        assert!(row.holds_index);
+        assert_eq!(reader_of(&database, pid).iter().map(|reader| reader.0).collect::<Vec<_>>(), [Some(1)]);
+    }
+    assert!(database.findings.iter().all(|finding| finding.name != "lost-locks"), "{:?}", database.findings);
 }
