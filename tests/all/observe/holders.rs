@@ -42,8 +42,7 @@ fn a_process_is_described() {
     let scene = Scene::with_wal();
     let mut actor = scene.actor();
     actor.sql("SELECT * FROM t");
-    let mut observer = scene.observer();
-    let database = only(observer.look());
+    let database = scene.look();
     let row = process(&database, actor.pid());
     assert_eq!(row.name, "waltop");
     assert!(row.command_line().ends_with(&format!("actor {}", scene.path().display())));
@@ -56,7 +55,20 @@ fn a_process_is_described() {
     assert_eq!((row.read_only, row.index_read_only), (Some(false), Some(false)));
     assert_eq!((row.maps_database, row.maps_index), (Some(false), Some(true)));
     assert!(row.replaced.is_empty() && row.stale.is_none());
-    assert!(process(&only(observer.look()), actor.pid()).cpu_percent.is_some());
+}
+
+#[test]
+fn the_cpu_of_a_process_that_spins_is_told_once_it_is_known() {
+    let scene = Scene::with_wal();
+    let mut actor = scene.actor();
+    actor.sql("SELECT * FROM t");
+    actor.order("WITH RECURSIVE n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n) SELECT sum(x) FROM n");
+    let mut observer = scene.observer();
+    let mut cpu = || process(&only(observer.look()), actor.pid()).cpu_percent;
+    assert_eq!(cpu(), None, "nothing to compare with");
+    let first = eventually("its CPU is known", &mut cpu);
+    // It has a processor to itself or shares it with other tests; it is far from idle.
+    assert!(first > 5.0, "{first}");
 }
 
 #[test]
