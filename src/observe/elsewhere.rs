@@ -3,13 +3,16 @@
 #![expect(clippy::unused_self, reason = "the same calls as on Linux")]
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
     time::Instant,
 };
 
 use jiff::Timestamp;
-use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
+use sysinfo::{
+    MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System,
+    UpdateKind,
+};
 
 use crate::{
     history::Who,
@@ -67,7 +70,12 @@ pub fn maps(_proc: &Path, _pid: i32, _sights: [Option<&Sight>; 3]) -> Option<[bo
 }
 
 /// Describes processes through sysinfo.
-pub struct Describer(Option<System>);
+pub struct Describer {
+    system: Option<System>,
+    cpu_taken: Option<Instant>,
+    // How often the CPU of each process was taken: from the second time on there is something to compare with.
+    takings: HashMap<i32, u32>,
+}
 
 impl std::fmt::Debug for Describer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -78,21 +86,29 @@ impl std::fmt::Debug for Describer {
 impl Describer {
     /// Describes the processes of this machine.
     pub fn new(_proc: &Path) -> Self {
-        Self(System::new().ok())
+        Self { system: System::new().ok(), cpu_taken: None, takings: HashMap::new() }
     }
 
-    /// Takes the figures of `pids`, once before they are described.
+    /// Takes the figures of `pids`, once before they are described. Their CPU only now and again: over a shorter
+    /// time it means nothing.
     pub fn measure(&mut self, pids: &[i32]) {
-        let Some(system) = &mut self.0 else { return };
+        let Some(system) = &mut self.system else { return };
+        let mut kind = ProcessRefreshKind::nothing().with_memory().with_cmd(UpdateKind::OnlyIfNotSet);
+        if self.cpu_taken.is_none_or(|at| at.elapsed() >= MINIMUM_CPU_UPDATE_INTERVAL) {
+            kind = kind.with_cpu();
+            self.cpu_taken = Some(Instant::now());
+            for &pid in pids {
+                *self.takings.entry(pid).or_default() += 1;
+            }
+        }
         let pids: Vec<_> =
             pids.iter().filter_map(|&pid| u32::try_from(pid).ok()).map(Pid::from_u32).collect();
-        let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().with_cmd(UpdateKind::OnlyIfNotSet);
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, kind);
     }
 
     /// The process `pid`, but for what it has to do with a database; `None` where it is gone.
     pub fn describe(&mut self, pid: i32) -> Option<Process> {
-        let process = self.0.as_ref()?.process(Pid::from_u32(u32::try_from(pid).ok()?))?;
+        let process = self.system.as_ref()?.process(Pid::from_u32(u32::try_from(pid).ok()?))?;
         Some(Process {
             pid,
             started_at: i64::try_from(process.start_time())
@@ -112,7 +128,7 @@ impl Describer {
                 ProcessStatus::Idle => ProcessState::Idle,
                 _ => ProcessState::Unknown,
             },
-            cpu_percent: Some(process.cpu_usage()),
+            cpu_percent: self.takings.get(&pid).filter(|&&times| times > 1).map(|_| process.cpu_usage()),
             memory_bytes: Some(process.memory()),
             handles: None,
             read_only: None,
@@ -126,6 +142,8 @@ impl Describer {
         })
     }
 
-    /// sysinfo forgets by itself.
-    pub fn forget_all_but(&mut self, _pids: &[i32]) {}
+    /// Forgets the processes that are not among `pids`.
+    pub fn forget_all_but(&mut self, pids: &[i32]) {
+        self.takings.retain(|pid, _| pids.contains(pid));
+    }
 }

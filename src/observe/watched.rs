@@ -188,9 +188,12 @@ impl View {
     // Gives open-file-description locks to the processes that took them, and takes rows away that only look
     // like ours.
     fn settle(&mut self, openers: &BTreeMap<i32, Opener>, unseen: &mut Vec<Unseen>) {
-        let took = |row: &Row| openers.iter().find(|(_, opener)| opener.took(row)).map(|(&pid, _)| pid);
-        for row in self.main_rows.iter_mut().chain(&mut self.index_rows).filter(|row| row.is_ofd) {
-            row.pid = took(row);
+        for (rows, sight) in [(&mut self.main_rows, &self.sights[0]), (&mut self.index_rows, &self.sights[2])]
+        {
+            let Some(sight) = sight else { continue };
+            let taken = ofd_rows(sight, openers);
+            rows.retain(|row| !(row.is_ofd && taken.iter().any(|taken| row.is_taken_as(taken))));
+            rows.extend(taken);
         }
         if self.sights.iter().flatten().any(Sight::is_ambiguous) {
             let [main, _, index] = &self.paths;
@@ -293,6 +296,21 @@ fn keep_ours(
     let before = rows.len();
     rows.retain(is_ours);
     if rows.len() == before { Ok(()) } else { lock_probe::complete(rows, &file, sight, places) }
+}
+
+// The table prints the locks of several open file descriptions in rows that are alike, so that it cannot tell how
+// many there are: each descriptor can.
+fn ofd_rows(sight: &Sight, openers: &BTreeMap<i32, Opener>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (&pid, opener) in openers {
+        for taken in opener.ofd_locks.iter().filter(|taken| taken.inode == sight.id.inode) {
+            let row = Row { pid: Some(pid), ..taken.clone() };
+            if !rows.contains(&row) {
+                rows.push(row);
+            }
+        }
+    }
+    rows
 }
 
 // A file that went away since it was looked at is not there, and nothing is hidden.

@@ -1,14 +1,15 @@
-//! Everything about a process that is shown: who it is from `/proc`, CPU and memory from sysinfo.
+//! Everything about a process that is shown: who it is and its CPU from `/proc`, its memory from sysinfo.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use jiff::Timestamp;
 use procfs::process::Process as Entry;
-use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System, Users};
+use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToUpdate, System, Users};
 
 use crate::snapshot::{Process, ProcessState};
 
@@ -19,7 +20,37 @@ pub struct Describer {
     system: Option<System>,
     users: Option<Users>,
     boot_second: Option<i64>,
-    measured: HashSet<(i32, u64)>,
+    // By PID and start.
+    usages: HashMap<(i32, u64), Usage>,
+}
+
+/// The processor time of one process. The kernel counts it in ticks of 10 ms or so: over less than
+/// `MINIMUM_CPU_UPDATE_INTERVAL` a difference says nothing, so that the figure before it is kept.
+#[derive(Debug, Default)]
+struct Usage {
+    since: Option<(Instant, u64)>,
+    percent: Option<f32>,
+}
+
+impl Usage {
+    // Percent of one processor; `None` until two readings are far enough apart.
+    fn take(&mut self, now: Instant, ticks: u64) -> Option<f32> {
+        let Some((at, before)) = self.since else {
+            self.since = Some((now, ticks));
+            return None;
+        };
+        let elapsed = now.saturating_duration_since(at);
+        if elapsed >= MINIMUM_CPU_UPDATE_INTERVAL {
+            let spent = u32::try_from(ticks.saturating_sub(before)).unwrap_or(u32::MAX);
+            let ticks_per_second = u32::try_from(procfs::ticks_per_second()).unwrap_or(u32::MAX).max(1);
+            let seconds = f64::from(spent) / f64::from(ticks_per_second);
+            #[expect(clippy::cast_possible_truncation, reason = "a percentage needs no more digits")]
+            let percent = (100.0 * seconds / elapsed.as_secs_f64()) as f32;
+            self.percent = Some(percent);
+            self.since = Some((now, ticks));
+        }
+        self.percent
+    }
 }
 
 impl std::fmt::Debug for Describer {
@@ -37,11 +68,11 @@ impl Describer {
             system: is_real.then(System::new).and_then(Result::ok),
             users: None,
             boot_second: boot_second(proc),
-            measured: HashSet::new(),
+            usages: HashMap::new(),
         }
     }
 
-    /// Takes the CPU and memory of `pids`, once before they are described.
+    /// Takes the memory of `pids`, once before they are described.
     pub fn measure(&mut self, pids: &[i32]) {
         let Some(system) = &mut self.system else { return };
         let pids: Vec<_> =
@@ -49,7 +80,7 @@ impl Describer {
         system.refresh_processes_specifics(
             ProcessesToUpdate::Some(&pids),
             true,
-            ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks(),
+            ProcessRefreshKind::nothing().with_memory().without_tasks(),
         );
     }
 
@@ -58,7 +89,9 @@ impl Describer {
         let entry = Entry::new_with_root(self.proc.join(pid.to_string())).ok()?;
         let stat = entry.stat().ok()?;
         let uid = entry.status().ok().map(|status| status.euid);
-        let (cpu_percent, memory_bytes) = self.figures(pid, stat.starttime);
+        let ticks = stat.utime.saturating_add(stat.stime);
+        let usage = self.usages.entry((pid, stat.starttime)).or_default();
+        let cpu_percent = usage.take(Instant::now(), ticks);
         Some(Process {
             pid,
             started_at: self.boot_second.and_then(|boot| started_at(boot, stat.starttime)),
@@ -70,7 +103,7 @@ impl Describer {
             parent: Some(stat.ppid).filter(|&parent| parent > 0),
             state: state(stat.state),
             cpu_percent,
-            memory_bytes,
+            memory_bytes: self.memory(pid),
             handles: None,
             read_only: None,
             index_read_only: None,
@@ -85,17 +118,12 @@ impl Describer {
 
     /// Forgets the processes that are not among `pids`.
     pub fn forget_all_but(&mut self, pids: &[i32]) {
-        self.measured.retain(|(pid, _)| pids.contains(pid));
+        self.usages.retain(|(pid, _), _| pids.contains(pid));
     }
 
-    // The first measurement of a process gives no CPU: there is nothing to compare it with.
-    fn figures(&mut self, pid: i32, start_ticks: u64) -> (Option<f32>, Option<u64>) {
-        let system = self.system.as_ref();
-        let process =
-            system.zip(u32::try_from(pid).ok()).and_then(|(all, pid)| all.process(Pid::from_u32(pid)));
-        let Some(process) = process else { return (None, None) };
-        let is_first = self.measured.insert((pid, start_ticks));
-        ((!is_first).then(|| process.cpu_usage()), Some(process.memory()))
+    fn memory(&self, pid: i32) -> Option<u64> {
+        let pid = Pid::from_u32(u32::try_from(pid).ok()?);
+        Some(self.system.as_ref()?.process(pid)?.memory())
     }
 
     fn user(&mut self, uid: u32) -> String {
@@ -140,5 +168,28 @@ fn state(letter: char) -> ProcessState {
         'I' => ProcessState::Idle,
         'X' | 'x' => ProcessState::Dead,
         _ => ProcessState::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn cpu_is_told_over_a_time_that_means_something() {
+        let (start, second) = (Instant::now(), procfs::ticks_per_second());
+        let after = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut usage = Usage::default();
+        assert_eq!(usage.take(start, 1000), None, "nothing to compare with");
+        assert_eq!(usage.take(after(3), 1000), None, "too soon: it may well be spinning");
+        assert_eq!(usage.take(after(1000), 1000 + second), Some(100.0));
+        assert_eq!(usage.take(after(1003), 1000 + second), Some(100.0), "the figure before is kept");
+        assert_eq!(
+            usage.take(after(2000), 1000 + second + second / 2),
+            Some(50.0),
+            "and measured from its time"
+        );
     }
 }

@@ -137,6 +137,29 @@ fn an_ofd_lock_is_given_to_the_process_whose_descriptor_has_it() {
 }
 
 #[test]
+fn ofd_locks_whose_rows_are_alike_are_each_given_to_their_process() {
+    let mut stage = Stage::new();
+    let place = lock_place(&stage.shm);
+    let [index, slot] =
+        ["128 128", "124 124"].map(|bytes| format!("OFDLCK ADVISORY  READ  -1 {place} {bytes}"));
+    let info = format!("{READ_WRITE}lock:\t1: {index}\nlock:\t2: {slot}\n");
+    for pid in [10, 11] {
+        stage.proc.process(pid, "go");
+        stage.proc.descriptor(pid, 3, &stage.db, READ_WRITE).descriptor(pid, 5, &stage.shm, &info);
+        stage.proc.lock_line(&index).lock_line(&slot);
+    }
+    // A child has the same open file description, and a duplicate of a descriptor too: still one hold each.
+    stage.proc.descriptor(11, 6, &stage.shm, &info);
+    let database = stage.look();
+    let readers: Vec<_> = readers(&database).iter().map(|&(pid, slot, _)| (pid, slot)).collect();
+    assert_eq!(readers, [(Some(10), Some(1)), (Some(11), Some(1))]);
+    for pid in [10, 11] {
+        assert!(process(&database, pid).holds_index, "{pid}");
+        assert_eq!(process(&database, pid).holds, [Hold::Read(1)], "{pid}");
+    }
+}
+
+#[test]
 fn foreign_locks_and_rubbish_do_not_matter() {
     let mut stage = Stage::new();
     let row = |row: i32| format!("{row}: POSIX  ADVISORY  WRITE {} 00:1b:{row} 0 EOF\n", 5000 + row);
