@@ -26,7 +26,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -40,12 +39,13 @@ use self::{
     journal::Journal,
     lock::{Refusal, RunLock},
     run::Run,
-    store::{Patience, Store},
 };
 use crate::{
     config::Places,
+    database::factory,
     journal::{Event, Outcome},
     observe::journals,
+    paths,
     snapshot::{FailedFile, Spread},
     units,
 };
@@ -112,6 +112,25 @@ impl Request {
             }
         }
         if folders.is_empty() { Err(discover::Error::NoFolder.into()) } else { Ok(folders) }
+    }
+
+    /// Where the database is or will be, without symbolic links, so that all runs call it by one name.
+    fn resolve(&self) -> Result<PathBuf, Error> {
+        if !self.make_folder {
+            return Ok(factory::resolve(&self.database, true).map_err(StoreError::from)?);
+        }
+        paths::settled(&self.database).map_err(|source| self.no_folder(source))
+    }
+
+    fn make_folder(&self) -> Result<(), Error> {
+        match self.database.parent().filter(|_| self.make_folder) {
+            Some(folder) => fs::create_dir_all(folder).map_err(|source| self.no_folder(source)),
+            None => Ok(()),
+        }
+    }
+
+    fn no_folder(&self, source: io::Error) -> Error {
+        Error::MakeFolder { database: self.database.display().to_string(), source }
     }
 
     /// The main file and its sidecars, which are no documents, whatever their names.
@@ -236,36 +255,20 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// Before anything was created or changed: where a folder is not to be taken in. Later: where the database or the
-/// journal cannot be worked with, or another run is at work. What was committed stays, and another run carries on.
+/// Before anything was created or changed: where a folder is not to be taken in, or the database has no place.
+/// Before the database was touched: where another run is at work, or the journal cannot be written. Later, and told
+/// in the journal: where the database cannot be worked with. What was committed stays, and another run carries on.
 pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> Result<Summary, Error> {
     let begun = Instant::now();
     let folders = request.open_folders()?;
     let discovery = discover::walk(&folders, request.hidden, &request.own_files())?;
-    expect_room_for_journals(&request.runs).map_err(|source| journal_error(&request.runs, source))?;
-    if request.make_folder {
-        make_parent(&request.database)?;
-    }
-    let patience = Patience { budget: request.busy_budget, stop: stop.clone() };
-    let store = Store::open(&request.database, &folders, patience)?;
-    let locks = lock_folders(request, store.path(), &folders)?;
-    let journal = Journal::create(&request.runs, |run| started(run, request, store.path(), &folders))
+    let database = request.resolve()?;
+    let locks = lock_folders(request, &database, &folders)?;
+    let journal = Journal::create(&request.runs, |run| started(run, request, &database, &folders))
         .map_err(|source| journal_error(&request.runs, source))?;
-    let ended = Run::new(request, stop, progress, journal).take_in(store, &folders, &discovery, begun);
+    let ended = Run::new(request, stop, progress, journal).take_in(&database, &folders, &discovery, begun);
     drop(locks);
     ended
-}
-
-// Before a database is made that no run would fill.
-fn expect_room_for_journals(runs: &Path) -> io::Result<()> {
-    let nearest = runs.ancestors().find(|it| it.exists()).unwrap_or(runs);
-    Ok(access(nearest, Access::WRITE_OK | Access::EXEC_OK)?)
-}
-
-fn make_parent(database: &Path) -> Result<(), Error> {
-    let parent = database.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent)
-        .map_err(|source| Error::MakeFolder { database: database.display().to_string(), source })
 }
 
 fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Result<Vec<RunLock>, Error> {

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     diagnose::fix::TO_WAL,
+    paths,
     profile::{Keeper, Profile},
 };
 
@@ -169,18 +170,14 @@ pub(super) fn explain(path: &Path, cause: rusqlite::Error) -> Error {
 /// # Errors
 ///
 /// Where there is no such file (with `create`, no such folder), or where it is a folder.
-pub(super) fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
+pub fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
     let say = |cause| Error::Path { path: path.to_owned(), cause };
-    let resolved = match path.canonicalize() {
-        Err(cause) if create && cause.kind() == io::ErrorKind::NotFound => {
-            let absolute = std::path::absolute(path).map_err(say)?;
-            let (folder, name) = absolute.parent().zip(absolute.file_name()).ok_or_else(|| say(cause))?;
-            folder.canonicalize().map_err(say)?.join(name)
-        }
-        other => other.map_err(say)?,
-    };
+    let resolved = if create { paths::settled(path) } else { path.canonicalize() }.map_err(say)?;
     if resolved.is_dir() {
         return Err(say(io::ErrorKind::IsADirectory.into()));
+    }
+    if create && !resolved.parent().is_some_and(Path::is_dir) {
+        return Err(say(io::ErrorKind::NotFound.into()));
     }
     Ok(resolved)
 }

@@ -126,6 +126,14 @@ impl Scene {
         whole.lines().map(|line| serde_json::from_str(line).expect("a line")).collect()
     }
 
+    /// How the newest journal says that its run ended.
+    fn end(&self) -> (Outcome, Option<String>) {
+        match self.journal().pop() {
+            Some(Line { event: Event::Finished { outcome, error }, .. }) => (outcome, error),
+            line => panic!("the journal has no end: {line:?}"),
+        }
+    }
+
     fn batches(&self) -> usize {
         self.journal().iter().filter(|line| matches!(line.event, Event::Batch { .. })).count()
     }
@@ -451,10 +459,7 @@ fn a_lock_that_is_held_for_too_long_ends_the_run_with_what_is_in_kept() {
     let request = Request { busy_budget: Duration::from_millis(100), ..scene.request() };
     let error = go(&request).expect_err("the lock is held").to_string();
     assert!(error.contains("stayed locked for 0.1 s") && error.contains("waltop status"), "{error}");
-    let Some(Line { event: Event::Finished { outcome, error: told }, .. }) = scene.journal().pop() else {
-        panic!("the journal has no end")
-    };
-    assert_eq!((outcome, told), (Outcome::Failed, Some(error)));
+    assert_eq!(scene.end(), (Outcome::Failed, Some(error)));
     other.sql("ROLLBACK").sql("SELECT * FROM nodes");
     other.close();
     assert_eq!(scene.rows().nodes.len(), 2);
@@ -657,10 +662,41 @@ fn a_file_that_is_no_database_is_left_as_it_is() {
         "this is a text, and long enough to be looked at as a header of a database, or so it seems",
     )
     .expect("a file");
-    let (before, text) = (scene.entries(), fs::read(scene.db()).expect("the file"));
+    let text = fs::read(scene.db()).expect("the file");
     let error = go(&scene.request()).expect_err("it is no database").to_string();
     assert!(error.contains("is not a SQLite database"), "{error}");
-    assert_eq!((scene.entries(), fs::read(scene.db()).expect("the file")), (before, text));
+    assert_eq!(fs::read(scene.db()).expect("the file"), text);
+    assert_eq!(scene.entries(), ["notes", "notes.db", "state"].map(str::to_owned).into());
+    assert_eq!(scene.end(), (Outcome::Failed, Some(error)));
+}
+
+#[test]
+fn a_run_that_no_journal_can_be_kept_of_leaves_the_database_as_it_is() {
+    let scene = Scene::with(1);
+    fs::write(scene.dir.path().join("state"), "in the way").expect("a file");
+    let error = go(&scene.request()).expect_err("there is no room for journals").to_string();
+    assert!(error.contains("cannot write the journal in"), "{error}");
+    assert!(!scene.db().exists());
+    Actor::open(&scene.db()).sql("CREATE TABLE theirs (x)");
+    let before = fs::read(scene.db()).expect("the database");
+    assert!(matches!(go(&scene.request()), Err(Error::Journal { .. })));
+    assert_eq!(fs::read(scene.db()).expect("the database"), before, "its journal mode is theirs");
+}
+
+#[test]
+fn a_run_that_another_keeps_out_leaves_the_database_as_it_is() {
+    let scene = Scene::with(1);
+    let mut other = Actor::open(&scene.db());
+    other.sql("CREATE TABLE theirs (x)");
+    let before = fs::read(scene.db()).expect("the database");
+    other.sql("BEGIN IMMEDIATE");
+    let mut first = scene.child(&[]);
+    eventually("the first run waits, and its journal tells that it does", || scene.journal().pop());
+    let refused = go(&scene.request()).expect_err("the first is at work");
+    assert!(matches!(refused, Error::Running { .. }), "{refused}");
+    assert_eq!(fs::read(scene.db()).expect("the database"), before);
+    first.kill().expect("it can be killed");
+    first.wait().expect("it ends");
 }
 
 #[test]

@@ -94,8 +94,12 @@ fn tables_of_the_same_names_are_refused_as_they_are() {
     let mut maker = home.actor();
     maker.sql("CREATE TABLE nodes(id)");
     maker.close();
-    let before = Home::listing(&home.root());
+    let before = Home::listing(&home.folder());
     let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
     assert!(said.refusal().contains("nodes"), "{said:?}");
-    assert_eq!(Home::listing(&home.root()), before);
+    assert_eq!(Home::listing(&home.folder()), before);
+    let status = home.json(&["status", "--json", "notes.db"]);
+    let ingestion = &status["databases"][0]["ingestions"][0];
+    assert_eq!(ingestion["state"], "failed", "{status}");
+    assert!(ingestion["error"].as_str().is_some_and(|it| said.err.contains(it)), "{status}");
 }
