@@ -255,7 +255,8 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// Before anything was created or changed: where a folder is not to be taken in, or the database has no place.
+/// Before anything was created or changed: where a folder is not to be taken in, or the database has no place
+/// or only its log is left.
 /// Before the database was touched: where another run is at work, or the journal cannot be written. Later, and told
 /// in the journal: where the database cannot be worked with. What was committed stays, and another run carries on.
 pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> Result<Summary, Error> {
@@ -263,6 +264,7 @@ pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> R
     let folders = request.open_folders()?;
     let discovery = discover::walk(&folders, request.hidden, &request.own_files())?;
     let database = request.resolve()?;
+    factory::refuse_strays(&database).map_err(StoreError::from)?;
     let locks = lock_folders(request, &database, &folders)?;
     let journal = Journal::create(&request.runs, |run| started(run, request, &database, &folders))
         .map_err(|source| journal_error(&request.runs, source))?;

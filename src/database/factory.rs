@@ -60,6 +60,17 @@ pub enum Error {
         /// The database.
         path: PathBuf,
     },
+    /// The main file is missing, and files that go with one are not: a new database would take them for its own.
+    #[error(
+        "{} is missing, but {} lies there: bring the database back, or move that file away, or name another",
+        path.display(), sidecar.display()
+    )]
+    Stray {
+        /// The database.
+        path: PathBuf,
+        /// The file without a database.
+        sidecar: PathBuf,
+    },
     /// Somebody kept a lock longer than we wait.
     #[error("{} is locked by another process; see who with: waltop status {}", path.display(), path.display())]
     Busy {
@@ -91,6 +102,7 @@ pub enum Error {
 pub fn open(path: &Path, create: bool) -> Result<Connection, Error> {
     let profile = Profile::hardened();
     refuse_foreign_sidecars(path, create)?;
+    refuse_strays(&resolve(path, create)?)?;
     let connection = connect(path, create)?;
     let wait = busy_timeout(&profile);
     let say = |cause| explain(path, cause);
@@ -180,6 +192,20 @@ pub fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
         return Err(say(io::ErrorKind::NotFound.into()));
     }
     Ok(resolved)
+}
+
+/// Refuses to make a database, at a path as [`resolve`] gives it, where somebody's log or journal of that name lies.
+///
+/// # Errors
+///
+/// Where one does, and there is no main file.
+pub fn refuse_strays(main: &Path) -> Result<(), Error> {
+    // In this order: whoever makes a database right now makes the main file first.
+    let stray = Sidecars::of(main).all().into_iter().find(|it| it.symlink_metadata().is_ok());
+    match stray {
+        Some(sidecar) if !main.exists() => Err(Error::Stray { path: main.to_owned(), sidecar }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses to make sidecar files that the database's owner could not write to.

@@ -34,6 +34,11 @@ impl Sidecars {
         Self { wal: beside("-wal"), shm: beside("-shm"), journal: beside("-journal") }
     }
 
+    /// All three.
+    pub fn all(self) -> [PathBuf; 3] {
+        [self.wal, self.shm, self.journal]
+    }
+
     /// Whether the log or its index is there, by `stat`.
     pub fn any(&self) -> bool {
         self.wal.exists() || self.shm.exists()

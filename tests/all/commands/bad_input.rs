@@ -202,6 +202,24 @@ fn without_a_name_and_without_a_default_there_is_advice() {
 }
 
 #[test]
+fn a_new_database_is_not_mixed_with_somebodys_log() {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let home = Home::new();
+        home.document("a.md", "# A lock\n");
+        let stray = home.at(&format!("new.db{suffix}"));
+        fs::write(&stray, "somebody's").expect("written");
+        symlink("new.db", home.at("link.db")).expect("linked");
+        let before = Home::listing(&home.root());
+        for name in ["new.db", "link.db"] {
+            let said = home.run(&["ingest", "notes", "--db", name]);
+            let line = said.refusal();
+            assert!(line.contains(&format!("{} lies there: ", stray.display())), "{line}");
+            assert_eq!(Home::listing(&home.root()), before, "{name} {suffix}");
+        }
+    }
+}
+
+#[test]
 fn the_console_and_the_demo_want_a_terminal() {
     let home = Home::with_wal();
     let before = Home::listing(&home.root());
