@@ -147,8 +147,8 @@ impl Request {
 /// What a run did.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
-    /// Name of the run, that of its journal too.
-    pub run: String,
+    /// Name of the run, that of its journal too; `None` where it was stopped before it had one.
+    pub run: Option<String>,
     /// Documents that were found, and what could not be looked at.
     pub files_total: u64,
     /// Documents that were written.
@@ -176,6 +176,25 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of a run that ended with `outcome` before it did anything.
+    fn of_nothing(run: Option<String>, outcome: Outcome) -> Self {
+        Self {
+            run,
+            files_total: 0,
+            taken_in: 0,
+            unchanged: 0,
+            removed: 0,
+            failed: Vec::new(),
+            warned: Vec::new(),
+            batches: 0,
+            elapsed_ms: 0.0,
+            hold: None,
+            wait: None,
+            retries: 0,
+            outcome,
+        }
+    }
+
     /// The exit code of the command: 0 all is in, 1 something failed, 130 stopped.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -251,7 +270,8 @@ pub enum Error {
     Store(#[from] StoreError),
 }
 
-/// Takes the folders of `request` in, until all is in or `stop` is raised.
+/// Takes the folders of `request` in, until all is in or `stop` is raised. Where that happens while the folders are
+/// walked, nothing was created or changed.
 ///
 /// # Errors
 ///
@@ -262,7 +282,10 @@ pub enum Error {
 pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> Result<Summary, Error> {
     let begun = Instant::now();
     let folders = request.open_folders()?;
-    let discovery = discover::walk(&folders, request.hidden, &request.own_files())?;
+    let Some(discovery) = discover::walk(&folders, request.hidden, &request.own_files(), stop)? else {
+        let elapsed_ms = begun.elapsed().as_secs_f64() * 1000.0;
+        return Ok(Summary { elapsed_ms, ..Summary::of_nothing(None, Outcome::Stopped) });
+    };
     let database = request.resolve()?;
     factory::refuse_strays(&database).map_err(StoreError::from)?;
     let locks = lock_folders(request, &database, &folders)?;

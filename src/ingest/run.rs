@@ -52,21 +52,7 @@ impl<'a> Run<'a> {
         progress: &'a mut dyn Progress,
         journal: Journal,
     ) -> Self {
-        let summary = Summary {
-            run: journal.run().to_owned(),
-            files_total: 0,
-            taken_in: 0,
-            unchanged: 0,
-            removed: 0,
-            failed: Vec::new(),
-            warned: Vec::new(),
-            batches: 0,
-            elapsed_ms: 0.0,
-            hold: None,
-            wait: None,
-            retries: 0,
-            outcome: Outcome::Failed,
-        };
+        let summary = Summary::of_nothing(Some(journal.run().to_owned()), Outcome::Failed);
         Self {
             request,
             stop,

@@ -509,6 +509,17 @@ fn a_stopped_run_ends_after_its_batch_and_the_next_carries_on() {
 }
 
 #[test]
+fn a_run_that_is_stopped_while_it_walks_leaves_nothing_behind() {
+    let scene = Scene::with(3);
+    let before = scene.entries();
+    let stop = StopFlag::default();
+    stop.raise();
+    let summary = ingest::run(&scene.request(), &stop, &mut Silent).expect("a stop is no error");
+    assert_eq!((summary.outcome, summary.exit_code(), summary.run), (Outcome::Stopped, 130, None));
+    assert_eq!(scene.entries(), before);
+}
+
+#[test]
 fn sigterm_ends_a_run_after_its_batch() {
     let scene = Scene::with(200);
     // With a neighbour there are gaps, so that the run cannot be over before the signal comes.
@@ -619,7 +630,7 @@ fn the_journal_tells_what_the_summary_tells() {
     assert_eq!((ingestions.len(), unseen), (2, vec![]));
     let (database, newest) = &ingestions[0];
     assert_eq!(*database, fs::canonicalize(scene.db()).expect("the database").display().to_string());
-    assert_eq!((newest.run.as_str(), newest.state), (summary.run.as_str(), IngestionState::Completed));
+    assert_eq!((Some(&newest.run), newest.state), (summary.run.as_ref(), IngestionState::Completed));
     assert_eq!((newest.files_total, newest.files_done, newest.files_unchanged), (Some(31), 30, 29));
     assert_eq!((newest.files_failed, &newest.failures), (1, &summary.failed));
     assert_eq!((newest.batches, newest.busy_retries), (summary.batches, summary.retries));
