@@ -92,7 +92,7 @@ pub enum Event {
     Finished {
         /// How it ended.
         outcome: Outcome,
-        /// Why, where it was not completed.
+        /// Why, where it failed. That somebody asked it to stop is no error.
         error: Option<String>,
     },
     /// A line of a newer version.

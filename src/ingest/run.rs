@@ -77,8 +77,7 @@ impl<'a> Run<'a> {
         let ended = self.work(database, folders, discovery);
         let ended = ended.and_then(|outcome| self.tell_unchanged().map(|()| outcome));
         let told = match &ended {
-            Ok(Outcome::Completed) => (Outcome::Completed, None),
-            Ok(_) => (Outcome::Stopped, Some("asked to stop after a batch".to_owned())),
+            Ok(outcome) => (*outcome, None),
             Err(error) => (Outcome::Failed, Some(error.to_string())),
         };
         let finished = self.tell(Event::Finished { outcome: told.0, error: told.1 });
