@@ -80,9 +80,11 @@ impl Request {
     /// Takes `folders` into `database` in the usual way; its folder is made where it is that of the default database.
     #[must_use]
     pub fn new(folders: Vec<PathBuf>, database: PathBuf, places: &Places) -> Self {
+        // The console calls it by its real name, though there may be links on the way to it.
+        let settled = |path: &Path| paths::settled(path).unwrap_or_else(|_| path.to_owned());
         Self {
             folders,
-            make_folder: database == places.default_database,
+            make_folder: settled(&database) == settled(&places.default_database),
             database,
             batch: Batch::Auto,
             runs: places.runs.clone(),

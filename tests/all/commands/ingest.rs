@@ -79,6 +79,19 @@ fn without_a_name_it_is_the_users_own_database() {
 }
 
 #[test]
+fn the_users_own_database_may_be_called_by_its_real_name() {
+    let home = library();
+    fs::create_dir(home.root().join("real")).expect("a folder");
+    std::os::unix::fs::symlink("real", home.root().join("data")).expect("a link");
+    let real = home.root().join("real/waltop/waltop.db");
+    let args = ["ingest".as_ref(), "notes".as_ref(), "--db".as_ref(), real.as_os_str()];
+    let said = home.run(&args);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let status = home.json(&["status", "--json"]);
+    assert_eq!(status["databases"][0]["ingestions"][0]["state"], "completed", "{status}");
+}
+
+#[test]
 fn a_search_leaves_somebody_elses_database_as_it_is() {
     for home in [Home::with_rollback(), Home::with_wal()] {
         let before = (Home::listing(&home.root()), fs::read(home.db()).expect("readable"));
