@@ -313,6 +313,7 @@ fn started(run: String, request: &Request, database: &Path, folders: &[Folder]) 
         run,
         pid,
         start_ticks: journals::start_ticks(&request.proc, pid),
+        boot: journals::boot(&request.proc),
         database: database.display().to_string(),
         folders: folders.iter().map(|folder| folder.path.display().to_string()).collect(),
         batch: request.batch.to_string(),

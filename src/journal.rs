@@ -31,6 +31,8 @@ pub enum Event {
         pid: i32,
         /// Its start in clock ticks since boot, so that a reused PID is not taken for it.
         start_ticks: Option<u64>,
+        /// What names that boot, so that a PID of another one is not taken for it either.
+        boot: Option<String>,
         /// Absolute path of the database.
         database: String,
         /// The folders, absolute.
