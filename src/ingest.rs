@@ -291,8 +291,9 @@ pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> R
     let database = request.resolve()?;
     factory::refuse_strays(&database).map_err(StoreError::from)?;
     let locks = lock_folders(request, &database, &folders)?;
-    let journal = Journal::create(&request.runs, |run| started(run, request, &database, &folders))
-        .map_err(|source| journal_error(&request.runs, source))?;
+    let journal =
+        Journal::create(&request.runs, &request.proc, |run| started(run, request, &database, &folders))
+            .map_err(|source| journal_error(&request.runs, source))?;
     let ended = Run::new(request, stop, progress, journal).take_in(&database, &folders, &discovery, begun);
     drop(locks);
     ended

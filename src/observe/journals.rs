@@ -20,7 +20,7 @@ use crate::{
 pub const SHOWN: usize = 20;
 
 /// How many journals are looked at, the newest by name, which begins with the time.
-const FOLLOWED: usize = 500;
+pub const FOLLOWED: usize = 500;
 
 /// Of how many batches, the newest, the spreads are made.
 const SPREAD_OVER: usize = 4096;
