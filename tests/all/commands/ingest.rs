@@ -33,8 +33,11 @@ fn what_is_taken_in_can_be_found() {
     for field in ["path", "title", "snippet"] {
         assert!(hits[0][field].is_string(), "{hits}");
     }
-    let said = home.run(&["search", "unheard", "--db", "notes.db"]);
-    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(1), "", ""), "nothing is found");
+    let said = home.run(&["search", "un\u{1b}heard", "of", "--db", "notes.db"]);
+    let expected = (Some(1), "", "nothing found for un heard of\n");
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), expected);
+    let said = home.run(&["search", "unheard", "--json", "--db", "notes.db"]);
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(1), "[]\n", ""), "its own answer");
 }
 
 #[test]
