@@ -134,7 +134,7 @@ pub fn open_for_look(path: &Path, profile: &Profile, on_close: OnClose) -> Resul
 }
 
 /// Whether the database is in WAL mode. The first question that makes a connection read the file.
-pub(super) fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
+fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     Ok(mode.eq_ignore_ascii_case("wal"))
 }
@@ -188,8 +188,8 @@ pub fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
     if resolved.is_dir() {
         return Err(say(io::ErrorKind::IsADirectory.into()));
     }
-    if create && !resolved.parent().is_some_and(Path::is_dir) {
-        return Err(say(io::ErrorKind::NotFound.into()));
+    if let Some(folder) = resolved.parent().filter(|_| create) {
+        folder.metadata().map_err(say)?;
     }
     Ok(resolved)
 }
