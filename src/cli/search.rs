@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "DB")]
     db: Option<PathBuf>,
     /// The most documents to print.
-    #[arg(long, value_name = "N", default_value = "10")]
+    #[arg(long, value_name = "N", default_value = "10", allow_negative_numbers = true)]
     limit: NonZeroUsize,
     /// Print them as JSON.
     #[arg(long)]
