@@ -44,7 +44,7 @@ use crate::{
     config::Places,
     database::factory,
     journal::{Event, Outcome},
-    observe::journals,
+    observe::{journals, sidecar},
     paths,
     snapshot::{FailedFile, Spread},
     units,
@@ -137,12 +137,7 @@ impl Request {
 
     /// The main file and its sidecars, which are no documents, whatever their names.
     fn own_files(&self) -> Vec<PathBuf> {
-        let beside = |suffix: &str| {
-            let mut path = self.database.as_os_str().to_owned();
-            path.push(suffix);
-            path.into()
-        };
-        ["", "-wal", "-shm"].map(beside).into()
+        ["", "-wal", "-shm", "-journal"].map(|suffix| sidecar(&self.database, suffix)).into()
     }
 }
 
