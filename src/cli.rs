@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
     config::Config,
-    console, diagnose, observe,
+    console, diagnose, observe, paths,
     sampler::{Look, Watch},
     snapshot::Database,
     text,
@@ -131,7 +131,12 @@ fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<P
         return inspected(named).map_err(|error| perhaps_a_command(named, error));
     }
     let default = &config.places.default_database;
-    if default.exists() { inspected(std::slice::from_ref(default)) } else { Ok(vec![default.clone()]) }
+    if default.exists() {
+        return inspected(std::slice::from_ref(default));
+    }
+    // Under the name that its ingestion will have in the journal.
+    let say = |error| anyhow!("cannot look at {}: {error}; check the path", default.display());
+    Ok(vec![paths::settled(default).map_err(say)?])
 }
 
 /// A bare word that names no file was most likely meant for a command.
@@ -242,4 +247,34 @@ fn say(line: &str) -> anyhow::Result<()> {
 /// Writes `value` to stdout as JSON.
 fn say_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     say(&serde_json::to_string_pretty(value)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+    use crate::config::{Places, Thresholds};
+
+    #[test]
+    fn the_console_knows_a_database_that_is_not_there_yet_by_its_real_name() {
+        let dir = tempfile::TempDir::new().expect("a folder");
+        let root = dir.path().canonicalize().expect("the folder");
+        fs::create_dir(root.join("real")).expect("a folder");
+        symlink("real", root.join("link")).expect("a link");
+        let config = Config {
+            places: Places {
+                proc: "/proc".into(),
+                runs: root.join("runs"),
+                first_seen: root.join("first-seen.json"),
+                default_database: root.join("link/waltop/waltop.db"),
+            },
+            profile: crate::profile::Profile::hardened(),
+            thresholds: Thresholds::default(),
+            refresh: Duration::from_secs(1),
+            readonly: false,
+        };
+        let databases = console_databases(&[], &config).expect("it may be missing");
+        assert_eq!(databases, [root.join("real/waltop/waltop.db")]);
+    }
 }

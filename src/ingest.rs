@@ -26,7 +26,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -40,12 +39,13 @@ use self::{
     journal::Journal,
     lock::{Refusal, RunLock},
     run::Run,
-    store::{Patience, Store},
 };
 use crate::{
     config::Places,
+    database::factory,
     journal::{Event, Outcome},
-    observe::journals,
+    observe::{journals, sidecar},
+    paths,
     snapshot::{FailedFile, Spread},
     units,
 };
@@ -80,9 +80,11 @@ impl Request {
     /// Takes `folders` into `database` in the usual way; its folder is made where it is that of the default database.
     #[must_use]
     pub fn new(folders: Vec<PathBuf>, database: PathBuf, places: &Places) -> Self {
+        // The console calls it by its real name, though there may be links on the way to it.
+        let settled = |path: &Path| paths::settled(path).unwrap_or_else(|_| path.to_owned());
         Self {
             folders,
-            make_folder: database == places.default_database,
+            make_folder: settled(&database) == settled(&places.default_database),
             database,
             batch: Batch::Auto,
             runs: places.runs.clone(),
@@ -114,22 +116,36 @@ impl Request {
         if folders.is_empty() { Err(discover::Error::NoFolder.into()) } else { Ok(folders) }
     }
 
+    /// Where the database is or will be, without symbolic links, so that all runs call it by one name.
+    fn resolve(&self) -> Result<PathBuf, Error> {
+        if !self.make_folder {
+            return Ok(factory::resolve(&self.database, true).map_err(StoreError::from)?);
+        }
+        paths::settled(&self.database).map_err(|source| self.no_folder(source))
+    }
+
+    fn make_folder(&self) -> Result<(), Error> {
+        match self.database.parent().filter(|_| self.make_folder) {
+            Some(folder) => fs::create_dir_all(folder).map_err(|source| self.no_folder(source)),
+            None => Ok(()),
+        }
+    }
+
+    fn no_folder(&self, source: io::Error) -> Error {
+        Error::MakeFolder { database: self.database.display().to_string(), source }
+    }
+
     /// The main file and its sidecars, which are no documents, whatever their names.
     fn own_files(&self) -> Vec<PathBuf> {
-        let beside = |suffix: &str| {
-            let mut path = self.database.as_os_str().to_owned();
-            path.push(suffix);
-            path.into()
-        };
-        ["", "-wal", "-shm"].map(beside).into()
+        ["", "-wal", "-shm", "-journal"].map(|suffix| sidecar(&self.database, suffix)).into()
     }
 }
 
 /// What a run did.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
-    /// Name of the run, that of its journal too.
-    pub run: String,
+    /// Name of the run, that of its journal too; `None` where it was stopped before it had one.
+    pub run: Option<String>,
     /// Documents that were found, and what could not be looked at.
     pub files_total: u64,
     /// Documents that were written.
@@ -157,6 +173,25 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of a run that ended with `outcome` before it did anything.
+    fn of_nothing(run: Option<String>, outcome: Outcome) -> Self {
+        Self {
+            run,
+            files_total: 0,
+            taken_in: 0,
+            unchanged: 0,
+            removed: 0,
+            failed: Vec::new(),
+            warned: Vec::new(),
+            batches: 0,
+            elapsed_ms: 0.0,
+            hold: None,
+            wait: None,
+            retries: 0,
+            outcome,
+        }
+    }
+
     /// The exit code of the command: 0 all is in, 1 something failed, 130 stopped.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -232,40 +267,31 @@ pub enum Error {
     Store(#[from] StoreError),
 }
 
-/// Takes the folders of `request` in, until all is in or `stop` is raised.
+/// Takes the folders of `request` in, until all is in or `stop` is raised. Where that happens while the folders are
+/// walked, nothing was created or changed.
 ///
 /// # Errors
 ///
-/// Before anything was created or changed: where a folder is not to be taken in. Later: where the database or the
-/// journal cannot be worked with, or another run is at work. What was committed stays, and another run carries on.
+/// Before anything was created or changed: where a folder is not to be taken in, or the database has no place
+/// or only its log is left.
+/// Before the database was touched: where another run is at work, or the journal cannot be written. Later, and told
+/// in the journal: where the database cannot be worked with. What was committed stays, and another run carries on.
 pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> Result<Summary, Error> {
     let begun = Instant::now();
     let folders = request.open_folders()?;
-    let discovery = discover::walk(&folders, request.hidden, &request.own_files())?;
-    expect_room_for_journals(&request.runs).map_err(|source| journal_error(&request.runs, source))?;
-    if request.make_folder {
-        make_parent(&request.database)?;
-    }
-    let patience = Patience { budget: request.busy_budget, stop: stop.clone() };
-    let store = Store::open(&request.database, &folders, patience)?;
-    let locks = lock_folders(request, store.path(), &folders)?;
-    let journal = Journal::create(&request.runs, |run| started(run, request, store.path(), &folders))
-        .map_err(|source| journal_error(&request.runs, source))?;
-    let ended = Run::new(request, stop, progress, journal).take_in(store, &folders, &discovery, begun);
+    let Some(discovery) = discover::walk(&folders, request.hidden, &request.own_files(), stop)? else {
+        let elapsed_ms = begun.elapsed().as_secs_f64() * 1000.0;
+        return Ok(Summary { elapsed_ms, ..Summary::of_nothing(None, Outcome::Stopped) });
+    };
+    let database = request.resolve()?;
+    factory::refuse_strays(&database).map_err(StoreError::from)?;
+    let locks = lock_folders(request, &database, &folders)?;
+    let journal =
+        Journal::create(&request.runs, &request.proc, |run| started(run, request, &database, &folders))
+            .map_err(|source| journal_error(&request.runs, source))?;
+    let ended = Run::new(request, stop, progress, journal).take_in(&database, &folders, &discovery, begun);
     drop(locks);
     ended
-}
-
-// Before a database is made that no run would fill.
-fn expect_room_for_journals(runs: &Path) -> io::Result<()> {
-    let nearest = runs.ancestors().find(|it| it.exists()).unwrap_or(runs);
-    Ok(access(nearest, Access::WRITE_OK | Access::EXEC_OK)?)
-}
-
-fn make_parent(database: &Path) -> Result<(), Error> {
-    let parent = database.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent)
-        .map_err(|source| Error::MakeFolder { database: database.display().to_string(), source })
 }
 
 fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Result<Vec<RunLock>, Error> {
@@ -283,6 +309,7 @@ fn started(run: String, request: &Request, database: &Path, folders: &[Folder]) 
         run,
         pid,
         start_ticks: journals::start_ticks(&request.proc, pid),
+        boot: journals::boot(&request.proc),
         database: database.display().to_string(),
         folders: folders.iter().map(|folder| folder.path.display().to_string()).collect(),
         batch: request.batch.to_string(),

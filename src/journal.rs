@@ -31,6 +31,8 @@ pub enum Event {
         pid: i32,
         /// Its start in clock ticks since boot, so that a reused PID is not taken for it.
         start_ticks: Option<u64>,
+        /// What names that boot, so that a PID of another one is not taken for it either.
+        boot: Option<String>,
         /// Absolute path of the database.
         database: String,
         /// The folders, absolute.
@@ -92,7 +94,7 @@ pub enum Event {
     Finished {
         /// How it ended.
         outcome: Outcome,
-        /// Why, where it was not completed.
+        /// Why, where it failed. That somebody asked it to stop is no error.
         error: Option<String>,
     },
     /// A line of a newer version.

@@ -57,6 +57,7 @@ pub mod history;
 pub mod ingest;
 pub mod journal;
 pub mod observe;
+pub mod paths;
 pub mod profile;
 pub mod report;
 pub mod sampler;

@@ -31,6 +31,7 @@ mod wal;
 mod wal_index;
 mod watched;
 
+pub use files::sidecar;
 pub use preflight::{Unfit, inspect};
 
 use files::Mounts;

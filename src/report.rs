@@ -77,6 +77,8 @@ pub struct FixReport {
     pub sql: Vec<String>,
     /// Whether it was run, or would only have been.
     pub applied: bool,
+    /// Who would have been in the way of what would have been run.
+    pub in_the_way: Vec<Blocker>,
 }
 
 impl fmt::Display for FixReport {
@@ -86,7 +88,13 @@ impl fmt::Display for FixReport {
             (true, _) => write!(f, "{path}: nothing to fix"),
             (false, true) => write!(f, "{path}: done: {}", self.sql.join("; ")),
             (false, false) => write!(f, "{path}: would run: {}", self.sql.join("; ")),
+        }?;
+        let mut lead = "; in the way: ";
+        for blocker in &self.in_the_way {
+            write!(f, "{lead}{}", blocker.why)?;
+            lead = ", ";
         }
+        Ok(())
     }
 }
 

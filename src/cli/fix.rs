@@ -11,6 +11,8 @@ use crate::{config::Config, database, diagnose::fix, report::FixReport, text};
 
 use super::{databases, diagnosed, refuse_hazard, tell_each};
 
+const REFUSAL: &str = "nothing was fixed";
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The databases; the default one where none is named.
@@ -36,15 +38,21 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 
 fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
     let looked = diagnosed(path, config)?;
-    if !args.dry_run {
-        refuse_hazard(&looked, "nothing was fixed")?;
-    }
     let sql: Vec<String> = fix::plan(&looked).into_iter().map(|step| step.sql).collect();
-    let applied = !sql.is_empty() && !args.dry_run && confirmed(path, &sql, args)?;
-    if applied {
-        database::fix::apply(path, &looked)?;
+    let report = |sql, applied, in_the_way| FixReport { path: path.to_owned(), sql, applied, in_the_way };
+    if args.dry_run {
+        let in_the_way = if sql.is_empty() { Vec::new() } else { fix::in_the_way(&looked) };
+        return Ok(report(sql, false, in_the_way));
     }
-    Ok(FixReport { path: path.to_owned(), sql, applied })
+    refuse_hazard(&looked, REFUSAL)?;
+    if sql.is_empty() || !confirmed(path, &sql, args)? {
+        return Ok(report(sql, false, Vec::new()));
+    }
+    // Whoever was asked may have taken hours to answer.
+    let looked = diagnosed(path, config)?;
+    refuse_hazard(&looked, REFUSAL)?;
+    let sql = database::fix::apply(path, &looked)?;
+    Ok(report(sql, true, Vec::new()))
 }
 
 fn confirmed(path: &Path, sql: &[String], args: &Args) -> anyhow::Result<bool> {

@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(long, value_name = "DB")]
     db: Option<PathBuf>,
     /// Files per transaction: `auto` is as many as keep the write lock for about 25 ms.
-    #[arg(long, value_name = "auto|N", default_value = "auto")]
+    #[arg(long, value_name = "auto|N", default_value = "auto", allow_negative_numbers = true)]
     batch: Batch,
     /// Begin the documents' names with NAME instead of the folder's path.
     #[arg(long, value_name = "NAME")]

@@ -1,6 +1,10 @@
 //! `waltop search`: what was ingested can be found.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    io::{self, Write},
+    num::NonZeroUsize,
+    path::PathBuf,
+};
 
 use crate::{
     config::Config,
@@ -20,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "DB")]
     db: Option<PathBuf>,
     /// The most documents to print.
-    #[arg(long, value_name = "N", default_value = "10")]
+    #[arg(long, value_name = "N", default_value = "10", allow_negative_numbers = true)]
     limit: NonZeroUsize,
     /// Print them as JSON.
     #[arg(long)]
@@ -36,12 +40,17 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let named = args.db.as_ref().unwrap_or(&config.places.default_database);
     // A connection rebuilds an index that nobody vouches for, under the feet of one that lost its locks.
     let database = if named.exists() { fit(named, config, "nothing was searched")? } else { named.clone() };
-    let hits = search::search(&database, &args.query.join(" "), args.limit.get())?;
+    let query = args.query.join(" ");
+    let hits = search::search(&database, &query, args.limit.get())?;
     if args.json {
         say_json(&hits)?;
     } else {
         for hit in &hits {
             say(&shown(hit))?;
+        }
+        if hits.is_empty() {
+            // Whether anybody reads it or not, the exit code says it too.
+            let _ = writeln!(io::stderr(), "nothing found for {}", text::clean(&query));
         }
     }
     Ok(u8::from(hits.is_empty()))

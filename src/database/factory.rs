@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     diagnose::fix::TO_WAL,
+    paths,
     profile::{Keeper, Profile},
 };
 
@@ -48,7 +49,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// This user may read it only.
-    #[error("{} may only be read by this user; run waltop as its owner", path.display())]
+    #[error("{} may only be read by this user; make it writable, or run waltop as its owner", path.display())]
     ReadOnly {
         /// The database.
         path: PathBuf,
@@ -58,6 +59,17 @@ pub enum Error {
     OtherUser {
         /// The database.
         path: PathBuf,
+    },
+    /// The main file is missing, and files that go with one are not: a new database would take them for its own.
+    #[error(
+        "{} is missing, but {} lies there: bring the database back, or move that file away, or name another",
+        path.display(), sidecar.display()
+    )]
+    Stray {
+        /// The database.
+        path: PathBuf,
+        /// The file without a database.
+        sidecar: PathBuf,
     },
     /// Somebody kept a lock longer than we wait.
     #[error("{} is locked by another process; see who with: waltop status {}", path.display(), path.display())]
@@ -90,6 +102,7 @@ pub enum Error {
 pub fn open(path: &Path, create: bool) -> Result<Connection, Error> {
     let profile = Profile::hardened();
     refuse_foreign_sidecars(path, create)?;
+    refuse_strays(&resolve(path, create)?)?;
     let connection = connect(path, create)?;
     let wait = busy_timeout(&profile);
     let say = |cause| explain(path, cause);
@@ -121,7 +134,7 @@ pub fn open_for_look(path: &Path, profile: &Profile, on_close: OnClose) -> Resul
 }
 
 /// Whether the database is in WAL mode. The first question that makes a connection read the file.
-pub(super) fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
+fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     Ok(mode.eq_ignore_ascii_case("wal"))
 }
@@ -169,20 +182,30 @@ pub(super) fn explain(path: &Path, cause: rusqlite::Error) -> Error {
 /// # Errors
 ///
 /// Where there is no such file (with `create`, no such folder), or where it is a folder.
-pub(super) fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
+pub fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
     let say = |cause| Error::Path { path: path.to_owned(), cause };
-    let resolved = match path.canonicalize() {
-        Err(cause) if create && cause.kind() == io::ErrorKind::NotFound => {
-            let absolute = std::path::absolute(path).map_err(say)?;
-            let (folder, name) = absolute.parent().zip(absolute.file_name()).ok_or_else(|| say(cause))?;
-            folder.canonicalize().map_err(say)?.join(name)
-        }
-        other => other.map_err(say)?,
-    };
+    let resolved = if create { paths::settled(path) } else { path.canonicalize() }.map_err(say)?;
     if resolved.is_dir() {
         return Err(say(io::ErrorKind::IsADirectory.into()));
     }
+    if let Some(folder) = resolved.parent().filter(|_| create) {
+        folder.metadata().map_err(say)?;
+    }
     Ok(resolved)
+}
+
+/// Refuses to make a database, at a path as [`resolve`] gives it, where somebody's log or journal of that name lies.
+///
+/// # Errors
+///
+/// Where one does, and there is no main file.
+pub fn refuse_strays(main: &Path) -> Result<(), Error> {
+    // In this order: whoever makes a database right now makes the main file first.
+    let stray = Sidecars::of(main).all().into_iter().find(|it| it.symlink_metadata().is_ok());
+    match stray {
+        Some(sidecar) if !main.exists() => Err(Error::Stray { path: main.to_owned(), sidecar }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses to make sidecar files that the database's owner could not write to.

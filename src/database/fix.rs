@@ -5,12 +5,10 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::{factory, sidecars};
 use crate::{
     diagnose::{self, fix::plan},
-    snapshot::{Database, JournalMode},
+    snapshot::Database,
 };
 
 /// How long the switch is tried for. Whoever shares the file now is not going away by himself.
@@ -44,42 +42,31 @@ pub enum Error {
     Open(#[from] factory::Error),
 }
 
-/// What a fix came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// The statements that were run.
-    pub applied: Vec<String>,
-    /// The journal mode that the database then had, as `SQLite` answered.
-    pub journal_mode: JournalMode,
-}
-
-/// Carries out [`plan`] on `path`; nothing is done where all is well. `database` is how it looked just before,
-/// with its findings. For a worker process.
+/// Carries out [`plan`] on `path`, and gives the statements that were run: none where all is well. `database` is how
+/// it looked just before, with its findings. For a worker process.
 ///
 /// # Errors
 ///
 /// Where the findings say that it would lose data, where another process uses the file, or where `SQLite` did not
 /// do what it was told.
-pub fn apply(path: &Path, database: &Database) -> Result<Outcome, Error> {
+pub fn apply(path: &Path, database: &Database) -> Result<Vec<String>, Error> {
     if let Some(finding) = diagnose::hazard(database) {
         return Err(Error::Hazard { message: finding.message.clone() });
     }
-    let Some(header) = &database.header else {
+    if database.header.is_none() {
         return Err(Error::Unread { path: path.to_owned() });
-    };
+    }
     let steps = plan(database);
     if steps.is_empty() {
-        return Ok(Outcome { applied: Vec::new(), journal_mode: header.journal_mode });
+        return Ok(Vec::new());
     }
     let main = factory::resolve(path, false)?;
     let connection = factory::connect(&main, false)?;
     let say = |cause| factory::explain(path, cause);
     connection.busy_timeout(PATIENCE).map_err(say)?;
     factory::switch_to_wal(&connection, path, PATIENCE).map_err(|error| held(error, path, database))?;
-    let is_wal = factory::is_wal(&connection).map_err(say)?;
     sidecars::leave(connection, &main).map_err(say)?;
-    let journal_mode = if is_wal { JournalMode::Wal } else { JournalMode::Rollback };
-    Ok(Outcome { applied: steps.into_iter().map(|step| step.sql).collect(), journal_mode })
+    Ok(steps.into_iter().map(|step| step.sql).collect())
 }
 
 fn held(error: factory::Error, path: &Path, database: &Database) -> Error {

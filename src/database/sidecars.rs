@@ -1,7 +1,6 @@
 //! The files beside the main file: who uses them, and how a short-lived connection leaves them as it found them.
 
 use std::{
-    ffi::OsString,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -10,7 +9,10 @@ use std::{
 use rusqlite::{Connection, config::DbConfig};
 use rustix::process::{geteuid, getpid};
 
-use crate::observe::lock_table::{self, INDEX_BYTE};
+use crate::observe::{
+    lock_table::{self, INDEX_BYTE},
+    sidecar,
+};
 
 /// The paths of the sidecar files of a main file whose symbolic links were followed.
 #[derive(Debug, Clone)]
@@ -26,12 +28,12 @@ pub(super) struct Sidecars {
 impl Sidecars {
     /// Those of `main`.
     pub fn of(main: &Path) -> Self {
-        let beside = |suffix: &str| {
-            let mut name = OsString::from(main);
-            name.push(suffix);
-            PathBuf::from(name)
-        };
-        Self { wal: beside("-wal"), shm: beside("-shm"), journal: beside("-journal") }
+        Self { wal: sidecar(main, "-wal"), shm: sidecar(main, "-shm"), journal: sidecar(main, "-journal") }
+    }
+
+    /// All three.
+    pub fn all(self) -> [PathBuf; 3] {
+        [self.wal, self.shm, self.journal]
     }
 
     /// Whether the log or its index is there, by `stat`.
@@ -48,6 +50,7 @@ impl Sidecars {
         let Ok(shm) = fs::metadata(&self.shm) else {
             return Ok(false);
         };
+        // Not the one that can be set: this is about a connection of this very process, and real locks.
         let rows = lock_table::read(Path::new("/proc"))?;
         Ok(lock_table::others_hold(&rows, shm.ino(), INDEX_BYTE, getpid().as_raw_nonzero().get()))
     }

@@ -1,6 +1,6 @@
 //! What a checkpoint will meet: its modes, and who would keep it from completing.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,20 +63,6 @@ impl fmt::Display for Mode {
             Self::Restart => "RESTART",
             Self::Truncate => "TRUNCATE",
         })
-    }
-}
-
-/// A word that names no checkpoint mode.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no such checkpoint mode: {0}; use passive, full, restart or truncate")]
-pub struct NoSuchMode(String);
-
-impl FromStr for Mode {
-    type Err = NoSuchMode;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let named = |mode: &Self| mode.to_string().eq_ignore_ascii_case(text);
-        Self::ALL.into_iter().find(named).ok_or_else(|| NoSuchMode(text.to_owned()))
     }
 }
 
@@ -244,18 +230,5 @@ mod tests {
         let mut database = rollback();
         database.locks.writer = Some(held(WRITER, 1.0));
         assert_eq!(pids(&database), [NOBODY; 4]);
-    }
-
-    #[test]
-    fn modes_are_read_as_they_are_written() {
-        for mode in Mode::ALL {
-            assert_eq!(mode.to_string().parse(), Ok(mode));
-            assert_eq!(mode.to_string().to_lowercase().parse(), Ok(mode));
-        }
-        let error = "fast".parse::<Mode>().map_err(|error| error.to_string());
-        assert_eq!(
-            error,
-            Err("no such checkpoint mode: fast; use passive, full, restart or truncate".to_owned())
-        );
     }
 }

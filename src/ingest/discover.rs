@@ -13,6 +13,7 @@ use std::{
 
 use ignore::WalkBuilder;
 
+use super::StopFlag;
 use crate::snapshot::FailedFile;
 
 /// What a document's name ends with, in the order in which a link without an ending is tried.
@@ -132,12 +133,18 @@ pub enum Error {
     NoDocuments(String),
 }
 
-/// Finds the documents in `folders`; `ours` are the database's own files, which are never opened here.
+/// Finds the documents in `folders`; `ours` are the database's own files, which are never opened here. `None` where
+/// `stop` was raised.
 ///
 /// # Errors
 ///
 /// Where a folder holds no document at all.
-pub fn walk(folders: &[Folder], hidden: bool, ours: &[PathBuf]) -> Result<Discovery, Error> {
+pub fn walk(
+    folders: &[Folder],
+    hidden: bool,
+    ours: &[PathBuf],
+    stop: &StopFlag,
+) -> Result<Option<Discovery>, Error> {
     let ours: HashSet<_> =
         ours.iter().filter_map(|path| fs::metadata(path).ok()).map(|it| identity(&it)).collect();
     let mut discovery = Discovery::default();
@@ -145,6 +152,9 @@ pub fn walk(folders: &[Folder], hidden: bool, ours: &[PathBuf]) -> Result<Discov
     for (index, folder) in folders.iter().enumerate() {
         let mut documents = 0;
         for entry in walker(&folder.path, hidden) {
+            if stop.is_raised() {
+                return Ok(None);
+            }
             match entry {
                 Ok(entry) => {
                     documents += usize::from(discovery.see(&entry, folder, index, &ours, &mut names));
@@ -156,7 +166,7 @@ pub fn walk(folders: &[Folder], hidden: bool, ours: &[PathBuf]) -> Result<Discov
             return Err(Error::NoDocuments(folder.path.display().to_string()));
         }
     }
-    Ok(discovery)
+    Ok((!stop.is_raised()).then_some(discovery))
 }
 
 fn walker(folder: &Path, hidden: bool) -> ignore::Walk {
@@ -274,9 +284,14 @@ mod tests {
         dir
     }
 
+    fn look(folders: &[Folder], hidden: bool, ours: &[PathBuf]) -> Discovery {
+        let walked = walk(folders, hidden, ours, &StopFlag::default());
+        walked.expect("documents").expect("nobody stops it")
+    }
+
     fn names(dir: &TempDir, hidden: bool) -> Vec<String> {
         let folder = Folder::open(dir.path(), Some("r")).expect("a folder");
-        let discovery = walk(&[folder], hidden, &[]).expect("documents");
+        let discovery = look(&[folder], hidden, &[]);
         discovery.found.into_iter().map(|found| found.name).collect()
     }
 
@@ -315,7 +330,7 @@ mod tests {
         .expect("a pipe");
         fs::write(dir.path().join(OsStr::from_bytes(b"\xff.md")), "text").expect("a file");
         let folder = Folder::open(dir.path(), None).expect("a folder");
-        let discovery = walk(&[folder], false, &[]).expect("documents");
+        let discovery = look(&[folder], false, &[]);
         assert_eq!(discovery.found.len(), 1);
         let reasons: Vec<_> = discovery.failed.iter().map(|it| it.reason.as_str()).collect();
         assert_eq!(reasons, ["it is not a regular file", "its name is not UTF-8"]);
@@ -327,7 +342,7 @@ mod tests {
         let dir = tree(&["a.md", "b/c.md"]);
         let folders = [dir.path().to_owned(), dir.path().join("b")]
             .map(|it| Folder::open(&it, None).expect("a folder"));
-        let discovery = walk(&folders, false, &[]).expect("documents");
+        let discovery = look(&folders, false, &[]);
         assert_eq!(discovery.found.iter().map(|it| it.folder).collect::<Vec<_>>(), [0, 0]);
     }
 
@@ -336,7 +351,7 @@ mod tests {
         let dir = tree(&["a.md", "base.md"]);
         fs::hard_link(dir.path().join("base.md"), dir.path().join("c.md")).expect("a link");
         let folder = Folder::open(dir.path(), Some("r")).expect("a folder");
-        let discovery = walk(&[folder], false, &[dir.path().join("base.md")]).expect("documents");
+        let discovery = look(&[folder], false, &[dir.path().join("base.md")]);
         assert_eq!(discovery.found.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["r/a.md"]);
     }
 
@@ -347,6 +362,15 @@ mod tests {
         assert!(matches!(open(dir.path().join("none")), Err(Error::Missing(_))));
         assert!(matches!(open(dir.path().join("a.rs")), Err(Error::NotAFolder(_))));
         let folder = open(dir.path().to_owned()).expect("a folder");
-        assert!(matches!(walk(&[folder], false, &[]), Err(Error::NoDocuments(_))));
+        assert!(matches!(walk(&[folder], false, &[], &StopFlag::default()), Err(Error::NoDocuments(_))));
+    }
+
+    #[test]
+    fn a_walk_that_is_stopped_ends_at_the_next_entry_and_finds_no_fault() {
+        let dir = tree(&["a.rs"]);
+        let stop = StopFlag::default();
+        stop.raise();
+        let folder = Folder::open(dir.path(), None).expect("a folder");
+        assert!(matches!(walk(&[folder], false, &[], &stop), Ok(None)));
     }
 }

@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::observe::lock_table::{self, INDEX_BYTE};
+use crate::observe::{
+    lock_table::{self, INDEX_BYTE},
+    sidecar,
+};
 
 /// Looks for others who have the database open.
 #[derive(Debug)]
@@ -23,9 +26,8 @@ impl Neighbours {
     /// Looks in `proc` for others with `database` open.
     #[must_use]
     pub fn of(database: &Path, proc: &Path) -> Self {
-        let mut index = database.as_os_str().to_owned();
-        index.push("-shm");
-        Self { proc: proc.to_owned(), index: index.into(), own_pid: std::process::id().cast_signed() }
+        let index = sidecar(database, "-shm");
+        Self { proc: proc.to_owned(), index, own_pid: std::process::id().cast_signed() }
     }
 
     /// Whether another process has the index open.

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     fs, io, mem,
-    path::PathBuf,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -18,7 +18,7 @@ use super::{
     parse::{Document, Outcome as Read},
     progress::{Committed, Progress},
     readers::{self, Job, Next, Results},
-    store::{self, Cost, Known, Store, Written},
+    store::{self, Cost, Known, Patience, Store, Written},
 };
 use crate::{
     journal::{Event, Outcome},
@@ -33,13 +33,11 @@ const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// A run under way.
 pub(super) struct Run<'a> {
+    request: &'a Request,
     stop: &'a StopFlag,
     progress: &'a mut dyn Progress,
     journal: Journal,
-    proc: PathBuf,
-    runs: PathBuf,
     sizer: Sizer,
-    batch: Batch,
     summary: Summary,
     holds: Vec<f64>,
     waits: Vec<f64>,
@@ -49,34 +47,18 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(super) fn new(
-        request: &Request,
+        request: &'a Request,
         stop: &'a StopFlag,
         progress: &'a mut dyn Progress,
         journal: Journal,
     ) -> Self {
-        let summary = Summary {
-            run: journal.run().to_owned(),
-            files_total: 0,
-            taken_in: 0,
-            unchanged: 0,
-            removed: 0,
-            failed: Vec::new(),
-            warned: Vec::new(),
-            batches: 0,
-            elapsed_ms: 0.0,
-            hold: None,
-            wait: None,
-            retries: 0,
-            outcome: Outcome::Failed,
-        };
+        let summary = Summary::of_nothing(Some(journal.run().to_owned()), Outcome::Failed);
         Self {
+            request,
             stop,
             progress,
             journal,
-            proc: request.proc.clone(),
-            runs: request.runs.clone(),
             sizer: Sizer::new(request.batch),
-            batch: request.batch,
             summary,
             holds: Vec::new(),
             waits: Vec::new(),
@@ -87,16 +69,15 @@ impl<'a> Run<'a> {
     /// Does it all, and tells the journal how it ended, once the database is closed.
     pub(super) fn take_in(
         mut self,
-        store: Store,
+        database: &Path,
         folders: &[Folder],
         discovery: &Discovery,
         begun: Instant,
     ) -> Result<Summary, Error> {
-        let ended = self.work(store, folders, discovery);
+        let ended = self.work(database, folders, discovery);
         let ended = ended.and_then(|outcome| self.tell_unchanged().map(|()| outcome));
         let told = match &ended {
-            Ok(Outcome::Completed) => (Outcome::Completed, None),
-            Ok(_) => (Outcome::Stopped, Some("asked to stop after a batch".to_owned())),
+            Ok(outcome) => (*outcome, None),
             Err(error) => (Outcome::Failed, Some(error.to_string())),
         };
         let finished = self.tell(Event::Finished { outcome: told.0, error: told.1 });
@@ -109,12 +90,10 @@ impl<'a> Run<'a> {
         Ok(self.summary)
     }
 
-    fn work(
-        &mut self,
-        mut store: Store,
-        folders: &[Folder],
-        discovery: &Discovery,
-    ) -> Result<Outcome, Error> {
+    fn work(&mut self, database: &Path, folders: &[Folder], discovery: &Discovery) -> Result<Outcome, Error> {
+        self.request.make_folder()?;
+        let patience = Patience { budget: self.request.busy_budget, stop: self.stop.clone() };
+        let mut store = Store::open(database, folders, patience)?;
         let known = match store.set_up().and_then(|()| store.known()) {
             Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
             other => other?,
@@ -122,7 +101,7 @@ impl<'a> Run<'a> {
         let prefixes: Vec<String> = folders.iter().map(Folder::prefix).collect();
         let jobs = jobs(&discovery.found, &known, &prefixes);
         self.discovered(discovery, jobs.len())?;
-        let neighbours = Neighbours::of(store.path(), &self.proc);
+        let neighbours = Neighbours::of(store.path(), &self.request.proc);
         let outcome = thread::scope(|scope| {
             let results = readers::start(scope, jobs);
             self.write_all(&mut store, &results, &neighbours)
@@ -173,7 +152,7 @@ impl<'a> Run<'a> {
 
     fn is_enough(&self, queue: &VecDeque<Document>, limit: Limit) -> bool {
         let bytes = || queue.iter().map(|document| document.stamp.bytes).sum::<u64>();
-        queue.len() >= limit.files || self.batch == Batch::Auto && bytes() >= BATCH_BYTES
+        queue.len() >= limit.files || self.request.batch == Batch::Auto && bytes() >= BATCH_BYTES
     }
 
     /// One result into `queue`; whether there may be more.
@@ -295,7 +274,7 @@ impl<'a> Run<'a> {
     }
 
     fn tell(&mut self, event: Event) -> Result<(), Error> {
-        self.journal.tell(event).map_err(|source| journal_error(&self.runs, source))
+        self.journal.tell(event).map_err(|source| journal_error(&self.request.runs, source))
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::processes;
 use crate::{
     journal::{EXTENSION, Event, Line, Outcome},
     snapshot::{FailedFile, Ingestion, IngestionState, Spread, Unseen},
@@ -19,7 +20,7 @@ use crate::{
 pub const SHOWN: usize = 20;
 
 /// How many journals are looked at, the newest by name, which begins with the time.
-const FOLLOWED: usize = 500;
+pub const FOLLOWED: usize = 500;
 
 /// Of how many batches, the newest, the spreads are made.
 const SPREAD_OVER: usize = 4096;
@@ -83,6 +84,26 @@ pub fn start_ticks(proc: &Path, pid: i32) -> Option<u64> {
         return None;
     }
     fields.nth(18)?.parse().ok()
+}
+
+/// What names the running boot of the system; `None` where nothing does.
+#[must_use]
+pub fn boot(proc: &Path) -> Option<String> {
+    Some(processes::boot(proc)).filter(|boot| !boot.is_empty())
+}
+
+/// Whether the process that wrote `started` is there: not where its PID is another's by now, or of another boot.
+/// What is not known speaks for it. `false` for any other event.
+#[must_use]
+pub fn lives(proc: &Path, started: &Event) -> bool {
+    let Event::Started { pid, start_ticks, boot, .. } = started else { return false };
+    is_there(proc, *pid, *start_ticks, boot.as_deref())
+}
+
+fn is_there(proc: &Path, pid: i32, since: Option<u64>, then: Option<&str>) -> bool {
+    let Some(now) = start_ticks(proc, pid) else { return false };
+    since.is_none_or(|since| since == now)
+        && then.is_none_or(|then| boot(proc).is_none_or(|boot| boot == then))
 }
 
 /// The newest journals in `runs`, newest first.
@@ -176,6 +197,7 @@ impl Followed {
 #[derive(Debug)]
 struct Story {
     database: String,
+    boot: Option<String>,
     ingestion: Ingestion,
     holds: VecDeque<f64>,
     waits: VecDeque<f64>,
@@ -183,7 +205,7 @@ struct Story {
 
 impl Story {
     fn begin(line: Line) -> Result<Self, String> {
-        let Event::Started { run, pid, start_ticks, database, folders, batch: _ } = line.event else {
+        let Event::Started { run, pid, start_ticks, boot, database, folders, batch: _ } = line.event else {
             return Err("its first line tells no start".to_owned());
         };
         let ingestion = Ingestion {
@@ -207,7 +229,7 @@ impl Story {
             failures: Vec::new(),
             error: None,
         };
-        Ok(Self { database, ingestion, holds: VecDeque::new(), waits: VecDeque::new() })
+        Ok(Self { database, boot, ingestion, holds: VecDeque::new(), waits: VecDeque::new() })
     }
 
     fn go_on(&mut self, line: Line) {
@@ -264,15 +286,13 @@ impl Story {
         self.ingestion.wait_ms = None;
     }
 
-    /// Whether its process may still write: not after the end, nor where it is gone or its PID is another's.
+    /// Whether its process may still write: not after the end, nor where it is gone, or its PID another's or of another boot.
     fn lives(&self, proc: &Path) -> bool {
         if self.ingestion.finished_at.is_some() {
             return true;
         }
-        match (start_ticks(proc, self.ingestion.pid), self.ingestion.start_ticks) {
-            (Some(now), Some(then)) => now == then,
-            (now, _) => now.is_some(),
-        }
+        let Ingestion { pid, start_ticks, .. } = self.ingestion;
+        is_there(proc, pid, start_ticks, self.boot.as_deref())
     }
 
     fn settle(&mut self, lives: bool) {
@@ -344,6 +364,7 @@ mod tests {
             run: run.to_owned(),
             pid,
             start_ticks: Some(500),
+            boot: Some("this one".to_owned()),
             database: "/x/notes.db".to_owned(),
             folders: vec!["/x/notes".to_owned()],
             batch: "auto".to_owned(),
@@ -420,6 +441,32 @@ mod tests {
         assert_eq!(scene.only().state, IngestionState::Crashed);
         scene.append("r", "{\"at\":");
         assert_eq!(scene.only().state, IngestionState::Crashed);
+    }
+
+    #[test]
+    fn a_run_of_another_boot_has_crashed_whoever_has_its_number_now() {
+        let mut scene = Scene::new();
+        scene.process(7, 'S', 500);
+        scene.start("r", 7);
+        assert_eq!(scene.only().state, IngestionState::Running, "nothing names the boot");
+        for (boot, state) in [("this one", IngestionState::Running), ("the next", IngestionState::Crashed)] {
+            let random = scene.dir.path().join("proc/sys/kernel/random");
+            fs::create_dir_all(&random).expect("a folder");
+            fs::write(random.join("boot_id"), format!("{boot}\n")).expect("a file");
+            assert_eq!(scene.only().state, state, "{boot}");
+        }
+    }
+
+    #[test]
+    fn a_journal_that_names_no_boot_is_read_as_before() {
+        let mut scene = Scene::new();
+        scene.process(7, 'S', 500);
+        scene.append(
+            "r",
+            "{\"at\":\"2026-01-02T03:04:05Z\",\"event\":\"started\",\"run\":\"r\",\"pid\":7,\"start_ticks\":500,\
+             \"database\":\"/x/notes.db\",\"folders\":[],\"batch\":\"auto\"}\n",
+        );
+        assert_eq!(scene.only().state, IngestionState::Running);
     }
 
     #[test]

@@ -126,6 +126,14 @@ impl Scene {
         whole.lines().map(|line| serde_json::from_str(line).expect("a line")).collect()
     }
 
+    /// How the newest journal says that its run ended.
+    fn end(&self) -> (Outcome, Option<String>) {
+        match self.journal().pop() {
+            Some(Line { event: Event::Finished { outcome, error }, .. }) => (outcome, error),
+            line => panic!("the journal has no end: {line:?}"),
+        }
+    }
+
     fn batches(&self) -> usize {
         self.journal().iter().filter(|line| matches!(line.event, Event::Batch { .. })).count()
     }
@@ -451,10 +459,7 @@ fn a_lock_that_is_held_for_too_long_ends_the_run_with_what_is_in_kept() {
     let request = Request { busy_budget: Duration::from_millis(100), ..scene.request() };
     let error = go(&request).expect_err("the lock is held").to_string();
     assert!(error.contains("stayed locked for 0.1 s") && error.contains("waltop status"), "{error}");
-    let Some(Line { event: Event::Finished { outcome, error: told }, .. }) = scene.journal().pop() else {
-        panic!("the journal has no end")
-    };
-    assert_eq!((outcome, told), (Outcome::Failed, Some(error)));
+    assert_eq!(scene.end(), (Outcome::Failed, Some(error)));
     other.sql("ROLLBACK").sql("SELECT * FROM nodes");
     other.close();
     assert_eq!(scene.rows().nodes.len(), 2);
@@ -504,6 +509,17 @@ fn a_stopped_run_ends_after_its_batch_and_the_next_carries_on() {
 }
 
 #[test]
+fn a_run_that_is_stopped_while_it_walks_leaves_nothing_behind() {
+    let scene = Scene::with(3);
+    let before = scene.entries();
+    let stop = StopFlag::default();
+    stop.raise();
+    let summary = ingest::run(&scene.request(), &stop, &mut Silent).expect("a stop is no error");
+    assert_eq!((summary.outcome, summary.exit_code(), summary.run), (Outcome::Stopped, 130, None));
+    assert_eq!(scene.entries(), before);
+}
+
+#[test]
 fn sigterm_ends_a_run_after_its_batch() {
     let scene = Scene::with(200);
     // With a neighbour there are gaps, so that the run cannot be over before the signal comes.
@@ -516,10 +532,7 @@ fn sigterm_ends_a_run_after_its_batch() {
     assert_eq!(output.status.code(), Some(130));
     let summary: Summary = serde_json::from_slice(&output.stdout).expect("a summary");
     assert_eq!((summary.outcome, summary.taken_in), (Outcome::Stopped, scene.batches() as u64));
-    assert!(matches!(
-        scene.journal().pop().map(|line| line.event),
-        Some(Event::Finished { outcome: Outcome::Stopped, .. })
-    ));
+    assert_eq!(scene.end(), (Outcome::Stopped, None), "what somebody asked for is no error");
 }
 
 #[test]
@@ -614,7 +627,7 @@ fn the_journal_tells_what_the_summary_tells() {
     assert_eq!((ingestions.len(), unseen), (2, vec![]));
     let (database, newest) = &ingestions[0];
     assert_eq!(*database, fs::canonicalize(scene.db()).expect("the database").display().to_string());
-    assert_eq!((newest.run.as_str(), newest.state), (summary.run.as_str(), IngestionState::Completed));
+    assert_eq!((Some(&newest.run), newest.state), (summary.run.as_ref(), IngestionState::Completed));
     assert_eq!((newest.files_total, newest.files_done, newest.files_unchanged), (Some(31), 30, 29));
     assert_eq!((newest.files_failed, &newest.failures), (1, &summary.failed));
     assert_eq!((newest.batches, newest.busy_retries), (summary.batches, summary.retries));
@@ -657,10 +670,41 @@ fn a_file_that_is_no_database_is_left_as_it_is() {
         "this is a text, and long enough to be looked at as a header of a database, or so it seems",
     )
     .expect("a file");
-    let (before, text) = (scene.entries(), fs::read(scene.db()).expect("the file"));
+    let text = fs::read(scene.db()).expect("the file");
     let error = go(&scene.request()).expect_err("it is no database").to_string();
     assert!(error.contains("is not a SQLite database"), "{error}");
-    assert_eq!((scene.entries(), fs::read(scene.db()).expect("the file")), (before, text));
+    assert_eq!(fs::read(scene.db()).expect("the file"), text);
+    assert_eq!(scene.entries(), ["notes", "notes.db", "state"].map(str::to_owned).into());
+    assert_eq!(scene.end(), (Outcome::Failed, Some(error)));
+}
+
+#[test]
+fn a_run_that_no_journal_can_be_kept_of_leaves_the_database_as_it_is() {
+    let scene = Scene::with(1);
+    fs::write(scene.dir.path().join("state"), "in the way").expect("a file");
+    let error = go(&scene.request()).expect_err("there is no room for journals").to_string();
+    assert!(error.contains("cannot write the journal in"), "{error}");
+    assert!(!scene.db().exists());
+    Actor::open(&scene.db()).sql("CREATE TABLE theirs (x)");
+    let before = fs::read(scene.db()).expect("the database");
+    assert!(matches!(go(&scene.request()), Err(Error::Journal { .. })));
+    assert_eq!(fs::read(scene.db()).expect("the database"), before, "its journal mode is theirs");
+}
+
+#[test]
+fn a_run_that_another_keeps_out_leaves_the_database_as_it_is() {
+    let scene = Scene::with(1);
+    let mut other = Actor::open(&scene.db());
+    other.sql("CREATE TABLE theirs (x)");
+    let before = fs::read(scene.db()).expect("the database");
+    other.sql("BEGIN IMMEDIATE");
+    let mut first = scene.child(&[]);
+    eventually("the first run waits, and its journal tells that it does", || scene.journal().pop());
+    let refused = go(&scene.request()).expect_err("the first is at work");
+    assert!(matches!(refused, Error::Running { .. }), "{refused}");
+    assert_eq!(fs::read(scene.db()).expect("the database"), before);
+    first.kill().expect("it can be killed");
+    first.wait().expect("it ends");
 }
 
 #[test]
@@ -731,7 +775,8 @@ fn the_search_command_finds_and_never_makes_a_database() {
     for odd in ["\"", "a\" OR *", "-x", "(", "NEAR(a b)", "title:", "^", "\u{202e}"] {
         let (code, text) = find(&[odd]);
         assert!(
-            code == Some(1) && text.is_empty() || text.contains("nothing to search for"),
+            code == Some(1) && text.starts_with("nothing found for ")
+                || text.contains("nothing to search for"),
             "{odd}: {text}"
         );
     }

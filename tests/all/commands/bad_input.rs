@@ -163,6 +163,8 @@ fn arguments_that_make_no_sense_are_refused() {
         ("ingest notes --frobnicate", "--frobnicate"),
         ("ingest notes --db new.db --batch 0", "give --batch auto or a number from 1"),
         ("ingest notes --db new.db --batch many", "give --batch auto or a number from 1"),
+        ("ingest notes --db new.db --batch -3", "give --batch auto or a number from 1"),
+        ("search lock --db notes.db --limit -3", "invalid value '-3' for '--limit"),
         ("ingest notes --db new.db --batch=-5", "give --batch auto or a number from 1"),
         ("ingest notes --db new.db --root ../up", "give --root a name"),
         ("ingest empty --db new.db", "no documents in"),
@@ -199,6 +201,42 @@ fn without_a_name_and_without_a_default_there_is_advice() {
     let said = home.run(&["search", "lock"]);
     assert!(said.refusal().contains("make it with `waltop ingest DIR"), "{said:?}");
     assert_eq!(Home::listing(&home.root()).len(), 1, "the folder is all there is");
+}
+
+#[test]
+fn a_database_that_may_only_be_read_is_told_with_both_ways_out() {
+    let home = Home::with_wal();
+    home.document("a.md", "# A lock\n");
+    let user = if is_root() {
+        home.let_another_in();
+        for path in [home.folder(), home.db()] {
+            chown(path, Some(ANOTHER), Some(ANOTHER)).expect("an owner");
+        }
+        User::Another
+    } else {
+        User::Myself
+    };
+    fs::set_permissions(home.db(), fs::Permissions::from_mode(0o444)).expect("a mode");
+    let said = home.run_as(user, &["ingest", "notes", "--db", "notes.db"]);
+    assert!(said.refusal().ends_with("; make it writable, or run waltop as its owner"), "{said:?}");
+}
+
+#[test]
+fn a_new_database_is_not_mixed_with_somebodys_log() {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let home = Home::new();
+        home.document("a.md", "# A lock\n");
+        let stray = home.at(&format!("new.db{suffix}"));
+        fs::write(&stray, "somebody's").expect("written");
+        symlink("new.db", home.at("link.db")).expect("linked");
+        let before = Home::listing(&home.root());
+        for name in ["new.db", "link.db"] {
+            let said = home.run(&["ingest", "notes", "--db", name]);
+            let line = said.refusal();
+            assert!(line.contains(&format!("{} lies there: ", stray.display())), "{line}");
+            assert_eq!(Home::listing(&home.root()), before, "{name} {suffix}");
+        }
+    }
 }
 
 #[test]

@@ -26,6 +26,20 @@ fn a_dry_run_shows_the_sql_and_runs_none_of_it() {
 }
 
 #[test]
+fn a_dry_run_says_who_would_be_in_the_way() {
+    let home = Home::with_rollback();
+    let (mut reader, mut idle) = (home.actor(), home.actor());
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    idle.sql("SELECT * FROM t");
+    let said = home.run(&["fix", "--dry-run", "notes.db"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let expected = format!("{TO_WAL}; in the way: {} (waltop) reads\n", reader.pid());
+    assert!(said.out.ends_with(&expected), "{said:?}");
+    let report = &home.json(&["fix", "--dry-run", "--json", "notes.db"])[0];
+    assert_eq!(report["in_the_way"][0]["pid"], reader.pid(), "{report}");
+}
+
+#[test]
 fn without_a_terminal_it_asks_for_yes() {
     let home = Home::with_rollback();
     let before = Home::listing(&home.root());
@@ -88,6 +102,20 @@ fn on_a_terminal_it_asks_first() {
     }
     assert_eq!(ask("y\r"), 0);
     assert!(is_wal(&home));
+}
+
+#[test]
+fn what_has_come_up_while_it_asked_counts() {
+    let home = Home::with_rollback();
+    let path = home.db().display().to_string();
+    let mut terminal = Terminal::open(&home.root(), &["fix", &path], (120, 20));
+    terminal.shows("[y/N]");
+    let mut holder = home.actor();
+    holder.sql("PRAGMA journal_mode = wal").sql("INSERT INTO t VALUES (2)");
+    fs::remove_file(home.at("notes.db-wal")).expect("removed");
+    terminal.keys("y\r");
+    terminal.shows(&format!("{} (waltop)", holder.pid()));
+    assert_eq!(terminal.end(), 2);
 }
 
 #[test]

@@ -33,8 +33,11 @@ fn what_is_taken_in_can_be_found() {
     for field in ["path", "title", "snippet"] {
         assert!(hits[0][field].is_string(), "{hits}");
     }
-    let said = home.run(&["search", "unheard", "--db", "notes.db"]);
-    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(1), "", ""), "nothing is found");
+    let said = home.run(&["search", "un\u{1b}heard", "of", "--db", "notes.db"]);
+    let expected = (Some(1), "", "nothing found for un heard of\n");
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), expected);
+    let said = home.run(&["search", "unheard", "--json", "--db", "notes.db"]);
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(1), "[]\n", ""), "its own answer");
 }
 
 #[test]
@@ -79,6 +82,19 @@ fn without_a_name_it_is_the_users_own_database() {
 }
 
 #[test]
+fn the_users_own_database_may_be_called_by_its_real_name() {
+    let home = library();
+    fs::create_dir(home.root().join("real")).expect("a folder");
+    std::os::unix::fs::symlink("real", home.root().join("data")).expect("a link");
+    let real = home.root().join("real/waltop/waltop.db");
+    let args = ["ingest".as_ref(), "notes".as_ref(), "--db".as_ref(), real.as_os_str()];
+    let said = home.run(&args);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let status = home.json(&["status", "--json"]);
+    assert_eq!(status["databases"][0]["ingestions"][0]["state"], "completed", "{status}");
+}
+
+#[test]
 fn a_search_leaves_somebody_elses_database_as_it_is() {
     for home in [Home::with_rollback(), Home::with_wal()] {
         let before = (Home::listing(&home.root()), fs::read(home.db()).expect("readable"));
@@ -94,8 +110,12 @@ fn tables_of_the_same_names_are_refused_as_they_are() {
     let mut maker = home.actor();
     maker.sql("CREATE TABLE nodes(id)");
     maker.close();
-    let before = Home::listing(&home.root());
+    let before = Home::listing(&home.folder());
     let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
     assert!(said.refusal().contains("nodes"), "{said:?}");
-    assert_eq!(Home::listing(&home.root()), before);
+    assert_eq!(Home::listing(&home.folder()), before);
+    let status = home.json(&["status", "--json", "notes.db"]);
+    let ingestion = &status["databases"][0]["ingestions"][0];
+    assert_eq!(ingestion["state"], "failed", "{status}");
+    assert!(ingestion["error"].as_str().is_some_and(|it| said.err.contains(it)), "{status}");
 }

@@ -1,0 +1,51 @@
+//! Paths of files that need not be there yet.
+
+use std::{
+    fs, io,
+    path::{self, Path, PathBuf},
+};
+
+/// `path` as an absolute one with its symbolic links followed, as far as it leads to anything; the rest is kept.
+/// A link that leads nowhere yet is followed too, as `SQLite` does where it makes the file.
+///
+/// # Errors
+///
+/// Where a part of it cannot be looked at, or what is missing ends in `..`.
+pub fn settled(path: &Path) -> io::Result<PathBuf> {
+    let missing = match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => error,
+        other => return other,
+    };
+    let absolute = path::absolute(path)?;
+    let Some((folder, name)) = absolute.parent().zip(absolute.file_name()) else { return Err(missing) };
+    match fs::read_link(&absolute) {
+        // Links in a circle are another error of `canonicalize`, so this comes to an end.
+        Ok(target) => settled(&folder.join(target)),
+        Err(_) => Ok(settled(folder)?.join(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_followed_and_what_is_missing_is_kept() {
+        let dir = TempDir::new().expect("a folder");
+        let root = dir.path().canonicalize().expect("the folder");
+        fs::create_dir(root.join("real")).expect("a folder");
+        symlink("real", root.join("link")).expect("a link");
+        symlink("real/later", root.join("nowhere")).expect("a link");
+        symlink("circle", root.join("circle")).expect("a link");
+        let of = |path: &str| settled(&root.join(path)).ok();
+        assert_eq!(of("link"), Some(root.join("real")));
+        assert_eq!(of("link/a/b.db"), Some(root.join("real/a/b.db")));
+        assert_eq!(of("nowhere"), Some(root.join("real/later")));
+        assert_eq!(of("nowhere/b.db"), Some(root.join("real/later/b.db")));
+        assert_eq!((of("circle"), of("missing/..")), (None, None));
+    }
+}
