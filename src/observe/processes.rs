@@ -109,14 +109,7 @@ impl Processes {
             }
             found.retain(|pid, opener| target.holders.contains(pid) || !opener.is_observer());
         }
-        let open = targets.iter().zip(&found).flat_map(|(target, found)| {
-            let is_open = |row: &&&Row| !found.values().any(|opener| opener.took(row));
-            target.ofd_rows.iter().filter(is_open).map(|&row| row.clone()).collect::<Vec<_>>()
-        });
-        self.unattributed[1] = open.collect();
-        if is_due {
-            self.unattributed[0] = self.unattributed[1].clone();
-        }
+        self.note_unattributed(targets, &found, is_due);
         self.openers = found.iter().flat_map(|found| found.keys().copied()).collect();
         self.denied.retain(|pid| pids.contains(pid));
         self.without_files.retain(|pid| pids.contains(pid));
@@ -135,6 +128,23 @@ impl Processes {
             }
         });
         self.trouble.clone().into_iter().chain(denied)
+    }
+
+    fn note_unattributed(
+        &mut self,
+        targets: &[Target],
+        found: &[BTreeMap<i32, Opener>],
+        was_wholesale: bool,
+    ) {
+        let open = targets.iter().zip(found).flat_map(|(target, found)| {
+            let is_open = |row: &&Row| !found.values().any(|opener| opener.took(row));
+            target.ofd_rows.iter().copied().filter(is_open).cloned()
+        });
+        let [given_up, still_open] = &mut self.unattributed;
+        *still_open = open.collect();
+        if was_wholesale {
+            given_up.clone_from(still_open);
+        }
     }
 
     fn pids(&mut self) -> HashSet<i32> {
