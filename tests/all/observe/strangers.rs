@@ -195,7 +195,7 @@ fn another_console_is_neither_a_row_nor_a_holder() {
     for pid in [console, i32::try_from(sampler.id()).expect("small")] {
         eventually("it watches", || watching(pid));
     }
-    for _ in 0..20 {
+    for _ in 0..100 {
         let database = only(observer.look());
         assert_eq!(pids(&database), expected);
         assert_eq!(writer_of(&database), Some(writer.pid()));
