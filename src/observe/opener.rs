@@ -29,6 +29,8 @@ pub struct Opener {
     pub handles: Option<Handles>,
     /// Descriptors on the main file that are read-only.
     pub read_only_db: u32,
+    /// Descriptors on the main file or `-wal` as another waltop has them while it reads a header.
+    pub glances: u32,
     /// Descriptors on `-shm` that are read-only.
     pub read_only_shm: u32,
     /// Files of an older generation that it has open.
@@ -50,12 +52,12 @@ impl Opener {
         self.handles.filter(|handles| handles.db > 0).map(|handles| self.read_only_db == handles.db)
     }
 
-    /// Whether it is another waltop, which asks through a read-only descriptor on `-shm`, and no more.
+    /// Whether it is another waltop, which asks through a read-only descriptor on `-shm`, and at most reads a header.
     pub fn is_observer(&self) -> bool {
         self.writable_replaced == 0
             && self.ofd_locks.is_empty()
             && self.handles.is_some_and(|handles| {
-                handles.db == 0 && handles.wal == 0 && handles.shm == self.read_only_shm
+                handles.db + handles.wal == self.glances && handles.shm == self.read_only_shm
             })
     }
 }

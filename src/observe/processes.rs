@@ -14,6 +14,7 @@ use std::{
 };
 
 use procfs::process::Process as Entry;
+use rustix::fs::OFlags;
 
 use crate::{
     history::Who,
@@ -109,15 +110,7 @@ impl Processes {
             }
             found.retain(|pid, opener| target.holders.contains(pid) || !opener.is_observer());
         }
-        let open = targets.iter().zip(&found).flat_map(|(target, found)| {
-            let is_open = |row: &&&Row| !found.values().any(|opener| opener.took(row));
-            target.ofd_rows.iter().filter(is_open).map(|&row| row.clone()).collect::<Vec<_>>()
-        });
-        self.unattributed[1] = open.collect();
-        if is_due {
-            let [before, now] = &mut self.unattributed;
-            before.clone_from(now);
-        }
+        self.note_unattributed(targets, &found, is_due);
         self.openers = found.iter().flat_map(|found| found.keys().copied()).collect();
         self.denied.retain(|pid| pids.contains(pid));
         self.without_files.retain(|pid| pids.contains(pid));
@@ -136,6 +129,23 @@ impl Processes {
             }
         });
         self.trouble.clone().into_iter().chain(denied)
+    }
+
+    fn note_unattributed(
+        &mut self,
+        targets: &[Target],
+        found: &[BTreeMap<i32, Opener>],
+        was_wholesale: bool,
+    ) {
+        let open = targets.iter().zip(found).flat_map(|(target, found)| {
+            let is_open = |row: &&Row| !found.values().any(|opener| opener.took(row));
+            target.ofd_rows.iter().copied().filter(is_open).cloned()
+        });
+        let [given_up, still_open] = &mut self.unattributed;
+        *still_open = open.collect();
+        if was_wholesale {
+            given_up.clone_from(still_open);
+        }
     }
 
     fn pids(&mut self) -> HashSet<i32> {
@@ -200,10 +210,15 @@ impl Processes {
     fn note(&self, opener: &mut Option<Opener>, target: &Target, descriptor: &Descriptor) {
         let is_at = |sight: Option<&Sight>| sight.is_some_and(|sight| sight.id == descriptor.id);
         if let Some(which) = target.sights.iter().position(|&sight| is_at(sight)) {
+            // Nobody locks `-wal`, and beside the main file, which is opened first, it tells nothing.
+            let is_beside = |handles: &Handles| which == 1 && handles.db > 0;
+            let is_known = opener.as_ref().and_then(|opener| opener.handles.as_ref()).is_some_and(is_beside);
+            let info = if is_known { Some(Info::default()) } else { descriptor.info() };
+            // It was closed while we looked.
+            let Some(info) = info else { return };
             let opener = opener.get_or_insert_default();
             let handles = opener.handles.get_or_insert_default();
-            // Nobody locks `-wal`, and how it was opened tells nothing.
-            let info = if which == 1 { Info::default() } else { descriptor.info() };
+            opener.glances += u32::from(which != 2 && info.is_glance);
             match which {
                 0 => {
                     handles.db += 1;
@@ -219,7 +234,8 @@ impl Processes {
         } else if let Some(which) = self.replaced(target, descriptor) {
             let opener = opener.get_or_insert_default();
             opener.handles.get_or_insert_default();
-            opener.writable_replaced += u32::from(which != 2 || !descriptor.info().is_read_only);
+            let is_read_only = descriptor.info().is_some_and(|info| info.is_read_only);
+            opener.writable_replaced += u32::from(which != 2 || !is_read_only);
             let name = target.paths[which].to_string_lossy().into_owned();
             if !opener.replaced.contains(&name) {
                 opener.replaced.push(name);
@@ -256,18 +272,26 @@ struct Descriptor<'a> {
 #[derive(Default)]
 struct Info {
     is_read_only: bool,
+    // Read-only and never blocking, as waltop opens a file for a moment, and SQLite never does.
+    is_glance: bool,
     ofd_locks: Vec<Row>,
 }
 
 impl Descriptor<'_> {
     // `proc_pid_fdinfo(5)`: flags in octal, of which the two lowest bits are the access mode.
-    fn info(&self) -> Info {
-        let text = fs::read_to_string(self.process.join("fdinfo").join(self.number)).unwrap_or_default();
+    // `None` where the descriptor is no more.
+    fn info(&self) -> Option<Info> {
+        let text = match fs::read_to_string(self.process.join("fdinfo").join(self.number)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            text => text.unwrap_or_default(),
+        };
         let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
         let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
         let mut ofd_locks = lock_table::parse(&text);
         ofd_locks.retain(|row| row.is_ofd);
-        Info { is_read_only: flags.is_some_and(|flags| flags % 4 == 0), ofd_locks }
+        let is_read_only = flags.is_some_and(|flags| flags % 4 == 0);
+        let is_glance = is_read_only && flags.is_some_and(|flags| flags & OFlags::NONBLOCK.bits() != 0);
+        Some(Info { is_read_only, is_glance, ofd_locks })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Real databases: who holds what.
 
-use std::fs;
+use std::{fs, os::unix::fs::MetadataExt};
 
 use waltop::{
     config::Thresholds,
@@ -10,7 +10,7 @@ use waltop::{
 };
 
 use super::*;
-use crate::{python::Python, support::eventually};
+use crate::{fake_proc::sidecar, python::Python, support::eventually};
 
 #[test]
 fn idle_reader_and_writer_are_each_found() {
@@ -96,10 +96,12 @@ fn five_readers_share_four_slots() {
     }
     let database = scene.look();
     assert_eq!(database.locks.readers.len(), 5);
+    assert!(is_in_the_table(&scene, "127 128"), "the last slot and byte 128 are one row");
     for (frame, reader) in (1..).zip(&readers) {
         let [(slot, seen)] = reader_of(&database, reader.pid())[..] else { panic!("one slot a reader") };
         assert!(slot >= Some(1) && slot <= Some(4));
         assert_eq!(seen, Some(frame.min(4)), "the fifth stands at the mark of the fourth");
+        assert!(process(&database, reader.pid()).holds_index);
     }
     for reader in &mut readers {
         reader.sql("COMMIT");
@@ -181,6 +183,7 @@ fn a_checkpoint_that_waits_for_a_reader_holds_both_locks() {
         (process(&database, pid).holds.starts_with(&[Hold::Write, Hold::Checkpoint])).then_some(database)
     });
     let holder = |holder: &Option<Holder>| holder.as_ref().and_then(|holder| holder.pid);
+    assert!(is_in_the_table(&scene, "120 121"), "both locks are one row");
     assert_eq!(holder(&database.locks.checkpointer), Some(pid));
     assert_eq!(holder(&database.locks.writer), Some(pid));
     reader.sql("COMMIT");
@@ -220,4 +223,11 @@ fn holders_by_open_file_descriptions_have_lost_nothing() {
         assert_eq!(reader_of(&database, pid).iter().map(|reader| reader.0).collect::<Vec<_>>(), [Some(1)]);
     }
     assert!(database.findings.iter().all(|finding| finding.name != "lost-locks"), "{:?}", database.findings);
+}
+
+// Whether the kernel lists a lock on these bytes of the scene's `-shm` in a row of its own.
+fn is_in_the_table(scene: &Scene, bytes: &str) -> bool {
+    let inode = sidecar(&scene.path(), "-shm").metadata().expect("there").ino();
+    let table = fs::read_to_string("/proc/locks").expect("readable");
+    table.lines().any(|line| line.ends_with(&format!(":{inode} {bytes}")))
 }

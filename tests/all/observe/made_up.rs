@@ -336,6 +336,19 @@ fn observers_of_the_index_are_no_rows_unless_they_hold_a_lock() {
 }
 
 #[test]
+fn an_observer_that_reads_a_header_is_no_row_and_an_idle_reader_is_one() {
+    const GLANCE: &str = "pos:\t0\nflags:\t02104000\nmnt_id:\t29\n";
+    let stage = Stage::new();
+    for (pid, glanced) in [(20, &stage.db), (21, &stage.wal)] {
+        stage.proc.process(pid, "waltop").descriptor(pid, 9, &stage.shm, READ_ONLY);
+        stage.proc.descriptor(pid, 10, glanced, GLANCE);
+    }
+    assert!(pids(&stage.look()).is_empty());
+    stage.proc.process(22, "sqlite3").descriptor(22, 3, &stage.db, READ_ONLY);
+    assert_eq!(pids(&stage.look()), [22]);
+}
+
+#[test]
 fn new_openers_are_found_at_once_and_the_gone_are_dropped() {
     let mut stage = Stage::new();
     stage.connect(10, "first");

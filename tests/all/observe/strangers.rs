@@ -195,7 +195,7 @@ fn another_console_is_neither_a_row_nor_a_holder() {
     for pid in watchers {
         eventually("it watches", || watching(pid));
     }
-    for _ in 0..20 {
+    for _ in 0..100 {
         let database = only(observer.look());
         // A worker of the console's, which asks for the pragmas, may be there for a moment.
         let seen = pids(&database);
