@@ -212,10 +212,15 @@ impl Processes {
     }
 
     // Which of the target's files the descriptor was, before that was deleted or replaced. Only the path is left
-    // to tell; so a process that has another file system at that path must not be taken for one of ours.
+    // to tell; so a process that has another file system at that path must not be taken for one of ours. And a
+    // file may really have a name that ends with the kernel's word: it is there.
     fn replaced(&self, target: &Target, descriptor: &Descriptor) -> Option<usize> {
         let path = descriptor.text.strip_suffix(b" (deleted)")?;
         let which = target.paths.iter().position(|ours| ours.as_os_str().as_bytes() == path)?;
+        let there = fs::metadata(OsStr::from_bytes(descriptor.text));
+        if there.is_ok_and(|there| FileId::of(&there) == descriptor.id) {
+            return None;
+        }
         let mut devices = target.sights.iter().flatten().map(|sight| sight.id.device).peekable();
         let is_on_ours = devices.peek().is_none() || devices.any(|device| device == descriptor.id.device);
         (is_on_ours || self.shares_mounts(descriptor.process)).then_some(which)

@@ -10,7 +10,7 @@ use waltop::{
 };
 
 use super::*;
-use crate::{python::Python, support::eventually};
+use crate::{fake_proc::sidecar, python::Python, support::eventually};
 
 #[test]
 fn idle_reader_and_writer_are_each_found() {
@@ -220,4 +220,36 @@ fn holders_by_open_file_descriptions_have_lost_nothing() {
         assert_eq!(reader_of(&database, pid).iter().map(|reader| reader.0).collect::<Vec<_>>(), [Some(1)]);
     }
     assert!(database.findings.iter().all(|finding| finding.name != "lost-locks"), "{:?}", database.findings);
+}
+
+#[test]
+fn a_file_of_an_older_generation_is_told_by_its_inode() {
+    let scene = Scene::with_wal();
+    let mut actor = scene.actor();
+    actor.sql("INSERT INTO t VALUES (2)");
+    let wal = sidecar(&scene.path(), "-wal");
+    fs::remove_file(&wal).expect("removed");
+    for made_anew in [false, true] {
+        if made_anew {
+            fs::write(&wal, "").expect("made");
+        }
+        let database = scene.look();
+        let row = process(&database, actor.pid());
+        assert_eq!(row.replaced, [wal.to_string_lossy()], "made anew: {made_anew}");
+        let handles = row.handles.expect("readable");
+        assert_eq!((handles.db, handles.wal, handles.shm), (1, 0, 1));
+    }
+}
+
+#[test]
+fn a_file_whose_name_ends_with_the_word_for_deleted_is_there() {
+    let scene = Scene::with_wal();
+    let (mut ours, mut other) = (scene.actor(), Actor::open(&sidecar(&scene.path(), " (deleted)")));
+    ours.sql("SELECT * FROM t");
+    other.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)");
+    assert_eq!(pids(&scene.look()), [ours.pid()]);
+    // Nor is it another file where it is a second name of ours.
+    let wal = sidecar(&scene.path(), "-wal");
+    fs::hard_link(&wal, sidecar(&wal, " (deleted)")).expect("linked");
+    assert!(process(&scene.look(), ours.pid()).replaced.is_empty());
 }

@@ -1,7 +1,7 @@
 //! A made-up `/proc`: what no test can make the kernel do.
 
 use std::{
-    fs::{self, File},
+    fs,
     os::unix::fs::{PermissionsExt, symlink},
 };
 
@@ -250,40 +250,31 @@ fn without_a_holder_of_byte_128_the_index_is_not_believed() {
 }
 
 #[test]
-fn a_file_of_an_older_generation_is_told_by_its_inode() {
-    let mut stage = Stage::new();
-    stage.connect(10, "old");
-    // The kernel adds the word to the path of what was deleted; here it is a file of that name.
-    let deleted = sidecar(&stage.wal, " (deleted)");
-    File::create(&deleted).expect("made");
-    fs::remove_file(stage.proc.path().join("10/fd/4")).expect("removed");
-    stage.proc.descriptor(10, 4, &deleted, READ_WRITE);
-    let database = stage.look();
-    let row = process(&database, 10);
-    assert_eq!(row.replaced, [stage.wal.to_string_lossy()]);
-    assert_eq!(row.handles.map(|handles| handles.wal), Some(0));
-
-    // The word alone can lie: this is the file that lies at the path.
-    fs::remove_file(&deleted).expect("removed");
-    fs::hard_link(&stage.wal, &deleted).expect("linked");
-    assert!(process(&stage.look(), 10).replaced.is_empty());
-}
-
-#[test]
 fn the_same_path_in_another_container_is_another_file() {
-    let mut stage = Stage::new();
-    stage.connect(10, "inside");
-    // Its path is ours and was deleted, but it lies on another file system.
-    let deleted = sidecar(&stage.wal, " (deleted)");
-    symlink("/proc/version", &deleted).expect("linked");
-    fs::remove_file(stage.proc.path().join("10/fd/4")).expect("removed");
-    stage.proc.descriptor(10, 4, &deleted, READ_WRITE);
-    assert_eq!(process(&stage.look(), 10).replaced.len(), 1, "nothing says that it lives elsewhere");
+    let scene = Scene::with_wal();
+    let mut actor = scene.actor();
+    actor.sql("INSERT INTO t VALUES (2)");
+    // Its paths are ours and were deleted, but what lies there now is on another file system.
+    for path in [scene.path(), sidecar(&scene.path(), "-wal"), sidecar(&scene.path(), "-shm")] {
+        fs::remove_file(path).expect("removed");
+    }
+    symlink("/proc/version", scene.path()).expect("linked");
+    let proc = FakeProc::new();
+    proc.process(10, "inside");
+    for folder in ["fd", "fdinfo"] {
+        let (theirs, shown) =
+            (format!("/proc/{}/{folder}", actor.pid()), proc.path().join("10").join(folder));
+        // There is an empty folder of descriptors.
+        let _ = fs::remove_dir(&shown);
+        symlink(theirs, shown).expect("linked");
+    }
+    let look = || only(scene.observer_in(proc.path()).look());
+    assert_eq!(process(&look(), 10).replaced.len(), 3, "nothing says that it lives elsewhere");
 
-    stage.proc.write("self/ns/of", "").write("10/ns/of", "");
-    symlink("mnt:[4026531841]", stage.proc.path().join("self/ns/mnt")).expect("linked");
-    symlink("mnt:[4026532999]", stage.proc.path().join("10/ns/mnt")).expect("linked");
-    assert!(process(&stage.look(), 10).replaced.is_empty());
+    proc.write("self/ns/of", "").write("10/ns/of", "");
+    symlink("mnt:[4026531841]", proc.path().join("self/ns/mnt")).expect("linked");
+    symlink("mnt:[4026532999]", proc.path().join("10/ns/mnt")).expect("linked");
+    assert!(look().processes.is_empty());
 }
 
 #[test]
