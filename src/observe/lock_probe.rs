@@ -39,17 +39,19 @@ pub fn ask(file: &File, who: Ask, bytes: RangeInclusive<u64>) -> io::Result<Opti
         Ask::Writers => FlockType::ReadLock,
         Ask::Anybody => FlockType::WriteLock,
     };
-    let query = Flock { start: *bytes.start(), length: bytes.end() - bytes.start() + 1, ..Flock::from(kind) };
+    // A length of 0 means to the end.
+    let length = if *bytes.end() == u64::MAX { 0 } else { bytes.end() - bytes.start() + 1 };
+    let query = Flock { start: *bytes.start(), length, ..Flock::from(kind) };
     let answer = rustix::process::fcntl_getlk(file, &query)?;
     Ok(answer.map(|lock| Obstacle {
         pid: lock.pid.map(|pid| pid.as_raw_nonzero().get()).filter(|&pid| pid > 0),
         is_write: lock.typ == FlockType::WriteLock,
-        // A length of 0 means to the end.
         bytes: lock.start..=if lock.length == 0 { u64::MAX } else { lock.start + lock.length - 1 },
     }))
 }
 
-/// Adds to `rows` what holds one of `places` in `file` without having a row there.
+/// Adds to `rows` what holds one of `places` in `file` without having a row there. Where a row may be about another
+/// file, every place is asked for: such a row must hide nobody.
 ///
 /// # Errors
 ///
@@ -61,11 +63,15 @@ pub fn complete(
     places: &[(Ask, RangeInclusive<u64>)],
 ) -> io::Result<()> {
     for (who, bytes) in places {
-        let is_known = rows.iter().any(|row| row.overlaps(bytes) && (row.is_write || *who == Ask::Anybody));
-        if is_known {
+        let has_row = rows.iter().any(|row| row.overlaps(bytes) && (row.is_write || *who == Ask::Anybody));
+        if has_row && !sight.is_ambiguous() {
             continue;
         }
-        if let Some(obstacle) = ask(file, *who, bytes.clone())? {
+        let Some(obstacle) = ask(file, *who, bytes.clone())? else { continue };
+        let is_it = |row: &Row| {
+            row.pid == obstacle.pid && row.is_write == obstacle.is_write && row.overlaps(&obstacle.bytes)
+        };
+        if !rows.iter().any(is_it) {
             rows.push(Row {
                 pid: obstacle.pid,
                 is_ofd: false,
@@ -77,4 +83,20 @@ pub fn complete(
         }
     }
     Ok(())
+}
+
+/// Those of `rows` in whose place nobody holds a lock on `file`: they are about another file.
+///
+/// # Errors
+///
+/// Where the kernel does not answer.
+pub fn refuted(rows: &[Row], file: &File) -> io::Result<Vec<Row>> {
+    let mut refuted = Vec::new();
+    for row in rows {
+        let who = if row.is_write { Ask::Writers } else { Ask::Anybody };
+        if ask(file, who, row.bytes.clone())?.is_none() {
+            refuted.push(row.clone());
+        }
+    }
+    Ok(refuted)
 }

@@ -2,7 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
     io,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -12,7 +14,8 @@ use crate::{
     history::History,
     observe::{
         files::{self, Mounts, Sight},
-        header, lock_probe,
+        header,
+        lock_probe::{self, Ask},
         lock_table::{self, Row},
         locks::{self, Decoded},
         opener::{Opener, Target},
@@ -45,6 +48,9 @@ pub struct View {
     pub wal: Option<Wal>,
     main_rows: Vec<Row>,
     index_rows: Vec<Row>,
+    // Rows by our numbers that are about other files.
+    refuted: Vec<Row>,
+    is_vouched_for: bool,
     holders: BTreeSet<i32>,
 }
 
@@ -87,6 +93,8 @@ impl Watched {
             header: None,
             index: None,
             wal: None,
+            refuted: Vec::new(),
+            is_vouched_for: false,
             holders: BTreeSet::new(),
         };
         view.read_main(unseen);
@@ -106,7 +114,6 @@ impl Watched {
         let mut tell = |error: &io::Error| note(unseen, "the log", path, error);
         let file = files::open(path).map_err(|error| tell(&error)).ok()?;
         let header = LogHeader::read(&file).map_err(|error| tell(&error)).unwrap_or_default();
-        let is_vouched_for = view.index_rows.iter().any(|row| row.covers(lock_table::INDEX_BYTE));
         if header.is_none() && view.index.is_none() {
             return None;
         }
@@ -115,13 +122,13 @@ impl Watched {
             backfilled: view.index.map(|index| index.backfilled),
             pending: view.index.map(|index| index.frames.saturating_sub(index.backfilled)),
             checkpoint_sequence: header.map(|header| header.checkpoint_sequence),
-            source: if is_vouched_for { WalSource::Index } else { WalSource::Log },
+            source: if view.is_vouched_for { WalSource::Index } else { WalSource::Log },
             page_count: view.index.map(|index| index.page_count),
             slots: header.map(|header| header.slots(sight.facts.bytes)),
             commits: view.index.map(|index| index.commits),
             read_marks: view.index.map(|index| index.read_marks),
         };
-        if let Some(header) = header.filter(|_| !is_vouched_for) {
+        if let Some(header) = header.filter(|_| !view.is_vouched_for) {
             match self.counter.count(&file, header) {
                 Ok(committed) if committed.is_complete => {
                     wal.frames = Some(committed.frames);
@@ -157,7 +164,8 @@ impl View {
     }
 
     /// Gives open-file-description locks to the processes that took them, and takes rows away that only look
-    /// like ours: where the file system makes up device numbers, only a descriptor is proof.
+    /// like ours: where the file system makes up device numbers, only a descriptor is proof, or else the kernel's
+    /// word that somebody is there.
     pub fn settle(&mut self, openers: &BTreeMap<i32, Opener>) {
         for (rows, sight) in [(&mut self.main_rows, &self.sights[0]), (&mut self.index_rows, &self.sights[2])]
         {
@@ -168,7 +176,10 @@ impl View {
         }
         let is_proved = |row: &Row| {
             let handles = row.pid.and_then(|pid| openers.get(&pid)).and_then(|opener| opener.handles);
-            handles.is_none_or(|handles| handles.db + handles.wal + handles.shm > 0)
+            handles.map_or_else(
+                || !self.refuted.contains(row),
+                |handles| handles.db + handles.wal + handles.shm > 0,
+            )
         };
         if self.sights.iter().flatten().any(Sight::is_ambiguous) {
             self.main_rows.retain(is_proved);
@@ -201,9 +212,9 @@ impl View {
         let path = &self.paths[0];
         match files::open(path) {
             Ok(file) => {
-                let rows = &mut self.main_rows;
-                if let Err(error) = lock_probe::complete(rows, &file, sight, &locks::MAIN_PLACES) {
-                    note(unseen, "hidden holders of locks on", path, &error);
+                match complete(&mut self.main_rows, &file, sight, &locks::MAIN_PLACES) {
+                    Ok(refuted) => self.refuted.extend(refuted),
+                    Err(error) => note(unseen, "hidden holders of locks on", path, &error),
                 }
                 self.header = header::read(&file)
                     .map_err(|error| note(unseen, "the header of", path, &error))
@@ -220,14 +231,33 @@ impl View {
             Ok(file) => file,
             Err(error) => return note(unseen, "the wal-index", path, &error),
         };
-        if let Err(error) = lock_probe::complete(&mut self.index_rows, &file, sight, &locks::INDEX_PLACES) {
-            note(unseen, "hidden holders of locks on", path, &error);
+        match complete(&mut self.index_rows, &file, sight, &locks::INDEX_PLACES) {
+            Ok(refuted) => self.refuted.extend(refuted),
+            Err(error) => note(unseen, "hidden holders of locks on", path, &error),
         }
-        if self.index_rows.iter().any(|row| row.covers(lock_table::INDEX_BYTE)) {
+        let byte = lock_table::INDEX_BYTE;
+        self.is_vouched_for = if sight.is_ambiguous() {
+            // A row is no proof; where the kernel does not answer, nobody has vouched for anything.
+            lock_probe::ask(&file, Ask::Anybody, byte..=byte).is_ok_and(|holder| holder.is_some())
+        } else {
+            self.index_rows.iter().any(|row| row.covers(byte))
+        };
+        if self.is_vouched_for {
             self.index =
                 wal_index::read(&file).map_err(|error| note(unseen, "the wal-index", path, &error)).ok();
         }
     }
+}
+
+// Adds the holders without a row, and gives back the rows that are about another file.
+fn complete(
+    rows: &mut Vec<Row>,
+    file: &File,
+    sight: &Sight,
+    places: &[(Ask, RangeInclusive<u64>)],
+) -> io::Result<Vec<Row>> {
+    lock_probe::complete(rows, file, sight, places)?;
+    if sight.is_ambiguous() { lock_probe::refuted(rows, file) } else { Ok(Vec::new()) }
 }
 
 // The table prints the locks of several open file descriptions in rows that are alike, so that it cannot tell how

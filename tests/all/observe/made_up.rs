@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
 };
 
-use waltop::snapshot::{Hold, ProcessState};
+use waltop::snapshot::{Hold, Presence, ProcessState, WalSource};
 
 use super::*;
 use crate::fake_proc::{FakeProc, lock_place, sidecar};
@@ -196,6 +196,45 @@ fn devices_are_compared_as_the_lock_table_prints_them() {
     assert_eq!(pids(&database), [10]);
 }
 
+/// A file system that makes up the device that `stat` reports, as btrfs does, and rows that mean the file of the
+/// same inode in another subvolume.
+fn strangers(proc: &mut FakeProc, shm: &Path, rows: &[&str]) {
+    proc.write("self/mountinfo", "22 1 0:43 / / rw - btrfs /dev/vdb rw\n");
+    proc.process(11, "stranger").descriptor(11, 3, Path::new("/dev/null"), READ_WRITE);
+    let place = lock_place(shm);
+    let (_, inode) = place.rsplit_once(':').expect("a place");
+    for row in rows {
+        let (kind, bytes) = row.split_once(" at ").expect("a row");
+        proc.lock_line(&format!("{kind} 00:2b:{inode} {bytes}"));
+    }
+}
+
+#[test]
+fn rows_of_another_subvolume_vouch_for_no_index() {
+    for row in ["POSIX  ADVISORY  READ 11 at 128 128", "OFDLCK ADVISORY  READ  -1 at 128 128"] {
+        let mut stage = Stage::new();
+        strangers(&mut stage.proc, &stage.shm, &[row]);
+        let database = stage.look();
+        assert_eq!(database.presence(), Presence::Leftover, "{row}");
+        assert_eq!(database.wal.expect("a log").source, WalSource::Log, "{row}");
+    }
+}
+
+#[test]
+fn rows_of_another_subvolume_hide_no_holder() {
+    let scene = Scene::with_wal();
+    let mut writer = scene.actor();
+    writer.sql("BEGIN IMMEDIATE");
+    let mut proc = FakeProc::new();
+    let rows = ["POSIX  ADVISORY  WRITE 11 at 120 120", "POSIX  ADVISORY  READ 11 at 128 128"];
+    strangers(&mut proc, &sidecar(&scene.path(), "-shm"), &rows);
+    let database = only(scene.observer_in(proc.path()).look());
+    assert_eq!(writer_of(&database), Some(writer.pid()));
+    assert_eq!(database.presence(), Presence::Live);
+    assert_eq!(database.wal.map(|wal| wal.source), Some(WalSource::Index));
+    assert!(database.processes.is_empty());
+}
+
 #[test]
 fn a_holder_that_proc_hides_keeps_its_locks() {
     let mut stage = Stage::new();
@@ -231,13 +270,10 @@ fn what_is_missing_is_told_and_the_rest_is_seen() {
 fn without_a_holder_of_byte_128_the_index_is_not_believed() {
     let mut stage = Stage::new();
     let log = stage.look().wal.expect("a log");
-    assert_eq!((log.source, log.frames, log.backfilled), (waltop::snapshot::WalSource::Log, Some(2), None));
+    assert_eq!((log.source, log.frames, log.backfilled), (WalSource::Log, Some(2), None));
     stage.lock(10, "READ", "128 128");
     let index = stage.look().wal.expect("a log");
-    assert_eq!(
-        (index.source, index.frames, index.backfilled),
-        (waltop::snapshot::WalSource::Index, Some(2), Some(0))
-    );
+    assert_eq!((index.source, index.frames, index.backfilled), (WalSource::Index, Some(2), Some(0)));
 
     // An index that is not whole is unavailable, which is not zero frames.
     let mut bytes = fs::read(&stage.shm).expect("readable");
