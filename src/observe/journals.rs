@@ -15,6 +15,9 @@ use crate::{
     snapshot::{FailedFile, Ingestion, IngestionState, Spread, Unseen},
 };
 
+/// What a journal's first line tells of its process.
+pub use crate::observe::process_stat::process_start as start_ticks;
+
 /// How many ingestions are shown of each database, the newest.
 pub const SHOWN: usize = 20;
 
@@ -68,21 +71,6 @@ impl Journals {
         }
         (ingestions, unseen)
     }
-}
-
-/// Start of process `pid` in clock ticks since boot; `None` where it is gone, or dead and not yet collected.
-///
-/// Field 22 of `/proc/PID/stat` (proc(5)). The name before it may hold anything, closing brackets too.
-#[must_use]
-pub fn start_ticks(proc: &Path, pid: i32) -> Option<u64> {
-    let stat = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
 }
 
 /// The newest journals in `runs`, newest first.
@@ -484,11 +472,5 @@ mod tests {
         fs::write(&path, "").expect("an empty file");
         scene.start("r", 7);
         assert_eq!(scene.only().batches, 0);
-    }
-
-    #[test]
-    fn this_process_has_a_start() {
-        let pid = i32::try_from(std::process::id()).expect("a PID fits");
-        assert!(start_ticks(Path::new("/proc"), pid).is_some_and(|ticks| ticks > 0));
     }
 }

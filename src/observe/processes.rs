@@ -21,6 +21,7 @@ use crate::{
         files::{self, FileId, Sight},
         lock_table::{self, Row},
         opener::{Opener, Target},
+        process_stat,
     },
     snapshot::{Handles, Unseen},
 };
@@ -262,9 +263,9 @@ impl Descriptor<'_> {
 
 /// The process `pid` as the `/proc` at `proc` names it.
 pub fn who(proc: &Path, pid: i32) -> Who {
-    let stat = Entry::new_with_root(proc.join(pid.to_string())).and_then(|entry| entry.stat()).ok();
-    let start_ticks = stat.as_ref().map(|stat| stat.starttime);
-    Who { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.comm).unwrap_or_default() }
+    let stat = process_stat::read(proc, pid);
+    let start_ticks = stat.as_ref().and_then(|stat| stat.start_ticks);
+    Who { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.name).unwrap_or_default() }
 }
 
 /// How often the threads of `pid` were given a processor, all together; `None` where the kernel does not say.
