@@ -44,7 +44,7 @@ use crate::{
     config::Places,
     database::factory,
     journal::{Event, Outcome},
-    observe::{journals, sidecar},
+    observe::{journals, process_start, sidecar},
     paths,
     snapshot::{FailedFile, Spread},
     units,
@@ -308,7 +308,7 @@ fn started(run: String, request: &Request, database: &Path, folders: &[Folder]) 
     Event::Started {
         run,
         pid,
-        start_ticks: journals::start_ticks(&request.proc, pid),
+        start_ticks: process_start(&request.proc, pid),
         boot: journals::boot(&request.proc),
         database: database.display().to_string(),
         folders: folders.iter().map(|folder| folder.path.display().to_string()).collect(),

@@ -24,6 +24,7 @@ pub(crate) mod lock_table;
 mod locks;
 mod opener;
 mod preflight;
+mod process_stat;
 #[cfg_attr(not(target_os = "linux"), path = "observe/elsewhere.rs")]
 mod processes;
 mod timing;
@@ -33,6 +34,7 @@ mod watched;
 
 pub use files::sidecar;
 pub use preflight::{Unfit, inspect};
+pub use process_stat::{process_parent, process_start};
 
 use files::Mounts;
 use first_seen::FirstSeen;
@@ -134,7 +136,7 @@ impl Observer {
             database.ingestions = of_it.map(|(_, ingestion)| ingestion.clone()).collect();
         }
         self.describer.forget_all_but(&pids);
-        let lives = |pid, start_ticks| processes::who(&self.proc, pid).start_ticks == start_ticks;
+        let lives = |pid, start_ticks| process_start(&self.proc, pid) == start_ticks;
         self.first_seen.end_look(&self.timed, &lives);
         unseen.extend(self.first_seen.trouble());
         unseen.extend(self.processes.unseen());

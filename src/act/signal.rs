@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::observe;
+
 /// A process, named so that no other can be mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -245,19 +247,11 @@ pub fn protection(pid: i32, proc: &Path) -> Option<&'static str> {
 }
 
 fn parent(pid: i32, proc: &Path) -> Option<i32> {
-    stat_field(pid, proc, 4)
+    observe::process_parent(proc, pid)
 }
 
-/// When `pid` started, in clock ticks since boot; `None` where there is no such process.
+/// When `pid` started, in clock ticks since boot; `None` where there is no such process, or a dead one.
 #[must_use]
 pub fn start_ticks(pid: i32, proc: &Path) -> Option<u64> {
-    stat_field(pid, proc, 22)
-}
-
-// Fields of /proc/PID/stat count from 1; the second one, the name in parentheses, may itself hold blanks and parentheses.
-fn stat_field<T: std::str::FromStr>(pid: i32, proc: &Path, number: usize) -> Option<T> {
-    let stat = std::fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
-    let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(number - 3)?.parse().ok()
+    observe::process_start(proc, pid)
 }

@@ -150,7 +150,7 @@ mod tests {
             folders: Vec::new(),
             batch: "auto".to_owned(),
         };
-        let since = journals::start_ticks(proc, own).expect("it lives");
+        let since = crate::observe::process_start(proc, own).expect("it lives");
         let write = |name: &str, events: &[Event]| {
             let line = |event: &Event| {
                 let line = Line { at: Timestamp::UNIX_EPOCH, event: event.clone() };

@@ -1,16 +1,18 @@
 //! Ingestions, from the journals that they write: live ones, past ones, and those whose process died.
 //!
-//! A journal is read once and then followed: a look reads what was appended since the look before.
+//! A journal is read once and then followed: a look reads what was appended since the look before. It lists the
+//! folder, asks once for the size of each of the newest 500 journals, and opens those that have changed.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    fs::{self, File},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    fs::{self, File, Metadata},
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
-use super::processes;
+use super::{process_start, processes};
 use crate::{
     journal::{EXTENSION, Event, Line, Outcome},
     snapshot::{FailedFile, Ingestion, IngestionState, Spread, Unseen},
@@ -48,7 +50,8 @@ impl Journals {
             unseen.push(told(&format!("the ingestions in {}", self.runs.display()), &error));
             Vec::new()
         });
-        self.followed.retain(|path, _| paths.contains(path));
+        let newest: HashSet<&PathBuf> = paths.iter().collect();
+        self.followed.retain(|path, _| newest.contains(path));
         for path in &paths {
             let followed = self.followed.entry(path.clone()).or_default();
             let what = || format!("the whole ingestion in {}", path.display());
@@ -71,21 +74,6 @@ impl Journals {
     }
 }
 
-/// Start of process `pid` in clock ticks since boot; `None` where it is gone, or dead and not yet collected.
-///
-/// Field 22 of `/proc/PID/stat` (proc(5)). The name before it may hold anything, closing brackets too.
-#[must_use]
-pub fn start_ticks(proc: &Path, pid: i32) -> Option<u64> {
-    let stat = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
-}
-
 /// What names the running boot of the system; `None` where nothing does.
 #[must_use]
 pub fn boot(proc: &Path) -> Option<String> {
@@ -101,7 +89,7 @@ pub fn lives(proc: &Path, started: &Event) -> bool {
 }
 
 fn is_there(proc: &Path, pid: i32, since: Option<u64>, then: Option<&str>) -> bool {
-    let Some(now) = start_ticks(proc, pid) else { return false };
+    let Some(now) = process_start(proc, pid) else { return false };
     since.is_none_or(|since| since == now)
         && then.is_none_or(|then| boot(proc).is_none_or(|boot| boot == then))
 }
@@ -135,6 +123,8 @@ fn told(what: &str, error: &io::Error) -> Unseen {
 struct Followed {
     inode: u64,
     read_to: u64,
+    // Size and time of the journal when it was last read.
+    read_at: Option<(u64, SystemTime)>,
     story: Option<Story>,
     /// What was wrong with a line that was passed over.
     nonsense: Option<String>,
@@ -142,21 +132,22 @@ struct Followed {
 
 impl Followed {
     fn catch_up(&mut self, path: &Path, proc: &Path) -> io::Result<()> {
+        // A process that was gone before its journal is read has written all that it ever will. Where the
+        // journal had not named it yet, it is asked for after the reading, and what came in between is read too.
+        let mut known_to_live = self.story.as_ref().map(|story| story.lives(proc));
         let metadata = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
         if metadata.ino() != self.inode || metadata.len() < self.read_to {
             *self = Self { inode: metadata.ino(), ..Self::default() };
+            known_to_live = None;
         }
-        // A process that was gone before its journal is read has written all that it ever will. Where the
-        // journal had not named it yet, it is asked for after the reading, and what came in between is read too.
-        let known_to_live = self.story.as_ref().map(|story| story.lives(proc));
-        self.read_on(path)?;
+        self.read_on(path, &metadata)?;
         let lives =
             known_to_live.or_else(|| self.story.as_ref().map(|story| story.lives(proc))).unwrap_or(true);
         if known_to_live.is_none() && !lives {
-            self.read_on(path)?;
+            self.read_on(path, &fs::symlink_metadata(path)?)?;
         }
         if let Some(story) = &mut self.story {
             story.settle(lives);
@@ -165,14 +156,16 @@ impl Followed {
     }
 
     /// Reads the whole lines that were appended; one that is being written is left for the next look.
-    fn read_on(&mut self, path: &Path) -> io::Result<()> {
-        if fs::metadata(path)?.len() <= self.read_to {
+    fn read_on(&mut self, path: &Path, metadata: &Metadata) -> io::Result<()> {
+        let state = (metadata.len(), metadata.modified()?);
+        if metadata.len() <= self.read_to || self.read_at == Some(state) {
             return Ok(());
         }
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(self.read_to))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
+        self.read_at = Some(state);
         let Some(end) = bytes.iter().rposition(|&byte| byte == b'\n') else { return Ok(()) };
         self.read_to += end as u64 + 1;
         for line in bytes[..end].split(|&byte| byte == b'\n') {
@@ -522,6 +515,36 @@ mod tests {
     }
 
     #[test]
+    fn a_finished_journal_is_not_read_again_until_it_changes() {
+        let mut scene = Scene::new();
+        scene.start("r", 7);
+        scene.tell("r", Event::Finished { outcome: Outcome::Completed, error: None });
+        scene.append("r", "torn off");
+        scene.only();
+        // Whoever reads it again finds a whole line, which makes no sense.
+        let path = scene.dir.path().join("runs/r.jsonl");
+        let text = fs::read_to_string(&path).expect("a journal").replace("torn off", "spoiled\n");
+        let modified = fs::metadata(&path).expect("a journal").modified().expect("a time");
+        fs::write(&path, text).expect("written in place");
+        let file = File::options().append(true).open(&path).expect("a journal");
+        file.set_modified(modified).expect("a time");
+        assert_eq!(scene.only().state, IngestionState::Completed);
+        file.set_modified(modified + std::time::Duration::from_secs(1)).expect("a time");
+        assert_eq!(scene.journals.look().1.len(), 1);
+    }
+
+    #[test]
+    fn journals_that_went_away_are_forgotten() {
+        let mut scene = Scene::new();
+        scene.start("a", 7);
+        scene.start("b", 7);
+        assert_eq!(scene.journals.look().0.len(), 2);
+        fs::remove_file(scene.dir.path().join("runs/a.jsonl")).expect("removed");
+        assert_eq!(scene.only().run, "b");
+        assert_eq!(scene.journals.followed.len(), 1);
+    }
+
+    #[test]
     fn a_journal_that_was_replaced_is_read_anew() {
         let mut scene = Scene::new();
         scene.start("r", 7);
@@ -531,11 +554,5 @@ mod tests {
         fs::write(&path, "").expect("an empty file");
         scene.start("r", 7);
         assert_eq!(scene.only().batches, 0);
-    }
-
-    #[test]
-    fn this_process_has_a_start() {
-        let pid = i32::try_from(std::process::id()).expect("a PID fits");
-        assert!(start_ticks(Path::new("/proc"), pid).is_some_and(|ticks| ticks > 0));
     }
 }

@@ -22,6 +22,7 @@ use crate::{
         files::{self, FileId, Sight},
         lock_table::{self, Row},
         opener::{Opener, Target},
+        process_stat,
     },
     snapshot::{Handles, Unseen},
 };
@@ -244,10 +245,15 @@ impl Processes {
     }
 
     // Which of the target's files the descriptor was, before that was deleted or replaced. Only the path is left
-    // to tell; so a process that has another file system at that path must not be taken for one of ours.
+    // to tell; so a process that has another file system at that path must not be taken for one of ours. And a
+    // file may really have a name that ends with the kernel's word: it is there.
     fn replaced(&self, target: &Target, descriptor: &Descriptor) -> Option<usize> {
         let path = descriptor.text.strip_suffix(b" (deleted)")?;
         let which = target.paths.iter().position(|ours| ours.as_os_str().as_bytes() == path)?;
+        let there = fs::metadata(OsStr::from_bytes(descriptor.text));
+        if there.is_ok_and(|there| FileId::of(&there) == descriptor.id) {
+            return None;
+        }
         let mut devices = target.sights.iter().flatten().map(|sight| sight.id.device).peekable();
         let is_on_ours = devices.peek().is_none() || devices.any(|device| device == descriptor.id.device);
         (is_on_ours || self.shares_mounts(descriptor.process)).then_some(which)
@@ -297,9 +303,9 @@ impl Descriptor<'_> {
 
 /// The process `pid` as the `/proc` at `proc` names it.
 pub fn who(proc: &Path, pid: i32) -> Who {
-    let stat = Entry::new_with_root(proc.join(pid.to_string())).and_then(|entry| entry.stat()).ok();
-    let start_ticks = stat.as_ref().map(|stat| stat.starttime);
-    Who { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.comm).unwrap_or_default() }
+    let stat = process_stat::read(proc, pid);
+    let start_ticks = stat.as_ref().and_then(|stat| stat.start_ticks);
+    Who { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.name).unwrap_or_default() }
 }
 
 /// How often the threads of `pid` were given a processor, all together; `None` where the kernel does not say.

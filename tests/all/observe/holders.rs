@@ -231,3 +231,35 @@ fn is_in_the_table(scene: &Scene, bytes: &str) -> bool {
     let table = fs::read_to_string("/proc/locks").expect("readable");
     table.lines().any(|line| line.ends_with(&format!(":{inode} {bytes}")))
 }
+
+#[test]
+fn a_file_of_an_older_generation_is_told_by_its_inode() {
+    let scene = Scene::with_wal();
+    let mut actor = scene.actor();
+    actor.sql("INSERT INTO t VALUES (2)");
+    let wal = sidecar(&scene.path(), "-wal");
+    fs::remove_file(&wal).expect("removed");
+    for made_anew in [false, true] {
+        if made_anew {
+            fs::write(&wal, "").expect("made");
+        }
+        let database = scene.look();
+        let row = process(&database, actor.pid());
+        assert_eq!(row.replaced, [wal.to_string_lossy()], "made anew: {made_anew}");
+        let handles = row.handles.expect("readable");
+        assert_eq!((handles.db, handles.wal, handles.shm), (1, 0, 1));
+    }
+}
+
+#[test]
+fn a_file_whose_name_ends_with_the_word_for_deleted_is_there() {
+    let scene = Scene::with_wal();
+    let (mut ours, mut other) = (scene.actor(), Actor::open(&sidecar(&scene.path(), " (deleted)")));
+    ours.sql("SELECT * FROM t");
+    other.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)");
+    assert_eq!(pids(&scene.look()), [ours.pid()]);
+    // Nor is it another file where it is a second name of ours.
+    let wal = sidecar(&scene.path(), "-wal");
+    fs::hard_link(&wal, sidecar(&wal, " (deleted)")).expect("linked");
+    assert!(process(&scene.look(), ours.pid()).replaced.is_empty());
+}

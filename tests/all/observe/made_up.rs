@@ -1,11 +1,11 @@
 //! A made-up `/proc`: what no test can make the kernel do.
 
 use std::{
-    fs::{self, File},
+    fs,
     os::unix::fs::{PermissionsExt, symlink},
 };
 
-use waltop::snapshot::{Hold, ProcessState};
+use waltop::snapshot::{Hold, Presence, ProcessState, WalSource};
 
 use super::*;
 use crate::fake_proc::{FakeProc, lock_place, sidecar};
@@ -196,6 +196,45 @@ fn devices_are_compared_as_the_lock_table_prints_them() {
     assert_eq!(pids(&database), [10]);
 }
 
+/// A file system that makes up the device that `stat` reports, as btrfs does, and rows that mean the file of the
+/// same inode in another subvolume.
+fn strangers(proc: &mut FakeProc, shm: &Path, rows: &[&str]) {
+    proc.write("self/mountinfo", "22 1 0:43 / / rw - btrfs /dev/vdb rw\n");
+    proc.process(11, "stranger").descriptor(11, 3, Path::new("/dev/null"), READ_WRITE);
+    let place = lock_place(shm);
+    let (_, inode) = place.rsplit_once(':').expect("a place");
+    for row in rows {
+        let (kind, bytes) = row.split_once(" at ").expect("a row");
+        proc.lock_line(&format!("{kind} 00:2b:{inode} {bytes}"));
+    }
+}
+
+#[test]
+fn rows_of_another_subvolume_vouch_for_no_index() {
+    for row in ["POSIX  ADVISORY  READ 11 at 128 128", "OFDLCK ADVISORY  READ  -1 at 128 128"] {
+        let mut stage = Stage::new();
+        strangers(&mut stage.proc, &stage.shm, &[row]);
+        let database = stage.look();
+        assert_eq!(database.presence(), Presence::Leftover, "{row}");
+        assert_eq!(database.wal.expect("a log").source, WalSource::Log, "{row}");
+    }
+}
+
+#[test]
+fn rows_of_another_subvolume_hide_no_holder() {
+    let scene = Scene::with_wal();
+    let mut writer = scene.actor();
+    writer.sql("BEGIN IMMEDIATE");
+    let mut proc = FakeProc::new();
+    let rows = ["POSIX  ADVISORY  WRITE 11 at 120 120", "POSIX  ADVISORY  READ 11 at 128 128"];
+    strangers(&mut proc, &sidecar(&scene.path(), "-shm"), &rows);
+    let database = only(scene.observer_in(proc.path()).look());
+    assert_eq!(writer_of(&database), Some(writer.pid()));
+    assert_eq!(database.presence(), Presence::Live);
+    assert_eq!(database.wal.map(|wal| wal.source), Some(WalSource::Index));
+    assert!(database.processes.is_empty());
+}
+
 #[test]
 fn a_holder_that_proc_hides_keeps_its_locks() {
     let mut stage = Stage::new();
@@ -231,13 +270,10 @@ fn what_is_missing_is_told_and_the_rest_is_seen() {
 fn without_a_holder_of_byte_128_the_index_is_not_believed() {
     let mut stage = Stage::new();
     let log = stage.look().wal.expect("a log");
-    assert_eq!((log.source, log.frames, log.backfilled), (waltop::snapshot::WalSource::Log, Some(2), None));
+    assert_eq!((log.source, log.frames, log.backfilled), (WalSource::Log, Some(2), None));
     stage.lock(10, "READ", "128 128");
     let index = stage.look().wal.expect("a log");
-    assert_eq!(
-        (index.source, index.frames, index.backfilled),
-        (waltop::snapshot::WalSource::Index, Some(2), Some(0))
-    );
+    assert_eq!((index.source, index.frames, index.backfilled), (WalSource::Index, Some(2), Some(0)));
 
     // An index that is not whole is unavailable, which is not zero frames.
     let mut bytes = fs::read(&stage.shm).expect("readable");
@@ -250,40 +286,31 @@ fn without_a_holder_of_byte_128_the_index_is_not_believed() {
 }
 
 #[test]
-fn a_file_of_an_older_generation_is_told_by_its_inode() {
-    let mut stage = Stage::new();
-    stage.connect(10, "old");
-    // The kernel adds the word to the path of what was deleted; here it is a file of that name.
-    let deleted = sidecar(&stage.wal, " (deleted)");
-    File::create(&deleted).expect("made");
-    fs::remove_file(stage.proc.path().join("10/fd/4")).expect("removed");
-    stage.proc.descriptor(10, 4, &deleted, READ_WRITE);
-    let database = stage.look();
-    let row = process(&database, 10);
-    assert_eq!(row.replaced, [stage.wal.to_string_lossy()]);
-    assert_eq!(row.handles.map(|handles| handles.wal), Some(0));
-
-    // The word alone can lie: this is the file that lies at the path.
-    fs::remove_file(&deleted).expect("removed");
-    fs::hard_link(&stage.wal, &deleted).expect("linked");
-    assert!(process(&stage.look(), 10).replaced.is_empty());
-}
-
-#[test]
 fn the_same_path_in_another_container_is_another_file() {
-    let mut stage = Stage::new();
-    stage.connect(10, "inside");
-    // Its path is ours and was deleted, but it lies on another file system.
-    let deleted = sidecar(&stage.wal, " (deleted)");
-    symlink("/proc/version", &deleted).expect("linked");
-    fs::remove_file(stage.proc.path().join("10/fd/4")).expect("removed");
-    stage.proc.descriptor(10, 4, &deleted, READ_WRITE);
-    assert_eq!(process(&stage.look(), 10).replaced.len(), 1, "nothing says that it lives elsewhere");
+    let scene = Scene::with_wal();
+    let mut actor = scene.actor();
+    actor.sql("INSERT INTO t VALUES (2)");
+    // Its paths are ours and were deleted, but what lies there now is on another file system.
+    for path in [scene.path(), sidecar(&scene.path(), "-wal"), sidecar(&scene.path(), "-shm")] {
+        fs::remove_file(path).expect("removed");
+    }
+    symlink("/proc/version", scene.path()).expect("linked");
+    let proc = FakeProc::new();
+    proc.process(10, "inside");
+    for folder in ["fd", "fdinfo"] {
+        let (theirs, shown) =
+            (format!("/proc/{}/{folder}", actor.pid()), proc.path().join("10").join(folder));
+        // There is an empty folder of descriptors.
+        let _ = fs::remove_dir(&shown);
+        symlink(theirs, shown).expect("linked");
+    }
+    let look = || only(scene.observer_in(proc.path()).look());
+    assert_eq!(process(&look(), 10).replaced.len(), 3, "nothing says that it lives elsewhere");
 
-    stage.proc.write("self/ns/of", "").write("10/ns/of", "");
-    symlink("mnt:[4026531841]", stage.proc.path().join("self/ns/mnt")).expect("linked");
-    symlink("mnt:[4026532999]", stage.proc.path().join("10/ns/mnt")).expect("linked");
-    assert!(process(&stage.look(), 10).replaced.is_empty());
+    proc.write("self/ns/of", "").write("10/ns/of", "");
+    symlink("mnt:[4026531841]", proc.path().join("self/ns/mnt")).expect("linked");
+    symlink("mnt:[4026532999]", proc.path().join("10/ns/mnt")).expect("linked");
+    assert!(look().processes.is_empty());
 }
 
 #[test]

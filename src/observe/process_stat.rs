@@ -1,0 +1,87 @@
+//! `/proc/PID/stat`: what tells one process from another that had the same PID (`proc_pid_stat(5)`).
+
+use std::{fs, path::Path};
+
+/// The fields that are used here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// Its name, which may hold anything, blanks and brackets too.
+    pub name: String,
+    /// Its parent.
+    pub parent: Option<i32>,
+    /// Its start in clock ticks since boot; `None` where it is dead and not yet collected.
+    pub start_ticks: Option<u64>,
+}
+
+/// When process `pid` started, in clock ticks since boot, as the `/proc` at `proc` has it; `None` where it is gone,
+/// or dead and not yet collected.
+#[must_use]
+pub fn process_start(proc: &Path, pid: i32) -> Option<u64> {
+    read(proc, pid)?.start_ticks
+}
+
+/// The parent of process `pid`; `None` where `pid` is gone.
+#[must_use]
+pub fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
+    read(proc, pid)?.parent
+}
+
+/// What the `/proc` at `proc` says of `pid`; `None` where it is gone.
+pub fn read(proc: &Path, pid: i32) -> Option<Stat> {
+    let stat = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    let (before, after) = stat.rsplit_once(')')?;
+    // The fields behind the name: 3 is the state, 4 the parent and 22 the start.
+    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
+    let is_dead = matches!(*fields.first()?, "Z" | "X" | "x");
+    Some(Stat {
+        name: before.split_once('(')?.1.to_owned(),
+        parent: fields.get(1)?.parse().ok(),
+        start_ticks: if is_dead { None } else { fields.get(19)?.parse().ok() },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made_up(text: &str) -> Option<Stat> {
+        let proc = tempfile::TempDir::new().expect("a folder");
+        fs::create_dir(proc.path().join("7")).expect("a folder");
+        fs::write(proc.path().join("7/stat"), text).expect("a file");
+        read(proc.path(), 7)
+    }
+
+    #[test]
+    fn a_name_may_look_like_fields() {
+        let zeros = "0 ".repeat(17);
+        let stat = made_up(&format!("7 (a (b) S 1) R 42 {zeros}4200 9 9\n"));
+        let expected = Stat { name: "a (b) S 1".to_owned(), parent: Some(42), start_ticks: Some(4200) };
+        assert_eq!(stat, Some(expected));
+    }
+
+    #[test]
+    fn the_dead_have_no_start() {
+        let zeros = "0 ".repeat(17);
+        for state in ["Z", "X", "x"] {
+            let stat = made_up(&format!("7 (a) {state} 42 {zeros}4200 9 9\n")).expect("it is there");
+            assert_eq!((stat.start_ticks, stat.parent), (None, Some(42)), "{state}");
+        }
+    }
+
+    #[test]
+    fn rubbish_is_no_process() {
+        for text in ["", "7", "7 (a", "7 (a)", "7 (a) S", "7 (a) S 1 2"] {
+            assert_eq!(made_up(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_has_a_start_and_a_parent() {
+        let pid = i32::try_from(std::process::id()).expect("a PID fits");
+        assert!(process_start(Path::new("/proc"), pid).is_some_and(|ticks| ticks > 0));
+        let parent = i32::try_from(std::os::unix::process::parent_id()).ok();
+        assert_eq!(process_parent(Path::new("/proc"), pid), parent);
+    }
+}
