@@ -98,6 +98,7 @@ pub fn look(path: &Path, mounts: &Mounts) -> io::Result<Option<Sight>> {
 }
 
 /// `path` with `suffix` behind its name, as `SQLite` names `-wal` and `-shm`.
+#[must_use]
 pub fn sidecar(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
