@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::process::Command;
 
-use crate::{sampler::ConnectionFacts, snapshot::Presence};
+use crate::snapshot::{ConnectionFacts, Presence};
 
 /// Why a worker gave no answer.
 #[derive(Debug, thiserror::Error)]
