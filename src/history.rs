@@ -65,7 +65,7 @@ impl Lock {
 }
 
 /// What was seen of one database over time.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct History {
     sampled_since: Option<Instant>,
     holds: VecDeque<Hold>,

@@ -149,8 +149,9 @@ impl Observer {
     /// What happened lately to the database at `index`.
     #[must_use]
     pub fn trend(&self, index: usize) -> Trend {
-        let trend = |watched: &Watched| watched.history().trend(Instant::now());
-        self.watched.get(index).map(trend).unwrap_or_default()
+        let Some(watched) = self.watched.get(index) else { return Trend::default() };
+        let history = watched.history().clone();
+        history.trend(Instant::now())
     }
 
     fn sampled(&self) -> Vec<lock_sampler::Target> {
@@ -176,7 +177,8 @@ impl Observer {
     ) -> Database {
         let mut decoded = view.decode();
         let processes = self.rows(&view, openers, &decoded, unseen);
-        let history = self.watched[index].history();
+        // A copy: the sampler must not wait until the rest is done.
+        let history = self.watched[index].history().clone();
         let locks = &mut decoded.locks;
         let runs = |pid| processes::runs(&self.proc, pid);
         let known = Known { processes: &processes, history: &history, runs: &runs, now };

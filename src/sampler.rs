@@ -2,7 +2,6 @@
 
 use std::{
     sync::Arc,
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -14,7 +13,7 @@ use crate::{
     diagnose::{self, compliance},
     history::Trend,
     observe::Observer,
-    snapshot::Snapshot,
+    snapshot::{ConnectionFacts, Snapshot},
 };
 
 /// A snapshot with its findings, and what a console draws beside it.
@@ -27,9 +26,6 @@ pub struct Look {
     /// What the look itself took.
     pub took: Duration,
 }
-
-/// What our own connection answers for the pragmas, as `(name, value)`.
-pub type ConnectionFacts = Vec<(String, String)>;
 
 /// Looks and thinks: an observer, with what the verdicts on its snapshots need.
 #[derive(Debug)]
@@ -93,11 +89,15 @@ pub enum Order {
     },
 }
 
-/// A running sampler. It ends when this is dropped.
+/// How long an end waits for the look in flight. Asking for a file on a network that is gone can take forever.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A running sampler. It ends when this is dropped, or after the look in flight where that takes long.
 #[derive(Debug)]
 pub struct Sampler {
     orders: Sender<Order>,
-    thread: Option<JoinHandle<()>>,
+    // Nothing is ever sent: it is closed when the thread is done.
+    done: Receiver<()>,
 }
 
 impl Sampler {
@@ -112,10 +112,8 @@ impl Sampler {
     ) -> std::io::Result<(Self, watch::Receiver<Option<Arc<Look>>>)> {
         let (orders, inbox) = crossbeam_channel::unbounded();
         let (publish, looks) = watch::channel(None);
-        let thread = std::thread::Builder::new()
-            .name("waltop-sampler".to_owned())
-            .spawn(move || keep_looking(watch, every, &inbox, &publish))?;
-        Ok((Self { orders, thread: Some(thread) }, looks))
+        let done = spawn(move || keep_looking(watch, every, &inbox, &publish))?;
+        Ok((Self { orders, done }, looks))
     }
 
     /// Tells the sampler something. One that has ended hears nothing.
@@ -133,10 +131,19 @@ impl Sampler {
 impl Drop for Sampler {
     fn drop(&mut self) {
         self.order(Order::End);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        // Done, given up with a panic, or still looking: there is no more to wait for.
+        let _ = self.done.recv_timeout(PATIENCE);
     }
+}
+
+// Gives a channel that closes once `work` is done and all that it owned is gone.
+fn spawn(work: impl FnOnce() + Send + 'static) -> std::io::Result<Receiver<()>> {
+    let (working, done) = crossbeam_channel::bounded(0);
+    std::thread::Builder::new().name("waltop-sampler".to_owned()).spawn(move || {
+        let _working: Sender<()> = working;
+        work();
+    })?;
+    Ok(done)
 }
 
 fn keep_looking(
@@ -150,11 +157,100 @@ fn keep_looking(
         if publish.send(Some(Arc::new(watch.look()))).is_err() {
             return;
         }
-        match inbox.recv_deadline(due) {
-            Ok(Order::Now) | Err(RecvTimeoutError::Timeout) => {}
-            Ok(Order::Every(interval)) => every = interval,
-            Ok(Order::Facts { index, facts }) => watch.set_facts(index, facts),
-            Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
+        if !heed(&mut watch, &mut every, inbox, due) {
+            return;
         }
+    }
+}
+
+// Waits for orders until `due`, and takes in all that have come: one look answers any number of orders for one. Whether
+// to go on.
+fn heed(watch: &mut Watch, every: &mut Duration, inbox: &Receiver<Order>, due: Instant) -> bool {
+    let mut order = match inbox.recv_deadline(due) {
+        Ok(order) => Some(order),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => return false,
+    };
+    while let Some(given) = order {
+        match given {
+            Order::Now => {}
+            Order::Every(interval) => *every = interval,
+            Order::Facts { index, facts } => watch.set_facts(index, facts),
+            Order::End => return false,
+        }
+        order = inbox.try_recv().ok();
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        config::{Places, Thresholds},
+        profile::Profile,
+    };
+
+    fn watch(folder: &Path) -> Watch {
+        let places = Places {
+            proc: folder.join("proc"),
+            runs: folder.join("runs"),
+            first_seen: folder.join("first-seen.json"),
+            default_database: folder.join("default.db"),
+        };
+        let config = Config {
+            places: places.clone(),
+            profile: Profile::hardened(),
+            thresholds: Thresholds::default(),
+            refresh: Duration::from_hours(1),
+            readonly: false,
+        };
+        Watch::new(Observer::new(&places, Vec::new()), config)
+    }
+
+    #[test]
+    fn orders_that_piled_up_are_answered_by_one_look() {
+        let folder = TempDir::new().expect("a folder");
+        let (orders, inbox) = crossbeam_channel::unbounded();
+        let (mut watch, mut every) = (watch(folder.path()), Duration::from_secs(1));
+        orders.send(Order::Every(Duration::from_secs(9))).expect("heard");
+        for _ in 0..1000 {
+            orders.send(Order::Now).expect("heard");
+        }
+        let due = Instant::now() + Duration::from_hours(1);
+        assert!(heed(&mut watch, &mut every, &inbox, due));
+        assert!(inbox.is_empty());
+        assert_eq!(every, Duration::from_secs(9));
+        orders.send(Order::Now).and_then(|()| orders.send(Order::End)).expect("heard");
+        assert!(!heed(&mut watch, &mut every, &inbox, due));
+    }
+
+    #[test]
+    fn an_end_does_not_wait_for_a_look_that_hangs() {
+        let (release, hung) = crossbeam_channel::bounded::<()>(0);
+        let (orders, _inbox) = crossbeam_channel::unbounded();
+        let done = spawn(move || {
+            let _ = hung.recv();
+        });
+        let done = done.expect("a thread");
+        drop(Sampler { orders, done: done.clone() });
+        assert_eq!(done.try_recv(), Err(crossbeam_channel::TryRecvError::Empty), "it hangs still");
+        drop(release);
+        assert_eq!(done.recv(), Err(crossbeam_channel::RecvError), "and ends once it can");
+    }
+
+    #[test]
+    fn an_end_waits_for_a_look_that_goes_on() {
+        let folder = TempDir::new().expect("a folder");
+        let (sampler, looks) =
+            Sampler::start(watch(folder.path()), Duration::from_hours(1)).expect("a thread");
+        let done = sampler.done.clone();
+        drop(sampler);
+        assert_eq!(done.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected));
+        assert!(looks.has_changed().is_err(), "nothing more is published");
     }
 }

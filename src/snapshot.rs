@@ -118,6 +118,9 @@ impl Database {
     }
 }
 
+/// What our own connection answers for the pragmas, as `(name, value)`.
+pub type ConnectionFacts = Vec<(String, String)>;
+
 /// Whether somebody has the database open, and what the last one left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{process::Command, time::timeout};
 
-use crate::{sampler::ConnectionFacts, snapshot::Presence};
+use crate::snapshot::{ConnectionFacts, Presence};
 
 /// How long a worker that only asks for the pragmas is waited for, before it is ended.
 const PATIENCE: Duration = Duration::from_secs(2);
