@@ -155,6 +155,13 @@ fn retarget(mut sampled: Vec<Sampled>, targets: Vec<Target>) -> Vec<Sampled> {
     next
 }
 
+// Who holds a lock; without a PID where that cannot be seen from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Holder(Option<i32>);
+
+// Those of the three exclusive bytes.
+type Holders = [Option<Holder>; 3];
+
 struct Sampled {
     path: PathBuf,
     history: Arc<Mutex<History>>,
@@ -162,7 +169,7 @@ struct Sampled {
     last: Option<Instant>,
     commits: u32,
     // What the history has as held: it is asked for, and its users waited for, only when something changes.
-    holders: [Option<Option<i32>>; 3],
+    holders: Holders,
 }
 
 impl Sampled {
@@ -204,7 +211,7 @@ impl Sampled {
 
     fn note(
         &mut self,
-        holders: [Option<Option<i32>>; 3],
+        holders: Holders,
         now: Instant,
         before: Option<Instant>,
         committed: bool,
@@ -217,7 +224,7 @@ impl Sampled {
             if *current == holder && !is_another {
                 continue;
             }
-            let who = holder.map(|pid| names.of(pid, now));
+            let who = holder.map(|Holder(pid)| names.of(pid, now));
             let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
             match who {
                 Some(who) => history.open(lock, now.checked_sub(half.min(EDGE)).unwrap_or(now), who),
@@ -228,14 +235,14 @@ impl Sampled {
     }
 }
 
-// For each exclusive byte the PID of its holder, if any, and the commit counter of the index.
-fn read(file: &File) -> io::Result<([Option<Option<i32>>; 3], u32)> {
+// The holders of the exclusive bytes, and the commit counter of the index.
+fn read(file: &File) -> io::Result<(Holders, u32)> {
     let mut counter = [0; 4];
     files::read_at(file, &mut counter, 8)?;
     let mut holders = [None; 3];
     if lock_probe::ask(file, Ask::Writers, locks::WRITE..=locks::RECOVER)?.is_some() {
         for (holder, byte) in holders.iter_mut().zip(locks::WRITE..=locks::RECOVER) {
-            *holder = lock_probe::ask(file, Ask::Writers, byte..=byte)?.map(|obstacle| obstacle.pid);
+            *holder = lock_probe::ask(file, Ask::Writers, byte..=byte)?.map(|obstacle| Holder(obstacle.pid));
         }
     }
     Ok((holders, u32::from_ne_bytes(counter)))
