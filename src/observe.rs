@@ -90,13 +90,13 @@ impl Observer {
         }
     }
 
-    /// Samples the write lock between the looks, about every millisecond while something happens to it and less
+    /// Samples the write lock between the looks, every 2 ms while something happens to it and less
     /// often while nothing does, on a thread that ends with the observer. Without this nothing is sampled.
     pub fn watch_locks(&mut self) {
         self.sample(Pace::WithRests);
     }
 
-    /// The same about every millisecond whatever happens, for a short while of watching.
+    /// The same every 2 ms whatever happens, for a short while of watching.
     pub fn watch_locks_steadily(&mut self) {
         self.sample(Pace::Steady);
     }
