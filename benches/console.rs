@@ -7,11 +7,9 @@
 //! `cargo bench --bench console`
 
 use std::{
-    fs,
-    io::{self, PipeWriter, Read, Write},
+    io::{Read, Write},
     num::NonZero,
     path::Path,
-    process::{Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
@@ -19,11 +17,14 @@ use std::{
 
 use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 
+#[path = "support/machine.rs"]
+mod machine;
 #[path = "../tests/all/support.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod support;
 
-use support::{Actor, WALTOP};
+use machine::{Crowd, cast, processes};
+use support::WALTOP;
 
 const PROCESSES: usize = 600;
 const CONNECTIONS: usize = 10;
@@ -51,12 +52,12 @@ fn main() -> Result<(), Failure> {
     }
     let home = tempfile::tempdir()?;
     let database = home.path().join("notes.db");
-    let _cast = cast(&database);
+    let _cast = cast(&database, CONNECTIONS);
     let crowd = Crowd::gather(PROCESSES)?;
     println!(
         "{COLUMNS}x{ROWS}, {CONNECTIONS} connections, {} processes on the machine ({} to fill it up)",
         processes(),
-        crowd.processes.len(),
+        crowd.len(),
     );
     let mut starts = [Vec::new(), Vec::new()];
     for _ in 0..STARTS {
@@ -105,27 +106,6 @@ fn row(what: &str, mut times: Vec<Duration>, bound: Duration) {
         milliseconds(bound),
         if worst < bound { "holds" } else { "over" },
     );
-}
-
-/// The connections: a reader that pins the log, a writer in its transaction, and idle ones.
-fn cast(database: &Path) -> Vec<Actor> {
-    let mut writer = Actor::open(database);
-    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)").sql("INSERT INTO t VALUES (1)");
-    let mut reader = Actor::open(database);
-    reader.sql("BEGIN").sql("SELECT * FROM t");
-    // A log of some megabytes, which the reader keeps from being emptied.
-    writer.sql(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) \
-         INSERT INTO t SELECT randomblob(4000) FROM n",
-    );
-    writer.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (2)");
-    let mut cast = vec![writer, reader];
-    cast.resize_with(CONNECTIONS, || {
-        let mut idle = Actor::open(database);
-        idle.sql("SELECT count(*) FROM t");
-        idle
-    });
-    cast
 }
 
 fn has_frame(screen: &vt100::Screen) -> bool {
@@ -235,42 +215,4 @@ impl Drop for Console {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Processes that do nothing. They end with this value, and with this program however that ends.
-struct Crowd {
-    processes: Vec<std::process::Child>,
-    _lifeline: PipeWriter,
-}
-
-impl Crowd {
-    /// As many as it takes until there are `count` on the machine.
-    fn gather(count: usize) -> io::Result<Self> {
-        let (end, lifeline) = io::pipe()?;
-        let mut crowd = Self { processes: Vec::new(), _lifeline: lifeline };
-        for _ in processes()..count {
-            let mut idle = Command::new("cat");
-            idle.stdin(Stdio::from(end.try_clone()?)).stdout(Stdio::null());
-            crowd.processes.push(idle.spawn()?);
-        }
-        Ok(crowd)
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        for process in &mut self.processes {
-            let _ = process.kill();
-        }
-        for process in &mut self.processes {
-            let _ = process.wait();
-        }
-    }
-}
-
-/// How many processes there are on the machine; none where there is no `/proc` to count them in.
-fn processes() -> usize {
-    let is_process = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.parse::<u32>().is_ok());
-    fs::read_dir("/proc")
-        .map_or(0, |entries| entries.flatten().filter(|it| is_process(&it.file_name())).count())
 }

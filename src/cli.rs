@@ -45,6 +45,9 @@ pub struct Cli {
     /// Refuse every action; only look.
     #[arg(long)]
     readonly: bool,
+    /// Do not sample the locks between the looks.
+    #[arg(long)]
+    no_sampling: bool,
     /// The console of the sandbox: says so, and judges pins by seconds.
     #[arg(long, hide = true)]
     sandbox: bool,
@@ -87,6 +90,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
     match cli.command {
         None => {
             config.readonly = cli.readonly;
+            config.sampling = !cli.no_sampling;
             let databases = console_databases(&cli.databases, &config)?;
             let banner = cli.sandbox.then(|| {
                 config.thresholds = crate::demo::thresholds();

@@ -17,6 +17,8 @@ pub struct Config {
     pub thresholds: Thresholds,
     /// Time between two looks.
     pub refresh: Duration,
+    /// Whether the console samples the locks between its looks.
+    pub sampling: bool,
     /// Whether every action on the world is refused.
     pub readonly: bool,
 }
@@ -69,6 +71,7 @@ impl Config {
             profile: Profile::hardened(),
             thresholds: Thresholds::default(),
             refresh: Duration::from_secs(1),
+            sampling: true,
             readonly: false,
         })
     }

@@ -79,7 +79,9 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
         log::info!("watching {}", text::clean(&path.display().to_string()));
     }
     let mut observer = Observer::new(&config.places, databases);
-    observer.watch_locks();
+    if config.sampling {
+        observer.watch_locks();
+    }
     let (sampler, looks) = Sampler::start(Watch::new(observer, config), every)?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = tokio.block_on(runtime::run(app, theme, sampler, looks, proc));

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod checksum;
+mod cost;
 mod files;
 mod first_seen;
 mod header;
@@ -39,7 +40,7 @@ pub use process_stat::{process_parent, process_start};
 use files::Mounts;
 use first_seen::FirstSeen;
 use journals::Journals;
-use lock_sampler::LockSampler;
+use lock_sampler::{LockSampler, Pace};
 use locks::Decoded;
 use opener::{Opener, Target};
 use processes::{Describer, Processes};
@@ -92,10 +93,20 @@ impl Observer {
         }
     }
 
-    /// Samples the write lock between the looks, on a thread that ends with the observer.
+    /// Samples the write lock between the looks, every 2 ms while something happens to it and less
+    /// often while nothing does, on a thread that ends with the observer. Without this nothing is sampled.
     pub fn watch_locks(&mut self) {
+        self.sample(Pace::WithRests);
+    }
+
+    /// The same every 2 ms whatever happens, for a short while of watching.
+    pub fn watch_locks_steadily(&mut self) {
+        self.sample(Pace::Steady);
+    }
+
+    fn sample(&mut self, pace: Pace) {
         if self.sampler.is_none() {
-            match LockSampler::start(&self.proc, self.sampled()) {
+            match LockSampler::start(&self.proc, self.sampled(), pace) {
                 Ok(sampler) => self.sampler = Some(sampler),
                 Err(error) => {
                     let what = "locks held between the looks".to_owned();
@@ -143,7 +154,14 @@ impl Observer {
         unseen.extend(self.sampler_trouble.clone());
         unseen.sort();
         unseen.dedup();
-        Snapshot { version: CONTRACT_VERSION, taken_at: now.timestamp, host: host(), databases, unseen }
+        Snapshot {
+            version: CONTRACT_VERSION,
+            taken_at: now.timestamp,
+            host: host(),
+            databases,
+            sampling: self.sampler.as_mut().map(|sampler| sampler.cost(now.instant)),
+            unseen,
+        }
     }
 
     /// What happened lately to the database at `index`.

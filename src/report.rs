@@ -117,6 +117,9 @@ pub fn text(snapshot: &Snapshot) -> String {
         // Writing to a string cannot fail.
         let _ = write_database(&mut out, database);
     }
+    if let Some(sampling) = &snapshot.sampling {
+        let _ = writeln!(out, "sampling    {sampling}");
+    }
     for unseen in &snapshot.unseen {
         let _ = writeln!(out, "not seen    {}: {}", text::clean(&unseen.what), text::clean(&unseen.why));
     }

@@ -18,6 +18,7 @@ mod ingestion;
 mod locks;
 mod pragmas;
 mod process;
+mod sampling;
 
 pub use files::{AutoVacuum, FileFacts, Files, Header, JournalMode, Wal, WalSource};
 pub use finding::{Finding, Remedy, Severity};
@@ -25,6 +26,7 @@ pub use ingestion::{FailedFile, Ingestion, IngestionState, Spread, percentile};
 pub use locks::{Holder, Locks, ProcessHolds, Reader, WriteHolds};
 pub use pragmas::{PragmaRow, PragmaSource, Pragmas};
 pub use process::{Cause, Handles, Hold, Process, ProcessState, Stale};
+pub use sampling::Sampling;
 
 /// The version of the JSON contract that [`Snapshot`] serialises to.
 pub const CONTRACT_VERSION: u32 = 1;
@@ -40,6 +42,8 @@ pub struct Snapshot {
     pub host: String,
     /// The databases, in the order in which they were asked for.
     pub databases: Vec<Database>,
+    /// What the sampling of locks between the looks costs; `None` where nothing is sampled.
+    pub sampling: Option<Sampling>,
     /// What could not be seen, and why: a partial look never passes for a whole one.
     pub unseen: Vec<Unseen>,
 }

@@ -41,7 +41,7 @@ pub fn run(args: &Args, config: Config) -> anyhow::Result<u8> {
 fn look(paths: Vec<PathBuf>, config: Config, sample: Option<Duration>) -> anyhow::Result<Snapshot> {
     let mut observer = Observer::new(&config.places, paths);
     if sample.is_some() {
-        observer.watch_locks();
+        observer.watch_locks_steadily();
     }
     let mut watch = Watch::new(observer, config);
     let first = watch.look().snapshot;

@@ -88,6 +88,7 @@ pub fn snapshot(databases: Vec<Database>) -> Snapshot {
         taken_at: jiff::Timestamp::UNIX_EPOCH,
         host: "here".to_owned(),
         databases,
+        sampling: None,
         unseen: Vec::new(),
     }
 }

@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -19,39 +20,63 @@ use std::{
 use crate::{
     history::{History, Lock, Who},
     observe::{
+        cost::{Meter, Tally},
         files::{self, FileId},
-        lock_probe::{self, Ask, Obstacle},
+        lock_probe::{self, Ask},
         locks, processes,
     },
+    snapshot::Sampling,
 };
 
-/// Time between two samples while something happens.
+/// Time between two samples while something happens. What a sample costs is its wake-up, about 20 µs of a CPU;
+/// at twice this pace the sampling alone costs as much as htop.
 const BUSY: Duration = Duration::from_millis(2);
-/// The same when nothing happened for [`CALM_AFTER`].
-const CALM: Duration = Duration::from_millis(20);
-/// The same while there is no `-shm` at all, and so nobody to hold a lock.
-const NOTHING_THERE: Duration = Duration::from_millis(50);
-const CALM_AFTER: Duration = Duration::from_secs(3);
-// A change between two samples lies in their middle, but an edge is moved no further than this.
-const EDGE: Duration = Duration::from_millis(1);
+/// For how long nothing has happened, and the time between two samples from then on: while it may soon go on,
+/// no hold of 5 ms is missed.
+const RESTS: [(Duration, Duration); 2] = [
+    (Duration::from_secs(3), Duration::from_millis(20)),
+    (Duration::from_millis(200), Duration::from_millis(4)),
+];
+// A hold begins in the middle between two samples, but no more than this before it was seen: it is said to
+// last "at least" so long.
+const EDGE: Duration = Duration::from_millis(2);
 // How long a name is taken for that of the same PID.
 const NAME_KEPT: Duration = Duration::from_secs(1);
 
 /// A `-shm` to sample, and where its holds go.
 pub type Target = (PathBuf, Arc<Mutex<History>>);
 
+/// Whether samples become rare while nothing happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// They do.
+    WithRests,
+    /// They do not.
+    Steady,
+}
+
+impl Pace {
+    fn interval(self, idle: Duration) -> Duration {
+        let rest = RESTS.into_iter().find(|(after, _)| self == Self::WithRests && idle >= *after);
+        rest.map_or(BUSY, |(_, interval)| interval)
+    }
+}
+
 /// The thread. It ends with this value.
 #[derive(Debug)]
 pub struct LockSampler {
     shared: Arc<Shared>,
+    meter: Meter,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 struct Shared {
+    pace: Pace,
     is_over: AtomicBool,
     targets: Mutex<Vec<Target>>,
     changed: AtomicBool,
+    tally: Tally,
 }
 
 impl LockSampler {
@@ -60,16 +85,19 @@ impl LockSampler {
     /// # Errors
     ///
     /// Where the thread cannot be started.
-    pub fn start(proc: &Path, targets: Vec<Target>) -> io::Result<Self> {
+    pub fn start(proc: &Path, targets: Vec<Target>, pace: Pace) -> io::Result<Self> {
         let shared = Arc::new(Shared {
+            pace,
             is_over: AtomicBool::new(false),
             targets: Mutex::new(targets),
             changed: AtomicBool::new(true),
+            tally: Tally::default(),
         });
+        let meter = Meter::start(&shared.tally, Instant::now());
         let (theirs, proc) = (Arc::clone(&shared), proc.to_owned());
         let thread =
             thread::Builder::new().name("waltop-locks".to_owned()).spawn(move || run(&theirs, proc))?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, meter, thread: Some(thread) })
     }
 
     /// Samples `targets` from now on.
@@ -77,6 +105,11 @@ impl LockSampler {
         *self.shared.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
         self.shared.changed.store(true, Ordering::Release);
         self.wake();
+    }
+
+    /// What it costs, as of `now`.
+    pub fn cost(&mut self, now: Instant) -> Sampling {
+        self.meter.read(&self.shared.tally, now)
     }
 
     fn wake(&self) {
@@ -101,25 +134,23 @@ fn run(shared: &Shared, proc: PathBuf) {
     let mut names = Names { proc, known: HashMap::new() };
     let mut sampled: Vec<Sampled> = Vec::new();
     let mut last_activity = Instant::now();
+    let mut due = last_activity;
     while !shared.is_over.load(Ordering::Acquire) {
         if shared.changed.swap(false, Ordering::AcqRel) {
             let targets = shared.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
             sampled = retarget(sampled, targets);
         }
-        let now = Instant::now();
-        let mut is_anything_there = false;
         for one in &mut sampled {
-            let seen = one.sample(now, &mut names);
-            is_anything_there |= seen != Seen::Nothing;
-            if seen == Seen::Activity {
-                last_activity = now;
+            if one.sample(&mut names) {
+                last_activity = Instant::now();
             }
         }
-        thread::park_timeout(match () {
-            () if now.duration_since(last_activity) < CALM_AFTER => BUSY,
-            () if is_anything_there => CALM,
-            () => NOTHING_THERE,
-        });
+        shared.tally.sampled();
+        let now = Instant::now();
+        let interval = shared.pace.interval(now.duration_since(last_activity));
+        // A sample that came late does not make the next one late, nor are any made up for.
+        due = (due + interval).max(now + interval / 2);
+        thread::park_timeout(due - now);
     }
 }
 
@@ -129,18 +160,18 @@ fn retarget(mut sampled: Vec<Sampled>, targets: Vec<Target>) -> Vec<Sampled> {
         let known = sampled.iter().position(|one| Arc::ptr_eq(&one.history, &history));
         next.push(match known {
             Some(index) => sampled.swap_remove(index),
-            None => Sampled { path, history, file: None, last: None, commits: 0 },
+            None => Sampled::new(path, history),
         });
     }
     next
 }
 
+// Who holds a lock; without a PID where that cannot be seen from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    Nothing,
-    Calm,
-    Activity,
-}
+struct Holder(Option<i32>);
+
+// Those of the three exclusive bytes.
+type Holders = [Option<Holder>; 3];
 
 struct Sampled {
     path: PathBuf,
@@ -148,24 +179,37 @@ struct Sampled {
     file: Option<(File, FileId)>,
     last: Option<Instant>,
     commits: u32,
+    // What the history has as held: it is asked for, and its users waited for, only when something changes.
+    holders: Holders,
 }
 
 impl Sampled {
-    fn sample(&mut self, now: Instant, names: &mut Names) -> Seen {
-        let before = self.last.replace(now);
-        self.history.lock().unwrap_or_else(PoisonError::into_inner).sampling_began(now);
-        let Some((holders, commits)) = self.reopen().and_then(|file| read(file).ok()) else {
-            self.note(&[const { None }; 3], now, before, false, names);
-            self.file = None;
-            return Seen::Nothing;
-        };
-        let committed = commits != self.commits;
-        self.commits = commits;
-        self.note(&holders, now, before, committed, names);
-        if committed || holders.iter().any(Option::is_some) { Seen::Activity } else { Seen::Calm }
+    fn new(path: PathBuf, history: Arc<Mutex<History>>) -> Self {
+        Self { path, history, file: None, last: None, commits: 0, holders: [None; 3] }
     }
 
-    // The descriptor on what lies at the path now: whoever opens a database alone makes `-shm` anew.
+    // Whether anything happens: somebody holds a lock, commits, or has made or removed the file.
+    fn sample(&mut self, names: &mut Names) -> bool {
+        let now = Instant::now();
+        let before = self.last.replace(now);
+        if before.is_none() {
+            self.history.lock().unwrap_or_else(PoisonError::into_inner).sampling_began(now);
+        }
+        let known = self.file.as_ref().map(|(_, id)| *id);
+        let Some((holders, commits)) = self.reopen().and_then(|file| read(file).ok()) else {
+            self.file = None;
+            self.note([None; 3], now, before, false, names);
+            return known.is_some();
+        };
+        let is_another = known != self.file.as_ref().map(|(_, id)| *id);
+        let committed = commits != self.commits;
+        self.commits = commits;
+        self.note(holders, now, before, committed, names);
+        is_another || committed || holders.iter().any(Option::is_some)
+    }
+
+    // The descriptor on what lies at the path now: whoever opens a database alone makes `-shm` anew. While the
+    // inode there is ours, ours has a link, since an inode that is open is not given to another file.
     fn reopen(&mut self) -> Option<&File> {
         let there = FileId::of(&self.path.metadata().ok()?);
         if self.file.as_ref().is_none_or(|(_, id)| *id != there) {
@@ -177,41 +221,54 @@ impl Sampled {
     }
 
     fn note(
-        &self,
-        holders: &[Option<Obstacle>; 3],
+        &mut self,
+        holders: Holders,
         now: Instant,
         before: Option<Instant>,
         committed: bool,
         names: &mut Names,
     ) {
-        let gap = before.map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
-        let edge = now.checked_sub((gap / 2).min(EDGE)).unwrap_or(now);
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        for (lock, holder) in Lock::ALL.into_iter().zip(holders) {
-            let current = history.current(lock).map(|(_, who)| who.pid);
-            match holder.as_ref().map(|obstacle| obstacle.pid) {
-                // A commit between two samples ended one hold, even if the same process has the lock again.
-                Some(pid) if current != Some(pid) || (committed && lock == Lock::Write) => {
-                    history.open(lock, edge, names.of(pid, now));
-                }
-                None if current.is_some() => history.close(lock, edge),
-                _ => {}
+        let half = before.map_or(Duration::ZERO, |before| now.saturating_duration_since(before)) / 2;
+        for ((lock, holder), current) in Lock::ALL.into_iter().zip(holders).zip(&mut self.holders) {
+            // A commit between two samples ended one hold, even if the same process has the lock again.
+            let is_another = committed && lock == Lock::Write && holder.is_some();
+            if *current == holder && !is_another {
+                continue;
             }
+            let who = holder.map(|Holder(pid)| names.of(pid, now));
+            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+            match who {
+                Some(who) => history.open(lock, now.checked_sub(half.min(EDGE)).unwrap_or(now), who),
+                None => history.close(lock, now.checked_sub(half).unwrap_or(now)),
+            }
+            *current = holder;
         }
     }
 }
 
-// For each exclusive byte its holder, if any, and the commit counter of the index.
-fn read(file: &File) -> io::Result<([Option<Obstacle>; 3], u32)> {
+// The holders of the exclusive bytes, and the commit counter of the index.
+fn read(file: &File) -> io::Result<(Holders, u32)> {
     let mut counter = [0; 4];
     files::read_at(file, &mut counter, 8)?;
-    let mut holders = [const { None }; 3];
-    if lock_probe::ask(file, Ask::Writers, locks::WRITE..=locks::RECOVER)?.is_some() {
-        for (holder, byte) in holders.iter_mut().zip(locks::WRITE..=locks::RECOVER) {
-            *holder = lock_probe::ask(file, Ask::Writers, byte..=byte)?;
+    let mut holders = [None; 3];
+    find(file, locks::WRITE..=locks::RECOVER, &mut holders)?;
+    Ok((holders, u32::from_ne_bytes(counter)))
+}
+
+// One question where `bytes` are free, and two where one process holds one end of them.
+fn find(file: &File, bytes: RangeInclusive<u64>, holders: &mut Holders) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let Some(obstacle) = lock_probe::ask(file, Ask::Writers, bytes.clone())? else { return Ok(()) };
+    let (first, last) = (bytes.start().max(obstacle.bytes.start()), bytes.end().min(obstacle.bytes.end()));
+    for (holder, byte) in holders.iter_mut().zip(locks::WRITE..) {
+        if (*first..=*last).contains(&byte) {
+            *holder = Some(Holder(obstacle.pid));
         }
     }
-    Ok((holders, u32::from_ne_bytes(counter)))
+    find(file, *bytes.start()..=first - 1, holders)?;
+    find(file, last + 1..=*bytes.end(), holders)
 }
 
 struct Names {

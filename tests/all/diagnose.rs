@@ -72,6 +72,7 @@ impl Scene {
             profile,
             thresholds: Thresholds { pinned_wal: (pin, LONG), long_write_lock: (0.5, 1.0) },
             refresh: Duration::from_secs(1),
+            sampling: true,
             readonly: true,
         }
     }

@@ -104,6 +104,26 @@ fn the_console_holds_no_lock_and_keeps_no_descriptor_on_the_database() {
     assert_eq!(terminal.end(), 0);
 }
 
+#[test]
+fn the_locks_are_sampled_by_a_thread_of_its_own_or_not_at_all() {
+    let home = home();
+    let (path, _writer) = database(home.path());
+    for (args, is_sampled) in [(&[path.as_str()][..], true), (&["--no-sampling", &path], false)] {
+        let mut terminal = Terminal::open(home.path(), args, USUAL);
+        terminal.shows("our client");
+        let threads = fs::read_dir(format!("/proc/{}/task", terminal.pid())).expect("it runs");
+        let names = threads.flatten().filter_map(|it| fs::read_to_string(it.path().join("comm")).ok());
+        assert_eq!(names.filter(|name| name.trim() == "waltop-locks").count(), usize::from(is_sampled));
+        terminal.keys("3\r");
+        terminal.shows("sampling");
+        terminal.shows(if is_sampled { "% of a CPU" } else { "off" });
+        terminal.keys("\u{1b}");
+        terminal.shows_no_more("Details");
+        terminal.keys("q");
+        assert_eq!(terminal.end(), 0);
+    }
+}
+
 fn descriptors(pid: i32) -> Vec<String> {
     let Ok(links) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
     links.flatten().filter_map(|link| Some(fs::read_link(link.path()).ok()?.display().to_string())).collect()

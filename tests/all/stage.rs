@@ -125,8 +125,14 @@ fn now() -> Timestamp {
 /// A look at `databases`, diagnosed as the sampler does.
 pub fn look(databases: Vec<Database>) -> Look {
     let count = databases.len();
-    let mut snapshot =
-        Snapshot { version: 1, taken_at: now(), host: "host".to_owned(), databases, unseen: Vec::new() };
+    let mut snapshot = Snapshot {
+        version: 1,
+        taken_at: now(),
+        host: "host".to_owned(),
+        databases,
+        sampling: None,
+        unseen: Vec::new(),
+    };
     let profile = Profile::hardened();
     let facts: Vec<(String, String)> = profile
         .pragmas

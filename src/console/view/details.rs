@@ -24,7 +24,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: 
     let rows = match subject {
         Subject::Process(target) => process(app, database, *target),
         Subject::Finding(name, pid) => finding(database, name, *pid),
-        Subject::Files => files(database),
+        Subject::Files => files(app, database),
         Subject::Pragmas => pragmas(app),
         Subject::Ingestion(run) => ingestion(database, run),
     };
@@ -121,7 +121,7 @@ fn finding(database: &Database, name: &str, pid: Option<i32>) -> Rows {
     rows
 }
 
-fn files(database: &Database) -> Rows {
+fn files(app: &App, database: &Database) -> Rows {
     let mut rows = vec![row("path", database.path.display().to_string())];
     let files = &database.files;
     for (label, file) in [("database", &files.db), ("-wal", &files.wal), ("-shm", &files.shm)] {
@@ -143,6 +143,10 @@ fn files(database: &Database) -> Rows {
         rows.push(row("waiting", count(wal.pending)));
         rows.push(row("room for", format!("{} frames", count(wal.slots))));
         rows.push(row("sequence", known(wal.checkpoint_sequence)));
+    }
+    if let Some(look) = app.look() {
+        let sampling = look.snapshot.sampling;
+        rows.push(row("sampling", sampling.map_or_else(|| "off".to_owned(), |it| it.to_string())));
     }
     rows
 }

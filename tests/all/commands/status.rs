@@ -187,6 +187,7 @@ fn a_longer_look_samples_the_locks() {
     writer.sql("BEGIN IMMEDIATE");
     let short = home.json(&["status", "--json", "notes.db"]);
     assert!(only(&short)["locks"]["write_holds"].is_null(), "nothing was sampled");
+    assert!(short["sampling"].is_null(), "and nothing spent on it");
     let status = home.json(&["status", "--json", "--for", "300ms", "notes.db"]);
     assert_keeps_to_the_schema(&status);
     let locks = &only(&status)["locks"];
@@ -196,7 +197,13 @@ fn a_longer_look_samples_the_locks() {
     assert_eq!(holds["by_process"][0]["pid"], writer.pid(), "{holds}");
     assert_eq!(holds["by_process"].as_array().map(Vec::len), Some(1));
     assert!(locks["window_ms"].as_f64().is_some_and(|it| it > 0.0), "{locks}");
+    let sampling = &status["sampling"];
+    assert!(sampling["samples"].as_u64().is_some_and(|it| it > 0), "{sampling}");
+    assert!(sampling["interval_ms"].as_f64().is_some_and(|it| it > 0.0), "{sampling}");
+    let [own, all] = ["cpu_percent", "process_cpu_percent"].map(|name| sampling[name].as_f64());
+    assert!(own.is_some_and(|own| own > 0.0 && all.is_some_and(|all| all >= own)), "{sampling}");
     let said = home.run(&["status", "--for", "300ms", "notes.db"]);
+    assert!(has_line(&said.out, "sampling", "CPU;"), "{}", said.out);
     assert!(has_line(&said.out, "held", "%") && said.out.contains("1 hold,"), "{}", said.out);
     writer.sql("COMMIT");
     let free = home.json(&["status", "--json", "--for", "100ms", "notes.db"]);

@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::*;
-use crate::{fake_proc::sidecar, support::eventually};
+use crate::{
+    fake_proc::sidecar,
+    support::{WALTOP, eventually},
+};
 
 #[test]
 fn held_times_go_on_counting_in_the_next_observer() {
@@ -125,6 +128,64 @@ fn the_sampler_follows_a_new_index() {
         });
         writer.close();
     }
+}
+
+#[test]
+fn samples_are_rare_while_nothing_happens_and_frequent_when_something_does() {
+    let scene = Scene::with_wal();
+    let mut writer = scene.actor();
+    writer.sql("INSERT INTO t VALUES (1)");
+    let mut observer = scene.observer();
+    assert_eq!(observer.look().sampling, None);
+    observer.watch_locks();
+    let mut interval = |what: &str, is_so: fn(f64) -> bool| {
+        eventually(what, || observer.look().sampling?.interval_ms.filter(|&it| is_so(it)))
+    };
+    interval("it rests", |it| it > 15.0);
+    writer.sql("INSERT INTO t VALUES (2)");
+    interval("a commit wakes it", |it| it < 10.0);
+}
+
+#[test]
+fn it_never_rests_where_it_is_told_not_to() {
+    let scene = Scene::with_wal();
+    let mut observer = scene.observer();
+    observer.watch_locks_steadily();
+    // Many more samples than fit into a time in which rests are taken: 3 s without any, then 50 a second.
+    let sampling = eventually("it has sampled for a while", || {
+        observer.look().sampling.filter(|sampling| sampling.samples > 2500)
+    });
+    assert!(sampling.interval_ms.is_some_and(|it| it < 15.0), "{sampling:?}");
+}
+
+#[test]
+fn another_waltop_that_samples_is_no_row() {
+    let scene = Scene::with_wal();
+    let mut actor = scene.actor();
+    actor.sql("BEGIN IMMEDIATE");
+    let mut other = Command::new(WALTOP)
+        .args(["status", "--for", "1m"])
+        .arg(scene.path())
+        .env("HOME", scene.state.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let index = ino(&sidecar(&scene.path(), "-shm"));
+    eventually("it has the index open", || {
+        let mut open = fs::read_dir(format!("/proc/{}/fd", other.id())).ok()?.flatten();
+        open.any(|link| fs::metadata(link.path()).is_ok_and(|file| file.ino() == index)).then_some(())
+    });
+    let mut observer = scene.observer();
+    observer.watch_locks();
+    let database = eventually("the hold is sampled", || {
+        let database = only(observer.look());
+        database.locks.write_holds.as_ref().is_some_and(|holds| holds.count > 0).then_some(database)
+    });
+    assert_eq!(pids(&database), [actor.pid()]);
+    assert_eq!(database.locks.writer.as_ref().and_then(|holder| holder.pid), Some(actor.pid()));
+    assert_eq!(locks_on(&scene, other.id()), 0);
+    other.kill().expect("it can be killed");
+    other.wait().expect("it ends");
 }
 
 #[test]

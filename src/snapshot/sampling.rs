@@ -1,0 +1,48 @@
+//! What it costs to look.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units;
+
+/// How often the locks are sampled between the looks, and what that costs, as measured by itself over about
+/// the last second.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Samples since the sampling began.
+    pub samples: u64,
+    /// Time between two samples in ms, on average; `None` until there were enough.
+    pub interval_ms: Option<f64>,
+    /// CPU time of the sampling in percent of one core; `None` until it is known.
+    pub cpu_percent: Option<f64>,
+    /// The same for the whole process that looks, the sampling included.
+    pub process_cpu_percent: Option<f64>,
+}
+
+impl fmt::Display for Sampling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some(interval), Some(own), Some(all)) =
+            (self.interval_ms, self.cpu_percent, self.process_cpu_percent)
+        else {
+            return write!(f, "{}, the cost is not known yet", units::plural(self.samples, "sample"));
+        };
+        write!(f, "every {interval:.1} ms, {own:.1} % of a CPU; waltop as a whole {all:.1} %")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cost_is_told_once_it_is_known() {
+        let mut sampling =
+            Sampling { samples: 1, interval_ms: None, cpu_percent: None, process_cpu_percent: None };
+        assert_eq!(sampling.to_string(), "1 sample, the cost is not known yet");
+        sampling.interval_ms = Some(1.04);
+        sampling.cpu_percent = Some(1.26);
+        sampling.process_cpu_percent = Some(2.0);
+        assert_eq!(sampling.to_string(), "every 1.0 ms, 1.3 % of a CPU; waltop as a whole 2.0 %");
+    }
+}
