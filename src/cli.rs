@@ -276,6 +276,7 @@ mod tests {
             profile: crate::profile::Profile::hardened(),
             thresholds: Thresholds::default(),
             refresh: Duration::from_secs(1),
+            sampling: true,
             readonly: false,
         };
         let databases = console_databases(&[], &config).expect("it may be missing");

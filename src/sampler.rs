@@ -207,6 +207,7 @@ mod tests {
             profile: Profile::hardened(),
             thresholds: Thresholds::default(),
             refresh: Duration::from_hours(1),
+            sampling: true,
             readonly: false,
         };
         Watch::new(Observer::new(&places, Vec::new()), config)
