@@ -135,7 +135,8 @@ pub fn look(databases: Vec<Database>) -> Look {
         Lane { pid: Some(71201), name: "bun".to_owned(), cells },
         Lane { pid: Some(71168), name: "bun".to_owned(), cells: vec![0.1; Lane::CELLS] },
     ];
-    let trend = Trend { wal_bytes_per_second: Some(1_200_000.0), lanes };
+    let trend =
+        Trend { wal_bytes_per_second: Some(1_200_000.0), frames_moved_per_second: Some(1200.0), lanes };
     Look { snapshot, trends: vec![trend; count], took: Duration::from_millis(3) }
 }
 
