@@ -544,7 +544,7 @@ mod tests {
         let taken = size(&history);
         assert!(taken <= History::BYTES, "{taken} of {}", History::BYTES);
         assert!(taken > History::BYTES / 2, "the bound says something: {taken} of {}", History::BYTES);
-        assert!(History::BYTES < 15_000_000, "{}", History::BYTES);
+        const { assert!(History::BYTES < 15_000_000, "as the module says") };
         let hours = Duration::from_hours(4);
         let holds = history.write_holds(start + at, hours).expect("sampled");
         let off = holds.count.abs_diff(200 * 60 * 240);
@@ -553,7 +553,7 @@ mod tests {
         assert!((holds.held_ratio - 0.36).abs() < 0.01, "{}", holds.held_ratio);
         assert!((holds.p50_ms - 1.8).abs() < 0.36 && (holds.p99_ms - 3.6).abs() < 0.72, "{holds:?}");
         let now = (start + at, jiff::Timestamp::UNIX_EPOCH);
-        for end in [None, Some(start), Some(start + at - hours)] {
+        for end in [None, Some(start), Some(start + at.saturating_sub(hours))] {
             let timeline = history.timeline(Window { end, span: hours }, now).expect("sampled");
             assert!(timeline.end >= timeline.oldest);
             assert_eq!(timeline.lanes.len(), Timeline::LANES);
@@ -562,7 +562,8 @@ mod tests {
         assert_eq!(timeline.unknown_cells(), 0, "all four hours are there");
         let held: f32 = timeline.lanes.iter().flat_map(|lane| &lane.shares).sum();
         assert!((held / 600.0 - 0.36).abs() < 0.01, "{held}");
-        let first_minute = Window { end: Some(start + at - hours + ms(60_000)), span: ms(60_000) };
+        let first_minute =
+            Window { end: Some(start + at.saturating_sub(hours) + ms(60_000)), span: ms(60_000) };
         let timeline = history.timeline(first_minute, now).expect("sampled");
         assert!(timeline.figures.count > 11_900, "{}", timeline.figures.count);
         assert!(timeline.lanes[0].moments.iter().flatten().all(|moment| moment.began.is_none()));

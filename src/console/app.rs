@@ -8,6 +8,7 @@ use log::Level;
 
 use crate::{
     act::{Effect, Report, signal::Target},
+    history::Timeline,
     ingest::Batch,
     profile::Profile,
     sampler::Look,
@@ -20,10 +21,12 @@ mod dialog;
 mod keys;
 mod selection;
 mod subject;
+mod timeline;
 
 pub use dialog::{Button, Dialog, Field, Focus, Kind};
 pub use selection::{Cursor, SortColumn};
 pub use subject::Subject;
+pub use timeline::{Past, Shown};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -36,6 +39,13 @@ pub enum Message {
     Tick(Timestamp),
     /// The sampler looked.
     Look(Arc<Look>),
+    /// A stretch of the past that was asked for; `None` where nothing samples the locks.
+    Timeline {
+        /// Of which database.
+        index: usize,
+        /// What happened.
+        timeline: Option<Arc<Timeline>>,
+    },
     /// The sampler ended, which it does only by a defect.
     SamplerEnded,
     /// An effect came to something.
@@ -105,6 +115,8 @@ pub struct App {
     pub(super) inverted: bool,
     pub(super) dialog: Option<Dialog>,
     pub(super) overlay: Option<Overlay>,
+    /// The timeline over all panels, where it is open.
+    pub(super) timeline: Option<Past>,
     pub(super) scroll: u16,
     pub(super) notice: Option<Notice>,
     pub(super) armed: bool,
@@ -143,6 +155,7 @@ impl App {
             inverted: false,
             dialog: None,
             overlay: None,
+            timeline: None,
             scroll: 0,
             notice: None,
             interval,
@@ -168,6 +181,10 @@ impl App {
                 Vec::new()
             }
             Message::Look(look) => self.looked(&look),
+            Message::Timeline { index, timeline } => {
+                self.timeline_arrived(index, timeline);
+                Vec::new()
+            }
             Message::SamplerEnded => {
                 vec![self.notify(Level::Error, "looking has ended by a defect of waltop's; start it again")]
             }
@@ -215,7 +232,7 @@ impl App {
         self.now = self.now.max(look.snapshot.taken_at);
         self.newest = Some(Arc::clone(look));
         self.settle_selection();
-        let mut effects = Vec::new();
+        let mut effects = self.follow_timeline();
         self.asked.resize_with(look.snapshot.databases.len(), Asked::default);
         for (index, database) in look.snapshot.databases.iter().enumerate() {
             let asked = &mut self.asked[index];
