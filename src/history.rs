@@ -4,7 +4,7 @@
 //! one by one, at full activity a minute of them and more; one that leaves the ring is added to its second: for
 //! four hours of seconds in which the lock was held, the three processes that held it longest, by name, and
 //! all others together. A database's history takes at most [`History::BYTES`], whatever runs: every hold by a
-//! process of its own, names and all. That is less than 15 MB; a few processes that come back again and again
+//! process of its own, names and all. That is less than 12 MB; a few processes that come back again and again
 //! take less than 3 MB, and a quiet database next to nothing.
 
 use std::{
@@ -544,7 +544,7 @@ mod tests {
         let taken = size(&history);
         assert!(taken <= History::BYTES, "{taken} of {}", History::BYTES);
         assert!(taken > History::BYTES / 2, "the bound says something: {taken} of {}", History::BYTES);
-        const { assert!(History::BYTES < 15_000_000, "as the module says") };
+        const { assert!(History::BYTES < 12_000_000, "as the module says") };
         let hours = Duration::from_hours(4);
         let holds = history.write_holds(start + at, hours).expect("sampled");
         let off = holds.count.abs_diff(200 * 60 * 240);

@@ -158,14 +158,14 @@ impl History {
     }
 
     // The processes with the most time between `from` and `to`, and whether there are more than get a lane.
-    fn chosen(&self, from: Micros, to: Micros, now: Micros) -> (Vec<(Arc<Who>, Micros)>, bool) {
-        let mut totals: HashMap<_, (Arc<Who>, Micros)> = HashMap::new();
+    fn chosen(&self, from: Micros, to: Micros, now: Micros) -> (Vec<(&Arc<Who>, Micros)>, bool) {
+        let mut totals: HashMap<_, (&Arc<Who>, Micros)> = HashMap::new();
         for piece in self.pieces(from, to, now) {
-            let total = totals.entry(piece.who.key()).or_insert_with(|| (Arc::clone(piece.who), 0));
+            let total = totals.entry(piece.who.key()).or_insert((piece.who, 0));
             total.1 += piece.held;
         }
         for wait in self.waits.iter().filter(|wait| wait.end() > from && wait.start < to) {
-            totals.entry(wait.who.key()).or_insert_with(|| (Arc::clone(&wait.who), 0));
+            totals.entry(wait.who.key()).or_insert((&wait.who, 0));
         }
         let mut chosen: Vec<_> = totals.into_values().collect();
         chosen.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.key().cmp(&b.0.key())));

@@ -111,12 +111,27 @@ impl View<'_> {
         let waits = self.timeline.waits.map_or_else(String::new, |waits| {
             let [p50, p99, max] = [waits.spread.p50, waits.spread.p99, waits.spread.max].map(units::duration);
             let count = units::plural(waits.count, "wait");
-            format!("ingestions tell of {count}   p50 {p50}  p99 {p99}  longest {max}   {WAITED} waits")
+            format!("{WAITED} ingestions tell of {count}   p50 {p50}  p99 {p99}  longest {max}   ")
         });
         vec![
             Line::styled(text::fit(&holds, self.width), self.theme.title),
-            Line::raw(text::fit(&waits, self.width)),
+            Line::raw(text::fit(&(waits + &self.rates()), self.width)),
         ]
+    }
+
+    /// What becomes of the log at the time of the look.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive rates, shown rounded"
+    )]
+    fn rates(&self) -> String {
+        let trend = self.app.look().and_then(|look| look.trends.get(self.app.current));
+        let written = trend.and_then(|trend| trend.wal_bytes_per_second).filter(|&rate| rate >= 1.0);
+        let moved = trend.and_then(|trend| trend.frames_moved_per_second).filter(|&rate| rate >= 1.0);
+        let written = written.map(|rate| format!("-wal grows {}/s", units::bytes(rate as u64)));
+        let moved = moved.map(|rate| format!("{} frames/s moved", units::count(rate as u64)));
+        written.into_iter().chain(moved).collect::<Vec<_>>().join(", ")
     }
 
     fn lanes(&self, height: usize) -> Vec<Line<'static>> {
