@@ -9,6 +9,7 @@ use log::Level;
 
 use crate::{
     diagnose::checkpoint::Mode,
+    history::Window,
     snapshot::{Presence, Snapshot},
 };
 
@@ -25,6 +26,13 @@ pub enum Effect {
     Refresh,
     /// Look this often.
     Every(Duration),
+    /// Show a stretch of the past.
+    Timeline {
+        /// Of which database.
+        index: usize,
+        /// Which.
+        window: Window,
+    },
     /// Ask a worker what our own connection answers for the pragmas.
     AskPragmas {
         /// Which database.

@@ -82,9 +82,10 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     if config.sampling {
         observer.watch_locks();
     }
+    let histories = observer.histories();
     let (sampler, looks) = Sampler::start(Watch::new(observer, config), every)?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = tokio.block_on(runtime::run(app, theme, sampler, looks, proc));
+    let code = tokio.block_on(runtime::run(app, theme, sampler, looks, proc, histories));
     // A worker that still runs is left to finish; nobody waits for it.
     tokio.shutdown_background();
     Ok(code?)

@@ -1,8 +1,11 @@
-//! What happened between the looks: lock holds and WAL growth, in ring buffers of bounded size.
+//! What happened between the looks: lock holds, waits, growth of the log, in buffers of bounded size.
 //!
-//! Nothing here reads a clock: the time comes in. A database's history takes at most
-//! [`History::HOLDS`] holds of 32 bytes and [`History::SIZES`] sizes of 32 bytes, and the names of their
-//! holders: about one megabyte, whatever runs.
+//! Nothing here reads a clock: the time comes in. The newest [`History::HOLDS`] holds of the write lock are kept
+//! one by one, at full activity a minute of them and more; one that leaves the ring is added to its second: for
+//! four hours of seconds in which the lock was held, the three processes that held it longest, by name, and
+//! all others together. A database's history takes at most [`History::BYTES`], whatever runs: every hold by a
+//! process of its own, names and all. That is less than 12 MB; a few processes that come back again and again
+//! take less than 3 MB, and a quiet database next to nothing.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,13 +13,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::snapshot::{ProcessHolds, WriteHolds, percentile};
+use crate::snapshot::{ProcessHolds, WriteHolds};
+
+mod coarse;
+mod rate;
+mod timeline;
+
+use coarse::Coarse;
+pub use rate::{Moved, Rate};
+pub use timeline::{Moment, Timeline, TimelineLane, Waits, Window};
 
 /// What a console draws beside a snapshot.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trend {
     /// Growth of `-wal` in bytes a second over the last few looks; `None` until there are two.
     pub wal_bytes_per_second: Option<f64>,
+    /// Frames that checkpoints moved in a second, over the last few looks; `None` where that is not known.
+    pub frames_moved_per_second: Option<f64>,
     /// Who held the write lock when, one lane for each process that did, most time first.
     pub lanes: Vec<Lane>,
 }
@@ -40,12 +53,29 @@ impl Lane {
 /// Who held a lock. A PID alone is reused; PID and start are not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Who {
-    /// `None`: a process that cannot be seen from here.
+    /// `None`: a process that cannot be seen from here; with a name, several processes.
     pub pid: Option<i32>,
     /// Its start in clock ticks since boot.
     pub start_ticks: Option<u64>,
     /// Its short name.
     pub name: String,
+}
+
+impl Who {
+    /// The name of those that are not kept apart.
+    pub const OTHERS: &str = "others";
+    /// Bytes of a name that are kept; the kernel's own names have 15 at most.
+    const NAME: usize = 32;
+    /// What one takes on the heap, the two counters of its `Arc` included.
+    const BYTES: usize = size_of::<Self>() + 2 * size_of::<usize>() + Self::NAME;
+
+    fn key(&self) -> (Option<i32>, Option<u64>, bool) {
+        (self.pid, self.start_ticks, self.pid.is_none() && !self.name.is_empty())
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
 }
 
 /// One of the three locks that exclude others and can be sampled.
@@ -64,71 +94,113 @@ impl Lock {
     pub const ALL: [Self; 3] = [Self::Write, Self::Checkpoint, Self::Recover];
 }
 
-/// What was seen of one database over time.
-#[derive(Debug, Clone, Default)]
-pub struct History {
-    sampled_since: Option<Instant>,
-    holds: VecDeque<Hold>,
-    open: [Option<(Instant, Arc<Who>)>; 3],
-    sizes: VecDeque<Size>,
+/// Holds of the write lock in a stretch of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Figures {
+    /// How many there were, the current one included.
+    pub count: u64,
+    /// Median length in ms. Past the ring it is right within a fifth, and so is the next.
+    pub p50_ms: f64,
+    /// 99th percentile in ms.
+    pub p99_ms: f64,
+    /// The longest in ms.
+    pub max_ms: f64,
+    /// Share of the time in which the lock was held, 0 to 1.
+    pub held_ratio: f64,
 }
 
+/// What was seen of one database over time.
+#[derive(Debug, Default)]
+pub struct History {
+    /// When the sampler began; all times here are microseconds after it.
+    since: Option<Instant>,
+    holds: VecDeque<Hold>,
+    open: [Option<(Instant, Arc<Who>)>; 3],
+    past: Coarse,
+    waits: VecDeque<Hold>,
+    log: Option<u64>,
+    growth: Rate,
+    moved: Moved,
+}
+
+/// Microseconds, or a time in microseconds after the sampler began: 292 000 years fit.
+type Micros = i64;
+
+/// A hold, or a wait: who, from when on, for how long.
 #[derive(Debug, Clone)]
 struct Hold {
-    start: Instant,
-    // Microseconds; an hour and more fits.
-    length: u64,
+    start: Micros,
+    length: Micros,
     who: Arc<Who>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Size {
-    at: Instant,
-    inode: u64,
-    bytes: u64,
+/// What a window shows of one hold, or of a process's holds in a second of the past.
+#[derive(Debug)]
+struct Piece<'a> {
+    who: &'a Arc<Who>,
+    // The part of the window that it lies in, and how much of that the lock was held.
+    start: Micros,
+    end: Micros,
+    held: Micros,
+    count: u64,
+    // Whole length of the longest hold, and when it began where that is known.
+    longest: Micros,
+    began: Option<Micros>,
+    goes_on: bool,
 }
 
 impl History {
-    /// How many holds are kept; the oldest goes first. At the sampler's pace that is a minute of the worst there can be.
+    /// How many holds are kept one by one; the oldest goes first.
     pub const HOLDS: usize = 32_768;
-    /// How many sizes of `-wal` are kept.
-    pub const SIZES: usize = 8;
+    /// How many waits are kept.
+    pub const WAITS: usize = 4096;
     /// How far back the figures of a snapshot reach.
     pub const WINDOW: Duration = Duration::from_mins(1);
-    /// How many lanes are drawn.
+    /// How many lanes are drawn in a panel.
     pub const LANES: usize = 8;
+    /// What a history takes at most, in bytes.
+    pub const BYTES: usize = size_of::<Self>()
+        + (Self::HOLDS + Self::WAITS) * (size_of::<Hold>() + Who::BYTES)
+        + Lock::ALL.len() * Who::BYTES
+        + Coarse::BYTES
+        + 2 * Rate::VALUES * size_of::<(Instant, u64)>();
 
     /// The sampler is at work from `at` on. Only the first call counts.
     pub fn sampling_began(&mut self, at: Instant) {
-        self.sampled_since.get_or_insert(at);
+        self.since.get_or_insert(at);
     }
 
     /// How far back the samples reach, at most [`History::WINDOW`]; `None` where nothing samples.
     #[must_use]
     pub fn reach(&self, now: Instant) -> Option<Duration> {
-        self.sampled_since.map(|since| now.saturating_duration_since(since).min(Self::WINDOW))
+        self.since.map(|since| now.saturating_duration_since(since).min(Self::WINDOW))
     }
 
     /// Whether `at` is when the sampler began, so that what it saw then may have begun before.
     #[must_use]
     pub fn is_from_the_beginning(&self, at: Instant) -> bool {
-        self.sampled_since.is_some_and(|since| at <= since)
+        self.since.is_some_and(|since| at <= since)
     }
 
     /// `who` holds `lock` from `at` on. A hold that was open ends there.
     pub fn open(&mut self, lock: Lock, at: Instant, who: Arc<Who>) {
         self.close(lock, at);
-        self.open[lock as usize] = Some((at, who));
+        self.sampling_began(at);
+        self.open[lock as usize] = Some((at, self.known(who)));
     }
 
     /// Nobody holds `lock` from `at` on.
     pub fn close(&mut self, lock: Lock, at: Instant) {
         let Some((start, who)) = self.open[lock as usize].take() else { return };
         if lock == Lock::Write {
-            if self.holds.len() == Self::HOLDS {
-                self.holds.pop_front();
+            if self.holds.len() == Self::HOLDS
+                && let Some(oldest) = self.holds.pop_front()
+            {
+                self.past.take(&oldest);
             }
-            self.holds.push_back(Hold { start, length: micros(at.saturating_duration_since(start)), who });
+            let hold =
+                Hold { start: self.micros(start), length: micros(at.saturating_duration_since(start)), who };
+            push_bounded(&mut self.holds, Self::HOLDS, hold);
         }
     }
 
@@ -138,98 +210,89 @@ impl History {
         self.open[lock as usize].as_ref().map(|(start, who)| (*start, who.as_ref()))
     }
 
+    /// `who` waited for the write lock until `end`, as it says itself. What was before the sampler began is left out.
+    pub fn waited(&mut self, end: Instant, length: Duration, who: Arc<Who>) {
+        if self.since.is_some_and(|since| end >= since) {
+            let length = micros(length);
+            let hold = Hold { start: self.micros(end) - length, length, who: self.known(who) };
+            push_bounded(&mut self.waits, Self::WAITS, hold);
+        }
+    }
+
     /// The holds of the write lock within `window` before `now`; `None` where nothing was sampled.
     ///
     /// A hold that reaches into the window counts with its whole length in the percentiles, and with the
     /// part inside in the times held. The one that is open counts with its length so far.
     #[must_use]
     pub fn write_holds(&self, now: Instant, window: Duration) -> Option<WriteHolds> {
-        let reach = self.sampled_since.map(|since| now.saturating_duration_since(since).min(window))?;
-        let mut lengths = Vec::new();
-        let mut processes: HashMap<(Option<i32>, Option<u64>), ProcessHolds> = HashMap::new();
-        for (hold, inside) in self.since(now, reach) {
-            let length = milliseconds(hold.length);
-            lengths.push(length);
-            let part = processes
-                .entry((hold.who.pid, hold.who.start_ticks))
-                .or_insert_with(|| ProcessHolds { pid: hold.who.pid, count: 0, max_ms: 0.0, total_ms: 0.0 });
-            part.count += 1;
-            part.max_ms = part.max_ms.max(length);
-            part.total_ms += milliseconds(inside);
+        self.since?;
+        let to = self.micros(now);
+        let from = to - micros(window);
+        let Figures { count, p50_ms, p99_ms, max_ms, held_ratio } = self.figures(from, to, to);
+        let mut processes: HashMap<_, ProcessHolds> = HashMap::new();
+        for piece in self.pieces(from, to, to) {
+            let part = processes.entry(piece.who.key()).or_insert_with(|| ProcessHolds {
+                pid: piece.who.pid,
+                count: 0,
+                max_ms: 0.0,
+                total_ms: 0.0,
+            });
+            part.count += piece.count;
+            part.max_ms = part.max_ms.max(milliseconds(piece.longest));
+            part.total_ms += milliseconds(piece.held);
         }
-        lengths.sort_by(f64::total_cmp);
         let mut by_process: Vec<_> = processes.into_values().collect();
         by_process.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms).then(a.pid.cmp(&b.pid)));
-        // An empty sum of floats is -0, which would be printed.
-        let held = by_process.iter().fold(0.0, |held, part| held + part.total_ms);
-        let reach = milliseconds(micros(reach));
-        Some(WriteHolds {
-            count: lengths.len() as u64,
-            p50_ms: percentile(&lengths, 50).unwrap_or(0.0),
-            p99_ms: percentile(&lengths, 99).unwrap_or(0.0),
-            max_ms: lengths.last().copied().unwrap_or(0.0),
-            held_ratio: if reach > 0.0 { (held / reach).min(1.0) } else { 0.0 },
-            by_process,
-        })
+        Some(WriteHolds { count, p50_ms, p99_ms, max_ms, held_ratio, by_process })
     }
 
     /// `-wal` has this inode and size at `at`.
     pub fn wal_is(&mut self, at: Instant, inode: u64, bytes: u64) {
-        if self.sizes.back().is_some_and(|last| last.inode != inode) {
-            self.sizes.clear();
+        if self.log.replace(inode) != Some(inode) {
+            self.growth.begin_anew();
         }
-        if self.sizes.len() == Self::SIZES {
-            self.sizes.pop_front();
-        }
-        self.sizes.push_back(Size { at, inode, bytes });
+        self.growth.is(at, bytes);
     }
 
     /// There is no `-wal`.
     pub fn wal_is_gone(&mut self) {
-        self.sizes.clear();
+        self.log = None;
+        self.growth.begin_anew();
+        self.moved.is_unknown();
+    }
+
+    /// What checkpoints have moved, to be told at each look.
+    pub fn moved(&mut self) -> &mut Moved {
+        &mut self.moved
     }
 
     /// What a console draws, as of `now`.
     #[must_use]
     pub fn trend(&self, now: Instant) -> Trend {
-        Trend { wal_bytes_per_second: self.growth(), lanes: self.lanes(now) }
-    }
-
-    // A size that went backwards (a truncation) gives no rate until it has left the ring.
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people; 52 bits of a file size are plenty")]
-    fn growth(&self) -> Option<f64> {
-        let (first, last) = (self.sizes.front()?, self.sizes.back()?);
-        let seconds = last.at.saturating_duration_since(first.at).as_secs_f64();
-        let grows = self.sizes.iter().zip(self.sizes.iter().skip(1)).all(|(a, b)| a.bytes <= b.bytes);
-        (grows && seconds > 0.0).then(|| (last.bytes - first.bytes) as f64 / seconds)
+        Trend {
+            wal_bytes_per_second: self.growth.a_second(),
+            frames_moved_per_second: self.moved.a_second(),
+            lanes: self.lanes(now),
+        }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a share between 0 and 1")]
     fn lanes(&self, now: Instant) -> Vec<Lane> {
-        const CELL: u64 = 1_000_000;
-        let span = CELL * Lane::CELLS as u64;
-        let mut lanes: Vec<(Arc<Who>, u64, [u64; Lane::CELLS])> = Vec::new();
-        for (hold, inside) in self.since(now, Self::WINDOW) {
-            let same = |lane: &(Arc<Who>, u64, _)| {
-                (lane.0.pid, lane.0.start_ticks) == (hold.who.pid, hold.who.start_ticks)
-            };
-            let index = lanes.iter().position(same).unwrap_or_else(|| {
-                lanes.push((Arc::clone(&hold.who), 0, [0; Lane::CELLS]));
-                lanes.len() - 1
-            });
-            let (who, total, cells) = &mut lanes[index];
-            who.clone_from(&hold.who);
-            *total += inside;
-            // Microseconds after the left edge of the first cell.
-            let end = span.saturating_sub(micros(now.saturating_duration_since(hold.end())));
-            let start = end.saturating_sub(inside);
-            for (left, cell) in (0..).step_by(1_000_000).zip(cells.iter_mut()) {
-                *cell += end.min(left + CELL).saturating_sub(start.max(left));
+        let to = self.micros(now);
+        let from = to - micros(Self::WINDOW);
+        let mut lanes: HashMap<_, (&Arc<Who>, Micros, [Micros; Lane::CELLS])> = HashMap::new();
+        for piece in self.pieces(from, to, to) {
+            let lane = lanes.entry(piece.who.key()).or_insert((piece.who, 0, [0; Lane::CELLS]));
+            lane.0 = piece.who;
+            lane.1 += piece.held;
+            for (cell, left) in lane.2.iter_mut().zip((from..).step_by(1_000_000)) {
+                *cell += (piece.end.min(left + coarse::SECOND) - piece.start.max(left)).max(0);
             }
         }
-        lanes.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.pid.cmp(&b.0.pid)));
+        let mut lanes: Vec<_> = lanes.into_values().collect();
+        lanes.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.key().cmp(&b.0.key())));
         lanes.truncate(Self::LANES);
-        let share = |cell: u64| (milliseconds(cell) / milliseconds(CELL)).min(1.0) as f32;
+        let share = |cell: Micros| (milliseconds(cell) / milliseconds(coarse::SECOND)).min(1.0) as f32;
         lanes
             .into_iter()
             .map(|(who, _, cells)| Lane {
@@ -240,35 +303,114 @@ impl History {
             .collect()
     }
 
-    // The holds that reach into the last `window` before `now`, and how many microseconds of each lie in it.
-    fn since(&self, now: Instant, window: Duration) -> impl Iterator<Item = (Hold, u64)> {
-        let open = self.open[Lock::Write as usize].iter().map(move |(start, who)| Hold {
-            start: *start,
-            length: micros(now.saturating_duration_since(*start)),
-            who: Arc::clone(who),
+    fn figures(&self, from: Micros, to: Micros, now: Micros) -> Figures {
+        let mut figures = Figures::default();
+        let mut held = 0;
+        let mut lengths: Vec<(Micros, u64)> = self.past.lengths(from, to).collect();
+        for piece in self.pieces(from, to, now) {
+            figures.count += piece.count;
+            figures.max_ms = figures.max_ms.max(milliseconds(piece.longest));
+            held += piece.held;
+            if piece.began.is_some() {
+                lengths.push((piece.longest, 1));
+            }
+        }
+        lengths.sort_unstable();
+        let all = lengths.iter().map(|(_, count)| count).sum::<u64>();
+        let percentile = |percent: u64| {
+            let mut left = (all * percent).div_ceil(100).max(1);
+            let found = lengths.iter().find(|(_, count)| {
+                let is_in = left <= *count;
+                left = left.saturating_sub(*count);
+                is_in
+            });
+            found.map_or(0.0, |(length, _)| milliseconds(*length))
+        };
+        (figures.p50_ms, figures.p99_ms) = (percentile(50), percentile(99));
+        let known = to - from.max(self.oldest());
+        if known > 0 {
+            figures.held_ratio = (milliseconds(held) / milliseconds(known)).min(1.0);
+        }
+        figures
+    }
+
+    // What lies between `from` and `to`, oldest first; the hold that is open ends `now`.
+    fn pieces(&self, from: Micros, to: Micros, now: Micros) -> impl Iterator<Item = Piece<'_>> {
+        let first = self.holds.partition_point(|hold| hold.end() <= from);
+        let after = self.holds.partition_point(|hold| hold.start < to).max(first);
+        let open = self.open[Lock::Write as usize].as_ref().and_then(|(start, who)| {
+            let start = self.micros(*start);
+            let piece = Piece::of(who, start, now - start, true, from, to);
+            (start < to).then_some(piece)
         });
-        let recent = move |hold: &Hold| now.saturating_duration_since(hold.end()) < window;
-        let past: Vec<Hold> = self.holds.iter().rev().take_while(|hold| recent(hold)).cloned().collect();
-        past.into_iter().rev().chain(open).map(move |hold| {
-            let outside = micros(now.saturating_duration_since(hold.start).saturating_sub(window));
-            let inside = hold.length.saturating_sub(outside);
-            (hold, inside)
-        })
+        let ring = self
+            .holds
+            .range(first..after)
+            .map(move |hold| Piece::of(&hold.who, hold.start, hold.length, false, from, to));
+        self.past.pieces(from, to).chain(ring).chain(open)
+    }
+
+    /// The oldest moment that is known.
+    fn oldest(&self) -> Micros {
+        self.past.forgotten_before().unwrap_or(0)
+    }
+
+    // One value for a process that comes back again and again, and no name longer than is counted on.
+    fn known(&self, who: Arc<Who>) -> Arc<Who> {
+        const LOOKED_AT: usize = 8;
+        let recent = self.holds.iter().rev().map(|hold| &hold.who).take(LOOKED_AT);
+        let waited = self.waits.iter().rev().map(|wait| &wait.who).take(1);
+        let past = self.past.recent().take(LOOKED_AT);
+        if let Some(known) = recent.chain(waited).chain(past).find(|known| **known == who) {
+            return Arc::clone(known);
+        }
+        if who.name.capacity() <= Who::NAME {
+            return who;
+        }
+        let name = &who.name[..who.name.floor_char_boundary(Who::NAME)];
+        Arc::new(Who { name: name.to_owned(), ..*who })
+    }
+
+    fn micros(&self, at: Instant) -> Micros {
+        self.since.map_or(0, |since| micros(at.saturating_duration_since(since)))
     }
 }
 
 impl Hold {
-    fn end(&self) -> Instant {
-        self.start + Duration::from_micros(self.length)
+    fn end(&self) -> Micros {
+        self.start + self.length
     }
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+impl<'a> Piece<'a> {
+    fn of(who: &'a Arc<Who>, began: Micros, length: Micros, goes_on: bool, from: Micros, to: Micros) -> Self {
+        let (start, end) = (began.max(from), (began + length).min(to));
+        let (held, began) = ((end - start).max(0), Some(began));
+        Self { who, start, end, held, count: 1, longest: length, began, goes_on }
+    }
+}
+
+// A queue that grows to `limit` and no further: doubling would take up to twice as much.
+fn push_bounded<T>(queue: &mut VecDeque<T>, limit: usize, value: T) {
+    if queue.len() == limit {
+        queue.pop_front();
+    }
+    if queue.len() == queue.capacity() {
+        queue.reserve_exact(queue.len().max(8).min(limit - queue.len()));
+    }
+    queue.push_back(value);
+}
+
+fn micros(duration: Duration) -> Micros {
+    Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
+}
+
+fn duration(micros: Micros) -> Duration {
+    Duration::from_micros(micros.max(0).unsigned_abs())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "285 years of microseconds are exact")]
-fn milliseconds(micros: u64) -> f64 {
+fn milliseconds(micros: Micros) -> f64 {
     micros as f64 / 1000.0
 }
 
@@ -276,16 +418,16 @@ fn milliseconds(micros: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn who(pid: i32) -> Arc<Who> {
+    pub fn who(pid: i32) -> Arc<Who> {
         Arc::new(Who { pid: Some(pid), start_ticks: Some(7), name: format!("name{pid}") })
     }
 
-    fn ms(count: u64) -> Duration {
+    pub fn ms(count: u64) -> Duration {
         Duration::from_millis(count)
     }
 
     // A history sampled from `start` on, with holds `(pid, from, to)` in ms after it.
-    fn history(start: Instant, holds: &[(i32, u64, u64)]) -> History {
+    pub fn history(start: Instant, holds: &[(i32, u64, u64)]) -> History {
         let mut history = History::default();
         history.sampling_began(start);
         for &(pid, from, to) in holds {
@@ -356,19 +498,89 @@ mod tests {
         assert_eq!((holds.count, holds.max_ms), (2, 10.0));
     }
 
+    // Every second two hundred holds, each by a process of its own: four hours of it and a little more.
+    fn full_activity(start: Instant) -> (History, Duration) {
+        let (mut history, mut at) = (History::default(), Duration::ZERO);
+        history.sampling_began(start);
+        for number in 0..200 * 60 * 245_u32 {
+            let name = format!("a name longer than any the kernel has {number}");
+            let who = Who { pid: Some(number.cast_signed()), start_ticks: Some(number.into()), name };
+            history.open(Lock::Write, start + at, Arc::new(who));
+            history.close(Lock::Write, start + at + Duration::from_micros(u64::from(number % 7) * 600));
+            at += Duration::from_millis(5);
+            if number % 100 == 0 {
+                history.waited(start + at, ms(3), who_waits(number));
+                history.wal_is(start + at, 1, number.into());
+                history.moved().is(start + at, 1, number, number);
+            }
+        }
+        (history, at)
+    }
+
+    fn who_waits(number: u32) -> Arc<Who> {
+        Arc::new(Who { pid: Some(-1), start_ticks: Some(number.into()), name: "waltop".to_owned() })
+    }
+
+    // What the containers have taken from the heap, each holder counted once.
+    fn size(history: &History) -> usize {
+        let (past, named) = history.past.size();
+        let ring = history.holds.iter().chain(&history.waits).map(|hold| &hold.who);
+        let holders: HashMap<_, _> = ring.chain(named).map(|who| (Arc::as_ptr(who), who)).collect();
+        let taken =
+            holders.values().map(|who| size_of::<Who>() + 2 * size_of::<usize>() + who.name.capacity());
+        size_of::<History>()
+            + (history.holds.capacity() + history.waits.capacity()) * size_of::<Hold>()
+            + past
+            + taken.sum::<usize>()
+            + history.growth.size()
+            + history.moved.size()
+    }
+
     #[test]
-    fn the_ring_is_bounded() {
+    fn four_hours_at_full_activity_stay_inside_the_bound_and_can_be_asked_for() {
         let start = Instant::now();
-        let mut history = history(start, &[]);
-        for at in 0..=History::HOLDS as u64 {
-            history.open(Lock::Write, start + ms(at), who(1));
-        }
-        history.close(Lock::Write, start + ms(History::HOLDS as u64 + 1));
+        let (history, at) = full_activity(start);
         assert_eq!(history.holds.len(), History::HOLDS);
-        for at in 0..100 {
-            history.wal_is(start + ms(at), 1, at);
+        let taken = size(&history);
+        assert!(taken <= History::BYTES, "{taken} of {}", History::BYTES);
+        assert!(taken > History::BYTES / 2, "the bound says something: {taken} of {}", History::BYTES);
+        const { assert!(History::BYTES < 12_000_000, "as the module says") };
+        let hours = Duration::from_hours(4);
+        let holds = history.write_holds(start + at, hours).expect("sampled");
+        let off = holds.count.abs_diff(200 * 60 * 240);
+        assert!(off < 3000, "{}", holds.count);
+        assert_eq!((holds.max_ms, off < 3000), (3.6, true));
+        assert!((holds.held_ratio - 0.36).abs() < 0.01, "{}", holds.held_ratio);
+        assert!((holds.p50_ms - 1.8).abs() < 0.36 && (holds.p99_ms - 3.6).abs() < 0.72, "{holds:?}");
+        let now = (start + at, jiff::Timestamp::UNIX_EPOCH);
+        for end in [None, Some(start), Some(start + at.saturating_sub(hours))] {
+            let timeline = history.timeline(Window { end, span: hours }, now).expect("sampled");
+            assert!(timeline.end >= timeline.oldest);
+            assert_eq!(timeline.lanes.len(), Timeline::LANES);
         }
-        assert_eq!(history.sizes.len(), History::SIZES);
+        let timeline = history.timeline(Window { end: None, span: hours }, now).expect("sampled");
+        assert_eq!(timeline.unknown_cells(), 0, "all four hours are there");
+        let held: f32 = timeline.lanes.iter().flat_map(|lane| &lane.shares).sum();
+        assert!((held / 600.0 - 0.36).abs() < 0.01, "{held}");
+        let first_minute =
+            Window { end: Some(start + at.saturating_sub(hours) + ms(60_000)), span: ms(60_000) };
+        let timeline = history.timeline(first_minute, now).expect("sampled");
+        assert!(timeline.figures.count > 11_900, "{}", timeline.figures.count);
+        assert!(timeline.lanes[0].moments.iter().flatten().all(|moment| moment.began.is_none()));
+    }
+
+    #[test]
+    fn one_process_that_comes_back_takes_little() {
+        let start = Instant::now();
+        let mut history = History::default();
+        for number in 0..200_000 {
+            history.open(Lock::Write, start + ms(number * 100), who(1 + i32::from(number % 2 == 0)));
+            history.close(Lock::Write, start + ms(number * 100 + 5));
+        }
+        assert!(size(&history) < 3_000_000, "{}", size(&history));
+        let holds = history.write_holds(start + ms(20_000_000), Duration::from_hours(4)).expect("sampled");
+        assert_eq!(holds.by_process.len(), 2);
+        assert!(holds.by_process.iter().all(|part| part.count.abs_diff(72_000) < 20), "{holds:?}");
     }
 
     #[test]

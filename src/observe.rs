@@ -3,13 +3,18 @@
 //! It opens no `SQLite` connection and takes no lock. It must not run in a process that has a connection: the
 //! files are opened and closed raw here, and any such close drops that connection's locks.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 
 use crate::{
     config::Places,
-    history::{History, Trend},
+    history::{History, Trend, Who},
     snapshot::{CONTRACT_VERSION, Database, JournalMode, Pragmas, Process, Snapshot, Unseen},
 };
 
@@ -39,7 +44,7 @@ pub use process_stat::{process_parent, process_start};
 
 use files::Mounts;
 use first_seen::FirstSeen;
-use journals::Journals;
+use journals::{Journals, Transaction};
 use lock_sampler::{LockSampler, Pace};
 use locks::Decoded;
 use opener::{Opener, Target};
@@ -135,6 +140,7 @@ impl Observer {
         unseen.extend(self.first_seen.trouble());
         let (ingestions, untold) = self.journals.look();
         unseen.extend(untold);
+        self.note_waits(now);
         let mut databases: Vec<Database> = views
             .into_iter()
             .zip(&openers)
@@ -168,8 +174,30 @@ impl Observer {
     #[must_use]
     pub fn trend(&self, index: usize) -> Trend {
         let Some(watched) = self.watched.get(index) else { return Trend::default() };
-        let history = watched.history().clone();
-        history.trend(Instant::now())
+        watched.history().trend(Instant::now())
+    }
+
+    /// The histories of the databases, in their order: what a timeline is made from, at any time and in any thread.
+    #[must_use]
+    pub fn histories(&self) -> Vec<Arc<Mutex<History>>> {
+        self.watched.iter().map(|watched| watched.target().1).collect()
+    }
+
+    // What our own ingestions waited for the write lock. A line is written when all is committed.
+    fn note_waits(&mut self, now: Now) {
+        let milliseconds = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
+        let mut told = self.journals.take_transactions();
+        told.sort_by_key(|it| it.at);
+        for Transaction { database, pid, start_ticks, at, wait_ms, hold_ms } in told {
+            let watched = self.watched.iter().find(|watched| watched.path().to_string_lossy() == database);
+            let ago = Duration::try_from(now.timestamp.duration_since(at)).unwrap_or_default();
+            if let (Some(watched), Some(end)) =
+                (watched, now.instant.checked_sub(ago + milliseconds(hold_ms)))
+            {
+                let who = Who { pid: Some(pid), start_ticks, name: "waltop".to_owned() };
+                watched.history().waited(end, milliseconds(wait_ms), Arc::new(who));
+            }
+        }
     }
 
     fn sampled(&self) -> Vec<lock_sampler::Target> {
@@ -195,8 +223,7 @@ impl Observer {
     ) -> Database {
         let mut decoded = view.decode();
         let processes = self.rows(&view, openers, &decoded, unseen);
-        // A copy: the sampler must not wait until the rest is done.
-        let history = self.watched[index].history().clone();
+        let history = self.watched[index].history();
         let locks = &mut decoded.locks;
         let runs = |pid| processes::runs(&self.proc, pid);
         let known = Known { processes: &processes, history: &history, runs: &runs, now };

@@ -8,6 +8,7 @@ use log::Level;
 
 use crate::{
     act::{Effect, Report, signal::Target},
+    history::Timeline,
     ingest::Batch,
     profile::Profile,
     sampler::Look,
@@ -20,10 +21,12 @@ mod dialog;
 mod keys;
 mod selection;
 mod subject;
+mod timeline;
 
 pub use dialog::{Button, Dialog, Field, Focus, Kind};
 pub use selection::{Cursor, SortColumn};
 pub use subject::Subject;
+pub use timeline::{Past, Shown};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -38,6 +41,13 @@ pub enum Message {
     Look(Arc<Look>),
     /// A frame was drawn, in which a long text can be scrolled this far.
     Drawn(u16),
+    /// A stretch of the past that was asked for; `None` where nothing samples the locks.
+    Timeline {
+        /// Of which database.
+        index: usize,
+        /// What happened.
+        timeline: Option<Arc<Timeline>>,
+    },
     /// The sampler ended, which it does only by a defect.
     SamplerEnded,
     /// An effect came to something.
@@ -107,6 +117,8 @@ pub struct App {
     pub(super) inverted: bool,
     pub(super) dialog: Option<Dialog>,
     pub(super) overlay: Option<Overlay>,
+    /// The timeline over all panels, where it is open.
+    pub(super) timeline: Option<Past>,
     pub(super) scroll: u16,
     pub(super) notice: Option<Notice>,
     pub(super) armed: bool,
@@ -145,6 +157,7 @@ impl App {
             inverted: false,
             dialog: None,
             overlay: None,
+            timeline: None,
             scroll: 0,
             notice: None,
             interval,
@@ -172,6 +185,10 @@ impl App {
             Message::Look(look) => self.looked(&look),
             Message::Drawn(farthest) => {
                 self.scroll = self.scroll.min(farthest);
+                Vec::new()
+            }
+            Message::Timeline { index, timeline } => {
+                self.timeline_arrived(index, timeline);
                 Vec::new()
             }
             Message::SamplerEnded => {
@@ -228,7 +245,7 @@ impl App {
         let before = self.selected_process().map(|process| (process.pid, process.name.clone()));
         self.newest = Some(Arc::clone(look));
         self.settle_selection();
-        let mut effects = Vec::new();
+        let mut effects = self.follow_timeline();
         // The row that slid into its place is selected now: whoever is about to press a key should know.
         if let Some((pid, name)) = before
             && self.database().is_some_and(|database| database.process(pid).is_none())

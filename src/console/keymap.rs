@@ -15,6 +15,12 @@ pub enum Action {
     Stop,
     /// Put right what the file can keep.
     Fix,
+    /// Open or close the timeline.
+    Timeline,
+    /// Back in time.
+    Earlier,
+    /// On in time.
+    Later,
     /// Show all about the selected row.
     Details,
     /// Filter the processes.
@@ -105,6 +111,24 @@ pub const KEYMAP: &[Binding] = &[
         help: "set the journal mode to WAL, after showing the SQL",
     },
     Binding {
+        keys: &["b"],
+        action: Action::Timeline,
+        label: "lock timeline",
+        help: "the lock timeline over the whole screen: a lane a process, the last minute; again to go back",
+    },
+    Binding {
+        keys: &["Left"],
+        action: Action::Earlier,
+        label: "earlier",
+        help: "in the timeline: the cursor a step back in time, past the edge through all that is remembered",
+    },
+    Binding {
+        keys: &["Right"],
+        action: Action::Later,
+        label: "later",
+        help: "in the timeline: a step on, at the end it follows again",
+    },
+    Binding {
         keys: &["Enter"],
         action: Action::Details,
         label: "details",
@@ -123,10 +147,30 @@ pub const KEYMAP: &[Binding] = &[
         help: "one row down; the selected row stays the same process when rows move",
     },
     Binding { keys: &["k", "Up"], action: Action::Up, label: "", help: "one row up" },
-    Binding { keys: &["PgDn"], action: Action::PageDown, label: "", help: "a page down" },
-    Binding { keys: &["PgUp"], action: Action::PageUp, label: "", help: "a page up" },
-    Binding { keys: &["g", "Home"], action: Action::First, label: "", help: "the first row" },
-    Binding { keys: &["G", "End"], action: Action::Last, label: "", help: "the last row" },
+    Binding {
+        keys: &["PgDn"],
+        action: Action::PageDown,
+        label: "",
+        help: "a page down; in the timeline a screen later",
+    },
+    Binding {
+        keys: &["PgUp"],
+        action: Action::PageUp,
+        label: "",
+        help: "a page up; in the timeline a screen earlier",
+    },
+    Binding {
+        keys: &["g", "Home"],
+        action: Action::First,
+        label: "",
+        help: "the first row; in the timeline the oldest that is known",
+    },
+    Binding {
+        keys: &["G", "End"],
+        action: Action::Last,
+        label: "",
+        help: "the last row; in the timeline now",
+    },
     Binding { keys: &["Tab"], action: Action::NextPanel, label: "", help: "the next panel" },
     Binding {
         keys: &["1"],
@@ -177,8 +221,18 @@ pub const KEYMAP: &[Binding] = &[
         label: "",
         help: "look now, and ask for the pragmas again",
     },
-    Binding { keys: &["+"], action: Action::Faster, label: "", help: "look more often" },
-    Binding { keys: &["-"], action: Action::Slower, label: "", help: "look less often" },
+    Binding {
+        keys: &["+"],
+        action: Action::Faster,
+        label: "",
+        help: "look more often; in the timeline a shorter stretch",
+    },
+    Binding {
+        keys: &["-"],
+        action: Action::Slower,
+        label: "",
+        help: "look less often; in the timeline a longer one",
+    },
     Binding {
         keys: &["e"],
         action: Action::Export,
@@ -240,6 +294,8 @@ fn name(key: KeyEvent) -> Option<String> {
         KeyCode::Tab => "Tab".to_owned(),
         KeyCode::Up => "Up".to_owned(),
         KeyCode::Down => "Down".to_owned(),
+        KeyCode::Left => "Left".to_owned(),
+        KeyCode::Right => "Right".to_owned(),
         KeyCode::PageUp => "PgUp".to_owned(),
         KeyCode::PageDown => "PgDn".to_owned(),
         KeyCode::Home => "Home".to_owned(),

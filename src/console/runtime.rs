@@ -1,6 +1,11 @@
 //! The console at work: one `select!` over the terminal, the looks, the outcomes, the clock and the signals.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt;
@@ -14,6 +19,7 @@ use tokio::{
 
 use crate::{
     act::{Effect, executor::Executor},
+    history::{History, Timeline, Window},
     sampler::{Look, Order, Sampler},
     text,
 };
@@ -41,11 +47,12 @@ pub async fn run(
     sampler: Sampler,
     mut looks: watch::Receiver<Option<Arc<Look>>>,
     proc: PathBuf,
+    histories: Vec<Arc<Mutex<History>>>,
 ) -> io::Result<u8> {
     let mut endings = Endings::listen()?;
     let (outbox, mut inbox) = mpsc::unbounded_channel();
     let executor = Executor::new(outbox, proc, app.setup.readonly);
-    let mut at_work = AtWork { app, screen: Screen::enter()?, sampler, executor };
+    let mut at_work = AtWork { app, screen: Screen::enter()?, sampler, executor, histories };
     let mut events = EventStream::new();
     let mut clock = interval(TICK);
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -87,6 +94,9 @@ struct AtWork {
     screen: Screen,
     sampler: Sampler,
     executor: Executor,
+    /// What a timeline is made from, for each database: asked here and not through the sampler, which may be in the
+    /// middle of a look while a key wants its answer.
+    histories: Vec<Arc<Mutex<History>>>,
 }
 
 impl AtWork {
@@ -103,6 +113,10 @@ impl AtWork {
                 Effect::Quit(code) => return Ok(Some(code)),
                 Effect::Refresh => self.sampler.order(Order::Now),
                 Effect::Every(interval) => self.sampler.order(Order::Every(interval)),
+                Effect::Timeline { index, window } => {
+                    let timeline = self.timeline(index, window).map(Arc::new);
+                    self.app.update(Message::Timeline { index, timeline });
+                }
                 Effect::Copy(text) => Screen::copy(&text)?,
                 Effect::Note(level, text) => log::log!(level, "{}", text::clean(&text)),
                 Effect::AskPragmas { index, path, presence } => {
@@ -115,6 +129,11 @@ impl AtWork {
             }
         }
         Ok(None)
+    }
+
+    fn timeline(&self, index: usize, window: Window) -> Option<Timeline> {
+        let history = self.histories.get(index)?.lock().unwrap_or_else(PoisonError::into_inner);
+        history.timeline(window, (Instant::now(), Timestamp::now()))
     }
 
     /// Leaves the screen and says what goes on without it.

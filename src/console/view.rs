@@ -31,6 +31,7 @@ mod log;
 mod pragmas;
 mod processes;
 pub mod theme;
+mod timeline;
 
 use theme::Theme;
 
@@ -55,6 +56,9 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> u16 {
         one_column(frame, middle, app, theme);
     } else {
         two_columns(frame, middle, app, theme);
+    }
+    if let Some(past) = &app.timeline {
+        timeline::render(frame, middle, app, theme, past);
     }
     footer::render(frame, bottom, app, theme);
     let farthest = match &app.overlay {

@@ -109,6 +109,24 @@ pub fn blockers(database: &Database, mode: Mode) -> Vec<Blocker> {
     blockers
 }
 
+/// Whom the checkpoint that is running waits for, as things were at the look: readers below the newest frame;
+/// where none of them is left and it blocks writers (it may want to restart the log), any reader of the log.
+#[must_use]
+pub fn waited_for(database: &Database) -> Vec<&Reader> {
+    let locks = &database.locks;
+    let Some(checkpointer) = &locks.checkpointer else { return Vec::new() };
+    let kept = |reader: &&Reader| {
+        let wal = database.wal.as_ref();
+        reader.slot.is_some() && wal.and_then(|wal| frames_kept_by(reader, wal)).is_none_or(|kept| kept > 0)
+    };
+    let behind: Vec<_> = locks.readers.iter().filter(kept).collect();
+    let blocks_writers = locks.writer.as_ref().is_some_and(|writer| writer.pid == checkpointer.pid);
+    if !behind.is_empty() || !blocks_writers {
+        return behind;
+    }
+    locks.readers.iter().filter(|reader| reader.slot.is_some_and(|slot| slot > 0)).collect()
+}
+
 // A checkpointer's own lock on a slot shows as no reader: it is a write lock.
 fn how_it_blocks(reader: &Reader, wal: Option<&Wal>, mode: Mode) -> Option<String> {
     let slot = reader.slot?;
@@ -211,6 +229,25 @@ mod tests {
         database.locks.writer = database.locks.exclusive.clone();
         let both = vec![Some(WRITER), Some(READER)];
         assert_eq!(pids(&database), [both.clone(), both.clone(), both.clone(), both]);
+    }
+
+    #[test]
+    fn a_running_checkpoint_waits_for_readers_below_the_newest_frame_and_a_restart_for_any() {
+        let waits_for = |database: &Database| -> Vec<Option<i32>> {
+            waited_for(database).into_iter().map(|reader| reader.pid).collect()
+        };
+        let mut database = pinned();
+        database.locks.writer = None;
+        database.locks.readers.push(reader(WRITER, 2, 19_031, 50.0));
+        assert_eq!(waits_for(&database), NOBODY, "no checkpoint is running");
+        database.locks.checkpointer = Some(held(5, 50.0));
+        assert_eq!(waits_for(&database), [Some(READER)]);
+        database.locks.readers.retain(|reader| reader.pid == Some(WRITER));
+        assert_eq!(waits_for(&database), NOBODY, "a passive one moves all");
+        database.locks.writer = database.locks.checkpointer.clone();
+        assert_eq!(waits_for(&database), [Some(WRITER)], "one that blocks writers may want a restart");
+        database.locks.readers = vec![reader(READER, 0, 0, 50.0)];
+        assert_eq!(waits_for(&database), [Some(READER)], "nothing can be moved under slot 0");
     }
 
     #[test]

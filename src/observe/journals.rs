@@ -12,6 +12,8 @@ use std::{
     time::SystemTime,
 };
 
+use jiff::Timestamp;
+
 use super::{process_start, processes};
 use crate::{
     journal::{EXTENSION, Event, Line, Outcome},
@@ -33,6 +35,23 @@ pub struct Journals {
     runs: PathBuf,
     proc: PathBuf,
     followed: HashMap<PathBuf, Followed>,
+}
+
+/// A transaction of an ingestion, as its journal tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transaction {
+    /// Absolute path of the database.
+    pub database: String,
+    /// The process.
+    pub pid: i32,
+    /// Its start in clock ticks since boot.
+    pub start_ticks: Option<u64>,
+    /// When it had committed.
+    pub at: Timestamp,
+    /// How long it waited for the write lock, in ms.
+    pub wait_ms: f64,
+    /// How long it held the lock, in ms.
+    pub hold_ms: f64,
 }
 
 impl Journals {
@@ -71,6 +90,12 @@ impl Journals {
             }
         }
         (ingestions, unseen)
+    }
+
+    /// The transactions that were read since this was asked last, at most the newest few thousand of each journal.
+    pub fn take_transactions(&mut self) -> Vec<Transaction> {
+        let stories = self.followed.values_mut().filter_map(|followed| followed.story.as_mut());
+        stories.flat_map(|story| std::mem::take(&mut story.fresh)).collect()
     }
 }
 
@@ -194,6 +219,8 @@ struct Story {
     ingestion: Ingestion,
     holds: VecDeque<f64>,
     waits: VecDeque<f64>,
+    /// What nobody has taken yet.
+    fresh: VecDeque<Transaction>,
 }
 
 impl Story {
@@ -222,7 +249,8 @@ impl Story {
             failures: Vec::new(),
             error: None,
         };
-        Ok(Self { database, boot, ingestion, holds: VecDeque::new(), waits: VecDeque::new() })
+        let [holds, waits] = [const { VecDeque::new() }; 2];
+        Ok(Self { database, boot, ingestion, holds, waits, fresh: VecDeque::new() })
     }
 
     fn go_on(&mut self, line: Line) {
@@ -240,10 +268,10 @@ impl Story {
             Event::Batch { files, bytes: _, wait_ms, hold_ms, retries } => {
                 ingestion.files_done += files;
                 ingestion.batch_size = Some(files);
-                self.transaction(wait_ms, hold_ms, retries);
+                self.transaction(line.at, wait_ms, hold_ms, retries);
             }
             Event::Removed { files: _, wait_ms, hold_ms, retries } => {
-                self.transaction(wait_ms, hold_ms, retries);
+                self.transaction(line.at, wait_ms, hold_ms, retries);
             }
             Event::FileFailed { path, reason } => {
                 ingestion.files_failed += 1;
@@ -264,7 +292,13 @@ impl Story {
         }
     }
 
-    fn transaction(&mut self, wait_ms: f64, hold_ms: f64, retries: u64) {
+    fn transaction(&mut self, at: Timestamp, wait_ms: f64, hold_ms: f64, retries: u64) {
+        let Ingestion { pid, start_ticks, .. } = self.ingestion;
+        let database = self.database.clone();
+        self.fresh.push_back(Transaction { database, pid, start_ticks, at, wait_ms, hold_ms });
+        if self.fresh.len() > SPREAD_OVER {
+            self.fresh.pop_front();
+        }
         self.ingestion.batches += 1;
         self.ingestion.busy_retries += retries;
         for (values, value) in [(&mut self.holds, hold_ms), (&mut self.waits, wait_ms)] {
@@ -401,6 +435,16 @@ mod tests {
         assert_eq!((ingestion.state, ingestion.files_done), (IngestionState::Completed, 10));
         assert_eq!(ingestion.hold_ms, Some(Spread { p50: 4.0, p99: 8.0, max: 8.0 }));
         assert_eq!(ingestion.recent_holds_ms, [4.0, 8.0, 1.0]);
+        let told = scene.journals.take_transactions();
+        assert_eq!(
+            told.iter().map(|it| (it.wait_ms, it.hold_ms)).collect::<Vec<_>>(),
+            [(1.0, 4.0), (1.0, 8.0), (2.0, 1.0)]
+        );
+        assert_eq!(
+            (told[0].database.as_str(), told[0].pid, told[0].start_ticks),
+            ("/x/notes.db", 7, Some(500))
+        );
+        assert_eq!(scene.journals.take_transactions(), [], "once is enough");
         assert!(ingestion.finished_at.is_some());
     }
 

@@ -103,6 +103,7 @@ impl Watched {
             Some(wal) => self.history().wal_is(now, wal.facts.inode, wal.facts.bytes),
             None => self.history().wal_is_gone(),
         }
+        self.note_moved(&view, now);
         view
     }
 
@@ -126,6 +127,20 @@ impl Watched {
             return None;
         }
         std::mem::replace(&mut self.timed, name)
+    }
+
+    // What is counted while nobody vouches for the index is not told: a crash may have lost it.
+    fn note_moved(&self, view: &View, now: Instant) {
+        let known = view
+            .wal
+            .as_ref()
+            .filter(|wal| wal.source == WalSource::Index)
+            .and_then(|wal| Some((wal.checkpoint_sequence?, wal.frames?, wal.backfilled?)));
+        let mut history = self.history();
+        match known {
+            Some((sequence, frames, backfilled)) => history.moved().is(now, sequence, frames, backfilled),
+            None => history.moved().is_unknown(),
+        }
     }
 
     fn wal(&mut self, view: &View, unseen: &mut Vec<Unseen>) -> Option<Wal> {

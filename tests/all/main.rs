@@ -15,3 +15,4 @@ mod screens;
 mod stage;
 mod support;
 mod terminal;
+mod timeline;

@@ -318,6 +318,25 @@ fn a_database_that_is_gone_from_its_path_is_not_made_anew() {
 }
 
 #[test]
+fn a_running_checkpoint_is_shown_with_whom_it_waits_for() {
+    let mut database = contended();
+    database.locks.checkpointer = Some(waltop::snapshot::Holder { pid: Some(71_166), held_ms: Some(2100.0) });
+    let mut stage = Stage::new(look(vec![database]), USUAL);
+    stage.keys("1");
+    assert!(
+        stage.screen().contains("checkpoint  bun 71166 for 2.1 s, waits for bun 71168, 1 200 frames/s moved"),
+        "{}",
+        stage.screen()
+    );
+    stage.keys("1");
+    let screen = stage.screen();
+    assert!(
+        screen.contains("waits for bun 71168") && screen.contains("p50 900 ms  p99 1.6 s  max 6.5 s"),
+        "{screen}"
+    );
+}
+
+#[test]
 fn what_cannot_be_seen_is_said() {
     let mut blind = look(vec![rollback()]);
     let (what, why) =

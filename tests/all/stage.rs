@@ -1,6 +1,10 @@
 //! The console without a terminal: a fixture goes in, keys are pressed, a screen comes out.
 
-use std::{cell::Cell, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::{Timestamp, tz::TimeZone};
@@ -13,7 +17,7 @@ use waltop::{
         view::{self, theme::Theme},
     },
     diagnose,
-    history::{Lane, Trend},
+    history::{History, Lane, Trend},
     profile::Profile,
     sampler::Look,
     snapshot::{Database, Snapshot},
@@ -22,6 +26,8 @@ use waltop::{
 /// A console that has had a look.
 pub struct Stage {
     pub app: App,
+    /// What was sampled, and the present on the clock of the samples; by the calendar it is always the same time.
+    pub history: Option<(History, Instant)>,
     size: (u16, u16),
     farthest: Cell<u16>,
 }
@@ -44,8 +50,8 @@ impl Stage {
             home: Some("/home/me".into()),
             banner: None,
         };
-        let mut stage =
-            Self { app: App::new(setup, Duration::from_secs(1), now()), size, farthest: Cell::new(0) };
+        let app = App::new(setup, Duration::from_secs(1), now());
+        let mut stage = Self { app, history: None, size, farthest: Cell::new(0) };
         stage.app.update(Message::Look(Arc::new(look)));
         stage
     }
@@ -59,7 +65,7 @@ impl Stage {
                 Some((name, _)) => (named(name), name.len() + 2),
                 None => (KeyEvent::new(KeyCode::Char(first), KeyModifiers::NONE), first.len_utf8()),
             };
-            effects.extend(self.app.update(Message::Key(key)));
+            effects.extend(self.update(Message::Key(key)));
             // The runtime draws after each message, and tells the state how far a text can be scrolled.
             self.screen();
             self.app.update(Message::Drawn(self.farthest.get()));
@@ -74,7 +80,21 @@ impl Stage {
     }
 
     pub fn look(&mut self, look: Look) -> Vec<Effect> {
-        self.app.update(Message::Look(Arc::new(look)))
+        self.update(Message::Look(Arc::new(look)))
+    }
+
+    // What the runtime does: a timeline that is asked for comes at once.
+    fn update(&mut self, message: Message) -> Vec<Effect> {
+        let effects = self.app.update(message);
+        for effect in &effects {
+            if let Effect::Timeline { index, window } = *effect {
+                let past = self.history.as_ref();
+                let timeline =
+                    past.and_then(|(history, present)| history.timeline(window, (*present, now())));
+                self.app.update(Message::Timeline { index, timeline: timeline.map(Arc::new) });
+            }
+        }
+        effects
     }
 
     /// The screen as text, a line a row.
@@ -111,6 +131,10 @@ fn named(name: &str) -> KeyEvent {
         "Down" => plain(KeyCode::Down),
         "Left" => plain(KeyCode::Left),
         "Right" => plain(KeyCode::Right),
+        "Home" => plain(KeyCode::Home),
+        "End" => plain(KeyCode::End),
+        "PgUp" => plain(KeyCode::PageUp),
+        "PgDn" => plain(KeyCode::PageDown),
         "Backspace" => plain(KeyCode::Backspace),
         "C-u" => KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL),
         "C-c" => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
@@ -149,7 +173,8 @@ pub fn look(databases: Vec<Database>) -> Look {
         Lane { pid: Some(71201), name: "bun".to_owned(), cells },
         Lane { pid: Some(71168), name: "bun".to_owned(), cells: vec![0.1; Lane::CELLS] },
     ];
-    let trend = Trend { wal_bytes_per_second: Some(1_200_000.0), lanes };
+    let trend =
+        Trend { wal_bytes_per_second: Some(1_200_000.0), frames_moved_per_second: Some(1200.0), lanes };
     Look { snapshot, trends: vec![trend; count], took: Duration::from_millis(3) }
 }
 

@@ -70,7 +70,12 @@ impl App {
     pub fn can(&self, action: Action) -> bool {
         let database = self.database();
         let exists = database.is_some_and(|database| database.files.db.is_some());
+        // The rows lie under the timeline: no action may hit what is not seen.
+        if self.timeline.is_some() && is_about_a_row(action) {
+            return false;
+        }
         match action {
+            Action::Earlier | Action::Later => self.timeline.is_some(),
             Action::Ingest => self.armed && database.is_some(),
             Action::Checkpoint => self.armed && database.is_some_and(|it| it.is_wal() == Some(true)),
             Action::Stop => self.armed && self.stop_subject().is_some(),
@@ -78,7 +83,7 @@ impl App {
             Action::Details => self.subject().is_some(),
             Action::Copy => self.selected_text().is_some(),
             Action::Filter | Action::Sort | Action::Invert => exists && self.shows(Panel::Processes),
-            Action::Export => database.is_some(),
+            Action::Export | Action::Timeline => database.is_some(),
             Action::Arm => !self.setup.readonly,
             Action::PreviousDatabase | Action::NextDatabase => {
                 self.look().is_some_and(|look| look.snapshot.databases.len() > 1)
@@ -102,6 +107,9 @@ impl App {
     }
 
     fn act(&mut self, action: Action) -> Vec<Effect> {
+        if let Some(effects) = self.act_in_time(action) {
+            return effects;
+        }
         let is_of_processes = matches!(action, Action::Filter | Action::Sort | Action::Invert);
         if is_of_processes && !self.shows(Panel::Processes) {
             return vec![self.notify(Level::Warn, "the processes are not on the screen: 2 shows them")];
@@ -122,15 +130,17 @@ impl App {
                 self.zoomed = !(self.zoomed && self.focus == panel);
                 self.focus = panel;
                 self.overlay = None;
+                self.timeline = None;
             }
-            Action::PreviousDatabase => self.switch_database(-1),
-            Action::NextDatabase => self.switch_database(1),
+            Action::PreviousDatabase => return self.switch_database(-1),
+            Action::NextDatabase => return self.switch_database(1),
             Action::Filter => self.filtering = self.database().is_some(),
             Action::Sort => self.sort = self.sort.next(),
             Action::Invert => self.inverted = !self.inverted,
             Action::Pause => {
                 self.frozen = if self.frozen.is_some() { None } else { self.newest.clone() };
                 self.settle_selection();
+                return self.freeze_timeline();
             }
             Action::Refresh => {
                 self.ask_again();
@@ -140,10 +150,33 @@ impl App {
             Action::Slower => return self.change_interval(1),
             Action::Export => return self.export(),
             Action::Copy => return self.copy(),
+            Action::Timeline => return self.toggle_timeline(),
+            Action::Earlier | Action::Later => {}
             Action::Arm => return self.arm(),
             Action::Ingest | Action::Checkpoint | Action::Stop | Action::Fix => return self.ask(action),
         }
         Vec::new()
+    }
+
+    /// What `action` does in an open timeline that nothing lies over; `None`: the same as ever.
+    fn act_in_time(&mut self, action: Action) -> Option<Vec<Effect>> {
+        if self.timeline.is_none() || self.overlay.is_some() {
+            return None;
+        }
+        Some(match action {
+            Action::Earlier => self.move_in_time(-1),
+            Action::Later => self.move_in_time(1),
+            Action::PageUp => self.page_in_time(-1),
+            Action::PageDown => self.page_in_time(1),
+            Action::First => self.end_of_time(true),
+            Action::Last => self.end_of_time(false),
+            Action::Faster => self.zoom_in_time(-1),
+            Action::Slower => self.zoom_in_time(1),
+            hidden if is_about_a_row(hidden) => {
+                vec![self.notify(Level::Info, "the rows lie under the timeline: b closes it")]
+            }
+            _ => return None,
+        })
     }
 
     /// Opens the dialog of an action that changes something; under `--readonly` and disarmed none opens.
@@ -288,7 +321,7 @@ impl App {
     }
 
     fn back(&mut self) {
-        if self.overlay.take().is_some() {
+        if self.overlay.take().is_some() || self.timeline.take().is_some() {
             self.scroll = 0;
         } else if !self.filter.is_empty() {
             self.filter.clear();
@@ -299,7 +332,7 @@ impl App {
     }
 
     fn step(&mut self, by: isize) {
-        if self.overlay.is_some() {
+        if self.overlay.is_some() || self.timeline.is_some() {
             let by = by.clamp(-1000, 1000);
             self.scroll =
                 u16::try_from((isize::try_from(self.scroll).unwrap_or(0) + by).clamp(0, 1000)).unwrap_or(0);
@@ -312,9 +345,10 @@ impl App {
         let at = Panel::ALL.iter().position(|&panel| panel == self.focus).unwrap_or(0);
         self.focus = Panel::ALL[(at + 1) % Panel::ALL.len()];
         self.overlay = None;
+        self.timeline = None;
     }
 
-    fn switch_database(&mut self, by: isize) {
+    fn switch_database(&mut self, by: isize) -> Vec<Effect> {
         let count = self.look().map_or(0, |look| look.snapshot.databases.len());
         if count > 0 {
             let at = isize::try_from(self.current + count).unwrap_or(0) + by;
@@ -322,7 +356,11 @@ impl App {
             self.cursor = super::Cursor::default();
             self.overlay = None;
             self.settle_selection();
+            if self.timeline.take().is_some() {
+                return self.toggle_timeline();
+            }
         }
+        Vec::new()
     }
 
     fn toggle_overlay(&mut self, overlay: Overlay) {
@@ -371,6 +409,13 @@ impl App {
         self.interval = INTERVALS[at];
         vec![Effect::Every(self.interval)]
     }
+}
+
+fn is_about_a_row(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Stop | Action::Details | Action::Copy | Action::Filter | Action::Sort | Action::Invert
+    )
 }
 
 fn announcement(act: &Act) -> String {

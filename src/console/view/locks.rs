@@ -10,6 +10,7 @@ use ratatui::{
 
 use crate::{
     console::{app::App, panel::Panel},
+    diagnose::checkpoint,
     history::{Lane, Trend},
     snapshot::{Database, Locks, Reader},
     text, units,
@@ -31,7 +32,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let width = usize::from(inner.width);
     let mut lines = vec![write_lock(database, theme, width)];
     lines.extend(gauge(app, &database.locks, theme, width));
-    lines.extend(others(database, theme, width));
+    let moved = look.trends.get(app.current).and_then(|trend| trend.frames_moved_per_second);
+    lines.extend(others(database, moved, theme, width));
     let mut readers = readers(database, theme, width);
     let room = usize::from(inner.height).saturating_sub(lines.len());
     let lanes_wanted = look.trends.get(app.current).map_or(0, |trend| trend.lanes.len());
@@ -89,7 +91,10 @@ fn gauge(app: &App, locks: &Locks, theme: &Theme, width: usize) -> Option<Line<'
     let label = format!("budget {}  ", units::duration(budget));
     let figures =
         locks.write_holds.as_ref().filter(|holds| holds.count > 0).map_or_else(String::new, |holds| {
-            format!("   p99 {}  max {}", units::duration(holds.p99_ms), units::duration(holds.max_ms))
+            let [p50, p99, max] = [holds.p50_ms, holds.p99_ms, holds.max_ms].map(units::duration);
+            // The median gives way first where the screen is narrow.
+            let p50 = if width < 70 { String::new() } else { format!("p50 {p50}  ") };
+            format!("   {p50}p99 {p99}  max {max}")
         });
     let cells = width.saturating_sub(label.len() + figures.len() + 9).clamp(10, 60) / 2;
     let share = longest / budget;
@@ -117,16 +122,32 @@ fn gauge(app: &App, locks: &Locks, theme: &Theme, width: usize) -> Option<Line<'
     Some(Line::from(spans))
 }
 
-/// Checkpoint, recovery and the whole file, where somebody holds them.
-fn others(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+/// Checkpoint, recovery and the whole file, where somebody holds them; whom a checkpoint waits for, and what it
+/// moves in a second.
+fn others(database: &Database, moved: Option<f64>, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let locks = &database.locks;
+    let waits_for: Vec<String> =
+        checkpoint::waited_for(database).iter().map(|reader| who(database, reader.pid)).collect();
+    let mut more = String::new();
+    if !waits_for.is_empty() {
+        more.push_str(&format!(", waits for {}", waits_for.join(", ")));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive rate, shown rounded"
+    )]
+    if let Some(rate) = moved.filter(|&rate| rate >= 1.0) {
+        more.push_str(&format!(", {} frames/s moved", units::count(rate as u64)));
+    }
     [("checkpoint", &locks.checkpointer), ("recovery", &locks.recoverer), ("whole file", &locks.exclusive)]
         .into_iter()
         .filter_map(|(label, holder)| {
             let holder = holder.as_ref()?;
             let held =
                 holder.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
-            let text = format!("{}{held}", who(database, holder.pid));
+            let more = if label == "checkpoint" { more.as_str() } else { "" };
+            let text = format!("{}{held}{more}", who(database, holder.pid));
             Some(Line::from(vec![
                 Span::styled(format!("{label:<12}"), theme.title),
                 Span::styled(text::fit(&text, width.saturating_sub(12)), theme.warning),

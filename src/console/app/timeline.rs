@@ -1,0 +1,178 @@
+//! The timeline: which stretch of the past it shows, and where its cursor stands.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    act::Effect,
+    history::{Timeline, Window},
+};
+
+use super::App;
+
+/// The stretches that `+` and `-` step through.
+const SPANS: [Duration; 7] = [
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+    Duration::from_mins(1),
+    Duration::from_mins(5),
+    Duration::from_mins(15),
+    Duration::from_hours(1),
+    Duration::from_hours(4),
+];
+const MINUTE: usize = 2;
+/// The last step of a cursor.
+const NEWEST: usize = Timeline::STEPS - 1;
+
+/// An open timeline.
+#[derive(Debug, Clone)]
+pub struct Past {
+    span: usize,
+    /// The newer edge, where it stands still.
+    end: Option<Instant>,
+    /// The step under the cursor.
+    pub cursor: usize,
+    /// What the screen shows.
+    pub shown: Shown,
+}
+
+/// What an open timeline has to show.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    /// It was asked for.
+    Awaited,
+    /// Nobody samples the locks.
+    Unsampled,
+    /// This.
+    Known(Arc<Timeline>),
+}
+
+impl Past {
+    /// How long a stretch is shown.
+    #[must_use]
+    pub fn span(&self) -> Duration {
+        SPANS[self.span]
+    }
+
+    /// Whether it stands still in the past.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.end.is_some()
+    }
+
+    fn known(&self) -> Option<&Timeline> {
+        if let Shown::Known(timeline) = &self.shown { Some(timeline) } else { None }
+    }
+
+    /// From now on it stands still, with its newer edge `by` steps from where it is.
+    fn scroll(&mut self, steps: i32) {
+        let Some(timeline) = self.known() else { return };
+        let by = part(self.span(), steps.unsigned_abs());
+        let oldest = timeline.oldest + self.span();
+        let end = if steps < 0 { timeline.end.checked_sub(by) } else { timeline.end.checked_add(by) };
+        let end = end.unwrap_or(oldest).max(oldest);
+        // Past the newest there is nothing: there it follows again.
+        self.end = (end < timeline.newest).then_some(end);
+    }
+}
+
+/// So many steps of `span`.
+fn part(span: Duration, steps: u32) -> Duration {
+    span * steps / u32::try_from(Timeline::STEPS).unwrap_or(1)
+}
+
+impl App {
+    /// Opens the timeline on the last minute, or closes it.
+    pub(super) fn toggle_timeline(&mut self) -> Vec<Effect> {
+        self.overlay = None;
+        self.scroll = 0;
+        if self.timeline.take().is_none() {
+            self.timeline = Some(Past { span: MINUTE, end: None, cursor: NEWEST, shown: Shown::Awaited });
+        }
+        self.ask_timeline()
+    }
+
+    /// What the timeline shows now, where one is open and nothing lies over it.
+    pub(super) fn ask_timeline(&self) -> Vec<Effect> {
+        let Some(past) = &self.timeline else { return Vec::new() };
+        let window = Window { end: past.end, span: past.span() };
+        vec![Effect::Timeline { index: self.current, window }]
+    }
+
+    /// The same after a look: what stands still is not asked for again.
+    pub(super) fn follow_timeline(&self) -> Vec<Effect> {
+        let moves = self.timeline.as_ref().is_some_and(|past| !past.is_held() && !self.is_paused());
+        if moves { self.ask_timeline() } else { Vec::new() }
+    }
+
+    pub(super) fn timeline_arrived(&mut self, index: usize, timeline: Option<Arc<Timeline>>) {
+        if let Some(past) = self.timeline.as_mut().filter(|_| index == self.current) {
+            past.shown = timeline.map_or(Shown::Unsampled, Shown::Known);
+        }
+    }
+
+    /// While the screen is frozen the timeline stands still at what it shows; after that it follows again.
+    pub(super) fn freeze_timeline(&mut self) -> Vec<Effect> {
+        let is_paused = self.is_paused();
+        let Some(past) = &mut self.timeline else { return Vec::new() };
+        past.end = if is_paused { past.known().map(|timeline| timeline.end) } else { None };
+        if !is_paused {
+            past.cursor = NEWEST;
+        }
+        self.ask_timeline()
+    }
+
+    /// Moves the cursor by `steps`; at an edge the stretch moves instead.
+    pub(super) fn move_in_time(&mut self, steps: isize) -> Vec<Effect> {
+        let Some(past) = &mut self.timeline else { return Vec::new() };
+        let wanted = past.cursor.checked_add_signed(steps);
+        if let Some(cursor) = wanted.filter(|&cursor| cursor <= NEWEST) {
+            // What is being read must not slide away under the cursor.
+            if past.end.is_none() {
+                past.end = past.known().map(|timeline| timeline.end);
+            }
+            past.cursor = cursor;
+            return Vec::new();
+        }
+        past.scroll(i32::try_from(steps).unwrap_or(0));
+        self.ask_timeline()
+    }
+
+    /// Moves by whole stretches, into the past or back.
+    pub(super) fn page_in_time(&mut self, pages: i32) -> Vec<Effect> {
+        let Some(past) = &mut self.timeline else { return Vec::new() };
+        past.scroll(pages * i32::try_from(Timeline::STEPS).unwrap_or(0));
+        self.ask_timeline()
+    }
+
+    /// To the oldest moment that is known, or to now.
+    pub(super) fn end_of_time(&mut self, is_oldest: bool) -> Vec<Effect> {
+        let is_paused = self.is_paused();
+        let Some(past) = &mut self.timeline else { return Vec::new() };
+        let Some(timeline) = past.known() else { return Vec::new() };
+        (past.end, past.cursor) = if is_oldest {
+            let edge = timeline.oldest + past.span();
+            ((edge < timeline.newest).then_some(edge).or(Some(timeline.newest)), 0)
+        } else {
+            (is_paused.then_some(timeline.newest), NEWEST)
+        };
+        self.ask_timeline()
+    }
+
+    /// A longer or shorter stretch, around what is under the cursor.
+    pub(super) fn zoom_in_time(&mut self, by: isize) -> Vec<Effect> {
+        let Some(past) = &mut self.timeline else { return Vec::new() };
+        let span = past.span.saturating_add_signed(by).min(SPANS.len() - 1);
+        if let (Some(timeline), true) = (past.known(), past.is_held()) {
+            let steps = u32::try_from(NEWEST - past.cursor).unwrap_or(0);
+            let before = |span| part(span, steps);
+            // The step's newer edge stays where it is on the screen.
+            let edge = timeline.end.checked_sub(before(past.span()));
+            past.end = edge.map(|edge| (edge + before(SPANS[span])).min(timeline.newest));
+        }
+        past.span = span;
+        self.ask_timeline()
+    }
+}

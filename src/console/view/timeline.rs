@@ -1,0 +1,279 @@
+//! The timeline, over all panels: a lane for each process, and in words what lies under the cursor.
+
+use jiff::Timestamp;
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    style::Style,
+    text::{Line, Span},
+    widgets::{Clear, Paragraph},
+};
+
+use crate::{
+    console::app::{App, Past, Shown},
+    history::{Moment, Timeline, TimelineLane, Who},
+    snapshot::Database,
+    text, units,
+};
+
+use super::{empty, framed, level, theme::Theme};
+
+/// Columns that a lane's PID and name take.
+const LABEL: usize = 20;
+/// Lines for what lies under the cursor.
+const READOUT: u16 = 4;
+/// A cell in which a process waited for the lock and did not hold it.
+const WAITED: char = '╌';
+
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Past) {
+    frame.render_widget(Clear, area);
+    let span = units::duration(past.span().as_secs_f64() * 1e3);
+    let stands = if app.is_paused() {
+        " (frozen: p goes on)"
+    } else if past.is_held() {
+        " (held: End follows again)"
+    } else {
+        ""
+    };
+    let title = format!(" Write lock, {span}{stands}   + - zoom  b closes ");
+    let inner =
+        framed(frame, area, theme.focus, Span::styled(text::fit(&title, area.width.into()), theme.title));
+    let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
+    match (&past.shown, why_not(database)) {
+        (_, Some(why)) => empty(frame, inner, theme, &why),
+        (Shown::Awaited, None) => empty(frame, inner, theme, "looking…"),
+        (Shown::Unsampled, None) => empty(
+            frame,
+            inner,
+            theme,
+            "The locks of this database are not sampled, so who held the write lock between the looks is not known.",
+        ),
+        (Shown::Known(timeline), None) => {
+            let view = View { app, theme, timeline, cursor: past.cursor, width: inner.width.into() };
+            view.render(frame, inner);
+        }
+    }
+}
+
+/// Why there is no timeline of `database`, where there can be none.
+fn why_not(database: &Database) -> Option<String> {
+    if database.files.db.is_none() {
+        return Some("The database does not exist yet.".to_owned());
+    }
+    if database.is_wal() == Some(false) {
+        return Some(
+            "In rollback mode the write lock cannot be sampled: there is no -shm whose bytes could be asked for. \
+             Panel 1 shows who holds it at each look."
+                .to_owned(),
+        );
+    }
+    let exclusive = database.locks.exclusive.as_ref()?;
+    let who = super::locks::who(database, exclusive.pid);
+    Some(format!(
+        "{who} has the whole file to itself (locking_mode=EXCLUSIVE) and takes no locks that could be sampled."
+    ))
+}
+
+struct View<'a> {
+    app: &'a App,
+    theme: &'a Theme,
+    timeline: &'a Timeline,
+    cursor: usize,
+    width: usize,
+}
+
+impl View<'_> {
+    fn render(&self, frame: &mut Frame, area: Rect) {
+        let [top, lanes, axis, readout] = Layout::vertical([
+            Constraint::Length(2),
+            Constraint::Fill(1),
+            Constraint::Length(2),
+            Constraint::Length(READOUT),
+        ])
+        .areas(area);
+        frame.render_widget(Paragraph::new(self.figures()), top);
+        frame.render_widget(Paragraph::new(self.lanes(lanes.height.into())), lanes);
+        frame.render_widget(Paragraph::new(vec![self.marker(), self.axis()]), axis);
+        frame.render_widget(Paragraph::new(self.readout()), readout);
+    }
+
+    fn figures(&self) -> Vec<Line<'static>> {
+        let figures = &self.timeline.figures;
+        let mut holds = format!(
+            "held {:.0} % of it   {}",
+            figures.held_ratio * 100.0,
+            units::plural(figures.count, "hold")
+        );
+        if figures.count > 0 {
+            let [p50, p99, max] = [figures.p50_ms, figures.p99_ms, figures.max_ms].map(units::duration);
+            holds.push_str(&format!("   p50 {p50}  p99 {p99}  longest {max}"));
+        }
+        let waits = self.timeline.waits.map_or_else(String::new, |waits| {
+            let [p50, p99, max] = [waits.spread.p50, waits.spread.p99, waits.spread.max].map(units::duration);
+            let count = units::plural(waits.count, "wait");
+            format!("{WAITED} ingestions tell of {count}   p50 {p50}  p99 {p99}  longest {max}   ")
+        });
+        vec![
+            Line::styled(text::fit(&holds, self.width), self.theme.title),
+            Line::raw(text::fit(&(waits + &self.rates()), self.width)),
+        ]
+    }
+
+    /// What becomes of the log at the time of the look.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive rates, shown rounded"
+    )]
+    fn rates(&self) -> String {
+        let trend = self.app.look().and_then(|look| look.trends.get(self.app.current));
+        let written = trend.and_then(|trend| trend.wal_bytes_per_second).filter(|&rate| rate >= 1.0);
+        let moved = trend.and_then(|trend| trend.frames_moved_per_second).filter(|&rate| rate >= 1.0);
+        let written = written.map(|rate| format!("-wal grows {}/s", units::bytes(rate as u64)));
+        let moved = moved.map(|rate| format!("{} frames/s moved", units::count(rate as u64)));
+        written.into_iter().chain(moved).collect::<Vec<_>>().join(", ")
+    }
+
+    fn lanes(&self, height: usize) -> Vec<Line<'static>> {
+        let lanes = &self.timeline.lanes;
+        if lanes.is_empty() {
+            let sentence = format!("{:LABEL$}nobody held the write lock", "");
+            return vec![Line::styled(text::fit(&sentence, self.width), self.theme.muted)];
+        }
+        let scroll = usize::from(self.app.scroll).min(lanes.len().saturating_sub(height));
+        let hidden = lanes.len() - scroll;
+        let mut rows: Vec<_> = lanes.iter().skip(scroll).map(|lane| self.lane(lane)).collect();
+        if hidden > height && height > 0 {
+            rows.truncate(height - 1);
+            let more = format!("{:LABEL$}{} more: j k scroll", "", hidden + 1 - height);
+            rows.push(Line::styled(text::fit(&more, self.width), self.theme.muted));
+        }
+        rows
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred cells")]
+    fn lane(&self, lane: &TimelineLane) -> Line<'static> {
+        let mut spans = vec![Span::raw(label(&lane.who))];
+        let unknown = self.timeline.unknown_cells();
+        for column in 0..self.columns() {
+            let cells = self.cells(column);
+            let held =
+                lane.shares[cells.clone()].iter().copied().map(f64::from).sum::<f64>() / cells.len() as f64;
+            let (sign, style) = if cells.end <= unknown {
+                (' ', self.theme.muted)
+            } else if held > 0.0 {
+                // The lowest level is that of nothing: no hold is too short to be seen.
+                (level(held), self.theme.warning)
+            } else if lane.waited.get(cells.clone()).is_some_and(|waited| waited.contains(&true)) {
+                (WAITED, self.theme.accent)
+            } else {
+                (level(0.0), self.theme.muted)
+            };
+            let style = if self.is_under_cursor(column) { style.patch(self.theme.selected) } else { style };
+            spans.push(Span::styled(sign.to_string(), style));
+        }
+        Line::from(spans)
+    }
+
+    fn marker(&self) -> Line<'static> {
+        let column = (0..self.columns()).find(|&column| self.is_under_cursor(column)).unwrap_or(0);
+        Line::styled(format!("{:width$}▲", "", width = LABEL + column), self.theme.accent)
+    }
+
+    /// The time at the left edge, in the middle and at the right edge.
+    fn axis(&self) -> Line<'static> {
+        let exact = self.timeline.span.as_secs() <= 10;
+        let times = [0.0, 0.5, 1.0].map(|share| self.clock(self.timeline.at(share), exact));
+        let room = self.columns().saturating_sub(times.iter().map(String::len).sum());
+        let [left, right] = [room / 2, room - room / 2];
+        let [first, middle, last] = times;
+        let axis = format!("{:LABEL$}{first}{:left$}{middle}{:right$}{last}", "", "", "");
+        Line::styled(text::fit(&axis, self.width), self.theme.muted)
+    }
+
+    fn readout(&self) -> Vec<Line<'static>> {
+        #[expect(clippy::cast_precision_loss, reason = "one of sixty")]
+        let share = |step: usize| step as f64 / Timeline::STEPS as f64;
+        let (from, to) = (self.timeline.at(share(self.cursor)), self.timeline.at(share(self.cursor + 1)));
+        let heading = format!("{} to {}", self.clock(from, true), self.clock(to, true));
+        let mut held: Vec<(&Who, Moment)> = self
+            .timeline
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((&lane.who, lane.moments[self.cursor]?)))
+            .collect();
+        held.sort_by(|a, b| b.1.longest_ms.total_cmp(&a.1.longest_ms));
+        let mut sentences: Vec<(String, Style)> =
+            held.iter().map(|(who, moment)| (self.sentence(who, moment), self.theme.warning)).collect();
+        let is_unknown = Timeline::cells(self.cursor).end <= self.timeline.unknown_cells();
+        if sentences.is_empty() {
+            sentences.push(if is_unknown {
+                ("not known: nothing was sampled then".to_owned(), self.theme.muted)
+            } else {
+                ("free".to_owned(), self.theme.good)
+            });
+        }
+        let room = usize::from(READOUT) - 1;
+        if sentences.len() > room {
+            let more = sentences.len() + 1 - room;
+            sentences.truncate(room - 1);
+            sentences.push((format!("and {more} more processes, each for less"), self.theme.muted));
+        }
+        let lines =
+            sentences.into_iter().map(|(text, style)| Line::styled(text::fit(&text, self.width), style));
+        std::iter::once(Line::styled(text::fit(&heading, self.width), self.theme.title))
+            .chain(lines)
+            .collect()
+    }
+
+    fn sentence(&self, who: &Who, moment: &Moment) -> String {
+        let name = match who.pid {
+            Some(pid) => format!("{} {pid}", text::fit(&who.name, 15)),
+            None if who.name.is_empty() => "a process not visible from here".to_owned(),
+            None => who.name.clone(),
+        };
+        let long = units::duration(moment.longest_ms);
+        let began = moment.began.map_or_else(
+            || " (when exactly is no longer known)".to_owned(),
+            |began| format!(" from {}", self.clock(began, true)),
+        );
+        let of = match moment.count {
+            0 | 1 => String::new(),
+            count => format!(", the longest of {}", units::plural(count, "hold")),
+        };
+        let verb = if moment.goes_on { "has held it" } else { "held it" };
+        let so_far = if moment.goes_on { " so far" } else { "" };
+        format!("{name} {verb} for {long}{so_far}{began}{of}")
+    }
+
+    fn clock(&self, at: Timestamp, exact: bool) -> String {
+        let format = if exact { "%H:%M:%S%.3f" } else { "%H:%M:%S" };
+        at.to_zoned(self.app.setup.time_zone.clone()).strftime(format).to_string()
+    }
+
+    fn columns(&self) -> usize {
+        self.width.saturating_sub(LABEL).clamp(1, Timeline::CELLS)
+    }
+
+    /// The cells that `column` shows.
+    fn cells(&self, column: usize) -> std::ops::Range<usize> {
+        let columns = self.columns();
+        column * Timeline::CELLS / columns..(column + 1) * Timeline::CELLS / columns
+    }
+
+    fn is_under_cursor(&self, column: usize) -> bool {
+        let (cells, step) = (self.cells(column), Timeline::cells(self.cursor));
+        let middle = usize::midpoint(cells.start, cells.end - 1);
+        // A column has room for more than a step where the screen is narrow.
+        step.contains(&middle) || cells.contains(&usize::midpoint(step.start, step.end))
+    }
+}
+
+fn label(who: &Who) -> String {
+    let name = match who.pid {
+        None if who.name.is_empty() => "not visible",
+        _ => &who.name,
+    };
+    let pid = who.pid.map_or_else(String::new, |pid| pid.to_string());
+    format!("{pid:>8} {} ", text::pad(name, LABEL - 10))
+}

@@ -1,0 +1,127 @@
+//! How fast something grows: the size of the log, the frames that checkpoints have moved.
+
+use std::{collections::VecDeque, time::Instant};
+
+use super::push_bounded;
+
+/// The newest values of something that grows.
+#[derive(Debug, Default)]
+pub struct Rate {
+    values: VecDeque<(Instant, u64)>,
+}
+
+impl Rate {
+    /// How many values are kept.
+    pub const VALUES: usize = 8;
+
+    /// It has this value at `at`.
+    pub fn is(&mut self, at: Instant, value: u64) {
+        push_bounded(&mut self.values, Self::VALUES, (at, value));
+    }
+
+    /// It is another thing from now on.
+    pub fn begin_anew(&mut self) {
+        self.values.clear();
+    }
+
+    /// Growth in a second; `None` until there are two values, and while one of them is below the one before it.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people; 52 bits are plenty")]
+    pub fn a_second(&self) -> Option<f64> {
+        let (first, last) = (self.values.front()?, self.values.back()?);
+        let seconds = last.0.saturating_duration_since(first.0).as_secs_f64();
+        let grows = self.values.iter().zip(self.values.iter().skip(1)).all(|(a, b)| a.1 <= b.1);
+        (grows && seconds > 0.0).then(|| (last.1 - first.1) as f64 / seconds)
+    }
+}
+
+/// Frames that checkpoints have moved, over the restarts of the log.
+#[derive(Debug, Default)]
+pub struct Moved {
+    log: Option<Log>,
+    total: u64,
+    rate: Rate,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Log {
+    sequence: u32,
+    frames: u32,
+    backfilled: u32,
+}
+
+impl Moved {
+    /// At `at` the log that was restarted `sequence` times has so many frames, and so many of them are moved.
+    ///
+    /// A log restarts only when all of it is moved, so what was waiting in the one before counts too. Where
+    /// it restarted more than once since the last look, what was moved in between is not known.
+    pub fn is(&mut self, at: Instant, sequence: u32, frames: u32, backfilled: u32) {
+        let now = Log { sequence, frames, backfilled };
+        let moved = match self.log.replace(now) {
+            Some(last) if last.sequence == sequence => backfilled.checked_sub(last.backfilled),
+            Some(last) if last.sequence.wrapping_add(1) == sequence => {
+                Some(last.frames.saturating_sub(last.backfilled).saturating_add(backfilled))
+            }
+            _ => None,
+        };
+        match moved {
+            Some(moved) => self.total += u64::from(moved),
+            None => self.rate.begin_anew(),
+        }
+        self.rate.is(at, self.total);
+    }
+
+    /// Nothing is known of the log.
+    pub fn is_unknown(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Frames moved in a second; `None` where that is not known.
+    #[must_use]
+    pub fn a_second(&self) -> Option<f64> {
+        self.rate.a_second()
+    }
+}
+
+#[cfg(test)]
+impl Rate {
+    /// Bytes it has taken from the heap.
+    pub(super) fn size(&self) -> usize {
+        self.values.capacity() * size_of::<(Instant, u64)>()
+    }
+}
+
+#[cfg(test)]
+impl Moved {
+    /// Bytes it has taken from the heap.
+    pub(super) fn size(&self) -> usize {
+        self.rate.size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn frames_moved_are_counted_over_a_restart_but_not_over_two() {
+        let (mut moved, start) = (Moved::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        moved.is(at(0), 7, 100, 40);
+        assert_eq!(moved.a_second(), None);
+        moved.is(at(1), 7, 200, 60);
+        assert_eq!(moved.a_second(), Some(20.0));
+        moved.is(at(2), 8, 10, 10);
+        assert_eq!(moved.a_second(), Some(85.0), "20, then the 140 that waited and 10 of the new log");
+        moved.is(at(3), 10, 10, 10);
+        assert_eq!(moved.a_second(), None);
+        moved.is(at(4), 10, 20, 15);
+        assert_eq!(moved.a_second(), Some(5.0));
+        moved.is(at(5), 10, 20, 3);
+        assert_eq!(moved.a_second(), None, "it ran backwards");
+        moved.is_unknown();
+        assert_eq!(moved.a_second(), None);
+    }
+}

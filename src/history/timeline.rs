@@ -1,0 +1,356 @@
+//! Any stretch of the past as lanes, one a process, and what lies under a cursor on them.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::{Timestamp, ToSpan};
+
+use super::{Figures, History, Micros, Piece, Who, milliseconds};
+use crate::snapshot::Spread;
+
+/// Which stretch of the past is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Its newer edge; `None`: now.
+    pub end: Option<Instant>,
+    /// How long it is.
+    pub span: Duration,
+}
+
+/// A stretch of the past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timeline {
+    /// Its newer edge.
+    pub end: Instant,
+    /// The same by the calendar.
+    pub ends_at: Timestamp,
+    /// How long it is.
+    pub span: Duration,
+    /// The oldest moment that is known.
+    pub oldest: Instant,
+    /// The newest.
+    pub newest: Instant,
+    /// A lane for each process that held the lock or waited for it, most time first; past
+    /// [`Timeline::LANES`] of them the rest share the last one.
+    pub lanes: Vec<TimelineLane>,
+    /// The holds in it, of all processes.
+    pub figures: Figures,
+    /// What our own ingestions waited for the lock in it.
+    pub waits: Option<Waits>,
+}
+
+/// One process's holds of the write lock in a stretch of the past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimelineLane {
+    /// The process; one without a PID and with a name stands for several.
+    pub who: Who,
+    /// Share of each cell in which it held the lock, 0 to 1, oldest first; [`Timeline::CELLS`] of them.
+    pub shares: Vec<f32>,
+    /// Whether it waited for the lock in a cell, as it says itself; empty where it says nothing.
+    pub waited: Vec<bool>,
+    /// What a cursor finds at each step; [`Timeline::STEPS`] of them.
+    pub moments: Vec<Option<Moment>>,
+}
+
+/// What one process did in one step of a timeline.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moment {
+    /// Holds that reached into it or, where the ring forgot them, ended in it.
+    pub count: u64,
+    /// Whole length of the longest of them, in ms.
+    pub longest_ms: f64,
+    /// When that one began; `None` where the ring has forgotten it.
+    pub began: Option<Timestamp>,
+    /// Whether it goes on.
+    pub goes_on: bool,
+}
+
+/// Waits for the lock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Waits {
+    /// How many.
+    pub count: u64,
+    /// How long, in ms.
+    pub spread: Spread,
+}
+
+impl Timeline {
+    /// Cells of a lane: a screen joins as many as it has no columns for.
+    pub const CELLS: usize = 600;
+    /// Steps of a cursor.
+    pub const STEPS: usize = 60;
+    /// Lanes at most.
+    pub const LANES: usize = 24;
+
+    /// The cells of a cursor's `step`.
+    #[must_use]
+    pub fn cells(step: usize) -> std::ops::Range<usize> {
+        const CELLS: usize = Timeline::CELLS / Timeline::STEPS;
+        step * CELLS..(step + 1) * CELLS
+    }
+
+    /// How many of the cells, from the oldest on, lie before anything was sampled.
+    #[must_use]
+    pub fn unknown_cells(&self) -> usize {
+        let known = self.end.saturating_duration_since(self.oldest).as_nanos();
+        let unknown = self.span.as_nanos().saturating_sub(known);
+        let cells = unknown * Self::CELLS as u128 / self.span.as_nanos().max(1);
+        usize::try_from(cells).unwrap_or(Self::CELLS)
+    }
+
+    /// When the part `share` (0 to 1) of it was over.
+    #[must_use]
+    pub fn at(&self, share: f64) -> Timestamp {
+        let before = self.span.mul_f64((1.0 - share).clamp(0.0, 1.0));
+        earlier(self.ends_at, before)
+    }
+}
+
+impl History {
+    /// The stretch of the past in `window`, where `now` is the present on both clocks; `None` where nothing was
+    /// sampled.
+    #[must_use]
+    pub fn timeline(&self, window: Window, now: (Instant, Timestamp)) -> Option<Timeline> {
+        let since = self.since?;
+        let oldest = since + Duration::from_micros(self.oldest().unsigned_abs());
+        let span = window.span.max(Duration::from_millis(1));
+        let end = window.end.unwrap_or(now.0).max(oldest + span).min(now.0);
+        let to = self.micros(end);
+        let from = to - super::micros(span);
+        let grid = Grid {
+            from,
+            span: to - from,
+            at: |micros| earlier(now.1, now.0.saturating_duration_since(since + super::duration(micros))),
+        };
+        let (chosen, rest) = self.chosen(from, to, self.micros(now.0));
+        let mut lanes: Vec<TimelineLane> = chosen.iter().map(|(who, _)| TimelineLane::of(who)).collect();
+        let index: HashMap<_, _> = chosen.iter().enumerate().map(|(at, (who, _))| (who.key(), at)).collect();
+        if rest {
+            let name = Who::OTHERS.to_owned();
+            lanes.push(TimelineLane::of(&Arc::new(Who { name, ..Who::default() })));
+        }
+        let last = lanes.len().saturating_sub(1);
+        for piece in self.pieces(from, to, self.micros(now.0)) {
+            grid.draw(&mut lanes[index.get(&piece.who.key()).copied().unwrap_or(last)], &piece);
+        }
+        let mut waits = Vec::new();
+        for wait in self.waits.iter().filter(|wait| wait.end() > from && wait.start < to) {
+            waits.push(milliseconds(wait.length));
+            if wait.length > 0
+                && let Some(&at) = index.get(&wait.who.key())
+            {
+                grid.mark(&mut lanes[at], wait.start, wait.end());
+            }
+        }
+        Some(Timeline {
+            end,
+            ends_at: earlier(now.1, now.0.saturating_duration_since(end)),
+            span,
+            oldest,
+            newest: now.0,
+            lanes,
+            figures: self.figures(from, to, self.micros(now.0)),
+            waits: Spread::of(&waits).map(|spread| Waits { count: waits.len() as u64, spread }),
+        })
+    }
+
+    // The processes with the most time between `from` and `to`, and whether there are more than get a lane.
+    fn chosen(&self, from: Micros, to: Micros, now: Micros) -> (Vec<(&Arc<Who>, Micros)>, bool) {
+        let mut totals: HashMap<_, (&Arc<Who>, Micros)> = HashMap::new();
+        for piece in self.pieces(from, to, now) {
+            let total = totals.entry(piece.who.key()).or_insert((piece.who, 0));
+            total.1 += piece.held;
+        }
+        for wait in self.waits.iter().filter(|wait| wait.end() > from && wait.start < to) {
+            totals.entry(wait.who.key()).or_insert((&wait.who, 0));
+        }
+        let mut chosen: Vec<_> = totals.into_values().collect();
+        chosen.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.key().cmp(&b.0.key())));
+        let rest = chosen.len() > Timeline::LANES;
+        if rest {
+            chosen.truncate(Timeline::LANES - 1);
+        }
+        (chosen, rest)
+    }
+}
+
+impl TimelineLane {
+    fn of(who: &Arc<Who>) -> Self {
+        Self {
+            who: who.as_ref().clone(),
+            shares: vec![0.0; Timeline::CELLS],
+            waited: Vec::new(),
+            moments: vec![None; Timeline::STEPS],
+        }
+    }
+}
+
+// Where microseconds lie among cells and steps.
+struct Grid<F> {
+    from: Micros,
+    span: Micros,
+    at: F,
+}
+
+impl<F: Fn(Micros) -> Timestamp> Grid<F> {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "a share between 0 and 1"
+    )]
+    fn draw(&self, lane: &mut TimelineLane, piece: &Piece<'_>) {
+        let (start, end) = (piece.start.max(self.from), piece.end.min(self.from + self.span));
+        // A piece of the past is spread over its second.
+        let density = piece.held as f64 / ((end - start).max(1) as f64);
+        for cell in self.range(start, end, Timeline::CELLS) {
+            let left = self.edge(cell, Timeline::CELLS);
+            let right = self.edge(cell + 1, Timeline::CELLS);
+            let inside = (end.min(right) - start.max(left)).max(0) as f64;
+            let share = &mut lane.shares[cell];
+            *share = (*share + (inside * density / (right - left).max(1) as f64) as f32).min(1.0);
+        }
+        for step in self.range(start, end, Timeline::STEPS) {
+            let longest_ms = milliseconds(piece.longest);
+            let known = lane.moments[step].get_or_insert(Moment {
+                count: 0,
+                longest_ms: 0.0,
+                began: None,
+                goes_on: false,
+            });
+            known.count += piece.count;
+            if longest_ms >= known.longest_ms {
+                known.longest_ms = longest_ms;
+                known.began = piece.began.map(&self.at);
+                known.goes_on = piece.goes_on;
+            }
+        }
+    }
+
+    fn mark(&self, lane: &mut TimelineLane, start: Micros, end: Micros) {
+        lane.waited.resize(Timeline::CELLS, false);
+        let end = end.min(self.from + self.span);
+        for cell in self.range(start.max(self.from), end, Timeline::CELLS) {
+            lane.waited[cell] = true;
+        }
+    }
+
+    fn edge(&self, index: usize, of: usize) -> Micros {
+        self.from + self.span * Micros::try_from(index).unwrap_or(0) / Micros::try_from(of).unwrap_or(1)
+    }
+
+    // Which of `of` equal parts lie between `start` and `end`; a hold of no length lies in one.
+    fn range(&self, start: Micros, end: Micros, of: usize) -> std::ops::Range<usize> {
+        let scale = i128::try_from(of).unwrap_or(1);
+        let part = |at: Micros| i128::from((at - self.from).max(0)) * scale / i128::from(self.span.max(1));
+        let first = usize::try_from(part(start)).unwrap_or(0).min(of - 1);
+        let last = usize::try_from(part((end - 1).max(start))).unwrap_or(0).min(of - 1);
+        first..last + 1
+    }
+}
+
+fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+    at.checked_sub(by.microseconds()).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::*, *};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + seconds).expect("a time")
+    }
+
+    fn shown(history: &History, start: Instant, window: Window, now: u64) -> Timeline {
+        let seconds = i64::try_from(now / 1000).expect("it fits");
+        history.timeline(window, (start + ms(now), at(seconds))).expect("it was sampled")
+    }
+
+    const LAST_MINUTE: Window = Window { end: None, span: Duration::from_mins(1) };
+
+    #[test]
+    fn nothing_sampled_is_no_timeline() {
+        assert_eq!(History::default().timeline(LAST_MINUTE, (Instant::now(), at(0))), None);
+    }
+
+    #[test]
+    fn a_cursor_finds_the_hold_and_when_it_began() {
+        let start = Instant::now();
+        let history = history(start, &[(1, 30_000, 32_500), (2, 40_100, 40_105), (1, 40_200, 40_300)]);
+        let timeline = shown(&history, start, LAST_MINUTE, 60_000);
+        assert_eq!(timeline.lanes.iter().map(|lane| lane.who.pid).collect::<Vec<_>>(), [Some(1), Some(2)]);
+        let first = &timeline.lanes[0];
+        let moment = first.moments[31].expect("it was held in that second");
+        assert_eq!((moment.count, moment.longest_ms, moment.goes_on), (1, 2500.0, false));
+        assert_eq!(moment.began, Some(at(30)));
+        assert_eq!(first.moments[33], None, "free");
+        assert_eq!(first.shares[300..326], [[1.0; 25].as_slice(), &[0.0]].concat());
+        let brief = timeline.lanes[1].moments[40].expect("a brief hold is found too");
+        assert_eq!((brief.longest_ms, brief.count), (5.0, 1));
+        assert!((timeline.lanes[1].shares[401] - 0.05).abs() < 1e-6);
+        assert_eq!(timeline.figures.count, 3);
+        assert_eq!(timeline.unknown_cells(), 0);
+    }
+
+    #[test]
+    fn the_open_hold_goes_on_at_the_right_edge() {
+        let start = Instant::now();
+        let mut history = history(start, &[]);
+        history.open(super::super::Lock::Write, start + ms(58_000), who(7));
+        let timeline = shown(&history, start, LAST_MINUTE, 60_000);
+        let moment = timeline.lanes[0].moments[59].expect("it is held");
+        assert_eq!((moment.longest_ms, moment.goes_on, moment.began), (2000.0, true, Some(at(58))));
+    }
+
+    #[test]
+    fn a_window_in_the_past_stays_where_it_is() {
+        let start = Instant::now();
+        let history = history(start, &[(1, 5000, 6000), (2, 100_000, 101_000)]);
+        let window = Window { end: Some(start + ms(10_000)), span: Duration::from_secs(10) };
+        for now in [120_000, 500_000] {
+            let timeline = shown(&history, start, window, now);
+            assert_eq!(timeline.lanes.len(), 1);
+            assert_eq!(timeline.lanes[0].shares[300..360], [1.0; 60]);
+            assert_eq!(timeline.ends_at, at(10));
+            assert_eq!((timeline.oldest, timeline.newest), (start, start + ms(now)));
+        }
+    }
+
+    #[test]
+    fn before_the_beginning_nothing_is_known() {
+        let start = Instant::now();
+        let timeline = shown(&history(start, &[]), start, LAST_MINUTE, 15_000);
+        assert_eq!(timeline.unknown_cells(), 450);
+        assert!(timeline.lanes.is_empty());
+    }
+
+    #[test]
+    fn too_many_processes_share_the_last_lane() {
+        let start = Instant::now();
+        let holds: Vec<_> =
+            (1..=40_u32).map(|n| (n.cast_signed(), u64::from(n) * 1000, u64::from(n) * 1001 + 100)).collect();
+        let timeline = shown(&history(start, &holds), start, LAST_MINUTE, 60_000);
+        assert_eq!(timeline.lanes.len(), Timeline::LANES);
+        let others = timeline.lanes.last().expect("a lane");
+        assert_eq!((others.who.pid, others.who.name.as_str()), (None, Who::OTHERS));
+        let count = others.moments.iter().flatten().map(|moment| moment.count).sum::<u64>();
+        assert_eq!(count, 40 - 23);
+    }
+
+    #[test]
+    fn what_an_ingestion_waited_stands_in_its_lane() {
+        let start = Instant::now();
+        let mut history = history(start, &[(1, 30_000, 32_000)]);
+        history.waited(start + ms(32_000), ms(1500), who(9));
+        history.waited(start + ms(33_000), ms(500), who(9));
+        let timeline = shown(&history, start, LAST_MINUTE, 60_000);
+        assert_eq!(timeline.lanes[1].who.pid, Some(9));
+        assert!(timeline.lanes[1].waited[305..320].iter().all(|&waited| waited));
+        assert!(!timeline.lanes[1].waited[304]);
+        let waits = timeline.waits.expect("two");
+        assert_eq!((waits.count, waits.spread.max), (2, 1500.0));
+    }
+}

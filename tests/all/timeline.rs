@@ -1,0 +1,257 @@
+//! The timeline on the screen: what its lanes show, what its cursor reads out, what its keys do.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use insta::assert_snapshot;
+use waltop::{
+    act::Effect,
+    history::{History, Lock, Who},
+    snapshot::Holder,
+};
+
+use crate::{
+    stage::{Stage, contended, look, missing, rollback},
+    support::{Actor, eventually},
+    terminal::{Terminal, home},
+};
+
+const USUAL: (u16, u16) = (120, 40);
+const SMALL: (u16, u16) = (80, 24);
+
+fn who(pid: i32, name: &str) -> Arc<Who> {
+    Arc::new(Who { pid: Some(pid), start_ticks: Some(1), name: name.to_owned() })
+}
+
+// Ten minutes: a hold of five seconds by a process that is gone, then a writer that holds the lock for two seconds in
+// six, a watcher that takes it for a moment each time, and an ingestion that had to wait.
+fn sampled() -> (History, Instant) {
+    let (mut history, start) = (History::default(), Instant::now());
+    let at = |ms: u64| start + Duration::from_millis(ms);
+    history.sampling_began(start);
+    let mut hold = |who: Arc<Who>, from: u64, length: u64| {
+        history.open(Lock::Write, at(from), who);
+        history.close(Lock::Write, at(from + length));
+    };
+    hold(who(612, "python3"), 20_000, 5000);
+    for round in 10..99 {
+        hold(who(71_168, "bun"), round * 6000 + 500, 8);
+        hold(who(71_201, "bun"), round * 6000 + 1000, 2000);
+    }
+    history.open(Lock::Write, at(600_000 - 840), who(71_201, "bun"));
+    history.waited(at(588_000), Duration::from_millis(1500), who(71_400, "waltop"));
+    (history, at(600_000))
+}
+
+fn stage(size: (u16, u16)) -> Stage {
+    let mut stage = Stage::new(look(vec![contended()]), size);
+    stage.history = Some(sampled());
+    stage
+}
+
+fn asks(effects: &[Effect]) -> usize {
+    effects.iter().filter(|effect| matches!(effect, Effect::Timeline { .. })).count()
+}
+
+#[test]
+fn the_last_minute_at_the_usual_size() {
+    let mut stage = stage(USUAL);
+    stage.keys("b");
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn the_last_minute_on_a_small_terminal_with_the_cursor_on_a_hold() {
+    let mut stage = stage(SMALL);
+    stage.keys(&("b".to_owned() + &"<Left>".repeat(16)));
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn zoomed_in_around_the_cursor() {
+    let mut stage = stage(SMALL);
+    stage.keys(&("b".to_owned() + &"<Left>".repeat(15) + "+"));
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn zoomed_out_past_the_beginning() {
+    let mut stage = stage(USUAL);
+    stage.keys("b--");
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn scrolled_to_the_oldest_and_frozen() {
+    let mut stage = stage(SMALL);
+    stage.keys(&("b<Home>p".to_owned() + &"<Right>".repeat(22)));
+    assert_snapshot!(stage.screen());
+}
+
+#[test]
+fn under_the_cursor_is_who_held_the_lock_when_and_how_long_or_nobody() {
+    let mut stage = stage(USUAL);
+    stage.keys("b");
+    assert!(stage.screen().contains("bun 71201 has held it for 840 ms so far from 14:03:21.160"));
+    stage.keys("<Left><Left>");
+    assert!(stage.screen().contains("free"), "{}", stage.screen());
+    stage.keys("<Home>");
+    assert!(stage.screen().contains("free"), "{}", stage.screen());
+    stage.keys(&"<Right>".repeat(21));
+    assert!(stage.screen().contains("python3 612 held it for 5 s from 13:53:42.000"), "{}", stage.screen());
+    stage.keys("<End>");
+    assert!(stage.screen().contains("so far"));
+}
+
+#[test]
+fn it_follows_until_it_is_held_or_frozen() {
+    let mut stage = stage(USUAL);
+    assert_eq!(asks(&stage.look(look(vec![contended()]))), 0, "none is open");
+    assert_eq!(asks(&stage.keys("b")), 1);
+    assert_eq!(asks(&stage.look(look(vec![contended()]))), 1);
+    stage.keys("<Left>");
+    assert!(stage.screen().contains("held: End follows again"));
+    assert_eq!(asks(&stage.look(look(vec![contended()]))), 0);
+    stage.keys("<End>");
+    assert_eq!(asks(&stage.look(look(vec![contended()]))), 1);
+    stage.keys("p");
+    let frozen = stage.screen();
+    assert!(frozen.contains("frozen"), "{frozen}");
+    // Sampling goes on: a second later there is more to show, but not here.
+    if let Some((history, present)) = &mut stage.history {
+        history.close(Lock::Write, *present);
+        *present += Duration::from_secs(1);
+    }
+    assert_eq!(asks(&stage.look(look(vec![contended()]))), 0);
+    assert_eq!(stage.screen(), frozen);
+    stage.keys("p");
+    assert!(!stage.screen().contains("so far"), "{}", stage.screen());
+}
+
+#[test]
+fn the_cursor_goes_through_the_edge_to_all_that_is_known_and_no_further() {
+    let mut stage = stage(SMALL);
+    stage.keys(&("b".to_owned() + &"<Left>".repeat(60 * 12)));
+    let oldest = stage.screen();
+    assert!(oldest.contains("13:53:22.000 to 13:53:23.000"), "{oldest}");
+    stage.keys("<Left>");
+    assert_eq!(stage.screen(), oldest);
+    stage.keys(&"<PgDn>".repeat(12));
+    assert!(!stage.screen().contains("End follows again"), "{}", stage.screen());
+    stage.keys(&("<PgUp>".repeat(12) + "<Home>"));
+    assert_eq!(stage.screen(), oldest);
+}
+
+#[test]
+fn escape_and_b_close_it_and_the_rows_below_cannot_be_hit() {
+    for close in ["b", "<Esc>", "1", "<Tab>"] {
+        let mut stage = stage(USUAL);
+        let effects = stage.keys("bx");
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Pin(_))));
+        stage.keys(close);
+        assert!(!stage.screen().contains("Write lock, 1 m"), "{close}");
+    }
+    let mut stage = stage(USUAL);
+    stage.keys("b?");
+    assert!(
+        stage.screen().contains("Keys that act") && !stage.screen().contains("stop the selected process")
+    );
+    stage.keys("<Esc>");
+    assert!(stage.screen().contains("Write lock, 1 m"), "what lies over it goes first");
+}
+
+#[test]
+fn what_has_no_timeline_says_why() {
+    let mut exclusive = contended();
+    exclusive.locks.exclusive = Some(Holder { pid: Some(71_201), held_ms: None });
+    let cases = [
+        (contended(), true, "nobody held the write lock"),
+        (contended(), false, "are not sampled"),
+        (rollback(), false, "In rollback mode the write lock cannot be sampled"),
+        (exclusive, false, "bun 71201 has the whole file to itself"),
+        (missing(), false, "does not exist yet"),
+    ];
+    for (database, is_sampled, words) in cases {
+        for size in [USUAL, SMALL, (60, 16)] {
+            let mut stage = Stage::new(look(vec![database.clone()]), size);
+            stage.history = is_sampled.then(|| {
+                let (mut nobody, start) = (History::default(), Instant::now());
+                nobody.sampling_began(start);
+                (nobody, start + Duration::from_secs(90))
+            });
+            stage.keys("b");
+            let screen =
+                stage.screen().split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+            let screen = screen.replace("││", "").replace("│ │", "").replace('│', "");
+            assert!(screen.contains(words), "{words}: {screen}");
+        }
+    }
+}
+
+#[test]
+fn every_database_has_its_own() {
+    let mut stage = Stage::new(look(vec![contended(), rollback()]), USUAL);
+    stage.history = Some(sampled());
+    stage.keys("b]");
+    assert!(stage.screen().contains("In rollback mode"));
+    stage.keys("]");
+    assert!(stage.screen().contains("so far"));
+}
+
+#[test]
+fn no_size_of_terminal_makes_it_panic() {
+    for width in (4..=200).step_by(49) {
+        for height in (1..=41).step_by(8) {
+            let mut stage = stage((width, height));
+            for keys in ["b", "<Left>", "-", "---", "<Home>", "+++++", "<PgDn>", "jjj", "p"] {
+                stage.keys(keys);
+                stage.screen();
+            }
+        }
+    }
+}
+
+// The line that tells which stretch lies under the cursor.
+fn stretch(screen: &str) -> Option<String> {
+    screen.lines().find(|line| line.contains(" to ") && line.contains('.')).map(str::to_owned)
+}
+
+#[test]
+fn a_hold_stands_in_its_lane_and_under_the_cursor() {
+    let home = home();
+    let path = home.path().join("notes.db");
+    let mut writer = Actor::open_as(Path::new(&path), "holder");
+    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)");
+    let mut terminal = Terminal::open(home.path(), &[&path.display().to_string()], USUAL);
+    terminal.shows("notes.db");
+    terminal.shows("no writer");
+    terminal.keys("b");
+    terminal.shows("Write lock, 1 m");
+    terminal.shows("free");
+    writer.sql("BEGIN IMMEDIATE");
+    terminal.shows(&format!("{} has held it for", writer.pid()));
+    terminal.shows("so far from");
+    assert!(terminal.text().contains("1 hold"), "{}", terminal.text());
+    writer.sql("COMMIT");
+    // Back past the moment of the commit: the hold has a length and an end.
+    terminal.shows("no writer");
+    terminal.shows("free");
+    for _ in 0..59 {
+        let text = terminal.text();
+        if text.contains("held it for") {
+            break;
+        }
+        terminal.keys("\u{1b}[D");
+        let before = stretch(&text);
+        eventually("the cursor moves", || (stretch(&terminal.text()) != before).then_some(()));
+    }
+    terminal.shows(&format!("{} held it for", writer.pid()));
+    terminal.shows("(held: End follows again)");
+    terminal.keys("b");
+    terminal.shows("2 Processes");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+}
