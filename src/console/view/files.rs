@@ -58,8 +58,12 @@ fn pages(database: &Database) -> String {
     // An index that has begun anew knows no size yet.
     let with_log = database.wal.as_ref().and_then(|wal| wal.page_count).filter(|&count| count > 0);
     let count = with_log.unwrap_or(header.page_count);
-    let label = if count > header.page_count { " with the log" } else { "" };
-    format!("{} of {}{label}", units::plural(count.into(), "page"), page_size(header.page_size))
+    let pages = units::plural(count.into(), "page");
+    if count > header.page_count {
+        format!("{pages}, log included")
+    } else {
+        format!("{pages} of {}", page_size(header.page_size))
+    }
 }
 
 /// Page sizes are powers of two, and known by their binary names.
