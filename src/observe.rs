@@ -136,7 +136,7 @@ impl Observer {
                 self.first_seen.forget(&database);
             }
         }
-        self.timed = views.iter().filter_map(timing::database).collect();
+        self.timed = views.iter().filter_map(View::name).collect();
         unseen.extend(self.first_seen.trouble());
         let (ingestions, untold) = self.journals.look();
         unseen.extend(untold);

@@ -22,11 +22,6 @@ pub struct Now {
     pub instant: Instant,
 }
 
-/// The name under which the times of `view`'s database are kept; `None` where it has no file.
-pub fn database(view: &View) -> Option<String> {
-    view.sights[0].as_ref().map(|sight| format!("{}:{}", sight.facts.device, sight.facts.inode))
-}
-
 /// What the times of a look's locks are told from.
 pub struct Known<'a> {
     /// The processes that were seen.
@@ -41,7 +36,7 @@ pub struct Known<'a> {
 
 /// Fills in how long every lock in `locks` has been held.
 pub fn fill_in(locks: &mut Locks, view: &View, known: &Known<'_>, first_seen: &mut FirstSeen) {
-    let Some(database) = database(view) else { return };
+    let Some(database) = view.name() else { return };
     let state = state(view);
     let mut held = |pid: Option<i32>, lock: Kind, slot: Option<u8>, mark: Option<u64>, evidence: Evidence| {
         let process = known.processes.iter().find(|process| Some(process.pid) == pid);

@@ -18,7 +18,6 @@ use crate::{
         lock_table::{self, Row},
         locks::{self, Decoded},
         opener::{Opener, Target},
-        timing,
         wal::{self, LogHeader},
         wal_index::{self, Index},
     },
@@ -120,7 +119,7 @@ impl Watched {
 
     /// The name under which times were kept of a file that `view` finds gone or replaced.
     pub fn outdated(&mut self, view: &View) -> Option<String> {
-        let name = timing::database(view);
+        let name = view.name();
         // A file that cannot be seen need not be gone.
         let is_hidden = || !matches!(self.path().try_exists(), Ok(false));
         if name == self.timed || name.is_none() && is_hidden() {
@@ -183,6 +182,11 @@ impl Watched {
 }
 
 impl View {
+    /// The name under which the times of the database are kept; `None` where it has no file.
+    pub fn name(&self) -> Option<String> {
+        self.sights[0].as_ref().map(|sight| format!("{}:{}", sight.facts.device, sight.facts.inode))
+    }
+
     /// Whose openers are to be found.
     pub fn target(&self) -> Target<'_> {
         Target {
