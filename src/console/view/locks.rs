@@ -37,12 +37,13 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let mut readers = readers(database, theme, width);
     let room = usize::from(inner.height).saturating_sub(lines.len());
     let lanes_wanted = look.trends.get(app.current).map_or(0, |trend| trend.lanes.len());
-    // Half of the room at the least, and what the lanes leave.
-    let for_readers = (room / 2).max(room.saturating_sub(lanes_wanted)).max(1);
+    // Half of the room or two rows at the least, and what the lanes leave.
+    let for_readers = (room / 2).max(room.saturating_sub(lanes_wanted)).max(room.min(2));
     if readers.len() > for_readers {
         let hidden = readers.len() + 1 - for_readers;
         readers.truncate(for_readers.saturating_sub(1));
-        let more = format!("readers     {hidden} more: 1 shows them all");
+        let label = if readers.is_empty() { "readers" } else { "" };
+        let more = format!("{label:<12}{hidden} more: 1 shows them all");
         readers.push(Line::styled(text::fit(&more, width), theme.muted));
     }
     if let Some(trend) = look.trends.get(app.current) {
