@@ -11,15 +11,12 @@ use std::{
 };
 
 use rustix::process;
-use tokio::{
-    process::{Child, Command},
-    signal::unix::{Signal as Listener, SignalKind, signal},
-    time::timeout,
-};
+use tokio::process::{Child, Command};
 
 use crate::{
     act::signal::{Pinned, Signal, Target},
     config::Thresholds,
+    endings::{Endings, exit_code},
     observe::journals::Journals,
     snapshot::Ingestion,
 };
@@ -82,8 +79,8 @@ pub fn run() -> Result<u8, Error> {
 /// Runs the console in the sandbox, where its journals stay too, and passes on the signals that would end it; its
 /// exit code, or that of a signal which came before it.
 async fn console(folder: &Path, notes: &Path, database: &Path, endings: &mut Endings) -> io::Result<u8> {
-    if let Some(signal) = endings.now().await {
-        return Ok(u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX));
+    if let Some(signal) = endings.heard().await {
+        return Ok(exit_code(signal));
     }
     let mut child = Command::new(std::env::current_exe()?)
         .arg("--sandbox")
@@ -97,36 +94,6 @@ async fn console(folder: &Path, notes: &Path, database: &Path, endings: &mut End
             status = child.wait() => return status.map(code),
             signal = endings.next() => pass_on(&child, signal),
         }
-    }
-}
-
-/// The signals that would end the keeper.
-struct Endings {
-    interrupt: Listener,
-    terminate: Listener,
-    hangup: Listener,
-}
-
-impl Endings {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> process::Signal {
-        tokio::select! {
-            _ = self.interrupt.recv() => process::Signal::INT,
-            _ = self.terminate.recv() => process::Signal::TERM,
-            _ = self.hangup.recv() => process::Signal::HUP,
-        }
-    }
-
-    /// One that has come already.
-    async fn now(&mut self) -> Option<process::Signal> {
-        timeout(Duration::from_millis(1), self.next()).await.ok()
     }
 }
 

@@ -12,13 +12,13 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use log::Level;
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
     act::{Effect, executor::Executor},
+    endings::{Endings, exit_code},
     history::{History, Timeline, Window},
     sampler::{Look, Order, Sampler},
     text,
@@ -78,7 +78,7 @@ pub async fn run(
             }
             Some(report) = inbox.recv() => Some(Message::Report(report)),
             _ = clock.tick() => Some(Message::Tick(Timestamp::now())),
-            code = endings.next() => return Ok(at_work.farewell(code)),
+            signal = endings.next() => return Ok(at_work.farewell(exit_code(signal))),
         };
         if let Some(message) = message
             && let Some(code) = at_work.take_in(message)?
@@ -153,32 +153,6 @@ fn message(event: Event) -> Option<Message> {
         Event::Paste(text) => Some(Message::Paste(text)),
         // Any event leads to a new frame, a resize too.
         _ => None,
-    }
-}
-
-/// The signals that end the console.
-struct Endings {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Endings {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for one, and gives the exit code by which shells know it: 128 and its number.
-    async fn next(&mut self) -> u8 {
-        tokio::select! {
-            _ = self.interrupt.recv() => 130,
-            _ = self.terminate.recv() => 143,
-            _ = self.hangup.recv() => 129,
-        }
     }
 }
 

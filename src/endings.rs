@@ -1,0 +1,51 @@
+//! The signals that end a console or the keeper of a sandbox: heard, so that it can put things right first.
+
+use std::{io, time::Duration};
+
+use rustix::process::Signal;
+use tokio::{
+    signal::unix::{Signal as Listener, SignalKind, signal},
+    time::timeout,
+};
+
+/// Hears INT, TERM and HUP from the moment it is made.
+pub struct Endings {
+    interrupt: Listener,
+    terminate: Listener,
+    hangup: Listener,
+}
+
+impl Endings {
+    /// Listens from now on: none of the three ends this process by itself any more. To be called inside a runtime.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system refuses a handler.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one.
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::INT,
+            _ = self.terminate.recv() => Signal::TERM,
+            _ = self.hangup.recv() => Signal::HUP,
+        }
+    }
+
+    /// One that has come already.
+    pub async fn heard(&mut self) -> Option<Signal> {
+        timeout(Duration::from_millis(1), self.next()).await.ok()
+    }
+}
+
+/// The exit code by which shells know that `signal` ended a process: 128 and its number.
+#[must_use]
+pub fn exit_code(signal: Signal) -> u8 {
+    u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)
+}
