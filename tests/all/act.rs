@@ -2,9 +2,8 @@
 
 use std::{
     env, fs,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -21,7 +20,7 @@ use waltop::{
     diagnose::checkpoint::Mode,
 };
 
-use crate::support::{Actor, copy_program, eventually};
+use crate::support::{Actor, eventually, run_test_as_another};
 
 const PROC: &str = "/proc";
 /// Longer than any signal takes.
@@ -142,7 +141,6 @@ fn one_that_is_stopped_is_let_go_on_so_that_it_can_end() {
 
 /// Names the process for the part of the next test that runs as another user.
 const OF_ANOTHER: &str = "WALTOP_TEST_OF_ANOTHER_USER";
-const ANOTHER: u32 = 65_534;
 
 /// Only root can be somebody else, so elsewhere there is nothing to do here.
 #[test]
@@ -165,19 +163,9 @@ fn another_users_process_is_out_of_reach() {
     let scene = Scene::new();
     let mut actor = scene.actor();
     fs::set_permissions(scene.folder.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
-    let program = scene.folder.path().join("tests");
-    copy_program(&env::current_exe().expect("this program"), &program);
     // The actor is its sibling, so nothing but the user protects it.
-    let output = Command::new(program)
-        .args(["--exact", "act::another_users_process_is_out_of_reach"])
-        .env(OF_ANOTHER, actor.pid().to_string())
-        .current_dir("/")
-        .uid(ANOTHER)
-        .gid(ANOTHER)
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let name = "act::another_users_process_is_out_of_reach";
+    run_test_as_another(scene.folder.path(), name, OF_ANOTHER, actor.pid().to_string());
     actor.sql("SELECT 1");
 }
 

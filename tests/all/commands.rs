@@ -24,10 +24,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Actor, WALTOP, copy_program};
-
-/// A user who owns nothing here.
-const ANOTHER: u32 = 65_534;
+use crate::support::{ANOTHER, Actor, WALTOP, copy_program};
 
 /// A folder to work in, and beside it what the program keeps for its user.
 struct Home {
@@ -135,6 +132,16 @@ impl Home {
         for name in ["state", "data"] {
             fs::create_dir_all(self.root().join(name)).expect("a folder");
             chown(self.root().join(name), Some(ANOTHER), Some(ANOTHER)).expect("an owner");
+        }
+    }
+
+    /// Somebody whom permissions stop, and who has been let in: root's stand-in, or whoever runs the tests.
+    fn user_without_privileges(&self) -> User {
+        if is_root() {
+            self.let_another_in();
+            User::Another
+        } else {
+            User::Myself
         }
     }
 

@@ -1,7 +1,10 @@
 //! What the tests share: real processes under orders, and waiting for a condition.
 
 use std::{
+    env,
+    ffi::OsStr,
     io::{BufRead, BufReader, Write},
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
@@ -117,6 +120,26 @@ impl Drop for Actor {
 pub fn copy_program(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg(from).arg(to).status().expect("cp runs");
     assert!(copied.success());
+}
+
+/// A user that is not root, and has no name on most machines.
+pub const ANOTHER: u32 = 65_534;
+
+/// Runs the test `name` of this program once more, as another user, with `value` in its environment under `key`. The
+/// program itself may lie where that user may not go, so a copy in `folder` is run. For root only.
+pub fn run_test_as_another(folder: &Path, name: &str, key: &str, value: impl AsRef<OsStr>) {
+    let program = folder.join("tests");
+    copy_program(&env::current_exe().expect("this program"), &program);
+    let output = Command::new(program)
+        .args(["--exact", name])
+        .env(key, value)
+        .current_dir("/")
+        .uid(ANOTHER)
+        .gid(ANOTHER)
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 /// Waits until `condition` gives something; fails after a time that no healthy run needs.

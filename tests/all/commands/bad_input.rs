@@ -97,12 +97,7 @@ fn one_bad_name_among_good_ones_is_enough() {
 fn without_permission_it_says_so() {
     let home = Home::with_wal();
     home.document("a.md", "# A lock\n");
-    let user = if is_root() {
-        home.let_another_in();
-        User::Another
-    } else {
-        User::Myself
-    };
+    let user = home.user_without_privileges();
     let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
     set_mode(&home.db(), 0o000).expect("a mode");
     all_refuse(&home, user, OsStr::new("notes.db"), &[], &["no permission to read notes.db; run as"]);
@@ -254,12 +249,7 @@ fn the_console_and_the_demo_want_a_terminal() {
 fn where_no_journal_can_be_kept_no_database_is_made() {
     let home = Home::with_rollback();
     home.document("a.md", "# A lock\n");
-    let user = if is_root() {
-        home.let_another_in();
-        User::Another
-    } else {
-        User::Myself
-    };
+    let user = home.user_without_privileges();
     let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
     fs::create_dir_all(home.root().join("state")).expect("a folder");
     set_mode(&home.folder(), 0o777).expect("a mode");

@@ -1,11 +1,6 @@
 //! Asking for pragmas leaves every file as it was found.
 
-use std::{
-    env, fs,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
-    path::Path,
-    process::Command,
-};
+use std::{env, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use tempfile::TempDir;
 use waltop::{
@@ -15,7 +10,7 @@ use waltop::{
 };
 
 use super::{host, names, plain, text, trace, wal};
-use crate::support::{Actor, copy_program};
+use crate::support::{ANOTHER, Actor, run_test_as_another};
 
 fn look(path: &Path, presence: Presence) -> Result<Vec<(String, String)>, Error> {
     ask(path, &Profile::hardened(), presence)
@@ -131,7 +126,6 @@ fn a_link_leads_to_the_files_beside_its_target() {
 
 /// Names the folder for the part of the next test that runs as another user.
 const AS_ANOTHER: &str = "WALTOP_TEST_AS_ANOTHER_USER";
-const ANOTHER: u32 = 65_534;
 
 /// Only root can be somebody else, so elsewhere there is nothing to do here.
 #[test]
@@ -160,19 +154,7 @@ fn another_user_leaves_nothing_that_the_owner_could_not_use() {
         set_mode(&inner, folder_mode);
     }
     let before = ["open", "shut"].map(|name| trace(&folder.path().join(name)));
-    // The program itself may lie where that user may not go.
-    let program = folder.path().join("tests");
-    copy_program(&env::current_exe().expect("this program"), &program);
     let name = "database::look::another_user_leaves_nothing_that_the_owner_could_not_use";
-    let output = Command::new(program)
-        .args(["--exact", name])
-        .env(AS_ANOTHER, folder.path())
-        .current_dir("/")
-        .uid(ANOTHER)
-        .gid(ANOTHER)
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    run_test_as_another(folder.path(), name, AS_ANOTHER, folder.path());
     assert_eq!(["open", "shut"].map(|name| trace(&folder.path().join(name))), before);
 }
