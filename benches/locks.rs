@@ -279,13 +279,7 @@ fn rank(values: &[f64], percent: usize) -> f64 {
 }
 
 fn observer(home: &Path, database: &Path) -> Observer {
-    let places = Places {
-        proc: "/proc".into(),
-        runs: home.join("runs"),
-        first_seen: home.join("first-seen.json"),
-        default_database: home.join("default.db"),
-    };
-    Observer::new(&places, vec![database.to_owned()])
+    Observer::new(&Places::under(home), vec![database.to_owned()])
 }
 
 /// A process of this program. It ends with this value.

@@ -258,7 +258,7 @@ mod tests {
     use std::{fs, os::unix::fs::symlink};
 
     use super::*;
-    use crate::config::{Places, Thresholds};
+    use crate::config::Places;
 
     #[test]
     fn the_console_knows_a_database_that_is_not_there_yet_by_its_real_name() {
@@ -266,19 +266,8 @@ mod tests {
         let root = dir.path().canonicalize().expect("the folder");
         fs::create_dir(root.join("real")).expect("a folder");
         symlink("real", root.join("link")).expect("a link");
-        let config = Config {
-            places: Places {
-                proc: "/proc".into(),
-                runs: root.join("runs"),
-                first_seen: root.join("first-seen.json"),
-                default_database: root.join("link/waltop/waltop.db"),
-            },
-            profile: crate::profile::Profile::hardened(),
-            thresholds: Thresholds::default(),
-            refresh: Duration::from_secs(1),
-            sampling: true,
-            readonly: false,
-        };
+        let default_database = root.join("link/waltop/waltop.db");
+        let config = Config::new(Places { default_database, ..Places::under(&root) });
         let databases = console_databases(&[], &config).expect("it may be missing");
         assert_eq!(databases, [root.join("real/waltop/waltop.db")]);
     }

@@ -1,18 +1,27 @@
 //! Where things are kept and how much is too much: directories, thresholds, flags, in one checked value.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use directories::ProjectDirs;
 
 use crate::profile::Profile;
+
+mod daemon;
+
+pub use daemon::DaemonRule;
 
 /// Everything that can be set, checked once at the start and handed down.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where things are kept.
     pub places: Places,
-    /// What databases are held to.
+    /// What databases are held to that have no profile of their own.
     pub profile: Profile,
+    /// What is known of the processes that belong to the databases.
+    pub daemons: Vec<DaemonRule>,
     /// When a figure becomes a finding.
     pub thresholds: Thresholds,
     /// Time between two looks.
@@ -43,11 +52,29 @@ pub struct Thresholds {
     pub pinned_wal: (Duration, Duration),
     /// How long the write lock may be held, as a share of the profile's `busy_timeout`.
     pub long_write_lock: (f64, f64),
+    /// How large the log may be, in bytes.
+    pub large_wal: u64,
+    /// How long a batch of an ingestion may hold the write lock.
+    pub slow_batch: (Duration, Duration),
+    /// How long an ingestion may go without a commit.
+    pub stalled_ingestion: Duration,
+    /// How many descriptors on the main file one process may have.
+    pub many_handles: u32,
+    /// How long an orphan may be idle.
+    pub idle: Duration,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { pinned_wal: (Duration::from_mins(1), Duration::from_mins(10)), long_write_lock: (0.5, 1.0) }
+        Self {
+            pinned_wal: (Duration::from_mins(1), Duration::from_mins(10)),
+            long_write_lock: (0.5, 1.0),
+            large_wal: 64 << 20,
+            slow_batch: (Duration::from_secs(1), Duration::from_secs(2)),
+            stalled_ingestion: Duration::from_secs(30),
+            many_handles: 8,
+            idle: Duration::from_mins(30),
+        }
     }
 }
 
@@ -66,18 +93,36 @@ impl Config {
     ///
     /// Where the operating system names no home directory.
     pub fn load() -> Result<Self, Error> {
-        Ok(Self {
-            places: Places::of_user()?,
+        Ok(Self::new(Places::of_user()?))
+    }
+
+    /// What holds where nothing is set.
+    #[must_use]
+    pub fn new(places: Places) -> Self {
+        Self {
+            places,
             profile: Profile::hardened(),
+            daemons: Vec::new(),
             thresholds: Thresholds::default(),
             refresh: Duration::from_secs(1),
             sampling: true,
             readonly: false,
-        })
+        }
     }
 }
 
 impl Places {
+    /// Places of their own under `folder`, beside the real `/proc`: for a sandbox or a test.
+    #[must_use]
+    pub fn under(folder: &Path) -> Self {
+        Self {
+            proc: PathBuf::from("/proc"),
+            runs: folder.join("runs"),
+            first_seen: folder.join("first-seen.json"),
+            default_database: folder.join("default.db"),
+        }
+    }
+
     /// The places of this user, by the conventions of the platform.
     ///
     /// # Errors

@@ -16,10 +16,11 @@ pub(crate) mod fixture;
 
 use std::{cmp::Reverse, path::Path};
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{
-    config::Thresholds,
+    config::Config,
     profile::Profile,
     snapshot::{Database, Finding, Remedy, Severity, Snapshot},
 };
@@ -56,20 +57,20 @@ pub struct Look<'a> {
     pub previous: Option<&'a Database>,
     /// What the database is held to.
     pub profile: &'a Profile,
-    /// When a figure becomes a finding.
-    pub thresholds: &'a Thresholds,
+    /// When a figure becomes a finding, and what is known of daemons.
+    pub config: &'a Config,
+    /// When it was seen.
+    pub taken_at: Timestamp,
 }
 
 /// Fills in the findings of every database, the worst first.
-pub fn diagnose(
-    snapshot: &mut Snapshot,
-    previous: Option<&Snapshot>,
-    profile: &Profile,
-    thresholds: &Thresholds,
-) {
+pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &Config) {
+    let taken_at = snapshot.taken_at;
     for database in &mut snapshot.databases {
         let before = previous.and_then(|it| it.databases.iter().find(|it| it.path == database.path));
-        database.findings = findings(&Look { database, previous: before, profile, thresholds });
+        let profile = &config.profile;
+        let look = Look { database, previous: before, profile, config, taken_at };
+        database.findings = findings(&look);
     }
 }
 
@@ -175,9 +176,9 @@ mod tests {
         let mut other = lost.clone();
         other.path = "/srv/other.db".into();
         let mut now = snapshot(vec![lost.clone()]);
-        diagnose(&mut now, Some(&snapshot(vec![other])), &Profile::hardened(), &Thresholds::default());
+        diagnose(&mut now, Some(&snapshot(vec![other])), &config());
         assert_eq!(now.databases[0].findings, []);
-        diagnose(&mut now, Some(&snapshot(vec![lost])), &Profile::hardened(), &Thresholds::default());
+        diagnose(&mut now, Some(&snapshot(vec![lost])), &config());
         assert_eq!(now.databases[0].findings.len(), 1);
     }
 

@@ -59,12 +59,7 @@ impl Watch {
             let facts = self.facts.get(index).and_then(Option::as_deref);
             database.pragmas = compliance::rows(database, &self.config.profile, facts);
         }
-        diagnose::diagnose(
-            &mut snapshot,
-            self.previous.as_ref(),
-            &self.config.profile,
-            &self.config.thresholds,
-        );
+        diagnose::diagnose(&mut snapshot, self.previous.as_ref(), &self.config);
         self.previous = Some(snapshot.clone());
         let trends = (0..snapshot.databases.len()).map(|index| self.observer.trend(index)).collect();
         Look { snapshot, trends, took: began.elapsed() }
@@ -190,27 +185,11 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{
-        config::{Places, Thresholds},
-        profile::Profile,
-    };
+    use crate::config::Places;
 
     fn watch(folder: &Path) -> Watch {
-        let places = Places {
-            proc: folder.join("proc"),
-            runs: folder.join("runs"),
-            first_seen: folder.join("first-seen.json"),
-            default_database: folder.join("default.db"),
-        };
-        let config = Config {
-            places: places.clone(),
-            profile: Profile::hardened(),
-            thresholds: Thresholds::default(),
-            refresh: Duration::from_hours(1),
-            sampling: true,
-            readonly: false,
-        };
-        Watch::new(Observer::new(&places, Vec::new()), config)
+        let places = Places { proc: folder.join("proc"), ..Places::under(folder) };
+        Watch::new(Observer::new(&places, Vec::new()), Config::new(places))
     }
 
     #[test]

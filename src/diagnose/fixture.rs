@@ -1,7 +1,14 @@
 //! A healthy live database for the tests of the rules, to be made ill in one respect.
 
+use std::path::Path;
+
+use jiff::Timestamp;
+
 use super::{Look, findings};
-use crate::{config::Thresholds, profile::Profile, snapshot::*};
+use crate::{
+    config::{Config, Places},
+    snapshot::*,
+};
 
 /// A process that writes now and then.
 pub const WRITER: i32 = 71_201;
@@ -73,8 +80,17 @@ pub fn findings_of(database: &Database) -> Vec<Finding> {
 
 /// The findings of the second of two looks.
 pub fn findings_after(previous: Option<&Database>, database: &Database) -> Vec<Finding> {
-    let (profile, thresholds) = (Profile::hardened(), Thresholds::default());
-    findings(&Look { database, previous, profile: &profile, thresholds: &thresholds })
+    findings_with(&config(), previous, database)
+}
+
+/// The same, under `config`.
+pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Database) -> Vec<Finding> {
+    findings(&Look { database, previous, profile: &config.profile, config, taken_at: Timestamp::UNIX_EPOCH })
+}
+
+/// What holds where nothing is set.
+pub fn config() -> Config {
+    Config::new(Places::under(Path::new("/srv")))
 }
 
 /// The name, severity and PID of each finding.

@@ -52,7 +52,7 @@ fn longest_holds(look: &Look<'_>) -> BTreeMap<Option<i32>, LongHold> {
 
 impl LongHold {
     fn finding(self, name: &str, pid: Option<i32>, budget_ms: f64, look: &Look<'_>) -> Option<Finding> {
-        let severity = step(&(self.ms / budget_ms), &look.thresholds.long_write_lock)?;
+        let severity = step(&(self.ms / budget_ms), &look.config.thresholds.long_write_lock)?;
         let (who, held) = (who(look.database, pid), units::duration(self.ms));
         let what = if self.is_now {
             format!("{who} has held the write lock for {held}")

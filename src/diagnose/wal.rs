@@ -60,7 +60,7 @@ impl<'a> Pin<'a> {
             return None;
         }
         let held = Duration::try_from_secs_f64(held_ms / 1000.0).ok()?;
-        let severity = step(&held, &look.thresholds.pinned_wal)?;
+        let severity = step(&held, &look.config.thresholds.pinned_wal)?;
         Some(Self { reader, frames, held_ms, severity })
     }
 

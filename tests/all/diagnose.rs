@@ -62,19 +62,9 @@ impl Scene {
                 _ => {}
             }
         }
-        Config {
-            places: Places {
-                proc: PathBuf::from("/proc"),
-                runs: self.state.path().join("runs"),
-                first_seen: self.state.path().join("first-seen.json"),
-                default_database: self.state.path().join("default.db"),
-            },
-            profile,
-            thresholds: Thresholds { pinned_wal: (pin, LONG), long_write_lock: (0.5, 1.0) },
-            refresh: Duration::from_secs(1),
-            sampling: true,
-            readonly: true,
-        }
+        let places = Places::under(self.state.path());
+        let thresholds = Thresholds { pinned_wal: (pin, LONG), ..Thresholds::default() };
+        Config { profile, thresholds, readonly: true, ..Config::new(places) }
     }
 
     fn watch(&self, pin: Duration, hold: Duration) -> Watch {

@@ -77,12 +77,8 @@ impl Scene {
     }
 
     fn places(&self) -> Places {
-        Places {
-            proc: "/proc".into(),
-            runs: self.runs(),
-            first_seen: self.dir.path().join("first-seen.json"),
-            default_database: self.dir.path().join("data/default.db"),
-        }
+        let default_database = self.dir.path().join("data/default.db");
+        Places { runs: self.runs(), default_database, ..Places::under(self.dir.path()) }
     }
 
     fn runs(&self) -> PathBuf {

@@ -53,12 +53,7 @@ impl Scene {
     }
 
     fn places(&self, proc: &Path) -> Places {
-        Places {
-            proc: proc.to_owned(),
-            runs: self.state.path().join("runs"),
-            first_seen: self.state.path().join("first-seen.json"),
-            default_database: self.state.path().join("default.db"),
-        }
+        Places { proc: proc.to_owned(), ..Places::under(self.state.path()) }
     }
 
     fn observer(&self) -> Observer {

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,6 +13,7 @@ use ratatui::{Frame, Terminal, backend::TestBackend};
 use serde_json::json;
 use waltop::{
     act::{Effect, Report, signal::Target},
+    config::{Config, Places},
     console::{
         app::{App, Message, Setup},
         view::{self, theme::Theme},
@@ -157,7 +159,8 @@ pub fn look(databases: Vec<Database>) -> Look {
         sampling: None,
         unseen: Vec::new(),
     };
-    let profile = Profile::hardened();
+    let config = Config::new(Places::under(Path::new("/srv")));
+    let profile = &config.profile;
     let facts: Vec<(String, String)> = profile
         .pragmas
         .iter()
@@ -165,9 +168,9 @@ pub fn look(databases: Vec<Database>) -> Look {
         .map(|it| (it.name.clone(), it.expected.clone()))
         .collect();
     for database in &mut snapshot.databases {
-        database.pragmas = diagnose::compliance::rows(database, &profile, Some(&facts));
+        database.pragmas = diagnose::compliance::rows(database, profile, Some(&facts));
     }
-    diagnose::diagnose(&mut snapshot, None, &profile, &waltop::config::Thresholds::default());
+    diagnose::diagnose(&mut snapshot, None, &config);
     let cells = (0..Lane::CELLS).map(|at| if at % 6 < 2 { 0.0 } else { 1.0 }).collect();
     let lanes = vec![
         Lane { pid: Some(71201), name: "bun".to_owned(), cells },

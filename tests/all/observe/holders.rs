@@ -3,9 +3,8 @@
 use std::{fs, os::unix::fs::MetadataExt};
 
 use waltop::{
-    config::Thresholds,
+    config::{Config, Places},
     diagnose::diagnose,
-    profile::Profile,
     snapshot::{Hold, Holder, JournalMode, Presence, WalSource},
 };
 
@@ -214,7 +213,7 @@ fn holders_by_open_file_descriptions_have_lost_nothing() {
     two.hold_index_by_ofd_locks();
     let mut observer = scene.observer();
     let (before, mut after) = (observer.look(), observer.look());
-    diagnose(&mut after, Some(&before), &Profile::hardened(), &Thresholds::default());
+    diagnose(&mut after, Some(&before), &Config::new(Places::under(scene.state.path())));
     let database = only(after);
     for pid in [one.pid(), two.pid()] {
         let row = process(&database, pid);
