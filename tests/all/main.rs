@@ -13,6 +13,7 @@ mod python;
 mod readme;
 mod screens;
 mod stage;
+mod stale;
 mod support;
 mod terminal;
 mod timeline;
