@@ -33,7 +33,7 @@ pub fn causes(scene: &Scene<'_>, subject: &Subject<'_>) -> Vec<Cause> {
 fn split_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
     let mut replaced: Vec<&str> = Vec::new();
     for (database, process) in &subject.rows {
-        let before = before(scene, database, process)?;
+        let Some(before) = before(scene, database, process) else { continue };
         let stays = |path: &&String| before.replaced.contains(path);
         replaced.extend(process.replaced.iter().filter(stays).map(String::as_str));
     }

@@ -96,4 +96,5 @@ impl BuiltIn {
 fn goes_by(process: &Process, program: &str) -> bool {
     let file_name = |path: &str| path.rsplit('/').next().is_some_and(|name| name == program);
     process.command.first().is_some_and(|path| file_name(path))
+        || process.origin.executable.as_ref().is_some_and(|it| file_name(&it.path))
 }
