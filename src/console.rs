@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod keymap;
+mod log_lines;
 pub mod panel;
 mod runtime;
 mod terminal;
@@ -58,7 +59,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(Error::NoTerminal);
     }
-    runtime::collect_log();
+    log_lines::collect();
     let theme = if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
         Theme::plain()
     } else {

@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod checksum;
+mod commit_ear;
 mod cost;
 mod files;
 mod first_seen;
@@ -28,6 +29,7 @@ mod lock_probe;
 mod lock_sampler;
 pub(crate) mod lock_table;
 mod locks;
+mod mappings;
 mod opener;
 mod preflight;
 mod process_stat;
@@ -47,6 +49,7 @@ use first_seen::FirstSeen;
 use journals::{Journals, Transaction};
 use lock_sampler::{LockSampler, Pace};
 use locks::Decoded;
+use mappings::{Freshness, Mappings};
 use opener::{Opener, Target};
 use processes::{Describer, Processes};
 use timing::{Known, Now};
@@ -59,6 +62,7 @@ pub struct Observer {
     watched: Vec<Watched>,
     processes: Processes,
     describer: Describer,
+    mappings: Mappings,
     first_seen: FirstSeen,
     journals: Journals,
     sampler: Option<LockSampler>,
@@ -76,6 +80,7 @@ impl Observer {
             watched: Vec::new(),
             processes: Processes::new(&places.proc),
             describer: Describer::new(&places.proc),
+            mappings: Mappings::new(&places.proc),
             first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
             journals: Journals::new(places.runs.clone(), places.proc.clone()),
             sampler: None,
@@ -98,13 +103,13 @@ impl Observer {
         }
     }
 
-    /// Samples the write lock between the looks, every 2 ms while something happens to it and less
+    /// Samples the write lock between the looks, every 3 to 4 ms while something happens to it and less
     /// often while nothing does, on a thread that ends with the observer. Without this nothing is sampled.
     pub fn watch_locks(&mut self) {
         self.sample(Pace::WithRests);
     }
 
-    /// The same every 2 ms whatever happens, for a short while of watching.
+    /// The same every millisecond whatever happens, for a short while of watching.
     pub fn watch_locks_steadily(&mut self) {
         self.sample(Pace::Steady);
     }
@@ -153,6 +158,7 @@ impl Observer {
             database.ingestions = of_it.map(|(_, ingestion)| ingestion.clone()).collect();
         }
         self.describer.forget_all_but(&pids);
+        self.mappings.forget_all_but(&pids);
         let lives = |pid, start_ticks| process_start(&self.proc, pid) == start_ticks;
         self.first_seen.end_look(&self.timed, &lives);
         unseen.extend(self.first_seen.trouble());
@@ -180,7 +186,7 @@ impl Observer {
     /// The histories of the databases, in their order: what a timeline is made from, at any time and in any thread.
     #[must_use]
     pub fn histories(&self) -> Vec<Arc<Mutex<History>>> {
-        self.watched.iter().map(|watched| watched.target().1).collect()
+        self.watched.iter().map(|watched| watched.sampled().history).collect()
     }
 
     // What our own ingestions waited for the write lock. A line is written when all is committed.
@@ -201,7 +207,7 @@ impl Observer {
     }
 
     fn sampled(&self) -> Vec<lock_sampler::Target> {
-        self.watched.iter().map(Watched::target).collect()
+        self.watched.iter().map(Watched::sampled).collect()
     }
 
     fn views(&mut self, now: Now, unseen: &mut Vec<Unseen>) -> Vec<View> {
@@ -222,7 +228,7 @@ impl Observer {
         unseen: &mut Vec<Unseen>,
     ) -> Database {
         let mut decoded = view.decode();
-        let processes = self.rows(&view, openers, &decoded, unseen);
+        let processes = self.rows(&view, openers, &decoded, now.instant, unseen);
         let history = self.watched[index].history();
         let locks = &mut decoded.locks;
         let runs = |pid| processes::runs(&self.proc, pid);
@@ -251,6 +257,7 @@ impl Observer {
         view: &View,
         openers: &BTreeMap<i32, Opener>,
         decoded: &Decoded,
+        now: Instant,
         unseen: &mut Vec<Unseen>,
     ) -> Vec<Process> {
         let mut rows = Vec::new();
@@ -264,7 +271,10 @@ impl Observer {
                 continue;
             };
             let sights = view.sights.each_ref().map(Option::as_ref);
-            let mapped = processes::maps(&self.proc, pid, sights);
+            // Who maps the index without a lock on it has lost its locks: that has to be so at this moment.
+            let holds_index = decoded.index_holders.contains(&pid);
+            let freshness = if holds_index { Freshness::OfLate } else { Freshness::OfNow };
+            let mapped = self.mappings.of(&process, opener.handles, sights, freshness, now);
             let read_shm = opener.handles.map(|_| opener.read_only_shm > 0);
             rows.push(Process {
                 handles: opener.handles,
@@ -272,7 +282,7 @@ impl Observer {
                 index_read_only: read_shm,
                 maps_database: mapped.map(|[db, _, _]| db),
                 maps_index: mapped.map(|[_, _, shm]| shm),
-                holds_index: decoded.index_holders.contains(&pid),
+                holds_index,
                 replaced: opener.replaced.clone(),
                 holds: decoded.holds.get(&pid).into_iter().flatten().copied().collect(),
                 ..process

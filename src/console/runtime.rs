@@ -10,7 +10,6 @@ use std::{
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use log::Level;
 use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
@@ -26,12 +25,15 @@ use crate::{
 
 use super::{
     app::{App, Message},
+    log_lines,
     terminal::Screen,
     view::{self, theme::Theme},
 };
 
-/// How often the clock on the screen goes on.
-const TICK: Duration = Duration::from_millis(500);
+/// How often the clock on the screen goes on, where no look brings it the time.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a look is waited for before the clock goes on without one.
+const LATE: Duration = Duration::from_millis(1250);
 
 /// How long the first frame waits for the first look.
 const FIRST_LOOK: Duration = Duration::from_millis(40);
@@ -73,6 +75,7 @@ pub async fn run(
             },
             changed = looks.changed(), if sampling => {
                 sampling = changed.is_ok();
+                clock.reset_after(LATE);
                 let look = looks.borrow_and_update().clone().filter(|_| sampling);
                 Some(look.map_or(Message::SamplerEnded, Message::Look))
             }
@@ -102,6 +105,7 @@ struct AtWork {
 impl AtWork {
     fn draw(&mut self, theme: &Theme) -> io::Result<()> {
         let mut farthest = 0;
+        log_lines::show();
         self.screen.draw(|frame| farthest = view::render(frame, &self.app, theme))?;
         self.take_in(Message::Drawn(farthest)).map(drop)
     }
@@ -153,13 +157,5 @@ fn message(event: Event) -> Option<Message> {
         Event::Paste(text) => Some(Message::Paste(text)),
         // Any event leads to a new frame, a resize too.
         _ => None,
-    }
-}
-
-/// Starts to collect log lines for panel 6.
-pub fn collect_log() {
-    // Only the first console of a process can; a second one would find its lines in the same place.
-    if tui_logger::init_logger(Level::Info.to_level_filter()).is_ok() {
-        tui_logger::set_default_level(Level::Info.to_level_filter());
     }
 }

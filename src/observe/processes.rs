@@ -44,6 +44,8 @@ pub struct Processes {
     proc: PathBuf,
     own: i32,
     seen: HashSet<i32>,
+    // The PID that was given last when `seen` was listed.
+    newest: Option<String>,
     openers: BTreeSet<i32>,
     denied: BTreeSet<i32>,
     // Kernel threads and zombies.
@@ -61,6 +63,7 @@ impl Processes {
             proc: proc.to_owned(),
             own: i32::try_from(std::process::id()).unwrap_or(0),
             seen: HashSet::new(),
+            newest: None,
             openers: BTreeSet::new(),
             denied: BTreeSet::new(),
             without_files: HashSet::new(),
@@ -72,7 +75,6 @@ impl Processes {
 
     /// The openers of each target by PID, this process and other observers aside.
     pub fn find(&mut self, targets: &[Target], now: Instant) -> Vec<BTreeMap<i32, Opener>> {
-        let pids = self.pids();
         let mains: Vec<_> = targets.iter().map(|target| target.sights[0].map(|sight| sight.id)).collect();
         let [given_up, open] = &self.unattributed;
         let rest = if open.iter().all(|row| given_up.contains(row)) { WHOLESALE } else { UNATTRIBUTED };
@@ -83,6 +85,7 @@ impl Processes {
         if is_due {
             self.wholesale = Some((now, mains));
         }
+        let pids = self.pids(is_due);
         let mut found = vec![BTreeMap::new(); targets.len()];
         let own = self.own;
         for &pid in pids.iter().filter(|&&pid| pid != own) {
@@ -149,7 +152,13 @@ impl Processes {
         }
     }
 
-    fn pids(&mut self) -> HashSet<i32> {
+    // Asked for anew only where one has been given since: to list them all costs more than all else in a look.
+    fn pids(&mut self, anew: bool) -> HashSet<i32> {
+        let newest = newest_pid(&self.proc);
+        if !anew && newest.is_some() && newest == self.newest {
+            return std::mem::take(&mut self.seen);
+        }
+        self.newest = newest;
         match fs::read_dir(&self.proc) {
             Ok(entries) => {
                 self.trouble = None;
@@ -299,6 +308,12 @@ impl Descriptor<'_> {
         let is_glance = is_read_only && flags.is_some_and(|flags| flags & OFlags::NONBLOCK.bits() != 0);
         Some(Info { is_read_only, is_glance, ofd_locks })
     }
+}
+
+// The PID, of a process or a thread, that was given last (`proc_loadavg(5)`).
+fn newest_pid(proc: &Path) -> Option<String> {
+    let text = fs::read_to_string(proc.join("loadavg")).ok()?;
+    Some(text.split_whitespace().nth(4)?.to_owned())
 }
 
 /// The process `pid` as the `/proc` at `proc` names it.

@@ -15,6 +15,7 @@ use crate::{
         files::{self, Mounts, Sight},
         header,
         lock_probe::{self, Ask},
+        lock_sampler,
         lock_table::{self, Row},
         locks::{self, Decoded},
         opener::{Opener, Target},
@@ -66,8 +67,9 @@ impl Watched {
     }
 
     /// What to sample, and where its holds go.
-    pub fn target(&self) -> (PathBuf, Arc<Mutex<History>>) {
-        (self.paths[2].clone(), Arc::clone(&self.history))
+    pub fn sampled(&self) -> lock_sampler::Target {
+        let [_, log, index] = self.paths.clone();
+        lock_sampler::Target { index, log, history: Arc::clone(&self.history) }
     }
 
     /// What happened lately.

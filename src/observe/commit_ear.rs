@@ -1,0 +1,130 @@
+//! Hears that a log is written to, with `inotify(7)`: a transaction writes its frames when it commits, and gives the
+//! write lock back right after. So the end of a long hold need not be sampled often to be told exactly.
+//!
+//! Nothing is taken, and whoever writes is not held up. Elsewhere than on Linux nothing is heard.
+
+#[cfg(target_os = "linux")]
+mod hearing {
+    use std::{mem::MaybeUninit, os::fd::OwnedFd, path::Path, time::Duration};
+
+    use rustix::{
+        event::{PollFd, PollFlags, Timespec, poll},
+        fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
+    };
+
+    use super::Watch;
+
+    /// Hears the next write to each log that it was told of.
+    #[derive(Debug)]
+    pub struct Ear {
+        events: OwnedFd,
+    }
+
+    impl Ear {
+        /// `None` where the kernel gives no such descriptor: a user can have only so many.
+        pub fn open() -> Option<Self> {
+            let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
+            Some(Self { events })
+        }
+
+        /// Listens for the next write to `log`, and no further one.
+        pub fn listen(&self, log: &Path) -> Option<Watch> {
+            // What is left of an earlier one would be heard at once.
+            self.heard();
+            inotify::add_watch(&self.events, log, WatchFlags::MODIFY | WatchFlags::ONESHOT).ok()
+        }
+
+        /// Listens no more.
+        pub fn forget(&self, watch: Watch) {
+            // It may have been heard, which ends it.
+            let _ = inotify::remove_watch(&self.events, watch);
+        }
+
+        /// Waits until something is heard, or for `at_most`: what was heard.
+        pub fn wait(&self, at_most: Duration) -> Vec<Watch> {
+            let mut fds = [PollFd::new(&self.events, PollFlags::IN)];
+            let timeout = Timespec::try_from(at_most).ok();
+            // A signal cuts the wait short, which does no harm.
+            let _ = poll(&mut fds, timeout.as_ref());
+            self.heard()
+        }
+
+        fn heard(&self) -> Vec<Watch> {
+            let mut buffer = [MaybeUninit::uninit(); 512];
+            let mut events = Reader::new(&self.events, &mut buffer);
+            let mut heard = Vec::new();
+            while let Ok(event) = events.next() {
+                if event.events().contains(ReadFlags::MODIFY) {
+                    heard.push(event.wd());
+                }
+            }
+            heard
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod hearing {
+    use std::{path::Path, time::Duration};
+
+    use super::Watch;
+
+    /// Hears nothing here.
+    #[derive(Debug)]
+    pub struct Ear;
+
+    #[expect(clippy::unused_self, reason = "the same calls as on Linux")]
+    impl Ear {
+        /// There is none.
+        pub fn open() -> Option<Self> {
+            None
+        }
+
+        /// Nothing is heard of `log`.
+        pub fn listen(&self, _log: &Path) -> Option<Watch> {
+            None
+        }
+
+        /// There is nothing to forget.
+        pub fn forget(&self, _watch: Watch) {}
+
+        /// Waits.
+        pub fn wait(&self, at_most: Duration) -> Vec<Watch> {
+            std::thread::sleep(at_most);
+            Vec::new()
+        }
+    }
+}
+
+pub use hearing::Ear;
+
+/// One log that is listened to.
+pub type Watch = i32;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn one_write_to_one_log_is_heard_once() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let (one, two) = (folder.path().join("one-wal"), folder.path().join("two-wal"));
+        fs::write(&one, "").and_then(|()| fs::write(&two, "")).expect("written");
+        let ear = Ear::open().expect("an ear");
+        let watch = ear.listen(&one).expect("it is there");
+        assert!(ear.wait(Duration::ZERO).is_empty());
+        fs::write(&two, "not listened to").expect("written");
+        assert!(ear.wait(Duration::ZERO).is_empty());
+        fs::write(&one, "frames").expect("written");
+        fs::write(&one, "more frames").expect("written");
+        assert_eq!(ear.wait(Duration::from_mins(1)), [watch]);
+        assert!(ear.wait(Duration::ZERO).is_empty());
+        let again = ear.listen(&one).expect("it is there");
+        ear.forget(again);
+        fs::write(&one, "unheard").expect("written");
+        assert!(ear.wait(Duration::ZERO).is_empty());
+        assert_eq!(ear.listen(&folder.path().join("none-wal")), None);
+    }
+}

@@ -1,0 +1,87 @@
+//! Which processes have mapped which of the three files, remembered for a while: the table of a process's mappings
+//! is long, and reading it for each one was half of what a look costs.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    observe::{
+        files::{FileId, Sight},
+        processes,
+    },
+    snapshot::{Handles, Process},
+};
+
+/// How long what a process has mapped is taken to stay as it is, while its descriptors do.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// What processes were seen to have mapped.
+#[derive(Debug)]
+pub struct Mappings {
+    proc: PathBuf,
+    known: HashMap<Key, Known>,
+}
+
+// A process, and the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    pid: i32,
+    start_ticks: Option<u64>,
+    main: Option<FileId>,
+}
+
+#[derive(Debug)]
+struct Known {
+    at: Instant,
+    // What has to be the same for `mapped` to be taken as it was.
+    of: (Option<Handles>, [Option<FileId>; 3]),
+    mapped: Option<[bool; 3]>,
+}
+
+/// Whether what is remembered will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// It will.
+    OfLate,
+    /// A finding hangs on it.
+    OfNow,
+}
+
+impl Mappings {
+    /// Of processes of the `/proc` at `proc`.
+    pub fn new(proc: &Path) -> Self {
+        Self { proc: proc.to_owned(), known: HashMap::new() }
+    }
+
+    /// Which of the files of `sights` (main file, `-wal`, `-shm`) `process`, which has `handles` on them, has mapped;
+    /// `None` where that cannot be read.
+    pub fn of(
+        &mut self,
+        process: &Process,
+        handles: Option<Handles>,
+        sights: [Option<&Sight>; 3],
+        freshness: Freshness,
+        now: Instant,
+    ) -> Option<[bool; 3]> {
+        let files = sights.map(|sight| sight.map(|sight| sight.id));
+        let key = Key { pid: process.pid, start_ticks: process.start_ticks, main: files[0] };
+        let of = (handles, files);
+        let known = self.known.get(&key).filter(|known| {
+            freshness == Freshness::OfLate && known.of == of && now.duration_since(known.at) < KEPT
+        });
+        if let Some(known) = known {
+            return known.mapped;
+        }
+        let mapped = processes::maps(&self.proc, process.pid, sights);
+        self.known.insert(key, Known { at: now, of, mapped });
+        mapped
+    }
+
+    /// Forgets the processes that are not among `pids`.
+    pub fn forget_all_but(&mut self, pids: &[i32]) {
+        self.known.retain(|key, _| pids.contains(&key.pid));
+    }
+}
