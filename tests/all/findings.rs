@@ -7,7 +7,11 @@ use waltop::{
     snapshot::{Database, ProcessState, Severity, Unseen},
 };
 
-use crate::stage::{Stage, contended, look, rollback};
+use crate::{
+    stage::{Stage, contended, look, rollback},
+    support::Actor,
+    terminal::{Terminal, home},
+};
 
 const SMALL: (u16, u16) = (80, 24);
 const USUAL: (u16, u16) = (120, 40);
@@ -160,4 +164,25 @@ fn a_long_list_shows_its_selected_row_to_the_end() {
     let pid = last.pid.expect("of a process");
     let screen = stage.screen();
     assert!(screen.contains(&format!("{pid} (bun)")) && !screen.contains("shows them all"), "{screen}");
+}
+
+#[test]
+fn a_finding_of_real_processes_comes_is_explained_and_goes() {
+    let home = home();
+    let database = home.path().join("queue.db");
+    let (mut one, mut other) = (Actor::open(&database), Actor::open(&database));
+    one.sql("CREATE TABLE t(x)");
+    other.sql("SELECT * FROM t");
+    let mut terminal = Terminal::open(home.path(), &["queue.db"], USUAL);
+    terminal.shows("▲ warning rollback-journal");
+    terminal.keys("7\r");
+    terminal.shows("What it means");
+    terminal.keys("\x1b");
+    terminal.shows_no_more("What it means");
+    other.close();
+    terminal.shows("gone after");
+    assert!(terminal.text().contains("–         rollback-journal"), "{}", terminal.text());
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_restored();
 }

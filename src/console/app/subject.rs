@@ -31,7 +31,7 @@ impl App {
             Panel::Locks | Panel::Processes => self.selected_process().and_then(target).map(Subject::Process),
             Panel::Findings => self
                 .selected_finding_row()
-                .map(|row| row.key())
+                .map(FindingRow::key)
                 .map(|(name, pid)| Subject::Finding(name, pid)),
             Panel::Files => database.files.db.as_ref().map(|_| Subject::Files),
             Panel::Pragmas => (!database.pragmas.rows.is_empty()).then_some(Subject::Pragmas),

@@ -3,6 +3,7 @@
 use waltop::diagnose::{RULES, pages::PAGES};
 
 use super::*;
+use crate::terminal::Terminal;
 
 #[test]
 fn without_a_name_all_are_listed() {
@@ -37,4 +38,16 @@ fn a_name_that_does_not_exist_gets_the_nearest() {
         let said = home.run(&["explain", wrong]);
         assert!(said.refusal().contains(&format!("the nearest is {right},")), "{said:?}");
     }
+}
+
+#[test]
+fn on_a_terminal_headings_are_bold_and_unmarked() {
+    let home = Home::new();
+    let mut terminal = Terminal::open(&home.folder(), &["explain", "pinned-wal"], (80, 60));
+    terminal.shows("Never delete");
+    assert_eq!(terminal.end(), 0);
+    let headings =
+        ["pinned-wal", "What it means", "Why it hurts", "Be sure by hand", "What to do", "What not to do"];
+    assert_eq!(terminal.bold_rows(), headings);
+    assert!(!terminal.text().contains("# "), "{}", terminal.text());
 }
