@@ -9,6 +9,7 @@ pub mod fix;
 mod integrity;
 mod locks;
 mod modes;
+pub mod pages;
 mod wal;
 
 #[cfg(test)]
