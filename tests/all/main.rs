@@ -14,6 +14,7 @@ mod python;
 mod readme;
 mod screens;
 mod stage;
+mod stale;
 mod support;
 mod terminal;
 mod timeline;
