@@ -59,7 +59,7 @@ fn look(paths: Vec<PathBuf>, config: Config, sample: Option<Duration>) -> anyhow
     Ok(watch.look().snapshot)
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let advice = "give a duration as in 500ms, 2s or 1m";
     let signed: jiff::SignedDuration = text.parse().map_err(|_| advice.to_owned())?;
     let duration = Duration::try_from(signed).map_err(|_| advice.to_owned())?;
