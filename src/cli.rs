@@ -27,6 +27,7 @@ mod fix;
 mod ingest;
 mod looking;
 mod pragmas;
+mod reap;
 mod search;
 mod status;
 
@@ -74,6 +75,8 @@ enum Command {
     Search(search::Args),
     /// Set what the file can keep: the journal mode to WAL.
     Fix(fix::Args),
+    /// Stop the processes that are stale, after watching for a while.
+    Reap(reap::Args),
     #[command(hide = true)]
     Pragmas(pragmas::Args),
     #[command(hide = true)]
@@ -81,6 +84,25 @@ enum Command {
     /// Take the terminal over and panic, so that a test sees it given back.
     #[command(hide = true)]
     Crash,
+}
+
+impl Command {
+    /// Whether it is refused by a configuration that is read-only. The sandbox and its actors touch nobody's database.
+    fn changes_something(&self) -> bool {
+        match self {
+            Self::Checkpoint(_) | Self::Ingest(_) => true,
+            Self::Fix(args) => !args.dry_run,
+            Self::Reap(args) => !args.dry_run,
+            Self::Demo
+            | Self::Status(_)
+            | Self::Check(_)
+            | Self::Explain(_)
+            | Self::Search(_)
+            | Self::Pragmas(_)
+            | Self::Actor(_)
+            | Self::Crash => false,
+        }
+    }
 }
 
 /// Does what `args` ask; the exit code.
@@ -94,9 +116,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Err(error) => return usage(&error),
     };
     let mut config = Config::load()?;
+    if cli.command.as_ref().is_some_and(Command::changes_something) {
+        config.permit()?;
+    }
     match cli.command {
         None => {
-            config.readonly = cli.readonly;
+            config.readonly |= cli.readonly;
             config.sampling = !cli.no_sampling;
             let databases = console_databases(&cli.databases, &config)?;
             let banner = cli.sandbox.then(|| {
@@ -105,7 +130,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             });
             Ok(console::run(config, databases, banner)?)
         }
-        Some(Command::Demo) => Ok(crate::demo::run()?),
+        Some(Command::Demo) => Ok(crate::demo::run(&config)?),
         Some(Command::Status(args)) => status::run(&args, config),
         Some(Command::Check(args)) => check::run(&args, config),
         Some(Command::Explain(args)) => explain::run(&args),
@@ -113,6 +138,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Ingest(args)) => ingest::run(args, &config),
         Some(Command::Search(args)) => search::run(&args, &config),
         Some(Command::Fix(args)) => fix::run(&args, &config),
+        Some(Command::Reap(args)) => reap::run(&args, &config),
         Some(Command::Pragmas(args)) => pragmas::run(&args, &config),
         Some(Command::Actor(args)) => actor::run(&args),
         Some(Command::Crash) => Ok(console::crash()?),

@@ -10,8 +10,10 @@ use directories::ProjectDirs;
 use crate::profile::Profile;
 
 mod daemon;
+mod permit;
 
 pub use daemon::DaemonRule;
+pub use permit::{Permit, ReadOnly};
 
 /// Everything that can be set, checked once at the start and handed down.
 #[derive(Debug, Clone)]

@@ -67,7 +67,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     };
     let proc = config.places.proc.clone();
     let setup = Setup {
-        readonly: config.readonly,
+        permit: config.permit(),
         profile: config.profile.clone(),
         time_zone: TimeZone::system(),
         folder: std::env::current_dir().unwrap_or_default(),

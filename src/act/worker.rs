@@ -11,7 +11,10 @@ use std::{
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{process::Command, time::timeout};
 
-use crate::snapshot::{ConnectionFacts, Presence};
+use crate::{
+    config::Permit,
+    snapshot::{ConnectionFacts, Presence},
+};
 
 /// How long a worker that only asks for the pragmas is waited for, before it is ended.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,7 +43,7 @@ pub enum Error {
 /// # Errors
 ///
 /// Where it cannot be started, refuses, or answers something else.
-pub async fn ask<T: DeserializeOwned>(args: &[&OsStr]) -> Result<T, Error> {
+pub async fn ask<T: DeserializeOwned>(_permit: Permit, args: &[&OsStr]) -> Result<T, Error> {
     ask_and_wait(args, false).await
 }
 
@@ -76,7 +79,10 @@ pub async fn pragmas(path: &Path, presence: Presence) -> Result<ConnectionFacts,
 /// # Errors
 ///
 /// Where it cannot be started.
-pub fn detach(args: &[&OsStr]) -> Result<(u32, impl Future<Output = Result<(), Error>> + use<>), Error> {
+pub fn detach(
+    _permit: Permit,
+    args: &[&OsStr],
+) -> Result<(u32, impl Future<Output = Result<(), Error>> + use<>), Error> {
     let child = Command::new(program()?)
         .args(args)
         .stdin(Stdio::null())

@@ -50,7 +50,8 @@ impl Looking {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A duration as people write it, above 0.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let advice = "give a duration as in 500ms, 2s or 1m";
     let signed: jiff::SignedDuration = text.parse().map_err(|_| advice.to_owned())?;
     let duration = Duration::try_from(signed).map_err(|_| advice.to_owned())?;

@@ -45,7 +45,7 @@ impl Stage {
 
     fn with(look: Look, size: (u16, u16), readonly: bool) -> Self {
         let setup = Setup {
-            readonly,
+            permit: Config { readonly, ..Config::new(Places::under("/nowhere".as_ref())) }.permit(),
             profile: Profile::hardened(),
             time_zone: TimeZone::UTC,
             folder: "/home/me/notes".into(),
@@ -78,7 +78,7 @@ impl Stage {
 
     /// What the runtime answers to [`Effect::Pin`] when the process is still there.
     pub fn pinned(&mut self, target: Target) {
-        self.app.update(Message::Report(Report::Pinned(Ok(target))));
+        self.app.update(Message::Report(Report::Pinned(vec![(target, Ok(()))])));
     }
 
     pub fn look(&mut self, look: Look) -> Vec<Effect> {
