@@ -157,6 +157,7 @@ pub fn look(databases: Vec<Database>) -> Look {
         host: "host".to_owned(),
         looker: Some(Looker { pid: 72_000, uid: 1000, ancestors: vec![71_999, 1] }),
         databases,
+        pidfiles: Vec::new(),
         sampling: None,
         unseen: Vec::new(),
     };

@@ -10,7 +10,7 @@ use ratatui::{
 use crate::{
     act::signal::Target,
     console::app::{App, Subject},
-    snapshot::{Database, FileFacts, Ingestion, Process},
+    snapshot::{Database, ExecutableState, FileFacts, Finding, Ingestion, Origin, Process, Stale},
     text, units,
 };
 
@@ -110,12 +110,44 @@ fn process(app: &App, database: &Database, target: Target) -> Rows {
     for path in &process.replaced {
         rows.push(row("replaced", format!("it still has {path} open, which was deleted or replaced")));
     }
+    rows.extend(origin(process));
+    rows.extend(verdict(process));
     rows.extend(about(database, process));
     rows
 }
 
+fn origin(process: &Process) -> Rows {
+    let Origin { executable, directory, has_terminal, manager, .. } = &process.origin;
+    let program = executable.as_ref().map(|it| match it.state {
+        Some(ExecutableState::Deleted) => format!("{}, deleted since it started", it.path),
+        Some(ExecutableState::Replaced) => format!("{}, replaced since it started", it.path),
+        Some(ExecutableState::Current) | None => it.path.clone(),
+    });
+    let idle = process.activity.idle_ms.map(|ms| format!("for {} at least", units::duration(ms)));
+    vec![
+        row("program", known(program)),
+        row("folder", known(directory.clone())),
+        row("terminal", yes(*has_terminal)),
+        row("run by", known(manager.as_ref())),
+        row("idle", known(idle)),
+    ]
+}
+
+// The causes, each with its evidence, and why it is left alone all the same.
+fn verdict(process: &Process) -> Rows {
+    let Some(Stale { is_stale, causes, protected }) = &process.stale else {
+        return vec![row("stale", "not judged")];
+    };
+    let mut rows = vec![row("stale", if *is_stale { "yes" } else { "no" })];
+    rows.extend(causes.iter().map(|cause| row(&cause.cause, &cause.evidence)));
+    rows.extend(protected.iter().map(|reason| row("protected", reason)));
+    rows
+}
+
+// What the verdict is made of has been told.
 fn about(database: &Database, process: &Process) -> Rows {
-    let mine = database.findings.iter().filter(|finding| finding.pid == Some(process.pid));
+    let is_new = |finding: &&Finding| finding.name != "stale-daemon" && finding.pid == Some(process.pid);
+    let mine = database.findings.iter().filter(is_new);
     mine.map(|finding| row(&finding.name, &finding.message)).collect()
 }
 
