@@ -68,7 +68,7 @@ pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &C
     let taken_at = snapshot.taken_at;
     for database in &mut snapshot.databases {
         let before = previous.and_then(|it| it.databases.iter().find(|it| it.path == database.path));
-        let profile = &config.profile;
+        let profile = config.profile_of(&database.path);
         let look = Look { database, previous: before, profile, config, taken_at };
         database.findings = findings(&look);
     }

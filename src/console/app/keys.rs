@@ -11,7 +11,7 @@ use crate::{
         signal::{Signal, Target},
     },
     console::{
-        keymap::{self, Action, Binding, KEYMAP},
+        keymap::{Action, Bound},
         panel::Panel,
     },
     diagnose::{checkpoint, fix},
@@ -45,7 +45,7 @@ impl App {
         if self.filtering && self.filter_key(key) {
             return Vec::new();
         }
-        match keymap::action(key) {
+        match self.setup.keymap.action(key) {
             Some(action) => self.act(action),
             None => Vec::new(),
         }
@@ -61,8 +61,8 @@ impl App {
     }
 
     /// The bindings that do something here and now.
-    pub fn bindings(&self) -> impl Iterator<Item = &'static Binding> {
-        KEYMAP.iter().filter(|binding| self.can(binding.action))
+    pub fn bindings(&self) -> impl Iterator<Item = Bound<'_>> {
+        self.setup.keymap.bindings().filter(|bound| self.can(bound.binding.action))
     }
 
     /// Whether `action` does something here and now.
@@ -112,7 +112,9 @@ impl App {
         }
         let is_of_processes = matches!(action, Action::Filter | Action::Sort | Action::Invert);
         if is_of_processes && !self.shows(Panel::Processes) {
-            return vec![self.notify(Level::Warn, "the processes are not on the screen: 2 shows them")];
+            let key = self.key_of(Action::Zoom(Panel::Processes));
+            let text = format!("the processes are not on the screen: {key} shows them");
+            return vec![self.notify(Level::Warn, text)];
         }
         match action {
             Action::Quit => return vec![Effect::Quit(0)],
@@ -173,7 +175,9 @@ impl App {
             Action::Faster => self.zoom_in_time(-1),
             Action::Slower => self.zoom_in_time(1),
             hidden if is_about_a_row(hidden) => {
-                vec![self.notify(Level::Info, "the rows lie under the timeline: b closes it")]
+                let text =
+                    format!("the rows lie under the timeline: {} closes it", self.key_of(Action::Timeline));
+                vec![self.notify(Level::Info, text)]
             }
             _ => return None,
         })
@@ -187,7 +191,8 @@ impl App {
             ];
         }
         if !self.armed {
-            return vec![self.notify(Level::Warn, "actions are disarmed: a arms them")];
+            let text = format!("actions are disarmed: {} arms them", self.key_of(Action::Arm));
+            return vec![self.notify(Level::Warn, text)];
         }
         if self.database().is_none() {
             return vec![self.notify(Level::Info, "nothing has been seen yet; try again in a moment")];
@@ -399,7 +404,11 @@ impl App {
             return vec![self.notify(Level::Warn, "started with --readonly: nothing can be armed")];
         }
         self.armed = !self.armed;
-        let text = if self.armed { "actions are armed" } else { "actions are disarmed: a arms them again" };
+        let text = if self.armed {
+            "actions are armed".to_owned()
+        } else {
+            format!("actions are disarmed: {} arms them again", self.key_of(Action::Arm))
+        };
         vec![self.notify(Level::Info, text)]
     }
 

@@ -10,6 +10,7 @@ use ratatui::{
 use crate::{
     act::signal::Target,
     console::app::{App, Subject},
+    profile::Profile,
     snapshot::{Database, FileFacts, Finding, Ingestion, Process},
     text, units,
 };
@@ -23,7 +24,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: 
     let Some(database) = app.database() else { return 0 };
     let rows = match subject {
         Subject::Process(target) => process(app, database, *target),
-        Subject::Finding(name, pid) => finding(database, name, *pid),
+        Subject::Finding(name, pid) => finding(app, database, name, *pid),
         Subject::Files => files(app, database),
         Subject::Pragmas => pragmas(app),
         Subject::Ingestion(run) => ingestion(database, run),
@@ -44,7 +45,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: 
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(5);
     let area = super::dialog::centred(area, width, height);
     frame.render_widget(Clear, area);
-    let title = Span::styled(" Details: Esc closes, j k scroll ", theme.title);
+    let title = Span::styled(format!(" Details: Esc closes, {} ", super::scrolling(app)), theme.title);
     let inner = framed(frame, area, theme.focus, title);
     super::scrolled(frame, inner, app, lines)
 }
@@ -102,7 +103,7 @@ fn about(database: &Database, process: &Process) -> Rows {
     mine.map(|finding| row(&finding.name, &finding.message)).collect()
 }
 
-fn finding(database: &Database, name: &str, pid: Option<i32>) -> Rows {
+fn finding(app: &App, database: &Database, name: &str, pid: Option<i32>) -> Rows {
     let found = database.findings.iter().find(|finding| finding.name == name && finding.pid == pid);
     let Some(Finding { severity, message, evidence, remedy, .. }) = found else {
         return gone(&format!("The finding {name}"));
@@ -113,7 +114,7 @@ fn finding(database: &Database, name: &str, pid: Option<i32>) -> Rows {
         rows.push(row(label, value));
     }
     if let Some(key) = &remedy.key {
-        rows.push(row("key", key));
+        rows.push(row("key", app.setup.keymap.instead_of(key)));
     }
     if let Some(command) = &remedy.command {
         rows.push(row("command", command));
@@ -164,7 +165,7 @@ fn one_file(file: &FileFacts) -> String {
 
 fn pragmas(app: &App) -> Rows {
     let mut rows = vec![
-        row("profile", format!("{}: {}", app.setup.profile.name, app.setup.profile.about)),
+        row("profile", app.profile().map_or_else(String::new, about_profile)),
         row("file", "kept in the file, so that every client gets it"),
         row("our client", "what waltop's own connection gets"),
         row("new client", "what a program gets that sets nothing, as SQLite documents it"),
@@ -178,14 +179,22 @@ fn pragmas(app: &App) -> Rows {
         if let Some(note) = &pragma.note {
             value.push_str(&format!(": {note}"));
         }
-        if let Some(expectation) =
-            app.setup.profile.expectation(&pragma.name).filter(|_| pragma.ok == Some(false))
-        {
+        let expectation = app.profile().and_then(|it| it.expectation(&pragma.name));
+        if let Some(expectation) = expectation.filter(|it| pragma.ok == Some(false) && !it.why.is_empty()) {
             value.push_str(&format!(". {}", expectation.why));
         }
         rows.push(row(&pragma.name, value));
     }
     rows
+}
+
+fn about_profile(profile: &Profile) -> String {
+    let Profile { name, about, checkpoint, .. } = profile;
+    let schedule = checkpoint.map(|it| {
+        format!("Asks for a {} checkpoint every {}.", it.mode, units::duration(it.every.as_secs_f64() * 1e3))
+    });
+    let sentences: Vec<&str> = [about.as_str()].into_iter().chain(schedule.as_deref()).collect();
+    format!("{name}: {}", sentences.join(" "))
 }
 
 fn ingestion(database: &Database, run: &str) -> Rows {

@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use crate::{
-    console::{app::App, panel::Panel},
+    console::{app::App, keymap::Action, panel::Panel},
     snapshot::Finding,
     text,
 };
@@ -22,14 +22,14 @@ use super::{
 const LABEL: usize = 20;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(frame, area, app, theme, Panel::Findings, "7 Findings");
+    let inner = boxed(frame, area, app, theme, Panel::Findings, "Findings");
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
     let selected = app.selected_row(Panel::Findings);
     let mut lines = Vec::new();
     let mut last_selected = 0;
     for (row, finding) in database.findings.iter().enumerate() {
         let marked = app.focus == Panel::Findings && row == selected;
-        for line in block(finding, theme, inner.width.into()) {
+        for line in block(app, finding, theme, inner.width.into()) {
             lines.push(if marked { selected_line(&line, theme) } else { line });
         }
         if row == selected {
@@ -49,7 +49,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let room = usize::from(inner.height);
     if shown.len() > room && room > 1 {
         shown.truncate(room - 1);
-        shown.push(Line::styled("  … 7 shows them all", theme.muted));
+        let key = app.key_of(Action::Zoom(Panel::Findings));
+        shown.push(Line::styled(format!("  … {key} shows them all"), theme.muted));
     }
     frame.render_widget(Paragraph::new(shown), inner);
 }
@@ -58,22 +59,24 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 pub fn height(app: &App, width: u16) -> u16 {
     let room = usize::from(width.saturating_sub(2));
     let findings = app.database().map_or(&[][..], |database| &database.findings);
-    let found: usize = findings.iter().map(|finding| beside("", &sentence(finding), room).len()).sum();
+    let found: usize = findings.iter().map(|finding| beside("", &sentence(app, finding), room).len()).sum();
     let unseen: usize = unseen(app).map(|unseen| beside("", &unseen, room).len()).sum();
     u16::try_from(found.max(1) + unseen + 2).unwrap_or(u16::MAX)
 }
 
-fn block(finding: &Finding, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+fn block(app: &App, finding: &Finding, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let label = format!("{} {}", sign(finding.severity), finding.name);
     let style = theme.severity(finding.severity);
-    beside(&label, &sentence(finding), width)
+    beside(&label, &sentence(app, finding), width)
         .into_iter()
         .map(|(label, row)| Line::from(vec![Span::styled(label, style), Span::raw(row)]))
         .collect()
 }
 
-fn sentence(finding: &Finding) -> String {
-    let remedy = finding.remedy.key.as_ref().map(|key| format!(". Remedy: {key}")).unwrap_or_default();
+fn sentence(app: &App, finding: &Finding) -> String {
+    let remedy =
+        finding.remedy.key.as_ref().map(|key| format!(". Remedy: {}", app.setup.keymap.instead_of(key)));
+    let remedy = remedy.unwrap_or_default();
     format!("{}{remedy}", finding.message)
 }
 
