@@ -10,6 +10,7 @@ use ratatui::{
 use crate::{
     act::signal::Target,
     console::app::{App, Subject},
+    profile::Profile,
     snapshot::{Database, ExecutableState, FileFacts, Finding, Ingestion, Origin, Process, Stale},
     text, units,
 };
@@ -63,7 +64,7 @@ pub fn show(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, lines: Vec<
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(5);
     let area = super::dialog::centred(area, width(area), height);
     frame.render_widget(Clear, area);
-    let title = Span::styled(" Details: Esc closes, j k scroll ", theme.title);
+    let title = Span::styled(format!(" Details: Esc closes, {} ", super::scrolling(app)), theme.title);
     let inner = framed(frame, area, theme.focus, title);
     super::scrolled(frame, inner, app, lines)
 }
@@ -194,7 +195,7 @@ fn one_file(file: &FileFacts) -> String {
 
 fn pragmas(app: &App) -> Rows {
     let mut rows = vec![
-        row("profile", format!("{}: {}", app.setup.profile.name, app.setup.profile.about)),
+        row("profile", app.profile().map_or_else(String::new, about_profile)),
         row("file", "kept in the file, so that every client gets it"),
         row("our client", "what waltop's own connection gets"),
         row("new client", "what a program gets that sets nothing, as SQLite documents it"),
@@ -208,14 +209,22 @@ fn pragmas(app: &App) -> Rows {
         if let Some(note) = &pragma.note {
             value.push_str(&format!(": {note}"));
         }
-        if let Some(expectation) =
-            app.setup.profile.expectation(&pragma.name).filter(|_| pragma.ok == Some(false))
-        {
+        let expectation = app.profile().and_then(|it| it.expectation(&pragma.name));
+        if let Some(expectation) = expectation.filter(|it| pragma.ok == Some(false) && !it.why.is_empty()) {
             value.push_str(&format!(". {}", expectation.why));
         }
         rows.push(row(&pragma.name, value));
     }
     rows
+}
+
+fn about_profile(profile: &Profile) -> String {
+    let Profile { name, about, checkpoint, .. } = profile;
+    let schedule = checkpoint.map(|it| {
+        format!("Asks for a {} checkpoint every {}.", it.mode, units::duration(it.every.as_secs_f64() * 1e3))
+    });
+    let sentences: Vec<&str> = [about.as_str()].into_iter().chain(schedule.as_deref()).collect();
+    format!("{name}: {}", sentences.join(" "))
 }
 
 fn ingestion(database: &Database, run: &str) -> Rows {
