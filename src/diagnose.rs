@@ -9,6 +9,7 @@ pub mod fix;
 mod integrity;
 mod locks;
 mod modes;
+pub mod pages;
 mod stale;
 mod wal;
 
@@ -77,7 +78,7 @@ pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &C
     let pidfiles = [snapshot.pidfiles.as_slice()].into_iter().chain(std::iter::repeat(&[][..]));
     for (database, pidfiles) in snapshot.databases.iter_mut().zip(pidfiles) {
         let before = previous.and_then(|it| it.databases.iter().find(|it| it.path == database.path));
-        let profile = &config.profile;
+        let profile = config.profile_of(&database.path);
         let look = Look { database, previous: before, profile, config, pidfiles, taken_at };
         database.findings = findings(&look);
     }

@@ -44,7 +44,7 @@ mod watched;
 
 pub use files::sidecar;
 pub use preflight::{Unfit, inspect};
-pub use process_stat::{process_parent, process_start};
+pub use process_stat::{process_owner, process_parent, process_start};
 
 use files::Mounts;
 use first_seen::FirstSeen;

@@ -28,6 +28,15 @@ pub fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
     read(proc, pid)?.parent
 }
 
+/// The user as whom process `pid` runs (its real user id, which decides who may signal it); `None` where `pid` is gone.
+#[must_use]
+pub fn process_owner(proc: &Path, pid: i32) -> Option<u32> {
+    let status = fs::read(proc.join(pid.to_string()).join("status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    ids.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// What the `/proc` at `proc` says of `pid`; `None` where it is gone.
 pub fn read(proc: &Path, pid: i32) -> Option<Stat> {
     let stat = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
@@ -89,6 +98,7 @@ mod tests {
     fn this_process_has_a_start_and_a_parent() {
         let pid = i32::try_from(std::process::id()).expect("a PID fits");
         assert!(process_start(Path::new("/proc"), pid).is_some_and(|ticks| ticks > 0));
+        assert_eq!(process_owner(Path::new("/proc"), pid), Some(rustix::process::getuid().as_raw()));
         let parent = i32::try_from(std::os::unix::process::parent_id()).ok();
         assert_eq!(process_parent(Path::new("/proc"), pid), parent);
     }

@@ -5,6 +5,7 @@ mod commands;
 mod database;
 mod diagnose;
 mod fake_proc;
+mod findings;
 mod ingest;
 mod layers;
 mod observe;

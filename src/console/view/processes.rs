@@ -23,20 +23,20 @@ const NARROW: u16 = 72;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Some(database) = app.database() else {
-        let inner = boxed(frame, area, app, theme, Panel::Processes, "2 Processes");
+        let inner = boxed(frame, area, app, theme, Panel::Processes, "Processes");
         return empty(frame, inner, theme, "looking…");
     };
     let inner = boxed(frame, area, app, theme, Panel::Processes, &title(app, database));
     let visible = app.visible_processes();
     if visible.is_empty() {
         let sentence = if !app.filter.is_empty() {
-            "No process matches the filter: Esc clears it."
+            "No process matches the filter: Esc clears it.".to_owned()
         } else if database.files.db.is_none() {
-            super::absence(database)
+            super::absence(app, database)
         } else {
-            "No process that can be seen from here has the database open."
+            "No process that can be seen from here has the database open.".to_owned()
         };
-        return empty(frame, inner, theme, sentence);
+        return empty(frame, inner, theme, &sentence);
     }
     let columns = Columns::for_width(inner.width);
     let selected = app.selected_row(Panel::Processes);
@@ -51,7 +51,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 
 fn title(app: &App, database: &Database) -> String {
     let count = database.processes.len();
-    let mut title = format!("2 Processes: {count} with the database open");
+    let mut title = format!("Processes: {count} with the database open");
     let stopped = database.processes.iter().filter(|process| process.is_stopped()).count();
     let stale = database.processes.iter().filter(|process| process.is_stale()).count();
     if stale > 0 {
