@@ -96,6 +96,13 @@ impl Database {
         self.processes.iter().find(|process| process.pid == pid)
     }
 
+    /// Whether `process` is an ingestion of ours that runs into it.
+    #[must_use]
+    pub fn is_own_ingestion(&self, process: &Process) -> bool {
+        let mut running = self.ingestions.iter().filter(|it| it.is_running());
+        running.any(|it| it.pid == process.pid && it.start_ticks == process.start_ticks)
+    }
+
     /// Whether the main file says that the database is in WAL mode; `None` where it could not be read.
     #[must_use]
     pub fn is_wal(&self) -> Option<bool> {

@@ -6,6 +6,7 @@ mod fix;
 mod hazards;
 mod help;
 mod ingest;
+mod reap;
 mod status;
 mod traces;
 

@@ -156,8 +156,11 @@ impl Kind {
     #[must_use]
     pub fn pins(&self) -> bool {
         match self {
-            Self::Stop { .. } | Self::StopIngestion { .. } | Self::Reap(_) => true,
-            Self::Waiting(_) | Self::Kill(_) => true,
+            Self::Stop { .. }
+            | Self::StopIngestion { .. }
+            | Self::Reap(_)
+            | Self::Waiting(_)
+            | Self::Kill(_) => true,
             Self::Checkpoint { .. } | Self::Ingest { .. } | Self::Fix { .. } => false,
         }
     }

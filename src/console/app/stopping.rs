@@ -34,10 +34,15 @@ impl App {
         let Some(process) = self.stop_subject().cloned() else {
             return vec![self.notify(Level::Warn, "no process is selected")];
         };
-        let Some(database) = self.database().map(|it| it.path.clone()) else { return Vec::new() };
+        let Some(database) = self.database() else { return Vec::new() };
+        // What protects our own ingestions is for a reaper: whoever points at one may stop it, as with i.
+        let is_ours = database.is_own_ingestion(&process);
+        let database = database.path.clone();
         match Meant::new(&process) {
             Err(refusal) => vec![self.notify(Level::Warn, refusal.to_string())],
             Ok(meant) => {
+                let protected = meant.protected.filter(|_| !is_ours);
+                let meant = Meant { protected, ..meant };
                 let (target, signal) = (meant.target, Kind::signals(&process)[0]);
                 let kind = Kind::Stop { process: Box::new(process), target, database, signal };
                 self.pin(kind, vec![meant])
