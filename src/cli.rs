@@ -20,9 +20,12 @@ use crate::{
 };
 
 mod actor;
+mod check;
 mod checkpoint;
+mod explain;
 mod fix;
 mod ingest;
+mod looking;
 mod pragmas;
 mod reap;
 mod search;
@@ -60,6 +63,10 @@ enum Command {
     Demo,
     /// Take one look and print it.
     Status(status::Args),
+    /// Find what is wrong; the exit code says whether there is something, for CI and cron.
+    Check(check::Args),
+    /// Say what a finding means, why it hurts and what to do.
+    Explain(explain::Args),
     /// Run one checkpoint, and say what it moved and who is in the way of the rest.
     Checkpoint(checkpoint::Args),
     /// Take the Markdown and text files of folders into a database.
@@ -88,6 +95,8 @@ impl Command {
             Self::Reap(args) => !args.dry_run,
             Self::Demo
             | Self::Status(_)
+            | Self::Check(_)
+            | Self::Explain(_)
             | Self::Search(_)
             | Self::Pragmas(_)
             | Self::Actor(_)
@@ -123,6 +132,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         }
         Some(Command::Demo) => Ok(crate::demo::run(&config)?),
         Some(Command::Status(args)) => status::run(&args, config),
+        Some(Command::Check(args)) => check::run(&args, config),
+        Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Checkpoint(args)) => checkpoint::run(&args, &config),
         Some(Command::Ingest(args)) => ingest::run(args, &config),
         Some(Command::Search(args)) => search::run(&args, &config),

@@ -9,6 +9,8 @@ pub mod fix;
 mod integrity;
 mod locks;
 mod modes;
+pub mod pages;
+mod stale;
 mod wal;
 
 #[cfg(test)]
@@ -34,6 +36,7 @@ pub const RULES: &[&dyn Rule] = &[
     &wal::PinnedWal,
     &modes::RollbackJournal,
     &modes::ReadonlyTrap,
+    &stale::StaleDaemon,
 ];
 
 /// One thing that can be wrong with a database.
@@ -63,8 +66,9 @@ pub struct Look<'a> {
     pub taken_at: Timestamp,
 }
 
-/// Fills in the findings of every database, the worst first.
+/// Judges who is stale, and fills in the findings of every database, the worst first.
 pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &Config) {
+    stale::judge(snapshot, previous, config);
     let taken_at = snapshot.taken_at;
     for database in &mut snapshot.databases {
         let before = previous.and_then(|it| it.databases.iter().find(|it| it.path == database.path));

@@ -10,6 +10,10 @@ use std::{
 use log::Level;
 use serde::{Deserialize, Serialize};
 
+mod check;
+
+pub use check::{CheckReport, Checked, Verdict};
+
 use crate::{
     act::Outcome,
     diagnose::checkpoint::{Blocker, Mode},

@@ -23,7 +23,7 @@ use crate::{
     text, units,
 };
 
-use super::{BETWEEN_LOOKS, databases, say, say_json, status::duration};
+use super::{BETWEEN_LOOKS, databases, looking::duration, say, say_json};
 
 mod report;
 

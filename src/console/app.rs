@@ -19,6 +19,7 @@ use crate::{
 use super::panel::Panel;
 
 mod dialog;
+mod findings;
 mod keys;
 mod selection;
 mod stopping;
@@ -26,10 +27,13 @@ mod subject;
 mod timeline;
 
 pub use dialog::{Button, Dialog, Ending, Field, Focus, Kind, List, Mark, Row, Stopped};
+pub use findings::{FindingRow, Gone};
 pub use selection::{Cursor, SortColumn};
 use stopping::Stopping;
 pub use subject::Subject;
 pub use timeline::{Past, Shown};
+
+use findings::FindingHistory;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -127,6 +131,8 @@ pub struct App {
     pub(super) interval: Duration,
     /// Why the pragmas of the databases could not be asked, by database.
     pub(super) refusals: Vec<Option<String>>,
+    /// What was found, and what went away.
+    found: FindingHistory,
     pending_pin: Option<Kind>,
     stopping: Stopping,
     asked: Vec<Asked>,
@@ -165,6 +171,7 @@ impl App {
             notice: None,
             interval,
             refusals: Vec::new(),
+            found: FindingHistory::default(),
             pending_pin: None,
             stopping: Stopping::default(),
             asked: Vec::new(),
@@ -249,6 +256,7 @@ impl App {
         self.now = self.now.max(look.snapshot.taken_at);
         let before = self.selected_process().map(|process| (process.pid, process.name.clone()));
         self.newest = Some(Arc::clone(look));
+        self.found.follow(&look.snapshot);
         self.settle_selection();
         let mut effects = self.follow_timeline();
         // The row that slid into its place is selected now: whoever is about to press a key should know.

@@ -20,6 +20,7 @@ use super::{
 
 mod details;
 mod dialog;
+mod explain;
 mod files;
 mod findings;
 mod footer;

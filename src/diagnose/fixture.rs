@@ -103,6 +103,7 @@ pub fn snapshot(databases: Vec<Database>) -> Snapshot {
         version: CONTRACT_VERSION,
         taken_at: jiff::Timestamp::UNIX_EPOCH,
         host: "here".to_owned(),
+        looker: Some(Looker { pid: 70_000, uid: 1000, ancestors: vec![69_999, 1] }),
         databases,
         sampling: None,
         unseen: Vec::new(),
@@ -152,6 +153,7 @@ pub fn process(pid: i32, name: &str) -> Process {
         holds_index: true,
         replaced: Vec::new(),
         holds: Vec::new(),
+        activity: Activity::default(),
         stale: None,
     }
 }

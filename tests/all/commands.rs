@@ -1,7 +1,9 @@
 //! The program as scripts and people use it: arguments in, lines and an exit code out.
 
 mod bad_input;
+mod check;
 mod checkpoint;
+mod explain;
 mod fix;
 mod hazards;
 mod help;

@@ -22,7 +22,7 @@ use waltop::{
     history::{History, Lane, Trend},
     profile::Profile,
     sampler::Look,
-    snapshot::{Database, Snapshot},
+    snapshot::{Database, Looker, Snapshot},
 };
 
 /// A console that has had a look.
@@ -157,6 +157,7 @@ pub fn look(databases: Vec<Database>) -> Look {
         version: 1,
         taken_at: now(),
         host: "host".to_owned(),
+        looker: Some(Looker { pid: 72_000, uid: 1000, ancestors: vec![71_999, 1] }),
         databases,
         sampling: None,
         unseen: Vec::new(),

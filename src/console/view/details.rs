@@ -10,7 +10,7 @@ use ratatui::{
 use crate::{
     act::signal::Target,
     console::app::{App, Subject},
-    snapshot::{Database, FileFacts, Finding, Ingestion, Process},
+    snapshot::{Database, FileFacts, Ingestion, Process},
     text, units,
 };
 
@@ -19,20 +19,34 @@ use super::{framed, theme::Theme};
 const LABEL: usize = 18;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &Subject) -> u16 {
-    let width = area.width.min(110);
     let Some(database) = app.database() else { return 0 };
     let rows = match subject {
+        Subject::Finding(name, pid) => {
+            return super::explain::render(frame, area, app, theme, (name, *pid));
+        }
         Subject::Process(target) => process(app, database, *target),
-        Subject::Finding(name, pid) => finding(database, name, *pid),
         Subject::Files => files(app, database),
         Subject::Pragmas => pragmas(app),
         Subject::Ingestion(run) => ingestion(database, run),
     };
-    let room = usize::from(width).saturating_sub(LABEL + 4);
+    let lines = lines(rows, usize::from(width(area)).saturating_sub(4), theme);
+    show(frame, area, app, theme, lines)
+}
+
+/// Labels and values, as they stand beside each other.
+pub type Rows = Vec<(String, String)>;
+
+/// The columns of the details, their frame included.
+pub fn width(area: Rect) -> u16 {
+    area.width.min(110)
+}
+
+/// `rows` in lines of at most `width` columns.
+pub fn lines(rows: Rows, width: usize, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for (label, value) in rows {
         let mut label = Some(label);
-        let wrapped = text::wrap(&value, room);
+        let wrapped = text::wrap(&value, width.saturating_sub(LABEL));
         for part in if wrapped.is_empty() { vec![String::new()] } else { wrapped } {
             let label = label.take().unwrap_or_default();
             lines.push(Line::from(vec![
@@ -41,17 +55,20 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: 
             ]));
         }
     }
+    lines
+}
+
+/// Draws `lines` over the panels; how far they can be scrolled.
+pub fn show(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, lines: Vec<Line<'static>>) -> u16 {
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(5);
-    let area = super::dialog::centred(area, width, height);
+    let area = super::dialog::centred(area, width(area), height);
     frame.render_widget(Clear, area);
     let title = Span::styled(" Details: Esc closes, j k scroll ", theme.title);
     let inner = framed(frame, area, theme.focus, title);
     super::scrolled(frame, inner, app, lines)
 }
 
-type Rows = Vec<(String, String)>;
-
-fn row(label: &str, value: impl Into<String>) -> (String, String) {
+pub fn row(label: &str, value: impl Into<String>) -> (String, String) {
     (label.to_owned(), value.into())
 }
 
@@ -100,25 +117,6 @@ fn process(app: &App, database: &Database, target: Target) -> Rows {
 fn about(database: &Database, process: &Process) -> Rows {
     let mine = database.findings.iter().filter(|finding| finding.pid == Some(process.pid));
     mine.map(|finding| row(&finding.name, &finding.message)).collect()
-}
-
-fn finding(database: &Database, name: &str, pid: Option<i32>) -> Rows {
-    let found = database.findings.iter().find(|finding| finding.name == name && finding.pid == pid);
-    let Some(Finding { severity, message, evidence, remedy, .. }) = found else {
-        return gone(&format!("The finding {name}"));
-    };
-    let mut rows = vec![row("finding", name), row("severity", severity.to_string()), row("", message)];
-    for (label, value) in evidence {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        rows.push(row(label, value));
-    }
-    if let Some(key) = &remedy.key {
-        rows.push(row("key", key));
-    }
-    if let Some(command) = &remedy.command {
-        rows.push(row("command", command));
-    }
-    rows
 }
 
 fn files(app: &App, database: &Database) -> Rows {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use procfs::process::Process as Entry;
 use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToUpdate, System, Users};
 
-use crate::snapshot::{Process, ProcessState};
+use crate::snapshot::{Activity, Process, ProcessState};
 
 /// Describes processes, and remembers what CPU they used.
 pub struct Describer {
@@ -112,6 +112,7 @@ impl Describer {
             holds_index: false,
             replaced: Vec::new(),
             holds: Vec::new(),
+            activity: Activity { cpu_ticks: Some(ticks), ..Activity::default() },
             stale: None,
         })
     }
