@@ -8,7 +8,8 @@ use waltop::{
         signal::{Refusal, Signal, Target},
     },
     console::{app::Message, keymap::KEYMAP},
-    snapshot::{Database, Process},
+    sampler::Look,
+    snapshot::Stale,
 };
 
 use super::{USUAL, stale};
@@ -17,16 +18,19 @@ use crate::stage::{Stage, contended, look, process};
 const SMALL: (u16, u16) = (80, 24);
 
 /// The usual situation with two stale processes, and one that a rule protects.
-fn with_stale() -> Database {
-    let mut database = contended();
-    for process in &mut database.processes {
-        process.stale = match process.pid {
-            71166 | 71168 => Some(stale(None)),
-            71300 => Some(stale(Some("the rule report protects it"))),
-            _ => None,
-        };
+fn with_stale() -> Look {
+    judged(look(vec![contended()]), |pid| match pid {
+        71166 | 71168 => Some(stale(None)),
+        71300 => Some(stale(Some("the rule report protects it"))),
+        _ => None,
+    })
+}
+
+fn judged(mut look: Look, verdict: impl Fn(i32) -> Option<Stale>) -> Look {
+    for process in look.snapshot.databases.iter_mut().flat_map(|it| &mut it.processes) {
+        process.stale = verdict(process.pid);
     }
-    database
+    look
 }
 
 fn acts(effects: &[Effect]) -> Vec<&Act> {
@@ -64,7 +68,7 @@ fn notes(effects: &[Effect]) -> Vec<&str> {
 
 #[test]
 fn the_list_shows_each_with_its_causes_and_greys_what_is_protected() {
-    let mut stage = Stage::new(look(vec![with_stale()]), USUAL);
+    let mut stage = Stage::new(with_stale(), USUAL);
     let meant = pins(&stage.keys("X"));
     assert_eq!(meant, [fixture(71166), fixture(71168)], "what is protected is not even held");
     pinned(&mut stage, &meant);
@@ -78,7 +82,7 @@ fn the_list_shows_each_with_its_causes_and_greys_what_is_protected() {
 #[test]
 fn space_unticks_a_row_and_ticks_it_again() {
     let open = || {
-        let mut stage = Stage::new(look(vec![with_stale()]), SMALL);
+        let mut stage = Stage::new(with_stale(), SMALL);
         let meant = pins(&stage.keys("X"));
         pinned(&mut stage, &meant);
         stage
@@ -96,7 +100,7 @@ fn space_unticks_a_row_and_ticks_it_again() {
 #[test]
 fn no_escape_and_enter_leave_all_of_them_alone() {
     for keys in ["n", "<Esc>", "<Enter>"] {
-        let mut stage = Stage::new(look(vec![with_stale()]), USUAL);
+        let mut stage = Stage::new(with_stale(), USUAL);
         let meant = pins(&stage.keys("X"));
         pinned(&mut stage, &meant);
         let effects = stage.keys(keys);
@@ -108,7 +112,7 @@ fn no_escape_and_enter_leave_all_of_them_alone() {
 
 #[test]
 fn what_cannot_be_pinned_is_listed_with_the_reason() {
-    let mut stage = Stage::new(look(vec![with_stale()]), USUAL);
+    let mut stage = Stage::new(with_stale(), USUAL);
     let meant = pins(&stage.keys("X"));
     let gone = Refusal::Gone { pid: 71166 };
     let answers = vec![(meant[0], Err(gone)), (meant[1], Ok(()))];
@@ -127,11 +131,10 @@ fn a_long_list_scrolls_with_its_cursor() {
     database.processes = (0..50)
         .map(|at| {
             let row = process(5000 + at, "bun", &["bun", "watch"], "2026-01-11T18:00:00Z");
-            let row: Process = serde_json::from_value(row).expect("the fixture keeps to the contract");
-            Process { stale: Some(stale(None)), ..row }
+            serde_json::from_value(row).expect("the fixture keeps to the contract")
         })
         .collect();
-    let mut stage = Stage::new(look(vec![database]), SMALL);
+    let mut stage = Stage::new(judged(look(vec![database]), |_| Some(stale(None))), SMALL);
     let meant = pins(&stage.keys("X"));
     assert_eq!(meant.len(), 50);
     pinned(&mut stage, &meant);
@@ -156,7 +159,7 @@ fn without_anything_stale_there_is_no_list() {
 
 #[test]
 fn the_grace_is_counted_down_and_kill_is_asked_with_the_focus_on_no() {
-    let mut stage = Stage::new(look(vec![with_stale()]), USUAL);
+    let mut stage = Stage::new(with_stale(), USUAL);
     let meant = pins(&stage.keys("X"));
     pinned(&mut stage, &meant);
     stage.keys("y");
@@ -225,13 +228,13 @@ fn no_key_at_all_changes_anything_read_only_or_disarmed() {
         for key in bindings() {
             let pressed = if key.len() > 1 { format!("<{key}>") } else { (*key).to_owned() };
             let keys = format!("{panel}{pressed}y<Enter><Tab>y");
-            let mut stage = Stage::readonly(look(vec![with_stale()]), SMALL);
+            let mut stage = Stage::readonly(with_stale(), SMALL);
             let effects = stage.keys(&keys);
             assert!(acts(&effects).is_empty() && pins(&effects).is_empty(), "read-only {keys}: {effects:?}");
             if *key == "a" {
                 continue;
             }
-            let mut stage = Stage::new(look(vec![with_stale()]), USUAL);
+            let mut stage = Stage::new(with_stale(), USUAL);
             stage.keys("a");
             let effects = stage.keys(&keys);
             assert!(acts(&effects).is_empty() && pins(&effects).is_empty(), "disarmed {keys}: {effects:?}");
