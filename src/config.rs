@@ -10,7 +10,9 @@ use directories::ProjectDirs;
 use crate::profile::Profile;
 
 mod daemon;
+pub mod document;
 mod permit;
+pub mod value;
 
 pub use daemon::DaemonRule;
 pub use permit::{Permit, ReadOnly};
@@ -37,6 +39,8 @@ pub struct Config {
 /// Folders and files of the user's, and the root of `/proc`.
 #[derive(Debug, Clone)]
 pub struct Places {
+    /// The file of settings; profiles of the user's own lie beside it.
+    pub config: PathBuf,
     /// Where the kernel shows processes and locks; tests give a folder of their own.
     pub proc: PathBuf,
     /// Journals of ingestions.
@@ -118,6 +122,7 @@ impl Places {
     #[must_use]
     pub fn under(folder: &Path) -> Self {
         Self {
+            config: folder.join("config.toml"),
             proc: PathBuf::from("/proc"),
             runs: folder.join("runs"),
             first_seen: folder.join("first-seen.json"),
@@ -134,10 +139,17 @@ impl Places {
         let dirs = ProjectDirs::from("", "", "waltop").ok_or(Error::NoHome)?;
         let state = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
         Ok(Self {
+            config: dirs.config_dir().join("config.toml"),
             proc: PathBuf::from("/proc"),
             runs: state.join("runs"),
             first_seen: state.join("first-seen.json"),
             default_database: dirs.data_dir().join("waltop.db"),
         })
+    }
+
+    /// Where profiles of the user's own lie.
+    #[must_use]
+    pub fn profiles(&self) -> PathBuf {
+        self.config.with_file_name("profiles")
     }
 }

@@ -1,9 +1,9 @@
 //! `waltop check`: what is wrong, for CI and cron.
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use clap::ValueEnum;
 
-use crate::{config::Config, profile::Profile, report::CheckReport, snapshot::Severity, text};
+use crate::{config::Config, profile::Profile, report::CheckReport, snapshot::Severity};
 
 use super::{looking::Looking, say, say_json};
 
@@ -33,7 +33,7 @@ enum Level {
 
 pub fn run(args: &Args, mut config: Config) -> anyhow::Result<u8> {
     if let Some(name) = &args.profile {
-        config.profile = profile(name)?;
+        config.profile = Profile::named(name, &config.places)?;
     }
     let snapshot = args.looking.look(config)?;
     // One without a trace of it left has no findings, and was not looked at either.
@@ -51,13 +51,4 @@ pub fn run(args: &Args, mut config: Config) -> anyhow::Result<u8> {
         say(report.to_string().trim_end())?;
     }
     Ok(report.exit)
-}
-
-fn profile(name: &str) -> anyhow::Result<Profile> {
-    let known = Profile::hardened();
-    if name == known.name {
-        return Ok(known);
-    }
-    let nearest = text::nearest(name, [known.name.as_str()]).unwrap_or_default();
-    Err(anyhow!("there is no profile {name}; the nearest is {nearest}"))
 }
