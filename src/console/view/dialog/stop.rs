@@ -43,6 +43,11 @@ pub fn before(
         let text = "▲ Its debugger holds it: no signal but KILL reaches it until the debugger lets it go.";
         lines.extend(say(text, Level::Warn));
     }
+    if database.is_some_and(|database| database.is_split_from(process)) {
+        let text = "▲ Its log was deleted under it. Closed in good order, as after TERM, it can undo what others \
+                    committed: copy the files first (Enter on its split-wal finding says how), then KILL it.";
+        lines.extend(say(text, Level::Error));
+    }
     lines.extend(say(&consequence(process, signal), Level::Warn));
     if signal.ends() && database.is_some_and(|database| database.is_own_ingestion(process)) {
         let text = "It is an ingestion of ours: what is committed stays, and the next run carries on.";
