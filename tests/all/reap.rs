@@ -7,12 +7,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use log::Level;
+use regex::Regex;
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use waltop::{
     act::{Effect, Report, executor::Executor},
-    config::{Config, Places},
+    config::{Config, DaemonRule, Places},
     console::app::Message,
     observe::Observer,
     sampler::{Look, Watch},
@@ -51,9 +52,12 @@ struct Console {
 
 impl Console {
     fn open(scene: &Scene, is_stale: impl Fn(&Process) -> Option<Stale> + 'static) -> Self {
-        let places = Places::under(scene.folder.path());
-        let observer = Observer::new(&places, vec![scene.db()]);
-        let mut watch = Watch::new(observer, Config::new(places));
+        Self::with(scene, Config::new(Places::under(scene.state.path())), is_stale)
+    }
+
+    fn with(scene: &Scene, config: Config, is_stale: impl Fn(&Process) -> Option<Stale> + 'static) -> Self {
+        let observer = Observer::new(&config.places, vec![scene.db()]);
+        let mut watch = Watch::new(observer, config);
         let (outbox, inbox) = unbounded_channel();
         let stage = Stage::new(seen(&mut watch, &is_stale), USUAL);
         let executor = Executor::new(outbox, "/proc".into());
@@ -91,12 +95,16 @@ impl Console {
                 let effects = self.stage.app.update(Message::Report(report));
                 self.carry_out(effects).await;
             }
-            let look = seen(&mut self.watch, &self.is_stale);
-            let effects = self.stage.app.update(Message::Look(Arc::new(look)));
-            self.carry_out(effects).await;
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.look().await;
         }
         panic!("{text} was never told: {:?}", self.log);
+    }
+
+    async fn look(&mut self) {
+        let look = seen(&mut self.watch, &self.is_stale);
+        let effects = self.stage.app.update(Message::Look(Arc::new(look)));
+        self.carry_out(effects).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
     fn tells(&self, text: &str) -> bool {
@@ -127,12 +135,14 @@ fn seen(watch: &mut Watch, is_stale: &dyn Fn(&Process) -> Option<Stale>) -> Look
 
 struct Scene {
     folder: TempDir,
+    state: TempDir,
 }
 
 impl Scene {
     /// A database in WAL mode, closed again.
     fn new() -> Self {
-        let scene = Self { folder: TempDir::new().expect("a folder") };
+        let folder = || TempDir::new().expect("a folder");
+        let scene = Self { folder: folder(), state: folder() };
         let mut maker = scene.actor();
         maker.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)").sql("INSERT INTO t VALUES (1)");
         maker.close();
@@ -338,4 +348,78 @@ fn one_that_a_rule_protects_is_refused_by_x_with_the_reason() {
         assert!(console.stage.screen().contains("nothing is ticked"));
     });
     actor.sql("SELECT 1");
+}
+
+/// As the looks themselves judge it.
+fn as_judged(process: &Process) -> Option<Stale> {
+    process.stale.clone()
+}
+
+#[test]
+fn what_a_rule_and_idleness_condemn_is_listed_and_ends() {
+    let scene = Scene::new();
+    let named = |role| {
+        let mut actor = Actor::open_as(&scene.db(), role);
+        actor.sql("SELECT * FROM t");
+        actor
+    };
+    let (old, spared, mut other) = (named("old"), named("spared"), named("other"));
+    let rule = |role: &str| DaemonRule {
+        name: role.to_owned(),
+        pattern: Regex::new(&format!("actor .*--role {role}$")).expect("a pattern"),
+        singleton: false,
+        max_age: Some(Duration::ZERO),
+        pidfile: None,
+        protect: role == "spared",
+    };
+    let mut config = Config::new(Places::under(scene.state.path()));
+    config.daemons = vec![rule("old"), rule("spared")];
+    in_tokio(async {
+        let mut console = Console::with(&scene, config, as_judged);
+        while !console.stage.screen().contains("STALE") {
+            console.look().await;
+        }
+        console.ask("X", "Reap what is stale").await;
+        let screen = console.stage.screen();
+        assert!(
+            screen.contains("1 of 1 ticked") && screen.contains("left alone: the rule spared"),
+            "{screen}"
+        );
+        assert!(screen.contains("past the 0 ms of the rule old, and idle"), "{screen}");
+        console.keys("y").await;
+        console.look_until("all locks released; the WAL can be moved again").await;
+        assert!(console.tells(&format!("{} (old) has ended after TERM", old.pid())), "{:?}", console.log);
+    });
+    assert!(has_ended(old.pid()) && !has_ended(spared.pid()));
+    other.sql("INSERT INTO t VALUES (2)");
+}
+
+#[test]
+fn one_whose_log_was_deleted_is_never_asked_to_end_but_killed() {
+    let scene = Scene::new();
+    let split = scene.holder();
+    let path = scene.db().display().to_string();
+    for suffix in ["-wal", "-shm"] {
+        std::fs::remove_file(format!("{path}{suffix}")).expect("removed");
+    }
+    let mut other = scene.actor();
+    other.sql("INSERT INTO t VALUES (2)");
+    let pid = split.pid();
+    in_tokio(async {
+        let mut console = Console::open(&scene, as_judged);
+        while !console.stage.screen().contains("STALE") {
+            console.look().await;
+        }
+        console.ask("X", "Reap what is stale").await;
+        let screen = console.stage.screen();
+        assert!(screen.contains("0 of 0 ticked") && screen.contains("has a deleted log open"), "{screen}");
+        console.keys(" yn").await;
+        console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
+        let screen = console.stage.screen();
+        assert!(screen.contains("[KILL] TERM") && screen.contains("copy the files first"), "{screen}");
+        console.keys("y").await;
+        console.look_until("has ended after KILL").await;
+    });
+    assert!(has_ended(pid));
+    other.sql("INSERT INTO t VALUES (3)");
 }

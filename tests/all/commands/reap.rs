@@ -1,6 +1,7 @@
 //! What is stale is listed, and ends when somebody says yes; nothing else does.
 
 use super::*;
+use crate::{support::eventually, terminal::Terminal};
 
 /// Watching is short where nobody's idleness is to be proved.
 const BRIEFLY: [&str; 3] = ["reap", "--for", "50ms"];
@@ -88,4 +89,123 @@ fn the_answer_is_an_object() {
     assert_eq!((&answer["version"], &answer["dry_run"]), (&1.into(), &true.into()), "{answer}");
     assert_eq!(answer["databases"][0]["path"], home.db().display().to_string());
     assert_eq!(answer["databases"][0]["candidates"], Value::Array(Vec::new()));
+}
+
+/// Holders of a database that was replaced under them by a new one, which somebody else uses.
+fn replaced(home: &Home, holders: &[&[&str]]) -> (Vec<Actor>, Actor) {
+    let open = |launcher: &&[&str]| {
+        let mut actor = Actor::open_through(launcher, &home.db());
+        actor.sql("SELECT * FROM t");
+        actor
+    };
+    let old = holders.iter().map(open).collect();
+    for name in ["notes.db", "notes.db-wal", "notes.db-shm"] {
+        fs::remove_file(home.at(name)).expect("removed");
+    }
+    let mut other = home.actor();
+    other.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)");
+    (old, other)
+}
+
+const PLAIN: &[&str] = &["env"];
+/// What a shell ignores stays ignored in what it becomes.
+const DEAF: &[&str] = &["sh", "-c", "trap '' TERM; exec \"$@\"", "sh"];
+
+fn lives(actor: &Actor) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", actor.pid())).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with('Z'))
+}
+
+#[test]
+fn what_is_stale_is_listed_by_a_dry_run_and_ends_with_yes() {
+    let home = Home::with_wal();
+    let (old, mut other) = replaced(&home, &[PLAIN, PLAIN]);
+    let said = home.run(&with(&["--dry-run", "notes.db"]));
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    assert!(said.out.contains("2 of 3 stale") && said.out.contains("    split-wal: "), "{said:?}");
+    assert!(old.iter().all(lives));
+    let pid = old[0].pid().to_string();
+    let said = home.run(&with(&["--yes", "--pid", &pid, "notes.db"]));
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    assert!(said.out.contains(&format!("{pid} (waltop) has ended after TERM\n")), "{said:?}");
+    let last = said.out.lines().last().unwrap_or_default();
+    assert!(
+        last.ends_with("1 gone, 0 still there: all locks released; the WAL can be moved again"),
+        "{said:?}"
+    );
+    assert!(!lives(&old[0]) && lives(&old[1]), "only the one that was named");
+    let answer = home.json(&with(&["--yes", "--json", "notes.db"]));
+    let database = &answer["databases"][0];
+    assert_eq!(database["candidates"][0]["pid"], old[1].pid(), "{answer}");
+    assert_eq!(database["candidates"][0]["outcome"], "gone", "{answer}");
+    assert_eq!(database["candidates"][0]["causes"][0]["cause"], "split-wal", "{answer}");
+    assert_eq!((&database["locks_released"], &database["log_movable"]), (&true.into(), &true.into()));
+    assert!(!lives(&old[1]));
+    other.sql("INSERT INTO t VALUES (1)");
+}
+
+#[test]
+fn one_that_would_not_go_is_left_and_told_with_exit_1() {
+    let home = Home::with_wal();
+    let (mut old, _other) = replaced(&home, &[DEAF, PLAIN]);
+    let args = with(&["--yes", "--grace", "200ms", "notes.db"]);
+    let said = home.run(&args);
+    assert_eq!((said.code, said.err.as_str()), (Some(1), ""), "{said:?}");
+    let stays =
+        format!("{} (waltop) is still there 200 ms after TERM; x in the console offers KILL", old[0].pid());
+    assert!(said.out.contains(&stays) && said.out.contains("1 gone, 1 still there"), "{said:?}");
+    assert!(!lives(&old[1]));
+    old[0].sql("SELECT * FROM t");
+    let answer = home.run(&with(&["--yes", "--json", "--grace", "200ms", "notes.db"]));
+    assert_eq!(answer.code, Some(1), "{answer:?}");
+    assert_eq!(answer.json()["databases"][0]["candidates"][0]["outcome"], "still-there");
+}
+
+#[test]
+fn on_a_terminal_it_asks_and_asks_again_before_kill() {
+    let home = Home::with_wal();
+    let (mut old, _other) = replaced(&home, &[DEAF]);
+    let path = home.db().display().to_string();
+    let open = || {
+        let args = ["reap", "--for", "50ms", "--grace", "200ms", &path];
+        let terminal = Terminal::open(&home.root(), &args, (140, 20));
+        terminal.shows("stop 1 process? [y/N]");
+        terminal
+    };
+    for no in ["\r", "n\r", "yes, but\r"] {
+        let mut terminal = open();
+        terminal.keys(no);
+        assert_eq!(terminal.end(), 1, "{no:?}");
+        old[0].sql("SELECT 1");
+    }
+    let mut terminal = open();
+    terminal.keys("y\r");
+    terminal.shows("1 process still there: end with KILL");
+    terminal.keys("\r");
+    assert_eq!(terminal.end(), 1);
+    old[0].sql("SELECT 1");
+    let mut terminal = open();
+    terminal.keys("y\r");
+    terminal.shows("end with KILL");
+    terminal.keys("y\r");
+    terminal.shows("has ended after KILL");
+    assert_eq!(terminal.end(), 0);
+    eventually("it is gone", || (!lives(&old[0])).then_some(()));
+}
+
+#[test]
+fn one_whose_log_was_deleted_is_left_alone_with_the_reason() {
+    let home = Home::with_wal();
+    let mut split = home.actor();
+    split.sql("SELECT * FROM t");
+    for name in ["notes.db-wal", "notes.db-shm"] {
+        fs::remove_file(home.at(name)).expect("removed");
+    }
+    let pid = split.pid().to_string();
+    let said = home.run(&with(&["--yes", "notes.db"]));
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    assert!(said.out.contains("0 of 1 stale") && said.out.contains("left alone: "), "{said:?}");
+    let said = home.run(&with(&["--yes", "--pid", &pid, "notes.db"]));
+    assert!(said.refusal().contains("has a deleted log open"), "{said:?}");
+    assert!(lives(&split));
 }
