@@ -100,6 +100,17 @@ impl Console {
         panic!("{text} was never told: {:?}", self.log);
     }
 
+    async fn look_until_stale(&mut self) {
+        for _ in 0..2000 {
+            let processes = self.stage.app.database().map_or(&[][..], |database| &database.processes);
+            if processes.iter().any(|it| it.stale.as_ref().is_some_and(|stale| stale.is_stale)) {
+                return;
+            }
+            self.look().await;
+        }
+        panic!("nothing ever was stale: {}", self.stage.screen());
+    }
+
     async fn look(&mut self) {
         let look = seen(&mut self.watch, &self.is_stale);
         let effects = self.stage.app.update(Message::Look(Arc::new(look)));
@@ -376,9 +387,7 @@ fn what_a_rule_and_idleness_condemn_is_listed_and_ends() {
     config.daemons = vec![rule("old"), rule("spared")];
     in_tokio(async {
         let mut console = Console::with(&scene, config, as_judged);
-        while !console.stage.screen().contains("STALE") {
-            console.look().await;
-        }
+        console.look_until_stale().await;
         console.ask("X", "Reap what is stale").await;
         let screen = console.stage.screen();
         assert!(
@@ -407,9 +416,7 @@ fn one_whose_log_was_deleted_is_never_asked_to_end_but_killed() {
     let pid = split.pid();
     in_tokio(async {
         let mut console = Console::open(&scene, as_judged);
-        while !console.stage.screen().contains("STALE") {
-            console.look().await;
-        }
+        console.look_until_stale().await;
         console.ask("X", "Reap what is stale").await;
         let screen = console.stage.screen();
         assert!(screen.contains("0 of 0 ticked") && screen.contains("has a deleted log open"), "{screen}");
