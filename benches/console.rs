@@ -195,6 +195,7 @@ impl Console {
         command.cwd(home);
         command.env("XDG_STATE_HOME", home.join("state"));
         command.env("XDG_DATA_HOME", home.join("data"));
+        command.env("XDG_CONFIG_HOME", home.join("config"));
         command.env("TERM", "xterm-256color");
         let cells = |count| NonZero::new(count).ok_or("a terminal has cells");
         let parser = vt100::Parser::new(cells(ROWS)?, cells(COLUMNS)?, 0);

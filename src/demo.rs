@@ -14,7 +14,10 @@ use rustix::process;
 use tokio::process::{Child, Command};
 
 use crate::{
-    act::signal::{Pinned, Signal, Target},
+    act::{
+        signal::{Pinned, Signal, Target},
+        worker,
+    },
     config::{Config, Permit, Thresholds},
     endings::{Endings, exit_code},
     observe::journals::Journals,
@@ -84,6 +87,7 @@ async fn console(folder: &Path, notes: &Path, database: &Path, endings: &mut End
     }
     let mut child = Command::new(std::env::current_exe()?)
         .arg("--sandbox")
+        .args(worker::settings())
         .arg(database)
         .current_dir(notes)
         .env("XDG_STATE_HOME", folder.join("state"))

@@ -32,6 +32,7 @@ pub(crate) mod lock_table;
 mod locks;
 mod mappings;
 mod opener;
+mod pidfiles;
 mod preflight;
 mod process_stat;
 #[cfg_attr(not(target_os = "linux"), path = "observe/elsewhere.rs")]
@@ -68,6 +69,7 @@ pub struct Observer {
     first_seen: FirstSeen,
     idleness: Idleness,
     looker: Looker,
+    pidfiles: Vec<PathBuf>,
     journals: Journals,
     sampler: Option<LockSampler>,
     sampler_trouble: Option<Unseen>,
@@ -88,6 +90,7 @@ impl Observer {
             first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
             idleness: Idleness::default(),
             looker: looker(&places.proc),
+            pidfiles: Vec::new(),
             journals: Journals::new(places.runs.clone(), places.proc.clone()),
             sampler: None,
             sampler_trouble: None,
@@ -107,6 +110,11 @@ impl Observer {
         if let Some(sampler) = &self.sampler {
             sampler.set_targets(self.sampled());
         }
+    }
+
+    /// Reads the pidfiles at `paths`, too, from now on.
+    pub fn set_pidfiles(&mut self, paths: Vec<PathBuf>) {
+        self.pidfiles = paths;
     }
 
     /// Samples the write lock between the looks, every 3 to 4 ms while something happens to it and less
@@ -171,6 +179,7 @@ impl Observer {
         unseen.extend(self.first_seen.trouble());
         unseen.extend(self.processes.unseen());
         unseen.extend(self.sampler_trouble.clone());
+        let pidfiles = pidfiles::read(&self.proc, &self.pidfiles, &mut unseen);
         unseen.sort();
         unseen.dedup();
         Snapshot {
@@ -179,6 +188,7 @@ impl Observer {
             host: host(),
             looker: Some(self.looker.clone()),
             databases,
+            pidfiles,
             sampling: self.sampler.as_mut().map(|sampler| sampler.cost(now.instant)),
             unseen,
         }

@@ -16,6 +16,8 @@ mod files;
 mod finding;
 mod ingestion;
 mod locks;
+mod origin;
+mod pidfile;
 mod pragmas;
 mod process;
 mod sampling;
@@ -24,6 +26,8 @@ pub use files::{AutoVacuum, FileFacts, Files, Header, JournalMode, Wal, WalSourc
 pub use finding::{Finding, Remedy, Severity};
 pub use ingestion::{FailedFile, Ingestion, IngestionState, Spread, percentile};
 pub use locks::{Holder, Locks, ProcessHolds, Reader, WriteHolds};
+pub use origin::{Executable, ExecutableState, Manager, Origin};
+pub use pidfile::Pidfile;
 pub use pragmas::{PragmaRow, PragmaSource, Pragmas};
 pub use process::{Activity, Cause, Handles, Hold, Process, ProcessState, Stale};
 pub use sampling::Sampling;
@@ -45,6 +49,9 @@ pub struct Snapshot {
     pub looker: Option<Looker>,
     /// The databases, in the order in which they were asked for.
     pub databases: Vec<Database>,
+    /// The pidfiles of the daemon rules, those aside that do not exist.
+    #[serde(default)]
+    pub pidfiles: Vec<Pidfile>,
     /// What the sampling of locks between the looks costs; `None` where nothing is sampled.
     pub sampling: Option<Sampling>,
     /// What could not be seen, and why: a partial look never passes for a whole one.

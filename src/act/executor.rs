@@ -103,7 +103,7 @@ impl Executor {
         }
         let outbox = self.outbox.clone();
         tokio::spawn(async move {
-            let asked = worker::pragmas(&path, presence).await;
+            let asked = worker::pragmas(&path, presence, None).await;
             let (facts, refusal) = match asked {
                 Ok(facts) => (Some(facts), None),
                 Err(error) => (None, Some(error.to_string())),
@@ -161,9 +161,7 @@ impl Executor {
         let folder = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
         self.spawn(async move {
             match end.await {
-                Ok(()) => {
-                    Outcome::good(format!("the ingestion of {folder} has ended, process {pid}; 5 shows it"))
-                }
+                Ok(()) => Outcome::good(format!("the ingestion of {folder} has ended, process {pid}")),
                 Err(error) => Outcome::bad(format!("the ingestion of {folder} ended: {error}")),
             }
         });

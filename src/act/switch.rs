@@ -29,7 +29,7 @@ pub enum Safe {
     #[error("{0}")]
     ReadOnly(#[from] ReadOnly),
     /// The user has taken the actions away from himself.
-    #[error("actions are disarmed: a arms them")]
+    #[error("actions are disarmed")]
     Disarmed,
 }
 

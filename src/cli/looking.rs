@@ -43,7 +43,9 @@ impl Looking {
             let presence = database.presence();
             if presence != Presence::Leftover {
                 // A worker that cannot ask leaves the rows out; what the file keeps is shown all the same.
-                watch.set_facts(index, tokio.block_on(worker::pragmas(&database.path, presence)).ok());
+                let profile = &database.pragmas.profile;
+                let asked = worker::pragmas(&database.path, presence, Some(profile));
+                watch.set_facts(index, tokio.block_on(asked).ok());
             }
         }
         Ok(watch.look().snapshot)

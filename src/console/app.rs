@@ -16,7 +16,10 @@ use crate::{
     snapshot::{Database, Header, Ingestion, Presence},
 };
 
-use super::panel::Panel;
+use super::{
+    keymap::{Action, Keymap},
+    panel::Panel,
+};
 
 mod dialog;
 mod findings;
@@ -85,8 +88,10 @@ pub struct Notice {
 pub struct Setup {
     /// The leave to change anything; without it no action can be armed.
     pub permit: Result<Permit, ReadOnly>,
-    /// What databases are held to.
-    pub profile: Profile,
+    /// What each database is held to, in the order of the looks.
+    pub profiles: Vec<Profile>,
+    /// Which key does what.
+    pub keymap: Keymap,
     /// For clocks.
     pub time_zone: TimeZone,
     /// The folder that the ingestion dialog starts with.
@@ -232,6 +237,18 @@ impl App {
     #[must_use]
     pub fn database(&self) -> Option<&Database> {
         self.look()?.snapshot.databases.get(self.current)
+    }
+
+    /// What the database on the screen is held to.
+    #[must_use]
+    pub fn profile(&self) -> Option<&Profile> {
+        self.setup.profiles.get(self.current)
+    }
+
+    /// The key that does `action`, for a sentence that names it.
+    #[must_use]
+    pub fn key_of(&self, action: Action) -> &str {
+        self.setup.keymap.key(action)
     }
 
     /// The ingestion that runs into the database on the screen, if one does.

@@ -85,7 +85,14 @@ pub fn findings_after(previous: Option<&Database>, database: &Database) -> Vec<F
 
 /// The same, under `config`.
 pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Database) -> Vec<Finding> {
-    findings(&Look { database, previous, profile: &config.profile, config, taken_at: Timestamp::UNIX_EPOCH })
+    findings(&Look {
+        database,
+        previous,
+        profile: &config.profile,
+        config,
+        pidfiles: &[],
+        taken_at: Timestamp::UNIX_EPOCH,
+    })
 }
 
 /// What holds where nothing is set.
@@ -105,6 +112,7 @@ pub fn snapshot(databases: Vec<Database>) -> Snapshot {
         host: "here".to_owned(),
         looker: Some(Looker { pid: 70_000, uid: 1000, ancestors: vec![69_999, 1] }),
         databases,
+        pidfiles: Vec::new(),
         sampling: None,
         unseen: Vec::new(),
     }
@@ -153,6 +161,7 @@ pub fn process(pid: i32, name: &str) -> Process {
         holds_index: true,
         replaced: Vec::new(),
         holds: Vec::new(),
+        origin: Origin::default(),
         activity: Activity::default(),
         stale: None,
     }

@@ -15,7 +15,7 @@ mod findings;
 mod protection;
 mod twins;
 
-pub use findings::StaleDaemon;
+pub use findings::{DeadPidfile, DuplicateDaemon, StaleDaemon};
 
 use causes::causes;
 use protection::protection;

@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod describe;
+mod origin;
 
 pub use describe::Describer;
 

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Origin;
+
 /// A process that has the database open.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Process {
@@ -46,6 +48,9 @@ pub struct Process {
     pub replaced: Vec<String>,
     /// The locks it holds beyond what any idle connection holds.
     pub holds: Vec<Hold>,
+    /// Where it comes from.
+    #[serde(default)]
+    pub origin: Origin,
     /// What it has done, and for how long nothing.
     #[serde(default)]
     pub activity: Activity,
@@ -83,6 +88,12 @@ impl Process {
     #[must_use]
     pub fn identity(&self) -> Option<(i32, u64)> {
         self.start_ticks.map(|ticks| (self.pid, ticks))
+    }
+
+    /// Whether it was judged to be stale, and nothing protects it.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale.as_ref().is_some_and(|stale| stale.is_stale)
     }
 
     /// Whether a signal or a tracer has stopped it, so that it cannot give a lock back.

@@ -124,6 +124,7 @@ impl Home {
             .current_dir(self.folder())
             .env("XDG_STATE_HOME", self.root().join("state"))
             .env("XDG_DATA_HOME", self.root().join("data"))
+            .env("XDG_CONFIG_HOME", self.root().join("config"))
             .stdin(Stdio::null());
         command
     }

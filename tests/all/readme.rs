@@ -80,6 +80,7 @@ fn every_command_of_the_readme_runs() {
             .env("PATH", &path)
             .env("XDG_STATE_HOME", home.path().join("state"))
             .env("XDG_DATA_HOME", home.path().join("data"))
+            .env("XDG_CONFIG_HOME", home.path().join("config"))
             .output()
             .expect("a shell");
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -13,9 +13,10 @@ use ratatui::{Frame, Terminal, backend::TestBackend};
 use serde_json::json;
 use waltop::{
     act::{Effect, Report, signal::Target},
-    config::{Config, Places},
+    config::{Config, Palette, Places},
     console::{
         app::{App, Message, Setup},
+        keymap::Keymap,
         view::{self, theme::Theme},
     },
     diagnose,
@@ -46,7 +47,8 @@ impl Stage {
     fn with(look: Look, size: (u16, u16), readonly: bool) -> Self {
         let setup = Setup {
             permit: Config { readonly, ..Config::new(Places::under("/nowhere".as_ref())) }.permit(),
-            profile: Profile::hardened(),
+            profiles: vec![Profile::hardened(), Profile::hardened()],
+            keymap: Keymap::default(),
             time_zone: TimeZone::UTC,
             folder: "/home/me/notes".into(),
             home: Some("/home/me".into()),
@@ -103,7 +105,7 @@ impl Stage {
     pub fn screen(&self) -> String {
         let mut terminal = Terminal::new(TestBackend::new(self.size.0, self.size.1)).expect("a test screen");
         let mut farthest = 0;
-        let draw = |frame: &mut Frame| farthest = view::render(frame, &self.app, &Theme::colourful());
+        let draw = |frame: &mut Frame| farthest = view::render(frame, &self.app, &Theme::of(Palette::Dark));
         terminal.draw(draw).expect("it can be drawn");
         self.farthest.set(farthest);
         let buffer = terminal.backend().buffer();
@@ -159,6 +161,7 @@ pub fn look(databases: Vec<Database>) -> Look {
         host: "host".to_owned(),
         looker: Some(Looker { pid: 72_000, uid: 1000, ancestors: vec![71_999, 1] }),
         databases,
+        pidfiles: Vec::new(),
         sampling: None,
         unseen: Vec::new(),
     };

@@ -8,26 +8,32 @@ use waltop::{
     config::{Config, DaemonRule, Places, Thresholds},
     observe::Observer,
     sampler::Watch,
-    snapshot::{Database, Finding, Severity, Stale},
+    snapshot::{Database, Finding, Manager, Severity, Stale},
 };
 
-use crate::support::{Actor, eventually};
+use crate::{
+    python::Python,
+    support::{Actor, WALTOP, copy_program, eventually},
+};
+
+mod daemons;
+mod protected;
+mod screen;
 
 /// Longer than any test runs.
 const LONG: Duration = Duration::from_hours(1);
 
-/// A folder with a database, and a place for what an observer keeps.
+/// A folder with a database, and a place in it for what an observer keeps.
 struct Scene {
     folder: TempDir,
-    state: TempDir,
     config: Config,
 }
 
 impl Scene {
     fn new() -> Self {
-        let state = TempDir::new().expect("a folder");
-        let config = Config { readonly: true, ..Config::new(Places::under(state.path())) };
-        let scene = Self { folder: TempDir::new().expect("a folder"), state, config };
+        let folder = TempDir::new().expect("a folder");
+        let places = Places::under(&folder.path().join("state"));
+        let scene = Self { folder, config: Config { readonly: true, ..Config::new(places) } };
         let mut maker = scene.actor();
         maker.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t(x)").sql("INSERT INTO t VALUES (1)");
         maker.close();
@@ -96,7 +102,7 @@ fn stale(watch: &mut Watch, pid: i32, cause: &str) -> String {
         }
         assert!(verdict.is_stale && verdict.protected.is_none(), "{verdict:?}");
         assert_eq!(causes(&database, pid), [cause], "{verdict:?}");
-        let told = finding(&database, "stale-daemon", pid).expect("it is told");
+        let told = told(&database, "stale-daemon", Some(pid)).expect("it is told");
         assert_eq!(told.severity, Severity::Warning);
         assert!(told.message.contains(&verdict.causes[0].evidence), "{}", told.message);
         assert_eq!(told.remedy.command, Some(format!("waltop reap --pid {pid}")));
@@ -104,8 +110,13 @@ fn stale(watch: &mut Watch, pid: i32, cause: &str) -> String {
     })
 }
 
-fn finding<'a>(database: &'a Database, name: &str, pid: i32) -> Option<&'a Finding> {
-    database.findings.iter().find(|finding| finding.name == name && finding.pid == Some(pid))
+/// Looks until `rule` finds something about `pid`.
+fn found(watch: &mut Watch, rule: &str, pid: Option<i32>) -> Finding {
+    eventually(&format!("{rule} of {pid:?}"), || told(&look(watch), rule, pid).cloned())
+}
+
+fn told<'a>(database: &'a Database, rule: &str, pid: Option<i32>) -> Option<&'a Finding> {
+    database.findings.iter().find(|finding| finding.name == rule && finding.pid == pid)
 }
 
 fn is_idle_for(database: &Database, pid: i32, ms: f64) -> bool {
@@ -195,6 +206,7 @@ fn the_older_of_a_singleton_pair() {
     newer.sql("SELECT * FROM t");
     other.sql("SELECT * FROM t");
     let evidence = stale(&mut watch, older.pid(), "duplicate");
+    found(&mut watch, "stale-daemon", Some(older.pid()));
     assert!(evidence.starts_with(&format!("{} (only) is newer", newer.pid())), "{evidence}");
     let database = look(&mut watch);
     for pid in [newer.pid(), other.pid()] {
@@ -222,4 +234,133 @@ fn one_that_pins_the_log_and_does_nothing() {
     );
     pinner.sql("COMMIT");
     assert_eq!(causes(&look(&mut watch), pinner.pid()), [""; 0]);
+}
+
+#[test]
+fn one_whose_program_was_deleted_or_replaced() {
+    let scene = Scene::new();
+    let program = |name: &str| {
+        let path = scene.folder.path().canonicalize().expect("there").join(name);
+        copy_program(std::path::Path::new(WALTOP), &path);
+        path
+    };
+    let [deleted, replaced, current] = ["deleted", "replaced", "current"].map(|name| {
+        let path = program(name);
+        (Actor::open_by(&path, &scene.path(), name), path)
+    });
+    let database = look(&mut scene.watch());
+    for (actor, _) in [&deleted, &replaced, &current] {
+        assert_eq!(causes(&database, actor.pid()), [""; 0]);
+    }
+    std::fs::remove_file(&deleted.1).expect("removed");
+    // As a package manager does it.
+    std::fs::rename(program("new"), &replaced.1).expect("replaced");
+    let mut watch = scene.watch();
+    let evidence = stale(&mut watch, deleted.0.pid(), "executable");
+    assert_eq!(evidence, format!("its program {} was deleted after it started", deleted.1.display()));
+    let evidence = stale(&mut watch, replaced.0.pid(), "executable");
+    assert!(
+        evidence.starts_with(&format!("its program {} was replaced", replaced.1.display())),
+        "{evidence}"
+    );
+    assert_eq!(causes(&look(&mut watch), current.0.pid()), [""; 0]);
+}
+
+#[test]
+fn an_old_one_that_computes_is_not_idle() {
+    let mut scene = Scene::new();
+    let Some(mut python) = Python::open(&scene.path()) else { return };
+    let pattern = Regex::new("python3 -c").expect("a pattern");
+    scene.config.daemons =
+        vec![DaemonRule { pattern, max_age: Some(Duration::from_millis(1)), ..rule("python") }];
+    python.run("exec('def burn():\\n while not done: pass'); import threading; done = False");
+    python.run("threading.Thread(target=burn, daemon=True).start()");
+    let mut watch = scene.watch();
+    eventually("it has been watched for long enough", || {
+        let database = look(&mut watch);
+        assert_eq!(causes(&database, python.pid()), [""; 0]);
+        database.process(python.pid())?.activity.watched_ms.filter(|ms| *ms > 1500.0)
+    });
+    python.run("done = True");
+    stale(&mut scene.watch(), python.pid(), "max-age");
+}
+
+#[test]
+fn idleness_is_counted_on_by_the_next_waltop() {
+    let scene = Scene::ruled("old", |rule| rule.max_age = Some(Duration::from_millis(1)));
+    let mut old = scene.actor_as("old");
+    old.sql("SELECT * FROM t");
+    let mut watch = scene.watch();
+    stale(&mut watch, old.pid(), "max-age");
+    drop(watch);
+    // As a check from cron does: one look.
+    let database = look(&mut scene.watch());
+    assert!(is_idle_for(&database, old.pid(), 500.0), "{:?}", database.process(old.pid()));
+    assert_eq!(causes(&database, old.pid()), ["max-age"]);
+    old.sql("BEGIN IMMEDIATE");
+    assert_eq!(causes(&look(&mut scene.watch()), old.pid()), [""; 0]);
+    old.sql("ROLLBACK");
+    assert_eq!(causes(&look(&mut scene.watch()), old.pid()), [""; 0], "one look after that proves nothing");
+}
+
+/// Has `path` open, says who it is, and then does nothing.
+const FORGOTTEN: &str = "import os, signal, sqlite3, sys; db = sqlite3.connect(sys.argv[1]); \
+                         db.execute('SELECT * FROM t').fetchall(); \
+                         open(sys.argv[2] + '.new', 'w').write(str(os.getpid())); \
+                         os.rename(sys.argv[2] + '.new', sys.argv[2]); signal.pause()";
+
+/// A process that nobody waits for. It ends with its value.
+struct Forgotten(rustix::process::Pid);
+
+impl Forgotten {
+    /// Leaves the test's own session as a daemon does, by a shell that ends at once.
+    fn leave(scene: &Scene) -> Self {
+        let note = scene.folder.path().join("pid");
+        let mut shell = std::process::Command::new("setsid");
+        shell.args(["sh", "-c", "python3 -c \"$0\" \"$1\" \"$2\" </dev/null >/dev/null 2>&1 &", FORGOTTEN]);
+        let status = shell.arg(scene.path()).arg(&note).status().expect("a shell");
+        assert!(status.success());
+        let pid: i32 = eventually("it runs", || std::fs::read_to_string(&note).ok()?.parse().ok());
+        Self(rustix::process::Pid::from_raw(pid).expect("a PID"))
+    }
+
+    fn pid(&self) -> i32 {
+        self.0.as_raw_nonzero().get()
+    }
+}
+
+impl Drop for Forgotten {
+    fn drop(&mut self) {
+        // Nobody but this test ends it, so that the PID is still its own.
+        let _ = rustix::process::kill_process(self.0, rustix::process::Signal::KILL);
+    }
+}
+
+#[test]
+fn an_orphan_that_is_idle() {
+    let mut scene = Scene::new();
+    let Some(mut child) = Python::open(&scene.path()) else { return };
+    child.sql("SELECT * FROM t");
+    let orphan = Forgotten::leave(&scene);
+    let origin = look(&mut scene.watch()).process(orphan.pid()).expect("a row").origin.clone();
+    if origin.manager != Some(Manager::Nobody) {
+        eprintln!("not tested: {:?} runs whatever is started here", origin.manager);
+        return;
+    }
+    assert_eq!((origin.has_lost_parent, origin.has_terminal), (Some(true), Some(false)));
+    let mut patient = scene.watch();
+    eventually("it is idle for a while", || {
+        let database = look(&mut patient);
+        assert_eq!(causes(&database, orphan.pid()), [""; 0]);
+        is_idle_for(&database, orphan.pid(), 1000.0).then_some(())
+    });
+    scene.config.thresholds.idle = Duration::from_secs(2);
+    let mut watch = scene.watch();
+    let evidence = stale(&mut watch, orphan.pid(), "orphan");
+    assert!(evidence.starts_with("its parent has died ("), "{evidence}");
+    eventually("its twin is idle for as long", || {
+        let database = look(&mut watch);
+        assert_eq!(causes(&database, child.pid()), [""; 0], "its parent lives");
+        is_idle_for(&database, child.pid(), 2000.0).then_some(())
+    });
 }

@@ -32,6 +32,7 @@ impl Terminal {
         command.cwd(home);
         command.env("XDG_STATE_HOME", home.join("state"));
         command.env("XDG_DATA_HOME", home.join("data"));
+        command.env("XDG_CONFIG_HOME", home.join("config"));
         command.env("TERM", "xterm-256color");
         command.env("TMPDIR", home);
         command.env("TZ", "UTC");

@@ -6,9 +6,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use log::Level;
 
 use crate::{
-    act::{Effect, reap::Meant, signal::Target},
+    act::{Effect, reap::Meant, signal::Target, switch::Safe},
     console::{
-        keymap::{self, Action, Binding, KEYMAP},
+        keymap::{Action, Bound},
         panel::Panel,
     },
     diagnose::{checkpoint, fix},
@@ -42,7 +42,7 @@ impl App {
         if self.filtering && self.filter_key(key) {
             return Vec::new();
         }
-        match keymap::action(key) {
+        match self.setup.keymap.action(key) {
             Some(action) => self.act(action),
             None => Vec::new(),
         }
@@ -58,8 +58,8 @@ impl App {
     }
 
     /// The bindings that do something here and now.
-    pub fn bindings(&self) -> impl Iterator<Item = &'static Binding> {
-        KEYMAP.iter().filter(|binding| self.can(binding.action))
+    pub fn bindings(&self) -> impl Iterator<Item = Bound<'_>> {
+        self.setup.keymap.bindings().filter(|bound| self.can(bound.binding.action))
     }
 
     /// Whether `action` does something here and now.
@@ -112,7 +112,9 @@ impl App {
         }
         let is_of_processes = matches!(action, Action::Filter | Action::Sort | Action::Invert);
         if is_of_processes && !self.shows(Panel::Processes) {
-            return vec![self.notify(Level::Warn, "the processes are not on the screen: 2 shows them")];
+            let key = self.key_of(Action::Zoom(Panel::Processes));
+            let text = format!("the processes are not on the screen: {key} shows them");
+            return vec![self.notify(Level::Warn, text)];
         }
         match action {
             Action::Quit => return vec![Effect::Quit(0)],
@@ -175,7 +177,9 @@ impl App {
             Action::Faster => self.zoom_in_time(-1),
             Action::Slower => self.zoom_in_time(1),
             hidden if is_about_a_row(hidden) => {
-                vec![self.notify(Level::Info, "the rows lie under the timeline: b closes it")]
+                let text =
+                    format!("the rows lie under the timeline: {} closes it", self.key_of(Action::Timeline));
+                vec![self.notify(Level::Info, text)]
             }
             _ => return None,
         })
@@ -184,7 +188,8 @@ impl App {
     /// Opens the dialog of an action that changes something; under `--readonly` and disarmed none opens.
     fn ask(&mut self, action: Action) -> Vec<Effect> {
         if let Err(why) = self.switch.permit() {
-            return vec![self.notify(Level::Warn, why.to_string())];
+            let why = self.refusal(why);
+            return vec![self.notify(Level::Warn, why)];
         }
         if self.database().is_none() {
             return vec![self.notify(Level::Info, "nothing has been seen yet; try again in a moment")];
@@ -353,14 +358,22 @@ impl App {
         }
     }
 
+    /// Why nothing is done, and by which key that can be changed.
+    pub(super) fn refusal(&self, why: Safe) -> String {
+        match why {
+            Safe::ReadOnly(why) => why.to_string(),
+            Safe::Disarmed => format!("{why}: {} arms them", self.key_of(Action::Arm)),
+        }
+    }
+
     fn arm(&mut self) -> Vec<Effect> {
         if let Err(why) = self.switch.turn() {
             return vec![self.notify(Level::Warn, why.to_string())];
         }
         let text = if self.switch.is_armed() {
-            "actions are armed"
+            "actions are armed".to_owned()
         } else {
-            "actions are disarmed: a arms them again"
+            format!("actions are disarmed: {} arms them again", self.key_of(Action::Arm))
         };
         vec![self.notify(Level::Info, text)]
     }

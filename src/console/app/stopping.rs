@@ -153,7 +153,10 @@ impl App {
         }
         let text = announcement(&act);
         match self.switch.confirm(act) {
-            Err(why) => vec![self.notify(Level::Warn, why.to_string()), Effect::Unpin],
+            Err(why) => {
+                let why = self.refusal(why);
+                vec![self.notify(Level::Warn, why), Effect::Unpin]
+            }
             Ok(confirmed) => {
                 self.wait_for(kind);
                 vec![self.notify(Level::Info, text), Effect::Act(confirmed)]

@@ -10,7 +10,8 @@ use ratatui::{
 use crate::{
     act::signal::Target,
     console::app::{App, Subject},
-    snapshot::{Database, FileFacts, Ingestion, Process},
+    profile::Profile,
+    snapshot::{Database, ExecutableState, FileFacts, Finding, Ingestion, Origin, Process, Stale},
     text, units,
 };
 
@@ -63,7 +64,7 @@ pub fn show(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, lines: Vec<
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(5);
     let area = super::dialog::centred(area, width(area), height);
     frame.render_widget(Clear, area);
-    let title = Span::styled(" Details: Esc closes, j k scroll ", theme.title);
+    let title = Span::styled(format!(" Details: Esc closes, {} ", super::scrolling(app)), theme.title);
     let inner = framed(frame, area, theme.focus, title);
     super::scrolled(frame, inner, app, lines)
 }
@@ -110,12 +111,44 @@ fn process(app: &App, database: &Database, target: Target) -> Rows {
     for path in &process.replaced {
         rows.push(row("replaced", format!("it still has {path} open, which was deleted or replaced")));
     }
+    rows.extend(origin(process));
+    rows.extend(verdict(process));
     rows.extend(about(database, process));
     rows
 }
 
+fn origin(process: &Process) -> Rows {
+    let Origin { executable, directory, has_terminal, manager, .. } = &process.origin;
+    let program = executable.as_ref().map(|it| match it.state {
+        Some(ExecutableState::Deleted) => format!("{}, deleted since it started", it.path),
+        Some(ExecutableState::Replaced) => format!("{}, replaced since it started", it.path),
+        Some(ExecutableState::Current) | None => it.path.clone(),
+    });
+    let idle = process.activity.idle_ms.map(|ms| format!("for {} at least", units::duration(ms)));
+    vec![
+        row("program", known(program)),
+        row("folder", known(directory.clone())),
+        row("terminal", yes(*has_terminal)),
+        row("run by", known(manager.as_ref())),
+        row("idle", known(idle)),
+    ]
+}
+
+// The causes, each with its evidence, and why it is left alone all the same.
+fn verdict(process: &Process) -> Rows {
+    let Some(Stale { is_stale, causes, protected }) = &process.stale else {
+        return vec![row("stale", "not judged")];
+    };
+    let mut rows = vec![row("stale", if *is_stale { "yes" } else { "no" })];
+    rows.extend(causes.iter().map(|cause| row(&cause.cause, &cause.evidence)));
+    rows.extend(protected.iter().map(|reason| row("protected", reason)));
+    rows
+}
+
+// What the verdict is made of has been told.
 fn about(database: &Database, process: &Process) -> Rows {
-    let mine = database.findings.iter().filter(|finding| finding.pid == Some(process.pid));
+    let is_new = |finding: &&Finding| finding.name != "stale-daemon" && finding.pid == Some(process.pid);
+    let mine = database.findings.iter().filter(is_new);
     mine.map(|finding| row(&finding.name, &finding.message)).collect()
 }
 
@@ -162,7 +195,7 @@ fn one_file(file: &FileFacts) -> String {
 
 fn pragmas(app: &App) -> Rows {
     let mut rows = vec![
-        row("profile", format!("{}: {}", app.setup.profile.name, app.setup.profile.about)),
+        row("profile", app.profile().map_or_else(String::new, about_profile)),
         row("file", "kept in the file, so that every client gets it"),
         row("our client", "what waltop's own connection gets"),
         row("new client", "what a program gets that sets nothing, as SQLite documents it"),
@@ -176,14 +209,22 @@ fn pragmas(app: &App) -> Rows {
         if let Some(note) = &pragma.note {
             value.push_str(&format!(": {note}"));
         }
-        if let Some(expectation) =
-            app.setup.profile.expectation(&pragma.name).filter(|_| pragma.ok == Some(false))
-        {
+        let expectation = app.profile().and_then(|it| it.expectation(&pragma.name));
+        if let Some(expectation) = expectation.filter(|it| pragma.ok == Some(false) && !it.why.is_empty()) {
             value.push_str(&format!(". {}", expectation.why));
         }
         rows.push(row(&pragma.name, value));
     }
     rows
+}
+
+fn about_profile(profile: &Profile) -> String {
+    let Profile { name, about, checkpoint, .. } = profile;
+    let schedule = checkpoint.map(|it| {
+        format!("Asks for a {} checkpoint every {}.", it.mode, units::duration(it.every.as_secs_f64() * 1e3))
+    });
+    let sentences: Vec<&str> = [about.as_str()].into_iter().chain(schedule.as_deref()).collect();
+    format!("{name}: {}", sentences.join(" "))
 }
 
 fn ingestion(database: &Database, run: &str) -> Rows {

@@ -53,7 +53,7 @@ fn evidence(app: &App, found: FindingRow<'_>) -> Rows {
         rows.extend(figure(label, value));
     }
     if let FindingRow::Now(_) = found {
-        rows.extend(remedy.key.iter().map(|key| row("key", key)));
+        rows.extend(remedy.key.iter().map(|key| row("key", app.setup.keymap.instead_of(key))));
         rows.extend(remedy.command.iter().map(|command| row("command", command)));
     }
     rows
@@ -138,6 +138,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::Palette;
 
     #[test]
     fn figures_have_the_unit_of_their_name() {
@@ -173,7 +174,7 @@ mod tests {
     fn every_page_fits_every_width() {
         for page in pages::PAGES {
             for width in [40, 76, 106] {
-                for line in explanation(page, width, &Theme::plain()) {
+                for line in explanation(page, width, &Theme::of(Palette::None)) {
                     assert!(line.width() <= width, "{}: {line}", page.name);
                 }
             }

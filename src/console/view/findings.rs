@@ -10,6 +10,7 @@ use ratatui::{
 use crate::{
     console::{
         app::{App, FindingRow, Gone},
+        keymap::Action,
         panel::Panel,
     },
     snapshot::{Finding, Severity},
@@ -48,7 +49,11 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     // The last row says that there is more.
     let visible = room.saturating_sub(1);
     let first = if has_focus { last_selected.saturating_sub(visible) } else { 0 };
-    let more = if app.zoomed { "j k" } else { "7" };
+    let more = if app.zoomed {
+        format!("{} {}", app.key_of(Action::Down), app.key_of(Action::Up))
+    } else {
+        app.key_of(Action::Zoom(Panel::Findings)).to_owned()
+    };
     let mut shown: Vec<Line> = lines.into_iter().skip(first).collect();
     if shown.len() > room {
         shown.truncate(visible);
@@ -65,7 +70,7 @@ pub fn height(app: &App, width: u16) -> u16 {
     let mut in_sight = GONE_IN_SIGHT;
     for row in app.finding_rows() {
         match row {
-            FindingRow::Now(finding) => now += rows(&sentence(finding)),
+            FindingRow::Now(finding) => now += rows(&sentence(app, finding)),
             FindingRow::Gone(it) if in_sight > 0 => {
                 in_sight -= 1;
                 gone += rows(&past(app, it));
@@ -94,7 +99,7 @@ fn title(app: &App) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(severity, count)| units::plural(count as u64, &severity.to_string()))
         .collect();
-    if counts.is_empty() { "7 Findings".to_owned() } else { format!("7 Findings: {}", counts.join(", ")) }
+    if counts.is_empty() { "Findings".to_owned() } else { format!("Findings: {}", counts.join(", ")) }
 }
 
 /// Everything that the panel has to say, and the number of lines up to the end of the selected row.
@@ -142,7 +147,7 @@ fn block(app: &App, row: FindingRow<'_>, theme: &Theme, size: Size) -> Vec<Line<
         FindingRow::Now(finding) => {
             let severity = finding.severity;
             let label = format!("{} {:<7} {name}", sign(severity), severity.to_string());
-            (label, sentence(finding), (theme.severity(severity), ratatui::style::Style::new()))
+            (label, sentence(app, finding), (theme.severity(severity), ratatui::style::Style::new()))
         }
         FindingRow::Gone(gone) => (format!("–         {name}"), past(app, gone), (theme.muted, theme.muted)),
     };
@@ -152,8 +157,10 @@ fn block(app: &App, row: FindingRow<'_>, theme: &Theme, size: Size) -> Vec<Line<
         .collect()
 }
 
-fn sentence(finding: &Finding) -> String {
-    let remedy = finding.remedy.key.as_ref().map(|key| format!(". Remedy: {key}")).unwrap_or_default();
+fn sentence(app: &App, finding: &Finding) -> String {
+    let remedy =
+        finding.remedy.key.as_ref().map(|key| format!(". Remedy: {}", app.setup.keymap.instead_of(key)));
+    let remedy = remedy.unwrap_or_default();
     format!("{}{remedy}", finding.message)
 }
 

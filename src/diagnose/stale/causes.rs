@@ -3,7 +3,7 @@
 use super::{Scene, Subject, key, twins};
 use crate::{
     diagnose::wal::frames_kept_by,
-    snapshot::{Activity, Cause, Database, Process},
+    snapshot::{Activity, Cause, Database, Executable, ExecutableState, Manager, Origin, Process, Reader},
     units,
 };
 
@@ -17,8 +17,10 @@ pub fn causes(scene: &Scene<'_>, subject: &Subject<'_>) -> Vec<Cause> {
     let Some((_, process)) = subject.rows.first() else { return Vec::new() };
     let found = [
         ("split-wal", split_wal(scene, subject)),
+        ("executable", executable(process)),
         ("duplicate", duplicate(scene, process)),
         ("max-age", max_age(scene, process)),
+        ("orphan", orphan(scene, process)),
         ("pinned-wal", pinned_wal(scene, subject)),
     ];
     let cause = |(name, evidence): (&str, Option<String>)| {
@@ -42,6 +44,32 @@ fn split_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
 fn before<'a>(scene: &Scene<'a>, database: &Database, process: &Process) -> Option<&'a Process> {
     let previous = scene.previous?.databases.iter().find(|it| it.path == database.path)?;
     previous.process(process.pid).filter(|before| key(before) == key(process))
+}
+
+fn executable(process: &Process) -> Option<String> {
+    let Executable { path, state } = process.origin.executable.as_ref()?;
+    match state {
+        Some(ExecutableState::Deleted) => Some(format!("its program {path} was deleted after it started")),
+        Some(ExecutableState::Replaced) => Some(format!(
+            "its program {path} was replaced after it started, as an upgrade does: it runs the old one"
+        )),
+        Some(ExecutableState::Current) | None => None,
+    }
+}
+
+// What is not known makes no orphan.
+fn orphan(scene: &Scene<'_>, process: &Process) -> Option<String> {
+    let Origin { has_terminal, manager, has_lost_parent, .. } = &process.origin;
+    let is_orphan =
+        *has_lost_parent == Some(true) && *has_terminal == Some(false) && *manager == Some(Manager::Nobody);
+    let limit_ms = scene.config.thresholds.idle.as_secs_f64() * 1000.0;
+    let idle_ms = process.activity.idle_ms.filter(|idle| is_orphan && *idle >= limit_ms.max(LEAST_MS))?;
+    let heir = process.parent.map(|parent| format!(" ({parent} took it in)")).unwrap_or_default();
+    Some(format!(
+        "its parent has died{heir}, it has no terminal and no service manager, and it is idle: no tick of CPU time \
+         and no lock of a transaction was seen in {}",
+        units::duration(idle_ms)
+    ))
 }
 
 fn duplicate(scene: &Scene<'_>, process: &Process) -> Option<String> {
@@ -80,7 +108,7 @@ fn pinned_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
     subject.rows.iter().find_map(|(database, process)| {
         let wal = database.wal.as_ref()?;
         let readers = database.locks.readers.iter().filter(|reader| reader.pid == Some(process.pid));
-        let pin = |reader: &crate::snapshot::Reader| {
+        let pin = |reader: &Reader| {
             let kept = frames_kept_by(reader, wal).filter(|kept| *kept > 0)?;
             Some((kept, reader.held_ms.filter(|held| *held >= limit_ms)?))
         };

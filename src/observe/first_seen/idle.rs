@@ -117,13 +117,12 @@ impl Book {
                     kept.cpu_since = kept.cpu_since.min(theirs.cpu_since);
                     kept.since = kept.since.max(theirs.since);
                 }
-                Some(_) => {}
                 None if lives(theirs.pid, theirs.start_ticks) => {
                     let entry =
                         Entry { kept: theirs, written: Some(theirs), at: theirs.since, is_seen: false };
                     self.entries.insert(theirs.process(), entry);
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
     }
@@ -161,25 +160,29 @@ mod tests {
         Seen { has_locked: true, ..seen(cpu_ticks, at) }
     }
 
-    fn idle(cpu_ms: u64, ms: u64) -> Option<Idle> {
-        Some(Idle { cpu_ms, ms })
+    fn idle(cpu_ms: u64, ms: u64) -> Idle {
+        Idle { cpu_ms, ms }
     }
 
     #[test]
     fn one_look_proves_nothing() {
         assert_eq!(Book::default().see(&seen(5, 1000)), None);
-        assert_eq!(Book::default().see(&locked(5, 1000)), idle(0, 0), "but activity can be seen at once");
+        assert_eq!(
+            Book::default().see(&locked(5, 1000)),
+            Some(idle(0, 0)),
+            "but activity can be seen at once"
+        );
     }
 
     #[test]
     fn a_tick_or_a_lock_begins_the_count_anew() {
         let mut book = Book::default();
         book.see(&seen(5, 1000));
-        assert_eq!(book.see(&seen(5, 61_000)), idle(60_000, 60_000));
-        assert_eq!(book.see(&seen(6, 62_000)), idle(0, 0), "one tick");
-        assert_eq!(book.see(&seen(6, 72_000)), idle(10_000, 10_000));
-        assert_eq!(book.see(&locked(6, 82_000)), idle(20_000, 0), "a lock and no tick");
-        assert_eq!(book.see(&seen(6, 83_000)), idle(21_000, 1000));
+        assert_eq!(book.see(&seen(5, 61_000)), Some(idle(60_000, 60_000)));
+        assert_eq!(book.see(&seen(6, 62_000)), Some(idle(0, 0)), "one tick");
+        assert_eq!(book.see(&seen(6, 72_000)), Some(idle(10_000, 10_000)));
+        assert_eq!(book.see(&locked(6, 82_000)), Some(idle(20_000, 0)), "a lock and no tick");
+        assert_eq!(book.see(&seen(6, 83_000)), Some(idle(21_000, 1000)));
     }
 
     #[test]
@@ -193,7 +196,7 @@ mod tests {
     fn a_time_of_another_clock_is_void() {
         let mut book = Book::default();
         book.see(&seen(5, 61_000));
-        assert_eq!(book.see(&seen(5, 1000)), idle(0, 0));
+        assert_eq!(book.see(&seen(5, 1000)), Some(idle(0, 0)));
     }
 
     #[test]
@@ -231,10 +234,10 @@ mod tests {
         theirs.see(&seen(5, 2000));
         theirs.see(&locked(5, 3000));
         ours.take_in(theirs.kept(), &|_, _| true);
-        assert_eq!(ours.see(&seen(5, 4000)), idle(3000, 1000));
+        assert_eq!(ours.see(&seen(5, 4000)), Some(idle(3000, 1000)));
         theirs.see(&seen(9, 5000));
         ours.take_in(theirs.kept(), &|_, _| true);
-        assert_eq!(ours.see(&seen(5, 6000)), idle(5000, 3000), "other ticks are another time");
+        assert_eq!(ours.see(&seen(5, 6000)), Some(idle(5000, 3000)), "other ticks are another time");
         let mut third = Book::default();
         third.take_in(ours.kept(), &|_, _| false);
         assert_eq!(third.kept(), [], "it is gone");
