@@ -209,3 +209,91 @@ fn one_whose_log_was_deleted_is_left_alone_with_the_reason() {
     assert!(said.refusal().contains("has a deleted log open"), "{said:?}");
     assert!(lives(&split));
 }
+
+fn configure(home: &Home, settings: &str) {
+    let folder = home.root().join("config/waltop");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("config.toml"), settings).expect("written");
+}
+
+#[test]
+fn a_read_only_configuration_refuses_every_command_that_changes_something() {
+    let home = Home::with_rollback();
+    home.document("a.md", "# A lock\n");
+    configure(&home, "readonly = true\n");
+    let before = Home::listing(&home.root());
+    for args in [
+        &["checkpoint", "notes.db"][..],
+        &["checkpoint", "--json", "notes.db"],
+        &["fix", "--yes", "notes.db"],
+        &["fix", "notes.db"],
+        &["ingest", "--db", "notes.db", "notes"],
+        &["ingest", "notes"],
+        &["reap", "--yes", "notes.db"],
+        &["reap", "notes.db"],
+    ] {
+        let said = home.run(args);
+        assert!(
+            said.refusal().contains("read-only here (--readonly, or readonly = true"),
+            "{args:?}: {said:?}"
+        );
+        assert_eq!(Home::listing(&home.root()), before, "{args:?}");
+    }
+    for args in
+        [&["fix", "--dry-run", "notes.db"][..], &with(&["--dry-run", "notes.db"]), &["status", "notes.db"]]
+    {
+        assert_eq!(home.run(args).code, Some(0), "{args:?} only looks");
+    }
+}
+
+#[test]
+fn a_read_only_configuration_makes_a_read_only_console() {
+    let home = Home::with_wal();
+    let mut holder = home.actor();
+    holder.sql("SELECT * FROM t");
+    configure(&home, "readonly = true\n");
+    let path = home.db().display().to_string();
+    let mut terminal = Terminal::open(&home.root(), &[&path], (120, 40));
+    terminal.shows("READ-ONLY");
+    terminal.shows(&holder.pid().to_string());
+    for key in ["x", "X", "c", "i", "f", "a"] {
+        terminal.keys(key);
+        terminal.shows("nothing was changed: waltop is read-only here");
+        // Where a dialog were open this would be its yes.
+        terminal.keys("y");
+        terminal.shows("copied: ");
+    }
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    holder.sql("INSERT INTO t VALUES (2)");
+}
+
+#[test]
+fn a_rule_of_the_configuration_condemns_what_is_idle_and_spares_what_works() {
+    let home = Home::with_wal();
+    let named = |role| {
+        let mut actor = Actor::open_as(&home.db(), role);
+        actor.sql("SELECT * FROM t");
+        actor
+    };
+    let (idle, mut working, mut spared) = (named("old"), named("old"), named("server"));
+    working.sql("BEGIN IMMEDIATE");
+    configure(
+        &home,
+        "[[daemon]]\nname = \"server\"\npattern = \"--role server\"\nmax_age = \"1ms\"\nprotect = true\n\
+         [[daemon]]\nname = \"watcher\"\npattern = \"--role old\"\nmax_age = \"1ms\"\n",
+    );
+    let said = home.run(&["reap", "--yes", "--for", "1s", "notes.db"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    assert!(said.out.contains("1 of 3 stale, watched for 1 s"), "{said:?}");
+    assert!(
+        said.out.contains("left alone: ") && said.out.contains("the rule server protects it"),
+        "{said:?}"
+    );
+    assert!(said.out.contains(&format!("{} (old) has ended after TERM", idle.pid())), "{said:?}");
+    assert!(!lives(&idle) && lives(&working) && lives(&spared));
+    let said = home.run(&["reap", "--yes", "--for", "1s", "--pid", &spared.pid().to_string(), "notes.db"]);
+    assert!(said.refusal().contains("is protected: the rule server protects it"), "{said:?}");
+    working.sql("COMMIT");
+    spared.sql("SELECT * FROM t");
+}
