@@ -8,6 +8,7 @@ mod fix;
 mod hazards;
 mod help;
 mod ingest;
+mod reap;
 mod status;
 mod traces;
 

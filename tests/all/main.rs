@@ -12,6 +12,7 @@ mod observe;
 mod pty;
 mod python;
 mod readme;
+mod reap;
 mod screens;
 mod stage;
 mod stale;

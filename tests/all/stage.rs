@@ -139,9 +139,11 @@ fn named(name: &str) -> KeyEvent {
         "End" => plain(KeyCode::End),
         "PgUp" => plain(KeyCode::PageUp),
         "PgDn" => plain(KeyCode::PageDown),
+        "F1" => plain(KeyCode::F(1)),
+        "F9" => plain(KeyCode::F(9)),
         "Backspace" => plain(KeyCode::Backspace),
         "C-u" => KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL),
-        "C-c" => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
+        "C-c" | "Ctrl-C" => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
         other => panic!("no such key: {other}"),
     }
 }
