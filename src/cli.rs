@@ -83,10 +83,11 @@ enum Command {
 ///
 /// Whatever went wrong, as one sentence that says what to do.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
-    let cli = match command().try_get_matches_from(args).and_then(|it| Cli::from_arg_matches(&it)) {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error),
-    };
+    let cli =
+        match command().try_get_matches_from(config_last(args)).and_then(|it| Cli::from_arg_matches(&it)) {
+            Ok(cli) => cli,
+            Err(error) => return usage(&error),
+        };
     let config = || -> anyhow::Result<Config> {
         let config = Config::load(cli.config.as_deref())?;
         if cli.config.is_some() {
@@ -121,6 +122,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Actor(args)) => actor::run(&args),
         Some(Command::Crash) => Ok(console::crash()?),
     }
+}
+
+/// `args` with a `--config FILE` that stands first put behind the word after it: no option may stand before a command,
+/// since it would be the console's, but this one is everybody's.
+fn config_last(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let option = args.get(1).and_then(|it| it.to_str()).unwrap_or_default();
+    let length = match option {
+        "--config" => 2,
+        _ if option.starts_with("--config=") => 1,
+        _ => return args,
+    };
+    if args.get(1 + length).is_some_and(|it| !it.as_encoded_bytes().starts_with(b"-")) {
+        args[1..=1 + length].rotate_right(1);
+    }
+    args
 }
 
 /// The arguments, with a help that says where this user's settings lie.
@@ -204,10 +221,7 @@ fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>>
     }
     let default = &config.places.default_database;
     if !default.exists() {
-        bail!(
-            "no database is named, and there is no {} yet; name one, or list it in {file}",
-            default.display()
-        );
+        bail!("no database is named, and there is no {} yet; name one", default.display());
     }
     inspected(std::slice::from_ref(default))
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod checkpoint;
+mod config;
 mod fix;
 mod hazards;
 mod help;

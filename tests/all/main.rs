@@ -12,6 +12,7 @@ mod pty;
 mod python;
 mod readme;
 mod screens;
+mod settings;
 mod stage;
 mod support;
 mod terminal;
