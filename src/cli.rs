@@ -21,10 +21,14 @@ use crate::{
 };
 
 mod actor;
+mod check;
 mod checkpoint;
+mod explain;
 mod fix;
 mod ingest;
+mod looking;
 mod pragmas;
+mod reap;
 mod search;
 mod status;
 
@@ -60,6 +64,10 @@ enum Command {
     Demo,
     /// Take one look and print it.
     Status(status::Args),
+    /// Find what is wrong; the exit code says whether there is something, for CI and cron.
+    Check(check::Args),
+    /// Say what a finding means, why it hurts and what to do.
+    Explain(explain::Args),
     /// Run one checkpoint, and say what it moved and who is in the way of the rest.
     Checkpoint(checkpoint::Args),
     /// Take the Markdown and text files of folders into a database.
@@ -68,6 +76,8 @@ enum Command {
     Search(search::Args),
     /// Set what the file can keep: the journal mode to WAL.
     Fix(fix::Args),
+    /// Stop the processes that are stale, after watching for a while.
+    Reap(reap::Args),
     #[command(hide = true)]
     Pragmas(pragmas::Args),
     #[command(hide = true)]
@@ -75,6 +85,25 @@ enum Command {
     /// Take the terminal over and panic, so that a test sees it given back.
     #[command(hide = true)]
     Crash,
+}
+
+impl Command {
+    /// Whether it is refused by a configuration that is read-only. The sandbox and its actors touch nobody's database.
+    fn changes_something(&self) -> bool {
+        match self {
+            Self::Checkpoint(_) | Self::Ingest(_) => true,
+            Self::Fix(args) => !args.dry_run,
+            Self::Reap(args) => !args.dry_run,
+            Self::Demo
+            | Self::Status(_)
+            | Self::Check(_)
+            | Self::Explain(_)
+            | Self::Search(_)
+            | Self::Pragmas(_)
+            | Self::Actor(_)
+            | Self::Crash => false,
+        }
+    }
 }
 
 /// Does what `args` ask; the exit code.
@@ -88,8 +117,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             Ok(cli) => cli,
             Err(error) => return usage(&error),
         };
+    let is_refused = cli.command.as_ref().is_some_and(Command::changes_something);
     let config = || -> anyhow::Result<Config> {
         let config = Config::load(cli.config.as_deref())?;
+        if is_refused {
+            config.permit()?;
+        }
         if cli.config.is_some() {
             worker::hand_down(config.places.config.clone());
         }
@@ -107,16 +140,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             });
             Ok(console::run(config, databases, banner)?)
         }
-        Some(Command::Demo) => {
-            // Whatever is wrong with the settings is told before the sandbox is set up.
-            config()?;
-            Ok(crate::demo::run()?)
-        }
+        // Whatever is wrong with the settings is told before the sandbox is set up.
+        Some(Command::Demo) => Ok(crate::demo::run(&config()?)?),
         Some(Command::Status(args)) => status::run(&args, config()?),
+        Some(Command::Check(args)) => check::run(&args, config()?),
+        // What a finding means can be read whatever the settings say.
+        Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Checkpoint(args)) => checkpoint::run(&args, &config()?),
         Some(Command::Ingest(args)) => ingest::run(args, &config()?),
         Some(Command::Search(args)) => search::run(&args, &config()?),
         Some(Command::Fix(args)) => fix::run(&args, &config()?),
+        Some(Command::Reap(args)) => reap::run(&args, &config()?),
         Some(Command::Pragmas(args)) => pragmas::run(&args, &config()?),
         // A client under orders, or a test of the terminal, is no user of anybody's settings.
         Some(Command::Actor(args)) => actor::run(&args),

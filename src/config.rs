@@ -15,10 +15,12 @@ use value::Base;
 mod daemon;
 pub mod document;
 mod file;
+mod permit;
 mod thresholds;
 pub mod value;
 
 pub use daemon::DaemonRule;
+pub use permit::{Permit, ReadOnly};
 pub use thresholds::Thresholds;
 
 /// Everything that can be set, checked once at the start and handed down.

@@ -64,7 +64,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     let theme = Theme::of(if no_colour { Palette::None } else { config.theme });
     let proc = config.places.proc.clone();
     let setup = Setup {
-        readonly: config.readonly,
+        permit: config.permit(),
         profiles: databases.iter().map(|path| config.profile_of(path).clone()).collect(),
         keymap: config.keymap.clone(),
         time_zone: TimeZone::system(),

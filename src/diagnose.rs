@@ -9,6 +9,8 @@ pub mod fix;
 mod integrity;
 mod locks;
 mod modes;
+pub mod pages;
+mod stale;
 mod wal;
 
 #[cfg(test)]
@@ -22,7 +24,7 @@ use serde_json::{Map, Value};
 use crate::{
     config::Config,
     profile::Profile,
-    snapshot::{Database, Finding, Remedy, Severity, Snapshot},
+    snapshot::{Database, Finding, Pidfile, Remedy, Severity, Snapshot},
 };
 
 /// Every rule. Of findings that are equally bad, those of an earlier rule come first.
@@ -34,6 +36,9 @@ pub const RULES: &[&dyn Rule] = &[
     &wal::PinnedWal,
     &modes::RollbackJournal,
     &modes::ReadonlyTrap,
+    &stale::StaleDaemon,
+    &stale::DuplicateDaemon,
+    &stale::DeadPidfile,
 ];
 
 /// One thing that can be wrong with a database.
@@ -59,17 +64,22 @@ pub struct Look<'a> {
     pub profile: &'a Profile,
     /// When a figure becomes a finding, and what is known of daemons.
     pub config: &'a Config,
+    /// What the pidfiles of the daemon rules say. They belong to no database, so that only the look at the first one
+    /// has them: each is told once.
+    pub pidfiles: &'a [Pidfile],
     /// When it was seen.
     pub taken_at: Timestamp,
 }
 
-/// Fills in the findings of every database, the worst first.
+/// Judges who is stale, and fills in the findings of every database, the worst first.
 pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &Config) {
+    stale::judge(snapshot, previous, config);
     let taken_at = snapshot.taken_at;
-    for database in &mut snapshot.databases {
+    let pidfiles = [snapshot.pidfiles.as_slice()].into_iter().chain(std::iter::repeat(&[][..]));
+    for (database, pidfiles) in snapshot.databases.iter_mut().zip(pidfiles) {
         let before = previous.and_then(|it| it.databases.iter().find(|it| it.path == database.path));
         let profile = config.profile_of(&database.path);
-        let look = Look { database, previous: before, profile, config, taken_at };
+        let look = Look { database, previous: before, profile, config, pidfiles, taken_at };
         database.findings = findings(&look);
     }
 }

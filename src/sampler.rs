@@ -39,7 +39,8 @@ pub struct Watch {
 impl Watch {
     /// A watch on what `observer` observes.
     #[must_use]
-    pub fn new(observer: Observer, config: Config) -> Self {
+    pub fn new(mut observer: Observer, config: Config) -> Self {
+        observer.set_pidfiles(config.daemons.iter().filter_map(|rule| rule.pidfile.clone()).collect());
         Self { observer, config, facts: Vec::new(), previous: None }
     }
 

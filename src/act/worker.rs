@@ -12,7 +12,10 @@ use std::{
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{process::Command, time::timeout};
 
-use crate::snapshot::{ConnectionFacts, Presence};
+use crate::{
+    config::Permit,
+    snapshot::{ConnectionFacts, Presence},
+};
 
 /// How long a worker that only asks for the pragmas is waited for, before it is ended.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -55,7 +58,7 @@ pub enum Error {
 /// # Errors
 ///
 /// Where it cannot be started, refuses, or answers something else.
-pub async fn ask<T: DeserializeOwned>(args: &[&OsStr]) -> Result<T, Error> {
+pub async fn ask<T: DeserializeOwned>(_permit: Permit, args: &[&OsStr]) -> Result<T, Error> {
     ask_and_wait(args, false).await
 }
 
@@ -98,7 +101,10 @@ pub async fn pragmas(
 /// # Errors
 ///
 /// Where it cannot be started.
-pub fn detach(args: &[&OsStr]) -> Result<(u32, impl Future<Output = Result<(), Error>> + use<>), Error> {
+pub fn detach(
+    _permit: Permit,
+    args: &[&OsStr],
+) -> Result<(u32, impl Future<Output = Result<(), Error>> + use<>), Error> {
     let child = command(args)?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let pid = child.id().unwrap_or_default();
     let end = async move {

@@ -215,7 +215,7 @@ mod tests {
             ("[keys]\nstopp = 'x'", "c.toml, line 2: keys.stopp is no action; the nearest is stop"),
             ("[keys]\nstop = 'n'", "c.toml, line 2: keys.stop cannot be n, which says no in a dialog"),
         ] {
-            let it = of(text).map(|_| "it was taken".to_owned()).unwrap_or_else(|error| error);
+            let it = of(text).map_or_else(|error| error, |_| "it was taken".to_owned());
             assert!(it.starts_with(said), "{it}\n{said}");
         }
     }

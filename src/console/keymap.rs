@@ -17,6 +17,8 @@ pub enum Action {
     Checkpoint,
     /// Stop the selected process.
     Stop,
+    /// Stop stale processes.
+    Reap,
     /// Put right what the file can keep.
     Fix,
     /// Open or close the timeline.
@@ -112,6 +114,13 @@ pub const KEYMAP: &[Binding] = &[
         action: Action::Stop,
         label: "stop process",
         help: "stop the selected process: TERM, CONT, INT or KILL",
+    },
+    Binding {
+        name: "reap",
+        keys: &["X"],
+        action: Action::Reap,
+        label: "reap stale",
+        help: "stop stale processes: lists them with their causes, Space unticks one, y stops those ticked",
     },
     Binding {
         name: "fix",

@@ -21,6 +21,7 @@ use super::{
 
 mod details;
 mod dialog;
+mod explain;
 mod files;
 mod findings;
 mod footer;

@@ -1,8 +1,10 @@
 //! The program as scripts and people use it: arguments in, lines and an exit code out.
 
 mod bad_input;
+mod check;
 mod checkpoint;
 mod config;
+mod explain;
 mod fix;
 mod hazards;
 mod help;

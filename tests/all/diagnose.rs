@@ -345,8 +345,11 @@ fn a_forked_child_has_not_lost_what_it_never_had() {
 
 #[test]
 fn every_rule_is_found_here() {
-    let here = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all/diagnose.rs"))
-        .expect("this file");
+    let file = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all").join(name);
+        std::fs::read_to_string(path).expect("a file of the tests")
+    };
+    let here = ["diagnose.rs", "stale.rs", "stale/daemons.rs"].map(file).concat();
     for rule in RULES {
         assert!(here.contains(&format!("found(&mut watch, \"{}\"", rule.name())), "{}", rule.name());
     }

@@ -131,8 +131,9 @@ fn without_a_name_the_console_opens_on_the_databases_of_the_settings() {
     terminal.shows("notes.db");
     terminal.shows("1 of 2");
     terminal.shows("Pragmas: queue");
+    terminal.shows("READ-ONLY");
     terminal.keys("c");
-    terminal.shows("nothing can be changed");
+    terminal.shows("nothing was changed");
     terminal.keys("]");
     terminal.shows("later.db");
     terminal.shows("does not exist yet");

@@ -23,7 +23,7 @@ use waltop::{
     history::{History, Lane, Trend},
     profile::Profile,
     sampler::Look,
-    snapshot::{Database, Snapshot},
+    snapshot::{Database, Looker, Snapshot},
 };
 
 /// A console that has had a look.
@@ -50,7 +50,7 @@ impl Stage {
 
     fn with(look: Look, size: (u16, u16), readonly: bool, keymap: Keymap) -> Self {
         let setup = Setup {
-            readonly,
+            permit: Config { readonly, ..Config::new(Places::under("/nowhere".as_ref())) }.permit(),
             profiles: vec![Profile::hardened(), Profile::hardened()],
             keymap,
             time_zone: TimeZone::UTC,
@@ -84,7 +84,7 @@ impl Stage {
 
     /// What the runtime answers to [`Effect::Pin`] when the process is still there.
     pub fn pinned(&mut self, target: Target) {
-        self.app.update(Message::Report(Report::Pinned(Ok(target))));
+        self.app.update(Message::Report(Report::Pinned(vec![(target, Ok(()))])));
     }
 
     pub fn look(&mut self, look: Look) -> Vec<Effect> {
@@ -161,7 +161,9 @@ pub fn look(databases: Vec<Database>) -> Look {
         version: 1,
         taken_at: now(),
         host: "host".to_owned(),
+        looker: Some(Looker { pid: 72_000, uid: 1000, ancestors: vec![71_999, 1] }),
         databases,
+        pidfiles: Vec::new(),
         sampling: None,
         unseen: Vec::new(),
     };

@@ -105,6 +105,19 @@ impl Terminal {
         colours
     }
 
+    /// The rows of the screen that are written in bold from their first cell on.
+    pub fn bold_rows(&self) -> Vec<String> {
+        let parser = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        let screen = parser.screen();
+        let (_, cols) = screen.size();
+        let is_bold = |row: &usize| {
+            let row = u16::try_from(*row).expect("a row of the screen");
+            screen.cell(row, 0).is_some_and(vt100::Cell::bold)
+        };
+        let rows: Vec<String> = screen.rows(0, cols.into()).collect();
+        (0..rows.len()).filter(is_bold).map(|row| rows[row].clone()).collect()
+    }
+
     /// Waits until `text` stands on the screen.
     pub fn shows(&self, text: &str) {
         let mut last = String::new();

@@ -78,7 +78,8 @@ impl Mounted {
             return None;
         }
         let scene = Scene::new();
-        let script = format!("set -e; cd \"$1\"; {script}\necho ok; read line");
+        // What the tools have to say goes elsewhere: one line is the answer.
+        let script = format!("set -e; cd \"$1\"; {{ {script}\n}} >&2; echo ok; read line");
         let mut keeper = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
             .arg(scene.path().parent().expect("a folder"))
