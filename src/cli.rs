@@ -255,7 +255,10 @@ fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>>
     }
     let default = &config.places.default_database;
     if !default.exists() {
-        bail!("no database is named, and there is no {} yet; name one", default.display());
+        bail!(
+            "no database is named, and there is no {} yet; name one, or list it in {file}",
+            default.display()
+        );
     }
     inspected(std::slice::from_ref(default))
 }

@@ -34,7 +34,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Pa
     let stands = if app.is_paused() {
         format!(" (frozen: {} goes on)", app.key_of(Action::Pause))
     } else if past.is_held() {
-        format!(" (held: {} follows again)", app.setup.keymap.instead_of("End"))
+        format!(" (held: {} follows again)", app.key_of(Action::Last))
     } else {
         String::new()
     };
