@@ -223,6 +223,15 @@ fn each_database_is_held_to_its_own_profile() {
 }
 
 #[test]
+fn a_profile_on_the_command_line_counts_before_that_of_the_settings() {
+    let home = Home::with_wal();
+    home.set("[[database]]\npath = '../../work/notes.db'\nprofile = 'queue'\n");
+    let profile = |args: &[&str]| home.json(args)["databases"][0]["profile"].clone();
+    assert_eq!(profile(&["check", "--json"]), "queue");
+    assert_eq!(profile(&["check", "--json", "--profile", "throughput"]), "throughput");
+}
+
+#[test]
 fn a_listed_database_that_is_not_there_is_told_with_the_file_that_lists_it() {
     let home = Home::new();
     home.set("databases = ['missing.db']");
@@ -242,6 +251,14 @@ fn a_mistake_in_a_profile_of_ones_own_is_told_with_its_line() {
     let file = home.settings().with_file_name("profiles/mine.toml");
     let wanted = format!("{}, line 2: there is no key pragmas; the nearest is pragma", file.display());
     assert_eq!(said.refusal(), wanted);
+}
+
+#[test]
+fn a_profile_of_ones_own_with_a_name_that_is_taken_is_told() {
+    let home = Home::with_wal();
+    home.write_setting("profiles/hardened.toml", "");
+    let said = home.run(&["status", "notes.db"]);
+    assert!(said.refusal().ends_with("has the name of a profile that waltop brings with it; rename it"));
 }
 
 #[test]
