@@ -3,6 +3,7 @@
 mod bad_input;
 mod check;
 mod checkpoint;
+mod config;
 mod explain;
 mod fix;
 mod hazards;

@@ -14,6 +14,7 @@ mod python;
 mod readme;
 mod reap;
 mod screens;
+mod settings;
 mod stage;
 mod stale;
 mod support;

@@ -37,18 +37,22 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(look: Look, size: (u16, u16)) -> Self {
-        Self::with(look, size, false)
+        Self::with(look, size, false, Keymap::default())
+    }
+
+    pub fn with_keys(look: Look, size: (u16, u16), keymap: Keymap) -> Self {
+        Self::with(look, size, false, keymap)
     }
 
     pub fn readonly(look: Look, size: (u16, u16)) -> Self {
-        Self::with(look, size, true)
+        Self::with(look, size, true, Keymap::default())
     }
 
-    fn with(look: Look, size: (u16, u16), readonly: bool) -> Self {
+    fn with(look: Look, size: (u16, u16), readonly: bool, keymap: Keymap) -> Self {
         let setup = Setup {
             permit: Config { readonly, ..Config::new(Places::under("/nowhere".as_ref())) }.permit(),
             profiles: vec![Profile::hardened(), Profile::hardened()],
-            keymap: Keymap::default(),
+            keymap,
             time_zone: TimeZone::UTC,
             folder: "/home/me/notes".into(),
             home: Some("/home/me".into()),
