@@ -55,6 +55,28 @@ fn the_readme_explains_every_finding() {
     }
 }
 
+/// The README's example of a configuration is one, and its profile is in force for the database that names it.
+#[test]
+fn the_configuration_in_the_readme_is_in_order() {
+    let toml = README.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let home = home();
+    fs::write(home.path().join("config.toml"), toml).expect("a file");
+    fs::create_dir(home.path().join("queue")).expect("a folder");
+    let mut actor = Actor::open(&home.path().join("queue/huey.db"));
+    actor.sql("CREATE TABLE t (x)");
+    actor.close();
+    let output = Command::new(WALTOP)
+        .args(["--config", "config.toml", "status", "queue/huey.db", "--json"])
+        .current_dir(home.path())
+        .env("HOME", home.path())
+        .env("XDG_STATE_HOME", home.path().join("state"))
+        .output()
+        .expect("it starts");
+    assert!(output.status.success(), "{output:?}");
+    let snapshot: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(snapshot["databases"][0]["pragmas"]["profile"], "queue");
+}
+
 /// Every command of the README runs here, in order, in a folder with what it names.
 #[test]
 fn every_command_of_the_readme_runs() {
