@@ -4,11 +4,15 @@
 //! `None` there and makes no finding here.
 
 pub mod checkpoint;
+mod clients;
 pub mod compliance;
 pub mod fix;
+mod ingestion;
 mod integrity;
 mod locks;
 mod modes;
+mod place;
+mod space;
 mod wal;
 
 #[cfg(test)]
@@ -31,9 +35,21 @@ pub const RULES: &[&dyn Rule] = &[
     &integrity::LostLocks,
     &locks::StoppedHolder,
     &locks::LongWriteLock,
+    &space::DiskLow,
+    &place::UnsafeFilesystem,
     &wal::PinnedWal,
+    &space::LargeWal,
+    &place::ForeignOwner,
     &modes::RollbackJournal,
+    &clients::PragmaMismatch,
+    &clients::MappedDatabase,
+    &clients::ManyHandles,
+    &ingestion::CrashedIngestion,
+    &ingestion::StalledIngestion,
+    &ingestion::SlowBatch,
+    &ingestion::FailedFiles,
     &modes::ReadonlyTrap,
+    &clients::BareClient,
 ];
 
 /// One thing that can be wrong with a database.

@@ -7,6 +7,7 @@ mod diagnose;
 mod fake_proc;
 mod ingest;
 mod layers;
+mod namespace;
 mod observe;
 mod pty;
 mod python;
