@@ -1,7 +1,10 @@
 //! How clients use the database: what they map, how often they open it, and what one that sets nothing gets.
 
+use serde_json::{Map, Value};
+
 use super::{Look, Rule, evidence, no_remedy, quoted, who};
 use crate::{
+    profile::Expectation,
     snapshot::{Database, Finding, HandleGrowth, PragmaRow, PragmaSource, Process, Remedy, Severity},
     units,
 };
@@ -157,7 +160,7 @@ impl Rule for BareClient {
         } else {
             format!("the profile {} asks for something else", look.profile.name)
         };
-        let of = |pick: fn(&PragmaRow) -> Option<String>| -> serde_json::Map<String, serde_json::Value> {
+        let of = |pick: fn(&PragmaRow) -> Option<String>| -> Map<String, Value> {
             differs.iter().map(|row| (row.name.clone(), pick(row).into())).collect()
         };
         vec![Finding {
@@ -176,37 +179,8 @@ impl Rule for BareClient {
     }
 }
 
-/// What the file keeps differs from the profile.
+/// What the file keeps differs from the profile: as bad as the worst of the pragmas, whose reason is told.
 pub struct PragmaMismatch;
-
-impl PragmaMismatch {
-    fn finding(&self, row: &PragmaRow, look: &Look<'_>) -> Option<Finding> {
-        let wanted = look.profile.expectation(&row.name)?;
-        let is_fixable = row.name == "journal_mode";
-        let command = is_fixable.then(|| format!("waltop fix {}", quoted(&look.database.path)));
-        Some(Finding {
-            name: self.name().to_owned(),
-            severity: wanted.severity,
-            pid: None,
-            message: format!(
-                "{} keeps {} {} where the profile {} says {}: {}",
-                look.database.name(),
-                row.name,
-                row.actual.as_deref()?,
-                look.profile.name,
-                wanted.expected,
-                wanted.why.trim_end_matches('.'),
-            ),
-            evidence: evidence([
-                ("pragma", row.name.clone().into()),
-                ("actual", row.actual.clone().into()),
-                ("expected", wanted.expected.clone().into()),
-                ("profile", look.profile.name.clone().into()),
-            ]),
-            remedy: Remedy { key: is_fixable.then(|| "f".to_owned()), command },
-        })
-    }
-}
 
 impl Rule for PragmaMismatch {
     fn name(&self) -> &'static str {
@@ -214,13 +188,46 @@ impl Rule for PragmaMismatch {
     }
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let database = look.database;
         let is_told = !super::modes::RollbackJournal.check(look).is_empty();
-        let rows = look.database.pragmas.rows.iter();
-        let differs = rows.filter(|row| row.source == PragmaSource::File && row.ok == Some(false));
-        differs
-            .filter(|row| is_of_now(row, look.database) && !(is_told && row.name == "journal_mode"))
-            .filter_map(|row| self.finding(row, look))
-            .collect()
+        let rows = database.pragmas.rows.iter();
+        let differs: Vec<(&PragmaRow, &Expectation)> = rows
+            .filter(|row| row.source == PragmaSource::File && row.ok == Some(false))
+            .filter(|row| is_of_now(row, database) && !(is_told && row.name == "journal_mode"))
+            .filter_map(|row| Some((row, look.profile.expectation(&row.name)?)))
+            .collect();
+        let Some((_, worst)) = differs.iter().rev().max_by_key(|(_, wanted)| wanted.severity) else {
+            return Vec::new();
+        };
+        let value = |row: &PragmaRow| row.actual.clone().unwrap_or_default();
+        let keeps: Vec<String> = differs
+            .iter()
+            .map(|(row, wanted)| format!("{} {} (not {})", row.name, value(row), wanted.expected))
+            .collect();
+        let is_fixable = differs.iter().any(|(row, _)| row.name == "journal_mode");
+        let command = is_fixable.then(|| format!("waltop fix {}", quoted(&database.path)));
+        let keeps_by_name: Map<String, Value> =
+            differs.iter().map(|(row, _)| (row.name.clone(), value(row).into())).collect();
+        let expected: Map<String, Value> =
+            differs.iter().map(|(row, wanted)| (row.name.clone(), wanted.expected.clone().into())).collect();
+        vec![Finding {
+            name: self.name().to_owned(),
+            severity: worst.severity,
+            pid: None,
+            message: format!(
+                "{} keeps {}, against the profile {}: {}",
+                database.name(),
+                keeps.join(", "),
+                look.profile.name,
+                worst.why.trim_end_matches('.'),
+            ),
+            evidence: evidence([
+                ("profile", look.profile.name.clone().into()),
+                ("keeps", keeps_by_name.into()),
+                ("expected", expected.into()),
+            ]),
+            remedy: Remedy { key: is_fixable.then(|| "f".to_owned()), command },
+        }]
     }
 }
 
@@ -345,7 +352,7 @@ mod tests {
         assert_eq!(outline(&found)[0], ("pragma-mismatch", Warning, None));
         assert_eq!(
             found[0].message,
-            "notes.db keeps journal_mode rollback where the profile hardened says wal: \
+            "notes.db keeps journal_mode rollback (not wal), against the profile hardened: \
              In WAL mode readers and the writer do not lock each other out"
         );
         assert_eq!(found[0].remedy.key.as_deref(), Some("f"));
@@ -364,15 +371,20 @@ mod tests {
         };
         config.profile.pragmas = vec![wants("page_size", "8192"), wants("user_version", "4")];
         let mut database = with_rows(live(), &config);
-        let outlined = |database: &Database| {
-            let found = findings_with(&config, None, database);
-            found.into_iter().map(|it| (it.evidence["pragma"].clone(), it.severity)).collect::<Vec<_>>()
-        };
+        let found = findings_with(&config, None, &database);
+        assert_eq!(outline(&found), [("pragma-mismatch", Error, None)]);
         // The log may hold another user_version than the main file.
-        assert_eq!(outlined(&database), [("page_size".into(), Error)]);
+        assert_eq!(found[0].evidence["keeps"], serde_json::json!({"page_size": "4096"}));
         database.wal = Some(wal(10, 10));
-        assert_eq!(outlined(&database), [("page_size".into(), Error), ("user_version".into(), Error)]);
-        assert_eq!(findings_with(&config, None, &database)[0].remedy.command, None);
+        config.profile.pragmas[0].severity = Warning;
+        let found = findings_with(&config, None, &database);
+        assert_eq!(outline(&found), [("pragma-mismatch", Error, None)]);
+        assert_eq!(
+            found[0].message,
+            "notes.db keeps page_size 4096 (not 8192), user_version 3 (not 4), against the profile hardened: \
+             It has to be"
+        );
+        assert_eq!(found[0].remedy.command, None);
         let mut unread = live();
         unread.header = None;
         assert_eq!(findings_with(&config, None, &with_rows(unread, &config)), []);

@@ -229,14 +229,8 @@ fn name(run: &Ingestion) -> String {
 }
 
 fn progress(run: &Ingestion) -> String {
-    let total = run
-        .files_total
-        .map(|total| format!(" with {} of {} done", units::count(run.files_done), files(total)));
-    total.unwrap_or_default()
-}
-
-fn files(count: u64) -> String {
-    units::plural(count, "file")
+    let Some(total) = run.files_total else { return String::new() };
+    format!(" with {} of {} done", units::count(run.files_done), units::plural(total, "file"))
 }
 
 // To run it again; what is in is passed over.

@@ -76,7 +76,8 @@ impl Rule for ForeignOwner {
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let database = look.database;
         let Some(db) = &database.files.db else { return Vec::new() };
-        self.sidecars(database, db).into_iter().chain(self.folder(database, db)).collect()
+        // While there are such files the folder comes second.
+        self.sidecars(database, db).or_else(|| self.folder(database, db)).into_iter().collect()
     }
 }
 

@@ -90,7 +90,8 @@ fn a_file_that_keeps_what_the_profile_does_not_want() {
     client.sql("SELECT * FROM t");
     let mut watch = scene.patient();
     let finding = found(&mut watch, "pragma-mismatch", None);
-    assert_eq!((finding.severity, &finding.evidence["pragma"]), (Severity::Warning, &"journal_mode".into()));
+    assert_eq!(finding.severity, Severity::Warning);
+    assert_eq!(finding.evidence["keeps"], serde_json::json!({"journal_mode": "rollback"}));
     assert_eq!(finding.remedy.command, Some(format!("waltop fix {}", scene.path().display())));
     // Where it is shared another finding says so, and more.
     let other = scene.actor();
