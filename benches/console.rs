@@ -2,7 +2,9 @@
 //!
 //! The optimised program runs in a real pseudo-terminal of 120 columns and 40 rows, on a database that ten
 //! processes share. A figure is the time from the moment before the program is started, or before a key is
-//! written, until the output arrives that makes the expected change on the screen.
+//! written, until the output arrives that makes the expected change on the screen. The last row is the timeline
+//! of four hours in which two hundred processes a second held the lock: a key that asks for it waits so long, and so
+//! does the thread that samples the locks.
 //!
 //! `cargo bench --bench console`
 
@@ -10,12 +12,17 @@ use std::{
     io::{Read, Write},
     num::NonZero,
     path::Path,
-    sync::mpsc::{self, Receiver},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver},
+    },
     thread,
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
+use waltop::history::{History, Lock, Who, Window};
 
 #[path = "support/machine.rs"]
 mod machine;
@@ -87,7 +94,31 @@ fn main() -> Result<(), Failure> {
         row(what, times.clone(), FRAME);
     }
     row("all keys", presses.concat(), FRAME);
+    row("the timeline of four full hours", timelines(), FRAME);
     Ok(())
+}
+
+fn timelines() -> Vec<Duration> {
+    const HOLDS_A_SECOND: u32 = 200;
+    let (start, hours) = (Instant::now(), Duration::from_hours(4));
+    let (mut history, pause) = (History::default(), Duration::from_secs(1) / HOLDS_A_SECOND);
+    history.sampling_began(start);
+    let mut at = start;
+    for number in 0..HOLDS_A_SECOND * 60 * 245 {
+        let name = format!("client {number}");
+        let who = Who { pid: i32::try_from(number).ok(), start_ticks: Some(number.into()), name };
+        history.open(Lock::Write, at, Arc::new(who));
+        history.close(Lock::Write, at + pause / 3);
+        at += pause;
+    }
+    let timed = |_| {
+        let began = Instant::now();
+        let timeline = history.timeline(Window { end: None, span: hours }, (at, Timestamp::now()));
+        let took = began.elapsed();
+        assert!(timeline.is_some_and(|timeline| timeline.unknown_cells() == 0), "all of it is there");
+        took
+    };
+    (0..STARTS).map(timed).collect()
 }
 
 fn row(what: &str, mut times: Vec<Duration>, bound: Duration) {
@@ -164,6 +195,7 @@ impl Console {
         command.cwd(home);
         command.env("XDG_STATE_HOME", home.join("state"));
         command.env("XDG_DATA_HOME", home.join("data"));
+        command.env("XDG_CONFIG_HOME", home.join("config"));
         command.env("TERM", "xterm-256color");
         let cells = |count| NonZero::new(count).ok_or("a terminal has cells");
         let parser = vt100::Parser::new(cells(ROWS)?, cells(COLUMNS)?, 0);

@@ -1,10 +1,11 @@
 //! The only place where the console changes the world.
 //!
-//! Every effect is a value first. [`Act`]s are the ones that change something outside the console; under
-//! `--readonly` all of them are refused here, whatever key they came from.
+//! Every effect is a value first. [`Act`]s are the ones that change something outside the console. Only a
+//! [`Confirmed`] one is carried out, and a read-only console has nothing to make one of ([`switch`]).
 
 use std::{path::PathBuf, time::Duration};
 
+use jiff::Timestamp;
 use log::Level;
 
 use crate::{
@@ -14,10 +15,14 @@ use crate::{
 };
 
 pub mod executor;
+pub mod reap;
 pub mod signal;
+pub mod switch;
 pub mod worker;
 
-use signal::{Signal, Target};
+use reap::{End, Meant};
+use signal::{Refusal, Signal, Target};
+use switch::Confirmed;
 
 /// Something that the console asks of the world around it.
 #[derive(Debug, Clone)]
@@ -42,12 +47,12 @@ pub enum Effect {
         /// What a newcomer would find there.
         presence: Presence,
     },
-    /// Get hold of a process, so that a later signal reaches it and no other.
-    Pin(Target),
-    /// Let go of the pinned process.
+    /// Get hold of processes, so that a later signal reaches them and no others; those pinned before are let go.
+    Pin(Vec<Meant>),
+    /// Let go of the pinned processes.
     Unpin,
     /// Change something, as confirmed.
-    Act(Act),
+    Act(Confirmed),
     /// Write the snapshot to a file in the working directory.
     Export(Box<Snapshot>),
     /// Put a text into the terminal's clipboard.
@@ -61,10 +66,10 @@ pub enum Effect {
 /// An effect that changes something outside the console. It was confirmed in a dialog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
-    /// Send a signal to the pinned process.
+    /// Send a signal to pinned processes.
     Signal {
-        /// It must be the pinned one.
-        target: Target,
+        /// Those that are not pinned get nothing.
+        targets: Vec<Target>,
         /// What to send.
         signal: Signal,
     },
@@ -94,8 +99,10 @@ pub enum Act {
 /// What comes back of effects.
 #[derive(Debug, Clone)]
 pub enum Report {
-    /// A process was pinned, or not, with the reason.
-    Pinned(Result<Target, String>),
+    /// Each process that was to be pinned, with the reason where it was not.
+    Pinned(Vec<(Target, Result<(), Refusal>)>),
+    /// What became of a process that was meant for a signal.
+    Ended(Ended),
     /// A worker answered for the pragmas of a database, or could not.
     Pragmas {
         /// Which database.
@@ -105,6 +112,19 @@ pub enum Report {
     },
     /// Something has come to its end.
     Outcome(Outcome),
+}
+
+/// What became of a process that was meant for a signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The process.
+    pub target: Target,
+    /// What was sent, or would have been.
+    pub signal: Signal,
+    /// What became of it.
+    pub end: End,
+    /// When that was known. Only a later look shows what it has left.
+    pub at: Timestamp,
 }
 
 /// What became of an [`Act`] or another effect.

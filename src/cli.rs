@@ -9,10 +9,11 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    config::Config,
+    act::worker,
+    config::{Config, Places},
     console, diagnose, observe, paths,
     sampler::{Look, Watch},
     snapshot::Database,
@@ -20,10 +21,14 @@ use crate::{
 };
 
 mod actor;
+mod check;
 mod checkpoint;
+mod explain;
 mod fix;
 mod ingest;
+mod looking;
 mod pragmas;
+mod reap;
 mod search;
 mod status;
 
@@ -33,15 +38,15 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "waltop", version, about, long_about = None, args_conflicts_with_subcommands = true)]
-#[command(
-    after_help = "Without a command the console opens; without a DB, on the database in the user's data folder."
-)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// The databases to watch.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
+    /// Read the settings from FILE; it must be there.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
     /// Refuse every action; only look.
     #[arg(long)]
     readonly: bool,
@@ -59,6 +64,10 @@ enum Command {
     Demo,
     /// Take one look and print it.
     Status(status::Args),
+    /// Find what is wrong; the exit code says whether there is something, for CI and cron.
+    Check(check::Args),
+    /// Say what a finding means, why it hurts and what to do.
+    Explain(explain::Args),
     /// Run one checkpoint, and say what it moved and who is in the way of the rest.
     Checkpoint(checkpoint::Args),
     /// Take the Markdown and text files of folders into a database.
@@ -67,6 +76,8 @@ enum Command {
     Search(search::Args),
     /// Set what the file can keep: the journal mode to WAL.
     Fix(fix::Args),
+    /// Stop the processes that are stale, after watching for a while.
+    Reap(reap::Args),
     #[command(hide = true)]
     Pragmas(pragmas::Args),
     #[command(hide = true)]
@@ -76,20 +87,54 @@ enum Command {
     Crash,
 }
 
+impl Command {
+    /// Whether it is refused by a configuration that is read-only. The sandbox and its actors touch nobody's database.
+    fn changes_something(&self) -> bool {
+        match self {
+            Self::Checkpoint(_) | Self::Ingest(_) => true,
+            Self::Fix(args) => !args.dry_run,
+            Self::Reap(args) => !args.dry_run,
+            Self::Demo
+            | Self::Status(_)
+            | Self::Check(_)
+            | Self::Explain(_)
+            | Self::Search(_)
+            | Self::Pragmas(_)
+            | Self::Actor(_)
+            | Self::Crash => false,
+        }
+    }
+}
+
 /// Does what `args` ask; the exit code.
 ///
 /// # Errors
 ///
 /// Whatever went wrong, as one sentence that says what to do.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match command().try_get_matches_from(args).and_then(|it| Cli::from_arg_matches(&it)) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let mut config = Config::load()?;
+    if let Some(Command::Explain(args)) = &cli.command {
+        // What a finding means can be read whatever the configuration says.
+        return explain::run(args);
+    }
+    let is_refused = cli.command.as_ref().is_some_and(Command::changes_something);
+    let config = || -> anyhow::Result<Config> {
+        let config = Config::load(cli.config.as_deref())?;
+        if is_refused {
+            config.permit()?;
+        }
+        if cli.config.is_some() {
+            worker::hand_down(config.places.config.clone());
+        }
+        Ok(config)
+    };
     match cli.command {
         None => {
-            config.readonly = cli.readonly;
+            let mut config = config()?;
+            config.readonly |= cli.readonly;
             config.sampling = !cli.no_sampling;
             let databases = console_databases(&cli.databases, &config)?;
             let banner = cli.sandbox.then(|| {
@@ -98,16 +143,32 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             });
             Ok(console::run(config, databases, banner)?)
         }
-        Some(Command::Demo) => Ok(crate::demo::run()?),
-        Some(Command::Status(args)) => status::run(&args, config),
-        Some(Command::Checkpoint(args)) => checkpoint::run(&args, &config),
-        Some(Command::Ingest(args)) => ingest::run(args, &config),
-        Some(Command::Search(args)) => search::run(&args, &config),
-        Some(Command::Fix(args)) => fix::run(&args, &config),
-        Some(Command::Pragmas(args)) => pragmas::run(&args, &config),
+        // Whatever is wrong with the settings is told before the sandbox is set up.
+        Some(Command::Demo) => Ok(crate::demo::run(&config()?)?),
+        Some(Command::Status(args)) => status::run(&args, config()?),
+        Some(Command::Check(args)) => check::run(&args, config()?),
+        Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Checkpoint(args)) => checkpoint::run(&args, &config()?),
+        Some(Command::Ingest(args)) => ingest::run(args, &config()?),
+        Some(Command::Search(args)) => search::run(&args, &config()?),
+        Some(Command::Fix(args)) => fix::run(&args, &config()?),
+        Some(Command::Reap(args)) => reap::run(&args, &config()?),
+        Some(Command::Pragmas(args)) => pragmas::run(&args, &config()?),
+        // A client under orders, or a test of the terminal, is no user of anybody's settings.
         Some(Command::Actor(args)) => actor::run(&args),
         Some(Command::Crash) => Ok(console::crash()?),
     }
+}
+
+/// The arguments, with a help that says where this user's settings lie.
+fn command() -> clap::Command {
+    let file = Places::of_user()
+        .map_or_else(|_| "config.toml".to_owned(), |places| places.config.display().to_string());
+    Cli::command().after_help(format!(
+        "Without a command the console opens; without a DB, on the databases of the settings, else on the one in \
+         the user's data folder.\nSettings: {file}, if it is there; assets/config.toml in the sources of waltop shows \
+         every key with its default."
+    ))
 }
 
 /// Help and version go to stdout as they are; a mistake becomes one line.
@@ -129,18 +190,29 @@ fn usage(error: &clap::Error) -> anyhow::Result<u8> {
     bail!("{what}{tip}; see waltop --help");
 }
 
-/// The databases that the console watches: those named, else the default one, which need not exist yet.
+/// The databases that the console watches: those named, else those of the settings, else the default one; one that is
+/// not named need not exist yet.
 fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     if !named.is_empty() {
         return inspected(named).map_err(|error| perhaps_a_command(named, error));
     }
-    let default = &config.places.default_database;
-    if default.exists() {
-        return inspected(std::slice::from_ref(default));
-    }
-    // Under the name that its ingestion will have in the journal.
-    let say = |error| anyhow!("cannot look at {}: {error}; check the path", default.display());
-    Ok(vec![paths::settled(default).map_err(say)?])
+    unnamed(config)
+        .iter()
+        .map(|path| {
+            if path.exists() {
+                return Ok(observe::inspect(path)?);
+            }
+            // Under the name that its ingestion will have in the journal.
+            let say = |error| anyhow!("cannot look at {}: {error}; check the path", path.display());
+            paths::settled(path).map_err(say)
+        })
+        .collect()
+}
+
+/// The databases that are meant where none is named: those of the settings, else the default one.
+fn unnamed(config: &Config) -> &[PathBuf] {
+    let listed = &config.databases;
+    if listed.is_empty() { std::slice::from_ref(&config.places.default_database) } else { listed }
 }
 
 /// A bare word that names no file was most likely meant for a command.
@@ -158,14 +230,21 @@ fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
     anyhow!("no such file or command: {word}; name a SQLite database that exists, or see waltop --help")
 }
 
-/// The databases that a command means: those named, else the default one, each inspected.
+/// The databases that a command means: those named, else those of the settings, else the default one; each inspected.
 fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     if !named.is_empty() {
         return inspected(named);
     }
+    let file = config.places.config.display();
+    if !config.databases.is_empty() {
+        return inspected(&config.databases).map_err(|error| anyhow!("{error}; it is listed in {file}"));
+    }
     let default = &config.places.default_database;
     if !default.exists() {
-        bail!("no database is named, and there is no {} yet; name one", default.display());
+        bail!(
+            "no database is named, and there is no {} yet; name one, or list it in {file}",
+            default.display()
+        );
     }
     inspected(std::slice::from_ref(default))
 }

@@ -7,19 +7,33 @@ use std::{
 
 use directories::ProjectDirs;
 
-use crate::profile::Profile;
+use crate::{console::keymap::Keymap, profile::Profile};
+
+use document::Document;
+use value::Base;
 
 mod daemon;
+pub mod document;
+mod file;
+mod permit;
+mod thresholds;
+pub mod value;
 
 pub use daemon::DaemonRule;
+pub use permit::{Permit, ReadOnly};
+pub use thresholds::Thresholds;
 
 /// Everything that can be set, checked once at the start and handed down.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where things are kept.
     pub places: Places,
+    /// The databases that are meant where none is named, as [`crate::paths::settled`] gives them.
+    pub databases: Vec<PathBuf>,
     /// What databases are held to that have no profile of their own.
     pub profile: Profile,
+    /// What stands under `[[database]]`, with its profile where it has one of its own.
+    pub own_profiles: Vec<(PathBuf, Option<Profile>)>,
     /// What is known of the processes that belong to the databases.
     pub daemons: Vec<DaemonRule>,
     /// When a figure becomes a finding.
@@ -30,11 +44,41 @@ pub struct Config {
     pub sampling: bool,
     /// Whether every action on the world is refused.
     pub readonly: bool,
+    /// The colours of the console.
+    pub theme: Palette,
+    /// Which key of the console does what.
+    pub keymap: Keymap,
+}
+
+/// The colours of the console.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Palette {
+    /// For a terminal with a dark background.
+    #[default]
+    Dark,
+    /// For one with a light background.
+    Light,
+    /// Told apart by people who cannot tell red from green.
+    ColourBlind,
+    /// None at all.
+    None,
+}
+
+impl Palette {
+    /// All of them, by name.
+    pub const NAMES: [(&str, Self); 4] = [
+        ("dark", Self::Dark),
+        ("light", Self::Light),
+        ("colour-blind", Self::ColourBlind),
+        ("none", Self::None),
+    ];
 }
 
 /// Folders and files of the user's, and the root of `/proc`.
 #[derive(Debug, Clone)]
 pub struct Places {
+    /// The file of settings; profiles of the user's own lie beside it.
+    pub config: PathBuf,
     /// Where the kernel shows processes and locks; tests give a folder of their own.
     pub proc: PathBuf,
     /// Journals of ingestions.
@@ -45,55 +89,37 @@ pub struct Places {
     pub default_database: PathBuf,
 }
 
-/// When a figure becomes a finding: `(warning, error)` where there are two steps.
-#[derive(Debug, Clone, Copy)]
-pub struct Thresholds {
-    /// How long a reader may pin the log.
-    pub pinned_wal: (Duration, Duration),
-    /// How long the write lock may be held, as a share of the profile's `busy_timeout`.
-    pub long_write_lock: (f64, f64),
-    /// How large the log may be, in bytes.
-    pub large_wal: u64,
-    /// How long a batch of an ingestion may hold the write lock.
-    pub slow_batch: (Duration, Duration),
-    /// How long an ingestion may go without a commit.
-    pub stalled_ingestion: Duration,
-    /// How many descriptors on the main file one process may have.
-    pub many_handles: u32,
-    /// How long an orphan may be idle.
-    pub idle: Duration,
-}
-
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self {
-            pinned_wal: (Duration::from_mins(1), Duration::from_mins(10)),
-            long_write_lock: (0.5, 1.0),
-            large_wal: 64 << 20,
-            slow_batch: (Duration::from_secs(1), Duration::from_secs(2)),
-            stalled_ingestion: Duration::from_secs(30),
-            many_handles: 8,
-            idle: Duration::from_mins(30),
-        }
-    }
-}
-
 /// Why there is no usable configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system names no home directory.
     #[error("cannot tell where to keep journals: there is no home directory; set HOME")]
     NoHome,
+    /// The file of settings is not in order.
+    #[error(transparent)]
+    File(#[from] document::Error),
 }
 
 impl Config {
-    /// The configuration of this user.
+    /// The configuration of this user: what stands in `file`, which must be there, or else in the user's own file, which
+    /// may be missing.
     ///
     /// # Errors
     ///
-    /// Where the operating system names no home directory.
-    pub fn load() -> Result<Self, Error> {
-        Ok(Self::new(Places::of_user()?))
+    /// Where the operating system names no home directory, or the file is not in order.
+    pub fn load(file: Option<&Path>) -> Result<Self, Error> {
+        let mut places = Places::of_user()?;
+        if let Some(file) = file {
+            places.config = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        }
+        let document = match Document::read(&places.config) {
+            Err(document::Error::Missing { .. }) if file.is_none() => return Ok(Self::new(places)),
+            document => document?,
+        };
+        let base = Base::of(&places.config);
+        let mut config = Self::new(places);
+        file::read(&document, &mut config, &base)?;
+        Ok(config)
     }
 
     /// What holds where nothing is set.
@@ -101,13 +127,30 @@ impl Config {
     pub fn new(places: Places) -> Self {
         Self {
             places,
+            databases: Vec::new(),
             profile: Profile::hardened(),
+            own_profiles: Vec::new(),
             daemons: Vec::new(),
             thresholds: Thresholds::default(),
             refresh: Duration::from_secs(1),
             sampling: true,
             readonly: false,
+            theme: Palette::default(),
+            keymap: Keymap::default(),
         }
+    }
+
+    /// What the database at `path` is held to. The path is as [`crate::paths::settled`] gives it.
+    #[must_use]
+    pub fn profile_of(&self, path: &Path) -> &Profile {
+        let own = self.own_profiles.iter().find(|(own, _)| own == path);
+        own.and_then(|(_, profile)| profile.as_ref()).unwrap_or(&self.profile)
+    }
+
+    /// Holds every database to `profile`, whatever stands in the file.
+    pub fn hold_all_to(&mut self, profile: Profile) {
+        self.profile = profile;
+        self.own_profiles.clear();
     }
 }
 
@@ -116,6 +159,7 @@ impl Places {
     #[must_use]
     pub fn under(folder: &Path) -> Self {
         Self {
+            config: folder.join("config.toml"),
             proc: PathBuf::from("/proc"),
             runs: folder.join("runs"),
             first_seen: folder.join("first-seen.json"),
@@ -132,10 +176,17 @@ impl Places {
         let dirs = ProjectDirs::from("", "", "waltop").ok_or(Error::NoHome)?;
         let state = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
         Ok(Self {
+            config: dirs.config_dir().join("config.toml"),
             proc: PathBuf::from("/proc"),
             runs: state.join("runs"),
             first_seen: state.join("first-seen.json"),
             default_database: dirs.data_dir().join("waltop.db"),
         })
+    }
+
+    /// Where profiles of the user's own lie.
+    #[must_use]
+    pub fn profiles(&self) -> PathBuf {
+        self.config.with_file_name("profiles")
     }
 }

@@ -16,7 +16,7 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    config::Config,
+    config::{Config, Palette},
     observe::Observer,
     sampler::{Sampler, Watch},
     text,
@@ -60,15 +60,13 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
         return Err(Error::NoTerminal);
     }
     log_lines::collect();
-    let theme = if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
-        Theme::plain()
-    } else {
-        Theme::colourful()
-    };
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let theme = Theme::of(if no_colour { Palette::None } else { config.theme });
     let proc = config.places.proc.clone();
     let setup = Setup {
-        readonly: config.readonly,
-        profile: config.profile.clone(),
+        permit: config.permit(),
+        profiles: databases.iter().map(|path| config.profile_of(path).clone()).collect(),
+        keymap: config.keymap.clone(),
         time_zone: TimeZone::system(),
         folder: std::env::current_dir().unwrap_or_default(),
         home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),

@@ -14,8 +14,11 @@ use rustix::process;
 use tokio::process::{Child, Command};
 
 use crate::{
-    act::signal::{Pinned, Signal, Target},
-    config::Thresholds,
+    act::{
+        signal::{Pinned, Signal, Target},
+        worker,
+    },
+    config::{Config, Permit, Thresholds},
     endings::{Endings, exit_code},
     observe::journals::Journals,
     snapshot::Ingestion,
@@ -59,7 +62,7 @@ pub enum Error {
 /// # Errors
 ///
 /// Where there is no terminal, or the sandbox cannot be set up.
-pub fn run() -> Result<u8, Error> {
+pub fn run(config: &Config) -> Result<u8, Error> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(Error::NoTerminal);
     }
@@ -72,7 +75,7 @@ pub fn run() -> Result<u8, Error> {
     let database = folder.path().join("notes.db");
     // Dropped before the folder: nobody uses a file that is being removed.
     let _cast = Cast::assemble(&database)?;
-    let _runs = Runs { state: folder.path().join("state") };
+    let _runs = Runs { state: folder.path().join("state"), permit: config.permit().ok() };
     Ok(tokio.block_on(console(folder.path(), &notes, &database, &mut endings))?)
 }
 
@@ -84,6 +87,7 @@ async fn console(folder: &Path, notes: &Path, database: &Path, endings: &mut End
     }
     let mut child = Command::new(std::env::current_exe()?)
         .arg("--sandbox")
+        .args(worker::settings())
         .arg(database)
         .current_dir(notes)
         .env("XDG_STATE_HOME", folder.join("state"))
@@ -114,10 +118,13 @@ fn code(status: ExitStatus) -> u8 {
 /// The ingestions that a visitor started; they outlive a console, but not the sandbox.
 struct Runs {
     state: PathBuf,
+    // Without one the console in the sandbox could start none.
+    permit: Option<Permit>,
 }
 
 impl Drop for Runs {
     fn drop(&mut self) {
+        let Some(permit) = self.permit else { return };
         let proc = Path::new("/proc");
         let (ingestions, _) = Journals::new(self.state.join("waltop").join("runs"), proc.to_owned()).look();
         let running = ingestions.into_iter().map(|(_, ingestion)| ingestion).filter(Ingestion::is_running);
@@ -126,7 +133,7 @@ impl Drop for Runs {
             let target = Target { pid: ingestion.pid, start_ticks };
             // One that has ended by now needs nothing.
             if let Ok(pinned) = Pinned::open(target, proc)
-                && pinned.send(Signal::Kill).is_ok()
+                && pinned.send(permit, Signal::Kill).is_ok()
             {
                 let _ = pinned.wait(Duration::from_secs(5));
             }

@@ -11,8 +11,10 @@ mod ingestion;
 mod integrity;
 mod locks;
 mod modes;
+pub mod pages;
 mod place;
 mod space;
+mod stale;
 mod wal;
 
 #[cfg(test)]
@@ -26,7 +28,7 @@ use serde_json::{Map, Value};
 use crate::{
     config::Config,
     profile::Profile,
-    snapshot::{Database, Finding, Remedy, Severity, Snapshot},
+    snapshot::{Database, Finding, Pidfile, Remedy, Severity, Snapshot},
 };
 
 /// Every rule. Of findings that are equally bad, those of an earlier rule come first.
@@ -49,6 +51,9 @@ pub const RULES: &[&dyn Rule] = &[
     &ingestion::SlowBatch,
     &ingestion::FailedFiles,
     &modes::ReadonlyTrap,
+    &stale::StaleDaemon,
+    &stale::DuplicateDaemon,
+    &stale::DeadPidfile,
     &clients::BareClient,
 ];
 
@@ -75,17 +80,22 @@ pub struct Look<'a> {
     pub profile: &'a Profile,
     /// When a figure becomes a finding, and what is known of daemons.
     pub config: &'a Config,
+    /// What the pidfiles of the daemon rules say. They belong to no database, so that only the look at the first one
+    /// has them: each is told once.
+    pub pidfiles: &'a [Pidfile],
     /// When it was seen.
     pub taken_at: Timestamp,
 }
 
-/// Fills in the findings of every database, the worst first.
+/// Judges who is stale, and fills in the findings of every database, the worst first.
 pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &Config) {
+    stale::judge(snapshot, previous, config);
     let taken_at = snapshot.taken_at;
-    for database in &mut snapshot.databases {
+    let pidfiles = [snapshot.pidfiles.as_slice()].into_iter().chain(std::iter::repeat(&[][..]));
+    for (database, pidfiles) in snapshot.databases.iter_mut().zip(pidfiles) {
         let before = previous.and_then(|it| it.databases.iter().find(|it| it.path == database.path));
-        let profile = &config.profile;
-        let look = Look { database, previous: before, profile, config, taken_at };
+        let profile = config.profile_of(&database.path);
+        let look = Look { database, previous: before, profile, config, pidfiles, taken_at };
         database.findings = findings(&look);
     }
 }

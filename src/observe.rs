@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::{
     config::Places,
     history::{History, Trend, Who},
-    snapshot::{CONTRACT_VERSION, Database, JournalMode, Pragmas, Process, Snapshot, Unseen},
+    snapshot::{CONTRACT_VERSION, Database, JournalMode, Looker, Pragmas, Process, Snapshot, Unseen},
 };
 
 mod checksum;
@@ -26,6 +26,7 @@ mod first_seen;
 mod folder;
 mod handle_growth;
 mod header;
+mod idleness;
 pub mod journals;
 mod lock_probe;
 mod lock_sampler;
@@ -34,6 +35,7 @@ mod locks;
 mod mappings;
 mod mounts;
 mod opener;
+mod pidfiles;
 mod preflight;
 mod process_stat;
 #[cfg_attr(not(target_os = "linux"), path = "observe/elsewhere.rs")]
@@ -45,9 +47,10 @@ mod watched;
 
 pub use files::sidecar;
 pub use preflight::{Unfit, inspect};
-pub use process_stat::{process_parent, process_start};
+pub use process_stat::{process_owner, process_parent, process_start};
 
 use first_seen::FirstSeen;
+use idleness::Idleness;
 use journals::{Journals, Transaction};
 use lock_sampler::{LockSampler, Pace};
 use locks::Decoded;
@@ -67,6 +70,9 @@ pub struct Observer {
     describer: Describer,
     mappings: Mappings,
     first_seen: FirstSeen,
+    idleness: Idleness,
+    looker: Looker,
+    pidfiles: Vec<PathBuf>,
     journals: Journals,
     sampler: Option<LockSampler>,
     sampler_trouble: Option<Unseen>,
@@ -85,6 +91,9 @@ impl Observer {
             describer: Describer::new(&places.proc),
             mappings: Mappings::new(&places.proc),
             first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
+            idleness: Idleness::default(),
+            looker: looker(&places.proc),
+            pidfiles: Vec::new(),
             journals: Journals::new(places.runs.clone(), places.proc.clone()),
             sampler: None,
             sampler_trouble: None,
@@ -104,6 +113,11 @@ impl Observer {
         if let Some(sampler) = &self.sampler {
             sampler.set_targets(self.sampled());
         }
+    }
+
+    /// Reads the pidfiles at `paths`, too, from now on.
+    pub fn set_pidfiles(&mut self, paths: Vec<PathBuf>) {
+        self.pidfiles = paths;
     }
 
     /// Samples the write lock between the looks, every 3 to 4 ms while something happens to it and less
@@ -160,6 +174,7 @@ impl Observer {
             let of_it = ingestions.iter().filter(|(database, _)| *database == path);
             database.ingestions = of_it.map(|(_, ingestion)| ingestion.clone()).collect();
         }
+        self.note_activity(&mut databases, now);
         self.describer.forget_all_but(&pids);
         self.mappings.forget_all_but(&pids);
         let lives = |pid, start_ticks| process_start(&self.proc, pid) == start_ticks;
@@ -167,13 +182,16 @@ impl Observer {
         unseen.extend(self.first_seen.trouble());
         unseen.extend(self.processes.unseen());
         unseen.extend(self.sampler_trouble.clone());
+        let pidfiles = pidfiles::read(&self.proc, &self.pidfiles, &mut unseen);
         unseen.sort();
         unseen.dedup();
         Snapshot {
             version: CONTRACT_VERSION,
             taken_at: now.timestamp,
             host: host(),
+            looker: Some(self.looker.clone()),
             databases,
+            pidfiles,
             sampling: self.sampler.as_mut().map(|sampler| sampler.cost(now.instant)),
             unseen,
         }
@@ -190,6 +208,21 @@ impl Observer {
     #[must_use]
     pub fn histories(&self) -> Vec<Arc<Mutex<History>>> {
         self.watched.iter().map(|watched| watched.sampled().history).collect()
+    }
+
+    // For how long each process has done nothing. What was sampled since the look before counts as well as what
+    // this look sees.
+    fn note_activity(&mut self, databases: &mut [Database], now: Now) {
+        let mut writers = vec![Vec::new(); databases.len()];
+        if let (Some(_), Some(before)) = (&self.sampler, self.idleness.looked_at()) {
+            let window = now.instant.saturating_duration_since(before);
+            for (watched, writers) in self.watched.iter().zip(&mut writers) {
+                let holds = watched.history().write_holds(now.instant, window);
+                let by_process = holds.into_iter().flat_map(|holds| holds.by_process);
+                *writers = by_process.filter_map(|holds| holds.pid).collect();
+            }
+        }
+        self.idleness.fill_in(databases, &writers, &mut self.first_seen, now.instant);
     }
 
     // What our own ingestions waited for the write lock. A line is written when all is committed.
@@ -308,6 +341,18 @@ impl Drop for Observer {
     fn drop(&mut self) {
         self.first_seen.flush(&self.timed);
     }
+}
+
+// Who looks, as the kernel knows it, and who it runs under.
+fn looker(proc: &Path) -> Looker {
+    let pid = i32::try_from(std::process::id()).unwrap_or(0);
+    let mut ancestors = Vec::new();
+    let mut next = process_parent(proc, pid);
+    while let Some(parent) = next.filter(|parent| *parent > 0 && !ancestors.contains(parent)) {
+        ancestors.push(parent);
+        next = process_parent(proc, parent);
+    }
+    Looker { pid, uid: rustix::process::geteuid().as_raw(), ancestors }
 }
 
 fn host() -> String {

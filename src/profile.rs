@@ -1,27 +1,46 @@
 //! Profiles: what each pragma ought to be, as data.
 
-use serde::Deserialize;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use crate::snapshot::Severity;
+use crate::{
+    config::{
+        Places,
+        document::{self, Document},
+    },
+    diagnose::checkpoint::Mode,
+    snapshot::Severity,
+    text,
+};
 
-const HARDENED: &str = include_str!("../assets/profiles/hardened.toml");
+mod file;
+
+/// The profiles that are a part of the program, the default one first.
+const BUILT_IN: [(&str, &str); 5] = [
+    ("hardened", include_str!("../assets/profiles/hardened.toml")),
+    ("throughput", include_str!("../assets/profiles/throughput.toml")),
+    ("queue", include_str!("../assets/profiles/queue.toml")),
+    ("patient", include_str!("../assets/profiles/patient.toml")),
+    ("responsive", include_str!("../assets/profiles/responsive.toml")),
+];
 
 /// What a database's clients and file are held to.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// Its name.
     pub name: String,
     /// What it is for, in a sentence.
     pub about: String,
     /// The pragmas that it cares about.
-    #[serde(rename = "pragma")]
     pub pragmas: Vec<Expectation>,
+    /// How often the log is to be moved into the main file, where commits alone do not see to that.
+    pub checkpoint: Option<Schedule>,
 }
 
 /// One pragma's expected value.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectation {
     /// The pragma.
     pub name: String,
@@ -36,8 +55,7 @@ pub struct Expectation {
 }
 
 /// Who keeps a pragma's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeper {
     /// The database file: every client gets it.
     File,
@@ -45,15 +63,74 @@ pub enum Keeper {
     Connection,
 }
 
+/// Checkpoints at regular times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// How far each goes.
+    pub mode: Mode,
+    /// The time between two.
+    pub every: Duration,
+}
+
+/// Why there is no such profile.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody made one of that name.
+    #[error("there is no profile {name}; the nearest is {nearest}, and your own lie in {}", folder.display())]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What may have been meant.
+        nearest: String,
+        /// Where the user's own profiles lie.
+        folder: PathBuf,
+    },
+    /// The user's own has the name of one that is a part of the program.
+    #[error("{} has the name of a profile that waltop brings with it; rename it", path.display())]
+    Taken {
+        /// The user's own.
+        path: PathBuf,
+    },
+    /// Its file is not in order.
+    #[error(transparent)]
+    File(#[from] document::Error),
+}
+
 impl Profile {
     /// The default profile.
     ///
     /// # Panics
     ///
-    /// Never: the data is part of the program, and a test parses it.
+    /// Never: the data is part of the program, and a test reads it.
     #[must_use]
     pub fn hardened() -> Self {
-        toml::from_str(HARDENED).expect("assets/profiles/hardened.toml is held to its form by a test")
+        let (name, text) = BUILT_IN[0];
+        file::built_in(name, text).expect("assets/profiles/hardened.toml is held to its form by a test")
+    }
+
+    /// The profile of that name: one that is a part of the program, or the user's own.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or its file is not in order.
+    pub fn named(name: &str, places: &Places) -> Result<Self, Error> {
+        let own = places.profiles().join(format!("{name}.toml"));
+        // A name that is a path would lead out of the folder.
+        let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+        if let Some((_, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
+            return if own.exists() {
+                Err(Error::Taken { path: own })
+            } else {
+                Ok(file::built_in(name, text)?)
+            };
+        }
+        if is_name {
+            match Document::read(&own) {
+                Err(document::Error::Missing { .. }) => {}
+                document => return Ok(file::read(&document?, name)?),
+            }
+        }
+        Err(unknown(name, &places.profiles()))
     }
 
     /// What the profile asks of `pragma`.
@@ -77,8 +154,25 @@ impl Profile {
     }
 }
 
+fn unknown(name: &str, folder: &Path) -> Error {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let own = entries.filter_map(|entry| {
+        let path = entry.path();
+        let is_profile = path.extension().is_some_and(|extension| extension == "toml");
+        path.file_stem().filter(|_| is_profile).map(|stem| stem.to_string_lossy().into_owned())
+    });
+    let mut names: Vec<String> = BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).chain(own).collect();
+    names.sort();
+    let nearest = text::nearest(name, names.iter().map(String::as_str)).unwrap_or_default().to_owned();
+    Error::Unknown { name: name.to_owned(), nearest, folder: folder.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
     use super::*;
 
     #[test]
@@ -88,5 +182,70 @@ mod tests {
         assert_eq!(profile.busy_timeout_ms(), Some(5000));
         assert_eq!(profile.autocheckpoint_frames(), 1000);
         assert!(profile.expectation("journal_mode").is_some_and(|it| it.kept_by == Keeper::File));
+    }
+
+    #[test]
+    fn every_profile_that_comes_along_asks_for_what_its_reports_say() {
+        let dir = TempDir::new().expect("a folder");
+        let places = Places::under(dir.path());
+        let asked = |name: &str| {
+            let profile = Profile::named(name, &places).expect("it is in order");
+            assert!(
+                !profile.about.is_empty() && profile.pragmas.iter().all(|it| !it.why.is_empty()),
+                "{name}"
+            );
+            let value =
+                |pragma| profile.expectation(pragma).map_or("–", |it| it.expected.as_str()).to_owned();
+            let pragmas = [
+                "busy_timeout",
+                "synchronous",
+                "mmap_size",
+                "cache_size",
+                "temp_store",
+                "foreign_keys",
+                "wal_autocheckpoint",
+                "journal_mode",
+            ];
+            let schedule =
+                profile.checkpoint.map_or("–".to_owned(), |it| format!("{} {:?}", it.mode, it.every));
+            [pragmas.map(value).join(" "), schedule].join(" ")
+        };
+        for (name, values) in [
+            ("hardened", "5000 NORMAL 0 – MEMORY ON 1000 wal –"),
+            ("throughput", "30000 NORMAL 268435456 -64000 MEMORY – 1000 wal PASSIVE 900s"),
+            ("queue", "30000 NORMAL – -32000 MEMORY – 1000 wal PASSIVE 900s"),
+            ("patient", "30000 NORMAL – – – ON 1000 wal –"),
+            ("responsive", "10000 NORMAL 268435456 -64000 – ON 1000 wal –"),
+        ] {
+            assert_eq!(asked(name), values, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_profile_of_ones_own_lies_beside_the_config_file() {
+        let dir = TempDir::new().expect("a folder");
+        let places = Places::under(dir.path());
+        fs::create_dir(dir.path().join("profiles")).expect("a folder");
+        let write = |name: &str, text: &str| {
+            fs::write(dir.path().join("profiles").join(name), text).expect("written");
+        };
+        write("mine.toml", BUILT_IN[2].1.replace("name = \"queue\"\n", "").as_str());
+        let named = |name: &str| Profile::named(name, &places).map_err(|error| error.to_string());
+        assert_eq!(
+            named("mine").map(|it| (it.name.clone(), it.busy_timeout_ms())),
+            Ok(("mine".into(), Some(30_000)))
+        );
+        let said = named("mime").expect_err("there is none");
+        assert!(
+            said.starts_with("there is no profile mime; the nearest is mine, and your own lie in /"),
+            "{said}"
+        );
+        for escape in ["../mine", "", ".", "/etc/passwd", "mine.toml"] {
+            assert!(named(escape).is_err_and(|said| said.starts_with("there is no profile")), "{escape}");
+        }
+        write("bad.toml", "colour = 1\n");
+        assert!(named("bad").is_err_and(|said| said.contains("bad.toml, line 1: there is no key colour")));
+        write("queue.toml", "");
+        assert!(named("queue").is_err_and(|said| said.contains("queue.toml has the name of a profile")));
     }
 }

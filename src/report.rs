@@ -10,6 +10,10 @@ use std::{
 use log::Level;
 use serde::{Deserialize, Serialize};
 
+mod check;
+
+pub use check::{CheckReport, Checked, Verdict};
+
 use crate::{
     act::Outcome,
     diagnose::checkpoint::{Blocker, Mode},
@@ -135,6 +139,7 @@ fn write_database(out: &mut String, database: &Database) -> fmt::Result {
     }
     for process in &database.processes {
         writeln!(out, "process     {}", process_line(process))?;
+        write_verdict(out, process)?;
     }
     for row in database.pragmas.rows.iter().filter(|row| row.ok == Some(false)) {
         let value = row.actual.as_deref().unwrap_or("unknown");
@@ -261,6 +266,21 @@ fn process_line(process: &Process) -> String {
         process.state,
         text::clean(&process.command_line())
     )
+}
+
+// The causes, and where something protects it all the same, what.
+fn write_verdict(out: &mut String, process: &Process) -> fmt::Result {
+    let Some(stale) = process.stale.as_ref().filter(|stale| !stale.causes.is_empty()) else {
+        return Ok(());
+    };
+    let label = if stale.is_stale { "stale" } else { "left alone" };
+    for cause in &stale.causes {
+        writeln!(out, "{label:<11} {} {}: {}", process.pid, cause.cause, text::clean(&cause.evidence))?;
+    }
+    if let Some(reason) = &stale.protected {
+        writeln!(out, "protected   {} {}", process.pid, text::clean(reason))?;
+    }
+    Ok(())
 }
 
 fn ingestion_line(ingestion: &Ingestion) -> String {

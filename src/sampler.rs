@@ -39,7 +39,8 @@ pub struct Watch {
 impl Watch {
     /// A watch on what `observer` observes.
     #[must_use]
-    pub fn new(observer: Observer, config: Config) -> Self {
+    pub fn new(mut observer: Observer, config: Config) -> Self {
+        observer.set_pidfiles(config.daemons.iter().filter_map(|rule| rule.pidfile.clone()).collect());
         Self { observer, config, facts: Vec::new(), previous: None }
     }
 
@@ -57,7 +58,7 @@ impl Watch {
         let mut snapshot = self.observer.look();
         for (index, database) in snapshot.databases.iter_mut().enumerate() {
             let facts = self.facts.get(index).and_then(Option::as_deref);
-            database.pragmas = compliance::rows(database, &self.config.profile, facts);
+            database.pragmas = compliance::rows(database, self.config.profile_of(&database.path), facts);
         }
         diagnose::diagnose(&mut snapshot, self.previous.as_ref(), &self.config);
         self.previous = Some(snapshot.clone());

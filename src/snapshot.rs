@@ -17,6 +17,8 @@ mod finding;
 mod handles;
 mod ingestion;
 mod locks;
+mod origin;
+mod pidfile;
 mod pragmas;
 mod process;
 mod sampling;
@@ -26,8 +28,10 @@ pub use finding::{Finding, Remedy, Severity};
 pub use handles::HandleGrowth;
 pub use ingestion::{Batch, FailedFile, Ingestion, IngestionState, Spread, percentile};
 pub use locks::{Holder, Locks, ProcessHolds, Reader, WriteHolds};
+pub use origin::{Executable, ExecutableState, Manager, Origin};
+pub use pidfile::Pidfile;
 pub use pragmas::{PragmaRow, PragmaSource, Pragmas};
-pub use process::{Cause, Handles, Hold, Process, ProcessState, Stale};
+pub use process::{Activity, Cause, Handles, Hold, Process, ProcessState, Stale};
 pub use sampling::Sampling;
 
 /// The version of the JSON contract that [`Snapshot`] serialises to.
@@ -42,12 +46,29 @@ pub struct Snapshot {
     pub taken_at: Timestamp,
     /// Name of the machine.
     pub host: String,
+    /// The process that looks; `None` where it cannot be told from others.
+    #[serde(default)]
+    pub looker: Option<Looker>,
     /// The databases, in the order in which they were asked for.
     pub databases: Vec<Database>,
+    /// The pidfiles of the daemon rules, those aside that do not exist.
+    #[serde(default)]
+    pub pidfiles: Vec<Pidfile>,
     /// What the sampling of locks between the looks costs; `None` where nothing is sampled.
     pub sampling: Option<Sampling>,
     /// What could not be seen, and why: a partial look never passes for a whole one.
     pub unseen: Vec<Unseen>,
+}
+
+/// The process that took a look. It and those that it runs under are never offered for a stop.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looker {
+    /// Its process id.
+    pub pid: i32,
+    /// User id that it runs as.
+    pub uid: u32,
+    /// The process that started it, the one that started that, and so on.
+    pub ancestors: Vec<i32>,
 }
 
 /// Something that could not be looked at.

@@ -67,6 +67,14 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// The one of `names` that is most like `wanted`, for whoever has mistyped it; `None` where there are none.
+#[must_use]
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A beginning that is right counts for more than the rest: of a long name people type the beginning.
+    let likeness = |name: &&str| strsim::jaro_winkler(&wanted.to_lowercase(), name);
+    names.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+}
+
 // Unicode's Cf characters that occur in the wild, and the line separators; a variation selector stays, an emoji needs it.
 fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -104,5 +112,13 @@ mod tests {
         assert_eq!(fit("abc", 0), "");
         assert_eq!(fit("abc", 3), "abc");
         assert_eq!(fit("abcd", 3), "ab…");
+    }
+
+    #[test]
+    fn the_nearest_name_is_the_one_that_was_meant() {
+        let names = || ["pinned-wal", "large-wal", "split-wal"].into_iter();
+        assert_eq!(nearest("PINED", names()), Some("pinned-wal"));
+        assert_eq!(nearest("splitwal", names()), Some("split-wal"));
+        assert_eq!(nearest("x", []), None);
     }
 }

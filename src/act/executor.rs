@@ -1,74 +1,69 @@
 //! Carries effects out, off the thread that draws, and reports what became of them.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     ffi::OsStr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use crossbeam_channel::Sender;
+use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
+    config::Permit,
     report,
     sampler::Order,
     snapshot::{Presence, Snapshot},
-    units,
 };
 
 use super::{
-    Act, Outcome, Report,
-    signal::{Pinned, Signal, Target},
+    Act, Ended, Outcome, Report,
+    reap::{self, End, GRACE, Meant},
+    signal::{Pinned, Refusal, Signal, Target},
+    switch::Confirmed,
     worker,
 };
-
-/// How long a process that was asked to end is waited for.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Carries effects out.
 pub struct Executor {
     outbox: UnboundedSender<Report>,
     proc: PathBuf,
-    readonly: bool,
-    pinned: Option<Arc<Pinned>>,
+    pinned: HashMap<Target, Arc<Pinned>>,
     /// The databases about whose pragmas a worker is being asked.
     asking: Arc<Mutex<HashSet<usize>>>,
 }
 
 impl Executor {
-    /// An executor whose outcomes go to `outbox`; with `readonly` it refuses every [`Act`].
+    /// An executor whose outcomes go to `outbox`.
     #[must_use]
-    pub fn new(outbox: UnboundedSender<Report>, proc: PathBuf, readonly: bool) -> Self {
-        Self { outbox, proc, readonly, pinned: None, asking: Arc::default() }
+    pub fn new(outbox: UnboundedSender<Report>, proc: PathBuf) -> Self {
+        Self { outbox, proc, pinned: HashMap::new(), asking: Arc::default() }
     }
 
-    /// Gets hold of a process; the answer is [`Report::Pinned`].
-    pub fn pin(&mut self, target: Target) {
-        let pinned = Pinned::open(target, &self.proc);
-        let answer = match pinned {
-            Ok(pinned) => {
-                self.pinned = Some(Arc::new(pinned));
-                Ok(target)
-            }
-            Err(refusal) => Err(refusal.to_string()),
+    /// Gets hold of processes instead of those pinned before; the answer is [`Report::Pinned`].
+    pub fn pin(&mut self, meant: &[Meant]) {
+        self.pinned.clear();
+        let mut pin = |meant: &Meant| {
+            let pinned = meant.pin(&self.proc)?;
+            self.pinned.insert(meant.target, Arc::new(pinned));
+            Ok(())
         };
-        self.send(Report::Pinned(answer));
+        let answers = meant.iter().map(|meant| (meant.target, pin(meant))).collect();
+        self.send(Report::Pinned(answers));
     }
 
-    /// Lets go of the pinned process.
+    /// Lets go of the pinned processes.
     pub fn unpin(&mut self) {
-        self.pinned = None;
+        self.pinned.clear();
     }
 
     /// Changes something, as confirmed.
-    pub fn act(&mut self, act: Act) {
-        if self.readonly {
-            return self.report(Outcome::bad("started with --readonly: nothing was changed"));
-        }
+    pub fn act(&mut self, confirmed: Confirmed) {
+        let (act, permit) = confirmed.into_parts();
         match act {
-            Act::Signal { target, signal } => self.signal(target, signal),
+            Act::Signal { targets, signal } => self.signal(permit, &targets, signal),
             Act::Checkpoint { database, mode } => self.spawn(async move {
                 let mode = mode.to_string();
                 let args = [
@@ -78,7 +73,7 @@ impl Executor {
                     mode.as_ref(),
                     database.as_os_str(),
                 ];
-                match worker::ask::<Vec<report::CheckpointReport>>(&args).await {
+                match worker::ask::<Vec<report::CheckpointReport>>(permit, &args).await {
                     Ok(reports) => reports.first().map_or_else(
                         || Outcome::bad("the checkpoint gave no answer"),
                         report::CheckpointReport::outcome,
@@ -88,14 +83,14 @@ impl Executor {
             }),
             Act::Fix { database } => self.spawn(async move {
                 let args = ["fix".as_ref(), "--json".as_ref(), "--yes".as_ref(), database.as_os_str()];
-                match worker::ask::<Vec<report::FixReport>>(&args).await {
+                match worker::ask::<Vec<report::FixReport>>(permit, &args).await {
                     Ok(reports) => {
                         Outcome::good(reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
                     }
                     Err(error) => Outcome::bad(error.to_string()),
                 }
             }),
-            Act::Ingest { database, folder, batch } => self.ingest(&database, &folder, &batch),
+            Act::Ingest { database, folder, batch } => self.ingest(permit, &database, &folder, &batch),
         }
     }
 
@@ -108,7 +103,7 @@ impl Executor {
         }
         let outbox = self.outbox.clone();
         tokio::spawn(async move {
-            let asked = worker::pragmas(&path, presence).await;
+            let asked = worker::pragmas(&path, presence, None).await;
             let (facts, refusal) = match asked {
                 Ok(facts) => (Some(facts), None),
                 Err(error) => (None, Some(error.to_string())),
@@ -130,32 +125,25 @@ impl Executor {
         });
     }
 
-    fn signal(&mut self, target: Target, signal: Signal) {
-        let Some(pinned) = self.pinned.take().filter(|pinned| pinned.target() == target) else {
-            return self.report(Outcome::bad(format!("{} is not the process that was pinned", target.pid)));
-        };
-        if let Err(refusal) = pinned.send(signal) {
-            return self.report(Outcome::bad(refusal.to_string()));
-        }
-        if signal == Signal::Cont {
-            return self.report(Outcome::good(format!("{} was sent CONT and goes on", target.pid)));
-        }
+    /// The pinned ones stay pinned: those that do not end may be asked for again.
+    fn signal(&self, permit: Permit, targets: &[Target], signal: Signal) {
         let outbox = self.outbox.clone();
-        tokio::task::spawn_blocking(move || {
-            let outcome = if pinned.wait(GRACE) {
-                Outcome::good(format!("{} has ended after {signal}", target.pid))
-            } else {
-                let grace = units::duration(GRACE.as_secs_f64() * 1e3);
-                Outcome::partial(format!(
-                    "{} is still there {grace} after {signal}; x again, with KILL, ends it",
-                    target.pid
-                ))
-            };
-            let _ = outbox.send(Report::Outcome(outcome));
-        });
+        let tell = move |target, end| {
+            let ended = Ended { target, signal, end, at: Timestamp::now() };
+            // The console may have quit meanwhile; then nobody waits to hear of it.
+            let _ = outbox.send(Report::Ended(ended));
+        };
+        let mut pinned = Vec::new();
+        for target in targets {
+            match self.pinned.get(target) {
+                Some(held) => pinned.push(Arc::clone(held)),
+                None => tell(*target, End::Refused(Refusal::Unpinned { pid: target.pid })),
+            }
+        }
+        tokio::task::spawn_blocking(move || reap::stop(permit, &pinned, signal, GRACE, tell));
     }
 
-    fn ingest(&self, database: &Path, folder: &Path, batch: &str) {
+    fn ingest(&self, permit: Permit, database: &Path, folder: &Path, batch: &str) {
         let args: [&OsStr; 8] = [
             "ingest".as_ref(),
             "--detached".as_ref(),
@@ -166,16 +154,14 @@ impl Executor {
             "--".as_ref(),
             folder.as_os_str(),
         ];
-        let (pid, end) = match worker::detach(&args) {
+        let (pid, end) = match worker::detach(permit, &args) {
             Ok(started) => started,
             Err(error) => return self.report(Outcome::bad(format!("no ingestion: {error}"))),
         };
         let folder = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
         self.spawn(async move {
             match end.await {
-                Ok(()) => {
-                    Outcome::good(format!("the ingestion of {folder} has ended, process {pid}; 5 shows it"))
-                }
+                Ok(()) => Outcome::good(format!("the ingestion of {folder} has ended, process {pid}")),
                 Err(error) => Outcome::bad(format!("the ingestion of {folder} ended: {error}")),
             }
         });

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::observe;
+use crate::{config::Permit, observe};
 
 /// A process, named so that no other can be mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +36,15 @@ pub enum Signal {
 impl Signal {
     /// All of them, in the order in which a dialog offers them.
     pub const ALL: [Self; 4] = [Self::Term, Self::Cont, Self::Int, Self::Kill];
+
+    /// The order for a stopped process: to let it go on comes first, so that it can give its locks back.
+    pub const FOR_STOPPED: [Self; 4] = [Self::Cont, Self::Term, Self::Int, Self::Kill];
+
+    /// Whether the process is expected to end by it.
+    #[must_use]
+    pub fn ends(self) -> bool {
+        self != Self::Cont
+    }
 }
 
 impl fmt::Display for Signal {
@@ -50,7 +59,7 @@ impl fmt::Display for Signal {
 }
 
 /// Why a process gets no signal.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
     /// It has ended.
     #[error("{pid} is already gone; nothing was signalled")]
@@ -80,6 +89,32 @@ pub enum Refusal {
         /// What it is.
         what: &'static str,
     },
+    /// It belongs to somebody else. Root could stop it, but does not from here.
+    #[error("{pid} is another user's process; it is never stopped from here")]
+    Foreign {
+        /// The process that was meant.
+        pid: i32,
+    },
+    /// A rule or a judgement protects it.
+    #[error("{pid} is protected: {why}; it is never stopped from here")]
+    Spared {
+        /// The process that was meant.
+        pid: i32,
+        /// What protects it.
+        why: String,
+    },
+    /// When it started is not known, so that it could be taken for another.
+    #[error("cannot tell when {pid} started, so it cannot be stopped safely")]
+    Nameless {
+        /// The process that was meant.
+        pid: i32,
+    },
+    /// Nobody got hold of it beforehand.
+    #[error("{pid} is not a process that was pinned; nothing was signalled")]
+    Unpinned {
+        /// The process that was meant.
+        pid: i32,
+    },
     /// There is no pidfd here.
     #[error("cannot get hold of {pid} safely: this system has no pidfd; use kill {pid}")]
     Unsupported {
@@ -98,7 +133,7 @@ mod pinned {
         process::{self, Pid, PidfdFlags},
     };
 
-    use super::{Duration, Instant, Path, Refusal, Signal, Target};
+    use super::{Duration, Instant, Path, Permit, Refusal, Signal, Target, observe};
 
     /// A process that is held on to.
     #[derive(Debug)]
@@ -113,7 +148,8 @@ mod pinned {
         ///
         /// # Errors
         ///
-        /// Where the process is gone, is another one, is waltop itself, an ancestor or PID 1, or is out of reach.
+        /// Where the process is gone, is another one, is waltop itself, an ancestor or PID 1, belongs to another user,
+        /// or is out of reach.
         pub fn open(target: Target, proc: &Path) -> Result<Self, Refusal> {
             let pid = target.pid;
             if let Some(what) = super::protection(pid, proc) {
@@ -124,6 +160,7 @@ mod pinned {
             match super::start_ticks(pid, proc) {
                 None => Err(Refusal::Gone { pid }),
                 Some(ticks) if ticks != target.start_ticks => Err(Refusal::Reused { pid }),
+                Some(_) if !is_own(pid, proc) => Err(Refusal::Foreign { pid }),
                 Some(_) => Ok(Self { target, pidfd }),
             }
         }
@@ -139,7 +176,7 @@ mod pinned {
         /// # Errors
         ///
         /// Where the process is gone or may not be signalled.
-        pub fn send(&self, signal: Signal) -> Result<(), Refusal> {
+        pub fn send(&self, _permit: Permit, signal: Signal) -> Result<(), Refusal> {
             let send = |signal| {
                 process::pidfd_send_signal(&self.pidfd, signal)
                     .map_err(|error| refusal(self.target.pid, error))
@@ -159,19 +196,32 @@ mod pinned {
         /// Waits until the process has ended, for `patience` at the most; whether it has.
         #[must_use]
         pub fn wait(&self, patience: Duration) -> bool {
-            let deadline = Instant::now() + patience;
-            loop {
-                let left = deadline.saturating_duration_since(Instant::now());
-                let timeout = Timespec::try_from(left).ok();
-                let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-                match poll(&mut fds, timeout.as_ref()) {
-                    Ok(0) => return false,
-                    Ok(_) => return true,
-                    Err(Errno::INTR) => {}
-                    Err(_) => return false,
+            !ended(&[self], patience).is_empty()
+        }
+    }
+
+    /// Waits until one of `pinned` has ended, for `patience` at the most: the indices of those that have.
+    #[must_use]
+    pub fn ended(pinned: &[&Pinned], patience: Duration) -> Vec<usize> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left).ok();
+            let mut fds: Vec<_> = pinned.iter().map(|it| PollFd::new(&it.pidfd, PollFlags::IN)).collect();
+            match poll(&mut fds, timeout.as_ref()) {
+                Ok(_) => {
+                    let is_over = |fd: &PollFd<'_>| fd.revents().contains(PollFlags::IN);
+                    return (0..fds.len()).filter(|&at| is_over(&fds[at])).collect();
                 }
+                Err(Errno::INTR) => {}
+                Err(_) => return Vec::new(),
             }
         }
+    }
+
+    // Whose process is not known is not ours.
+    fn is_own(pid: i32, proc: &Path) -> bool {
+        observe::process_owner(proc, pid) == Some(process::geteuid().as_raw())
     }
 
     fn refusal(pid: i32, error: Errno) -> Refusal {
@@ -185,7 +235,7 @@ mod pinned {
 
 #[cfg(not(target_os = "linux"))]
 mod pinned {
-    use super::{Duration, Path, Refusal, Signal, Target};
+    use super::{Duration, Path, Permit, Refusal, Signal, Target};
 
     /// A process that is held on to: never, where there is no pidfd.
     #[derive(Debug)]
@@ -212,7 +262,7 @@ mod pinned {
         /// # Errors
         ///
         /// Always.
-        pub fn send(&self, _signal: Signal) -> Result<(), Refusal> {
+        pub fn send(&self, _permit: Permit, _signal: Signal) -> Result<(), Refusal> {
             Err(Refusal::Unsupported { pid: self.0.pid })
         }
 
@@ -222,9 +272,15 @@ mod pinned {
             false
         }
     }
+
+    /// Nothing ever is pinned here.
+    #[must_use]
+    pub fn ended(_pinned: &[&Pinned], _patience: Duration) -> Vec<usize> {
+        Vec::new()
+    }
 }
 
-pub use pinned::Pinned;
+pub use pinned::{Pinned, ended};
 
 /// Why `pid` must never be stopped from here; `None` where nothing speaks against it.
 #[must_use]

@@ -5,16 +5,34 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::OnceLock,
     time::Duration,
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{process::Command, time::timeout};
 
-use crate::snapshot::{ConnectionFacts, Presence};
+use crate::{
+    config::Permit,
+    snapshot::{ConnectionFacts, Presence},
+};
 
 /// How long a worker that only asks for the pragmas is waited for, before it is ended.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The file of settings that every worker is told to read; where none is set, it finds the user's own.
+static SETTINGS: OnceLock<PathBuf> = OnceLock::new();
+
+/// Tells every worker that is started from now on to read its settings from `file`. A process has one such file, so the
+/// first one counts.
+pub fn hand_down(file: PathBuf) {
+    let _ = SETTINGS.set(file);
+}
+
+/// The file that was handed down, as the option that names it.
+pub fn settings() -> impl Iterator<Item = &'static OsStr> {
+    SETTINGS.get().into_iter().flat_map(|file| ["--config".as_ref(), file.as_os_str()])
+}
 
 /// Why a worker gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -40,31 +58,38 @@ pub enum Error {
 /// # Errors
 ///
 /// Where it cannot be started, refuses, or answers something else.
-pub async fn ask<T: DeserializeOwned>(args: &[&OsStr]) -> Result<T, Error> {
+pub async fn ask<T: DeserializeOwned>(_permit: Permit, args: &[&OsStr]) -> Result<T, Error> {
     ask_and_wait(args, false).await
 }
 
 async fn ask_and_wait<T: DeserializeOwned>(args: &[&OsStr], kill_on_drop: bool) -> Result<T, Error> {
-    let mut command = Command::new(program()?);
-    let output = command.args(args).stdin(Stdio::null()).kill_on_drop(kill_on_drop).output().await?;
+    let mut command = command(args)?;
+    let output = command.stdin(Stdio::null()).kill_on_drop(kill_on_drop).output().await?;
     if output.stdout.is_empty() {
         return Err(Error::Refused(reason(&output.stderr)));
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Asks a worker what our own connection to `path` answers for the pragmas.
+/// Asks a worker what our own connection to `path` answers for the pragmas of `profile`, or of the one that the
+/// settings give the database.
 ///
 /// # Errors
 ///
 /// Where asking would leave a trace, or `SQLite` says no.
-pub async fn pragmas(path: &Path, presence: Presence) -> Result<ConnectionFacts, Error> {
+pub async fn pragmas(
+    path: &Path,
+    presence: Presence,
+    profile: Option<&str>,
+) -> Result<ConnectionFacts, Error> {
     #[derive(Deserialize)]
     struct Answer {
         rows: ConnectionFacts,
     }
     let presence = presence.to_string();
-    let args = ["pragmas".as_ref(), "--presence".as_ref(), presence.as_ref(), path.as_os_str()];
+    let mut args = vec!["pragmas".as_ref(), "--presence".as_ref(), presence.as_ref()];
+    args.extend(profile.into_iter().flat_map(|name| [OsStr::new("--profile"), name.as_ref()]));
+    args.push(path.as_os_str());
     let answer = timeout(PATIENCE, ask_and_wait::<Answer>(&args, true)).await.map_err(|_| Error::Late)?;
     Ok(answer?.rows)
 }
@@ -76,13 +101,11 @@ pub async fn pragmas(path: &Path, presence: Presence) -> Result<ConnectionFacts,
 /// # Errors
 ///
 /// Where it cannot be started.
-pub fn detach(args: &[&OsStr]) -> Result<(u32, impl Future<Output = Result<(), Error>> + use<>), Error> {
-    let child = Command::new(program()?)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
+pub fn detach(
+    _permit: Permit,
+    args: &[&OsStr],
+) -> Result<(u32, impl Future<Output = Result<(), Error>> + use<>), Error> {
+    let child = command(args)?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let pid = child.id().unwrap_or_default();
     let end = async move {
         let output = child.wait_with_output().await?;
@@ -92,6 +115,14 @@ pub fn detach(args: &[&OsStr]) -> Result<(u32, impl Future<Output = Result<(), E
         }
     };
     Ok((pid, end))
+}
+
+/// `waltop ARGS…`, with the settings that were handed down.
+fn command(args: &[&OsStr]) -> io::Result<Command> {
+    let mut command = Command::new(program()?);
+    let (name, rest) = args.split_at(args.len().min(1));
+    command.args(name).args(settings()).args(rest);
+    Ok(command)
 }
 
 fn program() -> io::Result<PathBuf> {

@@ -20,7 +20,7 @@ pub struct Args {
     databases: Vec<PathBuf>,
     /// Show the SQL and run none of it.
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
     /// Do not ask.
     #[arg(long)]
     yes: bool,

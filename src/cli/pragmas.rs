@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{config::Config, database::pragmas, profile::Profile, snapshot::Presence};
+use crate::{config::Config, database::pragmas, observe, profile::Profile, snapshot::Presence};
 
 use super::{look, refuse_hazard, say_json};
 
@@ -13,12 +13,19 @@ pub struct Args {
     /// What whoever asks has seen there.
     #[arg(long)]
     presence: Presence,
+    /// The profile whose pragmas are asked for, if it is not the one of the settings.
+    #[arg(long)]
+    profile: Option<String>,
 }
 
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     // Beside a process whose log was deleted, a connection would make a new one.
     refuse_hazard(&look(&args.database, config)?, "not asked")?;
-    let rows = pragmas::ask(&args.database, &Profile::hardened(), args.presence)?;
+    let profile = match &args.profile {
+        Some(name) => &Profile::named(name, &config.places)?,
+        None => config.profile_of(&observe::inspect(&args.database)?),
+    };
+    let rows = pragmas::ask(&args.database, profile, args.presence)?;
     say_json(&serde_json::json!({ "rows": rows }))?;
     Ok(0)
 }

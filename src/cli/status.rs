@@ -1,82 +1,24 @@
 //! `waltop status`: one look.
 
-use std::{path::PathBuf, thread, time::Duration};
+use crate::{config::Config, report};
 
-use crate::{
-    act::worker,
-    config::Config,
-    observe::Observer,
-    report,
-    sampler::Watch,
-    snapshot::{Presence, Snapshot},
-};
-
-use super::{databases, say, say_json};
+use super::{looking::Looking, say, say_json};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The databases; the default one where none is named.
-    #[arg(value_name = "DB")]
-    databases: Vec<PathBuf>,
+    #[command(flatten)]
+    looking: Looking,
     /// Print the snapshot as JSON (version 1; the schema is in assets/status.schema.json).
     #[arg(long)]
     json: bool,
-    /// Sample the locks for this long first, as in 2s.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
-    sample: Option<Duration>,
 }
 
 pub fn run(args: &Args, config: Config) -> anyhow::Result<u8> {
-    let paths = databases(&args.databases, &config)?;
-    let snapshot = look(paths, config, args.sample)?;
+    let snapshot = args.looking.look(config)?;
     if args.json {
         say_json(&snapshot)?;
     } else {
         say(report::text(&snapshot).trim_end())?;
     }
     Ok(0)
-}
-
-/// One look, with what our own connection answers for the pragmas where asking leaves no trace.
-fn look(paths: Vec<PathBuf>, config: Config, sample: Option<Duration>) -> anyhow::Result<Snapshot> {
-    let mut observer = Observer::new(&config.places, paths);
-    if sample.is_some() {
-        observer.watch_locks_steadily();
-    }
-    let mut watch = Watch::new(observer, config);
-    let first = watch.look().snapshot;
-    if let Some(sample) = sample {
-        thread::sleep(sample);
-    }
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for (index, database) in first.databases.iter().enumerate() {
-        let presence = database.presence();
-        if presence != Presence::Leftover {
-            // A worker that cannot ask leaves the rows out; what the file keeps is shown all the same.
-            watch.set_facts(index, tokio.block_on(worker::pragmas(&database.path, presence)).ok());
-        }
-    }
-    Ok(watch.look().snapshot)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let advice = "give a duration as in 500ms, 2s or 1m";
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| advice.to_owned())?;
-    let duration = Duration::try_from(signed).map_err(|_| advice.to_owned())?;
-    if duration.is_zero() { Err(advice.to_owned()) } else { Ok(duration) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_written_as_people_do() {
-        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1m"), Ok(Duration::from_mins(1)));
-        for nonsense in ["", "0s", "-2s", "two", "5"] {
-            assert!(duration(nonsense).is_err(), "{nonsense}");
-        }
-    }
 }

@@ -7,7 +7,8 @@ use jiff::{Timestamp, tz::TimeZone};
 use log::Level;
 
 use crate::{
-    act::{Effect, Report, signal::Target},
+    act::{Effect, Report, switch::Switch},
+    config::{Permit, ReadOnly},
     history::Timeline,
     ingest::Batch,
     profile::Profile,
@@ -15,18 +16,27 @@ use crate::{
     snapshot::{Database, Header, Ingestion, Presence},
 };
 
-use super::panel::Panel;
+use super::{
+    keymap::{Action, Keymap},
+    panel::Panel,
+};
 
 mod dialog;
+mod findings;
 mod keys;
 mod selection;
+mod stopping;
 mod subject;
 mod timeline;
 
-pub use dialog::{Button, Dialog, Field, Focus, Kind};
+pub use dialog::{Button, Dialog, Ending, Field, Focus, Kind, List, Mark, Row, Stopped};
+pub use findings::{FindingRow, Gone};
 pub use selection::{Cursor, SortColumn};
+use stopping::Stopping;
 pub use subject::Subject;
 pub use timeline::{Past, Shown};
+
+use findings::FindingHistory;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -76,10 +86,12 @@ pub struct Notice {
 /// What the console is told at its start and never changes.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// No action can be armed.
-    pub readonly: bool,
-    /// What databases are held to.
-    pub profile: Profile,
+    /// The leave to change anything; without it no action can be armed.
+    pub permit: Result<Permit, ReadOnly>,
+    /// What each database is held to, in the order of the looks.
+    pub profiles: Vec<Profile>,
+    /// Which key does what.
+    pub keymap: Keymap,
     /// For clocks.
     pub time_zone: TimeZone,
     /// The folder that the ingestion dialog starts with.
@@ -99,7 +111,6 @@ const ASK_PRAGMAS_CHANGED: Duration = Duration::from_secs(5);
 
 /// The state of the console.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "four switches, each of them free of the others")]
 pub struct App {
     pub(super) setup: Setup,
     pub(super) now: Timestamp,
@@ -121,11 +132,14 @@ pub struct App {
     pub(super) timeline: Option<Past>,
     pub(super) scroll: u16,
     pub(super) notice: Option<Notice>,
-    pub(super) armed: bool,
+    pub(super) switch: Switch,
     pub(super) interval: Duration,
     /// Why the pragmas of the databases could not be asked, by database.
     pub(super) refusals: Vec<Option<String>>,
+    /// What was found, and what went away.
+    found: FindingHistory,
     pending_pin: Option<Kind>,
+    stopping: Stopping,
     asked: Vec<Asked>,
 }
 
@@ -142,7 +156,7 @@ impl App {
     #[must_use]
     pub fn new(setup: Setup, interval: Duration, now: Timestamp) -> Self {
         Self {
-            armed: !setup.readonly,
+            switch: Switch::new(setup.permit),
             setup,
             now,
             newest: None,
@@ -162,7 +176,9 @@ impl App {
             notice: None,
             interval,
             refusals: Vec::new(),
+            found: FindingHistory::default(),
             pending_pin: None,
+            stopping: Stopping::default(),
             asked: Vec::new(),
         }
     }
@@ -195,6 +211,7 @@ impl App {
                 vec![self.notify(Level::Error, "looking has ended by a defect of waltop's; start it again")]
             }
             Message::Report(Report::Pinned(pinned)) => self.pinned(pinned),
+            Message::Report(Report::Ended(ended)) => self.ended(ended),
             Message::Report(Report::Pragmas { index, refusal }) => {
                 if self.refusals.len() <= index {
                     self.refusals.resize(index + 1, None);
@@ -222,6 +239,18 @@ impl App {
         self.look()?.snapshot.databases.get(self.current)
     }
 
+    /// What the database on the screen is held to.
+    #[must_use]
+    pub fn profile(&self) -> Option<&Profile> {
+        self.setup.profiles.get(self.current)
+    }
+
+    /// The key that does `action`, for a sentence that names it.
+    #[must_use]
+    pub fn key_of(&self, action: Action) -> &str {
+        self.setup.keymap.key(action)
+    }
+
     /// The ingestion that runs into the database on the screen, if one does.
     #[must_use]
     pub fn running_ingestion(&self) -> Option<&Ingestion> {
@@ -244,14 +273,17 @@ impl App {
         self.now = self.now.max(look.snapshot.taken_at);
         let before = self.selected_process().map(|process| (process.pid, process.name.clone()));
         self.newest = Some(Arc::clone(look));
+        self.found.follow(&look.snapshot);
         self.settle_selection();
         let mut effects = self.follow_timeline();
         // The row that slid into its place is selected now: whoever is about to press a key should know.
         if let Some((pid, name)) = before
             && self.database().is_some_and(|database| database.process(pid).is_none())
+            && !self.is_being_stopped(pid)
         {
             effects.push(self.notify(Level::Info, format!("{pid} ({name}) has gone")));
         }
+        effects.extend(self.verify(look));
         self.asked.resize_with(look.snapshot.databases.len(), Asked::default);
         for (index, database) in look.snapshot.databases.iter().enumerate() {
             let asked = &mut self.asked[index];
@@ -278,21 +310,6 @@ impl App {
 
     fn ask_again(&mut self) {
         self.asked.clear();
-    }
-
-    /// Opens the dialog for which the process was pinned.
-    fn pinned(&mut self, pinned: Result<Target, String>) -> Vec<Effect> {
-        let kind = self.pending_pin.take();
-        match pinned {
-            Err(why) => vec![self.notify(Level::Warn, why)],
-            Ok(target) => match kind.filter(|kind| kind.target() == Some(target)) {
-                Some(kind) if self.dialog.is_none() => {
-                    self.dialog = Some(Dialog::new(kind));
-                    Vec::new()
-                }
-                _ => vec![Effect::Unpin],
-            },
-        }
     }
 }
 

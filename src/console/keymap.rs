@@ -1,8 +1,12 @@
 //! Every key, once. The help, the footer and the table in the README are made from this.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
 use super::panel::Panel;
+
+mod in_force;
+mod key;
+
+pub use in_force::{Bound, Keymap};
+pub use key::{Key, NoKey};
 
 /// What a key can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +17,8 @@ pub enum Action {
     Checkpoint,
     /// Stop the selected process.
     Stop,
+    /// Stop stale processes.
+    Reap,
     /// Put right what the file can keep.
     Fix,
     /// Open or close the timeline.
@@ -74,7 +80,9 @@ pub enum Action {
 /// One row of the keymap.
 #[derive(Debug)]
 pub struct Binding {
-    /// The keys, as they are written for people.
+    /// What the configuration calls it, in kebab case.
+    pub name: &'static str,
+    /// The keys where nothing else is configured, as they are written for people.
     pub keys: &'static [&'static str],
     /// What they do.
     pub action: Action,
@@ -87,177 +95,254 @@ pub struct Binding {
 /// The keymap, in the order of the footer and the help.
 pub const KEYMAP: &[Binding] = &[
     Binding {
+        name: "ingest",
         keys: &["i"],
         action: Action::Ingest,
         label: "ingest",
         help: "start an ingestion: folder, batch size, confirm; on a running one: stop it after the current batch",
     },
     Binding {
+        name: "checkpoint",
         keys: &["c"],
         action: Action::Checkpoint,
         label: "checkpoint",
         help: "run a checkpoint; names who would block it before, and says what moved after",
     },
     Binding {
+        name: "stop",
         keys: &["x", "F9"],
         action: Action::Stop,
         label: "stop process",
         help: "stop the selected process: TERM, CONT, INT or KILL",
     },
     Binding {
+        name: "reap",
+        keys: &["X"],
+        action: Action::Reap,
+        label: "reap stale",
+        help: "stop stale processes: lists them with their causes, Space unticks one, y stops those ticked",
+    },
+    Binding {
+        name: "fix",
         keys: &["f"],
         action: Action::Fix,
         label: "fix",
         help: "set the journal mode to WAL, after showing the SQL",
     },
     Binding {
+        name: "timeline",
         keys: &["b"],
         action: Action::Timeline,
         label: "lock timeline",
         help: "the lock timeline over the whole screen: a lane a process, the last minute; again to go back",
     },
     Binding {
+        name: "earlier",
         keys: &["Left"],
         action: Action::Earlier,
         label: "earlier",
         help: "in the timeline: the cursor a step back in time, past the edge through all that is remembered",
     },
     Binding {
+        name: "later",
         keys: &["Right"],
         action: Action::Later,
         label: "later",
         help: "in the timeline: a step on, at the end it follows again",
     },
     Binding {
+        name: "details",
         keys: &["Enter"],
         action: Action::Details,
         label: "details",
         help: "details of the selected row: a process's evidence, a finding's, a file's header, a run's failed files",
     },
     Binding {
+        name: "filter",
         keys: &["/"],
         action: Action::Filter,
         label: "filter",
         help: "filter the processes by PID, name and command as you type; Enter keeps it, Esc clears it",
     },
     Binding {
+        name: "down",
         keys: &["j", "Down"],
         action: Action::Down,
         label: "",
         help: "one row down; the selected row stays the same process when rows move",
     },
-    Binding { keys: &["k", "Up"], action: Action::Up, label: "", help: "one row up" },
+    Binding { name: "up", keys: &["k", "Up"], action: Action::Up, label: "", help: "one row up" },
     Binding {
+        name: "page-down",
         keys: &["PgDn"],
         action: Action::PageDown,
         label: "",
         help: "a page down; in the timeline a screen later",
     },
     Binding {
+        name: "page-up",
         keys: &["PgUp"],
         action: Action::PageUp,
         label: "",
         help: "a page up; in the timeline a screen earlier",
     },
     Binding {
+        name: "first",
         keys: &["g", "Home"],
         action: Action::First,
         label: "",
         help: "the first row; in the timeline the oldest that is known",
     },
     Binding {
+        name: "last",
         keys: &["G", "End"],
         action: Action::Last,
         label: "",
         help: "the last row; in the timeline now",
     },
-    Binding { keys: &["Tab"], action: Action::NextPanel, label: "", help: "the next panel" },
     Binding {
+        name: "next-panel",
+        keys: &["Tab"],
+        action: Action::NextPanel,
+        label: "",
+        help: "the next panel",
+    },
+    Binding {
+        name: "show-locks",
         keys: &["1"],
         action: Action::Zoom(Panel::Locks),
         label: "",
         help: "the locks over the whole screen, again to go back",
     },
     Binding {
+        name: "show-processes",
         keys: &["2"],
         action: Action::Zoom(Panel::Processes),
         label: "",
         help: "the processes likewise",
     },
-    Binding { keys: &["3"], action: Action::Zoom(Panel::Files), label: "", help: "the files likewise" },
-    Binding { keys: &["4"], action: Action::Zoom(Panel::Pragmas), label: "", help: "the pragmas likewise" },
     Binding {
+        name: "show-files",
+        keys: &["3"],
+        action: Action::Zoom(Panel::Files),
+        label: "",
+        help: "the files likewise",
+    },
+    Binding {
+        name: "show-pragmas",
+        keys: &["4"],
+        action: Action::Zoom(Panel::Pragmas),
+        label: "",
+        help: "the pragmas likewise",
+    },
+    Binding {
+        name: "show-ingestion",
         keys: &["5"],
         action: Action::Zoom(Panel::Ingestion),
         label: "",
         help: "the ingestions likewise",
     },
-    Binding { keys: &["6"], action: Action::Zoom(Panel::Log), label: "", help: "the log likewise" },
-    Binding { keys: &["7"], action: Action::Zoom(Panel::Findings), label: "", help: "the findings likewise" },
     Binding {
+        name: "show-log",
+        keys: &["6"],
+        action: Action::Zoom(Panel::Log),
+        label: "",
+        help: "the log likewise",
+    },
+    Binding {
+        name: "show-findings",
+        keys: &["7"],
+        action: Action::Zoom(Panel::Findings),
+        label: "",
+        help: "the findings likewise",
+    },
+    Binding {
+        name: "previous-database",
         keys: &["["],
         action: Action::PreviousDatabase,
         label: "",
         help: "the database before this one",
     },
-    Binding { keys: &["]"], action: Action::NextDatabase, label: "", help: "the database after this one" },
     Binding {
+        name: "next-database",
+        keys: &["]"],
+        action: Action::NextDatabase,
+        label: "",
+        help: "the database after this one",
+    },
+    Binding {
+        name: "back",
         keys: &["Esc"],
         action: Action::Back,
         label: "",
         help: "close what is open, clear the filter, go back; never quits",
     },
-    Binding { keys: &["s"], action: Action::Sort, label: "", help: "sort the processes by the next column" },
-    Binding { keys: &["I"], action: Action::Invert, label: "", help: "turn the order round" },
     Binding {
+        name: "sort",
+        keys: &["s"],
+        action: Action::Sort,
+        label: "",
+        help: "sort the processes by the next column",
+    },
+    Binding { name: "invert", keys: &["I"], action: Action::Invert, label: "", help: "turn the order round" },
+    Binding {
+        name: "pause",
         keys: &["p"],
         action: Action::Pause,
         label: "",
         help: "freeze the screen, again to go on; lock sampling never pauses",
     },
     Binding {
+        name: "refresh",
         keys: &["r"],
         action: Action::Refresh,
         label: "",
         help: "look now, and ask for the pragmas again",
     },
     Binding {
+        name: "faster",
         keys: &["+"],
         action: Action::Faster,
         label: "",
         help: "look more often; in the timeline a shorter stretch",
     },
     Binding {
+        name: "slower",
         keys: &["-"],
         action: Action::Slower,
         label: "",
         help: "look less often; in the timeline a longer one",
     },
     Binding {
+        name: "export",
         keys: &["e"],
         action: Action::Export,
         label: "",
         help: "write what is on the screen to a JSON file in the working directory",
     },
     Binding {
+        name: "copy",
         keys: &["y"],
         action: Action::Copy,
         label: "",
         help: "copy the selected row to the clipboard, through the terminal (OSC 52)",
     },
     Binding {
+        name: "arm",
         keys: &["a"],
         action: Action::Arm,
         label: "",
         help: "disarm the keys that change something, or arm them again",
     },
     Binding {
+        name: "help",
         keys: &["?", "F1"],
         action: Action::Help,
         label: "help",
         help: "the keys that act here and now",
     },
     Binding {
+        name: "quit",
         keys: &["q", "Ctrl-C"],
         action: Action::Quit,
         label: "quit",
@@ -265,11 +350,10 @@ pub const KEYMAP: &[Binding] = &[
     },
 ];
 
-/// What `key` does.
+/// The row that the configuration calls `name`.
 #[must_use]
-pub fn action(key: KeyEvent) -> Option<Action> {
-    let name = name(key)?;
-    KEYMAP.iter().find(|binding| binding.keys.contains(&name.as_str())).map(|binding| binding.action)
+pub fn named(name: &str) -> Option<&'static Binding> {
+    KEYMAP.iter().find(|binding| binding.name == name)
 }
 
 /// The key table for the README, in Markdown.
@@ -283,27 +367,6 @@ pub fn markdown() -> String {
     table
 }
 
-fn name(key: KeyEvent) -> Option<String> {
-    let plain = key.modifiers.difference(KeyModifiers::SHIFT).is_empty();
-    Some(match key.code {
-        KeyCode::Char('c') if key.modifiers == KeyModifiers::CONTROL => "Ctrl-C".to_owned(),
-        KeyCode::Char(character) if plain => character.to_string(),
-        KeyCode::F(number) if plain => format!("F{number}"),
-        KeyCode::Enter => "Enter".to_owned(),
-        KeyCode::Esc => "Esc".to_owned(),
-        KeyCode::Tab => "Tab".to_owned(),
-        KeyCode::Up => "Up".to_owned(),
-        KeyCode::Down => "Down".to_owned(),
-        KeyCode::Left => "Left".to_owned(),
-        KeyCode::Right => "Right".to_owned(),
-        KeyCode::PageUp => "PgUp".to_owned(),
-        KeyCode::PageDown => "PgDn".to_owned(),
-        KeyCode::Home => "Home".to_owned(),
-        KeyCode::End => "End".to_owned(),
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -311,19 +374,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_key_means_two_things() {
+    fn no_key_and_no_name_means_two_things() {
         let keys: Vec<_> = KEYMAP.iter().flat_map(|binding| binding.keys).collect();
-        let distinct: HashSet<_> = keys.iter().collect();
-        assert_eq!(keys.len(), distinct.len());
-    }
-
-    #[test]
-    fn keys_are_found_by_what_a_terminal_sends() {
-        let plain = |code| KeyEvent::new(code, KeyModifiers::NONE);
-        assert_eq!(action(plain(KeyCode::Char('x'))), Some(Action::Stop));
-        assert_eq!(action(plain(KeyCode::F(9))), Some(Action::Stop));
-        assert_eq!(action(KeyEvent::new(KeyCode::Char('G'), KeyModifiers::SHIFT)), Some(Action::Last));
-        assert_eq!(action(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), Some(Action::Quit));
-        assert_eq!(action(KeyEvent::new(KeyCode::Char('x'), KeyModifiers::ALT)), None);
+        assert_eq!(keys.len(), keys.iter().collect::<HashSet<_>>().len());
+        let names: HashSet<_> = KEYMAP.iter().map(|binding| binding.name).collect();
+        assert_eq!(names.len(), KEYMAP.len());
     }
 }

@@ -53,7 +53,7 @@ pub async fn run(
 ) -> io::Result<u8> {
     let mut endings = Endings::listen()?;
     let (outbox, mut inbox) = mpsc::unbounded_channel();
-    let executor = Executor::new(outbox, proc, app.setup.readonly);
+    let executor = Executor::new(outbox, proc);
     let mut at_work = AtWork { app, screen: Screen::enter()?, sampler, executor, histories };
     let mut events = EventStream::new();
     let mut clock = interval(TICK);
@@ -126,9 +126,9 @@ impl AtWork {
                 Effect::AskPragmas { index, path, presence } => {
                     self.executor.ask_pragmas(index, path, presence, self.sampler.orders());
                 }
-                Effect::Pin(target) => self.executor.pin(target),
+                Effect::Pin(meant) => self.executor.pin(&meant),
                 Effect::Unpin => self.executor.unpin(),
-                Effect::Act(act) => self.executor.act(act),
+                Effect::Act(confirmed) => self.executor.act(confirmed),
                 Effect::Export(snapshot) => self.executor.export(&snapshot),
             }
         }

@@ -15,11 +15,13 @@ use crate::{
 
 use super::{
     app::{App, Overlay},
+    keymap::Action,
     panel::Panel,
 };
 
 mod details;
 mod dialog;
+mod explain;
 mod files;
 mod findings;
 mod footer;
@@ -143,10 +145,16 @@ fn panel(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel) 
     }
 }
 
-/// The frame of a panel, and the area inside it.
+/// The frame of a panel, titled with its key, and the area inside it.
 fn boxed(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel, title: &str) -> Rect {
     let style = if app.focus == which { theme.focus } else { theme.border };
-    framed(frame, area, style, Span::styled(format!(" {title} "), theme.title))
+    let title = format!(" {} {title} ", app.key_of(Action::Zoom(which)));
+    framed(frame, area, style, Span::styled(title, theme.title))
+}
+
+/// How a long text is scrolled, for its title.
+fn scrolling(app: &App) -> String {
+    format!("{} {} scroll", app.key_of(Action::Down), app.key_of(Action::Up))
 }
 
 /// A frame in `style` with `title`, and the area inside it.
@@ -158,11 +166,13 @@ fn framed(frame: &mut Frame, area: Rect, style: Style, title: Span<'static>) -> 
 }
 
 /// What there is instead of a database that is not at its path.
-fn absence(database: &Database) -> &'static str {
+fn absence(app: &App, database: &Database) -> String {
     if database.is_gone() {
         "The database is gone from this path, but others still use it or its log: see the findings."
+            .to_owned()
     } else {
-        "The database does not exist yet: i starts an ingestion, which makes it."
+        let key = app.key_of(Action::Ingest);
+        format!("The database does not exist yet: {key} starts an ingestion, which makes it.")
     }
 }
 

@@ -129,7 +129,7 @@ pub fn findings_after(previous: Option<&Database>, database: &Database) -> Vec<F
 
 /// The same, under `config`.
 pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Database) -> Vec<Finding> {
-    findings(&Look { database, previous, profile: &config.profile, config, taken_at: at(70) })
+    findings(&Look { database, previous, profile: &config.profile, config, pidfiles: &[], taken_at: at(70) })
 }
 
 /// What holds where nothing is set.
@@ -147,7 +147,9 @@ pub fn snapshot(databases: Vec<Database>) -> Snapshot {
         version: CONTRACT_VERSION,
         taken_at: jiff::Timestamp::UNIX_EPOCH,
         host: "here".to_owned(),
+        looker: Some(Looker { pid: 70_000, uid: 1000, ancestors: vec![69_999, 1] }),
         databases,
+        pidfiles: Vec::new(),
         sampling: None,
         unseen: Vec::new(),
     }
@@ -197,6 +199,8 @@ pub fn process(pid: i32, name: &str) -> Process {
         holds_index: true,
         replaced: Vec::new(),
         holds: Vec::new(),
+        origin: Origin::default(),
+        activity: Activity::default(),
         stale: None,
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         files::Sight,
         opener::{Opener, Target},
     },
-    snapshot::{Process, ProcessState, Unseen},
+    snapshot::{Activity, Origin, Process, ProcessState, Unseen},
 };
 
 /// Finds nothing but the holders of locks.
@@ -138,6 +138,8 @@ impl Describer {
             holds_index: false,
             replaced: Vec::new(),
             holds: Vec::new(),
+            origin: Origin::default(),
+            activity: Activity::default(),
             stale: None,
         })
     }

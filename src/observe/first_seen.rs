@@ -1,4 +1,4 @@
-//! Since when each lock has been seen held, kept in a small file so that the next look goes on counting.
+//! Since when each lock has been seen held, and each process idle, kept in a small file so that the next look goes on counting.
 //!
 //! A cron `check` and the next console thus know that a reader has been at its frame for days. What is kept
 //! is an observation: "at least that long". Two looks that see the same lock with the same holder have not seen it
@@ -17,6 +17,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::Unseen;
+
+mod idle;
+
+pub use idle::{Idle, Seen};
 
 const VERSION: u32 = 1;
 /// The file is written no more often than this, except for the first time and the last.
@@ -93,6 +97,8 @@ struct Kept {
     version: u32,
     boot: String,
     seen: Vec<KeptEntry>,
+    #[serde(default)]
+    idle: Vec<idle::Kept>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -111,6 +117,7 @@ pub struct FirstSeen {
     path: PathBuf,
     boot: String,
     entries: BTreeMap<Key, Entry>,
+    idle: idle::Book,
     // Databases of which the file has not been told yet that they are no more.
     forgotten: BTreeSet<String>,
     is_changed: bool,
@@ -125,13 +132,17 @@ impl FirstSeen {
             path: path.to_owned(),
             boot,
             entries: BTreeMap::new(),
+            idle: idle::Book::default(),
             forgotten: BTreeSet::new(),
             is_changed: false,
             written: None,
             trouble: None,
         };
         match first_seen.kept() {
-            Ok(entries) => first_seen.entries = entries,
+            Ok((entries, idle)) => {
+                first_seen.entries = entries;
+                first_seen.idle = idle::Book::of(idle);
+            }
             Err(error) => {
                 first_seen.trouble = Some(trouble(&error));
                 first_seen.is_changed = true;
@@ -157,6 +168,11 @@ impl FirstSeen {
         at
     }
 
+    /// For how long the process that `seen` is about has done nothing.
+    pub fn idle(&mut self, seen: &Seen) -> Option<Idle> {
+        self.idle.see(seen)
+    }
+
     /// Forgets what was held in `database`, which is gone: the next file may get the same numbers.
     pub fn forget(&mut self, database: &str) {
         self.entries.retain(|key, _| key.database != database);
@@ -173,6 +189,8 @@ impl FirstSeen {
             std::mem::take(&mut entry.is_held) || !is_ours && holder_lives(key, lives)
         });
         self.is_changed |= self.entries.len() != before;
+        self.idle.end_look(&|pid, start_ticks| lives(pid, Some(start_ticks)));
+        self.is_changed |= self.idle.is_due();
         if self.is_changed && self.written.is_none_or(|written| written.elapsed() >= REST) {
             self.write(databases, lives);
         }
@@ -185,7 +203,7 @@ impl FirstSeen {
 
     /// Writes what has changed, before this value goes away.
     pub fn flush(&mut self, databases: &[String]) {
-        if self.is_changed {
+        if self.is_changed || self.idle.is_changed() {
             self.write(databases, &|_, _| true);
         }
     }
@@ -204,19 +222,22 @@ impl FirstSeen {
         // Another console may watch other databases, of which it knows better, and these for longer. A file
         // that cannot be read is made anew.
         self.entries.retain(|key, _| databases.contains(&key.database));
-        for (key, theirs) in self.kept().unwrap_or_default() {
+        let (kept, idle) = self.kept().unwrap_or_default();
+        for (key, theirs) in kept {
             let is_stranger = !databases.contains(&key.database) && !self.forgotten.contains(&key.database);
             if is_stranger && holder_lives(&key, lives) {
                 self.entries.insert(key, theirs);
             }
         }
+        self.idle.take_in(idle, &|pid, start_ticks| lives(pid, Some(start_ticks)));
         let seen = self.entries.iter().map(|(key, entry)| KeptEntry {
             key: key.clone(),
             at: entry.at,
             runs: entry.runs,
             is_irretrievable: entry.is_irretrievable,
         });
-        let kept = Kept { version: VERSION, boot: self.boot.clone(), seen: seen.collect() };
+        let kept =
+            Kept { version: VERSION, boot: self.boot.clone(), seen: seen.collect(), idle: self.idle.kept() };
         if let Some(folder) = self.path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
@@ -228,14 +249,15 @@ impl FirstSeen {
             let _ = fs::remove_file(&draft);
         } else {
             self.forgotten.clear();
+            self.idle.is_written();
         }
         written
     }
 
-    fn kept(&self) -> io::Result<BTreeMap<Key, Entry>> {
+    fn kept(&self) -> io::Result<(BTreeMap<Key, Entry>, Vec<idle::Kept>)> {
         let file = match super::files::open(&self.path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
             Err(error) => return Err(error),
         };
         let mut bytes = Vec::new();
@@ -243,12 +265,12 @@ impl FirstSeen {
         let kept: Kept = serde_json::from_slice(&bytes)?;
         // PIDs, ticks and inodes of another boot mean nothing, nor do the entries of a version to come.
         if kept.version != VERSION || kept.boot != self.boot {
-            return Ok(BTreeMap::new());
+            return Ok(Default::default());
         }
         let entry = |KeptEntry { key, at, runs, is_irretrievable }| {
             (key, Entry { at, runs, is_irretrievable, is_held: false })
         };
-        Ok(kept.seen.into_iter().map(entry).collect())
+        Ok((kept.seen.into_iter().map(entry).collect(), kept.idle))
     }
 }
 

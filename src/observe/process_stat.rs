@@ -9,6 +9,8 @@ pub struct Stat {
     pub name: String,
     /// Its parent.
     pub parent: Option<i32>,
+    /// Its session: the process that leads it, or 0 where that is not visible.
+    pub session: Option<i32>,
     /// Its start in clock ticks since boot; `None` where it is dead and not yet collected.
     pub start_ticks: Option<u64>,
 }
@@ -26,17 +28,27 @@ pub fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
     read(proc, pid)?.parent
 }
 
+/// The user as whom process `pid` runs (its real user id, which decides who may signal it); `None` where `pid` is gone.
+#[must_use]
+pub fn process_owner(proc: &Path, pid: i32) -> Option<u32> {
+    let status = fs::read(proc.join(pid.to_string()).join("status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    ids.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// What the `/proc` at `proc` says of `pid`; `None` where it is gone.
 pub fn read(proc: &Path, pid: i32) -> Option<Stat> {
     let stat = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
     let (before, after) = stat.rsplit_once(')')?;
-    // The fields behind the name: 3 is the state, 4 the parent and 22 the start.
+    // The fields behind the name: 3 is the state, 4 the parent, 6 the session and 22 the start.
     let fields: Vec<&str> = after.split_ascii_whitespace().collect();
     let is_dead = matches!(*fields.first()?, "Z" | "X" | "x");
     Some(Stat {
         name: before.split_once('(')?.1.to_owned(),
         parent: fields.get(1)?.parse().ok(),
+        session: fields.get(3).and_then(|session| session.parse().ok()),
         start_ticks: if is_dead { None } else { fields.get(19)?.parse().ok() },
     })
 }
@@ -56,7 +68,12 @@ mod tests {
     fn a_name_may_look_like_fields() {
         let zeros = "0 ".repeat(17);
         let stat = made_up(&format!("7 (a (b) S 1) R 42 {zeros}4200 9 9\n"));
-        let expected = Stat { name: "a (b) S 1".to_owned(), parent: Some(42), start_ticks: Some(4200) };
+        let expected = Stat {
+            name: "a (b) S 1".to_owned(),
+            parent: Some(42),
+            session: Some(0),
+            start_ticks: Some(4200),
+        };
         assert_eq!(stat, Some(expected));
     }
 
@@ -81,6 +98,7 @@ mod tests {
     fn this_process_has_a_start_and_a_parent() {
         let pid = i32::try_from(std::process::id()).expect("a PID fits");
         assert!(process_start(Path::new("/proc"), pid).is_some_and(|ticks| ticks > 0));
+        assert_eq!(process_owner(Path::new("/proc"), pid), Some(rustix::process::getuid().as_raw()));
         let parent = i32::try_from(std::os::unix::process::parent_id()).ok();
         assert_eq!(process_parent(Path::new("/proc"), pid), parent);
     }

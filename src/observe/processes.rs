@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod describe;
+mod origin;
 
 pub use describe::Describer;
 
@@ -85,13 +86,15 @@ impl Processes {
         if is_due {
             self.wholesale = Some((now, mains));
         }
-        let pids = self.pids(is_due);
+        let before = std::mem::take(&mut self.seen);
+        let listed = self.pids(is_due);
+        let pids = listed.as_ref().unwrap_or(&before);
         let mut found = vec![BTreeMap::new(); targets.len()];
         let own = self.own;
         for &pid in pids.iter().filter(|&&pid| pid != own) {
             let is_holder = targets.iter().any(|target| target.holders.contains(&pid));
             let is_known = is_holder || self.openers.contains(&pid);
-            if !(is_due || is_known || !self.seen.contains(&pid)) {
+            if !(is_due || is_known || !before.contains(&pid)) {
                 continue;
             }
             match self.openers_in(pid, targets, is_known) {
@@ -118,7 +121,7 @@ impl Processes {
         self.openers = found.iter().flat_map(|found| found.keys().copied()).collect();
         self.denied.retain(|pid| pids.contains(pid));
         self.without_files.retain(|pid| pids.contains(pid));
-        self.seen = pids;
+        self.seen = listed.unwrap_or(before);
         found
     }
 
@@ -152,14 +155,14 @@ impl Processes {
         }
     }
 
-    // Asked for anew only where one has been given since: to list them all costs more than all else in a look.
-    fn pids(&mut self, anew: bool) -> HashSet<i32> {
+    // All of them; `None` where none has been given since they were listed: to list them costs more than most of a look.
+    fn pids(&mut self, anew: bool) -> Option<HashSet<i32>> {
         let newest = newest_pid(&self.proc);
         if !anew && newest.is_some() && newest == self.newest {
-            return std::mem::take(&mut self.seen);
+            return None;
         }
         self.newest = newest;
-        match fs::read_dir(&self.proc) {
+        Some(match fs::read_dir(&self.proc) {
             Ok(entries) => {
                 self.trouble = None;
                 entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
@@ -169,7 +172,7 @@ impl Processes {
                 self.trouble = Some(Unseen { what, why: error.to_string() });
                 HashSet::new()
             }
-        }
+        })
     }
 
     fn refused(&mut self, pid: i32, error: &io::Error) {

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Origin;
+
 /// A process that has the database open.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Process {
@@ -46,8 +48,27 @@ pub struct Process {
     pub replaced: Vec<String>,
     /// The locks it holds beyond what any idle connection holds.
     pub holds: Vec<Hold>,
+    /// Where it comes from.
+    #[serde(default)]
+    pub origin: Origin,
+    /// What it has done, and for how long nothing.
+    #[serde(default)]
+    pub activity: Activity,
     /// Whether it is stale; `None` where that was not judged.
     pub stale: Option<Stale>,
+}
+
+/// What a process has done, and for how long it has done nothing: measured from look to look, so "at least".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Activity {
+    /// CPU time that it has used, its children's aside, in clock ticks.
+    pub cpu_ticks: Option<u64>,
+    /// For how long it has used no tick of CPU time, in ms; `None` where no two looks can be compared.
+    pub cpu_idle_ms: Option<f64>,
+    /// For how long it has also held no lock of a transaction when looks or samples saw the locks, in ms.
+    pub idle_ms: Option<f64>,
+    /// For how long the looks of this waltop have covered it, in ms.
+    pub watched_ms: Option<f64>,
 }
 
 impl Process {
@@ -61,6 +82,18 @@ impl Process {
     #[must_use]
     pub fn command_line(&self) -> String {
         if self.command.is_empty() { format!("[{}]", self.name) } else { self.command.join(" ") }
+    }
+
+    /// PID and start, which no other process of this boot has; `None` where the start is not known.
+    #[must_use]
+    pub fn identity(&self) -> Option<(i32, u64)> {
+        self.start_ticks.map(|ticks| (self.pid, ticks))
+    }
+
+    /// Whether it was judged to be stale, and nothing protects it.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale.as_ref().is_some_and(|stale| stale.is_stale)
     }
 
     /// Whether a signal or a tracer has stopped it, so that it cannot give a lock back.

@@ -2,25 +2,29 @@
 
 use std::{
     env, fs,
-    os::unix::fs::PermissionsExt,
+    io::{BufRead, BufReader},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::Duration,
 };
 
-use log::Level;
 use rustix::process::{Pid, getpid, getppid, kill_process};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use waltop::{
     act::{
-        Act, Outcome, Report,
+        Act, Ended, Report,
         executor::Executor,
+        reap::{End, Meant},
         signal::{Pinned, Refusal, Signal, Target, protection, start_ticks},
+        switch::{Safe, Switch},
     },
+    config::{Config, Permit, Places, ReadOnly},
     diagnose::checkpoint::Mode,
 };
 
-use crate::support::{Actor, eventually, run_test_as_another};
+use crate::support::{ANOTHER, Actor, WALTOP, copy_program, eventually, run_test_as_another};
 
 const PROC: &str = "/proc";
 /// Longer than any signal takes.
@@ -46,6 +50,10 @@ impl Scene {
 
 fn target(pid: i32) -> Target {
     Target { pid, start_ticks: start_ticks(pid, Path::new(PROC)).expect("it lives") }
+}
+
+fn permit() -> Permit {
+    Config::new(Places::under("/nowhere".as_ref())).permit().expect("it is not read-only")
 }
 
 fn pin(target: Target) -> Result<Pinned, Refusal> {
@@ -76,7 +84,7 @@ fn one_that_has_ended_gets_nothing() {
     actor.close();
     assert_eq!(refusal(meant), Refusal::Gone { pid });
     for signal in Signal::ALL {
-        assert_eq!(held.send(signal), Err(Refusal::Gone { pid }), "{signal}");
+        assert_eq!(held.send(permit(), signal), Err(Refusal::Gone { pid }), "{signal}");
     }
     assert!(held.wait(PATIENCE), "it has ended");
 }
@@ -117,7 +125,7 @@ fn term_ends_it() {
         let actor = scene.actor();
         let held = pin(target(actor.pid())).expect("it lives");
         assert!(!held.wait(Duration::ZERO), "it lives");
-        held.send(signal).expect("it may be signalled");
+        held.send(permit(), signal).expect("it may be signalled");
         assert!(held.wait(PATIENCE), "{signal}");
     }
 }
@@ -129,13 +137,13 @@ fn one_that_is_stopped_is_let_go_on_so_that_it_can_end() {
         let actor = scene.actor();
         stop(&actor);
         let held = pin(target(actor.pid())).expect("it lives");
-        held.send(signal).expect("it may be signalled");
+        held.send(permit(), signal).expect("it may be signalled");
         assert!(held.wait(PATIENCE), "{signal}");
     }
     let scene = Scene::new();
     let mut actor = scene.actor();
     stop(&actor);
-    pin(target(actor.pid())).expect("it lives").send(Signal::Cont).expect("it may be signalled");
+    pin(target(actor.pid())).expect("it lives").send(permit(), Signal::Cont).expect("it may be signalled");
     actor.sql("SELECT 1");
 }
 
@@ -147,13 +155,8 @@ const OF_ANOTHER: &str = "WALTOP_TEST_OF_ANOTHER_USER";
 fn another_users_process_is_out_of_reach() {
     if let Ok(pid) = env::var(OF_ANOTHER) {
         let pid = pid.parse().expect("a PID");
-        let held = pin(target(pid)).expect("to hold it needs no permission");
-        // CONT alone goes to anybody in the same session.
-        for signal in [Signal::Term, Signal::Int, Signal::Kill] {
-            let refused = held.send(signal).expect_err("it is another user's");
-            assert!(matches!(refused, Refusal::Forbidden { pid: meant, .. } if meant == pid), "{refused}");
-            assert!(refused.to_string().starts_with(&format!("cannot signal {pid}: ")), "{refused}");
-        }
+        // CONT alone would go to anybody in the same session.
+        assert_eq!(refusal(target(pid)), Refusal::Foreign { pid });
         return;
     }
     if !rustix::process::geteuid().is_root() {
@@ -169,10 +172,58 @@ fn another_users_process_is_out_of_reach() {
     actor.sql("SELECT 1");
 }
 
+/// Root may do anything, and still it is another user's.
+#[test]
+fn another_users_process_is_refused_to_root_as_well() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tested: only root has leave to signal others");
+        return;
+    }
+    let scene = Scene::new();
+    let program = scene.folder.path().join("waltop");
+    copy_program(Path::new(WALTOP), &program);
+    fs::set_permissions(scene.folder.path(), fs::Permissions::from_mode(0o777)).expect("a mode");
+    let mut child = Command::new(program)
+        .arg("actor")
+        .arg(scene.db())
+        .uid(ANOTHER)
+        .gid(ANOTHER)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let pid = i32::try_from(child.id()).expect("a PID fits");
+    let mut answers = BufReader::new(child.stdout.take().expect("piped"));
+    answers.read_line(&mut String::new()).expect("it answers");
+    assert_eq!(refusal(target(pid)), Refusal::Foreign { pid });
+    assert!(child.try_wait().expect("it can be asked for").is_none(), "it lives");
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn one_that_is_protected_is_refused_with_the_reason() {
+    let scene = Scene::new();
+    let mut actor = scene.actor();
+    let meant = Meant { target: target(actor.pid()), protected: Some("the rule db says so".to_owned()) };
+    let refused = meant.pin(Path::new(PROC)).expect_err("it is protected");
+    let expected =
+        format!("{} is protected: the rule db says so; it is never stopped from here", actor.pid());
+    assert_eq!(refused.to_string(), expected);
+    in_tokio(async {
+        let (mut executor, mut inbox) = executor();
+        executor.pin(std::slice::from_ref(&meant));
+        assert_eq!(pinned(&mut inbox).await, Err(refused));
+        executor.act(armed(&[meant.target], Signal::Kill));
+        assert_eq!(ended(&mut inbox).await.end, End::Refused(Refusal::Unpinned { pid: actor.pid() }));
+    });
+    actor.sql("SELECT 1");
+}
+
 /// An executor, and what it reports.
-fn executor(readonly: bool) -> (Executor, UnboundedReceiver<Report>) {
+fn executor() -> (Executor, UnboundedReceiver<Report>) {
     let (outbox, inbox) = unbounded_channel();
-    (Executor::new(outbox, PROC.into(), readonly), inbox)
+    (Executor::new(outbox, PROC.into()), inbox)
 }
 
 fn in_tokio<T>(future: impl Future<Output = T>) -> T {
@@ -180,83 +231,100 @@ fn in_tokio<T>(future: impl Future<Output = T>) -> T {
     tokio.expect("a runtime").block_on(future)
 }
 
-async fn outcome(inbox: &mut UnboundedReceiver<Report>) -> Outcome {
+fn armed(targets: &[Target], signal: Signal) -> waltop::act::switch::Confirmed {
+    let act = Act::Signal { targets: targets.to_vec(), signal };
+    Switch::Armed(permit()).confirm(act).expect("it is armed")
+}
+
+fn meant(target: Target) -> [Meant; 1] {
+    [Meant { target, protected: None }]
+}
+
+async fn ended(inbox: &mut UnboundedReceiver<Report>) -> Ended {
     let answer = tokio::time::timeout(PATIENCE, inbox.recv()).await.expect("an answer in time");
     match answer.expect("an answer") {
-        Report::Outcome(outcome) => outcome,
-        other => panic!("no outcome: {other:?}"),
+        Report::Ended(ended) => ended,
+        other => panic!("nothing has ended: {other:?}"),
     }
 }
 
-async fn pinned(inbox: &mut UnboundedReceiver<Report>) -> Result<Target, String> {
+async fn pinned(inbox: &mut UnboundedReceiver<Report>) -> Result<Target, Refusal> {
     match inbox.recv().await.expect("an answer") {
-        Report::Pinned(answer) => answer,
+        Report::Pinned(answers) => {
+            let [(target, answer)] = &answers[..] else { panic!("one was meant: {answers:?}") };
+            answer.clone().map(|()| *target)
+        }
         other => panic!("nothing was pinned: {other:?}"),
     }
 }
 
 #[test]
-fn with_readonly_every_act_is_refused() {
-    let scene = Scene::new();
-    let mut actor = scene.actor();
-    actor.sql("CREATE TABLE t(x)");
-    let notes = scene.folder.path().join("notes");
-    fs::create_dir(&notes).expect("a folder");
-    fs::write(notes.join("a.md"), "# A lock\n").expect("written");
-    let before = fs::read(scene.db()).expect("readable");
-    let meant = target(actor.pid());
-    let database = scene.db();
-    let mut acts: Vec<Act> = Signal::ALL.map(|signal| Act::Signal { target: meant, signal }).into();
+fn a_read_only_configuration_gives_no_leave_and_a_console_without_one_confirms_nothing() {
+    let readonly = Config { readonly: true, ..Config::new(Places::under("/nowhere".as_ref())) };
+    assert_eq!(readonly.permit(), Err(ReadOnly));
+    let meant = Target { pid: 4_000_000, start_ticks: 1 };
+    let database = PathBuf::from("/nowhere/notes.db");
+    let mut acts: Vec<Act> = Signal::ALL.map(|signal| Act::Signal { targets: vec![meant], signal }).into();
     acts.extend(Mode::ALL.map(|mode| Act::Checkpoint { database: database.clone(), mode }));
-    acts.push(Act::Ingest { database: database.clone(), folder: notes, batch: "auto".to_owned() });
+    acts.push(Act::Ingest { database: database.clone(), folder: "/".into(), batch: "auto".to_owned() });
     acts.push(Act::Fix { database });
-    in_tokio(async {
-        let (mut executor, mut inbox) = executor(true);
-        executor.pin(meant);
-        assert_eq!(pinned(&mut inbox).await, Ok(meant));
-        for act in acts {
-            executor.act(act.clone());
-            let outcome = outcome(&mut inbox).await;
-            assert_eq!(outcome.level, Level::Error, "{act:?}");
-            assert!(outcome.text.contains("--readonly"), "{act:?}: {outcome:?}");
+    let mut switch = Switch::new(readonly.permit());
+    for _ in 0..3 {
+        for act in &acts {
+            assert_eq!(switch.confirm(act.clone()), Err(Safe::ReadOnly(ReadOnly)), "{act:?}");
         }
-        assert!(inbox.try_recv().is_err(), "nothing goes on behind it");
-    });
-    assert_eq!(fs::read(scene.db()).expect("readable"), before);
-    actor.sql("SELECT 1");
+        assert_eq!(switch.turn(), Err(ReadOnly), "it cannot be armed");
+    }
+    let mut switch = Switch::new(Ok(permit()));
+    switch.turn().expect("it can be disarmed");
+    for act in &acts {
+        assert_eq!(switch.confirm(act.clone()), Err(Safe::Disarmed), "{act:?}");
+    }
+    switch.turn().expect("it can be armed");
+    for act in &acts {
+        assert_eq!(switch.confirm(act.clone()).map(|it| it.act().clone()), Ok(act.clone()));
+    }
 }
 
 #[test]
-fn only_the_pinned_process_is_signalled() {
+fn only_pinned_processes_are_signalled() {
     let scene = Scene::new();
     let (mut one, mut two) = (scene.actor(), scene.actor());
     let (first, second) = (target(one.pid()), target(two.pid()));
+    let unpinned = |target: Target| End::Refused(Refusal::Unpinned { pid: target.pid });
     in_tokio(async {
-        let (mut executor, mut inbox) = executor(false);
-        let term = |target| Act::Signal { target, signal: Signal::Term };
-        executor.act(term(first));
-        assert!(outcome(&mut inbox).await.text.contains("not the process that was pinned"));
-        executor.pin(first);
+        let (mut executor, mut inbox) = executor();
+        executor.act(armed(&[first], Signal::Term));
+        assert_eq!(ended(&mut inbox).await.end, unpinned(first));
+        executor.pin(&meant(first));
         assert_eq!(pinned(&mut inbox).await, Ok(first));
-        executor.act(term(second));
-        assert!(outcome(&mut inbox).await.text.contains("not the process that was pinned"));
-        executor.pin(first);
+        executor.act(armed(&[second], Signal::Term));
+        assert_eq!(ended(&mut inbox).await.end, unpinned(second));
+        executor.pin(&meant(second));
+        assert_eq!(pinned(&mut inbox).await, Ok(second));
+        executor.act(armed(&[first], Signal::Term));
+        assert_eq!(ended(&mut inbox).await.end, unpinned(first), "the one pinned before was let go");
+        executor.pin(&meant(first));
         assert_eq!(pinned(&mut inbox).await, Ok(first));
         executor.unpin();
-        executor.act(term(first));
-        assert!(outcome(&mut inbox).await.text.contains("not the process that was pinned"));
+        executor.act(armed(&[first], Signal::Term));
+        assert_eq!(ended(&mut inbox).await.end, unpinned(first));
         one.sql("SELECT 1");
-        executor.pin(first);
+        executor.pin(&meant(first));
         assert_eq!(pinned(&mut inbox).await, Ok(first));
-        executor.act(term(first));
-        let ended = outcome(&mut inbox).await;
-        assert_eq!((ended.level, ended.text), (Level::Info, format!("{} has ended after TERM", first.pid)));
+        executor.act(armed(&[first, second], Signal::Term));
+        let mut ends = [ended(&mut inbox).await, ended(&mut inbox).await];
+        ends.sort_by_key(|it| it.target.pid != first.pid);
+        assert_eq!(ends.map(|it| (it.target, it.end)), [(first, End::Gone), (second, unpinned(second))]);
         one.close();
-        executor.pin(first);
-        assert_eq!(pinned(&mut inbox).await, Err(Refusal::Gone { pid: first.pid }.to_string()));
+        executor.act(armed(&[first], Signal::Kill));
+        let gone = End::Refused(Refusal::Gone { pid: first.pid });
+        assert_eq!(ended(&mut inbox).await.end, gone, "what was pinned stays that process after its end");
+        executor.pin(&meant(first));
+        assert_eq!(pinned(&mut inbox).await, Err(Refusal::Gone { pid: first.pid }));
         let other = Target { start_ticks: second.start_ticks + 1, ..second };
-        executor.pin(other);
-        assert_eq!(pinned(&mut inbox).await, Err(Refusal::Reused { pid: second.pid }.to_string()));
+        executor.pin(&meant(other));
+        assert_eq!(pinned(&mut inbox).await, Err(Refusal::Reused { pid: second.pid }));
     });
     two.sql("SELECT 1");
 }

@@ -1,7 +1,9 @@
 //! The program as scripts and people use it: arguments in, lines and an exit code out.
 
 mod bad_input;
+mod check;
 mod checkpoint;
+mod explain;
 mod fix;
 mod hazards;
 mod help;
@@ -121,6 +123,7 @@ impl Home {
             .current_dir(self.folder())
             .env("XDG_STATE_HOME", self.root().join("state"))
             .env("XDG_DATA_HOME", self.root().join("data"))
+            .env("XDG_CONFIG_HOME", self.root().join("config"))
             .stdin(Stdio::null());
         command
     }

@@ -163,9 +163,11 @@ fn send(pid: i32, signal: Signal) {
 
 #[test]
 fn every_rule_is_found_here() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all/diagnose");
-    let files = fs::read_dir(folder).expect("the folder").map(|file| file.expect("a file").path());
-    let here: String = files.map(|file| fs::read_to_string(file).expect("text")).collect();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all");
+    let files = ["diagnose", "stale"].map(|name| fs::read_dir(tests.join(name)).expect("the folder"));
+    let files = files.into_iter().flatten().map(|file| file.expect("a file").path());
+    let here: String =
+        files.chain([tests.join("stale.rs")]).map(|file| fs::read_to_string(file).expect("text")).collect();
     for rule in RULES {
         let name = rule.name();
         // Inside a mount namespace another process looks.

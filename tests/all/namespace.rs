@@ -18,7 +18,8 @@ impl Namespace {
         if !may_change_namespaces() {
             return None;
         }
-        let script = format!("set -e; cd \"$1\"; {script}\necho ok; read line");
+        // What the tools have to say goes elsewhere: one line is the answer.
+        let script = format!("set -e; cd \"$1\"; {{ {script}\n}} >&2; echo ok; read line");
         let mut keeper = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
             .arg(folder)

@@ -31,7 +31,31 @@ fn the_picture_is_there() {
     }
 }
 
-/// Every `waltop` line of the shell blocks marked `console` runs here, in order, in a folder with what it names.
+/// What the README gives to type, to a CI job and to cron, in order.
+fn commands() -> Vec<&'static str> {
+    let in_block = |block: &'static str| -> Vec<&'static str> {
+        let (language, lines) = block.split_once('\n').unwrap_or_default();
+        let lines = lines.lines();
+        match language {
+            "console" => lines.filter_map(|line| line.strip_prefix("$ ")).collect(),
+            "yaml" => lines.filter_map(|line| line.trim_start().strip_prefix("run: ")).collect(),
+            // Five fields say when.
+            "crontab" => lines.filter_map(|line| line.splitn(6, ' ').nth(5)).collect(),
+            _ => Vec::new(),
+        }
+    };
+    README.split("```").skip(1).step_by(2).flat_map(in_block).collect()
+}
+
+#[test]
+fn the_readme_explains_every_finding() {
+    for page in waltop::diagnose::pages::PAGES {
+        let row = format!("\n| [`{0}`](assets/findings/{0}.md) | ", page.name);
+        assert!(README.contains(&row), "README.md lacks {}", page.name);
+    }
+}
+
+/// Every command of the README runs here, in order, in a folder with what it names.
 #[test]
 fn every_command_of_the_readme_runs() {
     let home = home();
@@ -47,15 +71,8 @@ fn every_command_of_the_readme_runs() {
         [program.to_owned()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())),
     )
     .expect("a search path");
-    let commands: Vec<&str> = README
-        .split("```")
-        .skip(1)
-        .step_by(2)
-        .filter_map(|block| block.strip_prefix("console\n"))
-        .flat_map(str::lines)
-        .filter_map(|line| line.strip_prefix("$ "))
-        .collect();
-    assert!(commands.len() >= 6, "{commands:?}");
+    let commands = commands();
+    assert!(commands.len() >= 11, "{commands:?}");
     for command in commands {
         let output = Command::new("sh")
             .args(["-c", command])
@@ -63,6 +80,7 @@ fn every_command_of_the_readme_runs() {
             .env("PATH", &path)
             .env("XDG_STATE_HOME", home.path().join("state"))
             .env("XDG_DATA_HOME", home.path().join("data"))
+            .env("XDG_CONFIG_HOME", home.path().join("config"))
             .output()
             .expect("a shell");
         let stderr = String::from_utf8_lossy(&output.stderr);

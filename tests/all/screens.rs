@@ -16,13 +16,18 @@ const USUAL: (u16, u16) = (120, 40);
 const SMALL: (u16, u16) = (80, 24);
 
 fn acts(effects: &[Effect]) -> Vec<&Act> {
-    effects.iter().filter_map(|effect| if let Effect::Act(act) = effect { Some(act) } else { None }).collect()
+    effects
+        .iter()
+        .filter_map(|effect| if let Effect::Act(it) = effect { Some(it.act()) } else { None })
+        .collect()
 }
 
 fn pins(effects: &[Effect]) -> Vec<Target> {
     effects
         .iter()
-        .filter_map(|effect| if let Effect::Pin(pin) = effect { Some(*pin) } else { None })
+        .filter_map(|effect| if let Effect::Pin(meant) = effect { Some(meant) } else { None })
+        .flatten()
+        .map(|meant| meant.target)
         .collect()
 }
 
@@ -110,7 +115,7 @@ fn a_stopped_process_is_offered_to_go_on_first() {
     assert_snapshot!(stage.screen());
     let effects = stage.keys("y");
     let target = Target { pid: 71300, start_ticks: 71300 };
-    assert_eq!(acts(&effects), [&Act::Signal { target, signal: Signal::Cont }]);
+    assert_eq!(acts(&effects), [&Act::Signal { targets: vec![target], signal: Signal::Cont }]);
 }
 
 #[test]
@@ -146,7 +151,7 @@ fn i_on_a_running_ingestion_asks_to_stop_it() {
     assert_eq!(pins(&stage.keys("i")), [target]);
     stage.pinned(target);
     assert_snapshot!(stage.screen());
-    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { target, signal: Signal::Term }]);
+    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { targets: vec![target], signal: Signal::Term }]);
 }
 
 #[test]
@@ -187,7 +192,7 @@ fn the_dialog_means_its_own_process_whatever_moves_behind_it() {
     let mut without = contended();
     without.processes.retain(|process| process.pid != pinned.pid);
     stage.look(look(vec![without]));
-    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { target: pinned, signal: Signal::Term }]);
+    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { targets: vec![pinned], signal: Signal::Term }]);
 }
 
 #[test]
@@ -304,7 +309,7 @@ fn pressing_x_twice_opens_one_dialog_that_acts() {
     let pinned = pins(&stage.keys("xx"));
     assert_eq!(pinned.len(), 1);
     stage.pinned(pinned[0]);
-    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { target: pinned[0], signal: Signal::Term }]);
+    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { targets: vec![pinned[0]], signal: Signal::Term }]);
 }
 
 #[test]
@@ -343,7 +348,7 @@ fn what_cannot_be_seen_is_said() {
         ("open files of 120 processes of other users".to_owned(), "permission denied".to_owned());
     blind.snapshot.unseen.push(waltop::snapshot::Unseen { what, why });
     let screen = Stage::new(blind, USUAL).screen();
-    assert!(screen.contains("not seen") && screen.contains("other users: permission"), "{screen}");
+    assert!(screen.contains("· not seen") && screen.contains("processes of other users:"), "{screen}");
 }
 
 #[test]

@@ -13,16 +13,17 @@ use ratatui::{Frame, Terminal, backend::TestBackend};
 use serde_json::json;
 use waltop::{
     act::{Effect, Report, signal::Target},
-    config::{Config, Places},
+    config::{Config, Palette, Places},
     console::{
         app::{App, Message, Setup},
+        keymap::Keymap,
         view::{self, theme::Theme},
     },
     diagnose,
     history::{History, Lane, Trend},
     profile::Profile,
     sampler::Look,
-    snapshot::{Database, Snapshot},
+    snapshot::{Database, Looker, Snapshot},
 };
 
 /// A console that has had a look.
@@ -45,8 +46,9 @@ impl Stage {
 
     fn with(look: Look, size: (u16, u16), readonly: bool) -> Self {
         let setup = Setup {
-            readonly,
-            profile: Profile::hardened(),
+            permit: Config { readonly, ..Config::new(Places::under("/nowhere".as_ref())) }.permit(),
+            profiles: vec![Profile::hardened(), Profile::hardened()],
+            keymap: Keymap::default(),
             time_zone: TimeZone::UTC,
             folder: "/home/me/notes".into(),
             home: Some("/home/me".into()),
@@ -78,7 +80,7 @@ impl Stage {
 
     /// What the runtime answers to [`Effect::Pin`] when the process is still there.
     pub fn pinned(&mut self, target: Target) {
-        self.app.update(Message::Report(Report::Pinned(Ok(target))));
+        self.app.update(Message::Report(Report::Pinned(vec![(target, Ok(()))])));
     }
 
     pub fn look(&mut self, look: Look) -> Vec<Effect> {
@@ -103,7 +105,7 @@ impl Stage {
     pub fn screen(&self) -> String {
         let mut terminal = Terminal::new(TestBackend::new(self.size.0, self.size.1)).expect("a test screen");
         let mut farthest = 0;
-        let draw = |frame: &mut Frame| farthest = view::render(frame, &self.app, &Theme::colourful());
+        let draw = |frame: &mut Frame| farthest = view::render(frame, &self.app, &Theme::of(Palette::Dark));
         terminal.draw(draw).expect("it can be drawn");
         self.farthest.set(farthest);
         let buffer = terminal.backend().buffer();
@@ -155,7 +157,9 @@ pub fn look(databases: Vec<Database>) -> Look {
         version: 1,
         taken_at: now(),
         host: "host".to_owned(),
+        looker: Some(Looker { pid: 72_000, uid: 1000, ancestors: vec![71_999, 1] }),
         databases,
+        pidfiles: Vec::new(),
         sampling: None,
         unseen: Vec::new(),
     };

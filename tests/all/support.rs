@@ -43,6 +43,11 @@ impl Actor {
         Self::start(command, database, &[])
     }
 
+    /// The same by `program`, a copy of the program under test, under a name of its own.
+    pub fn open_by(program: &Path, database: &Path, name: &str) -> Self {
+        Self::start(Command::new(program), database, &["--role", name])
+    }
+
     fn spawn(database: &Path, options: &[&str]) -> Self {
         Self::start(Command::new(WALTOP), database, options)
     }

@@ -32,9 +32,11 @@ impl Terminal {
         command.cwd(home);
         command.env("XDG_STATE_HOME", home.join("state"));
         command.env("XDG_DATA_HOME", home.join("data"));
+        command.env("XDG_CONFIG_HOME", home.join("config"));
         command.env("TERM", "xterm-256color");
         command.env("TMPDIR", home);
         command.env("TZ", "UTC");
+        command.env_remove("NO_COLOR");
         let child = pair.slave.spawn_command(command).expect("the program starts");
         drop(pair.slave);
         let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(cols), 0)));
@@ -70,6 +72,19 @@ impl Terminal {
 
     pub fn text(&self) -> String {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
+    }
+
+    /// The rows of the screen that are written in bold from their first cell on.
+    pub fn bold_rows(&self) -> Vec<String> {
+        let parser = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        let screen = parser.screen();
+        let (_, cols) = screen.size();
+        let is_bold = |row: &usize| {
+            let row = u16::try_from(*row).expect("a row of the screen");
+            screen.cell(row, 0).is_some_and(vt100::Cell::bold)
+        };
+        let rows: Vec<String> = screen.rows(0, cols.into()).collect();
+        (0..rows.len()).filter(is_bold).map(|row| rows[row].clone()).collect()
     }
 
     /// Waits until `text` stands on the screen.

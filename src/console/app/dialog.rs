@@ -10,10 +10,16 @@ use crate::{
         signal::{Signal, Target},
     },
     diagnose::checkpoint::{Blocker, Mode},
-    snapshot::Process,
+    snapshot::{Process, ProcessState},
 };
 
 use super::batch_of;
+
+mod ending;
+mod list;
+
+pub use ending::{Ending, Stopped};
+pub use list::{List, Mark, Row};
 
 /// An open dialog.
 #[derive(Debug, Clone)]
@@ -37,15 +43,25 @@ pub enum Kind {
         process: Box<Process>,
         /// It, named.
         target: Target,
+        /// The database in which it was selected.
+        database: PathBuf,
         /// The signal chosen.
         signal: Signal,
     },
+    /// Which of the stale processes to stop.
+    Reap(List),
+    /// Nothing: it shows how long those that were asked to end are waited for.
+    Waiting(Ending),
+    /// Whether to end those with KILL that did not go.
+    Kill(Ending),
     /// Whether to end an ingestion after its batch; its process is pinned while the dialog is open.
     StopIngestion {
         /// Its folders.
         folders: Vec<String>,
         /// Its process.
         target: Target,
+        /// Into which database.
+        database: PathBuf,
     },
     /// Which checkpoint to run.
     Checkpoint {
@@ -129,12 +145,23 @@ pub enum Reply {
 }
 
 impl Kind {
-    /// The process that has to be pinned while the dialog is open.
+    /// The signals that a stop of `process` offers, the one to begin with first.
     #[must_use]
-    pub fn target(&self) -> Option<Target> {
+    pub fn signals(process: &Process) -> &'static [Signal; 4] {
+        // A debugger holds a traced one: CONT would do nothing.
+        if process.state == ProcessState::Stopped { &Signal::FOR_STOPPED } else { &Signal::ALL }
+    }
+
+    /// Whether processes are pinned on account of the dialog.
+    #[must_use]
+    pub fn pins(&self) -> bool {
         match self {
-            Self::Stop { target, .. } | Self::StopIngestion { target, .. } => Some(*target),
-            Self::Checkpoint { .. } | Self::Ingest { .. } | Self::Fix { .. } => None,
+            Self::Stop { .. }
+            | Self::StopIngestion { .. }
+            | Self::Reap(_)
+            | Self::Waiting(_)
+            | Self::Kill(_) => true,
+            Self::Checkpoint { .. } | Self::Ingest { .. } | Self::Fix { .. } => false,
         }
     }
 }
@@ -146,7 +173,12 @@ impl Dialog {
         let focus = match kind {
             Kind::Ingest { .. } => Focus::Field(0),
             Kind::Checkpoint { .. } => Focus::Button(Button::Yes),
-            Kind::Stop { .. } | Kind::StopIngestion { .. } | Kind::Fix { .. } => Focus::Button(Button::No),
+            Kind::Stop { .. }
+            | Kind::StopIngestion { .. }
+            | Kind::Reap(_)
+            | Kind::Waiting(_)
+            | Kind::Kill(_)
+            | Kind::Fix { .. } => Focus::Button(Button::No),
         };
         Self { kind, focus, complaint: None, is_proposal: true }
     }
@@ -155,8 +187,8 @@ impl Dialog {
     #[must_use]
     pub fn fields(&self) -> Vec<Field> {
         match &self.kind {
-            Kind::Stop { signal, .. } => {
-                vec![choice("signal", &Signal::ALL, ToString::to_string, |it| it == signal)]
+            Kind::Stop { process, signal, .. } => {
+                vec![choice("signal", Kind::signals(process), ToString::to_string, |it| it == signal)]
             }
             Kind::Checkpoint { mode, .. } => {
                 vec![choice("mode", &Mode::ALL, ToString::to_string, |it| it == mode)]
@@ -165,11 +197,22 @@ impl Dialog {
                 Field::Text { label: "folder", value: folder.clone() },
                 Field::Text { label: "batch", value: batch.clone() },
             ],
-            Kind::StopIngestion { .. } | Kind::Fix { .. } => Vec::new(),
+            Kind::StopIngestion { .. }
+            | Kind::Reap(_)
+            | Kind::Waiting(_)
+            | Kind::Kill(_)
+            | Kind::Fix { .. } => Vec::new(),
         }
     }
 
     pub(super) fn key(&mut self, key: KeyEvent) -> Reply {
+        if let Kind::Reap(list) = &mut self.kind
+            && is_typing(key)
+            && list.key(key)
+        {
+            self.complaint = None;
+            return Reply::Open;
+        }
         let is_proposal = self.is_proposal;
         if let Focus::Field(index) = self.focus
             && let Some(text) = self.text_mut(index)
@@ -254,9 +297,14 @@ impl Dialog {
 
     fn choose(&mut self, by: isize) -> Reply {
         match &mut self.kind {
-            Kind::Stop { signal, .. } => *signal = neighbour(&Signal::ALL, *signal, by),
+            Kind::Stop { process, signal, .. } => *signal = neighbour(Kind::signals(process), *signal, by),
             Kind::Checkpoint { mode, .. } => *mode = neighbour(&Mode::ALL, *mode, by),
-            Kind::StopIngestion { .. } | Kind::Ingest { .. } | Kind::Fix { .. } => {}
+            Kind::StopIngestion { .. }
+            | Kind::Reap(_)
+            | Kind::Waiting(_)
+            | Kind::Kill(_)
+            | Kind::Ingest { .. }
+            | Kind::Fix { .. } => {}
         }
         Reply::Open
     }
@@ -271,8 +319,24 @@ impl Dialog {
 
     fn confirm(&mut self) -> Reply {
         Reply::Yes(match &self.kind {
-            Kind::Stop { target, signal, .. } => Act::Signal { target: *target, signal: *signal },
-            Kind::StopIngestion { target, .. } => Act::Signal { target: *target, signal: Signal::Term },
+            Kind::Stop { target, signal, .. } => Act::Signal { targets: vec![*target], signal: *signal },
+            Kind::StopIngestion { target, .. } => {
+                Act::Signal { targets: vec![*target], signal: Signal::Term }
+            }
+            Kind::Reap(list) => {
+                let targets: Vec<Target> = list.ticked().map(|(target, _)| target).collect();
+                if targets.is_empty() {
+                    self.complaint = Some("nothing is ticked: Space ticks the row".to_owned());
+                    return Reply::Open;
+                }
+                Act::Signal { targets, signal: Signal::Term }
+            }
+            // There is nothing to say yes to.
+            Kind::Waiting(_) => return Reply::Open,
+            Kind::Kill(ending) => Act::Signal {
+                targets: ending.stays.iter().map(|it| it.target).collect(),
+                signal: Signal::Kill,
+            },
             Kind::Checkpoint { database, mode, .. } => {
                 Act::Checkpoint { database: database.clone(), mode: *mode }
             }

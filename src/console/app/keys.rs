@@ -6,12 +6,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use log::Level;
 
 use crate::{
-    act::{
-        Act, Effect,
-        signal::{Signal, Target},
-    },
+    act::{Effect, reap::Meant, signal::Target, switch::Safe},
     console::{
-        keymap::{self, Action, Binding, KEYMAP},
+        keymap::{Action, Bound},
         panel::Panel,
     },
     diagnose::{checkpoint, fix},
@@ -19,7 +16,7 @@ use crate::{
     text,
 };
 
-use super::{App, Dialog, Kind, Overlay, dialog::Reply, selection::target};
+use super::{App, Dialog, Kind, Overlay};
 
 /// The intervals between two looks that `+` and `-` step through.
 const INTERVALS: [Duration; 7] = [
@@ -45,7 +42,7 @@ impl App {
         if self.filtering && self.filter_key(key) {
             return Vec::new();
         }
-        match keymap::action(key) {
+        match self.setup.keymap.action(key) {
             Some(action) => self.act(action),
             None => Vec::new(),
         }
@@ -61,8 +58,8 @@ impl App {
     }
 
     /// The bindings that do something here and now.
-    pub fn bindings(&self) -> impl Iterator<Item = &'static Binding> {
-        KEYMAP.iter().filter(|binding| self.can(binding.action))
+    pub fn bindings(&self) -> impl Iterator<Item = Bound<'_>> {
+        self.setup.keymap.bindings().filter(|bound| self.can(bound.binding.action))
     }
 
     /// Whether `action` does something here and now.
@@ -76,15 +73,18 @@ impl App {
         }
         match action {
             Action::Earlier | Action::Later => self.timeline.is_some(),
-            Action::Ingest => self.armed && database.is_some(),
-            Action::Checkpoint => self.armed && database.is_some_and(|it| it.is_wal() == Some(true)),
-            Action::Stop => self.armed && self.stop_subject().is_some(),
-            Action::Fix => self.armed && database.is_some_and(|it| !fix::plan(it).is_empty()),
+            Action::Ingest => self.switch.is_armed() && database.is_some(),
+            Action::Checkpoint => {
+                self.switch.is_armed() && database.is_some_and(|it| it.is_wal() == Some(true))
+            }
+            Action::Stop => self.switch.is_armed() && self.stop_subject().is_some(),
+            Action::Reap => self.switch.is_armed() && self.has_stale(),
+            Action::Fix => self.switch.is_armed() && database.is_some_and(|it| !fix::plan(it).is_empty()),
             Action::Details => self.subject().is_some(),
             Action::Copy => self.selected_text().is_some(),
             Action::Filter | Action::Sort | Action::Invert => exists && self.shows(Panel::Processes),
             Action::Export | Action::Timeline => database.is_some(),
-            Action::Arm => !self.setup.readonly,
+            Action::Arm => !self.switch.is_read_only(),
             Action::PreviousDatabase | Action::NextDatabase => {
                 self.look().is_some_and(|look| look.snapshot.databases.len() > 1)
             }
@@ -112,7 +112,9 @@ impl App {
         }
         let is_of_processes = matches!(action, Action::Filter | Action::Sort | Action::Invert);
         if is_of_processes && !self.shows(Panel::Processes) {
-            return vec![self.notify(Level::Warn, "the processes are not on the screen: 2 shows them")];
+            let key = self.key_of(Action::Zoom(Panel::Processes));
+            let text = format!("the processes are not on the screen: {key} shows them");
+            return vec![self.notify(Level::Warn, text)];
         }
         match action {
             Action::Quit => return vec![Effect::Quit(0)],
@@ -153,7 +155,9 @@ impl App {
             Action::Timeline => return self.toggle_timeline(),
             Action::Earlier | Action::Later => {}
             Action::Arm => return self.arm(),
-            Action::Ingest | Action::Checkpoint | Action::Stop | Action::Fix => return self.ask(action),
+            Action::Ingest | Action::Checkpoint | Action::Stop | Action::Reap | Action::Fix => {
+                return self.ask(action);
+            }
         }
         Vec::new()
     }
@@ -173,7 +177,9 @@ impl App {
             Action::Faster => self.zoom_in_time(-1),
             Action::Slower => self.zoom_in_time(1),
             hidden if is_about_a_row(hidden) => {
-                vec![self.notify(Level::Info, "the rows lie under the timeline: b closes it")]
+                let text =
+                    format!("the rows lie under the timeline: {} closes it", self.key_of(Action::Timeline));
+                vec![self.notify(Level::Info, text)]
             }
             _ => return None,
         })
@@ -181,13 +187,9 @@ impl App {
 
     /// Opens the dialog of an action that changes something; under `--readonly` and disarmed none opens.
     fn ask(&mut self, action: Action) -> Vec<Effect> {
-        if self.setup.readonly {
-            return vec![
-                self.notify(Level::Warn, "started with --readonly: nothing can be changed from here"),
-            ];
-        }
-        if !self.armed {
-            return vec![self.notify(Level::Warn, "actions are disarmed: a arms them")];
+        if let Err(why) = self.switch.permit() {
+            let why = self.refusal(why);
+            return vec![self.notify(Level::Warn, why)];
         }
         if self.database().is_none() {
             return vec![self.notify(Level::Info, "nothing has been seen yet; try again in a moment")];
@@ -195,22 +197,11 @@ impl App {
         self.overlay = None;
         match action {
             Action::Stop => self.ask_stop(),
+            Action::Reap => self.ask_reap(),
             Action::Checkpoint => self.ask_checkpoint(),
             Action::Fix => self.ask_fix(),
             _ => self.ask_ingest(),
         }
-    }
-
-    fn ask_stop(&mut self) -> Vec<Effect> {
-        let Some(process) = self.stop_subject().cloned() else {
-            return vec![self.notify(Level::Warn, "no process is selected")];
-        };
-        let Some(target) = target(&process) else {
-            let text = format!("cannot tell when {} started, so it cannot be stopped safely", process.pid);
-            return vec![self.notify(Level::Warn, text)];
-        };
-        let signal = if process.is_stopped() { Signal::Cont } else { Signal::Term };
-        self.pin(Kind::Stop { process: Box::new(process), target, signal }, target)
     }
 
     fn ask_checkpoint(&mut self) -> Vec<Effect> {
@@ -249,7 +240,11 @@ impl App {
                 return vec![self.notify(Level::Warn, text)];
             };
             let target = Target { pid: running.pid, start_ticks };
-            return self.pin(Kind::StopIngestion { folders: running.folders.clone(), target }, target);
+            let folders = running.folders.clone();
+            let Some(database) = self.database().map(|it| it.path.clone()) else { return Vec::new() };
+            // It ends after its batch and is asked for by name, whatever a rule says of idle daemons.
+            let meant = Meant { target, protected: None };
+            return self.pin(Kind::StopIngestion { folders, target, database }, vec![meant]);
         }
         let Some(database) = self.database() else { return Vec::new() };
         if database.is_gone() {
@@ -266,37 +261,6 @@ impl App {
         };
         self.dialog = Some(Dialog::new(kind));
         Vec::new()
-    }
-
-    /// Asks for the process of `kind` to be pinned; its dialog opens once it is. One at a time.
-    fn pin(&mut self, kind: Kind, target: Target) -> Vec<Effect> {
-        if self.pending_pin.is_some() {
-            return Vec::new();
-        }
-        self.pending_pin = Some(kind);
-        vec![Effect::Pin(target)]
-    }
-
-    fn dialog_key(&mut self, key: KeyEvent) -> Vec<Effect> {
-        let Some(mut dialog) = self.dialog.take() else { return Vec::new() };
-        match dialog.key(key) {
-            Reply::Open => {
-                self.dialog = Some(dialog);
-                Vec::new()
-            }
-            Reply::No if dialog.kind.target().is_some() => vec![Effect::Unpin],
-            Reply::No => Vec::new(),
-            Reply::Yes(mut act) => {
-                if let Act::Ingest { folder, .. } = &mut act {
-                    if let (Ok(rest), Some(home)) = (folder.strip_prefix("~"), &self.setup.home) {
-                        *folder = home.join(rest);
-                    }
-                    self.setup.folder.clone_from(folder);
-                }
-                let note = self.notify(Level::Info, announcement(&act));
-                vec![note, Effect::Act(act)]
-            }
-        }
     }
 
     /// Whether the key belonged to the filter that is being typed.
@@ -394,12 +358,23 @@ impl App {
         }
     }
 
-    fn arm(&mut self) -> Vec<Effect> {
-        if self.setup.readonly {
-            return vec![self.notify(Level::Warn, "started with --readonly: nothing can be armed")];
+    /// Why nothing is done, and by which key that can be changed.
+    pub(super) fn refusal(&self, why: Safe) -> String {
+        match why {
+            Safe::ReadOnly(why) => why.to_string(),
+            Safe::Disarmed => format!("{why}: {} arms them", self.key_of(Action::Arm)),
         }
-        self.armed = !self.armed;
-        let text = if self.armed { "actions are armed" } else { "actions are disarmed: a arms them again" };
+    }
+
+    fn arm(&mut self) -> Vec<Effect> {
+        if let Err(why) = self.switch.turn() {
+            return vec![self.notify(Level::Warn, why.to_string())];
+        }
+        let text = if self.switch.is_armed() {
+            "actions are armed".to_owned()
+        } else {
+            format!("actions are disarmed: {} arms them again", self.key_of(Action::Arm))
+        };
         vec![self.notify(Level::Info, text)]
     }
 
@@ -416,17 +391,6 @@ fn is_about_a_row(action: Action) -> bool {
         action,
         Action::Stop | Action::Details | Action::Copy | Action::Filter | Action::Sort | Action::Invert
     )
-}
-
-fn announcement(act: &Act) -> String {
-    match act {
-        Act::Signal { target, signal } => format!("{signal} goes to {}", target.pid),
-        Act::Checkpoint { mode, .. } => format!("a {mode} checkpoint runs"),
-        Act::Ingest { folder, batch, .. } => {
-            format!("an ingestion of {} starts, batch {batch}", folder.display())
-        }
-        Act::Fix { .. } => "the journal mode is being set".to_owned(),
-    }
 }
 
 fn name_of(process: &Process) -> String {

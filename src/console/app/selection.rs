@@ -8,7 +8,7 @@ use crate::{
     snapshot::{Finding, PragmaRow, Process},
 };
 
-use super::App;
+use super::{App, FindingRow, findings};
 
 /// Where the cursor stands in each panel that has one.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +16,9 @@ pub struct Cursor {
     process: Option<Target>,
     /// Row of the selected process when it was last seen, for when it goes away.
     process_row: usize,
-    finding: usize,
+    finding: Option<findings::Key>,
+    /// Row of the selected finding when it was last seen.
+    finding_row: usize,
     pragma: usize,
     ingestion: usize,
 }
@@ -103,10 +105,18 @@ impl App {
         self.visible_processes().get(self.selected_row(Panel::Processes)).copied()
     }
 
-    /// The selected finding.
+    /// The selected finding, if it still holds.
     #[must_use]
     pub fn selected_finding(&self) -> Option<&Finding> {
-        self.database()?.findings.get(self.selected_row(Panel::Findings))
+        match self.selected_finding_row()? {
+            FindingRow::Now(finding) => Some(finding),
+            FindingRow::Gone(_) => None,
+        }
+    }
+
+    /// The selected row of the findings.
+    pub(super) fn selected_finding_row(&self) -> Option<FindingRow<'_>> {
+        self.finding_rows().get(self.selected_row(Panel::Findings)).copied()
     }
 
     /// The row of `panel` that is selected.
@@ -122,11 +132,22 @@ impl App {
                     .and_then(|target| visible.iter().position(|process| is(process, target)));
                 found.unwrap_or(self.cursor.process_row).min(last)
             }
-            Panel::Findings => self.cursor.finding.min(last),
+            Panel::Findings => self.row_of_finding().min(last),
             Panel::Pragmas => self.cursor.pragma.min(last),
             Panel::Ingestion => self.cursor.ingestion.min(last),
             Panel::Locks | Panel::Files | Panel::Log => 0,
         }
+    }
+
+    // The row of the same finding, wherever it moved; of two of one rule and process the one that was meant.
+    fn row_of_finding(&self) -> usize {
+        let Some(wanted) = &self.cursor.finding else { return self.cursor.finding_row };
+        let rows = self.finding_rows();
+        let stands_at = |row: &FindingRow<'_>| row.key() == *wanted;
+        if rows.get(self.cursor.finding_row).is_some_and(stands_at) {
+            return self.cursor.finding_row;
+        }
+        rows.iter().position(stands_at).unwrap_or(self.cursor.finding_row)
     }
 
     pub(super) fn move_selection(&mut self, by: isize) {
@@ -142,7 +163,10 @@ impl App {
                 self.cursor.process_row = row;
                 self.cursor.process = self.visible_processes().get(row).and_then(|process| target(process));
             }
-            Panel::Findings => self.cursor.finding = row,
+            Panel::Findings => {
+                self.cursor.finding_row = row;
+                self.cursor.finding = self.finding_rows().get(row).map(|row| row.key());
+            }
             Panel::Pragmas => self.cursor.pragma = row,
             Panel::Ingestion => self.cursor.ingestion = row,
             Panel::Locks | Panel::Files | Panel::Log => {}
@@ -154,6 +178,11 @@ impl App {
     pub(super) fn settle_selection(&mut self) {
         let row = self.selected_row(Panel::Processes);
         self.select_row(Panel::Processes, row);
+        // One that nobody has chosen yet is the worst, whichever that is.
+        if self.cursor.finding.is_some() {
+            let row = self.selected_row(Panel::Findings);
+            self.select_row(Panel::Findings, row);
+        }
     }
 
     /// After the filter changed: a selected row that it hides gives way to the first visible one.
@@ -173,7 +202,7 @@ impl App {
         let Some(database) = self.database() else { return 0 };
         match panel {
             Panel::Processes => self.visible_processes().len(),
-            Panel::Findings => database.findings.len(),
+            Panel::Findings => self.finding_rows().len(),
             Panel::Pragmas => database.pragmas.rows.len(),
             Panel::Ingestion => database.ingestions.len(),
             Panel::Locks | Panel::Files | Panel::Log => 0,

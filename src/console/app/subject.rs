@@ -3,10 +3,10 @@
 use crate::{
     act::signal::Target,
     console::panel::Panel,
-    snapshot::{Ingestion, Process},
+    snapshot::{Finding, Ingestion, Process},
 };
 
-use super::{App, selection::target};
+use super::{App, FindingRow, selection::target};
 
 /// What details are about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +29,10 @@ impl App {
         let database = self.database()?;
         match self.focus {
             Panel::Locks | Panel::Processes => self.selected_process().and_then(target).map(Subject::Process),
-            Panel::Findings => {
-                self.selected_finding().map(|finding| Subject::Finding(finding.name.clone(), finding.pid))
-            }
+            Panel::Findings => self
+                .selected_finding_row()
+                .map(FindingRow::key)
+                .map(|(name, pid)| Subject::Finding(name, pid)),
             Panel::Files => database.files.db.as_ref().map(|_| Subject::Files),
             Panel::Pragmas => (!database.pragmas.rows.is_empty()).then_some(Subject::Pragmas),
             Panel::Ingestion => database
@@ -67,8 +68,13 @@ impl App {
     pub(super) fn selected_text(&self) -> Option<String> {
         Some(match self.focus {
             Panel::Findings => {
-                let finding = self.selected_finding()?;
-                format!("{} {}: {}", finding.severity, finding.name, finding.message)
+                let row = self.selected_finding_row()?;
+                let Finding { name, severity, message, .. } = row.finding();
+                let state = match row {
+                    FindingRow::Now(_) => severity.to_string(),
+                    FindingRow::Gone(_) => "gone".to_owned(),
+                };
+                format!("{state} {name}: {message}")
             }
             Panel::Pragmas => {
                 let row = self.visible_pragmas().into_iter().nth(self.selected_row(Panel::Pragmas))?;

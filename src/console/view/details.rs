@@ -10,7 +10,8 @@ use ratatui::{
 use crate::{
     act::signal::Target,
     console::app::{App, Subject},
-    snapshot::{Database, FileFacts, Finding, Ingestion, Process},
+    profile::Profile,
+    snapshot::{Database, ExecutableState, FileFacts, Finding, Ingestion, Origin, Process, Stale},
     text, units,
 };
 
@@ -19,20 +20,34 @@ use super::{framed, theme::Theme};
 const LABEL: usize = 18;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &Subject) -> u16 {
-    let width = area.width.min(110);
     let Some(database) = app.database() else { return 0 };
     let rows = match subject {
+        Subject::Finding(name, pid) => {
+            return super::explain::render(frame, area, app, theme, (name, *pid));
+        }
         Subject::Process(target) => process(app, database, *target),
-        Subject::Finding(name, pid) => finding(database, name, *pid),
         Subject::Files => files(app, database),
         Subject::Pragmas => pragmas(app),
         Subject::Ingestion(run) => ingestion(database, run),
     };
-    let room = usize::from(width).saturating_sub(LABEL + 4);
+    let lines = lines(rows, usize::from(width(area)).saturating_sub(4), theme);
+    show(frame, area, app, theme, lines)
+}
+
+/// Labels and values, as they stand beside each other.
+pub type Rows = Vec<(String, String)>;
+
+/// The columns of the details, their frame included.
+pub fn width(area: Rect) -> u16 {
+    area.width.min(110)
+}
+
+/// `rows` in lines of at most `width` columns.
+pub fn lines(rows: Rows, width: usize, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for (label, value) in rows {
         let mut label = Some(label);
-        let wrapped = text::wrap(&value, room);
+        let wrapped = text::wrap(&value, width.saturating_sub(LABEL));
         for part in if wrapped.is_empty() { vec![String::new()] } else { wrapped } {
             let label = label.take().unwrap_or_default();
             lines.push(Line::from(vec![
@@ -41,17 +56,20 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: 
             ]));
         }
     }
+    lines
+}
+
+/// Draws `lines` over the panels; how far they can be scrolled.
+pub fn show(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, lines: Vec<Line<'static>>) -> u16 {
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(5);
-    let area = super::dialog::centred(area, width, height);
+    let area = super::dialog::centred(area, width(area), height);
     frame.render_widget(Clear, area);
-    let title = Span::styled(" Details: Esc closes, j k scroll ", theme.title);
+    let title = Span::styled(format!(" Details: Esc closes, {} ", super::scrolling(app)), theme.title);
     let inner = framed(frame, area, theme.focus, title);
     super::scrolled(frame, inner, app, lines)
 }
 
-type Rows = Vec<(String, String)>;
-
-fn row(label: &str, value: impl Into<String>) -> (String, String) {
+pub fn row(label: &str, value: impl Into<String>) -> (String, String) {
     (label.to_owned(), value.into())
 }
 
@@ -93,32 +111,45 @@ fn process(app: &App, database: &Database, target: Target) -> Rows {
     for path in &process.replaced {
         rows.push(row("replaced", format!("it still has {path} open, which was deleted or replaced")));
     }
+    rows.extend(origin(process));
+    rows.extend(verdict(process));
     rows.extend(about(database, process));
     rows
 }
 
-fn about(database: &Database, process: &Process) -> Rows {
-    let mine = database.findings.iter().filter(|finding| finding.pid == Some(process.pid));
-    mine.map(|finding| row(&finding.name, &finding.message)).collect()
+fn origin(process: &Process) -> Rows {
+    let Origin { executable, directory, has_terminal, manager, .. } = &process.origin;
+    let program = executable.as_ref().map(|it| match it.state {
+        Some(ExecutableState::Deleted) => format!("{}, deleted since it started", it.path),
+        Some(ExecutableState::Replaced) => format!("{}, replaced since it started", it.path),
+        Some(ExecutableState::Current) | None => it.path.clone(),
+    });
+    let idle = process.activity.idle_ms.map(|ms| format!("for {} at least", units::duration(ms)));
+    vec![
+        row("program", known(program)),
+        row("folder", known(directory.clone())),
+        row("terminal", yes(*has_terminal)),
+        row("run by", known(manager.as_ref())),
+        row("idle", known(idle)),
+    ]
 }
 
-fn finding(database: &Database, name: &str, pid: Option<i32>) -> Rows {
-    let found = database.findings.iter().find(|finding| finding.name == name && finding.pid == pid);
-    let Some(Finding { severity, message, evidence, remedy, .. }) = found else {
-        return gone(&format!("The finding {name}"));
+// The causes, each with its evidence, and why it is left alone all the same.
+fn verdict(process: &Process) -> Rows {
+    let Some(Stale { is_stale, causes, protected }) = &process.stale else {
+        return vec![row("stale", "not judged")];
     };
-    let mut rows = vec![row("finding", name), row("severity", severity.to_string()), row("", message)];
-    for (label, value) in evidence {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        rows.push(row(label, value));
-    }
-    if let Some(key) = &remedy.key {
-        rows.push(row("key", key));
-    }
-    if let Some(command) = &remedy.command {
-        rows.push(row("command", command));
-    }
+    let mut rows = vec![row("stale", if *is_stale { "yes" } else { "no" })];
+    rows.extend(causes.iter().map(|cause| row(&cause.cause, &cause.evidence)));
+    rows.extend(protected.iter().map(|reason| row("protected", reason)));
     rows
+}
+
+// What the verdict is made of has been told.
+fn about(database: &Database, process: &Process) -> Rows {
+    let is_new = |finding: &&Finding| finding.name != "stale-daemon" && finding.pid == Some(process.pid);
+    let mine = database.findings.iter().filter(is_new);
+    mine.map(|finding| row(&finding.name, &finding.message)).collect()
 }
 
 fn files(app: &App, database: &Database) -> Rows {
@@ -164,7 +195,7 @@ fn one_file(file: &FileFacts) -> String {
 
 fn pragmas(app: &App) -> Rows {
     let mut rows = vec![
-        row("profile", format!("{}: {}", app.setup.profile.name, app.setup.profile.about)),
+        row("profile", app.profile().map_or_else(String::new, about_profile)),
         row("file", "kept in the file, so that every client gets it"),
         row("our client", "what waltop's own connection gets"),
         row("new client", "what a program gets that sets nothing, as SQLite documents it"),
@@ -178,14 +209,22 @@ fn pragmas(app: &App) -> Rows {
         if let Some(note) = &pragma.note {
             value.push_str(&format!(": {note}"));
         }
-        if let Some(expectation) =
-            app.setup.profile.expectation(&pragma.name).filter(|_| pragma.ok == Some(false))
-        {
+        let expectation = app.profile().and_then(|it| it.expectation(&pragma.name));
+        if let Some(expectation) = expectation.filter(|it| pragma.ok == Some(false) && !it.why.is_empty()) {
             value.push_str(&format!(". {}", expectation.why));
         }
         rows.push(row(&pragma.name, value));
     }
     rows
+}
+
+fn about_profile(profile: &Profile) -> String {
+    let Profile { name, about, checkpoint, .. } = profile;
+    let schedule = checkpoint.map(|it| {
+        format!("Asks for a {} checkpoint every {}.", it.mode, units::duration(it.every.as_secs_f64() * 1e3))
+    });
+    let sentences: Vec<&str> = [about.as_str()].into_iter().chain(schedule.as_deref()).collect();
+    format!("{name}: {}", sentences.join(" "))
 }
 
 fn ingestion(database: &Database, run: &str) -> Rows {

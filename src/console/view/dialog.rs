@@ -10,20 +10,23 @@ use ratatui::{
 };
 
 use crate::{
-    act::signal::Signal,
     console::app::{App, Button, Dialog, Field, Focus, Kind},
-    snapshot::{Hold, Process},
     text,
 };
 
 use super::{framed, theme::Theme};
 
+mod reap;
+mod stop;
+
 const WIDTH: u16 = 76;
+/// A list has causes beside its rows.
+const LIST_WIDTH: u16 = 108;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, dialog: &Dialog) {
-    let width = WIDTH.min(area.width);
+    let width = if matches!(dialog.kind, Kind::Reap(_)) { LIST_WIDTH } else { WIDTH }.min(area.width);
     let room = usize::from(width).saturating_sub(4);
-    let mut lines = body(app, dialog, theme, room);
+    let mut lines = body(app, dialog, theme, (room, area.height.into()));
     lines.push(Line::default());
     lines.extend(fields(dialog, theme, room));
     if let Some(complaint) = &dialog.complaint {
@@ -50,6 +53,9 @@ pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
 fn title(kind: &Kind) -> String {
     match kind {
         Kind::Stop { process, .. } => format!("Stop {}", process.pid),
+        Kind::Reap(_) => "Reap what is stale".to_owned(),
+        Kind::Waiting(ending) => format!("{} was sent", ending.signal),
+        Kind::Kill(_) => "KILL what did not go?".to_owned(),
         Kind::StopIngestion { .. } => "Stop the ingestion".to_owned(),
         Kind::Checkpoint { .. } => "Checkpoint".to_owned(),
         Kind::Ingest { .. } => "Start an ingestion".to_owned(),
@@ -57,11 +63,14 @@ fn title(kind: &Kind) -> String {
     }
 }
 
-fn body(app: &App, dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
+fn body(app: &App, dialog: &Dialog, theme: &Theme, (room, height): (usize, usize)) -> Vec<Line<'static>> {
     let plain = |text: &str| sentence(text, theme, Level::Info, room);
     match &dialog.kind {
-        Kind::Stop { process, signal, .. } => stop(app, process, *signal, theme, room),
-        Kind::StopIngestion { folders, target } => plain(&format!(
+        Kind::Stop { process, signal, .. } => stop::before(app, process, *signal, theme, room),
+        Kind::Reap(list) => reap::lines(app, list, theme, room, height),
+        Kind::Waiting(ending) => stop::waiting(app, ending, theme, room),
+        Kind::Kill(ending) => stop::kill(ending, theme, room),
+        Kind::StopIngestion { folders, target, .. } => plain(&format!(
             "The ingestion of {} (process {}) ends after its current batch. What is committed stays; the next run \
              carries on.",
             folders.join(" "),
@@ -101,43 +110,6 @@ fn body(app: &App, dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'sta
             }
             lines
         }
-    }
-}
-
-fn stop(app: &App, process: &Process, signal: Signal, theme: &Theme, room: usize) -> Vec<Line<'static>> {
-    let mut lines = vec![Line::styled(text::fit(&process.command_line(), room), theme.accent)];
-    let user = process.user.as_deref().unwrap_or("unknown user");
-    let age = super::age(app, process).unwrap_or_else(|| "of unknown age".to_owned());
-    let about = format!("process {} of {user}, {}, running for {age}", process.pid, process.state);
-    lines.extend(sentence(&about, theme, Level::Info, room));
-    let locks =
-        app.database().map_or_else(String::new, |database| super::processes::locks(database, process));
-    lines.extend(sentence(&format!("locks held: {locks}"), theme, Level::Info, room));
-    lines.extend(sentence(&consequence(process, signal), theme, Level::Warn, room));
-    lines
-}
-
-/// What is lost.
-fn consequence(process: &Process, signal: Signal) -> String {
-    let writes = process
-        .holds
-        .iter()
-        .any(|hold| matches!(hold, Hold::Write | Hold::Reserved | Hold::Pending | Hold::Exclusive));
-    match (signal, writes) {
-        (Signal::Cont, _) if process.is_stopped() => {
-            "CONT lets it go on, so that it can finish and give its locks back: try this first.".to_owned()
-        }
-        (Signal::Cont, _) => "CONT lets a stopped process go on; this one is not stopped.".to_owned(),
-        (Signal::Kill, true) => {
-            "▲ KILL ends it at once. Its open write transaction rolls back; what it committed stays."
-                .to_owned()
-        }
-        (Signal::Kill, false) => "▲ KILL ends it at once, without a chance to tidy up.".to_owned(),
-        (_, true) => {
-            "▲ Its open write transaction rolls back unless it finishes first; what it committed stays."
-                .to_owned()
-        }
-        (_, false) => "It is asked to end; no write transaction of its is open.".to_owned(),
     }
 }
 
@@ -187,6 +159,9 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
 }
 
 fn buttons(dialog: &Dialog, theme: &Theme) -> Line<'static> {
+    if matches!(dialog.kind, Kind::Waiting(_)) {
+        return Line::styled("  Esc leaves it to end by itself", theme.muted);
+    }
     let button = |label: &'static str, button: Button| {
         let style = if dialog.focus == Focus::Button(button) { theme.selected } else { theme.accent };
         Span::styled(label, style)

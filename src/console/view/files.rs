@@ -16,7 +16,7 @@ use crate::{
 use super::{bar, boxed, empty, theme::Theme};
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(frame, area, app, theme, Panel::Files, "3 Files");
+    let inner = boxed(frame, area, app, theme, Panel::Files, "Files");
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
     if database.files.db.is_none() {
         let sentence = format!("There is no {} yet.", database.path.display());

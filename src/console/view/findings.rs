@@ -1,4 +1,4 @@
-//! What is wrong, worst first, each in a sentence.
+//! What is wrong, worst first, each in a sentence; below it, dimmed, what went away.
 
 use ratatui::{
     Frame,
@@ -8,9 +8,13 @@ use ratatui::{
 };
 
 use crate::{
-    console::{app::App, panel::Panel},
-    snapshot::Finding,
-    text,
+    console::{
+        app::{App, FindingRow, Gone},
+        keymap::Action,
+        panel::Panel,
+    },
+    snapshot::{Finding, Severity},
+    text, units,
 };
 
 use super::{
@@ -18,38 +22,42 @@ use super::{
     theme::{Theme, sign},
 };
 
-/// Columns of a finding's sign and name.
-const LABEL: usize = 20;
+/// Columns of a finding's sign, word and name.
+const LABEL: usize = 28;
+/// Columns of its sign and word.
+const SIGN: usize = 10;
+/// Findings that went away for which the panel asks for room; the others are there when there is room, or whole-screen.
+const GONE_IN_SIGHT: usize = 2;
+
+/// The columns of a row, and the one at which its sentence goes on in the next.
+type Size = (usize, usize);
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(frame, area, app, theme, Panel::Findings, "7 Findings");
-    let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
-    let selected = app.selected_row(Panel::Findings);
-    let mut lines = Vec::new();
-    let mut last_selected = 0;
-    for (row, finding) in database.findings.iter().enumerate() {
-        let marked = app.focus == Panel::Findings && row == selected;
-        for line in block(finding, theme, inner.width.into()) {
-            lines.push(if marked { selected_line(&line, theme) } else { line });
-        }
-        if row == selected {
-            last_selected = lines.len();
-        }
+    let inner = boxed(frame, area, app, theme, Panel::Findings, &title(app));
+    if app.database().is_none() {
+        return empty(frame, inner, theme, "looking…");
     }
-    if database.findings.is_empty() {
-        lines.push(Line::styled("Nothing is wrong as far as can be seen from here.", theme.muted));
-    }
-    for unseen in unseen(app) {
-        let rows = beside("· not seen", &unseen, inner.width.into());
-        lines.extend(rows.into_iter().map(|(label, row)| Line::styled(label + &row, theme.muted)));
-    }
-    let first =
-        if app.focus == Panel::Findings { last_selected.saturating_sub(inner.height.into()) } else { 0 };
-    let mut shown: Vec<Line> = lines.drain(first..).collect();
+    let has_focus = app.focus == Panel::Findings;
+    // Where panels are low, rows are scarcer than columns.
+    let hang = if frame.area().width < super::TWO_COLUMNS { SIGN } else { LABEL };
+    let size = (inner.width.into(), hang);
+    let (lines, last_selected) = lines(app, theme, size, has_focus);
     let room = usize::from(inner.height);
-    if shown.len() > room && room > 1 {
-        shown.truncate(room - 1);
-        shown.push(Line::styled("  … 7 shows them all", theme.muted));
+    if lines.len() <= room {
+        return frame.render_widget(Paragraph::new(lines), inner);
+    }
+    // The last row says that there is more.
+    let visible = room.saturating_sub(1);
+    let first = if has_focus { last_selected.saturating_sub(visible) } else { 0 };
+    let more = if app.zoomed {
+        format!("{} {}", app.key_of(Action::Down), app.key_of(Action::Up))
+    } else {
+        app.key_of(Action::Zoom(Panel::Findings)).to_owned()
+    };
+    let mut shown: Vec<Line> = lines.into_iter().skip(first).collect();
+    if shown.len() > room {
+        shown.truncate(visible);
+        shown.push(Line::styled(format!("  … {more} shows them all"), theme.muted));
     }
     frame.render_widget(Paragraph::new(shown), inner);
 }
@@ -57,24 +65,107 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 /// The rows that the panel wants at this width, its frame included.
 pub fn height(app: &App, width: u16) -> u16 {
     let room = usize::from(width.saturating_sub(2));
-    let findings = app.database().map_or(&[][..], |database| &database.findings);
-    let found: usize = findings.iter().map(|finding| beside("", &sentence(finding), room).len()).sum();
-    let unseen: usize = unseen(app).map(|unseen| beside("", &unseen, room).len()).sum();
-    u16::try_from(found.max(1) + unseen + 2).unwrap_or(u16::MAX)
+    let rows = |sentence: &str| beside("", sentence, room, LABEL).len();
+    let (mut now, mut gone) = (0, 0);
+    let mut in_sight = GONE_IN_SIGHT;
+    for row in app.finding_rows() {
+        match row {
+            FindingRow::Now(finding) => now += rows(&sentence(app, finding)),
+            FindingRow::Gone(it) if in_sight > 0 => {
+                in_sight -= 1;
+                gone += rows(&past(app, it));
+            }
+            FindingRow::Gone(_) => {}
+        }
+    }
+    let unseen: usize = unseen(app).map(|unseen| rows(&unseen)).sum();
+    u16::try_from(now.max(1) + unseen + gone + 2).unwrap_or(u16::MAX)
 }
 
-fn block(finding: &Finding, theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    let label = format!("{} {}", sign(finding.severity), finding.name);
-    let style = theme.severity(finding.severity);
-    beside(&label, &sentence(finding), width)
+/// Since when `gone` does not hold, for how long it did, and how often that was so.
+pub fn end(app: &App, gone: &Gone) -> String {
+    let at = gone.at.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S").to_string();
+    let held = units::duration(gone.held.as_secs_f64() * 1e3);
+    let often = if gone.times > 1 { format!(", {} times", gone.times) } else { String::new() };
+    format!("gone after {held}, {at}{often}")
+}
+
+fn title(app: &App) -> String {
+    let findings = app.database().map_or(&[][..], |database| &database.findings);
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let counts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Info]
         .into_iter()
-        .map(|(label, row)| Line::from(vec![Span::styled(label, style), Span::raw(row)]))
+        .map(|severity| (severity, count(severity)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(severity, count)| units::plural(count as u64, &severity.to_string()))
+        .collect();
+    if counts.is_empty() { "Findings".to_owned() } else { format!("Findings: {}", counts.join(", ")) }
+}
+
+/// Everything that the panel has to say, and the number of lines up to the end of the selected row.
+fn lines(app: &App, theme: &Theme, size: Size, has_focus: bool) -> (Vec<Line<'static>>, usize) {
+    let rows = app.finding_rows();
+    let selected = app.selected_row(Panel::Findings);
+    let is_gone = |row: &FindingRow| matches!(row, FindingRow::Gone(_));
+    let ended = rows.iter().position(is_gone).unwrap_or(rows.len());
+    let mut lines = Vec::new();
+    let mut last_selected = 0;
+    for (at, row) in rows.iter().enumerate() {
+        if at == ended {
+            lines.extend(remarks(app, theme, size, ended));
+        }
+        for line in block(app, *row, theme, size) {
+            let marked = has_focus && at == selected;
+            lines.push(if marked { selected_line(&line, theme) } else { line });
+        }
+        if at == selected {
+            last_selected = lines.len();
+        }
+    }
+    if ended == rows.len() {
+        lines.extend(remarks(app, theme, size, ended));
+    }
+    (lines, last_selected)
+}
+
+/// What stands below the `count` findings that hold: that there are none, and what could not be seen.
+fn remarks(app: &App, theme: &Theme, size: Size, count: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    if count == 0 {
+        lines.push(Line::styled("Nothing is wrong as far as can be seen from here.", theme.muted));
+    }
+    for unseen in unseen(app) {
+        let rows = beside("· not seen", &unseen, size.0, size.1);
+        lines.extend(rows.into_iter().map(|(label, row)| Line::styled(label + &row, theme.muted)));
+    }
+    lines
+}
+
+fn block(app: &App, row: FindingRow<'_>, theme: &Theme, size: Size) -> Vec<Line<'static>> {
+    let name = &row.finding().name;
+    let (label, sentence, styles) = match row {
+        FindingRow::Now(finding) => {
+            let severity = finding.severity;
+            let label = format!("{} {:<7} {name}", sign(severity), severity.to_string());
+            (label, sentence(app, finding), (theme.severity(severity), ratatui::style::Style::new()))
+        }
+        FindingRow::Gone(gone) => (format!("–         {name}"), past(app, gone), (theme.muted, theme.muted)),
+    };
+    beside(&label, &sentence, size.0, size.1)
+        .into_iter()
+        .map(|(label, row)| Line::from(vec![Span::styled(label, styles.0), Span::styled(row, styles.1)]))
         .collect()
 }
 
-fn sentence(finding: &Finding) -> String {
-    let remedy = finding.remedy.key.as_ref().map(|key| format!(". Remedy: {key}")).unwrap_or_default();
+fn sentence(app: &App, finding: &Finding) -> String {
+    let remedy =
+        finding.remedy.key.as_ref().map(|key| format!(". Remedy: {}", app.setup.keymap.instead_of(key)));
+    let remedy = remedy.unwrap_or_default();
     format!("{}{remedy}", finding.message)
+}
+
+fn past(app: &App, gone: &Gone) -> String {
+    format!("{}: {}", end(app, gone), gone.finding.message)
 }
 
 /// What the look could not see, and why.
@@ -83,9 +174,13 @@ fn unseen(app: &App) -> impl Iterator<Item = String> {
     unseen.iter().map(|unseen| format!("{}: {}", unseen.what, unseen.why))
 }
 
-/// `label`, and beside it `sentence` in as many rows as it takes.
-fn beside(label: &str, sentence: &str, width: usize) -> Vec<(String, String)> {
-    let rows = text::wrap(sentence, width.saturating_sub(LABEL));
-    let label = |row: usize| text::pad(if row == 0 { label } else { "" }, LABEL);
-    rows.into_iter().enumerate().map(|(at, row)| (label(at), row)).collect()
+/// `label`, and beside it `sentence` in as many rows as it takes; the rows after the first begin at column `hang`.
+fn beside(label: &str, sentence: &str, width: usize, hang: usize) -> Vec<(String, String)> {
+    let cleaned = text::clean(sentence);
+    let whole = cleaned.split_whitespace().collect::<Vec<_>>().join(" ");
+    let first = text::wrap(&whole, width.saturating_sub(LABEL)).into_iter().next().unwrap_or_default();
+    let rest = text::wrap(whole[first.len()..].trim_start(), width.saturating_sub(hang));
+    let mut rows = vec![(text::pad(label, LABEL), first)];
+    rows.extend(rest.into_iter().map(|row| (" ".repeat(hang), row)));
+    rows
 }

@@ -9,7 +9,14 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use crate::{console::app::App, text};
+use crate::{
+    console::{
+        app::App,
+        keymap::{Action, Bound},
+        panel::Panel,
+    },
+    text,
+};
 
 use super::theme::Theme;
 
@@ -30,8 +37,9 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         };
         let whole = format!(" {sign} {}", notice.text);
         // What does not fit stands in the log.
-        let pointer = if whole.width() > room { "  6 shows it all" } else { "" };
-        Line::styled(text::fit(&whole, room - pointer.len()) + pointer, style)
+        let pointer = format!("  {} shows it all", app.key_of(Action::Zoom(Panel::Log)));
+        let pointer = if whole.width() > room { pointer.as_str() } else { "" };
+        Line::styled(text::fit(&whole, room.saturating_sub(pointer.width())) + pointer, style)
     } else {
         keys(app, theme, room)
     };
@@ -40,20 +48,20 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 
 /// As many of the keys that act here and now as there is room for; help and quit always.
 fn keys(app: &App, theme: &Theme, room: usize) -> Line<'static> {
-    let labelled: Vec<_> = app.bindings().filter(|binding| !binding.label.is_empty()).collect();
-    let width =
-        |binding: &crate::console::keymap::Binding| binding.keys[0].width() + binding.label.width() + 3;
+    let labelled: Vec<_> = app.bindings().filter(|bound| !bound.binding.label.is_empty()).collect();
+    let key = |bound: &Bound<'_>| bound.keys.first().map_or_else(String::new, ToString::to_string);
+    let width = |bound: &Bound<'_>| key(bound).width() + bound.binding.label.width() + 3;
     let (rest, always) = labelled.split_at(labelled.len().saturating_sub(2));
-    let mut left = room.saturating_sub(always.iter().map(|binding| width(binding)).sum());
-    let shown = rest.iter().take_while(|binding| {
-        let fits = left >= width(binding);
-        left = left.saturating_sub(width(binding));
+    let mut left = room.saturating_sub(always.iter().map(width).sum());
+    let shown = rest.iter().take_while(|bound| {
+        let fits = left >= width(bound);
+        left = left.saturating_sub(width(bound));
         fits
     });
-    let spans = shown.chain(always).flat_map(|binding| {
+    let spans = shown.chain(always).flat_map(|bound| {
         [
-            Span::styled(format!(" {}", binding.keys[0]), theme.accent),
-            Span::raw(format!(" {} ", binding.label)),
+            Span::styled(format!(" {}", key(bound)), theme.accent),
+            Span::raw(format!(" {} ", bound.binding.label)),
         ]
     });
     spans.collect()

@@ -91,9 +91,9 @@ fn right(app: &App, theme: &Theme, wide: bool) -> Line<'static> {
     if app.is_paused() {
         spans.push(Span::styled("PAUSED  ", theme.warning));
     }
-    if app.setup.readonly {
+    if app.switch.is_read_only() {
         spans.push(Span::styled("READ-ONLY  ", theme.warning));
-    } else if !app.armed {
+    } else if !app.switch.is_armed() {
         spans.push(Span::styled("DISARMED  ", theme.warning));
     }
     if let Some(database) = app.database() {

@@ -7,7 +7,10 @@ use ratatui::{
     widgets::Clear,
 };
 
-use crate::{console::app::App, text};
+use crate::{
+    console::{app::App, keymap::Key},
+    text,
+};
 
 use super::{framed, theme::Theme};
 
@@ -16,17 +19,22 @@ const KEYS: usize = 11;
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> u16 {
     let area = super::dialog::centred(area, area.width.min(100), area.height);
     frame.render_widget(Clear, area);
-    let title = Span::styled(" Keys that act here and now: Esc closes, j k scroll ", theme.title);
+    let title = Span::styled(
+        format!(" Keys that act here and now: Esc closes, {} ", super::scrolling(app)),
+        theme.title,
+    );
     let inner = framed(frame, area, theme.focus, title);
     let room = usize::from(inner.width).saturating_sub(KEYS + 1);
     let mut lines = Vec::new();
-    for binding in app.bindings() {
-        let mut keys = Some(binding.keys.join(" "));
-        for help in text::wrap(binding.help, room) {
-            let keys = keys.take().unwrap_or_default();
+    for bound in app.bindings() {
+        let keys: Vec<&str> = bound.keys.iter().map(Key::as_str).collect();
+        let mut keys = text::wrap(&keys.join(" "), KEYS - 1).into_iter();
+        let mut help = text::wrap(bound.binding.help, room).into_iter();
+        while keys.len() + help.len() > 0 {
+            let keys = text::pad(&keys.next().unwrap_or_default(), KEYS);
             lines.push(Line::from(vec![
-                Span::styled(format!(" {keys:<KEYS$}"), theme.accent),
-                Span::raw(help),
+                Span::styled(format!(" {keys}"), theme.accent),
+                Span::raw(help.next().unwrap_or_default()),
             ]));
         }
     }

@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use crate::{
-    console::{app::App, panel::Panel},
+    console::{app::App, keymap::Action, panel::Panel},
     snapshot::{Ingestion, IngestionState},
     text, units,
 };
@@ -22,7 +22,12 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Ingestion, &title(app));
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
     if database.ingestions.is_empty() {
-        return empty(frame, inner, theme, "None into this database yet: i starts one.");
+        return empty(
+            frame,
+            inner,
+            theme,
+            &format!("None into this database yet: {} starts one.", app.key_of(Action::Ingest)),
+        );
     }
     let selected = app.selected_row(Panel::Ingestion);
     let blocks = (usize::from(inner.height) / BLOCK).max(1);
@@ -44,9 +49,9 @@ fn title(app: &App) -> String {
         (database.ingestions.len(), running)
     });
     match (all, running) {
-        (0, _) => "5 Ingestion".to_owned(),
-        (all, 0) => format!("5 Ingestion: last of {all}"),
-        (_, running) => format!("5 Ingestion: {running} running"),
+        (0, _) => "Ingestion".to_owned(),
+        (all, 0) => format!("Ingestion: last of {all}"),
+        (_, running) => format!("Ingestion: {running} running"),
     }
 }
 

@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use crate::{
-    console::{app::App, panel::Panel},
+    console::{app::App, keymap::Action, panel::Panel},
     diagnose::checkpoint,
     history::{Lane, Trend},
     snapshot::{Database, Locks, Reader},
@@ -22,12 +22,12 @@ use super::{boxed, empty, level, theme::Theme};
 const LANE_LABEL: usize = 20;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(frame, area, app, theme, Panel::Locks, "1 Locks");
+    let inner = boxed(frame, area, app, theme, Panel::Locks, "Locks");
     let (Some(database), Some(look)) = (app.database(), app.look()) else {
         return empty(frame, inner, theme, "looking…");
     };
     if database.files.db.is_none() {
-        return empty(frame, inner, theme, super::absence(database));
+        return empty(frame, inner, theme, &super::absence(app, database));
     }
     let width = usize::from(inner.width);
     let mut lines = vec![write_lock(database, theme, width)];
@@ -43,7 +43,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         let hidden = readers.len() + 1 - for_readers;
         readers.truncate(for_readers.saturating_sub(1));
         let label = if readers.is_empty() { "readers" } else { "" };
-        let more = format!("{label:<12}{hidden} more: 1 shows them all");
+        let more =
+            format!("{label:<12}{hidden} more: {} shows them all", app.key_of(Action::Zoom(Panel::Locks)));
         readers.push(Line::styled(text::fit(&more, width), theme.muted));
     }
     if let Some(trend) = look.trends.get(app.current) {
@@ -86,7 +87,7 @@ fn write_lock(database: &Database, theme: &Theme, width: usize) -> Line<'static>
 
 /// The longest hold, now or in the window, against the profile's `busy_timeout`.
 fn gauge(app: &App, locks: &Locks, theme: &Theme, width: usize) -> Option<Line<'static>> {
-    let budget = f64::from(app.setup.profile.busy_timeout_ms()?);
+    let budget = f64::from(app.profile()?.busy_timeout_ms()?);
     let now = locks.writer.as_ref().and_then(|holder| holder.held_ms).unwrap_or(0.0);
     let longest = locks.write_holds.as_ref().map_or(now, |holds| holds.max_ms.max(now));
     let label = format!("budget {}  ", units::duration(budget));

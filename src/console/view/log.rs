@@ -8,7 +8,7 @@ use crate::console::{app::App, panel::Panel};
 use super::{boxed, theme::Theme};
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(frame, area, app, theme, Panel::Log, "6 Log");
+    let inner = boxed(frame, area, app, theme, Panel::Log, "Log");
     let widget = TuiLoggerWidget::default()
         .style_error(theme.danger)
         .style_warn(theme.warning)

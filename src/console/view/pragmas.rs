@@ -20,13 +20,13 @@ const SOURCE: usize = 11;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Some(database) = app.database() else {
-        let inner = boxed(frame, area, app, theme, Panel::Pragmas, "4 Pragmas");
+        let inner = boxed(frame, area, app, theme, Panel::Pragmas, "Pragmas");
         return empty(frame, inner, theme, "looking…");
     };
-    let title = format!("4 Pragmas: {}", text::fit(&database.pragmas.profile, 20));
+    let title = format!("Pragmas: {}", text::fit(&database.pragmas.profile, 20));
     let inner = boxed(frame, area, app, theme, Panel::Pragmas, &title);
     if database.files.db.is_none() {
-        return empty(frame, inner, theme, super::absence(database));
+        return empty(frame, inner, theme, &super::absence(app, database));
     }
     let refusal = app.refusals.get(app.current).and_then(Option::as_deref);
     let rows = app.visible_pragmas();

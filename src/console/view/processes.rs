@@ -23,20 +23,20 @@ const NARROW: u16 = 72;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Some(database) = app.database() else {
-        let inner = boxed(frame, area, app, theme, Panel::Processes, "2 Processes");
+        let inner = boxed(frame, area, app, theme, Panel::Processes, "Processes");
         return empty(frame, inner, theme, "looking…");
     };
     let inner = boxed(frame, area, app, theme, Panel::Processes, &title(app, database));
     let visible = app.visible_processes();
     if visible.is_empty() {
         let sentence = if !app.filter.is_empty() {
-            "No process matches the filter: Esc clears it."
+            "No process matches the filter: Esc clears it.".to_owned()
         } else if database.files.db.is_none() {
-            super::absence(database)
+            super::absence(app, database)
         } else {
-            "No process that can be seen from here has the database open."
+            "No process that can be seen from here has the database open.".to_owned()
         };
-        return empty(frame, inner, theme, sentence);
+        return empty(frame, inner, theme, &sentence);
     }
     let columns = Columns::for_width(inner.width);
     let selected = app.selected_row(Panel::Processes);
@@ -51,8 +51,12 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 
 fn title(app: &App, database: &Database) -> String {
     let count = database.processes.len();
-    let mut title = format!("2 Processes: {count} with the database open");
+    let mut title = format!("Processes: {count} with the database open");
     let stopped = database.processes.iter().filter(|process| process.is_stopped()).count();
+    let stale = database.processes.iter().filter(|process| process.is_stale()).count();
+    if stale > 0 {
+        title.push_str(&format!(", {stale} stale"));
+    }
     if stopped > 0 {
         title.push_str(&format!(", {stopped} stopped"));
     }
@@ -120,8 +124,8 @@ impl Columns {
             let memory = process.memory_bytes.map_or_else(unknown, units::bytes);
             left.push_str(&format!("{memory:>8} {}", text::pad(&files(process), FILES)));
         }
-        let tag = tag(process);
-        let room = self.command.saturating_sub(tag.map_or(0, |tag| tag.len() + 1));
+        let tags = tags(process);
+        let room = self.command.saturating_sub(if tags.is_empty() { 0 } else { tags.len() + 1 });
         let mut spans = vec![
             Span::raw(left),
             Span::styled(
@@ -130,23 +134,24 @@ impl Columns {
             ),
             Span::raw(text::pad(&short_command(process), room)),
         ];
-        if let Some(tag) = tag {
-            spans.push(Span::styled(format!(" {tag}"), theme.danger));
+        if !tags.is_empty() {
+            spans.push(Span::styled(format!(" {tags}"), theme.danger));
         }
         Line::from(spans)
     }
 }
 
-fn tag(process: &Process) -> Option<&'static str> {
+fn tags(process: &Process) -> String {
+    let mut tags = Vec::new();
     if process.is_stopped() {
-        Some("STOPPED")
+        tags.push("STOPPED");
     } else if !process.replaced.is_empty() {
-        Some("SPLIT")
-    } else if process.stale.as_ref().is_some_and(|stale| stale.is_stale) {
-        Some("STALE")
-    } else {
-        None
+        tags.push("SPLIT");
     }
+    if process.is_stale() {
+        tags.push("STALE");
+    }
+    tags.join(" ")
 }
 
 fn files(process: &Process) -> String {

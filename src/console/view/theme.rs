@@ -2,7 +2,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::snapshot::Severity;
+use crate::{config::Palette, snapshot::Severity};
 
 /// The styles of one theme.
 #[derive(Debug, Clone, Copy)]
@@ -28,9 +28,19 @@ pub struct Theme {
 }
 
 impl Theme {
-    /// The terminal's own sixteen colours, so that it suits light and dark ones.
+    /// The theme of that name.
     #[must_use]
-    pub const fn colourful() -> Self {
+    pub const fn of(palette: Palette) -> Self {
+        match palette {
+            Palette::Dark => Self::dark(),
+            Palette::Light => Self::light(),
+            Palette::ColourBlind => Self::colour_blind(),
+            Palette::None => Self::plain(),
+        }
+    }
+
+    /// Out of the terminal's own sixteen colours.
+    const fn dark() -> Self {
         Self {
             border: Style::new().fg(Color::DarkGray),
             focus: Style::new().fg(Color::Cyan),
@@ -44,9 +54,41 @@ impl Theme {
         }
     }
 
+    /// The terminal's own yellow and cyan cannot be read on white, so these are from the 256 colours, all of them with a
+    /// contrast of more than 4.5 to white.
+    const fn light() -> Self {
+        Self {
+            border: Style::new().fg(Color::Indexed(243)),
+            focus: Style::new().fg(Color::Indexed(25)),
+            title: Style::new().add_modifier(Modifier::BOLD),
+            muted: Style::new().fg(Color::Indexed(241)),
+            good: Style::new().fg(Color::Indexed(22)),
+            warning: Style::new().fg(Color::Indexed(94)),
+            danger: Style::new().fg(Color::Indexed(124)).add_modifier(Modifier::BOLD),
+            accent: Style::new().fg(Color::Indexed(25)),
+            selected: Style::new().add_modifier(Modifier::REVERSED),
+        }
+    }
+
+    /// Blue, yellow and orange-red, which differ in brightness too: the nearest of the 256 colours to those of Okabe and
+    /// Ito (<https://jfly.uni-koeln.de/color/>).
+    const fn colour_blind() -> Self {
+        Self {
+            border: Style::new().fg(Color::Indexed(244)),
+            focus: Style::new().fg(Color::Indexed(74)),
+            title: Style::new().add_modifier(Modifier::BOLD),
+            muted: Style::new().fg(Color::Indexed(244)),
+            good: Style::new().fg(Color::Indexed(74)),
+            warning: Style::new().fg(Color::Indexed(221)),
+            danger: Style::new().fg(Color::Indexed(166)).add_modifier(Modifier::BOLD),
+            accent: Style::new().fg(Color::Indexed(74)),
+            selected: Style::new().add_modifier(Modifier::REVERSED),
+        }
+    }
+
     /// No colours at all, as `NO_COLOR` asks (<https://no-color.org>).
     #[must_use]
-    pub const fn plain() -> Self {
+    const fn plain() -> Self {
         Self {
             border: Style::new(),
             focus: Style::new().add_modifier(Modifier::BOLD),
@@ -78,5 +120,38 @@ pub const fn sign(severity: Severity) -> &'static str {
         Severity::Info => "·",
         Severity::Warning => "▲",
         Severity::Error => "✖",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn colours(theme: &Theme) -> [Option<Color>; 9] {
+        let Theme { border, focus, title, muted, good, warning, danger, accent, selected } = theme;
+        [border, focus, title, muted, good, warning, danger, accent, selected]
+            .map(|style| style.fg.or(style.bg))
+    }
+
+    #[test]
+    fn no_theme_shows_two_verdicts_in_one_colour() {
+        for palette in [Palette::Dark, Palette::Light, Palette::ColourBlind] {
+            let Theme { good, warning, danger, muted, .. } = Theme::of(palette);
+            let verdicts = [good, warning, danger, muted].map(|style| style.fg);
+            for (at, colour) in verdicts.iter().enumerate() {
+                assert!(colour.is_some() && !verdicts[..at].contains(colour), "{palette:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_colours_there_are_none() {
+        assert_eq!(colours(&Theme::of(Palette::None)), [None; 9]);
+    }
+
+    #[test]
+    fn a_verdict_is_a_sign_too() {
+        let signs = [Severity::Info, Severity::Warning, Severity::Error].map(sign);
+        assert!(signs[0] != signs[1] && signs[1] != signs[2] && signs[0] != signs[2]);
     }
 }

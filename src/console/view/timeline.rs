@@ -10,7 +10,10 @@ use ratatui::{
 };
 
 use crate::{
-    console::app::{App, Past, Shown},
+    console::{
+        app::{App, Past, Shown},
+        keymap::Action,
+    },
     history::{Moment, Timeline, TimelineLane, Who},
     snapshot::Database,
     text, units,
@@ -29,13 +32,15 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Pa
     frame.render_widget(Clear, area);
     let span = units::duration(past.span().as_secs_f64() * 1e3);
     let stands = if app.is_paused() {
-        " (frozen: p goes on)"
+        format!(" (frozen: {} goes on)", app.key_of(Action::Pause))
     } else if past.is_held() {
-        " (held: End follows again)"
+        format!(" (held: {} follows again)", app.key_of(Action::Last))
     } else {
-        ""
+        String::new()
     };
-    let title = format!(" Write lock, {span}{stands}   + - zoom  b closes ");
+    let [shorter, longer, close] =
+        [Action::Faster, Action::Slower, Action::Timeline].map(|action| app.key_of(action));
+    let title = format!(" Write lock, {span}{stands}   {shorter} {longer} zoom  {close} closes ");
     let inner =
         framed(frame, area, theme.focus, Span::styled(text::fit(&title, area.width.into()), theme.title));
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
@@ -63,7 +68,7 @@ fn why_not(database: &Database) -> Option<String> {
     if database.is_wal() == Some(false) {
         return Some(
             "In rollback mode the write lock cannot be sampled: there is no -shm whose bytes could be asked for. \
-             Panel 1 shows who holds it at each look."
+             The locks panel shows who holds it at each look."
                 .to_owned(),
         );
     }
@@ -145,7 +150,7 @@ impl View<'_> {
         let mut rows: Vec<_> = lanes.iter().skip(scroll).map(|lane| self.lane(lane)).collect();
         if hidden > height && height > 0 {
             rows.truncate(height - 1);
-            let more = format!("{:LABEL$}{} more: j k scroll", "", hidden + 1 - height);
+            let more = format!("{:LABEL$}{} more: {}", "", hidden + 1 - height, super::scrolling(self.app));
             rows.push(Line::styled(text::fit(&more, self.width), self.theme.muted));
         }
         rows

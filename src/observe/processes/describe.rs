@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use procfs::process::Process as Entry;
 use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToUpdate, System, Users};
 
-use crate::snapshot::{Process, ProcessState};
+use super::origin::Known;
+use crate::snapshot::{Activity, Process, ProcessState};
 
 /// Describes processes, and remembers what CPU they used.
 pub struct Describer {
@@ -22,6 +23,7 @@ pub struct Describer {
     boot_second: Option<i64>,
     // By PID and start.
     usages: HashMap<(i32, u64), Usage>,
+    origins: HashMap<(i32, u64), Known>,
 }
 
 /// The processor time of one process. The kernel counts it in ticks of 10 ms or so: over less than
@@ -69,6 +71,7 @@ impl Describer {
             users: None,
             boot_second: boot_second(proc),
             usages: HashMap::new(),
+            origins: HashMap::new(),
         }
     }
 
@@ -91,7 +94,10 @@ impl Describer {
         let uid = entry.status().ok().map(|status| status.euid);
         let ticks = stat.utime.saturating_add(stat.stime);
         let usage = self.usages.entry((pid, stat.starttime)).or_default();
-        let cpu_percent = usage.take(Instant::now(), ticks);
+        let now = Instant::now();
+        let cpu_percent = usage.take(now, ticks);
+        let known = self.origins.entry((pid, stat.starttime));
+        let origin = known.or_insert_with(|| Known::of(&self.proc, &stat, now)).at(&self.proc, &stat, now);
         Some(Process {
             pid,
             started_at: self.boot_second.and_then(|boot| started_at(boot, stat.starttime)),
@@ -112,6 +118,8 @@ impl Describer {
             holds_index: false,
             replaced: Vec::new(),
             holds: Vec::new(),
+            origin,
+            activity: Activity { cpu_ticks: Some(ticks), ..Activity::default() },
             stale: None,
         })
     }
@@ -119,6 +127,7 @@ impl Describer {
     /// Forgets the processes that are not among `pids`.
     pub fn forget_all_but(&mut self, pids: &[i32]) {
         self.usages.retain(|(pid, _), _| pids.contains(pid));
+        self.origins.retain(|(pid, _), _| pids.contains(pid));
     }
 
     fn memory(&self, pid: i32) -> Option<u64> {

@@ -10,6 +10,8 @@ const TAKERS: &[(&[&str], &[&str])] = &[
     (&["status"], &[]),
     (&["status", "--json"], &[]),
     (&["status", "--for", "100ms"], &[]),
+    (&["check"], &[]),
+    (&["check", "--json"], &["--fail-on", "error"]),
     (&["checkpoint"], &[]),
     (&["checkpoint", "--json", "--mode", "truncate"], &[]),
     (&["fix"], &[]),
@@ -86,7 +88,7 @@ fn what_is_missing_is_refused_by_all_but_the_one_that_makes_it() {
 fn one_bad_name_among_good_ones_is_enough() {
     let home = Home::with_rollback();
     let before = Home::listing(&home.root());
-    for command in [&["status"][..], &["checkpoint"], &["fix", "--yes"]] {
+    for command in [&["status"][..], &["check"], &["checkpoint"], &["fix", "--yes"]] {
         let said = home.run(&[command, &["notes.db", "missing.db"]].concat());
         assert!(said.refusal().starts_with("no such file: missing.db;"), "{said:?}");
         assert_eq!(Home::listing(&home.root()), before, "{command:?}");
@@ -147,6 +149,14 @@ fn arguments_that_make_no_sense_are_refused() {
         ("status notes.db --for 0s", "as in 500ms, 2s or 1m"),
         ("status notes.db --for=-2s", "as in 500ms, 2s or 1m"),
         ("status notes.db --for 5", "as in 500ms, 2s or 1m"),
+        ("check notes.db --frobnicate", "--frobnicate"),
+        ("check notes.db --fail-on never", "warning, error"),
+        ("check notes.db --fail-on info", "warning, error"),
+        ("check notes.db --for soon", "as in 500ms, 2s or 1m"),
+        ("check notes.db --profile hardend", "there is no profile hardend; the nearest is hardened"),
+        ("explain pined-wal", "there is no finding pined-wal; the nearest is pinned-wal"),
+        ("explain pinned-wal lost-locks", "lost-locks"),
+        ("explain --frobnicate", "--frobnicate"),
         ("checkpoint notes.db --frobnicate", "--frobnicate"),
         ("checkpoint notes.db --mode fast", "passive, full, restart, truncate"),
         ("checkpoint notes.db", "waltop fix"),
@@ -188,7 +198,7 @@ fn arguments_that_make_no_sense_are_refused() {
 #[test]
 fn without_a_name_and_without_a_default_there_is_advice() {
     let home = Home::new();
-    for command in ["status", "checkpoint", "fix"] {
+    for command in ["status", "check", "checkpoint", "fix"] {
         let said = home.run(&[command]);
         let line = said.refusal();
         assert!(line.contains("data/waltop/waltop.db") && line.ends_with("name one"), "{line}");

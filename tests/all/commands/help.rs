@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn help_and_version_go_to_stdout() {
     let home = Home::new();
-    let commands = ["status", "checkpoint", "ingest", "search", "fix", "demo"];
+    let commands = ["status", "check", "explain", "checkpoint", "ingest", "search", "fix", "demo"];
     let said = home.run(&["--help"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
     for command in commands {
@@ -37,6 +37,10 @@ fn a_reader_that_goes_away_is_no_panic() {
     for args in [
         &["status", "notes.db"][..],
         &["status", "--json", "notes.db"],
+        &["check", "notes.db"],
+        &["check", "--json", "notes.db"],
+        &["explain"],
+        &["explain", "pinned-wal"],
         &["checkpoint", "notes.db"],
         &["--help"],
         &["ingest", "--help"],

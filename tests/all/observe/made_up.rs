@@ -390,6 +390,22 @@ fn new_openers_are_found_at_once_and_the_gone_are_dropped() {
 }
 
 #[test]
+fn processes_are_listed_again_only_where_a_pid_was_given_since() {
+    let mut stage = Stage::new();
+    stage.connect(10, "first");
+    stage.proc.write("loadavg", "0.00 0.00 0.00 1/2 10\n");
+    let mut observer = stage.observer();
+    assert_eq!(pids(&only(observer.look())), [10]);
+    // Nothing that the kernel would do: a process that nobody was given the PID for.
+    stage.proc.process(11, "second").descriptor(11, 3, &stage.db, READ_ONLY);
+    assert_eq!(pids(&only(observer.look())), [10]);
+    stage.proc.write("loadavg", "0.00 0.00 0.00 1/3 11\n");
+    assert_eq!(pids(&only(observer.look())), [10, 11]);
+    stage.proc.end(10).write("locks", "");
+    assert_eq!(pids(&only(observer.look())), [11]);
+}
+
+#[test]
 fn a_mapping_of_the_main_file_is_seen_by_its_inode() {
     let mut stage = Stage::new();
     stage.connect(10, "mapper");

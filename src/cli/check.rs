@@ -1,0 +1,54 @@
+//! `waltop check`: what is wrong, for CI and cron.
+
+use anyhow::bail;
+use clap::ValueEnum;
+
+use crate::{config::Config, profile::Profile, report::CheckReport, snapshot::Severity};
+
+use super::{looking::Looking, say, say_json};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    looking: Looking,
+    /// Hold the databases to this profile.
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// The least that counts; whatever is milder is shown.
+    #[arg(long, value_enum, ignore_case = true, default_value_t = Level::Warning)]
+    fail_on: Level,
+    /// Print the findings as JSON (version 1; the schema is in assets/check.schema.json).
+    #[arg(long)]
+    json: bool,
+}
+
+/// What counts as a failure.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Level {
+    /// Warnings and errors.
+    Warning,
+    /// Errors only.
+    Error,
+}
+
+pub fn run(args: &Args, mut config: Config) -> anyhow::Result<u8> {
+    if let Some(name) = &args.profile {
+        config.profile = Profile::named(name, &config.places)?;
+    }
+    let snapshot = args.looking.look(config)?;
+    // One without a trace of it left has no findings, and was not looked at either.
+    if let Some(lost) = snapshot.databases.iter().find(|it| it.files.db.is_none() && it.findings.is_empty()) {
+        bail!("{} went away while it was looked at; check the path", lost.path.display());
+    }
+    let fail_on = match args.fail_on {
+        Level::Warning => Severity::Warning,
+        Level::Error => Severity::Error,
+    };
+    let report = CheckReport::new(snapshot, fail_on);
+    if args.json {
+        say_json(&report)?;
+    } else {
+        say(report.to_string().trim_end())?;
+    }
+    Ok(report.exit)
+}

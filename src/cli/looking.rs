@@ -1,0 +1,76 @@
+//! A look that takes its time, as `status` and `check` have it: the locks sampled, the pragmas asked for.
+
+use std::{path::PathBuf, thread, time::Duration};
+
+use crate::{
+    act::worker,
+    config::Config,
+    observe::Observer,
+    sampler::Watch,
+    snapshot::{Presence, Snapshot},
+};
+
+use super::{BETWEEN_LOOKS, databases};
+
+/// What to look at, and for how long.
+#[derive(Debug, clap::Args)]
+pub struct Looking {
+    /// The databases; the default one where none is named.
+    #[arg(value_name = "DB")]
+    databases: Vec<PathBuf>,
+    /// Sample the locks for this long first, as in 2s.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    sample: Option<Duration>,
+}
+
+impl Looking {
+    /// The last of at least two looks, with what our own connection answers for the pragmas where asking leaves no
+    /// trace.
+    ///
+    /// # Errors
+    ///
+    /// Where a database cannot be looked at.
+    pub fn look(&self, config: Config) -> anyhow::Result<Snapshot> {
+        let mut observer = Observer::new(&config.places, databases(&self.databases, &config)?);
+        if self.sample.is_some() {
+            observer.watch_locks_steadily();
+        }
+        let mut watch = Watch::new(observer, config);
+        let first = watch.look().snapshot;
+        thread::sleep(self.sample.unwrap_or(BETWEEN_LOOKS));
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        for (index, database) in first.databases.iter().enumerate() {
+            let presence = database.presence();
+            if presence != Presence::Leftover {
+                // A worker that cannot ask leaves the rows out; what the file keeps is shown all the same.
+                let profile = &database.pragmas.profile;
+                let asked = worker::pragmas(&database.path, presence, Some(profile));
+                watch.set_facts(index, tokio.block_on(asked).ok());
+            }
+        }
+        Ok(watch.look().snapshot)
+    }
+}
+
+/// A duration as people write it, above 0.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let advice = "give a duration as in 500ms, 2s or 1m";
+    let signed: jiff::SignedDuration = text.parse().map_err(|_| advice.to_owned())?;
+    let duration = Duration::try_from(signed).map_err(|_| advice.to_owned())?;
+    if duration.is_zero() { Err(advice.to_owned()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_people_do() {
+        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1m"), Ok(Duration::from_mins(1)));
+        for nonsense in ["", "0s", "-2s", "two", "5"] {
+            assert!(duration(nonsense).is_err(), "{nonsense}");
+        }
+    }
+}

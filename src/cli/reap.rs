@@ -1,0 +1,353 @@
+//! `waltop reap`: watch for a while, then stop what is stale.
+
+use std::{
+    collections::HashMap,
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{anyhow, bail};
+
+use crate::{
+    act::{
+        reap::{self, Aftermath, End, Meant},
+        signal::{Pinned, Refusal, Signal, Target, start_ticks},
+    },
+    config::{Config, Permit},
+    observe::Observer,
+    sampler::Watch,
+    snapshot::{Database, Process, Snapshot},
+    text, units,
+};
+
+use super::{BETWEEN_LOOKS, databases, looking::duration, say, say_json};
+
+mod report;
+
+use report::{Candidate, OfDatabase, Outcome, Report};
+
+/// Between two looks while it watches.
+const EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The databases; the default one where none is named.
+    #[arg(value_name = "DB")]
+    databases: Vec<PathBuf>,
+    /// List what is stale, and stop nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask. KILL is never sent unasked.
+    #[arg(long)]
+    yes: bool,
+    /// How long those that were asked to end are waited for.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    grace: Duration,
+    /// How long to watch first: only what does nothing all that time is idle.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    watch: Duration,
+    /// Stop this process only; may be given several times.
+    #[arg(long, value_name = "PID")]
+    pid: Vec<i32>,
+    /// Print what was found and done as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+    let paths = databases(&args.databases, config)?;
+    let permit = if args.dry_run { None } else { Some(config.permit()?) };
+    if permit.is_some() && !args.yes && !io::stdin().is_terminal() {
+        bail!(
+            "nothing was stopped: there is no terminal to ask on; give --yes, or --dry-run to see what is stale"
+        );
+    }
+    let mut observer = Observer::new(&config.places, paths);
+    observer.watch_locks_steadily();
+    let mut watch = Watch::new(observer, config.clone());
+    let snapshot = watched(&mut watch, args.watch);
+    let mut reaping = Reaping::new(&snapshot, args, config)?;
+    let declined = match permit {
+        None => {
+            reaping.list(args, &snapshot)?;
+            false
+        }
+        Some(permit) => !reaping.stop(permit, args, &snapshot)?,
+    };
+    if !declined && permit.is_some() && !reaping.pinned.is_empty() {
+        // A look that was begun before the last exit could still show its locks.
+        watch.look();
+        thread::sleep(BETWEEN_LOOKS);
+        reaping.verify(&watch.look().snapshot, args)?;
+    }
+    if args.json {
+        say_json(&reaping.report(&snapshot, args, declined))?;
+    }
+    Ok(u8::from(declined || reaping.one_would_not_go()))
+}
+
+/// Looks for `time`, and takes the last look for what is judged.
+fn watched(watch: &mut Watch, time: Duration) -> Snapshot {
+    if io::stderr().is_terminal() {
+        // Nobody may be reading it, and nothing depends on that.
+        let _ = writeln!(io::stderr(), "watching for {}", units::duration(time.as_secs_f64() * 1e3));
+    }
+    let until = Instant::now() + time;
+    watch.look();
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        thread::sleep(left.min(EVERY));
+        let snapshot = watch.look().snapshot;
+        if left <= EVERY {
+            return snapshot;
+        }
+    }
+}
+
+/// Those for which a cause holds, and what became of each.
+struct Reaping {
+    /// In the order of the databases; a process that has two of them open is there twice.
+    candidates: Vec<(usize, Process)>,
+    /// Those that are offered, held from before the question is asked.
+    pinned: Vec<Arc<Pinned>>,
+    /// Why the others are not, by PID.
+    refused: HashMap<i32, Refusal>,
+    ends: HashMap<Target, (Signal, End)>,
+    /// For each database, what is left.
+    aftermath: Vec<Aftermath>,
+}
+
+impl Reaping {
+    fn new(snapshot: &Snapshot, args: &Args, config: &Config) -> anyhow::Result<Self> {
+        let proc = &config.places.proc;
+        for &pid in &args.pid {
+            refuse_unfit(pid, snapshot, config)?;
+        }
+        let databases = snapshot.databases.iter().enumerate();
+        let candidates: Vec<(usize, Process)> = databases
+            .flat_map(|(index, database)| reap::candidates(database).map(move |it| (index, it.clone())))
+            .filter(|(_, process)| args.pid.is_empty() || args.pid.contains(&process.pid))
+            .collect();
+        let mut pinned: HashMap<Target, Arc<Pinned>> = HashMap::new();
+        let mut refused = HashMap::new();
+        for (_, process) in &candidates {
+            let held = Meant::new(process).and_then(|meant| meant.pin(proc));
+            match held {
+                Ok(held) => {
+                    pinned.entry(held.target()).or_insert_with(|| Arc::new(held));
+                }
+                Err(refusal) => {
+                    refused.insert(process.pid, refusal);
+                }
+            }
+        }
+        // What one database's judgement protects is left alone on account of another, too.
+        pinned.retain(|target, _| !refused.contains_key(&target.pid));
+        let mut pinned: Vec<_> = pinned.into_values().collect();
+        pinned.sort_by_key(|held| held.target().pid);
+        Ok(Self { candidates, pinned, refused, ends: HashMap::new(), aftermath: Vec::new() })
+    }
+
+    /// Tells what is stale and why, and what is left alone; on stderr where stdout is for JSON.
+    fn list(&self, args: &Args, snapshot: &Snapshot) -> anyhow::Result<()> {
+        let watched = units::duration(args.watch.as_secs_f64() * 1e3);
+        for (index, database) in snapshot.databases.iter().enumerate() {
+            let of_it: Vec<&Process> =
+                self.candidates.iter().filter(|(at, _)| *at == index).map(|(_, it)| it).collect();
+            let stale = of_it.iter().filter(|it| !self.refused.contains_key(&it.pid)).count();
+            let path = database.path.display();
+            let all = database.processes.len();
+            tell(args, &format!("{path}: {stale} of {all} stale, watched for {watched}"))?;
+            for process in of_it {
+                let age = process.started_at.map(|it| snapshot.taken_at.duration_since(it).as_secs_f64());
+                let age = age.map_or_else(|| "of unknown age".to_owned(), |it| units::duration(it * 1e3));
+                tell(
+                    args,
+                    &format!("  {} {}, {age}: {}", process.pid, process.name, process.command_line()),
+                )?;
+                for cause in reap::causes(process) {
+                    tell(args, &format!("    {}: {}", cause.cause, cause.evidence))?;
+                }
+                if let Some(refusal) = self.refused.get(&process.pid) {
+                    tell(args, &format!("    left alone: {refusal}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks and stops; whether the user agreed. Where nothing is stale there is nothing to ask.
+    fn stop(&mut self, permit: Permit, args: &Args, snapshot: &Snapshot) -> anyhow::Result<bool> {
+        let is_asked = !args.yes && !self.pinned.is_empty();
+        if is_asked || !args.json {
+            self.list(args, snapshot)?;
+        }
+        if self.pinned.is_empty() {
+            return Ok(true);
+        }
+        if is_asked && !ask(&format!("stop {}?", processes(self.pinned.len())))? {
+            return Ok(false);
+        }
+        self.send(permit, &self.pinned.clone(), Signal::Term, args)?;
+        let stays = self.staying();
+        let kill = format!("{} still there: end with KILL, unsaved work is lost?", processes(stays.len()));
+        if !stays.is_empty() && is_asked && ask(&kill)? {
+            self.send(permit, &stays, Signal::Kill, args)?;
+        }
+        Ok(true)
+    }
+
+    fn send(
+        &mut self,
+        permit: Permit,
+        pinned: &[Arc<Pinned>],
+        signal: Signal,
+        args: &Args,
+    ) -> anyhow::Result<()> {
+        let mut said = Ok(());
+        reap::stop(permit, pinned, signal, args.grace, |target, end| {
+            let line = self.line(target, signal, &end, args.grace);
+            self.ends.insert(target, (signal, end));
+            if !args.json && said.is_ok() {
+                said = say(&text::clean(&line));
+            }
+        });
+        said
+    }
+
+    fn line(&self, target: Target, signal: Signal, end: &End, grace: Duration) -> String {
+        let name = self.candidates.iter().find(|(_, it)| it.pid == target.pid).map(|(_, it)| &*it.name);
+        let who = format!("{} ({})", target.pid, name.unwrap_or_default());
+        let grace = units::duration(grace.as_secs_f64() * 1e3);
+        match end {
+            End::Gone => format!("{who} has ended after {signal}"),
+            End::GoesOn => format!("{who} was sent {signal}"),
+            End::Refused(refusal) => refusal.to_string(),
+            End::Stays if signal == Signal::Kill => {
+                format!("{who} is still there {grace} after KILL: it waits inside the kernel")
+            }
+            End::Stays => format!(
+                "{who} is still there {grace} after TERM; x in the console offers KILL, or try a longer --grace"
+            ),
+        }
+    }
+
+    fn staying(&self) -> Vec<Arc<Pinned>> {
+        let stays = |held: &&Arc<Pinned>| matches!(self.ends.get(&held.target()), Some((_, End::Stays)));
+        self.pinned.iter().filter(stays).cloned().collect()
+    }
+
+    /// Whether one that was asked to end is still there. One that was gone before it could be asked is not.
+    fn one_would_not_go(&self) -> bool {
+        self.ends.values().any(|(_, end)| match end {
+            End::Gone | End::GoesOn | End::Refused(Refusal::Gone { .. }) => false,
+            End::Stays | End::Refused(_) => true,
+        })
+    }
+
+    /// Tells what `after` shows of the locks and the log.
+    fn verify(&mut self, after: &Snapshot, args: &Args) -> anyhow::Result<()> {
+        let is_gone = |it: &&(Target, bool)| it.1;
+        let ends: Vec<(Target, bool)> =
+            self.ends.iter().map(|(target, (_, end))| (*target, *end == End::Gone)).collect();
+        let gone: Vec<Target> = ends.iter().filter(is_gone).map(|it| it.0).collect();
+        self.aftermath = after.databases.iter().map(|database| Aftermath::of(database, &gone)).collect();
+        if args.json {
+            return Ok(());
+        }
+        let stays = ends.len() - gone.len();
+        for (database, aftermath) in after.databases.iter().zip(&self.aftermath) {
+            let path = database.path.display();
+            let line = format!("{path}: {} gone, {stays} still there: {aftermath}", gone.len());
+            say(&text::clean(&line))?;
+        }
+        Ok(())
+    }
+
+    fn report(&self, snapshot: &Snapshot, args: &Args, declined: bool) -> Report {
+        let databases = snapshot.databases.iter().enumerate().map(|(index, database)| {
+            let of_it = self.candidates.iter().filter(|(at, _)| *at == index);
+            let mut told = OfDatabase {
+                path: database.path.clone(),
+                candidates: of_it.map(|(_, process)| self.candidate(process, declined)).collect(),
+                locks_released: None,
+                log_movable: None,
+                in_the_way: Vec::new(),
+            };
+            if let Some(aftermath) = self.aftermath.get(index) {
+                told.settle(aftermath);
+            }
+            told
+        });
+        Report {
+            version: 1,
+            watched_ms: args.watch.as_secs_f64() * 1e3,
+            grace_ms: args.grace.as_secs_f64() * 1e3,
+            dry_run: args.dry_run,
+            databases: databases.collect(),
+        }
+    }
+
+    fn candidate(&self, process: &Process, declined: bool) -> Candidate {
+        let target = process.start_ticks.map(|start_ticks| Target { pid: process.pid, start_ticks });
+        let (outcome, refusal) = match target.and_then(|target| self.ends.get(&target)) {
+            Some((Signal::Kill, End::Gone)) => (Outcome::Killed, None),
+            Some((_, End::Gone)) => (Outcome::Gone, None),
+            Some((_, End::Stays | End::GoesOn)) => (Outcome::StillThere, None),
+            Some((_, End::Refused(refusal))) => (Outcome::Refused, Some(refusal)),
+            None => match self.refused.get(&process.pid) {
+                Some(refusal) => (Outcome::Refused, Some(refusal)),
+                None if declined => (Outcome::Declined, None),
+                None => (Outcome::WouldStop, None),
+            },
+        };
+        Candidate::new(process, outcome, refusal.map(ToString::to_string))
+    }
+}
+
+/// Fails where the process that was named may not be stopped, or is not stale.
+fn refuse_unfit(pid: i32, snapshot: &Snapshot, config: &Config) -> anyhow::Result<()> {
+    let proc = &config.places.proc;
+    // Who is out of reach is that whatever it has open.
+    let target = Target { pid, start_ticks: start_ticks(pid, proc).unwrap_or_default() };
+    Pinned::open(target, proc)?;
+    let holds = |database: &Database| database.process(pid).cloned();
+    let found: Vec<Process> = snapshot.databases.iter().filter_map(holds).collect();
+    if found.is_empty() {
+        bail!("{pid} does not have the database open; nothing was stopped");
+    }
+    if found.iter().all(|process| reap::causes(process).is_empty()) {
+        bail!("{pid} is not stale, no cause holds; nothing was stopped (waltop status tells what it does)");
+    }
+    for process in &found {
+        Meant::new(process).and_then(|meant| meant.pin(proc)).map_err(|refusal| anyhow!(refusal))?;
+    }
+    Ok(())
+}
+
+fn processes(count: usize) -> String {
+    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
+}
+
+fn tell(args: &Args, line: &str) -> anyhow::Result<()> {
+    let line = text::clean(line);
+    if args.json {
+        if !args.dry_run {
+            writeln!(io::stderr(), "{line}")?;
+        }
+        return Ok(());
+    }
+    say(&line)
+}
+
+fn ask(question: &str) -> anyhow::Result<bool> {
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{question} [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
+}

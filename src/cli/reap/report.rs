@@ -1,0 +1,107 @@
+//! What `waltop reap` answers, as JSON.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    act::reap::{Aftermath, causes},
+    diagnose::checkpoint::Blocker,
+    snapshot::{Cause, Hold, Process, ProcessState, lossy_path},
+};
+
+/// The whole answer. Fields are added, never changed.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Always 1.
+    pub version: u32,
+    /// For how long was watched before anything was judged, in ms.
+    pub watched_ms: f64,
+    /// How long those that were asked to end were waited for, in ms.
+    pub grace_ms: f64,
+    /// Whether nothing was to be stopped.
+    pub dry_run: bool,
+    /// One for each database.
+    pub databases: Vec<OfDatabase>,
+}
+
+/// What was stale in one database, and what is left.
+#[derive(Debug, Serialize)]
+pub struct OfDatabase {
+    /// The database.
+    #[serde(serialize_with = "lossy_path")]
+    pub path: PathBuf,
+    /// Those for which a cause holds, those that something protects included.
+    pub candidates: Vec<Candidate>,
+    /// Whether the locks of those that are gone are released; `None` where nothing was stopped.
+    pub locks_released: Option<bool>,
+    /// Whether nobody keeps the log from being moved; `None` where nothing was stopped or there is no log.
+    pub log_movable: Option<bool>,
+    /// Who keeps it from that.
+    pub in_the_way: Vec<Blocker>,
+}
+
+/// A process for which a cause holds.
+#[derive(Debug, Serialize)]
+pub struct Candidate {
+    pid: i32,
+    started_at: Option<Timestamp>,
+    name: String,
+    command: Vec<String>,
+    user: Option<String>,
+    state: ProcessState,
+    holds: Vec<Hold>,
+    causes: Vec<Cause>,
+    protected: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why it got no signal, where it got none.
+    pub refusal: Option<String>,
+}
+
+/// What became of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It would have been stopped.
+    WouldStop,
+    /// The user said no.
+    Declined,
+    /// It has ended.
+    Gone,
+    /// It was ended by KILL.
+    Killed,
+    /// It did not go.
+    StillThere,
+    /// It got no signal.
+    Refused,
+}
+
+impl Candidate {
+    /// `process`, of which nothing more is known yet.
+    pub fn new(process: &Process, outcome: Outcome, refusal: Option<String>) -> Self {
+        Self {
+            pid: process.pid,
+            started_at: process.started_at,
+            name: process.name.clone(),
+            command: process.command.clone(),
+            user: process.user.clone(),
+            state: process.state,
+            holds: process.holds.clone(),
+            causes: causes(process).to_vec(),
+            protected: process.stale.as_ref().and_then(|stale| stale.protected.clone()),
+            outcome,
+            refusal,
+        }
+    }
+}
+
+impl OfDatabase {
+    /// The same with what a look after it showed.
+    pub fn settle(&mut self, aftermath: &Aftermath) {
+        self.locks_released = Some(aftermath.still_held.is_empty());
+        self.log_movable = aftermath.in_the_way.as_ref().map(Vec::is_empty);
+        self.in_the_way = aftermath.in_the_way.clone().unwrap_or_default();
+    }
+}

@@ -1,0 +1,64 @@
+//! Processes that were sent a signal, and what is known of each so far.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::act::signal::{Signal, Target};
+
+/// Processes that were sent a signal together.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// The database on whose account they are stopped.
+    pub database: PathBuf,
+    /// What was sent.
+    pub signal: Signal,
+    /// When the grace is over.
+    pub until: Timestamp,
+    /// When the last of what is known was so.
+    pub known_at: Timestamp,
+    /// Those of which nothing is known yet.
+    pub waiting: Vec<Stopped>,
+    /// Those whose exit was seen, by this signal or one before it.
+    pub gone: Vec<Stopped>,
+    /// Those that are still there after the grace.
+    pub stays: Vec<Stopped>,
+    /// How many got no signal.
+    pub refused: usize,
+}
+
+/// A process that was sent a signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// The process.
+    pub target: Target,
+    /// Its name.
+    pub name: String,
+}
+
+impl Ending {
+    /// How many there are in all.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.waiting.len() + self.gone.len() + self.stays.len() + self.refused
+    }
+
+    /// Whether `pid` is one of them.
+    #[must_use]
+    pub fn is_about(&self, pid: i32) -> bool {
+        let mut all = self.waiting.iter().chain(&self.gone).chain(&self.stays);
+        all.any(|it| it.target.pid == pid)
+    }
+
+    /// The same processes again, those that stayed behind now waited for after `signal`.
+    #[must_use]
+    pub(in crate::console::app) fn again(self, signal: Signal, until: Timestamp) -> Self {
+        Self { signal, until, waiting: self.stays, stays: Vec::new(), ..self }
+    }
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.target.pid, self.name)
+    }
+}

@@ -1,0 +1,219 @@
+//! What was found before: findings that went away stay in sight for a while, and say how long they held.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use crate::snapshot::{Database, Finding, Snapshot};
+
+use super::App;
+
+/// How many findings that went away are remembered of each database.
+const REMEMBERED: usize = 20;
+
+/// What makes a finding the same one in the next look: its rule and its process.
+pub type Key = (String, Option<i32>);
+
+/// A finding that went away.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gone {
+    /// As it was last seen.
+    pub finding: Finding,
+    /// The look that did not find it any more.
+    pub at: Timestamp,
+    /// From the first look that found it until then: of a finding that came and went, the last time.
+    pub held: Duration,
+    /// How often it went away.
+    pub times: u32,
+}
+
+/// A row of the findings.
+#[derive(Debug, Clone, Copy)]
+pub enum FindingRow<'a> {
+    /// It holds.
+    Now(&'a Finding),
+    /// It held.
+    Gone(&'a Gone),
+}
+
+impl<'a> FindingRow<'a> {
+    /// The finding, whether or not it still holds.
+    #[must_use]
+    pub fn finding(self) -> &'a Finding {
+        match self {
+            Self::Now(finding) => finding,
+            Self::Gone(gone) => &gone.finding,
+        }
+    }
+
+    pub(super) fn key(self) -> Key {
+        key(self.finding())
+    }
+}
+
+/// The findings of each database over all looks.
+#[derive(Debug, Default)]
+pub(super) struct FindingHistory {
+    databases: BTreeMap<PathBuf, Followed>,
+}
+
+#[derive(Debug, Default)]
+struct Followed {
+    current: BTreeMap<Key, Current>,
+    /// The newest first. What came back is not among them; how often it went away goes on counting.
+    gone: VecDeque<Gone>,
+}
+
+#[derive(Debug)]
+struct Current {
+    finding: Finding,
+    since: Timestamp,
+    times: u32,
+}
+
+impl FindingHistory {
+    /// Takes in what a look found.
+    pub(super) fn follow(&mut self, snapshot: &Snapshot) {
+        for database in &snapshot.databases {
+            let followed = self.databases.entry(database.path.clone()).or_default();
+            followed.follow(&database.findings, snapshot.taken_at);
+        }
+    }
+
+    fn of(&self, database: &Database) -> impl Iterator<Item = &Gone> {
+        self.databases.get(&database.path).into_iter().flat_map(|followed| &followed.gone)
+    }
+}
+
+impl Followed {
+    fn follow(&mut self, findings: &[Finding], taken_at: Timestamp) {
+        let mut before = std::mem::take(&mut self.current);
+        for finding in findings {
+            let key = key(finding);
+            let known = before.remove(&key);
+            let (since, times) = match known {
+                Some(known) => (known.since, known.times),
+                None => (taken_at, self.take_back(&key)),
+            };
+            self.current.entry(key).or_insert_with(|| Current { finding: finding.clone(), since, times });
+        }
+        for ended in before.into_values() {
+            let held = Duration::try_from(taken_at.duration_since(ended.since)).unwrap_or_default();
+            self.gone.push_front(Gone { finding: ended.finding, at: taken_at, held, times: ended.times + 1 });
+        }
+        self.gone.truncate(REMEMBERED);
+    }
+
+    /// Takes a finding that came back out of those that are gone: how often it had gone.
+    fn take_back(&mut self, wanted: &Key) -> u32 {
+        let at = self.gone.iter().position(|gone| key(&gone.finding) == *wanted);
+        at.and_then(|at| self.gone.remove(at)).map_or(0, |gone| gone.times)
+    }
+}
+
+impl App {
+    /// The findings of the database on the screen: what holds, worst first, and then what held, newest first.
+    #[must_use]
+    pub fn finding_rows(&self) -> Vec<FindingRow<'_>> {
+        let (Some(look), Some(database)) = (self.look(), self.database()) else { return Vec::new() };
+        // While a pause holds an older look on the screen, what happened since is not on it.
+        let is_past = |gone: &&Gone| {
+            gone.at <= look.snapshot.taken_at
+                && !database.findings.iter().any(|finding| key(finding) == key(&gone.finding))
+        };
+        let now = database.findings.iter().map(FindingRow::Now);
+        now.chain(self.found.of(database).filter(is_past).map(FindingRow::Gone)).collect()
+    }
+
+    /// The row of the finding that `name` and `pid` stand for, if it is remembered.
+    #[must_use]
+    pub fn finding_row(&self, name: &str, pid: Option<i32>) -> Option<FindingRow<'_>> {
+        self.finding_rows().into_iter().find(|row| row.finding().name == name && row.finding().pid == pid)
+    }
+}
+
+fn key(finding: &Finding) -> Key {
+    (finding.name.clone(), finding.pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::{Remedy, Severity};
+
+    fn finding(name: &str, pid: i32, message: &str) -> Finding {
+        Finding {
+            name: name.to_owned(),
+            severity: Severity::Warning,
+            pid: Some(pid),
+            message: message.to_owned(),
+            evidence: serde_json::Map::new(),
+            remedy: Remedy { key: None, command: None },
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    /// Name, PID, seconds held and times of what is gone.
+    fn outline(followed: &Followed) -> Vec<(&str, i32, u64, u32)> {
+        let pid = |gone: &Gone| gone.finding.pid.expect("the tests give one");
+        followed.gone.iter().map(|it| (&*it.finding.name, pid(it), it.held.as_secs(), it.times)).collect()
+    }
+
+    #[test]
+    fn what_went_away_says_how_long_it_held_and_as_what() {
+        let mut followed = Followed::default();
+        followed.follow(&[finding("a", 1, "for 1 s"), finding("a", 2, "other")], at(10));
+        followed.follow(&[finding("a", 1, "for 5 s"), finding("a", 2, "other")], at(15));
+        assert!(followed.gone.is_empty());
+        followed.follow(&[finding("a", 2, "other")], at(20));
+        assert_eq!(outline(&followed), [("a", 1, 10, 1)]);
+        assert_eq!((followed.gone[0].finding.message.as_str(), followed.gone[0].at), ("for 5 s", at(20)));
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_one_entry_that_counts() {
+        let mut followed = Followed::default();
+        for round in 0..5 {
+            followed.follow(&[finding("a", 1, "")], at(round * 10));
+            assert!(followed.gone.is_empty(), "it holds, so it is not gone");
+            followed.follow(&[], at(round * 10 + round + 1));
+        }
+        assert_eq!(outline(&followed), [("a", 1, 5, 5)]);
+    }
+
+    #[test]
+    fn the_newest_stand_first_and_the_oldest_are_forgotten() {
+        let mut followed = Followed::default();
+        for pid in 1..=30 {
+            followed.follow(&[finding("a", pid, "")], at(pid.into()));
+        }
+        followed.follow(&[], at(31));
+        let pids: Vec<i32> = outline(&followed).into_iter().map(|(_, pid, _, _)| pid).collect();
+        assert_eq!(pids, (11..=30).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_makes_no_negative_time() {
+        let mut followed = Followed::default();
+        followed.follow(&[finding("a", 1, "")], at(100));
+        followed.follow(&[], at(50));
+        assert_eq!(outline(&followed), [("a", 1, 0, 1)]);
+    }
+
+    #[test]
+    fn two_of_one_rule_and_process_in_one_look_are_one() {
+        let mut followed = Followed::default();
+        let twins = [finding("a", 1, "first"), finding("a", 1, "second")];
+        followed.follow(&twins, at(1));
+        followed.follow(&twins, at(4));
+        followed.follow(&[], at(9));
+        assert_eq!(outline(&followed), [("a", 1, 8, 1)]);
+    }
+}

@@ -1,0 +1,364 @@
+//! `x` and `X`: which processes are asked about, how long they are waited for, and what they have left.
+
+use crossterm::event::KeyEvent;
+use jiff::Timestamp;
+use log::Level;
+
+use crate::{
+    act::{
+        Act, Effect, Ended,
+        reap::{self, Aftermath, End, GRACE, Meant},
+        signal::{Refusal, Signal, Target},
+    },
+    sampler::Look,
+    snapshot::{Database, Process},
+    units,
+};
+
+use super::{
+    App, Dialog, Kind,
+    dialog::{Ending, List, Mark, Reply, Row, Stopped},
+};
+
+/// Processes that were sent a signal and whose dialog is closed.
+#[derive(Debug, Default)]
+pub(super) struct Stopping {
+    /// Those that are waited for all the same.
+    unwatched: Vec<Ending>,
+    /// Those of which all is known but what a later look shows.
+    over: Vec<Ending>,
+}
+
+impl App {
+    pub(super) fn ask_stop(&mut self) -> Vec<Effect> {
+        let Some(process) = self.stop_subject().cloned() else {
+            return vec![self.notify(Level::Warn, "no process is selected")];
+        };
+        let Some(database) = self.database().map(|it| it.path.clone()) else { return Vec::new() };
+        match Meant::new(&process) {
+            Err(refusal) => vec![self.notify(Level::Warn, refusal.to_string())],
+            Ok(meant) => {
+                let (target, signal) = (meant.target, Kind::signals(&process)[0]);
+                let kind = Kind::Stop { process: Box::new(process), target, database, signal };
+                self.pin(kind, vec![meant])
+            }
+        }
+    }
+
+    pub(super) fn ask_reap(&mut self) -> Vec<Effect> {
+        let Some(database) = self.database() else { return Vec::new() };
+        let mut meant = Vec::new();
+        let mut rows: Vec<Row> = Vec::new();
+        for process in reap::candidates(database) {
+            let mark = match Meant::new(process) {
+                Err(refusal) => Mark::Refused(refusal),
+                Ok(Meant { target, protected: Some(why) }) => {
+                    Mark::Refused(Refusal::Spared { pid: target.pid, why })
+                }
+                Ok(it) => {
+                    let target = it.target;
+                    meant.push(it);
+                    Mark::Ticked(target)
+                }
+            };
+            rows.push(Row { process: Box::new(process.clone()), mark });
+        }
+        if rows.is_empty() {
+            return vec![self.notify(Level::Info, "nothing is stale here")];
+        }
+        // Those that can be stopped first, the oldest of them before the others.
+        rows.sort_by_key(|row| (matches!(row.mark, Mark::Refused(_)), row.process.start_ticks));
+        let list = List { database: database.path.clone(), rows, cursor: 0 };
+        self.pin(Kind::Reap(list), meant)
+    }
+
+    /// Whether there is anything to show in a reap dialog.
+    pub(super) fn has_stale(&self) -> bool {
+        self.database().is_some_and(|database| reap::candidates(database).next().is_some())
+    }
+
+    /// Asks for the processes of `kind` to be pinned; its dialog opens once they are. One at a time.
+    pub(super) fn pin(&mut self, kind: Kind, meant: Vec<Meant>) -> Vec<Effect> {
+        if self.pending_pin.is_some() {
+            return Vec::new();
+        }
+        self.pending_pin = Some(kind);
+        vec![Effect::Pin(meant)]
+    }
+
+    /// Opens the dialog for which processes were pinned.
+    pub(super) fn pinned(&mut self, pins: Vec<(Target, Result<(), Refusal>)>) -> Vec<Effect> {
+        let Some(mut kind) = self.pending_pin.take().filter(|_| self.dialog.is_none()) else {
+            return vec![Effect::Unpin];
+        };
+        match &mut kind {
+            Kind::Reap(list) => {
+                for (target, pinned) in pins {
+                    list.pinned(target, pinned);
+                }
+            }
+            Kind::Stop { target, .. } | Kind::StopIngestion { target, .. } => match pins.as_slice() {
+                [(pinned, Ok(()))] if pinned == target => {}
+                [(_, Err(refusal)), ..] => return vec![self.notify(Level::Warn, refusal.to_string())],
+                _ => return vec![Effect::Unpin],
+            },
+            Kind::Waiting(_)
+            | Kind::Kill(_)
+            | Kind::Checkpoint { .. }
+            | Kind::Ingest { .. }
+            | Kind::Fix { .. } => return vec![Effect::Unpin],
+        }
+        self.dialog = Some(Dialog::new(kind));
+        Vec::new()
+    }
+
+    pub(super) fn dialog_key(&mut self, key: KeyEvent) -> Vec<Effect> {
+        let Some(mut dialog) = self.dialog.take() else { return Vec::new() };
+        match dialog.key(key) {
+            Reply::Open => {
+                self.dialog = Some(dialog);
+                Vec::new()
+            }
+            Reply::No => self.turned_down(dialog.kind),
+            Reply::Yes(act) => self.confirmed(dialog.kind, act),
+        }
+    }
+
+    fn turned_down(&mut self, kind: Kind) -> Vec<Effect> {
+        match kind {
+            Kind::Waiting(ending) => {
+                let text =
+                    format!("{} waited for; the log tells what becomes of it", in_all(&ending.waiting));
+                self.stopping.unwatched.push(ending);
+                vec![self.notify(Level::Info, text)]
+            }
+            Kind::Kill(ending) => self.finish(ending),
+            kind if kind.pins() => vec![Effect::Unpin],
+            _ => Vec::new(),
+        }
+    }
+
+    fn confirmed(&mut self, kind: Kind, mut act: Act) -> Vec<Effect> {
+        if let Act::Ingest { folder, .. } = &mut act {
+            if let (Ok(rest), Some(home)) = (folder.strip_prefix("~"), &self.setup.home) {
+                *folder = home.join(rest);
+            }
+            self.setup.folder.clone_from(folder);
+        }
+        let text = announcement(&act);
+        match self.switch.confirm(act) {
+            Err(why) => {
+                let why = self.refusal(why);
+                vec![self.notify(Level::Warn, why), Effect::Unpin]
+            }
+            Ok(confirmed) => {
+                self.wait_for(kind);
+                vec![self.notify(Level::Info, text), Effect::Act(confirmed)]
+            }
+        }
+    }
+
+    /// Follows what becomes of the processes of a confirmed dialog.
+    fn wait_for(&mut self, kind: Kind) {
+        let until = self.now.checked_add(GRACE).unwrap_or(Timestamp::MAX);
+        let begin = |database, signal, waiting| Ending {
+            database,
+            signal,
+            until,
+            known_at: Timestamp::MIN,
+            waiting,
+            gone: Vec::new(),
+            stays: Vec::new(),
+            refused: 0,
+        };
+        let named = |target, process: &Process| Stopped { target, name: process.name.clone() };
+        let ending = match kind {
+            Kind::Stop { process, target, database, signal } => {
+                begin(database, signal, vec![named(target, &process)])
+            }
+            Kind::Reap(list) => {
+                let waiting = list.ticked().map(|(target, process)| named(target, process)).collect();
+                begin(list.database, Signal::Term, waiting)
+            }
+            Kind::Kill(ending) => ending.again(Signal::Kill, until),
+            Kind::StopIngestion { target, database, .. } => {
+                // It ends after its batch, for which it may have to wait: nothing is asked again.
+                let stopped = Stopped { target, name: "ingestion".to_owned() };
+                self.stopping.unwatched.push(begin(database, Signal::Term, vec![stopped]));
+                return;
+            }
+            Kind::Waiting(_) | Kind::Checkpoint { .. } | Kind::Ingest { .. } | Kind::Fix { .. } => return,
+        };
+        if ending.signal.ends() {
+            self.dialog = Some(Dialog::new(Kind::Waiting(ending)));
+        } else {
+            self.stopping.unwatched.push(ending);
+        }
+    }
+
+    /// Takes in what became of one process; once all is known of those it was stopped with, goes on with them.
+    pub(super) fn ended(&mut self, ended: Ended) -> Vec<Effect> {
+        let waits = |it: &Ending| {
+            it.signal == ended.signal && it.waiting.iter().any(|stopped| stopped.target == ended.target)
+        };
+        let unwatched = self.stopping.unwatched.iter().position(waits);
+        let (mut ending, is_watched) = match self.dialog.take() {
+            Some(Dialog { kind: Kind::Waiting(ending), .. }) if waits(&ending) => (ending, true),
+            other => {
+                self.dialog = other;
+                let Some(at) = unwatched else { return Vec::new() };
+                (self.stopping.unwatched.swap_remove(at), false)
+            }
+        };
+        let (level, text) = take_in(&mut ending, ended);
+        let mut effects = if ending.count() == 1 {
+            vec![self.notify(level, text)]
+        } else {
+            vec![Effect::Note(level, text)]
+        };
+        let is_over = ending.waiting.is_empty();
+        let may_ask = is_watched && ending.signal != Signal::Kill && self.switch.is_armed();
+        if is_over && may_ask && !ending.stays.is_empty() {
+            self.dialog = Some(Dialog::new(Kind::Kill(ending)));
+        } else if is_over {
+            effects.extend(self.finish(ending));
+        } else if is_watched {
+            self.dialog = Some(Dialog::new(Kind::Waiting(ending)));
+        } else {
+            self.stopping.unwatched.push(ending);
+        }
+        effects
+    }
+
+    /// All is known of these but what the next look shows of their locks.
+    fn finish(&mut self, ending: Ending) -> Vec<Effect> {
+        self.stopping.over.push(ending);
+        let is_pinned_for_another =
+            self.pending_pin.is_some() || self.dialog.as_ref().is_some_and(|dialog| dialog.kind.pins());
+        let mut effects = vec![Effect::Refresh];
+        if !is_pinned_for_another {
+            effects.push(Effect::Unpin);
+        }
+        effects
+    }
+
+    /// Tells what those that have come to an end have left, where `look` was taken after it.
+    pub(super) fn verify(&mut self, look: &Look) -> Vec<Effect> {
+        let is_shown = |it: &Ending| it.known_at <= look.snapshot.taken_at;
+        let (shown, over) = std::mem::take(&mut self.stopping.over).into_iter().partition(is_shown);
+        self.stopping.over = over;
+        let shown: Vec<Ending> = shown;
+        let mut effects = Vec::new();
+        for ending in shown {
+            let database = look.snapshot.databases.iter().find(|it| it.path == ending.database);
+            if let Some((level, text)) = database.and_then(|database| verdict(&ending, database)) {
+                effects.push(self.notify(level, text));
+            }
+        }
+        effects
+    }
+
+    /// Whether `pid` was sent a signal of which not all is known yet: its end is told by that.
+    pub(super) fn is_being_stopped(&self, pid: i32) -> bool {
+        let shown = match self.dialog.as_ref().map(|dialog| &dialog.kind) {
+            Some(Kind::Waiting(ending) | Kind::Kill(ending)) => Some(ending),
+            _ => None,
+        };
+        let mut all = self.stopping.unwatched.iter().chain(&self.stopping.over).chain(shown);
+        all.any(|ending| ending.is_about(pid))
+    }
+}
+
+/// Notes what became of one of `ending`, and says it.
+fn take_in(ending: &mut Ending, ended: Ended) -> (Level, String) {
+    let Ended { target, signal, end, at } = ended;
+    ending.known_at = ending.known_at.max(at);
+    let found = ending.waiting.iter().position(|it| it.target == target);
+    let Some(stopped) = found.map(|at| ending.waiting.swap_remove(at)) else {
+        return (Level::Info, format!("{} has ended", target.pid));
+    };
+    match end {
+        End::Gone => {
+            let text = format!("{stopped} has ended after {signal}");
+            ending.gone.push(stopped);
+            (Level::Info, text)
+        }
+        End::Stays => {
+            let grace = units::duration(GRACE.as_secs_f64() * 1e3);
+            let advice = if signal == Signal::Kill {
+                "it waits inside the kernel, and ends once that is over"
+            } else {
+                "only KILL ends it now"
+            };
+            let text = format!("{stopped} is still there {grace} after {signal}: {advice}");
+            ending.stays.push(stopped);
+            (Level::Warn, text)
+        }
+        End::GoesOn => {
+            let text = format!("{stopped} was sent CONT");
+            ending.stays.push(stopped);
+            (Level::Info, text)
+        }
+        End::Refused(refusal) => {
+            ending.refused += 1;
+            (Level::Warn, refusal.to_string())
+        }
+    }
+}
+
+/// What `database` shows of processes that have come to an end, or were told to go on.
+fn verdict(ending: &Ending, database: &Database) -> Option<(Level, String)> {
+    if ending.signal == Signal::Cont {
+        let stopped = ending.stays.first()?;
+        let process = database.process(stopped.target.pid)?;
+        return Some(if process.is_stopped() {
+            (
+                Level::Warn,
+                format!("{stopped} is {} all the same: what holds it must let it go", process.state),
+            )
+        } else {
+            (Level::Info, format!("{stopped} goes on after CONT: it is {}", process.state))
+        });
+    }
+    let targets: Vec<Target> = ending.gone.iter().map(|it| it.target).collect();
+    let aftermath = Aftermath::of(database, &targets);
+    let (signal, stays) = (ending.signal, ending.stays.len());
+    let who = match (&ending.gone[..], &ending.stays[..]) {
+        ([], []) => return None,
+        ([gone], []) if ending.refused == 0 => format!("{gone} has ended after {signal}"),
+        ([], [stays]) if ending.refused == 0 => format!("{stays} is still there after {signal}"),
+        _ => {
+            let mut text = format!("{} of {} gone", units::count(ending.gone.len() as u64), ending.count());
+            if stays > 0 {
+                text += &format!(", {stays} still there");
+            }
+            if ending.refused > 0 {
+                text += &format!(", {} got no signal", ending.refused);
+            }
+            text
+        }
+    };
+    let is_good = stays == 0 && ending.refused == 0 && aftermath.is_good();
+    Some((if is_good { Level::Info } else { Level::Warn }, format!("{who}: {aftermath}")))
+}
+
+fn announcement(act: &Act) -> String {
+    match act {
+        Act::Signal { targets, signal } => match targets.as_slice() {
+            [target] => format!("{signal} goes to {}", target.pid),
+            targets => format!("{signal} goes to {} processes", targets.len()),
+        },
+        Act::Checkpoint { mode, .. } => format!("a {mode} checkpoint runs"),
+        Act::Ingest { folder, batch, .. } => {
+            format!("an ingestion of {} starts, batch {batch}", folder.display())
+        }
+        Act::Fix { .. } => "the journal mode is being set".to_owned(),
+    }
+}
+
+fn in_all(waiting: &[Stopped]) -> String {
+    match waiting {
+        [one] => format!("{one} is"),
+        some => format!("{} processes are", some.len()),
+    }
+}

@@ -1,0 +1,183 @@
+//! The keymap in force: the table, with the keys that the configuration gives.
+
+use crossterm::event::KeyEvent;
+
+use super::{Action, Binding, KEYMAP, Key};
+
+/// Keys that answer a dialog, or must always lead out. Each stays with what has it in the table, if anything does.
+const KEPT: [&str; 4] = ["y", "n", "Esc", "Ctrl-C"];
+
+/// Which key does what. No two actions have the same one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keymap {
+    /// One for each row of the table; none is empty.
+    keys: Vec<Vec<Key>>,
+}
+
+/// A row of the keymap in force.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound<'a> {
+    /// Its keys.
+    pub keys: &'a [Key],
+    /// What they do.
+    pub binding: &'static Binding,
+}
+
+impl Default for Keymap {
+    fn default() -> Self {
+        let keys = |binding: &Binding| binding.keys.iter().filter_map(|key| Key::written(key).ok()).collect();
+        Self { keys: KEYMAP.iter().map(keys).collect() }
+    }
+}
+
+impl Keymap {
+    /// Its rows, in the order of the footer and the help.
+    pub fn bindings(&self) -> impl Iterator<Item = Bound<'_>> {
+        self.keys.iter().zip(KEYMAP).map(|(keys, binding)| Bound { keys, binding })
+    }
+
+    /// What `key` does.
+    #[must_use]
+    pub fn action(&self, key: KeyEvent) -> Option<Action> {
+        let key = Key::pressed(key)?;
+        self.bindings().find(|bound| bound.keys.contains(&key)).map(|bound| bound.binding.action)
+    }
+
+    /// The first key that does `action`.
+    #[must_use]
+    pub fn key(&self, action: Action) -> &str {
+        let bound = self.bindings().find(|bound| bound.binding.action == action);
+        bound.and_then(|bound| bound.keys.first()).map_or("", Key::as_str)
+    }
+
+    /// What does now what `key` does in the table: findings name their remedy by the key of the table, which is a part
+    /// of the JSON contract.
+    #[must_use]
+    pub fn instead_of<'a>(&'a self, key: &'a str) -> &'a str {
+        let bound = self.bindings().find(|bound| bound.binding.keys.contains(&key));
+        bound.and_then(|bound| bound.keys.first()).map_or(key, Key::as_str)
+    }
+
+    /// Gives the action of `binding` these keys instead of those it has; Esc and Ctrl-C stay with theirs.
+    ///
+    /// # Errors
+    ///
+    /// Where there are none, or one is kept for something else.
+    pub fn assign(&mut self, binding: &Binding, mut keys: Vec<Key>) -> Result<(), String> {
+        if keys.is_empty() {
+            return Err("takes at least one key".to_owned());
+        }
+        let kept = |key: &&Key| KEPT.contains(&key.as_str()) && !binding.keys.contains(&key.as_str());
+        if let Some(key) = keys.iter().find(kept) {
+            return Err(format!("cannot be {key}, which {}; choose another", what_is_kept(key.as_str())));
+        }
+        for key in binding.keys.iter().filter(|key| ["Esc", "Ctrl-C"].contains(key)) {
+            if keys.iter().all(|it| it.as_str() != *key) {
+                keys.extend(Key::written(key));
+            }
+        }
+        if let Some(at) = KEYMAP.iter().position(|it| it.action == binding.action) {
+            self.keys[at] = keys;
+        }
+        Ok(())
+    }
+
+    /// A key of `binding` that another action has too, and that other one.
+    #[must_use]
+    pub fn clash(&self, binding: &Binding) -> Option<(&Key, &'static Binding)> {
+        let mine = self.bindings().find(|bound| bound.binding.action == binding.action)?;
+        let others = self.bindings().filter(|bound| bound.binding.action != binding.action);
+        others
+            .flat_map(|bound| bound.keys.iter().map(move |key| (key, bound.binding)))
+            .find(|(key, _)| mine.keys.contains(key))
+    }
+}
+
+fn what_is_kept(key: &str) -> &'static str {
+    match key {
+        "y" => "says yes in a dialog",
+        "n" => "says no in a dialog",
+        "Esc" => "always goes back",
+        _ => "always quits",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossterm::event::{KeyCode, KeyModifiers};
+
+    use super::{super::named, *};
+
+    fn keys(written: &[&str]) -> Vec<Key> {
+        written.iter().map(|key| Key::written(key).expect("a key")).collect()
+    }
+
+    fn remapped(name: &str, written: &[&str]) -> Result<Keymap, String> {
+        let mut keymap = Keymap::default();
+        let binding = named(name).expect("an action");
+        keymap.assign(binding, keys(written))?;
+        match keymap.clash(binding) {
+            Some((key, other)) => Err(format!("{key} is {}", other.name)),
+            None => Ok(keymap),
+        }
+    }
+
+    #[test]
+    fn keys_are_found_by_what_a_terminal_sends() {
+        let keymap = Keymap::default();
+        let action = |code, modifiers| keymap.action(KeyEvent::new(code, modifiers));
+        assert_eq!(action(KeyCode::Char('x'), KeyModifiers::NONE), Some(Action::Stop));
+        assert_eq!(action(KeyCode::F(9), KeyModifiers::NONE), Some(Action::Stop));
+        assert_eq!(action(KeyCode::Char('G'), KeyModifiers::SHIFT), Some(Action::Last));
+        assert_eq!(action(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Action::Quit));
+        assert_eq!(action(KeyCode::Char('x'), KeyModifiers::ALT), None);
+    }
+
+    #[test]
+    fn an_action_moves_to_its_new_key_and_leaves_the_old_ones() {
+        let keymap = remapped("stop", &["K", "F8"]).expect("free keys");
+        let action = |code| keymap.action(KeyEvent::new(code, KeyModifiers::NONE));
+        assert_eq!(action(KeyCode::Char('K')), Some(Action::Stop));
+        assert_eq!(action(KeyCode::F(8)), Some(Action::Stop));
+        assert_eq!((action(KeyCode::Char('x')), action(KeyCode::F(9))), (None, None));
+        assert_eq!(
+            (keymap.key(Action::Stop), keymap.instead_of("x"), keymap.instead_of("c")),
+            ("K", "K", "c")
+        );
+    }
+
+    #[test]
+    fn two_actions_cannot_have_one_key_but_may_swap_theirs() {
+        assert_eq!(remapped("stop", &["c"]), Err("c is checkpoint".to_owned()));
+        let mut swapped = Keymap::default();
+        let (stop, checkpoint) = (named("stop").expect("there"), named("checkpoint").expect("there"));
+        swapped
+            .assign(stop, keys(&["c"]))
+            .and_then(|()| swapped.assign(checkpoint, keys(&["x"])))
+            .expect("both");
+        assert!(swapped.clash(stop).is_none() && swapped.clash(checkpoint).is_none());
+    }
+
+    #[test]
+    fn what_answers_dialogs_and_leads_out_is_kept() {
+        for (action, key) in
+            [("stop", "y"), ("stop", "n"), ("details", "Esc"), ("copy", "Ctrl-C"), ("back", "Ctrl-C")]
+        {
+            assert!(
+                remapped(action, &[key]).is_err_and(|why| why.starts_with("cannot be ")),
+                "{action} {key}"
+            );
+        }
+        assert!(remapped("stop", &[]).is_err());
+        let names = |keymap: Keymap, action| {
+            let bound = keymap.bindings().find(|it| it.binding.action == action).map(|it| it.keys.to_vec());
+            bound.unwrap_or_default().iter().map(Key::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(names(remapped("quit", &["Q"]).expect("free"), Action::Quit), ["Q", "Ctrl-C"]);
+        assert_eq!(
+            names(remapped("back", &["Backspace"]).expect("free"), Action::Back),
+            ["Backspace", "Esc"]
+        );
+        assert_eq!(names(remapped("copy", &["y", "Y"]).expect("its own"), Action::Copy), ["y", "Y"]);
+    }
+}

@@ -1,0 +1,179 @@
+//! A key's name: as a terminal sends it, and as people write it.
+
+use std::fmt;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use unicode_width::UnicodeWidthChar;
+
+use crate::text;
+
+/// Keys with a name: how waltop writes them, and how else people do.
+const NAMED: [(&str, &[&str]); 15] = [
+    ("Enter", &["return"]),
+    ("Esc", &["escape"]),
+    ("Tab", &[]),
+    ("Space", &[]),
+    ("Up", &[]),
+    ("Down", &[]),
+    ("Left", &[]),
+    ("Right", &[]),
+    ("PgUp", &["pageup"]),
+    ("PgDn", &["pagedown", "pgdown"]),
+    ("Home", &[]),
+    ("End", &[]),
+    ("Backspace", &[]),
+    ("Insert", &["ins"]),
+    ("Delete", &["del"]),
+];
+
+/// A key of the keyboard, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key(String);
+
+/// Why a text names no key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoKey {
+    /// There is none of that name.
+    #[error("{written:?} is no key; the nearest is {nearest} (x, X, F9, Ctrl-X, PgUp and the like)")]
+    Unknown {
+        /// The text.
+        written: String,
+        /// What may have been meant.
+        nearest: String,
+    },
+    /// A terminal sends the same for another.
+    #[error("{written} is {sent} to a terminal; write {sent}")]
+    Same {
+        /// The text.
+        written: String,
+        /// What the terminal sends.
+        sent: &'static str,
+    },
+}
+
+impl Key {
+    /// The key that was pressed, where it has a name.
+    #[must_use]
+    pub fn pressed(key: KeyEvent) -> Option<Self> {
+        let plain = key.modifiers.difference(KeyModifiers::SHIFT).is_empty();
+        Some(Self(match key.code {
+            KeyCode::Char(letter)
+                if key.modifiers == KeyModifiers::CONTROL && letter.is_ascii_alphabetic() =>
+            {
+                format!("Ctrl-{}", letter.to_ascii_uppercase())
+            }
+            KeyCode::Char(' ') if plain => "Space".to_owned(),
+            KeyCode::Char(character) if plain => character.to_string(),
+            KeyCode::F(number) if plain => format!("F{number}"),
+            KeyCode::Enter => "Enter".to_owned(),
+            KeyCode::Esc => "Esc".to_owned(),
+            KeyCode::Tab => "Tab".to_owned(),
+            KeyCode::Up => "Up".to_owned(),
+            KeyCode::Down => "Down".to_owned(),
+            KeyCode::Left => "Left".to_owned(),
+            KeyCode::Right => "Right".to_owned(),
+            KeyCode::PageUp => "PgUp".to_owned(),
+            KeyCode::PageDown => "PgDn".to_owned(),
+            KeyCode::Home => "Home".to_owned(),
+            KeyCode::End => "End".to_owned(),
+            KeyCode::Backspace => "Backspace".to_owned(),
+            KeyCode::Insert => "Insert".to_owned(),
+            KeyCode::Delete => "Delete".to_owned(),
+            _ => return None,
+        }))
+    }
+
+    /// The key that somebody wrote.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such key, or a terminal cannot tell it from another.
+    pub fn written(written: &str) -> Result<Self, NoKey> {
+        let mut characters = written.chars();
+        if let (Some(one), None) = (characters.next(), characters.next())
+            && !one.is_whitespace()
+            && one.width().is_some_and(|width| width > 0)
+        {
+            return Ok(Self(one.to_string()));
+        }
+        let lower = written.to_ascii_lowercase();
+        let is_named = |(name, others): &&(&str, &[&str])| {
+            name.eq_ignore_ascii_case(&lower) || others.contains(&lower.as_str())
+        };
+        if let Some((name, _)) = NAMED.iter().find(is_named) {
+            return Ok(Self((*name).to_owned()));
+        }
+        if let Some(number) = lower.strip_prefix('f').and_then(|it| it.parse::<u8>().ok())
+            && (1..=24).contains(&number)
+        {
+            return Ok(Self(format!("F{number}")));
+        }
+        if let Some([letter @ b'a'..=b'z']) = lower.strip_prefix("ctrl-").map(str::as_bytes) {
+            // Both are the same byte (ASCII 9 and 13).
+            return match letter {
+                b'i' => Err(NoKey::Same { written: written.to_owned(), sent: "Tab" }),
+                b'm' => Err(NoKey::Same { written: written.to_owned(), sent: "Enter" }),
+                letter => Ok(Self(format!("Ctrl-{}", char::from(letter.to_ascii_uppercase())))),
+            };
+        }
+        let names = NAMED.iter().map(|(name, _)| *name).chain(["F1", "F9", "Ctrl-X"]);
+        let nearest = text::nearest(written, names).unwrap_or_default().to_owned();
+        Err(NoKey::Unknown { written: written.to_owned(), nearest })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::keymap::KEYMAP;
+
+    #[test]
+    fn what_is_written_is_what_is_pressed() {
+        let pressed = |code, modifiers| Key::pressed(KeyEvent::new(code, modifiers));
+        for (written, code, modifiers) in [
+            ("x", KeyCode::Char('x'), KeyModifiers::NONE),
+            ("X", KeyCode::Char('X'), KeyModifiers::SHIFT),
+            ("ö", KeyCode::Char('ö'), KeyModifiers::NONE),
+            ("f9", KeyCode::F(9), KeyModifiers::NONE),
+            ("ctrl-x", KeyCode::Char('x'), KeyModifiers::CONTROL),
+            ("Ctrl-X", KeyCode::Char('x'), KeyModifiers::CONTROL),
+            ("PageUp", KeyCode::PageUp, KeyModifiers::NONE),
+            ("space", KeyCode::Char(' '), KeyModifiers::NONE),
+            ("Escape", KeyCode::Esc, KeyModifiers::NONE),
+            ("del", KeyCode::Delete, KeyModifiers::NONE),
+        ] {
+            assert_eq!(Key::written(written).ok(), pressed(code, modifiers), "{written}");
+        }
+        assert_eq!(pressed(KeyCode::Char('x'), KeyModifiers::ALT), None);
+    }
+
+    #[test]
+    fn the_keymap_is_written_as_keys_are() {
+        for key in KEYMAP.iter().flat_map(|binding| binding.keys) {
+            assert_eq!(Key::written(key).map(|it| it.to_string()), Ok((*key).to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_with_the_nearest() {
+        for nonsense in ["", " ", "xy", "F0", "F25", "Ctrl-", "Ctrl-1", "Alt-x", "\u{7}", "\u{200b}"] {
+            assert!(matches!(Key::written(nonsense), Err(NoKey::Unknown { .. })), "{nonsense:?}");
+        }
+        let said = Key::written("PgUpp").map_err(|error| error.to_string());
+        assert!(said.is_err_and(|it| it.starts_with(r#""PgUpp" is no key; the nearest is PgUp"#)));
+        let said = Key::written("ctrl-m").map_err(|error| error.to_string());
+        assert_eq!(said, Err("ctrl-m is Enter to a terminal; write Enter".to_owned()));
+    }
+}

@@ -1,0 +1,183 @@
+//! One finding explained: its evidence, and then its page.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+};
+use serde_json::Value;
+use unicode_width::UnicodeWidthChar;
+
+use crate::{
+    console::app::{App, FindingRow},
+    diagnose::pages::{self, Block, Page},
+    snapshot::Finding,
+    text, units,
+};
+
+use super::{
+    details::{self, Rows, row},
+    theme::Theme,
+};
+
+/// Columns by which what is to be typed is moved in.
+const INDENT: usize = 3;
+
+pub fn render(
+    frame: &mut Frame,
+    area: Rect,
+    app: &App,
+    theme: &Theme,
+    (name, pid): (&str, Option<i32>),
+) -> u16 {
+    let rows = match app.finding_row(name, pid) {
+        Some(found) => evidence(app, found),
+        None => vec![row("finding", name), row("", "It no longer holds.")],
+    };
+    let room = usize::from(details::width(area)).saturating_sub(4);
+    let mut lines = details::lines(rows, room, theme);
+    if let Some(page) = pages::page(name) {
+        lines.push(Line::default());
+        lines.extend(explanation(page, room, theme));
+    }
+    details::show(frame, area, app, theme, lines)
+}
+
+fn evidence(app: &App, found: FindingRow<'_>) -> Rows {
+    let Finding { name, severity, message, evidence, remedy, .. } = found.finding();
+    let mut rows = vec![row("finding", name), row("severity", severity.to_string()), row("", message)];
+    if let FindingRow::Gone(gone) = found {
+        rows.push(row("holds", super::findings::end(app, gone)));
+    }
+    for (label, value) in evidence {
+        rows.extend(figure(label, value));
+    }
+    if let FindingRow::Now(_) = found {
+        rows.extend(remedy.key.iter().map(|key| row("key", app.setup.keymap.instead_of(key))));
+        rows.extend(remedy.command.iter().map(|command| row("command", command)));
+    }
+    rows
+}
+
+/// One figure of the evidence, in the unit that the end of its name tells; a list of objects is a row each.
+fn figure(label: &str, value: &Value) -> Rows {
+    let (bare, unit) = match label.rsplit_once('_') {
+        Some((bare, unit @ ("ms" | "bytes"))) => (bare, unit),
+        _ => (label, ""),
+    };
+    let shown = bare.replace('_', " ");
+    match value {
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            let label = |at| if at == 0 { shown.as_str() } else { "" };
+            items.iter().enumerate().map(|(at, item)| row(label(at), plain(item, unit))).collect()
+        }
+        _ => vec![row(&shown, plain(value, unit))],
+    }
+}
+
+fn plain(value: &Value, unit: &str) -> String {
+    match value {
+        Value::Null => "unknown".to_owned(),
+        Value::Bool(it) => if *it { "yes" } else { "no" }.to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match (unit, number.as_f64(), number.as_u64()) {
+            ("ms", Some(ms), _) => units::duration(ms),
+            ("bytes", _, Some(bytes)) => units::bytes(bytes),
+            _ => number.to_string(),
+        },
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(|item| plain(item, unit)).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| format!("{name} {}", plain(value, ""));
+            fields.iter().map(field).collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+fn explanation(page: &Page, width: usize, theme: &Theme) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for block in page.blocks() {
+        match block {
+            Block::Heading(heading) => lines.push(Line::styled(format!(" {heading}"), theme.title)),
+            Block::Text(paragraph) => {
+                let wrapped = text::wrap(&paragraph, width.saturating_sub(1));
+                lines.extend(wrapped.into_iter().map(|line| Line::raw(format!(" {line}"))));
+            }
+            Block::Code(code) => {
+                let parts = folded(code, width.saturating_sub(INDENT));
+                let indented =
+                    |part| Line::from(vec![Span::raw(" ".repeat(INDENT)), Span::styled(part, theme.accent)]);
+                lines.extend(parts.into_iter().map(indented));
+            }
+            Block::Gap => lines.push(Line::default()),
+        }
+    }
+    lines
+}
+
+/// `code` in lines of at most `width` columns, every space kept.
+fn folded(code: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut columns = 0;
+    for character in code.chars() {
+        let wide = character.width().unwrap_or(0);
+        if columns + wide > width.max(1) {
+            lines.push(String::new());
+            columns = 0;
+        }
+        columns += wide;
+        if let Some(line) = lines.last_mut() {
+            line.push(character);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Palette;
+
+    #[test]
+    fn figures_have_the_unit_of_their_name() {
+        for (label, value, shown) in [
+            ("held_ms", json!(331_200_000.0), row("held", "3 d 20 h")),
+            ("pinned_bytes", json!(75_100_000), row("pinned", "75.1 MB")),
+            ("pinned_frames", json!(18_219), row("pinned frames", "18219")),
+            ("frame", json!(null), row("frame", "unknown")),
+            ("holds", json!(["read:2", "write"]), row("holds", "read:2, write")),
+            ("index_read_only", json!(false), row("index read only", "no")),
+            ("files", json!([]), row("files", "none")),
+            ("growth_ms", json!({"p50": 1}), row("growth", "p50 1")),
+        ] {
+            assert_eq!(figure(label, &value), [shown]);
+        }
+    }
+
+    #[test]
+    fn a_list_of_files_is_a_row_each() {
+        let failures = json!([{"path": "a.md", "reason": "no text"}, {"path": "b.md", "reason": "gone"}]);
+        let rows = [row("failures", "path a.md, reason no text"), row("", "path b.md, reason gone")];
+        assert_eq!(figure("failures", &failures), rows);
+    }
+
+    #[test]
+    fn what_is_to_be_typed_keeps_its_spaces() {
+        assert_eq!(folded("a  b c", 4), ["a  b", " c"]);
+        assert_eq!(folded("", 4), [""]);
+        assert_eq!(folded("日本語", 4), ["日本", "語"]);
+    }
+
+    #[test]
+    fn every_page_fits_every_width() {
+        for page in pages::PAGES {
+            for width in [40, 76, 106] {
+                for line in explanation(page, width, &Theme::of(Palette::None)) {
+                    assert!(line.width() <= width, "{}: {line}", page.name);
+                }
+            }
+        }
+    }
+}

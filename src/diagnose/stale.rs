@@ -1,0 +1,76 @@
+//! Who is stale: a process with at least one cause, each with its evidence, that nothing protects.
+//!
+//! Age alone is no cause: a live server was once stopped for its age. Idleness is measured over looks, never
+//! assumed: one look proves nothing. A verdict is on the process, so that it stands in each database that it has open.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    config::{Config, DaemonRule},
+    snapshot::{Database, Process, Snapshot, Stale},
+};
+
+mod causes;
+mod findings;
+mod protection;
+mod twins;
+
+pub use findings::{DeadPidfile, DuplicateDaemon, StaleDaemon};
+
+use causes::causes;
+use protection::protection;
+
+/// Fills in the verdict on every process of every database.
+pub fn judge(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &Config) {
+    let verdicts: BTreeMap<Key, Stale> = {
+        let scene = Scene { snapshot, previous, config };
+        let mut subjects: BTreeMap<Key, Subject<'_>> = BTreeMap::new();
+        for database in &scene.snapshot.databases {
+            for process in &database.processes {
+                let subject = subjects.entry(key(process)).or_default();
+                subject.rows.push((database, process));
+            }
+        }
+        subjects.into_iter().filter_map(|(key, subject)| Some((key, scene.verdict(&subject)?))).collect()
+    };
+    for process in snapshot.databases.iter_mut().flat_map(|database| &mut database.processes) {
+        process.stale = verdicts.get(&key(process)).cloned();
+    }
+}
+
+// What a verdict may know.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    snapshot: &'a Snapshot,
+    previous: Option<&'a Snapshot>,
+    config: &'a Config,
+}
+
+// A process, as each database that it has open shows it.
+#[derive(Default)]
+struct Subject<'a> {
+    rows: Vec<(&'a Database, &'a Process)>,
+}
+
+type Key = (i32, Option<u64>);
+
+fn key(process: &Process) -> Key {
+    (process.pid, process.start_ticks)
+}
+
+impl Scene<'_> {
+    fn verdict(&self, subject: &Subject<'_>) -> Option<Stale> {
+        let (_, process) = subject.rows.first()?;
+        let causes = causes(self, subject);
+        let protected = protection(self, process);
+        Some(Stale { is_stale: !causes.is_empty() && protected.is_none(), causes, protected })
+    }
+
+    fn rule(&self, process: &Process) -> Option<&DaemonRule> {
+        rule(self.config, process)
+    }
+}
+
+fn rule<'a>(config: &'a Config, process: &Process) -> Option<&'a DaemonRule> {
+    DaemonRule::of(&config.daemons, &process.command_line())
+}

@@ -1,0 +1,175 @@
+//! What is told of daemons that should not be, or not twice, or are not what their pidfile says.
+
+use std::collections::BTreeMap;
+
+use super::{rule, twins};
+use crate::{
+    config::DaemonRule,
+    diagnose::{Look, Rule, evidence, no_remedy, quoted, who},
+    snapshot::{Database, Finding, Pidfile, Process, Remedy, Severity},
+};
+
+/// A process is stale, and nothing protects it.
+pub struct StaleDaemon;
+
+impl Rule for StaleDaemon {
+    fn name(&self) -> &'static str {
+        "stale-daemon"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for process in &look.database.processes {
+            let Some(stale) = process.stale.as_ref().filter(|_| process.is_stale()) else { continue };
+            let told: Vec<&str> = stale.causes.iter().map(|cause| cause.evidence.as_str()).collect();
+            let names: Vec<&str> = stale.causes.iter().map(|cause| cause.cause.as_str()).collect();
+            found.push(Finding {
+                name: self.name().to_owned(),
+                severity: Severity::Warning,
+                pid: Some(process.pid),
+                message: format!("{} is stale: {}", who(look.database, Some(process.pid)), told.join("; ")),
+                evidence: evidence([("causes", names.into())]),
+                remedy: reap(process),
+            });
+        }
+        found
+    }
+}
+
+/// Two processes look like the same daemon.
+///
+/// A warning where a rule says that there should be one, on each but the newest. Without a rule it is worth
+/// knowing, and no more: one finding for all that are alike, on the oldest.
+pub struct DuplicateDaemon;
+
+impl Rule for DuplicateDaemon {
+    fn name(&self) -> &'static str {
+        "duplicate-daemon"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for (rule, processes) in by_rule(look) {
+            for process in &processes {
+                if let Some(newer) = twins::newest_after(look.database, process, &processes) {
+                    found.push(self.warning(look, rule, process, newer));
+                }
+            }
+        }
+        found.extend(twins::alike(look.database).iter().filter_map(|twins| self.info(look, twins)));
+        found
+    }
+}
+
+impl DuplicateDaemon {
+    fn warning(&self, look: &Look<'_>, rule: &DaemonRule, older: &Process, newer: &Process) -> Finding {
+        Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Warning,
+            pid: Some(older.pid),
+            message: format!(
+                "{} and the newer {} are both {}, of which there should be one: they do the same work twice",
+                who(look.database, Some(older.pid)),
+                who(look.database, Some(newer.pid)),
+                rule.name
+            ),
+            evidence: evidence([
+                ("rule", rule.name.clone().into()),
+                ("processes", vec![older.pid, newer.pid].into()),
+            ]),
+            remedy: if older.is_stale() { reap(older) } else { no_remedy() },
+        }
+    }
+
+    fn info(&self, look: &Look<'_>, twins: &[&Process]) -> Option<Finding> {
+        let (oldest, others) = twins.split_first()?;
+        // What a rule says of them has been told, or is that they may be many.
+        if others.is_empty() || rule(look.config, oldest).is_some() {
+            return None;
+        }
+        let pids: Vec<i32> = twins.iter().map(|process| process.pid).collect();
+        let named: Vec<String> = others.iter().map(|it| who(look.database, Some(it.pid))).collect();
+        Some(Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Info,
+            pid: Some(oldest.pid),
+            message: format!(
+                "{} runs the same command in the same folder as {}: they may do the same work twice",
+                who(look.database, Some(oldest.pid)),
+                named.join(", ")
+            ),
+            evidence: evidence([
+                ("processes", pids.into()),
+                ("command", oldest.command_line().into()),
+                ("directory", oldest.origin.directory.clone().into()),
+            ]),
+            remedy: no_remedy(),
+        })
+    }
+}
+
+// The processes that match each rule of which there should be one.
+fn by_rule<'a>(look: &Look<'a>) -> Vec<(&'a DaemonRule, Vec<&'a Process>)> {
+    let database: &'a Database = look.database;
+    let mut matched: BTreeMap<usize, Vec<&Process>> = BTreeMap::new();
+    for process in &database.processes {
+        let line = process.command_line();
+        let daemons = &look.config.daemons;
+        let first = daemons.iter().position(|rule| rule.pattern.is_match(&line));
+        if let Some(index) = first.filter(|index| daemons[*index].singleton) {
+            matched.entry(index).or_default().push(process);
+        }
+    }
+    matched.into_iter().map(|(index, processes)| (&look.config.daemons[index], processes)).collect()
+}
+
+/// The pidfile of a daemon rule names nobody who lives, or somebody else.
+pub struct DeadPidfile;
+
+impl Rule for DeadPidfile {
+    fn name(&self) -> &'static str {
+        "dead-pidfile"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let rules = look.config.daemons.iter();
+        let pairs = rules.filter_map(|rule| {
+            let path = rule.pidfile.as_ref()?;
+            Some((rule, look.pidfiles.iter().find(|pidfile| pidfile.path == *path)?))
+        });
+        pairs.filter_map(|(rule, pidfile)| self.finding(rule, pidfile)).collect()
+    }
+}
+
+impl DeadPidfile {
+    fn finding(&self, rule: &DaemonRule, pidfile: &Pidfile) -> Option<Finding> {
+        let pid = pidfile.pid?;
+        let is_other = |command: &&String| !rule.pattern.is_match(command);
+        let what = match (pidfile.lives?, pidfile.command.as_ref().filter(is_other)) {
+            (false, _) => format!("{pid}, which is gone"),
+            (true, Some(command)) => format!("{pid}, which is another process now ({command})"),
+            (true, None) => return None,
+        };
+        Some(Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Warning,
+            // Not the one that has this PID now: it has nothing to do with it.
+            pid: None,
+            message: format!(
+                "the pidfile {} of {} names {what}: a start may be refused, and a stop may hit a stranger",
+                pidfile.path.display(),
+                rule.name
+            ),
+            evidence: evidence([
+                ("pidfile", pidfile.path.display().to_string().into()),
+                ("pid", pid.into()),
+                ("command", pidfile.command.clone().into()),
+            ]),
+            remedy: Remedy { key: None, command: Some(format!("rm {}", quoted(&pidfile.path))) },
+        })
+    }
+}
+
+fn reap(process: &Process) -> Remedy {
+    Remedy { key: Some("x".to_owned()), command: Some(format!("waltop reap --pid {}", process.pid)) }
+}

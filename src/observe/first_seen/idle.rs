@@ -1,0 +1,245 @@
+//! Since when each process has used no CPU time and held no lock of a transaction, as far as looks can tell.
+//!
+//! CPU time is a counter: two looks that read the same figure, however far apart, prove that no tick was used in
+//! between. Times are milliseconds on the clock that stands still while the machine sleeps and that nobody sets,
+//! so that neither a night with the lid closed nor a corrected clock makes a process idle.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How long a process has been idle before that is worth keeping for the next look of another waltop.
+const WORTH_KEEPING_MS: u64 = 5000;
+
+/// What a look saw of a process.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// PID, and start in clock ticks since boot.
+    pub process: (i32, u64),
+    /// CPU time used so far, in clock ticks.
+    pub cpu_ticks: u64,
+    /// Whether it holds a lock of a transaction, or has held one since the look before.
+    pub has_locked: bool,
+    /// When it was seen, in ms on the monotonic clock.
+    pub at: u64,
+}
+
+/// For how long a process has been idle, in ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idle {
+    /// Without a tick of CPU time.
+    pub cpu_ms: u64,
+    /// Without a lock of a transaction either.
+    pub ms: u64,
+}
+
+/// What is kept of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    pid: i32,
+    start_ticks: u64,
+    cpu_ticks: u64,
+    cpu_since: u64,
+    since: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    kept: Kept,
+    written: Option<Kept>,
+    // When it was last seen idle.
+    at: u64,
+    // In the look that is going on.
+    is_seen: bool,
+}
+
+/// Every process that is known.
+#[derive(Debug, Default)]
+pub struct Book {
+    entries: BTreeMap<(i32, u64), Entry>,
+}
+
+impl Book {
+    /// What a file kept.
+    pub fn of(kept: Vec<Kept>) -> Self {
+        let entry = |kept: Kept| {
+            (kept.process(), Entry { kept, written: Some(kept), at: kept.since, is_seen: false })
+        };
+        Self { entries: kept.into_iter().map(entry).collect() }
+    }
+
+    /// Takes in a look at a process; for how long it has been idle, or `None` where nothing is known from before.
+    pub fn see(&mut self, seen: &Seen) -> Option<Idle> {
+        let (pid, start_ticks) = seen.process;
+        let anew = Kept { pid, start_ticks, cpu_ticks: seen.cpu_ticks, cpu_since: seen.at, since: seen.at };
+        let Some(entry) = self.entries.get_mut(&seen.process) else {
+            let entry = Entry { kept: anew, written: None, at: seen.at, is_seen: true };
+            self.entries.insert(seen.process, entry);
+            return seen.has_locked.then_some(Idle { cpu_ms: 0, ms: 0 });
+        };
+        // A time to come is not of this clock.
+        if entry.kept.cpu_ticks != seen.cpu_ticks || entry.kept.since.max(entry.kept.cpu_since) > seen.at {
+            entry.kept = anew;
+        } else if seen.has_locked {
+            entry.kept.since = seen.at;
+        }
+        entry.at = seen.at;
+        entry.is_seen = true;
+        Some(Idle { cpu_ms: seen.at - entry.kept.cpu_since, ms: seen.at - entry.kept.since })
+    }
+
+    /// Ends a look: who was not seen and does not live is forgotten.
+    pub fn end_look(&mut self, lives: &dyn Fn(i32, u64) -> bool) {
+        self.entries.retain(|&(pid, start_ticks), entry| {
+            std::mem::take(&mut entry.is_seen) || lives(pid, start_ticks)
+        });
+    }
+
+    /// Whether the file would mislead, or lacks an idleness that is worth keeping. One whose CPU time has moved on
+    /// since it was written misleads nobody: the counter tells.
+    pub fn is_due(&self) -> bool {
+        self.entries.values().any(|Entry { kept, written, at, .. }| {
+            let misleads = written.is_some_and(|it| it.cpu_ticks == kept.cpu_ticks && it.since < kept.since);
+            *written != Some(*kept) && (misleads || at.saturating_sub(kept.since) >= WORTH_KEEPING_MS)
+        })
+    }
+
+    /// Whether the file differs in anything.
+    pub fn is_changed(&self) -> bool {
+        self.entries.values().any(|entry| entry.written != Some(entry.kept))
+    }
+
+    /// Takes in what others have written of processes that live. Who has seen a lock knows better than who has not.
+    pub fn take_in(&mut self, theirs: Vec<Kept>, lives: &dyn Fn(i32, u64) -> bool) {
+        for theirs in theirs {
+            match self.entries.get_mut(&theirs.process()) {
+                Some(Entry { kept, .. }) if kept.cpu_ticks == theirs.cpu_ticks => {
+                    kept.cpu_since = kept.cpu_since.min(theirs.cpu_since);
+                    kept.since = kept.since.max(theirs.since);
+                }
+                None if lives(theirs.pid, theirs.start_ticks) => {
+                    let entry =
+                        Entry { kept: theirs, written: Some(theirs), at: theirs.since, is_seen: false };
+                    self.entries.insert(theirs.process(), entry);
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// What to write.
+    pub fn kept(&self) -> Vec<Kept> {
+        self.entries.values().map(|entry| entry.kept).collect()
+    }
+
+    /// All of it has been written.
+    pub fn is_written(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.written = Some(entry.kept);
+        }
+    }
+}
+
+impl Kept {
+    fn process(&self) -> (i32, u64) {
+        (self.pid, self.start_ticks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P: (i32, u64) = (7, 4200);
+
+    fn seen(cpu_ticks: u64, at: u64) -> Seen {
+        Seen { process: P, cpu_ticks, has_locked: false, at }
+    }
+
+    fn locked(cpu_ticks: u64, at: u64) -> Seen {
+        Seen { has_locked: true, ..seen(cpu_ticks, at) }
+    }
+
+    fn idle(cpu_ms: u64, ms: u64) -> Idle {
+        Idle { cpu_ms, ms }
+    }
+
+    #[test]
+    fn one_look_proves_nothing() {
+        assert_eq!(Book::default().see(&seen(5, 1000)), None);
+        assert_eq!(
+            Book::default().see(&locked(5, 1000)),
+            Some(idle(0, 0)),
+            "but activity can be seen at once"
+        );
+    }
+
+    #[test]
+    fn a_tick_or_a_lock_begins_the_count_anew() {
+        let mut book = Book::default();
+        book.see(&seen(5, 1000));
+        assert_eq!(book.see(&seen(5, 61_000)), Some(idle(60_000, 60_000)));
+        assert_eq!(book.see(&seen(6, 62_000)), Some(idle(0, 0)), "one tick");
+        assert_eq!(book.see(&seen(6, 72_000)), Some(idle(10_000, 10_000)));
+        assert_eq!(book.see(&locked(6, 82_000)), Some(idle(20_000, 0)), "a lock and no tick");
+        assert_eq!(book.see(&seen(6, 83_000)), Some(idle(21_000, 1000)));
+    }
+
+    #[test]
+    fn another_process_of_that_pid_begins_anew() {
+        let mut book = Book::default();
+        book.see(&seen(5, 1000));
+        assert_eq!(book.see(&Seen { process: (7, 9999), ..seen(5, 61_000) }), None);
+    }
+
+    #[test]
+    fn a_time_of_another_clock_is_void() {
+        let mut book = Book::default();
+        book.see(&seen(5, 61_000));
+        assert_eq!(book.see(&seen(5, 1000)), Some(idle(0, 0)));
+    }
+
+    #[test]
+    fn who_does_not_live_is_forgotten() {
+        let mut book = Book::default();
+        book.see(&seen(5, 1000));
+        book.end_look(&|_, _| false);
+        assert_eq!(book.kept().len(), 1, "it was seen");
+        book.end_look(&|_, _| true);
+        assert_eq!(book.kept().len(), 1, "it has no database open now, and lives");
+        book.end_look(&|_, _| false);
+        assert_eq!(book.kept(), []);
+    }
+
+    #[test]
+    fn a_busy_process_does_not_keep_the_file_busy() {
+        let mut book = Book::default();
+        book.see(&seen(5, 1000));
+        assert!(book.is_changed() && !book.is_due());
+        book.is_written();
+        book.see(&seen(6, 2000));
+        assert!(!book.is_due(), "the ticks in the file tell that it is outdated");
+        book.see(&seen(6, 2000 + WORTH_KEEPING_MS));
+        assert!(book.is_due());
+        book.is_written();
+        assert!(!book.is_changed());
+        book.see(&locked(6, 9000));
+        assert!(book.is_due(), "the file would hide the lock");
+    }
+
+    #[test]
+    fn who_saw_a_lock_knows_better_and_the_earlier_reading_proves_more() {
+        let (mut ours, mut theirs) = (Book::default(), Book::default());
+        ours.see(&seen(5, 1000));
+        theirs.see(&seen(5, 2000));
+        theirs.see(&locked(5, 3000));
+        ours.take_in(theirs.kept(), &|_, _| true);
+        assert_eq!(ours.see(&seen(5, 4000)), Some(idle(3000, 1000)));
+        theirs.see(&seen(9, 5000));
+        ours.take_in(theirs.kept(), &|_, _| true);
+        assert_eq!(ours.see(&seen(5, 6000)), Some(idle(5000, 3000)), "other ticks are another time");
+        let mut third = Book::default();
+        third.take_in(ours.kept(), &|_, _| false);
+        assert_eq!(third.kept(), [], "it is gone");
+    }
+}

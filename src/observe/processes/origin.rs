@@ -1,0 +1,179 @@
+//! Where a process comes from: read once for each process, and what may change again now and then.
+
+use std::{
+    fs, io,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use procfs::process::Stat;
+
+use crate::{
+    observe::process_stat,
+    snapshot::{Executable, ExecutableState, Manager, Origin},
+};
+
+/// Time between two looks at what may change: a program that is replaced, a folder that is left.
+const RECHECK: Duration = Duration::from_secs(10);
+/// Programs that keep others running: their children are theirs, by birth or not.
+const SUPERVISORS: &[&str] = &[
+    "supervisord",
+    "runsv",
+    "s6-supervise",
+    "s6-svscan",
+    "supervise",
+    "circusd",
+    "monit",
+    "containerd-shim",
+    "conmon",
+    "pm2",
+    "PM2",
+    "daemontools",
+    "nomad",
+    "god",
+    "foreman",
+    "overmind",
+    "process-compose",
+];
+/// How the folders begin that container engines make for a container in the tree of control groups.
+const CONTAINERS: &[&str] =
+    &["docker", "libpod", "crio", "cri-containerd", "kubepods", "lxc", "machine-", "garden", "ecs"];
+
+/// What is known of one process.
+#[derive(Debug)]
+pub struct Known {
+    origin: Origin,
+    parent: i32,
+    checked: Instant,
+}
+
+impl Known {
+    /// Reads all about the process that `stat` is of, in the `/proc` at `proc`.
+    pub fn of(proc: &Path, stat: &Stat, now: Instant) -> Self {
+        let folder = proc.join(stat.pid.to_string());
+        let parent = process_stat::read(proc, stat.ppid);
+        let groups = fs::read_to_string(folder.join("cgroup")).ok();
+        let manager = groups.map(|groups| manager(&groups, parent.as_ref().map(|it| it.name.as_str())));
+        let has_lost_parent =
+            parent.as_ref().and_then(|parent| has_lost_parent(stat, parent, manager.as_ref()));
+        let origin = Origin {
+            executable: executable(proc, &folder),
+            directory: directory(&folder),
+            has_terminal: Some(stat.tty_nr != 0),
+            manager,
+            has_lost_parent,
+        };
+        Self { origin, parent: stat.ppid, checked: now }
+    }
+
+    /// What is known as of `now`.
+    pub fn at(&mut self, proc: &Path, stat: &Stat, now: Instant) -> Origin {
+        if now.saturating_duration_since(self.checked) >= RECHECK {
+            let folder = proc.join(stat.pid.to_string());
+            self.origin.executable = executable(proc, &folder);
+            self.origin.directory = directory(&folder);
+            self.checked = now;
+        }
+        if self.parent != stat.ppid {
+            *self = Self::of(proc, stat, now);
+            self.origin.has_lost_parent = Some(true);
+        }
+        self.origin.has_terminal = Some(stat.tty_nr != 0);
+        self.origin.clone()
+    }
+}
+
+fn directory(process: &Path) -> Option<String> {
+    Some(fs::read_link(process.join("cwd")).ok()?.to_string_lossy().into_owned())
+}
+
+// The link itself is a way to the file that runs, whatever has become of its name; the name alone can lie.
+fn executable(proc: &Path, process: &Path) -> Option<Executable> {
+    let link = process.join("exe");
+    let named = fs::read_link(&link).ok()?;
+    let text = named.as_os_str().as_bytes();
+    let stripped = text.strip_suffix(b" (deleted)");
+    let place = |text: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(text));
+    // A file that never had a name (memfd) cannot be replaced.
+    if !text.starts_with(b"/") || text.starts_with(b"/memfd:") {
+        return Some(Executable { path: named.to_string_lossy().into_owned(), state: None });
+    }
+    let running = fs::metadata(&link).ok().map(|it| (it.dev(), it.ino()));
+    let there = |path: &Path| match fs::metadata(as_seen_by(proc, process, path)) {
+        Ok(it) => Ok(Some((it.dev(), it.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    // A file may really have a name that ends with the kernel's word.
+    let is_there = running.is_some() && there(&named).is_ok_and(|it| it == running);
+    let path = stripped.filter(|_| !is_there).map_or_else(|| named.clone(), place);
+    let state = match (running, there(&path)) {
+        (Some(running), Ok(Some(found))) if found == running => Some(ExecutableState::Current),
+        (Some(_), Ok(Some(_))) => Some(ExecutableState::Replaced),
+        // Without the word it lies where the path does not lead from here.
+        (Some(_), Ok(None)) => stripped.map(|_| ExecutableState::Deleted),
+        (None, _) | (_, Err(_)) => None,
+    };
+    Some(Executable { path: path.to_string_lossy().into_owned(), state })
+}
+
+// In another mount namespace the path leads elsewhere.
+fn as_seen_by(proc: &Path, process: &Path, path: &Path) -> PathBuf {
+    let namespace = |process: &Path| fs::read_link(process.join("ns/mnt")).ok();
+    if namespace(process) == namespace(&proc.join("self")) {
+        return path.to_owned();
+    }
+    let inside = path.strip_prefix("/").unwrap_or(path);
+    process.join("root").join(inside)
+}
+
+// By the tree of control groups (`cgroups(7)`): systemd puts each unit into a folder of that name, of which the
+// innermost counts; a scope is what somebody else started.
+fn manager(groups: &str, parent: Option<&str>) -> Manager {
+    let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let parts: Vec<&str> = paths.flat_map(|path| path.split('/')).filter(|part| !part.is_empty()).collect();
+    if let Some(part) = parts
+        .iter()
+        .find(|part| CONTAINERS.iter().any(|name| part.starts_with(name)) && !part.ends_with(".service"))
+    {
+        return Manager::Container((*part).to_owned());
+    }
+    if let Some(part) = parts.iter().rev().find(|part| part.starts_with("openrc")) {
+        return Manager::Service((*part).to_owned());
+    }
+    // Each hierarchy has its own line; a unit in any of them is one.
+    for path in groups.lines().filter_map(|line| line.splitn(3, ':').nth(2)) {
+        let unit = path
+            .rsplit('/')
+            .find(|part| [".service", ".scope", ".slice"].iter().any(|kind| part.ends_with(kind)));
+        // A desktop puts each program that it starts into a scope of this name.
+        if let Some(unit) = unit.filter(|unit| unit.ends_with(".service") || unit.starts_with("app-")) {
+            return Manager::Service(unit.to_owned());
+        }
+    }
+    // Some of them write what they do behind their name.
+    let supervises = |parent: &&str| SUPERVISORS.contains(&parent.split(' ').next().unwrap_or_default());
+    match parent.filter(supervises) {
+        Some(parent) => Manager::Supervisor(parent.to_owned()),
+        None => Manager::Nobody,
+    }
+}
+
+// A child begins in the session of its parent, and leaves it only for one of its own. So a process whose session is
+// neither was started by somebody else, who is gone. Where a parent may itself have left the common session that is no
+// proof; systemd does not, and its own children are services.
+fn has_lost_parent(stat: &Stat, parent: &process_stat::Stat, manager: Option<&Manager>) -> Option<bool> {
+    let theirs = parent.session?;
+    if stat.session == 0 {
+        return None;
+    }
+    let is_init = stat.ppid == 1 || parent.name == "systemd";
+    if stat.session == theirs {
+        return if is_init { None } else { Some(false) };
+    }
+    if stat.session == stat.pid {
+        return (parent.name == "systemd" && manager == Some(&Manager::Nobody)).then_some(true);
+    }
+    (is_init || theirs != stat.ppid).then_some(true)
+}

@@ -1,0 +1,212 @@
+//! What `waltop check` answers: the findings, and the verdict that they come to.
+
+use std::{fmt, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    snapshot::{CONTRACT_VERSION, Database, Finding, Remedy, Severity, Snapshot, Unseen, lossy_path},
+    text, units,
+};
+
+/// What is wrong with the databases that were checked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// Always [`CONTRACT_VERSION`].
+    pub version: u32,
+    /// The least severity that counts.
+    pub fail_on: Severity,
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// The same as an exit code: 0 or 1.
+    pub exit: u8,
+    /// The databases, in the order in which they were asked for.
+    pub databases: Vec<Checked>,
+    /// What could not be seen, and why: there could be more findings.
+    pub unseen: Vec<Unseen>,
+}
+
+/// One database's part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Checked {
+    /// Absolute path of the main file.
+    #[serde(serialize_with = "lossy_path")]
+    pub path: PathBuf,
+    /// The profile that it is held to.
+    pub profile: String,
+    /// What is wrong, worst first.
+    pub findings: Vec<Finding>,
+}
+
+/// What a check comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Nothing was found that counts.
+    Fine,
+    /// Something was.
+    Findings,
+}
+
+impl CheckReport {
+    /// What `snapshot` comes to where findings of `fail_on` and worse count.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, fail_on: Severity) -> Self {
+        let databases: Vec<Checked> = snapshot.databases.into_iter().map(Checked::from).collect();
+        let counts = databases.iter().any(|it| it.counts(fail_on));
+        Self {
+            version: CONTRACT_VERSION,
+            fail_on,
+            verdict: if counts { Verdict::Findings } else { Verdict::Fine },
+            exit: u8::from(counts),
+            databases,
+            unseen: snapshot.unseen,
+        }
+    }
+}
+
+impl From<Database> for Checked {
+    fn from(database: Database) -> Self {
+        Self { path: database.path, profile: database.pragmas.profile, findings: database.findings }
+    }
+}
+
+impl Checked {
+    fn counts(&self, fail_on: Severity) -> bool {
+        self.findings.iter().any(|finding| finding.severity >= fail_on)
+    }
+
+    /// `1 error, 2 warnings`; `None` where there is nothing at all.
+    fn tally(&self) -> Option<String> {
+        let count = |severity| self.findings.iter().filter(|it| it.severity == severity).count();
+        let parts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Info]
+            .into_iter()
+            .map(|severity| (severity, count(severity)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(severity, count)| units::plural(count as u64, &severity.to_string()))
+            .collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    fn verdict(&self, fail_on: Severity, is_partial: bool) -> String {
+        let counts = self.counts(fail_on);
+        let as_seen = if is_partial { " that could be seen" } else { "" };
+        match (self.tally(), fail_on) {
+            (Some(tally), _) if counts => tally,
+            (Some(tally), Severity::Error) => format!("no error{as_seen}; {tally}"),
+            (Some(tally), _) => format!("nothing wrong{as_seen}; {tally}"),
+            (None, _) => format!("nothing wrong{as_seen}"),
+        }
+    }
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for checked in &self.databases {
+            let is_only = self.databases.len() == 1 && checked.counts(self.fail_on);
+            if !is_only {
+                let path = text::clean(&checked.path.display().to_string());
+                writeln!(f, "{path}: {}", checked.verdict(self.fail_on, !self.unseen.is_empty()))?;
+            }
+            let indent = if is_only { "" } else { "  " };
+            for finding in &checked.findings {
+                let Finding { severity, name, message, .. } = finding;
+                writeln!(f, "{indent}{:<8} {name}: {}", severity.to_string(), text::clean(message))?;
+                if let Some(remedy) = remedy(&finding.remedy) {
+                    writeln!(f, "{indent}{:8} remedy: {}", "", text::clean(&remedy))?;
+                }
+            }
+        }
+        for Unseen { what, why } in &self.unseen {
+            writeln!(f, "not seen: {}: {}", text::clean(what), text::clean(why))?;
+        }
+        Ok(())
+    }
+}
+
+fn remedy(remedy: &Remedy) -> Option<String> {
+    match (&remedy.command, &remedy.key) {
+        (Some(command), Some(key)) => Some(format!("{command} (in the console: {key})")),
+        (Some(command), None) => Some(command.clone()),
+        (None, Some(key)) => Some(format!("{key} in the console")),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(name: &str, severity: Severity, command: Option<&str>) -> Finding {
+        Finding {
+            name: name.to_owned(),
+            severity,
+            pid: Some(7),
+            message: format!("7 (sh) has\u{1b}[31m {name}"),
+            evidence: serde_json::Map::new(),
+            remedy: Remedy { key: command.map(|_| "x".to_owned()), command: command.map(str::to_owned) },
+        }
+    }
+
+    fn report(findings: Vec<Vec<Finding>>, fail_on: Severity, unseen: Vec<Unseen>) -> CheckReport {
+        let databases = findings
+            .into_iter()
+            .enumerate()
+            .map(|(at, findings)| Database {
+                path: format!("/srv/{at}.db").into(),
+                findings,
+                ..crate::diagnose::fixture::live()
+            })
+            .collect();
+        let snapshot = Snapshot { unseen, ..crate::diagnose::fixture::snapshot(databases) };
+        CheckReport::new(snapshot, fail_on)
+    }
+
+    #[test]
+    fn one_database_with_findings_needs_no_line_of_its_own() {
+        let pin = finding("pinned-wal", Severity::Error, Some("kill -TERM 7"));
+        let bare = finding("bare-client", Severity::Info, None);
+        let report = report(vec![vec![pin, bare]], Severity::Warning, Vec::new());
+        assert_eq!((report.exit, report.verdict), (1, Verdict::Findings));
+        assert_eq!(
+            report.to_string(),
+            "error    pinned-wal: 7 (sh) has [31m pinned-wal\n         remedy: kill -TERM 7 (in the console: x)\n\
+             info     bare-client: 7 (sh) has [31m bare-client\n"
+        );
+    }
+
+    #[test]
+    fn several_databases_have_a_line_each() {
+        let trap = finding("readonly-trap", Severity::Warning, None);
+        let report = report(vec![vec![trap], vec![]], Severity::Warning, Vec::new());
+        assert_eq!(
+            report.to_string(),
+            "/srv/0.db: 1 warning\n  warning  readonly-trap: 7 (sh) has [31m readonly-trap\n\
+             /srv/1.db: nothing wrong\n"
+        );
+    }
+
+    #[test]
+    fn what_does_not_count_is_shown_and_fails_nothing() {
+        let trap = || finding("readonly-trap", Severity::Warning, None);
+        let info = || finding("bare-client", Severity::Info, None);
+        let mild = report(vec![vec![trap(), trap(), info()]], Severity::Error, Vec::new());
+        assert_eq!((mild.exit, mild.verdict), (0, Verdict::Fine));
+        assert!(mild.to_string().starts_with("/srv/0.db: no error; 2 warnings, 1 info\n  warning  readonly"));
+        let told = report(vec![vec![info()]], Severity::Warning, Vec::new());
+        assert!(
+            told.exit == 0 && told.to_string().starts_with("/srv/0.db: nothing wrong; 1 info\n"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_could_not_be_seen_is_not_fine() {
+        let unseen = Unseen { what: "open files of 3 processes".to_owned(), why: "denied".to_owned() };
+        let report = report(vec![vec![]], Severity::Warning, vec![unseen]);
+        assert_eq!(
+            report.to_string(),
+            "/srv/0.db: nothing wrong that could be seen\nnot seen: open files of 3 processes: denied\n"
+        );
+    }
+}

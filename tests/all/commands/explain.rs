@@ -1,0 +1,53 @@
+//! What a finding means: the list, a page, and a name that is not quite right.
+
+use waltop::diagnose::{RULES, pages::PAGES};
+
+use super::*;
+use crate::terminal::Terminal;
+
+#[test]
+fn without_a_name_all_are_listed() {
+    let home = Home::new();
+    let said = home.run(&["explain"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    for page in PAGES {
+        let line = format!("{} ({})", page.name, page.severity);
+        assert!(said.out.lines().any(|it| it == line), "{line}: {}", said.out);
+    }
+    assert!(said.out.lines().all(|line| line.chars().count() <= 78), "{}", said.out);
+    assert_eq!(Home::listing(&home.root()).len(), 1, "nothing was made");
+}
+
+#[test]
+fn with_a_name_its_page_is_printed_as_it_stands() {
+    let home = Home::new();
+    for rule in RULES {
+        let said = home.run(&["explain", rule.name()]);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        assert!(said.out.starts_with(&format!("# {}\n\n", rule.name())), "{said:?}");
+        assert!(said.out.contains("\n## What to do\n") && !said.out.contains('\x1b'), "{said:?}");
+    }
+}
+
+#[test]
+fn a_name_that_does_not_exist_gets_the_nearest() {
+    let home = Home::new();
+    for (wrong, right) in
+        [("pinned", "pinned-wal"), ("lost_locks", "lost-locks"), ("\x1b[31mpinned-wal", "pinned-wal")]
+    {
+        let said = home.run(&["explain", wrong]);
+        assert!(said.refusal().contains(&format!("the nearest is {right},")), "{said:?}");
+    }
+}
+
+#[test]
+fn on_a_terminal_headings_are_bold_and_unmarked() {
+    let home = Home::new();
+    let mut terminal = Terminal::open(&home.folder(), &["explain", "pinned-wal"], (80, 60));
+    terminal.shows("Never delete");
+    assert_eq!(terminal.end(), 0);
+    let headings =
+        ["pinned-wal", "What it means", "Why it hurts", "Be sure by hand", "What to do", "What not to do"];
+    assert_eq!(terminal.bold_rows(), headings);
+    assert!(!terminal.text().contains("# "), "{}", terminal.text());
+}

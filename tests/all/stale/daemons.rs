@@ -1,0 +1,90 @@
+//! Twins and pidfiles, with real processes.
+
+use std::{fs, process::Command};
+
+use super::*;
+
+#[test]
+fn the_older_of_a_singleton_pair_is_told_as_a_duplicate() {
+    let scene = Scene::ruled("only", |rule| rule.singleton = true);
+    let mut older = scene.actor_as("only");
+    older.sql("SELECT * FROM t");
+    let mut watch = scene.watch();
+    assert!(told(&look(&mut watch), "duplicate-daemon", Some(older.pid())).is_none());
+    let newer = scene.actor_as("only");
+    let finding = found(&mut watch, "duplicate-daemon", Some(older.pid()));
+    assert_eq!(finding.severity, Severity::Warning);
+    assert_eq!(finding.evidence["processes"], serde_json::json!([older.pid(), newer.pid()]));
+    assert_eq!(finding.remedy.command, Some(format!("waltop reap --pid {}", older.pid())));
+    let database = look(&mut watch);
+    assert!(told(&database, "duplicate-daemon", Some(newer.pid())).is_none());
+    newer.close();
+    assert!(told(&look(&mut watch), "duplicate-daemon", Some(older.pid())).is_none());
+}
+
+#[test]
+fn twins_without_a_rule_are_worth_knowing_unless_they_are_siblings() {
+    let scene = Scene::new();
+    let (one, sibling) = (scene.actor(), scene.actor());
+    let mut watch = scene.watch();
+    let twins = |database: &Database| {
+        let twins = database.findings.iter().filter(|finding| finding.name == "duplicate-daemon");
+        twins.cloned().collect::<Vec<_>>()
+    };
+    let database = look(&mut watch);
+    assert_eq!(database.processes.len(), 2);
+    assert_eq!(twins(&database), []);
+    // The shell stays, since it has something left to do.
+    let _nephew = Actor::open_through(&["sh", "-c", "\"$0\" \"$@\"; true"], &scene.path());
+    let found = eventually("the twins are told", || twins(&look(&mut watch)).into_iter().next());
+    assert_eq!(found.severity, Severity::Info);
+    assert!([one.pid(), sibling.pid()].contains(&found.pid.expect("the oldest")), "{found:?}");
+    assert_eq!(found.evidence["processes"].as_array().map(Vec::len), Some(2), "no sibling among them");
+    let database = look(&mut watch);
+    assert!(database.processes.iter().all(|process| !process.is_stale()), "it is no cause");
+}
+
+#[test]
+fn a_pidfile_that_names_nobody_or_somebody_else() {
+    let mut scene = Scene::ruled("daemon", |_| {});
+    let pidfile = scene.folder.path().join("daemon.pid");
+    scene.config.daemons[0].pidfile = Some(pidfile.clone());
+    let (daemon, stranger) = (scene.actor_as("daemon"), scene.actor_as("stranger"));
+    let mut watch = scene.watch();
+    let is_told = |watch: &mut Watch| told(&look(watch), "dead-pidfile", None).is_some();
+    assert!(!is_told(&mut watch), "there is none");
+    fs::write(&pidfile, format!("{}\n", daemon.pid())).expect("written");
+    assert!(!is_told(&mut watch), "it is the daemon's");
+
+    fs::write(&pidfile, stranger.pid().to_string()).expect("written");
+    let finding = found(&mut watch, "dead-pidfile", None);
+    assert_eq!(finding.severity, Severity::Warning);
+    assert!(finding.message.contains("which is another process now"), "{}", finding.message);
+    assert_eq!(finding.remedy.command, Some(format!("rm {}", pidfile.display())));
+
+    let mut ended = Command::new("true").spawn().expect("it starts");
+    let gone = ended.id();
+    ended.wait().expect("it ends");
+    fs::write(&pidfile, gone.to_string()).expect("written");
+    let finding = found(&mut watch, "dead-pidfile", None);
+    assert!(finding.message.contains(&format!("names {gone}, which is gone")), "{}", finding.message);
+    fs::remove_file(&pidfile).expect("removed");
+    assert!(!is_told(&mut watch));
+}
+
+#[test]
+fn a_pidfile_is_told_once_however_many_databases_there_are() {
+    let mut scene = Scene::ruled("daemon", |_| {});
+    let pidfile = scene.folder.path().join("daemon.pid");
+    scene.config.daemons[0].pidfile = Some(pidfile.clone());
+    let other = Scene::new();
+    let paths = vec![scene.path(), other.path()];
+    let mut watch = Watch::new(Observer::new(&scene.config.places, paths), scene.config.clone());
+    // Nobody has the largest PID that there can be.
+    fs::write(&pidfile, i32::MAX.to_string()).expect("written");
+    let databases = watch.look().snapshot.databases;
+    let count = |database: &Database| {
+        database.findings.iter().filter(|finding| finding.name == "dead-pidfile").count()
+    };
+    assert_eq!(databases.iter().map(count).collect::<Vec<_>>(), [1, 0]);
+}

@@ -1,0 +1,75 @@
+//! What has a cause against it and is left alone all the same, with real processes.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use super::*;
+use crate::support::ANOTHER;
+
+/// Looks until there is `cause` against `pid`, which must be left alone; why it is.
+fn protected(watch: &mut Watch, pid: i32, cause: &str) -> String {
+    eventually(&format!("{cause} of {pid}"), || {
+        let database = look(watch);
+        let verdict = verdict(&database, pid);
+        assert!(!verdict.is_stale, "{verdict:?}");
+        assert!(told(&database, "stale-daemon", Some(pid)).is_none());
+        verdict.causes.iter().any(|it| it.cause == cause).then_some(())?;
+        Some(verdict.protected.expect("something protects it"))
+    })
+}
+
+#[test]
+fn a_replicator_may_pin_the_log() {
+    let mut scene = Scene::new();
+    scene.config.thresholds.pinned_wal = (LONG, Duration::from_millis(600));
+    let [replicator, other] = ["litestream", "livestream"].map(|name| {
+        let program = scene.folder.path().join(name);
+        copy_program(Path::new(WALTOP), &program);
+        let mut actor = Actor::open_by(&program, &scene.path(), "replicate");
+        actor.sql("BEGIN").sql("SELECT * FROM t");
+        actor
+    });
+    let mut writer = scene.actor();
+    writer.sql("PRAGMA wal_autocheckpoint = 0").sql("INSERT INTO t VALUES (2)");
+    let mut watch = scene.watch();
+    let why = protected(&mut watch, replicator.pid(), "pinned-wal");
+    assert!(why.contains("litestream"), "{why}");
+    stale(&mut watch, other.pid(), "pinned-wal");
+}
+
+#[test]
+fn a_rule_protects() {
+    let scene = Scene::ruled("dear", |rule| {
+        rule.max_age = Some(Duration::from_millis(1));
+        rule.protect = true;
+    });
+    let dear = scene.actor_as("dear");
+    assert_eq!(protected(&mut scene.watch(), dear.pid(), "max-age"), "the rule dear protects it");
+}
+
+#[test]
+fn root_is_offered_nobody_elses_process() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tested: only root may run a process as somebody else");
+        return;
+    }
+    let mut scene = Scene::new();
+    let folder = scene.folder.path().to_owned();
+    let program = folder.join("server");
+    copy_program(Path::new(WALTOP), &program);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("a mode");
+    fs::set_permissions(scene.path(), fs::Permissions::from_mode(0o666)).expect("a mode");
+    let pattern = Regex::new("server actor").expect("a pattern");
+    scene.config.daemons =
+        vec![DaemonRule { pattern, max_age: Some(Duration::from_millis(1)), ..rule("server") }];
+    let user = ANOTHER.to_string();
+    let launcher = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "sh", "-c"];
+    // The program under test comes last, and may lie where that user may not go.
+    let script = format!("shift 0; exec '{}' \"$@\"", program.display());
+    let launcher: Vec<&str> = launcher.into_iter().chain([script.as_str()]).collect();
+    let theirs = Actor::open_through(&launcher, &scene.path());
+    let ours = Actor::open_by(&program, &scene.path(), "ours");
+    let mut watch = scene.watch();
+    let why = protected(&mut watch, theirs.pid(), "max-age");
+    assert!(why.starts_with("it belongs to another user ("), "{why}");
+    stale(&mut watch, ours.pid(), "max-age");
+}

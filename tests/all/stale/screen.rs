@@ -1,0 +1,77 @@
+//! How staleness is shown: a word in the row, a count in the title, causes and reasons in the details.
+
+use waltop::{
+    report,
+    snapshot::{Cause, Stale},
+};
+
+use crate::stage::{Stage, contended, look};
+
+const STALE: i32 = 71_168;
+const LEFT_ALONE: i32 = 71_166;
+
+fn staged() -> waltop::sampler::Look {
+    let cause = |name: &str, evidence: &str| Cause { cause: name.to_owned(), evidence: evidence.to_owned() };
+    let mut look = look(vec![contended()]);
+    for process in &mut look.snapshot.databases[0].processes {
+        process.stale = match process.pid {
+            STALE => Some(Stale {
+                is_stale: true,
+                causes: vec![
+                    cause("max-age", "it is 3 d 20 h old, past the 1 d of the rule watcher"),
+                    cause("executable", "its program /usr/bin/bun was replaced"),
+                ],
+                protected: None,
+            }),
+            LEFT_ALONE => Some(Stale {
+                is_stale: false,
+                causes: vec![cause("orphan", "its parent has died")],
+                protected: Some("the rule vectors protects it".to_owned()),
+            }),
+            _ => process.stale.take(),
+        };
+    }
+    look
+}
+
+#[test]
+fn a_stale_process_is_marked_by_a_word_and_counted() {
+    let screen = Stage::new(staged(), (120, 40)).screen();
+    assert!(screen.contains("2 Processes: 4 with the database open, 1 stale, 1 stopped"), "{screen}");
+    let row = |pid: i32| screen.lines().find(|line| line.contains(&format!(" {pid} ")) && line.contains('%'));
+    assert!(row(STALE).is_some_and(|row| row.contains(" STALE")), "{screen}");
+    assert!(row(LEFT_ALONE).is_some_and(|row| !row.contains("STALE")), "{screen}");
+}
+
+#[test]
+fn details_list_the_causes_or_why_it_is_left_alone() {
+    let details = |pid: i32| {
+        let mut stage = Stage::new(staged(), (120, 60));
+        stage.keys(&format!("2/{pid}<Enter><Enter>"));
+        stage.screen()
+    };
+    let screen = details(STALE);
+    assert!(screen.contains("stale             yes"), "{screen}");
+    assert!(
+        screen.contains("max-age           it is 3 d 20 h old, past the 1 d of the rule watcher"),
+        "{screen}"
+    );
+    assert!(screen.contains("executable        its program /usr/bin/bun was replaced"), "{screen}");
+    let screen = details(LEFT_ALONE);
+    assert!(screen.contains("stale             no"), "{screen}");
+    assert!(screen.contains("orphan            its parent has died"), "{screen}");
+    assert!(screen.contains("protected         the rule vectors protects it"), "{screen}");
+}
+
+#[test]
+fn the_status_text_lists_them_too() {
+    let text = report::text(&staged().snapshot);
+    for line in [
+        "stale       71168 max-age: it is 3 d 20 h old, past the 1 d of the rule watcher",
+        "stale       71168 executable: its program /usr/bin/bun was replaced",
+        "left alone  71166 orphan: its parent has died",
+        "protected   71166 the rule vectors protects it",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+}
