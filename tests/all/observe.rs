@@ -81,6 +81,7 @@ fn status(launcher: &[&str], program: &Path, options: &[&str], database: &Path, 
         .args(options)
         .arg(database)
         .env("XDG_STATE_HOME", state)
+        .env("XDG_CONFIG_HOME", state)
         .output()
         .expect("it starts");
     assert!(output.status.success(), "{output:?}");

@@ -113,7 +113,7 @@ fn it_follows_until_it_is_held_or_frozen() {
     assert_eq!(asks(&stage.keys("b")), 1);
     assert_eq!(asks(&stage.look(look(vec![contended()]))), 1);
     stage.keys("<Left>");
-    assert!(stage.screen().contains("held: End follows again"));
+    assert!(stage.screen().contains("held: G follows again"));
     assert_eq!(asks(&stage.look(look(vec![contended()]))), 0);
     stage.keys("<End>");
     assert_eq!(asks(&stage.look(look(vec![contended()]))), 1);
@@ -249,7 +249,7 @@ fn a_hold_stands_in_its_lane_and_under_the_cursor() {
         eventually("the cursor moves", || (stretch(&terminal.text()) != before).then_some(()));
     }
     terminal.shows(&format!("{} held it for", writer.pid()));
-    terminal.shows("(held: End follows again)");
+    terminal.shows("(held: G follows again)");
     terminal.keys("b");
     terminal.shows("2 Processes");
     terminal.keys("q");

@@ -201,7 +201,7 @@ fn without_a_name_and_without_a_default_there_is_advice() {
     for command in ["status", "check", "checkpoint", "fix"] {
         let said = home.run(&[command]);
         let line = said.refusal();
-        assert!(line.contains("data/waltop/waltop.db") && line.ends_with("name one"), "{line}");
+        assert!(line.contains("data/waltop/waltop.db yet; name one"), "{line}");
     }
     let said = home.run(&["search", "lock"]);
     assert!(said.refusal().contains("make it with `waltop ingest DIR"), "{said:?}");
