@@ -63,15 +63,14 @@ impl Rule for StalledIngestion {
     }
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
-        let running = look.database.ingestions.iter().filter(|run| run.is_running());
-        running.filter_map(|run| self.finding(run, look)).collect()
+        look.database.ingestions.iter().filter_map(|run| self.finding(run, look)).collect()
     }
 }
 
 impl StalledIngestion {
     fn finding(&self, run: &Ingestion, look: &Look<'_>) -> Option<Finding> {
         let silent = since(run.last_told_at?, look.taken_at)?;
-        if silent < look.config.thresholds.stalled_ingestion {
+        if !run.is_running() || silent < look.config.thresholds.stalled_ingestion {
             return None;
         }
         let database = look.database;
@@ -217,7 +216,7 @@ fn current(database: &Database) -> impl Iterator<Item = &Ingestion> {
         .map(|(_, run)| run)
 }
 
-// The process of a run, unless its number is another's by now.
+// Unless its number is another's by now.
 fn pid(run: &Ingestion, database: &Database) -> Option<i32> {
     let is_another = database.process(run.pid).is_some_and(|process| process.start_ticks != run.start_ticks);
     (!is_another).then_some(run.pid)
@@ -248,8 +247,7 @@ fn since(then: Timestamp, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use crate::snapshot::*;
-    use Severity::*;
+    use crate::snapshot::{Severity::*, *};
 
     fn with(runs: Vec<Ingestion>) -> Database {
         Database { ingestions: runs, ..live() }
@@ -277,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_run_that_went_well_is_not_told() {
-        assert_eq!(findings_of(&with(vec![ingestion("1"), running()])), []);
+        assert_eq!(findings_of(&with(vec![running(), ingestion("1")])), []);
     }
 
     #[test]
