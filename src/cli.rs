@@ -112,14 +112,11 @@ impl Command {
 ///
 /// Whatever went wrong, as one sentence that says what to do.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
-    let cli = match command().try_get_matches_from(args).and_then(|it| Cli::from_arg_matches(&it)) {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error),
-    };
-    if let Some(Command::Explain(args)) = &cli.command {
-        // What a finding means can be read whatever the configuration says.
-        return explain::run(args);
-    }
+    let cli =
+        match command().try_get_matches_from(config_last(args)).and_then(|it| Cli::from_arg_matches(&it)) {
+            Ok(cli) => cli,
+            Err(error) => return usage(&error),
+        };
     let is_refused = cli.command.as_ref().is_some_and(Command::changes_something);
     let config = || -> anyhow::Result<Config> {
         let config = Config::load(cli.config.as_deref())?;
@@ -147,6 +144,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Demo) => Ok(crate::demo::run(&config()?)?),
         Some(Command::Status(args)) => status::run(&args, config()?),
         Some(Command::Check(args)) => check::run(&args, config()?),
+        // What a finding means can be read whatever the settings say.
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Checkpoint(args)) => checkpoint::run(&args, &config()?),
         Some(Command::Ingest(args)) => ingest::run(args, &config()?),
@@ -158,6 +156,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Actor(args)) => actor::run(&args),
         Some(Command::Crash) => Ok(console::crash()?),
     }
+}
+
+/// `args` with a `--config FILE` that stands first put behind the word after it: no option may stand before a command,
+/// since it would be the console's, but this one is everybody's.
+fn config_last(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let option = args.get(1).and_then(|it| it.to_str()).unwrap_or_default();
+    let length = match option {
+        "--config" => 2,
+        _ if option.starts_with("--config=") => 1,
+        _ => return args,
+    };
+    if args.get(1 + length).is_some_and(|it| !it.as_encoded_bytes().starts_with(b"-")) {
+        args[1..=1 + length].rotate_right(1);
+    }
+    args
 }
 
 /// The arguments, with a help that says where this user's settings lie.

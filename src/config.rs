@@ -7,7 +7,10 @@ use std::{
 
 use directories::ProjectDirs;
 
-use crate::{console::keymap::Keymap, profile::Profile};
+use crate::{
+    console::keymap::Keymap,
+    profile::{self, Profile},
+};
 
 use document::Document;
 use value::Base;
@@ -98,6 +101,9 @@ pub enum Error {
     /// The file of settings is not in order.
     #[error(transparent)]
     File(#[from] document::Error),
+    /// The user's own profile stands in the way of the default one.
+    #[error(transparent)]
+    Profile(#[from] profile::Error),
 }
 
 impl Config {
@@ -112,12 +118,14 @@ impl Config {
         if let Some(file) = file {
             places.config = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         }
-        let document = match Document::read(&places.config) {
-            Err(document::Error::Missing { .. }) if file.is_none() => return Ok(Self::new(places)),
+        let mut config = Self::new(places);
+        // A file of that name, which would say nothing, is told at once.
+        config.profile = Profile::named(&config.profile.name, &config.places)?;
+        let document = match Document::read(&config.places.config) {
+            Err(document::Error::Missing { .. }) if file.is_none() => return Ok(config),
             document => document?,
         };
-        let base = Base::of(&places.config);
-        let mut config = Self::new(places);
+        let base = Base::of(&config.places.config);
         file::read(&document, &mut config, &base)?;
         Ok(config)
     }

@@ -222,7 +222,8 @@ impl Observer {
                 *writers = by_process.filter_map(|holds| holds.pid).collect();
             }
         }
-        self.idleness.fill_in(databases, &writers, &mut self.first_seen, now.instant);
+        let now = idleness::Now::at(now.instant);
+        self.idleness.fill_in(databases, &writers, &mut self.first_seen, now);
     }
 
     // What our own ingestions waited for the write lock. A line is written when all is committed.

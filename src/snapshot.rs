@@ -126,6 +126,22 @@ impl Database {
         self.processes.iter().find(|process| process.pid == pid)
     }
 
+    /// Whether `process` has this main file open with a log or an index that was deleted or replaced under it. Closed in
+    /// good order it would put its pages over what others have committed since. One whose main file was replaced as
+    /// well keeps to that.
+    #[must_use]
+    pub fn is_split_from(&self, process: &Process) -> bool {
+        let main = self.path.to_string_lossy();
+        !process.replaced.is_empty() && process.replaced.iter().all(|path| *path != main)
+    }
+
+    /// Whether `process` is an ingestion of ours that runs into it.
+    #[must_use]
+    pub fn is_own_ingestion(&self, process: &Process) -> bool {
+        let mut running = self.ingestions.iter().filter(|it| it.is_running());
+        running.any(|it| it.pid == process.pid && it.start_ticks == process.start_ticks)
+    }
+
     /// Whether the main file says that the database is in WAL mode; `None` where it could not be read.
     #[must_use]
     pub fn is_wal(&self) -> Option<bool> {

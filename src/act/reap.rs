@@ -64,6 +64,17 @@ impl Meant {
         Ok(Self { target: Target { pid, start_ticks }, protected })
     }
 
+    /// `process`, to be asked to end together with others.
+    ///
+    /// # Errors
+    ///
+    /// Where its start is not known, or its end in good order would do damage to `database`.
+    pub fn among_others(database: &Database, process: &Process) -> Result<Self, Refusal> {
+        let meant = Self::new(process)?;
+        let is_split = meant.protected.is_none() && database.is_split_from(process);
+        if is_split { Err(Refusal::Split { pid: process.pid }) } else { Ok(meant) }
+    }
+
     /// Gets hold of it.
     ///
     /// # Errors

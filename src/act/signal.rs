@@ -40,6 +40,9 @@ impl Signal {
     /// The order for a stopped process: to let it go on comes first, so that it can give its locks back.
     pub const FOR_STOPPED: [Self; 4] = [Self::Cont, Self::Term, Self::Int, Self::Kill];
 
+    /// The order for one whose log was deleted under it: KILL alone ends it without the close that does the damage.
+    pub const FOR_SPLIT: [Self; 4] = [Self::Kill, Self::Term, Self::Int, Self::Cont];
+
     /// Whether the process is expected to end by it.
     #[must_use]
     pub fn ends(self) -> bool {
@@ -102,6 +105,14 @@ pub enum Refusal {
         pid: i32,
         /// What protects it.
         why: String,
+    },
+    /// Asked to end it could undo what others have committed.
+    #[error(
+        "{pid} has a deleted log open: closed in good order it can undo what others committed; copy the files first, then x and KILL"
+    )]
+    Split {
+        /// The process that was meant.
+        pid: i32,
     },
     /// When it started is not known, so that it could be taken for another.
     #[error("cannot tell when {pid} started, so it cannot be stopped safely")]

@@ -16,7 +16,7 @@ use super::{databases, diagnosed, tell_each};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The databases; the default one where none is named.
+    /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
     /// PASSIVE blocks nobody; the others make writers wait for up to 250 ms.

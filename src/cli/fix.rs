@@ -15,7 +15,7 @@ const REFUSAL: &str = "nothing was fixed";
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The databases; the default one where none is named.
+    /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
     /// Show the SQL and run none of it.

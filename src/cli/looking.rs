@@ -15,7 +15,7 @@ use super::{BETWEEN_LOOKS, databases};
 /// What to look at, and for how long.
 #[derive(Debug, clap::Args)]
 pub struct Looking {
-    /// The databases; the default one where none is named.
+    /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
     /// Sample the locks for this long first, as in 2s.

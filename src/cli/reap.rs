@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 
 use crate::{
     act::{
@@ -34,7 +34,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The databases; the default one where none is named.
+    /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
     /// List what is stale, and stop nothing.
@@ -133,8 +133,9 @@ impl Reaping {
             .collect();
         let mut pinned: HashMap<Target, Arc<Pinned>> = HashMap::new();
         let mut refused = HashMap::new();
-        for (_, process) in &candidates {
-            let held = Meant::new(process).and_then(|meant| meant.pin(proc));
+        for (index, process) in &candidates {
+            let meant = Meant::among_others(&snapshot.databases[*index], process);
+            let held = meant.and_then(|meant| meant.pin(proc));
             match held {
                 Ok(held) => {
                     pinned.entry(held.target()).or_insert_with(|| Arc::new(held));
@@ -314,16 +315,16 @@ fn refuse_unfit(pid: i32, snapshot: &Snapshot, config: &Config) -> anyhow::Resul
     // Who is out of reach is that whatever it has open.
     let target = Target { pid, start_ticks: start_ticks(pid, proc).unwrap_or_default() };
     Pinned::open(target, proc)?;
-    let holds = |database: &Database| database.process(pid).cloned();
-    let found: Vec<Process> = snapshot.databases.iter().filter_map(holds).collect();
+    let holds = |database| Some((database, Database::process(database, pid)?));
+    let found: Vec<(&Database, &Process)> = snapshot.databases.iter().filter_map(holds).collect();
     if found.is_empty() {
         bail!("{pid} does not have the database open; nothing was stopped");
     }
-    if found.iter().all(|process| reap::causes(process).is_empty()) {
+    if found.iter().all(|(_, process)| reap::causes(process).is_empty()) {
         bail!("{pid} is not stale, no cause holds; nothing was stopped (waltop status tells what it does)");
     }
-    for process in &found {
-        Meant::new(process).and_then(|meant| meant.pin(proc)).map_err(|refusal| anyhow!(refusal))?;
+    for (database, process) in found {
+        Meant::among_others(database, process).and_then(|meant| meant.pin(proc))?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! For how long each process of a look has done nothing in any of the watched databases.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     time::Instant,
 };
@@ -11,6 +12,24 @@ use crate::{
     observe::first_seen::{FirstSeen, Idle, Seen},
     snapshot::{Database, Hold, Process},
 };
+
+/// When a look was taken, on the clock that only goes forward.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// For this process.
+    pub instant: Instant,
+    /// In ms, the same for every process of a boot; it stands still while the machine sleeps.
+    pub ms: u64,
+}
+
+impl Now {
+    /// The present, when `instant` is.
+    pub fn at(instant: Instant) -> Self {
+        let now = clock_gettime(ClockId::Monotonic);
+        let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
+        Self { instant, ms: seconds.unwrap_or(0) * 1000 + nanoseconds.unwrap_or(0) / 1_000_000 }
+    }
+}
 
 /// What is remembered from look to look.
 #[derive(Debug, Default)]
@@ -33,10 +52,10 @@ impl Idleness {
         databases: &mut [Database],
         writers: &[Vec<i32>],
         first_seen: &mut FirstSeen,
-        now: Instant,
+        now: Now,
     ) {
+        let Now { instant: now, ms: at } = now;
         self.looked_at = Some(now);
-        let at = monotonic_ms();
         let mut seen: BTreeMap<(i32, u64), Seen> = BTreeMap::new();
         for (database, writers) in databases.iter().zip(writers) {
             for process in &database.processes {
@@ -57,8 +76,9 @@ impl Idleness {
             }
         }
         self.watched.retain(|identity, _| seen.contains_key(identity));
-        let idle: HashMap<(i32, u64), Option<Idle>> =
+        let mut idle: HashMap<(i32, u64), Option<Idle>> =
             seen.into_iter().map(|(identity, seen)| (identity, first_seen.idle(&seen))).collect();
+        count_children(databases, &mut idle);
         for process in databases.iter_mut().flat_map(|database| &mut database.processes) {
             let Some(identity) = process.identity().filter(|it| idle.contains_key(it)) else { continue };
             let since = *self.watched.entry(identity).or_insert(now);
@@ -70,20 +90,166 @@ impl Idleness {
     }
 }
 
+// A parent that waits for its children to do the work is as busy as they are. For its own CPU time only it counts.
+fn count_children(databases: &[Database], idle: &mut HashMap<(i32, u64), Option<Idle>>) {
+    let rows: Vec<&Process> = databases.iter().flat_map(|database| &database.processes).collect();
+    let identities: HashMap<i32, (i32, u64)> =
+        rows.iter().filter_map(|row| Some((row.pid, row.identity()?))).collect();
+    // The youngest first: a child is younger than its parent, so that its own children have been counted.
+    let mut children: Vec<((i32, u64), i32)> =
+        rows.iter().filter_map(|row| Some((row.identity()?, row.parent?))).collect();
+    children.sort_by_key(|((pid, start_ticks), _)| Reverse((*start_ticks, *pid)));
+    for (child, parent) in children {
+        let theirs = idle.get(&child).copied().flatten();
+        let of_parent = identities.get(&parent).and_then(|parent| idle.get_mut(parent));
+        if let Some(of_parent) = of_parent {
+            *of_parent = match (*of_parent, theirs) {
+                (Some(own), Some(theirs)) => Some(Idle { ms: own.ms.min(theirs.ms), ..own }),
+                // Of a child that is new nothing is known.
+                (own, None) => own.map(|own| Idle { ms: 0, ..own }),
+                (None, _) => None,
+            };
+        }
+    }
+}
+
 // Whether it holds more than what any idle connection does. That with the whole file locked tells nothing of its
 // transactions, so it counts.
 fn is_active(process: &Process, database: &Database) -> bool {
     process.holds.iter().any(|hold| *hold != Hold::Shared || database.is_wal() != Some(true))
 }
 
-// The same for every process of a boot, and it stands still while the machine sleeps.
-fn monotonic_ms() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
-    seconds.unwrap_or(0) * 1000 + nanoseconds.unwrap_or(0) / 1_000_000
-}
-
 #[expect(clippy::cast_precision_loss, reason = "a float holds every millisecond of 285 000 years")]
 fn milliseconds(ms: u64) -> f64 {
     ms as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::diagnose::fixture::{READER, WRITER, live};
+
+    struct Stretch {
+        idleness: Idleness,
+        first_seen: FirstSeen,
+        began: Instant,
+        _folder: TempDir,
+    }
+
+    impl Stretch {
+        fn new() -> Self {
+            let folder = TempDir::new().expect("a folder");
+            let first_seen = FirstSeen::load(&folder.path().join("first-seen.json"), "boot".to_owned());
+            Self { idleness: Idleness::default(), first_seen, began: Instant::now(), _folder: folder }
+        }
+
+        // A look at `second`, at which each process has used the CPU time given.
+        fn look(&mut self, second: u64, ticks: [u64; 2], adapt: impl FnOnce(&mut Database)) -> Database {
+            self.look_after(second, ticks, &[], adapt)
+        }
+
+        fn look_after(
+            &mut self,
+            second: u64,
+            ticks: [u64; 2],
+            writers: &[i32],
+            adapt: impl FnOnce(&mut Database),
+        ) -> Database {
+            let mut database = live();
+            for (process, ticks) in database.processes.iter_mut().zip(ticks) {
+                process.activity.cpu_ticks = Some(ticks);
+            }
+            adapt(&mut database);
+            let now = Now { instant: self.began + Duration::from_secs(second), ms: 5000 + 1000 * second };
+            let mut databases = [database];
+            self.idleness.fill_in(&mut databases, &[writers.to_vec()], &mut self.first_seen, now);
+            let [database] = databases;
+            database
+        }
+    }
+
+    fn idle(database: &Database, pid: i32) -> Option<f64> {
+        database.process(pid).expect("a row").activity.idle_ms
+    }
+
+    #[test]
+    fn idleness_is_told_from_the_second_look_on() {
+        let mut stretch = Stretch::new();
+        let first = stretch.look(0, [5, 5], |_| {});
+        assert_eq!((idle(&first, WRITER), idle(&first, READER)), (None, None));
+        let second = stretch.look(60, [5, 6], |_| {});
+        assert_eq!((idle(&second, WRITER), idle(&second, READER)), (Some(60_000.0), Some(0.0)));
+        assert_eq!(second.processes[1].activity.watched_ms, Some(60_000.0));
+    }
+
+    #[test]
+    fn only_what_an_idle_connection_holds_does_not_count() {
+        let holds = [
+            (Hold::Shared, Some(60_000.0)),
+            (Hold::Write, Some(0.0)),
+            (Hold::Checkpoint, Some(0.0)),
+            (Hold::Recover, Some(0.0)),
+            (Hold::Read(0), Some(0.0)),
+            (Hold::Read(4), Some(0.0)),
+            (Hold::Exclusive, Some(0.0)),
+        ];
+        for (hold, expected) in holds {
+            let mut stretch = Stretch::new();
+            stretch.look(0, [5, 5], |_| {});
+            let seen = stretch.look(60, [5, 5], |database| database.processes[0].holds = vec![hold]);
+            assert_eq!(idle(&seen, WRITER), expected, "{hold}");
+            assert_eq!(seen.processes[0].activity.cpu_idle_ms, Some(60_000.0), "{hold} is no CPU time");
+            assert_eq!(idle(&seen, READER), Some(60_000.0), "{hold} is not his");
+        }
+    }
+
+    #[test]
+    fn a_shared_lock_with_a_rollback_journal_is_a_transaction() {
+        let mut stretch = Stretch::new();
+        stretch.look(0, [5, 5], |_| {});
+        let seen = stretch.look(60, [5, 5], |database| {
+            database.header = None;
+            database.processes[0].holds = vec![Hold::Shared];
+        });
+        assert_eq!(idle(&seen, WRITER), Some(0.0), "nor is it known what it is without a header");
+    }
+
+    #[test]
+    fn a_write_between_the_looks_counts() {
+        let mut stretch = Stretch::new();
+        stretch.look(0, [5, 5], |_| {});
+        let seen = stretch.look_after(60, [5, 5], &[WRITER], |_| {});
+        assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(0.0), Some(60_000.0)));
+    }
+
+    #[test]
+    fn a_parent_is_as_busy_as_its_children() {
+        let mut stretch = Stretch::new();
+        let fork = |database: &mut Database| {
+            database.processes[1].parent = Some(WRITER);
+            database.processes[1].start_ticks = Some(2000);
+        };
+        stretch.look(0, [5, 5], fork);
+        let seen = stretch.look(60, [5, 6], fork);
+        assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(0.0), Some(0.0)));
+        assert_eq!(seen.processes[0].activity.cpu_idle_ms, Some(60_000.0));
+        let seen = stretch.look(90, [5, 6], fork);
+        assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(30_000.0), Some(30_000.0)));
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_not_told() {
+        let mut stretch = Stretch::new();
+        for second in [0, 60] {
+            let seen = stretch.look(second, [5, 5], |database| {
+                database.processes[0].start_ticks = None;
+                database.processes[1].activity.cpu_ticks = None;
+            });
+            assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (None, None));
+        }
+    }
 }

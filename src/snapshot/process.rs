@@ -65,7 +65,8 @@ pub struct Activity {
     pub cpu_ticks: Option<u64>,
     /// For how long it has used no tick of CPU time, in ms; `None` where no two looks can be compared.
     pub cpu_idle_ms: Option<f64>,
-    /// For how long it has also held no lock of a transaction when looks or samples saw the locks, in ms.
+    /// For how long it has also held no lock of a transaction when looks or samples saw the locks, and its children
+    /// with a database open have done nothing either, in ms.
     pub idle_ms: Option<f64>,
     /// For how long the looks of this waltop have covered it, in ms.
     pub watched_ms: Option<f64>,

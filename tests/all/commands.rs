@@ -3,11 +3,13 @@
 mod bad_input;
 mod check;
 mod checkpoint;
+mod config;
 mod explain;
 mod fix;
 mod hazards;
 mod help;
 mod ingest;
+mod reap;
 mod status;
 mod traces;
 

@@ -242,3 +242,59 @@ fn console_of(keeper: i32) -> i32 {
     };
     eventually("the console starts", || children(keeper).into_iter().find(is_console))
 }
+
+const HOLDERS: usize = 60;
+const STALE: usize = 50;
+
+#[test]
+fn fifty_stale_holders_are_reaped_by_key_but_for_two() {
+    let home = home();
+    let path = home.path().join("notes.db");
+    let hold = || {
+        let mut actor = Actor::open(&path);
+        actor.sql("SELECT count(*) FROM sqlite_schema");
+        actor
+    };
+    let (_, maker) = database(home.path());
+    let mut old: Vec<Actor> = (0..STALE).map(|_| hold()).collect();
+    drop(maker);
+    // A new database takes the place of theirs: they hold a deleted one, which nobody needs any more.
+    for suffix in ["", "-wal", "-shm"] {
+        fs::remove_file(format!("{}{suffix}", path.display())).expect("removed");
+    }
+    let (name, mut writer) = database(home.path());
+    let mut young: Vec<Actor> = (STALE + 1..HOLDERS).map(|_| hold()).collect();
+    let mut terminal = Terminal::open(home.path(), &[&name], (140, 100));
+    terminal.shows(&format!("2 Processes: {HOLDERS} with the database open"));
+    terminal.shows("X reap stale");
+    terminal.keys("X");
+    terminal.shows("50 of 50 ticked");
+    terminal.keys(" G ");
+    terminal.shows("48 of 50 ticked");
+    terminal.resize(100, 30);
+    terminal.shows("rows ");
+    terminal.resize(140, 100);
+    terminal.keys("y");
+    terminal.shows("48 of 48 gone: all locks released; the WAL can be moved again");
+    let is_gone = |actor: &Actor| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", actor.pid())).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with('Z'))
+    };
+    let (gone, mut alive): (Vec<_>, Vec<_>) = old.drain(..).partition(is_gone);
+    assert_eq!((gone.len(), alive.len() + young.len() + 1), (48, 12));
+    for actor in alive.iter_mut().chain(&mut young) {
+        actor.sql("SELECT 1");
+    }
+    // Fails as busy where anybody still keeps the log.
+    writer.sql("INSERT INTO t VALUES (2)").sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    let log = fs::metadata(format!("{name}-wal")).expect("it stays while somebody is connected");
+    assert_eq!(log.len(), 0, "all was moved, and the log cut to nothing");
+    terminal.keys("6");
+    for actor in &gone {
+        terminal.shows(&format!("{} (waltop) has ended after TERM", actor.pid()));
+    }
+    terminal.shows("TERM goes to 48 processes");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_restored();
+}

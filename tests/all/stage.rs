@@ -37,18 +37,22 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(look: Look, size: (u16, u16)) -> Self {
-        Self::with(look, size, false)
+        Self::with(look, size, false, Keymap::default())
+    }
+
+    pub fn with_keys(look: Look, size: (u16, u16), keymap: Keymap) -> Self {
+        Self::with(look, size, false, keymap)
     }
 
     pub fn readonly(look: Look, size: (u16, u16)) -> Self {
-        Self::with(look, size, true)
+        Self::with(look, size, true, Keymap::default())
     }
 
-    fn with(look: Look, size: (u16, u16), readonly: bool) -> Self {
+    fn with(look: Look, size: (u16, u16), readonly: bool, keymap: Keymap) -> Self {
         let setup = Setup {
             permit: Config { readonly, ..Config::new(Places::under("/nowhere".as_ref())) }.permit(),
             profiles: vec![Profile::hardened(), Profile::hardened()],
-            keymap: Keymap::default(),
+            keymap,
             time_zone: TimeZone::UTC,
             folder: "/home/me/notes".into(),
             home: Some("/home/me".into()),
@@ -139,9 +143,11 @@ fn named(name: &str) -> KeyEvent {
         "End" => plain(KeyCode::End),
         "PgUp" => plain(KeyCode::PageUp),
         "PgDn" => plain(KeyCode::PageDown),
+        "F1" => plain(KeyCode::F(1)),
+        "F9" => plain(KeyCode::F(9)),
         "Backspace" => plain(KeyCode::Backspace),
         "C-u" => KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL),
-        "C-c" => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
+        "C-c" | "Ctrl-C" => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
         other => panic!("no such key: {other}"),
     }
 }

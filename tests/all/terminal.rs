@@ -24,7 +24,17 @@ pub struct Terminal {
 
 impl Terminal {
     /// `waltop ARGS…` in a terminal of that many columns and rows, with `home` for all that it keeps.
-    pub fn open(home: &Path, args: &[&str], (cols, rows): (u16, u16)) -> Self {
+    pub fn open(home: &Path, args: &[&str], size: (u16, u16)) -> Self {
+        Self::open_with(home, args, size, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn open_with(
+        home: &Path,
+        args: &[&str],
+        (cols, rows): (u16, u16),
+        environment: &[(&str, &str)],
+    ) -> Self {
         let pair = native_pty_system().openpty(size(cols, rows)).expect("a pseudo-terminal");
         let modes = modes(&*pair.master);
         let mut command = CommandBuilder::new(WALTOP);
@@ -37,6 +47,9 @@ impl Terminal {
         command.env("TMPDIR", home);
         command.env("TZ", "UTC");
         command.env_remove("NO_COLOR");
+        for (name, value) in environment {
+            command.env(name, value);
+        }
         let child = pair.slave.spawn_command(command).expect("the program starts");
         drop(pair.slave);
         let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(cols), 0)));
@@ -72,6 +85,24 @@ impl Terminal {
 
     pub fn text(&self) -> String {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
+    }
+
+    /// The colours of what stands on the screen, each once.
+    pub fn colours(&self) -> Vec<vt100::Color> {
+        let parser = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        let screen = parser.screen();
+        let (rows, cols) = screen.size();
+        let (rows, cols) = (rows.get(), cols.get());
+        let cells = (0..rows).flat_map(|row| (0..cols).filter_map(move |col| screen.cell(row, col)));
+        let mut colours = Vec::new();
+        for colour in
+            cells.filter(|cell| cell.has_contents()).flat_map(|cell| [cell.fgcolor(), cell.bgcolor()])
+        {
+            if colour != vt100::Color::Default && !colours.contains(&colour) {
+                colours.push(colour);
+            }
+        }
+        colours
     }
 
     /// The rows of the screen that are written in bold from their first cell on.

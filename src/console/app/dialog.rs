@@ -10,7 +10,7 @@ use crate::{
         signal::{Signal, Target},
     },
     diagnose::checkpoint::{Blocker, Mode},
-    snapshot::{Process, ProcessState},
+    snapshot::{Database, Process, ProcessState},
 };
 
 use super::batch_of;
@@ -45,6 +45,8 @@ pub enum Kind {
         target: Target,
         /// The database in which it was selected.
         database: PathBuf,
+        /// The signals to choose from, the one to begin with first.
+        signals: &'static [Signal; 4],
         /// The signal chosen.
         signal: Signal,
     },
@@ -145,9 +147,12 @@ pub enum Reply {
 }
 
 impl Kind {
-    /// The signals that a stop of `process` offers, the one to begin with first.
+    /// The signals that a stop of `process` offers on account of `database`, the one to begin with first.
     #[must_use]
-    pub fn signals(process: &Process) -> &'static [Signal; 4] {
+    pub fn signals(database: &Database, process: &Process) -> &'static [Signal; 4] {
+        if database.is_split_from(process) {
+            return &Signal::FOR_SPLIT;
+        }
         // A debugger holds a traced one: CONT would do nothing.
         if process.state == ProcessState::Stopped { &Signal::FOR_STOPPED } else { &Signal::ALL }
     }
@@ -187,8 +192,8 @@ impl Dialog {
     #[must_use]
     pub fn fields(&self) -> Vec<Field> {
         match &self.kind {
-            Kind::Stop { process, signal, .. } => {
-                vec![choice("signal", Kind::signals(process), ToString::to_string, |it| it == signal)]
+            Kind::Stop { signals, signal, .. } => {
+                vec![choice("signal", *signals, ToString::to_string, |it| it == signal)]
             }
             Kind::Checkpoint { mode, .. } => {
                 vec![choice("mode", &Mode::ALL, ToString::to_string, |it| it == mode)]
@@ -297,7 +302,7 @@ impl Dialog {
 
     fn choose(&mut self, by: isize) -> Reply {
         match &mut self.kind {
-            Kind::Stop { process, signal, .. } => *signal = neighbour(Kind::signals(process), *signal, by),
+            Kind::Stop { signals, signal, .. } => *signal = neighbour(*signals, *signal, by),
             Kind::Checkpoint { mode, .. } => *mode = neighbour(&Mode::ALL, *mode, by),
             Kind::StopIngestion { .. }
             | Kind::Reap(_)

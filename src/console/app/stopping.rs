@@ -34,12 +34,18 @@ impl App {
         let Some(process) = self.stop_subject().cloned() else {
             return vec![self.notify(Level::Warn, "no process is selected")];
         };
-        let Some(database) = self.database().map(|it| it.path.clone()) else { return Vec::new() };
+        let Some(database) = self.database() else { return Vec::new() };
+        // What protects our own ingestions is for a reaper: whoever points at one may stop it, as with i.
+        let is_ours = database.is_own_ingestion(&process);
+        let signals = Kind::signals(database, &process);
+        let database = database.path.clone();
         match Meant::new(&process) {
             Err(refusal) => vec![self.notify(Level::Warn, refusal.to_string())],
             Ok(meant) => {
-                let (target, signal) = (meant.target, Kind::signals(&process)[0]);
-                let kind = Kind::Stop { process: Box::new(process), target, database, signal };
+                let protected = meant.protected.filter(|_| !is_ours);
+                let meant = Meant { protected, ..meant };
+                let (target, signal) = (meant.target, signals[0]);
+                let kind = Kind::Stop { process: Box::new(process), target, database, signals, signal };
                 self.pin(kind, vec![meant])
             }
         }
@@ -50,7 +56,7 @@ impl App {
         let mut meant = Vec::new();
         let mut rows: Vec<Row> = Vec::new();
         for process in reap::candidates(database) {
-            let mark = match Meant::new(process) {
+            let mark = match Meant::among_others(database, process) {
                 Err(refusal) => Mark::Refused(refusal),
                 Ok(Meant { target, protected: Some(why) }) => {
                     Mark::Refused(Refusal::Spared { pid: target.pid, why })
@@ -173,7 +179,7 @@ impl App {
         };
         let named = |target, process: &Process| Stopped { target, name: process.name.clone() };
         let ending = match kind {
-            Kind::Stop { process, target, database, signal } => {
+            Kind::Stop { process, target, database, signal, .. } => {
                 begin(database, signal, vec![named(target, &process)])
             }
             Kind::Reap(list) => {

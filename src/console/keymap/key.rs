@@ -116,9 +116,7 @@ impl Key {
                 letter => Ok(Self(format!("Ctrl-{}", char::from(letter.to_ascii_uppercase())))),
             };
         }
-        let names = NAMED.iter().map(|(name, _)| *name).chain(["F1", "F9", "Ctrl-X"]);
-        let nearest = text::nearest(written, names).unwrap_or_default().to_owned();
-        Err(NoKey::Unknown { written: written.to_owned(), nearest })
+        Err(NoKey::Unknown { written: written.to_owned(), nearest: nearest(&lower).to_owned() })
     }
 
     /// Its name.
@@ -126,6 +124,17 @@ impl Key {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The name of the key that `written`, in small letters, is most like.
+fn nearest(written: &str) -> &'static str {
+    let spellings: Vec<(String, &str)> = NAMED
+        .iter()
+        .flat_map(|(name, others)| others.iter().chain([name]).map(move |it| (it.to_lowercase(), *name)))
+        .chain([("f1".to_owned(), "F1"), ("ctrl-x".to_owned(), "Ctrl-X")])
+        .collect();
+    let meant = text::nearest(written, spellings.iter().map(|(spelling, _)| spelling.as_str()));
+    spellings.iter().find(|(spelling, _)| Some(spelling.as_str()) == meant).map_or("Enter", |(_, name)| name)
 }
 
 impl fmt::Display for Key {
@@ -171,8 +180,13 @@ mod tests {
         for nonsense in ["", " ", "xy", "F0", "F25", "Ctrl-", "Ctrl-1", "Alt-x", "\u{7}", "\u{200b}"] {
             assert!(matches!(Key::written(nonsense), Err(NoKey::Unknown { .. })), "{nonsense:?}");
         }
-        let said = Key::written("PgUpp").map_err(|error| error.to_string());
-        assert!(said.is_err_and(|it| it.starts_with(r#""PgUpp" is no key; the nearest is PgUp"#)));
+        for (written, meant) in
+            [("PgUpp", "PgUp"), ("PageDwn", "PgDn"), ("Alt-x", "Ctrl-X"), ("Entr", "Enter")]
+        {
+            let said = Key::written(written).map_err(|error| error.to_string());
+            let wanted = format!("{written:?} is no key; the nearest is {meant} (");
+            assert!(said.as_ref().is_err_and(|it| it.starts_with(&wanted)), "{said:?}");
+        }
         let said = Key::written("ctrl-m").map_err(|error| error.to_string());
         assert_eq!(said, Err("ctrl-m is Enter to a terminal; write Enter".to_owned()));
     }

@@ -33,7 +33,7 @@ pub fn causes(scene: &Scene<'_>, subject: &Subject<'_>) -> Vec<Cause> {
 fn split_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
     let mut replaced: Vec<&str> = Vec::new();
     for (database, process) in &subject.rows {
-        let before = before(scene, database, process)?;
+        let Some(before) = before(scene, database, process) else { continue };
         let stays = |path: &&String| before.replaced.contains(path);
         replaced.extend(process.replaced.iter().filter(stays).map(String::as_str));
     }
@@ -127,4 +127,251 @@ fn pinned_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
 fn over_window(idle_ms: f64, activity: &Activity, cap_ms: f64) -> Option<f64> {
     let window_ms = activity.watched_ms.unwrap_or(f64::INFINITY).min(cap_ms);
     (idle_ms >= LEAST_MS && idle_ms + SLACK_MS >= window_ms).then_some(idle_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use regex::Regex;
+
+    use crate::{
+        config::{Config, DaemonRule},
+        diagnose::{
+            diagnose,
+            fixture::{READER, WRITER, config, live, pinned, snapshot},
+        },
+        snapshot::{
+            Activity, Database, Executable, ExecutableState, Manager, Origin, Process, Snapshot, Stale,
+        },
+    };
+
+    fn rule(name: &str, adapt: impl FnOnce(&mut DaemonRule)) -> DaemonRule {
+        let pattern = Regex::new(&format!("^{name}")).expect("a pattern");
+        let name = name.to_owned();
+        let mut rule =
+            DaemonRule { name, pattern, singleton: false, max_age: None, pidfile: None, protect: false };
+        adapt(&mut rule);
+        rule
+    }
+
+    fn ruled(rules: Vec<DaemonRule>) -> Config {
+        Config { daemons: rules, ..config() }
+    }
+
+    fn idle(ms: f64, watched_ms: f64) -> Activity {
+        Activity {
+            cpu_ticks: Some(5),
+            cpu_idle_ms: Some(ms),
+            idle_ms: Some(ms),
+            watched_ms: Some(watched_ms),
+        }
+    }
+
+    fn judged(databases: Vec<Database>, previous: Option<Vec<Database>>, config: &Config) -> Snapshot {
+        let mut now = snapshot(databases);
+        diagnose(&mut now, previous.map(snapshot).as_ref(), config);
+        now
+    }
+
+    // The names of the causes against the writer.
+    fn against(database: &Database, config: &Config) -> Vec<String> {
+        let now = judged(vec![database.clone()], Some(vec![database.clone()]), config);
+        names(verdict(&now.databases[0], WRITER))
+    }
+
+    fn verdict(database: &Database, pid: i32) -> &Stale {
+        database.process(pid).and_then(|process| process.stale.as_ref()).expect("it was judged")
+    }
+
+    fn names(stale: &Stale) -> Vec<String> {
+        stale.causes.iter().map(|cause| cause.cause.clone()).collect()
+    }
+
+    fn with(adapt: impl FnOnce(&mut Process)) -> Database {
+        let mut database = live();
+        database.locks.writer = None;
+        adapt(&mut database.processes[0]);
+        database
+    }
+
+    const NONE: [&str; 0] = [];
+
+    #[test]
+    fn a_deleted_file_counts_when_two_looks_see_it() {
+        let split = with(|process| process.replaced = vec!["notes.db-wal".to_owned()]);
+        assert_eq!(against(&split, &config()), ["split-wal"]);
+        for before in [None, Some(vec![live()])] {
+            let now = judged(vec![split.clone()], before, &config());
+            assert_eq!(names(verdict(&now.databases[0], WRITER)), NONE, "it may be closing it");
+        }
+    }
+
+    #[test]
+    fn a_verdict_stands_in_every_database_that_the_process_has_open() {
+        let split = with(|process| process.replaced = vec!["notes.db-wal".to_owned()]);
+        let mut other = live();
+        other.path = "/srv/other.db".into();
+        let both = vec![other, split];
+        let now = judged(both.clone(), Some(both), &config());
+        for database in &now.databases {
+            assert_eq!(names(verdict(database, WRITER)), ["split-wal"]);
+            assert_eq!(names(verdict(database, READER)), NONE);
+        }
+    }
+
+    #[test]
+    fn a_program_counts_only_where_it_is_known_to_be_gone() {
+        let states = [
+            (Some(ExecutableState::Deleted), vec!["executable"]),
+            (Some(ExecutableState::Replaced), vec!["executable"]),
+            (Some(ExecutableState::Current), vec![]),
+            (None, vec![]),
+        ];
+        for (state, expected) in states {
+            let path = "/usr/bin/bun".to_owned();
+            let database = with(|process| process.origin.executable = Some(Executable { path, state }));
+            assert_eq!(against(&database, &config()), expected, "{state:?}");
+        }
+    }
+
+    fn old(activity: Activity) -> Database {
+        // The snapshots of these tests are taken at the epoch.
+        let started_at = "1969-12-30T00:00:00Z".parse().expect("a time");
+        with(|process| {
+            process.started_at = Some(started_at);
+            process.activity = activity;
+        })
+    }
+
+    #[test]
+    fn age_counts_only_with_a_rule_and_idleness() {
+        let day = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
+        let week = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(168)))]);
+        let other = ruled(vec![rule("node", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
+        let idling = old(idle(5000.0, 5000.0));
+        assert_eq!(against(&idling, &day), ["max-age"]);
+        for config in [&week, &other, &config(), &ruled(vec![rule("bun", |_| {})])] {
+            assert_eq!(against(&idling, config), NONE);
+        }
+        let now = judged(vec![idling], None, &day);
+        assert_eq!(
+            verdict(&now.databases[0], WRITER).causes[0].evidence,
+            "it is 2 d old, past the 1 d of the rule bun, and idle: no tick of CPU time and no lock of a transaction \
+             was seen in 5 s"
+        );
+    }
+
+    #[test]
+    fn idleness_is_that_of_the_whole_window() {
+        let day = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
+        let unknown = Activity { idle_ms: None, ..idle(5000.0, 5000.0) };
+        let half_hour = 1_800_000.0;
+        for (activity, expected) in [
+            (idle(5000.0, 60_000.0), &[][..]),
+            (idle(half_hour, 10.0 * half_hour), &["max-age"]),
+            // An earlier waltop has seen it idle, and this one nothing else.
+            (idle(5000.0, 0.0), &["max-age"]),
+            (idle(400.0, 400.0), &[]),
+            (unknown, &[]),
+            (Activity::default(), &[]),
+        ] {
+            assert_eq!(against(&old(activity), &day), expected, "{activity:?}");
+        }
+    }
+
+    fn orphan() -> Origin {
+        Origin {
+            has_terminal: Some(false),
+            manager: Some(Manager::Nobody),
+            has_lost_parent: Some(true),
+            ..Origin::default()
+        }
+    }
+
+    #[test]
+    fn an_orphan_is_one_in_every_respect() {
+        let forgotten = |origin: Origin, idle_ms: f64| {
+            with(|process| {
+                process.origin = origin;
+                process.activity = idle(idle_ms, 5000.0);
+            })
+        };
+        let half_hour = 1_800_000.0;
+        assert_eq!(against(&forgotten(orphan(), half_hour), &config()), ["orphan"]);
+        assert_eq!(against(&forgotten(orphan(), half_hour - 1.0), &config()), NONE);
+        let unlike: [fn(&mut Origin); 7] = [
+            |it| it.has_lost_parent = Some(false),
+            |it| it.has_lost_parent = None,
+            |it| it.has_terminal = Some(true),
+            |it| it.has_terminal = None,
+            |it| it.manager = Some(Manager::Service("foo.service".to_owned())),
+            |it| it.manager = Some(Manager::Container("docker-1.scope".to_owned())),
+            |it| it.manager = None,
+        ];
+        for (index, adapt) in unlike.into_iter().enumerate() {
+            let mut origin = orphan();
+            adapt(&mut origin);
+            assert_eq!(against(&forgotten(origin, half_hour), &config()), NONE, "{index}");
+        }
+    }
+
+    #[test]
+    fn the_pin_itself_is_no_activity_but_cpu_time_is() {
+        let pinning = |activity: Activity, held_ms: f64| {
+            let mut database = pinned();
+            database.processes[1].activity = activity;
+            database.locks.readers[0].held_ms = Some(held_ms);
+            let now = judged(vec![database], None, &config());
+            names(verdict(&now.databases[0], READER))
+        };
+        let ten_minutes = 600_000.0;
+        let holding = Activity { idle_ms: Some(0.0), ..idle(5000.0, 5000.0) };
+        assert_eq!(pinning(holding, ten_minutes), ["pinned-wal"]);
+        assert_eq!(pinning(holding, ten_minutes - 1.0), NONE);
+        assert_eq!(pinning(Activity { cpu_idle_ms: Some(1000.0), ..holding }, ten_minutes), NONE);
+        assert_eq!(pinning(Activity { cpu_idle_ms: None, ..holding }, ten_minutes), NONE);
+        let mut caught_up = pinned();
+        caught_up.processes[1].activity = holding;
+        caught_up.locks.readers[0].frame = Some(19_031);
+        let now = judged(vec![caught_up], None, &config());
+        assert_eq!(names(verdict(&now.databases[0], READER)), NONE, "it keeps nothing from being moved");
+    }
+
+    #[test]
+    fn of_a_singleton_all_but_the_newest_count() {
+        let only = ruled(vec![rule("bun", |rule| rule.singleton = true)]);
+        let pair = |adapt: fn(&mut Process)| {
+            let mut database = with(|_| {});
+            let mut newer = database.processes[0].clone();
+            newer.pid = 80_000;
+            newer.start_ticks = Some(2000);
+            adapt(&mut newer);
+            database.processes.push(newer);
+            database
+        };
+        let twice = pair(|_| {});
+        assert_eq!(against(&twice, &only), ["duplicate"]);
+        let now = judged(vec![twice.clone()], None, &only);
+        assert_eq!(names(verdict(&now.databases[0], 80_000)), NONE, "the newest");
+        assert_eq!(against(&twice, &config()), NONE, "a twin without a rule is no cause");
+        assert_eq!(against(&twice, &ruled(vec![rule("bun", |_| {})])), NONE);
+        assert_eq!(against(&pair(|newer| newer.parent = Some(WRITER)), &only), NONE, "its own child");
+        assert_eq!(against(&pair(|newer| newer.command = vec!["node".to_owned()]), &only), NONE);
+        assert_eq!(against(&pair(|newer| newer.start_ticks = None), &only), NONE, "not known to be newer");
+        let first = rule("bun", |_| {});
+        let second = rule("bun", |rule| rule.singleton = true);
+        assert_eq!(against(&twice, &ruled(vec![first, second])), NONE, "the first rule counts");
+    }
+
+    #[test]
+    fn what_only_looks_odd_is_no_cause() {
+        let database = with(|process| {
+            process.started_at = Some("1960-01-01T00:00:00Z".parse().expect("a time"));
+            process.memory_bytes = Some(1 << 40);
+            process.parent = Some(1);
+            process.activity = idle(1e9, 1e9);
+        });
+        assert_eq!(against(&database, &config()), NONE);
+    }
 }

@@ -173,3 +173,129 @@ impl DeadPidfile {
 fn reap(process: &Process) -> Remedy {
     Remedy { key: Some("x".to_owned()), command: Some(format!("waltop reap --pid {}", process.pid)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use regex::Regex;
+
+    use super::*;
+    use crate::{
+        config::Config,
+        diagnose::fixture::{READER, WRITER, config, live, outline},
+        snapshot::{Executable, ExecutableState, Severity::*},
+    };
+
+    fn rule(pidfile: Option<&str>) -> DaemonRule {
+        DaemonRule {
+            name: "watcher".to_owned(),
+            pattern: Regex::new("^bun").expect("a pattern"),
+            singleton: true,
+            max_age: None,
+            pidfile: pidfile.map(Into::into),
+            protect: false,
+        }
+    }
+
+    fn found(
+        rule: &dyn Rule,
+        database: &Database,
+        daemons: Vec<DaemonRule>,
+        pidfiles: &[Pidfile],
+    ) -> Vec<Finding> {
+        let config = Config { daemons, ..config() };
+        rule.check(&Look {
+            database,
+            previous: None,
+            profile: &config.profile,
+            config: &config,
+            pidfiles,
+            taken_at: Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    // Two of the same program, of which the writer is the older.
+    fn twins(adapt: impl FnOnce(&mut [Process])) -> Database {
+        let mut database = live();
+        for (process, parent) in database.processes.iter_mut().zip([500, 600]) {
+            process.name = "bun".to_owned();
+            process.command = vec!["bun".to_owned(), "watch".to_owned()];
+            process.parent = Some(parent);
+            let path = "/usr/bin/bun".to_owned();
+            let state = Some(ExecutableState::Current);
+            process.origin.executable = Some(Executable { path, state });
+            process.origin.directory = Some("/srv".to_owned());
+        }
+        database.processes[1].start_ticks = Some(2000);
+        adapt(&mut database.processes);
+        database
+    }
+
+    #[test]
+    fn a_pair_of_which_there_should_be_one_is_a_warning_on_the_older() {
+        let found = found(&DuplicateDaemon, &twins(|_| {}), vec![rule(None)], &[]);
+        assert_eq!(outline(&found), [("duplicate-daemon", Warning, Some(WRITER))]);
+        assert_eq!(
+            found[0].message,
+            "71201 (bun) and the newer 71168 (bun) are both watcher, of which there should be one: they do the same \
+             work twice"
+        );
+        assert_eq!(found[0].remedy, no_remedy(), "it was not judged to be stale");
+    }
+
+    #[test]
+    fn twins_without_a_rule_are_worth_knowing() {
+        let found_in = |database: &Database| found(&DuplicateDaemon, database, Vec::new(), &[]);
+        let twice = found_in(&twins(|_| {}));
+        assert_eq!(outline(&twice), [("duplicate-daemon", Info, Some(WRITER))]);
+        assert_eq!(twice[0].evidence["processes"], serde_json::json!([WRITER, READER]));
+        let normal: [fn(&mut [Process]); 7] = [
+            |it| it[1].parent = Some(500),
+            |it| it[1].parent = Some(WRITER),
+            |it| it[0].parent = Some(READER),
+            |it| it[1].command.push("--once".to_owned()),
+            |it| it[1].origin.directory = Some("/tmp".to_owned()),
+            |it| it[1].origin.executable = None,
+            |it| it[1].origin.directory = None,
+        ];
+        for (index, adapt) in normal.into_iter().enumerate() {
+            assert_eq!(found_in(&twins(adapt)), [], "{index}");
+        }
+        let taken_in = twins(|it| {
+            for process in it {
+                process.parent = Some(1);
+                process.origin.has_lost_parent = Some(true);
+            }
+        });
+        assert_eq!(found_in(&taken_in).len(), 1, "whoever took them in is no parent");
+    }
+
+    fn dead(lives: Option<bool>, command: Option<&str>) -> Vec<Finding> {
+        let command = command.map(str::to_owned);
+        let pidfile = Pidfile { path: "/srv/my daemon.pid".into(), pid: Some(42), lives, command };
+        found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[pidfile])
+    }
+
+    #[test]
+    fn a_pidfile_is_dead_where_its_process_is_gone_or_another() {
+        let gone = dead(Some(false), None);
+        assert_eq!(outline(&gone), [("dead-pidfile", Warning, None)]);
+        assert_eq!(
+            gone[0].message,
+            "the pidfile /srv/my daemon.pid of watcher names 42, which is gone: a start may be refused, and a stop \
+             may hit a stranger"
+        );
+        assert_eq!(gone[0].remedy.command.as_deref(), Some("rm '/srv/my daemon.pid'"));
+        assert!(dead(Some(true), Some("vim notes.md"))[0].message.contains("now (vim notes.md)"));
+    }
+
+    #[test]
+    fn a_pidfile_is_left_alone_where_it_is_right_or_cannot_be_judged() {
+        for (lives, command) in [(Some(true), Some("bun watch")), (Some(true), None), (None, None)] {
+            assert_eq!(dead(lives, command), []);
+        }
+        let empty = Pidfile { path: "/srv/my daemon.pid".into(), pid: None, lives: None, command: None };
+        assert_eq!(found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[empty]), []);
+        assert_eq!(found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[]), []);
+    }
+}

@@ -96,4 +96,111 @@ impl BuiltIn {
 fn goes_by(process: &Process, program: &str) -> bool {
     let file_name = |path: &str| path.rsplit('/').next().is_some_and(|name| name == program);
     process.command.first().is_some_and(|path| file_name(path))
+        || process.origin.executable.as_ref().is_some_and(|it| file_name(&it.path))
+}
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+
+    use crate::{
+        config::{Config, DaemonRule},
+        diagnose::{
+            diagnose,
+            fixture::{config, live, snapshot},
+        },
+        snapshot::{Executable, ExecutableState, Process},
+    };
+
+    // What protects a process of which the program was replaced, with what else is said of it.
+    fn protected(adapt: impl FnOnce(&mut Process), config: &Config) -> Option<String> {
+        let mut database = live();
+        database.processes.truncate(1);
+        let process = &mut database.processes[0];
+        let path = "/usr/bin/bun".to_owned();
+        process.origin.executable = Some(Executable { path, state: Some(ExecutableState::Replaced) });
+        adapt(process);
+        let mut now = snapshot(vec![database]);
+        diagnose(&mut now, None, config);
+        let database = &now.databases[0];
+        let stale = database.processes[0].stale.clone().expect("it was judged");
+        assert_eq!(stale.causes.len(), 1, "the cause is told all the same");
+        assert_eq!(stale.is_stale, stale.protected.is_none());
+        let is_told = database.findings.iter().any(|finding| finding.name == "stale-daemon");
+        assert_eq!(is_told, stale.is_stale);
+        stale.protected
+    }
+
+    fn command(words: &[&str]) -> Option<String> {
+        protected(|it| it.command = words.iter().map(|&word| word.to_owned()).collect(), &config())
+    }
+
+    #[test]
+    fn an_ordinary_process_is_not_protected() {
+        assert_eq!(protected(|_| {}, &config()), None);
+    }
+
+    #[test]
+    fn nor_is_waltop_a_danger_to_itself_and_what_it_runs_under() {
+        assert_eq!(protected(|it| it.pid = 1, &config()).as_deref(), Some("it is PID 1"));
+        assert_eq!(protected(|it| it.pid = 70_000, &config()).as_deref(), Some("it is this waltop"));
+        assert_eq!(protected(|it| it.pid = 69_999, &config()).as_deref(), Some("this waltop runs under it"));
+    }
+
+    #[test]
+    fn another_users_process_is_never_offered() {
+        let theirs = protected(|it| it.uid = Some(33), &config());
+        assert_eq!(theirs.as_deref(), Some("it belongs to another user (me)"));
+        let unknown = protected(|it| it.uid = None, &config());
+        assert_eq!(unknown.as_deref(), Some("its user is not known"));
+    }
+
+    #[test]
+    fn a_rule_protects_where_it_is_the_first_that_matches() {
+        let rule = |name: &str, protect: bool| DaemonRule {
+            name: name.to_owned(),
+            pattern: Regex::new("bun").expect("a pattern"),
+            singleton: false,
+            max_age: None,
+            pidfile: None,
+            protect,
+        };
+        let ruled = |daemons| protected(|_| {}, &Config { daemons, ..config() });
+        assert_eq!(ruled(vec![rule("dear", true)]).as_deref(), Some("the rule dear protects it"));
+        assert_eq!(ruled(vec![rule("cheap", false), rule("dear", true)]), None);
+    }
+
+    #[test]
+    fn a_replicator_is_known_by_its_program_and_what_it_does() {
+        for words in [
+            &["litestream", "replicate"][..],
+            &["/usr/bin/litestream", "-config", "/etc/litestream.yml", "replicate", "-exec", "app"],
+        ] {
+            assert!(command(words).is_some_and(|why| why.contains("litestream")), "{words:?}");
+        }
+        for words in [&["litestream", "databases"][..], &["bun", "litestream", "replicate"], &["replicate"]] {
+            assert_eq!(command(words), None, "{words:?}");
+        }
+        let renamed = |it: &mut Process| {
+            it.command = vec!["backup".to_owned(), "replicate".to_owned()];
+            if let Some(executable) = &mut it.origin.executable {
+                "/opt/litestream".clone_into(&mut executable.path);
+            }
+        };
+        assert!(protected(renamed, &config()).is_some(), "by its file, whatever it calls itself");
+    }
+
+    #[test]
+    fn our_own_kind_is_named_and_its_actor_is_none_of_it() {
+        for (words, kind) in [
+            (&["waltop", "watch", "/srv/notes"][..], "watch"),
+            (&["/usr/bin/waltop", "--readonly", "ingest", "/srv/notes"], "ingest"),
+            (&["waltop"], "console"),
+            (&["waltop", "/srv/notes.db"], "console"),
+        ] {
+            assert_eq!(command(words), Some(format!("it is another waltop ({kind})")));
+        }
+        assert_eq!(command(&["waltop", "actor", "/srv/notes.db"]), None);
+        assert_eq!(command(&["vim", "waltop"]), None);
+    }
 }

@@ -40,7 +40,8 @@ pub struct Kept {
     start_ticks: u64,
     cpu_ticks: u64,
     cpu_since: u64,
-    since: u64,
+    // When a lock of a transaction was seen last, since then.
+    locked_at: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +64,7 @@ impl Book {
     /// What a file kept.
     pub fn of(kept: Vec<Kept>) -> Self {
         let entry = |kept: Kept| {
-            (kept.process(), Entry { kept, written: Some(kept), at: kept.since, is_seen: false })
+            (kept.process(), Entry { kept, written: Some(kept), at: kept.since(), is_seen: false })
         };
         Self { entries: kept.into_iter().map(entry).collect() }
     }
@@ -71,21 +72,22 @@ impl Book {
     /// Takes in a look at a process; for how long it has been idle, or `None` where nothing is known from before.
     pub fn see(&mut self, seen: &Seen) -> Option<Idle> {
         let (pid, start_ticks) = seen.process;
-        let anew = Kept { pid, start_ticks, cpu_ticks: seen.cpu_ticks, cpu_since: seen.at, since: seen.at };
+        let locked_at = seen.has_locked.then_some(seen.at);
+        let anew = Kept { pid, start_ticks, cpu_ticks: seen.cpu_ticks, cpu_since: seen.at, locked_at };
         let Some(entry) = self.entries.get_mut(&seen.process) else {
             let entry = Entry { kept: anew, written: None, at: seen.at, is_seen: true };
             self.entries.insert(seen.process, entry);
             return seen.has_locked.then_some(Idle { cpu_ms: 0, ms: 0 });
         };
         // A time to come is not of this clock.
-        if entry.kept.cpu_ticks != seen.cpu_ticks || entry.kept.since.max(entry.kept.cpu_since) > seen.at {
+        if entry.kept.cpu_ticks != seen.cpu_ticks || entry.kept.since() > seen.at {
             entry.kept = anew;
         } else if seen.has_locked {
-            entry.kept.since = seen.at;
+            entry.kept.locked_at = locked_at;
         }
         entry.at = seen.at;
         entry.is_seen = true;
-        Some(Idle { cpu_ms: seen.at - entry.kept.cpu_since, ms: seen.at - entry.kept.since })
+        Some(Idle { cpu_ms: seen.at - entry.kept.cpu_since, ms: seen.at - entry.kept.since() })
     }
 
     /// Ends a look: who was not seen and does not live is forgotten.
@@ -99,8 +101,9 @@ impl Book {
     /// since it was written misleads nobody: the counter tells.
     pub fn is_due(&self) -> bool {
         self.entries.values().any(|Entry { kept, written, at, .. }| {
-            let misleads = written.is_some_and(|it| it.cpu_ticks == kept.cpu_ticks && it.since < kept.since);
-            *written != Some(*kept) && (misleads || at.saturating_sub(kept.since) >= WORTH_KEEPING_MS)
+            let misleads =
+                written.is_some_and(|it| it.cpu_ticks == kept.cpu_ticks && it.locked_at < kept.locked_at);
+            *written != Some(*kept) && (misleads || at.saturating_sub(kept.since()) >= WORTH_KEEPING_MS)
         })
     }
 
@@ -109,17 +112,18 @@ impl Book {
         self.entries.values().any(|entry| entry.written != Some(entry.kept))
     }
 
-    /// Takes in what others have written of processes that live. Who has seen a lock knows better than who has not.
+    /// Takes in what others have written of processes that live. Who has seen a lock knows better than who has not,
+    /// and of two who have read the same CPU time the one who did so first.
     pub fn take_in(&mut self, theirs: Vec<Kept>, lives: &dyn Fn(i32, u64) -> bool) {
         for theirs in theirs {
             match self.entries.get_mut(&theirs.process()) {
                 Some(Entry { kept, .. }) if kept.cpu_ticks == theirs.cpu_ticks => {
                     kept.cpu_since = kept.cpu_since.min(theirs.cpu_since);
-                    kept.since = kept.since.max(theirs.since);
+                    kept.locked_at = kept.locked_at.max(theirs.locked_at);
                 }
                 None if lives(theirs.pid, theirs.start_ticks) => {
                     let entry =
-                        Entry { kept: theirs, written: Some(theirs), at: theirs.since, is_seen: false };
+                        Entry { kept: theirs, written: Some(theirs), at: theirs.since(), is_seen: false };
                     self.entries.insert(theirs.process(), entry);
                 }
                 Some(_) | None => {}
@@ -143,6 +147,10 @@ impl Book {
 impl Kept {
     fn process(&self) -> (i32, u64) {
         (self.pid, self.start_ticks)
+    }
+
+    fn since(&self) -> u64 {
+        self.locked_at.unwrap_or(0).max(self.cpu_since)
     }
 }
 
@@ -235,6 +243,10 @@ mod tests {
         theirs.see(&locked(5, 3000));
         ours.take_in(theirs.kept(), &|_, _| true);
         assert_eq!(ours.see(&seen(5, 4000)), Some(idle(3000, 1000)));
+        let mut newcomer = Book::default();
+        newcomer.see(&seen(5, 5000));
+        ours.take_in(newcomer.kept(), &|_, _| true);
+        assert_eq!(ours.see(&seen(5, 5000)), Some(idle(4000, 2000)), "who has only come now knows nothing");
         theirs.see(&seen(9, 5000));
         ours.take_in(theirs.kept(), &|_, _| true);
         assert_eq!(ours.see(&seen(5, 6000)), Some(idle(5000, 3000)), "other ticks are another time");

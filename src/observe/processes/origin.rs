@@ -177,3 +177,119 @@ fn has_lost_parent(stat: &Stat, parent: &process_stat::Stat, manager: Option<&Ma
     }
     (is_init || theirs != stat.ppid).then_some(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use procfs::FromRead;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn service(name: &str) -> Manager {
+        Manager::Service(name.to_owned())
+    }
+
+    #[test]
+    fn the_innermost_unit_says_who_runs_a_process() {
+        for (groups, expected) in [
+            ("0::/system.slice/cron.service\n", service("cron.service")),
+            ("0::/system.slice/foo.service/workers/1\n", service("foo.service")),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/notes.service\n",
+                service("notes.service"),
+            ),
+            ("1:name=systemd:/system.slice/foo.service\n0::/\n", service("foo.service")),
+            ("0::/openrc.sshd\n", service("openrc.sshd")),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-gnome-org.db-7.scope\n",
+                service("app-gnome-org.db-7.scope"),
+            ),
+            ("0::/user.slice/user-1000.slice/session-3.scope\n", Manager::Nobody),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/vte-spawn-1.scope\n",
+                Manager::Nobody,
+            ),
+            ("9:name=systemd:/\n8:pids:/\n0::/\n", Manager::Nobody),
+            ("0::/system.slice/docker-0123.scope\n", Manager::Container("docker-0123.scope".to_owned())),
+            ("4:memory:/docker/0123\n0::/\n", Manager::Container("docker".to_owned())),
+            ("0::/kubepods.slice/pod1.slice/x\n", Manager::Container("kubepods.slice".to_owned())),
+            ("0::/system.slice/docker.service\n", service("docker.service")),
+        ] {
+            assert_eq!(manager(groups, Some("systemd")), expected, "{groups}");
+        }
+        let supervised = |parent| manager("0::/\n", Some(parent));
+        assert_eq!(supervised("runsv"), Manager::Supervisor("runsv".to_owned()));
+        assert_eq!(supervised("PM2 v5.3.0: God"), Manager::Supervisor("PM2 v5.3.0: God".to_owned()));
+        assert_eq!(supervised("godot"), Manager::Nobody);
+    }
+
+    // A process 70 of the session `own`, child of `ppid`, which is named `parent` and belongs to the session `theirs`.
+    fn lost(own: i32, ppid: i32, parent: &str, theirs: i32, manager: &Manager) -> Option<bool> {
+        let zeros = "0 ".repeat(45);
+        let line = format!("70 (bun) S {ppid} 70 {own} {zeros}\n");
+        let stat = Stat::from_read(line.as_bytes()).expect("a line of /proc/PID/stat");
+        let parent = process_stat::Stat {
+            name: parent.to_owned(),
+            parent: Some(1),
+            session: Some(theirs),
+            start_ticks: Some(1),
+        };
+        has_lost_parent(&stat, &parent, Some(manager))
+    }
+
+    #[test]
+    fn a_session_that_is_not_the_parents_proves_that_the_parent_died() {
+        let nobody = &Manager::Nobody;
+        assert_eq!(lost(50, 1, "init", 1, nobody), Some(true), "a daemon that forked twice");
+        assert_eq!(lost(50, 1, "tini", 0, nobody), Some(true), "in a container");
+        assert_eq!(lost(50, 60, "subreaper", 40, nobody), Some(true));
+        assert_eq!(lost(50, 60, "bash", 50, nobody), Some(false));
+    }
+
+    #[test]
+    fn what_proves_nothing_makes_no_orphan() {
+        let nobody = &Manager::Nobody;
+        assert_eq!(lost(70, 1, "init", 1, nobody), None, "init may have started it in a session of its own");
+        assert_eq!(lost(1, 1, "node", 1, nobody), None, "the only program of a container may have");
+        assert_eq!(
+            lost(50, 60, "daemon", 60, nobody),
+            None,
+            "the parent may have left the session after the fork"
+        );
+        assert_eq!(lost(0, 1, "init", 1, nobody), None, "its session is not visible");
+        assert_eq!(lost(70, 1, "systemd", 1, &service("foo.service")), None);
+    }
+
+    #[test]
+    fn what_systemd_did_not_start_as_a_unit_it_took_in() {
+        assert_eq!(lost(70, 1, "systemd", 1, &Manager::Nobody), Some(true));
+        assert_eq!(lost(70, 900, "systemd", 900, &Manager::Nobody), Some(true), "the user's own");
+    }
+
+    // A `/proc` with one process, whose program is `program`; the link to it says `says`.
+    fn seen(program: &Path, says: &str) -> Option<ExecutableState> {
+        let proc = TempDir::new().expect("a folder");
+        let process = proc.path().join("70");
+        fs::create_dir(&process).expect("a folder");
+        // In the real /proc one link is both: a text, and a way to a file that may have no name.
+        symlink(says, process.join("exe")).expect("a link");
+        let found = executable(proc.path(), &process)?;
+        assert_eq!(found.path, program.to_string_lossy());
+        found.state
+    }
+
+    #[test]
+    fn a_name_that_ends_with_the_kernels_word_may_be_one() {
+        let folder = TempDir::new().expect("a folder");
+        let odd = folder.path().join("bun (deleted)");
+        fs::write(&odd, "").expect("a file");
+        assert_eq!(seen(&odd, &odd.to_string_lossy()), Some(ExecutableState::Current));
+    }
+
+    #[test]
+    fn what_has_no_name_cannot_be_replaced() {
+        assert_eq!(seen(Path::new("/memfd:runc (deleted)"), "/memfd:runc (deleted)"), None);
+    }
+}

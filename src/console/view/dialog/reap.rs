@@ -4,7 +4,7 @@ use log::Level;
 use ratatui::text::Line;
 
 use crate::{
-    act::reap,
+    act::{reap, signal::Refusal},
     console::{
         app::{App, List, Mark, Row},
         view::{self, processes, theme::Theme},
@@ -27,7 +27,6 @@ pub fn lines(app: &App, list: &List, theme: &Theme, room: usize, height: usize) 
         format!("{ticked} of {offered} ticked: y sends them TERM, Space ticks or unticks a row, j k move.");
     let mut lines = sentence(&head, theme, Level::Info, room);
     let shown = height.saturating_sub(BESIDE).clamp(1, list.rows.len().max(1));
-    // Half a page of context below the cursor, where there is any.
     let first = view::first_row(list.cursor, u16::try_from(shown).unwrap_or(u16::MAX));
     for (at, row) in list.rows.iter().enumerate().skip(first).take(shown) {
         let text = text::pad(&row_text(app, row), room);
@@ -59,6 +58,7 @@ fn row_text(app: &App, row: &Row) -> String {
     let age = view::age(app, process).unwrap_or_else(|| "?".to_owned());
     let causes: Vec<&str> = reap::causes(process).iter().map(|cause| cause.cause.as_str()).collect();
     let why = match &row.mark {
+        Mark::Refused(Refusal::Spared { why, .. }) => format!("left alone: {why}"),
         Mark::Refused(refusal) => refusal.to_string(),
         Mark::Ticked(_) | Mark::Unticked(_) => causes.join(", "),
     };
@@ -70,6 +70,9 @@ fn evidence(app: &App, row: &Row, theme: &Theme, room: usize) -> Vec<Line<'stati
     let process = &row.process;
     let mut lines = vec![Line::styled(text::fit(&process.command_line(), room), theme.accent)];
     let mut told: Vec<Line> = Vec::new();
+    if let Mark::Refused(refusal) = &row.mark {
+        told.extend(sentence(&refusal.to_string(), theme, Level::Warn, room));
+    }
     for cause in reap::causes(process) {
         let text = format!("▲ {}: {}", cause.cause, cause.evidence);
         told.extend(sentence(&text, theme, Level::Warn, room));

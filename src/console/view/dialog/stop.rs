@@ -10,7 +10,7 @@ use crate::{
         app::{App, Ending, Stopped},
         view::{self, processes, theme::Theme},
     },
-    snapshot::{Database, Hold, Process, ProcessState},
+    snapshot::{Hold, Process, ProcessState},
     text,
 };
 
@@ -43,8 +43,13 @@ pub fn before(
         let text = "▲ Its debugger holds it: no signal but KILL reaches it until the debugger lets it go.";
         lines.extend(say(text, Level::Warn));
     }
+    if database.is_some_and(|database| database.is_split_from(process)) {
+        let text = "▲ Its log was deleted under it. Closed in good order, as after TERM, it can undo what others \
+                    committed: copy the files first (Enter on its split-wal finding says how), then KILL it.";
+        lines.extend(say(text, Level::Error));
+    }
     lines.extend(say(&consequence(process, signal), Level::Warn));
-    if signal.ends() && database.is_some_and(|database| is_our_ingestion(database, process)) {
+    if signal.ends() && database.is_some_and(|database| database.is_own_ingestion(process)) {
         let text = "It is an ingestion of ours: what is committed stays, and the next run carries on.";
         lines.extend(say(text, Level::Info));
     }
@@ -93,11 +98,6 @@ fn named(processes: &[Stopped], room: usize) -> Vec<Line<'static>> {
 fn seconds(now: Timestamp, until: Timestamp) -> u64 {
     let left = until.duration_since(now).as_millis().max(0);
     u64::try_from(left).unwrap_or(0).div_ceil(1000)
-}
-
-fn is_our_ingestion(database: &Database, process: &Process) -> bool {
-    let mut running = database.ingestions.iter().filter(|it| it.is_running());
-    running.any(|it| it.pid == process.pid && it.start_ticks == process.start_ticks)
 }
 
 /// What is lost.

@@ -1,0 +1,432 @@
+//! Stopping by key, from the list to what the lock table shows after it: the state of a console, the real executor,
+//! and real processes.
+
+mod list;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use log::Level;
+use regex::Regex;
+use rustix::process::{Pid, kill_process};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use waltop::{
+    act::{Effect, Report, executor::Executor},
+    config::{Config, DaemonRule, Places},
+    console::app::Message,
+    observe::Observer,
+    sampler::{Look, Watch},
+    snapshot::{Cause, Process, Stale},
+};
+
+use crate::{
+    stage::Stage,
+    support::{Actor, eventually},
+};
+
+const USUAL: (u16, u16) = (120, 40);
+
+fn stale(protected: Option<&str>) -> Stale {
+    Stale {
+        is_stale: protected.is_none(),
+        causes: vec![Cause {
+            cause: "max-age".to_owned(),
+            evidence: "3 d 20 h old and idle for 5 s, past the 24 h of the rule watcher".to_owned(),
+        }],
+        protected: protected.map(str::to_owned),
+    }
+}
+
+type Judge = Box<dyn Fn(&Process) -> Option<Stale>>;
+
+/// A console without a terminal on a real database, whose effects are carried out.
+struct Console {
+    stage: Stage,
+    executor: Executor,
+    inbox: UnboundedReceiver<Report>,
+    watch: Watch,
+    is_stale: Judge,
+    log: Vec<(Level, String)>,
+}
+
+impl Console {
+    fn open(scene: &Scene, is_stale: impl Fn(&Process) -> Option<Stale> + 'static) -> Self {
+        Self::with(scene, Config::new(Places::under(scene.state.path())), is_stale)
+    }
+
+    fn with(scene: &Scene, config: Config, is_stale: impl Fn(&Process) -> Option<Stale> + 'static) -> Self {
+        let observer = Observer::new(&config.places, vec![scene.db()]);
+        let mut watch = Watch::new(observer, config);
+        let (outbox, inbox) = unbounded_channel();
+        let stage = Stage::new(seen(&mut watch, &is_stale), USUAL);
+        let executor = Executor::new(outbox, "/proc".into());
+        Self { stage, executor, inbox, watch, is_stale: Box::new(is_stale), log: Vec::new() }
+    }
+
+    async fn keys(&mut self, keys: &str) {
+        let effects = self.stage.keys(keys);
+        self.carry_out(effects).await;
+    }
+
+    /// Presses `keys`, and waits until the dialog that they ask for is open.
+    async fn ask(&mut self, keys: &str, title: &str) {
+        self.keys(keys).await;
+        self.hear(title).await;
+    }
+
+    /// Takes reports in until `text` stands on the screen.
+    async fn hear(&mut self, text: &str) {
+        while !self.stage.screen().contains(text) {
+            let report = tokio::time::timeout(Duration::from_secs(30), self.inbox.recv()).await;
+            let report = report.unwrap_or_else(|_| panic!("{text} never came: {}", self.stage.screen()));
+            let effects = self.stage.app.update(Message::Report(report.expect("an executor")));
+            self.carry_out(effects).await;
+        }
+    }
+
+    /// Takes in what comes, and looks, until the log tells `text`.
+    async fn look_until(&mut self, text: &str) {
+        for _ in 0..6000 {
+            if self.tells(text) {
+                return;
+            }
+            while let Ok(report) = self.inbox.try_recv() {
+                let effects = self.stage.app.update(Message::Report(report));
+                self.carry_out(effects).await;
+            }
+            self.look().await;
+        }
+        panic!("{text} was never told: {:?}", self.log);
+    }
+
+    async fn look_until_stale(&mut self) {
+        for _ in 0..2000 {
+            let processes = self.stage.app.database().map_or(&[][..], |database| &database.processes);
+            if processes.iter().any(|it| it.stale.as_ref().is_some_and(|stale| stale.is_stale)) {
+                return;
+            }
+            self.look().await;
+        }
+        panic!("nothing ever was stale: {}", self.stage.screen());
+    }
+
+    async fn look(&mut self) {
+        let look = seen(&mut self.watch, &self.is_stale);
+        let effects = self.stage.app.update(Message::Look(Arc::new(look)));
+        self.carry_out(effects).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    fn tells(&self, text: &str) -> bool {
+        self.log.iter().any(|(_, line)| line.contains(text))
+    }
+
+    async fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Pin(meant) => self.executor.pin(&meant),
+                Effect::Unpin => self.executor.unpin(),
+                Effect::Act(confirmed) => self.executor.act(confirmed),
+                Effect::Note(level, text) => self.log.push((level, text)),
+                _ => {}
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn seen(watch: &mut Watch, is_stale: &dyn Fn(&Process) -> Option<Stale>) -> Look {
+    let mut look = watch.look();
+    for process in look.snapshot.databases.iter_mut().flat_map(|it| &mut it.processes) {
+        process.stale = is_stale(process);
+    }
+    look
+}
+
+struct Scene {
+    folder: TempDir,
+    state: TempDir,
+}
+
+impl Scene {
+    /// A database in WAL mode, closed again.
+    fn new() -> Self {
+        let folder = || TempDir::new().expect("a folder");
+        let scene = Self { folder: folder(), state: folder() };
+        let mut maker = scene.actor();
+        maker.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)").sql("INSERT INTO t VALUES (1)");
+        maker.close();
+        scene
+    }
+
+    fn db(&self) -> PathBuf {
+        self.folder.path().canonicalize().expect("there").join("notes.db")
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::open(&self.db())
+    }
+
+    /// One that has the log open and holds nothing.
+    fn holder(&self) -> Actor {
+        let mut actor = self.actor();
+        actor.sql("SELECT * FROM t");
+        actor
+    }
+
+    /// The same, deaf to TERM: what a shell ignores stays ignored in what it becomes.
+    fn stubborn(&self) -> Actor {
+        let mut actor = Actor::open_through(&["sh", "-c", "trap '' TERM; exec \"$@\"", "sh"], &self.db());
+        actor.sql("SELECT * FROM t");
+        actor
+    }
+}
+
+fn in_tokio<T>(future: impl Future<Output = T>) -> T {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    tokio.expect("a runtime").block_on(future)
+}
+
+fn nobody(_: &Process) -> Option<Stale> {
+    None
+}
+
+fn state(pid: i32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next())
+}
+
+fn has_ended(pid: i32) -> bool {
+    state(pid).is_none_or(|state| state == 'Z')
+}
+
+#[test]
+fn those_that_are_ticked_end_and_nobody_else_and_what_they_left_is_told() {
+    let scene = Scene::new();
+    let old: Vec<Actor> = (0..6).map(|_| scene.holder()).collect();
+    let mut reader = scene.holder();
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    let mut writer = scene.holder();
+    writer.sql("INSERT INTO t VALUES (2)");
+    let pids: Vec<i32> = old.iter().map(Actor::pid).chain([reader.pid()]).collect();
+    let reap = pids.clone();
+    in_tokio(async {
+        let is_stale = move |process: &Process| reap.contains(&process.pid).then(|| stale(None));
+        let mut console = Console::open(&scene, is_stale);
+        console.ask("X", "Reap what is stale").await;
+        assert!(console.stage.screen().contains("7 of 7 ticked"), "{}", console.stage.screen());
+        console.keys(" j y").await;
+        console.look_until("5 of 5 gone: all locks released; the WAL can be moved again").await;
+        assert!(console.tells("TERM goes to 5 processes"), "{:?}", console.log);
+        let ended = console.log.iter().filter(|(_, line)| line.contains("has ended after TERM")).count();
+        assert_eq!(ended, 5, "a line each: {:?}", console.log);
+    });
+    let alive: Vec<i32> = pids.into_iter().filter(|&pid| !has_ended(pid)).collect();
+    assert_eq!(alive.len(), 2, "those that were unticked");
+    writer.sql("INSERT INTO t VALUES (3)");
+}
+
+#[test]
+fn who_still_pins_the_log_is_told() {
+    let scene = Scene::new();
+    let old = scene.holder();
+    let mut reader = scene.holder();
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    let mut writer = scene.holder();
+    writer.sql("INSERT INTO t VALUES (2)");
+    let pid = old.pid();
+    in_tokio(async {
+        let mut console = Console::open(&scene, nobody);
+        console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
+        console.keys("y").await;
+        console.hear("has ended after TERM").await;
+        let held = format!(
+            "all locks released; the WAL is still held: {} (waltop) reads the main file alone",
+            reader.pid()
+        );
+        console.look_until(&held).await;
+    });
+    reader.sql("COMMIT");
+}
+
+#[test]
+fn one_that_does_not_go_is_asked_about_and_ends_by_kill_only() {
+    let scene = Scene::new();
+    let mut stubborn = scene.stubborn();
+    let pid = stubborn.pid();
+    stubborn.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (2)");
+    in_tokio(async {
+        let mut console = Console::open(&scene, nobody);
+        console.ask("x", &format!("Stop {pid}")).await;
+        assert!(console.stage.screen().contains("write transaction rolls back"));
+        console.keys("y").await;
+        assert!(console.stage.screen().contains("5 s left"), "{}", console.stage.screen());
+        console.stage.app.update(Message::Tick(Timestamp::now() + Duration::from_secs(2)));
+        assert!(!console.stage.screen().contains("5 s left"), "{}", console.stage.screen());
+        console.hear("KILL what did not go?").await;
+        stubborn.sql("SELECT 1");
+        console.keys("y").await;
+        console.hear("has ended after KILL").await;
+        console.look_until("has ended after KILL: all locks released").await;
+    });
+    assert!(has_ended(pid));
+    scene.actor().sql("INSERT INTO t VALUES (3)");
+}
+
+#[test]
+fn one_that_ended_while_the_dialog_was_open_is_told_and_nothing_is_signalled() {
+    let scene = Scene::new();
+    let actor = scene.holder();
+    let mut other = scene.holder();
+    let pid = actor.pid();
+    in_tokio(async {
+        let mut console = Console::open(&scene, nobody);
+        console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
+        actor.close();
+        let look = seen(&mut console.watch, &nobody);
+        let effects = console.stage.app.update(Message::Look(Arc::new(look)));
+        console.carry_out(effects).await;
+        assert!(console.stage.screen().contains(&format!("Stop {pid}")), "the dialog still means that one");
+        console.keys("y").await;
+        console.hear("is already gone; nothing was signalled").await;
+    });
+    other.sql("SELECT 1");
+}
+
+#[test]
+fn the_process_of_the_dialog_is_meant_wherever_the_selection_goes() {
+    let scene = Scene::new();
+    let (one, mut two) = (scene.holder(), scene.holder());
+    let pid = one.pid();
+    in_tokio(async {
+        let mut console = Console::open(&scene, nobody);
+        console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
+        console.keys("<Tab><Down><Up>").await;
+        let mut look = seen(&mut console.watch, &nobody);
+        look.snapshot.databases[0].processes.retain(|process| process.pid != pid);
+        console.stage.app.update(Message::Look(Arc::new(look)));
+        console.keys("y").await;
+        console.hear("has ended after TERM").await;
+    });
+    assert!(has_ended(pid));
+    two.sql("SELECT 1");
+}
+
+#[test]
+fn a_stopped_writer_is_let_go_on_first_and_those_who_wait_finish() {
+    let scene = Scene::new();
+    let mut writer = scene.holder();
+    writer.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (2)");
+    let mut waiting: Vec<Actor> = (0..2).map(|_| scene.holder()).collect();
+    let pid = writer.pid();
+    // It commits as soon as it may.
+    let raw = Pid::from_raw(pid).expect("a PID");
+    kill_process(raw, rustix::process::Signal::STOP).expect("it lives");
+    eventually("it is stopped", || (state(pid) == Some('T')).then_some(()));
+    writer.order("COMMIT");
+    for actor in &mut waiting {
+        actor.sql("PRAGMA busy_timeout = 30000");
+        actor.order("INSERT INTO t VALUES (3)");
+    }
+    in_tokio(async {
+        let mut console = Console::open(&scene, nobody);
+        console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
+        let screen = console.stage.screen();
+        assert!(screen.contains("[CONT] TERM") && screen.contains("CONT lets it go on"), "{screen}");
+        console.keys("y").await;
+        console.hear("was sent CONT").await;
+        console.look_until("goes on after CONT").await;
+    });
+    assert_eq!(writer.answer(), "ok");
+    for actor in &mut waiting {
+        assert_eq!(actor.answer(), "ok");
+    }
+}
+
+#[test]
+fn one_that_a_rule_protects_is_refused_by_x_with_the_reason() {
+    let scene = Scene::new();
+    let mut actor = scene.holder();
+    in_tokio(async {
+        let mut console = Console::open(&scene, |_| Some(stale(Some("the rule server protects it"))));
+        console.keys("x").await;
+        console.hear("is protected: the rule server protects it").await;
+        assert!(!console.stage.screen().contains("Stop "));
+        console.ask("X", "Reap what is stale").await;
+        assert!(console.stage.screen().contains("0 of 0 ticked"), "{}", console.stage.screen());
+        console.keys(" y").await;
+        assert!(console.stage.screen().contains("nothing is ticked"));
+    });
+    actor.sql("SELECT 1");
+}
+
+/// As the looks themselves judge it.
+fn as_judged(process: &Process) -> Option<Stale> {
+    process.stale.clone()
+}
+
+#[test]
+fn what_a_rule_and_idleness_condemn_is_listed_and_ends() {
+    let scene = Scene::new();
+    let named = |role| {
+        let mut actor = Actor::open_as(&scene.db(), role);
+        actor.sql("SELECT * FROM t");
+        actor
+    };
+    let (old, spared, mut other) = (named("old"), named("spared"), named("other"));
+    let rule = |role: &str| DaemonRule {
+        name: role.to_owned(),
+        pattern: Regex::new(&format!("actor .*--role {role}$")).expect("a pattern"),
+        singleton: false,
+        max_age: Some(Duration::ZERO),
+        pidfile: None,
+        protect: role == "spared",
+    };
+    let mut config = Config::new(Places::under(scene.state.path()));
+    config.daemons = vec![rule("old"), rule("spared")];
+    in_tokio(async {
+        let mut console = Console::with(&scene, config, as_judged);
+        console.look_until_stale().await;
+        console.ask("X", "Reap what is stale").await;
+        let screen = console.stage.screen();
+        assert!(
+            screen.contains("1 of 1 ticked") && screen.contains("left alone: the rule spared"),
+            "{screen}"
+        );
+        assert!(screen.contains("past the 0 ms of the rule old, and idle"), "{screen}");
+        console.keys("y").await;
+        console.look_until("all locks released; the WAL can be moved again").await;
+        assert!(console.tells(&format!("{} (old) has ended after TERM", old.pid())), "{:?}", console.log);
+    });
+    assert!(has_ended(old.pid()) && !has_ended(spared.pid()));
+    other.sql("INSERT INTO t VALUES (2)");
+}
+
+#[test]
+fn one_whose_log_was_deleted_is_never_asked_to_end_but_killed() {
+    let scene = Scene::new();
+    let split = scene.holder();
+    let path = scene.db().display().to_string();
+    for suffix in ["-wal", "-shm"] {
+        std::fs::remove_file(format!("{path}{suffix}")).expect("removed");
+    }
+    let mut other = scene.actor();
+    other.sql("INSERT INTO t VALUES (2)");
+    let pid = split.pid();
+    in_tokio(async {
+        let mut console = Console::open(&scene, as_judged);
+        console.look_until_stale().await;
+        console.ask("X", "Reap what is stale").await;
+        let screen = console.stage.screen();
+        assert!(screen.contains("0 of 0 ticked") && screen.contains("has a deleted log open"), "{screen}");
+        console.keys(" yn").await;
+        console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
+        let screen = console.stage.screen();
+        assert!(screen.contains("[KILL] TERM") && screen.contains("copy the files first"), "{screen}");
+        console.keys("y").await;
+        console.look_until("has ended after KILL").await;
+    });
+    assert!(has_ended(pid));
+    other.sql("INSERT INTO t VALUES (3)");
+}

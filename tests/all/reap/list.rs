@@ -1,0 +1,254 @@
+//! The list of stale processes, the grace and the question after it, on fixtures.
+
+use insta::assert_snapshot;
+use waltop::{
+    act::{
+        Act, Effect, Ended, Report,
+        reap::End,
+        signal::{Refusal, Signal, Target},
+    },
+    console::{app::Message, keymap::KEYMAP},
+    sampler::Look,
+    snapshot::Stale,
+};
+
+use super::{USUAL, stale};
+use crate::stage::{Stage, contended, look, process};
+
+const SMALL: (u16, u16) = (80, 24);
+
+/// The usual situation with two stale processes, and one that a rule protects.
+fn with_stale() -> Look {
+    judged(look(vec![contended()]), |pid| match pid {
+        71166 | 71168 => Some(stale(None)),
+        71300 => Some(stale(Some("the rule report protects it"))),
+        _ => None,
+    })
+}
+
+fn judged(mut look: Look, verdict: impl Fn(i32) -> Option<Stale>) -> Look {
+    for process in look.snapshot.databases.iter_mut().flat_map(|it| &mut it.processes) {
+        process.stale = verdict(process.pid);
+    }
+    look
+}
+
+fn acts(effects: &[Effect]) -> Vec<&Act> {
+    effects
+        .iter()
+        .filter_map(|effect| if let Effect::Act(it) = effect { Some(it.act()) } else { None })
+        .collect()
+}
+
+fn pins(effects: &[Effect]) -> Vec<Target> {
+    let pins = effects.iter().filter_map(|it| if let Effect::Pin(meant) = it { Some(meant) } else { None });
+    pins.flatten().map(|meant| meant.target).collect()
+}
+
+fn fixture(pid: i32) -> Target {
+    Target { pid, start_ticks: u64::try_from(pid).expect("positive") }
+}
+
+fn pinned(stage: &mut Stage, targets: &[Target]) {
+    let all = targets.iter().map(|&target| (target, Ok(()))).collect();
+    stage.app.update(Message::Report(Report::Pinned(all)));
+}
+
+fn ended(stage: &mut Stage, target: Target, signal: Signal, end: End) -> Vec<Effect> {
+    let at = "2026-01-15T14:03:27Z".parse().expect("a time");
+    stage.app.update(Message::Report(Report::Ended(Ended { target, signal, end, at })))
+}
+
+fn notes(effects: &[Effect]) -> Vec<&str> {
+    effects
+        .iter()
+        .filter_map(|it| if let Effect::Note(_, text) = it { Some(text.as_str()) } else { None })
+        .collect()
+}
+
+#[test]
+fn the_list_shows_each_with_its_causes_and_greys_what_is_protected() {
+    let mut stage = Stage::new(with_stale(), USUAL);
+    let meant = pins(&stage.keys("X"));
+    assert_eq!(meant, [fixture(71166), fixture(71168)], "what is protected is not even held");
+    pinned(&mut stage, &meant);
+    assert_snapshot!(stage.screen());
+    stage.keys("G ");
+    assert_snapshot!("the_protected_row_stays_unticked", stage.screen());
+    let targets = vec![fixture(71166), fixture(71168)];
+    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { targets, signal: Signal::Term }]);
+}
+
+#[test]
+fn space_unticks_a_row_and_ticks_it_again() {
+    let open = || {
+        let mut stage = Stage::new(with_stale(), SMALL);
+        let meant = pins(&stage.keys("X"));
+        pinned(&mut stage, &meant);
+        stage
+    };
+    let term = |targets| Act::Signal { targets, signal: Signal::Term };
+    assert_eq!(acts(&open().keys(" y")), [&term(vec![fixture(71168)])]);
+    assert_eq!(acts(&open().keys("<Down> y")), [&term(vec![fixture(71166)])]);
+    assert_eq!(acts(&open().keys("j k  y")), [&term(vec![fixture(71166)])]);
+    let mut stage = open();
+    assert!(acts(&stage.keys(" j y")).is_empty(), "there is nothing to stop");
+    assert!(stage.screen().contains("nothing is ticked"));
+    assert_eq!(acts(&stage.keys(" y")), [&term(vec![fixture(71168)])]);
+}
+
+#[test]
+fn no_escape_and_enter_leave_all_of_them_alone() {
+    for keys in ["n", "<Esc>", "<Enter>"] {
+        let mut stage = Stage::new(with_stale(), USUAL);
+        let meant = pins(&stage.keys("X"));
+        pinned(&mut stage, &meant);
+        let effects = stage.keys(keys);
+        assert!(acts(&effects).is_empty(), "{keys}");
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Unpin)), "{keys}");
+        assert!(!stage.screen().contains("Reap what is stale"), "{keys}");
+    }
+}
+
+#[test]
+fn what_cannot_be_pinned_is_listed_with_the_reason() {
+    let mut stage = Stage::new(with_stale(), USUAL);
+    let meant = pins(&stage.keys("X"));
+    let gone = Refusal::Gone { pid: 71166 };
+    let answers = vec![(meant[0], Err(gone)), (meant[1], Ok(()))];
+    stage.app.update(Message::Report(Report::Pinned(answers)));
+    let screen = stage.screen();
+    assert!(screen.contains("1 of 1 ticked") && screen.contains("71166 is already gone"), "{screen}");
+    assert_eq!(
+        acts(&stage.keys(" y")),
+        [&Act::Signal { targets: vec![fixture(71168)], signal: Signal::Term }]
+    );
+}
+
+#[test]
+fn a_long_list_scrolls_with_its_cursor() {
+    let mut database = contended();
+    database.processes = (0..50)
+        .map(|at| {
+            let row = process(5000 + at, "bun", &["bun", "watch"], "2026-01-11T18:00:00Z");
+            serde_json::from_value(row).expect("the fixture keeps to the contract")
+        })
+        .collect();
+    let mut stage = Stage::new(judged(look(vec![database]), |_| Some(stale(None))), SMALL);
+    let meant = pins(&stage.keys("X"));
+    assert_eq!(meant.len(), 50);
+    pinned(&mut stage, &meant);
+    assert!(stage.screen().contains("[x]    5000") && !stage.screen().contains("5049"));
+    stage.keys("G ");
+    assert!(stage.screen().contains("[ ]    5049"), "{}", stage.screen());
+    assert!(stage.screen().contains("[ n No ]"), "the buttons stay in sight: {}", stage.screen());
+    stage.keys("<PgUp> ");
+    assert!(stage.screen().contains("[ ]    5039"), "{}", stage.screen());
+    let effects = stage.keys("y");
+    let [Act::Signal { targets, .. }] = acts(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(targets.len(), 48);
+    assert!(!targets.contains(&fixture(5049)) && !targets.contains(&fixture(5039)));
+}
+
+#[test]
+fn without_anything_stale_there_is_no_list() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    assert!(pins(&stage.keys("X")).is_empty());
+    assert!(stage.screen().contains("nothing is stale here"));
+}
+
+#[test]
+fn the_grace_is_counted_down_and_kill_is_asked_with_the_focus_on_no() {
+    let mut stage = Stage::new(with_stale(), USUAL);
+    let meant = pins(&stage.keys("X"));
+    pinned(&mut stage, &meant);
+    stage.keys("y");
+    assert!(stage.screen().contains("0 gone, 2 still there: 5 s left"), "{}", stage.screen());
+    let later = "2026-01-15T14:03:25.5Z".parse().expect("a time");
+    stage.app.update(Message::Tick(later));
+    let first = ended(&mut stage, meant[0], Signal::Term, End::Gone);
+    assert_eq!(notes(&first), ["71166 (bun) has ended after TERM"]);
+    assert_snapshot!(stage.screen());
+    assert!(acts(&stage.keys("y")).is_empty(), "there is nothing to say yes to yet");
+    let second = ended(&mut stage, meant[1], Signal::Term, End::Stays);
+    assert_eq!(notes(&second), ["71168 (bun) is still there 5 s after TERM: only KILL ends it now"]);
+    assert_snapshot!("kill_is_asked", stage.screen());
+    let kill = Act::Signal { targets: vec![meant[1]], signal: Signal::Kill };
+    assert_eq!(acts(&stage.keys("y")), [&kill]);
+    ended(&mut stage, meant[1], Signal::Kill, End::Gone);
+    let mut after = contended();
+    after.processes.retain(|it| it.pid != 71166 && it.pid != 71168);
+    after.locks.readers.retain(|it| it.pid != Some(71168));
+    let mut after = look(vec![after]);
+    after.snapshot.taken_at = "2026-01-15T14:03:26Z".parse().expect("a time");
+    assert!(notes(&stage.look(after.clone())).is_empty(), "that look began before the end");
+    after.snapshot.taken_at = "2026-01-15T14:03:28Z".parse().expect("a time");
+    assert_eq!(notes(&stage.look(after)), ["2 of 2 gone: all locks released; the WAL can be moved again"]);
+}
+
+#[test]
+fn enter_before_kill_is_no_and_a_grace_that_was_left_asks_nothing() {
+    for keys in ["<Enter>", "n", "<Esc>"] {
+        let mut stage = Stage::new(look(vec![contended()]), USUAL);
+        let meant = pins(&stage.keys("x"));
+        stage.pinned(meant[0]);
+        stage.keys("y");
+        ended(&mut stage, meant[0], Signal::Term, End::Stays);
+        assert!(stage.screen().contains("KILL what did not go?"), "{}", stage.screen());
+        assert!(acts(&stage.keys(keys)).is_empty(), "{keys}");
+        assert!(!stage.screen().contains("KILL what did not go?"));
+        let mut stage = Stage::new(look(vec![contended()]), USUAL);
+        stage.keys("x");
+        stage.pinned(meant[0]);
+        stage.keys("y");
+        stage.keys(keys);
+        ended(&mut stage, meant[0], Signal::Term, End::Stays);
+        assert!(!stage.screen().contains("KILL what did not go?"), "{}", stage.screen());
+        assert!(stage.screen().contains("is still there 5 s after TERM"), "{}", stage.screen());
+    }
+}
+
+#[test]
+fn a_traced_process_is_its_debuggers() {
+    let mut database = contended();
+    for process in &mut database.processes {
+        process.state = waltop::snapshot::ProcessState::Traced;
+    }
+    let mut stage = Stage::new(look(vec![database]), USUAL);
+    let meant = pins(&stage.keys("x"));
+    stage.pinned(meant[0]);
+    let screen = stage.screen();
+    assert!(screen.contains("Its debugger holds it") && screen.contains("[TERM] CONT"), "{screen}");
+}
+
+#[test]
+fn no_key_at_all_changes_anything_read_only_or_disarmed() {
+    let bindings = || KEYMAP.iter().flat_map(|binding| binding.keys);
+    for panel in ["", "5", "7j"] {
+        for key in bindings() {
+            let pressed = if key.len() > 1 { format!("<{key}>") } else { (*key).to_owned() };
+            let keys = format!("{panel}{pressed}y<Enter><Tab>y");
+            let mut stage = Stage::readonly(with_stale(), SMALL);
+            let effects = stage.keys(&keys);
+            assert!(acts(&effects).is_empty() && pins(&effects).is_empty(), "read-only {keys}: {effects:?}");
+            if *key == "a" {
+                continue;
+            }
+            let mut stage = Stage::new(with_stale(), USUAL);
+            stage.keys("a");
+            let effects = stage.keys(&keys);
+            assert!(acts(&effects).is_empty() && pins(&effects).is_empty(), "disarmed {keys}: {effects:?}");
+        }
+    }
+}
+
+#[test]
+fn disarmed_while_it_waits_nothing_is_killed() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    let meant = pins(&stage.keys("x"));
+    stage.pinned(meant[0]);
+    stage.keys("y<Esc>a");
+    ended(&mut stage, meant[0], Signal::Term, End::Stays);
+    assert!(acts(&stage.keys("y<Enter>y")).is_empty());
+    assert!(pins(&stage.keys("xX")).is_empty());
+}
