@@ -4,12 +4,16 @@
 //! `None` there and makes no finding here.
 
 pub mod checkpoint;
+mod clients;
 pub mod compliance;
 pub mod fix;
+mod ingestion;
 mod integrity;
 mod locks;
 mod modes;
 pub mod pages;
+mod place;
+mod space;
 mod stale;
 mod wal;
 
@@ -33,12 +37,24 @@ pub const RULES: &[&dyn Rule] = &[
     &integrity::LostLocks,
     &locks::StoppedHolder,
     &locks::LongWriteLock,
+    &space::DiskLow,
+    &place::UnsafeFilesystem,
     &wal::PinnedWal,
+    &space::LargeWal,
+    &place::ForeignOwner,
     &modes::RollbackJournal,
+    &clients::PragmaMismatch,
+    &clients::MappedDatabase,
+    &clients::ManyHandles,
+    &ingestion::CrashedIngestion,
+    &ingestion::StalledIngestion,
+    &ingestion::SlowBatch,
+    &ingestion::FailedFiles,
     &modes::ReadonlyTrap,
     &stale::StaleDaemon,
     &stale::DuplicateDaemon,
     &stale::DeadPidfile,
+    &clients::BareClient,
 ];
 
 /// One thing that can be wrong with a database.

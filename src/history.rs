@@ -120,6 +120,8 @@ pub struct History {
     waits: VecDeque<Hold>,
     log: Option<u64>,
     growth: Rate,
+    // The same at most twice a second, so that it spans seconds however often somebody looks.
+    steady_growth: Rate,
     moved: Moved,
 }
 
@@ -250,20 +252,29 @@ impl History {
     pub fn wal_is(&mut self, at: Instant, inode: u64, bytes: u64) {
         if self.log.replace(inode) != Some(inode) {
             self.growth.begin_anew();
+            self.steady_growth.begin_anew();
         }
         self.growth.is(at, bytes);
+        self.steady_growth.is_at_most_every(Duration::from_millis(500), at, bytes);
     }
 
     /// There is no `-wal`.
     pub fn wal_is_gone(&mut self) {
         self.log = None;
         self.growth.begin_anew();
+        self.steady_growth.begin_anew();
         self.moved.is_unknown();
     }
 
     /// What checkpoints have moved, to be told at each look.
     pub fn moved(&mut self) -> &mut Moved {
         &mut self.moved
+    }
+
+    /// Growth of `-wal` in bytes a second over the last few looks; `None` until they span a second.
+    #[must_use]
+    pub fn wal_bytes_per_second(&self) -> Option<f64> {
+        self.steady_growth.a_second_over(Duration::from_secs(1))
     }
 
     /// What a console draws, as of `now`.
@@ -533,6 +544,7 @@ mod tests {
             + past
             + taken.sum::<usize>()
             + history.growth.size()
+            + history.steady_growth.size()
             + history.moved.size()
     }
 
@@ -619,7 +631,22 @@ mod tests {
         assert_eq!(history.trend(start).wal_bytes_per_second, None);
         history.wal_is(start + ms(5000), 2, 200);
         assert_eq!(history.trend(start).wal_bytes_per_second, Some(100.0));
+        assert_eq!(history.wal_bytes_per_second(), Some(100.0));
         history.wal_is_gone();
         assert_eq!(history.trend(start).wal_bytes_per_second, None);
+    }
+
+    #[test]
+    fn two_looks_a_moment_apart_say_nothing_of_the_growth_to_come() {
+        let start = Instant::now();
+        let mut history = History::default();
+        history.wal_is(start, 1, 0);
+        history.wal_is(start + ms(999), 1, 5000);
+        assert_eq!(history.wal_bytes_per_second(), None);
+        for at in (1000..3000).step_by(10) {
+            history.wal_is(start + ms(at), 1, 5000);
+        }
+        let rate = history.wal_bytes_per_second().expect("it spans seconds, however many looks there were");
+        assert!(rate > 1600.0 && rate < 2600.0, "{rate}");
     }
 }

@@ -23,6 +23,8 @@ mod commit_ear;
 mod cost;
 mod files;
 mod first_seen;
+mod folder;
+mod handle_growth;
 mod header;
 mod idleness;
 pub mod journals;
@@ -31,6 +33,7 @@ mod lock_sampler;
 pub(crate) mod lock_table;
 mod locks;
 mod mappings;
+mod mounts;
 mod opener;
 mod pidfiles;
 mod preflight;
@@ -46,13 +49,13 @@ pub use files::sidecar;
 pub use preflight::{Unfit, inspect};
 pub use process_stat::{process_owner, process_parent, process_start};
 
-use files::Mounts;
 use first_seen::FirstSeen;
 use idleness::Idleness;
 use journals::{Journals, Transaction};
 use lock_sampler::{LockSampler, Pace};
 use locks::Decoded;
 use mappings::{Freshness, Mappings};
+use mounts::Mounts;
 use opener::{Opener, Target};
 use processes::{Describer, Processes};
 use timing::{Known, Now};
@@ -263,6 +266,8 @@ impl Observer {
     ) -> Database {
         let mut decoded = view.decode();
         let processes = self.rows(&view, openers, &decoded, now.instant, unseen);
+        let descriptors = processes.iter().filter_map(|it| Some((it.pid, it.start_ticks, it.handles?.db)));
+        let handle_growth = self.watched[index].handle_growths().take_in(descriptors, now.instant);
         let history = self.watched[index].history();
         let locks = &mut decoded.locks;
         let runs = |pid| processes::runs(&self.proc, pid);
@@ -278,8 +283,11 @@ impl Observer {
             path: view.paths.into_iter().next().unwrap_or_default(),
             header: view.header,
             wal: view.wal,
+            filesystem: view.filesystem,
+            folder: view.folder,
             locks: decoded.locks,
             processes,
+            handle_growth,
             pragmas: Pragmas::default(),
             ingestions: Vec::new(),
             findings: Vec::new(),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 mod files;
 mod finding;
+mod handles;
 mod ingestion;
 mod locks;
 mod origin;
@@ -22,9 +23,10 @@ mod pragmas;
 mod process;
 mod sampling;
 
-pub use files::{AutoVacuum, FileFacts, Files, Header, JournalMode, Wal, WalSource};
+pub use files::{AutoVacuum, FileFacts, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource};
 pub use finding::{Finding, Remedy, Severity};
-pub use ingestion::{FailedFile, Ingestion, IngestionState, Spread, percentile};
+pub use handles::HandleGrowth;
+pub use ingestion::{Batch, FailedFile, Ingestion, IngestionState, Spread, percentile};
 pub use locks::{Holder, Locks, ProcessHolds, Reader, WriteHolds};
 pub use origin::{Executable, ExecutableState, Manager, Origin};
 pub use pidfile::Pidfile;
@@ -90,10 +92,17 @@ pub struct Database {
     pub header: Option<Header>,
     /// The write-ahead log; `None` where there is none or it holds no header.
     pub wal: Option<Wal>,
+    /// The file system that the main file is on; `None` where the mounts do not tell.
+    pub filesystem: Option<Filesystem>,
+    /// The folder that the main file lies in.
+    pub folder: Option<Folder>,
     /// Who holds which lock.
     pub locks: Locks,
     /// The processes that have one of the three files open, by PID.
     pub processes: Vec<Process>,
+    /// Those of them whose descriptors on the main file have risen in the last minute and never fallen.
+    #[serde(default)]
+    pub handle_growth: Vec<HandleGrowth>,
     /// Pragma compliance.
     pub pragmas: Pragmas,
     /// Live and recent ingestions into this database, newest first.

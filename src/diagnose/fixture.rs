@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Look, findings};
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
 pub const WRITER: i32 = 71_201;
 /// A process that reads.
 pub const READER: i32 = 71_168;
+/// A process of ours that takes files in, or did.
+pub const INGESTER: i32 = 71_300;
 
 /// `notes.db` in WAL mode with two processes: a short write, and a short read at the newest frame.
 pub fn live() -> Database {
@@ -31,6 +33,14 @@ pub fn live() -> Database {
             written_by: "3.54.1".to_owned(),
         }),
         wal: Some(wal(19_031, 19_000)),
+        filesystem: Some(Filesystem {
+            kind: "ext4".to_owned(),
+            mounted_at: "/srv".into(),
+            bytes: Some(100_000_000_000),
+            free_bytes: Some(50_000_000_000),
+            locks_match: Some(true),
+        }),
+        folder: Some(Folder { uid: 1000, gid: 1000, mode: 0o755, owner_may_write: Some(true) }),
         locks: Locks {
             writer: Some(held(WRITER, 20.0)),
             readers: vec![reader(READER, 1, 19_031, 50.0)],
@@ -39,6 +49,7 @@ pub fn live() -> Database {
             ..Locks::default()
         },
         processes: vec![process(WRITER, "bun"), process(READER, "python3")],
+        handle_growth: Vec::new(),
         pragmas: Pragmas::default(),
         ingestions: Vec::new(),
         findings: Vec::new(),
@@ -73,6 +84,39 @@ pub fn rollback() -> Database {
     database
 }
 
+/// An ingestion of `/srv/notes` that has come to its end.
+pub fn ingestion(run: &str) -> Ingestion {
+    Ingestion {
+        run: run.to_owned(),
+        pid: INGESTER,
+        start_ticks: Some(2000),
+        state: IngestionState::Completed,
+        folders: vec!["/srv/notes".to_owned()],
+        files_total: Some(556),
+        files_done: 556,
+        files_unchanged: 0,
+        files_failed: 0,
+        batches: 32,
+        batch_size: Some(10),
+        hold_ms: Some(Spread { p50: 20.0, p99: 40.0, max: 50.0 }),
+        wait_ms: Some(Spread { p50: 1.0, p99: 3.0, max: 9.0 }),
+        busy_retries: 0,
+        started_at: at(0),
+        finished_at: Some(at(60)),
+        recent_holds_ms: vec![20.0, 50.0],
+        slowest_batch: Some(Batch { at: at(30), files: 10, hold_ms: 50.0 }),
+        last_batch_at: Some(at(50)),
+        last_told_at: Some(at(60)),
+        failures: Vec::new(),
+        error: None,
+    }
+}
+
+/// `seconds` after the fixture's clock began; the looks are taken 70 seconds after it.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+}
+
 /// The findings of one look without one before.
 pub fn findings_of(database: &Database) -> Vec<Finding> {
     findings_after(None, database)
@@ -85,14 +129,7 @@ pub fn findings_after(previous: Option<&Database>, database: &Database) -> Vec<F
 
 /// The same, under `config`.
 pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Database) -> Vec<Finding> {
-    findings(&Look {
-        database,
-        previous,
-        profile: &config.profile,
-        config,
-        pidfiles: &[],
-        taken_at: Timestamp::UNIX_EPOCH,
-    })
+    findings(&Look { database, previous, profile: &config.profile, config, pidfiles: &[], taken_at: at(70) })
 }
 
 /// What holds where nothing is set.
@@ -129,6 +166,7 @@ pub fn wal(frames: u32, backfilled: u32) -> Wal {
         slots: Some(frames),
         commits: Some(1),
         read_marks: None,
+        growth_bytes_per_second: None,
     }
 }
 
@@ -168,5 +206,13 @@ pub fn process(pid: i32, name: &str) -> Process {
 }
 
 fn file(inode: u64) -> FileFacts {
-    FileFacts { bytes: 4096, device: "fe:00".to_owned(), inode, uid: 1000, mode: 0o644, modified_at: None }
+    FileFacts {
+        bytes: 4096,
+        device: "fe:00".to_owned(),
+        inode,
+        uid: 1000,
+        gid: Some(1000),
+        mode: 0o644,
+        modified_at: None,
+    }
 }

@@ -1,6 +1,9 @@
 //! How fast something grows: the size of the log, the frames that checkpoints have moved.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use super::push_bounded;
 
@@ -32,6 +35,23 @@ impl Rate {
         let seconds = last.0.saturating_duration_since(first.0).as_secs_f64();
         let grows = self.values.iter().zip(self.values.iter().skip(1)).all(|(a, b)| a.1 <= b.1);
         (grows && seconds > 0.0).then(|| (last.1 - first.1) as f64 / seconds)
+    }
+}
+
+impl Rate {
+    /// It has this value at `at`, which counts where the one before is `pause` old.
+    pub fn is_at_most_every(&mut self, pause: Duration, at: Instant, value: u64) {
+        if self.values.back().is_none_or(|last| at.saturating_duration_since(last.0) >= pause) {
+            self.is(at, value);
+        }
+    }
+
+    /// Growth in a second, where the values were seen over `span` at least: two looks a moment apart can fall around one
+    /// large commit, which says nothing of the next minute.
+    #[must_use]
+    pub fn a_second_over(&self, span: Duration) -> Option<f64> {
+        let (first, last) = (self.values.front()?, self.values.back()?);
+        self.a_second().filter(|_| last.0.saturating_duration_since(first.0) >= span)
     }
 }
 

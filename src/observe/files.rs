@@ -4,17 +4,14 @@ use std::{
     ffi::OsString,
     fs::{File, Metadata, OpenOptions},
     io,
-    os::unix::{
-        ffi::OsStringExt,
-        fs::{FileExt, MetadataExt, OpenOptionsExt},
-    },
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 
-use crate::snapshot::FileFacts;
+use crate::{observe::mounts::Mounts, snapshot::FileFacts};
 
 /// A device as the kernel numbers it: major, minor.
 pub type Device = (u32, u32);
@@ -91,6 +88,7 @@ pub fn look(path: &Path, mounts: &Mounts) -> io::Result<Option<Sight>> {
         device: format!("{:02x}:{:02x}", lock_device.0, lock_device.1),
         inode: id.inode,
         uid: metadata.uid(),
+        gid: Some(metadata.gid()),
         mode: metadata.mode() & 0o7777,
         modified_at: metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok()),
     };
@@ -136,81 +134,4 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
         }
     }
     Ok(filled)
-}
-
-/// The mounts of this process, for the device numbers of their superblocks.
-///
-/// The lock table names a file by its superblock's device, which on btrfs and on overlays over several
-/// file systems is not what `stat` reports. `mountinfo` has it (`proc_pid_mountinfo(5)`, field 3, decimal).
-#[derive(Debug, Default)]
-pub struct Mounts(Vec<(PathBuf, Device)>);
-
-impl Mounts {
-    /// The mounts listed under the `/proc` at `proc`; none where they cannot be read.
-    pub fn read(proc: &Path) -> Self {
-        let text = std::fs::read(proc.join("self/mountinfo")).unwrap_or_default();
-        Self(text.split(|&byte| byte == b'\n').filter_map(mount).collect())
-    }
-
-    // The deepest mount point above the path; of several on one point the last lies on top.
-    fn device_of(&self, path: &Path) -> Option<Device> {
-        let above = self.0.iter().filter(|(point, _)| path.starts_with(point));
-        above.max_by_key(|(point, _)| point.as_os_str().len()).map(|&(_, device)| device)
-    }
-}
-
-fn mount(line: &[u8]) -> Option<(PathBuf, Device)> {
-    let mut fields = line.split(|&byte| byte == b' ');
-    let device = std::str::from_utf8(fields.nth(2)?).ok()?;
-    let (major, minor) = device.split_once(':')?;
-    let point = unescape(fields.nth(1)?);
-    Some((PathBuf::from(OsString::from_vec(point)), (major.parse().ok()?, minor.parse().ok()?)))
-}
-
-// Spaces and the like are written as a backslash and three octal digits.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, tail)) = rest.split_first() {
-        let octal = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(code) if byte == b'\\' => {
-                plain.push(code);
-                rest = &tail[3..];
-            }
-            _ => {
-                plain.push(byte);
-                rest = tail;
-            }
-        }
-    }
-    plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mounts(text: &str) -> Mounts {
-        Mounts(text.lines().filter_map(|line| mount(line.as_bytes())).collect())
-    }
-
-    #[test]
-    fn the_deepest_and_topmost_mount_gives_the_device() {
-        let mounts = mounts(
-            "22 1 254:0 / / rw - ext4 /dev/root rw\n\
-             30 22 0:40 / /data rw - btrfs /dev/vdb rw\n\
-             31 22 0:41 / /data rw - overlay none rw\n\
-             32 22 0:42 / /data\\040set rw - btrfs /dev/vdc rw",
-        );
-        assert_eq!(mounts.device_of(Path::new("/home/notes.db")), Some((254, 0)));
-        assert_eq!(mounts.device_of(Path::new("/data/notes.db")), Some((0, 41)));
-        assert_eq!(mounts.device_of(Path::new("/data set/notes.db")), Some((0, 42)));
-        assert_eq!(mounts.device_of(Path::new("/database")), Some((254, 0)));
-    }
-
-    #[test]
-    fn lines_that_make_no_sense_are_passed_over() {
-        assert!(mounts("\nx\n1 2 three:4 / /\n1 2 3:4").0.is_empty());
-    }
 }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::{process_start, processes};
 use crate::{
     journal::{EXTENSION, Event, Line, Outcome},
-    snapshot::{FailedFile, Ingestion, IngestionState, Spread, Unseen},
+    snapshot::{Batch, FailedFile, Ingestion, IngestionState, Spread, Unseen},
 };
 
 /// How many ingestions are shown of each database, the newest.
@@ -246,6 +246,9 @@ impl Story {
             started_at: line.at,
             finished_at: None,
             recent_holds_ms: Vec::new(),
+            slowest_batch: None,
+            last_batch_at: None,
+            last_told_at: Some(line.at),
             failures: Vec::new(),
             error: None,
         };
@@ -255,6 +258,7 @@ impl Story {
 
     fn go_on(&mut self, line: Line) {
         let ingestion = &mut self.ingestion;
+        ingestion.last_told_at = Some(line.at);
         match line.event {
             Event::Discovered { files, unchanged } => {
                 ingestion.files_total = Some(files);
@@ -268,10 +272,10 @@ impl Story {
             Event::Batch { files, bytes: _, wait_ms, hold_ms, retries } => {
                 ingestion.files_done += files;
                 ingestion.batch_size = Some(files);
-                self.transaction(line.at, wait_ms, hold_ms, retries);
+                self.transaction(Batch { at: line.at, files, hold_ms }, wait_ms, retries);
             }
-            Event::Removed { files: _, wait_ms, hold_ms, retries } => {
-                self.transaction(line.at, wait_ms, hold_ms, retries);
+            Event::Removed { files, wait_ms, hold_ms, retries } => {
+                self.transaction(Batch { at: line.at, files, hold_ms }, wait_ms, retries);
             }
             Event::FileFailed { path, reason } => {
                 ingestion.files_failed += 1;
@@ -292,7 +296,12 @@ impl Story {
         }
     }
 
-    fn transaction(&mut self, at: Timestamp, wait_ms: f64, hold_ms: f64, retries: u64) {
+    fn transaction(&mut self, batch: Batch, wait_ms: f64, retries: u64) {
+        let Batch { at, hold_ms, .. } = batch;
+        if self.ingestion.slowest_batch.is_none_or(|slowest| slowest.hold_ms < hold_ms) {
+            self.ingestion.slowest_batch = Some(batch);
+        }
+        self.ingestion.last_batch_at = Some(at);
         let Ingestion { pid, start_ticks, .. } = self.ingestion;
         let database = self.database.clone();
         self.fresh.push_back(Transaction { database, pid, start_ticks, at, wait_ms, hold_ms });
@@ -435,6 +444,8 @@ mod tests {
         assert_eq!((ingestion.state, ingestion.files_done), (IngestionState::Completed, 10));
         assert_eq!(ingestion.hold_ms, Some(Spread { p50: 4.0, p99: 8.0, max: 8.0 }));
         assert_eq!(ingestion.recent_holds_ms, [4.0, 8.0, 1.0]);
+        assert_eq!(ingestion.slowest_batch.map(|it| (it.files, it.hold_ms)), Some((4, 8.0)));
+        assert!(ingestion.last_batch_at.is_some() && ingestion.last_told_at == ingestion.finished_at);
         let told = scene.journals.take_transactions();
         assert_eq!(
             told.iter().map(|it| (it.wait_ms, it.hold_ms)).collect::<Vec<_>>(),

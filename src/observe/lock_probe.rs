@@ -49,7 +49,20 @@ pub fn ask(file: &File, who: Ask, bytes: RangeInclusive<u64>) -> io::Result<Opti
     }))
 }
 
-/// Adds to `rows` what holds one of `places` in `file` without having a row there.
+/// What the lock table shows of a file's locks, measured by what the kernel answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// There is nothing to show.
+    Empty,
+    /// Whoever can be seen from here has a row.
+    Complete,
+    /// The kernel names a process that can be seen from here and has no row: the table has this file under another
+    /// device, or the lock was taken since it was read.
+    Lacks,
+}
+
+/// Adds to `rows` what holds one of `places` in `file` without having a row there, and says whether such are lacking
+/// that ought to be there.
 ///
 /// # Errors
 ///
@@ -59,13 +72,17 @@ pub fn complete(
     file: &File,
     sight: &Sight,
     places: &[(Ask, RangeInclusive<u64>)],
-) -> io::Result<()> {
+) -> io::Result<Table> {
+    let mut table = if rows.is_empty() { Table::Empty } else { Table::Complete };
     for (who, bytes) in places {
         let is_known = rows.iter().any(|row| row.overlaps(bytes) && (row.is_write || *who == Ask::Anybody));
         if is_known {
             continue;
         }
         if let Some(obstacle) = ask(file, *who, bytes.clone())? {
+            if obstacle.pid.is_some() {
+                table = Table::Lacks;
+            }
             rows.push(Row {
                 pid: obstacle.pid,
                 is_ofd: false,
@@ -76,5 +93,5 @@ pub fn complete(
             });
         }
     }
-    Ok(())
+    Ok(table)
 }

@@ -12,17 +12,20 @@ use std::{
 use crate::{
     history::History,
     observe::{
-        files::{self, Mounts, Sight},
+        files::{self, Sight},
+        folder,
+        handle_growth::HandleGrowths,
         header,
-        lock_probe::{self, Ask},
+        lock_probe::{self, Ask, Table},
         lock_sampler,
         lock_table::{self, Row},
         locks::{self, Decoded},
+        mounts::Mounts,
         opener::{Opener, Target},
         wal::{self, LogHeader},
         wal_index::{self, Index},
     },
-    snapshot::{Files, Header, JournalMode, Unseen, Wal, WalSource},
+    snapshot::{Files, Filesystem, Folder, Header, JournalMode, Unseen, Wal, WalSource},
 };
 
 /// A database that is watched, and what is remembered of it from look to look.
@@ -31,6 +34,7 @@ pub struct Watched {
     paths: [PathBuf; 3],
     counter: wal::Counter,
     history: Arc<Mutex<History>>,
+    handle_growths: HandleGrowths,
     // The name under which the times of the file at the path are kept, while there is one.
     timed: Option<String>,
 }
@@ -48,6 +52,10 @@ pub struct View {
     pub index: Option<Index>,
     /// The state of the log.
     pub wal: Option<Wal>,
+    /// What the main file is on.
+    pub filesystem: Option<Filesystem>,
+    /// What it lies in.
+    pub folder: Option<Folder>,
     main_rows: Vec<Row>,
     index_rows: Vec<Row>,
     holders: BTreeSet<i32>,
@@ -58,7 +66,8 @@ impl Watched {
     pub fn new(path: PathBuf) -> Self {
         let (wal, shm) = (files::sidecar(&path, "-wal"), files::sidecar(&path, "-shm"));
         let counter = wal::Counter::default();
-        Self { paths: [path, wal, shm], counter, history: Arc::default(), timed: None }
+        let handle_growths = HandleGrowths::default();
+        Self { paths: [path, wal, shm], counter, history: Arc::default(), handle_growths, timed: None }
     }
 
     /// Its main file.
@@ -77,6 +86,11 @@ impl Watched {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How the descriptors of its processes grow.
+    pub fn handle_growths(&mut self) -> &mut HandleGrowths {
+        &mut self.handle_growths
+    }
+
     /// Looks at the files, and picks from `rows` what is about them.
     pub fn view(&mut self, rows: &[Row], mounts: &Mounts, now: Instant, unseen: &mut Vec<Unseen>) -> View {
         let sights = self.paths.each_ref().map(|path| {
@@ -89,6 +103,8 @@ impl Watched {
         let mut view = View {
             main_rows: rows_of(&sights[0]),
             index_rows: rows_of(&sights[2]),
+            filesystem: mounts.filesystem(self.path()),
+            folder: folder::look(self.path(), sights[0].as_ref().map(|sight| &sight.facts)),
             paths: self.paths.clone(),
             sights,
             header: None,
@@ -98,12 +114,12 @@ impl Watched {
         };
         view.read_main(unseen);
         view.read_index(unseen);
-        view.wal = self.wal(&view, unseen);
-        view.holders = view.main_rows.iter().chain(&view.index_rows).filter_map(|row| row.pid).collect();
         match &view.sights[1] {
             Some(wal) => self.history().wal_is(now, wal.facts.inode, wal.facts.bytes),
             None => self.history().wal_is_gone(),
         }
+        view.wal = self.wal(&view, unseen);
+        view.holders = view.main_rows.iter().chain(&view.index_rows).filter_map(|row| row.pid).collect();
         self.note_moved(&view, now);
         view
     }
@@ -164,6 +180,7 @@ impl Watched {
             slots: header.map(|header| header.slots(sight.facts.bytes)),
             commits: view.index.map(|index| index.commits),
             read_marks: view.index.map(|index| index.read_marks),
+            growth_bytes_per_second: self.history().wal_bytes_per_second(),
         };
         if let Some(header) = header.filter(|_| !is_vouched_for) {
             match self.counter.count(&file, header) {
@@ -262,8 +279,9 @@ impl View {
         match files::open(path) {
             Ok(file) => {
                 let rows = &mut self.main_rows;
-                if let Err(error) = lock_probe::complete(rows, &file, sight, &locks::MAIN_PLACES) {
-                    note(unseen, "hidden holders of locks on", path, &error);
+                match lock_probe::complete(rows, &file, sight, &locks::MAIN_PLACES) {
+                    Ok(table) => note_match(&mut self.filesystem, table),
+                    Err(error) => note(unseen, "hidden holders of locks on", path, &error),
                 }
                 self.header = header::read(&file)
                     .map_err(|error| note(unseen, "the header of", path, &error))
@@ -280,8 +298,9 @@ impl View {
             Ok(file) => file,
             Err(error) => return note(unseen, "the wal-index", path, &error),
         };
-        if let Err(error) = lock_probe::complete(&mut self.index_rows, &file, sight, &locks::INDEX_PLACES) {
-            note(unseen, "hidden holders of locks on", path, &error);
+        match lock_probe::complete(&mut self.index_rows, &file, sight, &locks::INDEX_PLACES) {
+            Ok(table) => note_match(&mut self.filesystem, table),
+            Err(error) => note(unseen, "hidden holders of locks on", path, &error),
         }
         if self.is_vouched_for() {
             self.index =
@@ -316,7 +335,10 @@ fn keep_ours(
     };
     let before = rows.len();
     rows.retain(is_ours);
-    if rows.len() == before { Ok(()) } else { lock_probe::complete(rows, &file, sight, places) }
+    if rows.len() != before {
+        lock_probe::complete(rows, &file, sight, places)?;
+    }
+    Ok(())
 }
 
 // The table prints the locks of several open file descriptions in rows that are alike, so that it cannot tell how
@@ -332,6 +354,16 @@ fn ofd_rows(sight: &Sight, openers: &BTreeMap<i32, Opener>) -> Vec<Row> {
         }
     }
     rows
+}
+
+// One file whose locks the table shows under no device that we know is enough.
+fn note_match(filesystem: &mut Option<Filesystem>, table: Table) {
+    let Some(filesystem) = filesystem else { return };
+    match table {
+        Table::Empty => {}
+        Table::Complete => filesystem.locks_match = filesystem.locks_match.or(Some(true)),
+        Table::Lacks => filesystem.locks_match = Some(false),
+    }
 }
 
 // A file that went away since it was looked at is not there, and nothing is hidden.

@@ -1,6 +1,6 @@
 //! The three files of a database, and what stands in them.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,10 +27,42 @@ pub struct FileFacts {
     pub inode: u64,
     /// Owner's user id.
     pub uid: u32,
+    /// Group id.
+    pub gid: Option<u32>,
     /// Permission bits, as in `0o644`.
     pub mode: u32,
     /// Last modification.
     pub modified_at: Option<Timestamp>,
+}
+
+/// The file system that a database is on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filesystem {
+    /// Its type as the kernel names it: `ext4`, `nfs4`, `fuse.sshfs`.
+    pub kind: String,
+    /// Where it is mounted.
+    #[serde(serialize_with = "super::lossy_path")]
+    pub mounted_at: PathBuf,
+    /// Its size in bytes.
+    pub bytes: Option<u64>,
+    /// What is left of them for a user who is not root (`f_bavail` of `statvfs(3)`).
+    pub free_bytes: Option<u64>,
+    /// Whether the lock table shows the locks on the database that the kernel, asked about the files, tells of; `None`
+    /// where there are none. One look alone can be wrong by a lock that was taken a moment ago.
+    pub locks_match: Option<bool>,
+}
+
+/// The folder that a database lies in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// Owner's user id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Permission bits, as in `0o755`.
+    pub mode: u32,
+    /// Whether the owner of the main file can make files in it; `None` where that cannot be told.
+    pub owner_may_write: Option<bool>,
 }
 
 /// The first 100 bytes of the main file: the state as of the last checkpoint.
@@ -86,7 +118,7 @@ pub enum AutoVacuum {
 }
 
 /// The state of the write-ahead log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wal {
     /// Committed frames.
     pub frames: Option<u32>,
@@ -106,6 +138,9 @@ pub struct Wal {
     pub commits: Option<u32>,
     /// Read marks 0 to 4; `None` is an unused one. A mark without a lock on its byte is no reader.
     pub read_marks: Option<[Option<u32>; 5]>,
+    /// Growth of the file in bytes a second over the last few looks; `None` until they span a second, and where it
+    /// shrank.
+    pub growth_bytes_per_second: Option<f64>,
 }
 
 /// Where [`Wal`]'s figures come from.

@@ -42,6 +42,12 @@ pub struct Ingestion {
     pub finished_at: Option<Timestamp>,
     /// The newest batches' holds in ms, oldest first, at most [`Ingestion::RECENT`].
     pub recent_holds_ms: Vec<f64>,
+    /// The batch that held the lock longest.
+    pub slowest_batch: Option<Batch>,
+    /// When the newest batch was committed.
+    pub last_batch_at: Option<Timestamp>,
+    /// When the journal was last written, whatever it told.
+    pub last_told_at: Option<Timestamp>,
     /// The first failures, at most [`Ingestion::RECENT`].
     pub failures: Vec<FailedFile>,
     /// Why it ended early, where it did.
@@ -57,6 +63,17 @@ impl Ingestion {
     pub fn is_running(&self) -> bool {
         self.state == IngestionState::Running
     }
+}
+
+/// One transaction of an ingestion.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// When it had committed.
+    pub at: Timestamp,
+    /// Files that it took in, or took out.
+    pub files: u64,
+    /// How long it held the write lock.
+    pub hold_ms: f64,
 }
 
 /// A file that an ingestion could not take in.

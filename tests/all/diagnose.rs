@@ -1,6 +1,15 @@
 //! Each rule on real processes, by name and PID, with a healthy twin of the same set-up that has nothing to find.
 
+mod clients;
+mod ingestion;
+mod integrity;
+mod locks;
+mod modes;
+mod place;
+mod space;
+
 use std::{
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -62,7 +71,9 @@ impl Scene {
                 _ => {}
             }
         }
-        let places = Places::under(self.state.path());
+        // Where an ingestion that has the state directory in its environment puts its journals.
+        let runs = self.state.path().join("waltop/runs");
+        let places = Places { runs, ..Places::under(self.state.path()) };
         let thresholds = Thresholds { pinned_wal: (pin, LONG), ..Thresholds::default() };
         Config { profile, thresholds, readonly: true, ..Config::new(places) }
     }
@@ -78,6 +89,13 @@ impl Scene {
         let mut observer = Observer::new(&config.places, vec![self.path()]);
         observer.watch_locks();
         Watch::new(observer, config)
+    }
+
+    /// A watch under what `change` makes of the configuration of [`Scene::patient`].
+    fn watch_with(&self, change: impl FnOnce(&mut Config)) -> Watch {
+        let mut config = self.config(LONG, LONG);
+        change(&mut config);
+        Watch::new(Observer::new(&config.places, vec![self.path()]), config)
     }
 
     /// A watch for what does not depend on time.
@@ -123,234 +141,37 @@ fn found(watch: &mut Watch, rule: &str, pid: Option<i32>) -> Finding {
     })
 }
 
+/// The finding of `rule` about `pid`, which must be all that is serious.
+fn found_in(database: &Database, rule: &str, pid: Option<i32>) -> Finding {
+    assert!(RULES.iter().any(|it| it.name() == rule), "{rule} is a rule");
+    let [finding] = serious(database)[..] else { panic!("{:?}", database.findings) };
+    assert_eq!((finding.name.as_str(), finding.pid), (rule, pid));
+    finding.clone()
+}
+
+fn has(database: &Database, rule: &str) -> bool {
+    database.findings.iter().any(|finding| finding.name == rule)
+}
+
 fn signal(actor: &Actor, signal: Signal) {
-    kill_process(Pid::from_raw(actor.pid()).expect("a PID"), signal).expect("it lives");
+    send(actor.pid(), signal);
 }
 
-/// A writer that moves nothing by itself, and a reader at a frame of its own.
-fn pair(scene: &Scene) -> (Actor, Actor) {
-    let (mut writer, mut reader) = (scene.actor(), scene.actor());
-    writer.sql("PRAGMA wal_autocheckpoint = 0").sql("INSERT INTO t VALUES (2)");
-    reader.sql("BEGIN").sql("SELECT * FROM t");
-    (writer, reader)
-}
-
-#[test]
-fn a_reader_that_pins_the_log() {
-    let scene = Scene::new("wal");
-    let (mut writer, mut reader) = pair(&scene);
-    // The healthy twin: it reads for as long, and keeps fewer frames than are moved at a time.
-    writer.sql("INSERT INTO t VALUES (3)").sql("INSERT INTO t VALUES (4)");
-    let mut watch = scene.watch(Duration::from_millis(50), LONG);
-    eventually("the reader has been there for long enough", || {
-        assert_healthy(&mut watch);
-        let held = look(&mut watch).locks.readers.iter().find(|it| it.pid == Some(reader.pid()))?.held_ms?;
-        (held > 100.0).then_some(())
-    });
-    writer.sql("INSERT INTO t VALUES (5)");
-    let finding = found(&mut watch, "pinned-wal", Some(reader.pid()));
-    assert_eq!(finding.severity, Severity::Warning);
-    assert_eq!(finding.evidence["pinned_frames"], 3);
-    assert_eq!(finding.evidence["frame"], 1);
-    assert_eq!(finding.remedy.command, Some(format!("kill -TERM {}", reader.pid())));
-    reader.sql("COMMIT");
-    assert_healthy(&mut watch);
-}
-
-#[test]
-fn a_reader_of_the_main_file_alone_pins_it_too() {
-    let scene = Scene::new("wal");
-    let (mut writer, mut reader) = (scene.actor(), scene.actor());
-    // With nothing in the log a reader takes slot 0.
-    writer.sql("PRAGMA wal_autocheckpoint = 0");
-    reader.sql("BEGIN").sql("SELECT * FROM t");
-    for _ in 0..3 {
-        writer.sql("INSERT INTO t VALUES (2)");
-    }
-    let mut watch = scene.watch(Duration::from_millis(50), LONG);
-    let finding = found(&mut watch, "pinned-wal", Some(reader.pid()));
-    assert_eq!(finding.evidence["slot"], 0);
-    assert_eq!(finding.evidence["pinned_frames"], 3);
-}
-
-#[test]
-fn a_write_lock_that_is_held_for_long() {
-    let scene = Scene::new("wal");
-    let mut writer = scene.actor();
-    writer.sql("BEGIN IMMEDIATE");
-    assert_healthy(&mut scene.patient());
-    let mut watch = scene.watch(LONG, Duration::from_millis(400));
-    let finding = found(&mut watch, "long-write-lock", Some(writer.pid()));
-    assert_eq!(finding.evidence["busy_timeout_ms"], 400.0);
-    assert_eq!(finding.evidence["now"], true);
-    eventually("it becomes an error", || {
-        let finding = found(&mut watch, "long-write-lock", Some(writer.pid()));
-        (finding.severity == Severity::Error).then_some(())
-    });
-    writer.sql("COMMIT");
-    assert_healthy(&mut watch);
-}
-
-#[test]
-fn a_long_hold_is_found_after_it_is_over() {
-    let scene = Scene::new("wal");
-    let mut writer = scene.actor();
-    writer.sql("SELECT * FROM t");
-    let mut watch = scene.sampled(Duration::from_millis(100));
-    assert_healthy(&mut watch);
-    writer.sql("BEGIN IMMEDIATE");
-    found(&mut watch, "long-write-lock", Some(writer.pid()));
-    writer.sql("COMMIT");
-    let finding = eventually("it is over", || {
-        let finding = found(&mut watch, "long-write-lock", Some(writer.pid()));
-        (finding.evidence["now"] == false).then_some(finding)
-    });
-    assert!(finding.message.contains(" at a stretch in the last "), "{}", finding.message);
-    assert_eq!(finding.remedy.command, None, "it is over");
-}
-
-#[test]
-fn a_stopped_process_that_holds_a_lock() {
-    let scene = Scene::new("wal");
-    let (mut holder, mut idle) = (scene.actor(), scene.actor());
-    idle.sql("SELECT * FROM t");
-    holder.sql("BEGIN IMMEDIATE");
-    let mut watch = scene.patient();
-    // The healthy twin is stopped as well, and holds what any idle connection holds.
-    signal(&idle, Signal::STOP);
-    eventually("the idle one is stopped", || {
-        let database = look(&mut watch);
-        database.process(idle.pid()).is_some_and(waltop::snapshot::Process::is_stopped).then_some(())
-    });
-    assert_healthy(&mut watch);
-    signal(&holder, Signal::STOP);
-    let finding = found(&mut watch, "stopped-holder", Some(holder.pid()));
-    assert_eq!(finding.severity, Severity::Error);
-    assert!(finding.message.contains("the write lock"), "{}", finding.message);
-    assert_eq!(finding.remedy.command, Some(format!("kill -CONT {}", holder.pid())));
-    for actor in [&idle, &holder] {
-        signal(actor, Signal::CONT);
-    }
-    holder.sql("COMMIT");
-    eventually("all is well", || serious(&look(&mut watch)).is_empty().then_some(()));
-}
-
-#[test]
-fn a_read_only_client() {
-    let scene = Scene::new("wal");
-    let mut owner = scene.actor();
-    owner.sql("SELECT * FROM t");
-    let mut watch = scene.patient();
-    assert!(look(&mut watch).findings.is_empty());
-    let mut reader = Actor::open_read_only(&scene.path());
-    reader.sql("SELECT * FROM t");
-    let finding = found(&mut watch, "readonly-trap", Some(reader.pid()));
-    assert_eq!(finding.severity, Severity::Info, "its -shm is open to write");
-    reader.close();
-    assert!(look(&mut watch).findings.is_empty());
-}
-
-#[test]
-fn a_read_only_client_of_a_rollback_database_is_no_trap() {
-    let scene = Scene::new("delete");
-    let mut reader = Actor::open_read_only(&scene.path());
-    reader.sql("SELECT * FROM t");
-    assert!(look(&mut scene.patient()).findings.is_empty());
-}
-
-#[test]
-fn a_rollback_journal_that_is_shared() {
-    let scene = Scene::new("delete");
-    let mut one = scene.actor();
-    one.sql("SELECT * FROM t");
-    let mut watch = scene.patient();
-    assert_healthy(&mut watch);
-    let two = scene.actor();
-    let finding = found(&mut watch, "rollback-journal", None);
-    let mut pids = [one.pid(), two.pid()];
-    pids.sort_unstable();
-    assert_eq!(finding.evidence["processes"], serde_json::json!(pids));
-    assert_eq!(finding.remedy.command, Some(format!("waltop fix {}", scene.path().display())));
-    two.close();
-    assert_healthy(&mut watch);
-}
-
-#[test]
-fn a_log_that_was_deleted_under_its_writer() {
-    let scene = Scene::new("wal");
-    let mut writer = scene.actor();
-    writer.sql("INSERT INTO t VALUES (2)");
-    let mut watch = scene.patient();
-    assert_healthy(&mut watch);
-    std::fs::remove_file(scene.sidecar("-wal")).expect("removed");
-    let finding = found(&mut watch, "split-wal", Some(writer.pid()));
-    assert_eq!(finding.severity, Severity::Error);
-    assert_eq!(finding.evidence["replaced"], serde_json::json!([scene.sidecar("-wal")]));
-}
-
-#[test]
-fn a_database_that_was_replaced_under_its_writer() {
-    let scene = Scene::new("wal");
-    let mut writer = scene.actor();
-    writer.sql("INSERT INTO t VALUES (2)");
-    let mut watch = scene.patient();
-    assert_healthy(&mut watch);
-    let copy = scene.folder.path().join("copy.db");
-    std::fs::copy(scene.path(), &copy).expect("a copy");
-    // As a restore from a backup does it.
-    std::fs::rename(copy, scene.path()).expect("in its place");
-    let finding = found(&mut watch, "split-wal", Some(writer.pid()));
-    assert!(finding.message.contains("notes.db"), "{}", finding.message);
-    assert_eq!(writer.try_sql("SELECT 1"), "ok");
-}
-
-#[test]
-fn a_process_that_lost_its_locks() {
-    let scene = Scene::new("wal");
-    let Some(mut python) = Python::open(&scene.path()) else { return };
-    python.sql("SELECT * FROM t");
-    let mut watch = scene.patient();
-    assert_healthy(&mut watch);
-    python.lose_locks();
-    let finding = found(&mut watch, "lost-locks", Some(python.pid()));
-    assert_eq!(finding.severity, Severity::Error);
-    assert_eq!(finding.remedy.command, Some(format!("kill -TERM {}", python.pid())));
-}
-
-#[test]
-fn locks_lost_beside_one_that_has_his() {
-    let scene = Scene::new("wal");
-    let Some(mut python) = Python::open(&scene.path()) else { return };
-    let mut sound = scene.actor();
-    sound.sql("SELECT * FROM t");
-    python.sql("SELECT * FROM t");
-    python.lose_locks();
-    found(&mut scene.patient(), "lost-locks", Some(python.pid()));
-}
-
-#[test]
-fn a_forked_child_has_not_lost_what_it_never_had() {
-    let scene = Scene::new("wal");
-    let Some(mut python) = Python::open(&scene.path()) else { return };
-    python.sql("SELECT * FROM t");
-    // The child does nothing but wait for its parent's end.
-    python.run("import os, signal; read, write = os.pipe()");
-    python.run("child = os.fork() or (os.close(write), os.read(read, 1), os._exit(0))");
-    let child: i32 = python.run("print(child)")[0].parse().expect("a PID");
-    let mut watch = scene.patient();
-    eventually("the child is seen", || look(&mut watch).process(child).map(|_| ()));
-    assert_healthy(&mut watch);
-    python.run("os.kill(child, signal.SIGKILL); os.waitpid(child, 0)");
+fn send(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).expect("a PID"), signal).expect("it lives");
 }
 
 #[test]
 fn every_rule_is_found_here() {
-    let file = |name: &str| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all").join(name);
-        std::fs::read_to_string(path).expect("a file of the tests")
-    };
-    let here = ["diagnose.rs", "stale.rs", "stale/daemons.rs"].map(file).concat();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all");
+    let files = ["diagnose", "stale"].map(|name| fs::read_dir(tests.join(name)).expect("the folder"));
+    let files = files.into_iter().flatten().map(|file| file.expect("a file").path());
+    let here: String =
+        files.chain([tests.join("stale.rs")]).map(|file| fs::read_to_string(file).expect("text")).collect();
     for rule in RULES {
-        assert!(here.contains(&format!("found(&mut watch, \"{}\"", rule.name())), "{}", rule.name());
+        let name = rule.name();
+        // Inside a mount namespace another process looks.
+        let ways = [format!("found(&mut watch, \"{name}\""), format!("found_in(&database, \"{name}\"")];
+        assert!(ways.iter().any(|way| here.contains(way)), "{name}");
     }
 }

@@ -8,6 +8,7 @@ mod fake_proc;
 mod findings;
 mod ingest;
 mod layers;
+mod namespace;
 mod observe;
 mod pty;
 mod python;

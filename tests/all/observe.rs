@@ -21,7 +21,10 @@ use waltop::{
     snapshot::{Database, Process, Snapshot},
 };
 
-use crate::support::{Actor, WALTOP};
+use crate::{
+    namespace::may_change_namespaces,
+    support::{Actor, WALTOP},
+};
 
 /// A folder with a database of its own, and a place for what the observer keeps.
 struct Scene {
@@ -83,15 +86,6 @@ fn status(launcher: &[&str], program: &Path, options: &[&str], database: &Path, 
         .expect("it starts");
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).expect("a snapshot")
-}
-
-/// Whether this test runs as root; a word about it where it does not.
-fn may_change_namespaces() -> bool {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root {
-        eprintln!("not tested: only root may run a process elsewhere or as somebody else");
-    }
-    is_root
 }
 
 fn only(snapshot: Snapshot) -> Database {

@@ -1,15 +1,15 @@
 //! Real holders and observers in other PID and mount namespaces, and file systems that make up device numbers.
 
-use std::{
-    io::{BufRead, BufReader},
-    os::unix::fs::MetadataExt,
-    process::{Child, Stdio},
-};
+use std::os::unix::fs::MetadataExt;
 
 use waltop::snapshot::{Presence, WalSource};
 
 use super::*;
-use crate::{fake_proc::sidecar, python::Python};
+use crate::{
+    fake_proc::sidecar,
+    namespace::{Namespace, OVERLAY, may_change_namespaces},
+    python::Python,
+};
 
 /// Starts what follows in a PID namespace of its own, with its own `/proc`.
 const ALONE: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
@@ -64,43 +64,18 @@ fn a_holder_outside_the_pid_namespace_is_held_by_a_process_not_visible_from_here
     assert!(text.contains("a process not visible from here"), "{text}");
 }
 
-/// A mount namespace of its own: what is mounted in it goes away with its last process.
+/// A folder in a mount namespace of its own.
 struct Mounted {
-    keeper: Child,
-    pid: String,
+    namespace: Namespace,
     scene: Scene,
 }
 
 impl Mounted {
     /// After `script` was run in it with the folder `$1`; `None`, and a word about it, where it cannot be.
     fn new(what: &str, script: &str) -> Option<Self> {
-        if !may_change_namespaces() {
-            return None;
-        }
         let scene = Scene::new();
-        // What the tools have to say goes elsewhere: one line is the answer.
-        let script = format!("set -e; cd \"$1\"; {{ {script}\n}} >&2; echo ok; read line");
-        let mut keeper = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
-            .arg(scene.path().parent().expect("a folder"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare starts");
-        let mut line = String::new();
-        let mut said = BufReader::new(keeper.stdout.take().expect("piped"));
-        said.read_line(&mut line).expect("readable");
-        let pid = keeper.id().to_string();
-        let mounted = Self { keeper, pid, scene };
-        if line.trim_end() != "ok" {
-            eprintln!("not tested: this machine cannot make {what}");
-            return None;
-        }
-        Some(mounted)
-    }
-
-    fn launcher(&self) -> [&str; 4] {
-        ["nsenter", "--mount", "--target", &self.pid]
+        let namespace = Namespace::new(what, script, scene.path().parent().expect("a folder"))?;
+        Some(Self { namespace, scene })
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -108,7 +83,7 @@ impl Mounted {
     }
 
     fn actor(&self, path: &str) -> Actor {
-        Actor::open_through(&self.launcher(), &self.at(path))
+        Actor::open_through(&self.namespace.launcher(), &self.at(path))
     }
 
     /// A database in WAL mode with the table `t`, and its one connection.
@@ -119,25 +94,16 @@ impl Mounted {
     }
 
     fn look(&self, path: &str) -> Database {
-        only(status(&self.launcher(), Path::new(WALTOP), &[], &self.at(path), self.scene.state.path()))
+        let launcher = self.namespace.launcher();
+        only(status(&launcher, Path::new(WALTOP), &[], &self.at(path), self.scene.state.path()))
     }
 
-    /// `stat` of a file that can only be seen in there, through the root of a process that lives there.
     fn stat(&self, path: &Path) -> std::fs::Metadata {
-        let root = PathBuf::from(format!("/proc/{}/root", self.pid));
-        root.join(path.strip_prefix("/").expect("absolute")).metadata().expect("there")
+        self.namespace.stat(path)
     }
 
     fn python(&self, path: &str) -> Option<Python> {
-        Python::open_through(&self.launcher(), &self.at(path))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // Already gone is as good as killed.
-        let _ = self.keeper.kill();
-        let _ = self.keeper.wait();
+        Python::open_through(&self.namespace.launcher(), &self.at(path))
     }
 }
 
@@ -173,12 +139,6 @@ fn holders_are_found_through_a_bind_mount() {
     assert_eq!(writer_of(&database), Some(writer.pid()));
     assert_eq!(pids(&database), [writer.pid()]);
 }
-
-/// An overlay over two file systems, of which the lower has files with each of the first inode numbers.
-const OVERLAY: &str = "mkdir low high all; mount -t tmpfs none low; mount -t tmpfs none high; \
-    mkdir high/upper high/work; \
-    for n in 1 2 3 4 5 6 7 8 9; do for m in 0 1 2 3 4 5 6 7 8 9; do echo a file > low/$n$m; done; done; \
-    mount -t overlay -o lowerdir=low,upperdir=high/upper,workdir=high/work,xino=off none all";
 
 #[test]
 fn holders_are_found_on_an_overlay_over_two_file_systems() {

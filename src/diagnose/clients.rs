@@ -1,0 +1,392 @@
+//! How clients use the database: what they map, how often they open it, and what one that sets nothing gets.
+
+use serde_json::{Map, Value};
+
+use super::{Look, Rule, evidence, no_remedy, quoted, who};
+use crate::{
+    profile::Expectation,
+    snapshot::{Database, Finding, HandleGrowth, PragmaRow, PragmaSource, Process, Remedy, Severity},
+    units,
+};
+
+/// A process maps the main file while the profile says `mmap_size` 0.
+pub struct MappedDatabase;
+
+impl Rule for MappedDatabase {
+    fn name(&self) -> &'static str {
+        "mapped-database"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let wanted = look.profile.expectation("mmap_size");
+        let Some(wanted) = wanted.filter(|it| it.expected.parse() == Ok(0_i64)) else {
+            return Vec::new();
+        };
+        let mapping = look.database.processes.iter().filter(|process| process.maps_database == Some(true));
+        mapping
+            .map(|process| Finding {
+                name: self.name().to_owned(),
+                severity: wanted.severity,
+                pid: Some(process.pid),
+                message: format!(
+                    "{} maps the main file while the profile {} says mmap_size 0: \
+                     an error while it reads there can end it with SIGBUS",
+                    who(look.database, Some(process.pid)),
+                    look.profile.name,
+                ),
+                evidence: evidence([
+                    ("profile", look.profile.name.clone().into()),
+                    ("database_bytes", look.database.files.db.as_ref().map(|it| it.bytes).into()),
+                ]),
+                // Only its own code can change what its connection set.
+                remedy: no_remedy(),
+            })
+            .collect()
+    }
+}
+
+/// A process has many descriptors on the main file, or more and more of them; or many processes have it open.
+///
+/// A pool that fills up grows, too, and then rests. So growth is one that went on for [`ManyHandles::SPAN_MS`] in
+/// [`ManyHandles::RISES`] steps and was not once given back.
+pub struct ManyHandles;
+
+impl ManyHandles {
+    /// Steps of a growth that is told.
+    const RISES: u32 = 5;
+    /// How long it went on at least: most of the minute that is looked at.
+    const SPAN_MS: f64 = 40_000.0;
+    /// How many processes may have a database open.
+    const PROCESSES: usize = 20;
+
+    fn of_process(&self, process: &Process, look: &Look<'_>) -> Option<Finding> {
+        let count = process.handles?.db;
+        let growth = look
+            .database
+            .handle_growth
+            .iter()
+            .find(|it| it.pid == process.pid && it.rises >= Self::RISES && it.span_ms >= Self::SPAN_MS);
+        let limit = look.config.thresholds.many_handles;
+        if count <= limit && growth.is_none() {
+            return None;
+        }
+        let who = who(look.database, Some(process.pid));
+        let message = match growth {
+            Some(HandleGrowth { from, to, span_ms, .. }) => format!(
+                "{who} went from {from} to {to} descriptors on the main file in {} and closed none: \
+                 connections that nobody closes end at its limit of open files",
+                units::duration(*span_ms)
+            ),
+            None => format!(
+                "{who} has {count} descriptors on the main file, more than {limit}: \
+                 of so many connections one writes at a time, and each can pin the log"
+            ),
+        };
+        Some(Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Warning,
+            pid: Some(process.pid),
+            message,
+            evidence: evidence([
+                ("descriptors", count.into()),
+                ("limit", limit.into()),
+                ("grew_from", growth.map(|it| it.from).into()),
+                ("rises", growth.map(|it| it.rises).into()),
+                ("span_ms", growth.map(|it| it.span_ms).into()),
+            ]),
+            // It is put right where the program opens the database.
+            remedy: no_remedy(),
+        })
+    }
+
+    fn of_all(&self, look: &Look<'_>) -> Option<Finding> {
+        let sharers: Vec<i32> =
+            look.database.processes.iter().filter(|it| it.has_main_file()).map(|it| it.pid).collect();
+        (sharers.len() > Self::PROCESSES).then(|| Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Warning,
+            pid: None,
+            message: format!(
+                "{} is open in {} processes: one writes at a time, and each can pin the log",
+                look.database.name(),
+                sharers.len(),
+            ),
+            evidence: evidence([("limit", Self::PROCESSES.into()), ("processes", sharers.into())]),
+            remedy: Remedy {
+                key: None,
+                command: Some(format!("waltop reap {} --dry-run", quoted(&look.database.path))),
+            },
+        })
+    }
+}
+
+impl Rule for ManyHandles {
+    fn name(&self) -> &'static str {
+        "many-handles"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let each = look.database.processes.iter().filter_map(|process| self.of_process(process, look));
+        each.chain(self.of_all(look)).collect()
+    }
+}
+
+/// What a client that sets nothing gets is not what the profile asks for.
+///
+/// It accuses nobody: what another process has set cannot be seen. So it is told where somebody has the database
+/// open, as a thing to know.
+pub struct BareClient;
+
+impl Rule for BareClient {
+    fn name(&self) -> &'static str {
+        "bare-client"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let database = look.database;
+        let rows = &database.pragmas.rows;
+        let differs: Vec<&PragmaRow> = rows
+            .iter()
+            .filter(|row| row.source == PragmaSource::NewClient && row.ok == Some(false))
+            .collect();
+        if differs.is_empty() || !database.processes.iter().any(Process::has_main_file) {
+            return Vec::new();
+        }
+        let value = |row: &PragmaRow| row.actual.clone().unwrap_or_default();
+        let gets: Vec<String> = differs.iter().map(|row| format!("{} {}", row.name, value(row))).collect();
+        let fails = differs.iter().any(|row| row.name == "busy_timeout" && value(row) == "0");
+        let cost = if fails {
+            "where the lock is held it fails at once".to_owned()
+        } else {
+            format!("the profile {} asks for something else", look.profile.name)
+        };
+        let of = |pick: fn(&PragmaRow) -> Option<String>| -> Map<String, Value> {
+            differs.iter().map(|row| (row.name.clone(), pick(row).into())).collect()
+        };
+        vec![Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Info,
+            pid: None,
+            message: format!("a client that sets nothing gets {}: {cost}", gets.join(", ")),
+            evidence: evidence([
+                ("profile", look.profile.name.clone().into()),
+                ("gets", of(|row| row.actual.clone()).into()),
+                ("expected", of(|row| row.expected.clone()).into()),
+            ]),
+            // Each client sets them on its own connections.
+            remedy: no_remedy(),
+        }]
+    }
+}
+
+/// What the file keeps differs from the profile: as bad as the worst of the pragmas, whose reason is told.
+pub struct PragmaMismatch;
+
+impl Rule for PragmaMismatch {
+    fn name(&self) -> &'static str {
+        "pragma-mismatch"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let database = look.database;
+        let is_told = !super::modes::RollbackJournal.check(look).is_empty();
+        let rows = database.pragmas.rows.iter();
+        let differs: Vec<(&PragmaRow, &Expectation)> = rows
+            .filter(|row| row.source == PragmaSource::File && row.ok == Some(false))
+            .filter(|row| is_of_now(row, database) && !(is_told && row.name == "journal_mode"))
+            .filter_map(|row| Some((row, look.profile.expectation(&row.name)?)))
+            .collect();
+        let Some((_, worst)) = differs.iter().rev().max_by_key(|(_, wanted)| wanted.severity) else {
+            return Vec::new();
+        };
+        let value = |row: &PragmaRow| row.actual.clone().unwrap_or_default();
+        let keeps: Vec<String> = differs
+            .iter()
+            .map(|(row, wanted)| format!("{} {} (not {})", row.name, value(row), wanted.expected))
+            .collect();
+        let is_fixable = differs.iter().any(|(row, _)| row.name == "journal_mode");
+        let command = is_fixable.then(|| format!("waltop fix {}", quoted(&database.path)));
+        let keeps_by_name: Map<String, Value> =
+            differs.iter().map(|(row, _)| (row.name.clone(), value(row).into())).collect();
+        let expected: Map<String, Value> =
+            differs.iter().map(|(row, wanted)| (row.name.clone(), wanted.expected.clone().into())).collect();
+        vec![Finding {
+            name: self.name().to_owned(),
+            severity: worst.severity,
+            pid: None,
+            message: format!(
+                "{} keeps {}, against the profile {}: {}",
+                database.name(),
+                keeps.join(", "),
+                look.profile.name,
+                worst.why.trim_end_matches('.'),
+            ),
+            evidence: evidence([
+                ("profile", look.profile.name.clone().into()),
+                ("keeps", keeps_by_name.into()),
+                ("expected", expected.into()),
+            ]),
+            remedy: Remedy { key: is_fixable.then(|| "f".to_owned()), command },
+        }]
+    }
+}
+
+// The first page may be in the log only, but for the mode and the size of a page.
+fn is_of_now(row: &PragmaRow, database: &Database) -> bool {
+    let is_moved = || database.wal.as_ref().is_some_and(|wal| wal.pending == Some(0));
+    matches!(row.name.as_str(), "journal_mode" | "page_size")
+        || database.files.wal.as_ref().is_none_or(|wal| wal.bytes == 0)
+        || is_moved()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{compliance, fixture::*};
+    use crate::{
+        config::Config,
+        profile::{Expectation, Keeper},
+        snapshot::{Database, HandleGrowth, Handles, Severity::*},
+    };
+
+    #[test]
+    fn a_mapping_is_found_where_the_profile_wants_none() {
+        let mut database = live();
+        database.processes[1].maps_database = Some(true);
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("mapped-database", Warning, Some(READER))]);
+        assert!(found[0].message.starts_with("71168 (python3) maps the main file"), "{}", found[0].message);
+        let mut config = config();
+        let wanted = config.profile.pragmas.iter_mut().find(|it| it.name == "mmap_size").expect("it cares");
+        wanted.severity = Info;
+        assert_eq!(findings_with(&config, None, &database)[0].severity, Info);
+        let wanted = config.profile.pragmas.iter_mut().find(|it| it.name == "mmap_size").expect("it cares");
+        wanted.expected = "268435456".to_owned();
+        assert_eq!(findings_with(&config, None, &database), []);
+        config.profile.pragmas.retain(|it| it.name != "mmap_size");
+        assert_eq!(findings_with(&config, None, &database), []);
+        database.processes[1].maps_database = None;
+        assert_eq!(findings_of(&database), []);
+    }
+
+    #[test]
+    fn more_descriptors_than_the_limit_are_many() {
+        let mut database = live();
+        let handles = |db| Some(Handles { db, wal: db, shm: 1 });
+        database.processes[0].handles = handles(8);
+        assert_eq!(findings_of(&database), []);
+        database.processes[0].handles = handles(9);
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("many-handles", Warning, Some(WRITER))]);
+        assert!(found[0].message.starts_with("71201 (bun) has 9 descriptors"), "{}", found[0].message);
+        let mut config = config();
+        config.thresholds.many_handles = 9;
+        assert_eq!(findings_with(&config, None, &database), []);
+    }
+
+    #[test]
+    fn a_count_that_only_grows_is_a_leak() {
+        let mut database = live();
+        database.processes[0].handles = Some(Handles { db: 7, wal: 7, shm: 1 });
+        let growth = HandleGrowth { pid: WRITER, from: 2, to: 7, rises: 5, span_ms: 40_000.0 };
+        database.handle_growth = vec![growth.clone()];
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("many-handles", Warning, Some(WRITER))]);
+        assert_eq!(
+            found[0].message,
+            "71201 (bun) went from 2 to 7 descriptors on the main file in 40 s and closed none: \
+             connections that nobody closes end at its limit of open files"
+        );
+        for (rises, span_ms) in [(4, 60_000.0), (5, 39_999.0)] {
+            database.handle_growth = vec![HandleGrowth { rises, span_ms, ..growth.clone() }];
+            assert_eq!(findings_of(&database), []);
+        }
+    }
+
+    #[test]
+    fn more_than_twenty_processes_are_many() {
+        let mut database = live();
+        database.processes = (1..=20).map(|pid| process(pid, "worker")).collect();
+        assert_eq!(findings_of(&database), []);
+        database.processes.push(process(21, "worker"));
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("many-handles", Warning, None)]);
+        assert!(found[0].message.starts_with("notes.db is open in 21 processes: "), "{}", found[0].message);
+        database.processes[0].handles = Some(Handles { db: 0, wal: 1, shm: 0 });
+        assert_eq!(findings_of(&database), []);
+    }
+
+    fn with_rows(mut database: Database, config: &Config) -> Database {
+        database.pragmas = compliance::rows(&database, &config.profile, None);
+        database
+    }
+
+    #[test]
+    fn what_a_bare_client_gets_is_worth_knowing_while_somebody_is_there() {
+        let mut config = config();
+        let mut database = with_rows(live(), &config);
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("bare-client", Info, None)]);
+        assert_eq!(
+            found[0].message,
+            "a client that sets nothing gets busy_timeout 0, synchronous FULL, temp_store DEFAULT, \
+             foreign_keys OFF: where the lock is held it fails at once"
+        );
+        assert_eq!(found[0].evidence["expected"]["busy_timeout"], "5000");
+        database.processes.clear();
+        assert_eq!(findings_of(&database), []);
+        config.profile.pragmas.retain(|it| it.name == "synchronous");
+        let found = findings_of(&with_rows(live(), &config));
+        assert!(found[0].message.ends_with(": the profile hardened asks for something else"));
+        config.profile.pragmas.clear();
+        assert_eq!(findings_of(&with_rows(live(), &config)), []);
+    }
+
+    #[test]
+    fn a_file_that_keeps_another_journal_is_told_once() {
+        let config = config();
+        let mut database = with_rows(rollback(), &config);
+        let shared: Vec<_> = findings_of(&database).into_iter().map(|it| it.name).collect();
+        assert_eq!(shared, ["rollback-journal", "bare-client"]);
+        database.processes.pop();
+        let found = findings_of(&database);
+        assert_eq!(outline(&found)[0], ("pragma-mismatch", Warning, None));
+        assert_eq!(
+            found[0].message,
+            "notes.db keeps journal_mode rollback (not wal), against the profile hardened: \
+             In WAL mode readers and the writer do not lock each other out"
+        );
+        assert_eq!(found[0].remedy.key.as_deref(), Some("f"));
+        assert_eq!(found[0].remedy.command.as_deref(), Some("waltop fix /srv/notes.db"));
+    }
+
+    #[test]
+    fn what_the_file_keeps_is_held_to_the_profile() {
+        let mut config = config();
+        let wants = |name: &str, expected: &str| Expectation {
+            name: name.to_owned(),
+            expected: expected.to_owned(),
+            kept_by: Keeper::File,
+            severity: Error,
+            why: "It has to be.".to_owned(),
+        };
+        config.profile.pragmas = vec![wants("page_size", "8192"), wants("user_version", "4")];
+        let mut database = with_rows(live(), &config);
+        let found = findings_with(&config, None, &database);
+        assert_eq!(outline(&found), [("pragma-mismatch", Error, None)]);
+        // The log may hold another user_version than the main file.
+        assert_eq!(found[0].evidence["keeps"], serde_json::json!({"page_size": "4096"}));
+        database.wal = Some(wal(10, 10));
+        config.profile.pragmas[0].severity = Warning;
+        let found = findings_with(&config, None, &database);
+        assert_eq!(outline(&found), [("pragma-mismatch", Error, None)]);
+        assert_eq!(
+            found[0].message,
+            "notes.db keeps page_size 4096 (not 8192), user_version 3 (not 4), against the profile hardened: \
+             It has to be"
+        );
+        assert_eq!(found[0].remedy.command, None);
+        let mut unread = live();
+        unread.header = None;
+        assert_eq!(findings_with(&config, None, &with_rows(unread, &config)), []);
+    }
+}

@@ -1,0 +1,272 @@
+//! Where a database lies: on what file system, and whose the files and their folder are.
+
+use super::{Look, Rule, evidence, no_remedy, quoted};
+use crate::snapshot::{Database, FileFacts, Filesystem, Finding, Remedy, Severity};
+
+/// The database is on a file system where the locks or the shared memory of WAL fail.
+///
+/// An overlay is one only where the kernel, asked about the files, names in two looks a holder whom the lock table does
+/// not show on them. One look could fall between the table and a lock that was just taken.
+pub struct UnsafeFilesystem;
+
+impl UnsafeFilesystem {
+    fn finding(&self, look: &Look<'_>, severity: Severity, what: &str, kind: &Filesystem) -> Finding {
+        Finding {
+            name: self.name().to_owned(),
+            severity,
+            pid: None,
+            message: format!("{} is on {what}", look.database.name()),
+            evidence: evidence([
+                ("filesystem", kind.kind.clone().into()),
+                ("mounted_at", kind.mounted_at.to_string_lossy().into_owned().into()),
+                ("locks_match", kind.locks_match.into()),
+            ]),
+            // It has to be moved to another disk, with nobody there.
+            remedy: no_remedy(),
+        }
+    }
+}
+
+impl Rule for UnsafeFilesystem {
+    fn name(&self) -> &'static str {
+        "unsafe-filesystem"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let Some(filesystem) = &look.database.filesystem else {
+            return Vec::new();
+        };
+        let before = look.previous.and_then(|it| it.filesystem.as_ref());
+        let kind = &filesystem.kind;
+        let at = format!("{kind} (mounted at {})", filesystem.mounted_at.display());
+        let told = match kind.as_str() {
+            "nfs" | "nfs4" | "cifs" | "smb3" | "smbfs" | "9p" => Some((
+                Severity::Error,
+                format!("{at}: two machines do not see each other's locks, and can corrupt it"),
+            )),
+            _ if kind == "fuse" || kind == "fuseblk" || kind.starts_with("fuse.") => Some((
+                Severity::Warning,
+                format!("{at}: whether locks and shared memory work there depends on the program behind it"),
+            )),
+            "overlay" if [Some(filesystem), before].iter().all(|it| lacks_locks(*it)) => Some((
+                Severity::Warning,
+                format!("{at}, where its locks show under another device: who holds what cannot be told"),
+            )),
+            _ => None,
+        };
+        told.map(|(severity, what)| self.finding(look, severity, &what, filesystem)).into_iter().collect()
+    }
+}
+
+fn lacks_locks(filesystem: Option<&Filesystem>) -> bool {
+    filesystem.is_some_and(|it| it.locks_match == Some(false))
+}
+
+/// `-wal` or `-shm` is another user's than the database, or the database's owner cannot make files in its folder.
+///
+/// Files that a common group, or everybody, may write as they may the database are shared on purpose. A folder counts
+/// in WAL mode only: with a rollback journal one may only want to read.
+pub struct ForeignOwner;
+
+impl Rule for ForeignOwner {
+    fn name(&self) -> &'static str {
+        "foreign-owner"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let database = look.database;
+        let Some(db) = &database.files.db else { return Vec::new() };
+        // While there are such files the folder comes second.
+        self.sidecars(database, db).or_else(|| self.folder(database, db)).into_iter().collect()
+    }
+}
+
+impl ForeignOwner {
+    fn sidecars(&self, database: &Database, db: &FileFacts) -> Option<Finding> {
+        let files = [("-wal", &database.files.wal), ("-shm", &database.files.shm)];
+        let foreign: Vec<(String, &FileFacts)> = files
+            .into_iter()
+            .filter_map(|(suffix, file)| Some((suffix, file.as_ref()?)))
+            .filter(|(_, file)| file.uid != db.uid && !is_shared(file, db))
+            .map(|(suffix, file)| (format!("{}{suffix}", database.name()), file))
+            .collect();
+        if foreign.is_empty() {
+            return None;
+        }
+        let belong: Vec<String> =
+            foreign.iter().map(|(name, file)| format!("{name} belongs to user {}", file.uid)).collect();
+        let suffixed = |suffix: &str| {
+            let mut path = database.path.clone().into_os_string();
+            path.push(suffix);
+            quoted(path.as_ref())
+        };
+        let paths: Vec<String> =
+            foreign.iter().map(|(name, _)| suffixed(&name[database.name().len()..])).collect();
+        Some(Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Warning,
+            pid: None,
+            message: format!(
+                "{} and {} to user {}: who may write one may not write the other, and commits fail",
+                belong.join(", "),
+                database.name(),
+                db.uid,
+            ),
+            evidence: evidence([
+                ("database_uid", db.uid.into()),
+                ("wal_uid", database.files.wal.as_ref().map(|it| it.uid).into()),
+                ("shm_uid", database.files.shm.as_ref().map(|it| it.uid).into()),
+            ]),
+            remedy: Remedy {
+                key: None,
+                command: Some(format!("chown --reference={} {}", quoted(&database.path), paths.join(" "))),
+            },
+        })
+    }
+
+    fn folder(&self, database: &Database, db: &FileFacts) -> Option<Finding> {
+        let folder = database.folder.as_ref()?;
+        if folder.owner_may_write != Some(false) || database.is_wal() != Some(true) {
+            return None;
+        }
+        Some(Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Warning,
+            pid: None,
+            message: format!(
+                "{} belongs to user {}, who cannot write its folder (user {}, mode {:o}): \
+                 -wal and -shm cannot be made there when they are missing",
+                database.name(),
+                db.uid,
+                folder.uid,
+                folder.mode,
+            ),
+            evidence: evidence([
+                ("database_uid", db.uid.into()),
+                ("folder_uid", folder.uid.into()),
+                ("folder_mode", format!("{:o}", folder.mode).into()),
+            ]),
+            // Who should be let in is for the owner of the folder to say.
+            remedy: no_remedy(),
+        })
+    }
+}
+
+// Whether everybody who may write the database by its group, or at all, may write `file` in the same way.
+fn is_shared(file: &FileFacts, db: &FileFacts) -> bool {
+    let by_group = file.gid.is_some() && file.gid == db.gid && file.mode & db.mode & 0o020 != 0;
+    by_group || file.mode & db.mode & 0o002 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use crate::snapshot::{Database, Severity::*};
+
+    fn on(kind: &str, locks_match: Option<bool>) -> Database {
+        let mut database = live();
+        let filesystem = database.filesystem.as_mut().expect("it is known");
+        filesystem.kind = kind.to_owned();
+        filesystem.locks_match = locks_match;
+        database
+    }
+
+    #[test]
+    fn a_network_is_an_error_and_a_program_a_warning() {
+        for kind in ["nfs", "nfs4", "cifs", "smb3", "9p"] {
+            let found = findings_of(&on(kind, None));
+            assert_eq!(outline(&found), [("unsafe-filesystem", Error, None)], "{kind}");
+        }
+        for kind in ["fuse", "fuseblk", "fuse.sshfs"] {
+            let found = findings_of(&on(kind, None));
+            assert_eq!(outline(&found), [("unsafe-filesystem", Warning, None)], "{kind}");
+        }
+        for kind in ["ext4", "xfs", "btrfs", "tmpfs", "zfs", "nfsd", "fusectl", "overlay"] {
+            assert_eq!(findings_of(&on(kind, None)), [], "{kind}");
+        }
+        assert_eq!(
+            findings_of(&on("nfs4", None))[0].message,
+            "notes.db is on nfs4 (mounted at /srv): \
+             two machines do not see each other's locks, and can corrupt it"
+        );
+        let mut database = live();
+        database.filesystem = None;
+        assert_eq!(findings_of(&database), []);
+    }
+
+    #[test]
+    fn an_overlay_is_unsafe_where_two_looks_miss_locks() {
+        let (good, bad) = (on("overlay", Some(true)), on("overlay", Some(false)));
+        assert_eq!(findings_of(&bad), []);
+        assert_eq!(findings_after(Some(&good), &bad), []);
+        assert_eq!(findings_after(Some(&bad), &good), []);
+        let found = findings_after(Some(&bad), &bad);
+        assert_eq!(outline(&found), [("unsafe-filesystem", Warning, None)]);
+        let elsewhere = on("ext4", Some(false));
+        assert_eq!(findings_after(Some(&elsewhere), &elsewhere), []);
+    }
+
+    #[test]
+    fn a_sidecar_of_another_user_is_foreign() {
+        let mut database = live();
+        database.path = "/srv/my notes.db".into();
+        database.files.wal.as_mut().expect("a log").uid = 0;
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("foreign-owner", Warning, None)]);
+        assert_eq!(
+            found[0].message,
+            "my notes.db-wal belongs to user 0 and my notes.db to user 1000: \
+             who may write one may not write the other, and commits fail"
+        );
+        assert_eq!(
+            found[0].remedy.command.as_deref(),
+            Some("chown --reference='/srv/my notes.db' '/srv/my notes.db-wal'")
+        );
+        database.files.shm.as_mut().expect("an index").uid = 0;
+        let found = findings_of(&database);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].message.starts_with("my notes.db-wal belongs to user 0, my notes.db-shm belongs"));
+        database.files.db = None;
+        database.processes.clear();
+        assert_eq!(findings_of(&database), [], "whose it is, is not known");
+    }
+
+    #[test]
+    fn what_a_group_may_write_is_shared_on_purpose() {
+        let mut database = live();
+        database.files.wal.as_mut().expect("a log").uid = 1001;
+        for (mode, gid, count) in [
+            (0o664, Some(1000), 0),
+            (0o664, Some(1001), 1),
+            (0o664, None, 1),
+            (0o644, Some(1000), 1),
+            (0o666, None, 0),
+        ] {
+            for file in [&mut database.files.db, &mut database.files.wal] {
+                file.as_mut().expect("there").mode = mode;
+            }
+            database.files.wal.as_mut().expect("a log").gid = gid;
+            assert_eq!(findings_of(&database).len(), count, "{mode:o} {gid:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_the_owner_cannot_write_is_told() {
+        let mut database = live();
+        let folder = database.folder.as_mut().expect("it is known");
+        (folder.uid, folder.owner_may_write) = (0, Some(false));
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("foreign-owner", Warning, None)]);
+        assert_eq!(
+            found[0].message,
+            "notes.db belongs to user 1000, who cannot write its folder (user 0, mode 755): \
+             -wal and -shm cannot be made there when they are missing"
+        );
+        database.folder.as_mut().expect("it is known").owner_may_write = None;
+        assert_eq!(findings_of(&database), []);
+        let mut database = rollback();
+        database.processes.pop();
+        database.folder.as_mut().expect("it is known").owner_may_write = Some(false);
+        assert_eq!(findings_of(&database), []);
+    }
+}

@@ -1,0 +1,281 @@
+//! The space that the log takes, and what is left of the disk.
+
+use std::time::Duration;
+
+use super::{Look, Rule, evidence, quoted};
+use crate::{
+    snapshot::{Database, Finding, Remedy, Severity},
+    units,
+};
+
+/// The log is large, or deep and larger than the database.
+///
+/// The size alone says nothing of what waits in it: the file keeps its peak until it is truncated. So the sentence
+/// tells what waits, and the remedy is a truncation where nothing does.
+pub struct LargeWal;
+
+/// So many times the autocheckpoint limit, and a log larger than the database is large, however small both are.
+const DEEP: u32 = 4;
+
+impl Rule for LargeWal {
+    fn name(&self) -> &'static str {
+        "large-wal"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let database = look.database;
+        let Some(bytes) = database.files.wal.as_ref().map(|wal| wal.bytes) else {
+            return Vec::new();
+        };
+        let pending = database.wal.as_ref().and_then(|wal| wal.pending);
+        let is_deep =
+            pending.is_some_and(|it| it > look.profile.autocheckpoint_frames().saturating_mul(DEEP));
+        let outgrew = database.files.db.as_ref().is_some_and(|db| bytes > db.bytes);
+        if bytes <= look.config.thresholds.large_wal && !(is_deep && outgrew) {
+            return Vec::new();
+        }
+        let growth = growth(database);
+        let until_full = time_until_full(database);
+        let grows = growth.filter(|it| *it > 0.0).map(|growth| {
+            let full = until_full.map(|it| format!(" (the disk is full in {it})", it = duration(it)));
+            format!(" and grows by {}/s{}", units::bytes(whole(growth)), full.unwrap_or_default())
+        });
+        let cost = match pending {
+            Some(0) => "nothing waits in it, and the space is not given back".to_owned(),
+            Some(pending) => {
+                format!("{} to be moved slow down reads and recovery", units::plural(pending.into(), "frame"))
+            }
+            None => "it slows down recovery, and the space is not given back".to_owned(),
+        };
+        let message = format!(
+            "{}-wal is {}{}: {cost}",
+            database.name(),
+            units::bytes(bytes),
+            grows.unwrap_or_default()
+        );
+        let mode = if pending == Some(0) { " --mode truncate" } else { "" };
+        vec![Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Warning,
+            pid: None,
+            message,
+            evidence: evidence([
+                ("wal_bytes", bytes.into()),
+                ("database_bytes", database.files.db.as_ref().map(|it| it.bytes).into()),
+                ("pending_frames", pending.into()),
+                ("growth_bytes_per_second", growth.into()),
+                ("free_bytes", free_bytes(database).into()),
+                ("disk_full_in_ms", until_full.map(|it| it.as_secs_f64() * 1000.0).into()),
+            ]),
+            remedy: checkpoint(database, mode),
+        }]
+    }
+}
+
+/// There is less free space than the log has now and will have grown by in a minute: what a checkpoint may need.
+///
+/// Growth that is not known counts as none.
+pub struct DiskLow;
+
+/// How far ahead the growth counts, in seconds.
+const AHEAD: f64 = 60.0;
+
+impl Rule for DiskLow {
+    fn name(&self) -> &'static str {
+        "disk-low"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let database = look.database;
+        let log = database.files.wal.as_ref().map(|wal| wal.bytes);
+        let (Some(bytes), Some(free)) = (log, free_bytes(database)) else {
+            return Vec::new();
+        };
+        let growth = growth(database);
+        let ahead = whole(growth.unwrap_or_default() * AHEAD);
+        if free >= bytes.saturating_add(ahead) {
+            return Vec::new();
+        }
+        let grows = if ahead > 0 {
+            format!(", which grows by {} in a minute", units::bytes(ahead))
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "{} has {} of free space for a log of {}{grows}: commits and checkpoints fail when the disk is full",
+            database.name(),
+            units::bytes(free),
+            units::bytes(bytes),
+        );
+        vec![Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Error,
+            pid: None,
+            message,
+            evidence: evidence([
+                ("free_bytes", free.into()),
+                ("wal_bytes", bytes.into()),
+                ("growth_bytes_per_second", growth.into()),
+                (
+                    "mounted_at",
+                    database
+                        .filesystem
+                        .as_ref()
+                        .map(|it| it.mounted_at.to_string_lossy().into_owned())
+                        .into(),
+                ),
+            ]),
+            remedy: checkpoint(database, ""),
+        }]
+    }
+}
+
+fn checkpoint(database: &Database, mode: &str) -> Remedy {
+    Remedy {
+        key: Some("c".to_owned()),
+        command: Some(format!("waltop checkpoint {}{mode}", quoted(&database.path))),
+    }
+}
+
+fn growth(database: &Database) -> Option<f64> {
+    database.wal.as_ref().and_then(|wal| wal.growth_bytes_per_second)
+}
+
+fn free_bytes(database: &Database) -> Option<u64> {
+    database.filesystem.as_ref().and_then(|it| it.free_bytes)
+}
+
+fn time_until_full(database: &Database) -> Option<Duration> {
+    let growth = growth(database).filter(|it| *it > 0.0)?;
+    #[expect(clippy::cast_precision_loss, reason = "an estimate for people; 52 bits are plenty")]
+    Duration::try_from_secs_f64(free_bytes(database)? as f64 / growth).ok()
+}
+
+fn duration(time: Duration) -> String {
+    units::duration(time.as_secs_f64() * 1000.0)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float becomes the nearest integer in range, and NaN becomes 0"
+)]
+fn whole(value: f64) -> u64 {
+    value.round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use crate::snapshot::{Database, Severity::*};
+
+    fn with_log(bytes: u64, pending: u32) -> Database {
+        let mut database = live();
+        database.wal = Some(wal(pending, 0));
+        database.files.wal.as_mut().expect("a log").bytes = bytes;
+        database
+    }
+
+    fn names(database: &Database) -> Vec<String> {
+        findings_of(database).into_iter().map(|finding| finding.name).collect()
+    }
+
+    #[test]
+    fn a_log_is_large_past_a_limit() {
+        assert!(names(&with_log(64 << 20, 10)).is_empty());
+        let found = findings_of(&with_log((64 << 20) + 1, 10));
+        assert_eq!(outline(&found), [("large-wal", Warning, None)]);
+        assert_eq!(
+            found[0].message,
+            "notes.db-wal is 67.1 MB: 10 frames to be moved slow down reads and recovery"
+        );
+        assert_eq!(found[0].remedy.key.as_deref(), Some("c"));
+        assert_eq!(found[0].remedy.command.as_deref(), Some("waltop checkpoint /srv/notes.db"));
+        let mut config = config();
+        config.thresholds.large_wal = 1 << 30;
+        assert!(findings_with(&config, None, &with_log((64 << 20) + 1, 10)).is_empty());
+    }
+
+    #[test]
+    fn a_log_is_large_where_it_is_deep_and_larger_than_the_database() {
+        assert!(names(&with_log(16 << 20, 4000)).is_empty());
+        assert_eq!(names(&with_log(16 << 20, 4001)), ["large-wal"]);
+        let mut database = with_log(16 << 20, 4001);
+        database.files.db.as_mut().expect("a database").bytes = 16 << 20;
+        assert!(names(&database).is_empty(), "the database is no smaller");
+        database.wal = None;
+        database.files.db.as_mut().expect("a database").bytes = 4096;
+        assert!(names(&database).is_empty(), "how deep it is, is not known");
+    }
+
+    #[test]
+    fn what_was_moved_only_takes_space() {
+        let mut database = with_log(100 << 20, 0);
+        let found = findings_of(&database);
+        assert!(found[0].message.ends_with(": nothing waits in it, and the space is not given back"));
+        assert_eq!(
+            found[0].remedy.command.as_deref(),
+            Some("waltop checkpoint /srv/notes.db --mode truncate")
+        );
+        database.wal = None;
+        assert_eq!(findings_of(&database)[0].evidence["pending_frames"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn its_growth_tells_when_the_disk_is_full() {
+        let mut database = with_log(78_200_032, 18_219);
+        database.wal.as_mut().expect("a log").growth_bytes_per_second = Some(1_200_000.0);
+        let found = findings_of(&database);
+        assert_eq!(
+            found[0].message,
+            "notes.db-wal is 78.2 MB and grows by 1.20 MB/s (the disk is full in 11 h 34 m): \
+             18 219 frames to be moved slow down reads and recovery"
+        );
+        assert_eq!(found[0].evidence["growth_bytes_per_second"], 1_200_000.0);
+        database.filesystem = None;
+        let found = findings_of(&database);
+        assert!(found[0].message.contains("grows by 1.20 MB/s: "), "{}", found[0].message);
+        assert_eq!(found[0].evidence["disk_full_in_ms"], serde_json::Value::Null);
+    }
+
+    fn with_space(free: u64, log: u64, growth: Option<f64>) -> Database {
+        let mut database = with_log(log, 10);
+        database.filesystem.as_mut().expect("it is known").free_bytes = Some(free);
+        database.wal.as_mut().expect("a log").growth_bytes_per_second = growth;
+        database
+    }
+
+    #[test]
+    fn the_disk_is_low_where_the_log_has_no_room() {
+        assert!(names(&with_space(1_000_000, 1_000_000, None)).is_empty());
+        let found = findings_of(&with_space(999_999, 1_000_000, None));
+        assert_eq!(outline(&found), [("disk-low", Error, None)]);
+        assert_eq!(
+            found[0].message,
+            "notes.db has 1.00 MB of free space for a log of 1.00 MB: \
+             commits and checkpoints fail when the disk is full"
+        );
+        assert_eq!(found[0].evidence["mounted_at"], "/srv");
+        assert_eq!(found[0].remedy.command.as_deref(), Some("waltop checkpoint /srv/notes.db"));
+    }
+
+    #[test]
+    fn the_next_minute_of_its_growth_counts() {
+        assert!(names(&with_space(7_000_000, 1_000_000, Some(100_000.0))).is_empty());
+        let found = findings_of(&with_space(6_999_999, 1_000_000, Some(100_000.0)));
+        assert_eq!(outline(&found), [("disk-low", Error, None)]);
+        assert!(found[0].message.contains(", which grows by 6.00 MB in a minute: "), "{}", found[0].message);
+    }
+
+    #[test]
+    fn a_disk_or_a_log_that_is_not_known_is_not_found() {
+        let mut database = with_space(1, 1_000_000, None);
+        database.filesystem.as_mut().expect("it is known").free_bytes = None;
+        assert!(names(&database).is_empty());
+        database.filesystem = None;
+        assert!(names(&database).is_empty());
+        let mut database = with_space(1, 1_000_000, None);
+        database.files.wal = None;
+        assert!(names(&database).is_empty());
+    }
+}

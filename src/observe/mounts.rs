@@ -1,0 +1,139 @@
+//! The mounts of this process: which device the kernel knows a file's locks by, and what kind of file system it is on.
+
+use std::{
+    ffi::OsString,
+    os::unix::ffi::OsStringExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{observe::files::Device, snapshot::Filesystem};
+
+/// The mounts, as `proc_pid_mountinfo(5)` lists them.
+///
+/// The lock table names a file by its superblock's device, which on btrfs and on overlays over several
+/// file systems is not what `stat` reports. `mountinfo` has it (field 3, decimal).
+#[derive(Debug, Default)]
+pub struct Mounts(Vec<Mount>);
+
+#[derive(Debug)]
+struct Mount {
+    point: PathBuf,
+    device: Device,
+    // `None` where the line does not say it.
+    kind: Option<String>,
+}
+
+impl Mounts {
+    /// The mounts listed under the `/proc` at `proc`; none where they cannot be read.
+    pub fn read(proc: &Path) -> Self {
+        let text = std::fs::read(proc.join("self/mountinfo")).unwrap_or_default();
+        Self(text.split(|&byte| byte == b'\n').filter_map(mount).collect())
+    }
+
+    /// The device of the superblock that `path` is on.
+    pub fn device_of(&self, path: &Path) -> Option<Device> {
+        self.of(path).map(|mount| mount.device)
+    }
+
+    /// The file system that `path` is on, with the room that `statvfs` says is left in it; `None` where the mounts
+    /// do not tell. Whether locks match is for the look to find out.
+    pub fn filesystem(&self, path: &Path) -> Option<Filesystem> {
+        let mount = self.of(path)?;
+        let space = path.parent().and_then(|folder| rustix::fs::statvfs(folder).ok());
+        // Some that have no blocks of their own say 0 of everything, which means nothing.
+        let space = space.filter(|it| it.f_blocks > 0);
+        Some(Filesystem {
+            kind: mount.kind.clone()?,
+            mounted_at: mount.point.clone(),
+            bytes: space.as_ref().map(|it| it.f_blocks.saturating_mul(it.f_frsize)),
+            free_bytes: space.as_ref().map(|it| it.f_bavail.saturating_mul(it.f_frsize)),
+            locks_match: None,
+        })
+    }
+
+    // The deepest mount point above the path; of several on one point the last lies on top.
+    fn of(&self, path: &Path) -> Option<&Mount> {
+        let above = self.0.iter().filter(|mount| path.starts_with(&mount.point));
+        above.max_by_key(|mount| mount.point.as_os_str().len())
+    }
+}
+
+fn mount(line: &[u8]) -> Option<Mount> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let device = std::str::from_utf8(fields.nth(2)?).ok()?;
+    let (major, minor) = device.split_once(':')?;
+    let point = unescape(fields.nth(1)?);
+    // A dash ends the optional fields; the type stands behind it.
+    let kind = fields.skip_while(|&field| field != b"-").nth(1);
+    Some(Mount {
+        point: PathBuf::from(OsString::from_vec(point)),
+        device: (major.parse().ok()?, minor.parse().ok()?),
+        kind: kind.map(|kind| String::from_utf8_lossy(kind).into_owned()),
+    })
+}
+
+// Spaces and the like are written as a backslash and three octal digits.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let octal = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(code) if byte == b'\\' => {
+                plain.push(code);
+                rest = &tail[3..];
+            }
+            _ => {
+                plain.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mounts(text: &str) -> Mounts {
+        Mounts(text.lines().filter_map(|line| mount(line.as_bytes())).collect())
+    }
+
+    #[test]
+    fn the_deepest_and_topmost_mount_gives_the_device() {
+        let mounts = mounts(
+            "22 1 254:0 / / rw - ext4 /dev/root rw\n\
+             30 22 0:40 / /data rw - btrfs /dev/vdb rw\n\
+             31 22 0:41 / /data rw - overlay none rw\n\
+             32 22 0:42 / /data\\040set rw - btrfs /dev/vdc rw",
+        );
+        assert_eq!(mounts.device_of(Path::new("/home/notes.db")), Some((254, 0)));
+        assert_eq!(mounts.device_of(Path::new("/data/notes.db")), Some((0, 41)));
+        assert_eq!(mounts.device_of(Path::new("/data set/notes.db")), Some((0, 42)));
+        assert_eq!(mounts.device_of(Path::new("/database")), Some((254, 0)));
+    }
+
+    #[test]
+    fn the_type_stands_behind_the_optional_fields() {
+        let mounts = mounts(
+            "22 1 254:0 / / rw - ext4 /dev/root rw\n\
+             30 22 0:40 / /srv/nfs rw,relatime shared:5 master:1 - nfs4 host:/export rw,vers=4.2\n\
+             31 22 0:41 / /odd rw",
+        );
+        let kind = |path: &str| mounts.of(Path::new(path)).and_then(|mount| mount.kind.as_deref());
+        assert_eq!(kind("/srv/notes.db"), Some("ext4"));
+        assert_eq!(kind("/srv/nfs/notes.db"), Some("nfs4"));
+        assert_eq!(kind("/odd/notes.db"), None);
+        assert!(mounts.filesystem(Path::new("/odd/notes.db")).is_none());
+        let gone = mounts.filesystem(Path::new("/srv/nfs/no/such/folder/notes.db")).expect("it is listed");
+        assert_eq!((gone.kind.as_str(), gone.free_bytes, gone.bytes), ("nfs4", None, None));
+        let root = mounts.filesystem(Path::new("/notes.db")).expect("it is listed");
+        assert!(root.free_bytes <= root.bytes && root.bytes.is_some(), "{root:?}");
+    }
+
+    #[test]
+    fn lines_that_make_no_sense_are_passed_over() {
+        assert!(mounts("\nx\n1 2 three:4 / /\n1 2 3:4").0.is_empty());
+    }
+}

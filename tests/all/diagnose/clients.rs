@@ -1,0 +1,102 @@
+//! What clients map, how often they open the database, and what the file keeps.
+
+use super::*;
+
+/// Opens the database `count` times more on the connection of `actor`, each time with a descriptor of its own.
+fn attach(actor: &mut Actor, path: &Path, count: std::ops::Range<usize>) {
+    for number in count {
+        actor.sql(&format!("ATTACH '{}' AS more{number}", path.display()));
+    }
+}
+
+#[test]
+fn a_client_that_maps_the_database() {
+    let scene = Scene::new("wal");
+    let (mut plain, mut mapping) = (scene.actor(), scene.actor());
+    plain.sql("PRAGMA mmap_size = 0").sql("SELECT * FROM t");
+    let mut watch = scene.patient();
+    assert_healthy(&mut watch);
+    mapping.sql("PRAGMA mmap_size = 1048576").sql("SELECT * FROM t");
+    let finding = found(&mut watch, "mapped-database", Some(mapping.pid()));
+    assert_eq!((finding.severity, finding.remedy.command), (Severity::Warning, None));
+    // Under a profile that wants it, nothing is wrong with it.
+    assert_healthy(&mut scene.watch_with(|config| {
+        let wanted = config.profile.pragmas.iter_mut().find(|it| it.name == "mmap_size").expect("it cares");
+        wanted.expected = "268435456".to_owned();
+    }));
+    mapping.close();
+    assert_healthy(&mut watch);
+}
+
+#[test]
+fn a_client_with_many_descriptors() {
+    let scene = Scene::new("wal");
+    let mut client = scene.actor();
+    client.sql("SELECT * FROM t");
+    let mut watch = scene.patient();
+    assert!(look(&mut watch).handle_growth.is_empty());
+    attach(&mut client, &scene.path(), 0..7);
+    // The healthy twin has as many as are allowed, and got them at one go.
+    assert_healthy(&mut watch);
+    let growth = look(&mut watch).handle_growth;
+    assert_eq!(growth.len(), 1);
+    assert_eq!((growth[0].pid, growth[0].from, growth[0].to, growth[0].rises), (client.pid(), 1, 8, 1));
+    attach(&mut client, &scene.path(), 7..8);
+    let finding = found(&mut watch, "many-handles", Some(client.pid()));
+    assert_eq!(finding.evidence["descriptors"], 9);
+    assert_eq!(look(&mut watch).handle_growth[0].rises, 2);
+    client.close();
+    assert_healthy(&mut watch);
+    assert!(look(&mut watch).handle_growth.is_empty());
+}
+
+#[test]
+fn a_database_that_many_processes_have_open() {
+    let scene = Scene::new("wal");
+    let open = || {
+        let mut actor = scene.actor();
+        actor.sql("SELECT * FROM t");
+        actor
+    };
+    let mut actors: Vec<Actor> = (0..20).map(|_| open()).collect();
+    let mut watch = scene.patient();
+    assert_healthy(&mut watch);
+    actors.push(open());
+    let finding = found(&mut watch, "many-handles", None);
+    let mut pids: Vec<i32> = actors.iter().map(Actor::pid).collect();
+    pids.sort_unstable();
+    assert_eq!(finding.evidence["processes"], serde_json::json!(pids));
+}
+
+#[test]
+fn a_client_that_sets_nothing() {
+    let scene = Scene::new("wal");
+    let mut watch = scene.patient();
+    assert!(!has(&look(&mut watch), "bare-client"), "there is no client");
+    let mut client = scene.actor();
+    client.sql("SELECT * FROM t");
+    let finding = found(&mut watch, "bare-client", None);
+    assert_eq!(finding.severity, Severity::Info);
+    assert_eq!(finding.evidence["gets"]["busy_timeout"], "0");
+    // A profile that asks for no more than the defaults finds nothing.
+    let mut watch = scene.watch_with(|config| config.profile.pragmas.retain(|it| it.name == "journal_mode"));
+    assert!(look(&mut watch).findings.is_empty());
+}
+
+#[test]
+fn a_file_that_keeps_what_the_profile_does_not_want() {
+    let scene = Scene::new("delete");
+    let mut client = scene.actor();
+    client.sql("SELECT * FROM t");
+    let mut watch = scene.patient();
+    let finding = found(&mut watch, "pragma-mismatch", None);
+    assert_eq!(finding.severity, Severity::Warning);
+    assert_eq!(finding.evidence["keeps"], serde_json::json!({"journal_mode": "rollback"}));
+    assert_eq!(finding.remedy.command, Some(format!("waltop fix {}", scene.path().display())));
+    // Where it is shared another finding says so, and more.
+    let other = scene.actor();
+    found(&mut watch, "rollback-journal", None);
+    other.close();
+    client.sql("PRAGMA journal_mode = wal").sql("SELECT * FROM t");
+    assert_healthy(&mut watch);
+}

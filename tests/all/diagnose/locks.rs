@@ -1,0 +1,111 @@
+//! What is held for long, and by whom it cannot be given back.
+
+use super::*;
+
+/// A writer that moves nothing by itself, and a reader at a frame of its own.
+fn pair(scene: &Scene) -> (Actor, Actor) {
+    let (mut writer, mut reader) = (scene.actor(), scene.actor());
+    writer.sql("PRAGMA wal_autocheckpoint = 0").sql("INSERT INTO t VALUES (2)");
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    (writer, reader)
+}
+
+#[test]
+fn a_reader_that_pins_the_log() {
+    let scene = Scene::new("wal");
+    let (mut writer, mut reader) = pair(&scene);
+    // The healthy twin: it reads for as long, and keeps fewer frames than are moved at a time.
+    writer.sql("INSERT INTO t VALUES (3)").sql("INSERT INTO t VALUES (4)");
+    let mut watch = scene.watch(Duration::from_millis(50), LONG);
+    eventually("the reader has been there for long enough", || {
+        assert_healthy(&mut watch);
+        let held = look(&mut watch).locks.readers.iter().find(|it| it.pid == Some(reader.pid()))?.held_ms?;
+        (held > 100.0).then_some(())
+    });
+    writer.sql("INSERT INTO t VALUES (5)");
+    let finding = found(&mut watch, "pinned-wal", Some(reader.pid()));
+    assert_eq!(finding.severity, Severity::Warning);
+    assert_eq!(finding.evidence["pinned_frames"], 3);
+    assert_eq!(finding.evidence["frame"], 1);
+    assert_eq!(finding.remedy.command, Some(format!("kill -TERM {}", reader.pid())));
+    reader.sql("COMMIT");
+    assert_healthy(&mut watch);
+}
+
+#[test]
+fn a_reader_of_the_main_file_alone_pins_it_too() {
+    let scene = Scene::new("wal");
+    let (mut writer, mut reader) = (scene.actor(), scene.actor());
+    // With nothing in the log a reader takes slot 0.
+    writer.sql("PRAGMA wal_autocheckpoint = 0");
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    for _ in 0..3 {
+        writer.sql("INSERT INTO t VALUES (2)");
+    }
+    let mut watch = scene.watch(Duration::from_millis(50), LONG);
+    let finding = found(&mut watch, "pinned-wal", Some(reader.pid()));
+    assert_eq!(finding.evidence["slot"], 0);
+    assert_eq!(finding.evidence["pinned_frames"], 3);
+}
+
+#[test]
+fn a_write_lock_that_is_held_for_long() {
+    let scene = Scene::new("wal");
+    let mut writer = scene.actor();
+    writer.sql("BEGIN IMMEDIATE");
+    assert_healthy(&mut scene.patient());
+    let mut watch = scene.watch(LONG, Duration::from_millis(400));
+    let finding = found(&mut watch, "long-write-lock", Some(writer.pid()));
+    assert_eq!(finding.evidence["busy_timeout_ms"], 400.0);
+    assert_eq!(finding.evidence["now"], true);
+    eventually("it becomes an error", || {
+        let finding = found(&mut watch, "long-write-lock", Some(writer.pid()));
+        (finding.severity == Severity::Error).then_some(())
+    });
+    writer.sql("COMMIT");
+    assert_healthy(&mut watch);
+}
+
+#[test]
+fn a_long_hold_is_found_after_it_is_over() {
+    let scene = Scene::new("wal");
+    let mut writer = scene.actor();
+    writer.sql("SELECT * FROM t");
+    let mut watch = scene.sampled(Duration::from_millis(100));
+    assert_healthy(&mut watch);
+    writer.sql("BEGIN IMMEDIATE");
+    found(&mut watch, "long-write-lock", Some(writer.pid()));
+    writer.sql("COMMIT");
+    let finding = eventually("it is over", || {
+        let finding = found(&mut watch, "long-write-lock", Some(writer.pid()));
+        (finding.evidence["now"] == false).then_some(finding)
+    });
+    assert!(finding.message.contains(" at a stretch in the last "), "{}", finding.message);
+    assert_eq!(finding.remedy.command, None, "it is over");
+}
+
+#[test]
+fn a_stopped_process_that_holds_a_lock() {
+    let scene = Scene::new("wal");
+    let (mut holder, mut idle) = (scene.actor(), scene.actor());
+    idle.sql("SELECT * FROM t");
+    holder.sql("BEGIN IMMEDIATE");
+    let mut watch = scene.patient();
+    // The healthy twin is stopped as well, and holds what any idle connection holds.
+    signal(&idle, Signal::STOP);
+    eventually("the idle one is stopped", || {
+        let database = look(&mut watch);
+        database.process(idle.pid()).is_some_and(waltop::snapshot::Process::is_stopped).then_some(())
+    });
+    assert_healthy(&mut watch);
+    signal(&holder, Signal::STOP);
+    let finding = found(&mut watch, "stopped-holder", Some(holder.pid()));
+    assert_eq!(finding.severity, Severity::Error);
+    assert!(finding.message.contains("the write lock"), "{}", finding.message);
+    assert_eq!(finding.remedy.command, Some(format!("kill -CONT {}", holder.pid())));
+    for actor in [&idle, &holder] {
+        signal(actor, Signal::CONT);
+    }
+    holder.sql("COMMIT");
+    eventually("all is well", || serious(&look(&mut watch)).is_empty().then_some(()));
+}

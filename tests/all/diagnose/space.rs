@@ -1,0 +1,71 @@
+//! A log that is too large, for itself or for its disk.
+
+use super::{place::Mounted, *};
+
+/// `count` rows of a few pages each.
+fn fill(actor: &mut Actor, count: usize) {
+    for _ in 0..count {
+        actor.sql("INSERT INTO t VALUES (randomblob(10000))");
+    }
+}
+
+#[test]
+fn a_log_that_is_large() {
+    let scene = Scene::new("wal");
+    let mut writer = scene.actor();
+    writer.sql("PRAGMA wal_autocheckpoint = 0");
+    fill(&mut writer, 5);
+    writer.sql("PRAGMA wal_checkpoint(PASSIVE)");
+    // The healthy twin is the same log under a limit that it keeps.
+    assert_healthy(&mut scene.patient());
+    let mut watch = scene.watch_with(|config| config.thresholds.large_wal = 50_000);
+    let finding = found(&mut watch, "large-wal", None);
+    assert_eq!(finding.severity, Severity::Warning);
+    assert_eq!(finding.evidence["pending_frames"], 0);
+    let path = scene.path();
+    assert_eq!(finding.remedy.command, Some(format!("waltop checkpoint {} --mode truncate", path.display())));
+    writer.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_healthy(&mut watch);
+}
+
+#[test]
+fn a_log_that_is_deep_and_larger_than_the_database() {
+    let scene = Scene::new("wal");
+    let mut writer = scene.actor();
+    writer.sql("PRAGMA wal_autocheckpoint = 0");
+    // The limit of this profile is two frames, so eight may wait.
+    writer.sql("INSERT INTO t VALUES (2)").sql("INSERT INTO t VALUES (3)");
+    let mut watch = scene.patient();
+    assert_healthy(&mut watch);
+    fill(&mut writer, 5);
+    let finding = found(&mut watch, "large-wal", None);
+    assert!(finding.evidence["pending_frames"].as_u64() > Some(8), "{finding:?}");
+    assert!(finding.evidence["wal_bytes"].as_u64() > finding.evidence["database_bytes"].as_u64());
+    let finding = eventually("its growth is known", || {
+        fill(&mut writer, 1);
+        let finding = found(&mut watch, "large-wal", None);
+        finding.evidence["growth_bytes_per_second"].as_f64().filter(|it| *it > 0.0).map(|_| finding)
+    });
+    assert!(finding.message.contains(" and grows by "), "{}", finding.message);
+    assert!(finding.message.contains("the disk is full in "), "{}", finding.message);
+    writer.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_healthy(&mut watch);
+}
+
+#[test]
+fn a_disk_without_room_for_the_log() {
+    let Some(mounted) = Mounted::new("a small disk", "mkdir disk; mount -t tmpfs -o size=1m none disk")
+    else {
+        return;
+    };
+    let mut writer = mounted.make("disk/notes.db");
+    writer.sql("PRAGMA wal_autocheckpoint = 0");
+    assert!(serious(&mounted.look("disk/notes.db")).is_empty(), "there is room for a small log");
+    fill(&mut writer, 45);
+    let database = mounted.look("disk/notes.db");
+    let finding = found_in(&database, "disk-low", None);
+    assert_eq!(finding.severity, Severity::Error);
+    let (free, log) = (finding.evidence["free_bytes"].as_u64(), finding.evidence["wal_bytes"].as_u64());
+    assert!(free < log && log > Some(500_000), "{free:?} {log:?}");
+    assert_eq!(finding.evidence["mounted_at"], mounted.at("disk").display().to_string());
+}

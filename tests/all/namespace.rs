@@ -1,0 +1,75 @@
+//! Mount namespaces of their own, for file systems that only root can make.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// A mount namespace of its own: what is mounted in it goes away with its last process.
+pub struct Namespace {
+    keeper: Child,
+    pid: String,
+}
+
+impl Namespace {
+    /// After `script` was run in it in `folder`, which is `$1`; `None`, and a word about it, where it cannot make `what`.
+    pub fn new(what: &str, script: &str, folder: &Path) -> Option<Self> {
+        if !may_change_namespaces() {
+            return None;
+        }
+        // What the tools have to say goes elsewhere: one line is the answer.
+        let script = format!("set -e; cd \"$1\"; {{ {script}\n}} >&2; echo ok; read line");
+        let mut keeper = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare starts");
+        let mut line = String::new();
+        let mut said = BufReader::new(keeper.stdout.take().expect("piped"));
+        said.read_line(&mut line).expect("readable");
+        let pid = keeper.id().to_string();
+        let namespace = Self { keeper, pid };
+        if line.trim_end() != "ok" {
+            eprintln!("not tested: this machine cannot make {what}");
+            return None;
+        }
+        Some(namespace)
+    }
+
+    /// What starts a program in it.
+    pub fn launcher(&self) -> [&str; 4] {
+        ["nsenter", "--mount", "--target", &self.pid]
+    }
+
+    /// `stat` of a file that can only be seen in there, through the root of a process that lives there.
+    pub fn stat(&self, path: &Path) -> std::fs::Metadata {
+        let root = PathBuf::from(format!("/proc/{}/root", self.pid));
+        root.join(path.strip_prefix("/").expect("absolute")).metadata().expect("there")
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Already gone is as good as killed.
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
+    }
+}
+
+/// An overlay over two file systems, of which the lower has files with each of the first inode numbers.
+pub const OVERLAY: &str = "mkdir low high all; mount -t tmpfs none low; mount -t tmpfs none high; \
+    mkdir high/upper high/work; \
+    for n in 1 2 3 4 5 6 7 8 9; do for m in 0 1 2 3 4 5 6 7 8 9; do echo a file > low/$n$m; done; done; \
+    mount -t overlay -o lowerdir=low,upperdir=high/upper,workdir=high/work,xino=off none all";
+
+/// Whether this test runs as root; a word about it where it does not.
+pub fn may_change_namespaces() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        eprintln!("not tested: only root may run a process elsewhere or as somebody else");
+    }
+    is_root
+}
