@@ -1,6 +1,6 @@
 //! What loses committed data: processes that write where nobody reads, or without the locks that they count on.
 
-use super::{Look, Rule, evidence, terminate, who};
+use super::{Look, Rule, evidence, signal, terminate, who};
 use crate::snapshot::{Database, Finding, Process, Severity};
 
 /// A process has a deleted or replaced file of the database open.
@@ -23,7 +23,12 @@ impl Rule for SplitWal {
                 process.replaced.join(", ")
             ),
             evidence: evidence([("replaced", process.replaced.clone().into())]),
-            remedy: terminate(Some(process.pid)),
+            // Asked to end it would close in good order, and put its pages over what others have committed.
+            remedy: if look.database.is_split_from(process) {
+                signal("KILL", Some(process.pid))
+            } else {
+                terminate(Some(process.pid))
+            },
         });
         // Renamed or deleted: whoever makes a new file of that name gives it the old one's log.
         let is_orphan = |process: &&Process| look.database.is_gone() && process.replaced.is_empty();
@@ -145,7 +150,7 @@ mod tests {
             "71168 (python3) still has a deleted or replaced file open (notes.db-wal, notes.db-shm): \
              nobody else sees what it commits"
         );
-        assert_eq!(found[0].remedy.command.as_deref(), Some("kill -TERM 71168"));
+        assert_eq!(found[0].remedy.command.as_deref(), Some("kill -KILL 71168"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
         keymap::{Action, Bound},
         panel::Panel,
     },
-    diagnose::{checkpoint, fix},
+    diagnose::{self, checkpoint, fix},
     snapshot::Process,
     text,
 };
@@ -194,6 +194,9 @@ impl App {
         if self.database().is_none() {
             return vec![self.notify(Level::Info, "nothing has been seen yet; try again in a moment")];
         }
+        if let Some(why) = self.hazard_of(action) {
+            return vec![self.notify(Level::Error, why)];
+        }
         self.overlay = None;
         match action {
             Action::Stop => self.ask_stop(),
@@ -202,6 +205,16 @@ impl App {
             Action::Fix => self.ask_fix(),
             _ => self.ask_ingest(),
         }
+    }
+
+    /// Why maintenance itself would lose data now; the worker would refuse it too, but only after the dialog.
+    fn hazard_of(&self, action: Action) -> Option<String> {
+        let ends_a_run = action == Action::Ingest && self.ingestion_to_stop().is_some();
+        if matches!(action, Action::Stop | Action::Reap) || ends_a_run {
+            return None;
+        }
+        let hazard = diagnose::hazard(self.database()?)?;
+        Some(format!("refused, since data could be lost: {}", hazard.message))
     }
 
     fn ask_checkpoint(&mut self) -> Vec<Effect> {

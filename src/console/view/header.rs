@@ -48,7 +48,7 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
                 parts.push((format!("   WAL {}{growth}", units::bytes(wal.bytes)), theme.title));
             }
             if database.files.db.is_some() {
-                parts.push(writer(database, theme));
+                parts.push(writer(database, theme, wide));
             }
         }
     }
@@ -75,11 +75,13 @@ fn growth(app: &App) -> String {
     }
 }
 
-fn writer(database: &Database, theme: &Theme) -> (String, ratatui::style::Style) {
+// Where there is little room the PID matters more than the name.
+fn writer(database: &Database, theme: &Theme, wide: bool) -> (String, ratatui::style::Style) {
     match &database.locks.writer {
         None => ("   no writer".to_owned(), theme.muted),
         Some(holder) => {
-            let who = super::locks::who(database, holder.pid);
+            let named = || super::locks::who(database, holder.pid);
+            let who = holder.pid.filter(|_| !wide).map_or_else(named, |pid| pid.to_string());
             let held = holder.held_ms.map(|held| format!(" {}", units::duration(held))).unwrap_or_default();
             (format!("   writer: {who}{held}"), theme.warning)
         }

@@ -73,7 +73,7 @@ struct Columns {
 }
 
 const PID: usize = 8;
-const AGE: usize = 9;
+const AGE: usize = 10;
 const CPU: usize = 7;
 const MEMORY: usize = 9;
 const FILES: usize = 10;
@@ -95,7 +95,7 @@ impl Columns {
             }
         };
         let mut heading = format!(
-            "  {:>7} {:>8} {:>6} ",
+            "  {:>7} {:>9} {:>6} ",
             mark(SortColumn::Pid, "PID"),
             mark(SortColumn::Age, "AGE"),
             mark(SortColumn::Cpu, "CPU")
@@ -119,7 +119,13 @@ impl Columns {
         let unknown = || "?".to_owned();
         let age = super::age(app, process).unwrap_or_else(unknown);
         let cpu = process.cpu_percent.map_or_else(unknown, |cpu| format!("{cpu:.1}%"));
-        let mut left = format!("{} {:>7} {age:>8} {cpu:>6} ", if selected { "▸" } else { " " }, process.pid);
+        // What a key acts on is selected in the panel that has the focus.
+        let mark = match (selected, app.focus) {
+            (false, _) => " ",
+            (true, Panel::Processes) => "▸",
+            (true, _) => "▹",
+        };
+        let mut left = format!("{mark} {:>7} {age:>9} {cpu:>6} ", process.pid);
         if self.wide {
             let memory = process.memory_bytes.map_or_else(unknown, units::bytes);
             left.push_str(&format!("{memory:>8} {}", text::pad(&files(process), FILES)));
