@@ -10,6 +10,7 @@ mod hazards;
 mod help;
 mod ingest;
 mod reap;
+mod runs;
 mod status;
 mod traces;
 
