@@ -11,6 +11,7 @@ mod help;
 mod ingest;
 mod reap;
 mod runs;
+mod search;
 mod status;
 mod traces;
 
