@@ -32,6 +32,7 @@ mod locks;
 mod log;
 mod pragmas;
 mod processes;
+mod run;
 pub mod theme;
 mod timeline;
 
@@ -116,7 +117,7 @@ fn two_columns(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let [files, pragmas, ingestion, log] = Layout::vertical([
         Constraint::Length(7),
         Constraint::Length(pragma_rows),
-        Constraint::Length(8),
+        Constraint::Length(if area.height >= 36 { ingestion::height(app) } else { 8 }),
         Constraint::Fill(1),
     ])
     .areas(right);

@@ -7,6 +7,7 @@ mod diagnose;
 mod fake_proc;
 mod findings;
 mod ingest;
+mod ingestions;
 mod layers;
 mod namespace;
 mod observe;

@@ -205,6 +205,10 @@ pub fn contended() -> Database {
     let mut stopped = process(71300, "python3", &["python3", "report.py"], "2026-01-15T13:00:00Z");
     stopped["state"] = json!("stopped");
     stopped["holds"] = json!(["read:2"]);
+    let batch = |second: u64, hold_ms: f64, wait_ms: f64, retries: u64| {
+        json!({"at": format!("2026-01-15T14:03:{second}Z"), "files": 10, "bytes": 41_000, "wait_ms": wait_ms,
+               "hold_ms": hold_ms, "retries": retries})
+    };
     let file = |bytes: u64, inode: u64| json!({"bytes": bytes, "device": "fe:00", "inode": inode, "uid": 1000, "mode": 0o644, "modified_at": null});
     serde_json::from_value(json!({
         "path": "/home/me/notes.db",
@@ -232,6 +236,8 @@ pub fn contended() -> Database {
              "hold_ms": {"p50": 40.0, "p99": 44.0, "max": 51.0}, "wait_ms": {"p50": 1.0, "p99": 3.0, "max": 9.0},
              "busy_retries": 0, "started_at": "2026-01-15T14:02:20Z", "finished_at": null,
              "recent_holds_ms": [20.0, 30.0, 41.0, 22.0, 51.0],
+             "recent_batches": [batch(18, 20.0, 1.0, 0), batch(19, 30.0, 9.0, 0), batch(20, 41.0, 1.0, 0),
+                                batch(21, 22.0, 0.4, 0), batch(22, 51.0, 3.0, 0)],
              "failures": [{"path": "/home/me/notes/a.md", "reason": "not valid UTF-8"}], "error": null}],
         "findings": []
     }))

@@ -11,7 +11,7 @@ use crate::{
     act::signal::Target,
     console::app::{App, Subject},
     profile::Profile,
-    snapshot::{Database, ExecutableState, FileFacts, Finding, Ingestion, Origin, Process, Stale},
+    snapshot::{Database, ExecutableState, FileFacts, Finding, Origin, Process, Stale},
     text, units,
 };
 
@@ -28,7 +28,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: 
         Subject::Process(target) => process(app, database, *target),
         Subject::Files => files(app, database),
         Subject::Pragmas => pragmas(app),
-        Subject::Ingestion(run) => ingestion(database, run),
+        Subject::Ingestion(run) => return super::run::render(frame, area, app, theme, run),
     };
     let lines = lines(rows, usize::from(width(area)).saturating_sub(4), theme);
     show(frame, area, app, theme, lines)
@@ -73,11 +73,11 @@ pub fn row(label: &str, value: impl Into<String>) -> (String, String) {
     (label.to_owned(), value.into())
 }
 
-fn gone(what: &str) -> Rows {
+pub fn gone(what: &str) -> Rows {
     vec![row("", format!("{what} is no longer there."))]
 }
 
-fn known<T: ToString>(value: Option<T>) -> String {
+pub fn known<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
 }
 
@@ -225,44 +225,4 @@ fn about_profile(profile: &Profile) -> String {
     });
     let sentences: Vec<&str> = [about.as_str()].into_iter().chain(schedule.as_deref()).collect();
     format!("{name}: {}", sentences.join(" "))
-}
-
-fn ingestion(database: &Database, run: &str) -> Rows {
-    let Some(ingestion) = database.ingestions.iter().find(|ingestion| ingestion.run == run) else {
-        return gone(&format!("Run {run}"));
-    };
-    let Ingestion { files_done, files_unchanged, files_failed, batches, .. } = ingestion;
-    let spread = |spread: Option<crate::snapshot::Spread>| {
-        known(spread.map(|it| {
-            format!(
-                "p50 {}, p99 {}, longest {}",
-                units::duration(it.p50),
-                units::duration(it.p99),
-                units::duration(it.max)
-            )
-        }))
-    };
-    let mut rows = vec![
-        row("run", run),
-        row("state", ingestion.state.to_string()),
-        row("process", ingestion.pid.to_string()),
-        row("folders", ingestion.folders.join(", ")),
-        row("started", ingestion.started_at.to_string()),
-        row("finished", ingestion.finished_at.map_or_else(|| "not yet".to_owned(), |at| at.to_string())),
-        row("files", known(ingestion.files_total.map(units::count))),
-        row(
-            "done",
-            format!("{}, {} of them unchanged", units::count(*files_done), units::count(*files_unchanged)),
-        ),
-        row("batches", units::count(*batches)),
-        row("lock holds", spread(ingestion.hold_ms)),
-        row("lock waits", spread(ingestion.wait_ms)),
-        row("BUSY retried", units::count(ingestion.busy_retries)),
-        row("failed", units::count(*files_failed)),
-    ];
-    rows.extend(ingestion.error.iter().map(|error| row("why it ended", error)));
-    rows.extend(
-        ingestion.failures.iter().map(|failure| row("", format!("{}: {}", failure.path, failure.reason))),
-    );
-    rows
 }

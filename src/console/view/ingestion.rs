@@ -3,20 +3,32 @@
 use ratatui::{
     Frame,
     layout::Rect,
+    style::Style,
     text::{Line, Span},
     widgets::Paragraph,
 };
 
 use crate::{
     console::{app::App, keymap::Action, panel::Panel},
-    snapshot::{Ingestion, IngestionState},
+    snapshot::{Ingestion, IngestionState, Spread},
     text, units,
 };
 
-use super::{bar, boxed, empty, first_row, level, selected_line, theme::Theme};
+use super::{bar, boxed, empty, level, selected_line, theme::Theme};
 
-/// Lines that one ingestion takes in the list of the whole screen.
-const BLOCK: usize = 5;
+/// From this width on holds and waits stand in one line, and past runs show their files.
+const WIDE: usize = 70;
+/// From this width on past runs show their batches, too.
+const WIDEST: usize = 110;
+
+/// The most past runs that the panel grows by.
+const PAST: usize = 3;
+
+/// The rows that the panel would have, its frame included.
+pub fn height(app: &App) -> u16 {
+    let runs = app.database().map_or(0, |database| database.ingestions.len());
+    8 + u16::try_from(runs.saturating_sub(1).min(PAST)).unwrap_or_default()
+}
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Ingestion, &title(app));
@@ -29,16 +41,24 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
             &format!("None into this database yet: {} starts one.", app.key_of(Action::Ingest)),
         );
     }
+    let width = inner.width.into();
     let selected = app.selected_row(Panel::Ingestion);
-    let blocks = (usize::from(inner.height) / BLOCK).max(1);
-    let first = first_row(selected, u16::try_from(blocks).unwrap_or(1));
+    let Some(chosen) = database.ingestions.get(selected) else { return };
+    let mut open = block(app, chosen, theme, width);
+    if app.focus == Panel::Ingestion {
+        open[0] = selected_line(&open[0], theme);
+    }
+    // What lies beside the selected one: the runs before it, as far as there is room, and the next one.
+    let room = usize::from(inner.height).saturating_sub(open.len());
+    let older = database.ingestions.len() - 1 - selected;
+    let first = selected - selected.min(room.saturating_sub(older).max(room / 2));
     let mut lines = Vec::new();
     for (row, ingestion) in database.ingestions.iter().enumerate().skip(first) {
-        let marked = app.focus == Panel::Ingestion && row == selected;
-        for (at, line) in block(app, ingestion, theme, inner.width.into()).into_iter().enumerate() {
-            lines.push(if marked && at == 0 { selected_line(&line, theme) } else { line });
+        if row == selected {
+            lines.append(&mut open);
+        } else {
+            lines.push(past(app, ingestion, theme, width));
         }
-        lines.push(Line::default());
     }
     frame.render_widget(Paragraph::new(lines), inner);
 }
@@ -51,31 +71,24 @@ fn title(app: &App) -> String {
     match (all, running) {
         (0, _) => "Ingestion".to_owned(),
         (all, 0) => format!("Ingestion: last of {all}"),
-        (_, running) => format!("Ingestion: {running} running"),
+        (all, running) if all == running => format!("Ingestion: {running} running"),
+        (all, running) => format!("Ingestion: {running} running, {} past", all - running),
     }
 }
 
+/// All about one run.
 fn block(app: &App, ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    let style = match ingestion.state {
-        IngestionState::Running => theme.accent,
-        IngestionState::Completed => theme.good,
-        IngestionState::Stopped => theme.warning,
-        IngestionState::Failed | IngestionState::Crashed => theme.danger,
-    };
     let state = ingestion.state.to_string();
-    let folders: Vec<&str> = ingestion.folders.iter().map(|folder| short(folder)).collect();
     let room = width.saturating_sub(state.len() + 1);
     let mut lines = vec![
         Line::from(vec![
-            Span::styled(text::pad(&folders.join(" "), room), theme.title),
-            Span::styled(format!(" {state}"), style),
+            Span::styled(text::pad(&folders(ingestion), room), theme.title),
+            Span::styled(format!(" {state}"), style(ingestion.state, theme)),
         ]),
         files(ingestion, theme, width),
         Line::raw(text::fit(&batches(app, ingestion), width)),
     ];
-    if let Some(hold) = ingestion.hold_ms {
-        lines.push(holds(ingestion, hold.p99, theme, width));
-    }
+    lines.extend(durations(ingestion, theme, width));
     if let Some(waits) = waits(app, ingestion) {
         lines.push(Line::styled(text::fit(&waits, width), theme.warning));
     }
@@ -83,6 +96,47 @@ fn block(app: &App, ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<L
         lines.push(Line::styled(text::fit(&trouble, width), theme.warning));
     }
     lines
+}
+
+/// A run in one line.
+fn past(app: &App, ingestion: &Ingestion, theme: &Theme, width: usize) -> Line<'static> {
+    let ago = app.now.duration_since(ingestion.started_at).as_secs_f64() * 1e3;
+    let ago = format!("{} ago", units::duration(ago.max(0.0)));
+    let took = format!("took {}", units::duration(ingestion.elapsed_ms(app.now)));
+    let mut figures = String::new();
+    if width >= WIDE {
+        figures.push_str(&format!("  {:>20}  {took:<13}", format!("{} files", counted(ingestion))));
+    }
+    if width >= WIDEST {
+        let hold = ingestion.hold_ms.map_or_else(|| "–".to_owned(), |hold| units::duration(hold.p99));
+        let batches = format!("batches {}", units::count(ingestion.batches));
+        figures.push_str(&format!("  {batches:<13}  hold p99 {hold:<8}"));
+    }
+    figures.push_str(&format!("  {ago:>12} "));
+    let state = format!("{:>9}", ingestion.state.to_string());
+    let room = width.saturating_sub(figures.chars().count() + state.len());
+    Line::from(vec![
+        Span::styled(text::pad(&folders(ingestion), room) + &figures, theme.muted),
+        Span::styled(state, style(ingestion.state, theme)),
+    ])
+}
+
+fn style(state: IngestionState, theme: &Theme) -> Style {
+    match state {
+        IngestionState::Running => theme.accent,
+        IngestionState::Completed => theme.good,
+        IngestionState::Stopped => theme.warning,
+        IngestionState::Failed | IngestionState::Crashed => theme.danger,
+    }
+}
+
+fn folders(ingestion: &Ingestion) -> String {
+    ingestion.folders.iter().map(|folder| short(folder)).collect::<Vec<_>>().join(" ")
+}
+
+fn counted(ingestion: &Ingestion) -> String {
+    let total = ingestion.files_total.map_or_else(|| "?".to_owned(), units::count);
+    format!("{} of {total}", units::count(ingestion.files_done))
 }
 
 fn short(folder: &str) -> &str {
@@ -96,61 +150,75 @@ fn files(ingestion: &Ingestion, theme: &Theme, width: usize) -> Line<'static> {
             if ingestion.is_running() { "getting ready" } else { "it ended before it had counted the files" };
         return Line::raw(text::fit(before, width));
     };
-    #[expect(clippy::cast_precision_loss, reason = "a share of a bar")]
-    let (full, rest) = bar(done as f64, total as f64, 12);
     let percent = (done * 100).checked_div(total).unwrap_or(100);
-    let counted = format!("{} of {}  ", units::count(done), units::count(total));
+    let counted = format!("{}  ", counted(ingestion));
+    let mut figures = format!(" {percent} %");
+    if ingestion.files_failed > 0 {
+        figures.push_str(&format!("  {} failed", units::count(ingestion.files_failed)));
+    }
+    let room = width.saturating_sub(counted.len() + figures.len()).min(12);
+    #[expect(clippy::cast_precision_loss, reason = "a share of a bar")]
+    let (full, rest) = bar(done as f64, total as f64, room);
     Line::from(vec![
         Span::raw(counted),
         Span::styled(full, theme.good),
         Span::styled(rest, theme.muted),
-        Span::raw(format!(" {percent} %")),
+        Span::raw(figures),
     ])
 }
 
 fn batches(app: &App, ingestion: &Ingestion) -> String {
     let mut line = format!("batch {}", units::count(ingestion.batches));
     if let Some(size) = ingestion.batch_size {
-        line.push_str(&format!("  {size} files"));
+        line.push_str(&format!("  {}", units::plural(size, "file")));
     }
-    match (ingestion.finished_at, eta(app, ingestion)) {
-        (Some(finished), _) => {
-            let took = finished.duration_since(ingestion.started_at).as_secs_f64() * 1e3;
-            line.push_str(&format!("  took {}", units::duration(took.max(0.0))));
-        }
-        (None, Some(eta)) => line.push_str(&format!("  ETA {}", units::duration(eta))),
-        (None, None) => {}
+    if let Some(eta) = ingestion.eta_ms(app.now) {
+        line.push_str(&format!("  ETA {}", units::duration(eta)));
+    } else if !ingestion.is_running() {
+        line.push_str(&format!("  took {}", units::duration(ingestion.elapsed_ms(app.now))));
     }
     line
 }
 
-/// What is left, at the pace so far, in ms.
-fn eta(app: &App, ingestion: &Ingestion) -> Option<f64> {
-    let written = ingestion.files_done.checked_sub(ingestion.files_unchanged).filter(|&files| files > 0)?;
-    let left = ingestion.files_total?.checked_sub(ingestion.files_done + ingestion.files_failed)?;
-    let spent = app.now.duration_since(ingestion.started_at).as_secs_f64() * 1e3;
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    (ingestion.is_running() && spent > 0.0).then(|| spent / written as f64 * left as f64)
+/// How long its batches held the lock, and how long they waited for it: a line each, or one where there is room.
+fn durations(ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let Some((hold, wait)) = ingestion.hold_ms.zip(ingestion.wait_ms) else { return Vec::new() };
+    let retried = match ingestion.busy_retries {
+        0 => String::new(),
+        retries => format!("  {} BUSY", units::count(retries)),
+    };
+    let waited: Vec<f64> = ingestion.recent_batches.iter().map(|it| it.wait_ms).collect();
+    let of =
+        |spread: Spread| format!(" p99 {}  max {}", units::duration(spread.p99), units::duration(spread.max));
+    let (hold, wait) = (of(hold), of(wait) + &retried);
+    let recent = &ingestion.recent_holds_ms;
+    let line = |label: &str, values: &[f64], figures: &str, width: usize| {
+        let room = width.saturating_sub(label.len() + figures.chars().count()).min(24);
+        [
+            Span::raw(label.to_owned()),
+            Span::styled(spark(values, room), theme.accent),
+            Span::raw(text::fit(figures, width)),
+        ]
+    };
+    if width < WIDE {
+        return vec![
+            Line::from(line("hold ", recent, &hold, width).to_vec()),
+            Line::from(line("wait ", &waited, &wait, width).to_vec()),
+        ];
+    }
+    let half = width / 2;
+    vec![Line::from([line("hold ", recent, &hold, half), line("  wait ", &waited, &wait, half)].concat())]
 }
 
-fn holds(ingestion: &Ingestion, p99: f64, theme: &Theme, width: usize) -> Line<'static> {
-    let wait =
-        ingestion.wait_ms.map(|wait| format!("  wait {}", units::duration(wait.p99))).unwrap_or_default();
-    let figures = format!(" p99 {}{wait}", units::duration(p99));
-    let room = width.saturating_sub(5 + figures.chars().count()).min(24);
-    let recent = &ingestion.recent_holds_ms;
-    let shown = &recent[recent.len().saturating_sub(room)..];
+/// The newest of `values` as blocks, at most `room`; the highest is the longest of them, and at least 1 ms.
+pub fn spark(values: &[f64], room: usize) -> String {
+    let shown = &values[values.len().saturating_sub(room)..];
     let top = shown.iter().copied().fold(1.0, f64::max);
-    let spark: String = shown.iter().map(|hold| level(hold / top)).collect();
-    Line::from(vec![
-        Span::raw("hold "),
-        Span::styled(spark, theme.accent),
-        Span::raw(text::fit(&figures, width)),
-    ])
+    shown.iter().map(|value| level(value / top)).collect()
 }
 
 /// Whom a running ingestion waits for at the moment.
-fn waits(app: &App, ingestion: &Ingestion) -> Option<String> {
+pub fn waits(app: &App, ingestion: &Ingestion) -> Option<String> {
     let database = app.database()?;
     let writer = database.locks.writer.as_ref().filter(|writer| writer.pid != Some(ingestion.pid))?;
     let held = writer.held_ms.map(units::duration).unwrap_or_default();
@@ -163,6 +231,6 @@ fn trouble(ingestion: &Ingestion) -> Option<String> {
         return Some(error.clone());
     }
     let first = ingestion.failures.first()?;
-    let files = if ingestion.files_failed == 1 { "file" } else { "files" };
-    Some(format!("{} {files} failed: {}: {}", ingestion.files_failed, short(&first.path), first.reason))
+    let files = units::plural(ingestion.files_failed, "file");
+    Some(format!("{files} failed: {}: {}", short(&first.path), first.reason))
 }

@@ -1,0 +1,126 @@
+//! All about one ingestion: its figures, what failed, and its newest batches.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+};
+
+use crate::{
+    console::app::App,
+    snapshot::{Batch, Ingestion, IngestionState, Spread},
+    text, units,
+};
+
+use super::{
+    bar,
+    details::{self, Rows, gone, known, row},
+    ingestion::{spark, waits},
+    theme::Theme,
+};
+
+/// Columns of a spark, each a batch.
+const SPARK: usize = 40;
+/// Columns of a hold as a bar, where there is room for one.
+const BAR: usize = 24;
+/// Columns of the table without its bars.
+const TABLE: usize = 56;
+
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, run: &str) -> u16 {
+    let ingestions = app.database().map(|database| database.ingestions.as_slice()).unwrap_or_default();
+    let room = usize::from(details::width(area)).saturating_sub(4);
+    let lines = match ingestions.iter().find(|ingestion| ingestion.run == run) {
+        None => details::lines(gone(&format!("Run {run}")), room, theme),
+        Some(ingestion) => {
+            let mut lines = details::lines(figures(app, ingestion), room, theme);
+            lines.extend(details::lines(failures(ingestion), room, theme));
+            lines.extend(batches(app, ingestion, room, theme));
+            lines
+        }
+    };
+    details::show(frame, area, app, theme, lines)
+}
+
+fn figures(app: &App, ingestion: &Ingestion) -> Rows {
+    let Ingestion { files_done, files_unchanged, .. } = ingestion;
+    let counted =
+        format!("{}, {} of them unchanged", units::count(*files_done), units::count(*files_unchanged));
+    let finished = match (ingestion.finished_at, ingestion.state) {
+        (Some(at), _) => at.to_string(),
+        (None, IngestionState::Crashed) => "never: its process is gone".to_owned(),
+        (None, _) => "not yet".to_owned(),
+    };
+    let spent = if ingestion.is_running() { "so far" } else { "took" };
+    let mut rows = vec![
+        row("run", &ingestion.run),
+        row("state", ingestion.state.to_string()),
+        row("process", ingestion.pid.to_string()),
+        row("folders", ingestion.folders.join(", ")),
+        row("started", ingestion.started_at.to_string()),
+        row("finished", finished),
+        row(spent, units::duration(ingestion.elapsed_ms(app.now))),
+    ];
+    rows.extend(ingestion.eta_ms(app.now).map(|eta| row("ETA", units::duration(eta))));
+    rows.extend(ingestion.error.iter().map(|error| row("why it ended", error)));
+    let waited: Vec<f64> = ingestion.recent_batches.iter().map(|it| it.wait_ms).collect();
+    rows.extend([
+        row("files", known(ingestion.files_total.map(units::count))),
+        row("done", counted),
+        row("batches", units::count(ingestion.batches)),
+        row("lock holds", spread(ingestion.hold_ms)),
+        row("", spark(&ingestion.recent_holds_ms, SPARK)),
+        row("lock waits", spread(ingestion.wait_ms)),
+        row("", spark(&waited, SPARK)),
+        row("BUSY retried", units::count(ingestion.busy_retries)),
+    ]);
+    rows.extend(waits(app, ingestion).map(|waits| row("now", waits)));
+    rows.retain(|(label, value)| !(label.is_empty() && value.is_empty()));
+    rows
+}
+
+fn spread(spread: Option<Spread>) -> String {
+    known(spread.map(|Spread { p50, p99, max }| {
+        let [p50, p99, max] = [p50, p99, max].map(units::duration);
+        format!("p50 {p50}, p99 {p99}, longest {max}")
+    }))
+}
+
+fn failures(ingestion: &Ingestion) -> Rows {
+    let mut rows = vec![row("failed", units::plural(ingestion.files_failed, "file"))];
+    rows.extend(ingestion.failures.iter().map(|it| row("", format!("{}: {}", it.path, it.reason))));
+    let rest = ingestion.files_failed.saturating_sub(ingestion.failures.len() as u64);
+    if rest > 0 {
+        rows.push(row("", format!("and {} more", units::count(rest))));
+    }
+    rows
+}
+
+/// The newest batches, the newest first, each hold as a bar beside the longest of them.
+fn batches(app: &App, ingestion: &Ingestion, room: usize, theme: &Theme) -> Vec<Line<'static>> {
+    let batches = &ingestion.recent_batches;
+    if batches.is_empty() {
+        return Vec::new();
+    }
+    let titles = columns(["COMMITTED", "FILES", "SIZE", "WAIT", "BUSY", "HOLD"].map(str::to_owned));
+    let longest = batches.iter().map(|it| it.hold_ms).fold(1.0, f64::max);
+    let room = room.saturating_sub(TABLE).min(BAR);
+    let mut lines = vec![Line::default(), Line::styled(text::fit(&titles, TABLE), theme.title)];
+    for batch in batches.iter().rev() {
+        let Batch { at, files, bytes, wait_ms, hold_ms, retries } = *batch;
+        let (full, _) = bar(hold_ms, longest, room);
+        let cells = columns([
+            at.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S").to_string(),
+            units::count(files),
+            bytes.map_or_else(|| "removed".to_owned(), units::bytes),
+            units::duration(wait_ms),
+            units::count(retries),
+            units::duration(hold_ms),
+        ]);
+        lines.push(Line::from(vec![Span::raw(cells), Span::styled(full, theme.accent)]));
+    }
+    lines
+}
+
+fn columns([at, files, size, wait, retries, hold]: [String; 6]) -> String {
+    format!(" {at:<9} {files:>7} {size:>9} {wait:>9} {retries:>5} {hold:>9}  ")
+}
