@@ -1,7 +1,6 @@
 //! The files in which daemons keep their PIDs, and who has that PID now.
 
 use std::{
-    fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -64,17 +63,15 @@ fn lives(proc: &Path, pid: i32) -> Option<bool> {
 
 // As `Process::command_line` has it.
 fn command_line(proc: &Path, pid: i32) -> Option<String> {
-    let bytes = fs::read(proc.join(pid.to_string()).join("cmdline")).ok()?;
-    let arguments = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-    if arguments.is_empty() {
-        return Some(format!("[{}]", process_stat::read(proc, pid)?.name));
-    }
-    let words: Vec<_> = arguments.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect();
-    Some(words.join(" "))
+    let command = process_stat::command(proc, pid)?;
+    let name = || Some(format!("[{}]", process_stat::read(proc, pid)?.name));
+    if command.is_empty() { name() } else { Some(command.join(" ")) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;

@@ -1,12 +1,10 @@
 //! What is told of daemons that should not be, or not twice, or are not what their pidfile says.
 
-use std::collections::BTreeMap;
-
-use super::{rule, twins};
+use super::twins::{self, Family};
 use crate::{
     config::DaemonRule,
     diagnose::{Look, Rule, evidence, no_remedy, quoted, who},
-    snapshot::{Database, Finding, Pidfile, Process, Remedy, Severity},
+    snapshot::{Finding, Pidfile, Process, Remedy, Severity},
 };
 
 /// A process is stale, and nothing protects it.
@@ -49,14 +47,16 @@ impl Rule for DuplicateDaemon {
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let mut found = Vec::new();
-        for (rule, processes) in by_rule(look) {
-            for process in &processes {
-                if let Some(newer) = twins::newest_after(look.database, process, &processes) {
-                    found.push(self.warning(look, rule, process, newer));
-                }
+        let family = Family::of([look.database], &look.config.daemons);
+        for process in &look.database.processes {
+            if let (Some(rule), Some(newer)) = (family.rule(process), family.newer(process)) {
+                found.push(self.warning(look, rule, process, newer));
             }
         }
-        found.extend(twins::alike(look.database).iter().filter_map(|twins| self.info(look, twins)));
+        let alike = twins::alike(look.database, &family);
+        // What a rule says of them has been told, or is that they may be many.
+        let without_rule = alike.iter().filter(|twins| twins.iter().all(|it| family.rule(it).is_none()));
+        found.extend(without_rule.filter_map(|twins| self.info(look, twins)));
         found
     }
 }
@@ -83,10 +83,6 @@ impl DuplicateDaemon {
 
     fn info(&self, look: &Look<'_>, twins: &[&Process]) -> Option<Finding> {
         let (oldest, others) = twins.split_first()?;
-        // What a rule says of them has been told, or is that they may be many.
-        if others.is_empty() || rule(look.config, oldest).is_some() {
-            return None;
-        }
         let pids: Vec<i32> = twins.iter().map(|process| process.pid).collect();
         let named: Vec<String> = others.iter().map(|it| who(look.database, Some(it.pid))).collect();
         Some(Finding {
@@ -106,21 +102,6 @@ impl DuplicateDaemon {
             remedy: no_remedy(),
         })
     }
-}
-
-// The processes that match each rule of which there should be one.
-fn by_rule<'a>(look: &Look<'a>) -> Vec<(&'a DaemonRule, Vec<&'a Process>)> {
-    let database: &'a Database = look.database;
-    let mut matched: BTreeMap<usize, Vec<&Process>> = BTreeMap::new();
-    for process in &database.processes {
-        let line = process.command_line();
-        let daemons = &look.config.daemons;
-        let first = daemons.iter().position(|rule| rule.pattern.is_match(&line));
-        if let Some(index) = first.filter(|index| daemons[*index].singleton) {
-            matched.entry(index).or_default().push(process);
-        }
-    }
-    matched.into_iter().map(|(index, processes)| (&look.config.daemons[index], processes)).collect()
 }
 
 /// The pidfile of a daemon rule names nobody who lives, or somebody else.
@@ -183,7 +164,7 @@ mod tests {
     use crate::{
         config::Config,
         diagnose::fixture::{READER, WRITER, config, live, outline},
-        snapshot::{Executable, ExecutableState, Severity::*},
+        snapshot::{Database, Executable, ExecutableState, Severity::*},
     };
 
     fn rule(pidfile: Option<&str>) -> DaemonRule {
@@ -241,6 +222,28 @@ mod tests {
              work twice"
         );
         assert_eq!(found[0].remedy, no_remedy(), "it was not judged to be stale");
+    }
+
+    #[test]
+    fn the_workers_of_one_daemon_are_no_duplicates() {
+        let told = |adapt: fn(&mut [Process])| {
+            let found = found(&DuplicateDaemon, &twins(adapt), vec![rule(None)], &[]);
+            found.iter().filter(|finding| finding.severity == Warning).count()
+        };
+        assert_eq!(told(|it| it[1].parent = Some(500)), 1, "what started both is not known");
+        assert_eq!(told(|it| it.iter_mut().for_each(|it| worker(it, "sh"))), 1, "two, started by hand");
+        assert_eq!(told(|it| it.iter_mut().for_each(|it| worker(it, "bun"))), 0, "pre-forked");
+        let grandchild: fn(&mut [Process]) = |it| {
+            worker(&mut it[0], "bun");
+            it[1].parent = Some(it[0].pid);
+        };
+        assert_eq!(told(grandchild), 0);
+    }
+
+    // Started by a process without the database, which runs `program`.
+    fn worker(process: &mut Process, program: &str) {
+        process.parent = Some(500);
+        process.origin.parent_command = Some(vec![program.to_owned(), "watch".to_owned()]);
     }
 
     #[test]

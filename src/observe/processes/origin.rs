@@ -69,6 +69,7 @@ impl Known {
             directory: directory(&folder),
             has_terminal: Some(stat.tty_nr != 0),
             manager,
+            parent_command: process_stat::command(proc, stat.ppid),
             has_lost_parent,
         };
         Self { origin, parent: stat.ppid, checked: now }
