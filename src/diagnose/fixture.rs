@@ -129,7 +129,15 @@ pub fn findings_after(previous: Option<&Database>, database: &Database) -> Vec<F
 
 /// The same, under `config`.
 pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Database) -> Vec<Finding> {
-    findings(&Look { database, previous, profile: &config.profile, config, pidfiles: &[], taken_at: at(70) })
+    findings(&Look {
+        database,
+        previous,
+        profile: &config.profile,
+        config,
+        pidfiles: &[],
+        pidfiles_before: &[],
+        taken_at: at(70),
+    })
 }
 
 /// What holds where nothing is set.

@@ -105,6 +105,9 @@ impl DuplicateDaemon {
 }
 
 /// The pidfile of a daemon rule names nobody who lives, or somebody else.
+///
+/// Two looks have to see it: while a daemon is started again its pidfile is an old one for a moment. And in a container
+/// a daemon knows itself by another PID than is seen from here.
 pub struct DeadPidfile;
 
 impl Rule for DeadPidfile {
@@ -118,19 +121,19 @@ impl Rule for DeadPidfile {
             let path = rule.pidfile.as_ref()?;
             Some((rule, look.pidfiles.iter().find(|pidfile| pidfile.path == *path)?))
         });
-        pairs.filter_map(|(rule, pidfile)| self.finding(rule, pidfile)).collect()
+        let is_old = |rule: &DaemonRule, pidfile: &Pidfile| {
+            let before = look.pidfiles_before.iter().find(|before| before.path == pidfile.path);
+            before.is_some_and(|before| before.pid == pidfile.pid && who_else(rule, before).is_some())
+        };
+        let twice = pairs.filter(|(rule, pidfile)| is_old(rule, pidfile));
+        twice.filter_map(|(rule, pidfile)| self.finding(rule, pidfile)).collect()
     }
 }
 
 impl DeadPidfile {
     fn finding(&self, rule: &DaemonRule, pidfile: &Pidfile) -> Option<Finding> {
         let pid = pidfile.pid?;
-        let is_other = |command: &&String| !rule.pattern.is_match(command);
-        let what = match (pidfile.lives?, pidfile.command.as_ref().filter(is_other)) {
-            (false, _) => format!("{pid}, which is gone"),
-            (true, Some(command)) => format!("{pid}, which is another process now ({command})"),
-            (true, None) => return None,
-        };
+        let what = who_else(rule, pidfile)?;
         Some(Finding {
             name: self.name().to_owned(),
             severity: Severity::Warning,
@@ -148,6 +151,20 @@ impl DeadPidfile {
             ]),
             remedy: Remedy { key: None, command: Some(format!("rm {}", quoted(&pidfile.path))) },
         })
+    }
+}
+
+// Whom it names, where that is nobody that the rule is about.
+fn who_else(rule: &DaemonRule, pidfile: &Pidfile) -> Option<String> {
+    let pid = pidfile.pid?;
+    if pidfile.inside.iter().any(|command| rule.pattern.is_match(command)) {
+        return None;
+    }
+    let is_other = |command: &&String| !rule.pattern.is_match(command);
+    match (pidfile.lives?, pidfile.command.as_ref().filter(is_other)) {
+        (false, _) => Some(format!("{pid}, which is gone")),
+        (true, Some(command)) => Some(format!("{pid}, which is another process now ({command})")),
+        (true, None) => None,
     }
 }
 
@@ -184,6 +201,16 @@ mod tests {
         daemons: Vec<DaemonRule>,
         pidfiles: &[Pidfile],
     ) -> Vec<Finding> {
+        found_after(rule, database, daemons, [pidfiles, pidfiles])
+    }
+
+    // With the pidfiles of two looks.
+    fn found_after(
+        rule: &dyn Rule,
+        database: &Database,
+        daemons: Vec<DaemonRule>,
+        [pidfiles_before, pidfiles]: [&[Pidfile]; 2],
+    ) -> Vec<Finding> {
         let config = Config { daemons, ..config() };
         rule.check(&Look {
             database,
@@ -191,6 +218,7 @@ mod tests {
             profile: &config.profile,
             config: &config,
             pidfiles,
+            pidfiles_before,
             taken_at: Timestamp::UNIX_EPOCH,
         })
     }
@@ -275,7 +303,8 @@ mod tests {
 
     fn dead(lives: Option<bool>, command: Option<&str>) -> Vec<Finding> {
         let command = command.map(str::to_owned);
-        let pidfile = Pidfile { path: "/srv/my daemon.pid".into(), pid: Some(42), lives, command };
+        let pidfile =
+            Pidfile { path: "/srv/my daemon.pid".into(), pid: Some(42), lives, command, inside: Vec::new() };
         found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[pidfile])
     }
 
@@ -297,8 +326,37 @@ mod tests {
         for (lives, command) in [(Some(true), Some("bun watch")), (Some(true), None), (None, None)] {
             assert_eq!(dead(lives, command), []);
         }
-        let empty = Pidfile { path: "/srv/my daemon.pid".into(), pid: None, lives: None, command: None };
+        let path = "/srv/my daemon.pid".into();
+        let empty = Pidfile { path, pid: None, lives: None, command: None, inside: Vec::new() };
         assert_eq!(found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[empty]), []);
         assert_eq!(found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[]), []);
+    }
+
+    #[test]
+    fn two_looks_have_to_read_the_same_of_a_pidfile() {
+        let path = std::path::PathBuf::from("/srv/daemon.pid");
+        let gone = |pid: i32| {
+            vec![Pidfile {
+                path: path.clone(),
+                pid: Some(pid),
+                lives: Some(false),
+                command: None,
+                inside: Vec::new(),
+            }]
+        };
+        let found = |before: &[Pidfile], now: &[Pidfile]| {
+            found_after(&DeadPidfile, &live(), vec![rule(Some("/srv/daemon.pid"))], [before, now]).len()
+        };
+        assert_eq!(found(&gone(42), &gone(42)), 1);
+        assert_eq!(found(&[], &gone(42)), 0, "one look proves nothing");
+        assert_eq!(found(&gone(41), &gone(42)), 0, "it was written anew");
+        let alive: Vec<_> = gone(42).into_iter().map(|it| Pidfile { lives: Some(true), ..it }).collect();
+        assert_eq!(found(&alive, &gone(42)), 0, "it has just ended");
+        for (command, expected) in [("bun watch", 0), ("node", 1)] {
+            let inside = vec![command.to_owned()];
+            let contained: Vec<_> =
+                gone(1).into_iter().map(|it| Pidfile { inside: inside.clone(), ..it }).collect();
+            assert_eq!(found(&contained, &contained), expected, "{command} is 1 in a container");
+        }
     }
 }
