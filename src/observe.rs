@@ -161,7 +161,8 @@ impl Observer {
         }
         self.timed = views.iter().filter_map(View::name).collect();
         unseen.extend(self.first_seen.trouble());
-        let (ingestions, untold) = self.journals.look();
+        let (mut ingestions, untold) = self.journals.look();
+        self.journals.fill_in_silence(&mut ingestions, now, timing::slept());
         unseen.extend(untold);
         self.note_waits(now);
         let mut databases: Vec<Database> = views

@@ -107,6 +107,7 @@ pub fn ingestion(run: &str) -> Ingestion {
         slowest_batch: Some(Batch { at: at(30), files: 10, hold_ms: 50.0 }),
         last_batch_at: Some(at(50)),
         last_told_at: Some(at(60)),
+        silent_ms: None,
         failures: Vec::new(),
         error: None,
     }
