@@ -58,7 +58,8 @@ fn the_readme_explains_every_finding() {
 /// The README's example of a configuration is one, and its profile is in force for the database that names it.
 #[test]
 fn the_configuration_in_the_readme_is_in_order() {
-    let toml = README.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let toml =
+        README.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
     let home = home();
     fs::write(home.path().join("config.toml"), toml).expect("a file");
     fs::create_dir(home.path().join("queue")).expect("a folder");
