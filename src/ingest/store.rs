@@ -2,6 +2,7 @@
 
 mod index;
 mod patience;
+mod relief;
 mod rows;
 pub mod search;
 
@@ -14,7 +15,12 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 
 pub use self::patience::Patience;
-use self::{index::Indexing, patience::patiently, rows::Row};
+use self::{
+    index::{Indexing, Segments},
+    patience::patiently,
+    relief::Mover,
+    rows::Row,
+};
 use super::{
     batch::Limit,
     discover::{Folder, Stamp},
@@ -22,16 +28,21 @@ use super::{
     parse::{Document, Hash},
 };
 use crate::{
-    database::{busy::is_busy, factory, migrations},
+    database::{factory, migrations},
     snapshot::FailedFile,
 };
 
-/// Frames that may wait in the log before they are moved, between batches: `SQLite`'s own default.
-const CHECKPOINT_AT: i64 = 1000;
+/// Bytes of documents that say little yet of what one of another size will take.
+const FEW: u64 = 16 << 10;
+
+/// Page cache of the writer, in KiB: what a batch changes is not written twice, and merges read little anew.
+const CACHE: i64 = 16 << 10;
 
 /// The database as a run sees it.
 #[derive(Debug)]
 pub struct Store {
+    // First, so that it is dropped before the writer's connection.
+    mover: Mover,
     connection: Connection,
     path: PathBuf,
     patience: Patience,
@@ -39,6 +50,7 @@ pub struct Store {
     names: Vec<Names>,
     wikilinks_known: bool,
     indexing: Indexing,
+    segments: Segments,
 }
 
 /// A document that the database has.
@@ -61,6 +73,8 @@ pub struct Cost {
     pub wait: Duration,
     /// From having it to having committed.
     pub hold: Duration,
+    /// The part of that until the last document was in, and what was left was to settle and to commit.
+    pub rows: Duration,
     /// How often it was refused.
     pub retries: u64,
 }
@@ -122,6 +136,7 @@ impl Store {
         migrations::refuse_foreign(&connection, path).map_err(factory::Error::from)?;
         let path = connection.path().map_or_else(|| path.to_owned(), PathBuf::from);
         let store = Self {
+            mover: Mover::default(),
             connection,
             path,
             patience,
@@ -129,12 +144,14 @@ impl Store {
             names: folders.iter().map(|folder| Names::new(folder.prefix())).collect(),
             wikilinks_known: false,
             indexing: Indexing::ByTriggers,
+            segments: Segments::default(),
         };
         let say = |source| store.error("set up", source);
         // Waiting is done here, with jitter and an ear for being stopped, and counted.
         store.connection.busy_timeout(Duration::ZERO).map_err(say)?;
         // Moving the log is done between batches, not in a commit.
         store.connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(say)?;
+        store.connection.pragma_update(None, "cache_size", -CACHE).map_err(say)?;
         store.connection.set_prepared_statement_cache_capacity(64);
         Ok(store)
     }
@@ -193,6 +210,7 @@ impl Store {
                 (files, refused, cost.after(spent))
             }
         };
+        self.segments.left();
         let mut written = Written { cost, ..Written::default() };
         let mut refused = refused.into_iter().peekable();
         for (index, document) in queue.drain(..files).enumerate() {
@@ -216,21 +234,25 @@ impl Store {
         queue: &VecDeque<Document>,
         limit: Limit,
     ) -> Result<(Option<usize>, Cost), Error> {
-        let begun = self.begin()?;
+        let mut begun = self.begin()?;
         let mut rows: Vec<Row> = Vec::new();
         let mut refused = None;
         for document in queue {
-            if begun.is_over(rows.len(), limit) {
+            if begun.is_over(rows.len(), document.stamp.bytes, limit) {
                 break;
             }
             match self.upsert(document) {
-                Ok(row) => rows.push(row),
+                Ok(row) => {
+                    rows.push(row);
+                    begun.bytes += document.stamp.bytes;
+                }
                 Err(error) => {
                     refused = Some(error);
                     break;
                 }
             }
         }
+        begun.rows = begun.since.elapsed();
         let mut fresh = queue.iter().zip(&rows).filter(|(_, row)| row.is_fresh);
         let refused =
             refused.or_else(|| fresh.find_map(|(it, row)| self.point_links_at(&it.name, Some(row.id)).err()));
@@ -247,10 +269,10 @@ impl Store {
 
     /// How many documents it wrote, each in a savepoint of its own, and the places of those that were refused.
     fn write_apart(&mut self, queue: &VecDeque<Document>, limit: Limit) -> Result<Apart, Error> {
-        let begun = self.begin()?;
+        let mut begun = self.begin()?;
         let (mut files, mut refused) = (0, Vec::new());
         for document in queue {
-            if begun.is_over(files, limit) {
+            if begun.is_over(files, 0, limit) {
                 break;
             }
             match self.in_savepoint(document) {
@@ -260,6 +282,7 @@ impl Store {
             }
             files += 1;
         }
+        begun.rows = begun.since.elapsed();
         Ok((files, refused, self.commit(&begun)?))
     }
 
@@ -290,9 +313,9 @@ impl Store {
     /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
     pub fn remove(&mut self, gone: &mut VecDeque<(String, i64)>, limit: Limit) -> Result<(u64, Cost), Error> {
         self.learn_wikilinks()?;
-        let begun = self.begin()?;
+        let mut begun = self.begin()?;
         let mut going = Vec::new();
-        while !begun.is_over(going.len(), limit) {
+        while !begun.is_over(going.len(), 0, limit) {
             let Some((name, id)) = gone.pop_front() else { break };
             // Another run may have taken it out meanwhile, and the row may be another document's.
             let unindexed = match self.row_of(&name) {
@@ -304,6 +327,7 @@ impl Store {
             }
             going.push((name, id));
         }
+        begun.rows = begun.since.elapsed();
         for (name, id) in &going {
             self.names.iter_mut().for_each(|names| names.remove(name, *id));
             if let Err(error) = self.delete(name, *id) {
@@ -311,26 +335,6 @@ impl Store {
             }
         }
         Ok((going.len() as u64, self.commit(&begun)?))
-    }
-
-    /// Moves the log into the main file where enough of it waits. Nobody waits for this: it takes no write lock,
-    /// and somebody else's checkpoint is as good as ours.
-    ///
-    /// # Errors
-    ///
-    /// Where the main file cannot be written.
-    pub fn relieve(&self) -> Result<(), Error> {
-        let ask = |mode: &str| -> rusqlite::Result<(i64, i64)> {
-            let sql = format!("PRAGMA wal_checkpoint({mode})");
-            self.connection.prepare_cached(&sql)?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
-        };
-        let relieved = ask("noop").and_then(|(frames, moved)| {
-            if frames - moved >= CHECKPOINT_AT { ask("passive").map(drop) } else { Ok(()) }
-        });
-        match relieved {
-            Err(error) if !is_busy(&error) => Err(self.error("move the log into", error)),
-            _ => Ok(()),
-        }
     }
 
     /// Reads which wikilinks there are, once, before the first transaction that may change what they mean.
@@ -356,7 +360,7 @@ impl Store {
             Ok(Instant::now())
         })
         .map_err(|failure| failure.told(&self.path, "write to"))?;
-        Ok(Begun { wait: since - asked, since, retries })
+        Ok(Begun { wait: since - asked, since, retries, rows: Duration::ZERO, bytes: 0 })
     }
 
     fn commit(&self, begun: &Begun) -> Result<Cost, Error> {
@@ -415,17 +419,26 @@ struct Begun {
     wait: Duration,
     since: Instant,
     retries: u64,
+    /// Until the last document was in.
+    rows: Duration,
+    /// Of the documents that are in.
+    bytes: u64,
 }
 
 impl Begun {
-    /// Whether a transaction with `files` in it has enough.
-    fn is_over(&self, files: usize, limit: Limit) -> bool {
-        files >= limit.files || files > 0 && limit.hold.is_some_and(|most| self.since.elapsed() >= most)
+    /// Whether a transaction with `files` in it has enough, so that one of `bytes` more would take too long.
+    fn is_over(&self, files: usize, bytes: u64, limit: Limit) -> bool {
+        let is_late = |most: Duration| {
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let growth = bytes as f64 / (self.bytes + FEW) as f64;
+            self.since.elapsed().mul_f64(1.0 + growth) >= most
+        };
+        files >= limit.files || files > 0 && limit.hold.is_some_and(is_late)
     }
 
     /// What it cost until now, with `retries` after it had begun.
     fn cost(&self, retries: u64) -> Cost {
-        Cost { wait: self.wait, hold: self.since.elapsed(), retries: self.retries + retries }
+        Cost { wait: self.wait, hold: self.since.elapsed(), rows: self.rows, retries: self.retries + retries }
     }
 }
 
@@ -435,6 +448,7 @@ impl Cost {
         Self {
             wait: self.wait.max(before.wait),
             hold: self.hold.max(before.hold),
+            rows: self.rows,
             retries: self.retries + before.retries,
         }
     }

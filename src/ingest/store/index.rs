@@ -6,7 +6,8 @@
 
 use rusqlite::{Connection, config::DbConfig};
 
-use super::{Document, Store};
+use super::{Cost, Document, Error, Store};
+use crate::ingest::batch::AIM;
 
 /// Who keeps the index in step while a run writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,70 @@ impl Indexing {
     }
 }
 
+/// Segments of one level that are merged: `usermerge` in the migrations.
+const MERGED_AT: u32 = 8;
+
+/// The segments that a run leaves, and how they are merged.
+#[derive(Debug)]
+pub(super) struct Segments {
+    /// Since nothing was left to merge.
+    fresh: u32,
+    /// Pages that a step may write.
+    pages: i64,
+}
+
+impl Default for Segments {
+    fn default() -> Self {
+        Self { fresh: 0, pages: Self::FEWEST }
+    }
+}
+
+impl Segments {
+    const FEWEST: i64 = 64;
+    const MOST: i64 = 4096;
+
+    /// A transaction left one.
+    pub(super) fn left(&mut self) {
+        self.fresh += 1;
+    }
+
+    /// A step was done that cost so much: the next is to come close to half of what a batch may cost.
+    fn stepped(&mut self, cost: Cost) {
+        let factor = AIM.as_secs_f64() / 2.0 / cost.hold.as_secs_f64().max(1e-6);
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "some thousands")]
+        let pages = (self.pages as f64 * factor.min(2.0)) as i64;
+        self.pages = pages.clamp(Self::FEWEST, Self::MOST);
+    }
+}
+
 impl Store {
+    /// Merges some of the segments that the run has left, in a short transaction of its own; `None` where there are
+    /// few.
+    ///
+    /// # Errors
+    ///
+    /// Where the lock cannot be had or the transaction fails.
+    pub fn merge(&mut self) -> Result<Option<Cost>, Error> {
+        if self.segments.fresh < MERGED_AT {
+            return Ok(None);
+        }
+        let begun = self.begin()?;
+        let before = self.connection.total_changes();
+        let sql = "INSERT INTO nodes_fts (nodes_fts, rank) VALUES ('merge', ?1)";
+        if let Err(error) = self.statement(sql, [self.segments.pages]) {
+            return Err(self.give_up(error));
+        }
+        // FTS5 says so: the statement itself counts as one change.
+        let is_done = self.connection.total_changes() - before < 2;
+        let cost = self.commit(&begun)?;
+        if is_done {
+            self.segments.fresh = 0;
+        } else {
+            self.segments.stepped(cost);
+        }
+        Ok(Some(cost))
+    }
+
     /// Makes `document`, which is in row `id`, be found.
     pub(super) fn index(&self, id: i64, document: &Document) -> rusqlite::Result<()> {
         if self.indexing == Indexing::ByTriggers {
