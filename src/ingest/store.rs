@@ -151,7 +151,6 @@ impl Store {
         store.connection.busy_timeout(Duration::ZERO).map_err(say)?;
         // Moving the log is done between batches, not in a commit.
         store.connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(say)?;
-        store.connection.pragma_update(None, "cache_size", -CACHE).map_err(say)?;
         store.connection.set_prepared_statement_cache_capacity(64);
         Ok(store)
     }
@@ -349,6 +348,10 @@ impl Store {
                 names.want(source, edge);
             }
         }
+        // Whoever only reads what is known is quicker without.
+        self.connection
+            .pragma_update(None, "cache_size", -CACHE)
+            .map_err(|error| self.error("set up", error))?;
         self.wikilinks_known = true;
         Ok(())
     }
