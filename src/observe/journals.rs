@@ -301,6 +301,9 @@ impl Story {
             Event::Removed { files, wait_ms, hold_ms, retries } => {
                 self.transaction(Batch { at: line.at, files, hold_ms }, wait_ms, retries);
             }
+            Event::Merged { wait_ms, hold_ms, retries } => {
+                self.transaction(Batch { at: line.at, files: 0, hold_ms }, wait_ms, retries);
+            }
             Event::FileFailed { path, reason } => {
                 ingestion.files_failed += 1;
                 if ingestion.failures.len() < Ingestion::RECENT {
