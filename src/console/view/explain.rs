@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    details::{self, Rows, row},
+    labelled::{self, Rows, row},
     theme::Theme,
 };
 
@@ -34,13 +34,13 @@ pub fn render(
         Some(found) => evidence(app, found),
         None => vec![row("finding", name), row("", "It no longer holds.")],
     };
-    let room = usize::from(details::width(area)).saturating_sub(4);
-    let mut lines = details::lines(rows, room, theme);
+    let room = usize::from(labelled::width(area)).saturating_sub(4);
+    let mut lines = labelled::lines(rows, room, theme);
     if let Some(page) = pages::page(name) {
         lines.push(Line::default());
         lines.extend(explanation(page, room, theme));
     }
-    details::show(frame, area, app, theme, lines)
+    labelled::show(frame, area, app, theme, lines)
 }
 
 fn evidence(app: &App, found: FindingRow<'_>) -> Rows {
