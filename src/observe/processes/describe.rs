@@ -12,7 +12,10 @@ use procfs::process::Process as Entry;
 use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToUpdate, System, Users};
 
 use super::origin::Known;
-use crate::snapshot::{Activity, Process, ProcessState};
+use crate::{
+    observe::process_owner,
+    snapshot::{Activity, Process, ProcessState},
+};
 
 /// Describes processes, and remembers what CPU they used.
 pub struct Describer {
@@ -91,7 +94,7 @@ impl Describer {
     pub fn describe(&mut self, pid: i32) -> Option<Process> {
         let entry = Entry::new_with_root(self.proc.join(pid.to_string())).ok()?;
         let stat = entry.stat().ok()?;
-        let uid = entry.status().ok().map(|status| status.euid);
+        let uid = process_owner(&self.proc, pid);
         let ticks = stat.utime.saturating_add(stat.stime);
         let usage = self.usages.entry((pid, stat.starttime)).or_default();
         let now = Instant::now();
