@@ -16,14 +16,14 @@ use crate::{
         reap::{self, Aftermath, End, Meant},
         signal::{Pinned, Refusal, Signal, Target, start_ticks},
     },
-    config::{Config, Permit},
+    config::{Config, Permit, value::duration_of},
     observe::Observer,
     sampler::Watch,
     snapshot::{Database, Process, Snapshot},
     text, units,
 };
 
-use super::{BETWEEN_LOOKS, databases, looking::duration, say, say_json};
+use super::{BETWEEN_LOOKS, databases, say, say_json};
 
 mod report;
 
@@ -44,10 +44,10 @@ pub struct Args {
     #[arg(long)]
     yes: bool,
     /// How long those that were asked to end are waited for.
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     grace: Duration,
-    /// How long to watch first: only what does nothing all that time is idle.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    /// How long to watch first: only what does nothing all that time is idle, for 5s at the least.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     watch: Duration,
     /// Stop this process only; may be given several times.
     #[arg(long, value_name = "PID")]
