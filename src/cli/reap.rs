@@ -95,8 +95,9 @@ fn watched(watch: &mut Watch, time: Duration) -> Snapshot {
         // Nobody may be reading it, and nothing depends on that.
         let _ = writeln!(io::stderr(), "watching for {}", units::duration(time.as_secs_f64() * 1e3));
     }
-    let until = Instant::now() + time;
     watch.look();
+    // From the first look on, so that the last one can have seen nothing happen for as long as was asked for.
+    let until = Instant::now() + time;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         thread::sleep(left.min(EVERY));

@@ -284,7 +284,8 @@ fn a_rule_of_the_configuration_condemns_what_is_idle_and_spares_what_works() {
     working.sql("BEGIN IMMEDIATE");
     configure(
         &home,
-        "[[daemon]]\nname = \"server\"\npattern = \"--role server\"\nmax_age = \"1ms\"\nprotect = true\n\
+        "[thresholds]\nleast_idle = \"1s\"\n\
+         [[daemon]]\nname = \"server\"\npattern = \"--role server\"\nmax_age = \"1ms\"\nprotect = true\n\
          [[daemon]]\nname = \"watcher\"\npattern = \"--role old\"\nmax_age = \"1ms\"\n",
     );
     let said = home.run(&["reap", "--yes", "--for", "1s", "notes.db"]);
