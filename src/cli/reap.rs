@@ -75,7 +75,7 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
             reaping.list(args, &snapshot)?;
             false
         }
-        Some(permit) => !reaping.stop(permit, args, &snapshot)?,
+        Some(permit) => !reaping.stop(permit, args, &snapshot, &mut watch)?,
     };
     if !declined && permit.is_some() && !reaping.pinned.is_empty() {
         // A look that was begun before the last exit could still show its locks.
@@ -134,8 +134,8 @@ impl Reaping {
             .collect();
         let mut pinned: HashMap<Target, Arc<Pinned>> = HashMap::new();
         let mut refused = HashMap::new();
-        for (index, process) in &candidates {
-            let meant = Meant::among_others(&snapshot.databases[*index], process);
+        for (_, process) in &candidates {
+            let meant = Meant::among_others(&snapshot.databases, process);
             let held = meant.and_then(|meant| meant.pin(proc));
             match held {
                 Ok(held) => {
@@ -182,7 +182,13 @@ impl Reaping {
     }
 
     /// Asks and stops; whether the user agreed. Where nothing is stale there is nothing to ask.
-    fn stop(&mut self, permit: Permit, args: &Args, snapshot: &Snapshot) -> anyhow::Result<bool> {
+    fn stop(
+        &mut self,
+        permit: Permit,
+        args: &Args,
+        snapshot: &Snapshot,
+        watch: &mut Watch,
+    ) -> anyhow::Result<bool> {
         let is_asked = !args.yes && !self.pinned.is_empty();
         if is_asked || !args.json {
             self.list(args, snapshot)?;
@@ -193,6 +199,9 @@ impl Reaping {
         if is_asked && !ask(&format!("stop {}?", processes(self.pinned.len())))? {
             return Ok(false);
         }
+        if is_asked {
+            self.judge_again(&watch.look().snapshot, args)?;
+        }
         self.send(permit, &self.pinned.clone(), Signal::Term, args)?;
         let stays = self.staying();
         let kill = format!("{} still there: end with KILL, unsaved work is lost?", processes(stays.len()));
@@ -200,6 +209,22 @@ impl Reaping {
             self.send(permit, &stays, Signal::Kill, args)?;
         }
         Ok(true)
+    }
+
+    /// Leaves those alone that are stale no longer: the answer may have come an hour after the question.
+    fn judge_again(&mut self, now: &Snapshot, args: &Args) -> anyhow::Result<()> {
+        for held in std::mem::take(&mut self.pinned) {
+            let pid = held.target().pid;
+            let is_shown = now.databases.iter().any(|database| database.process(pid).is_some());
+            match Meant::again(held.target(), &now.databases) {
+                Err(refusal) if is_shown => {
+                    tell(args, &refusal.to_string())?;
+                    self.refused.insert(pid, refusal);
+                }
+                _ => self.pinned.push(held),
+            }
+        }
+        Ok(())
     }
 
     fn send(
@@ -252,18 +277,19 @@ impl Reaping {
 
     /// Tells what `after` shows of the locks and the log.
     fn verify(&mut self, after: &Snapshot, args: &Args) -> anyhow::Result<()> {
-        let is_gone = |it: &&(Target, bool)| it.1;
-        let ends: Vec<(Target, bool)> =
-            self.ends.iter().map(|(target, (_, end))| (*target, *end == End::Gone)).collect();
-        let gone: Vec<Target> = ends.iter().filter(is_gone).map(|it| it.0).collect();
-        self.aftermath = after.databases.iter().map(|database| Aftermath::of(database, &gone)).collect();
+        let with = |is_gone: bool| -> Vec<Target> {
+            let ends = self.ends.iter().filter(|(_, (_, end))| (*end == End::Gone) == is_gone);
+            ends.map(|(target, _)| *target).collect()
+        };
+        let (gone, stays) = (with(true), with(false));
+        self.aftermath =
+            after.databases.iter().map(|database| Aftermath::of(database, &gone, &stays)).collect();
         if args.json {
             return Ok(());
         }
-        let stays = ends.len() - gone.len();
         for (database, aftermath) in after.databases.iter().zip(&self.aftermath) {
             let path = database.path.display();
-            let line = format!("{path}: {} gone, {stays} still there: {aftermath}", gone.len());
+            let line = format!("{path}: {} gone, {} still there: {aftermath}", gone.len(), stays.len());
             say(&text::clean(&line))?;
         }
         Ok(())
@@ -324,8 +350,8 @@ fn refuse_unfit(pid: i32, snapshot: &Snapshot, config: &Config) -> anyhow::Resul
     if found.iter().all(|(_, process)| reap::causes(process).is_empty()) {
         bail!("{pid} is not stale, no cause holds; nothing was stopped (waltop status tells what it does)");
     }
-    for (database, process) in found {
-        Meant::among_others(database, process).and_then(|meant| meant.pin(proc))?;
+    for (_, process) in found {
+        Meant::among_others(&snapshot.databases, process).and_then(|meant| meant.pin(proc))?;
     }
     Ok(())
 }

@@ -39,6 +39,18 @@ pub fn process_owner(proc: &Path, pid: i32) -> Option<u32> {
     ids.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
+/// The executable and arguments of process `pid`: none where it has none, as a kernel thread; `None` where they cannot
+/// be read. The arguments end with a zero each, and need not be UTF-8.
+pub fn command(proc: &Path, pid: i32) -> Option<Vec<String>> {
+    let bytes = fs::read(proc.join(pid.to_string()).join("cmdline")).ok()?;
+    let arguments = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
+    if arguments.is_empty() {
+        return Some(Vec::new());
+    }
+    let words = arguments.split(|&byte| byte == 0);
+    Some(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+}
+
 /// What the `/proc` at `proc` says of `pid`; `None` where it is gone.
 pub fn read(proc: &Path, pid: i32) -> Option<Stat> {
     let stat = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;

@@ -48,6 +48,10 @@ pub struct Ingestion {
     pub last_batch_at: Option<Timestamp>,
     /// When the journal was last written, whatever it told.
     pub last_told_at: Option<Timestamp>,
+    /// For how long its journal has told nothing, while it runs, in ms of a machine that was awake: at least. `None`
+    /// where that is not known.
+    #[serde(default)]
+    pub silent_ms: Option<f64>,
     /// The first failures, at most [`Ingestion::RECENT`].
     pub failures: Vec<FailedFile>,
     /// Why it ended early, where it did.

@@ -1,8 +1,6 @@
 //! What is told of daemons that should not be, or not twice, or are not what their pidfile says.
 
-use std::collections::BTreeMap;
-
-use super::{rule, twins};
+use super::twins::{self, Family};
 use crate::{
     config::DaemonRule,
     diagnose::{Look, Rule, evidence, no_remedy, quoted, signal, who},
@@ -49,14 +47,16 @@ impl Rule for DuplicateDaemon {
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let mut found = Vec::new();
-        for (rule, processes) in by_rule(look) {
-            for process in &processes {
-                if let Some(newer) = twins::newest_after(look.database, process, &processes) {
-                    found.push(self.warning(look, rule, process, newer));
-                }
+        let family = Family::of([look.database], &look.config.daemons);
+        for process in &look.database.processes {
+            if let (Some(rule), Some(newer)) = (family.rule(process), family.newer(process)) {
+                found.push(self.warning(look, rule, process, newer));
             }
         }
-        found.extend(twins::alike(look.database).iter().filter_map(|twins| self.info(look, twins)));
+        let alike = twins::alike(look.database, &family);
+        // What a rule says of them has been told, or is that they may be many.
+        let without_rule = alike.iter().filter(|twins| twins.iter().all(|it| family.rule(it).is_none()));
+        found.extend(without_rule.filter_map(|twins| self.info(look, twins)));
         found
     }
 }
@@ -83,10 +83,6 @@ impl DuplicateDaemon {
 
     fn info(&self, look: &Look<'_>, twins: &[&Process]) -> Option<Finding> {
         let (oldest, others) = twins.split_first()?;
-        // What a rule says of them has been told, or is that they may be many.
-        if others.is_empty() || rule(look.config, oldest).is_some() {
-            return None;
-        }
         let pids: Vec<i32> = twins.iter().map(|process| process.pid).collect();
         let named: Vec<String> = others.iter().map(|it| who(look.database, Some(it.pid))).collect();
         Some(Finding {
@@ -108,22 +104,10 @@ impl DuplicateDaemon {
     }
 }
 
-// The processes that match each rule of which there should be one.
-fn by_rule<'a>(look: &Look<'a>) -> Vec<(&'a DaemonRule, Vec<&'a Process>)> {
-    let database: &'a Database = look.database;
-    let mut matched: BTreeMap<usize, Vec<&Process>> = BTreeMap::new();
-    for process in &database.processes {
-        let line = process.command_line();
-        let daemons = &look.config.daemons;
-        let first = daemons.iter().position(|rule| rule.pattern.is_match(&line));
-        if let Some(index) = first.filter(|index| daemons[*index].singleton) {
-            matched.entry(index).or_default().push(process);
-        }
-    }
-    matched.into_iter().map(|(index, processes)| (&look.config.daemons[index], processes)).collect()
-}
-
 /// The pidfile of a daemon rule names nobody who lives, or somebody else.
+///
+/// Two looks have to see it: while a daemon is started again its pidfile is an old one for a moment. And in a container
+/// a daemon knows itself by another PID than is seen from here.
 pub struct DeadPidfile;
 
 impl Rule for DeadPidfile {
@@ -137,19 +121,19 @@ impl Rule for DeadPidfile {
             let path = rule.pidfile.as_ref()?;
             Some((rule, look.pidfiles.iter().find(|pidfile| pidfile.path == *path)?))
         });
-        pairs.filter_map(|(rule, pidfile)| self.finding(rule, pidfile)).collect()
+        let is_old = |rule: &DaemonRule, pidfile: &Pidfile| {
+            let before = look.pidfiles_before.iter().find(|before| before.path == pidfile.path);
+            before.is_some_and(|before| before.pid == pidfile.pid && who_else(rule, before).is_some())
+        };
+        let twice = pairs.filter(|(rule, pidfile)| is_old(rule, pidfile));
+        twice.filter_map(|(rule, pidfile)| self.finding(rule, pidfile)).collect()
     }
 }
 
 impl DeadPidfile {
     fn finding(&self, rule: &DaemonRule, pidfile: &Pidfile) -> Option<Finding> {
         let pid = pidfile.pid?;
-        let is_other = |command: &&String| !rule.pattern.is_match(command);
-        let what = match (pidfile.lives?, pidfile.command.as_ref().filter(is_other)) {
-            (false, _) => format!("{pid}, which is gone"),
-            (true, Some(command)) => format!("{pid}, which is another process now ({command})"),
-            (true, None) => return None,
-        };
+        let what = who_else(rule, pidfile)?;
         Some(Finding {
             name: self.name().to_owned(),
             severity: Severity::Warning,
@@ -167,6 +151,20 @@ impl DeadPidfile {
             ]),
             remedy: Remedy { key: None, command: Some(format!("rm {}", quoted(&pidfile.path))) },
         })
+    }
+}
+
+// Whom it names, where that is nobody that the rule is about.
+fn who_else(rule: &DaemonRule, pidfile: &Pidfile) -> Option<String> {
+    let pid = pidfile.pid?;
+    if pidfile.inside.iter().any(|command| rule.pattern.is_match(command)) {
+        return None;
+    }
+    let is_other = |command: &&String| !rule.pattern.is_match(command);
+    match (pidfile.lives?, pidfile.command.as_ref().filter(is_other)) {
+        (false, _) => Some(format!("{pid}, which is gone")),
+        (true, Some(command)) => Some(format!("{pid}, which is another process now ({command})")),
+        (true, None) => None,
     }
 }
 
@@ -209,6 +207,16 @@ mod tests {
         daemons: Vec<DaemonRule>,
         pidfiles: &[Pidfile],
     ) -> Vec<Finding> {
+        found_after(rule, database, daemons, [pidfiles, pidfiles])
+    }
+
+    // With the pidfiles of two looks.
+    fn found_after(
+        rule: &dyn Rule,
+        database: &Database,
+        daemons: Vec<DaemonRule>,
+        [pidfiles_before, pidfiles]: [&[Pidfile]; 2],
+    ) -> Vec<Finding> {
         let config = Config { daemons, ..config() };
         rule.check(&Look {
             database,
@@ -216,6 +224,7 @@ mod tests {
             profile: &config.profile,
             config: &config,
             pidfiles,
+            pidfiles_before,
             taken_at: Timestamp::UNIX_EPOCH,
         })
     }
@@ -247,6 +256,28 @@ mod tests {
              work twice"
         );
         assert_eq!(found[0].remedy, no_remedy(), "it was not judged to be stale");
+    }
+
+    #[test]
+    fn the_workers_of_one_daemon_are_no_duplicates() {
+        let told = |adapt: fn(&mut [Process])| {
+            let found = found(&DuplicateDaemon, &twins(adapt), vec![rule(None)], &[]);
+            found.iter().filter(|finding| finding.severity == Warning).count()
+        };
+        assert_eq!(told(|it| it[1].parent = Some(500)), 1, "what started both is not known");
+        assert_eq!(told(|it| it.iter_mut().for_each(|it| worker(it, "sh"))), 1, "two, started by hand");
+        assert_eq!(told(|it| it.iter_mut().for_each(|it| worker(it, "bun"))), 0, "pre-forked");
+        let grandchild: fn(&mut [Process]) = |it| {
+            worker(&mut it[0], "bun");
+            it[1].parent = Some(it[0].pid);
+        };
+        assert_eq!(told(grandchild), 0);
+    }
+
+    // Started by a process without the database, which runs `program`.
+    fn worker(process: &mut Process, program: &str) {
+        process.parent = Some(500);
+        process.origin.parent_command = Some(vec![program.to_owned(), "watch".to_owned()]);
     }
 
     #[test]
@@ -297,7 +328,8 @@ mod tests {
 
     fn dead(lives: Option<bool>, command: Option<&str>) -> Vec<Finding> {
         let command = command.map(str::to_owned);
-        let pidfile = Pidfile { path: "/srv/my daemon.pid".into(), pid: Some(42), lives, command };
+        let pidfile =
+            Pidfile { path: "/srv/my daemon.pid".into(), pid: Some(42), lives, command, inside: Vec::new() };
         found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[pidfile])
     }
 
@@ -319,8 +351,37 @@ mod tests {
         for (lives, command) in [(Some(true), Some("bun watch")), (Some(true), None), (None, None)] {
             assert_eq!(dead(lives, command), []);
         }
-        let empty = Pidfile { path: "/srv/my daemon.pid".into(), pid: None, lives: None, command: None };
+        let path = "/srv/my daemon.pid".into();
+        let empty = Pidfile { path, pid: None, lives: None, command: None, inside: Vec::new() };
         assert_eq!(found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[empty]), []);
         assert_eq!(found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[]), []);
+    }
+
+    #[test]
+    fn two_looks_have_to_read_the_same_of_a_pidfile() {
+        let path = std::path::PathBuf::from("/srv/daemon.pid");
+        let gone = |pid: i32| {
+            vec![Pidfile {
+                path: path.clone(),
+                pid: Some(pid),
+                lives: Some(false),
+                command: None,
+                inside: Vec::new(),
+            }]
+        };
+        let found = |before: &[Pidfile], now: &[Pidfile]| {
+            found_after(&DeadPidfile, &live(), vec![rule(Some("/srv/daemon.pid"))], [before, now]).len()
+        };
+        assert_eq!(found(&gone(42), &gone(42)), 1);
+        assert_eq!(found(&[], &gone(42)), 0, "one look proves nothing");
+        assert_eq!(found(&gone(41), &gone(42)), 0, "it was written anew");
+        let alive: Vec<_> = gone(42).into_iter().map(|it| Pidfile { lives: Some(true), ..it }).collect();
+        assert_eq!(found(&alive, &gone(42)), 0, "it has just ended");
+        for (command, expected) in [("bun watch", 0), ("node", 1)] {
+            let inside = vec![command.to_owned()];
+            let contained: Vec<_> =
+                gone(1).into_iter().map(|it| Pidfile { inside: inside.clone(), ..it }).collect();
+            assert_eq!(found(&contained, &contained), expected, "{command} is 1 in a container");
+        }
     }
 }

@@ -13,7 +13,7 @@ use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToU
 
 use super::origin::Known;
 use crate::{
-    observe::process_owner,
+    observe::{process_owner, process_stat},
     snapshot::{Activity, Process, ProcessState},
 };
 
@@ -106,7 +106,7 @@ impl Describer {
             started_at: self.boot_second.and_then(|boot| started_at(boot, stat.starttime)),
             start_ticks: Some(stat.starttime),
             name: stat.comm,
-            command: command(&self.proc, pid),
+            command: process_stat::command(&self.proc, pid).unwrap_or_default(),
             user: uid.map(|uid| self.user(uid)),
             uid,
             parent: Some(stat.ppid).filter(|&parent| parent > 0),
@@ -146,16 +146,6 @@ impl Describer {
         }
         self.users.as_ref().and_then(name).unwrap_or_else(|| uid.to_string())
     }
-}
-
-// The arguments end with a zero each, and need not be UTF-8.
-fn command(proc: &Path, pid: i32) -> Vec<String> {
-    let bytes = fs::read(proc.join(pid.to_string()).join("cmdline")).unwrap_or_default();
-    let arguments = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-    if arguments.is_empty() {
-        return Vec::new();
-    }
-    arguments.split(|&byte| byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
 }
 
 // The kernel counts start times in ticks since boot; `btime` in `/proc/stat` is the second of the boot.
