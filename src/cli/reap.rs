@@ -16,14 +16,14 @@ use crate::{
         reap::{self, Aftermath, End, Meant},
         signal::{Pinned, Refusal, Signal, Target, start_ticks},
     },
-    config::{Config, Permit},
+    config::{Config, Permit, value::duration_of},
     observe::Observer,
     sampler::Watch,
     snapshot::{Database, Process, Snapshot},
     text, units,
 };
 
-use super::{BETWEEN_LOOKS, databases, looking::duration, say, say_json};
+use super::{BETWEEN_LOOKS, databases, say, say_json};
 
 mod report;
 
@@ -44,10 +44,10 @@ pub struct Args {
     #[arg(long)]
     yes: bool,
     /// How long those that were asked to end are waited for.
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     grace: Duration,
-    /// How long to watch first: only what does nothing all that time is idle.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    /// How long to watch first: only what does nothing all that time is idle, for 5s at the least.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     watch: Duration,
     /// Stop this process only; may be given several times.
     #[arg(long, value_name = "PID")]
@@ -95,8 +95,9 @@ fn watched(watch: &mut Watch, time: Duration) -> Snapshot {
         // Nobody may be reading it, and nothing depends on that.
         let _ = writeln!(io::stderr(), "watching for {}", units::duration(time.as_secs_f64() * 1e3));
     }
-    let until = Instant::now() + time;
     watch.look();
+    // From the first look on, so that the last one can have seen nothing happen for as long as was asked for.
+    let until = Instant::now() + time;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         thread::sleep(left.min(EVERY));

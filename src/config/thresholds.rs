@@ -21,6 +21,9 @@ pub struct Thresholds {
     pub many_handles: u32,
     /// How long an orphan may be idle.
     pub idle: Duration,
+    /// The shortest idleness that means anything, whatever the others say: as long as `waltop reap` watches by default.
+    /// A daemon that looks round every few seconds is at work.
+    pub least_idle: Duration,
 }
 
 impl Default for Thresholds {
@@ -33,6 +36,7 @@ impl Default for Thresholds {
             stalled_ingestion: Duration::from_secs(30),
             many_handles: 8,
             idle: Duration::from_mins(30),
+            least_idle: Duration::from_secs(5),
         }
     }
 }
@@ -49,6 +53,7 @@ impl Thresholds {
             "stalled_ingestion",
             "many_handles",
             "idle",
+            "least_idle",
         ])?;
         for (key, item) in table.items() {
             match key {
@@ -60,7 +65,8 @@ impl Thresholds {
                 "slow_batch" => it.slow_batch = steps(&item, value::duration, |warning| warning * 2)?,
                 "stalled_ingestion" => it.stalled_ingestion = value::duration(&item)?,
                 "many_handles" => it.many_handles = value::count(&item)?,
-                _ => it.idle = value::duration(&item)?,
+                "idle" => it.idle = value::duration(&item)?,
+                _ => it.least_idle = value::duration(&item)?,
             }
         }
         Ok(it)
@@ -132,6 +138,7 @@ mod tests {
             ),
             ("many_handles = 1.5", "c.toml, line 1: many_handles takes a whole number"),
             ("idle = true", "c.toml, line 1: idle takes a duration"),
+            ("least_idle = 5", "c.toml, line 1: least_idle takes a duration"),
         ] {
             assert!(of(text).is_err_and(|it| it.starts_with(said)), "{said}");
         }

@@ -28,13 +28,15 @@ pub fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
     read(proc, pid)?.parent
 }
 
-/// The user as whom process `pid` runs (its real user id, which decides who may signal it); `None` where `pid` is gone.
+/// The user as whom process `pid` runs, by its effective user id: one that a setuid program lends counts, so that
+/// whoever is shown as another's is another's for a signal too. `None` where `pid` is gone.
 #[must_use]
 pub fn process_owner(proc: &Path, pid: i32) -> Option<u32> {
     let status = fs::read(proc.join(pid.to_string()).join("status")).ok()?;
     let status = String::from_utf8_lossy(&status);
     let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    ids.split_ascii_whitespace().next()?.parse().ok()
+    // Real, effective, saved, and that of the file system (`proc_pid_status(5)`).
+    ids.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// The executable and arguments of process `pid`: none where it has none, as a kernel thread; `None` where they cannot
@@ -106,11 +108,23 @@ mod tests {
     }
 
     #[test]
+    fn a_setuid_program_runs_as_the_owner_of_its_file() {
+        let proc = tempfile::TempDir::new().expect("a folder");
+        fs::create_dir(proc.path().join("7")).expect("a folder");
+        let status = proc.path().join("7/status");
+        for (ids, owner) in [("1000\t0\t0\t0", Some(0)), ("0\t1000\t1000\t1000", Some(1000)), ("1000", None)]
+        {
+            fs::write(&status, format!("Name:\tpasswd\nUid:\t{ids}\nGid:\t5\t5\t5\t5\n")).expect("a file");
+            assert_eq!(process_owner(proc.path(), 7), owner, "{ids:?}");
+        }
+    }
+
+    #[test]
     #[cfg(target_os = "linux")]
     fn this_process_has_a_start_and_a_parent() {
         let pid = i32::try_from(std::process::id()).expect("a PID fits");
         assert!(process_start(Path::new("/proc"), pid).is_some_and(|ticks| ticks > 0));
-        assert_eq!(process_owner(Path::new("/proc"), pid), Some(rustix::process::getuid().as_raw()));
+        assert_eq!(process_owner(Path::new("/proc"), pid), Some(rustix::process::geteuid().as_raw()));
         let parent = i32::try_from(std::os::unix::process::parent_id()).ok();
         assert_eq!(process_parent(Path::new("/proc"), pid), parent);
     }

@@ -3,8 +3,8 @@
 use super::twins::{self, Family};
 use crate::{
     config::DaemonRule,
-    diagnose::{Look, Rule, evidence, no_remedy, quoted, who},
-    snapshot::{Finding, Pidfile, Process, Remedy, Severity},
+    diagnose::{Look, Rule, evidence, no_remedy, quoted, signal, who},
+    snapshot::{Database, Finding, Pidfile, Process, Remedy, Severity},
 };
 
 /// A process is stale, and nothing protects it.
@@ -27,7 +27,7 @@ impl Rule for StaleDaemon {
                 pid: Some(process.pid),
                 message: format!("{} is stale: {}", who(look.database, Some(process.pid)), told.join("; ")),
                 evidence: evidence([("causes", names.into())]),
-                remedy: reap(process),
+                remedy: reap(look.database, process),
             });
         }
         found
@@ -77,7 +77,7 @@ impl DuplicateDaemon {
                 ("rule", rule.name.clone().into()),
                 ("processes", vec![older.pid, newer.pid].into()),
             ]),
-            remedy: if older.is_stale() { reap(older) } else { no_remedy() },
+            remedy: if older.is_stale() { reap(look.database, older) } else { no_remedy() },
         }
     }
 
@@ -168,7 +168,13 @@ fn who_else(rule: &DaemonRule, pidfile: &Pidfile) -> Option<String> {
     }
 }
 
-fn reap(process: &Process) -> Remedy {
+// One whose log was deleted, here or in another database, is never asked to end: that close does the damage.
+fn reap(database: &Database, process: &Process) -> Remedy {
+    let mut causes = process.stale.iter().flat_map(|stale| &stale.causes);
+    let is_split = causes.any(|it| it.cause == "split-wal");
+    if is_split && (process.replaced.is_empty() || database.is_split_from(process)) {
+        return signal("KILL", Some(process.pid));
+    }
     Remedy { key: Some("x".to_owned()), command: Some(format!("waltop reap --pid {}", process.pid)) }
 }
 
@@ -181,7 +187,7 @@ mod tests {
     use crate::{
         config::Config,
         diagnose::fixture::{READER, WRITER, config, live, outline},
-        snapshot::{Database, Executable, ExecutableState, Severity::*},
+        snapshot::{Cause, Executable, ExecutableState, Severity::*, Stale},
     };
 
     fn rule(pidfile: Option<&str>) -> DaemonRule {
@@ -299,6 +305,25 @@ mod tests {
             }
         });
         assert_eq!(found_in(&taken_in).len(), 1, "whoever took them in is no parent");
+    }
+
+    #[test]
+    fn one_whose_log_was_deleted_is_not_to_be_reaped_but_killed() {
+        let stale = |replaced: &[&str], cause: &str| {
+            let mut database = live();
+            let process = &mut database.processes[0];
+            process.replaced = replaced.iter().map(|&path| path.to_owned()).collect();
+            let cause = Cause { cause: cause.to_owned(), evidence: "seen".to_owned() };
+            process.stale = Some(Stale { is_stale: true, causes: vec![cause], protected: None });
+            let command = found(&StaleDaemon, &database, Vec::new(), &[])[0].remedy.command.clone();
+            command.expect("a command")
+        };
+        let path = live().path.display().to_string();
+        let (reap, kill) = (format!("waltop reap --pid {WRITER}"), format!("kill -KILL {WRITER}"));
+        assert_eq!(stale(&["/srv/notes.db-wal"], "split-wal"), kill);
+        assert_eq!(stale(&[], "split-wal"), kill, "it is in another database");
+        assert_eq!(stale(&[&path, "/srv/notes.db-wal"], "split-wal"), reap, "all of it was replaced");
+        assert_eq!(stale(&[], "executable"), reap);
     }
 
     fn dead(lives: Option<bool>, command: Option<&str>) -> Vec<Finding> {

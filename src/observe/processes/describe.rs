@@ -13,7 +13,7 @@ use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToU
 
 use super::origin::Known;
 use crate::{
-    observe::process_stat,
+    observe::{process_owner, process_stat},
     snapshot::{Activity, Process, ProcessState},
 };
 
@@ -94,7 +94,7 @@ impl Describer {
     pub fn describe(&mut self, pid: i32) -> Option<Process> {
         let entry = Entry::new_with_root(self.proc.join(pid.to_string())).ok()?;
         let stat = entry.stat().ok()?;
-        let uid = entry.status().ok().map(|status| status.euid);
+        let uid = process_owner(&self.proc, pid);
         let ticks = stat.utime.saturating_add(stat.stime);
         let usage = self.usages.entry((pid, stat.starttime)).or_default();
         let now = Instant::now();

@@ -73,6 +73,10 @@ fn mistakes_get_a_line() {
     for (args, what) in [
         (&["reap", "--grace", "0s", "notes.db"][..], "give a duration"),
         (&["reap", "--for", "soon", "notes.db"], "give a duration"),
+        // Longer than the clock goes: to wait that long must not fail once TERM is out.
+        (&["reap", "--yes", "--grace", "9000000000000000000s", "notes.db"], "give a duration"),
+        (&["reap", "--dry-run", "--for", "9000000000s", "notes.db"], "longer than ten years"),
+        (&["status", "--for", "3651d", "notes.db"], "longer than ten years"),
         (&["reap", "--pid", "me", "notes.db"], "invalid value"),
         (&["reap", "--dry-run", "none.db"], "none.db"),
     ] {
@@ -279,7 +283,8 @@ fn a_rule_of_the_configuration_condemns_what_is_idle_and_spares_what_works() {
     working.sql("BEGIN IMMEDIATE");
     configure(
         &home,
-        "[[daemon]]\nname = \"server\"\npattern = \"--role server\"\nmax_age = \"1ms\"\nprotect = true\n\
+        "[thresholds]\nleast_idle = \"1s\"\n\
+         [[daemon]]\nname = \"server\"\npattern = \"--role server\"\nmax_age = \"1ms\"\nprotect = true\n\
          [[daemon]]\nname = \"watcher\"\npattern = \"--role old\"\nmax_age = \"1ms\"\n",
     );
     let said = home.run(&["reap", "--yes", "--for", "1s", "notes.db"]);
