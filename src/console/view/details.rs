@@ -18,9 +18,7 @@ use super::{
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &Subject) -> u16 {
     let Some(database) = app.database() else { return 0 };
     let rows = match subject {
-        Subject::Finding(name, pid) => {
-            return super::explain::render(frame, area, app, theme, (name, *pid));
-        }
+        Subject::Finding(key) => return super::explain::render(frame, area, app, theme, key),
         Subject::Process(target) => process(app, database, *target),
         Subject::Files => files(app, database),
         Subject::Pragmas => pragmas(app),

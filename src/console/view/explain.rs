@@ -9,7 +9,7 @@ use serde_json::Value;
 use unicode_width::UnicodeWidthChar;
 
 use crate::{
-    console::app::{App, FindingRow},
+    console::app::{App, FindingKey, FindingRow},
     diagnose::pages::{self, Block, Page},
     snapshot::Finding,
     text, units,
@@ -23,14 +23,9 @@ use super::{
 /// Columns by which what is to be typed is moved in.
 const INDENT: usize = 3;
 
-pub fn render(
-    frame: &mut Frame,
-    area: Rect,
-    app: &App,
-    theme: &Theme,
-    (name, pid): (&str, Option<i32>),
-) -> u16 {
-    let rows = match app.finding_row(name, pid) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, key: &FindingKey) -> u16 {
+    let name = key.name.as_str();
+    let rows = match app.finding_row(key) {
         Some(found) => evidence(app, found),
         None => vec![row("finding", name), row("", "It no longer holds.")],
     };
