@@ -272,11 +272,15 @@ fn inspected(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     paths.iter().map(|path| Ok(observe::inspect(path)?)).collect()
 }
 
-/// Two looks a moment apart, as the finding `lost-locks` needs; the second one, diagnosed. Everything that was
-/// opened for them is closed again, so that the process may connect afterwards.
+/// Two looks a moment apart, as the finding `lost-locks` needs, and one where nobody has the database open; the
+/// last one, diagnosed. Everything that was opened for them is closed again, so that the process may connect
+/// afterwards.
 fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
     let mut watch = watch(path, config);
-    watch.look();
+    let first = only(watch.look())?;
+    if first.processes.is_empty() {
+        return Ok(first);
+    }
     thread::sleep(BETWEEN_LOOKS);
     only(watch.look())
 }

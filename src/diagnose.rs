@@ -83,6 +83,8 @@ pub struct Look<'a> {
     /// What the pidfiles of the daemon rules say. They belong to no database, so that only the look at the first one
     /// has them: each is told once.
     pub pidfiles: &'a [Pidfile],
+    /// What they said at the look before.
+    pub pidfiles_before: &'a [Pidfile],
     /// When it was seen.
     pub taken_at: Timestamp,
 }
@@ -92,10 +94,11 @@ pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &C
     stale::judge(snapshot, previous, config);
     let taken_at = snapshot.taken_at;
     let pidfiles = [snapshot.pidfiles.as_slice()].into_iter().chain(std::iter::repeat(&[][..]));
+    let pidfiles_before = previous.map_or(&[][..], |previous| &previous.pidfiles);
     for (database, pidfiles) in snapshot.databases.iter_mut().zip(pidfiles) {
         let before = previous.and_then(|it| it.databases.iter().find(|it| it.path == database.path));
         let profile = config.profile_of(&database.path);
-        let look = Look { database, previous: before, profile, config, pidfiles, taken_at };
+        let look = Look { database, previous: before, profile, config, pidfiles, pidfiles_before, taken_at };
         database.findings = findings(&look);
     }
 }

@@ -71,6 +71,15 @@ pub enum Event {
         /// How often BUSY was retried.
         retries: u64,
     },
+    /// Parts of the full-text index were merged, in a transaction of their own.
+    Merged {
+        /// Wait for the write lock in ms.
+        wait_ms: f64,
+        /// From having the write lock to having committed, in ms.
+        hold_ms: f64,
+        /// How often BUSY was retried.
+        retries: u64,
+    },
     /// Files with a new time of change turned out to hold what the database has.
     Unchanged {
         /// How many since the line of this kind before.

@@ -57,6 +57,7 @@ use locks::Decoded;
 use mappings::{Freshness, Mappings};
 use mounts::Mounts;
 use opener::{Opener, Target};
+use pidfiles::Pidfiles;
 use processes::{Describer, Processes};
 use timing::{Known, Now};
 use watched::{View, Watched};
@@ -72,7 +73,7 @@ pub struct Observer {
     first_seen: FirstSeen,
     idleness: Idleness,
     looker: Looker,
-    pidfiles: Vec<PathBuf>,
+    pidfiles: Pidfiles,
     journals: Journals,
     sampler: Option<LockSampler>,
     sampler_trouble: Option<Unseen>,
@@ -93,7 +94,7 @@ impl Observer {
             first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
             idleness: Idleness::default(),
             looker: looker(&places.proc),
-            pidfiles: Vec::new(),
+            pidfiles: Pidfiles::default(),
             journals: Journals::new(places.runs.clone(), places.proc.clone()),
             sampler: None,
             sampler_trouble: None,
@@ -117,7 +118,7 @@ impl Observer {
 
     /// Reads the pidfiles at `paths`, too, from now on.
     pub fn set_pidfiles(&mut self, paths: Vec<PathBuf>) {
-        self.pidfiles = paths;
+        self.pidfiles.set(paths);
     }
 
     /// Samples the write lock between the looks, every 3 to 4 ms while something happens to it and less
@@ -160,7 +161,8 @@ impl Observer {
         }
         self.timed = views.iter().filter_map(View::name).collect();
         unseen.extend(self.first_seen.trouble());
-        let (ingestions, untold) = self.journals.look();
+        let (mut ingestions, untold) = self.journals.look();
+        self.journals.fill_in_silence(&mut ingestions, now, timing::slept());
         unseen.extend(untold);
         self.note_waits(now);
         let mut databases: Vec<Database> = views
@@ -182,7 +184,7 @@ impl Observer {
         unseen.extend(self.first_seen.trouble());
         unseen.extend(self.processes.unseen());
         unseen.extend(self.sampler_trouble.clone());
-        let pidfiles = pidfiles::read(&self.proc, &self.pidfiles, &mut unseen);
+        let pidfiles = self.pidfiles.read(&self.proc, now.instant, &mut unseen);
         unseen.sort();
         unseen.dedup();
         Snapshot {
@@ -223,7 +225,8 @@ impl Observer {
             }
         }
         let now = idleness::Now::at(now.instant);
-        self.idleness.fill_in(databases, &writers, &mut self.first_seen, now);
+        let below = || process_stat::ticks_below(&self.proc);
+        self.idleness.fill_in(databases, &writers, &mut self.first_seen, &below, now);
     }
 
     // What our own ingestions waited for the write lock. A line is written when all is committed.

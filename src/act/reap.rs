@@ -10,7 +10,10 @@ use std::{
 
 use crate::{
     config::Permit,
-    diagnose::checkpoint::{Blocker, Mode, blockers},
+    diagnose::{
+        self,
+        checkpoint::{Blocker, Mode, blockers},
+    },
     snapshot::{Cause, Database, Process, Stale},
     units,
 };
@@ -45,10 +48,14 @@ pub enum End {
 /// What the stopped ones have left, as of a look that came after their end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aftermath {
-    /// Those whose locks still stand in the lock table.
+    /// How many are gone.
+    pub gone: usize,
+    /// Those whose locks still stand in the lock table, gone or not.
     pub still_held: Vec<i32>,
     /// Who keeps frames of the log from being moved; `None` where there is no log.
     pub in_the_way: Option<Vec<Blocker>>,
+    /// Why nobody should move it, whoever is in the way.
+    pub hazard: Option<String>,
 }
 
 impl Meant {
@@ -68,11 +75,27 @@ impl Meant {
     ///
     /// # Errors
     ///
-    /// Where its start is not known, or its end in good order would do damage to `database`.
-    pub fn among_others(database: &Database, process: &Process) -> Result<Self, Refusal> {
+    /// Where its start is not known, or its end in good order would do damage to one of `databases`.
+    pub fn among_others(databases: &[Database], process: &Process) -> Result<Self, Refusal> {
         let meant = Self::new(process)?;
-        let is_split = meant.protected.is_none() && database.is_split_from(process);
+        let is_split = meant.protected.is_none() && is_split(databases, process);
         if is_split { Err(Refusal::Split { pid: process.pid }) } else { Ok(meant) }
+    }
+
+    /// Whether it may still be asked to end, as `databases` show it now. One that they do not show has ended, or has
+    /// closed what was held against it.
+    ///
+    /// # Errors
+    ///
+    /// Where no cause holds any more, or something protects it by now.
+    pub fn again(target: Target, databases: &[Database]) -> Result<(), Refusal> {
+        let is_it =
+            |process: &&Process| process.pid == target.pid && process.start_ticks == Some(target.start_ticks);
+        let found: Vec<&Process> = databases.iter().flat_map(|it| &it.processes).filter(is_it).collect();
+        if !found.iter().any(|process| process.is_stale()) {
+            return Err(Refusal::NotStale { pid: target.pid });
+        }
+        found.into_iter().try_for_each(|process| Self::among_others(databases, process).map(drop))
     }
 
     /// Gets hold of it.
@@ -100,6 +123,15 @@ pub fn causes(process: &Process) -> &[Cause] {
         Some(Stale { is_stale, causes, protected }) if *is_stale || protected.is_some() => causes,
         _ => &[],
     }
+}
+
+/// Whether `process`, closed in good order, would undo what others have committed to one of `databases`.
+#[must_use]
+pub fn is_split(databases: &[Database], process: &Process) -> bool {
+    let is_it = |it: &&Process| it.pid == process.pid && it.start_ticks == process.start_ticks;
+    databases.iter().any(|database| {
+        database.processes.iter().find(is_it).is_some_and(|process| database.is_split_from(process))
+    })
 }
 
 /// Sends `signal` to all of `pinned` and waits until they have ended, for `grace` at the most. `tell` hears of each as
@@ -135,9 +167,9 @@ pub fn stop(
 }
 
 impl Aftermath {
-    /// What `database` shows of those that have `gone`.
+    /// What `database` shows of those that were to end, of which some are `gone`.
     #[must_use]
-    pub fn of(database: &Database, gone: &[Target]) -> Self {
+    pub fn of(database: &Database, gone: &[Target], stays: &[Target]) -> Self {
         let locks = &database.locks;
         let holders = [&locks.writer, &locks.checkpointer, &locks.recoverer, &locks.exclusive];
         let pids = holders.into_iter().flatten().filter_map(|holder| holder.pid);
@@ -150,34 +182,47 @@ impl Aftermath {
         let holds = |target: &&Target| holding.contains(&target.pid) && !is_another(target);
         let has_log = database.is_wal() == Some(true);
         Self {
-            still_held: gone.iter().filter(holds).map(|target| target.pid).collect(),
+            gone: gone.len(),
+            still_held: gone.iter().chain(stays).filter(holds).map(|target| target.pid).collect(),
             in_the_way: has_log.then(|| blockers(database, Mode::Passive)),
+            hazard: diagnose::hazard(database).map(|hazard| hazard.name.clone()),
         }
     }
 
-    /// Whether all locks are given back and nobody keeps the log from being moved.
+    /// Whether all locks are given back and nothing keeps the log from being moved.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.still_held.is_empty() && self.in_the_way.as_ref().is_none_or(Vec::is_empty)
+        self.still_held.is_empty()
+            && self.hazard.is_none()
+            && self.in_the_way.as_ref().is_none_or(Vec::is_empty)
+    }
+
+    fn locks(&self) -> Option<String> {
+        if !self.still_held.is_empty() {
+            let pids: Vec<String> = self.still_held.iter().map(ToString::to_string).collect();
+            return Some(format!("locks of {} are still there", pids.join(", ")));
+        }
+        (self.gone > 0).then(|| "all locks released".to_owned())
+    }
+
+    fn log(&self) -> Option<String> {
+        match (&self.hazard, self.in_the_way.as_deref()?) {
+            (Some(hazard), _) => Some(format!("the WAL is not to be moved while {hazard} stands")),
+            (None, []) if self.gone == 0 => None,
+            (None, []) => Some("the WAL can be moved again".to_owned()),
+            (None, [first]) => Some(format!("the WAL is still held: {}", first.why)),
+            (None, [first, rest @ ..]) => {
+                let more = units::count(rest.len() as u64);
+                Some(format!("the WAL is still held: {}, and {more} more", first.why))
+            }
+        }
     }
 }
 
 impl std::fmt::Display for Aftermath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.still_held.is_empty() {
-            f.write_str("all locks released")?;
-        } else {
-            let pids: Vec<String> = self.still_held.iter().map(ToString::to_string).collect();
-            write!(f, "locks of {} are still there", pids.join(", "))?;
-        }
-        match self.in_the_way.as_deref() {
-            None => Ok(()),
-            Some([]) => f.write_str("; the WAL can be moved again"),
-            Some([first]) => write!(f, "; the WAL is still held: {}", first.why),
-            Some([first, rest @ ..]) => {
-                let more = units::count(rest.len() as u64);
-                write!(f, "; the WAL is still held: {}, and {more} more", first.why)
-            }
-        }
+        let said: Vec<String> = self.locks().into_iter().chain(self.log()).collect();
+        f.write_str(if said.is_empty() { "nothing has changed" } else { "" })?;
+        f.write_str(&said.join("; "))
     }
 }

@@ -114,6 +114,18 @@ pub enum Refusal {
         /// The process that was meant.
         pid: i32,
     },
+    /// What was held against it is over.
+    #[error("{pid} is no longer stale; nothing was signalled")]
+    NotStale {
+        /// The process that was meant.
+        pid: i32,
+    },
+    /// The PIDs that were seen are those of another namespace.
+    #[error("{pid} is a number of another PID namespace, whose /proc this is: from here it could be anybody")]
+    Elsewhere {
+        /// The PID that was meant.
+        pid: i32,
+    },
     /// When it started is not known, so that it could be taken for another.
     #[error("cannot tell when {pid} started, so it cannot be stopped safely")]
     Nameless {
@@ -165,6 +177,9 @@ mod pinned {
             let pid = target.pid;
             if let Some(what) = super::protection(pid, proc) {
                 return Err(Refusal::Protected { pid, what });
+            }
+            if is_of_another_namespace(proc) {
+                return Err(Refusal::Elsewhere { pid });
             }
             let raw = Pid::from_raw(pid).ok_or(Refusal::Gone { pid })?;
             let pidfd = process::pidfd_open(raw, PidfdFlags::empty()).map_err(|error| refusal(pid, error))?;
@@ -228,6 +243,13 @@ mod pinned {
                 Err(_) => return Vec::new(),
             }
         }
+    }
+
+    // A pidfd is opened by a PID of ours. After unshare(1) without --mount-proc the numbers in /proc are others: what it
+    // calls this process is not what this process is called, or nothing.
+    fn is_of_another_namespace(proc: &Path) -> bool {
+        let own = std::fs::read_link(proc.join("self"));
+        own.is_ok_and(|own| own != Path::new(&std::process::id().to_string()))
     }
 
     // Whose process is not known is not ours.

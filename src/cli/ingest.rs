@@ -21,7 +21,7 @@ pub struct Args {
     /// The database; by default the one in your data directory.
     #[arg(long, value_name = "DB")]
     db: Option<PathBuf>,
-    /// Files per transaction: `auto` is as many as keep the write lock for about 25 ms.
+    /// Files per transaction: `auto` is as many as keep the write lock for about 20 ms.
     #[arg(long, value_name = "auto|N", default_value = "auto", allow_negative_numbers = true)]
     batch: Batch,
     /// Begin the documents' names with NAME instead of the folder's path.

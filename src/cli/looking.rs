@@ -5,6 +5,7 @@ use std::{path::PathBuf, thread, time::Duration};
 use crate::{
     act::worker,
     config::Config,
+    document::value::duration_of,
     observe::Observer,
     sampler::Watch,
     snapshot::{Presence, Snapshot},
@@ -19,7 +20,7 @@ pub struct Looking {
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
     /// Sample the locks for this long first, as in 2s.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration_of)]
     sample: Option<Duration>,
 }
 
@@ -49,28 +50,5 @@ impl Looking {
             }
         }
         Ok(watch.look().snapshot)
-    }
-}
-
-/// A duration as people write it, above 0.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let advice = "give a duration as in 500ms, 2s or 1m";
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| advice.to_owned())?;
-    let duration = Duration::try_from(signed).map_err(|_| advice.to_owned())?;
-    if duration.is_zero() { Err(advice.to_owned()) } else { Ok(duration) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_written_as_people_do() {
-        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1m"), Ok(Duration::from_mins(1)));
-        for nonsense in ["", "0s", "-2s", "two", "5"] {
-            assert!(duration(nonsense).is_err(), "{nonsense}");
-        }
     }
 }

@@ -17,13 +17,14 @@ use crate::{
         signal::{Pinned, Refusal, Signal, Target, start_ticks},
     },
     config::{Config, Permit},
+    document::value::duration_of,
     observe::Observer,
     sampler::Watch,
     snapshot::{Database, Process, Snapshot},
     text, units,
 };
 
-use super::{BETWEEN_LOOKS, databases, looking::duration, say, say_json};
+use super::{BETWEEN_LOOKS, databases, say, say_json};
 
 mod report;
 
@@ -44,10 +45,10 @@ pub struct Args {
     #[arg(long)]
     yes: bool,
     /// How long those that were asked to end are waited for.
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     grace: Duration,
-    /// How long to watch first: only what does nothing all that time is idle.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    /// How long to watch first: only what does nothing all that time is idle, for 5s at the least.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     watch: Duration,
     /// Stop this process only; may be given several times.
     #[arg(long, value_name = "PID")]
@@ -75,7 +76,7 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
             reaping.list(args, &snapshot)?;
             false
         }
-        Some(permit) => !reaping.stop(permit, args, &snapshot)?,
+        Some(permit) => !reaping.stop(permit, args, &snapshot, &mut watch)?,
     };
     if !declined && permit.is_some() && !reaping.pinned.is_empty() {
         // A look that was begun before the last exit could still show its locks.
@@ -95,8 +96,9 @@ fn watched(watch: &mut Watch, time: Duration) -> Snapshot {
         // Nobody may be reading it, and nothing depends on that.
         let _ = writeln!(io::stderr(), "watching for {}", units::duration(time.as_secs_f64() * 1e3));
     }
-    let until = Instant::now() + time;
     watch.look();
+    // From the first look on, so that the last one can have seen nothing happen for as long as was asked for.
+    let until = Instant::now() + time;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         thread::sleep(left.min(EVERY));
@@ -133,8 +135,8 @@ impl Reaping {
             .collect();
         let mut pinned: HashMap<Target, Arc<Pinned>> = HashMap::new();
         let mut refused = HashMap::new();
-        for (index, process) in &candidates {
-            let meant = Meant::among_others(&snapshot.databases[*index], process);
+        for (_, process) in &candidates {
+            let meant = Meant::among_others(&snapshot.databases, process);
             let held = meant.and_then(|meant| meant.pin(proc));
             match held {
                 Ok(held) => {
@@ -181,7 +183,13 @@ impl Reaping {
     }
 
     /// Asks and stops; whether the user agreed. Where nothing is stale there is nothing to ask.
-    fn stop(&mut self, permit: Permit, args: &Args, snapshot: &Snapshot) -> anyhow::Result<bool> {
+    fn stop(
+        &mut self,
+        permit: Permit,
+        args: &Args,
+        snapshot: &Snapshot,
+        watch: &mut Watch,
+    ) -> anyhow::Result<bool> {
         let is_asked = !args.yes && !self.pinned.is_empty();
         if is_asked || !args.json {
             self.list(args, snapshot)?;
@@ -192,6 +200,9 @@ impl Reaping {
         if is_asked && !ask(&format!("stop {}?", processes(self.pinned.len())))? {
             return Ok(false);
         }
+        if is_asked {
+            self.judge_again(&watch.look().snapshot, args)?;
+        }
         self.send(permit, &self.pinned.clone(), Signal::Term, args)?;
         let stays = self.staying();
         let kill = format!("{} still there: end with KILL, unsaved work is lost?", processes(stays.len()));
@@ -199,6 +210,22 @@ impl Reaping {
             self.send(permit, &stays, Signal::Kill, args)?;
         }
         Ok(true)
+    }
+
+    /// Leaves those alone that are stale no longer: the answer may have come an hour after the question.
+    fn judge_again(&mut self, now: &Snapshot, args: &Args) -> anyhow::Result<()> {
+        for held in std::mem::take(&mut self.pinned) {
+            let pid = held.target().pid;
+            let is_shown = now.databases.iter().any(|database| database.process(pid).is_some());
+            match Meant::again(held.target(), &now.databases) {
+                Err(refusal) if is_shown => {
+                    tell(args, &refusal.to_string())?;
+                    self.refused.insert(pid, refusal);
+                }
+                _ => self.pinned.push(held),
+            }
+        }
+        Ok(())
     }
 
     fn send(
@@ -251,18 +278,19 @@ impl Reaping {
 
     /// Tells what `after` shows of the locks and the log.
     fn verify(&mut self, after: &Snapshot, args: &Args) -> anyhow::Result<()> {
-        let is_gone = |it: &&(Target, bool)| it.1;
-        let ends: Vec<(Target, bool)> =
-            self.ends.iter().map(|(target, (_, end))| (*target, *end == End::Gone)).collect();
-        let gone: Vec<Target> = ends.iter().filter(is_gone).map(|it| it.0).collect();
-        self.aftermath = after.databases.iter().map(|database| Aftermath::of(database, &gone)).collect();
+        let with = |is_gone: bool| -> Vec<Target> {
+            let ends = self.ends.iter().filter(|(_, (_, end))| (*end == End::Gone) == is_gone);
+            ends.map(|(target, _)| *target).collect()
+        };
+        let (gone, stays) = (with(true), with(false));
+        self.aftermath =
+            after.databases.iter().map(|database| Aftermath::of(database, &gone, &stays)).collect();
         if args.json {
             return Ok(());
         }
-        let stays = ends.len() - gone.len();
         for (database, aftermath) in after.databases.iter().zip(&self.aftermath) {
             let path = database.path.display();
-            let line = format!("{path}: {} gone, {stays} still there: {aftermath}", gone.len());
+            let line = format!("{path}: {} gone, {} still there: {aftermath}", gone.len(), stays.len());
             say(&text::clean(&line))?;
         }
         Ok(())
@@ -323,8 +351,8 @@ fn refuse_unfit(pid: i32, snapshot: &Snapshot, config: &Config) -> anyhow::Resul
     if found.iter().all(|(_, process)| reap::causes(process).is_empty()) {
         bail!("{pid} is not stale, no cause holds; nothing was stopped (waltop status tells what it does)");
     }
-    for (database, process) in found {
-        Meant::among_others(database, process).and_then(|meant| meant.pin(proc))?;
+    for (_, process) in found {
+        Meant::among_others(&snapshot.databases, process).and_then(|meant| meant.pin(proc))?;
     }
     Ok(())
 }

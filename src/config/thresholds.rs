@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    document::{Error, Item, Table},
-    value,
-};
+use crate::document::{Error, Item, Table, value};
 
 /// When a figure becomes a finding: `(warning, error)` where there are two steps.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +21,9 @@ pub struct Thresholds {
     pub many_handles: u32,
     /// How long an orphan may be idle.
     pub idle: Duration,
+    /// The shortest idleness that means anything, whatever the others say: as long as `waltop reap` watches by default.
+    /// A daemon that looks round every few seconds is at work.
+    pub least_idle: Duration,
 }
 
 impl Default for Thresholds {
@@ -36,6 +36,7 @@ impl Default for Thresholds {
             stalled_ingestion: Duration::from_secs(30),
             many_handles: 8,
             idle: Duration::from_mins(30),
+            least_idle: Duration::from_secs(5),
         }
     }
 }
@@ -52,6 +53,7 @@ impl Thresholds {
             "stalled_ingestion",
             "many_handles",
             "idle",
+            "least_idle",
         ])?;
         for (key, item) in table.items() {
             match key {
@@ -63,7 +65,8 @@ impl Thresholds {
                 "slow_batch" => it.slow_batch = steps(&item, value::duration, |warning| warning * 2)?,
                 "stalled_ingestion" => it.stalled_ingestion = value::duration(&item)?,
                 "many_handles" => it.many_handles = value::count(&item)?,
-                _ => it.idle = value::duration(&item)?,
+                "idle" => it.idle = value::duration(&item)?,
+                _ => it.least_idle = value::duration(&item)?,
             }
         }
         Ok(it)
@@ -97,7 +100,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::document::Document;
+    use crate::document::Document;
 
     fn of(text: &str) -> Result<Thresholds, String> {
         Document::new(Path::new("c.toml"), text).with(Thresholds::read).map_err(|error| error.to_string())
@@ -135,6 +138,7 @@ mod tests {
             ),
             ("many_handles = 1.5", "c.toml, line 1: many_handles takes a whole number"),
             ("idle = true", "c.toml, line 1: idle takes a duration"),
+            ("least_idle = 5", "c.toml, line 1: least_idle takes a duration"),
         ] {
             assert!(of(text).is_err_and(|it| it.starts_with(said)), "{said}");
         }

@@ -108,6 +108,7 @@ pub fn ingestion(run: &str) -> Ingestion {
         slowest_batch: Some(batch(30, 10, 50.0)),
         last_batch_at: Some(at(50)),
         last_told_at: Some(at(60)),
+        silent_ms: None,
         failures: Vec::new(),
         error: None,
     }
@@ -135,7 +136,15 @@ pub fn findings_after(previous: Option<&Database>, database: &Database) -> Vec<F
 
 /// The same, under `config`.
 pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Database) -> Vec<Finding> {
-    findings(&Look { database, previous, profile: &config.profile, config, pidfiles: &[], taken_at: at(70) })
+    findings(&Look {
+        database,
+        previous,
+        profile: &config.profile,
+        config,
+        pidfiles: &[],
+        pidfiles_before: &[],
+        taken_at: at(70),
+    })
 }
 
 /// What holds where nothing is set.

@@ -19,11 +19,14 @@ pub use findings::{DeadPidfile, DuplicateDaemon, StaleDaemon};
 
 use causes::causes;
 use protection::protection;
+use twins::Family;
 
 /// Fills in the verdict on every process of every database.
 pub fn judge(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &Config) {
     let verdicts: BTreeMap<Key, Stale> = {
-        let scene = Scene { snapshot, previous, config };
+        let snapshot = &*snapshot;
+        let family = Family::of(&snapshot.databases, &config.daemons);
+        let scene = Scene { snapshot, previous, config, family };
         let mut subjects: BTreeMap<Key, Subject<'_>> = BTreeMap::new();
         for database in &scene.snapshot.databases {
             for process in &database.processes {
@@ -39,11 +42,11 @@ pub fn judge(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &Conf
 }
 
 // What a verdict may know.
-#[derive(Clone, Copy)]
 struct Scene<'a> {
     snapshot: &'a Snapshot,
     previous: Option<&'a Snapshot>,
     config: &'a Config,
+    family: Family<'a>,
 }
 
 // A process, as each database that it has open shows it.
@@ -58,7 +61,7 @@ fn key(process: &Process) -> Key {
     (process.pid, process.start_ticks)
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
     fn verdict(&self, subject: &Subject<'_>) -> Option<Stale> {
         let (_, process) = subject.rows.first()?;
         let causes = causes(self, subject);
@@ -66,11 +69,7 @@ impl Scene<'_> {
         Some(Stale { is_stale: !causes.is_empty() && protected.is_none(), causes, protected })
     }
 
-    fn rule(&self, process: &Process) -> Option<&DaemonRule> {
-        rule(self.config, process)
+    fn rule(&self, process: &Process) -> Option<&'a DaemonRule> {
+        self.family.rule(process)
     }
-}
-
-fn rule<'a>(config: &'a Config, process: &Process) -> Option<&'a DaemonRule> {
-    DaemonRule::of(&config.daemons, &process.command_line())
 }

@@ -3,14 +3,23 @@
 use std::{fmt, num::NonZeroUsize, str::FromStr, time::Duration};
 
 /// How long a batch of `auto` should hold the write lock. A writer that waits for it polls: the shorter the
-/// hold, the sooner its poll succeeds.
-pub const AIM: Duration = Duration::from_millis(25);
+/// hold, the sooner its poll succeeds. An odd batch takes a little longer: hardly any takes more than 25 ms.
+pub const AIM: Duration = Duration::from_millis(20);
 
 /// The shortest gap between two batches beside others: their polls are up to 25 ms apart in the first 100 ms.
 pub const SHORTEST_GAP: Duration = Duration::from_millis(20);
 
 const LARGEST: usize = 512;
-const FIRST: usize = 8;
+const FIRST: usize = 16;
+
+/// What is taken for the time after the last document, for each second until then, before there was a batch.
+const FIRST_ENDING: f64 = 0.5;
+
+/// The most of it that is believed.
+const MOST_ENDING: f64 = 3.0;
+
+/// Batches that took less say nothing about it.
+const SHORT: Duration = Duration::from_millis(2);
 
 /// How a run sizes its batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,7 +68,8 @@ pub enum Error {
 pub struct Limit {
     /// At most so many files.
     pub files: usize,
-    /// No further file once so much time has passed under the lock; `None`: however long it takes.
+    /// No further file once so much time has passed under the lock, so that enough is left to commit; `None`:
+    /// however long it takes.
     pub hold: Option<Duration>,
 }
 
@@ -69,6 +79,8 @@ pub struct Sizer {
     batch: Batch,
     files: usize,
     per_file: Option<Duration>,
+    /// What came after the last document, for each second until then.
+    ending: f64,
 }
 
 impl Sizer {
@@ -79,26 +91,30 @@ impl Sizer {
             Batch::Auto => FIRST,
             Batch::Files(files) => files.get(),
         };
-        Self { batch, files, per_file: None }
+        Self { batch, files, per_file: None, ending: FIRST_ENDING }
     }
 
     /// What the next batch may take.
     #[must_use]
     pub fn next(&self) -> Limit {
         let hold = match self.batch {
-            Batch::Auto => Some(AIM),
+            Batch::Auto => Some(AIM.div_f64(1.0 + self.ending)),
             Batch::Files(_) => None,
         };
         Limit { files: self.files, hold }
     }
 
-    /// A batch of `files` was committed after holding the lock for `hold`.
+    /// A batch of `files` was committed after holding the lock for `hold`, of which `rows` until the last was in.
     ///
     /// The estimate of a file's cost follows half-way, so one odd batch neither stalls nor bloats the next; the
-    /// size at most doubles, and shrinks at once.
-    pub fn committed(&mut self, files: usize, hold: Duration) {
+    /// size at most doubles, and shrinks at once. What an ending takes is believed at once, and forgotten slowly.
+    pub fn committed(&mut self, files: usize, hold: Duration, rows: Duration) {
         if self.batch != Batch::Auto || files == 0 {
             return;
+        }
+        if rows >= SHORT {
+            let ending = hold.saturating_sub(rows).div_duration_f64(rows);
+            self.ending = ending.max((self.ending * 3.0 + ending) / 4.0).min(MOST_ENDING);
         }
         let files_u32 = u32::try_from(files).unwrap_or(u32::MAX);
         let cost = hold / files_u32;
@@ -122,7 +138,8 @@ mod tests {
     fn settle(sizer: &mut Sizer, per_file: Duration, batches: usize) -> usize {
         for _ in 0..batches {
             let files = sizer.next().files;
-            sizer.committed(files, per_file * u32::try_from(files).expect("small"));
+            let rows = per_file * u32::try_from(files).expect("small");
+            sizer.committed(files, rows, rows);
         }
         sizer.next().files
     }
@@ -145,8 +162,8 @@ mod tests {
 
     #[test]
     fn auto_settles_at_the_aim() {
-        assert_eq!(settle(&mut Sizer::new(Batch::Auto), Duration::from_millis(1), 20), 25);
-        assert_eq!(settle(&mut Sizer::new(Batch::Auto), Duration::from_micros(250), 20), 100);
+        assert_eq!(settle(&mut Sizer::new(Batch::Auto), Duration::from_millis(1), 20), 20);
+        assert_eq!(settle(&mut Sizer::new(Batch::Auto), Duration::from_micros(250), 20), 80);
     }
 
     #[test]
@@ -159,17 +176,29 @@ mod tests {
     fn auto_shrinks_at_once_and_at_most_doubles() {
         let mut sizer = Sizer::new(Batch::Auto);
         let large = settle(&mut sizer, Duration::from_micros(50), 20);
-        sizer.committed(large, Duration::from_secs(5));
+        sizer.committed(large, Duration::from_secs(5), Duration::from_secs(5));
         assert!(sizer.next().files < large / 4, "{:?}", sizer.next());
         let small = sizer.next().files;
-        sizer.committed(small, Duration::ZERO);
+        sizer.committed(small, Duration::ZERO, Duration::ZERO);
         assert!(sizer.next().files <= 2 * small);
+    }
+
+    #[test]
+    fn time_is_left_for_what_comes_after_the_last_document() {
+        let mut sizer = Sizer::new(Batch::Auto);
+        let ms = Duration::from_millis;
+        sizer.committed(10, ms(20), ms(5));
+        assert_eq!(sizer.next().hold, Some(AIM / 4));
+        for _ in 0..50 {
+            sizer.committed(10, ms(5), ms(5));
+        }
+        assert!(sizer.next().hold.is_some_and(|most| most > AIM * 9 / 10));
     }
 
     #[test]
     fn an_empty_batch_teaches_nothing() {
         let mut sizer = Sizer::new(Batch::Auto);
-        sizer.committed(0, Duration::from_secs(1));
+        sizer.committed(0, Duration::from_secs(1), Duration::ZERO);
         assert_eq!(sizer.next().files, FIRST);
     }
 

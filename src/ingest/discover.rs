@@ -7,17 +7,23 @@ use std::{
     collections::HashSet,
     fs::{self, Metadata},
     io,
+    num::NonZero,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    thread,
 };
 
-use ignore::WalkBuilder;
+use ignore::{WalkBuilder, WalkState};
 
 use super::StopFlag;
 use crate::snapshot::FailedFile;
 
 /// What a document's name ends with, in the order in which a link without an ending is tried.
 pub const EXTENSIONS: [&str; 4] = ["md", "markdown", "mdx", "txt"];
+
+/// More threads do not make a walk faster that the kernel answers from memory.
+const MOST_THREADS: usize = 4;
 
 /// A folder as it is named in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,16 +157,16 @@ pub fn walk(
     let mut names = HashSet::new();
     for (index, folder) in folders.iter().enumerate() {
         let mut documents = 0;
-        for entry in walker(&folder.path, hidden) {
-            if stop.is_raised() {
-                return Ok(None);
-            }
+        for entry in entries(&folder.path, hidden, stop) {
             match entry {
                 Ok(entry) => {
-                    documents += usize::from(discovery.see(&entry, folder, index, &ours, &mut names));
+                    documents += usize::from(discovery.see(entry, folder, index, &ours, &mut names));
                 }
                 Err(error) => discovery.blinded(&folder.path, &error),
             }
+        }
+        if stop.is_raised() {
+            return Ok(None);
         }
         if documents == 0 {
             return Err(Error::NoDocuments(folder.path.display().to_string()));
@@ -169,45 +175,85 @@ pub fn walk(
     Ok((!stop.is_raised()).then_some(discovery))
 }
 
-fn walker(folder: &Path, hidden: bool) -> ignore::Walk {
-    WalkBuilder::new(folder)
+/// What may be of interest in a folder, in the order of names, what cannot be looked at last. Without the rest
+/// where `stop` was raised.
+fn entries(folder: &Path, hidden: bool, stop: &StopFlag) -> Vec<Result<Entry, ignore::Error>> {
+    let entries = Mutex::new(Vec::new());
+    let walk = WalkBuilder::new(folder)
         .standard_filters(true)
         .require_git(false)
         .hidden(!hidden)
         .follow_links(false)
-        .sort_by_file_name(Ord::cmp)
-        .build()
+        .threads(thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS))
+        .build_parallel();
+    walk.run(|| {
+        Box::new(|entry| {
+            if stop.is_raised() {
+                return WalkState::Quit;
+            }
+            let entry = entry.map(Entry::of);
+            if entry.as_ref().map_or(true, Entry::is_of_interest) {
+                entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+            }
+            WalkState::Continue
+        })
+    });
+    let mut entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let path = |entry: &Result<Entry, _>| entry.as_ref().ok().map(|it| it.found.path().to_owned());
+    entries.sort_by_cached_key(|entry| (entry.is_err(), path(entry)));
+    entries
+}
+
+/// What stands in a folder.
+struct Entry {
+    found: ignore::DirEntry,
+    /// Of a regular file with a document's name.
+    metadata: Option<Result<Metadata, ignore::Error>>,
+    has_name: bool,
+}
+
+impl Entry {
+    fn of(found: ignore::DirEntry) -> Self {
+        let kind = found.file_type().filter(|kind| !kind.is_dir() && !kind.is_symlink());
+        let has_name = kind.is_some() && is_document(found.path());
+        let metadata = kind.filter(|kind| has_name && kind.is_file()).map(|_| found.metadata());
+        Self { found, metadata, has_name }
+    }
+
+    fn is_of_interest(&self) -> bool {
+        self.has_name || self.found.error().is_some()
+    }
 }
 
 impl Discovery {
     /// Whether `entry` has a document's name, whatever became of it.
     fn see(
         &mut self,
-        entry: &ignore::DirEntry,
+        entry: Entry,
         folder: &Folder,
         index: usize,
         ours: &HashSet<(u64, u64)>,
         names: &mut HashSet<String>,
     ) -> bool {
+        let Entry { found: entry, metadata, has_name } = entry;
         if let Some(error) = entry.error() {
             self.warned.push(failure(entry.path(), error));
         }
-        let Some(kind) = entry.file_type() else { return false };
-        if kind.is_dir() || kind.is_symlink() || !is_document(entry.path()) {
+        if !has_name {
             return false;
         }
         let Ok(relative) = entry.path().strip_prefix(&folder.path) else { return false };
-        if !kind.is_file() {
-            self.fail(entry.path(), "it is not a regular file");
-            return true;
-        }
-        let metadata = match entry.metadata() {
-            Ok(metadata) => metadata,
-            Err(error) => {
+        let metadata = match metadata {
+            Some(Ok(metadata)) => metadata,
+            Some(Err(error)) => {
                 // Gone since its folder was listed: no document any more.
                 if error.io_error().is_none_or(|error| error.kind() != io::ErrorKind::NotFound) {
                     self.blinded(entry.path(), &error);
                 }
+                return true;
+            }
+            None => {
+                self.fail(entry.path(), "it is not a regular file");
                 return true;
             }
         };

@@ -18,7 +18,7 @@ use super::{
 const IN_FLIGHT: u64 = 64 << 20;
 
 /// Files that may be parsed and not yet with the writer.
-const QUEUE: usize = 256;
+const QUEUE: usize = 1024;
 
 const MOST_THREADS: usize = 4;
 
@@ -58,7 +58,9 @@ pub fn start<'scope, 'env: 'scope>(
 ) -> Results<'env> {
     let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
     let budget = Arc::new(Budget::default());
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS).min(jobs.len());
+    // One processor is the writer's, which has more to do than a reader.
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = processors.saturating_sub(1).clamp(1, MOST_THREADS).min(jobs.len());
     let jobs = Arc::new(Mutex::new(jobs.into_iter()));
     for _ in 0..threads {
         let (jobs, budget, sender) = (Arc::clone(&jobs), Arc::clone(&budget), sender.clone());

@@ -31,6 +31,13 @@ const BATCH_BYTES: u64 = 8 << 20;
 /// How often somebody who waits looks whether the run is to end.
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
+/// What came from those who read.
+enum Received {
+    Something,
+    Nothing,
+    End,
+}
+
 /// A run under way.
 pub(super) struct Run<'a> {
     request: &'a Request,
@@ -128,12 +135,19 @@ impl<'a> Run<'a> {
         results: &Results<'_>,
         neighbours: &Neighbours,
     ) -> Result<Outcome, Error> {
-        let mut queue = VecDeque::new();
+        let mut queue: VecDeque<Document> = VecDeque::new();
         let mut more = true;
         loop {
             let limit = self.sizer.next();
             while more && !self.stop.is_raised() && !self.is_enough(&queue, limit) {
-                more = self.receive(results, &mut queue)?;
+                // Writing what is there while the rest is read beats waiting for all that may go into a batch.
+                let is_some = self.request.batch == Batch::Auto && queue.len() >= limit.files / 4;
+                let patience = if is_some && !queue.is_empty() { Duration::ZERO } else { STOP_CHECK };
+                match self.receive(results, patience, &mut queue)? {
+                    Received::Nothing if patience.is_zero() => break,
+                    Received::Something | Received::Nothing => {}
+                    Received::End => more = false,
+                }
             }
             if queue.is_empty() && !more {
                 return Ok(Outcome::Completed);
@@ -147,6 +161,12 @@ impl<'a> Run<'a> {
                 Err(error) => return Err(error.into()),
             }
             store.relieve()?;
+            match store.merge() {
+                Ok(None) => {}
+                Ok(Some(cost)) => self.merged(cost, !queue.is_empty() || more, neighbours)?,
+                Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
@@ -155,11 +175,16 @@ impl<'a> Run<'a> {
         queue.len() >= limit.files || self.request.batch == Batch::Auto && bytes() >= BATCH_BYTES
     }
 
-    /// One result into `queue`; whether there may be more.
-    fn receive(&mut self, results: &Results<'_>, queue: &mut VecDeque<Document>) -> Result<bool, Error> {
-        match results.next(STOP_CHECK) {
-            Next::End => return Ok(false),
-            Next::Nothing => {}
+    /// One result into `queue`, if there is one within `patience`.
+    fn receive(
+        &mut self,
+        results: &Results<'_>,
+        patience: Duration,
+        queue: &mut VecDeque<Document>,
+    ) -> Result<Received, Error> {
+        match results.next(patience) {
+            Next::End => return Ok(Received::End),
+            Next::Nothing => return Ok(Received::Nothing),
             Next::Done(_, Read::Parsed(document)) => queue.push_back(*document),
             Next::Done(_, Read::Unchanged) => {
                 self.summary.unchanged += 1;
@@ -169,11 +194,32 @@ impl<'a> Run<'a> {
                 self.failed(FailedFile { path: found.file.display().to_string(), reason })?;
             }
         }
-        Ok(true)
+        Ok(Received::Something)
+    }
+
+    fn merged(&mut self, cost: Cost, more: bool, neighbours: &Neighbours) -> Result<(), Error> {
+        self.tell(Event::Merged {
+            wait_ms: milliseconds(cost.wait),
+            hold_ms: milliseconds(cost.hold),
+            retries: cost.retries,
+        })?;
+        self.count(cost);
+        if more {
+            self.leave_room(cost, neighbours);
+        }
+        Ok(())
+    }
+
+    /// A transaction more.
+    fn count(&mut self, cost: Cost) {
+        self.summary.batches += 1;
+        self.summary.retries += cost.retries;
+        self.holds.push(milliseconds(cost.hold));
+        self.waits.push(milliseconds(cost.wait));
     }
 
     fn written(&mut self, written: &Written, more: bool, neighbours: &Neighbours) -> Result<(), Error> {
-        let Cost { wait, hold, retries } = written.cost;
+        let Cost { wait, hold, retries, .. } = written.cost;
         self.tell_unchanged()?;
         self.summary.taken_in += written.taken_in;
         self.tell(Event::Batch {
@@ -223,11 +269,8 @@ impl<'a> Run<'a> {
     }
 
     fn committed(&mut self, files: u64, cost: Cost) {
-        self.summary.batches += 1;
-        self.summary.retries += cost.retries;
-        self.holds.push(milliseconds(cost.hold));
-        self.waits.push(milliseconds(cost.wait));
-        self.sizer.committed(usize::try_from(files).unwrap_or(usize::MAX), cost.hold);
+        self.count(cost);
+        self.sizer.committed(usize::try_from(files).unwrap_or(usize::MAX), cost.hold, cost.rows);
         let Summary { taken_in, unchanged, failed, files_total, .. } = &self.summary;
         self.progress.batch(&Committed {
             files,

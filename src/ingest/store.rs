@@ -1,6 +1,8 @@
 //! Documents into rows: one short transaction a batch, and nothing in it but prepared statements.
 
+mod index;
 mod patience;
+mod relief;
 mod rows;
 pub mod search;
 
@@ -13,7 +15,12 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 
 pub use self::patience::Patience;
-use self::patience::patiently;
+use self::{
+    index::{Indexing, Segments},
+    patience::patiently,
+    relief::Mover,
+    rows::Row,
+};
 use super::{
     batch::Limit,
     discover::{Folder, Stamp},
@@ -21,22 +28,29 @@ use super::{
     parse::{Document, Hash},
 };
 use crate::{
-    database::{busy::is_busy, factory, migrations},
+    database::{factory, migrations},
     snapshot::FailedFile,
 };
 
-/// Frames that may wait in the log before they are moved, between batches: `SQLite`'s own default.
-const CHECKPOINT_AT: i64 = 1000;
+/// Bytes of documents that say little yet of what one of another size will take.
+const FEW: u64 = 16 << 10;
+
+/// Page cache of the writer, in KiB: what a batch changes is not written twice, and merges read little anew.
+const CACHE: i64 = 16 << 10;
 
 /// The database as a run sees it.
 #[derive(Debug)]
 pub struct Store {
+    // First, so that it is dropped before the writer's connection.
+    mover: Mover,
     connection: Connection,
     path: PathBuf,
     patience: Patience,
     folders: Vec<String>,
     names: Vec<Names>,
     wikilinks_known: bool,
+    indexing: Indexing,
+    segments: Segments,
 }
 
 /// A document that the database has.
@@ -59,6 +73,8 @@ pub struct Cost {
     pub wait: Duration,
     /// From having it to having committed.
     pub hold: Duration,
+    /// The part of that until the last document was in, and what was left was to settle and to commit.
+    pub rows: Duration,
     /// How often it was refused.
     pub retries: u64,
 }
@@ -120,12 +136,15 @@ impl Store {
         migrations::refuse_foreign(&connection, path).map_err(factory::Error::from)?;
         let path = connection.path().map_or_else(|| path.to_owned(), PathBuf::from);
         let store = Self {
+            mover: Mover::default(),
             connection,
             path,
             patience,
             folders: folders.iter().map(|folder| folder.name.clone()).collect(),
             names: folders.iter().map(|folder| Names::new(folder.prefix())).collect(),
             wikilinks_known: false,
+            indexing: Indexing::ByTriggers,
+            segments: Segments::default(),
         };
         let say = |source| store.error("set up", source);
         // Waiting is done here, with jitter and an ear for being stopped, and counted.
@@ -143,8 +162,11 @@ impl Store {
     /// Where the lock cannot be had, or the tables cannot be made.
     pub fn set_up(&mut self) -> Result<(), Error> {
         patiently(&self.patience, || migrations::migrate(&mut self.connection))
-            .map(drop)
-            .map_err(|failure| failure.or(&self.path, |error| factory::Error::from(error).into()))
+            .map_err(|failure| failure.or(&self.path, |error| factory::Error::from(error).into()))?;
+        self.indexing = patiently(&self.patience, || Indexing::choose(&self.connection))
+            .map_err(|failure| failure.told(&self.path, "set up"))?
+            .0;
+        Ok(())
     }
 
     /// Absolute path of the database.
@@ -173,39 +195,114 @@ impl Store {
     }
 
     /// Writes documents from the front of `queue` in one transaction, as many as `limit` allows. One that the
-    /// database refuses is taken back and told, the others go on.
+    /// database refuses is left out and told, the others go on.
     ///
     /// # Errors
     ///
     /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
     pub fn write(&mut self, queue: &mut VecDeque<Document>, limit: Limit) -> Result<Written, Error> {
         self.learn_wikilinks()?;
-        let mut written = Written::default();
-        let begun = self.begin()?;
-        let mut files = 0;
-        while files < limit.files && limit.hold.is_none_or(|most| files == 0 || begun.since.elapsed() < most)
-        {
-            let Some(document) = queue.pop_front() else { break };
-            files += 1;
-            match self.in_savepoint(&document) {
-                Ok(()) => {
-                    written.taken_in += 1;
-                    written.bytes += document.stamp.bytes;
-                    let warned = document.warnings.into_iter();
-                    let path = document.file.display();
-                    written.warned.extend(warned.map(|reason| FailedFile { path: path.to_string(), reason }));
+        let (files, refused, cost) = match self.write_together(queue, limit)? {
+            (Some(files), cost) => (files, Vec::new(), cost),
+            (None, spent) => {
+                let (files, refused, cost) = self.write_apart(queue, limit)?;
+                (files, refused, cost.after(spent))
+            }
+        };
+        self.segments.left();
+        let mut written = Written { cost, ..Written::default() };
+        let mut refused = refused.into_iter().peekable();
+        for (index, document) in queue.drain(..files).enumerate() {
+            let path = document.file.display().to_string();
+            if let Some((_, error)) = refused.next_if(|(place, _)| *place == index) {
+                let reason = format!("the database refused it: {error}");
+                written.failed.push(FailedFile { path, reason });
+                continue;
+            }
+            written.taken_in += 1;
+            written.bytes += document.stamp.bytes;
+            let warned = document.warnings.into_iter();
+            written.warned.extend(warned.map(|reason| FailedFile { path: path.clone(), reason }));
+        }
+        Ok(written)
+    }
+
+    /// How many documents it wrote, all in one go; `None` where the database refused one, and nothing is in.
+    fn write_together(
+        &mut self,
+        queue: &VecDeque<Document>,
+        limit: Limit,
+    ) -> Result<(Option<usize>, Cost), Error> {
+        let mut begun = self.begin()?;
+        let mut rows: Vec<Row> = Vec::new();
+        let mut refused = None;
+        for document in queue {
+            if begun.is_over(rows.len(), document.stamp.bytes, limit) {
+                break;
+            }
+            match self.upsert(document) {
+                Ok(row) => {
+                    rows.push(row);
+                    begun.bytes += document.stamp.bytes;
                 }
-                Err(error) if self.is_fatal(&error) => return Err(self.give_up(error)),
                 Err(error) => {
-                    let path = document.file.display().to_string();
-                    written
-                        .failed
-                        .push(FailedFile { path, reason: format!("the database refused it: {error}") });
+                    refused = Some(error);
+                    break;
                 }
             }
         }
-        written.cost = self.commit(&begun)?;
-        Ok(written)
+        begun.rows = begun.since.elapsed();
+        let mut fresh = queue.iter().zip(&rows).filter(|(_, row)| row.is_fresh);
+        let refused =
+            refused.or_else(|| fresh.find_map(|(it, row)| self.point_links_at(&it.name, Some(row.id)).err()));
+        match refused {
+            None => Ok((Some(rows.len()), self.commit(&begun)?)),
+            Some(error) if self.is_fatal(&error) => Err(self.give_up(error)),
+            Some(_) => {
+                queue.iter().zip(rows).for_each(|(document, row)| self.forget(&document.name, row));
+                self.roll_back();
+                Ok((None, begun.cost(0)))
+            }
+        }
+    }
+
+    /// How many documents it wrote, each in a savepoint of its own, and the places of those that were refused.
+    fn write_apart(&mut self, queue: &VecDeque<Document>, limit: Limit) -> Result<Apart, Error> {
+        let mut begun = self.begin()?;
+        let (mut files, mut refused) = (0, Vec::new());
+        for document in queue {
+            if begun.is_over(files, 0, limit) {
+                break;
+            }
+            match self.in_savepoint(document) {
+                Ok(()) => {}
+                Err(error) if self.is_fatal(&error) => return Err(self.give_up(error)),
+                Err(error) => refused.push((files, error)),
+            }
+            files += 1;
+        }
+        begun.rows = begun.since.elapsed();
+        Ok((files, refused, self.commit(&begun)?))
+    }
+
+    fn in_savepoint(&mut self, document: &Document) -> rusqlite::Result<()> {
+        self.statement("SAVEPOINT document", [])?;
+        let written = self.upsert(document).and_then(|row| {
+            let pointed =
+                if row.is_fresh { self.point_links_at(&document.name, Some(row.id)) } else { Ok(()) };
+            pointed.inspect_err(|_| self.forget(&document.name, row))
+        });
+        match written {
+            Ok(()) => self.statement("RELEASE document", []).map(drop),
+            Err(error) => {
+                // Where SQLite has rolled everything back there is no savepoint any more; the caller sees that.
+                if !self.connection.is_autocommit() {
+                    self.statement("ROLLBACK TO document", [])?;
+                    self.statement("RELEASE document", [])?;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Takes documents from the front of `gone` out in one transaction, as many as `limit` allows; how many.
@@ -215,38 +312,28 @@ impl Store {
     /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
     pub fn remove(&mut self, gone: &mut VecDeque<(String, i64)>, limit: Limit) -> Result<(u64, Cost), Error> {
         self.learn_wikilinks()?;
-        let begun = self.begin()?;
-        let mut files = 0;
-        while files < limit.files && limit.hold.is_none_or(|most| files == 0 || begun.since.elapsed() < most)
-        {
+        let mut begun = self.begin()?;
+        let mut going = Vec::new();
+        while !begun.is_over(going.len(), 0, limit) {
             let Some((name, id)) = gone.pop_front() else { break };
-            files += 1;
-            self.names.iter_mut().for_each(|names| names.remove(&name, id));
-            if let Err(error) = self.delete(&name, id) {
+            // Another run may have taken it out meanwhile, and the row may be another document's.
+            let unindexed = match self.row_of(&name) {
+                Ok(row) if row == Some(id) => self.unindex(id),
+                other => other.map(drop),
+            };
+            if let Err(error) = unindexed {
+                return Err(self.give_up(error));
+            }
+            going.push((name, id));
+        }
+        begun.rows = begun.since.elapsed();
+        for (name, id) in &going {
+            self.names.iter_mut().for_each(|names| names.remove(name, *id));
+            if let Err(error) = self.delete(name, *id) {
                 return Err(self.give_up(error));
             }
         }
-        Ok((files as u64, self.commit(&begun)?))
-    }
-
-    /// Moves the log into the main file where enough of it waits. Nobody waits for this: it takes no write lock,
-    /// and somebody else's checkpoint is as good as ours.
-    ///
-    /// # Errors
-    ///
-    /// Where the main file cannot be written.
-    pub fn relieve(&self) -> Result<(), Error> {
-        let ask = |mode: &str| -> rusqlite::Result<(i64, i64)> {
-            let sql = format!("PRAGMA wal_checkpoint({mode})");
-            self.connection.prepare_cached(&sql)?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
-        };
-        let relieved = ask("noop").and_then(|(frames, moved)| {
-            if frames - moved >= CHECKPOINT_AT { ask("passive").map(drop) } else { Ok(()) }
-        });
-        match relieved {
-            Err(error) if !is_busy(&error) => Err(self.error("move the log into", error)),
-            _ => Ok(()),
-        }
+        Ok((going.len() as u64, self.commit(&begun)?))
     }
 
     /// Reads which wikilinks there are, once, before the first transaction that may change what they mean.
@@ -261,6 +348,10 @@ impl Store {
                 names.want(source, edge);
             }
         }
+        // Whoever only reads what is known is quicker without.
+        self.connection
+            .pragma_update(None, "cache_size", -CACHE)
+            .map_err(|error| self.error("set up", error))?;
         self.wikilinks_known = true;
         Ok(())
     }
@@ -272,16 +363,14 @@ impl Store {
             Ok(Instant::now())
         })
         .map_err(|failure| failure.told(&self.path, "write to"))?;
-        Ok(Begun { wait: since - asked, since, retries })
+        Ok(Begun { wait: since - asked, since, retries, rows: Duration::ZERO, bytes: 0 })
     }
 
     fn commit(&self, begun: &Begun) -> Result<Cost, Error> {
         // In a database that could not be switched to WAL, readers can keep a commit waiting; it stays open then.
         let committed = patiently(&self.patience, || self.connection.prepare_cached("COMMIT")?.execute([]));
         match committed {
-            Ok((_, retries)) => {
-                Ok(Cost { wait: begun.wait, hold: begun.since.elapsed(), retries: begun.retries + retries })
-            }
+            Ok((_, retries)) => Ok(begun.cost(retries)),
             Err(failure) => {
                 self.roll_back();
                 Err(failure.told(&self.path, "write to"))
@@ -333,4 +422,40 @@ struct Begun {
     wait: Duration,
     since: Instant,
     retries: u64,
+    /// Until the last document was in.
+    rows: Duration,
+    /// Of the documents that are in.
+    bytes: u64,
 }
+
+impl Begun {
+    /// Whether a transaction with `files` in it has enough, so that one of `bytes` more would take too long.
+    fn is_over(&self, files: usize, bytes: u64, limit: Limit) -> bool {
+        let is_late = |most: Duration| {
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let growth = bytes as f64 / (self.bytes + FEW) as f64;
+            self.since.elapsed().mul_f64(1.0 + growth) >= most
+        };
+        files >= limit.files || files > 0 && limit.hold.is_some_and(is_late)
+    }
+
+    /// What it cost until now, with `retries` after it had begun.
+    fn cost(&self, retries: u64) -> Cost {
+        Cost { wait: self.wait, hold: self.since.elapsed(), rows: self.rows, retries: self.retries + retries }
+    }
+}
+
+impl Cost {
+    /// Of two transactions as of one: others waited for either, but not for both at a time.
+    fn after(self, before: Self) -> Self {
+        Self {
+            wait: self.wait.max(before.wait),
+            hold: self.hold.max(before.hold),
+            rows: self.rows,
+            retries: self.retries + before.retries,
+        }
+    }
+}
+
+/// How many documents were looked at, the places of those that were refused, and what it cost.
+type Apart = (usize, Vec<(usize, rusqlite::Error)>, Cost);

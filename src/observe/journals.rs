@@ -9,12 +9,12 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use jiff::Timestamp;
 
-use super::{process_start, processes};
+use super::{process_start, processes, timing::Now};
 use crate::{
     journal::{EXTENSION, Event, Line, Outcome},
     snapshot::{Batch, FailedFile, Ingestion, IngestionState, Spread, Unseen},
@@ -36,6 +36,8 @@ pub struct Journals {
     proc: PathBuf,
     shown: usize,
     followed: HashMap<PathBuf, Followed>,
+    // Of each run that goes on: when its journal was last written, and which look saw that first.
+    told: HashMap<String, (Timestamp, Instant)>,
 }
 
 /// A transaction of an ingestion, as its journal tells it.
@@ -59,7 +61,7 @@ impl Journals {
     /// Follows the journals in `runs`; `proc` tells which of their processes live.
     #[must_use]
     pub fn new(runs: PathBuf, proc: PathBuf) -> Self {
-        Self { runs, proc, shown: SHOWN, followed: HashMap::new() }
+        Self { runs, proc, shown: SHOWN, followed: HashMap::new(), told: HashMap::new() }
     }
 
     /// Shows at most `count` ingestions of each database.
@@ -97,6 +99,27 @@ impl Journals {
             }
         }
         (ingestions, unseen)
+    }
+
+    /// Fills in for how long each of `ingestions` that goes on has told nothing. The calendar counts the time that the
+    /// machine slept; so it counts as far as the machine has not slept since it was started, and otherwise the looks do.
+    pub fn fill_in_silence(
+        &mut self,
+        ingestions: &mut [(String, Ingestion)],
+        now: Now,
+        slept: Option<Duration>,
+    ) {
+        let mut told = std::mem::take(&mut self.told);
+        for (_, run) in ingestions.iter_mut().filter(|(_, run)| run.is_running()) {
+            let Some(at) = run.last_told_at else { continue };
+            let known = told.remove(&run.run).filter(|(before, _)| *before == at);
+            let (_, first) = *self.told.entry(run.run.clone()).or_insert(known.unwrap_or((at, now.instant)));
+            let watched = now.instant.saturating_duration_since(first);
+            // Where the clock was set back, nothing is known but what was watched.
+            let by_calendar = Duration::try_from(now.timestamp.duration_since(at)).unwrap_or_default();
+            let awake = slept.and_then(|slept| by_calendar.checked_sub(slept)).unwrap_or_default();
+            run.silent_ms = Some(watched.max(awake).as_secs_f64() * 1000.0);
+        }
     }
 
     /// The transactions that were read since this was asked last, at most the newest few thousand of each journal.
@@ -257,6 +280,7 @@ impl Story {
             slowest_batch: None,
             last_batch_at: None,
             last_told_at: Some(line.at),
+            silent_ms: None,
             failures: Vec::new(),
             error: None,
         };
@@ -284,6 +308,9 @@ impl Story {
             }
             Event::Removed { files, wait_ms, hold_ms, retries } => {
                 self.transaction(Batch { at: line.at, files, bytes: None, wait_ms, hold_ms, retries });
+            }
+            Event::Merged { wait_ms, hold_ms, retries } => {
+                self.transaction(Batch { at: line.at, files: 0, bytes: None, wait_ms, hold_ms, retries });
             }
             Event::FileFailed { path, reason } => {
                 ingestion.files_failed += 1;
@@ -582,6 +609,34 @@ mod tests {
             assert_eq!(ingestions.len(), 1);
             assert_eq!(unseen.len(), 2, "{unseen:?}");
         }
+    }
+
+    #[test]
+    fn the_time_that_the_machine_slept_is_no_silence() {
+        let mut scene = Scene::new();
+        scene.process(7, 'S', 500);
+        scene.start("r", 7);
+        let began = Instant::now();
+        let told: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
+        let mut silent = |calendar: i64, awake: u64, slept: Option<u64>| {
+            let (mut ingestions, _) = scene.journals.look();
+            let timestamp = told + jiff::SignedDuration::from_secs(calendar);
+            let now = Now { timestamp, instant: began + Duration::from_secs(awake) };
+            scene.journals.fill_in_silence(&mut ingestions, now, slept.map(Duration::from_secs));
+            ingestions.remove(0).1.silent_ms
+        };
+        assert_eq!(silent(40, 0, Some(0)), Some(40_000.0), "it never slept");
+        let night = 8 * 3600;
+        assert_eq!(silent(night + 40, 1, Some(28_790)), Some(50_000.0));
+        assert_eq!(silent(night + 40, 2, None), Some(2000.0), "what the looks have seen of it");
+        assert_eq!(silent(night + 70, 32, Some(30_000)), Some(32_000.0));
+        assert_eq!(silent(-5, 33, Some(0)), Some(33_000.0), "the clock was set back");
+        scene.tell("r", batch(1, 1.0));
+        let (mut ingestions, _) = scene.journals.look();
+        ingestions[0].1.last_told_at = Some(told + jiff::SignedDuration::from_secs(1));
+        let now = Now { timestamp: told, instant: began + Duration::from_secs(40) };
+        scene.journals.fill_in_silence(&mut ingestions, now, None);
+        assert_eq!(ingestions[0].1.silent_ms, Some(0.0), "it told something");
     }
 
     #[test]

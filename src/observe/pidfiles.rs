@@ -1,9 +1,11 @@
 //! The files in which daemons keep their PIDs, and who has that PID now.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -19,24 +21,83 @@ use crate::{
 // A PID has no more digits than this; whatever follows does not matter.
 const LARGEST: u64 = 64;
 
-/// Reads every file of `paths`. One that does not exist is no news: its daemon does not run.
-pub fn read(proc: &Path, paths: &[PathBuf], unseen: &mut Vec<Unseen>) -> Vec<Pidfile> {
-    let mut found = Vec::new();
-    for path in paths {
-        match pid_in(path) {
-            Ok(pid) => found.push(pidfile(proc, path, pid)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => unseen
-                .push(Unseen { what: format!("the pidfile {}", path.display()), why: error.to_string() }),
-        }
+/// Time between two searches for those that have a PID in a namespace of their own.
+const SEARCH: Duration = Duration::from_secs(10);
+
+/// Reads the pidfiles.
+#[derive(Debug, Default)]
+pub struct Pidfiles {
+    paths: Vec<PathBuf>,
+    inside: Inside,
+}
+
+// By their PIDs there, the command lines of those in PID namespaces of their own, and for which PIDs that was asked when.
+#[derive(Debug, Default)]
+struct Inside {
+    found: BTreeMap<i32, Vec<String>>,
+    asked: Option<(Instant, BTreeSet<i32>)>,
+}
+
+impl Pidfiles {
+    /// Reads those at `paths` from now on.
+    pub fn set(&mut self, paths: Vec<PathBuf>) {
+        self.paths = paths;
     }
-    found
+
+    /// Reads every file. One that does not exist is no news: its daemon does not run.
+    pub fn read(&mut self, proc: &Path, now: Instant, unseen: &mut Vec<Unseen>) -> Vec<Pidfile> {
+        let mut found = Vec::new();
+        for path in &self.paths {
+            match pid_in(path) {
+                Ok(pid) => found.push(pidfile(proc, path, pid)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => unseen
+                    .push(Unseen { what: format!("the pidfile {}", path.display()), why: error.to_string() }),
+            }
+        }
+        self.inside.search(proc, found.iter().filter_map(|pidfile| pidfile.pid).collect(), now);
+        for pidfile in &mut found {
+            let inside = pidfile.pid.and_then(|pid| self.inside.found.get(&pid));
+            pidfile.inside = inside.cloned().unwrap_or_default();
+        }
+        found
+    }
+}
+
+impl Inside {
+    fn search(&mut self, proc: &Path, pids: BTreeSet<i32>, now: Instant) {
+        let is_recent = |(at, asked): &(Instant, BTreeSet<i32>)| {
+            now.saturating_duration_since(*at) < SEARCH && *asked == pids
+        };
+        if self.asked.as_ref().is_some_and(is_recent) {
+            return;
+        }
+        self.found.clear();
+        let entries = if pids.is_empty() { None } else { fs::read_dir(proc).ok() };
+        let processes = entries.into_iter().flatten().flatten();
+        for here in processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+            let there = inner_pid(proc, here).filter(|pid| pids.contains(pid));
+            if let Some((pid, command)) = there.and_then(|pid| Some((pid, command_line(proc, here)?))) {
+                self.found.entry(pid).or_default().push(command);
+            }
+        }
+        self.asked = Some((now, pids));
+    }
+}
+
+// Its PID in the innermost of the PID namespaces that it is in, where that is not ours: `NSpid` of `proc_pid_status(5)`.
+fn inner_pid(proc: &Path, pid: i32) -> Option<i32> {
+    let status = fs::read(proc.join(pid.to_string()).join("status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let mut pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace();
+    pids.next()?;
+    pids.last()?.parse().ok()
 }
 
 fn pidfile(proc: &Path, path: &Path, pid: Option<i32>) -> Pidfile {
     let lives = pid.and_then(|pid| lives(proc, pid));
     let command = pid.filter(|_| lives == Some(true)).and_then(|pid| command_line(proc, pid));
-    Pidfile { path: path.to_owned(), pid, lives, command }
+    Pidfile { path: path.to_owned(), pid, lives, command, inside: Vec::new() }
 }
 
 fn pid_in(path: &Path) -> io::Result<Option<i32>> {
@@ -64,13 +125,9 @@ fn lives(proc: &Path, pid: i32) -> Option<bool> {
 
 // As `Process::command_line` has it.
 fn command_line(proc: &Path, pid: i32) -> Option<String> {
-    let bytes = fs::read(proc.join(pid.to_string()).join("cmdline")).ok()?;
-    let arguments = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-    if arguments.is_empty() {
-        return Some(format!("[{}]", process_stat::read(proc, pid)?.name));
-    }
-    let words: Vec<_> = arguments.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect();
-    Some(words.join(" "))
+    let command = process_stat::command(proc, pid)?;
+    let name = || Some(format!("[{}]", process_stat::read(proc, pid)?.name));
+    if command.is_empty() { name() } else { Some(command.join(" ")) }
 }
 
 #[cfg(test)]
@@ -78,6 +135,12 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+
+    fn read(proc: &Path, paths: &[PathBuf], unseen: &mut Vec<Unseen>) -> Vec<Pidfile> {
+        let mut pidfiles = Pidfiles::default();
+        pidfiles.set(paths.to_vec());
+        pidfiles.read(proc, Instant::now(), unseen)
+    }
 
     fn read_one(text: &str) -> Pidfile {
         let folder = TempDir::new().expect("a folder");
@@ -102,6 +165,28 @@ mod tests {
         }
         let gone = read_one("8\n");
         assert_eq!((gone.pid, gone.lives, gone.command), (Some(8), Some(false), None));
+    }
+
+    #[test]
+    fn who_has_that_pid_in_a_container_is_told() {
+        let folder = TempDir::new().expect("a folder");
+        for (pid, pids, command) in
+            [("71", "71\t1", "bun\0watch\0"), ("72", "72\t5\t1", "node\0"), ("73", "73", "vim\0")]
+        {
+            let proc = folder.path().join(pid);
+            fs::create_dir(&proc).expect("a folder");
+            fs::write(proc.join("status"), format!("Name:\tx\nNSpid:\t{pids}\n")).expect("a file");
+            fs::write(proc.join("cmdline"), command).expect("a file");
+        }
+        let path = folder.path().join("daemon.pid");
+        let mut pidfiles = Pidfiles::default();
+        pidfiles.set(vec![path.clone()]);
+        for (pid, expected) in [("1", &["bun watch", "node"][..]), ("73", &[])] {
+            fs::write(&path, pid).expect("a file");
+            let mut found = pidfiles.read(folder.path(), Instant::now(), &mut Vec::new()).remove(0);
+            found.inside.sort();
+            assert_eq!(found.inside, expected, "{pid}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! For how long each lock of a look has been held: since it was first seen, or as the sampler knows better.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+#[cfg(target_os = "linux")]
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     history::{History, Lock},
@@ -20,6 +22,24 @@ pub struct Now {
     pub timestamp: Timestamp,
     /// By the clock that only goes forward.
     pub instant: Instant,
+}
+
+/// For how long the machine has slept since it was started; `None` where that is not told.
+#[cfg(target_os = "linux")]
+pub fn slept() -> Option<Duration> {
+    let at = |clock| {
+        let time = clock_gettime(clock);
+        Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
+    };
+    // The one goes on while the machine sleeps, and is read first so as not to find sleep where there was none.
+    let (all, awake) = (at(ClockId::Boottime)?, at(ClockId::Monotonic)?);
+    Some(all.saturating_sub(awake))
+}
+
+/// For how long the machine has slept is not told here.
+#[cfg(not(target_os = "linux"))]
+pub fn slept() -> Option<Duration> {
+    None
 }
 
 /// What the times of a look's locks are told from.

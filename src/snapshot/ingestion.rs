@@ -51,6 +51,10 @@ pub struct Ingestion {
     pub last_batch_at: Option<Timestamp>,
     /// When the journal was last written, whatever it told.
     pub last_told_at: Option<Timestamp>,
+    /// For how long its journal has told nothing, while it runs, in ms of a machine that was awake: at least. `None`
+    /// where that is not known.
+    #[serde(default)]
+    pub silent_ms: Option<f64>,
     /// The first failures, at most [`Ingestion::RECENT`].
     pub failures: Vec<FailedFile>,
     /// Why it ended early, where it did.
@@ -93,9 +97,9 @@ impl Ingestion {
 pub struct Batch {
     /// When it had committed.
     pub at: Timestamp,
-    /// Files that it took in, or took out.
+    /// Files that it took in, or took out; 0 where it merged parts of the full-text index.
     pub files: u64,
-    /// Bytes of those files; `None` where it took documents out.
+    /// Bytes of those files; `None` where it took none in.
     pub bytes: Option<u64>,
     /// How long it waited for the write lock.
     pub wait_ms: f64,

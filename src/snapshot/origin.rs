@@ -15,6 +15,9 @@ pub struct Origin {
     pub has_terminal: Option<bool>,
     /// Who keeps it running.
     pub manager: Option<Manager>,
+    /// The command line of its parent, as it was when the two were first seen.
+    #[serde(default)]
+    pub parent_command: Option<Vec<String>>,
     /// Whether the process that started it has died, so that another has taken it in.
     pub has_lost_parent: Option<bool>,
 }

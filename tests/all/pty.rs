@@ -1,6 +1,6 @@
 //! The binary in a real terminal: start, resize, act, quit, signals, panic.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
@@ -249,24 +249,21 @@ const STALE: usize = 50;
 #[test]
 fn fifty_stale_holders_are_reaped_by_key_but_for_two() {
     let home = home();
-    let path = home.path().join("notes.db");
-    let hold = || {
-        let mut actor = Actor::open(&path);
+    let (name, mut writer) = database(home.path());
+    // By another name of the same file, so that a rule can tell them.
+    let old_name = home.path().join("old-notes.db");
+    symlink(home.path().join(&name), &old_name).expect("linked");
+    let hold = |path: &Path| {
+        let mut actor = Actor::open(path);
         actor.sql("SELECT count(*) FROM sqlite_schema");
         actor
     };
-    let (_, maker) = database(home.path());
-    let mut old: Vec<Actor> = (0..STALE).map(|_| hold()).collect();
-    drop(maker);
-    // A new database takes the place of theirs: they hold a deleted one, which nobody needs any more.
-    for suffix in ["", "-wal", "-shm"] {
-        fs::remove_file(format!("{}{suffix}", path.display())).expect("removed");
-    }
-    let (name, mut writer) = database(home.path());
-    let mut young: Vec<Actor> = (STALE + 1..HOLDERS).map(|_| hold()).collect();
-    let mut terminal = Terminal::open(home.path(), &[&name], (140, 100));
-    terminal.shows(&format!("2 Processes: {HOLDERS} with the database open"));
-    terminal.shows("X reap stale");
+    let mut old: Vec<Actor> = (0..STALE).map(|_| hold(&old_name)).collect();
+    let mut young: Vec<Actor> = (STALE + 1..HOLDERS).map(|_| hold(&home.path().join("notes.db"))).collect();
+    let rule = "[thresholds]\nidle = \"1s\"\n\n[[daemon]]\nname = \"old\"\npattern = \"old-notes\"\nmax_age = \"1s\"\n";
+    fs::write(home.path().join("config.toml"), rule).expect("written");
+    let mut terminal = Terminal::open(home.path(), &["--config", "config.toml", &name], (140, 100));
+    terminal.shows(&format!("2 Processes: {HOLDERS} with the database open, {STALE} stale"));
     terminal.keys("X");
     terminal.shows("50 of 50 ticked");
     terminal.keys(" G ");

@@ -385,6 +385,7 @@ fn what_a_rule_and_idleness_condemn_is_listed_and_ends() {
     };
     let mut config = Config::new(Places::under(scene.state.path()));
     config.daemons = vec![rule("old"), rule("spared")];
+    config.thresholds.least_idle = Duration::from_millis(500);
     in_tokio(async {
         let mut console = Console::with(&scene, config, as_judged);
         console.look_until_stale().await;

@@ -23,6 +23,9 @@ mod screen;
 /// Longer than any test runs.
 const LONG: Duration = Duration::from_hours(1);
 
+/// An idleness that these tests can wait for, and no busy process has.
+const LEAST_IDLE: Duration = Duration::from_millis(500);
+
 /// A folder with a database, and a place in it for what an observer keeps.
 struct Scene {
     folder: TempDir,
@@ -33,7 +36,8 @@ impl Scene {
     fn new() -> Self {
         let folder = TempDir::new().expect("a folder");
         let places = Places::under(&folder.path().join("state"));
-        let scene = Self { folder, config: Config { readonly: true, ..Config::new(places) } };
+        let mut scene = Self { folder, config: Config { readonly: true, ..Config::new(places) } };
+        scene.config.thresholds.least_idle = LEAST_IDLE;
         let mut maker = scene.actor();
         maker.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t(x)").sql("INSERT INTO t VALUES (1)");
         maker.close();
@@ -105,7 +109,8 @@ fn stale(watch: &mut Watch, pid: i32, cause: &str) -> String {
         let told = told(&database, "stale-daemon", Some(pid)).expect("it is told");
         assert_eq!(told.severity, Severity::Warning);
         assert!(told.message.contains(&verdict.causes[0].evidence), "{}", told.message);
-        assert_eq!(told.remedy.command, Some(format!("waltop reap --pid {pid}")));
+        let remedy = if cause == "split-wal" { "kill -KILL" } else { "waltop reap --pid" };
+        assert_eq!(told.remedy.command, Some(format!("{remedy} {pid}")));
         Some(verdict.causes[0].evidence.clone())
     })
 }
@@ -184,7 +189,8 @@ fn an_old_one_that_reads_is_not_idle() {
 #[test]
 fn age_alone_is_no_cause() {
     let mut scene = Scene::ruled("old", |_| {});
-    scene.config.thresholds = Thresholds { idle: Duration::from_millis(600), ..Thresholds::default() };
+    scene.config.thresholds =
+        Thresholds { idle: Duration::from_millis(600), least_idle: LEAST_IDLE, ..Thresholds::default() };
     let mut old = scene.actor_as("old");
     old.sql("SELECT * FROM t");
     let mut watch = scene.watch();
@@ -313,15 +319,19 @@ const FORGOTTEN: &str = "import os, signal, sqlite3, sys; db = sqlite3.connect(s
 struct Forgotten(rustix::process::Pid);
 
 impl Forgotten {
-    /// Leaves the test's own session as a daemon does, by a shell that ends at once.
-    fn leave(scene: &Scene) -> Self {
+    /// Leaves the test's own session as a daemon does, by a shell that ends once `before`, which is given the PID, has.
+    fn leave(scene: &Scene, before: impl FnOnce(i32)) -> Self {
         let note = scene.folder.path().join("pid");
         let mut shell = std::process::Command::new("setsid");
-        shell.args(["sh", "-c", "python3 -c \"$0\" \"$1\" \"$2\" </dev/null >/dev/null 2>&1 &", FORGOTTEN]);
-        let status = shell.arg(scene.path()).arg(&note).status().expect("a shell");
-        assert!(status.success());
+        let line = "python3 -c \"$0\" \"$1\" \"$2\" </dev/null >/dev/null 2>&1 & read _";
+        shell.args(["--wait", "sh", "-c", line, FORGOTTEN]).arg(scene.path()).arg(&note);
+        let mut shell = shell.stdin(std::process::Stdio::piped()).spawn().expect("a shell");
         let pid: i32 = eventually("it runs", || std::fs::read_to_string(&note).ok()?.parse().ok());
-        Self(rustix::process::Pid::from_raw(pid).expect("a PID"))
+        let forgotten = Self(rustix::process::Pid::from_raw(pid).expect("a PID"));
+        before(pid);
+        drop(shell.stdin.take());
+        shell.wait().expect("it ends");
+        forgotten
     }
 
     fn pid(&self) -> i32 {
@@ -341,21 +351,30 @@ fn an_orphan_that_is_idle() {
     let mut scene = Scene::new();
     let Some(mut child) = Python::open(&scene.path()) else { return };
     child.sql("SELECT * FROM t");
-    let orphan = Forgotten::leave(&scene);
-    let origin = look(&mut scene.watch()).process(orphan.pid()).expect("a row").origin.clone();
+    let mut patient = scene.watch();
+    scene.config.thresholds.idle = Duration::from_secs(2);
+    let mut watch = scene.watch();
+    let orphan = Forgotten::leave(&scene, |pid| {
+        for watch in [&mut patient, &mut watch] {
+            let database = look(watch);
+            assert_eq!(database.process(pid).expect("a row").origin.has_lost_parent, Some(false));
+        }
+    });
+    let origin = eventually("it is taken in", || {
+        look(&mut watch);
+        let origin = look(&mut patient).process(orphan.pid())?.origin.clone();
+        (origin.has_lost_parent == Some(true)).then_some(origin)
+    });
     if origin.manager != Some(Manager::Nobody) {
         eprintln!("not tested: {:?} runs whatever is started here", origin.manager);
         return;
     }
-    assert_eq!((origin.has_lost_parent, origin.has_terminal), (Some(true), Some(false)));
-    let mut patient = scene.watch();
+    assert_eq!(origin.has_terminal, Some(false));
     eventually("it is idle for a while", || {
         let database = look(&mut patient);
         assert_eq!(causes(&database, orphan.pid()), [""; 0]);
         is_idle_for(&database, orphan.pid(), 1000.0).then_some(())
     });
-    scene.config.thresholds.idle = Duration::from_secs(2);
-    let mut watch = scene.watch();
     let evidence = stale(&mut watch, orphan.pid(), "orphan");
     assert!(evidence.starts_with("its parent has died ("), "{evidence}");
     eventually("its twin is idle for as long", || {

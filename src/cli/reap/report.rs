@@ -101,7 +101,8 @@ impl OfDatabase {
     /// The same with what a look after it showed.
     pub fn settle(&mut self, aftermath: &Aftermath) {
         self.locks_released = Some(aftermath.still_held.is_empty());
-        self.log_movable = aftermath.in_the_way.as_ref().map(Vec::is_empty);
+        let is_safe = aftermath.hazard.is_none();
+        self.log_movable = aftermath.in_the_way.as_ref().map(|in_the_way| is_safe && in_the_way.is_empty());
         self.in_the_way = aftermath.in_the_way.clone().unwrap_or_default();
     }
 }

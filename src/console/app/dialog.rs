@@ -6,7 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::{
     act::{
-        Act,
+        Act, reap,
         signal::{Signal, Target},
     },
     diagnose::checkpoint::{Blocker, Mode},
@@ -147,10 +147,10 @@ pub enum Reply {
 }
 
 impl Kind {
-    /// The signals that a stop of `process` offers on account of `database`, the one to begin with first.
+    /// The signals that a stop of `process` offers on account of `databases`, the one to begin with first.
     #[must_use]
-    pub fn signals(database: &Database, process: &Process) -> &'static [Signal; 4] {
-        if database.is_split_from(process) {
+    pub fn signals(databases: &[Database], process: &Process) -> &'static [Signal; 4] {
+        if reap::is_split(databases, process) {
             return &Signal::FOR_SPLIT;
         }
         // A debugger holds a traced one: CONT would do nothing.

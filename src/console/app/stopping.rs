@@ -34,10 +34,10 @@ impl App {
         let Some(process) = self.stop_subject().cloned() else {
             return vec![self.notify(Level::Warn, "no process is selected")];
         };
-        let Some(database) = self.database() else { return Vec::new() };
+        let (Some(look), Some(database)) = (self.look(), self.database()) else { return Vec::new() };
         // What protects our own ingestions is for a reaper: whoever points at one may stop it, as with i.
         let is_ours = database.is_own_ingestion(&process);
-        let signals = Kind::signals(database, &process);
+        let signals = Kind::signals(&look.snapshot.databases, &process);
         let database = database.path.clone();
         match Meant::new(&process) {
             Err(refusal) => vec![self.notify(Level::Warn, refusal.to_string())],
@@ -52,11 +52,14 @@ impl App {
     }
 
     pub(super) fn ask_reap(&mut self) -> Vec<Effect> {
-        let Some(database) = self.database() else { return Vec::new() };
+        // Not those of a look that a pause holds on the screen.
+        let (Some(newest), Some(shown)) = (self.newest.clone(), self.database()) else { return Vec::new() };
+        let databases = &newest.snapshot.databases;
+        let Some(database) = databases.iter().find(|it| it.path == shown.path) else { return Vec::new() };
         let mut meant = Vec::new();
         let mut rows: Vec<Row> = Vec::new();
         for process in reap::candidates(database) {
-            let mark = match Meant::among_others(database, process) {
+            let mark = match Meant::among_others(databases, process) {
                 Err(refusal) => Mark::Refused(refusal),
                 Ok(Meant { target, protected: Some(why) }) => {
                     Mark::Refused(Refusal::Spared { pid: target.pid, why })
@@ -126,8 +129,37 @@ impl App {
                 Vec::new()
             }
             Reply::No => self.turned_down(dialog.kind),
-            Reply::Yes(act) => self.confirmed(dialog.kind, act),
+            Reply::Yes(act) => self.judged_again(dialog.kind, act),
         }
+    }
+
+    /// Takes those off a confirmed list that are stale no longer, as of the newest look: the list may be an hour old.
+    fn judged_again(&mut self, mut kind: Kind, mut act: Act) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let (Kind::Reap(list), Act::Signal { targets, .. }, Some(newest)) =
+            (&mut kind, &mut act, self.newest.clone())
+        {
+            let databases = &newest.snapshot.databases;
+            // One that no look shows any more has ended: its pidfd tells.
+            let is_shown = |target: &Target| {
+                databases.iter().any(|it| it.process(target.pid).is_some_and(|it| it.start_ticks.is_some()))
+            };
+            for target in std::mem::take(targets) {
+                match Meant::again(target, databases) {
+                    Err(refusal) if is_shown(&target) => {
+                        effects.push(self.notify(Level::Warn, refusal.to_string()));
+                        list.pinned(target, Err(refusal));
+                    }
+                    _ => targets.push(target),
+                }
+            }
+            if targets.is_empty() {
+                effects.push(Effect::Unpin);
+                return effects;
+            }
+        }
+        effects.extend(self.confirmed(kind, act));
+        effects
     }
 
     fn turned_down(&mut self, kind: Kind) -> Vec<Effect> {
@@ -326,8 +358,8 @@ fn verdict(ending: &Ending, database: &Database) -> Option<(Level, String)> {
             (Level::Info, format!("{stopped} goes on after CONT: it is {}", process.state))
         });
     }
-    let targets: Vec<Target> = ending.gone.iter().map(|it| it.target).collect();
-    let aftermath = Aftermath::of(database, &targets);
+    let targets = |stopped: &[Stopped]| stopped.iter().map(|it| it.target).collect::<Vec<_>>();
+    let aftermath = Aftermath::of(database, &targets(&ending.gone), &targets(&ending.stays));
     let (signal, stays) = (ending.signal, ending.stays.len());
     let who = match (&ending.gone[..], &ending.stays[..]) {
         ([], []) => return None,

@@ -14,8 +14,8 @@ use crate::{
 
 use super::{
     bar,
-    details::{self, Rows, gone, known, row},
     ingestion::{spark, waits},
+    labelled::{self, Rows, gone, known, row},
     theme::Theme,
 };
 
@@ -28,17 +28,17 @@ const TABLE: usize = 56;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, run: &str) -> u16 {
     let ingestions = app.database().map(|database| database.ingestions.as_slice()).unwrap_or_default();
-    let room = usize::from(details::width(area)).saturating_sub(4);
+    let room = usize::from(labelled::width(area)).saturating_sub(4);
     let lines = match ingestions.iter().find(|ingestion| ingestion.run == run) {
-        None => details::lines(gone(&format!("Run {run}")), room, theme),
+        None => labelled::lines(gone(&format!("Run {run}")), room, theme),
         Some(ingestion) => {
-            let mut lines = details::lines(figures(app, ingestion), room, theme);
-            lines.extend(details::lines(failures(ingestion), room, theme));
+            let mut lines = labelled::lines(figures(app, ingestion), room, theme);
+            lines.extend(labelled::lines(failures(ingestion), room, theme));
             lines.extend(batches(app, ingestion, room, theme));
             lines
         }
     };
-    details::show(frame, area, app, theme, lines)
+    labelled::show(frame, area, app, theme, lines)
 }
 
 fn figures(app: &App, ingestion: &Ingestion) -> Rows {
@@ -111,7 +111,7 @@ fn batches(app: &App, ingestion: &Ingestion, room: usize, theme: &Theme) -> Vec<
         let cells = columns([
             at.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S").to_string(),
             units::count(files),
-            bytes.map_or_else(|| "removed".to_owned(), units::bytes),
+            size(files, bytes),
             units::duration(wait_ms),
             units::count(retries),
             units::duration(hold_ms),
@@ -119,6 +119,15 @@ fn batches(app: &App, ingestion: &Ingestion, room: usize, theme: &Theme) -> Vec<
         lines.push(Line::from(vec![Span::raw(cells), Span::styled(full, theme.accent)]));
     }
     lines
+}
+
+/// A transaction that took nothing in took documents out, or tidied the index.
+fn size(files: u64, bytes: Option<u64>) -> String {
+    match (bytes, files) {
+        (Some(bytes), _) => units::bytes(bytes),
+        (None, 0) => "index".to_owned(),
+        (None, _) => "removed".to_owned(),
+    }
 }
 
 fn columns([at, files, size, wait, retries, hold]: [String; 6]) -> String {

@@ -1,5 +1,7 @@
 //! What makes a process stale, and what was seen of it.
 
+use std::time::Duration;
+
 use super::{Scene, Subject, key, twins};
 use crate::{
     diagnose::wal::frames_kept_by,
@@ -7,8 +9,6 @@ use crate::{
     units,
 };
 
-/// Idleness over less than this means nothing: CPU time is counted in ticks of 10 ms or so.
-const LEAST_MS: f64 = 500.0;
 /// What may lie between two clocks that measure the same stretch of looks.
 const SLACK_MS: f64 = 50.0;
 
@@ -62,8 +62,8 @@ fn orphan(scene: &Scene<'_>, process: &Process) -> Option<String> {
     let Origin { has_terminal, manager, has_lost_parent, .. } = &process.origin;
     let is_orphan =
         *has_lost_parent == Some(true) && *has_terminal == Some(false) && *manager == Some(Manager::Nobody);
-    let limit_ms = scene.config.thresholds.idle.as_secs_f64() * 1000.0;
-    let idle_ms = process.activity.idle_ms.filter(|idle| is_orphan && *idle >= limit_ms.max(LEAST_MS))?;
+    let limit = scene.config.thresholds.idle.max(scene.config.thresholds.least_idle);
+    let idle_ms = process.activity.idle_ms.filter(|idle| is_orphan && *idle >= milliseconds(limit))?;
     let heir = process.parent.map(|parent| format!(" ({parent} took it in)")).unwrap_or_default();
     Some(format!(
         "its parent has died{heir}, it has no terminal and no service manager, and it is idle: no tick of CPU time \
@@ -83,13 +83,13 @@ fn duplicate(scene: &Scene<'_>, process: &Process) -> Option<String> {
 
 fn max_age(scene: &Scene<'_>, process: &Process) -> Option<String> {
     let rule = scene.rule(process)?;
-    let limit_ms = rule.max_age?.as_secs_f64() * 1000.0;
+    let limit_ms = milliseconds(rule.max_age?);
     let age_ms = scene.snapshot.taken_at.duration_since(process.started_at?).as_millis_f64();
     if age_ms < limit_ms {
         return None;
     }
-    let cap_ms = scene.config.thresholds.idle.as_secs_f64() * 1000.0;
-    let idle_ms = over_window(process.activity.idle_ms?, &process.activity, cap_ms)?;
+    let cap = scene.config.thresholds.idle;
+    let idle_ms = over_window(scene, process.activity.idle_ms?, &process.activity, cap)?;
     Some(format!(
         "it is {} old, past the {} of the rule {}, and idle: no tick of CPU time and no lock of a transaction was \
          seen in {}",
@@ -102,9 +102,10 @@ fn max_age(scene: &Scene<'_>, process: &Process) -> Option<String> {
 
 // Here the pin itself is no activity.
 fn pinned_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
-    let limit_ms = scene.config.thresholds.pinned_wal.1.as_secs_f64() * 1000.0;
+    let limit = scene.config.thresholds.pinned_wal.1;
+    let limit_ms = milliseconds(limit);
     let (_, process) = subject.rows.first()?;
-    let idle_ms = over_window(process.activity.cpu_idle_ms?, &process.activity, limit_ms)?;
+    let idle_ms = over_window(scene, process.activity.cpu_idle_ms?, &process.activity, limit)?;
     subject.rows.iter().find_map(|(database, process)| {
         let wal = database.wal.as_ref()?;
         let readers = database.locks.readers.iter().filter(|reader| reader.pid == Some(process.pid));
@@ -123,10 +124,16 @@ fn pinned_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
     })
 }
 
-// Whether that is idleness over all that the looks have covered, or over `cap_ms`, whichever is shorter.
-fn over_window(idle_ms: f64, activity: &Activity, cap_ms: f64) -> Option<f64> {
-    let window_ms = activity.watched_ms.unwrap_or(f64::INFINITY).min(cap_ms);
-    (idle_ms >= LEAST_MS && idle_ms + SLACK_MS >= window_ms).then_some(idle_ms)
+// Whether that is idleness over all that the looks have covered, or over `cap`, whichever is shorter; and never over less
+// than means anything.
+fn over_window(scene: &Scene<'_>, idle_ms: f64, activity: &Activity, cap: Duration) -> Option<f64> {
+    let window_ms = activity.watched_ms.unwrap_or(f64::INFINITY).min(milliseconds(cap));
+    let least_ms = milliseconds(scene.config.thresholds.least_idle);
+    (idle_ms >= least_ms && idle_ms + SLACK_MS >= window_ms).then_some(idle_ms)
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]
@@ -272,7 +279,10 @@ mod tests {
             (idle(half_hour, 10.0 * half_hour), &["max-age"]),
             // An earlier waltop has seen it idle, and this one nothing else.
             (idle(5000.0, 0.0), &["max-age"]),
-            (idle(400.0, 400.0), &[]),
+            // A second after the start everybody who happened not to tick is idle.
+            (idle(1000.0, 1000.0), &[]),
+            (idle(4999.0, 4999.0), &[]),
+            (idle(4999.0, 0.0), &[]),
             (unknown, &[]),
             (Activity::default(), &[]),
         ] {
@@ -330,6 +340,8 @@ mod tests {
         assert_eq!(pinning(holding, ten_minutes), ["pinned-wal"]);
         assert_eq!(pinning(holding, ten_minutes - 1.0), NONE);
         assert_eq!(pinning(Activity { cpu_idle_ms: Some(1000.0), ..holding }, ten_minutes), NONE);
+        let for_a_second = Activity { idle_ms: Some(0.0), ..idle(1000.0, 1000.0) };
+        assert_eq!(pinning(for_a_second, ten_minutes), NONE, "watched for too short a time");
         assert_eq!(pinning(Activity { cpu_idle_ms: None, ..holding }, ten_minutes), NONE);
         let mut caught_up = pinned();
         caught_up.processes[1].activity = holding;

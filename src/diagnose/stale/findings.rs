@@ -1,11 +1,9 @@
 //! What is told of daemons that should not be, or not twice, or are not what their pidfile says.
 
-use std::collections::BTreeMap;
-
-use super::{rule, twins};
+use super::twins::{self, Family};
 use crate::{
     config::DaemonRule,
-    diagnose::{Look, Rule, evidence, no_remedy, quoted, who},
+    diagnose::{Look, Rule, evidence, no_remedy, quoted, signal, who},
     snapshot::{Database, Finding, Pidfile, Process, Remedy, Severity},
 };
 
@@ -29,7 +27,7 @@ impl Rule for StaleDaemon {
                 pid: Some(process.pid),
                 message: format!("{} is stale: {}", who(look.database, Some(process.pid)), told.join("; ")),
                 evidence: evidence([("causes", names.into())]),
-                remedy: reap(process),
+                remedy: reap(look.database, process),
             });
         }
         found
@@ -49,14 +47,16 @@ impl Rule for DuplicateDaemon {
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let mut found = Vec::new();
-        for (rule, processes) in by_rule(look) {
-            for process in &processes {
-                if let Some(newer) = twins::newest_after(look.database, process, &processes) {
-                    found.push(self.warning(look, rule, process, newer));
-                }
+        let family = Family::of([look.database], &look.config.daemons);
+        for process in &look.database.processes {
+            if let (Some(rule), Some(newer)) = (family.rule(process), family.newer(process)) {
+                found.push(self.warning(look, rule, process, newer));
             }
         }
-        found.extend(twins::alike(look.database).iter().filter_map(|twins| self.info(look, twins)));
+        let alike = twins::alike(look.database, &family);
+        // What a rule says of them has been told, or is that they may be many.
+        let without_rule = alike.iter().filter(|twins| twins.iter().all(|it| family.rule(it).is_none()));
+        found.extend(without_rule.filter_map(|twins| self.info(look, twins)));
         found
     }
 }
@@ -77,16 +77,12 @@ impl DuplicateDaemon {
                 ("rule", rule.name.clone().into()),
                 ("processes", vec![older.pid, newer.pid].into()),
             ]),
-            remedy: if older.is_stale() { reap(older) } else { no_remedy() },
+            remedy: if older.is_stale() { reap(look.database, older) } else { no_remedy() },
         }
     }
 
     fn info(&self, look: &Look<'_>, twins: &[&Process]) -> Option<Finding> {
         let (oldest, others) = twins.split_first()?;
-        // What a rule says of them has been told, or is that they may be many.
-        if others.is_empty() || rule(look.config, oldest).is_some() {
-            return None;
-        }
         let pids: Vec<i32> = twins.iter().map(|process| process.pid).collect();
         let named: Vec<String> = others.iter().map(|it| who(look.database, Some(it.pid))).collect();
         Some(Finding {
@@ -108,22 +104,10 @@ impl DuplicateDaemon {
     }
 }
 
-// The processes that match each rule of which there should be one.
-fn by_rule<'a>(look: &Look<'a>) -> Vec<(&'a DaemonRule, Vec<&'a Process>)> {
-    let database: &'a Database = look.database;
-    let mut matched: BTreeMap<usize, Vec<&Process>> = BTreeMap::new();
-    for process in &database.processes {
-        let line = process.command_line();
-        let daemons = &look.config.daemons;
-        let first = daemons.iter().position(|rule| rule.pattern.is_match(&line));
-        if let Some(index) = first.filter(|index| daemons[*index].singleton) {
-            matched.entry(index).or_default().push(process);
-        }
-    }
-    matched.into_iter().map(|(index, processes)| (&look.config.daemons[index], processes)).collect()
-}
-
 /// The pidfile of a daemon rule names nobody who lives, or somebody else.
+///
+/// Two looks have to see it: while a daemon is started again its pidfile is an old one for a moment. And in a container
+/// a daemon knows itself by another PID than is seen from here.
 pub struct DeadPidfile;
 
 impl Rule for DeadPidfile {
@@ -137,19 +121,19 @@ impl Rule for DeadPidfile {
             let path = rule.pidfile.as_ref()?;
             Some((rule, look.pidfiles.iter().find(|pidfile| pidfile.path == *path)?))
         });
-        pairs.filter_map(|(rule, pidfile)| self.finding(rule, pidfile)).collect()
+        let is_old = |rule: &DaemonRule, pidfile: &Pidfile| {
+            let before = look.pidfiles_before.iter().find(|before| before.path == pidfile.path);
+            before.is_some_and(|before| before.pid == pidfile.pid && who_else(rule, before).is_some())
+        };
+        let twice = pairs.filter(|(rule, pidfile)| is_old(rule, pidfile));
+        twice.filter_map(|(rule, pidfile)| self.finding(rule, pidfile)).collect()
     }
 }
 
 impl DeadPidfile {
     fn finding(&self, rule: &DaemonRule, pidfile: &Pidfile) -> Option<Finding> {
         let pid = pidfile.pid?;
-        let is_other = |command: &&String| !rule.pattern.is_match(command);
-        let what = match (pidfile.lives?, pidfile.command.as_ref().filter(is_other)) {
-            (false, _) => format!("{pid}, which is gone"),
-            (true, Some(command)) => format!("{pid}, which is another process now ({command})"),
-            (true, None) => return None,
-        };
+        let what = who_else(rule, pidfile)?;
         Some(Finding {
             name: self.name().to_owned(),
             severity: Severity::Warning,
@@ -170,7 +154,27 @@ impl DeadPidfile {
     }
 }
 
-fn reap(process: &Process) -> Remedy {
+// Whom it names, where that is nobody that the rule is about.
+fn who_else(rule: &DaemonRule, pidfile: &Pidfile) -> Option<String> {
+    let pid = pidfile.pid?;
+    if pidfile.inside.iter().any(|command| rule.pattern.is_match(command)) {
+        return None;
+    }
+    let is_other = |command: &&String| !rule.pattern.is_match(command);
+    match (pidfile.lives?, pidfile.command.as_ref().filter(is_other)) {
+        (false, _) => Some(format!("{pid}, which is gone")),
+        (true, Some(command)) => Some(format!("{pid}, which is another process now ({command})")),
+        (true, None) => None,
+    }
+}
+
+// One whose log was deleted, here or in another database, is never asked to end: that close does the damage.
+fn reap(database: &Database, process: &Process) -> Remedy {
+    let mut causes = process.stale.iter().flat_map(|stale| &stale.causes);
+    let is_split = causes.any(|it| it.cause == "split-wal");
+    if is_split && (process.replaced.is_empty() || database.is_split_from(process)) {
+        return signal("KILL", Some(process.pid));
+    }
     Remedy { key: Some("x".to_owned()), command: Some(format!("waltop reap --pid {}", process.pid)) }
 }
 
@@ -183,7 +187,7 @@ mod tests {
     use crate::{
         config::Config,
         diagnose::fixture::{READER, WRITER, config, live, outline},
-        snapshot::{Executable, ExecutableState, Severity::*},
+        snapshot::{Cause, Executable, ExecutableState, Severity::*, Stale},
     };
 
     fn rule(pidfile: Option<&str>) -> DaemonRule {
@@ -203,6 +207,16 @@ mod tests {
         daemons: Vec<DaemonRule>,
         pidfiles: &[Pidfile],
     ) -> Vec<Finding> {
+        found_after(rule, database, daemons, [pidfiles, pidfiles])
+    }
+
+    // With the pidfiles of two looks.
+    fn found_after(
+        rule: &dyn Rule,
+        database: &Database,
+        daemons: Vec<DaemonRule>,
+        [pidfiles_before, pidfiles]: [&[Pidfile]; 2],
+    ) -> Vec<Finding> {
         let config = Config { daemons, ..config() };
         rule.check(&Look {
             database,
@@ -210,6 +224,7 @@ mod tests {
             profile: &config.profile,
             config: &config,
             pidfiles,
+            pidfiles_before,
             taken_at: Timestamp::UNIX_EPOCH,
         })
     }
@@ -244,6 +259,28 @@ mod tests {
     }
 
     #[test]
+    fn the_workers_of_one_daemon_are_no_duplicates() {
+        let told = |adapt: fn(&mut [Process])| {
+            let found = found(&DuplicateDaemon, &twins(adapt), vec![rule(None)], &[]);
+            found.iter().filter(|finding| finding.severity == Warning).count()
+        };
+        assert_eq!(told(|it| it[1].parent = Some(500)), 1, "what started both is not known");
+        assert_eq!(told(|it| it.iter_mut().for_each(|it| worker(it, "sh"))), 1, "two, started by hand");
+        assert_eq!(told(|it| it.iter_mut().for_each(|it| worker(it, "bun"))), 0, "pre-forked");
+        let grandchild: fn(&mut [Process]) = |it| {
+            worker(&mut it[0], "bun");
+            it[1].parent = Some(it[0].pid);
+        };
+        assert_eq!(told(grandchild), 0);
+    }
+
+    // Started by a process without the database, which runs `program`.
+    fn worker(process: &mut Process, program: &str) {
+        process.parent = Some(500);
+        process.origin.parent_command = Some(vec![program.to_owned(), "watch".to_owned()]);
+    }
+
+    #[test]
     fn twins_without_a_rule_are_worth_knowing() {
         let found_in = |database: &Database| found(&DuplicateDaemon, database, Vec::new(), &[]);
         let twice = found_in(&twins(|_| {}));
@@ -270,9 +307,29 @@ mod tests {
         assert_eq!(found_in(&taken_in).len(), 1, "whoever took them in is no parent");
     }
 
+    #[test]
+    fn one_whose_log_was_deleted_is_not_to_be_reaped_but_killed() {
+        let stale = |replaced: &[&str], cause: &str| {
+            let mut database = live();
+            let process = &mut database.processes[0];
+            process.replaced = replaced.iter().map(|&path| path.to_owned()).collect();
+            let cause = Cause { cause: cause.to_owned(), evidence: "seen".to_owned() };
+            process.stale = Some(Stale { is_stale: true, causes: vec![cause], protected: None });
+            let command = found(&StaleDaemon, &database, Vec::new(), &[])[0].remedy.command.clone();
+            command.expect("a command")
+        };
+        let path = live().path.display().to_string();
+        let (reap, kill) = (format!("waltop reap --pid {WRITER}"), format!("kill -KILL {WRITER}"));
+        assert_eq!(stale(&["/srv/notes.db-wal"], "split-wal"), kill);
+        assert_eq!(stale(&[], "split-wal"), kill, "it is in another database");
+        assert_eq!(stale(&[&path, "/srv/notes.db-wal"], "split-wal"), reap, "all of it was replaced");
+        assert_eq!(stale(&[], "executable"), reap);
+    }
+
     fn dead(lives: Option<bool>, command: Option<&str>) -> Vec<Finding> {
         let command = command.map(str::to_owned);
-        let pidfile = Pidfile { path: "/srv/my daemon.pid".into(), pid: Some(42), lives, command };
+        let pidfile =
+            Pidfile { path: "/srv/my daemon.pid".into(), pid: Some(42), lives, command, inside: Vec::new() };
         found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[pidfile])
     }
 
@@ -294,8 +351,37 @@ mod tests {
         for (lives, command) in [(Some(true), Some("bun watch")), (Some(true), None), (None, None)] {
             assert_eq!(dead(lives, command), []);
         }
-        let empty = Pidfile { path: "/srv/my daemon.pid".into(), pid: None, lives: None, command: None };
+        let path = "/srv/my daemon.pid".into();
+        let empty = Pidfile { path, pid: None, lives: None, command: None, inside: Vec::new() };
         assert_eq!(found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[empty]), []);
         assert_eq!(found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[]), []);
+    }
+
+    #[test]
+    fn two_looks_have_to_read_the_same_of_a_pidfile() {
+        let path = std::path::PathBuf::from("/srv/daemon.pid");
+        let gone = |pid: i32| {
+            vec![Pidfile {
+                path: path.clone(),
+                pid: Some(pid),
+                lives: Some(false),
+                command: None,
+                inside: Vec::new(),
+            }]
+        };
+        let found = |before: &[Pidfile], now: &[Pidfile]| {
+            found_after(&DeadPidfile, &live(), vec![rule(Some("/srv/daemon.pid"))], [before, now]).len()
+        };
+        assert_eq!(found(&gone(42), &gone(42)), 1);
+        assert_eq!(found(&[], &gone(42)), 0, "one look proves nothing");
+        assert_eq!(found(&gone(41), &gone(42)), 0, "it was written anew");
+        let alive: Vec<_> = gone(42).into_iter().map(|it| Pidfile { lives: Some(true), ..it }).collect();
+        assert_eq!(found(&alive, &gone(42)), 0, "it has just ended");
+        for (command, expected) in [("bun watch", 0), ("node", 1)] {
+            let inside = vec![command.to_owned()];
+            let contained: Vec<_> =
+                gone(1).into_iter().map(|it| Pidfile { inside: inside.clone(), ..it }).collect();
+            assert_eq!(found(&contained, &contained), expected, "{command} is 1 in a container");
+        }
     }
 }

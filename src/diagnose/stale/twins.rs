@@ -3,34 +3,114 @@
 use std::collections::BTreeMap;
 
 use super::Scene;
-use crate::snapshot::{Database, Process};
+use crate::{
+    config::DaemonRule,
+    snapshot::{Database, Process},
+};
 
-/// The newest process that matches the same rule as `process` and started after it, whichever database it has open.
-pub fn newer<'a>(scene: &Scene<'a>, process: &Process) -> Option<&'a Process> {
-    let rule = scene.rule(process)?;
-    let of_rule = |other: &&Process| scene.rule(other).is_some_and(|it| std::ptr::eq(it, rule));
-    let candidates = scene.snapshot.databases.iter().map(|database| {
-        let others: Vec<&Process> = database.processes.iter().filter(of_rule).collect();
-        newest_after(database, process, &others)
-    });
-    candidates.flatten().max_by_key(|other| started(other))
+/// Who is who among some processes: which rule each one matches, and which belong together. Made once, since a rule is
+/// a regular expression over the whole command line.
+pub struct Family<'a> {
+    members: BTreeMap<i32, Member<'a>>,
 }
 
-/// The newest of `others` that started after `process`. A process and its own ancestor are one daemon, not two.
-pub fn newest_after<'a>(
-    database: &Database,
-    process: &Process,
-    others: &[&'a Process],
-) -> Option<&'a Process> {
-    let start = started(process)?;
-    let is_later = |other: &&Process| started(other).is_some_and(|it| it > start);
-    let later = others.iter().copied().filter(is_later);
-    later.filter(|other| !are_kin(database, process, other)).max_by_key(|other| started(other))
+struct Member<'a> {
+    process: &'a Process,
+    rule: Option<&'a DaemonRule>,
+    // Of a rule of which there should be one: the PID of the first of its line that matches the same rule. A daemon
+    // and its workers, which need not have the database open all of them, share it.
+    head: Option<i32>,
+}
+
+impl<'a> Family<'a> {
+    /// The processes of `databases`, each once.
+    pub fn of(databases: impl IntoIterator<Item = &'a Database>, rules: &'a [DaemonRule]) -> Self {
+        let processes = databases.into_iter().flat_map(|database| &database.processes);
+        let rule = |process: &Process| {
+            (!rules.is_empty()).then(|| DaemonRule::of(rules, &process.command_line())).flatten()
+        };
+        let mut members: BTreeMap<i32, Member<'a>> = BTreeMap::new();
+        for process in processes {
+            let member = || Member { process, rule: rule(process), head: None };
+            members.entry(process.pid).or_insert_with(member);
+        }
+        let mut family = Self { members };
+        let heads = family.members.values().filter_map(|it| Some((it.process.pid, family.head(it, rules)?)));
+        for (pid, head) in heads.collect::<Vec<_>>() {
+            if let Some(member) = family.members.get_mut(&pid) {
+                member.head = Some(head);
+            }
+        }
+        family
+    }
+
+    /// The rule that `process` matches.
+    pub fn rule(&self, process: &Process) -> Option<&'a DaemonRule> {
+        self.members.get(&process.pid)?.rule
+    }
+
+    /// The newest process that matches the same rule, of which there should be one, and started after `process`. A
+    /// process, its ancestors and the other children of one that matches, too, are one daemon.
+    pub fn newer(&self, process: &Process) -> Option<&'a Process> {
+        let (start, this) = (started(process)?, self.members.get(&process.pid)?);
+        let (rule, head) = (this.rule?, this.head?);
+        let is_twin = |other: &&Member<'a>| {
+            other.head.is_some_and(|it| it != head)
+                && other.rule.is_some_and(|it| std::ptr::eq(it, rule))
+                && started(other.process).is_some_and(|it| it > start)
+        };
+        let twins = self.members.values().filter(is_twin).map(|other| other.process);
+        twins.max_by_key(|other| started(other))
+    }
+
+    fn head(&self, member: &Member<'a>, rules: &[DaemonRule]) -> Option<i32> {
+        let rule = member.rule.filter(|rule| rule.singleton)?;
+        let matches = |other: Option<&DaemonRule>| other.is_some_and(|other| std::ptr::eq(other, rule));
+        let (mut head, mut last) = (member.process.pid, member.process);
+        for ancestor in self.ancestors(member.process) {
+            if matches(ancestor.rule) {
+                head = ancestor.process.pid;
+            }
+            last = ancestor.process;
+        }
+        // Beyond those whose rows are known, of one parent at least the command line is.
+        let beyond = last.origin.parent_command.as_ref().filter(|command| !command.is_empty());
+        match (last.parent, beyond) {
+            (Some(parent), Some(command))
+                if !self.members.contains_key(&parent)
+                    && matches(DaemonRule::of(rules, &command.join(" "))) =>
+            {
+                Some(parent)
+            }
+            _ => Some(head),
+        }
+    }
+
+    // The parent of `process`, its parent, and so on, as far as they are known.
+    fn ancestors(&self, process: &Process) -> impl Iterator<Item = &Member<'a>> {
+        let parent = |process: &Process| self.members.get(&process.parent?);
+        // No more than there are processes, should the parents go in a circle.
+        std::iter::successors(parent(process), move |member| parent(member.process)).take(self.members.len())
+    }
+
+    // Whether one of the two started the other, or the one that did, as far as those between them are known.
+    fn are_kin(&self, one: &Process, other: &Process) -> bool {
+        let descends = |process: &Process, ancestor: i32| {
+            process.parent == Some(ancestor)
+                || self.ancestors(process).any(|it| it.process.parent == Some(ancestor))
+        };
+        descends(one, other.pid) || descends(other, one.pid)
+    }
+}
+
+/// The newer twin of `process`, whichever database it has open.
+pub fn newer<'a>(scene: &Scene<'a>, process: &Process) -> Option<&'a Process> {
+    scene.family.newer(process)
 }
 
 /// Processes with the same program, arguments and working directory that are neither siblings nor ancestor and
 /// child, as pre-forked workers are: the oldest first.
-pub fn alike(database: &Database) -> Vec<Vec<&Process>> {
+pub fn alike<'a>(database: &'a Database, family: &Family<'_>) -> Vec<Vec<&'a Process>> {
     let mut kinds: BTreeMap<(&str, &[String], &str), Vec<&Process>> = BTreeMap::new();
     for process in &database.processes {
         let origin = &process.origin;
@@ -46,8 +126,7 @@ pub fn alike(database: &Database) -> Vec<Vec<&Process>> {
         .filter_map(|mut twins| {
             twins.sort_by_key(|process| started(process));
             let oldest = *twins.first()?;
-            let is_apart =
-                |other: &&Process| !are_siblings(oldest, other) && !are_kin(database, oldest, other);
+            let is_apart = |other: &&Process| !are_siblings(oldest, other) && !family.are_kin(oldest, other);
             let apart: Vec<&Process> = twins.into_iter().skip(1).filter(is_apart).collect();
             (!apart.is_empty()).then(|| [oldest].into_iter().chain(apart).collect())
         })
@@ -62,22 +141,4 @@ fn started(process: &Process) -> Option<(u64, i32)> {
 fn are_siblings(one: &Process, other: &Process) -> bool {
     let is_taken_in = |process: &Process| process.origin.has_lost_parent == Some(true);
     one.parent.is_some() && one.parent == other.parent && !(is_taken_in(one) || is_taken_in(other))
-}
-
-// Whether one of the two started the other, or the one that did, as far as those between them are known.
-fn are_kin(database: &Database, one: &Process, other: &Process) -> bool {
-    descends(database, one, other.pid) || descends(database, other, one.pid)
-}
-
-fn descends(database: &Database, process: &Process, ancestor: i32) -> bool {
-    let mut parent = process.parent;
-    // No longer than there are processes, should the parents go in a circle.
-    for _ in 0..=database.processes.len() {
-        match parent {
-            Some(pid) if pid == ancestor => return true,
-            Some(pid) => parent = database.process(pid).and_then(|process| process.parent),
-            None => return false,
-        }
-    }
-    false
 }

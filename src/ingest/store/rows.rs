@@ -1,6 +1,8 @@
 //! One document's rows, inside a transaction: the node, its edges, and the edges of others that mean it.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::{
     super::{
@@ -11,143 +13,200 @@ use super::{
     Known, Store,
 };
 
+/// A link whose target is no document by itself may leave out the ending: the first of [`EXTENSIONS`] is meant.
+const WITH_AN_ENDING: &str = "coalesce(
+    (SELECT id FROM nodes WHERE path = ?1), (SELECT id FROM nodes WHERE path = ?1 || '.md'),
+    (SELECT id FROM nodes WHERE path = ?1 || '.markdown'), (SELECT id FROM nodes WHERE path = ?1 || '.mdx'),
+    (SELECT id FROM nodes WHERE path = ?1 || '.txt'))";
+
+static INSERT_BARE_LINK: LazyLock<String> = LazyLock::new(|| {
+    format!("INSERT INTO edges (target, source, kind, target_node) VALUES (?1, ?2, ?3, {WITH_AN_ENDING})")
+});
+
+/// Where a document's row is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub id: i64,
+    /// Whether it was made just now.
+    pub is_fresh: bool,
+}
+
 impl Store {
-    pub(super) fn in_savepoint(&mut self, document: &Document) -> rusqlite::Result<()> {
-        self.statement("SAVEPOINT document", [])?;
-        let mut id = None;
-        match self.upsert(document, &mut id) {
-            Ok(()) => self.statement("RELEASE document", []).map(drop),
+    /// Writes `document` and its edges, and what can be found of it; whether and how it is there is told by [`Row`].
+    pub(super) fn upsert(&mut self, document: &Document) -> rusqlite::Result<Row> {
+        let row = match self.row_of(&document.name)? {
+            Some(id) => {
+                self.update_node(id, document)?;
+                self.statement("DELETE FROM edges WHERE source = ?1", [id])?;
+                Row { id, is_fresh: false }
+            }
+            None => Row { id: self.insert_node(document)?, is_fresh: true },
+        };
+        if row.is_fresh {
+            self.names.iter_mut().for_each(|names| names.insert(&document.name, row.id));
+        }
+        match self.insert_edges(row.id, document) {
+            Ok(()) => Ok(row),
             Err(error) => {
-                if let Some(id) = id {
-                    self.names.iter_mut().for_each(|names| names.remove(&document.name, id));
-                }
-                // Where SQLite has rolled everything back there is no savepoint any more; the caller sees that.
-                if !self.connection.is_autocommit() {
-                    self.statement("ROLLBACK TO document", [])?;
-                    self.statement("RELEASE document", [])?;
-                }
+                self.forget(&document.name, row);
                 Err(error)
             }
         }
     }
 
-    /// `fresh` is set to the row that was made, so that it can be forgotten where something fails after that.
-    fn upsert(&mut self, document: &Document, fresh: &mut Option<i64>) -> rusqlite::Result<()> {
-        let before = self.row_of(&document.name)?;
-        let id = self.upsert_node(document)?;
-        if before.is_some() {
-            self.statement("DELETE FROM edges WHERE source = ?1", [id])?;
-        } else {
-            *fresh = Some(id);
-            self.names.iter_mut().for_each(|names| names.insert(&document.name, id));
+    /// Forgets a document whose row is taken back.
+    pub(super) fn forget(&mut self, name: &str, row: Row) {
+        if row.is_fresh {
+            self.names.iter_mut().for_each(|names| names.remove(name, row.id));
         }
-        for edge in &document.edges {
-            let target = self.resolve(document.folder, edge)?;
-            // A row that another run took out meanwhile is nobody's target.
-            self.statement(
-                "INSERT INTO edges (source, kind, target, target_node)
-                 VALUES (?1, ?2, ?3, (SELECT id FROM nodes WHERE id = ?4))",
-                params![id, edge.kind, edge.target, target],
-            )?;
-            if self.names[document.folder].is_wiki(edge) {
-                self.names[document.folder].want(id, edge.clone());
-            }
-        }
-        if before.is_none() { self.point_links_at(&document.name) } else { Ok(()) }
     }
 
-    fn upsert_node(&self, document: &Document) -> rusqlite::Result<i64> {
+    fn insert_node(&self, document: &Document) -> rusqlite::Result<i64> {
         let sql = "INSERT INTO nodes
                  (path, folder, title, kind, front_matter, body, bytes, modified_ns, hash, ingested_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT (path) DO UPDATE SET
-                 folder = excluded.folder, title = excluded.title, kind = excluded.kind,
-                 front_matter = excluded.front_matter, body = excluded.body, bytes = excluded.bytes,
-                 modified_ns = excluded.modified_ns, hash = excluded.hash, ingested_at = excluded.ingested_at
-             RETURNING id";
-        let values = params![
-            document.name,
-            self.folders[document.folder],
-            document.title,
-            document.kind,
-            document.front_matter,
-            document.body,
-            i64::try_from(document.stamp.bytes).unwrap_or(i64::MAX),
-            document.stamp.modified_ns,
-            document.hash,
-            jiff::Timestamp::now().to_string(),
-        ];
-        self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        self.bind_node(sql, document, None)?;
+        let id = self.connection.last_insert_rowid();
+        self.index(id, document)?;
+        Ok(id)
     }
 
+    fn update_node(&self, id: i64, document: &Document) -> rusqlite::Result<()> {
+        let sql = "UPDATE nodes SET
+                 path = ?1, folder = ?2, title = ?3, kind = ?4, front_matter = ?5, body = ?6, bytes = ?7,
+                 modified_ns = ?8, hash = ?9, ingested_at = ?10
+             WHERE id = ?11";
+        self.unindex(id)?;
+        self.bind_node(sql, document, Some(id))?;
+        self.index(id, document)
+    }
+
+    fn bind_node(&self, sql: &str, document: &Document, id: Option<i64>) -> rusqlite::Result<()> {
+        let bytes = i64::try_from(document.stamp.bytes).unwrap_or(i64::MAX);
+        let now = jiff::Timestamp::now().to_string();
+        let mut values: Vec<&dyn ToSql> = vec![
+            &document.name,
+            &self.folders[document.folder],
+            &document.title,
+            &document.kind,
+            &document.front_matter,
+            &document.body,
+            &bytes,
+            &document.stamp.modified_ns,
+            &document.hash,
+            &now,
+        ];
+        if let Some(id) = &id {
+            values.push(id);
+        }
+        self.statement(sql, values.as_slice()).map(drop)
+    }
+
+    fn insert_edges(&mut self, id: i64, document: &Document) -> rusqlite::Result<()> {
+        for edge in &document.edges {
+            let (kind, target) = (&edge.kind, &edge.target);
+            let names = &mut self.names[document.folder];
+            if matches!(kind.as_str(), "tag" | "url") {
+                self.statement(
+                    "INSERT INTO edges (source, kind, target) VALUES (?1, ?2, ?3)",
+                    params![id, kind, target],
+                )?;
+            } else if names.is_wiki(edge) {
+                let node = names.resolve(target);
+                names.want(id, edge.clone());
+                // A row that another run took out meanwhile is nobody's target.
+                self.statement(
+                    "INSERT INTO edges (source, kind, target, target_node)
+                     VALUES (?1, ?2, ?3, (SELECT id FROM nodes WHERE id = ?4))",
+                    params![id, kind, target, node],
+                )?;
+            } else {
+                let sql = if without_extension(target).is_some() {
+                    "INSERT INTO edges (target, source, kind, target_node)
+                     VALUES (?1, ?2, ?3, (SELECT id FROM nodes WHERE path = ?1))"
+                } else {
+                    &*INSERT_BARE_LINK
+                };
+                self.statement(sql, params![target, id, kind])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the row of a document out, which is in the search index no longer.
     pub(super) fn delete(&self, name: &str, id: i64) -> rusqlite::Result<()> {
         // Its edges go with it, and edges to it are set to NULL: the tables' own references do that.
         self.statement("DELETE FROM nodes WHERE id = ?1 AND path = ?2", params![id, name])?;
-        self.point_links_at(name)
+        self.point_links_at(name, None)
     }
 
-    /// Points the links that may mean the document `name` to what they mean now that it came or went.
-    fn point_links_at(&self, name: &str) -> rusqlite::Result<()> {
-        let bare = without_extension(name);
-        for target in [Some(name), bare].into_iter().flatten() {
-            let Some(node) = self.by_path(target)? else { continue };
+    /// Points the links that may mean the document `name` to what they mean now that it came, in row `come`, or went.
+    pub(super) fn point_links_at(&self, name: &str, come: Option<i64>) -> rusqlite::Result<()> {
+        let bare = without_extension(name).filter(|bare| without_extension(bare).is_none());
+        // Most documents are linked to after they came. Asking is cheaper than an UPDATE that finds nothing.
+        if self.any(
+            "SELECT 1 FROM edges WHERE target IN (?1, ?2) AND target_node IS NULL
+             AND kind NOT IN ('wikilink', 'tag', 'url')",
+            params![name, bare],
+        )? {
+            for (target, node) in [(Some(name), self.row_of(name)?), (bare, self.by_bare_path(bare)?)] {
+                self.statement(
+                    "UPDATE edges SET target_node = ?1
+                     WHERE target = ?2 AND target_node IS NULL AND kind NOT IN ('wikilink', 'tag', 'url')",
+                    params![node, target],
+                )?;
+            }
+        }
+        // A link without an ending may have meant another one's namesake so far.
+        let namesakes = "SELECT id FROM nodes
+             WHERE path IN (?2 || '.md', ?2 || '.markdown', ?2 || '.mdx', ?2 || '.txt') AND id IS NOT ?1";
+        if self.any(namesakes, params![come, bare])? {
             self.statement(
-                "UPDATE edges SET target_node = ?1
-                 WHERE target = ?2 AND target_node IS NULL AND kind NOT IN ('wikilink', 'tag', 'url')",
-                params![node, target],
-            )?;
-            // A link without an ending may have meant another one's namesake so far.
-            self.statement(
-                "UPDATE edges SET target_node = ?1
-                 WHERE target = ?2 AND kind NOT IN ('wikilink', 'tag', 'url') AND target_node IN
-                     (SELECT id FROM nodes WHERE path IN (?2 || '.md', ?2 || '.markdown', ?2 || '.mdx', ?2 || '.txt'))
-                     AND target_node <> ?1",
-                params![node, target],
+                &format!(
+                    "UPDATE edges SET target_node = ?1 WHERE target = ?2 AND target_node IN ({namesakes})
+                     AND kind NOT IN ('wikilink', 'tag', 'url')"
+                ),
+                params![self.by_bare_path(bare)?, bare],
             )?;
         }
+        self.point_wikilinks_at(name, come)
+    }
+
+    fn point_wikilinks_at(&self, name: &str, come: Option<i64>) -> rusqlite::Result<()> {
         for names in &self.names {
             for wanted in names.affected(name) {
                 let edge = &wanted.edge;
+                let node = names.resolve(&edge.target);
+                // Who comes changes nothing where somebody else is still meant.
+                if come.is_some() && node != come {
+                    continue;
+                }
                 self.statement(
                     "UPDATE edges SET target_node = (SELECT id FROM nodes WHERE id = ?1)
                      WHERE source = ?2 AND kind = ?3 AND target = ?4 AND target_node IS NOT ?1",
-                    params![names.resolve(&edge.target), wanted.source, edge.kind, edge.target],
+                    params![node, wanted.source, edge.kind, edge.target],
                 )?;
             }
         }
         Ok(())
     }
 
-    fn resolve(&self, folder: usize, edge: &Edge) -> rusqlite::Result<Option<i64>> {
-        match edge.kind.as_str() {
-            "tag" | "url" => Ok(None),
-            _ if self.names[folder].is_wiki(edge) => Ok(self.names[folder].resolve(&edge.target)),
-            _ => self.by_path(&edge.target),
-        }
+    fn by_bare_path(&self, bare: Option<&str>) -> rusqlite::Result<Option<i64>> {
+        self.connection
+            .prepare_cached(&format!("SELECT {WITH_AN_ENDING}"))?
+            .query_row([bare], |row| row.get(0))
     }
 
-    /// The document with this name, or with this name and an ending, in the order of [`EXTENSIONS`].
-    fn by_path(&self, target: &str) -> rusqlite::Result<Option<i64>> {
-        if let Some(id) = self.row_of(target)? {
-            return Ok(Some(id));
-        }
-        if without_extension(target).is_some() {
-            return Ok(None);
-        }
-        for extension in EXTENSIONS {
-            if let Some(id) = self.row_of(&format!("{target}.{extension}"))? {
-                return Ok(Some(id));
-            }
-        }
-        Ok(None)
+    fn any(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached(sql)?.exists(values)
     }
 
-    fn row_of(&self, name: &str) -> rusqlite::Result<Option<i64>> {
+    pub(super) fn row_of(&self, name: &str) -> rusqlite::Result<Option<i64>> {
         let mut select = self.connection.prepare_cached("SELECT id FROM nodes WHERE path = ?1")?;
         select.query_row([name], |row| row.get(0)).optional()
     }
 
-    fn statement(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<usize> {
+    pub(super) fn statement(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<usize> {
         self.connection.prepare_cached(sql)?.execute(values)
     }
 }

@@ -12,7 +12,10 @@ use procfs::process::Process as Entry;
 use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToUpdate, System, Users};
 
 use super::origin::Known;
-use crate::snapshot::{Activity, Process, ProcessState};
+use crate::{
+    observe::{process_owner, process_stat},
+    snapshot::{Activity, Process, ProcessState},
+};
 
 /// Describes processes, and remembers what CPU they used.
 pub struct Describer {
@@ -91,7 +94,7 @@ impl Describer {
     pub fn describe(&mut self, pid: i32) -> Option<Process> {
         let entry = Entry::new_with_root(self.proc.join(pid.to_string())).ok()?;
         let stat = entry.stat().ok()?;
-        let uid = entry.status().ok().map(|status| status.euid);
+        let uid = process_owner(&self.proc, pid);
         let ticks = stat.utime.saturating_add(stat.stime);
         let usage = self.usages.entry((pid, stat.starttime)).or_default();
         let now = Instant::now();
@@ -103,7 +106,7 @@ impl Describer {
             started_at: self.boot_second.and_then(|boot| started_at(boot, stat.starttime)),
             start_ticks: Some(stat.starttime),
             name: stat.comm,
-            command: command(&self.proc, pid),
+            command: process_stat::command(&self.proc, pid).unwrap_or_default(),
             user: uid.map(|uid| self.user(uid)),
             uid,
             parent: Some(stat.ppid).filter(|&parent| parent > 0),
@@ -143,16 +146,6 @@ impl Describer {
         }
         self.users.as_ref().and_then(name).unwrap_or_else(|| uid.to_string())
     }
-}
-
-// The arguments end with a zero each, and need not be UTF-8.
-fn command(proc: &Path, pid: i32) -> Vec<String> {
-    let bytes = fs::read(proc.join(pid.to_string()).join("cmdline")).unwrap_or_default();
-    let arguments = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-    if arguments.is_empty() {
-        return Vec::new();
-    }
-    arguments.split(|&byte| byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
 }
 
 // The kernel counts start times in ticks since boot; `btime` in `/proc/stat` is the second of the boot.

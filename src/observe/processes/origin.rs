@@ -40,6 +40,9 @@ const SUPERVISORS: &[&str] = &[
 const CONTAINERS: &[&str] =
     &["docker", "libpod", "crio", "cri-containerd", "kubepods", "lxc", "machine-", "garden", "ecs"];
 
+/// Device and inode.
+type FileId = (u64, u64);
+
 /// What is known of one process.
 #[derive(Debug)]
 pub struct Known {
@@ -54,7 +57,11 @@ impl Known {
         let folder = proc.join(stat.pid.to_string());
         let parent = process_stat::read(proc, stat.ppid);
         let groups = fs::read_to_string(folder.join("cgroup")).ok();
-        let manager = groups.map(|groups| manager(&groups, parent.as_ref().map(|it| it.name.as_str())));
+        let manager = groups.and_then(|groups| {
+            let named = |it: &process_stat::Stat| it.name.clone();
+            let first = process_stat::read(proc, 1).as_ref().map(named);
+            manager(&groups, parent.as_ref().map(|it| it.name.as_str()), first.as_deref())
+        });
         let has_lost_parent =
             parent.as_ref().and_then(|parent| has_lost_parent(stat, parent, manager.as_ref()));
         let origin = Origin {
@@ -62,6 +69,7 @@ impl Known {
             directory: directory(&folder),
             has_terminal: Some(stat.tty_nr != 0),
             manager,
+            parent_command: process_stat::command(proc, stat.ppid),
             has_lost_parent,
         };
         Self { origin, parent: stat.ppid, checked: now }
@@ -78,6 +86,8 @@ impl Known {
         if self.parent != stat.ppid {
             *self = Self::of(proc, stat, now);
             self.origin.has_lost_parent = Some(true);
+            // It was seen to run under somebody who let it go: whoever took it in did not start it.
+            self.origin.manager.get_or_insert(Manager::Nobody);
         }
         self.origin.has_terminal = Some(stat.tty_nr != 0);
         self.origin.clone()
@@ -108,14 +118,22 @@ fn executable(proc: &Path, process: &Path) -> Option<Executable> {
     // A file may really have a name that ends with the kernel's word.
     let is_there = running.is_some() && there(&named).is_ok_and(|it| it == running);
     let path = stripped.filter(|_| !is_there).map_or_else(|| named.clone(), place);
-    let state = match (running, there(&path)) {
-        (Some(running), Ok(Some(found))) if found == running => Some(ExecutableState::Current),
-        (Some(_), Ok(Some(_))) => Some(ExecutableState::Replaced),
-        // Without the word it lies where the path does not lead from here.
-        (Some(_), Ok(None)) => stripped.map(|_| ExecutableState::Deleted),
-        (None, _) | (_, Err(_)) => None,
-    };
+    let state = fate(running, there(&path), stripped.is_some());
     Some(Executable { path: path.to_string_lossy().into_owned(), state })
+}
+
+// What has become of the file `running`, where `there` is what its path leads to from here, if that is known. Without
+// the kernel's word the file still lies where it lay, and the path does not lead to it: as below a later mount.
+fn fate(
+    running: Option<FileId>,
+    there: io::Result<Option<FileId>>,
+    is_unlinked: bool,
+) -> Option<ExecutableState> {
+    match (running?, there.ok()?) {
+        (running, Some(found)) if found == running => Some(ExecutableState::Current),
+        (_, Some(_)) => is_unlinked.then_some(ExecutableState::Replaced),
+        (_, None) => is_unlinked.then_some(ExecutableState::Deleted),
+    }
 }
 
 // In another mount namespace the path leads elsewhere.
@@ -129,18 +147,19 @@ fn as_seen_by(proc: &Path, process: &Path, path: &Path) -> PathBuf {
 }
 
 // By the tree of control groups (`cgroups(7)`): systemd puts each unit into a folder of that name, of which the
-// innermost counts; a scope is what somebody else started.
-fn manager(groups: &str, parent: Option<&str>) -> Manager {
+// innermost counts; a scope is what somebody else started. `first` is the name of PID 1. Other inits name no units, and
+// in a container the tree begins at the container itself: both leave it open who runs what, a `None`.
+fn manager(groups: &str, parent: Option<&str>, first: Option<&str>) -> Option<Manager> {
     let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     let parts: Vec<&str> = paths.flat_map(|path| path.split('/')).filter(|part| !part.is_empty()).collect();
     if let Some(part) = parts
         .iter()
         .find(|part| CONTAINERS.iter().any(|name| part.starts_with(name)) && !part.ends_with(".service"))
     {
-        return Manager::Container((*part).to_owned());
+        return Some(Manager::Container((*part).to_owned()));
     }
     if let Some(part) = parts.iter().rev().find(|part| part.starts_with("openrc")) {
-        return Manager::Service((*part).to_owned());
+        return Some(Manager::Service((*part).to_owned()));
     }
     // Each hierarchy has its own line; a unit in any of them is one.
     for path in groups.lines().filter_map(|line| line.splitn(3, ':').nth(2)) {
@@ -149,15 +168,24 @@ fn manager(groups: &str, parent: Option<&str>) -> Manager {
             .find(|part| [".service", ".scope", ".slice"].iter().any(|kind| part.ends_with(kind)));
         // A desktop puts each program that it starts into a scope of this name.
         if let Some(unit) = unit.filter(|unit| unit.ends_with(".service") || unit.starts_with("app-")) {
-            return Manager::Service(unit.to_owned());
+            return Some(Manager::Service(unit.to_owned()));
         }
     }
     // Some of them write what they do behind their name.
     let supervises = |parent: &&str| SUPERVISORS.contains(&parent.split(' ').next().unwrap_or_default());
     match parent.filter(supervises) {
-        Some(parent) => Manager::Supervisor(parent.to_owned()),
-        None => Manager::Nobody,
+        Some(parent) => Some(Manager::Supervisor(parent.to_owned())),
+        None => (first == Some("systemd") && is_placed(groups)).then_some(Manager::Nobody),
     }
+}
+
+// Whether systemd's own hierarchy says anything of its place: not where it is the top of what can be seen from here.
+fn is_placed(groups: &str) -> bool {
+    groups.lines().any(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        matches!(controllers, "" | "name=systemd") && path.split('/').any(|part| !matches!(part, "" | ".."))
+    })
 }
 
 // A child begins in the session of its parent, and leaves it only for one of its own. So a process whose session is
@@ -193,6 +221,7 @@ mod tests {
 
     #[test]
     fn the_innermost_unit_says_who_runs_a_process() {
+        let systemd = Some("systemd");
         for (groups, expected) in [
             ("0::/system.slice/cron.service\n", service("cron.service")),
             ("0::/system.slice/foo.service/workers/1\n", service("foo.service")),
@@ -211,18 +240,56 @@ mod tests {
                 "0::/user.slice/user-1000.slice/user@1000.service/app.slice/vte-spawn-1.scope\n",
                 Manager::Nobody,
             ),
-            ("9:name=systemd:/\n8:pids:/\n0::/\n", Manager::Nobody),
             ("0::/system.slice/docker-0123.scope\n", Manager::Container("docker-0123.scope".to_owned())),
             ("4:memory:/docker/0123\n0::/\n", Manager::Container("docker".to_owned())),
             ("0::/kubepods.slice/pod1.slice/x\n", Manager::Container("kubepods.slice".to_owned())),
             ("0::/system.slice/docker.service\n", service("docker.service")),
         ] {
-            assert_eq!(manager(groups, Some("systemd")), expected, "{groups}");
+            assert_eq!(manager(groups, systemd, systemd), Some(expected), "{groups}");
         }
-        let supervised = |parent| manager("0::/\n", Some(parent));
-        assert_eq!(supervised("runsv"), Manager::Supervisor("runsv".to_owned()));
-        assert_eq!(supervised("PM2 v5.3.0: God"), Manager::Supervisor("PM2 v5.3.0: God".to_owned()));
-        assert_eq!(supervised("godot"), Manager::Nobody);
+        let supervised = |parent| manager("0::/user.slice\n", Some(parent), systemd);
+        for parent in ["runsv", "PM2 v5.3.0: God"] {
+            assert_eq!(supervised(parent), Some(Manager::Supervisor(parent.to_owned())));
+        }
+        assert_eq!(supervised("godot"), Some(Manager::Nobody));
+    }
+
+    #[test]
+    fn where_no_units_can_be_seen_it_is_not_known_who_runs_a_process() {
+        let session = "0::/user.slice/user-1000.slice/session-3.scope\n";
+        assert_eq!(manager(session, Some("bash"), Some("systemd")), Some(Manager::Nobody));
+        for first in [Some("init"), Some("tini"), None] {
+            assert_eq!(manager(session, Some("init"), first), None, "{first:?} names no units");
+        }
+        let tops = ["0::/\n", "0::/..\n", "9:name=systemd:/\n8:pids:/\n4:memory:/x/y\n0::/\n", ""];
+        for groups in tops {
+            assert_eq!(manager(groups, Some("systemd"), Some("systemd")), None, "{groups}: a container");
+        }
+    }
+
+    #[test]
+    fn who_was_seen_to_lose_its_parent_is_nobodys_where_no_units_can_be_seen() {
+        let proc = TempDir::new().expect("a folder");
+        let stat_of = |pid: i32, name: &str, parent: i32, session: i32| {
+            format!("{pid} ({name}) S {parent} {pid} {session} {}\n", "0 ".repeat(45))
+        };
+        for (pid, line) in [(1, stat_of(1, "init", 0, 1)), (60, stat_of(60, "sh", 1, 50))] {
+            fs::create_dir(proc.path().join(pid.to_string())).expect("a folder");
+            fs::write(proc.path().join(format!("{pid}/stat")), line).expect("a file");
+        }
+        fs::create_dir(proc.path().join("70")).expect("a folder");
+        fs::write(proc.path().join("70/cgroup"), "0::/\n").expect("a file");
+        let stat = |parent| {
+            Stat::from_read(stat_of(70, "bun", parent, 50).as_bytes()).expect("a line of /proc/PID/stat")
+        };
+        let now = Instant::now();
+        let taken_in = Known::of(proc.path(), &stat(1), now).at(proc.path(), &stat(1), now);
+        assert_eq!((taken_in.has_lost_parent, taken_in.manager), (Some(true), None), "a daemon of SysV's");
+        let mut known = Known::of(proc.path(), &stat(60), now);
+        let seen = known.at(proc.path(), &stat(60), now);
+        assert_eq!((seen.has_lost_parent, seen.manager), (Some(false), None));
+        let seen = known.at(proc.path(), &stat(1), now);
+        assert_eq!((seen.has_lost_parent, seen.manager), (Some(true), Some(Manager::Nobody)));
     }
 
     // A process 70 of the session `own`, child of `ppid`, which is named `parent` and belongs to the session `theirs`.
@@ -234,6 +301,8 @@ mod tests {
             name: parent.to_owned(),
             parent: Some(1),
             session: Some(theirs),
+            cpu_ticks: None,
+            waited_ticks: None,
             start_ticks: Some(1),
         };
         has_lost_parent(&stat, &parent, Some(manager))
@@ -286,6 +355,19 @@ mod tests {
         let odd = folder.path().join("bun (deleted)");
         fs::write(&odd, "").expect("a file");
         assert_eq!(seen(&odd, &odd.to_string_lossy()), Some(ExecutableState::Current));
+    }
+
+    #[test]
+    fn another_file_there_is_a_replacement_only_with_the_kernels_word() {
+        let (running, other) = (Some((1, 7)), Some((1, 8)));
+        assert_eq!(fate(running, Ok(running), false), Some(ExecutableState::Current));
+        assert_eq!(fate(running, Ok(other), true), Some(ExecutableState::Replaced));
+        assert_eq!(fate(running, Ok(None), true), Some(ExecutableState::Deleted));
+        for there in [other, None] {
+            assert_eq!(fate(running, Ok(there), false), None, "another mount hides it");
+        }
+        assert_eq!(fate(None, Ok(other), true), None);
+        assert_eq!(fate(running, Err(io::ErrorKind::PermissionDenied.into()), true), None);
     }
 
     #[test]

@@ -187,6 +187,69 @@ fn the_grace_is_counted_down_and_kill_is_asked_with_the_focus_on_no() {
 }
 
 #[test]
+fn what_is_stale_no_longer_when_it_is_confirmed_gets_nothing() {
+    let recovered = |pid: i32| match pid {
+        71168 => Some(stale(None)),
+        71166 => Some(Stale { is_stale: false, causes: Vec::new(), protected: None }),
+        _ => None,
+    };
+    for is_paused in [false, true] {
+        let mut stage = Stage::new(with_stale(), USUAL);
+        let meant = pins(&stage.keys(if is_paused { "pX" } else { "X" }));
+        assert_eq!(meant, [fixture(71166), fixture(71168)]);
+        pinned(&mut stage, &meant);
+        stage.look(judged(look(vec![contended()]), recovered));
+        let effects = stage.keys("y");
+        let targets = vec![fixture(71168)];
+        assert_eq!(acts(&effects), [&Act::Signal { targets, signal: Signal::Term }]);
+        assert_eq!(notes(&effects)[0], "71166 is no longer stale; nothing was signalled");
+        let mut stage = Stage::new(with_stale(), USUAL);
+        let meant = pins(&stage.keys("X"));
+        pinned(&mut stage, &meant);
+        stage.look(look(vec![contended()]));
+        let effects = stage.keys("y");
+        assert!(acts(&effects).is_empty(), "{effects:?}");
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Unpin)));
+    }
+}
+
+#[test]
+fn a_process_whose_log_was_deleted_elsewhere_is_not_asked_to_end_on_account_of_this_database() {
+    let mut elsewhere = contended();
+    elsewhere.path = "/home/me/other.db".into();
+    let of_one = |database: &mut waltop::snapshot::Database| {
+        database.processes.retain(|process| process.pid == 71166);
+    };
+    of_one(&mut elsewhere);
+    elsewhere.processes[0].replaced = vec!["/home/me/other.db-wal".to_owned()];
+    let both = judged(look(vec![contended(), elsewhere]), |pid| (pid == 71166).then(|| stale(None)));
+    let mut stage = Stage::new(both, USUAL);
+    assert!(pins(&stage.keys("X")).is_empty());
+    pinned(&mut stage, &[]);
+    assert!(stage.screen().contains("has a deleted log open"), "{}", stage.screen());
+}
+
+#[test]
+fn one_that_stays_and_its_locks_are_told_as_they_are() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    let writer = fixture(71201);
+    stage.keys("/71201<Enter>");
+    assert_eq!(pins(&stage.keys("x")), [writer]);
+    stage.pinned(writer);
+    stage.keys("y");
+    ended(&mut stage, writer, Signal::Term, End::Stays);
+    stage.keys("n");
+    let mut after = look(vec![contended()]);
+    after.snapshot.taken_at = "2026-01-15T14:03:28Z".parse().expect("a time");
+    let told = stage.look(after);
+    let told = notes(&told);
+    assert!(
+        told[0].starts_with("71201 (bun) is still there after TERM: locks of 71201 are still there"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn enter_before_kill_is_no_and_a_grace_that_was_left_asks_nothing() {
     for keys in ["<Enter>", "n", "<Esc>"] {
         let mut stage = Stage::new(look(vec![contended()]), USUAL);

@@ -51,7 +51,10 @@ fn a_pidfile_that_names_nobody_or_somebody_else() {
     scene.config.daemons[0].pidfile = Some(pidfile.clone());
     let (daemon, stranger) = (scene.actor_as("daemon"), scene.actor_as("stranger"));
     let mut watch = scene.watch();
-    let is_told = |watch: &mut Watch| told(&look(watch), "dead-pidfile", None).is_some();
+    let is_told = |watch: &mut Watch| {
+        look(watch);
+        told(&look(watch), "dead-pidfile", None).is_some()
+    };
     assert!(!is_told(&mut watch), "there is none");
     fs::write(&pidfile, format!("{}\n", daemon.pid())).expect("written");
     assert!(!is_told(&mut watch), "it is the daemon's");
@@ -82,6 +85,8 @@ fn a_pidfile_is_told_once_however_many_databases_there_are() {
     let mut watch = Watch::new(Observer::new(&scene.config.places, paths), scene.config.clone());
     // Nobody has the largest PID that there can be.
     fs::write(&pidfile, i32::MAX.to_string()).expect("written");
+    let once = watch.look().snapshot.databases;
+    assert!(once.iter().all(|database| database.findings.is_empty()), "one look proves nothing");
     let databases = watch.look().snapshot.databases;
     let count = |database: &Database| {
         database.findings.iter().filter(|finding| finding.name == "dead-pidfile").count()

@@ -43,7 +43,7 @@ pub fn before(
         let text = "▲ Its debugger holds it: no signal but KILL reaches it until the debugger lets it go.";
         lines.extend(say(text, Level::Warn));
     }
-    if database.is_some_and(|database| database.is_split_from(process)) {
+    if app.look().is_some_and(|look| reap::is_split(&look.snapshot.databases, process)) {
         let text = "▲ Its log was deleted under it. Closed in good order, as after TERM, it can undo what others \
                     committed: copy the files first (Enter on its split-wal finding says how), then KILL it.";
         lines.extend(say(text, Level::Error));

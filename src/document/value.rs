@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{Span, SpanRelativeTo};
 
-use super::document::{Error, Item};
+use super::{Error, Item};
 
 /// Longer than anything that is meant, and short enough to be added to any time without a second thought.
 const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
@@ -38,14 +38,39 @@ impl Base {
 ///
 /// Where it is something else, or longer than ten years.
 pub fn duration(item: &Item<'_>) -> Result<Duration, Error> {
-    let wrong = || item.wrong(r#"takes a duration above nothing, as in "500ms", "30s", "10m" or "24h""#);
-    let span: Span = item.is_text().and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
-    let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
-    match Duration::try_from(signed) {
-        Ok(duration) if duration.is_zero() => Err(wrong()),
-        Ok(duration) if duration > LONGEST => Err(item.wrong("is longer than ten years")),
+    match item.is_text().map_or(Err(NoDuration::Other), duration_of) {
         Ok(duration) => Ok(duration),
-        Err(_) => Err(wrong()),
+        Err(NoDuration::TooLong) => Err(item.wrong("is longer than ten years")),
+        Err(NoDuration::Other) => {
+            Err(item.wrong(r#"takes a duration above nothing, as in "500ms", "30s", "10m" or "24h""#))
+        }
+    }
+}
+
+/// Why a text is no duration that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoDuration {
+    /// It is nothing, negative, of months, or no duration at all.
+    #[error("give a duration as in 500ms, 2s or 1m")]
+    Other,
+    /// Nobody means that, and no clock goes that far.
+    #[error("that is longer than ten years; give a duration as in 500ms, 2s or 1m")]
+    TooLong,
+}
+
+/// The same as a text alone, wherever it comes from.
+///
+/// # Errors
+///
+/// Where it is something else, or longer than ten years.
+pub fn duration_of(text: &str) -> Result<Duration, NoDuration> {
+    let span: Span = text.parse().map_err(|_| NoDuration::Other)?;
+    let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| NoDuration::Other)?;
+    match Duration::try_from(signed) {
+        Ok(duration) if duration.is_zero() => Err(NoDuration::Other),
+        Ok(duration) if duration > LONGEST => Err(NoDuration::TooLong),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err(NoDuration::Other),
     }
 }
 
@@ -127,7 +152,7 @@ pub fn path(item: &Item<'_>, base: &Base) -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::document::Document;
+    use crate::document::Document;
 
     fn read<T>(value: &str, read: impl FnOnce(&Item<'_>) -> Result<T, Error>) -> Option<T> {
         let document = Document::new(Path::new("c.toml"), &format!("it = {value}"));
@@ -153,6 +178,17 @@ mod tests {
             "1.5",
         ] {
             assert_eq!(of(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_duration_too_long_for_any_clock_is_told_apart() {
+        assert_eq!(duration_of("3650d"), Ok(LONGEST));
+        for long in ["3651d", "90000h", "9000000000s", "5000000000000ms"] {
+            assert_eq!(duration_of(long), Err(NoDuration::TooLong), "{long}");
+        }
+        for nonsense in ["", "0s", "-2s", "two", "5", "1mo", "99999999999999999999s"] {
+            assert_eq!(duration_of(nonsense), Err(NoDuration::Other), "{nonsense}");
         }
     }
 

@@ -1,0 +1,89 @@
+//! Documents as people keep them, made up: the same ones each time.
+
+use std::{fs, io, path::Path};
+
+const FOLDER: usize = 24;
+const WORDS: u64 = 30_000;
+
+/// Writes `count` notes into folders under `root`: front matter, headings, prose, links, wikilinks and tags, from
+/// half a kilobyte to some thirty, five on average.
+pub fn write(root: &Path, count: usize) -> io::Result<()> {
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    for number in 0..count {
+        let folder = root.join(format!("{:03}-{}", number / FOLDER, word((number / FOLDER) as u64)));
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(format!("note-{number}.md")), note(&mut dice, number, count))?;
+    }
+    Ok(())
+}
+
+fn note(dice: &mut Dice, number: usize, count: usize) -> String {
+    let mut text = String::new();
+    if dice.below(3) > 0 {
+        let (one, other) = (dice.word(), dice.word());
+        text += &format!(
+            "---\ntitle: {one} {other}\ntags: [{one}, {other}]\nup: '[[note-{}]]'\n---\n",
+            number / 2
+        );
+    }
+    text += &format!("# {} {}\n\n", dice.word(), dice.word());
+    // Sizes of notes are spread over orders of magnitude.
+    let length = 500 << dice.below(7);
+    while text.len() < length {
+        match dice.below(12) {
+            0 => text += &format!("## {} {}\n\n", dice.word(), dice.word()),
+            1 => text += &format!("See [[note-{}]] for more. ", dice.below(count as u64)),
+            2 => {
+                let other = dice.below(count as u64);
+                let folder = other / FOLDER as u64;
+                text += &format!("As [told](../{folder:03}-{}/note-{other}.md) before. ", word(folder));
+            }
+            3 => text += &format!("Filed under #{}. ", dice.word()),
+            4 => text += &format!("```sh\n{} --{} {}\n```\n\n", dice.word(), dice.word(), dice.below(1000)),
+            5 => text += "\n\n",
+            _ => {
+                let words: Vec<String> = (0..6 + dice.below(14)).map(|_| dice.word()).collect();
+                text += &format!("{}. ", words.join(" "));
+            }
+        }
+    }
+    text
+}
+
+/// A made-up word; each number has one.
+fn word(number: u64) -> String {
+    const FIRST: [&str; 16] =
+        ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "st", "tr", "pl"];
+    const THEN: [&str; 8] = ["a", "e", "i", "o", "u", "ar", "en", "ö"];
+    let mut left = number + 1;
+    let mut word = String::new();
+    while left > 0 {
+        word += FIRST[(left % 16) as usize];
+        word += THEN[(left / 16 % 8) as usize];
+        left /= 128;
+    }
+    word
+}
+
+/// Numbers as from dice, always the same (xorshift64).
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    /// Few words are common and most are rare, as in any language.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn word(&mut self) -> String {
+        let share = self.below(1 << 32) as f64 / (1_u64 << 32) as f64;
+        word((WORDS as f64).powf(share) as u64)
+    }
+}
