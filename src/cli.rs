@@ -29,6 +29,7 @@ mod ingest;
 mod looking;
 mod pragmas;
 mod reap;
+mod runs;
 mod search;
 mod status;
 
@@ -72,6 +73,8 @@ enum Command {
     Checkpoint(checkpoint::Args),
     /// Take the Markdown and text files of folders into a database.
     Ingest(ingest::Args),
+    /// List past and present ingestions: how they went, what each batch cost, what failed.
+    Runs(runs::Args),
     /// Find what was ingested.
     Search(search::Args),
     /// Set what the file can keep: the journal mode to WAL.
@@ -98,6 +101,7 @@ impl Command {
             | Self::Status(_)
             | Self::Check(_)
             | Self::Explain(_)
+            | Self::Runs(_)
             | Self::Search(_)
             | Self::Pragmas(_)
             | Self::Actor(_)
@@ -148,6 +152,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Checkpoint(args)) => checkpoint::run(&args, &config()?),
         Some(Command::Ingest(args)) => ingest::run(args, &config()?),
+        Some(Command::Runs(args)) => runs::run(&args, &config()?),
         Some(Command::Search(args)) => search::run(&args, &config()?),
         Some(Command::Fix(args)) => fix::run(&args, &config()?),
         Some(Command::Reap(args)) => reap::run(&args, &config()?),

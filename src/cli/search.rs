@@ -8,16 +8,19 @@ use std::{
 
 use crate::{
     config::Config,
-    ingest::search::{self, Hit},
+    ingest::search::{self, Hit, LinkIn, LinkOut},
     text,
 };
 
 use super::{fit, say, say_json};
 
+/// How many links of a document are printed in either direction.
+const LINKS: usize = 5;
+
 /// What to look for, and where.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The words; all of them, the last one may be the beginning of one.
+    /// The words, all of them; wor* is the beginning of one, as the last may be, and '"two words"' a phrase.
     #[arg(required = true, value_name = "QUERY")]
     query: Vec<String>,
     /// The database; by default the one in your data directory.
@@ -57,5 +60,38 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 }
 
 fn shown(hit: &Hit) -> String {
-    format!("{}  {}\n    {}", text::clean(&hit.title), text::clean(&hit.path), text::clean(&hit.snippet))
+    let mut lines = vec![format!("{}  {}", hit.title, hit.path), format!("    {}", hit.snippet)];
+    lines.extend(links("→", hit.links_out.iter().map(leads_to).collect()));
+    lines.extend(links("←", hit.links_in.iter().map(comes_from).collect()));
+    let lines: Vec<String> = lines.iter().map(|line| text::clean(line)).collect();
+    lines.join("\n")
+}
+
+fn links(arrow: &str, mut links: Vec<String>) -> Vec<String> {
+    // A document may name another one in several ways.
+    links.sort();
+    links.dedup();
+    let rest = links.len().saturating_sub(LINKS);
+    links.truncate(LINKS);
+    if rest > 0 {
+        links.push(format!("{rest} more, with --json"));
+    }
+    links.into_iter().map(|link| format!("    {arrow} {link}")).collect()
+}
+
+fn leads_to(LinkOut { kind, target, path, title }: &LinkOut) -> String {
+    match (title, path) {
+        (Some(title), Some(path)) => format!("{title}  {path}{}", relation(kind)),
+        _ if kind == "url" => target.clone(),
+        _ => format!("{target}{} (not taken in)", relation(kind)),
+    }
+}
+
+fn comes_from(LinkIn { kind, path, title }: &LinkIn) -> String {
+    format!("{title}  {path}{}", relation(kind))
+}
+
+/// A relation of the front matter has a name worth showing.
+fn relation(kind: &str) -> String {
+    kind.strip_prefix("relation:").map(|name| format!(" ({name})")).unwrap_or_default()
 }

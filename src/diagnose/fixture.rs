@@ -104,13 +104,19 @@ pub fn ingestion(run: &str) -> Ingestion {
         started_at: at(0),
         finished_at: Some(at(60)),
         recent_holds_ms: vec![20.0, 50.0],
-        slowest_batch: Some(Batch { at: at(30), files: 10, hold_ms: 50.0 }),
+        recent_batches: vec![batch(20, 10, 20.0), batch(30, 10, 50.0)],
+        slowest_batch: Some(batch(30, 10, 50.0)),
         last_batch_at: Some(at(50)),
         last_told_at: Some(at(60)),
         silent_ms: None,
         failures: Vec::new(),
         error: None,
     }
+}
+
+/// A batch that had committed `seconds` after the fixture's clock began.
+pub fn batch(seconds: i64, files: u64, hold_ms: f64) -> Batch {
+    Batch { at: at(seconds), files, bytes: Some(files * 4096), wait_ms: 1.0, hold_ms, retries: 0 }
 }
 
 /// `seconds` after the fixture's clock began; the looks are taken 70 seconds after it.

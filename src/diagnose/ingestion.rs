@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn a_batch_is_slow_by_its_hold() {
         let slow = |hold_ms: f64| {
-            let slowest_batch = Some(Batch { at: at(30), files: 64, hold_ms });
+            let slowest_batch = Some(batch(30, 64, hold_ms));
             findings_of(&with(vec![Ingestion { slowest_batch, ..ingestion("1") }]))
         };
         let severities = [999.0, 1000.0, 1999.0, 2000.0].map(|hold| slow(hold).first().map(|it| it.severity));
@@ -366,7 +366,7 @@ mod tests {
     fn a_slow_batch_is_news_for_a_day() {
         let day = 24 * 3600;
         let slow = |finished: i64| {
-            let slowest_batch = Some(Batch { at: at(finished - 1), files: 64, hold_ms: 3000.0 });
+            let slowest_batch = Some(batch(finished - 1, 64, 3000.0));
             Ingestion { slowest_batch, finished_at: Some(at(finished)), ..ingestion("1") }
         };
         assert_eq!(findings_of(&with(vec![slow(71 - day)])).len(), 1);

@@ -34,6 +34,7 @@ const SPREAD_OVER: usize = 4096;
 pub struct Journals {
     runs: PathBuf,
     proc: PathBuf,
+    shown: usize,
     followed: HashMap<PathBuf, Followed>,
     // Of each run that goes on: when its journal was last written, and which look saw that first.
     told: HashMap<String, (Timestamp, Instant)>,
@@ -60,11 +61,17 @@ impl Journals {
     /// Follows the journals in `runs`; `proc` tells which of their processes live.
     #[must_use]
     pub fn new(runs: PathBuf, proc: PathBuf) -> Self {
-        Self { runs, proc, followed: HashMap::new(), told: HashMap::new() }
+        Self { runs, proc, shown: SHOWN, followed: HashMap::new(), told: HashMap::new() }
     }
 
-    /// The ingestions with the path of their database, newest first, at most [`SHOWN`] of each database; and
-    /// what could not be seen. Where there is no such folder there are no ingestions.
+    /// Shows at most `count` ingestions of each database.
+    #[must_use]
+    pub fn showing(self, count: usize) -> Self {
+        Self { shown: count, ..self }
+    }
+
+    /// The ingestions with the path of their database, newest first, at most [`SHOWN`] of each database, or as many
+    /// as [`Journals::showing`] says; and what could not be seen. Where there is no such folder there are no ingestions.
     pub fn look(&mut self) -> (Vec<(String, Ingestion)>, Vec<Unseen>) {
         let mut unseen = Vec::new();
         let paths = newest(&self.runs).unwrap_or_else(|error| {
@@ -87,7 +94,7 @@ impl Journals {
         for story in paths.iter().filter_map(|path| self.followed.get(path)?.story.as_ref()) {
             let count = shown.entry(&story.database).or_default();
             *count += 1;
-            if *count <= SHOWN {
+            if *count <= self.shown {
                 ingestions.push((story.database.clone(), story.ingestion.clone()));
             }
         }
@@ -269,6 +276,7 @@ impl Story {
             started_at: line.at,
             finished_at: None,
             recent_holds_ms: Vec::new(),
+            recent_batches: Vec::new(),
             slowest_batch: None,
             last_batch_at: None,
             last_told_at: Some(line.at),
@@ -293,16 +301,16 @@ impl Story {
                 ingestion.files_unchanged += files;
                 ingestion.files_done += files;
             }
-            Event::Batch { files, bytes: _, wait_ms, hold_ms, retries } => {
+            Event::Batch { files, bytes, wait_ms, hold_ms, retries } => {
                 ingestion.files_done += files;
                 ingestion.batch_size = Some(files);
-                self.transaction(Batch { at: line.at, files, hold_ms }, wait_ms, retries);
+                self.transaction(Batch { at: line.at, files, bytes: Some(bytes), wait_ms, hold_ms, retries });
             }
             Event::Removed { files, wait_ms, hold_ms, retries } => {
-                self.transaction(Batch { at: line.at, files, hold_ms }, wait_ms, retries);
+                self.transaction(Batch { at: line.at, files, bytes: None, wait_ms, hold_ms, retries });
             }
             Event::Merged { wait_ms, hold_ms, retries } => {
-                self.transaction(Batch { at: line.at, files: 0, hold_ms }, wait_ms, retries);
+                self.transaction(Batch { at: line.at, files: 0, bytes: None, wait_ms, hold_ms, retries });
             }
             Event::FileFailed { path, reason } => {
                 ingestion.files_failed += 1;
@@ -323,8 +331,8 @@ impl Story {
         }
     }
 
-    fn transaction(&mut self, batch: Batch, wait_ms: f64, retries: u64) {
-        let Batch { at, hold_ms, .. } = batch;
+    fn transaction(&mut self, batch: Batch) {
+        let Batch { at, wait_ms, hold_ms, retries, .. } = batch;
         if self.ingestion.slowest_batch.is_none_or(|slowest| slowest.hold_ms < hold_ms) {
             self.ingestion.slowest_batch = Some(batch);
         }
@@ -345,6 +353,11 @@ impl Story {
         }
         let older = self.holds.len().saturating_sub(Ingestion::RECENT);
         self.ingestion.recent_holds_ms = self.holds.iter().skip(older).copied().collect();
+        let recent = &mut self.ingestion.recent_batches;
+        if recent.len() == Ingestion::RECENT {
+            recent.remove(0);
+        }
+        recent.push(batch);
         self.ingestion.hold_ms = None;
         self.ingestion.wait_ms = None;
     }
@@ -471,6 +484,9 @@ mod tests {
         assert_eq!((ingestion.state, ingestion.files_done), (IngestionState::Completed, 10));
         assert_eq!(ingestion.hold_ms, Some(Spread { p50: 4.0, p99: 8.0, max: 8.0 }));
         assert_eq!(ingestion.recent_holds_ms, [4.0, 8.0, 1.0]);
+        let recent: Vec<_> =
+            ingestion.recent_batches.iter().map(|it| (it.files, it.bytes, it.wait_ms, it.retries)).collect();
+        assert_eq!(recent, [(3, Some(10), 1.0, 1), (4, Some(10), 1.0, 1), (5, None, 2.0, 0)]);
         assert_eq!(ingestion.slowest_batch.map(|it| (it.files, it.hold_ms)), Some((4, 8.0)));
         assert!(ingestion.last_batch_at.is_some() && ingestion.last_told_at == ingestion.finished_at);
         let told = scene.journals.take_transactions();
@@ -565,6 +581,19 @@ mod tests {
         let (ingestions, _) = scene.journals.look();
         assert_eq!(ingestions.len(), SHOWN);
         assert_eq!((ingestions[0].1.run.as_str(), ingestions[0].0.as_str()), ("r22", "/x/notes.db"));
+        let Scene { dir: _dir, journals } = scene;
+        assert_eq!(journals.showing(SHOWN + 1).look().0.len(), SHOWN + 1);
+    }
+
+    #[test]
+    fn only_the_newest_batches_are_carried_along() {
+        let mut scene = Scene::new();
+        scene.start("r", 7);
+        for files in 1..=Ingestion::RECENT as u64 + 3 {
+            scene.tell("r", batch(files, 1.0));
+        }
+        let recent = scene.only().recent_batches;
+        assert_eq!((recent.len(), recent[0].files), (Ingestion::RECENT, 4));
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct Ingestion {
     pub finished_at: Option<Timestamp>,
     /// The newest batches' holds in ms, oldest first, at most [`Ingestion::RECENT`].
     pub recent_holds_ms: Vec<f64>,
+    /// The newest batches, oldest first, at most [`Ingestion::RECENT`].
+    #[serde(default)]
+    pub recent_batches: Vec<Batch>,
     /// The batch that held the lock longest.
     pub slowest_batch: Option<Batch>,
     /// When the newest batch was committed.
@@ -67,6 +70,26 @@ impl Ingestion {
     pub fn is_running(&self) -> bool {
         self.state == IngestionState::Running
     }
+
+    /// For how long it ran, in ms; `now` ends one that runs, and its journal's newest line one that crashed.
+    #[must_use]
+    pub fn elapsed_ms(&self, now: Timestamp) -> f64 {
+        let end = match self.state {
+            IngestionState::Running => now,
+            _ => self.finished_at.or(self.last_told_at).unwrap_or(self.started_at),
+        };
+        (end.duration_since(self.started_at).as_secs_f64() * 1e3).max(0.0)
+    }
+
+    /// What is left of one that runs, at the pace so far, in ms; `None` where nothing has been written yet.
+    #[must_use]
+    pub fn eta_ms(&self, now: Timestamp) -> Option<f64> {
+        let written = self.files_done.checked_sub(self.files_unchanged).filter(|&files| files > 0)?;
+        let left = self.files_total?.checked_sub(self.files_done + self.files_failed)?;
+        let spent = self.elapsed_ms(now);
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        (self.is_running() && spent > 0.0).then(|| spent / written as f64 * left as f64)
+    }
 }
 
 /// One transaction of an ingestion.
@@ -76,8 +99,14 @@ pub struct Batch {
     pub at: Timestamp,
     /// Files that it took in, or took out.
     pub files: u64,
+    /// Bytes of those files; `None` where it took documents out.
+    pub bytes: Option<u64>,
+    /// How long it waited for the write lock.
+    pub wait_ms: f64,
     /// How long it held the write lock.
     pub hold_ms: f64,
+    /// How often `SQLITE_BUSY` was retried.
+    pub retries: u64,
 }
 
 /// A file that an ingestion could not take in.
@@ -143,4 +172,42 @@ impl Spread {
 pub fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::fixture::{at, ingestion};
+
+    #[test]
+    fn a_run_takes_until_now_its_end_or_its_last_word() {
+        let ended = ingestion("1");
+        let running = Ingestion { state: IngestionState::Running, finished_at: None, ..ended.clone() };
+        let crashed =
+            Ingestion { state: IngestionState::Crashed, last_told_at: Some(at(5)), ..running.clone() };
+        let took = [ended, running.clone(), crashed].map(|it| it.elapsed_ms(at(70)));
+        assert_eq!(took.map(f64::to_bits), [60e3, 70e3, 5e3].map(f64::to_bits));
+        assert!(running.elapsed_ms(at(-1)) < 0.1, "the clock was set back");
+    }
+
+    #[test]
+    fn what_is_left_goes_by_what_was_written() {
+        let running = Ingestion {
+            state: IngestionState::Running,
+            finished_at: None,
+            files_total: Some(100),
+            files_done: 60,
+            files_unchanged: 40,
+            files_failed: 10,
+            ..ingestion("1")
+        };
+        assert_eq!(running.eta_ms(at(20)), Some(30e3));
+        let unknown = [
+            Ingestion { files_total: None, ..running.clone() },
+            Ingestion { files_unchanged: 60, ..running.clone() },
+            Ingestion { files_total: Some(60), ..running.clone() },
+            Ingestion { state: IngestionState::Crashed, ..running },
+        ];
+        assert_eq!(unknown.map(|it| it.eta_ms(at(20))), [None; 4]);
+    }
 }

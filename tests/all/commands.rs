@@ -10,6 +10,8 @@ mod hazards;
 mod help;
 mod ingest;
 mod reap;
+mod runs;
+mod search;
 mod status;
 mod traces;
 

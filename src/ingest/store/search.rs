@@ -33,6 +33,34 @@ pub struct Hit {
     pub snippet: String,
     /// Its bm25 rank: the smaller, the better.
     pub rank: f64,
+    /// Where it leads, by kind and target; a tag leads nowhere.
+    pub links_out: Vec<LinkOut>,
+    /// The documents that lead to it, by path.
+    pub links_in: Vec<LinkIn>,
+}
+
+/// A link in a document that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LinkOut {
+    /// `link`, `wikilink`, `url`, or `relation:` and the name that the front matter gives it.
+    pub kind: String,
+    /// What the document says, normalised.
+    pub target: String,
+    /// The document that it means; `None` where that was not taken in.
+    pub path: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
+}
+
+/// A link to a document that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LinkIn {
+    /// `link`, `wikilink`, or `relation:` and the name that the front matter gives it.
+    pub kind: String,
+    /// The document that it stands in.
+    pub path: String,
+    /// Its title.
+    pub title: String,
 }
 
 /// Why nothing could be searched.
@@ -61,7 +89,8 @@ pub enum Error {
 }
 
 /// The at most `limit` documents in the database at `path` that have every word of `query`, best first. The
-/// last word may be the beginning of one. Punctuation in a word makes it a phrase; nothing in it is syntax.
+/// last word may be the beginning of one, and so may one that ends with `*`; words between `"` stand beside each
+/// other, as parts of a word with punctuation do. Nothing else is syntax.
 /// What the file keeps stays as it is, its journal mode too: it may be somebody else's.
 ///
 /// # Errors
@@ -81,32 +110,98 @@ pub fn search(path: &Path, query: &str, limit: usize) -> Result<Vec<Hit>, Error>
     if !connection.table_exists(None, "nodes_fts").map_err(say)? {
         return Err(Error::NothingIngested(shown()));
     }
-    find(&connection, &expression, limit).map_err(say)
+    // The documents and their links as of one moment.
+    let moment = connection.unchecked_transaction().map_err(say)?;
+    find(&moment, &expression, limit).map_err(say)
 }
 
 fn find(connection: &Connection, expression: &str, limit: usize) -> rusqlite::Result<Vec<Hit>> {
-    let sql = "SELECT nodes.path, nodes.title, snippet(nodes_fts, -1, ?2, ?3, '…', ?4), bm25(nodes_fts, ?5, 1.0) AS place
+    let sql = "SELECT nodes.id, nodes.path, nodes.title, snippet(nodes_fts, -1, ?2, ?3, '…', ?4), bm25(nodes_fts, ?5, 1.0) AS place
          FROM nodes_fts JOIN nodes ON nodes.id = nodes_fts.rowid
          WHERE nodes_fts MATCH ?1 ORDER BY place, nodes.path LIMIT ?6";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let values = params![expression, MARKS.0, MARKS.1, SNIPPET_WORDS, TITLE_WEIGHT, limit];
     let mut select = connection.prepare(sql)?;
     let hits = select.query_map(values, |row| {
-        let snippet: String = row.get(2)?;
+        let id: i64 = row.get(0)?;
+        let snippet: String = row.get(3)?;
         let snippet = snippet.split_whitespace().collect::<Vec<_>>().join(" ");
-        Ok(Hit { path: row.get(0)?, title: row.get(1)?, snippet, rank: row.get(3)? })
+        let (links_out, links_in) = (links_out(connection, id)?, links_in(connection, id)?);
+        Ok(Hit { path: row.get(1)?, title: row.get(2)?, snippet, rank: row.get(4)?, links_out, links_in })
     })?;
     hits.collect()
 }
 
-/// `query` as an FTS5 expression: each word a string, the last one a prefix; `None` where it has no words.
+fn links_out(connection: &Connection, id: i64) -> rusqlite::Result<Vec<LinkOut>> {
+    let sql = "SELECT edges.kind, edges.target, nodes.path, nodes.title
+         FROM edges LEFT JOIN nodes ON nodes.id = edges.target_node
+         WHERE edges.source = ?1 AND edges.kind <> 'tag' ORDER BY edges.kind, edges.target";
+    let mut select = connection.prepare_cached(sql)?;
+    let links = select.query_map([id], |row| {
+        Ok(LinkOut { kind: row.get(0)?, target: row.get(1)?, path: row.get(2)?, title: row.get(3)? })
+    })?;
+    links.collect()
+}
+
+fn links_in(connection: &Connection, id: i64) -> rusqlite::Result<Vec<LinkIn>> {
+    let sql = "SELECT DISTINCT edges.kind, nodes.path, nodes.title
+         FROM edges JOIN nodes ON nodes.id = edges.source
+         WHERE edges.target_node = ?1 ORDER BY nodes.path, edges.kind";
+    let mut select = connection.prepare_cached(sql)?;
+    let links = select
+        .query_map([id], |row| Ok(LinkIn { kind: row.get(0)?, path: row.get(1)?, title: row.get(2)? }))?;
+    links.collect()
+}
+
+/// `query` as an FTS5 expression: each word or phrase a string, with a `*` behind it where it is a beginning; `None`
+/// where it has no words.
 fn expression(query: &str) -> Option<String> {
-    let words: Vec<String> = query
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| word.chars().any(char::is_alphanumeric))
-        .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))
-        .collect();
-    (!words.is_empty()).then(|| words.join(" ") + "*")
+    let mut terms: Vec<Term> = terms(query).into_iter().filter(Term::has_words).collect();
+    if let Some(last) = terms.last_mut() {
+        last.is_beginning |= !last.is_phrase;
+    }
+    let strings = terms.iter().map(|Term { text, is_beginning, .. }| {
+        let star = if *is_beginning { "*" } else { "" };
+        format!("\"{}\"{star}", text.replace('"', "\"\""))
+    });
+    (!terms.is_empty()).then(|| strings.collect::<Vec<_>>().join(" "))
+}
+
+/// A part of a query.
+#[derive(Debug)]
+struct Term<'a> {
+    text: &'a str,
+    is_phrase: bool,
+    is_beginning: bool,
+}
+
+impl Term<'_> {
+    fn has_words(&self) -> bool {
+        self.text.chars().any(char::is_alphanumeric)
+    }
+}
+
+/// What stands between two `"` is a phrase, where the first begins a word; everything else goes word by word.
+fn terms(query: &str) -> Vec<Term<'_>> {
+    // SQL text ends at a NUL, so control characters part words and phrases.
+    let is_gap = |c: char| c.is_whitespace() || c.is_control();
+    let mut terms = Vec::new();
+    let mut rest = query.trim_start_matches(is_gap);
+    while !rest.is_empty() {
+        let phrase = rest.strip_prefix('"').and_then(|rest| rest.split_once('"'));
+        if let Some((text, after)) = phrase.filter(|(text, _)| !text.contains('\0')) {
+            let beginning = after.strip_prefix('*');
+            terms.push(Term { text, is_phrase: true, is_beginning: beginning.is_some() });
+            rest = beginning.unwrap_or(after);
+        } else {
+            let (word, after) = rest.split_at(rest.find(is_gap).unwrap_or(rest.len()));
+            let text = word.trim_end_matches('*');
+            terms.push(Term { text, is_phrase: false, is_beginning: text.len() < word.len() });
+            rest = after;
+        }
+        rest = rest.trim_start_matches(is_gap);
+    }
+    terms
 }
 
 #[cfg(test)]
@@ -120,8 +215,22 @@ mod tests {
             expression(" a\"b NEAR( - * \0 title:x").as_deref(),
             Some("\"a\"\"b\" \"NEAR(\" \"title:x\"*")
         );
-        for nothing in ["", "  ", "\"", "* - ()", "\0"] {
+        assert_eq!(expression("wri* lock*").as_deref(), Some("\"wri\"* \"lock\"*"));
+        for nothing in ["", "  ", "\"", "* - ()", "\0", "\"\"", "\"*\"*", "\" \" **"] {
             assert_eq!(expression(nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_around_words_make_a_phrase() {
+        for (query, expected) in [
+            ("\"write lock\"", "\"write lock\""),
+            ("a \"write lo\"* b", "\"a\" \"write lo\"* \"b\"*"),
+            ("\"a b\"c", "\"a b\" \"c\"*"),
+            ("\"a b", "\"\"\"a\" \"b\"*"),
+            ("\"a\0b\"", "\"\"\"a\" \"b\"\"\"*"),
+        ] {
+            assert_eq!(expression(query).as_deref(), Some(expected), "{query:?}");
         }
     }
 
@@ -130,8 +239,27 @@ mod tests {
         let connection = Connection::open_in_memory().expect("memory");
         connection.execute_batch(include_str!("../../../migrations/V1__documents.sql")).expect("the tables");
         let odd = [
-            "a\"b", "x*", "NOT", "a AND", "(", "col:y", "a^b", "-z", "ä́", "日本", "a\u{301}", "²", "{}[]x",
-            "'", "½",
+            "a\"b",
+            "x*",
+            "NOT",
+            "a AND",
+            "(",
+            "col:y",
+            "a^b",
+            "-z",
+            "ä́",
+            "日本",
+            "a\u{301}",
+            "²",
+            "{}[]x",
+            "'",
+            "½",
+            "\"a b\"",
+            "\"a b\"*",
+            "\"*",
+            "\"a\"\"b\"",
+            "a**",
+            "\"½\"* x",
         ];
         for query in odd {
             if let Some(expression) = expression(query) {

@@ -24,9 +24,10 @@ fn what_is_taken_in_can_be_found() {
     let said = home.run(&["search", "scarce", "goo", "--db", "notes.db"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
     let lines: Vec<&str> = said.out.lines().collect();
-    assert_eq!(lines.len(), 2, "{said:?}");
+    assert_eq!(lines.len(), 3, "{said:?}");
     assert!(lines[0].starts_with("The write lock  ") && lines[0].ends_with("lock.md"), "{said:?}");
     assert!(lines[1].contains("«scarce» «good»"), "{said:?}");
+    assert!(lines[2].starts_with("    → The log  ") && lines[2].ends_with("log.md"), "{said:?}");
 
     let hits = home.json(&["search", "--json", "the", "--db", "notes.db", "--limit", "1"]);
     assert_eq!(hits.as_array().map(Vec::len), Some(1));

@@ -1,0 +1,140 @@
+//! `waltop runs`: past and present ingestions, as their journals tell them.
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{anyhow, bail};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    config::Config,
+    observe::{
+        self,
+        journals::{FOLLOWED, Journals},
+    },
+    paths,
+    snapshot::{Ingestion, Unseen},
+    text, units,
+};
+
+use super::{say, say_json, unnamed};
+
+mod table;
+
+/// Which ingestions, and how much of them.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The database; by default those of the settings, else the one in your data directory.
+    #[arg(value_name = "DB")]
+    database: Option<PathBuf>,
+    /// This run only, with its failed files: its name, or the beginning of it.
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// The most runs to print, the newest.
+    #[arg(long, value_name = "N", default_value = "20", allow_negative_numbers = true)]
+    limit: NonZeroUsize,
+    /// List the files that failed, each with the reason.
+    #[arg(long)]
+    failed: bool,
+    /// Print them as JSON, as `waltop status --json` does.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: u32,
+    runs: Vec<Run>,
+    unseen: Vec<Unseen>,
+}
+
+/// An ingestion, and what it was into.
+#[derive(Debug, Serialize)]
+struct Run {
+    database: String,
+    #[serde(flatten)]
+    ingestion: Ingestion,
+}
+
+/// Prints the ingestions into the databases that are meant, newest first.
+///
+/// # Errors
+///
+/// Where a database that is named is none and never was, a run that is named is not there, or no journal can be read.
+pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+    let databases = meant(args.database.as_deref(), config)?;
+    let places = &config.places;
+    let count = if args.run.is_some() { FOLLOWED } else { args.limit.get() };
+    let (found, unseen) = Journals::new(places.runs.clone(), places.proc.clone()).showing(count).look();
+    if let Some(Unseen { what, why }) = unseen.first().filter(|_| found.is_empty()) {
+        bail!("cannot see {what}: {why}; check who owns {}", places.runs.display());
+    }
+    let (of_them, others): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|(database, _)| databases.contains(database));
+    let mut runs: Vec<Run> =
+        of_them.into_iter().map(|(database, ingestion)| Run { database, ingestion }).collect();
+    if let Some(name) = &args.run {
+        runs = vec![named(name, runs)?];
+    }
+    if let Some(path) = args.database.as_deref().filter(|_| runs.is_empty()) {
+        // Whatever is at the path explains why there is none.
+        observe::inspect(path)?;
+    }
+    runs.truncate(args.limit.get());
+    if args.json {
+        say_json(&Report { version: 1, runs, unseen })?;
+        return Ok(0);
+    }
+    if runs.is_empty() {
+        say(&text::clean(&nothing(&databases, others)))?;
+    }
+    let wants_failures = args.failed || args.run.is_some();
+    for line in table::lines(&runs, Timestamp::now(), databases.len() > 1, wants_failures, &places.runs) {
+        say(&text::clean(&line))?;
+    }
+    for Unseen { what, why } in &unseen {
+        say(&text::clean(&format!("not seen: {what}: {why}")))?;
+    }
+    Ok(0)
+}
+
+/// The databases by the names that their journals give them. One may have gone, and its runs are told all the same.
+fn meant(named: Option<&Path>, config: &Config) -> anyhow::Result<Vec<String>> {
+    let paths = named.map_or_else(|| unnamed(config).to_vec(), |path| vec![path.to_owned()]);
+    let name = |path: PathBuf| {
+        let say = |error| anyhow!("cannot look at {}: {error}; check the path", path.display());
+        paths::settled(&path).map(|it| it.to_string_lossy().into_owned()).map_err(say)
+    };
+    paths.into_iter().map(name).collect()
+}
+
+/// The one of `runs` that has this name, or whose name alone begins with it.
+fn named(name: &str, runs: Vec<Run>) -> anyhow::Result<Run> {
+    let mut begun: Vec<Run> = runs.into_iter().filter(|it| it.ingestion.run.starts_with(name)).collect();
+    if let Some(exact) = begun.iter().position(|it| it.ingestion.run == name) {
+        return Ok(begun.swap_remove(exact));
+    }
+    match (begun.pop(), begun.len()) {
+        (Some(only), 0) => Ok(only),
+        (Some(_), more) => bail!("{} runs begin with {name}; give more of the name", more + 1),
+        (None, _) => bail!("no run {name} into this database is known; `waltop runs DB` lists them"),
+    }
+}
+
+fn nothing(databases: &[String], others: Vec<(String, Ingestion)>) -> String {
+    let mut elsewhere: Vec<String> = others.into_iter().map(|(database, _)| database).collect();
+    elsewhere.sort();
+    elsewhere.dedup();
+    let into = databases.join(", ");
+    let start = databases.first().map_or("DB", String::as_str);
+    let mut sentence = format!("no ingestion into {into} yet: `waltop ingest DIR --db {start}` starts one");
+    if let Some(first) = elsewhere.first() {
+        let count = units::plural(elsewhere.len() as u64, "other database");
+        sentence.push_str(&format!("; into {count} there are some: `waltop runs {first}`"));
+    }
+    sentence
+}

@@ -1,0 +1,123 @@
+//! Runs as a table, and below each what needs saying.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::{
+    journal::EXTENSION,
+    snapshot::{Ingestion, IngestionState, Spread},
+    text, units,
+};
+
+use super::Run;
+
+/// Titles of the columns, and whether figures stand in it, which end where the title ends.
+const COLUMNS: [(&str, Side); 11] = [
+    ("STARTED", Side::Left),
+    ("STATE", Side::Left),
+    ("FILES", Side::Right),
+    ("FAILED", Side::Right),
+    ("BATCHES", Side::Right),
+    ("HOLD p50/p99/max", Side::Right),
+    ("WAIT p50/p99/max", Side::Right),
+    ("RETRIES", Side::Right),
+    ("TOOK", Side::Right),
+    ("RUN", Side::Left),
+    ("FOLDERS", Side::Left),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+}
+
+/// The lines that show `runs`, a line each below one of titles; none where there are no runs.
+pub fn lines(
+    runs: &[Run],
+    now: Timestamp,
+    several_databases: bool,
+    with_failures: bool,
+    journals: &Path,
+) -> Vec<String> {
+    if runs.is_empty() {
+        return Vec::new();
+    }
+    let titles = COLUMNS.map(|(title, _)| title.to_owned());
+    let rows: Vec<[String; 11]> = runs.iter().map(|run| cells(run, now, several_databases)).collect();
+    let widths: Vec<usize> = (0..COLUMNS.len())
+        .map(|column| {
+            let cells = [&titles].into_iter().chain(&rows).map(|row| row[column].chars().count());
+            cells.max().unwrap_or_default()
+        })
+        .collect();
+    let mut lines = vec![line(&titles, &widths)];
+    for (run, row) in runs.iter().zip(&rows) {
+        lines.push(line(row, &widths));
+        lines.extend(notes(&run.ingestion, now).map(|note| format!("    {note}")));
+        if with_failures {
+            lines.extend(failures(&run.ingestion, journals).into_iter().map(|it| format!("    {it}")));
+        }
+    }
+    lines
+}
+
+fn line(cells: &[String], widths: &[usize]) -> String {
+    let padded = cells.iter().zip(widths).zip(COLUMNS).map(|((cell, &width), (_, side))| match side {
+        Side::Left => format!("{cell:<width$}"),
+        Side::Right => format!("{cell:>width$}"),
+    });
+    padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+}
+
+fn cells(Run { database, ingestion }: &Run, now: Timestamp, several_databases: bool) -> [String; 11] {
+    let total = ingestion.files_total.map_or_else(|| "?".to_owned(), units::count);
+    let mut folders = ingestion.folders.join(" ");
+    if several_databases {
+        folders.push_str(&format!(" into {database}"));
+    }
+    [
+        ingestion.started_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        ingestion.state.to_string(),
+        format!("{} of {total}", units::count(ingestion.files_done)),
+        units::count(ingestion.files_failed),
+        units::count(ingestion.batches),
+        spread(ingestion.hold_ms),
+        spread(ingestion.wait_ms),
+        units::count(ingestion.busy_retries),
+        units::duration(ingestion.elapsed_ms(now)),
+        text::clean(&ingestion.run),
+        text::clean(&folders),
+    ]
+}
+
+fn spread(spread: Option<Spread>) -> String {
+    spread.map_or_else(|| "–".to_owned(), |it| [it.p50, it.p99, it.max].map(units::duration).join(" / "))
+}
+
+/// What the columns do not tell of how it stands.
+fn notes(ingestion: &Ingestion, now: Timestamp) -> impl Iterator<Item = String> {
+    let state = match ingestion.state {
+        IngestionState::Running => {
+            ingestion.eta_ms(now).map(|eta| format!("done in about {}", units::duration(eta)))
+        }
+        IngestionState::Crashed => Some(format!(
+            "it has no end, and its process {} is gone: what was committed stays, and a new run carries on",
+            ingestion.pid
+        )),
+        IngestionState::Completed | IngestionState::Stopped | IngestionState::Failed => None,
+    };
+    state.into_iter().chain(ingestion.error.clone())
+}
+
+fn failures(ingestion: &Ingestion, journals: &Path) -> Vec<String> {
+    let mut lines: Vec<String> =
+        ingestion.failures.iter().map(|it| format!("failed: {}: {}", it.path, it.reason)).collect();
+    let rest = ingestion.files_failed.saturating_sub(lines.len() as u64);
+    if rest > 0 {
+        let journal = journals.join(format!("{}.{EXTENSION}", ingestion.run));
+        lines.push(format!("and {} more, in {}", units::count(rest), journal.display()));
+    }
+    lines
+}

@@ -1,0 +1,115 @@
+//! What was ingested is found: words, beginnings, phrases, and where the documents lead.
+
+use super::*;
+
+fn library() -> Home {
+    let home = Home::new();
+    home.document(
+        "lock.md",
+        "---\ntags: [wal]\npart_of: \"[[log]]\"\n---\n# The write lock\n\nIt is the scarce good. See [[log]], [[log|it]], \
+         [the reader](reader.md), [[nowhere]] and <https://sqlite.org/wal.html>.\n",
+    );
+    home.document("log.md", "# The log\n\nIt grows while a lock is kept, and a write waits.\n");
+    home.document("reader.md", "# Herrings\n\nA reader pins it: read [the log](log.md).\n");
+    home.document("body.md", "# Something else\n\nHerrings, herrings, herrings, herrings and herrings.\n");
+    assert_eq!(home.run(&["ingest", "notes", "--db", "notes.db"]).code, Some(0));
+    home
+}
+
+fn found(home: &Home, query: &[&str]) -> Vec<String> {
+    let said = home.run(&[&["search", "--db", "notes.db", "--json", "--"], query].concat());
+    let hits: Value = serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+    let hits = hits.as_array().expect("hits");
+    assert_eq!(said.code, Some(u8::from(hits.is_empty()).into()), "{said:?}");
+    hits.iter().map(|hit| name(&hit["path"]).to_owned()).collect()
+}
+
+fn name(path: &Value) -> &str {
+    path.as_str().and_then(|path| path.rsplit('/').next()).expect("a path")
+}
+
+#[test]
+fn a_word_in_the_title_counts_for_more() {
+    assert_eq!(found(&library(), &["herrings"]), ["reader.md", "body.md"]);
+}
+
+#[test]
+fn a_phrase_stands_together_and_words_need_not() {
+    let home = library();
+    let mut both = found(&home, &["write", "lock"]);
+    both.sort();
+    assert_eq!(both, ["lock.md", "log.md"]);
+    assert_eq!(found(&home, &["\"write lock\""]), ["lock.md"]);
+    assert_eq!(found(&home, &["\"lock write\""]), [""; 0]);
+    assert_eq!(found(&home, &["good", "\"write loc\"*"]), ["lock.md"]);
+}
+
+#[test]
+fn a_star_makes_a_beginning_of_any_word_and_the_last_needs_none() {
+    let home = library();
+    assert_eq!(found(&home, &["scarc*", "good"]), ["lock.md"]);
+    assert_eq!(found(&home, &["scarc", "good"]), [""; 0]);
+    assert_eq!(found(&home, &["good", "scarc"]), ["lock.md"]);
+    assert_eq!(found(&home, &["good", "\"scarc\""]), [""; 0]);
+}
+
+#[test]
+fn every_hit_tells_where_it_leads_and_what_leads_to_it() {
+    let home = library();
+    let hits = home.json(&["search", "--db", "notes.db", "--json", "scarce"]);
+    let mut out: Vec<(&str, &str, Option<&str>)> = hits[0]["links_out"]
+        .as_array()
+        .expect("links")
+        .iter()
+        .map(|link| {
+            let path = link["path"].as_str().map(|_| name(&link["path"]));
+            (link["kind"].as_str().expect("a kind"), link["title"].as_str().unwrap_or("none"), path)
+        })
+        .collect();
+    out.sort_unstable();
+    assert_eq!(
+        out,
+        [
+            ("link", "Herrings", Some("reader.md")),
+            ("relation:part_of", "The log", Some("log.md")),
+            ("url", "none", None),
+            ("wikilink", "The log", Some("log.md")),
+            ("wikilink", "none", None),
+        ]
+    );
+    assert_eq!(hits[0]["links_in"], serde_json::json!([]));
+    let hits = home.json(&["search", "--db", "notes.db", "--json", "grows"]);
+    let into: Vec<(&str, &str)> = hits[0]["links_in"]
+        .as_array()
+        .expect("links")
+        .iter()
+        .map(|link| (link["kind"].as_str().expect("a kind"), name(&link["path"])))
+        .collect();
+    let expected = [("relation:part_of", "lock.md"), ("wikilink", "lock.md"), ("link", "reader.md")];
+    assert_eq!(into, expected);
+    assert_eq!(hits[0]["links_out"], serde_json::json!([]));
+}
+
+#[test]
+fn links_are_lines_below_the_snippet() {
+    let home = library();
+    let said = home.run(&["search", "--db", "notes.db", "scarce"]);
+    let notes = home.at("notes");
+    let place = |name: &str| notes.join(name).display().to_string();
+    let lines: Vec<&str> = said.out.lines().skip(2).collect();
+    let expected = [
+        format!("    → Herrings  {}", place("reader.md")),
+        format!("    → The log  {}", place("log.md")),
+        format!("    → The log  {} (part_of)", place("log.md")),
+        "    → https://sqlite.org/wal.html".to_owned(),
+        "    → nowhere (not taken in)".to_owned(),
+    ];
+    assert_eq!(lines, expected);
+    for number in 0..6 {
+        home.document(&format!("n{number}.md"), "See [[body]].\n");
+    }
+    assert_eq!(home.run(&["ingest", "notes", "--db", "notes.db"]).code, Some(0));
+    let said = home.run(&["search", "--db", "notes.db", "something"]);
+    let arrows: Vec<&str> = said.out.lines().filter(|line| line.starts_with("    ← ")).collect();
+    assert_eq!((arrows.len(), arrows[5]), (6, "    ← 1 more, with --json"));
+}
