@@ -127,8 +127,8 @@ impl Describer {
         let cpu_percent = usage.take(now, ticks);
         let identity = (pid, stat.starttime);
         let is_fresh =
-            |habit: &&Habit| habit.name == stat.comm && now.saturating_duration_since(habit.at) < REREAD;
-        if self.habits.get(&identity).filter(is_fresh).is_none() {
+            |habit: &Habit| habit.name == stat.comm && now.saturating_duration_since(habit.at) < REREAD;
+        if !self.habits.get(&identity).is_some_and(is_fresh) {
             let uid = entry.status().ok().map(|status| status.euid);
             let command = process_stat::command(&self.proc, pid).unwrap_or_default();
             self.habits.insert(identity, Habit { at: now, name: stat.comm.clone(), uid, command });
