@@ -157,23 +157,9 @@ impl Bench<'_> {
         }
         bound("first index", first / least, 1.25, "x");
         bound("nothing changed", median(&again) / median(&stat), 2.0, "x");
-        self.tell_holds(&holds);
+        tell_holds(&holds);
         #[expect(clippy::cast_precision_loss, reason = "some thousands")]
         Ok(first / count as f64)
-    }
-
-    fn tell_holds(&self, runs: &[Summary]) {
-        let of = |part: fn(&waltop::snapshot::Spread) -> f64| {
-            runs.iter().filter_map(|run| run.hold.as_ref()).map(part).collect::<Vec<_>>()
-        };
-        println!(
-            "{:<32}{:>14.1}  ms, {} transactions",
-            "holds, p50",
-            median(&of(|it| it.p50)),
-            runs[0].batches
-        );
-        bound("holds, p99", median(&of(|it| it.p99)), 25.0, "ms");
-        bound("holds, longest of all rounds", of(|it| it.max).into_iter().fold(0.0, f64::max), 60.0, "ms");
     }
 
     fn beside_a_bystander(&self) -> Result<(), Failure> {
@@ -326,4 +312,13 @@ fn megabytes(path: &Path) -> Result<f64, Failure> {
 
 fn ms(began: Instant) -> f64 {
     began.elapsed().as_secs_f64() * 1e3
+}
+
+fn tell_holds(runs: &[Summary]) {
+    let of = |part: fn(&waltop::snapshot::Spread) -> f64| {
+        runs.iter().filter_map(|run| run.hold.as_ref()).map(part).collect::<Vec<_>>()
+    };
+    println!("{:<32}{:>14.1}  ms, {} transactions", "holds, p50", median(&of(|it| it.p50)), runs[0].batches);
+    bound("holds, p99", median(&of(|it| it.p99)), 25.0, "ms");
+    bound("holds, longest of all rounds", of(|it| it.max).into_iter().fold(0.0, f64::max), 60.0, "ms");
 }

@@ -9,18 +9,14 @@ use directories::ProjectDirs;
 
 use crate::{
     console::keymap::Keymap,
+    document::{self, Document, value::Base},
     profile::{self, Profile},
 };
 
-use document::Document;
-use value::Base;
-
 mod daemon;
-pub mod document;
 mod file;
 mod permit;
 mod thresholds;
-pub mod value;
 
 pub use daemon::DaemonRule;
 pub use permit::{Permit, ReadOnly};
@@ -120,7 +116,7 @@ impl Config {
         }
         let mut config = Self::new(places);
         // A file of that name, which would say nothing, is told at once.
-        config.profile = Profile::named(&config.profile.name, &config.places)?;
+        config.profile = Profile::named(&config.profile.name, &config.places.profiles())?;
         let document = match Document::read(&config.places.config) {
             Err(document::Error::Missing { .. }) if file.is_none() => return Ok(config),
             document => document?,

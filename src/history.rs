@@ -23,6 +23,12 @@ use coarse::Coarse;
 pub use rate::{Moved, Rate};
 pub use timeline::{Moment, Timeline, TimelineLane, Waits, Window};
 
+/// What a rate has to span that others are worked out from.
+const SPAN: Duration = Duration::from_secs(10);
+/// Time between two of its values: those that are kept span more than that.
+const STEADY: Duration = Duration::from_millis(1500);
+const _: () = assert!(STEADY.as_millis() * (Rate::VALUES as u128 - 1) >= SPAN.as_millis());
+
 /// What a console draws beside a snapshot.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trend {
@@ -120,7 +126,7 @@ pub struct History {
     waits: VecDeque<Hold>,
     log: Option<u64>,
     growth: Rate,
-    // The same at most twice a second, so that it spans seconds however often somebody looks.
+    // The same at most every `STEADY`, so that it spans long enough however often somebody looks.
     steady_growth: Rate,
     moved: Moved,
 }
@@ -255,7 +261,7 @@ impl History {
             self.steady_growth.begin_anew();
         }
         self.growth.is(at, bytes);
-        self.steady_growth.is_at_most_every(Duration::from_millis(500), at, bytes);
+        self.steady_growth.is_at_most_every(STEADY, at, bytes);
     }
 
     /// There is no `-wal`.
@@ -271,10 +277,11 @@ impl History {
         &mut self.moved
     }
 
-    /// Growth of `-wal` in bytes a second over the last few looks; `None` until they span a second.
+    /// Growth of `-wal` in bytes a second over the last looks; `None` until they span ten seconds, so that it says
+    /// something of the next minute.
     #[must_use]
     pub fn wal_bytes_per_second(&self) -> Option<f64> {
-        self.steady_growth.a_second_over(Duration::from_secs(1))
+        self.steady_growth.a_second_over(SPAN)
     }
 
     /// What a console draws, as of `now`.
@@ -631,22 +638,23 @@ mod tests {
         assert_eq!(history.trend(start).wal_bytes_per_second, None);
         history.wal_is(start + ms(5000), 2, 200);
         assert_eq!(history.trend(start).wal_bytes_per_second, Some(100.0));
-        assert_eq!(history.wal_bytes_per_second(), Some(100.0));
         history.wal_is_gone();
         assert_eq!(history.trend(start).wal_bytes_per_second, None);
     }
 
     #[test]
-    fn two_looks_a_moment_apart_say_nothing_of_the_growth_to_come() {
+    fn a_large_commit_between_two_looks_says_nothing_of_the_growth_to_come() {
         let start = Instant::now();
         let mut history = History::default();
         history.wal_is(start, 1, 0);
-        history.wal_is(start + ms(999), 1, 5000);
-        assert_eq!(history.wal_bytes_per_second(), None);
-        for at in (1000..3000).step_by(10) {
+        for at in (1500..10_000).step_by(500) {
             history.wal_is(start + ms(at), 1, 5000);
+            assert_eq!(history.wal_bytes_per_second(), None, "{at}");
+        }
+        for at in (10_000..60_000).step_by(10) {
+            history.wal_is(start + ms(at), 1, at);
         }
         let rate = history.wal_bytes_per_second().expect("it spans seconds, however many looks there were");
-        assert!(rate > 1600.0 && rate < 2600.0, "{rate}");
+        assert!(rate > 900.0 && rate < 1100.0, "{rate}");
     }
 }

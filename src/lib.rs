@@ -53,6 +53,7 @@ pub mod console;
 pub mod database;
 pub mod demo;
 pub mod diagnose;
+mod document;
 pub mod endings;
 pub mod history;
 pub mod ingest;

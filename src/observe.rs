@@ -225,7 +225,8 @@ impl Observer {
             }
         }
         let now = idleness::Now::at(now.instant);
-        self.idleness.fill_in(databases, &writers, &mut self.first_seen, now);
+        let below = || process_stat::ticks_below(&self.proc);
+        self.idleness.fill_in(databases, &writers, &mut self.first_seen, &below, now);
     }
 
     // What our own ingestions waited for the write lock. A line is written when all is committed.

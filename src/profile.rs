@@ -6,11 +6,8 @@ use std::{
 };
 
 use crate::{
-    config::{
-        Places,
-        document::{self, Document},
-    },
     diagnose::checkpoint::Mode,
+    document::{self, Document},
     snapshot::Severity,
     text,
 };
@@ -108,13 +105,13 @@ impl Profile {
         file::built_in(name, text).expect("assets/profiles/hardened.toml is held to its form by a test")
     }
 
-    /// The profile of that name: one that is a part of the program, or the user's own.
+    /// The profile of that name: one that is a part of the program, or the user's own, which lie in `folder`.
     ///
     /// # Errors
     ///
     /// Where there is none, or its file is not in order.
-    pub fn named(name: &str, places: &Places) -> Result<Self, Error> {
-        let own = places.profiles().join(format!("{name}.toml"));
+    pub fn named(name: &str, folder: &Path) -> Result<Self, Error> {
+        let own = folder.join(format!("{name}.toml"));
         // A name that is a path would lead out of the folder.
         let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
         if let Some((_, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
@@ -130,7 +127,7 @@ impl Profile {
                 document => return Ok(file::read(&document?, name)?),
             }
         }
-        Err(unknown(name, &places.profiles()))
+        Err(unknown(name, folder))
     }
 
     /// What the profile asks of `pragma`.
@@ -187,9 +184,8 @@ mod tests {
     #[test]
     fn every_profile_that_comes_along_asks_for_what_its_reports_say() {
         let dir = TempDir::new().expect("a folder");
-        let places = Places::under(dir.path());
         let asked = |name: &str| {
-            let profile = Profile::named(name, &places).expect("it is in order");
+            let profile = Profile::named(name, dir.path()).expect("it is in order");
             assert!(
                 !profile.about.is_empty() && profile.pragmas.iter().all(|it| !it.why.is_empty()),
                 "{name}"
@@ -224,13 +220,11 @@ mod tests {
     #[test]
     fn a_profile_of_ones_own_lies_beside_the_config_file() {
         let dir = TempDir::new().expect("a folder");
-        let places = Places::under(dir.path());
-        fs::create_dir(dir.path().join("profiles")).expect("a folder");
         let write = |name: &str, text: &str| {
-            fs::write(dir.path().join("profiles").join(name), text).expect("written");
+            fs::write(dir.path().join(name), text).expect("written");
         };
         write("mine.toml", BUILT_IN[2].1.replace("name = \"queue\"\n", "").as_str());
-        let named = |name: &str| Profile::named(name, &places).map_err(|error| error.to_string());
+        let named = |name: &str| Profile::named(name, dir.path()).map_err(|error| error.to_string());
         assert_eq!(
             named("mine").map(|it| (it.name.clone(), it.busy_timeout_ms())),
             Ok(("mine".into(), Some(30_000)))

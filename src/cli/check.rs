@@ -33,7 +33,7 @@ enum Level {
 
 pub fn run(args: &Args, mut config: Config) -> anyhow::Result<u8> {
     if let Some(name) = &args.profile {
-        config.hold_all_to(Profile::named(name, &config.places)?);
+        config.hold_all_to(Profile::named(name, &config.places.profiles())?);
     }
     let snapshot = args.looking.look(config)?;
     // One without a trace of it left has no findings, and was not looked at either.

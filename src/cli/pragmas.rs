@@ -22,7 +22,7 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     // Beside a process whose log was deleted, a connection would make a new one.
     refuse_hazard(&look(&args.database, config)?, "not asked")?;
     let profile = match &args.profile {
-        Some(name) => &Profile::named(name, &config.places)?,
+        Some(name) => &Profile::named(name, &config.places.profiles())?,
         None => config.profile_of(&observe::inspect(&args.database)?),
     };
     let rows = pragmas::ask(&args.database, profile, args.presence)?;

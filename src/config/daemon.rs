@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use regex::Regex;
 
-use super::{
-    document::{Error, Item, Table},
+use crate::document::{
+    Error, Item, Table,
     value::{self, Base},
 };
 
@@ -62,7 +62,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::document::Document;
+    use crate::document::Document;
 
     fn of(text: &str) -> Result<Vec<DaemonRule>, String> {
         let base = Base { home: Some("/home/me".into()), folder: "/etc/waltop".into() };

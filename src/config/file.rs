@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    Config, DaemonRule, Palette, Thresholds,
-    document::{Document, Error, Item, Table},
-    value::{self, Base},
-};
+use super::{Config, DaemonRule, Palette, Thresholds};
 use crate::{
     console::keymap::{self, KEYMAP, Key},
+    document::{
+        Document, Error, Item, Table,
+        value::{self, Base},
+    },
     paths,
     profile::{self, Profile},
     text,
@@ -98,7 +98,7 @@ fn settled(path: &Path) -> PathBuf {
 }
 
 fn profile(item: &Item<'_>, config: &Config) -> Result<Profile, Error> {
-    Profile::named(item.text()?, &config.places).map_err(|error| match error {
+    Profile::named(item.text()?, &config.places.profiles()).map_err(|error| match error {
         profile::Error::File(error) => error,
         profile::Error::Unknown { name, nearest, folder } => item.wrong(&format!(
             "cannot be {name}; the nearest is {nearest}, and your own lie in {}",

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    document::{Error, Item, Table},
-    value,
-};
+use crate::document::{Error, Item, Table, value};
 
 /// When a figure becomes a finding: `(warning, error)` where there are two steps.
 #[derive(Debug, Clone, Copy)]
@@ -103,7 +100,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::document::Document;
+    use crate::document::Document;
 
     fn of(text: &str) -> Result<Thresholds, String> {
         Document::new(Path::new("c.toml"), text).with(Thresholds::read).map_err(|error| error.to_string())

@@ -30,7 +30,7 @@ mod subject;
 mod timeline;
 
 pub use dialog::{Button, Dialog, Ending, Field, Focus, Kind, List, Mark, Row, Stopped};
-pub use findings::{FindingRow, Gone};
+pub use findings::{FindingRow, Gone, Key as FindingKey};
 pub use selection::{Cursor, SortColumn};
 use stopping::Stopping;
 pub use subject::Subject;

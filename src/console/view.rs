@@ -28,6 +28,7 @@ mod footer;
 mod header;
 mod help;
 mod ingestion;
+mod labelled;
 mod locks;
 mod log;
 mod pragmas;

@@ -36,9 +36,7 @@ impl Rate {
         let grows = self.values.iter().zip(self.values.iter().skip(1)).all(|(a, b)| a.1 <= b.1);
         (grows && seconds > 0.0).then(|| (last.1 - first.1) as f64 / seconds)
     }
-}
 
-impl Rate {
     /// It has this value at `at`, which counts where the one before is `pause` old.
     pub fn is_at_most_every(&mut self, pause: Duration, at: Instant, value: u64) {
         if self.values.back().is_none_or(|last| at.saturating_duration_since(last.0) >= pause) {

@@ -144,9 +144,8 @@ impl<'a> Run<'a> {
                 let is_some = self.request.batch == Batch::Auto && queue.len() >= limit.files / 4;
                 let patience = if is_some && !queue.is_empty() { Duration::ZERO } else { STOP_CHECK };
                 match self.receive(results, patience, &mut queue)? {
-                    Received::Something => {}
                     Received::Nothing if patience.is_zero() => break,
-                    Received::Nothing => {}
+                    Received::Something | Received::Nothing => {}
                     Received::End => more = false,
                 }
             }

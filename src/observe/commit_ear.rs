@@ -29,8 +29,7 @@ mod hearing {
 
         /// Listens for the next write to `log`, and no further one.
         pub fn listen(&self, log: &Path) -> Option<Watch> {
-            // What is left of an earlier one would be heard at once.
-            self.heard();
+            // Nothing is taken out of the queue here: it may tell of another log, which is told once.
             inotify::add_watch(&self.events, log, WatchFlags::MODIFY | WatchFlags::ONESHOT).ok()
         }
 
@@ -126,5 +125,11 @@ mod tests {
         fs::write(&one, "unheard").expect("written");
         assert!(ear.wait(Duration::ZERO).is_empty());
         assert_eq!(ear.listen(&folder.path().join("none-wal")), None);
+        let first = ear.listen(&one).expect("it is there");
+        fs::write(&one, "frames").expect("written");
+        let second = ear.listen(&two).expect("it is there");
+        assert_eq!(ear.wait(Duration::ZERO), [first], "who listens to another log takes nothing away");
+        fs::write(&two, "frames").expect("written");
+        assert_eq!(ear.wait(Duration::from_mins(1)), [second]);
     }
 }

@@ -11,10 +11,10 @@ use std::{
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 
-use crate::{observe::mounts::Mounts, snapshot::FileFacts};
-
-/// A device as the kernel numbers it: major, minor.
-pub type Device = (u32, u32);
+use crate::{
+    observe::mounts::{Device, Mounts},
+    snapshot::FileFacts,
+};
 
 /// What makes a file itself, as `stat` sees it: `st_dev` and `st_ino`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::time::{ClockId, clock_gettime};
@@ -31,10 +31,16 @@ impl Now {
     }
 }
 
+/// From which idleness on, in ms, it is asked what those below a process do.
+const ASKED_FROM_MS: u64 = 500;
+/// Time between two such questions: each reads a file of every process there is.
+const ASKED_EVERY: Duration = Duration::from_secs(3);
+
 /// What is remembered from look to look.
 #[derive(Debug, Default)]
 pub struct Idleness {
     looked_at: Option<Instant>,
+    asked_at: Option<Instant>,
     // Since when the looks have covered each process, by PID and start.
     watched: HashMap<(i32, u64), Instant>,
 }
@@ -46,12 +52,13 @@ impl Idleness {
     }
 
     /// Fills in what the processes of `databases` have done. `writers` are, for each database, those that were sampled
-    /// with the write lock since the last look.
+    /// with the write lock since the last look; `below` tells the CPU time of all below each process.
     pub fn fill_in(
         &mut self,
         databases: &mut [Database],
         writers: &[Vec<i32>],
         first_seen: &mut FirstSeen,
+        below: &dyn Fn() -> HashMap<i32, u64>,
         now: Now,
     ) {
         let Now { instant: now, ms: at } = now;
@@ -68,6 +75,7 @@ impl Idleness {
                     process: identity,
                     cpu_ticks,
                     has_locked: false,
+                    below_ticks: None,
                     at,
                 });
                 // It was described once for each database, a moment apart.
@@ -77,7 +85,8 @@ impl Idleness {
         }
         self.watched.retain(|identity, _| seen.contains_key(identity));
         let mut idle: HashMap<(i32, u64), Option<Idle>> =
-            seen.into_iter().map(|(identity, seen)| (identity, first_seen.idle(&seen))).collect();
+            seen.iter().map(|(identity, seen)| (*identity, first_seen.idle(seen))).collect();
+        self.ask_below(&seen, &mut idle, first_seen, below, now);
         count_children(databases, &mut idle);
         for process in databases.iter_mut().flat_map(|database| &mut database.processes) {
             let Some(identity) = process.identity().filter(|it| idle.contains_key(it)) else { continue };
@@ -86,6 +95,33 @@ impl Idleness {
             process.activity.watched_ms = Some(now.saturating_duration_since(since).as_secs_f64() * 1e3);
             process.activity.cpu_idle_ms = idle.map(|idle| milliseconds(idle.cpu_ms));
             process.activity.idle_ms = idle.map(|idle| milliseconds(idle.ms));
+        }
+    }
+}
+
+impl Idleness {
+    // A process that waits for others to do the work, whether they have the database open or not, is no idle one. The
+    // first answer is only what the next is compared with.
+    fn ask_below(
+        &mut self,
+        seen: &BTreeMap<(i32, u64), Seen>,
+        idle: &mut HashMap<(i32, u64), Option<Idle>>,
+        first_seen: &mut FirstSeen,
+        below: &dyn Fn() -> HashMap<i32, u64>,
+        now: Instant,
+    ) {
+        let is_recent = self.asked_at.is_some_and(|at| now.saturating_duration_since(at) < ASKED_EVERY);
+        let is_idle = |idle: &Option<Idle>| idle.is_some_and(|idle| idle.ms >= ASKED_FROM_MS);
+        if seen.is_empty() || is_recent || (self.asked_at.is_some() && !idle.values().any(is_idle)) {
+            return;
+        }
+        self.asked_at = Some(now);
+        let below = below();
+        for (identity, seen) in seen {
+            let below_ticks = below.get(&identity.0).copied();
+            let told = first_seen.idle(&Seen { below_ticks, ..*seen });
+            // One look proves nothing, even if it was taken in twice.
+            idle.entry(*identity).and_modify(|idle| *idle = idle.and(told));
         }
     }
 }
@@ -126,8 +162,6 @@ fn milliseconds(ms: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tempfile::TempDir;
 
     use super::*;
@@ -137,6 +171,8 @@ mod tests {
         idleness: Idleness,
         first_seen: FirstSeen,
         began: Instant,
+        // CPU time of all below the writer.
+        below: u64,
         _folder: TempDir,
     }
 
@@ -144,7 +180,13 @@ mod tests {
         fn new() -> Self {
             let folder = TempDir::new().expect("a folder");
             let first_seen = FirstSeen::load(&folder.path().join("first-seen.json"), "boot".to_owned());
-            Self { idleness: Idleness::default(), first_seen, began: Instant::now(), _folder: folder }
+            Self {
+                idleness: Idleness::default(),
+                first_seen,
+                began: Instant::now(),
+                below: 0,
+                _folder: folder,
+            }
         }
 
         // A look at `second`, at which each process has used the CPU time given.
@@ -166,7 +208,9 @@ mod tests {
             adapt(&mut database);
             let now = Now { instant: self.began + Duration::from_secs(second), ms: 5000 + 1000 * second };
             let mut databases = [database];
-            self.idleness.fill_in(&mut databases, &[writers.to_vec()], &mut self.first_seen, now);
+            let below = self.below;
+            let below = || HashMap::from([(WRITER, below), (READER, 7)]);
+            self.idleness.fill_in(&mut databases, &[writers.to_vec()], &mut self.first_seen, &below, now);
             let [database] = databases;
             database
         }
@@ -224,6 +268,20 @@ mod tests {
         stretch.look(0, [5, 5], |_| {});
         let seen = stretch.look_after(60, [5, 5], &[WRITER], |_| {});
         assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(0.0), Some(60_000.0)));
+    }
+
+    #[test]
+    fn who_waits_for_others_to_work_is_not_idle() {
+        let mut stretch = Stretch::new();
+        stretch.look(0, [5, 5], |_| {});
+        let seen = stretch.look(60, [5, 5], |_| {});
+        assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(60_000.0), Some(60_000.0)));
+        stretch.below += 1;
+        let seen = stretch.look(90, [5, 5], |_| {});
+        assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(0.0), Some(90_000.0)));
+        assert_eq!(seen.processes[0].activity.cpu_idle_ms, Some(90_000.0), "its own is another matter");
+        let seen = stretch.look(100, [5, 5], |_| {});
+        assert_eq!(idle(&seen, WRITER), Some(10_000.0));
     }
 
     #[test]

@@ -56,8 +56,8 @@ pub enum Table {
     Empty,
     /// Whoever can be seen from here has a row.
     Complete,
-    /// The kernel names a process that can be seen from here and has no row: the table has this file under another
-    /// device, or the lock was taken since it was read.
+    /// The kernel names a process that can be seen from here, and there is no row at all: the table has this file under
+    /// another device, or the lock was taken since it was read.
     Lacks,
 }
 
@@ -73,14 +73,16 @@ pub fn complete(
     sight: &Sight,
     places: &[(Ask, RangeInclusive<u64>)],
 ) -> io::Result<Table> {
-    let mut table = if rows.is_empty() { Table::Empty } else { Table::Complete };
+    // A row that was found proves that the table has this file: another that is lacking came later.
+    let is_proved = !rows.is_empty();
+    let mut table = if is_proved { Table::Complete } else { Table::Empty };
     for (who, bytes) in places {
         let is_known = rows.iter().any(|row| row.overlaps(bytes) && (row.is_write || *who == Ask::Anybody));
         if is_known {
             continue;
         }
         if let Some(obstacle) = ask(file, *who, bytes.clone())? {
-            if obstacle.pid.is_some() {
+            if obstacle.pid.is_some() && !is_proved {
                 table = Table::Lacks;
             }
             rows.push(Row {
@@ -94,4 +96,48 @@ pub fn complete(
         }
     }
     Ok(table)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::{
+        io::Read,
+        process::{Command, Stdio},
+    };
+
+    use super::*;
+    use crate::observe::{files, mounts::Mounts};
+
+    /// Locks the first byte, says so, and waits.
+    const HOLDER: &str = "import fcntl, sys; file = open(sys.argv[1], 'r+b'); \
+                          fcntl.lockf(file, fcntl.LOCK_EX, 1, 0); sys.stdout.write('!'); sys.stdout.flush(); \
+                          sys.stdin.read()";
+
+    #[test]
+    fn a_row_that_was_found_proves_that_the_table_has_the_file() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("locked");
+        std::fs::write(&path, "12345678").expect("written");
+        let mut python = Command::new("python3");
+        let python = python.args(["-c", HOLDER]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let Ok(mut holder) = python.spawn() else {
+            eprintln!("not tested: there is no python3");
+            return;
+        };
+        let mut word = [0];
+        holder.stdout.take().expect("a pipe").read_exact(&mut word).expect("it has the lock");
+        let file = files::open(&path).expect("it is there");
+        let sight =
+            files::look(&path, &Mounts::read("/proc".as_ref())).expect("it can be seen").expect("there");
+        let places = [(Ask::Writers, 0..=0)];
+        let mut rows = Vec::new();
+        assert_eq!(complete(&mut rows, &file, &sight, &places).expect("an answer"), Table::Lacks);
+        assert_eq!(rows.len(), 1);
+        let elsewhere = Row { bytes: 4..=4, ..rows.remove(0) };
+        let mut rows = vec![elsewhere];
+        assert_eq!(complete(&mut rows, &file, &sight, &places).expect("an answer"), Table::Complete);
+        assert_eq!(rows.len(), 2, "the lock is told all the same");
+        drop(holder.stdin.take());
+        holder.wait().expect("it ends");
+    }
 }

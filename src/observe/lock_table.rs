@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use crate::observe::files::{Device, Sight};
+use crate::observe::{files::Sight, mounts::Device};
 
 // The kernel gives about a page of rows at a time, and lets go of the table between two of them: rows can slip through.
 const PAGE: usize = 4000;

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{observe::files::Device, snapshot::Filesystem};
+use crate::snapshot::Filesystem;
+
+/// A device as the kernel numbers it: major, minor.
+pub type Device = (u32, u32);
 
 /// The mounts, as `proc_pid_mountinfo(5)` lists them.
 ///

@@ -1,6 +1,6 @@
 //! `/proc/PID/stat`: what tells one process from another that had the same PID (`proc_pid_stat(5)`).
 
-use std::{fs, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
 /// The fields that are used here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,10 @@ pub struct Stat {
     pub parent: Option<i32>,
     /// Its session: the process that leads it, or 0 where that is not visible.
     pub session: Option<i32>,
+    /// CPU time that it has used, in clock ticks.
+    pub cpu_ticks: Option<u64>,
+    /// CPU time of those below it that ended and were waited for, in clock ticks.
+    pub waited_ticks: Option<u64>,
     /// Its start in clock ticks since boot; `None` where it is dead and not yet collected.
     pub start_ticks: Option<u64>,
 }
@@ -39,6 +43,26 @@ pub fn process_owner(proc: &Path, pid: i32) -> Option<u32> {
     ids.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
+/// The CPU time that all below each process have used, those that ended and were waited for included, in clock ticks. One
+/// pass over every process of the `/proc` at `proc`.
+pub fn ticks_below(proc: &Path) -> HashMap<i32, u64> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let all: HashMap<i32, Stat> = pids.filter_map(|pid| Some((pid, read(proc, pid)?))).collect();
+    let ended = |stat: &Stat| stat.waited_ticks.unwrap_or(0);
+    let mut below: HashMap<i32, u64> = all.iter().map(|(&pid, stat)| (pid, ended(stat))).collect();
+    for stat in all.values() {
+        let ticks = stat.cpu_ticks.unwrap_or(0) + ended(stat);
+        let parent = |stat: &Stat| stat.parent.filter(|parent| all.contains_key(parent));
+        // No deeper than there are processes, should what was read at different moments go in a circle.
+        let ancestors = std::iter::successors(parent(stat), |pid| parent(&all[pid])).take(all.len());
+        for ancestor in ancestors {
+            *below.entry(ancestor).or_default() += ticks;
+        }
+    }
+    below
+}
+
 /// The executable and arguments of process `pid`: none where it has none, as a kernel thread; `None` where they cannot
 /// be read. The arguments end with a zero each, and need not be UTF-8.
 pub fn command(proc: &Path, pid: i32) -> Option<Vec<String>> {
@@ -56,10 +80,16 @@ pub fn read(proc: &Path, pid: i32) -> Option<Stat> {
     let stat = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
     let (before, after) = stat.rsplit_once(')')?;
-    // The fields behind the name: 3 is the state, 4 the parent, 6 the session and 22 the start.
+    // The fields behind the name: 3 is the state, 4 the parent, 6 the session, 14 to 17 are times and 22 the start.
     let fields: Vec<&str> = after.split_ascii_whitespace().collect();
     let is_dead = matches!(*fields.first()?, "Z" | "X" | "x");
+    let sum = |first: usize| -> Option<u64> {
+        let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        ticks(first)?.checked_add(ticks(first + 1)?)
+    };
     Some(Stat {
+        cpu_ticks: sum(11),
+        waited_ticks: sum(13),
         name: before.split_once('(')?.1.to_owned(),
         parent: fields.get(1)?.parse().ok(),
         session: fields.get(3).and_then(|session| session.parse().ok()),
@@ -86,9 +116,27 @@ mod tests {
             name: "a (b) S 1".to_owned(),
             parent: Some(42),
             session: Some(0),
+            cpu_ticks: Some(0),
+            waited_ticks: Some(0),
             start_ticks: Some(4200),
         };
         assert_eq!(stat, Some(expected));
+    }
+
+    #[test]
+    fn those_below_count_for_every_ancestor() {
+        let proc = tempfile::TempDir::new().expect("a folder");
+        let own_and_waited = [(1, 0, 1, 0), (7, 1, 2, 10), (8, 7, 40, 100), (9, 8, 1000, 0)];
+        for (pid, parent, own, waited) in own_and_waited {
+            let folder = proc.path().join(pid.to_string());
+            fs::create_dir(&folder).expect("a folder");
+            let fields = format!("{}{own} 0 {waited} 0 {}", "0 ".repeat(9), "0 ".repeat(5));
+            fs::write(folder.join("stat"), format!("{pid} (a) S {parent} {fields}\n")).expect("a file");
+        }
+        let below = ticks_below(proc.path());
+        let of = |pid: i32| below.get(&pid).copied();
+        assert_eq!((of(9), of(8)), (Some(0), Some(100 + 1000)));
+        assert_eq!((of(7), of(1)), (Some(10 + 140 + 1000), Some(12 + 140 + 1000)));
     }
 
     #[test]

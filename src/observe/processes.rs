@@ -19,8 +19,9 @@ use rustix::fs::OFlags;
 use crate::{
     history::Who,
     observe::{
-        files::{self, FileId, Sight},
+        files::{FileId, Sight},
         lock_table::{self, Row},
+        mounts::Device,
         opener::{Opener, Target},
         process_stat,
     },
@@ -357,7 +358,7 @@ pub fn maps(proc: &Path, pid: i32, sights: [Option<&Sight>; 3]) -> Option<[bool;
 }
 
 // `7f00-7f01 r--s 00000000 fe:00 1234   /path`, with the device in hexadecimal.
-fn mapping(line: &[u8]) -> Option<(files::Device, u64)> {
+fn mapping(line: &[u8]) -> Option<(Device, u64)> {
     let fields = line.split(|&byte| byte == b' ').map(|field| std::str::from_utf8(field).ok());
     let mut fields = fields.skip(3);
     let (major, minor) = fields.next()??.split_once(':')?;

@@ -4,11 +4,8 @@ use std::path::Path;
 
 use super::{Expectation, Keeper, Profile, Schedule};
 use crate::{
-    config::{
-        document::{Document, Error, Item, Table},
-        value,
-    },
     diagnose::checkpoint::Mode,
+    document::{Document, Error, Item, Table, value},
     snapshot::Severity,
 };
 

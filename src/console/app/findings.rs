@@ -15,8 +15,19 @@ use super::App;
 /// How many findings that went away are remembered of each database.
 const REMEMBERED: usize = 20;
 
-/// What makes a finding the same one in the next look: its rule and its process.
-pub type Key = (String, Option<i32>);
+/// What makes a finding the same one in the next look.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// Its rule.
+    pub name: String,
+    /// Its process.
+    pub pid: Option<i32>,
+    /// What else it is about, where a rule can find several without a process: a pidfile, a run.
+    pub subject: Option<String>,
+}
+
+/// Where the evidence names what else a finding is about.
+const SUBJECTS: [&str; 2] = ["pidfile", "run"];
 
 /// A finding that went away.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,15 +140,16 @@ impl App {
         now.chain(self.found.of(database).filter(is_past).map(FindingRow::Gone)).collect()
     }
 
-    /// The row of the finding that `name` and `pid` stand for, if it is remembered.
+    /// The row of the finding that `key` stands for, if it is remembered.
     #[must_use]
-    pub fn finding_row(&self, name: &str, pid: Option<i32>) -> Option<FindingRow<'_>> {
-        self.finding_rows().into_iter().find(|row| row.finding().name == name && row.finding().pid == pid)
+    pub fn finding_row(&self, key: &Key) -> Option<FindingRow<'_>> {
+        self.finding_rows().into_iter().find(|row| row.key() == *key)
     }
 }
 
 fn key(finding: &Finding) -> Key {
-    (finding.name.clone(), finding.pid)
+    let subject = SUBJECTS.iter().find_map(|name| finding.evidence.get(*name)?.as_str());
+    Key { name: finding.name.clone(), pid: finding.pid, subject: subject.map(str::to_owned) }
 }
 
 #[cfg(test)]
@@ -164,6 +176,20 @@ mod tests {
     fn outline(followed: &Followed) -> Vec<(&str, i32, u64, u32)> {
         let pid = |gone: &Gone| gone.finding.pid.expect("the tests give one");
         followed.gone.iter().map(|it| (&*it.finding.name, pid(it), it.held.as_secs(), it.times)).collect()
+    }
+
+    #[test]
+    fn findings_without_a_process_are_told_apart_by_what_they_are_about() {
+        let dead = |path: &str| {
+            let mut finding = Finding { pid: None, ..finding("dead-pidfile", 0, path) };
+            finding.evidence.insert("pidfile".to_owned(), path.into());
+            finding
+        };
+        let mut followed = Followed::default();
+        followed.follow(&[dead("/a.pid"), dead("/b.pid")], at(0));
+        followed.follow(&[dead("/b.pid")], at(10));
+        let gone: Vec<_> = followed.gone.iter().map(|gone| gone.finding.message.as_str()).collect();
+        assert_eq!(gone, ["/a.pid"]);
     }
 
     #[test]

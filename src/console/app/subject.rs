@@ -6,15 +6,15 @@ use crate::{
     snapshot::{Finding, Ingestion, Process},
 };
 
-use super::{App, FindingRow, selection::target};
+use super::{App, FindingRow, findings::Key, selection::target};
 
 /// What details are about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// A process.
     Process(Target),
-    /// A finding, by name and process.
-    Finding(String, Option<i32>),
+    /// A finding.
+    Finding(Key),
     /// The three files.
     Files,
     /// The pragmas.
@@ -29,10 +29,7 @@ impl App {
         let database = self.database()?;
         match self.focus {
             Panel::Locks | Panel::Processes => self.selected_process().and_then(target).map(Subject::Process),
-            Panel::Findings => self
-                .selected_finding_row()
-                .map(FindingRow::key)
-                .map(|(name, pid)| Subject::Finding(name, pid)),
+            Panel::Findings => self.selected_finding_row().map(FindingRow::key).map(Subject::Finding),
             Panel::Files => database.files.db.as_ref().map(|_| Subject::Files),
             Panel::Pragmas => (!database.pragmas.rows.is_empty()).then_some(Subject::Pragmas),
             Panel::Ingestion => database

@@ -1,76 +1,31 @@
 //! All about one row, over the panels.
 
-use ratatui::{
-    Frame,
-    layout::Rect,
-    text::{Line, Span},
-    widgets::Clear,
-};
+use ratatui::{Frame, layout::Rect};
 
 use crate::{
     act::signal::Target,
     console::app::{App, Subject},
     profile::Profile,
     snapshot::{Database, ExecutableState, FileFacts, Finding, Ingestion, Origin, Process, Stale},
-    text, units,
+    units,
 };
 
-use super::{framed, theme::Theme};
-
-const LABEL: usize = 18;
+use super::{
+    labelled::{self, Rows, row},
+    theme::Theme,
+};
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &Subject) -> u16 {
     let Some(database) = app.database() else { return 0 };
     let rows = match subject {
-        Subject::Finding(name, pid) => {
-            return super::explain::render(frame, area, app, theme, (name, *pid));
-        }
+        Subject::Finding(key) => return super::explain::render(frame, area, app, theme, key),
         Subject::Process(target) => process(app, database, *target),
         Subject::Files => files(app, database),
         Subject::Pragmas => pragmas(app),
         Subject::Ingestion(run) => ingestion(database, run),
     };
-    let lines = lines(rows, usize::from(width(area)).saturating_sub(4), theme);
-    show(frame, area, app, theme, lines)
-}
-
-/// Labels and values, as they stand beside each other.
-pub type Rows = Vec<(String, String)>;
-
-/// The columns of the details, their frame included.
-pub fn width(area: Rect) -> u16 {
-    area.width.min(110)
-}
-
-/// `rows` in lines of at most `width` columns.
-pub fn lines(rows: Rows, width: usize, theme: &Theme) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    for (label, value) in rows {
-        let mut label = Some(label);
-        let wrapped = text::wrap(&value, width.saturating_sub(LABEL));
-        for part in if wrapped.is_empty() { vec![String::new()] } else { wrapped } {
-            let label = label.take().unwrap_or_default();
-            lines.push(Line::from(vec![
-                Span::styled(format!(" {}", text::pad(&label, LABEL)), theme.title),
-                Span::raw(part),
-            ]));
-        }
-    }
-    lines
-}
-
-/// Draws `lines` over the panels; how far they can be scrolled.
-pub fn show(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, lines: Vec<Line<'static>>) -> u16 {
-    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(5);
-    let area = super::dialog::centred(area, width(area), height);
-    frame.render_widget(Clear, area);
-    let title = Span::styled(format!(" Details: Esc closes, {} ", super::scrolling(app)), theme.title);
-    let inner = framed(frame, area, theme.focus, title);
-    super::scrolled(frame, inner, app, lines)
-}
-
-pub fn row(label: &str, value: impl Into<String>) -> (String, String) {
-    (label.to_owned(), value.into())
+    let lines = labelled::lines(rows, usize::from(labelled::width(area)).saturating_sub(4), theme);
+    labelled::show(frame, area, app, theme, lines)
 }
 
 fn gone(what: &str) -> Rows {

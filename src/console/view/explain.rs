@@ -9,38 +9,33 @@ use serde_json::Value;
 use unicode_width::UnicodeWidthChar;
 
 use crate::{
-    console::app::{App, FindingRow},
+    console::app::{App, FindingKey, FindingRow},
     diagnose::pages::{self, Block, Page},
     snapshot::Finding,
     text, units,
 };
 
 use super::{
-    details::{self, Rows, row},
+    labelled::{self, Rows, row},
     theme::Theme,
 };
 
 /// Columns by which what is to be typed is moved in.
 const INDENT: usize = 3;
 
-pub fn render(
-    frame: &mut Frame,
-    area: Rect,
-    app: &App,
-    theme: &Theme,
-    (name, pid): (&str, Option<i32>),
-) -> u16 {
-    let rows = match app.finding_row(name, pid) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, key: &FindingKey) -> u16 {
+    let name = key.name.as_str();
+    let rows = match app.finding_row(key) {
         Some(found) => evidence(app, found),
         None => vec![row("finding", name), row("", "It no longer holds.")],
     };
-    let room = usize::from(details::width(area)).saturating_sub(4);
-    let mut lines = details::lines(rows, room, theme);
+    let room = usize::from(labelled::width(area)).saturating_sub(4);
+    let mut lines = labelled::lines(rows, room, theme);
     if let Some(page) = pages::page(name) {
         lines.push(Line::default());
         lines.extend(explanation(page, room, theme));
     }
-    details::show(frame, area, app, theme, lines)
+    labelled::show(frame, area, app, theme, lines)
 }
 
 fn evidence(app: &App, found: FindingRow<'_>) -> Rows {

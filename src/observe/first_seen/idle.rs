@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How long a process has been idle before that is worth keeping for the next look of another waltop.
+/// How long a process has been idle before that is worth keeping for the next look of another waltop. Each time that it
+/// then did something after all it has to be idle for twice as long, up to the longest, so that a daemon that pauses
+/// again and again does not keep the file busy. What is not kept yet is written at the end.
 const WORTH_KEEPING_MS: u64 = 5000;
+const LONGEST_WORTH_MS: u64 = 600_000;
 
 /// What a look saw of a process.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +23,8 @@ pub struct Seen {
     pub cpu_ticks: u64,
     /// Whether it holds a lock of a transaction, or has held one since the look before.
     pub has_locked: bool,
+    /// CPU time that all below it have used, those that ended included, in clock ticks; `None` where nobody looked.
+    pub below_ticks: Option<u64>,
     /// When it was seen, in ms on the monotonic clock.
     pub at: u64,
 }
@@ -40,8 +45,10 @@ pub struct Kept {
     start_ticks: u64,
     cpu_ticks: u64,
     cpu_since: u64,
-    // When a lock of a transaction was seen last, since then.
+    // When a lock of a transaction was seen last, since then, or that those below it were at work.
     locked_at: Option<u64>,
+    #[serde(default)]
+    below_ticks: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +57,8 @@ struct Entry {
     written: Option<Kept>,
     // When it was last seen idle.
     at: u64,
+    // From which idleness on it is worth keeping, in ms.
+    worth: u64,
     // In the look that is going on.
     is_seen: bool,
 }
@@ -63,9 +72,7 @@ pub struct Book {
 impl Book {
     /// What a file kept.
     pub fn of(kept: Vec<Kept>) -> Self {
-        let entry = |kept: Kept| {
-            (kept.process(), Entry { kept, written: Some(kept), at: kept.since(), is_seen: false })
-        };
+        let entry = |kept: Kept| (kept.process(), Entry::of(kept, Some(kept)));
         Self { entries: kept.into_iter().map(entry).collect() }
     }
 
@@ -73,17 +80,24 @@ impl Book {
     pub fn see(&mut self, seen: &Seen) -> Option<Idle> {
         let (pid, start_ticks) = seen.process;
         let locked_at = seen.has_locked.then_some(seen.at);
-        let anew = Kept { pid, start_ticks, cpu_ticks: seen.cpu_ticks, cpu_since: seen.at, locked_at };
+        let (cpu_ticks, below_ticks) = (seen.cpu_ticks, seen.below_ticks);
+        let anew = Kept { pid, start_ticks, cpu_ticks, cpu_since: seen.at, locked_at, below_ticks };
         let Some(entry) = self.entries.get_mut(&seen.process) else {
-            let entry = Entry { kept: anew, written: None, at: seen.at, is_seen: true };
-            self.entries.insert(seen.process, entry);
+            self.entries.insert(seen.process, Entry { is_seen: true, ..Entry::of(anew, None) });
             return seen.has_locked.then_some(Idle { cpu_ms: 0, ms: 0 });
         };
         // A time to come is not of this clock.
         if entry.kept.cpu_ticks != seen.cpu_ticks || entry.kept.since() > seen.at {
+            if entry.is_worth_keeping() && entry.written == Some(entry.kept) {
+                entry.worth = (entry.worth * 2).min(LONGEST_WORTH_MS);
+            }
             entry.kept = anew;
-        } else if seen.has_locked {
-            entry.kept.locked_at = locked_at;
+        } else {
+            let is_other = |now: u64| entry.kept.below_ticks.is_some_and(|before| before != now);
+            if seen.has_locked || below_ticks.is_some_and(is_other) {
+                entry.kept.locked_at = Some(seen.at);
+            }
+            entry.kept.below_ticks = below_ticks.or(entry.kept.below_ticks);
         }
         entry.at = seen.at;
         entry.is_seen = true;
@@ -100,10 +114,11 @@ impl Book {
     /// Whether the file would mislead, or lacks an idleness that is worth keeping. One whose CPU time has moved on
     /// since it was written misleads nobody: the counter tells.
     pub fn is_due(&self) -> bool {
-        self.entries.values().any(|Entry { kept, written, at, .. }| {
+        self.entries.values().any(|entry| {
+            let Entry { kept, written, .. } = entry;
             let misleads =
                 written.is_some_and(|it| it.cpu_ticks == kept.cpu_ticks && it.locked_at < kept.locked_at);
-            *written != Some(*kept) && (misleads || at.saturating_sub(kept.since()) >= WORTH_KEEPING_MS)
+            *written != Some(*kept) && (misleads || entry.is_worth_keeping())
         })
     }
 
@@ -122,9 +137,7 @@ impl Book {
                     kept.locked_at = kept.locked_at.max(theirs.locked_at);
                 }
                 None if lives(theirs.pid, theirs.start_ticks) => {
-                    let entry =
-                        Entry { kept: theirs, written: Some(theirs), at: theirs.since(), is_seen: false };
-                    self.entries.insert(theirs.process(), entry);
+                    self.entries.insert(theirs.process(), Entry::of(theirs, Some(theirs)));
                 }
                 Some(_) | None => {}
             }
@@ -141,6 +154,16 @@ impl Book {
         for entry in self.entries.values_mut() {
             entry.written = Some(entry.kept);
         }
+    }
+}
+
+impl Entry {
+    fn of(kept: Kept, written: Option<Kept>) -> Self {
+        Self { kept, written, at: kept.since(), worth: WORTH_KEEPING_MS, is_seen: false }
+    }
+
+    fn is_worth_keeping(&self) -> bool {
+        self.at.saturating_sub(self.kept.since()) >= self.worth
     }
 }
 
@@ -161,7 +184,7 @@ mod tests {
     const P: (i32, u64) = (7, 4200);
 
     fn seen(cpu_ticks: u64, at: u64) -> Seen {
-        Seen { process: P, cpu_ticks, has_locked: false, at }
+        Seen { process: P, cpu_ticks, has_locked: false, below_ticks: None, at }
     }
 
     fn locked(cpu_ticks: u64, at: u64) -> Seen {
@@ -233,6 +256,25 @@ mod tests {
         assert!(!book.is_changed());
         book.see(&locked(6, 9000));
         assert!(book.is_due(), "the file would hide the lock");
+    }
+
+    #[test]
+    fn a_daemon_that_pauses_again_and_again_does_not_keep_the_file_busy() {
+        let mut book = Book::default();
+        let mut written = 0;
+        for tick in 0..100 {
+            for second in 0..7 {
+                book.see(&seen(tick, 1000 * (7 * tick + second)));
+                if book.is_due() {
+                    book.is_written();
+                    written += 1;
+                }
+            }
+        }
+        assert_eq!(written, 1, "it is then known to pause for more than that");
+        book.see(&seen(100, 1_000_000));
+        book.see(&seen(100, 1_000_000 + 2 * WORTH_KEEPING_MS));
+        assert!(book.is_due(), "this is longer than its pauses");
     }
 
     #[test]

@@ -301,6 +301,8 @@ mod tests {
             name: parent.to_owned(),
             parent: Some(1),
             session: Some(theirs),
+            cpu_ticks: None,
+            waited_ticks: None,
             start_ticks: Some(1),
         };
         has_lost_parent(&stat, &parent, Some(manager))

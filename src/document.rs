@@ -13,6 +13,8 @@ use toml::{
 
 use crate::text;
 
+pub mod value;
+
 /// A file of settings is some kilobytes; what is larger was not meant.
 const LARGEST: u64 = 1 << 20;
 

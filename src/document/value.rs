@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{Span, SpanRelativeTo};
 
-use super::document::{Error, Item};
+use super::{Error, Item};
 
 /// Longer than anything that is meant, and short enough to be added to any time without a second thought.
 const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
@@ -152,7 +152,7 @@ pub fn path(item: &Item<'_>, base: &Base) -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::document::Document;
+    use crate::document::Document;
 
     fn read<T>(value: &str, read: impl FnOnce(&Item<'_>) -> Result<T, Error>) -> Option<T> {
         let document = Document::new(Path::new("c.toml"), &format!("it = {value}"));

@@ -1,0 +1,54 @@
+//! Labels and their values over the panels, in which a long text can be scrolled.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+    widgets::Clear,
+};
+
+use crate::{console::app::App, text};
+
+use super::{framed, theme::Theme};
+
+const LABEL: usize = 18;
+
+/// Labels and values, as they stand beside each other.
+pub type Rows = Vec<(String, String)>;
+
+/// The columns of the details, their frame included.
+pub fn width(area: Rect) -> u16 {
+    area.width.min(110)
+}
+
+/// `rows` in lines of at most `width` columns.
+pub fn lines(rows: Rows, width: usize, theme: &Theme) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for (label, value) in rows {
+        let mut label = Some(label);
+        let wrapped = text::wrap(&value, width.saturating_sub(LABEL));
+        for part in if wrapped.is_empty() { vec![String::new()] } else { wrapped } {
+            let label = label.take().unwrap_or_default();
+            lines.push(Line::from(vec![
+                Span::styled(format!(" {}", text::pad(&label, LABEL)), theme.title),
+                Span::raw(part),
+            ]));
+        }
+    }
+    lines
+}
+
+/// Draws `lines` over the panels; how far they can be scrolled.
+pub fn show(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, lines: Vec<Line<'static>>) -> u16 {
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(5);
+    let area = super::dialog::centred(area, width(area), height);
+    frame.render_widget(Clear, area);
+    let title = Span::styled(format!(" Details: Esc closes, {} ", super::scrolling(app)), theme.title);
+    let inner = framed(frame, area, theme.focus, title);
+    super::scrolled(frame, inner, app, lines)
+}
+
+/// A row with `label`.
+pub fn row(label: &str, value: impl Into<String>) -> (String, String) {
+    (label.to_owned(), value.into())
+}
