@@ -4,7 +4,8 @@ use std::{path::PathBuf, thread, time::Duration};
 
 use crate::{
     act::worker,
-    config::{Config, value::duration_of},
+    config::Config,
+    document::value::duration_of,
     observe::Observer,
     sampler::Watch,
     snapshot::{Presence, Snapshot},
