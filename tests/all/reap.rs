@@ -38,7 +38,7 @@ fn stale(protected: Option<&str>) -> Stale {
             cause: "max-age".to_owned(),
             evidence: "3 d 20 h old and idle for 5 s, past the 24 h of the rule watcher".to_owned(),
         }],
-        protected: protected.map(str::to_owned),
+        protected: protected.map(|why| why.to_owned().into()),
     }
 }
 
