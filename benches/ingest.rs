@@ -13,7 +13,7 @@ use std::{
     env, fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -29,6 +29,8 @@ mod yardstick;
 const WALTOP: &str = env!("CARGO_BIN_EXE_waltop");
 const SIZES: [usize; 3] = [556, 5000, 20_000];
 const ROUNDS: usize = 5;
+/// From so many documents on, one round has to do.
+const MANY: usize = 10_000;
 const CHANGED: usize = 10;
 /// How often the bystander writes.
 const EVERY: Duration = Duration::from_millis(20);
@@ -115,7 +117,7 @@ impl Bench<'_> {
         let (mut again, mut stat) = (Vec::new(), Vec::new());
         let (mut some, mut utils, mut holds) = (Vec::new(), Vec::new(), Vec::new());
         let mut sizes = (0.0, 0.0);
-        for round in 0..ROUNDS {
+        for round in 0..if count < MANY { ROUNDS } else { 1 } {
             if has_utils {
                 self.clear()?;
                 utils.push(self.utils()?);
@@ -157,9 +159,23 @@ impl Bench<'_> {
         }
         bound("first index", first / least, 1.25, "x");
         bound("nothing changed", median(&again) / median(&stat), 2.0, "x");
-        tell_holds(&holds);
+        Self::tell_holds(&holds);
         #[expect(clippy::cast_precision_loss, reason = "some thousands")]
         Ok(first / count as f64)
+    }
+
+    fn tell_holds(runs: &[Summary]) {
+        let of = |part: fn(&waltop::snapshot::Spread) -> f64| {
+            runs.iter().filter_map(|run| run.hold.as_ref()).map(part).collect::<Vec<_>>()
+        };
+        println!(
+            "{:<32}{:>14.1}  ms, {} transactions",
+            "holds, p50",
+            median(&of(|it| it.p50)),
+            runs[0].batches
+        );
+        bound("holds, p99", median(&of(|it| it.p99)), 25.0, "ms");
+        bound("holds, longest of all rounds", of(|it| it.max).into_iter().fold(0.0, f64::max), 60.0, "ms");
     }
 
     fn beside_a_bystander(&self) -> Result<(), Failure> {
@@ -281,8 +297,7 @@ fn run(command: &mut Command) -> Result<f64, Failure> {
 
 /// The most memory that it is seen to have at a time, in MB.
 fn peak(command: &mut Command) -> Result<f64, Failure> {
-    let mut child: Child =
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let mut peak = 0.0_f64;
     while child.try_wait()?.is_none() {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
@@ -312,13 +327,4 @@ fn megabytes(path: &Path) -> Result<f64, Failure> {
 
 fn ms(began: Instant) -> f64 {
     began.elapsed().as_secs_f64() * 1e3
-}
-
-fn tell_holds(runs: &[Summary]) {
-    let of = |part: fn(&waltop::snapshot::Spread) -> f64| {
-        runs.iter().filter_map(|run| run.hold.as_ref()).map(part).collect::<Vec<_>>()
-    };
-    println!("{:<32}{:>14.1}  ms, {} transactions", "holds, p50", median(&of(|it| it.p50)), runs[0].batches);
-    bound("holds, p99", median(&of(|it| it.p99)), 25.0, "ms");
-    bound("holds, longest of all rounds", of(|it| it.max).into_iter().fold(0.0, f64::max), 60.0, "ms");
 }

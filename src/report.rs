@@ -278,7 +278,7 @@ fn write_verdict(out: &mut String, process: &Process) -> fmt::Result {
         writeln!(out, "{label:<11} {} {}: {}", process.pid, cause.cause, text::clean(&cause.evidence))?;
     }
     if let Some(reason) = &stale.protected {
-        writeln!(out, "protected   {} {}", process.pid, text::clean(reason))?;
+        writeln!(out, "protected   {} {}", process.pid, text::clean(&reason.to_string()))?;
     }
     Ok(())
 }

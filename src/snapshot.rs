@@ -21,6 +21,7 @@ mod origin;
 mod pidfile;
 mod pragmas;
 mod process;
+mod protection;
 mod sampling;
 
 pub use files::{AutoVacuum, FileFacts, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource};
@@ -32,6 +33,7 @@ pub use origin::{Executable, ExecutableState, Manager, Origin};
 pub use pidfile::Pidfile;
 pub use pragmas::{PragmaRow, PragmaSource, Pragmas};
 pub use process::{Activity, Cause, Handles, Hold, Process, ProcessState, Stale};
+pub use protection::Protection;
 pub use sampling::Sampling;
 
 /// The version of the JSON contract that [`Snapshot`] serialises to.

@@ -6,7 +6,7 @@ const FOLDER: usize = 24;
 const WORDS: u64 = 30_000;
 
 /// Writes `count` notes into folders under `root`: front matter, headings, prose, links, wikilinks and tags, from
-/// half a kilobyte to some thirty, five on average.
+/// half a kilobyte to some sixteen, five on average.
 pub fn write(root: &Path, count: usize) -> io::Result<()> {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     for number in 0..count {
@@ -28,7 +28,7 @@ fn note(dice: &mut Dice, number: usize, count: usize) -> String {
     }
     text += &format!("# {} {}\n\n", dice.word(), dice.word());
     // Sizes of notes are spread over orders of magnitude.
-    let length = 500 << dice.below(7);
+    let length = 500 << dice.below(6);
     while text.len() < length {
         match dice.below(12) {
             0 => text += &format!("## {} {}\n\n", dice.word(), dice.word()),

@@ -14,7 +14,7 @@ use crate::{
         self,
         checkpoint::{Blocker, Mode, blockers},
     },
-    snapshot::{Cause, Database, Process, Stale},
+    snapshot::{Cause, Database, Process, Protection, Stale},
     units,
 };
 
@@ -29,7 +29,7 @@ pub struct Meant {
     /// The process.
     pub target: Target,
     /// What protects it, where something does.
-    pub protected: Option<String>,
+    pub protected: Option<Protection>,
 }
 
 /// What became of a process that was meant.

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{config::Permit, observe};
+use crate::{config::Permit, observe, snapshot::Protection};
 
 /// A process, named so that no other can be mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,7 +104,7 @@ pub enum Refusal {
         /// The process that was meant.
         pid: i32,
         /// What protects it.
-        why: String,
+        why: Protection,
     },
     /// Asked to end it could undo what others have committed.
     #[error(

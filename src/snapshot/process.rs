@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Origin;
+use super::{Origin, Protection};
 
 /// A process that has the database open.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -226,7 +226,7 @@ pub struct Stale {
     /// The causes, each with its evidence.
     pub causes: Vec<Cause>,
     /// Why it is left alone all the same.
-    pub protected: Option<String>,
+    pub protected: Option<Protection>,
 }
 
 /// One cause of staleness.

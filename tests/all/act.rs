@@ -22,6 +22,7 @@ use waltop::{
     },
     config::{Config, Permit, Places, ReadOnly},
     diagnose::checkpoint::Mode,
+    snapshot::Protection,
 };
 
 use crate::support::{ANOTHER, Actor, WALTOP, copy_program, eventually, run_test_as_another};
@@ -205,10 +206,10 @@ fn another_users_process_is_refused_to_root_as_well() {
 fn one_that_is_protected_is_refused_with_the_reason() {
     let scene = Scene::new();
     let mut actor = scene.actor();
-    let meant = Meant { target: target(actor.pid()), protected: Some("the rule db says so".to_owned()) };
+    let meant = Meant { target: target(actor.pid()), protected: Some(Protection::Rule("db".to_owned())) };
     let refused = meant.pin(Path::new(PROC)).expect_err("it is protected");
     let expected =
-        format!("{} is protected: the rule db says so; it is never stopped from here", actor.pid());
+        format!("{} is protected: the rule db protects it; it is never stopped from here", actor.pid());
     assert_eq!(refused.to_string(), expected);
     in_tokio(async {
         let (mut executor, mut inbox) = executor();

@@ -3,7 +3,11 @@
 
 mod list;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use log::Level;
@@ -22,7 +26,7 @@ use waltop::{
 
 use crate::{
     stage::Stage,
-    support::{Actor, eventually},
+    support::{Actor, PATIENCE, eventually},
 };
 
 const USUAL: (u16, u16) = (120, 40);
@@ -34,7 +38,7 @@ fn stale(protected: Option<&str>) -> Stale {
             cause: "max-age".to_owned(),
             evidence: "3 d 20 h old and idle for 5 s, past the 24 h of the rule watcher".to_owned(),
         }],
-        protected: protected.map(str::to_owned),
+        protected: protected.map(|why| why.to_owned().into()),
     }
 }
 
@@ -78,7 +82,7 @@ impl Console {
     /// Takes reports in until `text` stands on the screen.
     async fn hear(&mut self, text: &str) {
         while !self.stage.screen().contains(text) {
-            let report = tokio::time::timeout(Duration::from_secs(30), self.inbox.recv()).await;
+            let report = tokio::time::timeout(PATIENCE, self.inbox.recv()).await;
             let report = report.unwrap_or_else(|_| panic!("{text} never came: {}", self.stage.screen()));
             let effects = self.stage.app.update(Message::Report(report.expect("an executor")));
             self.carry_out(effects).await;
@@ -87,28 +91,23 @@ impl Console {
 
     /// Takes in what comes, and looks, until the log tells `text`.
     async fn look_until(&mut self, text: &str) {
-        for _ in 0..6000 {
-            if self.tells(text) {
-                return;
-            }
+        let deadline = Instant::now() + PATIENCE;
+        while !self.tells(text) {
+            assert!(Instant::now() < deadline, "{text} was never told: {:?}", self.log);
             while let Ok(report) = self.inbox.try_recv() {
                 let effects = self.stage.app.update(Message::Report(report));
                 self.carry_out(effects).await;
             }
             self.look().await;
         }
-        panic!("{text} was never told: {:?}", self.log);
     }
 
     async fn look_until_stale(&mut self) {
-        for _ in 0..2000 {
-            let processes = self.stage.app.database().map_or(&[][..], |database| &database.processes);
-            if processes.iter().any(|it| it.stale.as_ref().is_some_and(|stale| stale.is_stale)) {
-                return;
-            }
+        let deadline = Instant::now() + PATIENCE;
+        while !self.stage.app.database().is_some_and(|it| it.processes.iter().any(Process::is_stale)) {
+            assert!(Instant::now() < deadline, "nothing ever was stale: {}", self.stage.screen());
             self.look().await;
         }
-        panic!("nothing ever was stale: {}", self.stage.screen());
     }
 
     async fn look(&mut self) {

@@ -147,9 +147,12 @@ pub fn run_test_as_another(folder: &Path, name: &str, key: &str, value: impl AsR
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
+/// How long anything is waited for: what has not come by then never will.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Waits until `condition` gives something; fails after a time that no healthy run needs.
 pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition() {
             return value;

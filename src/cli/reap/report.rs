@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     act::reap::{Aftermath, causes},
     diagnose::checkpoint::Blocker,
-    snapshot::{Cause, Hold, Process, ProcessState, lossy_path},
+    snapshot::{Cause, Hold, Process, ProcessState, Protection, lossy_path},
 };
 
 /// The whole answer. Fields are added, never changed.
@@ -53,7 +53,7 @@ pub struct Candidate {
     state: ProcessState,
     holds: Vec<Hold>,
     causes: Vec<Cause>,
-    protected: Option<String>,
+    protected: Option<Protection>,
     /// What became of it.
     pub outcome: Outcome,
     /// Why it got no signal, where it got none.

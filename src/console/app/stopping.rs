@@ -11,7 +11,7 @@ use crate::{
         signal::{Refusal, Signal, Target},
     },
     sampler::Look,
-    snapshot::{Database, Process},
+    snapshot::{Database, Process, Protection},
     units,
 };
 
@@ -35,14 +35,16 @@ impl App {
             return vec![self.notify(Level::Warn, "no process is selected")];
         };
         let (Some(look), Some(database)) = (self.look(), self.database()) else { return Vec::new() };
-        // What protects our own ingestions is for a reaper: whoever points at one may stop it, as with i.
+        // That it is of our own kind protects an ingestion from a reaper: whoever points at one may stop it, as with i.
+        // What else protects it stands.
         let is_ours = database.is_own_ingestion(&process);
         let signals = Kind::signals(&look.snapshot.databases, &process);
         let database = database.path.clone();
         match Meant::new(&process) {
             Err(refusal) => vec![self.notify(Level::Warn, refusal.to_string())],
             Ok(meant) => {
-                let protected = meant.protected.filter(|_| !is_ours);
+                let protected =
+                    meant.protected.filter(|it| !is_ours || !matches!(it, Protection::OwnKind(_)));
                 let meant = Meant { protected, ..meant };
                 let (target, signal) = (meant.target, signals[0]);
                 let kind = Kind::Stop { process: Box::new(process), target, database, signals, signal };

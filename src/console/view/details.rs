@@ -88,7 +88,7 @@ fn verdict(process: &Process) -> Rows {
     };
     let mut rows = vec![row("stale", if *is_stale { "yes" } else { "no" })];
     rows.extend(causes.iter().map(|cause| row(&cause.cause, &cause.evidence)));
-    rows.extend(protected.iter().map(|reason| row("protected", reason)));
+    rows.extend(protected.iter().map(|reason| row("protected", reason.to_string())));
     rows
 }
 

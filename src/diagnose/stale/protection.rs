@@ -1,7 +1,7 @@
 //! What keeps a process from being offered, whatever there is against it.
 
 use super::Scene;
-use crate::snapshot::{Looker, Process};
+use crate::snapshot::{Looker, Process, Protection};
 
 /// A program that does on purpose what would be a cause.
 struct BuiltIn {
@@ -37,43 +37,44 @@ const OWN: &[&str] = &[
 /// Our own command that plays somebody else's part, in the sandbox and in tests.
 const ACTOR: &str = "actor";
 
-/// Why `process` is left alone; `None` where nothing protects it.
-pub fn protection(scene: &Scene<'_>, process: &Process) -> Option<String> {
+/// Why `process` is left alone; `None` where nothing protects it. What the user says of it comes before what it is
+/// known for: whoever points at an ingestion of ours may stop it, but not where a rule forbids that.
+pub fn protection(scene: &Scene<'_>, process: &Process) -> Option<Protection> {
     if process.pid == 1 {
-        return Some("it is PID 1".to_owned());
+        return Some(Protection::First);
     }
     scene
         .snapshot
         .looker
         .as_ref()
         .and_then(|looker| kinship(looker, process))
-        .or_else(|| own_kind(process))
         .or_else(|| {
             let rule = scene.rule(process).filter(|rule| rule.protect)?;
-            Some(format!("the rule {} protects it", rule.name))
+            Some(Protection::Rule(rule.name.clone()))
         })
-        .or_else(|| BUILT_IN.iter().find(|it| it.matches(process)).map(|it| it.why.to_owned()))
+        .or_else(|| own_kind(process))
+        .or_else(|| {
+            let known = BUILT_IN.iter().find(|it| it.matches(process))?;
+            Some(Protection::OnPurpose(known.why.to_owned()))
+        })
 }
 
 // Root may stop anybody, and is offered nobody else's process either.
-fn kinship(looker: &Looker, process: &Process) -> Option<String> {
+fn kinship(looker: &Looker, process: &Process) -> Option<Protection> {
     if process.pid == looker.pid {
-        return Some("it is this waltop".to_owned());
+        return Some(Protection::Looker);
     }
     if looker.ancestors.contains(&process.pid) {
-        return Some("this waltop runs under it".to_owned());
+        return Some(Protection::Ancestor);
     }
     match process.uid {
         Some(uid) if uid == looker.uid => None,
-        Some(uid) => {
-            let user = process.user.clone().unwrap_or_else(|| uid.to_string());
-            Some(format!("it belongs to another user ({user})"))
-        }
-        None => Some("its user is not known".to_owned()),
+        Some(uid) => Some(Protection::AnotherUser(process.user.clone().unwrap_or_else(|| uid.to_string()))),
+        None => Some(Protection::UnknownUser),
     }
 }
 
-fn own_kind(process: &Process) -> Option<String> {
+fn own_kind(process: &Process) -> Option<Protection> {
     if !goes_by(process, "waltop") {
         return None;
     }
@@ -83,7 +84,7 @@ fn own_kind(process: &Process) -> Option<String> {
         return None;
     }
     let command = arguments.iter().find(|argument| OWN.contains(&argument.as_str()));
-    Some(format!("it is another waltop ({})", command.map_or("console", String::as_str)))
+    Some(Protection::OwnKind(command.map_or("console", String::as_str).to_owned()))
 }
 
 impl BuiltIn {
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(stale.is_stale, stale.protected.is_none());
         let is_told = database.findings.iter().any(|finding| finding.name == "stale-daemon");
         assert_eq!(is_told, stale.is_stale);
-        stale.protected
+        stale.protected.map(String::from)
     }
 
     fn command(words: &[&str]) -> Option<String> {
@@ -168,6 +169,9 @@ mod tests {
         let ruled = |daemons| protected(|_| {}, &Config { daemons, ..config() });
         assert_eq!(ruled(vec![rule("dear", true)]).as_deref(), Some("the rule dear protects it"));
         assert_eq!(ruled(vec![rule("cheap", false), rule("dear", true)]), None);
+        let waltop = |it: &mut Process| it.command = ["waltop", "ingest", "bun"].map(str::to_owned).to_vec();
+        let ours = protected(waltop, &Config { daemons: vec![rule("dear", true)], ..config() });
+        assert_eq!(ours.as_deref(), Some("the rule dear protects it"), "though it is of our own kind");
     }
 
     #[test]

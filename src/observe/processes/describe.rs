@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -27,6 +27,21 @@ pub struct Describer {
     // By PID and start.
     usages: HashMap<(i32, u64), Usage>,
     origins: HashMap<(i32, u64), Known>,
+    habits: HashMap<(i32, u64), Habit>,
+    // Whom this look has described already: one process may have several databases open.
+    described: HashMap<i32, Process>,
+}
+
+/// Time between two readings of what changes only when a process runs another program or becomes another user.
+const REREAD: Duration = Duration::from_secs(10);
+
+/// What a process seldom changes, and the short name that it had then: another program brings another.
+#[derive(Debug)]
+struct Habit {
+    at: Instant,
+    name: String,
+    uid: Option<u32>,
+    command: Vec<String>,
 }
 
 /// The processor time of one process. The kernel counts it in ticks of 10 ms or so: over less than
@@ -75,11 +90,14 @@ impl Describer {
             boot_second: boot_second(proc),
             usages: HashMap::new(),
             origins: HashMap::new(),
+            habits: HashMap::new(),
+            described: HashMap::new(),
         }
     }
 
-    /// Takes the memory of `pids`, once before they are described.
+    /// Begins a look: takes the memory of `pids`, once before they are described.
     pub fn measure(&mut self, pids: &[i32]) {
+        self.described.clear();
         let Some(system) = &mut self.system else { return };
         let pids: Vec<_> =
             pids.iter().filter_map(|&pid| u32::try_from(pid).ok()).map(Pid::from_u32).collect();
@@ -92,13 +110,31 @@ impl Describer {
 
     /// The process `pid`, but for what it has to do with a database; `None` where it is gone.
     pub fn describe(&mut self, pid: i32) -> Option<Process> {
+        if let Some(process) = self.described.get(&pid) {
+            return Some(process.clone());
+        }
+        let process = self.read(pid)?;
+        self.described.insert(pid, process.clone());
+        Some(process)
+    }
+
+    fn read(&mut self, pid: i32) -> Option<Process> {
         let entry = Entry::new_with_root(self.proc.join(pid.to_string())).ok()?;
         let stat = entry.stat().ok()?;
-        let uid = process_owner(&self.proc, pid);
         let ticks = stat.utime.saturating_add(stat.stime);
         let usage = self.usages.entry((pid, stat.starttime)).or_default();
         let now = Instant::now();
         let cpu_percent = usage.take(now, ticks);
+        let identity = (pid, stat.starttime);
+        let is_fresh =
+            |habit: &Habit| habit.name == stat.comm && now.saturating_duration_since(habit.at) < REREAD;
+        if !self.habits.get(&identity).is_some_and(is_fresh) {
+            let uid = process_owner(&self.proc, pid);
+            let command = process_stat::command(&self.proc, pid).unwrap_or_default();
+            self.habits.insert(identity, Habit { at: now, name: stat.comm.clone(), uid, command });
+        }
+        let Habit { uid, command, .. } = self.habits.get(&identity)?;
+        let (uid, command) = (*uid, command.clone());
         let known = self.origins.entry((pid, stat.starttime));
         let origin = known.or_insert_with(|| Known::of(&self.proc, &stat, now)).at(&self.proc, &stat, now);
         Some(Process {
@@ -106,7 +142,7 @@ impl Describer {
             started_at: self.boot_second.and_then(|boot| started_at(boot, stat.starttime)),
             start_ticks: Some(stat.starttime),
             name: stat.comm,
-            command: process_stat::command(&self.proc, pid).unwrap_or_default(),
+            command,
             user: uid.map(|uid| self.user(uid)),
             uid,
             parent: Some(stat.ppid).filter(|&parent| parent > 0),
@@ -131,6 +167,7 @@ impl Describer {
     pub fn forget_all_but(&mut self, pids: &[i32]) {
         self.usages.retain(|(pid, _), _| pids.contains(pid));
         self.origins.retain(|(pid, _), _| pids.contains(pid));
+        self.habits.retain(|(pid, _), _| pids.contains(pid));
     }
 
     fn memory(&self, pid: i32) -> Option<u64> {
@@ -175,8 +212,6 @@ fn state(letter: char) -> ProcessState {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -87,6 +87,17 @@ fn a_process_is_read_from_the_root_that_was_given() {
 }
 
 #[test]
+fn another_program_in_a_process_is_told_at_once() {
+    let mut stage = Stage::new();
+    stage.connect(4242, "sh");
+    let mut observer = stage.observer();
+    let command = |database: &Database| process(database, 4242).command_line();
+    assert_eq!(command(&only(observer.look())), "/usr/bin/sh --flag");
+    stage.proc.process(4242, "bun");
+    assert_eq!(command(&only(observer.look())), "/usr/bin/bun --flag");
+}
+
+#[test]
 fn merged_ranges_are_taken_apart() {
     let mut stage = Stage::new();
     stage.connect(10, "reader");

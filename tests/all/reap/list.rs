@@ -4,12 +4,12 @@ use insta::assert_snapshot;
 use waltop::{
     act::{
         Act, Effect, Ended, Report,
-        reap::End,
+        reap::{End, Meant},
         signal::{Refusal, Signal, Target},
     },
     console::{app::Message, keymap::KEYMAP},
     sampler::Look,
-    snapshot::Stale,
+    snapshot::{Protection, Stale},
 };
 
 use super::{USUAL, stale};
@@ -268,6 +268,23 @@ fn enter_before_kill_is_no_and_a_grace_that_was_left_asks_nothing() {
         ended(&mut stage, meant[0], Signal::Term, End::Stays);
         assert!(!stage.screen().contains("KILL what did not go?"), "{}", stage.screen());
         assert!(stage.screen().contains("is still there 5 s after TERM"), "{}", stage.screen());
+    }
+}
+
+#[test]
+fn an_ingestion_of_ours_is_stopped_by_x_unless_more_than_its_kind_protects_it() {
+    let rule = Protection::Rule("importer".to_owned());
+    for (protection, kept) in [(Protection::OwnKind("ingest".to_owned()), None), (rule.clone(), Some(rule))] {
+        let judge = |pid| {
+            let protected = Some(protection.clone());
+            (pid == 71201).then_some(Stale { is_stale: false, causes: Vec::new(), protected })
+        };
+        let mut stage = Stage::new(judged(look(vec![contended()]), judge), USUAL);
+        let effects = stage.keys("/71201<Enter>x");
+        let meant =
+            effects.iter().find_map(|it| if let Effect::Pin(meant) = it { Some(meant) } else { None });
+        let expected = Meant { target: fixture(71201), protected: kept };
+        assert_eq!(meant, Some(&vec![expected]), "{effects:?}");
     }
 }
 

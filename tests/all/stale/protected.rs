@@ -13,7 +13,7 @@ fn protected(watch: &mut Watch, pid: i32, cause: &str) -> String {
         assert!(!verdict.is_stale, "{verdict:?}");
         assert!(told(&database, "stale-daemon", Some(pid)).is_none());
         verdict.causes.iter().any(|it| it.cause == cause).then_some(())?;
-        Some(verdict.protected.expect("something protects it"))
+        Some(verdict.protected.expect("something protects it").to_string())
     })
 }
 

@@ -2,7 +2,7 @@
 
 use waltop::{
     report,
-    snapshot::{Cause, Stale},
+    snapshot::{Cause, Protection, Stale},
 };
 
 use crate::stage::{Stage, contended, look};
@@ -26,7 +26,7 @@ fn staged() -> waltop::sampler::Look {
             LEFT_ALONE => Some(Stale {
                 is_stale: false,
                 causes: vec![cause("orphan", "its parent has died")],
-                protected: Some("the rule vectors protects it".to_owned()),
+                protected: Some(Protection::Rule("vectors".to_owned())),
             }),
             _ => process.stale.take(),
         };
