@@ -47,7 +47,7 @@ mod watched;
 
 pub use files::sidecar;
 pub use preflight::{Unfit, inspect};
-pub use process_stat::{process_owner, process_parent, process_start};
+pub use process_stat::{is_own_proc, process_owner, process_parent, process_start};
 
 use first_seen::FirstSeen;
 use idleness::Idleness;

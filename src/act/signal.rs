@@ -175,11 +175,12 @@ mod pinned {
         /// or is out of reach.
         pub fn open(target: Target, proc: &Path) -> Result<Self, Refusal> {
             let pid = target.pid;
+            // A pidfd is opened by a PID of ours: elsewhere even our own ancestors cannot be told.
+            if !observe::is_own_proc(proc) {
+                return Err(Refusal::Elsewhere { pid });
+            }
             if let Some(what) = super::protection(pid, proc) {
                 return Err(Refusal::Protected { pid, what });
-            }
-            if is_of_another_namespace(proc) {
-                return Err(Refusal::Elsewhere { pid });
             }
             let raw = Pid::from_raw(pid).ok_or(Refusal::Gone { pid })?;
             let pidfd = process::pidfd_open(raw, PidfdFlags::empty()).map_err(|error| refusal(pid, error))?;
@@ -243,13 +244,6 @@ mod pinned {
                 Err(_) => return Vec::new(),
             }
         }
-    }
-
-    // A pidfd is opened by a PID of ours. After unshare(1) without --mount-proc the numbers in /proc are others: what it
-    // calls this process is not what this process is called, or nothing.
-    fn is_of_another_namespace(proc: &Path) -> bool {
-        let own = std::fs::read_link(proc.join("self"));
-        own.is_ok_and(|own| own != Path::new(&std::process::id().to_string()))
     }
 
     // Whose process is not known is not ours.

@@ -216,9 +216,10 @@ impl Reaping {
     fn judge_again(&mut self, now: &Snapshot, args: &Args) -> anyhow::Result<()> {
         for held in std::mem::take(&mut self.pinned) {
             let pid = held.target().pid;
-            let is_shown = now.databases.iter().any(|database| database.process(pid).is_some());
+            // That one has ended is told as such when the signal does not reach it.
+            let lives = !held.wait(Duration::ZERO);
             match Meant::again(held.target(), &now.databases) {
-                Err(refusal) if is_shown => {
+                Err(refusal) if lives => {
                     tell(args, &refusal.to_string())?;
                     self.refused.insert(pid, refusal);
                 }

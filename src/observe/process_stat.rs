@@ -32,6 +32,19 @@ pub fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
     read(proc, pid)?.parent
 }
 
+/// Whether the PIDs of the `/proc` at `proc` are those that a system call of this process means. After unshare(1)
+/// without `--mount-proc`, and in the `/proc` of a container, they are not: there this process has another PID, or one
+/// in each of several namespaces, or none (`NSpid` of `proc_pid_status(5)`).
+#[must_use]
+pub fn is_own_proc(proc: &Path) -> bool {
+    let Ok(status) = fs::read(proc.join("self/status")) else { return false };
+    let status = String::from_utf8_lossy(&status);
+    let pids = |key| status.lines().find_map(|line| line.strip_prefix(key));
+    // A kernel without such namespaces does not tell.
+    let Some(pids) = pids("NSpid:").or_else(|| pids("Pid:")) else { return false };
+    pids.split_ascii_whitespace().eq([std::process::id().to_string().as_str()])
+}
+
 /// The user as whom process `pid` runs, by its effective user id: one that a setuid program lends counts, so that
 /// whoever is shown as another's is another's for a signal too. `None` where `pid` is gone.
 #[must_use]
@@ -152,6 +165,26 @@ mod tests {
     fn rubbish_is_no_process() {
         for text in ["", "7", "7 (a", "7 (a)", "7 (a) S", "7 (a) S 1 2"] {
             assert_eq!(made_up(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_proc_is_ours_where_it_calls_us_as_we_do_and_nothing_else() {
+        let proc = tempfile::TempDir::new().expect("a folder");
+        assert!(!is_own_proc(proc.path()), "it does not know us");
+        fs::create_dir(proc.path().join("self")).expect("a folder");
+        let own = std::process::id();
+        for (said, is_ours) in [
+            (format!("Pid:\t{own}\nPPid:\t1\nNSpid:\t{own}\n"), true),
+            (format!("Pid:\t{own}\nPPid:\t1\n"), true),
+            (format!("Pid:\t{}\nNSpid:\t{0}\t{own}\n", own + 1), false),
+            // By chance the same number in both.
+            (format!("Pid:\t{own}\nNSpid:\t{own}\t{own}\n"), false),
+            (format!("Pid:\t{}\nNSpid:\t{0}\n", own + 1), false),
+            (String::new(), false),
+        ] {
+            fs::write(proc.path().join("self/status"), &said).expect("a file");
+            assert_eq!(is_own_proc(proc.path()), is_ours, "{said:?}");
         }
     }
 

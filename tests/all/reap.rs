@@ -1,33 +1,22 @@
 //! Stopping by key, from the list to what the lock table shows after it: the state of a console, the real executor,
 //! and real processes.
 
+mod console;
 mod list;
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use log::Level;
 use regex::Regex;
 use rustix::process::{Pid, kill_process};
-use tempfile::TempDir;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use waltop::{
-    act::{Effect, Report, executor::Executor},
     config::{Config, DaemonRule, Places},
     console::app::Message,
-    observe::Observer,
-    sampler::{Look, Watch},
     snapshot::{Cause, Process, Stale},
 };
 
-use crate::{
-    stage::Stage,
-    support::{Actor, PATIENCE, eventually},
-};
+use crate::support::{Actor, eventually};
+use console::{Console, Scene, seen};
 
 const USUAL: (u16, u16) = (120, 40);
 
@@ -39,146 +28,6 @@ fn stale(protected: Option<&str>) -> Stale {
             evidence: "3 d 20 h old and idle for 5 s, past the 24 h of the rule watcher".to_owned(),
         }],
         protected: protected.map(|why| why.to_owned().into()),
-    }
-}
-
-type Judge = Box<dyn Fn(&Process) -> Option<Stale>>;
-
-/// A console without a terminal on a real database, whose effects are carried out.
-struct Console {
-    stage: Stage,
-    executor: Executor,
-    inbox: UnboundedReceiver<Report>,
-    watch: Watch,
-    is_stale: Judge,
-    log: Vec<(Level, String)>,
-}
-
-impl Console {
-    fn open(scene: &Scene, is_stale: impl Fn(&Process) -> Option<Stale> + 'static) -> Self {
-        Self::with(scene, Config::new(Places::under(scene.state.path())), is_stale)
-    }
-
-    fn with(scene: &Scene, config: Config, is_stale: impl Fn(&Process) -> Option<Stale> + 'static) -> Self {
-        let observer = Observer::new(&config.places, vec![scene.db()]);
-        let mut watch = Watch::new(observer, config);
-        let (outbox, inbox) = unbounded_channel();
-        let stage = Stage::new(seen(&mut watch, &is_stale), USUAL);
-        let executor = Executor::new(outbox, "/proc".into());
-        Self { stage, executor, inbox, watch, is_stale: Box::new(is_stale), log: Vec::new() }
-    }
-
-    async fn keys(&mut self, keys: &str) {
-        let effects = self.stage.keys(keys);
-        self.carry_out(effects).await;
-    }
-
-    /// Presses `keys`, and waits until the dialog that they ask for is open.
-    async fn ask(&mut self, keys: &str, title: &str) {
-        self.keys(keys).await;
-        self.hear(title).await;
-    }
-
-    /// Takes reports in until `text` stands on the screen.
-    async fn hear(&mut self, text: &str) {
-        while !self.stage.screen().contains(text) {
-            let report = tokio::time::timeout(PATIENCE, self.inbox.recv()).await;
-            let report = report.unwrap_or_else(|_| panic!("{text} never came: {}", self.stage.screen()));
-            let effects = self.stage.app.update(Message::Report(report.expect("an executor")));
-            self.carry_out(effects).await;
-        }
-    }
-
-    /// Takes in what comes, and looks, until the log tells `text`.
-    async fn look_until(&mut self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.tells(text) {
-            assert!(Instant::now() < deadline, "{text} was never told: {:?}", self.log);
-            while let Ok(report) = self.inbox.try_recv() {
-                let effects = self.stage.app.update(Message::Report(report));
-                self.carry_out(effects).await;
-            }
-            self.look().await;
-        }
-    }
-
-    async fn look_until_stale(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.stage.app.database().is_some_and(|it| it.processes.iter().any(Process::is_stale)) {
-            assert!(Instant::now() < deadline, "nothing ever was stale: {}", self.stage.screen());
-            self.look().await;
-        }
-    }
-
-    async fn look(&mut self) {
-        let look = seen(&mut self.watch, &self.is_stale);
-        let effects = self.stage.app.update(Message::Look(Arc::new(look)));
-        self.carry_out(effects).await;
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-
-    fn tells(&self, text: &str) -> bool {
-        self.log.iter().any(|(_, line)| line.contains(text))
-    }
-
-    async fn carry_out(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Pin(meant) => self.executor.pin(&meant),
-                Effect::Unpin => self.executor.unpin(),
-                Effect::Act(confirmed) => self.executor.act(confirmed),
-                Effect::Note(level, text) => self.log.push((level, text)),
-                _ => {}
-            }
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-fn seen(watch: &mut Watch, is_stale: &dyn Fn(&Process) -> Option<Stale>) -> Look {
-    let mut look = watch.look();
-    for process in look.snapshot.databases.iter_mut().flat_map(|it| &mut it.processes) {
-        process.stale = is_stale(process);
-    }
-    look
-}
-
-struct Scene {
-    folder: TempDir,
-    state: TempDir,
-}
-
-impl Scene {
-    /// A database in WAL mode, closed again.
-    fn new() -> Self {
-        let folder = || TempDir::new().expect("a folder");
-        let scene = Self { folder: folder(), state: folder() };
-        let mut maker = scene.actor();
-        maker.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)").sql("INSERT INTO t VALUES (1)");
-        maker.close();
-        scene
-    }
-
-    fn db(&self) -> PathBuf {
-        self.folder.path().canonicalize().expect("there").join("notes.db")
-    }
-
-    fn actor(&self) -> Actor {
-        Actor::open(&self.db())
-    }
-
-    /// One that has the log open and holds nothing.
-    fn holder(&self) -> Actor {
-        let mut actor = self.actor();
-        actor.sql("SELECT * FROM t");
-        actor
-    }
-
-    /// The same, deaf to TERM: what a shell ignores stays ignored in what it becomes.
-    fn stubborn(&self) -> Actor {
-        let mut actor = Actor::open_through(&["sh", "-c", "trap '' TERM; exec \"$@\"", "sh"], &self.db());
-        actor.sql("SELECT * FROM t");
-        actor
     }
 }
 

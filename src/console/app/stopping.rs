@@ -7,18 +7,21 @@ use log::Level;
 use crate::{
     act::{
         Act, Effect, Ended,
-        reap::{self, Aftermath, End, GRACE, Meant},
+        reap::{self, GRACE, Meant},
         signal::{Refusal, Signal, Target},
     },
     sampler::Look,
     snapshot::{Database, Process, Protection},
-    units,
 };
 
 use super::{
     App, Dialog, Kind,
     dialog::{Ending, List, Mark, Reply, Row, Stopped},
 };
+
+mod told;
+
+use told::{announcement, in_all, take_in, verdict};
 
 /// Processes that were sent a signal and whose dialog is closed.
 #[derive(Debug, Default)]
@@ -135,24 +138,20 @@ impl App {
         }
     }
 
-    /// Takes those off a confirmed list that are stale no longer, as of the newest look: the list may be an hour old.
+    /// Takes those off what was confirmed that must not get it any more, as of the newest look: the dialog may have been
+    /// open for an hour.
     fn judged_again(&mut self, mut kind: Kind, mut act: Act) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if let (Kind::Reap(list), Act::Signal { targets, .. }, Some(newest)) =
-            (&mut kind, &mut act, self.newest.clone())
-        {
-            let databases = &newest.snapshot.databases;
-            // One that no look shows any more has ended: its pidfd tells.
-            let is_shown = |target: &Target| {
-                databases.iter().any(|it| it.process(target.pid).is_some_and(|it| it.start_ticks.is_some()))
-            };
+        if let (Act::Signal { targets, signal }, Some(newest)) = (&mut act, self.newest.clone()) {
             for target in std::mem::take(targets) {
-                match Meant::again(target, databases) {
-                    Err(refusal) if is_shown(&target) => {
+                match again(&kind, target, *signal, &newest.snapshot.databases) {
+                    Ok(()) => targets.push(target),
+                    Err(refusal) => {
                         effects.push(self.notify(Level::Warn, refusal.to_string()));
-                        list.pinned(target, Err(refusal));
+                        if let Kind::Reap(list) = &mut kind {
+                            list.pinned(target, Err(refusal));
+                        }
                     }
-                    _ => targets.push(target),
                 }
             }
             if targets.is_empty() {
@@ -309,96 +308,19 @@ impl App {
     }
 }
 
-/// Notes what became of one of `ending`, and says it.
-fn take_in(ending: &mut Ending, ended: Ended) -> (Level, String) {
-    let Ended { target, signal, end, at } = ended;
-    ending.known_at = ending.known_at.max(at);
-    let found = ending.waiting.iter().position(|it| it.target == target);
-    let Some(stopped) = found.map(|at| ending.waiting.swap_remove(at)) else {
-        return (Level::Info, format!("{} has ended", target.pid));
-    };
-    match end {
-        End::Gone => {
-            let text = format!("{stopped} has ended after {signal}");
-            ending.gone.push(stopped);
-            (Level::Info, text)
+/// Whether `target` may still get `signal`, which was confirmed in a dialog of this kind.
+fn again(kind: &Kind, target: Target, signal: Signal, databases: &[Database]) -> Result<(), Refusal> {
+    match kind {
+        // One that is shown no more has ended, or has closed what was held against it.
+        Kind::Reap(_) => Meant::again(target, databases),
+        // Nobody was warned where its log was deleted since.
+        Kind::Stop { process, signals, .. }
+            if matches!(signal, Signal::Term | Signal::Int)
+                && **signals != Signal::FOR_SPLIT
+                && reap::is_split(databases, process) =>
+        {
+            Err(Refusal::Split { pid: target.pid })
         }
-        End::Stays => {
-            let grace = units::duration(GRACE.as_secs_f64() * 1e3);
-            let advice = if signal == Signal::Kill {
-                "it waits inside the kernel, and ends once that is over"
-            } else {
-                "only KILL ends it now"
-            };
-            let text = format!("{stopped} is still there {grace} after {signal}: {advice}");
-            ending.stays.push(stopped);
-            (Level::Warn, text)
-        }
-        End::GoesOn => {
-            let text = format!("{stopped} was sent CONT");
-            ending.stays.push(stopped);
-            (Level::Info, text)
-        }
-        End::Refused(refusal) => {
-            ending.refused += 1;
-            (Level::Warn, refusal.to_string())
-        }
-    }
-}
-
-/// What `database` shows of processes that have come to an end, or were told to go on.
-fn verdict(ending: &Ending, database: &Database) -> Option<(Level, String)> {
-    if ending.signal == Signal::Cont {
-        let stopped = ending.stays.first()?;
-        let process = database.process(stopped.target.pid)?;
-        return Some(if process.is_stopped() {
-            (
-                Level::Warn,
-                format!("{stopped} is {} all the same: what holds it must let it go", process.state),
-            )
-        } else {
-            (Level::Info, format!("{stopped} goes on after CONT: it is {}", process.state))
-        });
-    }
-    let targets = |stopped: &[Stopped]| stopped.iter().map(|it| it.target).collect::<Vec<_>>();
-    let aftermath = Aftermath::of(database, &targets(&ending.gone), &targets(&ending.stays));
-    let (signal, stays) = (ending.signal, ending.stays.len());
-    let who = match (&ending.gone[..], &ending.stays[..]) {
-        ([], []) => return None,
-        ([gone], []) if ending.refused == 0 => format!("{gone} has ended after {signal}"),
-        ([], [stays]) if ending.refused == 0 => format!("{stays} is still there after {signal}"),
-        _ => {
-            let mut text = format!("{} of {} gone", units::count(ending.gone.len() as u64), ending.count());
-            if stays > 0 {
-                text += &format!(", {stays} still there");
-            }
-            if ending.refused > 0 {
-                text += &format!(", {} got no signal", ending.refused);
-            }
-            text
-        }
-    };
-    let is_good = stays == 0 && ending.refused == 0 && aftermath.is_good();
-    Some((if is_good { Level::Info } else { Level::Warn }, format!("{who}: {aftermath}")))
-}
-
-fn announcement(act: &Act) -> String {
-    match act {
-        Act::Signal { targets, signal } => match targets.as_slice() {
-            [target] => format!("{signal} goes to {}", target.pid),
-            targets => format!("{signal} goes to {} processes", targets.len()),
-        },
-        Act::Checkpoint { mode, .. } => format!("a {mode} checkpoint runs"),
-        Act::Ingest { folder, batch, .. } => {
-            format!("an ingestion of {} starts, batch {batch}", folder.display())
-        }
-        Act::Fix { .. } => "the journal mode is being set".to_owned(),
-    }
-}
-
-fn in_all(waiting: &[Stopped]) -> String {
-    match waiting {
-        [one] => format!("{one} is"),
-        some => format!("{} processes are", some.len()),
+        _ => Ok(()),
     }
 }

@@ -67,6 +67,34 @@ fn what_may_never_be_stopped_is_refused_with_the_reason() {
     }
 }
 
+/// The numbers of that `/proc` are somebody else's in here, and a signal by one of them could reach anybody.
+#[test]
+fn in_a_pid_namespace_without_a_proc_of_its_own_nobody_is_stopped() {
+    if !crate::namespace::may_change_namespaces() {
+        return;
+    }
+    let home = Home::with_wal();
+    let (mut old, mut other) = replaced(&home, &[PLAIN]);
+    let pid = old[0].pid().to_string();
+    let path = home.db().display().to_string();
+    for (named, code) in [(&["--pid", pid.as_str()][..], 2), (&[], 0)] {
+        let output = Command::new("unshare")
+            .args(["--pid", "--fork", WALTOP, "reap", "--for", "50ms", "--yes"])
+            .args(named)
+            .arg(&path)
+            .env("XDG_STATE_HOME", home.at("state"))
+            .env("XDG_CONFIG_HOME", home.at("config"))
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(&format!("{pid} is a number of another PID namespace")), "{said}");
+        assert_eq!(output.status.code(), Some(code), "{said}");
+    }
+    assert!(lives(&old[0]));
+    old[0].sql("SELECT * FROM t");
+    other.sql("INSERT INTO t VALUES (1)");
+}
+
 #[test]
 fn mistakes_get_a_line() {
     let home = Home::with_wal();

@@ -214,6 +214,37 @@ fn what_is_stale_no_longer_when_it_is_confirmed_gets_nothing() {
 }
 
 #[test]
+fn one_that_has_closed_the_database_since_or_lost_its_log_gets_no_term() {
+    let mut stage = Stage::new(with_stale(), USUAL);
+    let meant = pins(&stage.keys("X"));
+    pinned(&mut stage, &meant);
+    let mut later = with_stale();
+    later.snapshot.databases[0].processes.retain(|process| process.pid != 71166);
+    stage.look(later);
+    let targets = vec![fixture(71168)];
+    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { targets, signal: Signal::Term }]);
+    let split = || {
+        let mut database = contended();
+        let process = database.processes.iter_mut().find(|process| process.pid == 71168);
+        process.expect("it is there").replaced = vec!["/home/me/notes.db-wal".to_owned()];
+        look(vec![database])
+    };
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    stage.keys("/71168<Enter>x");
+    stage.pinned(fixture(71168));
+    stage.look(split());
+    let effects = stage.keys("y");
+    assert!(
+        acts(&effects).is_empty() && notes(&effects)[0].contains("has a deleted log open"),
+        "{effects:?}"
+    );
+    let mut stage = Stage::new(split(), USUAL);
+    stage.keys("/71168<Enter>x");
+    stage.pinned(fixture(71168));
+    assert_eq!(acts(&stage.keys("y")).len(), 1, "KILL is offered first, and TERM with a warning");
+}
+
+#[test]
 fn a_process_whose_log_was_deleted_elsewhere_is_not_asked_to_end_on_account_of_this_database() {
     let mut elsewhere = contended();
     elsewhere.path = "/home/me/other.db".into();

@@ -1,0 +1,108 @@
+//! What is said of processes that were sent a signal.
+
+use log::Level;
+
+use crate::{
+    act::{
+        Act, Ended,
+        reap::{Aftermath, End, GRACE},
+        signal::Signal,
+    },
+    console::app::dialog::{Ending, Stopped},
+    snapshot::Database,
+    units,
+};
+
+/// Notes what became of one of `ending`, and says it.
+pub(super) fn take_in(ending: &mut Ending, ended: Ended) -> (Level, String) {
+    let Ended { target, signal, end, at } = ended;
+    ending.known_at = ending.known_at.max(at);
+    let found = ending.waiting.iter().position(|it| it.target == target);
+    let Some(stopped) = found.map(|at| ending.waiting.swap_remove(at)) else {
+        return (Level::Info, format!("{} has ended", target.pid));
+    };
+    match end {
+        End::Gone => {
+            let text = format!("{stopped} has ended after {signal}");
+            ending.gone.push(stopped);
+            (Level::Info, text)
+        }
+        End::Stays => {
+            let grace = units::duration(GRACE.as_secs_f64() * 1e3);
+            let advice = if signal == Signal::Kill {
+                "it waits inside the kernel, and ends once that is over"
+            } else {
+                "only KILL ends it now"
+            };
+            let text = format!("{stopped} is still there {grace} after {signal}: {advice}");
+            ending.stays.push(stopped);
+            (Level::Warn, text)
+        }
+        End::GoesOn => {
+            let text = format!("{stopped} was sent CONT");
+            ending.stays.push(stopped);
+            (Level::Info, text)
+        }
+        End::Refused(refusal) => {
+            ending.refused += 1;
+            (Level::Warn, refusal.to_string())
+        }
+    }
+}
+
+/// What `database` shows of processes that have come to an end, or were told to go on.
+pub(super) fn verdict(ending: &Ending, database: &Database) -> Option<(Level, String)> {
+    if ending.signal == Signal::Cont {
+        let stopped = ending.stays.first()?;
+        let process = database.process(stopped.target.pid)?;
+        return Some(if process.is_stopped() {
+            (
+                Level::Warn,
+                format!("{stopped} is {} all the same: what holds it must let it go", process.state),
+            )
+        } else {
+            (Level::Info, format!("{stopped} goes on after CONT: it is {}", process.state))
+        });
+    }
+    let targets = |stopped: &[Stopped]| stopped.iter().map(|it| it.target).collect::<Vec<_>>();
+    let aftermath = Aftermath::of(database, &targets(&ending.gone), &targets(&ending.stays));
+    let (signal, stays) = (ending.signal, ending.stays.len());
+    let who = match (&ending.gone[..], &ending.stays[..]) {
+        ([], []) => return None,
+        ([gone], []) if ending.refused == 0 => format!("{gone} has ended after {signal}"),
+        ([], [stays]) if ending.refused == 0 => format!("{stays} is still there after {signal}"),
+        _ => {
+            let mut text = format!("{} of {} gone", units::count(ending.gone.len() as u64), ending.count());
+            if stays > 0 {
+                text += &format!(", {stays} still there");
+            }
+            if ending.refused > 0 {
+                text += &format!(", {} got no signal", ending.refused);
+            }
+            text
+        }
+    };
+    let is_good = stays == 0 && ending.refused == 0 && aftermath.is_good();
+    Some((if is_good { Level::Info } else { Level::Warn }, format!("{who}: {aftermath}")))
+}
+
+pub(super) fn announcement(act: &Act) -> String {
+    match act {
+        Act::Signal { targets, signal } => match targets.as_slice() {
+            [target] => format!("{signal} goes to {}", target.pid),
+            targets => format!("{signal} goes to {} processes", targets.len()),
+        },
+        Act::Checkpoint { mode, .. } => format!("a {mode} checkpoint runs"),
+        Act::Ingest { folder, batch, .. } => {
+            format!("an ingestion of {} starts, batch {batch}", folder.display())
+        }
+        Act::Fix { .. } => "the journal mode is being set".to_owned(),
+    }
+}
+
+pub(super) fn in_all(waiting: &[Stopped]) -> String {
+    match waiting {
+        [one] => format!("{one} is"),
+        some => format!("{} processes are", some.len()),
+    }
+}
