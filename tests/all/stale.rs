@@ -109,7 +109,8 @@ fn stale(watch: &mut Watch, pid: i32, cause: &str) -> String {
         let told = told(&database, "stale-daemon", Some(pid)).expect("it is told");
         assert_eq!(told.severity, Severity::Warning);
         assert!(told.message.contains(&verdict.causes[0].evidence), "{}", told.message);
-        let remedy = if cause == "split-wal" { "kill -KILL" } else { "waltop reap --pid" };
+        let reap = format!("waltop reap {} --pid", database.path.display());
+        let remedy = if cause == "split-wal" { "kill -KILL".to_owned() } else { reap };
         assert_eq!(told.remedy.command, Some(format!("{remedy} {pid}")));
         Some(verdict.causes[0].evidence.clone())
     })

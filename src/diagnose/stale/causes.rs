@@ -15,13 +15,15 @@ const SLACK_MS: f64 = 50.0;
 /// Every cause that holds.
 pub fn causes(scene: &Scene<'_>, subject: &Subject<'_>) -> Vec<Cause> {
     let Some((_, process)) = subject.rows.first() else { return Vec::new() };
+    // Whoever is stopped can be nothing but idle: it is to be let go on first.
+    let by_idleness = |evidence: Option<String>| evidence.filter(|_| !process.is_stopped());
     let found = [
         ("split-wal", split_wal(scene, subject)),
         ("executable", executable(process)),
         ("duplicate", duplicate(scene, process)),
-        ("max-age", max_age(scene, process)),
-        ("orphan", orphan(scene, process)),
-        ("pinned-wal", pinned_wal(scene, subject)),
+        ("max-age", by_idleness(max_age(scene, process))),
+        ("orphan", by_idleness(orphan(scene, process))),
+        ("pinned-wal", by_idleness(pinned_wal(scene, subject))),
     ];
     let cause = |(name, evidence): (&str, Option<String>)| {
         Some(Cause { cause: name.to_owned(), evidence: evidence? })
@@ -149,7 +151,8 @@ mod tests {
             fixture::{READER, WRITER, config, live, pinned, snapshot},
         },
         snapshot::{
-            Activity, Database, Executable, ExecutableState, Manager, Origin, Process, Snapshot, Stale,
+            Activity, Database, Executable, ExecutableState, Manager, Origin, Process, ProcessState,
+            Snapshot, Stale,
         },
     };
 
@@ -288,6 +291,15 @@ mod tests {
         ] {
             assert_eq!(against(&old(activity), &day), expected, "{activity:?}");
         }
+    }
+
+    #[test]
+    fn who_is_stopped_is_not_idle_of_its_own_accord() {
+        let day = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
+        let mut idling = old(idle(5000.0, 5000.0));
+        assert_eq!(against(&idling, &day), ["max-age"]);
+        idling.processes[0].state = ProcessState::Stopped;
+        assert_eq!(against(&idling, &day), NONE);
     }
 
     fn orphan() -> Origin {

@@ -175,7 +175,8 @@ fn reap(database: &Database, process: &Process) -> Remedy {
     if is_split && (process.replaced.is_empty() || database.is_split_from(process)) {
         return signal("KILL", Some(process.pid));
     }
-    Remedy { key: Some("x".to_owned()), command: Some(format!("waltop reap --pid {}", process.pid)) }
+    let command = format!("waltop reap {} --pid {}", quoted(&database.path), process.pid);
+    Remedy { key: Some("x".to_owned()), command: Some(command) }
 }
 
 #[cfg(test)]
@@ -319,7 +320,8 @@ mod tests {
             command.expect("a command")
         };
         let path = live().path.display().to_string();
-        let (reap, kill) = (format!("waltop reap --pid {WRITER}"), format!("kill -KILL {WRITER}"));
+        let (reap, kill) =
+            (format!("waltop reap /srv/notes.db --pid {WRITER}"), format!("kill -KILL {WRITER}"));
         assert_eq!(stale(&["/srv/notes.db-wal"], "split-wal"), kill);
         assert_eq!(stale(&[], "split-wal"), kill, "it is in another database");
         assert_eq!(stale(&[&path, "/srv/notes.db-wal"], "split-wal"), reap, "all of it was replaced");

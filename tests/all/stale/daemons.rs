@@ -15,7 +15,8 @@ fn the_older_of_a_singleton_pair_is_told_as_a_duplicate() {
     let finding = found(&mut watch, "duplicate-daemon", Some(older.pid()));
     assert_eq!(finding.severity, Severity::Warning);
     assert_eq!(finding.evidence["processes"], serde_json::json!([older.pid(), newer.pid()]));
-    assert_eq!(finding.remedy.command, Some(format!("waltop reap --pid {}", older.pid())));
+    let command = format!("waltop reap {} --pid {}", scene.path().display(), older.pid());
+    assert_eq!(finding.remedy.command, Some(command));
     let database = look(&mut watch);
     assert!(told(&database, "duplicate-daemon", Some(newer.pid())).is_none());
     newer.close();
