@@ -33,14 +33,19 @@ impl Now {
 
 /// From which idleness on, in ms, it is asked what those below a process do.
 const ASKED_FROM_MS: u64 = 500;
-/// Time between two such questions: each reads a file of every process there is.
-const ASKED_EVERY: Duration = Duration::from_secs(3);
+/// Time between the first two such questions: each reads a file of every process there is.
+const ASKED_FIRST: Duration = Duration::from_secs(3);
+/// The longest time between two. It doubles up to this: whoever was busy through others at half of the time that it was
+/// watched was not idle over all of it.
+const ASKED_LAST: Duration = Duration::from_secs(30);
 
 /// What is remembered from look to look.
 #[derive(Debug, Default)]
 pub struct Idleness {
     looked_at: Option<Instant>,
     asked_at: Option<Instant>,
+    // Time to the next question; as at first, where somebody is new.
+    patience: Duration,
     // Since when the looks have covered each process, by PID and start.
     watched: HashMap<(i32, u64), Instant>,
 }
@@ -84,6 +89,9 @@ impl Idleness {
             }
         }
         self.watched.retain(|identity, _| seen.contains_key(identity));
+        if seen.keys().any(|identity| !self.watched.contains_key(identity)) {
+            self.patience = ASKED_FIRST;
+        }
         let mut idle: HashMap<(i32, u64), Option<Idle>> =
             seen.iter().map(|(identity, seen)| (*identity, first_seen.idle(seen))).collect();
         self.ask_below(&seen, &mut idle, first_seen, below, now);
@@ -110,12 +118,14 @@ impl Idleness {
         below: &dyn Fn() -> HashMap<i32, u64>,
         now: Instant,
     ) {
-        let is_recent = self.asked_at.is_some_and(|at| now.saturating_duration_since(at) < ASKED_EVERY);
+        let is_recent = self.asked_at.is_some_and(|at| now.saturating_duration_since(at) < self.patience);
         let is_idle = |idle: &Option<Idle>| idle.is_some_and(|idle| idle.ms >= ASKED_FROM_MS);
         if seen.is_empty() || is_recent || (self.asked_at.is_some() && !idle.values().any(is_idle)) {
             return;
         }
-        self.asked_at = Some(now);
+        if self.asked_at.replace(now).is_some() {
+            self.patience = (self.patience * 2).min(ASKED_LAST);
+        }
         let below = below();
         for (identity, seen) in seen {
             let below_ticks = below.get(&identity.0).copied();
