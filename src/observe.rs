@@ -47,7 +47,7 @@ mod watched;
 
 pub use files::sidecar;
 pub use preflight::{Unfit, inspect};
-pub use process_stat::{is_own_proc, process_owner, process_parent, process_start};
+pub use process_stat::{is_own_proc, process_ancestors, process_owner, process_start};
 
 use first_seen::FirstSeen;
 use idleness::Idleness;
@@ -316,9 +316,10 @@ impl Observer {
                 continue;
             };
             let sights = view.sights.each_ref().map(Option::as_ref);
-            // Who maps the index without a lock on it has lost its locks: that has to be so at this moment.
+            // Who has the index open and mapped without a lock on it has lost its locks: that has to be so at this moment.
             let holds_index = decoded.index_holders.contains(&pid);
-            let freshness = if holds_index { Freshness::OfLate } else { Freshness::OfNow };
+            let has_index_open = opener.handles.is_some_and(|handles| handles.shm > 0);
+            let freshness = if has_index_open && !holds_index { Freshness::OfNow } else { Freshness::OfLate };
             let mapped = self.mappings.of(&process, opener.handles, sights, freshness, now);
             let read_shm = opener.handles.map(|_| opener.read_only_shm > 0);
             rows.push(Process {
@@ -350,13 +351,7 @@ impl Drop for Observer {
 // Who looks, as the kernel knows it, and who it runs under.
 fn looker(proc: &Path) -> Looker {
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
-    let mut ancestors = Vec::new();
-    let mut next = process_parent(proc, pid);
-    while let Some(parent) = next.filter(|parent| *parent > 0 && !ancestors.contains(parent)) {
-        ancestors.push(parent);
-        next = process_parent(proc, parent);
-    }
-    Looker { pid, uid: rustix::process::geteuid().as_raw(), ancestors }
+    Looker { pid, uid: rustix::process::geteuid().as_raw(), ancestors: process_ancestors(proc, pid) }
 }
 
 fn host() -> String {

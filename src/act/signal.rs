@@ -319,18 +319,7 @@ pub fn protection(pid: i32, proc: &Path) -> Option<&'static str> {
     if pid == own {
         return Some("waltop itself");
     }
-    let mut ancestor = parent(own, proc);
-    while let Some(up) = ancestor.filter(|&up| up > 1) {
-        if up == pid {
-            return Some("an ancestor of waltop");
-        }
-        ancestor = parent(up, proc);
-    }
-    None
-}
-
-fn parent(pid: i32, proc: &Path) -> Option<i32> {
-    observe::process_parent(proc, pid)
+    observe::process_ancestors(proc, own).contains(&pid).then_some("an ancestor of waltop")
 }
 
 /// When `pid` started, in clock ticks since boot; `None` where there is no such process, or a dead one.

@@ -26,9 +26,22 @@ pub fn process_start(proc: &Path, pid: i32) -> Option<u64> {
     read(proc, pid)?.start_ticks
 }
 
+/// Who started `pid`, and who started that, up to the system's first process.
+#[must_use]
+pub fn process_ancestors(proc: &Path, pid: i32) -> Vec<i32> {
+    let mut ancestors = Vec::new();
+    let mut next = process_parent(proc, pid);
+    // What was read at different moments could go in a circle.
+    while let Some(parent) = next.filter(|parent| *parent > 0 && !ancestors.contains(parent)) {
+        ancestors.push(parent);
+        next = process_parent(proc, parent);
+    }
+    ancestors
+}
+
 /// The parent of process `pid`; `None` where `pid` is gone.
 #[must_use]
-pub fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
+fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
     read(proc, pid)?.parent
 }
 
