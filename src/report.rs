@@ -132,6 +132,9 @@ pub fn text(snapshot: &Snapshot) -> String {
 
 fn write_database(out: &mut String, database: &Database) -> fmt::Result {
     writeln!(out, "{}", text::clean(&database.path.display().to_string()))?;
+    if let Some(why) = &database.unfit {
+        writeln!(out, "not seen    {}", text::clean(why))?;
+    }
     write_files(out, database)?;
     write_locks(out, database)?;
     if database.processes.is_empty() {

@@ -111,6 +111,9 @@ pub struct Database {
     pub ingestions: Vec<Ingestion>,
     /// What is wrong, worst first.
     pub findings: Vec<Finding>,
+    /// Why it cannot be looked at, with what to do; `None` where it can. Of one that does not exist that is the reason.
+    #[serde(default)]
+    pub unfit: Option<String>,
 }
 
 impl Database {
@@ -148,6 +151,12 @@ impl Database {
     #[must_use]
     pub fn is_wal(&self) -> Option<bool> {
         self.header.as_ref().map(|header| header.journal_mode == JournalMode::Wal)
+    }
+
+    /// The worst of what is wrong with it, if anything is.
+    #[must_use]
+    pub fn worst(&self) -> Option<&Finding> {
+        self.findings.first()
     }
 
     /// Whether there is no main file at its path, though somebody uses it, or its log is still there.

@@ -24,6 +24,7 @@ use super::{
 mod dialog;
 mod findings;
 mod keys;
+mod overview;
 mod selection;
 mod stopping;
 mod subject;
@@ -31,12 +32,14 @@ mod timeline;
 
 pub use dialog::{Button, Dialog, Ending, Field, Focus, Kind, List, Mark, Row, Stopped};
 pub use findings::{FindingRow, Gone, Key as FindingKey};
+pub use overview::Overview;
 pub use selection::{Cursor, SortColumn};
 use stopping::Stopping;
 pub use subject::Subject;
 pub use timeline::{Past, Shown};
 
 use findings::FindingHistory;
+use overview::Left;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -119,6 +122,10 @@ pub struct App {
     /// The look that a pause holds on the screen.
     frozen: Option<Arc<Look>>,
     pub(super) current: usize,
+    /// What is kept of the databases that are not on the screen.
+    left: Vec<Left>,
+    /// The overview of all databases instead of the panels, where it is open.
+    pub(super) overview: Option<Overview>,
     pub(super) focus: Panel,
     pub(super) zoomed: bool,
     pub(super) cursor: Cursor,
@@ -162,6 +169,8 @@ impl App {
             newest: None,
             frozen: None,
             current: 0,
+            left: Vec::new(),
+            overview: None,
             focus: Panel::Processes,
             zoomed: false,
             cursor: Cursor::default(),
@@ -272,7 +281,9 @@ impl App {
     fn looked(&mut self, look: &Arc<Look>) -> Vec<Effect> {
         self.now = self.now.max(look.snapshot.taken_at);
         let before = self.selected_process().map(|process| (process.pid, process.name.clone()));
-        self.newest = Some(Arc::clone(look));
+        if self.newest.replace(Arc::clone(look)).is_none() {
+            self.open_on_many();
+        }
         self.found.follow(&look.snapshot);
         self.settle_selection();
         let mut effects = self.follow_timeline();

@@ -31,6 +31,7 @@ mod ingestion;
 mod labelled;
 mod locks;
 mod log;
+mod overview;
 mod pragmas;
 mod processes;
 mod run;
@@ -54,7 +55,9 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> u16 {
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     header::render(frame, top, app, theme);
-    if app.zoomed {
+    if app.overview.is_some() {
+        overview::render(frame, middle, app, theme);
+    } else if app.zoomed {
         panel(frame, middle, app, theme, app.focus);
     } else if area.width < TWO_COLUMNS {
         one_column(frame, middle, app, theme);

@@ -53,6 +53,7 @@ pub fn live() -> Database {
         pragmas: Pragmas::default(),
         ingestions: Vec::new(),
         findings: Vec::new(),
+        unfit: None,
     }
 }
 

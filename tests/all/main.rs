@@ -11,6 +11,7 @@ mod ingestions;
 mod layers;
 mod namespace;
 mod observe;
+mod overview;
 mod pty;
 mod python;
 mod readme;
