@@ -296,6 +296,7 @@ impl Observer {
             ingestions: Vec::new(),
             findings: Vec::new(),
             unfit: unfit.map(|why| why.to_string()),
+            schedule: None,
         }
     }
 

@@ -25,6 +25,7 @@ mod dialog;
 mod findings;
 mod keys;
 mod overview;
+mod schedule;
 mod selection;
 mod stopping;
 mod subject;
@@ -148,6 +149,8 @@ pub struct App {
     pending_pin: Option<Kind>,
     stopping: Stopping,
     asked: Vec<Asked>,
+    /// When each checkpoint was due that was said to wait, by database.
+    awaited: Vec<Option<Timestamp>>,
 }
 
 /// When a database's pragmas were asked for, and of what header.
@@ -189,6 +192,7 @@ impl App {
             pending_pin: None,
             stopping: Stopping::default(),
             asked: Vec::new(),
+            awaited: Vec::new(),
         }
     }
 
@@ -227,6 +231,14 @@ impl App {
                 }
                 self.refusals[index] = refusal;
                 Vec::new()
+            }
+            Message::Report(Report::Noted(outcome)) => {
+                let note = if outcome.level == Level::Error {
+                    self.notify(outcome.level, outcome.text)
+                } else {
+                    Effect::Note(outcome.level, outcome.text)
+                };
+                vec![note, Effect::Refresh]
             }
             Message::Report(Report::Outcome(outcome)) => {
                 let note = self.notify(outcome.level, outcome.text);
@@ -295,6 +307,7 @@ impl App {
             effects.push(self.notify(Level::Info, format!("{pid} ({name}) has gone")));
         }
         effects.extend(self.verify(look));
+        effects.extend(self.due_checkpoints(&look.snapshot));
         self.asked.resize_with(look.snapshot.databases.len(), Asked::default);
         for (index, database) in look.snapshot.databases.iter().enumerate() {
             let asked = &mut self.asked[index];

@@ -119,7 +119,7 @@ fn two_columns(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let rows = app.database().map_or(0, |database| database.pragmas.rows.len());
     let pragma_rows = u16::try_from(rows).unwrap_or(u16::MAX).clamp(4, (area.height / 4).max(4)) + 2;
     let [files, pragmas, ingestion, log] = Layout::vertical([
-        Constraint::Length(7),
+        Constraint::Length(files::height(app)),
         Constraint::Length(pragma_rows),
         Constraint::Length(if area.height >= 36 { ingestion::height(app) } else { 8 }),
         Constraint::Fill(1),

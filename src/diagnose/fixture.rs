@@ -54,6 +54,7 @@ pub fn live() -> Database {
         ingestions: Vec::new(),
         findings: Vec::new(),
         unfit: None,
+        schedule: None,
     }
 }
 

@@ -16,6 +16,7 @@ mod pty;
 mod python;
 mod readme;
 mod reap;
+mod schedule;
 mod screens;
 mod settings;
 mod stage;

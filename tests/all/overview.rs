@@ -3,6 +3,7 @@
 use std::fs;
 
 use insta::assert_snapshot;
+use serde_json::json;
 use waltop::{
     act::{Act, Effect},
     snapshot::Database,
@@ -55,7 +56,16 @@ fn many() -> Vec<Database> {
 #[test]
 fn every_database_has_a_line_at_every_size() {
     for (name, size) in [("80x24", SMALL), ("120x40", USUAL), ("200x60", LARGE)] {
-        let mut stage = Stage::new(look(many()), size);
+        let mut look = look(many());
+        look.snapshot.databases[0].schedule = Some(
+            serde_json::from_value(json!({
+                "mode": "passive", "every_ms": 900_000, "due_at": "2026-01-15T14:15:30Z", "held_back": null,
+                "last": {"at": "2026-01-15T14:00:22Z", "mode": "passive", "instead": null, "complete": true,
+                         "frames_in_log": 812, "frames_moved": 812, "why": null}
+            }))
+            .expect("the fixture keeps to the contract"),
+        );
+        let mut stage = Stage::new(look, size);
         stage.keys("j");
         assert_snapshot!(format!("overview_{name}"), stage.screen());
     }

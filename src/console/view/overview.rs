@@ -15,15 +15,16 @@ use crate::{
 };
 
 use super::{
-    first_row, framed, header, selected_line,
+    files, first_row, framed, header, selected_line,
     theme::{Theme, sign},
 };
 
 /// Rows below the list, their rule included.
 const ABOUT: u16 = 5;
-/// From these widths on there is room for how fast the log grows, and for what the ingestions do.
+/// From these widths on there is room for how fast the log grows, for what the ingestions do, and for the scheduled checkpoints.
 const GROWTH: u16 = 96;
 const INGESTION: u16 = 116;
+const CHECKPOINT: u16 = 150;
 
 /// The column that every database has something in.
 const NAME: &str = "DATABASE";
@@ -64,6 +65,9 @@ fn columns(width: u16, names: &[String]) -> Vec<Column> {
     if width >= INGESTION {
         columns.push(("INGESTION", 13));
     }
+    if width >= CHECKPOINT {
+        columns.push(("CHECKPOINT", 28));
+    }
     columns
 }
 
@@ -103,6 +107,7 @@ fn cell(app: &App, index: usize, database: &Database, (column, room): Column) ->
             0 => String::new(),
             count => count.to_string(),
         },
+        "CHECKPOINT" => checkpoint(app, database).unwrap_or_default(),
         _ => ingestion(database).unwrap_or_default(),
     }
 }
@@ -115,6 +120,20 @@ fn writer(database: &Database, room: usize) -> Option<String> {
     let process = holder.pid.and_then(|pid| database.process(pid)).filter(|_| room >= 20);
     let name = process.map_or_else(String::new, |it| format!(" {}", text::fit(&it.name, 6)));
     Some(format!("{pid}{name}{held}"))
+}
+
+/// What came of the last scheduled checkpoint.
+fn checkpoint(app: &App, database: &Database) -> Option<String> {
+    let schedule = database.schedule.as_ref()?;
+    let Some(last) = &schedule.last else {
+        return Some(format!("every {}", units::duration(schedule.every_ms)));
+    };
+    let ago = units::duration((app.now.duration_since(last.at).as_secs_f64() * 1e3).max(0.0));
+    let outcome = match (last.frames_moved, last.frames_in_log) {
+        (Some(moved), Some(all)) => format!("{} of {}", units::count(moved.into()), units::count(all.into())),
+        _ => last.outcome(),
+    };
+    Some(format!("{ago} ago: {outcome}"))
 }
 
 /// How far the first ingestion that runs is.
@@ -164,5 +183,5 @@ fn about_one(frame: &mut Frame, area: Rect, app: &App, database: &Database, them
 fn facts(app: &App, database: &Database) -> String {
     let profile = app.profile().map(|profile| format!("profile {}", profile.name));
     let ingestion = ingestion(database).map(|done| format!("ingestion: {done} files"));
-    profile.into_iter().chain(ingestion).collect::<Vec<_>>().join("; ")
+    profile.into_iter().chain(ingestion).chain(files::told(app, database)).collect::<Vec<_>>().join("; ")
 }
