@@ -115,8 +115,8 @@ pub enum Error {
     },
     /// What is at its path is not what is open.
     #[error(
-        "{path}, its -wal or its -shm was replaced or removed meanwhile, so nothing more was written; \
-         run this again to take the rest into what is there now"
+        "{path} or its -wal was replaced or removed meanwhile, so nothing more was written: move away what \
+         belongs to the old file ({path}-wal, {path}-shm), then run this again"
     )]
     Replaced {
         /// The database.

@@ -2,15 +2,20 @@
 
 mod bad_files;
 mod crash;
+mod disk;
+mod index;
 mod neighbours;
+mod replaced;
 mod rows;
 mod stopping;
 mod told;
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs::{self, File},
     num::NonZeroUsize,
+    os::unix::{ffi::OsStrExt, fs::symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -33,18 +38,25 @@ use waltop::{
     snapshot::{FailedFile, IngestionState},
 };
 
-use crate::support::{Actor, WALTOP, eventually};
+use crate::{
+    python::Python,
+    support::{Actor, WALTOP, eventually},
+};
 
 /// A folder of documents, a database that is not there yet, and a state directory of its own.
 struct Scene {
     dir: TempDir,
+    /// Where the database is, from there.
+    db: PathBuf,
+    /// What the documents' names begin with.
+    root: &'static str,
 }
 
 impl Scene {
     fn new() -> Self {
         let dir = TempDir::new().expect("a folder");
         fs::create_dir(dir.path().join("notes")).expect("a folder");
-        Self { dir }
+        Self { dir, db: "notes.db".into(), root: "notes" }
     }
 
     /// The same with `count` documents that link to each other.
@@ -70,7 +82,7 @@ impl Scene {
     }
 
     fn db(&self) -> PathBuf {
-        self.dir.path().join("notes.db")
+        self.dir.path().join(&self.db)
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -93,7 +105,7 @@ impl Scene {
     }
 
     fn request(&self) -> Request {
-        let root = Some("notes".to_owned());
+        let root = Some(self.root.to_owned());
         Request { root, ..Request::new(vec![self.notes()], self.db(), &self.places()) }
     }
 
@@ -103,8 +115,18 @@ impl Scene {
 
     /// `waltop ingest` as a process of its own.
     fn child(&self, options: &[&str]) -> Child {
-        Command::new(WALTOP)
-            .args(["ingest", "--root", "notes", "--db"])
+        self.ingest(Command::new(WALTOP), options).spawn().expect("waltop starts")
+    }
+
+    /// What it said, and its exit code.
+    fn said(&self, options: &[&str]) -> Said {
+        Said::of(self.child(options).wait_with_output().expect("it ends"))
+    }
+
+    /// `command`, which becomes waltop, as an ingestion.
+    fn ingest(&self, mut command: Command, options: &[&str]) -> Command {
+        command
+            .args(["ingest", "--root", self.root, "--db"])
             .arg(self.db())
             .args(options)
             .arg(self.notes())
@@ -113,9 +135,8 @@ impl Scene {
             .env("XDG_CONFIG_HOME", self.dir.path().join("config"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("waltop starts")
+            .stderr(Stdio::piped());
+        command
     }
 
     /// The lines of all journals, in the order of their names.
@@ -162,11 +183,36 @@ impl Scene {
     }
 }
 
+/// What a process said before it ended.
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn of(output: std::process::Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("what it says is text");
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// The one line that it ended with where it failed.
+    fn refusal(&self) -> &str {
+        assert_eq!(self.code, Some(2), "{self:?}");
+        self.err.lines().last().and_then(|line| line.strip_prefix("waltop: ")).expect("a line")
+    }
+}
+
 /// Everything that was taken in, without row numbers and times.
 #[derive(Debug, PartialEq, Eq)]
 struct Rows {
     nodes: Vec<String>,
     edges: Vec<String>,
+    /// Every word of the index, with how many documents it is in, and how often.
+    words: Vec<String>,
+    /// What some searches find.
+    found: Vec<String>,
 }
 
 impl Rows {
@@ -181,12 +227,26 @@ impl Rows {
         // An index that differs from the text it was made of is an error here.
         let check = "INSERT INTO nodes_fts (nodes_fts, rank) VALUES ('integrity-check', 1)";
         connection.execute(check, []).expect("the index is in step");
+        let words = "CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, nodes_fts, col)";
+        connection.execute(words, []).expect("its words");
+        let find = |query: &str| -> Vec<String> {
+            let sql = "SELECT json_array(?1, path) FROM nodes
+                       JOIN nodes_fts ON nodes_fts.rowid = nodes.id WHERE nodes_fts MATCH ?1 ORDER BY path";
+            let mut select = connection.prepare(sql).expect("it is sound");
+            let rows = select.query_map([query], |row| row.get(0)).expect("rows");
+            rows.collect::<Result<_, _>>().expect("rows")
+        };
         Self {
             nodes: all("SELECT json_array(path, folder, title, kind, front_matter, body, bytes, hex(hash))
                         FROM nodes ORDER BY path"),
             edges: all("SELECT json_array(source.path, edges.kind, edges.target, target.path) FROM edges
                         JOIN nodes AS source ON source.id = edges.source
                         LEFT JOIN nodes AS target ON target.id = edges.target_node ORDER BY 1"),
+            words: all("SELECT json_array(term, col, doc, cnt) FROM temp.words ORDER BY term, col"),
+            found: ["lock", "scarce good", "title : document", "doc*"]
+                .iter()
+                .flat_map(|it| find(it))
+                .collect(),
         }
     }
 

@@ -51,7 +51,8 @@ fn a_lock_that_is_held_for_too_long_ends_the_run_with_what_is_in_kept() {
     other.sql("BEGIN IMMEDIATE");
     let request = Request { busy_budget: Duration::from_millis(100), ..scene.request() };
     let error = go(&request).expect_err("the lock is held").to_string();
-    assert!(error.contains("stayed locked for 0.1 s") && error.contains("waltop status"), "{error}");
+    let by = format!("stayed locked for 0.1 s by {} (waltop): wait for it", other.pid());
+    assert!(error.contains(&by), "{error}");
     assert_eq!(scene.end(), (Outcome::Failed, Some(error)));
     other.sql("ROLLBACK").sql("SELECT * FROM nodes");
     other.close();
@@ -119,4 +120,69 @@ fn a_run_that_another_keeps_out_leaves_the_database_as_it_is() {
     assert_eq!(fs::read(scene.db()).expect("the database"), before);
     first.kill().expect("it can be killed");
     first.wait().expect("it ends");
+}
+
+/// Writes a row into `theirs` every 20 ms, with Python's `sqlite3` and a timeout of 5 s, until it is told to stop.
+const BYSTANDER: &str = r"
+import threading, time
+stop, seen = threading.Event(), {'rows': 0, 'refused': 0}
+def write():
+    own = sqlite3.connect(path, timeout=5, isolation_level=None)
+    while not stop.is_set():
+        try:
+            own.execute('INSERT INTO theirs VALUES (1)')
+            seen['rows'] += 1
+        except sqlite3.OperationalError:
+            seen['refused'] += 1
+        time.sleep(0.02)
+    own.close()
+thread = threading.Thread(target=write)
+thread.start()
+";
+
+#[test]
+fn two_runs_and_two_bystanders_all_get_their_work_done_and_none_is_refused() {
+    let one = Scene::with(300);
+    let other = Scene { db: one.db(), root: "others", ..Scene::with(300) };
+    let mut maker = Actor::open(&one.db());
+    maker.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE theirs (x)");
+    let bystanders: Option<Vec<Python>> = (0..2).map(|_| Python::open(&one.db())).collect();
+    let Some(mut bystanders) = bystanders else { return };
+    for bystander in &mut bystanders {
+        bystander.run("import sqlite3");
+        bystander.run(&format!("exec({BYSTANDER:?}, globals())"));
+    }
+    maker.close();
+    let children = [&one, &other].map(|scene| scene.child(&["--json"]));
+    let mut taken_in = Vec::new();
+    for child in children {
+        let said = Said::of(child.wait_with_output().expect("it ends"));
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let summary: Summary = serde_json::from_str(&said.out).expect("a summary");
+        taken_in.push(summary.taken_in);
+    }
+    assert_eq!(taken_in, [300, 300]);
+    for bystander in &mut bystanders {
+        bystander.run("stop.set(); thread.join()");
+        assert_eq!(bystander.run("print(seen['refused'])"), ["0"]);
+        assert_ne!(bystander.run("print(seen['rows'])"), ["0"]);
+    }
+    assert_eq!(one.rows().nodes.len(), 600);
+}
+
+#[test]
+fn the_budget_can_be_set_and_who_had_the_lock_is_named() {
+    let scene = Scene::with(2);
+    scene.run();
+    scene.write("new.md", "new");
+    let Some(mut other) = Python::open(&scene.db()) else { return };
+    other.sql("BEGIN IMMEDIATE");
+    let said = scene.said(&["--budget", "300ms"]);
+    let line = said.refusal();
+    let by = format!("notes.db stayed locked for 0.3 s by {} (python3", other.pid());
+    assert!(line.contains(&by) && line.contains("run this again to carry on"), "{line}");
+    other.sql("ROLLBACK");
+    assert_eq!(scene.run().taken_in, 1);
+    let said = scene.said(&["--budget", "soon"]);
+    assert!(said.refusal().contains("give a duration as in 500ms, 2s or 1m"), "{said:?}");
 }
