@@ -6,6 +6,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::CarriesOn;
+
 /// File name extension of a journal.
 pub const EXTENSION: &str = "jsonl";
 
@@ -39,6 +41,15 @@ pub enum Event {
         folders: Vec<String>,
         /// `auto`, or files per batch.
         batch: String,
+        /// What the documents' names begin with instead of the folder's path, where it is not that.
+        #[serde(default)]
+        root: Option<String>,
+        /// Whether hidden files were taken in too; `None` in journals of older versions.
+        #[serde(default)]
+        hidden: Option<bool>,
+        /// The run before, where that died.
+        #[serde(default)]
+        carries_on: Option<CarriesOn>,
     },
     /// The folders have been walked.
     Discovered {
@@ -82,6 +93,11 @@ pub enum Event {
     },
     /// Files with a new time of change turned out to hold what the database has.
     Unchanged {
+        /// How many since the line of this kind before.
+        files: u64,
+    },
+    /// Files that the walk had found were gone when they were to be read: they are no files to take in any more.
+    Vanished {
         /// How many since the line of this kind before.
         files: u64,
     },

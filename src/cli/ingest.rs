@@ -1,9 +1,10 @@
 //! `waltop ingest`: one ingestion.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     config::Config,
+    document::value::{duration_of, size_of},
     ingest::{
         self, Batch, Request,
         progress::{self, Progress, Silent},
@@ -30,6 +31,12 @@ pub struct Args {
     /// Take hidden files and folders in, too.
     #[arg(long)]
     hidden: bool,
+    /// Leave out files larger than SIZE.
+    #[arg(long, value_name = "SIZE", value_parser = size_of, default_value = "16MiB")]
+    max_file_size: u64,
+    /// Give up where others keep the write lock for longer than this.
+    #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "30s")]
+    budget: Duration,
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
@@ -54,6 +61,8 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
         batch: args.batch,
         root: args.root,
         hidden: args.hidden,
+        max_file_size: args.max_file_size,
+        busy_budget: args.budget,
         ..Request::new(args.folders, database, &config.places)
     };
     let mut progress: Box<dyn Progress> =

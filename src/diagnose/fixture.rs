@@ -111,6 +111,7 @@ pub fn ingestion(run: &str) -> Ingestion {
         silent_ms: None,
         failures: Vec::new(),
         error: None,
+        carries_on: None,
     }
 }
 

@@ -50,6 +50,10 @@ pub(super) struct Run<'a> {
     waits: Vec<f64>,
     /// Files with an old content and a new time, since the journal was told last.
     untold_unchanged: u64,
+    /// Names of documents that the walk found, and that were gone when they were to be read.
+    vanished: HashSet<String>,
+    /// Of those, since the journal was told last.
+    untold_vanished: u64,
 }
 
 impl<'a> Run<'a> {
@@ -70,6 +74,8 @@ impl<'a> Run<'a> {
             holds: Vec::new(),
             waits: Vec::new(),
             untold_unchanged: 0,
+            vanished: HashSet::new(),
+            untold_vanished: 0,
         }
     }
 
@@ -106,10 +112,9 @@ impl<'a> Run<'a> {
             other => other?,
         };
         let prefixes: Vec<String> = folders.iter().map(Folder::prefix).collect();
-        let jobs = jobs(&discovery.found, &known, &prefixes);
+        let jobs = jobs(&discovery.found, &known, &prefixes, self.request.max_file_size);
         self.discovered(discovery, jobs.len())?;
-        let gone = gone(folders, discovery, &known);
-        if jobs.is_empty() && gone.is_empty() {
+        if jobs.is_empty() && gone(folders, discovery, &known, &self.vanished).is_empty() {
             return Ok(Outcome::Completed);
         }
         match store.prepare(&known) {
@@ -124,7 +129,7 @@ impl<'a> Run<'a> {
         if outcome != Outcome::Completed {
             return Ok(outcome);
         }
-        self.remove_all(&mut store, gone, &neighbours)
+        self.remove_all(&mut store, gone(folders, discovery, &known, &self.vanished), &neighbours)
     }
 
     fn discovered(&mut self, discovery: &Discovery, changed: usize) -> Result<(), Error> {
@@ -197,6 +202,11 @@ impl<'a> Run<'a> {
             Next::Done(_, Read::Unchanged) => {
                 self.summary.unchanged += 1;
                 self.untold_unchanged += 1;
+            }
+            Next::Done(found, Read::Gone) => {
+                self.vanished.insert(found.name.clone());
+                self.summary.files_total = self.summary.files_total.saturating_sub(1);
+                self.untold_vanished += 1;
             }
             Next::Done(found, Read::Failed(reason)) => {
                 self.failed(FailedFile { path: found.file.display().to_string(), reason })?;
@@ -304,6 +314,10 @@ impl<'a> Run<'a> {
     }
 
     fn tell_unchanged(&mut self) -> Result<(), Error> {
+        match mem::take(&mut self.untold_vanished) {
+            0 => {}
+            files => self.tell(Event::Vanished { files })?,
+        }
         match mem::take(&mut self.untold_unchanged) {
             0 => Ok(()),
             files => self.tell(Event::Unchanged { files }),
@@ -330,12 +344,17 @@ impl<'a> Run<'a> {
 }
 
 /// The files to read: the ones whose size or time is not what the database has.
-fn jobs<'a>(found: &'a [Found], known: &'a HashMap<String, Known>, prefixes: &'a [String]) -> Vec<Job<'a>> {
+fn jobs<'a>(
+    found: &'a [Found],
+    known: &'a HashMap<String, Known>,
+    prefixes: &'a [String],
+    largest: u64,
+) -> Vec<Job<'a>> {
     let job = |found: &'a Found| {
         let known = known.get(&found.name);
         let changed = known.is_none_or(|known| known.stamp != found.stamp);
         let prefix = prefixes[found.folder].as_str();
-        changed.then(|| Job { found, prefix, known: known.map(|known| &known.hash) })
+        changed.then(|| Job { found, prefix, known: known.map(|known| &known.hash), largest })
     };
     found.iter().filter_map(job).collect()
 }
@@ -345,8 +364,11 @@ fn gone(
     folders: &[Folder],
     discovery: &Discovery,
     known: &HashMap<String, Known>,
+    vanished: &HashSet<String>,
 ) -> VecDeque<(String, i64)> {
-    let found: HashSet<&str> = discovery.found.iter().map(|found| found.name.as_str()).collect();
+    let is_there = |name: &&str| !vanished.contains(*name);
+    let found: HashSet<&str> =
+        discovery.found.iter().map(|found| found.name.as_str()).filter(is_there).collect();
     let is_gone = |name: &str, known: &Known| {
         !found.contains(name) && folders.iter().any(|folder| has_no_longer(folder, discovery, name, known))
     };
