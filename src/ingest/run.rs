@@ -21,7 +21,7 @@ use super::{
     store::{self, Cost, Known, Patience, Store, Written},
 };
 use crate::{
-    journal::{Event, Outcome},
+    journal::{Decision, Event, Outcome, Sharing},
     snapshot::{FailedFile, Spread},
 };
 
@@ -69,7 +69,7 @@ impl<'a> Run<'a> {
             stop,
             progress,
             journal,
-            sizer: Sizer::new(request.batch),
+            sizer: Sizer::new(request.batch, request.hold),
             summary,
             holds: Vec::new(),
             waits: Vec::new(),
@@ -169,12 +169,12 @@ impl<'a> Run<'a> {
                 return Ok(Outcome::Stopped);
             }
             match store.write(&mut queue, limit) {
-                Ok(written) => self.written(&written, !queue.is_empty() || more, neighbours)?,
+                Ok(written) => self.written(&written, limit, !queue.is_empty() || more, neighbours)?,
                 Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
                 Err(error) => return Err(error.into()),
             }
             store.relieve()?;
-            match store.merge() {
+            match store.merge(self.sizer.aim()) {
                 Ok(None) => {}
                 Ok(Some(cost)) => self.merged(cost, !queue.is_empty() || more, neighbours)?,
                 Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
         })?;
         self.count(cost);
         if more {
-            self.leave_room(cost, neighbours);
+            self.leave_room(gap_after(cost, neighbours).0);
         }
         Ok(())
     }
@@ -236,8 +236,15 @@ impl<'a> Run<'a> {
         self.waits.push(milliseconds(cost.wait));
     }
 
-    fn written(&mut self, written: &Written, more: bool, neighbours: &Neighbours) -> Result<(), Error> {
+    fn written(
+        &mut self,
+        written: &Written,
+        limit: Limit,
+        more: bool,
+        neighbours: &Neighbours,
+    ) -> Result<(), Error> {
         let Cost { wait, hold, retries, .. } = written.cost;
+        let (gap, sharing) = gap_after(written.cost, neighbours);
         self.tell_unchanged()?;
         self.summary.taken_in += written.taken_in;
         self.tell(Event::Batch {
@@ -246,12 +253,18 @@ impl<'a> Run<'a> {
             wait_ms: milliseconds(wait),
             hold_ms: milliseconds(hold),
             retries,
+            decided: Some(Decision {
+                most_files: limit.files as u64,
+                most_ms: limit.hold.map(milliseconds),
+                gap_ms: if more { milliseconds(gap) } else { 0.0 },
+                sharing,
+            }),
         })?;
         written.failed.iter().try_for_each(|file| self.failed(file.clone()))?;
         written.warned.iter().try_for_each(|file| self.warned(file.clone()))?;
         self.committed(written.taken_in + written.failed.len() as u64, written.cost);
         if more {
-            self.leave_room(written.cost, neighbours);
+            self.leave_room(gap);
         }
         Ok(())
     }
@@ -280,7 +293,7 @@ impl<'a> Run<'a> {
             self.committed(files, cost);
             store.relieve()?;
             if !gone.is_empty() {
-                self.leave_room(cost, neighbours);
+                self.leave_room(gap_after(cost, neighbours).0);
             }
         }
         Ok(Outcome::Completed)
@@ -299,11 +312,9 @@ impl<'a> Run<'a> {
         });
     }
 
-    /// Leaves the lock to others where there are others: seen by their lock, or felt by having had to wait.
-    fn leave_room(&self, cost: Cost, neighbours: &Neighbours) {
-        // What cannot be seen may be there.
-        let alone = cost.retries == 0 && !neighbours.any().unwrap_or(true);
-        let until = Instant::now() + batch::gap(cost.hold, alone);
+    /// Leaves the lock to others for as long as `gap`.
+    fn leave_room(&self, gap: Duration) {
+        let until = Instant::now() + gap;
         while !self.stop.is_raised() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -341,6 +352,13 @@ impl<'a> Run<'a> {
     fn tell(&mut self, event: Event) -> Result<(), Error> {
         self.journal.tell(event).map_err(|source| journal_error(&self.request.runs, source))
     }
+}
+
+/// How long to leave the lock alone after a transaction, and why: others are seen by their lock, or felt by having had
+/// to wait.
+fn gap_after(cost: Cost, neighbours: &Neighbours) -> (Duration, Sharing) {
+    let sharing = batch::sharing(cost.retries, neighbours.any().ok());
+    (batch::gap(cost.hold, sharing), sharing)
 }
 
 /// The files to read: the ones whose size or time is not what the database has.
