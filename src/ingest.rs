@@ -10,7 +10,7 @@
 pub mod batch;
 pub mod discover;
 mod journal;
-mod lock;
+pub(crate) mod lock;
 mod names;
 mod neighbours;
 pub mod parse;

@@ -54,6 +54,8 @@ pub fn live() -> Database {
         pragmas: Pragmas::default(),
         ingestions: Vec::new(),
         findings: Vec::new(),
+        unfit: None,
+        schedule: None,
     }
 }
 
