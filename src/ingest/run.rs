@@ -114,6 +114,14 @@ impl<'a> Run<'a> {
         let prefixes: Vec<String> = folders.iter().map(Folder::prefix).collect();
         let jobs = jobs(&discovery.found, &known, &prefixes, self.request.max_file_size);
         self.discovered(discovery, jobs.len())?;
+        let mut absent = gone(folders, discovery, &known, &self.vanished);
+        if jobs.is_empty() && absent.is_empty() {
+            return Ok(Outcome::Completed);
+        }
+        match store.prepare(&known) {
+            Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+            other => other?,
+        }
         let neighbours = Neighbours::of(store.path(), &self.request.proc);
         let outcome = thread::scope(|scope| {
             let results = readers::start(scope, jobs);
@@ -122,7 +130,10 @@ impl<'a> Run<'a> {
         if outcome != Outcome::Completed {
             return Ok(outcome);
         }
-        self.remove_all(&mut store, gone(folders, discovery, &known, &self.vanished), &neighbours)
+        if !self.vanished.is_empty() {
+            absent = gone(folders, discovery, &known, &self.vanished);
+        }
+        self.remove_all(&mut store, absent, &neighbours)
     }
 
     fn discovered(&mut self, discovery: &Discovery, changed: usize) -> Result<(), Error> {
