@@ -89,7 +89,7 @@ impl<W: Write> Lines<W> {
 
 impl<W: Write> Progress for Lines<W> {
     fn carries_on(&mut self, before: &CarriesOn) {
-        self.say(&before.to_string());
+        self.say(&format!("carries on {before}"));
     }
 
     fn waits(&mut self, why: &str) {
@@ -149,7 +149,7 @@ impl Default for Bar {
 impl Progress for Bar {
     fn carries_on(&mut self, before: &CarriesOn) {
         // There is no bar yet that could make room for it.
-        let _ = writeln!(io::stderr(), "{}", text::clean(&before.to_string()));
+        let _ = writeln!(io::stderr(), "{}", text::clean(&format!("carries on {before}")));
     }
 
     fn waits(&mut self, why: &str) {
