@@ -10,7 +10,7 @@
 pub mod batch;
 pub mod discover;
 mod journal;
-mod lock;
+pub(crate) mod lock;
 mod names;
 mod neighbours;
 pub mod parse;
@@ -64,6 +64,8 @@ pub struct Request {
     pub make_folder: bool,
     /// How many files go into a transaction.
     pub batch: Batch,
+    /// How long hardly any batch of `auto` is to hold the write lock.
+    pub hold: Duration,
     /// Where journals and the locks against a second run are kept.
     pub runs: PathBuf,
     /// Where the kernel shows processes and locks.
@@ -89,6 +91,7 @@ impl Request {
             make_folder: settled(&database) == settled(&places.default_database),
             database,
             batch: Batch::Auto,
+            hold: batch::HOLD,
             runs: places.runs.clone(),
             proc: places.proc.clone(),
             root: None,

@@ -22,9 +22,12 @@ pub struct Args {
     /// The database; by default the one in your data directory.
     #[arg(long, value_name = "DB")]
     db: Option<PathBuf>,
-    /// Files per transaction: `auto` is as many as keep the write lock for about 20 ms.
+    /// Files per transaction: `auto` is as many as `--hold` allows.
     #[arg(long, value_name = "auto|N", default_value = "auto", allow_negative_numbers = true)]
     batch: Batch,
+    /// How long a batch of `auto` may keep the write lock.
+    #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "25ms")]
+    hold: Duration,
     /// Begin the documents' names with NAME instead of the folder's path.
     #[arg(long, value_name = "NAME")]
     root: Option<String>,
@@ -59,6 +62,7 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
     let database = if database.exists() { fit(&database, config, "nothing was taken in")? } else { database };
     let request = Request {
         batch: args.batch,
+        hold: args.hold,
         root: args.root,
         hidden: args.hidden,
         max_file_size: args.max_file_size,

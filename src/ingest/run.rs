@@ -21,7 +21,7 @@ use super::{
     store::{self, Cost, Known, Patience, Store, Written},
 };
 use crate::{
-    journal::{Event, Outcome},
+    journal::{Decision, Event, Outcome, Sharing},
     snapshot::{FailedFile, Spread},
 };
 
@@ -69,7 +69,7 @@ impl<'a> Run<'a> {
             stop,
             progress,
             journal,
-            sizer: Sizer::new(request.batch),
+            sizer: Sizer::new(request.batch, request.hold),
             summary,
             holds: Vec::new(),
             waits: Vec::new(),
@@ -114,8 +114,7 @@ impl<'a> Run<'a> {
         let prefixes: Vec<String> = folders.iter().map(Folder::prefix).collect();
         let jobs = jobs(&discovery.found, &known, &prefixes, self.request.max_file_size);
         self.discovered(discovery, jobs.len())?;
-        let mut absent = gone(folders, discovery, &known, &self.vanished);
-        if jobs.is_empty() && absent.is_empty() {
+        if jobs.is_empty() && gone(folders, discovery, &known, &self.vanished).is_empty() {
             return Ok(Outcome::Completed);
         }
         match store.prepare(&known) {
@@ -130,10 +129,7 @@ impl<'a> Run<'a> {
         if outcome != Outcome::Completed {
             return Ok(outcome);
         }
-        if !self.vanished.is_empty() {
-            absent = gone(folders, discovery, &known, &self.vanished);
-        }
-        self.remove_all(&mut store, absent, &neighbours)
+        self.remove_all(&mut store, gone(folders, discovery, &known, &self.vanished), &neighbours)
     }
 
     fn discovered(&mut self, discovery: &Discovery, changed: usize) -> Result<(), Error> {
@@ -173,14 +169,14 @@ impl<'a> Run<'a> {
                 return Ok(Outcome::Stopped);
             }
             match store.write(&mut queue, limit) {
-                Ok(written) => self.written(&written, !queue.is_empty() || more, neighbours)?,
+                Ok(written) => self.written(&written, limit, !queue.is_empty() || more, neighbours)?,
                 Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
                 Err(error) => return Err(error.into()),
             }
             if !self.relieve(store)? {
                 return Ok(Outcome::Stopped);
             }
-            match store.merge() {
+            match store.merge(self.sizer.aim()) {
                 Ok(None) => {}
                 Ok(Some(cost)) => self.merged(cost, !queue.is_empty() || more, neighbours)?,
                 Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
@@ -229,7 +225,7 @@ impl<'a> Run<'a> {
         })?;
         self.count(cost);
         if more {
-            self.leave_room(cost, neighbours);
+            self.leave_room(gap_after(cost, neighbours).0);
         }
         Ok(())
     }
@@ -242,8 +238,15 @@ impl<'a> Run<'a> {
         self.waits.push(milliseconds(cost.wait));
     }
 
-    fn written(&mut self, written: &Written, more: bool, neighbours: &Neighbours) -> Result<(), Error> {
+    fn written(
+        &mut self,
+        written: &Written,
+        limit: Limit,
+        more: bool,
+        neighbours: &Neighbours,
+    ) -> Result<(), Error> {
         let Cost { wait, hold, retries, .. } = written.cost;
+        let (gap, sharing) = gap_after(written.cost, neighbours);
         self.tell_unchanged()?;
         self.summary.taken_in += written.taken_in;
         self.tell(Event::Batch {
@@ -252,12 +255,18 @@ impl<'a> Run<'a> {
             wait_ms: milliseconds(wait),
             hold_ms: milliseconds(hold),
             retries,
+            decided: Some(Decision {
+                most_files: limit.files as u64,
+                most_ms: limit.hold.map(milliseconds),
+                gap_ms: if more { milliseconds(gap) } else { 0.0 },
+                sharing,
+            }),
         })?;
         written.failed.iter().try_for_each(|file| self.failed(file.clone()))?;
         written.warned.iter().try_for_each(|file| self.warned(file.clone()))?;
         self.committed(written.taken_in + written.failed.len() as u64, written.cost);
         if more {
-            self.leave_room(written.cost, neighbours);
+            self.leave_room(gap);
         }
         Ok(())
     }
@@ -288,7 +297,7 @@ impl<'a> Run<'a> {
                 return Ok(Outcome::Stopped);
             }
             if !gone.is_empty() {
-                self.leave_room(cost, neighbours);
+                self.leave_room(gap_after(cost, neighbours).0);
             }
         }
         Ok(Outcome::Completed)
@@ -322,11 +331,9 @@ impl<'a> Run<'a> {
         });
     }
 
-    /// Leaves the lock to others where there are others: seen by their lock, or felt by having had to wait.
-    fn leave_room(&self, cost: Cost, neighbours: &Neighbours) {
-        // What cannot be seen may be there.
-        let alone = cost.retries == 0 && !neighbours.any().unwrap_or(true);
-        let until = Instant::now() + batch::gap(cost.hold, alone);
+    /// Leaves the lock to others for as long as `gap`.
+    fn leave_room(&self, gap: Duration) {
+        let until = Instant::now() + gap;
         while !self.stop.is_raised() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -364,6 +371,13 @@ impl<'a> Run<'a> {
     fn tell(&mut self, event: Event) -> Result<(), Error> {
         self.journal.tell(event).map_err(|source| journal_error(&self.request.runs, source))
     }
+}
+
+/// How long to leave the lock alone after a transaction, and why: others are seen by their lock, or felt by having had
+/// to wait.
+fn gap_after(cost: Cost, neighbours: &Neighbours) -> (Duration, Sharing) {
+    let sharing = batch::sharing(cost.retries, neighbours.any().ok());
+    (batch::gap(cost.hold, sharing), sharing)
 }
 
 /// The files to read: the ones whose size or time is not what the database has.

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::journal::Decision;
+
 use crate::units;
 
 /// An ingestion, folded from its journal.
@@ -49,6 +51,9 @@ pub struct Ingestion {
     pub recent_batches: Vec<Batch>,
     /// The batch that held the lock longest.
     pub slowest_batch: Option<Batch>,
+    /// What was decided for the newest batch; `None` in a journal of before.
+    #[serde(default)]
+    pub decided: Option<Decision>,
     /// When the newest batch was committed.
     pub last_batch_at: Option<Timestamp>,
     /// When the journal was last written, whatever it told.

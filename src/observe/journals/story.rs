@@ -51,6 +51,7 @@ impl Story {
             recent_holds_ms: Vec::new(),
             recent_batches: Vec::new(),
             slowest_batch: None,
+            decided: None,
             last_batch_at: None,
             last_told_at: Some(line.at),
             silent_ms: None,
@@ -76,9 +77,10 @@ impl Story {
                 ingestion.files_unchanged += files;
                 ingestion.files_done += files;
             }
-            Event::Batch { files, bytes, wait_ms, hold_ms, retries } => {
+            Event::Batch { files, bytes, wait_ms, hold_ms, retries, decided } => {
                 ingestion.files_done += files;
                 ingestion.batch_size = Some(files);
+                ingestion.decided = decided;
                 self.transaction(Batch { at: line.at, files, bytes: Some(bytes), wait_ms, hold_ms, retries });
             }
             Event::Removed { files, wait_ms, hold_ms, retries } => {

@@ -70,7 +70,7 @@ fn started(run: &str, pid: i32) -> Event {
 }
 
 fn batch(files: u64, hold_ms: f64) -> Event {
-    Event::Batch { files, bytes: 10, wait_ms: 1.0, hold_ms, retries: 1 }
+    Event::Batch { files, bytes: 10, wait_ms: 1.0, hold_ms, retries: 1, decided: None }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Other processes that want the same lock.
 
+use waltop::journal::{Decision, Sharing};
+
 use super::*;
 
 #[test]
@@ -17,6 +19,27 @@ fn beside_others_the_lock_is_left_alone_between_two_batches() {
         let apart = pair[1].duration_since(pair[0]);
         assert!(apart.as_millis() >= 20, "{apart:?}");
     }
+    let decided = decisions(&scene);
+    assert!(decided.iter().all(|it| it.sharing == Sharing::OpenElsewhere && it.gap_ms >= 20.0));
+    assert_eq!((decided[0].most_files, decided[0].most_ms), (1, None));
+}
+
+#[test]
+fn alone_there_are_no_gaps_and_the_journal_says_so() {
+    let scene = Scene::with(6);
+    go(&Request { hold: Duration::from_millis(10), ..scene.request() }).expect("it is taken in");
+    for decided in decisions(&scene) {
+        assert_eq!((decided.sharing, decided.gap_ms.to_bits()), (Sharing::Alone, 0), "{decided:?}");
+        assert!(decided.most_ms.is_some_and(|ms| ms < 10.0), "{decided:?}");
+    }
+}
+
+fn decisions(scene: &Scene) -> Vec<Decision> {
+    let of = |line: &Line| match line.event {
+        Event::Batch { decided, .. } => Some(decided.expect("it is told")),
+        _ => None,
+    };
+    scene.journal().iter().filter_map(of).collect()
 }
 
 #[test]
