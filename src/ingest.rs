@@ -9,6 +9,7 @@
 
 pub mod batch;
 pub mod discover;
+pub mod embed;
 mod journal;
 mod lock;
 mod names;
@@ -30,9 +31,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     batch::Batch,
+    embed::Embedding,
     progress::Progress,
     stop::{StopFlag, stop_on_signals},
-    store::{Error as StoreError, search},
+    store::{Error as StoreError, nearest::nearest, search},
 };
 use self::{
     discover::Folder,
@@ -74,6 +76,8 @@ pub struct Request {
     pub hidden: bool,
     /// How long to try for the write lock.
     pub busy_budget: Duration,
+    /// How documents are embedded, once they are in; `None`: not at all.
+    pub embed: Option<embed::Options>,
 }
 
 impl Request {
@@ -92,6 +96,7 @@ impl Request {
             root: None,
             hidden: false,
             busy_budget: BUSY_BUDGET,
+            embed: None,
         }
     }
 
@@ -168,6 +173,9 @@ pub struct Summary {
     pub wait: Option<Spread>,
     /// How often the write lock was refused.
     pub retries: u64,
+    /// What came of embedding; `None` where that was not asked for, or not come to.
+    #[serde(default)]
+    pub embedding: Option<Embedding>,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -188,16 +196,17 @@ impl Summary {
             hold: None,
             wait: None,
             retries: 0,
+            embedding: None,
             outcome,
         }
     }
 
-    /// The exit code of the command: 0 all is in, 1 something failed, 130 stopped.
+    /// The exit code of the command: 0 all is in, 1 something failed or was not embedded, 130 stopped.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.outcome {
             Outcome::Stopped => 130,
-            _ if self.failed.is_empty() => 0,
+            _ if self.failed.is_empty() && self.embedding.as_ref().is_none_or(Embedding::is_complete) => 0,
             _ => 1,
         }
     }
@@ -218,6 +227,9 @@ impl fmt::Display for Summary {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
             }
+        }
+        if let Some(embedding) = &self.embedding {
+            write!(f, ", {embedding}")?;
         }
         write!(f, " in {}", units::duration(self.elapsed_ms))
     }

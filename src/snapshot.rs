@@ -27,7 +27,7 @@ mod sampling;
 pub use files::{AutoVacuum, FileFacts, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource};
 pub use finding::{Finding, Remedy, Severity};
 pub use handles::HandleGrowth;
-pub use ingestion::{Batch, FailedFile, Ingestion, IngestionState, Spread, percentile};
+pub use ingestion::{Batch, EmbeddingProgress, FailedFile, Ingestion, IngestionState, Spread, percentile};
 pub use locks::{Holder, Locks, ProcessHolds, Reader, WriteHolds};
 pub use origin::{Executable, ExecutableState, Manager, Origin};
 pub use pidfile::Pidfile;

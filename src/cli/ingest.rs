@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{fit, say, say_json};
+use super::{embed::EmbedArgs, fit, say, say_json};
 
 /// What to take in, and how.
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,8 @@ pub struct Args {
     /// Take hidden files and folders in, too.
     #[arg(long)]
     hidden: bool,
+    #[command(flatten)]
+    embed: EmbedArgs,
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
@@ -54,6 +56,7 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
         batch: args.batch,
         root: args.root,
         hidden: args.hidden,
+        embed: args.embed.options(),
         ..Request::new(args.folders, database, &config.places)
     };
     let mut progress: Box<dyn Progress> =

@@ -1,5 +1,7 @@
 //! One run: what is to be done is decided, read, written in batches and told.
 
+mod embedding;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     fs, io, mem,
@@ -116,7 +118,10 @@ impl<'a> Run<'a> {
         if outcome != Outcome::Completed {
             return Ok(outcome);
         }
-        self.remove_all(&mut store, gone(folders, discovery, &known), &neighbours)
+        match self.remove_all(&mut store, gone(folders, discovery, &known), &neighbours)? {
+            Outcome::Completed => self.embed_all(&mut store, &neighbours),
+            ended => Ok(ended),
+        }
     }
 
     fn discovered(&mut self, discovery: &Discovery, changed: usize) -> Result<(), Error> {

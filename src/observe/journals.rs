@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::{process_start, processes, timing::Now};
 use crate::{
     journal::{EXTENSION, Event, Line, Outcome},
-    snapshot::{Batch, FailedFile, Ingestion, IngestionState, Spread, Unseen},
+    snapshot::{Batch, EmbeddingProgress, FailedFile, Ingestion, IngestionState, Spread, Unseen},
 };
 
 /// How many ingestions are shown of each database, the newest.
@@ -282,6 +282,7 @@ impl Story {
             last_told_at: Some(line.at),
             silent_ms: None,
             failures: Vec::new(),
+            embedding: None,
             error: None,
         };
         let [holds, waits] = [const { VecDeque::new() }; 2];
@@ -309,8 +310,25 @@ impl Story {
             Event::Removed { files, wait_ms, hold_ms, retries } => {
                 self.transaction(Batch { at: line.at, files, bytes: None, wait_ms, hold_ms, retries });
             }
-            Event::Merged { wait_ms, hold_ms, retries } => {
+            Event::Merged { wait_ms, hold_ms, retries }
+            | Event::Related { files: _, wait_ms, hold_ms, retries } => {
                 self.transaction(Batch { at: line.at, files: 0, bytes: None, wait_ms, hold_ms, retries });
+            }
+            Event::Embedding { model, files } => {
+                let progress =
+                    EmbeddingProgress { model, wanted: files, embedded: 0, started_at: line.at, error: None };
+                ingestion.embedding = Some(progress);
+            }
+            Event::Embedded { files, bytes, wait_ms, hold_ms, retries } => {
+                if let Some(embedding) = &mut ingestion.embedding {
+                    embedding.embedded += files;
+                }
+                self.transaction(Batch { at: line.at, files, bytes: Some(bytes), wait_ms, hold_ms, retries });
+            }
+            Event::EmbeddingEnded { reason } => {
+                if let Some(embedding) = &mut ingestion.embedding {
+                    embedding.error = Some(reason);
+                }
             }
             Event::FileFailed { path, reason } => {
                 ingestion.files_failed += 1;

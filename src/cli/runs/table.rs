@@ -108,7 +108,8 @@ fn notes(ingestion: &Ingestion, now: Timestamp) -> impl Iterator<Item = String> 
         )),
         IngestionState::Completed | IngestionState::Stopped | IngestionState::Failed => None,
     };
-    state.into_iter().chain(ingestion.error.clone())
+    let embedding = ingestion.embedding.as_ref().map(ToString::to_string);
+    state.into_iter().chain(embedding).chain(ingestion.error.clone())
 }
 
 fn failures(ingestion: &Ingestion, journals: &Path) -> Vec<String> {

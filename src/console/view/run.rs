@@ -63,9 +63,9 @@ fn figures(app: &App, ingestion: &Ingestion) -> Rows {
     rows.extend(ingestion.eta_ms(app.now).map(|eta| row("ETA", units::duration(eta))));
     rows.extend(ingestion.error.iter().map(|error| row("why it ended", error)));
     let waited: Vec<f64> = ingestion.recent_batches.iter().map(|it| it.wait_ms).collect();
+    rows.extend([row("files", known(ingestion.files_total.map(units::count))), row("done", counted)]);
+    rows.extend(ingestion.embedding.iter().map(|it| row("vectors", format!("{it}, by {}", it.model))));
     rows.extend([
-        row("files", known(ingestion.files_total.map(units::count))),
-        row("done", counted),
         row("batches", units::count(ingestion.batches)),
         row("lock holds", spread(ingestion.hold_ms)),
         row("", spark(&ingestion.recent_holds_ms, SPARK)),
