@@ -1,4 +1,5 @@
-//! Folders of documents into rows: `discover` → `parse` → `batch` → `store`, told in a journal as it goes.
+//! Folders of documents into rows: `discover` → `parse` → `batch` → `store`, told in a journal as it goes; and then, where
+//! that is asked for, what they mean into vectors: `embed`.
 //!
 //! The write lock is the scarce good. Everything that needs no lock is done before it is taken, by other threads;
 //! under it there are prepared statements and nothing else; between two batches it is left to others.

@@ -10,13 +10,13 @@ use crate::ingest::embed::{
 /// How documents are embedded once they are in; not at all without `--embed`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EmbedArgs {
-    /// Make vectors of the documents by the embeddings API at URL, as in <http://127.0.0.1:11434/v1>.
+    /// Make vectors of the documents by the embeddings API at URL, as in `http://127.0.0.1:11434/v1`.
     #[arg(long, value_name = "URL")]
     embed: Option<Endpoint>,
     /// The model that the API is to use; each has its own vectors.
     #[arg(long, value_name = "NAME", default_value = MODEL, requires = "embed")]
     embed_model: String,
-    /// Documents that are with the API at a time.
+    /// Documents that are with the API at a time, 256 at the most.
     #[arg(long, value_name = "N", default_value_t = CALLS, requires = "embed")]
     embed_calls: NonZeroUsize,
     /// Characters of a document that are embedded; the rest is left out.
@@ -55,7 +55,7 @@ pub struct QueryArgs {
     /// Find what is near in meaning, by the vectors that `waltop ingest --embed` made.
     #[arg(long, requires = "embed")]
     pub semantic: bool,
-    /// The embeddings API that makes a vector of the query, as in <http://127.0.0.1:11434/v1>.
+    /// The embeddings API that makes a vector of the query, as in `http://127.0.0.1:11434/v1`.
     #[arg(long, value_name = "URL", requires = "semantic")]
     embed: Option<Endpoint>,
     /// The model whose vectors are searched.

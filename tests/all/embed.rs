@@ -355,7 +355,10 @@ fn what_is_near_in_meaning_is_found() {
     assert!(!scene.found("meadow horse").contains(&"notes/horse.md".to_owned()));
     let url = scene.server.url();
     for (args, word) in [
-        (&["--semantic", "--embed", &*url, "--embed-model", "none"][..], "has no vectors of none"),
+        (
+            &["--semantic", "--embed", &*url, "--embed-model", "none"][..],
+            "has no vectors of none (but of words): make",
+        ),
         (&["--semantic"], "--embed"),
         (&["--semantic", "--embed", "nonsense"], "give one like http://"),
     ] {
@@ -414,6 +417,22 @@ fn another_document_under_an_old_name_does_not_take_over_its_edges() {
     assert_eq!(scene.near(), []);
     let output = scene.waltop(&["search", "herrings", "--db", "notes.db"]).output().expect("it runs");
     assert!(!String::from_utf8_lossy(&output.stdout).contains('→'), "{output:?}");
+}
+
+#[test]
+fn a_key_is_sent_and_the_one_for_openai_only_where_nobody_listens() {
+    let scene = Scene::with(1);
+    let keys = |name: &str| {
+        let url = scene.server.url();
+        let args = ["ingest", "notes", "--db", "notes.db", "--embed", &url, "--embed-anew"];
+        let mut command = scene.waltop(&args);
+        command.env_remove("OPENAI_API_KEY").env_remove("WALTOP_EMBED_KEY").env(name, "open sesame");
+        let output = command.output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        scene.server.state.keys.lock().expect("the keys").pop().expect("a call")
+    };
+    assert_eq!(keys("WALTOP_EMBED_KEY").as_deref(), Some("Bearer open sesame"));
+    assert_eq!(keys("OPENAI_API_KEY"), None);
 }
 
 #[test]

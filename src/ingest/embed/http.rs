@@ -258,6 +258,15 @@ mod tests {
     }
 
     #[test]
+    fn a_server_says_how_long_it_wants_to_be_left_alone() {
+        for (value, expected) in [("7", Some(7)), (" 0 ", Some(0)), ("soon", None), ("-1", None)] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().expect("a value"))]);
+            assert_eq!(retry_after(&headers), expected.map(Duration::from_secs), "{value}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+
+    #[test]
     fn what_a_server_says_is_one_short_line() {
         for (body, expected) in [
             (&br#"{"error": {"message": "too\nlong"}}"#[..], ": too long"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::search::{self, Error, Hit};
 use crate::ingest::embed::vector::{self, Near, Top};
@@ -19,30 +19,31 @@ const BEGINNING: usize = 120;
 pub fn nearest(path: &Path, model: &str, query: &[f32], limit: usize) -> Result<Vec<Hit>, Error> {
     let (connection, shown) = (search::open(path)?, path.display().to_string());
     let say = |source| Error::Sqlite { path: shown.clone(), source };
-    let not_embedded = || Error::NotEmbedded { path: shown.clone(), model: model.to_owned() };
+    let not_embedded = |others| Error::NotEmbedded { path: shown.clone(), model: model.to_owned(), others };
     if !connection.table_exists(None, "embeddings").map_err(say)? {
-        return Err(not_embedded());
+        return Err(not_embedded(Vec::new()));
     }
     let moment = connection.unchecked_transaction().map_err(say)?;
-    let dimensions: Option<(i64, i64)> = moment
-        .query_row(
-            "SELECT min(dimension), max(dimension) FROM embeddings WHERE model = ?1 HAVING count(*) > 0",
-            [model],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .map(Some)
-        .or_else(|error| if error == rusqlite::Error::QueryReturnedNoRows { Ok(None) } else { Err(error) })
-        .map_err(say)?;
-    let length = i64::try_from(query.len()).unwrap_or(i64::MAX);
-    match dimensions {
-        None => return Err(not_embedded()),
-        Some(found) if found != (length, length) => {
-            return Err(Error::Dimension { model: model.to_owned(), stored: found.1, query: query.len() });
+    match dimension(&moment, model).map_err(say)? {
+        None => return Err(not_embedded(models(&moment).map_err(say)?)),
+        Some(stored) if usize::try_from(stored) != Ok(query.len()) => {
+            return Err(Error::Dimension { model: model.to_owned(), stored, query: query.len() });
         }
         Some(_) => {}
     }
     let found = most_alike(&moment, model, query, limit).map_err(say)?;
     found.into_iter().map(|near| hit(&moment, near)).collect::<rusqlite::Result<_>>().map_err(say)
+}
+
+/// How many numbers a vector of `model` has.
+fn dimension(connection: &Connection, model: &str) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT dimension FROM embeddings WHERE model = ?1 LIMIT 1";
+    connection.query_row(sql, [model], |row| row.get(0)).optional()
+}
+
+fn models(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut select = connection.prepare("SELECT DISTINCT model FROM embeddings ORDER BY model")?;
+    select.query_map([], |row| row.get(0))?.collect()
 }
 
 fn most_alike(
@@ -51,17 +52,17 @@ fn most_alike(
     query: &[f32],
     limit: usize,
 ) -> rusqlite::Result<Vec<Near>> {
-    let mut select = connection.prepare(
-        "SELECT embeddings.node, embeddings.vector
-         FROM embeddings JOIN nodes ON nodes.id = embeddings.node AND nodes.hash = embeddings.hash
-         WHERE embeddings.model = ?1",
-    )?;
+    // A document that changes loses its vector in the same transaction, so none here is of another text.
+    let mut select = connection.prepare("SELECT node, vector FROM embeddings WHERE model = ?1")?;
     let mut rows = select.query([model])?;
     let mut top = Top::of(limit);
     let mut numbers = Vec::with_capacity(query.len());
     while let Some(row) = rows.next()? {
         numbers.clear();
         vector::read_into(&mut numbers, row.get_ref(1)?.as_blob()?);
+        if numbers.len() != query.len() {
+            continue;
+        }
         top.offer(Near { id: row.get(0)?, likeness: vector::likeness(query, &numbers) });
     }
     Ok(top.best_first())

@@ -77,6 +77,8 @@ impl Store {
                  modified_ns = ?8, hash = ?9, ingested_at = ?10
              WHERE id = ?11";
         self.unindex(id)?;
+        // What it meant is not what it means now.
+        self.statement("DELETE FROM embeddings WHERE node = ?1", [id])?;
         self.bind_node(sql, document, Some(id))?;
         self.index(id, document)
     }

@@ -76,13 +76,16 @@ pub enum Error {
     NothingIngested(String),
     /// There are no vectors of the model.
     #[error(
-        "{path} has no vectors of {model}: make them with `waltop ingest DIR --db {path} --embed URL --embed-model {model}`"
+        "{path} has no vectors of {model}{}: make them with `waltop ingest DIR --db {path} --embed URL --embed-model {model}`",
+        but_of(others)
     )]
     NotEmbedded {
         /// The database.
         path: String,
         /// The model.
         model: String,
+        /// The models that there are vectors of.
+        others: Vec<String>,
     },
     /// The query's vector is not of the kind that is stored.
     #[error(
@@ -145,6 +148,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, Error> {
         return Err(Error::NothingIngested(shown()));
     }
     Ok(connection)
+}
+
+fn but_of(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!(" (but of {})", others.join(", ")) }
 }
 
 fn find(connection: &Connection, expression: &str, limit: usize) -> rusqlite::Result<Vec<Hit>> {

@@ -5,7 +5,7 @@ use std::{
     io::{self, BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread,
@@ -43,6 +43,8 @@ pub struct State {
     pub most_in_flight: AtomicUsize,
     /// The texts that it made vectors of.
     pub texts: Mutex<Vec<String>>,
+    /// What stood in each call's `authorization`.
+    pub keys: Mutex<Vec<Option<String>>>,
     is_closed: AtomicBool,
 }
 
@@ -76,7 +78,7 @@ impl Server {
 
     /// How many texts it made vectors of so far.
     pub fn seen(&self) -> usize {
-        self.state.texts.lock().unwrap_or_else(PoisonError::into_inner).len()
+        locked(&self.state.texts).len()
     }
 }
 
@@ -89,16 +91,22 @@ impl Drop for Server {
     }
 }
 
+/// Whoever panicked has told of it already.
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn serve(state: &State, mut stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
-    while let Some(body) = request(&mut reader)? {
+    while let Some((body, key)) = request(&mut reader)? {
+        locked(&state.keys).push(key);
         let flying = state.in_flight.fetch_add(1, SeqCst) + 1;
         state.most_in_flight.fetch_max(flying, SeqCst);
         while state.is_held.load(SeqCst) {
             thread::sleep(Duration::from_millis(2));
         }
-        thread::sleep(*state.delay.lock().unwrap_or_else(PoisonError::into_inner));
+        thread::sleep(*locked(&state.delay));
         let answer = answer(state, &body);
         state.in_flight.fetch_sub(1, SeqCst);
         let Some((status, json)) = answer.filter(|_| !state.is_closed.load(SeqCst)) else { return Ok(()) };
@@ -112,8 +120,9 @@ fn serve(state: &State, mut stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The body of the next request; `None` where there is none any more.
-fn request(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+/// The next request: its body, and the key with it; `None` where there is none any more.
+fn request(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, Option<String>)>> {
+    let mut key = None;
     let mut length = 0;
     let mut line = String::new();
     loop {
@@ -121,18 +130,19 @@ fn request(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
         if reader.read_line(&mut line)? == 0 {
             return Ok(None);
         }
-        match line.trim().to_ascii_lowercase() {
-            end if end.is_empty() => break,
-            header => {
-                if let Some(value) = header.strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap_or(0);
-                }
-            }
+        if line.trim().is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        match &*name.to_ascii_lowercase() {
+            "content-length" => length = value.trim().parse().unwrap_or(0),
+            "authorization" => key = Some(value.trim().to_owned()),
+            _ => {}
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Some(body))
+    Ok(Some((body, key)))
 }
 
 /// Status and body; `None` where it hangs up.
@@ -155,11 +165,7 @@ fn answer(state: &State, body: &[u8]) -> Option<(&'static str, Value)> {
         .enumerate()
         .map(|(index, text)| json!({ "index": index, "embedding": counted(text, dimension) }))
         .collect();
-    state
-        .texts
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .extend(texts.iter().map(|text| (*text).to_owned()));
+    locked(&state.texts).extend(texts.iter().map(|text| (*text).to_owned()));
     Some(("200 OK", json!({ "model": question["model"], "data": data })))
 }
 
