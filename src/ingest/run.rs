@@ -110,6 +110,14 @@ impl<'a> Run<'a> {
         let prefixes: Vec<String> = folders.iter().map(Folder::prefix).collect();
         let jobs = jobs(&discovery.found, &known, &prefixes);
         self.discovered(discovery, jobs.len())?;
+        let gone = gone(folders, discovery, &known);
+        if jobs.is_empty() && gone.is_empty() {
+            return self.embed_all(&mut store);
+        }
+        match store.prepare(&known) {
+            Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+            other => other?,
+        }
         let neighbours = Neighbours::of(store.path(), &self.request.proc);
         let outcome = thread::scope(|scope| {
             let results = readers::start(scope, jobs);
@@ -118,8 +126,8 @@ impl<'a> Run<'a> {
         if outcome != Outcome::Completed {
             return Ok(outcome);
         }
-        match self.remove_all(&mut store, gone(folders, discovery, &known), &neighbours)? {
-            Outcome::Completed => self.embed_all(&mut store, &neighbours),
+        match self.remove_all(&mut store, gone, &neighbours)? {
+            Outcome::Completed => self.embed_all(&mut store),
             ended => Ok(ended),
         }
     }

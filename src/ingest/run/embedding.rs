@@ -38,7 +38,7 @@ const FAILED: u32 = 20;
 /// What is between the store and the embedder.
 struct Phase<'a> {
     options: &'a Options,
-    neighbours: &'a Neighbours,
+    neighbours: Neighbours,
     told: Embedding,
     ready: VecDeque<Embedded>,
     flushed: Instant,
@@ -49,12 +49,12 @@ struct Phase<'a> {
 impl Run<'_> {
     /// Embeds what has no vector yet, and draws the edges, as far as the request wants that. Where the embedder is of
     /// no use that is told, and no error: the documents are in.
-    pub(super) fn embed_all(&mut self, store: &mut Store, neighbours: &Neighbours) -> Result<Outcome, Error> {
+    pub(super) fn embed_all(&mut self, store: &mut Store) -> Result<Outcome, Error> {
         let Some(options) = self.request.embed.clone() else { return Ok(Outcome::Completed) };
         let begun = Instant::now();
         let mut phase = Phase {
             options: &options,
-            neighbours,
+            neighbours: Neighbours::of(store.path(), &self.request.proc),
             told: Embedding {
                 model: options.model.clone(),
                 wanted: 0,
@@ -240,7 +240,7 @@ impl Run<'_> {
         self.count(stored.cost);
         store.relieve()?;
         if more {
-            self.leave_room(stored.cost, phase.neighbours);
+            self.leave_room(stored.cost, &phase.neighbours);
         }
         Ok(())
     }
