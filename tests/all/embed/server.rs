@@ -106,7 +106,9 @@ fn serve(state: &State, mut stream: &TcpStream) -> io::Result<()> {
         while state.is_held.load(SeqCst) {
             thread::sleep(Duration::from_millis(2));
         }
-        thread::sleep(*locked(&state.delay));
+        // Taken out first: nobody waits for another one's delay.
+        let delay = *locked(&state.delay);
+        thread::sleep(delay);
         let answer = answer(state, &body);
         state.in_flight.fetch_sub(1, SeqCst);
         let Some((status, json)) = answer.filter(|_| !state.is_closed.load(SeqCst)) else { return Ok(()) };
