@@ -108,8 +108,9 @@ fn notes(ingestion: &Ingestion, now: Timestamp) -> impl Iterator<Item = String> 
         )),
         IngestionState::Completed | IngestionState::Stopped | IngestionState::Failed => None,
     };
+    let before = ingestion.carries_on.as_ref().map(ToString::to_string);
     let embedding = ingestion.embedding.as_ref().map(ToString::to_string);
-    state.into_iter().chain(embedding).chain(ingestion.error.clone())
+    before.into_iter().chain(state).chain(embedding).chain(ingestion.error.clone())
 }
 
 fn failures(ingestion: &Ingestion, journals: &Path) -> Vec<String> {

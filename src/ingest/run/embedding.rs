@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Error, Run, milliseconds};
+use super::{Error, Run, gap_after, milliseconds};
 use crate::{
     ingest::{
         embed::{
@@ -93,7 +93,7 @@ impl Run<'_> {
         }
         loop {
             self.go_on()?;
-            let stored = store.discard_vectors(&phase.options.model)?;
+            let stored = store.discard_vectors(&phase.options.model, self.most())?;
             let more = stored.files > 0;
             self.settle(store, phase, stored, more)?;
             if !more {
@@ -187,7 +187,7 @@ impl Run<'_> {
     /// Writes all vectors that are ready.
     fn flush(&mut self, store: &mut Store, phase: &mut Phase<'_>) -> Result<(), Error> {
         while !phase.ready.is_empty() {
-            let stored = store.write_vectors(&phase.options.model, &mut phase.ready)?;
+            let stored = store.write_vectors(&phase.options.model, &mut phase.ready, self.most())?;
             phase.told.embedded += stored.files;
             self.tell(Event::Embedded {
                 files: stored.files,
@@ -215,7 +215,7 @@ impl Run<'_> {
         let mut queue: VecDeque<_> = nearest.into();
         while !queue.is_empty() {
             self.go_on()?;
-            let stored = store.write_nearest(model, from, &mut queue)?;
+            let stored = store.write_nearest(model, from, &mut queue, self.most())?;
             phase.told.edges_changed += stored.edges;
             self.tell(Event::Related {
                 files: stored.files,
@@ -240,9 +240,14 @@ impl Run<'_> {
         self.count(stored.cost);
         store.relieve()?;
         if more {
-            self.leave_room(stored.cost, &phase.neighbours);
+            self.leave_room(gap_after(stored.cost, &phase.neighbours).0);
         }
         Ok(())
+    }
+
+    /// How long rows are written under the lock: half of what it may be held for is left for the commit.
+    fn most(&self) -> Duration {
+        self.request.hold / 2
     }
 
     fn go_on(&self) -> Result<(), Error> {

@@ -1,13 +1,16 @@
 //! Edges of kind `semantic`: from a document to the ones whose vectors are nearest to its own.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use rusqlite::params;
 
 use super::{
     Error, Store,
     patience::patiently,
-    vectors::{BATCH, ENOUGH, Stored},
+    vectors::{BATCH, Stored},
 };
 use crate::ingest::embed::nearest::{Nearest, Vectors};
 
@@ -50,7 +53,7 @@ impl Store {
         Ok(edges)
     }
 
-    /// Writes what is nearest, from the front of `queue` in one transaction, as much as it may take: of vectors of
+    /// Writes what is nearest, from the front of `queue` in one transaction, no further one after `most`: of vectors of
     /// `model`, from the likeness `from` on.
     ///
     /// # Errors
@@ -61,6 +64,7 @@ impl Store {
         model: &str,
         from: f32,
         queue: &mut VecDeque<Nearest>,
+        most: Duration,
     ) -> Result<Stored, Error> {
         let begun = self.begin()?;
         let under_lock = Instant::now();
@@ -71,7 +75,7 @@ impl Store {
                 Err(error) => return Err(self.give_up(error)),
             }
             stored.files += 1;
-            if under_lock.elapsed() >= ENOUGH {
+            if under_lock.elapsed() >= most {
                 break;
             }
         }

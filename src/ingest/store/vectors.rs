@@ -9,7 +9,6 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Cost, Error, Store, patience::patiently};
 use crate::ingest::{
-    batch::AIM,
     embed::{
         calls::Wanted,
         vector::{self, LONGEST},
@@ -22,9 +21,6 @@ const PAGE: i64 = 64;
 
 /// Vectors in a transaction: some 200 KB.
 pub const BATCH: usize = 64;
-
-/// No further row once a transaction has taken so long: half of it is left for the commit.
-pub(super) const ENOUGH: Duration = AIM.checked_div(2).expect("two is not zero");
 
 /// Those of the documents in question that have no vector of the model for their text of now.
 const MISSING: &str =
@@ -129,12 +125,17 @@ impl Store {
         Ok(dimension.map(|it| it.try_into().unwrap_or(LONGEST)))
     }
 
-    /// Writes vectors from the front of `queue` in one transaction, as many as it may take.
+    /// Writes vectors from the front of `queue` in one transaction: no further one after `most`.
     ///
     /// # Errors
     ///
     /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
-    pub fn write_vectors(&mut self, model: &str, queue: &mut VecDeque<Embedded>) -> Result<Stored, Error> {
+    pub fn write_vectors(
+        &mut self,
+        model: &str,
+        queue: &mut VecDeque<Embedded>,
+        most: Duration,
+    ) -> Result<Stored, Error> {
         // A document that has changed or gone meanwhile gets none: it is wanted again, or nowhere.
         let sql = "INSERT INTO embeddings (node, model, dimension, hash, vector)
              SELECT id, ?2, ?3, hash, ?4 FROM nodes WHERE id = ?1 AND hash = ?5
@@ -162,7 +163,7 @@ impl Store {
                 Err(error) => return Err(self.give_up(error)),
             }
             done += 1;
-            if under_lock.elapsed() >= ENOUGH {
+            if under_lock.elapsed() >= most {
                 break;
             }
         }
@@ -171,12 +172,13 @@ impl Store {
         Ok(stored)
     }
 
-    /// Throws some of the vectors of `model` away, whatever folder their documents are in; how many.
+    /// Throws some of the vectors of `model` away, whatever folder their documents are in; how many. It ends
+    /// after `most`.
     ///
     /// # Errors
     ///
     /// Where the lock cannot be had or the transaction fails; nothing of it is done then.
-    pub fn discard_vectors(&mut self, model: &str) -> Result<Stored, Error> {
+    pub fn discard_vectors(&mut self, model: &str, most: Duration) -> Result<Stored, Error> {
         let sql =
             "DELETE FROM embeddings WHERE rowid IN (SELECT rowid FROM embeddings WHERE model = ?1 LIMIT ?2)";
         let begun = self.begin()?;
@@ -188,7 +190,7 @@ impl Store {
                 Ok(gone) => files += gone as u64,
                 Err(error) => return Err(self.give_up(error)),
             }
-            if under_lock.elapsed() >= ENOUGH {
+            if under_lock.elapsed() >= most {
                 break;
             }
         }
