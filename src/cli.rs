@@ -23,6 +23,7 @@ use crate::{
 mod actor;
 mod check;
 mod checkpoint;
+mod embed;
 mod explain;
 mod fix;
 mod ingest;

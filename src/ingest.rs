@@ -1,4 +1,5 @@
-//! Folders of documents into rows: `discover` → `parse` → `batch` → `store`, told in a journal as it goes.
+//! Folders of documents into rows: `discover` → `parse` → `batch` → `store`, told in a journal as it goes; and then, where
+//! that is asked for, what they mean into vectors: `embed`.
 //!
 //! The write lock is the scarce good. Everything that needs no lock is done before it is taken, by other threads;
 //! under it there are prepared statements and nothing else; between two batches it is left to others.
@@ -9,6 +10,7 @@
 
 pub mod batch;
 pub mod discover;
+pub mod embed;
 mod journal;
 pub(crate) mod lock;
 mod names;
@@ -30,9 +32,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     batch::Batch,
+    embed::Embedding,
     progress::Progress,
     stop::{StopFlag, stop_on_signals},
-    store::{Error as StoreError, search},
+    store::{Error as StoreError, nearest::nearest, search},
 };
 use self::{
     discover::Folder,
@@ -78,6 +81,8 @@ pub struct Request {
     pub max_file_size: u64,
     /// How long to try for the write lock.
     pub busy_budget: Duration,
+    /// How documents are embedded, once they are in; `None`: not at all.
+    pub embed: Option<embed::Options>,
 }
 
 impl Request {
@@ -98,6 +103,7 @@ impl Request {
             hidden: false,
             max_file_size: parse::LARGEST,
             busy_budget: BUSY_BUDGET,
+            embed: None,
         }
     }
 
@@ -174,6 +180,9 @@ pub struct Summary {
     pub wait: Option<Spread>,
     /// How often the write lock was refused.
     pub retries: u64,
+    /// What came of embedding; `None` where that was not asked for, or not come to.
+    #[serde(default)]
+    pub embedding: Option<Embedding>,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -194,16 +203,17 @@ impl Summary {
             hold: None,
             wait: None,
             retries: 0,
+            embedding: None,
             outcome,
         }
     }
 
-    /// The exit code of the command: 0 all is in, 1 something failed, 130 stopped.
+    /// The exit code of the command: 0 all is in, 1 something failed or was not embedded, 130 stopped.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.outcome {
             Outcome::Stopped => 130,
-            _ if self.failed.is_empty() => 0,
+            _ if self.failed.is_empty() && self.embedding.as_ref().is_none_or(Embedding::is_complete) => 0,
             _ => 1,
         }
     }
@@ -224,6 +234,9 @@ impl fmt::Display for Summary {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
             }
+        }
+        if let Some(embedding) = &self.embedding {
+            write!(f, ", {embedding}")?;
         }
         write!(f, " in {}", units::duration(self.elapsed_ms))
     }

@@ -94,6 +94,42 @@ pub enum Event {
         /// How often BUSY was retried.
         retries: u64,
     },
+    /// What has no vector yet begins to be embedded.
+    Embedding {
+        /// The model.
+        model: String,
+        /// How many documents.
+        files: u64,
+    },
+    /// Vectors were written, in a transaction of their own.
+    Embedded {
+        /// Of how many documents.
+        files: u64,
+        /// Bytes of them.
+        bytes: u64,
+        /// Wait for the write lock in ms.
+        wait_ms: f64,
+        /// From having the write lock to having committed, in ms.
+        hold_ms: f64,
+        /// How often BUSY was retried.
+        retries: u64,
+    },
+    /// Edges between near documents were written, in a transaction of their own.
+    Related {
+        /// Of how many documents.
+        files: u64,
+        /// Wait for the write lock in ms.
+        wait_ms: f64,
+        /// From having the write lock to having committed, in ms.
+        hold_ms: f64,
+        /// How often BUSY was retried.
+        retries: u64,
+    },
+    /// Embedding came to an early end, since the embedder is of no use.
+    EmbeddingEnded {
+        /// Why.
+        reason: String,
+    },
     /// Files with a new time of change turned out to hold what the database has.
     Unchanged {
         /// How many since the line of this kind before.

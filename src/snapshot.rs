@@ -28,7 +28,9 @@ mod schedule;
 pub use files::{AutoVacuum, FileFacts, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource};
 pub use finding::{Finding, Remedy, Severity};
 pub use handles::HandleGrowth;
-pub use ingestion::{Batch, CarriesOn, FailedFile, Ingestion, IngestionState, Spread, percentile};
+pub use ingestion::{
+    Batch, CarriesOn, EmbeddingProgress, FailedFile, Ingestion, IngestionState, Spread, percentile,
+};
 pub use locks::{Holder, Locks, ProcessHolds, Reader, WriteHolds};
 pub use origin::{Executable, ExecutableState, Manager, Origin};
 pub use pidfile::Pidfile;

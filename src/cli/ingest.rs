@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-use super::{fit, say, say_json};
+use super::{embed::EmbedArgs, fit, say, say_json};
 
 /// What to take in, and how.
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,8 @@ pub struct Args {
     /// Give up where others keep the write lock for longer than this.
     #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "30s")]
     budget: Duration,
+    #[command(flatten)]
+    embed: EmbedArgs,
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
@@ -67,6 +69,7 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
         hidden: args.hidden,
         max_file_size: args.max_file_size,
         busy_budget: args.budget,
+        embed: args.embed.options(),
         ..Request::new(args.folders, database, &config.places)
     };
     let mut progress: Box<dyn Progress> =

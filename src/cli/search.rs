@@ -8,11 +8,14 @@ use std::{
 
 use crate::{
     config::Config,
-    ingest::search::{self, Hit, LinkIn, LinkOut},
+    ingest::{
+        self,
+        search::{self, Hit, LinkIn, LinkOut},
+    },
     text,
 };
 
-use super::{fit, say, say_json};
+use super::{embed::QueryArgs, fit, say, say_json};
 
 /// How many links of a document are printed in either direction.
 const LINKS: usize = 5;
@@ -29,6 +32,8 @@ pub struct Args {
     /// The most documents to print.
     #[arg(long, value_name = "N", default_value = "10", allow_negative_numbers = true)]
     limit: NonZeroUsize,
+    #[command(flatten)]
+    meaning: QueryArgs,
     /// Print them as JSON.
     #[arg(long)]
     json: bool,
@@ -44,7 +49,16 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     // A connection rebuilds an index that nobody vouches for, under the feet of one that lost its locks.
     let database = if named.exists() { fit(named, config, "nothing was searched")? } else { named.clone() };
     let query = args.query.join(" ");
-    let hits = search::search(&database, &query, args.limit.get())?;
+    let hits = if args.meaning.semantic {
+        if query.trim().is_empty() {
+            return Err(search::Error::NoWords.into());
+        }
+        // Before the database is opened: nobody knows how long that takes.
+        let vector = args.meaning.vector(&query)?;
+        ingest::nearest(&database, &args.meaning.embed_model, &vector, args.limit.get())?
+    } else {
+        search::search(&database, &query, args.limit.get())?
+    };
     if args.json {
         say_json(&hits)?;
     } else {
@@ -60,7 +74,8 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 }
 
 fn shown(hit: &Hit) -> String {
-    let mut lines = vec![format!("{}  {}", hit.title, hit.path), format!("    {}", hit.snippet)];
+    let near = hit.similarity.map(|it| format!("  ({it:.2})")).unwrap_or_default();
+    let mut lines = vec![format!("{}  {}{near}", hit.title, hit.path), format!("    {}", hit.snippet)];
     lines.extend(links("→", hit.links_out.iter().map(leads_to).collect()));
     lines.extend(links("←", hit.links_in.iter().map(comes_from).collect()));
     let lines: Vec<String> = lines.iter().map(|line| text::clean(line)).collect();
@@ -91,7 +106,10 @@ fn comes_from(LinkIn { kind, path, title }: &LinkIn) -> String {
     format!("{title}  {path}{}", relation(kind))
 }
 
-/// A relation of the front matter has a name worth showing.
+/// A relation of the front matter has a name worth showing, and an edge that nobody wrote is told as one.
 fn relation(kind: &str) -> String {
+    if kind == "semantic" {
+        return " (near)".to_owned();
+    }
     kind.strip_prefix("relation:").map(|name| format!(" ({name})")).unwrap_or_default()
 }

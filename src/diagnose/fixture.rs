@@ -119,6 +119,7 @@ pub fn ingestion(run: &str) -> Ingestion {
         last_told_at: Some(at(60)),
         silent_ms: None,
         failures: Vec::new(),
+        embedding: None,
         error: None,
         carries_on: None,
     }

@@ -81,6 +81,7 @@ impl StalledIngestion {
         let why = match writer {
             _ if is_stopped => "it is stopped, and goes on when it is continued".to_owned(),
             Some(writer) => format!("{} holds the write lock", who(database, writer.pid)),
+            None if run.embedding.is_some() => "it waits for its embedder".to_owned(),
             None => "what is left cannot be found meanwhile".to_owned(),
         };
         let silent_ms = silent.as_secs_f64() * 1000.0;

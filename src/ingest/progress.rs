@@ -31,6 +31,10 @@ pub trait Progress {
     fn failed(&mut self, file: &FailedFile);
     /// Something in a file was left out.
     fn warned(&mut self, file: &FailedFile);
+    /// So many of the documents that have no vector yet are embedded.
+    fn embedded(&mut self, _done: u64, _wanted: u64) {}
+    /// Embedding came to an early end; the documents are in.
+    fn embedding_ended(&mut self, _reason: &str) {}
     /// The run came to an end, but not by an error.
     fn finished(&mut self, summary: &Summary);
 }
@@ -115,6 +119,17 @@ impl<W: Write> Progress for Lines<W> {
         self.say(&format!("in part: {}: {}", file.path, file.reason));
     }
 
+    fn embedded(&mut self, done: u64, wanted: u64) {
+        if self.last.elapsed() >= LINE_EVERY {
+            self.last = Instant::now();
+            self.say(&format!("{} of {} embedded", count(done), count(wanted)));
+        }
+    }
+
+    fn embedding_ended(&mut self, reason: &str) {
+        self.say(&not_all(reason));
+    }
+
     fn finished(&mut self, _summary: &Summary) {}
 }
 
@@ -178,6 +193,19 @@ impl Progress for Bar {
         self.say(&format!("in part: {}: {}", file.path, file.reason));
     }
 
+    fn embedded(&mut self, done: u64, wanted: u64) {
+        if done == 0 {
+            self.0.set_length(wanted);
+            self.0.reset_eta();
+        }
+        self.0.set_message("embedded");
+        self.0.set_position(done.min(wanted));
+    }
+
+    fn embedding_ended(&mut self, reason: &str) {
+        self.say(&not_all(reason));
+    }
+
     fn finished(&mut self, _summary: &Summary) {
         self.0.finish_and_clear();
     }
@@ -192,6 +220,10 @@ impl Drop for Bar {
 
 fn found(files: u64, unchanged: u64) -> String {
     format!("{} found, {} of them unchanged", crate::units::plural(files, "file"), count(unchanged))
+}
+
+fn not_all(reason: &str) -> String {
+    format!("not all embedded: {reason}; the documents are in, run this again to carry on")
 }
 
 fn cost(batch: &Committed) -> String {

@@ -1,5 +1,7 @@
 //! One run: what is to be done is decided, read, written in batches and told.
 
+mod embedding;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     fs, io, mem,
@@ -115,7 +117,7 @@ impl<'a> Run<'a> {
         let jobs = jobs(&discovery.found, &known, &prefixes, self.request.max_file_size);
         self.discovered(discovery, jobs.len())?;
         if jobs.is_empty() && gone(folders, discovery, &known, &self.vanished).is_empty() {
-            return Ok(Outcome::Completed);
+            return self.embed_all(&mut store);
         }
         match store.prepare(&known) {
             Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
@@ -129,7 +131,11 @@ impl<'a> Run<'a> {
         if outcome != Outcome::Completed {
             return Ok(outcome);
         }
-        self.remove_all(&mut store, gone(folders, discovery, &known, &self.vanished), &neighbours)
+        let gone = gone(folders, discovery, &known, &self.vanished);
+        match self.remove_all(&mut store, gone, &neighbours)? {
+            Outcome::Completed => self.embed_all(&mut store),
+            ended => Ok(ended),
+        }
     }
 
     fn discovered(&mut self, discovery: &Discovery, changed: usize) -> Result<(), Error> {

@@ -1,11 +1,14 @@
 //! Documents into rows: one short transaction a batch, and nothing in it but prepared statements.
 
 mod index;
+pub mod nearest;
 mod patience;
 mod place;
 mod relief;
 mod rows;
 pub mod search;
+mod semantic;
+pub mod vectors;
 mod writing;
 
 use std::{

@@ -5,9 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Decision;
-
-use crate::units;
+use crate::{journal::Decision, units};
 
 /// An ingestion, folded from its journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,11 +62,36 @@ pub struct Ingestion {
     pub silent_ms: Option<f64>,
     /// The first failures, at most [`Ingestion::RECENT`].
     pub failures: Vec<FailedFile>,
+    /// How embedding goes or went; `None` where it was not come to.
+    #[serde(default)]
+    pub embedding: Option<EmbeddingProgress>,
     /// Why it ended early, where it did.
     pub error: Option<String>,
     /// The run before, where that died and left the rest to this one.
     #[serde(default)]
     pub carries_on: Option<CarriesOn>,
+}
+
+/// The phase of an ingestion in which documents are embedded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbeddingProgress {
+    /// The model.
+    pub model: String,
+    /// Documents that had no vector of it.
+    pub wanted: u64,
+    /// Documents of those that have one now.
+    pub embedded: u64,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Why it ended early, where it did.
+    pub error: Option<String>,
+}
+
+impl fmt::Display for EmbeddingProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} embedded", units::count(self.embedded), units::count(self.wanted))?;
+        self.error.as_ref().map_or(Ok(()), |error| write!(f, ": {error}"))
+    }
 }
 
 impl Ingestion {
@@ -94,6 +117,13 @@ impl Ingestion {
     /// What is left of one that runs, at the pace so far, in ms; `None` where nothing has been written yet.
     #[must_use]
     pub fn eta_ms(&self, now: Timestamp) -> Option<f64> {
+        if let Some(EmbeddingProgress { wanted, embedded, started_at, .. }) = self.embedding {
+            let spent = (now.duration_since(started_at).as_secs_f64() * 1e3).max(0.0);
+            let left = wanted.saturating_sub(embedded);
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let eta = || spent / embedded as f64 * left as f64;
+            return (self.is_running() && embedded > 0).then(eta);
+        }
         let written = self.files_done.checked_sub(self.files_unchanged).filter(|&files| files > 0)?;
         let left = self.files_total?.checked_sub(self.files_done + self.files_failed)?;
         let spent = self.elapsed_ms(now);

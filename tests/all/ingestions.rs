@@ -132,3 +132,24 @@ fn a_run_names_the_one_that_it_carries_on() {
         assert!(screen.contains(line), "{screen}");
     }
 }
+
+/// Once the documents are in, the bar is that of the vectors; an early end is told with its reason.
+#[test]
+fn the_panel_says_how_far_embedding_is() {
+    let mut database = contended();
+    let embedding = |embedded: u64, error: Option<&str>| {
+        let started_at = "2026-01-15T12:00:00Z";
+        let value = json!({ "model": "m", "wanted": 556, "embedded": embedded, "started_at": started_at, "error": error });
+        serde_json::from_value(value).expect("the fixture keeps to the contract")
+    };
+    let run = &mut database.ingestions[0];
+    assert!(run.is_running());
+    run.embedding = Some(embedding(312, None));
+    let mut stage = Stage::new(look(vec![database.clone()]), (120, 40));
+    let screen = stage.screen();
+    assert!(screen.contains("312 of 556 embedded") && screen.contains("56 %"), "{screen}");
+    database.ingestions[0].embedding = Some(embedding(312, Some("nobody answers")));
+    stage.look(look(vec![database]));
+    stage.keys("5");
+    assert!(stage.screen().contains("312 of 556 embedded: nobody"), "{}", stage.screen());
+}

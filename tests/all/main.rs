@@ -4,6 +4,7 @@ mod act;
 mod commands;
 mod database;
 mod diagnose;
+mod embed;
 mod fake_proc;
 mod findings;
 mod ingest;

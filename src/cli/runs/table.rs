@@ -109,7 +109,8 @@ fn notes(ingestion: &Ingestion, now: Timestamp) -> impl Iterator<Item = String> 
         IngestionState::Completed | IngestionState::Stopped | IngestionState::Failed => None,
     };
     let before = ingestion.carries_on.as_ref().map(|before| format!("carries on {before}"));
-    before.into_iter().chain(state).chain(ingestion.error.clone())
+    let embedding = ingestion.embedding.as_ref().map(ToString::to_string);
+    before.into_iter().chain(state).chain(embedding).chain(ingestion.error.clone())
 }
 
 fn failures(ingestion: &Ingestion, journals: &Path) -> Vec<String> {

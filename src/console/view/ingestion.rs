@@ -145,18 +145,27 @@ fn short(folder: &str) -> &str {
 }
 
 fn files(ingestion: &Ingestion, theme: &Theme, width: usize) -> Line<'static> {
+    if let Some(embedding) = ingestion.embedding.as_ref().filter(|_| ingestion.is_running()) {
+        return share(&embedding.to_string(), embedding.embedded, embedding.wanted, "", theme, width);
+    }
     let done = ingestion.files_done;
     let Some(total) = ingestion.files_total else {
         let before =
             if ingestion.is_running() { "getting ready" } else { "it ended before it had counted the files" };
         return Line::raw(text::fit(before, width));
     };
+    let failed = match ingestion.files_failed {
+        0 => String::new(),
+        failed => format!("  {} failed", units::count(failed)),
+    };
+    share(&counted(ingestion), done, total, &failed, theme, width)
+}
+
+/// How far it is, in words, as a bar and in percent, and what else there is to say.
+fn share(words: &str, done: u64, total: u64, rest_of_it: &str, theme: &Theme, width: usize) -> Line<'static> {
     let percent = (done * 100).checked_div(total).unwrap_or(100);
-    let counted = format!("{}  ", counted(ingestion));
-    let mut figures = format!(" {percent} %");
-    if ingestion.files_failed > 0 {
-        figures.push_str(&format!("  {} failed", units::count(ingestion.files_failed)));
-    }
+    let counted = format!("{words}  ");
+    let figures = format!(" {percent} %{rest_of_it}");
     let room = width.saturating_sub(counted.len() + figures.len()).min(12);
     #[expect(clippy::cast_precision_loss, reason = "a share of a bar")]
     let (full, rest) = bar(done as f64, total as f64, room);
@@ -254,6 +263,9 @@ pub fn waits(app: &App, ingestion: &Ingestion) -> Option<String> {
 fn trouble(ingestion: &Ingestion) -> Option<String> {
     if let Some(error) = &ingestion.error {
         return Some(error.clone());
+    }
+    if let Some(embedding) = ingestion.embedding.as_ref().filter(|it| it.error.is_some()) {
+        return Some(embedding.to_string());
     }
     let first = ingestion.failures.first()?;
     let files = units::plural(ingestion.files_failed, "file");

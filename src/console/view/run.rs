@@ -65,9 +65,9 @@ fn figures(app: &App, ingestion: &Ingestion) -> Rows {
     rows.extend(ingestion.error.iter().map(|error| row("why it ended", error)));
     rows.extend(ingestion.carries_on.iter().map(|before| row("carries on", before.to_string())));
     let waited: Vec<f64> = ingestion.recent_batches.iter().map(|it| it.wait_ms).collect();
+    rows.extend([row("files", known(ingestion.files_total.map(units::count))), row("done", counted)]);
+    rows.extend(ingestion.embedding.iter().map(|it| row("vectors", format!("{it}, by {}", it.model))));
     rows.extend([
-        row("files", known(ingestion.files_total.map(units::count))),
-        row("done", counted),
         row("batches", units::count(ingestion.batches)),
         row("batch size", known(ingestion.decided.map(size_of))),
         row("lock holds", spread(ingestion.hold_ms)),

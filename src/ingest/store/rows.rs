@@ -77,6 +77,8 @@ impl Store {
                  modified_ns = ?8, hash = ?9, ingested_at = ?10
              WHERE id = ?11";
         self.unindex(id)?;
+        // What it meant is not what it means now.
+        self.statement("DELETE FROM embeddings WHERE node = ?1", [id])?;
         self.bind_node(sql, document, Some(id))?;
         self.index(id, document)
     }
@@ -146,13 +148,13 @@ impl Store {
         // Most documents are linked to after they came. Asking is cheaper than an UPDATE that finds nothing.
         if self.any(
             "SELECT 1 FROM edges WHERE target IN (?1, ?2) AND target_node IS NULL
-             AND kind NOT IN ('wikilink', 'tag', 'url')",
+             AND kind NOT IN ('wikilink', 'tag', 'url', 'semantic')",
             params![name, bare],
         )? {
             for (target, node) in [(Some(name), self.row_of(name)?), (bare, self.by_bare_path(bare)?)] {
                 self.statement(
                     "UPDATE edges SET target_node = ?1
-                     WHERE target = ?2 AND target_node IS NULL AND kind NOT IN ('wikilink', 'tag', 'url')",
+                     WHERE target = ?2 AND target_node IS NULL AND kind NOT IN ('wikilink', 'tag', 'url', 'semantic')",
                     params![node, target],
                 )?;
             }
@@ -164,7 +166,7 @@ impl Store {
             self.statement(
                 &format!(
                     "UPDATE edges SET target_node = ?1 WHERE target = ?2 AND target_node IN ({namesakes})
-                     AND kind NOT IN ('wikilink', 'tag', 'url')"
+                     AND kind NOT IN ('wikilink', 'tag', 'url', 'semantic')"
                 ),
                 params![self.by_bare_path(bare)?, bare],
             )?;
@@ -238,7 +240,7 @@ pub(super) fn wikilinks(
     names: &Names,
 ) -> rusqlite::Result<Vec<(i64, Edge)>> {
     let sql = "SELECT edges.source, edges.kind, edges.target FROM nodes JOIN edges ON edges.source = nodes.id
-         WHERE nodes.folder = ?1 AND edges.kind NOT IN ('tag', 'url', 'link')";
+         WHERE nodes.folder = ?1 AND edges.kind NOT IN ('tag', 'url', 'link', 'semantic')";
     let mut select = connection.prepare_cached(sql)?;
     let links = select
         .query_map([folder], |row| Ok((row.get(0)?, Edge { kind: row.get(1)?, target: row.get(2)? })))?

@@ -31,8 +31,10 @@ pub struct Hit {
     pub title: String,
     /// Where the words stand, between [`MARKS`], in one line.
     pub snippet: String,
-    /// Its bm25 rank: the smaller, the better.
+    /// The smaller, the better: its bm25 rank, or where vectors were searched the cosine with its sign turned.
     pub rank: f64,
+    /// The cosine between its vector and the query's; `None` where words were searched.
+    pub similarity: Option<f64>,
     /// Where it leads, by kind and target; a tag leads nowhere.
     pub links_out: Vec<LinkOut>,
     /// The documents that lead to it, by path.
@@ -42,7 +44,7 @@ pub struct Hit {
 /// A link in a document that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LinkOut {
-    /// `link`, `wikilink`, `url`, or `relation:` and the name that the front matter gives it.
+    /// `link`, `wikilink`, `url`, `semantic` where it is near in meaning, or `relation:` and the name that the front matter gives it.
     pub kind: String,
     /// What the document says, normalised.
     pub target: String,
@@ -55,7 +57,7 @@ pub struct LinkOut {
 /// A link to a document that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LinkIn {
-    /// `link`, `wikilink`, or `relation:` and the name that the front matter gives it.
+    /// `link`, `wikilink`, `semantic` where it is near in meaning, or `relation:` and the name that the front matter gives it.
     pub kind: String,
     /// The document that it stands in.
     pub path: String,
@@ -72,6 +74,32 @@ pub enum Error {
     /// The database has no documents of ours.
     #[error("nothing was ingested into {0}: do so with `waltop ingest DIR --db {0}`")]
     NothingIngested(String),
+    /// There are no vectors of the model.
+    #[error(
+        "{path} has no vectors of {model}{}: make them with `waltop ingest DIR --db {path} --embed URL --embed-model {model}`",
+        but_of(others)
+    )]
+    NotEmbedded {
+        /// The database.
+        path: String,
+        /// The model.
+        model: String,
+        /// The models that there are vectors of.
+        others: Vec<String>,
+    },
+    /// The query's vector is not of the kind that is stored.
+    #[error(
+        "the vectors of {model} in this database have {stored} numbers and the query's has {query}: name the model that \
+         made them with --embed-model, or make them anew with `waltop ingest … --embed-anew`"
+    )]
+    Dimension {
+        /// The model.
+        model: String,
+        /// Numbers of those that are stored.
+        stored: i64,
+        /// Numbers of the query's.
+        query: usize,
+    },
     /// No word in the query.
     #[error("nothing to search for: give at least one letter or digit")]
     NoWords,
@@ -97,8 +125,17 @@ pub enum Error {
 ///
 /// Where there is no such database, nothing was ingested into it, or `query` has no words.
 pub fn search(path: &Path, query: &str, limit: usize) -> Result<Vec<Hit>, Error> {
-    let shown = || path.display().to_string();
     let expression = expression(query).ok_or(Error::NoWords)?;
+    let connection = open(path)?;
+    let say = |source| Error::Sqlite { path: path.display().to_string(), source };
+    // The documents and their links as of one moment.
+    let moment = connection.unchecked_transaction().map_err(say)?;
+    find(&moment, &expression, limit).map_err(say)
+}
+
+/// A connection to the database at `path`, if something was ingested into it.
+pub(super) fn open(path: &Path) -> Result<Connection, Error> {
+    let shown = || path.display().to_string();
     let is_missing =
         |error: io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
     if path.metadata().is_err_and(is_missing) {
@@ -110,9 +147,11 @@ pub fn search(path: &Path, query: &str, limit: usize) -> Result<Vec<Hit>, Error>
     if !connection.table_exists(None, "nodes_fts").map_err(say)? {
         return Err(Error::NothingIngested(shown()));
     }
-    // The documents and their links as of one moment.
-    let moment = connection.unchecked_transaction().map_err(say)?;
-    find(&moment, &expression, limit).map_err(say)
+    Ok(connection)
+}
+
+fn but_of(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!(" (but of {})", others.join(", ")) }
 }
 
 fn find(connection: &Connection, expression: &str, limit: usize) -> rusqlite::Result<Vec<Hit>> {
@@ -127,15 +166,24 @@ fn find(connection: &Connection, expression: &str, limit: usize) -> rusqlite::Re
         let snippet: String = row.get(3)?;
         let snippet = snippet.split_whitespace().collect::<Vec<_>>().join(" ");
         let (links_out, links_in) = (links_out(connection, id)?, links_in(connection, id)?);
-        Ok(Hit { path: row.get(1)?, title: row.get(2)?, snippet, rank: row.get(4)?, links_out, links_in })
+        Ok(Hit {
+            path: row.get(1)?,
+            title: row.get(2)?,
+            snippet,
+            rank: row.get(4)?,
+            similarity: None,
+            links_out,
+            links_in,
+        })
     })?;
     hits.collect()
 }
 
-fn links_out(connection: &Connection, id: i64) -> rusqlite::Result<Vec<LinkOut>> {
+pub(super) fn links_out(connection: &Connection, id: i64) -> rusqlite::Result<Vec<LinkOut>> {
     let sql = "SELECT edges.kind, edges.target, nodes.path, nodes.title
          FROM edges LEFT JOIN nodes ON nodes.id = edges.target_node
-         WHERE edges.source = ?1 AND edges.kind <> 'tag' ORDER BY edges.kind, edges.target";
+         WHERE edges.source = ?1 AND edges.kind <> 'tag'
+           AND NOT (edges.kind = 'semantic' AND edges.target_node IS NULL) ORDER BY edges.kind, edges.target";
     let mut select = connection.prepare_cached(sql)?;
     let links = select.query_map([id], |row| {
         Ok(LinkOut { kind: row.get(0)?, target: row.get(1)?, path: row.get(2)?, title: row.get(3)? })
@@ -143,7 +191,7 @@ fn links_out(connection: &Connection, id: i64) -> rusqlite::Result<Vec<LinkOut>>
     links.collect()
 }
 
-fn links_in(connection: &Connection, id: i64) -> rusqlite::Result<Vec<LinkIn>> {
+pub(super) fn links_in(connection: &Connection, id: i64) -> rusqlite::Result<Vec<LinkIn>> {
     let sql = "SELECT DISTINCT edges.kind, nodes.path, nodes.title
          FROM edges JOIN nodes ON nodes.id = edges.source
          WHERE edges.target_node = ?1 ORDER BY nodes.path, edges.kind";

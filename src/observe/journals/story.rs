@@ -5,7 +5,7 @@ use std::{collections::VecDeque, path::Path};
 use super::{Transaction, is_there};
 use crate::{
     journal::{Event, Line, Outcome},
-    snapshot::{Batch, FailedFile, Ingestion, IngestionState, Spread},
+    snapshot::{Batch, EmbeddingProgress, FailedFile, Ingestion, IngestionState, Spread},
 };
 
 /// Of how many batches, the newest, the spreads are made.
@@ -56,6 +56,7 @@ impl Story {
             last_told_at: Some(line.at),
             silent_ms: None,
             failures: Vec::new(),
+            embedding: None,
             error: None,
             carries_on,
         };
@@ -86,8 +87,25 @@ impl Story {
             Event::Removed { files, wait_ms, hold_ms, retries } => {
                 self.transaction(Batch { at: line.at, files, bytes: None, wait_ms, hold_ms, retries });
             }
-            Event::Merged { wait_ms, hold_ms, retries } => {
+            Event::Merged { wait_ms, hold_ms, retries }
+            | Event::Related { files: _, wait_ms, hold_ms, retries } => {
                 self.transaction(Batch { at: line.at, files: 0, bytes: None, wait_ms, hold_ms, retries });
+            }
+            Event::Embedding { model, files } => {
+                let progress =
+                    EmbeddingProgress { model, wanted: files, embedded: 0, started_at: line.at, error: None };
+                ingestion.embedding = Some(progress);
+            }
+            Event::Embedded { files, bytes, wait_ms, hold_ms, retries } => {
+                if let Some(embedding) = &mut ingestion.embedding {
+                    embedding.embedded += files;
+                }
+                self.transaction(Batch { at: line.at, files, bytes: Some(bytes), wait_ms, hold_ms, retries });
+            }
+            Event::EmbeddingEnded { reason } => {
+                if let Some(embedding) = &mut ingestion.embedding {
+                    embedding.error = Some(reason);
+                }
             }
             Event::Vanished { files } => {
                 ingestion.files_total = ingestion.files_total.map(|total| total.saturating_sub(files));

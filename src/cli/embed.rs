@@ -1,0 +1,84 @@
+//! The options that say who makes vectors of documents, and of queries.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use crate::ingest::embed::{
+    self, CALLS, CHARS, Have, MODEL, Options,
+    http::{Endpoint, Http},
+};
+
+/// How documents are embedded once they are in; not at all without `--embed`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct EmbedArgs {
+    /// Make vectors of the documents by the embeddings API at URL, as in `http://127.0.0.1:11434/v1`.
+    #[arg(long, value_name = "URL")]
+    embed: Option<Endpoint>,
+    /// The model that the API is to use; each has its own vectors.
+    #[arg(long, value_name = "NAME", default_value = MODEL, requires = "embed")]
+    embed_model: String,
+    /// Documents that are with the API at a time, 256 at the most.
+    #[arg(long, value_name = "N", default_value_t = CALLS, requires = "embed")]
+    embed_calls: NonZeroUsize,
+    /// Characters of a document that are embedded; the rest is left out.
+    #[arg(long, value_name = "N", default_value_t = CHARS, requires = "embed")]
+    embed_chars: NonZeroUsize,
+    /// Throw the model's vectors away first, and make all anew.
+    #[arg(long, requires = "embed")]
+    embed_anew: bool,
+    /// Link each document to the 8 nearest from this cosine on, as in 0.8.
+    #[arg(long, value_name = "T", value_parser = likeness, requires = "embed", allow_negative_numbers = true)]
+    neighbours: Option<f32>,
+}
+
+/// The most documents that are with the API at a time: each has a thread.
+const MOST_CALLS: usize = 256;
+
+impl EmbedArgs {
+    /// What they ask of an ingestion; `None` where that is nothing.
+    #[must_use]
+    pub fn options(self) -> Option<Options> {
+        let Self { embed, embed_model, embed_calls, embed_chars, embed_anew, neighbours } = self;
+        let embedder = Arc::new(Http::new(embed?, &embed_model));
+        Some(Options {
+            calls: embed_calls.min(NonZeroUsize::new(MOST_CALLS).unwrap_or(CALLS)),
+            chars: embed_chars,
+            neighbours,
+            have: if embed_anew { Have::Discarded } else { Have::Kept },
+            ..Options::new(embedder, &embed_model)
+        })
+    }
+}
+
+/// How a query is embedded.
+#[derive(Debug, Clone, clap::Args)]
+pub struct QueryArgs {
+    /// Find what is near in meaning, by the vectors that `waltop ingest --embed` made.
+    #[arg(long, requires = "embed")]
+    pub semantic: bool,
+    /// The embeddings API that makes a vector of the query, as in `http://127.0.0.1:11434/v1`.
+    #[arg(long, value_name = "URL", requires = "semantic")]
+    embed: Option<Endpoint>,
+    /// The model whose vectors are searched.
+    #[arg(long, value_name = "NAME", default_value = MODEL, requires = "semantic")]
+    pub embed_model: String,
+}
+
+impl QueryArgs {
+    /// The vector of `query`.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no address, or no vector to be had from there.
+    pub fn vector(&self, query: &str) -> anyhow::Result<Vec<f32>> {
+        let Some(endpoint) = self.embed.clone() else { anyhow::bail!("--semantic needs --embed URL") };
+        let embedder = Arc::new(Http::new(endpoint, &self.embed_model));
+        embed::vector_of(&Options::new(embedder, &self.embed_model), query)
+            .map_err(|refusal| anyhow::anyhow!("the query cannot be embedded: {refusal}"))
+    }
+}
+
+fn likeness(text: &str) -> Result<f32, String> {
+    let no = || format!("`{text}` is no cosine: give a number above 0 and at most 1, as in 0.8");
+    let cosine: f32 = text.parse().map_err(|_| no())?;
+    if cosine > 0.0 && cosine <= 1.0 { Ok(cosine) } else { Err(no()) }
+}

@@ -1,0 +1,170 @@
+//! Several threads that ask an embedder at once, and ask again where that may help.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    io,
+    panic::{self, AssertUnwindSafe},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use super::{Embedder, Options, Refusal, vector};
+use crate::ingest::{StopFlag, parse::Hash};
+
+/// How often a text is sent before it is given up.
+const TRIES: u32 = 5;
+
+/// The longest pause before a text is sent again, whatever the embedder asks for.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// How often somebody who pauses looks whether the run is to end.
+const STOP_CHECK: Duration = Duration::from_millis(20);
+
+/// A document that has no vector yet.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Its row.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Hash of what is to be embedded.
+    pub hash: Hash,
+    /// What is to be embedded.
+    pub text: String,
+}
+
+/// What came of a document.
+#[derive(Debug)]
+pub struct Answer {
+    /// The document, without its text.
+    pub wanted: Wanted,
+    /// Its vector, of length 1; or why there is none, after all tries.
+    pub vector: Result<Vec<f32>, Refusal>,
+}
+
+/// The threads. They end by themselves once this is gone; nobody waits for one that is in the middle of a call.
+#[derive(Debug)]
+pub struct Calls {
+    jobs: Sender<Wanted>,
+    answers: Receiver<Answer>,
+    /// Documents that were given and have not come back.
+    under_way: usize,
+    most: usize,
+}
+
+impl Calls {
+    /// As many threads as `options` allow calls.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no thread.
+    pub fn start(options: &Options, stop: &StopFlag) -> io::Result<Self> {
+        let calls = options.calls.get();
+        let (jobs, wanted) = unbounded::<Wanted>();
+        let (answer, answers) = unbounded();
+        for number in 0..calls {
+            let (wanted, answer, options, stop) =
+                (wanted.clone(), answer.clone(), options.clone(), stop.clone());
+            thread::Builder::new().name(format!("embed-{number}")).spawn(move || {
+                for mut wanted in wanted {
+                    let asked = || ask(&options, &stop, &wanted.text);
+                    let vector = panic::catch_unwind(AssertUnwindSafe(asked))
+                        .unwrap_or_else(|_| Err(Refusal::Never("the embedder failed inside".to_owned())));
+                    wanted.text.clear();
+                    if answer.send(Answer { wanted, vector }).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        }
+        // As many again are waiting, so that nobody idles while vectors are written.
+        Ok(Self { jobs, answers, under_way: 0, most: calls * 3 })
+    }
+
+    /// Whether it takes another document.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.under_way < self.most
+    }
+
+    /// Whether nothing is to be waited for.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.under_way == 0
+    }
+
+    /// Has `wanted` embedded.
+    pub fn give(&mut self, wanted: Wanted) {
+        if self.jobs.send(wanted).is_ok() {
+            self.under_way += 1;
+        }
+    }
+
+    /// What came of one, if something does within `patience`.
+    pub fn next(&mut self, patience: Duration) -> Option<Answer> {
+        match self.answers.recv_timeout(patience) {
+            Ok(answer) => {
+                self.under_way -= 1;
+                Some(answer)
+            }
+            Err(RecvTimeoutError::Timeout) => None,
+            // The threads are gone, which only a panic in an embedder brings about.
+            Err(RecvTimeoutError::Disconnected) => {
+                self.under_way = 0;
+                None
+            }
+        }
+    }
+}
+
+/// The vector of `text`, asked for several times where that may help.
+pub(super) fn ask(options: &Options, stop: &StopFlag, text: &str) -> Result<Vec<f32>, Refusal> {
+    let mut pause = options.pause;
+    for tried in 1.. {
+        let refusal = match once(&*options.embedder, text) {
+            Ok(vector) => return Ok(vector),
+            Err(refusal) => refusal,
+        };
+        let after = match &refusal {
+            Refusal::Later { after, .. } => after.unwrap_or_default(),
+            Refusal::Unreachable(_) => Duration::ZERO,
+            Refusal::Text(_) | Refusal::Never(_) => return Err(refusal),
+        };
+        if tried >= TRIES || !slept(after.max(jittered(pause)).min(LONGEST_PAUSE), stop) {
+            return Err(refusal);
+        }
+        pause *= 2;
+    }
+    unreachable!("the tries have an end")
+}
+
+fn once(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, Refusal> {
+    let mut vectors = embedder.embed(&[text])?;
+    match (vectors.pop(), vectors.is_empty()) {
+        (Some(numbers), true) => {
+            vector::unit(numbers).ok_or_else(|| Refusal::Text("its vector is no direction".to_owned()))
+        }
+        _ => Err(Refusal::Never("the embedder did not give one vector for one text".to_owned())),
+    }
+}
+
+/// Whether `pause` went by before the run was to end.
+fn slept(pause: Duration, stop: &StopFlag) -> bool {
+    let until = Instant::now() + pause;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || stop.is_raised() {
+            return !stop.is_raised();
+        }
+        thread::sleep(left.min(STOP_CHECK));
+    }
+}
+
+/// Between half of `pause` and one and a half of it: calls that were refused together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    // A hasher's keys are random, which is all that is asked of them here.
+    let random = RandomState::new().build_hasher().finish() % 1024;
+    pause / 2 + pause * u32::try_from(random).unwrap_or_default() / 1024
+}

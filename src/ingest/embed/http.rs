@@ -1,0 +1,281 @@
+//! An embedder behind the embeddings API that Ollama, llama.cpp, LM Studio and many others share with `OpenAI`:
+//! `POST URL/embeddings` with `{"model": …, "input": […]}` gives `{"data": [{"index": 0, "embedding": […]}]}`.
+
+use std::{env, fmt, net::IpAddr, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use ureq::{
+    Agent, Body, Proxy, Timeout,
+    http::{HeaderMap, Response, Uri, header::RETRY_AFTER},
+};
+
+use super::{Embedder, Refusal};
+use crate::text;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a call may take: a model that is loaded first, or runs without a GPU, takes its time.
+const CALL: Duration = Duration::from_mins(2);
+
+/// The most bytes of an answer that are read.
+const ANSWER: u64 = 64 << 20;
+
+/// The most characters of what a server says that are told.
+const SAID: usize = 200;
+
+/// The key in the environment that is sent to any server.
+const KEY: &str = "WALTOP_EMBED_KEY";
+
+/// The key in the environment that is sent where nobody can listen.
+const OPENAI_KEY: &str = "OPENAI_API_KEY";
+
+/// Where the API is, as in `http://127.0.0.1:11434/v1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    url: String,
+    host: String,
+    is_secret: bool,
+}
+
+/// Why a text is no [`Endpoint`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no address of an embeddings API: give one like http://127.0.0.1:11434/v1")]
+pub struct NoEndpoint(String);
+
+impl FromStr for Endpoint {
+    type Err = NoEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, NoEndpoint> {
+        let no = || NoEndpoint(text::clean(text).clone());
+        let uri: Uri = text.parse().map_err(|_| no())?;
+        let is_secret = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(no()),
+        };
+        let authority = uri.authority().ok_or_else(no)?;
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        // A password would have to be kept out of every message; the environment has a place for keys.
+        if host.is_empty() || authority.as_str().contains('@') || uri.query().is_some() {
+            return Err(no());
+        }
+        Ok(Self { url: text.trim_end_matches('/').to_owned(), host, is_secret })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+impl Endpoint {
+    fn is_of_this_machine(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+/// The server, and the model that it is to use.
+pub struct Http {
+    agent: Agent,
+    endpoint: Endpoint,
+    model: String,
+    key: Option<String>,
+}
+
+// Without the key.
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http")
+            .field("endpoint", &self.endpoint)
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    model: &'a str,
+    input: &'a [&'a str],
+}
+
+#[derive(Deserialize)]
+struct Data {
+    data: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    index: usize,
+    embedding: Vec<f32>,
+}
+
+impl Http {
+    /// Asks the server at `endpoint` for vectors of `model`. A key is taken from the environment, where there is one:
+    /// `WALTOP_EMBED_KEY`, or `OPENAI_API_KEY` where the connection is encrypted.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, model: &str) -> Self {
+        let named = |name: &str| env::var(name).ok().filter(|key| !key.is_empty());
+        let key = named(KEY).or_else(|| named(OPENAI_KEY).filter(|_| endpoint.is_secret));
+        let proxy = if endpoint.is_of_this_machine() { None } else { Proxy::try_from_env() };
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(CONNECT))
+            .timeout_global(Some(CALL))
+            .max_idle_connections(64)
+            .max_idle_connections_per_host(64)
+            .proxy(proxy)
+            .user_agent(concat!("waltop/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
+        Self { agent, endpoint, model: model.to_owned(), key }
+    }
+
+    fn unreachable(&self, why: impl fmt::Display) -> Refusal {
+        Refusal::Unreachable(format!("{} cannot be reached: {why}; is the server running?", self.endpoint))
+    }
+
+    fn failed(&self, error: &ureq::Error) -> Refusal {
+        match error {
+            ureq::Error::HostNotFound => self.unreachable("there is no such host"),
+            ureq::Error::ConnectionFailed | ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+                self.unreachable("nobody answers")
+            }
+            ureq::Error::Io(error) if is_unreachable(error) => self.unreachable(error),
+            ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => {
+                Refusal::Later { reason: format!("{} did not answer: {error}", self.endpoint), after: None }
+            }
+            _ => Refusal::Never(format!("{} cannot be asked: {error}", self.endpoint)),
+        }
+    }
+
+    /// What an answer with another status than 200 means.
+    fn refused(&self, response: &mut Response<Body>) -> Refusal {
+        let status = response.status();
+        let after = retry_after(response.headers());
+        let said = response.body_mut().with_config().limit(ANSWER).read_to_vec().unwrap_or_default();
+        let reason = format!("{} says {status}{}", self.endpoint, quoted(&said));
+        match status.as_u16() {
+            408 | 425 | 429 | 500..=599 => Refusal::Later { reason, after },
+            400 | 413 | 414 | 415 | 422 => Refusal::Text(reason),
+            401 | 403 => Refusal::Never(format!("{reason}; give its key in {KEY}")),
+            404 => {
+                Refusal::Never(format!("{reason}; check the address, which often ends in /v1, and the model"))
+            }
+            _ => Refusal::Never(reason),
+        }
+    }
+}
+
+impl Embedder for Http {
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Refusal> {
+        let never = |what: &dyn fmt::Display| Refusal::Never(format!("{} {what}", self.endpoint));
+        let question = serde_json::to_vec(&Question { model: &self.model, input: texts })
+            .map_err(|error| never(&format!("cannot be asked: {error}")))?;
+        let mut request = self
+            .agent
+            .post(format!("{}/embeddings", self.endpoint))
+            .header("content-type", "application/json")
+            .header("accept", "application/json");
+        if let Some(key) = &self.key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let mut response = request.send(&question[..]).map_err(|error| self.failed(&error))?;
+        if response.status() != 200 {
+            return Err(self.refused(&mut response));
+        }
+        let body = response.body_mut().with_config().limit(ANSWER).read_to_vec();
+        let body = body.map_err(|error| self.failed(&error))?;
+        let Data { mut data } = serde_json::from_slice(&body)
+            .map_err(|error| never(&format!("does not answer as an embeddings API does: {error}")))?;
+        data.sort_by_key(|item| item.index);
+        if !data.iter().map(|item| item.index).eq(0..texts.len()) {
+            return Err(never(&format!("gave {} vectors for {} texts", data.len(), texts.len())));
+        }
+        Ok(data.into_iter().map(|item| item.embedding).collect())
+    }
+}
+
+/// Whether no connection came about.
+fn is_unreachable(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{
+        AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        AddrNotAvailable | ConnectionRefused | HostUnreachable | NetworkDown | NetworkUnreachable
+    )
+}
+
+/// How long a server wants to be left alone, where it says so in seconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// What the server said of its refusal: the message in the JSON, else the text as it is.
+fn quoted(body: &[u8]) -> String {
+    let json: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let message = [&json["error"]["message"], &json["error"], &json["message"], &json["detail"]]
+        .into_iter()
+        .find_map(serde_json::Value::as_str);
+    let said = message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
+    let said: String = text::clean(said.trim()).chars().take(SAID).collect();
+    if said.is_empty() { said } else { format!(": {said}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_scheme_and_a_host_and_no_password() {
+        for (text, url) in [
+            ("http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1"),
+            ("https://api.example.org/v1/", "https://api.example.org/v1"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+        ] {
+            assert_eq!(text.parse::<Endpoint>().map(|it| it.to_string()).as_deref(), Ok(url));
+        }
+        for text in
+            ["", "127.0.0.1:11434", "ftp://x/", "http://", "/v1", "http://me:secret@host/v1", "http://h/?q=1"]
+        {
+            let error = text.parse::<Endpoint>().expect_err(text).to_string();
+            assert!(error.contains("give one like http://") && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn who_is_on_this_machine_is_asked_without_a_proxy() {
+        let is_own = |text: &str| text.parse::<Endpoint>().expect(text).is_of_this_machine();
+        assert!(
+            ["http://localhost/v1", "http://127.1.2.3:1/v1", "http://[::1]:1/v1"]
+                .map(is_own)
+                .iter()
+                .all(|it| *it)
+        );
+        assert!(!is_own("http://10.0.0.1/v1") && !is_own("http://localhost.example.org/v1"));
+    }
+
+    #[test]
+    fn a_server_says_how_long_it_wants_to_be_left_alone() {
+        for (value, expected) in [("7", Some(7)), (" 0 ", Some(0)), ("soon", None), ("-1", None)] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().expect("a value"))]);
+            assert_eq!(retry_after(&headers), expected.map(Duration::from_secs), "{value}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn what_a_server_says_is_one_short_line() {
+        for (body, expected) in [
+            (&br#"{"error": {"message": "too\nlong"}}"#[..], ": too long"),
+            (br#"{"error": "no such model"}"#, ": no such model"),
+            (b"<html>", ": <html>"),
+            (b"", ""),
+        ] {
+            assert_eq!(quoted(body), expected);
+        }
+        assert_eq!(quoted(&[b'x'; 5000]).len(), SAID + 2);
+    }
+}

@@ -1,0 +1,265 @@
+//! The phase after the documents are in: vectors for those that have none, and edges between near ones.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use super::{Error, Run, gap_after, milliseconds};
+use crate::{
+    ingest::{
+        embed::{
+            Embedding, Have, Options, Refusal,
+            calls::{Answer, Calls, Wanted},
+        },
+        neighbours::Neighbours,
+        store::{
+            self, Store,
+            vectors::{BATCH, Embedded, Place, Stored},
+        },
+    },
+    journal::{Event, Outcome},
+    snapshot::FailedFile,
+};
+
+/// How long a vector is kept from the database at most: so much is lost by a crash.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the run is to end.
+const STOP_CHECK: Duration = Duration::from_millis(20);
+
+/// So many strikes without a success in between, and the embedder is taken to be of no use. A text that it will not
+/// have is one.
+const STRIKES: u32 = 200;
+
+/// Strikes for a text that it failed at after several tries.
+const FAILED: u32 = 20;
+
+/// What is between the store and the embedder.
+struct Phase<'a> {
+    options: &'a Options,
+    neighbours: Neighbours,
+    told: Embedding,
+    ready: VecDeque<Embedded>,
+    flushed: Instant,
+    strikes: u32,
+    dimension: Option<usize>,
+}
+
+impl Run<'_> {
+    /// Embeds what has no vector yet, and draws the edges, as far as the request wants that. Where the embedder is of
+    /// no use that is told, and no error: the documents are in.
+    pub(super) fn embed_all(&mut self, store: &mut Store) -> Result<Outcome, Error> {
+        let Some(options) = self.request.embed.clone() else { return Ok(Outcome::Completed) };
+        let begun = Instant::now();
+        let mut phase = Phase {
+            options: &options,
+            neighbours: Neighbours::of(store.path(), &self.request.proc),
+            told: Embedding {
+                model: options.model.clone(),
+                wanted: 0,
+                embedded: 0,
+                edges_changed: 0,
+                elapsed_ms: 0.0,
+                held_ms: 0.0,
+                error: None,
+            },
+            ready: VecDeque::new(),
+            flushed: begun,
+            strikes: 0,
+            dimension: None,
+        };
+        let ended = match self.discard(store, &mut phase).and_then(|()| self.fill(store, &mut phase)) {
+            Ok(()) => self.relate(store, &mut phase),
+            Err(error) => Err(error),
+        };
+        phase.told.elapsed_ms = milliseconds(begun.elapsed());
+        let error = phase.told.error.clone();
+        self.summary.embedding = Some(phase.told);
+        match ended {
+            Err(Error::Store(store::Error::Stopped)) => return Ok(Outcome::Stopped),
+            other => other?,
+        }
+        if let Some(reason) = error {
+            self.progress.embedding_ended(&reason);
+            self.tell(Event::EmbeddingEnded { reason })?;
+        }
+        Ok(Outcome::Completed)
+    }
+
+    fn discard(&mut self, store: &mut Store, phase: &mut Phase<'_>) -> Result<(), Error> {
+        if phase.options.have == Have::Kept {
+            return Ok(());
+        }
+        loop {
+            self.go_on()?;
+            let stored = store.discard_vectors(&phase.options.model, self.most())?;
+            let more = stored.files > 0;
+            self.settle(store, phase, stored, more)?;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn fill(&mut self, store: &mut Store, phase: &mut Phase<'_>) -> Result<(), Error> {
+        let options = phase.options;
+        let model = &options.model;
+        phase.told.wanted = store.count_unembedded(model)?;
+        self.tell(Event::Embedding { model: model.clone(), files: phase.told.wanted })?;
+        if phase.told.wanted == 0 {
+            return Ok(());
+        }
+        self.progress.embedded(0, phase.told.wanted);
+        phase.dimension = store.dimension(model)?;
+        let mut calls = match Calls::start(options, self.stop) {
+            Ok(calls) => calls,
+            Err(error) => {
+                phase.told.error = Some(format!("no thread can be had to embed with: {error}"));
+                return Ok(());
+            }
+        };
+        let mut place = Place::default();
+        let mut page: VecDeque<Wanted> = VecDeque::new();
+        let mut more = true;
+        while phase.told.error.is_none() {
+            if self.stop.is_raised() {
+                // What is there has been paid for.
+                self.flush(store, phase)?;
+                return Err(store::Error::Stopped.into());
+            }
+            while more && calls.has_room() {
+                if page.is_empty() {
+                    page = store.unembedded(model, &mut place, options.chars.get())?.into();
+                }
+                match page.pop_front() {
+                    Some(wanted) => calls.give(wanted),
+                    None => more = false,
+                }
+            }
+            if calls.is_idle() {
+                break;
+            }
+            if let Some(answer) = calls.next(STOP_CHECK) {
+                self.answered(phase, answer)?;
+            }
+            if phase.is_due() {
+                self.flush(store, phase)?;
+            }
+        }
+        drop(calls);
+        self.flush(store, phase)
+    }
+
+    fn answered(&mut self, phase: &mut Phase<'_>, Answer { wanted, vector }: Answer) -> Result<(), Error> {
+        let refusal = match vector {
+            Ok(vector) => {
+                phase.strikes = 0;
+                let dimension = *phase.dimension.get_or_insert(vector.len());
+                if dimension == vector.len() {
+                    phase.ready.push_back(Embedded { id: wanted.id, hash: wanted.hash, vector });
+                } else {
+                    phase.told.error = Some(format!(
+                        "the vectors of {} in this database have {dimension} numbers and this one has {}: name \
+                         another model, or make all of them anew with --embed-anew",
+                        phase.options.model,
+                        vector.len()
+                    ));
+                }
+                return Ok(());
+            }
+            Err(refusal) => refusal,
+        };
+        phase.strikes += match &refusal {
+            Refusal::Text(_) => 1,
+            Refusal::Later { .. } => FAILED,
+            Refusal::Unreachable(reason) | Refusal::Never(reason) => {
+                phase.told.error = Some(reason.clone());
+                return Ok(());
+            }
+        };
+        if phase.strikes >= STRIKES {
+            phase.told.error = Some(format!("one document after the other failed, at last: {refusal}"));
+        }
+        self.warned(FailedFile { path: wanted.name, reason: format!("not embedded: {refusal}") })
+    }
+
+    /// Writes all vectors that are ready.
+    fn flush(&mut self, store: &mut Store, phase: &mut Phase<'_>) -> Result<(), Error> {
+        while !phase.ready.is_empty() {
+            let stored = store.write_vectors(&phase.options.model, &mut phase.ready, self.most())?;
+            phase.told.embedded += stored.files;
+            self.tell(Event::Embedded {
+                files: stored.files,
+                bytes: stored.bytes,
+                wait_ms: milliseconds(stored.cost.wait),
+                hold_ms: milliseconds(stored.cost.hold),
+                retries: stored.cost.retries,
+            })?;
+            self.progress.embedded(phase.told.embedded, phase.told.wanted);
+            let more = !phase.ready.is_empty();
+            self.settle(store, phase, stored, more)?;
+        }
+        phase.flushed = Instant::now();
+        Ok(())
+    }
+
+    fn relate(&mut self, store: &mut Store, phase: &mut Phase<'_>) -> Result<(), Error> {
+        let Some(from) = phase.options.neighbours else { return Ok(()) };
+        let model = &phase.options.model;
+        let vectors = store.vectors(model)?;
+        let Some(nearest) = vectors.nearest(from, &store.semantic_edges()?, self.stop) else {
+            return Err(store::Error::Stopped.into());
+        };
+        drop(vectors);
+        let mut queue: VecDeque<_> = nearest.into();
+        while !queue.is_empty() {
+            self.go_on()?;
+            let stored = store.write_nearest(model, from, &mut queue, self.most())?;
+            phase.told.edges_changed += stored.edges;
+            self.tell(Event::Related {
+                files: stored.files,
+                wait_ms: milliseconds(stored.cost.wait),
+                hold_ms: milliseconds(stored.cost.hold),
+                retries: stored.cost.retries,
+            })?;
+            self.settle(store, phase, stored, !queue.is_empty())?;
+        }
+        Ok(())
+    }
+
+    /// What follows each transaction of the phase.
+    fn settle(
+        &mut self,
+        store: &mut Store,
+        phase: &mut Phase<'_>,
+        stored: Stored,
+        more: bool,
+    ) -> Result<(), Error> {
+        phase.told.held_ms += milliseconds(stored.cost.hold);
+        self.count(stored.cost);
+        if !self.relieve(store)? {
+            return Err(store::Error::Stopped.into());
+        }
+        if more {
+            self.leave_room(gap_after(stored.cost, &phase.neighbours).0);
+        }
+        Ok(())
+    }
+
+    /// How long rows are written under the lock: half of what it may be held for is left for the commit.
+    fn most(&self) -> Duration {
+        self.request.hold / 2
+    }
+
+    fn go_on(&self) -> Result<(), Error> {
+        if self.stop.is_raised() { Err(store::Error::Stopped.into()) } else { Ok(()) }
+    }
+}
+
+impl Phase<'_> {
+    /// Whether what is ready is to be written.
+    fn is_due(&self) -> bool {
+        self.ready.len() >= BATCH || !self.ready.is_empty() && self.flushed.elapsed() >= FLUSH
+    }
+}

@@ -1,0 +1,90 @@
+//! Finding what is near in meaning: every vector of the model is looked at, which takes a few ms for thousands.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::search::{self, Error, Hit};
+use crate::ingest::embed::vector::{self, Near, Top};
+
+/// Characters of a document's beginning that stand where a snippet would.
+const BEGINNING: usize = 120;
+
+/// The at most `limit` documents in the database at `path` whose vectors of `model` are most like `query`, a vector of
+/// length 1; the most alike first. What has no vector of its text of now is not found.
+///
+/// # Errors
+///
+/// Where there is no such database, or it has no such vectors.
+pub fn nearest(path: &Path, model: &str, query: &[f32], limit: usize) -> Result<Vec<Hit>, Error> {
+    let (connection, shown) = (search::open(path)?, path.display().to_string());
+    let say = |source| Error::Sqlite { path: shown.clone(), source };
+    let not_embedded = |others| Error::NotEmbedded { path: shown.clone(), model: model.to_owned(), others };
+    if !connection.table_exists(None, "embeddings").map_err(say)? {
+        return Err(not_embedded(Vec::new()));
+    }
+    let moment = connection.unchecked_transaction().map_err(say)?;
+    match dimension(&moment, model).map_err(say)? {
+        None => return Err(not_embedded(models(&moment).map_err(say)?)),
+        Some(stored) if usize::try_from(stored) != Ok(query.len()) => {
+            return Err(Error::Dimension { model: model.to_owned(), stored, query: query.len() });
+        }
+        Some(_) => {}
+    }
+    let found = most_alike(&moment, model, query, limit).map_err(say)?;
+    found.into_iter().map(|near| hit(&moment, near)).collect::<rusqlite::Result<_>>().map_err(say)
+}
+
+/// How many numbers a vector of `model` has.
+fn dimension(connection: &Connection, model: &str) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT dimension FROM embeddings WHERE model = ?1 LIMIT 1";
+    connection.query_row(sql, [model], |row| row.get(0)).optional()
+}
+
+fn models(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut select = connection.prepare("SELECT DISTINCT model FROM embeddings ORDER BY model")?;
+    select.query_map([], |row| row.get(0))?.collect()
+}
+
+fn most_alike(
+    connection: &Connection,
+    model: &str,
+    query: &[f32],
+    limit: usize,
+) -> rusqlite::Result<Vec<Near>> {
+    // A document that changes loses its vector in the same transaction, so none here is of another text.
+    let mut select = connection.prepare("SELECT node, vector FROM embeddings WHERE model = ?1")?;
+    let mut rows = select.query([model])?;
+    let mut top = Top::of(limit);
+    let mut numbers = Vec::with_capacity(query.len());
+    while let Some(row) = rows.next()? {
+        numbers.clear();
+        vector::read_into(&mut numbers, row.get_ref(1)?.as_blob()?);
+        if numbers.len() != query.len() {
+            continue;
+        }
+        top.offer(Near { id: row.get(0)?, likeness: vector::likeness(query, &numbers) });
+    }
+    Ok(top.best_first())
+}
+
+fn hit(connection: &Connection, Near { id, likeness }: Near) -> rusqlite::Result<Hit> {
+    let sql = "SELECT path, title, substr(body, 1, ?2), length(body) > ?2 FROM nodes WHERE id = ?1";
+    let cut = i64::try_from(BEGINNING).unwrap_or_default();
+    connection.prepare_cached(sql)?.query_row(params![id, cut], |row| {
+        let mut snippet = row.get::<_, String>(2)?.split_whitespace().collect::<Vec<_>>().join(" ");
+        if row.get(3)? {
+            snippet.push('…');
+        }
+        let similarity = f64::from(likeness);
+        Ok(Hit {
+            path: row.get(0)?,
+            title: row.get(1)?,
+            snippet,
+            rank: -similarity,
+            similarity: Some(similarity),
+            links_out: search::links_out(connection, id)?,
+            links_in: search::links_in(connection, id)?,
+        })
+    })
+}

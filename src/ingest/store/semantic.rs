@@ -1,0 +1,106 @@
+//! Edges of kind `semantic`: from a document to the ones whose vectors are nearest to its own.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use rusqlite::params;
+
+use super::{
+    Error, Store,
+    patience::patiently,
+    vectors::{BATCH, Stored},
+};
+use crate::ingest::embed::nearest::{Nearest, Vectors};
+
+impl Store {
+    /// All vectors of `model` that are of their document's text of now, whatever folder that is in.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be read.
+    pub fn vectors(&self, model: &str) -> Result<Vectors, Error> {
+        let sql = "SELECT embeddings.node, embeddings.nearest_from, embeddings.vector
+             FROM embeddings JOIN nodes ON nodes.id = embeddings.node AND nodes.hash = embeddings.hash
+             WHERE embeddings.model = ?1";
+        let (vectors, _) = patiently(&self.patience, || {
+            let mut vectors = Vectors::default();
+            let mut select = self.connection.prepare_cached(sql)?;
+            let mut rows = select.query([model])?;
+            while let Some(row) = rows.next()? {
+                vectors.push(row.get(0)?, row.get(1)?, row.get_ref(2)?.as_blob()?);
+            }
+            Ok(vectors)
+        })
+        .map_err(|failure| failure.told(&self.path, "read"))?;
+        Ok(vectors)
+    }
+
+    /// The edges to near documents that there are: from which row, and to which, `None` where that is gone.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be read.
+    pub fn semantic_edges(&self) -> Result<Vec<(i64, Option<i64>)>, Error> {
+        let sql = "SELECT source, target_node FROM edges WHERE kind = 'semantic'";
+        let (edges, _) = patiently(&self.patience, || {
+            let mut select = self.connection.prepare_cached(sql)?;
+            let edges = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            edges.collect::<rusqlite::Result<Vec<_>>>()
+        })
+        .map_err(|failure| failure.told(&self.path, "read"))?;
+        Ok(edges)
+    }
+
+    /// Writes what is nearest, from the front of `queue` in one transaction, no further one after `most`: of vectors of
+    /// `model`, from the likeness `from` on.
+    ///
+    /// # Errors
+    ///
+    /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
+    pub fn write_nearest(
+        &mut self,
+        model: &str,
+        from: f32,
+        queue: &mut VecDeque<Nearest>,
+        most: Duration,
+    ) -> Result<Stored, Error> {
+        let begun = self.begin()?;
+        let under_lock = Instant::now();
+        let mut stored = Stored::default();
+        for nearest in queue.iter().take(BATCH) {
+            match self.write_edges(model, from, nearest) {
+                Ok(changed) => stored.edges += changed as u64,
+                Err(error) => return Err(self.give_up(error)),
+            }
+            stored.files += 1;
+            if under_lock.elapsed() >= most {
+                break;
+            }
+        }
+        stored.cost = self.commit(&begun)?;
+        queue.drain(..usize::try_from(stored.files).unwrap_or_default());
+        Ok(stored)
+    }
+
+    fn write_edges(&self, model: &str, from: f32, Nearest { id, to }: &Nearest) -> rusqlite::Result<usize> {
+        let mut changed =
+            self.statement("DELETE FROM edges WHERE source = ?1 AND kind = 'semantic'", [id])?;
+        for target in to {
+            // Either may have been taken out since the vectors were read.
+            changed += self.statement(
+                "INSERT OR IGNORE INTO edges (source, kind, target, target_node)
+                 SELECT ?1, 'semantic', path, id FROM nodes
+                 WHERE id = ?2 AND EXISTS (SELECT 1 FROM nodes WHERE id = ?1)",
+                params![id, target],
+            )?;
+        }
+        // There is one set of such edges: what another model had is no longer there.
+        self.statement(
+            "UPDATE embeddings SET nearest_from = CASE model WHEN ?2 THEN ?3 END WHERE node = ?1",
+            params![id, model, f64::from(from)],
+        )?;
+        Ok(changed)
+    }
+}

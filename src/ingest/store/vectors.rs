@@ -1,0 +1,212 @@
+//! Vectors beside the documents: which are missing, and writing them, a batch in a short transaction.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Cost, Error, Store, patience::patiently};
+use crate::ingest::{
+    embed::{
+        calls::Wanted,
+        vector::{self, LONGEST},
+    },
+    parse::Hash,
+};
+
+/// Documents without a vector that are read at a time: what is in memory of them does not grow with their number.
+const PAGE: i64 = 64;
+
+/// Vectors in a transaction: some 200 KB.
+pub const BATCH: usize = 64;
+
+/// Those of the documents in question that have no vector of the model for their text of now.
+const MISSING: &str =
+    "FROM nodes LEFT JOIN embeddings ON embeddings.node = nodes.id AND embeddings.model = ?1
+    WHERE nodes.path > ?2 AND nodes.path < ?3 AND (embeddings.node IS NULL OR embeddings.hash <> nodes.hash)";
+
+/// A vector, ready to be written.
+#[derive(Debug)]
+pub struct Embedded {
+    /// The document's row.
+    pub id: i64,
+    /// Hash of what the vector was made of.
+    pub hash: Hash,
+    /// The vector, of length 1.
+    pub vector: Vec<f32>,
+}
+
+/// How far documents have been listed.
+#[derive(Debug, Default)]
+pub struct Place {
+    folder: usize,
+    after: String,
+}
+
+/// What became of some vectors.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stored {
+    /// The ones that are in; none of a document that has changed meanwhile.
+    pub files: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Edges that came or went.
+    pub edges: u64,
+    /// What it cost.
+    pub cost: Cost,
+}
+
+impl Store {
+    /// How many documents of the folders have no vector of `model` for their text of now.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be read.
+    pub fn count_unembedded(&self, model: &str) -> Result<u64, Error> {
+        let sql = format!("SELECT count(*) {MISSING}");
+        let count = |prefix: &str| -> Result<u64, Error> {
+            let count = patiently(&self.patience, || {
+                let values = params![model, prefix, end_of(prefix)];
+                self.connection.prepare_cached(&sql)?.query_row(values, |row| row.get::<_, i64>(0))
+            });
+            let (count, _) = count.map_err(|failure| failure.told(&self.path, "read"))?;
+            Ok(count.try_into().unwrap_or_default())
+        };
+        self.prefixes().into_iter().map(count).sum()
+    }
+
+    /// The next of those documents from `place` on, each with the first `chars` characters of its title and text;
+    /// none where there are no more.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be read.
+    pub fn unembedded(&self, model: &str, place: &mut Place, chars: usize) -> Result<Vec<Wanted>, Error> {
+        let sql = format!(
+            "SELECT nodes.id, nodes.path, nodes.hash, nodes.title, nodes.body {MISSING}
+             ORDER BY nodes.path LIMIT {PAGE}"
+        );
+        let prefixes = self.prefixes();
+        while let Some(&prefix) = prefixes.get(place.folder) {
+            let after = if place.after.is_empty() { prefix } else { &*place.after };
+            let page = patiently(&self.patience, || {
+                let mut select = self.connection.prepare_cached(&sql)?;
+                let rows = select.query_map(params![model, after, end_of(prefix)], |row| {
+                    let (title, body): (String, String) = (row.get(3)?, row.get(4)?);
+                    let text = title.chars().chain("\n\n".chars()).chain(body.chars()).take(chars).collect();
+                    let hash = row.get_ref(2)?.as_blob()?.try_into().unwrap_or_default();
+                    Ok(Wanted { id: row.get(0)?, name: row.get(1)?, hash, text })
+                })?;
+                rows.collect::<rusqlite::Result<Vec<_>>>()
+            });
+            let (page, _) = page.map_err(|failure| failure.told(&self.path, "read"))?;
+            if let Some(last) = page.last() {
+                place.after.clone_from(&last.name);
+                return Ok(page);
+            }
+            *place = Place { folder: place.folder + 1, after: String::new() };
+        }
+        Ok(Vec::new())
+    }
+
+    /// How many numbers a vector of `model` has; `None` where there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be read.
+    pub fn dimension(&self, model: &str) -> Result<Option<usize>, Error> {
+        let sql = "SELECT dimension FROM embeddings WHERE model = ?1 LIMIT 1";
+        let (dimension, _) = patiently(&self.patience, || {
+            self.connection.prepare_cached(sql)?.query_row([model], |row| row.get::<_, i64>(0)).optional()
+        })
+        .map_err(|failure| failure.told(&self.path, "read"))?;
+        Ok(dimension.map(|it| it.try_into().unwrap_or(LONGEST)))
+    }
+
+    /// Writes vectors from the front of `queue` in one transaction: no further one after `most`.
+    ///
+    /// # Errors
+    ///
+    /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
+    pub fn write_vectors(
+        &mut self,
+        model: &str,
+        queue: &mut VecDeque<Embedded>,
+        most: Duration,
+    ) -> Result<Stored, Error> {
+        // A document that has changed or gone meanwhile gets none: it is wanted again, or nowhere.
+        let sql = "INSERT INTO embeddings (node, model, dimension, hash, vector)
+             SELECT id, ?2, ?3, hash, ?4 FROM nodes WHERE id = ?1 AND hash = ?5
+             ON CONFLICT (node, model) DO UPDATE SET
+                 dimension = excluded.dimension, hash = excluded.hash, vector = excluded.vector, nearest_from = NULL";
+        let rows: Vec<(i64, Hash, i64, Vec<u8>)> = queue
+            .iter()
+            .take(BATCH)
+            .map(|it| {
+                let dimension = i64::try_from(it.vector.len()).unwrap_or_default();
+                (it.id, it.hash, dimension, vector::to_bytes(&it.vector))
+            })
+            .collect();
+        let begun = self.begin()?;
+        let under_lock = Instant::now();
+        let mut stored = Stored::default();
+        let mut done = 0;
+        for (id, hash, dimension, bytes) in &rows {
+            match self.statement(sql, params![id, model, dimension, bytes, hash]) {
+                Ok(0) => {}
+                Ok(_) => {
+                    stored.files += 1;
+                    stored.bytes += bytes.len() as u64;
+                }
+                Err(error) => return Err(self.give_up(error)),
+            }
+            done += 1;
+            if under_lock.elapsed() >= most {
+                break;
+            }
+        }
+        stored.cost = self.commit(&begun)?;
+        queue.drain(..done);
+        Ok(stored)
+    }
+
+    /// Throws some of the vectors of `model` away, whatever folder their documents are in; how many. It ends
+    /// after `most`.
+    ///
+    /// # Errors
+    ///
+    /// Where the lock cannot be had or the transaction fails; nothing of it is done then.
+    pub fn discard_vectors(&mut self, model: &str, most: Duration) -> Result<Stored, Error> {
+        let sql =
+            "DELETE FROM embeddings WHERE rowid IN (SELECT rowid FROM embeddings WHERE model = ?1 LIMIT ?2)";
+        let begun = self.begin()?;
+        let under_lock = Instant::now();
+        let mut files = 0;
+        loop {
+            match self.statement(sql, params![model, PAGE]) {
+                Ok(0) => break,
+                Ok(gone) => files += gone as u64,
+                Err(error) => return Err(self.give_up(error)),
+            }
+            if under_lock.elapsed() >= most {
+                break;
+            }
+        }
+        Ok(Stored { files, cost: self.commit(&begun)?, ..Stored::default() })
+    }
+
+    /// What the folders' documents are called, each once where one folder is in another.
+    fn prefixes(&self) -> Vec<&str> {
+        let all: Vec<&str> = self.names.iter().map(super::Names::prefix).collect();
+        let is_within =
+            |inner: &str| all.iter().any(|outer| outer.len() < inner.len() && inner.starts_with(outer));
+        all.iter().copied().filter(|prefix| !is_within(prefix)).collect()
+    }
+}
+
+/// `/` is followed by `0`, so this ends the range of names that begin with the prefix, which ends with `/`.
+fn end_of(prefix: &str) -> String {
+    format!("{}0", prefix.trim_end_matches('/'))
+}
