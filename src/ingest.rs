@@ -13,12 +13,14 @@ mod journal;
 mod lock;
 mod names;
 mod neighbours;
+mod news;
 pub mod parse;
 pub mod progress;
 mod readers;
 mod run;
 pub mod stop;
 mod store;
+pub mod watch;
 
 use std::{
     fmt, fs, io,
@@ -30,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     batch::Batch,
+    news::News,
     progress::Progress,
     stop::{StopFlag, stop_on_signals},
     store::{Error as StoreError, search},
@@ -37,7 +40,7 @@ pub use self::{
 use self::{
     discover::Folder,
     journal::Journal,
-    lock::{Refusal, RunLock},
+    lock::{Only, Refusal, RunLock},
     run::Run,
 };
 use crate::{
@@ -74,6 +77,8 @@ pub struct Request {
     pub hidden: bool,
     /// How long to try for the write lock.
     pub busy_budget: Duration,
+    /// What has been told of runs like this one: where it is given, a run that has nothing to add leaves no journal.
+    pub told: Option<News>,
 }
 
 impl Request {
@@ -92,6 +97,7 @@ impl Request {
             root: None,
             hidden: false,
             busy_budget: BUSY_BUDGET,
+            told: None,
         }
     }
 
@@ -254,6 +260,20 @@ pub enum Error {
         /// The other run's process.
         pid: Option<i32>,
     },
+    /// Another watch keeps the same database in step with the same folder.
+    #[error(
+        "{folder} is being watched by process {}: stop that one first",
+        pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
+    )]
+    Watched {
+        /// The folder.
+        folder: String,
+        /// The other watch's process.
+        pid: Option<i32>,
+    },
+    /// A connection could lose what others committed; the reason.
+    #[error("{0}")]
+    Unfit(String),
     /// The journal cannot be written.
     #[error("cannot write the journal in {runs}: {source}; make the folder writable, and room on its disk")]
     Journal {
@@ -286,16 +306,19 @@ pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> R
     let database = request.resolve()?;
     factory::refuse_strays(&database).map_err(StoreError::from)?;
     let locks = lock_folders(request, &database, &folders)?;
-    let journal =
-        Journal::create(&request.runs, &request.proc, |run| started(run, request, &database, &folders))
-            .map_err(|source| journal_error(&request.runs, source))?;
+    let started = |run| started(run, request, &database, &folders);
+    let journal = match request.told.clone() {
+        Some(told) => Journal::held(&request.runs, &request.proc, told, started),
+        None => Journal::create(&request.runs, &request.proc, started),
+    }
+    .map_err(|source| journal_error(&request.runs, source))?;
     let ended = Run::new(request, stop, progress, journal).take_in(&database, &folders, &discovery, begun);
     drop(locks);
     ended
 }
 
 fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Result<Vec<RunLock>, Error> {
-    let lock = |folder: &Folder| match RunLock::take(&request.runs, database, &folder.path) {
+    let lock = |folder: &Folder| match RunLock::take(Only::Run, &request.runs, database, &folder.path) {
         Ok(lock) => Ok(lock),
         Err(Refusal::Taken(pid)) => Err(Error::Running { folder: folder.path.display().to_string(), pid }),
         Err(Refusal::Io(source)) => Err(journal_error(&request.runs, source)),

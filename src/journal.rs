@@ -111,6 +111,23 @@ pub enum Event {
     Unknown,
 }
 
+/// What a watch says of itself, in a line behind its PID in its file beside the journals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watcher {
+    /// The process.
+    pub pid: i32,
+    /// Its start in clock ticks since boot.
+    pub start_ticks: Option<u64>,
+    /// What names that boot.
+    pub boot: Option<String>,
+    /// Absolute path of the database.
+    pub database: String,
+    /// The folder, absolute.
+    pub folder: String,
+    /// When it began.
+    pub since: Timestamp,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

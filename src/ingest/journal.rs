@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::lock;
+use super::{lock, news::News};
 use crate::{
     journal::{EXTENSION, Event, Line},
     observe::journals,
@@ -22,7 +22,19 @@ const KEPT: usize = journals::FOLLOWED;
 #[derive(Debug)]
 pub struct Journal {
     run: String,
-    file: File,
+    writing: Writing,
+}
+
+#[derive(Debug)]
+enum Writing {
+    To(File),
+    /// Nothing of note happened yet: the lines that stand at the beginning where something does.
+    Held {
+        path: PathBuf,
+        proc: PathBuf,
+        lines: Vec<u8>,
+        news: News,
+    },
 }
 
 impl Journal {
@@ -42,7 +54,7 @@ impl Journal {
             let path = runs.join(format!("{run}.{EXTENSION}"));
             match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
-                    let mut journal = Self { run: run.clone(), file };
+                    let mut journal = Self { run: run.clone(), writing: Writing::To(file) };
                     journal.tell(started(run))?;
                     // What stays now goes with the next run.
                     let _ = prune(runs, proc, KEPT);
@@ -57,6 +69,33 @@ impl Journal {
         unreachable!("the numbers have no end")
     }
 
+    /// A journal that comes into being once something happens that is no news to who made `news`: a run that
+    /// changes nothing leaves none. What came before stands in it then.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no place for it.
+    pub fn held(
+        runs: &Path,
+        proc: &Path,
+        news: News,
+        started: impl FnOnce(String) -> Event,
+    ) -> io::Result<Self> {
+        lock::make_private(runs)?;
+        let name = format!("{}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ"), std::process::id());
+        let path_of = |run: &str| runs.join(format!("{run}.{EXTENSION}"));
+        let mut run = name.clone();
+        for number in 2.. {
+            if !path_of(&run).exists() {
+                break;
+            }
+            run = format!("{name}-{number}");
+        }
+        let lines = line(started(run.clone()))?;
+        let writing = Writing::Held { path: path_of(&run), proc: proc.to_owned(), lines, news };
+        Ok(Self { run, writing })
+    }
+
     /// Name of the run.
     #[must_use]
     pub fn run(&self) -> &str {
@@ -69,10 +108,31 @@ impl Journal {
     ///
     /// Where it cannot be written.
     pub fn tell(&mut self, event: Event) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&Line { at: Timestamp::now(), event })?;
-        line.push(b'\n');
-        self.file.write_all(&line)
+        match &mut self.writing {
+            Writing::To(file) => file.write_all(&line(event)?),
+            Writing::Held { path, proc, lines, news } => {
+                let is_news = news.is_news(&event);
+                lines.extend(line(event)?);
+                if is_news {
+                    let mut file =
+                        OpenOptions::new().append(true).create_new(true).mode(0o600).open(&*path)?;
+                    file.write_all(lines)?;
+                    if let Some(runs) = path.parent() {
+                        // What stays now goes with the next run.
+                        let _ = prune(runs, proc, KEPT);
+                    }
+                    self.writing = Writing::To(file);
+                }
+                Ok(())
+            }
+        }
     }
+}
+
+fn line(event: Event) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&Line { at: Timestamp::now(), event })?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Removes the oldest journals in `runs` beyond `kept`, but for those whose run goes on.

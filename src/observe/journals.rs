@@ -26,6 +26,9 @@ pub const SHOWN: usize = 20;
 /// How many journals are looked at, the newest by name, which begins with the time.
 pub const FOLLOWED: usize = 500;
 
+/// What the file of a watch ends with: its PID, and a line of JSON behind it.
+pub const WATCH_EXTENSION: &str = "watch";
+
 /// Of how many batches, the newest, the spreads are made.
 const SPREAD_OVER: usize = 4096;
 

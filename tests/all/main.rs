@@ -22,3 +22,4 @@ mod stale;
 mod support;
 mod terminal;
 mod timeline;
+mod watch;
