@@ -44,6 +44,7 @@ mod timing;
 mod wal;
 mod wal_index;
 mod watched;
+mod watchers;
 
 pub use files::sidecar;
 pub use preflight::{Unfit, inspect};
@@ -164,6 +165,7 @@ impl Observer {
         let (mut ingestions, untold) = self.journals.look();
         self.journals.fill_in_silence(&mut ingestions, now, timing::slept());
         unseen.extend(untold);
+        let watchers = self.journals.watchers();
         self.note_waits(now);
         let mut databases: Vec<Database> = views
             .into_iter()
@@ -175,6 +177,8 @@ impl Observer {
             let path = database.path.to_string_lossy();
             let of_it = ingestions.iter().filter(|(database, _)| *database == path);
             database.ingestions = of_it.map(|(_, ingestion)| ingestion.clone()).collect();
+            let of_it = watchers.iter().filter(|(database, _)| *database == path);
+            database.watchers = of_it.map(|(_, watcher)| watcher.clone()).collect();
         }
         self.note_activity(&mut databases, now);
         self.describer.forget_all_but(&pids);
@@ -293,6 +297,7 @@ impl Observer {
             handle_growth,
             pragmas: Pragmas::default(),
             ingestions: Vec::new(),
+            watchers: Vec::new(),
             findings: Vec::new(),
         }
     }

@@ -23,6 +23,7 @@ mod pragmas;
 mod process;
 mod protection;
 mod sampling;
+mod watcher;
 
 pub use files::{AutoVacuum, FileFacts, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource};
 pub use finding::{Finding, Remedy, Severity};
@@ -35,6 +36,7 @@ pub use pragmas::{PragmaRow, PragmaSource, Pragmas};
 pub use process::{Activity, Cause, Handles, Hold, Process, ProcessState, Stale};
 pub use protection::Protection;
 pub use sampling::Sampling;
+pub use watcher::Watcher;
 
 /// The version of the JSON contract that [`Snapshot`] serialises to.
 pub const CONTRACT_VERSION: u32 = 1;
@@ -109,6 +111,9 @@ pub struct Database {
     pub pragmas: Pragmas,
     /// Live and recent ingestions into this database, newest first.
     pub ingestions: Vec<Ingestion>,
+    /// Those who keep it in step with folders, the oldest first.
+    #[serde(default)]
+    pub watchers: Vec<Watcher>,
     /// What is wrong, worst first.
     pub findings: Vec<Finding>,
 }

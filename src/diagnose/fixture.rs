@@ -52,6 +52,7 @@ pub fn live() -> Database {
         handle_growth: Vec::new(),
         pragmas: Pragmas::default(),
         ingestions: Vec::new(),
+        watchers: Vec::new(),
         findings: Vec::new(),
     }
 }

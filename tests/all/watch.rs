@@ -13,10 +13,14 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use waltop::ingest::Summary;
+use waltop::{ingest::Summary, snapshot::Watcher};
 
-use crate::support::{Actor, WALTOP, eventually};
+use crate::{
+    stage::{Stage, contended, look},
+    support::{Actor, WALTOP, eventually},
+};
 
 /// A folder of documents with the database in it, and a state directory of its own.
 struct Scene {
@@ -327,6 +331,69 @@ fn a_signal_ends_it_and_nothing_is_left() {
         assert_eq!(watch.ends().code(), Some(code));
         assert_eq!((scene.state("watch").len(), scene.state("lock").len()), (0, 0));
     }
+}
+
+#[test]
+fn a_hangup_that_is_ignored_stays_ignored() {
+    let scene = Scene::new();
+    let waltop = scene.waltop("watch", &[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"trap "" HUP; exec "$0" "$@""#]).arg(waltop.get_program()).args(waltop.get_args());
+    command.envs(waltop.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let watch = Watch::start(command);
+    watch.ran(1);
+    watch.signal(Signal::HUP);
+    scene.write("one.md", "after the terminal was closed");
+    scene.takes_in("one.md", "after the terminal was closed");
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ends().code(), Some(0));
+}
+
+#[test]
+fn it_shows_as_what_it_is_while_it_lives() {
+    let scene = Scene::new();
+    let watch = scene.watch(&[]);
+    let ask = |arguments: &[&str]| {
+        let output = Command::new(WALTOP)
+            .args(arguments)
+            .arg(scene.db())
+            .env("XDG_STATE_HOME", scene.dir.path().join("state"))
+            .env("XDG_CONFIG_HOME", scene.dir.path().join("config"))
+            .output()
+            .expect("waltop runs");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let json = |arguments: &[&str]| -> Value { serde_json::from_str(&ask(arguments)).expect("JSON") };
+    let runs = json(&["runs", "--json"]);
+    let (folder, database) = (scene.notes().display().to_string(), scene.db().display().to_string());
+    assert_eq!(runs["watchers"][0]["pid"], watch.pid());
+    assert_eq!(runs["watchers"][0]["database"], *database);
+    let said = format!("watching: process {} keeps {database} in step with {folder}, for ", watch.pid());
+    assert!(ask(&["runs"]).contains(&said), "{}", ask(&["runs"]));
+    let watchers = json(&["status", "--json"])["databases"][0]["watchers"].take();
+    assert_eq!((&watchers[0]["pid"], &watchers[0]["folders"][0]), (&json!(watch.pid()), &json!(folder)));
+    assert!(ask(&["status"]).contains(&format!("process {} keeps it in step with", watch.pid())));
+
+    watch.signal(Signal::KILL);
+    watch.ends();
+    assert_eq!(json(&["runs", "--json"])["watchers"], json!([]), "its file lies there, and is no watch");
+    assert!(!ask(&["runs"]).contains("watching:"));
+}
+
+#[test]
+fn the_console_says_who_watches() {
+    let mut database = contended();
+    let since = "2026-01-15T13:00:00Z".parse().expect("a time");
+    let folders = vec!["/home/me/notes".to_owned()];
+    database.watchers = vec![Watcher { pid: 71555, start_ticks: Some(1), folders, since }];
+    let stage = Stage::new(look(vec![database.clone()]), (120, 40));
+    assert!(stage.screen().contains("71555 watches notes for 1 h"), "{}", stage.screen());
+    assert!(stage.screen().contains("312 of 556"), "{}", stage.screen());
+    database.ingestions.clear();
+    let stage = Stage::new(look(vec![database]), (120, 40));
+    assert!(stage.screen().contains("71555 watches notes for 1 h"), "{}", stage.screen());
+    assert!(stage.screen().contains("No ingestion yet."), "{}", stage.screen());
 }
 
 #[test]
