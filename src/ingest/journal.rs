@@ -240,6 +240,32 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_that_is_held_comes_with_the_first_news_and_all_before_it() {
+        let dir = TempDir::new().expect("a folder");
+        let proc = Path::new("/proc");
+        let discovered = || Event::Discovered { files: 2, unchanged: 1 };
+        let held = || Journal::held(dir.path(), proc, News::default(), |_| discovered()).expect("a journal");
+        let mut journal = held();
+        journal.tell(Event::Unchanged { files: 1 }).expect("a line");
+        let path = dir.path().join(format!("{}.{EXTENSION}", journal.run()));
+        journal.tell(Event::Finished { outcome: Outcome::Completed, error: None }).expect("a line");
+        assert!(!path.exists(), "nothing happened");
+        let mut journal = held();
+        let path = dir.path().join(format!("{}.{EXTENSION}", journal.run()));
+        journal.tell(Event::Unchanged { files: 1 }).expect("a line");
+        let batch = Event::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0 };
+        journal.tell(batch).expect("a line");
+        journal.tell(discovered()).expect("a line");
+        let text = fs::read_to_string(&path).expect("the journal");
+        let events: Vec<_> =
+            text.lines().map(|line| serde_json::from_str::<Line>(line).expect("a line").event).collect();
+        let expected = [discovered(), Event::Unchanged { files: 1 }];
+        assert_eq!(format!("{:?}", &events[..2]), format!("{expected:?}"));
+        assert_eq!(events.len(), 4);
+        assert_eq!(fs::metadata(&path).expect("the journal").permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
     fn a_new_journal_makes_room_for_itself() {
         let dir = TempDir::new().expect("a folder");
         let finished = || Event::Finished { outcome: Outcome::Completed, error: None };

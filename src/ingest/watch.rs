@@ -253,7 +253,9 @@ impl<'a> Watch<'a> {
             let request = Request { folders: folders.clone(), told: told.cloned(), ..self.request.clone() };
             match super::run(&request, self.bell.stop(), &mut seen) {
                 // An empty folder is no reason to leave the others out.
-                Err(Error::Folder(discover::Error::NoDocuments(path))) if folders.len() > 1 => {
+                Err(Error::Folder(discover::Error::NoDocuments(path)))
+                    if folders.len() > 1 && folders.iter().any(|it| it.display().to_string() == path) =>
+                {
                     folders.retain(|folder| folder.display().to_string() != path);
                 }
                 ended => break ended,
@@ -305,6 +307,8 @@ impl<'a> Watch<'a> {
                 self.runs += 1;
                 self.told = News::after(&summary.failed, None);
             }
+            // It was asked to end while it waited.
+            Err(Error::Store(StoreError::Stopped)) => {}
             Err(error) => self.troubled(&error),
         }
     }

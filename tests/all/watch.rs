@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use waltop::{ingest::Summary, snapshot::Watcher};
+use waltop::{act::signal::Target, ingest::Summary, snapshot::Watcher};
 
 use crate::{
     stage::{Stage, contended, look},
@@ -390,6 +390,13 @@ fn the_console_says_who_watches() {
     let stage = Stage::new(look(vec![database.clone()]), (120, 40));
     assert!(stage.screen().contains("71555 watches notes for 1 h"), "{}", stage.screen());
     assert!(stage.screen().contains("312 of 556"), "{}", stage.screen());
+    let mut of_it = database.clone();
+    of_it.watchers[0].pid = of_it.ingestions[0].pid;
+    let mut stage = Stage::new(look(vec![of_it]), (120, 40));
+    stage.keys("i");
+    let ends = "It is that of a watch, which ends with it.";
+    stage.pinned(Target { pid: 71201, start_ticks: 71201 });
+    assert!(stage.screen().contains(ends), "{}", stage.screen());
     database.ingestions.clear();
     let stage = Stage::new(look(vec![database]), (120, 40));
     assert!(stage.screen().contains("71555 watches notes for 1 h"), "{}", stage.screen());

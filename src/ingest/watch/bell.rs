@@ -90,7 +90,8 @@ impl Bell {
         }
     }
 
-    fn debounce(&self) -> MutexGuard<'_, Debounce> {
+    /// Keeps everybody from telling, until it is dropped.
+    pub(super) fn debounce(&self) -> MutexGuard<'_, Debounce> {
         self.inner.debounce.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

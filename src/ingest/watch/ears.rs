@@ -172,6 +172,9 @@ mod tests {
         *,
     };
 
+    /// What has not come by then never will.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
     fn interest(folder: &Path) -> Interest {
         Interest {
             folders: vec![folder.to_owned()],
@@ -261,10 +264,36 @@ mod tests {
             fs::write(root.join("notes.db"), format!("{number}")).expect("a file");
         }
         fs::write(root.join("a.md"), "text").expect("a file");
-        let far = Instant::now() + Duration::from_hours(1);
+        let far = Instant::now() + PATIENCE;
         // The kernel tells in order: what comes before the document would have been heard.
         let Woken::By(wave) = bell.wait(far, Mind::Changes) else { panic!("there is a change") };
         assert_eq!(wave.heard, Heard::Document);
         assert!((1..10).contains(&wave.events), "{wave:?}");
+    }
+
+    #[test]
+    fn what_the_kernel_could_not_queue_is_heard_of() {
+        let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap_or_default();
+        let Some(queue) = queue.trim().parse().ok().filter(|queue: &u32| *queue <= 1 << 17) else {
+            eprintln!("skipped: the queue of events is too long to be filled");
+            return;
+        };
+        let dir = TempDir::new().expect("a folder");
+        let root = dir.path().canonicalize().expect("the folder");
+        let bell = Bell::default();
+        let _ears = Ears::listen(&interest(&root), &bell).expect("it can listen");
+        let deaf = bell.debounce();
+        // Two in turn, since the kernel tells of the same thing twice in a row only once; each is opened and closed.
+        for number in 0..queue {
+            fs::write(root.join(["a.md", "b.md"][number as usize % 2]), "text").expect("a file");
+        }
+        drop(deaf);
+        let far = Instant::now() + PATIENCE;
+        loop {
+            let Woken::By(wave) = bell.wait(far, Mind::Changes) else { panic!("there is a change") };
+            if wave.heard == Heard::Lost {
+                break;
+            }
+        }
     }
 }
