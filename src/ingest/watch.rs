@@ -316,6 +316,8 @@ impl<'a> Watch<'a> {
     fn troubled(&mut self, error: &Error) {
         let line = error.to_string();
         let waits = matches!(error, Error::Folder(discover::Error::NoDocuments(_)));
+        // Whoever closes the last connection has a deleted index open for a moment: what is still there next time is said.
+        let passes = matches!(error, Error::Unfit(_)) && self.backoff.until().is_none();
         if waits {
             // Any document that comes is heard.
             self.backoff.went_well();
@@ -326,7 +328,7 @@ impl<'a> Watch<'a> {
             // That is in the run's journal.
             self.told = self.told.clone().and_error(line.clone());
         }
-        if self.trouble.as_ref() != Some(&line) {
+        if !passes && self.trouble.as_ref() != Some(&line) {
             let what = if waits { "waiting" } else { "trying again later" };
             self.host.notice(&format!("{what}: {line}"));
             self.trouble = Some(line);
