@@ -295,7 +295,8 @@ fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
 }
 
 fn watch(path: &Path, config: &Config) -> Watch {
-    Watch::new(observe::Observer::new(&config.places, vec![path.to_owned()]), config.clone())
+    let observer = observe::Observer::new(&config.places, vec![path.to_owned()]).without_ingestions();
+    Watch::new(observer, config.clone())
 }
 
 fn only(look: Look) -> anyhow::Result<Database> {

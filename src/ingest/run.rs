@@ -108,6 +108,14 @@ impl<'a> Run<'a> {
         let prefixes: Vec<String> = folders.iter().map(Folder::prefix).collect();
         let jobs = jobs(&discovery.found, &known, &prefixes);
         self.discovered(discovery, jobs.len())?;
+        let gone = gone(folders, discovery, &known);
+        if jobs.is_empty() && gone.is_empty() {
+            return Ok(Outcome::Completed);
+        }
+        match store.prepare(&known) {
+            Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+            other => other?,
+        }
         let neighbours = Neighbours::of(store.path(), &self.request.proc);
         let outcome = thread::scope(|scope| {
             let results = readers::start(scope, jobs);
@@ -116,7 +124,7 @@ impl<'a> Run<'a> {
         if outcome != Outcome::Completed {
             return Ok(outcome);
         }
-        self.remove_all(&mut store, gone(folders, discovery, &known), &neighbours)
+        self.remove_all(&mut store, gone, &neighbours)
     }
 
     fn discovered(&mut self, discovery: &Discovery, changed: usize) -> Result<(), Error> {

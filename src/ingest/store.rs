@@ -48,7 +48,6 @@ pub struct Store {
     patience: Patience,
     folders: Vec<String>,
     names: Vec<Names>,
-    wikilinks_known: bool,
     indexing: Indexing,
     segments: Segments,
 }
@@ -142,7 +141,6 @@ impl Store {
             patience,
             folders: folders.iter().map(|folder| folder.name.clone()).collect(),
             names: folders.iter().map(|folder| Names::new(folder.prefix())).collect(),
-            wikilinks_known: false,
             indexing: Indexing::ByTriggers,
             segments: Segments::default(),
         };
@@ -182,36 +180,34 @@ impl Store {
     /// Where they cannot be read.
     pub fn known(&mut self) -> Result<HashMap<String, Known>, Error> {
         let mut all = HashMap::new();
-        for names in &mut self.names {
+        for names in &self.names {
             let (known, _) =
                 patiently(&self.patience, || rows::known_under(&self.connection, names.prefix()))
                     .map_err(|failure| failure.told(&self.path, "read"))?;
-            for (name, known) in &known {
-                names.insert(name, known.id);
-            }
             all.extend(known);
         }
         Ok(all)
     }
 
-    /// Reads which wikilinks there are, once, before the first transaction that may change what they mean.
-    fn learn_wikilinks(&mut self) -> Result<(), Error> {
-        if self.wikilinks_known {
-            return Ok(());
-        }
+    /// Gets ready to write: learns which documents and which wikilinks there are, on which it hangs what a link means.
+    /// A run with nothing to write is quicker without.
+    ///
+    /// # Errors
+    ///
+    /// Where the links cannot be read.
+    pub fn prepare(&mut self, known: &HashMap<String, Known>) -> Result<(), Error> {
         for (names, folder) in self.names.iter_mut().zip(&self.folders) {
+            let prefix = names.prefix().to_owned();
+            for (name, known) in known.iter().filter(|(name, _)| name.starts_with(&prefix)) {
+                names.insert(name, known.id);
+            }
             let (links, _) = patiently(&self.patience, || rows::wikilinks(&self.connection, folder, names))
                 .map_err(|failure| failure.told(&self.path, "read"))?;
             for (source, edge) in links {
                 names.want(source, edge);
             }
         }
-        // Whoever only reads what is known is quicker without.
-        self.connection
-            .pragma_update(None, "cache_size", -CACHE)
-            .map_err(|error| self.error("set up", error))?;
-        self.wikilinks_known = true;
-        Ok(())
+        self.connection.pragma_update(None, "cache_size", -CACHE).map_err(|error| self.error("set up", error))
     }
 
     fn begin(&self) -> Result<Begun, Error> {
