@@ -310,6 +310,7 @@ impl Observer {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
             locks.write_holds = history.write_holds(now.instant, History::WINDOW);
         }
+        let unfit = if view.header.is_some() { None } else { inspect(&view.paths[0]).err() };
         Database {
             files: view.files(),
             path: view.paths.into_iter().next().unwrap_or_default(),
@@ -324,6 +325,8 @@ impl Observer {
             ingestions: Vec::new(),
             watchers: Vec::new(),
             findings: Vec::new(),
+            unfit: unfit.map(|why| why.to_string()),
+            schedule: None,
         }
     }
 

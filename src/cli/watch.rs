@@ -6,7 +6,6 @@ use std::{
     path::Path,
     sync::{Arc, OnceLock},
     thread,
-    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -14,7 +13,6 @@ use rustix::process::Signal;
 
 use crate::{
     config::Config,
-    document::value::duration_of,
     endings::{self, Endings},
     ingest::{
         Summary,
@@ -33,9 +31,6 @@ use super::{
 pub struct Args {
     #[command(flatten)]
     what: What,
-    /// How long a run tries to get the write lock; then it is said, and tried again later.
-    #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "30s")]
-    patience: Duration,
     /// Print a line of JSON for each run.
     #[arg(long)]
     json: bool,
@@ -48,8 +43,7 @@ pub struct Args {
 ///
 /// Where it cannot begin: what does not go by itself is wrong.
 pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
-    let mut request = args.what.request(config)?;
-    request.busy_budget = args.patience;
+    let request = args.what.request(config)?;
     let bell = Bell::default();
     let ending = end_on_signals(bell.clone())?;
     watch::watch(&request, &bell, &mut Teller { config, json: args.json })?;

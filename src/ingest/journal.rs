@@ -27,14 +27,13 @@ pub struct Journal {
 
 #[derive(Debug)]
 enum Writing {
-    To(File),
-    /// Nothing of note happened yet: the lines that stand at the beginning where something does.
-    Held {
-        path: PathBuf,
-        proc: PathBuf,
-        lines: Vec<u8>,
-        news: News,
+    To {
+        file: File,
+        /// Bytes of whole lines.
+        length: u64,
     },
+    /// Nothing of note happened yet: the lines that stand at the beginning where something does.
+    Held { path: PathBuf, proc: PathBuf, lines: Vec<u8>, news: News },
 }
 
 impl Journal {
@@ -54,8 +53,11 @@ impl Journal {
             let path = runs.join(format!("{run}.{EXTENSION}"));
             match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
-                    let mut journal = Self { run: run.clone(), writing: Writing::To(file) };
-                    journal.tell(started(run))?;
+                    let mut journal = Self { run: run.clone(), writing: Writing::To { file, length: 0 } };
+                    journal.tell(started(run)).inspect_err(|_| {
+                        // Empty as it is it would say nothing but that something is wrong.
+                        let _ = fs::remove_file(&path);
+                    })?;
                     // What stays now goes with the next run.
                     let _ = prune(runs, proc, KEPT);
                     return Ok(journal);
@@ -102,31 +104,45 @@ impl Journal {
         &self.run
     }
 
-    /// Writes one line, in one piece: a reader sees all of it or none.
+    /// Writes one line, in one piece: a reader sees all of it or none. On a disk that is full a part of it may be
+    /// written, which is taken back, so that a later line is one again.
     ///
     /// # Errors
     ///
     /// Where it cannot be written.
     pub fn tell(&mut self, event: Event) -> io::Result<()> {
         match &mut self.writing {
-            Writing::To(file) => file.write_all(&line(event)?),
+            Writing::To { file, length } => append(file, length, &line(event)?),
             Writing::Held { path, proc, lines, news } => {
                 let is_news = news.is_news(&event);
                 lines.extend(line(event)?);
                 if is_news {
                     let mut file =
                         OpenOptions::new().append(true).create_new(true).mode(0o600).open(&*path)?;
-                    file.write_all(lines)?;
+                    let mut length = 0;
+                    append(&mut file, &mut length, lines).inspect_err(|_| {
+                        // Empty as it is it would say nothing but that something is wrong.
+                        let _ = fs::remove_file(&*path);
+                    })?;
                     if let Some(runs) = path.parent() {
                         // What stays now goes with the next run.
                         let _ = prune(runs, proc, KEPT);
                     }
-                    self.writing = Writing::To(file);
+                    self.writing = Writing::To { file, length };
                 }
                 Ok(())
             }
         }
     }
+}
+
+/// Writes whole `lines` behind the `length` bytes that are in `file`; what does not fit leaves nothing of itself.
+fn append(file: &mut File, length: &mut u64, lines: &[u8]) -> io::Result<()> {
+    file.write_all(lines).inspect_err(|_| {
+        let _ = file.set_len(*length);
+    })?;
+    *length += lines.len() as u64;
+    Ok(())
 }
 
 fn line(event: Event) -> io::Result<Vec<u8>> {
@@ -209,6 +225,9 @@ mod tests {
             database: "/x.db".to_owned(),
             folders: Vec::new(),
             batch: "auto".to_owned(),
+            root: None,
+            hidden: None,
+            carries_on: None,
         };
         let since = crate::observe::process_start(proc, own).expect("it lives");
         let write = |name: &str, events: &[Event]| {
@@ -253,7 +272,8 @@ mod tests {
         let mut journal = held();
         let path = dir.path().join(format!("{}.{EXTENSION}", journal.run()));
         journal.tell(Event::Unchanged { files: 1 }).expect("a line");
-        let batch = Event::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0 };
+        let batch =
+            Event::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
         journal.tell(batch).expect("a line");
         journal.tell(discovered()).expect("a line");
         let text = fs::read_to_string(&path).expect("the journal");
@@ -277,6 +297,9 @@ mod tests {
             database: "/x.db".to_owned(),
             folders: Vec::new(),
             batch: "auto".to_owned(),
+            root: None,
+            hidden: None,
+            carries_on: None,
         };
         let line = serde_json::to_string(&Line { at: Timestamp::UNIX_EPOCH, event: gone }).expect("JSON");
         for number in 0..KEPT + 2 {

@@ -54,6 +54,7 @@ impl News {
             | Event::Discovered { .. }
             | Event::Unchanged { .. }
             | Event::FileWarned { .. }
+            | Event::Vanished { .. }
             | Event::Unknown => false,
         }
     }
@@ -107,7 +108,8 @@ mod tests {
 
     #[test]
     fn what_was_written_is_news() {
-        let batch = Event::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0 };
+        let batch =
+            Event::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
         assert!(News::default().is_news(&batch));
     }
 }

@@ -2,6 +2,7 @@
 
 mod index;
 mod patience;
+mod place;
 mod relief;
 mod rows;
 pub mod search;
@@ -13,12 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
 pub use self::patience::Patience;
 use self::{
     index::{Indexing, Segments},
     patience::patiently,
+    place::Place,
     relief::Mover,
 };
 use super::{
@@ -28,7 +30,7 @@ use super::{
     parse::{Document, Hash},
 };
 use crate::{
-    database::{factory, migrations},
+    database::{factory, holder::Holder, migrations},
     snapshot::FailedFile,
 };
 
@@ -45,6 +47,7 @@ pub struct Store {
     mover: Mover,
     connection: Connection,
     path: PathBuf,
+    place: Place,
     patience: Patience,
     folders: Vec<String>,
     names: Vec<Names>,
@@ -100,14 +103,33 @@ pub enum Error {
     #[error(transparent)]
     Open(#[from] factory::Error),
     /// Others kept the lock.
-    #[error(
-        "{path} stayed locked for {seconds} s: see by whom with `waltop status {path}`, then run this again to carry on"
-    )]
+    #[error("{path} stayed locked for {seconds} s{}, then run this again to carry on", by(holder.as_ref(), path))]
     Busy {
         /// The database.
         path: String,
         /// For how long it was tried.
         seconds: f64,
+        /// Who had the lock in the end, where the kernel says so.
+        holder: Option<Holder>,
+    },
+    /// What is at its path is not what is open.
+    #[error(
+        "{path} or its -wal was replaced or removed meanwhile, so nothing more was written: move away what \
+         belongs to the old file ({path}-wal, {path}-shm), then run this again"
+    )]
+    Replaced {
+        /// The database.
+        path: String,
+    },
+    /// There is no room for it.
+    #[error(
+        "no room on the disk of {path} to {doing} it: what was committed stays; make room, then run this again to carry on"
+    )]
+    Full {
+        /// What was being done, as in "write to".
+        doing: &'static str,
+        /// The database.
+        path: String,
     },
     /// The run was asked to end while it waited.
     #[error("asked to stop while waiting for the write lock")]
@@ -124,6 +146,26 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// What `source`, which `SQLite` said while `doing` something to `path`, means.
+    fn of(doing: &'static str, path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.display().to_string();
+        let extended = source.sqlite_error().map(|error| error.extended_code);
+        // Without room for -shm it speaks of an error of the disk.
+        let is_full = source.sqlite_error_code() == Some(ErrorCode::DiskFull)
+            || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
+        if is_full { Self::Full { doing, path } } else { Self::Sqlite { doing, path, source } }
+    }
+}
+
+/// Who kept it locked and what to do, as the middle of a sentence.
+fn by(holder: Option<&Holder>, path: &str) -> String {
+    match holder {
+        Some(holder) => format!(" by {holder}: wait for it to end, or stop it"),
+        None => format!(": see by whom with `waltop status {path}`"),
+    }
+}
+
 impl Store {
     /// Opens `path`, which may be new. One whose tables are not ours is refused as it is.
     ///
@@ -137,6 +179,7 @@ impl Store {
         let store = Self {
             mover: Mover::default(),
             connection,
+            place: Place::of(&path),
             path,
             patience,
             folders: folders.iter().map(|folder| folder.name.clone()).collect(),
@@ -217,7 +260,20 @@ impl Store {
             Ok(Instant::now())
         })
         .map_err(|failure| failure.told(&self.path, "write to"))?;
+        self.expect_in_place()?;
         Ok(Begun { wait: since - asked, since, retries, rows: Duration::ZERO, bytes: 0 })
+    }
+
+    /// Leaves everything as it is where what is open is no longer what is at the database's path: what is written there
+    /// nobody would find.
+    fn expect_in_place(&self) -> Result<(), Error> {
+        if self.place.is_kept() {
+            return Ok(());
+        }
+        self.roll_back();
+        // The close moves nothing into the main file, and removes nothing by a name that may be another file's now.
+        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        Err(Error::Replaced { path: self.path.display().to_string() })
     }
 
     fn commit(&self, begun: &Begun) -> Result<Cost, Error> {
@@ -267,7 +323,7 @@ impl Store {
     }
 
     fn error(&self, doing: &'static str, source: rusqlite::Error) -> Error {
-        Error::Sqlite { doing, path: self.path.display().to_string(), source }
+        Error::of(doing, &self.path, source)
     }
 }
 

@@ -89,6 +89,8 @@ fn seen(path: &Path, journal_mode: JournalMode, index_held: bool) -> Database {
         ingestions: Vec::new(),
         watchers: Vec::new(),
         findings: Vec::new(),
+        unfit: None,
+        schedule: None,
     }
 }
 

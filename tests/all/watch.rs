@@ -267,7 +267,7 @@ fn a_folder_may_go_and_come_back() {
 #[test]
 fn a_lock_that_stays_is_said_once_and_waited_out() {
     let scene = Scene::new();
-    let mut watch = scene.watch(&["--patience", "100ms"]);
+    let mut watch = scene.watch(&["--budget", "100ms"]);
     let mut other = Actor::open(&scene.db());
     other.sql("BEGIN IMMEDIATE");
     scene.write("one.md", "written under a lock");
@@ -287,7 +287,7 @@ fn a_watch_begins_though_the_database_is_locked() {
     let mut other = Actor::open(&scene.db());
     other.sql("BEGIN IMMEDIATE");
     scene.write("one.md", "written under a lock");
-    let watch = Watch::start(scene.waltop("watch", &["--patience", "100ms"]));
+    let watch = Watch::start(scene.waltop("watch", &["--budget", "100ms"]));
     watch.says("trying again later");
     other.sql("COMMIT");
     scene.takes_in("one.md", "written under a lock");

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{super::stop::StopFlag, Error};
-use crate::database::{busy::is_busy, migrations};
+use crate::database::{busy::is_busy, holder::write_lock_holder, migrations};
 
 /// The longest pause between two tries to get the write lock.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -53,6 +53,8 @@ impl<E> Failure<E> {
             Self::Busy(waited) => Error::Busy {
                 path: path.display().to_string(),
                 seconds: (waited.as_secs_f64() * 10.0).round() / 10.0,
+                // Not the one that can be set: this is about a lock that this very process was refused.
+                holder: write_lock_holder(path, Path::new("/proc")),
             },
             Self::Stopped => Error::Stopped,
             Self::Other(error) => other(error),
@@ -62,7 +64,7 @@ impl<E> Failure<E> {
 
 impl Failure {
     pub(super) fn told(self, path: &Path, doing: &'static str) -> Error {
-        self.or(path, |source| Error::Sqlite { doing, path: path.display().to_string(), source })
+        self.or(path, |source| Error::of(doing, path, source))
     }
 }
 

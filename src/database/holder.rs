@@ -1,0 +1,140 @@
+//! Who has the write lock, for a process that is connected itself: from `stat` and the kernel's lock table alone.
+//!
+//! The main file and `-shm` are never opened here: closing them would drop this process's own locks.
+
+use std::{
+    fmt, fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use crate::observe::{
+    lock_table::{self, Row},
+    sidecar,
+};
+
+/// The byte of `-shm` whose lock is the write lock of a database in WAL mode.
+const WRITE_BYTE: u64 = 120;
+
+/// The bytes of the main file whose locks keep writers out with a rollback journal, and while the journal mode is
+/// switched: PENDING, RESERVED, and the first of those that are locked by all who read.
+const ROLLBACK_BYTES: [u64; 3] = [0x4000_0000, 0x4000_0001, 0x4000_0002];
+
+/// Who keeps this process from writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The process; `None` where the kernel does not say (another PID namespace, an open-file-description lock).
+    pub pid: Option<i32>,
+    /// What it is called, as the kernel keeps it; `None` where that cannot be read.
+    pub name: Option<String>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.pid, &self.name) {
+            (Some(pid), Some(name)) => write!(f, "{pid} ({name})"),
+            (Some(pid), None) => write!(f, "process {pid}"),
+            (None, _) => write!(f, "a process not visible here"),
+        }
+    }
+}
+
+/// Who other than this process has the write lock of `database`, a path without symbolic links, as `proc` shows it
+/// now; `None` where nobody has, or it cannot be told.
+#[must_use]
+pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<Holder> {
+    let rows = lock_table::read(proc).ok()?;
+    let of_index = holder_among(&rows, &sidecar(database, "-shm"), &[WRITE_BYTE]);
+    let row = of_index.or_else(|| holder_among(&rows, database, &ROLLBACK_BYTES))?;
+    let name = row.pid.and_then(|pid| name_of(proc, pid));
+    Some(Holder { pid: row.pid, name })
+}
+
+/// The row of another process that excludes all others from one of `bytes` of `file`, the first of them first.
+fn holder_among<'a>(rows: &'a [Row], file: &Path, bytes: &[u64]) -> Option<&'a Row> {
+    let inode = fs::metadata(file).ok()?.ino();
+    let own = std::process::id().cast_signed();
+    let of_file = || rows.iter().filter(|row| row.inode == inode);
+    // `stat` may tell another device than the table does, so that of a row of our own has to do.
+    let device = of_file().find(|row| row.pid == Some(own)).map(|row| row.device);
+    let excludes =
+        |row: &&Row| row.is_write && row.pid != Some(own) && device.is_none_or(|device| device == row.device);
+    bytes.iter().find_map(|&byte| of_file().filter(excludes).find(|row| row.covers(byte)))
+}
+
+fn name_of(proc: &Path, pid: i32) -> Option<String> {
+    let path: PathBuf = proc.join(pid.to_string()).join("comm");
+    let name = String::from_utf8_lossy(&fs::read(path).ok()?).trim_end().to_owned();
+    (!name.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    struct Scene {
+        dir: TempDir,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let dir = TempDir::new().expect("a folder");
+            for name in ["x.db", "x.db-shm"] {
+                fs::write(dir.path().join(name), "").expect("a file");
+            }
+            fs::create_dir(dir.path().join("20")).expect("a folder");
+            fs::write(dir.path().join("20/comm"), "py\u{1b}thon3\n").expect("a file");
+            Self { dir }
+        }
+
+        /// The holder that `row` shows, in which `DB` and `SHM` stand for the files.
+        fn holder(&self, row: &str) -> Option<Holder> {
+            let inode = |name: &str| fs::metadata(self.dir.path().join(name)).expect("a file").ino();
+            let row = row.replace("SHM", &inode("x.db-shm").to_string());
+            let row = row.replace("DB", &inode("x.db").to_string());
+            fs::write(self.dir.path().join("locks"), row + "\n").expect("a table");
+            write_lock_holder(&self.dir.path().join("x.db"), self.dir.path())
+        }
+    }
+
+    #[test]
+    fn the_holder_is_told_by_pid_and_name() {
+        let scene = Scene::new();
+        let expected = Some(Holder { pid: Some(20), name: Some("py\u{1b}thon3".to_owned()) });
+        for row in [
+            "1: POSIX  ADVISORY  WRITE 20 fe:00:SHM 120 120",
+            "1: POSIX  ADVISORY  WRITE 20 fe:00:SHM 120 121",
+            "1: POSIX  ADVISORY  WRITE 20 fe:00:DB 1073741825 1073741825",
+            "1: POSIX  ADVISORY  WRITE 20 fe:00:DB 1073741824 1073742335",
+        ] {
+            assert_eq!(scene.holder(row), expected, "{row}");
+        }
+        let nameless = scene.holder("1: POSIX  ADVISORY  WRITE 21 fe:00:SHM 120 120").expect("a holder");
+        assert_eq!(nameless.to_string(), "process 21");
+        let unseen = scene.holder("1: OFDLCK ADVISORY  WRITE -1 fe:00:SHM 120 120").expect("a holder");
+        assert_eq!((unseen.pid, unseen.to_string().as_str()), (None, "a process not visible here"));
+    }
+
+    #[test]
+    fn nobody_else_is_taken_for_it() {
+        let scene = Scene::new();
+        let own = std::process::id();
+        for row in [
+            String::new(),
+            format!("1: POSIX  ADVISORY  WRITE {own} fe:00:SHM 120 120"),
+            "1: POSIX  ADVISORY  READ 20 fe:00:SHM 120 120".to_owned(),
+            "1: POSIX  ADVISORY  WRITE 20 fe:00:SHM 121 121".to_owned(),
+            "1: -> POSIX  ADVISORY  WRITE 20 fe:00:SHM 120 120".to_owned(),
+            "1: POSIX  ADVISORY  READ 20 fe:00:DB 1073741826 1073742335".to_owned(),
+            format!(
+                "1: POSIX  ADVISORY  READ {own} fe:01:SHM 128 128\n2: POSIX  ADVISORY  WRITE 20 fe:00:SHM 120 120"
+            ),
+        ] {
+            assert_eq!(scene.holder(&row), None, "{row}");
+        }
+        assert_eq!(write_lock_holder(Path::new("/nowhere/x.db"), scene.dir.path()), None);
+        assert_eq!(write_lock_holder(&scene.dir.path().join("x.db"), Path::new("/nowhere")), None);
+    }
+}
