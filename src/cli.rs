@@ -33,6 +33,7 @@ mod reap;
 mod runs;
 mod search;
 mod status;
+mod watch;
 
 /// Long enough that a process which has opened `-shm` has also taken its lock there.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
@@ -74,6 +75,8 @@ enum Command {
     Checkpoint(checkpoint::Args),
     /// Take the Markdown and text files of folders into a database.
     Ingest(ingest::Args),
+    /// Keep a database in step with folders: take them in, and again after each change.
+    Watch(watch::Args),
     /// List past and present ingestions: how they went, what each batch cost, what failed.
     Runs(runs::Args),
     /// Find what was ingested.
@@ -95,7 +98,7 @@ impl Command {
     /// Whether it is refused by a configuration that is read-only. The sandbox and its actors touch nobody's database.
     fn changes_something(&self) -> bool {
         match self {
-            Self::Checkpoint(_) | Self::Ingest(_) => true,
+            Self::Checkpoint(_) | Self::Ingest(_) | Self::Watch(_) => true,
             Self::Fix(args) => !args.dry_run,
             Self::Reap(args) => !args.dry_run,
             Self::Demo
@@ -153,6 +156,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Checkpoint(args)) => checkpoint::run(&args, &config()?),
         Some(Command::Ingest(args)) => ingest::run(args, &config()?),
+        Some(Command::Watch(args)) => watch::run(args, &config()?),
         Some(Command::Runs(args)) => runs::run(&args, &config()?),
         Some(Command::Search(args)) => search::run(&args, &config()?),
         Some(Command::Fix(args)) => fix::run(&args, &config()?),

@@ -15,12 +15,14 @@ mod journal;
 pub(crate) mod lock;
 mod names;
 mod neighbours;
+mod news;
 pub mod parse;
 pub mod progress;
 mod readers;
 mod run;
 pub mod stop;
 mod store;
+pub mod watch;
 
 use std::{
     fmt, fs, io,
@@ -33,6 +35,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     batch::Batch,
     embed::Embedding,
+    news::News,
     progress::Progress,
     stop::{StopFlag, stop_on_signals},
     store::{Error as StoreError, nearest::nearest, search},
@@ -40,7 +43,7 @@ pub use self::{
 use self::{
     discover::Folder,
     journal::Journal,
-    lock::{Refusal, RunLock},
+    lock::{Only, Refusal, RunLock},
     run::Run,
 };
 use crate::{
@@ -83,6 +86,8 @@ pub struct Request {
     pub busy_budget: Duration,
     /// How documents are embedded, once they are in; `None`: not at all.
     pub embed: Option<embed::Options>,
+    /// What has been told of runs like this one: where it is given, a run that has nothing to add leaves no journal.
+    pub told: Option<News>,
 }
 
 impl Request {
@@ -104,6 +109,7 @@ impl Request {
             max_file_size: parse::LARGEST,
             busy_budget: BUSY_BUDGET,
             embed: None,
+            told: None,
         }
     }
 
@@ -273,6 +279,20 @@ pub enum Error {
         /// The other run's process.
         pid: Option<i32>,
     },
+    /// Another watch keeps the same database in step with the same folder.
+    #[error(
+        "{folder} is being watched by process {}: stop that one first",
+        pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
+    )]
+    Watched {
+        /// The folder.
+        folder: String,
+        /// The other watch's process.
+        pid: Option<i32>,
+    },
+    /// A connection could lose what others committed; the reason.
+    #[error("{0}")]
+    Unfit(String),
     /// The journal cannot be written.
     #[error("cannot write the journal in {runs}: {source}; make the folder writable, and room on its disk")]
     Journal {
@@ -309,16 +329,19 @@ pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> R
     if let Some(left) = &left {
         progress.carries_on(left);
     }
-    let journal =
-        Journal::create(&request.runs, &request.proc, |run| started(run, request, &database, &folders, left))
-            .map_err(|source| journal_error(&request.runs, source))?;
+    let started = |run| started(run, request, &database, &folders, left);
+    let journal = match request.told.clone() {
+        Some(told) => Journal::held(&request.runs, &request.proc, told, started),
+        None => Journal::create(&request.runs, &request.proc, started),
+    }
+    .map_err(|source| journal_error(&request.runs, source))?;
     let ended = Run::new(request, stop, progress, journal).take_in(&database, &folders, &discovery, begun);
     drop(locks);
     ended
 }
 
 fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Result<Vec<RunLock>, Error> {
-    let lock = |folder: &Folder| match RunLock::take(&request.runs, database, &folder.path) {
+    let lock = |folder: &Folder| match RunLock::take(Only::Run, &request.runs, database, &folder.path) {
         Ok(lock) => Ok(lock),
         Err(Refusal::Taken(pid)) => Err(Error::Running { folder: folder.path.display().to_string(), pid }),
         Err(Refusal::Io(source)) => Err(journal_error(&request.runs, source)),

@@ -173,6 +173,23 @@ pub enum Event {
     Unknown,
 }
 
+/// What a watch says of itself, in a line behind its PID in its file beside the journals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watcher {
+    /// The process.
+    pub pid: i32,
+    /// Its start in clock ticks since boot.
+    pub start_ticks: Option<u64>,
+    /// What names that boot.
+    pub boot: Option<String>,
+    /// Absolute path of the database.
+    pub database: String,
+    /// The folder, absolute.
+    pub folder: String,
+    /// When it began.
+    pub since: Timestamp,
+}
+
 /// How large a batch might be, how long the lock is left alone after it, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Decision {

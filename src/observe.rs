@@ -46,6 +46,7 @@ mod timing;
 mod wal;
 mod wal_index;
 mod watched;
+mod watchers;
 
 pub use files::sidecar;
 pub use preflight::{Unfit, inspect};
@@ -172,6 +173,7 @@ impl Observer {
         self.timed = views.iter().filter_map(View::name).collect();
         unseen.extend(self.first_seen.trouble());
         let ingestions = self.ingestions(now, &mut unseen);
+        let watchers = self.journals.as_ref().map(Journals::watchers).unwrap_or_default();
         self.note_waits(now);
         let mut databases: Vec<Database> = views
             .into_iter()
@@ -183,6 +185,8 @@ impl Observer {
             let path = database.path.to_string_lossy();
             let of_it = ingestions.iter().filter(|(database, _)| *database == path);
             database.ingestions = of_it.map(|(_, ingestion)| ingestion.clone()).collect();
+            let of_it = watchers.iter().filter(|(database, _)| *database == path);
+            database.watchers = of_it.map(|(_, watcher)| watcher.clone()).collect();
         }
         self.note_activity(&mut databases, now);
         self.describer.forget_all_but(&pids);
@@ -319,6 +323,7 @@ impl Observer {
             handle_growth,
             pragmas: Pragmas::default(),
             ingestions: Vec::new(),
+            watchers: Vec::new(),
             findings: Vec::new(),
             unfit: unfit.map(|why| why.to_string()),
             schedule: None,

@@ -165,6 +165,10 @@ fn write_database(out: &mut String, database: &Database, taken_at: Timestamp) ->
     for ingestion in &database.ingestions {
         writeln!(out, "ingestion   {}", ingestion_line(ingestion))?;
     }
+    for watcher in &database.watchers {
+        let folders = watcher.folders.join(" ");
+        writeln!(out, "watch       process {} keeps it in step with {}", watcher.pid, text::clean(&folders))?;
+    }
     for finding in &database.findings {
         writeln!(out, "{:<11} {}: {}", finding.severity, finding.name, text::clean(&finding.message))?;
     }

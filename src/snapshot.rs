@@ -24,6 +24,7 @@ mod process;
 mod protection;
 mod sampling;
 mod schedule;
+mod watcher;
 
 pub use files::{AutoVacuum, FileFacts, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource};
 pub use finding::{Finding, Remedy, Severity};
@@ -39,6 +40,7 @@ pub use process::{Activity, Cause, Handles, Hold, Process, ProcessState, Stale};
 pub use protection::Protection;
 pub use sampling::Sampling;
 pub use schedule::{CheckpointSchedule, LastCheckpoint};
+pub use watcher::Watcher;
 
 /// The version of the JSON contract that [`Snapshot`] serialises to.
 pub const CONTRACT_VERSION: u32 = 1;
@@ -113,6 +115,9 @@ pub struct Database {
     pub pragmas: Pragmas,
     /// Live and recent ingestions into this database, newest first.
     pub ingestions: Vec<Ingestion>,
+    /// Those who keep it in step with folders, the oldest first.
+    #[serde(default)]
+    pub watchers: Vec<Watcher>,
     /// What is wrong, worst first.
     pub findings: Vec<Finding>,
     /// Why it cannot be looked at, with what to do; `None` where it can. Of one that does not exist that is the reason.

@@ -13,9 +13,9 @@ use crate::{
 
 use super::{embed::EmbedArgs, fit, say, say_json};
 
-/// What to take in, and how.
+/// What to take in, and how; a watch is asked the same.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct What {
     /// The folders of documents.
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
@@ -42,12 +42,50 @@ pub struct Args {
     budget: Duration,
     #[command(flatten)]
     embed: EmbedArgs,
+}
+
+/// One ingestion.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    what: What,
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
     /// Leave the terminal that started it, and print nothing but why it failed.
     #[arg(long, hide = true)]
     detached: bool,
+}
+
+impl What {
+    /// As a request, into a database to which a connection loses nothing now.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none, or a connection could lose what others committed.
+    pub fn request(self, config: &Config) -> anyhow::Result<Request> {
+        let database = self.db.unwrap_or_else(|| config.places.default_database.clone());
+        let database = fit_or_new(database, config)?;
+        Ok(Request {
+            batch: self.batch,
+            hold: self.hold,
+            root: self.root,
+            hidden: self.hidden,
+            max_file_size: self.max_file_size,
+            busy_budget: self.budget,
+            embed: self.embed.options(),
+            ..Request::new(self.folders, database, &config.places)
+        })
+    }
+}
+
+/// `database`, which may be new, if a connection to it loses nothing now.
+///
+/// # Errors
+///
+/// Where it is none, or a connection could lose what others committed.
+pub fn fit_or_new(database: PathBuf, config: &Config) -> anyhow::Result<PathBuf> {
+    if database.exists() { fit(&database, config, "nothing was taken in") } else { Ok(database) }
 }
 
 /// Runs one ingestion; SIGINT and SIGTERM end it after the current batch.
@@ -60,18 +98,7 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
         // It refuses only a process that leads a group already, and then nothing is lost.
         let _ = rustix::process::setsid();
     }
-    let database = args.db.unwrap_or_else(|| config.places.default_database.clone());
-    let database = if database.exists() { fit(&database, config, "nothing was taken in")? } else { database };
-    let request = Request {
-        batch: args.batch,
-        hold: args.hold,
-        root: args.root,
-        hidden: args.hidden,
-        max_file_size: args.max_file_size,
-        busy_budget: args.budget,
-        embed: args.embed.options(),
-        ..Request::new(args.folders, database, &config.places)
-    };
+    let request = args.what.request(config)?;
     let mut progress: Box<dyn Progress> =
         if args.json || args.detached { Box::new(Silent) } else { progress::on_stderr() };
     let summary = ingest::run(&request, &ingest::stop_on_signals()?, &mut *progress)?;

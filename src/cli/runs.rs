@@ -16,7 +16,7 @@ use crate::{
         journals::{FOLLOWED, Journals},
     },
     paths,
-    snapshot::{Ingestion, Unseen},
+    snapshot::{Ingestion, Unseen, Watcher},
     text, units,
 };
 
@@ -49,7 +49,16 @@ pub struct Args {
 struct Report {
     version: u32,
     runs: Vec<Run>,
+    watchers: Vec<Watching>,
     unseen: Vec<Unseen>,
+}
+
+/// A watch, and what it keeps in step.
+#[derive(Debug, Serialize)]
+struct Watching {
+    database: String,
+    #[serde(flatten)]
+    watcher: Watcher,
 }
 
 /// An ingestion, and what it was into.
@@ -69,7 +78,10 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let databases = meant(args.database.as_deref(), config)?;
     let places = &config.places;
     let count = if args.run.is_some() { FOLLOWED } else { args.limit.get() };
-    let (found, unseen) = Journals::new(places.runs.clone(), places.proc.clone()).showing(count).look();
+    let mut journals = Journals::new(places.runs.clone(), places.proc.clone()).showing(count);
+    let (found, unseen) = journals.look();
+    let mut watchers = journals.watchers();
+    watchers.retain(|(database, _)| databases.contains(database));
     if let Some(Unseen { what, why }) = unseen.first().filter(|_| found.is_empty()) {
         bail!("cannot see {what}: {why}; check who owns {}", places.runs.display());
     }
@@ -80,13 +92,15 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     if let Some(name) = &args.run {
         runs = vec![named(name, runs)?];
     }
-    if let Some(path) = args.database.as_deref().filter(|_| runs.is_empty()) {
+    if let Some(path) = args.database.as_deref().filter(|_| runs.is_empty() && watchers.is_empty()) {
         // Whatever is at the path explains why there is none.
         observe::inspect(path)?;
     }
     runs.truncate(args.limit.get());
     if args.json {
-        say_json(&Report { version: 1, runs, unseen })?;
+        let watchers =
+            watchers.into_iter().map(|(database, watcher)| Watching { database, watcher }).collect();
+        say_json(&Report { version: 1, runs, watchers, unseen })?;
         return Ok(0);
     }
     if runs.is_empty() {
@@ -95,6 +109,9 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let wants_failures = args.failed || args.run.is_some();
     for line in table::lines(&runs, Timestamp::now(), databases.len() > 1, wants_failures, &places.runs) {
         say(&text::clean(&line))?;
+    }
+    for (database, watcher) in watchers.iter().filter(|_| args.run.is_none()) {
+        say(&text::clean(&table::watching(database, watcher, Timestamp::now())))?;
     }
     for Unseen { what, why } in &unseen {
         say(&text::clean(&format!("not seen: {what}: {why}")))?;

@@ -53,6 +53,7 @@ pub fn live() -> Database {
         handle_growth: Vec::new(),
         pragmas: Pragmas::default(),
         ingestions: Vec::new(),
+        watchers: Vec::new(),
         findings: Vec::new(),
         unfit: None,
         schedule: None,

@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::lock;
+use super::{lock, news::News};
 use crate::{
     journal::{EXTENSION, Event, Line},
     observe::journals,
@@ -22,9 +22,18 @@ const KEPT: usize = journals::FOLLOWED;
 #[derive(Debug)]
 pub struct Journal {
     run: String,
-    file: File,
-    /// Bytes of whole lines.
-    length: u64,
+    writing: Writing,
+}
+
+#[derive(Debug)]
+enum Writing {
+    To {
+        file: File,
+        /// Bytes of whole lines.
+        length: u64,
+    },
+    /// Nothing of note happened yet: the lines that stand at the beginning where something does.
+    Held { path: PathBuf, proc: PathBuf, lines: Vec<u8>, news: News },
 }
 
 impl Journal {
@@ -44,7 +53,7 @@ impl Journal {
             let path = runs.join(format!("{run}.{EXTENSION}"));
             match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
-                    let mut journal = Self { run: run.clone(), file, length: 0 };
+                    let mut journal = Self { run: run.clone(), writing: Writing::To { file, length: 0 } };
                     journal.tell(started(run)).inspect_err(|_| {
                         // Empty as it is it would say nothing but that something is wrong.
                         let _ = fs::remove_file(&path);
@@ -62,6 +71,33 @@ impl Journal {
         unreachable!("the numbers have no end")
     }
 
+    /// A journal that comes into being once something happens that is no news to who made `news`: a run that
+    /// changes nothing leaves none. What came before stands in it then.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no place for it.
+    pub fn held(
+        runs: &Path,
+        proc: &Path,
+        news: News,
+        started: impl FnOnce(String) -> Event,
+    ) -> io::Result<Self> {
+        lock::make_private(runs)?;
+        let name = format!("{}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ"), std::process::id());
+        let path_of = |run: &str| runs.join(format!("{run}.{EXTENSION}"));
+        let mut run = name.clone();
+        for number in 2.. {
+            if !path_of(&run).exists() {
+                break;
+            }
+            run = format!("{name}-{number}");
+        }
+        let lines = line(started(run.clone()))?;
+        let writing = Writing::Held { path: path_of(&run), proc: proc.to_owned(), lines, news };
+        Ok(Self { run, writing })
+    }
+
     /// Name of the run.
     #[must_use]
     pub fn run(&self) -> &str {
@@ -75,14 +111,44 @@ impl Journal {
     ///
     /// Where it cannot be written.
     pub fn tell(&mut self, event: Event) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&Line { at: Timestamp::now(), event })?;
-        line.push(b'\n');
-        self.file.write_all(&line).inspect_err(|_| {
-            let _ = self.file.set_len(self.length);
-        })?;
-        self.length += line.len() as u64;
-        Ok(())
+        match &mut self.writing {
+            Writing::To { file, length } => append(file, length, &line(event)?),
+            Writing::Held { path, proc, lines, news } => {
+                let is_news = news.is_news(&event);
+                lines.extend(line(event)?);
+                if is_news {
+                    let mut file =
+                        OpenOptions::new().append(true).create_new(true).mode(0o600).open(&*path)?;
+                    let mut length = 0;
+                    append(&mut file, &mut length, lines).inspect_err(|_| {
+                        // Empty as it is it would say nothing but that something is wrong.
+                        let _ = fs::remove_file(&*path);
+                    })?;
+                    if let Some(runs) = path.parent() {
+                        // What stays now goes with the next run.
+                        let _ = prune(runs, proc, KEPT);
+                    }
+                    self.writing = Writing::To { file, length };
+                }
+                Ok(())
+            }
+        }
     }
+}
+
+/// Writes whole `lines` behind the `length` bytes that are in `file`; what does not fit leaves nothing of itself.
+fn append(file: &mut File, length: &mut u64, lines: &[u8]) -> io::Result<()> {
+    file.write_all(lines).inspect_err(|_| {
+        let _ = file.set_len(*length);
+    })?;
+    *length += lines.len() as u64;
+    Ok(())
+}
+
+fn line(event: Event) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&Line { at: Timestamp::now(), event })?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Removes the oldest journals in `runs` beyond `kept`, but for those whose run goes on.
@@ -190,6 +256,33 @@ mod tests {
         assert_eq!(left().len(), 7);
         prune(dir.path(), proc, 2).expect("it can be written");
         assert_eq!(left(), ["0.lock", "2-lives.jsonl", "4-odd.jsonl", "5-over.jsonl", "6-over.jsonl"]);
+    }
+
+    #[test]
+    fn a_journal_that_is_held_comes_with_the_first_news_and_all_before_it() {
+        let dir = TempDir::new().expect("a folder");
+        let proc = Path::new("/proc");
+        let discovered = || Event::Discovered { files: 2, unchanged: 1 };
+        let held = || Journal::held(dir.path(), proc, News::default(), |_| discovered()).expect("a journal");
+        let mut journal = held();
+        journal.tell(Event::Unchanged { files: 1 }).expect("a line");
+        let path = dir.path().join(format!("{}.{EXTENSION}", journal.run()));
+        journal.tell(Event::Finished { outcome: Outcome::Completed, error: None }).expect("a line");
+        assert!(!path.exists(), "nothing happened");
+        let mut journal = held();
+        let path = dir.path().join(format!("{}.{EXTENSION}", journal.run()));
+        journal.tell(Event::Unchanged { files: 1 }).expect("a line");
+        let batch =
+            Event::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
+        journal.tell(batch).expect("a line");
+        journal.tell(discovered()).expect("a line");
+        let text = fs::read_to_string(&path).expect("the journal");
+        let events: Vec<_> =
+            text.lines().map(|line| serde_json::from_str::<Line>(line).expect("a line").event).collect();
+        let expected = [discovered(), Event::Unchanged { files: 1 }];
+        assert_eq!(format!("{:?}", &events[..2]), format!("{expected:?}"));
+        assert_eq!(events.len(), 4);
+        assert_eq!(fs::metadata(&path).expect("the journal").permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

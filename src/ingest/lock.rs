@@ -1,4 +1,4 @@
-//! One run at a time on one folder of one database.
+//! One run at a time on one folder of one database, and one watch.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -11,12 +11,33 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-/// The kernel's lock on a small file in the runs folder; given back at the end, also that of a killed process.
+use crate::observe::journals;
+
+/// The kernel's lock on a small file in the runs folder; given back at the end, also that of a killed process. The file
+/// begins with the PID of who has it.
 #[derive(Debug)]
 pub struct RunLock {
     path: PathBuf,
     // Closing it gives the lock back.
-    _file: File,
+    file: File,
+}
+
+/// What is done once at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// A run.
+    Run,
+    /// A watch, between its runs too.
+    Watch,
+}
+
+impl Only {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Run => "lock",
+            Self::Watch => journals::WATCH_EXTENSION,
+        }
+    }
 }
 
 /// Why the lock is not to be had.
@@ -35,19 +56,19 @@ impl From<io::Error> for Refusal {
 }
 
 impl RunLock {
-    /// The lock for `folder` and `database`, both absolute and without symbolic links, with its file in `runs`.
+    /// The lock of `only` for `folder` and `database`, both absolute and without symbolic links, with its file in `runs`.
     ///
     /// # Errors
     ///
-    /// Where another run has it, or the file cannot be made.
-    pub fn take(runs: &Path, database: &Path, folder: &Path) -> Result<Self, Refusal> {
+    /// Where another has it, or the file cannot be made.
+    pub fn take(only: Only, runs: &Path, database: &Path, folder: &Path) -> Result<Self, Refusal> {
         make_private(runs)?;
         let mut hasher = blake3::Hasher::new();
         for path in [database, folder] {
             hasher.update(path.as_os_str().as_encoded_bytes());
             hasher.update(&[0]);
         }
-        let path = runs.join(format!("{}.lock", &hasher.finalize().to_hex()[..32]));
+        let path = runs.join(format!("{}.{}", &hasher.finalize().to_hex()[..32], only.extension()));
         loop {
             let mut options = OpenOptions::new();
             let mut file =
@@ -62,9 +83,18 @@ impl RunLock {
             if still_there {
                 file.set_len(0)?;
                 writeln!(file, "{}", std::process::id())?;
-                return Ok(Self { path, _file: file });
+                return Ok(Self { path, file });
             }
         }
+    }
+
+    /// Writes `line` behind the PID, for those who look.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn tell(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.file, "{line}")
     }
 }
 
@@ -94,7 +124,7 @@ fn holder(file: &mut File) -> io::Result<Option<i32>> {
         let mut text = String::new();
         file.rewind()?;
         file.read_to_string(&mut text)?;
-        if let Some(pid) = text.strip_suffix('\n').and_then(|pid| pid.parse().ok()) {
+        if let Some(pid) = text.split_once('\n').and_then(|(pid, _)| pid.parse().ok()) {
             return Ok(Some(pid));
         }
         thread::sleep(Duration::from_millis(5));
@@ -114,11 +144,17 @@ mod tests {
     fn the_second_is_refused_with_the_pid_of_the_first_until_that_is_gone() {
         let dir = TempDir::new().expect("a folder");
         let runs = dir.path().join("state/runs");
-        let take = |folder: &str| RunLock::take(&runs, Path::new("/x.db"), Path::new(folder));
+        let take = |folder: &str| RunLock::take(Only::Run, &runs, Path::new("/x.db"), Path::new(folder));
         let first = take("/a").expect("it is free");
         let own = i32::try_from(std::process::id()).expect("a PID fits");
         assert!(matches!(take("/a"), Err(Refusal::Taken(Some(pid))) if pid == own));
         drop(take("/b").expect("another folder is free"));
+        let mut watch =
+            RunLock::take(Only::Watch, &runs, Path::new("/x.db"), Path::new("/a")).expect("it is free");
+        watch.tell("{}").expect("a line");
+        let again = RunLock::take(Only::Watch, &runs, Path::new("/x.db"), Path::new("/a"));
+        assert!(matches!(again, Err(Refusal::Taken(Some(pid))) if pid == own));
+        drop(watch);
         drop(first);
         drop(take("/a").expect("it is free again"));
         assert_eq!(fs::read_dir(&runs).expect("the folder").count(), 0);
@@ -128,7 +164,7 @@ mod tests {
     #[test]
     fn a_file_that_a_killed_run_left_is_taken_over() {
         let dir = TempDir::new().expect("a folder");
-        let take = || RunLock::take(dir.path(), Path::new("/x.db"), Path::new("/a"));
+        let take = || RunLock::take(Only::Run, dir.path(), Path::new("/x.db"), Path::new("/a"));
         let lock = take().expect("it is free");
         let path = lock.path.clone();
         drop(lock);

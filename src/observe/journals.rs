@@ -19,10 +19,10 @@ use std::{
 use jiff::Timestamp;
 
 use self::followed::Followed;
-use super::{process_start, processes, timing::Now};
+use super::{process_start, processes, timing::Now, watchers};
 use crate::{
     journal::{EXTENSION, Event, Line},
-    snapshot::{CarriesOn, Ingestion, IngestionState, Unseen},
+    snapshot::{CarriesOn, Ingestion, IngestionState, Unseen, Watcher},
 };
 
 /// How many ingestions are shown of each database, the newest.
@@ -30,6 +30,9 @@ pub const SHOWN: usize = 20;
 
 /// How many journals are looked at, the newest by name, which begins with the time.
 pub const FOLLOWED: usize = 500;
+
+/// What the file of a watch ends with: its PID, and a line of JSON behind it.
+pub const WATCH_EXTENSION: &str = "watch";
 
 /// In how many journals, the newest, a run looks for one that it carries on.
 const LOOKED_THROUGH: usize = 50;
@@ -44,6 +47,7 @@ pub struct Journals {
     proc: PathBuf,
     shown: usize,
     followed: HashMap<PathBuf, Followed>,
+    watch_files: Vec<PathBuf>,
     // Of each run that goes on: when its journal was last written, and which look saw that first.
     told: HashMap<String, (Timestamp, Instant)>,
 }
@@ -69,7 +73,14 @@ impl Journals {
     /// Follows the journals in `runs`; `proc` tells which of their processes live.
     #[must_use]
     pub fn new(runs: PathBuf, proc: PathBuf) -> Self {
-        Self { runs, proc, shown: SHOWN, followed: HashMap::new(), told: HashMap::new() }
+        Self {
+            runs,
+            proc,
+            shown: SHOWN,
+            followed: HashMap::new(),
+            watch_files: Vec::new(),
+            told: HashMap::new(),
+        }
     }
 
     /// Shows at most `count` ingestions of each database.
@@ -82,10 +93,11 @@ impl Journals {
     /// as [`Journals::showing`] says; and what could not be seen. Where there is no such folder there are no ingestions.
     pub fn look(&mut self) -> (Vec<(String, Ingestion)>, Vec<Unseen>) {
         let mut unseen = Vec::new();
-        let paths = newest(&self.runs).unwrap_or_else(|error| {
+        let (paths, watch_files) = newest(&self.runs).unwrap_or_else(|error| {
             unseen.push(told(&format!("the ingestions in {}", self.runs.display()), &error));
-            Vec::new()
+            (Vec::new(), Vec::new())
         });
+        self.watch_files = watch_files;
         let newest: HashSet<&PathBuf> = paths.iter().collect();
         self.followed.retain(|path, _| newest.contains(path));
         for path in &paths {
@@ -130,6 +142,12 @@ impl Journals {
         }
     }
 
+    /// Those who keep a database in step with folders, as of the newest look, each with its database.
+    #[must_use]
+    pub fn watchers(&self) -> Vec<(String, Watcher)> {
+        watchers::read(&self.watch_files, &self.proc)
+    }
+
     /// The transactions that were read since this was asked last, at most the newest few thousand of each journal.
     pub fn take_transactions(&mut self) -> Vec<Transaction> {
         let stories = self.followed.values_mut().filter_map(|followed| followed.story.as_mut());
@@ -141,7 +159,7 @@ impl Journals {
 /// It is looked for in the newest few journals, so that it costs a run that has nothing to do next to nothing.
 #[must_use]
 pub fn left_off(runs: &Path, proc: &Path, database: &str, folders: &[String]) -> Option<CarriesOn> {
-    let newest = newest(runs).ok()?;
+    let (newest, _) = newest(runs).ok()?;
     let is_of_them = |path: &&PathBuf| match first_line(path) {
         Some(Event::Started { database: its, folders: theirs, .. }) => {
             its == database && theirs.iter().any(|folder| folders.contains(folder))
@@ -194,30 +212,37 @@ pub fn lives(proc: &Path, started: &Event) -> bool {
     is_there(proc, *pid, *start_ticks, boot.as_deref())
 }
 
-fn is_there(proc: &Path, pid: i32, since: Option<u64>, then: Option<&str>) -> bool {
+/// Whether the process `pid` that began `since`, at the boot that is named `then`, is there.
+pub(super) fn is_there(proc: &Path, pid: i32, since: Option<u64>, then: Option<&str>) -> bool {
     let Some(now) = process_start(proc, pid) else { return false };
     since.is_none_or(|since| since == now)
         && then.is_none_or(|then| boot(proc).is_none_or(|boot| boot == then))
 }
 
-/// The newest journals in `runs`, newest first.
-fn newest(runs: &Path) -> io::Result<Vec<PathBuf>> {
+/// The newest journals in `runs`, newest first, and the files of watches.
+fn newest(runs: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let entries = match fs::read_dir(runs) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
         other => other?,
     };
-    let mut paths = Vec::new();
+    let (mut paths, mut watch_files) = (Vec::new(), Vec::new());
     for entry in entries {
         let entry = entry?;
         let path = entry.path();
         // Anything but a regular file is not ours, and a pipe would keep us waiting.
-        if path.extension().is_some_and(|it| it == EXTENSION) && entry.file_type()?.is_file() {
-            paths.push(path);
+        let kept = match path.extension() {
+            Some(it) if it == EXTENSION => &mut paths,
+            Some(it) if it == WATCH_EXTENSION => &mut watch_files,
+            _ => continue,
+        };
+        if entry.file_type()?.is_file() {
+            kept.push(path);
         }
     }
     paths.sort_unstable_by(|a, b| b.cmp(a));
     paths.truncate(FOLLOWED);
-    Ok(paths)
+    watch_files.sort_unstable();
+    Ok((paths, watch_files))
 }
 
 fn told(what: &str, error: &io::Error) -> Unseen {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::{
     config::Places,
-    ingest::lock::{Refusal, RunLock},
+    ingest::lock::{Only, Refusal, RunLock},
     snapshot::LastCheckpoint,
 };
 
@@ -49,7 +49,7 @@ impl Ledger {
     /// Where the state directory cannot be written to.
     pub fn take_turn(&self, database: &Path, seen: Option<Timestamp>) -> io::Result<Option<Turn>> {
         // A folder that is read from has an absolute path, so that no ingestion has the same lock.
-        let lock = match RunLock::take(&self.folder, database, Path::new("scheduled checkpoint")) {
+        let lock = match RunLock::take(Only::Run, &self.folder, database, Path::new("scheduled checkpoint")) {
             Ok(lock) => lock,
             Err(Refusal::Taken(_)) => return Ok(None),
             Err(Refusal::Io(error)) => return Err(error),

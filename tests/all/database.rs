@@ -87,6 +87,7 @@ fn seen(path: &Path, journal_mode: JournalMode, index_held: bool) -> Database {
         handle_growth: Vec::new(),
         pragmas: Pragmas::default(),
         ingestions: Vec::new(),
+        watchers: Vec::new(),
         findings: Vec::new(),
         unfit: None,
         schedule: None,

@@ -25,3 +25,4 @@ mod stale;
 mod support;
 mod terminal;
 mod timeline;
+mod watch;

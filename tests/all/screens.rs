@@ -380,7 +380,10 @@ fn the_fixture_is_what_the_contract_says() {
     let schema: serde_json::Value =
         serde_json::from_str(include_str!("../../assets/status.schema.json")).expect("the schema is JSON");
     let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
-    let snapshot = look(vec![contended(), rollback(), missing()]).snapshot;
+    let mut snapshot = look(vec![contended(), rollback(), missing()]).snapshot;
+    let watcher =
+        json!({"pid": 1, "start_ticks": null, "folders": ["/notes"], "since": "2026-01-15T13:00:00Z"});
+    snapshot.databases[0].watchers.push(serde_json::from_value(watcher).expect("it keeps to the contract"));
     let value = serde_json::to_value(&snapshot).expect("a snapshot is JSON");
     let errors: Vec<String> =
         validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     journal::EXTENSION,
-    snapshot::{Ingestion, IngestionState, Spread},
+    snapshot::{Ingestion, IngestionState, Spread, Watcher},
     text, units,
 };
 
@@ -61,6 +61,13 @@ pub fn lines(
         }
     }
     lines
+}
+
+/// The line that tells of a watch.
+pub fn watching(database: &str, watcher: &Watcher, now: Timestamp) -> String {
+    let Watcher { pid, folders, .. } = watcher;
+    let since = units::duration(watcher.watched_ms(now));
+    format!("watching: process {pid} keeps {database} in step with {}, for {since}", folders.join(" "))
 }
 
 fn line(cells: &[String], widths: &[usize]) -> String {

@@ -70,12 +70,19 @@ fn body(app: &App, dialog: &Dialog, theme: &Theme, (room, height): (usize, usize
         Kind::Reap(list) => reap::lines(app, list, theme, room, height),
         Kind::Waiting(ending) => stop::waiting(app, ending, theme, room),
         Kind::Kill(ending) => stop::kill(ending, theme, room),
-        Kind::StopIngestion { folders, target, .. } => plain(&format!(
-            "The ingestion of {} (process {}) ends after its current batch. What is committed stays; the next run \
-             carries on.",
-            folders.join(" "),
-            target.pid
-        )),
+        Kind::StopIngestion { folders, target, .. } => {
+            let mut lines = plain(&format!(
+                "The ingestion of {} (process {}) ends after its current batch. What is committed stays; the next \
+                 run carries on.",
+                folders.join(" "),
+                target.pid
+            ));
+            let watchers = app.database().map(|it| it.watchers.as_slice()).unwrap_or_default();
+            if watchers.iter().any(|watcher| watcher.pid == target.pid) {
+                lines.extend(plain("It is that of a watch, which ends with it."));
+            }
+            lines
+        }
         Kind::Checkpoint { database, mode, blockers } => {
             let mut lines = plain(&format!("Moves frames of the log into {}.", database.display()));
             lines.extend(plain(mode.about()));

@@ -2,7 +2,7 @@
 
 use ratatui::{
     Frame,
-    layout::Rect,
+    layout::{Constraint, Layout, Rect},
     style::Style,
     text::{Line, Span},
     widgets::Paragraph,
@@ -11,7 +11,7 @@ use ratatui::{
 use crate::{
     console::{app::App, keymap::Action, panel::Panel},
     journal::{Decision, Sharing},
-    snapshot::{Ingestion, IngestionState, Spread},
+    snapshot::{Database, Ingestion, IngestionState, Spread, Watcher},
     text, units,
 };
 
@@ -28,12 +28,17 @@ const PAST: usize = 3;
 /// The rows that the panel would have, its frame included.
 pub fn height(app: &App) -> u16 {
     let runs = app.database().map_or(0, |database| database.ingestions.len());
-    8 + u16::try_from(runs.saturating_sub(1).min(PAST)).unwrap_or_default()
+    let watched = u16::from(app.database().is_some_and(|database| !database.watchers.is_empty()));
+    8 + watched + u16::try_from(runs.saturating_sub(1).min(PAST)).unwrap_or_default()
 }
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Ingestion, &title(app));
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
+    let inner = watching(frame, inner, app, database, theme);
+    if database.ingestions.is_empty() && !database.watchers.is_empty() {
+        return empty(frame, inner, theme, "No ingestion yet.");
+    }
     if database.ingestions.is_empty() {
         return empty(
             frame,
@@ -62,6 +67,21 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         }
     }
     frame.render_widget(Paragraph::new(lines), inner);
+}
+
+/// Who keeps the database in step, in the first line of `area`; what is left of it.
+fn watching(frame: &mut Frame, area: Rect, app: &App, database: &Database, theme: &Theme) -> Rect {
+    let tell = |watcher: &Watcher| {
+        let folders = watcher.folders.iter().map(|it| short(it)).collect::<Vec<_>>().join(" ");
+        format!("{} watches {folders} for {}", watcher.pid, units::duration(watcher.watched_ms(app.now)))
+    };
+    let line = database.watchers.iter().map(tell).collect::<Vec<_>>().join(", ");
+    if line.is_empty() || area.height == 0 {
+        return area;
+    }
+    let [first, rest] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    frame.render_widget(Line::styled(text::fit(&line, first.width.into()), theme.accent), first);
+    rest
 }
 
 fn title(app: &App) -> String {

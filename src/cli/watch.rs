@@ -1,0 +1,134 @@
+//! `waltop watch`: a database kept in step with folders.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+    sync::{Arc, OnceLock},
+    thread,
+};
+
+use jiff::Timestamp;
+use rustix::process::Signal;
+
+use crate::{
+    config::Config,
+    endings::{self, Endings},
+    ingest::{
+        Summary,
+        watch::{self, Bell, Host},
+    },
+    text,
+};
+
+use super::{
+    ingest::{What, fit_or_new},
+    say,
+};
+
+/// What to keep in step, and how.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    what: What,
+    /// Print a line of JSON for each run.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Watches until a signal ends it, after the current batch. TERM is how a daemon is told to end: 0; INT and HUP give the
+/// code by which shells know them.
+///
+/// # Errors
+///
+/// Where it cannot begin: what does not go by itself is wrong.
+pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
+    let request = args.what.request(config)?;
+    let bell = Bell::default();
+    let ending = end_on_signals(bell.clone())?;
+    watch::watch(&request, &bell, &mut Teller { config, json: args.json })?;
+    Ok(match ending.get() {
+        None | Some(&Signal::TERM) => 0,
+        Some(&signal) => endings::exit_code(signal),
+    })
+}
+
+/// Runs on stdout, all else on stderr, a line each.
+struct Teller<'a> {
+    config: &'a Config,
+    json: bool,
+}
+
+impl Host for Teller<'_> {
+    fn may_connect(&mut self, database: &Path) -> Result<(), String> {
+        fit_or_new(database.to_owned(), self.config).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn ran(&mut self, summary: &Summary) {
+        let line = if self.json {
+            serde_json::to_string(summary).unwrap_or_default()
+        } else {
+            text::clean(&format!("{} {summary}", now()))
+        };
+        // Nobody reads it any more: no reason to end.
+        let _ = say(&line);
+    }
+
+    fn notice(&mut self, line: &str) {
+        let _ = writeln!(io::stderr(), "{} {}", now(), text::clean(line));
+    }
+}
+
+fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// Ends what waits at `bell` at the first INT, TERM or HUP from now on, and tells which came. A HUP that whoever started
+/// this process had it ignore, as `nohup` does, stays ignored.
+fn end_on_signals(bell: Bell) -> io::Result<Arc<OnceLock<Signal>>> {
+    let came = Arc::new(OnceLock::new());
+    let is_deaf_to_hangup = ignores(Signal::HUP);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let mut endings = {
+        let _context = runtime.enter();
+        Endings::listen()?
+    };
+    let told = Arc::clone(&came);
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            loop {
+                let signal = endings.next().await;
+                if signal == Signal::HUP && is_deaf_to_hangup {
+                    continue;
+                }
+                told.get_or_init(|| signal);
+                bell.end();
+            }
+        });
+    })?;
+    Ok(came)
+}
+
+/// Whether this process ignores `signal`; `false` where that cannot be told.
+fn ignores(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    is_ignored(&status, signal)
+}
+
+fn is_ignored(status: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (signal.as_raw() - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_is_read_from_the_mask() {
+        let status = "Name:\twaltop\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        assert!(is_ignored(status, Signal::HUP) && is_ignored(status, Signal::PIPE));
+        assert!(!is_ignored(status, Signal::TERM) && !is_ignored("", Signal::HUP));
+    }
+}

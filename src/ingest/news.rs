@@ -1,0 +1,123 @@
+//! What is worth a journal, where runs follow each other all day: what none before has told.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    journal::{Event, Outcome},
+    snapshot::FailedFile,
+};
+
+/// What the run before told, and what this one adds to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    failed: BTreeSet<(String, String)>,
+    error: Option<String>,
+    /// How many of `failed` failed again.
+    again: usize,
+}
+
+impl News {
+    /// After a run that left `failed` out, and ended with `error` if with any.
+    #[must_use]
+    pub fn after(failed: &[FailedFile], error: Option<String>) -> Self {
+        Self { failed: failed.iter().map(pair).collect(), error, again: 0 }
+    }
+
+    /// After a run that could tell nothing but `error`.
+    #[must_use]
+    pub fn and_error(self, error: String) -> Self {
+        Self { error: Some(error), ..self }
+    }
+
+    /// Whether `file` has been told of with the same reason.
+    #[must_use]
+    pub fn knows(&self, file: &FailedFile) -> bool {
+        self.failed.contains(&pair(file))
+    }
+
+    /// Whether `event` is worth telling, with all that came before it.
+    pub(super) fn is_news(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Batch { .. }
+            | Event::Removed { .. }
+            | Event::Merged { .. }
+            | Event::LogPinned { .. }
+            | Event::Embedded { .. }
+            | Event::Related { .. } => true,
+            Event::FileFailed { path, reason } => {
+                let known = self.failed.contains(&(path.clone(), reason.clone()));
+                self.again += usize::from(known);
+                !known
+            }
+            Event::Finished { outcome, error } => match outcome {
+                // That the trouble is over is news.
+                Outcome::Completed => self.error.is_some() || self.again < self.failed.len(),
+                Outcome::Failed => *error != self.error,
+                Outcome::Stopped => false,
+            },
+            Event::Started { .. }
+            | Event::Discovered { .. }
+            | Event::Unchanged { .. }
+            | Event::FileWarned { .. }
+            | Event::Vanished { .. }
+            | Event::Embedding { .. }
+            // The next document that is written tells it.
+            | Event::EmbeddingEnded { .. }
+            | Event::Unknown => false,
+        }
+    }
+}
+
+fn pair(file: &FailedFile) -> (String, String) {
+    (file.path.clone(), file.reason.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(path: &str) -> FailedFile {
+        FailedFile { path: path.to_owned(), reason: "it is bad".to_owned() }
+    }
+
+    fn is_news(told: &News, fails: &[&str], outcome: Outcome, error: Option<&str>) -> bool {
+        let mut news = told.clone();
+        let mut events = vec![Event::Discovered { files: 9, unchanged: 1 }, Event::Unchanged { files: 2 }];
+        events.extend(fails.iter().map(|path| {
+            let FailedFile { path, reason } = failed(path);
+            Event::FileFailed { path, reason }
+        }));
+        events.push(Event::Finished { outcome, error: error.map(str::to_owned) });
+        events.iter().any(|event| news.is_news(event))
+    }
+
+    #[test]
+    fn what_failed_before_for_the_same_reason_is_no_news() {
+        let told = News::after(&[failed("a"), failed("b")], None);
+        assert!(told.knows(&failed("a")) && !told.knows(&failed("c")));
+        for (fails, expected) in
+            [(&["a", "b"][..], false), (&["a", "b", "c"], true), (&["b"], true), (&[], true)]
+        {
+            assert_eq!(is_news(&told, fails, Outcome::Completed, None), expected, "{fails:?}");
+        }
+        assert!(!is_news(&told, &["a"], Outcome::Stopped, None));
+    }
+
+    #[test]
+    fn trouble_is_told_once_and_its_end_too() {
+        let calm = News::default();
+        assert!(!is_news(&calm, &[], Outcome::Completed, None));
+        assert!(is_news(&calm, &[], Outcome::Failed, Some("locked")));
+        let locked = calm.and_error("locked".to_owned());
+        assert!(!is_news(&locked, &[], Outcome::Failed, Some("locked")));
+        assert!(is_news(&locked, &[], Outcome::Failed, Some("full")));
+        assert!(is_news(&locked, &[], Outcome::Completed, None));
+    }
+
+    #[test]
+    fn what_was_written_is_news() {
+        let batch =
+            Event::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
+        assert!(News::default().is_news(&batch));
+    }
+}

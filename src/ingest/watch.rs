@@ -1,0 +1,376 @@
+//! Keeping a database in step with folders: a run at the start, and one after each change.
+//!
+//! `ears` hears what changes, `debounce` makes waves of it, `bell` wakes, and the run is the one that `waltop ingest`
+//! makes. Between two runs the database is not open. Nothing that happens after the first run ends a watch: it says
+//! what is in the way, once, and tries again.
+
+mod backoff;
+mod bell;
+mod debounce;
+mod ears;
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+pub use self::bell::Bell;
+use self::{
+    backoff::Backoff,
+    bell::{Mind, Woken},
+    debounce::Heard,
+    ears::{Ears, Interest},
+};
+use super::{
+    Error, News, Request, StoreError, Summary, discover,
+    discover::Folder,
+    journal_error,
+    lock::{Only, Refusal, RunLock},
+    progress::{Committed, Progress},
+};
+use crate::{
+    database::factory,
+    journal::Watcher,
+    observe::{journals, process_start, sidecar},
+    snapshot::FailedFile,
+};
+
+/// How often it is looked whether the folders are what they were, which no event tells where one above them was moved;
+/// and how often everything is run through where not everything can be heard.
+const PULSE: Duration = Duration::from_secs(30);
+
+/// The same while a folder is missing.
+const PULSE_WHILE_MISSING: Duration = Duration::from_secs(1);
+
+/// Who has a folder watched.
+pub trait Host {
+    /// Whether a connection to `database` loses nothing now.
+    ///
+    /// # Errors
+    ///
+    /// With the reason, where one could.
+    fn may_connect(&mut self, database: &Path) -> Result<(), String>;
+    /// A run ended: the first one, or one that changed something or met what none before did.
+    fn ran(&mut self, summary: &Summary);
+    /// Something else that a person would want to know, as one line.
+    fn notice(&mut self, line: &str);
+}
+
+/// Takes the folders of `request` in, and again after each change, until `bell` ends it.
+///
+/// # Errors
+///
+/// Before anything was taken in: where a folder is not to be taken in, another watch is at work, or the database is not
+/// to be worked with. That it is locked, or that there is no document yet, is waited for.
+pub fn watch(request: &Request, bell: &Bell, host: &mut dyn Host) -> Result<(), Error> {
+    let folders = request.open_folders()?;
+    let database = request.resolve()?;
+    factory::refuse_strays(&database).map_err(StoreError::from)?;
+    let _locks = lock_folders(request, &database, &folders)?;
+    let names: Vec<String> = folders.iter().map(|folder| folder.path.display().to_string()).collect();
+    host.notice(&format!(
+        "process {} watches {} for {}",
+        std::process::id(),
+        names.join(" "),
+        database.display()
+    ));
+    let mut watch = Watch::new(request, &database, &folders, bell, host);
+    watch.begin()?;
+    watch.go_on();
+    Ok(())
+}
+
+fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Result<Vec<RunLock>, Error> {
+    let wrap = |source| journal_error(&request.runs, source);
+    let pid = std::process::id().cast_signed();
+    let since = Timestamp::now();
+    let lock = |folder: &Folder| {
+        let taken = RunLock::take(Only::Watch, &request.runs, database, &folder.path);
+        let mut lock = taken.map_err(|refusal| match refusal {
+            Refusal::Taken(pid) => Error::Watched { folder: folder.path.display().to_string(), pid },
+            Refusal::Io(source) => wrap(source),
+        })?;
+        let watcher = Watcher {
+            pid,
+            start_ticks: process_start(&request.proc, pid),
+            boot: journals::boot(&request.proc),
+            database: database.display().to_string(),
+            folder: folder.path.display().to_string(),
+            since,
+        };
+        let line = serde_json::to_string(&watcher).map_err(|error| wrap(error.into()))?;
+        lock.tell(&line).map_err(wrap)?;
+        Ok(lock)
+    };
+    folders.iter().map(lock).collect()
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+struct Watch<'a> {
+    request: &'a Request,
+    database: &'a Path,
+    bell: &'a Bell,
+    host: &'a mut dyn Host,
+    /// The folders, and what stood there at the last look.
+    folders: Vec<(PathBuf, Option<Identity>)>,
+    /// `None` where they are to be made anew before the next run.
+    ears: Option<Ears>,
+    backoff: Backoff,
+    told: News,
+    warned: News,
+    trouble: Option<String>,
+    deafness: Option<String>,
+    /// Runs that came to an end.
+    runs: u64,
+}
+
+impl<'a> Watch<'a> {
+    fn new(
+        request: &'a Request,
+        database: &'a Path,
+        folders: &[Folder],
+        bell: &'a Bell,
+        host: &'a mut dyn Host,
+    ) -> Self {
+        let folders = folders.iter().map(|it| (it.path.clone(), identity(&it.path))).collect();
+        Self {
+            request,
+            database,
+            bell,
+            host,
+            folders,
+            ears: None,
+            backoff: Backoff::default(),
+            told: News::default(),
+            warned: News::default(),
+            trouble: None,
+            deafness: None,
+            runs: 0,
+        }
+    }
+
+    /// The first run.
+    fn begin(&mut self) -> Result<(), Error> {
+        match self.run(None) {
+            Err(error) if !is_waited_for(&error) => Err(error),
+            ended => {
+                self.settle(ended);
+                Ok(())
+            }
+        }
+    }
+
+    fn go_on(&mut self) {
+        loop {
+            let (until, mind) = match self.backoff.until() {
+                Some(until) => (until, Mind::OnlyTime),
+                None => (Instant::now() + self.pulse(), Mind::Changes),
+            };
+            match self.bell.wait(until, mind) {
+                Woken::ToEnd => return,
+                Woken::By(wave) => {
+                    self.heard(wave.heard);
+                    self.run_again();
+                }
+                Woken::InTime => self.tick(),
+            }
+        }
+    }
+
+    fn pulse(&self) -> Duration {
+        let is_missing = self.folders.iter().any(|(_, there)| there.is_none());
+        if is_missing { PULSE_WHILE_MISSING } else { PULSE }
+    }
+
+    /// What is done when nothing was heard for a while, or it is time to try again.
+    fn tick(&mut self) {
+        let is_to_retry = self.backoff.until().is_some();
+        if self.look_at_folders() || is_to_retry || self.deafness.is_some() {
+            self.run_again();
+        }
+    }
+
+    fn run_again(&mut self) {
+        let told = self.told.clone();
+        let ended = self.run(Some(&told));
+        self.settle(ended);
+    }
+
+    fn heard(&mut self, heard: Heard) {
+        if heard > Heard::Document {
+            self.ears = None;
+        }
+    }
+
+    /// Whether any folder is another than at the last look, or came or went, which is said.
+    fn look_at_folders(&mut self) -> bool {
+        let mut lines = Vec::new();
+        let mut changed = false;
+        for (path, there) in &mut self.folders {
+            let now = identity(path);
+            if now == *there {
+                continue;
+            }
+            changed = true;
+            match (&there, now) {
+                (Some(_), None) => lines.push(format!("{} is gone: waiting for it", path.display())),
+                (None, Some(_)) => lines.push(format!("{} is back", path.display())),
+                _ => {}
+            }
+            *there = now;
+        }
+        if changed {
+            self.ears = None;
+        }
+        for line in lines {
+            self.host.notice(&line);
+        }
+        changed
+    }
+
+    /// One run over the folders that are there; `None` where there is nothing to take in. What was heard before it is
+    /// covered by it, and what changes from now on is heard.
+    fn run(&mut self, told: Option<&News>) -> Result<Option<Summary>, Error> {
+        if let Some(wave) = self.bell.take() {
+            self.heard(wave.heard);
+        }
+        self.look_at_folders();
+        let mut folders: Vec<PathBuf> =
+            self.folders.iter().filter(|(_, there)| there.is_some()).map(|(path, _)| path.clone()).collect();
+        self.listen(&folders);
+        let mut seen = Seen::default();
+        let ended = loop {
+            if folders.is_empty() {
+                return Ok(None);
+            }
+            self.host.may_connect(self.database).map_err(Error::Unfit)?;
+            let request = Request { folders: folders.clone(), told: told.cloned(), ..self.request.clone() };
+            match super::run(&request, self.bell.stop(), &mut seen) {
+                // An empty folder is no reason to leave the others out.
+                Err(Error::Folder(discover::Error::NoDocuments(path)))
+                    if folders.len() > 1 && folders.iter().any(|it| it.display().to_string() == path) =>
+                {
+                    folders.retain(|folder| folder.display().to_string() != path);
+                }
+                ended => break ended,
+            }
+        };
+        for (files, known, what) in
+            [(&seen.failed, &self.told, "failed"), (&seen.warned, &self.warned, "in part")]
+        {
+            for FailedFile { path, reason } in files.iter().filter(|file| !known.knows(file)) {
+                self.host.notice(&format!("{what}: {path}: {reason}"));
+            }
+        }
+        self.warned = News::after(&seen.warned, None);
+        ended.map(Some)
+    }
+
+    fn listen(&mut self, folders: &[PathBuf]) {
+        if self.ears.is_some() {
+            return;
+        }
+        let ours = ["", "-wal", "-shm", "-journal"].map(|suffix| sidecar(self.database, suffix));
+        let ours = ours.into_iter().chain([self.request.runs.clone()]).collect();
+        let interest = Interest { folders: folders.to_vec(), hidden: self.request.hidden, ours };
+        let deafness = match Ears::listen(&interest, self.bell) {
+            Ok(ears) => self.ears.insert(ears).deaf.clone(),
+            Err(reason) => Some(reason),
+        };
+        if let Some(reason) = deafness.as_ref().filter(|_| deafness != self.deafness) {
+            self.host.notice(&format!(
+                "not all changes can be heard, so all is looked through every {} s: {reason}",
+                PULSE.as_secs()
+            ));
+        }
+        self.deafness = deafness;
+    }
+
+    fn settle(&mut self, ended: Result<Option<Summary>, Error>) {
+        match ended {
+            Ok(None) => self.backoff.went_well(),
+            Ok(Some(summary)) => {
+                self.backoff.went_well();
+                if self.trouble.take().is_some() {
+                    self.host.notice(&format!("{} is in step again", self.database.display()));
+                }
+                let is_new = summary.failed.iter().any(|file| !self.told.knows(file));
+                if self.runs == 0 || summary.taken_in > 0 || summary.removed > 0 || is_new {
+                    self.host.ran(&summary);
+                }
+                self.runs += 1;
+                self.told = News::after(&summary.failed, None);
+            }
+            // It was asked to end while it waited.
+            Err(Error::Store(StoreError::Stopped)) => {}
+            Err(error) => self.troubled(&error),
+        }
+    }
+
+    fn troubled(&mut self, error: &Error) {
+        let line = error.to_string();
+        let waits = matches!(error, Error::Folder(discover::Error::NoDocuments(_)));
+        // Whoever closes the last connection has a deleted index open for a moment: what is still there next time is said.
+        let passes = matches!(error, Error::Unfit(_)) && self.backoff.until().is_none();
+        if waits {
+            // Any document that comes is heard.
+            self.backoff.went_well();
+        } else {
+            self.backoff.failed(Instant::now());
+        }
+        if matches!(error, Error::Store(_)) {
+            // That is in the run's journal.
+            self.told = self.told.clone().and_error(line.clone());
+        }
+        if !passes && self.trouble.as_ref() != Some(&line) {
+            let what = if waits { "waiting" } else { "trying again later" };
+            self.host.notice(&format!("{what}: {line}"));
+            self.trouble = Some(line);
+        }
+    }
+}
+
+/// Whether a watch may begin in spite of `error`: it goes by itself.
+fn is_waited_for(error: &Error) -> bool {
+    match error {
+        Error::Running { .. } | Error::Folder(discover::Error::NoDocuments(_)) => true,
+        Error::Store(error) => matches!(
+            error,
+            StoreError::Busy { .. } | StoreError::Open(factory::Error::Busy { .. }) | StoreError::Stopped
+        ),
+        _ => false,
+    }
+}
+
+fn identity(folder: &Path) -> Option<Identity> {
+    let there = fs::metadata(folder).ok().filter(fs::Metadata::is_dir)?;
+    Some((there.dev(), there.ino()))
+}
+
+/// What a run left out, for the watch to say what is new of it.
+#[derive(Debug, Default)]
+struct Seen {
+    failed: Vec<FailedFile>,
+    warned: Vec<FailedFile>,
+}
+
+impl Progress for Seen {
+    fn discovered(&mut self, _files: u64, _unchanged: u64) {}
+    fn batch(&mut self, _batch: &Committed) {}
+
+    fn failed(&mut self, file: &FailedFile) {
+        self.failed.push(file.clone());
+    }
+
+    fn warned(&mut self, file: &FailedFile) {
+        self.warned.push(file.clone());
+    }
+
+    fn finished(&mut self, _summary: &Summary) {}
+}

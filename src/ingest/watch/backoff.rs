@@ -1,0 +1,57 @@
+//! When to try again what failed. Pure: times are handed in.
+
+use std::time::{Duration, Instant};
+
+/// The wait after the first failure.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// The longest wait, however often it failed.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// Waits that double with each failure in a row.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    pause: Option<Duration>,
+    until: Option<Instant>,
+}
+
+impl Backoff {
+    /// It failed once more.
+    pub fn failed(&mut self, now: Instant) {
+        let pause = self.pause.map_or(FIRST, |pause| (pause * 2).min(LONGEST));
+        self.pause = Some(pause);
+        self.until = Some(now + pause);
+    }
+
+    /// It went well: nothing is waited for.
+    pub fn went_well(&mut self) {
+        *self = Self::default();
+    }
+
+    /// When to try again; `None` where nothing failed.
+    #[must_use]
+    pub fn until(&self) -> Option<Instant> {
+        self.until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_minute_and_begin_anew_when_it_went_well() {
+        let (mut backoff, now) = (Backoff::default(), Instant::now());
+        assert_eq!(backoff.until(), None);
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            backoff.failed(now);
+            waits.push((backoff.until().expect("it failed") - now).as_secs());
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        backoff.went_well();
+        assert_eq!(backoff.until(), None);
+        backoff.failed(now);
+        assert_eq!(backoff.until(), Some(now + FIRST));
+    }
+}

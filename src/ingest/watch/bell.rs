@@ -1,0 +1,127 @@
+//! Where those who hear something tell it, and where the one who acts waits: nothing queues up.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use super::debounce::{Debounce, Heard, Wave};
+use crate::ingest::StopFlag;
+
+/// Wakes the watch; its clones are one bell.
+#[derive(Debug, Clone, Default)]
+pub struct Bell {
+    stop: StopFlag,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    debounce: Mutex<Debounce>,
+    rung: Condvar,
+}
+
+/// Why somebody who waited goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// The watch is to end.
+    ToEnd,
+    /// Something changed, and it has been quiet since, or has gone on for long.
+    By(Wave),
+    /// The time is there.
+    InTime,
+}
+
+/// Whether one who waits cares for changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mind {
+    /// It is woken by them.
+    Changes,
+    /// They wait, too.
+    OnlyTime,
+}
+
+impl Bell {
+    /// Asks the watch to end, after the current batch where a run is at work.
+    pub fn end(&self) {
+        // Under the lock, so that nobody goes to sleep between having asked and being woken.
+        let _debounce = self.debounce();
+        self.stop.raise();
+        self.inner.rung.notify_all();
+    }
+
+    /// What a run is asked to end with.
+    #[must_use]
+    pub fn stop(&self) -> &StopFlag {
+        &self.stop
+    }
+
+    /// Tells of an event.
+    pub fn hear(&self, heard: Heard) {
+        self.debounce().hear(heard, Instant::now());
+        self.inner.rung.notify_all();
+    }
+
+    /// What was heard so far, which a run that begins now covers.
+    #[must_use]
+    pub fn take(&self) -> Option<Wave> {
+        self.debounce().take()
+    }
+
+    /// Waits for the end, for the time `until`, and for changes if `mind` says so.
+    #[must_use]
+    pub fn wait(&self, until: Instant, mind: Mind) -> Woken {
+        let mut debounce = self.debounce();
+        loop {
+            let now = Instant::now();
+            if self.stop.is_raised() {
+                return Woken::ToEnd;
+            }
+            let minds = mind == Mind::Changes;
+            if let Some(wave) = minds.then(|| debounce.take_due(now)).flatten() {
+                return Woken::By(wave);
+            }
+            if until <= now {
+                return Woken::InTime;
+            }
+            let due = debounce.due().filter(|_| minds).map_or(until, |due| due.min(until));
+            let woken = self.inner.rung.wait_timeout(debounce, due - now);
+            debounce = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Keeps everybody from telling, until it is dropped.
+    pub(super) fn debounce(&self) -> MutexGuard<'_, Debounce> {
+        self.inner.debounce.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Duration};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_hours(1);
+
+    #[test]
+    fn changes_wake_and_the_end_wakes_before_them() {
+        let bell = Bell::default();
+        let far = Instant::now() + LONG;
+        let other = bell.clone();
+        let hears = thread::spawn(move || (0..100).for_each(|_| other.hear(Heard::Document)));
+        let Woken::By(wave) = bell.wait(far, Mind::Changes) else { panic!("it is a change") };
+        hears.join().expect("it ends");
+        let rest = bell.take().map_or(0, |wave| wave.events);
+        assert_eq!((wave.heard, wave.events + rest), (Heard::Document, 100));
+
+        bell.hear(Heard::Lost);
+        assert_eq!(bell.wait(Instant::now(), Mind::OnlyTime), Woken::InTime, "changes wait");
+        let other = bell.clone();
+        let ends = thread::spawn(move || other.end());
+        assert_eq!(bell.wait(far, Mind::OnlyTime), Woken::ToEnd);
+        ends.join().expect("it ends");
+        assert_eq!(bell.wait(far, Mind::Changes), Woken::ToEnd);
+        assert_eq!(bell.take().map(|wave| wave.heard), Some(Heard::Lost), "nothing was lost");
+    }
+}

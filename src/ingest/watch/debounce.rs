@@ -1,0 +1,183 @@
+//! When what was heard is worth a run: not at each event, and not never. Pure: times are handed in.
+
+use std::time::{Duration, Instant};
+
+/// Silence that ends a wave of events: an editor's write, rename and chmod are one change.
+pub const QUIET: Duration = Duration::from_millis(250);
+
+/// A wave is acted on after this time, though it still goes on.
+pub const AT_MOST: Duration = Duration::from_secs(2);
+
+/// What an event says; what comes later in this list covers what comes before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heard {
+    /// A document came, changed or went.
+    Document,
+    /// Folders came or went, or what is ignored changed: other folders are to be watched now.
+    Folders,
+    /// The kernel had more to tell than its queue holds: anything may have happened.
+    Lost,
+}
+
+/// Events that are acted on together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wave {
+    /// The most that any of them said.
+    pub heard: Heard,
+    /// How many there were.
+    pub events: u64,
+}
+
+/// Gathers events into waves, in the same few bytes however many there are.
+#[derive(Debug)]
+pub struct Debounce {
+    quiet: Duration,
+    at_most: Duration,
+    gathered: Option<Gathered>,
+}
+
+#[derive(Debug)]
+struct Gathered {
+    wave: Wave,
+    first: Instant,
+    last: Instant,
+}
+
+impl Default for Debounce {
+    fn default() -> Self {
+        Self::new(QUIET, AT_MOST)
+    }
+}
+
+impl Debounce {
+    /// A wave ends after `quiet` without an event, but is due `at_most` after its first one.
+    #[must_use]
+    pub fn new(quiet: Duration, at_most: Duration) -> Self {
+        Self { quiet, at_most, gathered: None }
+    }
+
+    /// Takes an event in.
+    pub fn hear(&mut self, heard: Heard, now: Instant) {
+        match &mut self.gathered {
+            Some(gathered) => {
+                gathered.wave.events += 1;
+                gathered.wave.heard = gathered.wave.heard.max(heard);
+                gathered.last = gathered.last.max(now);
+            }
+            None => {
+                self.gathered = Some(Gathered { wave: Wave { heard, events: 1 }, first: now, last: now });
+            }
+        }
+    }
+
+    /// When what was gathered is to be acted on; `None` where nothing was.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        let Gathered { first, last, .. } = self.gathered.as_ref()?;
+        Some((*last + self.quiet).min(*first + self.at_most))
+    }
+
+    /// What was gathered, once it is due.
+    pub fn take_due(&mut self, now: Instant) -> Option<Wave> {
+        self.due().filter(|due| *due <= now).and_then(|_| self.take())
+    }
+
+    /// What was gathered, due or not: a run that begins now covers it.
+    pub fn take(&mut self) -> Option<Wave> {
+        self.gathered.take().map(|gathered| gathered.wave)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Numbers that look random and are the same each time.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, bound: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % bound
+        }
+    }
+
+    #[test]
+    fn one_event_is_acted_on_when_it_has_been_quiet() {
+        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        assert_eq!((debounce.due(), debounce.take_due(start)), (None, None));
+        debounce.hear(Heard::Document, start);
+        let early = (start + QUIET).checked_sub(MS).expect("it is late enough");
+        assert_eq!(debounce.take_due(early), None);
+        let wave = Wave { heard: Heard::Document, events: 1 };
+        assert_eq!(debounce.take_due(start + QUIET), Some(wave));
+        assert_eq!(debounce.due(), None, "once");
+    }
+
+    #[test]
+    fn ten_thousand_events_are_one_wave() {
+        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        for number in 0..10_000_u32 {
+            debounce.hear(Heard::Document, start + Duration::from_micros(20) * number);
+        }
+        let wave = Wave { heard: Heard::Document, events: 10_000 };
+        assert_eq!(debounce.take_due(start + Duration::from_millis(200) + QUIET), Some(wave));
+    }
+
+    #[test]
+    fn a_stream_without_end_is_acted_on_all_the_same() {
+        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        let mut taken = Vec::new();
+        for ms in 0..60_000 {
+            let now = start + MS * ms;
+            debounce.hear(Heard::Document, now);
+            taken.extend(debounce.take_due(now).map(|wave| (ms, wave.events)));
+        }
+        assert_eq!(taken.len(), 29, "every two seconds");
+        assert!(taken.iter().all(|(_, events)| *events == 2_001), "{taken:?}");
+    }
+
+    #[test]
+    fn what_says_most_stays_and_an_overflow_is_never_forgotten() {
+        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        for heard in [Heard::Folders, Heard::Lost, Heard::Document] {
+            debounce.hear(heard, start);
+        }
+        assert_eq!(debounce.take(), Some(Wave { heard: Heard::Lost, events: 3 }));
+        assert_eq!(debounce.take(), None);
+    }
+
+    // Whatever comes whenever: no event is lost, none waits longer than it may, and waves are apart.
+    #[test]
+    fn whatever_comes_is_acted_on_in_time() {
+        for seed in 0..200 {
+            let (mut dice, mut debounce) = (Dice(seed), Debounce::default());
+            let mut now = Instant::now();
+            let (mut heard, mut acted, mut oldest, mut loudest) = (0, 0, None, None);
+            for _ in 0..500 {
+                let pace = [1, 30, 400, 3_000][usize::try_from(dice.below(4)).expect("it is small")];
+                let next = now + MS * u32::try_from(dice.below(pace)).expect("it is small");
+                // Whoever waits looks when it is due, and not before.
+                if let Some(due) = debounce.due().filter(|due| *due <= next) {
+                    assert_eq!(debounce.take_due(due.checked_sub(MS).expect("it is late enough")), None);
+                    let wave = debounce.take_due(due).expect("it is due");
+                    let first: Instant = oldest.take().expect("there was an event");
+                    assert!(due - first <= AT_MOST && due - first >= QUIET, "seed {seed}");
+                    assert_eq!(Some(wave.heard), loudest.take(), "seed {seed}");
+                    acted += wave.events;
+                }
+                now = next;
+                let what = [Heard::Document, Heard::Folders, Heard::Lost];
+                let what = what[usize::try_from(dice.below(3)).expect("it is small")];
+                debounce.hear(what, now);
+                heard += 1;
+                oldest.get_or_insert(now);
+                loudest = loudest.max(Some(what));
+            }
+            acted += debounce.take().map_or(0, |wave| wave.events);
+            assert_eq!(acted, heard, "seed {seed}");
+        }
+    }
+}

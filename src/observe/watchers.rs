@@ -1,0 +1,94 @@
+//! Who keeps a database in step with folders: from the files that watches keep beside the journals.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use super::journals;
+use crate::{journal, snapshot::Watcher};
+
+/// What a file of a watch has at most; whatever follows does not matter.
+const LARGEST: u64 = 64 << 10;
+
+/// The watches that keep `files`, with their databases; one that was killed left its file, and is none.
+#[must_use]
+pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, Watcher)> {
+    let mut found: Vec<(String, Watcher)> = Vec::new();
+    for line in files.iter().filter_map(|path| line(path).ok().flatten()) {
+        let journal::Watcher { pid, start_ticks, boot, database, folder, since } = line;
+        if !journals::is_there(proc, pid, start_ticks, boot.as_deref()) {
+            continue;
+        }
+        let same = |(known, watcher): &&mut (String, Watcher)| *known == database && watcher.pid == pid;
+        match found.iter_mut().find(same) {
+            // It keeps a file for each folder.
+            Some((_, watcher)) => watcher.folders.push(folder),
+            None => found.push((database, Watcher { pid, start_ticks, folders: vec![folder], since })),
+        }
+    }
+    for (_, watcher) in &mut found {
+        watcher.folders.sort();
+    }
+    found.sort_by_key(|(_, watcher)| (watcher.since, watcher.pid));
+    found
+}
+
+/// What a watch says of itself; `None` where it has not yet said all of it, or a newer version says it otherwise.
+fn line(path: &Path) -> io::Result<Option<journal::Watcher>> {
+    let mut text = String::new();
+    File::open(path)?.take(LARGEST).read_to_string(&mut text)?;
+    Ok(text.lines().nth(1).and_then(|line| serde_json::from_str(line).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use jiff::Timestamp;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::observe::process_start;
+
+    #[test]
+    fn who_lives_is_told_once_with_all_folders() {
+        let dir = TempDir::new().expect("a folder");
+        let proc = Path::new("/proc");
+        let own = std::process::id().cast_signed();
+        let ticks = process_start(proc, own).expect("it lives");
+        let mut files = Vec::new();
+        let mut write = |name: &str, ticks: u64, database: &str, folder: &str| {
+            let line = journal::Watcher {
+                pid: own,
+                start_ticks: Some(ticks),
+                boot: journals::boot(proc),
+                database: database.to_owned(),
+                folder: folder.to_owned(),
+                since: Timestamp::UNIX_EPOCH,
+            };
+            let path = dir.path().join(name);
+            let text = format!("{own}\n{}\n", serde_json::to_string(&line).expect("JSON"));
+            fs::write(&path, text).expect("a file");
+            files.push(path);
+        };
+        write("1.watch", ticks, "/x.db", "/b");
+        write("2.watch", ticks, "/x.db", "/a");
+        write("3.watch", ticks, "/y.db", "/a");
+        write("4.watch", ticks + 1, "/x.db", "/c");
+        for (name, text) in [("5.watch", "71168\n"), ("6.watch", ""), ("7.watch", "1\nnonsense\n")] {
+            fs::write(dir.path().join(name), text).expect("a file");
+            files.push(dir.path().join(name));
+        }
+        files.push(dir.path().join("gone.watch"));
+        let told: Vec<_> =
+            read(&files, proc).into_iter().map(|(it, watcher)| (it, watcher.folders)).collect();
+        let expected = [("/x.db", vec!["/a", "/b"]), ("/y.db", vec!["/a"])];
+        assert_eq!(
+            told,
+            expected
+                .map(|(it, them)| (it.to_owned(), them.into_iter().map(str::to_owned).collect::<Vec<_>>()))
+        );
+    }
+}
