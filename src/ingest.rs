@@ -46,6 +46,7 @@ use crate::{
     journal::{Event, Outcome},
     observe::{journals, process_start, sidecar},
     paths,
+    profile::Profile,
     snapshot::{FailedFile, Spread},
     units,
 };
@@ -74,10 +75,12 @@ pub struct Request {
     pub hidden: bool,
     /// How long to try for the write lock.
     pub busy_budget: Duration,
+    /// What its connections are set up as.
+    pub profile: Profile,
 }
 
 impl Request {
-    /// Takes `folders` into `database` in the usual way; its folder is made where it is that of the default database.
+    /// Takes `folders` into `database` in the usual way, under the `hardened` profile; its folder is made where it is that of the default database.
     #[must_use]
     pub fn new(folders: Vec<PathBuf>, database: PathBuf, places: &Places) -> Self {
         // The console calls it by its real name, though there may be links on the way to it.
@@ -92,6 +95,7 @@ impl Request {
             root: None,
             hidden: false,
             busy_budget: BUSY_BUDGET,
+            profile: Profile::hardened(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::{
         self, Batch, Request,
         progress::{self, Progress, Silent},
     },
+    paths,
 };
 
 use super::{fit, say, say_json};
@@ -50,8 +51,11 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
     }
     let database = args.db.unwrap_or_else(|| config.places.default_database.clone());
     let database = if database.exists() { fit(&database, config, "nothing was taken in")? } else { database };
+    // One that is not there yet may have a profile already, under the name that it will have.
+    let settled = paths::settled(&database).unwrap_or_else(|_| database.clone());
     let request = Request {
         batch: args.batch,
+        profile: config.profile_of(&settled).clone(),
         root: args.root,
         hidden: args.hidden,
         ..Request::new(args.folders, database, &config.places)

@@ -44,7 +44,7 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     // A connection rebuilds an index that nobody vouches for, under the feet of one that lost its locks.
     let database = if named.exists() { fit(named, config, "nothing was searched")? } else { named.clone() };
     let query = args.query.join(" ");
-    let hits = search::search(&database, &query, args.limit.get())?;
+    let hits = search::search(&database, &query, args.limit.get(), config.profile_of(&database))?;
     if args.json {
         say_json(&hits)?;
     } else {

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{factory, sidecars};
@@ -60,9 +60,10 @@ pub fn apply(path: &Path, database: &Database) -> Result<Vec<String>, Error> {
     if steps.is_empty() {
         return Ok(Vec::new());
     }
+    let since = Instant::now();
     let main = factory::resolve(path, false)?;
     let connection = factory::connect(&main, false)?;
-    let say = |cause| factory::explain(path, cause);
+    let say = |cause| factory::explain(path, since, cause);
     connection.busy_timeout(PATIENCE).map_err(say)?;
     factory::switch_to_wal(&connection, path, PATIENCE).map_err(|error| held(error, path, database))?;
     sidecars::leave(connection, &main).map_err(say)?;

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use rusqlite::{Connection, types::Value};
@@ -87,10 +88,11 @@ pub fn ask(path: &Path, profile: &Profile, presence: Presence) -> Result<Vec<(St
     let main = factory::resolve(path, false)?;
     admit(&main, presence)?;
     let on_close = if presence == Presence::Live { OnClose::LeaveFiles } else { OnClose::Tidy };
+    let since = Instant::now();
     let connection = factory::open_for_look(&main, profile, on_close)?;
     let answers = answers(&connection, profile);
     let left = sidecars::leave(connection, &main);
-    let say = |cause| factory::explain(path, cause);
+    let say = |cause| factory::explain(path, since, cause);
     left.map_err(say)?;
     Ok(answers.map_err(say)?)
 }

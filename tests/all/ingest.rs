@@ -23,6 +23,7 @@ use waltop::{
     },
     journal::{Event, Line, Outcome},
     observe::journals::Journals,
+    profile::Profile,
     snapshot::{FailedFile, IngestionState},
 };
 
@@ -145,7 +146,7 @@ impl Scene {
     }
 
     fn found(&self, query: &str) -> Vec<String> {
-        let hits = search::search(&self.db(), query, 100).expect("it can be searched");
+        let hits = search::search(&self.db(), query, 100, &Profile::hardened()).expect("it can be searched");
         hits.into_iter().map(|hit| hit.path).collect()
     }
 
@@ -224,10 +225,12 @@ fn a_folder_becomes_rows_that_can_be_found() {
     assert!(
         rows.links().contains(&"notes/00/doc-0.md link notes/01/doc-1.md -> notes/01/doc-1.md".to_owned())
     );
-    let hits = search::search(&scene.db(), "scarce goo", 5).expect("it can be searched");
+    let hits =
+        search::search(&scene.db(), "scarce goo", 5, &Profile::hardened()).expect("it can be searched");
     assert_eq!(hits.len(), 5);
     assert!(hits[0].snippet.contains("«scarce» «good»"), "{}", hits[0].snippet);
-    let best = &search::search(&scene.db(), "Document 13", 5).expect("it can be searched")[0];
+    let best =
+        &search::search(&scene.db(), "Document 13", 5, &Profile::hardened()).expect("it can be searched")[0];
     assert_eq!((best.title.as_str(), best.path.as_str()), ("Document 13", "notes/06/doc-13.md"));
 }
 

@@ -9,7 +9,10 @@ use std::{
 use rusqlite::Connection;
 
 use super::{Error, Store};
-use crate::database::{busy::is_busy, factory};
+use crate::{
+    database::{busy::is_busy, factory},
+    profile::Profile,
+};
 
 /// Frames that may wait in the log before they are moved, between batches: `SQLite`'s own default.
 const CHECKPOINT_AT: i64 = 1000;
@@ -19,8 +22,11 @@ const CHECKPOINT_AT: i64 = 1000;
 const LONGEST_LOG: i64 = 4 * CHECKPOINT_AT;
 
 /// Who moves the log. A passive checkpoint takes no write lock: the writer goes on.
-#[derive(Debug, Default)]
-pub(super) struct Mover(State);
+#[derive(Debug)]
+pub(super) struct Mover {
+    state: State,
+    profile: Profile,
+}
 
 #[derive(Debug, Default)]
 enum State {
@@ -34,13 +40,18 @@ enum State {
 }
 
 impl Mover {
+    /// One whose connection is set up as `profile` asks.
+    pub(super) fn new(profile: Profile) -> Self {
+        Self { state: State::None, profile }
+    }
+
     /// Begins to move what is there now.
     fn start(&mut self, path: &Path) -> Result<(), Error> {
-        let connection = match mem::take(&mut self.0) {
-            State::None => factory::open(path, false)?,
+        let connection = match mem::take(&mut self.state) {
+            State::None => factory::open(path, false, &self.profile)?,
             State::Idle(connection) => connection,
             moving @ State::Moving(_) => {
-                self.0 = moving;
+                self.state = moving;
                 return Ok(());
             }
         };
@@ -48,28 +59,28 @@ impl Mover {
             let moved = move_log(&connection);
             (connection, moved)
         });
-        self.0 = State::Moving(moving);
+        self.state = State::Moving(moving);
         Ok(())
     }
 
     /// Waits for the end of what it is at.
     fn wait(&mut self) -> rusqlite::Result<()> {
-        match mem::take(&mut self.0) {
+        match mem::take(&mut self.state) {
             State::Moving(moving) => {
                 // A panic took the connection with it: the next one gets another.
                 let Ok((connection, moved)) = moving.join() else { return Ok(()) };
-                self.0 = State::Idle(connection);
+                self.state = State::Idle(connection);
                 moved
             }
             other => {
-                self.0 = other;
+                self.state = other;
                 Ok(())
             }
         }
     }
 
     fn is_moving(&self) -> bool {
-        matches!(&self.0, State::Moving(moving) if !moving.is_finished())
+        matches!(&self.state, State::Moving(moving) if !moving.is_finished())
     }
 }
 

@@ -91,12 +91,13 @@ pub enum Error {
 /// The at most `limit` documents in the database at `path` that have every word of `query`, best first. The
 /// last word may be the beginning of one, and so may one that ends with `*`; words between `"` stand beside each
 /// other, as parts of a word with punctuation do. Nothing else is syntax.
-/// What the file keeps stays as it is, its journal mode too: it may be somebody else's.
+/// What the file keeps stays as it is, its journal mode too: it may be somebody else's. What a connection keeps is
+/// set up as `profile` asks.
 ///
 /// # Errors
 ///
 /// Where there is no such database, nothing was ingested into it, or `query` has no words.
-pub fn search(path: &Path, query: &str, limit: usize) -> Result<Vec<Hit>, Error> {
+pub fn search(path: &Path, query: &str, limit: usize, profile: &Profile) -> Result<Vec<Hit>, Error> {
     let shown = || path.display().to_string();
     let expression = expression(query).ok_or(Error::NoWords)?;
     let is_missing =
@@ -105,7 +106,7 @@ pub fn search(path: &Path, query: &str, limit: usize) -> Result<Vec<Hit>, Error>
         return Err(Error::Missing(shown()));
     }
     factory::refuse_foreign_sidecars(path, false)?;
-    let connection = factory::open_for_look(path, &Profile::hardened(), OnClose::Tidy)?;
+    let connection = factory::open_for_look(path, profile, OnClose::Tidy)?;
     let say = |source| Error::Sqlite { path: shown(), source };
     if !connection.table_exists(None, "nodes_fts").map_err(say)? {
         return Err(Error::NothingIngested(shown()));
