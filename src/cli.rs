@@ -25,6 +25,7 @@ mod check;
 mod checkpoint;
 mod explain;
 mod fix;
+mod health;
 mod ingest;
 mod looking;
 mod pragmas;
@@ -77,6 +78,8 @@ enum Command {
     Runs(runs::Args),
     /// Find what was ingested.
     Search(search::Args),
+    /// Prove that a database is set up as it should be and can be written to.
+    Health(health::Args),
     /// Set what the file can keep: the journal mode to WAL.
     Fix(fix::Args),
     /// Stop the processes that are stale, after watching for a while.
@@ -94,7 +97,8 @@ impl Command {
     /// Whether it is refused by a configuration that is read-only. The sandbox and its actors touch nobody's database.
     fn changes_something(&self) -> bool {
         match self {
-            Self::Checkpoint(_) | Self::Ingest(_) => true,
+            // A health check takes the write lock, and recovers what a crash has left.
+            Self::Checkpoint(_) | Self::Ingest(_) | Self::Health(_) => true,
             Self::Fix(args) => !args.dry_run,
             Self::Reap(args) => !args.dry_run,
             Self::Demo
@@ -154,6 +158,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Ingest(args)) => ingest::run(args, &config()?),
         Some(Command::Runs(args)) => runs::run(&args, &config()?),
         Some(Command::Search(args)) => search::run(&args, &config()?),
+        Some(Command::Health(args)) => health::run(&args, &config()?),
         Some(Command::Fix(args)) => fix::run(&args, &config()?),
         Some(Command::Reap(args)) => reap::run(&args, &config()?),
         Some(Command::Pragmas(args)) => pragmas::run(&args, &config()?),

@@ -8,6 +8,7 @@ pub mod busy;
 pub mod checkpoint;
 pub mod factory;
 pub mod fix;
+pub mod health;
 pub mod holder;
 pub mod migrations;
 pub mod pragmas;

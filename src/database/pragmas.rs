@@ -19,6 +19,10 @@ use crate::{
     snapshot::Presence,
 };
 
+/// What the file keeps, and every connection answers alike.
+const KEPT_BY_FILE: [&str; 5] =
+    ["journal_mode", "page_size", "auto_vacuum", "user_version", "application_id"];
+
 /// Why the pragmas were not asked for. Nothing was touched.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -124,13 +128,26 @@ fn admit(main: &Path, presence: Presence) -> Result<(), Error> {
     access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|_| Error::Folder { path: path() })
 }
 
+/// What `connection` answers for the pragmas of `profile` that a connection keeps, and for all that the file keeps.
+pub(super) fn all_answers(
+    connection: &Connection,
+    profile: &Profile,
+) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut all = answers(connection, profile)?;
+    for pragma in KEPT_BY_FILE {
+        all.push(answer(connection, pragma)?);
+    }
+    Ok(all)
+}
+
 fn answers(connection: &Connection, profile: &Profile) -> rusqlite::Result<Vec<(String, String)>> {
     let kept = profile.pragmas.iter().filter(|pragma| pragma.kept_by == Keeper::Connection);
-    kept.map(|pragma| {
-        let value: Value = connection.pragma_query_value(None, &pragma.name, |row| row.get(0))?;
-        Ok((pragma.name.clone(), named(&pragma.name, &value)))
-    })
-    .collect()
+    kept.map(|pragma| answer(connection, &pragma.name)).collect()
+}
+
+fn answer(connection: &Connection, pragma: &str) -> rusqlite::Result<(String, String)> {
+    let value: Value = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+    Ok((pragma.to_owned(), named(pragma, &value)))
 }
 
 // The names that https://www.sqlite.org/pragma.html gives to the numbers that SQLite answers.
@@ -144,6 +161,9 @@ fn named(pragma: &str, value: &Value) -> String {
         ("temp_store", Value::Integer(0)) => "DEFAULT",
         ("temp_store", Value::Integer(1)) => "FILE",
         ("temp_store", Value::Integer(2)) => "MEMORY",
+        ("auto_vacuum", Value::Integer(0)) => "none",
+        ("auto_vacuum", Value::Integer(1)) => "full",
+        ("auto_vacuum", Value::Integer(2)) => "incremental",
         (_, Value::Integer(number)) => return number.to_string(),
         (_, Value::Real(number)) => return number.to_string(),
         (_, Value::Text(text)) => return text.clone(),

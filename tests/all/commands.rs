@@ -7,6 +7,7 @@ mod config;
 mod explain;
 mod fix;
 mod hazards;
+mod health;
 mod help;
 mod ingest;
 mod reap;
