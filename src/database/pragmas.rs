@@ -29,8 +29,8 @@ pub enum Error {
     /// Sidecar files lie there and nobody is seen to use them: a connection would recover and remove them.
     #[error(
         "not asked: nobody is seen to use the -wal and -shm files left beside {}; \
-         open it once with the program that it belongs to",
-        path.display()
+         waltop health {} recovers what is in them",
+        path.display(), path.display()
     )]
     Leftover {
         /// The database.
@@ -89,12 +89,26 @@ pub enum Error {
 /// Where that could not be done without a trace, or where the database could not be opened within a quarter of
 /// a second.
 pub fn ask(path: &Path, profile: &Profile, presence: Presence) -> Result<Vec<(String, String)>, Error> {
+    without_a_trace(path, profile, presence, |connection| answers(connection, profile))
+}
+
+/// What `question` gives on a connection to `path`, under the same terms as [`ask`].
+///
+/// # Errors
+///
+/// As [`ask`], and where `SQLite` fails.
+pub(super) fn without_a_trace<T>(
+    path: &Path,
+    profile: &Profile,
+    presence: Presence,
+    question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, Error> {
     let main = factory::resolve(path, false)?;
     admit(&main, presence)?;
     let on_close = if presence == Presence::Live { OnClose::LeaveFiles } else { OnClose::Tidy };
     let since = Instant::now();
     let connection = factory::open_for_look(&main, profile, on_close)?;
-    let answers = answers(&connection, profile);
+    let answers = question(&connection);
     let left = sidecars::leave(connection, &main);
     let say = |cause| factory::explain(path, since, cause);
     left.map_err(say)?;

@@ -14,6 +14,30 @@ use crate::{
 /// Bytes that a frame of the log has beside its page.
 const FRAME_HEADER: u64 = 24;
 
+/// How far a health check goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// A write that is rolled back.
+    #[default]
+    Write,
+    /// Every page read, too.
+    QuickCheck,
+}
+
+impl Depth {
+    /// Both, the quicker first.
+    pub const ALL: [Self; 2] = [Self::Write, Self::QuickCheck];
+}
+
+impl fmt::Display for Depth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Write => "write",
+            Self::QuickCheck => "write and quick_check",
+        })
+    }
+}
+
 /// What a health check came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Health {

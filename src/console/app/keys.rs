@@ -80,6 +80,7 @@ impl App {
             Action::Stop => self.switch.is_armed() && self.stop_subject().is_some(),
             Action::Reap => self.switch.is_armed() && self.has_stale(),
             Action::Fix => self.switch.is_armed() && database.is_some_and(|it| !fix::plan(it).is_empty()),
+            Action::Health => self.switch.is_armed() && exists,
             Action::Details => self.subject().is_some(),
             Action::Copy => self.selected_text().is_some(),
             Action::Filter | Action::Sort | Action::Invert => exists && self.shows(Panel::Processes),
@@ -155,7 +156,12 @@ impl App {
             Action::Timeline => return self.toggle_timeline(),
             Action::Earlier | Action::Later => {}
             Action::Arm => return self.arm(),
-            Action::Ingest | Action::Checkpoint | Action::Stop | Action::Reap | Action::Fix => {
+            Action::Ingest
+            | Action::Checkpoint
+            | Action::Stop
+            | Action::Reap
+            | Action::Fix
+            | Action::Health => {
                 return self.ask(action);
             }
         }
@@ -203,6 +209,7 @@ impl App {
             Action::Reap => self.ask_reap(),
             Action::Checkpoint => self.ask_checkpoint(),
             Action::Fix => self.ask_fix(),
+            Action::Health => self.ask_health(),
             _ => self.ask_ingest(),
         }
     }

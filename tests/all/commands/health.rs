@@ -5,7 +5,7 @@ use std::io::Read;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::*;
-use crate::support::eventually;
+use crate::{support::eventually, terminal::Terminal};
 
 /// What the program says of one database, with `--json`.
 fn report(home: &Home, args: &[&str]) -> (Option<i32>, Value) {
@@ -210,4 +210,24 @@ fn it_is_refused_where_data_could_be_lost_and_where_nothing_may_be_changed() {
     fs::create_dir_all(home.root().join("config/waltop")).expect("a folder");
     fs::write(home.root().join("config/waltop/config.toml"), "readonly = true\n").expect("written");
     assert!(home.run(&["health", "notes.db"]).refusal().contains("read-only"));
+}
+
+#[test]
+fn the_console_runs_it_and_ends_it_on_esc() {
+    let home = Home::with_wal();
+    let mut holder = home.actor();
+    holder.sql("INSERT INTO t VALUES (2)");
+    let path = home.db().display().to_string();
+    let mut terminal = Terminal::open(&home.root(), &[&path], (120, 40));
+    terminal.shows("1 with the database open");
+    terminal.keys("hy");
+    terminal.shows("healthy: wrote and rolled back");
+    holder.sql("BEGIN IMMEDIATE");
+    terminal.keys("hy");
+    terminal.shows("Esc ends the check");
+    terminal.keys("\u{1b}");
+    terminal.shows("no health check: stopped");
+    holder.sql("COMMIT");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
 }

@@ -97,6 +97,7 @@ pub(super) fn announcement(act: &Act) -> String {
             format!("an ingestion of {} starts, batch {batch}", folder.display())
         }
         Act::Fix { .. } => "the journal mode is being set".to_owned(),
+        Act::Health { depth, .. } => format!("a health check runs: {depth}"),
     }
 }
 
