@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod actor;
+mod asking;
 mod check;
 mod checkpoint;
 mod explain;
@@ -28,10 +29,12 @@ mod fix;
 mod health;
 mod ingest;
 mod looking;
+mod optimize;
 mod pragmas;
 mod reap;
 mod runs;
 mod search;
+mod stats;
 mod status;
 
 /// Long enough that a process which has opened `-shm` has also taken its lock there.
@@ -82,6 +85,10 @@ enum Command {
     Health(health::Args),
     /// Set what the file can keep: the journal mode to WAL.
     Fix(fix::Args),
+    /// Count what a database holds, and what it takes.
+    Stats(stats::Args),
+    /// Gather statistics, merge the full-text index, give free pages back.
+    Optimize(optimize::Args),
     /// Stop the processes that are stale, after watching for a while.
     Reap(reap::Args),
     #[command(hide = true)]
@@ -101,12 +108,14 @@ impl Command {
             Self::Checkpoint(_) | Self::Ingest(_) | Self::Health(_) => true,
             Self::Fix(args) => !args.dry_run,
             Self::Reap(args) => !args.dry_run,
+            Self::Optimize(args) => !args.dry_run,
             Self::Demo
             | Self::Status(_)
             | Self::Check(_)
             | Self::Explain(_)
             | Self::Runs(_)
             | Self::Search(_)
+            | Self::Stats(_)
             | Self::Pragmas(_)
             | Self::Actor(_)
             | Self::Crash => false,
@@ -160,6 +169,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Search(args)) => search::run(&args, &config()?),
         Some(Command::Health(args)) => health::run(&args, &config()?),
         Some(Command::Fix(args)) => fix::run(&args, &config()?),
+        Some(Command::Stats(args)) => stats::run(&args, &config()?),
+        Some(Command::Optimize(args)) => optimize::run(&args, &config()?),
         Some(Command::Reap(args)) => reap::run(&args, &config()?),
         Some(Command::Pragmas(args)) => pragmas::run(&args, &config()?),
         // A client under orders, or a test of the terminal, is no user of anybody's settings.

@@ -11,5 +11,7 @@ pub mod fix;
 pub mod health;
 pub mod holder;
 pub mod migrations;
+pub mod optimize;
 pub mod pragmas;
 pub mod sidecars;
+pub mod stats;

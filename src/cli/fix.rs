@@ -1,15 +1,10 @@
 //! `waltop fix`: set what the file can keep.
 
-use std::{
-    io::{self, IsTerminal, Write},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use crate::{config::Config, database, diagnose::fix, report::FixReport};
 
-use crate::{config::Config, database, diagnose::fix, report::FixReport, text};
-
-use super::{databases, diagnosed, refuse_hazard, tell_each};
+use super::{asking::confirmed, databases, diagnosed, refuse_hazard, tell_each};
 
 const REFUSAL: &str = "nothing was fixed";
 
@@ -45,7 +40,7 @@ fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
         return Ok(report(sql, false, in_the_way));
     }
     refuse_hazard(&looked, REFUSAL)?;
-    if sql.is_empty() || !confirmed(path, &sql, args)? {
+    if sql.is_empty() || !confirmed(path, &sql, args.yes)? {
         return Ok(report(sql, false, Vec::new()));
     }
     // Whoever was asked may have taken hours to answer.
@@ -53,19 +48,4 @@ fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
     refuse_hazard(&looked, REFUSAL)?;
     let sql = database::fix::apply(path, &looked)?;
     Ok(report(sql, true, Vec::new()))
-}
-
-fn confirmed(path: &Path, sql: &[String], args: &Args) -> anyhow::Result<bool> {
-    if args.yes {
-        return Ok(true);
-    }
-    if !io::stdin().is_terminal() {
-        bail!("nothing was changed: there is no terminal to ask on; give --yes, or --dry-run to see the SQL");
-    }
-    let mut stderr = io::stderr().lock();
-    write!(stderr, "{}: run {}? [y/N] ", text::clean(&path.display().to_string()), sql.join("; "))?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }

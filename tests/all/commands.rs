@@ -10,9 +10,11 @@ mod hazards;
 mod health;
 mod help;
 mod ingest;
+mod optimize;
 mod reap;
 mod runs;
 mod search;
+mod stats;
 mod status;
 mod traces;
 

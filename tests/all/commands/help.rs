@@ -17,6 +17,8 @@ fn help_and_version_go_to_stdout() {
         "search",
         "health",
         "fix",
+        "stats",
+        "optimize",
         "reap",
         "demo",
     ];
