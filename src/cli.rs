@@ -83,7 +83,7 @@ enum Command {
     Search(search::Args),
     /// Prove that a database is set up as it should be and can be written to.
     Health(health::Args),
-    /// Set what the file can keep: the journal mode to WAL.
+    /// Set what the file can keep: WAL mode, and what the profile asks for.
     Fix(fix::Args),
     /// Count what a database holds, and what it takes.
     Stats(stats::Args),

@@ -129,7 +129,7 @@ pub const KEYMAP: &[Binding] = &[
         keys: &["f"],
         action: Action::Fix,
         label: "fix",
-        help: "set the journal mode to WAL, after showing the SQL",
+        help: "fix what the file keeps (its journal mode, a log that was left), after showing the SQL",
     },
     Binding {
         name: "health",

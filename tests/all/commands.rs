@@ -10,6 +10,7 @@ mod hazards;
 mod health;
 mod help;
 mod ingest;
+mod neighbours;
 mod optimize;
 mod reap;
 mod runs;
