@@ -16,11 +16,13 @@ use crate::{
 
 pub mod executor;
 pub mod reap;
+pub mod schedule;
 pub mod signal;
 pub mod switch;
 pub mod worker;
 
 use reap::{End, Meant};
+use schedule::Scheduled;
 use signal::{Refusal, Signal, Target};
 use switch::Confirmed;
 
@@ -65,7 +67,7 @@ pub enum Effect {
     Quit(u8),
 }
 
-/// An effect that changes something outside the console. It was confirmed in a dialog.
+/// An effect that changes something outside the console. It was confirmed in a dialog; a scheduled one by the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     /// Send a signal to pinned processes.
@@ -82,6 +84,8 @@ pub enum Act {
         /// How.
         mode: Mode,
     },
+    /// Run a checkpoint that the profile asks for at regular times.
+    Scheduled(Scheduled),
     /// Start an ingestion that outlives the console.
     Ingest {
         /// Into which database.
@@ -123,6 +127,8 @@ pub enum Report {
     Health(Outcome),
     /// Something else has.
     Outcome(Outcome),
+    /// Something has come to its end that nobody waits for: the log has it, and the screen only where it went badly.
+    Noted(Outcome),
 }
 
 /// What became of a process that was meant for a signal.

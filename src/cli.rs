@@ -16,7 +16,7 @@ use crate::{
     config::{Config, Places},
     console, diagnose, observe, paths,
     sampler::{Look, Watch},
-    snapshot::Database,
+    snapshot::{Database, Snapshot},
     text,
 };
 
@@ -231,15 +231,23 @@ fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<P
     if !named.is_empty() {
         return inspected(named).map_err(|error| perhaps_a_command(named, error));
     }
-    unnamed(config)
+    let listed = unnamed(config);
+    listed
         .iter()
         .map(|path| {
             if path.exists() {
-                return Ok(observe::inspect(path)?);
+                match observe::inspect(path) {
+                    // The others go on, and the line of this one says why it does not.
+                    Err(_) if listed.len() > 1 => {}
+                    inspected => return Ok(inspected?),
+                }
             }
             // Under the name that its ingestion will have in the journal.
-            let say = |error| anyhow!("cannot look at {}: {error}; check the path", path.display());
-            paths::settled(path).map_err(say)
+            match paths::settled(path) {
+                Err(_) if listed.len() > 1 => Ok(path.clone()),
+                settled => settled
+                    .map_err(|error| anyhow!("cannot look at {}: {error}; check the path", path.display())),
+            }
         })
         .collect()
 }
@@ -284,6 +292,32 @@ fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>>
     inspected(std::slice::from_ref(default))
 }
 
+/// The same for a command that only looks: of several, those that can be looked at go on without the others, which are
+/// known by their absolute paths.
+fn databases_to_look_at(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+    let meant = if named.is_empty() { unnamed(config) } else { named };
+    let first = match databases(named, config) {
+        Err(error) if meant.len() > 1 => error,
+        all => return all,
+    };
+    if meant.iter().all(|path| observe::inspect(path).is_err()) {
+        return Err(first);
+    }
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let one = |path| observe::inspect(path).ok().or_else(|| paths::settled(path).ok());
+    Ok(meant.iter().map(|path| one(path).unwrap_or_else(|| absolute(path))).collect())
+}
+
+/// Fails where a database of `snapshot` could not be looked at, and says why; the others have been told by then.
+fn refuse_unfit(snapshot: &Snapshot) -> anyhow::Result<()> {
+    let unfit: Vec<&str> = snapshot.databases.iter().filter_map(|it| it.unfit.as_deref()).collect();
+    match (unfit.as_slice(), snapshot.databases.len()) {
+        ([], _) => Ok(()),
+        ([why], 1) => bail!("{why}"),
+        ([why, ..], all) => bail!("{} of {all} databases cannot be looked at: {why}", unfit.len()),
+    }
+}
+
 fn inspected(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     paths.iter().map(|path| Ok(observe::inspect(path)?)).collect()
 }
@@ -307,7 +341,8 @@ fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
 }
 
 fn watch(path: &Path, config: &Config) -> Watch {
-    Watch::new(observe::Observer::new(&config.places, vec![path.to_owned()]), config.clone())
+    let observer = observe::Observer::new(&config.places, vec![path.to_owned()]).without_ingestions();
+    Watch::new(observer, config.clone())
 }
 
 fn only(look: Look) -> anyhow::Result<Database> {

@@ -62,7 +62,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     log_lines::collect();
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let theme = Theme::of(if no_colour { Palette::None } else { config.theme });
-    let proc = config.places.proc.clone();
+    let places = config.places.clone();
     let setup = Setup {
         permit: config.permit(),
         profiles: databases.iter().map(|path| config.profile_of(path).clone()).collect(),
@@ -84,7 +84,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     let histories = observer.histories();
     let (sampler, looks) = Sampler::start(Watch::new(observer, config), every)?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = tokio.block_on(runtime::run(app, theme, sampler, looks, proc, histories));
+    let code = tokio.block_on(runtime::run(app, theme, sampler, looks, &places, histories));
     // A worker that still runs is left to finish; nobody waits for it.
     tokio.shutdown_background();
     Ok(code?)

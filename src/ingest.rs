@@ -10,7 +10,7 @@
 pub mod batch;
 pub mod discover;
 mod journal;
-mod lock;
+pub(crate) mod lock;
 mod names;
 mod neighbours;
 pub mod parse;
@@ -47,7 +47,7 @@ use crate::{
     observe::{journals, process_start, sidecar},
     paths,
     profile::Profile,
-    snapshot::{FailedFile, Spread},
+    snapshot::{CarriesOn, FailedFile, Spread},
     units,
 };
 
@@ -65,6 +65,8 @@ pub struct Request {
     pub make_folder: bool,
     /// How many files go into a transaction.
     pub batch: Batch,
+    /// How long hardly any batch of `auto` is to hold the write lock.
+    pub hold: Duration,
     /// Where journals and the locks against a second run are kept.
     pub runs: PathBuf,
     /// Where the kernel shows processes and locks.
@@ -73,6 +75,8 @@ pub struct Request {
     pub root: Option<String>,
     /// Whether hidden files and folders are taken in too.
     pub hidden: bool,
+    /// The most bytes that a file may have.
+    pub max_file_size: u64,
     /// How long to try for the write lock.
     pub busy_budget: Duration,
     /// What its connections are set up as.
@@ -90,10 +94,12 @@ impl Request {
             make_folder: settled(&database) == settled(&places.default_database),
             database,
             batch: Batch::Auto,
+            hold: batch::HOLD,
             runs: places.runs.clone(),
             proc: places.proc.clone(),
             root: None,
             hidden: false,
+            max_file_size: parse::LARGEST,
             busy_budget: BUSY_BUDGET,
             profile: Profile::hardened(),
         }
@@ -290,8 +296,12 @@ pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> R
     let database = request.resolve()?;
     factory::refuse_strays(&database).map_err(StoreError::from)?;
     let locks = lock_folders(request, &database, &folders)?;
+    let left = left_off(request, &database, &folders);
+    if let Some(left) = &left {
+        progress.carries_on(left);
+    }
     let journal =
-        Journal::create(&request.runs, &request.proc, |run| started(run, request, &database, &folders))
+        Journal::create(&request.runs, &request.proc, |run| started(run, request, &database, &folders, left))
             .map_err(|source| journal_error(&request.runs, source))?;
     let ended = Run::new(request, stop, progress, journal).take_in(&database, &folders, &discovery, begun);
     drop(locks);
@@ -307,7 +317,23 @@ fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Resul
     folders.iter().map(lock).collect()
 }
 
-fn started(run: String, request: &Request, database: &Path, folders: &[Folder]) -> Event {
+/// The run that this one carries on. Nobody else is at work on the folders: their locks are ours.
+fn left_off(request: &Request, database: &Path, folders: &[Folder]) -> Option<CarriesOn> {
+    let folders = paths_of(folders);
+    journals::left_off(&request.runs, &request.proc, &database.display().to_string(), &folders)
+}
+
+fn paths_of(folders: &[Folder]) -> Vec<String> {
+    folders.iter().map(|folder| folder.path.display().to_string()).collect()
+}
+
+fn started(
+    run: String,
+    request: &Request,
+    database: &Path,
+    folders: &[Folder],
+    carries_on: Option<CarriesOn>,
+) -> Event {
     let pid = std::process::id().cast_signed();
     Event::Started {
         run,
@@ -315,8 +341,11 @@ fn started(run: String, request: &Request, database: &Path, folders: &[Folder]) 
         start_ticks: process_start(&request.proc, pid),
         boot: journals::boot(&request.proc),
         database: database.display().to_string(),
-        folders: folders.iter().map(|folder| folder.path.display().to_string()).collect(),
+        folders: paths_of(folders),
         batch: request.batch.to_string(),
+        root: request.root.clone(),
+        hidden: Some(request.hidden),
+        carries_on,
     }
 }
 

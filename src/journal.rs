@@ -6,6 +6,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::CarriesOn;
+
 /// File name extension of a journal.
 pub const EXTENSION: &str = "jsonl";
 
@@ -39,6 +41,15 @@ pub enum Event {
         folders: Vec<String>,
         /// `auto`, or files per batch.
         batch: String,
+        /// What the documents' names begin with instead of the folder's path, where it is not that.
+        #[serde(default)]
+        root: Option<String>,
+        /// Whether hidden files were taken in too; `None` in journals of older versions.
+        #[serde(default)]
+        hidden: Option<bool>,
+        /// The run before, where that died.
+        #[serde(default)]
+        carries_on: Option<CarriesOn>,
     },
     /// The folders have been walked.
     Discovered {
@@ -59,6 +70,9 @@ pub enum Event {
         hold_ms: f64,
         /// How often BUSY was retried.
         retries: u64,
+        /// What was decided for it and for the time after it; a journal of before has none.
+        #[serde(default)]
+        decided: Option<Decision>,
     },
     /// Documents whose files are gone were taken out, in a transaction of their own.
     Removed {
@@ -85,6 +99,11 @@ pub enum Event {
         /// How many since the line of this kind before.
         files: u64,
     },
+    /// Files that the walk had found were gone when they were to be read: they are no files to take in any more.
+    Vanished {
+        /// How many since the line of this kind before.
+        files: u64,
+    },
     /// A file was left out.
     FileFailed {
         /// Its path.
@@ -108,6 +127,33 @@ pub enum Event {
     },
     /// A line of a newer version.
     #[serde(other)]
+    Unknown,
+}
+
+/// How large a batch might be, how long the lock is left alone after it, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The most files that it might take.
+    pub most_files: u64,
+    /// How long it might take documents in, in ms; `None`: however long it takes.
+    pub most_ms: Option<f64>,
+    /// How long the lock is left alone after it, in ms.
+    pub gap_ms: f64,
+    /// Why.
+    pub sharing: Sharing,
+}
+
+/// With whom a run shares the write lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sharing {
+    /// Nobody else has the database open.
+    Alone,
+    /// Another process has it open.
+    OpenElsewhere,
+    /// The lock was refused, so somebody wants it.
+    Waited,
+    /// It cannot be seen.
     Unknown,
 }
 

@@ -63,6 +63,7 @@ pub mod paths;
 pub mod profile;
 pub mod report;
 pub mod sampler;
+pub mod schedule;
 pub mod snapshot;
 pub mod text;
 pub mod units;

@@ -15,7 +15,9 @@ use jiff::Timestamp;
 use crate::{
     config::Places,
     history::{History, Trend, Who},
-    snapshot::{CONTRACT_VERSION, Database, JournalMode, Looker, Pragmas, Process, Snapshot, Unseen},
+    snapshot::{
+        CONTRACT_VERSION, Database, Ingestion, JournalMode, Looker, Pragmas, Process, Snapshot, Unseen,
+    },
 };
 
 mod checksum;
@@ -74,7 +76,8 @@ pub struct Observer {
     idleness: Idleness,
     looker: Looker,
     pidfiles: Pidfiles,
-    journals: Journals,
+    // `None`: they are not asked for.
+    journals: Option<Journals>,
     sampler: Option<LockSampler>,
     sampler_trouble: Option<Unseen>,
     // The databases of the last look, by the names under which their times are kept.
@@ -95,13 +98,20 @@ impl Observer {
             idleness: Idleness::default(),
             looker: looker(&places.proc),
             pidfiles: Pidfiles::default(),
-            journals: Journals::new(places.runs.clone(), places.proc.clone()),
+            journals: Some(Journals::new(places.runs.clone(), places.proc.clone())),
             sampler: None,
             sampler_trouble: None,
             timed: Vec::new(),
         };
         observer.set_databases(databases);
         observer
+    }
+
+    /// Leaves the ingestions out, for a look at nothing but the database and its processes.
+    #[must_use]
+    pub fn without_ingestions(mut self) -> Self {
+        self.journals = None;
+        self
     }
 
     /// Looks at `databases` from now on. What is known of those that stay is kept.
@@ -161,9 +171,7 @@ impl Observer {
         }
         self.timed = views.iter().filter_map(View::name).collect();
         unseen.extend(self.first_seen.trouble());
-        let (mut ingestions, untold) = self.journals.look();
-        self.journals.fill_in_silence(&mut ingestions, now, timing::slept());
-        unseen.extend(untold);
+        let ingestions = self.ingestions(now, &mut unseen);
         self.note_waits(now);
         let mut databases: Vec<Database> = views
             .into_iter()
@@ -229,10 +237,19 @@ impl Observer {
         self.idleness.fill_in(databases, &writers, &mut self.first_seen, &below, now);
     }
 
+    // With the paths of their databases.
+    fn ingestions(&mut self, now: Now, unseen: &mut Vec<Unseen>) -> Vec<(String, Ingestion)> {
+        let Some(journals) = &mut self.journals else { return Vec::new() };
+        let (mut ingestions, untold) = journals.look();
+        journals.fill_in_silence(&mut ingestions, now, timing::slept());
+        unseen.extend(untold);
+        ingestions
+    }
+
     // What our own ingestions waited for the write lock. A line is written when all is committed.
     fn note_waits(&mut self, now: Now) {
         let milliseconds = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
-        let mut told = self.journals.take_transactions();
+        let mut told = self.journals.as_mut().map(Journals::take_transactions).unwrap_or_default();
         told.sort_by_key(|it| it.at);
         for Transaction { database, pid, start_ticks, at, wait_ms, hold_ms } in told {
             let watched = self.watched.iter().find(|watched| watched.path().to_string_lossy() == database);
@@ -251,7 +268,15 @@ impl Observer {
     }
 
     fn views(&mut self, now: Now, unseen: &mut Vec<Unseen>) -> Vec<View> {
-        let rows = lock_table::read(&self.proc).unwrap_or_else(|error| {
+        // The kernel stops whoever takes or gives back a lock on the machine while it prints the table, and the first
+        // reader after a while waits some milliseconds for that: not for databases that nobody has locked.
+        let is_ours = process_stat::is_own_proc(&self.proc);
+        let rows = if is_ours && self.watched.iter().all(Watched::is_unlocked) {
+            Ok(Vec::new())
+        } else {
+            lock_table::read(&self.proc)
+        };
+        let rows = rows.unwrap_or_else(|error| {
             unseen.push(Unseen { what: "the lock table".to_owned(), why: error.to_string() });
             Vec::new()
         });
@@ -281,6 +306,7 @@ impl Observer {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
             locks.write_holds = history.write_holds(now.instant, History::WINDOW);
         }
+        let unfit = if view.header.is_some() { None } else { inspect(&view.paths[0]).err() };
         Database {
             files: view.files(),
             path: view.paths.into_iter().next().unwrap_or_default(),
@@ -294,6 +320,8 @@ impl Observer {
             pragmas: Pragmas::default(),
             ingestions: Vec::new(),
             findings: Vec::new(),
+            unfit: unfit.map(|why| why.to_string()),
+            schedule: None,
         }
     }
 

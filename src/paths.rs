@@ -25,6 +25,25 @@ pub fn settled(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// A name for each of `paths`: the file name, and where another has the same, as many folders before it as tell the two
+/// apart.
+#[must_use]
+pub fn names(paths: &[&Path]) -> Vec<String> {
+    let tail = |path: &Path, count: usize| {
+        let parts: Vec<_> = path.iter().collect();
+        let from = parts.len().saturating_sub(count);
+        parts[from..].iter().collect::<PathBuf>()
+    };
+    let name = |path: &Path| {
+        let is_taken = |name: &PathBuf, count| paths.iter().any(|it| *it != path && tail(it, count) == *name);
+        let longest = path.iter().count().max(1);
+        let mut names = (1..=longest).map(|count| (tail(path, count), count));
+        let name = names.find(|(name, count)| *count == longest || !is_taken(name, *count));
+        name.map_or_else(|| path.to_owned(), |(name, _)| name).to_string_lossy().into_owned()
+    };
+    paths.iter().map(|path| name(path)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -47,5 +66,18 @@ mod tests {
         assert_eq!(of("nowhere"), Some(root.join("real/later")));
         assert_eq!(of("nowhere/b.db"), Some(root.join("real/later/b.db")));
         assert_eq!((of("circle"), of("missing/..")), (None, None));
+    }
+
+    #[test]
+    fn names_are_as_short_as_they_can_be() {
+        let of = |paths: &[&str]| names(&paths.iter().map(Path::new).collect::<Vec<_>>());
+        assert_eq!(of(&["/a/notes.db", "/a/queue.db"]), ["notes.db", "queue.db"]);
+        assert_eq!(
+            of(&["/a/x/notes.db", "/b/x/notes.db", "/c/y.db"]),
+            ["a/x/notes.db", "b/x/notes.db", "y.db"]
+        );
+        assert_eq!(of(&["/notes.db", "/a/notes.db"]), ["/notes.db", "a/notes.db"]);
+        assert_eq!(of(&["/a/notes.db", "/a/notes.db"]), ["notes.db", "notes.db"], "it is the same one");
+        assert_eq!(of(&["/"]), ["/"]);
     }
 }

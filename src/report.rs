@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use log::Level;
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +130,7 @@ pub fn text(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     for database in &snapshot.databases {
         // Writing to a string cannot fail.
-        let _ = write_database(&mut out, database);
+        let _ = write_database(&mut out, database, snapshot.taken_at);
     }
     if let Some(sampling) = &snapshot.sampling {
         let _ = writeln!(out, "sampling    {sampling}");
@@ -140,10 +141,16 @@ pub fn text(snapshot: &Snapshot) -> String {
     out
 }
 
-fn write_database(out: &mut String, database: &Database) -> fmt::Result {
+fn write_database(out: &mut String, database: &Database, taken_at: Timestamp) -> fmt::Result {
     writeln!(out, "{}", text::clean(&database.path.display().to_string()))?;
+    if let Some(why) = &database.unfit {
+        writeln!(out, "not seen    {}", text::clean(why))?;
+    }
     write_files(out, database)?;
     write_locks(out, database)?;
+    if let Some(schedule) = &database.schedule {
+        writeln!(out, "schedule    {}", text::clean(&schedule.tell(taken_at)))?;
+    }
     if database.processes.is_empty() {
         writeln!(out, "processes   none that can be seen from here")?;
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     diagnose::{self, compliance},
     history::Trend,
     observe::Observer,
+    schedule::{self, ledger::Ledger},
     snapshot::{ConnectionFacts, Snapshot},
 };
 
@@ -34,6 +36,9 @@ pub struct Watch {
     config: Config,
     facts: Vec<Option<ConnectionFacts>>,
     previous: Option<Snapshot>,
+    ledger: Ledger,
+    // When the first look was taken.
+    since: Option<Timestamp>,
 }
 
 impl Watch {
@@ -41,7 +46,8 @@ impl Watch {
     #[must_use]
     pub fn new(mut observer: Observer, config: Config) -> Self {
         observer.set_pidfiles(config.daemons.iter().filter_map(|rule| rule.pidfile.clone()).collect());
-        Self { observer, config, facts: Vec::new(), previous: None }
+        let ledger = Ledger::new(&config.places);
+        Self { observer, config, facts: Vec::new(), previous: None, ledger, since: None }
     }
 
     /// Takes in what our own connection to the database at `index` answered.
@@ -61,9 +67,22 @@ impl Watch {
             database.pragmas = compliance::rows(database, self.config.profile_of(&database.path), facts);
         }
         diagnose::diagnose(&mut snapshot, self.previous.as_ref(), &self.config);
+        self.tell_schedules(&mut snapshot);
         self.previous = Some(snapshot.clone());
         let trends = (0..snapshot.databases.len()).map(|index| self.observer.trend(index)).collect();
         Look { snapshot, trends, took: began.elapsed() }
+    }
+
+    // After the findings, since some of them forbid a checkpoint.
+    fn tell_schedules(&mut self, snapshot: &mut Snapshot) {
+        let now = snapshot.taken_at;
+        let since = *self.since.get_or_insert(now);
+        for database in &mut snapshot.databases {
+            if let Some(asked) = self.config.profile_of(&database.path).checkpoint {
+                let last = self.ledger.last(&database.path);
+                database.schedule = Some(schedule::seen(asked, database, last, (since, now)));
+            }
+        }
     }
 }
 

@@ -23,11 +23,12 @@ mod pragmas;
 mod process;
 mod protection;
 mod sampling;
+mod schedule;
 
 pub use files::{AutoVacuum, FileFacts, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource};
 pub use finding::{Finding, Remedy, Severity};
 pub use handles::HandleGrowth;
-pub use ingestion::{Batch, FailedFile, Ingestion, IngestionState, Spread, percentile};
+pub use ingestion::{Batch, CarriesOn, FailedFile, Ingestion, IngestionState, Spread, percentile};
 pub use locks::{Holder, Locks, ProcessHolds, Reader, WriteHolds};
 pub use origin::{Executable, ExecutableState, Manager, Origin};
 pub use pidfile::Pidfile;
@@ -35,6 +36,7 @@ pub use pragmas::{PragmaRow, PragmaSource, Pragmas};
 pub use process::{Activity, Cause, Handles, Hold, Process, ProcessState, Stale};
 pub use protection::Protection;
 pub use sampling::Sampling;
+pub use schedule::{CheckpointSchedule, LastCheckpoint};
 
 /// The version of the JSON contract that [`Snapshot`] serialises to.
 pub const CONTRACT_VERSION: u32 = 1;
@@ -111,6 +113,12 @@ pub struct Database {
     pub ingestions: Vec<Ingestion>,
     /// What is wrong, worst first.
     pub findings: Vec<Finding>,
+    /// Why it cannot be looked at, with what to do; `None` where it can. Of one that does not exist that is the reason.
+    #[serde(default)]
+    pub unfit: Option<String>,
+    /// The checkpoints that its profile asks for at regular times; `None` where it asks for none.
+    #[serde(default)]
+    pub schedule: Option<CheckpointSchedule>,
 }
 
 impl Database {
@@ -148,6 +156,12 @@ impl Database {
     #[must_use]
     pub fn is_wal(&self) -> Option<bool> {
         self.header.as_ref().map(|header| header.journal_mode == JournalMode::Wal)
+    }
+
+    /// The worst of what is wrong with it, if anything is.
+    #[must_use]
+    pub fn worst(&self) -> Option<&Finding> {
+        self.findings.first()
     }
 
     /// Whether there is no main file at its path, though somebody uses it, or its log is still there.

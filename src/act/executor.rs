@@ -12,16 +12,18 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
-    config::Permit,
+    config::{Permit, Places},
     diagnose::health::{Depth, Health},
     report,
     sampler::Order,
+    schedule::{Plan, ledger::Ledger},
     snapshot::{Presence, Snapshot},
 };
 
 use super::{
     Act, Ended, Outcome, Report,
     reap::{self, End, GRACE, Meant},
+    schedule::{self, Scheduled},
     signal::{Pinned, Refusal, Signal, Target},
     switch::Confirmed,
     worker,
@@ -31,6 +33,7 @@ use super::{
 pub struct Executor {
     outbox: UnboundedSender<Report>,
     proc: PathBuf,
+    ledger: Ledger,
     pinned: HashMap<Target, Arc<Pinned>>,
     /// The databases about whose pragmas a worker is being asked.
     asking: Arc<Mutex<HashSet<usize>>>,
@@ -39,10 +42,11 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// An executor whose outcomes go to `outbox`.
+    /// An executor whose outcomes go to `outbox`; processes are found and turns are kept where `places` says.
     #[must_use]
-    pub fn new(outbox: UnboundedSender<Report>, proc: PathBuf) -> Self {
-        Self { outbox, proc, pinned: HashMap::new(), asking: Arc::default(), health: None }
+    pub fn new(outbox: UnboundedSender<Report>, places: &Places) -> Self {
+        let (proc, ledger) = (places.proc.clone(), Ledger::new(places));
+        Self { outbox, proc, ledger, pinned: HashMap::new(), asking: Arc::default(), health: None }
     }
 
     /// Gets hold of processes instead of those pinned before; the answer is [`Report::Pinned`].
@@ -68,22 +72,12 @@ impl Executor {
         match act {
             Act::Signal { targets, signal } => self.signal(permit, &targets, signal),
             Act::Checkpoint { database, mode } => self.spawn(async move {
-                let mode = mode.to_string();
-                let args = [
-                    "checkpoint".as_ref(),
-                    "--json".as_ref(),
-                    "--mode".as_ref(),
-                    mode.as_ref(),
-                    database.as_os_str(),
-                ];
-                match worker::ask::<Vec<report::CheckpointReport>>(permit, &args).await {
-                    Ok(reports) => reports.first().map_or_else(
-                        || Outcome::bad("the checkpoint gave no answer"),
-                        report::CheckpointReport::outcome,
-                    ),
+                match schedule::checkpoint(permit, &database, mode).await {
+                    Ok(report) => report.outcome(),
                     Err(error) => Outcome::bad(error.to_string()),
                 }
             }),
+            Act::Scheduled(due) => self.scheduled(permit, due),
             Act::Fix { database } => self.spawn(async move {
                 let args = ["fix".as_ref(), "--json".as_ref(), "--yes".as_ref(), database.as_os_str()];
                 match worker::ask::<Vec<report::FixReport>>(permit, &args).await {
@@ -179,6 +173,29 @@ impl Executor {
             }
         }
         tokio::task::spawn_blocking(move || reap::stop(permit, &pinned, signal, GRACE, tell));
+    }
+
+    fn scheduled(&self, permit: Permit, due: Scheduled) {
+        let (outbox, ledger) = (self.outbox.clone(), self.ledger.clone());
+        tokio::spawn(async move {
+            let name = due.database.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let outcome = match schedule::carry_out(permit, &ledger, &due).await {
+                // It is not the turn of this one; or there was nothing to do, which need not be told every time.
+                Ok(None) => return,
+                Ok(Some(_)) if due.plan == Plan::Idle => return,
+                Ok(Some(last)) => {
+                    let text = format!("{name}: scheduled {} checkpoint: {}", last.mode, last.outcome());
+                    match (last.complete, last.frames_in_log) {
+                        (Some(true), _) => Outcome::good(text),
+                        (_, Some(_)) => Outcome::partial(text),
+                        (_, None) => Outcome::bad(text),
+                    }
+                }
+                Err(error) => Outcome::bad(format!("{name}: no scheduled checkpoint: {error}")),
+            };
+            // The console may have quit meanwhile.
+            let _ = outbox.send(Report::Noted(outcome));
+        });
     }
 
     fn ingest(&self, permit: Permit, database: &Path, folder: &Path, batch: &str) {

@@ -1,11 +1,10 @@
 //! `waltop check`: what is wrong, for CI and cron.
 
-use anyhow::bail;
 use clap::ValueEnum;
 
 use crate::{config::Config, profile::Profile, report::CheckReport, snapshot::Severity};
 
-use super::{looking::Looking, say, say_json};
+use super::{looking::Looking, refuse_unfit, say, say_json};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -35,11 +34,17 @@ pub fn run(args: &Args, mut config: Config) -> anyhow::Result<u8> {
     if let Some(name) = &args.profile {
         config.hold_all_to(Profile::named(name, &config.places.profiles())?);
     }
-    let snapshot = args.looking.look(config)?;
-    // One without a trace of it left has no findings, and was not looked at either.
-    if let Some(lost) = snapshot.databases.iter().find(|it| it.files.db.is_none() && it.findings.is_empty()) {
-        bail!("{} went away while it was looked at; check the path", lost.path.display());
+    let mut snapshot = args.looking.look(config)?;
+    for database in &mut snapshot.databases {
+        // One that is gone from under its users was looked at: that is what is wrong with it.
+        if database.is_gone() && !database.findings.is_empty() {
+            database.unfit = None;
+        }
     }
+    if snapshot.databases.len() == 1 {
+        refuse_unfit(&snapshot)?;
+    }
+    let unfit = refuse_unfit(&snapshot);
     let fail_on = match args.fail_on {
         Level::Warning => Severity::Warning,
         Level::Error => Severity::Error,
@@ -50,5 +55,5 @@ pub fn run(args: &Args, mut config: Config) -> anyhow::Result<u8> {
     } else {
         say(report.to_string().trim_end())?;
     }
-    Ok(report.exit)
+    unfit.map(|()| report.exit)
 }

@@ -1,9 +1,10 @@
 //! `waltop ingest`: one ingestion.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     config::Config,
+    document::value::{duration_of, size_of},
     ingest::{
         self, Batch, Request,
         progress::{self, Progress, Silent},
@@ -22,15 +23,24 @@ pub struct Args {
     /// The database; by default the one in your data directory.
     #[arg(long, value_name = "DB")]
     db: Option<PathBuf>,
-    /// Files per transaction: `auto` is as many as keep the write lock for about 20 ms.
+    /// Files per transaction: `auto` is as many as `--hold` allows.
     #[arg(long, value_name = "auto|N", default_value = "auto", allow_negative_numbers = true)]
     batch: Batch,
+    /// How long a batch of `auto` may keep the write lock.
+    #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "25ms")]
+    hold: Duration,
     /// Begin the documents' names with NAME instead of the folder's path.
     #[arg(long, value_name = "NAME")]
     root: Option<String>,
     /// Take hidden files and folders in, too.
     #[arg(long)]
     hidden: bool,
+    /// Leave out files larger than SIZE.
+    #[arg(long, value_name = "SIZE", value_parser = size_of, default_value = "16MiB")]
+    max_file_size: u64,
+    /// Give up where others keep the write lock for longer than this.
+    #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "30s")]
+    budget: Duration,
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
@@ -56,8 +66,11 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
     let request = Request {
         batch: args.batch,
         profile: config.profile_of(&settled).clone(),
+        hold: args.hold,
         root: args.root,
         hidden: args.hidden,
+        max_file_size: args.max_file_size,
+        busy_budget: args.budget,
         ..Request::new(args.folders, database, &config.places)
     };
     let mut progress: Box<dyn Progress> =

@@ -11,7 +11,7 @@ use crate::{
     snapshot::{Presence, Snapshot},
 };
 
-use super::{BETWEEN_LOOKS, databases};
+use super::{BETWEEN_LOOKS, databases_to_look_at};
 
 /// What to look at, and for how long.
 #[derive(Debug, clap::Args)]
@@ -30,9 +30,9 @@ impl Looking {
     ///
     /// # Errors
     ///
-    /// Where a database cannot be looked at.
+    /// Where no database can be looked at; of several, one that cannot is in the snapshot and says why.
     pub fn look(&self, config: Config) -> anyhow::Result<Snapshot> {
-        let mut observer = Observer::new(&config.places, databases(&self.databases, &config)?);
+        let mut observer = Observer::new(&config.places, databases_to_look_at(&self.databases, &config)?);
         if self.sample.is_some() {
             observer.watch_locks_steadily();
         }
@@ -42,7 +42,7 @@ impl Looking {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         for (index, database) in first.databases.iter().enumerate() {
             let presence = database.presence();
-            if presence != Presence::Leftover {
+            if presence != Presence::Leftover && database.unfit.is_none() {
                 // A worker that cannot ask leaves the rows out; what the file keeps is shown all the same.
                 let profile = &database.pragmas.profile;
                 let asked = worker::pragmas(&database.path, presence, Some(profile));

@@ -2,7 +2,7 @@
 
 use crate::{config::Config, report};
 
-use super::{looking::Looking, say, say_json};
+use super::{looking::Looking, refuse_unfit, say, say_json};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -19,6 +19,9 @@ pub fn run(args: &Args, config: Config) -> anyhow::Result<u8> {
         say_json(&snapshot)?;
     } else {
         say(report::text(&snapshot).trim_end())?;
+    }
+    if snapshot.databases.len() > 1 {
+        refuse_unfit(&snapshot)?;
     }
     Ok(0)
 }

@@ -25,6 +25,8 @@ mod dialog;
 mod findings;
 mod health;
 mod keys;
+mod overview;
+mod schedule;
 mod selection;
 mod stopping;
 mod subject;
@@ -32,12 +34,14 @@ mod timeline;
 
 pub use dialog::{Button, Dialog, Ending, Field, Focus, Kind, List, Mark, Row, Stopped};
 pub use findings::{FindingRow, Gone, Key as FindingKey};
+pub use overview::Overview;
 pub use selection::{Cursor, SortColumn};
 use stopping::Stopping;
 pub use subject::Subject;
 pub use timeline::{Past, Shown};
 
 use findings::FindingHistory;
+use overview::Left;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -120,6 +124,10 @@ pub struct App {
     /// The look that a pause holds on the screen.
     frozen: Option<Arc<Look>>,
     pub(super) current: usize,
+    /// What is kept of the databases that are not on the screen.
+    left: Vec<Left>,
+    /// The overview of all databases instead of the panels, where it is open.
+    pub(super) overview: Option<Overview>,
     pub(super) focus: Panel,
     pub(super) zoomed: bool,
     pub(super) cursor: Cursor,
@@ -142,6 +150,8 @@ pub struct App {
     pending_pin: Option<Kind>,
     stopping: Stopping,
     asked: Vec<Asked>,
+    /// When each checkpoint was due that was said to wait, by database.
+    awaited: Vec<Option<Timestamp>>,
 }
 
 /// When a database's pragmas were asked for, and of what header.
@@ -163,6 +173,8 @@ impl App {
             newest: None,
             frozen: None,
             current: 0,
+            left: Vec::new(),
+            overview: None,
             focus: Panel::Processes,
             zoomed: false,
             cursor: Cursor::default(),
@@ -181,6 +193,7 @@ impl App {
             pending_pin: None,
             stopping: Stopping::default(),
             asked: Vec::new(),
+            awaited: Vec::new(),
         }
     }
 
@@ -221,6 +234,14 @@ impl App {
                 Vec::new()
             }
             Message::Report(Report::Health(outcome)) => self.health_checked(outcome),
+            Message::Report(Report::Noted(outcome)) => {
+                let note = if outcome.level == Level::Error {
+                    self.notify(outcome.level, outcome.text)
+                } else {
+                    Effect::Note(outcome.level, outcome.text)
+                };
+                vec![note, Effect::Refresh]
+            }
             Message::Report(Report::Outcome(outcome)) => self.told(outcome),
         }
     }
@@ -270,7 +291,9 @@ impl App {
     fn looked(&mut self, look: &Arc<Look>) -> Vec<Effect> {
         self.now = self.now.max(look.snapshot.taken_at);
         let before = self.selected_process().map(|process| (process.pid, process.name.clone()));
-        self.newest = Some(Arc::clone(look));
+        if self.newest.replace(Arc::clone(look)).is_none() {
+            self.open_on_many();
+        }
         self.found.follow(&look.snapshot);
         self.settle_selection();
         let mut effects = self.follow_timeline();
@@ -282,6 +305,7 @@ impl App {
             effects.push(self.notify(Level::Info, format!("{pid} ({name}) has gone")));
         }
         effects.extend(self.verify(look));
+        effects.extend(self.due_checkpoints(&look.snapshot));
         self.asked.resize_with(look.snapshot.databases.len(), Asked::default);
         for (index, database) in look.snapshot.databases.iter().enumerate() {
             let asked = &mut self.asked[index];

@@ -53,6 +53,8 @@ pub enum Action {
     NextPanel,
     /// This panel over the whole screen, or back.
     Zoom(Panel),
+    /// Open or close the overview of all databases.
+    Overview,
     /// The database before this one.
     PreviousDatabase,
     /// The database after this one.
@@ -158,6 +160,13 @@ pub const KEYMAP: &[Binding] = &[
         action: Action::Later,
         label: "later",
         help: "in the timeline: a step on, at the end it follows again",
+    },
+    Binding {
+        name: "overview",
+        keys: &["o", "0"],
+        action: Action::Overview,
+        label: "all databases",
+        help: "all databases, a line each with the worst finding: Enter goes to one, Esc back to where you were",
     },
     Binding {
         name: "details",

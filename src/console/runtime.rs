@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -17,6 +16,7 @@ use tokio::{
 
 use crate::{
     act::{Effect, executor::Executor},
+    config::Places,
     endings::{Endings, exit_code},
     history::{History, Timeline, Window},
     sampler::{Look, Order, Sampler},
@@ -48,12 +48,12 @@ pub async fn run(
     theme: Theme,
     sampler: Sampler,
     mut looks: watch::Receiver<Option<Arc<Look>>>,
-    proc: PathBuf,
+    places: &Places,
     histories: Vec<Arc<Mutex<History>>>,
 ) -> io::Result<u8> {
     let mut endings = Endings::listen()?;
     let (outbox, mut inbox) = mpsc::unbounded_channel();
-    let executor = Executor::new(outbox, proc);
+    let executor = Executor::new(outbox, places);
     let mut at_work = AtWork { app, screen: Screen::enter()?, sampler, executor, histories };
     let mut events = EventStream::new();
     let mut clock = interval(TICK);

@@ -31,6 +31,7 @@ mod ingestion;
 mod labelled;
 mod locks;
 mod log;
+mod overview;
 mod pragmas;
 mod processes;
 mod run;
@@ -54,7 +55,9 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> u16 {
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     header::render(frame, top, app, theme);
-    if app.zoomed {
+    if app.overview.is_some() {
+        overview::render(frame, middle, app, theme);
+    } else if app.zoomed {
         panel(frame, middle, app, theme, app.focus);
     } else if area.width < TWO_COLUMNS {
         one_column(frame, middle, app, theme);
@@ -116,7 +119,7 @@ fn two_columns(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let rows = app.database().map_or(0, |database| database.pragmas.rows.len());
     let pragma_rows = u16::try_from(rows).unwrap_or(u16::MAX).clamp(4, (area.height / 4).max(4)) + 2;
     let [files, pragmas, ingestion, log] = Layout::vertical([
-        Constraint::Length(7),
+        Constraint::Length(files::height(app)),
         Constraint::Length(pragma_rows),
         Constraint::Length(if area.height >= 36 { ingestion::height(app) } else { 8 }),
         Constraint::Fill(1),

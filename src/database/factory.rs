@@ -50,7 +50,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// This user may read it only.
-    #[error("{} may only be read by this user; make it writable, or run waltop as its owner", path.display())]
+    #[error("{} or its folder may only be read by this user; make it writable, or run waltop as its owner", path.display())]
     ReadOnly {
         /// The database.
         path: PathBuf,

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Look, findings};
 use crate::{
     config::{Config, Places},
+    journal::{Decision, Sharing},
     snapshot::*,
 };
 
@@ -53,6 +54,8 @@ pub fn live() -> Database {
         pragmas: Pragmas::default(),
         ingestions: Vec::new(),
         findings: Vec::new(),
+        unfit: None,
+        schedule: None,
     }
 }
 
@@ -106,11 +109,18 @@ pub fn ingestion(run: &str) -> Ingestion {
         recent_holds_ms: vec![20.0, 50.0],
         recent_batches: vec![batch(20, 10, 20.0), batch(30, 10, 50.0)],
         slowest_batch: Some(batch(30, 10, 50.0)),
+        decided: Some(Decision {
+            most_files: 34,
+            most_ms: Some(13.3),
+            gap_ms: 41.0,
+            sharing: Sharing::OpenElsewhere,
+        }),
         last_batch_at: Some(at(50)),
         last_told_at: Some(at(60)),
         silent_ms: None,
         failures: Vec::new(),
         error: None,
+        carries_on: None,
     }
 }
 

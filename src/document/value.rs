@@ -88,6 +88,20 @@ pub fn bytes(item: &Item<'_>) -> Result<u64, Error> {
     bytes.filter(|&bytes| bytes > 0).ok_or_else(wrong)
 }
 
+/// Why a text is no size that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("give a size above nothing, as in 64MiB, 64MB or 67108864")]
+pub struct NoSize;
+
+/// The same as a text alone, wherever it comes from.
+///
+/// # Errors
+///
+/// Where it is something else, or more than there are bytes.
+pub fn size_of(text: &str) -> Result<u64, NoSize> {
+    bytes_of(text).filter(|&bytes| bytes > 0).ok_or(NoSize)
+}
+
 fn bytes_of(text: &str) -> Option<u64> {
     let text = text.trim();
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));

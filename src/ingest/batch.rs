@@ -1,10 +1,15 @@
-//! How many files go into a transaction: pure, without a clock.
+//! How many files go into a transaction, and how long the lock is left alone after it: pure, without a clock.
 
 use std::{fmt, num::NonZeroUsize, str::FromStr, time::Duration};
 
-/// How long a batch of `auto` should hold the write lock. A writer that waits for it polls: the shorter the
-/// hold, the sooner its poll succeeds. An odd batch takes a little longer: hardly any takes more than 25 ms.
-pub const AIM: Duration = Duration::from_millis(20);
+use crate::journal::Sharing;
+
+/// How long hardly any batch of `auto` holds the write lock, where nothing else is asked for. A writer that waits for
+/// it polls: the shorter the hold, the sooner its poll succeeds.
+pub const HOLD: Duration = Duration::from_millis(25);
+
+/// What is aimed at, of that: an odd batch takes a little longer than the ones before it.
+const AIM: f64 = 0.8;
 
 /// The shortest gap between two batches beside others: their polls are up to 25 ms apart in the first 100 ms.
 pub const SHORTEST_GAP: Duration = Duration::from_millis(20);
@@ -24,7 +29,7 @@ const SHORT: Duration = Duration::from_millis(2);
 /// How a run sizes its batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Batch {
-    /// By what the last ones cost: as many files as [`AIM`] allows.
+    /// By what the last ones cost: as many files as can be had in the time that a batch may hold the lock.
     #[default]
     Auto,
     /// Just that many files.
@@ -77,6 +82,7 @@ pub struct Limit {
 #[derive(Debug, Clone)]
 pub struct Sizer {
     batch: Batch,
+    aim: Duration,
     files: usize,
     per_file: Option<Duration>,
     /// What came after the last document, for each second until then.
@@ -84,21 +90,27 @@ pub struct Sizer {
 }
 
 impl Sizer {
-    /// A sizer that has seen no batch yet.
+    /// A sizer that has seen no batch yet, hardly any of which is to hold the lock for longer than `hold`.
     #[must_use]
-    pub fn new(batch: Batch) -> Self {
+    pub fn new(batch: Batch, hold: Duration) -> Self {
         let files = match batch {
             Batch::Auto => FIRST,
             Batch::Files(files) => files.get(),
         };
-        Self { batch, files, per_file: None, ending: FIRST_ENDING }
+        Self { batch, aim: hold.mul_f64(AIM), files, per_file: None, ending: FIRST_ENDING }
+    }
+
+    /// How long a transaction is to hold the lock.
+    #[must_use]
+    pub fn aim(&self) -> Duration {
+        self.aim
     }
 
     /// What the next batch may take.
     #[must_use]
     pub fn next(&self) -> Limit {
         let hold = match self.batch {
-            Batch::Auto => Some(AIM.div_f64(1.0 + self.ending)),
+            Batch::Auto => Some(self.aim.div_f64(1.0 + self.ending)),
             Batch::Files(_) => None,
         };
         Limit { files: self.files, hold }
@@ -120,19 +132,33 @@ impl Sizer {
         let cost = hold / files_u32;
         let per_file = self.per_file.map_or(cost, |before| (before + cost) / 2).max(Duration::from_nanos(1));
         self.per_file = Some(per_file);
-        let affordable = usize::try_from(AIM.as_nanos() / per_file.as_nanos()).unwrap_or(LARGEST);
+        let affordable = usize::try_from(self.aim.as_nanos() / per_file.as_nanos()).unwrap_or(LARGEST);
         self.files = affordable.clamp(1, LARGEST).min(self.files.saturating_mul(2));
     }
 }
 
 /// How long to leave the lock alone after a batch that held it for `hold`.
 #[must_use]
-pub fn gap(hold: Duration, alone: bool) -> Duration {
-    if alone { Duration::ZERO } else { hold.max(SHORTEST_GAP) }
+pub fn gap(hold: Duration, sharing: Sharing) -> Duration {
+    if sharing == Sharing::Alone { Duration::ZERO } else { hold.max(SHORTEST_GAP) }
+}
+
+/// With whom the lock is shared after a transaction that was refused it `retries` times; `is_open_elsewhere` is `None`
+/// where that cannot be seen, and then there may be somebody.
+#[must_use]
+pub fn sharing(retries: u64, is_open_elsewhere: Option<bool>) -> Sharing {
+    match (retries, is_open_elsewhere) {
+        (1.., _) => Sharing::Waited,
+        (0, Some(true)) => Sharing::OpenElsewhere,
+        (0, Some(false)) => Sharing::Alone,
+        (0, None) => Sharing::Unknown,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn settle(sizer: &mut Sizer, per_file: Duration, batches: usize) -> usize {
@@ -155,26 +181,26 @@ mod tests {
 
     #[test]
     fn a_given_number_means_just_that() {
-        let mut sizer = Sizer::new("50".parse().expect("a size"));
+        let mut sizer = Sizer::new("50".parse().expect("a size"), HOLD);
         assert_eq!(settle(&mut sizer, Duration::from_secs(1), 5), 50);
         assert_eq!(sizer.next().hold, None);
     }
 
     #[test]
     fn auto_settles_at_the_aim() {
-        assert_eq!(settle(&mut Sizer::new(Batch::Auto), Duration::from_millis(1), 20), 20);
-        assert_eq!(settle(&mut Sizer::new(Batch::Auto), Duration::from_micros(250), 20), 80);
+        assert_eq!(settle(&mut Sizer::new(Batch::Auto, HOLD), Duration::from_millis(1), 20), 20);
+        assert_eq!(settle(&mut Sizer::new(Batch::Auto, HOLD), Duration::from_micros(250), 20), 80);
     }
 
     #[test]
     fn auto_stays_within_its_bounds() {
-        assert_eq!(settle(&mut Sizer::new(Batch::Auto), Duration::from_mins(1), 20), 1);
-        assert_eq!(settle(&mut Sizer::new(Batch::Auto), Duration::ZERO, 20), LARGEST);
+        assert_eq!(settle(&mut Sizer::new(Batch::Auto, HOLD), Duration::from_mins(1), 20), 1);
+        assert_eq!(settle(&mut Sizer::new(Batch::Auto, HOLD), Duration::ZERO, 20), LARGEST);
     }
 
     #[test]
     fn auto_shrinks_at_once_and_at_most_doubles() {
-        let mut sizer = Sizer::new(Batch::Auto);
+        let mut sizer = Sizer::new(Batch::Auto, HOLD);
         let large = settle(&mut sizer, Duration::from_micros(50), 20);
         sizer.committed(large, Duration::from_secs(5), Duration::from_secs(5));
         assert!(sizer.next().files < large / 4, "{:?}", sizer.next());
@@ -185,27 +211,101 @@ mod tests {
 
     #[test]
     fn time_is_left_for_what_comes_after_the_last_document() {
-        let mut sizer = Sizer::new(Batch::Auto);
+        let mut sizer = Sizer::new(Batch::Auto, HOLD);
         let ms = Duration::from_millis;
         sizer.committed(10, ms(20), ms(5));
-        assert_eq!(sizer.next().hold, Some(AIM / 4));
+        assert_eq!(sizer.next().hold, Some(sizer.aim() / 4));
         for _ in 0..50 {
             sizer.committed(10, ms(5), ms(5));
         }
-        assert!(sizer.next().hold.is_some_and(|most| most > AIM * 9 / 10));
+        assert!(sizer.next().hold.is_some_and(|most| most > sizer.aim() * 9 / 10));
     }
 
     #[test]
     fn an_empty_batch_teaches_nothing() {
-        let mut sizer = Sizer::new(Batch::Auto);
+        let mut sizer = Sizer::new(Batch::Auto, HOLD);
         sizer.committed(0, Duration::from_secs(1), Duration::ZERO);
         assert_eq!(sizer.next().files, FIRST);
     }
 
     #[test]
     fn the_gap_is_as_long_as_the_hold_and_only_beside_others() {
-        assert_eq!(gap(Duration::from_millis(70), true), Duration::ZERO);
-        assert_eq!(gap(Duration::from_millis(70), false), Duration::from_millis(70));
-        assert_eq!(gap(Duration::from_millis(1), false), SHORTEST_GAP);
+        assert_eq!(gap(Duration::from_millis(70), Sharing::Alone), Duration::ZERO);
+        assert_eq!(gap(Duration::from_millis(70), Sharing::Waited), Duration::from_millis(70));
+        assert_eq!(gap(Duration::from_millis(1), Sharing::OpenElsewhere), SHORTEST_GAP);
+    }
+
+    #[test]
+    fn who_waited_or_cannot_see_does_not_take_himself_to_be_alone() {
+        assert_eq!(sharing(0, Some(false)), Sharing::Alone);
+        assert_eq!(sharing(0, Some(true)), Sharing::OpenElsewhere);
+        assert_eq!(sharing(0, None), Sharing::Unknown);
+        assert_eq!(sharing(1, Some(false)), Sharing::Waited);
+    }
+
+    /// What batches can have cost: files, and µs until the last one was in and from there to the end.
+    fn costs() -> impl Strategy<Value = Vec<(usize, u64, u64)>> {
+        prop::collection::vec((0..2000_usize, 0..10_000_000_u64, 0..10_000_000_u64), 0..60)
+    }
+
+    fn after(costs: &[(usize, u64, u64)], hold: Duration) -> Sizer {
+        let mut sizer = Sizer::new(Batch::Auto, hold);
+        for &(files, rows, rest) in costs {
+            let rows = Duration::from_micros(rows);
+            sizer.committed(files, rows + Duration::from_micros(rest), rows);
+        }
+        sizer
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_it_saw_it_never_starves_nor_bloats(costs in costs(), hold_ms in 1..1000_u64) {
+            let hold = Duration::from_millis(hold_ms);
+            let sizer = after(&costs, hold);
+            let next = sizer.next();
+            prop_assert!((1..=LARGEST).contains(&next.files));
+            let most = next.hold.expect("auto is bound in time");
+            prop_assert!(most >= sizer.aim().div_f64(1.0 + MOST_ENDING) && most <= hold);
+        }
+
+        #[test]
+        fn a_size_at_most_doubles(costs in costs(), files in 1..600_usize, rows in 0..1_000_000_u64) {
+            let mut sizer = after(&costs, HOLD);
+            let before = sizer.next().files;
+            sizer.committed(files, Duration::from_micros(rows), Duration::from_micros(rows));
+            prop_assert!(sizer.next().files <= 2 * before);
+        }
+
+        #[test]
+        fn whatever_came_before_it_converges(costs in costs(), micros in 20..200_000_u64, share in 0.0..2.0_f64) {
+            // What comes after the last document is a share of what came before it.
+            let mut sizer = after(&costs, HOLD);
+            for _ in 0..60 {
+                let Limit { files, hold } = sizer.next();
+                let per_file = Duration::from_micros(micros);
+                // As a transaction does: no further file once the time is over.
+                let fit = (0..files).take_while(|&so_far| {
+                    let so_far = u32::try_from(so_far).expect("small");
+                    so_far == 0 || hold.is_none_or(|most| per_file * so_far < most)
+                });
+                let files = fit.count();
+                let rows = per_file * u32::try_from(files).expect("small");
+                sizer.committed(files, rows.mul_f64(1.0 + share), rows);
+            }
+            let cost = Duration::from_micros(micros).mul_f64(1.0 + share);
+            let ideal = sizer.aim().div_duration_f64(cost).clamp(1.0, 512.0);
+            #[expect(clippy::cast_precision_loss, reason = "small")]
+            let reached = sizer.next().files as f64;
+            prop_assert!(reached >= (ideal * 0.5).floor().max(1.0) && reached <= ideal * 2.0, "{reached} of {ideal}");
+        }
+
+        #[test]
+        fn beside_others_half_of_the_time_is_theirs(hold in 0..20_000_000_u64, retries in 0..5_u64) {
+            let hold = Duration::from_micros(hold);
+            for seen in [Some(true), None] {
+                let gap = gap(hold, sharing(retries, seen));
+                prop_assert!(gap >= hold && gap >= SHORTEST_GAP && gap <= hold.max(SHORTEST_GAP));
+            }
+        }
     }
 }

@@ -199,8 +199,11 @@ fn entries(folder: &Path, hidden: bool, stop: &StopFlag) -> Vec<Result<Entry, ig
         })
     });
     let mut entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let path = |entry: &Result<Entry, _>| entry.as_ref().ok().map(|it| it.found.path().to_owned());
-    entries.sort_by_cached_key(|entry| (entry.is_err(), path(entry)));
+    // By their bytes: part by part, as paths compare, takes many times as long.
+    entries.sort_unstable_by(|one, other| match (one, other) {
+        (Ok(one), Ok(other)) => one.found.path().as_os_str().cmp(other.found.path().as_os_str()),
+        _ => one.is_err().cmp(&other.is_err()),
+    });
     entries
 }
 

@@ -23,6 +23,8 @@ const KEPT: usize = journals::FOLLOWED;
 pub struct Journal {
     run: String,
     file: File,
+    /// Bytes of whole lines.
+    length: u64,
 }
 
 impl Journal {
@@ -42,8 +44,11 @@ impl Journal {
             let path = runs.join(format!("{run}.{EXTENSION}"));
             match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
-                    let mut journal = Self { run: run.clone(), file };
-                    journal.tell(started(run))?;
+                    let mut journal = Self { run: run.clone(), file, length: 0 };
+                    journal.tell(started(run)).inspect_err(|_| {
+                        // Empty as it is it would say nothing but that something is wrong.
+                        let _ = fs::remove_file(&path);
+                    })?;
                     // What stays now goes with the next run.
                     let _ = prune(runs, proc, KEPT);
                     return Ok(journal);
@@ -63,7 +68,8 @@ impl Journal {
         &self.run
     }
 
-    /// Writes one line, in one piece: a reader sees all of it or none.
+    /// Writes one line, in one piece: a reader sees all of it or none. On a disk that is full a part of it may be
+    /// written, which is taken back, so that a later line is one again.
     ///
     /// # Errors
     ///
@@ -71,7 +77,11 @@ impl Journal {
     pub fn tell(&mut self, event: Event) -> io::Result<()> {
         let mut line = serde_json::to_vec(&Line { at: Timestamp::now(), event })?;
         line.push(b'\n');
-        self.file.write_all(&line)
+        self.file.write_all(&line).inspect_err(|_| {
+            let _ = self.file.set_len(self.length);
+        })?;
+        self.length += line.len() as u64;
+        Ok(())
     }
 }
 
@@ -149,6 +159,9 @@ mod tests {
             database: "/x.db".to_owned(),
             folders: Vec::new(),
             batch: "auto".to_owned(),
+            root: None,
+            hidden: None,
+            carries_on: None,
         };
         let since = crate::observe::process_start(proc, own).expect("it lives");
         let write = |name: &str, events: &[Event]| {
@@ -191,6 +204,9 @@ mod tests {
             database: "/x.db".to_owned(),
             folders: Vec::new(),
             batch: "auto".to_owned(),
+            root: None,
+            hidden: None,
+            carries_on: None,
         };
         let line = serde_json::to_string(&Line { at: Timestamp::UNIX_EPOCH, event: gone }).expect("JSON");
         for number in 0..KEPT + 2 {

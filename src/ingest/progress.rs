@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Summary;
 use crate::{
-    snapshot::FailedFile,
+    snapshot::{CarriesOn, FailedFile},
     text,
     units::{count, duration},
 };
@@ -19,6 +19,8 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// What happens in a run, as it happens.
 pub trait Progress {
+    /// The run before died, and this one does what it left.
+    fn carries_on(&mut self, _before: &CarriesOn) {}
     /// The folders have been walked: so many files, so many of them unchanged by size and time.
     fn discovered(&mut self, files: u64, unchanged: u64);
     /// A transaction was committed.
@@ -84,6 +86,10 @@ impl<W: Write> Lines<W> {
 }
 
 impl<W: Write> Progress for Lines<W> {
+    fn carries_on(&mut self, before: &CarriesOn) {
+        self.say(&before.to_string());
+    }
+
     fn discovered(&mut self, files: u64, unchanged: u64) {
         self.say(&found(files, unchanged));
     }
@@ -135,6 +141,11 @@ impl Default for Bar {
 }
 
 impl Progress for Bar {
+    fn carries_on(&mut self, before: &CarriesOn) {
+        // There is no bar yet that could make room for it.
+        let _ = writeln!(io::stderr(), "{}", text::clean(&before.to_string()));
+    }
+
     fn discovered(&mut self, files: u64, unchanged: u64) {
         self.0.set_length(files);
         self.0.set_position(unchanged);

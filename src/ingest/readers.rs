@@ -31,6 +31,16 @@ pub struct Job<'a> {
     pub prefix: &'a str,
     /// The hash that the database has of it.
     pub known: Option<&'a Hash>,
+    /// The most bytes that it may have.
+    pub largest: u64,
+}
+
+impl Job<'_> {
+    /// Bytes that it may take up. A file that has grown since the walk is read up to the limit of one file, whatever it
+    /// was counted as.
+    fn cost(&self) -> u64 {
+        self.found.stamp.bytes.min(self.largest)
+    }
 }
 
 /// The threads' results, in the order in which they are done. Dropping it ends the threads.
@@ -68,10 +78,11 @@ pub fn start<'scope, 'env: 'scope>(
             loop {
                 let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some(job) = next else { return };
-                if !budget.take(cost(job.found)) {
+                if !budget.take(job.cost()) {
                     return;
                 }
-                if sender.send((job, parse::read(job.found, job.prefix, job.known))).is_err() {
+                let outcome = parse::read(job.found, job.prefix, job.known, job.largest);
+                if sender.send((job, outcome)).is_err() {
                     return;
                 }
             }
@@ -80,17 +91,12 @@ pub fn start<'scope, 'env: 'scope>(
     Results { receiver, budget }
 }
 
-// A file that has grown since the walk is read up to the limit of one file, whatever it was counted as.
-fn cost(found: &Found) -> u64 {
-    found.stamp.bytes.min(parse::LARGEST)
-}
-
 impl<'a> Results<'a> {
     /// The next result, waiting at most for `patience`.
     pub fn next(&self, patience: Duration) -> Next<'a> {
         match self.receiver.recv_timeout(patience) {
             Ok((job, outcome)) => {
-                self.budget.give_back(cost(job.found));
+                self.budget.give_back(job.cost());
                 Next::Done(job.found, outcome)
             }
             Err(RecvTimeoutError::Timeout) => Next::Nothing,
@@ -164,7 +170,7 @@ mod tests {
     }
 
     fn jobs(found: &[Found]) -> Vec<Job<'_>> {
-        found.iter().map(|found| Job { found, prefix: "r/", known: None }).collect()
+        found.iter().map(|found| Job { found, prefix: "r/", known: None, largest: parse::LARGEST }).collect()
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{
     store::{self, Cost, Known, Patience, Store, Written},
 };
 use crate::{
-    journal::{Event, Outcome},
+    journal::{Decision, Event, Outcome, Sharing},
     snapshot::{FailedFile, Spread},
 };
 
@@ -50,6 +50,10 @@ pub(super) struct Run<'a> {
     waits: Vec<f64>,
     /// Files with an old content and a new time, since the journal was told last.
     untold_unchanged: u64,
+    /// Names of documents that the walk found, and that were gone when they were to be read.
+    vanished: HashSet<String>,
+    /// Of those, since the journal was told last.
+    untold_vanished: u64,
 }
 
 impl<'a> Run<'a> {
@@ -65,11 +69,13 @@ impl<'a> Run<'a> {
             stop,
             progress,
             journal,
-            sizer: Sizer::new(request.batch),
+            sizer: Sizer::new(request.batch, request.hold),
             summary,
             holds: Vec::new(),
             waits: Vec::new(),
             untold_unchanged: 0,
+            vanished: HashSet::new(),
+            untold_vanished: 0,
         }
     }
 
@@ -106,8 +112,15 @@ impl<'a> Run<'a> {
             other => other?,
         };
         let prefixes: Vec<String> = folders.iter().map(Folder::prefix).collect();
-        let jobs = jobs(&discovery.found, &known, &prefixes);
+        let jobs = jobs(&discovery.found, &known, &prefixes, self.request.max_file_size);
         self.discovered(discovery, jobs.len())?;
+        if jobs.is_empty() && gone(folders, discovery, &known, &self.vanished).is_empty() {
+            return Ok(Outcome::Completed);
+        }
+        match store.prepare(&known) {
+            Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+            other => other?,
+        }
         let neighbours = Neighbours::of(store.path(), &self.request.proc);
         let outcome = thread::scope(|scope| {
             let results = readers::start(scope, jobs);
@@ -116,7 +129,7 @@ impl<'a> Run<'a> {
         if outcome != Outcome::Completed {
             return Ok(outcome);
         }
-        self.remove_all(&mut store, gone(folders, discovery, &known), &neighbours)
+        self.remove_all(&mut store, gone(folders, discovery, &known, &self.vanished), &neighbours)
     }
 
     fn discovered(&mut self, discovery: &Discovery, changed: usize) -> Result<(), Error> {
@@ -156,12 +169,12 @@ impl<'a> Run<'a> {
                 return Ok(Outcome::Stopped);
             }
             match store.write(&mut queue, limit) {
-                Ok(written) => self.written(&written, !queue.is_empty() || more, neighbours)?,
+                Ok(written) => self.written(&written, limit, !queue.is_empty() || more, neighbours)?,
                 Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
                 Err(error) => return Err(error.into()),
             }
             store.relieve()?;
-            match store.merge() {
+            match store.merge(self.sizer.aim()) {
                 Ok(None) => {}
                 Ok(Some(cost)) => self.merged(cost, !queue.is_empty() || more, neighbours)?,
                 Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
@@ -190,6 +203,11 @@ impl<'a> Run<'a> {
                 self.summary.unchanged += 1;
                 self.untold_unchanged += 1;
             }
+            Next::Done(found, Read::Gone) => {
+                self.vanished.insert(found.name.clone());
+                self.summary.files_total = self.summary.files_total.saturating_sub(1);
+                self.untold_vanished += 1;
+            }
             Next::Done(found, Read::Failed(reason)) => {
                 self.failed(FailedFile { path: found.file.display().to_string(), reason })?;
             }
@@ -205,7 +223,7 @@ impl<'a> Run<'a> {
         })?;
         self.count(cost);
         if more {
-            self.leave_room(cost, neighbours);
+            self.leave_room(gap_after(cost, neighbours).0);
         }
         Ok(())
     }
@@ -218,8 +236,15 @@ impl<'a> Run<'a> {
         self.waits.push(milliseconds(cost.wait));
     }
 
-    fn written(&mut self, written: &Written, more: bool, neighbours: &Neighbours) -> Result<(), Error> {
+    fn written(
+        &mut self,
+        written: &Written,
+        limit: Limit,
+        more: bool,
+        neighbours: &Neighbours,
+    ) -> Result<(), Error> {
         let Cost { wait, hold, retries, .. } = written.cost;
+        let (gap, sharing) = gap_after(written.cost, neighbours);
         self.tell_unchanged()?;
         self.summary.taken_in += written.taken_in;
         self.tell(Event::Batch {
@@ -228,12 +253,18 @@ impl<'a> Run<'a> {
             wait_ms: milliseconds(wait),
             hold_ms: milliseconds(hold),
             retries,
+            decided: Some(Decision {
+                most_files: limit.files as u64,
+                most_ms: limit.hold.map(milliseconds),
+                gap_ms: if more { milliseconds(gap) } else { 0.0 },
+                sharing,
+            }),
         })?;
         written.failed.iter().try_for_each(|file| self.failed(file.clone()))?;
         written.warned.iter().try_for_each(|file| self.warned(file.clone()))?;
         self.committed(written.taken_in + written.failed.len() as u64, written.cost);
         if more {
-            self.leave_room(written.cost, neighbours);
+            self.leave_room(gap);
         }
         Ok(())
     }
@@ -262,7 +293,7 @@ impl<'a> Run<'a> {
             self.committed(files, cost);
             store.relieve()?;
             if !gone.is_empty() {
-                self.leave_room(cost, neighbours);
+                self.leave_room(gap_after(cost, neighbours).0);
             }
         }
         Ok(Outcome::Completed)
@@ -281,11 +312,9 @@ impl<'a> Run<'a> {
         });
     }
 
-    /// Leaves the lock to others where there are others: seen by their lock, or felt by having had to wait.
-    fn leave_room(&self, cost: Cost, neighbours: &Neighbours) {
-        // What cannot be seen may be there.
-        let alone = cost.retries == 0 && !neighbours.any().unwrap_or(true);
-        let until = Instant::now() + batch::gap(cost.hold, alone);
+    /// Leaves the lock to others for as long as `gap`.
+    fn leave_room(&self, gap: Duration) {
+        let until = Instant::now() + gap;
         while !self.stop.is_raised() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -296,6 +325,10 @@ impl<'a> Run<'a> {
     }
 
     fn tell_unchanged(&mut self) -> Result<(), Error> {
+        match mem::take(&mut self.untold_vanished) {
+            0 => {}
+            files => self.tell(Event::Vanished { files })?,
+        }
         match mem::take(&mut self.untold_unchanged) {
             0 => Ok(()),
             files => self.tell(Event::Unchanged { files }),
@@ -321,13 +354,25 @@ impl<'a> Run<'a> {
     }
 }
 
+/// How long to leave the lock alone after a transaction, and why: others are seen by their lock, or felt by having had
+/// to wait.
+fn gap_after(cost: Cost, neighbours: &Neighbours) -> (Duration, Sharing) {
+    let sharing = batch::sharing(cost.retries, neighbours.any().ok());
+    (batch::gap(cost.hold, sharing), sharing)
+}
+
 /// The files to read: the ones whose size or time is not what the database has.
-fn jobs<'a>(found: &'a [Found], known: &'a HashMap<String, Known>, prefixes: &'a [String]) -> Vec<Job<'a>> {
+fn jobs<'a>(
+    found: &'a [Found],
+    known: &'a HashMap<String, Known>,
+    prefixes: &'a [String],
+    largest: u64,
+) -> Vec<Job<'a>> {
     let job = |found: &'a Found| {
         let known = known.get(&found.name);
         let changed = known.is_none_or(|known| known.stamp != found.stamp);
         let prefix = prefixes[found.folder].as_str();
-        changed.then(|| Job { found, prefix, known: known.map(|known| &known.hash) })
+        changed.then(|| Job { found, prefix, known: known.map(|known| &known.hash), largest })
     };
     found.iter().filter_map(job).collect()
 }
@@ -337,8 +382,11 @@ fn gone(
     folders: &[Folder],
     discovery: &Discovery,
     known: &HashMap<String, Known>,
+    vanished: &HashSet<String>,
 ) -> VecDeque<(String, i64)> {
-    let found: HashSet<&str> = discovery.found.iter().map(|found| found.name.as_str()).collect();
+    let is_there = |name: &&str| !vanished.contains(*name);
+    let found: HashSet<&str> =
+        discovery.found.iter().map(|found| found.name.as_str()).filter(is_there).collect();
     let is_gone = |name: &str, known: &Known| {
         !found.contains(name) && folders.iter().any(|folder| has_no_longer(folder, discovery, name, known))
     };

@@ -2,6 +2,7 @@
 
 mod index;
 mod patience;
+mod place;
 mod relief;
 mod rows;
 pub mod search;
@@ -13,12 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
 pub use self::patience::Patience;
 use self::{
     index::{Indexing, Segments},
     patience::patiently,
+    place::Place,
     relief::Mover,
 };
 use super::{
@@ -28,7 +30,7 @@ use super::{
     parse::{Document, Hash},
 };
 use crate::{
-    database::{factory, migrations},
+    database::{factory, holder::Holder, migrations},
     profile::Profile,
     snapshot::FailedFile,
 };
@@ -46,10 +48,10 @@ pub struct Store {
     mover: Mover,
     connection: Connection,
     path: PathBuf,
+    place: Place,
     patience: Patience,
     folders: Vec<String>,
     names: Vec<Names>,
-    wikilinks_known: bool,
     indexing: Indexing,
     segments: Segments,
 }
@@ -102,14 +104,33 @@ pub enum Error {
     #[error(transparent)]
     Open(#[from] factory::Error),
     /// Others kept the lock.
-    #[error(
-        "{path} stayed locked for {seconds} s: see by whom with `waltop status {path}`, then run this again to carry on"
-    )]
+    #[error("{path} stayed locked for {seconds} s{}, then run this again to carry on", by(holder.as_ref(), path))]
     Busy {
         /// The database.
         path: String,
         /// For how long it was tried.
         seconds: f64,
+        /// Who had the lock in the end, where the kernel says so.
+        holder: Option<Holder>,
+    },
+    /// What is at its path is not what is open.
+    #[error(
+        "{path} or its -wal was replaced or removed meanwhile, so nothing more was written: move away what \
+         belongs to the old file ({path}-wal, {path}-shm), then run this again"
+    )]
+    Replaced {
+        /// The database.
+        path: String,
+    },
+    /// There is no room for it.
+    #[error(
+        "no room on the disk of {path} to {doing} it: what was committed stays; make room, then run this again to carry on"
+    )]
+    Full {
+        /// What was being done, as in "write to".
+        doing: &'static str,
+        /// The database.
+        path: String,
     },
     /// The run was asked to end while it waited.
     #[error("asked to stop while waiting for the write lock")]
@@ -124,6 +145,26 @@ pub enum Error {
         /// What `SQLite` said.
         source: rusqlite::Error,
     },
+}
+
+impl Error {
+    /// What `source`, which `SQLite` said while `doing` something to `path`, means.
+    fn of(doing: &'static str, path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.display().to_string();
+        let extended = source.sqlite_error().map(|error| error.extended_code);
+        // Without room for -shm it speaks of an error of the disk.
+        let is_full = source.sqlite_error_code() == Some(ErrorCode::DiskFull)
+            || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
+        if is_full { Self::Full { doing, path } } else { Self::Sqlite { doing, path, source } }
+    }
+}
+
+/// Who kept it locked and what to do, as the middle of a sentence.
+fn by(holder: Option<&Holder>, path: &str) -> String {
+    match holder {
+        Some(holder) => format!(" by {holder}: wait for it to end, or stop it"),
+        None => format!(": see by whom with `waltop status {path}`"),
+    }
 }
 
 impl Store {
@@ -144,11 +185,11 @@ impl Store {
         let store = Self {
             mover: Mover::new(profile.clone()),
             connection,
+            place: Place::of(&path),
             path,
             patience,
             folders: folders.iter().map(|folder| folder.name.clone()).collect(),
             names: folders.iter().map(|folder| Names::new(folder.prefix())).collect(),
-            wikilinks_known: false,
             indexing: Indexing::ByTriggers,
             segments: Segments::default(),
         };
@@ -188,36 +229,34 @@ impl Store {
     /// Where they cannot be read.
     pub fn known(&mut self) -> Result<HashMap<String, Known>, Error> {
         let mut all = HashMap::new();
-        for names in &mut self.names {
+        for names in &self.names {
             let (known, _) =
                 patiently(&self.patience, || rows::known_under(&self.connection, names.prefix()))
                     .map_err(|failure| failure.told(&self.path, "read"))?;
-            for (name, known) in &known {
-                names.insert(name, known.id);
-            }
             all.extend(known);
         }
         Ok(all)
     }
 
-    /// Reads which wikilinks there are, once, before the first transaction that may change what they mean.
-    fn learn_wikilinks(&mut self) -> Result<(), Error> {
-        if self.wikilinks_known {
-            return Ok(());
-        }
+    /// Gets ready to write: learns which documents and which wikilinks there are, on which it hangs what a link means.
+    /// A run with nothing to write is quicker without.
+    ///
+    /// # Errors
+    ///
+    /// Where the links cannot be read.
+    pub fn prepare(&mut self, known: &HashMap<String, Known>) -> Result<(), Error> {
         for (names, folder) in self.names.iter_mut().zip(&self.folders) {
+            let prefix = names.prefix().to_owned();
+            for (name, known) in known.iter().filter(|(name, _)| name.starts_with(&prefix)) {
+                names.insert(name, known.id);
+            }
             let (links, _) = patiently(&self.patience, || rows::wikilinks(&self.connection, folder, names))
                 .map_err(|failure| failure.told(&self.path, "read"))?;
             for (source, edge) in links {
                 names.want(source, edge);
             }
         }
-        // Whoever only reads what is known is quicker without.
-        self.connection
-            .pragma_update(None, "cache_size", -CACHE)
-            .map_err(|error| self.error("set up", error))?;
-        self.wikilinks_known = true;
-        Ok(())
+        self.connection.pragma_update(None, "cache_size", -CACHE).map_err(|error| self.error("set up", error))
     }
 
     fn begin(&self) -> Result<Begun, Error> {
@@ -227,7 +266,20 @@ impl Store {
             Ok(Instant::now())
         })
         .map_err(|failure| failure.told(&self.path, "write to"))?;
+        self.expect_in_place()?;
         Ok(Begun { wait: since - asked, since, retries, rows: Duration::ZERO, bytes: 0 })
+    }
+
+    /// Leaves everything as it is where what is open is no longer what is at the database's path: what is written there
+    /// nobody would find.
+    fn expect_in_place(&self) -> Result<(), Error> {
+        if self.place.is_kept() {
+            return Ok(());
+        }
+        self.roll_back();
+        // The close moves nothing into the main file, and removes nothing by a name that may be another file's now.
+        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        Err(Error::Replaced { path: self.path.display().to_string() })
     }
 
     fn commit(&self, begun: &Begun) -> Result<Cost, Error> {
@@ -277,7 +329,7 @@ impl Store {
     }
 
     fn error(&self, doing: &'static str, source: rusqlite::Error) -> Error {
-        Error::Sqlite { doing, path: self.path.display().to_string(), source }
+        Error::of(doing, &self.path, source)
     }
 }
 

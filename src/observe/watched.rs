@@ -75,6 +75,18 @@ impl Watched {
         &self.paths[0]
     }
 
+    /// Whether the kernel says that nobody has any of it locked.
+    pub fn is_unlocked(&self) -> bool {
+        let [main, _, index] = &self.paths;
+        let is_free = |path: &Path, places: &[(Ask, RangeInclusive<u64>)]| match files::open(path) {
+            Ok(file) => places
+                .iter()
+                .all(|(who, bytes)| matches!(lock_probe::ask(&file, *who, bytes.clone()), Ok(None))),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        is_free(index, &locks::INDEX_PLACES) && is_free(main, &locks::MAIN_PLACES)
+    }
+
     /// What to sample, and where its holds go.
     pub fn sampled(&self) -> lock_sampler::Target {
         let [_, log, index] = self.paths.clone();

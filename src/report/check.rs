@@ -18,7 +18,7 @@ pub struct CheckReport {
     pub fail_on: Severity,
     /// What it comes to.
     pub verdict: Verdict,
-    /// The same as an exit code: 0 or 1.
+    /// The same as an exit code: 0, 1, or 2 where a database could not be looked at.
     pub exit: u8,
     /// The databases, in the order in which they were asked for.
     pub databases: Vec<Checked>,
@@ -36,6 +36,9 @@ pub struct Checked {
     pub profile: String,
     /// What is wrong, worst first.
     pub findings: Vec<Finding>,
+    /// Why it could not be looked at; `None` where it could.
+    #[serde(default)]
+    pub unfit: Option<String>,
 }
 
 /// What a check comes to.
@@ -46,6 +49,8 @@ pub enum Verdict {
     Fine,
     /// Something was.
     Findings,
+    /// Nothing was found that counts, but a database could not be looked at.
+    Unknown,
 }
 
 impl CheckReport {
@@ -54,11 +59,16 @@ impl CheckReport {
     pub fn new(snapshot: Snapshot, fail_on: Severity) -> Self {
         let databases: Vec<Checked> = snapshot.databases.into_iter().map(Checked::from).collect();
         let counts = databases.iter().any(|it| it.counts(fail_on));
+        let is_partial = databases.iter().any(|it| it.unfit.is_some());
         Self {
             version: CONTRACT_VERSION,
             fail_on,
-            verdict: if counts { Verdict::Findings } else { Verdict::Fine },
-            exit: u8::from(counts),
+            verdict: match (counts, is_partial) {
+                (true, _) => Verdict::Findings,
+                (false, true) => Verdict::Unknown,
+                (false, false) => Verdict::Fine,
+            },
+            exit: if is_partial { 2 } else { u8::from(counts) },
             databases,
             unseen: snapshot.unseen,
         }
@@ -67,7 +77,8 @@ impl CheckReport {
 
 impl From<Database> for Checked {
     fn from(database: Database) -> Self {
-        Self { path: database.path, profile: database.pragmas.profile, findings: database.findings }
+        let Database { path, pragmas, findings, unfit, .. } = database;
+        Self { path, profile: pragmas.profile, findings, unfit }
     }
 }
 
@@ -89,6 +100,9 @@ impl Checked {
     }
 
     fn verdict(&self, fail_on: Severity, is_partial: bool) -> String {
+        if let Some(why) = &self.unfit {
+            return format!("not looked at: {}", text::clean(why));
+        }
         let counts = self.counts(fail_on);
         let as_seen = if is_partial { " that could be seen" } else { "" };
         match (self.tally(), fail_on) {

@@ -5,6 +5,10 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::journal::Decision;
+
+use crate::units;
+
 /// An ingestion, folded from its journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ingestion {
@@ -47,6 +51,9 @@ pub struct Ingestion {
     pub recent_batches: Vec<Batch>,
     /// The batch that held the lock longest.
     pub slowest_batch: Option<Batch>,
+    /// What was decided for the newest batch; `None` in a journal of before.
+    #[serde(default)]
+    pub decided: Option<Decision>,
     /// When the newest batch was committed.
     pub last_batch_at: Option<Timestamp>,
     /// When the journal was last written, whatever it told.
@@ -59,6 +66,9 @@ pub struct Ingestion {
     pub failures: Vec<FailedFile>,
     /// Why it ended early, where it did.
     pub error: Option<String>,
+    /// The run before, where that died and left the rest to this one.
+    #[serde(default)]
+    pub carries_on: Option<CarriesOn>,
 }
 
 impl Ingestion {
@@ -89,6 +99,31 @@ impl Ingestion {
         let spent = self.elapsed_ms(now);
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         (self.is_running() && spent > 0.0).then(|| spent / written as f64 * left as f64)
+    }
+}
+
+/// A run that died before its end, and left the rest to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriesOn {
+    /// Its name.
+    pub run: String,
+    /// The process that ran it.
+    pub pid: i32,
+    /// Files that were in by then, or were unchanged.
+    pub files_done: u64,
+    /// Files that were to be taken in; `None` where they had not been counted yet.
+    pub files_total: Option<u64>,
+}
+
+impl fmt::Display for CarriesOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "carries on run {} of process {}, which ended without a word ", self.run, self.pid)?;
+        match self.files_total {
+            Some(total) => {
+                write!(f, "after {} of {} files", units::count(self.files_done), units::count(total))
+            }
+            None => f.write_str("before its files were counted"),
+        }
     }
 }
 

@@ -88,6 +88,8 @@ fn seen(path: &Path, journal_mode: JournalMode, index_held: bool) -> Database {
         pragmas: Pragmas::default(),
         ingestions: Vec::new(),
         findings: Vec::new(),
+        unfit: None,
+        schedule: None,
     }
 }
 

@@ -49,6 +49,8 @@ const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
             "diagnose",
             "diagnose.rs",
             "snapshot.rs",
+            "snapshot",
+            "schedule.rs",
             "history.rs",
             "history",
             "console/app.rs",

@@ -235,6 +235,7 @@ pub fn contended() -> Database {
              "files_failed": 1, "batches": 32, "batch_size": 10,
              "hold_ms": {"p50": 40.0, "p99": 44.0, "max": 51.0}, "wait_ms": {"p50": 1.0, "p99": 3.0, "max": 9.0},
              "busy_retries": 0, "started_at": "2026-01-15T14:02:20Z", "finished_at": null,
+             "decided": {"most_files": 10, "most_ms": 13.3, "gap_ms": 41.0, "sharing": "open_elsewhere"},
              "recent_holds_ms": [20.0, 30.0, 41.0, 22.0, 51.0],
              "recent_batches": [batch(18, 20.0, 1.0, 0), batch(19, 30.0, 9.0, 0), batch(20, 41.0, 1.0, 0),
                                 batch(21, 22.0, 0.4, 0), batch(22, 51.0, 3.0, 0)],

@@ -108,7 +108,8 @@ fn notes(ingestion: &Ingestion, now: Timestamp) -> impl Iterator<Item = String> 
         )),
         IngestionState::Completed | IngestionState::Stopped | IngestionState::Failed => None,
     };
-    state.into_iter().chain(ingestion.error.clone())
+    let before = ingestion.carries_on.as_ref().map(ToString::to_string);
+    before.into_iter().chain(state).chain(ingestion.error.clone())
 }
 
 fn failures(ingestion: &Ingestion, journals: &Path) -> Vec<String> {

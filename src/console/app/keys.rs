@@ -29,7 +29,7 @@ const INTERVALS: [Duration; 7] = [
     Duration::from_secs(30),
 ];
 /// Rows that a page moves by.
-const PAGE: isize = 10;
+pub(super) const PAGE: isize = 10;
 
 impl App {
     pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
@@ -71,6 +71,9 @@ impl App {
         if self.timeline.is_some() && is_about_a_row(action) {
             return false;
         }
+        if self.overview.is_some() && is_about_a_row(action) {
+            return action == Action::Details;
+        }
         match action {
             Action::Earlier | Action::Later => self.timeline.is_some(),
             Action::Ingest => self.switch.is_armed() && database.is_some(),
@@ -86,9 +89,7 @@ impl App {
             Action::Filter | Action::Sort | Action::Invert => exists && self.shows(Panel::Processes),
             Action::Export | Action::Timeline => database.is_some(),
             Action::Arm => !self.switch.is_read_only(),
-            Action::PreviousDatabase | Action::NextDatabase => {
-                self.look().is_some_and(|look| look.snapshot.databases.len() > 1)
-            }
+            Action::Overview | Action::PreviousDatabase | Action::NextDatabase => self.databases().len() > 1,
             Action::Down
             | Action::Up
             | Action::PageDown
@@ -108,7 +109,7 @@ impl App {
     }
 
     fn act(&mut self, action: Action) -> Vec<Effect> {
-        if let Some(effects) = self.act_in_time(action) {
+        if let Some(effects) = self.act_in_time(action).or_else(|| self.act_in_overview(action)) {
             return effects;
         }
         let is_of_processes = matches!(action, Action::Filter | Action::Sort | Action::Invert);
@@ -135,6 +136,7 @@ impl App {
                 self.overlay = None;
                 self.timeline = None;
             }
+            Action::Overview => return self.toggle_overview(),
             Action::PreviousDatabase => return self.switch_database(-1),
             Action::NextDatabase => return self.switch_database(1),
             Action::Filter => self.filtering = self.database().is_some(),
@@ -338,21 +340,6 @@ impl App {
         self.timeline = None;
     }
 
-    fn switch_database(&mut self, by: isize) -> Vec<Effect> {
-        let count = self.look().map_or(0, |look| look.snapshot.databases.len());
-        if count > 0 {
-            let at = isize::try_from(self.current + count).unwrap_or(0) + by;
-            self.current = usize::try_from(at).unwrap_or(0) % count;
-            self.cursor = super::Cursor::default();
-            self.overlay = None;
-            self.settle_selection();
-            if self.timeline.take().is_some() {
-                return self.toggle_timeline();
-            }
-        }
-        Vec::new()
-    }
-
     fn toggle_overlay(&mut self, overlay: Overlay) {
         self.scroll = 0;
         self.overlay = if self.overlay.as_ref() == Some(&overlay) { None } else { Some(overlay) };
@@ -412,7 +399,7 @@ impl App {
     }
 }
 
-fn is_about_a_row(action: Action) -> bool {
+pub(super) fn is_about_a_row(action: Action) -> bool {
     matches!(
         action,
         Action::Stop | Action::Details | Action::Copy | Action::Filter | Action::Sort | Action::Invert

@@ -22,7 +22,9 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         let sentence = format!("There is no {} yet.", database.path.display());
         return empty(frame, inner, theme, &sentence);
     }
-    frame.render_widget(Paragraph::new(lines(app, database, theme, inner.width.into())), inner);
+    let mut lines = lines(app, database, theme, inner.width.into());
+    lines.extend(schedule(app, database, theme, (inner.width.into(), inner.height.into())));
+    frame.render_widget(Paragraph::new(lines), inner);
 }
 
 fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>> {
@@ -52,6 +54,34 @@ fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Lin
         lines.push(Line::styled(text::fit(&sentence, width), theme.warning));
     }
     lines
+}
+
+/// What is told of the checkpoints that the profile asks for, if it does.
+pub fn told(app: &App, database: &Database) -> Option<String> {
+    let schedule = database.schedule.as_ref()?;
+    let idle = match (app.switch.is_read_only(), app.switch.is_armed()) {
+        (true, _) => " (not while read-only)",
+        (_, false) => " (not while disarmed)",
+        (_, true) => "",
+    };
+    Some(format!("checkpoint {}{idle}", text::clean(&schedule.tell(app.now))))
+}
+
+/// Rows that the panel wants, its frame included.
+pub fn height(app: &App) -> u16 {
+    if app.database().is_some_and(|database| database.schedule.is_some()) { 9 } else { 7 }
+}
+
+fn schedule(
+    app: &App,
+    database: &Database,
+    theme: &Theme,
+    (width, height): (usize, usize),
+) -> Vec<Line<'static>> {
+    let Some(told) = told(app, database) else { return Vec::new() };
+    // Four rows stand above it.
+    let rows = text::wrap(&told, width).into_iter().take(height.saturating_sub(4).max(1));
+    rows.map(|row| Line::styled(row, theme.muted)).collect()
 }
 
 fn pages(database: &Database) -> String {

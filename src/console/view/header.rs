@@ -9,7 +9,7 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    console::app::App,
+    console::{app::App, keymap::Action},
     snapshot::{Database, Severity},
     text, units,
 };
@@ -33,18 +33,23 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
     match app.database() {
         None => parts.push(("looking…".to_owned(), theme.muted)),
         Some(database) => {
-            parts.push((text::fit(&database.name(), 28), theme.title));
-            let count = app.look().map_or(1, |look| look.snapshot.databases.len());
-            if count > 1 {
-                parts.push((format!("  {} of {count} [ ]", app.current + 1), theme.muted));
+            let names = app.names();
+            parts.push((text::fit(&names[app.current], 28), theme.title));
+            if names.len() > 1 {
+                parts.push((
+                    format!("  {} of {} {}", app.current + 1, names.len(), switches(app)),
+                    theme.muted,
+                ));
             }
             if database.is_gone() {
                 parts.push(("  is gone from its path".to_owned(), theme.danger));
             } else if database.files.db.is_none() {
                 parts.push(("  does not exist yet".to_owned(), theme.warning));
+            } else if let Some(why) = &database.unfit {
+                parts.push((format!("  {}", text::clean(why)), theme.danger));
             }
             if let Some(wal) = &database.files.wal {
-                let growth = if wide { growth(app) } else { String::new() };
+                let growth = if wide { growth(app, app.current) } else { String::new() };
                 parts.push((format!("   WAL {}{growth}", units::bytes(wal.bytes)), theme.title));
             }
             if database.files.db.is_some() {
@@ -62,8 +67,14 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
     Line::from(spans)
 }
 
-fn growth(app: &App) -> String {
-    let trend = app.look().and_then(|look| look.trends.get(app.current));
+/// The keys that lead to the other databases.
+fn switches(app: &App) -> String {
+    format!("{} {}", app.key_of(Action::PreviousDatabase), app.key_of(Action::NextDatabase))
+}
+
+/// How fast the log of the database at `index` grows; empty where it does not.
+pub fn growth(app: &App, index: usize) -> String {
+    let trend = app.look().and_then(|look| look.trends.get(index));
     match trend.and_then(|trend| trend.wal_bytes_per_second) {
         #[expect(
             clippy::cast_possible_truncation,
@@ -97,6 +108,11 @@ fn right(app: &App, theme: &Theme, wide: bool) -> Line<'static> {
         spans.push(Span::styled("READ-ONLY  ", theme.warning));
     } else if !app.switch.is_armed() {
         spans.push(Span::styled("DISARMED  ", theme.warning));
+    }
+    if let Some((index, severity, count)) = app.worse_elsewhere() {
+        let name = text::fit(&app.names()[index], if wide { 20 } else { 12 });
+        let text = format!("{} {count} in {name}  ", sign(severity));
+        spans.push(Span::styled(text, theme.severity(severity)));
     }
     if let Some(database) = app.database() {
         for severity in [Severity::Error, Severity::Warning] {

@@ -10,6 +10,7 @@ use ratatui::{
 
 use crate::{
     console::{app::App, keymap::Action, panel::Panel},
+    journal::{Decision, Sharing},
     snapshot::{Ingestion, IngestionState, Spread},
     text, units,
 };
@@ -86,7 +87,7 @@ fn block(app: &App, ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<L
             Span::styled(format!(" {state}"), style(ingestion.state, theme)),
         ]),
         files(ingestion, theme, width),
-        Line::raw(text::fit(&batches(app, ingestion), width)),
+        Line::raw(text::fit(&batches(app, ingestion, width), width)),
     ];
     lines.extend(durations(ingestion, theme, width));
     if let Some(waits) = waits(app, ingestion) {
@@ -167,17 +168,41 @@ fn files(ingestion: &Ingestion, theme: &Theme, width: usize) -> Line<'static> {
     ])
 }
 
-fn batches(app: &App, ingestion: &Ingestion) -> String {
+fn batches(app: &App, ingestion: &Ingestion, width: usize) -> String {
     let mut line = format!("batch {}", units::count(ingestion.batches));
     if let Some(size) = ingestion.batch_size {
         line.push_str(&format!("  {}", units::plural(size, "file")));
     }
     if let Some(eta) = ingestion.eta_ms(app.now) {
         line.push_str(&format!("  ETA {}", units::duration(eta)));
+        // As much of it as there is room for.
+        let said = ingestion.decided.map(|decided| [sharing(decided), gaps(decided)]).unwrap_or_default();
+        let room = width.saturating_sub(line.chars().count() + 2);
+        if let Some(said) = said.iter().find(|said| !said.is_empty() && said.chars().count() <= room) {
+            line.push_str(&format!("  {said}"));
+        }
     } else if !ingestion.is_running() {
         line.push_str(&format!("  took {}", units::duration(ingestion.elapsed_ms(app.now))));
     }
     line
+}
+
+/// Whether it leaves gaps between its batches, and why.
+pub fn sharing(decided: Decision) -> String {
+    let why = match decided.sharing {
+        Sharing::Alone => "alone",
+        Sharing::OpenElsewhere => "others have it open",
+        Sharing::Waited => "others hold the lock",
+        Sharing::Unknown => "others may be there",
+    };
+    format!("{why}: {}", gaps(decided))
+}
+
+fn gaps(decided: Decision) -> String {
+    match decided.sharing {
+        Sharing::Alone => "no gaps".to_owned(),
+        _ => format!("gaps of {}", units::duration(decided.gap_ms)),
+    }
 }
 
 /// How long its batches held the lock, and how long they waited for it: a line each, or one where there is room.

@@ -8,13 +8,14 @@ use ratatui::{
 
 use crate::{
     console::app::App,
+    journal::Decision,
     snapshot::{Batch, Ingestion, IngestionState, Spread},
     text, units,
 };
 
 use super::{
     bar,
-    ingestion::{spark, waits},
+    ingestion::{sharing, spark, waits},
     labelled::{self, Rows, gone, known, row},
     theme::Theme,
 };
@@ -67,6 +68,7 @@ fn figures(app: &App, ingestion: &Ingestion) -> Rows {
         row("files", known(ingestion.files_total.map(units::count))),
         row("done", counted),
         row("batches", units::count(ingestion.batches)),
+        row("batch size", known(ingestion.decided.map(size_of))),
         row("lock holds", spread(ingestion.hold_ms)),
         row("", spark(&ingestion.recent_holds_ms, SPARK)),
         row("lock waits", spread(ingestion.wait_ms)),
@@ -76,6 +78,16 @@ fn figures(app: &App, ingestion: &Ingestion) -> Rows {
     rows.extend(waits(app, ingestion).map(|waits| row("now", waits)));
     rows.retain(|(label, value)| !(label.is_empty() && value.is_empty()));
     rows
+}
+
+/// How large its batches may be, and with whom it shares the lock.
+fn size_of(decided: Decision) -> String {
+    let files = units::plural(decided.most_files, "file");
+    let most = match decided.most_ms {
+        Some(ms) => format!("up to {files}, none more after {}", units::duration(ms)),
+        None => format!("{files} each"),
+    };
+    format!("{most}; {}", sharing(decided))
 }
 
 fn spread(spread: Option<Spread>) -> String {

@@ -4,10 +4,11 @@
 //! in a savepoint, makes FTS5 write what it has gathered as a segment of its own: one for each document, all of
 //! which are merged later. Without them a transaction leaves one segment.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, config::DbConfig};
 
 use super::{Cost, Document, Error, Store};
-use crate::ingest::batch::AIM;
 
 /// Who keeps the index in step while a run writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +62,9 @@ impl Segments {
         self.fresh += 1;
     }
 
-    /// A step was done that cost so much: the next is to come close to half of what a batch may cost.
-    fn stepped(&mut self, cost: Cost) {
-        let factor = AIM.as_secs_f64() / 2.0 / cost.hold.as_secs_f64().max(1e-6);
+    /// A step was done that cost so much: the next is to come close to half of `aim`.
+    fn stepped(&mut self, cost: Cost, aim: Duration) {
+        let factor = aim.as_secs_f64() / 2.0 / cost.hold.as_secs_f64().max(1e-6);
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "some thousands")]
         let pages = (self.pages as f64 * factor.min(2.0)) as i64;
         self.pages = pages.clamp(Self::FEWEST, Self::MOST);
@@ -71,13 +72,13 @@ impl Segments {
 }
 
 impl Store {
-    /// Merges some of the segments that the run has left, in a short transaction of its own; `None` where there are
-    /// few.
+    /// Merges some of the segments that the run has left, in a transaction of its own that holds the lock for less than
+    /// `aim`; `None` where there are few.
     ///
     /// # Errors
     ///
     /// Where the lock cannot be had or the transaction fails.
-    pub fn merge(&mut self) -> Result<Option<Cost>, Error> {
+    pub fn merge(&mut self, aim: Duration) -> Result<Option<Cost>, Error> {
         if self.segments.fresh < MERGED_AT {
             return Ok(None);
         }
@@ -93,7 +94,7 @@ impl Store {
         if is_done {
             self.segments.fresh = 0;
         } else {
-            self.segments.stepped(cost);
+            self.segments.stepped(cost, aim);
         }
         Ok(Some(cost))
     }

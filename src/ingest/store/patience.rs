@@ -6,6 +6,7 @@ use super::{super::stop::StopFlag, Error};
 pub(super) use crate::database::busy::Failure;
 use crate::database::{
     busy::{self, MayBeBusy, Then},
+    holder::write_lock_holder,
     migrations,
 };
 
@@ -31,6 +32,8 @@ impl<E> Failure<E> {
             Self::Busy(waited) => Error::Busy {
                 path: path.display().to_string(),
                 seconds: (waited.as_secs_f64() * 10.0).round() / 10.0,
+                // Not the one that can be set: this is about a lock that this very process was refused.
+                holder: write_lock_holder(path, Path::new("/proc")),
             },
             Self::Stopped => Error::Stopped,
             Self::Other(error) => other(error),
@@ -40,7 +43,7 @@ impl<E> Failure<E> {
 
 impl Failure {
     pub(super) fn told(self, path: &Path, doing: &'static str) -> Error {
-        self.or(path, |source| Error::Sqlite { doing, path: path.display().to_string(), source })
+        self.or(path, |source| Error::of(doing, path, source))
     }
 }
 

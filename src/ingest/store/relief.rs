@@ -104,6 +104,7 @@ impl Store {
         }
         let ended = self.mover.wait();
         self.unless_busy(ended)?;
+        self.expect_in_place()?;
         let (frames, waiting) = self.log_length()?;
         if waiting < CHECKPOINT_AT && frames < LONGEST_LOG || waiting == 0 {
             return Ok(());

@@ -16,7 +16,6 @@ impl Store {
     ///
     /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
     pub fn write(&mut self, queue: &mut VecDeque<Document>, limit: Limit) -> Result<Written, Error> {
-        self.learn_wikilinks()?;
         let (files, refused, cost) = match self.write_together(queue, limit)? {
             (Some(files), cost) => (files, Vec::new(), cost),
             (None, spent) => {
@@ -126,7 +125,6 @@ impl Store {
     ///
     /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
     pub fn remove(&mut self, gone: &mut VecDeque<(String, i64)>, limit: Limit) -> Result<(u64, Cost), Error> {
-        self.learn_wikilinks()?;
         let mut begun = self.begin()?;
         let mut going = Vec::new();
         while !begun.is_over(going.len(), 0, limit) {

@@ -142,9 +142,47 @@ fn several_databases_have_a_line_each() {
 #[test]
 fn what_cannot_be_looked_at_is_no_pass() {
     let home = Home::with_wal();
-    for args in [&["check", "missing.db"][..], &["check", "--json", "notes.db", "missing.db"]] {
-        let said = home.run(args);
-        assert!(said.refusal().starts_with("no such file: missing.db;"), "{said:?}");
+    let said = home.run(&["check", "missing.db"]);
+    assert!(said.refusal().starts_with("no such file: missing.db;"), "{said:?}");
+    let said = home.run(&["check", "missing.db", "also-missing.db"]);
+    assert!(said.refusal().starts_with("no such file: missing.db;"), "{said:?}");
+}
+
+#[test]
+fn of_several_databases_one_that_is_missing_keeps_nothing_of_the_others_back() {
+    let home = Home::with_rollback();
+    let (mut one, mut other) = (home.actor(), home.actor());
+    one.sql("SELECT * FROM t");
+    other.sql("SELECT * FROM t");
+    fs::write(home.at("text.db"), "# Notes\n").expect("written");
+    let complaint = |said: &Said| {
+        let line = format!(
+            "waltop: 2 of 3 databases cannot be looked at: no such file: {}; name a SQLite database that exists\n",
+            home.at("missing.db").display()
+        );
+        assert_eq!((said.code, &said.err), (Some(2), &line), "{said:?}");
+    };
+    let names = ["missing.db", "notes.db", "text.db"];
+    let said = home.run(&[&["check"][..], &names].concat());
+    complaint(&said);
+    let heading = format!("{}: not looked at: no such file: ", home.at("missing.db").display());
+    assert!(said.out.starts_with(&heading), "{said:?}");
+    assert!(said.out.contains("\n  warning  rollback-journal: "), "{said:?}");
+    assert!(said.out.contains("text.db: not looked at: ") && said.out.contains("not a SQLite"), "{said:?}");
+
+    for (level, verdict) in [("warning", "findings"), ("error", "unknown")] {
+        let said = home.run(&[&["check", "--json", "--fail-on", level][..], &names].concat());
+        complaint(&said);
+        let report: Value = serde_json::from_str(&said.out).expect("JSON");
+        assert_keeps_to_the_schema(&report);
+        assert_eq!((&report["verdict"], &report["exit"]), (&verdict.into(), &2.into()));
+        let unfit = |at: usize| report["databases"][at]["unfit"].as_str();
+        assert!(unfit(0).is_some() && unfit(1).is_none() && unfit(2).is_some(), "{report}");
+    }
+    for option in [&[][..], &["--json"]] {
+        let said = home.run(&[&["status"][..], option, &names].concat());
+        complaint(&said);
+        assert!(said.out.contains(&one.pid().to_string()), "{said:?}");
     }
 }
 

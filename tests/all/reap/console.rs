@@ -46,11 +46,12 @@ impl Console {
         config: Config,
         is_stale: impl Fn(&Process) -> Option<Stale> + 'static,
     ) -> Self {
+        let places = config.places.clone();
         let observer = Observer::new(&config.places, vec![scene.db()]);
         let mut watch = Watch::new(observer, config);
         let (outbox, inbox) = unbounded_channel();
         let stage = Stage::new(seen(&mut watch, &is_stale), USUAL);
-        let executor = Executor::new(outbox, "/proc".into());
+        let executor = Executor::new(outbox, &places);
         Self { stage, executor, inbox, watch, is_stale: Box::new(is_stale), log: Vec::new() }
     }
 

@@ -6,6 +6,7 @@ use crate::{
     act::{
         Act, Ended,
         reap::{Aftermath, End, GRACE},
+        schedule::Scheduled,
         signal::Signal,
     },
     console::app::dialog::{Ending, Stopped},
@@ -92,7 +93,9 @@ pub(super) fn announcement(act: &Act) -> String {
             [target] => format!("{signal} goes to {}", target.pid),
             targets => format!("{signal} goes to {} processes", targets.len()),
         },
-        Act::Checkpoint { mode, .. } => format!("a {mode} checkpoint runs"),
+        Act::Checkpoint { mode, .. } | Act::Scheduled(Scheduled { mode, .. }) => {
+            format!("a {mode} checkpoint runs")
+        }
         Act::Ingest { folder, batch, .. } => {
             format!("an ingestion of {} starts, batch {batch}", folder.display())
         }

@@ -1,0 +1,87 @@
+//! Carries scheduled checkpoints out, each in a worker process, and writes down what came of them.
+
+use std::{io, path::PathBuf};
+
+use jiff::Timestamp;
+
+use crate::{
+    config::Permit,
+    diagnose::checkpoint::Mode,
+    report::CheckpointReport,
+    schedule::{Plan, ledger::Ledger},
+    snapshot::LastCheckpoint,
+};
+
+use super::worker;
+
+/// A scheduled checkpoint that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheduled {
+    /// Of which database.
+    pub database: PathBuf,
+    /// How far the profile asks for it to go.
+    pub mode: Mode,
+    /// What may be done now.
+    pub plan: Plan,
+    /// When the last one was that this one was reckoned from: who has seen an older one comes too late.
+    pub seen: Option<Timestamp>,
+}
+
+/// Carries `due` out; what came of it, or `None` where it waits, or another waltop has the turn or has had it.
+///
+/// # Errors
+///
+/// Where the state directory cannot be written to: without it two would not know of each other.
+pub async fn carry_out(
+    permit: Permit,
+    ledger: &Ledger,
+    due: &Scheduled,
+) -> io::Result<Option<LastCheckpoint>> {
+    let (mode, instead) = match &due.plan {
+        Plan::Wait(_) => return Ok(None),
+        Plan::Idle => (due.mode, None),
+        Plan::Run { mode, instead } => (*mode, instead.clone()),
+    };
+    let Some(turn) = ledger.take_turn(&due.database, due.seen)? else { return Ok(None) };
+    let mut last = LastCheckpoint::begun(Timestamp::now(), mode, instead);
+    if due.plan == Plan::Idle {
+        last.complete = Some(true);
+        last.why = Some("nothing was to be moved".to_owned());
+        turn.note(&last)?;
+        return Ok(Some(last));
+    }
+    // Should whoever does this die meanwhile, the next one does not come at once.
+    turn.note(&last)?;
+    match checkpoint(permit, &due.database, mode).await {
+        Ok(report) => {
+            last.complete = Some(report.complete);
+            last.frames_in_log = report.frames_in_log;
+            last.frames_moved = report.frames_moved;
+            last.why = report.blocked_by.into_iter().next().map(|blocker| blocker.why);
+        }
+        Err(error) => {
+            last.complete = Some(false);
+            last.why = Some(error.to_string());
+        }
+    }
+    turn.note(&last)?;
+    Ok(Some(last))
+}
+
+/// One checkpoint in a worker process.
+///
+/// # Errors
+///
+/// Where the worker cannot be started or refuses.
+pub async fn checkpoint(
+    permit: Permit,
+    database: &std::path::Path,
+    mode: Mode,
+) -> Result<CheckpointReport, worker::Error> {
+    let mode = mode.to_string();
+    let args =
+        ["checkpoint".as_ref(), "--json".as_ref(), "--mode".as_ref(), mode.as_ref(), database.as_os_str()];
+    let reports = worker::ask::<Vec<CheckpointReport>>(permit, &args).await?;
+    let no_answer = || worker::Error::Refused("the checkpoint gave no answer".to_owned());
+    reports.into_iter().next().ok_or_else(no_answer)
+}

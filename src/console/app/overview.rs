@@ -1,0 +1,150 @@
+//! The overview: all databases, a line each. The line that is selected is the database that the keys act on.
+
+use std::path::Path;
+
+use log::Level;
+
+use crate::{
+    act::Effect,
+    console::keymap::Action,
+    paths,
+    snapshot::{Database, Severity},
+};
+
+use super::{App, Cursor};
+
+/// With more databases than this the console opens on the overview.
+const FEW: usize = 3;
+
+/// What is kept of a database while another one is shown.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    cursor: Cursor,
+    filter: String,
+}
+
+/// An open overview.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overview {
+    /// The database that was shown when it was opened, to go back to.
+    origin: usize,
+}
+
+impl App {
+    /// The databases of the look on the screen.
+    #[must_use]
+    pub fn databases(&self) -> &[Database] {
+        self.look().map_or(&[], |look| &look.snapshot.databases)
+    }
+
+    /// What each database is called, in their order: the file name, with folders where that is not the only one.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let paths: Vec<&Path> = self.databases().iter().map(|database| &*database.path).collect();
+        paths::names(&paths)
+    }
+
+    /// The database other than the one on the screen that has something worse, at least a warning, and worst of all: its
+    /// index, how bad that is, and how often.
+    #[must_use]
+    pub fn worse_elsewhere(&self) -> Option<(usize, Severity, usize)> {
+        let here = self.database()?.worst().map(|finding| finding.severity);
+        let mut worst: Option<(usize, Severity, usize)> = None;
+        for (index, database) in self.databases().iter().enumerate() {
+            let Some(severity) = database.worst().map(|finding| finding.severity) else { continue };
+            let is_worse = severity >= Severity::Warning
+                && here.is_none_or(|here| severity > here)
+                && worst.is_none_or(|(_, so_far, _)| severity > so_far);
+            if is_worse {
+                let count = database.findings.iter().filter(|it| it.severity == severity).count();
+                worst = Some((index, severity, count));
+            }
+        }
+        worst
+    }
+
+    /// Opens the overview at the first look, where there are many databases.
+    pub(super) fn open_on_many(&mut self) {
+        if self.databases().len() > FEW {
+            self.overview = Some(Overview { origin: self.current });
+        }
+    }
+
+    pub(super) fn toggle_overview(&mut self) -> Vec<Effect> {
+        if self.overview.take().is_some() {
+            return Vec::new();
+        }
+        if self.databases().len() < 2 {
+            return vec![self.notify(Level::Info, "there is no other database; name several at the start")];
+        }
+        self.overlay = None;
+        self.timeline = None;
+        self.overview = Some(Overview { origin: self.current });
+        Vec::new()
+    }
+
+    /// What `action` does in an open overview that nothing lies over; `None`: the same as ever.
+    pub(super) fn act_in_overview(&mut self, action: Action) -> Option<Vec<Effect>> {
+        let overview = self.overview.filter(|_| self.overlay.is_none())?;
+        let last = self.databases().len().saturating_sub(1);
+        let to = match action {
+            Action::Down => self.current + 1,
+            Action::Up => self.current.saturating_sub(1),
+            Action::PageDown => self.current + super::keys::PAGE.unsigned_abs(),
+            Action::PageUp => self.current.saturating_sub(super::keys::PAGE.unsigned_abs()),
+            Action::First => 0,
+            Action::Last => last,
+            Action::Details => {
+                self.overview = None;
+                self.current
+            }
+            Action::Back => {
+                self.overview = None;
+                overview.origin
+            }
+            // What stands below is shown instead.
+            Action::Zoom(_) | Action::NextPanel | Action::Timeline => {
+                self.overview = None;
+                return None;
+            }
+            hidden if super::keys::is_about_a_row(hidden) => {
+                let key = self.key_of(Action::Details);
+                let text = format!("the rows lie under the overview: {key} goes to the selected database");
+                return Some(vec![self.notify(Level::Info, text)]);
+            }
+            _ => return None,
+        };
+        Some(self.show_database(to.min(last)))
+    }
+
+    pub(super) fn switch_database(&mut self, by: isize) -> Vec<Effect> {
+        let count = self.databases().len();
+        if count == 0 {
+            return Vec::new();
+        }
+        let at = isize::try_from(self.current + count).unwrap_or(0) + by;
+        self.show_database(usize::try_from(at).unwrap_or(0) % count)
+    }
+
+    /// Shows the database at `index`, with the rows selected and the filter set as they were when it was left.
+    pub(super) fn show_database(&mut self, index: usize) -> Vec<Effect> {
+        if index == self.current {
+            return Vec::new();
+        }
+        self.left.resize_with(self.left.len().max(self.current.max(index) + 1), Left::default);
+        self.left[self.current] =
+            Left { cursor: std::mem::take(&mut self.cursor), filter: std::mem::take(&mut self.filter) };
+        let Left { cursor, filter } = std::mem::take(&mut self.left[index]);
+        (self.cursor, self.filter) = (cursor, filter);
+        self.current = index;
+        self.filtering = false;
+        self.overlay = None;
+        // A dialog about the database before would open over this one.
+        self.pending_pin = None;
+        self.settle_selection();
+        if self.timeline.take().is_some() {
+            return self.toggle_timeline();
+        }
+        Vec::new()
+    }
+}

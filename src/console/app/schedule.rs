@@ -1,0 +1,44 @@
+//! The checkpoints that a profile asks for: which of them are due.
+
+use log::Level;
+
+use crate::{
+    act::{Act, Effect, schedule::Scheduled},
+    schedule::{self, Plan},
+    snapshot::Snapshot,
+    text,
+};
+
+use super::App;
+
+impl App {
+    /// What is to be done about the checkpoints that are due at a look; nothing while nothing may be changed.
+    pub(super) fn due_checkpoints(&mut self, snapshot: &Snapshot) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.awaited.resize(snapshot.databases.len(), None);
+        for (index, database) in snapshot.databases.iter().enumerate() {
+            let Some(known) = &database.schedule else { continue };
+            if !self.switch.is_armed() || known.due_at > snapshot.taken_at {
+                continue;
+            }
+            let plan = schedule::plan(database, known.mode);
+            if let Plan::Wait(why) = &plan {
+                // Once for each that waits, however long that takes.
+                if self.awaited[index].replace(known.due_at) != Some(known.due_at) {
+                    let name = text::clean(&database.name());
+                    let text = format!("{name}: the scheduled checkpoint waits: {why}");
+                    effects.push(Effect::Note(Level::Info, text));
+                }
+                continue;
+            }
+            let act = Act::Scheduled(Scheduled {
+                database: database.path.clone(),
+                mode: known.mode,
+                plan,
+                seen: known.last.as_ref().map(|last| last.at),
+            });
+            effects.extend(self.switch.confirm(act).map(Effect::Act));
+        }
+        effects
+    }
+}

@@ -1,0 +1,165 @@
+//! What the lines of a journal come to.
+
+use std::{collections::VecDeque, path::Path};
+
+use super::{Transaction, is_there};
+use crate::{
+    journal::{Event, Line, Outcome},
+    snapshot::{Batch, FailedFile, Ingestion, IngestionState, Spread},
+};
+
+/// Of how many batches, the newest, the spreads are made.
+const SPREAD_OVER: usize = 4096;
+
+/// An ingestion as far as its journal tells it.
+#[derive(Debug)]
+pub(super) struct Story {
+    /// Absolute path of the database.
+    pub database: String,
+    boot: Option<String>,
+    pub ingestion: Ingestion,
+    holds: VecDeque<f64>,
+    waits: VecDeque<f64>,
+    /// What nobody has taken yet.
+    pub fresh: VecDeque<Transaction>,
+}
+
+impl Story {
+    /// The story that begins with `line`, or why none does.
+    pub fn begin(line: Line) -> Result<Self, String> {
+        let Event::Started { run, pid, start_ticks, boot, database, folders, carries_on, .. } = line.event
+        else {
+            return Err("its first line tells no start".to_owned());
+        };
+        let ingestion = Ingestion {
+            run,
+            pid,
+            start_ticks,
+            state: IngestionState::Running,
+            folders,
+            files_total: None,
+            files_done: 0,
+            files_unchanged: 0,
+            files_failed: 0,
+            batches: 0,
+            batch_size: None,
+            hold_ms: None,
+            wait_ms: None,
+            busy_retries: 0,
+            started_at: line.at,
+            finished_at: None,
+            recent_holds_ms: Vec::new(),
+            recent_batches: Vec::new(),
+            slowest_batch: None,
+            decided: None,
+            last_batch_at: None,
+            last_told_at: Some(line.at),
+            silent_ms: None,
+            failures: Vec::new(),
+            error: None,
+            carries_on,
+        };
+        let [holds, waits] = [const { VecDeque::new() }; 2];
+        Ok(Self { database, boot, ingestion, holds, waits, fresh: VecDeque::new() })
+    }
+
+    /// What `line` adds to it.
+    pub fn go_on(&mut self, line: Line) {
+        let ingestion = &mut self.ingestion;
+        ingestion.last_told_at = Some(line.at);
+        match line.event {
+            Event::Discovered { files, unchanged } => {
+                ingestion.files_total = Some(files);
+                ingestion.files_unchanged += unchanged;
+                ingestion.files_done += unchanged;
+            }
+            Event::Unchanged { files } => {
+                ingestion.files_unchanged += files;
+                ingestion.files_done += files;
+            }
+            Event::Batch { files, bytes, wait_ms, hold_ms, retries, decided } => {
+                ingestion.files_done += files;
+                ingestion.batch_size = Some(files);
+                ingestion.decided = decided;
+                self.transaction(Batch { at: line.at, files, bytes: Some(bytes), wait_ms, hold_ms, retries });
+            }
+            Event::Removed { files, wait_ms, hold_ms, retries } => {
+                self.transaction(Batch { at: line.at, files, bytes: None, wait_ms, hold_ms, retries });
+            }
+            Event::Merged { wait_ms, hold_ms, retries } => {
+                self.transaction(Batch { at: line.at, files: 0, bytes: None, wait_ms, hold_ms, retries });
+            }
+            Event::Vanished { files } => {
+                ingestion.files_total = ingestion.files_total.map(|total| total.saturating_sub(files));
+            }
+            Event::FileFailed { path, reason } => {
+                ingestion.files_failed += 1;
+                if ingestion.failures.len() < Ingestion::RECENT {
+                    ingestion.failures.push(FailedFile { path, reason });
+                }
+            }
+            Event::Finished { outcome, error } => {
+                ingestion.finished_at = Some(line.at);
+                ingestion.error = error;
+                ingestion.state = match outcome {
+                    Outcome::Completed => IngestionState::Completed,
+                    Outcome::Stopped => IngestionState::Stopped,
+                    Outcome::Failed => IngestionState::Failed,
+                };
+            }
+            Event::Started { .. } | Event::FileWarned { .. } | Event::Unknown => {}
+        }
+    }
+
+    fn transaction(&mut self, batch: Batch) {
+        let Batch { at, wait_ms, hold_ms, retries, .. } = batch;
+        if self.ingestion.slowest_batch.is_none_or(|slowest| slowest.hold_ms < hold_ms) {
+            self.ingestion.slowest_batch = Some(batch);
+        }
+        self.ingestion.last_batch_at = Some(at);
+        let Ingestion { pid, start_ticks, .. } = self.ingestion;
+        let database = self.database.clone();
+        self.fresh.push_back(Transaction { database, pid, start_ticks, at, wait_ms, hold_ms });
+        if self.fresh.len() > SPREAD_OVER {
+            self.fresh.pop_front();
+        }
+        self.ingestion.batches += 1;
+        self.ingestion.busy_retries += retries;
+        for (values, value) in [(&mut self.holds, hold_ms), (&mut self.waits, wait_ms)] {
+            values.push_back(value);
+            if values.len() > SPREAD_OVER {
+                values.pop_front();
+            }
+        }
+        let older = self.holds.len().saturating_sub(Ingestion::RECENT);
+        self.ingestion.recent_holds_ms = self.holds.iter().skip(older).copied().collect();
+        let recent = &mut self.ingestion.recent_batches;
+        if recent.len() == Ingestion::RECENT {
+            recent.remove(0);
+        }
+        recent.push(batch);
+        self.ingestion.hold_ms = None;
+        self.ingestion.wait_ms = None;
+    }
+
+    /// Whether its process may still write: not after the end, nor where it is gone, or its PID another's or of another boot.
+    pub fn lives(&self, proc: &Path) -> bool {
+        if self.ingestion.finished_at.is_some() {
+            return true;
+        }
+        let Ingestion { pid, start_ticks, .. } = self.ingestion;
+        is_there(proc, pid, start_ticks, self.boot.as_deref())
+    }
+
+    /// Fills in what takes all lines to tell.
+    pub fn settle(&mut self, lives: bool) {
+        let ingestion = &mut self.ingestion;
+        if ingestion.hold_ms.is_none() {
+            ingestion.hold_ms = Spread::of(self.holds.make_contiguous());
+            ingestion.wait_ms = Spread::of(self.waits.make_contiguous());
+        }
+        if ingestion.finished_at.is_none() {
+            ingestion.state = if lives { IngestionState::Running } else { IngestionState::Crashed };
+        }
+    }
+}

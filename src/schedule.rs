@@ -1,0 +1,229 @@
+//! Checkpoints at regular times, as a profile asks for them: when the next is due, and what it may do then.
+//!
+//! What is decided here is decided from values; the clock is handed in. When the last one was, and whose turn it is,
+//! stands in the [`ledger`]: the console and a watching daemon carry out the same schedules, and each time one of them does.
+
+use std::{path::Path, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    diagnose::{
+        self,
+        checkpoint::{Mode, blockers},
+    },
+    profile::Schedule,
+    snapshot::{CheckpointSchedule, Database, LastCheckpoint, Presence},
+};
+
+pub mod ledger;
+
+/// What is to be done about a checkpoint that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// Run it.
+    Run {
+        /// In this mode.
+        mode: Mode,
+        /// Why in this one and not in the one that is asked for, which somebody would be blocked by.
+        instead: Option<String>,
+    },
+    /// There is nothing to move: it counts as carried out.
+    Idle,
+    /// Run it as soon as this is over.
+    Wait(String),
+}
+
+/// What a checkpoint in `mode` that is due may do, as `database` was seen. PASSIVE blocks nobody. The other modes hold the
+/// write lock while they wait, so that whoever writes, and whoever keeps them from completing, leads to PASSIVE instead,
+/// which moves what can be moved; the next time they are tried again.
+#[must_use]
+pub fn plan(database: &Database, mode: Mode) -> Plan {
+    if let Some(why) = obstacle(database) {
+        return Plan::Wait(why);
+    }
+    let is_moved = database.wal.as_ref().is_some_and(|wal| wal.pending == Some(0));
+    let has_log = database.files.wal.as_ref().is_some_and(|file| file.bytes > 0);
+    if database.presence() == Presence::Clean || !has_log || is_moved && mode != Mode::Truncate {
+        return Plan::Idle;
+    }
+    let in_the_way = if mode.blocks_writers() { blockers(database, mode) } else { Vec::new() };
+    let Some(first) = in_the_way.into_iter().next() else { return Plan::Run { mode, instead: None } };
+    let why = format!("{mode} would block others: {}", first.why);
+    if is_moved { Plan::Wait(why) } else { Plan::Run { mode: Mode::Passive, instead: Some(why) } }
+}
+
+/// What keeps every checkpoint from running.
+fn obstacle(database: &Database) -> Option<String> {
+    if database.files.db.is_none() {
+        return Some("there is no database at its path".to_owned());
+    }
+    if let Some(why) = &database.unfit {
+        return Some(why.clone());
+    }
+    if database.is_wal() != Some(true) {
+        return Some("the database is not in WAL mode".to_owned());
+    }
+    if let Some(hazard) = diagnose::hazard(database) {
+        return Some(format!("data could be lost: {}", hazard.message));
+    }
+    // What a crash left is for whoever opens the database next, or for a person, to recover.
+    if database.presence() == Presence::Leftover {
+        return Some("nobody has the database open, and a crash may have left its log".to_owned());
+    }
+    let locks = &database.locks;
+    if locks.exclusive.is_none() && locks.recoverer.is_none() && locks.checkpointer.is_none() {
+        return None;
+    }
+    blockers(database, Mode::Passive).into_iter().next().map(|blocker| blocker.why)
+}
+
+/// When the next checkpoint of `database` is due: a period after the last one, with a jitter of up to a tenth of the
+/// period, so that those of several databases do not fall together; and such a jitter after `since`, when the watching began,
+/// where there was none. Whoever asks with the same last one gets the same answer.
+#[must_use]
+pub fn due(schedule: Schedule, database: &Path, last: Option<Timestamp>, since: Timestamp) -> Timestamp {
+    let jitter = jitter(schedule.every, database, last);
+    let wait = if last.is_some() { schedule.every + jitter } else { jitter };
+    last.unwrap_or(since).checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+fn jitter(every: Duration, database: &Path, last: Option<Timestamp>) -> Duration {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(database.as_os_str().as_encoded_bytes());
+    hasher.update(&last.map_or(0, Timestamp::as_nanosecond).to_le_bytes());
+    let share = f64::from(hasher.finalize().as_bytes()[0]) / f64::from(u8::MAX);
+    every.mul_f64(share / 10.0)
+}
+
+/// The schedule of `database` with what is known of it now. A last one that lies in the future was noted by a clock that has
+/// been set back since, and tells nothing.
+#[must_use]
+pub fn seen(
+    schedule: Schedule,
+    database: &Database,
+    last: Option<LastCheckpoint>,
+    (since, now): (Timestamp, Timestamp),
+) -> CheckpointSchedule {
+    let at = last.as_ref().map(|last| last.at).filter(|at| *at <= now);
+    CheckpointSchedule {
+        mode: schedule.mode,
+        every_ms: schedule.every.as_secs_f64() * 1e3,
+        due_at: due(schedule, &database.path, at, since),
+        held_back: match plan(database, schedule.mode) {
+            Plan::Wait(why) | Plan::Run { instead: Some(why), .. } => Some(why),
+            Plan::Run { instead: None, .. } | Plan::Idle => None,
+        },
+        last,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::fixture::*;
+
+    const EVERY: Duration = Duration::from_mins(15);
+    const SCHEDULE: Schedule = Schedule { mode: Mode::Truncate, every: EVERY };
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + minute * 60).expect("a time")
+    }
+
+    fn quiet() -> Database {
+        let mut database = live();
+        database.locks.writer = None;
+        database.locks.readers.clear();
+        database
+    }
+
+    #[test]
+    fn the_next_one_comes_a_period_and_a_jitter_after_the_last() {
+        let paths: Vec<String> = (0..50).map(|number| format!("/srv/{number}.db")).collect();
+        let of = |path: &String, last| due(SCHEDULE, Path::new(path), last, at(0));
+        let tenth = EVERY / 10;
+        for path in &paths {
+            let next = of(path, Some(at(7)));
+            assert!(next >= at(7) + EVERY && next <= at(7) + EVERY + tenth, "{next}");
+            assert_eq!(next, of(path, Some(at(7))), "whoever asks");
+            let first = of(path, None);
+            assert!(first >= at(0) && first <= at(0) + tenth, "soon, where there was none: {first}");
+        }
+        let all: std::collections::BTreeSet<Timestamp> =
+            paths.iter().map(|path| of(path, Some(at(7)))).collect();
+        assert!(all.len() > 25, "they do not fall together: {}", all.len());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_put_it_off() {
+        let last = LastCheckpoint::begun(at(600), Mode::Passive, None);
+        let schedule = seen(SCHEDULE, &quiet(), Some(last), (at(0), at(1)));
+        assert!(schedule.due_at <= at(0) + EVERY / 10, "{}", schedule.due_at);
+    }
+
+    #[test]
+    fn nobody_is_ever_blocked() {
+        let run = |mode| Plan::Run { mode, instead: None };
+        for mode in Mode::ALL {
+            assert_eq!(plan(&quiet(), mode), run(mode));
+        }
+        let writing = live();
+        assert_eq!(plan(&writing, Mode::Passive), run(Mode::Passive), "it waits for nobody");
+        let gentle = |database: &Database, mode| match plan(database, mode) {
+            Plan::Run { mode: Mode::Passive, instead: Some(why) } => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            gentle(&writing, Mode::Truncate),
+            "TRUNCATE would block others: 71201 (bun) holds the write lock for 20 ms"
+        );
+        assert!(gentle(&pinned(), Mode::Full).starts_with("FULL would block others: 71168 (python3) pins"));
+    }
+
+    #[test]
+    fn where_all_is_moved_only_a_truncate_has_something_to_do() {
+        let mut database = quiet();
+        database.wal = Some(wal(19_031, 19_031));
+        for mode in [Mode::Passive, Mode::Full, Mode::Restart] {
+            assert_eq!(plan(&database, mode), Plan::Idle, "{mode}");
+        }
+        assert_eq!(plan(&database, Mode::Truncate), Plan::Run { mode: Mode::Truncate, instead: None });
+        database.locks.readers = vec![reader(READER, 2, 19_031, 50.0)];
+        assert!(
+            matches!(plan(&database, Mode::Truncate), Plan::Wait(why) if why.contains("71168 (python3) reads"))
+        );
+        database.files.wal.as_mut().expect("a log").bytes = 0;
+        assert_eq!(plan(&database, Mode::Truncate), Plan::Idle);
+    }
+
+    #[test]
+    fn it_waits_where_a_checkpoint_cannot_or_must_not_run() {
+        let why = |database: &Database| match plan(database, Mode::Passive) {
+            Plan::Wait(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(why(&rollback()), "the database is not in WAL mode");
+        let mut database = quiet();
+        database.locks.checkpointer = Some(held(WRITER, 50.0));
+        assert_eq!(why(&database), "71201 (bun) is running a checkpoint for 50 ms");
+        let mut database = quiet();
+        database.processes.clear();
+        database.locks.index_held = false;
+        assert!(why(&database).starts_with("nobody has the database open"), "{}", why(&database));
+        database.files.wal = None;
+        database.files.shm = None;
+        assert_eq!(plan(&database, Mode::Passive), Plan::Idle);
+        database.files.db = None;
+        assert_eq!(why(&database), "there is no database at its path");
+        let mut database = quiet();
+        database.findings.push(crate::snapshot::Finding {
+            name: "split-wal".to_owned(),
+            severity: crate::snapshot::Severity::Error,
+            pid: None,
+            message: "71168 (bun) writes where nobody reads".to_owned(),
+            evidence: serde_json::Map::new(),
+            remedy: crate::snapshot::Remedy { key: None, command: None },
+        });
+        assert_eq!(why(&database), "data could be lost: 71168 (bun) writes where nobody reads");
+    }
+}

@@ -1,0 +1,123 @@
+//! When each database had its last scheduled checkpoint, and whose turn the next one is: a small file for each in the
+//! user's state directory, so that neither a restart nor a second waltop does one too many.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    config::Places,
+    ingest::lock::{Refusal, RunLock},
+    snapshot::LastCheckpoint,
+};
+
+/// The files of this user.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    folder: PathBuf,
+}
+
+/// The leave to run the next checkpoint of one database. It is given back with this value, also that of a killed process.
+#[derive(Debug)]
+pub struct Turn {
+    file: PathBuf,
+    _lock: RunLock,
+}
+
+impl Ledger {
+    /// The ledger in `places`.
+    #[must_use]
+    pub fn new(places: &Places) -> Self {
+        Self { folder: places.runs.with_file_name("checkpoints") }
+    }
+
+    /// The last scheduled checkpoint of `database`; `None` where there was none, or nothing sensible is written down.
+    #[must_use]
+    pub fn last(&self, database: &Path) -> Option<LastCheckpoint> {
+        serde_json::from_slice(&fs::read(self.file(database)).ok()?).ok()
+    }
+
+    /// The turn to run the one after that of `seen`; `None` where somebody else has it, or has had it.
+    ///
+    /// # Errors
+    ///
+    /// Where the state directory cannot be written to.
+    pub fn take_turn(&self, database: &Path, seen: Option<Timestamp>) -> io::Result<Option<Turn>> {
+        // A folder that is read from has an absolute path, so that no ingestion has the same lock.
+        let lock = match RunLock::take(&self.folder, database, Path::new("scheduled checkpoint")) {
+            Ok(lock) => lock,
+            Err(Refusal::Taken(_)) => return Ok(None),
+            Err(Refusal::Io(error)) => return Err(error),
+        };
+        let is_next = self.last(database).map(|last| last.at) == seen;
+        Ok(is_next.then(|| Turn { file: self.file(database), _lock: lock }))
+    }
+
+    fn file(&self, database: &Path) -> PathBuf {
+        let name = blake3::hash(database.as_os_str().as_encoded_bytes()).to_hex();
+        self.folder.join(format!("{}.json", &name[..32]))
+    }
+}
+
+impl Turn {
+    /// Writes down what the checkpoint has come to so far.
+    ///
+    /// # Errors
+    ///
+    /// Where the state directory cannot be written to.
+    pub fn note(&self, last: &LastCheckpoint) -> io::Result<()> {
+        let draft = self.file.with_extension(format!("{}.tmp", std::process::id()));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let written = options
+            .open(&draft)
+            .and_then(|mut file| file.write_all(&serde_json::to_vec(last)?))
+            .and_then(|()| fs::rename(&draft, &self.file));
+        if written.is_err() {
+            // The draft may not even have been made.
+            let _ = fs::remove_file(&draft);
+        }
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::diagnose::checkpoint::Mode;
+
+    #[test]
+    fn of_all_who_saw_the_same_one_has_the_turn() {
+        let dir = TempDir::new().expect("a folder");
+        let ledger = Ledger::new(&Places::under(dir.path()));
+        let database = Path::new("/srv/notes.db");
+        assert_eq!(ledger.last(database), None);
+        let turn = ledger.take_turn(database, None).expect("writable").expect("it is free");
+        assert!(ledger.take_turn(database, None).expect("writable").is_none(), "somebody has it");
+        assert!(ledger.take_turn(Path::new("/srv/b.db"), None).expect("writable").is_some(), "another one");
+        let at = Timestamp::from_second(1_700_000_000).expect("a time");
+        let begun = LastCheckpoint::begun(at, Mode::Passive, None);
+        turn.note(&begun).expect("written");
+        drop(turn);
+        assert_eq!(ledger.last(database), Some(begun));
+        assert!(ledger.take_turn(database, None).expect("writable").is_none(), "somebody has had it");
+        assert!(ledger.take_turn(database, Some(at)).expect("writable").is_some(), "the next one");
+        fs::write(ledger.file(database), "{").expect("written");
+        assert_eq!(ledger.last(database), None);
+    }
+
+    #[test]
+    fn where_nothing_can_be_kept_there_is_no_turn() {
+        let dir = TempDir::new().expect("a folder");
+        fs::write(dir.path().join("checkpoints"), "in the way").expect("written");
+        let ledger = Ledger::new(&Places::under(dir.path()));
+        assert!(ledger.take_turn(Path::new("/srv/notes.db"), None).is_err());
+    }
+}

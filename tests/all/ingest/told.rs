@@ -1,0 +1,107 @@
+//! What a run says: in its journal, and on the terminal.
+
+use super::*;
+
+#[test]
+fn the_journal_tells_what_the_summary_tells() {
+    let scene = Scene::with(30);
+    scene.write("old.md", "goes");
+    scene.run();
+    scene.delete("old.md");
+    scene.write("00/doc-0.md", "changed");
+    fs::write(scene.notes().join("bad.md"), b"\xff").expect("a file");
+    let touched = File::options().write(true).open(scene.notes().join("01/doc-1.md")).expect("a document");
+    touched.set_modified(SystemTime::UNIX_EPOCH).expect("another time");
+    let summary = scene.run();
+    assert_eq!((summary.taken_in, summary.unchanged, summary.removed), (1, 29, 1));
+    let (ingestions, unseen) = Journals::new(scene.runs(), "/proc".into()).look();
+    assert_eq!((ingestions.len(), unseen), (2, vec![]));
+    let (database, newest) = &ingestions[0];
+    assert_eq!(*database, fs::canonicalize(scene.db()).expect("the database").display().to_string());
+    assert_eq!((Some(&newest.run), newest.state), (summary.run.as_ref(), IngestionState::Completed));
+    assert_eq!((newest.files_total, newest.files_done, newest.files_unchanged), (Some(31), 30, 29));
+    assert_eq!((newest.files_failed, &newest.failures), (1, &summary.failed));
+    assert_eq!((newest.batches, newest.busy_retries), (summary.batches, summary.retries));
+    assert_eq!((newest.hold_ms, newest.wait_ms), (summary.hold, summary.wait));
+    assert_eq!(newest.folders, [fs::canonicalize(scene.notes()).expect("the folder").display().to_string()]);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_left_as_it_is() {
+    let scene = Scene::with(1);
+    fs::write(
+        scene.db(),
+        "this is a text, and long enough to be looked at as a header of a database, or so it seems",
+    )
+    .expect("a file");
+    let text = fs::read(scene.db()).expect("the file");
+    let error = go(&scene.request()).expect_err("it is no database").to_string();
+    assert!(error.contains("is not a SQLite database"), "{error}");
+    assert_eq!(fs::read(scene.db()).expect("the file"), text);
+    assert_eq!(scene.entries(), ["notes", "notes.db", "state"].map(str::to_owned).into());
+    assert_eq!(scene.end(), (Outcome::Failed, Some(error)));
+}
+
+#[test]
+fn a_run_that_no_journal_can_be_kept_of_leaves_the_database_as_it_is() {
+    let scene = Scene::with(1);
+    fs::write(scene.dir.path().join("state"), "in the way").expect("a file");
+    let error = go(&scene.request()).expect_err("there is no room for journals").to_string();
+    assert!(error.contains("cannot write the journal in"), "{error}");
+    assert!(!scene.db().exists());
+    Actor::open(&scene.db()).sql("CREATE TABLE theirs (x)");
+    let before = fs::read(scene.db()).expect("the database");
+    assert!(matches!(go(&scene.request()), Err(Error::Journal { .. })));
+    assert_eq!(fs::read(scene.db()).expect("the database"), before, "its journal mode is theirs");
+}
+
+#[test]
+fn the_command_tells_and_counts() {
+    let scene = Scene::with(3);
+    let output = scene.child(&[]).wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(out.starts_with("3 of 3 taken in, 0 unchanged in "), "{out}");
+    assert_eq!((out.lines().count(), err.as_ref()), (1, "3 files found, 0 of them unchanged\n"));
+    fs::write(scene.notes().join("bad.md"), b"\xff").expect("a file");
+    let output = scene.child(&[]).wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/bad.md: it is not UTF-8"));
+    let output = scene.child(&["--batch", "0"]).wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("a batch has at least 1 file"));
+}
+
+#[test]
+fn the_search_command_finds_and_never_makes_a_database() {
+    let scene = Scene::with(3);
+    let find = |words: &[&str]| {
+        let output = Command::new(WALTOP)
+            .args(["search", "--db"])
+            .arg(scene.db())
+            .arg("--")
+            .args(words)
+            .env("XDG_STATE_HOME", scene.dir.path().join("state"))
+            .output()
+            .expect("waltop runs");
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), text)
+    };
+    let (code, text) = find(&["lock"]);
+    assert_eq!((code, text.lines().count()), (Some(2), 1), "{text}");
+    assert!(!scene.db().exists());
+    Actor::open(&scene.db()).sql("PRAGMA journal_mode = wal");
+    assert!(find(&["lock"]).1.contains("nothing was ingested"));
+    scene.run();
+    let (code, text) = find(&["document", "2"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("notes/02/doc-2.md") && text.contains("«Document» «2»"), "{text}");
+    for odd in ["\"", "a\" OR *", "-x", "(", "NEAR(a b)", "title:", "^", "\u{202e}"] {
+        let (code, text) = find(&[odd]);
+        assert!(
+            code == Some(1) && text.starts_with("nothing found for ")
+                || text.contains("nothing to search for"),
+            "{odd}: {text}"
+        );
+    }
+}

@@ -1,0 +1,167 @@
+//! Several databases in one console: the overview, and going from one to another.
+
+use std::fs;
+
+use insta::assert_snapshot;
+use serde_json::json;
+use waltop::{
+    act::{Act, Effect},
+    snapshot::Database,
+};
+
+use crate::{
+    stage::{Stage, contended, look, missing, rollback},
+    support::Actor,
+    terminal::{Terminal, home},
+};
+
+const USUAL: (u16, u16) = (120, 40);
+const SMALL: (u16, u16) = (80, 24);
+const LARGE: (u16, u16) = (200, 60);
+
+fn at(path: &str, mut database: Database) -> Database {
+    database.path = path.into();
+    database
+}
+
+fn quiet(path: &str) -> Database {
+    let mut database = at(path, contended());
+    database.locks = waltop::snapshot::Locks::default();
+    database.processes.clear();
+    database.ingestions.clear();
+    database.files.wal = None;
+    database.files.shm = None;
+    database.wal = None;
+    database
+}
+
+fn unreadable(path: &str) -> Database {
+    let mut database = quiet(path);
+    database.header = None;
+    database.unfit = Some(format!("no permission to read {path}; run as a user who may read it"));
+    database
+}
+
+/// One of each kind; two of them have the same file name.
+fn many() -> Vec<Database> {
+    vec![
+        quiet("/home/me/archive/notes.db"),
+        at("/home/me/work/notes.db", contended()),
+        at("/home/me/queue/huey.db", rollback()),
+        at("/home/me/later.db", missing()),
+        unreadable("/root/secret.db"),
+    ]
+}
+
+#[test]
+fn every_database_has_a_line_at_every_size() {
+    for (name, size) in [("80x24", SMALL), ("120x40", USUAL), ("200x60", LARGE)] {
+        let mut look = look(many());
+        look.snapshot.databases[0].schedule = Some(
+            serde_json::from_value(json!({
+                "mode": "passive", "every_ms": 900_000, "due_at": "2026-01-15T14:15:30Z", "held_back": null,
+                "last": {"at": "2026-01-15T14:00:22Z", "mode": "passive", "instead": null, "complete": true,
+                         "frames_in_log": 812, "frames_moved": 812, "why": null}
+            }))
+            .expect("the fixture keeps to the contract"),
+        );
+        let mut stage = Stage::new(look, size);
+        stage.keys("j");
+        assert_snapshot!(format!("overview_{name}"), stage.screen());
+    }
+}
+
+#[test]
+fn it_opens_by_itself_where_there_are_many() {
+    assert!(Stage::new(look(many()), USUAL).screen().contains("5 databases"));
+    let few = Stage::new(look(many().split_off(2)), USUAL);
+    assert!(!few.screen().contains("3 databases") && few.screen().contains("1 of 3"), "{}", few.screen());
+    let mut one = Stage::new(look(vec![contended()]), USUAL);
+    one.keys("o");
+    assert!(one.screen().contains("there is no other database"), "{}", one.screen());
+}
+
+#[test]
+fn enter_goes_to_the_selected_one_and_escape_back() {
+    let mut stage = Stage::new(look(many()), USUAL);
+    stage.keys("jj<Enter>");
+    assert!(stage.screen().contains("huey.db  3 of 5"), "{}", stage.screen());
+    assert!(stage.screen().contains("2 Processes"));
+    stage.keys("oG");
+    assert!(stage.screen().contains("secret.db  5 of 5"), "{}", stage.screen());
+    stage.keys("<Esc>");
+    assert!(stage.screen().contains("huey.db  3 of 5") && stage.screen().contains("2 Processes"));
+    stage.keys("0[");
+    assert!(stage.screen().contains("work/notes.db  2 of 5") && stage.screen().contains("5 databases"));
+    stage.keys("0");
+    assert!(stage.screen().contains("work/notes.db  2 of 5") && stage.screen().contains("2 Processes"));
+    stage.keys("o3");
+    assert!(stage.screen().contains("3 Files") && !stage.screen().contains("5 databases"));
+}
+
+#[test]
+fn actions_are_about_the_selected_line_and_about_no_hidden_row() {
+    let mut stage = Stage::new(look(many()), USUAL);
+    assert!(stage.keys("jx").iter().all(|effect| matches!(effect, Effect::Note(..))));
+    assert!(stage.screen().contains("the rows lie under the overview"), "{}", stage.screen());
+    let effects = stage.keys("cy");
+    let act =
+        effects.iter().find_map(|effect| if let Effect::Act(it) = effect { Some(it.act()) } else { None });
+    let Some(Act::Checkpoint { database, .. }) = act else { panic!("{effects:?}") };
+    assert_eq!(database.to_str(), Some("/home/me/work/notes.db"));
+}
+
+#[test]
+fn the_header_says_where_something_worse_is() {
+    let mut stage = Stage::new(look(many()), USUAL);
+    stage.keys("<Enter>");
+    let header = |stage: &Stage| stage.screen().lines().next().expect("a row").to_owned();
+    assert!(header(&stage).contains(" in work/notes.db"), "{}", header(&stage));
+    stage.keys("]");
+    assert!(!header(&stage).contains(" in "), "{}", header(&stage));
+}
+
+#[test]
+fn selection_and_filter_are_those_of_the_database() {
+    let two = || look(vec![at("/a/notes.db", contended()), at("/b/notes.db", contended())]);
+    let mut stage = Stage::new(two(), USUAL);
+    stage.keys("/python<Enter>");
+    let pid = |stage: &Stage| stage.app.selected_process().map(|process| process.pid);
+    assert_eq!(pid(&stage), Some(71300));
+    stage.keys("]");
+    assert_eq!(stage.app.visible_processes().len(), 4, "the filter belongs to the other one");
+    stage.keys("G");
+    let here = pid(&stage);
+    stage.keys("[");
+    assert_eq!((pid(&stage), stage.app.visible_processes().len()), (Some(71300), 1));
+    stage.keys("]");
+    assert_eq!(pid(&stage), here);
+}
+
+#[test]
+fn one_that_is_missing_or_unreadable_keeps_none_of_the_others_back() {
+    let home = home();
+    let path = home.path().join("notes.db");
+    let mut writer = Actor::open(&path);
+    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)").sql("BEGIN IMMEDIATE");
+    fs::write(home.path().join("text.db"), "# Notes\n").expect("written");
+    let settings = home.path().join("config/waltop");
+    fs::create_dir_all(&settings).expect("a folder");
+    let listed =
+        ["later.db", "text.db", "notes.db"].map(|name| format!("'{}'", home.path().join(name).display()));
+    fs::write(settings.join("config.toml"), format!("databases = [{}]\n", listed.join(", ")))
+        .expect("written");
+    let mut terminal = Terminal::open(home.path(), &[], USUAL);
+    terminal.shows("1 of 3");
+    terminal.keys("o");
+    terminal.shows("3 databases");
+    terminal.shows("does not exist yet");
+    terminal.shows("not a SQLite database");
+    terminal.shows(&writer.pid().to_string());
+    terminal.keys("G\r");
+    terminal.shows("notes.db  3 of 3");
+    terminal.shows("2 Processes: 1 with");
+    terminal.shows("WRITE");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+}
