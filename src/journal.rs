@@ -104,6 +104,13 @@ pub enum Event {
         /// How many since the line of this kind before.
         files: u64,
     },
+    /// The log is as large as it may be, and readers keep it from beginning anew: they are waited for.
+    LogPinned {
+        /// Its bytes.
+        bytes: u64,
+        /// Process of one of them, where it is known.
+        pid: Option<i32>,
+    },
     /// A file was left out.
     FileFailed {
         /// Its path.

@@ -4,6 +4,7 @@
 
 use std::{
     fmt, fs,
+    ops::RangeInclusive,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -19,6 +20,9 @@ const WRITE_BYTE: u64 = 120;
 /// The bytes of the main file whose locks keep writers out with a rollback journal, and while the journal mode is
 /// switched: PENDING, RESERVED, and the first of those that are locked by all who read.
 const ROLLBACK_BYTES: [u64; 3] = [0x4000_0000, 0x4000_0001, 0x4000_0002];
+
+/// The bytes of `-shm` of which a reader of the log has one, by how far it reads; those of the first read the main file.
+const READ_BYTES: RangeInclusive<u64> = 123..=127;
 
 /// Who keeps this process from writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,16 +54,33 @@ pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<Holder> {
     Some(Holder { pid: row.pid, name })
 }
 
+/// Another process that reads `database` as it was at some time, so that its log cannot begin anew, as `proc` shows it
+/// now; `None` where nobody does, or it cannot be told.
+#[must_use]
+pub fn reader(database: &Path, proc: &Path) -> Option<Holder> {
+    let rows = lock_table::read(proc).ok()?;
+    let index = sidecar(database, "-shm");
+    let reads = |byte| others(&rows, &index)?.find(|row| !row.is_write && row.covers(byte));
+    let row = READ_BYTES.into_iter().find_map(reads)?;
+    let name = row.pid.and_then(|pid| name_of(proc, pid));
+    Some(Holder { pid: row.pid, name })
+}
+
 /// The row of another process that excludes all others from one of `bytes` of `file`, the first of them first.
 fn holder_among<'a>(rows: &'a [Row], file: &Path, bytes: &[u64]) -> Option<&'a Row> {
+    bytes.iter().find_map(|&byte| others(rows, file)?.find(|row| row.is_write && row.covers(byte)))
+}
+
+/// The rows of other processes on `file`.
+fn others<'a>(rows: &'a [Row], file: &Path) -> Option<impl Iterator<Item = &'a Row> + use<'a>> {
     let inode = fs::metadata(file).ok()?.ino();
     let own = std::process::id().cast_signed();
-    let of_file = || rows.iter().filter(|row| row.inode == inode);
+    let of_file = move || rows.iter().filter(move |row| row.inode == inode);
     // `stat` may tell another device than the table does, so that of a row of our own has to do.
     let device = of_file().find(|row| row.pid == Some(own)).map(|row| row.device);
-    let excludes =
-        |row: &&Row| row.is_write && row.pid != Some(own) && device.is_none_or(|device| device == row.device);
-    bytes.iter().find_map(|&byte| of_file().filter(excludes).find(|row| row.covers(byte)))
+    Some(
+        of_file().filter(move |row| row.pid != Some(own) && device.is_none_or(|device| device == row.device)),
+    )
 }
 
 fn name_of(proc: &Path, pid: i32) -> Option<String> {
@@ -115,6 +136,32 @@ mod tests {
         assert_eq!(nameless.to_string(), "process 21");
         let unseen = scene.holder("1: OFDLCK ADVISORY  WRITE -1 fe:00:SHM 120 120").expect("a holder");
         assert_eq!((unseen.pid, unseen.to_string().as_str()), (None, "a process not visible here"));
+    }
+
+    #[test]
+    fn a_reader_has_one_of_five_bytes() {
+        let scene = Scene::new();
+        let reader = |row: &str| {
+            scene.holder(row);
+            reader(&scene.dir.path().join("x.db"), scene.dir.path()).and_then(|it| it.pid)
+        };
+        let row = |row: &str| {
+            let inode = fs::metadata(scene.dir.path().join("x.db-shm")).expect("a file").ino();
+            row.replace("SHM", &inode.to_string())
+        };
+        for bytes in ["123 123", "124 124", "127 128"] {
+            let row = row(&format!("1: POSIX  ADVISORY  READ 20 fe:00:SHM {bytes}"));
+            assert_eq!(reader(&row), Some(20), "{bytes}");
+        }
+        let own = std::process::id();
+        for other in [
+            String::new(),
+            "1: POSIX  ADVISORY  READ 20 fe:00:SHM 128 128".to_owned(),
+            "1: POSIX  ADVISORY  WRITE 20 fe:00:SHM 123 123".to_owned(),
+            format!("1: POSIX  ADVISORY  READ {own} fe:00:SHM 124 124"),
+        ] {
+            assert_eq!(reader(&row(&other)), None, "{other}");
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// `SQLite` or refinery said no.
-    #[error("cannot set up the tables of waltop in {}: {cause}", path.display())]
+    #[error("cannot set up the tables of waltop in {}: {cause}; check the file and the room on its disk", path.display())]
     Apply {
         /// The database.
         path: PathBuf,

@@ -21,6 +21,8 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 pub trait Progress {
     /// The run before died, and this one does what it left.
     fn carries_on(&mut self, _before: &CarriesOn) {}
+    /// It waits for somebody: why.
+    fn waits(&mut self, _why: &str) {}
     /// The folders have been walked: so many files, so many of them unchanged by size and time.
     fn discovered(&mut self, files: u64, unchanged: u64);
     /// A transaction was committed.
@@ -87,7 +89,11 @@ impl<W: Write> Lines<W> {
 
 impl<W: Write> Progress for Lines<W> {
     fn carries_on(&mut self, before: &CarriesOn) {
-        self.say(&before.to_string());
+        self.say(&format!("carries on {before}"));
+    }
+
+    fn waits(&mut self, why: &str) {
+        self.say(&format!("waiting: {why}"));
     }
 
     fn discovered(&mut self, files: u64, unchanged: u64) {
@@ -143,7 +149,11 @@ impl Default for Bar {
 impl Progress for Bar {
     fn carries_on(&mut self, before: &CarriesOn) {
         // There is no bar yet that could make room for it.
-        let _ = writeln!(io::stderr(), "{}", text::clean(&before.to_string()));
+        let _ = writeln!(io::stderr(), "{}", text::clean(&format!("carries on {before}")));
+    }
+
+    fn waits(&mut self, why: &str) {
+        self.say(&format!("waiting: {why}"));
     }
 
     fn discovered(&mut self, files: u64, unchanged: u64) {

@@ -173,7 +173,9 @@ impl<'a> Run<'a> {
                 Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
                 Err(error) => return Err(error.into()),
             }
-            store.relieve()?;
+            if !self.relieve(store)? {
+                return Ok(Outcome::Stopped);
+            }
             match store.merge(self.sizer.aim()) {
                 Ok(None) => {}
                 Ok(Some(cost)) => self.merged(cost, !queue.is_empty() || more, neighbours)?,
@@ -291,12 +293,29 @@ impl<'a> Run<'a> {
                 retries: cost.retries,
             })?;
             self.committed(files, cost);
-            store.relieve()?;
+            if !self.relieve(store)? {
+                return Ok(Outcome::Stopped);
+            }
             if !gone.is_empty() {
                 self.leave_room(gap_after(cost, neighbours).0);
             }
         }
         Ok(Outcome::Completed)
+    }
+
+    /// Has the log moved; `false` where the run is to end.
+    fn relieve(&mut self, store: &mut Store) -> Result<bool, Error> {
+        let mut told = Ok(());
+        let relieved = store.relieve(&mut |pinned| {
+            self.progress.waits(&pinned.to_string());
+            let pid = pinned.reader.as_ref().and_then(|reader| reader.pid);
+            told = self.journal.tell(Event::LogPinned { bytes: pinned.bytes, pid });
+        });
+        told.map_err(|source| journal_error(&self.request.runs, source))?;
+        match relieved {
+            Err(store::Error::Stopped) => Ok(false),
+            other => Ok(other.map(|()| true)?),
+        }
     }
 
     fn committed(&mut self, files: u64, cost: Cost) {

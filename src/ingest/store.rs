@@ -16,13 +16,13 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
-pub use self::patience::Patience;
 use self::{
     index::{Indexing, Segments},
     patience::patiently,
     place::Place,
     relief::Mover,
 };
+pub use self::{patience::Patience, relief::Pinned};
 use super::{
     batch::Limit,
     discover::{Folder, Stamp},
@@ -112,6 +112,18 @@ pub enum Error {
         seconds: f64,
         /// Who had the lock in the end, where the kernel says so.
         holder: Option<Holder>,
+    },
+    /// Readers keep its log from beginning anew, and it is as large as it may be.
+    #[error(
+        "{pinned}, and kept it from beginning anew for {seconds} s: end what reads {path}, then run this again to carry on"
+    )]
+    Pinned {
+        /// The database.
+        path: String,
+        /// The log, and who reads from it.
+        pinned: Pinned,
+        /// For how long it was tried.
+        seconds: f64,
     },
     /// What is at its path is not what is open.
     #[error(

@@ -44,6 +44,9 @@ const RESTS: [(Duration, Duration); 2] = [
     (Duration::from_secs(3), Duration::from_millis(20)),
     (Duration::from_millis(200), Duration::from_millis(4)),
 ];
+/// The time between two wake-ups where there is nothing to sample.
+const IDLE: Duration = Duration::from_millis(20);
+
 /// A database to sample.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -158,50 +161,77 @@ impl Drop for LockSampler {
 
 fn run(shared: &Shared, proc: PathBuf) {
     let mut names = Names::from(proc);
-    let mut sampled: Vec<Sampled> = Vec::new();
+    let mut sampled: Vec<Paced> = Vec::new();
     let ear = Ear::open();
-    let mut last_activity = Instant::now();
-    let mut due = last_activity;
     while !shared.is_over.load(Ordering::Acquire) {
         if shared.changed.swap(false, Ordering::AcqRel) {
             let targets = shared.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
             sampled = retarget(sampled, targets);
         }
-        let stir = sampled.iter_mut().map(|one| one.sample(&mut names, ear.as_ref())).max();
-        let stir = stir.unwrap_or(Stir::None);
-        if stir > Stir::None {
-            last_activity = Instant::now();
+        let now = Instant::now();
+        for one in sampled.iter_mut().filter(|one| one.is_due(now)) {
+            let stir = one.sampled.sample(&mut names, ear.as_ref());
+            one.rest(shared.pace, stir);
         }
         shared.tally.sampled();
-        let now = Instant::now();
-        let interval = shared.pace.interval(stir, now.duration_since(last_activity));
-        // A sample that came late does not make the next one late, nor are any made up for.
-        due = (due + interval).max(now + interval / 2);
-        match ear.as_ref().filter(|_| sampled.iter().any(Sampled::is_listening)) {
-            Some(ear) => hear(ear, &mut sampled, &mut due),
-            None => thread::park_timeout(due - now),
+        let due = sampled.iter().map(|one| one.due).min().unwrap_or(now + IDLE);
+        match ear.as_ref().filter(|_| sampled.iter().any(|one| one.sampled.is_listening())) {
+            Some(ear) => hear(ear, &mut sampled, due),
+            None => thread::park_timeout(due.saturating_duration_since(Instant::now())),
         }
     }
 }
 
-// Waits until `due`, or until a commit is heard: then the next sample is due.
-fn hear(ear: &Ear, sampled: &mut [Sampled], due: &mut Instant) {
+// A database with a pace of its own: one at which nothing happens costs no more because much happens at another.
+struct Paced {
+    sampled: Sampled,
+    due: Instant,
+    interval: Duration,
+    last_activity: Instant,
+}
+
+impl Paced {
+    fn new(target: Target) -> Self {
+        let now = Instant::now();
+        Self { sampled: Sampled::new(target), due: now, interval: Duration::ZERO, last_activity: now }
+    }
+
+    // A little early, so that those which rest are sampled together, or with one that does not, at no wake-up more.
+    fn is_due(&self, now: Instant) -> bool {
+        self.due <= now + self.interval / 2
+    }
+
+    fn rest(&mut self, pace: Pace, stir: Stir) {
+        let now = Instant::now();
+        if stir > Stir::None {
+            self.last_activity = now;
+        }
+        self.interval = pace.interval(stir, now.duration_since(self.last_activity));
+        // A sample that came late does not make the next one late, nor are any made up for.
+        self.due = (self.due.min(now) + self.interval).max(now + self.interval / 2);
+    }
+}
+
+// Waits until `due`, or until a commit is heard: then the next sample of that database is due.
+fn hear(ear: &Ear, sampled: &mut [Paced], due: Instant) {
     let heard = ear.wait(due.saturating_duration_since(Instant::now()));
     if !heard.is_empty() {
-        *due = Instant::now();
-        for one in sampled {
-            one.heard(&heard, *due);
+        let now = Instant::now();
+        for one in sampled.iter_mut().filter(|one| one.sampled.is_listening()) {
+            if one.sampled.heard(&heard, now) {
+                one.due = now;
+            }
         }
     }
 }
 
-fn retarget(mut sampled: Vec<Sampled>, targets: Vec<Target>) -> Vec<Sampled> {
+fn retarget(mut sampled: Vec<Paced>, targets: Vec<Target>) -> Vec<Paced> {
     let mut next = Vec::with_capacity(targets.len());
     for target in targets {
-        let known = sampled.iter().position(|one| one.is_of(&target));
+        let known = sampled.iter().position(|one| one.sampled.is_of(&target));
         next.push(match known {
             Some(index) => sampled.swap_remove(index),
-            None => Sampled::new(target),
+            None => Paced::new(target),
         });
     }
     next

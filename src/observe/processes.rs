@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     ffi::OsStr,
     fs, io,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -211,6 +211,7 @@ impl Processes {
             let descriptor = Descriptor {
                 process: &folder,
                 number: &descriptor.file_name(),
+                link: &link,
                 text,
                 id: FileId::of(&metadata),
             };
@@ -227,7 +228,10 @@ impl Processes {
             // Nobody locks `-wal`, and beside the main file, which is opened first, it tells nothing.
             let is_beside = |handles: &Handles| which == 1 && handles.db > 0;
             let is_known = opener.as_ref().and_then(|opener| opener.handles.as_ref()).is_some_and(is_beside);
-            let info = if is_known { Some(Info::default()) } else { descriptor.info() };
+            // Most are those of connections that may write. Of these `fdinfo` has nothing to tell but open-file-description
+            // locks, of which the lock table knows whether there are any; it costs more than all the rest of a look.
+            let is_plain = is_known || target.ofd_rows.is_empty() && descriptor.is_writable();
+            let info = if is_plain { Some(Info::default()) } else { descriptor.info() };
             // It was closed while we looked.
             let Some(info) = info else { return };
             let opener = opener.get_or_insert_default();
@@ -284,6 +288,7 @@ impl Processes {
 struct Descriptor<'a> {
     process: &'a Path,
     number: &'a OsStr,
+    link: &'a Path,
     text: &'a [u8],
     id: FileId,
 }
@@ -297,6 +302,13 @@ struct Info {
 }
 
 impl Descriptor<'_> {
+    // The kernel shows the access mode in the owner's bits of the link (`tid_fd_update_inode` in its `fs/proc/fd.c`), and
+    // sets no others; where others are set, somebody else made the link, and `fdinfo` has to tell.
+    fn is_writable(&self) -> bool {
+        let mode = self.link.symlink_metadata().map_or(0, |link| link.mode());
+        mode & 0o277 == 0o200
+    }
+
     // `proc_pid_fdinfo(5)`: flags in octal, of which the two lowest bits are the access mode.
     // `None` where the descriptor is no more.
     fn info(&self) -> Option<Info> {

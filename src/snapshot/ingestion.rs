@@ -117,7 +117,7 @@ pub struct CarriesOn {
 
 impl fmt::Display for CarriesOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "carries on run {} of process {}, which ended without a word ", self.run, self.pid)?;
+        write!(f, "run {} of process {}, which ended without a word ", self.run, self.pid)?;
         match self.files_total {
             Some(total) => {
                 write!(f, "after {} of {} files", units::count(self.files_done), units::count(total))

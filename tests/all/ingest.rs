@@ -4,6 +4,7 @@ mod bad_files;
 mod crash;
 mod disk;
 mod index;
+mod log;
 mod neighbours;
 mod replaced;
 mod rows;

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use waltop::snapshot::{Database, Ingestion};
+use waltop::snapshot::{CarriesOn, Database, Ingestion};
 
 use crate::stage::{Stage, contended, look};
 
@@ -114,4 +114,21 @@ fn a_crashed_run_never_finished() {
     stage.keys("5G<Enter>");
     let screen = stage.screen();
     assert!(screen.contains("never: its process is gone") && !screen.contains("ETA"), "{screen}");
+}
+
+#[test]
+fn a_run_names_the_one_that_it_carries_on() {
+    let mut database = busy();
+    database.ingestions[0].carries_on = Some(CarriesOn {
+        run: "20260114T090000Z-69999".to_owned(),
+        pid: 70_000,
+        files_done: 312,
+        files_total: Some(556),
+    });
+    let mut stage = Stage::new(look(vec![database]), (120, 40));
+    stage.keys("5<Enter>");
+    let screen = stage.screen();
+    for line in ["carries on        run 20260114T090000Z-69999 of process 70000, which", "312 of 556"] {
+        assert!(screen.contains(line), "{screen}");
+    }
 }

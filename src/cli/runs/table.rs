@@ -108,7 +108,7 @@ fn notes(ingestion: &Ingestion, now: Timestamp) -> impl Iterator<Item = String> 
         )),
         IngestionState::Completed | IngestionState::Stopped | IngestionState::Failed => None,
     };
-    let before = ingestion.carries_on.as_ref().map(ToString::to_string);
+    let before = ingestion.carries_on.as_ref().map(|before| format!("carries on {before}"));
     before.into_iter().chain(state).chain(ingestion.error.clone())
 }
 

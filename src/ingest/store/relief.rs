@@ -1,17 +1,23 @@
 //! Moving the log into the main file beside the writer, on a connection and a thread of its own.
 
 use std::{
-    mem,
+    fmt, mem,
     path::Path,
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 
 use super::{Error, Store};
 use crate::{
-    database::{busy::is_busy, factory},
+    database::{
+        busy::is_busy,
+        factory,
+        holder::{self, Holder},
+    },
     profile::Profile,
+    units,
 };
 
 /// Frames that may wait in the log before they are moved, between batches: `SQLite`'s own default.
@@ -20,6 +26,35 @@ const CHECKPOINT_AT: i64 = 1000;
 /// Frames in the log from which the writer waits until all are moved, so that the log begins anew: what is moved
 /// beside it never catches up.
 const LONGEST_LOG: i64 = 4 * CHECKPOINT_AT;
+
+/// Bytes in the log from which nothing more is written until it can begin anew: with the largest batch it stays
+/// within 64 MiB.
+const FULL_LOG: u64 = 48 << 20;
+
+/// Bytes in the log before each page.
+const FRAME_HEADER: u64 = 24;
+
+/// How long whoever keeps it from that is left alone between two tries.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
+/// A log that has grown as large as it may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// Its bytes.
+    pub bytes: u64,
+    /// Who reads from it still, where the kernel says so.
+    pub reader: Option<Holder>,
+}
+
+impl fmt::Display for Pinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = units::bytes(self.bytes);
+        match &self.reader {
+            Some(reader) => write!(f, "{reader} reads from the log, which has grown to {bytes}"),
+            None => write!(f, "something keeps the log, which has grown to {bytes}, from beginning anew"),
+        }
+    }
+}
 
 /// Who moves the log. A passive checkpoint takes no write lock: the writer goes on.
 #[derive(Debug)]
@@ -93,12 +128,13 @@ impl Drop for Mover {
 
 impl Store {
     /// Moves the log into the main file where enough of it waits. Nobody waits for this but now and then the run:
-    /// it takes no write lock, and somebody else's checkpoint is as good as ours.
+    /// it takes no write lock, and somebody else's checkpoint is as good as ours. Where readers keep the log from
+    /// beginning anew, and it is as large as it may be, `say` is told, and they are waited for.
     ///
     /// # Errors
     ///
-    /// Where the main file cannot be written.
-    pub fn relieve(&mut self) -> Result<(), Error> {
+    /// Where the main file cannot be written, where readers are waited for longer than the budget, or the run is to end.
+    pub fn relieve(&mut self, say: &mut dyn FnMut(&Pinned)) -> Result<(), Error> {
         if self.mover.is_moving() && self.log_length()?.0 < LONGEST_LOG {
             return Ok(());
         }
@@ -106,14 +142,60 @@ impl Store {
         self.unless_busy(ended)?;
         self.expect_in_place()?;
         let (frames, waiting) = self.log_length()?;
-        if waiting < CHECKPOINT_AT && frames < LONGEST_LOG || waiting == 0 {
+        if waiting < CHECKPOINT_AT && frames < LONGEST_LOG {
             return Ok(());
+        }
+        if waiting == 0 {
+            return self.wait_for_readers(say);
         }
         if frames < LONGEST_LOG {
             return self.mover.start(&self.path);
         }
         let moved = move_log(&self.connection);
-        self.unless_busy(moved)
+        self.unless_busy(moved)?;
+        self.wait_for_readers(say)
+    }
+
+    /// Waits until a log that is as large as it may be can begin anew.
+    fn wait_for_readers(&self, say: &mut dyn FnMut(&Pinned)) -> Result<(), Error> {
+        let asked = Instant::now();
+        let mut is_told = false;
+        loop {
+            let bytes = self.log_length()?.0.unsigned_abs() * (self.page_size()? + FRAME_HEADER);
+            if bytes < FULL_LOG || self.begins_anew()? {
+                return Ok(());
+            }
+            // Not the one that can be set: this is about a connection of this very process.
+            let pinned = Pinned { bytes, reader: holder::reader(&self.path, Path::new("/proc")) };
+            if self.patience.stop.is_raised() {
+                return Err(Error::Stopped);
+            }
+            if asked.elapsed() >= self.patience.budget {
+                let seconds = (self.patience.budget.as_secs_f64() * 10.0).round() / 10.0;
+                return Err(Error::Pinned { path: self.path.display().to_string(), pinned, seconds });
+            }
+            if !is_told {
+                say(&pinned);
+                is_told = true;
+            }
+            thread::sleep(BETWEEN_TRIES);
+            self.expect_in_place()?;
+        }
+    }
+
+    /// Whether the next transaction begins the log anew; tried without waiting for anybody.
+    fn begins_anew(&self) -> Result<bool, Error> {
+        let restarted = self.connection.prepare_cached("PRAGMA wal_checkpoint(restart)");
+        let busy = restarted.and_then(|mut restart| restart.query_row([], |row| row.get::<_, bool>(0)));
+        match busy {
+            Err(error) if is_busy(&error) => Ok(false),
+            other => other.map(|busy| !busy).map_err(|error| self.error("move the log into", error)),
+        }
+    }
+
+    fn page_size(&self) -> Result<u64, Error> {
+        let size = self.connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0));
+        size.map(i64::unsigned_abs).map_err(|error| self.error("read", error))
     }
 
     /// Frames in the log, and those of them that wait to be moved.

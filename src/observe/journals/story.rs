@@ -107,7 +107,7 @@ impl Story {
                     Outcome::Failed => IngestionState::Failed,
                 };
             }
-            Event::Started { .. } | Event::FileWarned { .. } | Event::Unknown => {}
+            Event::Started { .. } | Event::FileWarned { .. } | Event::LogPinned { .. } | Event::Unknown => {}
         }
     }
 

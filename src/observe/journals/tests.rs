@@ -340,10 +340,7 @@ fn what_was_left_off_is_the_newest_run_of_the_folder_if_that_died() {
     scene.append("1", "{\"at\":");
     let expected = CarriesOn { run: "1".to_owned(), pid: 7, files_done: 312, files_total: Some(556) };
     assert_eq!(left("/x/notes.db", "/x/notes"), Some(expected.clone()));
-    assert_eq!(
-        expected.to_string(),
-        "carries on run 1 of process 7, which ended without a word after 312 of 556 files"
-    );
+    assert_eq!(expected.to_string(), "run 1 of process 7, which ended without a word after 312 of 556 files");
     assert_eq!(left("/x/other.db", "/x/notes"), None);
     assert_eq!(left("/x/notes.db", "/x/other"), None);
     scene.process(7, 'S', 500);

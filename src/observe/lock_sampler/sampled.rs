@@ -113,15 +113,18 @@ impl Sampled {
         self.hold.as_ref().is_some_and(|hold| hold.watch.is_some())
     }
 
-    /// Takes in that logs were written to: who writes to one holds its lock, so that it was held until `now`.
-    pub fn heard(&mut self, heard: &[Watch], now: Instant) {
+    /// Takes in that logs were written to: who writes to one holds its lock, so that it was held until `now`. Whether this
+    /// one was written to.
+    pub fn heard(&mut self, heard: &[Watch], now: Instant) -> bool {
         let hold = self.hold.as_mut();
-        if let Some(hold) = hold.filter(|hold| hold.watch.is_some_and(|watch| heard.contains(&watch))) {
-            hold.watch = None;
-            hold.ends_until = Some(now + ENDS_WITHIN);
-            hold.turn_deaf(now);
-            self.last = Some(now);
-        }
+        let Some(hold) = hold.filter(|hold| hold.watch.is_some_and(|watch| heard.contains(&watch))) else {
+            return false;
+        };
+        hold.watch = None;
+        hold.ends_until = Some(now + ENDS_WITHIN);
+        hold.turn_deaf(now);
+        self.last = Some(now);
+        true
     }
 
     // The descriptor on what lies at the path now: whoever opens a database alone makes `-shm` anew. While the

@@ -74,6 +74,21 @@ fn what_was_committed_stays_and_the_next_run_carries_on() {
 }
 
 #[test]
+fn a_disk_that_is_too_small_for_the_tables_is_told() {
+    // Too small for the index beside the log, for the log, and for the main file.
+    for size in ["16k", "44k", "4k"] {
+        let scene = Scene { db: "disk/notes.db".into(), ..Scene::with(3) };
+        let Some(namespace) = scene.on_small_disk("disk", size) else { return };
+        let said = scene.said_in(&namespace, &[]);
+        assert!(said.refusal().contains("the room on its disk"), "{size}: {said:?}");
+        enlarge(&namespace, &scene.dir.path().join("disk"));
+        let said = scene.said_in(&namespace, &[]);
+        assert_eq!(said.code, Some(0), "{size}: {said:?}");
+        assert!(said.out.starts_with("3 of 3 taken in"), "{size}: {said:?}");
+    }
+}
+
+#[test]
 fn a_journal_without_room_ends_the_run_and_keeps_whole_lines() {
     let scene = Scene::with(600);
     let state = scene.dir.path().join("state");

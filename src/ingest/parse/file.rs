@@ -1,0 +1,204 @@
+//! A document's file, read whole and from one and the same state of it.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
+    panic,
+    path::Path,
+    thread,
+    time::Duration,
+};
+
+use rustix::{fs::OFlags, io::Errno};
+
+use super::{
+    super::discover::{Found, Stamp},
+    Document, Hash, Place, parse,
+};
+
+/// The largest file that is taken in where nobody says otherwise, in bytes: 16 MiB. Larger ones are data or logs, not
+/// documents.
+pub const LARGEST: u64 = 16 << 20;
+
+/// How often a file that changes under the reader is read again.
+const ATTEMPTS: usize = 3;
+
+/// How long whoever writes a file is given to come to an end before it is read again.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
+
+/// What became of a file.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is to be written.
+    Parsed(Box<Document>),
+    /// Its bytes are those that the database has.
+    Unchanged,
+    /// It is no document any more: gone since the walk, or a symbolic link by now.
+    Gone,
+    /// It cannot be taken in.
+    Failed(String),
+}
+
+/// Reads and parses `found` where it has at most `largest` bytes; `known` is the hash that the database has of it.
+/// Never panics.
+#[must_use]
+pub fn read(found: &Found, prefix: &str, known: Option<&Hash>, largest: u64) -> Outcome {
+    let (bytes, stamp) = match read_whole(&found.file, largest) {
+        Ok(read) => read,
+        Err(Unread::Gone) => return Outcome::Gone,
+        Err(Unread::Failed(reason)) => return Outcome::Failed(reason),
+    };
+    let hash = *blake3::hash(&bytes).as_bytes();
+    if known == Some(&hash) {
+        return Outcome::Unchanged;
+    }
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            return Outcome::Failed(format!("it is not UTF-8: byte {at} is out of place"));
+        }
+    };
+    let place = Place { name: &found.name, prefix };
+    // The parsers are other people's work on other people's text. Should one of them panic, that file has failed.
+    match panic::catch_unwind(|| parse(place, text)) {
+        Ok(document) => {
+            let file = found.file.clone();
+            Outcome::Parsed(Box::new(Document { file, folder: found.folder, stamp, hash, ..document }))
+        }
+        Err(_) => Outcome::Failed("its text made the parser panic".to_owned()),
+    }
+}
+
+/// The whole file and its stamp, from one and the same state of it.
+fn read_whole(path: &Path, largest: u64) -> Result<(Vec<u8>, Stamp), Unread> {
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            thread::sleep(BETWEEN_ATTEMPTS);
+        }
+        // What was a regular file in the walk may be a pipe by now, which a plain open would wait for.
+        let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let flags = i32::try_from(flags.bits()).map_err(|error| Unread::Failed(error.to_string()))?;
+        let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let before = stamp_of(&file)?;
+        if before.bytes > largest {
+            let most = binary_size(largest);
+            return Err(Unread::Failed(format!("it is larger than {most} (--max-file-size)")));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(before.bytes).unwrap_or(0));
+        (&mut file).take(largest.saturating_add(1)).read_to_end(&mut bytes)?;
+        if stamp_of(&file)? == before && bytes.len() as u64 == before.bytes {
+            return Ok((bytes, before));
+        }
+    }
+    Err(Unread::Failed("it changes while it is read: take it in again later".to_owned()))
+}
+
+fn stamp_of(file: &File) -> Result<Stamp, Unread> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(Unread::Failed("it is not a regular file".to_owned()));
+    }
+    Ok(Stamp::of(&metadata))
+}
+
+/// `bytes` in the largest binary unit of which it is a whole number, as people write limits: `16 MiB`.
+fn binary_size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{bytes} bytes"), |(unit, name)| format!("{} {name}", bytes / unit))
+}
+
+/// Why a file could not be read whole.
+enum Unread {
+    Gone,
+    Failed(String),
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // A folder on the way to it may be a file by now.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Gone,
+            _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Self::Gone,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn found(dir: &TempDir, bytes: &[u8]) -> Found {
+        let file = dir.path().join("a.md");
+        fs::write(&file, bytes).expect("a file");
+        let stamp = Stamp::of(&fs::metadata(&file).expect("its metadata"));
+        Found { file, name: "r/a.md".to_owned(), folder: 3, stamp }
+    }
+
+    #[test]
+    fn a_file_is_read_with_its_stamp_and_hash() {
+        let dir = TempDir::new().expect("a folder");
+        let found = found(&dir, b"# Hi");
+        let Outcome::Parsed(document) = read(&found, "r/", None, LARGEST) else { panic!("it is sound") };
+        assert_eq!((document.title.as_str(), document.folder, document.stamp), ("Hi", 3, found.stamp));
+        assert!(matches!(read(&found, "r/", Some(&document.hash), LARGEST), Outcome::Unchanged));
+        assert!(matches!(read(&found, "r/", Some(&Hash::default()), LARGEST), Outcome::Parsed(_)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        let dir = TempDir::new().expect("a folder");
+        let failed = |found: &Found| match read(found, "r/", None, LARGEST) {
+            Outcome::Failed(reason) => reason,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(failed(&found(&dir, b"abc\xff")), "it is not UTF-8: byte 3 is out of place");
+        let large = found(&dir, b"");
+        File::options()
+            .write(true)
+            .open(&large.file)
+            .and_then(|it| it.set_len(LARGEST + 1))
+            .expect("a large file");
+        assert_eq!(failed(&large), "it is larger than 16 MiB (--max-file-size)");
+        assert!(matches!(read(&large, "r/", None, LARGEST + 1), Outcome::Parsed(_)));
+        fs::remove_file(&large.file).expect("it was there");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &large.file,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .expect("a pipe");
+        assert_eq!(failed(&large), "it is not a regular file");
+    }
+
+    #[test]
+    fn what_went_since_the_walk_is_gone_and_no_failure() {
+        let dir = TempDir::new().expect("a folder");
+        let mut gone = found(&dir, b"text");
+        let is_gone = |found: &Found| matches!(read(found, "r/", None, LARGEST), Outcome::Gone);
+        assert!(!is_gone(&gone));
+        fs::rename(&gone.file, dir.path().join("elsewhere")).expect("it was there");
+        assert!(is_gone(&gone));
+        // What it points to is a document only where it is found under its own name.
+        std::os::unix::fs::symlink("elsewhere", &gone.file).expect("a link");
+        assert!(is_gone(&gone));
+        gone.file = dir.path().join("elsewhere/a.md");
+        assert!(is_gone(&gone), "its folder is a file by now");
+    }
+
+    #[test]
+    fn a_limit_is_told_as_it_is_written() {
+        let sizes = [1, 1000, 1024, 1 << 20, 3 << 30, (1 << 20) + 1];
+        let expected = ["1 bytes", "1000 bytes", "1 KiB", "1 MiB", "3 GiB", "1048577 bytes"];
+        assert_eq!(sizes.map(binary_size), expected);
+    }
+}
