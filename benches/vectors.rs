@@ -16,6 +16,7 @@ use waltop::{
         },
         nearest,
     },
+    profile::Profile,
 };
 
 const VECTORS: u32 = 5000;
@@ -49,7 +50,7 @@ fn main() -> Result<(), Failure> {
     let path = home.path().join("notes.db");
     fill(&path, &vectors)?;
     let from_database = median(|| {
-        let hits = nearest(&path, "made-up", &query, FOUND)?;
+        let hits = nearest(&path, "made-up", &query, FOUND, &Profile::hardened())?;
         if hits.len() == FOUND { Ok(()) } else { Err("not found".into()) }
     })?;
     bound("the same from a database, opened each time", from_database, 20.0);
@@ -77,7 +78,7 @@ fn made_up(number: u32) -> Vec<f32> {
 }
 
 fn fill(path: &std::path::Path, vectors: &[Vec<f32>]) -> Result<(), Failure> {
-    let mut connection: Connection = factory::open(path, true)?;
+    let mut connection: Connection = factory::open(path, true, &Profile::hardened())?;
     migrations::migrate(&mut connection)?;
     let transaction = connection.transaction()?;
     for (number, vector) in (1_i64..).zip(vectors) {

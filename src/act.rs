@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use log::Level;
 
 use crate::{
-    diagnose::checkpoint::Mode,
+    diagnose::{checkpoint::Mode, health::Depth},
     history::Window,
     snapshot::{Presence, Snapshot},
 };
@@ -55,6 +55,8 @@ pub enum Effect {
     Unpin,
     /// Change something, as confirmed.
     Act(Confirmed),
+    /// End the health check that runs.
+    StopHealth,
     /// Write the snapshot to a file in the working directory.
     Export(Box<Snapshot>),
     /// Put a text into the terminal's clipboard.
@@ -98,6 +100,13 @@ pub enum Act {
         /// Of which database.
         database: PathBuf,
     },
+    /// Prove by a write that is rolled back that the database is healthy.
+    Health {
+        /// Which database.
+        database: PathBuf,
+        /// How far to go.
+        depth: Depth,
+    },
 }
 
 /// What comes back of effects.
@@ -114,7 +123,9 @@ pub enum Report {
         /// Why it could not, where it could not.
         refusal: Option<String>,
     },
-    /// Something has come to its end.
+    /// A health check has come to its end.
+    Health(Outcome),
+    /// Something else has.
     Outcome(Outcome),
     /// Something has come to its end that nobody waits for: the log has it, and the screen only where it went badly.
     Noted(Outcome),

@@ -21,17 +21,21 @@ use crate::{
 };
 
 mod actor;
+mod asking;
 mod check;
 mod checkpoint;
 mod embed;
 mod explain;
 mod fix;
+mod health;
 mod ingest;
 mod looking;
+mod optimize;
 mod pragmas;
 mod reap;
 mod runs;
 mod search;
+mod stats;
 mod status;
 mod watch;
 
@@ -81,8 +85,14 @@ enum Command {
     Runs(runs::Args),
     /// Find what was ingested.
     Search(search::Args),
-    /// Set what the file can keep: the journal mode to WAL.
+    /// Prove that a database is set up as it should be and can be written to.
+    Health(health::Args),
+    /// Set what the file can keep: WAL mode, and what the profile asks for.
     Fix(fix::Args),
+    /// Count what a database holds, and what it takes.
+    Stats(stats::Args),
+    /// Gather statistics, merge the full-text index, give free pages back.
+    Optimize(optimize::Args),
     /// Stop the processes that are stale, after watching for a while.
     Reap(reap::Args),
     #[command(hide = true)]
@@ -98,15 +108,18 @@ impl Command {
     /// Whether it is refused by a configuration that is read-only. The sandbox and its actors touch nobody's database.
     fn changes_something(&self) -> bool {
         match self {
-            Self::Checkpoint(_) | Self::Ingest(_) | Self::Watch(_) => true,
+            // A health check takes the write lock, and recovers what a crash has left.
+            Self::Checkpoint(_) | Self::Ingest(_) | Self::Watch(_) | Self::Health(_) => true,
             Self::Fix(args) => !args.dry_run,
             Self::Reap(args) => !args.dry_run,
+            Self::Optimize(args) => !args.dry_run,
             Self::Demo
             | Self::Status(_)
             | Self::Check(_)
             | Self::Explain(_)
             | Self::Runs(_)
             | Self::Search(_)
+            | Self::Stats(_)
             | Self::Pragmas(_)
             | Self::Actor(_)
             | Self::Crash => false,
@@ -159,7 +172,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Watch(args)) => watch::run(args, &config()?),
         Some(Command::Runs(args)) => runs::run(&args, &config()?),
         Some(Command::Search(args)) => search::run(&args, &config()?),
+        Some(Command::Health(args)) => health::run(&args, &config()?),
         Some(Command::Fix(args)) => fix::run(&args, &config()?),
+        Some(Command::Stats(args)) => stats::run(&args, &config()?),
+        Some(Command::Optimize(args)) => optimize::run(&args, &config()?),
         Some(Command::Reap(args)) => reap::run(&args, &config()?),
         Some(Command::Pragmas(args)) => pragmas::run(&args, &config()?),
         // A client under orders, or a test of the terminal, is no user of anybody's settings.

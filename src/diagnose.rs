@@ -7,6 +7,7 @@ pub mod checkpoint;
 mod clients;
 pub mod compliance;
 pub mod fix;
+pub mod health;
 mod ingestion;
 mod integrity;
 mod locks;

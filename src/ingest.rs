@@ -52,6 +52,7 @@ use crate::{
     journal::{Event, Outcome},
     observe::{journals, process_start, sidecar},
     paths,
+    profile::Profile,
     snapshot::{CarriesOn, FailedFile, Spread},
     units,
 };
@@ -88,10 +89,12 @@ pub struct Request {
     pub embed: Option<embed::Options>,
     /// What has been told of runs like this one: where it is given, a run that has nothing to add leaves no journal.
     pub told: Option<News>,
+    /// What its connections are set up as.
+    pub profile: Profile,
 }
 
 impl Request {
-    /// Takes `folders` into `database` in the usual way; its folder is made where it is that of the default database.
+    /// Takes `folders` into `database` in the usual way, under the `hardened` profile; its folder is made where it is that of the default database.
     #[must_use]
     pub fn new(folders: Vec<PathBuf>, database: PathBuf, places: &Places) -> Self {
         // The console calls it by its real name, though there may be links on the way to it.
@@ -110,6 +113,7 @@ impl Request {
             busy_budget: BUSY_BUDGET,
             embed: None,
             told: None,
+            profile: Profile::hardened(),
         }
     }
 

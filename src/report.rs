@@ -84,6 +84,12 @@ pub struct FixReport {
     pub applied: bool,
     /// Who would have been in the way of what would have been run.
     pub in_the_way: Vec<Blocker>,
+    /// Who has the database open.
+    #[serde(default)]
+    pub users: Vec<Blocker>,
+    /// What differs from the profile and stays as it is, each with the reason.
+    #[serde(default)]
+    pub left_alone: Vec<String>,
 }
 
 impl fmt::Display for FixReport {
@@ -91,6 +97,10 @@ impl fmt::Display for FixReport {
         let path = self.path.display();
         match (self.sql.is_empty(), self.applied) {
             (true, _) => write!(f, "{path}: nothing to fix"),
+            (false, false) if !self.users.is_empty() => {
+                let users: Vec<&str> = self.users.iter().map(|it| it.why.as_str()).collect();
+                write!(f, "{path}: open in {}: would run: {}", users.join(", "), self.sql.join("; "))
+            }
             (false, true) => write!(f, "{path}: done: {}", self.sql.join("; ")),
             (false, false) => write!(f, "{path}: would run: {}", self.sql.join("; ")),
         }?;
@@ -99,7 +109,7 @@ impl fmt::Display for FixReport {
             write!(f, "{lead}{}", blocker.why)?;
             lead = ", ";
         }
-        Ok(())
+        self.left_alone.iter().try_for_each(|why| write!(f, "; {why}"))
     }
 }
 

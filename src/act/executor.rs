@@ -9,10 +9,11 @@ use std::{
 
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
     config::{Permit, Places},
+    diagnose::health::{Depth, Health},
     report,
     sampler::Order,
     schedule::{Plan, ledger::Ledger},
@@ -36,6 +37,8 @@ pub struct Executor {
     pinned: HashMap<Target, Arc<Pinned>>,
     /// The databases about whose pragmas a worker is being asked.
     asking: Arc<Mutex<HashSet<usize>>>,
+    /// Ends the health check that was begun last.
+    health: Option<oneshot::Sender<()>>,
 }
 
 impl Executor {
@@ -43,7 +46,7 @@ impl Executor {
     #[must_use]
     pub fn new(outbox: UnboundedSender<Report>, places: &Places) -> Self {
         let (proc, ledger) = (places.proc.clone(), Ledger::new(places));
-        Self { outbox, proc, ledger, pinned: HashMap::new(), asking: Arc::default() }
+        Self { outbox, proc, ledger, pinned: HashMap::new(), asking: Arc::default(), health: None }
     }
 
     /// Gets hold of processes instead of those pinned before; the answer is [`Report::Pinned`].
@@ -84,6 +87,7 @@ impl Executor {
                     Err(error) => Outcome::bad(error.to_string()),
                 }
             }),
+            Act::Health { database, depth } => self.health(permit, &database, depth),
             Act::Ingest { database, folder, batch } => self.ingest(permit, &database, &folder, &batch),
         }
     }
@@ -116,6 +120,40 @@ impl Executor {
         self.report(match report::write_json(&path, snapshot) {
             Ok(()) => Outcome::good(format!("written to {}", path.display())),
             Err(error) => Outcome::bad(format!("cannot write {}: {error}", path.display())),
+        });
+    }
+
+    /// Ends the health check that runs, if one does.
+    pub fn stop_health(&mut self) {
+        if let Some(stop) = self.health.take() {
+            // It may have come to its end.
+            let _ = stop.send(());
+        }
+    }
+
+    fn health(&mut self, permit: Permit, database: &Path, depth: Depth) {
+        let (stop, stopped) = oneshot::channel();
+        self.health = Some(stop);
+        let (outbox, database) = (self.outbox.clone(), database.to_owned());
+        tokio::spawn(async move {
+            let mut args: Vec<&OsStr> = vec!["health".as_ref(), "--json".as_ref()];
+            args.extend((depth == Depth::QuickCheck).then_some(OsStr::new("--quick-check")));
+            args.push(database.as_os_str());
+            let outcome = match worker::ask_unless::<Vec<Health>>(permit, &args, stopped).await {
+                Ok(reports) => reports.first().map_or_else(
+                    || Outcome::bad("the health check gave no answer"),
+                    |health| {
+                        if health.healthy {
+                            Outcome::good(health.to_string())
+                        } else {
+                            Outcome::bad(health.to_string())
+                        }
+                    },
+                ),
+                Err(error) => Outcome::partial(format!("no health check: {error}")),
+            };
+            // The console may have quit meanwhile; then nobody waits for the outcome.
+            let _ = outbox.send(Report::Health(outcome));
         });
     }
 

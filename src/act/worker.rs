@@ -3,14 +3,17 @@
 use std::{
     ffi::OsStr,
     io,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::Stdio,
+    pin::pin,
+    process::{Output, Stdio},
     sync::OnceLock,
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::{process::Command, time::timeout};
+use tokio::{process::Command, sync::oneshot, time::timeout};
 
 use crate::{
     config::Permit,
@@ -62,9 +65,45 @@ pub async fn ask<T: DeserializeOwned>(_permit: Permit, args: &[&OsStr]) -> Resul
     ask_and_wait(args, false).await
 }
 
+/// As [`ask`], but the worker gets SIGINT where `stop` is sent first, and says what came of that.
+///
+/// # Errors
+///
+/// As [`ask`].
+pub async fn ask_unless<T: DeserializeOwned>(
+    _permit: Permit,
+    args: &[&OsStr],
+    stop: oneshot::Receiver<()>,
+) -> Result<T, Error> {
+    let mut command = command(args)?;
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let pid = child.id();
+    let mut end = pin!(child.wait_with_output());
+    let output = tokio::select! {
+        output = &mut end => output?,
+        Ok(()) = stop => {
+            // It is not waited for yet, so that the number is still its own.
+            if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+                let _ = kill_process(pid, Signal::INT);
+            }
+            let output = end.await?;
+            if output.status.signal().is_some() {
+                // It had not come to listen for signals, and so to nothing that it could leave half done.
+                return Err(Error::Refused("stopped before it had begun".to_owned()));
+            }
+            output
+        }
+    };
+    answer(&output)
+}
+
 async fn ask_and_wait<T: DeserializeOwned>(args: &[&OsStr], kill_on_drop: bool) -> Result<T, Error> {
     let mut command = command(args)?;
     let output = command.stdin(Stdio::null()).kill_on_drop(kill_on_drop).output().await?;
+    answer(&output)
+}
+
+fn answer<T: DeserializeOwned>(output: &Output) -> Result<T, Error> {
     if output.stdout.is_empty() {
         return Err(Error::Refused(reason(&output.stderr)));
     }

@@ -36,7 +36,8 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 
 fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<CheckpointReport> {
     let before = diagnosed(path, config)?;
-    let outcome = checkpoint::run(path, mode, &before).map_err(|error| named(error, &before, mode))?;
+    let outcome = checkpoint::run(path, mode, &before, config.profile_of(path))
+        .map_err(|error| named(error, &before, mode))?;
     // The connection is closed by now, so looking is safe again.
     let blocked_by = if outcome.complete() { Vec::new() } else { blockers(&diagnosed(path, config)?, mode) };
     Ok(CheckpointReport {

@@ -1,23 +1,36 @@
 //! `waltop fix`: set what the file can keep.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::bail;
+use crate::{
+    config::Config,
+    database::{self, optimize, stats},
+    diagnose::fix::{self, Extent},
+    profile::Profile,
+    report::FixReport,
+    snapshot::Database,
+    text,
+};
 
-use crate::{config::Config, database, diagnose::fix, report::FixReport, text};
-
-use super::{databases, diagnosed, refuse_hazard, tell_each};
+use super::{asking::confirmed, databases, diagnosed, refuse_hazard, tell_each};
 
 const REFUSAL: &str = "nothing was fixed";
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct Args {
     /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
+    /// Hold it to this profile, if it is not the one of the settings.
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// Do what takes a VACUUM, too: it copies the whole file, and is refused while others have it open.
+    #[arg(long)]
+    vacuum: bool,
     /// Show the SQL and run none of it.
     #[arg(long)]
     pub dry_run: bool,
@@ -37,35 +50,47 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 }
 
 fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
+    let profile = &match &args.profile {
+        Some(name) => Profile::named(name, &config.places.profiles())?,
+        None => config.profile_of(path).clone(),
+    };
+    let extent = if args.vacuum { Extent::WithVacuum } else { Extent::InPlace };
     let looked = diagnosed(path, config)?;
-    let sql: Vec<String> = fix::plan(&looked).into_iter().map(|step| step.sql).collect();
-    let report = |sql, applied, in_the_way| FixReport { path: path.to_owned(), sql, applied, in_the_way };
+    let sql: Vec<String> = fix::plan(&looked, profile, extent).into_iter().map(|step| step.sql).collect();
+    let report = |sql: Vec<String>, applied, looked: &Database| {
+        let in_the_way = if applied || sql.is_empty() { Vec::new() } else { fix::in_the_way(looked) };
+        FixReport {
+            path: path.to_owned(),
+            sql,
+            applied,
+            in_the_way,
+            users: fix::users(looked),
+            left_alone: fix::left_alone(looked, profile, extent),
+        }
+    };
     if args.dry_run {
-        let in_the_way = if sql.is_empty() { Vec::new() } else { fix::in_the_way(&looked) };
-        return Ok(report(sql, false, in_the_way));
+        return Ok(report(sql, false, &looked));
     }
     refuse_hazard(&looked, REFUSAL)?;
-    if sql.is_empty() || !confirmed(path, &sql, args)? {
-        return Ok(report(sql, false, Vec::new()));
+    let asked = report(sql, false, &looked);
+    if asked.sql.is_empty() {
+        return Ok(asked);
+    }
+    if !args.yes && !asked.users.is_empty() {
+        let users: Vec<String> = asked.users.iter().map(|it| text::clean(&it.why)).collect();
+        let _ = writeln!(io::stderr(), "open in {}", users.join(", "));
+    }
+    if !confirmed(path, &asked.sql, args.yes)? {
+        return Ok(asked);
     }
     // Whoever was asked may have taken hours to answer.
     let looked = diagnosed(path, config)?;
     refuse_hazard(&looked, REFUSAL)?;
-    let sql = database::fix::apply(path, &looked)?;
-    Ok(report(sql, true, Vec::new()))
-}
-
-fn confirmed(path: &Path, sql: &[String], args: &Args) -> anyhow::Result<bool> {
-    if args.yes {
-        return Ok(true);
+    let steps = fix::plan(&looked, profile, extent);
+    if steps.iter().any(|step| step.sql == "VACUUM") {
+        let stats = stats::read(path, profile, looked.presence())?;
+        optimize::preflight(&looked, &stats).admit(path)?;
     }
-    if !io::stdin().is_terminal() {
-        bail!("nothing was changed: there is no terminal to ask on; give --yes, or --dry-run to see the SQL");
-    }
-    let mut stderr = io::stderr().lock();
-    write!(stderr, "{}: run {}? [y/N] ", text::clean(&path.display().to_string()), sql.join("; "))?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
+    let sql = database::fix::apply(path, &looked, profile, steps)?;
+    Ok(report(sql, true, &looked))
 }

@@ -9,6 +9,7 @@ use crate::{
         self, Batch, Request,
         progress::{self, Progress, Silent},
     },
+    paths,
 };
 
 use super::{embed::EmbedArgs, fit, say, say_json};
@@ -66,7 +67,10 @@ impl What {
     pub fn request(self, config: &Config) -> anyhow::Result<Request> {
         let database = self.db.unwrap_or_else(|| config.places.default_database.clone());
         let database = fit_or_new(database, config)?;
+        // One that is not there yet may have a profile already, under the name that it will have.
+        let settled = paths::settled(&database).unwrap_or_else(|_| database.clone());
         Ok(Request {
+            profile: config.profile_of(&settled).clone(),
             batch: self.batch,
             hold: self.hold,
             root: self.root,

@@ -49,15 +49,16 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     // A connection rebuilds an index that nobody vouches for, under the feet of one that lost its locks.
     let database = if named.exists() { fit(named, config, "nothing was searched")? } else { named.clone() };
     let query = args.query.join(" ");
+    let profile = config.profile_of(&database);
     let hits = if args.meaning.semantic {
         if query.trim().is_empty() {
             return Err(search::Error::NoWords.into());
         }
         // Before the database is opened: nobody knows how long that takes.
         let vector = args.meaning.vector(&query)?;
-        ingest::nearest(&database, &args.meaning.embed_model, &vector, args.limit.get())?
+        ingest::nearest(&database, &args.meaning.embed_model, &vector, args.limit.get(), profile)?
     } else {
-        search::search(&database, &query, args.limit.get())?
+        search::search(&database, &query, args.limit.get(), profile)?
     };
     if args.json {
         say_json(&hits)?;

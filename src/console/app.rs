@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use log::Level;
 
 use crate::{
-    act::{Effect, Report, switch::Switch},
+    act::{Effect, Outcome, Report, switch::Switch},
     config::{Permit, ReadOnly},
     history::Timeline,
     ingest::Batch,
@@ -23,6 +23,7 @@ use super::{
 
 mod dialog;
 mod findings;
+mod health;
 mod keys;
 mod overview;
 mod schedule;
@@ -232,6 +233,7 @@ impl App {
                 self.refusals[index] = refusal;
                 Vec::new()
             }
+            Message::Report(Report::Health(outcome)) => self.health_checked(outcome),
             Message::Report(Report::Noted(outcome)) => {
                 let note = if outcome.level == Level::Error {
                     self.notify(outcome.level, outcome.text)
@@ -240,11 +242,7 @@ impl App {
                 };
                 vec![note, Effect::Refresh]
             }
-            Message::Report(Report::Outcome(outcome)) => {
-                let note = self.notify(outcome.level, outcome.text);
-                self.ask_again();
-                vec![note, Effect::Refresh]
-            }
+            Message::Report(Report::Outcome(outcome)) => self.told(outcome),
         }
     }
 
@@ -330,6 +328,12 @@ impl App {
         let until = self.now.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
         self.notice = Some(Notice { level, text: text.clone(), until });
         Effect::Note(level, text)
+    }
+
+    fn told(&mut self, outcome: Outcome) -> Vec<Effect> {
+        let note = self.notify(outcome.level, outcome.text);
+        self.ask_again();
+        vec![note, Effect::Refresh]
     }
 
     fn ask_again(&mut self) {

@@ -21,6 +21,8 @@ pub enum Action {
     Reap,
     /// Put right what the file can keep.
     Fix,
+    /// Prove that the database can be written to.
+    Health,
     /// Open or close the timeline.
     Timeline,
     /// Back in time.
@@ -129,14 +131,21 @@ pub const KEYMAP: &[Binding] = &[
         keys: &["f"],
         action: Action::Fix,
         label: "fix",
-        help: "set the journal mode to WAL, after showing the SQL",
+        help: "fix what the file keeps (its journal mode, a log that was left), after showing the SQL",
+    },
+    Binding {
+        name: "health",
+        keys: &["h"],
+        action: Action::Health,
+        label: "",
+        help: "health check by a write that is rolled back; names who made it wait",
     },
     Binding {
         name: "timeline",
         keys: &["b"],
         action: Action::Timeline,
         label: "lock timeline",
-        help: "the lock timeline over the whole screen: a lane a process, the last minute; again to go back",
+        help: "the lock timeline, whole screen: a lane a process, the last minute; again to go back",
     },
     Binding {
         name: "earlier",

@@ -129,6 +129,7 @@ impl AtWork {
                 Effect::Pin(meant) => self.executor.pin(&meant),
                 Effect::Unpin => self.executor.unpin(),
                 Effect::Act(confirmed) => self.executor.act(confirmed),
+                Effect::StopHealth => self.executor.stop_health(),
                 Effect::Export(snapshot) => self.executor.export(&snapshot),
             }
         }

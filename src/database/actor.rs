@@ -12,6 +12,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{factory, migrations};
+use crate::profile::Profile;
 
 /// How an actor opens the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,7 @@ fn open(path: &Path, access: Access) -> anyhow::Result<Connection> {
         )?,
         Access::ReadOnly => Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
         Access::Migrated => {
-            let mut connection = factory::open(path, true)?;
+            let mut connection = factory::open(path, true, &Profile::hardened())?;
             migrations::migrate(&mut connection)?;
             connection
         }

@@ -1,9 +1,153 @@
-//! Telling a lock that somebody else has from an error.
+//! Waiting for a lock that somebody else has: politely, within bounds, and not once nobody wants it any more.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    thread,
+    time::{Duration, Instant},
+};
 
 use rusqlite::ErrorCode;
 
-/// Whether `SQLite` gave up because of somebody else's lock.
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Whether `SQLite` gave up because of somebody else's lock: one that is held (`BUSY`), a recovery that is under way
+/// (`BUSY_RECOVERY`), or a snapshot that somebody has written past (`BUSY_SNAPSHOT`).
 #[must_use]
 pub fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+/// An error that may only mean that somebody else has the lock.
+pub trait MayBeBusy {
+    /// Whether it does.
+    fn is_busy(&self) -> bool;
+}
+
+impl MayBeBusy for rusqlite::Error {
+    fn is_busy(&self) -> bool {
+        is_busy(self)
+    }
+}
+
+/// Why an attempt was given up.
+#[derive(Debug)]
+pub enum Failure<E = rusqlite::Error> {
+    /// Somebody else had the lock each time, for this long.
+    Busy(Duration),
+    /// Whoever wanted it does so no longer.
+    Stopped,
+    /// It failed otherwise.
+    Other(E),
+}
+
+/// What to do about a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Try again while the time lasts.
+    GoOn,
+    /// Let it be.
+    Stop,
+}
+
+/// What `attempt` gives, tried again for `budget` while somebody has the lock; with how often it was refused. After
+/// each refusal `refused` is asked whether to go on.
+///
+/// `attempt` is a whole transaction or the begin of one. What stands inside one does not come here: where it is
+/// refused, its snapshot is one that somebody has written past, and no further try of it alone can succeed.
+///
+/// Pauses grow, with jitter: of several who wait, none is in step with another or with the holder.
+///
+/// # Errors
+///
+/// Where the time is over, nobody wants it any more, or it failed for another reason.
+pub fn patiently<T, E: MayBeBusy>(
+    budget: Duration,
+    mut refused: impl FnMut() -> Then,
+    mut attempt: impl FnMut() -> Result<T, E>,
+) -> Result<(T, u64), Failure<E>> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    let mut retries = 0;
+    loop {
+        match attempt() {
+            Ok(value) => return Ok((value, retries)),
+            Err(error) if error.is_busy() => {}
+            Err(error) => return Err(Failure::Other(error)),
+        }
+        if refused() == Then::Stop {
+            return Err(Failure::Stopped);
+        }
+        let waited = begun.elapsed();
+        if waited >= budget {
+            return Err(Failure::Busy(waited));
+        }
+        retries += 1;
+        thread::sleep(jittered(pause).min(budget.saturating_sub(waited)));
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Between half of `pause` and one and a half of it.
+fn jittered(pause: Duration) -> Duration {
+    // A hasher's keys are random, which is all that is asked of them here.
+    let random = RandomState::new().build_hasher().finish() % 1024;
+    pause / 2 + pause * u32::try_from(random).unwrap_or_default() / 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn code(extended: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(extended), None)
+    }
+
+    #[test]
+    fn every_kind_of_busy_is_tried_again_and_nothing_else() {
+        for extended in [ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_RECOVERY, ffi::SQLITE_BUSY_SNAPSHOT] {
+            let mut left = 3;
+            let tried = patiently(
+                Duration::from_mins(1),
+                || Then::GoOn,
+                || {
+                    left -= 1;
+                    if left > 0 { Err(code(extended)) } else { Ok(7) }
+                },
+            );
+            assert_eq!(tried.ok(), Some((7, 2)), "{extended}");
+        }
+        for extended in [ffi::SQLITE_LOCKED, ffi::SQLITE_PROTOCOL, ffi::SQLITE_FULL] {
+            let failed = patiently(Duration::from_mins(1), || Then::GoOn, || Err::<(), _>(code(extended)));
+            assert!(matches!(failed, Err(Failure::Other(_))), "{extended}");
+        }
+    }
+
+    #[test]
+    fn it_ends_with_the_budget_or_when_nobody_wants_it() {
+        let busy = || Err::<(), _>(code(ffi::SQLITE_BUSY));
+        let mut refusals = 0;
+        let over = patiently(
+            Duration::from_millis(5),
+            || {
+                refusals += 1;
+                Then::GoOn
+            },
+            busy,
+        );
+        assert!(matches!(over, Err(Failure::Busy(waited)) if waited >= Duration::from_millis(5)));
+        assert!(refusals >= 2, "{refusals}");
+        let stopped = patiently(Duration::from_mins(1), || Then::Stop, busy);
+        assert!(matches!(stopped, Err(Failure::Stopped)));
+    }
+
+    #[test]
+    fn pauses_are_spread_around_what_was_meant() {
+        let pause = Duration::from_millis(8);
+        let pauses: Vec<Duration> = (0..200).map(|_| jittered(pause)).collect();
+        assert!(pauses.iter().all(|it| (pause / 2..=pause * 3 / 2).contains(it)));
+        assert!(pauses.iter().any(|it| *it < pause) && pauses.iter().any(|it| *it > pause));
+    }
 }

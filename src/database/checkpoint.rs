@@ -87,7 +87,7 @@ impl Outcome {
     }
 }
 
-/// Runs one checkpoint on `path`. `database` is how it looked just before, with its findings. For a worker process.
+/// Runs one checkpoint on `path`, on a connection set up as `profile` asks. `database` is how it looked just before, with its findings. For a worker process.
 ///
 /// Modes other than PASSIVE hold the write lock while they wait for readers, so they give up after a short time.
 ///
@@ -95,7 +95,7 @@ impl Outcome {
 ///
 /// Where the findings say that a checkpoint would lose data, where the database is not in WAL mode, and where it
 /// cannot be opened. That somebody was in the way is no error.
-pub fn run(path: &Path, mode: Mode, database: &Database) -> Result<Outcome, Error> {
+pub fn run(path: &Path, mode: Mode, database: &Database, profile: &Profile) -> Result<Outcome, Error> {
     if let Some(finding) = diagnose::hazard(database) {
         return Err(Error::Hazard { message: finding.message.clone() });
     }
@@ -123,10 +123,11 @@ pub fn run(path: &Path, mode: Mode, database: &Database) -> Result<Outcome, Erro
     }
     let live = database.presence() == Presence::Live;
     let on_close = if live { OnClose::LeaveFiles } else { OnClose::Tidy };
-    let connection = factory::open_for_look(&main, &Profile::hardened(), on_close)?;
+    let since = Instant::now();
+    let connection = factory::open_for_look(&main, profile, on_close)?;
     let outcome = checkpoint(&connection, mode);
     let left = sidecars::leave(connection, &main);
-    let say = |cause| factory::explain(path, cause);
+    let say = |cause| factory::explain(path, since, cause);
     let outcome = outcome.map_err(say)?.ok_or_else(|| Error::NotWal { path: path.to_owned() })?;
     left.map_err(say)?;
     Ok(outcome)

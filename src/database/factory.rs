@@ -1,23 +1,24 @@
 //! How every connection of ours is opened.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
-    thread,
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 
 use super::{
-    busy::is_busy,
+    busy::{Failure, Then, patiently},
+    holder::{Holder, write_lock_holder},
     migrations,
     sidecars::{self, OnClose, Sidecars, set_on_close},
 };
 use crate::{
     diagnose::fix::TO_WAL,
     paths,
-    profile::{Keeper, Profile},
+    profile::{Expectation, Keeper, Profile},
+    units,
 };
 
 /// How long a look waits for a lock before it gives up, so that it is gone before the next refresh.
@@ -72,10 +73,12 @@ pub enum Error {
         sidecar: PathBuf,
     },
     /// Somebody kept a lock longer than we wait.
-    #[error("{} is locked by another process; see who with: waltop status {}", path.display(), path.display())]
+    #[error("{} is locked by another process{kept}; see more with: waltop status {}", path.display(), path.display())]
     Busy {
         /// The database.
         path: PathBuf,
+        /// What is known of the lock.
+        kept: Box<Kept>,
     },
     /// It keeps a rollback journal, and `SQLite` answered to the switch with another mode than WAL.
     #[error("SQLite kept journal_mode of {} at {mode}; use a file on a local disk", path.display())]
@@ -90,7 +93,42 @@ pub enum Error {
     Schema(#[from] migrations::Error),
 }
 
-/// Opens `path` to write to it, set up as the `hardened` profile asks; with `create` it may be new.
+/// A lock that was not to be had, as far as the kernel's table tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Which lock.
+    pub lock: &'static str,
+    /// How long it was tried for.
+    pub waited: Duration,
+    /// Who had it in the end; `None` where nobody was seen to.
+    pub holder: Option<Holder>,
+}
+
+impl Kept {
+    /// What is seen of the lock of `path` that `cause` tells of, by one that has wanted it since `since`.
+    fn seen(path: &Path, since: Instant, cause: &rusqlite::Error) -> Self {
+        let lock = match cause.sqlite_error().map(|error| error.extended_code) {
+            Some(ffi::SQLITE_BUSY_RECOVERY) => "the lock of a recovery",
+            _ => "the write lock",
+        };
+        let waited = since.elapsed();
+        // Not the root that can be set: this is about a connection of this very process, and real locks.
+        let main = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        Self { lock, waited, holder: write_lock_holder(&main, Path::new("/proc")) }
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waited = units::duration(self.waited.as_secs_f64() * 1e3);
+        match &self.holder {
+            Some(holder) => write!(f, ": {holder} has {}, waited {waited}", self.lock),
+            None => write!(f, ", waited {waited}"),
+        }
+    }
+}
+
+/// Opens `path` to write to it, set up as `profile` asks; with `create` it may be new.
 ///
 /// The busy timeout is set first, so that everything after it waits. The switch to WAL is made only where the
 /// file is not in WAL mode yet, and not where [`migrations::migrate`] would refuse the database: then nothing
@@ -99,19 +137,19 @@ pub enum Error {
 /// # Errors
 ///
 /// Where `SQLite` cannot open it or set it up, where it may only be read, or where it is not ours to write to.
-pub fn open(path: &Path, create: bool) -> Result<Connection, Error> {
-    let profile = Profile::hardened();
+pub fn open(path: &Path, create: bool, profile: &Profile) -> Result<Connection, Error> {
+    let since = Instant::now();
     refuse_foreign_sidecars(path, create)?;
     refuse_strays(&resolve(path, create)?)?;
     let connection = connect(path, create)?;
-    let wait = busy_timeout(&profile);
-    let say = |cause| explain(path, cause);
+    let wait = busy_timeout(profile);
+    let say = |cause| explain(path, since, cause);
     connection.busy_timeout(wait).map_err(say)?;
     if !is_wal(&connection).map_err(say)? {
         migrations::refuse_foreign(&connection, path)?;
         switch_to_wal(&connection, path, wait)?;
     }
-    keep_by_connection(&connection, &profile).map_err(say)?;
+    keep_by_connection(&connection, profile).map_err(say)?;
     Ok(connection)
 }
 
@@ -122,8 +160,9 @@ pub fn open(path: &Path, create: bool) -> Result<Connection, Error> {
 ///
 /// Where `SQLite` cannot open it or set it up, or where it may only be read.
 pub fn open_for_look(path: &Path, profile: &Profile, on_close: OnClose) -> Result<Connection, Error> {
+    let since = Instant::now();
     let connection = connect(path, false)?;
-    let say = |cause| explain(path, cause);
+    let say = |cause| explain(path, since, cause);
     connection.busy_timeout(LOOK_WAIT).map_err(say)?;
     set_on_close(&connection, on_close).map_err(say)?;
     // Reads the schema, which is the part that may have to wait; the profile's own timeout is set after it.
@@ -142,18 +181,19 @@ fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
 /// Switches the file to WAL, trying again for `budget`. The switch upgrades a read lock, so where another
 /// connection writes, or makes the same switch, `SQLite` refuses it at once and does not ask the busy handler.
 pub(super) fn switch_to_wal(connection: &Connection, path: &Path, budget: Duration) -> Result<(), Error> {
-    let deadline = Instant::now() + budget;
-    let mut pause = Duration::from_millis(1);
-    loop {
-        let switched = connection.query_row(TO_WAL, [], |row| row.get::<_, String>(0));
-        match switched {
-            Ok(mode) => return expect_wal(&mode, path),
-            Err(cause) if is_busy(&cause) && Instant::now() < deadline => {
-                // The PID spreads processes that began together.
-                thread::sleep(pause + Duration::from_millis(u64::from(std::process::id() % 8)));
-                pause = (pause * 2).min(Duration::from_millis(64));
-            }
-            Err(cause) => return Err(explain(path, cause)),
+    let since = Instant::now();
+    let mut last = None;
+    let switch = || {
+        connection.query_row(TO_WAL, [], |row| row.get::<_, String>(0)).inspect_err(|cause| {
+            last = cause.sqlite_error().copied();
+        })
+    };
+    match patiently(budget, || Then::GoOn, switch) {
+        Ok((mode, _)) => expect_wal(&mode, path),
+        Err(Failure::Other(cause)) => Err(explain(path, since, cause)),
+        Err(Failure::Busy(_) | Failure::Stopped) => {
+            let code = last.unwrap_or(ffi::Error::new(ffi::SQLITE_BUSY));
+            Err(explain(path, since, rusqlite::Error::SqliteFailure(code, None)))
         }
     }
 }
@@ -165,12 +205,15 @@ fn expect_wal(mode: &str, path: &Path) -> Result<(), Error> {
     Err(Error::Switch { path: path.to_owned(), mode: mode.to_owned() })
 }
 
-/// The error for what `SQLite` said of `path`.
-pub(super) fn explain(path: &Path, cause: rusqlite::Error) -> Error {
+/// The error for what `SQLite` said of `path` to one that has been at it since `since`.
+pub(super) fn explain(path: &Path, since: Instant, cause: rusqlite::Error) -> Error {
     let path = path.to_owned();
     match cause.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => Error::NotADatabase { path },
-        Some(ErrorCode::DatabaseBusy) => Error::Busy { path },
+        Some(ErrorCode::DatabaseBusy) => {
+            let kept = Box::new(Kept::seen(&path, since, &cause));
+            Error::Busy { path, kept }
+        }
         Some(ErrorCode::ReadOnly) => Error::ReadOnly { path },
         _ => Error::Open { path, cause },
     }
@@ -228,8 +271,10 @@ pub(super) fn connect(path: &Path, create: bool) -> Result<Connection, Error> {
     let resolved = resolve(path, create)?;
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
-    let connection = Connection::open_with_flags(resolved, flags).map_err(|cause| explain(path, cause))?;
-    if connection.is_readonly(MAIN_DB).map_err(|cause| explain(path, cause))? {
+    let since = Instant::now();
+    let say = |cause| explain(path, since, cause);
+    let connection = Connection::open_with_flags(resolved, flags).map_err(say)?;
+    if connection.is_readonly(MAIN_DB).map_err(say)? {
         return Err(Error::ReadOnly { path: path.to_owned() });
     }
     Ok(connection)
@@ -239,8 +284,11 @@ fn busy_timeout(profile: &Profile) -> Duration {
     Duration::from_millis(profile.busy_timeout_ms().unwrap_or_default().into())
 }
 
+// The busy timeout is set before anything is read, and a profile's place for it among the others says nothing.
 fn keep_by_connection(connection: &Connection, profile: &Profile) -> rusqlite::Result<()> {
-    let kept = profile.pragmas.iter().filter(|pragma| pragma.kept_by == Keeper::Connection);
+    let is_ours =
+        |pragma: &&Expectation| pragma.kept_by == Keeper::Connection && pragma.name != "busy_timeout";
+    let kept = profile.pragmas.iter().filter(is_ours);
     for pragma in kept {
         connection.pragma_update(None, &pragma.name, &pragma.expected)?;
     }

@@ -2,12 +2,21 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::{factory, sidecars};
+use rusqlite::OptionalExtension;
+
+use super::{
+    factory,
+    sidecars::{self, OnClose},
+};
 use crate::{
-    diagnose::{self, fix::plan},
+    diagnose::{
+        self,
+        fix::{Step, TO_WAL},
+    },
+    profile::Profile,
     snapshot::Database,
 };
 
@@ -42,30 +51,50 @@ pub enum Error {
     Open(#[from] factory::Error),
 }
 
-/// Carries out [`plan`] on `path`, and gives the statements that were run: none where all is well. `database` is how
-/// it looked just before, with its findings. For a worker process.
+/// Carries out `steps`, which [`crate::diagnose::fix::plan`] gave, on `path`, and gives the statements that were run:
+/// none where all is well. `database` is how it looked just before, with its findings. For a worker process.
 ///
 /// # Errors
 ///
-/// Where the findings say that it would lose data, where another process uses the file, or where `SQLite` did not
-/// do what it was told.
-pub fn apply(path: &Path, database: &Database) -> Result<Vec<String>, Error> {
+/// Where the findings say that it would lose data, where another process uses the file, where the disk would not do for
+/// a VACUUM, or where `SQLite` did not do what it was told.
+pub fn apply(
+    path: &Path,
+    database: &Database,
+    profile: &Profile,
+    steps: Vec<Step>,
+) -> Result<Vec<String>, Error> {
     if let Some(finding) = diagnose::hazard(database) {
         return Err(Error::Hazard { message: finding.message.clone() });
     }
     if database.header.is_none() {
         return Err(Error::Unread { path: path.to_owned() });
     }
-    let steps = plan(database);
     if steps.is_empty() {
         return Ok(Vec::new());
     }
+    let since = Instant::now();
     let main = factory::resolve(path, false)?;
-    let connection = factory::connect(&main, false)?;
-    let say = |cause| factory::explain(path, cause);
+    let foreign = sidecars::would_be_foreign(&main);
+    if foreign.map_err(|cause| factory::Error::Path { path: main.clone(), cause })? {
+        return Err(factory::Error::OtherUser { path: main }.into());
+    }
+    let opened = factory::open_for_look(&main, profile, OnClose::Tidy);
+    let connection = opened.map_err(|error| held(error, path, database))?;
+    let say = |cause| factory::explain(path, since, cause);
     connection.busy_timeout(PATIENCE).map_err(say)?;
-    factory::switch_to_wal(&connection, path, PATIENCE).map_err(|error| held(error, path, database))?;
-    sidecars::leave(connection, &main).map_err(say)?;
+    let done = steps.iter().try_for_each(|step| match step.sql.as_str() {
+        TO_WAL => factory::switch_to_wal(&connection, path, PATIENCE),
+        "VACUUM" => {
+            // The profile may have it in memory, where a large database has no place.
+            let set = connection.pragma_update(None, "temp_store", "FILE");
+            set.and_then(|()| connection.execute_batch(&step.sql)).map_err(say)
+        }
+        sql => connection.query_row(sql, [], |_| Ok(())).optional().map(drop).map_err(say),
+    });
+    let left = sidecars::leave(connection, &main);
+    done.map_err(|error| held(error, path, database))?;
+    left.map_err(say)?;
     Ok(steps.into_iter().map(|step| step.sql).collect())
 }
 

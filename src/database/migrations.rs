@@ -76,16 +76,19 @@ pub enum Error {
 /// Where the database has tables or views of the same names that are not ours, where a newer waltop has been
 /// there, or where the write lock could not be had within the connection's busy timeout.
 pub fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    migrate_by(&runner(), connection)
+}
+
+fn migrate_by(runner: &Runner, connection: &mut Connection) -> Result<(), Error> {
     let path = path_of(connection);
-    let runner = runner();
-    if pending(connection, &runner, &path)?.is_empty() {
+    if pending(connection, runner, &path)?.is_empty() {
         return Ok(());
     }
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|cause| refused(&path, &cause))?;
     // Asked again now that nobody else can write.
-    if pending(&transaction, &runner, &path)?.is_empty() {
+    if pending(&transaction, runner, &path)?.is_empty() {
         return Ok(());
     }
     let mut held = Held { transaction, known: runner.get_migrations() };
@@ -103,7 +106,11 @@ pub fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), Error>
 }
 
 fn runner() -> Runner {
-    let mut runner = embedded::migrations::runner().set_grouped(true);
+    of_ours(embedded::migrations::runner())
+}
+
+fn of_ours(runner: Runner) -> Runner {
+    let mut runner = runner.set_grouped(true);
     runner.set_migration_table_name(TABLE);
     runner
 }
@@ -232,3 +239,46 @@ impl Query<Vec<Migration>> for Held<'_> {
 }
 
 impl Migrate for Held<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Does in an empty database, and where there are two documents of a kind only its first part.
+    const FAILS: &str = "CREATE TABLE fresh (x);
+        UPDATE nodes SET title = 'lost';
+        CREATE UNIQUE INDEX one_of_a_kind ON nodes (kind);";
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_file_as_it_was_byte_for_byte() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        for mode in ["wal", "delete"] {
+            let path = folder.path().join(format!("{mode}.db"));
+            let open = || Connection::open(&path).expect("a connection");
+            let mut connection = open();
+            connection.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(())).expect("a mode");
+            migrate(&mut connection).expect("the tables");
+            for document in ["a", "b"] {
+                let sql = "INSERT INTO nodes VALUES (NULL, ?1, '', ?1, 'note', 1, 1, x'00', '', NULL, ?1)";
+                connection.execute(sql, [document]).expect("a document");
+            }
+            connection.close().expect("closed");
+            let before = fs::read(&path).expect("the file");
+
+            let mut migrations = runner().get_migrations().clone();
+            migrations.push(Migration::unapplied("V9999__fails", FAILS).expect("a migration"));
+            let mut connection = open();
+            let error =
+                migrate_by(&of_ours(Runner::new(&migrations)), &mut connection).expect_err("it fails");
+            assert!(matches!(error, Error::Apply { .. }), "{error}");
+            assert!(error.to_string().starts_with("cannot set up the tables of waltop in "), "{error}");
+            connection.close().expect("closed");
+            assert!(fs::read(&path).expect("the file") == before, "{mode}: a byte has changed");
+            let files = fs::read_dir(folder.path()).expect("the folder").count();
+            assert_eq!(files, if mode == "wal" { 1 } else { 2 }, "{mode}: a file was left");
+            migrate(&mut open()).expect("and it is still in order");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use rusqlite::{Connection, types::Value};
@@ -18,14 +19,18 @@ use crate::{
     snapshot::Presence,
 };
 
+/// What the file keeps, and every connection answers alike.
+const KEPT_BY_FILE: [&str; 5] =
+    ["journal_mode", "page_size", "auto_vacuum", "user_version", "application_id"];
+
 /// Why the pragmas were not asked for. Nothing was touched.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Sidecar files lie there and nobody is seen to use them: a connection would recover and remove them.
     #[error(
         "not asked: nobody is seen to use the -wal and -shm files left beside {}; \
-         open it once with the program that it belongs to",
-        path.display()
+         waltop health {} recovers what is in them",
+        path.display(), path.display()
     )]
     Leftover {
         /// The database.
@@ -84,13 +89,28 @@ pub enum Error {
 /// Where that could not be done without a trace, or where the database could not be opened within a quarter of
 /// a second.
 pub fn ask(path: &Path, profile: &Profile, presence: Presence) -> Result<Vec<(String, String)>, Error> {
+    without_a_trace(path, profile, presence, |connection| answers(connection, profile))
+}
+
+/// What `question` gives on a connection to `path`, under the same terms as [`ask`].
+///
+/// # Errors
+///
+/// As [`ask`], and where `SQLite` fails.
+pub(super) fn without_a_trace<T>(
+    path: &Path,
+    profile: &Profile,
+    presence: Presence,
+    question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, Error> {
     let main = factory::resolve(path, false)?;
     admit(&main, presence)?;
     let on_close = if presence == Presence::Live { OnClose::LeaveFiles } else { OnClose::Tidy };
+    let since = Instant::now();
     let connection = factory::open_for_look(&main, profile, on_close)?;
-    let answers = answers(&connection, profile);
+    let answers = question(&connection);
     let left = sidecars::leave(connection, &main);
-    let say = |cause| factory::explain(path, cause);
+    let say = |cause| factory::explain(path, since, cause);
     left.map_err(say)?;
     Ok(answers.map_err(say)?)
 }
@@ -122,13 +142,26 @@ fn admit(main: &Path, presence: Presence) -> Result<(), Error> {
     access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|_| Error::Folder { path: path() })
 }
 
+/// What `connection` answers for the pragmas of `profile` that a connection keeps, and for all that the file keeps.
+pub(super) fn all_answers(
+    connection: &Connection,
+    profile: &Profile,
+) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut all = answers(connection, profile)?;
+    for pragma in KEPT_BY_FILE {
+        all.push(answer(connection, pragma)?);
+    }
+    Ok(all)
+}
+
 fn answers(connection: &Connection, profile: &Profile) -> rusqlite::Result<Vec<(String, String)>> {
     let kept = profile.pragmas.iter().filter(|pragma| pragma.kept_by == Keeper::Connection);
-    kept.map(|pragma| {
-        let value: Value = connection.pragma_query_value(None, &pragma.name, |row| row.get(0))?;
-        Ok((pragma.name.clone(), named(&pragma.name, &value)))
-    })
-    .collect()
+    kept.map(|pragma| answer(connection, &pragma.name)).collect()
+}
+
+fn answer(connection: &Connection, pragma: &str) -> rusqlite::Result<(String, String)> {
+    let value: Value = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+    Ok((pragma.to_owned(), named(pragma, &value)))
 }
 
 // The names that https://www.sqlite.org/pragma.html gives to the numbers that SQLite answers.
@@ -142,6 +175,9 @@ fn named(pragma: &str, value: &Value) -> String {
         ("temp_store", Value::Integer(0)) => "DEFAULT",
         ("temp_store", Value::Integer(1)) => "FILE",
         ("temp_store", Value::Integer(2)) => "MEMORY",
+        ("auto_vacuum", Value::Integer(0)) => "none",
+        ("auto_vacuum", Value::Integer(1)) => "full",
+        ("auto_vacuum", Value::Integer(2)) => "incremental",
         (_, Value::Integer(number)) => return number.to_string(),
         (_, Value::Real(number)) => return number.to_string(),
         (_, Value::Text(text)) => return text.clone(),

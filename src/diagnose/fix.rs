@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{checkpoint::Blocker, who};
-use crate::snapshot::Database;
+use crate::{
+    profile::{Keeper, Profile},
+    snapshot::{AutoVacuum, Database, Presence},
+};
 
 /// One statement of a fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,14 +20,104 @@ pub struct Step {
 /// The statement that switches a file to WAL.
 pub const TO_WAL: &str = "PRAGMA journal_mode = wal";
 
-/// What is to be done to `database`; nothing where all is well, or where its header could not be read.
+/// The statement that moves what a crash has left in a log into the file; the close after it takes the log away.
+pub const TO_FILE: &str = "PRAGMA wal_checkpoint(truncate)";
+
+/// How far a fix may go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// What takes a moment.
+    #[default]
+    InPlace,
+    /// What copies the whole file, too.
+    WithVacuum,
+}
+
+/// What is to be done to `database` so that it keeps what `profile` asks for; nothing where all is well, or where its
+/// header could not be read.
 #[must_use]
-pub fn plan(database: &Database) -> Vec<Step> {
-    if database.is_wal() != Some(false) {
-        return Vec::new();
+pub fn plan(database: &Database, profile: &Profile, extent: Extent) -> Vec<Step> {
+    let step = |sql: &str, why: &str| Step { sql: sql.to_owned(), why: why.to_owned() };
+    let mut steps = Vec::new();
+    if database.is_wal() == Some(false) {
+        steps.push(step(
+            TO_WAL,
+            "With a rollback journal each commit locks all readers out; the file keeps WAL mode for every client.",
+        ));
     }
-    let why = "With a rollback journal each commit locks all readers out; the file keeps WAL mode for every client.";
-    vec![Step { sql: TO_WAL.to_owned(), why: why.to_owned() }]
+    if database.is_wal() == Some(true) && database.presence() == Presence::Leftover {
+        steps.push(step(
+            TO_FILE,
+            "A crash has left a log that nobody uses; the next to come would have to recover it.",
+        ));
+    }
+    match vacuum_mode(database, profile) {
+        Some(mode) if !mode.needs_vacuum => {
+            steps.push(step(&mode.sql(), "The file keeps how free pages are given back."));
+        }
+        Some(mode) if extent == Extent::WithVacuum => {
+            steps.push(step(
+                &mode.sql(),
+                "The file keeps how free pages are given back, from the next VACUUM on.",
+            ));
+            steps.push(step("VACUUM", "Only a copy of the whole file can be laid out for that."));
+        }
+        _ => {}
+    }
+    steps
+}
+
+/// What differs from `profile` and stays as it is under `extent`, each with the reason.
+#[must_use]
+pub fn left_alone(database: &Database, profile: &Profile, extent: Extent) -> Vec<String> {
+    let Some(header) = &database.header else { return Vec::new() };
+    let differs = |pragma: &str, actual: String| {
+        let wanted = profile.expectation(pragma).filter(|it| it.kept_by == Keeper::File)?;
+        (wanted.expected != actual).then(|| format!("{pragma} stays {actual}, not {}", wanted.expected))
+    };
+    let page_size = differs("page_size", header.page_size.to_string());
+    let user_version = differs("user_version", header.user_version.to_string());
+    let application_id = differs("application_id", header.application_id.to_string());
+    let vacuum = vacuum_mode(database, profile).filter(|it| it.needs_vacuum && extent == Extent::InPlace);
+    let vacuum = vacuum.map(|it| {
+        format!("auto_vacuum stays as it is, not {}: that takes a VACUUM; give --vacuum", it.wanted)
+    });
+    let page_size = page_size.map(|it| format!("{it}: in WAL mode it cannot be changed"));
+    let of_host = "belongs to the program whose file it is";
+    let of_host =
+        [user_version, application_id].into_iter().flatten().map(|it| format!("{it}: it {of_host}"));
+    vacuum.into_iter().chain(page_size).chain(of_host).collect()
+}
+
+/// The `auto_vacuum` that the profile asks for and the file does not keep.
+struct VacuumMode {
+    wanted: String,
+    /// From and to `none` the file has to be laid out anew.
+    needs_vacuum: bool,
+}
+
+impl VacuumMode {
+    fn sql(&self) -> String {
+        format!("PRAGMA auto_vacuum = {}", self.wanted)
+    }
+}
+
+fn vacuum_mode(database: &Database, profile: &Profile) -> Option<VacuumMode> {
+    let wanted = profile.expectation("auto_vacuum")?.expected.clone();
+    let keeps = match database.header.as_ref()?.auto_vacuum {
+        AutoVacuum::None => "none",
+        AutoVacuum::Full => "full",
+        AutoVacuum::Incremental => "incremental",
+    };
+    let needs_vacuum = keeps == "none" || wanted == "none";
+    (wanted != keeps).then_some(VacuumMode { wanted, needs_vacuum })
+}
+
+/// Whoever has the database open.
+#[must_use]
+pub fn users(database: &Database) -> Vec<Blocker> {
+    let users = database.processes.iter().filter(|process| process.has_main_file());
+    users.map(|user| Blocker { pid: Some(user.pid), why: who(database, Some(user.pid)) }).collect()
 }
 
 /// Who would keep the switch from being made, as things were at the look: whoever holds any lock on the file. To
@@ -47,14 +140,62 @@ pub fn in_the_way(database: &Database) -> Vec<Blocker> {
 mod tests {
     use super::{super::fixture::*, *};
 
+    fn sql(database: &Database, profile: &Profile, extent: Extent) -> Vec<String> {
+        plan(database, profile, extent).into_iter().map(|step| step.sql).collect()
+    }
+
+    const NOTHING: [&str; 0] = [];
+
     #[test]
-    fn only_a_rollback_journal_is_fixed() {
-        let steps = plan(&rollback());
-        assert_eq!(steps.iter().map(|step| step.sql.as_str()).collect::<Vec<_>>(), [TO_WAL]);
-        assert_eq!(plan(&live()), []);
+    fn a_rollback_journal_becomes_a_log_and_a_log_that_was_left_goes() {
+        let profile = Profile::hardened();
+        assert_eq!(sql(&rollback(), &profile, Extent::InPlace), [TO_WAL]);
+        assert_eq!(sql(&live(), &profile, Extent::WithVacuum), NOTHING);
+        let mut left = live();
+        left.processes.clear();
+        left.locks.index_held = false;
+        assert_eq!(sql(&left, &profile, Extent::InPlace), [TO_FILE]);
         let mut unread = rollback();
         unread.header = None;
-        assert_eq!(plan(&unread), []);
+        assert_eq!(sql(&unread, &profile, Extent::InPlace), NOTHING);
+    }
+
+    #[test]
+    fn what_takes_a_vacuum_is_done_only_where_that_is_asked_for() {
+        let profile = profile_with(&[("auto_vacuum", "full")]);
+        let mut database = live();
+        assert_eq!(sql(&database, &profile, Extent::InPlace), NOTHING);
+        assert!(left_alone(&database, &profile, Extent::InPlace)[0].contains("give --vacuum"));
+        assert_eq!(sql(&database, &profile, Extent::WithVacuum), ["PRAGMA auto_vacuum = full", "VACUUM"]);
+        assert_eq!(left_alone(&database, &profile, Extent::WithVacuum), NOTHING);
+        database.header.as_mut().expect("there").auto_vacuum = AutoVacuum::Incremental;
+        assert_eq!(sql(&database, &profile, Extent::InPlace), ["PRAGMA auto_vacuum = full"]);
+    }
+
+    #[test]
+    fn what_belongs_to_the_host_is_never_touched() {
+        let profile = profile_with(&[("user_version", "9"), ("application_id", "7"), ("page_size", "8192")]);
+        assert_eq!(sql(&live(), &profile, Extent::WithVacuum), NOTHING);
+        assert_eq!(
+            left_alone(&live(), &profile, Extent::WithVacuum),
+            [
+                "page_size stays 4096, not 8192: in WAL mode it cannot be changed",
+                "user_version stays 3, not 9: it belongs to the program whose file it is",
+                "application_id stays 0, not 7: it belongs to the program whose file it is",
+            ]
+        );
+    }
+
+    fn profile_with(file: &[(&str, &str)]) -> Profile {
+        let mut profile = Profile::hardened();
+        profile.pragmas.extend(file.iter().map(|(name, expected)| crate::profile::Expectation {
+            name: (*name).to_owned(),
+            expected: (*expected).to_owned(),
+            kept_by: Keeper::File,
+            severity: crate::snapshot::Severity::Warning,
+            why: String::new(),
+        }));
+        profile
     }
 
     #[test]

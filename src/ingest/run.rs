@@ -108,7 +108,7 @@ impl<'a> Run<'a> {
     fn work(&mut self, database: &Path, folders: &[Folder], discovery: &Discovery) -> Result<Outcome, Error> {
         self.request.make_folder()?;
         let patience = Patience { budget: self.request.busy_budget, stop: self.stop.clone() };
-        let mut store = Store::open(database, folders, patience)?;
+        let mut store = Store::open(database, folders, patience, &self.request.profile)?;
         let known = match store.set_up().and_then(|()| store.known()) {
             Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
             other => other?,

@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     database::{factory, holder::Holder, migrations},
+    profile::Profile,
     snapshot::FailedFile,
 };
 
@@ -182,17 +183,22 @@ fn by(holder: Option<&Holder>, path: &str) -> String {
 }
 
 impl Store {
-    /// Opens `path`, which may be new. One whose tables are not ours is refused as it is.
+    /// Opens `path`, which may be new, as `profile` asks. One whose tables are not ours is refused as it is.
     ///
     /// # Errors
     ///
     /// Where it cannot be opened, or is not ours to write to.
-    pub fn open(path: &Path, folders: &[Folder], patience: Patience) -> Result<Self, Error> {
-        let connection = factory::open(path, true)?;
+    pub fn open(
+        path: &Path,
+        folders: &[Folder],
+        patience: Patience,
+        profile: &Profile,
+    ) -> Result<Self, Error> {
+        let connection = factory::open(path, true, profile)?;
         migrations::refuse_foreign(&connection, path).map_err(factory::Error::from)?;
         let path = connection.path().map_or_else(|| path.to_owned(), PathBuf::from);
         let store = Self {
-            mover: Mover::default(),
+            mover: Mover::new(profile.clone()),
             connection,
             place: Place::of(&path),
             path,

@@ -21,7 +21,7 @@ use waltop::{
         switch::{Safe, Switch},
     },
     config::{Config, Permit, Places, ReadOnly},
-    diagnose::checkpoint::Mode,
+    diagnose::{checkpoint::Mode, health::Depth},
     snapshot::Protection,
 };
 
@@ -269,7 +269,8 @@ fn a_read_only_configuration_gives_no_leave_and_a_console_without_one_confirms_n
     let mut acts: Vec<Act> = Signal::ALL.map(|signal| Act::Signal { targets: vec![meant], signal }).into();
     acts.extend(Mode::ALL.map(|mode| Act::Checkpoint { database: database.clone(), mode }));
     acts.push(Act::Ingest { database: database.clone(), folder: "/".into(), batch: "auto".to_owned() });
-    acts.push(Act::Fix { database });
+    acts.push(Act::Fix { database: database.clone() });
+    acts.extend(Depth::ALL.map(|depth| Act::Health { database: database.clone(), depth }));
     let mut switch = Switch::new(readonly.permit());
     for _ in 0..3 {
         for act in &acts {

@@ -7,11 +7,15 @@ mod config;
 mod explain;
 mod fix;
 mod hazards;
+mod health;
 mod help;
 mod ingest;
+mod neighbours;
+mod optimize;
 mod reap;
 mod runs;
 mod search;
+mod stats;
 mod status;
 mod traces;
 

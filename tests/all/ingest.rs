@@ -36,6 +36,7 @@ use waltop::{
     },
     journal::{Event, Line, Outcome},
     observe::journals::Journals,
+    profile::Profile,
     snapshot::{FailedFile, IngestionState},
 };
 
@@ -174,7 +175,7 @@ impl Scene {
     }
 
     fn found(&self, query: &str) -> Vec<String> {
-        let hits = search::search(&self.db(), query, 100).expect("it can be searched");
+        let hits = search::search(&self.db(), query, 100, &Profile::hardened()).expect("it can be searched");
         hits.into_iter().map(|hit| hit.path).collect()
     }
 

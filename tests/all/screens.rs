@@ -4,9 +4,11 @@ use insta::assert_snapshot;
 use serde_json::json;
 use waltop::{
     act::{
-        Act, Effect,
+        Act, Effect, Outcome, Report,
         signal::{Signal, Target},
     },
+    console::app::Message,
+    diagnose::health::Depth,
     snapshot::Process,
 };
 
@@ -161,6 +163,34 @@ fn fixing_shows_the_sql_and_who_is_in_the_way() {
     assert_snapshot!(stage.screen());
     assert!(acts(&stage.keys("<Enter>")).is_empty(), "the focus starts on No");
     assert_eq!(acts(&stage.keys("fy")).len(), 1);
+}
+
+#[test]
+fn a_health_check_says_what_it_does_and_is_shown_until_it_ends() {
+    let mut stage = Stage::new(look(vec![contended()]), SMALL);
+    stage.keys("h");
+    assert_snapshot!(stage.screen());
+    assert!(acts(&stage.keys("<Enter>")).is_empty(), "the focus starts on No");
+    let checks = |effects: &[Effect], depth| {
+        let [Act::Health { depth: asked, .. }] = acts(effects)[..] else { return false };
+        *asked == depth
+    };
+    assert!(checks(&stage.keys("h<Tab><Tab><Right>y"), Depth::QuickCheck));
+    assert_snapshot!(stage.screen());
+    assert!(acts(&stage.keys("y<Enter>")).is_empty(), "there is nothing to say yes to");
+    stage.app.update(Message::Report(Report::Health(Outcome::good("healthy"))));
+    assert!(!stage.screen().contains("Esc ends the check"));
+    assert!(checks(&stage.keys("hy"), Depth::Write));
+    let ended = stage.keys("<Esc>");
+    assert!(ended.iter().any(|effect| matches!(effect, Effect::StopHealth)), "{ended:?}");
+}
+
+#[test]
+fn what_was_left_over_points_to_the_health_check() {
+    let mut left = contended();
+    left.locks.index_held = false;
+    left.processes.clear();
+    assert!(Stage::new(look(vec![left]), USUAL).screen().contains("left over, nobody there: h recovers"));
 }
 
 #[test]

@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use jiff::Timestamp;
 
 use crate::{
     act::{
         Act, reap,
         signal::{Signal, Target},
     },
-    diagnose::checkpoint::{Blocker, Mode},
+    diagnose::{
+        checkpoint::{Blocker, Mode},
+        health::Depth,
+    },
     snapshot::{Database, Process, ProcessState},
 };
 
@@ -94,6 +98,22 @@ pub enum Kind {
         /// Who has the database open.
         holders: Vec<String>,
     },
+    /// How far a health check is to go.
+    Health {
+        /// Of which database.
+        database: PathBuf,
+        /// The depth chosen.
+        depth: Depth,
+    },
+    /// Nothing: it shows that a health check runs.
+    Checking {
+        /// Of which database.
+        database: PathBuf,
+        /// How far it goes.
+        depth: Depth,
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 /// What has the focus in a dialog.
@@ -166,7 +186,11 @@ impl Kind {
             | Self::Reap(_)
             | Self::Waiting(_)
             | Self::Kill(_) => true,
-            Self::Checkpoint { .. } | Self::Ingest { .. } | Self::Fix { .. } => false,
+            Self::Checkpoint { .. }
+            | Self::Ingest { .. }
+            | Self::Fix { .. }
+            | Self::Health { .. }
+            | Self::Checking { .. } => false,
         }
     }
 }
@@ -183,6 +207,8 @@ impl Dialog {
             | Kind::Reap(_)
             | Kind::Waiting(_)
             | Kind::Kill(_)
+            | Kind::Health { .. }
+            | Kind::Checking { .. }
             | Kind::Fix { .. } => Focus::Button(Button::No),
         };
         Self { kind, focus, complaint: None, is_proposal: true }
@@ -198,6 +224,9 @@ impl Dialog {
             Kind::Checkpoint { mode, .. } => {
                 vec![choice("mode", &Mode::ALL, ToString::to_string, |it| it == mode)]
             }
+            Kind::Health { depth, .. } => {
+                vec![choice("check", &Depth::ALL, ToString::to_string, |it| it == depth)]
+            }
             Kind::Ingest { folder, batch, .. } => vec![
                 Field::Text { label: "folder", value: folder.clone() },
                 Field::Text { label: "batch", value: batch.clone() },
@@ -206,6 +235,7 @@ impl Dialog {
             | Kind::Reap(_)
             | Kind::Waiting(_)
             | Kind::Kill(_)
+            | Kind::Checking { .. }
             | Kind::Fix { .. } => Vec::new(),
         }
     }
@@ -304,11 +334,13 @@ impl Dialog {
         match &mut self.kind {
             Kind::Stop { signals, signal, .. } => *signal = neighbour(*signals, *signal, by),
             Kind::Checkpoint { mode, .. } => *mode = neighbour(&Mode::ALL, *mode, by),
+            Kind::Health { depth, .. } => *depth = neighbour(&Depth::ALL, *depth, by),
             Kind::StopIngestion { .. }
             | Kind::Reap(_)
             | Kind::Waiting(_)
             | Kind::Kill(_)
             | Kind::Ingest { .. }
+            | Kind::Checking { .. }
             | Kind::Fix { .. } => {}
         }
         Reply::Open
@@ -337,7 +369,7 @@ impl Dialog {
                 Act::Signal { targets, signal: Signal::Term }
             }
             // There is nothing to say yes to.
-            Kind::Waiting(_) => return Reply::Open,
+            Kind::Waiting(_) | Kind::Checking { .. } => return Reply::Open,
             Kind::Kill(ending) => Act::Signal {
                 targets: ending.stays.iter().map(|it| it.target).collect(),
                 signal: Signal::Kill,
@@ -345,6 +377,7 @@ impl Dialog {
             Kind::Checkpoint { database, mode, .. } => {
                 Act::Checkpoint { database: database.clone(), mode: *mode }
             }
+            Kind::Health { database, depth } => Act::Health { database: database.clone(), depth: *depth },
             Kind::Fix { database, .. } => Act::Fix { database: database.clone() },
             Kind::Ingest { database, folder, batch, .. } => {
                 if folder.trim().is_empty() {

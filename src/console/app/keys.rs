@@ -82,7 +82,8 @@ impl App {
             }
             Action::Stop => self.switch.is_armed() && self.stop_subject().is_some(),
             Action::Reap => self.switch.is_armed() && self.has_stale(),
-            Action::Fix => self.switch.is_armed() && database.is_some_and(|it| !fix::plan(it).is_empty()),
+            Action::Fix => self.switch.is_armed() && !self.fixes().is_empty(),
+            Action::Health => self.switch.is_armed() && exists,
             Action::Details => self.subject().is_some(),
             Action::Copy => self.selected_text().is_some(),
             Action::Filter | Action::Sort | Action::Invert => exists && self.shows(Panel::Processes),
@@ -157,7 +158,12 @@ impl App {
             Action::Timeline => return self.toggle_timeline(),
             Action::Earlier | Action::Later => {}
             Action::Arm => return self.arm(),
-            Action::Ingest | Action::Checkpoint | Action::Stop | Action::Reap | Action::Fix => {
+            Action::Ingest
+            | Action::Checkpoint
+            | Action::Stop
+            | Action::Reap
+            | Action::Fix
+            | Action::Health => {
                 return self.ask(action);
             }
         }
@@ -205,6 +211,7 @@ impl App {
             Action::Reap => self.ask_reap(),
             Action::Checkpoint => self.ask_checkpoint(),
             Action::Fix => self.ask_fix(),
+            Action::Health => self.ask_health(),
             _ => self.ask_ingest(),
         }
     }
@@ -233,9 +240,15 @@ impl App {
         Vec::new()
     }
 
+    /// What there is to fix in the database on the screen.
+    fn fixes(&self) -> Vec<fix::Step> {
+        let both = self.database().zip(self.profile());
+        both.map_or_else(Vec::new, |(database, profile)| fix::plan(database, profile, fix::Extent::InPlace))
+    }
+
     fn ask_fix(&mut self) -> Vec<Effect> {
         let Some(database) = self.database() else { return Vec::new() };
-        let steps: Vec<_> = fix::plan(database).into_iter().map(|step| (step.sql, step.why)).collect();
+        let steps: Vec<_> = self.fixes().into_iter().map(|step| (step.sql, step.why)).collect();
         if steps.is_empty() {
             return vec![
                 self.notify(Level::Info, "nothing to fix: the file keeps what the profile asks for"),

@@ -120,7 +120,9 @@ impl App {
             | Kind::Kill(_)
             | Kind::Checkpoint { .. }
             | Kind::Ingest { .. }
-            | Kind::Fix { .. } => return vec![Effect::Unpin],
+            | Kind::Fix { .. }
+            | Kind::Health { .. }
+            | Kind::Checking { .. } => return vec![Effect::Unpin],
         }
         self.dialog = Some(Dialog::new(kind));
         Vec::new()
@@ -172,6 +174,9 @@ impl App {
                 vec![self.notify(Level::Info, text)]
             }
             Kind::Kill(ending) => self.finish(ending),
+            Kind::Checking { .. } => {
+                vec![self.notify(Level::Info, "the health check is being ended"), Effect::StopHealth]
+            }
             kind if kind.pins() => vec![Effect::Unpin],
             _ => Vec::new(),
         }
@@ -226,7 +231,12 @@ impl App {
                 self.stopping.unwatched.push(begin(database, Signal::Term, vec![stopped]));
                 return;
             }
-            Kind::Waiting(_) | Kind::Checkpoint { .. } | Kind::Ingest { .. } | Kind::Fix { .. } => return,
+            Kind::Health { database, depth } => return self.checking(database, depth),
+            Kind::Waiting(_)
+            | Kind::Checkpoint { .. }
+            | Kind::Ingest { .. }
+            | Kind::Fix { .. }
+            | Kind::Checking { .. } => return,
         };
         if ending.signal.ends() {
             self.dialog = Some(Dialog::new(Kind::Waiting(ending)));

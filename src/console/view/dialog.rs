@@ -11,7 +11,8 @@ use ratatui::{
 
 use crate::{
     console::app::{App, Button, Dialog, Field, Focus, Kind},
-    text,
+    diagnose::health::Depth,
+    text, units,
 };
 
 use super::{framed, theme::Theme};
@@ -59,6 +60,7 @@ fn title(kind: &Kind) -> String {
         Kind::StopIngestion { .. } => "Stop the ingestion".to_owned(),
         Kind::Checkpoint { .. } => "Checkpoint".to_owned(),
         Kind::Ingest { .. } => "Start an ingestion".to_owned(),
+        Kind::Health { .. } | Kind::Checking { .. } => "Health check".to_owned(),
         Kind::Fix { .. } => "Fix what the file keeps".to_owned(),
     }
 }
@@ -104,6 +106,23 @@ fn body(app: &App, dialog: &Dialog, theme: &Theme, (room, height): (usize, usize
                 lines.extend(sentence(&format!("▲ {warning}"), theme, Level::Warn, room));
             }
             lines
+        }
+        Kind::Health { database, .. } => {
+            let mut lines = plain(&format!("Proves that {} can be written to.", database.display()));
+            lines.extend(plain(
+                "It waits for the write lock, writes, and rolls that back: nothing in the file changes. What a crash has \
+                 left beside it is recovered. quick_check reads every page; the log grows meanwhile if others write.",
+            ));
+            lines
+        }
+        Kind::Checking { database, depth, since } => {
+            let seconds = app.now.duration_since(*since).as_secs().max(0);
+            let pages = app.database().filter(|it| it.path == *database).and_then(|it| it.header.as_ref());
+            let of = match pages.filter(|_| *depth == Depth::QuickCheck) {
+                Some(header) => format!(" of {}", units::plural(header.page_count.into(), "page")),
+                None => String::new(),
+            };
+            plain(&format!("{}: {depth}{of}, {seconds} s so far.", database.display()))
         }
         Kind::Fix { database, steps, holders } => {
             let mut lines = plain(&format!("Runs on {}:", database.display()));
@@ -166,6 +185,9 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
 }
 
 fn buttons(dialog: &Dialog, theme: &Theme) -> Line<'static> {
+    if matches!(dialog.kind, Kind::Checking { .. }) {
+        return Line::styled("  Esc ends the check", theme.muted);
+    }
     if matches!(dialog.kind, Kind::Waiting(_)) {
         return Line::styled("  Esc leaves it to end by itself", theme.muted);
     }

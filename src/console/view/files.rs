@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use crate::{
-    console::{app::App, panel::Panel},
+    console::{app::App, keymap::Action, panel::Panel},
     snapshot::{Database, Presence, Wal, WalSource},
     text, units,
 };
@@ -22,12 +22,12 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         let sentence = format!("There is no {} yet.", database.path.display());
         return empty(frame, inner, theme, &sentence);
     }
-    let mut lines = lines(database, theme, inner.width.into());
+    let mut lines = lines(app, database, theme, inner.width.into());
     lines.extend(schedule(app, database, theme, (inner.width.into(), inner.height.into())));
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-fn lines(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let row = |label: &'static str, text: &str| {
         Line::from(vec![
             Span::styled(format!("{label:<5}"), theme.title),
@@ -50,7 +50,8 @@ fn lines(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>>
     let slots = database.wal.as_ref().and_then(|wal| wal.read_marks).map(|marks| marked(database, marks));
     lines.push(row("shm", &format!("{:<10}{}", size(&database.files.shm), slots.unwrap_or_default())));
     if database.presence() == Presence::Leftover {
-        lines.push(Line::styled(text::fit("left over: nobody has the database open", width), theme.warning));
+        let sentence = format!("left over, nobody there: {} recovers", app.key_of(Action::Health));
+        lines.push(Line::styled(text::fit(&sentence, width), theme.warning));
     }
     lines
 }

@@ -5,19 +5,29 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::search::{self, Error, Hit};
-use crate::ingest::embed::vector::{self, Near, Top};
+use crate::{
+    ingest::embed::vector::{self, Near, Top},
+    profile::Profile,
+};
 
 /// Characters of a document's beginning that stand where a snippet would.
 const BEGINNING: usize = 120;
 
 /// The at most `limit` documents in the database at `path` whose vectors of `model` are most like `query`, a vector of
-/// length 1; the most alike first. What has no vector of its text of now is not found.
+/// length 1; the most alike first. What has no vector of its text of now is not found. The connection is set up as
+/// `profile` asks.
 ///
 /// # Errors
 ///
 /// Where there is no such database, or it has no such vectors.
-pub fn nearest(path: &Path, model: &str, query: &[f32], limit: usize) -> Result<Vec<Hit>, Error> {
-    let (connection, shown) = (search::open(path)?, path.display().to_string());
+pub fn nearest(
+    path: &Path,
+    model: &str,
+    query: &[f32],
+    limit: usize,
+    profile: &Profile,
+) -> Result<Vec<Hit>, Error> {
+    let (connection, shown) = (search::open(path, profile)?, path.display().to_string());
     let say = |source| Error::Sqlite { path: shown.clone(), source };
     let not_embedded = |others| Error::NotEmbedded { path: shown.clone(), model: model.to_owned(), others };
     if !connection.table_exists(None, "embeddings").map_err(say)? {

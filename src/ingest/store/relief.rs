@@ -16,6 +16,7 @@ use crate::{
         factory,
         holder::{self, Holder},
     },
+    profile::Profile,
     units,
 };
 
@@ -56,8 +57,11 @@ impl fmt::Display for Pinned {
 }
 
 /// Who moves the log. A passive checkpoint takes no write lock: the writer goes on.
-#[derive(Debug, Default)]
-pub(super) struct Mover(State);
+#[derive(Debug)]
+pub(super) struct Mover {
+    state: State,
+    profile: Profile,
+}
 
 #[derive(Debug, Default)]
 enum State {
@@ -71,13 +75,18 @@ enum State {
 }
 
 impl Mover {
+    /// One whose connection is set up as `profile` asks.
+    pub(super) fn new(profile: Profile) -> Self {
+        Self { state: State::None, profile }
+    }
+
     /// Begins to move what is there now.
     fn start(&mut self, path: &Path) -> Result<(), Error> {
-        let connection = match mem::take(&mut self.0) {
-            State::None => factory::open(path, false)?,
+        let connection = match mem::take(&mut self.state) {
+            State::None => factory::open(path, false, &self.profile)?,
             State::Idle(connection) => connection,
             moving @ State::Moving(_) => {
-                self.0 = moving;
+                self.state = moving;
                 return Ok(());
             }
         };
@@ -85,28 +94,28 @@ impl Mover {
             let moved = move_log(&connection);
             (connection, moved)
         });
-        self.0 = State::Moving(moving);
+        self.state = State::Moving(moving);
         Ok(())
     }
 
     /// Waits for the end of what it is at.
     fn wait(&mut self) -> rusqlite::Result<()> {
-        match mem::take(&mut self.0) {
+        match mem::take(&mut self.state) {
             State::Moving(moving) => {
                 // A panic took the connection with it: the next one gets another.
                 let Ok((connection, moved)) = moving.join() else { return Ok(()) };
-                self.0 = State::Idle(connection);
+                self.state = State::Idle(connection);
                 moved
             }
             other => {
-                self.0 = other;
+                self.state = other;
                 Ok(())
             }
         }
     }
 
     fn is_moving(&self) -> bool {
-        matches!(&self.0, State::Moving(moving) if !moving.is_finished())
+        matches!(&self.state, State::Moving(moving) if !moving.is_finished())
     }
 }
 

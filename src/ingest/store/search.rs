@@ -119,22 +119,23 @@ pub enum Error {
 /// The at most `limit` documents in the database at `path` that have every word of `query`, best first. The
 /// last word may be the beginning of one, and so may one that ends with `*`; words between `"` stand beside each
 /// other, as parts of a word with punctuation do. Nothing else is syntax.
-/// What the file keeps stays as it is, its journal mode too: it may be somebody else's.
+/// What the file keeps stays as it is, its journal mode too: it may be somebody else's. What a connection keeps is
+/// set up as `profile` asks.
 ///
 /// # Errors
 ///
 /// Where there is no such database, nothing was ingested into it, or `query` has no words.
-pub fn search(path: &Path, query: &str, limit: usize) -> Result<Vec<Hit>, Error> {
+pub fn search(path: &Path, query: &str, limit: usize, profile: &Profile) -> Result<Vec<Hit>, Error> {
     let expression = expression(query).ok_or(Error::NoWords)?;
-    let connection = open(path)?;
+    let connection = open(path, profile)?;
     let say = |source| Error::Sqlite { path: path.display().to_string(), source };
     // The documents and their links as of one moment.
     let moment = connection.unchecked_transaction().map_err(say)?;
     find(&moment, &expression, limit).map_err(say)
 }
 
-/// A connection to the database at `path`, if something was ingested into it.
-pub(super) fn open(path: &Path) -> Result<Connection, Error> {
+/// A connection to the database at `path`, set up as `profile` asks, if something was ingested into it.
+pub(super) fn open(path: &Path, profile: &Profile) -> Result<Connection, Error> {
     let shown = || path.display().to_string();
     let is_missing =
         |error: io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
@@ -142,7 +143,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, Error> {
         return Err(Error::Missing(shown()));
     }
     factory::refuse_foreign_sidecars(path, false)?;
-    let connection = factory::open_for_look(path, &Profile::hardened(), OnClose::Tidy)?;
+    let connection = factory::open_for_look(path, profile, OnClose::Tidy)?;
     let say = |source| Error::Sqlite { path: shown(), source };
     if !connection.table_exists(None, "nodes_fts").map_err(say)? {
         return Err(Error::NothingIngested(shown()));

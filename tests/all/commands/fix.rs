@@ -35,6 +35,10 @@ fn a_dry_run_says_who_would_be_in_the_way() {
     assert_eq!(said.code, Some(0), "{said:?}");
     let expected = format!("{TO_WAL}; in the way: {} (waltop) reads\n", reader.pid());
     assert!(said.out.ends_with(&expected), "{said:?}");
+    let mut users = [reader.pid(), idle.pid()];
+    users.sort_unstable();
+    let users = format!(": open in {} (waltop), {} (waltop): would run: ", users[0], users[1]);
+    assert!(said.out.contains(&users), "those who have it open come first: {said:?}");
     let report = &home.json(&["fix", "--dry-run", "--json", "notes.db"])[0];
     assert_eq!(report["in_the_way"][0]["pid"], reader.pid(), "{report}");
 }
@@ -147,4 +151,36 @@ fn a_name_that_is_no_text_is_told_as_well_as_can_be() {
     assert_eq!(json(&["fix", "--json", "--dry-run"])["applied"], false);
     assert_eq!(json(&["fix", "--json", "--yes"])["applied"], true);
     assert_eq!(json(&["checkpoint", "--json"])["complete"], true);
+}
+
+#[test]
+fn what_a_profile_wants_the_file_to_keep_is_set_and_the_hosts_own_numbers_are_not() {
+    let home = Home::with_wal();
+    let profiles = home.root().join("config/waltop/profiles");
+    fs::create_dir_all(&profiles).expect("a folder");
+    let pragma = |name: &str, expected: &str| {
+        format!(
+            "[[pragma]]\nname = \"{name}\"\nexpected = \"{expected}\"\nkept_by = \"file\"\nseverity = \"warning\"\n"
+        )
+    };
+    let text = [pragma("auto_vacuum", "full"), pragma("application_id", "7")].concat();
+    fs::write(profiles.join("mine.toml"), text).expect("written");
+    let fix = |more: &[&str]| home.run(&[&["fix", "--profile", "mine", "--yes", "notes.db"], more].concat());
+    let said = fix(&[]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("nothing to fix; auto_vacuum stays as it is, not full"), "{said:?}");
+    assert!(said.out.contains("application_id stays 0, not 7: it belongs to the program"), "{said:?}");
+    let mut user = home.actor();
+    user.sql("SELECT * FROM t");
+    let said = fix(&["--vacuum"]);
+    assert!(said.refusal().contains(&format!("no VACUUM: {} (waltop)", user.pid())), "{said:?}");
+    user.close();
+    let said = fix(&["--vacuum"]);
+    assert!(
+        said.out.contains(": done: PRAGMA auto_vacuum = full; VACUUM; application_id stays 0"),
+        "{said:?}"
+    );
+    let header = fs::read(home.db()).expect("readable");
+    // The largest root page, which only a file with auto_vacuum has; and the application_id.
+    assert!(header[52..56] != [0; 4] && header[68..72] == [0; 4], "{:?}", &header[..100]);
 }

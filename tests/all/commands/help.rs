@@ -7,8 +7,21 @@ use super::*;
 #[test]
 fn help_and_version_go_to_stdout() {
     let home = Home::new();
-    let commands =
-        ["status", "check", "explain", "checkpoint", "ingest", "runs", "search", "fix", "reap", "demo"];
+    let commands = [
+        "status",
+        "check",
+        "explain",
+        "checkpoint",
+        "ingest",
+        "runs",
+        "search",
+        "health",
+        "fix",
+        "stats",
+        "optimize",
+        "reap",
+        "demo",
+    ];
     let said = home.run(&["--help"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
     for command in commands {

@@ -6,14 +6,19 @@ use tempfile::TempDir;
 use waltop::{
     database::checkpoint::{Error, Outcome, run},
     diagnose::checkpoint::Mode,
-    snapshot::JournalMode,
+    profile::Profile,
+    snapshot::{Database, JournalMode},
 };
 
 use super::{endangered, host, names, plain, seen, text, trace, wal};
 use crate::support::{Actor, eventually};
 
+fn checkpoint(path: &Path, mode: Mode, database: &Database) -> Result<Outcome, Error> {
+    run(path, mode, database, &Profile::hardened())
+}
+
 fn beside_others(path: &Path, mode: Mode) -> Outcome {
-    run(path, mode, &seen(path, JournalMode::Wal, true)).expect("a checkpoint")
+    checkpoint(path, mode, &seen(path, JournalMode::Wal, true)).expect("a checkpoint")
 }
 
 /// What an outcome says, for comparison: busy, frames in the log, frames moved, complete.
@@ -135,7 +140,8 @@ fn what_a_crash_left_is_moved_and_removed() {
     let folder = TempDir::new().expect("a folder");
     let (path, writer) = wal(&folder);
     writer.kill();
-    let outcome = run(&path, Mode::Passive, &seen(&path, JournalMode::Wal, false)).expect("a checkpoint");
+    let outcome =
+        checkpoint(&path, Mode::Passive, &seen(&path, JournalMode::Wal, false)).expect("a checkpoint");
     assert_eq!(said(&outcome), (false, Some(1), Some(1), true));
     assert_eq!(names(folder.path()), ["notes.db"]);
     assert_eq!(text(&plain(&path), "SELECT count(*) FROM host"), "1");
@@ -146,7 +152,8 @@ fn without_a_log_there_is_nothing_to_do_and_no_trace() {
     let folder = TempDir::new().expect("a folder");
     let path = host(&folder, "PRAGMA journal_mode = wal");
     let before = trace(folder.path());
-    let outcome = run(&path, Mode::Truncate, &seen(&path, JournalMode::Wal, false)).expect("a checkpoint");
+    let outcome =
+        checkpoint(&path, Mode::Truncate, &seen(&path, JournalMode::Wal, false)).expect("a checkpoint");
     assert_eq!(said(&outcome), (false, Some(0), Some(0), true));
     assert_eq!(trace(folder.path()), before);
 }
@@ -155,19 +162,20 @@ fn without_a_log_there_is_nothing_to_do_and_no_trace() {
 fn it_is_refused_where_it_cannot_or_must_not_be_run() {
     let folder = TempDir::new().expect("a folder");
     let path = host(&folder, "");
-    let error = run(&path, Mode::Passive, &seen(&path, JournalMode::Rollback, false)).expect_err("no log");
+    let error =
+        checkpoint(&path, Mode::Passive, &seen(&path, JournalMode::Rollback, false)).expect_err("no log");
     assert!(matches!(error, Error::NotWal { .. }), "{error}");
     // The look could not read the header: SQLite says it.
     let mut unread = seen(&path, JournalMode::Wal, false);
     unread.header = None;
-    let error = run(&path, Mode::Passive, &unread).expect_err("no log");
+    let error = checkpoint(&path, Mode::Passive, &unread).expect_err("no log");
     assert!(matches!(error, Error::NotWal { .. }), "{error}");
 
     let folder = TempDir::new().expect("a folder");
     let (path, _writer) = wal(&folder);
     let before = trace(folder.path());
-    let error =
-        run(&path, Mode::Passive, &endangered(&path, JournalMode::Wal)).expect_err("data would be lost");
+    let error = checkpoint(&path, Mode::Passive, &endangered(&path, JournalMode::Wal))
+        .expect_err("data would be lost");
     assert!(error.to_string().contains("71168 (bun) writes where nobody reads"), "{error}");
     assert_eq!(trace(folder.path()), before);
 }

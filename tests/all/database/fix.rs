@@ -1,16 +1,22 @@
 //! What the file keeps is put right, or left as it is.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use tempfile::TempDir;
 use waltop::{
-    database::fix::{Error, apply},
-    diagnose::fix::TO_WAL,
-    snapshot::JournalMode,
+    database::fix::{self, Error},
+    diagnose::fix::{Extent, Step, TO_FILE, TO_WAL, plan},
+    profile::Profile,
+    snapshot::{Database, FileFacts, JournalMode},
 };
 
-use super::{endangered, host, names, plain, seen, text, trace};
+use super::{endangered, host, names, plain, seen, text, trace, wal};
 use crate::support::Actor;
+
+fn apply(path: &Path, database: &Database) -> Result<Vec<String>, Error> {
+    let profile = Profile::hardened();
+    fix::apply(path, database, &profile, plan(database, &profile, Extent::InPlace))
+}
 
 #[test]
 fn a_rollback_journal_becomes_a_log() {
@@ -31,6 +37,38 @@ fn a_log_needs_no_fix() {
     let applied = apply(&path, &seen(&path, JournalMode::Wal, false)).expect("nothing to do");
     assert!(applied.is_empty(), "{applied:?}");
     assert_eq!(trace(folder.path()), before);
+}
+
+#[test]
+fn what_a_crash_left_is_moved_and_removed() {
+    let folder = TempDir::new().expect("a folder");
+    let (path, writer) = wal(&folder);
+    writer.kill();
+    let mut left = seen(&path, JournalMode::Wal, false);
+    left.files.wal = Some(FileFacts {
+        bytes: 4152,
+        device: "fe:00".to_owned(),
+        inode: 2,
+        uid: 0,
+        gid: None,
+        mode: 0o644,
+        modified_at: None,
+    });
+    assert_eq!(apply(&path, &left).expect("a fix"), [TO_FILE]);
+    assert_eq!(names(folder.path()), ["notes.db"]);
+    assert_eq!(text(&plain(&path), "SELECT count(*) FROM host"), "1");
+}
+
+#[test]
+fn a_vacuum_lays_the_file_out_anew() {
+    let folder = TempDir::new().expect("a folder");
+    let path = host(&folder, "PRAGMA journal_mode = wal");
+    let steps = ["PRAGMA auto_vacuum = incremental", "VACUUM"]
+        .map(|sql| Step { sql: sql.to_owned(), why: String::new() });
+    let database = seen(&path, JournalMode::Wal, false);
+    fix::apply(&path, &database, &Profile::hardened(), steps.into()).expect("a fix");
+    assert_eq!(text(&plain(&path), "PRAGMA auto_vacuum"), "2");
+    assert_eq!(names(folder.path()), ["notes.db"]);
 }
 
 #[test]

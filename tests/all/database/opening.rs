@@ -14,7 +14,8 @@ use crate::support::Actor;
 #[test]
 fn every_connection_is_set_up_as_the_profile_asks() {
     let folder = TempDir::new().expect("a folder");
-    let connection = factory::open(&folder.path().join("notes.db"), true).expect("it opens");
+    let connection =
+        factory::open(&folder.path().join("notes.db"), true, &Profile::hardened()).expect("it opens");
     let expected = [
         ("busy_timeout", "5000"),
         ("journal_mode", "wal"),
@@ -30,6 +31,33 @@ fn every_connection_is_set_up_as_the_profile_asks() {
 }
 
 #[test]
+fn another_profile_sets_its_connections_up_otherwise() {
+    let folder = TempDir::new().expect("a folder");
+    let profile = Profile::named("throughput", folder.path()).expect("it comes along");
+    let path = folder.path().join("notes.db");
+    let expected = [("busy_timeout", "30000"), ("mmap_size", "268435456"), ("cache_size", "-64000")];
+    let opened = factory::open(&path, true, &profile).expect("it opens");
+    let look = factory::open_for_look(&path, &profile, OnClose::LeaveFiles).expect("it opens");
+    for connection in [opened, look] {
+        for (pragma, value) in expected {
+            assert_eq!(text(&connection, &format!("PRAGMA {pragma}")), value, "{pragma}");
+        }
+    }
+}
+
+#[test]
+fn whoever_has_the_lock_is_told_with_the_time_that_was_waited() {
+    let folder = TempDir::new().expect("a folder");
+    let path = host(&folder, "");
+    let mut holder = Actor::open(&path);
+    holder.sql("BEGIN EXCLUSIVE");
+    let look = factory::open_for_look(&path, &Profile::hardened(), OnClose::Tidy);
+    let error = look.expect_err("the file is locked").to_string();
+    let who = format!("is locked by another process: {} (waltop) has the write lock, waited ", holder.pid());
+    assert!(error.contains(&who) && error.contains(" ms; see more with: waltop status"), "{error}");
+}
+
+#[test]
 fn bad_paths_are_told_in_one_line_and_nothing_is_made() {
     let folder = TempDir::new().expect("a folder");
     fs::write(folder.path().join("text.db"), "no database, but long enough to look like one. ".repeat(30))
@@ -40,7 +68,9 @@ fn bad_paths_are_told_in_one_line_and_nothing_is_made() {
         (".", true, "directory"),
         ("text.db", true, "is not a SQLite database"),
     ] {
-        let error = factory::open(&folder.path().join(name), create).expect_err(name).to_string();
+        let error = factory::open(&folder.path().join(name), create, &Profile::hardened())
+            .expect_err(name)
+            .to_string();
         assert!(error.contains(says) && !error.contains('\n'), "{name}: {error}");
     }
     assert_eq!(names(folder.path()), ["text.db"]);
@@ -53,7 +83,9 @@ fn an_opener_waits_for_a_lock_from_its_first_statement() {
     let mut holder = Actor::open(&path);
     holder.sql("BEGIN EXCLUSIVE");
     thread::scope(|scope| {
-        let opener = scope.spawn(|| factory::open(&path, false).map(drop).map_err(|error| error.to_string()));
+        let opener = scope.spawn(|| {
+            factory::open(&path, false, &Profile::hardened()).map(drop).map_err(|error| error.to_string())
+        });
         // A look gives up early, and by then the opener has met the lock as well.
         let look = factory::open_for_look(&path, &Profile::hardened(), OnClose::Tidy);
         let error = look.expect_err("the file is locked").to_string();
@@ -84,7 +116,9 @@ fn the_switch_to_a_log_is_tried_until_a_writer_is_gone() {
     writer.sql("BEGIN IMMEDIATE");
     waiter.sql("PRAGMA busy_timeout = 500");
     thread::scope(|scope| {
-        let opener = scope.spawn(|| factory::open(&path, false).map(drop).map_err(|error| error.to_string()));
+        let opener = scope.spawn(|| {
+            factory::open(&path, false, &Profile::hardened()).map(drop).map_err(|error| error.to_string())
+        });
         // A waiter gives up after half a second, and by then the opener was refused, without any wait of SQLite's.
         assert_eq!(waiter.try_sql("BEGIN IMMEDIATE"), "error: database is locked");
         assert!(!opener.is_finished());

@@ -8,9 +8,12 @@ use std::{
 };
 
 use tempfile::TempDir;
-use waltop::database::{
-    factory,
-    migrations::{self, TABLE},
+use waltop::{
+    database::{
+        factory,
+        migrations::{self, TABLE},
+    },
+    profile::Profile,
 };
 
 use super::{host, names, plain, text};
@@ -74,7 +77,7 @@ fn where_everything_is_applied_no_write_lock_is_asked_for() {
     migrated(&path).expect("it migrates");
     let mut writer = Actor::open(&path);
     writer.sql("BEGIN IMMEDIATE");
-    let mut connection = factory::open(&path, false).expect("it opens beside a writer");
+    let mut connection = factory::open(&path, false, &Profile::hardened()).expect("it opens beside a writer");
     connection.busy_timeout(Duration::ZERO).expect("a timeout");
     migrations::migrate(&mut connection).expect("nothing is to be done");
 }
@@ -132,7 +135,7 @@ fn a_newer_or_different_schema_is_refused() {
 fn full_text_follows_every_change_of_a_document() {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("notes.db");
-    let mut connection = factory::open(&path, true).expect("it opens");
+    let mut connection = factory::open(&path, true, &Profile::hardened()).expect("it opens");
     migrations::migrate(&mut connection).expect("it migrates");
     let write = "INSERT INTO nodes (path, folder, title, kind, body, bytes, modified_ns, hash, ingested_at)
                  VALUES ('a.md', '', 'Crème', 'note', ?1, 1, 1, x'00', '')
@@ -154,6 +157,7 @@ fn full_text_follows_every_change_of_a_document() {
 }
 
 fn migrated(path: &Path) -> Result<(), String> {
-    let mut connection = factory::open(path, true).map_err(|error| error.to_string())?;
+    let mut connection =
+        factory::open(path, true, &Profile::hardened()).map_err(|error| error.to_string())?;
     migrations::migrate(&mut connection).map_err(|error| error.to_string())
 }

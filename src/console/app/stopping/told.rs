@@ -99,7 +99,8 @@ pub(super) fn announcement(act: &Act) -> String {
         Act::Ingest { folder, batch, .. } => {
             format!("an ingestion of {} starts, batch {batch}", folder.display())
         }
-        Act::Fix { .. } => "the journal mode is being set".to_owned(),
+        Act::Fix { .. } => "the file is being fixed".to_owned(),
+        Act::Health { depth, .. } => format!("a health check runs: {depth}"),
     }
 }
 

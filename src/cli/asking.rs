@@ -1,0 +1,30 @@
+//! Asking before something is changed.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::Path,
+};
+
+use anyhow::bail;
+
+use crate::text;
+
+/// Whether `sql` may be run on `path`: `yes` says so, or whoever sits at the terminal.
+///
+/// # Errors
+///
+/// Where there is no terminal to ask on, or it is gone.
+pub fn confirmed(path: &Path, sql: &[String], yes: bool) -> anyhow::Result<bool> {
+    if yes {
+        return Ok(true);
+    }
+    if !io::stdin().is_terminal() {
+        bail!("nothing was changed: there is no terminal to ask on; give --yes, or --dry-run to see the SQL");
+    }
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{}: run {}? [y/N] ", text::clean(&path.display().to_string()), sql.join("; "))?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
+}

@@ -1,0 +1,105 @@
+//! `waltop health`: is it set up as it should be, and can it be written to?
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::anyhow;
+
+use crate::{
+    config::Config,
+    database::{
+        busy::Then,
+        health::{self, Ask, Error, Wanted},
+    },
+    diagnose::health::Health,
+    document::value::duration_of,
+    ingest::{StopFlag, stop_on_signals},
+    snapshot::{Database, Presence},
+    units,
+};
+
+use super::{databases, diagnosed, refuse_hazard, tell_each};
+
+/// The exit code of one that was told to stop, as shells have it for SIGINT.
+const STOPPED: u8 = 130;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The databases; where none is named, those of the settings, else the default one.
+    #[arg(value_name = "DB")]
+    databases: Vec<PathBuf>,
+    /// Read all pages and look for damage; Ctrl-C ends it. Others can write meanwhile, and the log grows.
+    #[arg(long)]
+    quick_check: bool,
+    /// Try for the write lock this long, as in 2s; by default as long as the profile's `busy_timeout`.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration_of)]
+    budget: Option<Duration>,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+    let paths = databases(&args.databases, config)?;
+    let stop = stop_on_signals()?;
+    let one = |path: &Path| check(path, args, config, &stop);
+    match tell_each(&paths, args.json, one, ToString::to_string) {
+        Ok(reports) => Ok(u8::from(reports.iter().any(|report| !report.healthy))),
+        Err(error) if matches!(error.downcast_ref(), Some(Error::Stopped)) => {
+            let _ = writeln!(io::stderr(), "waltop: {error}");
+            Ok(STOPPED)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn check(path: &Path, args: &Args, config: &Config, stop: &StopFlag) -> anyhow::Result<Health> {
+    let before = diagnosed(path, config)?;
+    refuse_hazard(&before, "not checked")?;
+    let profile = config.profile_of(path);
+    let budget = profile.busy_timeout_ms().unwrap_or_default();
+    let flag = stop.clone();
+    let wanted = Wanted {
+        profile,
+        budget: args.budget.unwrap_or(Duration::from_millis(budget.into())),
+        waiting: Arc::new(move |_| then(&flag)),
+        quick_check: args.quick_check.then(|| progress(&before, stop.clone())),
+    };
+    let proof = health::prove(path, &before, &wanted);
+    if args.quick_check && io::stderr().is_terminal() {
+        // Takes the line of progress away.
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+    let proof = proof.map_err(|error| anyhow!(error))?;
+    // The connection is closed by now, so looking is safe again.
+    let after = diagnosed(path, config)?;
+    let was_left = before.presence() == Presence::Leftover;
+    Ok(Health::of(&after, profile, proof, was_left && after.presence() == Presence::Clean))
+}
+
+fn then(stop: &StopFlag) -> Then {
+    if stop.is_raised() { Then::Stop } else { Then::GoOn }
+}
+
+/// Tells once a second on a terminal how long `quick_check` is at it: `SQLite` does not say how far it has come.
+fn progress(database: &Database, stop: StopFlag) -> Ask {
+    let pages = database.wal.as_ref().and_then(|it| it.page_count);
+    let pages = pages.or(database.header.as_ref().map(|it| it.page_count)).unwrap_or_default();
+    let told = AtomicU64::new(0);
+    let is_terminal = io::stderr().is_terminal();
+    Arc::new(move |elapsed: Duration| {
+        let seconds = elapsed.as_secs();
+        if is_terminal && told.swap(seconds, Ordering::Relaxed) != seconds {
+            let pages = units::plural(pages.into(), "page");
+            let _ = write!(io::stderr(), "\rquick_check of {pages}, {seconds} s so far; Ctrl-C ends it");
+        }
+        then(&stop)
+    })
+}

@@ -1,0 +1,120 @@
+//! `waltop optimize`: upkeep.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use crate::{
+    config::Config,
+    database::{
+        optimize::{self, Preflight},
+        stats,
+    },
+    snapshot::lossy_path,
+    units,
+};
+
+use super::{asking::confirmed, databases, diagnosed, refuse_hazard, tell_each};
+
+const REFUSAL: &str = "nothing was optimized";
+
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+pub struct Args {
+    /// The databases; where none is named, those of the settings, else the default one.
+    #[arg(value_name = "DB")]
+    databases: Vec<PathBuf>,
+    /// Gather statistics of all tables, and not only of those that have changed much.
+    #[arg(long)]
+    analyze: bool,
+    /// Copy the file without its free pages; refused while others have it open, or where the disk may not do.
+    #[arg(long)]
+    vacuum: bool,
+    /// Show the SQL, who would have to wait and the space that it takes, and run none of it.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(serialize_with = "lossy_path")]
+    path: PathBuf,
+    /// The SQL.
+    sql: Vec<&'static str>,
+    /// Whether it was run, or would only have been.
+    applied: bool,
+    /// What a VACUUM meets, where one is asked for.
+    vacuum: Option<Preflight>,
+    /// Bytes of the main file before and, where it was run, after.
+    bytes_before: Option<u64>,
+    bytes_after: Option<u64>,
+}
+
+pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+    let paths = databases(&args.databases, config)?;
+    let reports = tell_each(&paths, args.json, |path| one(path, args, config), ToString::to_string)?;
+    Ok(u8::from(reports.iter().any(|report| !report.applied && !args.dry_run)))
+}
+
+fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<Report> {
+    let profile = config.profile_of(path);
+    let looked = diagnosed(path, config)?;
+    refuse_hazard(&looked, REFUSAL)?;
+    let stats = stats::read(path, profile, looked.presence())?;
+    let steps = optimize::plan(&stats, args.analyze, args.vacuum);
+    let sql: Vec<&'static str> = steps.iter().map(|step| step.sql()).collect();
+    let vacuum = args.vacuum.then(|| optimize::preflight(&looked, &stats));
+    let bytes = |database: &crate::snapshot::Database| database.files.db.as_ref().map(|file| file.bytes);
+    let mut report = Report {
+        path: path.to_owned(),
+        sql,
+        applied: false,
+        vacuum,
+        bytes_before: bytes(&looked),
+        bytes_after: None,
+    };
+    if args.dry_run {
+        return Ok(report);
+    }
+    if let Some(preflight) = &report.vacuum {
+        preflight.admit(path)?;
+    }
+    let shown: Vec<String> = report.sql.iter().map(|&sql| sql.to_owned()).collect();
+    if !confirmed(path, &shown, args.yes)? {
+        return Ok(report);
+    }
+    // Whoever was asked may have taken hours to answer.
+    let looked = diagnosed(path, config)?;
+    refuse_hazard(&looked, REFUSAL)?;
+    if args.vacuum {
+        optimize::preflight(&looked, &stats).admit(path)?;
+    }
+    optimize::apply(path, &looked, profile, &steps)?;
+    report.applied = true;
+    report.bytes_after = bytes(&diagnosed(path, config)?);
+    Ok(report)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.applied { "done" } else { "would run" };
+        write!(f, "{}: {what}: {}", self.path.display(), self.sql.join("; "))?;
+        if let Some(preflight) = self.vacuum.as_ref().filter(|_| !self.applied) {
+            write!(f, "; {preflight}")?;
+        }
+        if let (Some(before), Some(after)) = (self.bytes_before, self.bytes_after) {
+            write!(f, "; {} before, {} after", units::bytes(before), units::bytes(after))?;
+        }
+        Ok(())
+    }
+}

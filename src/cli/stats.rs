@@ -1,0 +1,99 @@
+//! `waltop stats`: what a database holds, and what it takes.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use crate::{
+    config::Config,
+    database::stats::{self, Documents, Stats},
+    snapshot::lossy_path,
+    units,
+};
+
+use super::{databases, diagnosed, refuse_hazard, tell_each};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The databases; where none is named, those of the settings, else the default one.
+    #[arg(value_name = "DB")]
+    databases: Vec<PathBuf>,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is told of one database.
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(serialize_with = "lossy_path")]
+    path: PathBuf,
+    /// Bytes of the files; `None` where there is none.
+    db_bytes: Option<u64>,
+    wal_bytes: Option<u64>,
+    shm_bytes: Option<u64>,
+    #[serde(flatten)]
+    stats: Stats,
+}
+
+pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+    let paths = databases(&args.databases, config)?;
+    tell_each(&paths, args.json, |path| one(path, config), ToString::to_string)?;
+    Ok(0)
+}
+
+fn one(path: &Path, config: &Config) -> anyhow::Result<Report> {
+    let looked = diagnosed(path, config)?;
+    refuse_hazard(&looked, "not asked")?;
+    let stats = stats::read(path, config.profile_of(path), looked.presence())?;
+    let bytes = |file: &Option<crate::snapshot::FileFacts>| file.as_ref().map(|file| file.bytes);
+    let files = &looked.files;
+    Ok(Report {
+        path: path.to_owned(),
+        db_bytes: bytes(&files.db),
+        wal_bytes: bytes(&files.wal),
+        shm_bytes: bytes(&files.shm),
+        stats,
+    })
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = |bytes: Option<u64>| bytes.map_or_else(|| "none".to_owned(), units::bytes);
+        let stats = &self.stats;
+        write!(
+            f,
+            "{}: db {}, wal {}; {} of {} B, {} free; ",
+            self.path.display(),
+            size(self.db_bytes),
+            size(self.wal_bytes),
+            units::plural(stats.pages, "page"),
+            stats.page_size,
+            units::count(stats.free_pages)
+        )?;
+        match &stats.documents {
+            Some(documents) => write_documents(f, documents),
+            None => f.write_str("nothing was ingested into it"),
+        }
+    }
+}
+
+fn write_documents(f: &mut fmt::Formatter<'_>, documents: &Documents) -> fmt::Result {
+    let list = |by_name: &BTreeMap<String, u64>| {
+        let all: Vec<String> =
+            by_name.iter().map(|(name, count)| format!("{name} {}", units::count(*count))).collect();
+        if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+    };
+    write!(f, "{}, edges: {}", units::plural(documents.nodes, "document"), list(&documents.edges))?;
+    if documents.unresolved_edges > 0 {
+        write!(f, " ({} lead to no document)", units::count(documents.unresolved_edges))?;
+    }
+    if let Some(embeddings) = &documents.embeddings {
+        write!(f, "; embeddings: {}", list(embeddings))?;
+    }
+    write!(f, "; full text {}", units::bytes(documents.full_text_bytes))
+}

@@ -1,0 +1,258 @@
+//! A real write, proved and rolled back, and what our connection has to say of itself.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::{
+    busy::{Failure, MayBeBusy, Then, patiently},
+    factory,
+    holder::{Holder, write_lock_holder},
+    pragmas,
+    sidecars::{self, OnClose, Sidecars},
+};
+use crate::{
+    diagnose::{
+        self,
+        health::{Proof, QuickCheck, SeenHolder, WriteProof},
+    },
+    profile::Profile,
+    snapshot::{Database, Presence},
+    units,
+};
+
+/// Steps of `SQLite`'s machine between two questions whether to go on: some milliseconds.
+const STEPS: i32 = 10_000;
+
+/// Whoever waits is asked this now and then whether to go on, and told for how long it has been at it.
+pub type Ask = Arc<dyn Fn(Duration) -> Then + Send + Sync>;
+
+/// What is to be proved, and with how much patience.
+pub struct Wanted<'a> {
+    /// What our connection is set up as.
+    pub profile: &'a Profile,
+    /// How long to try for the write lock.
+    pub budget: Duration,
+    /// Asked while the lock is waited for.
+    pub waiting: Ask,
+    /// Asked while `quick_check` runs, where it is to be run.
+    pub quick_check: Option<Ask>,
+}
+
+/// Why nothing was proved.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A connection would lose data now.
+    #[error("not checked, since data could be lost: {message}; stop that process first")]
+    Hazard {
+        /// The finding's sentence.
+        message: String,
+    },
+    /// The files that a write makes would not be the owner's.
+    #[error("not checked: {} belongs to another user, who could not write to the files that we make; run as its owner", path.display())]
+    OtherUser {
+        /// The database.
+        path: PathBuf,
+    },
+    /// It could not be examined.
+    #[error("not checked: cannot examine {}: {cause}", path.display())]
+    Examine {
+        /// The database.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// Whoever wanted it does so no longer.
+    #[error("stopped; nothing in the file was changed")]
+    Stopped,
+    /// It could not be opened, or `SQLite` failed.
+    #[error(transparent)]
+    Open(#[from] factory::Error),
+}
+
+impl MayBeBusy for factory::Error {
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
+}
+
+/// Proves that `path` can be written to by a connection set up as wanted: takes the write lock, makes a table with a
+/// row, reads it back, and rolls all that back. `database` is how it looked just before, with its findings.
+///
+/// For a worker process. Of a database that others use, or that nobody uses, no byte changes, and no file beside it;
+/// what a crash left there is recovered, as by whoever comes next. That the lock was not to be had is no error.
+///
+/// # Errors
+///
+/// Where data could be lost, where the files that a write makes would harm the owner, where it cannot be opened to
+/// write, or where it was stopped.
+pub fn prove(path: &Path, database: &Database, wanted: &Wanted<'_>) -> Result<Proof, Error> {
+    if let Some(finding) = diagnose::hazard(database) {
+        return Err(Error::Hazard { message: finding.message.clone() });
+    }
+    let main = factory::resolve(path, false)?;
+    let foreign =
+        sidecars::would_be_foreign(&main).map_err(|cause| Error::Examine { path: main.clone(), cause })?;
+    // With a rollback journal every write makes a file.
+    if foreign && (database.is_wal() == Some(false) || !Sidecars::of(&main).shm.exists()) {
+        return Err(Error::OtherUser { path: main });
+    }
+    let mut wait = Wait { main: &main, since: Instant::now(), ask: &wanted.waiting, seen: Vec::new() };
+    let live = database.presence() == Presence::Live;
+    let on_close = if live { OnClose::LeaveFiles } else { OnClose::Tidy };
+    let open = || factory::open_for_look(&main, wanted.profile, on_close);
+    let (mut connection, retries) = match patiently(wanted.budget, || wait.refused(), open) {
+        Ok(opened) => opened,
+        Err(Failure::Busy(_)) => return Ok(Proof { write: wait.in_vain(0), ..Proof::default() }),
+        Err(Failure::Stopped) => return Err(Error::Stopped),
+        Err(Failure::Other(error)) => return Err(error.into()),
+    };
+    let proved = on(&mut connection, wanted, &mut wait, retries);
+    let since = wait.since;
+    let left = sidecars::leave(connection, &main);
+    let proof = proved.map_err(|failure| match failure {
+        Failure::Other(cause) => Error::Open(factory::explain(path, since, cause)),
+        Failure::Busy(_) | Failure::Stopped => Error::Stopped,
+    })?;
+    left.map_err(|cause| factory::explain(path, since, cause))?;
+    Ok(proof)
+}
+
+fn on(
+    connection: &mut Connection,
+    wanted: &Wanted<'_>,
+    wait: &mut Wait<'_>,
+    refused: u64,
+) -> Result<Proof, Failure> {
+    let answers = pragmas::all_answers(connection, wanted.profile).map_err(Failure::Other)?;
+    prepare(connection, wait.main).map_err(Failure::Other)?;
+    let write = under_lock(connection, wanted.budget, wait, refused)?;
+    let quick_check = match &wanted.quick_check {
+        Some(ask) => Some(quick_check(connection, ask)?),
+        None => None,
+    };
+    Ok(Proof { answers, write, quick_check })
+}
+
+fn under_lock(
+    connection: &Connection,
+    budget: Duration,
+    wait: &mut Wait<'_>,
+    refused: u64,
+) -> Result<WriteProof, Failure> {
+    let mut retries = refused;
+    let left = budget.saturating_sub(wait.since.elapsed());
+    let count = || {
+        retries += 1;
+        wait.refused()
+    };
+    match patiently(left, count, || connection.execute_batch("BEGIN IMMEDIATE")) {
+        Ok(_) => {}
+        Err(Failure::Busy(_)) => return Ok(wait.in_vain(retries)),
+        Err(other) => return Err(other),
+    }
+    let waited_ms = milliseconds(wait.since.elapsed());
+    let had = Instant::now();
+    let wrote = write(connection);
+    connection.execute_batch("ROLLBACK").map_err(Failure::Other)?;
+    let held_ms = Some(milliseconds(had.elapsed()));
+    let refusal = wrote.map_err(Failure::Other)?;
+    Ok(WriteProof { proved: refusal.is_none(), refusal, waited_ms, retries, held_ms, made_wait: wait.seen() })
+}
+
+/// Sees to it that what is rolled back never reaches a file, and that waiting is done here.
+fn prepare(connection: &Connection, main: &Path) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.pragma_update(None, "cache_spill", "OFF")?;
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    // Others keep a journal that they overwrite; ours would take it away when it is done.
+    if mode != "wal" && Sidecars::of(main).journal.exists() {
+        connection.pragma_update_and_check(None, "journal_mode", "memory", |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+/// Writes under the lock and reads back; why that was not as it should be.
+fn write(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    // A name that no host has, since only a waltop of this PID would.
+    let table = format!("main.waltop_health_{}", process::id());
+    let text = "written by waltop";
+    connection.execute_batch(&format!("CREATE TABLE {table}(x TEXT)"))?;
+    connection.execute(&format!("INSERT INTO {table} VALUES (?1)"), [text])?;
+    let read: String = connection.query_row(&format!("SELECT x FROM {table}"), [], |row| row.get(0))?;
+    Ok((read != text).then(|| "what was written was read back otherwise".to_owned()))
+}
+
+fn quick_check(connection: &mut Connection, ask: &Ask) -> Result<QuickCheck, Failure> {
+    let begun = Instant::now();
+    let ask = Arc::clone(ask);
+    let is_to_end = move || ask(begun.elapsed()) == Then::Stop;
+    connection.progress_handler(STEPS, Some(is_to_end)).map_err(Failure::Other)?;
+    let lines = connection.prepare("PRAGMA quick_check").and_then(|mut check| {
+        check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
+    });
+    connection.progress_handler(STEPS, None::<fn() -> bool>).map_err(Failure::Other)?;
+    let errors = match lines {
+        Ok(lines) if lines == ["ok"] => Vec::new(),
+        Ok(lines) => lines,
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            return Err(Failure::Stopped);
+        }
+        // The worst damage does not even let it be looked at.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+            vec![error.to_string()]
+        }
+        Err(error) => return Err(Failure::Other(error)),
+    };
+    Ok(QuickCheck { ok: errors.is_empty(), errors, took_ms: milliseconds(begun.elapsed()) })
+}
+
+/// A wait for the write lock, and who was seen to have it.
+struct Wait<'a> {
+    main: &'a Path,
+    since: Instant,
+    ask: &'a Ask,
+    seen: Vec<(Holder, Instant, Instant)>,
+}
+
+impl Wait<'_> {
+    fn refused(&mut self) -> Then {
+        let now = Instant::now();
+        // Not the root that can be set: this is about a connection of this very process, and real locks.
+        if let Some(holder) = write_lock_holder(self.main, Path::new("/proc")) {
+            match self.seen.iter_mut().find(|(known, ..)| *known == holder) {
+                Some((_, _, last)) => *last = now,
+                None => self.seen.push((holder, now, now)),
+            }
+        }
+        (self.ask)(now - self.since)
+    }
+
+    fn seen(&self) -> Vec<SeenHolder> {
+        let seen = |(holder, first, last): &(Holder, Instant, Instant)| SeenHolder {
+            pid: holder.pid,
+            name: holder.name.clone(),
+            seen_ms: milliseconds(*last - *first),
+        };
+        self.seen.iter().map(seen).collect()
+    }
+
+    /// The write that could not be made since somebody else kept the lock.
+    fn in_vain(&self, retries: u64) -> WriteProof {
+        let waited_ms = milliseconds(self.since.elapsed());
+        let made_wait = self.seen();
+        let by = made_wait.last().map(|it| format!(": {it} has it")).unwrap_or_default();
+        let refusal = format!("the write lock was not to be had within {}{by}", units::duration(waited_ms));
+        WriteProof { refusal: Some(refusal), waited_ms, retries, made_wait, ..WriteProof::default() }
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

@@ -1,0 +1,280 @@
+//! Upkeep: statistics for the planner, the full-text index in one piece, and free pages given back.
+
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use rustix::fs::statvfs;
+use serde::Serialize;
+
+use super::{
+    busy::{Failure, Then, patiently},
+    factory, pragmas,
+    sidecars::{self, OnClose},
+    stats::Stats,
+};
+use crate::{
+    diagnose::checkpoint::Blocker,
+    profile::Profile,
+    snapshot::{Database, Presence},
+    units,
+};
+
+/// Pages of the full-text index that a transaction rewrites: some milliseconds, so that whoever wants to write waits
+/// no longer than that.
+const PAGES: i64 = 500;
+
+/// One thing that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Statistics of tables that have changed much. A fresh connection has to be told to look at all of them.
+    Optimize,
+    /// Statistics of all tables.
+    Analyze,
+    /// The segments of our full-text index become one, in short transactions.
+    Merge,
+    /// The file without its free pages.
+    Vacuum,
+}
+
+impl Step {
+    /// The statement, as it will be run; that of [`Step::Merge`] again and again until nothing is left to do.
+    #[must_use]
+    pub const fn sql(self) -> &'static str {
+        match self {
+            Self::Optimize => "PRAGMA optimize = 0x10002",
+            Self::Analyze => "ANALYZE",
+            Self::Merge => "INSERT INTO nodes_fts (nodes_fts, rank) VALUES ('merge', -500)",
+            Self::Vacuum => "VACUUM",
+        }
+    }
+}
+
+/// What a VACUUM will meet.
+#[derive(Debug, Clone, Serialize)]
+pub struct Preflight {
+    /// Bytes that the copy and the log may take beside the file.
+    pub needed_bytes: u64,
+    /// What is free there.
+    pub free_bytes: Option<u64>,
+    /// Where the copy is made.
+    pub temporary_folder: PathBuf,
+    /// Bytes that it takes there.
+    pub temporary_needed_bytes: u64,
+    /// What is free there.
+    pub temporary_free_bytes: Option<u64>,
+    /// Who has the database open, and could not write for as long as it takes.
+    pub would_wait: Vec<Blocker>,
+}
+
+/// Why there was no upkeep.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A VACUUM keeps the write lock until it has copied everything.
+    #[error(
+        "no VACUUM: {who} could not write to {} until it ends; stop them and try again, or leave --vacuum out",
+        path.display()
+    )]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// Who has it open.
+        who: String,
+    },
+    /// The disk is too small.
+    #[error("no VACUUM: it may take {} in {}, and {} are free; make room first",
+        units::bytes(*needed), folder.display(), units::bytes(*free))]
+    Space {
+        /// The folder.
+        folder: PathBuf,
+        /// Bytes that it takes.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// It could not be opened, or `SQLite` failed.
+    #[error(transparent)]
+    Open(#[from] factory::Error),
+    /// It could not be looked at.
+    #[error(transparent)]
+    Look(#[from] pragmas::Error),
+}
+
+/// What is to be done where `stats` was found: the planner's statistics, our index where there is one, and, last, the
+/// free pages where it is asked for.
+#[must_use]
+pub fn plan(stats: &Stats, analyze: bool, vacuum: bool) -> Vec<Step> {
+    let statistics = if analyze { Step::Analyze } else { Step::Optimize };
+    let merge = stats.documents.is_some().then_some(Step::Merge);
+    [Some(statistics), merge, vacuum.then_some(Step::Vacuum)].into_iter().flatten().collect()
+}
+
+/// What a VACUUM of `database` would meet.
+#[must_use]
+pub fn preflight(database: &Database, stats: &Stats) -> Preflight {
+    let copy = (stats.pages - stats.free_pages.min(stats.pages)) * stats.page_size;
+    let temporary_folder = temporary_folder();
+    let users = database.processes.iter().filter(|process| process.has_main_file());
+    let waits = |process: &crate::snapshot::Process| Blocker {
+        pid: Some(process.pid),
+        why: format!("{} ({})", process.pid, process.name),
+    };
+    Preflight {
+        // The copy goes through the log or the journal into the file.
+        needed_bytes: copy * 2,
+        free_bytes: database.filesystem.as_ref().and_then(|it| it.free_bytes),
+        temporary_free_bytes: free_bytes(&temporary_folder),
+        temporary_folder,
+        temporary_needed_bytes: copy,
+        would_wait: users.map(waits).collect(),
+    }
+}
+
+impl Preflight {
+    /// Refuses where others have the database open: how long they wait before they give up cannot be known, and a plain
+    /// client does not wait at all. And where the disk may not do.
+    ///
+    /// # Errors
+    ///
+    /// In either case.
+    pub fn admit(&self, path: &Path) -> Result<(), Error> {
+        if !self.would_wait.is_empty() {
+            let who: Vec<String> = self.would_wait.iter().map(|it| it.why.clone()).collect();
+            return Err(Error::InUse { path: path.to_owned(), who: who.join(", ") });
+        }
+        let beside = path.parent().unwrap_or(path).to_owned();
+        let temporary = self.temporary_folder.clone();
+        for (folder, needed, free) in [
+            (beside, self.needed_bytes, self.free_bytes),
+            (temporary, self.temporary_needed_bytes, self.temporary_free_bytes),
+        ] {
+            if let Some(free) = free.filter(|free| *free < needed) {
+                return Err(Error::Space { folder, needed, free });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Preflight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let free = self.free_bytes.map_or_else(|| "unknown".to_owned(), units::bytes);
+        write!(f, "VACUUM may take {}, free {free}", units::bytes(self.needed_bytes))?;
+        for (index, user) in self.would_wait.iter().enumerate() {
+            write!(f, "{}{}", if index == 0 { "; could not write meanwhile: " } else { ", " }, user.why)?;
+        }
+        Ok(())
+    }
+}
+
+/// Carries `steps` out on `path`, on a connection set up as `profile` asks. `database` is how it looked just before.
+/// For a worker process.
+///
+/// # Errors
+///
+/// Where the write lock is not to be had in the time that the profile gives, or `SQLite` fails. What was done before
+/// stays.
+pub fn apply(path: &Path, database: &Database, profile: &Profile, steps: &[Step]) -> Result<(), Error> {
+    let since = Instant::now();
+    let main = factory::resolve(path, false)?;
+    let live = database.presence() == Presence::Live;
+    let on_close = if live { OnClose::LeaveFiles } else { OnClose::Tidy };
+    let connection = factory::open_for_look(&main, profile, on_close)?;
+    let budget = Duration::from_millis(profile.busy_timeout_ms().unwrap_or_default().into());
+    let done = steps.iter().try_for_each(|step| carry_out(&connection, *step, budget));
+    let left = sidecars::leave(connection, &main);
+    let say = |cause| factory::explain(path, since, cause);
+    done.map_err(say)?;
+    Ok(left.map_err(say)?)
+}
+
+fn carry_out(connection: &Connection, step: Step, budget: Duration) -> rusqlite::Result<()> {
+    match step {
+        Step::Merge => {
+            while merge(connection, budget)? {}
+            Ok(())
+        }
+        Step::Vacuum => {
+            // The profile may have it in memory, where a large database has no place.
+            connection.pragma_update(None, "temp_store", "FILE")?;
+            connection.execute_batch(step.sql())
+        }
+        // Waiting is left to SQLite: these are more than one transaction.
+        Step::Optimize | Step::Analyze => connection.execute_batch(step.sql()),
+    }
+}
+
+/// Merges some pages in a transaction of its own; whether there may be more.
+fn merge(connection: &Connection, budget: Duration) -> rusqlite::Result<bool> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let before = connection.total_changes();
+    let sql = "INSERT INTO nodes_fts (nodes_fts, rank) VALUES ('merge', ?1)";
+    let mut refusal = None;
+    let mut attempt =
+        || connection.execute(sql, [-PAGES]).inspect_err(|error| refusal = error.sqlite_error().copied());
+    let merged = patiently(budget, || Then::GoOn, &mut attempt);
+    connection.busy_timeout(budget)?;
+    match merged {
+        // FTS5 says so: the statement itself counts as one change.
+        Ok(_) => Ok(connection.total_changes() - before >= 2),
+        Err(Failure::Other(error)) => Err(error),
+        Err(Failure::Busy(_) | Failure::Stopped) => {
+            let code = refusal.unwrap_or(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY));
+            Err(rusqlite::Error::SqliteFailure(code, None))
+        }
+    }
+}
+
+/// Where `SQLite` makes its temporary files (<https://www.sqlite.org/tempfiles.html>, section 5).
+fn temporary_folder() -> PathBuf {
+    let named = ["SQLITE_TMPDIR", "TMPDIR"].into_iter().filter_map(env::var_os).map(PathBuf::from);
+    let usual = ["/var/tmp", "/usr/tmp", "/tmp"].map(PathBuf::from);
+    named.chain(usual).find(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from("."))
+}
+
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let filesystem = statvfs(folder).ok()?;
+    Some(filesystem.f_bavail * filesystem.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::fixture;
+
+    fn stats() -> Stats {
+        Stats { page_size: 4096, pages: 100, free_pages: 40, documents: None }
+    }
+
+    #[test]
+    fn a_vacuum_is_refused_beside_others_and_without_room() {
+        let mut database = fixture::live();
+        let refused = |database: &Database| {
+            let error = preflight(database, &stats()).admit(&database.path).expect_err("refused");
+            error.to_string()
+        };
+        assert!(refused(&database).starts_with("no VACUUM: 71201 (bun), 71168 (python3) could not write"));
+        database.processes.clear();
+        let needed = 60 * 4096 * 2;
+        database.filesystem.as_mut().expect("there").free_bytes = Some(needed - 1);
+        assert!(
+            refused(&database).starts_with("no VACUUM: it may take 492 kB in /srv"),
+            "{}",
+            refused(&database)
+        );
+        database.filesystem.as_mut().expect("there").free_bytes = Some(needed);
+        let mut preflight = preflight(&database, &stats());
+        assert!(preflight.admit(&database.path).is_ok());
+        preflight.temporary_free_bytes = Some(0);
+        assert!(preflight.admit(&database.path).is_err());
+    }
+
+    #[test]
+    fn what_is_asked_for_is_planned_and_the_index_only_where_it_is_ours() {
+        assert_eq!(plan(&stats(), false, false), [Step::Optimize]);
+        assert_eq!(plan(&stats(), true, true), [Step::Analyze, Step::Vacuum]);
+    }
+}

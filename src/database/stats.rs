@@ -1,0 +1,83 @@
+//! What a database holds and what it takes, asked without a trace.
+
+use std::{collections::BTreeMap, path::Path};
+
+use rusqlite::{Connection, Row};
+use serde::Serialize;
+
+use super::{migrations, pragmas};
+use crate::{profile::Profile, snapshot::Presence};
+
+/// What a database holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// Bytes of a page.
+    pub page_size: u64,
+    /// Pages, those in the log included.
+    pub pages: u64,
+    /// Pages of those that hold nothing.
+    pub free_pages: u64,
+    /// What was ingested into it; `None` where nothing ever was.
+    pub documents: Option<Documents>,
+}
+
+/// What was ingested.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Documents {
+    /// Documents.
+    pub nodes: u64,
+    /// Edges by their kind.
+    pub edges: BTreeMap<String, u64>,
+    /// Edges of those whose target is no document.
+    pub unresolved_edges: u64,
+    /// Vectors by their model; `None` where there is no table for them.
+    pub embeddings: Option<BTreeMap<String, u64>>,
+    /// Bytes of the full-text index, without the text itself.
+    pub full_text_bytes: u64,
+}
+
+/// Reads what `path` holds. For a worker process; `presence` is what was seen of it just before.
+///
+/// # Errors
+///
+/// Where that could not be done without a trace, or the database could not be read.
+pub fn read(path: &Path, profile: &Profile, presence: Presence) -> Result<Stats, pragmas::Error> {
+    pragmas::without_a_trace(path, profile, presence, |connection| {
+        // All as of one moment.
+        let moment = connection.unchecked_transaction()?;
+        let figure = |name: &str| moment.pragma_query_value(None, name, |row| unsigned(row, 0));
+        Ok(Stats {
+            page_size: figure("page_size")?,
+            pages: figure("page_count")?,
+            free_pages: figure("freelist_count")?,
+            documents: if is_ours(&moment)? { Some(documents(&moment)?) } else { None },
+        })
+    })
+}
+
+/// Whether the tables of ours are there: others have some called `nodes` too.
+fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(connection.table_exists(None, migrations::TABLE)? && connection.table_exists(None, "nodes_fts")?)
+}
+
+fn documents(connection: &Connection) -> rusqlite::Result<Documents> {
+    let count = |sql: &str| connection.query_row(sql, [], |row| unsigned(row, 0));
+    let has_embeddings = connection.table_exists(None, "embeddings")?;
+    let by_model = || by_name(connection, "SELECT model, count(*) FROM embeddings GROUP BY model");
+    Ok(Documents {
+        nodes: count("SELECT count(*) FROM nodes")?,
+        edges: by_name(connection, "SELECT kind, count(*) FROM edges GROUP BY kind")?,
+        unresolved_edges: count("SELECT count(*) FROM edges WHERE target_node IS NULL")?,
+        embeddings: has_embeddings.then(by_model).transpose()?,
+        full_text_bytes: count("SELECT coalesce(sum(length(block)), 0) FROM nodes_fts_data")?,
+    })
+}
+
+fn by_name(connection: &Connection, sql: &str) -> rusqlite::Result<BTreeMap<String, u64>> {
+    connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, unsigned(row, 1)?)))?.collect()
+}
+
+/// Counts and sizes are never less than nothing.
+fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
+}

@@ -1,0 +1,286 @@
+//! Whether a database is healthy, from what a worker proved on it and what was seen of it afterwards.
+
+use std::{fmt, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::compliance;
+use crate::{
+    profile::Profile,
+    snapshot::{ConnectionFacts, Database, PragmaRow, PragmaSource, Severity, lossy_path},
+    units,
+};
+
+/// Bytes that a frame of the log has beside its page.
+const FRAME_HEADER: u64 = 24;
+
+/// How far a health check goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// A write that is rolled back.
+    #[default]
+    Write,
+    /// Every page read, too.
+    QuickCheck,
+}
+
+impl Depth {
+    /// Both, the quicker first.
+    pub const ALL: [Self; 2] = [Self::Write, Self::QuickCheck];
+}
+
+impl fmt::Display for Depth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Write => "write",
+            Self::QuickCheck => "write and quick_check",
+        })
+    }
+}
+
+/// What a health check came to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Health {
+    /// The database.
+    #[serde(serialize_with = "lossy_path")]
+    pub path: PathBuf,
+    /// Whether nothing is wrong.
+    pub healthy: bool,
+    /// What is wrong, a sentence each.
+    pub troubles: Vec<String>,
+    /// What it was held to.
+    pub profile: String,
+    /// What the file keeps and what our own connection was told, against the profile.
+    pub pragmas: Vec<PragmaRow>,
+    /// The write that was proved and rolled back.
+    pub write: WriteProof,
+    /// Whether what a crash had left beside the file was moved into it.
+    pub recovered: bool,
+    /// What is left of the disk for a user who is not root: a write that is rolled back seldom reaches it.
+    pub free_bytes: Option<u64>,
+    /// What `quick_check` said, where it was asked for.
+    pub quick_check: Option<QuickCheck>,
+}
+
+/// A write that was made and rolled back.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WriteProof {
+    /// Whether it could be made.
+    pub proved: bool,
+    /// Why not, where it could not.
+    pub refusal: Option<String>,
+    /// From asking for the write lock to having it, or to giving up, in ms.
+    pub waited_ms: f64,
+    /// How often the lock was refused.
+    pub retries: u64,
+    /// From having the lock to having given it back, in ms; `None` where it was not had.
+    pub held_ms: Option<f64>,
+    /// Who was seen to have the lock meanwhile, in that order.
+    pub made_wait: Vec<SeenHolder>,
+}
+
+/// Somebody who had the write lock while it was waited for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeenHolder {
+    /// The process; `None` where the kernel does not say.
+    pub pid: Option<i32>,
+    /// What it is called.
+    pub name: Option<String>,
+    /// Between the first and the last time that it was seen so, in ms: at least that long.
+    pub seen_ms: f64,
+}
+
+impl fmt::Display for SeenHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.pid, &self.name) {
+            (Some(pid), Some(name)) => write!(f, "{pid} ({name})"),
+            (Some(pid), None) => write!(f, "process {pid}"),
+            (None, _) => f.write_str("a process not visible here"),
+        }
+    }
+}
+
+/// What `PRAGMA quick_check` said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QuickCheck {
+    /// Whether the file is sound.
+    pub ok: bool,
+    /// What is not; at most a hundred lines.
+    pub errors: Vec<String>,
+    /// How long it took, in ms.
+    pub took_ms: f64,
+}
+
+/// What a worker found on a connection of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Proof {
+    /// What its connection answered for the pragmas of the profile and of the file.
+    pub answers: ConnectionFacts,
+    /// Its write.
+    pub write: WriteProof,
+    /// What `quick_check` said, where it was asked for.
+    pub quick_check: Option<QuickCheck>,
+}
+
+impl Health {
+    /// What `proof` and a look at `database` after it come to under `profile`. `recovered`: whether there was something
+    /// left of a crash before, and no more.
+    #[must_use]
+    pub fn of(database: &Database, profile: &Profile, proof: Proof, recovered: bool) -> Self {
+        let pragmas = rows(database, profile, &proof.answers);
+        let free_bytes = database.filesystem.as_ref().and_then(|it| it.free_bytes);
+        let mut troubles: Vec<String> = proof.write.refusal.iter().cloned().collect();
+        troubles.extend(pragmas.iter().filter(|row| is_trouble(row, profile)).map(against));
+        troubles.extend(little_space(database, profile, free_bytes));
+        if let Some(check) = proof.quick_check.as_ref().filter(|it| !it.ok) {
+            let first = check.errors.first().map_or("it gave no reason", String::as_str);
+            troubles.push(format!(
+                "quick_check found {}: {first}",
+                units::plural(check.errors.len() as u64, "error")
+            ));
+        }
+        Self {
+            path: database.path.clone(),
+            healthy: troubles.is_empty(),
+            troubles,
+            profile: profile.name.clone(),
+            pragmas,
+            write: proof.write,
+            recovered,
+            free_bytes,
+            quick_check: proof.quick_check,
+        }
+    }
+}
+
+/// The rows of the file and of our own connection. The header tells the state as of the last checkpoint, the
+/// connection that of now.
+fn rows(database: &Database, profile: &Profile, answers: &ConnectionFacts) -> Vec<PragmaRow> {
+    let mut rows = compliance::rows(database, profile, Some(answers)).rows;
+    rows.retain(|row| matches!(row.source, PragmaSource::File | PragmaSource::Connection));
+    for row in rows.iter_mut().filter(|row| row.source == PragmaSource::File) {
+        if let Some((_, answer)) = answers.iter().find(|(name, _)| *name == row.name) {
+            row.ok = row.expected.as_ref().map(|expected| expected.eq_ignore_ascii_case(answer));
+            row.actual = Some(answer.clone());
+            row.note = None;
+        }
+    }
+    rows
+}
+
+fn is_trouble(row: &PragmaRow, profile: &Profile) -> bool {
+    let severity = profile.expectation(&row.name).map(|it| it.severity);
+    row.ok == Some(false) && severity.is_some_and(|it| it != Severity::Info)
+}
+
+fn against(row: &PragmaRow) -> String {
+    let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+    let whose = if row.source == PragmaSource::File { "the file keeps" } else { "our connection has" };
+    format!("{whose} {} {}, not {}", row.name, known(&row.actual), known(&row.expected))
+}
+
+/// What commits may need before the log is moved is not free.
+fn little_space(database: &Database, profile: &Profile, free: Option<u64>) -> Option<String> {
+    let page = u64::from(database.header.as_ref()?.page_size);
+    let needed = (page + FRAME_HEADER) * u64::from(profile.autocheckpoint_frames());
+    let free = free.filter(|free| *free < needed)?;
+    Some(format!("{} are free, and a log may need {}", units::bytes(free), units::bytes(needed)))
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.healthy { "healthy" } else { "not healthy" };
+        write!(f, "{}: {verdict}: ", self.path.display())?;
+        for trouble in &self.troubles {
+            write!(f, "{trouble}; ")?;
+        }
+        let write = &self.write;
+        if let Some(held) = write.held_ms {
+            let waited = units::duration(write.waited_ms);
+            write!(f, "wrote and rolled back, write lock had after {waited}")?;
+            if !write.made_wait.is_empty() {
+                let who: Vec<String> = write.made_wait.iter().map(ToString::to_string).collect();
+                write!(f, " (behind {})", who.join(", "))?;
+            }
+            write!(f, " and for {}; ", units::duration(held))?;
+        }
+        if self.recovered {
+            f.write_str("what a crash had left is in the file now; ")?;
+        }
+        if let Some(check) = self.quick_check.as_ref().filter(|it| it.ok) {
+            write!(f, "quick_check ok in {}; ", units::duration(check.took_ms))?;
+        }
+        let ok = self.pragmas.iter().filter(|row| row.ok == Some(true)).count();
+        let all = self.pragmas.iter().filter(|row| row.ok.is_some()).count();
+        write!(f, "{ok} of {all} pragmas as {} asks", self.profile)?;
+        let free = self.free_bytes.map(|free| format!(", {} free", units::bytes(free)));
+        f.write_str(&free.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fixture::*, *};
+
+    fn proof() -> Proof {
+        let answers = [
+            ("journal_mode", "wal"),
+            ("busy_timeout", "5000"),
+            ("synchronous", "NORMAL"),
+            ("mmap_size", "0"),
+            ("temp_store", "MEMORY"),
+            ("foreign_keys", "ON"),
+            ("wal_autocheckpoint", "1000"),
+        ];
+        let write = WriteProof { proved: true, waited_ms: 1.0, held_ms: Some(0.5), ..WriteProof::default() };
+        let answers = answers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Proof { answers, write, quick_check: None }
+    }
+
+    fn of(database: &Database, proof: Proof) -> Health {
+        Health::of(database, &Profile::hardened(), proof, false)
+    }
+
+    #[test]
+    fn a_write_and_compliance_are_health() {
+        let health = of(&live(), proof());
+        assert_eq!((health.healthy, health.troubles.len()), (true, 0), "{health}");
+        assert_eq!(
+            health.to_string(),
+            "/srv/notes.db: healthy: wrote and rolled back, write lock had after 1 ms and for 0.5 ms; 7 of 7 pragmas as \
+             hardened asks, 50.0 GB free"
+        );
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_told() {
+        let mut database = live();
+        database.filesystem.as_mut().expect("there").free_bytes = Some(1000);
+        let mut proof = proof();
+        proof.answers[0].1 = "delete".to_owned();
+        proof.write =
+            WriteProof { refusal: Some("the lock was not to be had".to_owned()), ..WriteProof::default() };
+        proof.quick_check =
+            Some(QuickCheck { ok: false, errors: vec!["page 3: bad".to_owned()], took_ms: 1.0 });
+        let health = of(&database, proof);
+        assert!(!health.healthy);
+        assert_eq!(
+            health.troubles,
+            [
+                "the lock was not to be had",
+                "the file keeps journal_mode delete, not wal",
+                "1.00 kB are free, and a log may need 4.12 MB",
+                "quick_check found 1 error: page 3: bad"
+            ]
+        );
+    }
+
+    #[test]
+    fn whoever_made_it_wait_is_named() {
+        let mut proof = proof();
+        let seen = SeenHolder { pid: Some(WRITER), name: Some("bun".to_owned()), seen_ms: 900.0 };
+        proof.write.made_wait = vec![seen, SeenHolder { pid: None, name: None, seen_ms: 0.0 }];
+        let said = of(&live(), proof).to_string();
+        assert!(said.contains("(behind 71201 (bun), a process not visible here)"), "{said}");
+    }
+}
