@@ -9,6 +9,7 @@
 //! what is known from there stays.
 
 pub mod batch;
+mod changes;
 pub mod discover;
 pub mod embed;
 mod journal;

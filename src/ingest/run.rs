@@ -3,8 +3,8 @@
 mod embedding;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    fs, io, mem,
+    collections::{HashSet, VecDeque},
+    mem,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -13,14 +13,15 @@ use std::{
 use super::{
     Error, Request, StopFlag, Summary, batch,
     batch::{Batch, Limit, Sizer},
-    discover::{Discovery, Folder, Found},
+    changes::{gone, jobs},
+    discover::{Discovery, Folder},
     journal::Journal,
     journal_error,
     neighbours::Neighbours,
     parse::{Document, Outcome as Read},
     progress::{Committed, Progress},
-    readers::{self, Job, Next, Results},
-    store::{self, Cost, Known, Patience, Store, Written},
+    readers::{self, Next, Results},
+    store::{self, Cost, Patience, Store, Written},
 };
 use crate::{
     journal::{Decision, Event, Outcome, Sharing},
@@ -384,56 +385,6 @@ impl<'a> Run<'a> {
 fn gap_after(cost: Cost, neighbours: &Neighbours) -> (Duration, Sharing) {
     let sharing = batch::sharing(cost.retries, neighbours.any().ok());
     (batch::gap(cost.hold, sharing), sharing)
-}
-
-/// The files to read: the ones whose size or time is not what the database has.
-fn jobs<'a>(
-    found: &'a [Found],
-    known: &'a HashMap<String, Known>,
-    prefixes: &'a [String],
-    largest: u64,
-) -> Vec<Job<'a>> {
-    let job = |found: &'a Found| {
-        let known = known.get(&found.name);
-        let changed = known.is_none_or(|known| known.stamp != found.stamp);
-        let prefix = prefixes[found.folder].as_str();
-        changed.then(|| Job { found, prefix, known: known.map(|known| &known.hash), largest })
-    };
-    found.iter().filter_map(job).collect()
-}
-
-/// The documents that the database has and the folders have no longer, by name.
-fn gone(
-    folders: &[Folder],
-    discovery: &Discovery,
-    known: &HashMap<String, Known>,
-    vanished: &HashSet<String>,
-) -> VecDeque<(String, i64)> {
-    let is_there = |name: &&str| !vanished.contains(*name);
-    let found: HashSet<&str> =
-        discovery.found.iter().map(|found| found.name.as_str()).filter(is_there).collect();
-    let is_gone = |name: &str, known: &Known| {
-        !found.contains(name) && folders.iter().any(|folder| has_no_longer(folder, discovery, name, known))
-    };
-    let mut gone: Vec<_> = known
-        .iter()
-        .filter(|(name, known)| is_gone(name, known))
-        .map(|(name, known)| (name.clone(), known.id))
-        .collect();
-    gone.sort_unstable();
-    gone.into()
-}
-
-/// Whether a document that was not found is gone from `folder`. One that was taken in with this folder is, also
-/// where its file is ignored by now; one of a folder within or around it only where its file is really gone.
-fn has_no_longer(folder: &Folder, discovery: &Discovery, name: &str, known: &Known) -> bool {
-    let Some(relative) = name.strip_prefix(&folder.prefix()) else { return false };
-    let file = folder.path.join(relative);
-    if discovery.blind.iter().any(|blind| file.starts_with(blind)) {
-        return false;
-    }
-    known.folder == folder.name
-        || fs::symlink_metadata(&file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn milliseconds(duration: Duration) -> f64 {
