@@ -135,6 +135,17 @@ pub enum Event {
         /// How many since the line of this kind before.
         files: u64,
     },
+    /// Their new times were noted, in a transaction of its own, so that the next run need not read them.
+    Restamped {
+        /// Of how many files.
+        files: u64,
+        /// Wait for the write lock in ms.
+        wait_ms: f64,
+        /// From having the write lock to having committed, in ms.
+        hold_ms: f64,
+        /// How often BUSY was retried.
+        retries: u64,
+    },
     /// Files that the walk had found were gone when they were to be read: they are no files to take in any more.
     Vanished {
         /// How many since the line of this kind before.
