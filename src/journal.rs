@@ -11,6 +11,12 @@ use crate::snapshot::CarriesOn;
 /// File name extension of a journal.
 pub const EXTENSION: &str = "jsonl";
 
+/// Whether `run` is the name of a run of process `pid`: a name is the time and the PID, and a number where it was taken.
+#[must_use]
+pub fn is_of(run: &str, pid: i32) -> bool {
+    run.split('-').nth(1) == Some(&*pid.to_string())
+}
+
 /// One line: what happened, and when.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Line {
