@@ -47,7 +47,7 @@ fn note(dice: &mut Dice, number: usize, count: usize) -> String {
             }
             18 => text += &format!("Filed under #{}. ", dice.word()),
             19..21 => {
-                text += &format!("```sh\n{} --{} {}\n```\n\n", dice.word(), dice.word(), dice.below(1000))
+                text += &format!("```sh\n{} --{} {}\n```\n\n", dice.word(), dice.word(), dice.below(1000));
             }
             21..27 => text += "\n\n",
             _ => {
