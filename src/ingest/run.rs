@@ -22,7 +22,10 @@ use super::{
     parse::{Document, Outcome as Read},
     progress::{Committed, Progress},
     readers::{self, Next, Results},
-    store::{self, Cost, Known, Patience, Store, Written, stamps::Touched},
+    store::{
+        self, Cost, Known, Patience, Store, Written,
+        stamps::{LONGEST as LONGEST_STAMPED, Touched},
+    },
 };
 use crate::{
     journal::{Decision, Event, Outcome, Sharing},
@@ -210,9 +213,11 @@ impl<'a> Run<'a> {
             Next::Done(found, Read::Unchanged(stamp)) => {
                 self.summary.unchanged += 1;
                 self.untold_unchanged += 1;
-                let touched =
-                    known.get(&found.name).map(|&Known { id, hash, .. }| Touched { id, hash, stamp });
-                self.touched.extend(touched);
+                if let Some(&Known { id, hash, .. }) = known.get(&found.name)
+                    && stamp.bytes <= LONGEST_STAMPED
+                {
+                    self.touched.push(Touched { id, hash, stamp });
+                }
             }
             Next::Done(found, Read::Gone) => {
                 self.vanished.insert(found.name.clone());

@@ -69,7 +69,7 @@ fn stamps_are_noted_in_batches_too_and_beside_documents() {
 #[test]
 fn of_a_long_text_no_page_is_written_for_it() {
     let scene = Scene::with(1);
-    scene.write("long.md", &"A text that fills many pages of the file. ".repeat(100_000));
+    scene.write("long.md", &"A text that fills many pages of the file. ".repeat(50_000));
     scene.run();
     // While it reads, the log only grows.
     let mut reader = Actor::open(&scene.db());
@@ -84,6 +84,17 @@ fn of_a_long_text_no_page_is_written_for_it() {
     assert!((1..=3 * 4096).contains(&written), "{written} bytes of a log");
     reader.close();
     assert_eq!(scene.run().batches, 0);
+}
+
+#[test]
+fn a_very_long_file_is_rather_read_again_than_its_row_under_the_lock() {
+    let scene = Scene::with(1);
+    scene.write("very-long.md", &"A text that fills many pages of the file. ".repeat(110_000));
+    scene.run();
+    touch(&scene, "very-long.md", 60);
+    touch(&scene, "00/doc-0.md", 60);
+    assert_eq!((scene.run().unchanged, restamped(&scene)), (2, vec![1]));
+    assert_eq!((scene.run().unchanged, discovered(&scene).last()), (2, Some(&(2, 1))));
 }
 
 #[test]
