@@ -194,13 +194,14 @@ impl Store {
         patience: Patience,
         profile: &Profile,
     ) -> Result<Self, Error> {
+        let before = place::identity(path);
         let connection = factory::open(path, true, profile)?;
         migrations::refuse_foreign(&connection, path).map_err(factory::Error::from)?;
         let path = connection.path().map_or_else(|| path.to_owned(), PathBuf::from);
         let store = Self {
             mover: Mover::new(profile.clone()),
             connection,
-            place: Place::of(&path),
+            place: Place::of(&path, before),
             path,
             patience,
             folders: folders.iter().map(|folder| folder.name.clone()).collect(),
