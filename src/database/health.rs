@@ -61,7 +61,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// It could not be examined.
-    #[error("not checked: cannot examine {}: {cause}", path.display())]
+    #[error("not checked: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
     Examine {
         /// The database.
         path: PathBuf,
