@@ -266,7 +266,9 @@ pub enum Error {
     #[error("--root names one folder: give one folder, or leave --root out")]
     RootOfMany,
     /// The database's folder cannot be made.
-    #[error("cannot make the folder of {database}: {source}")]
+    #[error(
+        "cannot make the folder of {database}: {source}; make it yourself, or name another database with --db"
+    )]
     MakeFolder {
         /// The database.
         database: String,

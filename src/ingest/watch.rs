@@ -28,6 +28,7 @@ use self::{
 use super::{
     Error, News, Request, StoreError, Summary, discover,
     discover::Folder,
+    embed::Have,
     journal_error,
     lock::{Only, Refusal, RunLock},
     progress::{Committed, Progress},
@@ -130,6 +131,8 @@ struct Watch<'a> {
     warned: News,
     trouble: Option<String>,
     deafness: Option<String>,
+    /// Why not every document got its vector in the last run.
+    unembedded: Option<String>,
     /// Runs that came to an end.
     runs: u64,
 }
@@ -155,6 +158,7 @@ impl<'a> Watch<'a> {
             warned: News::default(),
             trouble: None,
             deafness: None,
+            unembedded: None,
             runs: 0,
         }
     }
@@ -269,7 +273,12 @@ impl<'a> Watch<'a> {
                 return Ok(None);
             }
             self.host.may_connect(self.database).map_err(Error::Unfit)?;
-            let request = Request { folders: folders.clone(), told: told.cloned(), ..self.request.clone() };
+            let mut request =
+                Request { folders: folders.clone(), told: told.cloned(), ..self.request.clone() };
+            if let Some(embed) = request.embed.as_mut().filter(|_| self.runs > 0) {
+                // Those that the first run made are new.
+                embed.have = Have::Kept;
+            }
             match super::run(&request, self.bell.stop(), &mut seen) {
                 // An empty folder is no reason to leave the others out.
                 Err(Error::Folder(discover::Error::NoDocuments(path)))
@@ -325,6 +334,11 @@ impl<'a> Watch<'a> {
                 }
                 self.runs += 1;
                 self.told = News::after(&summary.failed, None);
+                let unembedded = summary.embedding.and_then(|it| it.error);
+                if let Some(reason) = unembedded.as_ref().filter(|_| unembedded != self.unembedded) {
+                    self.host.notice(&format!("not all embedded, the next change tries again: {reason}"));
+                }
+                self.unembedded = unembedded;
             }
             // It was asked to end while it waited.
             Err(Error::Store(StoreError::Stopped)) => {}

@@ -156,3 +156,23 @@ fn the_default_database_gets_its_folder() {
     assert!(go(&request).is_err());
     assert!(!scene.dir.path().join("typo").exists());
 }
+
+#[test]
+fn what_goes_takes_its_edges_along_whatever_the_profile_says_of_foreign_keys() {
+    let scene = Scene::new();
+    scene.write("a.md", "[[z]] #first");
+    scene.write("z.md", "[[a]] #last");
+    let mut profile = Profile::hardened();
+    for pragma in profile.pragmas.iter_mut().filter(|it| it.name == "foreign_keys") {
+        "OFF".clone_into(&mut pragma.expected);
+    }
+    let run = || go(&Request { profile: profile.clone(), ..scene.request() }).expect("it is taken in");
+    run();
+    scene.delete("z.md");
+    assert_eq!(run().removed, 1);
+    assert_eq!(scene.rows().links(), ["notes/a.md wikilink z -> "]);
+    // It may get the row number of the one that went.
+    scene.write("y.md", "nothing but text");
+    run();
+    assert!(!scene.rows().links().iter().any(|link| link.starts_with("notes/y.md")), "{:?}", scene.rows());
+}
