@@ -37,7 +37,7 @@ pub use findings::{FindingRow, Gone, Key as FindingKey};
 pub use overview::Overview;
 pub use selection::{Cursor, SortColumn};
 use stopping::Stopping;
-pub use subject::Subject;
+pub use subject::{PragmaKey, Subject};
 pub use timeline::{Past, Shown};
 
 use findings::FindingHistory;

@@ -6,6 +6,7 @@ mod integrity;
 mod locks;
 mod modes;
 mod place;
+mod seen;
 mod space;
 
 use std::{
