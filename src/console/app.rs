@@ -21,6 +21,7 @@ use super::{
     panel::Panel,
 };
 
+mod asking;
 mod dialog;
 mod findings;
 mod health;
