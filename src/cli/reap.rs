@@ -102,9 +102,9 @@ fn watched(watch: &mut Watch, time: Duration) -> Snapshot {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         thread::sleep(left.min(EVERY));
-        let snapshot = watch.look().snapshot;
+        let look = watch.look();
         if left <= EVERY {
-            return snapshot;
+            return look.snapshot.clone();
         }
     }
 }
