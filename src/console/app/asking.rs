@@ -132,5 +132,5 @@ impl App {
 }
 
 fn name_of(process: &Process) -> String {
-    format!("{} {}", process.pid, process.name)
+    format!("{} ({})", process.pid, process.name)
 }
