@@ -14,7 +14,7 @@ use crate::support::Actor;
 fn impatient() -> Profile {
     let mut profile = Profile::hardened();
     let timeout = profile.pragmas.iter_mut().find(|it| it.name == "busy_timeout").expect("it has one");
-    timeout.expected = "100".to_owned();
+    "100".clone_into(&mut timeout.expected);
     profile
 }
 
