@@ -67,8 +67,9 @@ fn measure() -> Result<(), Failure> {
     let mut pace = None;
     for folder in &folders {
         let bench = Bench { home: home.path(), folder, database: home.path().join("notes.db") };
-        let each = bench.table(has_utils)?;
-        bench.beside_a_bystander()?;
+        let (count, alone) = bench.table(has_utils)?;
+        bench.beside_a_bystander(alone)?;
+        let each = alone / count;
         if let Some(before) = pace.replace(each) {
             bound("time for each document, of that with fewer", each / before, 1.1, "x");
         }
@@ -109,8 +110,8 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Measures and prints; how long the first index took for each document, in ms.
-    fn table(&self, has_utils: bool) -> Result<f64, Failure> {
+    /// Measures and prints; how many documents there are, and how long the first index took, in ms.
+    fn table(&self, has_utils: bool) -> Result<(f64, f64), Failure> {
         let files = yardstick::files(self.folder)?;
         let count = files.len();
         let (mut first, mut least) = (Vec::new(), Vec::new());
@@ -161,7 +162,7 @@ impl Bench<'_> {
         bound("nothing changed", median(&again) / median(&stat), 2.0, "x");
         Self::tell_holds(&holds);
         #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-        Ok(first / count as f64)
+        Ok((count as f64, first))
     }
 
     fn tell_holds(runs: &[Summary]) {
@@ -178,7 +179,8 @@ impl Bench<'_> {
         bound("holds, longest of all rounds", of(|it| it.max).into_iter().fold(0.0, f64::max), 60.0, "ms");
     }
 
-    fn beside_a_bystander(&self) -> Result<(), Failure> {
+    /// Measures and prints; `alone` is how long the run takes by itself, in ms.
+    fn beside_a_bystander(&self, alone: f64) -> Result<(), Failure> {
         self.clear()?;
         Connection::open(&self.database)?
             .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE theirs (x)")?;
@@ -196,7 +198,8 @@ impl Bench<'_> {
         let mut waits: Vec<f64> = waits.split(' ').map(str::parse).collect::<Result<_, _>>()?;
         waits.sort_by(f64::total_cmp);
         println!("beside a bystander: {:.0} ms, {} writes of it", summary.elapsed_ms, waits.len());
-        println!("{:<32}{:>14.1}  ms", "its writes, p99", waits[(waits.len() * 99).div_ceil(100) - 1]);
+        bound("the run, of one alone", summary.elapsed_ms / alone, 3.0, "x");
+        bound("its writes, p99", waits[(waits.len() * 99).div_ceil(100) - 1], 50.0, "ms");
         bound("its writes, slowest", waits[waits.len() - 1], 250.0, "ms");
         bound("its writes refused as BUSY", busy.parse()?, 0.0, "");
         Ok(())

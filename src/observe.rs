@@ -30,6 +30,7 @@ mod handle_growth;
 mod header;
 mod idleness;
 pub mod journals;
+mod liveness;
 mod lock_probe;
 mod lock_sampler;
 pub(crate) mod lock_table;

@@ -8,7 +8,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use log::Level;
 use serde::{Deserialize, Serialize};
 
 mod check;
@@ -16,7 +15,6 @@ mod check;
 pub use check::{CheckReport, Checked, Verdict};
 
 use crate::{
-    act::Outcome,
     diagnose::checkpoint::{Blocker, Mode},
     snapshot::{Database, Ingestion, Process, Reader, Snapshot, WalSource, lossy_path},
     text, units,
@@ -42,15 +40,6 @@ pub struct CheckpointReport {
     pub complete: bool,
     /// Who is in the way of the rest.
     pub blocked_by: Vec<Blocker>,
-}
-
-impl CheckpointReport {
-    /// The same for the console's notice and log.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        let level = if self.complete { Level::Info } else { Level::Warn };
-        Outcome { level, text: self.to_string() }
-    }
 }
 
 impl fmt::Display for CheckpointReport {

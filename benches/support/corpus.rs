@@ -1,4 +1,8 @@
 //! Documents as people keep them, made up: the same ones each time.
+//!
+//! Two collections of real Markdown, of 547 and 4 949 documents, gave the figures: 4.5 and 5.2 kB on average, 590 and
+//! 710 words, 264 and 186 of them different; and in a document 0.1 and 1.5 wikilinks, 0.2 and 1.4 links to files, 0.1
+//! and 3.5 to the web, 1.2 and 0.3 tags. These have as many of each as the richer of the two.
 
 use std::{fs, io, path::Path};
 
@@ -19,7 +23,7 @@ pub fn write(root: &Path, count: usize) -> io::Result<()> {
 
 fn note(dice: &mut Dice, number: usize, count: usize) -> String {
     let mut text = String::new();
-    if dice.below(3) > 0 {
+    if dice.below(3) == 0 {
         let (one, other) = (dice.word(), dice.word());
         text += &format!(
             "---\ntitle: {one} {other}\ntags: [{one}, {other}]\nup: '[[note-{}]]'\n---\n",
@@ -30,17 +34,22 @@ fn note(dice: &mut Dice, number: usize, count: usize) -> String {
     // Sizes of notes are spread over orders of magnitude.
     let length = 500 << dice.below(6);
     while text.len() < length {
-        match dice.below(12) {
-            0 => text += &format!("## {} {}\n\n", dice.word(), dice.word()),
-            1 => text += &format!("See [[note-{}]] for more. ", dice.below(count as u64)),
-            2 => {
+        match dice.below(100) {
+            0..6 => text += &format!("## {} {}\n\n", dice.word(), dice.word()),
+            6..8 => text += &format!("See [[note-{}]] for more. ", dice.below(count as u64)),
+            8..11 => {
                 let other = dice.below(count as u64);
                 let folder = other / FOLDER as u64;
                 text += &format!("As [told](../{folder:03}-{}/note-{other}.md) before. ", word(folder));
             }
-            3 => text += &format!("Filed under #{}. ", dice.word()),
-            4 => text += &format!("```sh\n{} --{} {}\n```\n\n", dice.word(), dice.word(), dice.below(1000)),
-            5 => text += "\n\n",
+            11..18 => {
+                text += &format!("It is [on the web](https://{}.example/{}). ", dice.word(), dice.word());
+            }
+            18 => text += &format!("Filed under #{}. ", dice.word()),
+            19..21 => {
+                text += &format!("```sh\n{} --{} {}\n```\n\n", dice.word(), dice.word(), dice.below(1000));
+            }
+            21..27 => text += "\n\n",
             _ => {
                 let words: Vec<String> = (0..6 + dice.below(14)).map(|_| dice.word()).collect();
                 text += &format!("{}. ", words.join(" "));
@@ -55,7 +64,8 @@ fn word(number: u64) -> String {
     const FIRST: [&str; 16] =
         ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "st", "tr", "pl"];
     const THEN: [&str; 8] = ["a", "e", "i", "o", "u", "ar", "en", "ö"];
-    let mut left = number + 1;
+    // Of two syllables at least.
+    let mut left = number + 128;
     let mut word = String::new();
     while left > 0 {
         word += FIRST[(left % 16) as usize];
@@ -84,6 +94,6 @@ impl Dice {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn word(&mut self) -> String {
         let share = self.below(1 << 32) as f64 / (1_u64 << 32) as f64;
-        word((WORDS as f64).powf(share) as u64)
+        word((WORDS as f64).powf(share.powf(2.5)) as u64)
     }
 }

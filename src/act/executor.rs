@@ -9,6 +9,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
+use log::Level;
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
@@ -84,7 +85,8 @@ impl Executor {
             Act::Signal { targets, signal } => self.signal(permit, &targets, signal),
             Act::Checkpoint { database, mode } => self.spawn(async move {
                 match schedule::checkpoint(permit, &database, mode).await {
-                    Ok(report) => report.outcome(),
+                    Ok(report) if report.complete => Outcome::good(report.to_string()),
+                    Ok(report) => Outcome { level: Level::Warn, text: report.to_string() },
                     Err(error) => Outcome::bad(error.to_string()),
                 }
             }),

@@ -19,7 +19,8 @@ use std::{
 use jiff::Timestamp;
 
 use self::followed::Followed;
-use super::{process_start, processes, timing::Now, watchers};
+pub use super::liveness::boot;
+use super::{liveness::is_there, timing::Now, watchers};
 use crate::{
     journal::{EXTENSION, Event, Line},
     snapshot::{CarriesOn, Ingestion, IngestionState, Unseen, Watcher},
@@ -198,25 +199,12 @@ fn has_end(path: &Path) -> bool {
     line.is_ok_and(|line| matches!(line.event, Event::Finished { .. }))
 }
 
-/// What names the running boot of the system; `None` where nothing does.
-#[must_use]
-pub fn boot(proc: &Path) -> Option<String> {
-    Some(processes::boot(proc)).filter(|boot| !boot.is_empty())
-}
-
 /// Whether the process that wrote `started` is there: not where its PID is another's by now, or of another boot.
 /// What is not known speaks for it. `false` for any other event.
 #[must_use]
 pub fn lives(proc: &Path, started: &Event) -> bool {
     let Event::Started { pid, start_ticks, boot, .. } = started else { return false };
     is_there(proc, *pid, *start_ticks, boot.as_deref())
-}
-
-/// Whether the process `pid` that began `since`, at the boot that is named `then`, is there.
-pub(super) fn is_there(proc: &Path, pid: i32, since: Option<u64>, then: Option<&str>) -> bool {
-    let Some(now) = process_start(proc, pid) else { return false };
-    since.is_none_or(|since| since == now)
-        && then.is_none_or(|then| boot(proc).is_none_or(|boot| boot == then))
 }
 
 /// The newest journals in `runs`, newest first, and the files of watches.

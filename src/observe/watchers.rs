@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::journals;
+use super::liveness;
 use crate::{journal, snapshot::Watcher};
 
 /// What a file of a watch has at most; whatever follows does not matter.
@@ -18,7 +18,7 @@ pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, Watcher)> {
     let mut found: Vec<(String, Watcher)> = Vec::new();
     for line in files.iter().filter_map(|path| line(path).ok().flatten()) {
         let journal::Watcher { pid, start_ticks, boot, database, folder, since } = line;
-        if !journals::is_there(proc, pid, start_ticks, boot.as_deref()) {
+        if !liveness::is_there(proc, pid, start_ticks, boot.as_deref()) {
             continue;
         }
         let same = |(known, watcher): &&mut (String, Watcher)| *known == database && watcher.pid == pid;
@@ -63,7 +63,7 @@ mod tests {
             let line = journal::Watcher {
                 pid: own,
                 start_ticks: Some(ticks),
-                boot: journals::boot(proc),
+                boot: liveness::boot(proc),
                 database: database.to_owned(),
                 folder: folder.to_owned(),
                 since: Timestamp::UNIX_EPOCH,

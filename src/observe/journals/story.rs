@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, path::Path};
 
-use super::{Transaction, is_there};
+use super::{super::liveness::is_there, Transaction};
 use crate::{
     journal::{Event, Line, Outcome},
     snapshot::{Batch, EmbeddingProgress, FailedFile, Ingestion, IngestionState, Spread},
