@@ -156,11 +156,15 @@ fn but_of(others: &[String]) -> String {
 }
 
 fn find(connection: &Connection, expression: &str, limit: usize) -> rusqlite::Result<Vec<Hit>> {
-    let sql = "SELECT nodes.id, nodes.path, nodes.title, snippet(nodes_fts, -1, ?2, ?3, '…', ?4), bm25(nodes_fts, ?5, 1.0) AS place
-         FROM nodes_fts JOIN nodes ON nodes.id = nodes_fts.rowid
-         WHERE nodes_fts MATCH ?1 ORDER BY place, nodes.path LIMIT ?6";
+    // The best are chosen first: the rows, and the snippets above all, are had for those only.
+    let sql = "SELECT nodes.id, nodes.path, nodes.title, snippet(nodes_fts, -1, ?2, ?3, '…', ?4), best.place
+         FROM (SELECT rowid AS id, rank AS place FROM nodes_fts
+               WHERE nodes_fts MATCH ?1 AND rank MATCH ?5 ORDER BY rank LIMIT ?6) AS best
+         JOIN nodes_fts ON nodes_fts.rowid = best.id AND nodes_fts MATCH ?1
+         JOIN nodes ON nodes.id = best.id ORDER BY best.place, nodes.path";
+    let weights = format!("bm25({TITLE_WEIGHT:?}, 1.0)");
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let values = params![expression, MARKS.0, MARKS.1, SNIPPET_WORDS, TITLE_WEIGHT, limit];
+    let values = params![expression, MARKS.0, MARKS.1, SNIPPET_WORDS, weights, limit];
     let mut select = connection.prepare(sql)?;
     let hits = select.query_map(values, |row| {
         let id: i64 = row.get(0)?;
