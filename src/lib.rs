@@ -31,7 +31,7 @@
 //! journals ─▶
 //!
 //! keys ─▶ console/app ─▶ Effect ─▶ act/ ─┬─▶ signal (pidfd)
-//!                                        ╰─▶ worker: waltop checkpoint, fix, ingest, pragmas
+//!                                        ╰─▶ worker: waltop checkpoint, fix, health, ingest, pragmas
 //! worker process: cli/ ─▶ database/ (the one door to SQLite) ◀─ ingest/
 //! ```
 //!

@@ -51,7 +51,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// It could not be examined.
-    #[error("no checkpoint: cannot examine {}: {cause}", path.display())]
+    #[error("no checkpoint: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
     Examine {
         /// The database.
         path: PathBuf,

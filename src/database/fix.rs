@@ -46,6 +46,14 @@ pub enum Error {
         /// Who was seen to have it open.
         holders: String,
     },
+    /// A part is done, and stays so.
+    #[error("{} is done, and not the rest: {cause}", done.join("; "))]
+    Partly {
+        /// The statements that were run.
+        done: Vec<String>,
+        /// Why the one after them was not.
+        cause: factory::Error,
+    },
     /// It could not be opened, or `SQLite` failed.
     #[error(transparent)]
     Open(#[from] factory::Error),
@@ -83,19 +91,28 @@ pub fn apply(
     let connection = opened.map_err(|error| held(error, path, database))?;
     let say = |cause| factory::explain(path, since, cause);
     connection.busy_timeout(PATIENCE).map_err(say)?;
-    let done = steps.iter().try_for_each(|step| match step.sql.as_str() {
-        TO_WAL => factory::switch_to_wal(&connection, path, PATIENCE),
-        "VACUUM" => {
-            // The profile may have it in memory, where a large database has no place.
-            let set = connection.pragma_update(None, "temp_store", "FILE");
-            set.and_then(|()| connection.execute_batch(&step.sql)).map_err(say)
-        }
-        sql => connection.query_row(sql, [], |_| Ok(())).optional().map(drop).map_err(say),
+    let mut done = Vec::new();
+    let ended = steps.into_iter().try_for_each(|step| {
+        match step.sql.as_str() {
+            TO_WAL => factory::switch_to_wal(&connection, path, PATIENCE),
+            "VACUUM" => {
+                // The profile may have it in memory, where a large database has no place.
+                let set = connection.pragma_update(None, "temp_store", "FILE");
+                set.and_then(|()| connection.execute_batch(&step.sql)).map_err(say)
+            }
+            sql => connection.query_row(sql, [], |_| Ok(())).optional().map(drop).map_err(say),
+        }?;
+        done.push(step.sql);
+        Ok(())
     });
     let left = sidecars::leave(connection, &main);
-    done.map_err(|error| held(error, path, database))?;
+    match ended {
+        Err(error) if done.is_empty() => return Err(held(error, path, database)),
+        Err(cause) => return Err(Error::Partly { done, cause }),
+        Ok(()) => {}
+    }
     left.map_err(say)?;
-    Ok(steps.into_iter().map(|step| step.sql).collect())
+    Ok(done)
 }
 
 fn held(error: factory::Error, path: &Path, database: &Database) -> Error {

@@ -61,7 +61,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// It could not be examined.
-    #[error("not checked: cannot examine {}: {cause}", path.display())]
+    #[error("not checked: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
     Examine {
         /// The database.
         path: PathBuf,
@@ -160,9 +160,10 @@ fn under_lock(
     let waited_ms = milliseconds(wait.since.elapsed());
     let had = Instant::now();
     let wrote = write(connection);
-    connection.execute_batch("ROLLBACK").map_err(Failure::Other)?;
+    // Where there is no room, `SQLite` has rolled back itself.
+    let rolled_back = if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") };
     let held_ms = Some(milliseconds(had.elapsed()));
-    let refusal = wrote.map_err(Failure::Other)?;
+    let refusal = wrote.and_then(|refusal| rolled_back.map(|()| refusal)).map_err(Failure::Other)?;
     Ok(WriteProof { proved: refusal.is_none(), refusal, waited_ms, retries, held_ms, made_wait: wait.seen() })
 }
 
@@ -255,4 +256,24 @@ impl Wait<'_> {
 
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_write_failed_is_told_also_where_sqlite_has_rolled_it_back() {
+        let connection = Connection::open_in_memory().expect("memory");
+        connection.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 2").expect("a full database");
+        let ask: Ask = Arc::new(|_| Then::GoOn);
+        let mut wait = Wait { main: Path::new(""), since: Instant::now(), ask: &ask, seen: Vec::new() };
+        match under_lock(&connection, Duration::ZERO, &mut wait, 0) {
+            Err(Failure::Other(cause)) => {
+                assert_eq!(cause.sqlite_error_code(), Some(ErrorCode::DiskFull), "{cause}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(connection.is_autocommit(), "nothing is left open");
+    }
 }

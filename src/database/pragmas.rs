@@ -65,7 +65,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// It could not be examined.
-    #[error("not asked: cannot examine {}: {cause}", path.display())]
+    #[error("not asked: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
     Examine {
         /// The database.
         path: PathBuf,

@@ -28,7 +28,7 @@ pub struct Documents {
     pub nodes: u64,
     /// Edges by their kind.
     pub edges: BTreeMap<String, u64>,
-    /// Edges of those whose target is no document.
+    /// Links, wikilinks and relations of those whose document was not taken in. Tags and addresses name none.
     pub unresolved_edges: u64,
     /// Vectors by their model; `None` where there is no table for them.
     pub embeddings: Option<BTreeMap<String, u64>>,
@@ -67,7 +67,9 @@ fn documents(connection: &Connection) -> rusqlite::Result<Documents> {
     Ok(Documents {
         nodes: count("SELECT count(*) FROM nodes")?,
         edges: by_name(connection, "SELECT kind, count(*) FROM edges GROUP BY kind")?,
-        unresolved_edges: count("SELECT count(*) FROM edges WHERE target_node IS NULL")?,
+        unresolved_edges: count(
+            "SELECT count(*) FROM edges WHERE target_node IS NULL AND kind NOT IN ('tag', 'url', 'semantic')",
+        )?,
         embeddings: has_embeddings.then(by_model).transpose()?,
         full_text_bytes: count("SELECT coalesce(sum(length(block)), 0) FROM nodes_fts_data")?,
     })

@@ -188,8 +188,13 @@ mod tests {
 
     #[test]
     fn auto_settles_at_the_aim() {
-        assert_eq!(settle(&mut Sizer::new(Batch::Auto, HOLD), Duration::from_millis(1), 20), 20);
-        assert_eq!(settle(&mut Sizer::new(Batch::Auto, HOLD), Duration::from_micros(250), 20), 80);
+        for per_file in [Duration::from_millis(1), Duration::from_micros(250)] {
+            let sizer = &mut Sizer::new(Batch::Auto, HOLD);
+            let affordable = sizer.aim().as_nanos() / per_file.as_nanos();
+            assert_eq!(settle(sizer, per_file, 20) as u128, affordable, "{per_file:?}");
+        }
+        let aim = Sizer::new(Batch::Auto, HOLD).aim();
+        assert!(aim < HOLD && aim > HOLD / 2, "{aim:?}");
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub enum Error {
     #[error("{0} is not a folder: name the folder that holds the documents")]
     NotAFolder(String),
     /// It cannot be opened.
-    #[error("cannot read the folder {path}: {source}")]
+    #[error("cannot read the folder {path}: {source}; check who may read it, or name another")]
     Unreadable {
         /// The folder.
         path: String,

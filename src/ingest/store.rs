@@ -8,6 +8,7 @@ mod relief;
 mod rows;
 pub mod search;
 mod semantic;
+pub mod stamps;
 pub mod vectors;
 mod writing;
 
@@ -194,13 +195,14 @@ impl Store {
         patience: Patience,
         profile: &Profile,
     ) -> Result<Self, Error> {
+        let before = place::identity(path);
         let connection = factory::open(path, true, profile)?;
         migrations::refuse_foreign(&connection, path).map_err(factory::Error::from)?;
         let path = connection.path().map_or_else(|| path.to_owned(), PathBuf::from);
         let store = Self {
             mover: Mover::new(profile.clone()),
             connection,
-            place: Place::of(&path),
+            place: Place::of(&path, before),
             path,
             patience,
             folders: folders.iter().map(|folder| folder.name.clone()).collect(),
@@ -211,6 +213,9 @@ impl Store {
         let say = |source| store.error("set up", source);
         // Waiting is done here, with jitter and an ear for being stopped, and counted.
         store.connection.busy_timeout(Duration::ZERO).map_err(say)?;
+        // The edges and vectors of a document that goes have to go with it, whatever the profile says: another one
+        // may get its row's number.
+        store.connection.pragma_update(None, "foreign_keys", true).map_err(say)?;
         // Moving the log is done between batches, not in a commit.
         store.connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(say)?;
         store.connection.set_prepared_statement_cache_capacity(64);
@@ -275,8 +280,12 @@ impl Store {
     }
 
     fn begin(&self) -> Result<Begun, Error> {
+        self.begin_within(&self.patience)
+    }
+
+    fn begin_within(&self, patience: &Patience) -> Result<Begun, Error> {
         let asked = Instant::now();
-        let (since, retries) = patiently(&self.patience, || {
+        let (since, retries) = patiently(patience, || {
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             Ok(Instant::now())
         })

@@ -28,6 +28,7 @@ use self::{
 use super::{
     Error, News, Request, StoreError, Summary, discover,
     discover::Folder,
+    embed::Have,
     journal_error,
     lock::{Only, Refusal, RunLock},
     progress::{Committed, Progress},
@@ -58,6 +59,10 @@ pub trait Host {
     fn ran(&mut self, summary: &Summary);
     /// Something else that a person would want to know, as one line.
     fn notice(&mut self, line: &str);
+    /// When it has something of its own to do between two runs; `None` where it has nothing.
+    fn errand_at(&mut self) -> Option<Instant>;
+    /// Does that. The database is not open in this process then; no run begins before it is done.
+    fn run_errand(&mut self);
 }
 
 /// Takes the folders of `request` in, and again after each change, until `bell` ends it.
@@ -126,6 +131,8 @@ struct Watch<'a> {
     warned: News,
     trouble: Option<String>,
     deafness: Option<String>,
+    /// Why not every document got its vector in the last run.
+    unembedded: Option<String>,
     /// Runs that came to an end.
     runs: u64,
 }
@@ -151,6 +158,7 @@ impl<'a> Watch<'a> {
             warned: News::default(),
             trouble: None,
             deafness: None,
+            unembedded: None,
             runs: 0,
         }
     }
@@ -167,20 +175,35 @@ impl<'a> Watch<'a> {
     }
 
     fn go_on(&mut self) {
+        let mut pulse = self.next_pulse();
         loop {
             let (until, mind) = match self.backoff.until() {
                 Some(until) => (until, Mind::OnlyTime),
-                None => (Instant::now() + self.pulse(), Mind::Changes),
+                None => (pulse, Mind::Changes),
             };
-            match self.bell.wait(until, mind) {
+            let errand = self.host.errand_at();
+            match self.bell.wait(errand.map_or(until, |errand| errand.min(until)), mind) {
                 Woken::ToEnd => return,
                 Woken::By(wave) => {
                     self.heard(wave.heard);
                     self.run_again();
+                    pulse = self.next_pulse();
                 }
-                Woken::InTime => self.tick(),
+                Woken::InTime if until <= Instant::now() => {
+                    self.tick();
+                    pulse = self.next_pulse();
+                }
+                Woken::InTime => {}
+            }
+            // Whatever woke it: there may always be a change waiting.
+            if errand.is_some_and(|errand| errand <= Instant::now()) && !self.bell.stop().is_raised() {
+                self.host.run_errand();
             }
         }
+    }
+
+    fn next_pulse(&self) -> Instant {
+        Instant::now() + self.pulse()
     }
 
     fn pulse(&self) -> Duration {
@@ -250,7 +273,12 @@ impl<'a> Watch<'a> {
                 return Ok(None);
             }
             self.host.may_connect(self.database).map_err(Error::Unfit)?;
-            let request = Request { folders: folders.clone(), told: told.cloned(), ..self.request.clone() };
+            let mut request =
+                Request { folders: folders.clone(), told: told.cloned(), ..self.request.clone() };
+            if let Some(embed) = request.embed.as_mut().filter(|_| self.runs > 0) {
+                // Those that the first run made are new.
+                embed.have = Have::Kept;
+            }
             match super::run(&request, self.bell.stop(), &mut seen) {
                 // An empty folder is no reason to leave the others out.
                 Err(Error::Folder(discover::Error::NoDocuments(path)))
@@ -306,6 +334,11 @@ impl<'a> Watch<'a> {
                 }
                 self.runs += 1;
                 self.told = News::after(&summary.failed, None);
+                let unembedded = summary.embedding.and_then(|it| it.error);
+                if let Some(reason) = unembedded.as_ref().filter(|_| unembedded != self.unembedded) {
+                    self.host.notice(&format!("not all embedded, the next change tries again: {reason}"));
+                }
+                self.unembedded = unembedded;
             }
             // It was asked to end while it waited.
             Err(Error::Store(StoreError::Stopped)) => {}

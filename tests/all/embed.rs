@@ -1,9 +1,10 @@
 //! Embedding: a real server on the loopback, real documents, and what is found by meaning.
 
-mod server;
+pub mod server;
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     num::NonZeroUsize,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -117,18 +118,13 @@ impl Scene {
 
     /// `waltop ingest` with an embedder, as a process of its own.
     fn ingest(&self, url: &str, options: &[&str]) -> Child {
-        let args = [
-            "ingest",
-            "notes",
-            "--root",
-            "notes",
-            "--db",
-            "notes.db",
-            "--embed",
-            url,
-            "--embed-model",
-            MODEL,
-        ];
+        self.embeds("ingest", url, options)
+    }
+
+    /// The same by `command`.
+    fn embeds(&self, command: &str, url: &str, options: &[&str]) -> Child {
+        let args =
+            [command, "notes", "--root", "notes", "--db", "notes.db", "--embed", url, "--embed-model", MODEL];
         self.waltop(&[&args, options].concat()).spawn().expect("waltop starts")
     }
 
@@ -160,6 +156,17 @@ impl Scene {
         let (runs, unseen) = Journals::new(self.places().runs, PathBuf::from("/proc")).look();
         assert!(unseen.is_empty(), "{unseen:?}");
         runs.into_iter().next().expect("a run").1
+    }
+}
+
+/// A process that ends with its value.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // Already gone is as good as killed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -213,8 +220,9 @@ fn as_many_calls_as_allowed_are_under_way_and_no_more() {
 #[test]
 fn a_call_that_fails_or_is_cut_off_is_tried_again() {
     let scene = Scene::with(20);
-    scene.server.state.fails.store(3, SeqCst);
-    scene.server.state.hangs_up.store(3, SeqCst);
+    // One more for the same document, and it would be given up.
+    scene.server.state.fails.store(2, SeqCst);
+    scene.server.state.hangs_up.store(2, SeqCst);
     let options = Options { calls: NonZeroUsize::new(2).expect("two"), ..scene.options() };
     assert_eq!(embedded(&scene.run(options)), (20, 20, None));
 }
@@ -271,7 +279,8 @@ fn without_a_server_the_documents_are_in_and_the_next_run_embeds_them() {
 #[test]
 fn a_run_that_is_killed_while_it_embeds_is_carried_on() {
     let scene = Scene::with(200);
-    *scene.server.state.delay.lock().expect("the delay") = Duration::from_millis(20);
+    // All of them take ten seconds, and the first are written after one.
+    *scene.server.state.delay.lock().expect("the delay") = Duration::from_millis(100);
     let url = scene.server.url();
     let mut child = scene.ingest(&url, &["--embed-calls", "2"]);
     eventually("some are written", || {
@@ -417,6 +426,44 @@ fn another_document_under_an_old_name_does_not_take_over_its_edges() {
     assert_eq!(scene.near(), []);
     let output = scene.waltop(&["search", "herrings", "--db", "notes.db"]).output().expect("it runs");
     assert!(!String::from_utf8_lossy(&output.stdout).contains('→'), "{output:?}");
+}
+
+#[test]
+fn a_watch_makes_vectors_anew_only_once() {
+    let scene = Scene::with(5);
+    let watch = Killed(scene.embeds("watch", &scene.server.url(), &["--embed-anew"]));
+    eventually("all are embedded", || (scene.db().exists() && scene.server.seen() == 5).then_some(()));
+    eventually("they are written", || (scene.vectors() == 5).then_some(()));
+    scene.write(".new", "about a zebra");
+    fs::rename(scene.dir.path().join("notes/.new"), scene.dir.path().join("notes/new.md")).expect("a rename");
+    eventually("the new one is, too", || (scene.vectors() == 6).then_some(()));
+    drop(watch);
+    assert_eq!(scene.server.seen(), 6, "none a second time");
+}
+
+#[test]
+fn a_watch_without_a_server_says_so_once() {
+    let scene = Scene::with(2);
+    // Nobody listens there.
+    let mut watch = Killed(scene.embeds("watch", "http://127.0.0.1:1/v1", &[]));
+    let (sender, lines) = std::sync::mpsc::channel();
+    let err = BufReader::new(watch.0.stderr.take().expect("it is piped"));
+    thread::spawn(move || err.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let line = || lines.recv_timeout(Duration::from_mins(1)).expect("it says something");
+    let told = loop {
+        let line = line();
+        if line.contains("not all embedded") {
+            break line;
+        }
+    };
+    assert!(told.contains("is the server running?"), "{told}");
+    for number in 0..2 {
+        scene.write(&format!("new-{number}.md"), "another one");
+        eventually("it is in", || (scene.number("SELECT count(*) FROM nodes") == 3 + number).then_some(()));
+    }
+    drop(watch);
+    let rest: Vec<String> = lines.iter().collect();
+    assert!(rest.iter().all(|line| !line.contains("not all embedded")), "{rest:?}");
 }
 
 #[test]

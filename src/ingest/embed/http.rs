@@ -27,7 +27,7 @@ const SAID: usize = 200;
 /// The key in the environment that is sent to any server.
 const KEY: &str = "WALTOP_EMBED_KEY";
 
-/// The key in the environment that is sent where nobody can listen.
+/// The key in the environment that is sent to its issuer alone, and only where nobody can listen.
 const OPENAI_KEY: &str = "OPENAI_API_KEY";
 
 /// Where the API is, as in `http://127.0.0.1:11434/v1`.
@@ -55,7 +55,7 @@ impl FromStr for Endpoint {
             _ => return Err(no()),
         };
         let authority = uri.authority().ok_or_else(no)?;
-        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        let host = authority.host().trim_matches(['[', ']']).to_lowercase();
         // A password would have to be kept out of every message; the environment has a place for keys.
         if host.is_empty() || authority.as_str().contains('@') || uri.query().is_some() {
             return Err(no());
@@ -73,6 +73,10 @@ impl fmt::Display for Endpoint {
 impl Endpoint {
     fn is_of_this_machine(&self) -> bool {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    fn may_have_key_of_openai(&self) -> bool {
+        self.is_secret && (self.host == "openai.com" || self.host.ends_with(".openai.com"))
     }
 }
 
@@ -113,11 +117,11 @@ struct Item {
 
 impl Http {
     /// Asks the server at `endpoint` for vectors of `model`. A key is taken from the environment, where there is one:
-    /// `WALTOP_EMBED_KEY`, or `OPENAI_API_KEY` where the connection is encrypted.
+    /// `WALTOP_EMBED_KEY`, or `OPENAI_API_KEY` where the server is `OpenAI`'s and the connection encrypted.
     #[must_use]
     pub fn new(endpoint: Endpoint, model: &str) -> Self {
         let named = |name: &str| env::var(name).ok().filter(|key| !key.is_empty());
-        let key = named(KEY).or_else(|| named(OPENAI_KEY).filter(|_| endpoint.is_secret));
+        let key = named(KEY).or_else(|| named(OPENAI_KEY).filter(|_| endpoint.may_have_key_of_openai()));
         let proxy = if endpoint.is_of_this_machine() { None } else { Proxy::try_from_env() };
         let agent = Agent::config_builder()
             .http_status_as_error(false)
@@ -255,6 +259,20 @@ mod tests {
                 .all(|it| *it)
         );
         assert!(!is_own("http://10.0.0.1/v1") && !is_own("http://localhost.example.org/v1"));
+    }
+
+    #[test]
+    fn the_key_of_openai_is_for_openai_alone() {
+        let may = |text: &str| text.parse::<Endpoint>().expect(text).may_have_key_of_openai();
+        assert!(may("https://api.openai.com/v1") && may("https://EU.api.OpenAI.com/v1"));
+        for text in [
+            "http://api.openai.com/v1",
+            "https://api.openai.com.example.org/v1",
+            "https://notopenai.com/v1",
+            "https://127.0.0.1:1/v1",
+        ] {
+            assert!(!may(text), "{text}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Indexing {
     pub(super) fn choose(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = format!(
             "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND name NOT IN ({OWN_TRIGGERS})
-             AND lower(tbl_name) IN ('nodes', 'edges')"
+             AND lower(tbl_name) IN ('nodes', 'edges', 'embeddings')"
         );
         let is_alone = !connection.prepare(&sql)?.exists([])?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, !is_alone)?;
@@ -114,5 +114,24 @@ impl Store {
             return Ok(());
         }
         self.statement("DELETE FROM nodes_fts WHERE rowid = ?1", [id]).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::migrations;
+
+    #[test]
+    fn a_trigger_of_others_on_any_table_that_a_run_writes_is_kept() {
+        for table in ["nodes", "edges", "embeddings"] {
+            let mut connection = Connection::open_in_memory().expect("memory");
+            migrations::migrate(&mut connection).expect("the tables");
+            assert_eq!(Indexing::choose(&connection), Ok(Indexing::ByRun));
+            let sql = format!("CREATE TRIGGER theirs AFTER DELETE ON {table} BEGIN SELECT 1; END");
+            connection.execute_batch(&sql).expect("a trigger");
+            assert_eq!(Indexing::choose(&connection), Ok(Indexing::ByTriggers), "{table}");
+            assert_eq!(connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER), Ok(true), "{table}");
+        }
     }
 }

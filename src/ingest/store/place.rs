@@ -13,7 +13,7 @@ use std::{
 use crate::observe::sidecar;
 
 /// Device and inode.
-type Identity = (u64, u64);
+pub(super) type Identity = (u64, u64);
 
 /// The database's files as they were when it was opened.
 #[derive(Debug)]
@@ -26,11 +26,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Of the database at `path`, which was opened just now.
-    pub(super) fn of(path: &Path) -> Self {
+    /// Of the database at `path`, which was opened just now; `before` is what lay there before that, which takes its
+    /// time where a lock has to be waited for.
+    pub(super) fn of(path: &Path, before: Option<Identity>) -> Self {
         Self {
             main: path.to_owned(),
-            opened: identity(path),
+            opened: before.or_else(|| identity(path)),
             sidecars: ["-wal", "-shm"].map(|suffix| sidecar(path, suffix)),
             seen: Cell::default(),
         }
@@ -46,7 +47,8 @@ impl Place {
     }
 }
 
-fn identity(path: &Path) -> Option<Identity> {
+/// What lies at `path`; `None` where nothing is seen there.
+pub(super) fn identity(path: &Path) -> Option<Identity> {
     fs::metadata(path).ok().map(|it| (it.dev(), it.ino()))
 }
 
@@ -62,7 +64,7 @@ mod tests {
             let dir = TempDir::new().expect("a folder");
             let path = |name: &str| dir.path().join(name);
             fs::write(path("x.db"), "").expect("a file");
-            let place = Place::of(&path("x.db"));
+            let place = Place::of(&path("x.db"), None);
             assert!(place.is_kept(), "there are no sidecars yet");
             for sidecar in ["x.db-wal", "x.db-shm"] {
                 fs::write(path(sidecar), "").expect("a file");
@@ -74,5 +76,18 @@ mod tests {
             fs::remove_file(path(name)).expect("it was there");
             assert!(!place.is_kept(), "{name} was removed");
         }
+    }
+
+    #[test]
+    fn one_that_was_replaced_while_it_was_opened_is_seen() {
+        let dir = TempDir::new().expect("a folder");
+        let path = dir.path().join("x.db");
+        assert!(identity(&path).is_none());
+        fs::write(&path, "").expect("a file");
+        let before = identity(&path);
+        assert!(Place::of(&path, before).is_kept());
+        fs::write(dir.path().join("new"), "").expect("a file");
+        fs::rename(dir.path().join("new"), &path).expect("in its place");
+        assert!(!Place::of(&path, before).is_kept());
     }
 }

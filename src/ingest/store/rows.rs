@@ -220,8 +220,7 @@ fn without_extension(name: &str) -> Option<&str> {
 }
 
 pub(super) fn known_under(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<(String, Known)>> {
-    // `/` is followed by `0`, so this is the range of names that begin with the prefix, which ends with `/`.
-    let end = format!("{}0", prefix.trim_end_matches('/'));
+    let end = end_of(prefix);
     let sql = "SELECT path, id, folder, bytes, modified_ns, hash FROM nodes WHERE path >= ?1 AND path < ?2";
     let mut select = connection.prepare_cached(sql)?;
     let known = select.query_map([prefix, &end], |row| {
@@ -246,4 +245,9 @@ pub(super) fn wikilinks(
         .query_map([folder], |row| Ok((row.get(0)?, Edge { kind: row.get(1)?, target: row.get(2)? })))?
         .filter(|link| link.as_ref().map_or(true, |(_, edge)| names.is_wiki(edge)));
     links.collect()
+}
+
+/// `/` is followed by `0`, so this ends the range of names that begin with the prefix, which ends with `/`.
+pub(super) fn end_of(prefix: &str) -> String {
+    format!("{}0", prefix.trim_end_matches('/'))
 }

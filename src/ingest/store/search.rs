@@ -107,7 +107,7 @@ pub enum Error {
     #[error(transparent)]
     Open(#[from] factory::Error),
     /// `SQLite` failed.
-    #[error("cannot search {path}: {source}")]
+    #[error("cannot search {path}: {source}; see what is wrong with it with `waltop health {path}`")]
     Sqlite {
         /// The database.
         path: String,

@@ -7,7 +7,7 @@ use std::{
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Cost, Error, Store, patience::patiently};
+use super::{Cost, Error, Store, patience::patiently, rows::end_of};
 use crate::ingest::{
     embed::{
         calls::Wanted,
@@ -204,9 +204,4 @@ impl Store {
             |inner: &str| all.iter().any(|outer| outer.len() < inner.len() && inner.starts_with(outer));
         all.iter().copied().filter(|prefix| !is_within(prefix)).collect()
     }
-}
-
-/// `/` is followed by `0`, so this ends the range of names that begin with the prefix, which ends with `/`.
-fn end_of(prefix: &str) -> String {
-    format!("{}0", prefix.trim_end_matches('/'))
 }

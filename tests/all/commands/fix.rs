@@ -184,3 +184,22 @@ fn what_a_profile_wants_the_file_to_keep_is_set_and_the_hosts_own_numbers_are_no
     // The largest root page, which only a file with auto_vacuum has; and the application_id.
     assert!(header[52..56] != [0; 4] && header[68..72] == [0; 4], "{:?}", &header[..100]);
 }
+
+#[test]
+fn what_was_done_before_a_step_failed_is_told() {
+    let home = Home::with_rollback();
+    let Some(mut host) = crate::python::Python::open(&home.db()) else { return };
+    // An index in an order that only its host knows cannot be copied by anybody else.
+    host.run("db.create_collation('theirs', lambda a, b: (a > b) - (a < b))");
+    host.sql("CREATE INDEX by_theirs ON t (x COLLATE theirs)");
+    drop(host);
+    let profiles = home.root().join("config/waltop/profiles");
+    fs::create_dir_all(&profiles).expect("a folder");
+    let text = "[[pragma]]\nname = \"auto_vacuum\"\nexpected = \"full\"\nkept_by = \"file\"\nseverity = \"warning\"\n";
+    fs::write(profiles.join("mine.toml"), text).expect("written");
+    let said = home.run(&["fix", "--profile", "mine", "--vacuum", "--yes", "notes.db"]);
+    let line = said.refusal();
+    let done = format!("{TO_WAL}; PRAGMA auto_vacuum = full is done, and not the rest: ");
+    assert!(line.contains(&done) && line.contains("no such collation sequence"), "{line}");
+    assert!(is_wal(&home));
+}

@@ -9,7 +9,7 @@ fn stats(home: &Home) -> Value {
 #[test]
 fn what_was_ingested_is_counted() {
     let home = Home::new();
-    home.document("a.md", "# A\n\n[[b]] [[nowhere]] #tag\n");
+    home.document("a.md", "# A\n\n[[b]] [[nowhere]] #tag [x](https://example.org)\n");
     home.document("b.md", "# B\n");
     assert_eq!(home.run(&["ingest", "notes", "--db", "notes.db"]).code, Some(0));
     let before = Home::listing(&home.folder());
@@ -18,7 +18,8 @@ fn what_was_ingested_is_counted() {
     assert_eq!(documents["nodes"], 2, "{stats}");
     assert_eq!(documents["edges"]["wikilink"], 2, "{stats}");
     assert_eq!(documents["edges"]["tag"], 1, "{stats}");
-    assert!(documents["unresolved_edges"].as_u64().is_some_and(|it| it >= 1), "{stats}");
+    assert_eq!(documents["edges"]["url"], 1, "{stats}");
+    assert_eq!(documents["unresolved_edges"], 1, "only a link can lead nowhere: {stats}");
     assert!(documents["full_text_bytes"].as_u64().is_some_and(|it| it > 0), "{stats}");
     let size = stats["pages"].as_u64().zip(stats["page_size"].as_u64()).map(|(pages, size)| pages * size);
     assert_eq!((size, &stats["wal_bytes"]), (stats["db_bytes"].as_u64(), &Value::Null), "{stats}");

@@ -41,8 +41,6 @@ fn what_has_not_changed_is_not_written() {
     let scene = Scene::with(10);
     scene.run();
     let before = fs::read(scene.db()).expect("the database");
-    let touched = File::options().write(true).open(scene.notes().join("00/doc-0.md")).expect("a document");
-    touched.set_modified(SystemTime::UNIX_EPOCH).expect("another time");
     let summary = scene.run();
     assert_eq!((summary.unchanged, summary.taken_in, summary.batches), (10, 0, 0));
     assert!(before == fs::read(scene.db()).expect("the database"), "the database was written");
@@ -157,4 +155,24 @@ fn the_default_database_gets_its_folder() {
     let request = Request::new(vec![scene.notes()], scene.dir.path().join("typo/notes.db"), &places);
     assert!(go(&request).is_err());
     assert!(!scene.dir.path().join("typo").exists());
+}
+
+#[test]
+fn what_goes_takes_its_edges_along_whatever_the_profile_says_of_foreign_keys() {
+    let scene = Scene::new();
+    scene.write("a.md", "[[z]] #first");
+    scene.write("z.md", "[[a]] #last");
+    let mut profile = Profile::hardened();
+    for pragma in profile.pragmas.iter_mut().filter(|it| it.name == "foreign_keys") {
+        "OFF".clone_into(&mut pragma.expected);
+    }
+    let run = || go(&Request { profile: profile.clone(), ..scene.request() }).expect("it is taken in");
+    run();
+    scene.delete("z.md");
+    assert_eq!(run().removed, 1);
+    assert_eq!(scene.rows().links(), ["notes/a.md wikilink z -> "]);
+    // It may get the row number of the one that went.
+    scene.write("y.md", "nothing but text");
+    run();
+    assert!(!scene.rows().links().iter().any(|link| link.starts_with("notes/y.md")), "{:?}", scene.rows());
 }
