@@ -19,6 +19,7 @@ pub mod reap;
 pub mod schedule;
 pub mod signal;
 pub mod switch;
+mod turns;
 pub mod worker;
 
 use reap::{End, Meant};

@@ -332,17 +332,17 @@ fn inspected(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 /// afterwards.
 fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
     let mut watch = watch(path, config);
-    let first = only(watch.look())?;
+    let first = only(&watch.look())?;
     if first.processes.is_empty() {
         return Ok(first);
     }
     thread::sleep(BETWEEN_LOOKS);
-    only(watch.look())
+    only(&watch.look())
 }
 
 /// One look, diagnosed, which is enough for all findings but `lost-locks`. It ends as [`diagnosed`] does.
 fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
-    only(watch(path, config).look())
+    only(&watch(path, config).look())
 }
 
 fn watch(path: &Path, config: &Config) -> Watch {
@@ -350,8 +350,8 @@ fn watch(path: &Path, config: &Config) -> Watch {
     Watch::new(observer, config.clone())
 }
 
-fn only(look: Look) -> anyhow::Result<Database> {
-    look.snapshot.databases.into_iter().next().context("nothing was looked at")
+fn only(look: &Look) -> anyhow::Result<Database> {
+    look.snapshot.databases.first().cloned().context("nothing was looked at")
 }
 
 /// The database under its absolute path, if a connection to it loses nothing now. `refusal` says what was not done.

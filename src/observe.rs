@@ -360,6 +360,7 @@ impl Observer {
                 handles: opener.handles,
                 read_only: opener.read_only(),
                 index_read_only: read_shm,
+                temp_files: opener.temporary.sure(),
                 maps_database: mapped.map(|[db, _, _]| db),
                 maps_index: mapped.map(|[_, _, shm]| shm),
                 holds_index,

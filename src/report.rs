@@ -245,7 +245,7 @@ fn who(database: &Database, pid: Option<i32>) -> String {
     match pid {
         None => "a process not visible from here".to_owned(),
         Some(pid) => match database.process(pid) {
-            Some(process) => format!("{pid} {}", text::clean(&process.name)),
+            Some(process) => format!("{pid} ({})", text::clean(&process.name)),
             None => pid.to_string(),
         },
     }

@@ -35,7 +35,8 @@ pub struct Watch {
     observer: Observer,
     config: Config,
     facts: Vec<Option<ConnectionFacts>>,
-    previous: Option<Snapshot>,
+    // Shared with whoever draws it: a copy of a snapshot costs more than most of a look.
+    previous: Option<Arc<Look>>,
     ledger: Ledger,
     // When the first look was taken.
     since: Option<Timestamp>,
@@ -59,18 +60,20 @@ impl Watch {
     }
 
     /// One look, diagnosed.
-    pub fn look(&mut self) -> Look {
+    pub fn look(&mut self) -> Arc<Look> {
         let began = Instant::now();
         let mut snapshot = self.observer.look();
         for (index, database) in snapshot.databases.iter_mut().enumerate() {
             let facts = self.facts.get(index).and_then(Option::as_deref);
             database.pragmas = compliance::rows(database, self.config.profile_of(&database.path), facts);
         }
-        diagnose::diagnose(&mut snapshot, self.previous.as_ref(), &self.config);
+        let previous = self.previous.as_ref().map(|look| &look.snapshot);
+        diagnose::diagnose(&mut snapshot, previous, &self.config);
         self.tell_schedules(&mut snapshot);
-        self.previous = Some(snapshot.clone());
         let trends = (0..snapshot.databases.len()).map(|index| self.observer.trend(index)).collect();
-        Look { snapshot, trends, took: began.elapsed() }
+        let look = Arc::new(Look { snapshot, trends, took: began.elapsed() });
+        self.previous = Some(Arc::clone(&look));
+        look
     }
 
     // After the findings, since some of them forbid a checkpoint.
@@ -169,7 +172,7 @@ fn keep_looking(
 ) {
     loop {
         let due = Instant::now() + every;
-        if publish.send(Some(Arc::new(watch.look()))).is_err() {
+        if publish.send(Some(watch.look())).is_err() {
             return;
         }
         if !heed(&mut watch, &mut every, inbox, due) {

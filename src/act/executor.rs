@@ -1,10 +1,10 @@
 //! Carries effects out, off the thread that draws, and reports what became of them.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     ffi::OsStr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crossbeam_channel::Sender;
@@ -27,8 +27,19 @@ use super::{
     schedule::{self, Scheduled},
     signal::{Pinned, Refusal, Signal, Target},
     switch::Confirmed,
+    turns::{Begin, Turns},
     worker,
 };
+
+/// A database whose pragmas are asked for, and what a newcomer finds there.
+struct Question {
+    path: PathBuf,
+    presence: Presence,
+}
+
+fn lock(questions: &Mutex<Turns<Question>>) -> MutexGuard<'_, Turns<Question>> {
+    questions.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Carries effects out.
 pub struct Executor {
@@ -36,8 +47,8 @@ pub struct Executor {
     proc: PathBuf,
     ledger: Ledger,
     pinned: HashMap<Target, Arc<Pinned>>,
-    /// The databases about whose pragmas a worker is being asked.
-    asking: Arc<Mutex<HashSet<usize>>>,
+    /// Whose pragmas workers are asked for, and whose are to be.
+    questions: Arc<Mutex<Turns<Question>>>,
     /// Ends the health check that was begun last.
     health: Option<oneshot::Sender<()>>,
 }
@@ -47,7 +58,7 @@ impl Executor {
     #[must_use]
     pub fn new(outbox: UnboundedSender<Report>, places: &Places) -> Self {
         let (proc, ledger) = (places.proc.clone(), Ledger::new(places));
-        Self { outbox, proc, ledger, pinned: HashMap::new(), asking: Arc::default(), health: None }
+        Self { outbox, proc, ledger, pinned: HashMap::new(), questions: Arc::default(), health: None }
     }
 
     /// Gets hold of processes instead of those pinned before; the answer is [`Report::Pinned`].
@@ -94,24 +105,29 @@ impl Executor {
         }
     }
 
-    /// Asks a worker for the pragmas; what it answers goes to the sampler, and whether it did to the console.
+    /// Asks a worker for the pragmas; what it answers goes to the sampler, and whether it did to the console. Where as
+    /// many are at it as may be at once, it waits for its turn.
     pub fn ask_pragmas(&self, index: usize, path: PathBuf, presence: Presence, orders: Sender<Order>) {
-        let asking = Arc::clone(&self.asking);
-        // One at a time for each database, however often it is asked for.
-        if !asking.lock().unwrap_or_else(PoisonError::into_inner).insert(index) {
+        let questions = Arc::clone(&self.questions);
+        if lock(&questions).take(index, Question { path, presence }) == Begin::Later {
             return;
         }
         let outbox = self.outbox.clone();
         tokio::spawn(async move {
-            let asked = worker::pragmas(&path, presence, None).await;
-            let (facts, refusal) = match asked {
-                Ok(facts) => (Some(facts), None),
-                Err(error) => (None, Some(error.to_string())),
-            };
-            asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
-            // Either may have ended meanwhile with the console.
-            let _ = orders.send(Order::Facts { index, facts });
-            let _ = outbox.send(Report::Pragmas { index, refusal });
+            loop {
+                // Not in the condition of a `while let`, which would keep the lock for as long as the answer takes.
+                let next = lock(&questions).next();
+                let Some((index, Question { path, presence })) = next else { return };
+                let asked = worker::pragmas(&path, presence, None).await;
+                let (facts, refusal) = match asked {
+                    Ok(facts) => (Some(facts), None),
+                    Err(error) => (None, Some(error.to_string())),
+                };
+                lock(&questions).done(index);
+                // Either may have ended meanwhile with the console.
+                let _ = orders.send(Order::Facts { index, facts });
+                let _ = outbox.send(Report::Pragmas { index, refusal });
+            }
         });
     }
 

@@ -37,10 +37,10 @@ impl Looking {
             observer.watch_locks_steadily();
         }
         let mut watch = Watch::new(observer, config);
-        let first = watch.look().snapshot;
+        let first = watch.look();
         thread::sleep(self.sample.unwrap_or(BETWEEN_LOOKS));
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        for (index, database) in first.databases.iter().enumerate() {
+        for (index, database) in first.snapshot.databases.iter().enumerate() {
             let presence = database.presence();
             if presence != Presence::Leftover && database.unfit.is_none() {
                 // A worker that cannot ask leaves the rows out; what the file keeps is shown all the same.
@@ -49,6 +49,6 @@ impl Looking {
                 watch.set_facts(index, tokio.block_on(asked).ok());
             }
         }
-        Ok(watch.look().snapshot)
+        Ok(watch.look().snapshot.clone())
     }
 }

@@ -102,9 +102,9 @@ fn watched(watch: &mut Watch, time: Duration) -> Snapshot {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         thread::sleep(left.min(EVERY));
-        let snapshot = watch.look().snapshot;
+        let look = watch.look();
         if left <= EVERY {
-            return snapshot;
+            return look.snapshot.clone();
         }
     }
 }
@@ -169,7 +169,7 @@ impl Reaping {
                 let age = age.map_or_else(|| "of unknown age".to_owned(), |it| units::duration(it * 1e3));
                 tell(
                     args,
-                    &format!("  {} {}, {age}: {}", process.pid, process.name, process.command_line()),
+                    &format!("  {} ({}), {age}: {}", process.pid, process.name, process.command_line()),
                 )?;
                 for cause in reap::causes(process) {
                     tell(args, &format!("    {}: {}", cause.cause, cause.evidence))?;

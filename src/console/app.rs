@@ -21,6 +21,7 @@ use super::{
     panel::Panel,
 };
 
+mod asking;
 mod dialog;
 mod findings;
 mod health;
@@ -37,7 +38,7 @@ pub use findings::{FindingRow, Gone, Key as FindingKey};
 pub use overview::Overview;
 pub use selection::{Cursor, SortColumn};
 use stopping::Stopping;
-pub use subject::Subject;
+pub use subject::{PragmaKey, Subject};
 pub use timeline::{Past, Shown};
 
 use findings::FindingHistory;
@@ -306,8 +307,18 @@ impl App {
         }
         effects.extend(self.verify(look));
         effects.extend(self.due_checkpoints(&look.snapshot));
-        self.asked.resize_with(look.snapshot.databases.len(), Asked::default);
-        for (index, database) in look.snapshot.databases.iter().enumerate() {
+        effects.extend(self.due_questions(look));
+        effects
+    }
+
+    /// Asks for the pragmas of the databases for which it is time, the one on the screen first.
+    fn due_questions(&mut self, look: &Look) -> Vec<Effect> {
+        let databases = &look.snapshot.databases;
+        self.asked.resize_with(databases.len(), Asked::default);
+        let others = (0..databases.len()).filter(|&index| index != self.current);
+        let mut effects = Vec::new();
+        for index in [self.current].into_iter().chain(others) {
+            let Some(database) = databases.get(index) else { continue };
             let asked = &mut self.asked[index];
             let presence = database.presence();
             let changed = asked.header != database.header || asked.presence != Some(presence);

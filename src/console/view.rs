@@ -32,6 +32,7 @@ mod labelled;
 mod locks;
 mod log;
 mod overview;
+mod pragma;
 mod pragmas;
 mod processes;
 mod run;

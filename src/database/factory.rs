@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 
 use super::{
     busy::{Failure, Then, patiently},
-    holder::{Holder, write_lock_holder},
+    holder::{Holder, readers_in_the_way, write_lock_holder},
     migrations,
     sidecars::{self, OnClose, Sidecars, set_on_close},
 };
@@ -102,6 +102,8 @@ pub struct Kept {
     pub waited: Duration,
     /// Who had it in the end; `None` where nobody was seen to.
     pub holder: Option<Holder>,
+    /// Who read then, where nobody had it and that is what keeps a writer from its commit.
+    pub readers: Vec<Holder>,
 }
 
 impl Kept {
@@ -114,7 +116,10 @@ impl Kept {
         let waited = since.elapsed();
         // Not the root that can be set: this is about a connection of this very process, and real locks.
         let main = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        Self { lock, waited, holder: write_lock_holder(&main, Path::new("/proc")) }
+        let holder = write_lock_holder(&main, Path::new("/proc"));
+        let readers =
+            if holder.is_none() { readers_in_the_way(&main, Path::new("/proc")) } else { Vec::new() };
+        Self { lock, waited, holder, readers }
     }
 }
 
@@ -123,6 +128,15 @@ impl fmt::Display for Kept {
         let waited = units::duration(self.waited.as_secs_f64() * 1e3);
         match &self.holder {
             Some(holder) => write!(f, ": {holder} has {}, waited {waited}", self.lock),
+            None if !self.readers.is_empty() => {
+                let names: Vec<String> = self.readers.iter().map(Holder::to_string).collect();
+                let verb = if names.len() == 1 { "reads" } else { "read" };
+                write!(
+                    f,
+                    ": {} {verb} it, and no commit can be made meanwhile, waited {waited}",
+                    names.join(", ")
+                )
+            }
             None => write!(f, ", waited {waited}"),
         }
     }

@@ -66,6 +66,25 @@ pub fn reader(database: &Path, proc: &Path) -> Option<Holder> {
     Some(Holder { pid: row.pid, name })
 }
 
+/// The other processes that read `database`, one with a rollback journal, as `proc` shows it now: while one of them
+/// does, no writer can commit. With an index beside it that lock is every idle client's, and nobody is named.
+#[must_use]
+pub fn readers_in_the_way(database: &Path, proc: &Path) -> Vec<Holder> {
+    if sidecar(database, "-shm").exists() {
+        return Vec::new();
+    }
+    let Ok(rows) = lock_table::read(proc) else { return Vec::new() };
+    let mut pids: Vec<Option<i32>> = others(&rows, database)
+        .into_iter()
+        .flatten()
+        .filter(|row| !row.is_write && row.covers(ROLLBACK_BYTES[2]))
+        .map(|row| row.pid)
+        .collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids.into_iter().map(|pid| Holder { pid, name: pid.and_then(|pid| name_of(proc, pid)) }).collect()
+}
+
 /// The row of another process that excludes all others from one of `bytes` of `file`, the first of them first.
 fn holder_among<'a>(rows: &'a [Row], file: &Path, bytes: &[u64]) -> Option<&'a Row> {
     bytes.iter().find_map(|&byte| others(rows, file)?.find(|row| row.is_write && row.covers(byte)))
@@ -162,6 +181,22 @@ mod tests {
         ] {
             assert_eq!(reader(&row(&other)), None, "{other}");
         }
+    }
+
+    #[test]
+    fn readers_are_in_the_way_where_there_is_no_index() {
+        let scene = Scene::new();
+        let database = scene.dir.path().join("x.db");
+        let named =
+            || readers_in_the_way(&database, scene.dir.path()).iter().map(Holder::to_string).collect();
+        let own = std::process::id();
+        let reads = |pid: &str| format!("1: POSIX  ADVISORY  READ {pid} fe:00:DB 1073741826 1073742335\n");
+        scene.holder(&(reads("20") + &reads("19") + &reads("20") + &reads(&own.to_string())));
+        let nobody: Vec<String> = named();
+        assert!(nobody.is_empty(), "with an index every idle client has that lock");
+        fs::remove_file(scene.dir.path().join("x.db-shm")).expect("removed");
+        let both: Vec<String> = named();
+        assert_eq!(both, ["process 19", "20 (py\u{1b}thon3)"]);
     }
 
     #[test]

@@ -12,7 +12,10 @@ use refinery::{Migration, Runner};
 use refinery_core::traits::sync::{Migrate, Query, Transaction};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::busy::is_busy;
+use super::{
+    busy::is_busy,
+    holder::{Holder, write_lock_holder},
+};
 
 /// Where applied migrations are counted.
 pub const TABLE: &str = "waltop_migrations";
@@ -53,10 +56,13 @@ pub enum Error {
         version: i32,
     },
     /// Somebody kept the write lock longer than the connection waits.
-    #[error("{} is locked by another process; see who with: waltop status {}", path.display(), path.display())]
+    #[error("{} is locked by another process{}; see more with: waltop status {}",
+        path.display(), had_by(holder.as_ref()), path.display())]
     Busy {
         /// The database.
         path: PathBuf,
+        /// Who had it in the end; `None` where nobody was seen to.
+        holder: Option<Holder>,
     },
     /// `SQLite` or refinery said no.
     #[error("cannot set up the tables of waltop in {}: {cause}; check the file and the room on its disk", path.display())]
@@ -93,7 +99,7 @@ fn migrate_by(runner: &Runner, connection: &mut Connection) -> Result<(), Error>
     }
     let mut held = Held { transaction, known: runner.get_migrations() };
     runner.run(&mut held).map_err(|cause| apply(&path, &cause))?;
-    held.transaction.commit().map_err(|cause| apply(&path, &cause))
+    held.transaction.commit().map_err(|cause| refused(&path, &cause))
 }
 
 /// Refuses a database that [`migrate`] would refuse, before anything is done to it.
@@ -202,7 +208,16 @@ fn path_of(connection: &Connection) -> PathBuf {
 }
 
 fn refused(path: &Path, cause: &rusqlite::Error) -> Error {
-    if is_busy(cause) { Error::Busy { path: path.to_owned() } } else { apply(path, cause) }
+    if !is_busy(cause) {
+        return apply(path, cause);
+    }
+    // Not the root that can be set: this is about a connection of this very process, and real locks.
+    let main = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    Error::Busy { path: path.to_owned(), holder: write_lock_holder(&main, Path::new("/proc")) }
+}
+
+fn had_by(holder: Option<&Holder>) -> String {
+    holder.map(|holder| format!(": {holder} has the write lock")).unwrap_or_default()
 }
 
 fn apply(path: &Path, cause: &dyn std::error::Error) -> Error {

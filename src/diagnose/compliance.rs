@@ -4,11 +4,12 @@
 //! what the file keeps, what our own connection was told, what a client that sets nothing gets, and what can be
 //! seen of others from outside. What nobody can know is `None`, and never complies.
 
-use super::who;
 use crate::{
     profile::{Keeper, Profile},
-    snapshot::{AutoVacuum, Database, JournalMode, PragmaRow, PragmaSource, Pragmas, Process},
+    snapshot::{AutoVacuum, Database, JournalMode, PragmaRow, PragmaSource, Pragmas},
 };
+
+mod observed;
 
 /// The rows of `database` under `profile`. `connection` is what our own connection answered, where it was asked.
 #[must_use]
@@ -27,7 +28,7 @@ pub fn rows(database: &Database, profile: &Profile, connection: Option<&[(String
         }
         rows.push(plain);
     }
-    rows.extend(observed_rows(database, profile));
+    rows.extend(observed::rows(database, profile));
     Pragmas { profile: profile.name.clone(), rows }
 }
 
@@ -90,65 +91,10 @@ fn auto_vacuum(mode: AutoVacuum) -> &'static str {
     }
 }
 
-fn observed_rows(database: &Database, profile: &Profile) -> Vec<PragmaRow> {
-    let mut rows = Vec::new();
-    rows.extend(mapped_row(database, profile));
-    rows.extend(read_only_row(database));
-    rows.extend(exclusive_row(database, profile));
-    rows
-}
-
-// A mapping shows that a process set mmap_size. That there is none shows nothing of a profile that wants one: a
-// connection maps only what it reads.
-fn mapped_row(database: &Database, profile: &Profile) -> Option<PragmaRow> {
-    let processes: Vec<&Process> = database.processes.iter().filter(|it| it.has_main_file()).collect();
-    if processes.is_empty() {
-        return None;
-    }
-    let expected = profile.expectation("mmap_size").map(|it| it.expected.as_str());
-    let mapping = names(database, processes.iter().copied().filter(|it| it.maps_database == Some(true)));
-    let unseen = names(database, processes.iter().copied().filter(|it| it.maps_database.is_none()));
-    let mut row = row("mmap_size", expected, None, PragmaSource::Observed);
-    if let Some(mapping) = mapping {
-        row.actual = Some("mapped".to_owned());
-        row.ok = expected.map(|it| it != "0");
-        row.note = Some(format!("the main file is mapped by {mapping}"));
-    } else if let Some(unseen) = unseen {
-        row.note = Some(format!("no permission to see the mappings of {unseen}"));
-    } else {
-        row.actual = Some("not mapped".to_owned());
-        row.ok = expected.filter(|&it| it == "0").map(|_| true);
-    }
-    Some(row)
-}
-
-fn read_only_row(database: &Database) -> Option<PragmaRow> {
-    let read_only = database.processes.iter().filter(|it| it.read_only == Some(true));
-    let who = names(database, read_only)?;
-    // Every profile wants clients that can write: in WAL mode a read-only one can neither recover nor checkpoint.
-    let mut row = row("read_only", Some("OFF"), Some("ON"), PragmaSource::Observed);
-    row.note = Some(format!("the main file was opened read-only by {who}"));
-    Some(row)
-}
-
-fn exclusive_row(database: &Database, profile: &Profile) -> Option<PragmaRow> {
-    // With a rollback journal each commit takes the whole file for a moment.
-    let holder = database.locks.exclusive.as_ref().filter(|_| database.is_wal() == Some(true))?;
-    let expected = profile.expectation("locking_mode").map_or("NORMAL", |it| it.expected.as_str());
-    let mut row = row("locking_mode", Some(expected), Some("EXCLUSIVE"), PragmaSource::Observed);
-    row.note = Some(format!("the whole file is held by {}", who(database, holder.pid)));
-    Some(row)
-}
-
-fn names<'a>(database: &Database, processes: impl Iterator<Item = &'a Process>) -> Option<String> {
-    let names: Vec<String> = processes.map(|process| who(database, Some(process.pid))).collect();
-    (!names.is_empty()).then(|| names.join(", "))
-}
-
 fn row(name: &str, expected: Option<&str>, actual: Option<&str>, source: PragmaSource) -> PragmaRow {
     let ok = expected.zip(actual).map(|(expected, actual)| expected.eq_ignore_ascii_case(actual));
     let (expected, actual) = (expected.map(str::to_owned), actual.map(str::to_owned));
-    PragmaRow { name: name.to_owned(), expected, actual, source, ok, note: None }
+    PragmaRow { name: name.to_owned(), expected, actual, source, ok, pid: None, note: None }
 }
 
 #[cfg(test)]
@@ -228,33 +174,5 @@ mod tests {
         assert_eq!(verdict(&pragmas, "synchronous", PragmaSource::Connection), said("normal", Some(true)));
         assert_eq!(verdict(&pragmas, "mmap_size", PragmaSource::Connection), said("1048576", Some(false)));
         assert_eq!(find(&pragmas, "foreign_keys", PragmaSource::Connection), None);
-    }
-
-    #[test]
-    fn a_mapping_is_seen_from_outside() {
-        let mut database = live();
-        let mapped = |database: &Database| verdict(&plain(database), "mmap_size", PragmaSource::Observed);
-        assert_eq!(mapped(&database), said("not mapped", Some(true)));
-        database.processes[1].maps_database = None;
-        assert_eq!(mapped(&database), Some((None, None)));
-        database.processes[0].maps_database = Some(true);
-        assert_eq!(mapped(&database), said("mapped", Some(false)));
-        let pragmas = plain(&database);
-        let note = find(&pragmas, "mmap_size", PragmaSource::Observed).and_then(|row| row.note.clone());
-        assert_eq!(note.as_deref(), Some("the main file is mapped by 71201 (bun)"));
-        database.processes.clear();
-        assert_eq!(mapped(&database), None);
-    }
-
-    #[test]
-    fn a_read_only_and_an_exclusive_client_are_seen_from_outside() {
-        let mut database = live();
-        assert_eq!(find(&plain(&database), "read_only", PragmaSource::Observed), None);
-        assert_eq!(find(&plain(&database), "locking_mode", PragmaSource::Observed), None);
-        database.processes[1].read_only = Some(true);
-        database.locks.exclusive = Some(held(WRITER, 1.0));
-        let pragmas = plain(&database);
-        assert_eq!(verdict(&pragmas, "read_only", PragmaSource::Observed), said("ON", Some(false)));
-        assert_eq!(verdict(&pragmas, "locking_mode", PragmaSource::Observed), said("EXCLUSIVE", Some(false)));
     }
 }

@@ -222,6 +222,7 @@ pub fn process(pid: i32, name: &str) -> Process {
         read_only: Some(false),
         index_read_only: Some(false),
         maps_database: Some(false),
+        temp_files: Some(0),
         maps_index: Some(true),
         holds_index: true,
         replaced: Vec::new(),

@@ -134,6 +134,7 @@ impl Describer {
             read_only: None,
             index_read_only: None,
             maps_database: None,
+            temp_files: None,
             maps_index: None,
             holds_index: false,
             replaced: Vec::new(),

@@ -37,6 +37,8 @@ pub struct Opener {
     pub replaced: Vec<String>,
     /// The open-file-description locks that it has taken on the files.
     pub ofd_locks: Vec<Row>,
+    /// The temporary files that the process has open, of this database or of another.
+    pub temporary: Temporary,
     /// Descriptors on replaced files, those on a `-shm` aside that are read-only.
     pub writable_replaced: u32,
 }
@@ -59,5 +61,79 @@ impl Opener {
             && self.handles.is_some_and(|handles| {
                 handles.db + handles.wal == self.glances && handles.shm == self.read_only_shm
             })
+    }
+}
+
+/// Temporary files that a process has open, by the names that the kernel shows of its descriptors.
+///
+/// `SQLite` deletes a temporary file as soon as it is made. Most builds give it a name before, `etilqs_` and a random
+/// number (`SQLITE_TEMP_FILE_PREFIX` of its `os.h`); some make it without one (`O_TMPFILE`), as other programs do too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Temporary {
+    /// Its descriptors cannot be read.
+    #[default]
+    Unseen,
+    /// So many of `SQLite`'s, and whether there are others that may be.
+    Seen {
+        /// With a name that only `SQLite` gives.
+        named: u32,
+        /// Without a name, so that nobody can say whose they are.
+        nameless: bool,
+    },
+}
+
+impl Temporary {
+    /// None seen so far.
+    pub const NONE: Self = Self::Seen { named: 0, nameless: false };
+
+    /// Takes in a descriptor whose link says `text`.
+    pub fn note(&mut self, text: &[u8]) {
+        let Self::Seen { named, nameless } = self else { return };
+        let Some(path) = text.strip_suffix(b" (deleted)") else { return };
+        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        // `sqlite_` was the prefix until 2006 (a comment in that `os.h` says why), and a build may set it so again.
+        *named += u32::from(name.starts_with(b"etilqs_") || name.starts_with(b"sqlite_"));
+        *nameless |= name.strip_prefix(b"#").is_some_and(|number| number.iter().all(u8::is_ascii_digit));
+    }
+
+    /// How many are surely `SQLite`'s; `None` where none is, and some may be.
+    pub fn sure(self) -> Option<u32> {
+        match self {
+            Self::Unseen | Self::Seen { named: 0, nameless: true } => None,
+            Self::Seen { named, .. } => Some(named),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sure(texts: &[&str]) -> Option<u32> {
+        let mut temporary = Temporary::NONE;
+        for text in texts {
+            temporary.note(text.as_bytes());
+        }
+        temporary.sure()
+    }
+
+    #[test]
+    fn only_what_sqlite_names_is_surely_its_own() {
+        assert_eq!(sure(&[]), Some(0));
+        assert_eq!(sure(&["/var/tmp/etilqs_df2cb092fcdb242b (deleted)", "/tmp/sqlite_1 (deleted)"]), Some(2));
+        for other in
+            ["/tmp/etilqs_1", "/tmp/etilqs_1/notes (deleted)", "/tmp/#x (deleted)", "/tmp/a (deleted)"]
+        {
+            assert_eq!(sure(&[other]), Some(0), "{other}");
+        }
+        assert_eq!(sure(&["/tmp/#4711 (deleted)"]), None, "anybody may make one");
+        assert_eq!(sure(&["/tmp/#4711 (deleted)", "/tmp/etilqs_1 (deleted)"]), Some(1));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_unknown() {
+        let mut unseen = Temporary::Unseen;
+        unseen.note(b"/tmp/etilqs_1 (deleted)");
+        assert_eq!(unseen.sure(), None);
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         files::{FileId, Sight},
         lock_table::{self, Row},
         mounts::Device,
-        opener::{Opener, Target},
+        opener::{Opener, Target, Temporary},
         process_stat,
     },
     snapshot::{Handles, Unseen},
@@ -192,7 +192,8 @@ impl Processes {
     // inode, so that hard links and other mount namespaces are not missed; else only those whose path looks right.
     fn openers_in(&self, pid: i32, targets: &[Target], thoroughly: bool) -> io::Result<Vec<Option<Opener>>> {
         let folder = self.proc.join(pid.to_string());
-        let mut openers = vec![None; targets.len()];
+        let mut openers: Vec<Option<Opener>> = vec![None; targets.len()];
+        let mut temporary = Temporary::NONE;
         for descriptor in fs::read_dir(folder.join("fd"))?.flatten() {
             let link = descriptor.path();
             // A descriptor may be closed at any time.
@@ -201,6 +202,7 @@ impl Processes {
             if !text.starts_with(b"/") {
                 continue;
             }
+            temporary.note(text);
             let is_named = |target: &Target| {
                 target.paths[0].file_name().is_some_and(|name| contains(text, name.as_bytes()))
             };
@@ -218,6 +220,9 @@ impl Processes {
             for (opener, target) in openers.iter_mut().zip(targets) {
                 self.note(opener, target, &descriptor);
             }
+        }
+        for opener in openers.iter_mut().flatten() {
+            opener.temporary = temporary;
         }
         Ok(openers)
     }

@@ -26,8 +26,19 @@ pub struct PragmaRow {
     pub source: PragmaSource,
     /// Whether it complies; `None` where that cannot be told.
     pub ok: Option<bool>,
+    /// The process whose value it is, where it is that of one alone.
+    #[serde(default)]
+    pub pid: Option<i32>,
     /// A word more: who was seen doing it, or why it is unknown.
     pub note: Option<String>,
+}
+
+impl PragmaRow {
+    /// Whose value it is, in a word: the process where it is that of one alone, else its source.
+    #[must_use]
+    pub fn whose(&self) -> String {
+        self.pid.map_or_else(|| self.source.to_string(), |pid| pid.to_string())
+    }
 }
 
 /// Whose value a [`PragmaRow`] shows.

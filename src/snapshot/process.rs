@@ -40,6 +40,10 @@ pub struct Process {
     pub index_read_only: Option<bool>,
     /// Whether it maps the main file (`mmap_size` above 0).
     pub maps_database: Option<bool>,
+    /// Temporary files of `SQLite` that it has open on disk, of whichever database; `None` where they cannot be seen, or
+    /// where a file without a name may be one.
+    #[serde(default)]
+    pub temp_files: Option<u32>,
     /// Whether it maps `-shm`.
     pub maps_index: Option<bool>,
     /// Whether it holds a lock on byte 128 of `-shm`.

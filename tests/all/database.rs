@@ -4,6 +4,7 @@ mod checkpoint;
 mod fix;
 mod look;
 mod opening;
+mod optimize;
 mod schema;
 
 use std::{

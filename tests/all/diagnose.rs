@@ -6,6 +6,7 @@ mod integrity;
 mod locks;
 mod modes;
 mod place;
+mod seen;
 mod space;
 
 use std::{
@@ -108,7 +109,7 @@ impl Scene {
 const LONG: Duration = Duration::from_hours(1);
 
 fn look(watch: &mut Watch) -> Database {
-    let mut databases = watch.look().snapshot.databases;
+    let mut databases = watch.look().snapshot.databases.clone();
     assert_eq!(databases.len(), 1);
     databases.remove(0)
 }

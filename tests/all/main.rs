@@ -13,6 +13,7 @@ mod layers;
 mod namespace;
 mod observe;
 mod overview;
+mod pragmas;
 mod pty;
 mod python;
 mod readme;

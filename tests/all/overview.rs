@@ -11,7 +11,7 @@ use waltop::{
 
 use crate::{
     stage::{Stage, contended, look, missing, rollback},
-    support::Actor,
+    support::{Actor, eventually},
     terminal::{Terminal, home},
 };
 
@@ -162,6 +162,60 @@ fn one_that_is_missing_or_unreadable_keeps_none_of_the_others_back() {
     terminal.shows("notes.db  3 of 3");
     terminal.shows("2 Processes: 1 with");
     terminal.shows("WRITE");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn the_pragmas_of_the_database_on_the_screen_are_asked_for_first() {
+    let all = || look((1..=4).map(|number| at(&format!("/home/me/{number}.db"), contended())).collect());
+    let asked = |effects: Vec<Effect>| -> Vec<usize> {
+        let index = |effect| if let Effect::AskPragmas { index, .. } = effect { Some(index) } else { None };
+        effects.into_iter().filter_map(index).collect()
+    };
+    let mut stage = Stage::new(all(), USUAL);
+    stage.keys("<Enter>]]r");
+    assert_eq!(asked(stage.look(all())), [2, 0, 1, 3]);
+    assert!(asked(stage.look(all())).is_empty(), "nothing has changed since");
+}
+
+/// The children of `console` that ask for pragmas.
+fn workers(console: i32) -> usize {
+    let processes = fs::read_dir("/proc").expect("processes").flatten();
+    let is_worker = |process: &fs::DirEntry| {
+        let read = |file: &str| fs::read_to_string(process.path().join(file)).unwrap_or_default();
+        // After the name, which ends with the last bracket: state and parent.
+        let stat = read("stat");
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        parent == Some(console) && read("cmdline").split('\0').any(|word| word == "pragmas")
+    };
+    processes.filter(is_worker).count()
+}
+
+#[test]
+fn no_more_than_two_databases_are_asked_for_their_pragmas_at_once() {
+    let home = home();
+    let paths: Vec<String> = (1..=8)
+        .map(|number| {
+            let path = home.path().join(format!("{number}.db"));
+            let mut maker = Actor::open(&path);
+            maker.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)");
+            maker.close();
+            path.display().to_string()
+        })
+        .collect();
+    let args: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let mut terminal = Terminal::open(home.path(), &args, LARGE);
+    // The one that is asked last is shown; the overview lies over it until Enter.
+    terminal.shows("8 databases");
+    terminal.keys("G\r");
+    let mut most = 0;
+    eventually("the last one has answered", || {
+        most = most.max(workers(terminal.pid()));
+        let screen = terminal.text();
+        (screen.contains("8.db  8 of 8") && screen.contains("our client")).then_some(())
+    });
+    assert!((1..=2).contains(&most), "{most} at once");
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
 }

@@ -359,14 +359,16 @@ fn a_running_checkpoint_is_shown_with_whom_it_waits_for() {
     let mut stage = Stage::new(look(vec![database]), USUAL);
     stage.keys("1");
     assert!(
-        stage.screen().contains("checkpoint  bun 71166 for 2.1 s, waits for bun 71168, 1 200 frames/s moved"),
+        stage
+            .screen()
+            .contains("checkpoint  71166 (bun) for 2.1 s, waits for 71168 (bun), 1 200 frames/s moved"),
         "{}",
         stage.screen()
     );
     stage.keys("1");
     let screen = stage.screen();
     assert!(
-        screen.contains("waits for bun 71168") && screen.contains("p50 900 ms  p99 1.6 s  max 6.5 s"),
+        screen.contains("waits for 71168 (bun)") && screen.contains("p50 900 ms  p99 1.6 s  max 6.5 s"),
         "{screen}"
     );
 }

@@ -82,7 +82,7 @@ fn rule(role: &str) -> DaemonRule {
 }
 
 fn look(watch: &mut Watch) -> Database {
-    let mut databases = watch.look().snapshot.databases;
+    let mut databases = watch.look().snapshot.databases.clone();
     assert_eq!(databases.len(), 1);
     databases.remove(0)
 }

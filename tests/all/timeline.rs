@@ -95,13 +95,13 @@ fn scrolled_to_the_oldest_and_frozen() {
 fn under_the_cursor_is_who_held_the_lock_when_and_how_long_or_nobody() {
     let mut stage = stage(USUAL);
     stage.keys("b");
-    assert!(stage.screen().contains("bun 71201 has held it for 840 ms so far from 14:03:21.160"));
+    assert!(stage.screen().contains("71201 (bun) has held it for 840 ms so far from 14:03:21.160"));
     stage.keys("<Left><Left>");
     assert!(stage.screen().contains("free"), "{}", stage.screen());
     stage.keys("<Home>");
     assert!(stage.screen().contains("free"), "{}", stage.screen());
     stage.keys(&"<Right>".repeat(21));
-    assert!(stage.screen().contains("python3 612 held it for 5 s from 13:53:42.000"), "{}", stage.screen());
+    assert!(stage.screen().contains("612 (python3) held it for 5 s from 13:53:42.000"), "{}", stage.screen());
     stage.keys("<End>");
     assert!(stage.screen().contains("so far"));
 }
@@ -171,7 +171,7 @@ fn what_has_no_timeline_says_why() {
         (contended(), true, "nobody held the write lock"),
         (contended(), false, "are not sampled"),
         (rollback(), false, "In rollback mode the write lock cannot be sampled"),
-        (exclusive, false, "bun 71201 has the whole file to itself"),
+        (exclusive, false, "71201 (bun) has the whole file to itself"),
         (missing(), false, "does not exist yet"),
     ];
     for (database, is_sampled, words) in cases {
@@ -232,7 +232,7 @@ fn a_hold_stands_in_its_lane_and_under_the_cursor() {
     terminal.shows("Write lock, 1 m");
     terminal.shows("free");
     writer.sql("BEGIN IMMEDIATE");
-    terminal.shows(&format!("{} has held it for", writer.pid()));
+    terminal.shows(&format!("{} (holder) has held it for", writer.pid()));
     terminal.shows("so far from");
     assert!(terminal.text().contains("1 hold"), "{}", terminal.text());
     writer.sql("COMMIT");
@@ -248,7 +248,7 @@ fn a_hold_stands_in_its_lane_and_under_the_cursor() {
         let before = stretch(&text);
         eventually("the cursor moves", || (stretch(&terminal.text()) != before).then_some(()));
     }
-    terminal.shows(&format!("{} held it for", writer.pid()));
+    terminal.shows(&format!("{} (holder) held it for", writer.pid()));
     terminal.shows("(held: G follows again)");
     terminal.keys("b");
     terminal.shows("2 Processes");

@@ -99,6 +99,12 @@ impl App {
         rows
     }
 
+    /// The selected row among them.
+    #[must_use]
+    pub fn selected_pragma(&self) -> Option<&PragmaRow> {
+        self.visible_pragmas().get(self.selected_row(Panel::Pragmas)).copied()
+    }
+
     /// The selected process, always one that is visible.
     #[must_use]
     pub fn selected_process(&self) -> Option<&Process> {

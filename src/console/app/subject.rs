@@ -3,7 +3,7 @@
 use crate::{
     act::signal::Target,
     console::panel::Panel,
-    snapshot::{Finding, Ingestion, Process},
+    snapshot::{Finding, Ingestion, PragmaRow, PragmaSource, Process},
 };
 
 use super::{App, FindingRow, findings::Key, selection::target};
@@ -17,10 +17,30 @@ pub enum Subject {
     Finding(Key),
     /// The three files.
     Files,
-    /// The pragmas.
-    Pragmas,
+    /// A pragma, and all the others after it.
+    Pragma(PragmaKey),
     /// An ingestion, by its run.
     Ingestion(String),
+}
+
+/// What stays the same of a pragma's row while its value changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PragmaKey {
+    name: String,
+    source: PragmaSource,
+    pid: Option<i32>,
+}
+
+impl PragmaKey {
+    fn of(row: &PragmaRow) -> Self {
+        Self { name: row.name.clone(), source: row.source, pid: row.pid }
+    }
+
+    /// Whether `row` is the one.
+    #[must_use]
+    pub fn is(&self, row: &PragmaRow) -> bool {
+        *self == Self::of(row)
+    }
 }
 
 impl App {
@@ -31,7 +51,7 @@ impl App {
             Panel::Locks | Panel::Processes => self.selected_process().and_then(target).map(Subject::Process),
             Panel::Findings => self.selected_finding_row().map(FindingRow::key).map(Subject::Finding),
             Panel::Files => database.files.db.as_ref().map(|_| Subject::Files),
-            Panel::Pragmas => (!database.pragmas.rows.is_empty()).then_some(Subject::Pragmas),
+            Panel::Pragmas => self.selected_pragma().map(PragmaKey::of).map(Subject::Pragma),
             Panel::Ingestion => database
                 .ingestions
                 .get(self.selected_row(Panel::Ingestion))
@@ -74,8 +94,8 @@ impl App {
                 format!("{state} {name}: {message}")
             }
             Panel::Pragmas => {
-                let row = self.visible_pragmas().into_iter().nth(self.selected_row(Panel::Pragmas))?;
-                format!("{} {} ({})", row.name, row.actual.as_deref().unwrap_or("unknown"), row.source)
+                let row = self.selected_pragma()?;
+                format!("{} {} ({})", row.name, row.actual.as_deref().unwrap_or("unknown"), row.whose())
             }
             Panel::Files => self.database()?.path.display().to_string(),
             Panel::Ingestion => {

@@ -5,7 +5,6 @@ use ratatui::{Frame, layout::Rect};
 use crate::{
     act::signal::Target,
     console::app::{App, Subject},
-    profile::Profile,
     snapshot::{Database, ExecutableState, FileFacts, Finding, Origin, Process, Stale},
     units,
 };
@@ -21,7 +20,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: 
         Subject::Finding(key) => return super::explain::render(frame, area, app, theme, key),
         Subject::Process(target) => process(app, database, *target),
         Subject::Files => files(app, database),
-        Subject::Pragmas => pragmas(app),
+        Subject::Pragma(key) => super::pragma::rows(app, key),
         Subject::Ingestion(run) => return super::run::render(frame, area, app, theme, run),
     };
     let lines = labelled::lines(rows, usize::from(labelled::width(area)).saturating_sub(4), theme);
@@ -52,6 +51,7 @@ fn process(app: &App, database: &Database, target: Target) -> Rows {
         row("descriptors", handles),
         row("read-only", yes(process.read_only)),
         row("maps file", yes(process.maps_database)),
+        row("temp files", known(process.temp_files.map(temporary))),
         row("byte 128", if process.holds_index { "held: it has the wal-index open" } else { "not held" }),
         row("locks", super::processes::locks(database, process)),
     ];
@@ -62,6 +62,10 @@ fn process(app: &App, database: &Database, target: Target) -> Rows {
     rows.extend(verdict(process));
     rows.extend(about(database, process));
     rows
+}
+
+fn temporary(count: u32) -> String {
+    if count == 0 { "none on disk".to_owned() } else { format!("{count} on disk, of whichever database") }
 }
 
 fn origin(process: &Process) -> Rows {
@@ -138,38 +142,4 @@ fn one_file(file: &FileFacts) -> String {
         file.uid,
         file.mode
     )
-}
-
-fn pragmas(app: &App) -> Rows {
-    let mut rows = vec![
-        row("profile", app.profile().map_or_else(String::new, about_profile)),
-        row("file", "kept in the file, so that every client gets it"),
-        row("our client", "what waltop's own connection gets"),
-        row("new client", "what a program gets that sets nothing, as SQLite documents it"),
-        row("seen", "seen of other processes from outside; what else they set nobody can know"),
-    ];
-    for pragma in app.visible_pragmas() {
-        let mut value = format!("{} ({})", known(pragma.actual.clone()), pragma.source);
-        if let Some(expected) = pragma.expected.as_ref().filter(|_| pragma.ok != Some(true)) {
-            value.push_str(&format!(", {expected} expected"));
-        }
-        if let Some(note) = &pragma.note {
-            value.push_str(&format!(": {note}"));
-        }
-        let expectation = app.profile().and_then(|it| it.expectation(&pragma.name));
-        if let Some(expectation) = expectation.filter(|it| pragma.ok == Some(false) && !it.why.is_empty()) {
-            value.push_str(&format!(". {}", expectation.why));
-        }
-        rows.push(row(&pragma.name, value));
-    }
-    rows
-}
-
-fn about_profile(profile: &Profile) -> String {
-    let Profile { name, about, checkpoint, .. } = profile;
-    let schedule = checkpoint.map(|it| {
-        format!("Asks for a {} checkpoint every {}.", it.mode, units::duration(it.every.as_secs_f64() * 1e3))
-    });
-    let sentences: Vec<&str> = [about.as_str()].into_iter().chain(schedule.as_deref()).collect();
-    format!("{name}: {}", sentences.join(" "))
 }

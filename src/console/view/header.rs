@@ -91,7 +91,11 @@ fn writer(database: &Database, theme: &Theme, wide: bool) -> (String, ratatui::s
     match &database.locks.writer {
         None => ("   no writer".to_owned(), theme.muted),
         Some(holder) => {
-            let named = || super::locks::who(database, holder.pid);
+            // Beside its label the name comes first: it is what is read from afar.
+            let named = || match holder.pid.and_then(|pid| database.process(pid)) {
+                Some(process) => format!("{} {}", text::fit(&process.name, 15), process.pid),
+                None => super::locks::who(database, holder.pid),
+            };
             let who = holder.pid.filter(|_| !wide).map_or_else(named, |pid| pid.to_string());
             let held = holder.held_ms.map(|held| format!(" {}", units::duration(held))).unwrap_or_default();
             (format!("   writer: {who}{held}"), theme.warning)

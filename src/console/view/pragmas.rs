@@ -17,6 +17,12 @@ use super::{boxed, empty, first_row, selected_line, theme::Theme};
 
 const NAME: usize = 19;
 const SOURCE: usize = 11;
+/// Value and expectation, where the panel has columns for them.
+const VALUE: usize = 13;
+/// Columns from which on there is one for what is expected, and one for the note.
+const WIDE: usize = 70;
+/// Columns that a value needs to have what is expected beside it.
+const BOTH: usize = 18;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Some(database) = app.database() else {
@@ -61,13 +67,45 @@ pub fn sign(row: &PragmaRow, theme: &Theme) -> Span<'static> {
 }
 
 fn line(row: &PragmaRow, theme: &Theme, width: usize) -> Line<'static> {
-    let value = row.actual.as_deref().unwrap_or("unknown");
+    if width >= WIDE {
+        return wide_line(row, theme, width);
+    }
     let room = width.saturating_sub(NAME + SOURCE + 2);
+    let value = row.actual.as_deref().unwrap_or("unknown");
+    // What is as expected need not be told twice.
+    let value = match expectation(row).filter(|_| row.ok != Some(true) && room > BOTH) {
+        Some(expectation) => format!("{value} {expectation}"),
+        None => value.to_owned(),
+    };
     Line::from(vec![
         Span::raw(text::pad(&row.name, NAME)),
-        Span::raw(text::pad(value, room.saturating_sub(1))),
+        Span::raw(text::pad(&value, room.saturating_sub(1))),
         Span::raw(" "),
-        Span::styled(text::pad(&row.source.to_string(), SOURCE), theme.muted),
+        Span::styled(text::pad(&row.whose(), SOURCE), theme.muted),
         sign(row, theme),
+    ])
+}
+
+/// What the profile asks for, with a sign of how the value stands to it.
+fn expectation(row: &PragmaRow) -> Option<String> {
+    let sign = match row.ok {
+        Some(true) => '=',
+        Some(false) => '≠',
+        None => '?',
+    };
+    row.expected.as_ref().map(|expected| format!("{sign} {expected}"))
+}
+
+fn wide_line(row: &PragmaRow, theme: &Theme, width: usize) -> Line<'static> {
+    let columns = |text: &str, width: usize| Span::raw(text::pad(text, width) + " ");
+    let note = row.note.as_deref().unwrap_or_default();
+    Line::from(vec![
+        sign(row, theme),
+        Span::raw(" "),
+        columns(&row.name, NAME),
+        columns(row.actual.as_deref().unwrap_or("unknown"), VALUE),
+        columns(&expectation(row).unwrap_or_default(), VALUE),
+        Span::styled(text::pad(&row.whose(), SOURCE) + " ", theme.muted),
+        Span::styled(text::fit(note, width.saturating_sub(NAME + 2 * VALUE + SOURCE + 6)), theme.muted),
     ])
 }

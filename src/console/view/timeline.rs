@@ -233,7 +233,8 @@ impl View<'_> {
 
     fn sentence(&self, who: &Who, moment: &Moment) -> String {
         let name = match who.pid {
-            Some(pid) => format!("{} {pid}", text::fit(&who.name, 15)),
+            Some(pid) if who.name.is_empty() => pid.to_string(),
+            Some(pid) => format!("{pid} ({})", text::fit(&who.name, 15)),
             None if who.name.is_empty() => "a process not visible from here".to_owned(),
             None => who.name.clone(),
         };

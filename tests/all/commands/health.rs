@@ -119,6 +119,17 @@ fn sleeps(pid: i32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
 }
 
+/// Whether it has a reader's slot (bytes 123 to 127), and not the write lock (byte 120).
+fn reads_the_log(pid: i32) -> bool {
+    let table = fs::read_to_string("/proc/locks").expect("the lock table");
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let starts: Vec<u64> = rows
+        .filter(|row| row.get(4) == Some(&pid.to_string().as_str()))
+        .filter_map(|row| row.get(6)?.parse().ok())
+        .collect();
+    starts.iter().any(|start| (123..=127).contains(start)) && !starts.contains(&120)
+}
+
 fn holds_a_lock(pid: i32) -> bool {
     let table = fs::read_to_string("/proc/locks").expect("the lock table");
     table.lines().any(|line| line.split_whitespace().nth(4) == Some(&pid.to_string()))
@@ -156,6 +167,66 @@ fn damage_is_found_by_a_quick_check_only() {
         report["troubles"][0].as_str().is_some_and(|it| it.starts_with("quick_check found ")),
         "{report}"
     );
+}
+
+/// A database whose `quick_check` takes far longer than anybody waits, though it is made in a moment: each row keeps
+/// a promise that is dear to check, and was not checked when the row was written.
+fn dear_to_check() -> Home {
+    let home = Home::with_wal();
+    let mut maker = home.actor();
+    maker.sql("CREATE TABLE dear(x INTEGER CHECK (length(hex(zeroblob(x))) = 2 * x))");
+    maker.sql("PRAGMA ignore_check_constraints = ON");
+    maker.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500000) \
+         INSERT INTO dear SELECT 20000 FROM n",
+    );
+    maker.close();
+    home
+}
+
+#[test]
+fn a_quick_check_tells_how_far_it_is_and_ends_when_it_is_asked_to() {
+    let home = dear_to_check();
+    let mut user = home.actor();
+    user.sql("INSERT INTO t VALUES (2)");
+    let (listing, before) = (Home::listing(&home.folder()), bytes(&home));
+    let path = home.db().display().to_string();
+    let mut terminal = Terminal::open(&home.root(), &["health", "--quick-check", &path], (120, 10));
+    terminal.shows("quick_check of ");
+    let told = terminal.text();
+    assert!(told.contains(" pages, ") && told.contains(" s so far; Ctrl-C ends it"), "{told}");
+    kill_process(Pid::from_raw(terminal.pid()).expect("a PID"), Signal::INT).expect("it lives");
+    assert_eq!(terminal.end(), 130);
+    terminal.shows("waltop: stopped; nothing in the file was changed");
+    terminal.shows_no_more("so far");
+    assert_eq!((Home::listing(&home.folder()), bytes(&home)), (listing, before));
+    user.sql("INSERT INTO t VALUES (3)");
+}
+
+#[test]
+fn a_quick_check_of_an_unused_database_that_is_ended_leaves_no_trace() {
+    let home = dear_to_check();
+    let (listing, before) = (Home::listing(&home.folder()), bytes(&home));
+    let child = home
+        .command(Path::new(WALTOP))
+        .args(["health", "--quick-check", "notes.db"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let pid = i32::try_from(child.id()).expect("a PID fits");
+    let mut times = 0;
+    eventually("it checks", || {
+        times = if reads_the_log(pid) { times + 1 } else { 0 };
+        // The questions before it read for a moment only.
+        (times == 20).then_some(())
+    });
+    kill_process(Pid::from_raw(pid).expect("a PID"), Signal::INT).expect("it lives");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(130), 0), "{output:?}");
+    // Told where no terminal is, progress would be a log full of it.
+    assert_eq!(output.stderr, b"waltop: stopped; nothing in the file was changed\n");
+    assert_eq!((Home::listing(&home.folder()), bytes(&home)), (listing, before));
 }
 
 #[test]

@@ -83,6 +83,23 @@ fn where_everything_is_applied_no_write_lock_is_asked_for() {
 }
 
 #[test]
+fn whoever_has_the_write_lock_is_named() {
+    for mode in ["wal", "delete"] {
+        let folder = TempDir::new().expect("a folder");
+        let path = host(&folder, &format!("PRAGMA journal_mode = {mode}"));
+        let mut writer = Actor::open(&path);
+        writer.sql("BEGIN IMMEDIATE").sql("INSERT INTO host VALUES (1)");
+        let mut connection = plain(&path);
+        connection.busy_timeout(Duration::ZERO).expect("a timeout");
+        let error = migrations::migrate(&mut connection).expect_err("it is locked").to_string();
+        let who = format!("is locked by another process: {} (waltop) has the write lock; see ", writer.pid());
+        assert!(error.contains(&who), "{mode}: {error}");
+        writer.sql("COMMIT");
+        migrations::migrate(&mut connection).expect("it was the lock alone");
+    }
+}
+
+#[test]
 fn what_waltop_did_not_make_is_refused_and_left_as_it_is() {
     for (sql, name) in [
         ("CREATE TABLE nodes(id)", "nodes"),

@@ -124,7 +124,7 @@ impl Console {
 }
 
 pub fn seen(watch: &mut Watch, is_stale: &dyn Fn(&Process) -> Option<Stale>) -> Look {
-    let mut look = watch.look();
+    let mut look = (*watch.look()).clone();
     for process in look.snapshot.databases.iter_mut().flat_map(|it| &mut it.processes) {
         process.stale = is_stale(process);
     }

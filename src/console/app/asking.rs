@@ -1,0 +1,136 @@
+//! The dialogs that keys open before anything is changed, and why one does not open.
+
+use log::Level;
+
+use crate::{
+    act::{Effect, reap::Meant, signal::Target, switch::Safe},
+    console::keymap::Action,
+    diagnose::{self, checkpoint, fix},
+    snapshot::Process,
+};
+
+use super::{App, Dialog, Kind};
+
+impl App {
+    /// Opens the dialog of an action that changes something; under `--readonly` and disarmed none opens.
+    pub(super) fn ask(&mut self, action: Action) -> Vec<Effect> {
+        if let Err(why) = self.switch.permit() {
+            let why = self.refusal(why);
+            return vec![self.notify(Level::Warn, why)];
+        }
+        if self.database().is_none() {
+            return vec![self.notify(Level::Info, "nothing has been seen yet; try again in a moment")];
+        }
+        if let Some(why) = self.hazard_of(action) {
+            return vec![self.notify(Level::Error, why)];
+        }
+        self.overlay = None;
+        match action {
+            Action::Stop => self.ask_stop(),
+            Action::Reap => self.ask_reap(),
+            Action::Checkpoint => self.ask_checkpoint(),
+            Action::Fix => self.ask_fix(),
+            Action::Health => self.ask_health(),
+            _ => self.ask_ingest(),
+        }
+    }
+
+    /// Why maintenance itself would lose data now; the worker would refuse it too, but only after the dialog.
+    fn hazard_of(&self, action: Action) -> Option<String> {
+        let ends_a_run = action == Action::Ingest && self.ingestion_to_stop().is_some();
+        if matches!(action, Action::Stop | Action::Reap) || ends_a_run {
+            return None;
+        }
+        let hazard = diagnose::hazard(self.database()?)?;
+        Some(format!("refused, since data could be lost: {}", hazard.message))
+    }
+
+    fn ask_checkpoint(&mut self) -> Vec<Effect> {
+        let Some(database) = self.database() else { return Vec::new() };
+        if database.is_wal() != Some(true) {
+            let text = "there is no WAL to checkpoint: the database is not in WAL mode";
+            return vec![self.notify(Level::Warn, text)];
+        }
+        let blockers =
+            checkpoint::Mode::ALL.iter().map(|&mode| checkpoint::blockers(database, mode)).collect();
+        let kind =
+            Kind::Checkpoint { database: database.path.clone(), mode: checkpoint::Mode::Passive, blockers };
+        self.dialog = Some(Dialog::new(kind));
+        Vec::new()
+    }
+
+    /// What there is to fix in the database on the screen.
+    pub(super) fn fixes(&self) -> Vec<fix::Step> {
+        let both = self.database().zip(self.profile());
+        both.map_or_else(Vec::new, |(database, profile)| fix::plan(database, profile, fix::Extent::InPlace))
+    }
+
+    fn ask_fix(&mut self) -> Vec<Effect> {
+        let Some(database) = self.database() else { return Vec::new() };
+        let steps: Vec<_> = self.fixes().into_iter().map(|step| (step.sql, step.why)).collect();
+        if steps.is_empty() {
+            return vec![
+                self.notify(Level::Info, "nothing to fix: the file keeps what the profile asks for"),
+            ];
+        }
+        let holders = database.processes.iter().map(name_of).collect();
+        let kind = Kind::Fix { database: database.path.clone(), steps, holders };
+        self.dialog = Some(Dialog::new(kind));
+        Vec::new()
+    }
+
+    /// On the ingestion panel the selected run is meant, if it runs; elsewhere a new one.
+    fn ask_ingest(&mut self) -> Vec<Effect> {
+        if let Some(running) = self.ingestion_to_stop() {
+            let Some(start_ticks) = running.start_ticks else {
+                let text = format!("cannot tell when {} started; stop it with kill {0}", running.pid);
+                return vec![self.notify(Level::Warn, text)];
+            };
+            let target = Target { pid: running.pid, start_ticks };
+            let folders = running.folders.clone();
+            let Some(database) = self.database().map(|it| it.path.clone()) else { return Vec::new() };
+            // It ends after its batch and is asked for by name, whatever a rule says of idle daemons.
+            let meant = Meant { target, protected: None };
+            return self.pin(Kind::StopIngestion { folders, target, database }, vec![meant]);
+        }
+        let Some(database) = self.database() else { return Vec::new() };
+        if database.is_gone() {
+            let text =
+                "the database is gone from its path while others use it: a new one would mix with its log";
+            return vec![self.notify(Level::Warn, text)];
+        }
+        let pinned = database.findings.iter().find(|finding| finding.name == "pinned-wal");
+        let kind = Kind::Ingest {
+            database: database.path.clone(),
+            folder: self.setup.folder.display().to_string(),
+            batch: "auto".to_owned(),
+            warning: pinned.map(|finding| format!("{}, so the log will grow", finding.message)),
+        };
+        self.dialog = Some(Dialog::new(kind));
+        Vec::new()
+    }
+
+    /// Why nothing is done, and by which key that can be changed.
+    pub(super) fn refusal(&self, why: Safe) -> String {
+        match why {
+            Safe::ReadOnly(why) => why.to_string(),
+            Safe::Disarmed => format!("{why}: {} arms them", self.key_of(Action::Arm)),
+        }
+    }
+
+    pub(super) fn arm(&mut self) -> Vec<Effect> {
+        if let Err(why) = self.switch.turn() {
+            return vec![self.notify(Level::Warn, why.to_string())];
+        }
+        let text = if self.switch.is_armed() {
+            "actions are armed".to_owned()
+        } else {
+            format!("actions are disarmed: {} arms them again", self.key_of(Action::Arm))
+        };
+        vec![self.notify(Level::Info, text)]
+    }
+}
+
+fn name_of(process: &Process) -> String {
+    format!("{} ({})", process.pid, process.name)
+}

@@ -1,0 +1,105 @@
+//! All about one pragma's value, and after it the other rows of the panel.
+
+use crate::{
+    console::app::{App, PragmaKey},
+    profile::Profile,
+    snapshot::{PragmaRow, PragmaSource},
+    units,
+};
+
+use super::labelled::{Rows, gone, known, row};
+
+pub fn rows(app: &App, key: &PragmaKey) -> Rows {
+    let visible = app.visible_pragmas();
+    let mut rows = match visible.iter().find(|row| key.is(row)) {
+        Some(pragma) => one(app, pragma),
+        None => gone("This value"),
+    };
+    rows.push(row("", ""));
+    rows.push(row("profile", app.profile().map_or_else(String::new, about_profile)));
+    rows.extend(visible.into_iter().filter(|row| !key.is(row)).map(|pragma| row(&pragma.name, line(pragma))));
+    rows
+}
+
+fn one(app: &App, pragma: &PragmaRow) -> Rows {
+    let verdict = match pragma.ok {
+        Some(true) => "✔ as expected",
+        Some(false) => "▲ not as expected",
+        None if pragma.expected.is_none() => "· the profile does not mind",
+        None => "· cannot be told",
+    };
+    let mut rows = vec![
+        row("pragma", &pragma.name),
+        row("actual", known(pragma.actual.clone())),
+        row("expected", pragma.expected.clone().unwrap_or_else(|| "anything".to_owned())),
+        row("verdict", verdict),
+        row("whose", whose(pragma)),
+    ];
+    rows.extend(pragma.note.iter().map(|note| row("note", note)));
+    if pragma.source == PragmaSource::Observed {
+        rows.extend(sureness(&pragma.name).map(|text| row("how sure", text)));
+    }
+    let expectation = app.profile().and_then(|it| it.expectation(&pragma.name));
+    rows.extend(expectation.filter(|it| !it.why.is_empty()).map(|it| row("why", &it.why)));
+    rows
+}
+
+fn whose(pragma: &PragmaRow) -> String {
+    match (pragma.source, pragma.pid) {
+        (PragmaSource::File, _) => "the file's: it is kept there, so that every client gets it".to_owned(),
+        (PragmaSource::Connection, _) => "our client's: what waltop's own connection answered".to_owned(),
+        (PragmaSource::NewClient, _) => {
+            "a new client's: what a program gets that sets nothing, as SQLite documents it".to_owned()
+        }
+        (PragmaSource::Observed, Some(pid)) => {
+            format!("process {pid}'s, seen from outside; what else it set nobody can know")
+        }
+        (PragmaSource::Observed, None) => {
+            "other processes', seen from outside; what else they set nobody can know".to_owned()
+        }
+    }
+}
+
+// What a sight from outside shows, and what it does not.
+fn sureness(pragma: &str) -> Option<&'static str> {
+    Some(match pragma {
+        "mmap_size" => {
+            "The kernel lists the mapping, so that mmap_size is above 0, by how much it does not say. A process that \
+             maps nothing may have set it and read nothing yet."
+        }
+        "read_only" => {
+            "The kernel tells how each descriptor was opened; it is so of every one that the process has on the main \
+             file. It can neither recover the log nor checkpoint it."
+        }
+        "temp_store" => {
+            "Only SQLite names its temporary files so, and with temp_store MEMORY it makes none. Which connection of the \
+             process made it, and of which database, does not show. Where there is none, what is small may be in memory \
+             either way, and a file without a name may be anybody's."
+        }
+        "locking_mode" => {
+            "The process has the whole main file locked. In WAL mode that is kept only with locking_mode EXCLUSIVE, or \
+             with the VFS unix-excl, and taken for a moment by the last to leave. Meanwhile nobody else can so much as read."
+        }
+        _ => return None,
+    })
+}
+
+fn line(pragma: &PragmaRow) -> String {
+    let mut value = format!("{} ({})", known(pragma.actual.clone()), pragma.whose());
+    if let Some(expected) = pragma.expected.as_ref().filter(|_| pragma.ok != Some(true)) {
+        value.push_str(&format!(", {expected} expected"));
+    }
+    if let Some(note) = &pragma.note {
+        value.push_str(&format!(": {note}"));
+    }
+    value
+}
+
+fn about_profile(profile: &Profile) -> String {
+    let Profile { name, about, checkpoint, .. } = profile;
+    let schedule = checkpoint.map(|it| {
+        format!("Asks for a {} checkpoint every {}.", it.mode, units::duration(it.every.as_secs_f64() * 1e3))
+    });
+    let sentences: Vec<&str> = [about.as_str()].into_iter().chain(schedule.as_deref()).collect();
+    format!("{name}: {}", sentences.join(" "))
+}
