@@ -171,7 +171,7 @@ fn write_database(out: &mut String, database: &Database, taken_at: Timestamp) ->
     for finding in &database.findings {
         writeln!(out, "{:<11} {}: {}", finding.severity, finding.name, text::clean(&finding.message))?;
     }
-    if database.findings.is_empty() {
+    if database.findings.is_empty() && database.files.db.is_some() {
         writeln!(out, "findings    none")?;
     }
     Ok(())
@@ -219,7 +219,10 @@ fn write_locks(out: &mut String, database: &Database) -> fmt::Result {
             Some(holder) => {
                 writeln!(out, "{label:<11} {}{}", who(database, holder.pid), held(holder.held_ms))?;
             }
-            None if label == "write lock" => writeln!(out, "write lock  free")?,
+            // Of what is not there nobody knows whether it is free.
+            None if label == "write lock" && database.files.db.is_some() => {
+                writeln!(out, "write lock  free")?;
+            }
             None => {}
         }
     }
