@@ -132,7 +132,12 @@ fn lines(app: &App, theme: &Theme, size: Size, has_focus: bool) -> (Vec<Line<'st
 fn remarks(app: &App, theme: &Theme, size: Size, count: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if count == 0 {
-        lines.push(Line::styled("Nothing is wrong as far as can be seen from here.", theme.muted));
+        let sentence = if app.has_gone(app.current) {
+            "The database is gone from its path: it was moved or removed."
+        } else {
+            "Nothing is wrong as far as can be seen from here."
+        };
+        lines.push(Line::styled(sentence, theme.muted));
     }
     for unseen in unseen(app) {
         let rows = beside("· not seen", &unseen, size.0, size.1);
