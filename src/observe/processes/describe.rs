@@ -157,6 +157,7 @@ impl Describer {
             maps_index: None,
             holds_index: false,
             replaced: Vec::new(),
+            moved_to: Vec::new(),
             holds: Vec::new(),
             origin,
             activity: Activity { cpu_ticks: Some(ticks), ..Activity::default() },
