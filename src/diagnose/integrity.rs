@@ -177,7 +177,7 @@ mod tests {
         assert!(found[0].message.contains("moved away ("), "{}", found[0].message);
         assert!(found[0].message.contains("; now at /srv/old/notes.db)"), "{}", found[0].message);
         assert_eq!(found[0].evidence["moved_to"][0], "/srv/old/notes.db");
-        assert_eq!(found[0].remedy.command.as_deref(), Some(format!("kill {WRITER}").as_str()));
+        assert_eq!(found[0].remedy.command.as_deref(), Some(format!("kill -TERM {WRITER}").as_str()));
     }
 
     #[test]

@@ -1,9 +1,15 @@
 //! What the console says of a database that is not at its path, and how long a notice about anything stands.
 
+use std::fs;
+
 use jiff::{SignedDuration, Timestamp};
 use waltop::{sampler::Look, snapshot::Database};
 
-use crate::stage::{Stage, contended, look, missing, rollback};
+use crate::{
+    stage::{Stage, contended, look, missing, rollback},
+    support::Actor,
+    terminal::{Terminal, home},
+};
 
 const USUAL: (u16, u16) = (120, 40);
 const SMALL: (u16, u16) = (80, 24);
@@ -81,4 +87,33 @@ fn the_header_of_one_that_is_gone_has_no_half_of_a_figure() {
         assert!(figure.is_none_or(|figure| figure.starts_with("78.2 MB ")), "{width}: {header}");
         assert!(figure.is_some() || width < 120, "{width}: {header}");
     }
+}
+
+#[test]
+fn the_writer_of_a_moved_database_stays_on_the_screen() {
+    let home = home();
+    let folder = home.path().canonicalize().expect("there");
+    fs::create_dir(folder.join("q")).expect("a folder");
+    let path = folder.join("q/q.db");
+    let mut writer = Actor::open(&path);
+    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)").sql("BEGIN IMMEDIATE");
+    if path.metadata().expect("there").created().is_err() {
+        return eprintln!("skipped: the file system keeps no time of birth");
+    }
+    let mut terminal = Terminal::open(home.path(), &[&path.to_string_lossy()], (200, 60));
+    terminal.shows(&format!("writer: waltop {}", writer.pid()));
+    fs::rename(folder.join("q"), folder.join("qq")).expect("moved");
+    terminal.shows("split-wal");
+    terminal.shows("is gone from its path");
+    terminal.shows("2 Processes: 1 with");
+    terminal.shows("SPLIT");
+    terminal.shows("/qq/q.db");
+    assert!(!terminal.text().contains("exist yet") && !terminal.text().contains("has gone"));
+    writer.sql("COMMIT");
+    writer.close();
+    terminal.shows("moved or removed");
+    terminal.shows_no_more("SPLIT");
+    assert!(!terminal.text().contains("exist yet"));
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
 }
