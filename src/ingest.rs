@@ -9,6 +9,7 @@
 //! what is known from there stays.
 
 pub mod batch;
+mod changes;
 pub mod discover;
 pub mod embed;
 mod journal;
@@ -330,8 +331,8 @@ pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> R
     };
     let database = request.resolve()?;
     factory::refuse_strays(&database).map_err(StoreError::from)?;
-    let locks = lock_folders(request, &database, &folders)?;
-    let left = left_off(request, &database, &folders);
+    let mut locks = lock_folders(request, &database, &folders)?;
+    let left = left_off(request, &database, &folders, &locks);
     if let Some(left) = &left {
         progress.carries_on(left);
     }
@@ -342,13 +343,21 @@ pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> R
     }
     .map_err(|source| journal_error(&request.runs, source))?;
     let ended = Run::new(request, stop, progress, journal).take_in(&database, &folders, &discovery, begun);
+    // After an error its journal may not even tell that it ended.
+    locks.iter_mut().for_each(if ended.is_ok() { RunLock::ended_well } else { RunLock::ended_badly });
     drop(locks);
     ended
 }
 
 fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Result<Vec<RunLock>, Error> {
     let lock = |folder: &Folder| match RunLock::take(Only::Run, &request.runs, database, &folder.path) {
-        Ok(lock) => Ok(lock),
+        Ok(mut lock) => {
+            // What an earlier run left undone is not done before this one is.
+            if !lock.left_by().is_empty() {
+                lock.ended_badly();
+            }
+            Ok(lock)
+        }
         Err(Refusal::Taken(pid)) => Err(Error::Running { folder: folder.path.display().to_string(), pid }),
         Err(Refusal::Io(source)) => Err(journal_error(&request.runs, source)),
     };
@@ -356,9 +365,10 @@ fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Resul
 }
 
 /// The run that this one carries on. Nobody else is at work on the folders: their locks are ours.
-fn left_off(request: &Request, database: &Path, folders: &[Folder]) -> Option<CarriesOn> {
-    let folders = paths_of(folders);
-    journals::left_off(&request.runs, &request.proc, &database.display().to_string(), &folders)
+fn left_off(request: &Request, database: &Path, folders: &[Folder], locks: &[RunLock]) -> Option<CarriesOn> {
+    let pids: Vec<i32> = locks.iter().flat_map(RunLock::left_by).copied().collect();
+    let (database, folders) = (database.display().to_string(), paths_of(folders));
+    journals::left_off(&request.runs, &request.proc, &database, &folders, &pids)
 }
 
 fn paths_of(folders: &[Folder]) -> Vec<String> {

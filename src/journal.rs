@@ -11,6 +11,12 @@ use crate::snapshot::CarriesOn;
 /// File name extension of a journal.
 pub const EXTENSION: &str = "jsonl";
 
+/// Whether `run` is the name of a run of process `pid`: a name is the time and the PID, and a number where it was taken.
+#[must_use]
+pub fn is_of(run: &str, pid: i32) -> bool {
+    run.split('-').nth(1) == Some(&*pid.to_string())
+}
+
 /// One line: what happened, and when.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Line {
@@ -134,6 +140,17 @@ pub enum Event {
     Unchanged {
         /// How many since the line of this kind before.
         files: u64,
+    },
+    /// Their new times were noted, in a transaction of its own, so that the next run need not read them.
+    Restamped {
+        /// Of how many files.
+        files: u64,
+        /// Wait for the write lock in ms.
+        wait_ms: f64,
+        /// From having the write lock to having committed, in ms.
+        hold_ms: f64,
+        /// How often BUSY was retried.
+        retries: u64,
     },
     /// Files that the walk had found were gone when they were to be read: they are no files to take in any more.
     Vanished {

@@ -1,11 +1,14 @@
 //! `waltop watch`: a database kept in step with folders.
 
+mod checkpoints;
+
 use std::{
     fs,
     io::{self, Write},
     path::Path,
     sync::{Arc, OnceLock},
     thread,
+    time::Instant,
 };
 
 use jiff::Timestamp;
@@ -21,6 +24,7 @@ use crate::{
     text,
 };
 
+use self::checkpoints::Checkpoints;
 use super::{
     ingest::{What, fit_or_new},
     say,
@@ -46,7 +50,8 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
     let request = args.what.request(config)?;
     let bell = Bell::default();
     let ending = end_on_signals(bell.clone())?;
-    watch::watch(&request, &bell, &mut Teller { config, json: args.json })?;
+    let checkpoints = Checkpoints::of(&request.database, config)?;
+    watch::watch(&request, &bell, &mut Teller { config, json: args.json, bell: bell.clone(), checkpoints })?;
     Ok(match ending.get() {
         None | Some(&Signal::TERM) => 0,
         Some(&signal) => endings::exit_code(signal),
@@ -57,6 +62,8 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
 struct Teller<'a> {
     config: &'a Config,
     json: bool,
+    bell: Bell,
+    checkpoints: Option<Checkpoints<'a>>,
 }
 
 impl Host for Teller<'_> {
@@ -75,8 +82,22 @@ impl Host for Teller<'_> {
     }
 
     fn notice(&mut self, line: &str) {
-        let _ = writeln!(io::stderr(), "{} {}", now(), text::clean(line));
+        notice(line);
     }
+
+    fn errand_at(&mut self) -> Option<Instant> {
+        self.checkpoints.as_ref().map(Checkpoints::next)
+    }
+
+    fn run_errand(&mut self) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.run(self.bell.stop(), notice);
+        }
+    }
+}
+
+fn notice(line: &str) {
+    let _ = writeln!(io::stderr(), "{} {}", now(), text::clean(line));
 }
 
 fn now() -> String {

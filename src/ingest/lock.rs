@@ -14,13 +14,25 @@ use rustix::fs::{FlockOperation, flock};
 use crate::observe::journals;
 
 /// The kernel's lock on a small file in the runs folder; given back at the end, also that of a killed process. The file
-/// begins with the PID of who has it.
+/// begins with the PID of who has it. It is removed at a good end: one that is found was left by whoever came to none.
 #[derive(Debug)]
 pub struct RunLock {
     path: PathBuf,
     // Closing it gives the lock back.
     file: File,
+    left_by: Vec<i32>,
+    end: End,
 }
+
+/// How what the lock is for ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Good,
+    Bad,
+}
+
+/// The PIDs that are kept in a lock's file: so many runs in a row came to no end.
+const KEPT: usize = 16;
 
 /// What is done once at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,11 +93,34 @@ impl RunLock {
             // The run before takes the file away when it ends: a lock on what is gone from its place keeps nobody out.
             let still_there = fs::symlink_metadata(&path).is_ok_and(|there| same_file(&file, &there));
             if still_there {
-                file.set_len(0)?;
-                writeln!(file, "{}", std::process::id())?;
-                return Ok(Self { path, file });
+                let left_by = if only == Only::Run { pids(&mut file)? } else { Vec::new() };
+                let lines: String = left_by
+                    .iter()
+                    .take(KEPT - 1)
+                    .fold(format!("{}\n", std::process::id()), |lines, pid| lines + &format!("{pid}\n"));
+                // What was in it is gone only once what is to be in it is.
+                file.rewind()?;
+                file.write_all(lines.as_bytes())?;
+                file.set_len(lines.len() as u64)?;
+                return Ok(Self { path, file, left_by, end: End::Good });
             }
         }
+    }
+
+    /// The processes of earlier runs that came to no good end, the latest first; a run that does so clears them.
+    #[must_use]
+    pub fn left_by(&self) -> &[i32] {
+        &self.left_by
+    }
+
+    /// Leaves the file there, for the run that comes next, until [`RunLock::ended_well`] is called.
+    pub fn ended_badly(&mut self) {
+        self.end = End::Bad;
+    }
+
+    /// Has the file go with the lock, which is what it does where nothing else is said.
+    pub fn ended_well(&mut self) {
+        self.end = End::Good;
     }
 
     /// Writes `line` behind the PID, for those who look.
@@ -100,6 +135,9 @@ impl RunLock {
 
 impl Drop for RunLock {
     fn drop(&mut self) {
+        if self.end == End::Bad || thread::panicking() {
+            return;
+        }
         // A file that stays is taken over by the next run.
         let _ = fs::remove_file(&self.path);
     }
@@ -116,6 +154,13 @@ pub fn make_private(folder: &Path) -> io::Result<()> {
 
 fn same_file(file: &File, there: &fs::Metadata) -> bool {
     file.metadata().is_ok_and(|here| (here.dev(), here.ino()) == (there.dev(), there.ino()))
+}
+
+/// The PIDs in a lock file, one a line.
+fn pids(file: &mut File) -> io::Result<Vec<i32>> {
+    let mut text = Vec::new();
+    file.take(1 << 10).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| line.parse().ok()).collect())
 }
 
 /// The PID in the lock file. Its holder writes it just after it got the lock, so a moment may pass.
@@ -169,7 +214,18 @@ mod tests {
         let path = lock.path.clone();
         drop(lock);
         fs::write(&path, "999999999\n").expect("a file");
-        let _lock = take().expect("nobody has it");
-        assert_eq!(fs::read_to_string(&path).expect("the file"), format!("{}\n", std::process::id()));
+        let mut lock = take().expect("nobody has it");
+        let own = std::process::id();
+        assert_eq!(fs::read_to_string(&path).expect("the file"), format!("{own}\n999999999\n"));
+        assert_eq!(lock.left_by(), [999_999_999]);
+        lock.ended_badly();
+        drop(lock);
+        let lock = take().expect("nobody has it");
+        assert_eq!(lock.left_by(), [own.cast_signed(), 999_999_999]);
+        drop(lock);
+        assert!(take().expect("nobody has it").left_by().is_empty(), "that one came to a good end");
+        fs::write(&path, "1\n".repeat(500)).expect("a file");
+        drop(take().map(|mut lock| lock.ended_badly()));
+        assert_eq!(fs::read_to_string(&path).expect("the file").lines().count(), KEPT);
     }
 }

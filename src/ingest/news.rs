@@ -58,6 +58,7 @@ impl News {
             Event::Started { .. }
             | Event::Discovered { .. }
             | Event::Unchanged { .. }
+            | Event::Restamped { .. }
             | Event::FileWarned { .. }
             | Event::Vanished { .. }
             | Event::Embedding { .. }

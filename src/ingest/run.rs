@@ -1,10 +1,11 @@
 //! One run: what is to be done is decided, read, written in batches and told.
 
 mod embedding;
+mod stamps;
+mod telling;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    fs, io, mem,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -13,14 +14,15 @@ use std::{
 use super::{
     Error, Request, StopFlag, Summary, batch,
     batch::{Batch, Limit, Sizer},
-    discover::{Discovery, Folder, Found},
+    changes::{gone, jobs},
+    discover::{Discovery, Folder},
     journal::Journal,
     journal_error,
     neighbours::Neighbours,
     parse::{Document, Outcome as Read},
     progress::{Committed, Progress},
-    readers::{self, Job, Next, Results},
-    store::{self, Cost, Known, Patience, Store, Written},
+    readers::{self, Next, Results},
+    store::{self, Cost, Known, Patience, Store, Written, stamps::Touched},
 };
 use crate::{
     journal::{Decision, Event, Outcome, Sharing},
@@ -52,6 +54,8 @@ pub(super) struct Run<'a> {
     waits: Vec<f64>,
     /// Files with an old content and a new time, since the journal was told last.
     untold_unchanged: u64,
+    /// What the database does not know of them: the new time.
+    touched: Vec<Touched>,
     /// Names of documents that the walk found, and that were gone when they were to be read.
     vanished: HashSet<String>,
     /// Of those, since the journal was told last.
@@ -76,6 +80,7 @@ impl<'a> Run<'a> {
             holds: Vec::new(),
             waits: Vec::new(),
             untold_unchanged: 0,
+            touched: Vec::new(),
             vanished: HashSet::new(),
             untold_vanished: 0,
         }
@@ -126,10 +131,13 @@ impl<'a> Run<'a> {
         let neighbours = Neighbours::of(store.path(), &self.request.proc);
         let outcome = thread::scope(|scope| {
             let results = readers::start(scope, jobs);
-            self.write_all(&mut store, &results, &neighbours)
+            self.write_all(&mut store, &results, &known, &neighbours)
         })?;
         if outcome != Outcome::Completed {
             return Ok(outcome);
+        }
+        if self.restamp_all(&mut store, &neighbours)? == Outcome::Stopped {
+            return Ok(Outcome::Stopped);
         }
         let gone = gone(folders, discovery, &known, &self.vanished);
         match self.remove_all(&mut store, gone, &neighbours)? {
@@ -138,20 +146,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn discovered(&mut self, discovery: &Discovery, changed: usize) -> Result<(), Error> {
-        self.summary.unchanged = (discovery.found.len() - changed) as u64;
-        self.summary.files_total = (discovery.found.len() + discovery.failed.len()) as u64;
-        let (files, unchanged) = (self.summary.files_total, self.summary.unchanged);
-        self.tell(Event::Discovered { files, unchanged })?;
-        self.progress.discovered(files, unchanged);
-        discovery.failed.iter().try_for_each(|file| self.failed(file.clone()))?;
-        discovery.warned.iter().try_for_each(|file| self.warned(file.clone()))
-    }
-
     fn write_all(
         &mut self,
         store: &mut Store,
         results: &Results<'_>,
+        known: &HashMap<String, Known>,
         neighbours: &Neighbours,
     ) -> Result<Outcome, Error> {
         let mut queue: VecDeque<Document> = VecDeque::new();
@@ -162,7 +161,7 @@ impl<'a> Run<'a> {
                 // Writing what is there while the rest is read beats waiting for all that may go into a batch.
                 let is_some = self.request.batch == Batch::Auto && queue.len() >= limit.files / 4;
                 let patience = if is_some && !queue.is_empty() { Duration::ZERO } else { STOP_CHECK };
-                match self.receive(results, patience, &mut queue)? {
+                match self.receive(results, patience, known, &mut queue)? {
                     Received::Nothing if patience.is_zero() => break,
                     Received::Something | Received::Nothing => {}
                     Received::End => more = false,
@@ -201,15 +200,19 @@ impl<'a> Run<'a> {
         &mut self,
         results: &Results<'_>,
         patience: Duration,
+        known: &HashMap<String, Known>,
         queue: &mut VecDeque<Document>,
     ) -> Result<Received, Error> {
         match results.next(patience) {
             Next::End => return Ok(Received::End),
             Next::Nothing => return Ok(Received::Nothing),
             Next::Done(_, Read::Parsed(document)) => queue.push_back(*document),
-            Next::Done(_, Read::Unchanged) => {
+            Next::Done(found, Read::Unchanged(stamp)) => {
                 self.summary.unchanged += 1;
                 self.untold_unchanged += 1;
+                let touched =
+                    known.get(&found.name).map(|&Known { id, hash, .. }| Touched { id, hash, stamp });
+                self.touched.extend(touched);
             }
             Next::Done(found, Read::Gone) => {
                 self.vanished.insert(found.name.clone());
@@ -348,35 +351,6 @@ impl<'a> Run<'a> {
             thread::sleep(left.min(STOP_CHECK));
         }
     }
-
-    fn tell_unchanged(&mut self) -> Result<(), Error> {
-        match mem::take(&mut self.untold_vanished) {
-            0 => {}
-            files => self.tell(Event::Vanished { files })?,
-        }
-        match mem::take(&mut self.untold_unchanged) {
-            0 => Ok(()),
-            files => self.tell(Event::Unchanged { files }),
-        }
-    }
-
-    fn failed(&mut self, file: FailedFile) -> Result<(), Error> {
-        let FailedFile { path, reason } = file.clone();
-        self.progress.failed(&file);
-        self.summary.failed.push(file);
-        self.tell(Event::FileFailed { path, reason })
-    }
-
-    fn warned(&mut self, file: FailedFile) -> Result<(), Error> {
-        let FailedFile { path, reason } = file.clone();
-        self.progress.warned(&file);
-        self.summary.warned.push(file);
-        self.tell(Event::FileWarned { path, reason })
-    }
-
-    fn tell(&mut self, event: Event) -> Result<(), Error> {
-        self.journal.tell(event).map_err(|source| journal_error(&self.request.runs, source))
-    }
 }
 
 /// How long to leave the lock alone after a transaction, and why: others are seen by their lock, or felt by having had
@@ -384,56 +358,6 @@ impl<'a> Run<'a> {
 fn gap_after(cost: Cost, neighbours: &Neighbours) -> (Duration, Sharing) {
     let sharing = batch::sharing(cost.retries, neighbours.any().ok());
     (batch::gap(cost.hold, sharing), sharing)
-}
-
-/// The files to read: the ones whose size or time is not what the database has.
-fn jobs<'a>(
-    found: &'a [Found],
-    known: &'a HashMap<String, Known>,
-    prefixes: &'a [String],
-    largest: u64,
-) -> Vec<Job<'a>> {
-    let job = |found: &'a Found| {
-        let known = known.get(&found.name);
-        let changed = known.is_none_or(|known| known.stamp != found.stamp);
-        let prefix = prefixes[found.folder].as_str();
-        changed.then(|| Job { found, prefix, known: known.map(|known| &known.hash), largest })
-    };
-    found.iter().filter_map(job).collect()
-}
-
-/// The documents that the database has and the folders have no longer, by name.
-fn gone(
-    folders: &[Folder],
-    discovery: &Discovery,
-    known: &HashMap<String, Known>,
-    vanished: &HashSet<String>,
-) -> VecDeque<(String, i64)> {
-    let is_there = |name: &&str| !vanished.contains(*name);
-    let found: HashSet<&str> =
-        discovery.found.iter().map(|found| found.name.as_str()).filter(is_there).collect();
-    let is_gone = |name: &str, known: &Known| {
-        !found.contains(name) && folders.iter().any(|folder| has_no_longer(folder, discovery, name, known))
-    };
-    let mut gone: Vec<_> = known
-        .iter()
-        .filter(|(name, known)| is_gone(name, known))
-        .map(|(name, known)| (name.clone(), known.id))
-        .collect();
-    gone.sort_unstable();
-    gone.into()
-}
-
-/// Whether a document that was not found is gone from `folder`. One that was taken in with this folder is, also
-/// where its file is ignored by now; one of a folder within or around it only where its file is really gone.
-fn has_no_longer(folder: &Folder, discovery: &Discovery, name: &str, known: &Known) -> bool {
-    let Some(relative) = name.strip_prefix(&folder.prefix()) else { return false };
-    let file = folder.path.join(relative);
-    if discovery.blind.iter().any(|blind| file.starts_with(blind)) {
-        return false;
-    }
-    known.folder == folder.name
-        || fs::symlink_metadata(&file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn milliseconds(duration: Duration) -> f64 {

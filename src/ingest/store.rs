@@ -8,6 +8,7 @@ mod relief;
 mod rows;
 pub mod search;
 mod semantic;
+pub mod stamps;
 pub mod vectors;
 mod writing;
 
@@ -279,8 +280,12 @@ impl Store {
     }
 
     fn begin(&self) -> Result<Begun, Error> {
+        self.begin_within(&self.patience)
+    }
+
+    fn begin_within(&self, patience: &Patience) -> Result<Begun, Error> {
         let asked = Instant::now();
-        let (since, retries) = patiently(&self.patience, || {
+        let (since, retries) = patiently(patience, || {
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             Ok(Instant::now())
         })

@@ -59,6 +59,10 @@ pub trait Host {
     fn ran(&mut self, summary: &Summary);
     /// Something else that a person would want to know, as one line.
     fn notice(&mut self, line: &str);
+    /// When it has something of its own to do between two runs; `None` where it has nothing.
+    fn errand_at(&mut self) -> Option<Instant>;
+    /// Does that. The database is not open in this process then; no run begins before it is done.
+    fn run_errand(&mut self);
 }
 
 /// Takes the folders of `request` in, and again after each change, until `bell` ends it.
@@ -171,20 +175,35 @@ impl<'a> Watch<'a> {
     }
 
     fn go_on(&mut self) {
+        let mut pulse = self.next_pulse();
         loop {
             let (until, mind) = match self.backoff.until() {
                 Some(until) => (until, Mind::OnlyTime),
-                None => (Instant::now() + self.pulse(), Mind::Changes),
+                None => (pulse, Mind::Changes),
             };
-            match self.bell.wait(until, mind) {
+            let errand = self.host.errand_at();
+            match self.bell.wait(errand.map_or(until, |errand| errand.min(until)), mind) {
                 Woken::ToEnd => return,
                 Woken::By(wave) => {
                     self.heard(wave.heard);
                     self.run_again();
+                    pulse = self.next_pulse();
                 }
-                Woken::InTime => self.tick(),
+                Woken::InTime if until <= Instant::now() => {
+                    self.tick();
+                    pulse = self.next_pulse();
+                }
+                Woken::InTime => {}
+            }
+            // Whatever woke it: there may always be a change waiting.
+            if errand.is_some_and(|errand| errand <= Instant::now()) && !self.bell.stop().is_raised() {
+                self.host.run_errand();
             }
         }
+    }
+
+    fn next_pulse(&self) -> Instant {
+        Instant::now() + self.pulse()
     }
 
     fn pulse(&self) -> Duration {

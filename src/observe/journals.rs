@@ -22,7 +22,7 @@ use self::followed::Followed;
 pub use super::liveness::boot;
 use super::{liveness::is_there, timing::Now, watchers};
 use crate::{
-    journal::{EXTENSION, Event, Line},
+    journal::{self, EXTENSION, Event, Line},
     snapshot::{CarriesOn, Ingestion, IngestionState, Unseen, Watcher},
 };
 
@@ -34,9 +34,6 @@ pub const FOLLOWED: usize = 500;
 
 /// What the file of a watch ends with: its PID, and a line of JSON behind it.
 pub const WATCH_EXTENSION: &str = "watch";
-
-/// In how many journals, the newest, a run looks for one that it carries on.
-const LOOKED_THROUGH: usize = 50;
 
 /// As much of a journal as its first line and its last may take.
 const LINE: u64 = 16 << 10;
@@ -156,18 +153,32 @@ impl Journals {
     }
 }
 
-/// The newest run in `runs` that took any of `folders` into `database`, where it has no end and its process is gone.
-/// It is looked for in the newest few journals, so that it costs a run that has nothing to do next to nothing.
+/// The newest run in `runs` of any of the processes `pids` that took any of `folders` into `database`, where it has no
+/// end and its process is gone. Only journals of theirs are opened, and where there are no `pids` the folder is not even
+/// listed: it costs a run that has nothing to do nothing.
 #[must_use]
-pub fn left_off(runs: &Path, proc: &Path, database: &str, folders: &[String]) -> Option<CarriesOn> {
+pub fn left_off(
+    runs: &Path,
+    proc: &Path,
+    database: &str,
+    folders: &[String],
+    pids: &[i32],
+) -> Option<CarriesOn> {
+    if pids.is_empty() {
+        return None;
+    }
     let (newest, _) = newest(runs).ok()?;
+    let is_theirs = |path: &&PathBuf| {
+        let run = path.file_stem().unwrap_or_default().to_string_lossy();
+        pids.iter().any(|pid| journal::is_of(&run, *pid))
+    };
     let is_of_them = |path: &&PathBuf| match first_line(path) {
         Some(Event::Started { database: its, folders: theirs, .. }) => {
             its == database && theirs.iter().any(|folder| folders.contains(folder))
         }
         _ => false,
     };
-    let path = newest.iter().take(LOOKED_THROUGH).find(is_of_them)?;
+    let path = newest.iter().filter(is_theirs).find(is_of_them)?;
     if has_end(path) {
         return None;
     }

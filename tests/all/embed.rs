@@ -1,6 +1,6 @@
 //! Embedding: a real server on the loopback, real documents, and what is found by meaning.
 
-mod server;
+pub mod server;
 
 use std::{
     fs,

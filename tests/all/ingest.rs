@@ -8,6 +8,7 @@ mod log;
 mod neighbours;
 mod replaced;
 mod rows;
+mod stamps;
 mod stopping;
 mod told;
 

@@ -17,6 +17,9 @@ mod pty;
 mod python;
 mod readme;
 mod reap;
+#[path = "../scenarios/mod.rs"]
+#[expect(dead_code, reason = "the measurement tells of the rest")]
+mod scenarios;
 mod schedule;
 mod screens;
 mod settings;

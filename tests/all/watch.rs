@@ -1,5 +1,7 @@
 //! `waltop watch`: real processes that keep a real database in step with a folder.
 
+mod checkpoints;
+
 use std::{
     collections::BTreeSet,
     fs::{self, File},

@@ -32,8 +32,8 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
 pub enum Outcome {
     /// It is to be written.
     Parsed(Box<Document>),
-    /// Its bytes are those that the database has.
-    Unchanged,
+    /// Its bytes are those that the database has; its stamp now.
+    Unchanged(Stamp),
     /// It is no document any more: gone since the walk, or a symbolic link by now.
     Gone,
     /// It cannot be taken in.
@@ -51,7 +51,7 @@ pub fn read(found: &Found, prefix: &str, known: Option<&Hash>, largest: u64) -> 
     };
     let hash = *blake3::hash(&bytes).as_bytes();
     if known == Some(&hash) {
-        return Outcome::Unchanged;
+        return Outcome::Unchanged(stamp);
     }
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
@@ -148,7 +148,8 @@ mod tests {
         let found = found(&dir, b"# Hi");
         let Outcome::Parsed(document) = read(&found, "r/", None, LARGEST) else { panic!("it is sound") };
         assert_eq!((document.title.as_str(), document.folder, document.stamp), ("Hi", 3, found.stamp));
-        assert!(matches!(read(&found, "r/", Some(&document.hash), LARGEST), Outcome::Unchanged));
+        let again = read(&found, "r/", Some(&document.hash), LARGEST);
+        assert!(matches!(again, Outcome::Unchanged(stamp) if stamp == found.stamp));
         assert!(matches!(read(&found, "r/", Some(&Hash::default()), LARGEST), Outcome::Parsed(_)));
     }
 

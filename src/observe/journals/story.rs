@@ -88,6 +88,7 @@ impl Story {
                 self.transaction(Batch { at: line.at, files, bytes: None, wait_ms, hold_ms, retries });
             }
             Event::Merged { wait_ms, hold_ms, retries }
+            | Event::Restamped { files: _, wait_ms, hold_ms, retries }
             | Event::Related { files: _, wait_ms, hold_ms, retries } => {
                 self.transaction(Batch { at: line.at, files: 0, bytes: None, wait_ms, hold_ms, retries });
             }

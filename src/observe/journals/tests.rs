@@ -329,27 +329,33 @@ fn what_was_left_off_is_the_newest_run_of_the_folder_if_that_died() {
             &scene.dir.path().join("proc"),
             database,
             &[folder.to_owned()],
+            &[7, 8],
         )
     };
     assert_eq!(left("/x/notes.db", "/x/notes"), None);
-    scene.append("0", "not JSON\n");
-    scene.start("1", 7);
-    scene.tell("1", Event::Discovered { files: 556, unchanged: 2 });
-    scene.tell("1", batch(310, 4.0));
+    scene.append("0-7", "not JSON\n");
+    scene.start("1-7", 7);
+    scene.tell("1-7", Event::Discovered { files: 556, unchanged: 2 });
+    scene.tell("1-7", batch(310, 4.0));
     // Torn off as it died.
-    scene.append("1", "{\"at\":");
-    let expected = CarriesOn { run: "1".to_owned(), pid: 7, files_done: 312, files_total: Some(556) };
+    scene.append("1-7", "{\"at\":");
+    let expected = CarriesOn { run: "1-7".to_owned(), pid: 7, files_done: 312, files_total: Some(556) };
     assert_eq!(left("/x/notes.db", "/x/notes"), Some(expected.clone()));
-    assert_eq!(expected.to_string(), "run 1 of process 7, which ended without a word after 312 of 556 files");
+    assert_eq!(
+        expected.to_string(),
+        "run 1-7 of process 7, which ended without a word after 312 of 556 files"
+    );
     assert_eq!(left("/x/other.db", "/x/notes"), None);
     assert_eq!(left("/x/notes.db", "/x/other"), None);
     scene.process(7, 'S', 500);
     assert_eq!(left("/x/notes.db", "/x/notes"), None, "it goes on");
     scene.process(7, 'S', 501);
-    scene.start("2", 7);
+    scene.start("2-7", 7);
     let early = left("/x/notes.db", "/x/notes").expect("it died before it had counted");
     assert!(early.to_string().ends_with("before its files were counted"), "{early}");
-    scene.start("3", 7);
-    scene.tell("3", Event::Finished { outcome: Outcome::Stopped, error: None });
+    scene.start("2-9", 9);
+    assert_eq!(left("/x/notes.db", "/x/notes"), Some(early), "what others left is theirs");
+    scene.start("3-7-2", 7);
+    scene.tell("3-7-2", Event::Finished { outcome: Outcome::Stopped, error: None });
     assert_eq!(left("/x/notes.db", "/x/notes"), None, "a later one came to its end");
 }

@@ -32,6 +32,31 @@ fn a_killed_run_is_seen_to_have_crashed_and_the_next_ends_where_a_clean_one_does
     assert_eq!(scene.rows(), expected);
 }
 
+#[test]
+fn a_run_that_was_cut_off_is_found_behind_any_number_of_others() {
+    let scene = Scene::with(200);
+    let mut other = Actor::open(&scene.db());
+    other.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE theirs (x)").sql("SELECT * FROM theirs");
+    let mut cut_off = scene.child(&["--batch", "3"]);
+    eventually("some batches", || (scene.batches() > 2).then_some(()));
+    cut_off.kill().expect("it can be killed");
+    cut_off.wait().expect("it ends");
+    other.close();
+    let elsewhere = Scene { db: "other.db".into(), ..Scene::with(1) };
+    elsewhere.run();
+    let journal =
+        fs::read_dir(elsewhere.runs()).expect("its journals").next().expect("one").expect("one").path();
+    for number in 0..100 {
+        fs::copy(&journal, scene.runs().join(format!("9-{number:03}.jsonl"))).expect("a journal");
+    }
+    let line = format!("of process {}, which ended without a word", cut_off.id());
+    let said = scene.said(&[]);
+    assert!(said.err.contains(&line), "{said:?}");
+    assert!(!scene.said(&[]).err.contains("carries on"), "that one came to its end");
+    let entries = fs::read_dir(scene.runs()).expect("the folder").map(|it| it.expect("an entry").path());
+    assert!(!entries.into_iter().any(|path| path.extension().is_some_and(|it| it == "lock")));
+}
+
 /// Numbers that look random, all from one seed.
 struct Dice(u64);
 

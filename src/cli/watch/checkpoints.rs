@@ -1,0 +1,157 @@
+//! The checkpoints that the profile of the watched database asks for, between two runs.
+//!
+//! As with the console's, each is run by a worker process, and the ledger sees to it that of all who would run it one
+//! does. The look before it opens the database's files raw: this process must have no connection then.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    act::schedule::{Scheduled, carry_out},
+    config::{Config, Permit},
+    ingest::StopFlag,
+    paths, profile,
+    schedule::{self, Plan, ledger::Ledger},
+    snapshot::LastCheckpoint,
+};
+
+use super::super::diagnosed;
+
+/// When it is looked again, after something was in the way once; twice as late each time after that.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The latest that it is looked again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether the watch is to end while a worker is at work.
+const STOP_CHECK: Duration = Duration::from_millis(20);
+
+/// The schedule of one database, and how far it has come.
+#[derive(Debug)]
+pub struct Checkpoints<'a> {
+    config: &'a Config,
+    permit: Permit,
+    database: PathBuf,
+    asked: profile::Schedule,
+    ledger: Ledger,
+    since: Timestamp,
+    pause: Duration,
+    not_before: Option<Instant>,
+    /// What was said of the one that is due: of each it is said once.
+    said: Option<String>,
+}
+
+impl<'a> Checkpoints<'a> {
+    /// Those of `database`, which may be new; `None` where its profile asks for none.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration is read-only.
+    pub fn of(database: &Path, config: &'a Config) -> anyhow::Result<Option<Self>> {
+        // By this name the console and other watches know it.
+        let database = paths::settled(database).unwrap_or_else(|_| database.to_owned());
+        let Some(asked) = config.profile_of(&database).checkpoint else { return Ok(None) };
+        Ok(Some(Self {
+            config,
+            permit: config.permit()?,
+            asked,
+            ledger: Ledger::new(&config.places),
+            since: Timestamp::now(),
+            pause: FIRST_PAUSE,
+            not_before: None,
+            said: None,
+            database,
+        }))
+    }
+
+    /// When there is one to run, as far as is known now.
+    pub fn next(&self) -> Instant {
+        let now = Timestamp::now();
+        let wait = self.due(self.ledger.last(&self.database).as_ref(), now).duration_since(now);
+        let due = Instant::now() + Duration::try_from(wait).unwrap_or_default();
+        self.not_before.map_or(due, |not_before| not_before.max(due))
+    }
+
+    /// Runs the one that is due, unless something is in the way or another has its turn; a worker that is at work when
+    /// `stop` is raised comes to its end by itself. `tell` gets a line where there is something to know.
+    pub fn run(&mut self, stop: &StopFlag, tell: impl Fn(&str)) {
+        let (now, last) = (Timestamp::now(), self.ledger.last(&self.database));
+        let due = self.due(last.as_ref(), now);
+        if due > now {
+            return;
+        }
+        self.put_off();
+        if !self.database.exists() {
+            return;
+        }
+        let plan = match diagnosed(&self.database, self.config) {
+            Ok(database) => schedule::plan(&database, self.asked.mode),
+            Err(error) => Plan::Wait(error.to_string()),
+        };
+        if let Plan::Wait(why) = &plan {
+            // How long something has lasted is in its words: it is the checkpoint that this is said of once.
+            self.say_once(due.to_string(), &format!("the scheduled checkpoint waits: {why}"), tell);
+            return;
+        }
+        let database = self.database.clone();
+        let scheduled = Scheduled { database, mode: self.asked.mode, plan, seen: last.map(|last| last.at) };
+        match self.carry_out(&scheduled, stop) {
+            Ok(Some(last)) => {
+                (self.pause, self.not_before, self.said) = (FIRST_PAUSE, None, None);
+                // That there was nothing to do need not be told every time.
+                if scheduled.plan != Plan::Idle {
+                    tell(&format!(
+                        "scheduled {} checkpoint of {}: {}",
+                        last.mode,
+                        self.database.display(),
+                        last.outcome()
+                    ));
+                }
+            }
+            // Another has the turn, has had it, or will have the next one; or the watch is to end.
+            Ok(None) => self.pause = FIRST_PAUSE,
+            Err(error) => {
+                let line = format!("no scheduled checkpoint: {error}");
+                self.say_once(line.clone(), &line, tell);
+            }
+        }
+    }
+
+    /// When the one after `last` is due. One that lies in the future was noted by a clock that has been set back since.
+    fn due(&self, last: Option<&LastCheckpoint>, now: Timestamp) -> Timestamp {
+        let at = last.map(|last| last.at).filter(|at| *at <= now);
+        schedule::due(self.asked, &self.database, at, self.since.min(now))
+    }
+
+    /// Looks no sooner than after a while, whatever comes of this time.
+    fn put_off(&mut self) {
+        self.not_before = Some(Instant::now() + self.pause.min(self.asked.every));
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+
+    fn say_once(&mut self, of: String, line: &str, tell: impl Fn(&str)) {
+        if self.said.as_ref() != Some(&of) {
+            tell(line);
+            self.said = Some(of);
+        }
+    }
+
+    fn carry_out(&self, scheduled: &Scheduled, stop: &StopFlag) -> std::io::Result<Option<LastCheckpoint>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let stopped = async {
+            while !stop.is_raised() {
+                tokio::time::sleep(STOP_CHECK).await;
+            }
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                done = carry_out(self.permit, &self.ledger, scheduled) => done,
+                () = stopped => Ok(None),
+            }
+        })
+    }
+}

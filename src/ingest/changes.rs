@@ -1,0 +1,150 @@
+//! What a run has to do: what the walk found, held against what the database has.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fs, io,
+};
+
+use super::{
+    discover::{Discovery, Folder, Found},
+    readers::Job,
+    store::Known,
+};
+
+/// The files to read: the ones whose size or time is not what the database has.
+pub(super) fn jobs<'a>(
+    found: &'a [Found],
+    known: &'a HashMap<String, Known>,
+    prefixes: &'a [String],
+    largest: u64,
+) -> Vec<Job<'a>> {
+    let job = |found: &'a Found| {
+        let known = known.get(&found.name);
+        let changed = known.is_none_or(|known| known.stamp != found.stamp);
+        let prefix = prefixes[found.folder].as_str();
+        changed.then(|| Job { found, prefix, known: known.map(|known| &known.hash), largest })
+    };
+    found.iter().filter_map(job).collect()
+}
+
+/// The documents that the database has and the folders have no longer, by name.
+pub(super) fn gone(
+    folders: &[Folder],
+    discovery: &Discovery,
+    known: &HashMap<String, Known>,
+    vanished: &HashSet<String>,
+) -> VecDeque<(String, i64)> {
+    let is_there = |name: &&str| !vanished.contains(*name);
+    let found: HashSet<&str> =
+        discovery.found.iter().map(|found| found.name.as_str()).filter(is_there).collect();
+    let is_gone = |name: &str, known: &Known| {
+        !found.contains(name) && folders.iter().any(|folder| has_no_longer(folder, discovery, name, known))
+    };
+    let mut gone: Vec<_> = known
+        .iter()
+        .filter(|(name, known)| is_gone(name, known))
+        .map(|(name, known)| (name.clone(), known.id))
+        .collect();
+    gone.sort_unstable();
+    gone.into()
+}
+
+/// Whether a document that was not found is gone from `folder`. One that was taken in with this folder is, also
+/// where its file is ignored by now; one of a folder within or around it only where its file is really gone.
+fn has_no_longer(folder: &Folder, discovery: &Discovery, name: &str, known: &Known) -> bool {
+    let Some(relative) = name.strip_prefix(&folder.prefix()) else { return false };
+    let file = folder.path.join(relative);
+    if discovery.blind.iter().any(|blind| file.starts_with(blind)) {
+        return false;
+    }
+    known.folder == folder.name
+        || fs::symlink_metadata(&file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::ingest::discover::Stamp;
+
+    const STAMP: Stamp = Stamp { bytes: 4, modified_ns: 1_700_000_000_000_000_000 };
+
+    /// The folder `name`, in `dir` and under that name.
+    fn folder(dir: &TempDir, name: &str) -> Folder {
+        let path = dir.path().join(name);
+        fs::create_dir_all(&path).expect("a folder");
+        Folder { path, name: name.to_owned() }
+    }
+
+    fn found(name: &str, stamp: Stamp) -> Found {
+        Found { file: Path::new("/").join(name), name: name.to_owned(), folder: 0, stamp }
+    }
+
+    fn known(documents: &[(&str, i64, &str)]) -> HashMap<String, Known> {
+        let known = |id, folder: &str| Known { id, folder: folder.to_owned(), stamp: STAMP, hash: [7; 32] };
+        documents.iter().map(|&(name, id, folder)| (name.to_owned(), known(id, folder))).collect()
+    }
+
+    fn names(gone: VecDeque<(String, i64)>) -> Vec<String> {
+        gone.into_iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn only_what_is_new_or_has_another_stamp_is_read() {
+        let newer = Stamp { modified_ns: STAMP.modified_ns - 1, ..STAMP };
+        let longer = Stamp { bytes: 5, ..STAMP };
+        let all = [
+            found("a/old.md", STAMP),
+            found("a/newer.md", newer),
+            found("a/longer.md", longer),
+            found("a/new.md", STAMP),
+        ];
+        let known = known(&[("a/old.md", 1, "a"), ("a/newer.md", 2, "a"), ("a/longer.md", 3, "a")]);
+        let prefixes = ["a/".to_owned()];
+        let jobs = jobs(&all, &known, &prefixes, 9);
+        let read: Vec<_> = jobs.iter().map(|job| (&*job.found.name, job.known.is_some())).collect();
+        assert_eq!(read, [("a/newer.md", true), ("a/longer.md", true), ("a/new.md", false)]);
+        assert!(jobs.iter().all(|job| (job.prefix, job.largest) == ("a/", 9)));
+    }
+
+    #[test]
+    fn what_the_folder_has_no_longer_is_gone_and_nothing_of_another_one() {
+        let dir = TempDir::new().expect("a folder");
+        let folders = [folder(&dir, "a")];
+        let discovery = Discovery { found: vec![found("a/there.md", STAMP)], ..Discovery::default() };
+        let known =
+            known(&[("a/there.md", 1, "a"), ("a/z.md", 2, "a"), ("a/b.md", 3, "a"), ("ab/x.md", 4, "ab")]);
+        let of = |vanished: &[&str]| {
+            let vanished = vanished.iter().map(|&name| name.to_owned()).collect();
+            names(gone(&folders, &discovery, &known, &vanished))
+        };
+        assert_eq!(of(&[]), ["a/b.md", "a/z.md"]);
+        assert_eq!(of(&["a/there.md"]), ["a/b.md", "a/there.md", "a/z.md"], "found, and gone since");
+    }
+
+    #[test]
+    fn of_a_folder_around_it_only_what_has_no_file_is_gone() {
+        let dir = TempDir::new().expect("a folder");
+        let folders = [folder(&dir, "a/inner")];
+        // Taken in with the outer folder, which does not ignore it.
+        fs::write(folders[0].path.join("ignored.md"), "text").expect("a file");
+        let known = known(&[("a/inner/ignored.md", 1, "a"), ("a/inner/deleted.md", 2, "a")]);
+        assert_eq!(
+            names(gone(&folders, &Discovery::default(), &known, &HashSet::new())),
+            ["a/inner/deleted.md"]
+        );
+    }
+
+    #[test]
+    fn where_nothing_could_be_seen_nothing_is_gone() {
+        let dir = TempDir::new().expect("a folder");
+        let folders = [folder(&dir, "a")];
+        let blind = vec![folders[0].path.join("closed")];
+        let known = known(&[("a/closed/x.md", 1, "a"), ("a/closed.md", 2, "a")]);
+        let discovery = Discovery { blind, ..Discovery::default() };
+        assert_eq!(names(gone(&folders, &discovery, &known, &HashSet::new())), ["a/closed.md"]);
+    }
+}
