@@ -23,6 +23,9 @@ pub const TO_WAL: &str = "PRAGMA journal_mode = wal";
 /// The statement that moves what a crash has left in a log into the file; the close after it takes the log away.
 pub const TO_FILE: &str = "PRAGMA wal_checkpoint(truncate)";
 
+/// The statement that lays the file out anew.
+pub const VACUUM: &str = "VACUUM";
+
 /// How far a fix may go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Extent {
@@ -60,7 +63,7 @@ pub fn plan(database: &Database, profile: &Profile, extent: Extent) -> Vec<Step>
                 &mode.sql(),
                 "The file keeps how free pages are given back, from the next VACUUM on.",
             ));
-            steps.push(step("VACUUM", "Only a copy of the whole file can be laid out for that."));
+            steps.push(step(VACUUM, "Only a copy of the whole file can be laid out for that."));
         }
         _ => {}
     }
