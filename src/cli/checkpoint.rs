@@ -47,6 +47,7 @@ fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<Checkp
         busy: outcome.busy,
         frames_in_log: outcome.frames_in_log,
         frames_moved: outcome.frames_moved,
+        frames_moved_now: outcome.frames_moved_now,
         waited_ms: outcome.waited_ms,
         blocked_by,
     })
