@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Look, Rule, evidence, quoted, terminate, wal::frames_kept_by};
+use super::{Look, Rule, evidence, quoted, terminate, wal::frames_kept_by, who};
 use crate::{
     snapshot::{Database, Finding, Reader, Remedy, Severity},
     units,
@@ -50,6 +50,11 @@ impl Rule for LargeWal {
             grows.unwrap_or_default(),
             cost(pending, is_moved(look), is_growing)
         );
+        // A pin of what waits is a finding of its own, which says so.
+        let message = match reader.filter(|_| is_moved(look)) {
+            Some(it) => format!("{message}; {} reads in it, and has to end first", who(database, it.pid)),
+            None => message,
+        };
         let remedy = match reader {
             // The key would stop the process that a finding is about, and this one is about the file.
             Some(reader) => Remedy { key: None, ..terminate(reader.pid) },
@@ -296,6 +301,10 @@ mod tests {
                 (large.pid, large.remedy.key.is_none()),
                 (None, large.evidence["reader_in_the_way"] == READER)
             );
+            let is_named = large.message.ends_with("; 71168 (python3) reads in it, and has to end first");
+            // A pin of what waits is named by a finding of its own.
+            let is_pin = found.iter().any(|it| it.name == "pinned-wal");
+            assert_eq!(is_named, large.remedy.key.is_none() && !is_pin, "{}", large.message);
             large.remedy.command.clone().expect("there is one")
         };
         let stop = "kill -TERM 71168";

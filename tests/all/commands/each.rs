@@ -91,3 +91,15 @@ fn a_single_one_is_refused_in_one_line() {
         assert!(said.refusal().starts_with("no such file: missing.db;"), "{said:?}");
     }
 }
+
+#[test]
+fn what_acts_does_so_with_the_others() {
+    let home = Home::with_rollback();
+    let said = home.run(&["fix", "--yes", "missing.db", "notes.db"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.starts_with("waltop: missing.db: no such file: "), "{said:?}");
+    let done = format!("{}: done: PRAGMA journal_mode = wal", home.db().display());
+    assert!(said.out.starts_with(&done), "{said:?}");
+    let bytes = fs::read(home.db()).expect("readable");
+    assert_eq!(bytes[18..20], [2, 2], "it is in WAL mode");
+}
