@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -367,6 +368,11 @@ fn refuse_hazard(database: &Database, refusal: &str) -> anyhow::Result<()> {
         bail!("{refusal}, since data could be lost: {}; stop that process first", hazard.message);
     }
     Ok(())
+}
+
+/// A number of things of which there is at least one.
+fn from_one(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "give a number from 1")
 }
 
 /// Writes a line to stdout. A reader that went away is no error of ours.
