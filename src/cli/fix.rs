@@ -87,7 +87,7 @@ fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
     let looked = diagnosed(path, config)?;
     refuse_hazard(&looked, REFUSAL)?;
     let steps = fix::plan(&looked, profile, extent);
-    if steps.iter().any(|step| step.sql == "VACUUM") {
+    if steps.iter().any(|step| step.sql == fix::VACUUM) {
         let stats = stats::read(path, profile, looked.presence())?;
         optimize::preflight(&looked, &stats).admit(path)?;
     }

@@ -32,6 +32,9 @@ pub(super) fn is_empty(database: &Database) -> bool {
     database.files.db.as_ref().is_some_and(|file| file.bytes == 0)
 }
 
+/// The statement that lays the file out anew.
+pub const VACUUM: &str = "VACUUM";
+
 /// How far a fix may go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Extent {
@@ -69,7 +72,7 @@ pub fn plan(database: &Database, profile: &Profile, extent: Extent) -> Vec<Step>
                 &mode.sql(),
                 "The file keeps how free pages are given back, from the next VACUUM on.",
             ));
-            steps.push(step("VACUUM", "Only a copy of the whole file can be laid out for that."));
+            steps.push(step(VACUUM, "Only a copy of the whole file can be laid out for that."));
         }
         _ => {}
     }

@@ -8,6 +8,7 @@ mod backoff;
 mod bell;
 mod debounce;
 mod ears;
+mod seen;
 
 use std::{
     fs,
@@ -24,6 +25,7 @@ use self::{
     bell::{Mind, Woken},
     debounce::Heard,
     ears::{Ears, Interest},
+    seen::Seen,
 };
 use super::{
     Error, News, Request, StoreError, Summary, discover,
@@ -31,7 +33,6 @@ use super::{
     embed::Have,
     journal_error,
     lock::{Only, Refusal, RunLock},
-    progress::{Committed, Progress},
 };
 use crate::{
     database::factory,
@@ -384,26 +385,4 @@ fn is_waited_for(error: &Error) -> bool {
 fn identity(folder: &Path) -> Option<Identity> {
     let there = fs::metadata(folder).ok().filter(fs::Metadata::is_dir)?;
     Some((there.dev(), there.ino()))
-}
-
-/// What a run left out, for the watch to say what is new of it.
-#[derive(Debug, Default)]
-struct Seen {
-    failed: Vec<FailedFile>,
-    warned: Vec<FailedFile>,
-}
-
-impl Progress for Seen {
-    fn discovered(&mut self, _files: u64, _unchanged: u64) {}
-    fn batch(&mut self, _batch: &Committed) {}
-
-    fn failed(&mut self, file: &FailedFile) {
-        self.failed.push(file.clone());
-    }
-
-    fn warned(&mut self, file: &FailedFile) {
-        self.warned.push(file.clone());
-    }
-
-    fn finished(&mut self, _summary: &Summary) {}
 }
