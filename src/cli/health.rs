@@ -97,7 +97,9 @@ fn progress(database: &Database, stop: StopFlag) -> Ask {
         let seconds = elapsed.as_secs();
         if is_terminal && told.swap(seconds, Ordering::Relaxed) != seconds {
             let pages = units::plural(pages.into(), "page");
-            let _ = write!(io::stderr(), "\rquick_check of {pages}, {seconds} s so far; Ctrl-C ends it");
+            // In one write: stderr has no buffer, and half a line would show.
+            let line = format!("\rquick_check of {pages}, {seconds} s so far; Ctrl-C ends it");
+            let _ = io::stderr().write_all(line.as_bytes());
         }
         then(&stop)
     })

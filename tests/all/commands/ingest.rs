@@ -42,6 +42,35 @@ fn what_is_taken_in_can_be_found() {
 }
 
 #[test]
+fn a_hold_is_refused_beside_a_number_of_files_which_it_does_not_bound() {
+    let home = library();
+    let ingest = |options: &[&str]| home.run(&[&["ingest", "notes", "--db", "notes.db"], options].concat());
+    let said = ingest(&["--batch", "2", "--hold", "50ms"]);
+    assert!(said.refusal().starts_with("--hold is for --batch auto only: "), "{said:?}");
+    assert!(!home.db().exists());
+    for options in [&["--batch", "auto", "--hold", "50ms"][..], &["--hold", "50ms"], &["--batch", "2"]] {
+        assert_eq!(ingest(options).code, Some(0), "{options:?}");
+    }
+}
+
+#[test]
+fn an_empty_file_is_told_until_it_is_written_to() {
+    let home = library();
+    fs::write(home.db(), "").expect("written");
+    let told =
+        "the file is empty and keeps no mode yet: waltop ingest puts it in WAL mode with its first write";
+    let said = home.run(&["health", "notes.db"]);
+    assert_eq!((said.code, said.out.contains(told)), (Some(1), true), "{said:?}");
+    let said = home.run(&["fix", "--yes", "notes.db"]);
+    let line = format!("{}: nothing to fix; {told}\n", home.db().display());
+    assert_eq!((said.code, said.out), (Some(0), line));
+    assert_eq!(home.run(&["ingest", "notes", "--db", "notes.db"]).code, Some(0));
+    let said = home.run(&["health", "notes.db"]);
+    assert_eq!((said.code, said.out.contains(": healthy: ")), (Some(0), true), "{said:?}");
+    assert_eq!(fs::read(home.db()).expect("readable")[18..20], [2, 2], "it is in WAL mode");
+}
+
+#[test]
 fn a_second_run_writes_nothing() {
     let home = library();
     let first = home.json(&["ingest", "notes", "--db", "notes.db", "--json"]);
