@@ -8,6 +8,8 @@ mod backoff;
 mod bell;
 mod debounce;
 mod ears;
+mod seen;
+mod vectors;
 
 use std::{
     fs,
@@ -24,6 +26,8 @@ use self::{
     bell::{Mind, Woken},
     debounce::Heard,
     ears::{Ears, Interest},
+    seen::Seen,
+    vectors::Vectors,
 };
 use super::{
     Error, News, Request, StoreError, Summary, discover,
@@ -31,11 +35,10 @@ use super::{
     embed::Have,
     journal_error,
     lock::{Only, Refusal, RunLock},
-    progress::{Committed, Progress},
 };
 use crate::{
     database::factory,
-    journal::Watcher,
+    journal::{Outcome, Watcher},
     observe::{journals, process_start, sidecar},
     snapshot::FailedFile,
 };
@@ -131,8 +134,7 @@ struct Watch<'a> {
     warned: News,
     trouble: Option<String>,
     deafness: Option<String>,
-    /// Why not every document got its vector in the last run.
-    unembedded: Option<String>,
+    vectors: Vectors,
     /// Runs that came to an end.
     runs: u64,
 }
@@ -158,7 +160,7 @@ impl<'a> Watch<'a> {
             warned: News::default(),
             trouble: None,
             deafness: None,
-            unembedded: None,
+            vectors: Vectors::default(),
             runs: 0,
         }
     }
@@ -179,7 +181,8 @@ impl<'a> Watch<'a> {
         loop {
             let (until, mind) = match self.backoff.until() {
                 Some(until) => (until, Mind::OnlyTime),
-                None => (pulse, Mind::Changes),
+                // A document that changes need not wait until vectors are tried for again.
+                None => (self.vectors.until().map_or(pulse, |again| again.min(pulse)), Mind::Changes),
             };
             let errand = self.host.errand_at();
             match self.bell.wait(errand.map_or(until, |errand| errand.min(until)), mind) {
@@ -213,7 +216,8 @@ impl<'a> Watch<'a> {
 
     /// What is done when nothing was heard for a while, or it is time to try again.
     fn tick(&mut self) {
-        let is_to_retry = self.backoff.until().is_some();
+        let is_to_retry = self.backoff.until().is_some()
+            || self.vectors.until().is_some_and(|until| until <= Instant::now());
         if self.look_at_folders() || is_to_retry || self.deafness.is_some() {
             self.run_again();
         }
@@ -322,31 +326,39 @@ impl<'a> Watch<'a> {
 
     fn settle(&mut self, ended: Result<Option<Summary>, Error>) {
         match ended {
-            Ok(None) => self.backoff.went_well(),
-            Ok(Some(summary)) => {
+            Ok(None) => {
                 self.backoff.went_well();
-                if self.trouble.take().is_some() {
-                    self.host.notice(&format!("{} is in step again", self.database.display()));
-                }
-                let is_new = summary.failed.iter().any(|file| !self.told.knows(file));
-                if self.runs == 0 || summary.taken_in > 0 || summary.removed > 0 || is_new {
-                    self.host.ran(&summary);
-                }
-                self.runs += 1;
-                self.told = News::after(&summary.failed, None);
-                let unembedded = summary.embedding.and_then(|it| it.error);
-                if let Some(reason) = unembedded.as_ref().filter(|_| unembedded != self.unembedded) {
-                    self.host.notice(&format!("not all embedded, the next change tries again: {reason}"));
-                }
-                self.unembedded = unembedded;
+                self.vectors.wait();
             }
+            Ok(Some(summary)) => self.went_well(&summary),
             // It was asked to end while it waited.
             Err(Error::Store(StoreError::Stopped)) => {}
             Err(error) => self.troubled(&error),
         }
     }
 
+    fn went_well(&mut self, summary: &Summary) {
+        self.backoff.went_well();
+        if self.trouble.take().is_some() {
+            self.host.notice(&format!("{} is in step again", self.database.display()));
+        }
+        let is_new = summary.failed.iter().any(|file| !self.told.knows(file));
+        let embedded = summary.embedding.as_ref().map_or(0, |it| it.embedded);
+        if self.runs == 0 || summary.taken_in > 0 || summary.removed > 0 || embedded > 0 || is_new {
+            self.host.ran(summary);
+        }
+        self.runs += 1;
+        self.told = News::after(&summary.failed, None);
+        // One that was asked to stop knows nothing of the embedder.
+        let embedding = summary.embedding.as_ref().filter(|_| summary.outcome == Outcome::Completed);
+        if let Some(line) = self.vectors.after(embedding, Instant::now()) {
+            self.host.notice(&line);
+        }
+    }
+
     fn troubled(&mut self, error: &Error) {
+        // The run that gets through tries for them, too.
+        self.vectors.wait();
         let line = error.to_string();
         let waits = matches!(error, Error::Folder(discover::Error::NoDocuments(_)));
         // Whoever closes the last connection has a deleted index open for a moment: what is still there next time is said.
@@ -363,7 +375,7 @@ impl<'a> Watch<'a> {
         }
         if !passes && self.trouble.as_ref() != Some(&line) {
             let what = if waits { "waiting" } else { "trying again later" };
-            self.host.notice(&format!("{what}: {line}"));
+            self.host.notice(&format!("{what}: {}", line));
             self.trouble = Some(line);
         }
     }
@@ -384,26 +396,4 @@ fn is_waited_for(error: &Error) -> bool {
 fn identity(folder: &Path) -> Option<Identity> {
     let there = fs::metadata(folder).ok().filter(fs::Metadata::is_dir)?;
     Some((there.dev(), there.ino()))
-}
-
-/// What a run left out, for the watch to say what is new of it.
-#[derive(Debug, Default)]
-struct Seen {
-    failed: Vec<FailedFile>,
-    warned: Vec<FailedFile>,
-}
-
-impl Progress for Seen {
-    fn discovered(&mut self, _files: u64, _unchanged: u64) {}
-    fn batch(&mut self, _batch: &Committed) {}
-
-    fn failed(&mut self, file: &FailedFile) {
-        self.failed.push(file.clone());
-    }
-
-    fn warned(&mut self, file: &FailedFile) {
-        self.warned.push(file.clone());
-    }
-
-    fn finished(&mut self, _summary: &Summary) {}
 }
