@@ -9,10 +9,11 @@ mod bell;
 mod debounce;
 mod ears;
 mod seen;
+mod trouble;
 mod vectors;
 
 use std::{
-    fs,
+    fs, mem,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -27,6 +28,7 @@ use self::{
     debounce::Heard,
     ears::{Ears, Interest},
     seen::Seen,
+    trouble::{is_waited_for, without_advice},
     vectors::Vectors,
 };
 use super::{
@@ -137,6 +139,8 @@ struct Watch<'a> {
     vectors: Vectors,
     /// Runs that came to an end.
     runs: u64,
+    /// Whether the database that they wrote is gone, and none was made in its place yet.
+    is_gone: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -162,6 +166,7 @@ impl<'a> Watch<'a> {
             deafness: None,
             vectors: Vectors::default(),
             runs: 0,
+            is_gone: false,
         }
     }
 
@@ -271,6 +276,7 @@ impl<'a> Watch<'a> {
         let mut folders: Vec<PathBuf> =
             self.folders.iter().filter(|(_, there)| there.is_some()).map(|(path, _)| path.clone()).collect();
         self.listen(&folders);
+        self.is_gone |= self.runs > 0 && !self.database.exists();
         let mut seen = Seen::default();
         let ended = loop {
             if folders.is_empty() {
@@ -342,6 +348,9 @@ impl<'a> Watch<'a> {
         if self.trouble.take().is_some() {
             self.host.notice(&format!("{} is in step again", self.database.display()));
         }
+        if mem::take(&mut self.is_gone) {
+            self.host.notice(&format!("{} was gone: made anew from the folders", self.database.display()));
+        }
         let is_new = summary.failed.iter().any(|file| !self.told.knows(file));
         let embedded = summary.embedding.as_ref().map_or(0, |it| it.embedded);
         if self.runs == 0 || summary.taken_in > 0 || summary.removed > 0 || embedded > 0 || is_new {
@@ -375,21 +384,9 @@ impl<'a> Watch<'a> {
         }
         if !passes && self.trouble.as_ref() != Some(&line) {
             let what = if waits { "waiting" } else { "trying again later" };
-            self.host.notice(&format!("{what}: {}", line));
+            self.host.notice(&format!("{what}: {}", without_advice(&line)));
             self.trouble = Some(line);
         }
-    }
-}
-
-/// Whether a watch may begin in spite of `error`: it goes by itself.
-fn is_waited_for(error: &Error) -> bool {
-    match error {
-        Error::Running { .. } | Error::Folder(discover::Error::NoDocuments(_)) => true,
-        Error::Store(error) => matches!(
-            error,
-            StoreError::Busy { .. } | StoreError::Open(factory::Error::Busy { .. }) | StoreError::Stopped
-        ),
-        _ => false,
     }
 }
 
