@@ -172,7 +172,7 @@ impl<'a> Watch<'a> {
 
     /// The first run.
     fn begin(&mut self) -> Result<(), Error> {
-        match self.run(None) {
+        match self.run() {
             Err(error) if !is_waited_for(&error) => Err(error),
             ended => {
                 self.settle(ended);
@@ -229,8 +229,7 @@ impl<'a> Watch<'a> {
     }
 
     fn run_again(&mut self) {
-        let told = self.told.clone();
-        let ended = self.run(Some(&told));
+        let ended = self.run();
         self.settle(ended);
     }
 
@@ -268,7 +267,7 @@ impl<'a> Watch<'a> {
 
     /// One run over the folders that are there; `None` where there is nothing to take in. What was heard before it is
     /// covered by it, and what changes from now on is heard.
-    fn run(&mut self, told: Option<&News>) -> Result<Option<Summary>, Error> {
+    fn run(&mut self) -> Result<Option<Summary>, Error> {
         if let Some(wave) = self.bell.take() {
             self.heard(wave.heard);
         }
@@ -284,7 +283,7 @@ impl<'a> Watch<'a> {
             }
             self.host.may_connect(self.database).map_err(Error::Unfit)?;
             let mut request =
-                Request { folders: folders.clone(), told: told.cloned(), ..self.request.clone() };
+                Request { folders: folders.clone(), told: Some(self.told.clone()), ..self.request.clone() };
             if let Some(embed) = request.embed.as_mut().filter(|_| self.runs > 0) {
                 // Those that the first run made are new.
                 embed.have = Have::Kept;

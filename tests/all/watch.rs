@@ -235,6 +235,20 @@ fn ten_thousand_touches_leave_no_journal() {
 }
 
 #[test]
+fn a_first_run_that_changes_nothing_leaves_no_journal_either() {
+    let scene = Scene::new();
+    assert!(scene.output("ingest", &[]).status.success());
+    drop(scene.watch(&[]));
+    assert_eq!(scene.state("jsonl").len(), 1, "that of the ingestion");
+    scene.write("one.md", "changed while nobody watched");
+    drop(scene.watch(&[]));
+    assert_eq!(scene.state("jsonl").len(), 2);
+    fs::write(scene.notes().join("bad.md"), b"\xff").expect("a file");
+    drop(scene.watch(&[]));
+    assert_eq!(scene.state("jsonl").len(), 3, "what failed is told");
+}
+
+#[test]
 fn a_burst_of_new_documents_is_a_run_or_a_few() {
     let scene = Scene::new();
     let watch = scene.watch(&[]);
