@@ -274,7 +274,7 @@ fn without_a_server_the_documents_are_in_and_the_next_run_embeds_them() {
     assert_eq!((output.status.code(), scene.vectors()), (Some(0), 12), "{output:?}");
     let runs = scene.waltop(&["runs", "notes.db"]).output().expect("waltop starts");
     let runs = String::from_utf8_lossy(&runs.stdout).into_owned();
-    assert!(runs.contains("    12 of 12 embedded") && runs.contains("    0 of 12 embedded: "), "{runs}");
+    assert!(runs.contains("    12 of 12 embedded") && runs.contains("    12 of 12 not embedded: "), "{runs}");
 }
 
 #[test]

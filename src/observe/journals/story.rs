@@ -56,6 +56,8 @@ impl Story {
             last_told_at: Some(line.at),
             silent_ms: None,
             failures: Vec::new(),
+            files_in_part: 0,
+            in_part: Vec::new(),
             embedding: None,
             error: None,
             carries_on,
@@ -126,7 +128,13 @@ impl Story {
                     Outcome::Failed => IngestionState::Failed,
                 };
             }
-            Event::Started { .. } | Event::FileWarned { .. } | Event::LogPinned { .. } | Event::Unknown => {}
+            Event::FileWarned { path, reason } => {
+                ingestion.files_in_part += 1;
+                if ingestion.in_part.len() < Ingestion::RECENT {
+                    ingestion.in_part.push(FailedFile { path, reason });
+                }
+            }
+            Event::Started { .. } | Event::LogPinned { .. } | Event::Unknown => {}
         }
     }
 
