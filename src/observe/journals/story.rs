@@ -71,6 +71,7 @@ impl Story {
         let ingestion = &mut self.ingestion;
         ingestion.last_told_at = Some(line.at);
         match line.event {
+            Event::SetUp { retries } => ingestion.busy_retries += retries,
             Event::Discovered { files, unchanged } => {
                 ingestion.files_total = Some(files);
                 ingestion.files_unchanged += unchanged;
