@@ -88,7 +88,7 @@ fn fill(path: &std::path::Path, vectors: &[Vec<f32>]) -> Result<(), Failure> {
             params![number, "Some five kilobytes of text. ".repeat(180)],
         )?;
         transaction.execute(
-            "INSERT INTO embeddings (node, model, dimension, hash, vector) VALUES (?1, 'made-up', ?2, x'00', ?3)",
+            "INSERT INTO nodes_vectors (node, model, dimension, hash, vector) VALUES (?1, 'made-up', ?2, x'00', ?3)",
             params![number, i64::try_from(DIMENSION)?, vector::to_bytes(vector)],
         )?;
     }

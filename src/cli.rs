@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -17,13 +18,13 @@ use crate::{
     console, diagnose, observe, paths,
     sampler::{Look, Watch},
     snapshot::{Database, Snapshot},
-    text,
 };
 
 mod actor;
 mod asking;
 mod check;
 mod checkpoint;
+mod each;
 mod embed;
 mod explain;
 mod fix;
@@ -369,33 +370,9 @@ fn refuse_hazard(database: &Database, refusal: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Does `one` with each of `paths` and tells what came of it, up to the first failure.
-fn tell_each<T: serde::Serialize>(
-    paths: &[PathBuf],
-    json: bool,
-    one: impl Fn(&Path) -> anyhow::Result<T>,
-    line: impl Fn(&T) -> String,
-) -> anyhow::Result<Vec<T>> {
-    let mut reports = Vec::new();
-    let mut failure = None;
-    for path in paths {
-        match one(path) {
-            Ok(report) => reports.push(report),
-            Err(error) => {
-                failure = Some(error);
-                break;
-            }
-        }
-        if let Some(report) = reports.last().filter(|_| !json) {
-            // Names of processes and files come from outside.
-            say(&text::clean(&line(report)))?;
-        }
-    }
-    // Whoever reads JSON takes an empty stdout for a refusal.
-    if json && (failure.is_none() || !reports.is_empty()) {
-        say_json(&reports)?;
-    }
-    failure.map_or(Ok(reports), Err)
+/// A number of things of which there is at least one.
+fn from_one(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "give a number from 1")
 }
 
 /// Writes a line to stdout. A reader that went away is no error of ours.

@@ -13,5 +13,6 @@ pub mod holder;
 pub mod migrations;
 pub mod optimize;
 pub mod pragmas;
+pub mod renumbering;
 pub mod sidecars;
 pub mod stats;

@@ -365,6 +365,7 @@ impl Observer {
                 maps_index: mapped.map(|[_, _, shm]| shm),
                 holds_index,
                 replaced: opener.replaced.clone(),
+                moved_to: opener.moved_to.clone(),
                 holds: decoded.holds.get(&pid).into_iter().flatten().copied().collect(),
                 ..process
             });

@@ -34,6 +34,9 @@ pub struct CheckpointReport {
     pub frames_in_log: Option<u32>,
     /// Frames of those that are in the main file; `None` where `SQLite` did not say.
     pub frames_moved: Option<u32>,
+    /// Frames of those that this checkpoint has moved; `None` where that is not known.
+    #[serde(default)]
+    pub frames_moved_now: Option<u32>,
     /// What it took, in ms.
     pub waited_ms: f64,
     /// Whether every frame was moved and, where the mode asks for it, the log can start anew.
@@ -49,7 +52,14 @@ impl fmt::Display for CheckpointReport {
         match (self.frames_moved, self.frames_in_log) {
             (Some(moved), Some(all)) => {
                 write!(f, "{} of {}", units::count(moved.into()), units::plural(all.into(), "frame"))?;
-                f.write_str(" moved")?;
+                match self.frames_moved_now {
+                    Some(now) if now == moved => f.write_str(" moved")?,
+                    Some(0) => f.write_str(" are in the main file, none of them moved now,")?,
+                    Some(now) => {
+                        write!(f, " are in the main file, {} of them moved now,", units::count(now.into()))?;
+                    }
+                    None => f.write_str(" are in the main file,")?,
+                }
             }
             _ => f.write_str("another checkpoint was running")?,
         }
@@ -171,7 +181,7 @@ fn write_database(out: &mut String, database: &Database, taken_at: Timestamp) ->
     for finding in &database.findings {
         writeln!(out, "{:<11} {}: {}", finding.severity, finding.name, text::clean(&finding.message))?;
     }
-    if database.findings.is_empty() {
+    if database.findings.is_empty() && database.files.db.is_some() {
         writeln!(out, "findings    none")?;
     }
     Ok(())
@@ -219,7 +229,10 @@ fn write_locks(out: &mut String, database: &Database) -> fmt::Result {
             Some(holder) => {
                 writeln!(out, "{label:<11} {}{}", who(database, holder.pid), held(holder.held_ms))?;
             }
-            None if label == "write lock" => writeln!(out, "write lock  free")?,
+            // Of what is not there nobody knows whether it is free.
+            None if label == "write lock" && database.files.db.is_some() => {
+                writeln!(out, "write lock  free")?;
+            }
             None => {}
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     snapshot::Database,
 };
 
-use super::{databases, diagnosed, tell_each};
+use super::{diagnosed, each::tell_each};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -28,10 +28,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
-    let paths = databases(&args.databases, config)?;
     let one = |path: &Path| checkpoint(path, args.mode, config);
-    let reports = tell_each(&paths, args.json, one, |it| format!("{}: {it}", it.path.display()))?;
-    Ok(u8::from(reports.iter().any(|report| !report.complete)))
+    let line = |it: &CheckpointReport| format!("{}: {it}", it.path.display());
+    let told = tell_each(&args.databases, config, args.json, one, line)?;
+    Ok(told.exit(|report| !report.complete))
 }
 
 fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<CheckpointReport> {
@@ -47,6 +47,7 @@ fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<Checkp
         busy: outcome.busy,
         frames_in_log: outcome.frames_in_log,
         frames_moved: outcome.frames_moved,
+        frames_moved_now: outcome.frames_moved_now,
         waited_ms: outcome.waited_ms,
         blocked_by,
     })

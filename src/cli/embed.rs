@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
+use super::from_one;
 use crate::ingest::embed::{
     self, CALLS, CHARS, Have, MODEL, Options,
     http::{Endpoint, Http},
@@ -17,10 +18,10 @@ pub struct EmbedArgs {
     #[arg(long, value_name = "NAME", default_value = MODEL, requires = "embed")]
     embed_model: String,
     /// Documents that are with the API at a time, 256 at the most.
-    #[arg(long, value_name = "N", default_value_t = CALLS, requires = "embed")]
+    #[arg(long, value_name = "N", default_value_t = CALLS, value_parser = from_one, requires = "embed")]
     embed_calls: NonZeroUsize,
     /// Characters of a document that are embedded; the rest is left out.
-    #[arg(long, value_name = "N", default_value_t = CHARS, requires = "embed")]
+    #[arg(long, value_name = "N", default_value_t = CHARS, value_parser = from_one, requires = "embed")]
     embed_chars: NonZeroUsize,
     /// Throw the model's vectors away first, and make all anew.
     #[arg(long, requires = "embed")]

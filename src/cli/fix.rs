@@ -15,7 +15,7 @@ use crate::{
     text,
 };
 
-use super::{asking::confirmed, databases, diagnosed, refuse_hazard, tell_each};
+use super::{asking::confirmed, diagnosed, each::tell_each, refuse_hazard};
 
 const REFUSAL: &str = "nothing was fixed";
 
@@ -43,10 +43,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
-    let paths = databases(&args.databases, config)?;
-    let reports = tell_each(&paths, args.json, |path| one(path, args, config), ToString::to_string)?;
+    let one = |path: &Path| one(path, args, config);
+    let told = tell_each(&args.databases, config, args.json, one, ToString::to_string)?;
     let declined = |report: &FixReport| !(report.applied || report.sql.is_empty() || args.dry_run);
-    Ok(u8::from(reports.iter().any(declined)))
+    Ok(told.exit(declined))
 }
 
 fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
@@ -87,7 +87,7 @@ fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
     let looked = diagnosed(path, config)?;
     refuse_hazard(&looked, REFUSAL)?;
     let steps = fix::plan(&looked, profile, extent);
-    if steps.iter().any(|step| step.sql == "VACUUM") {
+    if steps.iter().any(|step| step.sql == fix::VACUUM) {
         let stats = stats::read(path, profile, looked.presence())?;
         optimize::preflight(&looked, &stats).admit(path)?;
     }

@@ -25,7 +25,7 @@ use crate::{
     units,
 };
 
-use super::{databases, diagnosed, refuse_hazard, tell_each};
+use super::{diagnosed, each::tell_each, refuse_hazard};
 
 /// The exit code of one that was told to stop, as shells have it for SIGINT.
 const STOPPED: u8 = 130;
@@ -47,11 +47,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
-    let paths = databases(&args.databases, config)?;
     let stop = stop_on_signals()?;
     let one = |path: &Path| check(path, args, config, &stop);
-    match tell_each(&paths, args.json, one, ToString::to_string) {
-        Ok(reports) => Ok(u8::from(reports.iter().any(|report| !report.healthy))),
+    match tell_each(&args.databases, config, args.json, one, ToString::to_string) {
+        Ok(told) => Ok(told.exit(|report| !report.healthy)),
         Err(error) if matches!(error.downcast_ref(), Some(Error::Stopped)) => {
             let _ = writeln!(io::stderr(), "waltop: {error}");
             Ok(STOPPED)

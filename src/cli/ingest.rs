@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use anyhow::bail;
+
 use crate::{
     config::Config,
     document::value::{duration_of, size_of},
@@ -26,9 +28,9 @@ pub struct What {
     /// Files per transaction: `auto` is as many as `--hold` allows.
     #[arg(long, value_name = "auto|N", default_value = "auto", allow_negative_numbers = true)]
     batch: Batch,
-    /// How long a batch of `auto` may keep the write lock.
-    #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "25ms")]
-    hold: Duration,
+    /// How long a batch of `auto` may keep the write lock, 25ms where it is not given; not with a number of files.
+    #[arg(long, value_name = "DURATION", value_parser = duration_of)]
+    hold: Option<Duration>,
     /// Begin the documents' names with NAME instead of the folder's path.
     #[arg(long, value_name = "NAME")]
     root: Option<String>,
@@ -65,20 +67,26 @@ impl What {
     ///
     /// Where it is none, or a connection could lose what others committed.
     pub fn request(self, config: &Config) -> anyhow::Result<Request> {
+        if let (Batch::Files(files), Some(_)) = (self.batch, self.hold) {
+            bail!(
+                "--hold is for --batch auto only: a batch of {files} files takes as long as it takes; leave one out"
+            );
+        }
         let database = self.db.unwrap_or_else(|| config.places.default_database.clone());
         let database = fit_or_new(database, config)?;
         // One that is not there yet may have a profile already, under the name that it will have.
         let settled = paths::settled(&database).unwrap_or_else(|_| database.clone());
+        let request = Request::new(self.folders, database, &config.places);
         Ok(Request {
             profile: config.profile_of(&settled).clone(),
             batch: self.batch,
-            hold: self.hold,
+            hold: self.hold.unwrap_or(request.hold),
             root: self.root,
             hidden: self.hidden,
             max_file_size: self.max_file_size,
             busy_budget: self.budget,
             embed: self.embed.options(),
-            ..Request::new(self.folders, database, &config.places)
+            ..request
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     units,
 };
 
-use super::{asking::confirmed, databases, diagnosed, refuse_hazard, tell_each};
+use super::{asking::confirmed, diagnosed, each::tell_each, refuse_hazard};
 
 const REFUSAL: &str = "nothing was optimized";
 
@@ -61,9 +61,9 @@ struct Report {
 }
 
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
-    let paths = databases(&args.databases, config)?;
-    let reports = tell_each(&paths, args.json, |path| one(path, args, config), ToString::to_string)?;
-    Ok(u8::from(reports.iter().any(|report| !report.applied && !args.dry_run)))
+    let one = |path: &Path| one(path, args, config);
+    let told = tell_each(&args.databases, config, args.json, one, ToString::to_string)?;
+    Ok(told.exit(|report| !report.applied && !args.dry_run))
 }
 
 fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<Report> {

@@ -20,7 +20,7 @@ use crate::{
     text, units,
 };
 
-use super::{say, say_json, unnamed};
+use super::{from_one, say, say_json, unnamed};
 
 mod table;
 
@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(value_name = "RUN")]
     run: Option<String>,
     /// The most runs to print, the newest.
-    #[arg(long, value_name = "N", default_value = "20", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = from_one, allow_negative_numbers = true)]
     limit: NonZeroUsize,
     /// List the files that failed or are in only in part, each with the reason.
     #[arg(long)]

@@ -15,7 +15,7 @@ use crate::{
     text,
 };
 
-use super::{embed::QueryArgs, fit, say, say_json};
+use super::{embed::QueryArgs, fit, from_one, say, say_json};
 
 /// How many links of a document are printed in either direction.
 const LINKS: usize = 5;
@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "DB")]
     db: Option<PathBuf>,
     /// The most documents to print.
-    #[arg(long, value_name = "N", default_value = "10", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = from_one, allow_negative_numbers = true)]
     limit: NonZeroUsize,
     #[command(flatten)]
     meaning: QueryArgs,

@@ -15,7 +15,7 @@ use crate::{
     units,
 };
 
-use super::{databases, diagnosed, refuse_hazard, tell_each};
+use super::{diagnosed, each::tell_each, refuse_hazard};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -41,9 +41,8 @@ struct Report {
 }
 
 pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
-    let paths = databases(&args.databases, config)?;
-    tell_each(&paths, args.json, |path| one(path, config), ToString::to_string)?;
-    Ok(0)
+    let one = |path: &Path| one(path, config);
+    Ok(tell_each(&args.databases, config, args.json, one, ToString::to_string)?.exit(|_| false))
 }
 
 fn one(path: &Path, config: &Config) -> anyhow::Result<Report> {

@@ -79,7 +79,7 @@ pub enum Overlay {
     Details(Subject),
 }
 
-/// A sentence about what just happened, shown until its time is over.
+/// A sentence about what just happened, shown until its time is over or another database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// How it went.
@@ -109,7 +109,7 @@ pub struct Setup {
 }
 
 /// How long a notice stays.
-const NOTICE: Duration = Duration::from_secs(8);
+const NOTICE: Duration = Duration::from_secs(20);
 /// How often the pragmas are asked for again.
 const ASK_PRAGMAS: Duration = Duration::from_mins(1);
 /// The same where the header or who is there has changed: a worker that asks is itself there for a moment.
@@ -125,6 +125,8 @@ pub struct App {
     /// The look that a pause holds on the screen.
     frozen: Option<Arc<Look>>,
     pub(super) current: usize,
+    /// Whether any look found a file at the path, by database.
+    were_there: Vec<bool>,
     /// What is kept of the databases that are not on the screen.
     left: Vec<Left>,
     /// The overview of all databases instead of the panels, where it is open.
@@ -174,6 +176,7 @@ impl App {
             newest: None,
             frozen: None,
             current: 0,
+            were_there: Vec::new(),
             left: Vec::new(),
             overview: None,
             focus: Panel::Processes,
@@ -208,9 +211,7 @@ impl App {
             }
             Message::Tick(now) => {
                 self.now = now;
-                if self.notice.as_ref().is_some_and(|notice| notice.until <= now) {
-                    self.notice = None;
-                }
+                self.drop_old_notice();
                 Vec::new()
             }
             Message::Look(look) => self.looked(&look),
@@ -259,6 +260,13 @@ impl App {
         self.look()?.snapshot.databases.get(self.current)
     }
 
+    /// Whether the database at `index` has gone from its path: it is not there, though it was, or others use it still.
+    #[must_use]
+    pub fn has_gone(&self, index: usize) -> bool {
+        let was_there = self.were_there.get(index).is_some_and(|&was| was);
+        self.databases().get(index).is_some_and(|it| it.is_gone() || it.files.db.is_none() && was_there)
+    }
+
     /// What the database on the screen is held to.
     #[must_use]
     pub fn profile(&self) -> Option<&Profile> {
@@ -291,9 +299,15 @@ impl App {
 
     fn looked(&mut self, look: &Arc<Look>) -> Vec<Effect> {
         self.now = self.now.max(look.snapshot.taken_at);
+        // While looks come in time, no tick does.
+        self.drop_old_notice();
         let before = self.selected_process().map(|process| (process.pid, process.name.clone()));
         if self.newest.replace(Arc::clone(look)).is_none() {
             self.open_on_many();
+        }
+        self.were_there.resize(look.snapshot.databases.len(), false);
+        for (was_there, database) in self.were_there.iter_mut().zip(&look.snapshot.databases) {
+            *was_there |= database.files.db.is_some();
         }
         self.found.follow(&look.snapshot);
         self.settle_selection();
@@ -339,6 +353,10 @@ impl App {
         let until = self.now.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
         self.notice = Some(Notice { level, text: text.clone(), until });
         Effect::Note(level, text)
+    }
+
+    fn drop_old_notice(&mut self) {
+        self.notice.take_if(|notice| notice.until <= self.now);
     }
 
     fn told(&mut self, outcome: Outcome) -> Vec<Effect> {

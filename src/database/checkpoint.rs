@@ -74,6 +74,8 @@ pub struct Outcome {
     pub frames_in_log: Option<u32>,
     /// Frames of those that are in the main file; `None` where another checkpointer was at work.
     pub frames_moved: Option<u32>,
+    /// Frames of those that were not there just before; `None` where that is not known.
+    pub frames_moved_now: Option<u32>,
     /// How long it took, waiting included, in ms.
     pub waited_ms: f64,
 }
@@ -114,6 +116,7 @@ pub fn run(path: &Path, mode: Mode, database: &Database, profile: &Profile) -> R
             busy: false,
             frames_in_log: Some(0),
             frames_moved: Some(0),
+            frames_moved_now: Some(0),
             waited_ms: 0.0,
         });
     }
@@ -140,7 +143,7 @@ fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Option<Ou
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
     };
-    let (_, waiting, _) = row("noop")?;
+    let (_, waiting, moved_before) = row("noop")?;
     let started = Instant::now();
     let (busy, mut log, mut moved) = row(&mode.to_string())?;
     if mode == Mode::Truncate && !busy && log == 0 {
@@ -150,6 +153,9 @@ fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Option<Ou
     let waited_ms = started.elapsed().as_secs_f64() * 1000.0;
     // Without a log SQLite answers 0, -1, -1; where another checkpointer is at work 1, -1, -1.
     let (frames_in_log, frames_moved) = (u32::try_from(log).ok(), u32::try_from(moved).ok());
-    let outcome = Outcome { mode, busy, frames_in_log, frames_moved, waited_ms };
+    // Fewer than before: the log was begun anew in between.
+    let moved_now = if moved_before < 0 { None } else { u32::try_from(moved - moved_before).ok() };
+    let frames_moved_now = frames_moved.and(moved_now);
+    let outcome = Outcome { mode, busy, frames_in_log, frames_moved, frames_moved_now, waited_ms };
     Ok((busy || frames_in_log.is_some()).then_some(outcome))
 }

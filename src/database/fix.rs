@@ -5,16 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     factory,
+    renumbering::{self, Renumbering},
     sidecars::{self, OnClose},
 };
 use crate::{
     diagnose::{
         self,
-        fix::{Step, TO_WAL},
+        fix::{Step, TO_WAL, VACUUM},
     },
     profile::Profile,
     snapshot::Database,
@@ -46,6 +47,9 @@ pub enum Error {
         /// Who was seen to have it open.
         holders: String,
     },
+    /// A VACUUM would spoil an index of the host's.
+    #[error("nothing fixed: {0}")]
+    Renumbers(Renumbering),
     /// A part is done, and stays so.
     #[error("{} is done, and not the rest: {cause}", done.join("; "))]
     Partly {
@@ -91,17 +95,20 @@ pub fn apply(
     let connection = opened.map_err(|error| held(error, path, database))?;
     let say = |cause| factory::explain(path, since, cause);
     connection.busy_timeout(PATIENCE).map_err(say)?;
+    let spoilt =
+        if steps.iter().any(|step| step.sql == VACUUM) { renumbering::of(&connection) } else { Ok(None) };
+    let refused = match spoilt {
+        Ok(None) => None,
+        Ok(Some(spoilt)) => Some(Error::Renumbers(spoilt)),
+        Err(cause) => Some(say(cause).into()),
+    };
+    if let Some(refused) = refused {
+        sidecars::leave(connection, &main).map_err(say)?;
+        return Err(refused);
+    }
     let mut done = Vec::new();
     let ended = steps.into_iter().try_for_each(|step| {
-        match step.sql.as_str() {
-            TO_WAL => factory::switch_to_wal(&connection, path, PATIENCE),
-            "VACUUM" => {
-                // The profile may have it in memory, where a large database has no place.
-                let set = connection.pragma_update(None, "temp_store", "FILE");
-                set.and_then(|()| connection.execute_batch(&step.sql)).map_err(say)
-            }
-            sql => connection.query_row(sql, [], |_| Ok(())).optional().map(drop).map_err(say),
-        }?;
+        carry_out(&connection, path, &step.sql, since)?;
         done.push(step.sql);
         Ok(())
     });
@@ -113,6 +120,19 @@ pub fn apply(
     }
     left.map_err(say)?;
     Ok(done)
+}
+
+fn carry_out(connection: &Connection, path: &Path, sql: &str, since: Instant) -> Result<(), factory::Error> {
+    let say = |cause| factory::explain(path, since, cause);
+    match sql {
+        TO_WAL => factory::switch_to_wal(connection, path, PATIENCE),
+        VACUUM => {
+            // The profile may have it in memory, where a large database has no place.
+            let set = connection.pragma_update(None, "temp_store", "FILE");
+            set.and_then(|()| connection.execute_batch(sql)).map_err(say)
+        }
+        sql => connection.query_row(sql, [], |_| Ok(())).optional().map(drop).map_err(say),
+    }
 }
 
 fn held(error: factory::Error, path: &Path, database: &Database) -> Error {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{
     busy::{Failure, Then, patiently},
     factory, pragmas,
+    renumbering::{self, Renumbering},
     sidecars::{self, OnClose},
     stats::Stats,
 };
@@ -95,6 +96,9 @@ pub enum Error {
         /// Bytes that are free.
         free: u64,
     },
+    /// A VACUUM would spoil an index of the host's.
+    #[error(transparent)]
+    Renumbers(#[from] Renumbering),
     /// It could not be opened, or `SQLite` failed.
     #[error(transparent)]
     Open(#[from] factory::Error),
@@ -175,7 +179,8 @@ impl fmt::Display for Preflight {
 ///
 /// # Errors
 ///
-/// Where the write lock is not to be had in the time that the profile gives, or `SQLite` fails. What was done before
+/// Where a VACUUM would spoil an index, before anything is done; where the write lock is not to be had in the time that
+/// the profile gives, or `SQLite` fails. What was done before
 /// stays.
 pub fn apply(path: &Path, database: &Database, profile: &Profile, steps: &[Step]) -> Result<(), Error> {
     let since = Instant::now();
@@ -184,10 +189,16 @@ pub fn apply(path: &Path, database: &Database, profile: &Profile, steps: &[Step]
     let on_close = if live { OnClose::LeaveFiles } else { OnClose::Tidy };
     let connection = factory::open_for_look(&main, profile, on_close)?;
     let budget = Duration::from_millis(profile.busy_timeout_ms().unwrap_or_default().into());
-    let done = steps.iter().try_for_each(|step| carry_out(&connection, *step, budget));
+    let spoilt = if steps.contains(&Step::Vacuum) { renumbering::of(&connection) } else { Ok(None) };
+    let done = match spoilt {
+        Ok(None) => steps.iter().try_for_each(|step| carry_out(&connection, *step, budget)).map(|()| None),
+        refused => refused,
+    };
     let left = sidecars::leave(connection, &main);
     let say = |cause| factory::explain(path, since, cause);
-    done.map_err(say)?;
+    if let Some(spoilt) = done.map_err(say)? {
+        return Err(spoilt.into());
+    }
     Ok(left.map_err(say)?)
 }
 

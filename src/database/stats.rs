@@ -62,8 +62,8 @@ fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
 
 fn documents(connection: &Connection) -> rusqlite::Result<Documents> {
     let count = |sql: &str| connection.query_row(sql, [], |row| unsigned(row, 0));
-    let has_embeddings = connection.table_exists(None, "embeddings")?;
-    let by_model = || by_name(connection, "SELECT model, count(*) FROM embeddings GROUP BY model");
+    let has_embeddings = connection.table_exists(None, "nodes_vectors")?;
+    let by_model = || by_name(connection, "SELECT model, count(*) FROM nodes_vectors GROUP BY model");
     Ok(Documents {
         nodes: count("SELECT count(*) FROM nodes")?,
         edges: by_name(connection, "SELECT kind, count(*) FROM edges GROUP BY kind")?,

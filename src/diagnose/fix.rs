@@ -23,6 +23,18 @@ pub const TO_WAL: &str = "PRAGMA journal_mode = wal";
 /// The statement that moves what a crash has left in a log into the file; the close after it takes the log away.
 pub const TO_FILE: &str = "PRAGMA wal_checkpoint(truncate)";
 
+/// What is to be said of a file to which nothing was ever written: it keeps no mode, and a fix writes none.
+pub(super) const EMPTY: &str =
+    "the file is empty and keeps no mode yet: waltop ingest puts it in WAL mode with its first write";
+
+/// Whether nothing was ever written to `database`.
+pub(super) fn is_empty(database: &Database) -> bool {
+    database.files.db.as_ref().is_some_and(|file| file.bytes == 0)
+}
+
+/// The statement that lays the file out anew.
+pub const VACUUM: &str = "VACUUM";
+
 /// How far a fix may go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Extent {
@@ -60,7 +72,7 @@ pub fn plan(database: &Database, profile: &Profile, extent: Extent) -> Vec<Step>
                 &mode.sql(),
                 "The file keeps how free pages are given back, from the next VACUUM on.",
             ));
-            steps.push(step("VACUUM", "Only a copy of the whole file can be laid out for that."));
+            steps.push(step(VACUUM, "Only a copy of the whole file can be laid out for that."));
         }
         _ => {}
     }
@@ -70,6 +82,9 @@ pub fn plan(database: &Database, profile: &Profile, extent: Extent) -> Vec<Step>
 /// What differs from `profile` and stays as it is under `extent`, each with the reason.
 #[must_use]
 pub fn left_alone(database: &Database, profile: &Profile, extent: Extent) -> Vec<String> {
+    if is_empty(database) {
+        return vec![EMPTY.to_owned()];
+    }
     let Some(header) = &database.header else { return Vec::new() };
     let differs = |pragma: &str, actual: String| {
         let wanted = profile.expectation(pragma).filter(|it| it.kept_by == Keeper::File)?;
@@ -158,6 +173,15 @@ mod tests {
         let mut unread = rollback();
         unread.header = None;
         assert_eq!(sql(&unread, &profile, Extent::InPlace), NOTHING);
+    }
+
+    #[test]
+    fn an_empty_file_is_told_and_left_alone() {
+        let mut empty = rollback();
+        empty.header = None;
+        empty.files.db.as_mut().expect("there").bytes = 0;
+        assert_eq!(sql(&empty, &Profile::hardened(), Extent::WithVacuum), NOTHING);
+        assert_eq!(left_alone(&empty, &Profile::hardened(), Extent::InPlace), [EMPTY]);
     }
 
     #[test]

@@ -228,6 +228,7 @@ pub fn process(pid: i32, name: &str) -> Process {
         maps_index: Some(true),
         holds_index: true,
         replaced: Vec::new(),
+        moved_to: Vec::new(),
         holds: Vec::new(),
         origin: Origin::default(),
         activity: Activity::default(),

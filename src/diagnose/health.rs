@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::compliance;
+use super::{compliance, fix};
 use crate::{
     profile::Profile,
     snapshot::{ConnectionFacts, Database, PragmaRow, PragmaSource, Severity, lossy_path},
@@ -130,7 +130,13 @@ impl Health {
         let pragmas = rows(database, profile, &proof.answers);
         let free_bytes = database.filesystem.as_ref().and_then(|it| it.free_bytes);
         let mut troubles: Vec<String> = proof.write.refusal.iter().cloned().collect();
-        troubles.extend(pragmas.iter().filter(|row| is_trouble(row, profile)).map(against));
+        // An empty file keeps nothing: what SQLite answers for it is what it would do at the first write.
+        let is_told = |row: &&PragmaRow| !(fix::is_empty(database) && row.source == PragmaSource::File);
+        let against_it: Vec<&PragmaRow> = pragmas.iter().filter(|row| is_trouble(row, profile)).collect();
+        if !against_it.iter().all(is_told) {
+            troubles.push(fix::EMPTY.to_owned());
+        }
+        troubles.extend(against_it.into_iter().filter(is_told).map(against));
         troubles.extend(little_space(database, profile, free_bytes));
         if let Some(check) = proof.quick_check.as_ref().filter(|it| !it.ok) {
             let first = check.errors.first().map_or("it gave no reason", String::as_str);
@@ -273,6 +279,17 @@ mod tests {
                 "quick_check found 1 error: page 3: bad"
             ]
         );
+    }
+
+    #[test]
+    fn an_empty_file_keeps_no_mode() {
+        let mut database = rollback();
+        database.header = None;
+        database.files.db.as_mut().expect("there").bytes = 0;
+        let mut proof = proof();
+        proof.answers[0].1 = "delete".to_owned();
+        let health = of(&database, proof);
+        assert_eq!((health.healthy, health.troubles), (false, vec![fix::EMPTY.to_owned()]));
     }
 
     #[test]

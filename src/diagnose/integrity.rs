@@ -17,12 +17,11 @@ impl Rule for SplitWal {
             name: self.name().to_owned(),
             severity: Severity::Error,
             pid: Some(process.pid),
-            message: format!(
-                "{} still has a deleted or replaced file open ({}): nobody else sees what it commits",
-                who(look.database, Some(process.pid)),
-                process.replaced.join(", ")
-            ),
-            evidence: evidence([("replaced", process.replaced.clone().into())]),
+            message: split(look.database, process),
+            evidence: evidence([
+                ("replaced", process.replaced.clone().into()),
+                ("moved_to", process.moved_to.clone().into()),
+            ]),
             // Asked to end it would close in good order, and put its pages over what others have committed.
             remedy: if look.database.is_split_from(process) {
                 signal("KILL", Some(process.pid))
@@ -45,6 +44,21 @@ impl Rule for SplitWal {
         });
         split.chain(orphaned).collect()
     }
+}
+
+fn split(database: &Database, process: &Process) -> String {
+    let (who, replaced) = (who(database, Some(process.pid)), process.replaced.join(", "));
+    if process.moved_to.is_empty() {
+        return format!(
+            "{who} still has a deleted or replaced file open ({replaced}): nobody else sees what it commits"
+        );
+    }
+    let now = process.moved_to.join(", ");
+    format!(
+        "{who} still has a file open that was moved away ({replaced}; now at {now}): whoever opens {} does not see \
+         what it commits",
+        database.path.display()
+    )
 }
 
 /// A process uses the wal-index without holding the lock that says so, in two looks.
@@ -151,6 +165,19 @@ mod tests {
              nobody else sees what it commits"
         );
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -KILL 71168"));
+    }
+
+    #[test]
+    fn a_moved_file_is_told_with_where_it_lies_now() {
+        let mut database = live();
+        database.processes[0].replaced = vec![database.path.display().to_string()];
+        database.processes[0].moved_to = vec!["/srv/old/notes.db".to_owned()];
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [("split-wal", Error, Some(WRITER))]);
+        assert!(found[0].message.contains("moved away ("), "{}", found[0].message);
+        assert!(found[0].message.contains("; now at /srv/old/notes.db)"), "{}", found[0].message);
+        assert_eq!(found[0].evidence["moved_to"][0], "/srv/old/notes.db");
+        assert_eq!(found[0].remedy.command.as_deref(), Some(format!("kill -TERM {WRITER}").as_str()));
     }
 
     #[test]

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use super::{Look, Rule, evidence, quoted};
+use super::{Look, Rule, evidence, quoted, terminate, wal::frames_kept_by, who};
 use crate::{
-    snapshot::{Database, Finding, Remedy, Severity},
+    snapshot::{Database, Finding, Reader, Remedy, Severity},
     units,
 };
 
 /// The log is large, or deep and larger than the database.
 ///
 /// The size alone says nothing of what waits in it: the file keeps its peak until it is truncated. So the sentence
-/// tells what waits, and the remedy is a truncation where nothing does.
+/// tells what waits, and the remedy is a truncation where next to nothing does, or the end of a reader that would make
+/// any checkpoint futile.
 pub struct LargeWal;
 
 /// So many times the autocheckpoint limit, and a log larger than the database is large, however small both are.
@@ -40,20 +41,16 @@ impl Rule for LargeWal {
             let full = until_full.map(|it| format!(" (the disk is full in {it})", it = duration(it)));
             format!(" and grows by {}/s{}", units::bytes(whole(growth)), full.unwrap_or_default())
         });
-        let cost = match pending {
-            Some(0) => "nothing waits in it, and the space is not given back".to_owned(),
-            Some(pending) => {
-                format!("{} to be moved slow down reads and recovery", units::plural(pending.into(), "frame"))
-            }
-            None => "it slows down recovery, and the space is not given back".to_owned(),
+        let cost = cost(look, grows.is_some());
+        let message =
+            format!("{}-wal is {}{}{cost}", database.name(), units::bytes(bytes), grows.unwrap_or_default());
+        let reader = reader_in_the_way(look);
+        let remedy = match reader {
+            // The key would stop the process that a finding is about, and this one is about the file.
+            Some(reader) => Remedy { key: None, ..terminate(reader.pid) },
+            None if is_moved(look) => checkpoint(database, " --mode truncate"),
+            None => checkpoint(database, ""),
         };
-        let message = format!(
-            "{}-wal is {}{}: {cost}",
-            database.name(),
-            units::bytes(bytes),
-            grows.unwrap_or_default()
-        );
-        let mode = if pending == Some(0) { " --mode truncate" } else { "" };
         vec![Finding {
             name: self.name().to_owned(),
             severity: Severity::Warning,
@@ -66,10 +63,62 @@ impl Rule for LargeWal {
                 ("growth_bytes_per_second", growth.into()),
                 ("free_bytes", free_bytes(database).into()),
                 ("disk_full_in_ms", until_full.map(|it| it.as_secs_f64() * 1000.0).into()),
+                ("reader_in_the_way", reader.and_then(|it| it.pid).into()),
             ]),
-            remedy: checkpoint(database, mode),
+            remedy,
         }]
     }
+}
+
+/// Whether no more waits than a commit would move by itself.
+fn is_moved(look: &Look<'_>) -> bool {
+    let pending = look.database.wal.as_ref().and_then(|wal| wal.pending);
+    pending.is_some_and(|it| it <= look.profile.autocheckpoint_frames())
+}
+
+/// What the log costs, and who has to end before a checkpoint can help.
+fn cost(look: &Look<'_>, is_growing: bool) -> String {
+    let wal = look.database.wal.as_ref();
+    let Some(pending) = wal.and_then(|wal| wal.pending) else {
+        return ": it slows down recovery, and the space is not given back".to_owned();
+    };
+    let frames = |count: u32| units::plural(count.into(), "frame");
+    let reader = reader_in_the_way(look);
+    let name = reader.map(|reader| who(look.database, reader.pid));
+    if !is_moved(look) {
+        let kept = reader.zip(wal).and_then(|(reader, wal)| frames_kept_by(reader, wal)).unwrap_or(pending);
+        return match name {
+            Some(name) => format!(": {name} keeps {} from being moved", frames(kept)),
+            None => format!(": {} to be moved slow down reads and recovery", frames(pending)),
+        };
+    }
+    let moved = if pending == 0 {
+        "all of it moved".to_owned()
+    } else {
+        format!("all but {} moved", frames(pending))
+    };
+    let again = if is_growing { "" } else { "it is used again from its beginning, and " };
+    let first = name.map(|name| format!("; {name} reads in it, and has to end first")).unwrap_or_default();
+    format!(", {moved}: {again}only a TRUNCATE checkpoint gives the room back{first}")
+}
+
+/// The reader that makes the checkpoint futile, and has been there for as long as a pin needs to count.
+fn reader_in_the_way<'a>(look: &Look<'a>) -> Option<&'a Reader> {
+    let wal = look.database.wal.as_ref()?;
+    let long = look.config.thresholds.pinned_wal.0.as_secs_f64() * 1000.0;
+    let is_in_the_way = |reader: &&Reader| {
+        let kept = frames_kept_by(reader, wal);
+        let blocks = if is_moved(look) {
+            // A truncation wants nobody in the log. Slot 0 is not in it, and only keeps frames from being moved.
+            reader.slot.is_some_and(|slot| slot > 0) || kept.is_some_and(|kept| kept > 0)
+        } else {
+            kept.is_some_and(|kept| kept > look.profile.autocheckpoint_frames())
+        };
+        blocks && reader.held_ms.is_some_and(|held_ms| held_ms >= long)
+    };
+    let held = |reader: &&Reader| reader.held_ms.unwrap_or_default();
+    let readers = look.database.locks.readers.iter();
+    readers.filter(is_in_the_way).max_by(|one, other| held(one).total_cmp(&held(other)))
 }
 
 /// There is less free space than the log has now and will have grown by in a minute: what a checkpoint may need.
@@ -182,18 +231,18 @@ mod tests {
 
     #[test]
     fn a_log_is_large_past_a_limit() {
-        assert!(names(&with_log(64 << 20, 10)).is_empty());
-        let found = findings_of(&with_log((64 << 20) + 1, 10));
+        assert!(names(&with_log(64 << 20, 2000)).is_empty());
+        let found = findings_of(&with_log((64 << 20) + 1, 2000));
         assert_eq!(outline(&found), [("large-wal", Warning, None)]);
         assert_eq!(
             found[0].message,
-            "notes.db-wal is 67.1 MB: 10 frames to be moved slow down reads and recovery"
+            "notes.db-wal is 67.1 MB: 2 000 frames to be moved slow down reads and recovery"
         );
         assert_eq!(found[0].remedy.key.as_deref(), Some("c"));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop checkpoint /srv/notes.db"));
         let mut config = config();
         config.thresholds.large_wal = 1 << 30;
-        assert!(findings_with(&config, None, &with_log((64 << 20) + 1, 10)).is_empty());
+        assert!(findings_with(&config, None, &with_log((64 << 20) + 1, 2000)).is_empty());
     }
 
     #[test]
@@ -212,13 +261,63 @@ mod tests {
     fn what_was_moved_only_takes_space() {
         let mut database = with_log(100 << 20, 0);
         let found = findings_of(&database);
-        assert!(found[0].message.ends_with(": nothing waits in it, and the space is not given back"));
+        let room = "only a TRUNCATE checkpoint gives the room back";
+        assert_eq!(
+            found[0].message,
+            format!(
+                "notes.db-wal is 105 MB, all of it moved: it is used again from its beginning, and {room}"
+            )
+        );
+        assert_eq!(found[0].remedy.key.as_deref(), Some("c"));
         assert_eq!(
             found[0].remedy.command.as_deref(),
             Some("waltop checkpoint /srv/notes.db --mode truncate")
         );
+        database.wal.as_mut().expect("a log").growth_bytes_per_second = Some(1.0);
+        let message = findings_of(&database)[0].message.clone();
+        assert!(message.ends_with(&format!(", all of it moved: {room}")), "it is not used again: {message}");
         database.wal = None;
         assert_eq!(findings_of(&database)[0].evidence["pending_frames"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn the_few_frames_that_commits_move_by_themselves_do_not_count() {
+        let remedy = |pending| findings_of(&with_log(100 << 20, pending))[0].clone();
+        assert!(remedy(1000).message.contains(", all but 1 000 frames moved: "), "{}", remedy(1000).message);
+        assert_eq!(
+            remedy(1000).remedy.command.as_deref(),
+            Some("waltop checkpoint /srv/notes.db --mode truncate")
+        );
+        assert_eq!(remedy(1001).remedy.command.as_deref(), Some("waltop checkpoint /srv/notes.db"));
+    }
+
+    #[test]
+    fn where_a_reader_would_make_a_checkpoint_futile_it_has_to_go_first() {
+        let command = |wal: crate::snapshot::Wal, slot, frame, held_ms| {
+            let mut database = with_log(100 << 20, 0);
+            database.wal = Some(wal);
+            database.locks.readers = vec![reader(READER, slot, frame, held_ms)];
+            let found = findings_of(&database);
+            let large = found.iter().find(|it| it.name == "large-wal").expect("it is large");
+            assert_eq!(
+                (large.pid, large.remedy.key.is_none()),
+                (None, large.evidence["reader_in_the_way"] == READER)
+            );
+            let is_named = large.message.ends_with("; 71168 (python3) reads in it, and has to end first");
+            let pins = large.message.ends_with(": 71168 (python3) keeps 18 219 frames from being moved");
+            assert_eq!(is_named || pins, large.remedy.key.is_none(), "{}", large.message);
+            large.remedy.command.clone().expect("there is one")
+        };
+        let stop = "kill -TERM 71168";
+        let passive = "waltop checkpoint /srv/notes.db";
+        let truncate = "waltop checkpoint /srv/notes.db --mode truncate";
+        assert_eq!(command(wal(19_031, 812), 1, 812, 60_000.0), stop, "it pins");
+        assert_eq!(command(wal(19_031, 812), 0, 0, 60_000.0), stop, "nothing is moved under slot 0");
+        assert_eq!(command(wal(19_031, 812), 1, 812, 59_999.0), passive, "it may be gone in a moment");
+        assert_eq!(command(wal(19_031, 812), 1, 19_000, 60_000.0), passive, "next to all of it can be moved");
+        assert_eq!(command(wal(19_031, 19_031), 1, 19_031, 60_000.0), stop, "the log cannot be cut under it");
+        assert_eq!(command(wal(19_031, 19_031), 1, 19_031, 50.0), truncate, "it may be gone in a moment");
+        assert_eq!(command(wal(19_031, 19_031), 0, 0, 60_000.0), truncate, "it reads the main file only");
     }
 
     #[test]

@@ -138,6 +138,7 @@ impl Describer {
             maps_index: None,
             holds_index: false,
             replaced: Vec::new(),
+            moved_to: Vec::new(),
             holds: Vec::new(),
             origin: Origin::default(),
             activity: Activity::default(),

@@ -6,6 +6,7 @@ use std::{
     io,
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use jiff::Timestamp;
@@ -44,11 +45,28 @@ impl FileId {
     }
 }
 
+/// A file that is told from all others, those aside that lie under another name: its numbers are given out again when
+/// it is deleted, so the time of its birth counts as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Birth {
+    id: FileId,
+    at: SystemTime,
+}
+
+impl Birth {
+    /// That of the file that `metadata` is about; `None` where its file system keeps no such time.
+    pub fn of(metadata: &Metadata) -> Option<Self> {
+        Some(Self { id: FileId::of(metadata), at: metadata.created().ok()? })
+    }
+}
+
 /// One file as it lies at its path.
 #[derive(Debug, Clone)]
 pub struct Sight {
     /// Its identity, to compare with descriptors of processes.
     pub id: FileId,
+    /// What is remembered of it when it is gone.
+    pub birth: Option<Birth>,
     /// The device under which the kernel lists its locks.
     pub lock_device: Device,
     /// The figures for the snapshot.
@@ -92,7 +110,7 @@ pub fn look(path: &Path, mounts: &Mounts) -> io::Result<Option<Sight>> {
         mode: metadata.mode() & 0o7777,
         modified_at: metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok()),
     };
-    Ok(Some(Sight { id, lock_device, facts }))
+    Ok(Some(Sight { id, birth: Birth::of(&metadata), lock_device, facts }))
 }
 
 /// `path` with `suffix` behind its name, as `SQLite` names `-wal` and `-shm`.

@@ -2,10 +2,13 @@
 
 #![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux shows descriptors"))]
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, os::unix::ffi::OsStrExt, path::Path};
 
 use crate::{
-    observe::{files::Sight, lock_table::Row},
+    observe::{
+        files::{Birth, Sight},
+        lock_table::Row,
+    },
     snapshot::Handles,
 };
 
@@ -16,10 +19,24 @@ pub struct Target<'a> {
     pub paths: [&'a Path; 3],
     /// The files there.
     pub sights: [Option<&'a Sight>; 3],
+    /// The files that were there last, where none is there now.
+    pub former: [Option<Birth>; 3],
+    /// The openers as of the look before.
+    pub users: &'a BTreeSet<i32>,
     /// The processes that hold a lock on one of them.
     pub holders: &'a BTreeSet<i32>,
     /// The open-file-description locks on them, of which the lock table does not say who took them.
     pub ofd_rows: Vec<&'a Row>,
+}
+
+impl Target<'_> {
+    /// Which of the files that of `birth` was, which `pid` has open as `text`, if it was moved away since `pid` was seen to
+    /// use it: whoever opened it at its new path is no concern of the old one.
+    pub fn moved(&self, pid: i32, birth: Birth, text: &[u8]) -> Option<usize> {
+        let which = self.former.iter().position(|&former| former == Some(birth))?;
+        let is_elsewhere = text != self.paths[which].as_os_str().as_bytes() && !text.ends_with(b" (deleted)");
+        (is_elsewhere && self.users.contains(&pid)).then_some(which)
+    }
 }
 
 /// A process that has files of one database open, or holds locks on them.
@@ -35,6 +52,8 @@ pub struct Opener {
     pub read_only_shm: u32,
     /// Files of an older generation that it has open.
     pub replaced: Vec<String>,
+    /// Where those of them lie now that were moved away.
+    pub moved_to: Vec<String>,
     /// The open-file-description locks that it has taken on the files.
     pub ofd_locks: Vec<Row>,
     /// The temporary files that the process has open, of this database or of another.

@@ -19,7 +19,7 @@ use rustix::fs::OFlags;
 use crate::{
     history::Who,
     observe::{
-        files::{FileId, Sight},
+        files::{Birth, FileId, Sight},
         lock_table::{self, Row},
         mounts::Device,
         opener::{Opener, Target, Temporary},
@@ -211,11 +211,13 @@ impl Processes {
             }
             let Ok(metadata) = link.metadata() else { continue };
             let descriptor = Descriptor {
+                pid,
                 process: &folder,
                 number: &descriptor.file_name(),
                 link: &link,
                 text,
                 id: FileId::of(&metadata),
+                birth: Birth::of(&metadata),
             };
             for (opener, target) in openers.iter_mut().zip(targets) {
                 self.note(opener, target, &descriptor);
@@ -254,8 +256,9 @@ impl Processes {
                 }
             }
             opener.ofd_locks.extend(info.ofd_locks);
-        } else if let Some(which) = self.replaced(target, descriptor) {
+        } else if let Some((which, place)) = self.outdated(target, descriptor) {
             let opener = opener.get_or_insert_default();
+            opener.moved_to.extend(place.filter(|place| !opener.moved_to.contains(place)));
             opener.handles.get_or_insert_default();
             let is_read_only = descriptor.info().is_some_and(|info| info.is_read_only);
             opener.writable_replaced += u32::from(which != 2 || !is_read_only);
@@ -264,6 +267,15 @@ impl Processes {
                 opener.replaced.push(name);
             }
         }
+    }
+
+    // Which of the target's files the descriptor was, and where that lies now, if it does.
+    fn outdated(&self, target: &Target, descriptor: &Descriptor) -> Option<(usize, Option<String>)> {
+        if let Some(which) = self.replaced(target, descriptor) {
+            return Some((which, None));
+        }
+        let which = target.moved(descriptor.pid, descriptor.birth?, descriptor.text)?;
+        Some((which, Some(String::from_utf8_lossy(descriptor.text).into_owned())))
     }
 
     // Which of the target's files the descriptor was, before that was deleted or replaced. Only the path is left
@@ -291,11 +303,13 @@ impl Processes {
 }
 
 struct Descriptor<'a> {
+    pid: i32,
     process: &'a Path,
     number: &'a OsStr,
     link: &'a Path,
     text: &'a [u8],
     id: FileId,
+    birth: Option<Birth>,
 }
 
 #[derive(Default)]

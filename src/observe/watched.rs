@@ -12,7 +12,7 @@ use std::{
 use crate::{
     history::History,
     observe::{
-        files::{self, Sight},
+        files::{self, Birth, Sight},
         folder,
         handle_growth::HandleGrowths,
         header,
@@ -35,6 +35,9 @@ pub struct Watched {
     counter: wal::Counter,
     history: Arc<Mutex<History>>,
     handle_growths: HandleGrowths,
+    // The last file seen at each of the paths, and who had any of them open in the look before.
+    last: [Option<Birth>; 3],
+    users: BTreeSet<i32>,
     // The name under which the times of the file at the path are kept, while there is one.
     timed: Option<String>,
 }
@@ -56,6 +59,9 @@ pub struct View {
     pub filesystem: Option<Filesystem>,
     /// What it lies in.
     pub folder: Option<Folder>,
+    // The files that were there last, where none is there now, and who used them.
+    former: [Option<Birth>; 3],
+    users: BTreeSet<i32>,
     main_rows: Vec<Row>,
     index_rows: Vec<Row>,
     holders: BTreeSet<i32>,
@@ -67,7 +73,9 @@ impl Watched {
         let (wal, shm) = (files::sidecar(&path, "-wal"), files::sidecar(&path, "-shm"));
         let counter = wal::Counter::default();
         let handle_growths = HandleGrowths::default();
-        Self { paths: [path, wal, shm], counter, history: Arc::default(), handle_growths, timed: None }
+        let paths = [path, wal, shm];
+        let (last, users) = ([None; 3], BTreeSet::new());
+        Self { paths, counter, history: Arc::default(), handle_growths, last, users, timed: None }
     }
 
     /// Its main file.
@@ -109,6 +117,7 @@ impl Watched {
             let sight = files::look(path, mounts);
             sight.map_err(|error| note(unseen, "the file", path, &error)).unwrap_or_default()
         });
+        let former = self.former(&sights);
         let rows_of = |sight: &Option<Sight>| {
             sight.as_ref().map(|sight| lock_table::of(rows, sight).cloned().collect()).unwrap_or_default()
         };
@@ -119,6 +128,8 @@ impl Watched {
             folder: folder::look(self.path(), sights[0].as_ref().map(|sight| &sight.facts)),
             paths: self.paths.clone(),
             sights,
+            former,
+            users: std::mem::take(&mut self.users),
             header: None,
             index: None,
             wal: None,
@@ -140,11 +151,25 @@ impl Watched {
     /// turns out that only the holder of another file vouched for the index, the log is counted itself.
     pub fn settle(&mut self, view: &mut View, openers: &BTreeMap<i32, Opener>, unseen: &mut Vec<Unseen>) {
         view.settle(openers, unseen);
+        self.users.extend(openers.keys());
         let is_believed = view.wal.as_ref().is_some_and(|wal| wal.source == WalSource::Index);
         if (view.index.is_some() || is_believed) && !view.is_vouched_for() {
             view.index = None;
             view.wal = self.wal(view, unseen);
         }
+    }
+
+    // Takes in the files that are there, and says which were there last of those that are not. One that cannot be seen
+    // need not be gone.
+    fn former(&mut self, sights: &[Option<Sight>; 3]) -> [Option<Birth>; 3] {
+        for (last, sight) in self.last.iter_mut().zip(sights) {
+            *last = sight.as_ref().map_or(*last, |sight| sight.birth);
+        }
+        let mut former = self.last;
+        for ((former, sight), path) in former.iter_mut().zip(sights).zip(&self.paths) {
+            former.take_if(|_| sight.is_some() || !matches!(path.try_exists(), Ok(false)));
+        }
+        former
     }
 
     /// The name under which times were kept of a file that `view` finds gone or replaced.
@@ -223,6 +248,8 @@ impl View {
         Target {
             paths: self.paths.each_ref().map(PathBuf::as_path),
             sights: self.sights.each_ref().map(Option::as_ref),
+            former: self.former,
+            users: &self.users,
             holders: &self.holders,
             ofd_rows: self.main_rows.iter().chain(&self.index_rows).filter(|row| row.is_ofd).collect(),
         }

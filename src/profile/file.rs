@@ -42,6 +42,10 @@ const PRAGMAS: &[(&str, Keeper, Form)] = &[
     ("application_id", Keeper::File, ANY),
 ];
 
+/// What a profile is made of, where nothing of it is there.
+const EXAMPLE: &str = "give one at least, as in [[pragma]] name = \"cache_size\", expected = -64000, \
+                       kept_by = \"connection\", severity = \"info\", each key on a line of its own";
+
 /// The profile `name` in `document`.
 pub fn read(document: &Document, name: &str) -> Result<Profile, Error> {
     document.with(|table| {
@@ -52,7 +56,9 @@ pub fn read(document: &Document, name: &str) -> Result<Profile, Error> {
             return Err(named.wrong(&format!("must be {name}, as the file is called")));
         }
         let mut pragmas: Vec<Expectation> = Vec::new();
-        for one in table.need("pragma")?.tables()? {
+        let some =
+            table.get("pragma").ok_or_else(|| table.wrong(&format!("pragma is missing: {EXAMPLE}")))?;
+        for one in some.tables()? {
             let expectation = expectation(&one)?;
             if pragmas.iter().any(|it| it.name == expectation.name) {
                 return Err(one.wrong(&format!("{} stands here twice; leave one", expectation.name)));
@@ -147,7 +153,7 @@ mod tests {
     #[test]
     fn every_mistake_names_its_line() {
         for (text, line) in [
-            (String::new(), "p.toml, line 1: pragma is missing"),
+            (String::new(), "p.toml, line 1: pragma is missing: give one at least, as in [[pragma]] name = "),
             (
                 format!("chekpoint = 1\n{PRAGMA}"),
                 "p.toml, line 1: there is no key chekpoint; the nearest is checkpoint",

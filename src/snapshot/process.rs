@@ -50,6 +50,9 @@ pub struct Process {
     pub holds_index: bool,
     /// Files of an older generation that it still has open: deleted or replaced under it.
     pub replaced: Vec<String>,
+    /// Where those files lie now that were moved away from their paths, as the kernel names them.
+    #[serde(default)]
+    pub moved_to: Vec<String>,
     /// The locks it holds beyond what any idle connection holds.
     pub holds: Vec<Hold>,
     /// Where it comes from.

@@ -4,6 +4,7 @@ mod bad_input;
 mod check;
 mod checkpoint;
 mod config;
+mod each;
 mod explain;
 mod fix;
 mod hazards;

@@ -88,7 +88,7 @@ impl Scene {
 
     fn vectors(&self) -> i64 {
         self.number(
-            "SELECT count(*) FROM embeddings JOIN nodes ON id = node AND nodes.hash = embeddings.hash",
+            "SELECT count(*) FROM nodes_vectors JOIN nodes ON id = node AND nodes.hash = nodes_vectors.hash",
         )
     }
 
@@ -186,15 +186,15 @@ fn every_document_gets_its_vector_and_none_a_second_one() {
     let summary = scene.run(scene.options());
     assert_eq!(embedded(&summary), (100, 100, None));
     assert_eq!((summary.exit_code(), scene.vectors(), scene.server.seen()), (0, 100, 100));
-    assert_eq!(scene.number("SELECT count(DISTINCT dimension * length(vector)) FROM embeddings"), 1);
-    assert_eq!(scene.number("SELECT max(dimension * 4 - length(vector)) FROM embeddings"), 0);
+    assert_eq!(scene.number("SELECT count(DISTINCT dimension * length(vector)) FROM nodes_vectors"), 1);
+    assert_eq!(scene.number("SELECT max(dimension * 4 - length(vector)) FROM nodes_vectors"), 0);
     assert_eq!(embedded(&scene.run(scene.options())), (0, 0, None));
     assert_eq!(scene.server.seen(), 100);
     scene.write("doc-007.md", "# Document\n\nabout zebras\n");
     fs::remove_file(scene.dir.path().join("notes/doc-008.md")).expect("it was there");
     assert_eq!(embedded(&scene.run(scene.options())), (1, 1, None));
     assert_eq!((scene.vectors(), scene.server.seen()), (99, 101));
-    assert_eq!(scene.number("SELECT count(*) FROM embeddings"), 99);
+    assert_eq!(scene.number("SELECT count(*) FROM nodes_vectors"), 99);
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn vectors_of_another_length_are_refused_until_all_are_made_anew() {
     assert_eq!((done, wanted, summary.exit_code(), scene.vectors()), (0, 1, 1, 4));
     let summary = scene.run(Options { have: Have::Discarded, ..scene.options() });
     assert_eq!(embedded(&summary), (5, 5, None));
-    assert_eq!(scene.number("SELECT min(dimension) FROM embeddings"), 32);
+    assert_eq!(scene.number("SELECT min(dimension) FROM nodes_vectors"), 32);
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn two_models_have_vectors_of_their_own() {
     scene.server.state.dimension.store(16, SeqCst);
     let summary = scene.run(Options { model: "other".to_owned(), ..scene.options() });
     assert_eq!(embedded(&summary), (6, 6, None));
-    let sql = "SELECT count(DISTINCT model || dimension) * 100 + count(*) FROM embeddings";
+    let sql = "SELECT count(DISTINCT model || dimension) * 100 + count(*) FROM nodes_vectors";
     assert_eq!(scene.number(sql), 212);
     scene.server.state.dimension.store(64, SeqCst);
     assert_eq!(scene.found("word3")[0], "notes/doc-003.md");

@@ -1,5 +1,6 @@
 //! The tests, in one binary.
 
+mod absence;
 mod act;
 mod commands;
 mod database;

@@ -134,7 +134,7 @@ pub fn lose() -> Option<Lost> {
     let left_behind = ["-wal", "-shm"].iter().filter(|it| left(it)).map(|it| (*it).to_owned()).collect();
 
     let mut opener = Python::open(&scene.of_before())?;
-    let old_schema = refusal(&mut opener, "SELECT count(*) FROM embeddings");
+    let old_schema = refusal(&mut opener, "SELECT count(*) FROM nodes_vectors");
     Some(Lost { wal_before_timeout, read_only, left_behind, old_schema })
 }
 
@@ -185,7 +185,7 @@ fn the_old_way_they_are_refused_and_leave_files_behind_and_miss_tables() {
     assert_eq!(lost.wal_before_timeout.as_deref(), Some("database is locked"), "{lost:?}");
     assert_eq!(lost.read_only.as_deref(), Some("disk I/O error"), "{lost:?}");
     assert_eq!(lost.left_behind, ["-wal", "-shm"], "{lost:?}");
-    assert_eq!(lost.old_schema.as_deref(), Some("no such table: embeddings"), "{lost:?}");
+    assert_eq!(lost.old_schema.as_deref(), Some("no such table: nodes_vectors"), "{lost:?}");
 }
 
 #[test]

@@ -24,6 +24,9 @@ impl App {
         if let Some(why) = self.hazard_of(action) {
             return vec![self.notify(Level::Error, why)];
         }
+        if let Some(why) = self.absence_for(action) {
+            return vec![self.notify(Level::Warn, why)];
+        }
         self.overlay = None;
         match action {
             Action::Stop => self.ask_stop(),
@@ -43,6 +46,13 @@ impl App {
         }
         let hazard = diagnose::hazard(self.database()?)?;
         Some(format!("refused, since data could be lost: {}", hazard.message))
+    }
+
+    /// Why `action` has nothing to work on; what ends processes, and what makes a database, needs none.
+    fn absence_for(&self, action: Action) -> Option<String> {
+        let needs_one = matches!(action, Action::Checkpoint | Action::Fix | Action::Health);
+        let database = self.database().filter(|database| needs_one && database.files.db.is_none())?;
+        Some(format!("there is no database at {}", database.path.display()))
     }
 
     fn ask_checkpoint(&mut self) -> Vec<Effect> {

@@ -1,7 +1,5 @@
 //! `h`: a health check, and what it came to.
 
-use log::Level;
-
 use crate::{
     act::{Effect, Outcome},
     diagnose::health::Depth,
@@ -12,9 +10,6 @@ use super::{App, Dialog, Kind};
 impl App {
     pub(super) fn ask_health(&mut self) -> Vec<Effect> {
         let Some(database) = self.database() else { return Vec::new() };
-        if database.files.db.is_none() {
-            return vec![self.notify(Level::Warn, "there is no database to check")];
-        }
         let kind = Kind::Health { database: database.path.clone(), depth: Depth::default() };
         self.dialog = Some(Dialog::new(kind));
         Vec::new()

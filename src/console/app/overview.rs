@@ -96,6 +96,7 @@ impl App {
             Action::Last => last,
             Action::Details => {
                 self.overview = None;
+                self.notice = None;
                 self.current
             }
             Action::Back => {
@@ -138,6 +139,8 @@ impl App {
         (self.cursor, self.filter) = (cursor, filter);
         self.current = index;
         self.filtering = false;
+        // It was about the database before.
+        self.notice = None;
         self.overlay = None;
         // A dialog about the database before would open over this one.
         self.pending_pin = None;

@@ -55,8 +55,12 @@ fn process(app: &App, database: &Database, target: Target) -> Rows {
         row("byte 128", if process.holds_index { "held: it has the wal-index open" } else { "not held" }),
         row("locks", super::processes::locks(database, process)),
     ];
+    let fate = if process.moved_to.is_empty() { "deleted or replaced" } else { "moved, deleted or replaced" };
     for path in &process.replaced {
-        rows.push(row("replaced", format!("it still has {path} open, which was deleted or replaced")));
+        rows.push(row("replaced", format!("it still has {path} open, which was {fate}")));
+    }
+    for place in &process.moved_to {
+        rows.push(row("moved to", place.clone()));
     }
     rows.extend(origin(process));
     rows.extend(verdict(process));

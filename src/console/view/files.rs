@@ -19,7 +19,12 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Files, "Files");
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
     if database.files.db.is_none() {
-        let sentence = format!("There is no {} yet.", database.path.display());
+        let path = database.path.display();
+        let sentence = if app.has_gone(app.current) {
+            format!("{path} is gone: it was moved or removed.")
+        } else {
+            format!("There is no {path} yet.")
+        };
         return empty(frame, inner, theme, &sentence);
     }
     let mut lines = lines(app, database, theme, inner.width.into());

@@ -82,11 +82,15 @@ pub fn height(app: &App, width: u16) -> u16 {
     u16::try_from(now.max(1) + unseen + gone + 2).unwrap_or(u16::MAX)
 }
 
-/// Since when `gone` does not hold, for how long it did, and how often that was so.
+/// Since when `gone` does not hold, for how long it was seen to, and how often that was so. Where the sentence itself
+/// tells how long something was held, that is longer than the console saw, and a second duration would only puzzle.
 pub fn end(app: &App, gone: &Gone) -> String {
     let at = gone.at.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S").to_string();
-    let held = units::duration(gone.held.as_secs_f64() * 1e3);
     let often = if gone.times > 1 { format!(", {} times", gone.times) } else { String::new() };
+    if gone.finding.evidence.contains_key("held_ms") {
+        return format!("gone at {at}{often}");
+    }
+    let held = units::duration(gone.held.as_secs_f64() * 1e3);
     format!("gone after {held}, {at}{often}")
 }
 
@@ -132,7 +136,12 @@ fn lines(app: &App, theme: &Theme, size: Size, has_focus: bool) -> (Vec<Line<'st
 fn remarks(app: &App, theme: &Theme, size: Size, count: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if count == 0 {
-        lines.push(Line::styled("Nothing is wrong as far as can be seen from here.", theme.muted));
+        let sentence = if app.has_gone(app.current) {
+            "The database is gone from its path: it was moved or removed."
+        } else {
+            "Nothing is wrong as far as can be seen from here."
+        };
+        lines.push(Line::styled(sentence, theme.muted));
     }
     for unseen in unseen(app) {
         let rows = beside("· not seen", &unseen, size.0, size.1);

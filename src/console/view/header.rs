@@ -41,7 +41,7 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
                     theme.muted,
                 ));
             }
-            if database.is_gone() {
+            if app.has_gone(app.current) {
                 parts.push(("  is gone from its path".to_owned(), theme.danger));
             } else if database.files.db.is_none() {
                 parts.push(("  does not exist yet".to_owned(), theme.warning));
@@ -50,7 +50,12 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
             }
             if let Some(wal) = &database.files.wal {
                 let growth = if wide { growth(app, app.current) } else { String::new() };
-                parts.push((format!("   WAL {}{growth}", units::bytes(wal.bytes)), theme.title));
+                let part = format!("   WAL {}{growth}", units::bytes(wal.bytes));
+                let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
+                // Half a figure is none; where the database is, its writer stands behind it and is cut instead.
+                if database.files.db.is_some() || taken + part.width() <= room {
+                    parts.push((part, theme.title));
+                }
             }
             if database.files.db.is_some() {
                 parts.push(writer(database, theme, wide));

@@ -187,6 +187,7 @@ fn share(words: &str, done: u64, total: u64, rest_of_it: &str, theme: &Theme, wi
     let counted = format!("{words}  ");
     let figures = format!(" {percent} %{rest_of_it}");
     let room = width.saturating_sub(counted.len() + figures.len()).min(12);
+    let figures = text::fit(&figures, width.saturating_sub(counted.len() + room));
     #[expect(clippy::cast_precision_loss, reason = "a share of a bar")]
     let (full, rest) = bar(done as f64, total as f64, room);
     Line::from(vec![

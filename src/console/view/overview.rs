@@ -80,7 +80,7 @@ fn line(
     width: usize,
     theme: &Theme,
 ) -> Line<'static> {
-    let (sign, words, style) = worst(database, theme);
+    let (sign, words, style) = worst(app, index, theme);
     let mark = if index == app.current { "▸" } else { " " };
     let mut spans = vec![Span::styled(format!("{mark}{sign} "), style)];
     let mut taken = 3;
@@ -143,9 +143,13 @@ fn ingestion(database: &Database) -> Option<String> {
     Some(format!("{} of {total}", units::count(running.files_done)))
 }
 
-/// Sign and words for what is worst about `database`.
-fn worst(database: &Database, theme: &Theme) -> (&'static str, String, Style) {
+/// Sign and words for what is worst about the database at `index`.
+fn worst(app: &App, index: usize, theme: &Theme) -> (&'static str, String, Style) {
+    let database = &app.databases()[index];
     if database.files.db.is_none() && !database.is_gone() {
+        if app.has_gone(index) {
+            return ("–", "is gone from its path: it was moved or removed".to_owned(), theme.danger);
+        }
         return ("–", "does not exist yet".to_owned(), theme.warning);
     }
     match (database.worst(), &database.unfit) {
@@ -165,7 +169,7 @@ fn worst(database: &Database, theme: &Theme) -> (&'static str, String, Style) {
 /// What did not fit into the line of the selected database.
 fn about_one(frame: &mut Frame, area: Rect, app: &App, database: &Database, theme: &Theme) {
     let width = usize::from(area.width);
-    let (_, words, style) = worst(database, theme);
+    let (_, words, style) = worst(app, app.current, theme);
     let mut lines = vec![
         Line::styled("─".repeat(width), theme.border),
         Line::styled(text::fit(&format!(" {}", database.path.display()), width), theme.title),

@@ -44,7 +44,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Pa
     let inner =
         framed(frame, area, theme.focus, Span::styled(text::fit(&title, area.width.into()), theme.title));
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
-    match (&past.shown, why_not(database)) {
+    match (&past.shown, why_not(app, database)) {
         (_, Some(why)) => empty(frame, inner, theme, &why),
         (Shown::Awaited, None) => empty(frame, inner, theme, "looking…"),
         (Shown::Unsampled, None) => empty(
@@ -61,9 +61,14 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Pa
 }
 
 /// Why there is no timeline of `database`, where there can be none.
-fn why_not(database: &Database) -> Option<String> {
+fn why_not(app: &App, database: &Database) -> Option<String> {
     if database.files.db.is_none() {
-        return Some("The database does not exist yet.".to_owned());
+        let sentence = if app.has_gone(app.current) {
+            "The database is gone from its path: it was moved or removed."
+        } else {
+            "The database does not exist yet."
+        };
+        return Some(sentence.to_owned());
     }
     if database.is_wal() == Some(false) {
         return Some(

@@ -36,6 +36,10 @@ fn split_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
     let mut replaced: Vec<&str> = Vec::new();
     for (database, process) in &subject.rows {
         let Some(before) = before(scene, database, process) else { continue };
+        // A whole database that was moved lives on at its new place, and so does who uses it.
+        if !process.moved_to.is_empty() && !database.is_split_from(process) {
+            continue;
+        }
         let stays = |path: &&String| before.replaced.contains(path);
         replaced.extend(process.replaced.iter().filter(stays).map(String::as_str));
     }

@@ -27,7 +27,7 @@ impl Indexing {
     pub(super) fn choose(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = format!(
             "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND name NOT IN ({OWN_TRIGGERS})
-             AND lower(tbl_name) IN ('nodes', 'edges', 'embeddings')"
+             AND lower(tbl_name) IN ('nodes', 'edges', 'nodes_vectors')"
         );
         let is_alone = !connection.prepare(&sql)?.exists([])?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, !is_alone)?;
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_trigger_of_others_on_any_table_that_a_run_writes_is_kept() {
-        for table in ["nodes", "edges", "embeddings"] {
+        for table in ["nodes", "edges", "nodes_vectors"] {
             let mut connection = Connection::open_in_memory().expect("memory");
             migrations::migrate(&mut connection).expect("the tables");
             assert_eq!(Indexing::choose(&connection), Ok(Indexing::ByRun));

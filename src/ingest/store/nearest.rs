@@ -30,7 +30,7 @@ pub fn nearest(
     let (connection, shown) = (search::open(path, profile)?, path.display().to_string());
     let say = |source| Error::Sqlite { path: shown.clone(), source };
     let not_embedded = |others| Error::NotEmbedded { path: shown.clone(), model: model.to_owned(), others };
-    if !connection.table_exists(None, "embeddings").map_err(say)? {
+    if !connection.table_exists(None, "nodes_vectors").map_err(say)? {
         return Err(not_embedded(Vec::new()));
     }
     let moment = connection.unchecked_transaction().map_err(say)?;
@@ -47,12 +47,12 @@ pub fn nearest(
 
 /// How many numbers a vector of `model` has.
 fn dimension(connection: &Connection, model: &str) -> rusqlite::Result<Option<i64>> {
-    let sql = "SELECT dimension FROM embeddings WHERE model = ?1 LIMIT 1";
+    let sql = "SELECT dimension FROM nodes_vectors WHERE model = ?1 LIMIT 1";
     connection.query_row(sql, [model], |row| row.get(0)).optional()
 }
 
 fn models(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut select = connection.prepare("SELECT DISTINCT model FROM embeddings ORDER BY model")?;
+    let mut select = connection.prepare("SELECT DISTINCT model FROM nodes_vectors ORDER BY model")?;
     select.query_map([], |row| row.get(0))?.collect()
 }
 
@@ -63,7 +63,7 @@ fn most_alike(
     limit: usize,
 ) -> rusqlite::Result<Vec<Near>> {
     // A document that changes loses its vector in the same transaction, so none here is of another text.
-    let mut select = connection.prepare("SELECT node, vector FROM embeddings WHERE model = ?1")?;
+    let mut select = connection.prepare("SELECT node, vector FROM nodes_vectors WHERE model = ?1")?;
     let mut rows = select.query([model])?;
     let mut top = Top::of(limit);
     let mut numbers = Vec::with_capacity(query.len());

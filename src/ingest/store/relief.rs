@@ -90,11 +90,14 @@ impl Mover {
                 return Ok(());
             }
         };
-        let moving = thread::spawn(move || {
+        let moving = thread::Builder::new().name("checkpoint".to_owned()).spawn(move || {
             let moved = move_log(&connection);
             (connection, moved)
         });
-        self.state = State::Moving(moving);
+        // Where there is no thread to be had, the run moves a log itself that has become as large as it may.
+        if let Ok(moving) = moving {
+            self.state = State::Moving(moving);
+        }
         Ok(())
     }
 

@@ -78,7 +78,7 @@ impl Store {
              WHERE id = ?11";
         self.unindex(id)?;
         // What it meant is not what it means now.
-        self.statement("DELETE FROM embeddings WHERE node = ?1", [id])?;
+        self.statement("DELETE FROM nodes_vectors WHERE node = ?1", [id])?;
         self.bind_node(sql, document, Some(id))?;
         self.index(id, document)
     }

@@ -21,9 +21,9 @@ impl Store {
     ///
     /// Where they cannot be read.
     pub fn vectors(&self, model: &str) -> Result<Vectors, Error> {
-        let sql = "SELECT embeddings.node, embeddings.nearest_from, embeddings.vector
-             FROM embeddings JOIN nodes ON nodes.id = embeddings.node AND nodes.hash = embeddings.hash
-             WHERE embeddings.model = ?1";
+        let sql = "SELECT nodes_vectors.node, nodes_vectors.nearest_from, nodes_vectors.vector
+             FROM nodes_vectors JOIN nodes ON nodes.id = nodes_vectors.node AND nodes.hash = nodes_vectors.hash
+             WHERE nodes_vectors.model = ?1";
         let (vectors, _) = patiently(&self.patience, || {
             let mut vectors = Vectors::default();
             let mut select = self.connection.prepare_cached(sql)?;
@@ -98,7 +98,7 @@ impl Store {
         }
         // There is one set of such edges: what another model had is no longer there.
         self.statement(
-            "UPDATE embeddings SET nearest_from = CASE model WHEN ?2 THEN ?3 END WHERE node = ?1",
+            "UPDATE nodes_vectors SET nearest_from = CASE model WHEN ?2 THEN ?3 END WHERE node = ?1",
             params![id, model, f64::from(from)],
         )?;
         Ok(changed)

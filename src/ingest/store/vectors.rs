@@ -24,8 +24,8 @@ pub const BATCH: usize = 64;
 
 /// Those of the documents in question that have no vector of the model for their text of now.
 const MISSING: &str =
-    "FROM nodes LEFT JOIN embeddings ON embeddings.node = nodes.id AND embeddings.model = ?1
-    WHERE nodes.path > ?2 AND nodes.path < ?3 AND (embeddings.node IS NULL OR embeddings.hash <> nodes.hash)";
+    "FROM nodes LEFT JOIN nodes_vectors ON nodes_vectors.node = nodes.id AND nodes_vectors.model = ?1
+    WHERE nodes.path > ?2 AND nodes.path < ?3 AND (nodes_vectors.node IS NULL OR nodes_vectors.hash <> nodes.hash)";
 
 /// A vector, ready to be written.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Store {
     ///
     /// Where that cannot be read.
     pub fn dimension(&self, model: &str) -> Result<Option<usize>, Error> {
-        let sql = "SELECT dimension FROM embeddings WHERE model = ?1 LIMIT 1";
+        let sql = "SELECT dimension FROM nodes_vectors WHERE model = ?1 LIMIT 1";
         let (dimension, _) = patiently(&self.patience, || {
             self.connection.prepare_cached(sql)?.query_row([model], |row| row.get::<_, i64>(0)).optional()
         })
@@ -137,7 +137,7 @@ impl Store {
         most: Duration,
     ) -> Result<Stored, Error> {
         // A document that has changed or gone meanwhile gets none: it is wanted again, or nowhere.
-        let sql = "INSERT INTO embeddings (node, model, dimension, hash, vector)
+        let sql = "INSERT INTO nodes_vectors (node, model, dimension, hash, vector)
              SELECT id, ?2, ?3, hash, ?4 FROM nodes WHERE id = ?1 AND hash = ?5
              ON CONFLICT (node, model) DO UPDATE SET
                  dimension = excluded.dimension, hash = excluded.hash, vector = excluded.vector, nearest_from = NULL";
@@ -179,8 +179,7 @@ impl Store {
     ///
     /// Where the lock cannot be had or the transaction fails; nothing of it is done then.
     pub fn discard_vectors(&mut self, model: &str, most: Duration) -> Result<Stored, Error> {
-        let sql =
-            "DELETE FROM embeddings WHERE rowid IN (SELECT rowid FROM embeddings WHERE model = ?1 LIMIT ?2)";
+        let sql = "DELETE FROM nodes_vectors WHERE rowid IN (SELECT rowid FROM nodes_vectors WHERE model = ?1 LIMIT ?2)";
         let begun = self.begin()?;
         let under_lock = Instant::now();
         let mut files = 0;

@@ -1,17 +1,17 @@
-//! What a run left out, for the watch to say what is new of it.
+//! What a run tells while it is at work, kept for the watch.
 
-use super::super::{
-    Summary,
-    progress::{Committed, Progress},
+use crate::{
+    ingest::{
+        Summary,
+        progress::{Committed, Progress},
+    },
+    snapshot::FailedFile,
 };
-use crate::snapshot::FailedFile;
 
-/// What is gathered while it goes on.
+/// What a run left out, for the watch to say what is new of it.
 #[derive(Debug, Default)]
-pub struct Seen {
-    /// Files that failed.
+pub(super) struct Seen {
     pub failed: Vec<FailedFile>,
-    /// Files that are in only in part.
     pub warned: Vec<FailedFile>,
 }
 

@@ -1,7 +1,7 @@
 //! Everything about a process that is shown: who it is and its CPU from `/proc`, its memory from sysinfo.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -99,8 +99,10 @@ impl Describer {
     pub fn measure(&mut self, pids: &[i32]) {
         self.described.clear();
         let Some(system) = &mut self.system else { return };
+        // Each once: of one that is named twice sysinfo forgets the memory.
+        let pids: BTreeSet<i32> = pids.iter().copied().collect();
         let pids: Vec<_> =
-            pids.iter().filter_map(|&pid| u32::try_from(pid).ok()).map(Pid::from_u32).collect();
+            pids.into_iter().filter_map(|pid| u32::try_from(pid).ok()).map(Pid::from_u32).collect();
         system.refresh_processes_specifics(
             ProcessesToUpdate::Some(&pids),
             true,
@@ -157,6 +159,7 @@ impl Describer {
             maps_index: None,
             holds_index: false,
             replaced: Vec::new(),
+            moved_to: Vec::new(),
             holds: Vec::new(),
             origin,
             activity: Activity { cpu_ticks: Some(ticks), ..Activity::default() },
@@ -214,6 +217,16 @@ fn state(letter: char) -> ProcessState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_of_several_databases_keeps_its_memory_from_look_to_look() {
+        let own = std::process::id().cast_signed();
+        let mut describer = Describer::new(Path::new("/proc"));
+        for look in 0..3 {
+            describer.measure(&[own, own, own]);
+            assert!(describer.memory(own).is_some_and(|bytes| bytes > 0), "look {look}");
+        }
+    }
 
     #[test]
     fn cpu_is_told_over_a_time_that_means_something() {

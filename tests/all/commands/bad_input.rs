@@ -85,18 +85,6 @@ fn what_is_missing_is_refused_by_all_but_the_one_that_makes_it() {
 }
 
 #[test]
-fn one_bad_name_among_good_ones_is_enough_to_change_nothing() {
-    let home = Home::with_rollback();
-    let before = Home::listing(&home.root());
-    // Those that only look go on with the others.
-    for command in [&["checkpoint"][..], &["fix", "--yes"]] {
-        let said = home.run(&[command, &["notes.db", "missing.db"]].concat());
-        assert!(said.refusal().starts_with("no such file: missing.db;"), "{said:?}");
-        assert_eq!(Home::listing(&home.root()), before, "{command:?}");
-    }
-}
-
-#[test]
 fn without_permission_it_says_so() {
     let home = Home::with_wal();
     home.document("a.md", "# A lock\n");

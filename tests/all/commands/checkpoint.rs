@@ -32,6 +32,8 @@ fn a_pinned_reader_is_named_in_every_mode() {
         assert_eq!(report["mode"], mode);
         assert_eq!(report["busy"], mode != "passive", "{report}");
         assert_eq!((&report["frames_in_log"], &report["frames_moved"]), (&3.into(), &1.into()), "{report}");
+        // The first of them has moved what can be moved.
+        assert_eq!(report["frames_moved_now"], i32::from(mode == "passive"), "{report}");
         assert_eq!(report["complete"], false);
         assert_eq!(report["blocked_by"].as_array().map(Vec::len), Some(1), "{report}");
         assert_eq!(report["blocked_by"][0]["pid"], reader.pid());
@@ -39,7 +41,7 @@ fn a_pinned_reader_is_named_in_every_mode() {
         let said = home.run(&["checkpoint", "--mode", &mode.to_uppercase(), "notes.db"]);
         assert_eq!((said.code, said.err.as_str()), (Some(1), ""), "{said:?}");
         let start = format!(
-            "{}: {} checkpoint incomplete: 1 of 3 frames moved",
+            "{}: {} checkpoint incomplete: 1 of 3 frames are in the main file, none of them moved now, in ",
             home.db().display(),
             mode.to_uppercase()
         );
@@ -99,6 +101,20 @@ fn what_a_crash_left_is_moved() {
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.contains("3 of 3 frames moved"), "{said:?}");
     assert!(!home.at("notes.db-wal").exists());
+}
+
+#[test]
+fn what_was_moved_before_is_not_told_as_moved_now() {
+    let (home, mut writer, reader) = pinned();
+    let said = home.run(&["checkpoint", "notes.db"]);
+    assert!(said.out.contains("checkpoint incomplete: 1 of 3 frames moved in "), "{said:?}");
+    reader.close();
+    writer.sql("INSERT INTO t VALUES (5)");
+    let said = home.run(&["checkpoint", "notes.db"]);
+    let told = "checkpoint complete: 4 of 4 frames are in the main file, 3 of them moved now, in ";
+    assert!(said.out.contains(told), "{said:?}");
+    let report = report(&home.run(&["checkpoint", "--json", "--mode", "truncate", "notes.db"]));
+    assert_eq!((&report["frames_moved"], &report["frames_moved_now"]), (&4.into(), &0.into()), "{report}");
 }
 
 #[test]

@@ -6,11 +6,11 @@ use super::*;
 
 impl Home {
     /// Where the program finds the settings of this user.
-    fn settings(&self) -> PathBuf {
+    pub(super) fn settings(&self) -> PathBuf {
         self.root().join("config/waltop/config.toml")
     }
 
-    fn set(&self, text: impl AsRef<[u8]>) {
+    pub(super) fn set(&self, text: impl AsRef<[u8]>) {
         self.write_setting("config.toml", text);
     }
 

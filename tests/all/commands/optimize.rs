@@ -82,3 +82,23 @@ fn without_a_terminal_it_asks_for_yes() {
     assert!(said.refusal().contains("give --yes, or --dry-run"), "{said:?}");
     assert_eq!(Home::listing(&home.folder()), before);
 }
+
+#[test]
+fn a_vacuum_that_would_spoil_a_hosts_index_is_refused() {
+    let home = Home::new();
+    let mut host = home.actor();
+    host.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE docs (t)");
+    host.sql("CREATE VIRTUAL TABLE finds USING fts5 (t, content = 'docs')");
+    host.sql("INSERT INTO docs VALUES ('one'), ('two')");
+    host.sql("INSERT INTO finds (rowid, t) SELECT rowid, t FROM docs WHERE rowid = 2");
+    host.sql("DELETE FROM docs WHERE rowid = 1");
+    host.close();
+    let before = Home::listing(&home.folder());
+    let said = home.run(&["optimize", "--vacuum", "--yes", "notes.db"]);
+    let why = "no VACUUM: it may number the rows of docs anew, by which the full-text index finds finds them";
+    assert!(said.refusal().contains(why), "{said:?}");
+    assert_eq!(Home::listing(&home.folder()), before);
+    assert_eq!(home.run(&["optimize", "--yes", "notes.db"]).code, Some(0));
+    let mut host = home.actor();
+    host.sql("INSERT INTO finds (finds, rank) VALUES ('integrity-check', 1)");
+}

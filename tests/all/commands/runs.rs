@@ -102,7 +102,11 @@ fn where_there_is_nothing_a_sentence_says_so() {
     let said = home.run(&["runs"]);
     let pointer = format!("into 1 other database there are some: `waltop runs {}`\n", home.db().display());
     assert!(said.code == Some(0) && said.out.ends_with(&pointer), "{said:?}");
-    assert!(home.run(&["runs", "notes.db", "--limit", "0"]).refusal().contains("--limit"));
+    for limit in ["0", "-1", "many"] {
+        let said = home.run(&["runs", "notes.db", "--limit", limit]);
+        let line = said.refusal();
+        assert!(line.contains("--limit") && line.contains(": give a number from 1; see"), "{line}");
+    }
 }
 
 #[test]

@@ -111,6 +111,16 @@ fn python_is_seen_for_what_it_does_and_counts_the_same_frames() {
 }
 
 #[test]
+fn of_one_that_is_missing_no_lock_is_free_and_nothing_is_well() {
+    let home = Home::with_wal();
+    let said = home.run(&["status", "notes.db", "missing.db"]);
+    let (there, missing) = said.out.split_once("missing.db\n").expect("both");
+    assert!(has_line(there, "write lock", "free"), "{said:?}");
+    assert!(missing.starts_with("not seen    no such file: "), "{said:?}");
+    assert!(!missing.contains("write lock") && !missing.contains("findings"), "{said:?}");
+}
+
+#[test]
 fn text_names_each_process() {
     let home = Home::with_wal();
     let cast = cast(&home);

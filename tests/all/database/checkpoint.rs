@@ -43,6 +43,7 @@ fn a_pinned_reader_keeps_every_mode_from_completing() {
         let outcome = beside_others(&path, mode);
         // One frame before the reader came, two after. PASSIVE does not call that busy.
         assert_eq!(said(&outcome), (mode != Mode::Passive, Some(3), Some(1), false), "{mode}");
+        assert_eq!(outcome.frames_moved_now, Some(u32::from(mode == Mode::Passive)), "{mode}");
         assert_eq!(names(folder.path()), files, "{mode}");
     }
     pinned.close();

@@ -106,7 +106,7 @@ fn what_waltop_did_not_make_is_refused_and_left_as_it_is() {
         ("CREATE TABLE Edges(id)", "edges"),
         ("CREATE VIEW nodes_fts AS SELECT 1", "nodes_fts"),
         ("CREATE TABLE nodes_fts_data(id)", "nodes_fts_data"),
-        ("CREATE TABLE embeddings(id)", "embeddings"),
+        ("CREATE TABLE nodes_vectors(id)", "nodes_vectors"),
         ("CREATE TABLE waltop_migrations(id)", TABLE),
     ] {
         let folder = TempDir::new().expect("a folder");

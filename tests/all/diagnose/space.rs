@@ -1,6 +1,9 @@
 //! A log that is too large, for itself or for its disk.
 
+use std::process::Command;
+
 use super::{place::Mounted, *};
+use crate::support::WALTOP;
 
 /// `count` rows of a few pages each.
 fn fill(actor: &mut Actor, count: usize) {
@@ -25,6 +28,42 @@ fn a_log_that_is_large() {
     let path = scene.path();
     assert_eq!(finding.remedy.command, Some(format!("waltop checkpoint {} --mode truncate", path.display())));
     writer.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_healthy(&mut watch);
+}
+
+#[test]
+fn a_log_that_is_large_loses_that_by_its_remedy() {
+    let scene = Scene::new("wal");
+    let mut writer = scene.actor();
+    writer.sql("PRAGMA wal_autocheckpoint = 0");
+    fill(&mut writer, 5);
+    let mut reader = scene.actor();
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    let path = scene.path();
+    let mut watch = scene.watch_with(|config| {
+        config.thresholds.large_wal = 50_000;
+        config.thresholds.pinned_wal = (Duration::from_millis(1), LONG);
+    });
+    let checkpoint = |options: &[&str]| {
+        let run = Command::new(WALTOP).arg("checkpoint").arg(&path).args(options).output();
+        run.expect("it runs").status.code()
+    };
+    // Whoever reads the newest frame keeps nothing from being moved, and the log from being cut.
+    assert_eq!(checkpoint(&[]), Some(0));
+    let stop = Some(format!("kill -TERM {}", reader.pid()));
+    let finding = eventually("the reader has been there for long", || {
+        let finding = found(&mut watch, "large-wal", None);
+        (finding.remedy.command == stop).then_some(finding)
+    });
+    assert_eq!(finding.evidence["pending_frames"], 0);
+    assert_eq!(checkpoint(&["--mode", "truncate"]), Some(1), "it is futile");
+    reader.close();
+    let truncate = Some(format!("waltop checkpoint {} --mode truncate", path.display()));
+    assert_eq!(found(&mut watch, "large-wal", None).remedy.command, truncate);
+    // PASSIVE leaves the log as large as it is.
+    assert_eq!(checkpoint(&[]), Some(0));
+    assert_eq!(found(&mut watch, "large-wal", None).remedy.command, truncate);
+    assert_eq!(checkpoint(&["--mode", "truncate"]), Some(0));
     assert_healthy(&mut watch);
 }
 

@@ -209,3 +209,60 @@ fn with_inode(scene: &Scene, inode: u64) -> Option<PathBuf> {
 fn millis(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1000.0
 }
+
+#[test]
+fn a_moved_database_keeps_whoever_used_it() {
+    for is_folder in [true, false] {
+        let scene = Scene::new();
+        let folder = scene.folder.path().canonicalize().expect("there");
+        let [old, new] = if is_folder {
+            [folder.join("q/notes.db"), folder.join("qq/notes.db")]
+        } else {
+            [folder.join("notes.db"), folder.join("kept.db")]
+        };
+        fs::create_dir_all(folder.join("q")).expect("a folder");
+        let mut writer = Actor::open(&old);
+        writer.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)");
+        if old.metadata().expect("there").created().is_err() {
+            return eprintln!("skipped: the file system keeps no time of birth");
+        }
+        let mut observer = Observer::new(&scene.places(Path::new("/proc")), vec![old.clone()]);
+        assert_eq!(pids(&only(observer.look())), [writer.pid()]);
+        let paths = |path: &Path| ["", "-wal", "-shm"].map(|suffix| sidecar(path, suffix));
+        let rename = |old: &Path, new: &Path| {
+            if is_folder {
+                return fs::rename(old.parent().expect("q"), new.parent().expect("qq")).expect("moved");
+            }
+            for (from, to) in paths(old).iter().zip(paths(new)) {
+                fs::rename(from, to).expect("moved");
+            }
+        };
+        rename(&old, &new);
+        // Who opens it where it lies now is no concern of the path before.
+        let mut newcomer = Actor::open(&new);
+        newcomer.sql("SELECT * FROM t");
+        let sorted = |mut texts: Vec<String>| {
+            texts.sort();
+            texts
+        };
+        let named = |path: &Path| sorted(paths(path).map(|it| it.to_string_lossy().into_owned()).to_vec());
+        for _ in 0..3 {
+            let gone = only(observer.look());
+            assert!(gone.is_gone());
+            assert_eq!(pids(&gone), [writer.pid()]);
+            let row = process(&gone, writer.pid());
+            assert_eq!(sorted(row.replaced.clone()), named(&old));
+            assert_eq!(sorted(row.moved_to.clone()), named(&new));
+            assert!(!row.has_main_file());
+        }
+        rename(&new, &old);
+        let back = only(observer.look());
+        let row = process(&back, writer.pid());
+        assert!(!back.is_gone() && row.has_main_file() && row.replaced.is_empty() && row.moved_to.is_empty());
+        rename(&old, &new);
+        assert_eq!(pids(&only(observer.look())).len(), 2, "both were seen to use it where it was");
+        drop(newcomer);
+        writer.close();
+        assert!(only(observer.look()).processes.is_empty());
+    }
+}

@@ -5,7 +5,7 @@
 --
 -- With rowids: a vector of 768 numbers takes 3 KiB, which fits a page of a table, and a search reads them all in the
 -- order of their pages. WITHOUT ROWID keeps at most a quarter of a page of each row, and the rest in an overflow page.
-CREATE TABLE embeddings (
+CREATE TABLE nodes_vectors (
     node         INTEGER NOT NULL REFERENCES nodes (id) ON DELETE CASCADE,
     model        TEXT NOT NULL,
     dimension    INTEGER NOT NULL,
