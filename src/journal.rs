@@ -57,6 +57,11 @@ pub enum Event {
         #[serde(default)]
         carries_on: Option<CarriesOn>,
     },
+    /// The tables could be brought up to date only after the write lock was refused.
+    SetUp {
+        /// How often BUSY was retried.
+        retries: u64,
+    },
     /// The folders have been walked.
     Discovered {
         /// Files to take in, and what could not be looked at.

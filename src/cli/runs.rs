@@ -36,7 +36,7 @@ pub struct Args {
     /// The most runs to print, the newest.
     #[arg(long, value_name = "N", default_value = "20", value_parser = from_one, allow_negative_numbers = true)]
     limit: NonZeroUsize,
-    /// List the files that failed, each with the reason.
+    /// List the files that failed or are in only in part, each with the reason.
     #[arg(long)]
     failed: bool,
     /// Print them as JSON, as `waltop status --json` does.

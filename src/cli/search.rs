@@ -3,7 +3,7 @@
 use std::{
     io::{self, Write},
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::{
@@ -99,8 +99,17 @@ fn leads_to(LinkOut { kind, target, path, title }: &LinkOut) -> String {
     match (title, path) {
         (Some(title), Some(path)) => format!("{title}  {path}{}", relation(kind)),
         _ if kind == "url" => target.clone(),
+        _ if names_a_document(kind, target) => {
+            format!("{target}{} (no document of that name)", relation(kind))
+        }
         _ => format!("{target}{} (not taken in)", relation(kind)),
     }
+}
+
+/// Whether `target` is the name in a wikilink, which is a file's name and no title; the others are paths and addresses.
+fn names_a_document(kind: &str, target: &str) -> bool {
+    let is_path = || target.contains("://") || ingest::discover::is_document(Path::new(target));
+    kind == "wikilink" || kind.starts_with("relation:") && !is_path()
 }
 
 fn comes_from(LinkIn { kind, path, title }: &LinkIn) -> String {
@@ -113,4 +122,23 @@ fn relation(kind: &str) -> String {
         return " (near)".to_owned();
     }
     kind.strip_prefix("relation:").map(|name| format!(" ({name})")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_leads_nowhere_says_what_there_is_not() {
+        for (kind, target, expected) in [
+            ("wikilink", "Beta page", "Beta page (no document of that name)"),
+            ("relation:part_of", "Beta page", "Beta page (part_of) (no document of that name)"),
+            ("relation:part_of", "notes/beta.md", "notes/beta.md (part_of) (not taken in)"),
+            ("link", "notes/beta.md", "notes/beta.md (not taken in)"),
+            ("url", "https://sqlite.org", "https://sqlite.org"),
+        ] {
+            let link = LinkOut { kind: kind.to_owned(), target: target.to_owned(), path: None, title: None };
+            assert_eq!(leads_to(&link), expected);
+        }
+    }
 }

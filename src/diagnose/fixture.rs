@@ -120,6 +120,8 @@ pub fn ingestion(run: &str) -> Ingestion {
         last_told_at: Some(at(60)),
         silent_ms: None,
         failures: Vec::new(),
+        files_in_part: 0,
+        in_part: Vec::new(),
         embedding: None,
         error: None,
         carries_on: None,

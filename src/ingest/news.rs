@@ -56,6 +56,7 @@ impl News {
                 Outcome::Stopped => false,
             },
             Event::Started { .. }
+            | Event::SetUp { .. }
             | Event::Discovered { .. }
             | Event::Unchanged { .. }
             | Event::Restamped { .. }

@@ -117,7 +117,15 @@ impl<'a> Run<'a> {
         self.request.make_folder()?;
         let patience = Patience { budget: self.request.busy_budget, stop: self.stop.clone() };
         let mut store = Store::open(database, folders, patience, &self.request.profile)?;
-        let known = match store.set_up().and_then(|()| store.known()) {
+        let retries = match store.set_up() {
+            Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+            other => other?,
+        };
+        if retries > 0 {
+            self.summary.retries += retries;
+            self.tell(Event::SetUp { retries })?;
+        }
+        let known = match store.known() {
             Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
             other => other?,
         };

@@ -222,18 +222,18 @@ impl Store {
         Ok(store)
     }
 
-    /// Brings the tables up to date, waiting for the write lock where they are not.
+    /// Brings the tables up to date, waiting for the write lock where they are not; how often it was refused.
     ///
     /// # Errors
     ///
     /// Where the lock cannot be had, or the tables cannot be made.
-    pub fn set_up(&mut self) -> Result<(), Error> {
-        patiently(&self.patience, || migrations::migrate(&mut self.connection))
+    pub fn set_up(&mut self) -> Result<u64, Error> {
+        let ((), migrating) = patiently(&self.patience, || migrations::migrate(&mut self.connection))
             .map_err(|failure| failure.or(&self.path, |error| factory::Error::from(error).into()))?;
-        self.indexing = patiently(&self.patience, || Indexing::choose(&self.connection))
-            .map_err(|failure| failure.told(&self.path, "set up"))?
-            .0;
-        Ok(())
+        let (indexing, choosing) = patiently(&self.patience, || Indexing::choose(&self.connection))
+            .map_err(|failure| failure.told(&self.path, "set up"))?;
+        self.indexing = indexing;
+        Ok(migrating + choosing)
     }
 
     /// Absolute path of the database.

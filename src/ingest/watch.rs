@@ -9,9 +9,11 @@ mod bell;
 mod debounce;
 mod ears;
 mod seen;
+mod trouble;
+mod vectors;
 
 use std::{
-    fs,
+    fs, mem,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -26,6 +28,8 @@ use self::{
     debounce::Heard,
     ears::{Ears, Interest},
     seen::Seen,
+    trouble::{is_waited_for, without_advice},
+    vectors::Vectors,
 };
 use super::{
     Error, News, Request, StoreError, Summary, discover,
@@ -36,7 +40,7 @@ use super::{
 };
 use crate::{
     database::factory,
-    journal::Watcher,
+    journal::{Outcome, Watcher},
     observe::{journals, process_start, sidecar},
     snapshot::FailedFile,
 };
@@ -132,10 +136,11 @@ struct Watch<'a> {
     warned: News,
     trouble: Option<String>,
     deafness: Option<String>,
-    /// Why not every document got its vector in the last run.
-    unembedded: Option<String>,
+    vectors: Vectors,
     /// Runs that came to an end.
     runs: u64,
+    /// Whether the database that they wrote is gone, and none was made in its place yet.
+    is_gone: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -159,14 +164,15 @@ impl<'a> Watch<'a> {
             warned: News::default(),
             trouble: None,
             deafness: None,
-            unembedded: None,
+            vectors: Vectors::default(),
             runs: 0,
+            is_gone: false,
         }
     }
 
     /// The first run.
     fn begin(&mut self) -> Result<(), Error> {
-        match self.run(None) {
+        match self.run() {
             Err(error) if !is_waited_for(&error) => Err(error),
             ended => {
                 self.settle(ended);
@@ -180,7 +186,8 @@ impl<'a> Watch<'a> {
         loop {
             let (until, mind) = match self.backoff.until() {
                 Some(until) => (until, Mind::OnlyTime),
-                None => (pulse, Mind::Changes),
+                // A document that changes need not wait until vectors are tried for again.
+                None => (self.vectors.until().map_or(pulse, |again| again.min(pulse)), Mind::Changes),
             };
             let errand = self.host.errand_at();
             match self.bell.wait(errand.map_or(until, |errand| errand.min(until)), mind) {
@@ -214,15 +221,15 @@ impl<'a> Watch<'a> {
 
     /// What is done when nothing was heard for a while, or it is time to try again.
     fn tick(&mut self) {
-        let is_to_retry = self.backoff.until().is_some();
+        let is_to_retry = self.backoff.until().is_some()
+            || self.vectors.until().is_some_and(|until| until <= Instant::now());
         if self.look_at_folders() || is_to_retry || self.deafness.is_some() {
             self.run_again();
         }
     }
 
     fn run_again(&mut self) {
-        let told = self.told.clone();
-        let ended = self.run(Some(&told));
+        let ended = self.run();
         self.settle(ended);
     }
 
@@ -260,7 +267,7 @@ impl<'a> Watch<'a> {
 
     /// One run over the folders that are there; `None` where there is nothing to take in. What was heard before it is
     /// covered by it, and what changes from now on is heard.
-    fn run(&mut self, told: Option<&News>) -> Result<Option<Summary>, Error> {
+    fn run(&mut self) -> Result<Option<Summary>, Error> {
         if let Some(wave) = self.bell.take() {
             self.heard(wave.heard);
         }
@@ -268,6 +275,7 @@ impl<'a> Watch<'a> {
         let mut folders: Vec<PathBuf> =
             self.folders.iter().filter(|(_, there)| there.is_some()).map(|(path, _)| path.clone()).collect();
         self.listen(&folders);
+        self.is_gone |= self.runs > 0 && !self.database.exists();
         let mut seen = Seen::default();
         let ended = loop {
             if folders.is_empty() {
@@ -275,7 +283,7 @@ impl<'a> Watch<'a> {
             }
             self.host.may_connect(self.database).map_err(Error::Unfit)?;
             let mut request =
-                Request { folders: folders.clone(), told: told.cloned(), ..self.request.clone() };
+                Request { folders: folders.clone(), told: Some(self.told.clone()), ..self.request.clone() };
             if let Some(embed) = request.embed.as_mut().filter(|_| self.runs > 0) {
                 // Those that the first run made are new.
                 embed.have = Have::Kept;
@@ -323,31 +331,42 @@ impl<'a> Watch<'a> {
 
     fn settle(&mut self, ended: Result<Option<Summary>, Error>) {
         match ended {
-            Ok(None) => self.backoff.went_well(),
-            Ok(Some(summary)) => {
+            Ok(None) => {
                 self.backoff.went_well();
-                if self.trouble.take().is_some() {
-                    self.host.notice(&format!("{} is in step again", self.database.display()));
-                }
-                let is_new = summary.failed.iter().any(|file| !self.told.knows(file));
-                if self.runs == 0 || summary.taken_in > 0 || summary.removed > 0 || is_new {
-                    self.host.ran(&summary);
-                }
-                self.runs += 1;
-                self.told = News::after(&summary.failed, None);
-                let unembedded = summary.embedding.and_then(|it| it.error);
-                if let Some(reason) = unembedded.as_ref().filter(|_| unembedded != self.unembedded) {
-                    self.host.notice(&format!("not all embedded, the next change tries again: {reason}"));
-                }
-                self.unembedded = unembedded;
+                self.vectors.wait();
             }
+            Ok(Some(summary)) => self.went_well(&summary),
             // It was asked to end while it waited.
             Err(Error::Store(StoreError::Stopped)) => {}
             Err(error) => self.troubled(&error),
         }
     }
 
+    fn went_well(&mut self, summary: &Summary) {
+        self.backoff.went_well();
+        if self.trouble.take().is_some() {
+            self.host.notice(&format!("{} is in step again", self.database.display()));
+        }
+        if mem::take(&mut self.is_gone) {
+            self.host.notice(&format!("{} was gone: made anew from the folders", self.database.display()));
+        }
+        let is_new = summary.failed.iter().any(|file| !self.told.knows(file));
+        let embedded = summary.embedding.as_ref().map_or(0, |it| it.embedded);
+        if self.runs == 0 || summary.taken_in > 0 || summary.removed > 0 || embedded > 0 || is_new {
+            self.host.ran(summary);
+        }
+        self.runs += 1;
+        self.told = News::after(&summary.failed, None);
+        // One that was asked to stop knows nothing of the embedder.
+        let embedding = summary.embedding.as_ref().filter(|_| summary.outcome == Outcome::Completed);
+        if let Some(line) = self.vectors.after(embedding, Instant::now()) {
+            self.host.notice(&line);
+        }
+    }
+
     fn troubled(&mut self, error: &Error) {
+        // The run that gets through tries for them, too.
+        self.vectors.wait();
         let line = error.to_string();
         let waits = matches!(error, Error::Folder(discover::Error::NoDocuments(_)));
         // Whoever closes the last connection has a deleted index open for a moment: what is still there next time is said.
@@ -364,21 +383,9 @@ impl<'a> Watch<'a> {
         }
         if !passes && self.trouble.as_ref() != Some(&line) {
             let what = if waits { "waiting" } else { "trying again later" };
-            self.host.notice(&format!("{what}: {line}"));
+            self.host.notice(&format!("{what}: {}", without_advice(&line)));
             self.trouble = Some(line);
         }
-    }
-}
-
-/// Whether a watch may begin in spite of `error`: it goes by itself.
-fn is_waited_for(error: &Error) -> bool {
-    match error {
-        Error::Running { .. } | Error::Folder(discover::Error::NoDocuments(_)) => true,
-        Error::Store(error) => matches!(
-            error,
-            StoreError::Busy { .. } | StoreError::Open(factory::Error::Busy { .. }) | StoreError::Stopped
-        ),
-        _ => false,
     }
 }
 

@@ -62,6 +62,12 @@ pub struct Ingestion {
     pub silent_ms: Option<f64>,
     /// The first failures, at most [`Ingestion::RECENT`].
     pub failures: Vec<FailedFile>,
+    /// How often something in a file was left out, or a document was not embedded for what is in it; the rest is in.
+    #[serde(default)]
+    pub files_in_part: u64,
+    /// What was left out and why, the first, at most [`Ingestion::RECENT`].
+    #[serde(default)]
+    pub in_part: Vec<FailedFile>,
     /// How embedding goes or went; `None` where it was not come to.
     #[serde(default)]
     pub embedding: Option<EmbeddingProgress>,

@@ -5,6 +5,7 @@ pub mod server;
 use std::{
     fs,
     io::{BufRead, BufReader},
+    net::TcpListener,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -273,7 +274,7 @@ fn without_a_server_the_documents_are_in_and_the_next_run_embeds_them() {
     assert_eq!((output.status.code(), scene.vectors()), (Some(0), 12), "{output:?}");
     let runs = scene.waltop(&["runs", "notes.db"]).output().expect("waltop starts");
     let runs = String::from_utf8_lossy(&runs.stdout).into_owned();
-    assert!(runs.contains("    12 of 12 embedded") && runs.contains("    0 of 12 embedded: "), "{runs}");
+    assert!(runs.contains("    12 of 12 embedded") && runs.contains("    12 of 12 not embedded: "), "{runs}");
 }
 
 #[test]
@@ -464,6 +465,39 @@ fn a_watch_without_a_server_says_so_once() {
     drop(watch);
     let rest: Vec<String> = lines.iter().collect();
     assert!(rest.iter().all(|line| !line.contains("not all embedded")), "{rest:?}");
+}
+
+#[test]
+fn a_watch_tries_again_until_the_server_is_there() {
+    let scene = Scene::with(5);
+    // An address that nobody else takes in the meantime: the other servers are on 127.0.0.1.
+    let address = TcpListener::bind("127.0.0.2:0").and_then(|it| it.local_addr()).expect("a port");
+    let mut watch = Killed(scene.embeds("watch", &format!("http://{address}/v1"), &[]));
+    let (sender, lines) = std::sync::mpsc::channel();
+    let err = BufReader::new(watch.0.stderr.take().expect("it is piped"));
+    thread::spawn(move || err.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let says = |what: &str| {
+        let mut said = Vec::new();
+        while !said.last().is_some_and(|line: &String| line.contains(what)) {
+            said.push(
+                lines.recv_timeout(Duration::from_mins(1)).unwrap_or_else(|_| panic!("{what}: {said:?}")),
+            );
+        }
+        said
+    };
+    let told = says("not all embedded (0 of 5 embedded), trying again later: ");
+    assert!(told.last().is_some_and(|line| line.contains("is the server running?")), "{told:?}");
+    let journals =
+        || fs::read_dir(scene.places().runs).expect("the folder").map(|it| it.expect("an entry").path());
+    let journals = || journals().filter(|path| path.extension().is_some_and(|it| it == "jsonl")).count();
+    assert_eq!(journals(), 1);
+    let _server = Server::on(&TcpListener::bind(address).expect("it is free"));
+    let told = says("embedding goes on: ");
+    drop(watch);
+    // The server may come in the middle of a try, which gets some of them then.
+    let halves = told.iter().filter(|line| line.contains("not all embedded")).count();
+    assert!(halves <= 1 && told.len() == halves + 1, "{told:?}");
+    assert_eq!((scene.vectors(), journals()), (5, halves + 2), "no try that failed left a journal");
 }
 
 #[test]

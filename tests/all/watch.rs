@@ -235,6 +235,20 @@ fn ten_thousand_touches_leave_no_journal() {
 }
 
 #[test]
+fn a_first_run_that_changes_nothing_leaves_no_journal_either() {
+    let scene = Scene::new();
+    assert!(scene.output("ingest", &[]).status.success());
+    drop(scene.watch(&[]));
+    assert_eq!(scene.state("jsonl").len(), 1, "that of the ingestion");
+    scene.write("one.md", "changed while nobody watched");
+    drop(scene.watch(&[]));
+    assert_eq!(scene.state("jsonl").len(), 2);
+    fs::write(scene.notes().join("bad.md"), b"\xff").expect("a file");
+    drop(scene.watch(&[]));
+    assert_eq!(scene.state("jsonl").len(), 3, "what failed is told");
+}
+
+#[test]
 fn a_burst_of_new_documents_is_a_run_or_a_few() {
     let scene = Scene::new();
     let watch = scene.watch(&[]);
@@ -280,6 +294,23 @@ fn a_lock_that_stays_is_said_once_and_waited_out() {
     watch.says("is in step again");
     let said = lines(&watch.err);
     assert_eq!(said.iter().filter(|line| line.contains("stayed locked")).count(), 1, "{said:?}");
+    assert!(said.iter().all(|line| !line.contains("run this again")), "a watch does that: {said:?}");
+}
+
+#[test]
+fn a_database_that_was_deleted_is_made_anew_and_that_is_said() {
+    let scene = Scene::new();
+    let watch = scene.watch(&[]);
+    fs::remove_file(scene.db()).expect("it is there, and nobody has it open");
+    scene.write("one.md", "changed since");
+    scene.takes_in("one.md", "changed since");
+    watch.ran(2);
+    assert!(scene.has("two.md", "Something"));
+    let gone = format!("{} was gone: made anew from the folders", scene.db().display());
+    watch.says(&gone);
+    scene.write("two.md", "changed too");
+    watch.ran(3);
+    assert_eq!(lines(&watch.err).iter().filter(|line| line.contains(&gone)).count(), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     journal::EXTENSION,
-    snapshot::{Ingestion, IngestionState, Spread, Watcher},
+    snapshot::{EmbeddingProgress, Ingestion, IngestionState, Spread, Watcher},
     text, units,
 };
 
@@ -116,17 +116,35 @@ fn notes(ingestion: &Ingestion, now: Timestamp) -> impl Iterator<Item = String> 
         IngestionState::Completed | IngestionState::Stopped | IngestionState::Failed => None,
     };
     let before = ingestion.carries_on.as_ref().map(|before| format!("carries on {before}"));
-    let embedding = ingestion.embedding.as_ref().map(ToString::to_string);
-    before.into_iter().chain(state).chain(embedding).chain(ingestion.error.clone())
+    let in_part = Some(ingestion.files_in_part).filter(|&files| files > 0);
+    let in_part = in_part.map(|files| format!("{} in part", units::count(files)));
+    let embedding = ingestion.embedding.as_ref().map(|it| embedded(it, ingestion.state));
+    before.into_iter().chain(state).chain(in_part).chain(embedding).chain(ingestion.error.clone())
+}
+
+/// What is missing is a failure once nobody is at it any more.
+fn embedded(embedding: &EmbeddingProgress, state: IngestionState) -> String {
+    let EmbeddingProgress { wanted, embedded, error, .. } = embedding;
+    let missing = wanted.saturating_sub(*embedded);
+    if state == IngestionState::Running || missing == 0 {
+        return embedding.to_string();
+    }
+    let reason = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    format!("{} of {} not embedded{reason}", units::count(missing), units::count(*wanted))
 }
 
 fn failures(ingestion: &Ingestion, journals: &Path) -> Vec<String> {
-    let mut lines: Vec<String> =
-        ingestion.failures.iter().map(|it| format!("failed: {}: {}", it.path, it.reason)).collect();
-    let rest = ingestion.files_failed.saturating_sub(lines.len() as u64);
-    if rest > 0 {
-        let journal = journals.join(format!("{}.{EXTENSION}", ingestion.run));
-        lines.push(format!("and {} more, in {}", units::count(rest), journal.display()));
+    let journal = journals.join(format!("{}.{EXTENSION}", ingestion.run));
+    let mut lines = Vec::new();
+    for (what, files, all) in [
+        ("failed", &ingestion.failures, ingestion.files_failed),
+        ("in part", &ingestion.in_part, ingestion.files_in_part),
+    ] {
+        lines.extend(files.iter().map(|it| format!("{what}: {}: {}", it.path, it.reason)));
+        let rest = all.saturating_sub(files.len() as u64);
+        if rest > 0 {
+            lines.push(format!("{what}: {} more, in {}", units::count(rest), journal.display()));
+        }
     }
     lines
 }

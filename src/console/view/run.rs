@@ -9,7 +9,7 @@ use ratatui::{
 use crate::{
     console::app::App,
     journal::Decision,
-    snapshot::{Batch, Ingestion, IngestionState, Spread},
+    snapshot::{Batch, FailedFile, Ingestion, IngestionState, Spread},
     text, units,
 };
 
@@ -100,8 +100,18 @@ fn spread(spread: Option<Spread>) -> String {
 
 fn failures(ingestion: &Ingestion) -> Rows {
     let mut rows = vec![row("failed", units::plural(ingestion.files_failed, "file"))];
-    rows.extend(ingestion.failures.iter().map(|it| row("", format!("{}: {}", it.path, it.reason))));
-    let rest = ingestion.files_failed.saturating_sub(ingestion.failures.len() as u64);
+    rows.extend(listed(&ingestion.failures, ingestion.files_failed));
+    if ingestion.files_in_part > 0 {
+        rows.push(row("in part", units::plural(ingestion.files_in_part, "file")));
+        rows.extend(listed(&ingestion.in_part, ingestion.files_in_part));
+    }
+    rows
+}
+
+/// `files`, which are the first of `all`.
+fn listed(files: &[FailedFile], all: u64) -> Rows {
+    let mut rows: Rows = files.iter().map(|it| row("", format!("{}: {}", it.path, it.reason))).collect();
+    let rest = all.saturating_sub(files.len() as u64);
     if rest > 0 {
         rows.push(row("", format!("and {} more", units::count(rest))));
     }

@@ -56,6 +56,8 @@ impl Story {
             last_told_at: Some(line.at),
             silent_ms: None,
             failures: Vec::new(),
+            files_in_part: 0,
+            in_part: Vec::new(),
             embedding: None,
             error: None,
             carries_on,
@@ -69,6 +71,7 @@ impl Story {
         let ingestion = &mut self.ingestion;
         ingestion.last_told_at = Some(line.at);
         match line.event {
+            Event::SetUp { retries } => ingestion.busy_retries += retries,
             Event::Discovered { files, unchanged } => {
                 ingestion.files_total = Some(files);
                 ingestion.files_unchanged += unchanged;
@@ -126,7 +129,13 @@ impl Story {
                     Outcome::Failed => IngestionState::Failed,
                 };
             }
-            Event::Started { .. } | Event::FileWarned { .. } | Event::LogPinned { .. } | Event::Unknown => {}
+            Event::FileWarned { path, reason } => {
+                ingestion.files_in_part += 1;
+                if ingestion.in_part.len() < Ingestion::RECENT {
+                    ingestion.in_part.push(FailedFile { path, reason });
+                }
+            }
+            Event::Started { .. } | Event::LogPinned { .. } | Event::Unknown => {}
         }
     }
 

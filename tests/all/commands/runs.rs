@@ -38,6 +38,21 @@ fn runs_are_listed_newest_first() {
 }
 
 #[test]
+fn what_is_in_only_in_part_is_told_and_listed() {
+    let home = ingested();
+    home.document("odd.md", "---\ntags: [unclosed\n---\n# Odd\n");
+    let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
+    let reason = said.err.lines().find(|line| line.starts_with("in part: ")).expect("it is said");
+    let said = home.run(&["runs", "notes.db"]);
+    assert!(said.out.contains("    1 in part\n") && !said.out.contains("odd.md"), "{said:?}");
+    let said = home.run(&["runs", "notes.db", "--failed"]);
+    assert!(said.out.contains(&format!("    {reason}\n")), "{said:?}");
+    let newest = &home.json(&["runs", "notes.db", "--json"])["runs"][0];
+    assert_eq!((&newest["files_in_part"], &newest["files_failed"]), (&1.into(), &0.into()));
+    assert!(newest["in_part"][0]["path"].as_str().is_some_and(|path| path.ends_with("odd.md")), "{newest}");
+}
+
+#[test]
 fn a_run_is_named_by_the_beginning_of_its_name() {
     let home = ingested();
     fs::write(home.at("notes/bad.md"), b"\xff\xfe \x00").expect("written");

@@ -102,7 +102,7 @@ fn links_are_lines_below_the_snippet() {
         format!("    → The log  {}", place("log.md")),
         format!("    → The log  {} (part_of)", place("log.md")),
         "    → https://sqlite.org/wal.html".to_owned(),
-        "    → nowhere (not taken in)".to_owned(),
+        "    → nowhere (no document of that name)".to_owned(),
     ];
     assert_eq!(lines, expected);
     for number in 0..6 {

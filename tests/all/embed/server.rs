@@ -54,7 +54,8 @@ impl Server {
         Self::on(&TcpListener::bind("127.0.0.1:0").expect("a port"))
     }
 
-    fn on(listener: &TcpListener) -> Self {
+    /// A server that listens where `listener` does.
+    pub fn on(listener: &TcpListener) -> Self {
         let address = listener.local_addr().expect("its address");
         let state = Arc::new(State { dimension: AtomicUsize::new(64), ..State::default() });
         let (listener, shared) = (listener.try_clone().expect("the listener"), Arc::clone(&state));

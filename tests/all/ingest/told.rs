@@ -27,6 +27,38 @@ fn the_journal_tells_what_the_summary_tells() {
 }
 
 #[test]
+fn a_refusal_before_there_are_tables_is_counted() {
+    let scene = Scene::with(3);
+    let mut other = Actor::open(&scene.db());
+    other.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE theirs (x)").sql("BEGIN IMMEDIATE");
+    thread::scope(|scope| {
+        let (sender, task) = std::sync::mpsc::channel();
+        let scene = &scene;
+        let run = scope.spawn(move || {
+            sender.send(fs::read_link("/proc/thread-self").expect("a task")).expect("it is awaited");
+            scene.run()
+        });
+        let status = Path::new("/proc").join(task.recv().expect("a task")).join("status");
+        // Each pause after a refusal is a switch, and it reads nothing from a disk meanwhile.
+        let switches = || -> u64 {
+            let status = fs::read_to_string(&status).expect("it lives");
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            line.and_then(|it| it.trim().parse().ok()).expect("a number")
+        };
+        eventually("it has a journal", || {
+            (scene.runs().exists() && !scene.journal().is_empty()).then_some(())
+        });
+        let before = switches();
+        eventually("it was refused", || (switches() > before + 9).then_some(()));
+        other.sql("COMMIT");
+        let summary = run.join().expect("it is taken in");
+        assert!(summary.retries > 0 && summary.taken_in == 3, "{summary:?}");
+        let newest = &Journals::new(scene.runs(), "/proc".into()).look().0[0].1;
+        assert_eq!(newest.busy_retries, summary.retries);
+    });
+}
+
+#[test]
 fn a_file_that_is_no_database_is_left_as_it_is() {
     let scene = Scene::with(1);
     fs::write(

@@ -1,0 +1,49 @@
+//! What the errors of a run mean to a watch, which runs again by itself.
+
+use super::super::{Error, StoreError, discover};
+use crate::database::factory;
+
+/// Whether a watch may begin in spite of `error`: it goes by itself.
+pub fn is_waited_for(error: &Error) -> bool {
+    match error {
+        Error::Running { .. } | Error::Folder(discover::Error::NoDocuments(_)) => true,
+        Error::Store(error) => matches!(
+            error,
+            StoreError::Busy { .. } | StoreError::Open(factory::Error::Busy { .. }) | StoreError::Stopped
+        ),
+        _ => false,
+    }
+}
+
+/// `error` without the advice to do what a watch does by itself.
+pub fn without_advice(error: &str) -> &str {
+    let advice =
+        [", then run this again to carry on", ", run this again to carry on", ", then run this again"];
+    advice.iter().find_map(|advice| error.strip_suffix(advice)).unwrap_or(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_error_of_the_store_tells_a_watch_to_run_again() {
+        let path = || "/x.db".to_owned();
+        let errors = [
+            StoreError::Busy { path: path(), seconds: 30.0, holder: None },
+            StoreError::Replaced { path: path() },
+            StoreError::Full { doing: "write to", path: path() },
+        ];
+        let mut told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        told.push(
+            "cannot write to /x.db: disk I/O error; what was committed stays, run this again to carry on"
+                .to_owned(),
+        );
+        for told in told {
+            assert!(told.contains("run this again"), "{told}");
+            let rest = without_advice(&told);
+            assert!(rest.contains("/x.db") && !rest.contains("again"), "{rest}");
+        }
+        assert_eq!(without_advice("/x is being taken in"), "/x is being taken in");
+    }
+}

@@ -1,0 +1,87 @@
+//! The vectors that a watch still owes: why they are missing, and when to try for them again.
+
+use std::time::Instant;
+
+use super::{super::embed::Embedding, backoff::Backoff};
+
+/// What is known of the embedder.
+#[derive(Debug, Default)]
+pub struct Vectors {
+    /// Why it was of no use when it was asked last.
+    trouble: Option<String>,
+    backoff: Backoff,
+}
+
+impl Vectors {
+    /// When to try again; `None` where nothing is missing that another try may bring.
+    pub fn until(&self) -> Option<Instant> {
+        self.backoff.until()
+    }
+
+    /// Tries again with the next run, whenever that is.
+    pub fn wait(&mut self) {
+        self.backoff.went_well();
+    }
+
+    /// After a run that came to its end, with what came of embedding: what is new of it, as a line.
+    pub fn after(&mut self, embedding: Option<&Embedding>, now: Instant) -> Option<String> {
+        let Some(embedding) = embedding else {
+            self.wait();
+            return None;
+        };
+        if embedding.error.is_none() || embedding.embedded > 0 {
+            // It was there for some.
+            self.backoff.went_well();
+        }
+        let Some(reason) = &embedding.error else {
+            return self.trouble.take().map(|_| match embedding.wanted {
+                0 => "nothing is left to embed".to_owned(),
+                _ => format!("embedding goes on: {embedding}"),
+            });
+        };
+        self.backoff.failed(now);
+        let is_new = self.trouble.as_ref() != Some(reason);
+        self.trouble = Some(reason.clone());
+        is_new.then(|| format!("not all embedded ({embedding}), trying again later: {reason}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn embedding(embedded: u64, error: Option<&str>) -> Embedding {
+        Embedding {
+            model: "words".to_owned(),
+            wanted: 5,
+            embedded,
+            edges_changed: 0,
+            elapsed_ms: 0.0,
+            held_ms: 0.0,
+            error: error.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_said_once_and_tried_again_until_all_is_there() {
+        let (mut vectors, now) = (Vectors::default(), Instant::now());
+        let wait = |vectors: &Vectors| vectors.until().map(|until| (until - now).as_secs());
+        assert_eq!(vectors.after(None, now), None);
+        assert_eq!(vectors.after(Some(&embedding(5, None)), now), None);
+        assert_eq!(vectors.until(), None);
+        let absent = embedding(0, Some("nobody is there"));
+        let said = vectors.after(Some(&absent), now).expect("it is news");
+        assert!(said.ends_with("(0 of 5 embedded), trying again later: nobody is there"), "{said}");
+        assert_eq!(wait(&vectors), Some(1));
+        assert_eq!(vectors.after(Some(&absent), now), None, "it was said");
+        assert_eq!(wait(&vectors), Some(2));
+        assert!(vectors.after(Some(&embedding(3, Some("it went away"))), now).is_some());
+        assert_eq!(vectors.until(), Some(now + Duration::from_secs(1)), "it was there for some");
+        let said = vectors.after(Some(&embedding(5, None)), now);
+        assert_eq!(said.as_deref(), Some("embedding goes on: 5 of 5 embedded"));
+        assert_eq!(vectors.until(), None);
+        assert_eq!(vectors.after(Some(&embedding(1, None)), now), None);
+    }
+}
