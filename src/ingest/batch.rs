@@ -9,7 +9,7 @@ use crate::journal::Sharing;
 pub const HOLD: Duration = Duration::from_millis(25);
 
 /// What is aimed at, of that: an odd batch takes a little longer than the ones before it.
-const AIM: f64 = 0.72;
+const AIM: f64 = 0.75;
 
 /// The shortest gap between two batches beside others: their polls are up to 25 ms apart in the first 100 ms.
 pub const SHORTEST_GAP: Duration = Duration::from_millis(20);

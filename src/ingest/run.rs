@@ -247,7 +247,8 @@ impl<'a> Run<'a> {
         })?;
         self.count(cost);
         if more {
-            self.leave_room(gap_after(cost, neighbours).0);
+            // The gap of a batch came before it, and another one comes after the next.
+            self.leave_room(gap_after(cost, neighbours).0.min(cost.hold));
         }
         Ok(())
     }
