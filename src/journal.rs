@@ -219,7 +219,7 @@ pub struct Decision {
     pub most_files: u64,
     /// How long it might take documents in, in ms; `None`: however long it takes.
     pub most_ms: Option<f64>,
-    /// How long the lock is left alone after it, in ms.
+    /// How long the lock is left alone after it where another one follows, in ms.
     pub gap_ms: f64,
     /// Why.
     pub sharing: Sharing,

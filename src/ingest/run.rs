@@ -281,7 +281,7 @@ impl<'a> Run<'a> {
             decided: Some(Decision {
                 most_files: limit.files as u64,
                 most_ms: limit.hold.map(milliseconds),
-                gap_ms: if more { milliseconds(gap) } else { 0.0 },
+                gap_ms: milliseconds(gap),
                 sharing,
             }),
         })?;
