@@ -70,6 +70,8 @@ use watched::{View, Watched};
 #[derive(Debug)]
 pub struct Observer {
     proc: PathBuf,
+    // What the kernel answers of a file's locks is then all that its table could tell.
+    is_own_proc: bool,
     watched: Vec<Watched>,
     processes: Processes,
     describer: Describer,
@@ -92,6 +94,7 @@ impl Observer {
     pub fn new(places: &Places, databases: Vec<PathBuf>) -> Self {
         let mut observer = Self {
             proc: places.proc.clone(),
+            is_own_proc: is_own_proc(&places.proc),
             watched: Vec::new(),
             processes: Processes::new(&places.proc),
             describer: Describer::new(&places.proc),
@@ -275,8 +278,7 @@ impl Observer {
     fn views(&mut self, now: Now, unseen: &mut Vec<Unseen>) -> Vec<View> {
         // The kernel stops whoever takes or gives back a lock on the machine while it prints the table, and the first
         // reader after a while waits some milliseconds for that: not for databases that nobody has locked.
-        let is_ours = process_stat::is_own_proc(&self.proc);
-        let rows = if is_ours && self.watched.iter().all(Watched::is_unlocked) {
+        let rows = if self.is_own_proc && self.watched.iter().all(Watched::is_unlocked) {
             Ok(Vec::new())
         } else {
             lock_table::read(&self.proc)
