@@ -20,6 +20,10 @@ use rusqlite::Connection;
 
 #[path = "support/corpus.rs"]
 mod corpus;
+#[path = "support/dice.rs"]
+mod dice;
+
+use dice::Dice;
 
 const WALTOP: &str = env!("CARGO_BIN_EXE_waltop");
 const ROUNDS: usize = 100;
@@ -288,18 +292,5 @@ fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
-}
-
-/// Numbers that look random, all from one seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        // xorshift64*, by Marsaglia and Vigna.
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
     }
 }

@@ -95,7 +95,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// Takes `folders` into `database` in the usual way, under the `hardened` profile; its folder is made where it is that of the default database.
+    /// Takes `folders` into `database` in the usual way, under the `hardened` profile; its folder is made where it is
+    /// that of the default database.
     #[must_use]
     pub fn new(folders: Vec<PathBuf>, database: PathBuf, places: &Places) -> Self {
         // The console calls it by its real name, though there may be links on the way to it.

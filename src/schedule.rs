@@ -130,13 +130,6 @@ mod tests {
         Timestamp::from_second(1_700_000_000 + minute * 60).expect("a time")
     }
 
-    fn quiet() -> Database {
-        let mut database = live();
-        database.locks.writer = None;
-        database.locks.readers.clear();
-        database
-    }
-
     #[test]
     fn the_next_one_comes_a_period_and_a_jitter_after_the_last() {
         let paths: Vec<String> = (0..50).map(|number| format!("/srv/{number}.db")).collect();

@@ -1,5 +1,13 @@
 //! Sizes, durations and counts as people read them, the same everywhere.
 
+use std::time::Duration;
+
+/// `duration` in ms, with fractions.
+#[must_use]
+pub fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
 /// `bytes` with a decimal unit and three digits: `160 kB`, `5.65 MB`, `78.2 MB`.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {

@@ -88,8 +88,9 @@ pub fn patiently<T, E: MayBeBusy>(
     }
 }
 
-/// Between half of `pause` and one and a half of it.
-fn jittered(pause: Duration) -> Duration {
+/// Between half of `pause` and one and a half of it: those who were refused together do not come back together.
+#[must_use]
+pub fn jittered(pause: Duration) -> Duration {
     // A hasher's keys are random, which is all that is asked of them here.
     let random = RandomState::new().build_hasher().finish() % 1024;
     pause / 2 + pause * u32::try_from(random).unwrap_or_default() / 1024

@@ -24,7 +24,7 @@ use crate::{
     },
     profile::Profile,
     snapshot::{Database, Presence},
-    units,
+    units::{self, milliseconds},
 };
 
 /// Steps of `SQLite`'s machine between two questions whether to go on: some milliseconds.
@@ -252,10 +252,6 @@ impl Wait<'_> {
         let refusal = format!("the write lock was not to be had within {}{by}", units::duration(waited_ms));
         WriteProof { refusal: Some(refusal), waited_ms, retries, made_wait, ..WriteProof::default() }
     }
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }
 
 #[cfg(test)]

@@ -162,13 +162,6 @@ mod tests {
 
     const NOBODY: Vec<Option<i32>> = Vec::new();
 
-    fn quiet() -> Database {
-        let mut database = live();
-        database.locks.writer = None;
-        database.locks.readers.clear();
-        database
-    }
-
     #[test]
     fn nobody_blocks_a_quiet_database() {
         assert_eq!(pids(&quiet()), [NOBODY; 4]);

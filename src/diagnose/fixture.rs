@@ -60,6 +60,14 @@ pub fn live() -> Database {
     }
 }
 
+/// The same database, with nobody who reads or writes.
+pub fn quiet() -> Database {
+    let mut database = live();
+    database.locks.writer = None;
+    database.locks.readers.clear();
+    database
+}
+
 /// The same database, pinned by the reader at frame 812 for three days and twenty hours.
 pub fn pinned() -> Database {
     let mut database = live();

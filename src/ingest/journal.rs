@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    iter,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -47,9 +48,7 @@ impl Journal {
     /// Where it cannot be written.
     pub fn create(runs: &Path, proc: &Path, started: impl FnOnce(String) -> Event) -> io::Result<Self> {
         lock::make_private(runs)?;
-        let name = format!("{}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ"), std::process::id());
-        let mut run = name.clone();
-        for number in 2.. {
+        for run in names() {
             let path = runs.join(format!("{run}.{EXTENSION}"));
             match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => {
@@ -62,9 +61,7 @@ impl Journal {
                     let _ = prune(runs, proc, KEPT);
                     return Ok(journal);
                 }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    run = format!("{name}-{number}");
-                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
@@ -84,15 +81,10 @@ impl Journal {
         started: impl FnOnce(String) -> Event,
     ) -> io::Result<Self> {
         lock::make_private(runs)?;
-        let name = format!("{}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ"), std::process::id());
         let path_of = |run: &str| runs.join(format!("{run}.{EXTENSION}"));
-        let mut run = name.clone();
-        for number in 2.. {
-            if !path_of(&run).exists() {
-                break;
-            }
-            run = format!("{name}-{number}");
-        }
+        let Some(run) = names().find(|run| !path_of(run).exists()) else {
+            unreachable!("the numbers have no end");
+        };
         let lines = line(started(run.clone()))?;
         let writing = Writing::Held { path: path_of(&run), proc: proc.to_owned(), lines, news };
         Ok(Self { run, writing })
@@ -149,6 +141,13 @@ fn line(event: Event) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(&Line { at: Timestamp::now(), event })?;
     line.push(b'\n');
     Ok(line)
+}
+
+/// What a run that begins now may be named: its time and PID, then the same with a number behind it.
+fn names() -> impl Iterator<Item = String> {
+    let name = format!("{}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ"), std::process::id());
+    let numbered = name.clone();
+    iter::once(name).chain((2..).map(move |number: u64| format!("{numbered}-{number}")))
 }
 
 /// Removes the oldest journals in `runs` beyond `kept`, but for those whose run goes on.

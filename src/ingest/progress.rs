@@ -11,7 +11,7 @@ use super::Summary;
 use crate::{
     snapshot::{CarriesOn, FailedFile},
     text,
-    units::{count, duration},
+    units::{count, duration, milliseconds},
 };
 
 /// Time between two lines of [`Lines`], failures aside.
@@ -227,13 +227,8 @@ fn not_all(reason: &str) -> String {
 }
 
 fn cost(batch: &Committed) -> String {
-    let milliseconds = |time: Duration| duration(time.as_secs_f64() * 1000.0);
-    format!(
-        "batch of {}: held {}, waited {}",
-        batch.files,
-        milliseconds(batch.hold),
-        milliseconds(batch.wait)
-    )
+    let [hold, wait] = [batch.hold, batch.wait].map(|time| duration(milliseconds(time)));
+    format!("batch of {}: held {hold}, waited {wait}", batch.files)
 }
 
 #[cfg(test)]

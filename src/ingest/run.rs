@@ -30,6 +30,7 @@ use super::{
 use crate::{
     journal::{Decision, Event, Outcome, Sharing},
     snapshot::{FailedFile, Spread},
+    units::milliseconds,
 };
 
 /// Bytes in a batch of `auto`, whatever their number of files.
@@ -132,7 +133,9 @@ impl<'a> Run<'a> {
         let prefixes: Vec<String> = folders.iter().map(Folder::prefix).collect();
         let jobs = jobs(&discovery.found, &known, &prefixes, self.request.max_file_size);
         self.discovered(discovery, jobs.len())?;
-        if jobs.is_empty() && gone(folders, discovery, &known, &self.vanished).is_empty() {
+        // Where nothing is to be read, nothing can vanish meanwhile.
+        let gone_already = jobs.is_empty().then(|| gone(folders, discovery, &known, &self.vanished));
+        if gone_already.as_ref().is_some_and(VecDeque::is_empty) {
             return self.embed_all(&mut store);
         }
         match store.prepare(&known) {
@@ -150,7 +153,7 @@ impl<'a> Run<'a> {
         if self.restamp_all(&mut store, &neighbours)? == Outcome::Stopped {
             return Ok(Outcome::Stopped);
         }
-        let gone = gone(folders, discovery, &known, &self.vanished);
+        let gone = gone_already.unwrap_or_else(|| gone(folders, discovery, &known, &self.vanished));
         match self.remove_all(&mut store, gone, &neighbours)? {
             Outcome::Completed => self.embed_all(&mut store),
             ended => Ok(ended),
@@ -372,8 +375,4 @@ impl<'a> Run<'a> {
 fn gap_after(cost: Cost, neighbours: &Neighbours) -> (Duration, Sharing) {
     let sharing = batch::sharing(cost.retries, neighbours.any().ok());
     (batch::gap(cost.hold, sharing), sharing)
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }

@@ -8,7 +8,7 @@ use std::{
     net::TcpListener,
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Output},
     sync::{Arc, atomic::Ordering::SeqCst},
     thread,
     time::Duration,
@@ -29,7 +29,7 @@ use waltop::{
 };
 
 use self::server::{Server, UNWELCOME};
-use crate::support::{WALTOP, eventually};
+use crate::support::{WALTOP, eventually, set_apart};
 
 const MODEL: &str = "words";
 
@@ -105,16 +105,8 @@ impl Scene {
 
     fn waltop(&self, args: &[&str]) -> Command {
         let mut command = Command::new(WALTOP);
-        command
-            .args(args)
-            .current_dir(self.dir.path())
-            .env("XDG_STATE_HOME", self.dir.path().join("state"))
-            .env("XDG_DATA_HOME", self.dir.path().join("data"))
-            .env("XDG_CONFIG_HOME", self.dir.path().join("config"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
+        command.args(args).current_dir(self.dir.path());
+        set_apart(command, self.dir.path())
     }
 
     /// `waltop ingest` with an embedder, as a process of its own.

@@ -19,7 +19,7 @@ use std::{
     num::NonZeroUsize,
     os::unix::{ffi::OsStrExt, fs::symlink},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, SystemTime},
@@ -43,7 +43,7 @@ use waltop::{
 
 use crate::{
     python::Python,
-    support::{Actor, WALTOP, eventually},
+    support::{Actor, WALTOP, eventually, set_apart},
 };
 
 /// A folder of documents, a database that is not there yet, and a state directory of its own.
@@ -128,18 +128,8 @@ impl Scene {
 
     /// `command`, which becomes waltop, as an ingestion.
     fn ingest(&self, mut command: Command, options: &[&str]) -> Command {
-        command
-            .args(["ingest", "--root", self.root, "--db"])
-            .arg(self.db())
-            .args(options)
-            .arg(self.notes())
-            .env("XDG_STATE_HOME", self.dir.path().join("state"))
-            .env("XDG_DATA_HOME", self.dir.path().join("data"))
-            .env("XDG_CONFIG_HOME", self.dir.path().join("config"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
+        command.args(["ingest", "--root", self.root, "--db"]).arg(self.db()).args(options).arg(self.notes());
+        set_apart(command, self.dir.path())
     }
 
     /// The lines of all journals, in the order of their names.

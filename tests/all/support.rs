@@ -13,6 +13,18 @@ use std::{
 /// The program under test.
 pub const WALTOP: &str = env!("CARGO_BIN_EXE_waltop");
 
+/// `command` with state, data and settings of its own in `home`, nothing to read, and pipes for what it says.
+pub fn set_apart(mut command: Command, home: &Path) -> Command {
+    command
+        .env("XDG_STATE_HOME", home.join("state"))
+        .env("XDG_DATA_HOME", home.join("data"))
+        .env("XDG_CONFIG_HOME", home.join("config"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
 /// A real process with a real connection, that does what the test says. It ends with its value.
 pub struct Actor {
     child: Child,

@@ -21,7 +21,7 @@ use waltop::{act::signal::Target, ingest::Summary, snapshot::Watcher};
 
 use crate::{
     stage::{Stage, contended, look},
-    support::{Actor, WALTOP, eventually},
+    support::{Actor, WALTOP, eventually, set_apart},
 };
 
 /// A folder of documents with the database in it, and a state directory of its own.
@@ -55,18 +55,8 @@ impl Scene {
 
     fn waltop(&self, command: &str, options: &[&str]) -> Command {
         let mut waltop = Command::new(WALTOP);
-        waltop
-            .args([command, "--root", "notes", "--db"])
-            .arg(self.db())
-            .args(options)
-            .arg(self.notes())
-            .env("XDG_STATE_HOME", self.dir.path().join("state"))
-            .env("XDG_DATA_HOME", self.dir.path().join("data"))
-            .env("XDG_CONFIG_HOME", self.dir.path().join("config"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        waltop
+        waltop.args([command, "--root", "notes", "--db"]).arg(self.db()).args(options).arg(self.notes());
+        set_apart(waltop, self.dir.path())
     }
 
     /// A watch whose first run has ended.

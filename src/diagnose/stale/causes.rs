@@ -6,7 +6,7 @@ use super::{Scene, Subject, key, twins};
 use crate::{
     diagnose::wal::frames_kept_by,
     snapshot::{Activity, Cause, Database, Executable, ExecutableState, Manager, Origin, Process, Reader},
-    units,
+    units::{self, milliseconds},
 };
 
 /// What may lie between two clocks that measure the same stretch of looks.
@@ -136,10 +136,6 @@ fn over_window(scene: &Scene<'_>, idle_ms: f64, activity: &Activity, cap: Durati
     let window_ms = activity.watched_ms.unwrap_or(f64::INFINITY).min(milliseconds(cap));
     let least_ms = milliseconds(scene.config.thresholds.least_idle);
     (idle_ms >= least_ms && idle_ms + SLACK_MS >= window_ms).then_some(idle_ms)
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Several threads that ask an embedder at once, and ask again where that may help.
 
 use std::{
-    hash::{BuildHasher, Hasher, RandomState},
     io,
     panic::{self, AssertUnwindSafe},
     thread,
@@ -11,7 +10,10 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::{Embedder, Options, Refusal, vector};
-use crate::ingest::{StopFlag, parse::Hash};
+use crate::{
+    database::busy::jittered,
+    ingest::{StopFlag, parse::Hash},
+};
 
 /// How often a text is sent before it is given up.
 const TRIES: u32 = 5;
@@ -160,11 +162,4 @@ fn slept(pause: Duration, stop: &StopFlag) -> bool {
         }
         thread::sleep(left.min(STOP_CHECK));
     }
-}
-
-/// Between half of `pause` and one and a half of it: calls that were refused together do not come back together.
-fn jittered(pause: Duration) -> Duration {
-    // A hasher's keys are random, which is all that is asked of them here.
-    let random = RandomState::new().build_hasher().finish() % 1024;
-    pause / 2 + pause * u32::try_from(random).unwrap_or_default() / 1024
 }

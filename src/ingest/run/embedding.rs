@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Error, Run, gap_after, milliseconds};
+use super::{Error, Run, gap_after};
 use crate::{
     ingest::{
         embed::{
@@ -20,6 +20,7 @@ use crate::{
     },
     journal::{Event, Outcome},
     snapshot::FailedFile,
+    units::milliseconds,
 };
 
 /// How long a vector is kept from the database at most: so much is lost by a crash.

@@ -2,13 +2,14 @@
 
 use std::{collections::VecDeque, mem};
 
-use super::{Error, Run, gap_after, milliseconds};
+use super::{Error, Run, gap_after};
 use crate::{
     ingest::{
         neighbours::Neighbours,
         store::{self, Store, stamps::Touched},
     },
     journal::{Event, Outcome},
+    units::milliseconds,
 };
 
 impl Run<'_> {

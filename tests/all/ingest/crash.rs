@@ -2,6 +2,11 @@
 
 use super::*;
 
+#[path = "../../../benches/support/dice.rs"]
+mod dice;
+
+use dice::Dice;
+
 #[test]
 fn a_killed_run_is_seen_to_have_crashed_and_the_next_ends_where_a_clean_one_does() {
     let clean = Scene::with(300);
@@ -55,19 +60,6 @@ fn a_run_that_was_cut_off_is_found_behind_any_number_of_others() {
     assert!(!scene.said(&[]).err.contains("carries on"), "that one came to its end");
     let entries = fs::read_dir(scene.runs()).expect("the folder").map(|it| it.expect("an entry").path());
     assert!(!entries.into_iter().any(|path| path.extension().is_some_and(|it| it == "lock")));
-}
-
-/// Numbers that look random, all from one seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        // xorshift64*, by Marsaglia and Vigna.
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
 }
 
 /// Kills an ingestion once it has told of `batches` and some microseconds went by. Whether it was at work.
