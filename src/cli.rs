@@ -5,7 +5,6 @@ use std::{
     io::{self, Write},
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    thread,
     time::Duration,
 };
 
@@ -40,7 +39,7 @@ mod stats;
 mod status;
 mod watch;
 
-/// Long enough that a process which has opened `-shm` has also taken its lock there.
+/// Between the two samples of a command that looks: what is derived from a difference needs one.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// The command line.
@@ -328,20 +327,14 @@ fn inspected(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     paths.iter().map(|path| Ok(observe::inspect(path)?)).collect()
 }
 
-/// Two looks a moment apart, as the finding `lost-locks` needs, and one where nobody has the database open; the
-/// last one, diagnosed. Everything that was opened for them is closed again, so that the process may connect
-/// afterwards.
+/// The last of as many samples as it takes to confirm or clear what the first says against a process: one where it says
+/// nothing. Everything that was opened for them is closed again, so that the process may connect afterwards.
 fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
     let mut watch = watch(path, config);
-    let first = only(&watch.look())?;
-    if first.processes.is_empty() {
-        return Ok(first);
-    }
-    thread::sleep(BETWEEN_LOOKS);
-    only(&watch.look())
+    only(&watch.settled_look())
 }
 
-/// One look, diagnosed, which is enough for all findings but `lost-locks`. It ends as [`diagnosed`] does.
+/// One sample, diagnosed: an accusation in it is not confirmed. It ends as [`diagnosed`] does.
 fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
     only(&watch(path, config).look())
 }
@@ -364,10 +357,8 @@ fn fit(path: &Path, config: &Config, refusal: &str) -> anyhow::Result<PathBuf> {
 
 /// Fails where a connection to `database` could lose what was committed. `refusal` says what was not done.
 fn refuse_hazard(database: &Database, refusal: &str) -> anyhow::Result<()> {
-    if let Some(hazard) = diagnose::hazard(database) {
-        bail!("{refusal}, since data could be lost: {}; stop that process first", hazard.message);
-    }
-    Ok(())
+    diagnose::guard::admit(database, rustix::process::geteuid().is_root())
+        .map_err(|why| anyhow!("{refusal}, since data could be lost: {why}"))
 }
 
 /// A number of things of which there is at least one.

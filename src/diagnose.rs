@@ -7,15 +7,18 @@ pub mod checkpoint;
 mod clients;
 pub mod compliance;
 pub mod fix;
+pub mod guard;
 pub mod health;
 mod ingestion;
 mod integrity;
 mod locks;
 mod modes;
 pub mod pages;
+mod pairing;
 mod place;
 mod space;
 mod stale;
+pub mod suspicion;
 mod wal;
 
 #[cfg(test)]
@@ -29,13 +32,16 @@ use serde_json::{Map, Value};
 use crate::{
     config::Config,
     profile::Profile,
-    snapshot::{Database, Finding, Pidfile, Remedy, Severity, Snapshot},
+    snapshot::{Database, Finding, Pidfile, Process, Remedy, Severity, Snapshot, Suspicion, SuspicionKind},
 };
 
 /// Every rule. Of findings that are equally bad, those of an earlier rule come first.
 pub const RULES: &[&dyn Rule] = &[
     &integrity::SplitWal,
-    &integrity::LostLocks,
+    &pairing::LostLocks,
+    &pairing::InheritedConnection,
+    &pairing::OtherLog,
+    &pairing::OverlayUpper,
     &locks::StoppedHolder,
     &locks::LongWriteLock,
     &space::DiskLow,
@@ -52,6 +58,7 @@ pub const RULES: &[&dyn Rule] = &[
     &ingestion::SlowBatch,
     &ingestion::FailedFiles,
     &modes::ReadonlyTrap,
+    &pairing::OutdatedReader,
     &stale::StaleDaemon,
     &stale::DuplicateDaemon,
     &stale::DeadPidfile,
@@ -90,27 +97,39 @@ pub struct Look<'a> {
     pub taken_at: Timestamp,
 }
 
+impl<'a> Look<'a> {
+    /// What samples have confirmed against `process`, if they have.
+    fn confirms(&self, kind: SuspicionKind, process: &Process) -> Option<&'a Suspicion> {
+        let database: &'a Database = self.database;
+        database.confirmed(kind, process)
+    }
+
+    /// Whether samples have confirmed it against a process that cannot be seen from here.
+    fn confirms_unseen(&self, kind: SuspicionKind) -> bool {
+        let mut suspicions = self.database.suspicions.iter();
+        suspicions.any(|it| it.kind == kind && it.pid.is_none() && it.is_confirmed())
+    }
+}
+
 /// Judges who is stale, and fills in the findings of every database, the worst first.
 pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &Config) {
-    stale::judge(snapshot, previous, config);
     let taken_at = snapshot.taken_at;
+    let before = |path: &Path| previous.and_then(|it| it.databases.iter().find(|it| it.path == path));
+    for database in &mut snapshot.databases {
+        database.suspicions = suspicion::suspicions(database, before(&database.path), taken_at);
+    }
+    stale::judge(snapshot, config);
     let pidfiles = [snapshot.pidfiles.as_slice()].into_iter().chain(std::iter::repeat(&[][..]));
     let pidfiles_before = previous.map_or(&[][..], |previous| &previous.pidfiles);
     for (database, pidfiles) in snapshot.databases.iter_mut().zip(pidfiles) {
-        let before = previous.and_then(|it| it.databases.iter().find(|it| it.path == database.path));
         let profile = config.profile_of(&database.path);
-        let look = Look { database, previous: before, profile, config, pidfiles, pidfiles_before, taken_at };
+        let previous = before(&database.path);
+        let look = Look { database, previous, profile, config, pidfiles, pidfiles_before, taken_at };
         database.findings = findings(&look);
     }
 }
 
-/// The finding that forbids any maintenance: while a process writes where nobody reads, or has lost its locks,
-/// a checkpoint or another writer can lose what was committed.
-#[must_use]
-pub fn hazard(database: &Database) -> Option<&Finding> {
-    let names = [integrity::SplitWal.name(), integrity::LostLocks.name()];
-    database.findings.iter().find(|finding| names.contains(&finding.name.as_str()))
-}
+pub use guard::hazard;
 
 fn findings(look: &Look<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule.check(look)).collect();
@@ -185,7 +204,7 @@ mod tests {
         database.processes[1].read_only = Some(true);
         database.processes[0].replaced = vec!["notes.db-wal".to_owned()];
         database.locks.writer = Some(held(WRITER, 3_000.0));
-        database.findings = findings_of(&database);
+        database.findings = findings_after(Some(&database), &database);
         let names: Vec<_> = database.findings.iter().map(|finding| finding.name.as_str()).collect();
         assert_eq!(names, ["split-wal", "long-write-lock", "readonly-trap"]);
         assert_eq!(hazard(&database).map(|finding| finding.pid), Some(Some(WRITER)));
@@ -205,10 +224,16 @@ mod tests {
         lost.processes[1].holds_index = false;
         let mut other = lost.clone();
         other.path = "/srv/other.db".into();
-        let mut now = snapshot(vec![lost.clone()]);
-        diagnose(&mut now, Some(&snapshot(vec![other])), &config());
+        let later = |databases| Snapshot { taken_at: at(1), ..snapshot(databases) };
+        let before = |database| {
+            let mut before = snapshot(vec![database]);
+            diagnose(&mut before, None, &config());
+            before
+        };
+        let mut now = later(vec![lost.clone()]);
+        diagnose(&mut now, Some(&before(other)), &config());
         assert_eq!(now.databases[0].findings, []);
-        diagnose(&mut now, Some(&snapshot(vec![lost])), &config());
+        diagnose(&mut now, Some(&before(lost)), &config());
         assert_eq!(now.databases[0].findings.len(), 1);
     }
 

@@ -16,7 +16,8 @@ use crate::{
     config::Places,
     history::{History, Trend, Who},
     snapshot::{
-        CONTRACT_VERSION, Database, Ingestion, JournalMode, Looker, Pragmas, Process, Snapshot, Unseen,
+        CONTRACT_VERSION, Database, Ingestion, JournalMode, Looker, Pairing, Pragmas, Process, Snapshot,
+        Unseen,
     },
 };
 
@@ -84,6 +85,8 @@ pub struct Observer {
     journals: Option<Journals>,
     sampler: Option<LockSampler>,
     sampler_trouble: Option<Unseen>,
+    // Whether this sample saw the whole lock table.
+    is_complete: bool,
     // The databases of the last look, by the names under which their times are kept.
     timed: Vec<String>,
 }
@@ -106,6 +109,7 @@ impl Observer {
             journals: Some(Journals::new(places.runs.clone(), places.proc.clone())),
             sampler: None,
             sampler_trouble: None,
+            is_complete: true,
             timed: Vec::new(),
         };
         observer.set_databases(databases);
@@ -283,6 +287,7 @@ impl Observer {
         } else {
             lock_table::read(&self.proc)
         };
+        self.is_complete = rows.is_ok();
         let rows = rows.unwrap_or_else(|error| {
             unseen.push(Unseen { what: "the lock table".to_owned(), why: error.to_string() });
             Vec::new()
@@ -328,6 +333,10 @@ impl Observer {
             ingestions: Vec::new(),
             watchers: Vec::new(),
             findings: Vec::new(),
+            suspicions: Vec::new(),
+            is_complete: self.is_complete,
+            reach: view.reach,
+            overlays: view.overlays,
             unfit: unfit.map(|why| why.to_string()),
             schedule: None,
         }
@@ -358,21 +367,62 @@ impl Observer {
             let freshness = if has_index_open && !holds_index { Freshness::OfNow } else { Freshness::OfLate };
             let mapped = self.mappings.of(&process, opener.handles, sights, freshness, now);
             let read_shm = opener.handles.map(|_| opener.read_only_shm > 0);
-            rows.push(Process {
+            let mut row = Process {
                 handles: opener.handles,
                 read_only: opener.read_only(),
                 index_read_only: read_shm,
                 temp_files: opener.temporary.sure(),
-                maps_database: mapped.map(|[db, _, _]| db),
-                maps_index: mapped.map(|[_, _, shm]| shm),
+                maps_database: mapped.map(|[db, _, _]| db.is_some()),
+                maps_index: mapped.map(|[_, _, shm]| shm.is_some()),
                 holds_index,
                 replaced: opener.replaced.clone(),
                 moved_to: opener.moved_to.clone(),
                 holds: decoded.holds.get(&pid).into_iter().flatten().copied().collect(),
                 ..process
-            });
+            };
+            row.pairing = Pairing {
+                holds_main: decoded.main_holders.contains(&pid),
+                only_reads_files: opener.only_reads_files(&row, decoded),
+                writes_log: opener.writable_log > 0,
+                other_log: opener.other_log.clone(),
+                index_address: mapped.and_then(|[_, _, shm]| shm),
+                ..Pairing::default()
+            };
+            if row.only_reads_files() {
+                row.pairing.outdated = std::mem::take(&mut row.replaced);
+                row.moved_to.clear();
+            }
+            self.confirm_locks(&mut row, opener, view);
+            rows.push(row);
         }
+        self.note_inheritance(&mut rows);
         rows
+    }
+
+    // A row can slip through while the lock table is printed. What a process is about to be accused of for want of a lock is
+    // therefore asked of its descriptors as well.
+    fn confirm_locks(&self, row: &mut Process, opener: &Opener, view: &View) {
+        let lacks_one = !row.holds_index || !row.pairing.holds_main;
+        if row.maps_index != Some(true) || !lacks_one {
+            return;
+        }
+        let taken = processes::descriptor_locks(&self.proc, row.pid, &opener.lockable);
+        row.holds_index |=
+            taken.iter().any(|lock| view.is_on_index(lock) && lock.covers(lock_table::INDEX_BYTE));
+        row.pairing.holds_main |=
+            taken.iter().any(|lock| view.is_on_main(lock) && lock.overlaps(&locks::SHARED));
+    }
+
+    // Two processes never get one file mapped at the same address by chance: a fork copies it.
+    fn note_inheritance(&self, rows: &mut [Process]) {
+        let mapped: Vec<(i32, u64)> =
+            rows.iter().filter_map(|row| Some((row.pid, row.pairing.index_address?))).collect();
+        for row in rows.iter_mut().filter(|row| !row.holds_index) {
+            let Some(address) = row.pairing.index_address else { continue };
+            let twins = mapped.iter().filter(|(pid, at)| *pid != row.pid && *at == address);
+            let mut related = twins.filter(|(pid, _)| processes::are_related(&self.proc, row.pid, *pid));
+            row.pairing.inherited_from = related.next().map(|(pid, _)| *pid);
+        }
     }
 
     fn still_holds_locks(&self, pid: i32) -> bool {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::Config,
-    diagnose::{self, compliance},
+    diagnose::{self, compliance, suspicion},
     history::Trend,
     observe::Observer,
     schedule::{self, ledger::Ledger},
@@ -28,6 +28,9 @@ pub struct Look {
     /// What the look itself took.
     pub took: Duration,
 }
+
+/// How often a sample is followed by another to settle what it says.
+const MOST_ROUNDS: u32 = 6;
 
 /// Looks and thinks: an observer, with what the verdicts on its snapshots need.
 #[derive(Debug)]
@@ -73,6 +76,20 @@ impl Watch {
         let trends = (0..snapshot.databases.len()).map(|index| self.observer.trend(index)).collect();
         let look = Arc::new(Look { snapshot, trends, took: began.elapsed() });
         self.previous = Some(Arc::clone(&look));
+        look
+    }
+
+    /// Samples until what the last sample says against processes is confirmed or cleared, at most some seconds: a neighbour
+    /// whose connections live for a moment gives new reasons again and again. The last sample. Where it says nothing, or what
+    /// the samples before have settled, that is the only one.
+    pub fn settled_look(&mut self) -> Arc<Look> {
+        let mut look = self.look();
+        for _ in 0..MOST_ROUNDS {
+            let open = look.snapshot.databases.iter().filter_map(suspicion::open_for_ms).max();
+            let Some(ms) = open.and_then(|ms| u64::try_from(ms).ok()) else { break };
+            std::thread::sleep(Duration::from_millis(ms));
+            look = self.look();
+        }
         look
     }
 

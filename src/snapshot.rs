@@ -18,12 +18,15 @@ mod handles;
 mod ingestion;
 mod locks;
 mod origin;
+mod pairing;
 mod pidfile;
 mod pragmas;
 mod process;
 mod protection;
+mod reach;
 mod sampling;
 mod schedule;
+mod suspicion;
 mod watcher;
 
 pub use files::{AutoVacuum, FileFacts, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource};
@@ -34,12 +37,15 @@ pub use ingestion::{
 };
 pub use locks::{Holder, Locks, ProcessHolds, Reader, WriteHolds};
 pub use origin::{Executable, ExecutableState, Manager, Origin};
+pub use pairing::Pairing;
 pub use pidfile::Pidfile;
 pub use pragmas::{PragmaRow, PragmaSource, Pragmas};
 pub use process::{Activity, Cause, Handles, Hold, Process, ProcessState, Stale};
 pub use protection::Protection;
+pub use reach::{Overlay, Reach};
 pub use sampling::Sampling;
 pub use schedule::{CheckpointSchedule, LastCheckpoint};
+pub use suspicion::{Suspicion, SuspicionKind};
 pub use watcher::Watcher;
 
 /// The version of the JSON contract that [`Snapshot`] serialises to.
@@ -120,6 +126,18 @@ pub struct Database {
     pub watchers: Vec<Watcher>,
     /// What is wrong, worst first.
     pub findings: Vec<Finding>,
+    /// What this sample says against processes; each becomes a finding once later samples confirm it.
+    #[serde(skip)]
+    pub suspicions: Vec<Suspicion>,
+    /// Whether the lock table and the processes were seen in full. A partial sample confirms and clears no suspicion.
+    #[serde(default = "yes")]
+    pub is_complete: bool,
+    /// How the path leads to the database.
+    #[serde(default)]
+    pub reach: Reach,
+    /// The overlay mounts that show it under another path.
+    #[serde(default)]
+    pub overlays: Vec<Overlay>,
     /// Why it cannot be looked at, with what to do; `None` where it can. Of one that does not exist that is the reason.
     #[serde(default)]
     pub unfit: Option<String>,
@@ -171,6 +189,12 @@ impl Database {
         self.findings.first()
     }
 
+    /// What samples have confirmed against `process`, if they have.
+    #[must_use]
+    pub fn confirmed(&self, kind: SuspicionKind, process: &Process) -> Option<&Suspicion> {
+        self.suspicions.iter().find(|it| it.kind == kind && it.is_against(process) && it.is_confirmed())
+    }
+
     /// Whether there is no main file at its path, though somebody uses it, or its log is still there.
     #[must_use]
     pub fn is_gone(&self) -> bool {
@@ -181,7 +205,8 @@ impl Database {
     /// What somebody who connects now would find lying beside the main file.
     #[must_use]
     pub fn presence(&self) -> Presence {
-        if self.locks.index_held || self.processes.iter().any(Process::has_main_file) {
+        if self.locks.index_held || self.locks.main_held || self.processes.iter().any(Process::has_main_file)
+        {
             Presence::Live
         } else if self.files.wal.is_some() || self.files.shm.is_some() {
             Presence::Leftover
@@ -227,6 +252,10 @@ impl std::str::FromStr for Presence {
             _ => Err("not one of live, clean, leftover".to_owned()),
         }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A path as text, since JSON has nothing else; what is not text in it is shown by `\u{fffd}`.

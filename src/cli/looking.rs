@@ -49,6 +49,6 @@ impl Looking {
                 watch.set_facts(index, tokio.block_on(asked).ok());
             }
         }
-        Ok(watch.look().snapshot.clone())
+        Ok(watch.settled_look().snapshot.clone())
     }
 }

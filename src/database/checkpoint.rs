@@ -7,6 +7,7 @@ use std::{
 };
 
 use rusqlite::Connection;
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
     sidecars::{self, Sidecars},
 };
 use crate::{
-    diagnose::{self, checkpoint::Mode},
+    diagnose::{checkpoint::Mode, guard},
     profile::Profile,
     snapshot::{Database, Presence},
 };
@@ -27,11 +28,8 @@ const WAIT: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A checkpoint would lose data now.
-    #[error("no checkpoint: {message}; stop that process first")]
-    Hazard {
-        /// The finding's sentence.
-        message: String,
-    },
+    #[error("no checkpoint, since data could be lost: {0}")]
+    Hazard(#[from] guard::Refusal),
     /// There is no log.
     #[error("no checkpoint: {} is not in WAL mode; switch it with: waltop fix {}", path.display(), path.display())]
     NotWal {
@@ -98,9 +96,7 @@ impl Outcome {
 /// Where the findings say that a checkpoint would lose data, where the database is not in WAL mode, and where it
 /// cannot be opened. That somebody was in the way is no error.
 pub fn run(path: &Path, mode: Mode, database: &Database, profile: &Profile) -> Result<Outcome, Error> {
-    if let Some(finding) = diagnose::hazard(database) {
-        return Err(Error::Hazard { message: finding.message.clone() });
-    }
+    guard::admit(database, geteuid().is_root())?;
     if database.is_wal() == Some(false) {
         return Err(Error::NotWal { path: path.to_owned() });
     }

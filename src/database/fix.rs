@@ -6,6 +6,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OptionalExtension};
+use rustix::process::geteuid;
 
 use super::{
     factory,
@@ -14,8 +15,8 @@ use super::{
 };
 use crate::{
     diagnose::{
-        self,
         fix::{Step, TO_WAL, VACUUM},
+        guard,
     },
     profile::Profile,
     snapshot::Database,
@@ -28,11 +29,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A switch would lose data now.
-    #[error("nothing fixed: {message}; stop that process first")]
-    Hazard {
-        /// The finding's sentence.
-        message: String,
-    },
+    #[error("nothing fixed, since data could be lost: {0}")]
+    Hazard(#[from] guard::Refusal),
     /// It is not known what there is to fix.
     #[error("nothing fixed: the header of {} could not be read; look why with: waltop status {}", path.display(), path.display())]
     Unread {
@@ -76,9 +74,7 @@ pub fn apply(
     profile: &Profile,
     steps: Vec<Step>,
 ) -> Result<Vec<String>, Error> {
-    if let Some(finding) = diagnose::hazard(database) {
-        return Err(Error::Hazard { message: finding.message.clone() });
-    }
+    guard::admit(database, geteuid().is_root())?;
     if database.header.is_none() {
         return Err(Error::Unread { path: path.to_owned() });
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode};
+use rustix::process::geteuid;
 
 use super::{
     busy::{Failure, MayBeBusy, Then, patiently},
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     diagnose::{
-        self,
+        guard,
         health::{Proof, QuickCheck, SeenHolder, WriteProof},
     },
     profile::Profile,
@@ -49,11 +50,8 @@ pub struct Wanted<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A connection would lose data now.
-    #[error("not checked, since data could be lost: {message}; stop that process first")]
-    Hazard {
-        /// The finding's sentence.
-        message: String,
-    },
+    #[error("not checked, since data could be lost: {0}")]
+    Hazard(#[from] guard::Refusal),
     /// The files that a write makes would not be the owner's.
     #[error("not checked: {} belongs to another user, who could not write to the files that we make; run as its owner", path.display())]
     OtherUser {
@@ -93,9 +91,7 @@ impl MayBeBusy for factory::Error {
 /// Where data could be lost, where the files that a write makes would harm the owner, where it cannot be opened to
 /// write, or where it was stopped.
 pub fn prove(path: &Path, database: &Database, wanted: &Wanted<'_>) -> Result<Proof, Error> {
-    if let Some(finding) = diagnose::hazard(database) {
-        return Err(Error::Hazard { message: finding.message.clone() });
-    }
+    guard::admit(database, geteuid().is_root())?;
     let main = factory::resolve(path, false)?;
     let foreign =
         sidecars::would_be_foreign(&main).map_err(|cause| Error::Examine { path: main.clone(), cause })?;

@@ -60,7 +60,7 @@ impl ManyHandles {
     const PROCESSES: usize = 20;
 
     fn of_process(&self, process: &Process, look: &Look<'_>) -> Option<Finding> {
-        let count = process.handles?.db;
+        let count = process.handles.filter(|_| !process.only_reads_files())?.db;
         let growth = look
             .database
             .handle_growth
@@ -101,7 +101,7 @@ impl ManyHandles {
 
     fn of_all(&self, look: &Look<'_>) -> Option<Finding> {
         let sharers: Vec<i32> =
-            look.database.processes.iter().filter(|it| it.has_main_file()).map(|it| it.pid).collect();
+            look.database.processes.iter().filter(|it| it.is_client()).map(|it| it.pid).collect();
         (sharers.len() > Self::PROCESSES).then(|| Finding {
             name: self.name().to_owned(),
             severity: Severity::Warning,
@@ -149,7 +149,7 @@ impl Rule for BareClient {
             .iter()
             .filter(|row| row.source == PragmaSource::NewClient && row.ok == Some(false))
             .collect();
-        if differs.is_empty() || !database.processes.iter().any(Process::has_main_file) {
+        if differs.is_empty() || !database.processes.iter().any(Process::is_client) {
             return Vec::new();
         }
         let value = |row: &PragmaRow| row.actual.clone().unwrap_or_default();

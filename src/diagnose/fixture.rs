@@ -55,6 +55,10 @@ pub fn live() -> Database {
         ingestions: Vec::new(),
         watchers: Vec::new(),
         findings: Vec::new(),
+        suspicions: Vec::new(),
+        is_complete: true,
+        reach: Reach::Direct,
+        overlays: Vec::new(),
         unfit: None,
         schedule: None,
     }
@@ -158,9 +162,15 @@ pub fn findings_after(previous: Option<&Database>, database: &Database) -> Vec<F
 
 /// The same, under `config`.
 pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Database) -> Vec<Finding> {
+    let sampled = |database: &Database, previous: Option<&Database>, at| {
+        let suspicions = super::suspicion::suspicions(database, previous, at);
+        Database { suspicions, ..database.clone() }
+    };
+    let previous = previous.map(|previous| sampled(previous, None, at(69)));
+    let database = &sampled(database, previous.as_ref(), at(70));
     findings(&Look {
         database,
-        previous,
+        previous: previous.as_ref(),
         profile: &config.profile,
         config,
         pidfiles: &[],
@@ -238,6 +248,12 @@ pub fn process(pid: i32, name: &str) -> Process {
         replaced: Vec::new(),
         moved_to: Vec::new(),
         holds: Vec::new(),
+        pairing: Pairing {
+            holds_main: true,
+            only_reads_files: Some(false),
+            writes_log: true,
+            ..Pairing::default()
+        },
         origin: Origin::default(),
         activity: Activity::default(),
         stale: None,

@@ -15,7 +15,11 @@ impl Rule for ReadonlyTrap {
         if look.database.is_wal() != Some(true) {
             return Vec::new();
         }
-        let trapped = look.database.processes.iter().filter(|process| process.read_only == Some(true));
+        let trapped = look
+            .database
+            .processes
+            .iter()
+            .filter(|process| process.read_only == Some(true) && !process.only_reads_files());
         trapped.map(|process| self.finding(process, look)).collect()
     }
 }
@@ -75,7 +79,7 @@ impl Rule for RollbackJournal {
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let database = look.database;
         let sharers: Vec<i32> =
-            database.processes.iter().filter(|it| it.has_main_file()).map(|it| it.pid).collect();
+            database.processes.iter().filter(|it| it.is_client()).map(|it| it.pid).collect();
         if database.is_wal() != Some(false) || sharers.len() < 2 {
             return Vec::new();
         }

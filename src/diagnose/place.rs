@@ -152,8 +152,8 @@ impl ForeignOwner {
     }
 }
 
-// Whether everybody who may write the database by its group, or at all, may write `file` in the same way.
-fn is_shared(file: &FileFacts, db: &FileFacts) -> bool {
+/// Whether every user who may write the database by its group, or at all, may write `file` in the same way.
+pub(super) fn is_shared(file: &FileFacts, db: &FileFacts) -> bool {
     let by_group = file.gid.is_some() && file.gid == db.gid && file.mode & db.mode & 0o020 != 0;
     by_group || file.mode & db.mode & 0o002 != 0
 }

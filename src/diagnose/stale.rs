@@ -22,11 +22,11 @@ use protection::protection;
 use twins::Family;
 
 /// Fills in the verdict on every process of every database.
-pub fn judge(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &Config) {
+pub fn judge(snapshot: &mut Snapshot, config: &Config) {
     let verdicts: BTreeMap<Key, Stale> = {
         let snapshot = &*snapshot;
         let family = Family::of(&snapshot.databases, &config.daemons);
-        let scene = Scene { snapshot, previous, config, family };
+        let scene = Scene { snapshot, config, family };
         let mut subjects: BTreeMap<Key, Subject<'_>> = BTreeMap::new();
         for database in &scene.snapshot.databases {
             for process in &database.processes {
@@ -44,7 +44,6 @@ pub fn judge(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &Conf
 // What a verdict may know.
 struct Scene<'a> {
     snapshot: &'a Snapshot,
-    previous: Option<&'a Snapshot>,
     config: &'a Config,
     family: Family<'a>,
 }

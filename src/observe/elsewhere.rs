@@ -18,9 +18,10 @@ use crate::{
     history::Who,
     observe::{
         files::Sight,
+        lock_table::Row,
         opener::{Opener, Target},
     },
-    snapshot::{Activity, Origin, Process, ProcessState, Unseen},
+    snapshot::{Activity, Origin, Pairing, Process, ProcessState, Unseen},
 };
 
 /// Finds nothing but the holders of locks.
@@ -65,8 +66,18 @@ pub fn boot(_proc: &Path) -> String {
 }
 
 /// Mappings cannot be seen here.
-pub fn maps(_proc: &Path, _pid: i32, _sights: [Option<&Sight>; 3]) -> Option<[bool; 3]> {
+pub fn maps(_proc: &Path, _pid: i32, _sights: [Option<&Sight>; 3]) -> Option<[Option<u64>; 3]> {
     None
+}
+
+/// Locks by descriptor cannot be seen here.
+pub fn descriptor_locks(_proc: &Path, _pid: i32, _numbers: &[String]) -> Vec<Row> {
+    Vec::new()
+}
+
+/// Without `/proc` no two processes are known to be related.
+pub fn are_related(_proc: &Path, _pid: i32, _other: i32) -> bool {
+    false
 }
 
 /// Describes processes through sysinfo.
@@ -140,6 +151,7 @@ impl Describer {
             replaced: Vec::new(),
             moved_to: Vec::new(),
             holds: Vec::new(),
+            pairing: Pairing::default(),
             origin: Origin::default(),
             activity: Activity::default(),
             stale: None,

@@ -24,7 +24,8 @@ pub const READ: RangeInclusive<u64> = 123..=127;
 
 const PENDING: u64 = 0x4000_0000;
 const RESERVED: u64 = PENDING + 1;
-const SHARED: RangeInclusive<u64> = PENDING + 2..=PENDING + 511;
+/// Bytes of the main file that every reader, and every connection in WAL mode, locks.
+pub const SHARED: RangeInclusive<u64> = PENDING + 2..=PENDING + 511;
 
 /// Where to ask for holders of `-shm` that have no row.
 pub const INDEX_PLACES: [(Ask, RangeInclusive<u64>); 9] = [
@@ -52,6 +53,8 @@ pub struct Decoded {
     pub holds: BTreeMap<i32, BTreeSet<Hold>>,
     /// The processes with a lock on byte 128.
     pub index_holders: BTreeSet<i32>,
+    /// The processes with a lock that overlaps the SHARED bytes of the main file.
+    pub main_holders: BTreeSet<i32>,
 }
 
 /// What `main` (rows on the main file) and `index` (rows on `-shm`) say; `read_marks` are those of an
@@ -75,6 +78,7 @@ impl Decoded {
         for row in rows {
             if row.covers(INDEX_BYTE) {
                 self.locks.index_held = true;
+                self.locks.index_held_unseen |= row.pid.is_none();
                 self.index_holders.extend(row.pid);
             }
             if row.is_write {
@@ -101,6 +105,11 @@ impl Decoded {
     }
 
     fn main_rows(&mut self, mode: JournalMode, rows: &[Row]) {
+        for row in rows.iter().filter(|row| row.overlaps(&SHARED)) {
+            self.locks.main_held = true;
+            self.locks.main_held_unseen |= row.pid.is_none();
+            self.main_holders.extend(row.pid);
+        }
         let is_exclusive = |row: &Row| row.is_write && row.covers_all(&SHARED);
         self.locks.exclusive = first(rows, is_exclusive);
         for row in rows.iter().filter(|row| is_exclusive(row)) {

@@ -38,7 +38,7 @@ struct Known {
     at: Instant,
     // What has to be the same for `mapped` to be taken as it was.
     of: (Option<Handles>, [Option<FileId>; 3]),
-    mapped: Option<[bool; 3]>,
+    mapped: Option<[Option<u64>; 3]>,
 }
 
 /// Whether what is remembered will do.
@@ -56,8 +56,8 @@ impl Mappings {
         Self { proc: proc.to_owned(), known: HashMap::new() }
     }
 
-    /// Which of the files of `sights` (main file, `-wal`, `-shm`) `process`, which has `handles` on them, has mapped;
-    /// `None` where that cannot be read.
+    /// Where `process`, which has `handles` on them, maps the files of `sights` (main file, `-wal`, `-shm`); `None` where that
+    /// cannot be read.
     pub fn of(
         &mut self,
         process: &Process,
@@ -65,7 +65,7 @@ impl Mappings {
         sights: [Option<&Sight>; 3],
         freshness: Freshness,
         now: Instant,
-    ) -> Option<[bool; 3]> {
+    ) -> Option<[Option<u64>; 3]> {
         let files = sights.map(|sight| sight.map(|sight| sight.id));
         let key = Key { pid: process.pid, start_ticks: process.start_ticks, main: files[0] };
         let of = (handles, files);

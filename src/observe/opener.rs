@@ -8,8 +8,9 @@ use crate::{
     observe::{
         files::{Birth, Sight},
         lock_table::Row,
+        locks::Decoded,
     },
-    snapshot::Handles,
+    snapshot::{Handles, Process},
 };
 
 /// What to find the openers of: one database.
@@ -60,6 +61,14 @@ pub struct Opener {
     pub temporary: Temporary,
     /// Descriptors on replaced files, those on a `-shm` aside that are read-only.
     pub writable_replaced: u32,
+    /// Descriptors on files of the database, of any generation or name, that are open for writing.
+    pub writable: u32,
+    /// Descriptors on the current `-wal` that are open for writing.
+    pub writable_log: u32,
+    /// The numbers of its descriptors on the main file and on `-shm`, where locks are taken.
+    pub lockable: Vec<String>,
+    /// Logs and indexes of another name of the main file that it has open, as the kernel names them.
+    pub other_log: Vec<String>,
 }
 
 impl Opener {
@@ -71,6 +80,14 @@ impl Opener {
     /// Whether every descriptor on the main file is read-only.
     pub fn read_only(&self) -> Option<bool> {
         self.handles.filter(|handles| handles.db > 0).map(|handles| self.read_only_db == handles.db)
+    }
+
+    /// Whether it only reads files: every descriptor is read-only, and `row`, the same process, maps no `-shm` and holds none
+    /// of the locks of `decoded`. `None` where that cannot be seen.
+    pub fn only_reads_files(&self, row: &Process, decoded: &Decoded) -> Option<bool> {
+        self.handles?;
+        let holds = row.holds_index || !row.holds.is_empty() || decoded.main_holders.contains(&row.pid);
+        Some(self.writable == 0 && !row.maps_index? && !holds)
     }
 
     /// Whether it is another waltop, which asks through a read-only descriptor on `-shm`, and at most reads a header.

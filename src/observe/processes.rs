@@ -194,6 +194,7 @@ impl Processes {
         let folder = self.proc.join(pid.to_string());
         let mut openers: Vec<Option<Opener>> = vec![None; targets.len()];
         let mut temporary = Temporary::NONE;
+        let mut names = Names::default();
         for descriptor in fs::read_dir(folder.join("fd"))?.flatten() {
             let link = descriptor.path();
             // A descriptor may be closed at any time.
@@ -219,12 +220,15 @@ impl Processes {
                 id: FileId::of(&metadata),
                 birth: Birth::of(&metadata),
             };
+            names.note(&descriptor, targets);
             for (opener, target) in openers.iter_mut().zip(targets) {
                 self.note(opener, target, &descriptor);
             }
         }
-        for opener in openers.iter_mut().flatten() {
+        for (at, (opener, target)) in openers.iter_mut().zip(targets).enumerate() {
+            let Some(opener) = opener else { continue };
             opener.temporary = temporary;
+            names.judge(at, opener, target);
         }
         Ok(openers)
     }
@@ -243,6 +247,12 @@ impl Processes {
             let Some(info) = info else { return };
             let opener = opener.get_or_insert_default();
             let handles = opener.handles.get_or_insert_default();
+            let is_writable = descriptor.is_writable() || !(is_plain || info.is_read_only);
+            opener.writable += u32::from(is_writable);
+            opener.writable_log += u32::from(is_writable && which == 1);
+            if which != 1 {
+                opener.lockable.push(descriptor.number.to_string_lossy().into_owned());
+            }
             opener.glances += u32::from(which != 2 && info.is_glance);
             match which {
                 0 => {
@@ -262,6 +272,7 @@ impl Processes {
             opener.handles.get_or_insert_default();
             let is_read_only = descriptor.info().is_some_and(|info| info.is_read_only);
             opener.writable_replaced += u32::from(which != 2 || !is_read_only);
+            opener.writable += u32::from(!is_read_only);
             let name = target.paths[which].to_string_lossy().into_owned();
             if !opener.replaced.contains(&name) {
                 opener.replaced.push(name);
@@ -310,6 +321,45 @@ struct Descriptor<'a> {
     text: &'a [u8],
     id: FileId,
     birth: Option<Birth>,
+}
+
+/// The names that one process has the main files and sidecars open by.
+#[derive(Default)]
+struct Names {
+    // The target, and the name without a mark of deletion.
+    mains: Vec<(usize, Vec<u8>)>,
+    // The link's text, and whether it may be written to.
+    sidecars: Vec<(Vec<u8>, FileId, bool)>,
+}
+
+impl Names {
+    fn note(&mut self, descriptor: &Descriptor, targets: &[Target]) {
+        let text = descriptor.text;
+        let is_main = |target: &Target| target.sights[0].is_some_and(|sight| sight.id == descriptor.id);
+        self.mains.extend(
+            (0..).zip(targets).filter(|(_, target)| is_main(target)).map(|(at, _)| (at, text.to_vec())),
+        );
+        if text.ends_with(b"-wal") || text.ends_with(b"-shm") {
+            self.sidecars.push((text.to_vec(), descriptor.id, descriptor.is_writable()));
+        }
+    }
+
+    // A log or an index beside a name of this main file that is not the one beside the path. What was deleted is a
+    // replaced file.
+    fn judge(&self, at: usize, opener: &mut Opener, target: &Target) {
+        for (text, id, is_writable) in &self.sidecars {
+            let (name, suffix) = text.split_at(text.len() - 4);
+            let which = if suffix == b"-wal" { 1 } else { 2 };
+            let is_beside_main = self.mains.iter().any(|(of, main)| *of == at && main == name);
+            let is_current = target.sights[which].is_some_and(|sight| sight.id == *id);
+            if is_beside_main && !is_current {
+                opener.other_log.push(String::from_utf8_lossy(text).into_owned());
+                opener.writable += u32::from(*is_writable);
+            }
+        }
+        opener.other_log.sort();
+        opener.other_log.dedup();
+    }
 }
 
 #[derive(Default)]
@@ -376,25 +426,45 @@ pub fn boot(proc: &Path) -> String {
     fs::read_to_string(proc.join("sys/kernel/random/boot_id")).unwrap_or_default().trim().to_owned()
 }
 
-/// Which of the files of `sights` (main file, `-wal`, `-shm`) `pid` has mapped; `None` where that cannot be read.
-pub fn maps(proc: &Path, pid: i32, sights: [Option<&Sight>; 3]) -> Option<[bool; 3]> {
+/// The lowest address at which `pid` has each of the files of `sights` (main file, `-wal`, `-shm`) mapped; `None` where
+/// that cannot be read.
+pub fn maps(proc: &Path, pid: i32, sights: [Option<&Sight>; 3]) -> Option<[Option<u64>; 3]> {
     let text = fs::read(proc.join(pid.to_string()).join("maps")).ok()?;
-    let mut mapped = [false; 3];
-    for (device, inode) in text.split(|&byte| byte == b'\n').filter_map(mapping) {
+    let mut mapped = [None; 3];
+    for (address, device, inode) in text.split(|&byte| byte == b'\n').filter_map(mapping) {
         for (mapped, sight) in mapped.iter_mut().zip(sights) {
-            *mapped |= sight.is_some_and(|sight| sight.is(device, inode));
+            if sight.is_some_and(|sight| sight.is(device, inode)) {
+                // The kernel lists them by address.
+                mapped.get_or_insert(address);
+            }
         }
     }
     Some(mapped)
 }
 
-// `7f00-7f01 r--s 00000000 fe:00 1234   /path`, with the device in hexadecimal.
-fn mapping(line: &[u8]) -> Option<(Device, u64)> {
-    let fields = line.split(|&byte| byte == b' ').map(|field| std::str::from_utf8(field).ok());
-    let mut fields = fields.skip(3);
-    let (major, minor) = fields.next()??.split_once(':')?;
+// `7f00-7f01 r--s 00000000 fe:00 1234   /path`, with the address and the device in hexadecimal.
+fn mapping(line: &[u8]) -> Option<(u64, Device, u64)> {
+    let mut fields = line.split(|&byte| byte == b' ').map(|field| std::str::from_utf8(field).ok());
+    let (start, _) = fields.next()??.split_once('-')?;
+    let (major, minor) = fields.nth(2)??.split_once(':')?;
     let device = (u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?);
-    Some((device, fields.next()??.parse().ok()?))
+    Some((u64::from_str_radix(start, 16).ok()?, device, fields.next()??.parse().ok()?))
+}
+
+/// The POSIX locks that `fdinfo` lists for descriptors `numbers` of `pid`: each row, and the inode it is on. The lock
+/// table is printed page by page, so that a row can be missing there; here it cannot.
+pub fn descriptor_locks(proc: &Path, pid: i32, numbers: &[String]) -> Vec<Row> {
+    let folder = proc.join(pid.to_string()).join("fdinfo");
+    let texts = numbers.iter().filter_map(|number| fs::read_to_string(folder.join(number)).ok());
+    texts.flat_map(|text| lock_table::parse(&text)).collect()
+}
+
+/// Whether one of `pid` and `other` started the other, or the same process started both.
+pub fn are_related(proc: &Path, pid: i32, other: i32) -> bool {
+    let (above, above_other) =
+        (process_stat::process_ancestors(proc, pid), process_stat::process_ancestors(proc, other));
+    let parent = above.first().filter(|&&parent| parent > 1);
+    above.contains(&other) || above_other.contains(&pid) || parent.is_some() && parent == above_other.first()
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

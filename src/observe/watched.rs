@@ -25,7 +25,7 @@ use crate::{
         wal::{self, LogHeader},
         wal_index::{self, Index},
     },
-    snapshot::{Files, Filesystem, Folder, Header, JournalMode, Unseen, Wal, WalSource},
+    snapshot::{Files, Filesystem, Folder, Header, JournalMode, Overlay, Reach, Unseen, Wal, WalSource},
 };
 
 /// A database that is watched, and what is remembered of it from look to look.
@@ -59,6 +59,10 @@ pub struct View {
     pub filesystem: Option<Filesystem>,
     /// What it lies in.
     pub folder: Option<Folder>,
+    /// How the path leads to it.
+    pub reach: Reach,
+    /// The overlay mounts that show it under another path.
+    pub overlays: Vec<Overlay>,
     // The files that were there last, where none is there now, and who used them.
     former: [Option<Birth>; 3],
     users: BTreeSet<i32>,
@@ -128,6 +132,8 @@ impl Watched {
             folder: folder::look(self.path(), sights[0].as_ref().map(|sight| &sight.facts)),
             paths: self.paths.clone(),
             sights,
+            reach: Reach::default(),
+            overlays: Vec::new(),
             former,
             users: std::mem::take(&mut self.users),
             header: None,
@@ -293,6 +299,16 @@ impl View {
         self.holders.contains(&pid)
             || !opener.replaced.is_empty()
             || opener.handles.is_some_and(|handles| handles.db + handles.wal + handles.shm > 0)
+    }
+
+    /// Whether `lock`, a row of `fdinfo`, is on the main file.
+    pub fn is_on_main(&self, lock: &Row) -> bool {
+        self.sights[0].as_ref().is_some_and(|sight| sight.is(lock.device, lock.inode))
+    }
+
+    /// The same of the current `-shm`.
+    pub fn is_on_index(&self, lock: &Row) -> bool {
+        self.sights[2].as_ref().is_some_and(|sight| sight.is(lock.device, lock.inode))
     }
 
     /// Who holds what.

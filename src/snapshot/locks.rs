@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Who holds which lock of a database.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in the JSON")]
 pub struct Locks {
     /// Holder of the write lock (byte 120; in rollback mode RESERVED or more; with `locking_mode=EXCLUSIVE` its holder).
     pub writer: Option<Holder>,
@@ -17,6 +18,15 @@ pub struct Locks {
     pub readers: Vec<Reader>,
     /// Whether anybody holds byte 128 of `-shm`, which every process with the index open does.
     pub index_held: bool,
+    /// Whether any process holds a lock that overlaps the SHARED bytes of the main file.
+    #[serde(default)]
+    pub main_held: bool,
+    /// Whether a process that cannot be seen from here holds such a lock.
+    #[serde(default)]
+    pub main_held_unseen: bool,
+    /// Whether a process that cannot be seen from here holds byte 128 of `-shm`.
+    #[serde(default)]
+    pub index_held_unseen: bool,
     /// How far back [`Locks::write_holds`] reaches, in ms; `None` where nothing was sampled.
     pub window_ms: Option<f64>,
     /// The holds of the write lock in the window.

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Origin, Protection};
+use super::{Origin, Pairing, Protection};
 
 /// A process that has the database open.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub struct Process {
     pub moved_to: Vec<String>,
     /// The locks it holds beyond what any idle connection holds.
     pub holds: Vec<Hold>,
+    /// Which log and index it uses.
+    #[serde(default)]
+    pub pairing: Pairing,
     /// Where it comes from.
     #[serde(default)]
     pub origin: Origin,
@@ -84,6 +87,18 @@ impl Process {
     #[must_use]
     pub fn has_main_file(&self) -> bool {
         self.handles.as_ref().is_none_or(|handles| handles.db > 0)
+    }
+
+    /// Whether it uses the database: it has the main file open, and does more than read files.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        self.has_main_file() && !self.only_reads_files()
+    }
+
+    /// Whether it is a program that reads the files, as a backup does, and no `SQLite` client that can be seen.
+    #[must_use]
+    pub fn only_reads_files(&self) -> bool {
+        self.pairing.only_reads_files == Some(true)
     }
 
     /// The command line in one string, or the short name in brackets where it has none.

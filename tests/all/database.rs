@@ -16,7 +16,7 @@ use std::{
 use rusqlite::{Connection, types::Value};
 use tempfile::TempDir;
 use waltop::snapshot::{
-    AutoVacuum, Database, Files, Finding, Header, JournalMode, Locks, Pragmas, Remedy, Severity,
+    AutoVacuum, Database, Files, Finding, Header, JournalMode, Locks, Pragmas, Reach, Remedy, Severity,
 };
 
 use crate::support::Actor;
@@ -90,6 +90,10 @@ fn seen(path: &Path, journal_mode: JournalMode, index_held: bool) -> Database {
         ingestions: Vec::new(),
         watchers: Vec::new(),
         findings: Vec::new(),
+        suspicions: Vec::new(),
+        is_complete: true,
+        reach: Reach::Direct,
+        overlays: Vec::new(),
         unfit: None,
         schedule: None,
     }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Scene, Subject, key, twins};
+use super::{Scene, Subject, twins};
 use crate::{
     diagnose::wal::frames_kept_by,
-    snapshot::{Activity, Cause, Database, Executable, ExecutableState, Manager, Origin, Process, Reader},
+    snapshot::{
+        Activity, Cause, Executable, ExecutableState, Manager, Origin, Process, Reader, SuspicionKind,
+    },
     units::{self, milliseconds},
 };
 
@@ -15,10 +17,14 @@ const SLACK_MS: f64 = 50.0;
 /// Every cause that holds.
 pub fn causes(scene: &Scene<'_>, subject: &Subject<'_>) -> Vec<Cause> {
     let Some((_, process)) = subject.rows.first() else { return Vec::new() };
+    // A backup that reads the files is no daemon of the database.
+    if subject.rows.iter().all(|(_, process)| process.only_reads_files()) {
+        return Vec::new();
+    }
     // Whoever is stopped can be nothing but idle: it is to be let go on first.
     let by_idleness = |evidence: Option<String>| evidence.filter(|_| !process.is_stopped());
     let found = [
-        ("split-wal", split_wal(scene, subject)),
+        ("split-wal", split_wal(subject)),
         ("executable", executable(process)),
         ("duplicate", duplicate(scene, process)),
         ("max-age", by_idleness(max_age(scene, process))),
@@ -31,25 +37,19 @@ pub fn causes(scene: &Scene<'_>, subject: &Subject<'_>) -> Vec<Cause> {
     found.into_iter().filter_map(cause).collect()
 }
 
-// Two looks have to see it: whoever closes a database last deletes its log a moment before its own descriptor.
-fn split_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
+// Samples have to confirm it: the process that closes a database last deletes its log a moment before its own descriptor.
+fn split_wal(subject: &Subject<'_>) -> Option<String> {
     let mut replaced: Vec<&str> = Vec::new();
     for (database, process) in &subject.rows {
-        let Some(before) = before(scene, database, process) else { continue };
-        // A whole database that was moved lives on at its new place, and so does who uses it.
+        // A whole database that was moved lives on at its new place, and so does the process that uses it.
         if !process.moved_to.is_empty() && !database.is_split_from(process) {
             continue;
         }
-        let stays = |path: &&String| before.replaced.contains(path);
-        replaced.extend(process.replaced.iter().filter(stays).map(String::as_str));
+        let confirmed = database.confirmed(SuspicionKind::ReplacedFile, process);
+        replaced.extend(confirmed.iter().flat_map(|it| &it.evidence).map(String::as_str));
     }
     let files = replaced.join(", ");
     (!replaced.is_empty()).then(|| format!("it has {files} open, which was deleted or replaced"))
-}
-
-fn before<'a>(scene: &Scene<'a>, database: &Database, process: &Process) -> Option<&'a Process> {
-    let previous = scene.previous?.databases.iter().find(|it| it.path == database.path)?;
-    previous.process(process.pid).filter(|before| key(before) == key(process))
 }
 
 fn executable(process: &Process) -> Option<String> {
@@ -148,7 +148,7 @@ mod tests {
         config::{Config, DaemonRule},
         diagnose::{
             diagnose,
-            fixture::{READER, WRITER, config, live, pinned, snapshot},
+            fixture::{READER, WRITER, at, config, live, pinned, snapshot},
         },
         snapshot::{
             Activity, Database, Executable, ExecutableState, Manager, Origin, Process, ProcessState,
@@ -179,8 +179,13 @@ mod tests {
     }
 
     fn judged(databases: Vec<Database>, previous: Option<Vec<Database>>, config: &Config) -> Snapshot {
-        let mut now = snapshot(databases);
-        diagnose(&mut now, previous.map(snapshot).as_ref(), config);
+        let before = previous.map(|databases| {
+            let mut before = snapshot(databases);
+            diagnose(&mut before, None, config);
+            before
+        });
+        let mut now = Snapshot { taken_at: at(1), ..snapshot(databases) };
+        diagnose(&mut now, before.as_ref(), config);
         now
     }
 

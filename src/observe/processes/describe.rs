@@ -14,7 +14,7 @@ use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToU
 use super::origin::Known;
 use crate::{
     observe::{process_owner, process_stat},
-    snapshot::{Activity, Process, ProcessState},
+    snapshot::{Activity, Pairing, Process, ProcessState},
 };
 
 /// Describes processes, and remembers what CPU they used.
@@ -161,6 +161,7 @@ impl Describer {
             replaced: Vec::new(),
             moved_to: Vec::new(),
             holds: Vec::new(),
+            pairing: Pairing::default(),
             origin,
             activity: Activity { cpu_ticks: Some(ticks), ..Activity::default() },
             stale: None,

@@ -1,0 +1,126 @@
+//! Whether anything may connect to a database or write to it, as it was seen. Every worker asks here.
+
+use std::fmt;
+
+use crate::snapshot::{Database, FileFacts, Finding, Reach};
+
+/// The findings beside which waltop opens no connection: a commit, a checkpoint or the close of a connection could lose
+/// what others committed, or destroy a file.
+const FORBIDDING: &[&str] = &[
+    "split-wal",
+    "lost-locks",
+    "inherited-connection",
+    "other-log",
+    "overlay-upper",
+    "contradicting-files",
+    "damaged-page-1",
+    "doubtful-log",
+    "hot-journal",
+];
+
+/// The fact that forbids a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What it is, for scripts and tests: the name of a finding, or one of the facts that are no finding.
+    pub fact: &'static str,
+    /// The process that it is about.
+    pub pid: Option<i32>,
+    /// The fact in one sentence.
+    pub what: String,
+}
+
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match self.fact {
+            "another-namespace" | "unconfirmed" => Ok(()),
+            finding => write!(f, "; see: waltop explain {finding}"),
+        }
+    }
+}
+
+/// Why a connection to `database` could lose data, as it was sampled; `None` where all that could be seen allows one. `as_root`: the connection would be root's.
+#[must_use]
+pub fn refusal(database: &Database, as_root: bool) -> Option<Refusal> {
+    reach(database)
+        .or_else(|| hazard(database).map(of_finding))
+        .or_else(|| owner(database, as_root))
+        .or_else(|| unconfirmed(database))
+}
+
+/// The same as a result, for a caller that goes on where there is none.
+///
+/// # Errors
+///
+/// Where a connection could lose data.
+pub fn admit(database: &Database, as_root: bool) -> Result<(), Refusal> {
+    refusal(database, as_root).map_or(Ok(()), Err)
+}
+
+/// The same for what stands on the screen, where what is not confirmed yet is left to the worker.
+#[must_use]
+pub fn hazard(database: &Database) -> Option<&Finding> {
+    database.findings.iter().find(|finding| forbidding(&finding.name).is_some())
+}
+
+fn forbidding(name: &str) -> Option<&'static str> {
+    FORBIDDING.iter().find(|it| **it == name).copied()
+}
+
+fn of_finding(finding: &Finding) -> Refusal {
+    let fact = forbidding(&finding.name).unwrap_or("hazard");
+    Refusal { fact, pid: finding.pid, what: finding.message.clone() }
+}
+
+// SQLite follows links by their text (`unixFullPathname`), and so would open the file of that name in this mount namespace.
+fn reach(database: &Database) -> Option<Refusal> {
+    let Reach::ThroughProcess { pid, has_ended } = database.reach else { return None };
+    let what = if has_ended {
+        format!("process {pid}, through which the path leads, has ended; name the database by another path")
+    } else {
+        format!(
+            "the path leads into the files of process {pid}, and SQLite would open another file; run waltop there: \
+             nsenter --target {pid} --mount waltop …"
+        )
+    };
+    Some(Refusal { fact: "another-namespace", pid: Some(pid), what })
+}
+
+// As root SQLite gives both files to the owner of the main file when it opens them (`robustFchown` in its `os_unix.c`), so
+// that a program that runs as another user could no longer write to its own. Files that a group shares on purpose are no
+// obstacle for its members, whose connections change no owner.
+fn owner(database: &Database, as_root: bool) -> Option<Refusal> {
+    let main = database.files.db.as_ref()?;
+    let files = [("-wal", &database.files.wal), ("-shm", &database.files.shm)];
+    let foreign = |file: &&FileFacts| {
+        let differs = (file.uid, file.gid) != (main.uid, main.gid);
+        differs && (as_root || file.uid != main.uid && !super::place::is_shared(file, main))
+    };
+    let (suffix, file) =
+        files.into_iter().find_map(|(suffix, file)| Some((suffix, file.as_ref().filter(foreign)?)))?;
+    let ids = |file: &FileFacts| match file.gid {
+        Some(gid) => format!("{}:{gid}", file.uid),
+        None => file.uid.to_string(),
+    };
+    let what = format!(
+        "{}{suffix} belongs to {}, and the database to {}: a connection could change that",
+        database.name(),
+        ids(file),
+        ids(main)
+    );
+    Some(Refusal { fact: "foreign-owner", pid: None, what })
+}
+
+fn unconfirmed(database: &Database) -> Option<Refusal> {
+    let suspicion = database.suspicions.iter().find(|it| !it.is_confirmed())?;
+    let who = super::who(database, suspicion.pid);
+    Some(Refusal {
+        fact: "unconfirmed",
+        pid: suspicion.pid,
+        what: format!(
+            "{who} changes the files or locks that it uses faster than samples can tell; try again"
+        ),
+    })
+}

@@ -1,0 +1,144 @@
+//! What one sample says against a process, and what samples at least half a second apart confirm.
+//!
+//! A connection that opens or closes looks for a moment as one that has lost its locks or its files. Every accusation
+//! therefore needs two samples with the same evidence against the same process, both complete.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::snapshot::{Database, Hold, Process, Suspicion, SuspicionKind};
+
+/// What `database`, as sampled at `now`, says. What `previous` said as well keeps the time since when it does; a partial
+/// sample confirms nothing and clears nothing.
+#[must_use]
+pub fn suspicions(database: &Database, previous: Option<&Database>, now: Timestamp) -> Vec<Suspicion> {
+    let before = previous.map_or(&[][..], |it| &it.suspicions);
+    if !database.is_complete {
+        return before.to_vec();
+    }
+    let mut seen: Vec<Suspicion> =
+        database.processes.iter().flat_map(|it| against(it, database, now)).collect();
+    seen.extend(against_unseen(database, now));
+    for suspicion in &mut seen {
+        suspicion.carry_on(before, now);
+    }
+    seen
+}
+
+/// For how long samples have to go on before everything that `database` says is confirmed or cleared, in milliseconds;
+/// `None` where nothing is open.
+#[must_use]
+pub fn open_for_ms(database: &Database) -> Option<i64> {
+    database.suspicions.iter().map(|it| it.remaining_ms).filter(|ms| *ms > 0).max()
+}
+
+fn against(process: &Process, database: &Database, now: Timestamp) -> Vec<Suspicion> {
+    let suspicion = |(kind, evidence)| Suspicion::new(kind, Some(process), evidence, now);
+    let found = [
+        replaced(process),
+        outdated(process),
+        log_without_main(process, database),
+        other_log(process),
+        unproven_log(process, database),
+        lost_locks(process, database),
+    ];
+    found.into_iter().flatten().map(suspicion).collect()
+}
+
+fn replaced(process: &Process) -> Option<(SuspicionKind, Vec<String>)> {
+    let files = &process.replaced;
+    (!files.is_empty()).then(|| (SuspicionKind::ReplacedFile, files.clone()))
+}
+
+fn outdated(process: &Process) -> Option<(SuspicionKind, Vec<String>)> {
+    let files = &process.pairing.outdated;
+    (!files.is_empty()).then(|| (SuspicionKind::OutdatedReader, files.clone()))
+}
+
+// A connection opens the main file first and closes it last. One that has the log and another main file was left behind
+// when a file was put in the place of its own.
+fn log_without_main(process: &Process, database: &Database) -> Option<(SuspicionKind, Vec<String>)> {
+    let has_no_main = database.files.db.is_some() && process.handles.is_some_and(|handles| handles.db == 0);
+    let uses_log = process.maps_index == Some(true) || process.pairing.writes_log;
+    (has_no_main && uses_log).then(|| (SuspicionKind::LogWithoutMain, files_of(database)))
+}
+
+fn other_log(process: &Process) -> Option<(SuspicionKind, Vec<String>)> {
+    let files = &process.pairing.other_log;
+    let is_client = !files.is_empty() && !process.only_reads_files();
+    is_client.then(|| (SuspicionKind::OtherLog, files.clone()))
+}
+
+fn unproven_log(process: &Process, database: &Database) -> Option<(SuspicionKind, Vec<String>)> {
+    let holds_main_alone =
+        process.pairing.holds_main && !process.holds_index && !holds_all(process, database);
+    let is_suspect = process.handles.is_none() && holds_main_alone && database.is_wal() == Some(true);
+    is_suspect.then(|| (SuspicionKind::UnprovenLog, files_of(database)))
+}
+
+fn lost_locks(process: &Process, database: &Database) -> Option<(SuspicionKind, Vec<String>)> {
+    let maps_index =
+        process.maps_index == Some(true) && process.handles.is_some_and(|handles| handles.shm > 0);
+    if !maps_index || !process.replaced.is_empty() || holds_all(process, database) {
+        return None;
+    }
+    let kind = if process.holds_index {
+        (!process.pairing.holds_main && process.has_main_file()).then_some(SuspicionKind::LostMainLock)
+    } else if process.pairing.inherited_from.is_some() {
+        // A child that does nothing with what a fork gave it does no harm.
+        is_active(process, database).then_some(SuspicionKind::InheritedConnection)
+    } else {
+        let is_excused = process.index_read_only != Some(false)
+            || is_lock_unattributed(database)
+            || is_child_of_holder(process, database) && !is_active(process, database);
+        (!is_excused).then_some(SuspicionKind::LostIndexLock)
+    };
+    kind.map(|kind| (kind, files_of(database)))
+}
+
+// A process that cannot be seen holds the main file, and none such holds byte 128 of this index.
+fn against_unseen(database: &Database, now: Timestamp) -> Option<Suspicion> {
+    let locks = &database.locks;
+    let is_exclusive = locks.exclusive.as_ref().is_some_and(|holder| holder.pid.is_none());
+    let is_suspect = locks.main_held_unseen && !locks.index_held_unseen && !is_exclusive;
+    (is_suspect && database.is_wal() == Some(true))
+        .then(|| Suspicion::new(SuspicionKind::UnprovenLog, None, files_of(database), now))
+}
+
+// Evidence against a process is against its use of these files: others at the path are another matter.
+fn files_of(database: &Database) -> Vec<String> {
+    let files = [&database.files.db, &database.files.shm];
+    files.into_iter().flatten().map(|file| format!("{}:{}", file.device, file.inode)).collect()
+}
+
+/// Whether it was seen to take a lock of a transaction: it holds one now, or samples saw it write.
+fn is_active(process: &Process, database: &Database) -> bool {
+    let is_transaction =
+        |hold: &Hold| matches!(hold, Hold::Write | Hold::Checkpoint | Hold::Recover | Hold::Read(_));
+    let holds = database.locks.write_holds.as_ref().map_or(&[][..], |holds| &holds.by_process);
+    process.holds.iter().any(is_transaction) || holds.iter().any(|it| it.pid == Some(process.pid))
+}
+
+// With the whole file to itself a connection needs no other lock.
+fn holds_all(process: &Process, database: &Database) -> bool {
+    database.locks.exclusive.as_ref().is_some_and(|holder| holder.pid == Some(process.pid))
+}
+
+// Byte 128 is held, and by no process that can be told: it may be this one, through an open-file-description lock.
+fn is_lock_unattributed(database: &Database) -> bool {
+    database.locks.index_held && !database.processes.iter().any(|process| process.holds_index)
+}
+
+// A forked child has its parent's descriptors and mappings, but never its locks.
+fn is_child_of_holder(process: &Process, database: &Database) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut parent = process.parent;
+    while let Some(ancestor) = parent.filter(|pid| seen.insert(*pid)).and_then(|pid| database.process(pid)) {
+        if ancestor.holds_index {
+            return true;
+        }
+        parent = ancestor.parent;
+    }
+    false
+}
