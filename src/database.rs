@@ -10,6 +10,7 @@ pub mod factory;
 pub mod fix;
 pub mod health;
 pub mod holder;
+pub mod identity;
 pub mod migrations;
 pub mod optimize;
 pub mod pragmas;

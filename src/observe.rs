@@ -39,11 +39,13 @@ mod locks;
 mod mappings;
 mod mounts;
 mod opener;
+mod overlays;
 mod pidfiles;
 mod preflight;
 mod process_stat;
 #[cfg_attr(not(target_os = "linux"), path = "observe/elsewhere.rs")]
 mod processes;
+mod reach;
 mod timing;
 mod wal;
 mod wal_index;
@@ -62,6 +64,7 @@ use locks::Decoded;
 use mappings::{Freshness, Mappings};
 use mounts::Mounts;
 use opener::{Opener, Target};
+use overlays::Overlays;
 use pidfiles::Pidfiles;
 use processes::{Describer, Processes};
 use timing::{Known, Now};
@@ -77,6 +80,7 @@ pub struct Observer {
     processes: Processes,
     describer: Describer,
     mappings: Mappings,
+    overlays: Overlays,
     first_seen: FirstSeen,
     idleness: Idleness,
     looker: Looker,
@@ -102,6 +106,7 @@ impl Observer {
             processes: Processes::new(&places.proc),
             describer: Describer::new(&places.proc),
             mappings: Mappings::new(&places.proc),
+            overlays: Overlays::new(&places.proc),
             first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
             idleness: Idleness::default(),
             looker: looker(&places.proc),
@@ -128,7 +133,8 @@ impl Observer {
         let mut known = std::mem::take(&mut self.watched);
         for path in databases {
             let index = known.iter().position(|watched| watched.path() == path);
-            self.watched.push(index.map_or_else(|| Watched::new(path), |index| known.swap_remove(index)));
+            self.watched
+                .push(index.map_or_else(|| Watched::new(path, &self.proc), |index| known.swap_remove(index)));
         }
         if let Some(sampler) = &self.sampler {
             sampler.set_targets(self.sampled());
@@ -293,7 +299,13 @@ impl Observer {
             Vec::new()
         });
         let mounts = Mounts::read(&self.proc);
-        self.watched.iter_mut().map(|watched| watched.view(&rows, &mounts, now.instant, unseen)).collect()
+        let (proc, overlays) = (&self.proc, &mut self.overlays);
+        let view = |watched: &mut Watched| {
+            let mut view = watched.view(&rows, (&mounts, proc), now.instant, unseen);
+            view.overlays = overlays.above(&view.paths[0], now.instant);
+            view
+        };
+        self.watched.iter_mut().map(view).collect()
     }
 
     fn database(
@@ -321,7 +333,7 @@ impl Observer {
         let unfit = if view.header.is_some() { None } else { inspect(&view.paths[0]).err() };
         Database {
             files: view.files(),
-            path: view.paths.into_iter().next().unwrap_or_default(),
+            path: view.named,
             header: view.header,
             wal: view.wal,
             filesystem: view.filesystem,

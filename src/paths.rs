@@ -2,8 +2,38 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{self, Path, PathBuf},
 };
+
+/// `path` as an absolute one with its symbolic links followed; as it is where its links, followed by their text, lead to
+/// another file than the kernel reaches, as those below `/proc/PID/root` can.
+///
+/// # Errors
+///
+/// Where nothing is there, or it cannot be examined.
+pub fn real(path: &Path) -> io::Result<PathBuf> {
+    let meant = path.metadata()?;
+    match path.canonicalize() {
+        Ok(followed) if followed.metadata().is_ok_and(|it| is_same(&it, &meant)) => Ok(followed),
+        _ => path::absolute(path),
+    }
+}
+
+/// Whether the links in `path`, followed by their text as `SQLite` does, lead to the file that the kernel reaches. Of a file
+/// that is missing, its directory counts.
+#[must_use]
+pub fn is_reached_by_text(path: &Path) -> bool {
+    let Ok(meant) = path.metadata() else {
+        return path.parent().is_none_or(|folder| folder.metadata().is_err() || is_reached_by_text(folder));
+    };
+    let followed = path.canonicalize().and_then(|followed| followed.metadata());
+    followed.is_ok_and(|followed| is_same(&followed, &meant))
+}
+
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
 
 /// `path` as an absolute one with its symbolic links followed, as far as it leads to anything; the rest is kept.
 /// A link that leads nowhere yet is followed too, as `SQLite` does where it makes the file.
@@ -12,7 +42,7 @@ use std::{
 ///
 /// Where a part of it cannot be looked at, or what is missing ends in `..`.
 pub fn settled(path: &Path) -> io::Result<PathBuf> {
-    let missing = match path.canonicalize() {
+    let missing = match real(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => error,
         other => return other,
     };

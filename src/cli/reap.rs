@@ -102,10 +102,10 @@ fn watched(watch: &mut Watch, time: Duration) -> Snapshot {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         thread::sleep(left.min(EVERY));
-        let look = watch.look();
         if left <= EVERY {
-            return look.snapshot.clone();
+            return watch.settled_look().snapshot.clone();
         }
+        watch.look();
     }
 }
 

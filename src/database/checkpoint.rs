@@ -123,6 +123,7 @@ pub fn run(path: &Path, mode: Mode, database: &Database, profile: &Profile) -> R
     let live = database.presence() == Presence::Live;
     let on_close = if live { OnClose::LeaveFiles } else { OnClose::Tidy };
     let since = Instant::now();
+    let _as_owner = factory::as_owner(&main)?;
     let connection = factory::open_for_look(&main, profile, on_close)?;
     let outcome = checkpoint(&connection, mode);
     let left = sidecars::leave(connection, &main);

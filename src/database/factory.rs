@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 use super::{
     busy::{Failure, Then, patiently},
     holder::{Holder, readers_in_the_way, write_lock_holder},
+    identity::AsOwner,
     migrations,
     sidecars::{self, OnClose, Sidecars, set_on_close},
 };
@@ -48,6 +49,24 @@ pub enum Error {
     NotADatabase {
         /// The file.
         path: PathBuf,
+    },
+    /// It lies among the files of another process, where `SQLite` does not get by this path.
+    #[error(
+        "{} leads into the files of another process, and SQLite would open another file; run waltop in its mount namespace, \
+         with nsenter",
+        path.display()
+    )]
+    AnotherNamespace {
+        /// The database.
+        path: PathBuf,
+    },
+    /// Root could not become the owner of it.
+    #[error("cannot open {} as its owner: {cause}; run waltop as that user", path.display())]
+    Identity {
+        /// The database.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
     },
     /// This user may read it only.
     #[error("{} or its folder may only be read by this user; make it writable, or run waltop as its owner", path.display())]
@@ -140,6 +159,15 @@ impl fmt::Display for Kept {
             None => write!(f, ", waited {waited}"),
         }
     }
+}
+
+/// This thread as the owner of `main`, where it is root's, for as long as the connection to it lasts.
+///
+/// # Errors
+///
+/// Where the kernel refuses.
+pub fn as_owner(main: &Path) -> Result<AsOwner, Error> {
+    AsOwner::of(main).map_err(|cause| Error::Identity { path: main.to_owned(), cause })
 }
 
 /// Opens `path` to write to it, set up as `profile` asks; with `create` it may be new.
@@ -241,7 +269,10 @@ pub(super) fn explain(path: &Path, since: Instant, cause: rusqlite::Error) -> Er
 /// Where there is no such file (with `create`, no such folder), or where it is a folder.
 pub fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
     let say = |cause| Error::Path { path: path.to_owned(), cause };
-    let resolved = if create { paths::settled(path) } else { path.canonicalize() }.map_err(say)?;
+    let resolved = if create { paths::settled(path) } else { paths::real(path) }.map_err(say)?;
+    if !paths::is_reached_by_text(&resolved) {
+        return Err(Error::AnotherNamespace { path: path.to_owned() });
+    }
     if resolved.is_dir() {
         return Err(say(io::ErrorKind::IsADirectory.into()));
     }

@@ -87,6 +87,7 @@ pub fn apply(
     if foreign.map_err(|cause| factory::Error::Path { path: main.clone(), cause })? {
         return Err(factory::Error::OtherUser { path: main }.into());
     }
+    let _as_owner = factory::as_owner(&main)?;
     let opened = factory::open_for_look(&main, profile, OnClose::Tidy);
     let connection = opened.map_err(|error| held(error, path, database))?;
     let say = |cause| factory::explain(path, since, cause);

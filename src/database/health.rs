@@ -102,6 +102,7 @@ pub fn prove(path: &Path, database: &Database, wanted: &Wanted<'_>) -> Result<Pr
     let mut wait = Wait { main: &main, since: Instant::now(), ask: &wanted.waiting, seen: Vec::new() };
     let live = database.presence() == Presence::Live;
     let on_close = if live { OnClose::LeaveFiles } else { OnClose::Tidy };
+    let _as_owner = factory::as_owner(&main)?;
     let open = || factory::open_for_look(&main, wanted.profile, on_close);
     let (mut connection, retries) = match patiently(wanted.budget, || wait.refused(), open) {
         Ok(opened) => opened,

@@ -187,6 +187,7 @@ pub fn apply(path: &Path, database: &Database, profile: &Profile, steps: &[Step]
     let main = factory::resolve(path, false)?;
     let live = database.presence() == Presence::Live;
     let on_close = if live { OnClose::LeaveFiles } else { OnClose::Tidy };
+    let _as_owner = factory::as_owner(&main)?;
     let connection = factory::open_for_look(&main, profile, on_close)?;
     let budget = Duration::from_millis(profile.busy_timeout_ms().unwrap_or_default().into());
     let spoilt = if steps.contains(&Step::Vacuum) { renumbering::of(&connection) } else { Ok(None) };

@@ -107,6 +107,7 @@ pub(super) fn without_a_trace<T>(
     admit(&main, presence)?;
     let on_close = if presence == Presence::Live { OnClose::LeaveFiles } else { OnClose::Tidy };
     let since = Instant::now();
+    let _as_owner = factory::as_owner(&main)?;
     let connection = factory::open_for_look(&main, profile, on_close)?;
     let answers = question(&connection);
     let left = sidecars::leave(connection, &main);

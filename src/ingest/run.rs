@@ -28,6 +28,7 @@ use super::{
     },
 };
 use crate::{
+    database::factory,
     journal::{Decision, Event, Outcome, Sharing},
     snapshot::{FailedFile, Spread},
     units::milliseconds,
@@ -116,6 +117,8 @@ impl<'a> Run<'a> {
 
     fn work(&mut self, database: &Path, folders: &[Folder], discovery: &Discovery) -> Result<Outcome, Error> {
         self.request.make_folder()?;
+        // Until the store is closed; what reads documents is root again.
+        let _as_owner = factory::as_owner(database).map_err(store::Error::from)?;
         let patience = Patience { budget: self.request.busy_budget, stop: self.stop.clone() };
         let mut store = Store::open(database, folders, patience, &self.request.profile)?;
         let retries = match store.set_up() {

@@ -88,19 +88,19 @@ impl Sight {
     }
 }
 
-/// Looks at the file at `path`; `None` where there is none.
+/// Looks at the file at `path`, which is at `mounted` in the tree of `mounts`; `None` where there is none.
 ///
 /// # Errors
 ///
 /// Where the operating system does not let us look.
-pub fn look(path: &Path, mounts: &Mounts) -> io::Result<Option<Sight>> {
+pub fn look(path: &Path, mounted: &Path, mounts: &Mounts) -> io::Result<Option<Sight>> {
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let id = FileId::of(&metadata);
-    let lock_device = mounts.device_of(path).unwrap_or_else(|| id.numbers());
+    let lock_device = mounts.device_of(mounted).unwrap_or_else(|| id.numbers());
     let facts = FileFacts {
         bytes: metadata.len(),
         device: format!("{:02x}:{:02x}", lock_device.0, lock_device.1),

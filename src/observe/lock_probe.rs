@@ -127,8 +127,9 @@ mod tests {
         let mut word = [0];
         holder.stdout.take().expect("a pipe").read_exact(&mut word).expect("it has the lock");
         let file = files::open(&path).expect("it is there");
-        let sight =
-            files::look(&path, &Mounts::read("/proc".as_ref())).expect("it can be seen").expect("there");
+        let sight = files::look(&path, &path, &Mounts::read("/proc".as_ref()))
+            .expect("it can be seen")
+            .expect("there");
         let places = [(Ask::Writers, 0..=0)];
         let mut rows = Vec::new();
         assert_eq!(complete(&mut rows, &file, &sight, &places).expect("an answer"), Table::Lacks);

@@ -29,7 +29,12 @@ struct Mount {
 impl Mounts {
     /// The mounts listed under the `/proc` at `proc`; none where they cannot be read.
     pub fn read(proc: &Path) -> Self {
-        let text = std::fs::read(proc.join("self/mountinfo")).unwrap_or_default();
+        Self::of_process(&proc.join("self"))
+    }
+
+    /// The mounts of the process whose folder is `process`; none where they cannot be read.
+    pub fn of_process(process: &Path) -> Self {
+        let text = std::fs::read(process.join("mountinfo")).unwrap_or_default();
         Self(text.split(|&byte| byte == b'\n').filter_map(mount).collect())
     }
 
@@ -38,11 +43,11 @@ impl Mounts {
         self.of(path).map(|mount| mount.device)
     }
 
-    /// The file system that `path` is on, with the room that `statvfs` says is left in it; `None` where the mounts
-    /// do not tell. Whether locks match is for the look to find out.
-    pub fn filesystem(&self, path: &Path) -> Option<Filesystem> {
+    /// The file system that `path` is on, with the room that `statvfs` says is left in the folder of `access`, by which it is
+    /// reached from here; `None` where the mounts do not tell. Whether locks match is for the look to find out.
+    pub fn filesystem(&self, path: &Path, access: &Path) -> Option<Filesystem> {
         let mount = self.of(path)?;
-        let space = path.parent().and_then(|folder| rustix::fs::statvfs(folder).ok());
+        let space = access.parent().and_then(|folder| rustix::fs::statvfs(folder).ok());
         // Some that have no blocks of their own say 0 of everything, which means nothing.
         let space = space.filter(|it| it.f_blocks > 0);
         Some(Filesystem {
@@ -59,6 +64,24 @@ impl Mounts {
         let above = self.0.iter().filter(|mount| path.starts_with(&mount.point));
         above.max_by_key(|mount| mount.point.as_os_str().len())
     }
+}
+
+/// Each overlay that the process whose folder is `process` sees: where it is mounted, and its upper directory as the process
+/// that mounted it named it.
+pub fn overlays(process: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let text = std::fs::read(process.join("mountinfo")).unwrap_or_default();
+    text.split(|&byte| byte == b'\n').filter_map(overlay).collect()
+}
+
+// The options of the superblock stand two fields behind the type; a comma in a name is escaped as well.
+fn overlay(line: &[u8]) -> Option<(PathBuf, PathBuf)> {
+    let mut behind = line.split(|&byte| byte == b' ').skip_while(|&field| field != b"-").skip(1);
+    if behind.next()? != b"overlay" {
+        return None;
+    }
+    let options = behind.nth(1)?;
+    let upper = options.split(|&byte| byte == b',').find_map(|option| option.strip_prefix(b"upperdir="))?;
+    Some((mount(line)?.point, PathBuf::from(OsString::from_vec(unescape(upper)))))
 }
 
 fn mount(line: &[u8]) -> Option<Mount> {
@@ -128,11 +151,29 @@ mod tests {
         assert_eq!(kind("/srv/notes.db"), Some("ext4"));
         assert_eq!(kind("/srv/nfs/notes.db"), Some("nfs4"));
         assert_eq!(kind("/odd/notes.db"), None);
-        assert!(mounts.filesystem(Path::new("/odd/notes.db")).is_none());
-        let gone = mounts.filesystem(Path::new("/srv/nfs/no/such/folder/notes.db")).expect("it is listed");
+        assert!(mounts.filesystem(Path::new("/odd/notes.db"), Path::new("/odd/notes.db")).is_none());
+        let gone = mounts
+            .filesystem(
+                Path::new("/srv/nfs/no/such/folder/notes.db"),
+                Path::new("/srv/nfs/no/such/folder/notes.db"),
+            )
+            .expect("it is listed");
         assert_eq!((gone.kind.as_str(), gone.free_bytes, gone.bytes), ("nfs4", None, None));
-        let root = mounts.filesystem(Path::new("/notes.db")).expect("it is listed");
+        let root = mounts.filesystem(Path::new("/notes.db"), Path::new("/notes.db")).expect("it is listed");
         assert!(root.free_bytes <= root.bytes && root.bytes.is_some(), "{root:?}");
+    }
+
+    #[test]
+    fn an_overlay_has_an_upper_directory_unless_it_is_read_only() {
+        let line = "60 22 0:52 / /mer\\040ged rw,relatime - overlay none rw,lowerdir=/l,upperdir=/up\\040per,workdir=/w";
+        assert_eq!(overlay(line.as_bytes()), Some(("/mer ged".into(), "/up per".into())));
+        for other in [
+            "60 22 0:52 / /merged ro - overlay none ro,lowerdir=/l",
+            "60 22 0:52 / /merged rw - ext4 /dev/vda rw,upperdir=/l",
+            "60 22 0:52 / /merged rw - overlay none",
+        ] {
+            assert_eq!(overlay(other.as_bytes()), None, "{other}");
+        }
     }
 
     #[test]

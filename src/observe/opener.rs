@@ -18,6 +18,8 @@ use crate::{
 pub struct Target<'a> {
     /// Main file, `-wal` and `-shm`: their paths.
     pub paths: [&'a Path; 3],
+    /// The mount namespace that has these paths; `None`: this process's own.
+    pub namespace: Option<&'a Path>,
     /// The files there.
     pub sights: [Option<&'a Sight>; 3],
     /// The files that were there last, where none is there now.

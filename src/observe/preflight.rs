@@ -1,14 +1,14 @@
 //! Whether a path is worth looking at: the check in front of every command.
 
 use std::{
-    fs::{self, File, Metadata},
+    fs::{File, Metadata},
     io,
     path::{Path, PathBuf},
 };
 
 use crate::{
     observe::{files, header},
-    text,
+    paths, text,
 };
 
 /// Why a path cannot be used as a database.
@@ -60,7 +60,7 @@ pub enum Unfit {
 pub fn inspect(path: &Path) -> Result<PathBuf, Unfit> {
     let shown = text::clean(&path.to_string_lossy());
     let wrap = |error| unreadable(&shown, error);
-    let absolute = fs::canonicalize(path).map_err(wrap)?;
+    let absolute = paths::real(path).map_err(wrap)?;
     let metadata = absolute.metadata().map_err(wrap)?;
     if metadata.is_dir() {
         return Err(Unfit::Directory(shown));

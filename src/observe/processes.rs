@@ -296,17 +296,19 @@ impl Processes {
         let path = descriptor.text.strip_suffix(b" (deleted)")?;
         let which = target.paths.iter().position(|ours| ours.as_os_str().as_bytes() == path)?;
         let there = fs::metadata(OsStr::from_bytes(descriptor.text));
-        if there.is_ok_and(|there| FileId::of(&there) == descriptor.id) {
+        if target.namespace.is_none() && there.is_ok_and(|there| FileId::of(&there) == descriptor.id) {
             return None;
         }
         let mut devices = target.sights.iter().flatten().map(|sight| sight.id.device).peekable();
         let is_on_ours = devices.peek().is_none() || devices.any(|device| device == descriptor.id.device);
-        (is_on_ours || self.shares_mounts(descriptor.process)).then_some(which)
+        (is_on_ours || self.shares_mounts(descriptor.process, target)).then_some(which)
     }
 
-    fn shares_mounts(&self, process: &Path) -> bool {
+    fn shares_mounts(&self, process: &Path, target: &Target) -> bool {
         let namespace = |process: &Path| fs::read_link(process.join("ns/mnt"));
-        match (namespace(process), namespace(&self.proc.join("self"))) {
+        let ours =
+            target.namespace.map_or_else(|| namespace(&self.proc.join("self")), |it| Ok(it.to_owned()));
+        match (namespace(process), ours) {
             (Ok(theirs), Ok(ours)) => theirs == ours,
             _ => true,
         }

@@ -22,6 +22,7 @@ use crate::{
         locks::{self, Decoded},
         mounts::Mounts,
         opener::{Opener, Target},
+        reach::Inside,
         wal::{self, LogHeader},
         wal_index::{self, Index},
     },
@@ -31,6 +32,11 @@ use crate::{
 /// A database that is watched, and what is remembered of it from look to look.
 #[derive(Debug)]
 pub struct Watched {
+    // As it was named.
+    named: PathBuf,
+    // Where it lies among the files of another process.
+    inside: Option<Inside>,
+    // Main file, `-wal` and `-shm`, by a path that leads to them.
     paths: [PathBuf; 3],
     counter: wal::Counter,
     history: Arc<Mutex<History>>,
@@ -45,8 +51,14 @@ pub struct Watched {
 /// What one look saw of a database, before it is known who has it open.
 #[derive(Debug)]
 pub struct View {
-    /// Main file, `-wal` and `-shm`.
+    /// The main file as it was named.
+    pub named: PathBuf,
+    /// Main file, `-wal` and `-shm`, by a path that leads to them.
     pub paths: [PathBuf; 3],
+    /// The same as the processes know them that have them open.
+    pub texts: [PathBuf; 3],
+    /// The mount namespace in which they have those names; `None`: this process's own.
+    pub namespace: Option<PathBuf>,
     /// The files there.
     pub sights: [Option<Sight>; 3],
     /// The header of the main file.
@@ -72,19 +84,25 @@ pub struct View {
 }
 
 impl Watched {
-    /// Watches the database at `path`.
-    pub fn new(path: PathBuf) -> Self {
-        let (wal, shm) = (files::sidecar(&path, "-wal"), files::sidecar(&path, "-shm"));
-        let counter = wal::Counter::default();
-        let handle_growths = HandleGrowths::default();
-        let paths = [path, wal, shm];
-        let (last, users) = ([None; 3], BTreeSet::new());
-        Self { paths, counter, history: Arc::default(), handle_growths, last, users, timed: None }
+    /// Watches the database at `path`, which may lead through the `/proc` at `proc`.
+    pub fn new(path: PathBuf, proc: &Path) -> Self {
+        let inside = Inside::of(&path, proc);
+        Self {
+            paths: three(inside.as_ref().map_or(&path, |inside| &inside.access)),
+            inside,
+            named: path,
+            counter: wal::Counter::default(),
+            history: Arc::default(),
+            handle_growths: HandleGrowths::default(),
+            last: [None; 3],
+            users: BTreeSet::new(),
+            timed: None,
+        }
     }
 
-    /// Its main file.
+    /// Its main file as it was named.
     pub fn path(&self) -> &Path {
-        &self.paths[0]
+        &self.named
     }
 
     /// Whether the kernel says that nobody has any of it locked.
@@ -116,9 +134,26 @@ impl Watched {
     }
 
     /// Looks at the files, and picks from `rows` what is about them.
-    pub fn view(&mut self, rows: &[Row], mounts: &Mounts, now: Instant, unseen: &mut Vec<Unseen>) -> View {
-        let sights = self.paths.each_ref().map(|path| {
-            let sight = files::look(path, mounts);
+    pub fn view(
+        &mut self,
+        rows: &[Row],
+        (mounts, proc): (&Mounts, &Path),
+        now: Instant,
+        unseen: &mut Vec<Unseen>,
+    ) -> View {
+        let theirs = self.inside.as_ref().map(|inside| inside.mounts(proc));
+        let reach = self.inside.as_ref().map_or(Reach::Direct, |inside| inside.reach(proc));
+        if let Reach::ThroughProcess { pid, has_ended: true } = reach {
+            let what = format!("what process {pid} now has at {}", self.named.display());
+            unseen
+                .push(Unseen { what, why: "it has ended; the directory opened before is shown".to_owned() });
+        }
+        let main = self.inside.as_ref().map_or(&self.paths[0], |inside| &inside.inner).clone();
+        let texts = three(&main);
+        let mounts = theirs.as_ref().unwrap_or(mounts);
+        let sights = std::array::from_fn(|at| {
+            let path = &self.paths[at];
+            let sight = files::look(path, &texts[at], mounts);
             sight.map_err(|error| note(unseen, "the file", path, &error)).unwrap_or_default()
         });
         let former = self.former(&sights);
@@ -128,11 +163,14 @@ impl Watched {
         let mut view = View {
             main_rows: rows_of(&sights[0]),
             index_rows: rows_of(&sights[2]),
-            filesystem: mounts.filesystem(self.path()),
-            folder: folder::look(self.path(), sights[0].as_ref().map(|sight| &sight.facts)),
+            filesystem: mounts.filesystem(&main, &self.paths[0]),
+            folder: folder::look(&self.paths[0], sights[0].as_ref().map(|sight| &sight.facts)),
+            named: self.named.clone(),
             paths: self.paths.clone(),
+            namespace: self.inside.as_ref().and_then(|inside| inside.namespace.clone()),
+            texts,
             sights,
-            reach: Reach::default(),
+            reach,
             overlays: Vec::new(),
             former,
             users: std::mem::take(&mut self.users),
@@ -182,7 +220,7 @@ impl Watched {
     pub fn outdated(&mut self, view: &View) -> Option<String> {
         let name = view.name();
         // A file that cannot be seen need not be gone.
-        let is_hidden = || !matches!(self.path().try_exists(), Ok(false));
+        let is_hidden = || !matches!(self.paths[0].try_exists(), Ok(false));
         if name == self.timed || name.is_none() && is_hidden() {
             return None;
         }
@@ -252,7 +290,8 @@ impl View {
     /// Whose openers are to be found.
     pub fn target(&self) -> Target<'_> {
         Target {
-            paths: self.paths.each_ref().map(PathBuf::as_path),
+            paths: self.texts.each_ref().map(PathBuf::as_path),
+            namespace: self.namespace.as_deref(),
             sights: self.sights.each_ref().map(Option::as_ref),
             former: self.former,
             users: &self.users,
@@ -362,6 +401,11 @@ impl View {
                 wal_index::read(&file).map_err(|error| note(unseen, "the wal-index", path, &error)).ok();
         }
     }
+}
+
+// A main file and its sidecars.
+fn three(main: &Path) -> [PathBuf; 3] {
+    [main.to_owned(), files::sidecar(main, "-wal"), files::sidecar(main, "-shm")]
 }
 
 // Takes those of `rows` away that are about another file of the same numbers: where the file system makes device

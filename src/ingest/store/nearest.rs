@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::search::{self, Error, Hit};
 use crate::{
+    database::factory,
     ingest::embed::vector::{self, Near, Top},
     profile::Profile,
 };
@@ -27,6 +28,7 @@ pub fn nearest(
     limit: usize,
     profile: &Profile,
 ) -> Result<Vec<Hit>, Error> {
+    let _as_owner = factory::as_owner(path)?;
     let (connection, shown) = (search::open(path, profile)?, path.display().to_string());
     let say = |source| Error::Sqlite { path: shown.clone(), source };
     let not_embedded = |others| Error::NotEmbedded { path: shown.clone(), model: model.to_owned(), others };

@@ -127,6 +127,7 @@ pub enum Error {
 /// Where there is no such database, nothing was ingested into it, or `query` has no words.
 pub fn search(path: &Path, query: &str, limit: usize, profile: &Profile) -> Result<Vec<Hit>, Error> {
     let expression = expression(query).ok_or(Error::NoWords)?;
+    let _as_owner = factory::as_owner(path)?;
     let connection = open(path, profile)?;
     let say = |source| Error::Sqlite { path: path.display().to_string(), source };
     // The documents and their links as of one moment.

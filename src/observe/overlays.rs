@@ -1,0 +1,76 @@
+//! Overlay mounts, in any mount namespace that a visible process lives in, that show a database under another path.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    observe::{files::FileId, mounts},
+    snapshot::Overlay,
+};
+
+/// Time between two readings of the namespaces: a container is seldom started, and each reading asks for every process.
+const REREAD: Duration = Duration::from_secs(10);
+
+/// The upper directories of all overlays, remembered for a while.
+#[derive(Debug)]
+pub struct Overlays {
+    proc: PathBuf,
+    read_at: Option<Instant>,
+    uppers: Vec<(FileId, Overlay)>,
+}
+
+impl Overlays {
+    /// Of the processes of the `/proc` at `proc`.
+    pub fn new(proc: &Path) -> Self {
+        Self { proc: proc.to_owned(), read_at: None, uppers: Vec::new() }
+    }
+
+    /// The overlays whose upper directory is a directory above `path`.
+    pub fn above(&mut self, path: &Path, now: Instant) -> Vec<Overlay> {
+        if self.read_at.is_none_or(|at| now.saturating_duration_since(at) >= REREAD) {
+            self.read_at = Some(now);
+            self.uppers = self.read();
+        }
+        if self.uppers.is_empty() {
+            return Vec::new();
+        }
+        let folders = path.ancestors().skip(1).filter_map(|folder| folder.metadata().ok());
+        let above: Vec<FileId> = folders.map(|folder| FileId::of(&folder)).collect();
+        self.uppers.iter().filter(|(upper, _)| above.contains(upper)).map(|(_, it)| it.clone()).collect()
+    }
+
+    fn read(&self) -> Vec<(FileId, Overlay)> {
+        let mut uppers = Vec::new();
+        for pid in self.namespaces().into_values() {
+            let process = self.proc.join(pid.to_string());
+            for (merged, upper) in mounts::overlays(&process) {
+                // The path is that of the process that mounted it, which may have been on either side.
+                let inside = upper.strip_prefix("/").map(|rest| process.join("root").join(rest));
+                let ids = [Some(upper), inside.ok()].into_iter().flatten();
+                let ids = ids.filter_map(|path| path.metadata().ok()).map(|it| FileId::of(&it));
+                uppers.extend(ids.map(|id| (id, Overlay { merged: merged.clone(), pid })));
+            }
+        }
+        uppers.sort_by_key(|(id, overlay)| (id.device, id.inode, overlay.pid));
+        uppers.dedup();
+        uppers
+    }
+
+    // A process for each mount namespace that can be seen: the one with the lowest PID.
+    fn namespaces(&self) -> BTreeMap<Vec<u8>, i32> {
+        let mut namespaces = BTreeMap::new();
+        let entries = fs::read_dir(&self.proc).into_iter().flatten().flatten();
+        for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+            if let Ok(name) = fs::read_link(self.proc.join(format!("{pid}/ns/mnt"))) {
+                let lowest = namespaces.entry(name.as_os_str().as_bytes().to_vec()).or_insert(pid);
+                *lowest = pid.min(*lowest);
+            }
+        }
+        namespaces
+    }
+}

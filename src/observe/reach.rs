@@ -1,0 +1,164 @@
+//! Paths that lead through `/proc/PID/root` or `/proc/PID/cwd` into the files of another process.
+//!
+//! The kernel follows such a link to where that process is, and not by its text: `canonicalize` and `SQLite`, which go by the
+//! text, end at the file of that name in this mount namespace. So the directory is opened once, and every file is reached
+//! through the descriptor: it stays the same directory when the process ends and another gets its PID.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Component, Path, PathBuf},
+};
+
+#[cfg(target_os = "linux")]
+use rustix::fs::ResolveFlags;
+use rustix::fs::{CWD, Mode, OFlags};
+
+use crate::{
+    observe::{mounts::Mounts, process_start},
+    paths,
+    snapshot::Reach,
+};
+
+/// A symbolic link in the path, and one in what it leads to, and so on: more than the kernel follows.
+const MOST_LINKS: usize = 40;
+
+/// A database in the files of another process.
+#[derive(Debug)]
+pub struct Inside {
+    pid: i32,
+    start_ticks: Option<u64>,
+    /// The mount namespace of that process, as the kernel names it.
+    pub namespace: Option<PathBuf>,
+    /// The main file as that process knows it.
+    pub inner: PathBuf,
+    /// The main file through the descriptor of its directory.
+    pub access: PathBuf,
+    // Closed with the value: `access` leads through it.
+    _directory: OwnedFd,
+}
+
+impl Inside {
+    /// Where `path` leads, if it leads through the `/proc` at `proc` into files that no other path reaches; `None` where an
+    /// ordinary path does, or nothing is there.
+    pub fn of(path: &Path, proc: &Path) -> Option<Self> {
+        if paths::is_reached_by_text(path) {
+            return None;
+        }
+        let (pid, anchor, rest) = anchor(path, proc)?;
+        let process = proc.join(pid.to_string());
+        let root = open_directory(&process.join("root")).ok()?;
+        // As the process knows it: for its root that is all of the rest, else what its link says comes first.
+        let start =
+            if anchor.ends_with("root") { PathBuf::from("/") } else { fs::read_link(&anchor).ok()? };
+        let inner = resolve(&root, &start.join(rest)).ok()?;
+        let (folder, name) = (inner.parent()?, inner.file_name()?);
+        let directory = open_in(&root, folder, OFlags::PATH | OFlags::DIRECTORY).ok()?;
+        let access = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+        let namespace = fs::read_link(process.join("ns/mnt")).ok();
+        let start_ticks = process_start(proc, pid);
+        Some(Self { pid, start_ticks, namespace, inner, access, _directory: directory })
+    }
+
+    /// How the path leads there now.
+    pub fn reach(&self, proc: &Path) -> Reach {
+        let now = process_start(proc, self.pid);
+        Reach::ThroughProcess { pid: self.pid, has_ended: now.is_none() || now != self.start_ticks }
+    }
+
+    /// The mounts of that process; none once it has ended.
+    pub fn mounts(&self, proc: &Path) -> Mounts {
+        Mounts::of_process(&proc.join(self.pid.to_string()))
+    }
+}
+
+// The process, the link of its folder that the path goes through, and what follows. Ordinary links before it are followed.
+fn anchor(path: &Path, proc: &Path) -> Option<(i32, PathBuf, PathBuf)> {
+    let mut left = std::path::absolute(path).ok()?;
+    for _ in 0..MOST_LINKS {
+        let mut walked = PathBuf::new();
+        let mut components = left.components();
+        let mut link = None;
+        while let Some(component) = components.next() {
+            if component == Component::ParentDir {
+                walked.pop();
+                continue;
+            }
+            walked.push(component);
+            if let Some(pid) = magic(&walked, proc) {
+                return Some((pid, walked, components.as_path().to_owned()));
+            }
+            if let Ok(target) = fs::read_link(&walked) {
+                link = Some(walked.parent()?.join(target).join(components.as_path()));
+                break;
+            }
+        }
+        left = link?;
+    }
+    None
+}
+
+// `/proc/PID/root` and `/proc/PID/cwd`, also those of a thread.
+fn magic(path: &Path, proc: &Path) -> Option<i32> {
+    let inside = path.strip_prefix(proc).ok()?;
+    let parts: Vec<&str> = inside.iter().filter_map(|part| part.to_str()).collect();
+    match parts[..] {
+        [pid, "root" | "cwd"] | [pid, "task", _, "root" | "cwd"] => pid.parse().ok(),
+        _ => None,
+    }
+}
+
+// The path below `root` without links, as a process with that root knows it. Links in it are never followed out of there.
+fn resolve(root: &OwnedFd, path: &Path) -> io::Result<PathBuf> {
+    let file = open_in(root, path, OFlags::PATH)?;
+    let link = |file: &OwnedFd| fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let (full, base) = (link(&file)?, link(root)?);
+    // The kernel names a file by its path from the root of its own namespace, or from ours where we share that.
+    let below = full.strip_prefix(&base).map_or(full.clone(), |rest| Path::new("/").join(rest));
+    if full.as_os_str().as_bytes().ends_with(b" (deleted)") {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(below)
+}
+
+fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
+}
+
+#[cfg(target_os = "linux")]
+fn open_in(root: &OwnedFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let flags = flags | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_in(_root: &OwnedFd, _path: &Path, _flags: OFlags) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_process_is_found_behind_ordinary_links() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let link = folder.path().join("link");
+        symlink("/proc/1/root/srv", &link).expect("a link");
+        let found = anchor(&link.join("app.db"), Path::new("/proc"));
+        assert_eq!(found, Some((1, "/proc/1/root".into(), "srv/app.db".into())));
+        let found = anchor(Path::new("/proc/7/task/8/cwd/../a.db"), Path::new("/proc"));
+        assert_eq!(found, Some((7, "/proc/7/task/8/cwd".into(), "../a.db".into())));
+        for plain in ["/srv/app.db", "/proc/locks", "/proc/1/fd/3", "/proc/one/root/a"] {
+            assert_eq!(anchor(Path::new(plain), Path::new("/proc")), None, "{plain}");
+        }
+        symlink("circle", folder.path().join("circle")).expect("a link");
+        assert_eq!(anchor(&folder.path().join("circle"), Path::new("/proc")), None);
+    }
+}
