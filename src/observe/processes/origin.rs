@@ -298,6 +298,8 @@ mod tests {
         let line = format!("70 (bun) S {ppid} 70 {own} {zeros}\n");
         let stat = Stat::from_read(line.as_bytes()).expect("a line of /proc/PID/stat");
         let parent = process_stat::Stat {
+            state: 'S',
+            is_headless: false,
             name: parent.to_owned(),
             parent: Some(1),
             session: Some(theirs),
