@@ -98,6 +98,8 @@ pub(crate) enum Cut {
     Time(Duration),
     /// A line is longer than the buffer.
     Line,
+    /// More lines matter than are kept.
+    Lines(usize),
 }
 
 impl std::fmt::Display for Cut {
@@ -105,13 +107,22 @@ impl std::fmt::Display for Cut {
         match self {
             Self::Bytes(bytes) => write!(f, "cut after {}", crate::units::bytes(*bytes)),
             Self::Time(time) => write!(f, "cut after {} ms", time.as_millis()),
+            Self::Lines(lines) => write!(f, "cut after {} lines", crate::units::count(*lines as u64)),
             Self::Line => write!(f, "a line longer than {} was left out", crate::units::bytes(BUFFER as u64)),
         }
     }
 }
 
-/// Calls `take` with each line of `source`, without its end, over one buffer; and says why lines are missing, if any are.
-/// `take` returns whether it wants more.
+/// What was read of a file line by line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// Bytes.
+    pub bytes: u64,
+    /// Why lines are missing, if any are.
+    pub cut: Option<Cut>,
+}
+
+/// Calls `take` with each line of `source`, without its end, over one buffer. `take` returns whether it wants more.
 ///
 /// # Errors
 ///
@@ -120,13 +131,14 @@ pub(crate) fn each_line(
     mut source: impl Read,
     bounds: Bounds,
     mut take: impl FnMut(&[u8]) -> bool,
-) -> io::Result<Option<Cut>> {
+) -> io::Result<Reading> {
     let begin = Instant::now();
     let mut buffer = vec![0; BUFFER];
     // The bytes of a line that has no end yet, and whether the rest of one that is too long is being passed over.
     let (mut kept, mut is_in_long_line) = (0, false);
-    let (mut total, mut cut) = (0_u64, None);
+    let mut reading = Reading { bytes: 0, cut: None };
     loop {
+        let is_late = reading.bytes > 0 && begin.elapsed() >= bounds.time;
         let count = match source.read(&mut buffer[kept..]) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -136,27 +148,28 @@ pub(crate) fn each_line(
             if kept > 0 && !is_in_long_line {
                 take(&buffer[..kept]);
             }
-            return Ok(cut);
+            return Ok(reading);
         }
-        total += count as u64;
+        // Only now is it known that there is more.
+        if reading.bytes >= bounds.bytes {
+            return Ok(Reading { cut: Some(Cut::Bytes(bounds.bytes)), ..reading });
+        }
+        if is_late {
+            return Ok(Reading { cut: Some(Cut::Time(bounds.time)), ..reading });
+        }
+        reading.bytes += count as u64;
         let (filled, mut start) = (kept + count, 0);
         while let Some(length) = buffer[start..filled].iter().position(|&byte| byte == b'\n') {
             let is_whole = !std::mem::take(&mut is_in_long_line);
             if is_whole && !take(&buffer[start..start + length]) {
-                return Ok(cut);
+                return Ok(reading);
             }
             start += length + 1;
         }
         buffer.copy_within(start..filled, 0);
         kept = filled - start;
         if kept == BUFFER {
-            (kept, is_in_long_line, cut) = (0, true, Some(Cut::Line));
-        }
-        if total >= bounds.bytes {
-            return Ok(Some(Cut::Bytes(bounds.bytes)));
-        }
-        if begin.elapsed() >= bounds.time {
-            return Ok(Some(Cut::Time(bounds.time)));
+            (kept, is_in_long_line, reading.cut) = (0, true, Some(Cut::Line));
         }
     }
 }
@@ -168,7 +181,7 @@ mod tests {
     use super::*;
     use crate::fuzz::for_a_while;
 
-    const WIDE: Bounds = Bounds { bytes: 1 << 30, time: Duration::from_secs(3600) };
+    const WIDE: Bounds = Bounds { bytes: 1 << 30, time: Duration::from_hours(1) };
 
     /// Gives at most so many bytes a reading, as the kernel gives a page.
     struct Pages<'a>(&'a [u8], usize);
@@ -186,7 +199,7 @@ mod tests {
             lines.push(line.to_vec());
             true
         });
-        (lines, cut.expect("it can be read"))
+        (lines, cut.expect("it can be read").cut)
     }
 
     #[test]

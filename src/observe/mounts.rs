@@ -2,11 +2,16 @@
 
 use std::{
     ffi::OsString,
+    fs::File,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use crate::snapshot::Filesystem;
+use crate::{
+    bounded::{self, Bounds},
+    snapshot::Filesystem,
+};
 
 /// A device as the kernel numbers it: major, minor.
 pub type Device = (u32, u32);
@@ -18,6 +23,9 @@ pub type Device = (u32, u32);
 #[derive(Debug, Default)]
 pub struct Mounts(Vec<Mount>);
 
+// A namespace has 100,000 mounts at most (`fs.mount-max`).
+const BOUNDS: Bounds = Bounds { bytes: 32 << 20, time: Duration::from_secs(1) };
+
 #[derive(Debug)]
 struct Mount {
     point: PathBuf,
@@ -27,10 +35,18 @@ struct Mount {
 }
 
 impl Mounts {
-    /// The mounts listed under the `/proc` at `proc`; none where they cannot be read.
+    /// The mounts listed under the `/proc` at `proc`; none where they cannot be read, or are too many.
     pub fn read(proc: &Path) -> Self {
-        let text = std::fs::read(proc.join("self/mountinfo")).unwrap_or_default();
-        Self(text.split(|&byte| byte == b'\n').filter_map(mount).collect())
+        let mut mounts = Vec::new();
+        let reading = File::open(proc.join("self/mountinfo")).and_then(|source| {
+            bounded::each_line(source, BOUNDS, |line| {
+                mounts.extend(mount(line));
+                true
+            })
+        });
+        // Below a mount that is not listed a path would be taken for one of another device.
+        let is_whole = reading.is_ok_and(|reading| reading.cut.is_none());
+        Self(if is_whole { mounts } else { Vec::new() })
     }
 
     /// The device of the superblock that `path` is on.
@@ -97,7 +113,10 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::fuzz::for_a_while;
 
     fn mounts(text: &str) -> Mounts {
         Mounts(text.lines().filter_map(|line| mount(line.as_bytes())).collect())
@@ -133,6 +152,20 @@ mod tests {
         assert_eq!((gone.kind.as_str(), gone.free_bytes, gone.bytes), ("nfs4", None, None));
         let root = mounts.filesystem(Path::new("/notes.db")).expect("it is listed");
         assert!(root.free_bytes <= root.bytes && root.bytes.is_some(), "{root:?}");
+    }
+
+    #[test]
+    fn fuzz_mountinfo() {
+        for_a_while("mountinfo", |runner| {
+            let inputs = "[0-9]{0,3} ?[0-9]{0,3} ?[0-9]{0,11}:?[0-9]{0,3} ?/? (/|\\\\|[0-7]{0,3}|.){0,9} (rw|-| |.{0,5}){0,9}";
+            runner.run(&inputs, |line| {
+                if let Some(mount) = mount(line.as_bytes()) {
+                    prop_assert!(mount.point.as_os_str().len() <= line.len());
+                    prop_assert!(mount.kind.is_none_or(|kind| line.contains(&kind)));
+                }
+                Ok(())
+            })
+        });
     }
 
     #[test]

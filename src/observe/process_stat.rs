@@ -156,6 +156,11 @@ pub fn read(proc: &Path, pid: i32) -> Option<Stat> {
     stat(&proc.join(pid.to_string()))
 }
 
+/// What the process or thread whose folder is `process` does: the letter of its state.
+pub fn state(process: &Path) -> Option<char> {
+    Some(stat(process)?.state)
+}
+
 fn stat(process: &Path) -> Option<Stat> {
     parse(&bounded::read_text(&process.join("stat"), STAT).ok()?)
 }
