@@ -47,6 +47,7 @@
 //! - Every effect on the world is a value first, confirmed, carried out in `act`, and logged with its outcome.
 
 pub mod act;
+mod bounded;
 pub mod cli;
 pub mod config;
 pub mod console;
@@ -55,6 +56,8 @@ pub mod demo;
 pub mod diagnose;
 mod document;
 pub mod endings;
+#[cfg(test)]
+mod fuzz;
 pub mod history;
 pub mod ingest;
 pub mod journal;

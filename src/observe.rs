@@ -11,6 +11,10 @@ use std::{
 };
 
 use jiff::Timestamp;
+use rustix::{
+    io::Errno,
+    process::{Pid, test_kill_process},
+};
 
 use crate::{
     config::Places,
@@ -60,6 +64,7 @@ use first_seen::FirstSeen;
 use idleness::Idleness;
 use journals::{Journals, Transaction};
 use lock_sampler::{LockSampler, Pace};
+use lock_table::LockTable;
 use locks::Decoded;
 use mappings::{Freshness, Mappings};
 use mounts::Mounts;
@@ -288,20 +293,27 @@ impl Observer {
     fn views(&mut self, now: Now, unseen: &mut Vec<Unseen>) -> Vec<View> {
         // The kernel stops whoever takes or gives back a lock on the machine while it prints the table, and the first
         // reader after a while waits some milliseconds for that: not for databases that nobody has locked.
-        let rows = if self.is_own_proc && self.watched.iter().all(Watched::is_unlocked) {
-            Ok(Vec::new())
+        let table = if self.is_own_proc && self.watched.iter().all(Watched::is_unlocked) {
+            Ok(LockTable::default())
         } else {
-            lock_table::read(&self.proc)
+            let inodes: Vec<u64> = self.watched.iter().flat_map(Watched::locked_inodes).collect();
+            lock_table::read(&self.proc, &inodes)
         };
-        self.is_complete = rows.is_ok();
-        let rows = rows.unwrap_or_else(|error| {
-            unseen.push(Unseen { what: "the lock table".to_owned(), why: error.to_string() });
-            Vec::new()
-        });
+        self.is_complete = table.as_ref().is_ok_and(|table| table.cut.is_none());
+        let why = table.as_ref().map_or_else(
+            |error| Some(error.to_string()),
+            |table| {
+                table.cut.map(|cut| {
+                    format!("{cut}: of each lock only the holder that the kernel names first is certain")
+                })
+            },
+        );
+        unseen.extend(why.map(|why| Unseen { what: "the lock table".to_owned(), why }));
+        let table = table.unwrap_or_default();
         let mounts = Mounts::read(&self.proc);
         let (proc, overlays) = (&self.proc, &mut self.overlays);
         let view = |watched: &mut Watched| {
-            let mut view = watched.view(&rows, (&mounts, proc), now.instant, unseen);
+            let mut view = watched.view(&table, (&mounts, proc), now.instant, unseen);
             view.overlays = overlays.above(&view.paths[0], now.instant);
             view
         };
@@ -366,7 +378,7 @@ impl Observer {
         for (&pid, opener) in openers.iter().filter(|&(&pid, opener)| view.concerns(pid, opener)) {
             let Some(process) = self.describer.describe(pid) else {
                 // It ended a moment ago, or /proc hides it from us.
-                if self.still_holds_locks(pid) {
+                if view.is_holder(pid) && self.exists(pid, view) {
                     let what = format!("process {pid}, which holds locks");
                     unseen.push(Unseen { what, why: "it is not visible in /proc".to_owned() });
                 }
@@ -437,8 +449,16 @@ impl Observer {
         }
     }
 
-    fn still_holds_locks(&self, pid: i32) -> bool {
-        lock_table::read(&self.proc).is_ok_and(|rows| rows.iter().any(|row| row.pid == Some(pid)))
+    // Whether `pid`, of which /proc shows nothing, is there all the same. The kernel says so of every process; where the
+    // PIDs are those of another /proc, one that still holds locks is.
+    fn exists(&self, pid: i32, view: &View) -> bool {
+        if self.is_own_proc {
+            let is_there = Pid::from_raw(pid).map(test_kill_process);
+            return is_there.is_some_and(|answer| answer != Err(Errno::SRCH));
+        }
+        let inodes: Vec<u64> = view.sights.iter().flatten().map(|sight| sight.id.inode).collect();
+        lock_table::read(&self.proc, &inodes)
+            .is_ok_and(|table| table.rows.iter().any(|row| row.pid == Some(pid)))
     }
 }
 

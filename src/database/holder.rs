@@ -9,9 +9,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::observe::{
-    lock_table::{self, Row},
-    sidecar,
+use crate::{
+    bounded,
+    observe::{
+        lock_table::{self, Row},
+        sidecar,
+    },
 };
 
 /// The byte of `-shm` whose lock is the write lock of a database in WAL mode.
@@ -23,6 +26,9 @@ const ROLLBACK_BYTES: [u64; 3] = [0x4000_0000, 0x4000_0001, 0x4000_0002];
 
 /// The bytes of `-shm` of which a reader of the log has one, by how far it reads; those of the first read the main file.
 const READ_BYTES: RangeInclusive<u64> = 123..=127;
+
+/// The bytes of a name: the kernel keeps 15, and some more of its own threads.
+const NAME: usize = 256;
 
 /// Who keeps this process from writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +53,7 @@ impl fmt::Display for Holder {
 /// now; `None` where nobody has, or it cannot be told.
 #[must_use]
 pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<Holder> {
-    let rows = lock_table::read(proc).ok()?;
+    let rows = rows(proc, &[&sidecar(database, "-shm"), database])?;
     let of_index = holder_among(&rows, &sidecar(database, "-shm"), &[WRITE_BYTE]);
     let row = of_index.or_else(|| holder_among(&rows, database, &ROLLBACK_BYTES))?;
     let name = row.pid.and_then(|pid| name_of(proc, pid));
@@ -58,8 +64,8 @@ pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<Holder> {
 /// now; `None` where nobody does, or it cannot be told.
 #[must_use]
 pub fn reader(database: &Path, proc: &Path) -> Option<Holder> {
-    let rows = lock_table::read(proc).ok()?;
     let index = sidecar(database, "-shm");
+    let rows = rows(proc, &[&index])?;
     let reads = |byte| others(&rows, &index)?.find(|row| !row.is_write && row.covers(byte));
     let row = READ_BYTES.into_iter().find_map(reads)?;
     let name = row.pid.and_then(|pid| name_of(proc, pid));
@@ -73,7 +79,7 @@ pub fn readers_in_the_way(database: &Path, proc: &Path) -> Vec<Holder> {
     if sidecar(database, "-shm").exists() {
         return Vec::new();
     }
-    let Ok(rows) = lock_table::read(proc) else { return Vec::new() };
+    let Some(rows) = rows(proc, &[database]) else { return Vec::new() };
     let mut pids: Vec<Option<i32>> = others(&rows, database)
         .into_iter()
         .flatten()
@@ -83,6 +89,12 @@ pub fn readers_in_the_way(database: &Path, proc: &Path) -> Vec<Holder> {
     pids.sort_unstable();
     pids.dedup();
     pids.into_iter().map(|pid| Holder { pid, name: pid.and_then(|pid| name_of(proc, pid)) }).collect()
+}
+
+/// The rows on `files`, as far as the table can be read: a row is proof of a holder, and none is no proof of anything.
+fn rows(proc: &Path, files: &[&Path]) -> Option<Vec<Row>> {
+    let inodes: Vec<u64> = files.iter().filter_map(|file| Some(fs::metadata(file).ok()?.ino())).collect();
+    Some(lock_table::read(proc, &inodes).ok()?.rows)
 }
 
 /// The row of another process that excludes all others from one of `bytes` of `file`, the first of them first.
@@ -104,7 +116,7 @@ fn others<'a>(rows: &'a [Row], file: &Path) -> Option<impl Iterator<Item = &'a R
 
 fn name_of(proc: &Path, pid: i32) -> Option<String> {
     let path: PathBuf = proc.join(pid.to_string()).join("comm");
-    let name = String::from_utf8_lossy(&fs::read(path).ok()?).trim_end().to_owned();
+    let name = bounded::read_text(&path, NAME).ok()?.trim_end().to_owned();
     (!name.is_empty()).then_some(name)
 }
 

@@ -45,14 +45,14 @@ impl Sidecars {
     ///
     /// # Errors
     ///
-    /// Where the kernel does not show its lock table.
+    /// Where the kernel does not show its lock table, or not all of it ([`io::ErrorKind::TimedOut`]).
     pub fn used_by_others(&self) -> io::Result<bool> {
         let Ok(shm) = fs::metadata(&self.shm) else {
             return Ok(false);
         };
         // Not the one that can be set: this is about a connection of this very process, and real locks.
-        let rows = lock_table::read(Path::new("/proc"))?;
-        Ok(lock_table::others_hold(&rows, shm.ino(), INDEX_BYTE, getpid().as_raw_nonzero().get()))
+        let table = lock_table::read(Path::new("/proc"), &[shm.ino()])?;
+        table.others_hold(shm.ino(), INDEX_BYTE, getpid().as_raw_nonzero().get())
     }
 }
 
@@ -82,8 +82,9 @@ pub(super) fn set_on_close(connection: &Connection, on_close: OnClose) -> rusqli
 /// Closes `connection`, which has read from `main`. Where others use the log it is left to them; where the last
 /// of them has left meanwhile it is moved and removed, as that one would have done.
 pub(super) fn leave(connection: Connection, main: &Path) -> rusqlite::Result<()> {
-    // Without a lock table SQLite's own check has to do: it tries for the whole file.
-    let others = Sidecars::of(main).used_by_others().unwrap_or(false);
+    // Without a lock table SQLite's own check has to do: it tries for the whole file. In a cut one others may be hidden.
+    let others = Sidecars::of(main).used_by_others();
+    let others = others.unwrap_or_else(|error| error.kind() == io::ErrorKind::TimedOut);
     set_on_close(&connection, if others { OnClose::LeaveFiles } else { OnClose::Tidy })?;
     connection.close().map_err(|(_, cause)| cause)
 }

@@ -4,9 +4,11 @@
 //! That rules the rest of `observe` out here, which opens them.
 
 use std::{
+    cell::Cell,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use crate::observe::{
@@ -20,25 +22,48 @@ pub struct Neighbours {
     proc: PathBuf,
     index: PathBuf,
     own_pid: i32,
+    // What a reading said that took long, and until when it has to do; `None` where it did not see all.
+    kept: Cell<Option<(Instant, Option<bool>)>>,
 }
+
+/// A reading that takes longer than this is not repeated at once.
+const CHEAP: Duration = Duration::from_millis(5);
+/// How many times as long as it took its answer has to do.
+const KEPT: u32 = 20;
 
 impl Neighbours {
     /// Looks in `proc` for others with `database` open.
     #[must_use]
     pub fn of(database: &Path, proc: &Path) -> Self {
         let index = sidecar(database, "-shm");
-        Self { proc: proc.to_owned(), index, own_pid: std::process::id().cast_signed() }
+        Self {
+            proc: proc.to_owned(),
+            index,
+            own_pid: std::process::id().cast_signed(),
+            kept: Cell::default(),
+        }
     }
 
-    /// Whether another process has the index open.
+    /// Whether another process has the index open. An answer may be some seconds old where the lock table is long: a
+    /// reading of it stops every other process that takes a lock.
     ///
     /// # Errors
     ///
-    /// Where the lock table or the index cannot be looked at.
+    /// Where the lock table or the index cannot be read, or the table only in part.
     pub fn any(&self) -> io::Result<bool> {
         let inode = fs::metadata(&self.index)?.ino();
-        let rows = lock_table::read(&self.proc)?;
-        Ok(lock_table::others_hold(&rows, inode, INDEX_BYTE, self.own_pid))
+        let begin = Instant::now();
+        if let Some((until, answer)) = self.kept.get()
+            && begin < until
+        {
+            return answer.ok_or_else(|| io::ErrorKind::TimedOut.into());
+        }
+        let table = lock_table::read(&self.proc, &[inode])?;
+        let answer = table.others_hold(inode, INDEX_BYTE, self.own_pid);
+        let took = begin.elapsed();
+        let until = Instant::now() + KEPT * took;
+        self.kept.set((took > CHEAP).then_some((until, answer.as_ref().ok().copied())));
+        answer
     }
 }
 

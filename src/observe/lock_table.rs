@@ -6,19 +6,28 @@
 use std::{
     collections::HashSet,
     fs::File,
-    io::{self, Read},
+    io,
     ops::RangeInclusive,
     path::Path,
+    time::{Duration, Instant},
 };
 
-use crate::observe::{files::Sight, mounts::Device};
+use crate::{
+    bounded::{self, Bounds, Cut},
+    observe::{files::Sight, mounts::Device},
+};
 
 // The kernel gives about a page of rows at a time, and lets go of the table between two of them: rows can slip through.
-const PAGE: usize = 4000;
-// How often a table of several pages is read at most. Two readings that agree are enough.
-const READINGS: usize = 3;
-// A small buffer would make it let go after every row.
-const BUFFER: usize = 64 << 10;
+const PAGE: u64 = 4000;
+// A table of several pages that takes no longer than this is read once more, for what slipped through. While the kernel
+// prints a page, no process on the machine can take or release a lock: a longer table costs the others too much.
+const CHEAP: Duration = Duration::from_millis(20);
+// What any user can make the table: each lock of each process has a row, and a reading of 100,000 rows takes seconds.
+const BOUNDS: Bounds = Bounds { bytes: 16 << 20, time: Duration::from_millis(250) };
+// Rows on the watched files that are kept. A process needs no more than some twenty; each byte may be a row of its own.
+const MOST_ROWS: usize = 10_000;
+// The bytes that SQLite locks: of `-shm`, and of the main file.
+const LOCKED: [RangeInclusive<u64>; 2] = [120..=INDEX_BYTE, 0x4000_0000..=0x4000_01ff];
 
 /// The byte of `-shm` on which every process with the index open holds a lock for life (`SQLite`'s `DMS`).
 pub const INDEX_BYTE: u64 = 128;
@@ -62,56 +71,90 @@ impl Row {
     }
 }
 
-/// Every POSIX and open-file-description lock that the `/proc` at `proc` shows.
+/// What the lock table says of some files.
+#[derive(Debug, Clone, Default)]
+pub struct LockTable {
+    /// The rows on the files, each once.
+    pub rows: Vec<Row>,
+    /// Why rows may be missing. Then a lock without a row may be held all the same.
+    pub cut: Option<Cut>,
+}
+
+/// The POSIX and open-file-description locks on files with one of `inodes`, on bytes that `SQLite` locks, as the `/proc`
+/// at `proc` shows them.
 ///
 /// # Errors
 ///
 /// Where the table cannot be read.
-pub fn read(proc: &Path) -> io::Result<Vec<Row>> {
+pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
     let path = proc.join("locks");
-    let mut text = read_pages(&path)?;
-    let mut rows = parse(&text);
-    for _ in 1..READINGS {
-        if text.len() < PAGE {
-            break;
-        }
-        let again = read_pages(&path)?;
-        if again == text {
-            break;
-        }
-        // What slipped through one reading is in the other; of a lock that moved, the newer row comes first.
-        let newer = parse(&again);
-        let known: HashSet<&Row> = newer.iter().collect();
-        rows.retain(|row| !known.contains(row));
-        rows.splice(0..0, newer);
-        text = again;
+    let begin = Instant::now();
+    let (mut table, bytes) = read_once(File::open(&path)?, inodes, BOUNDS)?;
+    let took = begin.elapsed();
+    if bytes < PAGE || table.rows.is_empty() || took > CHEAP || table.cut.is_some() {
+        return Ok(table);
     }
-    Ok(rows)
+    let (again, _) = read_once(File::open(&path)?, inodes, BOUNDS)?;
+    // What slipped through one reading is in the other; of a lock that moved, the newer row comes first.
+    let known: HashSet<&Row> = again.rows.iter().collect();
+    table.rows.retain(|row| !known.contains(row));
+    table.rows.splice(0..0, again.rows.iter().cloned());
+    table.cut = again.cut;
+    Ok(table)
 }
 
-/// Whether `rows` show another process than `own` on `byte` of the file with `inode`. This is for a process that is
-/// connected to the database: it must not open the file, and `stat` may tell another device than the table does,
-/// so the device is that of its own row. Where it has none the inode has to do.
-pub fn others_hold(rows: &[Row], inode: u64, byte: u64, own: i32) -> bool {
-    let holds = || rows.iter().filter(|row| row.inode == inode && row.covers(byte));
-    let device = holds().find(|row| row.pid == Some(own)).map(|row| row.device);
-    holds().any(|row| row.pid != Some(own) && device.is_none_or(|device| device == row.device))
+// Also the bytes that were read.
+fn read_once(source: impl io::Read, inodes: &[u64], bounds: Bounds) -> io::Result<(LockTable, u64)> {
+    let (mut rows, mut known) = (Vec::new(), HashSet::new());
+    let reading = bounded::each_line(source, bounds, |line| {
+        if inode(line).is_some_and(|inode| inodes.contains(&inode))
+            && let Some(row) = row_of_sqlite(line)
+            && known.insert(row.clone())
+        {
+            rows.push(row);
+        }
+        rows.len() < MOST_ROWS
+    })?;
+    let is_full = rows.len() == MOST_ROWS;
+    let cut = if is_full { Some(Cut::Lines(MOST_ROWS)) } else { reading.cut };
+    Ok((LockTable { rows, cut }, reading.bytes))
 }
 
-fn read_pages(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let (mut text, mut buffer) = (Vec::new(), vec![0; BUFFER]);
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(String::from_utf8_lossy(&text).into_owned()),
-            Ok(count) => text.extend_from_slice(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+/// The row in `line`, where it is one on bytes that `SQLite` locks.
+pub fn row_of_sqlite(line: &[u8]) -> Option<Row> {
+    let row = std::str::from_utf8(line).ok().and_then(row)?;
+    LOCKED.iter().any(|bytes| row.overlaps(bytes)).then_some(row)
+}
+
+// The inode of a row, which stands behind its last colon. Most rows are about other files, and nothing else of them is read.
+fn inode(line: &[u8]) -> Option<u64> {
+    let from = line.iter().rposition(|&byte| byte == b':')? + 1;
+    let digits = line[from..].split(|byte| !byte.is_ascii_digit()).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+impl LockTable {
+    /// Whether another process than `own` is on `byte` of the file with `inode`. This is for a process that is connected to
+    /// the database: it must not open the file, and `stat` may report another device than the table does, so the device is
+    /// that of its own row. Where it has none the inode has to do.
+    ///
+    /// # Errors
+    ///
+    /// Where no such process has a row, and rows may be missing ([`io::ErrorKind::TimedOut`]).
+    pub fn others_hold(&self, inode: u64, byte: u64, own: i32) -> io::Result<bool> {
+        let holds = || self.rows.iter().filter(|row| row.inode == inode && row.covers(byte));
+        let device = holds().find(|row| row.pid == Some(own)).map(|row| row.device);
+        let is_held =
+            holds().any(|row| row.pid != Some(own) && device.is_none_or(|device| device == row.device));
+        match self.cut.filter(|_| !is_held) {
+            None => Ok(is_held),
+            Some(cut) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("the lock table: {cut}"))),
         }
     }
 }
 
-/// The rows in `text`, each once. Waiters, other kinds of locks and lines that make no sense are passed over.
+/// The rows in `text`, whatever their files, each once. Waiters, other kinds of locks and lines that make no sense are passed over.
+#[cfg(test)]
 pub fn parse(text: &str) -> Vec<Row> {
     let mut known = HashSet::new();
     text.lines().filter_map(row).filter(|row| known.insert(row.clone())).collect()
@@ -156,7 +199,10 @@ fn hexadecimal(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::fuzz::for_a_while;
 
     #[test]
     fn a_row_is_decoded() {
@@ -223,6 +269,16 @@ mod tests {
 
     const OWN: &str = "1: POSIX  ADVISORY  READ  10 fe:00:42 128 128\n";
 
+    const PATIENT: Bounds = Bounds { time: Duration::from_hours(1), ..BOUNDS };
+
+    fn table(text: &str) -> LockTable {
+        read_once(text.as_bytes(), &[42], PATIENT).expect("it can be read").0
+    }
+
+    fn held(text: &str) -> bool {
+        table(text).others_hold(42, INDEX_BYTE, 10).expect("a whole table")
+    }
+
     #[test]
     fn another_holder_is_seen_in_whatever_range_covers_the_byte() {
         for row in [
@@ -231,8 +287,8 @@ mod tests {
             "2: POSIX  ADVISORY  WRITE 20 fe:00:42 0 EOF",
             "2: OFDLCK ADVISORY  READ  -1 fe:00:42 128 128",
         ] {
-            assert!(others_hold(&parse(&format!("{OWN}{row}\n")), 42, INDEX_BYTE, 10), "{row}");
-            assert!(others_hold(&parse(row), 42, INDEX_BYTE, 10), "{row}");
+            assert!(held(&format!("{OWN}{row}\n")), "{row}");
+            assert!(held(row), "{row}");
         }
     }
 
@@ -247,7 +303,74 @@ mod tests {
             "2:  -> POSIX  ADVISORY  WRITE 20 fe:00:42 128 128",
             "2: FLOCK  ADVISORY  WRITE 20 fe:00:42 0 EOF",
         ] {
-            assert!(!others_hold(&parse(&format!("{OWN}{row}\n")), 42, INDEX_BYTE, 10), "{row}");
+            assert!(!held(&format!("{OWN}{row}\n")), "{row}");
         }
+    }
+
+    #[test]
+    fn only_rows_on_the_files_and_on_bytes_that_sqlite_locks_are_kept() {
+        let rows = table(
+            "1: POSIX  ADVISORY  READ  10 fe:00:42 128 128\n\
+             2: POSIX  ADVISORY  READ  10 fe:00:43 128 128\n\
+             3: POSIX  ADVISORY  READ  10 fe:00:142 128 128\n\
+             4: POSIX  ADVISORY  READ  10 fe:00:42 130 131\n\
+             5: POSIX  ADVISORY  WRITE 10 fe:00:42 1073741825 1073741825\n",
+        );
+        assert_eq!(rows.rows.iter().map(|row| *row.bytes.start()).collect::<Vec<_>>(), [128, 0x4000_0001]);
+        assert_eq!(rows.cut, None);
+    }
+
+    #[test]
+    fn a_cut_table_never_says_that_no_process_holds_a_byte() {
+        let foreign = "1: POSIX  ADVISORY  WRITE 7 fe:00:43 2 2\n".repeat(1000);
+        let bounds = Bounds { bytes: 1000, ..PATIENT };
+        let read = |text: &str| read_once(Pages(text.as_bytes()), &[42], bounds).expect("it can be read").0;
+        let own_first = read(&format!("{OWN}{foreign}2: POSIX  ADVISORY  READ  20 fe:00:42 128 128\n"));
+        assert_eq!((own_first.rows.len(), own_first.cut), (1, Some(Cut::Bytes(1000))));
+        let answer = own_first.others_hold(42, INDEX_BYTE, 10);
+        assert_eq!(answer.expect_err("not known").kind(), io::ErrorKind::TimedOut);
+        let other_first = read(&format!("2: POSIX  ADVISORY  READ  20 fe:00:42 128 128\n{foreign}"));
+        assert!(other_first.others_hold(42, INDEX_BYTE, 10).expect("a row is proof"));
+    }
+
+    #[test]
+    fn rows_on_the_files_themselves_have_a_bound() {
+        let mut text = String::new();
+        for pid in 1..=MOST_ROWS + 5 {
+            text += &format!("1: POSIX  ADVISORY  READ  {pid} fe:00:42 128 128\n");
+        }
+        let table = table(&text);
+        assert_eq!((table.rows.len(), table.cut), (MOST_ROWS, Some(Cut::Lines(MOST_ROWS))));
+    }
+
+    /// Gives at most a hundred bytes a reading.
+    struct Pages<'a>(&'a [u8]);
+
+    impl io::Read for Pages<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            io::Read::take(&mut self.0, 100).read(buffer)
+        }
+    }
+
+    #[test]
+    fn fuzz_lock_rows() {
+        let field = "( |:|->|POSIX|OFDLCK|FLOCK|READ|WRITE|ADVISORY|EOF|lock:|fe:00:42|<none>|-?[0-9]{0,21}|[0-9a-f]{0,9}|.)";
+        let line =
+            format!("([0-9]{{1,3}}: (-> )?(POSIX|OFDLCK) +ADVISORY +(READ|WRITE) )?({field} ?){{0,9}}");
+        for_a_while("lock rows", |runner| {
+            runner.run(&format!("({line}\n){{0,5}}").as_str(), |text| {
+                let rows = parse(&text);
+                for row in &rows {
+                    prop_assert!(row.pid.is_none_or(|pid| pid > 0));
+                    prop_assert!(text.contains(&row.inode.to_string()));
+                }
+                // The filter loses no row that is about a watched file.
+                let inodes: Vec<u64> = rows.iter().map(|row| row.inode).collect();
+                let kept = read_once(text.as_bytes(), &inodes, PATIENT).expect("it can be read").0.rows;
+                let is_locked = |row: &&Row| LOCKED.iter().any(|bytes| row.overlaps(bytes));
+                prop_assert!(rows.iter().filter(is_locked).eq(&kept), "{:?} {:?}", rows, kept);
+                Ok(())
+            })
+        });
     }
 }

@@ -2,11 +2,16 @@
 
 use std::{
     ffi::OsString,
+    fs::File,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use crate::snapshot::Filesystem;
+use crate::{
+    bounded::{self, Bounds},
+    snapshot::Filesystem,
+};
 
 /// A device as the kernel numbers it: major, minor.
 pub type Device = (u32, u32);
@@ -18,6 +23,9 @@ pub type Device = (u32, u32);
 #[derive(Debug, Default)]
 pub struct Mounts(Vec<Mount>);
 
+// A namespace has 100,000 mounts at most (`fs.mount-max`).
+const BOUNDS: Bounds = Bounds { bytes: 32 << 20, time: Duration::from_secs(1) };
+
 #[derive(Debug)]
 struct Mount {
     point: PathBuf,
@@ -27,15 +35,17 @@ struct Mount {
 }
 
 impl Mounts {
-    /// The mounts listed under the `/proc` at `proc`; none where they cannot be read.
+    /// The mounts listed under the `/proc` at `proc`; none where they cannot be read, or are too many.
     pub fn read(proc: &Path) -> Self {
         Self::of_process(&proc.join("self"))
     }
 
-    /// The mounts of the process whose folder is `process`; none where they cannot be read.
+    /// The mounts of the process whose folder is `process`; none where they cannot be read, or are too many.
     pub fn of_process(process: &Path) -> Self {
-        let text = std::fs::read(process.join("mountinfo")).unwrap_or_default();
-        Self(text.split(|&byte| byte == b'\n').filter_map(mount).collect())
+        let mut mounts = Vec::new();
+        let is_whole = read_lines(process, |line| mounts.extend(mount(line)));
+        // Below a mount that is not listed a path would be taken for one of another device.
+        Self(if is_whole { mounts } else { Vec::new() })
     }
 
     /// The device of the superblock that `path` is on.
@@ -69,8 +79,20 @@ impl Mounts {
 /// Each overlay that the process whose folder is `process` sees: where it is mounted, and its upper directory as the process
 /// that mounted it named it.
 pub fn overlays(process: &Path) -> Vec<(PathBuf, PathBuf)> {
-    let text = std::fs::read(process.join("mountinfo")).unwrap_or_default();
-    text.split(|&byte| byte == b'\n').filter_map(overlay).collect()
+    let mut overlays = Vec::new();
+    read_lines(process, |line| overlays.extend(overlay(line)));
+    overlays
+}
+
+// Whether each line of the mounts of a process was read.
+fn read_lines(process: &Path, mut take: impl FnMut(&[u8])) -> bool {
+    let reading = File::open(process.join("mountinfo")).and_then(|source| {
+        bounded::each_line(source, BOUNDS, |line| {
+            take(line);
+            true
+        })
+    });
+    reading.is_ok_and(|reading| reading.cut.is_none())
 }
 
 // The options of the superblock stand two fields behind the type; a comma in a name is escaped as well.
@@ -120,7 +142,10 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::fuzz::for_a_while;
 
     fn mounts(text: &str) -> Mounts {
         Mounts(text.lines().filter_map(|line| mount(line.as_bytes())).collect())
@@ -174,6 +199,20 @@ mod tests {
         ] {
             assert_eq!(overlay(other.as_bytes()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn fuzz_mountinfo() {
+        for_a_while("mountinfo", |runner| {
+            let inputs = "[0-9]{0,3} ?[0-9]{0,3} ?[0-9]{0,11}:?[0-9]{0,3} ?/? (/|\\\\|[0-7]{0,3}|.){0,9} (rw|-| |.{0,5}){0,9}";
+            runner.run(&inputs, |line| {
+                if let Some(mount) = mount(line.as_bytes()) {
+                    prop_assert!(mount.point.as_os_str().len() <= line.len());
+                    prop_assert!(mount.kind.is_none_or(|kind| line.contains(&kind)));
+                }
+                Ok(())
+            })
+        });
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Target<'a> {
     pub users: &'a BTreeSet<i32>,
     /// The processes that hold a lock on one of them.
     pub holders: &'a BTreeSet<i32>,
+    /// Whether the lock table was cut, so that each descriptor has to be asked for its locks.
+    pub is_cut: bool,
     /// The open-file-description locks on them, of which the lock table does not say who took them.
     pub ofd_rows: Vec<&'a Row>,
 }
@@ -57,8 +59,8 @@ pub struct Opener {
     pub replaced: Vec<String>,
     /// Where those of them lie now that were moved away.
     pub moved_to: Vec<String>,
-    /// The open-file-description locks that it has taken on the files.
-    pub ofd_locks: Vec<Row>,
+    /// The open-file-description locks that it has taken on the files, and where the lock table was cut its own as well.
+    pub taken_locks: Vec<Row>,
     /// The temporary files that the process has open, of this database or of another.
     pub temporary: Temporary,
     /// Descriptors on replaced files, those on a `-shm` aside that are read-only.
@@ -76,7 +78,7 @@ pub struct Opener {
 impl Opener {
     /// Whether it took the open-file-description lock `row`.
     pub fn took(&self, row: &Row) -> bool {
-        self.ofd_locks.iter().any(|taken| row.is_taken_as(taken))
+        self.taken_locks.iter().any(|taken| row.is_taken_as(taken))
     }
 
     /// Whether every descriptor on the main file is read-only.
@@ -95,7 +97,7 @@ impl Opener {
     /// Whether it is another waltop, which asks through a read-only descriptor on `-shm`, and at most reads a header.
     pub fn is_observer(&self) -> bool {
         self.writable_replaced == 0
-            && self.ofd_locks.is_empty()
+            && self.taken_locks.is_empty()
             && self.handles.is_some_and(|handles| {
                 handles.db + handles.wal == self.glances && handles.shm == self.read_only_shm
             })

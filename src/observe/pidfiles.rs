@@ -2,8 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::{self, Read},
+    fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -14,12 +13,13 @@ use rustix::{
 };
 
 use crate::{
+    bounded,
     observe::{files, process_stat},
     snapshot::{Pidfile, Unseen},
 };
 
 // A PID has no more digits than this; whatever follows does not matter.
-const LARGEST: u64 = 64;
+const LARGEST: usize = 64;
 
 /// Time between two searches for those that have a PID in a namespace of their own.
 const SEARCH: Duration = Duration::from_secs(10);
@@ -87,8 +87,10 @@ impl Inside {
 
 // Its PID in the innermost of the PID namespaces that it is in, where that is not ours: `NSpid` of `proc_pid_status(5)`.
 fn inner_pid(proc: &Path, pid: i32) -> Option<i32> {
-    let status = fs::read(proc.join(pid.to_string()).join("status")).ok()?;
-    let status = String::from_utf8_lossy(&status);
+    innermost_pid(&process_stat::status(&proc.join(pid.to_string())).ok()?)
+}
+
+fn innermost_pid(status: &str) -> Option<i32> {
     let mut pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace();
     pids.next()?;
     pids.last()?.parse().ok()
@@ -102,8 +104,7 @@ fn pidfile(proc: &Path, path: &Path, pid: Option<i32>) -> Pidfile {
 
 fn pid_in(path: &Path) -> io::Result<Option<i32>> {
     let file = files::open(path)?;
-    let mut text = Vec::new();
-    file.take(LARGEST).read_to_end(&mut text)?;
+    let text = bounded::read_from(file, LARGEST)?.bytes;
     let text = String::from_utf8_lossy(&text);
     let first = text.split_whitespace().next().and_then(|word| word.parse().ok());
     Ok(first.filter(|pid| *pid > 0))
@@ -132,9 +133,11 @@ fn command_line(proc: &Path, pid: i32) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
+    use crate::fuzz::for_a_while;
 
     fn read(proc: &Path, paths: &[PathBuf], unseen: &mut Vec<Unseen>) -> Vec<Pidfile> {
         let mut pidfiles = Pidfiles::default();
@@ -195,6 +198,17 @@ mod tests {
             let found = read_one(text);
             assert_eq!((found.pid, found.lives, found.command), (None, None, None), "{text:?}");
         }
+    }
+
+    #[test]
+    fn fuzz_inner_pids() {
+        for_a_while("NSpid", |runner| {
+            runner.run(&"((NSpid|Pid):(\t| |-?[0-9]{0,12}|.){0,8}\n){0,4}", |text| {
+                let pid = innermost_pid(&text);
+                prop_assert!(pid.is_none_or(|pid| text.contains(&pid.abs().to_string())));
+                Ok(())
+            })
+        });
     }
 
     #[test]

@@ -1,12 +1,33 @@
 //! `/proc/PID/stat`: what tells one process from another that had the same PID (`proc_pid_stat(5)`).
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::bounded;
+
+/// Bytes of `stat`, of which the kernel prints some hundred.
+const STAT: usize = 4 << 10;
+/// Bytes of `status`: a process may be in 65,536 groups, each of which has up to 11 bytes there.
+const STATUS: usize = 1 << 20;
+/// Bytes of a command line. A process may make its own as long as its memory (`PR_SET_MM_MAP` of `prctl(2)`).
+const COMMAND: usize = 4 << 10;
+/// The last element of a command line that is cut.
+pub const CUT: &str = "…";
+/// Threads of a process that are looked at for one that lives.
+const MOST_THREADS: usize = 1000;
 
 /// The fields that are used here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
     /// Its name, which may hold anything, blanks and brackets too.
     pub name: String,
+    /// What it does: a letter. Of a process it is that of its first thread, which may end before the others do.
+    pub state: char,
+    /// Whether its first thread has ended, and others have not.
+    pub is_headless: bool,
     /// Its parent.
     pub parent: Option<i32>,
     /// Its session: the process that leads it, or 0 where that is not visible.
@@ -50,8 +71,7 @@ fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
 /// in each of several namespaces, or none (`NSpid` of `proc_pid_status(5)`).
 #[must_use]
 pub fn is_own_proc(proc: &Path) -> bool {
-    let Ok(status) = fs::read(proc.join("self/status")) else { return false };
-    let status = String::from_utf8_lossy(&status);
+    let Ok(status) = status(&proc.join("self")) else { return false };
     let pids = |key| status.lines().find_map(|line| line.strip_prefix(key));
     // A kernel without such namespaces does not tell.
     let Some(pids) = pids("NSpid:").or_else(|| pids("Pid:")) else { return false };
@@ -62,8 +82,10 @@ pub fn is_own_proc(proc: &Path) -> bool {
 /// whoever is shown as another's is another's for a signal too. `None` where `pid` is gone.
 #[must_use]
 pub fn process_owner(proc: &Path, pid: i32) -> Option<u32> {
-    let status = fs::read(proc.join(pid.to_string()).join("status")).ok()?;
-    let status = String::from_utf8_lossy(&status);
+    owner(&status(&proc.join(pid.to_string())).ok()?)
+}
+
+fn owner(status: &str) -> Option<u32> {
     let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     // Real, effective, saved, and that of the file system (`proc_pid_status(5)`).
     ids.split_ascii_whitespace().nth(1)?.parse().ok()
@@ -90,30 +112,75 @@ pub fn ticks_below(proc: &Path) -> HashMap<i32, u64> {
 }
 
 /// The executable and arguments of process `pid`: none where it has none, as a kernel thread; `None` where they cannot
-/// be read. The arguments end with a zero each, and need not be UTF-8.
+/// be read. The arguments end with a zero each, and need not be UTF-8. A long command line is cut, and [`CUT`] is then
+/// its last element.
 pub fn command(proc: &Path, pid: i32) -> Option<Vec<String>> {
-    let bytes = fs::read(proc.join(pid.to_string()).join("cmdline")).ok()?;
-    let arguments = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-    if arguments.is_empty() {
-        return Some(Vec::new());
+    let line = |process: &Path| bounded::read(&process.join("cmdline"), COMMAND).ok();
+    let own = line(&proc.join(pid.to_string()))?;
+    let of_thread = || line(&living_thread(proc, pid)?);
+    let line = if own.bytes.is_empty() { of_thread().unwrap_or(own) } else { own };
+    Some(words(&line.bytes, line.is_cut))
+}
+
+fn words(line: &[u8], is_cut: bool) -> Vec<String> {
+    // A program that overwrites its arguments leaves zeros behind them, which say nothing where the end is not known.
+    let end = line.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let line = if is_cut { &line[..end] } else { line.strip_suffix(b"\0").unwrap_or(line) };
+    let words = line.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    let words = if line.is_empty() { None } else { Some(words) };
+    words.into_iter().flatten().chain(is_cut.then(|| CUT.to_owned())).collect()
+}
+
+/// The `status` of the process or thread whose folder is `process`.
+///
+/// # Errors
+///
+/// Where it cannot be read.
+pub fn status(process: &Path) -> io::Result<String> {
+    bounded::read_text(&process.join("status"), STATUS)
+}
+
+/// The folder of a thread of `pid` that lives, where the first thread of `pid` has ended: the kernel then shows neither
+/// files nor memory in the folder of the process itself.
+pub fn living_thread(proc: &Path, pid: i32) -> Option<PathBuf> {
+    if !read(proc, pid)?.is_headless {
+        return None;
     }
-    let words = arguments.split(|&byte| byte == 0);
-    Some(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+    let tasks = fs::read_dir(proc.join(pid.to_string()).join("task")).ok()?;
+    let mut threads = tasks.flatten().map(|task| task.path()).take(MOST_THREADS);
+    threads.find(|thread| stat(thread).is_some_and(|stat| !has_ended(stat.state)))
 }
 
 /// What the `/proc` at `proc` says of `pid`; `None` where it is gone.
 pub fn read(proc: &Path, pid: i32) -> Option<Stat> {
-    let stat = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
+    stat(&proc.join(pid.to_string()))
+}
+
+/// What the process or thread whose folder is `process` does: the letter of its state.
+pub fn state(process: &Path) -> Option<char> {
+    Some(stat(process)?.state)
+}
+
+fn stat(process: &Path) -> Option<Stat> {
+    parse(&bounded::read_text(&process.join("stat"), STAT).ok()?)
+}
+
+fn parse(stat: &str) -> Option<Stat> {
     let (before, after) = stat.rsplit_once(')')?;
-    // The fields behind the name: 3 is the state, 4 the parent, 6 the session, 14 to 17 are times and 22 the start.
+    // The fields behind the name: 3 is the state, 4 the parent, 6 the session, 14 to 17 are times, 20 counts threads and
+    // 22 is the start.
     let fields: Vec<&str> = after.split_ascii_whitespace().collect();
-    let is_dead = matches!(*fields.first()?, "Z" | "X" | "x");
+    let state = fields.first()?.chars().next()?;
+    let threads = fields.get(17).and_then(|threads| threads.parse::<u64>().ok()).unwrap_or(0);
+    let is_headless = has_ended(state) && threads > 1;
+    let is_dead = has_ended(state) && !is_headless;
     let sum = |first: usize| -> Option<u64> {
         let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
         ticks(first)?.checked_add(ticks(first + 1)?)
     };
     Some(Stat {
+        state,
+        is_headless,
         cpu_ticks: sum(11),
         waited_ticks: sum(13),
         name: before.split_once('(')?.1.to_owned(),
@@ -123,9 +190,16 @@ pub fn read(proc: &Path, pid: i32) -> Option<Stat> {
     })
 }
 
+fn has_ended(state: char) -> bool {
+    matches!(state, 'Z' | 'X' | 'x')
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::fuzz::for_a_while;
 
     fn made_up(text: &str) -> Option<Stat> {
         let proc = tempfile::TempDir::new().expect("a folder");
@@ -140,6 +214,8 @@ mod tests {
         let stat = made_up(&format!("7 (a (b) S 1) R 42 {zeros}4200 9 9\n"));
         let expected = Stat {
             name: "a (b) S 1".to_owned(),
+            state: 'R',
+            is_headless: false,
             parent: Some(42),
             session: Some(0),
             cpu_ticks: Some(0),
@@ -172,6 +248,88 @@ mod tests {
             let stat = made_up(&format!("7 (a) {state} 42 {zeros}4200 9 9\n")).expect("it is there");
             assert_eq!((stat.start_ticks, stat.parent), (None, Some(42)), "{state}");
         }
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_lives_while_another_thread_does() {
+        let proc = tempfile::TempDir::new().expect("a folder");
+        let stat = |state: &str| format!("7 (a) {state} 42 {}2 0 4200 9 9\n", "0 ".repeat(15));
+        let write = |process: &str, state: &str, command: &str| {
+            fs::create_dir_all(proc.path().join(process)).expect("a folder");
+            fs::write(proc.path().join(process).join("stat"), stat(state)).expect("a file");
+            fs::write(proc.path().join(process).join("cmdline"), command).expect("a file");
+        };
+        write("7", "Z", "");
+        write("7/task/7", "Z", "");
+        assert_eq!(living_thread(proc.path(), 7), None, "there is no other");
+        write("7/task/8", "S", "bun\0watch\0");
+        assert_eq!(process_start(proc.path(), 7), Some(4200));
+        assert_eq!(living_thread(proc.path(), 7), Some(proc.path().join("7/task/8")));
+        assert_eq!(command(proc.path(), 7).expect("it has one"), ["bun", "watch"]);
+        write("7", "S", "");
+        assert_eq!(living_thread(proc.path(), 7), None, "its first thread lives");
+    }
+
+    #[test]
+    fn a_long_command_line_is_cut_and_marked() {
+        let zeros = vec![0; 64 << 10];
+        for (line, expected) in [
+            (b"bun\0run\0".to_vec(), vec!["bun", "run"]),
+            (b"bun\0\0".to_vec(), vec!["bun", ""]),
+            (Vec::new(), vec![]),
+            ([b"x", zeros.as_slice()].concat(), vec!["x", CUT]),
+            (zeros.clone(), vec![CUT]),
+        ] {
+            let cut = bounded::read_from(&line[..], COMMAND).expect("it can be read");
+            assert_eq!(words(&cut.bytes, cut.is_cut), expected);
+        }
+        let long = bounded::read_from(std::io::repeat(b'x'), COMMAND).expect("it can be read");
+        assert_eq!(words(&long.bytes, long.is_cut), ["x".repeat(COMMAND).as_str(), CUT]);
+    }
+
+    #[test]
+    fn fuzz_stat() {
+        for_a_while("stat", |runner| {
+            runner.run(
+                &"[0-9]{0,3} ?\\([a-z() \u{0}-\u{ff}]{0,20}\\)? ?[A-Za-z]? ([0-9-]{0,21} ){0,24}",
+                |text| {
+                    if let Some(stat) = parse(&text) {
+                        prop_assert!(!stat.is_headless || has_ended(stat.state));
+                        prop_assert!(text.contains(&stat.name));
+                    }
+                    Ok(())
+                },
+            )
+        });
+    }
+
+    #[test]
+    fn fuzz_status() {
+        for_a_while("status", |runner| {
+            runner.run(&"((Uid|NSpid|Pid|Name):[\t ]?([0-9\u{0}-\u{ff}]{0,12}[\t ]){0,5}\n){0,6}", |text| {
+                let in_front = text.lines().find_map(|line| line.strip_prefix("Uid:"));
+                prop_assert!(owner(&text).is_none() || in_front.is_some());
+                Ok(())
+            })
+        });
+    }
+
+    #[test]
+    fn fuzz_cmdline() {
+        for_a_while("cmdline", |runner| {
+            let run = (prop_oneof![any::<u8>(), Just(0)], 1..900_usize);
+            let inputs = proptest::collection::vec(run, 0..12);
+            runner.run(&inputs, |runs| {
+                let line: Vec<u8> = runs.into_iter().flat_map(|(byte, count)| vec![byte; count]).collect();
+                let read = bounded::read_from(&line[..], COMMAND).expect("it can be read");
+                let words = words(&read.bytes, read.is_cut);
+                prop_assert_eq!(read.is_cut, line.len() > COMMAND);
+                prop_assert!(!read.is_cut || words.last().is_some_and(|word| word == CUT));
+                // A byte that is not UTF-8 becomes three.
+                prop_assert!(words.iter().map(String::len).sum::<usize>() <= 3 * COMMAND + CUT.len());
+                Ok(())
+            })
+        });
     }
 
     #[test]

@@ -13,15 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use procfs::process::Process as Entry;
-use rustix::fs::OFlags;
+use procfs::process::{Process as Entry, Stat};
 
 use crate::{
+    bounded,
     history::Who,
     observe::{
         files::{Birth, FileId, Sight},
-        lock_table::{self, Row},
-        mounts::Device,
+        lock_table::Row,
         opener::{Opener, Target, Temporary},
         process_stat,
     },
@@ -29,14 +28,26 @@ use crate::{
 };
 
 mod describe;
+mod fdinfo;
+mod maps;
 mod origin;
 
 pub use describe::Describer;
+use fdinfo::Info;
+pub use maps::maps;
 
 /// Time between two looks at every process.
 const WHOLESALE: Duration = Duration::from_secs(10);
 /// The same when a lock has turned up of which none of the processes known can say that it took it.
 const UNATTRIBUTED: Duration = Duration::from_secs(2);
+/// Bytes of a file with some figures.
+const FIGURES: usize = 4 << 10;
+/// Threads of one process that are read in one look.
+const MOST_THREADS: usize = 4096;
+/// Descriptors of one process that are asked for locks in one look.
+const MOST_ASKED: usize = 64;
+/// Descriptors of one process that are read in one look: a process may have a million.
+const MOST_DESCRIPTORS: usize = 1 << 16;
 // `PF_KTHREAD` of the kernel: a thread of its own, which has no descriptors to hide.
 const KERNEL_THREAD: u32 = 0x0020_0000;
 
@@ -50,6 +61,8 @@ pub struct Processes {
     newest: Option<String>,
     openers: BTreeSet<i32>,
     denied: BTreeSet<i32>,
+    // Processes with more descriptors than are read.
+    crowded: BTreeSet<i32>,
     // Kernel threads and zombies.
     without_files: HashSet<i32>,
     wholesale: Option<(Instant, Vec<Option<FileId>>)>,
@@ -68,6 +81,7 @@ impl Processes {
             newest: None,
             openers: BTreeSet::new(),
             denied: BTreeSet::new(),
+            crowded: BTreeSet::new(),
             without_files: HashSet::new(),
             wholesale: None,
             unattributed: [const { Vec::new() }; 2],
@@ -103,7 +117,8 @@ impl Processes {
                     self.denied.remove(&pid);
                     for ((found, opener), target) in found.iter_mut().zip(openers).zip(targets) {
                         // A holder of locks without a descriptor: it has closed it, or the row is not about this file.
-                        let none = || Opener { handles: Some(Handles::default()), ..Opener::default() };
+                        let handles = (!self.crowded.contains(&pid)).then(Handles::default);
+                        let none = || Opener { handles, ..Opener::default() };
                         let opener = opener.or_else(|| target.holders.contains(&pid).then(none));
                         found.extend(opener.map(|opener| (pid, opener)));
                     }
@@ -121,6 +136,7 @@ impl Processes {
         self.note_unattributed(targets, &found, is_due);
         self.openers = found.iter().flat_map(|found| found.keys().copied()).collect();
         self.denied.retain(|pid| pids.contains(pid));
+        self.crowded.retain(|pid| pids.contains(pid));
         self.without_files.retain(|pid| pids.contains(pid));
         self.seen = listed.unwrap_or(before);
         found
@@ -128,15 +144,17 @@ impl Processes {
 
     /// What could not be seen.
     pub fn unseen(&self) -> impl Iterator<Item = Unseen> {
-        let denied = (!self.denied.is_empty()).then(|| {
-            let (count, noun) =
-                (self.denied.len(), if self.denied.len() == 1 { "process" } else { "processes" });
-            Unseen {
-                what: format!("open files of {count} {noun} of other users"),
-                why: "permission denied".to_owned(),
-            }
+        let processes = |pids: &BTreeSet<i32>| {
+            let noun = if pids.len() == 1 { "process" } else { "processes" };
+            (!pids.is_empty()).then(|| format!("open files of {} {noun}", pids.len()))
+        };
+        let denied = processes(&self.denied)
+            .map(|what| Unseen { what: what + " of other users", why: "permission denied".to_owned() });
+        let crowded = processes(&self.crowded).map(|what| {
+            let most = crate::units::count(MOST_DESCRIPTORS as u64);
+            Unseen { what, why: format!("only {most} of each process are read") }
         });
-        self.trouble.clone().into_iter().chain(denied)
+        self.trouble.clone().into_iter().chain(denied).chain(crowded)
     }
 
     fn note_unattributed(
@@ -181,7 +199,8 @@ impl Processes {
             return;
         }
         let stat = Entry::new_with_root(self.proc.join(pid.to_string())).and_then(|entry| entry.stat());
-        if stat.is_ok_and(|stat| stat.flags & KERNEL_THREAD != 0 || stat.state == 'Z') {
+        let has_ended = |stat: &Stat| stat.state == 'Z' && stat.num_threads <= 1;
+        if stat.is_ok_and(|stat| stat.flags & KERNEL_THREAD != 0 || has_ended(&stat)) {
             self.without_files.insert(pid);
         } else {
             self.denied.insert(pid);
@@ -190,12 +209,44 @@ impl Processes {
 
     // For each target what `pid` has open of it. With `thoroughly` every descriptor on a file is compared by
     // inode, so that hard links and other mount namespaces are not missed; else only those whose path looks right.
-    fn openers_in(&self, pid: i32, targets: &[Target], thoroughly: bool) -> io::Result<Vec<Option<Opener>>> {
+    fn openers_in(
+        &mut self,
+        pid: i32,
+        targets: &[Target],
+        thoroughly: bool,
+    ) -> io::Result<Vec<Option<Opener>>> {
         let folder = self.proc.join(pid.to_string());
+        let mut found = self.openers_below(pid, &folder, targets, thoroughly);
+        // A process whose first thread has ended shows none there.
+        if !matches!(found, Ok((_, 1..))) && !self.without_files.contains(&pid) {
+            let thread = process_stat::living_thread(&self.proc, pid);
+            found = thread.map_or(found, |thread| self.openers_below(pid, &thread, targets, thoroughly));
+        }
+        let (openers, count) = found?;
+        if count > MOST_DESCRIPTORS {
+            self.crowded.insert(pid);
+        } else {
+            self.crowded.remove(&pid);
+        }
+        Ok(openers)
+    }
+
+    // Those that the process or thread with the folder `folder` shows, and how many descriptors it has.
+    fn openers_below(
+        &self,
+        pid: i32,
+        folder: &Path,
+        targets: &[Target],
+        thoroughly: bool,
+    ) -> io::Result<(Vec<Option<Opener>>, usize)> {
         let mut openers: Vec<Option<Opener>> = vec![None; targets.len()];
-        let mut temporary = Temporary::NONE;
+        let (mut temporary, mut count) = (Temporary::NONE, 0);
         let mut names = Names::default();
         for descriptor in fs::read_dir(folder.join("fd"))?.flatten() {
+            count += 1;
+            if count > MOST_DESCRIPTORS {
+                break;
+            }
             let link = descriptor.path();
             // A descriptor may be closed at any time.
             let Ok(text) = fs::read_link(&link) else { continue };
@@ -213,7 +264,7 @@ impl Processes {
             let Ok(metadata) = link.metadata() else { continue };
             let descriptor = Descriptor {
                 pid,
-                process: &folder,
+                process: folder,
                 number: &descriptor.file_name(),
                 link: &link,
                 text,
@@ -230,7 +281,7 @@ impl Processes {
             opener.temporary = temporary;
             names.judge(at, opener, target);
         }
-        Ok(openers)
+        Ok((openers, count))
     }
 
     fn note(&self, opener: &mut Option<Opener>, target: &Target, descriptor: &Descriptor) {
@@ -241,7 +292,8 @@ impl Processes {
             let is_known = opener.as_ref().and_then(|opener| opener.handles.as_ref()).is_some_and(is_beside);
             // Most are those of connections that may write. Of these `fdinfo` has nothing to tell but open-file-description
             // locks, of which the lock table knows whether there are any; it costs more than all the rest of a look.
-            let is_plain = is_known || target.ofd_rows.is_empty() && descriptor.is_writable();
+            let is_plain =
+                is_known || !target.is_cut && target.ofd_rows.is_empty() && descriptor.is_writable();
             let info = if is_plain { Some(Info::default()) } else { descriptor.info() };
             // It was closed while we looked.
             let Some(info) = info else { return };
@@ -265,7 +317,8 @@ impl Processes {
                     opener.read_only_shm += u32::from(info.is_read_only);
                 }
             }
-            opener.ofd_locks.extend(info.ofd_locks);
+            let is_needed = |row: &Row| row.is_ofd || target.is_cut;
+            opener.taken_locks.extend(info.locks.into_iter().filter(is_needed));
         } else if let Some((which, place)) = self.outdated(target, descriptor) {
             let opener = opener.get_or_insert_default();
             opener.moved_to.extend(place.filter(|place| !opener.moved_to.contains(place)));
@@ -329,7 +382,7 @@ struct Descriptor<'a> {
 #[derive(Default)]
 struct Names {
     // The target, and the name without a mark of deletion.
-    mains: Vec<(usize, Vec<u8>)>,
+    mains: HashSet<(usize, Vec<u8>)>,
     // The link's text, and whether it may be written to.
     sidecars: Vec<(Vec<u8>, FileId, bool)>,
 }
@@ -352,7 +405,7 @@ impl Names {
         for (text, id, is_writable) in &self.sidecars {
             let (name, suffix) = text.split_at(text.len() - 4);
             let which = if suffix == b"-wal" { 1 } else { 2 };
-            let is_beside_main = self.mains.iter().any(|(of, main)| *of == at && main == name);
+            let is_beside_main = self.mains.contains(&(at, name.to_vec()));
             let is_current = target.sights[which].is_some_and(|sight| sight.id == *id);
             if is_beside_main && !is_current {
                 opener.other_log.push(String::from_utf8_lossy(text).into_owned());
@@ -364,14 +417,6 @@ impl Names {
     }
 }
 
-#[derive(Default)]
-struct Info {
-    is_read_only: bool,
-    // Read-only and never blocking, as waltop opens a file for a moment, and SQLite never does.
-    is_glance: bool,
-    ofd_locks: Vec<Row>,
-}
-
 impl Descriptor<'_> {
     // The kernel shows the access mode in the owner's bits of the link (`tid_fd_update_inode` in its `fs/proc/fd.c`), and
     // sets no others; where others are set, somebody else made the link, and `fdinfo` has to tell.
@@ -380,26 +425,15 @@ impl Descriptor<'_> {
         mode & 0o277 == 0o200
     }
 
-    // `proc_pid_fdinfo(5)`: flags in octal, of which the two lowest bits are the access mode.
     // `None` where the descriptor is no more.
     fn info(&self) -> Option<Info> {
-        let text = match fs::read_to_string(self.process.join("fdinfo").join(self.number)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            text => text.unwrap_or_default(),
-        };
-        let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
-        let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
-        let mut ofd_locks = lock_table::parse(&text);
-        ofd_locks.retain(|row| row.is_ofd);
-        let is_read_only = flags.is_some_and(|flags| flags % 4 == 0);
-        let is_glance = is_read_only && flags.is_some_and(|flags| flags & OFlags::NONBLOCK.bits() != 0);
-        Some(Info { is_read_only, is_glance, ofd_locks })
+        Info::read(&self.process.join("fdinfo").join(self.number))
     }
 }
 
 // The PID, of a process or a thread, that was given last (`proc_loadavg(5)`).
 fn newest_pid(proc: &Path) -> Option<String> {
-    let text = fs::read_to_string(proc.join("loadavg")).ok()?;
+    let text = bounded::read_text(&proc.join("loadavg"), FIGURES).ok()?;
     Some(text.split_whitespace().nth(4)?.to_owned())
 }
 
@@ -410,13 +444,17 @@ pub fn who(proc: &Path, pid: i32) -> Who {
     Who { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.name).unwrap_or_default() }
 }
 
-/// How often the threads of `pid` were given a processor, all together; `None` where the kernel does not say.
+/// How often the threads of `pid` were given a processor, all together; `None` where the kernel does not say, or there are
+/// too many of them to ask.
 ///
 /// The third figure of `/proc/PID/task/TID/schedstat`, as of `Documentation/scheduler/sched-stats` of the kernel.
 pub fn runs(proc: &Path, pid: i32) -> Option<u64> {
     let mut runs = 0;
-    for task in fs::read_dir(proc.join(pid.to_string()).join("task")).ok()? {
-        let figures = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+    for (number, task) in fs::read_dir(proc.join(pid.to_string()).join("task")).ok()?.enumerate() {
+        if number == MOST_THREADS {
+            return None;
+        }
+        let figures = bounded::read_text(&task.ok()?.path().join("schedstat"), FIGURES).ok()?;
         runs += figures.split_whitespace().nth(2)?.parse::<u64>().ok()?;
     }
     // A process that exists has run: zeros are those of a kernel that does not count.
@@ -425,40 +463,17 @@ pub fn runs(proc: &Path, pid: i32) -> Option<u64> {
 
 /// What names the running boot of the system; empty where nothing does.
 pub fn boot(proc: &Path) -> String {
-    fs::read_to_string(proc.join("sys/kernel/random/boot_id")).unwrap_or_default().trim().to_owned()
-}
-
-/// The lowest address at which `pid` has each of the files of `sights` (main file, `-wal`, `-shm`) mapped; `None` where
-/// that cannot be read.
-pub fn maps(proc: &Path, pid: i32, sights: [Option<&Sight>; 3]) -> Option<[Option<u64>; 3]> {
-    let text = fs::read(proc.join(pid.to_string()).join("maps")).ok()?;
-    let mut mapped = [None; 3];
-    for (address, device, inode) in text.split(|&byte| byte == b'\n').filter_map(mapping) {
-        for (mapped, sight) in mapped.iter_mut().zip(sights) {
-            if sight.is_some_and(|sight| sight.is(device, inode)) {
-                // The kernel lists them by address.
-                mapped.get_or_insert(address);
-            }
-        }
-    }
-    Some(mapped)
-}
-
-// `7f00-7f01 r--s 00000000 fe:00 1234   /path`, with the address and the device in hexadecimal.
-fn mapping(line: &[u8]) -> Option<(u64, Device, u64)> {
-    let mut fields = line.split(|&byte| byte == b' ').map(|field| std::str::from_utf8(field).ok());
-    let (start, _) = fields.next()??.split_once('-')?;
-    let (major, minor) = fields.nth(2)??.split_once(':')?;
-    let device = (u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?);
-    Some((u64::from_str_radix(start, 16).ok()?, device, fields.next()??.parse().ok()?))
+    bounded::read_text(&proc.join("sys/kernel/random/boot_id"), FIGURES).unwrap_or_default().trim().to_owned()
 }
 
 /// The POSIX locks that `fdinfo` lists for descriptors `numbers` of `pid`: each row, and the inode it is on. The lock
-/// table is printed page by page, so that a row can be missing there; here it cannot.
+/// table is printed page by page, so that a row can be missing there; here it cannot. One descriptor on a file has all of
+/// them, so that the first are enough.
 pub fn descriptor_locks(proc: &Path, pid: i32, numbers: &[String]) -> Vec<Row> {
-    let folder = proc.join(pid.to_string()).join("fdinfo");
-    let texts = numbers.iter().filter_map(|number| fs::read_to_string(folder.join(number)).ok());
-    texts.flat_map(|text| lock_table::parse(&text)).collect()
+    let process = process_stat::living_thread(proc, pid).unwrap_or_else(|| proc.join(pid.to_string()));
+    let numbers = numbers.iter().take(MOST_ASKED);
+    let read = numbers.filter_map(|number| Info::read(&process.join("fdinfo").join(number)));
+    read.flat_map(|info| info.locks).collect()
 }
 
 /// Whether one of `pid` and `other` started the other, or the same process started both.

@@ -1,9 +1,10 @@
 //! One watched database: what its files and the rows of the lock table say in one look.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     io,
     ops::RangeInclusive,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -18,7 +19,7 @@ use crate::{
         header,
         lock_probe::{self, Ask, Table},
         lock_sampler,
-        lock_table::{self, Row},
+        lock_table::{self, LockTable, Row},
         locks::{self, Decoded},
         mounts::Mounts,
         opener::{Opener, Target},
@@ -80,6 +81,8 @@ pub struct View {
     users: BTreeSet<i32>,
     main_rows: Vec<Row>,
     index_rows: Vec<Row>,
+    // Whether rows may be missing.
+    is_cut: bool,
     holders: BTreeSet<i32>,
 }
 
@@ -133,10 +136,16 @@ impl Watched {
         &mut self.handle_growths
     }
 
-    /// Looks at the files, and picks from `rows` what is about them.
+    /// The inodes of the files whose rows in the lock table [`Watched::view`] needs.
+    pub fn locked_inodes(&self) -> impl Iterator<Item = u64> {
+        let [main, _, index] = &self.paths;
+        [main, index].into_iter().filter_map(|path| Some(path.metadata().ok()?.ino()))
+    }
+
+    /// Looks at the files, and picks from `table` what is about them.
     pub fn view(
         &mut self,
-        rows: &[Row],
+        table: &LockTable,
         (mounts, proc): (&Mounts, &Path),
         now: Instant,
         unseen: &mut Vec<Unseen>,
@@ -158,11 +167,15 @@ impl Watched {
         });
         let former = self.former(&sights);
         let rows_of = |sight: &Option<Sight>| {
-            sight.as_ref().map(|sight| lock_table::of(rows, sight).cloned().collect()).unwrap_or_default()
+            sight
+                .as_ref()
+                .map(|sight| lock_table::of(&table.rows, sight).cloned().collect())
+                .unwrap_or_default()
         };
         let mut view = View {
             main_rows: rows_of(&sights[0]),
             index_rows: rows_of(&sights[2]),
+            is_cut: table.cut.is_some(),
             filesystem: mounts.filesystem(&main, &self.paths[0]),
             folder: folder::look(&self.paths[0], sights[0].as_ref().map(|sight| &sight.facts)),
             named: self.named.clone(),
@@ -296,6 +309,7 @@ impl View {
             former: self.former,
             users: &self.users,
             holders: &self.holders,
+            is_cut: self.is_cut,
             ofd_rows: self.main_rows.iter().chain(&self.index_rows).filter(|row| row.is_ofd).collect(),
         }
     }
@@ -313,9 +327,10 @@ impl View {
         for (rows, sight) in [(&mut self.main_rows, &self.sights[0]), (&mut self.index_rows, &self.sights[2])]
         {
             let Some(sight) = sight else { continue };
-            let taken = ofd_rows(sight, openers);
+            let taken = taken_rows(sight, openers);
             rows.retain(|row| !(row.is_ofd && taken.iter().any(|taken| row.is_taken_as(taken))));
-            rows.extend(taken);
+            let known: HashSet<Row> = rows.iter().cloned().collect();
+            rows.extend(taken.into_iter().filter(|row| !known.contains(row)));
         }
         if self.sights.iter().flatten().any(Sight::is_ambiguous) {
             let [main, _, index] = &self.paths;
@@ -350,6 +365,11 @@ impl View {
         self.sights[2].as_ref().is_some_and(|sight| sight.is(lock.device, lock.inode))
     }
 
+    /// Whether `pid` holds a lock on one of the files.
+    pub fn is_holder(&self, pid: i32) -> bool {
+        self.holders.contains(&pid)
+    }
+
     /// Who holds what.
     pub fn decode(&self) -> Decoded {
         let marks = self.index.as_ref().map(|index| &index.read_marks);
@@ -374,6 +394,8 @@ impl View {
             Ok(file) => {
                 let rows = &mut self.main_rows;
                 match lock_probe::complete(rows, &file, sight, &locks::MAIN_PLACES) {
+                    // What a cut table lacks may stand in the rest of it.
+                    Ok(_) if self.is_cut => {}
                     Ok(table) => note_match(&mut self.filesystem, table),
                     Err(error) => note(unseen, "hidden holders of locks on", path, &error),
                 }
@@ -393,6 +415,7 @@ impl View {
             Err(error) => return note(unseen, "the wal-index", path, &error),
         };
         match lock_probe::complete(&mut self.index_rows, &file, sight, &locks::INDEX_PLACES) {
+            Ok(_) if self.is_cut => {}
             Ok(table) => note_match(&mut self.filesystem, table),
             Err(error) => note(unseen, "hidden holders of locks on", path, &error),
         }
@@ -441,13 +464,13 @@ fn keep_ours(
 }
 
 // The table prints the locks of several open file descriptions in rows that are alike, so that it cannot tell how
-// many there are: each descriptor can.
-fn ofd_rows(sight: &Sight, openers: &BTreeMap<i32, Opener>) -> Vec<Row> {
-    let mut rows = Vec::new();
+// many there are: each descriptor can. It also has the process's own locks, which a cut table may lack.
+fn taken_rows(sight: &Sight, openers: &BTreeMap<i32, Opener>) -> Vec<Row> {
+    let (mut rows, mut known) = (Vec::new(), HashSet::new());
     for (&pid, opener) in openers {
-        for taken in opener.ofd_locks.iter().filter(|taken| taken.inode == sight.id.inode) {
+        for taken in opener.taken_locks.iter().filter(|taken| taken.inode == sight.id.inode) {
             let row = Row { pid: Some(pid), ..taken.clone() };
-            if !rows.contains(&row) {
+            if known.insert(row.clone()) {
                 rows.push(row);
             }
         }

@@ -168,17 +168,22 @@ impl Store {
             if bytes < FULL_LOG || self.begins_anew()? {
                 return Ok(());
             }
-            // Not the one that can be set: this is about a connection of this very process.
-            let pinned = Pinned { bytes, reader: holder::reader(&self.path, Path::new("/proc")) };
+            // Not the one that can be set: this is about a connection of this very process. Asked only where it is
+            // reported: the lock table may be long.
+            let pinned = || Pinned { bytes, reader: holder::reader(&self.path, Path::new("/proc")) };
             if self.patience.stop.is_raised() {
                 return Err(Error::Stopped);
             }
             if asked.elapsed() >= self.patience.budget {
                 let seconds = (self.patience.budget.as_secs_f64() * 10.0).round() / 10.0;
-                return Err(Error::Pinned { path: self.path.display().to_string(), pinned, seconds });
+                return Err(Error::Pinned {
+                    path: self.path.display().to_string(),
+                    pinned: pinned(),
+                    seconds,
+                });
             }
             if !is_told {
-                say(&pinned);
+                say(&pinned());
                 is_told = true;
             }
             thread::sleep(BETWEEN_TRIES);

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -13,6 +12,7 @@ use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToU
 
 use super::origin::Known;
 use crate::{
+    bounded,
     observe::{process_owner, process_stat},
     snapshot::{Activity, Pairing, Process, ProcessState},
 };
@@ -34,6 +34,9 @@ pub struct Describer {
 
 /// Time between two readings of what changes only when a process runs another program or becomes another user.
 const REREAD: Duration = Duration::from_secs(10);
+
+/// Bytes of `/proc/stat`, which has a line for each processor and a figure for each interrupt.
+const STAT: usize = 4 << 20;
 
 /// What a process seldom changes, and the short name that it had then: another program brings another.
 #[derive(Debug)]
@@ -135,6 +138,9 @@ impl Describer {
             let command = process_stat::command(&self.proc, pid).unwrap_or_default();
             self.habits.insert(identity, Habit { at: now, name: stat.comm.clone(), uid, command });
         }
+        // Of a process whose first thread has ended, another shows what it does.
+        let thread = (stat.state == 'Z').then(|| process_stat::living_thread(&self.proc, pid)).flatten();
+        let thread = thread.and_then(|thread| process_stat::state(&thread));
         let Habit { uid, command, .. } = self.habits.get(&identity)?;
         let (uid, command) = (*uid, command.clone());
         let known = self.origins.entry((pid, stat.starttime));
@@ -148,9 +154,10 @@ impl Describer {
             user: uid.map(|uid| self.user(uid)),
             uid,
             parent: Some(stat.ppid).filter(|&parent| parent > 0),
-            state: state(stat.state),
+            state: state(thread.unwrap_or(stat.state)),
             cpu_percent,
-            memory_bytes: self.memory(pid),
+            // sysinfo reads it of the first thread.
+            memory_bytes: if thread.is_none() { self.memory(pid) } else { None },
             handles: None,
             read_only: None,
             index_read_only: None,
@@ -192,7 +199,7 @@ impl Describer {
 
 // The kernel counts start times in ticks since boot; `btime` in `/proc/stat` is the second of the boot.
 fn boot_second(proc: &Path) -> Option<i64> {
-    let text = fs::read_to_string(proc.join("stat")).ok()?;
+    let text = bounded::read_text(&proc.join("stat"), STAT).ok()?;
     text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 

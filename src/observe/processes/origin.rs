@@ -10,6 +10,7 @@ use std::{
 use procfs::process::Stat;
 
 use crate::{
+    bounded,
     observe::process_stat,
     snapshot::{Executable, ExecutableState, Manager, Origin},
 };
@@ -36,6 +37,8 @@ const SUPERVISORS: &[&str] = &[
     "overmind",
     "process-compose",
 ];
+/// Bytes of a list of control groups: a dozen of hierarchies, each with a path.
+const GROUPS: usize = 64 << 10;
 /// How the folders begin that container engines make for a container in the tree of control groups.
 const CONTAINERS: &[&str] =
     &["docker", "libpod", "crio", "cri-containerd", "kubepods", "lxc", "machine-", "garden", "ecs"];
@@ -54,9 +57,9 @@ pub struct Known {
 impl Known {
     /// Reads all about the process that `stat` is of, in the `/proc` at `proc`.
     pub fn of(proc: &Path, stat: &Stat, now: Instant) -> Self {
-        let folder = proc.join(stat.pid.to_string());
+        let folder = folder(proc, stat);
         let parent = process_stat::read(proc, stat.ppid);
-        let groups = fs::read_to_string(folder.join("cgroup")).ok();
+        let groups = bounded::read_text(&folder.join("cgroup"), GROUPS).ok();
         let manager = groups.and_then(|groups| {
             let named = |it: &process_stat::Stat| it.name.clone();
             let first = process_stat::read(proc, 1).as_ref().map(named);
@@ -78,7 +81,7 @@ impl Known {
     /// What is known as of `now`.
     pub fn at(&mut self, proc: &Path, stat: &Stat, now: Instant) -> Origin {
         if now.saturating_duration_since(self.checked) >= RECHECK {
-            let folder = proc.join(stat.pid.to_string());
+            let folder = folder(proc, stat);
             self.origin.executable = executable(proc, &folder);
             self.origin.directory = directory(&folder);
             self.checked = now;
@@ -92,6 +95,12 @@ impl Known {
         self.origin.has_terminal = Some(stat.tty_nr != 0);
         self.origin.clone()
     }
+}
+
+// Where its program and its working directory are seen.
+fn folder(proc: &Path, stat: &Stat) -> PathBuf {
+    let thread = (stat.state == 'Z').then(|| process_stat::living_thread(proc, stat.pid)).flatten();
+    thread.unwrap_or_else(|| proc.join(stat.pid.to_string()))
 }
 
 fn directory(process: &Path) -> Option<String> {
@@ -211,12 +220,35 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use procfs::FromRead;
+    use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
+    use crate::fuzz::for_a_while;
 
     fn service(name: &str) -> Manager {
         Manager::Service(name.to_owned())
+    }
+
+    #[test]
+    fn fuzz_control_groups() {
+        for_a_while("cgroup", |runner| {
+            let part = "(/|\\.\\.|docker-|openrc|system\\.slice|user@1000\\.service|app-x\\.scope|:|.{0,9})";
+            let inputs = format!("([0-9]{{0,2}}:?(name=systemd)?:?{part}{{0,6}}\n){{0,4}}");
+            runner.run(&inputs.as_str(), |groups| {
+                for parent in [None, Some("runsv x"), Some("bash")] {
+                    match manager(&groups, parent, Some("systemd")) {
+                        Some(Manager::Service(name) | Manager::Container(name)) => {
+                            prop_assert!(groups.contains(&name) && !name.contains('/'));
+                        }
+                        Some(Manager::Supervisor(name)) => prop_assert_eq!(Some(name.as_str()), parent),
+                        Some(Manager::Nobody) => prop_assert!(is_placed(&groups)),
+                        None => {}
+                    }
+                }
+                Ok(())
+            })
+        });
     }
 
     #[test]
@@ -298,6 +330,8 @@ mod tests {
         let line = format!("70 (bun) S {ppid} 70 {own} {zeros}\n");
         let stat = Stat::from_read(line.as_bytes()).expect("a line of /proc/PID/stat");
         let parent = process_stat::Stat {
+            state: 'S',
+            is_headless: false,
             name: parent.to_owned(),
             parent: Some(1),
             session: Some(theirs),

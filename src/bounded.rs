@@ -1,0 +1,248 @@
+//! Reading no more than a limit, however much there is.
+//!
+//! What a neighbour can make as long as it likes (its command line, the lock table, a file that waltop kept) must cost
+//! waltop neither memory nor time without bound. Every reading of `/proc` and of waltop's own state goes through here.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// The buffer of [`each_line`]. A longer line is passed over, and counts as a cut.
+const BUFFER: usize = 64 << 10;
+
+/// The beginning of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bounded {
+    /// As many bytes as the limit at most.
+    pub bytes: Vec<u8>,
+    /// Whether there is more.
+    pub is_cut: bool,
+}
+
+/// Reads at most `limit` bytes of the file at `path`.
+///
+/// # Errors
+///
+/// Where it cannot be read.
+pub(crate) fn read(path: &Path, limit: usize) -> io::Result<Bounded> {
+    read_from(File::open(path)?, limit)
+}
+
+/// Reads at most `limit` bytes of what comes next in `source`.
+///
+/// # Errors
+///
+/// Where it cannot be read.
+pub(crate) fn read_from(source: impl Read, limit: usize) -> io::Result<Bounded> {
+    let mut bytes = Vec::new();
+    // One byte more than the limit tells whether there is more.
+    source.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    let is_cut = bytes.len() > limit;
+    bytes.truncate(limit);
+    Ok(Bounded { bytes, is_cut })
+}
+
+/// Reads the file at `path` where it has at most `limit` bytes.
+///
+/// # Errors
+///
+/// Where it cannot be read, or is larger ([`io::ErrorKind::FileTooLarge`]).
+pub(crate) fn read_whole(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    read(path, limit)?.whole()
+}
+
+/// The same as text: bytes that are not UTF-8 are replaced.
+///
+/// # Errors
+///
+/// As [`read_whole`].
+pub(crate) fn read_text(path: &Path, limit: usize) -> io::Result<String> {
+    let bytes = read_whole(path, limit)?;
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+impl Bounded {
+    /// All the bytes.
+    ///
+    /// # Errors
+    ///
+    /// Where it is cut: [`io::ErrorKind::FileTooLarge`].
+    pub fn whole(self) -> io::Result<Vec<u8>> {
+        if self.is_cut {
+            let limit = crate::units::bytes(self.bytes.len() as u64);
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {limit}")));
+        }
+        Ok(self.bytes)
+    }
+}
+
+/// What ends a reading early.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Bytes.
+    pub bytes: u64,
+    /// Wall time.
+    pub time: Duration,
+}
+
+/// Why lines were left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// There is more than the bound.
+    Bytes(u64),
+    /// It took longer than the bound.
+    Time(Duration),
+    /// A line is longer than the buffer.
+    Line,
+    /// More lines matter than are kept.
+    Lines(usize),
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "cut after {}", crate::units::bytes(*bytes)),
+            Self::Time(time) => write!(f, "cut after {} ms", time.as_millis()),
+            Self::Lines(lines) => write!(f, "cut after {} lines", crate::units::count(*lines as u64)),
+            Self::Line => write!(f, "a line longer than {} was left out", crate::units::bytes(BUFFER as u64)),
+        }
+    }
+}
+
+/// What was read of a file line by line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// Bytes.
+    pub bytes: u64,
+    /// Why lines are missing, if any are.
+    pub cut: Option<Cut>,
+}
+
+/// Calls `take` with each line of `source`, without its end, over one buffer. `take` returns whether it wants more.
+///
+/// # Errors
+///
+/// Where it cannot be read.
+pub(crate) fn each_line(
+    mut source: impl Read,
+    bounds: Bounds,
+    mut take: impl FnMut(&[u8]) -> bool,
+) -> io::Result<Reading> {
+    let begin = Instant::now();
+    let mut buffer = vec![0; BUFFER];
+    // The bytes of a line that has no end yet, and whether the rest of one that is too long is being passed over.
+    let (mut kept, mut is_in_long_line) = (0, false);
+    let mut reading = Reading { bytes: 0, cut: None };
+    loop {
+        let is_late = reading.bytes > 0 && begin.elapsed() >= bounds.time;
+        let count = match source.read(&mut buffer[kept..]) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if count == 0 {
+            if kept > 0 && !is_in_long_line {
+                take(&buffer[..kept]);
+            }
+            return Ok(reading);
+        }
+        // Only now is it known that there is more.
+        if reading.bytes >= bounds.bytes {
+            return Ok(Reading { cut: Some(Cut::Bytes(bounds.bytes)), ..reading });
+        }
+        if is_late {
+            return Ok(Reading { cut: Some(Cut::Time(bounds.time)), ..reading });
+        }
+        reading.bytes += count as u64;
+        let (filled, mut start) = (kept + count, 0);
+        while let Some(length) = buffer[start..filled].iter().position(|&byte| byte == b'\n') {
+            let is_whole = !std::mem::take(&mut is_in_long_line);
+            if is_whole && !take(&buffer[start..start + length]) {
+                return Ok(reading);
+            }
+            start += length + 1;
+        }
+        buffer.copy_within(start..filled, 0);
+        kept = filled - start;
+        if kept == BUFFER {
+            (kept, is_in_long_line, reading.cut) = (0, true, Some(Cut::Line));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzz::for_a_while;
+
+    const WIDE: Bounds = Bounds { bytes: 1 << 30, time: Duration::from_hours(1) };
+
+    /// Gives at most so many bytes a reading, as the kernel gives a page.
+    struct Pages<'a>(&'a [u8], usize);
+
+    impl Read for Pages<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(buffer.len());
+            (&mut self.0).take(count as u64).read(buffer)
+        }
+    }
+
+    fn lines(source: impl Read, bounds: Bounds) -> (Vec<Vec<u8>>, Option<Cut>) {
+        let mut lines = Vec::new();
+        let cut = each_line(source, bounds, |line| {
+            lines.push(line.to_vec());
+            true
+        });
+        (lines, cut.expect("it can be read").cut)
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_the_limit_and_a_cut_is_marked() {
+        let of = |limit| read_from(&b"12345"[..], limit).expect("it can be read");
+        assert_eq!(of(4), Bounded { bytes: b"1234".to_vec(), is_cut: true });
+        assert_eq!(of(5), Bounded { bytes: b"12345".to_vec(), is_cut: false });
+        assert_eq!(of(5).whole().expect("all of it"), b"12345");
+        assert_eq!(of(4).whole().expect_err("too large").kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn an_endless_file_is_no_more_than_its_beginning() {
+        let zeros = read("/dev/zero".as_ref(), 1000).expect("it can be read");
+        assert!(zeros.is_cut && zeros.bytes == [0; 1000]);
+        let bounds = Bounds { bytes: 1 << 20, ..WIDE };
+        let (found, cut) = lines(File::open("/dev/zero").expect("it opens"), bounds);
+        assert_eq!((found.len(), cut), (0, Some(Cut::Bytes(1 << 20))), "no line ends in it");
+        let (_, cut) = lines(io::repeat(b'\n'), Bounds { time: Duration::ZERO, ..WIDE });
+        assert_eq!(cut, Some(Cut::Time(Duration::ZERO)));
+    }
+
+    #[test]
+    fn a_line_longer_than_the_buffer_is_passed_over_and_marked() {
+        let text = [b"a\n".as_slice(), &vec![b'x'; 3 * BUFFER], b"\nb\n"].concat();
+        let (found, cut) = lines(&text[..], WIDE);
+        assert_eq!(found, [b"a", b"b"]);
+        assert_eq!(cut, Some(Cut::Line));
+    }
+
+    #[test]
+    fn fuzz_lines_are_those_of_the_whole_text_whatever_the_pages() {
+        let inputs =
+            (prop::collection::vec(prop_oneof![3 => any::<u8>(), 1 => Just(b'\n')], 0..400), 1_usize..50);
+        for_a_while("lines", |runner| {
+            runner.run(&inputs, |(text, page)| {
+                let mut expected: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
+                expected.pop_if(|last| last.is_empty());
+                let (found, cut) = lines(Pages(&text, page), WIDE);
+                prop_assert_eq!(found, expected);
+                prop_assert_eq!(cut, None);
+                Ok(())
+            })
+        });
+    }
+}
