@@ -58,6 +58,7 @@ pub mod endings;
 pub mod history;
 pub mod ingest;
 pub mod journal;
+pub mod json;
 pub mod observe;
 pub mod paths;
 pub mod profile;
