@@ -67,4 +67,5 @@ pub mod sampler;
 pub mod schedule;
 pub mod snapshot;
 pub mod text;
+pub mod threads;
 pub mod units;
