@@ -46,6 +46,9 @@
 //! - What cannot be seen is a value, `Unseen { what, why }`: never a dead loop and never a zero.
 //! - Every effect on the world is a value first, confirmed, carried out in `act`, and logged with its outcome.
 
+// They panic where the terminal is gone; `writeln!` returns the error.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod act;
 pub mod cli;
 pub mod config;

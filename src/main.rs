@@ -1,5 +1,7 @@
 //! The `waltop` program: parse, run, exit code.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::{
     io::{self, Write},
     process::ExitCode,

@@ -8,6 +8,7 @@ mod diagnose;
 mod embed;
 mod fake_proc;
 mod findings;
+mod hangup;
 mod ingest;
 mod ingestions;
 mod layers;
