@@ -69,6 +69,7 @@ pub mod report;
 pub mod sampler;
 pub mod schedule;
 pub mod snapshot;
+pub mod state_files;
 pub mod text;
 pub mod threads;
 pub mod units;

@@ -8,6 +8,7 @@ mod diagnose;
 mod embed;
 mod fake_proc;
 mod findings;
+mod foreign_home;
 mod hangup;
 mod ingest;
 mod ingestions;
