@@ -123,6 +123,7 @@ impl Counter {
         let of = (FileId::of(&metadata), header);
         let seen = (metadata.len(), metadata.modified().ok());
         let start = Position { frames: 0, sums: header.sums };
+        let new = || Count { of, seen, committed: start, pages: None, reached: start, is_complete: false };
         let count = match self.0.take().filter(|count| count.of == of) {
             Some(count) if count.is_complete && count.seen == seen => count,
             Some(mut count) => {
@@ -130,10 +131,10 @@ impl Counter {
                 if count.is_complete {
                     count.reached = count.committed;
                 }
+                let count = if count.is_still_there(file, metadata.len())? { count } else { new() };
                 Count { seen, ..count }.advance(file, budget)?
             }
-            None => Count { of, seen, committed: start, pages: None, reached: start, is_complete: false }
-                .advance(file, budget)?,
+            None => new().advance(file, budget)?,
         };
         let count = self.0.insert(count);
         let (frames, page_count) = (count.committed.frames, count.pages);
@@ -142,6 +143,19 @@ impl Counter {
 }
 
 impl Count {
+    // Whether the last frame that was counted is in the file of `length` bytes, as it was. A log that was cut off under
+    // its header, and perhaps written on, has none or another one there: its checksum covers all frames before it.
+    fn is_still_there(&self, file: &File, length: u64) -> io::Result<bool> {
+        let Some(before) = self.reached.frames.checked_sub(1) else { return Ok(true) };
+        let header = self.of.1;
+        let size = header.frame_size() as u64;
+        let mut frame = [0; FRAME_HEADER];
+        let offset = HEADER as u64 + u64::from(before) * size;
+        let is_whole = offset + size <= length && files::read_at(file, &mut frame, offset)? == FRAME_HEADER;
+        let sums = (word(&frame, 16), word(&frame, 20));
+        Ok(is_whole && frame[8..16] == header.salts && sums == self.reached.sums)
+    }
+
     fn advance(mut self, file: &File, budget: u64) -> io::Result<Self> {
         let header = self.of.1;
         let frame_size = header.frame_size();
@@ -255,6 +269,32 @@ mod tests {
         log.frame(1, 1).frame(2, 2).frame(3, 3);
         log.file.write_all_at(&[9], 32 + 536 + 24 + 100).expect("written");
         assert_eq!(log.count(&mut Counter::default(), 1), (1, Some(1), true));
+    }
+
+    #[test]
+    fn a_log_that_shrinks_under_its_header_is_counted_again() {
+        let mut log = Log::new();
+        let mut counter = Counter::default();
+        let start = log.sums;
+        for page in 1..=3 {
+            log.frame(page, page);
+        }
+        assert_eq!(log.count(&mut counter, 1), (3, Some(3), true));
+        log.file.set_len(32 + 536).expect("cut off after a frame");
+        assert_eq!(log.count(&mut counter, 1), (1, Some(1), true));
+        log.file.set_len(32 + 500).expect("cut off in a frame");
+        assert_eq!(log.count(&mut counter, 1), (0, None, true));
+        // Cut off and written on with other frames, up to the same size.
+        log.file.set_len(32).expect("cut off");
+        (log.sums, log.frames) = (start, 0);
+        log.frame(1, 1).frame(2, 2).frame(3, 3);
+        assert_eq!(log.count(&mut counter, 1), (3, Some(3), true));
+        log.file.set_len(32).expect("cut off");
+        (log.sums, log.frames) = (start, 0);
+        log.frame(9, 1).frame(9, 0).frame(9, 0).frame(9, 0);
+        assert_eq!(log.count(&mut counter, 1), (1, Some(1), true));
+        log.file.set_len(32).expect("cut off");
+        assert_eq!(log.count(&mut counter, 1), (0, None, true));
     }
 
     #[test]
