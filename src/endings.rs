@@ -1,6 +1,6 @@
 //! The signals that end a console or the keeper of a sandbox: heard, so that it can put things right first.
 
-use std::{fs, io, time::Duration};
+use std::{fs, io, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
 use tokio::{
@@ -48,6 +48,13 @@ impl Endings {
 #[must_use]
 pub fn exit_code(signal: Signal) -> u8 {
     u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)
+}
+
+/// Lets a write beyond the limit on file sizes (`ulimit -f`) fail with an error that can be told, where the signal of the
+/// kernel's would end the process without a line. Programs that this one starts have their own way with that signal.
+pub fn survive_file_size_limit() {
+    // Where the handler is refused, the signal still ends the process.
+    let _ = signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::default());
 }
 
 /// Whether this process ignores `signal`; `false` where that cannot be told.

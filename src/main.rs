@@ -10,6 +10,7 @@ use std::{
 use waltop::{cli, text};
 
 fn main() -> ExitCode {
+    waltop::endings::survive_file_size_limit();
     match cli::run(std::env::args_os()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

@@ -13,6 +13,7 @@ mod hangup;
 mod ingest;
 mod ingestions;
 mod layers;
+mod limits;
 mod namespace;
 mod observe;
 mod overview;
