@@ -137,7 +137,7 @@ fn serve(state: &State, mut stream: &TcpStream) -> io::Result<()> {
 /// Writes `start` and so many spaces behind it, as far as the client takes them, and hangs up.
 fn flood(state: &State, mut stream: &TcpStream, start: &str, spaces: u64) -> io::Result<()> {
     stream.write_all(start.as_bytes())?;
-    let block = [b' '; 64 << 10];
+    let block = vec![b' '; 64 << 10];
     let mut taken = 0;
     while taken < spaces {
         let written = stream.write(&block)? as u64;
