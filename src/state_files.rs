@@ -9,7 +9,7 @@ use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use rustix::{
@@ -25,7 +25,7 @@ const WORLD: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 /// A folder that belongs to this user or to root, as does each folder above it, and that others cannot write to. Its
-/// path has no symbolic links.
+/// path has no symbolic links; those on the way to it lie in such folders, too.
 #[derive(Debug, Clone)]
 pub struct StateFolder(PathBuf);
 
@@ -36,7 +36,9 @@ impl StateFolder {
     ///
     /// Where it cannot be made, or another user could change it.
     pub fn make(path: &Path) -> io::Result<Self> {
-        if let Some(there) = path.ancestors().find(|it| it.exists()).filter(|it| *it != path) {
+        let path = &path::absolute(path)?;
+        if let Some(there) = path.ancestors().find(|it| it.exists()).filter(|it| it != path) {
+            check_above(there)?;
             check_above(&there.canonicalize()?)?;
         }
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
@@ -49,6 +51,8 @@ impl StateFolder {
     ///
     /// Where there is none, or another user could change it.
     pub fn open(path: &Path) -> io::Result<Self> {
+        // Whoever can change a folder on the way can put a link there, to a folder that is in order.
+        path::absolute(path)?.parent().map_or(Ok(()), check_above)?;
         let path = path.canonicalize()?;
         let metadata = fs::metadata(&path)?;
         if !metadata.is_dir() {
@@ -142,7 +146,10 @@ fn check(path: &Path, metadata: &Metadata) -> io::Result<()> {
 fn check_above(path: &Path) -> io::Result<()> {
     let own = geteuid().as_raw();
     for above in path.ancestors() {
-        let metadata = fs::symlink_metadata(above)?;
+        let metadata = match fs::metadata(above) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
         let owner = metadata.uid();
         if owner != own && owner != 0 && is_user_here(owner) {
             return Err(refused(above, &format!("belongs to user {owner}, and waltop runs as user {own}")));
@@ -260,6 +267,11 @@ mod tests {
             assert!(error.contains("user 65534") && !error.contains('\n'), "{error}");
         }
         assert!(!theirs.join("state").exists(), "nothing is made there");
+        // Root's own folder by that user's link.
+        let own = dir.path().join("own");
+        fs::create_dir(&own).and_then(|()| symlink(&own, theirs.join("link"))).expect("a link");
+        assert!(StateFolder::open(&own).is_ok() && StateFolder::open(&theirs.join("link")).is_err());
+        assert!(StateFolder::make(&theirs.join("link/new")).is_err() && !own.join("new").exists());
         // One of root's own below it could be exchanged all the same.
         fs::create_dir(theirs.join("state")).expect("a folder");
         assert!(StateFolder::open(&theirs.join("state")).is_err());
