@@ -58,6 +58,10 @@ pub mod demo;
 pub mod diagnose;
 mod document;
 pub mod endings;
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod fuzz_edits;
 pub mod history;
 pub mod ingest;
 pub mod journal;

@@ -40,6 +40,8 @@ mod mappings;
 mod mounts;
 mod opener;
 mod pidfiles;
+#[cfg(test)]
+mod pidfiles_fuzz;
 mod preflight;
 mod process_stat;
 #[cfg_attr(not(target_os = "linux"), path = "observe/elsewhere.rs")]

@@ -159,7 +159,33 @@ impl Edges {
 mod tests {
     use std::panic;
 
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{fuzz::for_a_while, fuzz_edits::edited_text};
+
+    #[test]
+    fn fuzz_document() {
+        let seeds = [
+            "---\ntitle: A\ntags: [one, '#two']\nrelated: ['[[Page|x]]', other.md]\nday: 2024-01-02\n---\n# Head\n",
+            "+++\nkind = \"task\"\nlist = [1, 2.5, true]\n[a.b]\nc = 1\n+++\n[[x|y]] ![p](q.png) <https://e.org>\n",
+            "# *Head* `of`\n\n> - [ ] [a](../b.md#c \"t\") #tag\n\n|a|b|\n|-|-|\n|[[w]]|~~x~~|\n\n[r]: d.md\n[^1]: n\n",
+            "\u{feff}---\na: &a [x, *a]\nb: {c: 'd', e: [f]}\n...\n[%](%ff) [[#here^id]] &amp; \\[ ```\ncode\n```\n",
+        ];
+        for_a_while("document", |runner| {
+            runner.run(&edited_text(&seeds), |text| {
+                let document = parsed(&text);
+                prop_assert!(text.ends_with(&document.body), "{:?}", document.body);
+                prop_assert!(!document.title.is_empty() && !document.title.contains('\n'));
+                prop_assert!(document.edges.len() <= MOST_EDGES);
+                prop_assert!(document.edges.iter().all(|edge| !edge.target.is_empty()));
+                if let Some(values) = &document.front_matter {
+                    prop_assert!(serde_json::from_str::<serde_json::Map<String, Value>>(values).is_ok());
+                }
+                Ok(())
+            })
+        });
+    }
 
     const PLACE: Place<'_> = Place { name: "/notes/sub/page.md", prefix: "/notes/" };
 

@@ -192,9 +192,15 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt;
+    use std::{
+        os::unix::fs::FileExt,
+        time::{Duration, SystemTime},
+    };
+
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
+    use crate::{fuzz::for_a_while, fuzz_edits::edited};
 
     const PAGE: usize = 512;
 
@@ -310,6 +316,83 @@ mod tests {
         assert!(frames > 0 && frames < 4000 && !is_complete, "{frames}");
         assert!(!log.count(&mut counter, 1).2);
         assert_eq!(log.count(&mut counter, BYTES_PER_LOOK), (4000, Some(250), true));
+    }
+
+    // What happens to a log between two looks.
+    #[derive(Debug, Clone)]
+    enum Change {
+        Frames(Vec<(u32, u32)>),
+        CutTo(u64),
+        Bytes(Vec<u8>),
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            vec((1_u32..200, 0_u32..3), 1..5).prop_map(Change::Frames),
+            (0_u64..6 * 536).prop_map(Change::CutTo),
+            vec(any::<u8>(), 1..600).prop_map(Change::Bytes),
+        ]
+    }
+
+    impl Log {
+        // A writer carries on behind the frames that it finds, as recovery does.
+        fn change(&mut self, change: Change) {
+            let end = || self.file.metadata().expect("its size").len();
+            match change {
+                Change::CutTo(length) => self.file.set_len(32 + length.min(end() - 32)).expect("cut off"),
+                Change::Bytes(bytes) => self.file.write_all_at(&bytes, end()).expect("written"),
+                Change::Frames(frames) => {
+                    let fresh = Counter::default().count_some(&self.file, self.header(), u64::MAX);
+                    self.frames = fresh.expect("readable").frames.into();
+                    self.sums = self.sums_at(self.frames);
+                    for (page, commit) in frames {
+                        self.frame(page, commit);
+                    }
+                }
+            }
+        }
+
+        fn sums_at(&self, frames: u64) -> Sums {
+            let mut bytes = [0; 8];
+            let at = if frames == 0 { 24 } else { 32 + (frames - 1) * 536 + 16 };
+            self.file.read_exact_at(&mut bytes, at).expect("written");
+            (word(&bytes, 0), word(&bytes, 4))
+        }
+    }
+
+    #[test]
+    fn fuzz_log() {
+        for_a_while("log", |runner| {
+            runner.run(&vec(change(), 0..8), |changes| {
+                let (mut log, mut counter) = (Log::new(), Counter::default());
+                for (number, change) in (1..).zip(changes) {
+                    log.change(change);
+                    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(number);
+                    log.file.set_modified(at).expect("it is ours");
+                    // The count that goes on is that of a first look.
+                    let (known, fresh) =
+                        (log.count(&mut counter, 1 << 20), log.count(&mut Counter::default(), 1 << 20));
+                    prop_assert_eq!(known, fresh);
+                    prop_assert!(known.0 <= log.header().slots(log.file.metadata().expect("its size").len()));
+                }
+                Ok(())
+            })
+        });
+    }
+
+    #[test]
+    fn fuzz_log_header() {
+        let mut valid = [0; HEADER];
+        Log::new().file.read_exact_at(&mut valid, 0).expect("a header");
+        for_a_while("log header", |runner| {
+            runner.run(&edited(&[valid]), |bytes| {
+                let Some(Ok(bytes)) = bytes.get(..HEADER).map(<[u8; HEADER]>::try_from) else {
+                    return Ok(());
+                };
+                prop_assert!(LogHeader::parse(&bytes).is_none() || bytes == valid);
+                Ok(())
+            })
+        });
     }
 
     #[test]

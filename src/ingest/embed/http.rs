@@ -243,14 +243,19 @@ impl Embedder for Http {
                 texts.len()
             )));
         }
-        let Data { mut data } = serde_json::from_slice(&body)
-            .map_err(|error| never(&format!("does not answer as an embeddings API does: {error}")))?;
-        data.sort_by_key(|item| item.index);
-        if !data.iter().map(|item| item.index).eq(0..texts.len()) {
-            return Err(never(&format!("gave {} vectors for {} texts", data.len(), texts.len())));
-        }
-        Ok(data.into_iter().map(|item| item.embedding).collect())
+        vectors_in(&body, texts.len()).map_err(|why| never(&why))
     }
+}
+
+/// The vectors in `body`, one for each of so many texts, in their order; or why there are none.
+fn vectors_in(body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, String> {
+    let Data { mut data } = serde_json::from_slice(body)
+        .map_err(|error| format!("does not answer as an embeddings API does: {error}"))?;
+    data.sort_by_key(|item| item.index);
+    if !data.iter().map(|item| item.index).eq(0..texts) {
+        return Err(format!("gave {} vectors for {texts} texts", data.len()));
+    }
+    Ok(data.into_iter().map(|item| item.embedding).collect())
 }
 
 /// The most bytes that vectors of so many texts can need.
@@ -294,7 +299,34 @@ fn quoted(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{fuzz::for_a_while, fuzz_edits::edited, ingest::embed::vector};
+
+    #[test]
+    fn fuzz_answer() {
+        let seeds = [
+            r#"{"data": [{"index": 0, "embedding": [0.25, -1e3]}]}"#,
+            r#"{"model": "m", "data": [{"index": 1, "embedding": [1]}, {"index": 0, "embedding": [2]}]}"#,
+            r#"{"error": {"message": "too long"}}"#,
+        ];
+        for_a_while("embeddings answer", |runner| {
+            runner.run(&(edited(&seeds), 0_usize..3), |(body, texts)| {
+                match vectors_in(&body, texts) {
+                    Ok(vectors) => {
+                        prop_assert_eq!(vectors.len(), texts);
+                        let units = vectors.into_iter().filter_map(vector::unit);
+                        prop_assert!(units.flatten().all(|number| number.abs() <= 1.0));
+                    }
+                    Err(why) => prop_assert!(!text::clean(&why).contains('\n')),
+                }
+                let quoted = quoted(&body);
+                prop_assert!(quoted.chars().count() <= SAID + 2 && !quoted.contains(char::is_control));
+                Ok(())
+            })
+        });
+    }
 
     #[test]
     fn an_address_has_a_scheme_and_a_host_and_no_password() {

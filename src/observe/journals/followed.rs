@@ -21,7 +21,7 @@ const MOST_NONSENSE: u32 = 100;
 #[derive(Debug, Default)]
 pub(super) struct Followed {
     inode: u64,
-    read_to: u64,
+    pub read_to: u64,
     // Size and time of the journal when it was last read.
     read_at: Option<(u64, SystemTime)>,
     pub story: Option<Story>,
