@@ -14,7 +14,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind}
 use crate::{
     act::worker,
     config::{Config, Places},
-    console, diagnose, observe, paths,
+    console, diagnose, json, observe, paths,
     sampler::{Look, Watch},
     snapshot::{Database, Snapshot},
 };
@@ -376,7 +376,7 @@ fn say(line: &str) -> anyhow::Result<()> {
 
 /// Writes `value` to stdout as JSON.
 fn say_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    say(&serde_json::to_string_pretty(value)?)
+    say(&json::pretty(value)?)
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@ use std::{
 };
 
 use jiff::{Timestamp, tz::TimeZone};
+use rustix::{io::Errno, process::Signal};
 
 use crate::{
     config::{Config, Palette},
+    endings::exit_code,
     observe::Observer,
     sampler::{Sampler, Watch},
     text,
@@ -60,8 +62,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
         return Err(Error::NoTerminal);
     }
     log_lines::collect();
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let theme = Theme::of(if no_colour { Palette::None } else { config.theme });
+    let theme = Theme::of(if text::is_colourless() { Palette::None } else { config.theme });
     let places = config.places.clone();
     let setup = Setup {
         permit: config.permit(),
@@ -87,5 +88,9 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     let code = tokio.block_on(runtime::run(app, theme, sampler, looks, &places, histories));
     // A worker that still runs is left to finish; nobody waits for it.
     tokio.shutdown_background();
-    Ok(code?)
+    match code {
+        // It hung up: whether its signal comes first, or at all, is not known.
+        Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(exit_code(Signal::HUP)),
+        code => Ok(code?),
+    }
 }

@@ -1,7 +1,8 @@
 //! A TOML file that is read key by key, so that every complaint names the file, the line and the key.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -90,7 +91,9 @@ impl Document {
         if let Some(what) = wrong {
             return Err(Error::NoFile { path: path.to_owned(), what });
         }
-        let bytes = fs::read(path).map_err(say)?;
+        let mut bytes = Vec::new();
+        // It may have grown since.
+        File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes)).map_err(say)?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let line = line_of(error.as_bytes(), error.utf8_error().valid_up_to());
             let what = "not UTF-8; save the file as UTF-8".to_owned();

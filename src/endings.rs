@@ -1,6 +1,6 @@
 //! The signals that end a console or the keeper of a sandbox: heard, so that it can put things right first.
 
-use std::{io, time::Duration};
+use std::{fs, io, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
 use tokio::{
@@ -48,4 +48,36 @@ impl Endings {
 #[must_use]
 pub fn exit_code(signal: Signal) -> u8 {
     u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)
+}
+
+/// Lets a write beyond the limit on file sizes (`ulimit -f`) fail with an error that can be told, where the signal of the
+/// kernel's would end the process without a line. Programs that this one starts have their own way with that signal.
+pub fn survive_file_size_limit() {
+    // Where the handler is refused, the signal still ends the process.
+    let _ = signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::default());
+}
+
+/// Whether this process ignores `signal`; `false` where that cannot be told.
+#[must_use]
+pub fn ignores(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    is_ignored(&status, signal)
+}
+
+fn is_ignored(status: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (signal.as_raw() - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_is_read_from_the_mask() {
+        let status = "Name:\twaltop\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        assert!(is_ignored(status, Signal::HUP) && is_ignored(status, Signal::PIPE));
+        assert!(!is_ignored(status, Signal::TERM) && !is_ignored("", Signal::HUP));
+    }
 }

@@ -46,6 +46,9 @@
 //! - What cannot be seen is a value, `Unseen { what, why }`: never a dead loop and never a zero.
 //! - Every effect on the world is a value first, confirmed, carried out in `act`, and logged with its outcome.
 
+// They panic where the terminal is gone; `writeln!` returns the error.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod act;
 mod bounded;
 pub mod cli;
@@ -58,9 +61,12 @@ mod document;
 pub mod endings;
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod fuzz_edits;
 pub mod history;
 pub mod ingest;
 pub mod journal;
+pub mod json;
 pub mod observe;
 pub mod paths;
 pub mod profile;
@@ -68,5 +74,7 @@ pub mod report;
 pub mod sampler;
 pub mod schedule;
 pub mod snapshot;
+pub mod state_files;
 pub mod text;
+pub mod threads;
 pub mod units;

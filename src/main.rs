@@ -1,5 +1,7 @@
 //! The `waltop` program: parse, run, exit code.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -8,6 +10,7 @@ use std::{
 use waltop::{cli, text};
 
 fn main() -> ExitCode {
+    waltop::endings::survive_file_size_limit();
     match cli::run(std::env::args_os()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

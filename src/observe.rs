@@ -45,6 +45,8 @@ mod mounts;
 mod opener;
 mod overlays;
 mod pidfiles;
+#[cfg(test)]
+mod pidfiles_fuzz;
 mod preflight;
 mod process_stat;
 #[cfg_attr(not(target_os = "linux"), path = "observe/elsewhere.rs")]

@@ -4,6 +4,7 @@ use std::{
     fmt::{self, Write as _},
     fs::OpenOptions,
     io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +17,7 @@ pub use check::{CheckReport, Checked, Verdict};
 
 use crate::{
     diagnose::checkpoint::{Blocker, Mode},
+    json,
     snapshot::{Database, Ingestion, Process, Reader, Snapshot, WalSource, lossy_path},
     text, units,
 };
@@ -118,9 +120,14 @@ impl fmt::Display for FixReport {
 ///
 /// Where the file exists already or cannot be written.
 pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    serde_json::to_writer_pretty(&mut file, value)?;
-    file.write_all(b"\n")
+    // `create_new` follows no symbolic link. Command lines of processes are not for every user of the machine.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let written = json::pretty(value).map_err(io::Error::from).and_then(|text| writeln!(file, "{text}"));
+    if written.is_err() {
+        // Half a file would be in the way of the next try.
+        let _ = std::fs::remove_file(path);
+    }
+    written
 }
 
 /// `snapshot` for people, one line a fact.

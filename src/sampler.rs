@@ -16,6 +16,7 @@ use crate::{
     observe::Observer,
     schedule::{self, ledger::Ledger},
     snapshot::{ConnectionFacts, Snapshot},
+    threads,
 };
 
 /// A snapshot with its findings, and what a console draws beside it.
@@ -174,7 +175,7 @@ impl Drop for Sampler {
 // Gives a channel that closes once `work` is done and all that it owned is gone.
 fn spawn(work: impl FnOnce() + Send + 'static) -> std::io::Result<Receiver<()>> {
     let (working, done) = crossbeam_channel::bounded(0);
-    std::thread::Builder::new().name("waltop-sampler".to_owned()).spawn(move || {
+    threads::start("waltop-sampler", move || {
         let _working: Sender<()> = working;
         work();
     })?;

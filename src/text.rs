@@ -75,6 +75,24 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
     names.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
+/// Whether a terminal obeys `c` instead of showing it, or shows nothing.
+#[must_use]
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control() || is_invisible(c)
+}
+
+/// Whether the terminal moves no cursor and shows no colours (`TERM=dumb`, as in an editor's shell).
+#[must_use]
+pub fn is_dumb_terminal() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Whether the environment asks for text without colours: `TERM=dumb`, or `NO_COLOR` (<https://no-color.org>).
+#[must_use]
+pub fn is_colourless() -> bool {
+    is_dumb_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 // Unicode's Cf characters that occur in the wild, and the line separators; a variation selector stays, an emoji needs it.
 fn is_invisible(c: char) -> bool {
     matches!(c,

@@ -19,6 +19,7 @@ use crate::{
     sampler::Order,
     schedule::{Plan, ledger::Ledger},
     snapshot::{Presence, Snapshot},
+    threads,
 };
 
 use super::{
@@ -190,7 +191,10 @@ impl Executor {
                 None => tell(*target, End::Refused(Refusal::Unpinned { pid: target.pid })),
             }
         }
-        tokio::task::spawn_blocking(move || reap::stop(permit, &pinned, signal, GRACE, tell));
+        // The pool of the runtime panics where the system refuses a thread.
+        if let Err(error) = threads::start("stop", move || reap::stop(permit, &pinned, signal, GRACE, tell)) {
+            self.report(Outcome::bad(format!("no signal was sent: {error}")));
+        }
     }
 
     fn scheduled(&self, permit: Permit, due: Scheduled) {

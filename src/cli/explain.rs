@@ -67,9 +67,7 @@ fn explanation(page: &Page, headings: Headings) -> String {
 impl Headings {
     // See <https://no-color.org>: who wants no colours wants no other escape sequences in a pager either.
     fn for_stdout() -> Self {
-        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        if io::stdout().is_terminal() && !is_plain { Self::Bold } else { Self::Marked }
+        if io::stdout().is_terminal() && !text::is_colourless() { Self::Bold } else { Self::Marked }
     }
 
     fn name(self, name: &str) -> String {

@@ -22,13 +22,10 @@ use crate::{
     document::value::duration_of,
     ingest::{StopFlag, stop_on_signals},
     snapshot::{Database, Presence},
-    units,
+    text, units,
 };
 
 use super::{diagnosed, each::tell_each, refuse_hazard};
-
-/// The exit code of one that was told to stop, as shells have it for SIGINT.
-const STOPPED: u8 = 130;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -53,7 +50,7 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
         Ok(told) => Ok(told.exit(|report| !report.healthy)),
         Err(error) if matches!(error.downcast_ref(), Some(Error::Stopped)) => {
             let _ = writeln!(io::stderr(), "waltop: {error}");
-            Ok(STOPPED)
+            Ok(stop.exit_code())
         }
         Err(error) => Err(error),
     }
@@ -72,7 +69,7 @@ fn check(path: &Path, args: &Args, config: &Config, stop: &StopFlag) -> anyhow::
         quick_check: args.quick_check.then(|| progress(&before, stop.clone())),
     };
     let proof = health::prove(path, &before, &wanted);
-    if args.quick_check && io::stderr().is_terminal() {
+    if args.quick_check && shows_progress() {
         // Takes the line of progress away.
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
@@ -87,12 +84,17 @@ fn then(stop: &StopFlag) -> Then {
     if stop.is_raised() { Then::Stop } else { Then::GoOn }
 }
 
+/// Whether stderr is a terminal where a line can be written over.
+fn shows_progress() -> bool {
+    io::stderr().is_terminal() && !text::is_dumb_terminal()
+}
+
 /// Tells once a second on a terminal how long `quick_check` is at it: `SQLite` does not say how far it has come.
 fn progress(database: &Database, stop: StopFlag) -> Ask {
     let pages = database.wal.as_ref().and_then(|it| it.page_count);
     let pages = pages.or(database.header.as_ref().map(|it| it.page_count)).unwrap_or_default();
     let told = AtomicU64::new(0);
-    let is_terminal = io::stderr().is_terminal();
+    let is_terminal = shows_progress();
     Arc::new(move |elapsed: Duration| {
         let seconds = elapsed.as_secs();
         if is_terminal && told.swap(seconds, Ordering::Relaxed) != seconds {

@@ -11,6 +11,7 @@ use crate::{
         self, Batch, Request,
         progress::{self, Progress, Silent},
     },
+    journal::Outcome,
     paths,
 };
 
@@ -100,7 +101,7 @@ pub fn fit_or_new(database: PathBuf, config: &Config) -> anyhow::Result<PathBuf>
     if database.exists() { fit(&database, config, "nothing was taken in") } else { Ok(database) }
 }
 
-/// Runs one ingestion; SIGINT and SIGTERM end it after the current batch.
+/// Runs one ingestion. INT, TERM and HUP end it after the current batch, a second INT or TERM at once.
 ///
 /// # Errors
 ///
@@ -113,11 +114,13 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
     let request = args.what.request(config)?;
     let mut progress: Box<dyn Progress> =
         if args.json || args.detached { Box::new(Silent) } else { progress::on_stderr() };
-    let summary = ingest::run(&request, &ingest::stop_on_signals()?, &mut *progress)?;
-    if args.json {
-        say_json(&summary)?;
-    } else {
-        say(&summary.to_string())?;
+    let stop = ingest::stop_on_signals()?;
+    let summary = ingest::run(&request, &stop, &mut *progress)?;
+    let said = if args.json { say_json(&summary) } else { say(&summary.to_string()) };
+    if summary.outcome != Outcome::Stopped {
+        said?;
+        return Ok(summary.exit_code());
     }
-    Ok(summary.exit_code())
+    // A run that a hang-up ended has no terminal to say it on.
+    Ok(stop.exit_code())
 }

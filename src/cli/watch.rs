@@ -3,11 +3,9 @@
 mod checkpoints;
 
 use std::{
-    fs,
     io::{self, Write},
     path::Path,
     sync::{Arc, OnceLock},
-    thread,
     time::Instant,
 };
 
@@ -21,7 +19,7 @@ use crate::{
         Summary,
         watch::{self, Bell, Host},
     },
-    text,
+    json, text, threads,
 };
 
 use self::checkpoints::Checkpoints;
@@ -73,7 +71,7 @@ impl Host for Teller<'_> {
 
     fn ran(&mut self, summary: &Summary) {
         let line = if self.json {
-            serde_json::to_string(summary).unwrap_or_default()
+            json::line(summary).unwrap_or_default()
         } else {
             text::clean(&format!("{} {summary}", now()))
         };
@@ -108,14 +106,14 @@ fn now() -> String {
 /// this process had it ignore, as `nohup` does, stays ignored.
 fn end_on_signals(bell: Bell) -> io::Result<Arc<OnceLock<Signal>>> {
     let came = Arc::new(OnceLock::new());
-    let is_deaf_to_hangup = ignores(Signal::HUP);
+    let is_deaf_to_hangup = endings::ignores(Signal::HUP);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let mut endings = {
         let _context = runtime.enter();
         Endings::listen()?
     };
     let told = Arc::clone(&came);
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+    threads::start("signals", move || {
         runtime.block_on(async {
             loop {
                 let signal = endings.next().await;
@@ -128,28 +126,4 @@ fn end_on_signals(bell: Bell) -> io::Result<Arc<OnceLock<Signal>>> {
         });
     })?;
     Ok(came)
-}
-
-/// Whether this process ignores `signal`; `false` where that cannot be told.
-fn ignores(signal: Signal) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    is_ignored(&status, signal)
-}
-
-fn is_ignored(status: &str, signal: Signal) -> bool {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    mask >> (signal.as_raw() - 1) & 1 == 1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_ignored_is_read_from_the_mask() {
-        let status = "Name:\twaltop\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
-        assert!(is_ignored(status, Signal::HUP) && is_ignored(status, Signal::PIPE));
-        assert!(!is_ignored(status, Signal::TERM) && !is_ignored("", Signal::HUP));
-    }
 }

@@ -142,10 +142,11 @@ fn key(item: &Item<'_>) -> Result<Key, Error> {
 mod tests {
     use std::fs;
 
+    use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::config::Places;
+    use crate::{config::Places, fuzz::for_a_while, fuzz_edits::edited_text};
 
     const ANNOTATED: &str = include_str!("../../assets/config.toml");
 
@@ -155,6 +156,23 @@ mod tests {
         let document = Document::new(Path::new("c.toml"), text);
         read(&document, &mut config, &base).map_err(|error| error.to_string())?;
         Ok(config)
+    }
+
+    #[test]
+    fn fuzz_config() {
+        // Each line that sets something by itself, and all of them.
+        let line = |line: &'static str| line.trim_start_matches(['#', ' ']);
+        let lines: Vec<String> =
+            ANNOTATED.lines().filter(|it| it.contains('=')).map(|it| line(it).to_owned()).collect();
+        let seeds = [lines, vec![ANNOTATED.to_owned()]].concat();
+        for_a_while("config", |runner| {
+            runner.run(&edited_text(&seeds), |text| {
+                if let Err(error) = of(&text) {
+                    prop_assert!(error.starts_with("c.toml, line ") && !error.contains('\n'), "{}", error);
+                }
+                Ok(())
+            })
+        });
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The console at work: one `select!` over the terminal, the looks, the outcomes, the clock and the signals.
 
 use std::{
-    io,
+    io::{self, Write},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,7 +20,7 @@ use crate::{
     endings::{Endings, exit_code},
     history::{History, Timeline, Window},
     sampler::{Look, Order, Sampler},
-    text,
+    text, threads,
 };
 
 use super::{
@@ -55,6 +55,8 @@ pub async fn run(
     let (outbox, mut inbox) = mpsc::unbounded_channel();
     let executor = Executor::new(outbox, places);
     let mut at_work = AtWork { app, screen: Screen::enter()?, sampler, executor, histories };
+    // The stream starts a thread, and panics without one.
+    threads::need(1)?;
     let mut events = EventStream::new();
     let mut clock = interval(TICK);
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -146,7 +148,12 @@ impl AtWork {
         drop(self.screen);
         for running in self.app.running_ingestions() {
             let folders = text::clean(&running.folders.join(" "));
-            println!("The ingestion of {folders} goes on in process {}; waltop shows it again.", running.pid);
+            let pid = running.pid;
+            // After a hang-up there is no terminal, and `println!` panics.
+            let _ = writeln!(
+                io::stdout(),
+                "The ingestion of {folders} goes on in process {pid}; waltop shows it again."
+            );
         }
         code
     }

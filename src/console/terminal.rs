@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Stdout, Write},
+    mem::ManuallyDrop,
     panic,
     sync::Once,
 };
@@ -14,7 +15,9 @@ use ratatui::{Terminal, backend::CrosstermBackend};
 
 /// The terminal in raw mode on its second screen, until this is dropped.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    // Never dropped: its own `Drop` shows the cursor, as `restore` does, and reports a failure with `eprintln!`, which
+    // panics where the terminal is gone.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
 impl Screen {
@@ -36,7 +39,7 @@ impl Screen {
         // From here on a failure must give back what was taken.
         let screen = execute!(io::stdout(), EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)
             .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())))
-            .map(|terminal| Self { terminal });
+            .map(|terminal| Self { terminal: ManuallyDrop::new(terminal) });
         if screen.is_err() {
             restore();
         }

@@ -11,6 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Error;
+use crate::threads;
 
 /// Documents that the writer takes in under one lock.
 const BATCH: u32 = 50;
@@ -56,7 +57,7 @@ impl Cast {
         stopped.sql("SELECT count(*) FROM documents")?;
         stopped.stop()?;
         let Actor { running, lines } = writer;
-        thread::Builder::new().name("waltop-demo-writer".to_owned()).spawn(move || write_on(lines))?;
+        threads::start("waltop-demo-writer", move || write_on(lines))?;
         Ok(Self { _writer: running, _others: [watcher, reader, stopped] })
     }
 }

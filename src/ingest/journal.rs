@@ -1,19 +1,19 @@
 //! Writing a run's journal, line by line as things happen.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
     iter,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
 
-use super::{lock, news::News};
+use super::news::News;
 use crate::{
     journal::{EXTENSION, Event, Line},
     observe::journals,
+    state_files::{self, StateFolder},
 };
 
 /// How many journals are kept: those that are looked at, and older ones whose run goes on.
@@ -47,10 +47,11 @@ impl Journal {
     ///
     /// Where it cannot be written.
     pub fn create(runs: &Path, proc: &Path, started: impl FnOnce(String) -> Event) -> io::Result<Self> {
-        lock::make_private(runs)?;
+        let runs = StateFolder::make(runs)?;
+        let runs = runs.path();
         for run in names() {
             let path = runs.join(format!("{run}.{EXTENSION}"));
-            match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
+            match state_files::options().append(true).create_new(true).open(&path) {
                 Ok(file) => {
                     let mut journal = Self { run: run.clone(), writing: Writing::To { file, length: 0 } };
                     journal.tell(started(run)).inspect_err(|_| {
@@ -80,7 +81,8 @@ impl Journal {
         news: News,
         started: impl FnOnce(String) -> Event,
     ) -> io::Result<Self> {
-        lock::make_private(runs)?;
+        let runs = StateFolder::make(runs)?;
+        let runs = runs.path();
         let path_of = |run: &str| runs.join(format!("{run}.{EXTENSION}"));
         let Some(run) = names().find(|run| !path_of(run).exists()) else {
             unreachable!("the numbers have no end");
@@ -109,8 +111,7 @@ impl Journal {
                 let is_news = news.is_news(&event);
                 lines.extend(line(event)?);
                 if is_news {
-                    let mut file =
-                        OpenOptions::new().append(true).create_new(true).mode(0o600).open(&*path)?;
+                    let mut file = state_files::options().append(true).create_new(true).open(&*path)?;
                     let mut length = 0;
                     append(&mut file, &mut length, lines).inspect_err(|_| {
                         // Empty as it is it would say nothing but that something is wrong.
@@ -163,7 +164,7 @@ fn prune(runs: &Path, proc: &Path, kept: usize) -> io::Result<()> {
     paths.sort_unstable();
     let beyond = paths.len().saturating_sub(kept);
     for path in &paths[..beyond] {
-        if is_over(path, proc)? {
+        if is_over(path, proc) {
             fs::remove_file(path)?;
         }
     }
@@ -172,13 +173,9 @@ fn prune(runs: &Path, proc: &Path, kept: usize) -> io::Result<()> {
 
 /// Whether the run of the journal at `path` has told its end, or cannot tell it any more. One that makes no sense
 /// may be a newer version's, and is left to it.
-fn is_over(path: &Path, proc: &Path) -> io::Result<bool> {
-    let text = fs::read(path)?;
-    let mut lines =
-        text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-    let Some(Line { event: started @ Event::Started { .. }, .. }) = lines.next() else { return Ok(false) };
-    let has_end = matches!(lines.next_back(), Some(Line { event: Event::Finished { .. }, .. }));
-    Ok(has_end || !journals::lives(proc, &started))
+fn is_over(path: &Path, proc: &Path) -> bool {
+    let started = journals::first_line(path).filter(|it| matches!(it, Event::Started { .. }));
+    started.is_some_and(|started| journals::has_end(path) || !journals::lives(proc, &started))
 }
 
 #[cfg(test)]

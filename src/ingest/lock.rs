@@ -1,9 +1,9 @@
 //! One run at a time on one folder of one database, and one watch.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -11,7 +11,10 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::observe::journals;
+use crate::{
+    observe::journals,
+    state_files::{self, StateFolder},
+};
 
 /// The kernel's lock on a small file in the runs folder; given back at the end, also that of a killed process. The file
 /// begins with the PID of who has it. It is removed at a good end: one that is found was left by whoever came to none.
@@ -33,6 +36,9 @@ enum End {
 
 /// The PIDs that are kept in a lock's file: so many runs in a row came to no end.
 const KEPT: usize = 16;
+
+/// As much of a lock's file as is read.
+const LARGEST: u64 = 1 << 10;
 
 /// What is done once at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,17 +80,16 @@ impl RunLock {
     ///
     /// Where another has it, or the file cannot be made.
     pub fn take(only: Only, runs: &Path, database: &Path, folder: &Path) -> Result<Self, Refusal> {
-        make_private(runs)?;
+        let runs = StateFolder::make(runs)?;
         let mut hasher = blake3::Hasher::new();
         for path in [database, folder] {
             hasher.update(path.as_os_str().as_encoded_bytes());
             hasher.update(&[0]);
         }
-        let path = runs.join(format!("{}.{}", &hasher.finalize().to_hex()[..32], only.extension()));
+        let path = runs.path().join(format!("{}.{}", &hasher.finalize().to_hex()[..32], only.extension()));
         loop {
-            let mut options = OpenOptions::new();
-            let mut file =
-                options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            let mut options = state_files::options();
+            let mut file = options.read(true).write(true).create(true).truncate(false).open(&path)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(rustix::io::Errno::WOULDBLOCK) => return Err(Refusal::Taken(holder(&mut file)?)),
@@ -143,15 +148,6 @@ impl Drop for RunLock {
     }
 }
 
-/// Makes `folder` where it is missing, for this user alone.
-///
-/// # Errors
-///
-/// Where it cannot be made.
-pub fn make_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
 fn same_file(file: &File, there: &fs::Metadata) -> bool {
     file.metadata().is_ok_and(|here| (here.dev(), here.ino()) == (there.dev(), there.ino()))
 }
@@ -159,17 +155,19 @@ fn same_file(file: &File, there: &fs::Metadata) -> bool {
 /// The PIDs in a lock file, one a line.
 fn pids(file: &mut File) -> io::Result<Vec<i32>> {
     let mut text = Vec::new();
-    file.take(1 << 10).read_to_end(&mut text)?;
+    file.take(LARGEST).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| line.parse().ok()).collect())
 }
 
 /// The PID in the lock file. Its holder writes it just after it got the lock, so a moment may pass.
 fn holder(file: &mut File) -> io::Result<Option<i32>> {
     for _ in 0..20 {
-        let mut text = String::new();
+        let mut text = Vec::new();
         file.rewind()?;
-        file.read_to_string(&mut text)?;
-        if let Some(pid) = text.split_once('\n').and_then(|(pid, _)| pid.parse().ok()) {
+        file.take(LARGEST).read_to_end(&mut text)?;
+        let first =
+            text.split_inclusive(|&byte| byte == b'\n').next().and_then(|line| line.strip_suffix(b"\n"));
+        if let Some(pid) = first.and_then(|line| str::from_utf8(line).ok()?.parse().ok()) {
             return Ok(Some(pid));
         }
         thread::sleep(Duration::from_millis(5));

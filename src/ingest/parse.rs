@@ -83,7 +83,14 @@ pub fn parse(place: Place<'_>, text: String) -> Document {
     let mut heading = None;
     // Plain text has no markup: what looks like a heading or a tag there may be a comment or a number.
     if !Path::new(place.name).extension().is_some_and(|it| it.eq_ignore_ascii_case("txt")) {
-        heading = markdown::scan(&body, place, &mut edges);
+        let searched = markdown::searched(&body);
+        if searched.len() < body.len() {
+            warnings.push(format!(
+                "links, tags and headings were searched in its first {} KiB only: it has too much markup",
+                searched.len() >> 10
+            ));
+        }
+        heading = markdown::scan(searched, place, &mut edges);
     }
     if let Some(values) = &values {
         front_matter::relations(values, place, &mut edges);
@@ -152,7 +159,33 @@ impl Edges {
 mod tests {
     use std::panic;
 
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{fuzz::for_a_while, fuzz_edits::edited_text};
+
+    #[test]
+    fn fuzz_document() {
+        let seeds = [
+            "---\ntitle: A\ntags: [one, '#two']\nrelated: ['[[Page|x]]', other.md]\nday: 2024-01-02\n---\n# Head\n",
+            "+++\nkind = \"task\"\nlist = [1, 2.5, true]\n[a.b]\nc = 1\n+++\n[[x|y]] ![p](q.png) <https://e.org>\n",
+            "# *Head* `of`\n\n> - [ ] [a](../b.md#c \"t\") #tag\n\n|a|b|\n|-|-|\n|[[w]]|~~x~~|\n\n[r]: d.md\n[^1]: n\n",
+            "\u{feff}---\na: &a [x, *a]\nb: {c: 'd', e: [f]}\n...\n[%](%ff) [[#here^id]] &amp; \\[ ```\ncode\n```\n",
+        ];
+        for_a_while("document", |runner| {
+            runner.run(&edited_text(&seeds), |text| {
+                let document = parsed(&text);
+                prop_assert!(text.ends_with(&document.body), "{:?}", document.body);
+                prop_assert!(!document.title.is_empty() && !document.title.contains('\n'));
+                prop_assert!(document.edges.len() <= MOST_EDGES);
+                prop_assert!(document.edges.iter().all(|edge| !edge.target.is_empty()));
+                if let Some(values) = &document.front_matter {
+                    prop_assert!(serde_json::from_str::<serde_json::Map<String, Value>>(values).is_ok());
+                }
+                Ok(())
+            })
+        });
+    }
 
     const PLACE: Place<'_> = Place { name: "/notes/sub/page.md", prefix: "/notes/" };
 
@@ -283,6 +316,23 @@ mod tests {
         let text = (0..=MOST_EDGES).map(|number| format!("#t{number}")).collect::<Vec<_>>().join(" ");
         let document = parsed(&text);
         assert_eq!((document.edges.len(), document.warnings.len()), (MOST_EDGES, 1));
+    }
+
+    #[test]
+    fn a_text_of_markup_alone_is_searched_in_part_and_that_is_told() {
+        for mark in ["[", ">", "*_", "a\n"] {
+            let document = parsed(&("# Head\n[l](x.md)\n".to_owned() + &mark.repeat((3 << 20) / mark.len())));
+            assert_eq!((document.title.as_str(), document.warnings.len()), ("Head", 1), "{mark}");
+            assert_eq!(
+                (edges(&document), document.body.len() > 3 << 20),
+                (vec![("link", "/notes/sub/x.md")], true)
+            );
+        }
+        // The same size as people write it.
+        let prose =
+            "Some plain words of a long text [with](x.md) a link and a #tag in each of its many lines\n";
+        let document = parsed(&prose.repeat((3 << 20) / prose.len()));
+        assert_eq!((document.warnings.len(), document.edges.len()), (0, 2));
     }
 
     #[test]

@@ -54,10 +54,14 @@ pub struct Committed {
     pub wait: Duration,
 }
 
-/// What suits stderr: a [`Bar`] on a terminal, else [`Lines`].
+/// What suits stderr: a [`Bar`] on a terminal that moves its cursor, else [`Lines`].
 #[must_use]
 pub fn on_stderr() -> Box<dyn Progress> {
-    if io::stderr().is_terminal() { Box::new(Bar::new()) } else { Box::new(Lines::new(io::stderr())) }
+    if io::stderr().is_terminal() && !text::is_dumb_terminal() {
+        Box::new(Bar::new())
+    } else {
+        Box::new(Lines::new(io::stderr()))
+    }
 }
 
 /// Tells nobody.

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, Scope},
     time::Duration,
+    vec,
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -13,7 +14,7 @@ use super::{
     discover::Found,
     parse::{self, Hash, Outcome},
 };
-use crate::database::identity;
+use crate::{database::identity, threads};
 
 /// Bytes of files that may be read and not yet with the writer: 64 MiB.
 const IN_FLIGHT: u64 = 64 << 20;
@@ -42,6 +43,17 @@ impl Job<'_> {
     fn cost(&self) -> u64 {
         self.found.stamp.bytes.min(self.largest)
     }
+
+    fn run(&self) -> Outcome {
+        parse::read(self.found, self.prefix, self.known, self.largest)
+    }
+}
+
+/// What is left to read.
+type Jobs<'a> = Arc<Mutex<vec::IntoIter<Job<'a>>>>;
+
+fn take<'a>(jobs: &Jobs<'a>) -> Option<Job<'a>> {
+    jobs.lock().unwrap_or_else(PoisonError::into_inner).next()
 }
 
 /// The threads' results, in the order in which they are done. Dropping it ends the threads.
@@ -49,6 +61,8 @@ impl Job<'_> {
 pub struct Results<'a> {
     receiver: Receiver<(Job<'a>, Outcome)>,
     budget: Arc<Budget>,
+    /// What the writer reads itself, where the system gives no thread.
+    own: Option<Jobs<'a>>,
 }
 
 /// What there was to receive.
@@ -62,7 +76,7 @@ pub enum Next<'a> {
     End,
 }
 
-/// Starts reading `jobs` on threads of `scope`.
+/// Starts reading `jobs` on threads of `scope`; on fewer, or in [`Results::next`] itself, where the system refuses them.
 pub fn start<'scope, 'env: 'scope>(
     scope: &'scope Scope<'scope, 'env>,
     jobs: Vec<Job<'env>>,
@@ -73,30 +87,29 @@ pub fn start<'scope, 'env: 'scope>(
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = processors.saturating_sub(1).clamp(1, MOST_THREADS).min(jobs.len());
     let jobs = Arc::new(Mutex::new(jobs.into_iter()));
-    for _ in 0..threads {
+    let read_on = |number: usize| {
         let (jobs, budget, sender) = (Arc::clone(&jobs), Arc::clone(&budget), sender.clone());
-        scope.spawn(move || {
+        threads::start_in(scope, &format!("reader-{number}"), move || {
             // Documents need not be readable by the owner of the database.
             identity::read_as_root();
-            loop {
-                let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some(job) = next else { return };
-                if !budget.take(job.cost()) {
-                    return;
-                }
-                let outcome = parse::read(job.found, job.prefix, job.known, job.largest);
-                if sender.send((job, outcome)).is_err() {
+            while let Some(job) = take(&jobs) {
+                if !budget.take(job.cost()) || sender.send((job, job.run())).is_err() {
                     return;
                 }
             }
-        });
-    }
-    Results { receiver, budget }
+        })
+    };
+    let started = (0..threads).map_while(|number| read_on(number).ok()).count();
+    let own = (started == 0).then(|| Arc::clone(&jobs));
+    Results { receiver, budget, own }
 }
 
 impl<'a> Results<'a> {
     /// The next result, waiting at most for `patience`.
     pub fn next(&self, patience: Duration) -> Next<'a> {
+        if let Some(jobs) = &self.own {
+            return take(jobs).map_or(Next::End, |job| Next::Done(job.found, job.run()));
+        }
         match self.receiver.recv_timeout(patience) {
             Ok((job, outcome)) => {
                 self.budget.give_back(job.cost());
@@ -207,6 +220,19 @@ mod tests {
             .count()
         });
         assert_eq!(count, 12);
+    }
+
+    #[test]
+    fn without_threads_the_writer_reads() {
+        let dir = TempDir::new().expect("a folder");
+        let found = files(&dir, 3, 10);
+        let (_, receiver) = crossbeam_channel::bounded(0);
+        let own = Some(Arc::new(Mutex::new(jobs(&found).into_iter())));
+        let results = Results { receiver, budget: Arc::default(), own };
+        for _ in 0..3 {
+            assert!(matches!(results.next(Duration::ZERO), Next::Done(_, Outcome::Parsed(_))));
+        }
+        assert!(matches!(results.next(Duration::ZERO), Next::End));
     }
 
     #[test]

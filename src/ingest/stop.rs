@@ -4,52 +4,74 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::Signal;
+use signal_hook::flag;
+
+use crate::endings;
+
+/// The exit code of a run that was asked to end by INT or TERM, as shells have it for INT.
+const STOPPED: u8 = 130;
 
 /// A request to end after the current batch; its clones are one flag.
 #[derive(Debug, Clone, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag {
+    is_raised: Arc<AtomicBool>,
+    // The last signal that raised it; 0: none did.
+    signal: Arc<AtomicUsize>,
+}
 
 impl StopFlag {
     /// Asks the run to end.
     pub fn raise(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.is_raised.store(true, Ordering::Relaxed);
     }
 
     /// Whether the run was asked to end.
     #[must_use]
     pub fn is_raised(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_raised.load(Ordering::Relaxed)
+    }
+
+    /// The exit code of a run that this flag ended: 129 after HUP, else 130.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let is_hangup = self.signal.load(Ordering::Relaxed) == number(Signal::HUP);
+        if is_hangup { endings::exit_code(Signal::HUP) } else { STOPPED }
     }
 }
 
-/// A flag that SIGINT and SIGTERM raise from now on, instead of ending the process.
+/// A flag that INT, TERM and HUP raise from now on, instead of ending the process. A second INT or TERM ends it at once:
+/// something may keep a run from its next batch, such as a file system that does not answer. A HUP that the process was
+/// started to ignore, as `nohup` does, stays ignored.
+///
+/// The handlers set flags and need no thread, so that they work where the system gives none.
 ///
 /// # Errors
 ///
-/// Where the process cannot listen to signals.
+/// Where the process cannot handle signals.
 pub fn stop_on_signals() -> io::Result<StopFlag> {
-    let flag = StopFlag::default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let (mut interrupt, mut terminate) = {
-        let _context = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
-    };
-    let raised = flag.clone();
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            // `None` would mean that no signal can come any more: nothing to wait for then.
-            while tokio::select! { seen = interrupt.recv() => seen, seen = terminate.recv() => seen }
-                .is_some()
-            {
-                raised.raise();
+    let stop = StopFlag::default();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        if signal == Signal::HUP {
+            if endings::ignores(signal) {
+                continue;
             }
-        });
-    })?;
-    Ok(flag)
+        } else {
+            // First, so that the signal that raises the flag does not find it raised. A shell repeats the HUP of its
+            // terminal, so that one does not count as a second request.
+            let code = i32::from(endings::exit_code(signal));
+            flag::register_conditional_shutdown(signal.as_raw(), code, Arc::clone(&stop.is_raised))?;
+        }
+        flag::register_usize(signal.as_raw(), Arc::clone(&stop.signal), number(signal))?;
+        flag::register(signal.as_raw(), Arc::clone(&stop.is_raised))?;
+    }
+    Ok(stop)
+}
+
+fn number(signal: Signal) -> usize {
+    usize::try_from(signal.as_raw()).unwrap_or_default()
 }

@@ -6,9 +6,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    ffi::OsStr,
+    io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::Unseen;
+use crate::{snapshot::Unseen, state_files::StateFolder};
 
 mod idle;
 
@@ -238,30 +237,27 @@ impl FirstSeen {
         });
         let kept =
             Kept { version: VERSION, boot: self.boot.clone(), seen: seen.collect(), idle: self.idle.kept() };
-        if let Some(folder) = self.path.parent() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        }
-        let draft = self.path.with_extension(format!("{}.tmp", std::process::id()));
-        let written =
-            write_private(&draft, &serde_json::to_vec(&kept)?).and_then(|()| fs::rename(&draft, &self.path));
-        if written.is_err() {
-            // The draft may not even have been made.
-            let _ = fs::remove_file(&draft);
-        } else {
-            self.forgotten.clear();
-            self.idle.is_written();
-        }
-        written
+        StateFolder::make(self.folder())?.replace(self.name(), &serde_json::to_vec(&kept)?)?;
+        self.forgotten.clear();
+        self.idle.is_written();
+        Ok(())
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
+    fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
     }
 
     fn kept(&self) -> io::Result<(BTreeMap<Key, Entry>, Vec<idle::Kept>)> {
-        let file = match super::files::open(&self.path) {
-            Ok(file) => file,
+        let bytes = StateFolder::open(self.folder()).and_then(|folder| folder.read(self.name(), LARGEST));
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
             Err(error) => return Err(error),
         };
-        let mut bytes = Vec::new();
-        file.take(LARGEST).read_to_end(&mut bytes)?;
         let kept: Kept = serde_json::from_slice(&bytes)?;
         // PIDs, ticks and inodes of another boot mean nothing, nor do the entries of a version to come.
         if kept.version != VERSION || kept.boot != self.boot {
@@ -289,18 +285,13 @@ fn holder_lives(key: &Key, lives: &dyn Fn(i32, Option<u64>) -> bool) -> bool {
     key.pid.is_none_or(|pid| lives(pid, key.start_ticks))
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)
-}
-
 fn trouble(error: &io::Error) -> Unseen {
     Unseen { what: "since when locks were held in earlier looks".to_owned(), why: error.to_string() }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use tempfile::TempDir;
 

@@ -74,7 +74,12 @@ fn version(number: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{fuzz::for_a_while, fuzz_edits::edited};
 
     fn header(change: &[(usize, &[u8])]) -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
@@ -105,6 +110,25 @@ mod tests {
     #[test]
     fn a_page_count_of_an_old_writer_gives_way_to_the_file_size() {
         assert_eq!(parse(&header(&[(24, &[0, 0, 0, 9, 0, 0, 0, 7])]), 3 * 4096).page_count, 3);
+    }
+
+    #[test]
+    fn fuzz_header() {
+        let file = tempfile::tempfile().expect("a file");
+        for_a_while("main header", |runner| {
+            runner.run(&edited(&[header(&[]), header(&[(16, &[0, 1])])]), |bytes| {
+                file.set_len(0).and_then(|()| file.write_all_at(&bytes, 0)).expect("written");
+                match read(&file) {
+                    Ok(Some(header)) => {
+                        prop_assert!(bytes.starts_with(MAGIC) && bytes.len() >= LENGTH);
+                        prop_assert!(header.page_size.is_power_of_two() && header.page_size <= 65_536);
+                    }
+                    Ok(None) => prop_assert!(bytes.is_empty()),
+                    Err(error) => prop_assert_eq!(error.kind(), io::ErrorKind::InvalidData),
+                }
+                Ok(())
+            })
+        });
     }
 
     #[test]

@@ -10,20 +10,21 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    fs::{self, File},
-    io::{self, Read, Seek, SeekFrom},
+    fs,
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 
-use self::followed::Followed;
+use self::followed::{Followed, LONGEST_LINE};
 pub use super::liveness::boot;
 use super::{liveness::is_there, timing::Now, watchers};
 use crate::{
     journal::{self, EXTENSION, Event, Line},
     snapshot::{CarriesOn, Ingestion, IngestionState, Unseen, Watcher},
+    state_files,
 };
 
 /// How many ingestions are shown of each database, the newest.
@@ -35,8 +36,11 @@ pub const FOLLOWED: usize = 500;
 /// What the file of a watch ends with: its PID, and a line of JSON behind it.
 pub const WATCH_EXTENSION: &str = "watch";
 
-/// As much of a journal as its first line and its last may take.
+/// As much of a journal as its last line may take.
 const LINE: u64 = 16 << 10;
+
+/// The most bytes that one look reads of all journals together: some 300,000 batches.
+const BYTES_PER_LOOK: u64 = 64 << 20;
 
 /// Follows the journals in a folder.
 #[derive(Debug)]
@@ -44,6 +48,7 @@ pub struct Journals {
     runs: PathBuf,
     proc: PathBuf,
     shown: usize,
+    bytes_per_look: u64,
     followed: HashMap<PathBuf, Followed>,
     watch_files: Vec<PathBuf>,
     // Of each run that goes on: when its journal was last written, and which look saw that first.
@@ -75,6 +80,7 @@ impl Journals {
             runs,
             proc,
             shown: SHOWN,
+            bytes_per_look: BYTES_PER_LOOK,
             followed: HashMap::new(),
             watch_files: Vec::new(),
             told: HashMap::new(),
@@ -98,12 +104,16 @@ impl Journals {
         self.watch_files = watch_files;
         let newest: HashSet<&PathBuf> = paths.iter().collect();
         self.followed.retain(|path, _| newest.contains(path));
+        let mut budget = self.bytes_per_look;
         for path in &paths {
             let followed = self.followed.entry(path.clone()).or_default();
             let what = || format!("the whole ingestion in {}", path.display());
-            if let Err(error) = followed.catch_up(path, &self.proc) {
+            if let Err(error) = followed.catch_up(path, &self.proc, &mut budget) {
                 unseen.push(told(&what(), &error));
             } else if let Some(why) = followed.nonsense.clone() {
+                unseen.push(Unseen { what: what(), why });
+            } else if followed.is_behind {
+                let why = format!("it is large; a sample reads {} MiB of journals", BYTES_PER_LOOK >> 20);
                 unseen.push(Unseen { what: what(), why });
             }
         }
@@ -183,25 +193,30 @@ pub fn left_off(
         return None;
     }
     let mut followed = Followed::default();
-    followed.catch_up(path, proc).ok()?;
+    let mut budget = BYTES_PER_LOOK;
+    followed.catch_up(path, proc, &mut budget).ok()?;
     let Ingestion { run, pid, state, files_done, files_total, .. } = followed.story?.ingestion;
     (state == IngestionState::Crashed).then_some(CarriesOn { run, pid, files_done, files_total })
 }
 
-fn first_line(path: &Path) -> Option<Event> {
-    let mut start = Vec::new();
-    File::open(path).ok()?.take(LINE).read_to_end(&mut start).ok()?;
-    let line = start.split(|&byte| byte == b'\n').next()?;
-    serde_json::from_slice::<Line>(line).ok().map(|line| line.event)
+/// What the first line of the journal at `path` tells; `None` where it makes no sense.
+#[must_use]
+pub fn first_line(path: &Path) -> Option<Event> {
+    let mut line = Vec::new();
+    let file = state_files::open(path).ok()?;
+    BufReader::new(file.take(LONGEST_LINE)).read_until(b'\n', &mut line).ok()?;
+    serde_json::from_slice::<Line>(&line).ok().map(|line| line.event)
 }
 
-fn has_end(path: &Path) -> bool {
+/// Whether the last line of the journal at `path` tells the end of its run.
+#[must_use]
+pub fn has_end(path: &Path) -> bool {
     let last = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
+        let mut file = state_files::open(path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(LINE)))?;
         let mut end = Vec::new();
-        file.read_to_end(&mut end)?;
+        file.take(LINE).read_to_end(&mut end)?;
         Ok(end)
     };
     let end = last().unwrap_or_default();

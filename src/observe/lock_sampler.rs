@@ -24,6 +24,7 @@ use crate::{
         cost::{Meter, Tally},
     },
     snapshot::Sampling,
+    threads,
 };
 
 mod sampled;
@@ -124,8 +125,7 @@ impl LockSampler {
         });
         let meter = Meter::start(&shared.tally, Instant::now());
         let (theirs, proc) = (Arc::clone(&shared), proc.to_owned());
-        let thread =
-            thread::Builder::new().name("waltop-locks".to_owned()).spawn(move || run(&theirs, proc))?;
+        let thread = threads::start("waltop-locks", move || run(&theirs, proc))?;
         Ok(Self { shared, meter, thread: Some(thread) })
     }
 

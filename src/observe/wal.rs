@@ -123,6 +123,7 @@ impl Counter {
         let of = (FileId::of(&metadata), header);
         let seen = (metadata.len(), metadata.modified().ok());
         let start = Position { frames: 0, sums: header.sums };
+        let new = || Count { of, seen, committed: start, pages: None, reached: start, is_complete: false };
         let count = match self.0.take().filter(|count| count.of == of) {
             Some(count) if count.is_complete && count.seen == seen => count,
             Some(mut count) => {
@@ -130,10 +131,10 @@ impl Counter {
                 if count.is_complete {
                     count.reached = count.committed;
                 }
+                let count = if count.is_still_there(file, metadata.len())? { count } else { new() };
                 Count { seen, ..count }.advance(file, budget)?
             }
-            None => Count { of, seen, committed: start, pages: None, reached: start, is_complete: false }
-                .advance(file, budget)?,
+            None => new().advance(file, budget)?,
         };
         let count = self.0.insert(count);
         let (frames, page_count) = (count.committed.frames, count.pages);
@@ -142,6 +143,19 @@ impl Counter {
 }
 
 impl Count {
+    // Whether the last frame that was counted is in the file of `length` bytes, as it was. A log that was cut off under
+    // its header, and perhaps written on, has none or another one there: its checksum covers all frames before it.
+    fn is_still_there(&self, file: &File, length: u64) -> io::Result<bool> {
+        let Some(before) = self.reached.frames.checked_sub(1) else { return Ok(true) };
+        let header = self.of.1;
+        let size = header.frame_size() as u64;
+        let mut frame = [0; FRAME_HEADER];
+        let offset = HEADER as u64 + u64::from(before) * size;
+        let is_whole = offset + size <= length && files::read_at(file, &mut frame, offset)? == FRAME_HEADER;
+        let sums = (word(&frame, 16), word(&frame, 20));
+        Ok(is_whole && frame[8..16] == header.salts && sums == self.reached.sums)
+    }
+
     fn advance(mut self, file: &File, budget: u64) -> io::Result<Self> {
         let header = self.of.1;
         let frame_size = header.frame_size();
@@ -178,9 +192,15 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt;
+    use std::{
+        os::unix::fs::FileExt,
+        time::{Duration, SystemTime},
+    };
+
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
+    use crate::{fuzz::for_a_while, fuzz_edits::edited};
 
     const PAGE: usize = 512;
 
@@ -258,6 +278,32 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_shrinks_under_its_header_is_counted_again() {
+        let mut log = Log::new();
+        let mut counter = Counter::default();
+        let start = log.sums;
+        for page in 1..=3 {
+            log.frame(page, page);
+        }
+        assert_eq!(log.count(&mut counter, 1), (3, Some(3), true));
+        log.file.set_len(32 + 536).expect("cut off after a frame");
+        assert_eq!(log.count(&mut counter, 1), (1, Some(1), true));
+        log.file.set_len(32 + 500).expect("cut off in a frame");
+        assert_eq!(log.count(&mut counter, 1), (0, None, true));
+        // Cut off and written on with other frames, up to the same size.
+        log.file.set_len(32).expect("cut off");
+        (log.sums, log.frames) = (start, 0);
+        log.frame(1, 1).frame(2, 2).frame(3, 3);
+        assert_eq!(log.count(&mut counter, 1), (3, Some(3), true));
+        log.file.set_len(32).expect("cut off");
+        (log.sums, log.frames) = (start, 0);
+        log.frame(9, 1).frame(9, 0).frame(9, 0).frame(9, 0);
+        assert_eq!(log.count(&mut counter, 1), (1, Some(1), true));
+        log.file.set_len(32).expect("cut off");
+        assert_eq!(log.count(&mut counter, 1), (0, None, true));
+    }
+
+    #[test]
     fn a_huge_log_takes_several_looks() {
         let mut log = Log::new();
         for page in 1..=250 {
@@ -270,6 +316,83 @@ mod tests {
         assert!(frames > 0 && frames < 4000 && !is_complete, "{frames}");
         assert!(!log.count(&mut counter, 1).2);
         assert_eq!(log.count(&mut counter, BYTES_PER_LOOK), (4000, Some(250), true));
+    }
+
+    // What happens to a log between two looks.
+    #[derive(Debug, Clone)]
+    enum Change {
+        Frames(Vec<(u32, u32)>),
+        CutTo(u64),
+        Bytes(Vec<u8>),
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            vec((1_u32..200, 0_u32..3), 1..5).prop_map(Change::Frames),
+            (0_u64..6 * 536).prop_map(Change::CutTo),
+            vec(any::<u8>(), 1..600).prop_map(Change::Bytes),
+        ]
+    }
+
+    impl Log {
+        // A writer carries on behind the frames that it finds, as recovery does.
+        fn change(&mut self, change: Change) {
+            let end = || self.file.metadata().expect("its size").len();
+            match change {
+                Change::CutTo(length) => self.file.set_len(32 + length.min(end() - 32)).expect("cut off"),
+                Change::Bytes(bytes) => self.file.write_all_at(&bytes, end()).expect("written"),
+                Change::Frames(frames) => {
+                    let fresh = Counter::default().count_some(&self.file, self.header(), u64::MAX);
+                    self.frames = fresh.expect("readable").frames.into();
+                    self.sums = self.sums_at(self.frames);
+                    for (page, commit) in frames {
+                        self.frame(page, commit);
+                    }
+                }
+            }
+        }
+
+        fn sums_at(&self, frames: u64) -> Sums {
+            let mut bytes = [0; 8];
+            let at = if frames == 0 { 24 } else { 32 + (frames - 1) * 536 + 16 };
+            self.file.read_exact_at(&mut bytes, at).expect("written");
+            (word(&bytes, 0), word(&bytes, 4))
+        }
+    }
+
+    #[test]
+    fn fuzz_log() {
+        for_a_while("log", |runner| {
+            runner.run(&vec(change(), 0..8), |changes| {
+                let (mut log, mut counter) = (Log::new(), Counter::default());
+                for (number, change) in (1..).zip(changes) {
+                    log.change(change);
+                    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(number);
+                    log.file.set_modified(at).expect("it is ours");
+                    // The count that goes on is that of a first look.
+                    let (known, fresh) =
+                        (log.count(&mut counter, 1 << 20), log.count(&mut Counter::default(), 1 << 20));
+                    prop_assert_eq!(known, fresh);
+                    prop_assert!(known.0 <= log.header().slots(log.file.metadata().expect("its size").len()));
+                }
+                Ok(())
+            })
+        });
+    }
+
+    #[test]
+    fn fuzz_log_header() {
+        let mut valid = [0; HEADER];
+        Log::new().file.read_exact_at(&mut valid, 0).expect("a header");
+        for_a_while("log header", |runner| {
+            runner.run(&edited(&[valid]), |bytes| {
+                let Some(Ok(bytes)) = bytes.get(..HEADER).map(<[u8; HEADER]>::try_from) else {
+                    return Ok(());
+                };
+                prop_assert!(LogHeader::parse(&bytes).is_none() || bytes == valid);
+                Ok(())
+            })
+        });
     }
 
     #[test]

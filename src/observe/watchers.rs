@@ -1,13 +1,12 @@
 //! Who keeps a database in step with folders: from the files that watches keep beside the journals.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
 use super::liveness;
-use crate::{journal, snapshot::Watcher};
+use crate::{journal, snapshot::Watcher, state_files};
 
 /// What a file of a watch has at most; whatever follows does not matter.
 const LARGEST: u64 = 64 << 10;
@@ -37,9 +36,8 @@ pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, Watcher)> {
 
 /// What a watch says of itself; `None` where it has not yet said all of it, or a newer version says it otherwise.
 fn line(path: &Path) -> io::Result<Option<journal::Watcher>> {
-    let mut text = String::new();
-    File::open(path)?.take(LARGEST).read_to_string(&mut text)?;
-    Ok(text.lines().nth(1).and_then(|line| serde_json::from_str(line).ok()))
+    let text = state_files::read(path, LARGEST)?;
+    Ok(String::from_utf8_lossy(&text).lines().nth(1).and_then(|line| serde_json::from_str(line).ok()))
 }
 
 #[cfg(test)]

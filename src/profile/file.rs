@@ -123,7 +123,30 @@ fn expected(item: &Item<'_>, form: Form) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{fuzz::for_a_while, fuzz_edits::edited_text};
+
+    #[test]
+    fn fuzz_profile() {
+        let seeds = [PRAGMA, include_str!("../../assets/profiles/hardened.toml")];
+        for_a_while("profile", |runner| {
+            runner.run(&edited_text(&seeds), |text| {
+                match of(&text) {
+                    Ok(profile) => prop_assert!(profile.pragmas.iter().all(|it| !it.name.is_empty())),
+                    Err(error) => {
+                        prop_assert!(
+                            error.starts_with("p.toml, line ") && !error.contains('\n'),
+                            "{}",
+                            error
+                        );
+                    }
+                }
+                Ok(())
+            })
+        });
+    }
 
     fn of(text: &str) -> Result<Profile, String> {
         read(&Document::new(Path::new("p.toml"), text), "mine").map_err(|error| error.to_string())

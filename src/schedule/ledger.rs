@@ -2,9 +2,8 @@
 //! user's state directory, so that neither a restart nor a second waltop does one too many.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    ffi::OsStr,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +13,11 @@ use crate::{
     config::Places,
     ingest::lock::{Only, Refusal, RunLock},
     snapshot::LastCheckpoint,
+    state_files::StateFolder,
 };
+
+/// The most bytes of one entry; there is hardly more than a time and an error in it.
+const LARGEST: u64 = 64 << 10;
 
 /// The files of this user.
 #[derive(Debug, Clone)]
@@ -25,7 +28,8 @@ pub struct Ledger {
 /// The leave to run the next checkpoint of one database. It is given back with this value, also that of a killed process.
 #[derive(Debug)]
 pub struct Turn {
-    file: PathBuf,
+    folder: StateFolder,
+    name: String,
     _lock: RunLock,
 }
 
@@ -39,7 +43,8 @@ impl Ledger {
     /// The last scheduled checkpoint of `database`; `None` where there was none, or nothing sensible is written down.
     #[must_use]
     pub fn last(&self, database: &Path) -> Option<LastCheckpoint> {
-        serde_json::from_slice(&fs::read(self.file(database)).ok()?).ok()
+        let entry = StateFolder::open(&self.folder).and_then(|it| it.read(name(database).as_ref(), LARGEST));
+        serde_json::from_slice(&entry.ok()?).ok()
     }
 
     /// The turn to run the one after that of `seen`; `None` where somebody else has it, or has had it.
@@ -55,13 +60,15 @@ impl Ledger {
             Err(Refusal::Io(error)) => return Err(error),
         };
         let is_next = self.last(database).map(|last| last.at) == seen;
-        Ok(is_next.then(|| Turn { file: self.file(database), _lock: lock }))
+        let folder = StateFolder::open(&self.folder)?;
+        Ok(is_next.then(|| Turn { folder, name: name(database), _lock: lock }))
     }
+}
 
-    fn file(&self, database: &Path) -> PathBuf {
-        let name = blake3::hash(database.as_os_str().as_encoded_bytes()).to_hex();
-        self.folder.join(format!("{}.json", &name[..32]))
-    }
+/// The file of `database`.
+fn name(database: &Path) -> String {
+    let name = blake3::hash(database.as_os_str().as_encoded_bytes()).to_hex();
+    format!("{}.json", &name[..32])
 }
 
 impl Turn {
@@ -71,23 +78,14 @@ impl Turn {
     ///
     /// Where the state directory cannot be written to.
     pub fn note(&self, last: &LastCheckpoint) -> io::Result<()> {
-        let draft = self.file.with_extension(format!("{}.tmp", std::process::id()));
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let written = options
-            .open(&draft)
-            .and_then(|mut file| file.write_all(&serde_json::to_vec(last)?))
-            .and_then(|()| fs::rename(&draft, &self.file));
-        if written.is_err() {
-            // The draft may not even have been made.
-            let _ = fs::remove_file(&draft);
-        }
-        written
+        self.folder.replace(OsStr::new(&self.name), &serde_json::to_vec(last)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;
@@ -109,7 +107,7 @@ mod tests {
         assert_eq!(ledger.last(database), Some(begun));
         assert!(ledger.take_turn(database, None).expect("writable").is_none(), "somebody has had it");
         assert!(ledger.take_turn(database, Some(at)).expect("writable").is_some(), "the next one");
-        fs::write(ledger.file(database), "{").expect("written");
+        fs::write(ledger.folder.join(name(database)), "{").expect("written");
         assert_eq!(ledger.last(database), None);
     }
 

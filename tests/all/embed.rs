@@ -1,5 +1,6 @@
 //! Embedding: a real server on the loopback, real documents, and what is found by meaning.
 
+mod hostile;
 pub mod server;
 
 use std::{

@@ -107,6 +107,7 @@ fn the_theme_colours_the_screen_and_no_color_wins() {
         ("colour-blind", &[], &|it| it.iter().any(is_of_light)),
         ("none", &[], &|it| it.is_empty()),
         ("light", &[("NO_COLOR", "1")], &|it| it.is_empty()),
+        ("light", &[("TERM", "dumb")], &|it| it.is_empty()),
     ] {
         settle(home.path(), &format!("theme = '{theme}'\n"));
         let mut terminal = Terminal::open_with(home.path(), &[&path], USUAL, environment);

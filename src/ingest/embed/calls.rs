@@ -13,6 +13,7 @@ use super::{Embedder, Options, Refusal, vector};
 use crate::{
     database::busy::jittered,
     ingest::{StopFlag, parse::Hash},
+    threads,
 };
 
 /// How often a text is sent before it is given up.
@@ -57,7 +58,7 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// As many threads as `options` allow calls.
+    /// As many threads as `options` allow calls, or fewer where the system refuses them.
     ///
     /// # Errors
     ///
@@ -66,10 +67,11 @@ impl Calls {
         let calls = options.calls.get();
         let (jobs, wanted) = unbounded::<Wanted>();
         let (answer, answers) = unbounded();
+        let mut started = 0;
         for number in 0..calls {
             let (wanted, answer, options, stop) =
                 (wanted.clone(), answer.clone(), options.clone(), stop.clone());
-            thread::Builder::new().name(format!("embed-{number}")).spawn(move || {
+            let thread = threads::start(&format!("embed-{number}"), move || {
                 for mut wanted in wanted {
                     let asked = || ask(&options, &stop, &wanted.text);
                     let vector = panic::catch_unwind(AssertUnwindSafe(asked))
@@ -79,10 +81,16 @@ impl Calls {
                         return;
                     }
                 }
-            })?;
+            });
+            match thread {
+                Ok(_) => started += 1,
+                Err(error) if started == 0 => return Err(error),
+                // Fewer calls at a time are slower and just as good.
+                Err(_) => break,
+            }
         }
         // As many again are waiting, so that nobody idles while vectors are written.
-        Ok(Self { jobs, answers, under_way: 0, most: calls * 3 })
+        Ok(Self { jobs, answers, under_way: 0, most: started * 3 })
     }
 
     /// Whether it takes another document.

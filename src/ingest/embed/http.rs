@@ -1,16 +1,25 @@
 //! An embedder behind the embeddings API that Ollama, llama.cpp, LM Studio and many others share with `OpenAI`:
 //! `POST URL/embeddings` with `{"model": …, "input": […]}` gives `{"data": [{"index": 0, "embedding": […]}]}`.
 
-use std::{env, fmt, net::IpAddr, str::FromStr, time::Duration};
+use std::{
+    env, fmt,
+    io::{self, Read},
+    net::IpAddr,
+    str::FromStr,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use ureq::{
     Agent, Body, Proxy, Timeout,
-    http::{HeaderMap, Response, Uri, header::RETRY_AFTER},
+    http::{
+        HeaderMap, Response, Uri,
+        header::{LOCATION, RETRY_AFTER},
+    },
 };
 
-use super::{Embedder, Refusal};
-use crate::text;
+use super::{Embedder, Refusal, vector::LONGEST};
+use crate::{text, threads};
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -18,8 +27,15 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a call may take: a model that is loaded first, or runs without a GPU, takes its time.
 const CALL: Duration = Duration::from_mins(2);
 
-/// The most bytes of an answer that are read.
-const ANSWER: u64 = 64 << 20;
+/// The most bytes of an answer beside its vectors: the model's name, usage figures, white space.
+const AROUND: u64 = 64 << 10;
+
+/// The most bytes of one number of a vector: a sign, 17 digits, an exponent, a comma, and the line break and indentation
+/// of a server that prints its JSON for people.
+const NUMBER: u64 = 40;
+
+/// The most bytes of a refusal that are read: it is quoted in one line.
+const REFUSAL: u64 = 64 << 10;
 
 /// The most characters of what a server says that are told.
 const SAID: usize = 200;
@@ -75,6 +91,10 @@ impl Endpoint {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
+    fn needs_lookup(&self) -> bool {
+        self.host.parse::<IpAddr>().is_err()
+    }
+
     fn may_have_key_of_openai(&self) -> bool {
         self.is_secret && (self.host == "openai.com" || self.host.ends_with(".openai.com"))
     }
@@ -125,6 +145,8 @@ impl Http {
         let proxy = if endpoint.is_of_this_machine() { None } else { Proxy::try_from_env() };
         let agent = Agent::config_builder()
             .http_status_as_error(false)
+            // A client that follows 301, 302 or 303 sends GET without the texts, and the answer is not about them.
+            .max_redirects(0)
             .timeout_connect(Some(CONNECT))
             .timeout_global(Some(CALL))
             .max_idle_connections(64)
@@ -157,8 +179,13 @@ impl Http {
     /// What an answer with another status than 200 means.
     fn refused(&self, response: &mut Response<Body>) -> Refusal {
         let status = response.status();
+        if status.is_redirection()
+            && let Some(target) = response.headers().get(LOCATION)
+        {
+            return self.redirected(target.as_bytes());
+        }
         let after = retry_after(response.headers());
-        let said = response.body_mut().with_config().limit(ANSWER).read_to_vec().unwrap_or_default();
+        let said = first_bytes(response, REFUSAL).unwrap_or_default();
         let reason = format!("{} says {status}{}", self.endpoint, quoted(&said));
         match status.as_u16() {
             408 | 425 | 429 | 500..=599 => Refusal::Later { reason, after },
@@ -169,6 +196,20 @@ impl Http {
             }
             _ => Refusal::Never(reason),
         }
+    }
+}
+
+impl Http {
+    /// What a redirect means: the server answers somewhere else, which the user has to confirm by naming that address.
+    fn redirected(&self, target: &[u8]) -> Refusal {
+        let target = String::from_utf8_lossy(target);
+        let target: String = text::clean(target.trim()).chars().take(SAID).collect();
+        let base = target.strip_suffix("/embeddings").unwrap_or(&target);
+        Refusal::Never(format!(
+            "{} redirects to {target}, and waltop follows no redirect of a POST; if you trust that server, give its \
+             address: {base}",
+            self.endpoint
+        ))
     }
 }
 
@@ -185,25 +226,53 @@ impl Embedder for Http {
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
         }
+        if self.endpoint.needs_lookup() {
+            // The library looks the name up on a thread, and panics without one.
+            threads::need(1).map_err(|error| never(&format!("cannot be asked: {error}")))?;
+        }
         let mut response = request.send(&question[..]).map_err(|error| self.failed(&error))?;
         if response.status() != 200 {
             return Err(self.refused(&mut response));
         }
-        let body = response.body_mut().with_config().limit(ANSWER).read_to_vec();
-        let body = body.map_err(|error| self.failed(&error))?;
-        let Data { mut data } = serde_json::from_slice(&body)
-            .map_err(|error| never(&format!("does not answer as an embeddings API does: {error}")))?;
-        data.sort_by_key(|item| item.index);
-        if !data.iter().map(|item| item.index).eq(0..texts.len()) {
-            return Err(never(&format!("gave {} vectors for {} texts", data.len(), texts.len())));
+        let most = most_bytes(texts.len());
+        let body = first_bytes(&mut response, most + 1).map_err(|error| self.failed(&error.into()))?;
+        if body.len() as u64 > most {
+            return Err(never(&format!(
+                "gave more than {} MiB for {} texts, which no vectors need",
+                most >> 20,
+                texts.len()
+            )));
         }
-        Ok(data.into_iter().map(|item| item.embedding).collect())
+        vectors_in(&body, texts.len()).map_err(|why| never(&why))
     }
 }
 
+/// The vectors in `body`, one for each of so many texts, in their order; or why there are none.
+fn vectors_in(body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, String> {
+    let Data { mut data } = serde_json::from_slice(body)
+        .map_err(|error| format!("does not answer as an embeddings API does: {error}"))?;
+    data.sort_by_key(|item| item.index);
+    if !data.iter().map(|item| item.index).eq(0..texts) {
+        return Err(format!("gave {} vectors for {texts} texts", data.len()));
+    }
+    Ok(data.into_iter().map(|item| item.embedding).collect())
+}
+
+/// The most bytes that vectors of so many texts can need.
+fn most_bytes(texts: usize) -> u64 {
+    AROUND + texts as u64 * LONGEST as u64 * NUMBER
+}
+
+/// At most `most` bytes of the body. A longer one is left unread, and its connection is not used again.
+fn first_bytes(response: &mut Response<Body>, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    response.body_mut().as_reader().take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Whether no connection came about.
-fn is_unreachable(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{
+fn is_unreachable(error: &io::Error) -> bool {
+    use io::ErrorKind::{
         AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable,
     };
     matches!(
@@ -230,7 +299,34 @@ fn quoted(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{fuzz::for_a_while, fuzz_edits::edited, ingest::embed::vector};
+
+    #[test]
+    fn fuzz_answer() {
+        let seeds = [
+            r#"{"data": [{"index": 0, "embedding": [0.25, -1e3]}]}"#,
+            r#"{"model": "m", "data": [{"index": 1, "embedding": [1]}, {"index": 0, "embedding": [2]}]}"#,
+            r#"{"error": {"message": "too long"}}"#,
+        ];
+        for_a_while("embeddings answer", |runner| {
+            runner.run(&(edited(&seeds), 0_usize..3), |(body, texts)| {
+                match vectors_in(&body, texts) {
+                    Ok(vectors) => {
+                        prop_assert_eq!(vectors.len(), texts);
+                        let units = vectors.into_iter().filter_map(vector::unit);
+                        prop_assert!(units.flatten().all(|number| number.abs() <= 1.0));
+                    }
+                    Err(why) => prop_assert!(!text::clean(&why).contains('\n')),
+                }
+                let quoted = quoted(&body);
+                prop_assert!(quoted.chars().count() <= SAID + 2 && !quoted.contains(char::is_control));
+                Ok(())
+            })
+        });
+    }
 
     #[test]
     fn an_address_has_a_scheme_and_a_host_and_no_password() {

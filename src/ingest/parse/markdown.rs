@@ -7,6 +7,23 @@ use super::{
     target::{self, Target},
 };
 
+/// The most ASCII punctuation and line breaks of a text that is searched. The parser keeps some 85 bytes and takes up to
+/// 0.7 µs for each that may be markup: 90 MB and 0.7 s. 16 MiB of prose have about as many.
+const MOST_MARKS: usize = 1 << 20;
+
+/// The start of `text` that is searched for markup: all of it, or so many lines that it has no more than [`MOST_MARKS`].
+pub(super) fn searched(text: &str) -> &str {
+    if text.len() <= MOST_MARKS {
+        return text;
+    }
+    let is_mark = |(_, byte): &(usize, u8)| byte.is_ascii_punctuation() || *byte == b'\n';
+    match text.bytes().enumerate().filter(is_mark).nth(MOST_MARKS) {
+        None => text,
+        // A mark is one byte, so that both are ends of characters.
+        Some((at, _)) => &text[..text[..at].rfind('\n').map_or(at, |end| end + 1)],
+    }
+}
+
 /// Adds the links and tags in `text` to `edges`; its first heading that says anything.
 pub(super) fn scan(text: &str, place: Place<'_>, edges: &mut Edges) -> Option<String> {
     let options = Options::ENABLE_WIKILINKS

@@ -116,7 +116,7 @@ impl Run<'_> {
         let mut calls = match Calls::start(options, self.stop) {
             Ok(calls) => calls,
             Err(error) => {
-                phase.told.error = Some(format!("no thread can be had to embed with: {error}"));
+                phase.told.error = Some(format!("cannot call the embedder: {error}"));
                 return Ok(());
             }
         };

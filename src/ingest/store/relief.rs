@@ -17,7 +17,7 @@ use crate::{
         holder::{self, Holder},
     },
     profile::Profile,
-    units,
+    threads, units,
 };
 
 /// Frames that may wait in the log before they are moved, between batches: `SQLite`'s own default.
@@ -90,7 +90,7 @@ impl Mover {
                 return Ok(());
             }
         };
-        let moving = thread::Builder::new().name("checkpoint".to_owned()).spawn(move || {
+        let moving = threads::start("checkpoint", move || {
             let moved = move_log(&connection);
             (connection, moved)
         });

@@ -16,7 +16,7 @@ use notify::{
 };
 
 use super::{bell::Bell, debounce::Heard};
-use crate::ingest::discover::is_document;
+use crate::{ingest::discover::is_document, threads};
 
 /// Files that say what is ignored.
 const IGNORE_FILES: [&str; 2] = [".gitignore", ".ignore"];
@@ -59,6 +59,8 @@ impl Ears {
                 Err(_) => bell.hear(Heard::Lost),
             }
         };
+        // The library's own thread: it goes on without one, and waits for it forever.
+        threads::need(1).map_err(|error| error.to_string())?;
         let mut watcher = notify::recommended_watcher(handler).map_err(|error| reason(&error))?;
         let mut deaf = None;
         for folder in &interest.folders {

@@ -1,30 +1,43 @@
 //! Reading a journal as it grows.
 
 use std::{
-    fs::{self, File, Metadata},
-    io::{self, Read, Seek, SeekFrom},
+    fs::{self, Metadata},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,
     path::Path,
     time::SystemTime,
 };
 
 use super::story::Story;
+use crate::state_files;
+
+/// The longest line of a journal in bytes. A start with its folders is the longest that waltop writes.
+pub(super) const LONGEST_LINE: u64 = 1 << 20;
+
+/// So many lines that make no sense, and the rest of the journal is not read.
+const MOST_NONSENSE: u32 = 100;
 
 /// A journal, and how far it has been read.
 #[derive(Debug, Default)]
 pub(super) struct Followed {
     inode: u64,
-    read_to: u64,
+    pub read_to: u64,
     // Size and time of the journal when it was last read.
     read_at: Option<(u64, SystemTime)>,
     pub story: Option<Story>,
     /// What was wrong with a line that was passed over.
     pub nonsense: Option<String>,
+    /// Whether there is more than one look may read.
+    pub is_behind: bool,
+    nonsense_lines: u32,
+    // No more of it is read: it is no journal.
+    is_given_up: bool,
 }
 
 impl Followed {
-    /// Reads what was appended to the journal at `path`; `proc` tells whether its process lives.
-    pub fn catch_up(&mut self, path: &Path, proc: &Path) -> io::Result<()> {
+    /// Reads what was appended to the journal at `path`, at most `budget` bytes, which it reduces; `proc` tells whether
+    /// its process lives.
+    pub fn catch_up(&mut self, path: &Path, proc: &Path, budget: &mut u64) -> io::Result<()> {
         // A process that was gone before its journal is read has written all that it ever will. Where the
         // journal had not named it yet, it is asked for after the reading, and what came in between is read too.
         let mut known_to_live = self.story.as_ref().map(|story| story.lives(proc));
@@ -36,11 +49,11 @@ impl Followed {
             *self = Self { inode: metadata.ino(), ..Self::default() };
             known_to_live = None;
         }
-        self.read_on(path, &metadata)?;
+        self.read_on(path, &metadata, budget)?;
         let lives =
             known_to_live.or_else(|| self.story.as_ref().map(|story| story.lives(proc))).unwrap_or(true);
         if known_to_live.is_none() && !lives {
-            self.read_on(path, &fs::symlink_metadata(path)?)?;
+            self.read_on(path, &fs::symlink_metadata(path)?, budget)?;
         }
         if let Some(story) = &mut self.story {
             story.settle(lives);
@@ -49,24 +62,44 @@ impl Followed {
     }
 
     /// Reads the whole lines that were appended; one that is being written is left for the next look.
-    fn read_on(&mut self, path: &Path, metadata: &Metadata) -> io::Result<()> {
+    fn read_on(&mut self, path: &Path, metadata: &Metadata, budget: &mut u64) -> io::Result<()> {
         let state = (metadata.len(), metadata.modified()?);
-        if metadata.len() <= self.read_to || self.read_at == Some(state) {
+        self.is_behind = false;
+        if self.is_given_up || metadata.len() <= self.read_to || self.read_at == Some(state) {
             return Ok(());
         }
-        let mut file = File::open(path)?;
+        let mut file = state_files::open(path)?;
         file.seek(SeekFrom::Start(self.read_to))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        self.read_at = Some(state);
-        let Some(end) = bytes.iter().rposition(|&byte| byte == b'\n') else { return Ok(()) };
-        self.read_to += end as u64 + 1;
-        for line in bytes[..end].split(|&byte| byte == b'\n') {
-            if let Err(nonsense) = self.take(line) {
+        let mut lines = BufReader::new(file);
+        let mut line = Vec::new();
+        while *budget > 0 {
+            line.clear();
+            let length = lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? as u64;
+            *budget = budget.saturating_sub(length);
+            if line.pop() != Some(b'\n') {
+                if length == LONGEST_LINE {
+                    self.give_up("a line is longer than 1 MiB");
+                }
+                self.read_at = Some(state);
+                return Ok(());
+            }
+            self.read_to += length;
+            if let Err(nonsense) = self.take(&line) {
                 self.nonsense = Some(nonsense);
+                self.nonsense_lines += 1;
+                if self.nonsense_lines == MOST_NONSENSE {
+                    self.give_up("too many lines make no sense");
+                    return Ok(());
+                }
             }
         }
+        self.is_behind = true;
         Ok(())
+    }
+
+    fn give_up(&mut self, why: &str) {
+        self.nonsense = Some(format!("{why}, and the rest is not read"));
+        self.is_given_up = true;
     }
 
     fn take(&mut self, line: &[u8]) -> Result<(), String> {

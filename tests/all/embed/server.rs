@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     thread,
     time::Duration,
@@ -37,6 +37,13 @@ pub struct State {
     pub hangs_up: AtomicUsize,
     /// Numbers in a vector.
     pub dimension: AtomicUsize,
+    /// What every call is answered with instead of vectors: the start of the answer and, behind it, spaces without end
+    /// or up to a number.
+    pub instead: Mutex<Option<(String, u64)>>,
+    /// Request lines that were not a POST.
+    pub not_posted: AtomicUsize,
+    /// The most bytes of one answer that a client took.
+    pub taken: AtomicU64,
     /// Calls that wait for their answer.
     pub in_flight: AtomicUsize,
     /// The most of them at a time.
@@ -100,8 +107,12 @@ fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
 fn serve(state: &State, mut stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
-    while let Some((body, key)) = request(&mut reader)? {
+    while let Some((body, key)) = request(state, &mut reader)? {
         locked(&state.keys).push(key);
+        let instead = locked(&state.instead).clone();
+        if let Some((start, spaces)) = instead {
+            return flood(state, stream, &start, spaces);
+        }
         let flying = state.in_flight.fetch_add(1, SeqCst) + 1;
         state.most_in_flight.fetch_max(flying, SeqCst);
         while state.is_held.load(SeqCst) {
@@ -123,8 +134,21 @@ fn serve(state: &State, mut stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes `start` and so many spaces behind it, as far as the client takes them, and hangs up.
+fn flood(state: &State, mut stream: &TcpStream, start: &str, spaces: u64) -> io::Result<()> {
+    stream.write_all(start.as_bytes())?;
+    let block = vec![b' '; 64 << 10];
+    let mut taken = 0;
+    while taken < spaces {
+        let written = stream.write(&block)? as u64;
+        taken += written;
+        state.taken.fetch_max(taken, SeqCst);
+    }
+    Ok(())
+}
+
 /// The next request: its body, and the key with it; `None` where there is none any more.
-fn request(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, Option<String>)>> {
+fn request(state: &State, reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, Option<String>)>> {
     let mut key = None;
     let mut length = 0;
     let mut line = String::new();
@@ -135,6 +159,9 @@ fn request(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, Option<Stri
         }
         if line.trim().is_empty() {
             break;
+        }
+        if line.contains(" HTTP/1.1") && !line.starts_with("POST ") {
+            state.not_posted.fetch_add(1, SeqCst);
         }
         let (name, value) = line.split_once(':').unwrap_or_default();
         match &*name.to_ascii_lowercase() {

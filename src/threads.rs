@@ -1,0 +1,104 @@
+//! Threads that the system may refuse: a limit on processes (`ulimit -u`, `pids.max` of a cgroup) or on memory
+//! (`ulimit -v`) leaves none. `std::thread::spawn` and `Scope::spawn` panic then.
+
+use std::{
+    io,
+    sync::mpsc,
+    thread::{Builder, JoinHandle, Scope, ScopedJoinHandle},
+};
+
+/// Starts `work` on a thread of that name.
+///
+/// # Errors
+///
+/// Where the system refuses it; the message names the limits.
+pub fn start<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    Builder::new().name(name.to_owned()).spawn(work).map_err(|error| refused(&error))
+}
+
+/// The same inside `scope`.
+///
+/// # Errors
+///
+/// As [`start`].
+pub fn start_in<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    Builder::new().name(name.to_owned()).spawn_scoped(scope, work).map_err(|error| refused(&error))
+}
+
+/// How many of `wanted` threads the system allows at the same time: what a library needs to know before it starts
+/// threads of its own and panics where one is refused.
+#[must_use]
+pub fn available(wanted: usize) -> usize {
+    let probes = (0..wanted).map_while(|_| {
+        let (release, wait) = mpsc::channel::<()>();
+        let probe = start("probe", move || {
+            // The end of the other half releases it.
+            let _ = wait.recv();
+        });
+        probe.ok().map(|probe| (release, probe))
+    });
+    let (release, probes): (Vec<_>, Vec<_>) = probes.unzip();
+    drop(release);
+    let count = probes.len();
+    for probe in probes {
+        // It cannot panic, and its end is all that matters.
+        let _ = probe.join();
+    }
+    count
+}
+
+/// Fails where the system does not allow `wanted` more threads at the same time.
+///
+/// # Errors
+///
+/// As [`start`].
+pub fn need(wanted: usize) -> io::Result<()> {
+    if available(wanted) == wanted { Ok(()) } else { Err(refused(&io::ErrorKind::WouldBlock.into())) }
+}
+
+fn refused(error: &io::Error) -> io::Error {
+    let why = match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => String::new(),
+        _ => format!(" ({error})"),
+    };
+    io::Error::new(
+        error.kind(),
+        format!(
+            "the system refuses another thread{why}; raise the limit on processes (ulimit -u) or memory (ulimit -v)"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use super::*;
+
+    #[test]
+    fn threads_run_and_probes_are_counted() {
+        assert_eq!(start("one", || 1).expect("a thread").join().expect("no panic"), 1);
+        let sum: i32 = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                iter::repeat_with(|| start_in(scope, "two", || 2).expect("a thread")).take(3).collect();
+            threads.into_iter().map(|it| it.join().expect("no panic")).sum()
+        });
+        assert_eq!((sum, available(4), available(0)), (6, 4, 0));
+        need(2).expect("two threads");
+    }
+
+    #[test]
+    fn a_refusal_names_the_limits_in_one_line() {
+        for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::OutOfMemory, io::ErrorKind::PermissionDenied] {
+            let error = refused(&kind.into()).to_string();
+            assert!(error.contains("ulimit -u") && !error.contains('\n'), "{error}");
+        }
+    }
+}
