@@ -25,10 +25,11 @@ REFUSALS = [
     (None, r"opened .* since the (look|sample)", "a process opened the database between the sample and the question"),
     ("optuna", r"has a rollback journal with content", "a transaction is open, and its journal is there"),
     ("rollback", r"has a rollback journal with content", "a transaction is open, and its journal is there"),
-    ("killed_checkpoint", r"left beside", "no process has the files open, and a connection would recover the log"),
-    ("killed_writer", r"left beside", "no process has the files open, and a connection would recover the log"),
+    ("killed_checkpoint", r"no process holds the index", "no process has the files open, and a connection would recover the log"),
+    ("killed_writer", r"no process holds the index", "no process has the files open, and a connection would recover the log"),
+    ("exclusive", r"no process holds the index", "in exclusive mode the index is in the memory of its process"),
     ("exclusive", r"has the whole file to itself", "it has"),
-    (None, r"busy|could not get the write lock|was not to be had|database is locked", "the lock was held for longer than the worker waits"),
+    (None, r"could not get the write lock|the write lock was not to be had|database is locked", "the lock was held for longer than the worker waits"),
 ]
 
 

@@ -67,12 +67,15 @@ def run(kind, options):
     try:
         module.start(stage)
         until = time.monotonic() + options.seconds
-        seen.run(until)
+        seen.run(until, getattr(module, "GUARD_PAUSE_S", 0.3))
         fallen = stage.fallen()
+        unproved = module.proof(stage) if hasattr(module, "proof") else None
         if seen.unexpected:
             return Result(kind, "FAILED", f"unexpected: {len(seen.unexpected)}", seen)
         if fallen:
             return Result(kind, "FAILED", "; ".join(fallen), seen)
+        if unproved:
+            return Result(kind, "FAILED", unproved, seen)
         if seen.most_processes < module.PROCESSES:
             return Result(kind, "FAILED", f"waltop saw fewer than {module.PROCESSES} processes", seen)
         return Result(kind, "passed", "", seen)

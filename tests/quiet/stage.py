@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -57,10 +56,14 @@ class Program:
             time.sleep(0.05)
 
     def wait_for_line(self, line):
-        self.wait_for(lambda: line in self.log.read_text(errors="replace").splitlines())
+        self.wait_for(lambda: line in self.lines())
+
+    def lines(self):
+        """What it has printed."""
+        return self.log.read_text(errors="replace").splitlines()
 
     def last_lines(self):
-        return " | ".join(self.log.read_text(errors="replace").splitlines()[-4:])
+        return " | ".join(self.lines()[-4:])
 
     def end(self):
         """Ends the process, and whatever it left running in its session."""
@@ -87,8 +90,6 @@ class Stage:
         self.db = self.folder / "data" / "app.db"
         self.db.parent.mkdir()
         self.programs = []
-        # Held while a program is replaced on purpose.
-        self.changing = threading.Lock()
         homes = {name: self.folder / name.lower() for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")}
         for home in homes.values():
             home.mkdir()
@@ -135,12 +136,11 @@ class Stage:
 
     def fallen(self):
         """The programs that exited though they were to run until the end."""
-        with self.changing:
-            return [
-                f"{program.name} exited with {program.process.returncode}: {program.last_lines()}"
-                for program in self.programs
-                if program.process.poll() is not None
-            ]
+        return [
+            f"{program.name} exited with {program.process.returncode}: {program.last_lines()}"
+            for program in self.programs
+            if program.process.poll() is not None
+        ]
 
     def end(self):
         for program in reversed(self.programs):

@@ -8,6 +8,8 @@ import actors
 import stage as stages
 
 PROCESSES = 1
+# Workers come seldom: the first one that may move the log ends what is to be seen.
+GUARD_PAUSE_S = 3
 
 
 def start(stage):

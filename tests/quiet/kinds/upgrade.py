@@ -16,6 +16,11 @@ def start(stage):
     stage.role("upgrades")
 
 
+def proof(stage):
+    """Why the run proves nothing, if so."""
+    return None if "replaced" in stage.programs[0].lines() else "nothing was replaced"
+
+
 def upgrades(path):
     """The operator: has no connection itself, and starts the service and makes the new file in other processes."""
     turns = 0
@@ -27,9 +32,12 @@ def upgrades(path):
         time.sleep(1.5)
         service.stdin.close()
         assert service.wait() == 0, service.returncode
-        assert not os.path.exists(path + "-wal"), "the service did not close its connection"
         assert role("make", path + ".new").wait() == 0
+        # A worker of waltop may have the database open for a moment, too.
+        while os.path.exists(path + "-wal"):
+            time.sleep(0.001)
         os.rename(path + ".new", path)
+        print("replaced", flush=True)
         turns += 1
 
 
@@ -46,10 +54,9 @@ def service(path):
     actors.ready()
     while not select.select([sys.stdin], [], [], 0.02)[0]:
         actors.insert(connection, 2)
-    # Another process may have held it when it closed; the log is gone once the last one has closed.
-    deadline = time.monotonic() + 20
     connection.close()
-    while os.path.exists(path + "-wal") and time.monotonic() < deadline:
+    # Another process may have had it open just then; the log is gone once the last one has closed its connection.
+    while os.path.exists(path + "-wal"):
         last = actors.connect(path)
         last.execute("select count(*) from t").fetchone()
         last.close()
