@@ -63,7 +63,7 @@ class Result:
 def run(kind, options):
     module = importlib.import_module(f"kinds.{kind}")
     stage = stages.Stage(kind, kind)
-    seen = samples.Samples(stage, options.waltop, options.out)
+    seen = samples.Samples(stage, options)
     try:
         module.start(stage)
         until = time.monotonic() + options.seconds
@@ -94,10 +94,14 @@ def options_of(argv):
     parser.add_argument("--kinds", help="only these, separated by commas")
     parser.add_argument("--jobs", type=int, default=4, help="how many kinds run at a time (default: 4)")
     parser.add_argument("--together", action="store_true", help="all kinds at the same time")
+    parser.add_argument("--pause", type=float, help="seconds between two samples of a kind (default: 0; with --together 3)")
     parser.add_argument("--out", type=Path, default=stages.TARGET / "quiet", help="where unexpected answers are kept")
     parser.add_argument("--list", action="store_true", help="print the kinds")
     options = parser.parse_args(argv)
     options.waltop = options.waltop.resolve()
+    if options.pause is None:
+        # All kinds share the CPUs with the samples of all kinds.
+        options.pause = 3 if options.together else 0
     chosen = KINDS if options.kinds is None else [name.strip().replace("-", "_") for name in options.kinds.split(",")]
     unknown = [name for name in chosen if name not in KINDS]
     if unknown:

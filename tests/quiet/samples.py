@@ -30,10 +30,12 @@ GUARDS = (
 class Samples:
     """Runs waltop again and again, and counts what it says."""
 
-    def __init__(self, stage, waltop, out):
+    def __init__(self, stage, options):
         self.stage = stage
-        self.waltop = waltop
-        self.out = out
+        self.waltop = options.waltop
+        self.out = options.out
+        self.together = options.together
+        self.pause = options.pause
         self.lock = threading.Lock()
         self.counts = collections.Counter()
         self.findings = collections.Counter()
@@ -48,8 +50,8 @@ class Samples:
         """Samples until the monotonic time `until`; the commands that only read and the workers take turns of their own.
         `guard_pause` is how many seconds lie between two workers."""
         threads = [
-            threading.Thread(target=self._repeat, args=(LOOKS, until, 0)),
-            threading.Thread(target=self._repeat, args=(GUARDS, until, guard_pause)),
+            threading.Thread(target=self._repeat, args=(LOOKS, until, self.pause)),
+            threading.Thread(target=self._repeat, args=(GUARDS, until, max(guard_pause, self.pause))),
         ]
         for thread in threads:
             thread.start()
@@ -93,9 +95,12 @@ class Samples:
         with self.lock:
             self.most_processes = max(self.most_processes, len(database.get("processes", ())))
             self.findings.update(name for name, _ in named)
-        bad = sorted(f"{severity} {name}" for name, severity in named if not expected.allows(self.stage.kind, name))
+        bad = sorted(f"{severity} {name}" for name, severity in named if not self._allows(name))
         if bad:
             self._unexpected(", ".join(bad), words, stdout, stderr)
+
+    def _allows(self, name):
+        return expected.allows(self.stage.kind, name, self.together)
 
     def _refused(self, words, stdout, stderr, text=None):
         text = (text or stderr.strip() or "no answer").replace(str(self.stage.folder), "~")
@@ -138,7 +143,7 @@ class Samples:
         if not isinstance(answer, dict):
             return []
         findings = [finding for database in answer["databases"] for finding in database["findings"]]
-        return [it["message"] for it in findings if it["severity"] != "info" and not expected.allows(self.stage.kind, it["name"])]
+        return [it["message"] for it in findings if it["severity"] != "info" and not self._allows(it["name"])]
 
 
 def _locks(folder):

@@ -19,8 +19,9 @@ def start(stage):
 def copies(path, shell):
     copy = pathlib.Path("copy.db")
     for turn in range(1_000_000):
-        command = [shell, "-readonly", path, f"VACUUM INTO '{copy}'"] if turn % 2 else [shell, path, f".backup {copy}"]
-        subprocess.run(command, check=True)
+        recipe = ["-readonly", path, f"VACUUM INTO '{copy}'"] if turn % 2 else [path, f".backup {copy}"]
+        # The shell itself would not wait for the lock.
+        subprocess.run([shell, "-cmd", ".timeout 30000", *recipe], check=True)
         copy.unlink()
         if turn == 1:
             actors.ready()
