@@ -130,7 +130,9 @@ def main(argv):
 
     with ThreadPoolExecutor(len(options.kinds) if options.together else options.jobs) as pool:
         results = list(pool.map(one, options.kinds))
-    print(*(line for result in results for line in result.lines()), sep="\n")
+    for result in results:
+        for line in result.lines():
+            print(line)
     verdicts = [result.verdict for result in results]
     if "FAILED" in verdicts:
         print(f"the answers are in {options.out}")

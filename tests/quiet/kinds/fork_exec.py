@@ -10,8 +10,8 @@ PROCESSES = 1
 
 def start(stage):
     stage.make()
-    stage.role("parent", "0")
-    stage.role("parent", "0.3")
+    for before_exec in ("0", "0.3", "2"):
+        stage.role("parent", before_exec)
 
 
 def parent(path, before_exec):
@@ -24,8 +24,10 @@ def parent(path, before_exec):
         if child == 0:
             time.sleep(float(before_exec))
             os.execlp("sleep", "sleep", "0.5")
-        actors.insert(connection, 1)
-        os.waitpid(child, 0)
+        # The parent goes on while the child has its files open.
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            actors.insert(connection, 1)
+            time.sleep(0.05)
         turns += 1
         if turns == 1:
             actors.ready()

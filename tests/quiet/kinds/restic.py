@@ -1,4 +1,5 @@
-"""A backup program that reads one file after the other in chunks, without a change of the access time, as restic does."""
+"""A backup program that reads one file after the other in chunks, without a change of the access time, as restic does;
+and one that keeps the log open alone, as `tail` does."""
 
 import os
 import time
@@ -13,6 +14,7 @@ def start(stage):
     stage.role("writer")
     for pause in ("0.001", "0.05"):
         stage.role("chunks", pause)
+    stage.role("tail")
 
 
 def chunks(path, pause):
@@ -29,3 +31,15 @@ def chunks(path, pause):
         turns += 1
         if turns == 1:
             actors.ready()
+
+
+def tail(path):
+    turns = 0
+    while True:
+        with open(path + "-wal", "rb") as log:
+            for _ in range(30):
+                log.read()
+                time.sleep(0.1)
+                turns += 1
+                if turns == 1:
+                    actors.ready()
