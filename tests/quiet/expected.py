@@ -30,6 +30,8 @@ REFUSALS = [
     ("rollback", r"has a rollback journal with content", "a transaction is open, and its journal is there"),
     ("killed_checkpoint", r"no process holds the index", "no process has the files open, and a connection would recover the log"),
     ("killed_writer", r"no process holds the index", "no process has the files open, and a connection would recover the log"),
+    ("short", r"no process holds the index", "the last connection closed between the sample and the question"),
+    ("upgrade", r"no process holds the index", "the service closed its connection between the sample and the question"),
     ("exclusive", r"no process holds the index", "in exclusive mode the index is in the memory of its process"),
     ("exclusive", r"has the whole file to itself", "it has"),
     (None, r"could not get the write lock|the write lock was not to be had|database is locked", "the lock was held for longer than the worker waits"),
