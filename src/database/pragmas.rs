@@ -26,10 +26,11 @@ const KEPT_BY_FILE: [&str; 5] =
 /// Why the pragmas were not asked for. Nothing was touched.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Sidecar files lie there and nobody is seen to use them: a connection would recover and remove them.
+    /// Sidecar files are there, and no process holds byte 128 of the index: a connection would recover and remove
+    /// them. In exclusive mode a process may have the database open all the same.
     #[error(
-        "not asked: nobody is seen to use the -wal and -shm files left beside {}; \
-         waltop health {} recovers what is in them",
+        "not asked: no process holds the index (-shm) beside {}, so a connection would recover the log; \
+         waltop health {} does that",
         path.display(), path.display()
     )]
     Leftover {
