@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use crate::{
     diagnose::{
-        self,
         checkpoint::{Mode, blockers},
+        guard,
     },
     profile::Schedule,
     snapshot::{CheckpointSchedule, Database, LastCheckpoint, Presence},
@@ -64,8 +64,9 @@ fn obstacle(database: &Database) -> Option<String> {
     if database.is_wal() != Some(true) {
         return Some("the database is not in WAL mode".to_owned());
     }
-    if let Some(hazard) = diagnose::hazard(database) {
-        return Some(format!("data could be lost: {}", hazard.message));
+    // Whether it would be root's connection is for the worker to ask.
+    if let Some(why) = guard::standing(database, false) {
+        return Some(format!("data could be lost: {why}"));
     }
     // What a crash left is for whoever opens the database next, or for a person, to recover.
     if database.presence() == Presence::Leftover {

@@ -44,10 +44,13 @@ impl fmt::Display for Refusal {
 /// Why a connection to `database` could lose data, as it was sampled; `None` where all that could be seen allows one. `as_root`: the connection would be root's.
 #[must_use]
 pub fn refusal(database: &Database, as_root: bool) -> Option<Refusal> {
-    reach(database)
-        .or_else(|| hazard(database).map(of_finding))
-        .or_else(|| owner(database, as_root))
-        .or_else(|| unconfirmed(database))
+    standing(database, as_root).or_else(|| unconfirmed(database))
+}
+
+/// The same without what samples have not confirmed yet: for what only prepares an action, and leaves that to its worker.
+#[must_use]
+pub fn standing(database: &Database, as_root: bool) -> Option<Refusal> {
+    reach(database).or_else(|| hazard(database).map(of_finding)).or_else(|| owner(database, as_root))
 }
 
 /// The same as a result, for a caller that goes on where there is none.
@@ -59,7 +62,7 @@ pub fn admit(database: &Database, as_root: bool) -> Result<(), Refusal> {
     refusal(database, as_root).map_or(Ok(()), Err)
 }
 
-/// The same for what stands on the screen, where what is not confirmed yet is left to the worker.
+/// The finding that forbids a connection, if there is one.
 #[must_use]
 pub fn hazard(database: &Database) -> Option<&Finding> {
     database.findings.iter().find(|finding| forbidding(&finding.name).is_some())

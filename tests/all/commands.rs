@@ -11,6 +11,7 @@ mod hazards;
 mod health;
 mod help;
 mod ingest;
+mod matrix;
 mod neighbours;
 mod optimize;
 mod reap;

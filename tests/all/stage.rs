@@ -282,6 +282,7 @@ pub fn process(pid: i32, name: &str, command: &[&str], started: &str) -> serde_j
         "pid": pid, "started_at": started, "start_ticks": pid, "name": name, "command": command, "user": "me",
         "uid": 1000, "parent": 1, "state": "sleeping", "cpu_percent": 0.0, "memory_bytes": 41_000_000,
         "handles": {"db": 1, "wal": 1, "shm": 1}, "read_only": false, "index_read_only": false,
-        "maps_database": false, "temp_files": 0, "maps_index": true, "holds_index": true, "replaced": [], "holds": [], "stale": null
+        "maps_database": false, "temp_files": 0, "maps_index": true, "holds_index": true, "replaced": [], "holds": [], "stale": null,
+        "pairing": {"holds_main": true, "only_reads_files": false, "writes_log": true, "other_log": [], "outdated": [], "inherited_from": null}
     })
 }

@@ -5,7 +5,7 @@ use log::Level;
 use crate::{
     act::{Effect, reap::Meant, signal::Target, switch::Safe},
     console::keymap::Action,
-    diagnose::{self, checkpoint, fix},
+    diagnose::{checkpoint, fix, guard},
     snapshot::Process,
 };
 
@@ -44,8 +44,9 @@ impl App {
         if matches!(action, Action::Stop | Action::Reap) || ends_a_run {
             return None;
         }
-        let hazard = diagnose::hazard(self.database()?)?;
-        Some(format!("refused, since data could be lost: {}", hazard.message))
+        let is_root = self.look()?.snapshot.looker.as_ref().is_some_and(|looker| looker.uid == 0);
+        let why = guard::standing(self.database()?, is_root)?;
+        Some(format!("refused, since data could be lost: {why}"))
     }
 
     /// Why `action` has nothing to work on; what ends processes, and what makes a database, needs none.
