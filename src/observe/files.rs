@@ -12,19 +12,11 @@ use std::{
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 
+pub use crate::snapshot::FileId;
 use crate::{
     observe::mounts::{Device, Mounts},
     snapshot::FileFacts,
 };
-
-/// What makes a file itself, as `stat` sees it: `st_dev` and `st_ino`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FileId {
-    /// Device number as `stat` has it.
-    pub device: u64,
-    /// Inode number.
-    pub inode: u64,
-}
 
 impl FileId {
     /// The identity of the file that `metadata` is about.
