@@ -20,18 +20,21 @@ use crate::{
 
 impl FileId {
     /// The identity of the file that `metadata` is about.
+    #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
     /// The device number in its two parts.
     #[cfg(target_os = "linux")]
+    #[must_use]
     pub fn numbers(self) -> Device {
         (rustix::fs::major(self.device), rustix::fs::minor(self.device))
     }
 
     /// The device number, in no parts: elsewhere there is no lock table to compare it with.
     #[cfg(not(target_os = "linux"))]
+    #[must_use]
     pub fn numbers(self) -> Device {
         (0, u32::try_from(self.device).unwrap_or(u32::MAX))
     }

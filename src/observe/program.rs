@@ -3,7 +3,13 @@
 //! A PID, its start time and a pidfd all survive execve(2): only the executable and the descriptors show that another
 //! program runs.
 
-use std::{collections::BTreeMap, fs, io, os::unix::ffi::OsStrExt, path::Path, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use rustix::io::Errno;
 
@@ -12,7 +18,8 @@ use crate::observe::{files::FileId, process_stat};
 /// How often a reading is repeated that an execve(2) interrupts. A program that executes another one once needs two.
 const READINGS: usize = 4;
 
-/// One consistent reading: start and executable were the same before and after the descriptors were read.
+/// One consistent reading: start and executable were the same before and after the descriptors were read, and the
+/// descriptor that was found was still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramReading {
     /// Start in clock ticks since boot.
@@ -21,7 +28,8 @@ pub struct ProgramReading {
     pub executable: FileId,
     /// Whether it has a descriptor on one of the files that were asked for.
     pub has_file: bool,
-    /// Just before start and executable were read for the last time: what happens later is not in the reading.
+    /// Just before the executable and that descriptor were read for the last time: what happens later is not in the
+    /// reading.
     pub read_at: Instant,
 }
 
@@ -50,27 +58,26 @@ pub enum ProgramError {
 ///
 /// Where the process has ended, hides what is to be read, or executes one program after the other.
 pub fn read(proc: &Path, pid: i32, files: &[FileId]) -> Result<ProgramReading, ProgramError> {
-    read_with(proc, pid, || has_file(proc, pid, files))
+    read_with(proc, pid, files, || open_file(proc, pid, files))
 }
 
 fn read_with(
     proc: &Path,
     pid: i32,
-    mut has_file: impl FnMut() -> Result<bool, ProgramError>,
+    files: &[FileId],
+    mut open_file: impl FnMut() -> Result<Option<PathBuf>, ProgramError>,
 ) -> Result<ProgramReading, ProgramError> {
-    // The executable comes last, so that nothing lies between it and the caller's decision.
-    let identity = || {
-        let start_ticks = process_stat::process_start(proc, pid).ok_or(ProgramError::Gone)?;
-        Ok((start_ticks, executable(proc, pid)?))
-    };
+    let start = || process_stat::process_start(proc, pid).ok_or(ProgramError::Gone);
     for _ in 0..READINGS {
-        let before = identity()?;
-        let has_file = has_file()?;
+        let before = (start()?, executable(proc, pid)?);
+        let open = open_file()?;
+        let start_ticks = start()?;
+        // What an execve(2) changes comes last, and in as few system calls as there are.
         let read_at = Instant::now();
-        let after = identity()?;
-        if before == after {
-            let (start_ticks, executable) = after;
-            return Ok(ProgramReading { start_ticks, executable, has_file, read_at });
+        let executable = executable(proc, pid)?;
+        let is_as_before = open.as_ref().is_none_or(|link| is_one_of(link, files));
+        if before == (start_ticks, executable) && is_as_before {
+            return Ok(ProgramReading { start_ticks, executable, has_file: open.is_some(), read_at });
         }
     }
     Err(ProgramError::Changing)
@@ -86,22 +93,25 @@ pub fn executable(proc: &Path, pid: i32) -> Result<FileId, ProgramError> {
     link.metadata().map(|metadata| FileId::of(&metadata)).map_err(|error| wrap("executable", error))
 }
 
-fn has_file(proc: &Path, pid: i32, files: &[FileId]) -> Result<bool, ProgramError> {
+// The first descriptor on one of `files`, as the link that `/proc` has of it.
+fn open_file(proc: &Path, pid: i32, files: &[FileId]) -> Result<Option<PathBuf>, ProgramError> {
     if files.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
     let folder = proc.join(pid.to_string()).join("fd");
     for descriptor in fs::read_dir(folder).map_err(|error| wrap("descriptors", error))? {
         let link = descriptor.map_err(|error| wrap("descriptors", error))?.path();
         // Pipes and sockets have no path. A descriptor may be closed at any time.
-        if !fs::read_link(&link).is_ok_and(|text| text.as_os_str().as_bytes().starts_with(b"/")) {
-            continue;
-        }
-        if link.metadata().is_ok_and(|metadata| files.contains(&FileId::of(&metadata))) {
-            return Ok(true);
+        let has_path = fs::read_link(&link).is_ok_and(|text| text.as_os_str().as_bytes().starts_with(b"/"));
+        if has_path && is_one_of(&link, files) {
+            return Ok(Some(link));
         }
     }
-    Ok(false)
+    Ok(None)
+}
+
+fn is_one_of(link: &Path, files: &[FileId]) -> bool {
+    link.metadata().is_ok_and(|metadata| files.contains(&FileId::of(&metadata)))
 }
 
 fn wrap(what: &'static str, source: io::Error) -> ProgramError {
@@ -224,27 +234,32 @@ mod tests {
     fn an_exec_between_the_descriptors_and_the_end_is_read_again() {
         let proc = FakeProc::new();
         proc.opens(1, "notes.db");
-        let mut readings = 0;
+        let found = proc.at("7/fd/1");
         // The first program has the database open. The second one does not.
-        let reading = read_with(proc.folder.path(), PID, || {
-            readings += 1;
-            if readings == 1 {
-                proc.runs("new");
-            }
-            Ok(readings == 1)
-        });
-        let reading = reading.expect("the second reading agrees with itself");
-        assert_eq!((reading.executable, reading.has_file, readings), (proc.id("new"), false, 2));
+        let execs: [&dyn Fn(); 2] = [&|| proc.runs("new"), &|| fs::remove_file(&found).expect("removed")];
+        for exec in execs {
+            let mut readings = 0;
+            let reading = read_with(proc.folder.path(), PID, &[proc.id("notes.db")], || {
+                readings += 1;
+                let open = (readings == 1).then(|| found.clone());
+                if readings == 1 {
+                    exec();
+                }
+                Ok(open)
+            });
+            let reading = reading.expect("the second reading agrees with itself");
+            assert_eq!((reading.executable, reading.has_file, readings), (proc.id("new"), false, 2));
+        }
     }
 
     #[test]
     fn a_program_that_never_stays_the_same_gives_no_reading() {
         let proc = FakeProc::new();
         let mut readings = 0;
-        let reading = read_with(proc.folder.path(), PID, || {
+        let reading = read_with(proc.folder.path(), PID, &[], || {
             readings += 1;
             proc.start(readings);
-            Ok(true)
+            Ok(None)
         });
         assert!(matches!(reading, Err(ProgramError::Changing)), "{reading:?}");
         assert_eq!(readings, u64::try_from(READINGS).expect("a few"));

@@ -1,6 +1,11 @@
 //! A process that executes another program keeps its PID, its start and its pidfd. It gets no signal for what it was.
 
-use std::{fs, path::Path, path::PathBuf, time::Duration};
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
@@ -11,7 +16,7 @@ use waltop::{
     },
     config::{Config, Permit, Places},
     observe::Observer,
-    snapshot::{Process, ProgramSample},
+    snapshot::{FileId, Process, ProgramSample},
 };
 
 use crate::{
@@ -110,30 +115,26 @@ fn unproven(pid: i32, signal: Signal, fact: Unproven, after: AfterCheck) -> Refu
 fn a_sample_has_the_program_and_the_files_that_it_has_open() {
     let scene = Scene::new();
     let holder = scene.holder();
-    let old: Vec<u64> = inodes(&scene);
+    let old = files(&scene);
     for name in ["notes.db", "notes.db-wal", "notes.db-shm"] {
         fs::remove_file(scene.db().with_file_name(name)).expect("removed");
     }
     let mut other = Actor::open(&scene.db());
     other.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)");
-    for (pid, expected) in [(holder.pid(), old), (other.pid(), inodes(&scene))] {
+    for (pid, expected) in [(holder.pid(), old), (other.pid(), files(&scene))] {
         let ProgramSample { executable, files } = scene.sampled(pid).program;
-        let mut files: Vec<u64> = files.expect("readable").iter().map(|file| file.inode).collect();
-        files.sort_unstable();
+        assert_eq!(executable, Some(id(Path::new(&format!("/proc/{pid}/exe")))));
+        let files: HashSet<FileId> = files.expect("readable").into_iter().collect();
         assert_eq!(files, expected, "deleted files count as well");
-        let link = fs::metadata(format!("/proc/{pid}/exe")).expect("there");
-        assert_eq!(executable.expect("readable").inode, std::os::unix::fs::MetadataExt::ino(&link));
     }
 }
 
-fn inodes(scene: &Scene) -> Vec<u64> {
-    let inode = |name| {
-        let metadata = fs::metadata(scene.db().with_file_name(name)).expect("there");
-        std::os::unix::fs::MetadataExt::ino(&metadata)
-    };
-    let mut inodes: Vec<u64> = ["notes.db", "notes.db-wal", "notes.db-shm"].map(inode).into();
-    inodes.sort_unstable();
-    inodes
+fn files(scene: &Scene) -> HashSet<FileId> {
+    ["notes.db", "notes.db-wal", "notes.db-shm"].map(|name| id(&scene.db().with_file_name(name))).into()
+}
+
+fn id(path: &Path) -> FileId {
+    FileId::of(&path.metadata().expect("there"))
 }
 
 #[test]

@@ -159,7 +159,7 @@ impl Pinned {
     fn check_stopped(&self) -> Result<Instant, Objection> {
         self.wait_until_stopped()?;
         let read_at = self.check()?;
-        // Anybody may have sent CONT since.
+        // Another process may have sent CONT since.
         match self.running_thread()? {
             Some((tid, state)) => Err(Objection::Unproven(Unproven::Continued { tid, state })),
             None => Ok(read_at),

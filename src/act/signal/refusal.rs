@@ -134,10 +134,10 @@ pub enum Unproven {
         /// Its state as `proc_pid_stat(5)` writes it.
         state: char,
     },
-    /// Another process sent CONT, or a thread went on otherwise.
-    #[error("was continued by another process during the check (thread {tid} is in state {state})")]
+    /// Another process sent CONT or KILL.
+    #[error("went on during the check by another signal (thread {tid} is in state {state})")]
     Continued {
-        /// The thread that went on.
+        /// A thread that went on.
         tid: i32,
         /// Its state.
         state: char,
