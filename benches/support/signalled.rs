@@ -104,6 +104,9 @@ impl Tally {
             Refusal::Unproven { fact: Unproven::OtherExecutable, .. } => "another executable".to_owned(),
             Refusal::Unproven { fact: Unproven::NoDescriptor, .. } => "no descriptor".to_owned(),
             Refusal::Unproven { fact: Unproven::NotStopped { .. }, .. } => "did not stop".to_owned(),
+            Refusal::Unproven { fact: Unproven::Continued { .. }, .. } => {
+                "went on during the check".to_owned()
+            }
             Refusal::Gone { .. } => "gone".to_owned(),
             Refusal::Reused { .. } => "another start".to_owned(),
             other => other.to_string(),

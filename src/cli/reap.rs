@@ -102,10 +102,11 @@ fn watched(watch: &mut Watch, time: Duration) -> Snapshot {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         thread::sleep(left.min(EVERY));
-        let look = watch.look();
         if left <= EVERY {
-            return look.snapshot.clone();
+            // What it says against a process counts only where a second sample confirms it.
+            return watch.settled_look().snapshot.clone();
         }
+        watch.look();
     }
 }
 
