@@ -49,8 +49,10 @@ const HOLDERS: u64 = 24;
 /// The exec and the signal come at random within these times, so that each may come before the other.
 const EXEC_MICROS: u64 = 700;
 const SIGNAL_MICROS: u64 = 1500;
-/// Watching takes 50 ms of the time until TERM, and looking the rest.
-const REAP_MICROS: u64 = 400_000;
+/// How long `reap` watches, in ms: long enough to confirm what it sees first.
+const WATCHED: u64 = 600;
+/// The exec comes within this time after the end of that, in which the last sample and TERM lie.
+const REAP_MICROS: u64 = 250_000;
 /// The name of the program before the exec.
 const BEFORE: &str = "before";
 
@@ -292,10 +294,10 @@ impl Bench {
             }
             self.make_database()?;
             for holder in &mut holders {
-                holder.exec_in(self.dice.below(REAP_MICROS))?;
+                holder.exec_in(WATCHED * 1000 + self.dice.below(REAP_MICROS))?;
             }
             let said = Command::new(&program)
-                .args(["reap", "--yes", "--for", "50ms", "--grace", "200ms"])
+                .args(["reap", "--yes", "--grace", "200ms", "--for", &format!("{WATCHED}ms")])
                 .arg(self.database())
                 .env("XDG_STATE_HOME", self.home.join("state"))
                 .env("XDG_CONFIG_HOME", self.home.join("config"))
