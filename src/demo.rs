@@ -15,7 +15,8 @@ use tokio::process::{Child, Command};
 
 use crate::{
     act::{
-        signal::{Pinned, Signal, Target},
+        reap::Meant,
+        signal::{Signal, Target},
         worker,
     },
     config::{Config, Permit, Thresholds},
@@ -132,7 +133,7 @@ impl Drop for Runs {
             let Some(start_ticks) = ingestion.start_ticks else { continue };
             let target = Target { pid: ingestion.pid, start_ticks };
             // One that has ended by now needs nothing.
-            if let Ok(pinned) = Pinned::open(target, proc)
+            if let Ok(pinned) = Meant::ingestion(target).pin(proc)
                 && pinned.send(permit, Signal::Kill).is_ok()
             {
                 let _ = pinned.wait(Duration::from_secs(5));

@@ -51,6 +51,8 @@ mod preflight;
 mod process_stat;
 #[cfg_attr(not(target_os = "linux"), path = "observe/elsewhere.rs")]
 mod processes;
+#[cfg(target_os = "linux")]
+pub(crate) mod program;
 mod reach;
 mod timing;
 mod wal;
@@ -404,6 +406,7 @@ impl Observer {
                 replaced: opener.replaced.clone(),
                 moved_to: opener.moved_to.clone(),
                 holds: decoded.holds.get(&pid).into_iter().flatten().copied().collect(),
+                program: opener.program(&process),
                 ..process
             };
             row.pairing = Pairing {

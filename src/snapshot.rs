@@ -29,7 +29,9 @@ mod schedule;
 mod suspicion;
 mod watcher;
 
-pub use files::{AutoVacuum, FileFacts, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource};
+pub use files::{
+    AutoVacuum, FileFacts, FileId, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource,
+};
 pub use finding::{Finding, Remedy, Severity};
 pub use handles::HandleGrowth;
 pub use ingestion::{
@@ -40,7 +42,7 @@ pub use origin::{Executable, ExecutableState, Manager, Origin};
 pub use pairing::Pairing;
 pub use pidfile::Pidfile;
 pub use pragmas::{PragmaRow, PragmaSource, Pragmas};
-pub use process::{Activity, Cause, Handles, Hold, Process, ProcessState, Stale};
+pub use process::{Activity, Cause, Handles, Hold, Process, ProcessState, ProgramSample, Stale};
 pub use protection::Protection;
 pub use reach::{Overlay, Reach};
 pub use sampling::Sampling;

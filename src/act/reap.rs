@@ -18,7 +18,7 @@ use crate::{
     units,
 };
 
-use super::signal::{Pinned, Refusal, Signal, Target, ended};
+use super::signal::{ExpectedProgram, Pinned, Refusal, Signal, Target, ended};
 
 /// How long a process that was asked to end is waited for.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -28,6 +28,8 @@ pub const GRACE: Duration = Duration::from_secs(5);
 pub struct Meant {
     /// The process.
     pub target: Target,
+    /// The program that it must still run when it gets a signal.
+    pub program: ExpectedProgram,
     /// What protects it, where something does.
     pub protected: Option<Protection>,
 }
@@ -68,7 +70,14 @@ impl Meant {
         let pid = process.pid;
         let start_ticks = process.start_ticks.ok_or(Refusal::Nameless { pid })?;
         let protected = process.stale.as_ref().and_then(|stale| stale.protected.clone());
-        Ok(Self { target: Target { pid, start_ticks }, protected })
+        let program = ExpectedProgram::Listed(process.program.clone());
+        Ok(Self { target: Target { pid, start_ticks }, program, protected })
+    }
+
+    /// The process of an ingestion, which its journal names: it need not be in a list of those that have the database open.
+    #[must_use]
+    pub fn ingestion(target: Target) -> Self {
+        Self { target, program: ExpectedProgram::AsPinned, protected: None }
     }
 
     /// `process`, to be asked to end together with others.
@@ -106,7 +115,7 @@ impl Meant {
     pub fn pin(&self, proc: &Path) -> Result<Pinned, Refusal> {
         match &self.protected {
             Some(why) => Err(Refusal::Spared { pid: self.target.pid, why: why.clone() }),
-            None => Pinned::open(self.target, proc),
+            None => Pinned::open(self.target, self.program.clone(), proc),
         }
     }
 }
@@ -147,8 +156,8 @@ pub fn stop(
     for it in pinned {
         match it.send(permit, signal) {
             Err(refusal) => tell(it.target(), End::Refused(refusal)),
-            Ok(()) if signal.ends() => left.push(it),
-            Ok(()) => tell(it.target(), End::GoesOn),
+            Ok(_) if signal.ends() => left.push(it),
+            Ok(_) => tell(it.target(), End::GoesOn),
         }
     }
     let deadline = Instant::now() + grace;

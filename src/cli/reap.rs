@@ -14,7 +14,7 @@ use anyhow::bail;
 use crate::{
     act::{
         reap::{self, Aftermath, End, Meant},
-        signal::{Pinned, Refusal, Signal, Target, start_ticks},
+        signal::{ExpectedProgram, Pinned, Refusal, Signal, Target, start_ticks},
     },
     config::{Config, Permit},
     document::value::duration_of,
@@ -103,6 +103,7 @@ fn watched(watch: &mut Watch, time: Duration) -> Snapshot {
         let left = until.saturating_duration_since(Instant::now());
         thread::sleep(left.min(EVERY));
         if left <= EVERY {
+            // What it says against a process counts only where a second sample confirms it.
             return watch.settled_look().snapshot.clone();
         }
         watch.look();
@@ -343,7 +344,7 @@ fn refuse_unfit(pid: i32, snapshot: &Snapshot, config: &Config) -> anyhow::Resul
     let proc = &config.places.proc;
     // Who is out of reach is that whatever it has open.
     let target = Target { pid, start_ticks: start_ticks(pid, proc).unwrap_or_default() };
-    Pinned::open(target, proc)?;
+    Pinned::open(target, ExpectedProgram::AsPinned, proc)?;
     let holds = |database| Some((database, Database::process(database, pid)?));
     let found: Vec<(&Database, &Process)> = snapshot.databases.iter().filter_map(holds).collect();
     if found.is_empty() {

@@ -257,6 +257,7 @@ pub fn process(pid: i32, name: &str) -> Process {
         origin: Origin::default(),
         activity: Activity::default(),
         stale: None,
+        program: ProgramSample::default(),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
         lock_table::Row,
         opener::{Opener, Target},
     },
-    snapshot::{Activity, Origin, Pairing, Process, ProcessState, Unseen},
+    snapshot::{Activity, Origin, Pairing, Process, ProcessState, ProgramSample, Unseen},
 };
 
 /// Finds nothing but the holders of locks.
@@ -155,6 +155,7 @@ impl Describer {
             origin: Origin::default(),
             activity: Activity::default(),
             stale: None,
+            program: ProgramSample::default(),
         })
     }
 

@@ -12,34 +12,29 @@ use std::{
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 
+pub use crate::snapshot::FileId;
 use crate::{
     observe::mounts::{Device, Mounts},
     snapshot::FileFacts,
 };
 
-/// What makes a file itself, as `stat` sees it: `st_dev` and `st_ino`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FileId {
-    /// Device number as `stat` has it.
-    pub device: u64,
-    /// Inode number.
-    pub inode: u64,
-}
-
 impl FileId {
     /// The identity of the file that `metadata` is about.
+    #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
     /// The device number in its two parts.
     #[cfg(target_os = "linux")]
+    #[must_use]
     pub fn numbers(self) -> Device {
         (rustix::fs::major(self.device), rustix::fs::minor(self.device))
     }
 
     /// The device number, in no parts: elsewhere there is no lock table to compare it with.
     #[cfg(not(target_os = "linux"))]
+    #[must_use]
     pub fn numbers(self) -> Device {
         (0, u32::try_from(self.device).unwrap_or(u32::MAX))
     }

@@ -6,11 +6,11 @@ use std::{collections::BTreeSet, os::unix::ffi::OsStrExt, path::Path};
 
 use crate::{
     observe::{
-        files::{Birth, Sight},
+        files::{Birth, FileId, Sight},
         lock_table::Row,
         locks::Decoded,
     },
-    snapshot::{Handles, Process},
+    snapshot::{Handles, Process, ProgramSample},
 };
 
 /// What to find the openers of: one database.
@@ -73,9 +73,26 @@ pub struct Opener {
     pub lockable: Vec<String>,
     /// Logs and indexes of another name of the main file that it has open, as the kernel names them.
     pub other_log: Vec<String>,
+    /// The files of the database, replaced ones included, on which it has descriptors.
+    pub files: Vec<FileId>,
 }
 
 impl Opener {
+    /// Records a descriptor on the file `id` of the database.
+    pub fn note_file(&mut self, id: FileId) {
+        if !self.files.contains(&id) {
+            self.files.push(id);
+        }
+    }
+
+    /// The program in `process`, with the files that it has open here.
+    pub fn program(&self, process: &Process) -> ProgramSample {
+        ProgramSample {
+            executable: process.program.executable,
+            files: self.handles.map(|_| self.files.clone()),
+        }
+    }
+
     /// Whether it took the open-file-description lock `row`.
     pub fn took(&self, row: &Row) -> bool {
         self.taken_locks.iter().any(|taken| row.is_taken_as(taken))

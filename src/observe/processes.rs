@@ -298,6 +298,7 @@ impl Processes {
             // It was closed while we looked.
             let Some(info) = info else { return };
             let opener = opener.get_or_insert_default();
+            opener.note_file(descriptor.id);
             let handles = opener.handles.get_or_insert_default();
             let is_writable = descriptor.is_writable() || !(is_plain || info.is_read_only);
             opener.writable += u32::from(is_writable);
@@ -321,6 +322,7 @@ impl Processes {
             opener.taken_locks.extend(info.locks.into_iter().filter(is_needed));
         } else if let Some((which, place)) = self.outdated(target, descriptor) {
             let opener = opener.get_or_insert_default();
+            opener.note_file(descriptor.id);
             opener.moved_to.extend(place.filter(|place| !opener.moved_to.contains(place)));
             opener.handles.get_or_insert_default();
             let is_read_only = descriptor.info().is_some_and(|info| info.is_read_only);

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Origin, Pairing, Protection};
+use super::{FileId, Origin, Pairing, Protection};
 
 /// A process that has the database open.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,6 +66,19 @@ pub struct Process {
     pub activity: Activity,
     /// Whether it is stale; `None` where that was not judged.
     pub stale: Option<Stale>,
+    /// The program that ran in it. Only a process that signals compares it, so it is not part of the JSON.
+    #[serde(skip)]
+    pub program: ProgramSample,
+}
+
+/// The program that a sample found in a process. An execve(2) changes it, while PID and start stay the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProgramSample {
+    /// The file that runs (`/proc/PID/exe`); `None` where it cannot be read.
+    pub executable: Option<FileId>,
+    /// The files of the database on which it had descriptors, deleted and replaced ones included; `None` where its
+    /// descriptors cannot be read.
+    pub files: Option<Vec<FileId>>,
 }
 
 /// What a process has done, and for how long it has done nothing: measured from look to look, so "at least".

@@ -17,7 +17,7 @@ use waltop::{
         Act, Ended, Report,
         executor::Executor,
         reap::{End, Meant},
-        signal::{Pinned, Refusal, Signal, Target, protection, start_ticks},
+        signal::{ExpectedProgram, Pinned, Refusal, Signal, Target, protection, start_ticks},
         switch::{Safe, Switch},
     },
     config::{Config, Permit, Places, ReadOnly},
@@ -58,7 +58,7 @@ fn permit() -> Permit {
 }
 
 fn pin(target: Target) -> Result<Pinned, Refusal> {
-    Pinned::open(target, Path::new(PROC))
+    Pinned::open(target, ExpectedProgram::AsPinned, Path::new(PROC))
 }
 
 fn refusal(target: Target) -> Refusal {
@@ -206,7 +206,8 @@ fn another_users_process_is_refused_to_root_as_well() {
 fn one_that_is_protected_is_refused_with_the_reason() {
     let scene = Scene::new();
     let mut actor = scene.actor();
-    let meant = Meant { target: target(actor.pid()), protected: Some(Protection::Rule("db".to_owned())) };
+    let protected = Some(Protection::Rule("db".to_owned()));
+    let meant = Meant { protected, ..Meant::ingestion(target(actor.pid())) };
     let refused = meant.pin(Path::new(PROC)).expect_err("it is protected");
     let expected =
         format!("{} is protected: the rule db protects it; it is never stopped from here", actor.pid());
@@ -239,7 +240,7 @@ fn armed(targets: &[Target], signal: Signal) -> waltop::act::switch::Confirmed {
 }
 
 fn meant(target: Target) -> [Meant; 1] {
-    [Meant { target, protected: None }]
+    [Meant::ingestion(target)]
 }
 
 async fn ended(inbox: &mut UnboundedReceiver<Report>) -> Ended {

@@ -6,6 +6,7 @@ mod commands;
 mod database;
 mod diagnose;
 mod embed;
+mod exec;
 mod fake_proc;
 mod findings;
 mod foreign_home;

@@ -15,7 +15,10 @@ use waltop::{
     snapshot::{Cause, Process, Stale},
 };
 
-use crate::support::{Actor, eventually};
+use crate::{
+    python::Python,
+    support::{Actor, eventually},
+};
 use console::{Console, Scene, seen};
 
 const USUAL: (u16, u16) = (120, 40);
@@ -120,6 +123,25 @@ fn one_that_does_not_go_is_asked_about_and_ends_by_kill_only() {
     });
     assert!(has_ended(pid));
     scene.actor().sql("INSERT INTO t VALUES (3)");
+}
+
+#[test]
+fn one_that_executes_another_program_on_term_is_not_killed() {
+    let scene = Scene::new();
+    let Some(mut python) = Python::open(&scene.db()) else { return };
+    python.sql("SELECT * FROM t").run("import os, signal");
+    python.run("signal.signal(signal.SIGTERM, lambda *_: os.execvp('sleep', ['sleep', '600']))");
+    let pid = python.pid();
+    in_tokio(async {
+        let mut console = Console::open(&scene, nobody);
+        console.ask("x", &format!("Stop {pid}")).await;
+        console.keys("y").await;
+        console.hear("KILL what did not go?").await;
+        console.keys("y").await;
+        console.hear("runs another program than when it was listed").await;
+    });
+    assert!(!has_ended(pid));
+    eventually("it runs on", || (state(pid) == Some('S')).then_some(()));
 }
 
 #[test]

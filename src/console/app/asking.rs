@@ -101,8 +101,8 @@ impl App {
             let folders = running.folders.clone();
             let Some(database) = self.database().map(|it| it.path.clone()) else { return Vec::new() };
             // It ends after its batch and is asked for by name, whatever a rule says of idle daemons.
-            let meant = Meant { target, protected: None };
-            return self.pin(Kind::StopIngestion { folders, target, database }, vec![meant]);
+            let kind = Kind::StopIngestion { folders, target, database };
+            return self.pin(kind, vec![Meant::ingestion(target)]);
         }
         let Some(database) = self.database() else { return Vec::new() };
         if database.is_gone() {

@@ -66,7 +66,7 @@ impl App {
         for process in reap::candidates(database) {
             let mark = match Meant::among_others(databases, process) {
                 Err(refusal) => Mark::Refused(refusal),
-                Ok(Meant { target, protected: Some(why) }) => {
+                Ok(Meant { target, protected: Some(why), .. }) => {
                     Mark::Refused(Refusal::Spared { pid: target.pid, why })
                 }
                 Ok(it) => {

@@ -13,8 +13,8 @@ use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToU
 use super::origin::Known;
 use crate::{
     bounded,
-    observe::{process_owner, process_stat},
-    snapshot::{Activity, Pairing, Process, ProcessState},
+    observe::{process_owner, process_stat, program},
+    snapshot::{Activity, Pairing, Process, ProcessState, ProgramSample},
 };
 
 /// Describes processes, and remembers what CPU they used.
@@ -172,6 +172,7 @@ impl Describer {
             origin,
             activity: Activity { cpu_ticks: Some(ticks), ..Activity::default() },
             stale: None,
+            program: ProgramSample { executable: program::executable(&self.proc, pid).ok(), files: None },
         })
     }
 

@@ -1,7 +1,7 @@
 //! What is stale is listed, and ends when somebody says yes; nothing else does.
 
 use super::*;
-use crate::{support::eventually, terminal::Terminal};
+use crate::{python::Python, support::eventually, terminal::Terminal};
 
 /// Watching is short where nobody's idleness is to be proved.
 const BRIEFLY: [&str; 3] = ["reap", "--for", "50ms"];
@@ -222,6 +222,29 @@ fn on_a_terminal_it_asks_and_asks_again_before_kill() {
     terminal.shows("has ended after KILL");
     assert_eq!(terminal.end(), 0);
     eventually("it is gone", || (!lives(&old[0])).then_some(()));
+}
+
+/// It is asked about because it is still there. What is there by then is another program.
+#[test]
+fn one_that_executes_another_program_on_term_is_refused_kill() {
+    let home = Home::with_wal();
+    let Some(mut python) = Python::open(&home.db()) else { return };
+    python.sql("SELECT count(*) FROM sqlite_schema").run("import os, signal");
+    python.run("signal.signal(signal.SIGTERM, lambda *_: os.execvp('sleep', ['sleep', '600']))");
+    let (_, mut other) = replaced(&home, &[]);
+    let pid = python.pid();
+    let path = home.db().display().to_string();
+    let args = ["reap", "--for", "50ms", "--grace", "500ms", &path];
+    let mut terminal = Terminal::open(&home.root(), &args, (140, 20));
+    terminal.shows("stop 1 process? [y/N]");
+    terminal.keys("y\r");
+    terminal.shows("1 process still there: end with KILL");
+    terminal.keys("y\r");
+    terminal.shows(&format!("{pid} runs another program than when it was listed"));
+    assert_eq!(terminal.end(), 1);
+    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).expect("it lives");
+    assert_eq!(comm, "sleep\n");
+    other.sql("INSERT INTO t VALUES (1)");
 }
 
 #[test]

@@ -5,11 +5,11 @@ use waltop::{
     act::{
         Act, Effect, Ended, Report,
         reap::{End, Meant},
-        signal::{Refusal, Signal, Target},
+        signal::{ExpectedProgram, Refusal, Signal, Target},
     },
     console::{app::Message, keymap::KEYMAP},
     sampler::Look,
-    snapshot::{Protection, Stale},
+    snapshot::{ProgramSample, Protection, Stale},
 };
 
 use super::{USUAL, stale};
@@ -314,7 +314,8 @@ fn an_ingestion_of_ours_is_stopped_by_x_unless_more_than_its_kind_protects_it() 
         let effects = stage.keys("/71201<Enter>x");
         let meant =
             effects.iter().find_map(|it| if let Effect::Pin(meant) = it { Some(meant) } else { None });
-        let expected = Meant { target: fixture(71201), protected: kept };
+        let program = ExpectedProgram::Listed(ProgramSample::default());
+        let expected = Meant { target: fixture(71201), program, protected: kept };
         assert_eq!(meant, Some(&vec![expected]), "{effects:?}");
     }
 }

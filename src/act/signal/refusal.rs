@@ -1,0 +1,178 @@
+//! Why a process gets no signal.
+
+use std::fmt;
+
+use crate::snapshot::Protection;
+
+use super::Signal;
+
+/// Why a process gets no signal.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has ended.
+    #[error("{pid} is already gone; nothing was signalled")]
+    Gone {
+        /// The process that was meant.
+        pid: i32,
+    },
+    /// Its PID belongs to another process now.
+    #[error("{pid} is another process now; nothing was signalled")]
+    Reused {
+        /// The PID that was meant.
+        pid: i32,
+    },
+    /// The operating system forbids it.
+    #[error("cannot signal {pid}: {why}")]
+    Forbidden {
+        /// The process that was meant.
+        pid: i32,
+        /// What the operating system said.
+        why: String,
+    },
+    /// It is waltop, or waltop's own parent, or the like.
+    #[error("{pid} is {what}; it is never stopped from here")]
+    Protected {
+        /// The process that was meant.
+        pid: i32,
+        /// What it is.
+        what: &'static str,
+    },
+    /// It belongs to somebody else. Root could stop it, but does not from here.
+    #[error("{pid} is another user's process; it is never stopped from here")]
+    Foreign {
+        /// The process that was meant.
+        pid: i32,
+    },
+    /// A rule or a judgement protects it.
+    #[error("{pid} is protected: {why}; it is never stopped from here")]
+    Spared {
+        /// The process that was meant.
+        pid: i32,
+        /// What protects it.
+        why: Protection,
+    },
+    /// Asked to end it could undo what others have committed.
+    #[error(
+        "{pid} has a deleted log open: closed in good order it can undo what others committed; copy the files first, then x and KILL"
+    )]
+    Split {
+        /// The process that was meant.
+        pid: i32,
+    },
+    /// What was held against it is over.
+    #[error("{pid} is no longer stale; nothing was signalled")]
+    NotStale {
+        /// The process that was meant.
+        pid: i32,
+    },
+    /// The PIDs that were seen are those of another namespace.
+    #[error("{pid} is a number of another PID namespace, whose /proc this is: from here it could be anybody")]
+    Elsewhere {
+        /// The PID that was meant.
+        pid: i32,
+    },
+    /// When it started is not known, so that it could be taken for another.
+    #[error("cannot tell when {pid} started, so it cannot be stopped safely")]
+    Nameless {
+        /// The process that was meant.
+        pid: i32,
+    },
+    /// Nobody got hold of it beforehand.
+    #[error("{pid} is not a process that was pinned; nothing was signalled")]
+    Unpinned {
+        /// The process that was meant.
+        pid: i32,
+    },
+    /// There is no pidfd here.
+    #[error("cannot get hold of {pid} safely: this system has no pidfd; use kill {pid}")]
+    Unsupported {
+        /// The process that was meant.
+        pid: i32,
+    },
+    /// It could not be shown to run the program that was listed.
+    #[error("{pid} {fact}; {signal} was not sent{after}; {}", fact.fix())]
+    Unproven {
+        /// The process that was meant.
+        pid: i32,
+        /// What it would have got.
+        signal: Signal,
+        /// What is known instead.
+        fact: Unproven,
+        /// What the check has left behind.
+        after: AfterCheck,
+    },
+}
+
+/// Why a process is not known to run the program that was listed.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum Unproven {
+    /// Device and inode of `/proc/PID/exe` differ.
+    #[error("runs another program than when it was listed (its executable changed)")]
+    OtherExecutable,
+    /// None of the files that it had open when it was listed.
+    #[error("no longer has a file of the database open")]
+    NoDescriptor,
+    /// The sample did not show it.
+    #[error("was listed without its {0}, which waltop could not read")]
+    Unlisted(&'static str),
+    /// It does not show now.
+    #[error("does not let waltop read its {what} ({why})")]
+    Unreadable {
+        /// What was to be read.
+        what: &'static str,
+        /// What the operating system said.
+        why: String,
+    },
+    /// No two readings agree.
+    #[error("changes its executable while waltop reads it")]
+    Changing,
+    /// STOP had no effect in time.
+    #[error("did not stop within 200 ms (thread {tid} is in state {state})")]
+    NotStopped {
+        /// A thread that may still run.
+        tid: i32,
+        /// Its state as `proc_pid_stat(5)` writes it.
+        state: char,
+    },
+    /// Another process sent CONT or KILL.
+    #[error("went on during the check by another signal (thread {tid} is in state {state})")]
+    Continued {
+        /// A thread that went on.
+        tid: i32,
+        /// Its state.
+        state: char,
+    },
+}
+
+impl Unproven {
+    /// What the user can do.
+    #[must_use]
+    pub fn fix(&self) -> &'static str {
+        match self {
+            Self::OtherExecutable | Self::NoDescriptor => "take a new sample and choose again",
+            Self::Unlisted(_) | Self::Unreadable { .. } => "check it yourself, then use kill(1)",
+            Self::Changing | Self::NotStopped { .. } | Self::Continued { .. } => "try again",
+        }
+    }
+}
+
+/// What the check before KILL, which stops the process, has left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterCheck {
+    /// Nothing: it was not stopped for the check.
+    Untouched,
+    /// It was stopped, and got CONT.
+    Continued,
+    /// It was stopped before the check already, and still is.
+    StillStopped,
+}
+
+impl fmt::Display for AfterCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Untouched => "",
+            Self::Continued => ", and it was continued after the check",
+            Self::StillStopped => ", and it stays stopped as it was before",
+        })
+    }
+}

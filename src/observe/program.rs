@@ -1,0 +1,295 @@
+//! The program that runs in a process: its executable, its start and its descriptors, from one consistent reading.
+//!
+//! A PID, its start time and a pidfd all survive execve(2): only the executable and the descriptors show that another
+//! program runs.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use rustix::io::Errno;
+
+use crate::observe::{files::FileId, process_stat};
+
+/// How often a reading is repeated that an execve(2) interrupts. A program that executes another one once needs two.
+const READINGS: usize = 4;
+
+/// One consistent reading: start and executable were the same before and after the descriptors were read, and the
+/// descriptor that was found was still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramReading {
+    /// Start in clock ticks since boot.
+    pub start_ticks: u64,
+    /// The file that runs, by device and inode.
+    pub executable: FileId,
+    /// Whether it has a descriptor on one of the files that were asked for.
+    pub has_file: bool,
+    /// Just before the executable and that descriptor were read for the last time: what happens later is not in the
+    /// reading.
+    pub read_at: Instant,
+}
+
+/// Why there is no reading.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// The process has ended.
+    #[error("the process has ended")]
+    Gone,
+    /// `/proc` does not show it.
+    #[error("cannot read its {what}: {source}")]
+    Unreadable {
+        /// What was to be read.
+        what: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// No two readings of its executable agree.
+    #[error("its executable changes while it is read")]
+    Changing,
+}
+
+/// Reads the program in `pid` from the `/proc` at `proc`, and whether it has one of `files` open.
+///
+/// # Errors
+///
+/// Where the process has ended, hides what is to be read, or executes one program after the other.
+pub fn read(proc: &Path, pid: i32, files: &[FileId]) -> Result<ProgramReading, ProgramError> {
+    read_with(proc, pid, files, || open_file(proc, pid, files))
+}
+
+fn read_with(
+    proc: &Path,
+    pid: i32,
+    files: &[FileId],
+    mut open_file: impl FnMut() -> Result<Option<PathBuf>, ProgramError>,
+) -> Result<ProgramReading, ProgramError> {
+    let start = || process_stat::process_start(proc, pid).ok_or(ProgramError::Gone);
+    for _ in 0..READINGS {
+        let before = (start()?, executable(proc, pid)?);
+        let open = open_file()?;
+        let start_ticks = start()?;
+        // What an execve(2) changes comes last, and in as few system calls as there are.
+        let read_at = Instant::now();
+        let executable = executable(proc, pid)?;
+        let is_as_before = open.as_ref().is_none_or(|link| is_one_of(link, files));
+        if before == (start_ticks, executable) && is_as_before {
+            return Ok(ProgramReading { start_ticks, executable, has_file: open.is_some(), read_at });
+        }
+    }
+    Err(ProgramError::Changing)
+}
+
+/// The file that runs in `pid`, whatever has become of its name.
+///
+/// # Errors
+///
+/// Where the process has ended or hides it.
+pub fn executable(proc: &Path, pid: i32) -> Result<FileId, ProgramError> {
+    let link = proc.join(pid.to_string()).join("exe");
+    link.metadata().map(|metadata| FileId::of(&metadata)).map_err(|error| wrap("executable", error))
+}
+
+// The first descriptor on one of `files`, as the link that `/proc` has of it.
+fn open_file(proc: &Path, pid: i32, files: &[FileId]) -> Result<Option<PathBuf>, ProgramError> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let folder = proc.join(pid.to_string()).join("fd");
+    for descriptor in fs::read_dir(folder).map_err(|error| wrap("descriptors", error))? {
+        let link = descriptor.map_err(|error| wrap("descriptors", error))?.path();
+        // Pipes and sockets have no path. A descriptor may be closed at any time.
+        let has_path = fs::read_link(&link).is_ok_and(|text| text.as_os_str().as_bytes().starts_with(b"/"));
+        if has_path && is_one_of(&link, files) {
+            return Ok(Some(link));
+        }
+    }
+    Ok(None)
+}
+
+fn is_one_of(link: &Path, files: &[FileId]) -> bool {
+    link.metadata().is_ok_and(|metadata| files.contains(&FileId::of(&metadata)))
+}
+
+fn wrap(what: &'static str, source: io::Error) -> ProgramError {
+    let is_gone =
+        source.kind() == io::ErrorKind::NotFound || Errno::from_io_error(&source) == Some(Errno::SRCH);
+    if is_gone { ProgramError::Gone } else { ProgramError::Unreadable { what, source } }
+}
+
+/// The scheduler state of each thread of `pid`, as `proc_pid_stat(5)` writes it; `?` where it cannot be read.
+///
+/// # Errors
+///
+/// Where the process has ended, or its threads cannot be listed.
+pub fn thread_states(proc: &Path, pid: i32) -> Result<BTreeMap<i32, char>, ProgramError> {
+    let folder = proc.join(pid.to_string()).join("task");
+    let mut states = BTreeMap::new();
+    for task in fs::read_dir(folder).map_err(|error| wrap("threads", error))? {
+        let task = task.map_err(|error| wrap("threads", error))?;
+        let Some(tid) = task.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        match fs::read(task.path().join("stat")).map_err(|error| wrap("threads", error)) {
+            Ok(stat) => {
+                states.insert(tid, state(&stat).unwrap_or('?'));
+            }
+            // That thread has ended.
+            Err(ProgramError::Gone) => {}
+            Err(_) => {
+                states.insert(tid, '?');
+            }
+        }
+    }
+    Ok(states)
+}
+
+/// The first of `states` that may still run: neither stopped (T) nor ended (Z, X). A traced thread (t) goes on when its
+/// tracer says so.
+#[must_use]
+pub fn running_thread(states: &BTreeMap<i32, char>) -> Option<(i32, char)> {
+    let may_run = |state: char| !matches!(state, 'T' | 'Z' | 'X' | 'x');
+    states.iter().map(|(&tid, &state)| (tid, state)).find(|&(_, state)| may_run(state))
+}
+
+fn state(stat: &[u8]) -> Option<char> {
+    // The name before it may hold brackets and blanks.
+    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
+    Some(char::from(*stat[name_end + 1..].iter().find(|byte| !byte.is_ascii_whitespace())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::symlink, path::PathBuf};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const PID: i32 = 7;
+
+    /// A `/proc` with one process, two programs and one database.
+    struct FakeProc {
+        folder: TempDir,
+    }
+
+    impl FakeProc {
+        fn new() -> Self {
+            let fake = Self { folder: TempDir::new().expect("a folder") };
+            for file in ["old", "new", "notes.db"] {
+                fs::write(fake.at(file), file).expect("a file");
+            }
+            fs::create_dir_all(fake.at("7/fd")).expect("a folder");
+            fake.start(4200);
+            fake.runs("old");
+            fake
+        }
+
+        fn at(&self, path: &str) -> PathBuf {
+            self.folder.path().join(path)
+        }
+
+        fn start(&self, ticks: u64) {
+            let zeros = "0 ".repeat(17);
+            fs::write(self.at("7/stat"), format!("7 (a) S 1 {zeros}{ticks} 9 9\n")).expect("a file");
+        }
+
+        fn runs(&self, program: &str) {
+            let _ = fs::remove_file(self.at("7/exe"));
+            symlink(self.at(program), self.at("7/exe")).expect("a link");
+        }
+
+        fn opens(&self, number: u32, file: &str) {
+            symlink(self.at(file), self.at(&format!("7/fd/{number}"))).expect("a link");
+        }
+
+        fn thread(&self, tid: i32, stat: &str) {
+            let folder = self.at(&format!("7/task/{tid}"));
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(folder.join("stat"), stat).expect("a file");
+        }
+
+        fn id(&self, file: &str) -> FileId {
+            FileId::of(&self.at(file).metadata().expect("there"))
+        }
+
+        fn read(&self) -> Result<ProgramReading, ProgramError> {
+            read(self.folder.path(), PID, &[self.id("notes.db")])
+        }
+    }
+
+    #[test]
+    fn a_reading_has_the_program_and_whether_it_has_the_database_open() {
+        let proc = FakeProc::new();
+        proc.opens(0, "new");
+        let reading = proc.read().expect("readable");
+        let expected = (4200, proc.id("old"), false);
+        assert_eq!((reading.start_ticks, reading.executable, reading.has_file), expected);
+        proc.opens(1, "notes.db");
+        assert!(proc.read().expect("readable").has_file);
+    }
+
+    #[test]
+    fn an_exec_between_the_descriptors_and_the_end_is_read_again() {
+        let proc = FakeProc::new();
+        proc.opens(1, "notes.db");
+        let found = proc.at("7/fd/1");
+        // The first program has the database open. The second one does not.
+        let execs: [&dyn Fn(); 2] = [&|| proc.runs("new"), &|| fs::remove_file(&found).expect("removed")];
+        for exec in execs {
+            let mut readings = 0;
+            let reading = read_with(proc.folder.path(), PID, &[proc.id("notes.db")], || {
+                readings += 1;
+                let open = (readings == 1).then(|| found.clone());
+                if readings == 1 {
+                    exec();
+                }
+                Ok(open)
+            });
+            let reading = reading.expect("the second reading agrees with itself");
+            assert_eq!((reading.executable, reading.has_file, readings), (proc.id("new"), false, 2));
+        }
+    }
+
+    #[test]
+    fn a_program_that_never_stays_the_same_gives_no_reading() {
+        let proc = FakeProc::new();
+        let mut readings = 0;
+        let reading = read_with(proc.folder.path(), PID, &[], || {
+            readings += 1;
+            proc.start(readings);
+            Ok(None)
+        });
+        assert!(matches!(reading, Err(ProgramError::Changing)), "{reading:?}");
+        assert_eq!(readings, u64::try_from(READINGS).expect("a few"));
+    }
+
+    #[test]
+    fn one_that_ended_and_one_that_hides_itself_are_told_apart() {
+        let proc = FakeProc::new();
+        fs::remove_file(proc.at("7/exe")).expect("removed");
+        assert!(matches!(proc.read(), Err(ProgramError::Gone)));
+        // Not a folder: what a test gets in place of a refusal, since root is refused nothing.
+        fs::remove_dir(proc.at("7/fd")).expect("removed");
+        fs::write(proc.at("7/fd"), "").expect("a file");
+        proc.runs("old");
+        assert!(matches!(proc.read(), Err(ProgramError::Unreadable { what: "descriptors", .. })));
+    }
+
+    #[test]
+    fn every_thread_counts_and_a_name_may_look_like_a_state() {
+        let proc = FakeProc::new();
+        proc.thread(7, "7 (a) T 1 0\n");
+        proc.thread(8, "8 (b) R) T 1 0\n");
+        proc.thread(9, "9 (c) Z 1 0\n");
+        let states = thread_states(proc.folder.path(), PID).expect("readable");
+        assert_eq!(states, BTreeMap::from([(7, 'T'), (8, 'T'), (9, 'Z')]));
+        assert_eq!(running_thread(&states), None);
+        for (stat, state) in [("10 (d) D 1 0\n", 'D'), ("10 (d) t 1 0\n", 't'), ("rubbish", '?')] {
+            proc.thread(10, stat);
+            let states = thread_states(proc.folder.path(), PID).expect("readable");
+            assert_eq!(running_thread(&states), Some((10, state)), "{stat}");
+        }
+    }
+}
