@@ -362,7 +362,7 @@ impl Observer {
             watchers: Vec::new(),
             findings: Vec::new(),
             suspicions: Vec::new(),
-            is_complete: self.is_complete,
+            is_complete: self.is_complete && view.is_steady,
             reach: view.reach,
             overlays: view.overlays,
             unfit: unfit.map(|why| why.to_string()),
@@ -414,6 +414,7 @@ impl Observer {
                 only_reads_files: opener.only_reads_files(&row, decoded),
                 writes_log: opener.writable_log > 0,
                 other_log: opener.other_log.clone(),
+                other_files: opener.other_files.clone(),
                 index_address: mapped.and_then(|[_, _, shm]| shm),
                 ..Pairing::default()
             };

@@ -28,8 +28,8 @@ impl Rule for OtherLog {
 
 impl OtherLog {
     fn proven(&self, process: &Process, look: &Look<'_>) -> Option<Finding> {
-        let suspicion = look.confirms(SuspicionKind::OtherLog, process)?;
-        let (database, others) = (look.database, suspicion.evidence.join(", "));
+        look.confirms(SuspicionKind::OtherLog, process)?;
+        let (database, others) = (look.database, process.pairing.other_log.join(", "));
         Some(Finding {
             name: self.name().to_owned(),
             severity: Severity::Error,
@@ -42,7 +42,7 @@ impl OtherLog {
                 database.path.display(),
             ),
             evidence: evidence([
-                ("other_log", suspicion.evidence.clone().into()),
+                ("other_log", process.pairing.other_log.clone().into()),
                 ("log", format!("{}-wal", database.path.display()).into()),
             ]),
             remedy: no_remedy(),
@@ -387,6 +387,9 @@ mod tests {
         database.processes[0].pairing.holds_main = false;
         let found = twice(&database);
         assert!(outline(&found).contains(&("split-wal", Error, Some(WRITER))), "{found:?}");
+        let mut opening = database.clone();
+        opening.processes[0].pairing.holds_main = true;
+        assert_eq!(twice(&opening), [], "its descriptor on the main file was not read");
         let process = &mut database.processes[0];
         (process.maps_index, process.pairing.writes_log) = (Some(false), false);
         assert_eq!(twice(&database), [], "a reader of -wal has it open without the main file");

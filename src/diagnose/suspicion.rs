@@ -57,17 +57,20 @@ fn outdated(process: &Process) -> Option<(SuspicionKind, Vec<String>)> {
 }
 
 // A connection opens the main file first and closes it last. One that has the log and another main file was left behind
-// when a file was put in the place of its own.
+// when a file was put in the place of its own. Its descriptors are read one after another, while a connection may open or
+// close; so its locks have to say the same: the lock table shows byte 128 of this index, and nothing on this main file.
 fn log_without_main(process: &Process, database: &Database) -> Option<(SuspicionKind, Vec<String>)> {
     let has_no_main = database.files.db.is_some() && process.handles.is_some_and(|handles| handles.db == 0);
-    let uses_log = process.maps_index == Some(true) || process.pairing.writes_log;
-    (has_no_main && uses_log).then(|| (SuspicionKind::LogWithoutMain, files_of(database)))
+    let uses_index = process.maps_index == Some(true) && process.holds_index;
+    let uses_log = process.pairing.writes_log && database.files.shm.is_none();
+    let is_suspect = has_no_main && !process.pairing.holds_main && (uses_index || uses_log);
+    is_suspect.then(|| (SuspicionKind::LogWithoutMain, files_of(database)))
 }
 
 fn other_log(process: &Process) -> Option<(SuspicionKind, Vec<String>)> {
-    let files = &process.pairing.other_log;
-    let is_client = !files.is_empty() && !process.only_reads_files();
-    is_client.then(|| (SuspicionKind::OtherLog, files.clone()))
+    let pairing = &process.pairing;
+    let is_client = !pairing.other_log.is_empty() && !process.only_reads_files();
+    is_client.then(|| (SuspicionKind::OtherLog, pairing.other_files.clone()))
 }
 
 fn unproven_log(process: &Process, database: &Database) -> Option<(SuspicionKind, Vec<String>)> {

@@ -73,6 +73,8 @@ pub struct Opener {
     pub lockable: Vec<String>,
     /// Logs and indexes of another name of the main file that it has open, as the kernel names them.
     pub other_log: Vec<String>,
+    /// The same by device and inode.
+    pub other_files: Vec<String>,
     /// The files of the database, replaced ones included, on which it has descriptors.
     pub files: Vec<FileId>,
 }

@@ -411,11 +411,14 @@ impl Names {
             let is_current = target.sights[which].is_some_and(|sight| sight.id == *id);
             if is_beside_main && !is_current {
                 opener.other_log.push(String::from_utf8_lossy(text).into_owned());
+                opener.other_files.push(format!("{}:{}", id.device, id.inode));
                 opener.writable += u32::from(*is_writable);
             }
         }
-        opener.other_log.sort();
-        opener.other_log.dedup();
+        for list in [&mut opener.other_log, &mut opener.other_files] {
+            list.sort();
+            list.dedup();
+        }
     }
 }
 

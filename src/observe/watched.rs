@@ -13,7 +13,7 @@ use std::{
 use crate::{
     history::History,
     observe::{
-        files::{self, Birth, Sight},
+        files::{self, Birth, FileId, Sight},
         folder,
         handle_growth::HandleGrowths,
         header,
@@ -76,6 +76,8 @@ pub struct View {
     pub reach: Reach,
     /// The overlay mounts that show it under another path.
     pub overlays: Vec<Overlay>,
+    /// Whether the same files were at the paths before and after the processes were examined.
+    pub is_steady: bool,
     // The files that were there last, where none is there now, and who used them.
     former: [Option<Birth>; 3],
     users: BTreeSet<i32>,
@@ -185,6 +187,7 @@ impl Watched {
             sights,
             reach,
             overlays: Vec::new(),
+            is_steady: true,
             former,
             users: std::mem::take(&mut self.users),
             header: None,
@@ -208,6 +211,10 @@ impl Watched {
     /// turns out that only the holder of another file vouched for the index, the log is counted itself.
     pub fn settle(&mut self, view: &mut View, openers: &BTreeMap<i32, Opener>, unseen: &mut Vec<Unseen>) {
         view.settle(openers, unseen);
+        view.is_steady = view.paths.iter().zip(&view.sights).all(|(path, sight)| {
+            let now = path.metadata().ok().map(|it| FileId::of(&it));
+            now == sight.as_ref().map(|sight| sight.id)
+        });
         self.users.extend(openers.keys());
         let is_believed = view.wal.as_ref().is_some_and(|wal| wal.source == WalSource::Index);
         if (view.index.is_some() || is_believed) && !view.is_vouched_for() {

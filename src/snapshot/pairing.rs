@@ -14,6 +14,9 @@ pub struct Pairing {
     pub writes_log: bool,
     /// Logs and indexes that belong to another name of the main file, as the kernel names them.
     pub other_log: Vec<String>,
+    /// The same by device and inode: a log that is made again has the name of the one before.
+    #[serde(skip)]
+    pub other_files: Vec<String>,
     /// Files of an older generation that it has open for nothing but reading.
     pub outdated: Vec<String>,
     /// A related process that maps `-shm` at the same address: a fork gave one the connection of the other.
