@@ -297,22 +297,6 @@ fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>>
     inspected(std::slice::from_ref(default))
 }
 
-/// The same for a command that only looks: of several, those that can be looked at go on without the others, which are
-/// known by their absolute paths.
-fn databases_to_look_at(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
-    let meant = if named.is_empty() { unnamed(config) } else { named };
-    let first = match databases(named, config) {
-        Err(error) if meant.len() > 1 => error,
-        all => return all,
-    };
-    if meant.iter().all(|path| observe::inspect(path).is_err()) {
-        return Err(first);
-    }
-    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let one = |path| observe::inspect(path).ok().or_else(|| paths::settled(path).ok());
-    Ok(meant.iter().map(|path| one(path).unwrap_or_else(|| absolute(path))).collect())
-}
-
 /// Fails where a database of `snapshot` could not be looked at, and says why; the others have been told by then.
 fn refuse_unfit(snapshot: &Snapshot) -> anyhow::Result<()> {
     let unfit: Vec<&str> = snapshot.databases.iter().filter_map(|it| it.unfit.as_deref()).collect();

@@ -31,6 +31,7 @@ mod cost;
 mod files;
 mod first_seen;
 mod folder;
+mod gone;
 mod handle_growth;
 mod header;
 mod idleness;
@@ -59,6 +60,7 @@ mod watched;
 mod watchers;
 
 pub use files::sidecar;
+pub use gone::{Holders, holders_of_deleted};
 pub use preflight::{Unfit, inspect};
 pub use process_stat::{is_own_proc, process_ancestors, process_owner, process_start};
 
@@ -402,6 +404,7 @@ impl Observer {
                 maps_index: mapped.map(|[_, _, shm]| shm.is_some()),
                 holds_index,
                 replaced: opener.replaced.clone(),
+                deleted: opener.deleted.clone(),
                 moved_to: opener.moved_to.clone(),
                 holds: decoded.holds.get(&pid).into_iter().flatten().copied().collect(),
                 ..process

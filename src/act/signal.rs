@@ -108,7 +108,7 @@ pub enum Refusal {
     },
     /// Asked to end it could undo what others have committed.
     #[error(
-        "{pid} has a deleted log open: closed in good order it can undo what others committed; copy the files first, then x and KILL"
+        "{pid} has a deleted log open: closed in good order it can undo what others committed; see waltop explain split-wal, then x and KILL"
     )]
     Split {
         /// The process that was meant.

@@ -270,6 +270,7 @@ impl Processes {
                 text,
                 id: FileId::of(&metadata),
                 birth: Birth::of(&metadata),
+                is_last_of_data: metadata.nlink() == 0 && metadata.len() > 0,
             };
             names.note(&descriptor, targets);
             for (opener, target) in openers.iter_mut().zip(targets) {
@@ -327,6 +328,9 @@ impl Processes {
             opener.writable_replaced += u32::from(which != 2 || !is_read_only);
             opener.writable += u32::from(!is_read_only);
             let name = target.paths[which].to_string_lossy().into_owned();
+            if which != 2 && descriptor.is_last_of_data && !opener.deleted.contains(&name) {
+                opener.deleted.push(name.clone());
+            }
             if !opener.replaced.contains(&name) {
                 opener.replaced.push(name);
             }
@@ -353,7 +357,13 @@ impl Processes {
             return None;
         }
         let mut devices = target.sights.iter().flatten().map(|sight| sight.id.device).peekable();
-        let is_on_ours = devices.peek().is_none() || devices.any(|device| device == descriptor.id.device);
+        let is_on_ours = if devices.peek().is_some() {
+            devices.any(|device| device == descriptor.id.device)
+        } else {
+            // With none of the files left, the folder that they lay in has the device.
+            let folder = target.paths[which].parent().and_then(|folder| folder.metadata().ok());
+            folder.is_some_and(|folder| folder.dev() == descriptor.id.device)
+        };
         (is_on_ours || self.shares_mounts(descriptor.process, target)).then_some(which)
     }
 
@@ -376,6 +386,8 @@ struct Descriptor<'a> {
     text: &'a [u8],
     id: FileId,
     birth: Option<Birth>,
+    // No folder names the file any more, and it is not empty.
+    is_last_of_data: bool,
 }
 
 /// The names that one process has the main files and sidecars open by.

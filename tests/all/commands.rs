@@ -7,6 +7,7 @@ mod config;
 mod each;
 mod explain;
 mod fix;
+mod gone;
 mod hazards;
 mod health;
 mod help;
