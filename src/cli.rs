@@ -33,6 +33,7 @@ mod looking;
 mod optimize;
 mod pragmas;
 mod reap;
+mod rescue;
 mod runs;
 mod search;
 mod stats;
@@ -95,6 +96,8 @@ enum Command {
     Optimize(optimize::Args),
     /// Stop the processes that are stale, after watching for a while.
     Reap(reap::Args),
+    /// Copy a database whose files were deleted, or whose log may not belong to it.
+    Rescue(rescue::Args),
     #[command(hide = true)]
     Pragmas(pragmas::Args),
     #[command(hide = true)]
@@ -113,6 +116,8 @@ impl Command {
             Self::Fix(args) => !args.dry_run,
             Self::Reap(args) => !args.dry_run,
             Self::Optimize(args) => !args.dry_run,
+            // It changes nothing but what a process does meanwhile.
+            Self::Rescue(args) => args.freeze,
             Self::Demo
             | Self::Status(_)
             | Self::Check(_)
@@ -177,6 +182,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Stats(args)) => stats::run(&args, &config()?),
         Some(Command::Optimize(args)) => optimize::run(&args, &config()?),
         Some(Command::Reap(args)) => reap::run(&args, &config()?),
+        Some(Command::Rescue(args)) => rescue::run(&args, &config()?),
         Some(Command::Pragmas(args)) => pragmas::run(&args, &config()?),
         // A client under orders, or a test of the terminal, is no user of anybody's settings.
         Some(Command::Actor(args)) => actor::run(&args),

@@ -71,6 +71,7 @@ pub mod observe;
 pub mod paths;
 pub mod profile;
 pub mod report;
+pub mod rescue;
 pub mod sampler;
 pub mod schedule;
 pub mod snapshot;

@@ -16,6 +16,7 @@ mod matrix;
 mod neighbours;
 mod optimize;
 mod reap;
+mod rescue;
 mod runs;
 mod search;
 mod stats;

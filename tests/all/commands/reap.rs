@@ -254,10 +254,11 @@ fn the_only_holder_of_deleted_data_is_left_alone_though_a_cause_holds() {
     let mut other = home.actor();
     other.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)");
     let pid = holder.pid().to_string();
-    let said = home.run(&with(&["--yes", "notes.db"]));
+    // Two samples that are half a second apart have to see it.
+    let said = home.run(&["reap", "--for", "1s", "--yes", "notes.db"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
     assert!(said.out.contains("0 of 2 stale") && said.out.contains("it holds the only copy of "), "{said:?}");
-    let said = home.run(&with(&["--yes", "--pid", &pid, "notes.db"]));
+    let said = home.run(&["reap", "--for", "1s", "--yes", "--pid", &pid, "notes.db"]);
     assert!(said.refusal().contains("it holds the only copy of "), "{said:?}");
     assert!(lives(&holder) && lives(&other));
 }
