@@ -321,12 +321,16 @@ impl Processes {
             let is_needed = |row: &Row| row.is_ofd || target.is_cut;
             opener.taken_locks.extend(info.locks.into_iter().filter(is_needed));
         } else if let Some((which, place)) = self.outdated(target, descriptor) {
+            let info = descriptor.info().unwrap_or_default();
+            // A waltop that copies it.
+            if info.is_glance {
+                return;
+            }
             let opener = opener.get_or_insert_default();
             opener.moved_to.extend(place.filter(|place| !opener.moved_to.contains(place)));
             opener.handles.get_or_insert_default();
-            let is_read_only = descriptor.info().is_some_and(|info| info.is_read_only);
-            opener.writable_replaced += u32::from(which != 2 || !is_read_only);
-            opener.writable += u32::from(!is_read_only);
+            opener.writable_replaced += u32::from(which != 2 || !info.is_read_only);
+            opener.writable += u32::from(!info.is_read_only);
             let name = target.paths[which].to_string_lossy().into_owned();
             if which != 2 && descriptor.is_last_of_data && !opener.deleted.contains(&name) {
                 opener.deleted.push(name.clone());

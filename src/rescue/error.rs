@@ -131,6 +131,14 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// It is the path of the original, beside which its process still deletes files by name.
+    #[error("{} is the path that {pid} still uses; name another for the copy", path.display())]
+    SamePath {
+        /// The process.
+        pid: i32,
+        /// The path.
+        path: PathBuf,
+    },
     /// The folder for the copies has something in it.
     #[error("{} is not an empty folder; name one that is empty or does not exist", path.display())]
     NotEmpty {

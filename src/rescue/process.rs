@@ -71,6 +71,9 @@ pub fn from_process(
     is_stopped: IsStopped<'_>,
 ) -> Result<(PathBuf, Copied), Error> {
     let mut target = Target::new(to)?;
+    if target.main() == request.path {
+        return Err(Error::SamePath { pid: request.pid, path: to.to_owned() });
+    }
     let found = sets(request.proc, request.pid, request.path)?;
     let set = choose(&found, request.pid, request.path, request.inode)?;
     let copied = if request.may_freeze {

@@ -76,6 +76,22 @@ fn of_several_databases_one_that_is_held_is_looked_at() {
 }
 
 #[test]
+fn a_waltop_that_copies_it_is_no_holder() {
+    let home = Home::with_wal();
+    let holder = deleted(&home, &[]);
+    let Some(mut copier) = crate::python::Python::open(&home.at("other.db")) else { return };
+    // As waltop opens a file: it never waits.
+    copier.run("import os; flags = os.O_RDONLY | os.O_NONBLOCK");
+    copier.run(&format!("held = [os.open({:?} + it, flags) for it in ('', '-wal', '-shm')]", home.db()));
+    for name in FILES {
+        fs::remove_file(home.at(name)).expect("removed");
+    }
+    found(&home, holder.pid());
+    let report = home.run(&["check", "notes.db", "--json"]).json();
+    assert!(!report.to_string().contains(&copier.pid().to_string()), "{report}");
+}
+
+#[test]
 fn where_no_process_has_it_there_is_no_such_file() {
     let home = Home::with_wal();
     // A file of that name in another folder, deleted under its process, is another database.

@@ -126,6 +126,9 @@ fn an_existing_file_is_never_written_to() {
         assert_eq!(Home::listing(&home.folder()), before, "{taken}");
         fs::remove_file(home.at(taken)).expect("removed");
     }
+    // Its process deletes files beside that name when it closes.
+    let said = home.run(&["rescue", "notes.db", "--pid", &pid, "--to", "notes.db"]);
+    assert!(said.refusal().contains("is the path that "), "{said:?}");
     std::os::unix::fs::symlink("elsewhere.db", home.at("copy.db")).expect("a link");
     assert!(home.run(&rescue(&pid, &[])).refusal().contains("copy.db exists"));
     assert!(!home.at("elsewhere.db").exists());

@@ -1,6 +1,12 @@
 //! Copies beside a process that never stops writing: each must be a committed prefix of what it writes.
 
-use std::{env, process::Child};
+use std::{
+    cell::{Cell, RefCell},
+    env,
+    process::Child,
+};
+
+use waltop::rescue::{Request, from_process, start_of};
 
 use super::*;
 
@@ -93,4 +99,63 @@ fn a_frozen_writer_gives_a_committed_prefix_and_goes_on() {
         eventually("it goes on", || (busy.committed(&home) > largest + 10).then_some(()));
         fs::remove_file(home.at("copy.db")).expect("removed");
     }
+}
+
+/// Copies the deleted database of `python` into the folder of `home`, and has it run `lines` while the locks are held,
+/// before the first page is read.
+fn copy_while(home: &Home, python: Python, lines: &[&str]) -> PathBuf {
+    let pid = python.pid();
+    let proc = Path::new("/proc");
+    let request = Request {
+        proc,
+        pid,
+        start_ticks: start_of(proc, pid).expect("it lives"),
+        path: &home.db(),
+        inode: None,
+        may_freeze: false,
+    };
+    let (python, is_first) = (RefCell::new(python), Cell::new(true));
+    let meanwhile = || {
+        if is_first.replace(false) {
+            for line in lines {
+                python.borrow_mut().run(line);
+            }
+        }
+        false
+    };
+    let (copy, copied) = from_process(&request, &home.at("copy.db"), &meanwhile).expect("copied");
+    assert!(!is_first.get() && copied.frames > 0);
+    copy
+}
+
+#[test]
+fn commits_go_on_under_the_locks_and_checkpoints_and_the_last_close_do_not() {
+    for lines in [
+        &["db.execute('INSERT INTO t VALUES (51, NULL)')"][..],
+        &[
+            "db.execute('INSERT INTO t VALUES (51, NULL)'); print(db.execute('PRAGMA wal_checkpoint').fetchone())",
+        ],
+        &["db.execute('PRAGMA busy_timeout = 0')", "db.execute('PRAGMA wal_checkpoint(TRUNCATE)')"],
+        // Without a lock on the main file this one would move the log, and cut the file that is being read.
+        &["db.execute('INSERT INTO t VALUES (51, hex(randomblob(60000)))')", "db.close()"],
+        &["db.execute('DELETE FROM t')", "db.execute('PRAGMA incremental_vacuum')", "db.close()"],
+    ] {
+        let home = Home::new();
+        let Some(python) = writer(&home.db(), "wal", 50) else { return };
+        delete(&home, &FILES);
+        let copy = copy_while(&home, python, lines);
+        assert_eq!(content(&copy), (50, 50), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_restart_of_a_log_of_which_all_was_moved_changes_no_copy() {
+    let home = Home::new();
+    let Some(mut python) = writer(&home.db(), "wal", 50) else { return };
+    python.sql("PRAGMA wal_checkpoint(RESTART)");
+    delete(&home, &FILES);
+    let insert =
+        "for x in range(51, 200): db.execute('INSERT INTO t VALUES (?, hex(randomblob(3000)))', (x,))";
+    let copy = copy_while(&home, python, &[insert]);
+    assert_eq!(content(&copy), (50, 50));
 }
