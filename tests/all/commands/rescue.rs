@@ -261,6 +261,20 @@ fn an_exclusive_log_without_an_index_is_copied_from_a_frozen_process() {
 }
 
 #[test]
+fn one_that_holds_the_whole_file_takes_no_lock_for_its_commits() {
+    let home = Home::new();
+    let Some(mut python) = writer(&home.db(), "wal", 3) else { return };
+    // It has an index, and from now on no lock on it says that it writes.
+    python.sql("PRAGMA locking_mode = EXCLUSIVE").sql("INSERT INTO t VALUES (4, NULL)");
+    delete(&home, &FILES);
+    let pid = python.pid().to_string();
+    let said = home.run(&rescue(&pid, &[]));
+    assert!(said.refusal().starts_with("it holds the whole file"), "{said:?}");
+    assert_eq!(home.run(&rescue(&pid, &["--freeze", "--yes"])).code, Some(0));
+    assert_eq!(content(&home.at("copy.db")), (4, 4));
+}
+
+#[test]
 fn one_that_shares_its_files_with_another_process_is_not_frozen_alone() {
     let home = Home::new();
     let Some(python) = writer(&home.db(), "delete", 3) else { return };

@@ -136,15 +136,18 @@ fn commits_go_on_under_the_locks_and_checkpoints_and_the_last_close_do_not() {
             "db.execute('INSERT INTO t VALUES (51, NULL)'); print(db.execute('PRAGMA wal_checkpoint').fetchone())",
         ],
         &["db.execute('PRAGMA busy_timeout = 0')", "db.execute('PRAGMA wal_checkpoint(TRUNCATE)')"],
-        // Without a lock on the main file this one would move the log, and cut the file that is being read.
+        // Without a lock on the main file the last close would move the log, whoever reads.
         &["db.execute('INSERT INTO t VALUES (51, hex(randomblob(60000)))')", "db.close()"],
-        &["db.execute('DELETE FROM t')", "db.execute('PRAGMA incremental_vacuum')", "db.close()"],
+        &["db.execute('DELETE FROM t')", "db.close()"],
     ] {
-        let home = Home::new();
-        let Some(python) = writer(&home.db(), "wal", 50) else { return };
-        delete(&home, &FILES);
-        let copy = copy_while(&home, python, lines);
-        assert_eq!(content(&copy), (50, 50), "{lines:?}");
+        // SQLite moves no log into a main file that has no name, and so with that one there are two cases.
+        for names in [&FILES[..], &FILES[1..]] {
+            let home = Home::new();
+            let Some(python) = writer(&home.db(), "wal", 50) else { return };
+            delete(&home, names);
+            let copy = copy_while(&home, python, lines);
+            assert_eq!(content(&copy), (50, 50), "{names:?}: {lines:?}");
+        }
     }
 }
 
