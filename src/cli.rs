@@ -33,6 +33,7 @@ mod looking;
 mod optimize;
 mod pragmas;
 mod reap;
+mod rescue;
 mod runs;
 mod search;
 mod stats;
@@ -95,6 +96,8 @@ enum Command {
     Optimize(optimize::Args),
     /// Stop the processes that are stale, after watching for a while.
     Reap(reap::Args),
+    /// Copy a database whose files were deleted, or whose log may not belong to it.
+    Rescue(rescue::Args),
     #[command(hide = true)]
     Pragmas(pragmas::Args),
     #[command(hide = true)]
@@ -113,6 +116,8 @@ impl Command {
             Self::Fix(args) => !args.dry_run,
             Self::Reap(args) => !args.dry_run,
             Self::Optimize(args) => !args.dry_run,
+            // It changes nothing but what a process does meanwhile.
+            Self::Rescue(args) => args.freeze,
             Self::Demo
             | Self::Status(_)
             | Self::Check(_)
@@ -177,6 +182,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(Command::Stats(args)) => stats::run(&args, &config()?),
         Some(Command::Optimize(args)) => optimize::run(&args, &config()?),
         Some(Command::Reap(args)) => reap::run(&args, &config()?),
+        Some(Command::Rescue(args)) => rescue::run(&args, &config()?),
         Some(Command::Pragmas(args)) => pragmas::run(&args, &config()?),
         // A client under orders, or a test of the terminal, is no user of anybody's settings.
         Some(Command::Actor(args)) => actor::run(&args),
@@ -295,22 +301,6 @@ fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>>
         );
     }
     inspected(std::slice::from_ref(default))
-}
-
-/// The same for a command that only looks: of several, those that can be looked at go on without the others, which are
-/// known by their absolute paths.
-fn databases_to_look_at(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
-    let meant = if named.is_empty() { unnamed(config) } else { named };
-    let first = match databases(named, config) {
-        Err(error) if meant.len() > 1 => error,
-        all => return all,
-    };
-    if meant.iter().all(|path| observe::inspect(path).is_err()) {
-        return Err(first);
-    }
-    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let one = |path| observe::inspect(path).ok().or_else(|| paths::settled(path).ok());
-    Ok(meant.iter().map(|path| one(path).unwrap_or_else(|| absolute(path))).collect())
 }
 
 /// Fails where a database of `snapshot` could not be looked at, and says why; the others have been told by then.

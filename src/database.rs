@@ -15,5 +15,6 @@ pub mod migrations;
 pub mod optimize;
 pub mod pragmas;
 pub mod renumbering;
+pub mod rescue;
 pub mod sidecars;
 pub mod stats;

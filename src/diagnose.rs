@@ -172,6 +172,22 @@ fn signal(name: &str, pid: Option<i32>) -> Remedy {
     Remedy { key: pid.map(|_| "x".to_owned()), command: pid.map(|pid| format!("kill -{name} {pid}")) }
 }
 
+// What to read first, where nothing short is right.
+fn explain(finding: &str) -> Remedy {
+    Remedy { key: None, command: Some(format!("waltop explain {finding}")) }
+}
+
+// The copy of what `process` alone still has. The name of the copy is one that is easily changed.
+fn rescue(database: &Database, process: &Process) -> Remedy {
+    let (path, pid) = (quoted(&database.path), process.pid);
+    let has_index = process.handles.is_some_and(|handles| handles.shm > 0)
+        || process.replaced.iter().any(|path| path.ends_with("-shm"));
+    // Without an index there is no lock to hold the writer off.
+    let freeze = if has_index { "" } else { " --freeze" };
+    let command = format!("waltop rescue {path} --pid {pid} --to rescued-{pid}.db{freeze}");
+    Remedy { key: None, command: Some(command) }
+}
+
 fn no_remedy() -> Remedy {
     Remedy { key: None, command: None }
 }

@@ -33,6 +33,7 @@
 //! keys ─▶ console/app ─▶ Effect ─▶ act/ ─┬─▶ signal (pidfd)
 //!                                        ╰─▶ worker: waltop checkpoint, fix, health, ingest, pragmas
 //! worker process: cli/ ─▶ database/ (the one door to SQLite) ◀─ ingest/
+//! worker process: cli/ ─▶ rescue/ (raw copies under a reader's locks) ─▶ closed ─▶ database/ (opens the copy)
 //! ```
 //!
 //! What holds in this house, and is held by `tests/all/layers.rs` and `tests/all/pty.rs`:
@@ -71,6 +72,7 @@ pub mod observe;
 pub mod paths;
 pub mod profile;
 pub mod report;
+pub mod rescue;
 pub mod sampler;
 pub mod schedule;
 pub mod snapshot;

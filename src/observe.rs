@@ -28,15 +28,16 @@ use crate::{
 mod checksum;
 mod commit_ear;
 mod cost;
-mod files;
+pub(crate) mod files;
 mod first_seen;
 mod folder;
+mod gone;
 mod handle_growth;
-mod header;
+pub(crate) mod header;
 mod idleness;
 pub mod journals;
 mod liveness;
-mod lock_probe;
+pub(crate) mod lock_probe;
 mod lock_sampler;
 pub(crate) mod lock_table;
 mod locks;
@@ -55,12 +56,13 @@ mod processes;
 pub(crate) mod program;
 mod reach;
 mod timing;
-mod wal;
-mod wal_index;
+pub(crate) mod wal;
+pub(crate) mod wal_index;
 mod watched;
 mod watchers;
 
 pub use files::sidecar;
+pub use gone::{Holders, holders_of_deleted};
 pub use preflight::{Unfit, inspect};
 pub use process_stat::{is_own_proc, process_ancestors, process_owner, process_start};
 
@@ -404,6 +406,7 @@ impl Observer {
                 maps_index: mapped.map(|[_, _, shm]| shm.is_some()),
                 holds_index,
                 replaced: opener.replaced.clone(),
+                deleted: opener.deleted.clone(),
                 moved_to: opener.moved_to.clone(),
                 holds: decoded.holds.get(&pid).into_iter().flatten().copied().collect(),
                 program: opener.program(&process),

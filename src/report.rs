@@ -12,8 +12,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod rescue;
 
 pub use check::{CheckReport, Checked, Verdict};
+pub use rescue::{CopyReport, LogRescue, ProcessRescue, TablePair, TableRows};
 
 use crate::{
     diagnose::checkpoint::{Blocker, Mode},

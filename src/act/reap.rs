@@ -101,6 +101,9 @@ impl Meant {
         let is_it =
             |process: &&Process| process.pid == target.pid && process.start_ticks == Some(target.start_ticks);
         let found: Vec<&Process> = databases.iter().flat_map(|it| &it.processes).filter(is_it).collect();
+        if let Some(why) = only_copy(target, databases) {
+            return Err(Refusal::Spared { pid: target.pid, why });
+        }
         if !found.iter().any(|process| process.is_stale()) {
             return Err(Refusal::NotStale { pid: target.pid });
         }
@@ -118,6 +121,18 @@ impl Meant {
             None => Pinned::open(self.target, self.program.clone(), proc),
         }
     }
+}
+
+/// Why no signal may end `target`, where it holds the only copy of deleted data of one of `databases`.
+#[must_use]
+pub fn only_copy(target: Target, databases: &[Database]) -> Option<Protection> {
+    let rows = databases.iter().filter_map(|database| database.process(target.pid));
+    let deleted: Vec<&str> = rows
+        .filter(|process| process.start_ticks == Some(target.start_ticks))
+        .flat_map(|process| &process.deleted)
+        .map(String::as_str)
+        .collect();
+    (!deleted.is_empty()).then(|| Protection::OnlyCopy(deleted.join(", ")))
 }
 
 /// The processes of `database` for which a cause of staleness holds, those that something protects included.

@@ -34,13 +34,7 @@ pub fn run(args: &Args, mut config: Config) -> anyhow::Result<u8> {
     if let Some(name) = &args.profile {
         config.hold_all_to(Profile::named(name, &config.places.profiles())?);
     }
-    let mut snapshot = args.looking.look(config)?;
-    for database in &mut snapshot.databases {
-        // One that is gone from under its users was looked at: that is what is wrong with it.
-        if database.is_gone() && !database.findings.is_empty() {
-            database.unfit = None;
-        }
-    }
+    let snapshot = args.looking.look(config)?;
     if snapshot.databases.len() == 1 {
         refuse_unfit(&snapshot)?;
     }

@@ -1,17 +1,24 @@
 //! A look that takes its time, as `status` and `check` have it: the locks sampled, the pragmas asked for.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use anyhow::bail;
 
 use crate::{
     act::worker,
     config::Config,
     document::value::duration_of,
-    observe::Observer,
+    observe::{self, Observer, Unfit},
+    paths,
     sampler::Watch,
-    snapshot::{Presence, Snapshot},
+    snapshot::{Presence, Snapshot, Unseen},
 };
 
-use super::{BETWEEN_LOOKS, databases_to_look_at};
+use super::{BETWEEN_LOOKS, databases, unnamed};
 
 /// What to look at, and for how long.
 #[derive(Debug, clap::Args)]
@@ -49,6 +56,46 @@ impl Looking {
                 watch.set_facts(index, tokio.block_on(asked).ok());
             }
         }
-        Ok(watch.settled_look().snapshot.clone())
+        let mut snapshot = watch.settled_look().snapshot.clone();
+        for database in &mut snapshot.databases {
+            // Who has it open was seen, and that is what there is to say of it.
+            if database.is_gone() && !database.processes.is_empty() {
+                database.unfit = None;
+            }
+        }
+        Ok(snapshot)
     }
+}
+
+/// The databases that a command means which only looks: of several, those that can be looked at go on without the others,
+/// which are known by their absolute paths.
+fn databases_to_look_at(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+    let meant = if named.is_empty() { unnamed(config) } else { named };
+    let first = match databases(named, config) {
+        Ok(all) => return Ok(all),
+        Err(error) => error,
+    };
+    let mut unseen = Vec::new();
+    let mut can_look = |path: &PathBuf| match observe::inspect(path) {
+        Ok(_) => true,
+        Err(Unfit::Missing(_)) => is_held(path, config, &mut unseen),
+        Err(_) => false,
+    };
+    // Each of them is asked about, so that the reason does not depend on their order.
+    if meant.iter().filter(|path| can_look(path)).count() == 0 {
+        let Some(Unseen { what, why }) = unseen.into_iter().next() else { return Err(first) };
+        bail!("{first}; not seen: {what}: {why}");
+    }
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let one = |path| observe::inspect(path).ok().or_else(|| paths::settled(path).ok());
+    Ok(meant.iter().map(|path| one(path).unwrap_or_else(|| absolute(path))).collect())
+}
+
+/// Whether a process has the database open that lay at `path`, where nothing is now. What could not be seen goes to
+/// `unseen`.
+fn is_held(path: &Path, config: &Config, unseen: &mut Vec<Unseen>) -> bool {
+    let Ok(path) = paths::settled(path) else { return false };
+    let holders = observe::holders_of_deleted(&config.places.proc, &path);
+    unseen.extend(holders.unseen);
+    !holders.pids.is_empty()
 }

@@ -246,6 +246,7 @@ pub fn process(pid: i32, name: &str) -> Process {
         maps_index: Some(true),
         holds_index: true,
         replaced: Vec::new(),
+        deleted: Vec::new(),
         moved_to: Vec::new(),
         holds: Vec::new(),
         pairing: Pairing {

@@ -1,7 +1,7 @@
 //! What loses committed data: processes that write where nobody reads, or without the locks that they count on.
 
-use super::{Look, Rule, evidence, signal, terminate, who};
-use crate::snapshot::{Database, Finding, Process, Severity, SuspicionKind};
+use super::{Look, Rule, evidence, explain, rescue, terminate, who};
+use crate::snapshot::{Database, Finding, Process, Remedy, Severity, SuspicionKind};
 
 /// A process has a deleted or replaced file of the database open.
 pub struct SplitWal;
@@ -21,17 +21,15 @@ impl Rule for SplitWal {
             message: split(look.database, process),
             evidence: evidence([
                 ("replaced", process.replaced.clone().into()),
+                ("deleted", process.deleted.clone().into()),
                 ("moved_to", process.moved_to.clone().into()),
             ]),
-            // Asked to end it would close in good order, and put its pages over what others have committed.
-            remedy: if look.database.is_split_from(process) {
-                signal("KILL", Some(process.pid))
-            } else {
-                terminate(Some(process.pid))
-            },
+            remedy: remedy(look.database, process),
         });
         // Renamed or deleted: whoever makes a new file of that name gives it the old one's log.
-        let is_orphan = |process: &&Process| look.database.is_gone() && process.replaced.is_empty();
+        let is_orphan = |process: &&Process| {
+            look.database.is_gone() && process.replaced.is_empty() && process.pairing.outdated.is_empty()
+        };
         let orphaned = processes.iter().filter(is_orphan).map(|process| Finding {
             name: self.name().to_owned(),
             severity: Severity::Error,
@@ -41,14 +39,34 @@ impl Rule for SplitWal {
                 who(look.database, Some(process.pid)),
             ),
             evidence: evidence([("path", look.database.path.display().to_string().into())]),
-            remedy: terminate(Some(process.pid)),
+            // It may hold the only copy of the main file.
+            remedy: explain(self.name()),
         });
         split.chain(orphaned).chain(super::pairing::left_behind(self.name(), look)).collect()
     }
 }
 
+// Every end of a process that holds the only copy of its data loses that data. Without such data, a close in good order
+// still puts old pages over what others have committed, where only the log or the index was replaced.
+fn remedy(database: &Database, process: &Process) -> Remedy {
+    if !process.deleted.is_empty() {
+        rescue(database, process)
+    } else if database.is_split_from(process) {
+        explain("split-wal")
+    } else {
+        terminate(Some(process.pid))
+    }
+}
+
 fn split(database: &Database, process: &Process) -> String {
     let (who, replaced) = (who(database, Some(process.pid)), process.replaced.join(", "));
+    if !process.deleted.is_empty() {
+        let files = process.deleted.join(", ");
+        return format!(
+            "{who} holds the only copy of {files}, which was deleted or replaced: no other process sees what it \
+             commits, and the data ends with it"
+        );
+    }
     if process.moved_to.is_empty() {
         return format!(
             "{who} still has a deleted or replaced file open ({replaced}): nobody else sees what it commits"
@@ -65,7 +83,7 @@ fn split(database: &Database, process: &Process) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use crate::snapshot::Severity::*;
+    use crate::snapshot::{Remedy, Severity::*};
 
     #[test]
     fn a_replaced_file_is_an_error_once_two_samples_agree() {
@@ -79,7 +97,20 @@ mod tests {
             "71168 (python3) still has a deleted or replaced file open (notes.db-wal, notes.db-shm): \
              nobody else sees what it commits"
         );
-        assert_eq!(found[0].remedy.command.as_deref(), Some("kill -KILL 71168"));
+        assert_eq!(found[0].remedy.command.as_deref(), Some("waltop explain split-wal"));
+    }
+
+    #[test]
+    fn the_holder_of_deleted_data_is_rescued_and_never_ended() {
+        let mut database = live();
+        database.processes[1].replaced = vec!["/srv/notes.db".to_owned(), "/srv/notes.db-shm".to_owned()];
+        database.processes[1].deleted = vec!["/srv/notes.db".to_owned()];
+        let found = findings_after(Some(&database), &database);
+        assert_eq!(outline(&found), [("split-wal", Error, Some(READER))]);
+        assert!(found[0].message.contains("holds the only copy of /srv/notes.db"), "{}", found[0].message);
+        assert_eq!(found[0].evidence["deleted"], serde_json::json!(["/srv/notes.db"]));
+        let command = "waltop rescue /srv/notes.db --pid 71168 --to rescued-71168.db";
+        assert_eq!(found[0].remedy, Remedy { key: None, command: Some(command.to_owned()) });
     }
 
     #[test]

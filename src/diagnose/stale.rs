@@ -34,7 +34,7 @@ pub fn judge(snapshot: &mut Snapshot, config: &Config) {
                 subject.rows.push((database, process));
             }
         }
-        subjects.into_iter().filter_map(|(key, subject)| Some((key, scene.verdict(&subject)?))).collect()
+        subjects.into_iter().map(|(key, subject)| (key, scene.verdict(&subject))).collect()
     };
     for process in snapshot.databases.iter_mut().flat_map(|database| &mut database.processes) {
         process.stale = verdicts.get(&key(process)).cloned();
@@ -61,11 +61,10 @@ fn key(process: &Process) -> Key {
 }
 
 impl<'a> Scene<'a> {
-    fn verdict(&self, subject: &Subject<'_>) -> Option<Stale> {
-        let (_, process) = subject.rows.first()?;
+    fn verdict(&self, subject: &Subject<'_>) -> Stale {
         let causes = causes(self, subject);
-        let protected = protection(self, process);
-        Some(Stale { is_stale: !causes.is_empty() && protected.is_none(), causes, protected })
+        let protected = protection(self, subject);
+        Stale { is_stale: !causes.is_empty() && protected.is_none(), causes, protected }
     }
 
     fn rule(&self, process: &Process) -> Option<&'a DaemonRule> {

@@ -57,6 +57,8 @@ pub struct Opener {
     pub read_only_shm: u32,
     /// Files of an older generation that it has open.
     pub replaced: Vec<String>,
+    /// Those of them that hold data and have no name left.
+    pub deleted: Vec<String>,
     /// Where those of them lie now that were moved away.
     pub moved_to: Vec<String>,
     /// The open-file-description locks that it has taken on the files, and where the lock table was cut its own as well.

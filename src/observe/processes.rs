@@ -270,6 +270,7 @@ impl Processes {
                 text,
                 id: FileId::of(&metadata),
                 birth: Birth::of(&metadata),
+                is_last_of_data: metadata.nlink() == 0 && metadata.len() > 0,
             };
             names.note(&descriptor, targets);
             for (opener, target) in openers.iter_mut().zip(targets) {
@@ -321,14 +322,21 @@ impl Processes {
             let is_needed = |row: &Row| row.is_ofd || target.is_cut;
             opener.taken_locks.extend(info.locks.into_iter().filter(is_needed));
         } else if let Some((which, place)) = self.outdated(target, descriptor) {
+            let info = descriptor.info().unwrap_or_default();
+            // A waltop that copies it.
+            if info.is_glance {
+                return;
+            }
             let opener = opener.get_or_insert_default();
             opener.note_file(descriptor.id);
             opener.moved_to.extend(place.filter(|place| !opener.moved_to.contains(place)));
             opener.handles.get_or_insert_default();
-            let is_read_only = descriptor.info().is_some_and(|info| info.is_read_only);
-            opener.writable_replaced += u32::from(which != 2 || !is_read_only);
-            opener.writable += u32::from(!is_read_only);
+            opener.writable_replaced += u32::from(which != 2 || !info.is_read_only);
+            opener.writable += u32::from(!info.is_read_only);
             let name = target.paths[which].to_string_lossy().into_owned();
+            if which != 2 && descriptor.is_last_of_data && !opener.deleted.contains(&name) {
+                opener.deleted.push(name.clone());
+            }
             if !opener.replaced.contains(&name) {
                 opener.replaced.push(name);
             }
@@ -355,7 +363,13 @@ impl Processes {
             return None;
         }
         let mut devices = target.sights.iter().flatten().map(|sight| sight.id.device).peekable();
-        let is_on_ours = devices.peek().is_none() || devices.any(|device| device == descriptor.id.device);
+        let is_on_ours = if devices.peek().is_some() {
+            devices.any(|device| device == descriptor.id.device)
+        } else {
+            // With none of the files left, the folder that they lay in has the device.
+            let folder = target.paths[which].parent().and_then(|folder| folder.metadata().ok());
+            folder.is_some_and(|folder| folder.dev() == descriptor.id.device)
+        };
         (is_on_ours || self.shares_mounts(descriptor.process, target)).then_some(which)
     }
 
@@ -378,6 +392,8 @@ struct Descriptor<'a> {
     text: &'a [u8],
     id: FileId,
     birth: Option<Birth>,
+    // No folder names the file any more, and it is not empty.
+    is_last_of_data: bool,
 }
 
 /// The names that one process has the main files and sidecars open by.

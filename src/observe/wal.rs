@@ -45,6 +45,11 @@ impl LogHeader {
         u32::try_from(bytes.saturating_sub(HEADER as u64) / self.frame_size() as u64).unwrap_or(u32::MAX)
     }
 
+    /// The salts, which every frame of this generation repeats.
+    pub fn salts(&self) -> [u8; 8] {
+        self.salts
+    }
+
     fn parse(bytes: &[u8; HEADER]) -> Option<Self> {
         let order = match word(bytes, 0) {
             0x377f_0682 => Order::Little,
@@ -75,6 +80,11 @@ impl LogHeader {
         let sums = checksum::extend(self.order, sums, &frame[FRAME_HEADER..]);
         (sums == (word(frame, 16), word(frame, 20))).then_some(sums)
     }
+}
+
+/// The bytes of a log with `frames` frames.
+pub fn bytes_of(frames: u32, page_size: u32) -> u64 {
+    HEADER as u64 + u64::from(frames) * (FRAME_HEADER as u64 + u64::from(page_size))
 }
 
 /// The committed frames of a log.

@@ -27,6 +27,10 @@ pub struct Index {
     pub page_count: u32,
     /// Frames that are in the main file.
     pub backfilled: u32,
+    /// Bytes per page.
+    pub page_size: u32,
+    /// Salts of the log that it is about, as they stand in its header.
+    pub salts: [u8; 8],
     /// Read marks; `None` is an unused one.
     pub read_marks: [Option<u32>; 5],
 }
@@ -67,6 +71,12 @@ fn parse(bytes: &[u8; LENGTH]) -> Option<Index> {
         frames: word(16),
         page_count: word(20),
         backfilled: word(96),
+        // 65536 is written as 1.
+        page_size: match u16::from_ne_bytes([bytes[14], bytes[15]]) {
+            1 => 65536,
+            size => u32::from(size),
+        },
+        salts: [32, 33, 34, 35, 36, 37, 38, 39].map(|at: usize| bytes[at]),
         read_marks: std::array::from_fn(|slot| Some(word(100 + 4 * slot)).filter(|&mark| mark != u32::MAX)),
     })
 }
@@ -86,6 +96,8 @@ mod tests {
             bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
         }
         bytes[12] = 1;
+        bytes[14..16].copy_from_slice(&4096_u16.to_ne_bytes());
+        bytes[32..40].copy_from_slice(b"saltsalt");
         let (first, second) = checksum::extend(Order::NATIVE, (0, 0), &bytes[..40]);
         bytes[40..44].copy_from_slice(&first.to_ne_bytes());
         bytes[44..48].copy_from_slice(&second.to_ne_bytes());
@@ -100,7 +112,7 @@ mod tests {
     fn a_whole_index_is_read() {
         let index = parse(&index()).expect("it is whole");
         assert_eq!((index.commits, index.frames, index.page_count), (41, 19_031, 1446));
-        assert_eq!(index.backfilled, 812);
+        assert_eq!((index.backfilled, index.page_size, &index.salts), (812, 4096, b"saltsalt"));
         assert_eq!(index.read_marks, [Some(0), Some(812), Some(19_031), None, None]);
     }
 

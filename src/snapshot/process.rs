@@ -50,6 +50,10 @@ pub struct Process {
     pub holds_index: bool,
     /// Files of an older generation that it still has open: deleted or replaced under it.
     pub replaced: Vec<String>,
+    /// Those of `replaced` that hold data and have no name left in any folder: the data ends with the last process that
+    /// has them open. An index holds none.
+    #[serde(default)]
+    pub deleted: Vec<String>,
     /// Where those files lie now that were moved away from their paths, as the kernel names them.
     #[serde(default)]
     pub moved_to: Vec<String>,

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Protection {
     /// It is the system's first process.
     First,
+    /// It holds the only copy of the data of these files, which were deleted.
+    OnlyCopy(String),
     /// It is the waltop that looks.
     Looker,
     /// The waltop that looks runs under it.
@@ -27,6 +29,8 @@ pub enum Protection {
 }
 
 const FIRST: &str = "it is PID 1";
+const ONLY_COPY: (&str, &str) =
+    ("it holds the only copy of ", ", which was deleted or replaced; copy it with waltop rescue");
 const LOOKER: &str = "it is this waltop";
 const ANCESTOR: &str = "this waltop runs under it";
 const ANOTHER_USER: (&str, &str) = ("it belongs to another user (", ")");
@@ -39,6 +43,7 @@ impl fmt::Display for Protection {
         let mut around = |(before, after): (&str, &str), it: &str| write!(f, "{before}{it}{after}");
         match self {
             Self::First => f.write_str(FIRST),
+            Self::OnlyCopy(files) => around(ONLY_COPY, files),
             Self::Looker => f.write_str(LOOKER),
             Self::Ancestor => f.write_str(ANCESTOR),
             Self::AnotherUser(user) => around(ANOTHER_USER, user),
@@ -66,8 +71,9 @@ impl From<String> for Protection {
             LOOKER => Self::Looker,
             ANCESTOR => Self::Ancestor,
             UNKNOWN_USER => Self::UnknownUser,
-            _ => within(ANOTHER_USER)
-                .map(Self::AnotherUser)
+            _ => within(ONLY_COPY)
+                .map(Self::OnlyCopy)
+                .or_else(|| within(ANOTHER_USER).map(Self::AnotherUser))
                 .or_else(|| within(OWN_KIND).map(Self::OwnKind))
                 .or_else(|| within(RULE).map(Self::Rule))
                 .unwrap_or(Self::OnPurpose(text)),
@@ -83,6 +89,7 @@ mod tests {
     fn each_is_a_sentence_and_comes_back_from_it() {
         for protection in [
             Protection::First,
+            Protection::OnlyCopy("/srv/notes.db, /srv/notes.db-wal".to_owned()),
             Protection::Looker,
             Protection::Ancestor,
             Protection::AnotherUser("root".to_owned()),

@@ -275,7 +275,48 @@ fn what_a_rule_and_idleness_condemn_is_listed_and_ends() {
 }
 
 #[test]
-fn one_whose_log_was_deleted_is_never_asked_to_end_but_killed() {
+fn the_only_holder_of_deleted_data_gets_no_signal() {
+    let scene = Scene::new();
+    let mut holder = scene.holder();
+    holder.sql("INSERT INTO t VALUES (2)");
+    let path = scene.db().display().to_string();
+    for suffix in ["", "-wal", "-shm"] {
+        std::fs::remove_file(format!("{path}{suffix}")).expect("removed");
+    }
+    in_tokio(async {
+        let mut console = Console::open(&scene, as_judged);
+        console.look().await;
+        console.keys("x").await;
+        console.hear("is protected: it holds the only copy of ").await;
+        assert!(!console.stage.screen().contains("Stop "), "{}", console.stage.screen());
+        let is_split = |process: &Process| !waltop::act::reap::causes(process).is_empty();
+        while !console.stage.app.database().is_some_and(|it| it.processes.iter().any(is_split)) {
+            console.look().await;
+        }
+        console.ask("X", "Reap what is stale").await;
+        assert!(console.stage.screen().contains("0 of 0 ticked"), "{}", console.stage.screen());
+    });
+    holder.sql("INSERT INTO t VALUES (3)");
+}
+
+#[test]
+fn one_that_became_the_only_holder_while_the_dialog_was_open_gets_no_signal() {
+    let scene = Scene::new();
+    let mut holder = scene.holder();
+    let pid = holder.pid();
+    in_tokio(async {
+        let mut console = Console::open(&scene, as_judged);
+        console.ask("x", &format!("Stop {pid}")).await;
+        std::fs::remove_file(scene.db()).expect("removed");
+        console.look().await;
+        console.keys("y").await;
+        console.hear("is protected: it holds the only copy of ").await;
+    });
+    holder.sql("INSERT INTO t VALUES (3)");
+}
+
+#[test]
+fn one_whose_empty_log_was_deleted_is_never_asked_to_end_but_killed() {
     let scene = Scene::new();
     let split = scene.holder();
     let path = scene.db().display().to_string();

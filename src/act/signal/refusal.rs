@@ -53,7 +53,7 @@ pub enum Refusal {
     },
     /// Asked to end it could undo what others have committed.
     #[error(
-        "{pid} has a deleted log open: closed in good order it can undo what others committed; copy the files first, then x and KILL"
+        "{pid} has a deleted log open: closed in good order it can undo what others committed; see: waltop explain split-wal"
     )]
     Split {
         /// The process that was meant.

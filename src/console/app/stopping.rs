@@ -320,6 +320,10 @@ impl App {
 
 /// Whether `target` may still get `signal`, which was confirmed in a dialog of this kind.
 fn again(kind: &Kind, target: Target, signal: Signal, databases: &[Database]) -> Result<(), Refusal> {
+    // Whatever was confirmed, it may be the last that has the data by now.
+    if let Some(why) = reap::only_copy(target, databases).filter(|_| signal.ends()) {
+        return Err(Refusal::Spared { pid: target.pid, why });
+    }
     match kind {
         // One that is shown no more has ended, or has closed what was held against it.
         Kind::Reap(_) => Meant::again(target, databases),

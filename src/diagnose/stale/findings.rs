@@ -3,7 +3,7 @@
 use super::twins::{self, Family};
 use crate::{
     config::DaemonRule,
-    diagnose::{Look, Rule, evidence, no_remedy, quoted, signal, who},
+    diagnose::{Look, Rule, evidence, explain, no_remedy, quoted, who},
     snapshot::{Database, Finding, Pidfile, Process, Remedy, Severity},
 };
 
@@ -168,12 +168,12 @@ fn who_else(rule: &DaemonRule, pidfile: &Pidfile) -> Option<String> {
     }
 }
 
-// One whose log was deleted, here or in another database, is never asked to end: that close does the damage.
+// One whose log was replaced, here or in another database, is never asked to end: that close does the damage.
 fn reap(database: &Database, process: &Process) -> Remedy {
     let mut causes = process.stale.iter().flat_map(|stale| &stale.causes);
     let is_split = causes.any(|it| it.cause == "split-wal");
     if is_split && (process.replaced.is_empty() || database.is_split_from(process)) {
-        return signal("KILL", Some(process.pid));
+        return explain("split-wal");
     }
     let command = format!("waltop reap {} --pid {}", quoted(&database.path), process.pid);
     Remedy { key: Some("x".to_owned()), command: Some(command) }
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn one_whose_log_was_deleted_is_not_to_be_reaped_but_killed() {
+    fn one_whose_log_was_replaced_is_not_to_be_reaped() {
         let stale = |replaced: &[&str], cause: &str| {
             let mut database = live();
             let process = &mut database.processes[0];
@@ -320,10 +320,10 @@ mod tests {
             command.expect("a command")
         };
         let path = live().path.display().to_string();
-        let (reap, kill) =
-            (format!("waltop reap /srv/notes.db --pid {WRITER}"), format!("kill -KILL {WRITER}"));
-        assert_eq!(stale(&["/srv/notes.db-wal"], "split-wal"), kill);
-        assert_eq!(stale(&[], "split-wal"), kill, "it is in another database");
+        let (reap, page) =
+            (format!("waltop reap /srv/notes.db --pid {WRITER}"), "waltop explain split-wal".to_owned());
+        assert_eq!(stale(&["/srv/notes.db-wal"], "split-wal"), page);
+        assert_eq!(stale(&[], "split-wal"), page, "it is in another database");
         assert_eq!(stale(&[&path, "/srv/notes.db-wal"], "split-wal"), reap, "all of it was replaced");
         assert_eq!(stale(&[], "executable"), reap);
     }

@@ -1,6 +1,6 @@
 //! What keeps a process from being offered, whatever there is against it.
 
-use super::Scene;
+use super::{Scene, Subject};
 use crate::snapshot::{Looker, Process, Protection};
 
 /// A program that does on purpose what would be a cause.
@@ -33,15 +33,20 @@ const OWN: &[&str] = &[
     "runs",
     "search",
     "pragmas",
+    "rescue",
 ];
 /// Our own command that plays somebody else's part, in the sandbox and in tests.
 const ACTOR: &str = "actor";
 
 /// Why `process` is left alone; `None` where nothing protects it. What the user says of it comes before what it is
 /// known for: whoever points at an ingestion of ours may stop it, but not where a rule forbids that.
-pub fn protection(scene: &Scene<'_>, process: &Process) -> Option<Protection> {
+pub fn protection(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<Protection> {
+    let (_, process) = subject.rows.first()?;
     if process.pid == 1 {
         return Some(Protection::First);
+    }
+    if let Some(files) = only_copy(subject) {
+        return Some(Protection::OnlyCopy(files));
     }
     scene
         .snapshot
@@ -57,6 +62,13 @@ pub fn protection(scene: &Scene<'_>, process: &Process) -> Option<Protection> {
             let known = BUILT_IN.iter().find(|it| it.matches(process))?;
             Some(Protection::OnPurpose(known.why.to_owned()))
         })
+}
+
+// The files, of any of its databases, whose data ends with the process.
+fn only_copy(subject: &Subject<'_>) -> Option<String> {
+    let files: Vec<&str> =
+        subject.rows.iter().flat_map(|(_, process)| &process.deleted).map(String::as_str).collect();
+    (!files.is_empty()).then(|| files.join(", "))
 }
 
 // Root may stop anybody, and is offered nobody else's process either.
@@ -146,6 +158,12 @@ mod tests {
         assert_eq!(protected(|it| it.pid = 1, &config()).as_deref(), Some("it is PID 1"));
         assert_eq!(protected(|it| it.pid = 70_000, &config()).as_deref(), Some("it is this waltop"));
         assert_eq!(protected(|it| it.pid = 69_999, &config()).as_deref(), Some("this waltop runs under it"));
+    }
+
+    #[test]
+    fn the_holder_of_deleted_data_is_never_offered() {
+        let holder = protected(|it| it.deleted = vec!["/srv/notes.db".to_owned()], &config());
+        assert!(holder.is_some_and(|why| why.starts_with("it holds the only copy of /srv/notes.db")));
     }
 
     #[test]

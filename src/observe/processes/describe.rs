@@ -166,6 +166,7 @@ impl Describer {
             maps_index: None,
             holds_index: false,
             replaced: Vec::new(),
+            deleted: Vec::new(),
             moved_to: Vec::new(),
             holds: Vec::new(),
             pairing: Pairing::default(),

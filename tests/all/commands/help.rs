@@ -20,6 +20,7 @@ fn help_and_version_go_to_stdout() {
         "stats",
         "optimize",
         "reap",
+        "rescue",
         "demo",
     ];
     let said = home.run(&["--help"]);

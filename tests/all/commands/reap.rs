@@ -123,7 +123,8 @@ fn the_answer_is_an_object() {
     assert_eq!(answer["databases"][0]["candidates"], Value::Array(Vec::new()));
 }
 
-/// Holders of a database that was replaced under them by a new one, which somebody else uses.
+/// Holders of a database that was replaced under them by a new one, which somebody else uses. The old one has another
+/// name, so that they hold no data that nothing else has.
 fn replaced(home: &Home, holders: &[&[&str]]) -> (Vec<Actor>, Actor) {
     let open = |launcher: &&[&str]| {
         let mut actor = Actor::open_through(launcher, &home.db());
@@ -131,6 +132,7 @@ fn replaced(home: &Home, holders: &[&[&str]]) -> (Vec<Actor>, Actor) {
         actor
     };
     let old = holders.iter().map(open).collect();
+    fs::hard_link(home.db(), home.at("kept.db")).expect("a link");
     for name in ["notes.db", "notes.db-wal", "notes.db-shm"] {
         fs::remove_file(home.at(name)).expect("removed");
     }
@@ -262,6 +264,26 @@ fn one_whose_log_was_deleted_is_left_alone_with_the_reason() {
     let said = home.run(&with(&["--yes", "--pid", &pid, "notes.db"]));
     assert!(said.refusal().contains("has a deleted log open"), "{said:?}");
     assert!(lives(&split));
+}
+
+#[test]
+fn the_only_holder_of_deleted_data_is_left_alone_though_a_cause_holds() {
+    let home = Home::with_wal();
+    let mut holder = home.actor();
+    holder.sql("INSERT INTO t VALUES (2)");
+    for name in ["notes.db", "notes.db-wal", "notes.db-shm"] {
+        fs::remove_file(home.at(name)).expect("removed");
+    }
+    let mut other = home.actor();
+    other.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)");
+    let pid = holder.pid().to_string();
+    // Two samples that are half a second apart have to see it.
+    let said = home.run(&["reap", "--for", "1s", "--yes", "notes.db"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    assert!(said.out.contains("0 of 2 stale") && said.out.contains("it holds the only copy of "), "{said:?}");
+    let said = home.run(&["reap", "--for", "1s", "--yes", "--pid", &pid, "notes.db"]);
+    assert!(said.refusal().contains("it holds the only copy of "), "{said:?}");
+    assert!(lives(&holder) && lives(&other));
 }
 
 fn configure(home: &Home, settings: &str) {

@@ -1,0 +1,173 @@
+//! `waltop rescue`: copies of a database that `SQLite` cannot copy.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::bail;
+
+use crate::{
+    config::Config,
+    database::rescue::{Error as Unverified, Table, Verified, verify},
+    ingest::{StopFlag, stop_on_signals},
+    observe, paths,
+    report::{CopyReport, LogRescue, ProcessRescue, TablePair, TableRows},
+    rescue::{self, Copied, Error, Request},
+    text,
+};
+
+use super::{say, say_json};
+
+/// The exit code of one that was told to stop, as shells have it for SIGINT.
+const STOPPED: u8 = 130;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The database. With --pid: the path at which the process opened it, whether or not a file is there now.
+    #[arg(value_name = "DB")]
+    database: PathBuf,
+    /// A new or empty folder for two copies, with and without the log. With --pid: the file of the copy.
+    #[arg(long, value_name = "DIR|FILE")]
+    to: PathBuf,
+    /// Copy what this process has open, though its files were deleted.
+    #[arg(long, value_name = "PID")]
+    pid: Option<i32>,
+    /// Stop the process (SIGSTOP) while its files are copied: for one without a -shm, where no lock helps.
+    #[arg(long, requires = "pid")]
+    pub freeze: bool,
+    /// Of several databases that the process has open at this path, the one with this inode.
+    #[arg(long, value_name = "N", requires = "pid")]
+    inode: Option<u64>,
+    /// Do not ask before the process is stopped.
+    #[arg(long, requires = "freeze")]
+    yes: bool,
+    /// Print what was copied as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+    let stop = stop_on_signals()?;
+    let done = match args.pid {
+        Some(pid) => from_process(args, pid, config, &stop),
+        None => with_and_without_log(args, config, &stop),
+    };
+    match done {
+        Err(error) if is_stop(&error) => {
+            let _ = writeln!(io::stderr(), "waltop: {error}");
+            Ok(STOPPED)
+        }
+        done => done,
+    }
+}
+
+fn is_stop(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Error::Stopped))
+        || matches!(error.downcast_ref(), Some(Unverified::Stopped(_)))
+}
+
+fn from_process(args: &Args, pid: i32, config: &Config, stop: &StopFlag) -> anyhow::Result<u8> {
+    let proc = &config.places.proc;
+    let start_ticks = rescue::start_of(proc, pid)?;
+    let path = paths::settled(&args.database)?;
+    if args.freeze && !args.yes && !confirmed(pid, &path)? {
+        bail!("nothing was copied: the answer was no");
+    }
+    let request = Request { proc, pid, start_ticks, path: &path, inode: args.inode, may_freeze: args.freeze };
+    let (to, copied) = rescue::from_process(&request, &args.to, &|| stop.is_raised())?;
+    let (copy, tables) = verified(to, stop)?;
+    let tables = tables.into_iter().map(|Table { name, rows }| TableRows { name, rows }).collect();
+    let report = ProcessRescue { version: 1, path, pid, copied, copy, tables };
+    print(&report, args.json)?;
+    Ok(u8::from(!report.is_good()))
+}
+
+fn with_and_without_log(args: &Args, config: &Config, stop: &StopFlag) -> anyhow::Result<u8> {
+    let proc = &config.places.proc;
+    let path = match args.database.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(missing(&args.database, proc)),
+        path => path.map_err(Error::io(format!("read {}", args.database.display())))?,
+    };
+    let pair = rescue::with_and_without_log(proc, &path, &args.to, &|| stop.is_raised())?;
+    let (with_log, with_rows) = verified(pair.with_log, stop)?;
+    let (without_log, without_rows) = verified(pair.without_log, stop)?;
+    let tables = side_by_side(with_rows, without_rows);
+    let copied: Copied = pair.copied;
+    let report = LogRescue { version: 1, path, copied, with_log, without_log, tables };
+    print(&report, args.json)?;
+    Ok(u8::from(!report.is_good()))
+}
+
+/// What is said of a path without a file: whether a process still has it.
+fn missing(database: &Path, proc: &Path) -> String {
+    let path = paths::settled(database).unwrap_or_else(|_| database.to_owned());
+    let holders = observe::holders_of_deleted(proc, &path);
+    let shown = database.display();
+    match holders.pids.first() {
+        Some(pid) => {
+            format!("no such file: {shown}; process {pid} has it open: copy it with --pid {pid} --to FILE")
+        }
+        None => format!("no such file: {shown}; name a SQLite database that exists"),
+    }
+}
+
+fn verified(path: PathBuf, stop: &StopFlag) -> anyhow::Result<(CopyReport, Vec<Table>)> {
+    let flag = stop.clone();
+    let Verified { errors, is_complete, tables } = verify(&path, move || flag.is_raised())?;
+    Ok((CopyReport { path, errors, is_complete }, tables))
+}
+
+fn side_by_side(with_log: Vec<Table>, without_log: Vec<Table>) -> Vec<TablePair> {
+    let mut rows: BTreeMap<String, [Option<u64>; 2]> = BTreeMap::new();
+    for (at, tables) in [with_log, without_log].into_iter().enumerate() {
+        for table in tables {
+            rows.entry(table.name).or_default()[at] = table.rows;
+        }
+    }
+    let pair = |(name, [with_log, without_log]): (String, [Option<u64>; 2])| TablePair {
+        name,
+        with_log,
+        without_log,
+    };
+    rows.into_iter().map(pair).collect()
+}
+
+fn print(report: &(impl serde::Serialize + ToString), json: bool) -> anyhow::Result<()> {
+    if json {
+        return say_json(report);
+    }
+    // Names of files and tables come from outside.
+    report.to_string().lines().try_for_each(|line| say(&text::clean(line)))
+}
+
+fn confirmed(pid: i32, path: &Path) -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        bail!("nothing was copied: there is no terminal to ask on; give --yes to stop {pid} meanwhile");
+    }
+    let mut stderr = io::stderr().lock();
+    let path = text::clean(&path.display().to_string());
+    write!(stderr, "stop process {pid} while its files of {path} are copied? [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_stand_side_by_side_by_name() {
+        let table = |name: &str, rows| Table { name: name.to_owned(), rows };
+        let pairs = side_by_side(
+            vec![table("a", Some(1)), table("b", None)],
+            vec![table("c", Some(3)), table("a", Some(2))],
+        );
+        let pair =
+            |name: &str, with_log, without_log| TablePair { name: name.to_owned(), with_log, without_log };
+        assert_eq!(pairs, [pair("a", Some(1), Some(2)), pair("b", None, None), pair("c", None, Some(3))]);
+    }
+}

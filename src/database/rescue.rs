@@ -1,0 +1,176 @@
+//! A raw copy opened for the first time: its log taken in, its pages checked, its rows counted.
+//!
+//! The copy is waltop's alone. Nothing else of the original may be open raw in this process by now.
+
+use std::{io, path::Path, time::Duration};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+use serde::Serialize;
+
+use crate::observe::sidecar;
+
+/// Steps of the virtual machine between two questions whether to go on.
+const STEPS: i32 = 10_000;
+/// What integrity_check tells at most.
+const MOST_ERRORS: u32 = 100;
+const WAIT: Duration = Duration::from_secs(5);
+
+/// What came of a copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// What `integrity_check` found wrong; empty where nothing is.
+    pub errors: Vec<String>,
+    /// Whether its log or journal was taken in, so that the main file alone is complete.
+    pub is_complete: bool,
+    /// Its tables, those of `SQLite` itself and virtual ones aside, by name.
+    pub tables: Vec<Table>,
+}
+
+/// A table of the copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Its rows; `None` where they could not be counted.
+    pub rows: Option<u64>,
+}
+
+/// Why a copy was not verified.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The user ended it.
+    #[error("stopped before the copy was checked; it is at {0}")]
+    Stopped(String),
+    /// The operating system failed.
+    #[error("cannot open the copy {path}: {cause}; it was left as it is")]
+    Io {
+        /// The copy.
+        path: String,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+}
+
+/// Opens the copy at `path`, so that `SQLite` recovers its log or rolls its journal back, moves the log into the main
+/// file, checks all pages, counts the rows of each table and closes it again.
+///
+/// # Errors
+///
+/// Where the user ends it. What `SQLite` finds wrong with the copy is no error.
+pub fn verify(
+    path: &Path,
+    is_stopped: impl Fn() -> bool + Clone + Send + 'static,
+) -> Result<Verified, Error> {
+    let mut verified = Verified::default();
+    let outcome = examine(path, is_stopped, &mut verified);
+    if let Err(cause) = outcome {
+        if cause.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+            return Err(Error::Stopped(path.display().to_string()));
+        }
+        verified.errors.push(cause.to_string());
+    }
+    for suffix in ["-wal", "-journal"] {
+        let left = sidecar(path, suffix).try_exists();
+        let left = left.map_err(|cause| Error::Io { path: path.display().to_string(), cause })?;
+        verified.is_complete &= !left;
+    }
+    Ok(verified)
+}
+
+fn examine(
+    path: &Path,
+    is_stopped: impl Fn() -> bool + Clone + Send + 'static,
+    verified: &mut Verified,
+) -> rusqlite::Result<()> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(WAIT)?;
+    // What the schema says comes from another program.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.progress_handler(STEPS, Some(is_stopped))?;
+    // The first question recovers a log or rolls a journal back. Until then a connection does not know its mode.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    let (busy, _, _): (i64, i64, i64) =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    verified.is_complete = busy == 0;
+    let checked = integrity(&connection);
+    verified.tables = tables(&connection)?;
+    verified.errors = checked?;
+    connection.close().map_err(|(_, cause)| cause)
+}
+
+fn integrity(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut check = connection.prepare(&format!("PRAGMA integrity_check({MOST_ERRORS})"))?;
+    let lines: Vec<String> = check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(if lines == ["ok"] { Vec::new() } else { lines })
+}
+
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
+    // A virtual table has no pages of its own: those that hold its rows are tables like others.
+    let mut names = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+         ORDER BY name",
+    )?;
+    let names: Vec<String> = names.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let count = |name: String| {
+        let sql = format!("SELECT count(*) FROM main.\"{}\"", name.replace('"', "\"\""));
+        match connection.query_row(&sql, [], |row| row.get::<_, i64>(0)) {
+            Ok(rows) => Ok(Table { name, rows: u64::try_from(rows).ok() }),
+            Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Err(cause),
+            // integrity_check says what is wrong with it.
+            Err(_) => Ok(Table { name, rows: None }),
+        }
+    };
+    names.into_iter().map(count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(sql: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().canonicalize().expect("there").join("copy.db");
+        Connection::open(&path).expect("opened").execute_batch(sql).expect("made");
+        (folder, path)
+    }
+
+    #[test]
+    fn rows_are_counted_and_virtual_tables_are_not_asked() {
+        let (_folder, path) = database(
+            "PRAGMA journal_mode = wal; CREATE TABLE \"a \"\"b\"(x); INSERT INTO \"a \"\"b\" VALUES (1), (2);
+             CREATE TABLE z(x INTEGER PRIMARY KEY) WITHOUT ROWID; CREATE VIRTUAL TABLE f USING fts5(x)",
+        );
+        let verified = verify(&path, || false).expect("verified");
+        assert_eq!((verified.errors.len(), verified.is_complete), (0, true), "{verified:?}");
+        let rows = |name: &str| verified.tables.iter().find(|it| it.name == name).map(|it| it.rows);
+        assert_eq!((rows("a \"b"), rows("z"), rows("f")), (Some(Some(2)), Some(Some(0)), None));
+    }
+
+    #[test]
+    fn damage_is_told_and_is_no_failure() {
+        let (_folder, path) = database("CREATE TABLE t(x); INSERT INTO t VALUES (zeroblob(20000))");
+        let mut bytes = std::fs::read(&path).expect("read");
+        bytes[4096..8192].fill(0xff);
+        std::fs::write(&path, &bytes).expect("written");
+        let verified = verify(&path, || false).expect("verified");
+        assert!(!verified.errors.is_empty(), "{verified:?}");
+        bytes[..16].fill(0);
+        std::fs::write(&path, &bytes).expect("written");
+        let verified = verify(&path, || false).expect("verified");
+        assert!(!verified.errors.is_empty() && verified.tables.is_empty(), "{verified:?}");
+    }
+
+    #[test]
+    fn it_ends_when_it_is_told_to() {
+        let (_folder, path) = database(
+            "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)
+             INSERT INTO t SELECT i FROM n",
+        );
+        assert!(matches!(verify(&path, || true), Err(Error::Stopped(_))));
+    }
+}

@@ -1,0 +1,43 @@
+//! Who has a database open that is no longer at its path. It costs a look at every descriptor of every process, so it is
+//! asked for a path where nothing is.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use crate::{
+    observe::{files, opener::Target, processes::Processes},
+    snapshot::Unseen,
+};
+
+/// The processes that have a deleted file of a database open, and those that cannot be asked.
+#[derive(Debug)]
+pub struct Holders {
+    /// Their PIDs.
+    pub pids: Vec<i32>,
+    /// Whose descriptors could not be read: a holder may be among them.
+    pub unseen: Vec<Unseen>,
+}
+
+/// The processes that have the database open which lay at `path`, an absolute one, as the `/proc` at `proc` shows them.
+#[must_use]
+pub fn holders_of_deleted(proc: &Path, path: &Path) -> Holders {
+    let paths: [PathBuf; 3] = [path.to_owned(), files::sidecar(path, "-wal"), files::sidecar(path, "-shm")];
+    let nobody = BTreeSet::new();
+    let target = Target {
+        paths: paths.each_ref().map(PathBuf::as_path),
+        sights: [None; 3],
+        former: [None; 3],
+        users: &nobody,
+        holders: &nobody,
+        ofd_rows: Vec::new(),
+        namespace: None,
+        is_cut: false,
+    };
+    let mut processes = Processes::new(proc);
+    let openers = processes.find(&[target], Instant::now());
+    let pids = openers.into_iter().flat_map(std::collections::BTreeMap::into_keys).collect();
+    Holders { pids, unseen: processes.unseen().collect() }
+}

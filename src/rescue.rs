@@ -1,0 +1,43 @@
+//! Raw copies of a database that `SQLite` cannot copy: one whose files were deleted while a process has them open, and one
+//! whose log may not belong to it.
+//!
+//! Nothing here has a `SQLite` connection, and nothing of the original is opened for anything but reading. Unlike `observe`
+//! it takes locks: those of a reader, as open-file-description locks, which end with their own descriptor and with no
+//! other. Every descriptor is closed when a copy is done, so that the process may then connect to the copy.
+
+mod copy;
+mod error;
+#[cfg_attr(not(target_os = "linux"), path = "rescue/freeze_elsewhere.rs")]
+mod freeze;
+mod held;
+mod journal;
+#[cfg_attr(not(target_os = "linux"), path = "rescue/lock_elsewhere.rs")]
+mod lock;
+mod pair;
+mod process;
+mod target;
+
+use serde::Serialize;
+
+pub use error::Error;
+pub use held::{Held, Set, choose, sets};
+pub use pair::{Pair, with_and_without_log};
+pub use process::{Request, from_process, start_of};
+
+/// What was copied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Copied {
+    /// Bytes of the main file.
+    pub main_bytes: u64,
+    /// Committed frames that the log held.
+    pub frames: u32,
+    /// Frames of those that were in the main file already, as far as the index told.
+    pub frames_moved: Option<u32>,
+    /// Bytes of a rollback journal that goes with the copy.
+    pub journal_bytes: u64,
+    /// Whether the process was stopped meanwhile.
+    pub frozen: bool,
+}
+
+/// Asked between two pieces of a copy: whether the user has ended it.
+pub type IsStopped<'a> = &'a dyn Fn() -> bool;

@@ -1,0 +1,84 @@
+//! A process stopped for as long as its files are copied.
+
+use std::{
+    fs,
+    os::fd::OwnedFd,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{self, Pid, PidfdFlags, Signal};
+
+use super::Error;
+use crate::{act::signal, observe};
+
+/// How long all threads of a process are waited for. One in uninterruptible sleep stops when its I/O is done.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A stopped process. It goes on when this is dropped, unless it was stopped before.
+#[derive(Debug)]
+pub struct Frozen {
+    pidfd: OwnedFd,
+    was_stopped: bool,
+}
+
+impl Frozen {
+    /// Stops the process that is `pid` and began at `start_ticks`, and waits until every thread of it stands.
+    ///
+    /// # Errors
+    ///
+    /// Where it is another process by now, waltop or one that waltop runs under, may not be signalled, or does not stop.
+    pub fn stop(proc: &Path, pid: i32, start_ticks: u64) -> Result<Self, Error> {
+        let refused = |why: String| Error::NotFrozen { pid, why };
+        // A PID of another namespace would mean another process.
+        if !observe::is_own_proc(proc) {
+            return Err(refused("its number is one of another PID namespace".to_owned()));
+        }
+        if let Some(what) = signal::protection(pid, proc) {
+            return Err(refused(format!("it is {what}")));
+        }
+        let raw = Pid::from_raw(pid).ok_or(Error::NoProcess { pid })?;
+        let pidfd = process::pidfd_open(raw, PidfdFlags::empty());
+        let pidfd = pidfd.map_err(|error| refused(std::io::Error::from(error).to_string()))?;
+        if observe::process_start(proc, pid) != Some(start_ticks) {
+            return Err(Error::NoProcess { pid });
+        }
+        let was_stopped = stands(proc, pid);
+        let frozen = Self { pidfd, was_stopped };
+        if !was_stopped {
+            let sent = process::pidfd_send_signal(&frozen.pidfd, Signal::STOP);
+            sent.map_err(|error| refused(std::io::Error::from(error).to_string()))?;
+        }
+        let begun = Instant::now();
+        while !stands(proc, pid) {
+            if begun.elapsed() >= PATIENCE {
+                return Err(refused(format!("it still runs {} s after SIGSTOP", PATIENCE.as_secs())));
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(frozen)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        if !self.was_stopped {
+            // It may have ended meanwhile.
+            let _ = process::pidfd_send_signal(&self.pidfd, Signal::CONT);
+        }
+    }
+}
+
+// Whether every thread is stopped (T), traced (t) or dead (`proc_pid_stat(5)`).
+fn stands(proc: &Path, pid: i32) -> bool {
+    let tasks = fs::read_dir(proc.join(pid.to_string()).join("task"));
+    let mut states = tasks.into_iter().flatten().flatten().map(|task| {
+        let stat = fs::read(task.path().join("stat")).unwrap_or_default();
+        let after_name = stat.iter().rposition(|&byte| byte == b')');
+        after_name.and_then(|at| stat.get(at + 2).copied())
+    });
+    // A thread whose state cannot be read has ended.
+    states.all(|state| state.is_none_or(|state| b"TtZX".contains(&state)))
+}

@@ -1,0 +1,308 @@
+//! The files of a database that a process has open, in the sets that belong together.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::Error;
+use crate::observe::{
+    files::{self, FileId},
+    process_owner, sidecar,
+    wal::LogHeader,
+    wal_index,
+};
+
+/// The files of a database, in the order of [`Role`].
+const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// A file that a process has open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The number of its descriptor; of several, the lowest.
+    pub number: i32,
+    /// Device number as `stat` has it.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Whether the kernel shows that its name was taken away.
+    pub is_deleted: bool,
+    born: Option<SystemTime>,
+}
+
+/// The files of one database, or of one generation of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set {
+    /// The main file.
+    pub main: Held,
+    /// The write-ahead log.
+    pub log: Option<Held>,
+    /// The wal-index.
+    pub index: Option<Held>,
+    /// The rollback journal.
+    pub journal: Option<Held>,
+}
+
+impl Set {
+    /// Whether one of its files was deleted.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.files().any(|(_, file)| file.is_deleted)
+    }
+
+    fn files(&self) -> impl Iterator<Item = (&'static str, Held)> {
+        let [_, log, index, journal] = SUFFIXES;
+        let rest = [(log, self.log), (index, self.index), (journal, self.journal)];
+        let rest = rest.into_iter().filter_map(|(name, file)| Some((name, file?)));
+        std::iter::once(("main", self.main)).chain(rest)
+    }
+}
+
+impl fmt::Display for Set {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lead = "";
+        for (name, file) in self.files() {
+            let fate = if file.is_deleted { " deleted" } else { "" };
+            write!(f, "{lead}{name} {}{fate} ({} bytes)", file.inode, crate::units::count(file.bytes))?;
+            lead = ", ";
+        }
+        Ok(())
+    }
+}
+
+/// The sets of descriptors that `pid` has on the database that is, or was, at `path`.
+///
+/// # Errors
+///
+/// Where the descriptors cannot be read, or none is on such a file.
+pub fn sets(proc: &Path, pid: i32, path: &Path) -> Result<Vec<Set>, Error> {
+    let paths = SUFFIXES.map(|suffix| sidecar(path, suffix));
+    let current = paths.each_ref().map(|path| path.metadata().ok().map(|it| FileId::of(&it)));
+    let mut held: [Vec<Held>; 4] = Default::default();
+    let folder = proc.join(pid.to_string()).join("fd");
+    let mut entries: Vec<_> = fs::read_dir(&folder)
+        .map_err(|cause| unreadable(proc, pid, cause))?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .collect();
+    entries.sort_unstable();
+    for number in entries {
+        let link = folder.join(number.to_string());
+        // A descriptor may be closed at any time.
+        let (Ok(text), Ok(metadata)) = (fs::read_link(&link), link.metadata()) else { continue };
+        if !metadata.is_file() {
+            continue;
+        }
+        let id = FileId::of(&metadata);
+        let is_current = |at: usize| current[at] == Some(id);
+        let Some(at) = (0..4).find(|&at| is_current(at) || was_at(&text, &paths[at], id)) else { continue };
+        if !held[at].iter().any(|it| (it.device, it.inode) == (id.device, id.inode)) {
+            held[at].push(Held {
+                number,
+                device: id.device,
+                inode: id.inode,
+                bytes: metadata.len(),
+                is_deleted: !is_current(at),
+                born: metadata.created().ok(),
+            });
+        }
+    }
+    if held[0].is_empty() {
+        return Err(Error::NotOpen { pid, path: path.to_owned() });
+    }
+    let salts = |log: &Held, index: &Held| have_same_salts(proc, pid, log, index);
+    Ok(group(&held, salts))
+}
+
+// Whether the kernel's text says that the file was at `path`, and was deleted there. A file may really have a name that
+// ends with the kernel's word: then it is there.
+fn was_at(text: &Path, path: &Path, id: FileId) -> bool {
+    let is_named =
+        text.as_os_str().as_bytes().strip_suffix(b" (deleted)") == Some(path.as_os_str().as_bytes());
+    is_named && !text.metadata().is_ok_and(|there| FileId::of(&there) == id)
+}
+
+fn unreadable(proc: &Path, pid: i32, cause: io::Error) -> Error {
+    match cause.kind() {
+        io::ErrorKind::NotFound => Error::NoProcess { pid },
+        io::ErrorKind::PermissionDenied => {
+            let owner = process_owner(proc, pid).map_or_else(|| "unknown".to_owned(), |uid| uid.to_string());
+            Error::Hidden { pid, owner }
+        }
+        _ => Error::Io { what: format!("read the descriptors of {pid}"), cause },
+    }
+}
+
+// A log and an index belong to the main file that was there when they were made; those at the path to the one at the path.
+// Among several logs of one main file, the salts say which one the index is about.
+fn group(held: &[Vec<Held>; 4], have_same_salts: impl Fn(&Held, &Held) -> bool) -> Vec<Set> {
+    let [mains, logs, indexes, journals] = held;
+    let mut sets = Vec::new();
+    for main in mains {
+        let of_it = |files: &[Held]| -> Vec<Held> {
+            files.iter().filter(|file| main_of(file, mains) == Some(main)).copied().collect()
+        };
+        let (logs, indexes, journal) = (of_it(logs), of_it(indexes), of_it(journals).pop());
+        let set = |log, index| Set { main: *main, log, index, journal };
+        match (logs.as_slice(), indexes.as_slice()) {
+            ([], _) | ([_], []) | ([_], [_]) => {
+                sets.push(set(logs.first().copied(), indexes.last().copied()));
+            }
+            _ => sets.extend(logs.iter().map(|log| {
+                let index = indexes.iter().find(|index| have_same_salts(log, index));
+                set(Some(*log), index.copied())
+            })),
+        }
+    }
+    sets
+}
+
+fn main_of<'a>(file: &Held, mains: &'a [Held]) -> Option<&'a Held> {
+    if let [only] = mains {
+        return Some(only);
+    }
+    if let Some(current) = mains.iter().find(|main| !main.is_deleted && !file.is_deleted) {
+        return Some(current);
+    }
+    let is_before = |main: &&Held| match (main.born, file.born) {
+        (Some(main), Some(file)) => main <= file,
+        _ => main.number < file.number,
+    };
+    let before = mains.iter().filter(is_before);
+    before.max_by_key(|main| (main.born, main.number)).or_else(|| mains.first())
+}
+
+fn have_same_salts(proc: &Path, pid: i32, log: &Held, index: &Held) -> bool {
+    let log = open(proc, pid, log).ok().and_then(|file| LogHeader::read(&file).ok().flatten());
+    let index = open(proc, pid, index).ok().and_then(|file| wal_index::read(&file).ok());
+    log.zip(index).is_some_and(|(log, index)| log.salts() == index.salts)
+}
+
+/// The set that is meant: the one that has `inode` among its files, else the only one with a deleted file.
+///
+/// # Errors
+///
+/// Where that is none, or several are.
+pub fn choose(sets: &[Set], pid: i32, path: &Path, inode: Option<u64>) -> Result<Set, Error> {
+    let list = || sets.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let is_meant = |set: &&Set| match inode {
+        Some(inode) => set.files().any(|(_, file)| file.inode == inode),
+        None => set.is_deleted(),
+    };
+    let meant: Vec<&Set> = sets.iter().filter(is_meant).collect();
+    match (meant.as_slice(), inode) {
+        ([one], _) => Ok((*one).clone()),
+        (_, Some(inode)) => Err(Error::NoSuchInode { pid, inode, list: list() }),
+        ([], None) => Err(Error::NothingDeleted { pid, path: path.to_owned() }),
+        (_, None) => Err(Error::Several { pid, path: path.to_owned(), list: list() }),
+    }
+}
+
+/// Opens the file of a descriptor of `pid` for reading. It is pinned first, so that what is opened is that file and a
+/// regular one, whatever the descriptor has become since.
+///
+/// # Errors
+///
+/// Where it is another file by now, or cannot be opened.
+pub fn open(proc: &Path, pid: i32, held: &Held) -> Result<File, Error> {
+    let link = proc.join(pid.to_string()).join("fd").join(held.number.to_string());
+    let what = || format!("open descriptor {} of {pid}", held.number);
+    let pin = rustix::fs::open(&link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let pin = File::from(pin.map_err(|error| Error::io(what())(error.into()))?);
+    let metadata = pin.metadata().map_err(Error::io(what()))?;
+    if !metadata.is_file() || (metadata.dev(), metadata.ino()) != (held.device, held.inode) {
+        return Err(Error::Changed { what: format!("{pid} has closed descriptor {}", held.number) });
+    }
+    let number = std::os::fd::AsRawFd::as_raw_fd(&pin);
+    files::open(&PathBuf::from(format!("/proc/self/fd/{number}"))).map_err(Error::io(what()))
+}
+
+/// The processes but this one that have one of `files` open (device and inode), as far as their descriptors can be read.
+pub fn openers(proc: &Path, files: &[(u64, u64)]) -> Vec<i32> {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let pids = fs::read_dir(proc).into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let has_it = |pid: &i32| {
+        let descriptors = fs::read_dir(proc.join(pid.to_string()).join("fd")).into_iter().flatten().flatten();
+        let mut ids = descriptors.filter_map(|entry| entry.path().metadata().ok());
+        ids.any(|it| files.contains(&(it.dev(), it.ino())))
+    };
+    pids.filter(|&pid| pid != own).filter(has_it).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn held(number: i32, inode: u64, born: Option<u64>, is_deleted: bool) -> Held {
+        let born = born.map(|second| SystemTime::UNIX_EPOCH + Duration::from_secs(second));
+        Held { number, device: 1, inode, bytes: 4096, is_deleted, born }
+    }
+
+    fn inodes(sets: &[Set]) -> Vec<[Option<u64>; 3]> {
+        let inode = |file: Option<Held>| file.map(|it| it.inode);
+        sets.iter().map(|it| [Some(it.main.inode), inode(it.log), inode(it.index)]).collect()
+    }
+
+    #[test]
+    fn two_generations_are_told_apart_by_what_is_at_the_path_and_by_birth() {
+        let old = [held(3, 10, Some(1), true), held(4, 11, Some(2), true), held(5, 12, Some(2), true)];
+        for is_gone in [false, true] {
+            let new = [(6, 20, 5), (7, 21, 6), (8, 22, 6)];
+            let new = new.map(|(number, inode, born)| held(number, inode, Some(born), is_gone));
+            let all = [0, 1, 2].map(|at| vec![old[at], new[at]]);
+            let [mains, logs, indexes] = all;
+            let sets = group(&[mains, logs, indexes, Vec::new()], |_, _| panic!("no need to ask"));
+            assert_eq!(
+                inodes(&sets),
+                [[Some(10), Some(11), Some(12)], [Some(20), Some(21), Some(22)]],
+                "{is_gone}"
+            );
+            let chosen = choose(&sets, 1, Path::new("a.db"), None);
+            if is_gone {
+                assert!(matches!(chosen, Err(Error::Several { .. })));
+                let by_log = choose(&sets, 1, Path::new("a.db"), Some(21)).expect("one");
+                assert_eq!(by_log.main.inode, 20);
+            } else {
+                assert_eq!(chosen.expect("only one was deleted").main.inode, 10);
+            }
+            assert!(matches!(choose(&sets, 1, Path::new("a.db"), Some(9)), Err(Error::NoSuchInode { .. })));
+        }
+    }
+
+    #[test]
+    fn without_births_the_numbers_tell() {
+        let file = |number, inode| held(number, inode, None, true);
+        let held = [vec![file(3, 10), file(6, 20)], vec![file(4, 11), file(7, 21)], Vec::new(), Vec::new()];
+        assert_eq!(
+            inodes(&group(&held, |_, _| false)),
+            [[Some(10), Some(11), None], [Some(20), Some(21), None]]
+        );
+    }
+
+    #[test]
+    fn of_two_logs_the_salts_say_whose_the_index_is() {
+        let main = held(3, 10, Some(1), false);
+        let (old, new) = (held(4, 11, Some(2), true), held(6, 21, Some(5), false));
+        let index = held(5, 12, Some(2), true);
+        let sets = group(&[vec![main], vec![old, new], vec![index], Vec::new()], |log, _| log.inode == 11);
+        assert_eq!(inodes(&sets), [[Some(10), Some(11), Some(12)], [Some(10), Some(21), None]]);
+        assert_eq!(choose(&sets, 1, Path::new("a.db"), None).expect("one").log.map(|it| it.inode), Some(11));
+    }
+
+    #[test]
+    fn a_process_that_has_deleted_nothing_has_nothing_to_rescue() {
+        let sets = [Set { main: held(3, 10, None, false), log: None, index: None, journal: None }];
+        assert!(matches!(choose(&sets, 1, Path::new("a.db"), None), Err(Error::NothingDeleted { .. })));
+    }
+}

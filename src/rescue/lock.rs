@@ -1,0 +1,127 @@
+//! The locks of a reader, taken on a descriptor that is open for reading.
+//!
+//! They are open-file-description locks (`fcntl_locking(2)`): they end when that descriptor is closed, and no other close in
+//! this process drops them. Against the POSIX locks of `SQLite` they work as any other.
+
+use std::{
+    fs::File,
+    io,
+    ops::RangeInclusive,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, fcntl},
+    libc,
+};
+
+use super::{Error, IsStopped};
+use crate::observe::lock_probe::{self, Ask};
+
+/// The byte of `-shm` that a checkpointer locks while it copies pages (`WAL_READ_LOCK(0)` of `wal.c`).
+pub const READ0: RangeInclusive<u64> = 123..=123;
+/// The bytes of the main file that every connection holds (`SHARED_FIRST`, `SHARED_SIZE` of `os.h`).
+pub const SHARED: RangeInclusive<u64> = 1_073_741_826..=1_073_742_335;
+/// The byte that a writer takes to keep new readers away (`PENDING_BYTE` of `os.h`).
+pub const PENDING: RangeInclusive<u64> = 1_073_741_824..=1_073_741_824;
+/// All bytes of the main file that are locked for writing by one that writes to it.
+pub const WRITING: RangeInclusive<u64> = 1_073_741_824..=1_073_742_335;
+
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Takes the lock, or gives it back; whether it is taken now.
+///
+/// # Errors
+///
+/// Where the kernel fails.
+fn set(file: &File, kind: i32, bytes: &RangeInclusive<u64>) -> io::Result<bool> {
+    let place = |byte: u64| libc::off_t::try_from(byte).unwrap_or(libc::off_t::MAX);
+    let lock = libc::flock {
+        l_type: i16::try_from(kind).unwrap_or_default(),
+        l_whence: i16::try_from(libc::SEEK_SET).unwrap_or_default(),
+        l_start: place(*bytes.start()),
+        l_len: place(bytes.end() - bytes.start() + 1),
+        // Has to be 0 for a lock of this kind.
+        l_pid: 0,
+    };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes a read lock on `bytes` of `file`, trying for `patience`. It ends with the descriptor.
+///
+/// # Errors
+///
+/// Where another process holds it for writing all that time, or the user ends it.
+pub fn wait_for(
+    file: &File,
+    bytes: &RangeInclusive<u64>,
+    what: &'static str,
+    patience: Duration,
+    is_stopped: IsStopped<'_>,
+) -> Result<(), Error> {
+    let begun = Instant::now();
+    while !set(file, libc::F_RDLCK, bytes).map_err(Error::io(format!("lock {what}")))? {
+        if is_stopped() {
+            return Err(Error::Stopped);
+        }
+        if begun.elapsed() >= patience {
+            let holder = lock_probe::ask(file, Ask::Writers, bytes.clone()).ok().flatten();
+            let holder = holder.and_then(|obstacle| obstacle.pid);
+            return Err(Error::Locked { what, patience_s: patience.as_secs(), holder });
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// Takes what a reader of a database with a rollback journal takes: first the byte that a writer keeps new readers away
+/// with, then the readers' own, and gives the first one back (`unixLock` of `os_unix.c`).
+///
+/// # Errors
+///
+/// As [`wait_for`].
+pub fn share(file: &File, patience: Duration, is_stopped: IsStopped<'_>) -> Result<(), Error> {
+    let what = "the main file";
+    wait_for(file, &PENDING, what, patience, is_stopped)?;
+    let shared = wait_for(file, &SHARED, what, patience, is_stopped);
+    set(file, libc::F_UNLCK, &PENDING).map_err(Error::io("unlock the main file"))?;
+    shared
+}
+
+/// Whether a process holds one of `bytes` for writing.
+pub fn is_written(file: &File, bytes: RangeInclusive<u64>) -> io::Result<bool> {
+    lock_probe::ask(file, Ask::Writers, bytes).map(|obstacle| obstacle.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_with_its_descriptor_and_with_no_other() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, "text").expect("written");
+        let open = || File::options().read(true).write(true).open(&path).expect("there");
+        let (holder, other) = (File::open(&path).expect("there"), open());
+        let never = || false;
+        wait_for(&holder, &READ0, "it", Duration::ZERO, &never).expect("free");
+        drop(open());
+        assert!(!set(&other, libc::F_WRLCK, &READ0).expect("an answer"), "another close drops nothing");
+        drop(holder);
+        assert!(set(&other, libc::F_WRLCK, &READ0).expect("an answer"));
+        let reader = File::open(&path).expect("there");
+        let refused = wait_for(&reader, &READ0, "it", Duration::ZERO, &never);
+        assert!(matches!(refused, Err(Error::Locked { what: "it", .. })), "{refused:?}");
+        assert!(matches!(
+            wait_for(&reader, &READ0, "it", Duration::from_mins(1), &|| true),
+            Err(Error::Stopped)
+        ));
+    }
+}

@@ -1,0 +1,31 @@
+//! Where there are no open-file-description locks, nothing is locked, and so nothing that a process uses is copied.
+
+use std::{fs::File, io, ops::RangeInclusive, time::Duration};
+
+use super::{Error, IsStopped};
+
+pub const READ0: RangeInclusive<u64> = 123..=123;
+pub const WRITING: RangeInclusive<u64> = 1_073_741_824..=1_073_742_335;
+pub const SHARED: RangeInclusive<u64> = 1_073_741_826..=1_073_742_335;
+
+fn unsupported() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "this system has no open-file-description locks")
+}
+
+pub fn wait_for(
+    _file: &File,
+    _bytes: &RangeInclusive<u64>,
+    what: &'static str,
+    _patience: Duration,
+    _is_stopped: IsStopped<'_>,
+) -> Result<(), Error> {
+    Err(Error::Io { what: format!("lock {what}"), cause: unsupported() })
+}
+
+pub fn share(_file: &File, _patience: Duration, _is_stopped: IsStopped<'_>) -> Result<(), Error> {
+    Err(Error::Io { what: "lock the main file".to_owned(), cause: unsupported() })
+}
+
+pub fn is_written(_file: &File, _bytes: RangeInclusive<u64>) -> io::Result<bool> {
+    Err(unsupported())
+}

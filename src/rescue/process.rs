@@ -1,0 +1,292 @@
+//! A database copied out of the process that has it open.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Copied, Error, IsStopped, Set, choose, copy,
+    freeze::Frozen,
+    held, journal,
+    lock::{self, READ0, SHARED, WRITING},
+    sets,
+    target::{Target, has_room},
+};
+use crate::observe::{
+    self, files, header,
+    wal::{self, LogHeader},
+    wal_index::{self, Index},
+};
+
+/// How long a checkpoint that copies pages is waited for.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a process that holds the whole main file is waited for: one commit, or it does so for life.
+const SHARE_PATIENCE: Duration = Duration::from_secs(2);
+/// How often a copy is begun again, where the log was restarted under it.
+const TRIES: u32 = 3;
+/// How long a moment between two writes is waited for, of a process that keeps no journal file.
+const IDLE_PATIENCE: Duration = Duration::from_secs(10);
+const IDLE_PAUSE: Duration = Duration::from_millis(50);
+
+/// What is to be copied.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The `/proc` with the process.
+    pub proc: &'a Path,
+    /// The process.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// The path of the database, without links in it.
+    pub path: &'a Path,
+    /// An inode of the set of descriptors that is meant, where there are several.
+    pub inode: Option<u64>,
+    /// Whether the process may be stopped meanwhile.
+    pub may_freeze: bool,
+}
+
+/// When `pid` started; a process that is to be copied from is named by both.
+///
+/// # Errors
+///
+/// Where there is no such process.
+pub fn start_of(proc: &Path, pid: i32) -> Result<u64, Error> {
+    observe::process_start(proc, pid).ok_or(Error::NoProcess { pid })
+}
+
+/// Copies the database of `request` to `to` and the files beside it, which `SQLite` takes in when the copy is opened.
+///
+/// Where there is an index, the locks of a reader keep the main file as it is while others commit. Without one, and only
+/// where `request` allows it, the process is stopped.
+///
+/// # Errors
+///
+/// Where there is nothing to copy or no place for it, a lock is not available, or the user ends it. Then nothing of the copy is left.
+pub fn from_process(
+    request: &Request<'_>,
+    to: &Path,
+    is_stopped: IsStopped<'_>,
+) -> Result<(PathBuf, Copied), Error> {
+    let mut target = Target::new(to)?;
+    if target.main() == request.path {
+        return Err(Error::SamePath { pid: request.pid, path: to.to_owned() });
+    }
+    let found = sets(request.proc, request.pid, request.path)?;
+    let set = choose(&found, request.pid, request.path, request.inode)?;
+    let copied = if request.may_freeze {
+        frozen(request, &set, &mut target, is_stopped)?
+    } else {
+        under_lock(request, &set, &mut target, is_stopped)?
+    };
+    if observe::process_start(request.proc, request.pid).is_some_and(|it| it != request.start_ticks) {
+        return Err(Error::NoProcess { pid: request.pid });
+    }
+    Ok((target.keep(), copied))
+}
+
+fn under_lock(
+    request: &Request<'_>,
+    set: &Set,
+    target: &mut Target,
+    is_stopped: IsStopped<'_>,
+) -> Result<Copied, Error> {
+    let pid = request.pid;
+    let (Some(index), Some(log)) = (&set.index, &set.log) else {
+        return Err(Error::NeedsFreeze { pid, why: "there is no -shm" });
+    };
+    let open = |file| held::open(request.proc, pid, file);
+    let (main, log, index) = (open(&set.main)?, open(log)?, open(index)?);
+    live(&Live { main: &main, log: &log, index: &index }, target, is_stopped).map_err(|error| match error {
+        Error::Locked { holder: Some(holder), what: "the main file", .. } if holder == pid => {
+            Error::NeedsFreeze { pid, why: "it holds the whole file, as locking_mode=EXCLUSIVE does" }
+        }
+        other => other,
+    })
+}
+
+/// The files of a database in WAL mode that processes use.
+pub struct Live<'a> {
+    /// The main file.
+    pub main: &'a File,
+    /// The log.
+    pub log: &'a File,
+    /// The index.
+    pub index: &'a File,
+}
+
+/// Copies a database in WAL mode beside those who write to it. A lock on the main file keeps the last connection from
+/// moving the log when it closes (`sqlite3WalClose`), and READ0 keeps checkpoints from it. So the main file stays as it
+/// is, and so do the frames that are not in it.
+///
+/// # Errors
+///
+/// Where a lock is not available, there is no room, or the log and the index contradict each other.
+pub fn live(files: &Live<'_>, target: &mut Target, is_stopped: IsStopped<'_>) -> Result<Copied, Error> {
+    lock::wait_for(files.main, &SHARED, "the main file", SHARE_PATIENCE, is_stopped)?;
+    lock::wait_for(files.index, &READ0, "byte 123 of -shm", CHECKPOINT_PATIENCE, is_stopped)?;
+    let (main_copy, log_copy) = (target.create("")?, target.create("-wal")?);
+    let mut last = Error::Changed { what: "the log was restarted".to_owned() };
+    for _ in 0..TRIES {
+        let before = index_of(files.index)?;
+        let main_bytes = copy::length(files.main, "the main file")?;
+        let log_bytes = log_bytes(&before);
+        // The log goes into the main file of the copy in the end.
+        has_room(target.folder(), main_bytes + 2 * log_bytes)?;
+        copy::bytes(files.main, &main_copy, main_bytes, "the main file", is_stopped)?;
+        match copy_log(files.log, &log_copy, &before, is_stopped) {
+            Ok(()) => {}
+            Err(Error::Stopped) => return Err(Error::Stopped),
+            Err(error) => {
+                last = error;
+                continue;
+            }
+        }
+        if is_same(&before, &index_of(files.index)?) {
+            for copy in [main_copy, log_copy] {
+                copy.sync_all().map_err(Error::io("write the copy"))?;
+            }
+            let moved = Some(before.backfilled);
+            return Ok(Copied {
+                main_bytes,
+                frames: before.frames,
+                frames_moved: moved,
+                ..Copied::default()
+            });
+        }
+        last = Error::Changed { what: "the log was restarted".to_owned() };
+    }
+    Err(last)
+}
+
+fn index_of(index: &File) -> Result<Index, Error> {
+    wal_index::read(index).map_err(Error::io("read -shm"))
+}
+
+// Frames that are all in the main file need no copy; a log of them may be restarted at any time.
+fn log_bytes(index: &Index) -> u64 {
+    if index.frames > index.backfilled { wal::bytes_of(index.frames, index.page_size) } else { 0 }
+}
+
+fn copy_log(log: &File, copy: &File, index: &Index, is_stopped: IsStopped<'_>) -> Result<(), Error> {
+    let bytes = log_bytes(index);
+    copy::bytes(log, copy, bytes, "the log", is_stopped)?;
+    if bytes == 0 {
+        return Ok(());
+    }
+    let found = committed(copy)?;
+    let is_of_index = LogHeader::read(copy)
+        .map_err(Error::io("read the copy"))?
+        .is_some_and(|header| header.salts() == index.salts && header.page_size == index.page_size);
+    let found = if is_of_index { found } else { 0 };
+    if found == index.frames { Ok(()) } else { Err(Error::Short { expected: index.frames, found }) }
+}
+
+/// The committed frames of a log, by its checksums.
+///
+/// # Errors
+///
+/// Where it cannot be read.
+pub fn committed(log: &File) -> Result<u32, Error> {
+    let failed = || Error::io("read the copy of the log");
+    let Some(header) = LogHeader::read(log).map_err(failed())? else { return Ok(0) };
+    let mut counter = wal::Counter::default();
+    loop {
+        let committed = counter.count(log, header).map_err(failed())?;
+        if committed.is_complete {
+            return Ok(committed.frames);
+        }
+    }
+}
+
+// The main file was not written to, and the frames that were copied are still those of the index. A log of which all was
+// in the main file may have been restarted, since nothing of it was copied.
+fn is_same(before: &Index, after: &Index) -> bool {
+    if before.salts == after.salts {
+        return before.backfilled == after.backfilled;
+    }
+    log_bytes(before) == 0 && after.backfilled == 0
+}
+
+fn frozen(
+    request: &Request<'_>,
+    set: &Set,
+    target: &mut Target,
+    is_stopped: IsStopped<'_>,
+) -> Result<Copied, Error> {
+    let begun = Instant::now();
+    loop {
+        let stopped = Frozen::stop(request.proc, request.pid, request.start_ticks)?;
+        // Its descriptors are what they are from now on: a journal lasts as long as its transaction.
+        let found = sets(request.proc, request.pid, request.path)?;
+        let inode = request.inode.unwrap_or_else(|| set.log.map_or(set.main.inode, |log| log.inode));
+        let set = choose(&found, request.pid, request.path, Some(inode))?;
+        let others = held::openers(request.proc, &[(set.main.device, set.main.inode)]);
+        let others: Vec<i32> = others.into_iter().filter(|&pid| pid != request.pid).collect();
+        if !others.is_empty() {
+            return Err(Error::Shared { pids: others });
+        }
+        let main = held::open(request.proc, request.pid, &set.main)?;
+        let is_writing = lock::is_written(&main, WRITING).map_err(Error::io("ask for locks"))?;
+        if !is_writing || set.log.is_some() || set.journal.is_some() {
+            return as_it_is(request, &set, &main, target, is_stopped);
+        }
+        drop(stopped);
+        if begun.elapsed() >= IDLE_PATIENCE {
+            return Err(Error::AlwaysWrites { pid: request.pid });
+        }
+        if is_stopped() {
+            return Err(Error::Stopped);
+        }
+        thread::sleep(IDLE_PAUSE);
+    }
+}
+
+// SQLite recovers a log to its last commit, and rolls a journal back.
+fn as_it_is(
+    request: &Request<'_>,
+    set: &Set,
+    main: &File,
+    target: &mut Target,
+    is_stopped: IsStopped<'_>,
+) -> Result<Copied, Error> {
+    let open = |file| held::open(request.proc, request.pid, file);
+    let log = set.log.as_ref().map(open).transpose()?;
+    let journal = set.journal.as_ref().map(open).transpose()?;
+    let main_bytes = copy::length(main, "the main file")?;
+    let log_bytes = log.as_ref().map_or(Ok(0), |log| copy::length(log, "the log"))?;
+    // Beside a log there is no journal that counts.
+    let journal_bytes = match &journal {
+        Some(journal) if !is_wal(main) => journal::hot_bytes(journal)?,
+        _ => 0,
+    };
+    has_room(target.folder(), main_bytes + 2 * log_bytes + journal_bytes)?;
+    let main_copy = target.create("")?;
+    copy::bytes(main, &main_copy, main_bytes, "the main file", is_stopped)?;
+    let mut copied = Copied { main_bytes, journal_bytes, frozen: true, ..Copied::default() };
+    let mut copies = vec![main_copy];
+    if let Some(log) = log.filter(|_| log_bytes > 0) {
+        let copy = target.create("-wal")?;
+        copy::bytes(&log, &copy, log_bytes, "the log", is_stopped)?;
+        copied.frames = committed(&copy)?;
+        copies.push(copy);
+    }
+    if let Some(journal) = journal.filter(|_| journal_bytes > 0) {
+        let copy = target.create("-journal")?;
+        copy::bytes(&journal, &copy, journal_bytes, "the rollback journal", is_stopped)?;
+        copies.push(copy);
+    }
+    for copy in copies {
+        copy.sync_all().map_err(Error::io("write the copy"))?;
+    }
+    Ok(copied)
+}
+
+/// Whether the header of the main file says that it is in WAL mode.
+pub fn is_wal(main: &File) -> bool {
+    let mut start = [0; header::LENGTH];
+    let is_whole = files::read_at(main, &mut start, 0).is_ok_and(|count| count == start.len());
+    is_whole && header::is_header(&start) && (start[18] == 2 || start[19] == 2)
+}

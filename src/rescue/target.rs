@@ -1,0 +1,154 @@
+//! Where a copy goes: files that did not exist, for nobody else to read.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::OFlags;
+
+use super::Error;
+use crate::{observe::sidecar, paths};
+
+/// What `SQLite` puts beside a main file.
+const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// The files of one copy. What was made is removed again, unless the copy was kept.
+#[derive(Debug)]
+pub struct Target {
+    main: PathBuf,
+    made: Vec<PathBuf>,
+}
+
+impl Target {
+    /// A copy at `path`, where nothing is yet, nor anything that would go with it.
+    ///
+    /// # Errors
+    ///
+    /// Where something is there, or its folder is not.
+    pub fn new(path: &Path) -> Result<Self, Error> {
+        let what = || format!("write to {}", path.display());
+        // A name that a link leads to is taken as well.
+        if path.symlink_metadata().is_ok() {
+            return Err(Error::Exists { path: path.to_owned() });
+        }
+        let main = paths::settled(path).map_err(Error::io(what()))?;
+        for taken in SIDECARS.iter().map(|suffix| sidecar(&main, suffix)) {
+            if taken.symlink_metadata().is_ok() {
+                return Err(Error::Exists { path: taken });
+            }
+        }
+        if main.file_name().is_none() {
+            return Err(Error::Exists { path: main });
+        }
+        Ok(Self { main, made: Vec::new() })
+    }
+
+    /// Where the main file goes.
+    pub fn main(&self) -> &Path {
+        &self.main
+    }
+
+    /// The folder that it goes to.
+    pub fn folder(&self) -> &Path {
+        self.main.parent().unwrap_or(&self.main)
+    }
+
+    /// Makes the file with `suffix` behind the name of the main file.
+    ///
+    /// # Errors
+    ///
+    /// Where something is there, or it cannot be made.
+    pub fn create(&mut self, suffix: &str) -> Result<File, Error> {
+        let path = sidecar(&self.main, suffix);
+        let made = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&path);
+        let file = made.map_err(|cause| match cause.kind() {
+            io::ErrorKind::AlreadyExists => Error::Exists { path: path.clone() },
+            _ => Error::Io { what: format!("make {}", path.display()), cause },
+        })?;
+        self.made.push(path);
+        Ok(file)
+    }
+
+    /// Leaves the copy where it is.
+    pub fn keep(mut self) -> PathBuf {
+        self.made.clear();
+        self.main.clone()
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        for path in &self.made {
+            // A part of a copy must not be taken for one. There is nothing to do where it cannot be removed.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Fails where less than `needed` bytes are free in `folder` for this user.
+///
+/// # Errors
+///
+/// Where that is so. A file system that does not tell is taken to have room.
+pub fn has_room(folder: &Path, needed: u64) -> Result<(), Error> {
+    let Ok(stat) = rustix::fs::statvfs(folder) else { return Ok(()) };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free < needed { Err(Error::Space { path: folder.to_owned(), needed, free }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn only_a_free_name_is_a_place_and_a_link_is_none() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("copy.db");
+        for taken in ["", "-wal", "-shm", "-journal"] {
+            let name = sidecar(&path, taken);
+            fs::write(&name, "").expect("written");
+            assert!(matches!(Target::new(&path), Err(Error::Exists { .. })), "{taken}");
+            fs::remove_file(&name).expect("removed");
+            symlink("nowhere", &name).expect("a link");
+            assert!(matches!(Target::new(&path), Err(Error::Exists { .. })), "a link at {taken}");
+            fs::remove_file(&name).expect("removed");
+        }
+        assert!(
+            Target::new(&folder.path().join("missing/copy.db")).is_ok_and(|mut it| it.create("").is_err())
+        );
+    }
+
+    #[test]
+    fn what_was_made_is_private_and_goes_unless_it_is_kept() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("copy.db");
+        let mut target = Target::new(&path).expect("a free name");
+        let file = target.create("").expect("made");
+        assert_eq!(file.metadata().expect("there").permissions().mode() & 0o777, 0o600);
+        assert!(matches!(target.create(""), Err(Error::Exists { .. })), "never over anything");
+        drop(target);
+        assert!(!path.exists());
+        let mut target = Target::new(&path).expect("a free name");
+        target.create("").expect("made");
+        let kept = target.keep();
+        assert!(kept.exists());
+    }
+
+    #[test]
+    fn room_is_asked_for_before() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        assert!(has_room(folder.path(), 1).is_ok());
+        assert!(matches!(has_room(folder.path(), u64::MAX), Err(Error::Space { .. })));
+    }
+}
