@@ -433,17 +433,26 @@ impl Observer {
     }
 
     // A row can slip through while the lock table is printed. What a process is about to be accused of for want of a lock is
-    // therefore asked of its descriptors as well.
+    // therefore asked of its descriptors as well; where those are closed by now, nothing can be said.
     fn confirm_locks(&self, row: &mut Process, opener: &Opener, view: &View) {
         let lacks_one = !row.holds_index || !row.pairing.holds_main;
         if row.maps_index != Some(true) || !lacks_one {
             return;
         }
-        let taken = processes::descriptor_locks(&self.proc, row.pid, &opener.lockable);
-        row.holds_index |=
-            taken.iter().any(|lock| view.is_on_index(lock) && lock.covers(lock_table::INDEX_BYTE));
-        row.pairing.holds_main |=
-            taken.iter().any(|lock| view.is_on_main(lock) && lock.overlaps(&locks::SHARED));
+        let [main, index] = [0, 2].map(|which| {
+            let numbers = opener.lockable.iter().filter(|(of, _)| *of == which).map(|(_, number)| number);
+            let mut read = processes::descriptors(&self.proc, row.pid, numbers);
+            // The number may be that of another file by now.
+            let inode = view.sights[which].as_ref().map(|sight| sight.id.inode);
+            read.retain(|it| it.inode.is_none() || it.inode == inode);
+            read
+        });
+        let had = opener.handles.unwrap_or_default();
+        row.pairing.has_closed = had.db > 0 && main.is_empty() || had.shm > 0 && index.is_empty();
+        let mut locks = index.iter().flat_map(|it| &it.locks);
+        row.holds_index |= locks.any(|lock| view.is_on_index(lock) && lock.covers(lock_table::INDEX_BYTE));
+        let mut locks = main.iter().flat_map(|it| &it.locks);
+        row.pairing.holds_main |= locks.any(|lock| view.is_on_main(lock) && lock.overlaps(&locks::SHARED));
     }
 
     // Two processes never get one file mapped at the same address by chance: a fork copies it.

@@ -242,7 +242,7 @@ pub(super) fn left_behind(name: &'static str, look: &Look<'_>) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use crate::snapshot::{Database, Hold, Overlay, ProcessHolds, Severity::*, WriteHolds};
+    use crate::snapshot::{Database, Handles, Hold, Overlay, ProcessHolds, Severity::*, WriteHolds};
 
     fn lost() -> Database {
         let mut database = live();
@@ -393,6 +393,23 @@ mod tests {
         let process = &mut database.processes[0];
         (process.maps_index, process.pairing.writes_log) = (Some(false), false);
         assert_eq!(twice(&database), [], "a reader of -wal has it open without the main file");
+    }
+
+    // Locks, descriptors and mappings are read one after the other.
+    #[test]
+    fn a_connection_that_opens_or_closes_during_a_sample_is_accused_of_nothing() {
+        let mut database = quiet();
+        database.processes[0].handles = Some(Handles { db: 0, wal: 1, shm: 1 });
+        assert_eq!(twice(&database), [], "it held the main file when the lock table was read");
+        database.processes[0].handles = Some(Handles::default());
+        let pairing = &mut database.processes[0].pairing;
+        (pairing.holds_main, pairing.writes_log) = (false, false);
+        assert_eq!(twice(&database), [], "the mapping is that of the next connection");
+        database.processes[0].handles = Some(Handles { db: 1, wal: 1, shm: 1 });
+        database.processes[0].holds_index = false;
+        assert_ne!(twice(&database), []);
+        database.processes[0].pairing.has_closed = true;
+        assert_eq!(twice(&database), [], "its descriptors were closed before its locks were asked for");
     }
 
     #[test]

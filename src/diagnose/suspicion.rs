@@ -60,8 +60,9 @@ fn outdated(process: &Process) -> Option<(SuspicionKind, Vec<String>)> {
 // when a file was put in the place of its own. Its descriptors are read one after another, while a connection may open or
 // close; so its locks have to say the same: the lock table shows byte 128 of this index, and nothing on this main file.
 fn log_without_main(process: &Process, database: &Database) -> Option<(SuspicionKind, Vec<String>)> {
-    let has_no_main = database.files.db.is_some() && process.handles.is_some_and(|handles| handles.db == 0);
-    let uses_index = process.maps_index == Some(true) && process.holds_index;
+    let handles = process.handles.filter(|handles| handles.db == 0 && !process.pairing.has_closed)?;
+    let has_no_main = database.files.db.is_some();
+    let uses_index = process.maps_index == Some(true) && process.holds_index && handles.shm > 0;
     let uses_log = process.pairing.writes_log && database.files.shm.is_none();
     let is_suspect = has_no_main && !process.pairing.holds_main && (uses_index || uses_log);
     is_suspect.then(|| (SuspicionKind::LogWithoutMain, files_of(database)))
@@ -83,7 +84,11 @@ fn unproven_log(process: &Process, database: &Database) -> Option<(SuspicionKind
 fn lost_locks(process: &Process, database: &Database) -> Option<(SuspicionKind, Vec<String>)> {
     let maps_index =
         process.maps_index == Some(true) && process.handles.is_some_and(|handles| handles.shm > 0);
-    if !maps_index || !process.replaced.is_empty() || holds_all(process, database) {
+    if !maps_index
+        || process.pairing.has_closed
+        || !process.replaced.is_empty()
+        || holds_all(process, database)
+    {
         return None;
     }
     let kind = if process.holds_index {

@@ -71,8 +71,8 @@ pub struct Opener {
     pub writable: u32,
     /// Descriptors on the current `-wal` that are open for writing.
     pub writable_log: u32,
-    /// The numbers of its descriptors on the main file and on `-shm`, where locks are taken.
-    pub lockable: Vec<String>,
+    /// Its descriptors on the main file (0) and on `-shm` (2), where locks are taken: which file, and the number.
+    pub lockable: Vec<(usize, String)>,
     /// Logs and indexes of another name of the main file that it has open, as the kernel names them.
     pub other_log: Vec<String>,
     /// The same by device and inode.

@@ -280,7 +280,7 @@ impl Processes {
         for (at, (opener, target)) in openers.iter_mut().zip(targets).enumerate() {
             let Some(opener) = opener else { continue };
             opener.temporary = temporary;
-            names.judge(at, opener, target);
+            names.judge(at, opener, target, || self.shares_mounts(folder, target));
         }
         Ok((openers, count))
     }
@@ -305,7 +305,7 @@ impl Processes {
             opener.writable += u32::from(is_writable);
             opener.writable_log += u32::from(is_writable && which == 1);
             if which != 1 {
-                opener.lockable.push(descriptor.number.to_string_lossy().into_owned());
+                opener.lockable.push((which, descriptor.number.to_string_lossy().into_owned()));
             }
             opener.glances += u32::from(which != 2 && info.is_glance);
             match which {
@@ -418,14 +418,16 @@ impl Names {
     }
 
     // A log or an index beside a name of this main file that is not the one beside the path. What was deleted is a
-    // replaced file.
-    fn judge(&self, at: usize, opener: &mut Opener, target: &Target) {
+    // replaced file. Where the process `shares_mounts` with waltop, one at that very path is the one beside it: it was made
+    // after the sample had looked at the path, as the first connection after the last one closed makes it.
+    fn judge(&self, at: usize, opener: &mut Opener, target: &Target, shares_mounts: impl Fn() -> bool) {
         for (text, id, is_writable) in &self.sidecars {
             let (name, suffix) = text.split_at(text.len() - 4);
             let which = if suffix == b"-wal" { 1 } else { 2 };
             let is_beside_main = self.mains.contains(&(at, name.to_vec()));
             let is_current = target.sights[which].is_some_and(|sight| sight.id == *id);
-            if is_beside_main && !is_current {
+            let is_at_path = || text == target.paths[which].as_os_str().as_bytes() && shares_mounts();
+            if is_beside_main && !is_current && !is_at_path() {
                 opener.other_log.push(String::from_utf8_lossy(text).into_owned());
                 opener.other_files.push(format!("{}:{}", id.device, id.inode));
                 opener.writable += u32::from(*is_writable);
@@ -487,14 +489,12 @@ pub fn boot(proc: &Path) -> String {
     bounded::read_text(&proc.join("sys/kernel/random/boot_id"), FIGURES).unwrap_or_default().trim().to_owned()
 }
 
-/// The POSIX locks that `fdinfo` lists for descriptors `numbers` of `pid`: each row, and the inode it is on. The lock
-/// table is printed page by page, so that a row can be missing there; here it cannot. One descriptor on a file has all of
-/// them, so that the first are enough.
-pub fn descriptor_locks(proc: &Path, pid: i32, numbers: &[String]) -> Vec<Row> {
+/// What `fdinfo` tells now of descriptors `numbers` of `pid`, those aside that are not open any more. The lock table is
+/// printed page by page, so that a row can be missing there; here it cannot. One descriptor on a file has all of the POSIX
+/// locks that its process holds on it, so that the first are enough.
+pub fn descriptors<'a>(proc: &Path, pid: i32, numbers: impl Iterator<Item = &'a String>) -> Vec<Info> {
     let process = process_stat::living_thread(proc, pid).unwrap_or_else(|| proc.join(pid.to_string()));
-    let numbers = numbers.iter().take(MOST_ASKED);
-    let read = numbers.filter_map(|number| Info::read(&process.join("fdinfo").join(number)));
-    read.flat_map(|info| info.locks).collect()
+    numbers.take(MOST_ASKED).filter_map(|number| Info::read(&process.join("fdinfo").join(number))).collect()
 }
 
 /// Whether one of `pid` and `other` started the other, or the same process started both.

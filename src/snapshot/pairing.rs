@@ -21,6 +21,10 @@ pub struct Pairing {
     pub outdated: Vec<String>,
     /// A related process that maps `-shm` at the same address: a fork gave one the connection of the other.
     pub inherited_from: Option<i32>,
+    /// Whether it closed its descriptors on the main file or on `-shm` while it was sampled. What was read of it before and
+    /// after that does not go together.
+    #[serde(skip)]
+    pub has_closed: bool,
     /// The lowest address where it maps `-shm`; `None` where it does not, or that cannot be read.
     #[serde(skip)]
     pub index_address: Option<u64>,

@@ -67,7 +67,7 @@ def run(kind, options):
     try:
         module.start(stage)
         until = time.monotonic() + options.seconds
-        seen.run(until, getattr(module, "GUARD_PAUSE_S", 0.3))
+        seen.run(until, module)
         fallen = stage.fallen()
         unproved = module.proof(stage) if hasattr(module, "proof") else None
         if seen.unexpected:

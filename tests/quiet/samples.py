@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -35,6 +36,8 @@ class Samples:
         self.waltop = options.waltop
         self.out = options.out
         self.together = options.together
+        # The user that waltop runs as; None: the same as the programs.
+        self.uid = None
         self.pause = options.pause
         self.lock = threading.Lock()
         self.counts = collections.Counter()
@@ -46,17 +49,30 @@ class Samples:
         # One message of a finding for each text in `unexpected`.
         self.examples = {}
 
-    def run(self, until, guard_pause):
+    def run(self, until, module):
         """Samples until the monotonic time `until`; the commands that only read and the workers take turns of their own.
-        `guard_pause` is how many seconds lie between two workers."""
-        threads = [
-            threading.Thread(target=self._repeat, args=(LOOKS, until, self.pause)),
-            threading.Thread(target=self._repeat, args=(GUARDS, until, max(guard_pause, self.pause))),
-        ]
+        A kind's GUARD_PAUSE_S is how many seconds lie between two workers; None: no worker runs."""
+        self.uid = getattr(module, "WALTOP_UID", None)
+        if self.uid is not None:
+            self._let_in()
+        guard_pause = getattr(module, "GUARD_PAUSE_S", 0.3)
+        threads = [threading.Thread(target=self._repeat, args=(LOOKS, until, self.pause))]
+        if guard_pause is not None:
+            threads.append(threading.Thread(target=self._repeat, args=(GUARDS, until, max(guard_pause, self.pause))))
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+
+    def _let_in(self):
+        """Gives the other user a waltop that it can run, folders of its own, and a way to the database."""
+        copy = self.stage.folder / "waltop"
+        shutil.copy2(self.waltop, copy)
+        self.waltop = copy
+        self.stage.folder.chmod(0o755)
+        for name, folder in self.stage.env.items():
+            if name == "HOME" or name.startswith("XDG_") and name.endswith("_HOME"):
+                os.chown(folder, self.uid, self.uid)
 
     def _repeat(self, commands, until, pause):
         turn = 0
@@ -71,7 +87,7 @@ class Samples:
     def _once(self, words):
         command, *options = words
         argv = [self.waltop, command, *options, str(self.stage.db)]
-        ended = subprocess.run(argv, env=self.stage.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_S, check=False)
+        ended = subprocess.run(argv, env=self.stage.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_S, check=False, user=self.uid, group=self.uid, extra_groups=None if self.uid is None else [])
         with self.lock:
             self.counts[command] += 1
         if ended.returncode < 0 or ended.returncode > 2 or "panicked" in ended.stderr:

@@ -15,6 +15,8 @@ const BOUNDS: Bounds = Bounds { bytes: 256 << 10, time: Duration::from_millis(50
 /// What is known of a descriptor.
 #[derive(Debug, Default)]
 pub struct Info {
+    /// The inode of its file; `None` before Linux 5.14.
+    pub inode: Option<u64>,
     /// Whether it is read-only.
     pub is_read_only: bool,
     /// Read-only and never blocking, as waltop opens a file for a moment, and `SQLite` never does.
@@ -48,6 +50,8 @@ impl Info {
             self.is_read_only = flags.is_some_and(|flags| flags % 4 == 0);
             self.is_glance =
                 self.is_read_only && flags.is_some_and(|flags| flags & OFlags::NONBLOCK.bits() != 0);
+        } else if let Some(inode) = line.strip_prefix(b"ino:") {
+            self.inode = std::str::from_utf8(inode).ok().and_then(|inode| inode.trim().parse().ok());
         } else if line.starts_with(b"lock:") {
             self.locks.extend(lock_table::row_of_sqlite(line));
         }
@@ -70,18 +74,18 @@ mod tests {
     #[test]
     fn flags_and_locks_are_read() {
         let read = info(
-            "pos:\t0\nflags:\t02104000\nmnt_id:\t29\n\
+            "pos:\t0\nflags:\t02104000\nmnt_id:\t29\nino:\t5\n\
                          lock:\t1: OFDLCK ADVISORY  READ -1 fe:00:5 128 128\n\
                          lock:\t2: POSIX  ADVISORY  READ 7 fe:00:5 124 124\n\
                          lock:\t3: POSIX  ADVISORY  READ 7 fe:00:5 4 4\n",
         );
-        assert!(read.is_read_only && read.is_glance);
+        assert!(read.is_read_only && read.is_glance && read.inode == Some(5));
         assert_eq!(
             read.locks.iter().map(|row| (row.is_ofd, row.pid)).collect::<Vec<_>>(),
             [(true, None), (false, Some(7))]
         );
         assert!(!info("flags:\t02100002\n").is_read_only);
-        assert!(!info("flags:\tnonsense\n").is_read_only && !info("").is_read_only);
+        assert!(!info("flags:\tnonsense\n").is_read_only && info("").inode.is_none());
     }
 
     #[test]
