@@ -36,7 +36,7 @@ mod header;
 mod idleness;
 pub mod journals;
 mod liveness;
-mod lock_probe;
+pub(crate) mod lock_probe;
 mod lock_sampler;
 pub(crate) mod lock_table;
 mod locks;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, config::DbConfig};
 use rustix::process::{geteuid, getpid};
 
 use crate::observe::{
+    lock_probe,
     lock_table::{self, INDEX_BYTE},
     sidecar,
 };
@@ -41,6 +42,20 @@ impl Sidecars {
         self.wal.exists() || self.shm.exists()
     }
 
+    /// Whether another process has the index open, before this one is connected.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel does not answer.
+    pub fn used_before_connecting(&self) -> io::Result<bool> {
+        match lock_probe::is_index_held(&self.shm) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            // Where the index cannot be read, its locks are in the table all the same.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.used_by_others(),
+            answer => answer,
+        }
+    }
+
     /// Whether another process is seen to have the index open. One in another PID namespace is not seen.
     ///
     /// # Errors
@@ -51,8 +66,7 @@ impl Sidecars {
             return Ok(false);
         };
         // Not the one that can be set: this is about a connection of this very process, and real locks.
-        let table = lock_table::read(Path::new("/proc"), &[shm.ino()])?;
-        table.others_hold(shm.ino(), INDEX_BYTE, getpid().as_raw_nonzero().get())
+        lock_table::others_hold(Path::new("/proc"), &shm, INDEX_BYTE, getpid().as_raw_nonzero().get())
     }
 }
 

@@ -3,11 +3,14 @@
 //! It sees holders that `/proc/locks` leaves out (another PID namespace: PID 0; an open-file-description
 //! lock: PID -1), and it is cheap enough to ask hundreds of times a second.
 
-use std::{fs::File, io, ops::RangeInclusive};
+use std::{fs::File, io, ops::RangeInclusive, path::Path};
 
 use rustix::process::{Flock, FlockType};
 
-use crate::observe::{files::Sight, lock_table::Row};
+use crate::observe::{
+    files::{self, Sight},
+    lock_table::{INDEX_BYTE, Row},
+};
 
 /// Which holders an answer may be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,16 @@ pub fn ask(file: &File, who: Ask, bytes: RangeInclusive<u64>) -> io::Result<Opti
         // A length of 0 means to the end.
         bytes: lock.start..=if lock.length == 0 { u64::MAX } else { lock.start + lock.length - 1 },
     }))
+}
+
+/// Whether another process holds byte 128 of the `-shm` at `index`, as every process with the index open does. Only for a
+/// process without a connection to the database: closing the file would drop its locks.
+///
+/// # Errors
+///
+/// Where the file cannot be opened, or the kernel does not answer.
+pub fn is_index_held(index: &Path) -> io::Result<bool> {
+    Ok(ask(&files::open(index)?, Ask::Anybody, INDEX_BYTE..=INDEX_BYTE)?.is_some())
 }
 
 /// What the lock table shows of a file's locks, measured by what the kernel answers.
@@ -106,7 +119,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::observe::{files, mounts::Mounts};
+    use crate::observe::mounts::Mounts;
 
     /// Locks the first byte, says so, and waits.
     const HOLDER: &str = "import fcntl, sys; file = open(sys.argv[1], 'r+b'); \
