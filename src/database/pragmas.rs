@@ -117,7 +117,7 @@ pub(super) fn without_a_trace<T>(
     Ok(answers.map_err(say)?)
 }
 
-// This process is not connected yet, so that the index may be opened to ask the kernel for its locks. All else is `stat`.
+// Only the index is opened, to ask the kernel for its locks. All else is `stat`.
 fn admit(main: &Path, presence: Presence) -> Result<(), Error> {
     let path = || main.to_owned();
     let examine = |cause| Error::Examine { path: main.to_owned(), cause };
@@ -126,7 +126,7 @@ fn admit(main: &Path, presence: Presence) -> Result<(), Error> {
         Presence::Leftover => return Err(Error::Leftover { path: path() }),
         Presence::Clean if sidecars.any() => return Err(Error::Changed { path: path() }),
         // Somebody has the main file open, but has he the index?
-        Presence::Live if sidecars.any() && !sidecars.used_before_connecting().map_err(examine)? => {
+        Presence::Live if sidecars.any() && !sidecars.used_by_others().map_err(examine)? => {
             return Err(Error::Leftover { path: path() });
         }
         Presence::Clean | Presence::Live => {}
