@@ -16,6 +16,7 @@ use crate::{
 
 pub mod executor;
 pub mod reap;
+mod running;
 pub mod schedule;
 pub mod signal;
 pub mod switch;

@@ -1,12 +1,17 @@
 //! The signals that end a console or the keeper of a sandbox: heard, so that it can put things right first.
 
-use std::{fs, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
 use tokio::{
     signal::unix::{Signal as Listener, SignalKind, signal},
     time::timeout,
 };
+
+use crate::bounded;
+
+/// Bytes of the status of this process: it may be in many groups.
+const STATUS: usize = 1 << 20;
 
 /// Hears INT, TERM and HUP from the moment it is made.
 pub struct Endings {
@@ -60,7 +65,7 @@ pub fn survive_file_size_limit() {
 /// Whether this process ignores `signal`; `false` where that cannot be told.
 #[must_use]
 pub fn ignores(signal: Signal) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = bounded::read_text("/proc/self/status".as_ref(), STATUS).unwrap_or_default();
     is_ignored(&status, signal)
 }
 

@@ -39,8 +39,9 @@
 //! What holds in this house, and is held by `tests/all/layers.rs` and `tests/all/pty.rs`:
 //!
 //! - The console process never opens a `SQLite` connection.
-//! - A process that has a connection never opens the main file or `-shm` raw: closing any descriptor on a file
-//!   drops every POSIX lock that the process has on it. Workers look first, close everything, then connect.
+//! - A process that has a connection never closes a raw descriptor on the main file or `-shm`: closing any descriptor
+//!   on a file drops every POSIX lock that the process has on it. Workers look first, close everything, then connect;
+//!   what one opens on `-shm` after that stays open until it ends (`observe/lock_probe`).
 //! - Data flows one way. `view` reads `&App`; `app` does no I/O and reads no clock; `observe` knows no screen and
 //!   no SQL; `diagnose` is pure.
 //! - The sampler is a named thread that publishes whole looks; the latest wins and no queue grows.

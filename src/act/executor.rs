@@ -25,6 +25,7 @@ use crate::{
 use super::{
     Act, Ended, Outcome, Report,
     reap::{self, End, GRACE, Meant},
+    running::{Kind, Running},
     schedule::{self, Scheduled},
     signal::{Pinned, Refusal, Signal, Target},
     switch::Confirmed,
@@ -42,6 +43,14 @@ fn lock(questions: &Mutex<Turns<Question>>) -> MutexGuard<'_, Turns<Question>> {
     questions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn still_runs(kind: Kind, database: &Path) -> Outcome {
+    let name = database.file_name().unwrap_or(database.as_os_str()).to_string_lossy();
+    Outcome::partial(format!(
+        "another {} of {name} is still running; try again when it has ended",
+        kind.name()
+    ))
+}
+
 /// Carries effects out.
 pub struct Executor {
     outbox: UnboundedSender<Report>,
@@ -50,6 +59,8 @@ pub struct Executor {
     pinned: HashMap<Target, Arc<Pinned>>,
     /// Whose pragmas workers are asked for, and whose are to be.
     questions: Arc<Mutex<Turns<Question>>>,
+    /// The workers that change or check a database.
+    running: Running,
     /// Ends the health check that was begun last.
     health: Option<oneshot::Sender<()>>,
 }
@@ -59,7 +70,15 @@ impl Executor {
     #[must_use]
     pub fn new(outbox: UnboundedSender<Report>, places: &Places) -> Self {
         let (proc, ledger) = (places.proc.clone(), Ledger::new(places));
-        Self { outbox, proc, ledger, pinned: HashMap::new(), questions: Arc::default(), health: None }
+        Self {
+            outbox,
+            proc,
+            ledger,
+            pinned: HashMap::new(),
+            questions: Arc::default(),
+            running: Running::default(),
+            health: None,
+        }
     }
 
     /// Gets hold of processes instead of those pinned before; the answer is [`Report::Pinned`].
@@ -84,23 +103,29 @@ impl Executor {
         let (act, permit) = confirmed.into_parts();
         match act {
             Act::Signal { targets, signal } => self.signal(permit, &targets, signal),
-            Act::Checkpoint { database, mode } => self.spawn(async move {
-                match schedule::checkpoint(permit, &database, mode).await {
-                    Ok(report) if report.complete => Outcome::good(report.to_string()),
-                    Ok(report) => Outcome { level: Level::Warn, text: report.to_string() },
-                    Err(error) => Outcome::bad(error.to_string()),
-                }
-            }),
-            Act::Scheduled(due) => self.scheduled(permit, due),
-            Act::Fix { database } => self.spawn(async move {
-                let args = ["fix".as_ref(), "--json".as_ref(), "--yes".as_ref(), database.as_os_str()];
-                match worker::ask::<Vec<report::FixReport>>(permit, &args).await {
-                    Ok(reports) => {
-                        Outcome::good(reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+            Act::Checkpoint { database, mode } => {
+                let path = database.clone();
+                self.spawn(Kind::Checkpoint, &database, async move {
+                    match schedule::checkpoint(permit, &path, mode).await {
+                        Ok(report) if report.complete => Outcome::good(report.to_string()),
+                        Ok(report) => Outcome { level: Level::Warn, text: report.to_string() },
+                        Err(error) => Outcome::bad(error.to_string()),
                     }
-                    Err(error) => Outcome::bad(error.to_string()),
-                }
-            }),
+                });
+            }
+            Act::Scheduled(due) => self.scheduled(permit, due),
+            Act::Fix { database } => {
+                let path = database.clone();
+                self.spawn(Kind::Fix, &database, async move {
+                    let args = ["fix".as_ref(), "--json".as_ref(), "--yes".as_ref(), path.as_os_str()];
+                    match worker::ask::<Vec<report::FixReport>>(permit, &args).await {
+                        Ok(reports) => Outcome::good(
+                            reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+                        ),
+                        Err(error) => Outcome::bad(error.to_string()),
+                    }
+                });
+            }
             Act::Health { database, depth } => self.health(permit, &database, depth),
             Act::Ingest { database, folder, batch } => self.ingest(permit, &database, &folder, &batch),
         }
@@ -119,15 +144,18 @@ impl Executor {
                 // Not in the condition of a `while let`, which would keep the lock for as long as the answer takes.
                 let next = lock(&questions).next();
                 let Some((index, Question { path, presence })) = next else { return };
-                let asked = worker::pragmas(&path, presence, None).await;
+                let (asked, lingering) = worker::pragmas(&path, presence, None).await;
                 let (facts, refusal) = match asked {
                     Ok(facts) => (Some(facts), None),
                     Err(error) => (None, Some(error.to_string())),
                 };
-                lock(&questions).done(index);
                 // Either may have ended meanwhile with the console.
                 let _ = orders.send(Order::Facts { index, facts });
                 let _ = outbox.send(Report::Pragmas { index, refusal });
+                // A worker that was killed inside the kernel ends when the kernel is done with it, and others would pile up
+                // behind it.
+                lingering.gone().await;
+                lock(&questions).done(index);
             }
         });
     }
@@ -151,6 +179,9 @@ impl Executor {
     }
 
     fn health(&mut self, permit: Permit, database: &Path, depth: Depth) {
+        let Some(place) = self.running.enter(Kind::Health, database) else {
+            return self.send(Report::Health(still_runs(Kind::Health, database)));
+        };
         let (stop, stopped) = oneshot::channel();
         self.health = Some(stop);
         let (outbox, database) = (self.outbox.clone(), database.to_owned());
@@ -171,6 +202,7 @@ impl Executor {
                 ),
                 Err(error) => Outcome::partial(format!("no health check: {error}")),
             };
+            drop(place);
             // The console may have quit meanwhile; then nobody waits for the outcome.
             let _ = outbox.send(Report::Health(outcome));
         });
@@ -198,8 +230,11 @@ impl Executor {
     }
 
     fn scheduled(&self, permit: Permit, due: Scheduled) {
+        // The next sample finds it due again.
+        let Some(place) = self.running.enter(Kind::Checkpoint, &due.database) else { return };
         let (outbox, ledger) = (self.outbox.clone(), self.ledger.clone());
         tokio::spawn(async move {
+            let _place = place;
             let name = due.database.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let outcome = match schedule::carry_out(permit, &ledger, &due).await {
                 // It is not the turn of this one; or there was nothing to do, which need not be told every time.
@@ -236,7 +271,7 @@ impl Executor {
             Err(error) => return self.report(Outcome::bad(format!("no ingestion: {error}"))),
         };
         let folder = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
-        self.spawn(async move {
+        self.wait_for(async move {
             match end.await {
                 Ok(()) => Outcome::good(format!("the ingestion of {folder} has ended, process {pid}")),
                 Err(error) => Outcome::bad(format!("the ingestion of {folder} ended: {error}")),
@@ -244,7 +279,19 @@ impl Executor {
         });
     }
 
-    fn spawn(&self, act: impl Future<Output = Outcome> + Send + 'static) {
+    // Does `act`, the work of a worker of `kind`, unless one is at it.
+    fn spawn(&self, kind: Kind, database: &Path, act: impl Future<Output = Outcome> + Send + 'static) {
+        match self.running.enter(kind, database) {
+            Some(place) => self.wait_for(async move {
+                let outcome = act.await;
+                drop(place);
+                outcome
+            }),
+            None => self.report(still_runs(kind, database)),
+        }
+    }
+
+    fn wait_for(&self, act: impl Future<Output = Outcome> + Send + 'static) {
         let outbox = self.outbox.clone();
         tokio::spawn(async move {
             // The console may have quit meanwhile; then nobody waits for the outcome.

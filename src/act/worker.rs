@@ -13,7 +13,12 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::{process::Command, sync::oneshot, time::timeout};
+use tokio::{
+    io::AsyncReadExt,
+    process::{Child, Command},
+    sync::oneshot,
+    time::timeout,
+};
 
 use crate::{
     config::Permit,
@@ -22,6 +27,10 @@ use crate::{
 
 /// How long a worker that only asks for the pragmas is waited for, before it is ended.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a worker that changes something may take. It is ended then: a checkpoint that was ended is carried on by the
+/// next one, and a transaction is rolled back.
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// The file of settings that every worker is told to read; where none is set, it finds the user's own.
 static SETTINGS: OnceLock<PathBuf> = OnceLock::new();
@@ -47,22 +56,30 @@ pub enum Error {
     #[error("{0}")]
     Refused(String),
     /// It did not answer in time.
-    #[error("the worker did not answer within {}", crate::units::duration(PATIENCE.as_secs_f64() * 1e3))]
-    Late,
+    #[error("the worker did not answer within {}", crate::units::duration(.0.as_secs_f64() * 1e3))]
+    Late(Duration),
     /// Its answer makes no sense.
     #[error("the worker's answer makes no sense: {0}")]
     Answer(#[from] serde_json::Error),
 }
 
 /// Runs `waltop ARGS…` to its end and reads its answer from stdout. A worker that answers may exit with 1,
-/// which says that the answer is not all good; one that gives none has said why on stderr. Nothing ends it early:
-/// it finishes what it began even where the console has quit.
+/// which says that the answer is not all good; one that gives none has said why on stderr. It finishes what it began even
+/// where the console has quit; where it takes longer than 10 minutes it is ended, and its end is waited for.
 ///
 /// # Errors
 ///
 /// Where it cannot be started, refuses, or answers something else.
 pub async fn ask<T: DeserializeOwned>(_permit: Permit, args: &[&OsStr]) -> Result<T, Error> {
-    ask_and_wait(args, false).await
+    let child = spawn(args, false)?;
+    let pid = child.id();
+    let mut end = pin!(child.wait_with_output());
+    if let Ok(output) = timeout(LONGEST, &mut end).await {
+        return answer(&output?);
+    }
+    send(pid, Signal::TERM);
+    end.await?;
+    Err(Error::Late(LONGEST))
 }
 
 /// As [`ask`], but the worker gets SIGINT where `stop` is sent first, and says what came of that.
@@ -75,17 +92,13 @@ pub async fn ask_unless<T: DeserializeOwned>(
     args: &[&OsStr],
     stop: oneshot::Receiver<()>,
 ) -> Result<T, Error> {
-    let mut command = command(args)?;
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let child = spawn(args, false)?;
     let pid = child.id();
     let mut end = pin!(child.wait_with_output());
     let output = tokio::select! {
         output = &mut end => output?,
         Ok(()) = stop => {
-            // It is not waited for yet, so that the number is still its own.
-            if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
-                let _ = kill_process(pid, Signal::INT);
-            }
+            send(pid, Signal::INT);
             let output = end.await?;
             if output.status.signal().is_some() {
                 // It had not come to listen for signals, and so to nothing that it could leave half done.
@@ -97,10 +110,18 @@ pub async fn ask_unless<T: DeserializeOwned>(
     answer(&output)
 }
 
-async fn ask_and_wait<T: DeserializeOwned>(args: &[&OsStr], kill_on_drop: bool) -> Result<T, Error> {
+fn spawn(args: &[&OsStr], kill_on_drop: bool) -> io::Result<Child> {
     let mut command = command(args)?;
-    let output = command.stdin(Stdio::null()).kill_on_drop(kill_on_drop).output().await?;
-    answer(&output)
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.kill_on_drop(kill_on_drop).spawn()
+}
+
+// To a worker that is not waited for yet, so that the number is still its own.
+fn send(pid: Option<u32>, signal: Signal) {
+    if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+        // It may have ended.
+        let _ = kill_process(pid, signal);
+    }
 }
 
 fn answer<T: DeserializeOwned>(output: &Output) -> Result<T, Error> {
@@ -111,16 +132,13 @@ fn answer<T: DeserializeOwned>(output: &Output) -> Result<T, Error> {
 }
 
 /// Asks a worker what our own connection to `path` answers for the pragmas of `profile`, or of the one that the
-/// settings give the database.
-///
-/// # Errors
-///
-/// Where asking would leave a trace, or `SQLite` says no.
+/// settings give the database. An error where asking would leave a trace, or `SQLite` says no; and a worker that was
+/// late, after which no other is to be started before it is gone.
 pub async fn pragmas(
     path: &Path,
     presence: Presence,
     profile: Option<&str>,
-) -> Result<ConnectionFacts, Error> {
+) -> (Result<ConnectionFacts, Error>, Lingering) {
     #[derive(Deserialize)]
     struct Answer {
         rows: ConnectionFacts,
@@ -129,8 +147,53 @@ pub async fn pragmas(
     let mut args = vec!["pragmas".as_ref(), "--presence".as_ref(), presence.as_ref()];
     args.extend(profile.into_iter().flat_map(|name| [OsStr::new("--profile"), name.as_ref()]));
     args.push(path.as_os_str());
-    let answer = timeout(PATIENCE, ask_and_wait::<Answer>(&args, true)).await.map_err(|_| Error::Late)?;
-    Ok(answer?.rows)
+    let child = match spawn(&args, true) {
+        Ok(child) => child,
+        Err(error) => return (Err(error.into()), Lingering::default()),
+    };
+    let (answer, lingering) = answer_within::<Answer>(PATIENCE, child).await;
+    (answer.map(|answer| answer.rows), lingering)
+}
+
+/// A worker that was killed because it was late, and may still be inside the kernel.
+#[derive(Debug, Default)]
+pub struct Lingering(Option<Child>);
+
+impl Lingering {
+    /// Waits until it is gone.
+    pub async fn gone(self) {
+        if let Some(mut child) = self.0 {
+            // It was started, so that it can be waited for.
+            let _ = child.wait().await;
+        }
+    }
+}
+
+async fn answer_within<T: DeserializeOwned>(
+    time: Duration,
+    mut child: Child,
+) -> (Result<T, Error>, Lingering) {
+    if let Ok(output) = timeout(time, output(&mut child)).await {
+        return (output.map_err(Error::from).and_then(|output| answer(&output)), Lingering::default());
+    }
+    // Already gone is as good as killed.
+    let _ = child.start_kill();
+    (Err(Error::Late(time)), Lingering(Some(child)))
+}
+
+// As `wait_with_output`, but it leaves the child to the caller.
+async fn output(child: &mut Child) -> io::Result<Output> {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (mut said, mut complained) = (child.stdout.take(), child.stderr.take());
+    let read = async {
+        let answer =
+            async { if let Some(said) = &mut said { said.read_to_end(&mut stdout).await } else { Ok(0) } };
+        let reason =
+            async { if let Some(it) = &mut complained { it.read_to_end(&mut stderr).await } else { Ok(0) } };
+        tokio::try_join!(answer, reason)
+    };
+    let (status, _) = tokio::try_join!(child.wait(), read)?;
+    Ok(Output { status, stdout, stderr })
 }
 
 /// Starts `waltop ARGS…` so that it outlives this process, and returns its PID, and a future that tells why
@@ -175,4 +238,45 @@ fn reason(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
     line.strip_prefix("waltop: ").unwrap_or(line).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::{io::Errno, process::test_kill_process};
+
+    use super::*;
+
+    fn shell(script: &str) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true).spawn().expect("a shell starts")
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(future)
+    }
+
+    #[test]
+    fn an_answer_in_time_is_read_and_a_refusal_gives_its_reason() {
+        run(async {
+            let hour = Duration::from_hours(1);
+            let (answer, _) = answer_within::<u32>(hour, shell("echo 42")).await;
+            assert_eq!(answer.expect("an answer"), 42);
+            let (answer, _) = answer_within::<u32>(hour, shell("echo waltop: no >&2; exit 1")).await;
+            assert_eq!(answer.expect_err("refused").to_string(), "no");
+        });
+    }
+
+    #[test]
+    fn a_late_worker_is_killed_and_can_be_waited_for() {
+        run(async {
+            let child = shell("exec sleep 1000");
+            let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("a PID");
+            let (answer, lingering) = answer_within::<u32>(Duration::from_millis(1), child).await;
+            assert!(matches!(answer, Err(Error::Late(_))));
+            lingering.gone().await;
+            assert_eq!(test_kill_process(pid), Err(Errno::SRCH));
+        });
+    }
 }

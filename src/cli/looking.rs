@@ -53,7 +53,8 @@ impl Looking {
                 // A worker that cannot ask leaves the rows out; what the file keeps is shown all the same.
                 let profile = &database.pragmas.profile;
                 let asked = worker::pragmas(&database.path, presence, Some(profile));
-                watch.set_facts(index, tokio.block_on(asked).ok());
+                let (facts, _) = tokio.block_on(asked);
+                watch.set_facts(index, facts.ok());
             }
         }
         let mut snapshot = watch.settled_look().snapshot.clone();

@@ -117,7 +117,7 @@ pub(super) fn without_a_trace<T>(
     Ok(answers.map_err(say)?)
 }
 
-// Everything here is `stat` and the lock table; nothing is opened.
+// Only the index is opened, to ask the kernel for its locks. All else is `stat`.
 fn admit(main: &Path, presence: Presence) -> Result<(), Error> {
     let path = || main.to_owned();
     let examine = |cause| Error::Examine { path: main.to_owned(), cause };

@@ -10,6 +10,7 @@ use rusqlite::{Connection, config::DbConfig};
 use rustix::process::{geteuid, getpid};
 
 use crate::observe::{
+    lock_probe,
     lock_table::{self, INDEX_BYTE},
     sidecar,
 };
@@ -41,18 +42,24 @@ impl Sidecars {
         self.wal.exists() || self.shm.exists()
     }
 
-    /// Whether another process is seen to have the index open. One in another PID namespace is not seen.
+    /// Whether another process has the index open, whether this one is connected or not.
     ///
     /// # Errors
     ///
-    /// Where the kernel does not show its lock table, or not all of it ([`io::ErrorKind::TimedOut`]).
+    /// Where the kernel does not answer; and where the index cannot be read, and the lock table only in part
+    /// ([`io::ErrorKind::TimedOut`]).
     pub fn used_by_others(&self) -> io::Result<bool> {
-        let Ok(shm) = fs::metadata(&self.shm) else {
-            return Ok(false);
-        };
-        // Not the one that can be set: this is about a connection of this very process, and real locks.
-        let table = lock_table::read(Path::new("/proc"), &[shm.ino()])?;
-        table.others_hold(shm.ino(), INDEX_BYTE, getpid().as_raw_nonzero().get())
+        match lock_probe::is_index_held(&self.shm) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            // Its locks are in the table all the same, those of other PID namespaces aside.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let shm = fs::metadata(&self.shm)?;
+                let own = getpid().as_raw_nonzero().get();
+                // Not the `/proc` that can be set: this is about real locks.
+                lock_table::others_hold(Path::new("/proc"), &shm, INDEX_BYTE, own)
+            }
+            answer => answer,
+        }
     }
 }
 

@@ -6,7 +6,6 @@
 use std::{
     cell::Cell,
     fs, io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -51,15 +50,14 @@ impl Neighbours {
     ///
     /// Where the lock table or the index cannot be read, or the table only in part.
     pub fn any(&self) -> io::Result<bool> {
-        let inode = fs::metadata(&self.index)?.ino();
+        let index = fs::metadata(&self.index)?;
         let begin = Instant::now();
         if let Some((until, answer)) = self.kept.get()
             && begin < until
         {
             return answer.ok_or_else(|| io::ErrorKind::TimedOut.into());
         }
-        let table = lock_table::read(&self.proc, &[inode])?;
-        let answer = table.others_hold(inode, INDEX_BYTE, self.own_pid);
+        let answer = lock_table::others_hold(&self.proc, &index, INDEX_BYTE, self.own_pid);
         let took = begin.elapsed();
         let until = Instant::now() + KEPT * took;
         self.kept.set((took > CHEAP).then_some((until, answer.as_ref().ok().copied())));
@@ -69,6 +67,8 @@ impl Neighbours {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use tempfile::TempDir;
 
     use super::*;

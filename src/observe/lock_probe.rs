@@ -3,11 +3,14 @@
 //! It sees holders that `/proc/locks` leaves out (another PID namespace: PID 0; an open-file-description
 //! lock: PID -1), and it is cheap enough to ask hundreds of times a second.
 
-use std::{fs::File, io, ops::RangeInclusive};
+use std::{fs::File, io, mem::ManuallyDrop, ops::RangeInclusive, path::Path};
 
 use rustix::process::{Flock, FlockType};
 
-use crate::observe::{files::Sight, lock_table::Row};
+use crate::observe::{
+    files::{self, Sight},
+    lock_table::{INDEX_BYTE, Row},
+};
 
 /// Which holders an answer may be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,18 @@ pub fn ask(file: &File, who: Ask, bytes: RangeInclusive<u64>) -> io::Result<Opti
         // A length of 0 means to the end.
         bytes: lock.start..=if lock.length == 0 { u64::MAX } else { lock.start + lock.length - 1 },
     }))
+}
+
+/// Whether another process holds byte 128 of the `-shm` at `index`, as every process with the index open does. The
+/// descriptor stays open until this process ends: closing it would drop the locks of a connection that this process may
+/// have. So this is for workers, which end soon.
+///
+/// # Errors
+///
+/// Where the file cannot be opened, or the kernel does not answer.
+pub fn is_index_held(index: &Path) -> io::Result<bool> {
+    let file = ManuallyDrop::new(files::open(index)?);
+    Ok(ask(&file, Ask::Anybody, INDEX_BYTE..=INDEX_BYTE)?.is_some())
 }
 
 /// What the lock table shows of a file's locks, measured by what the kernel answers.
@@ -106,12 +121,33 @@ mod tests {
     };
 
     use super::*;
-    use crate::observe::{files, mounts::Mounts};
+    use crate::observe::mounts::Mounts;
 
     /// Locks the first byte, says so, and waits.
     const HOLDER: &str = "import fcntl, sys; file = open(sys.argv[1], 'r+b'); \
                           fcntl.lockf(file, fcntl.LOCK_EX, 1, 0); sys.stdout.write('!'); sys.stdout.flush(); \
                           sys.stdin.read()";
+
+    #[test]
+    fn an_index_is_held_by_others_and_never_by_this_process() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("x.db-shm");
+        std::fs::write(&path, [0; 200]).expect("written");
+        let holder = "import fcntl, sys; file = open(sys.argv[1], 'r+b'); \
+                      fcntl.lockf(file, fcntl.LOCK_SH, 1, 128); print('!', end='', flush=True); sys.stdin.read()";
+        let mut python = Command::new("python3");
+        let python = python.args(["-c", holder]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped());
+        assert!(!is_index_held(&path).expect("an answer"));
+        let Ok(mut holder) = python.spawn() else {
+            eprintln!("not tested: there is no python3");
+            return;
+        };
+        holder.stdout.take().expect("a pipe").read_exact(&mut [0]).expect("it has the lock");
+        assert!(is_index_held(&path).expect("an answer"));
+        drop(holder.stdin.take());
+        holder.wait().expect("it ends");
+        assert!(!is_index_held(&path).expect("an answer"));
+    }
 
     #[test]
     fn a_row_that_was_found_proves_that_the_table_has_the_file() {

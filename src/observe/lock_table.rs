@@ -5,9 +5,10 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
+    fs::{File, Metadata},
     io,
     ops::RangeInclusive,
+    os::unix::fs::MetadataExt,
     path::Path,
     time::{Duration, Instant},
 };
@@ -103,6 +104,51 @@ pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
     Ok(table)
 }
 
+/// Whether another process than `own` is on `byte` of `file`, as the `/proc` at `proc` shows it. This is for a process that
+/// is connected to the database: it must not open the file, and `stat` may report another device than the table does, so
+/// the device is that of its own row. Where it has none the inode has to do.
+///
+/// # Errors
+///
+/// Where the table cannot be read; and where no such process has a row, and rows may be missing
+/// ([`io::ErrorKind::TimedOut`]).
+pub fn others_hold(proc: &Path, file: &Metadata, byte: u64, own: i32) -> io::Result<bool> {
+    let device = file.dev();
+    let device = (rustix::fs::major(device), rustix::fs::minor(device));
+    others_on(File::open(proc.join("locks"))?, (device, file.ino()), byte, own, BOUNDS)
+}
+
+fn others_on(
+    source: impl io::Read,
+    (stat_device, file): (Device, u64),
+    byte: u64,
+    own: i32,
+    bounds: Bounds,
+) -> io::Result<bool> {
+    let (mut own_device, mut others) = (None, HashSet::new());
+    let reading = bounded::each_line(source, bounds, |line| {
+        if inode(line) != Some(file) {
+            return true;
+        }
+        if let Some(row) = row_of_sqlite(line).filter(|row| row.covers(byte)) {
+            if row.pid == Some(own) {
+                own_device = Some(row.device);
+            } else {
+                others.insert(row.device);
+            }
+        }
+        // No two devices have one number, so that the rest need not be read.
+        !others.contains(&own_device.unwrap_or(stat_device))
+    })?;
+    if own_device.map_or(!others.is_empty(), |device| others.contains(&device)) {
+        return Ok(true);
+    }
+    match reading.cut {
+        None => Ok(false),
+        Some(cut) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("the lock table: {cut}"))),
+    }
+}
+
 // Also the bytes that were read.
 fn read_once(source: impl io::Read, inodes: &[u64], bounds: Bounds) -> io::Result<(LockTable, u64)> {
     let (mut rows, mut known) = (Vec::new(), HashSet::new());
@@ -131,26 +177,6 @@ fn inode(line: &[u8]) -> Option<u64> {
     let from = line.iter().rposition(|&byte| byte == b':')? + 1;
     let digits = line[from..].split(|byte| !byte.is_ascii_digit()).next()?;
     std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-impl LockTable {
-    /// Whether another process than `own` is on `byte` of the file with `inode`. This is for a process that is connected to
-    /// the database: it must not open the file, and `stat` may report another device than the table does, so the device is
-    /// that of its own row. Where it has none the inode has to do.
-    ///
-    /// # Errors
-    ///
-    /// Where no such process has a row, and rows may be missing ([`io::ErrorKind::TimedOut`]).
-    pub fn others_hold(&self, inode: u64, byte: u64, own: i32) -> io::Result<bool> {
-        let holds = || self.rows.iter().filter(|row| row.inode == inode && row.covers(byte));
-        let device = holds().find(|row| row.pid == Some(own)).map(|row| row.device);
-        let is_held =
-            holds().any(|row| row.pid != Some(own) && device.is_none_or(|device| device == row.device));
-        match self.cut.filter(|_| !is_held) {
-            None => Ok(is_held),
-            Some(cut) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("the lock table: {cut}"))),
-        }
-    }
 }
 
 /// The rows in `text`, whatever their files, each once. Waiters, other kinds of locks and lines that make no sense are passed over.
@@ -267,6 +293,7 @@ mod tests {
         assert_eq!(rows.len(), 1);
     }
 
+    const OTHER: &str = "2: POSIX  ADVISORY  READ  20 fe:00:42 128 128\n";
     const OWN: &str = "1: POSIX  ADVISORY  READ  10 fe:00:42 128 128\n";
 
     const PATIENT: Bounds = Bounds { time: Duration::from_hours(1), ..BOUNDS };
@@ -275,8 +302,12 @@ mod tests {
         read_once(text.as_bytes(), &[42], PATIENT).expect("it can be read").0
     }
 
+    fn asked(source: impl io::Read, bounds: Bounds) -> io::Result<bool> {
+        others_on(source, ((8, 1), 42), INDEX_BYTE, 10, bounds)
+    }
+
     fn held(text: &str) -> bool {
-        table(text).others_hold(42, INDEX_BYTE, 10).expect("a whole table")
+        asked(text.as_bytes(), PATIENT).expect("a whole table")
     }
 
     #[test]
@@ -324,13 +355,20 @@ mod tests {
     fn a_cut_table_never_says_that_no_process_holds_a_byte() {
         let foreign = "1: POSIX  ADVISORY  WRITE 7 fe:00:43 2 2\n".repeat(1000);
         let bounds = Bounds { bytes: 1000, ..PATIENT };
-        let read = |text: &str| read_once(Pages(text.as_bytes()), &[42], bounds).expect("it can be read").0;
-        let own_first = read(&format!("{OWN}{foreign}2: POSIX  ADVISORY  READ  20 fe:00:42 128 128\n"));
-        assert_eq!((own_first.rows.len(), own_first.cut), (1, Some(Cut::Bytes(1000))));
-        let answer = own_first.others_hold(42, INDEX_BYTE, 10);
+        let own_first = format!("{OWN}{foreign}{OTHER}");
+        let table = read_once(Pages(own_first.as_bytes()), &[42], bounds).expect("it can be read").0;
+        assert_eq!((table.rows.len(), table.cut), (1, Some(Cut::Bytes(1000))));
+        let answer = asked(Pages(own_first.as_bytes()), bounds);
         assert_eq!(answer.expect_err("not known").kind(), io::ErrorKind::TimedOut);
-        let other_first = read(&format!("2: POSIX  ADVISORY  READ  20 fe:00:42 128 128\n{foreign}"));
-        assert!(other_first.others_hold(42, INDEX_BYTE, 10).expect("a row is proof"));
+        let other_first = format!("{OTHER}{foreign}");
+        assert!(asked(Pages(other_first.as_bytes()), bounds).expect("a row is proof"));
+    }
+
+    #[test]
+    fn a_holder_of_the_very_device_ends_the_reading() {
+        let endless = io::Read::chain(OTHER.as_bytes(), io::repeat(b'\n'));
+        let of = |device| others_on(endless, (device, 42), INDEX_BYTE, 10, PATIENT);
+        assert!(of((0xfe, 0)).expect("found"));
     }
 
     #[test]

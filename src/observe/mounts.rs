@@ -204,8 +204,11 @@ mod tests {
     #[test]
     fn fuzz_mountinfo() {
         for_a_while("mountinfo", |runner| {
-            let inputs = "[0-9]{0,3} ?[0-9]{0,3} ?[0-9]{0,11}:?[0-9]{0,3} ?/? (/|\\\\|[0-7]{0,3}|.){0,9} (rw|-| |.{0,5}){0,9}";
+            let inputs = "[0-9]{0,3} ?[0-9]{0,3} ?[0-9]{0,11}:?[0-9]{0,3} ?/? (/|\\\\|[0-7]{0,3}|.){0,9} (rw|-| |overlay|,|upperdir=|.{0,5}){0,9}";
             runner.run(&inputs, |line| {
+                if let Some((point, upper)) = overlay(line.as_bytes()) {
+                    prop_assert!(point.as_os_str().len() + upper.as_os_str().len() <= line.len());
+                }
                 if let Some(mount) = mount(line.as_bytes()) {
                     prop_assert!(mount.point.as_os_str().len() <= line.len());
                     prop_assert!(mount.kind.is_none_or(|kind| line.contains(&kind)));

@@ -4,6 +4,7 @@ mod bad_input;
 mod files;
 mod generations;
 mod holders;
+mod hostile;
 mod made_up;
 mod namespaces;
 mod strangers;

@@ -80,6 +80,11 @@ impl Python {
         self.run("open(path + '-shm').close()");
     }
 
+    /// Ends its main thread, and no other. It takes no more orders.
+    pub fn end_main_thread(&mut self) {
+        writeln!(self.orders, "ctypes.CDLL(None).pthread_exit(None)").expect("Python lives");
+    }
+
     /// Uses `-shm` as a client with open-file-description locks does: mapped, and with the first slot of readers taken.
     pub fn hold_index_by_ofd_locks(&mut self) {
         self.run("import fcntl, mmap, struct");

@@ -364,6 +364,56 @@ fn what_the_lock_table_leaves_out_is_asked_of_the_kernel() {
 }
 
 #[test]
+fn a_lock_table_that_is_too_long_is_cut_and_the_descriptors_are_asked() {
+    let mut stage = Stage::new();
+    stage.connect(10, "bun");
+    let place = lock_place(&stage.shm);
+    let held = |bytes: &str, kind: &str| format!("lock:\t1: POSIX  ADVISORY  {kind} 10 {place} {bytes}\n");
+    let info = format!("{READ_WRITE}{}{}", held("128 128", "READ"), held("120 120", "WRITE"));
+    stage.proc.write("10/fdinfo/5", &info);
+    let whole = stage.snapshot();
+    assert_eq!(whole.unseen, []);
+    assert!(only(whole).is_complete);
+
+    let rows = fs::read_to_string(stage.proc.path().join("locks")).expect("readable");
+    let foreign = "9: POSIX  ADVISORY  WRITE 77 fe:00:1 2 2\n".repeat((16 << 20) / 40 + 1);
+    stage.proc.write("locks", &(foreign + &rows));
+    let snapshot = stage.snapshot();
+    assert!(snapshot.unseen.iter().any(|unseen| unseen.what == "the lock table"), "{:?}", snapshot.unseen);
+    let database = only(snapshot);
+    assert!(!database.is_complete);
+    assert!(process(&database, 10).holds_index);
+    assert_eq!(writer_of(&database), Some(10));
+}
+
+#[test]
+fn a_process_whose_first_thread_has_ended_is_seen_through_another() {
+    let mut stage = Stage::new();
+    stage.connect(10, "bun");
+    let seen = stage.look();
+    let root = stage.proc.path();
+    let stat = fs::read_to_string(root.join("10/stat")).expect("readable");
+    // As the kernel shows it: the process itself has neither files nor memory.
+    let ended = stat.replace(") S ", ") Z ");
+    stage.proc.write("10/stat", &ended.replace(" 20 0 1 0 4200 ", " 20 0 2 0 4200 "));
+    stage.proc.write("10/task/10/stat", &ended).write("10/task/11/stat", &stat);
+    for name in ["fd", "fdinfo", "cmdline", "maps"] {
+        fs::rename(root.join("10").join(name), root.join("10/task/11").join(name)).expect("moved");
+    }
+    fs::create_dir(root.join("10/fd")).expect("made");
+    stage.proc.write("10/cmdline", "").write("10/maps", "");
+    let (before, after) = (process(&seen, 10), stage.look());
+    let after = process(&after, 10);
+    assert_eq!((after.handles, &after.command, after.state), (before.handles, &before.command, before.state));
+    assert_eq!((after.start_ticks, after.maps_index), (before.start_ticks, before.maps_index));
+
+    // One that has ended altogether is no row.
+    stage.proc.write("10/stat", &ended).write("locks", "");
+    fs::remove_dir_all(stage.proc.path().join("10/task/11")).expect("removed");
+    assert!(stage.look().processes.is_empty());
+}
+
+#[test]
 fn observers_of_the_index_are_no_rows_unless_they_hold_a_lock() {
     let mut stage = Stage::new();
     stage.proc.process(20, "waltop").descriptor(20, 9, &stage.shm, READ_ONLY);
