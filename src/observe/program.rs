@@ -17,6 +17,8 @@ use crate::observe::{files::FileId, process_stat};
 
 /// How often a reading is repeated that an execve(2) interrupts. A program that executes another one once needs two.
 const READINGS: usize = 4;
+/// So many descriptors of a process are compared. Their owner decides how many there are.
+const MOST_DESCRIPTORS: usize = 1 << 16;
 
 /// One consistent reading: start and executable were the same before and after the descriptors were read, and the
 /// descriptor that was found was still there.
@@ -58,29 +60,47 @@ pub enum ProgramError {
 ///
 /// Where the process has ended, hides what is to be read, or executes one program after the other.
 pub fn read(proc: &Path, pid: i32, files: &[FileId]) -> Result<ProgramReading, ProgramError> {
-    read_with(proc, pid, files, || open_file(proc, pid, files))
+    read_with(proc, pid, files, |folder| open_file(folder, files))
 }
 
 fn read_with(
     proc: &Path,
     pid: i32,
     files: &[FileId],
-    mut open_file: impl FnMut() -> Result<Option<PathBuf>, ProgramError>,
+    mut open_file: impl FnMut(&Path) -> Result<Option<PathBuf>, ProgramError>,
 ) -> Result<ProgramReading, ProgramError> {
-    let start = || process_stat::process_start(proc, pid).ok_or(ProgramError::Gone);
+    let mut last = ProgramError::Changing;
     for _ in 0..READINGS {
-        let before = (start()?, executable(proc, pid)?);
-        let open = open_file()?;
-        let start_ticks = start()?;
-        // What an execve(2) changes comes last, and in as few system calls as there are.
-        let read_at = Instant::now();
-        let executable = executable(proc, pid)?;
-        let is_as_before = open.as_ref().is_none_or(|link| is_one_of(link, files));
-        if before == (start_ticks, executable) && is_as_before {
-            return Ok(ProgramReading { start_ticks, executable, has_file: open.is_some(), read_at });
+        match read_once(proc, pid, files, &mut open_file) {
+            Ok(Some(reading)) => return Ok(reading),
+            Ok(None) => last = ProgramError::Changing,
+            // An execve(2) by a thread makes it the first one, and the folder of that thread goes away.
+            Err(ProgramError::Gone) => last = ProgramError::Gone,
+            Err(error) => return Err(error),
         }
     }
-    Err(ProgramError::Changing)
+    Err(last)
+}
+
+// `None` where it did not stay the same.
+fn read_once(
+    proc: &Path,
+    pid: i32,
+    files: &[FileId],
+    open_file: &mut impl FnMut(&Path) -> Result<Option<PathBuf>, ProgramError>,
+) -> Result<Option<ProgramReading>, ProgramError> {
+    let start = || process_stat::process_start(proc, pid).ok_or(ProgramError::Gone);
+    let folder = folder(proc, pid);
+    let before = (start()?, executable_in(&folder)?);
+    let open = open_file(&folder)?;
+    let start_ticks = start()?;
+    // What an execve(2) changes comes last, and in as few system calls as there are.
+    let read_at = Instant::now();
+    let executable = executable_in(&folder)?;
+    let is_as_before = open.as_ref().is_none_or(|link| is_one_of(link, files));
+    let is_consistent = before == (start_ticks, executable) && is_as_before;
+    let has_file = open.is_some();
+    Ok(is_consistent.then_some(ProgramReading { start_ticks, executable, has_file, read_at }))
 }
 
 /// The file that runs in `pid`, whatever has become of its name.
@@ -89,17 +109,32 @@ fn read_with(
 ///
 /// Where the process has ended or hides it.
 pub fn executable(proc: &Path, pid: i32) -> Result<FileId, ProgramError> {
-    let link = proc.join(pid.to_string()).join("exe");
-    link.metadata().map(|metadata| FileId::of(&metadata)).map_err(|error| wrap("executable", error))
+    executable_in(&folder(proc, pid))
+}
+
+// The folder that shows the program of `pid`: where its first thread has ended, that of another one.
+fn folder(proc: &Path, pid: i32) -> PathBuf {
+    let own = proc.join(pid.to_string());
+    let living = || process_stat::living_thread(proc, pid);
+    if own.join("exe").metadata().is_ok() { own } else { living().unwrap_or(own) }
+}
+
+fn executable_in(folder: &Path) -> Result<FileId, ProgramError> {
+    let metadata = folder.join("exe").metadata().map_err(|error| wrap("executable", error))?;
+    Ok(FileId::of(&metadata))
 }
 
 // The first descriptor on one of `files`, as the link that `/proc` has of it.
-fn open_file(proc: &Path, pid: i32, files: &[FileId]) -> Result<Option<PathBuf>, ProgramError> {
+fn open_file(folder: &Path, files: &[FileId]) -> Result<Option<PathBuf>, ProgramError> {
     if files.is_empty() {
         return Ok(None);
     }
-    let folder = proc.join(pid.to_string()).join("fd");
-    for descriptor in fs::read_dir(folder).map_err(|error| wrap("descriptors", error))? {
+    let descriptors = fs::read_dir(folder.join("fd")).map_err(|error| wrap("descriptors", error))?;
+    for (number, descriptor) in descriptors.enumerate() {
+        if number == MOST_DESCRIPTORS {
+            let source = io::Error::other(format!("there are more than {MOST_DESCRIPTORS}"));
+            return Err(ProgramError::Unreadable { what: "descriptors", source });
+        }
         let link = descriptor.map_err(|error| wrap("descriptors", error))?.path();
         // Pipes and sockets have no path. A descriptor may be closed at any time.
         let has_path = fs::read_link(&link).is_ok_and(|text| text.as_os_str().as_bytes().starts_with(b"/"));
@@ -131,13 +166,13 @@ pub fn thread_states(proc: &Path, pid: i32) -> Result<BTreeMap<i32, char>, Progr
     for task in fs::read_dir(folder).map_err(|error| wrap("threads", error))? {
         let task = task.map_err(|error| wrap("threads", error))?;
         let Some(tid) = task.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        match fs::read(task.path().join("stat")).map_err(|error| wrap("threads", error)) {
-            Ok(stat) => {
-                states.insert(tid, state(&stat).unwrap_or('?'));
+        match process_stat::state(&task.path()) {
+            Some(state) => {
+                states.insert(tid, state);
             }
             // That thread has ended.
-            Err(ProgramError::Gone) => {}
-            Err(_) => {
+            None if !task.path().exists() => {}
+            None => {
                 states.insert(tid, '?');
             }
         }
@@ -151,12 +186,6 @@ pub fn thread_states(proc: &Path, pid: i32) -> Result<BTreeMap<i32, char>, Progr
 pub fn running_thread(states: &BTreeMap<i32, char>) -> Option<(i32, char)> {
     let may_run = |state: char| !matches!(state, 'T' | 'Z' | 'X' | 'x');
     states.iter().map(|(&tid, &state)| (tid, state)).find(|&(_, state)| may_run(state))
-}
-
-fn state(stat: &[u8]) -> Option<char> {
-    // The name before it may hold brackets and blanks.
-    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
-    Some(char::from(*stat[name_end + 1..].iter().find(|byte| !byte.is_ascii_whitespace())?))
 }
 
 #[cfg(test)]
@@ -204,9 +233,10 @@ mod tests {
             symlink(self.at(file), self.at(&format!("7/fd/{number}"))).expect("a link");
         }
 
-        fn thread(&self, tid: i32, stat: &str) {
+        fn thread(&self, tid: i32, name_and_state: &str) {
             let folder = self.at(&format!("7/task/{tid}"));
             fs::create_dir_all(&folder).expect("a folder");
+            let stat = format!("{tid} {name_and_state} 1 {}4200 9 9\n", "0 ".repeat(17));
             fs::write(folder.join("stat"), stat).expect("a file");
         }
 
@@ -239,7 +269,7 @@ mod tests {
         let execs: [&dyn Fn(); 2] = [&|| proc.runs("new"), &|| fs::remove_file(&found).expect("removed")];
         for exec in execs {
             let mut readings = 0;
-            let reading = read_with(proc.folder.path(), PID, &[proc.id("notes.db")], || {
+            let reading = read_with(proc.folder.path(), PID, &[proc.id("notes.db")], |_| {
                 readings += 1;
                 let open = (readings == 1).then(|| found.clone());
                 if readings == 1 {
@@ -256,7 +286,7 @@ mod tests {
     fn a_program_that_never_stays_the_same_gives_no_reading() {
         let proc = FakeProc::new();
         let mut readings = 0;
-        let reading = read_with(proc.folder.path(), PID, &[], || {
+        let reading = read_with(proc.folder.path(), PID, &[], |_| {
             readings += 1;
             proc.start(readings);
             Ok(None)
@@ -280,16 +310,16 @@ mod tests {
     #[test]
     fn every_thread_counts_and_a_name_may_look_like_a_state() {
         let proc = FakeProc::new();
-        proc.thread(7, "7 (a) T 1 0\n");
-        proc.thread(8, "8 (b) R) T 1 0\n");
-        proc.thread(9, "9 (c) Z 1 0\n");
+        proc.thread(7, "(a) T");
+        proc.thread(8, "(b) R) T");
+        proc.thread(9, "(c) Z");
         let states = thread_states(proc.folder.path(), PID).expect("readable");
         assert_eq!(states, BTreeMap::from([(7, 'T'), (8, 'T'), (9, 'Z')]));
         assert_eq!(running_thread(&states), None);
-        for (stat, state) in [("10 (d) D 1 0\n", 'D'), ("10 (d) t 1 0\n", 't'), ("rubbish", '?')] {
-            proc.thread(10, stat);
+        for (thread, state) in [("(d) D", 'D'), ("(d) t", 't'), ("rubbish", '?')] {
+            proc.thread(10, thread);
             let states = thread_states(proc.folder.path(), PID).expect("readable");
-            assert_eq!(running_thread(&states), Some((10, state)), "{stat}");
+            assert_eq!(running_thread(&states), Some((10, state)), "{thread}");
         }
     }
 }

@@ -263,6 +263,23 @@ fn all_threads_of_a_busy_process_are_stopped_before_kill() {
     assert!(held.wait(PATIENCE), "it has ended");
 }
 
+/// The kernel then shows its program and descriptors in the folders of its other threads alone.
+#[test]
+fn one_whose_first_thread_has_ended_is_read_through_another() {
+    let scene = Scene::new();
+    // SYS_exit ends the calling thread alone.
+    let exit = "ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[os.uname().machine], 0)";
+    let Some(mut python) = scene.executes(exit) else { return };
+    python.run("import ctypes, threading, time");
+    python.run("threading.Thread(target=time.sleep, args=(600,)).start()");
+    let pid = python.pid();
+    signal(pid, rustix::process::Signal::USR1);
+    eventually("its first thread has ended", || (state(pid) == Some('Z')).then_some(()));
+    let held = scene.listed(pid);
+    held.send(permit(), Signal::Kill).expect("it runs what was listed");
+    assert!(held.wait(PATIENCE), "it has ended");
+}
+
 /// Copies of what the kernel says of `pid`, to which a thread is added that STOP does not reach.
 fn with_a_thread(pid: i32, state: char) -> FakeProc {
     let proc = FakeProc::new();
@@ -273,7 +290,8 @@ fn with_a_thread(pid: i32, state: char) -> FakeProc {
     copy(format!("{}/stat", std::process::id()));
     copy(format!("{pid}/stat"));
     copy(format!("{pid}/status"));
-    proc.write(&format!("{pid}/task/1/stat"), &format!("1 (worker) {state} 1 1 1 0\n"));
+    let zeros = "0 ".repeat(17);
+    proc.write(&format!("{pid}/task/1/stat"), &format!("1 (worker) {state} 1 {zeros}4200 9 9\n"));
     proc
 }
 
