@@ -64,6 +64,7 @@ mod watchers;
 pub use files::sidecar;
 pub use gone::{Holders, holders_of_deleted};
 pub use preflight::{Unfit, inspect};
+pub(crate) use process_stat::living_thread;
 pub use process_stat::{is_own_proc, process_ancestors, process_owner, process_start};
 
 use first_seen::FirstSeen;

@@ -11,7 +11,7 @@ use crate::observe::sidecar;
 
 /// Steps of the virtual machine between two questions whether to go on.
 const STEPS: i32 = 10_000;
-/// What integrity_check tells at most.
+/// What `integrity_check` tells at most.
 const MOST_ERRORS: u32 = 100;
 const WAIT: Duration = Duration::from_secs(5);
 

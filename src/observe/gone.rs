@@ -28,10 +28,12 @@ pub fn holders_of_deleted(proc: &Path, path: &Path) -> Holders {
     let nobody = BTreeSet::new();
     let target = Target {
         paths: paths.each_ref().map(PathBuf::as_path),
+        namespace: None,
         sights: [None; 3],
         former: [None; 3],
         users: &nobody,
         holders: &nobody,
+        is_cut: false,
         ofd_rows: Vec::new(),
         namespace: None,
         is_cut: false,

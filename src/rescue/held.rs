@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::Error;
 use crate::observe::{
+    self,
     files::{self, FileId},
     process_owner, sidecar,
     wal::LogHeader,
@@ -87,7 +88,7 @@ pub fn sets(proc: &Path, pid: i32, path: &Path) -> Result<Vec<Set>, Error> {
     let paths = SUFFIXES.map(|suffix| sidecar(path, suffix));
     let current = paths.each_ref().map(|path| path.metadata().ok().map(|it| FileId::of(&it)));
     let mut held: [Vec<Held>; 4] = Default::default();
-    let folder = proc.join(pid.to_string()).join("fd");
+    let folder = descriptors(proc, pid);
     let mut entries: Vec<_> = fs::read_dir(&folder)
         .map_err(|cause| unreadable(proc, pid, cause))?
         .flatten()
@@ -130,6 +131,13 @@ fn was_at(text: &Path, path: &Path, id: FileId) -> bool {
     is_named && !text.metadata().is_ok_and(|there| FileId::of(&there) == id)
 }
 
+// Where the kernel shows the descriptors of `pid`. Of a process whose first thread has ended, those of another thread are
+// its own.
+fn descriptors(proc: &Path, pid: i32) -> PathBuf {
+    let process = observe::living_thread(proc, pid).unwrap_or_else(|| proc.join(pid.to_string()));
+    process.join("fd")
+}
+
 fn unreadable(proc: &Path, pid: i32, cause: io::Error) -> Error {
     match cause.kind() {
         io::ErrorKind::NotFound => Error::NoProcess { pid },
@@ -153,7 +161,7 @@ fn group(held: &[Vec<Held>; 4], have_same_salts: impl Fn(&Held, &Held) -> bool) 
         let (logs, indexes, journal) = (of_it(logs), of_it(indexes), of_it(journals).pop());
         let set = |log, index| Set { main: *main, log, index, journal };
         match (logs.as_slice(), indexes.as_slice()) {
-            ([], _) | ([_], []) | ([_], [_]) => {
+            ([], _) | ([_], [] | [_]) => {
                 sets.push(set(logs.first().copied(), indexes.last().copied()));
             }
             _ => sets.extend(logs.iter().map(|log| {
@@ -213,7 +221,7 @@ pub fn choose(sets: &[Set], pid: i32, path: &Path, inode: Option<u64>) -> Result
 ///
 /// Where it is another file by now, or cannot be opened.
 pub fn open(proc: &Path, pid: i32, held: &Held) -> Result<File, Error> {
-    let link = proc.join(pid.to_string()).join("fd").join(held.number.to_string());
+    let link = descriptors(proc, pid).join(held.number.to_string());
     let what = || format!("open descriptor {} of {pid}", held.number);
     let pin = rustix::fs::open(&link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let pin = File::from(pin.map_err(|error| Error::io(what())(error.into()))?);
@@ -231,8 +239,8 @@ pub fn openers(proc: &Path, files: &[(u64, u64)]) -> Vec<i32> {
     let pids = fs::read_dir(proc).into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let has_it = |pid: &i32| {
-        let descriptors = fs::read_dir(proc.join(pid.to_string()).join("fd")).into_iter().flatten().flatten();
-        let mut ids = descriptors.filter_map(|entry| entry.path().metadata().ok());
+        let found = fs::read_dir(descriptors(proc, *pid)).into_iter().flatten().flatten();
+        let mut ids = found.filter_map(|entry| entry.path().metadata().ok());
         ids.any(|it| files.contains(&(it.dev(), it.ino())))
     };
     pids.filter(|&pid| pid != own).filter(has_it).collect()

@@ -175,20 +175,20 @@ impl Original {
         let main_copy = target.create("")?;
         copy::bytes(&self.main, &main_copy, main_bytes, "the main file", is_stopped)?;
         let mut copied = Copied { main_bytes, journal_bytes: hot, ..Copied::default() };
-        let mut copies = vec![main_copy];
+        let mut written = vec![main_copy];
         let log_bytes = self.log.as_ref().map_or(Ok(0), |log| copy::length(log, "the log"))?;
         if let Some(log) = self.log.as_ref().filter(|_| log_bytes > 0) {
             let copy = target.create("-wal")?;
             copy::bytes(log, &copy, log_bytes, "the log", is_stopped)?;
             copied.frames = committed(&copy)?;
-            copies.push(copy);
+            written.push(copy);
         }
         if let Some(journal) = self.journal.as_ref().filter(|_| hot > 0) {
             let copy = target.create("-journal")?;
             copy::bytes(journal, &copy, hot, "the rollback journal", is_stopped)?;
-            copies.push(copy);
+            written.push(copy);
         }
-        for copy in copies {
+        for copy in written {
             copy.sync_all().map_err(Error::io("write the copy"))?;
         }
         Ok(copied)

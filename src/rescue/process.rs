@@ -266,19 +266,19 @@ fn as_it_is(
     let main_copy = target.create("")?;
     copy::bytes(main, &main_copy, main_bytes, "the main file", is_stopped)?;
     let mut copied = Copied { main_bytes, journal_bytes, frozen: true, ..Copied::default() };
-    let mut copies = vec![main_copy];
+    let mut written = vec![main_copy];
     if let Some(log) = log.filter(|_| log_bytes > 0) {
         let copy = target.create("-wal")?;
         copy::bytes(&log, &copy, log_bytes, "the log", is_stopped)?;
         copied.frames = committed(&copy)?;
-        copies.push(copy);
+        written.push(copy);
     }
     if let Some(journal) = journal.filter(|_| journal_bytes > 0) {
         let copy = target.create("-journal")?;
         copy::bytes(&journal, &copy, journal_bytes, "the rollback journal", is_stopped)?;
-        copies.push(copy);
+        written.push(copy);
     }
-    for copy in copies {
+    for copy in written {
         copy.sync_all().map_err(Error::io("write the copy"))?;
     }
     Ok(copied)

@@ -43,14 +43,14 @@ impl Busy {
             return None;
         };
         let busy = Self(child);
-        eventually("it writes", || (busy.committed(home) > 100).then_some(()));
+        eventually("it writes", || (committed(home) > 100).then_some(()));
         Some(busy)
     }
+}
 
-    /// The number that was committed last, or one before it.
-    fn committed(&self, home: &Home) -> u32 {
-        fs::read_to_string(home.at("told")).ok().and_then(|it| it.trim().parse().ok()).unwrap_or_default()
-    }
+/// The number that was committed last, or one before it.
+fn committed(home: &Home) -> u32 {
+    fs::read_to_string(home.at("told")).ok().and_then(|it| it.trim().parse().ok()).unwrap_or_default()
 }
 
 impl Drop for Busy {
@@ -69,9 +69,9 @@ fn each_copy_is_a_committed_prefix_and_none_is_older_than_its_beginning() {
     let copies = env::var("WALTOP_RESCUES").ok().and_then(|it| it.parse().ok()).unwrap_or(COPIES);
     let (mut rows, mut moved) = (0, 0);
     for copy in 1..=copies {
-        let before = busy.committed(&home);
+        let before = committed(&home);
         let said = home.run(&rescue(&pid, &["--json"]));
-        let after = busy.committed(&home);
+        let after = committed(&home);
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{copy}: {said:?}");
         let (count, largest) = content(&home.at("copy.db"));
         assert_eq!(count, largest, "copy {copy} has a gap");
@@ -91,12 +91,12 @@ fn a_frozen_writer_gives_a_committed_prefix_and_goes_on() {
     delete(&home, &FILES);
     let pid = busy.0.id().to_string();
     for _ in 0..3 {
-        let before = busy.committed(&home);
+        let before = committed(&home);
         let said = home.run(&rescue(&pid, &["--freeze", "--yes"]));
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
         let (count, largest) = content(&home.at("copy.db"));
         assert!(count == largest && largest >= before, "{before} <= {largest}, {count} rows");
-        eventually("it goes on", || (busy.committed(&home) > largest + 10).then_some(()));
+        eventually("it goes on", || (committed(&home) > largest + 10).then_some(()));
         fs::remove_file(home.at("copy.db")).expect("removed");
     }
 }
