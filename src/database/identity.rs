@@ -53,6 +53,20 @@ pub fn read_as_root() {
     let _ = set_thread_res_uid(None, Uid::ROOT, None);
 }
 
+/// What `read` reads as root, by which this thread is afterwards whom it was: for the thread with the connection.
+pub fn as_root<T>(read: impl FnOnce() -> T) -> T {
+    #[cfg(target_os = "linux")]
+    let before = geteuid();
+    read_as_root();
+    let value = read();
+    #[cfg(target_os = "linux")]
+    if before != geteuid() {
+        // To one of its own ids it may always change.
+        let _ = set_thread_res_uid(None, before, None);
+    }
+    value
+}
+
 // The real ids as well: `access(2)`, which SQLite asks, goes by them. The saved ones stay root's.
 #[cfg(target_os = "linux")]
 fn become_user(uid: Uid, gid: Gid, groups: &[Gid]) -> io::Result<()> {
@@ -104,6 +118,7 @@ mod tests {
                 geteuid().is_root()
             });
             assert!(reader.join().expect("it ends"));
+            assert!(as_root(|| geteuid().is_root()) && geteuid().as_raw() == 65_534);
         }
         assert!(geteuid().is_root());
         let made = folder.path().join("made").metadata().expect("there");

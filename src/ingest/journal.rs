@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::news::News;
 use crate::{
+    database::identity,
     journal::{EXTENSION, Event, Line},
     observe::journals,
     state_files::{self, StateFolder},
@@ -111,22 +112,29 @@ impl Journal {
                 let is_news = news.is_news(&event);
                 lines.extend(line(event)?);
                 if is_news {
-                    let mut file = state_files::options().append(true).create_new(true).open(&*path)?;
-                    let mut length = 0;
-                    append(&mut file, &mut length, lines).inspect_err(|_| {
-                        // Empty as it is it would say nothing but that something is wrong.
-                        let _ = fs::remove_file(&*path);
-                    })?;
-                    if let Some(runs) = path.parent() {
-                        // What stays now goes with the next run.
-                        let _ = prune(runs, proc, KEPT);
-                    }
+                    // The folder of journals is not the database owner's, as whom this thread may be connected.
+                    let (file, length) = identity::as_root(|| begin(path, proc, lines))?;
                     self.writing = Writing::To { file, length };
                 }
                 Ok(())
             }
         }
     }
+}
+
+/// A new journal at `path` with `lines`, and its length.
+fn begin(path: &Path, proc: &Path, lines: &[u8]) -> io::Result<(File, u64)> {
+    let mut file = state_files::options().append(true).create_new(true).open(path)?;
+    let mut length = 0;
+    append(&mut file, &mut length, lines).inspect_err(|_| {
+        // Empty as it is it would say nothing but that something is wrong.
+        let _ = fs::remove_file(path);
+    })?;
+    if let Some(runs) = path.parent() {
+        // What stays now goes with the next run.
+        let _ = prune(runs, proc, KEPT);
+    }
+    Ok((file, length))
 }
 
 /// Writes whole `lines` behind the `length` bytes that are in `file`; what does not fit leaves nothing of itself.

@@ -108,7 +108,8 @@ impl<'a> Results<'a> {
     /// The next result, waiting at most for `patience`.
     pub fn next(&self, patience: Duration) -> Next<'a> {
         if let Some(jobs) = &self.own {
-            return take(jobs).map_or(Next::End, |job| Next::Done(job.found, job.run()));
+            let next = take(jobs);
+            return next.map_or(Next::End, |job| Next::Done(job.found, identity::as_root(|| job.run())));
         }
         match self.receiver.recv_timeout(patience) {
             Ok((job, outcome)) => {

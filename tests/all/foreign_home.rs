@@ -8,11 +8,12 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::{
     namespace::may_change_namespaces,
-    support::{ANOTHER, Actor, WALTOP},
+    support::{ANOTHER, Actor, WALTOP, eventually},
 };
 
 /// A HOME with what a hostile owner could put there, and what its links point to.
@@ -108,4 +109,37 @@ fn in_a_home_of_its_own_it_keeps_what_it_has_seen() {
     let output = scene.waltop(&["ingest", "notes", "--db", "new.db"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(fs::read_dir(scene.home.join(".local/state/waltop/runs")).expect("runs").count(), 1);
+}
+
+#[test]
+fn a_watch_keeps_its_journal_as_root_beside_a_database_of_another_user() {
+    if !may_change_namespaces() {
+        return;
+    }
+    let scene = Scene::new(0);
+    let theirs = scene.dir.path().join("theirs");
+    fs::create_dir(&theirs).expect("a folder");
+    let (_, actor) = database(&theirs);
+    actor.close();
+    for path in [theirs.clone(), theirs.join("notes.db")] {
+        chown(path, Some(ANOTHER), Some(ANOTHER)).expect("given away");
+    }
+    let mut command = Command::new(WALTOP);
+    command.args(["watch", "notes", "--db", "theirs/notes.db"]).current_dir(scene.dir.path());
+    command.env("HOME", &scene.home).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    for name in ["STATE", "DATA", "CONFIG"] {
+        command.env_remove(format!("XDG_{name}_HOME"));
+    }
+    let watch = command.spawn().expect("it starts");
+    let runs = scene.home.join(".local/state/waltop/runs");
+    let is_finished = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|it| it.contains("finished"));
+    let journal = || fs::read_dir(&runs).ok()?.flatten().map(|it| it.path()).find(is_finished);
+    let journal = eventually("the first run is in a journal", journal);
+    assert_eq!(journal.metadata().expect("it").uid(), 0);
+    assert_eq!(theirs.join("notes.db").metadata().expect("it").uid(), ANOTHER);
+    // It is our own child, and not collected yet.
+    let pid = Pid::from_raw(watch.id().cast_signed()).expect("a PID");
+    kill_process(pid, Signal::TERM).expect("it lives");
+    let output = watch.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
