@@ -35,8 +35,6 @@ pub fn holders_of_deleted(proc: &Path, path: &Path) -> Holders {
         holders: &nobody,
         is_cut: false,
         ofd_rows: Vec::new(),
-        namespace: None,
-        is_cut: false,
     };
     let mut processes = Processes::new(proc);
     let openers = processes.find(&[target], Instant::now());
