@@ -240,14 +240,15 @@ fn usage(error: &clap::Error) -> anyhow::Result<u8> {
 /// not named need not exist yet.
 fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     if !named.is_empty() {
-        return inspected(named).map_err(|error| perhaps_a_command(named, error));
+        return inspected(named, observe::inspect_from_outside)
+            .map_err(|error| perhaps_a_command(named, error));
     }
     let listed = unnamed(config);
     listed
         .iter()
         .map(|path| {
             if path.exists() {
-                match observe::inspect(path) {
+                match observe::inspect_from_outside(path) {
                     // The others go on, and the line of this one says why it does not.
                     Err(_) if listed.len() > 1 => {}
                     inspected => return Ok(inspected?),
@@ -284,14 +285,22 @@ fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
     anyhow!("no such file or command: {word}; name a SQLite database that exists, or see waltop --help")
 }
 
+/// How a database is inspected before it is used.
+type Inspect = fn(&Path) -> Result<PathBuf, observe::Unfit>;
+
 /// The databases that a command means: those named, else those of the settings, else the default one; each inspected.
 fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+    databases_by(named, config, observe::inspect)
+}
+
+fn databases_by(named: &[PathBuf], config: &Config, inspect: Inspect) -> anyhow::Result<Vec<PathBuf>> {
     if !named.is_empty() {
-        return inspected(named);
+        return inspected(named, inspect);
     }
     let file = config.places.config.display();
     if !config.databases.is_empty() {
-        return inspected(&config.databases).map_err(|error| anyhow!("{error}; it is listed in {file}"));
+        return inspected(&config.databases, inspect)
+            .map_err(|error| anyhow!("{error}; it is listed in {file}"));
     }
     let default = &config.places.default_database;
     if !default.exists() {
@@ -300,7 +309,7 @@ fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>>
             default.display()
         );
     }
-    inspected(std::slice::from_ref(default))
+    inspected(std::slice::from_ref(default), inspect)
 }
 
 /// Fails where a database of `snapshot` could not be looked at, and says why; the others have been told by then.
@@ -313,8 +322,8 @@ fn refuse_unfit(snapshot: &Snapshot) -> anyhow::Result<()> {
     }
 }
 
-fn inspected(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    paths.iter().map(|path| Ok(observe::inspect(path)?)).collect()
+fn inspected(paths: &[PathBuf], inspect: Inspect) -> anyhow::Result<Vec<PathBuf>> {
+    paths.iter().map(|path| Ok(inspect(path)?)).collect()
 }
 
 /// The last of as many samples as it takes to confirm or clear what the first says against a process: one where it says

@@ -11,6 +11,7 @@ pub mod fix;
 pub mod health;
 pub mod holder;
 pub mod identity;
+pub mod kept_log;
 pub mod migrations;
 pub mod optimize;
 pub mod pragmas;

@@ -6,6 +6,7 @@
 pub mod checkpoint;
 mod clients;
 pub mod compliance;
+mod content;
 pub mod fix;
 pub mod guard;
 pub mod health;
@@ -42,12 +43,16 @@ pub const RULES: &[&dyn Rule] = &[
     &pairing::InheritedConnection,
     &pairing::OtherLog,
     &pairing::OverlayUpper,
+    &content::MismatchedFiles,
+    &content::DamagedHeader,
     &locks::StoppedHolder,
     &locks::LongWriteLock,
     &space::DiskLow,
     &place::UnsafeFilesystem,
     &wal::PinnedWal,
     &space::LargeWal,
+    &content::DoubtfulLog,
+    &content::HotJournalLeft,
     &place::ForeignOwner,
     &modes::RollbackJournal,
     &clients::PragmaMismatch,
@@ -102,6 +107,11 @@ impl<'a> Look<'a> {
     fn confirms(&self, kind: SuspicionKind, process: &Process) -> Option<&'a Suspicion> {
         let database: &'a Database = self.database;
         database.confirmed(kind, process)
+    }
+
+    /// Whether samples have confirmed it of the files themselves.
+    fn confirms_of_files(&self, kind: SuspicionKind) -> bool {
+        kind.is_about_content() && self.confirms_unseen(kind)
     }
 
     /// Whether samples have confirmed it against a process that cannot be seen from here.

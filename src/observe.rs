@@ -27,6 +27,7 @@ use crate::{
 
 mod checksum;
 mod commit_ear;
+mod content;
 mod cost;
 pub(crate) mod files;
 mod first_seen;
@@ -63,7 +64,7 @@ mod watchers;
 
 pub use files::sidecar;
 pub use gone::{Holders, holders_of_deleted};
-pub use preflight::{Unfit, inspect};
+pub use preflight::{Unfit, inspect, inspect_from_outside};
 pub(crate) use process_stat::living_thread;
 pub use process_stat::{is_own_proc, process_ancestors, process_owner, process_start};
 
@@ -339,6 +340,7 @@ impl Observer {
         let processes = self.rows(&view, openers, &decoded, now.instant, unseen);
         let descriptors = processes.iter().filter_map(|it| Some((it.pid, it.start_ticks, it.handles?.db)));
         let handle_growth = self.watched[index].handle_growths().take_in(descriptors, now.instant);
+        let content = self.watched[index].content(&view, openers, unseen);
         let history = self.watched[index].history();
         let locks = &mut decoded.locks;
         let runs = |pid| processes::runs(&self.proc, pid);
@@ -349,12 +351,13 @@ impl Observer {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
             locks.write_holds = history.write_holds(now.instant, History::WINDOW);
         }
-        let unfit = if view.header.is_some() { None } else { inspect(&view.paths[0]).err() };
+        let unfit = if view.header.is_some() { None } else { inspect_from_outside(&view.paths[0]).err() };
         Database {
             files: view.files(),
             path: view.named,
             header: view.header,
             wal: view.wal,
+            content,
             filesystem: view.filesystem,
             folder: view.folder,
             locks: decoded.locks,

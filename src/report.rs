@@ -81,7 +81,7 @@ pub struct FixReport {
     /// The database.
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
-    /// The SQL of the fix; empty where nothing had to be done.
+    /// The SQL of the fix, or the command that renames a log; empty where nothing had to be done.
     pub sql: Vec<String>,
     /// Whether it was run, or would only have been.
     pub applied: bool,
@@ -202,12 +202,15 @@ fn write_files(out: &mut String, database: &Database) -> fmt::Result {
     };
     let files = &database.files;
     let mode = database.is_wal().map_or("unknown", |wal| if wal { "WAL" } else { "rollback journal" });
+    let heat = if database.content.hot_journal.is_some() { " hot" } else { "" };
+    let journal = files.journal.as_ref().map(|it| format!(", journal {}{heat}", units::bytes(it.bytes)));
     writeln!(
         out,
-        "files       db {}, wal {}, shm {}; {mode}",
+        "files       db {}, wal {}, shm {}{}; {mode}",
         size(&files.db),
         size(&files.wal),
-        size(&files.shm)
+        size(&files.shm),
+        journal.unwrap_or_default()
     )?;
     if let Some(wal) = &database.wal {
         let known = |count: Option<u32>| count.map_or_else(|| "?".to_owned(), |it| units::count(it.into()));

@@ -12,6 +12,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
+mod content;
 mod files;
 mod finding;
 mod handles;
@@ -29,6 +30,9 @@ mod schedule;
 mod suspicion;
 mod watcher;
 
+pub use content::{
+    Content, Contradiction, ContradictionKind, FirstPage, FirstPageState, HotJournal, LogBelongs, LogVerdict,
+};
 pub use files::{
     AutoVacuum, FileFacts, FileId, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource,
 };
@@ -108,6 +112,9 @@ pub struct Database {
     pub header: Option<Header>,
     /// The write-ahead log; `None` where there is none or it holds no header.
     pub wal: Option<Wal>,
+    /// What the bytes of the files say about each other.
+    #[serde(default)]
+    pub content: Content,
     /// The file system that the main file is on; `None` where the mounts do not tell.
     pub filesystem: Option<Filesystem>,
     /// The folder that the main file lies in.
@@ -210,7 +217,7 @@ impl Database {
         if self.locks.index_held || self.locks.main_held || self.processes.iter().any(Process::has_main_file)
         {
             Presence::Live
-        } else if self.files.wal.is_some() || self.files.shm.is_some() {
+        } else if self.files.wal.is_some() || self.files.shm.is_some() || self.content.hot_journal.is_some() {
             Presence::Leftover
         } else {
             Presence::Clean
@@ -229,7 +236,7 @@ pub enum Presence {
     Live,
     /// Nobody has it open, and there are no sidecar files.
     Clean,
-    /// Nobody has it open, but `-wal` or `-shm` were left (a crash, or a read-only visitor).
+    /// Nobody has it open, but `-wal`, `-shm` or a hot `-journal` were left (a crash, or a read-only visitor).
     Leftover,
 }
 

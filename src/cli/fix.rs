@@ -5,10 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::geteuid;
+
 use crate::{
     config::Config,
     database::{self, optimize, stats},
-    diagnose::fix::{self, Extent},
+    diagnose::{
+        checkpoint::Blocker,
+        fix::{self, Extent},
+        guard,
+    },
     profile::Profile,
     report::FixReport,
     snapshot::Database,
@@ -16,6 +22,10 @@ use crate::{
 };
 
 use super::{asking::confirmed, diagnosed, each::tell_each, refuse_hazard};
+
+mod keep;
+
+use keep::{Ask, Keep};
 
 const REFUSAL: &str = "nothing was fixed";
 
@@ -31,6 +41,9 @@ pub struct Args {
     /// Do what takes a VACUUM, too: it copies the whole file, and is refused while others have it open.
     #[arg(long)]
     vacuum: bool,
+    /// Decide for a log that may belong to another main file (see: waltop explain doubtful-log), and do nothing else.
+    #[arg(long, value_enum, conflicts_with = "vacuum")]
+    keep: Option<Keep>,
     /// Show the SQL and run none of it.
     #[arg(long)]
     pub dry_run: bool,
@@ -54,6 +67,14 @@ fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
         Some(name) => Profile::named(name, &config.places.profiles())?,
         None => config.profile_of(path).clone(),
     };
+    if let Some(keep) = args.keep {
+        let ask = match (args.dry_run, args.yes) {
+            (true, _) => Ask::DryRun,
+            (false, true) => Ask::Yes,
+            (false, false) => Ask::User,
+        };
+        return keep::decide(path, keep, ask, config);
+    }
     let extent = if args.vacuum { Extent::WithVacuum } else { Extent::InPlace };
     let looked = diagnosed(path, config)?;
     let sql: Vec<String> = fix::plan(&looked, profile, extent).into_iter().map(|step| step.sql).collect();
@@ -69,7 +90,11 @@ fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
         }
     };
     if args.dry_run {
-        return Ok(report(sql, false, &looked));
+        let mut planned = report(sql, false, &looked);
+        // What forbids it is in the way of all of it.
+        let refusal = guard::refusal(&looked, geteuid().is_root()).filter(|_| !planned.sql.is_empty());
+        planned.in_the_way.extend(refusal.map(|it| Blocker { pid: it.pid, why: it.to_string() }));
+        return Ok(planned);
     }
     refuse_hazard(&looked, REFUSAL)?;
     let asked = report(sql, false, &looked);

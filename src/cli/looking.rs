@@ -18,7 +18,7 @@ use crate::{
     snapshot::{Presence, Snapshot, Unseen},
 };
 
-use super::{BETWEEN_LOOKS, databases, unnamed};
+use super::{BETWEEN_LOOKS, databases_by, unnamed};
 
 /// What to look at, and for how long.
 #[derive(Debug, clap::Args)]
@@ -72,12 +72,12 @@ impl Looking {
 /// which are known by their absolute paths.
 fn databases_to_look_at(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     let meant = if named.is_empty() { unnamed(config) } else { named };
-    let first = match databases(named, config) {
+    let first = match databases_by(named, config, observe::inspect_from_outside) {
         Ok(all) => return Ok(all),
         Err(error) => error,
     };
     let mut unseen = Vec::new();
-    let mut can_look = |path: &PathBuf| match observe::inspect(path) {
+    let mut can_look = |path: &PathBuf| match observe::inspect_from_outside(path) {
         Ok(_) => true,
         Err(Unfit::Missing(_)) => is_held(path, config, &mut unseen),
         Err(_) => false,
@@ -88,7 +88,7 @@ fn databases_to_look_at(named: &[PathBuf], config: &Config) -> anyhow::Result<Ve
         bail!("{first}; not seen: {what}: {why}");
     }
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let one = |path| observe::inspect(path).ok().or_else(|| paths::settled(path).ok());
+    let one = |path| observe::inspect_from_outside(path).ok().or_else(|| paths::settled(path).ok());
     Ok(meant.iter().map(|path| one(path).unwrap_or_else(|| absolute(path))).collect())
 }
 

@@ -22,7 +22,7 @@ pub const INGESTER: i32 = 71_300;
 pub fn live() -> Database {
     Database {
         path: "/srv/notes.db".into(),
-        files: Files { db: Some(file(1)), wal: Some(file(2)), shm: Some(file(3)) },
+        files: Files { db: Some(file(1)), wal: Some(file(2)), shm: Some(file(3)), journal: None },
         header: Some(Header {
             journal_mode: JournalMode::Wal,
             page_size: 4096,
@@ -34,6 +34,7 @@ pub fn live() -> Database {
             written_by: "3.54.1".to_owned(),
         }),
         wal: Some(wal(19_031, 19_000)),
+        content: Content::default(),
         filesystem: Some(Filesystem {
             kind: "ext4".to_owned(),
             mounted_at: "/srv".into(),

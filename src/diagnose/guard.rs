@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::snapshot::{Database, FileFacts, Finding, Reach};
+use crate::snapshot::{Database, FileFacts, Finding, Reach, SuspicionKind};
 
 /// The findings beside which waltop opens no connection: a commit, a checkpoint or the close of a connection could lose
 /// what others committed, or destroy a file.
@@ -12,11 +12,14 @@ const FORBIDDING: &[&str] = &[
     "inherited-connection",
     "other-log",
     "overlay-upper",
-    "contradicting-files",
-    "damaged-page-1",
-    "doubtful-log",
+    "mismatched-files",
+    "damaged-header",
+    DOUBTFUL_LOG,
     "hot-journal",
 ];
+
+/// The one fact that a user can decide (`waltop fix --keep`).
+pub const DOUBTFUL_LOG: &str = "doubtful-log";
 
 /// The fact that forbids a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +63,12 @@ pub fn standing(database: &Database, as_root: bool) -> Option<Refusal> {
 /// Where a connection could lose data.
 pub fn admit(database: &Database, as_root: bool) -> Result<(), Refusal> {
     refusal(database, as_root).map_or(Ok(()), Err)
+}
+
+/// Takes from `database` what is said against its log, after the user has decided that it belongs to the main file.
+pub fn accept_log(database: &mut Database) {
+    database.findings.retain(|finding| finding.name != DOUBTFUL_LOG);
+    database.suspicions.retain(|suspicion| suspicion.kind != SuspicionKind::DoubtfulLog);
 }
 
 /// The finding that forbids a connection, if there is one.
@@ -118,12 +127,11 @@ fn owner(database: &Database, as_root: bool) -> Option<Refusal> {
 
 fn unconfirmed(database: &Database) -> Option<Refusal> {
     let suspicion = database.suspicions.iter().find(|it| !it.is_confirmed())?;
-    let who = super::who(database, suspicion.pid);
-    Some(Refusal {
-        fact: "unconfirmed",
-        pid: suspicion.pid,
-        what: format!(
-            "{who} changes the files or locks that it uses faster than samples can tell; try again"
-        ),
-    })
+    let what = if suspicion.kind.is_about_content() {
+        format!("the content of {} changes faster than samples can tell; try again", database.name())
+    } else {
+        let who = super::who(database, suspicion.pid);
+        format!("{who} changes the files or locks that it uses faster than samples can tell; try again")
+    };
+    Some(Refusal { fact: "unconfirmed", pid: suspicion.pid, what })
 }

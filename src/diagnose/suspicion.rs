@@ -14,14 +14,17 @@ use crate::snapshot::{Database, Hold, Process, Suspicion, SuspicionKind};
 #[must_use]
 pub fn suspicions(database: &Database, previous: Option<&Database>, now: Timestamp) -> Vec<Suspicion> {
     let before = previous.map_or(&[][..], |it| &it.suspicions);
-    if !database.is_complete {
-        return before.to_vec();
+    // The kernel answers about one file whatever becomes of the table, and so what the bytes say is certain.
+    let mut seen = super::content::suspicions(database, now);
+    if database.is_complete {
+        seen.extend(database.processes.iter().flat_map(|it| against(it, database, now)));
+        seen.extend(against_unseen(database, now));
     }
-    let mut seen: Vec<Suspicion> =
-        database.processes.iter().flat_map(|it| against(it, database, now)).collect();
-    seen.extend(against_unseen(database, now));
     for suspicion in &mut seen {
         suspicion.carry_on(before, now);
+    }
+    if !database.is_complete {
+        seen.extend(before.iter().filter(|it| !it.kind.is_about_content()).cloned());
     }
     seen
 }

@@ -22,7 +22,9 @@ pub fn read(file: &File) -> io::Result<Option<Header>> {
     match files::read_at(file, &mut bytes, 0)? {
         0 => Ok(None),
         LENGTH if is_header(&bytes) => Ok(Some(parse(&bytes, file.metadata()?.len()))),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a SQLite database, or encrypted")),
+        _ => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "it does not begin with the header of a database"))
+        }
     }
 }
 
@@ -45,16 +47,21 @@ pub fn page_size(bytes: &[u8; LENGTH]) -> u32 {
     }
 }
 
+/// Pages of the database, where the header keeps that count: a writer older than 3.7.0 leaves it alone, and then the
+/// change counter and the counter that it is valid for differ.
+pub fn valid_page_count(bytes: &[u8; LENGTH]) -> Option<u32> {
+    let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    Some(word(28)).filter(|&count| word(24) == word(92) && count > 0)
+}
+
 fn parse(bytes: &[u8; LENGTH], file_size: u64) -> Header {
     let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let page_size = page_size(bytes);
-    // A writer older than 3.7.0 leaves the page count alone; then the change counter and the counter it is valid for differ.
-    let count_is_valid = word(24) == word(92) && word(28) > 0;
     let by_size = u32::try_from(file_size / u64::from(page_size)).unwrap_or(u32::MAX);
     Header {
         journal_mode: if bytes[18] == 2 || bytes[19] == 2 { JournalMode::Wal } else { JournalMode::Rollback },
         page_size,
-        page_count: if count_is_valid { word(28) } else { by_size },
+        page_count: valid_page_count(bytes).unwrap_or(by_size),
         user_version: word(60).cast_signed(),
         application_id: word(68).cast_signed(),
         auto_vacuum: match (word(52), word(64)) {

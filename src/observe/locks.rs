@@ -27,6 +27,9 @@ const RESERVED: u64 = PENDING + 1;
 /// Bytes of the main file that every reader, and every connection in WAL mode, locks.
 pub const SHARED: RangeInclusive<u64> = PENDING + 2..=PENDING + 511;
 
+/// Bytes of the main file of which a writer holds at least one for itself: PENDING, RESERVED and SHARED.
+pub const MAIN_WRITER: RangeInclusive<u64> = PENDING..=PENDING + 511;
+
 /// Where to ask for holders of `-shm` that have no row.
 pub const INDEX_PLACES: [(Ask, RangeInclusive<u64>); 9] = [
     (Ask::Writers, WRITE..=WRITE),

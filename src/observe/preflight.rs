@@ -7,8 +7,10 @@ use std::{
 };
 
 use crate::{
-    observe::{files, header},
-    paths, text,
+    observe::{content::first_page, files, header},
+    paths,
+    snapshot::FirstPageState,
+    text,
 };
 
 /// Why a path cannot be used as a database.
@@ -29,6 +31,12 @@ pub enum Unfit {
     /// It does not begin as a database does.
     #[error("{0} is not a SQLite database, or it is encrypted; name an unencrypted database")]
     NotADatabase(String),
+    /// Its first page is damaged, and what else is there shows that it is no encrypted database.
+    #[error(
+        "page 1 of {0} is damaged, and the database is not encrypted: nothing was opened; copy {0}, its -wal and its \
+         -shm first; see: waltop explain damaged-header"
+    )]
+    Damaged(String),
     /// It begins as a database does, and ends too soon.
     #[error("{path} is truncated: {bytes} bytes of a first page of {expected}; restore it from a backup")]
     Truncated {
@@ -69,8 +77,35 @@ pub fn inspect(path: &Path) -> Result<PathBuf, Unfit> {
         return Err(Unfit::NotAFile(shown));
     }
     let file = files::open(&absolute).map_err(wrap)?;
-    check(&file, &metadata, shown)?;
+    check(&file, &metadata, shown.clone()).map_err(|unfit| match unfit {
+        Unfit::NotADatabase(_) | Unfit::Truncated { .. } if is_damaged(&file, &absolute) => {
+            Unfit::Damaged(shown)
+        }
+        other => other,
+    })?;
     Ok(absolute)
+}
+
+/// The same for what connects to nothing, and so may be shown a damaged database.
+///
+/// # Errors
+///
+/// As [`inspect`], but for a damaged page 1.
+pub fn inspect_from_outside(path: &Path) -> Result<PathBuf, Unfit> {
+    match inspect(path) {
+        Err(Unfit::Damaged(shown)) => paths::real(path).map_err(|error| unreadable(&shown, error)),
+        inspected => inspected,
+    }
+}
+
+// A header that is all that is left of a file proves nothing of the other files beside it.
+fn is_damaged(main: &File, path: &Path) -> bool {
+    let [log, index] = ["-wal", "-shm"].map(|suffix| files::sidecar(path, suffix));
+    first_page::examine(main, &log, &index).is_ok_and(|page| {
+        let is_proved =
+            page.index_is_valid == Some(true) || page.log_has_it == Some(true) || page.plain_pages > Some(0);
+        page.state == FirstPageState::Damaged && is_proved
+    })
 }
 
 fn check(file: &File, metadata: &Metadata, shown: String) -> Result<(), Unfit> {

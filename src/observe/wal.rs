@@ -11,7 +11,8 @@ use crate::observe::{
 };
 
 const HEADER: usize = 32;
-const FRAME_HEADER: usize = 24;
+/// Length of the header of a frame.
+pub const FRAME_HEADER: usize = 24;
 const VERSION: u32 = 3_007_000;
 // What one look reads of a log at most, so that a huge one cannot hold up the others.
 const BYTES_PER_LOOK: u64 = 256 << 20;
@@ -67,8 +68,14 @@ impl LogHeader {
         is_valid.then_some(Self { page_size, checkpoint_sequence: word(bytes, 12), order, salts, sums })
     }
 
-    fn frame_size(&self) -> usize {
+    /// Bytes per frame: its header and one page.
+    pub fn frame_size(&self) -> usize {
         FRAME_HEADER + self.page_size as usize
+    }
+
+    /// Where the frame with this number, counted from 1, begins.
+    pub fn offset_of(&self, frame: u32) -> u64 {
+        HEADER as u64 + u64::from(frame.saturating_sub(1)) * self.frame_size() as u64
     }
 
     // The sums after `frame`, if it is a valid one after a frame with `sums`.

@@ -35,6 +35,63 @@ pub struct Index {
     pub read_marks: [Option<u32>; 5],
 }
 
+/// The first bytes of an index as one `pread` gave them, to be compared with those of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Raw([u8; LENGTH]);
+
+impl Raw {
+    /// Reads them once.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be read, or the file is too short.
+    pub fn read(file: &File) -> io::Result<Self> {
+        bytes(file).map(Self)
+    }
+
+    /// Whether both copies of the header are equal and the checksum is right.
+    pub fn is_whole(&self) -> bool {
+        parse(&self.0).is_some()
+    }
+
+    /// The last committed frame.
+    pub fn frames(&self) -> u32 {
+        self.word(16)
+    }
+
+    /// Database size in pages as of that frame; 0 where the log has never had one.
+    pub fn page_count(&self) -> u32 {
+        self.word(20)
+    }
+
+    /// Frames that are in the main file.
+    pub fn backfilled(&self) -> u32 {
+        self.word(96)
+    }
+
+    /// Frames up to which the last checkpoint set out to move them.
+    pub fn attempted(&self) -> u32 {
+        self.word(128)
+    }
+
+    /// Bytes per page.
+    pub fn page_size(&self) -> u32 {
+        let size = u32::from(u16::from_ne_bytes([self.0[14], self.0[15]]));
+        (size & 0xfe00) + ((size & 1) << 16)
+    }
+
+    /// The salts of the log that the index is about, as they stand there.
+    pub fn salts(&self) -> [u8; 8] {
+        let mut salts = [0; 8];
+        salts.copy_from_slice(&self.0[32..40]);
+        salts
+    }
+
+    fn word(&self, at: usize) -> u32 {
+        u32::from_ne_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+    }
+}
+
 /// Reads the index. Whether it may be trusted is for the lock table to say.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use std::{
 use crate::{
     history::History,
     observe::{
+        content::{self, Reader},
         files::{self, Birth, FileId, Sight},
         folder,
         handle_growth::HandleGrowths,
@@ -27,7 +28,9 @@ use crate::{
         wal::{self, LogHeader},
         wal_index::{self, Index},
     },
-    snapshot::{Files, Filesystem, Folder, Header, JournalMode, Overlay, Reach, Unseen, Wal, WalSource},
+    snapshot::{
+        Content, Files, Filesystem, Folder, Header, JournalMode, Overlay, Reach, Unseen, Wal, WalSource,
+    },
 };
 
 /// A database that is watched, and what is remembered of it from look to look.
@@ -40,6 +43,7 @@ pub struct Watched {
     // Main file, `-wal` and `-shm`, by a path that leads to them.
     paths: [PathBuf; 3],
     counter: wal::Counter,
+    content: Reader,
     history: Arc<Mutex<History>>,
     handle_growths: HandleGrowths,
     // The last file seen at each of the paths, and who had any of them open in the look before.
@@ -62,6 +66,8 @@ pub struct View {
     pub namespace: Option<PathBuf>,
     /// The files there.
     pub sights: [Option<Sight>; 3],
+    /// The rollback journal beside them.
+    pub journal: Option<Sight>,
     /// The header of the main file.
     pub header: Option<Header>,
     /// The wal-index, where it can be read and somebody vouches for it.
@@ -97,6 +103,7 @@ impl Watched {
             inside,
             named: path,
             counter: wal::Counter::default(),
+            content: Reader::default(),
             history: Arc::default(),
             handle_growths: HandleGrowths::default(),
             last: [None; 3],
@@ -167,6 +174,9 @@ impl Watched {
             let sight = files::look(path, &texts[at], mounts);
             sight.map_err(|error| note(unseen, "the file", path, &error)).unwrap_or_default()
         });
+        let path = files::sidecar(&self.paths[0], "-journal");
+        let journal = files::look(&path, &files::sidecar(&main, "-journal"), mounts);
+        let journal = journal.map_err(|error| note(unseen, "the file", &path, &error)).unwrap_or_default();
         let former = self.former(&sights);
         let rows_of = |sight: &Option<Sight>| {
             sight
@@ -188,6 +198,7 @@ impl Watched {
             reach,
             overlays: Vec::new(),
             is_steady: true,
+            journal,
             former,
             users: std::mem::take(&mut self.users),
             header: None,
@@ -221,6 +232,34 @@ impl Watched {
             view.index = None;
             view.wal = self.wal(view, unseen);
         }
+    }
+
+    /// What the bytes of the files of `view` prove, now that it is known who has them open.
+    pub fn content(
+        &mut self,
+        view: &View,
+        openers: &BTreeMap<i32, Opener>,
+        unseen: &mut Vec<Unseen>,
+    ) -> Content {
+        let has_open = |it: &Opener| it.handles.is_none_or(|it| it.db + it.wal + it.shm > 0);
+        let counted = view.wal.as_ref().filter(|wal| wal.source == WalSource::Log);
+        let input = content::Input {
+            paths: &view.paths,
+            sights: &view.sights,
+            journal: view.journal.as_ref().map(|_| files::sidecar(&self.paths[0], "-journal")),
+            page_size: view.header.as_ref().map(|header| header.page_size),
+            header_count: view.header.as_ref().map_or(0, |header| header.page_count),
+            is_used: !view.main_rows.is_empty()
+                || !view.index_rows.is_empty()
+                || openers.values().any(has_open),
+            is_vouched_for: view.is_vouched_for(),
+            committed: counted.and_then(|wal| wal.frames),
+        };
+        let mut content = self.content.read(&input, unseen);
+        if let Some(journal) = &mut content.hot_journal {
+            journal.path = files::sidecar(&self.named, "-journal");
+        }
+        content
     }
 
     // Takes in the files that are there, and says which were there last of those that are not. One that cannot be seen
@@ -325,7 +364,8 @@ impl View {
     pub fn files(&self) -> Files {
         let [db, wal, shm] =
             self.sights.each_ref().map(|sight| sight.as_ref().map(|sight| sight.facts.clone()));
-        Files { db, wal, shm }
+        let journal = self.journal.as_ref().map(|journal| journal.facts.clone());
+        Files { db, wal, shm, journal }
     }
 
     // Gives open-file-description locks to the processes that took them, and takes rows away that only look

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The main file and its two sidecars.
+/// The main file and the files beside it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Files {
     /// The main file.
@@ -14,6 +14,9 @@ pub struct Files {
     pub wal: Option<FileFacts>,
     /// The wal-index, `-shm`.
     pub shm: Option<FileFacts>,
+    /// The rollback journal, `-journal`; hot or not.
+    #[serde(default)]
+    pub journal: Option<FileFacts>,
 }
 
 /// What tells a file from all others at one time: `st_dev` and `st_ino` of `stat`.

@@ -27,9 +27,21 @@ pub enum SuspicionKind {
     OutdatedReader,
     /// The files contradict each other.
     Contradiction,
+    /// Page 1 is damaged.
+    DamagedHeader,
+    /// No process uses the log, and the main file may be another than its own.
+    DoubtfulLog,
+    /// A journal waits to be rolled back.
+    HotJournal,
 }
 
 impl SuspicionKind {
+    /// Whether it is about the bytes of the files, and not about a process.
+    #[must_use]
+    pub fn is_about_content(self) -> bool {
+        matches!(self, Self::Contradiction | Self::DamagedHeader | Self::DoubtfulLog | Self::HotJournal)
+    }
+
     /// How far apart the first and the last of the samples are at least that confirm it, in milliseconds. A process whose
     /// descriptors cannot be read is judged by its locks alone, so that takes longer.
     #[must_use]

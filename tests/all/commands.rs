@@ -4,6 +4,7 @@ mod bad_input;
 mod check;
 mod checkpoint;
 mod config;
+mod content;
 mod each;
 mod explain;
 mod fix;

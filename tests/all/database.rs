@@ -16,7 +16,8 @@ use std::{
 use rusqlite::{Connection, types::Value};
 use tempfile::TempDir;
 use waltop::snapshot::{
-    AutoVacuum, Database, Files, Finding, Header, JournalMode, Locks, Pragmas, Reach, Remedy, Severity,
+    AutoVacuum, Content, Database, Files, Finding, Header, JournalMode, Locks, Pragmas, Reach, Remedy,
+    Severity,
 };
 
 use crate::support::Actor;
@@ -81,6 +82,7 @@ fn seen(path: &Path, journal_mode: JournalMode, index_held: bool) -> Database {
             written_by: "3.54.1".to_owned(),
         }),
         wal: None,
+        content: Content::default(),
         filesystem: None,
         folder: None,
         locks: Locks { index_held, ..Locks::default() },

@@ -98,6 +98,12 @@ impl Python {
         }
     }
 
+    /// Ends it as `kill -9` does, and waits for that.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
     fn answer(&mut self) -> Vec<String> {
         let mut printed = Vec::new();
         loop {

@@ -9,6 +9,7 @@ use ratatui::{
 
 use crate::{
     console::{app::App, keymap::Action, panel::Panel},
+    diagnose,
     snapshot::{Database, Presence, Wal, WalSource},
     text, units,
 };
@@ -54,7 +55,13 @@ fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Lin
     }
     let slots = database.wal.as_ref().and_then(|wal| wal.read_marks).map(|marks| marked(database, marks));
     lines.push(row("shm", &format!("{:<10}{}", size(&database.files.shm), slots.unwrap_or_default())));
-    if database.presence() == Presence::Leftover {
+    if let Some(journal) = &database.files.journal {
+        let heat =
+            if database.content.hot_journal.is_some() { "hot: rolled back at the next open" } else { "" };
+        lines.push(row("jnl", &format!("{:<10}{heat}", units::bytes(journal.bytes))));
+    }
+    // Where a finding forbids a connection, no health check recovers anything.
+    if database.presence() == Presence::Leftover && diagnose::hazard(database).is_none() {
         let sentence = format!("left over, nobody there: {} recovers", app.key_of(Action::Health));
         lines.push(Line::styled(text::fit(&sentence, width), theme.warning));
     }

@@ -245,7 +245,7 @@ fn a_backup_copied_over_a_live_file() {
         .sql("PRAGMA wal_checkpoint")
         .sql("INSERT INTO t VALUES (3)");
     fs::copy(home.root().join("backup.db"), home.db()).expect("over it");
-    assert_refused(&Situation::new(home, "contradicting-files", vec![Box::new(writer)]));
+    assert_refused(&Situation::new(home, "mismatched-files", vec![Box::new(writer)]));
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn a_truncated_file() {
         .sql("INSERT INTO t VALUES (3)");
     let file = fs::File::options().write(true).open(home.db()).expect("writable");
     file.set_len(3 * 4096).expect("cut");
-    assert_refused(&Situation::new(home, "contradicting-files", vec![Box::new(writer)]));
+    assert_refused(&Situation::new(home, "mismatched-files", vec![Box::new(writer)]));
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn an_overwritten_first_page() {
         let writer = writer(&home);
         let file = fs::File::options().write(true).open(home.db()).expect("writable");
         file.write_all_at(text, 0).expect("written");
-        assert_refused(&Situation::new(home, "damaged-page-1", vec![Box::new(writer)]));
+        assert_refused(&Situation::new(home, "damaged-header", vec![Box::new(writer)]));
     }
 }
 

@@ -1,0 +1,112 @@
+//! `waltop fix --keep`: decides for a doubtful log. Nothing is deleted.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{anyhow, bail};
+use jiff::Timestamp;
+use rustix::process::geteuid;
+
+use crate::{
+    config::Config,
+    database::{self, kept_log},
+    diagnose::{
+        fix::{self, Extent},
+        guard,
+    },
+    observe,
+    profile::Profile,
+    report::FixReport,
+    snapshot::Database,
+};
+
+use super::super::{asking::confirmed, diagnosed};
+
+/// What becomes of a log that may belong to another main file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Keep {
+    /// It belongs to the main file: its commits are moved there.
+    WithLog,
+    /// It does not: it is renamed, and the main file stays as it is.
+    WithoutLog,
+}
+
+/// Carries out `keep` on `path`, after a question.
+///
+/// # Errors
+///
+/// Where the log is not in doubt, where something else forbids a connection, or where it fails.
+pub fn decide(path: &Path, keep: Keep, ask: Ask, config: &Config) -> anyhow::Result<FixReport> {
+    let database = doubted(path, config)?;
+    let profile = config.profile_of(path);
+    let away = away(path);
+    let report = |sql: Vec<String>, applied, database: &Database| FixReport {
+        path: path.to_owned(),
+        sql,
+        applied,
+        in_the_way: Vec::new(),
+        users: fix::users(database),
+        left_alone: Vec::new(),
+    };
+    let sql = match keep {
+        Keep::WithLog => statements(&database, profile),
+        Keep::WithoutLog => vec![format!("mv {} {}", log(path).display(), away.display())],
+    };
+    if ask == Ask::DryRun || !confirmed(path, &sql, ask == Ask::Yes)? {
+        return Ok(report(sql, false, &database));
+    }
+    // The answer may have taken hours.
+    let mut database = doubted(path, config)?;
+    match keep {
+        Keep::WithLog => {
+            guard::accept_log(&mut database);
+            let steps = fix::plan(&database, profile, Extent::InPlace);
+            let sql = database::fix::apply(path, &database, profile, steps)?;
+            Ok(report(sql, true, &database))
+        }
+        Keep::WithoutLog => {
+            kept_log::move_away(path, &log(path), &away)?;
+            Ok(report(sql, true, &database))
+        }
+    }
+}
+
+/// How the question is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// It is asked.
+    User,
+    /// It is not asked: the answer is yes.
+    Yes,
+    /// It is not asked, and nothing is done.
+    DryRun,
+}
+
+fn statements(database: &Database, profile: &Profile) -> Vec<String> {
+    fix::plan(database, profile, Extent::InPlace).into_iter().map(|step| step.sql).collect()
+}
+
+/// The database at `path`, whose log is in doubt and which nothing else forbids to open.
+fn doubted(path: &Path, config: &Config) -> anyhow::Result<Database> {
+    let database = diagnosed(path, config)?;
+    match guard::refusal(&database, geteuid().is_root()) {
+        Some(refusal) if refusal.fact == guard::DOUBTFUL_LOG => {
+            let mut accepted = database.clone();
+            guard::accept_log(&mut accepted);
+            guard::admit(&accepted, geteuid().is_root())
+                .map_err(|why| anyhow!("{}, since data could be lost: {why}", super::REFUSAL))?;
+            Ok(database)
+        }
+        Some(refusal) => bail!("{}, since data could be lost: {refusal}", super::REFUSAL),
+        None => bail!("{}: the log of {} is not in doubt; leave --keep out", super::REFUSAL, path.display()),
+    }
+}
+
+fn log(path: &Path) -> PathBuf {
+    observe::sidecar(path, "-wal")
+}
+
+/// A name that does not end as that of a log does, so that no database takes it for its own.
+fn away(path: &Path) -> PathBuf {
+    let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    observe::sidecar(path, &format!("-wal.kept-{now}"))
+}

@@ -1,0 +1,50 @@
+//! Renames a log that belongs to another main file. It opens no connection.
+
+use std::{
+    fs::OpenOptions,
+    io,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{CWD, FlockOperation, RenameFlags, fcntl_lock, renameat_with},
+    io::Errno,
+};
+
+/// Why a log was not renamed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A process has the database open.
+    #[error("nothing was changed: a process has opened {} meanwhile, and with that its log is decided", path.display())]
+    Used {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("nothing was changed: cannot rename {}: {cause}; check who may write to its folder", log.display())]
+    Rename {
+        /// The log.
+        log: PathBuf,
+        /// What it said.
+        cause: io::Error,
+    },
+}
+
+/// Renames `log` of the database at `main` to `to`, which must not exist.
+///
+/// It holds the whole main file meanwhile, as the last connection does that removes a log: no other can open the database.
+/// Only for a process without a connection, since closing the file gives up all its locks there.
+///
+/// # Errors
+///
+/// Where a process has the database open, or the log cannot be renamed.
+pub fn move_away(main: &Path, log: &Path, to: &Path) -> Result<(), Error> {
+    let refused = |cause: io::Error| Error::Rename { log: log.to_owned(), cause };
+    let file = OpenOptions::new().read(true).write(true).open(main).map_err(refused)?;
+    match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::AGAIN | Errno::ACCESS) => return Err(Error::Used { path: main.to_owned() }),
+        Err(error) => return Err(refused(error.into())),
+    }
+    renameat_with(CWD, log, CWD, to, RenameFlags::NOREPLACE).map_err(|error| refused(error.into()))
+}

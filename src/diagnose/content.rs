@@ -1,0 +1,372 @@
+//! What the bytes of the files prove: a log or a journal that may not belong to the main file, and damage.
+
+use jiff::Timestamp;
+
+use super::{Look, Rule, evidence, no_remedy, quoted, who};
+use crate::{
+    snapshot::{
+        Contradiction, ContradictionKind, Database, Finding, FirstPage, HotJournal, LogBelongs, Remedy,
+        Severity, Suspicion, SuspicionKind,
+    },
+    units,
+};
+
+/// What one sample says of the files in `database`.
+pub fn suspicions(database: &Database, now: Timestamp) -> Vec<Suspicion> {
+    let files = || {
+        let files = [&database.files.db, &database.files.wal, &database.files.journal];
+        files.into_iter().flatten().map(|file| format!("{}:{}", file.device, file.inode)).collect()
+    };
+    let content = &database.content;
+    let found: [Option<(SuspicionKind, Vec<String>)>; 4] = [
+        content.is_damaged().then(|| (SuspicionKind::DamagedHeader, files())),
+        // Which page is the first that is missing can change with each commit.
+        contradiction(database)
+            .map(|it| (SuspicionKind::Contradiction, vec![it.kind.to_string(), it.by_index.to_string()])),
+        doubt(database).map(|it| (SuspicionKind::DoubtfulLog, vec![it.frames.to_string()])),
+        content.hot_journal.as_ref().map(|it| {
+            let evidence = [it.bytes.to_string(), text(it.modified_at).to_string()];
+            (SuspicionKind::HotJournal, evidence.to_vec())
+        }),
+    ];
+    found
+        .into_iter()
+        .flatten()
+        .map(|(kind, evidence)| Suspicion::new(kind, None, [evidence, files()].concat(), now))
+        .collect()
+}
+
+// That page 1 differs from its frame is a finding of its own where it is damaged.
+fn contradiction(database: &Database) -> Option<&Contradiction> {
+    let found = database.content.contradiction.as_ref();
+    found.filter(|it| !(database.content.is_damaged() && it.page == Some(1)))
+}
+
+// A page 1 that was overwritten is newer than the log, too.
+fn doubt(database: &Database) -> Option<&LogBelongs> {
+    database.content.doubt().filter(|_| !database.content.is_damaged())
+}
+
+/// Page 1 is no header, though the other pages or the log are in plain text.
+pub struct DamagedHeader;
+
+impl Rule for DamagedHeader {
+    fn name(&self) -> &'static str {
+        "damaged-header"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let database = look.database;
+        let page = database.content.first_page.as_ref();
+        let is_confirmed = look.confirms_of_files(SuspicionKind::DamagedHeader);
+        let Some(page) = page.filter(|_| is_confirmed) else { return Vec::new() };
+        let users: Vec<i32> =
+            database.processes.iter().filter(|it| it.has_main_file()).map(|it| it.pid).collect();
+        vec![Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Error,
+            pid: None,
+            message: damage(database, page, &users),
+            evidence: evidence([
+                ("page_size", page.page_size.into()),
+                ("plain_pages", page.plain_pages.into()),
+                ("index_is_valid", page.index_is_valid.into()),
+                ("log_has_it", page.log_has_it.into()),
+                ("processes", users.into()),
+            ]),
+            remedy: rescue(database),
+        }]
+    }
+}
+
+fn damage(database: &Database, page: &FirstPage, users: &[i32]) -> String {
+    let users: Vec<String> = users.iter().map(|&pid| who(database, Some(pid))).collect();
+    let opened = match users.as_slice() {
+        [] => "no process has it open".to_owned(),
+        users => format!("open in {}", users.join(", ")),
+    };
+    let log = match page.log_has_it {
+        Some(true) => "its log holds a good copy of page 1",
+        Some(false) => "its log holds no copy of page 1",
+        None => "its log was not read whole",
+    };
+    format!(
+        "page 1 of {} is damaged, not encrypted ({opened}; {log}): the next program that opens it can lose the log, \
+         so copy main file, -wal and -shm first",
+        database.name()
+    )
+}
+
+/// The main file contradicts its index, its log or its own header.
+pub struct MismatchedFiles;
+
+impl Rule for MismatchedFiles {
+    fn name(&self) -> &'static str {
+        "mismatched-files"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let database = look.database;
+        let is_confirmed = look.confirms_of_files(SuspicionKind::Contradiction);
+        let Some(found) = contradiction(database).filter(|_| is_confirmed) else { return Vec::new() };
+        vec![Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Error,
+            pid: None,
+            message: format!(
+                "{}: a file was copied over {}, or a part of it is cut off",
+                contradicted(&database.name(), found),
+                database.name()
+            ),
+            evidence: evidence([
+                ("kind", found.kind.to_string().into()),
+                ("page", found.page.into()),
+                ("pages_promised", found.pages_promised.into()),
+                ("pages_in_file", found.pages_in_file.into()),
+                ("pages_by_header", found.pages_by_header.into()),
+                ("by_index", found.by_index.into()),
+            ]),
+            // No command mends it: which of the files is the good one only the user knows.
+            remedy: Remedy { key: None, command: Some(format!("waltop explain {}", self.name())) },
+        }]
+    }
+}
+
+fn contradicted(name: &str, found: &Contradiction) -> String {
+    let count = |pages: u32| units::plural(pages.into(), "page");
+    let promise = if found.by_index { "the index" } else { "the header" };
+    match (found.kind, found.page) {
+        (ContradictionKind::MissingPage, Some(page)) => format!(
+            "page {} of {name} is neither in the file ({}) nor in the log, though {promise} counts {}",
+            units::count(page.into()),
+            count(found.pages_in_file),
+            count(found.pages_promised)
+        ),
+        (ContradictionKind::OtherContent, Some(page)) => {
+            format!("page {} of {name} is not what the log has moved there", units::count(page.into()))
+        }
+        (_, _) => format!(
+            "the header of {name} counts {} and {promise} {}, though all frames are moved",
+            found.pages_by_header.map_or_else(|| "no pages".to_owned(), count),
+            count(found.pages_promised)
+        ),
+    }
+}
+
+/// No process uses the files, and the main file was written after the log without a page of it.
+pub struct DoubtfulLog;
+
+impl Rule for DoubtfulLog {
+    fn name(&self) -> &'static str {
+        "doubtful-log"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let database = look.database;
+        let is_confirmed = look.confirms_of_files(SuspicionKind::DoubtfulLog);
+        let Some(doubt) = doubt(database).filter(|_| is_confirmed) else { return Vec::new() };
+        vec![Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Warning,
+            pid: None,
+            message: doubted(&database.name(), doubt),
+            evidence: evidence([
+                ("frames", doubt.frames.into()),
+                ("main_written_at", text(doubt.main_written_at)),
+                ("main_born_at", text(doubt.main_born_at)),
+                ("log_written_at", text(doubt.log_written_at)),
+            ]),
+            remedy: rescue(database),
+        }]
+    }
+}
+
+fn doubted(name: &str, doubt: &LogBelongs) -> String {
+    let is_written_later = doubt.main_written_at > doubt.log_written_at;
+    let verb = if is_written_later { "written" } else { "made" };
+    format!(
+        "{name}-wal holds {} of which {name} has none, and {name} was {verb} after them: either {name} is a backup \
+         beside an old log, or a copy whose log was copied first and belongs to it",
+        units::plural(doubt.frames.into(), "committed frame")
+    )
+}
+
+/// A rollback journal waits for the next program that opens the database.
+pub struct HotJournalLeft;
+
+impl Rule for HotJournalLeft {
+    fn name(&self) -> &'static str {
+        "hot-journal"
+    }
+
+    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+        let database = look.database;
+        let is_confirmed = look.confirms_of_files(SuspicionKind::HotJournal);
+        let journal = database.content.hot_journal.as_ref();
+        let Some(journal) = journal.filter(|_| is_confirmed) else { return Vec::new() };
+        let name = database.name();
+        let HotJournal { bytes, modified_at, super_journal, .. } = journal.clone();
+        vec![Finding {
+            name: self.name().to_owned(),
+            severity: Severity::Warning,
+            pid: None,
+            message: format!(
+                "{name}-journal ({}) holds a transaction that a crash has cut off: the next program that opens {name} \
+                 rolls it back, which destroys {name} if it was restored since",
+                units::bytes(bytes)
+            ),
+            evidence: evidence([
+                ("journal_bytes", bytes.into()),
+                ("journal_written_at", text(modified_at)),
+                ("super_journal", super_journal.into()),
+            ]),
+            // To roll it back is right after a crash, and wrong after a restore.
+            remedy: no_remedy(),
+        }]
+    }
+}
+
+fn rescue(database: &Database) -> Remedy {
+    Remedy { key: None, command: Some(format!("waltop rescue {} --to DIR", quoted(&database.path))) }
+}
+
+fn text(at: Option<Timestamp>) -> serde_json::Value {
+    at.map(|at| at.to_string()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use crate::snapshot::{Severity::*, *};
+
+    fn found(before: &Content, now: &Content) -> Vec<Finding> {
+        let with = |content: &Content| Database { content: content.clone(), ..quiet() };
+        findings_after(Some(&with(before)), &with(now))
+    }
+
+    fn twice(content: &Content) -> Vec<Finding> {
+        let once = found(&Content::default(), content);
+        assert_eq!(once, [], "one sample accuses nobody");
+        found(content, content)
+    }
+
+    fn first_page(state: FirstPageState) -> Content {
+        let page = FirstPage {
+            state,
+            page_size: Some(4096),
+            index_is_valid: Some(true),
+            plain_pages: Some(3),
+            log_has_it: Some(true),
+        };
+        Content { first_page: Some(page), ..Content::default() }
+    }
+
+    fn contradiction(kind: ContradictionKind, page: Option<u32>) -> Content {
+        let found = Contradiction {
+            kind,
+            page,
+            pages_promised: 1286,
+            pages_in_file: 6,
+            pages_by_header: Some(6),
+            by_index: true,
+        };
+        Content { contradiction: Some(found), ..Content::default() }
+    }
+
+    fn log(verdict: LogVerdict) -> Content {
+        let belongs = LogBelongs {
+            verdict,
+            frames: 199,
+            main_written_at: Some(at(60)),
+            main_born_at: Some(at(60)),
+            log_written_at: Some(at(10)),
+        };
+        Content { log_belongs: Some(belongs), ..Content::default() }
+    }
+
+    #[test]
+    fn a_damaged_page_1_names_who_has_it_open_and_what_the_log_holds() {
+        let found = twice(&first_page(FirstPageState::Damaged));
+        assert_eq!(outline(&found), [("damaged-header", Error, None)]);
+        let message = &found[0].message;
+        assert!(
+            message.contains("71201 (bun), 71168 (python3)") && message.contains("good copy"),
+            "{message}"
+        );
+        assert_eq!(found[0].remedy.command.as_deref(), Some("waltop rescue /srv/notes.db --to DIR"));
+        for state in [
+            FirstPageState::Good,
+            FirstPageState::Empty,
+            FirstPageState::Encrypted,
+            FirstPageState::NotADatabase,
+        ] {
+            assert_eq!(twice(&first_page(state)), [], "{state:?}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_contradiction_is_an_error_with_its_figures() {
+        for (kind, page, word) in [
+            (ContradictionKind::MissingPage, Some(7), "page 7 of notes.db is neither"),
+            (ContradictionKind::PageCount, None, "counts 6 pages and the index 1 286 pages"),
+            (ContradictionKind::OtherContent, Some(1), "page 1 of notes.db is not what"),
+        ] {
+            let found = twice(&contradiction(kind, page));
+            assert_eq!(outline(&found), [("mismatched-files", Error, None)]);
+            assert!(found[0].message.contains(word), "{}", found[0].message);
+            assert_eq!(found[0].evidence["kind"], kind.to_string());
+        }
+    }
+
+    #[test]
+    fn another_kind_of_contradiction_in_each_sample_is_none() {
+        let kinds = [ContradictionKind::MissingPage, ContradictionKind::OtherContent];
+        let [one, other] = kinds.map(|kind| contradiction(kind, Some(7)));
+        assert_eq!(found(&one, &other), []);
+        let another_page = contradiction(kinds[0], Some(9));
+        assert_eq!(outline(&found(&one, &another_page)), [("mismatched-files", Error, None)]);
+    }
+
+    #[test]
+    fn a_lock_table_that_was_cut_keeps_no_proof_back() {
+        let content = contradiction(ContradictionKind::MissingPage, Some(7));
+        let cut = Database { content, is_complete: false, ..quiet() };
+        assert_eq!(outline(&findings_after(Some(&cut), &cut)), [("mismatched-files", Error, None)]);
+    }
+
+    #[test]
+    fn damage_is_told_once() {
+        let damaged = first_page(FirstPageState::Damaged);
+        let mut both = contradiction(ContradictionKind::OtherContent, Some(1));
+        both.first_page.clone_from(&damaged.first_page);
+        both.log_belongs = log(LogVerdict::Doubtful).log_belongs;
+        assert_eq!(outline(&twice(&both)), [("damaged-header", Error, None)]);
+    }
+
+    #[test]
+    fn a_doubtful_log_gives_both_readings_and_never_says_to_move_it_away() {
+        let found = twice(&log(LogVerdict::Doubtful));
+        assert_eq!(outline(&found), [("doubtful-log", Warning, None)]);
+        let message = &found[0].message;
+        assert!(message.contains("backup") && message.contains("copied first"), "{message}");
+        assert_eq!(found[0].remedy.command.as_deref(), Some("waltop rescue /srv/notes.db --to DIR"));
+        for verdict in [LogVerdict::Belongs, LogVerdict::MainIsOlder] {
+            assert_eq!(twice(&log(verdict)), [], "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_hot_journal_is_told() {
+        let journal = HotJournal {
+            path: "/srv/notes.db-journal".into(),
+            bytes: 8720,
+            modified_at: Some(at(10)),
+            super_journal: None,
+        };
+        let content = Content { hot_journal: Some(journal), ..Content::default() };
+        let found = twice(&content);
+        assert_eq!(outline(&found), [("hot-journal", Warning, None)]);
+        assert_eq!(found[0].evidence["journal_bytes"], 8720);
+        assert_eq!(found[0].remedy, Remedy { key: None, command: None });
+    }
+}

@@ -1,0 +1,212 @@
+//! A main file that its index, its log or its own header contradicts: a copy put over it, or a part cut off.
+//!
+//! Only what holds at every moment of a healthy database is judged. Header and index differ as long as page 1 waits in
+//! the log, a file is larger than its database after a VACUUM, and a page with a later frame may never have been moved as
+//! of an earlier one. So the counts are compared only while all is moved, a larger file is never wrong, and pages are
+//! compared only with the last frame that they have.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+};
+
+use super::frames::{Pair, Same, indexed_pages};
+use crate::{
+    observe::{files, header, wal_index::Raw},
+    snapshot::{Contradiction, ContradictionKind},
+};
+
+/// The byte in whose page `SQLite` takes locks: no content is ever written to that page.
+const LOCK_BYTE: u64 = 1 << 30;
+/// How many pages are compared beside page 1.
+const SAMPLE: usize = 16;
+/// How many of the last frames are searched for pages to compare: 64 KiB of the index.
+const WINDOW: u32 = 16_384;
+/// How many frames are looked up at most for pages beyond the end of the file: 16 MiB of the index.
+const LONGEST: u32 = 4 << 20;
+
+/// The main file as it was when it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MainFile {
+    /// Bytes in a page, by the index or by the header.
+    pub page_size: u32,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Pages by its header; `None` where that has no valid count.
+    pub header_count: Option<u32>,
+}
+
+impl MainFile {
+    /// Reads the size and the page count of `file`, whose pages have `page_size` bytes; without one, as its header says.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system fails to read.
+    pub fn read(file: &File, page_size: Option<u32>) -> io::Result<Option<Self>> {
+        let mut start = [0; header::LENGTH];
+        let length = files::read_at(file, &mut start, 0)?;
+        let is_header = length == header::LENGTH && header::is_header(&start);
+        let by_header = is_header.then(|| header::page_size(&start));
+        let Some(page_size) = page_size.or(by_header) else { return Ok(None) };
+        let header_count = header::valid_page_count(&start).filter(|_| by_header == Some(page_size));
+        Ok(Some(Self { page_size, bytes: file.metadata()?.len(), header_count }))
+    }
+
+    fn pages(&self) -> u32 {
+        u32::try_from(self.bytes / u64::from(self.page_size)).unwrap_or(u32::MAX)
+    }
+
+    fn is_lock_page(&self, page: u32) -> bool {
+        u64::from(page) == LOCK_BYTE / u64::from(self.page_size) + 1
+    }
+
+    fn contradicts(
+        &self,
+        kind: ContradictionKind,
+        page: Option<u32>,
+        promised: u32,
+        by_index: bool,
+    ) -> Contradiction {
+        Contradiction {
+            kind,
+            page,
+            pages_promised: promised,
+            pages_in_file: self.pages(),
+            pages_by_header: self.header_count,
+            by_index,
+        }
+    }
+
+    /// The first page up to `promised` that lies beyond the end of the file and not among `logged`.
+    fn missing(&self, promised: u32, logged: &BTreeSet<u32>) -> Option<u32> {
+        (self.pages().saturating_add(1)..=promised)
+            .find(|page| !logged.contains(page) && !self.is_lock_page(*page))
+    }
+}
+
+/// What the main file contradicts by its own header, while no process has the index open, none writes, and no journal is
+/// hot. `logged` are the pages that the log holds.
+pub fn by_header(main: &MainFile, logged: &BTreeSet<u32>) -> Option<Contradiction> {
+    let promised = main.header_count?;
+    let page = main.missing(promised, logged)?;
+    Some(main.contradicts(ContradictionKind::MissingPage, Some(page), promised, false))
+}
+
+/// What the main file contradicts by the index `raw`. `is_copying` says whether a process holds byte 121 or 123 for
+/// itself, as a checkpoint does.
+///
+/// The caller reads `raw` again afterwards: only where not a byte of it has changed does the answer count.
+///
+/// # Errors
+///
+/// Where the operating system fails to read.
+pub fn by_index(
+    main: &MainFile,
+    raw: &Raw,
+    index: &File,
+    pair: Option<&Pair<'_>>,
+    is_copying: bool,
+) -> io::Result<Option<Contradiction>> {
+    let promised = raw.page_count();
+    // An index that has seen no commit counts no pages.
+    if promised == 0 {
+        return Ok(None);
+    }
+    if main.pages() < promised && raw.frames() <= LONGEST {
+        let Some(pages) = indexed_pages(index, 1, raw.frames())? else { return Ok(None) };
+        let logged: BTreeSet<u32> = pages.into_iter().filter(|&page| page > main.pages()).collect();
+        if let Some(page) = main.missing(promised, &logged) {
+            let kind = ContradictionKind::MissingPage;
+            return Ok(Some(main.contradicts(kind, Some(page), promised, true)));
+        }
+    }
+    let is_all_moved = raw.backfilled() == raw.frames() && !is_copying;
+    if is_all_moved && main.header_count.is_some_and(|count| count != promised) {
+        return Ok(Some(main.contradicts(ContradictionKind::PageCount, None, promised, true)));
+    }
+    let Some(pair) = pair.filter(|pair| pair.header.salts() == raw.salts()) else { return Ok(None) };
+    Ok(other_content(raw, index, pair)?
+        .map(|page| main.contradicts(ContradictionKind::OtherContent, Some(page), promised, true)))
+}
+
+/// The first of page 1 and of some other pages that was moved from the log and is not so in the main file.
+fn other_content(raw: &Raw, index: &File, pair: &Pair<'_>) -> io::Result<Option<u32>> {
+    let (frames, moved) = (raw.frames(), raw.backfilled());
+    let from = frames.saturating_sub(WINDOW) + 1;
+    if moved < from || moved > frames {
+        return Ok(None);
+    }
+    let Some(pages) = indexed_pages(index, from, frames)? else { return Ok(None) };
+    let last: BTreeMap<u32, u32> = pages.into_iter().zip(from..).collect();
+    for (page, number) in sample(&last, moved, raw.page_count()) {
+        match pair.compare(page, number)? {
+            Some(Same::Equal | Same::Zeros) => {}
+            Some(Same::Different) => return Ok(Some(page)),
+            // The log is not the one that the index is about, or is cut short.
+            None => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+/// Page 1 and up to [`SAMPLE`] others, evenly spread, of the pages up to `count` whose last frame was `moved`.
+fn sample(last: &BTreeMap<u32, u32>, moved: u32, count: u32) -> Vec<(u32, u32)> {
+    let settled: Vec<(u32, u32)> = last
+        .iter()
+        .map(|(&page, &number)| (page, number))
+        .filter(|&(page, number)| number <= moved && page <= count)
+        .collect();
+    let (first, others): (Vec<_>, Vec<_>) = settled.into_iter().partition(|&(page, _)| page == 1);
+    let step = others.len().div_ceil(SAMPLE).max(1);
+    first.into_iter().chain(others.into_iter().step_by(step)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn main(pages: u64, header_count: Option<u32>) -> MainFile {
+        MainFile { page_size: 4096, bytes: pages * 4096, header_count }
+    }
+
+    #[test]
+    fn a_file_that_is_shorter_than_its_header_says_is_cut() {
+        let none = BTreeSet::new();
+        assert_eq!(by_header(&main(10, Some(10)), &none), None);
+        assert_eq!(by_header(&main(11, Some(10)), &none), None, "a larger file is never a contradiction");
+        assert_eq!(by_header(&main(9, None), &none), None, "an old writer does not keep the count");
+        let found = by_header(&main(7, Some(10)), &none).expect("cut");
+        assert_eq!((found.kind, found.page), (ContradictionKind::MissingPage, Some(8)));
+        assert_eq!((found.pages_promised, found.pages_in_file, found.by_index), (10, 7, false));
+        assert_eq!(by_header(&main(7, Some(10)), &BTreeSet::from([8, 9, 10])), None, "the log holds them");
+        assert_eq!(by_header(&main(7, Some(10)), &BTreeSet::from([8, 10])).and_then(|it| it.page), Some(9));
+        let part = MainFile { bytes: 10 * 4096 - 1, ..main(10, Some(10)) };
+        assert_eq!(by_header(&part, &none).and_then(|it| it.page), Some(10), "half a page is none");
+    }
+
+    #[test]
+    fn the_page_of_the_lock_byte_is_never_written() {
+        let lock_page = u32::try_from(LOCK_BYTE / 4096 + 1).expect("small");
+        let file = main(u64::from(lock_page) - 1, Some(lock_page));
+        assert_eq!(by_header(&file, &BTreeSet::new()), None);
+        let more = MainFile { header_count: Some(lock_page + 1), ..file };
+        assert_eq!(by_header(&more, &BTreeSet::new()).and_then(|it| it.page), Some(lock_page + 1));
+    }
+
+    #[test]
+    fn only_pages_whose_last_frame_was_moved_are_compared() {
+        let last = BTreeMap::from([(1, 9), (2, 3), (3, 12), (40, 5), (7, 10)]);
+        assert_eq!(sample(&last, 10, 30), [(1, 9), (2, 3), (7, 10)]);
+        assert_eq!(sample(&last, 8, 30), [(2, 3)]);
+        assert_eq!(sample(&last, 0, 30), []);
+    }
+
+    #[test]
+    fn of_many_pages_some_are_compared_from_end_to_end() {
+        let last: BTreeMap<u32, u32> = (1..=1000).map(|page| (page, page)).collect();
+        let sampled = sample(&last, 1000, 1000);
+        assert_eq!(sampled.len(), SAMPLE + 1);
+        assert!(sampled[0].0 == 1 && sampled.last().is_some_and(|it| it.0 > 900), "{sampled:?}");
+    }
+}

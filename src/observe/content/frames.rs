@@ -1,0 +1,167 @@
+//! Pages of the log and of the main file, read without a lock and compared.
+//!
+//! Every read is a `pread`: a file can shrink or be replaced while it is read.
+
+use std::{fs::File, io};
+
+use crate::observe::{
+    files,
+    wal::{FRAME_HEADER, LogHeader},
+};
+
+/// The entries of the index for the first frames, and for those of each segment after it.
+const FIRST_SEGMENT: u32 = 4062;
+const SEGMENT: u32 = 4096;
+const SEGMENT_BYTES: u64 = 32768;
+/// The entries of the first segment follow the header of the index.
+const INDEX_HEADER: u64 = 136;
+/// The bytes of a page that are read at once.
+const PART: usize = 4096;
+
+/// The header of one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// The page that it holds.
+    pub page: u32,
+    /// Pages of the database after the commit that this frame ends; 0 where it ends none.
+    pub commit: u32,
+}
+
+/// How a page of the main file compares with a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Same {
+    /// The bytes differ, or the main file ends before them.
+    Different,
+    /// They are equal, and all are zero.
+    Zeros,
+    /// They are equal.
+    Equal,
+}
+
+/// A main file and the log beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    /// The main file.
+    pub main: &'a File,
+    /// The log.
+    pub log: &'a File,
+    /// How the log begins.
+    pub header: LogHeader,
+}
+
+impl Pair<'_> {
+    /// The header of the frame with this number, counted from 1; `None` where the log has no such frame of its present
+    /// generation.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system fails to read.
+    pub fn frame(&self, number: u32) -> io::Result<Option<Frame>> {
+        let mut bytes = [0; FRAME_HEADER];
+        let length = files::read_at(self.log, &mut bytes, self.header.offset_of(number))?;
+        let is_of_this_log = length == FRAME_HEADER && bytes[8..16] == self.header.salts();
+        let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        Ok(is_of_this_log.then(|| Frame { page: word(0), commit: word(4) }))
+    }
+
+    /// Compares the main file's page `page` with what the frame `number` holds; `None` where that frame is no longer one
+    /// of that page.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system fails to read.
+    pub fn compare(&self, page: u32, number: u32) -> io::Result<Option<Same>> {
+        if page == 0 || self.frame(number)?.is_none_or(|frame| frame.page != page) {
+            return Ok(None);
+        }
+        let size = self.header.page_size as usize;
+        let in_main = u64::from(page - 1) * size as u64;
+        let in_log = self.header.offset_of(number) + FRAME_HEADER as u64;
+        let (mut ours, mut theirs, mut is_zero) = ([0; PART], [0; PART], true);
+        for from in (0..size).step_by(PART) {
+            let length = PART.min(size - from);
+            let read = files::read_at(self.main, &mut ours[..length], in_main + from as u64)?;
+            if files::read_at(self.log, &mut theirs[..length], in_log + from as u64)? < length {
+                return Ok(None);
+            }
+            if read < length || ours[..length] != theirs[..length] {
+                return Ok(Some(Same::Different));
+            }
+            is_zero &= ours[..length].iter().all(|&byte| byte == 0);
+        }
+        Ok(Some(if is_zero { Same::Zeros } else { Same::Equal }))
+    }
+
+    /// Goes on reading frame headers into `known` until there are `count`, at most `limit` of them now; whether all are
+    /// there. `None` where the log has other frames by now.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system fails to read.
+    pub fn frames(&self, known: &mut Vec<Frame>, count: u32, limit: usize) -> io::Result<Option<bool>> {
+        for _ in 0..limit {
+            let next = u32::try_from(known.len()).unwrap_or(u32::MAX).saturating_add(1);
+            if next > count {
+                return Ok(Some(true));
+            }
+            let Some(frame) = self.frame(next)? else { return Ok(None) };
+            known.push(frame);
+        }
+        Ok(Some(known.len() >= count as usize))
+    }
+}
+
+/// The pages of the frames `from..=to`, counted from 1, as the index lists them; `None` where it ends before them.
+///
+/// # Errors
+///
+/// Where the operating system fails to read.
+pub fn indexed_pages(index: &File, from: u32, to: u32) -> io::Result<Option<Vec<u32>>> {
+    let mut pages = Vec::with_capacity(to.saturating_sub(from) as usize + 1);
+    let mut next = from.max(1);
+    while next <= to {
+        let (offset, left) = place(next);
+        let count = left.min(to - next + 1);
+        let mut bytes = vec![0; count as usize * 4];
+        if files::read_at(index, &mut bytes, offset)? < bytes.len() {
+            return Ok(None);
+        }
+        let (words, _) = bytes.as_chunks::<4>();
+        pages.extend(words.iter().map(|&word| u32::from_ne_bytes(word)));
+        next += count;
+    }
+    Ok(Some(pages))
+}
+
+/// Where the entry of the frame `number` stands, and how many entries there are from it to the end of its segment.
+fn place(number: u32) -> (u64, u32) {
+    if number <= FIRST_SEGMENT {
+        return (INDEX_HEADER + u64::from(number - 1) * 4, FIRST_SEGMENT - number + 1);
+    }
+    let after = number - FIRST_SEGMENT - 1;
+    let (segment, entry) = (after / SEGMENT + 1, after % SEGMENT);
+    (u64::from(segment) * SEGMENT_BYTES + u64::from(entry) * 4, SEGMENT - entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn entries_of_the_index_are_found_across_segments() {
+        let file = tempfile::tempfile().expect("a file");
+        for (number, offset) in [(1, 136), (4062, 136 + 4061 * 4), (4063, 32768), (8158, 32768 + 4095 * 4)] {
+            file.write_all_at(&u32::to_ne_bytes(number * 10), offset).expect("written");
+        }
+        file.write_all_at(&81_590_u32.to_ne_bytes(), 65536).expect("written");
+        let pages = indexed_pages(&file, 1, 8159).expect("readable").expect("there");
+        assert_eq!(pages.len(), 8159);
+        for number in [1_u32, 4062, 4063, 8158, 8159] {
+            assert_eq!(pages[number as usize - 1], number * 10);
+        }
+        assert_eq!(indexed_pages(&file, 8159, 8159).expect("readable"), Some(vec![81_590]));
+        assert_eq!(indexed_pages(&file, 8159, 8160).expect("readable"), None, "it ends before that entry");
+    }
+}

@@ -1,0 +1,172 @@
+//! A hot rollback journal (<https://sqlite.org/fileformat2.html#the_rollback_journal>): what a transaction leaves whose
+//! process has ended before the commit.
+
+use std::{
+    ffi::OsStr,
+    fs::{File, Metadata},
+    io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    observe::files::{self, FileId},
+    snapshot::HotJournal,
+};
+
+const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+/// A journal of this size or less holds its header only: the smallest sector is that long.
+const HEADER: u64 = 512;
+/// The name of a super-journal is followed by its length, its checksum and the magic.
+const TRAILER: usize = 16;
+/// The longest path name that `SQLite` takes.
+const LONGEST_NAME: u32 = 512;
+
+/// The hot journal at `path`; `None` where there is none, it is no hot one, or a process still writes.
+///
+/// A writer makes the journal after it has locked the main file and removes it before it gives the lock back. So a
+/// journal that is the same before and after the kernel said that `no_writer` holds a lock was left.
+///
+/// # Errors
+///
+/// Where the operating system fails to read.
+pub fn hot(path: &Path, no_writer: impl FnOnce() -> io::Result<bool>) -> io::Result<Option<HotJournal>> {
+    let file = match files::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let before = file.metadata()?;
+    if before.len() <= HEADER || !begins_with_magic(&file)? {
+        return Ok(None);
+    }
+    let named = super_journal(&file, before.len())?;
+    if named.as_ref().is_some_and(|name| !name.exists()) || !no_writer()? {
+        return Ok(None);
+    }
+    if !is_unchanged(path, &before) || !begins_with_magic(&file)? {
+        return Ok(None);
+    }
+    Ok(Some(HotJournal {
+        path: path.to_owned(),
+        bytes: before.len(),
+        modified_at: before.modified().ok().and_then(|at| Timestamp::try_from(at).ok()),
+        super_journal: named.map(|name| name.to_string_lossy().into_owned()),
+    }))
+}
+
+fn begins_with_magic(file: &File) -> io::Result<bool> {
+    let mut magic = [0; MAGIC.len()];
+    Ok(files::read_at(file, &mut magic, 0)? == MAGIC.len() && magic == MAGIC)
+}
+
+fn is_unchanged(path: &Path, before: &Metadata) -> bool {
+    let facts = |it: &Metadata| (FileId::of(it), it.len(), it.modified().ok());
+    path.metadata().is_ok_and(|after| facts(&after) == facts(before))
+}
+
+/// The super-journal that a journal of `bytes` bytes names: a transaction on several databases is rolled back only while
+/// that exists.
+fn super_journal(file: &File, bytes: u64) -> io::Result<Option<PathBuf>> {
+    let mut trailer = [0; TRAILER];
+    let Some(at) = bytes.checked_sub(TRAILER as u64) else { return Ok(None) };
+    if files::read_at(file, &mut trailer, at)? < trailer.len() || trailer[8..] != MAGIC {
+        return Ok(None);
+    }
+    let word =
+        |at: usize| u32::from_be_bytes([trailer[at], trailer[at + 1], trailer[at + 2], trailer[at + 3]]);
+    let length = word(0);
+    let Some(start) = at.checked_sub(length.into()).filter(|_| (1..=LONGEST_NAME).contains(&length)) else {
+        return Ok(None);
+    };
+    let mut name = vec![0; length as usize];
+    if files::read_at(file, &mut name, start)? < name.len() || checksum(&name) != word(4) {
+        return Ok(None);
+    }
+    Ok(Some(PathBuf::from(OsStr::from_bytes(&name))))
+}
+
+/// The sum of the bytes, each with its sign.
+fn checksum(name: &[u8]) -> u32 {
+    name.iter().fold(0, |sum: u32, &byte| sum.wrapping_add_signed(i32::from(byte.cast_signed())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    struct Scene(tempfile::TempDir);
+
+    impl Scene {
+        fn new(bytes: &[u8]) -> Self {
+            let folder = tempfile::TempDir::new().expect("a folder");
+            fs::write(folder.path().join("a.db-journal"), bytes).expect("written");
+            Self(folder)
+        }
+
+        fn hot(&self, no_writer: bool) -> Option<HotJournal> {
+            hot(&self.0.path().join("a.db-journal"), || Ok(no_writer)).expect("readable")
+        }
+    }
+
+    fn journal(length: usize) -> Vec<u8> {
+        let mut bytes = vec![7; length];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes
+    }
+
+    fn with_super_journal(name: &Path) -> Vec<u8> {
+        let mut bytes = journal(1024);
+        let name = name.as_os_str().as_bytes();
+        bytes.extend(name);
+        bytes.extend(u32::try_from(name.len()).expect("short").to_be_bytes());
+        bytes.extend(checksum(name).to_be_bytes());
+        bytes.extend(MAGIC);
+        bytes
+    }
+
+    #[test]
+    fn a_journal_with_content_that_no_process_writes_is_hot() {
+        let scene = Scene::new(&journal(1024));
+        let found = scene.hot(true).expect("hot");
+        assert_eq!((found.bytes, found.super_journal), (1024, None));
+        assert_eq!(scene.hot(false), None, "a process writes");
+    }
+
+    #[test]
+    fn what_is_left_of_a_commit_is_not_hot() {
+        let mut ended = journal(1024);
+        ended[..8].fill(0);
+        for bytes in [&ended[..], &[], &journal(512), &journal(8)] {
+            assert_eq!(Scene::new(bytes).hot(true), None, "{} bytes", bytes.len());
+        }
+        let folder = tempfile::TempDir::new().expect("a folder");
+        assert_eq!(hot(&folder.path().join("none"), || Ok(true)).expect("no error"), None);
+    }
+
+    #[test]
+    fn a_journal_whose_super_journal_is_gone_is_not_hot() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let name = folder.path().join("a.db-mj1234");
+        let scene = Scene::new(&with_super_journal(&name));
+        assert_eq!(scene.hot(true), None);
+        fs::write(&name, "x").expect("written");
+        let found = scene.hot(true).expect("hot");
+        assert_eq!(found.super_journal.as_deref(), name.to_str());
+    }
+
+    #[test]
+    fn a_journal_that_changes_meanwhile_is_in_use() {
+        let scene = Scene::new(&journal(1024));
+        let path = scene.0.path().join("a.db-journal");
+        let writes = || {
+            fs::write(&path, journal(2048))?;
+            Ok(true)
+        };
+        assert_eq!(hot(&path, writes).expect("readable"), None);
+    }
+}
