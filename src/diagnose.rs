@@ -40,7 +40,7 @@ use crate::{
 pub const RULES: &[&dyn Rule] = &[
     &integrity::SplitWal,
     &pairing::LostLocks,
-    &pairing::InheritedConnection,
+    &pairing::ForkedConnection,
     &pairing::OtherLog,
     &pairing::OverlayUpper,
     &content::MismatchedFiles,

@@ -9,7 +9,7 @@ use crate::snapshot::{Database, FileFacts, Finding, Reach, SuspicionKind};
 const FORBIDDING: &[&str] = &[
     "split-wal",
     "lost-locks",
-    "inherited-connection",
+    "forked-connection",
     "other-log",
     "overlay-upper",
     "mismatched-files",

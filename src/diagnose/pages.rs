@@ -43,7 +43,7 @@ pub const PAGES: &[Page] = pages![
     "lost-locks": "error",
     "split-wal": "error",
     "other-log": "warning or error",
-    "inherited-connection": "error",
+    "forked-connection": "error",
     "overlay-upper": "error",
     "mismatched-files": "error",
     "damaged-header": "error",

@@ -121,17 +121,17 @@ impl Rule for LostLocks {
 }
 
 /// A process writes or reads through a connection that a related process opened before a fork.
-pub struct InheritedConnection;
+pub struct ForkedConnection;
 
-impl Rule for InheritedConnection {
+impl Rule for ForkedConnection {
     fn name(&self) -> &'static str {
-        "inherited-connection"
+        "forked-connection"
     }
 
     fn check(&self, look: &Look<'_>) -> Vec<Finding> {
         let database = look.database;
         let inherited = database.processes.iter().filter_map(|process| {
-            look.confirms(SuspicionKind::InheritedConnection, process)?;
+            look.confirms(SuspicionKind::ForkedConnection, process)?;
             let parent = process.pairing.inherited_from;
             Some(Finding {
                 name: self.name().to_owned(),
@@ -346,7 +346,7 @@ mod tests {
         database.processes[0].holds = vec![Hold::Read(1)];
         for active in [&database, &sampled] {
             let found = twice(active);
-            assert_eq!(outline(&found), [("inherited-connection", Error, Some(WRITER))]);
+            assert_eq!(outline(&found), [("forked-connection", Error, Some(WRITER))]);
             assert_eq!(found[0].evidence["inherited_from"], READER);
         }
         database.processes[0].pairing.inherited_from = None;

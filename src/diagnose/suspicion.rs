@@ -98,7 +98,7 @@ fn lost_locks(process: &Process, database: &Database) -> Option<(SuspicionKind, 
         (!process.pairing.holds_main && process.has_main_file()).then_some(SuspicionKind::LostMainLock)
     } else if process.pairing.inherited_from.is_some() {
         // A child that does nothing with what a fork gave it does no harm.
-        is_active(process, database).then_some(SuspicionKind::InheritedConnection)
+        is_active(process, database).then_some(SuspicionKind::ForkedConnection)
     } else {
         let is_excused = process.index_read_only != Some(false)
             || is_lock_unattributed(database)

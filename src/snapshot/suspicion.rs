@@ -22,7 +22,7 @@ pub enum SuspicionKind {
     /// It maps the index and holds byte 128, and no lock of it overlaps the SHARED bytes of the main file.
     LostMainLock,
     /// It uses a connection that a related process opened before a fork.
-    InheritedConnection,
+    ForkedConnection,
     /// It reads a file that was replaced, and can write to nothing.
     OutdatedReader,
     /// The files contradict each other.

@@ -175,7 +175,7 @@ fn a_child_on_the_connection_of_its_parent() {
         "child = os.fork() or (db.execute('BEGIN IMMEDIATE'), os.write(answer, b'x'), os.read(orders, 1), os._exit(0))",
     );
     python.run("os.read(answers, 1)");
-    let mut situation = Situation::new(home, "inherited-connection", vec![]);
+    let mut situation = Situation::new(home, "forked-connection", vec![]);
     assert_refused(&situation);
     python.run("os.write(give, b'x'); os.waitpid(child, 0)");
     situation.kept.push(Box::new(python));

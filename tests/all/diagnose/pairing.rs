@@ -115,7 +115,7 @@ fn a_child_that_writes_on_the_connection_of_its_parent() {
     eventually("the child is seen", || look(&mut watch).process(child).map(|_| ()));
     assert_healthy(&mut watch);
     python.run("os.write(give, b'x'); os.read(answers, 1)");
-    let finding = found(&mut watch, "inherited-connection", Some(child));
+    let finding = found(&mut watch, "forked-connection", Some(child));
     assert_eq!(finding.evidence["inherited_from"], python.pid());
     python.run("os.kill(child, signal.SIGKILL); os.waitpid(child, 0)");
 }
