@@ -167,7 +167,10 @@ pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Da
         let suspicions = super::suspicion::suspicions(database, previous, at);
         Database { suspicions, ..database.clone() }
     };
-    let previous = previous.map(|previous| sampled(previous, None, at(69)));
+    let previous = previous.map(|it| {
+        let times = (66..70).map(at);
+        times.fold(sampled(it, None, at(65)), |before, now| sampled(it, Some(&before), now))
+    });
     let database = &sampled(database, previous.as_ref(), at(70));
     findings(&Look {
         database,

@@ -13,6 +13,7 @@ FINDINGS = {
     "optuna": ROLLBACK,
     "rollback": ROLLBACK,
     "swapped": ROLLBACK,
+    "killed_checkpoint": {"large-wal": "on a loaded machine the log grows before the checkpoint that is killed, and it is large"},
     "exclusive": {"long-write-lock": "in exclusive mode the lock is held for as long as the connection lives"},
     "mmap": {"mapped-database": "it says that the main file is mapped, and it is"},
 }
@@ -31,6 +32,7 @@ REFUSALS = [
     ("killed_checkpoint", r"no process holds the index", "no process has the files open, and a connection would recover the log"),
     ("killed_writer", r"no process holds the index", "no process has the files open, and a connection would recover the log"),
     ("short", r"no process holds the index", "the last connection closed between the sample and the question"),
+    ("swapped", r"may only be read by this user", "SQLite writes nothing to a file that was renamed over between opening and writing"),
     ("upgrade", r"no process holds the index", "the service closed its connection between the sample and the question"),
     ("exclusive", r"no process holds the index", "in exclusive mode the index is in the memory of its process"),
     ("exclusive", r"has the whole file to itself", "it has"),
