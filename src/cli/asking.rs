@@ -21,8 +21,17 @@ pub fn confirmed(path: &Path, sql: &[String], yes: bool) -> anyhow::Result<bool>
     if !io::stdin().is_terminal() {
         bail!("nothing was changed: there is no terminal to ask on; give --yes, or --dry-run to see the SQL");
     }
+    answer(&format!("{}: run {}?", text::clean(&path.display().to_string()), sql.join("; ")))
+}
+
+/// Whether the user says yes to `question` on stderr.
+///
+/// # Errors
+///
+/// Where the terminal is gone.
+pub fn answer(question: &str) -> anyhow::Result<bool> {
     let mut stderr = io::stderr().lock();
-    write!(stderr, "{}: run {}? [y/N] ", text::clean(&path.display().to_string()), sql.join("; "))?;
+    write!(stderr, "{question} [y/N] ")?;
     stderr.flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;

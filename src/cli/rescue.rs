@@ -18,7 +18,7 @@ use crate::{
     text,
 };
 
-use super::{say, say_json};
+use super::{asking::answer, say, say_json};
 
 /// The exit code of one that was told to stop, as shells have it for SIGINT.
 const STOPPED: u8 = 130;
@@ -86,7 +86,7 @@ fn from_process(args: &Args, pid: i32, config: &Config, stop: &StopFlag) -> anyh
 
 fn with_and_without_log(args: &Args, config: &Config, stop: &StopFlag) -> anyhow::Result<u8> {
     let proc = &config.places.proc;
-    let path = match args.database.canonicalize() {
+    let path = match paths::real(&args.database) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(missing(&args.database, proc)),
         path => path.map_err(Error::io(format!("read {}", args.database.display())))?,
     };
@@ -146,13 +146,8 @@ fn confirmed(pid: i32, path: &Path) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         bail!("nothing was copied: there is no terminal to ask on; give --yes to stop {pid} meanwhile");
     }
-    let mut stderr = io::stderr().lock();
     let path = text::clean(&path.display().to_string());
-    write!(stderr, "stop process {pid} while its files of {path} are copied? [y/N] ")?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
+    answer(&format!("stop process {pid} while its files of {path} are copied?"))
 }
 
 #[cfg(test)]

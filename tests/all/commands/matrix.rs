@@ -132,6 +132,12 @@ fn a_magic_link() {
     let report = situation.home.json(&["status", "--json", &situation.path]);
     assert_eq!(report["databases"][0]["processes"][0]["pid"], inside.pid(), "{report}");
     inside.sql("INSERT INTO t VALUES (1)");
+    // A copy is one of that file, too.
+    let copies = situation.home.root().join("copies").display().to_string();
+    let report = situation.home.json(&["rescue", &situation.path, "--to", &copies, "--json"]);
+    let tables: Vec<&Value> =
+        report["tables"].as_array().expect("a list").iter().map(|it| &it["name"]).collect();
+    assert_eq!(tables, ["t"], "{report}");
     drop(namespace);
 }
 
