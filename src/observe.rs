@@ -41,7 +41,7 @@ mod liveness;
 pub(crate) mod lock_probe;
 mod lock_sampler;
 pub(crate) mod lock_table;
-mod locks;
+pub(crate) mod locks;
 mod mappings;
 mod mounts;
 mod opener;

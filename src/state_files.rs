@@ -51,7 +51,7 @@ impl StateFolder {
     ///
     /// Where there is none, or another user could change it.
     pub fn open(path: &Path) -> io::Result<Self> {
-        // Whoever can change a folder on the way can put a link there, to a folder that is in order.
+        // A user who can change a folder on the way can put a link there, to a folder that is in order.
         path::absolute(path)?.parent().map_or(Ok(()), check_above)?;
         let path = path.canonicalize()?;
         let metadata = fs::metadata(&path)?;

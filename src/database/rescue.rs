@@ -1,4 +1,4 @@
-//! A raw copy opened for the first time: its log taken in, its pages checked, its rows counted.
+//! A raw copy opened for the first time: its log recovered, its pages checked, its rows counted.
 //!
 //! The copy is waltop's alone. Nothing else of the original may be open raw in this process by now.
 
@@ -20,7 +20,7 @@ const WAIT: Duration = Duration::from_secs(5);
 pub struct Verified {
     /// What `integrity_check` found wrong; empty where nothing is.
     pub errors: Vec<String>,
-    /// Whether its log or journal was taken in, so that the main file alone is complete.
+    /// Whether its log or journal was recovered, so that the main file alone is complete.
     pub is_complete: bool,
     /// Its tables, those of `SQLite` itself and virtual ones aside, by name.
     pub tables: Vec<Table>,

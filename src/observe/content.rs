@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use super::{
     files::{self, FileId, Sight},
     lock_probe::{self, Ask},
-    locks::MAIN_WRITER,
+    locks::{CHECKPOINT, MAIN_WRITER, READ0},
     wal::LogHeader,
     wal_index::Raw,
 };
@@ -42,8 +42,8 @@ const COMPARED_BYTES: usize = 16 << 20;
 const TRIES: u32 = 3;
 /// A file that was written less long ago can be written again without another modification time.
 const TICK: Duration = Duration::from_millis(100);
-/// Bytes of `-shm` that a checkpoint locks for itself: its own, and that of readers who ignore the log.
-const COPYING: [u64; 2] = [121, 123];
+/// Bytes of `-shm` that a checkpoint locks for itself.
+const COPYING: [u64; 2] = [CHECKPOINT, READ0];
 
 /// One sample's view of the files, for [`Reader::read`].
 #[derive(Debug)]

@@ -116,6 +116,11 @@ pub fn sidecar(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// A main file, its `-wal` and its `-shm`.
+pub fn with_sidecars(main: &Path) -> [PathBuf; 3] {
+    [main.to_owned(), sidecar(main, "-wal"), sidecar(main, "-shm")]
+}
+
 /// Opens a file for a moment's reading. It never blocks, whatever has come to lie at the path.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ pub struct Holders {
 /// The processes that have the database open which lay at `path`, an absolute one, as the `/proc` at `proc` shows them.
 #[must_use]
 pub fn holders_of_deleted(proc: &Path, path: &Path) -> Holders {
-    let paths: [PathBuf; 3] = [path.to_owned(), files::sidecar(path, "-wal"), files::sidecar(path, "-shm")];
+    let paths = files::with_sidecars(path);
     let nobody = BTreeSet::new();
     let target = Target {
         paths: paths.each_ref().map(PathBuf::as_path),

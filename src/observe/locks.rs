@@ -20,9 +20,12 @@ pub const CHECKPOINT: u64 = 121;
 /// Byte of `-shm` that is locked during recovery.
 pub const RECOVER: u64 = 122;
 /// Bytes of `-shm` that readers lock, slot 0 first.
-pub const READ: RangeInclusive<u64> = 123..=127;
+pub const READ: RangeInclusive<u64> = READ0..=127;
+/// The first of these: that of a reader who ignores the log. A checkpointer locks it while it copies pages.
+pub const READ0: u64 = 123;
 
-const PENDING: u64 = 0x4000_0000;
+/// Byte of the main file that a writer locks to keep new readers away.
+pub const PENDING: u64 = 0x4000_0000;
 const RESERVED: u64 = PENDING + 1;
 /// Bytes of the main file that every reader, and every connection in WAL mode, locks.
 pub const SHARED: RangeInclusive<u64> = PENDING + 2..=PENDING + 511;

@@ -99,7 +99,7 @@ impl Watched {
     pub fn new(path: PathBuf, proc: &Path) -> Self {
         let inside = Inside::of(&path, proc);
         Self {
-            paths: three(inside.as_ref().map_or(&path, |inside| &inside.access)),
+            paths: files::with_sidecars(inside.as_ref().map_or(&path, |inside| &inside.access)),
             inside,
             named: path,
             counter: wal::Counter::default(),
@@ -167,7 +167,7 @@ impl Watched {
                 .push(Unseen { what, why: "it has ended; the directory opened before is shown".to_owned() });
         }
         let main = self.inside.as_ref().map_or(&self.paths[0], |inside| &inside.inner).clone();
-        let texts = three(&main);
+        let texts = files::with_sidecars(&main);
         let mounts = theirs.as_ref().unwrap_or(mounts);
         let sights = std::array::from_fn(|at| {
             let path = &self.paths[at];
@@ -471,11 +471,6 @@ impl View {
                 wal_index::read(&file).map_err(|error| note(unseen, "the wal-index", path, &error)).ok();
         }
     }
-}
-
-// A main file and its sidecars.
-fn three(main: &Path) -> [PathBuf; 3] {
-    [main.to_owned(), files::sidecar(main, "-wal"), files::sidecar(main, "-shm")]
 }
 
 // Takes those of `rows` away that are about another file of the same numbers: where the file system makes device

@@ -24,7 +24,8 @@ pub struct CopyReport {
 
 impl CopyReport {
     fn verdict(&self) -> String {
-        let left = if self.is_complete { "" } else { "; keep the files beside it: its log was not taken in" };
+        let left =
+            if self.is_complete { "" } else { "; keep the files beside it: its log was not recovered" };
         match self.errors.as_slice() {
             [] => format!("integrity_check ok{left}"),
             [first] => format!("integrity_check: {first}{left}"),

@@ -18,16 +18,10 @@ use nix::{
 };
 
 use super::{Error, IsStopped};
-use crate::observe::lock_probe::{self, Ask};
-
-/// The byte of `-shm` that a checkpointer locks while it copies pages (`WAL_READ_LOCK(0)` of `wal.c`).
-pub const READ0: RangeInclusive<u64> = 123..=123;
-/// The bytes of the main file that every connection holds (`SHARED_FIRST`, `SHARED_SIZE` of `os.h`).
-pub const SHARED: RangeInclusive<u64> = 1_073_741_826..=1_073_742_335;
-/// The byte that a writer takes to keep new readers away (`PENDING_BYTE` of `os.h`).
-pub const PENDING: RangeInclusive<u64> = 1_073_741_824..=1_073_741_824;
-/// All bytes of the main file that are locked for writing by one that writes to it.
-pub const WRITING: RangeInclusive<u64> = 1_073_741_824..=1_073_742_335;
+use crate::observe::{
+    lock_probe::{self, Ask},
+    locks::{PENDING, SHARED},
+};
 
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -88,9 +82,9 @@ pub fn wait_for(
 /// As [`wait_for`].
 pub fn share(file: &File, patience: Duration, is_stopped: IsStopped<'_>) -> Result<(), Error> {
     let what = "the main file";
-    wait_for(file, &PENDING, what, patience, is_stopped)?;
+    wait_for(file, &(PENDING..=PENDING), what, patience, is_stopped)?;
     let shared = wait_for(file, &SHARED, what, patience, is_stopped);
-    set(file, libc::F_UNLCK, &PENDING).map_err(Error::io("unlock the main file"))?;
+    set(file, libc::F_UNLCK, &(PENDING..=PENDING)).map_err(Error::io("unlock the main file"))?;
     shared
 }
 
@@ -103,6 +97,8 @@ pub fn is_written(file: &File, bytes: RangeInclusive<u64>) -> io::Result<bool> {
 mod tests {
     use super::*;
 
+    const BYTES: RangeInclusive<u64> = 123..=123;
+
     #[test]
     fn a_lock_ends_with_its_descriptor_and_with_no_other() {
         let folder = tempfile::TempDir::new().expect("a folder");
@@ -111,16 +107,16 @@ mod tests {
         let open = || File::options().read(true).write(true).open(&path).expect("there");
         let (holder, other) = (File::open(&path).expect("there"), open());
         let never = || false;
-        wait_for(&holder, &READ0, "it", Duration::ZERO, &never).expect("free");
+        wait_for(&holder, &BYTES, "it", Duration::ZERO, &never).expect("free");
         drop(open());
-        assert!(!set(&other, libc::F_WRLCK, &READ0).expect("an answer"), "another close drops nothing");
+        assert!(!set(&other, libc::F_WRLCK, &BYTES).expect("an answer"), "another close drops nothing");
         drop(holder);
-        assert!(set(&other, libc::F_WRLCK, &READ0).expect("an answer"));
+        assert!(set(&other, libc::F_WRLCK, &BYTES).expect("an answer"));
         let reader = File::open(&path).expect("there");
-        let refused = wait_for(&reader, &READ0, "it", Duration::ZERO, &never);
+        let refused = wait_for(&reader, &BYTES, "it", Duration::ZERO, &never);
         assert!(matches!(refused, Err(Error::Locked { what: "it", .. })), "{refused:?}");
         assert!(matches!(
-            wait_for(&reader, &READ0, "it", Duration::from_mins(1), &|| true),
+            wait_for(&reader, &BYTES, "it", Duration::from_mins(1), &|| true),
             Err(Error::Stopped)
         ));
     }

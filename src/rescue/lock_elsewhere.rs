@@ -4,10 +4,6 @@ use std::{fs::File, io, ops::RangeInclusive, time::Duration};
 
 use super::{Error, IsStopped};
 
-pub const READ0: RangeInclusive<u64> = 123..=123;
-pub const WRITING: RangeInclusive<u64> = 1_073_741_824..=1_073_742_335;
-pub const SHARED: RangeInclusive<u64> = 1_073_741_826..=1_073_742_335;
-
 fn unsupported() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "this system has no open-file-description locks")
 }

@@ -9,8 +9,7 @@ use std::{
 };
 
 use super::{
-    Copied, Error, IsStopped, copy, held, journal,
-    lock::{self, WRITING},
+    Copied, Error, IsStopped, copy, held, journal, lock,
     process::{Live, committed, is_wal, live},
     target::{Target, has_room},
 };
@@ -18,6 +17,7 @@ use crate::observe::{
     files,
     lock_probe::{self, Ask},
     lock_table::INDEX_BYTE,
+    locks::MAIN_WRITER,
     sidecar,
 };
 
@@ -153,7 +153,7 @@ impl Original {
         lock::share(&self.main, SHARE_PATIENCE, is_stopped)?;
         let before = self.files()?;
         // While a process is in a transaction its journal undoes what is not in the main file yet.
-        let is_writing = lock::is_written(&self.main, WRITING).map_err(Error::io("ask for locks"))?;
+        let is_writing = lock::is_written(&self.main, MAIN_WRITER).map_err(Error::io("ask for locks"))?;
         let hot = match &self.journal {
             Some(journal) if !is_writing => journal::hot_bytes(journal)?,
             _ => 0,
@@ -166,7 +166,7 @@ impl Original {
     }
 
     fn is_locked(&self) -> Result<bool, Error> {
-        let holder = lock_probe::ask(&self.main, Ask::Anybody, WRITING);
+        let holder = lock_probe::ask(&self.main, Ask::Anybody, MAIN_WRITER);
         Ok(holder.map_err(Error::io("ask for locks on the main file"))?.is_some())
     }
 

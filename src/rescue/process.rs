@@ -10,16 +10,16 @@ use std::{
 use super::{
     Copied, Error, IsStopped, Set, choose, copy,
     freeze::Frozen,
-    held, journal,
-    lock::{self, READ0, SHARED, WRITING},
-    sets,
+    held, journal, lock, sets,
     target::{Target, has_room},
 };
 use crate::observe::{
-    self, files, header,
+    self, header,
+    locks::{MAIN_WRITER, READ0, SHARED},
     wal::{self, LogHeader},
     wal_index::{self, Index},
 };
+use crate::snapshot::JournalMode;
 
 /// How long a checkpoint that copies pages is waited for.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(10);
@@ -126,7 +126,7 @@ pub struct Live<'a> {
 /// Where a lock is not available, there is no room, or the log and the index contradict each other.
 pub fn live(files: &Live<'_>, target: &mut Target, is_stopped: IsStopped<'_>) -> Result<Copied, Error> {
     lock::wait_for(files.main, &SHARED, "the main file", SHARE_PATIENCE, is_stopped)?;
-    lock::wait_for(files.index, &READ0, "byte 123 of -shm", CHECKPOINT_PATIENCE, is_stopped)?;
+    lock::wait_for(files.index, &(READ0..=READ0), "byte 123 of -shm", CHECKPOINT_PATIENCE, is_stopped)?;
     let (main_copy, log_copy) = (target.create("")?, target.create("-wal")?);
     let mut last = Error::Changed { what: "the log was restarted".to_owned() };
     for _ in 0..TRIES {
@@ -229,7 +229,7 @@ fn frozen(
             return Err(Error::Shared { pids: others });
         }
         let main = held::open(request.proc, request.pid, &set.main)?;
-        let is_writing = lock::is_written(&main, WRITING).map_err(Error::io("ask for locks"))?;
+        let is_writing = lock::is_written(&main, MAIN_WRITER).map_err(Error::io("ask for locks"))?;
         if !is_writing || set.log.is_some() || set.journal.is_some() {
             return as_it_is(request, &set, &main, target, is_stopped);
         }
@@ -286,7 +286,5 @@ fn as_it_is(
 
 /// Whether the header of the main file says that it is in WAL mode.
 pub fn is_wal(main: &File) -> bool {
-    let mut start = [0; header::LENGTH];
-    let is_whole = files::read_at(main, &mut start, 0).is_ok_and(|count| count == start.len());
-    is_whole && header::is_header(&start) && (start[18] == 2 || start[19] == 2)
+    header::read(main).is_ok_and(|header| header.is_some_and(|it| it.journal_mode == JournalMode::Wal))
 }
