@@ -22,7 +22,7 @@ use std::{
 
 use jiff::Timestamp;
 use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
-use waltop::history::{History, Lock, Who, Window};
+use waltop::history::{LockHistory, LockOwner, SampledLock, TimeWindow};
 
 #[path = "support/machine.rs"]
 mod machine;
@@ -101,19 +101,19 @@ fn main() -> Result<(), Failure> {
 fn timelines() -> Vec<Duration> {
     const HOLDS_A_SECOND: u32 = 200;
     let (start, hours) = (Instant::now(), Duration::from_hours(4));
-    let (mut history, pause) = (History::default(), Duration::from_secs(1) / HOLDS_A_SECOND);
+    let (mut history, pause) = (LockHistory::default(), Duration::from_secs(1) / HOLDS_A_SECOND);
     history.sampling_began(start);
     let mut at = start;
     for number in 0..HOLDS_A_SECOND * 60 * 245 {
         let name = format!("client {number}");
-        let who = Who { pid: i32::try_from(number).ok(), start_ticks: Some(number.into()), name };
-        history.open(Lock::Write, at, Arc::new(who));
-        history.close(Lock::Write, at + pause / 3);
+        let who = LockOwner { pid: i32::try_from(number).ok(), start_ticks: Some(number.into()), name };
+        history.open(SampledLock::Write, at, Arc::new(who));
+        history.close(SampledLock::Write, at + pause / 3);
         at += pause;
     }
     let timed = |_| {
         let began = Instant::now();
-        let timeline = history.timeline(Window { end: None, span: hours }, (at, Timestamp::now()));
+        let timeline = history.timeline(TimeWindow { end: None, span: hours }, (at, Timestamp::now()));
         let took = began.elapsed();
         assert!(timeline.is_some_and(|timeline| timeline.unknown_cells() == 0), "all of it is there");
         took

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use waltop::ingest::Summary;
+use waltop::ingest::RunSummary;
 
 #[path = "support/corpus.rs"]
 mod corpus;
@@ -47,7 +47,7 @@ fn main() -> Result<(), Failure> {
             .args(["ingest", "notes", "--json", "--db", &database, "--embed", &server.url()])
             .output()?;
         let took = begun.elapsed().as_secs_f64();
-        let summary: Summary = serde_json::from_slice(&output.stdout)?;
+        let summary: RunSummary = serde_json::from_slice(&output.stdout)?;
         let Some(embedding) = summary.embedding else { return Err("nothing was embedded".into()) };
         if embedding.embedded != u64::from(DOCUMENTS)
             || server.seen() != usize::try_from(DOCUMENTS)?

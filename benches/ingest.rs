@@ -19,7 +19,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use waltop::{database::busy::is_busy, ingest::Summary};
+use waltop::{database::busy::is_busy, ingest::RunSummary};
 
 #[path = "support/corpus.rs"]
 mod corpus;
@@ -165,8 +165,8 @@ impl Bench<'_> {
         Ok((count as f64, first))
     }
 
-    fn tell_holds(runs: &[Summary]) {
-        let of = |part: fn(&waltop::snapshot::Spread) -> f64| {
+    fn tell_holds(runs: &[RunSummary]) {
+        let of = |part: fn(&waltop::snapshot::DurationSpread) -> f64| {
             runs.iter().filter_map(|run| run.hold.as_ref()).map(part).collect::<Vec<_>>()
         };
         println!(
@@ -226,7 +226,7 @@ impl Bench<'_> {
         command
     }
 
-    fn ingest(&self) -> Result<Summary, Failure> {
+    fn ingest(&self) -> Result<RunSummary, Failure> {
         // Documents of others may be bad ones, which the exit code tells.
         let output = self.waltop().stderr(Stdio::inherit()).output()?;
         Ok(serde_json::from_slice(&output.stdout)?)

@@ -20,7 +20,7 @@ use portable_pty::CommandBuilder;
 use waltop::{
     config::Places,
     observe::Observer,
-    snapshot::{Sampling, WriteHolds},
+    snapshot::{SamplingFacts, WriteHolds},
 };
 
 #[path = "support/clients.rs"]
@@ -109,7 +109,7 @@ fn accuracy() -> Result<(), Failure> {
     Ok(())
 }
 
-fn tell_accuracy(round: usize, held: &[Duration], holds: &WriteHolds, sampling: Option<Sampling>) {
+fn tell_accuracy(round: usize, held: &[Duration], holds: &WriteHolds, sampling: Option<SamplingFacts>) {
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let longest = held.iter().copied().max().map_or(0.0, ms);
     let total: f64 = held.iter().copied().map(ms).sum();

@@ -8,7 +8,7 @@
 
 use std::fs;
 
-use waltop::{snapshot::Spread, units};
+use waltop::{snapshot::DurationSpread, units};
 
 #[path = "../tests/all/python.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -229,7 +229,7 @@ fn skillmeat_rows(scale: Scale) -> Option<Vec<Row>> {
     let (lost, won) = (skillmeat::lose(scale)?, skillmeat::win(scale)?);
     let hold = lost.imports.iter().map(|it| it.longest_hold_ms).fold(0.0, f64::max);
     let ours = won.imports.iter().filter_map(|it| it.hold).map(|it| it.max).fold(0.0, f64::max);
-    let p99 = |spread: Option<Spread>| {
+    let p99 = |spread: Option<DurationSpread>| {
         spread.map_or_else(
             || "wrote nothing".to_owned(),
             |it| format!("{}, longest {}", units::duration(it.p99), units::duration(it.max)),
@@ -280,7 +280,7 @@ fn told(refusal: Option<&str>) -> String {
     refusal.map_or_else(|| "not refused".to_owned(), |it| format!("`{it}`"))
 }
 
-fn longest(hold: Option<Spread>) -> String {
+fn longest(hold: Option<DurationSpread>) -> String {
     hold.map_or_else(
         || "none".to_owned(),
         |it| format!("{} (p99 {})", units::duration(it.max), units::duration(it.p99)),

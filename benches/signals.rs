@@ -28,7 +28,7 @@ use std::{
 use rusqlite::Connection;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use waltop::{
-    act::signal::{ExpectedProgram, Pinned, Refusal, Signal, Target, start_ticks},
+    act::signal::{ExpectedProgram, PinnedProcess, SignalRefusal, SignalTarget, StopSignal, start_ticks},
     config::{Config, Permit, Places},
     snapshot::{FileId, ProgramSample},
 };
@@ -81,11 +81,11 @@ fn main() -> Result<ExitCode, Failure> {
     let mut bench = Bench::set(home.path())?;
     let mut wrong_kills = 0;
     if is_wanted("exec") {
-        for (signal, execs) in [(Signal::Kill, execs), (Signal::Term, execs / 2)] {
+        for (signal, execs) in [(StopSignal::Kill, execs), (StopSignal::Term, execs / 2)] {
             let tally = bench.exec_overs(signal, execs, true)?;
             let wrong = tally.wrong;
             tally.print(&format!("{signal} at an exec, checked"));
-            wrong_kills += if signal == Signal::Kill { wrong } else { 0 };
+            wrong_kills += if signal == StopSignal::Kill { wrong } else { 0 };
             bench
                 .exec_overs(signal, execs / 10, false)?
                 .print(&format!("{signal} at an exec, a pidfd alone"));
@@ -186,12 +186,12 @@ impl Bench {
         })
     }
 
-    fn pin(&self, target: Target) -> Result<Result<Pinned, Refusal>, Failure> {
-        Ok(Pinned::open(target, ExpectedProgram::Listed(self.listed()?), Path::new(PROC)))
+    fn pin(&self, target: SignalTarget) -> Result<Result<PinnedProcess, SignalRefusal>, Failure> {
+        Ok(PinnedProcess::open(target, ExpectedProgram::Listed(self.listed()?), Path::new(PROC)))
     }
 
     /// Until so many processes were at the other program when the signal came.
-    fn exec_overs(&mut self, signal: Signal, execs: u64, is_checked: bool) -> Result<Tally, Failure> {
+    fn exec_overs(&mut self, signal: StopSignal, execs: u64, is_checked: bool) -> Result<Tally, Failure> {
         let mut tally = Tally::default();
         while tally.execs < execs {
             let kind = ["other", "inherits", "itself"][usize::try_from(tally.tries % 3)?];
@@ -200,7 +200,7 @@ impl Bench {
             process.is_ready()?;
             let pid = process.pid()?;
             let start_ticks = start_ticks(pid, Path::new(PROC)).ok_or("it has ended")?;
-            let held = self.pin(Target { pid, start_ticks })??;
+            let held = self.pin(SignalTarget { pid, start_ticks })??;
             let pidfd = pidfd_open(Pid::from_raw(pid).ok_or("a PID")?, PidfdFlags::empty())?;
             process.exec_in(self.dice.below(EXEC_MICROS))?;
             let told = Instant::now();
@@ -240,12 +240,12 @@ impl Bench {
         let mut tally = Tally { tries: REUSES, ..Tally::default() };
         let mut wrong_kills = 0;
         for number in 0..REUSES {
-            let signal = if number % 2 == 0 { Signal::Kill } else { Signal::Term };
+            let signal = if number % 2 == 0 { StopSignal::Kill } else { StopSignal::Term };
             let mut first = self.holder("other")?;
             first.is_ready()?;
             let pid = first.pid()?;
             let start_ticks = start_ticks(pid, Path::new(PROC)).ok_or("it has ended")?;
-            let target = Target { pid, start_ticks };
+            let target = SignalTarget { pid, start_ticks };
             let held = self.pin(target)??;
             let delay = Duration::from_micros(self.dice.below(SIGNAL_MICROS));
             let successor =
@@ -272,7 +272,7 @@ impl Bench {
             thread::sleep(Duration::from_millis(2));
             let is_hit = second.child.try_wait()?.is_some() || second.stat()?.1 == 'T';
             tally.wrong += u64::from(is_hit);
-            wrong_kills += u64::from(is_hit && signal == Signal::Kill);
+            wrong_kills += u64::from(is_hit && signal == StopSignal::Kill);
         }
         tally.print("KILL and TERM, three signals each, at and after the reuse of a PID");
         Ok(wrong_kills)
@@ -323,9 +323,12 @@ impl Bench {
     }
 }
 
-fn send_unchecked(pidfd: &OwnedFd, signal: Signal) -> Result<(), Failure> {
-    let raw =
-        if signal == Signal::Kill { rustix::process::Signal::KILL } else { rustix::process::Signal::TERM };
+fn send_unchecked(pidfd: &OwnedFd, signal: StopSignal) -> Result<(), Failure> {
+    let raw = if signal == StopSignal::Kill {
+        rustix::process::Signal::KILL
+    } else {
+        rustix::process::Signal::TERM
+    };
     Ok(pidfd_send_signal(pidfd.as_fd(), raw)?)
 }
 

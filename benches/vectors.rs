@@ -11,8 +11,8 @@ use waltop::{
     ingest::{
         StopFlag,
         embed::{
-            nearest::Vectors,
-            vector::{self, Near, Top},
+            nearest::ModelVectors,
+            vector::{self, RankedMatch, TopMatches},
         },
         nearest,
     },
@@ -38,9 +38,9 @@ fn main() -> Result<(), Failure> {
     let query = made_up(7);
     println!("{VECTORS} vectors of {DIMENSION} numbers; medians of {ROUNDS}");
     let in_memory = median(|| {
-        let mut top = Top::of(FOUND);
+        let mut top = TopMatches::of(FOUND);
         for (id, vector) in (1..).zip(&vectors) {
-            top.offer(Near { id, likeness: vector::likeness(&query, vector) });
+            top.offer(RankedMatch { id, likeness: vector::likeness(&query, vector) });
         }
         black_box(top.best_first());
         Ok(())
@@ -54,7 +54,7 @@ fn main() -> Result<(), Failure> {
         if hits.len() == FOUND { Ok(()) } else { Err("not found".into()) }
     })?;
     bound("the same from a database, opened each time", from_database, 20.0);
-    let mut all = Vectors::default();
+    let mut all = ModelVectors::default();
     for (id, vector) in (1..).zip(&vectors) {
         all.push(id, None, &vector::to_bytes(vector));
     }

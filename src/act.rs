@@ -1,7 +1,7 @@
 //! The only place where the console changes the world.
 //!
-//! Every effect is a value first. [`Act`]s are the ones that change something outside the console. Only a
-//! [`Confirmed`] one is carried out, and a read-only console has nothing to make one of ([`switch`]).
+//! Every effect is a value first. [`ConfirmedAction`]s are the ones that change something outside the console. Only a
+//! [`ConfirmedEffect`] one is carried out, and a read-only console has nothing to make one of ([`switch`]).
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use log::Level;
 
 use crate::{
-    diagnose::{checkpoint::Mode, health::Depth},
-    history::Window,
+    diagnose::{checkpoint::CheckpointMode, health::HealthDepth},
+    history::TimeWindow,
     snapshot::{Presence, Snapshot},
 };
 
@@ -23,10 +23,10 @@ pub mod switch;
 mod turns;
 pub mod worker;
 
-use reap::{End, Meant};
-use schedule::Scheduled;
-use signal::{Refusal, Signal, Target};
-use switch::Confirmed;
+use reap::{StopOutcome, StopRequest};
+use schedule::DueCheckpoint;
+use signal::{SignalRefusal, SignalTarget, StopSignal};
+use switch::ConfirmedEffect;
 
 /// Something that the console asks of the world around it.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub enum Effect {
         /// Of which database.
         index: usize,
         /// Which.
-        window: Window,
+        window: TimeWindow,
     },
     /// Ask a worker what our own connection answers for the pragmas.
     AskPragmas {
@@ -52,11 +52,11 @@ pub enum Effect {
         presence: Presence,
     },
     /// Get hold of processes, so that a later signal reaches them and no others; those pinned before are let go.
-    Pin(Vec<Meant>),
+    Pin(Vec<StopRequest>),
     /// Let go of the pinned processes.
     Unpin,
     /// Change something, as confirmed.
-    Act(Confirmed),
+    Act(ConfirmedEffect),
     /// End the health check that runs.
     StopHealth,
     /// Write the snapshot to a file in the working directory.
@@ -71,23 +71,23 @@ pub enum Effect {
 
 /// An effect that changes something outside the console. It was confirmed in a dialog; a scheduled one by the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
+pub enum ConfirmedAction {
     /// Send a signal to pinned processes.
     Signal {
         /// Those that are not pinned get nothing.
-        targets: Vec<Target>,
+        targets: Vec<SignalTarget>,
         /// What to send.
-        signal: Signal,
+        signal: StopSignal,
     },
     /// Run a checkpoint.
     Checkpoint {
         /// Of which database.
         database: PathBuf,
         /// How.
-        mode: Mode,
+        mode: CheckpointMode,
     },
     /// Run a checkpoint that the profile asks for at regular times.
-    Scheduled(Scheduled),
+    Scheduled(DueCheckpoint),
     /// Start an ingestion that outlives the console.
     Ingest {
         /// Into which database.
@@ -107,17 +107,17 @@ pub enum Act {
         /// Which database.
         database: PathBuf,
         /// How far to go.
-        depth: Depth,
+        depth: HealthDepth,
     },
 }
 
 /// What comes back of effects.
 #[derive(Debug, Clone)]
-pub enum Report {
+pub enum EffectReport {
     /// Each process that was to be pinned, with the reason where it was not.
-    Pinned(Vec<(Target, Result<(), Refusal>)>),
+    Pinned(Vec<(SignalTarget, Result<(), SignalRefusal>)>),
     /// What became of a process that was meant for a signal.
-    Ended(Ended),
+    Ended(StopResult),
     /// A worker answered for the pragmas of a database, or could not.
     Pragmas {
         /// Which database.
@@ -126,36 +126,36 @@ pub enum Report {
         refusal: Option<String>,
     },
     /// A health check has come to its end.
-    Health(Outcome),
+    Health(ActionOutcome),
     /// Something else has.
-    Outcome(Outcome),
+    Outcome(ActionOutcome),
     /// Something has come to its end that nobody waits for: the log has it, and the screen only where it went badly.
-    Noted(Outcome),
+    Noted(ActionOutcome),
 }
 
 /// What became of a process that was meant for a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct StopResult {
     /// The process.
-    pub target: Target,
+    pub target: SignalTarget,
     /// What was sent, or would have been.
-    pub signal: Signal,
+    pub signal: StopSignal,
     /// What became of it.
-    pub end: End,
+    pub end: StopOutcome,
     /// When that was known. Only a later look shows what it has left.
     pub at: Timestamp,
 }
 
-/// What became of an [`Act`] or another effect.
+/// What became of an [`ConfirmedAction`] or another effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ActionOutcome {
     /// How it went.
     pub level: Level,
     /// One sentence for the notice and the log.
     pub text: String,
 }
 
-impl Outcome {
+impl ActionOutcome {
     /// It went as asked.
     pub fn good(text: impl Into<String>) -> Self {
         Self { level: Level::Info, text: text.into() }

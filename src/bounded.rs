@@ -15,7 +15,7 @@ const BUFFER: usize = 64 << 10;
 
 /// The beginning of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Bounded {
+pub(crate) struct BoundedFile {
     /// As many bytes as the limit at most.
     pub bytes: Vec<u8>,
     /// Whether there is more.
@@ -27,7 +27,7 @@ pub(crate) struct Bounded {
 /// # Errors
 ///
 /// Where it cannot be read.
-pub(crate) fn read(path: &Path, limit: usize) -> io::Result<Bounded> {
+pub(crate) fn read(path: &Path, limit: usize) -> io::Result<BoundedFile> {
     read_from(File::open(path)?, limit)
 }
 
@@ -36,13 +36,13 @@ pub(crate) fn read(path: &Path, limit: usize) -> io::Result<Bounded> {
 /// # Errors
 ///
 /// Where it cannot be read.
-pub(crate) fn read_from(source: impl Read, limit: usize) -> io::Result<Bounded> {
+pub(crate) fn read_from(source: impl Read, limit: usize) -> io::Result<BoundedFile> {
     let mut bytes = Vec::new();
     // One byte more than the limit tells whether there is more.
     source.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     let is_cut = bytes.len() > limit;
     bytes.truncate(limit);
-    Ok(Bounded { bytes, is_cut })
+    Ok(BoundedFile { bytes, is_cut })
 }
 
 /// Reads the file at `path` where it has at most `limit` bytes.
@@ -65,7 +65,7 @@ pub(crate) fn read_text(path: &Path, limit: usize) -> io::Result<String> {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
-impl Bounded {
+impl BoundedFile {
     /// All the bytes.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl Bounded {
 
 /// What ends a reading early.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
+pub(crate) struct ReadLimits {
     /// Bytes.
     pub bytes: u64,
     /// Wall time.
@@ -91,7 +91,7 @@ pub(crate) struct Bounds {
 
 /// Why lines were left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum CutReason {
     /// There is more than the bound.
     Bytes(u64),
     /// It took longer than the bound.
@@ -102,7 +102,7 @@ pub(crate) enum Cut {
     Lines(usize),
 }
 
-impl std::fmt::Display for Cut {
+impl std::fmt::Display for CutReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(f, "cut after {}", crate::units::bytes(*bytes)),
@@ -115,11 +115,11 @@ impl std::fmt::Display for Cut {
 
 /// What was read of a file line by line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reading {
+pub(crate) struct BoundedLines {
     /// Bytes.
     pub bytes: u64,
     /// Why lines are missing, if any are.
-    pub cut: Option<Cut>,
+    pub cut: Option<CutReason>,
 }
 
 /// Calls `take` with each line of `source`, without its end, over one buffer. `take` returns whether it wants more.
@@ -129,14 +129,14 @@ pub(crate) struct Reading {
 /// Where it cannot be read.
 pub(crate) fn each_line(
     mut source: impl Read,
-    bounds: Bounds,
+    bounds: ReadLimits,
     mut take: impl FnMut(&[u8]) -> bool,
-) -> io::Result<Reading> {
+) -> io::Result<BoundedLines> {
     let begin = Instant::now();
     let mut buffer = vec![0; BUFFER];
     // The bytes of a line that has no end yet, and whether the rest of one that is too long is being passed over.
     let (mut kept, mut is_in_long_line) = (0, false);
-    let mut reading = Reading { bytes: 0, cut: None };
+    let mut reading = BoundedLines { bytes: 0, cut: None };
     loop {
         let is_late = reading.bytes > 0 && begin.elapsed() >= bounds.time;
         let count = match source.read(&mut buffer[kept..]) {
@@ -152,10 +152,10 @@ pub(crate) fn each_line(
         }
         // Only now is it known that there is more.
         if reading.bytes >= bounds.bytes {
-            return Ok(Reading { cut: Some(Cut::Bytes(bounds.bytes)), ..reading });
+            return Ok(BoundedLines { cut: Some(CutReason::Bytes(bounds.bytes)), ..reading });
         }
         if is_late {
-            return Ok(Reading { cut: Some(Cut::Time(bounds.time)), ..reading });
+            return Ok(BoundedLines { cut: Some(CutReason::Time(bounds.time)), ..reading });
         }
         reading.bytes += count as u64;
         let (filled, mut start) = (kept + count, 0);
@@ -169,7 +169,7 @@ pub(crate) fn each_line(
         buffer.copy_within(start..filled, 0);
         kept = filled - start;
         if kept == BUFFER {
-            (kept, is_in_long_line, reading.cut) = (0, true, Some(Cut::Line));
+            (kept, is_in_long_line, reading.cut) = (0, true, Some(CutReason::Line));
         }
     }
 }
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::fuzz::for_a_while;
 
-    const WIDE: Bounds = Bounds { bytes: 1 << 30, time: Duration::from_hours(1) };
+    const WIDE: ReadLimits = ReadLimits { bytes: 1 << 30, time: Duration::from_hours(1) };
 
     /// Gives at most so many bytes a reading, as the kernel gives a page.
     struct Pages<'a>(&'a [u8], usize);
@@ -193,7 +193,7 @@ mod tests {
         }
     }
 
-    fn lines(source: impl Read, bounds: Bounds) -> (Vec<Vec<u8>>, Option<Cut>) {
+    fn lines(source: impl Read, bounds: ReadLimits) -> (Vec<Vec<u8>>, Option<CutReason>) {
         let mut lines = Vec::new();
         let cut = each_line(source, bounds, |line| {
             lines.push(line.to_vec());
@@ -205,8 +205,8 @@ mod tests {
     #[test]
     fn a_file_is_read_up_to_the_limit_and_a_cut_is_marked() {
         let of = |limit| read_from(&b"12345"[..], limit).expect("it can be read");
-        assert_eq!(of(4), Bounded { bytes: b"1234".to_vec(), is_cut: true });
-        assert_eq!(of(5), Bounded { bytes: b"12345".to_vec(), is_cut: false });
+        assert_eq!(of(4), BoundedFile { bytes: b"1234".to_vec(), is_cut: true });
+        assert_eq!(of(5), BoundedFile { bytes: b"12345".to_vec(), is_cut: false });
         assert_eq!(of(5).whole().expect("all of it"), b"12345");
         assert_eq!(of(4).whole().expect_err("too large").kind(), io::ErrorKind::FileTooLarge);
     }
@@ -215,11 +215,11 @@ mod tests {
     fn an_endless_file_is_no_more_than_its_beginning() {
         let zeros = read("/dev/zero".as_ref(), 1000).expect("it can be read");
         assert!(zeros.is_cut && zeros.bytes == [0; 1000]);
-        let bounds = Bounds { bytes: 1 << 20, ..WIDE };
+        let bounds = ReadLimits { bytes: 1 << 20, ..WIDE };
         let (found, cut) = lines(File::open("/dev/zero").expect("it opens"), bounds);
-        assert_eq!((found.len(), cut), (0, Some(Cut::Bytes(1 << 20))), "no line ends in it");
-        let (_, cut) = lines(io::repeat(b'\n'), Bounds { time: Duration::ZERO, ..WIDE });
-        assert_eq!(cut, Some(Cut::Time(Duration::ZERO)));
+        assert_eq!((found.len(), cut), (0, Some(CutReason::Bytes(1 << 20))), "no line ends in it");
+        let (_, cut) = lines(io::repeat(b'\n'), ReadLimits { time: Duration::ZERO, ..WIDE });
+        assert_eq!(cut, Some(CutReason::Time(Duration::ZERO)));
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         let text = [b"a\n".as_slice(), &vec![b'x'; 3 * BUFFER], b"\nb\n"].concat();
         let (found, cut) = lines(&text[..], WIDE);
         assert_eq!(found, [b"a", b"b"]);
-        assert_eq!(cut, Some(Cut::Line));
+        assert_eq!(cut, Some(CutReason::Line));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     act::worker,
     config::{Config, Places},
     console, diagnose, json, observe, paths,
-    sampler::{Look, Watch},
+    sampler::{Monitor, Sample},
     snapshot::{Database, Snapshot},
 };
 
@@ -48,7 +48,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 #[command(name = "waltop", version, about, long_about = None, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
     /// The databases to watch.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
@@ -67,47 +67,47 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Open the console on a sandbox: real processes on a real database with real trouble.
     Demo,
     /// Take one look and print it.
-    Status(status::Args),
+    Status(status::StatusArgs),
     /// Find what is wrong; the exit code says whether there is something, for CI and cron.
-    Check(check::Args),
+    Check(check::CheckArgs),
     /// Say what a finding means, why it hurts and what to do.
-    Explain(explain::Args),
+    Explain(explain::ExplainArgs),
     /// Run one checkpoint, and say what it moved and who is in the way of the rest.
-    Checkpoint(checkpoint::Args),
+    Checkpoint(checkpoint::CheckpointArgs),
     /// Take the Markdown and text files of folders into a database.
-    Ingest(ingest::Args),
+    Ingest(ingest::IngestArgs),
     /// Keep a database in step with folders: take them in, and again after each change.
-    Watch(watch::Args),
+    Watch(watch::WatchArgs),
     /// List past and present ingestions: how they went, what each batch cost, what failed.
-    Runs(runs::Args),
+    Runs(runs::RunsArgs),
     /// Find what was ingested.
-    Search(search::Args),
+    Search(search::SearchArgs),
     /// Prove that a database is set up as it should be and can be written to.
-    Health(health::Args),
+    Health(health::HealthArgs),
     /// Set what the file can keep: WAL mode, and what the profile asks for.
-    Fix(fix::Args),
+    Fix(fix::FixArgs),
     /// Count what a database holds, and what it takes.
-    Stats(stats::Args),
+    Stats(stats::StatsArgs),
     /// Gather statistics, merge the full-text index, give free pages back.
-    Optimize(optimize::Args),
+    Optimize(optimize::OptimizeArgs),
     /// Stop the processes that are stale, after watching for a while.
-    Reap(reap::Args),
+    Reap(reap::ReapArgs),
     /// Copy a database whose files were deleted, or whose log may not belong to it.
-    Rescue(rescue::Args),
+    Rescue(rescue::RescueArgs),
     #[command(hide = true)]
-    Pragmas(pragmas::Args),
+    Pragmas(pragmas::PragmasArgs),
     #[command(hide = true)]
-    Actor(actor::Args),
+    Actor(actor::ActorArgs),
     /// Take the terminal over and panic, so that a test sees it given back.
     #[command(hide = true)]
     Crash,
 }
 
-impl Command {
+impl CliCommand {
     /// Whether it is refused by a configuration that is read-only. The sandbox and its actors touch nobody's database.
     fn changes_something(&self) -> bool {
         match self {
@@ -143,7 +143,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             Ok(cli) => cli,
             Err(error) => return usage(&error),
         };
-    let is_refused = cli.command.as_ref().is_some_and(Command::changes_something);
+    let is_refused = cli.command.as_ref().is_some_and(CliCommand::changes_something);
     let config = || -> anyhow::Result<Config> {
         let config = Config::load(cli.config.as_deref())?;
         if is_refused {
@@ -167,26 +167,26 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             Ok(console::run(config, databases, banner)?)
         }
         // Whatever is wrong with the settings is told before the sandbox is set up.
-        Some(Command::Demo) => Ok(crate::demo::run(&config()?)?),
-        Some(Command::Status(args)) => status::run(&args, config()?),
-        Some(Command::Check(args)) => check::run(&args, config()?),
+        Some(CliCommand::Demo) => Ok(crate::demo::run(&config()?)?),
+        Some(CliCommand::Status(args)) => status::run(&args, config()?),
+        Some(CliCommand::Check(args)) => check::run(&args, config()?),
         // What a finding means can be read whatever the settings say.
-        Some(Command::Explain(args)) => explain::run(&args),
-        Some(Command::Checkpoint(args)) => checkpoint::run(&args, &config()?),
-        Some(Command::Ingest(args)) => ingest::run(args, &config()?),
-        Some(Command::Watch(args)) => watch::run(args, &config()?),
-        Some(Command::Runs(args)) => runs::run(&args, &config()?),
-        Some(Command::Search(args)) => search::run(&args, &config()?),
-        Some(Command::Health(args)) => health::run(&args, &config()?),
-        Some(Command::Fix(args)) => fix::run(&args, &config()?),
-        Some(Command::Stats(args)) => stats::run(&args, &config()?),
-        Some(Command::Optimize(args)) => optimize::run(&args, &config()?),
-        Some(Command::Reap(args)) => reap::run(&args, &config()?),
-        Some(Command::Rescue(args)) => rescue::run(&args, &config()?),
-        Some(Command::Pragmas(args)) => pragmas::run(&args, &config()?),
+        Some(CliCommand::Explain(args)) => explain::run(&args),
+        Some(CliCommand::Checkpoint(args)) => checkpoint::run(&args, &config()?),
+        Some(CliCommand::Ingest(args)) => ingest::run(args, &config()?),
+        Some(CliCommand::Watch(args)) => watch::run(args, &config()?),
+        Some(CliCommand::Runs(args)) => runs::run(&args, &config()?),
+        Some(CliCommand::Search(args)) => search::run(&args, &config()?),
+        Some(CliCommand::Health(args)) => health::run(&args, &config()?),
+        Some(CliCommand::Fix(args)) => fix::run(&args, &config()?),
+        Some(CliCommand::Stats(args)) => stats::run(&args, &config()?),
+        Some(CliCommand::Optimize(args)) => optimize::run(&args, &config()?),
+        Some(CliCommand::Reap(args)) => reap::run(&args, &config()?),
+        Some(CliCommand::Rescue(args)) => rescue::run(&args, &config()?),
+        Some(CliCommand::Pragmas(args)) => pragmas::run(&args, &config()?),
         // A client under orders, or a test of the terminal, is no user of anybody's settings.
-        Some(Command::Actor(args)) => actor::run(&args),
-        Some(Command::Crash) => Ok(console::crash()?),
+        Some(CliCommand::Actor(args)) => actor::run(&args),
+        Some(CliCommand::Crash) => Ok(console::crash()?),
     }
 }
 
@@ -286,14 +286,18 @@ fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
 }
 
 /// How a database is inspected before it is used.
-type Inspect = fn(&Path) -> Result<PathBuf, observe::Unfit>;
+type InspectDatabase = fn(&Path) -> Result<PathBuf, observe::UnfitPath>;
 
 /// The databases that a command means: those named, else those of the settings, else the default one; each inspected.
 fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     databases_by(named, config, observe::inspect)
 }
 
-fn databases_by(named: &[PathBuf], config: &Config, inspect: Inspect) -> anyhow::Result<Vec<PathBuf>> {
+fn databases_by(
+    named: &[PathBuf],
+    config: &Config,
+    inspect: InspectDatabase,
+) -> anyhow::Result<Vec<PathBuf>> {
     if !named.is_empty() {
         return inspected(named, inspect);
     }
@@ -322,7 +326,7 @@ fn refuse_unfit(snapshot: &Snapshot) -> anyhow::Result<()> {
     }
 }
 
-fn inspected(paths: &[PathBuf], inspect: Inspect) -> anyhow::Result<Vec<PathBuf>> {
+fn inspected(paths: &[PathBuf], inspect: InspectDatabase) -> anyhow::Result<Vec<PathBuf>> {
     paths.iter().map(|path| Ok(inspect(path)?)).collect()
 }
 
@@ -338,12 +342,12 @@ fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
     only(&watch(path, config).look())
 }
 
-fn watch(path: &Path, config: &Config) -> Watch {
+fn watch(path: &Path, config: &Config) -> Monitor {
     let observer = observe::Observer::new(&config.places, vec![path.to_owned()]).without_ingestions();
-    Watch::new(observer, config.clone())
+    Monitor::new(observer, config.clone())
 }
 
-fn only(look: &Look) -> anyhow::Result<Database> {
+fn only(look: &Sample) -> anyhow::Result<Database> {
     look.snapshot.databases.first().cloned().context("nothing was looked at")
 }
 

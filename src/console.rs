@@ -20,16 +20,16 @@ use crate::{
     config::{Config, Palette},
     endings::exit_code,
     observe::Observer,
-    sampler::{Sampler, Watch},
+    sampler::{Monitor, Sampler},
     text,
 };
 
-use app::{App, Setup};
+use app::{App, AppSetup};
 use view::theme::Theme;
 
 /// Why the console did not open, or ended.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ConsoleError {
     /// Stdin or stdout is a pipe or a file.
     #[error("the console needs a terminal; for a script, use waltop status --json")]
     NoTerminal,
@@ -48,7 +48,7 @@ pub enum Error {
 ///
 /// Otherwise.
 pub fn crash() -> io::Result<u8> {
-    let _screen = terminal::Screen::enter()?;
+    let _screen = terminal::TerminalGuard::enter()?;
     panic!("as asked");
 }
 
@@ -57,14 +57,14 @@ pub fn crash() -> io::Result<u8> {
 /// # Errors
 ///
 /// Where there is no terminal, or the operating system refuses what a console needs.
-pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> Result<u8, Error> {
+pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> Result<u8, ConsoleError> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        return Err(Error::NoTerminal);
+        return Err(ConsoleError::NoTerminal);
     }
     log_lines::collect();
     let theme = Theme::of(if text::is_colourless() { Palette::None } else { config.theme });
     let places = config.places.clone();
-    let setup = Setup {
+    let setup = AppSetup {
         permit: config.permit(),
         profiles: databases.iter().map(|path| config.profile_of(path).clone()).collect(),
         keymap: config.keymap.clone(),
@@ -83,7 +83,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
         observer.watch_locks();
     }
     let histories = observer.histories();
-    let (sampler, looks) = Sampler::start(Watch::new(observer, config), every)?;
+    let (sampler, looks) = Sampler::start(Monitor::new(observer, config), every)?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = tokio.block_on(runtime::run(app, theme, sampler, looks, &places, histories));
     // A worker that still runs is left to finish; nobody waits for it.

@@ -15,12 +15,12 @@ use tokio::process::{Child, Command};
 
 use crate::{
     act::{
-        reap::Meant,
-        signal::{Signal, Target},
+        reap::StopRequest,
+        signal::{SignalTarget, StopSignal},
         worker,
     },
     config::{Config, Permit, Thresholds},
-    endings::{Endings, exit_code},
+    endings::{EndSignals, exit_code},
     observe::journals::Journals,
     snapshot::Ingestion,
 };
@@ -28,7 +28,7 @@ use crate::{
 mod cast;
 mod documents;
 
-use cast::Cast;
+use cast::DemoActors;
 
 /// What the title of the sandbox's console says.
 pub const BANNER: &str = "DEMO";
@@ -41,7 +41,7 @@ pub fn thresholds() -> Thresholds {
 
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum DemoError {
     /// Stdin or stdout is a pipe or a file.
     #[error("the demo opens the console, which needs a terminal; run it in one")]
     NoTerminal,
@@ -63,26 +63,26 @@ pub enum Error {
 /// # Errors
 ///
 /// Where there is no terminal, or the sandbox cannot be set up.
-pub fn run(config: &Config) -> Result<u8, Error> {
+pub fn run(config: &Config) -> Result<u8, DemoError> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        return Err(Error::NoTerminal);
+        return Err(DemoError::NoTerminal);
     }
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // From here on a signal no longer ends this process before it has tidied up.
-    let mut endings = tokio.block_on(async { Endings::listen() })?;
+    let mut endings = tokio.block_on(async { EndSignals::listen() })?;
     let folder = tempfile::Builder::new().prefix("waltop-demo-").tempdir()?;
     let notes = folder.path().join("notes");
     documents::write(&notes)?;
     let database = folder.path().join("notes.db");
     // Dropped before the folder: nobody uses a file that is being removed.
-    let _cast = Cast::assemble(&database)?;
-    let _runs = Runs { state: folder.path().join("state"), permit: config.permit().ok() };
+    let _cast = DemoActors::assemble(&database)?;
+    let _runs = VisitorRuns { state: folder.path().join("state"), permit: config.permit().ok() };
     Ok(tokio.block_on(console(folder.path(), &notes, &database, &mut endings))?)
 }
 
 /// Runs the console in the sandbox, where its journals stay too, and passes on the signals that would end it; its
 /// exit code, or that of a signal which came before it.
-async fn console(folder: &Path, notes: &Path, database: &Path, endings: &mut Endings) -> io::Result<u8> {
+async fn console(folder: &Path, notes: &Path, database: &Path, endings: &mut EndSignals) -> io::Result<u8> {
     if let Some(signal) = endings.heard().await {
         return Ok(exit_code(signal));
     }
@@ -117,13 +117,13 @@ fn code(status: ExitStatus) -> u8 {
 }
 
 /// The ingestions that a visitor started; they outlive a console, but not the sandbox.
-struct Runs {
+struct VisitorRuns {
     state: PathBuf,
     // Without one the console in the sandbox could start none.
     permit: Option<Permit>,
 }
 
-impl Drop for Runs {
+impl Drop for VisitorRuns {
     fn drop(&mut self) {
         let Some(permit) = self.permit else { return };
         let proc = Path::new("/proc");
@@ -131,10 +131,10 @@ impl Drop for Runs {
         let running = ingestions.into_iter().map(|(_, ingestion)| ingestion).filter(Ingestion::is_running);
         for ingestion in running {
             let Some(start_ticks) = ingestion.start_ticks else { continue };
-            let target = Target { pid: ingestion.pid, start_ticks };
+            let target = SignalTarget { pid: ingestion.pid, start_ticks };
             // One that has ended by now needs nothing.
-            if let Ok(pinned) = Meant::ingestion(target).pin(proc)
-                && pinned.send(permit, Signal::Kill).is_ok()
+            if let Ok(pinned) = StopRequest::ingestion(target).pin(proc)
+                && pinned.send(permit, StopSignal::Kill).is_ok()
             {
                 let _ = pinned.wait(Duration::from_secs(5));
             }

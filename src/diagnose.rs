@@ -79,12 +79,12 @@ pub trait Rule: Sync {
     fn name(&self) -> &'static str;
 
     /// What it finds in one database.
-    fn check(&self, look: &Look<'_>) -> Vec<Finding>;
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding>;
 }
 
 /// What a rule may know.
 #[derive(Debug, Clone, Copy)]
-pub struct Look<'a> {
+pub struct RuleInput<'a> {
     /// The database as it was seen now.
     pub database: &'a Database,
     /// The same database at the look before, where there was one.
@@ -102,7 +102,7 @@ pub struct Look<'a> {
     pub taken_at: Timestamp,
 }
 
-impl<'a> Look<'a> {
+impl<'a> RuleInput<'a> {
     /// What samples have confirmed against `process`, if they have.
     fn confirms(&self, kind: SuspicionKind, process: &Process) -> Option<&'a Suspicion> {
         let database: &'a Database = self.database;
@@ -134,14 +134,14 @@ pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &C
     for (database, pidfiles) in snapshot.databases.iter_mut().zip(pidfiles) {
         let profile = config.profile_of(&database.path);
         let previous = before(&database.path);
-        let look = Look { database, previous, profile, config, pidfiles, pidfiles_before, taken_at };
+        let look = RuleInput { database, previous, profile, config, pidfiles, pidfiles_before, taken_at };
         database.findings = findings(&look);
     }
 }
 
 pub use guard::hazard;
 
-fn findings(look: &Look<'_>) -> Vec<Finding> {
+fn findings(look: &RuleInput<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule.check(look)).collect();
     findings.sort_by_key(|finding| Reverse(finding.severity));
     findings

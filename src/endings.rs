@@ -14,13 +14,13 @@ use crate::bounded;
 const STATUS: usize = 1 << 20;
 
 /// Hears INT, TERM and HUP from the moment it is made.
-pub struct Endings {
+pub struct EndSignals {
     interrupt: Listener,
     terminate: Listener,
     hangup: Listener,
 }
 
-impl Endings {
+impl EndSignals {
     /// Listens from now on: none of the three ends this process by itself any more. To be called inside a runtime.
     ///
     /// # Errors

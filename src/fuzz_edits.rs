@@ -8,7 +8,7 @@ use proptest::{
 
 /// A change of some bytes.
 #[derive(Debug, Clone)]
-enum Edit {
+enum ByteEdit {
     Insert(Index, Vec<u8>),
     Overwrite(Index, Vec<u8>),
     Remove(Index, usize),
@@ -16,7 +16,7 @@ enum Edit {
     Truncate(Index),
 }
 
-impl Edit {
+impl ByteEdit {
     fn any() -> impl Strategy<Value = Self> {
         let at = any::<Index>;
         prop_oneof![
@@ -45,7 +45,7 @@ impl Edit {
 /// One of `seeds`, which are valid, with up to eight edits.
 pub(crate) fn edited<T: AsRef<[u8]>>(seeds: &[T]) -> impl Strategy<Value = Vec<u8>> + use<T> {
     let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.as_ref().to_vec()).collect();
-    (select(seeds), vec(Edit::any(), 0..9)).prop_map(|(mut bytes, edits)| {
+    (select(seeds), vec(ByteEdit::any(), 0..9)).prop_map(|(mut bytes, edits)| {
         for edit in edits {
             edit.apply(&mut bytes);
         }

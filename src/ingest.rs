@@ -34,27 +34,27 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    batch::Batch,
-    embed::Embedding,
-    news::News,
-    progress::Progress,
+    batch::BatchSetting,
+    embed::EmbeddingSummary,
+    news::ReportedFailures,
+    progress::RunProgress,
     stop::{StopFlag, stop_on_signals},
-    store::{Error as StoreError, nearest::nearest, search},
+    store::{StoreError, nearest::nearest, search},
 };
 use self::{
-    discover::Folder,
-    journal::Journal,
-    lock::{Only, Refusal, RunLock},
-    run::Run,
+    discover::IngestFolder,
+    journal::RunJournal,
+    lock::{ExclusiveJob, RunLock, RunLockRefusal},
+    run::IngestRun,
 };
 use crate::{
     config::Places,
     database::factory,
-    journal::{Event, Outcome},
+    journal::{JournalEvent, RunOutcome},
     observe::{journals, process_start, sidecar},
     paths,
     profile::Profile,
-    snapshot::{CarriesOn, FailedFile, Spread},
+    snapshot::{CarriesOn, DurationSpread, FailedFile},
     units,
 };
 
@@ -63,7 +63,7 @@ pub const BUSY_BUDGET: Duration = Duration::from_secs(30);
 
 /// What is to be taken in, and where to.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct IngestRequest {
     /// The folders.
     pub folders: Vec<PathBuf>,
     /// The database; it may be new.
@@ -71,7 +71,7 @@ pub struct Request {
     /// Whether the database's own folder is made where it is missing.
     pub make_folder: bool,
     /// How many files go into a transaction.
-    pub batch: Batch,
+    pub batch: BatchSetting,
     /// How long hardly any batch of `auto` is to hold the write lock.
     pub hold: Duration,
     /// Where journals and the locks against a second run are kept.
@@ -87,14 +87,14 @@ pub struct Request {
     /// How long to try for the write lock.
     pub busy_budget: Duration,
     /// How documents are embedded, once they are in; `None`: not at all.
-    pub embed: Option<embed::Options>,
+    pub embed: Option<embed::EmbedOptions>,
     /// What has been told of runs like this one: where it is given, a run that has nothing to add leaves no journal.
-    pub told: Option<News>,
+    pub told: Option<ReportedFailures>,
     /// What its connections are set up as.
     pub profile: Profile,
 }
 
-impl Request {
+impl IngestRequest {
     /// Takes `folders` into `database` in the usual way, under the `hardened` profile; its folder is made where it is
     /// that of the default database.
     #[must_use]
@@ -105,7 +105,7 @@ impl Request {
             folders,
             make_folder: settled(&database) == settled(&places.default_database),
             database,
-            batch: Batch::Auto,
+            batch: BatchSetting::Auto,
             hold: batch::HOLD,
             runs: places.runs.clone(),
             proc: places.proc.clone(),
@@ -119,44 +119,44 @@ impl Request {
         }
     }
 
-    fn open_folders(&self) -> Result<Vec<Folder>, Error> {
+    fn open_folders(&self) -> Result<Vec<IngestFolder>, IngestError> {
         let root = self.root.as_deref().map(|root| root.trim_end_matches('/'));
         if let Some(root) = root {
             let sound = |part: &str| !matches!(part, "" | "." | "..");
             if !root.split('/').all(sound) || root.chars().any(char::is_control) {
-                return Err(Error::Root(root.to_owned()));
+                return Err(IngestError::Root(root.to_owned()));
             }
             if self.folders.len() > 1 {
-                return Err(Error::RootOfMany);
+                return Err(IngestError::RootOfMany);
             }
         }
-        let mut folders: Vec<Folder> = Vec::new();
+        let mut folders: Vec<IngestFolder> = Vec::new();
         for path in &self.folders {
-            let folder = Folder::open(path, root)?;
+            let folder = IngestFolder::open(path, root)?;
             if !folders.contains(&folder) {
                 folders.push(folder);
             }
         }
-        if folders.is_empty() { Err(discover::Error::NoFolder.into()) } else { Ok(folders) }
+        if folders.is_empty() { Err(discover::DiscoverError::NoFolder.into()) } else { Ok(folders) }
     }
 
     /// Where the database is or will be, without symbolic links, so that all runs call it by one name.
-    fn resolve(&self) -> Result<PathBuf, Error> {
+    fn resolve(&self) -> Result<PathBuf, IngestError> {
         if !self.make_folder {
             return Ok(factory::resolve(&self.database, true).map_err(StoreError::from)?);
         }
         paths::settled(&self.database).map_err(|source| self.no_folder(source))
     }
 
-    fn make_folder(&self) -> Result<(), Error> {
+    fn make_folder(&self) -> Result<(), IngestError> {
         match self.database.parent().filter(|_| self.make_folder) {
             Some(folder) => fs::create_dir_all(folder).map_err(|source| self.no_folder(source)),
             None => Ok(()),
         }
     }
 
-    fn no_folder(&self, source: io::Error) -> Error {
-        Error::MakeFolder { database: self.database.display().to_string(), source }
+    fn no_folder(&self, source: io::Error) -> IngestError {
+        IngestError::MakeFolder { database: self.database.display().to_string(), source }
     }
 
     /// The main file and its sidecars, which are no documents, whatever their names.
@@ -167,7 +167,7 @@ impl Request {
 
 /// What a run did.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Summary {
+pub struct RunSummary {
     /// Name of the run, that of its journal too; `None` where it was stopped before it had one.
     pub run: Option<String>,
     /// Documents that were found, and what could not be looked at.
@@ -187,21 +187,21 @@ pub struct Summary {
     /// From the start to the end, in ms.
     pub elapsed_ms: f64,
     /// Holds of the write lock in ms; `None` where there was none.
-    pub hold: Option<Spread>,
+    pub hold: Option<DurationSpread>,
     /// Waits for the write lock in ms; `None` where there was none.
-    pub wait: Option<Spread>,
+    pub wait: Option<DurationSpread>,
     /// How often the write lock was refused.
     pub retries: u64,
     /// What came of embedding; `None` where that was not asked for, or not come to.
     #[serde(default)]
-    pub embedding: Option<Embedding>,
+    pub embedding: Option<EmbeddingSummary>,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: RunOutcome,
 }
 
-impl Summary {
+impl RunSummary {
     /// Of a run that ended with `outcome` before it did anything.
-    fn of_nothing(run: Option<String>, outcome: Outcome) -> Self {
+    fn of_nothing(run: Option<String>, outcome: RunOutcome) -> Self {
         Self {
             run,
             files_total: 0,
@@ -224,18 +224,22 @@ impl Summary {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.outcome {
-            Outcome::Stopped => 130,
-            _ if self.failed.is_empty() && self.embedding.as_ref().is_none_or(Embedding::is_complete) => 0,
+            RunOutcome::Stopped => 130,
+            _ if self.failed.is_empty()
+                && self.embedding.as_ref().is_none_or(EmbeddingSummary::is_complete) =>
+            {
+                0
+            }
             _ => 1,
         }
     }
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for RunSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ended = match self.outcome {
-            Outcome::Stopped => "stopped: ",
-            Outcome::Completed | Outcome::Failed => "",
+            RunOutcome::Stopped => "stopped: ",
+            RunOutcome::Completed | RunOutcome::Failed => "",
         };
         write!(f, "{ended}{} of {} taken in, {} unchanged", self.taken_in, self.files_total, self.unchanged)?;
         for (count, what) in [
@@ -256,10 +260,10 @@ impl fmt::Display for Summary {
 
 /// Why a run could not be made, or ended early. What was committed by then stays.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum IngestError {
     /// The folders are not to be taken in.
     #[error(transparent)]
-    Folder(#[from] discover::Error),
+    Folder(#[from] discover::DiscoverError),
     /// The name for the folder is none.
     #[error("`{0}` cannot stand in front of names: give --root a name like notes, without . and ..")]
     Root(String),
@@ -323,12 +327,16 @@ pub enum Error {
 /// or only its log is left.
 /// Before the database was touched: where another run is at work, or the journal cannot be written. Later, and told
 /// in the journal: where the database cannot be worked with. What was committed stays, and another run carries on.
-pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> Result<Summary, Error> {
+pub fn run(
+    request: &IngestRequest,
+    stop: &StopFlag,
+    progress: &mut dyn RunProgress,
+) -> Result<RunSummary, IngestError> {
     let begun = Instant::now();
     let folders = request.open_folders()?;
     let Some(discovery) = discover::walk(&folders, request.hidden, &request.own_files(), stop)? else {
         let elapsed_ms = begun.elapsed().as_secs_f64() * 1000.0;
-        return Ok(Summary { elapsed_ms, ..Summary::of_nothing(None, Outcome::Stopped) });
+        return Ok(RunSummary { elapsed_ms, ..RunSummary::of_nothing(None, RunOutcome::Stopped) });
     };
     let database = request.resolve()?;
     factory::refuse_strays(&database).map_err(StoreError::from)?;
@@ -339,52 +347,66 @@ pub fn run(request: &Request, stop: &StopFlag, progress: &mut dyn Progress) -> R
     }
     let started = |run| started(run, request, &database, &folders, left);
     let journal = match request.told.clone() {
-        Some(told) => Journal::held(&request.runs, &request.proc, told, started),
-        None => Journal::create(&request.runs, &request.proc, started),
+        Some(told) => RunJournal::held(&request.runs, &request.proc, told, started),
+        None => RunJournal::create(&request.runs, &request.proc, started),
     }
     .map_err(|source| journal_error(&request.runs, source))?;
-    let ended = Run::new(request, stop, progress, journal).take_in(&database, &folders, &discovery, begun);
+    let ended =
+        IngestRun::new(request, stop, progress, journal).take_in(&database, &folders, &discovery, begun);
     // After an error its journal may not even tell that it ended.
     locks.iter_mut().for_each(if ended.is_ok() { RunLock::ended_well } else { RunLock::ended_badly });
     drop(locks);
     ended
 }
 
-fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Result<Vec<RunLock>, Error> {
-    let lock = |folder: &Folder| match RunLock::take(Only::Run, &request.runs, database, &folder.path) {
-        Ok(mut lock) => {
-            // What an earlier run left undone is not done before this one is.
-            if !lock.left_by().is_empty() {
-                lock.ended_badly();
+fn lock_folders(
+    request: &IngestRequest,
+    database: &Path,
+    folders: &[IngestFolder],
+) -> Result<Vec<RunLock>, IngestError> {
+    let lock =
+        |folder: &IngestFolder| match RunLock::take(ExclusiveJob::Run, &request.runs, database, &folder.path)
+        {
+            Ok(mut lock) => {
+                // What an earlier run left undone is not done before this one is.
+                if !lock.left_by().is_empty() {
+                    lock.ended_badly();
+                }
+                Ok(lock)
             }
-            Ok(lock)
-        }
-        Err(Refusal::Taken(pid)) => Err(Error::Running { folder: folder.path.display().to_string(), pid }),
-        Err(Refusal::Io(source)) => Err(journal_error(&request.runs, source)),
-    };
+            Err(RunLockRefusal::Taken(pid)) => {
+                Err(IngestError::Running { folder: folder.path.display().to_string(), pid })
+            }
+            Err(RunLockRefusal::Io(source)) => Err(journal_error(&request.runs, source)),
+        };
     folders.iter().map(lock).collect()
 }
 
 /// The run that this one carries on. Nobody else is at work on the folders: their locks are ours.
-fn left_off(request: &Request, database: &Path, folders: &[Folder], locks: &[RunLock]) -> Option<CarriesOn> {
+fn left_off(
+    request: &IngestRequest,
+    database: &Path,
+    folders: &[IngestFolder],
+    locks: &[RunLock],
+) -> Option<CarriesOn> {
     let pids: Vec<i32> = locks.iter().flat_map(RunLock::left_by).copied().collect();
     let (database, folders) = (database.display().to_string(), paths_of(folders));
     journals::left_off(&request.runs, &request.proc, &database, &folders, &pids)
 }
 
-fn paths_of(folders: &[Folder]) -> Vec<String> {
+fn paths_of(folders: &[IngestFolder]) -> Vec<String> {
     folders.iter().map(|folder| folder.path.display().to_string()).collect()
 }
 
 fn started(
     run: String,
-    request: &Request,
+    request: &IngestRequest,
     database: &Path,
-    folders: &[Folder],
+    folders: &[IngestFolder],
     carries_on: Option<CarriesOn>,
-) -> Event {
+) -> JournalEvent {
     let pid = std::process::id().cast_signed();
-    Event::Started {
+    JournalEvent::Started {
         run,
         pid,
         start_ticks: process_start(&request.proc, pid),
@@ -398,6 +420,6 @@ fn started(
     }
 }
 
-fn journal_error(runs: &Path, source: io::Error) -> Error {
-    Error::Journal { runs: runs.display().to_string(), source }
+fn journal_error(runs: &Path, source: io::Error) -> IngestError {
+    IngestError::Journal { runs: runs.display().to_string(), source }
 }

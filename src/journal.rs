@@ -19,18 +19,18 @@ pub fn is_of(run: &str, pid: i32) -> bool {
 
 /// One line: what happened, and when.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Line {
+pub struct JournalLine {
     /// When it happened.
     pub at: Timestamp,
     /// What happened.
     #[serde(flatten)]
-    pub event: Event,
+    pub event: JournalEvent,
 }
 
 /// What can happen in a run. A reader passes over events that it does not know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
+pub enum JournalEvent {
     /// Always the first line.
     Started {
         /// Name of the run, that of the file too.
@@ -83,7 +83,7 @@ pub enum Event {
         retries: u64,
         /// What was decided for it and for the time after it; a journal of before has none.
         #[serde(default)]
-        decided: Option<Decision>,
+        decided: Option<BatchDecision>,
     },
     /// Documents whose files are gone were taken out, in a transaction of their own.
     Removed {
@@ -186,7 +186,7 @@ pub enum Event {
     /// The last line of a run that came to an end by itself.
     Finished {
         /// How it ended.
-        outcome: Outcome,
+        outcome: RunOutcome,
         /// Why, where it failed. That somebody asked it to stop is no error.
         error: Option<String>,
     },
@@ -197,7 +197,7 @@ pub enum Event {
 
 /// What a watch says of itself, in a line behind its PID in its file beside the journals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watcher {
+pub struct WatcherRecord {
     /// The process.
     pub pid: i32,
     /// Its start in clock ticks since boot.
@@ -214,7 +214,7 @@ pub struct Watcher {
 
 /// How large a batch might be, how long the lock is left alone after it, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Decision {
+pub struct BatchDecision {
     /// The most files that it might take.
     pub most_files: u64,
     /// How long it might take documents in, in ms; `None`: however long it takes.
@@ -222,13 +222,13 @@ pub struct Decision {
     /// How long the lock is left alone after it where another one follows, in ms.
     pub gap_ms: f64,
     /// Why.
-    pub sharing: Sharing,
+    pub sharing: LockSharing,
 }
 
 /// With whom a run shares the write lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Sharing {
+pub enum LockSharing {
     /// Nobody else has the database open.
     Alone,
     /// Another process has it open.
@@ -242,7 +242,7 @@ pub enum Sharing {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum RunOutcome {
     /// Everything is in, failed files aside.
     Completed,
     /// A signal or the console asked it to end.

@@ -33,14 +33,14 @@ pub fn line(value: &impl Serialize) -> Result<String> {
 
 fn text_of(value: &impl Serialize, formatter: impl Formatter) -> Result<String> {
     let mut bytes = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut bytes, Visible(formatter)))?;
+    value.serialize(&mut Serializer::with_formatter(&mut bytes, VisibleFormatter(formatter)))?;
     String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
 /// Writes as the formatter in it does, with escapes for what a terminal would obey.
-struct Visible<F>(F);
+struct VisibleFormatter<F>(F);
 
-impl<F: Formatter> Formatter for Visible<F> {
+impl<F: Formatter> Formatter for VisibleFormatter<F> {
     fn write_string_fragment<W: ?Sized + io::Write>(
         &mut self,
         out: &mut W,

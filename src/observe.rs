@@ -18,10 +18,10 @@ use rustix::{
 
 use crate::{
     config::Places,
-    history::{History, Trend, Who},
+    history::{DatabaseTrend, LockHistory, LockOwner},
     snapshot::{
-        CONTRACT_VERSION, Database, Ingestion, JournalMode, Looker, Pairing, Pragmas, Process, Snapshot,
-        Unseen,
+        CONTRACT_VERSION, Database, Ingestion, JournalMode, PairingFacts, PragmaCompliance, Process,
+        SamplingProcess, Snapshot, Unseen,
     },
 };
 
@@ -63,25 +63,26 @@ mod watched;
 mod watchers;
 
 pub use files::sidecar;
-pub use gone::{Holders, holders_of_deleted};
-pub use preflight::{Unfit, inspect, inspect_from_outside};
+pub use gone::{DeletedHolders, holders_of_deleted};
+pub use preflight::{UnfitPath, inspect, inspect_from_outside};
 pub(crate) use process_stat::living_thread;
 pub use process_stat::{is_own_proc, process_ancestors, process_owner, process_start};
+pub use reach::PATH_ONLY;
 
 use first_seen::FirstSeen;
-use idleness::Idleness;
+use idleness::IdleTracker;
 use journals::{Journals, Transaction};
-use lock_sampler::{LockSampler, Pace};
+use lock_sampler::{LockSampler, SamplingPace};
 use lock_table::LockTable;
-use locks::Decoded;
-use mappings::{Freshness, Mappings};
-use mounts::Mounts;
-use opener::{Opener, Target};
-use overlays::Overlays;
-use pidfiles::Pidfiles;
-use processes::{Describer, Processes};
-use timing::{Known, Now};
-use watched::{View, Watched};
+use locks::DecodedLocks;
+use mappings::{MappedFiles, MappingFreshness};
+use mounts::MountTable;
+use opener::{DatabaseOpener, OpenerTarget};
+use overlays::OverlayUppers;
+use pidfiles::PidfileReader;
+use processes::{OpenerFinder, ProcessDescriber};
+use timing::{LockTimes, SampleTime};
+use watched::{DatabaseView, DatabaseWatch};
 
 /// Looks at databases from outside.
 #[derive(Debug)]
@@ -89,15 +90,15 @@ pub struct Observer {
     proc: PathBuf,
     // What the kernel answers of a file's locks is then all that its table could tell.
     is_own_proc: bool,
-    watched: Vec<Watched>,
-    processes: Processes,
-    describer: Describer,
-    mappings: Mappings,
-    overlays: Overlays,
+    watched: Vec<DatabaseWatch>,
+    processes: OpenerFinder,
+    describer: ProcessDescriber,
+    mappings: MappedFiles,
+    overlays: OverlayUppers,
     first_seen: FirstSeen,
-    idleness: Idleness,
-    looker: Looker,
-    pidfiles: Pidfiles,
+    idleness: IdleTracker,
+    looker: SamplingProcess,
+    pidfiles: PidfileReader,
     // `None`: they are not asked for.
     journals: Option<Journals>,
     sampler: Option<LockSampler>,
@@ -116,14 +117,14 @@ impl Observer {
             proc: places.proc.clone(),
             is_own_proc: is_own_proc(&places.proc),
             watched: Vec::new(),
-            processes: Processes::new(&places.proc),
-            describer: Describer::new(&places.proc),
-            mappings: Mappings::new(&places.proc),
-            overlays: Overlays::new(&places.proc),
+            processes: OpenerFinder::new(&places.proc),
+            describer: ProcessDescriber::new(&places.proc),
+            mappings: MappedFiles::new(&places.proc),
+            overlays: OverlayUppers::new(&places.proc),
             first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
-            idleness: Idleness::default(),
+            idleness: IdleTracker::default(),
             looker: looker(&places.proc),
-            pidfiles: Pidfiles::default(),
+            pidfiles: PidfileReader::default(),
             journals: Some(Journals::new(places.runs.clone(), places.proc.clone())),
             sampler: None,
             sampler_trouble: None,
@@ -146,8 +147,9 @@ impl Observer {
         let mut known = std::mem::take(&mut self.watched);
         for path in databases {
             let index = known.iter().position(|watched| watched.path() == path);
-            self.watched
-                .push(index.map_or_else(|| Watched::new(path, &self.proc), |index| known.swap_remove(index)));
+            self.watched.push(
+                index.map_or_else(|| DatabaseWatch::new(path, &self.proc), |index| known.swap_remove(index)),
+            );
         }
         if let Some(sampler) = &self.sampler {
             sampler.set_targets(self.sampled());
@@ -162,15 +164,15 @@ impl Observer {
     /// Samples the write lock between the looks, every 3 to 4 ms while something happens to it and less
     /// often while nothing does, on a thread that ends with the observer. Without this nothing is sampled.
     pub fn watch_locks(&mut self) {
-        self.sample(Pace::WithRests);
+        self.sample(SamplingPace::WithRests);
     }
 
     /// The same every millisecond whatever happens, for a short while of watching.
     pub fn watch_locks_steadily(&mut self) {
-        self.sample(Pace::Steady);
+        self.sample(SamplingPace::Steady);
     }
 
-    fn sample(&mut self, pace: Pace) {
+    fn sample(&mut self, pace: SamplingPace) {
         if self.sampler.is_none() {
             match LockSampler::start(&self.proc, self.sampled(), pace) {
                 Ok(sampler) => self.sampler = Some(sampler),
@@ -184,10 +186,10 @@ impl Observer {
 
     /// One look. Findings, pragma rows and staleness are for others to fill in.
     pub fn look(&mut self) -> Snapshot {
-        let now = Now { timestamp: Timestamp::now(), instant: Instant::now() };
+        let now = SampleTime { timestamp: Timestamp::now(), instant: Instant::now() };
         let mut unseen = Vec::new();
         let mut views = self.views(now, &mut unseen);
-        let targets: Vec<Target> = views.iter().map(View::target).collect();
+        let targets: Vec<OpenerTarget> = views.iter().map(DatabaseView::target).collect();
         let openers = self.processes.find(&targets, now.instant);
         let pids: Vec<i32> = openers.iter().flat_map(BTreeMap::keys).copied().collect();
         self.describer.measure(&pids);
@@ -197,7 +199,7 @@ impl Observer {
                 self.first_seen.forget(&database);
             }
         }
-        self.timed = views.iter().filter_map(View::name).collect();
+        self.timed = views.iter().filter_map(DatabaseView::name).collect();
         unseen.extend(self.first_seen.trouble());
         let ingestions = self.ingestions(now, &mut unseen);
         let watchers = self.journals.as_ref().map(Journals::watchers).unwrap_or_default();
@@ -240,20 +242,20 @@ impl Observer {
 
     /// What happened lately to the database at `index`.
     #[must_use]
-    pub fn trend(&self, index: usize) -> Trend {
-        let Some(watched) = self.watched.get(index) else { return Trend::default() };
+    pub fn trend(&self, index: usize) -> DatabaseTrend {
+        let Some(watched) = self.watched.get(index) else { return DatabaseTrend::default() };
         watched.history().trend(Instant::now())
     }
 
     /// The histories of the databases, in their order: what a timeline is made from, at any time and in any thread.
     #[must_use]
-    pub fn histories(&self) -> Vec<Arc<Mutex<History>>> {
+    pub fn histories(&self) -> Vec<Arc<Mutex<LockHistory>>> {
         self.watched.iter().map(|watched| watched.sampled().history).collect()
     }
 
     // For how long each process has done nothing. What was sampled since the look before counts as well as what
     // this look sees.
-    fn note_activity(&mut self, databases: &mut [Database], now: Now) {
+    fn note_activity(&mut self, databases: &mut [Database], now: SampleTime) {
         let mut writers = vec![Vec::new(); databases.len()];
         if let (Some(_), Some(before)) = (&self.sampler, self.idleness.looked_at()) {
             let window = now.instant.saturating_duration_since(before);
@@ -263,13 +265,13 @@ impl Observer {
                 *writers = by_process.filter_map(|holds| holds.pid).collect();
             }
         }
-        let now = idleness::Now::at(now.instant);
+        let now = idleness::IdleClock::at(now.instant);
         let below = || process_stat::ticks_below(&self.proc);
         self.idleness.fill_in(databases, &writers, &mut self.first_seen, &below, now);
     }
 
     // With the paths of their databases.
-    fn ingestions(&mut self, now: Now, unseen: &mut Vec<Unseen>) -> Vec<(String, Ingestion)> {
+    fn ingestions(&mut self, now: SampleTime, unseen: &mut Vec<Unseen>) -> Vec<(String, Ingestion)> {
         let Some(journals) = &mut self.journals else { return Vec::new() };
         let (mut ingestions, untold) = journals.look();
         journals.fill_in_silence(&mut ingestions, now, timing::slept());
@@ -278,7 +280,7 @@ impl Observer {
     }
 
     // What our own ingestions waited for the write lock. A line is written when all is committed.
-    fn note_waits(&mut self, now: Now) {
+    fn note_waits(&mut self, now: SampleTime) {
         let milliseconds = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
         let mut told = self.journals.as_mut().map(Journals::take_transactions).unwrap_or_default();
         told.sort_by_key(|it| it.at);
@@ -288,23 +290,23 @@ impl Observer {
             if let (Some(watched), Some(end)) =
                 (watched, now.instant.checked_sub(ago + milliseconds(hold_ms)))
             {
-                let who = Who { pid: Some(pid), start_ticks, name: "waltop".to_owned() };
+                let who = LockOwner { pid: Some(pid), start_ticks, name: "waltop".to_owned() };
                 watched.history().waited(end, milliseconds(wait_ms), Arc::new(who));
             }
         }
     }
 
-    fn sampled(&self) -> Vec<lock_sampler::Target> {
-        self.watched.iter().map(Watched::sampled).collect()
+    fn sampled(&self) -> Vec<lock_sampler::SampledDatabase> {
+        self.watched.iter().map(DatabaseWatch::sampled).collect()
     }
 
-    fn views(&mut self, now: Now, unseen: &mut Vec<Unseen>) -> Vec<View> {
+    fn views(&mut self, now: SampleTime, unseen: &mut Vec<Unseen>) -> Vec<DatabaseView> {
         // The kernel stops whoever takes or gives back a lock on the machine while it prints the table, and the first
         // reader after a while waits some milliseconds for that: not for databases that nobody has locked.
-        let table = if self.is_own_proc && self.watched.iter().all(Watched::is_unlocked) {
+        let table = if self.is_own_proc && self.watched.iter().all(DatabaseWatch::is_unlocked) {
             Ok(LockTable::default())
         } else {
-            let inodes: Vec<u64> = self.watched.iter().flat_map(Watched::locked_inodes).collect();
+            let inodes: Vec<u64> = self.watched.iter().flat_map(DatabaseWatch::locked_inodes).collect();
             lock_table::read(&self.proc, &inodes)
         };
         self.is_complete = table.as_ref().is_ok_and(|table| table.cut.is_none());
@@ -318,9 +320,9 @@ impl Observer {
         );
         unseen.extend(why.map(|why| Unseen { what: "the lock table".to_owned(), why }));
         let table = table.unwrap_or_default();
-        let mounts = Mounts::read(&self.proc);
+        let mounts = MountTable::read(&self.proc);
         let (proc, overlays) = (&self.proc, &mut self.overlays);
-        let view = |watched: &mut Watched| {
+        let view = |watched: &mut DatabaseWatch| {
             let mut view = watched.view(&table, (&mounts, proc), now.instant, unseen);
             view.overlays = overlays.above(&view.paths[0], now.instant);
             view
@@ -331,9 +333,9 @@ impl Observer {
     fn database(
         &mut self,
         index: usize,
-        view: View,
-        openers: &BTreeMap<i32, Opener>,
-        now: Now,
+        view: DatabaseView,
+        openers: &BTreeMap<i32, DatabaseOpener>,
+        now: SampleTime,
         unseen: &mut Vec<Unseen>,
     ) -> Database {
         let mut decoded = view.decode();
@@ -344,12 +346,12 @@ impl Observer {
         let history = self.watched[index].history();
         let locks = &mut decoded.locks;
         let runs = |pid| processes::runs(&self.proc, pid);
-        let known = Known { processes: &processes, history: &history, runs: &runs, now };
+        let known = LockTimes { processes: &processes, history: &history, runs: &runs, now };
         timing::fill_in(locks, &view, &known, &mut self.first_seen);
         // The sampled bytes are not taken in rollback mode, nor with locking_mode=EXCLUSIVE.
         if view.mode() == JournalMode::Wal && locks.exclusive.is_none() {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
-            locks.write_holds = history.write_holds(now.instant, History::WINDOW);
+            locks.write_holds = history.write_holds(now.instant, LockHistory::WINDOW);
         }
         let unfit = if view.header.is_some() { None } else { inspect_from_outside(&view.paths[0]).err() };
         Database {
@@ -363,7 +365,7 @@ impl Observer {
             locks: decoded.locks,
             processes,
             handle_growth,
-            pragmas: Pragmas::default(),
+            pragmas: PragmaCompliance::default(),
             ingestions: Vec::new(),
             watchers: Vec::new(),
             findings: Vec::new(),
@@ -378,9 +380,9 @@ impl Observer {
 
     fn rows(
         &mut self,
-        view: &View,
-        openers: &BTreeMap<i32, Opener>,
-        decoded: &Decoded,
+        view: &DatabaseView,
+        openers: &BTreeMap<i32, DatabaseOpener>,
+        decoded: &DecodedLocks,
         now: Instant,
         unseen: &mut Vec<Unseen>,
     ) -> Vec<Process> {
@@ -398,7 +400,11 @@ impl Observer {
             // Who has the index open and mapped without a lock on it has lost its locks: that has to be so at this moment.
             let holds_index = decoded.index_holders.contains(&pid);
             let has_index_open = opener.handles.is_some_and(|handles| handles.shm > 0);
-            let freshness = if has_index_open && !holds_index { Freshness::OfNow } else { Freshness::OfLate };
+            let freshness = if has_index_open && !holds_index {
+                MappingFreshness::OfNow
+            } else {
+                MappingFreshness::OfLate
+            };
             let mapped = self.mappings.of(&process, opener.handles, sights, freshness, now);
             let read_shm = opener.handles.map(|_| opener.read_only_shm > 0);
             let mut row = Process {
@@ -416,14 +422,14 @@ impl Observer {
                 program: opener.program(&process),
                 ..process
             };
-            row.pairing = Pairing {
+            row.pairing = PairingFacts {
                 holds_main: decoded.main_holders.contains(&pid),
                 only_reads_files: opener.only_reads_files(&row, decoded),
                 writes_log: opener.writable_log > 0,
                 other_log: opener.other_log.clone(),
                 other_files: opener.other_files.clone(),
                 index_address: mapped.and_then(|[_, _, shm]| shm),
-                ..Pairing::default()
+                ..PairingFacts::default()
             };
             if row.only_reads_files() {
                 row.pairing.outdated = std::mem::take(&mut row.replaced);
@@ -438,7 +444,7 @@ impl Observer {
 
     // A row can slip through while the lock table is printed. What a process is about to be accused of for want of a lock is
     // therefore asked of its descriptors as well; where those are closed by now, nothing can be said.
-    fn confirm_locks(&self, row: &mut Process, opener: &Opener, view: &View) {
+    fn confirm_locks(&self, row: &mut Process, opener: &DatabaseOpener, view: &DatabaseView) {
         let lacks_one = !row.holds_index || !row.pairing.holds_main;
         if row.maps_index != Some(true) || !lacks_one {
             return;
@@ -473,7 +479,7 @@ impl Observer {
 
     // Whether `pid`, of which /proc shows nothing, is there all the same. The kernel says so of every process; where the
     // PIDs are those of another /proc, one that still holds locks is.
-    fn exists(&self, pid: i32, view: &View) -> bool {
+    fn exists(&self, pid: i32, view: &DatabaseView) -> bool {
         if self.is_own_proc {
             let is_there = Pid::from_raw(pid).map(test_kill_process);
             return is_there.is_some_and(|answer| answer != Err(Errno::SRCH));
@@ -491,9 +497,9 @@ impl Drop for Observer {
 }
 
 // Who looks, as the kernel knows it, and who it runs under.
-fn looker(proc: &Path) -> Looker {
+fn looker(proc: &Path) -> SamplingProcess {
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
-    Looker { pid, uid: rustix::process::geteuid().as_raw(), ancestors: process_ancestors(proc, pid) }
+    SamplingProcess { pid, uid: rustix::process::geteuid().as_raw(), ancestors: process_ancestors(proc, pid) }
 }
 
 fn host() -> String {

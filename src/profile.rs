@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    diagnose::checkpoint::Mode,
+    diagnose::checkpoint::CheckpointMode,
     document::{self, Document},
     snapshot::Severity,
     text,
@@ -64,7 +64,7 @@ pub enum Keeper {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     /// How far each goes.
-    pub mode: Mode,
+    pub mode: CheckpointMode,
     /// The time between two.
     pub every: Duration,
 }

@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 mod check;
 mod rescue;
 
-pub use check::{CheckReport, Checked, Verdict};
+pub use check::{CheckReport, CheckVerdict, CheckedDatabase};
 pub use rescue::{CopyReport, LogRescue, ProcessRescue, TablePair, TableRows};
 
 use crate::{
-    diagnose::checkpoint::{Blocker, Mode},
+    diagnose::checkpoint::{CheckpointBlocker, CheckpointMode},
     json,
-    snapshot::{Database, Ingestion, Process, Reader, Snapshot, WalSource, lossy_path},
+    snapshot::{Database, Ingestion, LogReader, Process, Snapshot, WalSource, lossy_path},
     text, units,
 };
 
@@ -31,7 +31,7 @@ pub struct CheckpointReport {
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
     /// What was run.
-    pub mode: Mode,
+    pub mode: CheckpointMode,
     /// Whether `SQLite` said that somebody was in the way.
     pub busy: bool,
     /// Committed frames in the log; `None` where `SQLite` did not say.
@@ -46,7 +46,7 @@ pub struct CheckpointReport {
     /// Whether every frame was moved and, where the mode asks for it, the log can start anew.
     pub complete: bool,
     /// Who is in the way of the rest.
-    pub blocked_by: Vec<Blocker>,
+    pub blocked_by: Vec<CheckpointBlocker>,
 }
 
 impl fmt::Display for CheckpointReport {
@@ -86,10 +86,10 @@ pub struct FixReport {
     /// Whether it was run, or would only have been.
     pub applied: bool,
     /// Who would have been in the way of what would have been run.
-    pub in_the_way: Vec<Blocker>,
+    pub in_the_way: Vec<CheckpointBlocker>,
     /// Who has the database open.
     #[serde(default)]
-    pub users: Vec<Blocker>,
+    pub users: Vec<CheckpointBlocker>,
     /// What differs from the profile and stays as it is, each with the reason.
     #[serde(default)]
     pub left_alone: Vec<String>,
@@ -280,7 +280,7 @@ fn held(held_ms: Option<f64>) -> String {
     held_ms.map(|held| format!(" for at least {}", units::duration(held))).unwrap_or_default()
 }
 
-fn reader_line(database: &Database, reader: &Reader) -> String {
+fn reader_line(database: &Database, reader: &LogReader) -> String {
     let place = match (reader.slot, reader.frame) {
         (Some(slot), Some(frame)) => format!(" in slot {slot} at frame {}", units::count(frame.into())),
         (Some(slot), None) => format!(" in slot {slot}"),

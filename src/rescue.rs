@@ -19,14 +19,14 @@ mod target;
 
 use serde::Serialize;
 
-pub use error::Error;
-pub use held::{Held, Set, choose, sets};
-pub use pair::{Pair, with_and_without_log};
-pub use process::{Request, from_process, start_of};
+pub use error::RescueError;
+pub use held::{HeldFile, HeldFiles, choose, sets};
+pub use pair::{CopyPair, with_and_without_log};
+pub use process::{RescueRequest, from_process, start_of};
 
 /// What was copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Copied {
+pub struct CopiedBytes {
     /// Bytes of the main file.
     pub main_bytes: u64,
     /// Committed frames that the log held.

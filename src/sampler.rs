@@ -12,20 +12,20 @@ use tokio::sync::watch;
 use crate::{
     config::Config,
     diagnose::{self, compliance, suspicion},
-    history::Trend,
+    history::DatabaseTrend,
     observe::Observer,
-    schedule::{self, ledger::Ledger},
+    schedule::{self, ledger::ScheduleLedger},
     snapshot::{ConnectionFacts, Snapshot},
     threads,
 };
 
 /// A snapshot with its findings, and what a console draws beside it.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct Sample {
     /// What was seen, and what is wrong with it.
     pub snapshot: Snapshot,
     /// One for each database of the snapshot.
-    pub trends: Vec<Trend>,
+    pub trends: Vec<DatabaseTrend>,
     /// What the look itself took.
     pub took: Duration,
 }
@@ -35,23 +35,23 @@ const MOST_ROUNDS: u32 = 6;
 
 /// Looks and thinks: an observer, with what the verdicts on its snapshots need.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Monitor {
     observer: Observer,
     config: Config,
     facts: Vec<Option<ConnectionFacts>>,
     // Shared with whoever draws it: a copy of a snapshot costs more than most of a look.
-    previous: Option<Arc<Look>>,
-    ledger: Ledger,
+    previous: Option<Arc<Sample>>,
+    ledger: ScheduleLedger,
     // When the first look was taken.
     since: Option<Timestamp>,
 }
 
-impl Watch {
+impl Monitor {
     /// A watch on what `observer` observes.
     #[must_use]
     pub fn new(mut observer: Observer, config: Config) -> Self {
         observer.set_pidfiles(config.daemons.iter().filter_map(|rule| rule.pidfile.clone()).collect());
-        let ledger = Ledger::new(&config.places);
+        let ledger = ScheduleLedger::new(&config.places);
         Self { observer, config, facts: Vec::new(), previous: None, ledger, since: None }
     }
 
@@ -64,7 +64,7 @@ impl Watch {
     }
 
     /// One look, diagnosed.
-    pub fn look(&mut self) -> Arc<Look> {
+    pub fn look(&mut self) -> Arc<Sample> {
         let began = Instant::now();
         let mut snapshot = self.observer.look();
         for (index, database) in snapshot.databases.iter_mut().enumerate() {
@@ -75,7 +75,7 @@ impl Watch {
         diagnose::diagnose(&mut snapshot, previous, &self.config);
         self.tell_schedules(&mut snapshot);
         let trends = (0..snapshot.databases.len()).map(|index| self.observer.trend(index)).collect();
-        let look = Arc::new(Look { snapshot, trends, took: began.elapsed() });
+        let look = Arc::new(Sample { snapshot, trends, took: began.elapsed() });
         self.previous = Some(Arc::clone(&look));
         look
     }
@@ -83,7 +83,7 @@ impl Watch {
     /// Samples until what the last sample says against processes is confirmed or cleared, at most some seconds: a neighbour
     /// whose connections live for a moment gives new reasons again and again. The last sample. Where it says nothing, or what
     /// the samples before have settled, that is the only one.
-    pub fn settled_look(&mut self) -> Arc<Look> {
+    pub fn settled_look(&mut self) -> Arc<Sample> {
         let mut look = self.look();
         for _ in 0..MOST_ROUNDS {
             let open = look.snapshot.databases.iter().filter_map(suspicion::open_for_ms).max();
@@ -109,7 +109,7 @@ impl Watch {
 
 /// What a running sampler can be told.
 #[derive(Debug)]
-pub enum Order {
+pub enum SamplerCommand {
     /// Look now.
     Now,
     /// End, though somebody may still hold a way to give orders.
@@ -131,7 +131,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// A running sampler. It ends when this is dropped, or after the look in flight where that takes long.
 #[derive(Debug)]
 pub struct Sampler {
-    orders: Sender<Order>,
+    orders: Sender<SamplerCommand>,
     // Nothing is ever sent: it is closed when the thread is done.
     done: Receiver<()>,
 }
@@ -143,9 +143,9 @@ impl Sampler {
     ///
     /// Where the operating system gives no thread.
     pub fn start(
-        watch: Watch,
+        watch: Monitor,
         every: Duration,
-    ) -> std::io::Result<(Self, watch::Receiver<Option<Arc<Look>>>)> {
+    ) -> std::io::Result<(Self, watch::Receiver<Option<Arc<Sample>>>)> {
         let (orders, inbox) = crossbeam_channel::unbounded();
         let (publish, looks) = watch::channel(None);
         let done = spawn(move || keep_looking(watch, every, &inbox, &publish))?;
@@ -153,20 +153,20 @@ impl Sampler {
     }
 
     /// Tells the sampler something. One that has ended hears nothing.
-    pub fn order(&self, order: Order) {
+    pub fn order(&self, order: SamplerCommand) {
         let _ = self.orders.send(order);
     }
 
     /// A way to tell the sampler something from elsewhere.
     #[must_use]
-    pub fn orders(&self) -> Sender<Order> {
+    pub fn orders(&self) -> Sender<SamplerCommand> {
         self.orders.clone()
     }
 }
 
 impl Drop for Sampler {
     fn drop(&mut self) {
-        self.order(Order::End);
+        self.order(SamplerCommand::End);
         // Done, given up with a panic, or still looking: there is no more to wait for.
         let _ = self.done.recv_timeout(PATIENCE);
     }
@@ -183,10 +183,10 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> std::io::Result<Receiver<()>> 
 }
 
 fn keep_looking(
-    mut watch: Watch,
+    mut watch: Monitor,
     mut every: Duration,
-    inbox: &Receiver<Order>,
-    publish: &watch::Sender<Option<Arc<Look>>>,
+    inbox: &Receiver<SamplerCommand>,
+    publish: &watch::Sender<Option<Arc<Sample>>>,
 ) {
     loop {
         let due = Instant::now() + every;
@@ -201,7 +201,7 @@ fn keep_looking(
 
 // Waits for orders until `due`, and takes in all that have come: one look answers any number of orders for one. Whether
 // to go on.
-fn heed(watch: &mut Watch, every: &mut Duration, inbox: &Receiver<Order>, due: Instant) -> bool {
+fn heed(watch: &mut Monitor, every: &mut Duration, inbox: &Receiver<SamplerCommand>, due: Instant) -> bool {
     let mut order = match inbox.recv_deadline(due) {
         Ok(order) => Some(order),
         Err(RecvTimeoutError::Timeout) => None,
@@ -209,10 +209,10 @@ fn heed(watch: &mut Watch, every: &mut Duration, inbox: &Receiver<Order>, due: I
     };
     while let Some(given) = order {
         match given {
-            Order::Now => {}
-            Order::Every(interval) => *every = interval,
-            Order::Facts { index, facts } => watch.set_facts(index, facts),
-            Order::End => return false,
+            SamplerCommand::Now => {}
+            SamplerCommand::Every(interval) => *every = interval,
+            SamplerCommand::Facts { index, facts } => watch.set_facts(index, facts),
+            SamplerCommand::End => return false,
         }
         order = inbox.try_recv().ok();
     }
@@ -228,9 +228,9 @@ mod tests {
     use super::*;
     use crate::config::Places;
 
-    fn watch(folder: &Path) -> Watch {
+    fn watch(folder: &Path) -> Monitor {
         let places = Places { proc: folder.join("proc"), ..Places::under(folder) };
-        Watch::new(Observer::new(&places, Vec::new()), Config::new(places))
+        Monitor::new(Observer::new(&places, Vec::new()), Config::new(places))
     }
 
     #[test]
@@ -238,15 +238,15 @@ mod tests {
         let folder = TempDir::new().expect("a folder");
         let (orders, inbox) = crossbeam_channel::unbounded();
         let (mut watch, mut every) = (watch(folder.path()), Duration::from_secs(1));
-        orders.send(Order::Every(Duration::from_secs(9))).expect("heard");
+        orders.send(SamplerCommand::Every(Duration::from_secs(9))).expect("heard");
         for _ in 0..1000 {
-            orders.send(Order::Now).expect("heard");
+            orders.send(SamplerCommand::Now).expect("heard");
         }
         let due = Instant::now() + Duration::from_hours(1);
         assert!(heed(&mut watch, &mut every, &inbox, due));
         assert!(inbox.is_empty());
         assert_eq!(every, Duration::from_secs(9));
-        orders.send(Order::Now).and_then(|()| orders.send(Order::End)).expect("heard");
+        orders.send(SamplerCommand::Now).and_then(|()| orders.send(SamplerCommand::End)).expect("heard");
         assert!(!heed(&mut watch, &mut every, &inbox, due));
     }
 

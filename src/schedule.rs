@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::{
     diagnose::{
-        checkpoint::{Mode, blockers},
+        checkpoint::{CheckpointMode, blockers},
         guard,
     },
     profile::Schedule,
@@ -20,11 +20,11 @@ pub mod ledger;
 
 /// What is to be done about a checkpoint that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plan {
+pub enum CheckpointPlan {
     /// Run it.
     Run {
         /// In this mode.
-        mode: Mode,
+        mode: CheckpointMode,
         /// Why in this one and not in the one that is asked for, which somebody would be blocked by.
         instead: Option<String>,
     },
@@ -38,19 +38,25 @@ pub enum Plan {
 /// write lock while they wait, so that whoever writes, and whoever keeps them from completing, leads to PASSIVE instead,
 /// which moves what can be moved; the next time they are tried again.
 #[must_use]
-pub fn plan(database: &Database, mode: Mode) -> Plan {
+pub fn plan(database: &Database, mode: CheckpointMode) -> CheckpointPlan {
     if let Some(why) = obstacle(database) {
-        return Plan::Wait(why);
+        return CheckpointPlan::Wait(why);
     }
     let is_moved = database.wal.as_ref().is_some_and(|wal| wal.pending == Some(0));
     let has_log = database.files.wal.as_ref().is_some_and(|file| file.bytes > 0);
-    if database.presence() == Presence::Clean || !has_log || is_moved && mode != Mode::Truncate {
-        return Plan::Idle;
+    if database.presence() == Presence::Clean || !has_log || is_moved && mode != CheckpointMode::Truncate {
+        return CheckpointPlan::Idle;
     }
     let in_the_way = if mode.blocks_writers() { blockers(database, mode) } else { Vec::new() };
-    let Some(first) = in_the_way.into_iter().next() else { return Plan::Run { mode, instead: None } };
+    let Some(first) = in_the_way.into_iter().next() else {
+        return CheckpointPlan::Run { mode, instead: None };
+    };
     let why = format!("{mode} would block others: {}", first.why);
-    if is_moved { Plan::Wait(why) } else { Plan::Run { mode: Mode::Passive, instead: Some(why) } }
+    if is_moved {
+        CheckpointPlan::Wait(why)
+    } else {
+        CheckpointPlan::Run { mode: CheckpointMode::Passive, instead: Some(why) }
+    }
 }
 
 /// What keeps every checkpoint from running.
@@ -76,7 +82,7 @@ fn obstacle(database: &Database) -> Option<String> {
     if locks.exclusive.is_none() && locks.recoverer.is_none() && locks.checkpointer.is_none() {
         return None;
     }
-    blockers(database, Mode::Passive).into_iter().next().map(|blocker| blocker.why)
+    blockers(database, CheckpointMode::Passive).into_iter().next().map(|blocker| blocker.why)
 }
 
 /// When the next checkpoint of `database` is due: a period after the last one, with a jitter of up to a tenth of the
@@ -112,8 +118,8 @@ pub fn seen(
         every_ms: schedule.every.as_secs_f64() * 1e3,
         due_at: due(schedule, &database.path, at, since),
         held_back: match plan(database, schedule.mode) {
-            Plan::Wait(why) | Plan::Run { instead: Some(why), .. } => Some(why),
-            Plan::Run { instead: None, .. } | Plan::Idle => None,
+            CheckpointPlan::Wait(why) | CheckpointPlan::Run { instead: Some(why), .. } => Some(why),
+            CheckpointPlan::Run { instead: None, .. } | CheckpointPlan::Idle => None,
         },
         last,
     }
@@ -125,7 +131,7 @@ mod tests {
     use crate::diagnose::fixture::*;
 
     const EVERY: Duration = Duration::from_mins(15);
-    const SCHEDULE: Schedule = Schedule { mode: Mode::Truncate, every: EVERY };
+    const SCHEDULE: Schedule = Schedule { mode: CheckpointMode::Truncate, every: EVERY };
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + minute * 60).expect("a time")
@@ -150,50 +156,60 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_does_not_put_it_off() {
-        let last = LastCheckpoint::begun(at(600), Mode::Passive, None);
+        let last = LastCheckpoint::begun(at(600), CheckpointMode::Passive, None);
         let schedule = seen(SCHEDULE, &quiet(), Some(last), (at(0), at(1)));
         assert!(schedule.due_at <= at(0) + EVERY / 10, "{}", schedule.due_at);
     }
 
     #[test]
     fn nobody_is_ever_blocked() {
-        let run = |mode| Plan::Run { mode, instead: None };
-        for mode in Mode::ALL {
+        let run = |mode| CheckpointPlan::Run { mode, instead: None };
+        for mode in CheckpointMode::ALL {
             assert_eq!(plan(&quiet(), mode), run(mode));
         }
         let writing = live();
-        assert_eq!(plan(&writing, Mode::Passive), run(Mode::Passive), "it waits for nobody");
+        assert_eq!(
+            plan(&writing, CheckpointMode::Passive),
+            run(CheckpointMode::Passive),
+            "it waits for nobody"
+        );
         let gentle = |database: &Database, mode| match plan(database, mode) {
-            Plan::Run { mode: Mode::Passive, instead: Some(why) } => why,
+            CheckpointPlan::Run { mode: CheckpointMode::Passive, instead: Some(why) } => why,
             other => panic!("{other:?}"),
         };
         assert_eq!(
-            gentle(&writing, Mode::Truncate),
+            gentle(&writing, CheckpointMode::Truncate),
             "TRUNCATE would block others: 71201 (bun) holds the write lock for 20 ms"
         );
-        assert!(gentle(&pinned(), Mode::Full).starts_with("FULL would block others: 71168 (python3) pins"));
+        assert!(
+            gentle(&pinned(), CheckpointMode::Full)
+                .starts_with("FULL would block others: 71168 (python3) pins")
+        );
     }
 
     #[test]
     fn where_all_is_moved_only_a_truncate_has_something_to_do() {
         let mut database = quiet();
         database.wal = Some(wal(19_031, 19_031));
-        for mode in [Mode::Passive, Mode::Full, Mode::Restart] {
-            assert_eq!(plan(&database, mode), Plan::Idle, "{mode}");
+        for mode in [CheckpointMode::Passive, CheckpointMode::Full, CheckpointMode::Restart] {
+            assert_eq!(plan(&database, mode), CheckpointPlan::Idle, "{mode}");
         }
-        assert_eq!(plan(&database, Mode::Truncate), Plan::Run { mode: Mode::Truncate, instead: None });
+        assert_eq!(
+            plan(&database, CheckpointMode::Truncate),
+            CheckpointPlan::Run { mode: CheckpointMode::Truncate, instead: None }
+        );
         database.locks.readers = vec![reader(READER, 2, 19_031, 50.0)];
         assert!(
-            matches!(plan(&database, Mode::Truncate), Plan::Wait(why) if why.contains("71168 (python3) reads"))
+            matches!(plan(&database, CheckpointMode::Truncate), CheckpointPlan::Wait(why) if why.contains("71168 (python3) reads"))
         );
         database.files.wal.as_mut().expect("a log").bytes = 0;
-        assert_eq!(plan(&database, Mode::Truncate), Plan::Idle);
+        assert_eq!(plan(&database, CheckpointMode::Truncate), CheckpointPlan::Idle);
     }
 
     #[test]
     fn it_waits_where_a_checkpoint_cannot_or_must_not_run() {
-        let why = |database: &Database| match plan(database, Mode::Passive) {
-            Plan::Wait(why) => why,
+        let why = |database: &Database| match plan(database, CheckpointMode::Passive) {
+            CheckpointPlan::Wait(why) => why,
             other => panic!("{other:?}"),
         };
         assert_eq!(why(&rollback()), "the database is not in WAL mode");
@@ -206,7 +222,7 @@ mod tests {
         assert!(why(&database).starts_with("nobody has the database open"), "{}", why(&database));
         database.files.wal = None;
         database.files.shm = None;
-        assert_eq!(plan(&database, Mode::Passive), Plan::Idle);
+        assert_eq!(plan(&database, CheckpointMode::Passive), CheckpointPlan::Idle);
         database.files.db = None;
         assert_eq!(why(&database), "there is no database at its path");
         let mut database = quiet();

@@ -31,28 +31,33 @@ mod suspicion;
 mod watcher;
 
 pub use content::{
-    Content, Contradiction, ContradictionKind, FirstPage, FirstPageState, HotJournal, LogBelongs, LogVerdict,
+    ContentEvidence, Contradiction, ContradictionKind, FirstPage, FirstPageState, HotJournal, LogBelongs,
+    LogVerdict,
 };
 pub use files::{
-    AutoVacuum, FileFacts, FileId, Files, Filesystem, Folder, Header, JournalMode, Wal, WalSource,
+    AutoVacuum, DatabaseFiles, FileFacts, FileHeader, FileId, Filesystem, FolderFacts, JournalMode,
+    WalSource, WalState,
 };
 pub use finding::{Finding, Remedy, Severity};
 pub use handles::HandleGrowth;
 pub use ingestion::{
-    Batch, CarriesOn, EmbeddingProgress, FailedFile, Ingestion, IngestionState, Spread, percentile,
+    CarriesOn, DurationSpread, EmbeddingProgress, FailedFile, IngestedBatch, Ingestion, IngestionState,
+    percentile,
 };
-pub use locks::{Holder, Locks, ProcessHolds, Reader, WriteHolds};
-pub use origin::{Executable, ExecutableState, Manager, Origin};
-pub use pairing::Pairing;
+pub use locks::{DatabaseLocks, LockHolder, LogReader, ProcessHolds, WriteHolds};
+pub use origin::{Executable, ExecutableState, ProcessManager, ProcessOrigin};
+pub use pairing::PairingFacts;
 pub use pidfile::Pidfile;
-pub use pragmas::{PragmaRow, PragmaSource, Pragmas};
-pub use process::{Activity, Cause, Handles, Hold, Process, ProcessState, ProgramSample, Stale};
-pub use protection::Protection;
-pub use reach::{Overlay, Reach};
-pub use sampling::Sampling;
+pub use pragmas::{PragmaCompliance, PragmaRow, PragmaSource};
+pub use process::{
+    HandleCounts, LockHold, Process, ProcessActivity, ProcessState, ProgramSample, StaleCause, StaleVerdict,
+};
+pub use protection::StaleProtection;
+pub use reach::{OverlayMount, PathReach};
+pub use sampling::SamplingFacts;
 pub use schedule::{CheckpointSchedule, LastCheckpoint};
 pub use suspicion::{Suspicion, SuspicionKind};
-pub use watcher::Watcher;
+pub use watcher::IngestWatcher;
 
 /// The version of the JSON contract that [`Snapshot`] serialises to.
 pub const CONTRACT_VERSION: u32 = 1;
@@ -68,21 +73,21 @@ pub struct Snapshot {
     pub host: String,
     /// The process that looks; `None` where it cannot be told from others.
     #[serde(default)]
-    pub looker: Option<Looker>,
+    pub looker: Option<SamplingProcess>,
     /// The databases, in the order in which they were asked for.
     pub databases: Vec<Database>,
     /// The pidfiles of the daemon rules, those aside that do not exist.
     #[serde(default)]
     pub pidfiles: Vec<Pidfile>,
     /// What the sampling of locks between the looks costs; `None` where nothing is sampled.
-    pub sampling: Option<Sampling>,
+    pub sampling: Option<SamplingFacts>,
     /// What could not be seen, and why: a partial look never passes for a whole one.
     pub unseen: Vec<Unseen>,
 }
 
 /// The process that took a look. It and those that it runs under are never offered for a stop.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Looker {
+pub struct SamplingProcess {
     /// Its process id.
     pub pid: i32,
     /// User id that it runs as.
@@ -107,32 +112,32 @@ pub struct Database {
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
     /// The three files, by `stat`.
-    pub files: Files,
+    pub files: DatabaseFiles,
     /// The header of the main file; `None` where it could not be read.
-    pub header: Option<Header>,
+    pub header: Option<FileHeader>,
     /// The write-ahead log; `None` where there is none or it holds no header.
-    pub wal: Option<Wal>,
+    pub wal: Option<WalState>,
     /// What the bytes of the files say about each other.
     #[serde(default)]
-    pub content: Content,
+    pub content: ContentEvidence,
     /// The file system that the main file is on; `None` where the mounts do not tell.
     pub filesystem: Option<Filesystem>,
     /// The folder that the main file lies in.
-    pub folder: Option<Folder>,
+    pub folder: Option<FolderFacts>,
     /// Who holds which lock.
-    pub locks: Locks,
+    pub locks: DatabaseLocks,
     /// The processes that have one of the three files open, by PID.
     pub processes: Vec<Process>,
     /// Those of them whose descriptors on the main file have risen in the last minute and never fallen.
     #[serde(default)]
     pub handle_growth: Vec<HandleGrowth>,
     /// Pragma compliance.
-    pub pragmas: Pragmas,
+    pub pragmas: PragmaCompliance,
     /// Live and recent ingestions into this database, newest first.
     pub ingestions: Vec<Ingestion>,
     /// Those who keep it in step with folders, the oldest first.
     #[serde(default)]
-    pub watchers: Vec<Watcher>,
+    pub watchers: Vec<IngestWatcher>,
     /// What is wrong, worst first.
     pub findings: Vec<Finding>,
     /// What this sample says against processes; each becomes a finding once later samples confirm it.
@@ -143,10 +148,10 @@ pub struct Database {
     pub is_complete: bool,
     /// How the path leads to the database.
     #[serde(default)]
-    pub reach: Reach,
+    pub reach: PathReach,
     /// The overlay mounts that show it under another path.
     #[serde(default)]
-    pub overlays: Vec<Overlay>,
+    pub overlays: Vec<OverlayMount>,
     /// Why it cannot be looked at, with what to do; `None` where it can. Of one that does not exist that is the reason.
     #[serde(default)]
     pub unfit: Option<String>,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use waltop::act::signal::{Refusal, Unproven};
+use waltop::act::signal::{SignalRefusal, UnprovenProgram};
 
 /// The name of the program after the exec.
 pub const AFTER: &str = "after";
@@ -99,16 +99,20 @@ pub struct Tally {
 
 impl Tally {
     /// Counts a refusal.
-    pub fn refuse(&mut self, refusal: &Refusal) {
+    pub fn refuse(&mut self, refusal: &SignalRefusal) {
         let why = match refusal {
-            Refusal::Unproven { fact: Unproven::OtherExecutable, .. } => "another executable".to_owned(),
-            Refusal::Unproven { fact: Unproven::NoDescriptor, .. } => "no descriptor".to_owned(),
-            Refusal::Unproven { fact: Unproven::NotStopped { .. }, .. } => "did not stop".to_owned(),
-            Refusal::Unproven { fact: Unproven::Continued { .. }, .. } => {
+            SignalRefusal::Unproven { fact: UnprovenProgram::OtherExecutable, .. } => {
+                "another executable".to_owned()
+            }
+            SignalRefusal::Unproven { fact: UnprovenProgram::NoDescriptor, .. } => "no descriptor".to_owned(),
+            SignalRefusal::Unproven { fact: UnprovenProgram::NotStopped { .. }, .. } => {
+                "did not stop".to_owned()
+            }
+            SignalRefusal::Unproven { fact: UnprovenProgram::Continued { .. }, .. } => {
                 "went on during the check".to_owned()
             }
-            Refusal::Gone { .. } => "gone".to_owned(),
-            Refusal::Reused { .. } => "another start".to_owned(),
+            SignalRefusal::Gone { .. } => "gone".to_owned(),
+            SignalRefusal::Reused { .. } => "another start".to_owned(),
             other => other.to_string(),
         };
         match self.refused.iter_mut().find(|(known, _)| *known == why) {

@@ -14,83 +14,83 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
     config::{Permit, Places},
-    diagnose::health::{Depth, Health},
+    diagnose::health::{HealthDepth, HealthReport},
     report,
-    sampler::Order,
-    schedule::{Plan, ledger::Ledger},
+    sampler::SamplerCommand,
+    schedule::{CheckpointPlan, ledger::ScheduleLedger},
     snapshot::{Presence, Snapshot},
     threads,
 };
 
 use super::{
-    Act, Ended, Outcome, Report,
-    reap::{self, End, GRACE, Meant},
-    running::{Kind, Running},
-    schedule::{self, Scheduled},
-    signal::{Pinned, Refusal, Signal, Target},
-    switch::Confirmed,
-    turns::{Begin, Turns},
+    ActionOutcome, ConfirmedAction, EffectReport, StopResult,
+    reap::{self, GRACE, StopOutcome, StopRequest},
+    running::{RunningWorkers, WorkerKind},
+    schedule::{self, DueCheckpoint},
+    signal::{PinnedProcess, SignalRefusal, SignalTarget, StopSignal},
+    switch::ConfirmedEffect,
+    turns::{Admission, JobQueue},
     worker,
 };
 
 /// A database whose pragmas are asked for, and what a newcomer finds there.
-struct Question {
+struct PragmaQuery {
     path: PathBuf,
     presence: Presence,
 }
 
-fn lock(questions: &Mutex<Turns<Question>>) -> MutexGuard<'_, Turns<Question>> {
+fn lock(questions: &Mutex<JobQueue<PragmaQuery>>) -> MutexGuard<'_, JobQueue<PragmaQuery>> {
     questions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn still_runs(kind: Kind, database: &Path) -> Outcome {
+fn still_runs(kind: WorkerKind, database: &Path) -> ActionOutcome {
     let name = database.file_name().unwrap_or(database.as_os_str()).to_string_lossy();
-    Outcome::partial(format!(
+    ActionOutcome::partial(format!(
         "another {} of {name} is still running; try again when it has ended",
         kind.name()
     ))
 }
 
 /// Carries effects out.
-pub struct Executor {
-    outbox: UnboundedSender<Report>,
+pub struct EffectExecutor {
+    outbox: UnboundedSender<EffectReport>,
     proc: PathBuf,
-    ledger: Ledger,
-    pinned: HashMap<Target, Arc<Pinned>>,
+    ledger: ScheduleLedger,
+    pinned: HashMap<SignalTarget, Arc<PinnedProcess>>,
     /// Whose pragmas workers are asked for, and whose are to be.
-    questions: Arc<Mutex<Turns<Question>>>,
+    questions: Arc<Mutex<JobQueue<PragmaQuery>>>,
     /// The workers that change or check a database.
-    running: Running,
+    running: RunningWorkers,
     /// Ends the health check that was begun last.
     health: Option<oneshot::Sender<()>>,
 }
 
-impl Executor {
+impl EffectExecutor {
     /// An executor whose outcomes go to `outbox`; processes are found and turns are kept where `places` says.
     #[must_use]
-    pub fn new(outbox: UnboundedSender<Report>, places: &Places) -> Self {
-        let (proc, ledger) = (places.proc.clone(), Ledger::new(places));
+    pub fn new(outbox: UnboundedSender<EffectReport>, places: &Places) -> Self {
+        let (proc, ledger) = (places.proc.clone(), ScheduleLedger::new(places));
         Self {
             outbox,
             proc,
             ledger,
             pinned: HashMap::new(),
             questions: Arc::default(),
-            running: Running::default(),
+            running: RunningWorkers::default(),
             health: None,
         }
     }
 
-    /// Gets hold of processes instead of those pinned before; the answer is [`Report::Pinned`].
-    pub fn pin(&mut self, meant: &[Meant]) {
+    /// Gets hold of processes instead of those pinned before; the answer is [`EffectReport::Pinned`].
+    pub fn pin(&mut self, meant: &[StopRequest]) {
         self.pinned.clear();
-        let mut pin = |meant: &Meant| {
+        let mut pin = |meant: &StopRequest| {
             let pinned = meant.pin(&self.proc)?;
             self.pinned.insert(meant.target, Arc::new(pinned));
             Ok(())
         };
         let answers = meant.iter().map(|meant| (meant.target, pin(meant))).collect();
-        self.send(Report::Pinned(answers));
+        self.send(EffectReport::Pinned(answers));
     }
 
     /// Lets go of the pinned processes.
@@ -99,43 +99,51 @@ impl Executor {
     }
 
     /// Changes something, as confirmed.
-    pub fn act(&mut self, confirmed: Confirmed) {
+    pub fn act(&mut self, confirmed: ConfirmedEffect) {
         let (act, permit) = confirmed.into_parts();
         match act {
-            Act::Signal { targets, signal } => self.signal(permit, &targets, signal),
-            Act::Checkpoint { database, mode } => {
+            ConfirmedAction::Signal { targets, signal } => self.signal(permit, &targets, signal),
+            ConfirmedAction::Checkpoint { database, mode } => {
                 let path = database.clone();
-                self.spawn(Kind::Checkpoint, &database, async move {
+                self.spawn(WorkerKind::Checkpoint, &database, async move {
                     match schedule::checkpoint(permit, &path, mode).await {
-                        Ok(report) if report.complete => Outcome::good(report.to_string()),
-                        Ok(report) => Outcome { level: Level::Warn, text: report.to_string() },
-                        Err(error) => Outcome::bad(error.to_string()),
+                        Ok(report) if report.complete => ActionOutcome::good(report.to_string()),
+                        Ok(report) => ActionOutcome { level: Level::Warn, text: report.to_string() },
+                        Err(error) => ActionOutcome::bad(error.to_string()),
                     }
                 });
             }
-            Act::Scheduled(due) => self.scheduled(permit, due),
-            Act::Fix { database } => {
+            ConfirmedAction::Scheduled(due) => self.scheduled(permit, due),
+            ConfirmedAction::Fix { database } => {
                 let path = database.clone();
-                self.spawn(Kind::Fix, &database, async move {
+                self.spawn(WorkerKind::Fix, &database, async move {
                     let args = ["fix".as_ref(), "--json".as_ref(), "--yes".as_ref(), path.as_os_str()];
                     match worker::ask::<Vec<report::FixReport>>(permit, &args).await {
-                        Ok(reports) => Outcome::good(
+                        Ok(reports) => ActionOutcome::good(
                             reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
                         ),
-                        Err(error) => Outcome::bad(error.to_string()),
+                        Err(error) => ActionOutcome::bad(error.to_string()),
                     }
                 });
             }
-            Act::Health { database, depth } => self.health(permit, &database, depth),
-            Act::Ingest { database, folder, batch } => self.ingest(permit, &database, &folder, &batch),
+            ConfirmedAction::Health { database, depth } => self.health(permit, &database, depth),
+            ConfirmedAction::Ingest { database, folder, batch } => {
+                self.ingest(permit, &database, &folder, &batch);
+            }
         }
     }
 
     /// Asks a worker for the pragmas; what it answers goes to the sampler, and whether it did to the console. Where as
     /// many are at it as may be at once, it waits for its turn.
-    pub fn ask_pragmas(&self, index: usize, path: PathBuf, presence: Presence, orders: Sender<Order>) {
+    pub fn ask_pragmas(
+        &self,
+        index: usize,
+        path: PathBuf,
+        presence: Presence,
+        orders: Sender<SamplerCommand>,
+    ) {
         let questions = Arc::clone(&self.questions);
-        if lock(&questions).take(index, Question { path, presence }) == Begin::Later {
+        if lock(&questions).take(index, PragmaQuery { path, presence }) == Admission::Later {
             return;
         }
         let outbox = self.outbox.clone();
@@ -143,15 +151,15 @@ impl Executor {
             loop {
                 // Not in the condition of a `while let`, which would keep the lock for as long as the answer takes.
                 let next = lock(&questions).next();
-                let Some((index, Question { path, presence })) = next else { return };
+                let Some((index, PragmaQuery { path, presence })) = next else { return };
                 let (asked, lingering) = worker::pragmas(&path, presence, None).await;
                 let (facts, refusal) = match asked {
                     Ok(facts) => (Some(facts), None),
                     Err(error) => (None, Some(error.to_string())),
                 };
                 // Either may have ended meanwhile with the console.
-                let _ = orders.send(Order::Facts { index, facts });
-                let _ = outbox.send(Report::Pragmas { index, refusal });
+                let _ = orders.send(SamplerCommand::Facts { index, facts });
+                let _ = outbox.send(EffectReport::Pragmas { index, refusal });
                 // A worker that was killed inside the kernel ends when the kernel is done with it, and others would pile up
                 // behind it.
                 lingering.gone().await;
@@ -165,8 +173,8 @@ impl Executor {
         let stamp = snapshot.taken_at.strftime("%Y%m%dT%H%M%SZ");
         let path = PathBuf::from(format!("waltop-{stamp}.json"));
         self.report(match report::write_json(&path, snapshot) {
-            Ok(()) => Outcome::good(format!("written to {}", path.display())),
-            Err(error) => Outcome::bad(format!("cannot write {}: {error}", path.display())),
+            Ok(()) => ActionOutcome::good(format!("written to {}", path.display())),
+            Err(error) => ActionOutcome::bad(format!("cannot write {}: {error}", path.display())),
         });
     }
 
@@ -178,60 +186,60 @@ impl Executor {
         }
     }
 
-    fn health(&mut self, permit: Permit, database: &Path, depth: Depth) {
-        let Some(place) = self.running.enter(Kind::Health, database) else {
-            return self.send(Report::Health(still_runs(Kind::Health, database)));
+    fn health(&mut self, permit: Permit, database: &Path, depth: HealthDepth) {
+        let Some(place) = self.running.enter(WorkerKind::Health, database) else {
+            return self.send(EffectReport::Health(still_runs(WorkerKind::Health, database)));
         };
         let (stop, stopped) = oneshot::channel();
         self.health = Some(stop);
         let (outbox, database) = (self.outbox.clone(), database.to_owned());
         tokio::spawn(async move {
             let mut args: Vec<&OsStr> = vec!["health".as_ref(), "--json".as_ref()];
-            args.extend((depth == Depth::QuickCheck).then_some(OsStr::new("--quick-check")));
+            args.extend((depth == HealthDepth::QuickCheck).then_some(OsStr::new("--quick-check")));
             args.push(database.as_os_str());
-            let outcome = match worker::ask_unless::<Vec<Health>>(permit, &args, stopped).await {
+            let outcome = match worker::ask_unless::<Vec<HealthReport>>(permit, &args, stopped).await {
                 Ok(reports) => reports.first().map_or_else(
-                    || Outcome::bad("the health check gave no answer"),
+                    || ActionOutcome::bad("the health check gave no answer"),
                     |health| {
                         if health.healthy {
-                            Outcome::good(health.to_string())
+                            ActionOutcome::good(health.to_string())
                         } else {
-                            Outcome::bad(health.to_string())
+                            ActionOutcome::bad(health.to_string())
                         }
                     },
                 ),
-                Err(error) => Outcome::partial(format!("no health check: {error}")),
+                Err(error) => ActionOutcome::partial(format!("no health check: {error}")),
             };
             drop(place);
             // The console may have quit meanwhile; then nobody waits for the outcome.
-            let _ = outbox.send(Report::Health(outcome));
+            let _ = outbox.send(EffectReport::Health(outcome));
         });
     }
 
     /// The pinned ones stay pinned: those that do not end may be asked for again.
-    fn signal(&self, permit: Permit, targets: &[Target], signal: Signal) {
+    fn signal(&self, permit: Permit, targets: &[SignalTarget], signal: StopSignal) {
         let outbox = self.outbox.clone();
         let tell = move |target, end| {
-            let ended = Ended { target, signal, end, at: Timestamp::now() };
+            let ended = StopResult { target, signal, end, at: Timestamp::now() };
             // The console may have quit meanwhile; then nobody waits to hear of it.
-            let _ = outbox.send(Report::Ended(ended));
+            let _ = outbox.send(EffectReport::Ended(ended));
         };
         let mut pinned = Vec::new();
         for target in targets {
             match self.pinned.get(target) {
                 Some(held) => pinned.push(Arc::clone(held)),
-                None => tell(*target, End::Refused(Refusal::Unpinned { pid: target.pid })),
+                None => tell(*target, StopOutcome::Refused(SignalRefusal::Unpinned { pid: target.pid })),
             }
         }
         // The pool of the runtime panics where the system refuses a thread.
         if let Err(error) = threads::start("stop", move || reap::stop(permit, &pinned, signal, GRACE, tell)) {
-            self.report(Outcome::bad(format!("no signal was sent: {error}")));
+            self.report(ActionOutcome::bad(format!("no signal was sent: {error}")));
         }
     }
 
-    fn scheduled(&self, permit: Permit, due: Scheduled) {
+    fn scheduled(&self, permit: Permit, due: DueCheckpoint) {
         // The next sample finds it due again.
-        let Some(place) = self.running.enter(Kind::Checkpoint, &due.database) else { return };
+        let Some(place) = self.running.enter(WorkerKind::Checkpoint, &due.database) else { return };
         let (outbox, ledger) = (self.outbox.clone(), self.ledger.clone());
         tokio::spawn(async move {
             let _place = place;
@@ -239,19 +247,19 @@ impl Executor {
             let outcome = match schedule::carry_out(permit, &ledger, &due).await {
                 // It is not the turn of this one; or there was nothing to do, which need not be told every time.
                 Ok(None) => return,
-                Ok(Some(_)) if due.plan == Plan::Idle => return,
+                Ok(Some(_)) if due.plan == CheckpointPlan::Idle => return,
                 Ok(Some(last)) => {
                     let text = format!("{name}: scheduled {} checkpoint: {}", last.mode, last.outcome());
                     match (last.complete, last.frames_in_log) {
-                        (Some(true), _) => Outcome::good(text),
-                        (_, Some(_)) => Outcome::partial(text),
-                        (_, None) => Outcome::bad(text),
+                        (Some(true), _) => ActionOutcome::good(text),
+                        (_, Some(_)) => ActionOutcome::partial(text),
+                        (_, None) => ActionOutcome::bad(text),
                     }
                 }
-                Err(error) => Outcome::bad(format!("{name}: no scheduled checkpoint: {error}")),
+                Err(error) => ActionOutcome::bad(format!("{name}: no scheduled checkpoint: {error}")),
             };
             // The console may have quit meanwhile.
-            let _ = outbox.send(Report::Noted(outcome));
+            let _ = outbox.send(EffectReport::Noted(outcome));
         });
     }
 
@@ -268,19 +276,24 @@ impl Executor {
         ];
         let (pid, end) = match worker::detach(permit, &args) {
             Ok(started) => started,
-            Err(error) => return self.report(Outcome::bad(format!("no ingestion: {error}"))),
+            Err(error) => return self.report(ActionOutcome::bad(format!("no ingestion: {error}"))),
         };
         let folder = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
         self.wait_for(async move {
             match end.await {
-                Ok(()) => Outcome::good(format!("the ingestion of {folder} has ended, process {pid}")),
-                Err(error) => Outcome::bad(format!("the ingestion of {folder} ended: {error}")),
+                Ok(()) => ActionOutcome::good(format!("the ingestion of {folder} has ended, process {pid}")),
+                Err(error) => ActionOutcome::bad(format!("the ingestion of {folder} ended: {error}")),
             }
         });
     }
 
     // Does `act`, the work of a worker of `kind`, unless one is at it.
-    fn spawn(&self, kind: Kind, database: &Path, act: impl Future<Output = Outcome> + Send + 'static) {
+    fn spawn(
+        &self,
+        kind: WorkerKind,
+        database: &Path,
+        act: impl Future<Output = ActionOutcome> + Send + 'static,
+    ) {
         match self.running.enter(kind, database) {
             Some(place) => self.wait_for(async move {
                 let outcome = act.await;
@@ -291,19 +304,19 @@ impl Executor {
         }
     }
 
-    fn wait_for(&self, act: impl Future<Output = Outcome> + Send + 'static) {
+    fn wait_for(&self, act: impl Future<Output = ActionOutcome> + Send + 'static) {
         let outbox = self.outbox.clone();
         tokio::spawn(async move {
             // The console may have quit meanwhile; then nobody waits for the outcome.
-            let _ = outbox.send(Report::Outcome(act.await));
+            let _ = outbox.send(EffectReport::Outcome(act.await));
         });
     }
 
-    fn report(&self, outcome: Outcome) {
-        self.send(Report::Outcome(outcome));
+    fn report(&self, outcome: ActionOutcome) {
+        self.send(EffectReport::Outcome(outcome));
     }
 
-    fn send(&self, report: Report) {
+    fn send(&self, report: EffectReport) {
         let _ = self.outbox.send(report);
     }
 }

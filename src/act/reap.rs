@@ -12,31 +12,31 @@ use crate::{
     config::Permit,
     diagnose::{
         self,
-        checkpoint::{Blocker, Mode, blockers},
+        checkpoint::{CheckpointBlocker, CheckpointMode, blockers},
     },
-    snapshot::{Cause, Database, Process, Protection, Stale},
+    snapshot::{Database, Process, StaleCause, StaleProtection, StaleVerdict},
     units,
 };
 
-use super::signal::{ExpectedProgram, Pinned, Refusal, Signal, Target, ended};
+use super::signal::{ExpectedProgram, PinnedProcess, SignalRefusal, SignalTarget, StopSignal, ended};
 
 /// How long a process that was asked to end is waited for.
 pub const GRACE: Duration = Duration::from_secs(5);
 
 /// A process that is meant for a signal, as the last look had it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meant {
+pub struct StopRequest {
     /// The process.
-    pub target: Target,
+    pub target: SignalTarget,
     /// The program that it must still run when it gets a signal.
     pub program: ExpectedProgram,
     /// What protects it, where something does.
-    pub protected: Option<Protection>,
+    pub protected: Option<StaleProtection>,
 }
 
 /// What became of a process that was meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum StopOutcome {
     /// Its exit was seen.
     Gone,
     /// The grace is over, and it is still there.
@@ -44,39 +44,39 @@ pub enum End {
     /// It was told to go on.
     GoesOn,
     /// It got no signal.
-    Refused(Refusal),
+    Refused(SignalRefusal),
 }
 
 /// What the stopped ones have left, as of a look that came after their end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aftermath {
+pub struct StopAftermath {
     /// How many are gone.
     pub gone: usize,
     /// Those whose locks still stand in the lock table, gone or not.
     pub still_held: Vec<i32>,
     /// Who keeps frames of the log from being moved; `None` where there is no log.
-    pub in_the_way: Option<Vec<Blocker>>,
+    pub in_the_way: Option<Vec<CheckpointBlocker>>,
     /// Why nobody should move it, whoever is in the way.
     pub hazard: Option<String>,
 }
 
-impl Meant {
+impl StopRequest {
     /// `process`, where it can be told from others.
     ///
     /// # Errors
     ///
     /// Where its start is not known.
-    pub fn new(process: &Process) -> Result<Self, Refusal> {
+    pub fn new(process: &Process) -> Result<Self, SignalRefusal> {
         let pid = process.pid;
-        let start_ticks = process.start_ticks.ok_or(Refusal::Nameless { pid })?;
+        let start_ticks = process.start_ticks.ok_or(SignalRefusal::Nameless { pid })?;
         let protected = process.stale.as_ref().and_then(|stale| stale.protected.clone());
         let program = ExpectedProgram::Listed(process.program.clone());
-        Ok(Self { target: Target { pid, start_ticks }, program, protected })
+        Ok(Self { target: SignalTarget { pid, start_ticks }, program, protected })
     }
 
     /// The process of an ingestion, which its journal names: it need not be in a list of those that have the database open.
     #[must_use]
-    pub fn ingestion(target: Target) -> Self {
+    pub fn ingestion(target: SignalTarget) -> Self {
         Self { target, program: ExpectedProgram::AsPinned, protected: None }
     }
 
@@ -85,10 +85,10 @@ impl Meant {
     /// # Errors
     ///
     /// Where its start is not known, or its end in good order would do damage to one of `databases`.
-    pub fn among_others(databases: &[Database], process: &Process) -> Result<Self, Refusal> {
+    pub fn among_others(databases: &[Database], process: &Process) -> Result<Self, SignalRefusal> {
         let meant = Self::new(process)?;
         let is_split = meant.protected.is_none() && is_split(databases, process);
-        if is_split { Err(Refusal::Split { pid: process.pid }) } else { Ok(meant) }
+        if is_split { Err(SignalRefusal::Split { pid: process.pid }) } else { Ok(meant) }
     }
 
     /// Whether it may still be asked to end, as `databases` show it now. One that they do not show has ended, or has
@@ -97,15 +97,15 @@ impl Meant {
     /// # Errors
     ///
     /// Where no cause holds any more, or something protects it by now.
-    pub fn again(target: Target, databases: &[Database]) -> Result<(), Refusal> {
+    pub fn again(target: SignalTarget, databases: &[Database]) -> Result<(), SignalRefusal> {
         let is_it =
             |process: &&Process| process.pid == target.pid && process.start_ticks == Some(target.start_ticks);
         let found: Vec<&Process> = databases.iter().flat_map(|it| &it.processes).filter(is_it).collect();
         if let Some(why) = only_copy(target, databases) {
-            return Err(Refusal::Spared { pid: target.pid, why });
+            return Err(SignalRefusal::Spared { pid: target.pid, why });
         }
         if !found.iter().any(|process| process.is_stale()) {
-            return Err(Refusal::NotStale { pid: target.pid });
+            return Err(SignalRefusal::NotStale { pid: target.pid });
         }
         found.into_iter().try_for_each(|process| Self::among_others(databases, process).map(drop))
     }
@@ -115,24 +115,24 @@ impl Meant {
     /// # Errors
     ///
     /// Where something protects it, it is gone or another one, or it is out of reach.
-    pub fn pin(&self, proc: &Path) -> Result<Pinned, Refusal> {
+    pub fn pin(&self, proc: &Path) -> Result<PinnedProcess, SignalRefusal> {
         match &self.protected {
-            Some(why) => Err(Refusal::Spared { pid: self.target.pid, why: why.clone() }),
-            None => Pinned::open(self.target, self.program.clone(), proc),
+            Some(why) => Err(SignalRefusal::Spared { pid: self.target.pid, why: why.clone() }),
+            None => PinnedProcess::open(self.target, self.program.clone(), proc),
         }
     }
 }
 
 /// Why no signal may end `target`, where it holds the only copy of deleted data of one of `databases`.
 #[must_use]
-pub fn only_copy(target: Target, databases: &[Database]) -> Option<Protection> {
+pub fn only_copy(target: SignalTarget, databases: &[Database]) -> Option<StaleProtection> {
     let rows = databases.iter().filter_map(|database| database.process(target.pid));
     let deleted: Vec<&str> = rows
         .filter(|process| process.start_ticks == Some(target.start_ticks))
         .flat_map(|process| &process.deleted)
         .map(String::as_str)
         .collect();
-    (!deleted.is_empty()).then(|| Protection::OnlyCopy(deleted.join(", ")))
+    (!deleted.is_empty()).then(|| StaleProtection::OnlyCopy(deleted.join(", ")))
 }
 
 /// The processes of `database` for which a cause of staleness holds, those that something protects included.
@@ -142,9 +142,9 @@ pub fn candidates(database: &Database) -> impl Iterator<Item = &Process> {
 
 /// The causes that hold for `process`, where it is stale or only what protects it keeps it from that.
 #[must_use]
-pub fn causes(process: &Process) -> &[Cause] {
+pub fn causes(process: &Process) -> &[StaleCause] {
     match &process.stale {
-        Some(Stale { is_stale, causes, protected }) if *is_stale || protected.is_some() => causes,
+        Some(StaleVerdict { is_stale, causes, protected }) if *is_stale || protected.is_some() => causes,
         _ => &[],
     }
 }
@@ -162,17 +162,17 @@ pub fn is_split(databases: &[Database], process: &Process) -> bool {
 /// soon as there is something to tell; nothing ends one that stays.
 pub fn stop(
     permit: Permit,
-    pinned: &[Arc<Pinned>],
-    signal: Signal,
+    pinned: &[Arc<PinnedProcess>],
+    signal: StopSignal,
     grace: Duration,
-    mut tell: impl FnMut(Target, End),
+    mut tell: impl FnMut(SignalTarget, StopOutcome),
 ) {
-    let mut left: Vec<&Pinned> = Vec::new();
+    let mut left: Vec<&PinnedProcess> = Vec::new();
     for it in pinned {
         match it.send(permit, signal) {
-            Err(refusal) => tell(it.target(), End::Refused(refusal)),
+            Err(refusal) => tell(it.target(), StopOutcome::Refused(refusal)),
             Ok(_) if signal.ends() => left.push(it),
-            Ok(_) => tell(it.target(), End::GoesOn),
+            Ok(_) => tell(it.target(), StopOutcome::GoesOn),
         }
     }
     let deadline = Instant::now() + grace;
@@ -182,33 +182,33 @@ pub fn stop(
             break;
         }
         for at in over.into_iter().rev() {
-            tell(left.swap_remove(at).target(), End::Gone);
+            tell(left.swap_remove(at).target(), StopOutcome::Gone);
         }
     }
     for it in left {
-        tell(it.target(), End::Stays);
+        tell(it.target(), StopOutcome::Stays);
     }
 }
 
-impl Aftermath {
+impl StopAftermath {
     /// What `database` shows of those that were to end, of which some are `gone`.
     #[must_use]
-    pub fn of(database: &Database, gone: &[Target], stays: &[Target]) -> Self {
+    pub fn of(database: &Database, gone: &[SignalTarget], stays: &[SignalTarget]) -> Self {
         let locks = &database.locks;
         let holders = [&locks.writer, &locks.checkpointer, &locks.recoverer, &locks.exclusive];
         let pids = holders.into_iter().flatten().filter_map(|holder| holder.pid);
         let holding: Vec<i32> = pids.chain(locks.readers.iter().filter_map(|reader| reader.pid)).collect();
         // A PID that is another process by now holds its own locks.
-        let is_another = |target: &Target| {
+        let is_another = |target: &SignalTarget| {
             let now = database.process(target.pid).and_then(|process| process.start_ticks);
             now.is_some_and(|ticks| ticks != target.start_ticks)
         };
-        let holds = |target: &&Target| holding.contains(&target.pid) && !is_another(target);
+        let holds = |target: &&SignalTarget| holding.contains(&target.pid) && !is_another(target);
         let has_log = database.is_wal() == Some(true);
         Self {
             gone: gone.len(),
             still_held: gone.iter().chain(stays).filter(holds).map(|target| target.pid).collect(),
-            in_the_way: has_log.then(|| blockers(database, Mode::Passive)),
+            in_the_way: has_log.then(|| blockers(database, CheckpointMode::Passive)),
             hazard: diagnose::hazard(database).map(|hazard| hazard.name.clone()),
         }
     }
@@ -243,7 +243,7 @@ impl Aftermath {
     }
 }
 
-impl std::fmt::Display for Aftermath {
+impl std::fmt::Display for StopAftermath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let said: Vec<String> = self.locks().into_iter().chain(self.log()).collect();
         f.write_str(if said.is_empty() { "nothing has changed" } else { "" })?;

@@ -8,7 +8,7 @@ use std::{
 
 /// What a worker does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum WorkerKind {
     /// Moves the log into the main file, asked for or by schedule.
     Checkpoint,
     /// Sets what the file keeps.
@@ -17,7 +17,7 @@ pub enum Kind {
     Health,
 }
 
-impl Kind {
+impl WorkerKind {
     /// What it is called in a sentence.
     pub fn name(self) -> &'static str {
         match self {
@@ -28,24 +28,24 @@ impl Kind {
     }
 }
 
-type Workers = HashSet<(Kind, PathBuf)>;
+type Workers = HashSet<(WorkerKind, PathBuf)>;
 
 /// The workers that run.
 #[derive(Debug, Clone, Default)]
-pub struct Running(Arc<Mutex<Workers>>);
+pub struct RunningWorkers(Arc<Mutex<Workers>>);
 
 /// The place of one worker, which is free again when this is dropped.
 #[derive(Debug)]
-pub struct Place {
-    running: Running,
-    worker: (Kind, PathBuf),
+pub struct WorkerSlot {
+    running: RunningWorkers,
+    worker: (WorkerKind, PathBuf),
 }
 
-impl Running {
+impl RunningWorkers {
     /// A place for a worker of `kind` for `database`; `None` where one runs.
-    pub fn enter(&self, kind: Kind, database: &Path) -> Option<Place> {
+    pub fn enter(&self, kind: WorkerKind, database: &Path) -> Option<WorkerSlot> {
         let worker = (kind, database.to_owned());
-        self.workers().insert(worker.clone()).then(|| Place { running: self.clone(), worker })
+        self.workers().insert(worker.clone()).then(|| WorkerSlot { running: self.clone(), worker })
     }
 
     fn workers(&self) -> MutexGuard<'_, Workers> {
@@ -53,7 +53,7 @@ impl Running {
     }
 }
 
-impl Drop for Place {
+impl Drop for WorkerSlot {
     fn drop(&mut self) {
         self.running.workers().remove(&self.worker);
     }
@@ -65,13 +65,13 @@ mod tests {
 
     #[test]
     fn of_one_kind_one_worker_runs_for_each_database() {
-        let running = Running::default();
+        let running = RunningWorkers::default();
         let (one, other) = (Path::new("/one.db"), Path::new("/other.db"));
-        let first = running.enter(Kind::Checkpoint, one).expect("none runs");
-        assert!(running.enter(Kind::Checkpoint, one).is_none());
-        let beside = [running.enter(Kind::Checkpoint, other), running.enter(Kind::Fix, one)];
+        let first = running.enter(WorkerKind::Checkpoint, one).expect("none runs");
+        assert!(running.enter(WorkerKind::Checkpoint, one).is_none());
+        let beside = [running.enter(WorkerKind::Checkpoint, other), running.enter(WorkerKind::Fix, one)];
         assert!(beside.iter().all(Option::is_some));
         drop(first);
-        assert!(running.enter(Kind::Checkpoint, one).is_some());
+        assert!(running.enter(WorkerKind::Checkpoint, one).is_some());
     }
 }

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use crate::{
     config::Permit,
-    diagnose::checkpoint::Mode,
+    diagnose::checkpoint::CheckpointMode,
     report::CheckpointReport,
-    schedule::{Plan, ledger::Ledger},
+    schedule::{CheckpointPlan, ledger::ScheduleLedger},
     snapshot::LastCheckpoint,
 };
 
@@ -16,13 +16,13 @@ use super::worker;
 
 /// A scheduled checkpoint that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scheduled {
+pub struct DueCheckpoint {
     /// Of which database.
     pub database: PathBuf,
     /// How far the profile asks for it to go.
-    pub mode: Mode,
+    pub mode: CheckpointMode,
     /// What may be done now.
-    pub plan: Plan,
+    pub plan: CheckpointPlan,
     /// When the last one was that this one was reckoned from: who has seen an older one comes too late.
     pub seen: Option<Timestamp>,
 }
@@ -34,17 +34,17 @@ pub struct Scheduled {
 /// Where the state directory cannot be written to: without it two would not know of each other.
 pub async fn carry_out(
     permit: Permit,
-    ledger: &Ledger,
-    due: &Scheduled,
+    ledger: &ScheduleLedger,
+    due: &DueCheckpoint,
 ) -> io::Result<Option<LastCheckpoint>> {
     let (mode, instead) = match &due.plan {
-        Plan::Wait(_) => return Ok(None),
-        Plan::Idle => (due.mode, None),
-        Plan::Run { mode, instead } => (*mode, instead.clone()),
+        CheckpointPlan::Wait(_) => return Ok(None),
+        CheckpointPlan::Idle => (due.mode, None),
+        CheckpointPlan::Run { mode, instead } => (*mode, instead.clone()),
     };
     let Some(turn) = ledger.take_turn(&due.database, due.seen)? else { return Ok(None) };
     let mut last = LastCheckpoint::begun(Timestamp::now(), mode, instead);
-    if due.plan == Plan::Idle {
+    if due.plan == CheckpointPlan::Idle {
         last.complete = Some(true);
         last.why = Some("nothing was to be moved".to_owned());
         turn.note(&last)?;
@@ -76,12 +76,12 @@ pub async fn carry_out(
 pub async fn checkpoint(
     permit: Permit,
     database: &std::path::Path,
-    mode: Mode,
-) -> Result<CheckpointReport, worker::Error> {
+    mode: CheckpointMode,
+) -> Result<CheckpointReport, worker::WorkerError> {
     let mode = mode.to_string();
     let args =
         ["checkpoint".as_ref(), "--json".as_ref(), "--mode".as_ref(), mode.as_ref(), database.as_os_str()];
     let reports = worker::ask::<Vec<CheckpointReport>>(permit, &args).await?;
-    let no_answer = || worker::Error::Refused("the checkpoint gave no answer".to_owned());
+    let no_answer = || worker::WorkerError::Refused("the checkpoint gave no answer".to_owned());
     reports.into_iter().next().ok_or_else(no_answer)
 }

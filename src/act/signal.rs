@@ -1,6 +1,6 @@
 //! Signals that reach the process that was meant, and no other.
 //!
-//! A PID alone is reused. A [`Pinned`] process is held by a pidfd, opened while its start time was that of the
+//! A PID alone is reused. A [`PinnedProcess`] process is held by a pidfd, opened while its start time was that of the
 //! row on the screen: once it has ended, the pidfd reaches nobody.
 //!
 //! A pidfd and a start time survive execve(2), so that a daemon which executes another program is still the same process
@@ -14,12 +14,12 @@ use crate::{observe, snapshot::ProgramSample};
 mod pinned;
 mod refusal;
 
-pub use pinned::{Pinned, ended};
-pub use refusal::{AfterCheck, Refusal, Unproven};
+pub use pinned::{PinnedProcess, ended};
+pub use refusal::{AfterCheck, SignalRefusal, UnprovenProgram};
 
 /// A process, named so that no other can be mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Target {
+pub struct SignalTarget {
     /// Process id.
     pub pid: i32,
     /// Start in clock ticks since boot.
@@ -28,7 +28,7 @@ pub struct Target {
 
 /// What can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub enum StopSignal {
     /// Asks it to end.
     Term,
     /// Lets a stopped process go on.
@@ -39,7 +39,7 @@ pub enum Signal {
     Kill,
 }
 
-impl Signal {
+impl StopSignal {
     /// All of them, in the order in which a dialog offers them.
     pub const ALL: [Self; 4] = [Self::Term, Self::Cont, Self::Int, Self::Kill];
 
@@ -56,7 +56,7 @@ impl Signal {
     }
 }
 
-impl fmt::Display for Signal {
+impl fmt::Display for StopSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Term => "TERM",
@@ -79,7 +79,7 @@ pub enum ExpectedProgram {
 
 /// A signal that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sent {
+pub struct SentSignal {
     /// From the last reading of the process until the signal was sent; `None` for CONT, before which nothing is read.
     pub window: Option<Duration>,
 }

@@ -1,12 +1,12 @@
-//! Whether the console may change anything at the moment, and the one way from an [`Act`] to something that is done.
+//! Whether the console may change anything at the moment, and the one way from an [`ConfirmedAction`] to something that is done.
 
 use crate::config::{Permit, ReadOnly};
 
-use super::Act;
+use super::ConfirmedAction;
 
 /// The console's safety catch. A read-only console has no permit in it, and nothing can put one there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Switch {
+pub enum ActionGate {
     /// Never.
     ReadOnly(ReadOnly),
     /// Not now.
@@ -15,16 +15,16 @@ pub enum Switch {
     Armed(Permit),
 }
 
-/// An [`Act`] that was confirmed while the console might act: nothing else can be carried out.
+/// An [`ConfirmedAction`] that was confirmed while the console might act: nothing else can be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confirmed {
-    act: Act,
+pub struct ConfirmedEffect {
+    act: ConfirmedAction,
     permit: Permit,
 }
 
 /// Why an act is not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Safe {
+pub enum NotArmed {
     /// Nothing can be changed by this console.
     #[error("{0}")]
     ReadOnly(#[from] ReadOnly),
@@ -33,7 +33,7 @@ pub enum Safe {
     Disarmed,
 }
 
-impl Switch {
+impl ActionGate {
     /// As a console begins: armed where it may act at all.
     #[must_use]
     pub fn new(permit: Result<Permit, ReadOnly>) -> Self {
@@ -71,10 +71,10 @@ impl Switch {
     /// # Errors
     ///
     /// Where it is read-only or disarmed.
-    pub fn permit(self) -> Result<Permit, Safe> {
+    pub fn permit(self) -> Result<Permit, NotArmed> {
         match self {
             Self::ReadOnly(why) => Err(why.into()),
-            Self::Disarmed(_) => Err(Safe::Disarmed),
+            Self::Disarmed(_) => Err(NotArmed::Disarmed),
             Self::Armed(permit) => Ok(permit),
         }
     }
@@ -84,21 +84,21 @@ impl Switch {
     /// # Errors
     ///
     /// Where it is read-only or disarmed.
-    pub fn confirm(self, act: Act) -> Result<Confirmed, Safe> {
-        self.permit().map(|permit| Confirmed { act, permit })
+    pub fn confirm(self, act: ConfirmedAction) -> Result<ConfirmedEffect, NotArmed> {
+        self.permit().map(|permit| ConfirmedEffect { act, permit })
     }
 }
 
-impl Confirmed {
+impl ConfirmedEffect {
     /// What is to be done.
     #[must_use]
-    pub fn act(&self) -> &Act {
+    pub fn act(&self) -> &ConfirmedAction {
         &self.act
     }
 
     /// What is to be done, and the leave to do it.
     #[must_use]
-    pub fn into_parts(self) -> (Act, Permit) {
+    pub fn into_parts(self) -> (ConfirmedAction, Permit) {
         (self.act, self.permit)
     }
 }

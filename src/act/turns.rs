@@ -8,7 +8,7 @@ const AT_ONCE: usize = 2;
 
 /// Questions, each about a subject of its own, in the order in which they were asked.
 #[derive(Debug)]
-pub struct Turns<Q> {
+pub struct JobQueue<Q> {
     waiting: VecDeque<(usize, Q)>,
     /// The subjects of those that wait, and of those that are being answered.
     subjects: HashSet<usize>,
@@ -17,35 +17,35 @@ pub struct Turns<Q> {
 
 /// Who answers a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begin {
-    /// Whoever asked it begins to work, and goes on until [`Turns::next`] gives nothing.
+pub enum Admission {
+    /// Whoever asked it begins to work, and goes on until [`JobQueue::next`] gives nothing.
     Now,
     /// Somebody who is at work, when it is its turn; or it has been asked already.
     Later,
 }
 
-impl<Q> Default for Turns<Q> {
+impl<Q> Default for JobQueue<Q> {
     fn default() -> Self {
         Self { waiting: VecDeque::new(), subjects: HashSet::new(), at_work: 0 }
     }
 }
 
-impl<Q> Turns<Q> {
+impl<Q> JobQueue<Q> {
     /// Takes in a question about `subject`, of which there is one at a time, however often it is asked: the newest of
     /// those that wait.
-    pub fn take(&mut self, subject: usize, question: Q) -> Begin {
+    pub fn take(&mut self, subject: usize, question: Q) -> Admission {
         if !self.subjects.insert(subject) {
             if let Some(waiting) = self.waiting.iter_mut().find(|(known, _)| *known == subject) {
                 waiting.1 = question;
             }
-            return Begin::Later;
+            return Admission::Later;
         }
         self.waiting.push_back((subject, question));
         if self.at_work == AT_ONCE {
-            return Begin::Later;
+            return Admission::Later;
         }
         self.at_work += 1;
-        Begin::Now
+        Admission::Now
     }
 
     /// The next question for somebody at work; with nothing left to do he is so no longer.
@@ -69,29 +69,32 @@ mod tests {
 
     #[test]
     fn two_work_at_once_and_take_the_questions_in_their_order() {
-        let mut turns = Turns::default();
-        let begun: Vec<Begin> = (0..5).map(|subject| turns.take(subject, ())).collect();
-        assert_eq!(begun, [Begin::Now, Begin::Now, Begin::Later, Begin::Later, Begin::Later]);
+        let mut turns = JobQueue::default();
+        let begun: Vec<Admission> = (0..5).map(|subject| turns.take(subject, ())).collect();
+        assert_eq!(
+            begun,
+            [Admission::Now, Admission::Now, Admission::Later, Admission::Later, Admission::Later]
+        );
         let mut answered = Vec::new();
         while let Some((subject, ())) = turns.next() {
             answered.push(subject);
             turns.done(subject);
         }
         assert_eq!(answered, [0, 1, 2, 3, 4]);
-        assert_eq!(turns.take(5, ()), Begin::Now, "one of the two has gone home");
-        assert_eq!(turns.take(6, ()), Begin::Later, "and the other is still at work");
+        assert_eq!(turns.take(5, ()), Admission::Now, "one of the two has gone home");
+        assert_eq!(turns.take(6, ()), Admission::Later, "and the other is still at work");
         assert_eq!(turns.next(), Some((5, ())));
     }
 
     #[test]
     fn a_question_is_asked_once_until_it_is_answered() {
-        let mut turns = Turns::default();
-        assert_eq!(turns.take(7, "first"), Begin::Now);
-        assert_eq!(turns.take(7, "again"), Begin::Later);
+        let mut turns = JobQueue::default();
+        assert_eq!(turns.take(7, "first"), Admission::Now);
+        assert_eq!(turns.take(7, "again"), Admission::Later);
         assert_eq!(turns.next(), Some((7, "again")), "the newest: the first may be out of date");
-        assert_eq!(turns.take(7, "while it is answered"), Begin::Later);
+        assert_eq!(turns.take(7, "while it is answered"), Admission::Later);
         turns.done(7);
         assert_eq!(turns.next(), None);
-        assert_eq!(turns.take(7, "later"), Begin::Now);
+        assert_eq!(turns.take(7, "later"), Admission::Now);
     }
 }

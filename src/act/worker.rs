@@ -48,7 +48,7 @@ pub fn settings() -> impl Iterator<Item = &'static OsStr> {
 
 /// Why a worker gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum WorkerError {
     /// It could not be started.
     #[error("cannot start a worker process: {0}")]
     Start(#[from] io::Error),
@@ -70,7 +70,7 @@ pub enum Error {
 /// # Errors
 ///
 /// Where it cannot be started, refuses, or answers something else.
-pub async fn ask<T: DeserializeOwned>(_permit: Permit, args: &[&OsStr]) -> Result<T, Error> {
+pub async fn ask<T: DeserializeOwned>(_permit: Permit, args: &[&OsStr]) -> Result<T, WorkerError> {
     let child = spawn(args, false)?;
     let pid = child.id();
     let mut end = pin!(child.wait_with_output());
@@ -79,7 +79,7 @@ pub async fn ask<T: DeserializeOwned>(_permit: Permit, args: &[&OsStr]) -> Resul
     }
     send(pid, Signal::TERM);
     end.await?;
-    Err(Error::Late(LONGEST))
+    Err(WorkerError::Late(LONGEST))
 }
 
 /// As [`ask`], but the worker gets SIGINT where `stop` is sent first, and says what came of that.
@@ -91,7 +91,7 @@ pub async fn ask_unless<T: DeserializeOwned>(
     _permit: Permit,
     args: &[&OsStr],
     stop: oneshot::Receiver<()>,
-) -> Result<T, Error> {
+) -> Result<T, WorkerError> {
     let child = spawn(args, false)?;
     let pid = child.id();
     let mut end = pin!(child.wait_with_output());
@@ -102,7 +102,7 @@ pub async fn ask_unless<T: DeserializeOwned>(
             let output = end.await?;
             if output.status.signal().is_some() {
                 // It had not come to listen for signals, and so to nothing that it could leave half done.
-                return Err(Error::Refused("stopped before it had begun".to_owned()));
+                return Err(WorkerError::Refused("stopped before it had begun".to_owned()));
             }
             output
         }
@@ -124,9 +124,9 @@ fn send(pid: Option<u32>, signal: Signal) {
     }
 }
 
-fn answer<T: DeserializeOwned>(output: &Output) -> Result<T, Error> {
+fn answer<T: DeserializeOwned>(output: &Output) -> Result<T, WorkerError> {
     if output.stdout.is_empty() {
-        return Err(Error::Refused(reason(&output.stderr)));
+        return Err(WorkerError::Refused(reason(&output.stderr)));
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
@@ -138,9 +138,9 @@ pub async fn pragmas(
     path: &Path,
     presence: Presence,
     profile: Option<&str>,
-) -> (Result<ConnectionFacts, Error>, Lingering) {
+) -> (Result<ConnectionFacts, WorkerError>, LingeringWorker) {
     #[derive(Deserialize)]
-    struct Answer {
+    struct WorkerAnswer {
         rows: ConnectionFacts,
     }
     let presence = presence.to_string();
@@ -149,17 +149,17 @@ pub async fn pragmas(
     args.push(path.as_os_str());
     let child = match spawn(&args, true) {
         Ok(child) => child,
-        Err(error) => return (Err(error.into()), Lingering::default()),
+        Err(error) => return (Err(error.into()), LingeringWorker::default()),
     };
-    let (answer, lingering) = answer_within::<Answer>(PATIENCE, child).await;
+    let (answer, lingering) = answer_within::<WorkerAnswer>(PATIENCE, child).await;
     (answer.map(|answer| answer.rows), lingering)
 }
 
 /// A worker that was killed because it was late, and may still be inside the kernel.
 #[derive(Debug, Default)]
-pub struct Lingering(Option<Child>);
+pub struct LingeringWorker(Option<Child>);
 
-impl Lingering {
+impl LingeringWorker {
     /// Waits until it is gone.
     pub async fn gone(self) {
         if let Some(mut child) = self.0 {
@@ -172,13 +172,16 @@ impl Lingering {
 async fn answer_within<T: DeserializeOwned>(
     time: Duration,
     mut child: Child,
-) -> (Result<T, Error>, Lingering) {
+) -> (Result<T, WorkerError>, LingeringWorker) {
     if let Ok(output) = timeout(time, output(&mut child)).await {
-        return (output.map_err(Error::from).and_then(|output| answer(&output)), Lingering::default());
+        return (
+            output.map_err(WorkerError::from).and_then(|output| answer(&output)),
+            LingeringWorker::default(),
+        );
     }
     // Already gone is as good as killed.
     let _ = child.start_kill();
-    (Err(Error::Late(time)), Lingering(Some(child)))
+    (Err(WorkerError::Late(time)), LingeringWorker(Some(child)))
 }
 
 // As `wait_with_output`, but it leaves the child to the caller.
@@ -206,14 +209,14 @@ async fn output(child: &mut Child) -> io::Result<Output> {
 pub fn detach(
     _permit: Permit,
     args: &[&OsStr],
-) -> Result<(u32, impl Future<Output = Result<(), Error>> + use<>), Error> {
+) -> Result<(u32, impl Future<Output = Result<(), WorkerError>> + use<>), WorkerError> {
     let child = command(args)?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let pid = child.id().unwrap_or_default();
     let end = async move {
         let output = child.wait_with_output().await?;
         match output.status.code() {
             Some(0 | 1 | 130) => Ok(()),
-            _ => Err(Error::Refused(reason(&output.stderr))),
+            _ => Err(WorkerError::Refused(reason(&output.stderr))),
         }
     };
     Ok((pid, end))
@@ -274,7 +277,7 @@ mod tests {
             let child = shell("exec sleep 1000");
             let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("a PID");
             let (answer, lingering) = answer_within::<u32>(Duration::from_millis(1), child).await;
-            assert!(matches!(answer, Err(Error::Late(_))));
+            assert!(matches!(answer, Err(WorkerError::Late(_))));
             lingering.gone().await;
             assert_eq!(test_kill_process(pid), Err(Errno::SRCH));
         });

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::database::actor::{self, Access};
+use crate::database::actor::{self, ActorAccess};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ActorArgs {
     /// The database.
     database: PathBuf,
     /// Open it with `mode=ro`.
@@ -19,11 +19,11 @@ pub struct Args {
     role: Option<String>,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<u8> {
+pub fn run(args: &ActorArgs) -> anyhow::Result<u8> {
     let access = match args {
-        Args { read_only: true, .. } => Access::ReadOnly,
-        Args { migrate: true, .. } => Access::Migrated,
-        Args { .. } => Access::ReadWrite,
+        ActorArgs { read_only: true, .. } => ActorAccess::ReadOnly,
+        ActorArgs { migrate: true, .. } => ActorAccess::Migrated,
+        ActorArgs { .. } => ActorAccess::ReadWrite,
     };
     actor::run(&args.database, access, args.role.as_deref())?;
     Ok(0)

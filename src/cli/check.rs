@@ -4,18 +4,18 @@ use clap::ValueEnum;
 
 use crate::{config::Config, profile::Profile, report::CheckReport, snapshot::Severity};
 
-use super::{looking::Looking, refuse_unfit, say, say_json};
+use super::{looking::SampleArgs, refuse_unfit, say, say_json};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct CheckArgs {
     #[command(flatten)]
-    looking: Looking,
+    looking: SampleArgs,
     /// Hold the databases to this profile.
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
     /// The least that counts; whatever is milder is shown.
-    #[arg(long, value_enum, ignore_case = true, default_value_t = Level::Warning)]
-    fail_on: Level,
+    #[arg(long, value_enum, ignore_case = true, default_value_t = FailureLevel::Warning)]
+    fail_on: FailureLevel,
     /// Print the findings as JSON (version 1; the schema is in assets/check.schema.json).
     #[arg(long)]
     json: bool,
@@ -23,14 +23,14 @@ pub struct Args {
 
 /// What counts as a failure.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Level {
+enum FailureLevel {
     /// Warnings and errors.
     Warning,
     /// Errors only.
     Error,
 }
 
-pub fn run(args: &Args, mut config: Config) -> anyhow::Result<u8> {
+pub fn run(args: &CheckArgs, mut config: Config) -> anyhow::Result<u8> {
     if let Some(name) = &args.profile {
         config.hold_all_to(Profile::named(name, &config.places.profiles())?);
     }
@@ -40,8 +40,8 @@ pub fn run(args: &Args, mut config: Config) -> anyhow::Result<u8> {
     }
     let unfit = refuse_unfit(&snapshot);
     let fail_on = match args.fail_on {
-        Level::Warning => Severity::Warning,
-        Level::Error => Severity::Error,
+        FailureLevel::Warning => Severity::Warning,
+        FailureLevel::Error => Severity::Error,
     };
     let report = CheckReport::new(snapshot, fail_on);
     if args.json {

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use crate::{
     config::Config,
     database::{checkpoint, factory},
-    diagnose::checkpoint::{Mode, blockers},
+    diagnose::checkpoint::{CheckpointMode, blockers},
     report::CheckpointReport,
     snapshot::Database,
 };
@@ -15,26 +15,26 @@ use crate::{
 use super::{diagnosed, each::tell_each};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct CheckpointArgs {
     /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
     /// PASSIVE blocks nobody; the others make writers wait for up to 250 ms.
-    #[arg(long, value_enum, ignore_case = true, default_value_t = Mode::Passive)]
-    mode: Mode,
+    #[arg(long, value_enum, ignore_case = true, default_value_t = CheckpointMode::Passive)]
+    mode: CheckpointMode,
     /// Print the outcome as JSON.
     #[arg(long)]
     json: bool,
 }
 
-pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &CheckpointArgs, config: &Config) -> anyhow::Result<u8> {
     let one = |path: &Path| checkpoint(path, args.mode, config);
     let line = |it: &CheckpointReport| format!("{}: {it}", it.path.display());
     let told = tell_each(&args.databases, config, args.json, one, line)?;
     Ok(told.exit(|report| !report.complete))
 }
 
-fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<CheckpointReport> {
+fn checkpoint(path: &Path, mode: CheckpointMode, config: &Config) -> anyhow::Result<CheckpointReport> {
     let before = diagnosed(path, config)?;
     let outcome = checkpoint::run(path, mode, &before, config.profile_of(path))
         .map_err(|error| named(error, &before, mode))?;
@@ -54,9 +54,9 @@ fn checkpoint(path: &Path, mode: Mode, config: &Config) -> anyhow::Result<Checkp
 }
 
 /// The same error, with the names of those who let nobody in.
-fn named(error: checkpoint::Error, before: &Database, mode: Mode) -> anyhow::Error {
+fn named(error: checkpoint::CheckpointError, before: &Database, mode: CheckpointMode) -> anyhow::Error {
     let blockers = blockers(before, mode);
-    let is_locked = matches!(error, checkpoint::Error::Open(factory::Error::Busy { .. }));
+    let is_locked = matches!(error, checkpoint::CheckpointError::Open(factory::OpenError::Busy { .. }));
     if !is_locked || blockers.is_empty() {
         return error.into();
     }

@@ -15,14 +15,14 @@ use super::{databases, say, say_json, unnamed};
 const FAILED: u8 = 2;
 
 /// What came of a command over several databases.
-pub struct Told<T> {
+pub struct BatchReport<T> {
     /// Of those that it was done with.
     reports: Vec<T>,
     /// How many of the others there were.
     failures: usize,
 }
 
-impl<T> Told<T> {
+impl<T> BatchReport<T> {
     /// The exit code: 2 where one failed, 1 where a report `is_bad`.
     pub fn exit(&self, is_bad: impl Fn(&T) -> bool) -> u8 {
         if self.failures > 0 { FAILED } else { u8::from(self.reports.iter().any(is_bad)) }
@@ -41,10 +41,10 @@ pub fn tell_each<T: serde::Serialize>(
     json: bool,
     one: impl Fn(&Path) -> anyhow::Result<T>,
     line: impl Fn(&T) -> String,
-) -> anyhow::Result<Told<T>> {
+) -> anyhow::Result<BatchReport<T>> {
     let meant = if named.is_empty() { unnamed(config) } else { named };
     let is_alone = meant.len() == 1;
-    let mut told = Told { reports: Vec::new(), failures: 0 };
+    let mut told = BatchReport { reports: Vec::new(), failures: 0 };
     let mut end = None;
     for path in meant {
         let inspected = if is_alone { alone(named, config) } else { one_of(path, named, config) };
@@ -90,5 +90,5 @@ fn one_of(path: &Path, named: &[PathBuf], config: &Config) -> anyhow::Result<Pat
 
 /// Whether the user meant the whole command, and not this database only.
 fn ends_all(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(health::Error::Stopped))
+    matches!(error.downcast_ref(), Some(health::HealthError::Stopped))
 }

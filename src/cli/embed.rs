@@ -4,8 +4,8 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use super::from_one;
 use crate::ingest::embed::{
-    self, CALLS, CHARS, Have, MODEL, Options,
-    http::{Endpoint, Http},
+    self, CALLS, CHARS, EmbedOptions, ExistingVectors, MODEL,
+    http::{EmbedEndpoint, HttpEmbedder},
 };
 
 /// How documents are embedded once they are in; not at all without `--embed`.
@@ -13,7 +13,7 @@ use crate::ingest::embed::{
 pub struct EmbedArgs {
     /// Make vectors of the documents by the embeddings API at URL, as in `http://127.0.0.1:11434/v1`.
     #[arg(long, value_name = "URL")]
-    embed: Option<Endpoint>,
+    embed: Option<EmbedEndpoint>,
     /// The model that the API is to use; each has its own vectors.
     #[arg(long, value_name = "NAME", default_value = MODEL, requires = "embed")]
     embed_model: String,
@@ -37,15 +37,15 @@ const MOST_CALLS: usize = 256;
 impl EmbedArgs {
     /// What they ask of an ingestion; `None` where that is nothing.
     #[must_use]
-    pub fn options(self) -> Option<Options> {
+    pub fn options(self) -> Option<EmbedOptions> {
         let Self { embed, embed_model, embed_calls, embed_chars, embed_anew, neighbours } = self;
-        let embedder = Arc::new(Http::new(embed?, &embed_model));
-        Some(Options {
+        let embedder = Arc::new(HttpEmbedder::new(embed?, &embed_model));
+        Some(EmbedOptions {
             calls: embed_calls.min(NonZeroUsize::new(MOST_CALLS).unwrap_or(CALLS)),
             chars: embed_chars,
             neighbours,
-            have: if embed_anew { Have::Discarded } else { Have::Kept },
-            ..Options::new(embedder, &embed_model)
+            have: if embed_anew { ExistingVectors::Discarded } else { ExistingVectors::Kept },
+            ..EmbedOptions::new(embedder, &embed_model)
         })
     }
 }
@@ -58,7 +58,7 @@ pub struct QueryArgs {
     pub semantic: bool,
     /// The embeddings API that makes a vector of the query, as in `http://127.0.0.1:11434/v1`.
     #[arg(long, value_name = "URL", requires = "semantic")]
-    embed: Option<Endpoint>,
+    embed: Option<EmbedEndpoint>,
     /// The model whose vectors are searched.
     #[arg(long, value_name = "NAME", default_value = MODEL, requires = "semantic")]
     pub embed_model: String,
@@ -72,8 +72,8 @@ impl QueryArgs {
     /// Where there is no address, or no vector to be had from there.
     pub fn vector(&self, query: &str) -> anyhow::Result<Vec<f32>> {
         let Some(endpoint) = self.embed.clone() else { anyhow::bail!("--semantic needs --embed URL") };
-        let embedder = Arc::new(Http::new(endpoint, &self.embed_model));
-        embed::vector_of(&Options::new(embedder, &self.embed_model), query)
+        let embedder = Arc::new(HttpEmbedder::new(endpoint, &self.embed_model));
+        embed::vector_of(&EmbedOptions::new(embedder, &self.embed_model), query)
             .map_err(|refusal| anyhow::anyhow!("the query cannot be embedded: {refusal}"))
     }
 }

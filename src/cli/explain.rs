@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use anyhow::anyhow;
 
 use crate::{
-    diagnose::pages::{self, PAGES, Page},
+    diagnose::pages::{self, FindingPage, PAGES},
     text,
 };
 
@@ -17,22 +17,22 @@ const WIDTH: usize = 78;
 const INDENT: usize = 4;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ExplainArgs {
     /// The finding; without it, all of them are listed.
     finding: Option<String>,
 }
 
 /// How headings stand out.
 #[derive(Clone, Copy)]
-enum Headings {
+enum HeadingStyle {
     /// By their marks.
     Marked,
     /// In bold, on a terminal.
     Bold,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<u8> {
-    let headings = Headings::for_stdout();
+pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
+    let headings = HeadingStyle::for_stdout();
     let answer = match &args.finding {
         None => list(headings),
         Some(name) => explanation(named(name)?, headings),
@@ -41,15 +41,15 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-fn named(name: &str) -> anyhow::Result<&'static Page> {
+fn named(name: &str) -> anyhow::Result<&'static FindingPage> {
     pages::page(&name.to_lowercase()).ok_or_else(|| {
         let nearest = text::nearest(name, PAGES.iter().map(|page| page.name)).unwrap_or_default();
         anyhow!("there is no finding {name}; the nearest is {nearest}, and waltop explain lists them all")
     })
 }
 
-fn list(headings: Headings) -> String {
-    let one = |page: &Page| {
+fn list(headings: HeadingStyle) -> String {
+    let one = |page: &FindingPage| {
         let name = headings.name(page.name);
         let lines = text::wrap(&page.summary(), WIDTH - INDENT);
         let summary: Vec<String> = lines.into_iter().map(|line| format!("{:INDENT$}{line}", "")).collect();
@@ -59,12 +59,12 @@ fn list(headings: Headings) -> String {
     format!("{}\n\nwaltop explain FINDING says what to do.", pages.join("\n"))
 }
 
-fn explanation(page: &Page, headings: Headings) -> String {
+fn explanation(page: &FindingPage, headings: HeadingStyle) -> String {
     let lines: Vec<String> = page.text.lines().map(|line| headings.line(line)).collect();
     lines.join("\n")
 }
 
-impl Headings {
+impl HeadingStyle {
     // See <https://no-color.org>: who wants no colours wants no other escape sequences in a pager either.
     fn for_stdout() -> Self {
         if io::stdout().is_terminal() && !text::is_colourless() { Self::Bold } else { Self::Marked }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_list_names_every_finding_with_its_severity_and_fits() {
-        let list = list(Headings::Marked);
+        let list = list(HeadingStyle::Marked);
         for page in PAGES {
             assert!(list.contains(&format!("{} ({})\n    ", page.name, page.severity)), "{}", page.name);
         }
@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn headings_are_bold_on_a_terminal_and_marked_elsewhere() {
         let page = pages::page("pinned-wal").expect("a page");
-        assert_eq!(explanation(page, Headings::Marked), page.text.trim_end());
-        let bold = explanation(page, Headings::Bold);
+        assert_eq!(explanation(page, HeadingStyle::Marked), page.text.trim_end());
+        let bold = explanation(page, HeadingStyle::Bold);
         assert!(bold.starts_with("\x1b[1mpinned-wal\x1b[0m\n"), "{bold}");
         assert!(bold.contains("\n\x1b[1mWhat to do\x1b[0m\n") && !bold.contains("# "), "{bold}");
         assert_eq!(bold.lines().count(), page.text.lines().count());

@@ -11,8 +11,8 @@ use crate::{
     config::Config,
     database::{self, optimize, stats},
     diagnose::{
-        checkpoint::Blocker,
-        fix::{self, Extent},
+        checkpoint::CheckpointBlocker,
+        fix::{self, FixExtent},
         guard,
     },
     profile::Profile,
@@ -25,13 +25,13 @@ use super::{asking::confirmed, diagnosed, each::tell_each, refuse_hazard};
 
 mod keep;
 
-use keep::{Ask, Keep};
+use keep::{KeepAnswer, KeepDecision};
 
 const REFUSAL: &str = "nothing was fixed";
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
-pub struct Args {
+pub struct FixArgs {
     /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
@@ -43,7 +43,7 @@ pub struct Args {
     vacuum: bool,
     /// Decide for a log that may belong to another main file (see: waltop explain doubtful-log), and do nothing else.
     #[arg(long, value_enum, conflicts_with = "vacuum")]
-    keep: Option<Keep>,
+    keep: Option<KeepDecision>,
     /// Show the SQL and run none of it.
     #[arg(long)]
     pub dry_run: bool,
@@ -55,27 +55,27 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &FixArgs, config: &Config) -> anyhow::Result<u8> {
     let one = |path: &Path| one(path, args, config);
     let told = tell_each(&args.databases, config, args.json, one, ToString::to_string)?;
     let declined = |report: &FixReport| !(report.applied || report.sql.is_empty() || args.dry_run);
     Ok(told.exit(declined))
 }
 
-fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
+fn one(path: &Path, args: &FixArgs, config: &Config) -> anyhow::Result<FixReport> {
     let profile = &match &args.profile {
         Some(name) => Profile::named(name, &config.places.profiles())?,
         None => config.profile_of(path).clone(),
     };
     if let Some(keep) = args.keep {
         let ask = match (args.dry_run, args.yes) {
-            (true, _) => Ask::DryRun,
-            (false, true) => Ask::Yes,
-            (false, false) => Ask::User,
+            (true, _) => KeepAnswer::DryRun,
+            (false, true) => KeepAnswer::Yes,
+            (false, false) => KeepAnswer::User,
         };
         return keep::decide(path, keep, ask, config);
     }
-    let extent = if args.vacuum { Extent::WithVacuum } else { Extent::InPlace };
+    let extent = if args.vacuum { FixExtent::WithVacuum } else { FixExtent::InPlace };
     let looked = diagnosed(path, config)?;
     let sql: Vec<String> = fix::plan(&looked, profile, extent).into_iter().map(|step| step.sql).collect();
     let report = |sql: Vec<String>, applied, looked: &Database| {
@@ -93,7 +93,7 @@ fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<FixReport> {
         let mut planned = report(sql, false, &looked);
         // What forbids it is in the way of all of it.
         let refusal = guard::refusal(&looked, geteuid().is_root()).filter(|_| !planned.sql.is_empty());
-        planned.in_the_way.extend(refusal.map(|it| Blocker { pid: it.pid, why: it.to_string() }));
+        planned.in_the_way.extend(refusal.map(|it| CheckpointBlocker { pid: it.pid, why: it.to_string() }));
         return Ok(planned);
     }
     refuse_hazard(&looked, REFUSAL)?;

@@ -16,9 +16,9 @@ use crate::{
     config::Config,
     database::{
         busy::Then,
-        health::{self, Ask, Error, Wanted},
+        health::{self, AskToContinue, HealthError, HealthRequest},
     },
-    diagnose::health::Health,
+    diagnose::health::HealthReport,
     document::value::duration_of,
     ingest::{StopFlag, stop_on_signals},
     snapshot::{Database, Presence},
@@ -28,7 +28,7 @@ use crate::{
 use super::{diagnosed, each::tell_each, refuse_hazard};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct HealthArgs {
     /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
@@ -43,12 +43,12 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &HealthArgs, config: &Config) -> anyhow::Result<u8> {
     let stop = stop_on_signals()?;
     let one = |path: &Path| check(path, args, config, &stop);
     match tell_each(&args.databases, config, args.json, one, ToString::to_string) {
         Ok(told) => Ok(told.exit(|report| !report.healthy)),
-        Err(error) if matches!(error.downcast_ref(), Some(Error::Stopped)) => {
+        Err(error) if matches!(error.downcast_ref(), Some(HealthError::Stopped)) => {
             let _ = writeln!(io::stderr(), "waltop: {error}");
             Ok(stop.exit_code())
         }
@@ -56,13 +56,13 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     }
 }
 
-fn check(path: &Path, args: &Args, config: &Config, stop: &StopFlag) -> anyhow::Result<Health> {
+fn check(path: &Path, args: &HealthArgs, config: &Config, stop: &StopFlag) -> anyhow::Result<HealthReport> {
     let before = diagnosed(path, config)?;
     refuse_hazard(&before, "not checked")?;
     let profile = config.profile_of(path);
     let budget = profile.busy_timeout_ms().unwrap_or_default();
     let flag = stop.clone();
-    let wanted = Wanted {
+    let wanted = HealthRequest {
         profile,
         budget: args.budget.unwrap_or(Duration::from_millis(budget.into())),
         waiting: Arc::new(move |_| then(&flag)),
@@ -77,7 +77,7 @@ fn check(path: &Path, args: &Args, config: &Config, stop: &StopFlag) -> anyhow::
     // The connection is closed by now, so looking is safe again.
     let after = diagnosed(path, config)?;
     let was_left = before.presence() == Presence::Leftover;
-    Ok(Health::of(&after, profile, proof, was_left && after.presence() == Presence::Clean))
+    Ok(HealthReport::of(&after, profile, proof, was_left && after.presence() == Presence::Clean))
 }
 
 fn then(stop: &StopFlag) -> Then {
@@ -90,7 +90,7 @@ fn shows_progress() -> bool {
 }
 
 /// Tells once a second on a terminal how long `quick_check` is at it: `SQLite` does not say how far it has come.
-fn progress(database: &Database, stop: StopFlag) -> Ask {
+fn progress(database: &Database, stop: StopFlag) -> AskToContinue {
     let pages = database.wal.as_ref().and_then(|it| it.page_count);
     let pages = pages.or(database.header.as_ref().map(|it| it.page_count)).unwrap_or_default();
     let told = AtomicU64::new(0);

@@ -8,10 +8,10 @@ use crate::{
     config::Config,
     document::value::{duration_of, size_of},
     ingest::{
-        self, Batch, Request,
-        progress::{self, Progress, Silent},
+        self, BatchSetting, IngestRequest,
+        progress::{self, RunProgress, SilentProgress},
     },
-    journal::Outcome,
+    journal::RunOutcome,
     paths,
 };
 
@@ -19,7 +19,7 @@ use super::{embed::EmbedArgs, fit, say, say_json};
 
 /// What to take in, and how; a watch is asked the same.
 #[derive(Debug, clap::Args)]
-pub struct What {
+pub struct IngestTarget {
     /// The folders of documents.
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
@@ -28,7 +28,7 @@ pub struct What {
     db: Option<PathBuf>,
     /// Files per transaction: `auto` is as many as `--hold` allows.
     #[arg(long, value_name = "auto|N", default_value = "auto", allow_negative_numbers = true)]
-    batch: Batch,
+    batch: BatchSetting,
     /// How long a batch of `auto` may keep the write lock, 25ms where it is not given; not with a number of files.
     #[arg(long, value_name = "DURATION", value_parser = duration_of)]
     hold: Option<Duration>,
@@ -50,9 +50,9 @@ pub struct What {
 
 /// One ingestion.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct IngestArgs {
     #[command(flatten)]
-    what: What,
+    what: IngestTarget,
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
@@ -61,14 +61,14 @@ pub struct Args {
     detached: bool,
 }
 
-impl What {
+impl IngestTarget {
     /// As a request, into a database to which a connection loses nothing now.
     ///
     /// # Errors
     ///
     /// Where it is none, or a connection could lose what others committed.
-    pub fn request(self, config: &Config) -> anyhow::Result<Request> {
-        if let (Batch::Files(files), Some(_)) = (self.batch, self.hold) {
+    pub fn request(self, config: &Config) -> anyhow::Result<IngestRequest> {
+        if let (BatchSetting::Files(files), Some(_)) = (self.batch, self.hold) {
             bail!(
                 "--hold is for --batch auto only: a batch of {files} files takes as long as it takes; leave one out"
             );
@@ -77,8 +77,8 @@ impl What {
         let database = fit_or_new(database, config)?;
         // One that is not there yet may have a profile already, under the name that it will have.
         let settled = paths::settled(&database).unwrap_or_else(|_| database.clone());
-        let request = Request::new(self.folders, database, &config.places);
-        Ok(Request {
+        let request = IngestRequest::new(self.folders, database, &config.places);
+        Ok(IngestRequest {
             profile: config.profile_of(&settled).clone(),
             batch: self.batch,
             hold: self.hold.unwrap_or(request.hold),
@@ -106,18 +106,18 @@ pub fn fit_or_new(database: PathBuf, config: &Config) -> anyhow::Result<PathBuf>
 /// # Errors
 ///
 /// Where it cannot be made or ends early; what was committed stays.
-pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: IngestArgs, config: &Config) -> anyhow::Result<u8> {
     if args.detached {
         // It refuses only a process that leads a group already, and then nothing is lost.
         let _ = rustix::process::setsid();
     }
     let request = args.what.request(config)?;
-    let mut progress: Box<dyn Progress> =
-        if args.json || args.detached { Box::new(Silent) } else { progress::on_stderr() };
+    let mut progress: Box<dyn RunProgress> =
+        if args.json || args.detached { Box::new(SilentProgress) } else { progress::on_stderr() };
     let stop = ingest::stop_on_signals()?;
     let summary = ingest::run(&request, &stop, &mut *progress)?;
     let said = if args.json { say_json(&summary) } else { say(&summary.to_string()) };
-    if summary.outcome != Outcome::Stopped {
+    if summary.outcome != RunOutcome::Stopped {
         said?;
         return Ok(summary.exit_code());
     }

@@ -12,9 +12,9 @@ use crate::{
     act::worker,
     config::Config,
     document::value::duration_of,
-    observe::{self, Observer, Unfit},
+    observe::{self, Observer, UnfitPath},
     paths,
-    sampler::Watch,
+    sampler::Monitor,
     snapshot::{Presence, Snapshot, Unseen},
 };
 
@@ -22,7 +22,7 @@ use super::{BETWEEN_LOOKS, databases_by, unnamed};
 
 /// What to look at, and for how long.
 #[derive(Debug, clap::Args)]
-pub struct Looking {
+pub struct SampleArgs {
     /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
@@ -31,7 +31,7 @@ pub struct Looking {
     sample: Option<Duration>,
 }
 
-impl Looking {
+impl SampleArgs {
     /// The last of at least two looks, with what our own connection answers for the pragmas where asking leaves no
     /// trace.
     ///
@@ -43,7 +43,7 @@ impl Looking {
         if self.sample.is_some() {
             observer.watch_locks_steadily();
         }
-        let mut watch = Watch::new(observer, config);
+        let mut watch = Monitor::new(observer, config);
         let first = watch.look();
         thread::sleep(self.sample.unwrap_or(BETWEEN_LOOKS));
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -79,7 +79,7 @@ fn databases_to_look_at(named: &[PathBuf], config: &Config) -> anyhow::Result<Ve
     let mut unseen = Vec::new();
     let mut can_look = |path: &PathBuf| match observe::inspect_from_outside(path) {
         Ok(_) => true,
-        Err(Unfit::Missing(_)) => is_held(path, config, &mut unseen),
+        Err(UnfitPath::Missing(_)) => is_held(path, config, &mut unseen),
         Err(_) => false,
     };
     // Each of them is asked about, so that the reason does not depend on their order.

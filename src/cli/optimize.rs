@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     config::Config,
     database::{
-        optimize::{self, Preflight},
+        optimize::{self, VacuumPreflight},
         stats,
     },
     snapshot::lossy_path,
@@ -23,7 +23,7 @@ const REFUSAL: &str = "nothing was optimized";
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
-pub struct Args {
+pub struct OptimizeArgs {
     /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
@@ -46,7 +46,7 @@ pub struct Args {
 
 /// What came of it.
 #[derive(Debug, Serialize)]
-struct Report {
+struct OptimizeReport {
     #[serde(serialize_with = "lossy_path")]
     path: PathBuf,
     /// The SQL.
@@ -54,19 +54,19 @@ struct Report {
     /// Whether it was run, or would only have been.
     applied: bool,
     /// What a VACUUM meets, where one is asked for.
-    vacuum: Option<Preflight>,
+    vacuum: Option<VacuumPreflight>,
     /// Bytes of the main file before and, where it was run, after.
     bytes_before: Option<u64>,
     bytes_after: Option<u64>,
 }
 
-pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &OptimizeArgs, config: &Config) -> anyhow::Result<u8> {
     let one = |path: &Path| one(path, args, config);
     let told = tell_each(&args.databases, config, args.json, one, ToString::to_string)?;
     Ok(told.exit(|report| !report.applied && !args.dry_run))
 }
 
-fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<Report> {
+fn one(path: &Path, args: &OptimizeArgs, config: &Config) -> anyhow::Result<OptimizeReport> {
     let profile = config.profile_of(path);
     let looked = diagnosed(path, config)?;
     refuse_hazard(&looked, REFUSAL)?;
@@ -75,7 +75,7 @@ fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<Report> {
     let sql: Vec<&'static str> = steps.iter().map(|step| step.sql()).collect();
     let vacuum = args.vacuum.then(|| optimize::preflight(&looked, &stats));
     let bytes = |database: &crate::snapshot::Database| database.files.db.as_ref().map(|file| file.bytes);
-    let mut report = Report {
+    let mut report = OptimizeReport {
         path: path.to_owned(),
         sql,
         applied: false,
@@ -105,7 +105,7 @@ fn one(path: &Path, args: &Args, config: &Config) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for OptimizeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.applied { "done" } else { "would run" };
         write!(f, "{}: {what}: {}", self.path.display(), self.sql.join("; "))?;

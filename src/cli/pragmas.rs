@@ -7,7 +7,7 @@ use crate::{config::Config, database::pragmas, observe, profile::Profile, snapsh
 use super::{look, refuse_hazard, say_json};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct PragmasArgs {
     /// The database.
     database: PathBuf,
     /// What whoever asks has seen there.
@@ -18,7 +18,7 @@ pub struct Args {
     profile: Option<String>,
 }
 
-pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &PragmasArgs, config: &Config) -> anyhow::Result<u8> {
     // Beside a process whose log was deleted, a connection would make a new one.
     refuse_hazard(&look(&args.database, config)?, "not asked")?;
     let profile = match &args.profile {

@@ -13,13 +13,13 @@ use anyhow::bail;
 
 use crate::{
     act::{
-        reap::{self, Aftermath, End, Meant},
-        signal::{ExpectedProgram, Pinned, Refusal, Signal, Target, start_ticks},
+        reap::{self, StopAftermath, StopOutcome, StopRequest},
+        signal::{ExpectedProgram, PinnedProcess, SignalRefusal, SignalTarget, StopSignal, start_ticks},
     },
     config::{Config, Permit},
     document::value::duration_of,
     observe::Observer,
-    sampler::Watch,
+    sampler::Monitor,
     snapshot::{Database, Process, Snapshot},
     text, units,
 };
@@ -28,13 +28,13 @@ use super::{BETWEEN_LOOKS, databases, say, say_json};
 
 mod report;
 
-use report::{Candidate, OfDatabase, Outcome, Report};
+use report::{DatabaseReap, ReapCandidate, ReapOutcome, ReapReport};
 
 /// Between two looks while it watches.
 const EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ReapArgs {
     /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
@@ -58,7 +58,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &ReapArgs, config: &Config) -> anyhow::Result<u8> {
     let paths = databases(&args.databases, config)?;
     let permit = if args.dry_run { None } else { Some(config.permit()?) };
     if permit.is_some() && !args.yes && !io::stdin().is_terminal() {
@@ -68,9 +68,9 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     }
     let mut observer = Observer::new(&config.places, paths);
     observer.watch_locks_steadily();
-    let mut watch = Watch::new(observer, config.clone());
+    let mut watch = Monitor::new(observer, config.clone());
     let snapshot = watched(&mut watch, args.watch);
-    let mut reaping = Reaping::new(&snapshot, args, config)?;
+    let mut reaping = ReapPlan::new(&snapshot, args, config)?;
     let declined = match permit {
         None => {
             reaping.list(args, &snapshot)?;
@@ -91,7 +91,7 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 }
 
 /// Looks for `time`, and takes the last look for what is judged.
-fn watched(watch: &mut Watch, time: Duration) -> Snapshot {
+fn watched(watch: &mut Monitor, time: Duration) -> Snapshot {
     if io::stderr().is_terminal() {
         // Nobody may be reading it, and nothing depends on that.
         let _ = writeln!(io::stderr(), "watching for {}", units::duration(time.as_secs_f64() * 1e3));
@@ -111,20 +111,20 @@ fn watched(watch: &mut Watch, time: Duration) -> Snapshot {
 }
 
 /// Those for which a cause holds, and what became of each.
-struct Reaping {
+struct ReapPlan {
     /// In the order of the databases; a process that has two of them open is there twice.
     candidates: Vec<(usize, Process)>,
     /// Those that are offered, held from before the question is asked.
-    pinned: Vec<Arc<Pinned>>,
+    pinned: Vec<Arc<PinnedProcess>>,
     /// Why the others are not, by PID.
-    refused: HashMap<i32, Refusal>,
-    ends: HashMap<Target, (Signal, End)>,
+    refused: HashMap<i32, SignalRefusal>,
+    ends: HashMap<SignalTarget, (StopSignal, StopOutcome)>,
     /// For each database, what is left.
-    aftermath: Vec<Aftermath>,
+    aftermath: Vec<StopAftermath>,
 }
 
-impl Reaping {
-    fn new(snapshot: &Snapshot, args: &Args, config: &Config) -> anyhow::Result<Self> {
+impl ReapPlan {
+    fn new(snapshot: &Snapshot, args: &ReapArgs, config: &Config) -> anyhow::Result<Self> {
         let proc = &config.places.proc;
         for &pid in &args.pid {
             refuse_unfit(pid, snapshot, config)?;
@@ -134,10 +134,10 @@ impl Reaping {
             .flat_map(|(index, database)| reap::candidates(database).map(move |it| (index, it.clone())))
             .filter(|(_, process)| args.pid.is_empty() || args.pid.contains(&process.pid))
             .collect();
-        let mut pinned: HashMap<Target, Arc<Pinned>> = HashMap::new();
+        let mut pinned: HashMap<SignalTarget, Arc<PinnedProcess>> = HashMap::new();
         let mut refused = HashMap::new();
         for (_, process) in &candidates {
-            let meant = Meant::among_others(&snapshot.databases, process);
+            let meant = StopRequest::among_others(&snapshot.databases, process);
             let held = meant.and_then(|meant| meant.pin(proc));
             match held {
                 Ok(held) => {
@@ -156,7 +156,7 @@ impl Reaping {
     }
 
     /// Tells what is stale and why, and what is left alone; on stderr where stdout is for JSON.
-    fn list(&self, args: &Args, snapshot: &Snapshot) -> anyhow::Result<()> {
+    fn list(&self, args: &ReapArgs, snapshot: &Snapshot) -> anyhow::Result<()> {
         let watched = units::duration(args.watch.as_secs_f64() * 1e3);
         for (index, database) in snapshot.databases.iter().enumerate() {
             let of_it: Vec<&Process> =
@@ -187,9 +187,9 @@ impl Reaping {
     fn stop(
         &mut self,
         permit: Permit,
-        args: &Args,
+        args: &ReapArgs,
         snapshot: &Snapshot,
-        watch: &mut Watch,
+        watch: &mut Monitor,
     ) -> anyhow::Result<bool> {
         let is_asked = !args.yes && !self.pinned.is_empty();
         if is_asked || !args.json {
@@ -204,22 +204,22 @@ impl Reaping {
         if is_asked {
             self.judge_again(&watch.look().snapshot, args)?;
         }
-        self.send(permit, &self.pinned.clone(), Signal::Term, args)?;
+        self.send(permit, &self.pinned.clone(), StopSignal::Term, args)?;
         let stays = self.staying();
         let kill = format!("{} still there: end with KILL, unsaved work is lost?", processes(stays.len()));
         if !stays.is_empty() && is_asked && ask(&kill)? {
-            self.send(permit, &stays, Signal::Kill, args)?;
+            self.send(permit, &stays, StopSignal::Kill, args)?;
         }
         Ok(true)
     }
 
     /// Leaves those alone that are stale no longer: the answer may have come an hour after the question.
-    fn judge_again(&mut self, now: &Snapshot, args: &Args) -> anyhow::Result<()> {
+    fn judge_again(&mut self, now: &Snapshot, args: &ReapArgs) -> anyhow::Result<()> {
         for held in std::mem::take(&mut self.pinned) {
             let pid = held.target().pid;
             // That one has ended is told as such when the signal does not reach it.
             let lives = !held.wait(Duration::ZERO);
-            match Meant::again(held.target(), &now.databases) {
+            match StopRequest::again(held.target(), &now.databases) {
                 Err(refusal) if lives => {
                     tell(args, &refusal.to_string())?;
                     self.refused.insert(pid, refusal);
@@ -233,9 +233,9 @@ impl Reaping {
     fn send(
         &mut self,
         permit: Permit,
-        pinned: &[Arc<Pinned>],
-        signal: Signal,
-        args: &Args,
+        pinned: &[Arc<PinnedProcess>],
+        signal: StopSignal,
+        args: &ReapArgs,
     ) -> anyhow::Result<()> {
         let mut said = Ok(());
         reap::stop(permit, pinned, signal, args.grace, |target, end| {
@@ -248,45 +248,49 @@ impl Reaping {
         said
     }
 
-    fn line(&self, target: Target, signal: Signal, end: &End, grace: Duration) -> String {
+    fn line(&self, target: SignalTarget, signal: StopSignal, end: &StopOutcome, grace: Duration) -> String {
         let name = self.candidates.iter().find(|(_, it)| it.pid == target.pid).map(|(_, it)| &*it.name);
         let who = format!("{} ({})", target.pid, name.unwrap_or_default());
         let grace = units::duration(grace.as_secs_f64() * 1e3);
         match end {
-            End::Gone => format!("{who} has ended after {signal}"),
-            End::GoesOn => format!("{who} was sent {signal}"),
-            End::Refused(refusal) => refusal.to_string(),
-            End::Stays if signal == Signal::Kill => {
+            StopOutcome::Gone => format!("{who} has ended after {signal}"),
+            StopOutcome::GoesOn => format!("{who} was sent {signal}"),
+            StopOutcome::Refused(refusal) => refusal.to_string(),
+            StopOutcome::Stays if signal == StopSignal::Kill => {
                 format!("{who} is still there {grace} after KILL: it waits inside the kernel")
             }
-            End::Stays => format!(
+            StopOutcome::Stays => format!(
                 "{who} is still there {grace} after TERM; x in the console offers KILL, or try a longer --grace"
             ),
         }
     }
 
-    fn staying(&self) -> Vec<Arc<Pinned>> {
-        let stays = |held: &&Arc<Pinned>| matches!(self.ends.get(&held.target()), Some((_, End::Stays)));
+    fn staying(&self) -> Vec<Arc<PinnedProcess>> {
+        let stays = |held: &&Arc<PinnedProcess>| {
+            matches!(self.ends.get(&held.target()), Some((_, StopOutcome::Stays)))
+        };
         self.pinned.iter().filter(stays).cloned().collect()
     }
 
     /// Whether one that was asked to end is still there. One that was gone before it could be asked is not.
     fn one_would_not_go(&self) -> bool {
         self.ends.values().any(|(_, end)| match end {
-            End::Gone | End::GoesOn | End::Refused(Refusal::Gone { .. }) => false,
-            End::Stays | End::Refused(_) => true,
+            StopOutcome::Gone | StopOutcome::GoesOn | StopOutcome::Refused(SignalRefusal::Gone { .. }) => {
+                false
+            }
+            StopOutcome::Stays | StopOutcome::Refused(_) => true,
         })
     }
 
     /// Tells what `after` shows of the locks and the log.
-    fn verify(&mut self, after: &Snapshot, args: &Args) -> anyhow::Result<()> {
-        let with = |is_gone: bool| -> Vec<Target> {
-            let ends = self.ends.iter().filter(|(_, (_, end))| (*end == End::Gone) == is_gone);
+    fn verify(&mut self, after: &Snapshot, args: &ReapArgs) -> anyhow::Result<()> {
+        let with = |is_gone: bool| -> Vec<SignalTarget> {
+            let ends = self.ends.iter().filter(|(_, (_, end))| (*end == StopOutcome::Gone) == is_gone);
             ends.map(|(target, _)| *target).collect()
         };
         let (gone, stays) = (with(true), with(false));
         self.aftermath =
-            after.databases.iter().map(|database| Aftermath::of(database, &gone, &stays)).collect();
+            after.databases.iter().map(|database| StopAftermath::of(database, &gone, &stays)).collect();
         if args.json {
             return Ok(());
         }
@@ -298,10 +302,10 @@ impl Reaping {
         Ok(())
     }
 
-    fn report(&self, snapshot: &Snapshot, args: &Args, declined: bool) -> Report {
+    fn report(&self, snapshot: &Snapshot, args: &ReapArgs, declined: bool) -> ReapReport {
         let databases = snapshot.databases.iter().enumerate().map(|(index, database)| {
             let of_it = self.candidates.iter().filter(|(at, _)| *at == index);
-            let mut told = OfDatabase {
+            let mut told = DatabaseReap {
                 path: database.path.clone(),
                 candidates: of_it.map(|(_, process)| self.candidate(process, declined)).collect(),
                 locks_released: None,
@@ -313,7 +317,7 @@ impl Reaping {
             }
             told
         });
-        Report {
+        ReapReport {
             version: 1,
             watched_ms: args.watch.as_secs_f64() * 1e3,
             grace_ms: args.grace.as_secs_f64() * 1e3,
@@ -322,20 +326,20 @@ impl Reaping {
         }
     }
 
-    fn candidate(&self, process: &Process, declined: bool) -> Candidate {
-        let target = process.start_ticks.map(|start_ticks| Target { pid: process.pid, start_ticks });
+    fn candidate(&self, process: &Process, declined: bool) -> ReapCandidate {
+        let target = process.start_ticks.map(|start_ticks| SignalTarget { pid: process.pid, start_ticks });
         let (outcome, refusal) = match target.and_then(|target| self.ends.get(&target)) {
-            Some((Signal::Kill, End::Gone)) => (Outcome::Killed, None),
-            Some((_, End::Gone)) => (Outcome::Gone, None),
-            Some((_, End::Stays | End::GoesOn)) => (Outcome::StillThere, None),
-            Some((_, End::Refused(refusal))) => (Outcome::Refused, Some(refusal)),
+            Some((StopSignal::Kill, StopOutcome::Gone)) => (ReapOutcome::Killed, None),
+            Some((_, StopOutcome::Gone)) => (ReapOutcome::Gone, None),
+            Some((_, StopOutcome::Stays | StopOutcome::GoesOn)) => (ReapOutcome::StillThere, None),
+            Some((_, StopOutcome::Refused(refusal))) => (ReapOutcome::Refused, Some(refusal)),
             None => match self.refused.get(&process.pid) {
-                Some(refusal) => (Outcome::Refused, Some(refusal)),
-                None if declined => (Outcome::Declined, None),
-                None => (Outcome::WouldStop, None),
+                Some(refusal) => (ReapOutcome::Refused, Some(refusal)),
+                None if declined => (ReapOutcome::Declined, None),
+                None => (ReapOutcome::WouldStop, None),
             },
         };
-        Candidate::new(process, outcome, refusal.map(ToString::to_string))
+        ReapCandidate::new(process, outcome, refusal.map(ToString::to_string))
     }
 }
 
@@ -343,8 +347,8 @@ impl Reaping {
 fn refuse_unfit(pid: i32, snapshot: &Snapshot, config: &Config) -> anyhow::Result<()> {
     let proc = &config.places.proc;
     // Who is out of reach is that whatever it has open.
-    let target = Target { pid, start_ticks: start_ticks(pid, proc).unwrap_or_default() };
-    Pinned::open(target, ExpectedProgram::AsPinned, proc)?;
+    let target = SignalTarget { pid, start_ticks: start_ticks(pid, proc).unwrap_or_default() };
+    PinnedProcess::open(target, ExpectedProgram::AsPinned, proc)?;
     let holds = |database| Some((database, Database::process(database, pid)?));
     let found: Vec<(&Database, &Process)> = snapshot.databases.iter().filter_map(holds).collect();
     if found.is_empty() {
@@ -354,7 +358,7 @@ fn refuse_unfit(pid: i32, snapshot: &Snapshot, config: &Config) -> anyhow::Resul
         bail!("{pid} is not stale, no cause holds; nothing was stopped (waltop status tells what it does)");
     }
     for (_, process) in found {
-        Meant::among_others(&snapshot.databases, process).and_then(|meant| meant.pin(proc))?;
+        StopRequest::among_others(&snapshot.databases, process).and_then(|meant| meant.pin(proc))?;
     }
     Ok(())
 }
@@ -363,7 +367,7 @@ fn processes(count: usize) -> String {
     if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
 }
 
-fn tell(args: &Args, line: &str) -> anyhow::Result<()> {
+fn tell(args: &ReapArgs, line: &str) -> anyhow::Result<()> {
     let line = text::clean(line);
     if args.json {
         if !args.dry_run {

@@ -10,11 +10,11 @@ use anyhow::bail;
 
 use crate::{
     config::Config,
-    database::rescue::{Error as Unverified, Table, Verified, verify},
+    database::rescue::{CopiedTable, VerifiedCopy, VerifyError as Unverified, verify},
     ingest::{StopFlag, stop_on_signals},
     observe, paths,
     report::{CopyReport, LogRescue, ProcessRescue, TablePair, TableRows},
-    rescue::{self, Copied, Error, Request},
+    rescue::{self, CopiedBytes, RescueError, RescueRequest},
     text,
 };
 
@@ -24,7 +24,7 @@ use super::{asking::answer, say, say_json};
 const STOPPED: u8 = 130;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct RescueArgs {
     /// The database. With --pid: the path at which the process opened it, whether or not a file is there now.
     #[arg(value_name = "DB")]
     database: PathBuf,
@@ -48,7 +48,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &RescueArgs, config: &Config) -> anyhow::Result<u8> {
     let stop = stop_on_signals()?;
     let done = match args.pid {
         Some(pid) => from_process(args, pid, config, &stop),
@@ -64,37 +64,38 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 }
 
 fn is_stop(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(Error::Stopped))
+    matches!(error.downcast_ref(), Some(RescueError::Stopped))
         || matches!(error.downcast_ref(), Some(Unverified::Stopped(_)))
 }
 
-fn from_process(args: &Args, pid: i32, config: &Config, stop: &StopFlag) -> anyhow::Result<u8> {
+fn from_process(args: &RescueArgs, pid: i32, config: &Config, stop: &StopFlag) -> anyhow::Result<u8> {
     let proc = &config.places.proc;
     let start_ticks = rescue::start_of(proc, pid)?;
     let path = paths::settled(&args.database)?;
     if args.freeze && !args.yes && !confirmed(pid, &path)? {
         bail!("nothing was copied: the answer was no");
     }
-    let request = Request { proc, pid, start_ticks, path: &path, inode: args.inode, may_freeze: args.freeze };
+    let request =
+        RescueRequest { proc, pid, start_ticks, path: &path, inode: args.inode, may_freeze: args.freeze };
     let (to, copied) = rescue::from_process(&request, &args.to, &|| stop.is_raised())?;
     let (copy, tables) = verified(to, stop)?;
-    let tables = tables.into_iter().map(|Table { name, rows }| TableRows { name, rows }).collect();
+    let tables = tables.into_iter().map(|CopiedTable { name, rows }| TableRows { name, rows }).collect();
     let report = ProcessRescue { version: 1, path, pid, copied, copy, tables };
     print(&report, args.json)?;
     Ok(u8::from(!report.is_good()))
 }
 
-fn with_and_without_log(args: &Args, config: &Config, stop: &StopFlag) -> anyhow::Result<u8> {
+fn with_and_without_log(args: &RescueArgs, config: &Config, stop: &StopFlag) -> anyhow::Result<u8> {
     let proc = &config.places.proc;
     let path = match paths::real(&args.database) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(missing(&args.database, proc)),
-        path => path.map_err(Error::io(format!("read {}", args.database.display())))?,
+        path => path.map_err(RescueError::io(format!("read {}", args.database.display())))?,
     };
     let pair = rescue::with_and_without_log(proc, &path, &args.to, &|| stop.is_raised())?;
     let (with_log, with_rows) = verified(pair.with_log, stop)?;
     let (without_log, without_rows) = verified(pair.without_log, stop)?;
     let tables = side_by_side(with_rows, without_rows);
-    let copied: Copied = pair.copied;
+    let copied: CopiedBytes = pair.copied;
     let report = LogRescue { version: 1, path, copied, with_log, without_log, tables };
     print(&report, args.json)?;
     Ok(u8::from(!report.is_good()))
@@ -113,13 +114,13 @@ fn missing(database: &Path, proc: &Path) -> String {
     }
 }
 
-fn verified(path: PathBuf, stop: &StopFlag) -> anyhow::Result<(CopyReport, Vec<Table>)> {
+fn verified(path: PathBuf, stop: &StopFlag) -> anyhow::Result<(CopyReport, Vec<CopiedTable>)> {
     let flag = stop.clone();
-    let Verified { errors, is_complete, tables } = verify(&path, move || flag.is_raised())?;
+    let VerifiedCopy { errors, is_complete, tables } = verify(&path, move || flag.is_raised())?;
     Ok((CopyReport { path, errors, is_complete }, tables))
 }
 
-fn side_by_side(with_log: Vec<Table>, without_log: Vec<Table>) -> Vec<TablePair> {
+fn side_by_side(with_log: Vec<CopiedTable>, without_log: Vec<CopiedTable>) -> Vec<TablePair> {
     let mut rows: BTreeMap<String, [Option<u64>; 2]> = BTreeMap::new();
     for (at, tables) in [with_log, without_log].into_iter().enumerate() {
         for table in tables {
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn tables_stand_side_by_side_by_name() {
-        let table = |name: &str, rows| Table { name: name.to_owned(), rows };
+        let table = |name: &str, rows| CopiedTable { name: name.to_owned(), rows };
         let pairs = side_by_side(
             vec![table("a", Some(1)), table("b", None)],
             vec![table("c", Some(3)), table("a", Some(2))],

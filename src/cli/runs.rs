@@ -16,7 +16,7 @@ use crate::{
         journals::{FOLLOWED, Journals},
     },
     paths,
-    snapshot::{Ingestion, Unseen, Watcher},
+    snapshot::{IngestWatcher, Ingestion, Unseen},
     text, units,
 };
 
@@ -26,7 +26,7 @@ mod table;
 
 /// Which ingestions, and how much of them.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct RunsArgs {
     /// The database; by default those of the settings, else the one in your data directory.
     #[arg(value_name = "DB")]
     database: Option<PathBuf>,
@@ -46,24 +46,24 @@ pub struct Args {
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Report {
+struct RunsReport {
     version: u32,
-    runs: Vec<Run>,
-    watchers: Vec<Watching>,
+    runs: Vec<RunEntry>,
+    watchers: Vec<WatchEntry>,
     unseen: Vec<Unseen>,
 }
 
 /// A watch, and what it keeps in step.
 #[derive(Debug, Serialize)]
-struct Watching {
+struct WatchEntry {
     database: String,
     #[serde(flatten)]
-    watcher: Watcher,
+    watcher: IngestWatcher,
 }
 
 /// An ingestion, and what it was into.
 #[derive(Debug, Serialize)]
-struct Run {
+struct RunEntry {
     database: String,
     #[serde(flatten)]
     ingestion: Ingestion,
@@ -74,7 +74,7 @@ struct Run {
 /// # Errors
 ///
 /// Where a database that is named is none and never was, a run that is named is not there, or no journal can be read.
-pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &RunsArgs, config: &Config) -> anyhow::Result<u8> {
     let databases = meant(args.database.as_deref(), config)?;
     let places = &config.places;
     let count = if args.run.is_some() { FOLLOWED } else { args.limit.get() };
@@ -87,8 +87,8 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     }
     let (of_them, others): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|(database, _)| databases.contains(database));
-    let mut runs: Vec<Run> =
-        of_them.into_iter().map(|(database, ingestion)| Run { database, ingestion }).collect();
+    let mut runs: Vec<RunEntry> =
+        of_them.into_iter().map(|(database, ingestion)| RunEntry { database, ingestion }).collect();
     if let Some(name) = &args.run {
         runs = vec![named(name, runs)?];
     }
@@ -99,8 +99,8 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     runs.truncate(args.limit.get());
     if args.json {
         let watchers =
-            watchers.into_iter().map(|(database, watcher)| Watching { database, watcher }).collect();
-        say_json(&Report { version: 1, runs, watchers, unseen })?;
+            watchers.into_iter().map(|(database, watcher)| WatchEntry { database, watcher }).collect();
+        say_json(&RunsReport { version: 1, runs, watchers, unseen })?;
         return Ok(0);
     }
     if runs.is_empty() {
@@ -130,8 +130,8 @@ fn meant(named: Option<&Path>, config: &Config) -> anyhow::Result<Vec<String>> {
 }
 
 /// The one of `runs` that has this name, or whose name alone begins with it.
-fn named(name: &str, runs: Vec<Run>) -> anyhow::Result<Run> {
-    let mut begun: Vec<Run> = runs.into_iter().filter(|it| it.ingestion.run.starts_with(name)).collect();
+fn named(name: &str, runs: Vec<RunEntry>) -> anyhow::Result<RunEntry> {
+    let mut begun: Vec<RunEntry> = runs.into_iter().filter(|it| it.ingestion.run.starts_with(name)).collect();
     if let Some(exact) = begun.iter().position(|it| it.ingestion.run == name) {
         return Ok(begun.swap_remove(exact));
     }

@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     ingest::{
         self,
-        search::{self, Hit, LinkIn, LinkOut},
+        search::{self, IncomingLink, OutgoingLink, SearchHit},
     },
     text,
 };
@@ -22,7 +22,7 @@ const LINKS: usize = 5;
 
 /// What to look for, and where.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SearchArgs {
     /// The words, all of them; wor* is the beginning of one, as the last may be, and '"two words"' a phrase.
     #[arg(required = true, value_name = "QUERY")]
     query: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Args {
 /// # Errors
 ///
 /// Where nothing can be searched.
-pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
     let named = args.db.as_ref().unwrap_or(&config.places.default_database);
     // A connection rebuilds an index that nobody vouches for, under the feet of one that lost its locks.
     let database = if named.exists() { fit(named, config, "nothing was searched")? } else { named.clone() };
@@ -52,7 +52,7 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let profile = config.profile_of(&database);
     let hits = if args.meaning.semantic {
         if query.trim().is_empty() {
-            return Err(search::Error::NoWords.into());
+            return Err(search::SearchError::NoWords.into());
         }
         // Before the database is opened: nobody knows how long that takes.
         let vector = args.meaning.vector(&query)?;
@@ -74,7 +74,7 @@ pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     Ok(u8::from(hits.is_empty()))
 }
 
-fn shown(hit: &Hit) -> String {
+fn shown(hit: &SearchHit) -> String {
     let near = hit.similarity.map(|it| format!("  ({it:.2})")).unwrap_or_default();
     let mut lines = vec![format!("{}  {}{near}", hit.title, hit.path), format!("    {}", hit.snippet)];
     lines.extend(links("→", hit.links_out.iter().map(leads_to).collect()));
@@ -95,7 +95,7 @@ fn links(arrow: &str, mut links: Vec<String>) -> Vec<String> {
     links.into_iter().map(|link| format!("    {arrow} {link}")).collect()
 }
 
-fn leads_to(LinkOut { kind, target, path, title }: &LinkOut) -> String {
+fn leads_to(OutgoingLink { kind, target, path, title }: &OutgoingLink) -> String {
     match (title, path) {
         (Some(title), Some(path)) => format!("{title}  {path}{}", relation(kind)),
         _ if kind == "url" => target.clone(),
@@ -112,7 +112,7 @@ fn names_a_document(kind: &str, target: &str) -> bool {
     kind == "wikilink" || kind.starts_with("relation:") && !is_path()
 }
 
-fn comes_from(LinkIn { kind, path, title }: &LinkIn) -> String {
+fn comes_from(IncomingLink { kind, path, title }: &IncomingLink) -> String {
     format!("{title}  {path}{}", relation(kind))
 }
 
@@ -137,7 +137,8 @@ mod tests {
             ("link", "notes/beta.md", "notes/beta.md (not taken in)"),
             ("url", "https://sqlite.org", "https://sqlite.org"),
         ] {
-            let link = LinkOut { kind: kind.to_owned(), target: target.to_owned(), path: None, title: None };
+            let link =
+                OutgoingLink { kind: kind.to_owned(), target: target.to_owned(), path: None, title: None };
             assert_eq!(leads_to(&link), expected);
         }
     }

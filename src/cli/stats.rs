@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     config::Config,
-    database::stats::{self, Documents, Stats},
+    database::stats::{self, DatabaseStats, DocumentStats},
     snapshot::lossy_path,
     units,
 };
@@ -18,7 +18,7 @@ use crate::{
 use super::{diagnosed, each::tell_each, refuse_hazard};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct StatsArgs {
     /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
@@ -29,7 +29,7 @@ pub struct Args {
 
 /// What is told of one database.
 #[derive(Debug, Serialize)]
-struct Report {
+struct StatsReport {
     #[serde(serialize_with = "lossy_path")]
     path: PathBuf,
     /// Bytes of the files; `None` where there is none.
@@ -37,21 +37,21 @@ struct Report {
     wal_bytes: Option<u64>,
     shm_bytes: Option<u64>,
     #[serde(flatten)]
-    stats: Stats,
+    stats: DatabaseStats,
 }
 
-pub fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: &StatsArgs, config: &Config) -> anyhow::Result<u8> {
     let one = |path: &Path| one(path, config);
     Ok(tell_each(&args.databases, config, args.json, one, ToString::to_string)?.exit(|_| false))
 }
 
-fn one(path: &Path, config: &Config) -> anyhow::Result<Report> {
+fn one(path: &Path, config: &Config) -> anyhow::Result<StatsReport> {
     let looked = diagnosed(path, config)?;
     refuse_hazard(&looked, "not asked")?;
     let stats = stats::read(path, config.profile_of(path), looked.presence())?;
     let bytes = |file: &Option<crate::snapshot::FileFacts>| file.as_ref().map(|file| file.bytes);
     let files = &looked.files;
-    Ok(Report {
+    Ok(StatsReport {
         path: path.to_owned(),
         db_bytes: bytes(&files.db),
         wal_bytes: bytes(&files.wal),
@@ -60,7 +60,7 @@ fn one(path: &Path, config: &Config) -> anyhow::Result<Report> {
     })
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for StatsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = |bytes: Option<u64>| bytes.map_or_else(|| "none".to_owned(), units::bytes);
         let stats = &self.stats;
@@ -81,7 +81,7 @@ impl fmt::Display for Report {
     }
 }
 
-fn write_documents(f: &mut fmt::Formatter<'_>, documents: &Documents) -> fmt::Result {
+fn write_documents(f: &mut fmt::Formatter<'_>, documents: &DocumentStats) -> fmt::Result {
     let list = |by_name: &BTreeMap<String, u64>| {
         let all: Vec<String> =
             by_name.iter().map(|(name, count)| format!("{name} {}", units::count(*count))).collect();

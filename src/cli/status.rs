@@ -2,18 +2,18 @@
 
 use crate::{config::Config, report};
 
-use super::{looking::Looking, refuse_unfit, say, say_json};
+use super::{looking::SampleArgs, refuse_unfit, say, say_json};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct StatusArgs {
     #[command(flatten)]
-    looking: Looking,
+    looking: SampleArgs,
     /// Print the snapshot as JSON (version 1; the schema is in assets/status.schema.json).
     #[arg(long)]
     json: bool,
 }
 
-pub fn run(args: &Args, config: Config) -> anyhow::Result<u8> {
+pub fn run(args: &StatusArgs, config: Config) -> anyhow::Result<u8> {
     let snapshot = args.looking.look(config)?;
     if args.json {
         say_json(&snapshot)?;

@@ -14,25 +14,25 @@ use rustix::process::Signal;
 
 use crate::{
     config::Config,
-    endings::{self, Endings},
+    endings::{self, EndSignals},
     ingest::{
-        Summary,
-        watch::{self, Bell, Host},
+        RunSummary,
+        watch::{self, WakeSignal, WatchHost},
     },
     json, text, threads,
 };
 
-use self::checkpoints::Checkpoints;
+use self::checkpoints::CheckpointTimer;
 use super::{
-    ingest::{What, fit_or_new},
+    ingest::{IngestTarget, fit_or_new},
     say,
 };
 
 /// What to keep in step, and how.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct WatchArgs {
     #[command(flatten)]
-    what: What,
+    what: IngestTarget,
     /// Print a line of JSON for each run.
     #[arg(long)]
     json: bool,
@@ -44,12 +44,16 @@ pub struct Args {
 /// # Errors
 ///
 /// Where it cannot begin: what does not go by itself is wrong.
-pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
+pub fn run(args: WatchArgs, config: &Config) -> anyhow::Result<u8> {
     let request = args.what.request(config)?;
-    let bell = Bell::default();
+    let bell = WakeSignal::default();
     let ending = end_on_signals(bell.clone())?;
-    let checkpoints = Checkpoints::of(&request.database, config)?;
-    watch::watch(&request, &bell, &mut Teller { config, json: args.json, bell: bell.clone(), checkpoints })?;
+    let checkpoints = CheckpointTimer::of(&request.database, config)?;
+    watch::watch(
+        &request,
+        &bell,
+        &mut WatchReporter { config, json: args.json, bell: bell.clone(), checkpoints },
+    )?;
     Ok(match ending.get() {
         None | Some(&Signal::TERM) => 0,
         Some(&signal) => endings::exit_code(signal),
@@ -57,19 +61,19 @@ pub fn run(args: Args, config: &Config) -> anyhow::Result<u8> {
 }
 
 /// Runs on stdout, all else on stderr, a line each.
-struct Teller<'a> {
+struct WatchReporter<'a> {
     config: &'a Config,
     json: bool,
-    bell: Bell,
-    checkpoints: Option<Checkpoints<'a>>,
+    bell: WakeSignal,
+    checkpoints: Option<CheckpointTimer<'a>>,
 }
 
-impl Host for Teller<'_> {
+impl WatchHost for WatchReporter<'_> {
     fn may_connect(&mut self, database: &Path) -> Result<(), String> {
         fit_or_new(database.to_owned(), self.config).map(drop).map_err(|error| error.to_string())
     }
 
-    fn ran(&mut self, summary: &Summary) {
+    fn ran(&mut self, summary: &RunSummary) {
         let line = if self.json {
             json::line(summary).unwrap_or_default()
         } else {
@@ -84,7 +88,7 @@ impl Host for Teller<'_> {
     }
 
     fn errand_at(&mut self) -> Option<Instant> {
-        self.checkpoints.as_ref().map(Checkpoints::next)
+        self.checkpoints.as_ref().map(CheckpointTimer::next)
     }
 
     fn run_errand(&mut self) {
@@ -104,13 +108,13 @@ fn now() -> String {
 
 /// Ends what waits at `bell` at the first INT, TERM or HUP from now on, and tells which came. A HUP that whoever started
 /// this process had it ignore, as `nohup` does, stays ignored.
-fn end_on_signals(bell: Bell) -> io::Result<Arc<OnceLock<Signal>>> {
+fn end_on_signals(bell: WakeSignal) -> io::Result<Arc<OnceLock<Signal>>> {
     let came = Arc::new(OnceLock::new());
     let is_deaf_to_hangup = endings::ignores(Signal::HUP);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let mut endings = {
         let _context = runtime.enter();
-        Endings::listen()?
+        EndSignals::listen()?
     };
     let told = Arc::clone(&came);
     threads::start("signals", move || {

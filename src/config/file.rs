@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, DaemonRule, Palette, Thresholds};
 use crate::{
-    console::keymap::{self, KEYMAP, Key},
+    console::keymap::{self, KEYMAP, NamedKey},
     document::{
         Document, Error, Item, Table,
         value::{self, Base},
@@ -133,9 +133,9 @@ fn remap(table: &Table<'_>, config: &mut Config) -> Result<(), Error> {
     Ok(())
 }
 
-fn key(item: &Item<'_>) -> Result<Key, Error> {
+fn key(item: &Item<'_>) -> Result<NamedKey, Error> {
     let written = item.is_text().ok_or_else(|| item.wrong(r#"takes a key, as in "x", or a list of keys"#))?;
-    Key::written(written).map_err(|error| item.wrong(&format!("takes a key, and {error}")))
+    NamedKey::written(written).map_err(|error| item.wrong(&format!("takes a key, and {error}")))
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use jiff::{Timestamp, tz::TimeZone};
 use log::Level;
 
 use crate::{
-    act::{Effect, Outcome, Report, switch::Switch},
+    act::{ActionOutcome, Effect, EffectReport, switch::ActionGate},
     config::{Permit, ReadOnly},
     history::Timeline,
-    ingest::Batch,
+    ingest::BatchSetting,
     profile::Profile,
-    sampler::Look,
-    snapshot::{Database, Header, Ingestion, Presence},
+    sampler::Sample,
+    snapshot::{Database, FileHeader, Ingestion, Presence},
 };
 
 use super::{
@@ -33,16 +33,19 @@ mod stopping;
 mod subject;
 mod timeline;
 
-pub use dialog::{Button, Dialog, Ending, Field, Focus, Kind, List, Mark, Row, Stopped};
-pub use findings::{FindingRow, Gone, Key as FindingKey};
+pub use dialog::{
+    Dialog, DialogButton, DialogField, DialogFocus, DialogKind, PendingStop, ReapList, ReapRow, StopMark,
+    StoppedProcess,
+};
+pub use findings::{FindingId as FindingKey, FindingRow, ResolvedFinding};
 pub use overview::Overview;
-pub use selection::{Cursor, SortColumn};
-use stopping::Stopping;
-pub use subject::{PragmaKey, Subject};
-pub use timeline::{Past, Shown};
+pub use selection::{PanelCursors, SortColumn};
+use stopping::BackgroundStop;
+pub use subject::{DetailsSubject, PragmaKey};
+pub use timeline::{TimelineContent, TimelineView};
 
 use findings::FindingHistory;
-use overview::Left;
+use overview::SavedView;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -54,7 +57,7 @@ pub enum Message {
     /// Time went on.
     Tick(Timestamp),
     /// The sampler looked.
-    Look(Arc<Look>),
+    Look(Arc<Sample>),
     /// A frame was drawn, in which a long text can be scrolled this far.
     Drawn(u16),
     /// A stretch of the past that was asked for; `None` where nothing samples the locks.
@@ -67,7 +70,7 @@ pub enum Message {
     /// The sampler ended, which it does only by a defect.
     SamplerEnded,
     /// An effect came to something.
-    Report(Report),
+    Report(EffectReport),
 }
 
 /// What lies over the panels.
@@ -76,12 +79,12 @@ pub enum Overlay {
     /// The keys that act here and now.
     Help,
     /// All about one row.
-    Details(Subject),
+    Details(DetailsSubject),
 }
 
 /// A sentence about what just happened, shown until its time is over or another database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
+pub struct ActiveNotice {
     /// How it went.
     pub level: Level,
     /// The sentence.
@@ -91,7 +94,7 @@ pub struct Notice {
 
 /// What the console is told at its start and never changes.
 #[derive(Debug, Clone)]
-pub struct Setup {
+pub struct AppSetup {
     /// The leave to change anything; without it no action can be armed.
     pub permit: Result<Permit, ReadOnly>,
     /// What each database is held to, in the order of the looks.
@@ -118,22 +121,22 @@ const ASK_PRAGMAS_CHANGED: Duration = Duration::from_secs(5);
 /// The state of the console.
 #[derive(Debug)]
 pub struct App {
-    pub(super) setup: Setup,
+    pub(super) setup: AppSetup,
     pub(super) now: Timestamp,
     /// The newest look, whether or not it is the one on the screen.
-    newest: Option<Arc<Look>>,
+    newest: Option<Arc<Sample>>,
     /// The look that a pause holds on the screen.
-    frozen: Option<Arc<Look>>,
+    frozen: Option<Arc<Sample>>,
     pub(super) current: usize,
     /// Whether any look found a file at the path, by database.
     were_there: Vec<bool>,
     /// What is kept of the databases that are not on the screen.
-    left: Vec<Left>,
+    left: Vec<SavedView>,
     /// The overview of all databases instead of the panels, where it is open.
     pub(super) overview: Option<Overview>,
     pub(super) focus: Panel,
     pub(super) zoomed: bool,
-    pub(super) cursor: Cursor,
+    pub(super) cursor: PanelCursors,
     pub(super) filter: String,
     pub(super) filtering: bool,
     pub(super) sort: SortColumn,
@@ -141,36 +144,36 @@ pub struct App {
     pub(super) dialog: Option<Dialog>,
     pub(super) overlay: Option<Overlay>,
     /// The timeline over all panels, where it is open.
-    pub(super) timeline: Option<Past>,
+    pub(super) timeline: Option<TimelineView>,
     pub(super) scroll: u16,
-    pub(super) notice: Option<Notice>,
-    pub(super) switch: Switch,
+    pub(super) notice: Option<ActiveNotice>,
+    pub(super) switch: ActionGate,
     pub(super) interval: Duration,
     /// Why the pragmas of the databases could not be asked, by database.
     pub(super) refusals: Vec<Option<String>>,
     /// What was found, and what went away.
     found: FindingHistory,
-    pending_pin: Option<Kind>,
-    stopping: Stopping,
-    asked: Vec<Asked>,
+    pending_pin: Option<DialogKind>,
+    stopping: BackgroundStop,
+    asked: Vec<PragmaRequest>,
     /// When each checkpoint was due that was said to wait, by database.
     awaited: Vec<Option<Timestamp>>,
 }
 
 /// When a database's pragmas were asked for, and of what header.
 #[derive(Debug, Clone, Default)]
-struct Asked {
+struct PragmaRequest {
     at: Option<Timestamp>,
-    header: Option<Header>,
+    header: Option<FileHeader>,
     presence: Option<Presence>,
 }
 
 impl App {
     /// A console that has seen nothing yet.
     #[must_use]
-    pub fn new(setup: Setup, interval: Duration, now: Timestamp) -> Self {
+    pub fn new(setup: AppSetup, interval: Duration, now: Timestamp) -> Self {
         Self {
-            switch: Switch::new(setup.permit),
+            switch: ActionGate::new(setup.permit),
             setup,
             now,
             newest: None,
@@ -181,7 +184,7 @@ impl App {
             overview: None,
             focus: Panel::Processes,
             zoomed: false,
-            cursor: Cursor::default(),
+            cursor: PanelCursors::default(),
             filter: String::new(),
             filtering: false,
             sort: SortColumn::default(),
@@ -195,7 +198,7 @@ impl App {
             refusals: Vec::new(),
             found: FindingHistory::default(),
             pending_pin: None,
-            stopping: Stopping::default(),
+            stopping: BackgroundStop::default(),
             asked: Vec::new(),
             awaited: Vec::new(),
         }
@@ -226,17 +229,17 @@ impl App {
             Message::SamplerEnded => {
                 vec![self.notify(Level::Error, "looking has ended by a defect of waltop's; start it again")]
             }
-            Message::Report(Report::Pinned(pinned)) => self.pinned(pinned),
-            Message::Report(Report::Ended(ended)) => self.ended(ended),
-            Message::Report(Report::Pragmas { index, refusal }) => {
+            Message::Report(EffectReport::Pinned(pinned)) => self.pinned(pinned),
+            Message::Report(EffectReport::Ended(ended)) => self.ended(ended),
+            Message::Report(EffectReport::Pragmas { index, refusal }) => {
                 if self.refusals.len() <= index {
                     self.refusals.resize(index + 1, None);
                 }
                 self.refusals[index] = refusal;
                 Vec::new()
             }
-            Message::Report(Report::Health(outcome)) => self.health_checked(outcome),
-            Message::Report(Report::Noted(outcome)) => {
+            Message::Report(EffectReport::Health(outcome)) => self.health_checked(outcome),
+            Message::Report(EffectReport::Noted(outcome)) => {
                 let note = if outcome.level == Level::Error {
                     self.notify(outcome.level, outcome.text)
                 } else {
@@ -244,13 +247,13 @@ impl App {
                 };
                 vec![note, Effect::Refresh]
             }
-            Message::Report(Report::Outcome(outcome)) => self.told(outcome),
+            Message::Report(EffectReport::Outcome(outcome)) => self.told(outcome),
         }
     }
 
     /// The look on the screen: the newest, or the one that a pause holds.
     #[must_use]
-    pub fn look(&self) -> Option<&Arc<Look>> {
+    pub fn look(&self) -> Option<&Arc<Sample>> {
         self.frozen.as_ref().or(self.newest.as_ref())
     }
 
@@ -297,7 +300,7 @@ impl App {
         self.frozen.is_some()
     }
 
-    fn looked(&mut self, look: &Arc<Look>) -> Vec<Effect> {
+    fn looked(&mut self, look: &Arc<Sample>) -> Vec<Effect> {
         self.now = self.now.max(look.snapshot.taken_at);
         // While looks come in time, no tick does.
         self.drop_old_notice();
@@ -326,9 +329,9 @@ impl App {
     }
 
     /// Asks for the pragmas of the databases for which it is time, the one on the screen first.
-    fn due_questions(&mut self, look: &Look) -> Vec<Effect> {
+    fn due_questions(&mut self, look: &Sample) -> Vec<Effect> {
         let databases = &look.snapshot.databases;
-        self.asked.resize_with(databases.len(), Asked::default);
+        self.asked.resize_with(databases.len(), PragmaRequest::default);
         let others = (0..databases.len()).filter(|&index| index != self.current);
         let mut effects = Vec::new();
         for index in [self.current].into_iter().chain(others) {
@@ -339,8 +342,11 @@ impl App {
             let patience = if changed { ASK_PRAGMAS_CHANGED } else { ASK_PRAGMAS };
             let due = asked.at.is_none_or(|at| self.now.duration_since(at).unsigned_abs() >= patience);
             if database.files.db.is_some() && due {
-                *asked =
-                    Asked { at: Some(self.now), header: database.header.clone(), presence: Some(presence) };
+                *asked = PragmaRequest {
+                    at: Some(self.now),
+                    header: database.header.clone(),
+                    presence: Some(presence),
+                };
                 effects.push(Effect::AskPragmas { index, path: database.path.clone(), presence });
             }
         }
@@ -351,7 +357,7 @@ impl App {
     fn notify(&mut self, level: Level, text: impl Into<String>) -> Effect {
         let text = text.into();
         let until = self.now.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
-        self.notice = Some(Notice { level, text: text.clone(), until });
+        self.notice = Some(ActiveNotice { level, text: text.clone(), until });
         Effect::Note(level, text)
     }
 
@@ -359,7 +365,7 @@ impl App {
         self.notice.take_if(|notice| notice.until <= self.now);
     }
 
-    fn told(&mut self, outcome: Outcome) -> Vec<Effect> {
+    fn told(&mut self, outcome: ActionOutcome) -> Vec<Effect> {
         let note = self.notify(outcome.level, outcome.text);
         self.ask_again();
         vec![note, Effect::Refresh]
@@ -371,6 +377,6 @@ impl App {
 }
 
 /// The batch sizes that a field of the ingestion dialog may hold.
-fn batch_of(text: &str) -> Result<Batch, String> {
-    text.trim().parse::<Batch>().map_err(|error| error.to_string())
+fn batch_of(text: &str) -> Result<BatchSetting, String> {
+    text.trim().parse::<BatchSetting>().map_err(|error| error.to_string())
 }

@@ -5,8 +5,8 @@ use super::panel::Panel;
 mod in_force;
 mod key;
 
-pub use in_force::{Bound, Keymap};
-pub use key::{Key, NoKey};
+pub use in_force::{ActiveBinding, Keymap};
+pub use key::{KeyError, NamedKey};
 
 /// What a key can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub enum Action {
 
 /// One row of the keymap.
 #[derive(Debug)]
-pub struct Binding {
+pub struct KeyBinding {
     /// What the configuration calls it, in kebab case.
     pub name: &'static str,
     /// The keys where nothing else is configured, as they are written for people.
@@ -97,269 +97,275 @@ pub struct Binding {
 }
 
 /// The keymap, in the order of the footer and the help.
-pub const KEYMAP: &[Binding] = &[
-    Binding {
+pub const KEYMAP: &[KeyBinding] = &[
+    KeyBinding {
         name: "ingest",
         keys: &["i"],
         action: Action::Ingest,
         label: "ingest",
         help: "start an ingestion: folder, batch size, confirm; on a running one: stop it after the current batch",
     },
-    Binding {
+    KeyBinding {
         name: "checkpoint",
         keys: &["c"],
         action: Action::Checkpoint,
         label: "checkpoint",
         help: "run a checkpoint; names who would block it before, and says what moved after",
     },
-    Binding {
+    KeyBinding {
         name: "stop",
         keys: &["x", "F9"],
         action: Action::Stop,
         label: "stop process",
         help: "stop the selected process: TERM, CONT, INT or KILL",
     },
-    Binding {
+    KeyBinding {
         name: "reap",
         keys: &["X"],
         action: Action::Reap,
         label: "reap stale",
         help: "stop stale processes: lists them with their causes, Space unticks one, y stops those ticked",
     },
-    Binding {
+    KeyBinding {
         name: "fix",
         keys: &["f"],
         action: Action::Fix,
         label: "fix",
         help: "fix what the file keeps (its journal mode, a log that was left), after showing the SQL",
     },
-    Binding {
+    KeyBinding {
         name: "health",
         keys: &["h"],
         action: Action::Health,
         label: "",
         help: "health check by a write that is rolled back; names who made it wait",
     },
-    Binding {
+    KeyBinding {
         name: "timeline",
         keys: &["b"],
         action: Action::Timeline,
         label: "lock timeline",
         help: "the lock timeline, whole screen: a lane a process, the last minute; again to go back",
     },
-    Binding {
+    KeyBinding {
         name: "earlier",
         keys: &["Left"],
         action: Action::Earlier,
         label: "earlier",
         help: "in the timeline: the cursor a step back in time, past the edge through all that is remembered",
     },
-    Binding {
+    KeyBinding {
         name: "later",
         keys: &["Right"],
         action: Action::Later,
         label: "later",
         help: "in the timeline: a step on, at the end it follows again",
     },
-    Binding {
+    KeyBinding {
         name: "overview",
         keys: &["o", "0"],
         action: Action::Overview,
         label: "all databases",
         help: "all databases, a line each with the worst finding: Enter goes to one, Esc back to where you were",
     },
-    Binding {
+    KeyBinding {
         name: "details",
         keys: &["Enter"],
         action: Action::Details,
         label: "details",
         help: "details of the selected row: a process's evidence, a finding's, a file's header, a run's failed files",
     },
-    Binding {
+    KeyBinding {
         name: "filter",
         keys: &["/"],
         action: Action::Filter,
         label: "filter",
         help: "filter the processes by PID, name and command as you type; Enter keeps it, Esc clears it",
     },
-    Binding {
+    KeyBinding {
         name: "down",
         keys: &["j", "Down"],
         action: Action::Down,
         label: "",
         help: "one row down; the selected row stays the same process when rows move",
     },
-    Binding { name: "up", keys: &["k", "Up"], action: Action::Up, label: "", help: "one row up" },
-    Binding {
+    KeyBinding { name: "up", keys: &["k", "Up"], action: Action::Up, label: "", help: "one row up" },
+    KeyBinding {
         name: "page-down",
         keys: &["PgDn"],
         action: Action::PageDown,
         label: "",
         help: "a page down; in the timeline a screen later",
     },
-    Binding {
+    KeyBinding {
         name: "page-up",
         keys: &["PgUp"],
         action: Action::PageUp,
         label: "",
         help: "a page up; in the timeline a screen earlier",
     },
-    Binding {
+    KeyBinding {
         name: "first",
         keys: &["g", "Home"],
         action: Action::First,
         label: "",
         help: "the first row; in the timeline the oldest that is known",
     },
-    Binding {
+    KeyBinding {
         name: "last",
         keys: &["G", "End"],
         action: Action::Last,
         label: "",
         help: "the last row; in the timeline now",
     },
-    Binding {
+    KeyBinding {
         name: "next-panel",
         keys: &["Tab"],
         action: Action::NextPanel,
         label: "",
         help: "the next panel",
     },
-    Binding {
+    KeyBinding {
         name: "show-locks",
         keys: &["1"],
         action: Action::Zoom(Panel::Locks),
         label: "",
         help: "the locks over the whole screen, again to go back",
     },
-    Binding {
+    KeyBinding {
         name: "show-processes",
         keys: &["2"],
         action: Action::Zoom(Panel::Processes),
         label: "",
         help: "the processes likewise",
     },
-    Binding {
+    KeyBinding {
         name: "show-files",
         keys: &["3"],
         action: Action::Zoom(Panel::Files),
         label: "",
         help: "the files likewise",
     },
-    Binding {
+    KeyBinding {
         name: "show-pragmas",
         keys: &["4"],
         action: Action::Zoom(Panel::Pragmas),
         label: "",
         help: "the pragmas likewise",
     },
-    Binding {
+    KeyBinding {
         name: "show-ingestion",
         keys: &["5"],
         action: Action::Zoom(Panel::Ingestion),
         label: "",
         help: "the ingestions likewise",
     },
-    Binding {
+    KeyBinding {
         name: "show-log",
         keys: &["6"],
         action: Action::Zoom(Panel::Log),
         label: "",
         help: "the log likewise",
     },
-    Binding {
+    KeyBinding {
         name: "show-findings",
         keys: &["7"],
         action: Action::Zoom(Panel::Findings),
         label: "",
         help: "the findings likewise",
     },
-    Binding {
+    KeyBinding {
         name: "previous-database",
         keys: &["["],
         action: Action::PreviousDatabase,
         label: "",
         help: "the database before this one",
     },
-    Binding {
+    KeyBinding {
         name: "next-database",
         keys: &["]"],
         action: Action::NextDatabase,
         label: "",
         help: "the database after this one",
     },
-    Binding {
+    KeyBinding {
         name: "back",
         keys: &["Esc"],
         action: Action::Back,
         label: "",
         help: "close what is open, clear the filter, go back; never quits",
     },
-    Binding {
+    KeyBinding {
         name: "sort",
         keys: &["s"],
         action: Action::Sort,
         label: "",
         help: "sort the processes by the next column",
     },
-    Binding { name: "invert", keys: &["I"], action: Action::Invert, label: "", help: "turn the order round" },
-    Binding {
+    KeyBinding {
+        name: "invert",
+        keys: &["I"],
+        action: Action::Invert,
+        label: "",
+        help: "turn the order round",
+    },
+    KeyBinding {
         name: "pause",
         keys: &["p"],
         action: Action::Pause,
         label: "",
         help: "freeze the screen, again to go on; lock sampling never pauses",
     },
-    Binding {
+    KeyBinding {
         name: "refresh",
         keys: &["r"],
         action: Action::Refresh,
         label: "",
         help: "look now, and ask for the pragmas again",
     },
-    Binding {
+    KeyBinding {
         name: "faster",
         keys: &["+"],
         action: Action::Faster,
         label: "",
         help: "look more often; in the timeline a shorter stretch",
     },
-    Binding {
+    KeyBinding {
         name: "slower",
         keys: &["-"],
         action: Action::Slower,
         label: "",
         help: "look less often; in the timeline a longer one",
     },
-    Binding {
+    KeyBinding {
         name: "export",
         keys: &["e"],
         action: Action::Export,
         label: "",
         help: "write what is on the screen to a JSON file in the working directory",
     },
-    Binding {
+    KeyBinding {
         name: "copy",
         keys: &["y"],
         action: Action::Copy,
         label: "",
         help: "copy the selected row to the clipboard, through the terminal (OSC 52)",
     },
-    Binding {
+    KeyBinding {
         name: "arm",
         keys: &["a"],
         action: Action::Arm,
         label: "",
         help: "disarm the keys that change something, or arm them again",
     },
-    Binding {
+    KeyBinding {
         name: "help",
         keys: &["?", "F1"],
         action: Action::Help,
         label: "help",
         help: "the keys that act here and now",
     },
-    Binding {
+    KeyBinding {
         name: "quit",
         keys: &["q", "Ctrl-C"],
         action: Action::Quit,
@@ -370,7 +376,7 @@ pub const KEYMAP: &[Binding] = &[
 
 /// The row that the configuration calls `name`.
 #[must_use]
-pub fn named(name: &str) -> Option<&'static Binding> {
+pub fn named(name: &str) -> Option<&'static KeyBinding> {
     KEYMAP.iter().find(|binding| binding.name == name)
 }
 

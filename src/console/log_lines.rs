@@ -4,9 +4,9 @@ use log::{Level, Log, Metadata, Record};
 use tui_logger::Drain;
 
 /// Takes log lines in. tui-logger's own logger would do, but it wakes a hundred times a second to look for some.
-struct Lines;
+struct LogCollector;
 
-impl Log for Lines {
+impl Log for LogCollector {
     fn enabled(&self, metadata: &Metadata) -> bool {
         metadata.level() <= Level::Info
     }
@@ -23,7 +23,7 @@ impl Log for Lines {
 /// Starts to collect log lines.
 pub fn collect() {
     // Only the first console of a process can; a second one would find its lines in the same place.
-    if log::set_logger(&Lines).is_ok() {
+    if log::set_logger(&LogCollector).is_ok() {
         log::set_max_level(Level::Info.to_level_filter());
         tui_logger::set_default_level(Level::Info.to_level_filter());
     }

@@ -15,18 +15,18 @@ use tokio::{
 };
 
 use crate::{
-    act::{Effect, executor::Executor},
+    act::{Effect, executor::EffectExecutor},
     config::Places,
-    endings::{Endings, exit_code},
-    history::{History, Timeline, Window},
-    sampler::{Look, Order, Sampler},
+    endings::{EndSignals, exit_code},
+    history::{LockHistory, TimeWindow, Timeline},
+    sampler::{Sample, Sampler, SamplerCommand},
     text, threads,
 };
 
 use super::{
     app::{App, Message},
     log_lines,
-    terminal::Screen,
+    terminal::TerminalGuard,
     view::{self, theme::Theme},
 };
 
@@ -47,14 +47,14 @@ pub async fn run(
     app: App,
     theme: Theme,
     sampler: Sampler,
-    mut looks: watch::Receiver<Option<Arc<Look>>>,
+    mut looks: watch::Receiver<Option<Arc<Sample>>>,
     places: &Places,
-    histories: Vec<Arc<Mutex<History>>>,
+    histories: Vec<Arc<Mutex<LockHistory>>>,
 ) -> io::Result<u8> {
-    let mut endings = Endings::listen()?;
+    let mut endings = EndSignals::listen()?;
     let (outbox, mut inbox) = mpsc::unbounded_channel();
-    let executor = Executor::new(outbox, places);
-    let mut at_work = AtWork { app, screen: Screen::enter()?, sampler, executor, histories };
+    let executor = EffectExecutor::new(outbox, places);
+    let mut at_work = ConsoleRuntime { app, screen: TerminalGuard::enter()?, sampler, executor, histories };
     // The stream starts a thread, and panics without one.
     threads::need(1)?;
     let mut events = EventStream::new();
@@ -94,17 +94,17 @@ pub async fn run(
 }
 
 /// The console and what its effects reach.
-struct AtWork {
+struct ConsoleRuntime {
     app: App,
-    screen: Screen,
+    screen: TerminalGuard,
     sampler: Sampler,
-    executor: Executor,
+    executor: EffectExecutor,
     /// What a timeline is made from, for each database: asked here and not through the sampler, which may be in the
     /// middle of a look while a key wants its answer.
-    histories: Vec<Arc<Mutex<History>>>,
+    histories: Vec<Arc<Mutex<LockHistory>>>,
 }
 
-impl AtWork {
+impl ConsoleRuntime {
     fn draw(&mut self, theme: &Theme) -> io::Result<()> {
         let mut farthest = 0;
         log_lines::show();
@@ -117,13 +117,13 @@ impl AtWork {
         for effect in self.app.update(message) {
             match effect {
                 Effect::Quit(code) => return Ok(Some(code)),
-                Effect::Refresh => self.sampler.order(Order::Now),
-                Effect::Every(interval) => self.sampler.order(Order::Every(interval)),
+                Effect::Refresh => self.sampler.order(SamplerCommand::Now),
+                Effect::Every(interval) => self.sampler.order(SamplerCommand::Every(interval)),
                 Effect::Timeline { index, window } => {
                     let timeline = self.timeline(index, window).map(Arc::new);
                     self.app.update(Message::Timeline { index, timeline });
                 }
-                Effect::Copy(text) => Screen::copy(&text)?,
+                Effect::Copy(text) => TerminalGuard::copy(&text)?,
                 Effect::Note(level, text) => log::log!(level, "{}", text::clean(&text)),
                 Effect::AskPragmas { index, path, presence } => {
                     self.executor.ask_pragmas(index, path, presence, self.sampler.orders());
@@ -138,7 +138,7 @@ impl AtWork {
         Ok(None)
     }
 
-    fn timeline(&self, index: usize, window: Window) -> Option<Timeline> {
+    fn timeline(&self, index: usize, window: TimeWindow) -> Option<Timeline> {
         let history = self.histories.get(index)?.lock().unwrap_or_else(PoisonError::into_inner);
         history.timeline(window, (Instant::now(), Timestamp::now()))
     }

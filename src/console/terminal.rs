@@ -14,13 +14,13 @@ use crossterm::{
 use ratatui::{Terminal, backend::CrosstermBackend};
 
 /// The terminal in raw mode on its second screen, until this is dropped.
-pub struct Screen {
+pub struct TerminalGuard {
     // Never dropped: its own `Drop` shows the cursor, as `restore` does, and reports a failure with `eprintln!`, which
     // panics where the terminal is gone.
     terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
-impl Screen {
+impl TerminalGuard {
     /// Takes the terminal over. A panic gives it back before it is reported.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+impl Drop for TerminalGuard {
     fn drop(&mut self) {
         restore();
     }

@@ -16,7 +16,7 @@ use crate::profile::Profile;
 
 /// How an actor opens the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub enum ActorAccess {
     /// Read and write, and create it where it is missing, as `SQLite` does by default.
     ReadWrite,
     /// `mode=ro`.
@@ -30,7 +30,7 @@ pub enum Access {
 /// # Errors
 ///
 /// Where the database cannot be opened, or stdin or stdout break.
-pub fn run(path: &Path, access: Access, role: Option<&str>) -> anyhow::Result<()> {
+pub fn run(path: &Path, access: ActorAccess, role: Option<&str>) -> anyhow::Result<()> {
     end_with_parent()?;
     if let Some(role) = role {
         take_name(role)?;
@@ -47,14 +47,14 @@ pub fn run(path: &Path, access: Access, role: Option<&str>) -> anyhow::Result<()
     Ok(())
 }
 
-fn open(path: &Path, access: Access) -> anyhow::Result<Connection> {
+fn open(path: &Path, access: ActorAccess) -> anyhow::Result<Connection> {
     Ok(match access {
-        Access::ReadWrite => Connection::open_with_flags(
+        ActorAccess::ReadWrite => Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         )?,
-        Access::ReadOnly => Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
-        Access::Migrated => {
+        ActorAccess::ReadOnly => Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        ActorAccess::Migrated => {
             let mut connection = factory::open(path, true, &Profile::hardened())?;
             migrations::migrate(&mut connection)?;
             connection

@@ -32,7 +32,7 @@ impl MayBeBusy for rusqlite::Error {
 
 /// Why an attempt was given up.
 #[derive(Debug)]
-pub enum Failure<E = rusqlite::Error> {
+pub enum RetryFailure<E = rusqlite::Error> {
     /// Somebody else had the lock each time, for this long.
     Busy(Duration),
     /// Whoever wanted it does so no longer.
@@ -65,7 +65,7 @@ pub fn patiently<T, E: MayBeBusy>(
     budget: Duration,
     mut refused: impl FnMut() -> Then,
     mut attempt: impl FnMut() -> Result<T, E>,
-) -> Result<(T, u64), Failure<E>> {
+) -> Result<(T, u64), RetryFailure<E>> {
     let begun = Instant::now();
     let mut pause = Duration::from_millis(1);
     let mut retries = 0;
@@ -73,14 +73,14 @@ pub fn patiently<T, E: MayBeBusy>(
         match attempt() {
             Ok(value) => return Ok((value, retries)),
             Err(error) if error.is_busy() => {}
-            Err(error) => return Err(Failure::Other(error)),
+            Err(error) => return Err(RetryFailure::Other(error)),
         }
         if refused() == Then::Stop {
-            return Err(Failure::Stopped);
+            return Err(RetryFailure::Stopped);
         }
         let waited = begun.elapsed();
         if waited >= budget {
-            return Err(Failure::Busy(waited));
+            return Err(RetryFailure::Busy(waited));
         }
         retries += 1;
         thread::sleep(jittered(pause).min(budget.saturating_sub(waited)));
@@ -122,7 +122,7 @@ mod tests {
         }
         for extended in [ffi::SQLITE_LOCKED, ffi::SQLITE_PROTOCOL, ffi::SQLITE_FULL] {
             let failed = patiently(Duration::from_mins(1), || Then::GoOn, || Err::<(), _>(code(extended)));
-            assert!(matches!(failed, Err(Failure::Other(_))), "{extended}");
+            assert!(matches!(failed, Err(RetryFailure::Other(_))), "{extended}");
         }
     }
 
@@ -138,10 +138,10 @@ mod tests {
             },
             busy,
         );
-        assert!(matches!(over, Err(Failure::Busy(waited)) if waited >= Duration::from_millis(5)));
+        assert!(matches!(over, Err(RetryFailure::Busy(waited)) if waited >= Duration::from_millis(5)));
         assert!(refusals >= 2, "{refusals}");
         let stopped = patiently(Duration::from_mins(1), || Then::Stop, busy);
-        assert!(matches!(stopped, Err(Failure::Stopped)));
+        assert!(matches!(stopped, Err(RetryFailure::Stopped)));
     }
 
     #[test]

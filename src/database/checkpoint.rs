@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     factory,
     sidecars::OnClose,
-    sidecars::{self, Sidecars},
+    sidecars::{self, SidecarPaths},
 };
 use crate::{
-    diagnose::{checkpoint::Mode, guard},
+    diagnose::{checkpoint::CheckpointMode, guard},
     profile::Profile,
     snapshot::{Database, Presence},
 };
@@ -26,10 +26,10 @@ const WAIT: Duration = Duration::from_millis(250);
 
 /// Why no checkpoint was run.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum CheckpointError {
     /// A checkpoint would lose data now.
     #[error("no checkpoint, since data could be lost: {0}")]
-    Hazard(#[from] guard::Refusal),
+    Hazard(#[from] guard::GuardRefusal),
     /// There is no log.
     #[error("no checkpoint: {} is not in WAL mode; switch it with: waltop fix {}", path.display(), path.display())]
     NotWal {
@@ -58,14 +58,14 @@ pub enum Error {
     },
     /// It could not be opened, or `SQLite` failed.
     #[error(transparent)]
-    Open(#[from] factory::Error),
+    Open(#[from] factory::OpenError),
 }
 
 /// What came of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct CheckpointOutcome {
     /// How far it was to go.
-    pub mode: Mode,
+    pub mode: CheckpointMode,
     /// Whether somebody's lock kept it from going that far.
     pub busy: bool,
     /// Frames in the log; `None` where another checkpointer was at work. After TRUNCATE, 0.
@@ -78,7 +78,7 @@ pub struct Outcome {
     pub waited_ms: f64,
 }
 
-impl Outcome {
+impl CheckpointOutcome {
     /// Whether it did all that was asked. That nobody was in the way is not enough: PASSIVE stops at a reader's
     /// mark without calling that busy.
     #[must_use]
@@ -95,19 +95,24 @@ impl Outcome {
 ///
 /// Where the findings say that a checkpoint would lose data, where the database is not in WAL mode, and where it
 /// cannot be opened. That somebody was in the way is no error.
-pub fn run(path: &Path, mode: Mode, database: &Database, profile: &Profile) -> Result<Outcome, Error> {
+pub fn run(
+    path: &Path,
+    mode: CheckpointMode,
+    database: &Database,
+    profile: &Profile,
+) -> Result<CheckpointOutcome, CheckpointError> {
     guard::admit(database, geteuid().is_root())?;
     if database.is_wal() == Some(false) {
-        return Err(Error::NotWal { path: path.to_owned() });
+        return Err(CheckpointError::NotWal { path: path.to_owned() });
     }
     if database.files.db.as_ref().is_some_and(|file| file.bytes == 0) {
-        return Err(Error::Empty { path: path.to_owned() });
+        return Err(CheckpointError::Empty { path: path.to_owned() });
     }
     let main = factory::resolve(path, false)?;
-    let sidecars = Sidecars::of(&main);
+    let sidecars = SidecarPaths::of(&main);
     if !sidecars.wal.exists() && database.is_wal() == Some(true) {
         // There is no log, so there is nothing to move, and no reason to make one.
-        return Ok(Outcome {
+        return Ok(CheckpointOutcome {
             mode,
             busy: false,
             frames_in_log: Some(0),
@@ -117,8 +122,10 @@ pub fn run(path: &Path, mode: Mode, database: &Database, profile: &Profile) -> R
         });
     }
     let foreign = sidecars::would_be_foreign(&main);
-    if !sidecars.shm.exists() && foreign.map_err(|cause| Error::Examine { path: main.clone(), cause })? {
-        return Err(Error::OtherUser { path: main });
+    if !sidecars.shm.exists()
+        && foreign.map_err(|cause| CheckpointError::Examine { path: main.clone(), cause })?
+    {
+        return Err(CheckpointError::OtherUser { path: main });
     }
     let live = database.presence() == Presence::Live;
     let on_close = if live { OnClose::LeaveFiles } else { OnClose::Tidy };
@@ -128,13 +135,13 @@ pub fn run(path: &Path, mode: Mode, database: &Database, profile: &Profile) -> R
     let outcome = checkpoint(&connection, mode);
     let left = sidecars::leave(connection, &main);
     let say = |cause| factory::explain(path, since, cause);
-    let outcome = outcome.map_err(say)?.ok_or_else(|| Error::NotWal { path: path.to_owned() })?;
+    let outcome = outcome.map_err(say)?.ok_or_else(|| CheckpointError::NotWal { path: path.to_owned() })?;
     left.map_err(say)?;
     Ok(outcome)
 }
 
 // The counts come from the pragma's row: the function of rusqlite drops them where it was busy. `None`: no WAL.
-fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Option<Outcome>> {
+fn checkpoint(connection: &Connection, mode: CheckpointMode) -> rusqlite::Result<Option<CheckpointOutcome>> {
     connection.busy_timeout(WAIT)?;
     let row = |mode: &str| -> rusqlite::Result<(bool, i64, i64)> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
@@ -143,7 +150,7 @@ fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Option<Ou
     let (_, waiting, moved_before) = row("noop")?;
     let started = Instant::now();
     let (busy, mut log, mut moved) = row(&mode.to_string())?;
-    if mode == Mode::Truncate && !busy && log == 0 {
+    if mode == CheckpointMode::Truncate && !busy && log == 0 {
         // The row is that of the log after it was cut to nothing.
         (log, moved) = (waiting, waiting);
     }
@@ -153,6 +160,6 @@ fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Option<Ou
     // Fewer than before: the log was begun anew in between.
     let moved_now = if moved_before < 0 { None } else { u32::try_from(moved - moved_before).ok() };
     let frames_moved_now = frames_moved.and(moved_now);
-    let outcome = Outcome { mode, busy, frames_in_log, frames_moved, frames_moved_now, waited_ms };
+    let outcome = CheckpointOutcome { mode, busy, frames_in_log, frames_moved, frames_moved_now, waited_ms };
     Ok((busy || frames_in_log.is_some()).then_some(outcome))
 }

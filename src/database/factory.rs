@@ -9,11 +9,11 @@ use std::{
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 
 use super::{
-    busy::{Failure, Then, patiently},
-    holder::{Holder, readers_in_the_way, write_lock_holder},
+    busy::{RetryFailure, Then, patiently},
+    holder::{BlockingProcess, readers_in_the_way, write_lock_holder},
     identity::AsOwner,
     migrations,
-    sidecars::{self, OnClose, Sidecars, set_on_close},
+    sidecars::{self, OnClose, SidecarPaths, set_on_close},
 };
 use crate::{
     diagnose::fix::TO_WAL,
@@ -27,7 +27,7 @@ const LOOK_WAIT: Duration = Duration::from_millis(250);
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum OpenError {
     /// The path leads nowhere.
     #[error("cannot open {}: {cause}; check the path and who may use its folder", path.display())]
     Path {
@@ -97,7 +97,7 @@ pub enum Error {
         /// The database.
         path: PathBuf,
         /// What is known of the lock.
-        kept: Box<Kept>,
+        kept: Box<HeldLock>,
     },
     /// It keeps a rollback journal, and `SQLite` answered to the switch with another mode than WAL.
     #[error("SQLite kept journal_mode of {} at {mode}; use a file on a local disk", path.display())]
@@ -109,23 +109,23 @@ pub enum Error {
     },
     /// Its tables are not ours.
     #[error(transparent)]
-    Schema(#[from] migrations::Error),
+    Schema(#[from] migrations::MigrationError),
 }
 
 /// A lock that was not to be had, as far as the kernel's table tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct HeldLock {
     /// Which lock.
     pub lock: &'static str,
     /// How long it was tried for.
     pub waited: Duration,
     /// Who had it in the end; `None` where nobody was seen to.
-    pub holder: Option<Holder>,
+    pub holder: Option<BlockingProcess>,
     /// Who read then, where nobody had it and that is what keeps a writer from its commit.
-    pub readers: Vec<Holder>,
+    pub readers: Vec<BlockingProcess>,
 }
 
-impl Kept {
+impl HeldLock {
     /// What is seen of the lock of `path` that `cause` tells of, by one that has wanted it since `since`.
     fn seen(path: &Path, since: Instant, cause: &rusqlite::Error) -> Self {
         let lock = match cause.sqlite_error().map(|error| error.extended_code) {
@@ -142,13 +142,13 @@ impl Kept {
     }
 }
 
-impl fmt::Display for Kept {
+impl fmt::Display for HeldLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waited = units::duration(self.waited.as_secs_f64() * 1e3);
         match &self.holder {
             Some(holder) => write!(f, ": {holder} has {}, waited {waited}", self.lock),
             None if !self.readers.is_empty() => {
-                let names: Vec<String> = self.readers.iter().map(Holder::to_string).collect();
+                let names: Vec<String> = self.readers.iter().map(BlockingProcess::to_string).collect();
                 let verb = if names.len() == 1 { "reads" } else { "read" };
                 write!(
                     f,
@@ -166,8 +166,8 @@ impl fmt::Display for Kept {
 /// # Errors
 ///
 /// Where the kernel refuses.
-pub fn as_owner(main: &Path) -> Result<AsOwner, Error> {
-    AsOwner::of(main).map_err(|cause| Error::Identity { path: main.to_owned(), cause })
+pub fn as_owner(main: &Path) -> Result<AsOwner, OpenError> {
+    AsOwner::of(main).map_err(|cause| OpenError::Identity { path: main.to_owned(), cause })
 }
 
 /// Opens `path` to write to it, set up as `profile` asks; with `create` it may be new.
@@ -179,7 +179,7 @@ pub fn as_owner(main: &Path) -> Result<AsOwner, Error> {
 /// # Errors
 ///
 /// Where `SQLite` cannot open it or set it up, where it may only be read, or where it is not ours to write to.
-pub fn open(path: &Path, create: bool, profile: &Profile) -> Result<Connection, Error> {
+pub fn open(path: &Path, create: bool, profile: &Profile) -> Result<Connection, OpenError> {
     let since = Instant::now();
     refuse_foreign_sidecars(path, create)?;
     refuse_strays(&resolve(path, create)?)?;
@@ -201,7 +201,7 @@ pub fn open(path: &Path, create: bool, profile: &Profile) -> Result<Connection, 
 /// # Errors
 ///
 /// Where `SQLite` cannot open it or set it up, or where it may only be read.
-pub fn open_for_look(path: &Path, profile: &Profile, on_close: OnClose) -> Result<Connection, Error> {
+pub fn open_for_look(path: &Path, profile: &Profile, on_close: OnClose) -> Result<Connection, OpenError> {
     let since = Instant::now();
     let connection = connect(path, false)?;
     let say = |cause| explain(path, since, cause);
@@ -222,7 +222,7 @@ fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Switches the file to WAL, trying again for `budget`. The switch upgrades a read lock, so where another
 /// connection writes, or makes the same switch, `SQLite` refuses it at once and does not ask the busy handler.
-pub(super) fn switch_to_wal(connection: &Connection, path: &Path, budget: Duration) -> Result<(), Error> {
+pub(super) fn switch_to_wal(connection: &Connection, path: &Path, budget: Duration) -> Result<(), OpenError> {
     let since = Instant::now();
     let mut last = None;
     let switch = || {
@@ -232,32 +232,32 @@ pub(super) fn switch_to_wal(connection: &Connection, path: &Path, budget: Durati
     };
     match patiently(budget, || Then::GoOn, switch) {
         Ok((mode, _)) => expect_wal(&mode, path),
-        Err(Failure::Other(cause)) => Err(explain(path, since, cause)),
-        Err(Failure::Busy(_) | Failure::Stopped) => {
+        Err(RetryFailure::Other(cause)) => Err(explain(path, since, cause)),
+        Err(RetryFailure::Busy(_) | RetryFailure::Stopped) => {
             let code = last.unwrap_or(ffi::Error::new(ffi::SQLITE_BUSY));
             Err(explain(path, since, rusqlite::Error::SqliteFailure(code, None)))
         }
     }
 }
 
-fn expect_wal(mode: &str, path: &Path) -> Result<(), Error> {
+fn expect_wal(mode: &str, path: &Path) -> Result<(), OpenError> {
     if mode.eq_ignore_ascii_case("wal") {
         return Ok(());
     }
-    Err(Error::Switch { path: path.to_owned(), mode: mode.to_owned() })
+    Err(OpenError::Switch { path: path.to_owned(), mode: mode.to_owned() })
 }
 
 /// The error for what `SQLite` said of `path` to one that has been at it since `since`.
-pub(super) fn explain(path: &Path, since: Instant, cause: rusqlite::Error) -> Error {
+pub(super) fn explain(path: &Path, since: Instant, cause: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match cause.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => Error::NotADatabase { path },
+        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
         Some(ErrorCode::DatabaseBusy) => {
-            let kept = Box::new(Kept::seen(&path, since, &cause));
-            Error::Busy { path, kept }
+            let kept = Box::new(HeldLock::seen(&path, since, &cause));
+            OpenError::Busy { path, kept }
         }
-        Some(ErrorCode::ReadOnly) => Error::ReadOnly { path },
-        _ => Error::Open { path, cause },
+        Some(ErrorCode::ReadOnly) => OpenError::ReadOnly { path },
+        _ => OpenError::Open { path, cause },
     }
 }
 
@@ -267,11 +267,11 @@ pub(super) fn explain(path: &Path, since: Instant, cause: rusqlite::Error) -> Er
 /// # Errors
 ///
 /// Where there is no such file (with `create`, no such folder), or where it is a folder.
-pub fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
-    let say = |cause| Error::Path { path: path.to_owned(), cause };
+pub fn resolve(path: &Path, create: bool) -> Result<PathBuf, OpenError> {
+    let say = |cause| OpenError::Path { path: path.to_owned(), cause };
     let resolved = if create { paths::settled(path) } else { paths::real(path) }.map_err(say)?;
     if !paths::is_reached_by_text(&resolved) {
-        return Err(Error::AnotherNamespace { path: path.to_owned() });
+        return Err(OpenError::AnotherNamespace { path: path.to_owned() });
     }
     if resolved.is_dir() {
         return Err(say(io::ErrorKind::IsADirectory.into()));
@@ -287,11 +287,11 @@ pub fn resolve(path: &Path, create: bool) -> Result<PathBuf, Error> {
 /// # Errors
 ///
 /// Where one does, and there is no main file.
-pub fn refuse_strays(main: &Path) -> Result<(), Error> {
+pub fn refuse_strays(main: &Path) -> Result<(), OpenError> {
     // In this order: whoever makes a database right now makes the main file first.
-    let stray = Sidecars::of(main).all().into_iter().find(|it| it.symlink_metadata().is_ok());
+    let stray = SidecarPaths::of(main).all().into_iter().find(|it| it.symlink_metadata().is_ok());
     match stray {
-        Some(sidecar) if !main.exists() => Err(Error::Stray { path: main.to_owned(), sidecar }),
+        Some(sidecar) if !main.exists() => Err(OpenError::Stray { path: main.to_owned(), sidecar }),
         _ => Ok(()),
     }
 }
@@ -301,18 +301,18 @@ pub fn refuse_strays(main: &Path) -> Result<(), Error> {
 /// # Errors
 ///
 /// Where it belongs to another user and has none.
-pub fn refuse_foreign_sidecars(path: &Path, create: bool) -> Result<(), Error> {
+pub fn refuse_foreign_sidecars(path: &Path, create: bool) -> Result<(), OpenError> {
     let main = resolve(path, create)?;
     let foreign = sidecars::would_be_foreign(&main).unwrap_or(false);
-    if foreign && !Sidecars::of(&main).any() {
-        return Err(Error::OtherUser { path: path.to_owned() });
+    if foreign && !SidecarPaths::of(&main).any() {
+        return Err(OpenError::OtherUser { path: path.to_owned() });
     }
     Ok(())
 }
 
 // SQLite falls back to read-only where it may not write. Nothing has been read yet, so no sidecar has been made
 // that the database's owner could not use.
-pub(super) fn connect(path: &Path, create: bool) -> Result<Connection, Error> {
+pub(super) fn connect(path: &Path, create: bool) -> Result<Connection, OpenError> {
     let resolved = resolve(path, create)?;
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
@@ -320,7 +320,7 @@ pub(super) fn connect(path: &Path, create: bool) -> Result<Connection, Error> {
     let say = |cause| explain(path, since, cause);
     let connection = Connection::open_with_flags(resolved, flags).map_err(say)?;
     if connection.is_readonly(MAIN_DB).map_err(say)? {
-        return Err(Error::ReadOnly { path: path.to_owned() });
+        return Err(OpenError::ReadOnly { path: path.to_owned() });
     }
     Ok(connection)
 }

@@ -10,12 +10,12 @@ use rustix::process::geteuid;
 
 use super::{
     factory,
-    renumbering::{self, Renumbering},
+    renumbering::{self, RowidRenumbering},
     sidecars::{self, OnClose},
 };
 use crate::{
     diagnose::{
-        fix::{Step, TO_WAL, VACUUM},
+        fix::{FixStep, TO_WAL, VACUUM},
         guard,
     },
     profile::Profile,
@@ -27,10 +27,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why nothing was fixed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum FixError {
     /// A switch would lose data now.
     #[error("nothing fixed, since data could be lost: {0}")]
-    Hazard(#[from] guard::Refusal),
+    Hazard(#[from] guard::GuardRefusal),
     /// It is not known what there is to fix.
     #[error("nothing fixed: the header of {} could not be read; look why with: waltop status {}", path.display(), path.display())]
     Unread {
@@ -47,18 +47,18 @@ pub enum Error {
     },
     /// A VACUUM would spoil an index of the host's.
     #[error("nothing fixed: {0}")]
-    Renumbers(Renumbering),
+    Renumbers(RowidRenumbering),
     /// A part is done, and stays so.
     #[error("{} is done, and not the rest: {cause}", done.join("; "))]
     Partly {
         /// The statements that were run.
         done: Vec<String>,
         /// Why the one after them was not.
-        cause: factory::Error,
+        cause: factory::OpenError,
     },
     /// It could not be opened, or `SQLite` failed.
     #[error(transparent)]
-    Open(#[from] factory::Error),
+    Open(#[from] factory::OpenError),
 }
 
 /// Carries out `steps`, which [`crate::diagnose::fix::plan`] gave, on `path`, and gives the statements that were run:
@@ -72,11 +72,11 @@ pub fn apply(
     path: &Path,
     database: &Database,
     profile: &Profile,
-    steps: Vec<Step>,
-) -> Result<Vec<String>, Error> {
+    steps: Vec<FixStep>,
+) -> Result<Vec<String>, FixError> {
     guard::admit(database, geteuid().is_root())?;
     if database.header.is_none() {
-        return Err(Error::Unread { path: path.to_owned() });
+        return Err(FixError::Unread { path: path.to_owned() });
     }
     if steps.is_empty() {
         return Ok(Vec::new());
@@ -84,8 +84,8 @@ pub fn apply(
     let since = Instant::now();
     let main = factory::resolve(path, false)?;
     let foreign = sidecars::would_be_foreign(&main);
-    if foreign.map_err(|cause| factory::Error::Path { path: main.clone(), cause })? {
-        return Err(factory::Error::OtherUser { path: main }.into());
+    if foreign.map_err(|cause| factory::OpenError::Path { path: main.clone(), cause })? {
+        return Err(factory::OpenError::OtherUser { path: main }.into());
     }
     let _as_owner = factory::as_owner(&main)?;
     let opened = factory::open_for_look(&main, profile, OnClose::Tidy);
@@ -96,7 +96,7 @@ pub fn apply(
         if steps.iter().any(|step| step.sql == VACUUM) { renumbering::of(&connection) } else { Ok(None) };
     let refused = match spoilt {
         Ok(None) => None,
-        Ok(Some(spoilt)) => Some(Error::Renumbers(spoilt)),
+        Ok(Some(spoilt)) => Some(FixError::Renumbers(spoilt)),
         Err(cause) => Some(say(cause).into()),
     };
     if let Some(refused) = refused {
@@ -112,14 +112,19 @@ pub fn apply(
     let left = sidecars::leave(connection, &main);
     match ended {
         Err(error) if done.is_empty() => return Err(held(error, path, database)),
-        Err(cause) => return Err(Error::Partly { done, cause }),
+        Err(cause) => return Err(FixError::Partly { done, cause }),
         Ok(()) => {}
     }
     left.map_err(say)?;
     Ok(done)
 }
 
-fn carry_out(connection: &Connection, path: &Path, sql: &str, since: Instant) -> Result<(), factory::Error> {
+fn carry_out(
+    connection: &Connection,
+    path: &Path,
+    sql: &str,
+    since: Instant,
+) -> Result<(), factory::OpenError> {
     let say = |cause| factory::explain(path, since, cause);
     match sql {
         TO_WAL => factory::switch_to_wal(connection, path, PATIENCE),
@@ -132,10 +137,12 @@ fn carry_out(connection: &Connection, path: &Path, sql: &str, since: Instant) ->
     }
 }
 
-fn held(error: factory::Error, path: &Path, database: &Database) -> Error {
+fn held(error: factory::OpenError, path: &Path, database: &Database) -> FixError {
     match error {
-        factory::Error::Busy { .. } => Error::Held { path: path.to_owned(), holders: holders(database) },
-        other => Error::Open(other),
+        factory::OpenError::Busy { .. } => {
+            FixError::Held { path: path.to_owned(), holders: holders(database) }
+        }
+        other => FixError::Open(other),
     }
 }
 
@@ -152,13 +159,13 @@ fn holders(database: &Database) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{diagnose::fixture, snapshot::Handles};
+    use crate::{diagnose::fixture, snapshot::HandleCounts};
 
     #[test]
     fn who_is_in_the_way_is_named() {
         let mut database = fixture::rollback();
         assert_eq!(holders(&database), "71201 (bun), 71168 (python3)");
-        database.processes[0].handles = Some(Handles::default());
+        database.processes[0].handles = Some(HandleCounts::default());
         assert_eq!(holders(&database), "71168 (python3)");
         database.processes.clear();
         assert_eq!(holders(&database), "the processes that have it open");

@@ -12,16 +12,16 @@ use rusqlite::{Connection, ErrorCode};
 use rustix::process::geteuid;
 
 use super::{
-    busy::{Failure, MayBeBusy, Then, patiently},
+    busy::{MayBeBusy, RetryFailure, Then, patiently},
     factory,
-    holder::{Holder, write_lock_holder},
+    holder::{BlockingProcess, write_lock_holder},
     pragmas,
-    sidecars::{self, OnClose, Sidecars},
+    sidecars::{self, OnClose, SidecarPaths},
 };
 use crate::{
     diagnose::{
         guard,
-        health::{Proof, QuickCheck, SeenHolder, WriteProof},
+        health::{HealthProof, QuickCheck, SeenHolder, WriteProof},
     },
     profile::Profile,
     snapshot::{Database, Presence},
@@ -32,26 +32,26 @@ use crate::{
 const STEPS: i32 = 10_000;
 
 /// Whoever waits is asked this now and then whether to go on, and told for how long it has been at it.
-pub type Ask = Arc<dyn Fn(Duration) -> Then + Send + Sync>;
+pub type AskToContinue = Arc<dyn Fn(Duration) -> Then + Send + Sync>;
 
 /// What is to be proved, and with how much patience.
-pub struct Wanted<'a> {
+pub struct HealthRequest<'a> {
     /// What our connection is set up as.
     pub profile: &'a Profile,
     /// How long to try for the write lock.
     pub budget: Duration,
     /// Asked while the lock is waited for.
-    pub waiting: Ask,
+    pub waiting: AskToContinue,
     /// Asked while `quick_check` runs, where it is to be run.
-    pub quick_check: Option<Ask>,
+    pub quick_check: Option<AskToContinue>,
 }
 
 /// Why nothing was proved.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum HealthError {
     /// A connection would lose data now.
     #[error("not checked, since data could be lost: {0}")]
-    Hazard(#[from] guard::Refusal),
+    Hazard(#[from] guard::GuardRefusal),
     /// The files that a write makes would not be the owner's.
     #[error("not checked: {} belongs to another user, who could not write to the files that we make; run as its owner", path.display())]
     OtherUser {
@@ -71,10 +71,10 @@ pub enum Error {
     Stopped,
     /// It could not be opened, or `SQLite` failed.
     #[error(transparent)]
-    Open(#[from] factory::Error),
+    Open(#[from] factory::OpenError),
 }
 
-impl MayBeBusy for factory::Error {
+impl MayBeBusy for factory::OpenError {
     fn is_busy(&self) -> bool {
         matches!(self, Self::Busy { .. })
     }
@@ -90,32 +90,38 @@ impl MayBeBusy for factory::Error {
 ///
 /// Where data could be lost, where the files that a write makes would harm the owner, where it cannot be opened to
 /// write, or where it was stopped.
-pub fn prove(path: &Path, database: &Database, wanted: &Wanted<'_>) -> Result<Proof, Error> {
+pub fn prove(
+    path: &Path,
+    database: &Database,
+    wanted: &HealthRequest<'_>,
+) -> Result<HealthProof, HealthError> {
     guard::admit(database, geteuid().is_root())?;
     let main = factory::resolve(path, false)?;
-    let foreign =
-        sidecars::would_be_foreign(&main).map_err(|cause| Error::Examine { path: main.clone(), cause })?;
+    let foreign = sidecars::would_be_foreign(&main)
+        .map_err(|cause| HealthError::Examine { path: main.clone(), cause })?;
     // With a rollback journal every write makes a file.
-    if foreign && (database.is_wal() == Some(false) || !Sidecars::of(&main).shm.exists()) {
-        return Err(Error::OtherUser { path: main });
+    if foreign && (database.is_wal() == Some(false) || !SidecarPaths::of(&main).shm.exists()) {
+        return Err(HealthError::OtherUser { path: main });
     }
-    let mut wait = Wait { main: &main, since: Instant::now(), ask: &wanted.waiting, seen: Vec::new() };
+    let mut wait = LockWait { main: &main, since: Instant::now(), ask: &wanted.waiting, seen: Vec::new() };
     let live = database.presence() == Presence::Live;
     let on_close = if live { OnClose::LeaveFiles } else { OnClose::Tidy };
     let _as_owner = factory::as_owner(&main)?;
     let open = || factory::open_for_look(&main, wanted.profile, on_close);
     let (mut connection, retries) = match patiently(wanted.budget, || wait.refused(), open) {
         Ok(opened) => opened,
-        Err(Failure::Busy(_)) => return Ok(Proof { write: wait.in_vain(0), ..Proof::default() }),
-        Err(Failure::Stopped) => return Err(Error::Stopped),
-        Err(Failure::Other(error)) => return Err(error.into()),
+        Err(RetryFailure::Busy(_)) => {
+            return Ok(HealthProof { write: wait.in_vain(0), ..HealthProof::default() });
+        }
+        Err(RetryFailure::Stopped) => return Err(HealthError::Stopped),
+        Err(RetryFailure::Other(error)) => return Err(error.into()),
     };
     let proved = on(&mut connection, wanted, &mut wait, retries);
     let since = wait.since;
     let left = sidecars::leave(connection, &main);
     let proof = proved.map_err(|failure| match failure {
-        Failure::Other(cause) => Error::Open(factory::explain(path, since, cause)),
-        Failure::Busy(_) | Failure::Stopped => Error::Stopped,
+        RetryFailure::Other(cause) => HealthError::Open(factory::explain(path, since, cause)),
+        RetryFailure::Busy(_) | RetryFailure::Stopped => HealthError::Stopped,
     })?;
     left.map_err(|cause| factory::explain(path, since, cause))?;
     Ok(proof)
@@ -123,26 +129,26 @@ pub fn prove(path: &Path, database: &Database, wanted: &Wanted<'_>) -> Result<Pr
 
 fn on(
     connection: &mut Connection,
-    wanted: &Wanted<'_>,
-    wait: &mut Wait<'_>,
+    wanted: &HealthRequest<'_>,
+    wait: &mut LockWait<'_>,
     refused: u64,
-) -> Result<Proof, Failure> {
-    let answers = pragmas::all_answers(connection, wanted.profile).map_err(Failure::Other)?;
-    prepare(connection, wait.main).map_err(Failure::Other)?;
+) -> Result<HealthProof, RetryFailure> {
+    let answers = pragmas::all_answers(connection, wanted.profile).map_err(RetryFailure::Other)?;
+    prepare(connection, wait.main).map_err(RetryFailure::Other)?;
     let write = under_lock(connection, wanted.budget, wait, refused)?;
     let quick_check = match &wanted.quick_check {
         Some(ask) => Some(quick_check(connection, ask)?),
         None => None,
     };
-    Ok(Proof { answers, write, quick_check })
+    Ok(HealthProof { answers, write, quick_check })
 }
 
 fn under_lock(
     connection: &Connection,
     budget: Duration,
-    wait: &mut Wait<'_>,
+    wait: &mut LockWait<'_>,
     refused: u64,
-) -> Result<WriteProof, Failure> {
+) -> Result<WriteProof, RetryFailure> {
     let mut retries = refused;
     let left = budget.saturating_sub(wait.since.elapsed());
     let count = || {
@@ -151,7 +157,7 @@ fn under_lock(
     };
     match patiently(left, count, || connection.execute_batch("BEGIN IMMEDIATE")) {
         Ok(_) => {}
-        Err(Failure::Busy(_)) => return Ok(wait.in_vain(retries)),
+        Err(RetryFailure::Busy(_)) => return Ok(wait.in_vain(retries)),
         Err(other) => return Err(other),
     }
     let waited_ms = milliseconds(wait.since.elapsed());
@@ -160,7 +166,7 @@ fn under_lock(
     // Where there is no room, `SQLite` has rolled back itself.
     let rolled_back = if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") };
     let held_ms = Some(milliseconds(had.elapsed()));
-    let refusal = wrote.and_then(|refusal| rolled_back.map(|()| refusal)).map_err(Failure::Other)?;
+    let refusal = wrote.and_then(|refusal| rolled_back.map(|()| refusal)).map_err(RetryFailure::Other)?;
     Ok(WriteProof { proved: refusal.is_none(), refusal, waited_ms, retries, held_ms, made_wait: wait.seen() })
 }
 
@@ -170,7 +176,7 @@ fn prepare(connection: &Connection, main: &Path) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_spill", "OFF")?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     // Others keep a journal that they overwrite; ours would take it away when it is done.
-    if mode != "wal" && Sidecars::of(main).journal.exists() {
+    if mode != "wal" && SidecarPaths::of(main).journal.exists() {
         connection.pragma_update_and_check(None, "journal_mode", "memory", |_| Ok(()))?;
     }
     Ok(())
@@ -187,39 +193,39 @@ fn write(connection: &Connection) -> rusqlite::Result<Option<String>> {
     Ok((read != text).then(|| "what was written was read back otherwise".to_owned()))
 }
 
-fn quick_check(connection: &mut Connection, ask: &Ask) -> Result<QuickCheck, Failure> {
+fn quick_check(connection: &mut Connection, ask: &AskToContinue) -> Result<QuickCheck, RetryFailure> {
     let begun = Instant::now();
     let ask = Arc::clone(ask);
     let is_to_end = move || ask(begun.elapsed()) == Then::Stop;
-    connection.progress_handler(STEPS, Some(is_to_end)).map_err(Failure::Other)?;
+    connection.progress_handler(STEPS, Some(is_to_end)).map_err(RetryFailure::Other)?;
     let lines = connection.prepare("PRAGMA quick_check").and_then(|mut check| {
         check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
     });
-    connection.progress_handler(STEPS, None::<fn() -> bool>).map_err(Failure::Other)?;
+    connection.progress_handler(STEPS, None::<fn() -> bool>).map_err(RetryFailure::Other)?;
     let errors = match lines {
         Ok(lines) if lines == ["ok"] => Vec::new(),
         Ok(lines) => lines,
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            return Err(Failure::Stopped);
+            return Err(RetryFailure::Stopped);
         }
         // The worst damage does not even let it be looked at.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
             vec![error.to_string()]
         }
-        Err(error) => return Err(Failure::Other(error)),
+        Err(error) => return Err(RetryFailure::Other(error)),
     };
     Ok(QuickCheck { ok: errors.is_empty(), errors, took_ms: milliseconds(begun.elapsed()) })
 }
 
 /// A wait for the write lock, and who was seen to have it.
-struct Wait<'a> {
+struct LockWait<'a> {
     main: &'a Path,
     since: Instant,
-    ask: &'a Ask,
-    seen: Vec<(Holder, Instant, Instant)>,
+    ask: &'a AskToContinue,
+    seen: Vec<(BlockingProcess, Instant, Instant)>,
 }
 
-impl Wait<'_> {
+impl LockWait<'_> {
     fn refused(&mut self) -> Then {
         let now = Instant::now();
         // Not the root that can be set: this is about a connection of this very process, and real locks.
@@ -233,7 +239,7 @@ impl Wait<'_> {
     }
 
     fn seen(&self) -> Vec<SeenHolder> {
-        let seen = |(holder, first, last): &(Holder, Instant, Instant)| SeenHolder {
+        let seen = |(holder, first, last): &(BlockingProcess, Instant, Instant)| SeenHolder {
             pid: holder.pid,
             name: holder.name.clone(),
             seen_ms: milliseconds(*last - *first),
@@ -259,10 +265,10 @@ mod tests {
     fn why_a_write_failed_is_told_also_where_sqlite_has_rolled_it_back() {
         let connection = Connection::open_in_memory().expect("memory");
         connection.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 2").expect("a full database");
-        let ask: Ask = Arc::new(|_| Then::GoOn);
-        let mut wait = Wait { main: Path::new(""), since: Instant::now(), ask: &ask, seen: Vec::new() };
+        let ask: AskToContinue = Arc::new(|_| Then::GoOn);
+        let mut wait = LockWait { main: Path::new(""), since: Instant::now(), ask: &ask, seen: Vec::new() };
         match under_lock(&connection, Duration::ZERO, &mut wait, 0) {
-            Err(Failure::Other(cause)) => {
+            Err(RetryFailure::Other(cause)) => {
                 assert_eq!(cause.sqlite_error_code(), Some(ErrorCode::DiskFull), "{cause}");
             }
             other => panic!("{other:?}"),

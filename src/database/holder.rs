@@ -12,7 +12,7 @@ use std::{
 use crate::{
     bounded,
     observe::{
-        lock_table::{self, Row},
+        lock_table::{self, LockRow},
         sidecar,
     },
 };
@@ -32,14 +32,14 @@ const NAME: usize = 256;
 
 /// Who keeps this process from writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub struct BlockingProcess {
     /// The process; `None` where the kernel does not say (another PID namespace, an open-file-description lock).
     pub pid: Option<i32>,
     /// What it is called, as the kernel keeps it; `None` where that cannot be read.
     pub name: Option<String>,
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for BlockingProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.pid, &self.name) {
             (Some(pid), Some(name)) => write!(f, "{pid} ({name})"),
@@ -52,30 +52,30 @@ impl fmt::Display for Holder {
 /// Who other than this process has the write lock of `database`, a path without symbolic links, as `proc` shows it
 /// now; `None` where nobody has, or it cannot be told.
 #[must_use]
-pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<Holder> {
+pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<BlockingProcess> {
     let rows = rows(proc, &[&sidecar(database, "-shm"), database])?;
     let of_index = holder_among(&rows, &sidecar(database, "-shm"), &[WRITE_BYTE]);
     let row = of_index.or_else(|| holder_among(&rows, database, &ROLLBACK_BYTES))?;
     let name = row.pid.and_then(|pid| name_of(proc, pid));
-    Some(Holder { pid: row.pid, name })
+    Some(BlockingProcess { pid: row.pid, name })
 }
 
 /// Another process that reads `database` as it was at some time, so that its log cannot begin anew, as `proc` shows it
 /// now; `None` where nobody does, or it cannot be told.
 #[must_use]
-pub fn reader(database: &Path, proc: &Path) -> Option<Holder> {
+pub fn reader(database: &Path, proc: &Path) -> Option<BlockingProcess> {
     let index = sidecar(database, "-shm");
     let rows = rows(proc, &[&index])?;
     let reads = |byte| others(&rows, &index)?.find(|row| !row.is_write && row.covers(byte));
     let row = READ_BYTES.into_iter().find_map(reads)?;
     let name = row.pid.and_then(|pid| name_of(proc, pid));
-    Some(Holder { pid: row.pid, name })
+    Some(BlockingProcess { pid: row.pid, name })
 }
 
 /// The other processes that read `database`, one with a rollback journal, as `proc` shows it now: while one of them
 /// does, no writer can commit. With an index beside it that lock is every idle client's, and nobody is named.
 #[must_use]
-pub fn readers_in_the_way(database: &Path, proc: &Path) -> Vec<Holder> {
+pub fn readers_in_the_way(database: &Path, proc: &Path) -> Vec<BlockingProcess> {
     if sidecar(database, "-shm").exists() {
         return Vec::new();
     }
@@ -88,22 +88,24 @@ pub fn readers_in_the_way(database: &Path, proc: &Path) -> Vec<Holder> {
         .collect();
     pids.sort_unstable();
     pids.dedup();
-    pids.into_iter().map(|pid| Holder { pid, name: pid.and_then(|pid| name_of(proc, pid)) }).collect()
+    pids.into_iter()
+        .map(|pid| BlockingProcess { pid, name: pid.and_then(|pid| name_of(proc, pid)) })
+        .collect()
 }
 
 /// The rows on `files`, as far as the table can be read: a row is proof of a holder, and none is no proof of anything.
-fn rows(proc: &Path, files: &[&Path]) -> Option<Vec<Row>> {
+fn rows(proc: &Path, files: &[&Path]) -> Option<Vec<LockRow>> {
     let inodes: Vec<u64> = files.iter().filter_map(|file| Some(fs::metadata(file).ok()?.ino())).collect();
     Some(lock_table::read(proc, &inodes).ok()?.rows)
 }
 
 /// The row of another process that excludes all others from one of `bytes` of `file`, the first of them first.
-fn holder_among<'a>(rows: &'a [Row], file: &Path, bytes: &[u64]) -> Option<&'a Row> {
+fn holder_among<'a>(rows: &'a [LockRow], file: &Path, bytes: &[u64]) -> Option<&'a LockRow> {
     bytes.iter().find_map(|&byte| others(rows, file)?.find(|row| row.is_write && row.covers(byte)))
 }
 
 /// The rows of other processes on `file`.
-fn others<'a>(rows: &'a [Row], file: &Path) -> Option<impl Iterator<Item = &'a Row> + use<'a>> {
+fn others<'a>(rows: &'a [LockRow], file: &Path) -> Option<impl Iterator<Item = &'a LockRow> + use<'a>> {
     let inode = fs::metadata(file).ok()?.ino();
     let own = std::process::id().cast_signed();
     let of_file = move || rows.iter().filter(move |row| row.inode == inode);
@@ -142,7 +144,7 @@ mod tests {
         }
 
         /// The holder that `row` shows, in which `DB` and `SHM` stand for the files.
-        fn holder(&self, row: &str) -> Option<Holder> {
+        fn holder(&self, row: &str) -> Option<BlockingProcess> {
             let inode = |name: &str| fs::metadata(self.dir.path().join(name)).expect("a file").ino();
             let row = row.replace("SHM", &inode("x.db-shm").to_string());
             let row = row.replace("DB", &inode("x.db").to_string());
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn the_holder_is_told_by_pid_and_name() {
         let scene = Scene::new();
-        let expected = Some(Holder { pid: Some(20), name: Some("py\u{1b}thon3".to_owned()) });
+        let expected = Some(BlockingProcess { pid: Some(20), name: Some("py\u{1b}thon3".to_owned()) });
         for row in [
             "1: POSIX  ADVISORY  WRITE 20 fe:00:SHM 120 120",
             "1: POSIX  ADVISORY  WRITE 20 fe:00:SHM 120 121",
@@ -199,8 +201,9 @@ mod tests {
     fn readers_are_in_the_way_where_there_is_no_index() {
         let scene = Scene::new();
         let database = scene.dir.path().join("x.db");
-        let named =
-            || readers_in_the_way(&database, scene.dir.path()).iter().map(Holder::to_string).collect();
+        let named = || {
+            readers_in_the_way(&database, scene.dir.path()).iter().map(BlockingProcess::to_string).collect()
+        };
         let own = std::process::id();
         let reads = |pid: &str| format!("1: POSIX  ADVISORY  READ {pid} fe:00:DB 1073741826 1073742335\n");
         scene.holder(&(reads("20") + &reads("19") + &reads("20") + &reads(&own.to_string())));

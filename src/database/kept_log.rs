@@ -13,7 +13,7 @@ use rustix::{
 
 /// Why a log was not renamed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum KeepLogError {
     /// A process has the database open.
     #[error("nothing was changed: a process has opened {} meanwhile, and with that its log is decided", path.display())]
     Used {
@@ -38,12 +38,12 @@ pub enum Error {
 /// # Errors
 ///
 /// Where a process has the database open, or the log cannot be renamed.
-pub fn move_away(main: &Path, log: &Path, to: &Path) -> Result<(), Error> {
-    let refused = |cause: io::Error| Error::Rename { log: log.to_owned(), cause };
+pub fn move_away(main: &Path, log: &Path, to: &Path) -> Result<(), KeepLogError> {
+    let refused = |cause: io::Error| KeepLogError::Rename { log: log.to_owned(), cause };
     let file = OpenOptions::new().read(true).write(true).open(main).map_err(refused)?;
     match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
-        Err(Errno::AGAIN | Errno::ACCESS) => return Err(Error::Used { path: main.to_owned() }),
+        Err(Errno::AGAIN | Errno::ACCESS) => return Err(KeepLogError::Used { path: main.to_owned() }),
         Err(error) => return Err(refused(error.into())),
     }
     renameat_with(CWD, log, CWD, to, RenameFlags::NOREPLACE).map_err(|error| refused(error.into()))

@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::{
     busy::is_busy,
-    holder::{Holder, write_lock_holder},
+    holder::{BlockingProcess, write_lock_holder},
 };
 
 /// Where applied migrations are counted.
@@ -28,7 +28,7 @@ mod embedded {
 
 /// Why a database was not migrated. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum MigrationError {
     /// Something of the same name was there before us.
     #[error("{} has a {name} that waltop did not make; use another file", path.display())]
     Foreign {
@@ -62,7 +62,7 @@ pub enum Error {
         /// The database.
         path: PathBuf,
         /// Who had it in the end; `None` where nobody was seen to.
-        holder: Option<Holder>,
+        holder: Option<BlockingProcess>,
     },
     /// `SQLite` or refinery said no.
     #[error("cannot set up the tables of waltop in {}: {cause}; check the file and the room on its disk", path.display())]
@@ -81,11 +81,11 @@ pub enum Error {
 ///
 /// Where the database has tables or views of the same names that are not ours, where a newer waltop has been
 /// there, or where the write lock could not be had within the connection's busy timeout.
-pub fn migrate(connection: &mut Connection) -> Result<(), Error> {
+pub fn migrate(connection: &mut Connection) -> Result<(), MigrationError> {
     migrate_by(&runner(), connection)
 }
 
-fn migrate_by(runner: &Runner, connection: &mut Connection) -> Result<(), Error> {
+fn migrate_by(runner: &Runner, connection: &mut Connection) -> Result<(), MigrationError> {
     let path = path_of(connection);
     if pending(connection, runner, &path)?.is_empty() {
         return Ok(());
@@ -97,7 +97,7 @@ fn migrate_by(runner: &Runner, connection: &mut Connection) -> Result<(), Error>
     if pending(&transaction, runner, &path)?.is_empty() {
         return Ok(());
     }
-    let mut held = Held { transaction, known: runner.get_migrations() };
+    let mut held = HeldTransaction { transaction, known: runner.get_migrations() };
     runner.run(&mut held).map_err(|cause| apply(&path, &cause))?;
     held.transaction.commit().map_err(|cause| refused(&path, &cause))
 }
@@ -107,7 +107,7 @@ fn migrate_by(runner: &Runner, connection: &mut Connection) -> Result<(), Error>
 /// # Errors
 ///
 /// As [`migrate`].
-pub fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), Error> {
+pub fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), MigrationError> {
     pending(connection, &runner(), path).map(drop)
 }
 
@@ -123,7 +123,7 @@ fn of_ours(runner: Runner) -> Runner {
 
 // The migrations that are to be applied. The names are read in one statement, and the count after it, so that a
 // migration that commits in between can only make the list shorter.
-fn pending(connection: &Connection, runner: &Runner, path: &Path) -> Result<Vec<Migration>, Error> {
+fn pending(connection: &Connection, runner: &Runner, path: &Path) -> Result<Vec<Migration>, MigrationError> {
     let say = |cause: rusqlite::Error| refused(path, &cause);
     let known = runner.get_migrations();
     let names = names(connection).map_err(say)?;
@@ -131,17 +131,17 @@ fn pending(connection: &Connection, runner: &Runner, path: &Path) -> Result<Vec<
         None => Vec::new(),
         Some(Ok(applied)) => applied,
         Some(Err(cause)) if is_other_shape(&cause) => {
-            return Err(Error::Foreign { path: path.to_owned(), name: TABLE.to_owned() });
+            return Err(MigrationError::Foreign { path: path.to_owned(), name: TABLE.to_owned() });
         }
         Some(Err(cause)) => return Err(say(cause)),
     };
     for record in &applied {
         let Some(migration) = known.iter().find(|it| it.version() == record.version) else {
             let known = known.iter().map(Migration::version).max().unwrap_or_default();
-            return Err(Error::Newer { path: path.to_owned(), found: record.version, known });
+            return Err(MigrationError::Newer { path: path.to_owned(), found: record.version, known });
         };
         if !record.is(migration) {
-            return Err(Error::Different { path: path.to_owned(), version: record.version });
+            return Err(MigrationError::Different { path: path.to_owned(), version: record.version });
         }
     }
     let (done, pending): (Vec<_>, Vec<_>) =
@@ -149,7 +149,7 @@ fn pending(connection: &Connection, runner: &Runner, path: &Path) -> Result<Vec<
     if !pending.is_empty() {
         let taken = names_made_by(&done, &pending).map_err(say)?.into_iter().find(|it| names.contains(it));
         if let Some(name) = taken {
-            return Err(Error::Foreign { path: path.to_owned(), name });
+            return Err(MigrationError::Foreign { path: path.to_owned(), name });
         }
     }
     Ok(pending)
@@ -176,13 +176,13 @@ fn names(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
 }
 
 // One row of the table in which refinery counts.
-struct Record {
+struct AppliedMigration {
     version: i32,
     name: String,
     checksum: String,
 }
 
-impl Record {
+impl AppliedMigration {
     fn is(&self, migration: &Migration) -> bool {
         self.version == migration.version()
             && self.name == migration.name()
@@ -190,10 +190,10 @@ impl Record {
     }
 }
 
-fn applied(connection: &Connection) -> rusqlite::Result<Vec<Record>> {
+fn applied(connection: &Connection) -> rusqlite::Result<Vec<AppliedMigration>> {
     let sql = format!("SELECT version, name, checksum FROM {TABLE} ORDER BY version DESC");
     let record = |row: &rusqlite::Row<'_>| {
-        Ok(Record { version: row.get(0)?, name: row.get(1)?, checksum: row.get(2)? })
+        Ok(AppliedMigration { version: row.get(0)?, name: row.get(1)?, checksum: row.get(2)? })
     };
     connection.prepare(&sql)?.query_map([], record)?.collect()
 }
@@ -207,31 +207,31 @@ fn path_of(connection: &Connection) -> PathBuf {
     PathBuf::from(connection.path().unwrap_or_default())
 }
 
-fn refused(path: &Path, cause: &rusqlite::Error) -> Error {
+fn refused(path: &Path, cause: &rusqlite::Error) -> MigrationError {
     if !is_busy(cause) {
         return apply(path, cause);
     }
     // Not the root that can be set: this is about a connection of this very process, and real locks.
     let main = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    Error::Busy { path: path.to_owned(), holder: write_lock_holder(&main, Path::new("/proc")) }
+    MigrationError::Busy { path: path.to_owned(), holder: write_lock_holder(&main, Path::new("/proc")) }
 }
 
-fn had_by(holder: Option<&Holder>) -> String {
+fn had_by(holder: Option<&BlockingProcess>) -> String {
     holder.map(|holder| format!(": {holder} has the write lock")).unwrap_or_default()
 }
 
-fn apply(path: &Path, cause: &dyn std::error::Error) -> Error {
-    Error::Apply { path: path.to_owned(), cause: cause.to_string() }
+fn apply(path: &Path, cause: &dyn std::error::Error) -> MigrationError {
+    MigrationError::Apply { path: path.to_owned(), cause: cause.to_string() }
 }
 
 // refinery's own driver begins and commits a transaction for each step; this one does all of them in the
 // transaction that is open.
-struct Held<'a> {
+struct HeldTransaction<'a> {
     transaction: rusqlite::Transaction<'a>,
     known: &'a [Migration],
 }
 
-impl Transaction for Held<'_> {
+impl Transaction for HeldTransaction<'_> {
     type Error = rusqlite::Error;
 
     fn execute<'a, T: Iterator<Item = &'a str>>(&mut self, queries: T) -> rusqlite::Result<usize> {
@@ -244,7 +244,7 @@ impl Transaction for Held<'_> {
     }
 }
 
-impl Query<Vec<Migration>> for Held<'_> {
+impl Query<Vec<Migration>> for HeldTransaction<'_> {
     // Only asked for what was applied. Each was found among the known ones before, so that is where it is taken from.
     fn query(&mut self, _query: &str) -> rusqlite::Result<Vec<Migration>> {
         let applied = applied(&self.transaction)?;
@@ -253,7 +253,7 @@ impl Query<Vec<Migration>> for Held<'_> {
     }
 }
 
-impl Migrate for Held<'_> {}
+impl Migrate for HeldTransaction<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -287,7 +287,7 @@ mod tests {
             let mut connection = open();
             let error =
                 migrate_by(&of_ours(Runner::new(&migrations)), &mut connection).expect_err("it fails");
-            assert!(matches!(error, Error::Apply { .. }), "{error}");
+            assert!(matches!(error, MigrationError::Apply { .. }), "{error}");
             assert!(error.to_string().starts_with("cannot set up the tables of waltop in "), "{error}");
             connection.close().expect("closed");
             assert!(fs::read(&path).expect("the file") == before, "{mode}: a byte has changed");

@@ -11,14 +11,14 @@ use rustix::fs::statvfs;
 use serde::Serialize;
 
 use super::{
-    busy::{Failure, Then, patiently},
+    busy::{RetryFailure, Then, patiently},
     factory, pragmas,
-    renumbering::{self, Renumbering},
+    renumbering::{self, RowidRenumbering},
     sidecars::{self, OnClose},
-    stats::Stats,
+    stats::DatabaseStats,
 };
 use crate::{
-    diagnose::checkpoint::Blocker,
+    diagnose::checkpoint::CheckpointBlocker,
     profile::Profile,
     snapshot::{Database, Presence},
     units,
@@ -30,7 +30,7 @@ const PAGES: i64 = 500;
 
 /// One thing that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum OptimizeStep {
     /// Statistics of tables that have changed much. A fresh connection has to be told to look at all of them.
     Optimize,
     /// Statistics of all tables.
@@ -41,8 +41,8 @@ pub enum Step {
     Vacuum,
 }
 
-impl Step {
-    /// The statement, as it will be run; that of [`Step::Merge`] again and again until nothing is left to do.
+impl OptimizeStep {
+    /// The statement, as it will be run; that of [`OptimizeStep::Merge`] again and again until nothing is left to do.
     #[must_use]
     pub const fn sql(self) -> &'static str {
         match self {
@@ -56,7 +56,7 @@ impl Step {
 
 /// What a VACUUM will meet.
 #[derive(Debug, Clone, Serialize)]
-pub struct Preflight {
+pub struct VacuumPreflight {
     /// Bytes that the copy and the log may take beside the file.
     pub needed_bytes: u64,
     /// What is free there.
@@ -68,12 +68,12 @@ pub struct Preflight {
     /// What is free there.
     pub temporary_free_bytes: Option<u64>,
     /// Who has the database open, and could not write for as long as it takes.
-    pub would_wait: Vec<Blocker>,
+    pub would_wait: Vec<CheckpointBlocker>,
 }
 
 /// Why there was no upkeep.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum OptimizeError {
     /// A VACUUM keeps the write lock until it has copied everything.
     #[error(
         "no VACUUM: {who} could not write to {} until it ends; stop them and try again, or leave --vacuum out",
@@ -98,35 +98,35 @@ pub enum Error {
     },
     /// A VACUUM would spoil an index of the host's.
     #[error(transparent)]
-    Renumbers(#[from] Renumbering),
+    Renumbers(#[from] RowidRenumbering),
     /// It could not be opened, or `SQLite` failed.
     #[error(transparent)]
-    Open(#[from] factory::Error),
+    Open(#[from] factory::OpenError),
     /// It could not be looked at.
     #[error(transparent)]
-    Look(#[from] pragmas::Error),
+    Look(#[from] pragmas::PragmaError),
 }
 
 /// What is to be done where `stats` was found: the planner's statistics, our index where there is one, and, last, the
 /// free pages where it is asked for.
 #[must_use]
-pub fn plan(stats: &Stats, analyze: bool, vacuum: bool) -> Vec<Step> {
-    let statistics = if analyze { Step::Analyze } else { Step::Optimize };
-    let merge = stats.documents.is_some().then_some(Step::Merge);
-    [Some(statistics), merge, vacuum.then_some(Step::Vacuum)].into_iter().flatten().collect()
+pub fn plan(stats: &DatabaseStats, analyze: bool, vacuum: bool) -> Vec<OptimizeStep> {
+    let statistics = if analyze { OptimizeStep::Analyze } else { OptimizeStep::Optimize };
+    let merge = stats.documents.is_some().then_some(OptimizeStep::Merge);
+    [Some(statistics), merge, vacuum.then_some(OptimizeStep::Vacuum)].into_iter().flatten().collect()
 }
 
 /// What a VACUUM of `database` would meet.
 #[must_use]
-pub fn preflight(database: &Database, stats: &Stats) -> Preflight {
+pub fn preflight(database: &Database, stats: &DatabaseStats) -> VacuumPreflight {
     let copy = (stats.pages - stats.free_pages.min(stats.pages)) * stats.page_size;
     let temporary_folder = temporary_folder();
     let users = database.processes.iter().filter(|process| process.has_main_file());
-    let waits = |process: &crate::snapshot::Process| Blocker {
+    let waits = |process: &crate::snapshot::Process| CheckpointBlocker {
         pid: Some(process.pid),
         why: format!("{} ({})", process.pid, process.name),
     };
-    Preflight {
+    VacuumPreflight {
         // The copy goes through the log or the journal into the file.
         needed_bytes: copy * 2,
         free_bytes: database.filesystem.as_ref().and_then(|it| it.free_bytes),
@@ -137,17 +137,17 @@ pub fn preflight(database: &Database, stats: &Stats) -> Preflight {
     }
 }
 
-impl Preflight {
+impl VacuumPreflight {
     /// Refuses where others have the database open: how long they wait before they give up cannot be known, and a plain
     /// client does not wait at all. And where the disk may not do.
     ///
     /// # Errors
     ///
     /// In either case.
-    pub fn admit(&self, path: &Path) -> Result<(), Error> {
+    pub fn admit(&self, path: &Path) -> Result<(), OptimizeError> {
         if !self.would_wait.is_empty() {
             let who: Vec<String> = self.would_wait.iter().map(|it| it.why.clone()).collect();
-            return Err(Error::InUse { path: path.to_owned(), who: who.join(", ") });
+            return Err(OptimizeError::InUse { path: path.to_owned(), who: who.join(", ") });
         }
         let beside = path.parent().unwrap_or(path).to_owned();
         let temporary = self.temporary_folder.clone();
@@ -156,14 +156,14 @@ impl Preflight {
             (temporary, self.temporary_needed_bytes, self.temporary_free_bytes),
         ] {
             if let Some(free) = free.filter(|free| *free < needed) {
-                return Err(Error::Space { folder, needed, free });
+                return Err(OptimizeError::Space { folder, needed, free });
             }
         }
         Ok(())
     }
 }
 
-impl fmt::Display for Preflight {
+impl fmt::Display for VacuumPreflight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let free = self.free_bytes.map_or_else(|| "unknown".to_owned(), units::bytes);
         write!(f, "VACUUM may take {}, free {free}", units::bytes(self.needed_bytes))?;
@@ -182,7 +182,12 @@ impl fmt::Display for Preflight {
 /// Where a VACUUM would spoil an index, before anything is done; where the write lock is not to be had in the time that
 /// the profile gives, or `SQLite` fails. What was done before
 /// stays.
-pub fn apply(path: &Path, database: &Database, profile: &Profile, steps: &[Step]) -> Result<(), Error> {
+pub fn apply(
+    path: &Path,
+    database: &Database,
+    profile: &Profile,
+    steps: &[OptimizeStep],
+) -> Result<(), OptimizeError> {
     let since = Instant::now();
     let main = factory::resolve(path, false)?;
     let live = database.presence() == Presence::Live;
@@ -190,7 +195,7 @@ pub fn apply(path: &Path, database: &Database, profile: &Profile, steps: &[Step]
     let _as_owner = factory::as_owner(&main)?;
     let connection = factory::open_for_look(&main, profile, on_close)?;
     let budget = Duration::from_millis(profile.busy_timeout_ms().unwrap_or_default().into());
-    let spoilt = if steps.contains(&Step::Vacuum) { renumbering::of(&connection) } else { Ok(None) };
+    let spoilt = if steps.contains(&OptimizeStep::Vacuum) { renumbering::of(&connection) } else { Ok(None) };
     let done = match spoilt {
         Ok(None) => steps.iter().try_for_each(|step| carry_out(&connection, *step, budget)).map(|()| None),
         refused => refused,
@@ -203,19 +208,19 @@ pub fn apply(path: &Path, database: &Database, profile: &Profile, steps: &[Step]
     Ok(left.map_err(say)?)
 }
 
-fn carry_out(connection: &Connection, step: Step, budget: Duration) -> rusqlite::Result<()> {
+fn carry_out(connection: &Connection, step: OptimizeStep, budget: Duration) -> rusqlite::Result<()> {
     match step {
-        Step::Merge => {
+        OptimizeStep::Merge => {
             while merge(connection, budget)? {}
             Ok(())
         }
-        Step::Vacuum => {
+        OptimizeStep::Vacuum => {
             // The profile may have it in memory, where a large database has no place.
             connection.pragma_update(None, "temp_store", "FILE")?;
             connection.execute_batch(step.sql())
         }
         // Waiting is left to SQLite: these are more than one transaction.
-        Step::Optimize | Step::Analyze => connection.execute_batch(step.sql()),
+        OptimizeStep::Optimize | OptimizeStep::Analyze => connection.execute_batch(step.sql()),
     }
 }
 
@@ -232,8 +237,8 @@ fn merge(connection: &Connection, budget: Duration) -> rusqlite::Result<bool> {
     match merged {
         // FTS5 says so: the statement itself counts as one change.
         Ok(_) => Ok(connection.total_changes() - before >= 2),
-        Err(Failure::Other(error)) => Err(error),
-        Err(Failure::Busy(_) | Failure::Stopped) => {
+        Err(RetryFailure::Other(error)) => Err(error),
+        Err(RetryFailure::Busy(_) | RetryFailure::Stopped) => {
             let code = refusal.unwrap_or(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY));
             Err(rusqlite::Error::SqliteFailure(code, None))
         }
@@ -257,8 +262,8 @@ mod tests {
     use super::*;
     use crate::diagnose::fixture;
 
-    fn stats() -> Stats {
-        Stats { page_size: 4096, pages: 100, free_pages: 40, documents: None }
+    fn stats() -> DatabaseStats {
+        DatabaseStats { page_size: 4096, pages: 100, free_pages: 40, documents: None }
     }
 
     #[test]
@@ -286,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_planned_and_the_index_only_where_it_is_ours() {
-        assert_eq!(plan(&stats(), false, false), [Step::Optimize]);
-        assert_eq!(plan(&stats(), true, true), [Step::Analyze, Step::Vacuum]);
+        assert_eq!(plan(&stats(), false, false), [OptimizeStep::Optimize]);
+        assert_eq!(plan(&stats(), true, true), [OptimizeStep::Analyze, OptimizeStep::Vacuum]);
     }
 }

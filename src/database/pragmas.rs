@@ -12,7 +12,7 @@ use rustix::fs::{Access, access};
 use super::{
     factory,
     sidecars::OnClose,
-    sidecars::{self, Sidecars},
+    sidecars::{self, SidecarPaths},
 };
 use crate::{
     profile::{Keeper, Profile},
@@ -25,7 +25,7 @@ const KEPT_BY_FILE: [&str; 5] =
 
 /// Why the pragmas were not asked for. Nothing was touched.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum PragmaError {
     /// Sidecar files are there, and no process holds byte 128 of the index: a connection would recover and remove
     /// them. In exclusive mode a process may have the database open all the same.
     #[error(
@@ -75,7 +75,7 @@ pub enum Error {
     },
     /// It could not be opened.
     #[error(transparent)]
-    Open(#[from] factory::Error),
+    Open(#[from] factory::OpenError),
 }
 
 /// Asks a connection to `path`, set up as `profile` asks, for each pragma of the profile that a connection keeps.
@@ -89,7 +89,7 @@ pub enum Error {
 ///
 /// Where that could not be done without a trace, or where the database could not be opened within a quarter of
 /// a second.
-pub fn ask(path: &Path, profile: &Profile, presence: Presence) -> Result<Vec<(String, String)>, Error> {
+pub fn ask(path: &Path, profile: &Profile, presence: Presence) -> Result<Vec<(String, String)>, PragmaError> {
     without_a_trace(path, profile, presence, |connection| answers(connection, profile))
 }
 
@@ -103,7 +103,7 @@ pub(super) fn without_a_trace<T>(
     profile: &Profile,
     presence: Presence,
     question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> Result<T, Error> {
+) -> Result<T, PragmaError> {
     let main = factory::resolve(path, false)?;
     admit(&main, presence)?;
     let on_close = if presence == Presence::Live { OnClose::LeaveFiles } else { OnClose::Tidy };
@@ -118,16 +118,16 @@ pub(super) fn without_a_trace<T>(
 }
 
 // Only the index is opened, to ask the kernel for its locks. All else is `stat`.
-fn admit(main: &Path, presence: Presence) -> Result<(), Error> {
+fn admit(main: &Path, presence: Presence) -> Result<(), PragmaError> {
     let path = || main.to_owned();
-    let examine = |cause| Error::Examine { path: main.to_owned(), cause };
-    let sidecars = Sidecars::of(main);
+    let examine = |cause| PragmaError::Examine { path: main.to_owned(), cause };
+    let sidecars = SidecarPaths::of(main);
     match presence {
-        Presence::Leftover => return Err(Error::Leftover { path: path() }),
-        Presence::Clean if sidecars.any() => return Err(Error::Changed { path: path() }),
+        Presence::Leftover => return Err(PragmaError::Leftover { path: path() }),
+        Presence::Clean if sidecars.any() => return Err(PragmaError::Changed { path: path() }),
         // Somebody has the main file open, but has he the index?
         Presence::Live if sidecars.any() && !sidecars.used_by_others().map_err(examine)? => {
-            return Err(Error::Leftover { path: path() });
+            return Err(PragmaError::Leftover { path: path() });
         }
         Presence::Clean | Presence::Live => {}
     }
@@ -135,13 +135,13 @@ fn admit(main: &Path, presence: Presence) -> Result<(), Error> {
     if let Ok(journal) = fs::metadata(&sidecars.journal)
         && (journal.len() > 0 || fs::metadata(main).map_err(examine)?.len() == 0)
     {
-        return Err(Error::Journal { path: path() });
+        return Err(PragmaError::Journal { path: path() });
     }
     if !sidecars.any() && sidecars::would_be_foreign(main).map_err(examine)? {
-        return Err(Error::OtherUser { path: path() });
+        return Err(PragmaError::OtherUser { path: path() });
     }
     let folder = main.parent().unwrap_or(main);
-    access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|_| Error::Folder { path: path() })
+    access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|_| PragmaError::Folder { path: path() })
 }
 
 /// What `connection` answers for the pragmas of `profile` that a connection keeps, and for all that the file keeps.

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension};
     "no VACUUM: it may number the rows of {table} anew, by which the full-text index {index} finds them; give {table} an \
      INTEGER PRIMARY KEY first, or leave --vacuum out"
 )]
-pub struct Renumbering {
+pub struct RowidRenumbering {
     table: String,
     index: String,
 }
@@ -27,7 +27,7 @@ static CONTENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// The first full-text index of `connection`'s database that a VACUUM may spoil; `None` where there is none.
-pub(super) fn of(connection: &Connection) -> rusqlite::Result<Option<Renumbering>> {
+pub(super) fn of(connection: &Connection) -> rusqlite::Result<Option<RowidRenumbering>> {
     let sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%USING%fts%'";
     let mut select = connection.prepare(sql)?;
     let indexes = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
@@ -36,7 +36,7 @@ pub(super) fn of(connection: &Connection) -> rusqlite::Result<Option<Renumbering
         let Some(content) = CONTENT.as_ref().and_then(|it| it.captures(&sql)) else { continue };
         let Some(table) = content.iter().skip(1).flatten().next().map(|it| it.as_str()) else { continue };
         if numbers_may_change(connection, table)? {
-            return Ok(Some(Renumbering { table: table.to_owned(), index }));
+            return Ok(Some(RowidRenumbering { table: table.to_owned(), index }));
         }
     }
     Ok(None)

@@ -17,18 +17,18 @@ const WAIT: Duration = Duration::from_secs(5);
 
 /// What came of a copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Verified {
+pub struct VerifiedCopy {
     /// What `integrity_check` found wrong; empty where nothing is.
     pub errors: Vec<String>,
     /// Whether its log or journal was recovered, so that the main file alone is complete.
     pub is_complete: bool,
     /// Its tables, those of `SQLite` itself and virtual ones aside, by name.
-    pub tables: Vec<Table>,
+    pub tables: Vec<CopiedTable>,
 }
 
 /// A table of the copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Table {
+pub struct CopiedTable {
     /// Its name.
     pub name: String,
     /// Its rows; `None` where they could not be counted.
@@ -37,7 +37,7 @@ pub struct Table {
 
 /// Why a copy was not verified.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum VerifyError {
     /// The user ended it.
     #[error("stopped before the copy was checked; it is at {0}")]
     Stopped(String),
@@ -60,18 +60,18 @@ pub enum Error {
 pub fn verify(
     path: &Path,
     is_stopped: impl Fn() -> bool + Clone + Send + 'static,
-) -> Result<Verified, Error> {
-    let mut verified = Verified::default();
+) -> Result<VerifiedCopy, VerifyError> {
+    let mut verified = VerifiedCopy::default();
     let outcome = examine(path, is_stopped, &mut verified);
     if let Err(cause) = outcome {
         if cause.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
-            return Err(Error::Stopped(path.display().to_string()));
+            return Err(VerifyError::Stopped(path.display().to_string()));
         }
         verified.errors.push(cause.to_string());
     }
     for suffix in ["-wal", "-journal"] {
         let left = sidecar(path, suffix).try_exists();
-        let left = left.map_err(|cause| Error::Io { path: path.display().to_string(), cause })?;
+        let left = left.map_err(|cause| VerifyError::Io { path: path.display().to_string(), cause })?;
         verified.is_complete &= !left;
     }
     Ok(verified)
@@ -80,7 +80,7 @@ pub fn verify(
 fn examine(
     path: &Path,
     is_stopped: impl Fn() -> bool + Clone + Send + 'static,
-    verified: &mut Verified,
+    verified: &mut VerifiedCopy,
 ) -> rusqlite::Result<()> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
@@ -109,7 +109,7 @@ fn integrity(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(if lines == ["ok"] { Vec::new() } else { lines })
 }
 
-fn tables(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<CopiedTable>> {
     // A virtual table has no pages of its own: those that hold its rows are tables like others.
     let mut names = connection.prepare(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
@@ -119,10 +119,10 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
     let count = |name: String| {
         let sql = format!("SELECT count(*) FROM main.\"{}\"", name.replace('"', "\"\""));
         match connection.query_row(&sql, [], |row| row.get::<_, i64>(0)) {
-            Ok(rows) => Ok(Table { name, rows: u64::try_from(rows).ok() }),
+            Ok(rows) => Ok(CopiedTable { name, rows: u64::try_from(rows).ok() }),
             Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Err(cause),
             // integrity_check says what is wrong with it.
-            Err(_) => Ok(Table { name, rows: None }),
+            Err(_) => Ok(CopiedTable { name, rows: None }),
         }
     };
     names.into_iter().map(count).collect()
@@ -171,6 +171,6 @@ mod tests {
             "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)
              INSERT INTO t SELECT i FROM n",
         );
-        assert!(matches!(verify(&path, || true), Err(Error::Stopped(_))));
+        assert!(matches!(verify(&path, || true), Err(VerifyError::Stopped(_))));
     }
 }

@@ -17,7 +17,7 @@ use crate::observe::{
 
 /// The paths of the sidecar files of a main file whose symbolic links were followed.
 #[derive(Debug, Clone)]
-pub(super) struct Sidecars {
+pub(super) struct SidecarPaths {
     /// The write-ahead log.
     pub wal: PathBuf,
     /// The wal-index.
@@ -26,7 +26,7 @@ pub(super) struct Sidecars {
     pub journal: PathBuf,
 }
 
-impl Sidecars {
+impl SidecarPaths {
     /// Those of `main`.
     pub fn of(main: &Path) -> Self {
         Self { wal: sidecar(main, "-wal"), shm: sidecar(main, "-shm"), journal: sidecar(main, "-journal") }
@@ -90,7 +90,7 @@ pub(super) fn set_on_close(connection: &Connection, on_close: OnClose) -> rusqli
 /// of them has left meanwhile it is moved and removed, as that one would have done.
 pub(super) fn leave(connection: Connection, main: &Path) -> rusqlite::Result<()> {
     // Without a lock table SQLite's own check has to do: it tries for the whole file. In a cut one others may be hidden.
-    let others = Sidecars::of(main).used_by_others();
+    let others = SidecarPaths::of(main).used_by_others();
     let others = others.unwrap_or_else(|error| error.kind() == io::ErrorKind::TimedOut);
     set_on_close(&connection, if others { OnClose::LeaveFiles } else { OnClose::Tidy })?;
     connection.close().map_err(|(_, cause)| cause)

@@ -10,7 +10,7 @@ use crate::{profile::Profile, snapshot::Presence};
 
 /// What a database holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Stats {
+pub struct DatabaseStats {
     /// Bytes of a page.
     pub page_size: u64,
     /// Pages, those in the log included.
@@ -18,12 +18,12 @@ pub struct Stats {
     /// Pages of those that hold nothing.
     pub free_pages: u64,
     /// What was ingested into it; `None` where nothing ever was.
-    pub documents: Option<Documents>,
+    pub documents: Option<DocumentStats>,
 }
 
 /// What was ingested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Documents {
+pub struct DocumentStats {
     /// Documents.
     pub nodes: u64,
     /// Edges by their kind.
@@ -41,12 +41,16 @@ pub struct Documents {
 /// # Errors
 ///
 /// Where that could not be done without a trace, or the database could not be read.
-pub fn read(path: &Path, profile: &Profile, presence: Presence) -> Result<Stats, pragmas::Error> {
+pub fn read(
+    path: &Path,
+    profile: &Profile,
+    presence: Presence,
+) -> Result<DatabaseStats, pragmas::PragmaError> {
     pragmas::without_a_trace(path, profile, presence, |connection| {
         // All as of one moment.
         let moment = connection.unchecked_transaction()?;
         let figure = |name: &str| moment.pragma_query_value(None, name, |row| unsigned(row, 0));
-        Ok(Stats {
+        Ok(DatabaseStats {
             page_size: figure("page_size")?,
             pages: figure("page_count")?,
             free_pages: figure("freelist_count")?,
@@ -60,11 +64,11 @@ fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(connection.table_exists(None, migrations::TABLE)? && connection.table_exists(None, "nodes_fts")?)
 }
 
-fn documents(connection: &Connection) -> rusqlite::Result<Documents> {
+fn documents(connection: &Connection) -> rusqlite::Result<DocumentStats> {
     let count = |sql: &str| connection.query_row(sql, [], |row| unsigned(row, 0));
     let has_embeddings = connection.table_exists(None, "nodes_vectors")?;
     let by_model = || by_name(connection, "SELECT model, count(*) FROM nodes_vectors GROUP BY model");
-    Ok(Documents {
+    Ok(DocumentStats {
         nodes: count("SELECT count(*) FROM nodes")?,
         edges: by_name(connection, "SELECT kind, count(*) FROM edges GROUP BY kind")?,
         unresolved_edges: count(

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Error;
+use super::DemoError;
 use crate::threads;
 
 /// Documents that the writer takes in under one lock.
@@ -21,19 +21,19 @@ const EACH: Duration = Duration::from_millis(60);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// The actors. They end when this is dropped.
-pub struct Cast {
-    _writer: Running,
-    _others: [Actor; 3],
+pub struct DemoActors {
+    _writer: ActorProcess,
+    _others: [DemoActor; 3],
 }
 
-impl Cast {
+impl DemoActors {
     /// Makes the database, and brings the actors to where their trouble begins.
     ///
     /// # Errors
     ///
     /// Where an actor cannot be started or cannot do its part.
-    pub fn assemble(database: &Path) -> Result<Self, Error> {
-        let mut writer = Actor::start(database, "indexer")?;
+    pub fn assemble(database: &Path) -> Result<Self, DemoError> {
+        let mut writer = DemoActor::start(database, "indexer")?;
         for sql in [
             "PRAGMA journal_mode = WAL",
             "PRAGMA busy_timeout = 5000",
@@ -42,9 +42,9 @@ impl Cast {
         ] {
             writer.sql(sql)?;
         }
-        let mut watcher = Actor::start(database, "watcher")?;
+        let mut watcher = DemoActor::start(database, "watcher")?;
         watcher.sql("SELECT count(*) FROM documents")?;
-        let mut reader = Actor::start(database, "report")?;
+        let mut reader = DemoActor::start(database, "report")?;
         reader.sql("BEGIN")?;
         reader.sql("SELECT count(*) FROM documents")?;
         // Enough of a log that the pin matters from the first screen on.
@@ -52,19 +52,19 @@ impl Cast {
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) \
              INSERT INTO documents (title, body) SELECT 'page ' || i, randomblob(9000) FROM n",
         )?;
-        let mut stopped = Actor::start(database, "importer")?;
+        let mut stopped = DemoActor::start(database, "importer")?;
         stopped.sql("BEGIN")?;
         stopped.sql("SELECT count(*) FROM documents")?;
         stopped.stop()?;
-        let Actor { running, lines } = writer;
+        let DemoActor { running, lines } = writer;
         threads::start("waltop-demo-writer", move || write_on(lines))?;
         Ok(Self { _writer: running, _others: [watcher, reader, stopped] })
     }
 }
 
 /// Takes batches in until the writer is gone, as when a visitor stops it.
-fn write_on(mut writer: Lines) {
-    let mut batch = || -> Result<(), Error> {
+fn write_on(mut writer: ActorPipe) {
+    let mut batch = || -> Result<(), DemoError> {
         writer.sql("BEGIN IMMEDIATE")?;
         for _ in 0..BATCH {
             writer.sql("INSERT INTO documents (title, body) VALUES ('page', randomblob(2000))")?;
@@ -78,13 +78,13 @@ fn write_on(mut writer: Lines) {
 }
 
 /// An actor: its process, and the lines to it.
-struct Actor {
-    running: Running,
-    lines: Lines,
+struct DemoActor {
+    running: ActorProcess,
+    lines: ActorPipe,
 }
 
-impl Actor {
-    fn start(database: &Path, role: &'static str) -> Result<Self, Error> {
+impl DemoActor {
+    fn start(database: &Path, role: &'static str) -> Result<Self, DemoError> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["actor", "--role", role])
             .arg(database)
@@ -93,16 +93,16 @@ impl Actor {
             .stderr(Stdio::null())
             .spawn()?;
         let (orders, answers) = (child.stdin.take(), child.stdout.take());
-        let running = Running(child);
+        let running = ActorProcess(child);
         let (Some(orders), Some(answers)) = (orders, answers) else {
-            return Err(Error::Actor { role, answer: "nothing: it has no stdin or stdout".to_owned() });
+            return Err(DemoError::Actor { role, answer: "nothing: it has no stdin or stdout".to_owned() });
         };
-        let mut lines = Lines { role, orders, answers: BufReader::new(answers) };
+        let mut lines = ActorPipe { role, orders, answers: BufReader::new(answers) };
         lines.await_ok()?;
         Ok(Self { running, lines })
     }
 
-    fn sql(&mut self, sql: &str) -> Result<(), Error> {
+    fn sql(&mut self, sql: &str) -> Result<(), DemoError> {
         self.lines.sql(sql)
     }
 
@@ -115,32 +115,32 @@ impl Actor {
 }
 
 /// Orders to an actor, and its answers.
-struct Lines {
+struct ActorPipe {
     role: &'static str,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
-impl Lines {
-    fn sql(&mut self, sql: &str) -> Result<(), Error> {
+impl ActorPipe {
+    fn sql(&mut self, sql: &str) -> Result<(), DemoError> {
         writeln!(self.orders, "{sql}")?;
         self.await_ok()
     }
 
-    fn await_ok(&mut self) -> Result<(), Error> {
+    fn await_ok(&mut self) -> Result<(), DemoError> {
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;
         match answer.trim_end() {
             "ok" => Ok(()),
-            other => Err(Error::Actor { role: self.role, answer: other.to_owned() }),
+            other => Err(DemoError::Actor { role: self.role, answer: other.to_owned() }),
         }
     }
 }
 
 /// A process that ends when this is dropped, even if it is stopped.
-struct Running(Child);
+struct ActorProcess(Child);
 
-impl Drop for Running {
+impl Drop for ActorProcess {
     fn drop(&mut self) {
         // A visitor may have ended it already.
         let _ = self.0.kill();

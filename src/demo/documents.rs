@@ -14,7 +14,7 @@ const WORDS: &str = include_str!("../../assets/demo/words.txt");
 /// Where they cannot be written.
 pub fn write(folder: &Path) -> io::Result<()> {
     let words: Vec<&str> = WORDS.split_whitespace().collect();
-    let mut dice = Dice(7);
+    let mut dice = RandomSequence(7);
     let titles: Vec<String> = (0..COUNT).map(|number| title(&words, &mut dice, number)).collect();
     for (number, title) in titles.iter().enumerate() {
         let subject = words[number % 8];
@@ -26,11 +26,17 @@ pub fn write(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn title(words: &[&str], dice: &mut Dice, number: usize) -> String {
+fn title(words: &[&str], dice: &mut RandomSequence, number: usize) -> String {
     format!("{} {} {number}", dice.pick(words), dice.pick(words))
 }
 
-fn document(title: &str, subject: &str, titles: &[String], words: &[&str], dice: &mut Dice) -> String {
+fn document(
+    title: &str,
+    subject: &str,
+    titles: &[String],
+    words: &[&str],
+    dice: &mut RandomSequence,
+) -> String {
     let mut text = format!("---\ntitle: {title}\ntags: [{subject}]\n---\n\n# {title}\n");
     for _ in 0..3 + dice.roll(5) {
         text.push('\n');
@@ -45,9 +51,9 @@ fn document(title: &str, subject: &str, titles: &[String], words: &[&str], dice:
 }
 
 /// A linear congruential generator: what it makes need only look random (constants: Knuth's MMIX).
-struct Dice(u64);
+struct RandomSequence(u64);
 
-impl Dice {
+impl RandomSequence {
     fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap_or(0) % sides

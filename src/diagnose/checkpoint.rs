@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{wal::frames_kept_by, who};
 use crate::{
-    snapshot::{Database, Holder, Reader, Wal},
+    snapshot::{Database, LockHolder, LogReader, WalState},
     units,
 };
 
@@ -15,7 +15,7 @@ use crate::{
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
-pub enum Mode {
+pub enum CheckpointMode {
     /// Move what can be moved without waiting for anybody.
     #[default]
     Passive,
@@ -27,7 +27,7 @@ pub enum Mode {
     Truncate,
 }
 
-impl Mode {
+impl CheckpointMode {
     /// All of them, the gentlest first.
     pub const ALL: [Self; 4] = [Self::Passive, Self::Full, Self::Restart, Self::Truncate];
 
@@ -55,7 +55,7 @@ impl Mode {
     }
 }
 
-impl fmt::Display for Mode {
+impl fmt::Display for CheckpointMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Passive => "PASSIVE",
@@ -68,7 +68,7 @@ impl fmt::Display for Mode {
 
 /// Somebody who keeps a checkpoint from completing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blocker {
+pub struct CheckpointBlocker {
     /// `None`: a process that cannot be seen from here.
     pub pid: Option<i32>,
     /// A sentence: who, and how.
@@ -77,14 +77,14 @@ pub struct Blocker {
 
 /// Who would keep a checkpoint in `mode` from completing, as things were at the look.
 #[must_use]
-pub fn blockers(database: &Database, mode: Mode) -> Vec<Blocker> {
+pub fn blockers(database: &Database, mode: CheckpointMode) -> Vec<CheckpointBlocker> {
     if database.is_wal() == Some(false) {
         return Vec::new();
     }
     let locks = &database.locks;
     let mut blockers = Vec::new();
     let mut add = |pid: Option<i32>, how: String| {
-        blockers.push(Blocker { pid, why: format!("{} {how}", who(database, pid)) });
+        blockers.push(CheckpointBlocker { pid, why: format!("{} {how}", who(database, pid)) });
     };
     if let Some(holder) = &locks.exclusive {
         add(holder.pid, "has the whole file to itself (locking_mode=EXCLUSIVE)".to_owned());
@@ -112,10 +112,10 @@ pub fn blockers(database: &Database, mode: Mode) -> Vec<Blocker> {
 /// Whom the checkpoint that is running waits for, as things were at the look: readers below the newest frame;
 /// where none of them is left and it blocks writers (it may want to restart the log), any reader of the log.
 #[must_use]
-pub fn waited_for(database: &Database) -> Vec<&Reader> {
+pub fn waited_for(database: &Database) -> Vec<&LogReader> {
     let locks = &database.locks;
     let Some(checkpointer) = &locks.checkpointer else { return Vec::new() };
-    let kept = |reader: &&Reader| {
+    let kept = |reader: &&LogReader| {
         let wal = database.wal.as_ref();
         reader.slot.is_some() && wal.and_then(|wal| frames_kept_by(reader, wal)).is_none_or(|kept| kept > 0)
     };
@@ -128,7 +128,7 @@ pub fn waited_for(database: &Database) -> Vec<&Reader> {
 }
 
 // A checkpointer's own lock on a slot shows as no reader: it is a write lock.
-fn how_it_blocks(reader: &Reader, wal: Option<&Wal>, mode: Mode) -> Option<String> {
+fn how_it_blocks(reader: &LogReader, wal: Option<&WalState>, mode: CheckpointMode) -> Option<String> {
     let slot = reader.slot?;
     let kept = wal.and_then(|wal| frames_kept_by(reader, wal));
     let for_long = reader.held_ms.map(|ms| format!(" for {}", units::duration(ms))).unwrap_or_default();
@@ -148,7 +148,7 @@ fn how_it_blocks(reader: &Reader, wal: Option<&Wal>, mode: Mode) -> Option<Strin
     }
 }
 
-fn since(holder: &Holder) -> String {
+fn since(holder: &LockHolder) -> String {
     holder.held_ms.map(|ms| format!(" for {}", units::duration(ms))).unwrap_or_default()
 }
 
@@ -157,7 +157,8 @@ mod tests {
     use super::{super::fixture::*, *};
 
     fn pids(database: &Database) -> [Vec<Option<i32>>; 4] {
-        Mode::ALL.map(|mode| blockers(database, mode).into_iter().map(|blocker| blocker.pid).collect())
+        CheckpointMode::ALL
+            .map(|mode| blockers(database, mode).into_iter().map(|blocker| blocker.pid).collect())
     }
 
     const NOBODY: Vec<Option<i32>> = Vec::new();
@@ -173,7 +174,10 @@ mod tests {
         database.locks.writer = Some(held(WRITER, 840.0));
         let writer = vec![Some(WRITER)];
         assert_eq!(pids(&database), [NOBODY, writer.clone(), writer.clone(), writer]);
-        assert_eq!(blockers(&database, Mode::Full)[0].why, "71201 (bun) holds the write lock for 840 ms");
+        assert_eq!(
+            blockers(&database, CheckpointMode::Full)[0].why,
+            "71201 (bun) holds the write lock for 840 ms"
+        );
     }
 
     #[test]
@@ -182,7 +186,7 @@ mod tests {
         let reader = vec![Some(READER)];
         assert_eq!(pids(&database), [reader.clone(), reader.clone(), reader.clone(), reader]);
         assert_eq!(
-            blockers(&database, Mode::Passive)[0].why,
+            blockers(&database, CheckpointMode::Passive)[0].why,
             "71168 (python3) pins frame 812 (slot 1) for 3 d 20 h: 18 219 frames cannot be moved"
         );
     }
@@ -246,8 +250,8 @@ mod tests {
     #[test]
     fn what_is_not_known_may_block() {
         let mut database = quiet();
-        database.locks.readers = vec![Reader { pid: None, slot: Some(3), frame: None, held_ms: None }];
-        for mode in Mode::ALL {
+        database.locks.readers = vec![LogReader { pid: None, slot: Some(3), frame: None, held_ms: None }];
+        for mode in CheckpointMode::ALL {
             assert_eq!(
                 blockers(&database, mode)[0].why,
                 "a process not visible from here reads at a frame that is not known (slot 3)"

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Look, Rule, evidence, no_remedy, quoted, who};
+use super::{Rule, RuleInput, evidence, no_remedy, quoted, who};
 use crate::{
     profile::Expectation,
     snapshot::{Database, Finding, HandleGrowth, PragmaRow, PragmaSource, Process, Remedy, Severity},
@@ -17,7 +17,7 @@ impl Rule for MappedDatabase {
         "mapped-database"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let wanted = look.profile.expectation("mmap_size");
         let Some(wanted) = wanted.filter(|it| it.expected.parse() == Ok(0_i64)) else {
             return Vec::new();
@@ -59,7 +59,7 @@ impl ManyHandles {
     /// How many processes may have a database open.
     const PROCESSES: usize = 20;
 
-    fn of_process(&self, process: &Process, look: &Look<'_>) -> Option<Finding> {
+    fn of_process(&self, process: &Process, look: &RuleInput<'_>) -> Option<Finding> {
         let count = process.handles.filter(|_| !process.only_reads_files())?.db;
         let growth = look
             .database
@@ -99,7 +99,7 @@ impl ManyHandles {
         })
     }
 
-    fn of_all(&self, look: &Look<'_>) -> Option<Finding> {
+    fn of_all(&self, look: &RuleInput<'_>) -> Option<Finding> {
         let sharers: Vec<i32> =
             look.database.processes.iter().filter(|it| it.is_client()).map(|it| it.pid).collect();
         (sharers.len() > Self::PROCESSES).then(|| Finding {
@@ -125,7 +125,7 @@ impl Rule for ManyHandles {
         "many-handles"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let each = look.database.processes.iter().filter_map(|process| self.of_process(process, look));
         each.chain(self.of_all(look)).collect()
     }
@@ -142,7 +142,7 @@ impl Rule for BareClient {
         "bare-client"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let rows = &database.pragmas.rows;
         let differs: Vec<&PragmaRow> = rows
@@ -187,7 +187,7 @@ impl Rule for PragmaMismatch {
         "pragma-mismatch"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let is_told = !super::modes::RollbackJournal.check(look).is_empty();
         let rows = database.pragmas.rows.iter();
@@ -245,7 +245,7 @@ mod tests {
     use crate::{
         config::Config,
         profile::{Expectation, Keeper},
-        snapshot::{Database, HandleGrowth, Handles, Severity::*},
+        snapshot::{Database, HandleCounts, HandleGrowth, Severity::*},
     };
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn more_descriptors_than_the_limit_are_many() {
         let mut database = live();
-        let handles = |db| Some(Handles { db, wal: db, shm: 1 });
+        let handles = |db| Some(HandleCounts { db, wal: db, shm: 1 });
         database.processes[0].handles = handles(8);
         assert_eq!(findings_of(&database), []);
         database.processes[0].handles = handles(9);
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn a_count_that_only_grows_is_a_leak() {
         let mut database = live();
-        database.processes[0].handles = Some(Handles { db: 7, wal: 7, shm: 1 });
+        database.processes[0].handles = Some(HandleCounts { db: 7, wal: 7, shm: 1 });
         let growth = HandleGrowth { pid: WRITER, from: 2, to: 7, rises: 5, span_ms: 40_000.0 };
         database.handle_growth = vec![growth.clone()];
         let found = findings_of(&database);
@@ -311,7 +311,7 @@ mod tests {
         let found = findings_of(&database);
         assert_eq!(outline(&found), [("many-handles", Warning, None)]);
         assert!(found[0].message.starts_with("notes.db is open in 21 processes: "), "{}", found[0].message);
-        database.processes[0].handles = Some(Handles { db: 0, wal: 1, shm: 0 });
+        database.processes[0].handles = Some(HandleCounts { db: 0, wal: 1, shm: 0 });
         assert_eq!(findings_of(&database), []);
     }
 

@@ -6,14 +6,18 @@
 
 use crate::{
     profile::{Keeper, Profile},
-    snapshot::{AutoVacuum, Database, JournalMode, PragmaRow, PragmaSource, Pragmas},
+    snapshot::{AutoVacuum, Database, JournalMode, PragmaCompliance, PragmaRow, PragmaSource},
 };
 
 mod observed;
 
 /// The rows of `database` under `profile`. `connection` is what our own connection answered, where it was asked.
 #[must_use]
-pub fn rows(database: &Database, profile: &Profile, connection: Option<&[(String, String)]>) -> Pragmas {
+pub fn rows(
+    database: &Database,
+    profile: &Profile,
+    connection: Option<&[(String, String)]>,
+) -> PragmaCompliance {
     let mut rows = file_rows(database, profile);
     for pragma in profile.pragmas.iter().filter(|it| it.kept_by == Keeper::Connection) {
         let expected = Some(pragma.expected.as_str());
@@ -29,7 +33,7 @@ pub fn rows(database: &Database, profile: &Profile, connection: Option<&[(String
         rows.push(plain);
     }
     rows.extend(observed::rows(database, profile));
-    Pragmas { profile: profile.name.clone(), rows }
+    PragmaCompliance { profile: profile.name.clone(), rows }
 }
 
 /// What a client that sets nothing gets from plain `SQLite`, as <https://www.sqlite.org/pragma.html> documents it.
@@ -101,19 +105,19 @@ fn row(name: &str, expected: Option<&str>, actual: Option<&str>, source: PragmaS
 mod tests {
     use super::{super::fixture::*, *};
 
-    fn find<'a>(pragmas: &'a Pragmas, name: &str, source: PragmaSource) -> Option<&'a PragmaRow> {
+    fn find<'a>(pragmas: &'a PragmaCompliance, name: &str, source: PragmaSource) -> Option<&'a PragmaRow> {
         pragmas.rows.iter().find(|row| row.name == name && row.source == source)
     }
 
     fn verdict(
-        pragmas: &Pragmas,
+        pragmas: &PragmaCompliance,
         name: &str,
         source: PragmaSource,
     ) -> Option<(Option<String>, Option<bool>)> {
         find(pragmas, name, source).map(|row| (row.actual.clone(), row.ok))
     }
 
-    fn plain(database: &Database) -> Pragmas {
+    fn plain(database: &Database) -> PragmaCompliance {
         rows(database, &Profile::hardened(), None)
     }
 

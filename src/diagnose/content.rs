@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Look, Rule, evidence, no_remedy, quoted, who};
+use super::{Rule, RuleInput, evidence, no_remedy, quoted, who};
 use crate::{
     snapshot::{
         Contradiction, ContradictionKind, Database, Finding, FirstPage, HotJournal, LogBelongs, Remedy,
@@ -55,7 +55,7 @@ impl Rule for DamagedHeader {
         "damaged-header"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let page = database.content.first_page.as_ref();
         let is_confirmed = look.confirms_of_files(SuspicionKind::DamagedHeader);
@@ -105,7 +105,7 @@ impl Rule for MismatchedFiles {
         "mismatched-files"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let is_confirmed = look.confirms_of_files(SuspicionKind::Contradiction);
         let Some(found) = contradiction(database).filter(|_| is_confirmed) else { return Vec::new() };
@@ -161,7 +161,7 @@ impl Rule for DoubtfulLog {
         "doubtful-log"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let is_confirmed = look.confirms_of_files(SuspicionKind::DoubtfulLog);
         let Some(doubt) = doubt(database).filter(|_| is_confirmed) else { return Vec::new() };
@@ -199,7 +199,7 @@ impl Rule for HotJournalLeft {
         "hot-journal"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let is_confirmed = look.confirms_of_files(SuspicionKind::HotJournal);
         let journal = database.content.hot_journal.as_ref();
@@ -239,18 +239,18 @@ mod tests {
     use super::super::fixture::*;
     use crate::snapshot::{Severity::*, *};
 
-    fn found(before: &Content, now: &Content) -> Vec<Finding> {
-        let with = |content: &Content| Database { content: content.clone(), ..quiet() };
+    fn found(before: &ContentEvidence, now: &ContentEvidence) -> Vec<Finding> {
+        let with = |content: &ContentEvidence| Database { content: content.clone(), ..quiet() };
         findings_after(Some(&with(before)), &with(now))
     }
 
-    fn twice(content: &Content) -> Vec<Finding> {
-        let once = found(&Content::default(), content);
+    fn twice(content: &ContentEvidence) -> Vec<Finding> {
+        let once = found(&ContentEvidence::default(), content);
         assert_eq!(once, [], "one sample accuses nobody");
         found(content, content)
     }
 
-    fn first_page(state: FirstPageState) -> Content {
+    fn first_page(state: FirstPageState) -> ContentEvidence {
         let page = FirstPage {
             state,
             page_size: Some(4096),
@@ -258,10 +258,10 @@ mod tests {
             plain_pages: Some(3),
             log_has_it: Some(true),
         };
-        Content { first_page: Some(page), ..Content::default() }
+        ContentEvidence { first_page: Some(page), ..ContentEvidence::default() }
     }
 
-    fn contradiction(kind: ContradictionKind, page: Option<u32>) -> Content {
+    fn contradiction(kind: ContradictionKind, page: Option<u32>) -> ContentEvidence {
         let found = Contradiction {
             kind,
             page,
@@ -270,10 +270,10 @@ mod tests {
             pages_by_header: Some(6),
             by_index: true,
         };
-        Content { contradiction: Some(found), ..Content::default() }
+        ContentEvidence { contradiction: Some(found), ..ContentEvidence::default() }
     }
 
-    fn log(verdict: LogVerdict) -> Content {
+    fn log(verdict: LogVerdict) -> ContentEvidence {
         let belongs = LogBelongs {
             verdict,
             frames: 199,
@@ -281,7 +281,7 @@ mod tests {
             main_born_at: Some(at(60)),
             log_written_at: Some(at(10)),
         };
-        Content { log_belongs: Some(belongs), ..Content::default() }
+        ContentEvidence { log_belongs: Some(belongs), ..ContentEvidence::default() }
     }
 
     #[test]
@@ -363,7 +363,7 @@ mod tests {
             modified_at: Some(at(10)),
             super_journal: None,
         };
-        let content = Content { hot_journal: Some(journal), ..Content::default() };
+        let content = ContentEvidence { hot_journal: Some(journal), ..ContentEvidence::default() };
         let found = twice(&content);
         assert_eq!(outline(&found), [("hot-journal", Warning, None)]);
         assert_eq!(found[0].evidence["journal_bytes"], 8720);

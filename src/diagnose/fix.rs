@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{checkpoint::Blocker, who};
+use super::{checkpoint::CheckpointBlocker, who};
 use crate::{
     profile::{Keeper, Profile},
     snapshot::{AutoVacuum, Database, Presence},
@@ -10,7 +10,7 @@ use crate::{
 
 /// One statement of a fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct FixStep {
     /// The statement, as it will be run.
     pub sql: String,
     /// Why it is needed.
@@ -37,7 +37,7 @@ pub const VACUUM: &str = "VACUUM";
 
 /// How far a fix may go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Extent {
+pub enum FixExtent {
     /// What takes a moment.
     #[default]
     InPlace,
@@ -48,8 +48,8 @@ pub enum Extent {
 /// What is to be done to `database` so that it keeps what `profile` asks for; nothing where all is well, or where its
 /// header could not be read.
 #[must_use]
-pub fn plan(database: &Database, profile: &Profile, extent: Extent) -> Vec<Step> {
-    let step = |sql: &str, why: &str| Step { sql: sql.to_owned(), why: why.to_owned() };
+pub fn plan(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<FixStep> {
+    let step = |sql: &str, why: &str| FixStep { sql: sql.to_owned(), why: why.to_owned() };
     let mut steps = Vec::new();
     if database.is_wal() == Some(false) {
         steps.push(step(
@@ -67,7 +67,7 @@ pub fn plan(database: &Database, profile: &Profile, extent: Extent) -> Vec<Step>
         Some(mode) if !mode.needs_vacuum => {
             steps.push(step(&mode.sql(), "The file keeps how free pages are given back."));
         }
-        Some(mode) if extent == Extent::WithVacuum => {
+        Some(mode) if extent == FixExtent::WithVacuum => {
             steps.push(step(
                 &mode.sql(),
                 "The file keeps how free pages are given back, from the next VACUUM on.",
@@ -81,7 +81,7 @@ pub fn plan(database: &Database, profile: &Profile, extent: Extent) -> Vec<Step>
 
 /// What differs from `profile` and stays as it is under `extent`, each with the reason.
 #[must_use]
-pub fn left_alone(database: &Database, profile: &Profile, extent: Extent) -> Vec<String> {
+pub fn left_alone(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<String> {
     if is_empty(database) {
         return vec![EMPTY.to_owned()];
     }
@@ -93,7 +93,7 @@ pub fn left_alone(database: &Database, profile: &Profile, extent: Extent) -> Vec
     let page_size = differs("page_size", header.page_size.to_string());
     let user_version = differs("user_version", header.user_version.to_string());
     let application_id = differs("application_id", header.application_id.to_string());
-    let vacuum = vacuum_mode(database, profile).filter(|it| it.needs_vacuum && extent == Extent::InPlace);
+    let vacuum = vacuum_mode(database, profile).filter(|it| it.needs_vacuum && extent == FixExtent::InPlace);
     let vacuum = vacuum.map(|it| {
         format!("auto_vacuum stays as it is, not {}: that takes a VACUUM; give --vacuum", it.wanted)
     });
@@ -130,22 +130,22 @@ fn vacuum_mode(database: &Database, profile: &Profile) -> Option<VacuumMode> {
 
 /// Whoever has the database open.
 #[must_use]
-pub fn users(database: &Database) -> Vec<Blocker> {
+pub fn users(database: &Database) -> Vec<CheckpointBlocker> {
     let users = database.processes.iter().filter(|process| process.has_main_file());
-    users.map(|user| Blocker { pid: Some(user.pid), why: who(database, Some(user.pid)) }).collect()
+    users.map(|user| CheckpointBlocker { pid: Some(user.pid), why: who(database, Some(user.pid)) }).collect()
 }
 
 /// Who would keep the switch from being made, as things were at the look: whoever holds any lock on the file. To
 /// have it open is not enough.
 #[must_use]
-pub fn in_the_way(database: &Database) -> Vec<Blocker> {
+pub fn in_the_way(database: &Database) -> Vec<CheckpointBlocker> {
     let locks = &database.locks;
     let writers = [&locks.exclusive, &locks.writer].into_iter().flatten().map(|it| (it.pid, "writes"));
     let readers = locks.readers.iter().map(|it| (it.pid, "reads"));
-    let mut blockers: Vec<Blocker> = Vec::new();
+    let mut blockers: Vec<CheckpointBlocker> = Vec::new();
     for (pid, how) in writers.chain(readers) {
         if blockers.iter().all(|it| it.pid != pid) {
-            blockers.push(Blocker { pid, why: format!("{} {how}", who(database, pid)) });
+            blockers.push(CheckpointBlocker { pid, why: format!("{} {how}", who(database, pid)) });
         }
     }
     blockers
@@ -155,7 +155,7 @@ pub fn in_the_way(database: &Database) -> Vec<Blocker> {
 mod tests {
     use super::{super::fixture::*, *};
 
-    fn sql(database: &Database, profile: &Profile, extent: Extent) -> Vec<String> {
+    fn sql(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<String> {
         plan(database, profile, extent).into_iter().map(|step| step.sql).collect()
     }
 
@@ -164,15 +164,15 @@ mod tests {
     #[test]
     fn a_rollback_journal_becomes_a_log_and_a_log_that_was_left_goes() {
         let profile = Profile::hardened();
-        assert_eq!(sql(&rollback(), &profile, Extent::InPlace), [TO_WAL]);
-        assert_eq!(sql(&live(), &profile, Extent::WithVacuum), NOTHING);
+        assert_eq!(sql(&rollback(), &profile, FixExtent::InPlace), [TO_WAL]);
+        assert_eq!(sql(&live(), &profile, FixExtent::WithVacuum), NOTHING);
         let mut left = live();
         left.processes.clear();
         left.locks.index_held = false;
-        assert_eq!(sql(&left, &profile, Extent::InPlace), [TO_FILE]);
+        assert_eq!(sql(&left, &profile, FixExtent::InPlace), [TO_FILE]);
         let mut unread = rollback();
         unread.header = None;
-        assert_eq!(sql(&unread, &profile, Extent::InPlace), NOTHING);
+        assert_eq!(sql(&unread, &profile, FixExtent::InPlace), NOTHING);
     }
 
     #[test]
@@ -180,28 +180,28 @@ mod tests {
         let mut empty = rollback();
         empty.header = None;
         empty.files.db.as_mut().expect("there").bytes = 0;
-        assert_eq!(sql(&empty, &Profile::hardened(), Extent::WithVacuum), NOTHING);
-        assert_eq!(left_alone(&empty, &Profile::hardened(), Extent::InPlace), [EMPTY]);
+        assert_eq!(sql(&empty, &Profile::hardened(), FixExtent::WithVacuum), NOTHING);
+        assert_eq!(left_alone(&empty, &Profile::hardened(), FixExtent::InPlace), [EMPTY]);
     }
 
     #[test]
     fn what_takes_a_vacuum_is_done_only_where_that_is_asked_for() {
         let profile = profile_with(&[("auto_vacuum", "full")]);
         let mut database = live();
-        assert_eq!(sql(&database, &profile, Extent::InPlace), NOTHING);
-        assert!(left_alone(&database, &profile, Extent::InPlace)[0].contains("give --vacuum"));
-        assert_eq!(sql(&database, &profile, Extent::WithVacuum), ["PRAGMA auto_vacuum = full", "VACUUM"]);
-        assert_eq!(left_alone(&database, &profile, Extent::WithVacuum), NOTHING);
+        assert_eq!(sql(&database, &profile, FixExtent::InPlace), NOTHING);
+        assert!(left_alone(&database, &profile, FixExtent::InPlace)[0].contains("give --vacuum"));
+        assert_eq!(sql(&database, &profile, FixExtent::WithVacuum), ["PRAGMA auto_vacuum = full", "VACUUM"]);
+        assert_eq!(left_alone(&database, &profile, FixExtent::WithVacuum), NOTHING);
         database.header.as_mut().expect("there").auto_vacuum = AutoVacuum::Incremental;
-        assert_eq!(sql(&database, &profile, Extent::InPlace), ["PRAGMA auto_vacuum = full"]);
+        assert_eq!(sql(&database, &profile, FixExtent::InPlace), ["PRAGMA auto_vacuum = full"]);
     }
 
     #[test]
     fn what_belongs_to_the_host_is_never_touched() {
         let profile = profile_with(&[("user_version", "9"), ("application_id", "7"), ("page_size", "8192")]);
-        assert_eq!(sql(&live(), &profile, Extent::WithVacuum), NOTHING);
+        assert_eq!(sql(&live(), &profile, FixExtent::WithVacuum), NOTHING);
         assert_eq!(
-            left_alone(&live(), &profile, Extent::WithVacuum),
+            left_alone(&live(), &profile, FixExtent::WithVacuum),
             [
                 "page_size stays 4096, not 8192: in WAL mode it cannot be changed",
                 "user_version stays 3, not 9: it belongs to the program whose file it is",
@@ -225,10 +225,10 @@ mod tests {
     #[test]
     fn whoever_holds_a_lock_is_in_the_way_and_named_once() {
         let mut database = rollback();
-        database.locks = crate::snapshot::Locks::default();
+        database.locks = crate::snapshot::DatabaseLocks::default();
         assert_eq!(in_the_way(&database), []);
         database.locks.writer = Some(held(WRITER, 1.0));
-        let reads = |pid| crate::snapshot::Reader { pid, slot: None, frame: None, held_ms: None };
+        let reads = |pid| crate::snapshot::LogReader { pid, slot: None, frame: None, held_ms: None };
         database.locks.readers = [Some(WRITER), Some(READER), None].map(reads).into();
         let whys: Vec<String> = in_the_way(&database).into_iter().map(|it| it.why).collect();
         assert_eq!(

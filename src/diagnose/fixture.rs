@@ -4,10 +4,10 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Look, findings};
+use super::{RuleInput, findings};
 use crate::{
     config::{Config, Places},
-    journal::{Decision, Sharing},
+    journal::{BatchDecision, LockSharing},
     snapshot::*,
 };
 
@@ -22,8 +22,8 @@ pub const INGESTER: i32 = 71_300;
 pub fn live() -> Database {
     Database {
         path: "/srv/notes.db".into(),
-        files: Files { db: Some(file(1)), wal: Some(file(2)), shm: Some(file(3)), journal: None },
-        header: Some(Header {
+        files: DatabaseFiles { db: Some(file(1)), wal: Some(file(2)), shm: Some(file(3)), journal: None },
+        header: Some(FileHeader {
             journal_mode: JournalMode::Wal,
             page_size: 4096,
             page_count: 1446,
@@ -34,7 +34,7 @@ pub fn live() -> Database {
             written_by: "3.54.1".to_owned(),
         }),
         wal: Some(wal(19_031, 19_000)),
-        content: Content::default(),
+        content: ContentEvidence::default(),
         filesystem: Some(Filesystem {
             kind: "ext4".to_owned(),
             mounted_at: "/srv".into(),
@@ -42,23 +42,23 @@ pub fn live() -> Database {
             free_bytes: Some(50_000_000_000),
             locks_match: Some(true),
         }),
-        folder: Some(Folder { uid: 1000, gid: 1000, mode: 0o755, owner_may_write: Some(true) }),
-        locks: Locks {
+        folder: Some(FolderFacts { uid: 1000, gid: 1000, mode: 0o755, owner_may_write: Some(true) }),
+        locks: DatabaseLocks {
             writer: Some(held(WRITER, 20.0)),
             readers: vec![reader(READER, 1, 19_031, 50.0)],
             index_held: true,
             window_ms: Some(60_000.0),
-            ..Locks::default()
+            ..DatabaseLocks::default()
         },
         processes: vec![process(WRITER, "bun"), process(READER, "python3")],
         handle_growth: Vec::new(),
-        pragmas: Pragmas::default(),
+        pragmas: PragmaCompliance::default(),
         ingestions: Vec::new(),
         watchers: Vec::new(),
         findings: Vec::new(),
         suspicions: Vec::new(),
         is_complete: true,
-        reach: Reach::Direct,
+        reach: PathReach::Direct,
         overlays: Vec::new(),
         unfit: None,
         schedule: None,
@@ -91,10 +91,10 @@ pub fn rollback() -> Database {
     database.wal = None;
     database.files.wal = None;
     database.files.shm = None;
-    database.locks = Locks::default();
+    database.locks = DatabaseLocks::default();
     for process in &mut database.processes {
         process.holds_index = false;
-        process.handles = Some(Handles { db: 1, wal: 0, shm: 0 });
+        process.handles = Some(HandleCounts { db: 1, wal: 0, shm: 0 });
         process.index_read_only = None;
         process.maps_index = Some(false);
     }
@@ -115,19 +115,19 @@ pub fn ingestion(run: &str) -> Ingestion {
         files_failed: 0,
         batches: 32,
         batch_size: Some(10),
-        hold_ms: Some(Spread { p50: 20.0, p99: 40.0, max: 50.0 }),
-        wait_ms: Some(Spread { p50: 1.0, p99: 3.0, max: 9.0 }),
+        hold_ms: Some(DurationSpread { p50: 20.0, p99: 40.0, max: 50.0 }),
+        wait_ms: Some(DurationSpread { p50: 1.0, p99: 3.0, max: 9.0 }),
         busy_retries: 0,
         started_at: at(0),
         finished_at: Some(at(60)),
         recent_holds_ms: vec![20.0, 50.0],
         recent_batches: vec![batch(20, 10, 20.0), batch(30, 10, 50.0)],
         slowest_batch: Some(batch(30, 10, 50.0)),
-        decided: Some(Decision {
+        decided: Some(BatchDecision {
             most_files: 34,
             most_ms: Some(13.3),
             gap_ms: 41.0,
-            sharing: Sharing::OpenElsewhere,
+            sharing: LockSharing::OpenElsewhere,
         }),
         last_batch_at: Some(at(50)),
         last_told_at: Some(at(60)),
@@ -142,8 +142,8 @@ pub fn ingestion(run: &str) -> Ingestion {
 }
 
 /// A batch that had committed `seconds` after the fixture's clock began.
-pub fn batch(seconds: i64, files: u64, hold_ms: f64) -> Batch {
-    Batch { at: at(seconds), files, bytes: Some(files * 4096), wait_ms: 1.0, hold_ms, retries: 0 }
+pub fn batch(seconds: i64, files: u64, hold_ms: f64) -> IngestedBatch {
+    IngestedBatch { at: at(seconds), files, bytes: Some(files * 4096), wait_ms: 1.0, hold_ms, retries: 0 }
 }
 
 /// `seconds` after the fixture's clock began; the looks are taken 70 seconds after it.
@@ -172,7 +172,7 @@ pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Da
         times.fold(sampled(it, None, at(65)), |before, now| sampled(it, Some(&before), now))
     });
     let database = &sampled(database, previous.as_ref(), at(70));
-    findings(&Look {
+    findings(&RuleInput {
         database,
         previous: previous.as_ref(),
         profile: &config.profile,
@@ -198,7 +198,7 @@ pub fn snapshot(databases: Vec<Database>) -> Snapshot {
         version: CONTRACT_VERSION,
         taken_at: jiff::Timestamp::UNIX_EPOCH,
         host: "here".to_owned(),
-        looker: Some(Looker { pid: 70_000, uid: 1000, ancestors: vec![69_999, 1] }),
+        looker: Some(SamplingProcess { pid: 70_000, uid: 1000, ancestors: vec![69_999, 1] }),
         databases,
         pidfiles: Vec::new(),
         sampling: None,
@@ -206,8 +206,8 @@ pub fn snapshot(databases: Vec<Database>) -> Snapshot {
     }
 }
 
-pub fn wal(frames: u32, backfilled: u32) -> Wal {
-    Wal {
+pub fn wal(frames: u32, backfilled: u32) -> WalState {
+    WalState {
         frames: Some(frames),
         backfilled: Some(backfilled),
         pending: Some(frames - backfilled),
@@ -221,12 +221,12 @@ pub fn wal(frames: u32, backfilled: u32) -> Wal {
     }
 }
 
-pub fn held(pid: i32, held_ms: f64) -> Holder {
-    Holder { pid: Some(pid), held_ms: Some(held_ms) }
+pub fn held(pid: i32, held_ms: f64) -> LockHolder {
+    LockHolder { pid: Some(pid), held_ms: Some(held_ms) }
 }
 
-pub fn reader(pid: i32, slot: u8, frame: u32, held_ms: f64) -> Reader {
-    Reader { pid: Some(pid), slot: Some(slot), frame: Some(frame), held_ms: Some(held_ms) }
+pub fn reader(pid: i32, slot: u8, frame: u32, held_ms: f64) -> LogReader {
+    LogReader { pid: Some(pid), slot: Some(slot), frame: Some(frame), held_ms: Some(held_ms) }
 }
 
 pub fn process(pid: i32, name: &str) -> Process {
@@ -242,7 +242,7 @@ pub fn process(pid: i32, name: &str) -> Process {
         state: ProcessState::Sleeping,
         cpu_percent: None,
         memory_bytes: None,
-        handles: Some(Handles { db: 1, wal: 1, shm: 1 }),
+        handles: Some(HandleCounts { db: 1, wal: 1, shm: 1 }),
         read_only: Some(false),
         index_read_only: Some(false),
         maps_database: Some(false),
@@ -253,14 +253,14 @@ pub fn process(pid: i32, name: &str) -> Process {
         deleted: Vec::new(),
         moved_to: Vec::new(),
         holds: Vec::new(),
-        pairing: Pairing {
+        pairing: PairingFacts {
             holds_main: true,
             only_reads_files: Some(false),
             writes_log: true,
-            ..Pairing::default()
+            ..PairingFacts::default()
         },
-        origin: Origin::default(),
-        activity: Activity::default(),
+        origin: ProcessOrigin::default(),
+        activity: ProcessActivity::default(),
         stale: None,
         program: ProgramSample::default(),
     }

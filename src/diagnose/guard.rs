@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::snapshot::{Database, FileFacts, Finding, Reach, SuspicionKind};
+use crate::snapshot::{Database, FileFacts, Finding, PathReach, SuspicionKind};
 
 /// The findings beside which waltop opens no connection: a commit, a checkpoint or the close of a connection could lose
 /// what others committed, or destroy a file.
@@ -23,7 +23,7 @@ pub const DOUBTFUL_LOG: &str = "doubtful-log";
 
 /// The fact that forbids a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct GuardRefusal {
     /// What it is, for scripts and tests: the name of a finding, or one of the facts that are no finding.
     pub fact: &'static str,
     /// The process that it is about.
@@ -32,9 +32,9 @@ pub struct Refusal {
     pub what: String,
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for GuardRefusal {}
 
-impl fmt::Display for Refusal {
+impl fmt::Display for GuardRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
         match self.fact {
@@ -46,13 +46,13 @@ impl fmt::Display for Refusal {
 
 /// Why a connection to `database` could lose data, as it was sampled; `None` where all that could be seen allows one. `as_root`: the connection would be root's.
 #[must_use]
-pub fn refusal(database: &Database, as_root: bool) -> Option<Refusal> {
+pub fn refusal(database: &Database, as_root: bool) -> Option<GuardRefusal> {
     standing(database, as_root).or_else(|| unconfirmed(database))
 }
 
 /// The same without what samples have not confirmed yet: for what only prepares an action, and leaves that to its worker.
 #[must_use]
-pub fn standing(database: &Database, as_root: bool) -> Option<Refusal> {
+pub fn standing(database: &Database, as_root: bool) -> Option<GuardRefusal> {
     reach(database).or_else(|| hazard(database).map(of_finding)).or_else(|| owner(database, as_root))
 }
 
@@ -61,7 +61,7 @@ pub fn standing(database: &Database, as_root: bool) -> Option<Refusal> {
 /// # Errors
 ///
 /// Where a connection could lose data.
-pub fn admit(database: &Database, as_root: bool) -> Result<(), Refusal> {
+pub fn admit(database: &Database, as_root: bool) -> Result<(), GuardRefusal> {
     refusal(database, as_root).map_or(Ok(()), Err)
 }
 
@@ -81,14 +81,14 @@ fn forbidding(name: &str) -> Option<&'static str> {
     FORBIDDING.iter().find(|it| **it == name).copied()
 }
 
-fn of_finding(finding: &Finding) -> Refusal {
+fn of_finding(finding: &Finding) -> GuardRefusal {
     let fact = forbidding(&finding.name).unwrap_or("hazard");
-    Refusal { fact, pid: finding.pid, what: finding.message.clone() }
+    GuardRefusal { fact, pid: finding.pid, what: finding.message.clone() }
 }
 
 // SQLite follows links by their text (`unixFullPathname`), and so would open the file of that name in this mount namespace.
-fn reach(database: &Database) -> Option<Refusal> {
-    let Reach::ThroughProcess { pid, has_ended } = database.reach else { return None };
+fn reach(database: &Database) -> Option<GuardRefusal> {
+    let PathReach::ThroughProcess { pid, has_ended } = database.reach else { return None };
     let what = if has_ended {
         format!("process {pid}, through which the path leads, has ended; name the database by another path")
     } else {
@@ -97,13 +97,13 @@ fn reach(database: &Database) -> Option<Refusal> {
              nsenter --target {pid} --mount waltop …"
         )
     };
-    Some(Refusal { fact: "another-namespace", pid: Some(pid), what })
+    Some(GuardRefusal { fact: "another-namespace", pid: Some(pid), what })
 }
 
 // As root SQLite gives both files to the owner of the main file when it opens them (`robustFchown` in its `os_unix.c`), so
 // that a program that runs as another user could no longer write to its own. Files that a group shares on purpose are no
 // obstacle for its members, whose connections change no owner.
-fn owner(database: &Database, as_root: bool) -> Option<Refusal> {
+fn owner(database: &Database, as_root: bool) -> Option<GuardRefusal> {
     let main = database.files.db.as_ref()?;
     let files = [("-wal", &database.files.wal), ("-shm", &database.files.shm)];
     let foreign = |file: &&FileFacts| {
@@ -122,10 +122,10 @@ fn owner(database: &Database, as_root: bool) -> Option<Refusal> {
         ids(file),
         ids(main)
     );
-    Some(Refusal { fact: "foreign-owner", pid: None, what })
+    Some(GuardRefusal { fact: "foreign-owner", pid: None, what })
 }
 
-fn unconfirmed(database: &Database) -> Option<Refusal> {
+fn unconfirmed(database: &Database) -> Option<GuardRefusal> {
     let suspicion = database.suspicions.iter().find(|it| !it.is_confirmed())?;
     let what = if suspicion.kind.is_about_content() {
         format!("the content of {} changes faster than samples can tell; try again", database.name())
@@ -133,5 +133,5 @@ fn unconfirmed(database: &Database) -> Option<Refusal> {
         let who = super::who(database, suspicion.pid);
         format!("{who} changes the files or locks that it uses faster than samples can tell; try again")
     };
-    Some(Refusal { fact: "unconfirmed", pid: suspicion.pid, what })
+    Some(GuardRefusal { fact: "unconfirmed", pid: suspicion.pid, what })
 }

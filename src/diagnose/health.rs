@@ -16,7 +16,7 @@ const FRAME_HEADER: u64 = 24;
 
 /// How far a health check goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Depth {
+pub enum HealthDepth {
     /// A write that is rolled back.
     #[default]
     Write,
@@ -24,12 +24,12 @@ pub enum Depth {
     QuickCheck,
 }
 
-impl Depth {
+impl HealthDepth {
     /// Both, the quicker first.
     pub const ALL: [Self; 2] = [Self::Write, Self::QuickCheck];
 }
 
-impl fmt::Display for Depth {
+impl fmt::Display for HealthDepth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Write => "write",
@@ -40,7 +40,7 @@ impl fmt::Display for Depth {
 
 /// What a health check came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Health {
+pub struct HealthReport {
     /// The database.
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
@@ -113,7 +113,7 @@ pub struct QuickCheck {
 
 /// What a worker found on a connection of its own.
 #[derive(Debug, Clone, Default)]
-pub struct Proof {
+pub struct HealthProof {
     /// What its connection answered for the pragmas of the profile and of the file.
     pub answers: ConnectionFacts,
     /// Its write.
@@ -122,11 +122,11 @@ pub struct Proof {
     pub quick_check: Option<QuickCheck>,
 }
 
-impl Health {
+impl HealthReport {
     /// What `proof` and a look at `database` after it come to under `profile`. `recovered`: whether there was something
     /// left of a crash before, and no more.
     #[must_use]
-    pub fn of(database: &Database, profile: &Profile, proof: Proof, recovered: bool) -> Self {
+    pub fn of(database: &Database, profile: &Profile, proof: HealthProof, recovered: bool) -> Self {
         let pragmas = rows(database, profile, &proof.answers);
         let free_bytes = database.filesystem.as_ref().and_then(|it| it.free_bytes);
         let mut troubles: Vec<String> = proof.write.refusal.iter().cloned().collect();
@@ -193,7 +193,7 @@ fn little_space(database: &Database, profile: &Profile, free: Option<u64>) -> Op
     Some(format!("{} are free, and a log may need {}", units::bytes(free), units::bytes(needed)))
 }
 
-impl fmt::Display for Health {
+impl fmt::Display for HealthReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.healthy { "healthy" } else { "not healthy" };
         write!(f, "{}: {verdict}: ", self.path.display())?;
@@ -228,7 +228,7 @@ impl fmt::Display for Health {
 mod tests {
     use super::{super::fixture::*, *};
 
-    fn proof() -> Proof {
+    fn proof() -> HealthProof {
         let answers = [
             ("journal_mode", "wal"),
             ("busy_timeout", "5000"),
@@ -240,11 +240,11 @@ mod tests {
         ];
         let write = WriteProof { proved: true, waited_ms: 1.0, held_ms: Some(0.5), ..WriteProof::default() };
         let answers = answers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Proof { answers, write, quick_check: None }
+        HealthProof { answers, write, quick_check: None }
     }
 
-    fn of(database: &Database, proof: Proof) -> Health {
-        Health::of(database, &Profile::hardened(), proof, false)
+    fn of(database: &Database, proof: HealthProof) -> HealthReport {
+        HealthReport::of(database, &Profile::hardened(), proof, false)
     }
 
     #[test]

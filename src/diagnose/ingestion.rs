@@ -9,7 +9,7 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Look, Rule, evidence, quoted, signal, step, who};
+use super::{Rule, RuleInput, evidence, quoted, signal, step, who};
 use crate::{
     snapshot::{Database, Finding, Ingestion, IngestionState, Remedy, Severity},
     units,
@@ -23,7 +23,7 @@ impl Rule for CrashedIngestion {
         "crashed-ingestion"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let crashed = current(look.database).filter(|run| run.state == IngestionState::Crashed);
         crashed
             .map(|run| Finding {
@@ -62,13 +62,13 @@ impl Rule for StalledIngestion {
         "stalled-ingestion"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         look.database.ingestions.iter().filter_map(|run| self.finding(run, look)).collect()
     }
 }
 
 impl StalledIngestion {
-    fn finding(&self, run: &Ingestion, look: &Look<'_>) -> Option<Finding> {
+    fn finding(&self, run: &Ingestion, look: &RuleInput<'_>) -> Option<Finding> {
         // Files are counted before the first batch, which takes as long as the folders are large.
         run.files_total?;
         let silent = Duration::try_from_secs_f64(run.silent_ms? / 1000.0).ok()?;
@@ -128,7 +128,7 @@ impl Rule for SlowBatch {
         "slow-batch"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let is_news = |run: &&Ingestion| {
             let told = run.finished_at.or(run.last_told_at);
             run.is_running() || told.and_then(|at| since(at, look.taken_at)).is_some_and(|it| it < Self::DAY)
@@ -170,7 +170,7 @@ impl Rule for FailedFiles {
         "failed-files"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let left_out = current(look.database).filter(|run| run.files_failed > 0);
         left_out
             .map(|run| {

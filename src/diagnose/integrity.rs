@@ -1,6 +1,6 @@
 //! What loses committed data: processes that write where nobody reads, or without the locks that they count on.
 
-use super::{Look, Rule, evidence, explain, rescue, terminate, who};
+use super::{Rule, RuleInput, evidence, explain, rescue, terminate, who};
 use crate::snapshot::{Database, Finding, Process, Remedy, Severity, SuspicionKind};
 
 /// A process has a deleted or replaced file of the database open.
@@ -11,7 +11,7 @@ impl Rule for SplitWal {
         "split-wal"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let processes = &look.database.processes;
         let is_split = |process: &&Process| look.confirms(SuspicionKind::ReplacedFile, process).is_some();
         let split = processes.iter().filter(is_split).map(|process| Finding {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Look, Rule, evidence, no_remedy, signal, step, terminate, who};
+use super::{Rule, RuleInput, evidence, no_remedy, signal, step, terminate, who};
 use crate::{
-    snapshot::{Finding, Hold, Process, ProcessState, Severity},
+    snapshot::{Finding, LockHold, Process, ProcessState, Severity},
     units,
 };
 
@@ -16,7 +16,7 @@ impl Rule for LongWriteLock {
         "long-write-lock"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let Some(budget_ms) = look.profile.busy_timeout_ms().filter(|&it| it > 0) else {
             return Vec::new();
         };
@@ -34,7 +34,7 @@ struct LongHold {
 }
 
 // Each process's longest hold. The current one is in the window too, where there is one.
-fn longest_holds(look: &Look<'_>) -> BTreeMap<Option<i32>, LongHold> {
+fn longest_holds(look: &RuleInput<'_>) -> BTreeMap<Option<i32>, LongHold> {
     let locks = &look.database.locks;
     let mut longest = BTreeMap::new();
     if let Some((pid, ms)) = locks.writer.as_ref().and_then(|it| Some((it.pid, it.held_ms?))) {
@@ -51,7 +51,7 @@ fn longest_holds(look: &Look<'_>) -> BTreeMap<Option<i32>, LongHold> {
 }
 
 impl LongHold {
-    fn finding(self, name: &str, pid: Option<i32>, budget_ms: f64, look: &Look<'_>) -> Option<Finding> {
+    fn finding(self, name: &str, pid: Option<i32>, budget_ms: f64, look: &RuleInput<'_>) -> Option<Finding> {
         let severity = step(&(self.ms / budget_ms), &look.config.thresholds.long_write_lock)?;
         let (who, held) = (who(look.database, pid), units::duration(self.ms));
         let what = if self.is_now {
@@ -94,7 +94,7 @@ impl Rule for StoppedHolder {
         "stopped-holder"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         look.database
             .processes
             .iter()
@@ -105,10 +105,10 @@ impl Rule for StoppedHolder {
 }
 
 impl StoppedHolder {
-    fn finding(&self, process: &Process, look: &Look<'_>) -> Option<Finding> {
+    fn finding(&self, process: &Process, look: &RuleInput<'_>) -> Option<Finding> {
         // In WAL mode SHARED is what any idle connection holds.
-        let counts = |hold: &&Hold| **hold != Hold::Shared || look.database.is_wal() == Some(false);
-        let holds: Vec<Hold> = process.holds.iter().filter(counts).copied().collect();
+        let counts = |hold: &&LockHold| **hold != LockHold::Shared || look.database.is_wal() == Some(false);
+        let holds: Vec<LockHold> = process.holds.iter().filter(counts).copied().collect();
         if holds.is_empty() {
             return None;
         }
@@ -139,22 +139,22 @@ impl StoppedHolder {
     }
 }
 
-fn words(hold: Hold) -> &'static str {
+fn words(hold: LockHold) -> &'static str {
     match hold {
-        Hold::Write | Hold::Reserved => "the write lock",
-        Hold::Checkpoint => "the checkpoint lock",
-        Hold::Recover => "the recovery lock",
-        Hold::Read(_) => "a read mark",
-        Hold::Shared => "a read lock",
-        Hold::Pending => "the write lock (it waits for readers)",
-        Hold::Exclusive => "the whole file",
+        LockHold::Write | LockHold::Reserved => "the write lock",
+        LockHold::Checkpoint => "the checkpoint lock",
+        LockHold::Recover => "the recovery lock",
+        LockHold::Read(_) => "a read mark",
+        LockHold::Shared => "a read lock",
+        LockHold::Pending => "the write lock (it waits for readers)",
+        LockHold::Exclusive => "the whole file",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use crate::snapshot::{Hold, ProcessHolds, ProcessState, Severity::*, WriteHolds};
+    use crate::snapshot::{LockHold, ProcessHolds, ProcessState, Severity::*, WriteHolds};
 
     fn window(pid: i32, max_ms: f64) -> WriteHolds {
         WriteHolds {
@@ -208,10 +208,10 @@ mod tests {
     #[test]
     fn a_writer_that_cannot_be_seen_is_told() {
         let mut database = live();
-        database.locks.writer = Some(crate::snapshot::Holder { pid: None, held_ms: Some(9_000.0) });
+        database.locks.writer = Some(crate::snapshot::LockHolder { pid: None, held_ms: Some(9_000.0) });
         let found = findings_of(&database);
         assert_eq!(outline(&found), [("long-write-lock", Error, None)]);
-        database.locks.writer = Some(crate::snapshot::Holder { pid: None, held_ms: None });
+        database.locks.writer = Some(crate::snapshot::LockHolder { pid: None, held_ms: None });
         assert_eq!(findings_of(&database), []);
     }
 
@@ -220,9 +220,9 @@ mod tests {
         let mut database = live();
         database.processes[0].state = ProcessState::Stopped;
         assert_eq!(findings_of(&database), []);
-        database.processes[0].holds = vec![Hold::Shared];
+        database.processes[0].holds = vec![LockHold::Shared];
         assert_eq!(findings_of(&database), []);
-        database.processes[0].holds = vec![Hold::Write, Hold::Read(1)];
+        database.processes[0].holds = vec![LockHold::Write, LockHold::Read(1)];
         let found = findings_of(&database);
         assert_eq!(outline(&found), [("stopped-holder", Error, Some(WRITER))]);
         assert_eq!(
@@ -238,7 +238,7 @@ mod tests {
     fn a_traced_process_is_left_to_its_debugger() {
         let mut database = live();
         database.processes[0].state = ProcessState::Traced;
-        database.processes[0].holds = vec![Hold::Write];
+        database.processes[0].holds = vec![LockHold::Write];
         let found = findings_of(&database);
         assert!(found[0].message.contains("is stopped by a debugger"), "{}", found[0].message);
         assert_eq!(found[0].remedy.command, None);
@@ -249,7 +249,7 @@ mod tests {
         let mut database = rollback();
         database.processes.pop();
         database.processes[0].state = ProcessState::Stopped;
-        database.processes[0].holds = vec![Hold::Shared];
+        database.processes[0].holds = vec![LockHold::Shared];
         assert_eq!(outline(&findings_of(&database)), [("stopped-holder", Error, Some(WRITER))]);
     }
 }

@@ -1,6 +1,6 @@
 //! Modes that hurt when a database is shared: read-only clients, and a rollback journal.
 
-use super::{Look, Rule, evidence, no_remedy, quoted, who};
+use super::{Rule, RuleInput, evidence, no_remedy, quoted, who};
 use crate::snapshot::{FileFacts, Finding, Process, Remedy, Severity};
 
 /// A process opened a WAL database read-only.
@@ -11,7 +11,7 @@ impl Rule for ReadonlyTrap {
         "readonly-trap"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         if look.database.is_wal() != Some(true) {
             return Vec::new();
         }
@@ -25,7 +25,7 @@ impl Rule for ReadonlyTrap {
 }
 
 impl ReadonlyTrap {
-    fn finding(&self, process: &Process, look: &Look<'_>) -> Finding {
+    fn finding(&self, process: &Process, look: &RuleInput<'_>) -> Finding {
         let who = who(look.database, Some(process.pid));
         let may_not_write = look.database.files.shm.as_ref().is_some_and(|shm| may_not_write(process, shm));
         let (severity, message) = if process.index_read_only == Some(true) {
@@ -76,7 +76,7 @@ impl Rule for RollbackJournal {
         "rollback-journal"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let sharers: Vec<i32> =
             database.processes.iter().filter(|it| it.is_client()).map(|it| it.pid).collect();
@@ -105,7 +105,7 @@ impl Rule for RollbackJournal {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use crate::snapshot::{Handles, Severity::*};
+    use crate::snapshot::{HandleCounts, Severity::*};
 
     #[test]
     fn a_read_only_client_is_worth_knowing() {
@@ -156,7 +156,7 @@ mod tests {
         );
         assert_eq!(found[0].remedy.key.as_deref(), Some("f"));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop fix '/srv/my notes.db'"));
-        database.processes[0].handles = Some(Handles::default());
+        database.processes[0].handles = Some(HandleCounts::default());
         assert_eq!(findings_of(&database), []);
         // Not known: no finding.
         let mut database = rollback();

@@ -2,7 +2,7 @@
 
 /// One finding, explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Page {
+pub struct FindingPage {
     /// Name of the finding.
     pub name: &'static str,
     /// How bad it can be, in words.
@@ -13,7 +13,7 @@ pub struct Page {
 
 /// A stretch of a page, its lines joined where they only were broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Block {
+pub enum PageBlock {
     /// A heading, without its marks.
     Heading(&'static str),
     /// A paragraph in one line, for whoever shows it to wrap.
@@ -26,7 +26,7 @@ pub enum Block {
 
 macro_rules! pages {
     ($($name:literal: $severity:literal,)*) => {
-        &[$(Page {
+        &[$(FindingPage {
             name: $name,
             severity: $severity,
             text: include_str!(concat!("../../assets/findings/", $name, ".md")),
@@ -35,7 +35,7 @@ macro_rules! pages {
 }
 
 /// Every page, in the order in which the product lists its findings: locks and log, processes, files, ingestion.
-pub const PAGES: &[Page] = pages![
+pub const PAGES: &[FindingPage] = pages![
     "long-write-lock": "warning or error",
     "stopped-holder": "error",
     "pinned-wal": "warning or error",
@@ -70,16 +70,16 @@ pub const PAGES: &[Page] = pages![
 
 /// The page of the finding `name`.
 #[must_use]
-pub fn page(name: &str) -> Option<&'static Page> {
+pub fn page(name: &str) -> Option<&'static FindingPage> {
     PAGES.iter().find(|page| page.name == name)
 }
 
-impl Page {
+impl FindingPage {
     /// When the finding holds, in one sentence. Its severity stands beside it and is left out.
     #[must_use]
     pub fn summary(&self) -> String {
         let first = self.blocks().into_iter().find_map(|block| match block {
-            Block::Text(text) => Some(text),
+            PageBlock::Text(text) => Some(text),
             _ => None,
         });
         let sentence = first.unwrap_or_default();
@@ -90,29 +90,29 @@ impl Page {
 
     /// The page below its title, in the stretches of which it is made.
     #[must_use]
-    pub fn blocks(&self) -> Vec<Block> {
+    pub fn blocks(&self) -> Vec<PageBlock> {
         let mut blocks = Vec::new();
         let mut goes_on = false;
         for line in self.text.lines().skip(1) {
             let was_text = std::mem::replace(&mut goes_on, false);
             if let Some(heading) = line.strip_prefix("## ") {
-                blocks.push(Block::Heading(heading));
+                blocks.push(PageBlock::Heading(heading));
             } else if let Some(code) = line.strip_prefix("    ") {
-                blocks.push(Block::Code(code));
+                blocks.push(PageBlock::Code(code));
             } else if line.is_empty() {
-                blocks.push(Block::Gap);
+                blocks.push(PageBlock::Gap);
             } else {
                 goes_on = true;
                 match blocks.last_mut().filter(|_| was_text) {
-                    Some(Block::Text(text)) => {
+                    Some(PageBlock::Text(text)) => {
                         text.push(' ');
                         text.push_str(line);
                     }
-                    _ => blocks.push(Block::Text(line.to_owned())),
+                    _ => blocks.push(PageBlock::Text(line.to_owned())),
                 }
             }
         }
-        let text_begins = blocks.iter().position(|block| *block != Block::Gap).unwrap_or(0);
+        let text_begins = blocks.iter().position(|block| *block != PageBlock::Gap).unwrap_or(0);
         blocks.split_off(text_begins)
     }
 }
@@ -155,7 +155,9 @@ mod tests {
             let headings: Vec<_> = page
                 .blocks()
                 .into_iter()
-                .filter_map(|block| if let Block::Heading(heading) = block { Some(heading) } else { None })
+                .filter_map(
+                    |block| if let PageBlock::Heading(heading) = block { Some(heading) } else { None },
+                )
                 .collect();
             let wanted = ["What it means", "Why it hurts", "Be sure by hand", "What to do", "What not to do"];
             assert_eq!(headings, wanted, "{}", page.name);
@@ -173,14 +175,21 @@ mod tests {
             assert!(!summary.contains('\n') && !summary.starts_with("Warning"), "{summary}");
         }
         let summary = "The journal of an ingestion has no end, and its process is gone.";
-        assert_eq!(page("crashed-ingestion").map(Page::summary).as_deref(), Some(summary));
+        assert_eq!(page("crashed-ingestion").map(FindingPage::summary).as_deref(), Some(summary));
     }
 
     #[test]
     fn lines_that_were_only_broken_are_joined() {
-        let page = Page { name: "x", severity: "info", text: "# x\n\nOne\ntwo.\n\n## Do\n    a  b\nThree\n" };
-        let text = |text: &str| Block::Text(text.to_owned());
-        let blocks = [text("One two."), Block::Gap, Block::Heading("Do"), Block::Code("a  b"), text("Three")];
+        let page =
+            FindingPage { name: "x", severity: "info", text: "# x\n\nOne\ntwo.\n\n## Do\n    a  b\nThree\n" };
+        let text = |text: &str| PageBlock::Text(text.to_owned());
+        let blocks = [
+            text("One two."),
+            PageBlock::Gap,
+            PageBlock::Heading("Do"),
+            PageBlock::Code("a  b"),
+            text("Three"),
+        ];
         assert_eq!(page.blocks(), blocks);
     }
 }

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::{Look, Rule, evidence, no_remedy, terminate, who};
-use crate::snapshot::{Finding, Overlay, Process, Severity, SuspicionKind};
+use super::{Rule, RuleInput, evidence, no_remedy, terminate, who};
+use crate::snapshot::{Finding, OverlayMount, Process, Severity, SuspicionKind};
 
 /// A process uses the main file with the log and index of another name of it, or with none that can be seen.
 pub struct OtherLog;
@@ -14,7 +14,7 @@ impl Rule for OtherLog {
         "other-log"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let processes = look.database.processes.iter();
         let proven = processes.filter_map(|process| self.proven(process, look));
         let unproven = look.database.processes.iter().filter_map(|process| {
@@ -27,7 +27,7 @@ impl Rule for OtherLog {
 }
 
 impl OtherLog {
-    fn proven(&self, process: &Process, look: &Look<'_>) -> Option<Finding> {
+    fn proven(&self, process: &Process, look: &RuleInput<'_>) -> Option<Finding> {
         look.confirms(SuspicionKind::OtherLog, process)?;
         let (database, others) = (look.database, process.pairing.other_log.join(", "));
         Some(Finding {
@@ -49,7 +49,7 @@ impl OtherLog {
         })
     }
 
-    fn unproven(&self, pid: Option<i32>, look: &Look<'_>) -> Finding {
+    fn unproven(&self, pid: Option<i32>, look: &RuleInput<'_>) -> Finding {
         let database = look.database;
         Finding {
             name: self.name().to_owned(),
@@ -82,7 +82,7 @@ impl Rule for LostLocks {
         "lost-locks"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let lost = database.processes.iter().filter_map(|process| {
             let (what, file) = if look.confirms(SuspicionKind::LostIndexLock, process).is_some() {
@@ -128,7 +128,7 @@ impl Rule for ForkedConnection {
         "forked-connection"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let inherited = database.processes.iter().filter_map(|process| {
             look.confirms(SuspicionKind::ForkedConnection, process)?;
@@ -162,7 +162,7 @@ impl Rule for OutdatedReader {
         "outdated-reader"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let outdated = look.database.processes.iter().filter_map(|process| {
             let suspicion = look.confirms(SuspicionKind::OutdatedReader, process)?;
             Some(Finding {
@@ -190,13 +190,13 @@ impl Rule for OverlayUpper {
         "overlay-upper"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         look.database.overlays.iter().map(|overlay| self.finding(overlay, look)).collect()
     }
 }
 
 impl OverlayUpper {
-    fn finding(&self, overlay: &Overlay, look: &Look<'_>) -> Finding {
+    fn finding(&self, overlay: &OverlayMount, look: &RuleInput<'_>) -> Finding {
         let merged = overlay.merged.display().to_string();
         Finding {
             name: self.name().to_owned(),
@@ -215,7 +215,7 @@ impl OverlayUpper {
 }
 
 /// Findings of the rule `name` on processes that use the log at the path with another main file.
-pub(super) fn left_behind(name: &'static str, look: &Look<'_>) -> Vec<Finding> {
+pub(super) fn left_behind(name: &'static str, look: &RuleInput<'_>) -> Vec<Finding> {
     let database = look.database;
     let left = database.processes.iter().filter_map(|process| {
         look.confirms(SuspicionKind::LogWithoutMain, process)?;
@@ -242,7 +242,9 @@ pub(super) fn left_behind(name: &'static str, look: &Look<'_>) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use crate::snapshot::{Database, Handles, Hold, Overlay, ProcessHolds, Severity::*, WriteHolds};
+    use crate::snapshot::{
+        Database, HandleCounts, LockHold, OverlayMount, ProcessHolds, Severity::*, WriteHolds,
+    };
 
     fn lost() -> Database {
         let mut database = live();
@@ -343,7 +345,7 @@ mod tests {
             held_ratio: 0.1,
             by_process: vec![holds],
         });
-        database.processes[0].holds = vec![Hold::Read(1)];
+        database.processes[0].holds = vec![LockHold::Read(1)];
         for active in [&database, &sampled] {
             let found = twice(active);
             assert_eq!(outline(&found), [("forked-connection", Error, Some(WRITER))]);
@@ -399,13 +401,13 @@ mod tests {
     #[test]
     fn a_connection_that_opens_or_closes_during_a_sample_is_accused_of_nothing() {
         let mut database = quiet();
-        database.processes[0].handles = Some(Handles { db: 0, wal: 1, shm: 1 });
+        database.processes[0].handles = Some(HandleCounts { db: 0, wal: 1, shm: 1 });
         assert_eq!(twice(&database), [], "it held the main file when the lock table was read");
-        database.processes[0].handles = Some(Handles::default());
+        database.processes[0].handles = Some(HandleCounts::default());
         let pairing = &mut database.processes[0].pairing;
         (pairing.holds_main, pairing.writes_log) = (false, false);
         assert_eq!(twice(&database), [], "the mapping is that of the next connection");
-        database.processes[0].handles = Some(Handles { db: 1, wal: 1, shm: 1 });
+        database.processes[0].handles = Some(HandleCounts { db: 1, wal: 1, shm: 1 });
         database.processes[0].holds_index = false;
         assert_ne!(twice(&database), []);
         database.processes[0].pairing.has_closed = true;
@@ -437,7 +439,7 @@ mod tests {
     #[test]
     fn an_overlay_names_its_merged_mount() {
         let mut database = quiet();
-        database.overlays = vec![Overlay { merged: "/merged".into(), pid: 77 }];
+        database.overlays = vec![OverlayMount { merged: "/merged".into(), pid: 77 }];
         let found = findings_of(&database);
         assert_eq!(outline(&found), [("overlay-upper", Error, None)]);
         assert_eq!(found[0].evidence["merged"], "/merged");

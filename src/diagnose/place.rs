@@ -1,6 +1,6 @@
 //! Where a database lies: on what file system, and whose the files and their folder are.
 
-use super::{Look, Rule, evidence, no_remedy, quoted};
+use super::{Rule, RuleInput, evidence, no_remedy, quoted};
 use crate::snapshot::{Database, FileFacts, Filesystem, Finding, Remedy, Severity};
 
 /// The database is on a file system where the locks or the shared memory of WAL fail.
@@ -10,7 +10,7 @@ use crate::snapshot::{Database, FileFacts, Filesystem, Finding, Remedy, Severity
 pub struct UnsafeFilesystem;
 
 impl UnsafeFilesystem {
-    fn finding(&self, look: &Look<'_>, severity: Severity, what: &str, kind: &Filesystem) -> Finding {
+    fn finding(&self, look: &RuleInput<'_>, severity: Severity, what: &str, kind: &Filesystem) -> Finding {
         Finding {
             name: self.name().to_owned(),
             severity,
@@ -32,7 +32,7 @@ impl Rule for UnsafeFilesystem {
         "unsafe-filesystem"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let Some(filesystem) = &look.database.filesystem else {
             return Vec::new();
         };
@@ -73,7 +73,7 @@ impl Rule for ForeignOwner {
         "foreign-owner"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let Some(db) = &database.files.db else { return Vec::new() };
         // While there are such files the folder comes second.

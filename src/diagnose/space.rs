@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Look, Rule, evidence, quoted, terminate, wal::frames_kept_by, who};
+use super::{Rule, RuleInput, evidence, quoted, terminate, wal::frames_kept_by, who};
 use crate::{
-    snapshot::{Database, Finding, Reader, Remedy, Severity},
+    snapshot::{Database, Finding, LogReader, Remedy, Severity},
     units,
 };
 
@@ -23,7 +23,7 @@ impl Rule for LargeWal {
         "large-wal"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let Some(bytes) = database.files.wal.as_ref().map(|wal| wal.bytes) else {
             return Vec::new();
@@ -71,13 +71,13 @@ impl Rule for LargeWal {
 }
 
 /// Whether no more waits than a commit would move by itself.
-fn is_moved(look: &Look<'_>) -> bool {
+fn is_moved(look: &RuleInput<'_>) -> bool {
     let pending = look.database.wal.as_ref().and_then(|wal| wal.pending);
     pending.is_some_and(|it| it <= look.profile.autocheckpoint_frames())
 }
 
 /// What the log costs, and who has to end before a checkpoint can help.
-fn cost(look: &Look<'_>, is_growing: bool) -> String {
+fn cost(look: &RuleInput<'_>, is_growing: bool) -> String {
     let wal = look.database.wal.as_ref();
     let Some(pending) = wal.and_then(|wal| wal.pending) else {
         return ": it slows down recovery, and the space is not given back".to_owned();
@@ -103,10 +103,10 @@ fn cost(look: &Look<'_>, is_growing: bool) -> String {
 }
 
 /// The reader that makes the checkpoint futile, and has been there for as long as a pin needs to count.
-fn reader_in_the_way<'a>(look: &Look<'a>) -> Option<&'a Reader> {
+fn reader_in_the_way<'a>(look: &RuleInput<'a>) -> Option<&'a LogReader> {
     let wal = look.database.wal.as_ref()?;
     let long = look.config.thresholds.pinned_wal.0.as_secs_f64() * 1000.0;
-    let is_in_the_way = |reader: &&Reader| {
+    let is_in_the_way = |reader: &&LogReader| {
         let kept = frames_kept_by(reader, wal);
         let blocks = if is_moved(look) {
             // A truncation wants nobody in the log. Slot 0 is not in it, and only keeps frames from being moved.
@@ -116,7 +116,7 @@ fn reader_in_the_way<'a>(look: &Look<'a>) -> Option<&'a Reader> {
         };
         blocks && reader.held_ms.is_some_and(|held_ms| held_ms >= long)
     };
-    let held = |reader: &&Reader| reader.held_ms.unwrap_or_default();
+    let held = |reader: &&LogReader| reader.held_ms.unwrap_or_default();
     let readers = look.database.locks.readers.iter();
     readers.filter(is_in_the_way).max_by(|one, other| held(one).total_cmp(&held(other)))
 }
@@ -134,7 +134,7 @@ impl Rule for DiskLow {
         "disk-low"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let log = database.files.wal.as_ref().map(|wal| wal.bytes);
         let (Some(bytes), Some(free)) = (log, free_bytes(database)) else {
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn where_a_reader_would_make_a_checkpoint_futile_it_has_to_go_first() {
-        let command = |wal: crate::snapshot::Wal, slot, frame, held_ms| {
+        let command = |wal: crate::snapshot::WalState, slot, frame, held_ms| {
             let mut database = with_log(100 << 20, 0);
             database.wal = Some(wal);
             database.locks.readers = vec![reader(READER, slot, frame, held_ms)];

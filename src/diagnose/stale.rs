@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     config::{Config, DaemonRule},
-    snapshot::{Database, Process, Snapshot, Stale},
+    snapshot::{Database, Process, Snapshot, StaleVerdict},
 };
 
 mod causes;
@@ -19,15 +19,15 @@ pub use findings::{DeadPidfile, DuplicateDaemon, StaleDaemon};
 
 use causes::causes;
 use protection::protection;
-use twins::Family;
+use twins::DaemonFamily;
 
 /// Fills in the verdict on every process of every database.
 pub fn judge(snapshot: &mut Snapshot, config: &Config) {
-    let verdicts: BTreeMap<Key, Stale> = {
+    let verdicts: BTreeMap<ProcessKey, StaleVerdict> = {
         let snapshot = &*snapshot;
-        let family = Family::of(&snapshot.databases, &config.daemons);
-        let scene = Scene { snapshot, config, family };
-        let mut subjects: BTreeMap<Key, Subject<'_>> = BTreeMap::new();
+        let family = DaemonFamily::of(&snapshot.databases, &config.daemons);
+        let scene = StaleInput { snapshot, config, family };
+        let mut subjects: BTreeMap<ProcessKey, ProcessVerdict<'_>> = BTreeMap::new();
         for database in &scene.snapshot.databases {
             for process in &database.processes {
                 let subject = subjects.entry(key(process)).or_default();
@@ -42,29 +42,29 @@ pub fn judge(snapshot: &mut Snapshot, config: &Config) {
 }
 
 // What a verdict may know.
-struct Scene<'a> {
+struct StaleInput<'a> {
     snapshot: &'a Snapshot,
     config: &'a Config,
-    family: Family<'a>,
+    family: DaemonFamily<'a>,
 }
 
 // A process, as each database that it has open shows it.
 #[derive(Default)]
-struct Subject<'a> {
+struct ProcessVerdict<'a> {
     rows: Vec<(&'a Database, &'a Process)>,
 }
 
-type Key = (i32, Option<u64>);
+type ProcessKey = (i32, Option<u64>);
 
-fn key(process: &Process) -> Key {
+fn key(process: &Process) -> ProcessKey {
     (process.pid, process.start_ticks)
 }
 
-impl<'a> Scene<'a> {
-    fn verdict(&self, subject: &Subject<'_>) -> Stale {
+impl<'a> StaleInput<'a> {
+    fn verdict(&self, subject: &ProcessVerdict<'_>) -> StaleVerdict {
         let causes = causes(self, subject);
         let protected = protection(self, subject);
-        Stale { is_stale: !causes.is_empty() && protected.is_none(), causes, protected }
+        StaleVerdict { is_stale: !causes.is_empty() && protected.is_none(), causes, protected }
     }
 
     fn rule(&self, process: &Process) -> Option<&'a DaemonRule> {

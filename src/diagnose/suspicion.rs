@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::snapshot::{Database, Hold, Process, Suspicion, SuspicionKind};
+use crate::snapshot::{Database, LockHold, Process, Suspicion, SuspicionKind};
 
 /// What `database`, as sampled at `now`, says. What `previous` said as well keeps the time since when it does; a partial
 /// sample confirms nothing and clears nothing.
@@ -125,8 +125,9 @@ fn files_of(database: &Database) -> Vec<String> {
 
 /// Whether it was seen to take a lock of a transaction: it holds one now, or samples saw it write.
 fn is_active(process: &Process, database: &Database) -> bool {
-    let is_transaction =
-        |hold: &Hold| matches!(hold, Hold::Write | Hold::Checkpoint | Hold::Recover | Hold::Read(_));
+    let is_transaction = |hold: &LockHold| {
+        matches!(hold, LockHold::Write | LockHold::Checkpoint | LockHold::Recover | LockHold::Read(_))
+    };
     let holds = database.locks.write_holds.as_ref().map_or(&[][..], |holds| &holds.by_process);
     process.holds.iter().any(is_transaction) || holds.iter().any(|it| it.pid == Some(process.pid))
 }

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Look, Rule, evidence, step, terminate, who};
+use super::{Rule, RuleInput, evidence, step, terminate, who};
 use crate::{
-    snapshot::{Database, Finding, Reader, Severity, Wal},
+    snapshot::{Database, Finding, LogReader, Severity, WalState},
     units,
 };
 
@@ -19,13 +19,13 @@ impl Rule for PinnedWal {
         "pinned-wal"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let Some(wal) = &look.database.wal else {
             return Vec::new();
         };
         // A process can be in several slots; the pin that costs most stands for it.
-        let mut worst: BTreeMap<Option<i32>, Pin<'_>> = BTreeMap::new();
-        for pin in look.database.locks.readers.iter().filter_map(|reader| Pin::of(reader, wal, look)) {
+        let mut worst: BTreeMap<Option<i32>, LogPin<'_>> = BTreeMap::new();
+        for pin in look.database.locks.readers.iter().filter_map(|reader| LogPin::of(reader, wal, look)) {
             let known = worst.entry(pin.reader.pid).or_insert(pin);
             if (pin.severity, pin.frames) > (known.severity, known.frames) {
                 *known = pin;
@@ -36,7 +36,7 @@ impl Rule for PinnedWal {
 }
 
 /// Committed frames that `reader` keeps from being moved; `None` where that is not known.
-pub(super) fn frames_kept_by(reader: &Reader, wal: &Wal) -> Option<u32> {
+pub(super) fn frames_kept_by(reader: &LogReader, wal: &WalState) -> Option<u32> {
     // Slot 0 reads the main file only, so nothing may be moved into it.
     match reader.slot? {
         0 => wal.pending,
@@ -45,15 +45,15 @@ pub(super) fn frames_kept_by(reader: &Reader, wal: &Wal) -> Option<u32> {
 }
 
 #[derive(Clone, Copy)]
-struct Pin<'a> {
-    reader: &'a Reader,
+struct LogPin<'a> {
+    reader: &'a LogReader,
     frames: u32,
     held_ms: f64,
     severity: Severity,
 }
 
-impl<'a> Pin<'a> {
-    fn of(reader: &'a Reader, wal: &Wal, look: &Look<'_>) -> Option<Self> {
+impl<'a> LogPin<'a> {
+    fn of(reader: &'a LogReader, wal: &WalState, look: &RuleInput<'_>) -> Option<Self> {
         let frames = frames_kept_by(reader, wal)?;
         let held_ms = reader.held_ms?;
         if frames <= look.profile.autocheckpoint_frames() {

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Hold, Micros, Piece, Who, push_bounded};
+use super::{HoldPiece, LockOwner, Micros, TimedHold, push_bounded};
 
 /// Microseconds in a second.
 pub const SECOND: Micros = 1_000_000;
@@ -18,18 +18,18 @@ const BUCKETS: usize = 64;
 
 /// The coarse tier of a history.
 #[derive(Debug, Default)]
-pub struct Coarse {
-    shares: VecDeque<Share>,
+pub struct CoarseHistory {
+    shares: VecDeque<SecondShare>,
     /// The newest second, which may not be over.
-    filling: Vec<Share>,
-    others: Option<Arc<Who>>,
-    minutes: VecDeque<Minute>,
+    filling: Vec<SecondShare>,
+    others: Option<Arc<LockOwner>>,
+    minutes: VecDeque<MinuteSlot>,
     is_cut: bool,
 }
 
 /// One process's part of one second.
 #[derive(Debug, Clone)]
-pub struct Share {
+pub struct SecondShare {
     second: u32,
     /// Holds that ended in it.
     ended: u32,
@@ -37,31 +37,31 @@ pub struct Share {
     held: u32,
     /// Whole length of the longest hold that reached into it, in tenths of a millisecond.
     longest: u32,
-    who: Arc<Who>,
+    who: Arc<LockOwner>,
 }
 
 #[derive(Debug)]
-struct Minute {
+struct MinuteSlot {
     minute: u32,
     lengths: [u16; BUCKETS],
 }
 
-impl Coarse {
+impl CoarseHistory {
     /// How many shares are kept.
     pub const SHARES: usize = SECONDS * (NAMED + 1);
     /// What it takes at most, in bytes, names included.
-    pub const BYTES: usize = (Self::SHARES + APART) * (size_of::<Share>() + Who::BYTES)
-        + MINUTES * size_of::<Minute>()
-        + Who::BYTES;
+    pub const BYTES: usize = (Self::SHARES + APART) * (size_of::<SecondShare>() + LockOwner::BYTES)
+        + MINUTES * size_of::<MinuteSlot>()
+        + LockOwner::BYTES;
 
     /// Takes in a hold, later than all before it.
-    pub fn take(&mut self, hold: &Hold) {
+    pub fn take(&mut self, hold: &TimedHold) {
         self.count_length(hold);
         let last = (hold.end() - 1).max(hold.start) / SECOND;
         let first = (hold.start / SECOND).max(last - Micros::try_from(SECONDS).unwrap_or(last));
         for second in first..=last {
             let inside = hold.end().min((second + 1) * SECOND) - hold.start.max(second * SECOND);
-            let share = Share {
+            let share = SecondShare {
                 second: small(second),
                 ended: (second == last).into(),
                 held: small(inside),
@@ -82,12 +82,12 @@ impl Coarse {
     }
 
     /// The newest shares' holders, newest first.
-    pub fn recent(&self) -> impl Iterator<Item = &Arc<Who>> {
+    pub fn recent(&self) -> impl Iterator<Item = &Arc<LockOwner>> {
         self.filling.iter().rev().chain(self.shares.iter().rev()).map(|share| &share.who)
     }
 
     /// What lies between `from` and `to`, oldest first.
-    pub fn pieces(&self, from: Micros, to: Micros) -> impl Iterator<Item = Piece<'_>> {
+    pub fn pieces(&self, from: Micros, to: Micros) -> impl Iterator<Item = HoldPiece<'_>> {
         let first = self.shares.partition_point(|share| share.end() <= from);
         let after = self.shares.partition_point(|share| share.start() < to);
         let newest = self.filling.iter().filter(move |share| share.end() > from && share.start() < to);
@@ -105,7 +105,7 @@ impl Coarse {
         })
     }
 
-    fn add(&mut self, share: Share) {
+    fn add(&mut self, share: SecondShare) {
         if let Some(known) = self.filling.iter_mut().find(|known| known.who.is(&share.who)) {
             known.add(&share);
             return;
@@ -122,12 +122,12 @@ impl Coarse {
             return;
         }
         self.filling.sort_by(|a, b| {
-            let is_others = |share: &Share| share.who.pid.is_none() && !share.who.name.is_empty();
+            let is_others = |share: &SecondShare| share.who.pid.is_none() && !share.who.name.is_empty();
             is_others(a).cmp(&is_others(b)).then(b.held.cmp(&a.held))
         });
         let who = Arc::clone(self.others());
         let rest = self.filling.split_off(left - 1);
-        let mut others = Share { ended: 0, held: 0, longest: 0, who, ..rest[0] };
+        let mut others = SecondShare { ended: 0, held: 0, longest: 0, who, ..rest[0] };
         for share in rest {
             others.add(&share);
         }
@@ -143,14 +143,16 @@ impl Coarse {
         }
     }
 
-    fn others(&mut self) -> &Arc<Who> {
-        self.others.get_or_insert_with(|| Arc::new(Who { name: Who::OTHERS.to_owned(), ..Who::default() }))
+    fn others(&mut self) -> &Arc<LockOwner> {
+        self.others.get_or_insert_with(|| {
+            Arc::new(LockOwner { name: LockOwner::OTHERS.to_owned(), ..LockOwner::default() })
+        })
     }
 
-    fn count_length(&mut self, hold: &Hold) {
+    fn count_length(&mut self, hold: &TimedHold) {
         let minute = small((hold.end() - 1).max(0) / (60 * SECOND));
         if self.minutes.back().is_none_or(|newest| newest.minute != minute) {
-            push_bounded(&mut self.minutes, MINUTES, Minute { minute, lengths: [0; BUCKETS] });
+            push_bounded(&mut self.minutes, MINUTES, MinuteSlot { minute, lengths: [0; BUCKETS] });
         }
         if let Some(newest) = self.minutes.back_mut() {
             let count = &mut newest.lengths[bucket(hold.length)];
@@ -159,7 +161,7 @@ impl Coarse {
     }
 }
 
-impl Share {
+impl SecondShare {
     fn start(&self) -> Micros {
         Micros::from(self.second) * SECOND
     }
@@ -175,9 +177,9 @@ impl Share {
     }
 
     // Where in its second it lay is not known: a window that cuts it gets its part.
-    fn piece(&self, from: Micros, to: Micros) -> Piece<'_> {
+    fn piece(&self, from: Micros, to: Micros) -> HoldPiece<'_> {
         let (start, end) = (self.start().max(from), self.end().min(to));
-        Piece {
+        HoldPiece {
             who: &self.who,
             start,
             end,
@@ -209,11 +211,11 @@ fn middle(bucket: usize) -> Micros {
 }
 
 #[cfg(test)]
-impl Coarse {
+impl CoarseHistory {
     /// What it takes, in bytes, names aside; and the holders it names.
-    pub fn size(&self) -> (usize, Vec<&Arc<Who>>) {
-        let bytes = (self.shares.capacity() + self.filling.capacity()) * size_of::<Share>()
-            + self.minutes.capacity() * size_of::<Minute>();
+    pub fn size(&self) -> (usize, Vec<&Arc<LockOwner>>) {
+        let bytes = (self.shares.capacity() + self.filling.capacity()) * size_of::<SecondShare>()
+            + self.minutes.capacity() * size_of::<MinuteSlot>();
         let who = self.shares.iter().chain(&self.filling).map(|share| &share.who).chain(&self.others);
         (bytes, who.collect())
     }
@@ -223,14 +225,14 @@ impl Coarse {
 mod tests {
     use super::*;
 
-    fn hold(pid: i32, start: Micros, length: Micros) -> Hold {
-        let who = Who { pid: Some(pid), start_ticks: Some(1), name: String::new() };
-        Hold { start, length, who: Arc::new(who) }
+    fn hold(pid: i32, start: Micros, length: Micros) -> TimedHold {
+        let who = LockOwner { pid: Some(pid), start_ticks: Some(1), name: String::new() };
+        TimedHold { start, length, who: Arc::new(who) }
     }
 
     #[test]
     fn a_long_hold_counts_once_and_fills_every_second() {
-        let mut coarse = Coarse::default();
+        let mut coarse = CoarseHistory::default();
         coarse.take(&hold(1, SECOND / 2, 3 * SECOND));
         let pieces: Vec<_> = coarse.pieces(0, 10 * SECOND).collect();
         let held: Vec<_> = pieces.iter().map(|piece| piece.held).collect();
@@ -243,7 +245,7 @@ mod tests {
 
     #[test]
     fn many_processes_of_a_second_are_added_up_and_nothing_is_lost() {
-        let mut coarse = Coarse::default();
+        let mut coarse = CoarseHistory::default();
         for pid in 1..=200_i32 {
             coarse.take(&hold(pid, Micros::from(pid) * 4000, 1000 + Micros::from(pid)));
         }
@@ -252,7 +254,7 @@ mod tests {
         assert_eq!(pieces.len(), NAMED + 1);
         assert_eq!(pieces.iter().map(|piece| piece.count).sum::<u64>(), 200);
         assert_eq!(pieces.iter().map(|piece| piece.held).sum::<Micros>(), 200 * 1000 + 200 * 201 / 2);
-        assert_eq!(pieces.iter().filter(|piece| piece.who.name == Who::OTHERS).count(), 1);
+        assert_eq!(pieces.iter().filter(|piece| piece.who.name == LockOwner::OTHERS).count(), 1);
     }
 
     #[test]

@@ -9,11 +9,11 @@ use super::push_bounded;
 
 /// The newest values of something that grows.
 #[derive(Debug, Default)]
-pub struct Rate {
+pub struct GrowthRate {
     values: VecDeque<(Instant, u64)>,
 }
 
-impl Rate {
+impl GrowthRate {
     /// How many values are kept.
     pub const VALUES: usize = 8;
 
@@ -55,26 +55,26 @@ impl Rate {
 
 /// Frames that checkpoints have moved, over the restarts of the log.
 #[derive(Debug, Default)]
-pub struct Moved {
-    log: Option<Log>,
+pub struct MovedFrames {
+    log: Option<LogPosition>,
     total: u64,
-    rate: Rate,
+    rate: GrowthRate,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Log {
+struct LogPosition {
     sequence: u32,
     frames: u32,
     backfilled: u32,
 }
 
-impl Moved {
+impl MovedFrames {
     /// At `at` the log that was restarted `sequence` times has so many frames, and so many of them are moved.
     ///
     /// A log restarts only when all of it is moved, so what was waiting in the one before counts too. Where
     /// it restarted more than once since the last look, what was moved in between is not known.
     pub fn is(&mut self, at: Instant, sequence: u32, frames: u32, backfilled: u32) {
-        let now = Log { sequence, frames, backfilled };
+        let now = LogPosition { sequence, frames, backfilled };
         let moved = match self.log.replace(now) {
             Some(last) if last.sequence == sequence => backfilled.checked_sub(last.backfilled),
             Some(last) if last.sequence.wrapping_add(1) == sequence => {
@@ -102,7 +102,7 @@ impl Moved {
 }
 
 #[cfg(test)]
-impl Rate {
+impl GrowthRate {
     /// Bytes it has taken from the heap.
     pub(super) fn size(&self) -> usize {
         self.values.capacity() * size_of::<(Instant, u64)>()
@@ -110,7 +110,7 @@ impl Rate {
 }
 
 #[cfg(test)]
-impl Moved {
+impl MovedFrames {
     /// Bytes it has taken from the heap.
     pub(super) fn size(&self) -> usize {
         self.rate.size()
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn frames_moved_are_counted_over_a_restart_but_not_over_two() {
-        let (mut moved, start) = (Moved::default(), Instant::now());
+        let (mut moved, start) = (MovedFrames::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         moved.is(at(0), 7, 100, 40);
         assert_eq!(moved.a_second(), None);

@@ -8,12 +8,12 @@ use std::{
 
 use jiff::{Timestamp, ToSpan};
 
-use super::{Figures, History, Micros, Piece, Who, milliseconds};
-use crate::snapshot::Spread;
+use super::{HoldFigures, HoldPiece, LockHistory, LockOwner, Micros, milliseconds};
+use crate::snapshot::DurationSpread;
 
 /// Which stretch of the past is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct TimeWindow {
     /// Its newer edge; `None`: now.
     pub end: Option<Instant>,
     /// How long it is.
@@ -37,27 +37,27 @@ pub struct Timeline {
     /// [`Timeline::LANES`] of them the rest share the last one.
     pub lanes: Vec<TimelineLane>,
     /// The holds in it, of all processes.
-    pub figures: Figures,
+    pub figures: HoldFigures,
     /// What our own ingestions waited for the lock in it.
-    pub waits: Option<Waits>,
+    pub waits: Option<LockWaits>,
 }
 
 /// One process's holds of the write lock in a stretch of the past.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimelineLane {
     /// The process; one without a PID and with a name stands for several.
-    pub who: Who,
+    pub who: LockOwner,
     /// Share of each cell in which it held the lock, 0 to 1, oldest first; [`Timeline::CELLS`] of them.
     pub shares: Vec<f32>,
     /// Whether it waited for the lock in a cell, as it says itself; empty where it says nothing.
     pub waited: Vec<bool>,
     /// What a cursor finds at each step; [`Timeline::STEPS`] of them.
-    pub moments: Vec<Option<Moment>>,
+    pub moments: Vec<Option<TimelineStep>>,
 }
 
 /// What one process did in one step of a timeline.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Moment {
+pub struct TimelineStep {
     /// Holds that reached into it or, where the ring forgot them, ended in it.
     pub count: u64,
     /// Whole length of the longest of them, in ms.
@@ -70,11 +70,11 @@ pub struct Moment {
 
 /// Waits for the lock.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Waits {
+pub struct LockWaits {
     /// How many.
     pub count: u64,
     /// How long, in ms.
-    pub spread: Spread,
+    pub spread: DurationSpread,
 }
 
 impl Timeline {
@@ -109,18 +109,18 @@ impl Timeline {
     }
 }
 
-impl History {
+impl LockHistory {
     /// The stretch of the past in `window`, where `now` is the present on both clocks; `None` where nothing was
     /// sampled.
     #[must_use]
-    pub fn timeline(&self, window: Window, now: (Instant, Timestamp)) -> Option<Timeline> {
+    pub fn timeline(&self, window: TimeWindow, now: (Instant, Timestamp)) -> Option<Timeline> {
         let since = self.since?;
         let oldest = since + Duration::from_micros(self.oldest().unsigned_abs());
         let span = window.span.max(Duration::from_millis(1));
         let end = window.end.unwrap_or(now.0).max(oldest + span).min(now.0);
         let to = self.micros(end);
         let from = to - super::micros(span);
-        let grid = Grid {
+        let grid = TimelineGrid {
             from,
             span: to - from,
             at: |micros| earlier(now.1, now.0.saturating_duration_since(since + super::duration(micros))),
@@ -129,8 +129,8 @@ impl History {
         let mut lanes: Vec<TimelineLane> = chosen.iter().map(|(who, _)| TimelineLane::of(who)).collect();
         let index: HashMap<_, _> = chosen.iter().enumerate().map(|(at, (who, _))| (who.key(), at)).collect();
         if rest {
-            let name = Who::OTHERS.to_owned();
-            lanes.push(TimelineLane::of(&Arc::new(Who { name, ..Who::default() })));
+            let name = LockOwner::OTHERS.to_owned();
+            lanes.push(TimelineLane::of(&Arc::new(LockOwner { name, ..LockOwner::default() })));
         }
         let last = lanes.len().saturating_sub(1);
         for piece in self.pieces(from, to, self.micros(now.0)) {
@@ -153,13 +153,13 @@ impl History {
             newest: now.0,
             lanes,
             figures: self.figures(from, to, self.micros(now.0)),
-            waits: Spread::of(&waits).map(|spread| Waits { count: waits.len() as u64, spread }),
+            waits: DurationSpread::of(&waits).map(|spread| LockWaits { count: waits.len() as u64, spread }),
         })
     }
 
     // The processes with the most time between `from` and `to`, and whether there are more than get a lane.
-    fn chosen(&self, from: Micros, to: Micros, now: Micros) -> (Vec<(&Arc<Who>, Micros)>, bool) {
-        let mut totals: HashMap<_, (&Arc<Who>, Micros)> = HashMap::new();
+    fn chosen(&self, from: Micros, to: Micros, now: Micros) -> (Vec<(&Arc<LockOwner>, Micros)>, bool) {
+        let mut totals: HashMap<_, (&Arc<LockOwner>, Micros)> = HashMap::new();
         for piece in self.pieces(from, to, now) {
             let total = totals.entry(piece.who.key()).or_insert((piece.who, 0));
             total.1 += piece.held;
@@ -178,7 +178,7 @@ impl History {
 }
 
 impl TimelineLane {
-    fn of(who: &Arc<Who>) -> Self {
+    fn of(who: &Arc<LockOwner>) -> Self {
         Self {
             who: who.as_ref().clone(),
             shares: vec![0.0; Timeline::CELLS],
@@ -189,19 +189,19 @@ impl TimelineLane {
 }
 
 // Where microseconds lie among cells and steps.
-struct Grid<F> {
+struct TimelineGrid<F> {
     from: Micros,
     span: Micros,
     at: F,
 }
 
-impl<F: Fn(Micros) -> Timestamp> Grid<F> {
+impl<F: Fn(Micros) -> Timestamp> TimelineGrid<F> {
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         reason = "a share between 0 and 1"
     )]
-    fn draw(&self, lane: &mut TimelineLane, piece: &Piece<'_>) {
+    fn draw(&self, lane: &mut TimelineLane, piece: &HoldPiece<'_>) {
         let (start, end) = (piece.start.max(self.from), piece.end.min(self.from + self.span));
         // A piece of the past is spread over its second.
         let density = piece.held as f64 / ((end - start).max(1) as f64);
@@ -214,7 +214,7 @@ impl<F: Fn(Micros) -> Timestamp> Grid<F> {
         }
         for step in self.range(start, end, Timeline::STEPS) {
             let longest_ms = milliseconds(piece.longest);
-            let known = lane.moments[step].get_or_insert(Moment {
+            let known = lane.moments[step].get_or_insert(TimelineStep {
                 count: 0,
                 longest_ms: 0.0,
                 began: None,
@@ -264,16 +264,16 @@ mod tests {
         Timestamp::from_second(1_000_000 + seconds).expect("a time")
     }
 
-    fn shown(history: &History, start: Instant, window: Window, now: u64) -> Timeline {
+    fn shown(history: &LockHistory, start: Instant, window: TimeWindow, now: u64) -> Timeline {
         let seconds = i64::try_from(now / 1000).expect("it fits");
         history.timeline(window, (start + ms(now), at(seconds))).expect("it was sampled")
     }
 
-    const LAST_MINUTE: Window = Window { end: None, span: Duration::from_mins(1) };
+    const LAST_MINUTE: TimeWindow = TimeWindow { end: None, span: Duration::from_mins(1) };
 
     #[test]
     fn nothing_sampled_is_no_timeline() {
-        assert_eq!(History::default().timeline(LAST_MINUTE, (Instant::now(), at(0))), None);
+        assert_eq!(LockHistory::default().timeline(LAST_MINUTE, (Instant::now(), at(0))), None);
     }
 
     #[test]
@@ -299,7 +299,7 @@ mod tests {
     fn the_open_hold_goes_on_at_the_right_edge() {
         let start = Instant::now();
         let mut history = history(start, &[]);
-        history.open(super::super::Lock::Write, start + ms(58_000), who(7));
+        history.open(super::super::SampledLock::Write, start + ms(58_000), who(7));
         let timeline = shown(&history, start, LAST_MINUTE, 60_000);
         let moment = timeline.lanes[0].moments[59].expect("it is held");
         assert_eq!((moment.longest_ms, moment.goes_on, moment.began), (2000.0, true, Some(at(58))));
@@ -309,7 +309,7 @@ mod tests {
     fn a_window_in_the_past_stays_where_it_is() {
         let start = Instant::now();
         let history = history(start, &[(1, 5000, 6000), (2, 100_000, 101_000)]);
-        let window = Window { end: Some(start + ms(10_000)), span: Duration::from_secs(10) };
+        let window = TimeWindow { end: Some(start + ms(10_000)), span: Duration::from_secs(10) };
         for now in [120_000, 500_000] {
             let timeline = shown(&history, start, window, now);
             assert_eq!(timeline.lanes.len(), 1);
@@ -335,7 +335,7 @@ mod tests {
         let timeline = shown(&history(start, &holds), start, LAST_MINUTE, 60_000);
         assert_eq!(timeline.lanes.len(), Timeline::LANES);
         let others = timeline.lanes.last().expect("a lane");
-        assert_eq!((others.who.pid, others.who.name.as_str()), (None, Who::OTHERS));
+        assert_eq!((others.who.pid, others.who.name.as_str()), (None, LockOwner::OTHERS));
         let count = others.moments.iter().flatten().map(|moment| moment.count).sum::<u64>();
         assert_eq!(count, 40 - 23);
     }

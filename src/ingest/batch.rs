@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroUsize, str::FromStr, time::Duration};
 
-use crate::journal::Sharing;
+use crate::journal::LockSharing;
 
 /// How long hardly any batch of `auto` holds the write lock, where nothing else is asked for. A writer that waits for
 /// it polls: the shorter the hold, the sooner its poll succeeds.
@@ -28,7 +28,7 @@ const SHORT: Duration = Duration::from_millis(2);
 
 /// How a run sizes its batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Batch {
+pub enum BatchSetting {
     /// By what the last ones cost: as many files as can be had in the time that a batch may hold the lock.
     #[default]
     Auto,
@@ -36,19 +36,19 @@ pub enum Batch {
     Files(NonZeroUsize),
 }
 
-impl FromStr for Batch {
-    type Err = Error;
+impl FromStr for BatchSetting {
+    type Err = BatchSizeError;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self, BatchSizeError> {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        let files: usize = text.parse().map_err(|_| Error::NotANumber(text.to_owned()))?;
-        NonZeroUsize::new(files).map(Self::Files).ok_or(Error::Zero)
+        let files: usize = text.parse().map_err(|_| BatchSizeError::NotANumber(text.to_owned()))?;
+        NonZeroUsize::new(files).map(Self::Files).ok_or(BatchSizeError::Zero)
     }
 }
 
-impl fmt::Display for Batch {
+impl fmt::Display for BatchSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
@@ -59,7 +59,7 @@ impl fmt::Display for Batch {
 
 /// Why a text names no batch size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum BatchSizeError {
     /// Nothing would ever be written.
     #[error("a batch has at least 1 file: give --batch auto or a number from 1")]
     Zero,
@@ -70,7 +70,7 @@ pub enum Error {
 
 /// What a batch may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
+pub struct BatchLimit {
     /// At most so many files.
     pub files: usize,
     /// No further file once so much time has passed under the lock, so that enough is left to commit; `None`:
@@ -80,8 +80,8 @@ pub struct Limit {
 
 /// Decides the size of the next batch from the cost of the ones before.
 #[derive(Debug, Clone)]
-pub struct Sizer {
-    batch: Batch,
+pub struct BatchSizer {
+    batch: BatchSetting,
     aim: Duration,
     files: usize,
     per_file: Option<Duration>,
@@ -89,13 +89,13 @@ pub struct Sizer {
     ending: f64,
 }
 
-impl Sizer {
+impl BatchSizer {
     /// A sizer that has seen no batch yet, hardly any of which is to hold the lock for longer than `hold`.
     #[must_use]
-    pub fn new(batch: Batch, hold: Duration) -> Self {
+    pub fn new(batch: BatchSetting, hold: Duration) -> Self {
         let files = match batch {
-            Batch::Auto => FIRST,
-            Batch::Files(files) => files.get(),
+            BatchSetting::Auto => FIRST,
+            BatchSetting::Files(files) => files.get(),
         };
         Self { batch, aim: hold.mul_f64(AIM), files, per_file: None, ending: FIRST_ENDING }
     }
@@ -108,12 +108,12 @@ impl Sizer {
 
     /// What the next batch may take.
     #[must_use]
-    pub fn next(&self) -> Limit {
+    pub fn next(&self) -> BatchLimit {
         let hold = match self.batch {
-            Batch::Auto => Some(self.aim.div_f64(1.0 + self.ending)),
-            Batch::Files(_) => None,
+            BatchSetting::Auto => Some(self.aim.div_f64(1.0 + self.ending)),
+            BatchSetting::Files(_) => None,
         };
-        Limit { files: self.files, hold }
+        BatchLimit { files: self.files, hold }
     }
 
     /// A batch of `files` was committed after holding the lock for `hold`, of which `rows` until the last was in.
@@ -121,7 +121,7 @@ impl Sizer {
     /// The estimate of a file's cost follows half-way, so one odd batch neither stalls nor bloats the next; the
     /// size at most doubles, and shrinks at once. What an ending takes is believed at once, and forgotten slowly.
     pub fn committed(&mut self, files: usize, hold: Duration, rows: Duration) {
-        if self.batch != Batch::Auto || files == 0 {
+        if self.batch != BatchSetting::Auto || files == 0 {
             return;
         }
         if rows >= SHORT {
@@ -139,19 +139,19 @@ impl Sizer {
 
 /// How long to leave the lock alone after a batch that held it for `hold`.
 #[must_use]
-pub fn gap(hold: Duration, sharing: Sharing) -> Duration {
-    if sharing == Sharing::Alone { Duration::ZERO } else { hold.max(SHORTEST_GAP) }
+pub fn gap(hold: Duration, sharing: LockSharing) -> Duration {
+    if sharing == LockSharing::Alone { Duration::ZERO } else { hold.max(SHORTEST_GAP) }
 }
 
 /// With whom the lock is shared after a transaction that was refused it `retries` times; `is_open_elsewhere` is `None`
 /// where that cannot be seen, and then there may be somebody.
 #[must_use]
-pub fn sharing(retries: u64, is_open_elsewhere: Option<bool>) -> Sharing {
+pub fn sharing(retries: u64, is_open_elsewhere: Option<bool>) -> LockSharing {
     match (retries, is_open_elsewhere) {
-        (1.., _) => Sharing::Waited,
-        (0, Some(true)) => Sharing::OpenElsewhere,
-        (0, Some(false)) => Sharing::Alone,
-        (0, None) => Sharing::Unknown,
+        (1.., _) => LockSharing::Waited,
+        (0, Some(true)) => LockSharing::OpenElsewhere,
+        (0, Some(false)) => LockSharing::Alone,
+        (0, None) => LockSharing::Unknown,
     }
 }
 
@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    fn settle(sizer: &mut Sizer, per_file: Duration, batches: usize) -> usize {
+    fn settle(sizer: &mut BatchSizer, per_file: Duration, batches: usize) -> usize {
         for _ in 0..batches {
             let files = sizer.next().files;
             let rows = per_file * u32::try_from(files).expect("small");
@@ -172,16 +172,16 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_written() {
-        assert_eq!("auto".parse(), Ok(Batch::Auto));
-        assert_eq!("10".parse::<Batch>().expect("a size").to_string(), "10");
-        assert_eq!("0".parse::<Batch>(), Err(Error::Zero));
-        assert_eq!("-1".parse::<Batch>(), Err(Error::NotANumber("-1".into())));
-        assert_eq!("ten".parse::<Batch>(), Err(Error::NotANumber("ten".into())));
+        assert_eq!("auto".parse(), Ok(BatchSetting::Auto));
+        assert_eq!("10".parse::<BatchSetting>().expect("a size").to_string(), "10");
+        assert_eq!("0".parse::<BatchSetting>(), Err(BatchSizeError::Zero));
+        assert_eq!("-1".parse::<BatchSetting>(), Err(BatchSizeError::NotANumber("-1".into())));
+        assert_eq!("ten".parse::<BatchSetting>(), Err(BatchSizeError::NotANumber("ten".into())));
     }
 
     #[test]
     fn a_given_number_means_just_that() {
-        let mut sizer = Sizer::new("50".parse().expect("a size"), HOLD);
+        let mut sizer = BatchSizer::new("50".parse().expect("a size"), HOLD);
         assert_eq!(settle(&mut sizer, Duration::from_secs(1), 5), 50);
         assert_eq!(sizer.next().hold, None);
     }
@@ -189,23 +189,23 @@ mod tests {
     #[test]
     fn auto_settles_at_the_aim() {
         for per_file in [Duration::from_millis(1), Duration::from_micros(250)] {
-            let sizer = &mut Sizer::new(Batch::Auto, HOLD);
+            let sizer = &mut BatchSizer::new(BatchSetting::Auto, HOLD);
             let affordable = sizer.aim().as_nanos() / per_file.as_nanos();
             assert_eq!(settle(sizer, per_file, 20) as u128, affordable, "{per_file:?}");
         }
-        let aim = Sizer::new(Batch::Auto, HOLD).aim();
+        let aim = BatchSizer::new(BatchSetting::Auto, HOLD).aim();
         assert!(aim < HOLD && aim > HOLD / 2, "{aim:?}");
     }
 
     #[test]
     fn auto_stays_within_its_bounds() {
-        assert_eq!(settle(&mut Sizer::new(Batch::Auto, HOLD), Duration::from_mins(1), 20), 1);
-        assert_eq!(settle(&mut Sizer::new(Batch::Auto, HOLD), Duration::ZERO, 20), LARGEST);
+        assert_eq!(settle(&mut BatchSizer::new(BatchSetting::Auto, HOLD), Duration::from_mins(1), 20), 1);
+        assert_eq!(settle(&mut BatchSizer::new(BatchSetting::Auto, HOLD), Duration::ZERO, 20), LARGEST);
     }
 
     #[test]
     fn auto_shrinks_at_once_and_at_most_doubles() {
-        let mut sizer = Sizer::new(Batch::Auto, HOLD);
+        let mut sizer = BatchSizer::new(BatchSetting::Auto, HOLD);
         let large = settle(&mut sizer, Duration::from_micros(50), 20);
         sizer.committed(large, Duration::from_secs(5), Duration::from_secs(5));
         assert!(sizer.next().files < large / 4, "{:?}", sizer.next());
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn time_is_left_for_what_comes_after_the_last_document() {
-        let mut sizer = Sizer::new(Batch::Auto, HOLD);
+        let mut sizer = BatchSizer::new(BatchSetting::Auto, HOLD);
         let ms = Duration::from_millis;
         sizer.committed(10, ms(20), ms(5));
         assert_eq!(sizer.next().hold, Some(sizer.aim() / 4));
@@ -228,24 +228,24 @@ mod tests {
 
     #[test]
     fn an_empty_batch_teaches_nothing() {
-        let mut sizer = Sizer::new(Batch::Auto, HOLD);
+        let mut sizer = BatchSizer::new(BatchSetting::Auto, HOLD);
         sizer.committed(0, Duration::from_secs(1), Duration::ZERO);
         assert_eq!(sizer.next().files, FIRST);
     }
 
     #[test]
     fn the_gap_is_as_long_as_the_hold_and_only_beside_others() {
-        assert_eq!(gap(Duration::from_millis(70), Sharing::Alone), Duration::ZERO);
-        assert_eq!(gap(Duration::from_millis(70), Sharing::Waited), Duration::from_millis(70));
-        assert_eq!(gap(Duration::from_millis(1), Sharing::OpenElsewhere), SHORTEST_GAP);
+        assert_eq!(gap(Duration::from_millis(70), LockSharing::Alone), Duration::ZERO);
+        assert_eq!(gap(Duration::from_millis(70), LockSharing::Waited), Duration::from_millis(70));
+        assert_eq!(gap(Duration::from_millis(1), LockSharing::OpenElsewhere), SHORTEST_GAP);
     }
 
     #[test]
     fn who_waited_or_cannot_see_does_not_take_himself_to_be_alone() {
-        assert_eq!(sharing(0, Some(false)), Sharing::Alone);
-        assert_eq!(sharing(0, Some(true)), Sharing::OpenElsewhere);
-        assert_eq!(sharing(0, None), Sharing::Unknown);
-        assert_eq!(sharing(1, Some(false)), Sharing::Waited);
+        assert_eq!(sharing(0, Some(false)), LockSharing::Alone);
+        assert_eq!(sharing(0, Some(true)), LockSharing::OpenElsewhere);
+        assert_eq!(sharing(0, None), LockSharing::Unknown);
+        assert_eq!(sharing(1, Some(false)), LockSharing::Waited);
     }
 
     /// What batches can have cost: files, and µs until the last one was in and from there to the end.
@@ -253,8 +253,8 @@ mod tests {
         prop::collection::vec((0..2000_usize, 0..10_000_000_u64, 0..10_000_000_u64), 0..60)
     }
 
-    fn after(costs: &[(usize, u64, u64)], hold: Duration) -> Sizer {
-        let mut sizer = Sizer::new(Batch::Auto, hold);
+    fn after(costs: &[(usize, u64, u64)], hold: Duration) -> BatchSizer {
+        let mut sizer = BatchSizer::new(BatchSetting::Auto, hold);
         for &(files, rows, rest) in costs {
             let rows = Duration::from_micros(rows);
             sizer.committed(files, rows + Duration::from_micros(rest), rows);
@@ -286,7 +286,7 @@ mod tests {
             // What comes after the last document is a share of what came before it.
             let mut sizer = after(&costs, HOLD);
             for _ in 0..60 {
-                let Limit { files, hold } = sizer.next();
+                let BatchLimit { files, hold } = sizer.next();
                 let per_file = Duration::from_micros(micros);
                 // As a transaction does: no further file once the time is over.
                 let fit = (0..files).take_while(|&so_far| {

@@ -6,38 +6,38 @@ use std::{
 };
 
 use super::{
-    discover::{Discovery, Folder, Found},
-    readers::Job,
-    store::Known,
+    discover::{Discovery, FoundDocument, IngestFolder},
+    readers::ReadJob,
+    store::KnownDocument,
 };
 
 /// The files to read: the ones whose size or time is not what the database has.
 pub(super) fn jobs<'a>(
-    found: &'a [Found],
-    known: &'a HashMap<String, Known>,
+    found: &'a [FoundDocument],
+    known: &'a HashMap<String, KnownDocument>,
     prefixes: &'a [String],
     largest: u64,
-) -> Vec<Job<'a>> {
-    let job = |found: &'a Found| {
+) -> Vec<ReadJob<'a>> {
+    let job = |found: &'a FoundDocument| {
         let known = known.get(&found.name);
         let changed = known.is_none_or(|known| known.stamp != found.stamp);
         let prefix = prefixes[found.folder].as_str();
-        changed.then(|| Job { found, prefix, known: known.map(|known| &known.hash), largest })
+        changed.then(|| ReadJob { found, prefix, known: known.map(|known| &known.hash), largest })
     };
     found.iter().filter_map(job).collect()
 }
 
 /// The documents that the database has and the folders have no longer, by name.
 pub(super) fn gone(
-    folders: &[Folder],
+    folders: &[IngestFolder],
     discovery: &Discovery,
-    known: &HashMap<String, Known>,
+    known: &HashMap<String, KnownDocument>,
     vanished: &HashSet<String>,
 ) -> VecDeque<(String, i64)> {
     let is_there = |name: &&str| !vanished.contains(*name);
     let found: HashSet<&str> =
         discovery.found.iter().map(|found| found.name.as_str()).filter(is_there).collect();
-    let is_gone = |name: &str, known: &Known| {
+    let is_gone = |name: &str, known: &KnownDocument| {
         !found.contains(name) && folders.iter().any(|folder| has_no_longer(folder, discovery, name, known))
     };
     let mut gone: Vec<_> = known
@@ -51,7 +51,7 @@ pub(super) fn gone(
 
 /// Whether a document that was not found is gone from `folder`. One that was taken in with this folder is, also
 /// where its file is ignored by now; one of a folder within or around it only where its file is really gone.
-fn has_no_longer(folder: &Folder, discovery: &Discovery, name: &str, known: &Known) -> bool {
+fn has_no_longer(folder: &IngestFolder, discovery: &Discovery, name: &str, known: &KnownDocument) -> bool {
     let Some(relative) = name.strip_prefix(&folder.prefix()) else { return false };
     let file = folder.path.join(relative);
     if discovery.blind.iter().any(|blind| file.starts_with(blind)) {
@@ -68,23 +68,24 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::ingest::discover::Stamp;
+    use crate::ingest::discover::FileStamp;
 
-    const STAMP: Stamp = Stamp { bytes: 4, modified_ns: 1_700_000_000_000_000_000 };
+    const STAMP: FileStamp = FileStamp { bytes: 4, modified_ns: 1_700_000_000_000_000_000 };
 
     /// The folder `name`, in `dir` and under that name.
-    fn folder(dir: &TempDir, name: &str) -> Folder {
+    fn folder(dir: &TempDir, name: &str) -> IngestFolder {
         let path = dir.path().join(name);
         fs::create_dir_all(&path).expect("a folder");
-        Folder { path, name: name.to_owned() }
+        IngestFolder { path, name: name.to_owned() }
     }
 
-    fn found(name: &str, stamp: Stamp) -> Found {
-        Found { file: Path::new("/").join(name), name: name.to_owned(), folder: 0, stamp }
+    fn found(name: &str, stamp: FileStamp) -> FoundDocument {
+        FoundDocument { file: Path::new("/").join(name), name: name.to_owned(), folder: 0, stamp }
     }
 
-    fn known(documents: &[(&str, i64, &str)]) -> HashMap<String, Known> {
-        let known = |id, folder: &str| Known { id, folder: folder.to_owned(), stamp: STAMP, hash: [7; 32] };
+    fn known(documents: &[(&str, i64, &str)]) -> HashMap<String, KnownDocument> {
+        let known =
+            |id, folder: &str| KnownDocument { id, folder: folder.to_owned(), stamp: STAMP, hash: [7; 32] };
         documents.iter().map(|&(name, id, folder)| (name.to_owned(), known(id, folder))).collect()
     }
 
@@ -94,8 +95,8 @@ mod tests {
 
     #[test]
     fn only_what_is_new_or_has_another_stamp_is_read() {
-        let newer = Stamp { modified_ns: STAMP.modified_ns - 1, ..STAMP };
-        let longer = Stamp { bytes: 5, ..STAMP };
+        let newer = FileStamp { modified_ns: STAMP.modified_ns - 1, ..STAMP };
+        let longer = FileStamp { bytes: 5, ..STAMP };
         let all = [
             found("a/old.md", STAMP),
             found("a/newer.md", newer),

@@ -32,32 +32,34 @@ const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// A folder as it is named in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folder {
+pub struct IngestFolder {
     /// Where it is, without symbolic links.
     pub path: PathBuf,
     /// The same as text, or the name given with `--root`; a document's name begins with it.
     pub name: String,
 }
 
-impl Folder {
+impl IngestFolder {
     /// The folder at `path`, under `root` where that is given.
     ///
     /// # Errors
     ///
     /// Where there is no such folder, or its path is not UTF-8.
-    pub fn open(path: &Path, root: Option<&str>) -> Result<Self, Error> {
-        let wrap = |source| Error::Unreadable { path: path.display().to_string(), source };
+    pub fn open(path: &Path, root: Option<&str>) -> Result<Self, DiscoverError> {
+        let wrap = |source| DiscoverError::Unreadable { path: path.display().to_string(), source };
         let real = fs::canonicalize(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::Missing(path.display().to_string()),
+            io::ErrorKind::NotFound => DiscoverError::Missing(path.display().to_string()),
             _ => wrap(error),
         })?;
         if !real.is_dir() {
-            return Err(Error::NotAFolder(path.display().to_string()));
+            return Err(DiscoverError::NotAFolder(path.display().to_string()));
         }
         fs::read_dir(&real).map_err(wrap)?;
         let name = match root {
             Some(root) => root.to_owned(),
-            None => real.to_str().ok_or_else(|| Error::NotUtf8(path.display().to_string()))?.to_owned(),
+            None => {
+                real.to_str().ok_or_else(|| DiscoverError::NotUtf8(path.display().to_string()))?.to_owned()
+            }
         };
         Ok(Self { path: real, name })
     }
@@ -71,7 +73,7 @@ impl Folder {
 
 /// A document that the walk found.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundDocument {
     /// Where it is.
     pub file: PathBuf,
     /// Its name in the database, unique there.
@@ -79,19 +81,19 @@ pub struct Found {
     /// Index of its folder.
     pub folder: usize,
     /// Size and time of change.
-    pub stamp: Stamp,
+    pub stamp: FileStamp,
 }
 
 /// Size and time of change: while they stay, the file is taken to be unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub struct FileStamp {
     /// Size in bytes.
     pub bytes: u64,
     /// Last modification in ns since 1970.
     pub modified_ns: i64,
 }
 
-impl Stamp {
+impl FileStamp {
     /// The stamp in `metadata`.
     #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
@@ -105,7 +107,7 @@ impl Stamp {
 #[derive(Debug, Default)]
 pub struct Discovery {
     /// The documents, each once, in the order of their folders and names.
-    pub found: Vec<Found>,
+    pub found: Vec<FoundDocument>,
     /// What could not be looked at, or is no document in spite of its name.
     pub failed: Vec<FailedFile>,
     /// Where something could not be looked at: what is known from there may still exist.
@@ -116,7 +118,7 @@ pub struct Discovery {
 
 /// Why folders cannot be taken in.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum DiscoverError {
     /// Nothing was asked for.
     #[error("no folder to take in: name one")]
     NoFolder,
@@ -151,11 +153,11 @@ pub enum Error {
 ///
 /// Where a folder holds no document at all.
 pub fn walk(
-    folders: &[Folder],
+    folders: &[IngestFolder],
     hidden: bool,
     ours: &[PathBuf],
     stop: &StopFlag,
-) -> Result<Option<Discovery>, Error> {
+) -> Result<Option<Discovery>, DiscoverError> {
     let ours: HashSet<_> =
         ours.iter().filter_map(|path| fs::metadata(path).ok()).map(|it| identity(&it)).collect();
     let mut discovery = Discovery::default();
@@ -174,7 +176,7 @@ pub fn walk(
             return Ok(None);
         }
         if documents == 0 {
-            return Err(Error::NoDocuments(folder.path.display().to_string()));
+            return Err(DiscoverError::NoDocuments(folder.path.display().to_string()));
         }
     }
     Ok((!stop.is_raised()).then_some(discovery))
@@ -182,7 +184,7 @@ pub fn walk(
 
 /// What may be of interest in a folder, in the order of names, what cannot be looked at last. Without the rest
 /// where `stop` was raised.
-fn entries(folder: &Path, hidden: bool, stop: &StopFlag) -> Vec<Result<Entry, ignore::Error>> {
+fn entries(folder: &Path, hidden: bool, stop: &StopFlag) -> Vec<Result<FolderEntry, ignore::Error>> {
     let mut walk = WalkBuilder::new(folder);
     walk.standard_filters(true).require_git(false).hidden(!hidden).follow_links(false);
     let mut entries = in_parallel(&mut walk, stop).unwrap_or_else(|| one_by_one(&walk, stop));
@@ -196,7 +198,7 @@ fn entries(folder: &Path, hidden: bool, stop: &StopFlag) -> Vec<Result<Entry, ig
 
 /// What `walk` finds on several threads beside this one, which hears of `stop` even while a file system does not
 /// answer. `None` where the system refuses the threads: the library panics for one of them, and the others never end.
-fn in_parallel(walk: &mut WalkBuilder, stop: &StopFlag) -> Option<Vec<Result<Entry, ignore::Error>>> {
+fn in_parallel(walk: &mut WalkBuilder, stop: &StopFlag) -> Option<Vec<Result<FolderEntry, ignore::Error>>> {
     let wanted = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
     // And one that waits for them.
     if threads::available(wanted + 1) <= wanted {
@@ -213,8 +215,8 @@ fn in_parallel(walk: &mut WalkBuilder, stop: &StopFlag) -> Option<Vec<Result<Ent
                 if their_stop.is_raised() {
                     return WalkState::Quit;
                 }
-                let entry = entry.map(Entry::of);
-                if entry.as_ref().map_or(true, Entry::is_of_interest) {
+                let entry = entry.map(FolderEntry::of);
+                if entry.as_ref().map_or(true, FolderEntry::is_of_interest) {
                     theirs.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
                 }
                 WalkState::Continue
@@ -229,20 +231,20 @@ fn in_parallel(walk: &mut WalkBuilder, stop: &StopFlag) -> Option<Vec<Result<Ent
 }
 
 /// The same on this thread alone.
-fn one_by_one(walk: &WalkBuilder, stop: &StopFlag) -> Vec<Result<Entry, ignore::Error>> {
-    let entries = walk.build().take_while(|_| !stop.is_raised()).map(|entry| entry.map(Entry::of));
-    entries.filter(|entry| entry.as_ref().map_or(true, Entry::is_of_interest)).collect()
+fn one_by_one(walk: &WalkBuilder, stop: &StopFlag) -> Vec<Result<FolderEntry, ignore::Error>> {
+    let entries = walk.build().take_while(|_| !stop.is_raised()).map(|entry| entry.map(FolderEntry::of));
+    entries.filter(|entry| entry.as_ref().map_or(true, FolderEntry::is_of_interest)).collect()
 }
 
 /// What stands in a folder.
-struct Entry {
+struct FolderEntry {
     found: ignore::DirEntry,
     /// Of a regular file with a document's name.
     metadata: Option<Result<Metadata, ignore::Error>>,
     has_name: bool,
 }
 
-impl Entry {
+impl FolderEntry {
     fn of(found: ignore::DirEntry) -> Self {
         let kind = found.file_type().filter(|kind| !kind.is_dir() && !kind.is_symlink());
         let has_name = kind.is_some() && is_document(found.path());
@@ -259,13 +261,13 @@ impl Discovery {
     /// Whether `entry` has a document's name, whatever became of it.
     fn see(
         &mut self,
-        entry: Entry,
-        folder: &Folder,
+        entry: FolderEntry,
+        folder: &IngestFolder,
         index: usize,
         ours: &HashSet<(u64, u64)>,
         names: &mut HashSet<String>,
     ) -> bool {
-        let Entry { found: entry, metadata, has_name } = entry;
+        let FolderEntry { found: entry, metadata, has_name } = entry;
         if let Some(error) = entry.error() {
             self.warned.push(failure(entry.path(), error));
         }
@@ -296,8 +298,8 @@ impl Discovery {
         };
         let name = format!("{}{relative}", folder.prefix());
         if names.insert(name.clone()) {
-            let stamp = Stamp::of(&metadata);
-            self.found.push(Found { file: entry.path().to_owned(), name, folder: index, stamp });
+            let stamp = FileStamp::of(&metadata);
+            self.found.push(FoundDocument { file: entry.path().to_owned(), name, folder: index, stamp });
         }
         true
     }
@@ -360,13 +362,13 @@ mod tests {
         dir
     }
 
-    fn look(folders: &[Folder], hidden: bool, ours: &[PathBuf]) -> Discovery {
+    fn look(folders: &[IngestFolder], hidden: bool, ours: &[PathBuf]) -> Discovery {
         let walked = walk(folders, hidden, ours, &StopFlag::default());
         walked.expect("documents").expect("nobody stops it")
     }
 
     fn names(dir: &TempDir, hidden: bool) -> Vec<String> {
-        let folder = Folder::open(dir.path(), Some("r")).expect("a folder");
+        let folder = IngestFolder::open(dir.path(), Some("r")).expect("a folder");
         let discovery = look(&[folder], hidden, &[]);
         discovery.found.into_iter().map(|found| found.name).collect()
     }
@@ -405,7 +407,7 @@ mod tests {
         )
         .expect("a pipe");
         fs::write(dir.path().join(OsStr::from_bytes(b"\xff.md")), "text").expect("a file");
-        let folder = Folder::open(dir.path(), None).expect("a folder");
+        let folder = IngestFolder::open(dir.path(), None).expect("a folder");
         let discovery = look(&[folder], false, &[]);
         assert_eq!(discovery.found.len(), 1);
         let reasons: Vec<_> = discovery.failed.iter().map(|it| it.reason.as_str()).collect();
@@ -417,7 +419,7 @@ mod tests {
     fn overlapping_folders_give_each_document_once() {
         let dir = tree(&["a.md", "b/c.md"]);
         let folders = [dir.path().to_owned(), dir.path().join("b")]
-            .map(|it| Folder::open(&it, None).expect("a folder"));
+            .map(|it| IngestFolder::open(&it, None).expect("a folder"));
         let discovery = look(&folders, false, &[]);
         assert_eq!(discovery.found.iter().map(|it| it.folder).collect::<Vec<_>>(), [0, 0]);
     }
@@ -426,7 +428,7 @@ mod tests {
     fn the_database_is_no_document_whatever_its_name() {
         let dir = tree(&["a.md", "base.md"]);
         fs::hard_link(dir.path().join("base.md"), dir.path().join("c.md")).expect("a link");
-        let folder = Folder::open(dir.path(), Some("r")).expect("a folder");
+        let folder = IngestFolder::open(dir.path(), Some("r")).expect("a folder");
         let discovery = look(&[folder], false, &[dir.path().join("base.md")]);
         assert_eq!(discovery.found.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["r/a.md"]);
     }
@@ -434,11 +436,14 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_taken_in_says_why() {
         let dir = tree(&["a.rs"]);
-        let open = |path: PathBuf| Folder::open(&path, None);
-        assert!(matches!(open(dir.path().join("none")), Err(Error::Missing(_))));
-        assert!(matches!(open(dir.path().join("a.rs")), Err(Error::NotAFolder(_))));
+        let open = |path: PathBuf| IngestFolder::open(&path, None);
+        assert!(matches!(open(dir.path().join("none")), Err(DiscoverError::Missing(_))));
+        assert!(matches!(open(dir.path().join("a.rs")), Err(DiscoverError::NotAFolder(_))));
         let folder = open(dir.path().to_owned()).expect("a folder");
-        assert!(matches!(walk(&[folder], false, &[], &StopFlag::default()), Err(Error::NoDocuments(_))));
+        assert!(matches!(
+            walk(&[folder], false, &[], &StopFlag::default()),
+            Err(DiscoverError::NoDocuments(_))
+        ));
     }
 
     #[test]
@@ -446,7 +451,7 @@ mod tests {
         let dir = tree(&["a.rs"]);
         let stop = StopFlag::default();
         stop.raise();
-        let folder = Folder::open(dir.path(), None).expect("a folder");
+        let folder = IngestFolder::open(dir.path(), None).expect("a folder");
         assert!(matches!(walk(&[folder], false, &[], &stop), Ok(None)));
     }
 }

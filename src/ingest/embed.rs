@@ -31,12 +31,12 @@ pub trait Embedder: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// Why there are none, which says whether it may help to ask again.
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Refusal>;
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedRefusal>;
 }
 
 /// Why an embedder made no vectors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum EmbedRefusal {
     /// It will not have these texts; others may do.
     #[error("{0}")]
     Text(String),
@@ -58,7 +58,7 @@ pub enum Refusal {
 
 /// How documents are embedded.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct EmbedOptions {
     /// Who makes the vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Of which model the vectors are: each has its own.
@@ -70,21 +70,21 @@ pub struct Options {
     /// From which likeness (a cosine) on the nearest documents become edges; `None`: edges stay as they are.
     pub neighbours: Option<f32>,
     /// What becomes of the model's vectors that are there.
-    pub have: Have,
+    pub have: ExistingVectors,
     /// Before a refused call is tried again for the first time; each time it doubles.
     pub pause: Duration,
 }
 
 /// What becomes of the vectors that a model has already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Have {
+pub enum ExistingVectors {
     /// They are kept, and only what is missing is made.
     Kept,
     /// All of them in the database are thrown away first.
     Discarded,
 }
 
-impl Options {
+impl EmbedOptions {
     /// Vectors of `model`, made by `embedder`, in the usual way.
     #[must_use]
     pub fn new(embedder: Arc<dyn Embedder>, model: &str) -> Self {
@@ -94,7 +94,7 @@ impl Options {
             calls: CALLS,
             chars: CHARS,
             neighbours: None,
-            have: Have::Kept,
+            have: ExistingVectors::Kept,
             pause: Duration::from_millis(250),
         }
     }
@@ -102,7 +102,7 @@ impl Options {
 
 /// What came of embedding, as a run's summary tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Embedding {
+pub struct EmbeddingSummary {
     /// The model.
     pub model: String,
     /// Documents that had no vector of it, or one of an older text.
@@ -124,11 +124,11 @@ pub struct Embedding {
 /// # Errors
 ///
 /// Why there is none.
-pub fn vector_of(options: &Options, text: &str) -> Result<Vec<f32>, Refusal> {
+pub fn vector_of(options: &EmbedOptions, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
     calls::ask(options, &StopFlag::default(), text)
 }
 
-impl Embedding {
+impl EmbeddingSummary {
     /// Whether every document has its vector.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -136,7 +136,7 @@ impl Embedding {
     }
 }
 
-impl fmt::Display for Embedding {
+impl fmt::Display for EmbeddingSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} embedded", self.embedded, self.wanted)
     }

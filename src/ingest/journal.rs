@@ -9,10 +9,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::news::News;
+use super::news::ReportedFailures;
 use crate::{
     database::identity,
-    journal::{EXTENSION, Event, Line},
+    journal::{EXTENSION, JournalEvent, JournalLine},
     observe::journals,
     state_files::{self, StateFolder},
 };
@@ -22,23 +22,23 @@ const KEPT: usize = journals::FOLLOWED;
 
 /// The journal of a run.
 #[derive(Debug)]
-pub struct Journal {
+pub struct RunJournal {
     run: String,
-    writing: Writing,
+    writing: JournalState,
 }
 
 #[derive(Debug)]
-enum Writing {
+enum JournalState {
     To {
         file: File,
         /// Bytes of whole lines.
         length: u64,
     },
     /// Nothing of note happened yet: the lines that stand at the beginning where something does.
-    Held { path: PathBuf, proc: PathBuf, lines: Vec<u8>, news: News },
+    Held { path: PathBuf, proc: PathBuf, lines: Vec<u8>, news: ReportedFailures },
 }
 
-impl Journal {
+impl RunJournal {
     /// A new journal in `runs`, with its first line, which `started` makes of the run's name.
     ///
     /// The name is the time and the PID, so that names sort by time; a number is added where it is taken. The
@@ -47,14 +47,19 @@ impl Journal {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn create(runs: &Path, proc: &Path, started: impl FnOnce(String) -> Event) -> io::Result<Self> {
+    pub fn create(
+        runs: &Path,
+        proc: &Path,
+        started: impl FnOnce(String) -> JournalEvent,
+    ) -> io::Result<Self> {
         let runs = StateFolder::make(runs)?;
         let runs = runs.path();
         for run in names() {
             let path = runs.join(format!("{run}.{EXTENSION}"));
             match state_files::options().append(true).create_new(true).open(&path) {
                 Ok(file) => {
-                    let mut journal = Self { run: run.clone(), writing: Writing::To { file, length: 0 } };
+                    let mut journal =
+                        Self { run: run.clone(), writing: JournalState::To { file, length: 0 } };
                     journal.tell(started(run)).inspect_err(|_| {
                         // Empty as it is it would say nothing but that something is wrong.
                         let _ = fs::remove_file(&path);
@@ -79,8 +84,8 @@ impl Journal {
     pub fn held(
         runs: &Path,
         proc: &Path,
-        news: News,
-        started: impl FnOnce(String) -> Event,
+        news: ReportedFailures,
+        started: impl FnOnce(String) -> JournalEvent,
     ) -> io::Result<Self> {
         let runs = StateFolder::make(runs)?;
         let runs = runs.path();
@@ -89,7 +94,7 @@ impl Journal {
             unreachable!("the numbers have no end");
         };
         let lines = line(started(run.clone()))?;
-        let writing = Writing::Held { path: path_of(&run), proc: proc.to_owned(), lines, news };
+        let writing = JournalState::Held { path: path_of(&run), proc: proc.to_owned(), lines, news };
         Ok(Self { run, writing })
     }
 
@@ -105,16 +110,16 @@ impl Journal {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn tell(&mut self, event: Event) -> io::Result<()> {
+    pub fn tell(&mut self, event: JournalEvent) -> io::Result<()> {
         match &mut self.writing {
-            Writing::To { file, length } => append(file, length, &line(event)?),
-            Writing::Held { path, proc, lines, news } => {
+            JournalState::To { file, length } => append(file, length, &line(event)?),
+            JournalState::Held { path, proc, lines, news } => {
                 let is_news = news.is_news(&event);
                 lines.extend(line(event)?);
                 if is_news {
                     // The folder of journals is not the database owner's, as whom this thread may be connected.
                     let (file, length) = identity::as_root(|| begin(path, proc, lines))?;
-                    self.writing = Writing::To { file, length };
+                    self.writing = JournalState::To { file, length };
                 }
                 Ok(())
             }
@@ -146,8 +151,8 @@ fn append(file: &mut File, length: &mut u64, lines: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn line(event: Event) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(&Line { at: Timestamp::now(), event })?;
+fn line(event: JournalEvent) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&JournalLine { at: Timestamp::now(), event })?;
     line.push(b'\n');
     Ok(line)
 }
@@ -182,7 +187,7 @@ fn prune(runs: &Path, proc: &Path, kept: usize) -> io::Result<()> {
 /// Whether the run of the journal at `path` has told its end, or cannot tell it any more. One that makes no sense
 /// may be a newer version's, and is left to it.
 fn is_over(path: &Path, proc: &Path) -> bool {
-    let started = journals::first_line(path).filter(|it| matches!(it, Event::Started { .. }));
+    let started = journals::first_line(path).filter(|it| matches!(it, JournalEvent::Started { .. }));
     started.is_some_and(|started| journals::has_end(path) || !journals::lives(proc, &started))
 }
 
@@ -193,17 +198,17 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::journal::Outcome;
+    use crate::journal::RunOutcome;
 
     #[test]
     fn journals_are_private_and_never_share_a_name() {
         let dir = TempDir::new().expect("a folder");
         let runs = dir.path().join("runs");
-        let finished = || Event::Finished { outcome: Outcome::Completed, error: None };
+        let finished = || JournalEvent::Finished { outcome: RunOutcome::Completed, error: None };
         let names: Vec<_> = (0..20)
             .map(|_| {
                 let mut journal =
-                    Journal::create(&runs, Path::new("/proc"), |_| finished()).expect("a journal");
+                    RunJournal::create(&runs, Path::new("/proc"), |_| finished()).expect("a journal");
                 journal.tell(finished()).expect("a line");
                 let path = runs.join(format!("{}.jsonl", journal.run()));
                 let mode = fs::metadata(&path).expect("the journal").permissions().mode();
@@ -221,7 +226,7 @@ mod tests {
         let dir = TempDir::new().expect("a folder");
         let proc = Path::new("/proc");
         let own = i32::try_from(std::process::id()).expect("a PID fits");
-        let started = |pid: i32, ticks: u64| Event::Started {
+        let started = |pid: i32, ticks: u64| JournalEvent::Started {
             run: String::new(),
             pid,
             start_ticks: Some(ticks),
@@ -234,14 +239,14 @@ mod tests {
             carries_on: None,
         };
         let since = crate::observe::process_start(proc, own).expect("it lives");
-        let write = |name: &str, events: &[Event]| {
-            let line = |event: &Event| {
-                let line = Line { at: Timestamp::UNIX_EPOCH, event: event.clone() };
+        let write = |name: &str, events: &[JournalEvent]| {
+            let line = |event: &JournalEvent| {
+                let line = JournalLine { at: Timestamp::UNIX_EPOCH, event: event.clone() };
                 serde_json::to_string(&line).expect("JSON") + "\n"
             };
             fs::write(dir.path().join(name), events.iter().map(line).collect::<String>()).expect("a journal");
         };
-        let end = Event::Finished { outcome: Outcome::Completed, error: None };
+        let end = JournalEvent::Finished { outcome: RunOutcome::Completed, error: None };
         write("1-over.jsonl", &[started(own, since), end.clone()]);
         write("2-lives.jsonl", &[started(own, since)]);
         write("3-crashed.jsonl", &[started(own, since + 1)]);
@@ -266,24 +271,29 @@ mod tests {
     fn a_journal_that_is_held_comes_with_the_first_news_and_all_before_it() {
         let dir = TempDir::new().expect("a folder");
         let proc = Path::new("/proc");
-        let discovered = || Event::Discovered { files: 2, unchanged: 1 };
-        let held = || Journal::held(dir.path(), proc, News::default(), |_| discovered()).expect("a journal");
+        let discovered = || JournalEvent::Discovered { files: 2, unchanged: 1 };
+        let held = || {
+            RunJournal::held(dir.path(), proc, ReportedFailures::default(), |_| discovered())
+                .expect("a journal")
+        };
         let mut journal = held();
-        journal.tell(Event::Unchanged { files: 1 }).expect("a line");
+        journal.tell(JournalEvent::Unchanged { files: 1 }).expect("a line");
         let path = dir.path().join(format!("{}.{EXTENSION}", journal.run()));
-        journal.tell(Event::Finished { outcome: Outcome::Completed, error: None }).expect("a line");
+        journal.tell(JournalEvent::Finished { outcome: RunOutcome::Completed, error: None }).expect("a line");
         assert!(!path.exists(), "nothing happened");
         let mut journal = held();
         let path = dir.path().join(format!("{}.{EXTENSION}", journal.run()));
-        journal.tell(Event::Unchanged { files: 1 }).expect("a line");
+        journal.tell(JournalEvent::Unchanged { files: 1 }).expect("a line");
         let batch =
-            Event::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
+            JournalEvent::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
         journal.tell(batch).expect("a line");
         journal.tell(discovered()).expect("a line");
         let text = fs::read_to_string(&path).expect("the journal");
-        let events: Vec<_> =
-            text.lines().map(|line| serde_json::from_str::<Line>(line).expect("a line").event).collect();
-        let expected = [discovered(), Event::Unchanged { files: 1 }];
+        let events: Vec<_> = text
+            .lines()
+            .map(|line| serde_json::from_str::<JournalLine>(line).expect("a line").event)
+            .collect();
+        let expected = [discovered(), JournalEvent::Unchanged { files: 1 }];
         assert_eq!(format!("{:?}", &events[..2]), format!("{expected:?}"));
         assert_eq!(events.len(), 4);
         assert_eq!(fs::metadata(&path).expect("the journal").permissions().mode() & 0o777, 0o600);
@@ -292,8 +302,8 @@ mod tests {
     #[test]
     fn a_new_journal_makes_room_for_itself() {
         let dir = TempDir::new().expect("a folder");
-        let finished = || Event::Finished { outcome: Outcome::Completed, error: None };
-        let gone = Event::Started {
+        let finished = || JournalEvent::Finished { outcome: RunOutcome::Completed, error: None };
+        let gone = JournalEvent::Started {
             run: String::new(),
             pid: 0,
             start_ticks: None,
@@ -305,11 +315,12 @@ mod tests {
             hidden: None,
             carries_on: None,
         };
-        let line = serde_json::to_string(&Line { at: Timestamp::UNIX_EPOCH, event: gone }).expect("JSON");
+        let line =
+            serde_json::to_string(&JournalLine { at: Timestamp::UNIX_EPOCH, event: gone }).expect("JSON");
         for number in 0..KEPT + 2 {
             fs::write(dir.path().join(format!("{number:04}.{EXTENSION}")), &line).expect("a journal");
         }
-        Journal::create(dir.path(), Path::new("/proc"), |_| finished()).expect("a journal");
+        RunJournal::create(dir.path(), Path::new("/proc"), |_| finished()).expect("a journal");
         assert_eq!(fs::read_dir(dir.path()).expect("the folder").count(), KEPT);
     }
 }

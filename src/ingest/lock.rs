@@ -24,12 +24,12 @@ pub struct RunLock {
     // Closing it gives the lock back.
     file: File,
     left_by: Vec<i32>,
-    end: End,
+    end: LockedOutcome,
 }
 
 /// How what the lock is for ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum LockedOutcome {
     Good,
     Bad,
 }
@@ -42,14 +42,14 @@ const LARGEST: u64 = 1 << 10;
 
 /// What is done once at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Only {
+pub enum ExclusiveJob {
     /// A run.
     Run,
     /// A watch, between its runs too.
     Watch,
 }
 
-impl Only {
+impl ExclusiveJob {
     fn extension(self) -> &'static str {
         match self {
             Self::Run => "lock",
@@ -60,14 +60,14 @@ impl Only {
 
 /// Why the lock is not to be had.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum RunLockRefusal {
     /// Another run has it; `None` where it did not say which process it is.
     Taken(Option<i32>),
     /// The file cannot be made.
     Io(io::Error),
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for RunLockRefusal {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -79,7 +79,12 @@ impl RunLock {
     /// # Errors
     ///
     /// Where another has it, or the file cannot be made.
-    pub fn take(only: Only, runs: &Path, database: &Path, folder: &Path) -> Result<Self, Refusal> {
+    pub fn take(
+        only: ExclusiveJob,
+        runs: &Path,
+        database: &Path,
+        folder: &Path,
+    ) -> Result<Self, RunLockRefusal> {
         let runs = StateFolder::make(runs)?;
         let mut hasher = blake3::Hasher::new();
         for path in [database, folder] {
@@ -92,13 +97,13 @@ impl RunLock {
             let mut file = options.read(true).write(true).create(true).truncate(false).open(&path)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => return Err(Refusal::Taken(holder(&mut file)?)),
-                Err(error) => return Err(Refusal::Io(error.into())),
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(RunLockRefusal::Taken(holder(&mut file)?)),
+                Err(error) => return Err(RunLockRefusal::Io(error.into())),
             }
             // The run before takes the file away when it ends: a lock on what is gone from its place keeps nobody out.
             let still_there = fs::symlink_metadata(&path).is_ok_and(|there| same_file(&file, &there));
             if still_there {
-                let left_by = if only == Only::Run { pids(&mut file)? } else { Vec::new() };
+                let left_by = if only == ExclusiveJob::Run { pids(&mut file)? } else { Vec::new() };
                 let lines: String = left_by
                     .iter()
                     .take(KEPT - 1)
@@ -107,7 +112,7 @@ impl RunLock {
                 file.rewind()?;
                 file.write_all(lines.as_bytes())?;
                 file.set_len(lines.len() as u64)?;
-                return Ok(Self { path, file, left_by, end: End::Good });
+                return Ok(Self { path, file, left_by, end: LockedOutcome::Good });
             }
         }
     }
@@ -120,12 +125,12 @@ impl RunLock {
 
     /// Leaves the file there, for the run that comes next, until [`RunLock::ended_well`] is called.
     pub fn ended_badly(&mut self) {
-        self.end = End::Bad;
+        self.end = LockedOutcome::Bad;
     }
 
     /// Has the file go with the lock, which is what it does where nothing else is said.
     pub fn ended_well(&mut self) {
-        self.end = End::Good;
+        self.end = LockedOutcome::Good;
     }
 
     /// Writes `line` behind the PID, for those who look.
@@ -140,7 +145,7 @@ impl RunLock {
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        if self.end == End::Bad || thread::panicking() {
+        if self.end == LockedOutcome::Bad || thread::panicking() {
             return;
         }
         // A file that stays is taken over by the next run.
@@ -187,16 +192,17 @@ mod tests {
     fn the_second_is_refused_with_the_pid_of_the_first_until_that_is_gone() {
         let dir = TempDir::new().expect("a folder");
         let runs = dir.path().join("state/runs");
-        let take = |folder: &str| RunLock::take(Only::Run, &runs, Path::new("/x.db"), Path::new(folder));
+        let take =
+            |folder: &str| RunLock::take(ExclusiveJob::Run, &runs, Path::new("/x.db"), Path::new(folder));
         let first = take("/a").expect("it is free");
         let own = i32::try_from(std::process::id()).expect("a PID fits");
-        assert!(matches!(take("/a"), Err(Refusal::Taken(Some(pid))) if pid == own));
+        assert!(matches!(take("/a"), Err(RunLockRefusal::Taken(Some(pid))) if pid == own));
         drop(take("/b").expect("another folder is free"));
-        let mut watch =
-            RunLock::take(Only::Watch, &runs, Path::new("/x.db"), Path::new("/a")).expect("it is free");
+        let mut watch = RunLock::take(ExclusiveJob::Watch, &runs, Path::new("/x.db"), Path::new("/a"))
+            .expect("it is free");
         watch.tell("{}").expect("a line");
-        let again = RunLock::take(Only::Watch, &runs, Path::new("/x.db"), Path::new("/a"));
-        assert!(matches!(again, Err(Refusal::Taken(Some(pid))) if pid == own));
+        let again = RunLock::take(ExclusiveJob::Watch, &runs, Path::new("/x.db"), Path::new("/a"));
+        assert!(matches!(again, Err(RunLockRefusal::Taken(Some(pid))) if pid == own));
         drop(watch);
         drop(first);
         drop(take("/a").expect("it is free again"));
@@ -207,7 +213,7 @@ mod tests {
     #[test]
     fn a_file_that_a_killed_run_left_is_taken_over() {
         let dir = TempDir::new().expect("a folder");
-        let take = || RunLock::take(Only::Run, dir.path(), Path::new("/x.db"), Path::new("/a"));
+        let take = || RunLock::take(ExclusiveJob::Run, dir.path(), Path::new("/x.db"), Path::new("/a"));
         let lock = take().expect("it is free");
         let path = lock.path.clone();
         drop(lock);

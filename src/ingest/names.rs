@@ -6,34 +6,34 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{discover::EXTENSIONS, parse::Edge};
+use super::{discover::EXTENSIONS, parse::DocumentEdge};
 
 /// The documents of one folder by name, and the wikilinks in them.
 #[derive(Debug)]
-pub struct Names {
+pub struct DocumentNames {
     prefix: String,
-    documents: HashMap<String, BTreeSet<Candidate>>,
-    wanted: HashMap<String, BTreeSet<Wanted>>,
+    documents: HashMap<String, BTreeSet<LinkCandidate>>,
+    wanted: HashMap<String, BTreeSet<WantedLink>>,
 }
 
 /// A wikilink, as its row is named.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Wanted {
+pub struct WantedLink {
     /// Row of the document that it stands in.
     pub source: i64,
     /// The row's other two parts.
-    pub edge: Edge,
+    pub edge: DocumentEdge,
 }
 
 /// In the order in which candidates are preferred.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
+struct LinkCandidate {
     length: usize,
     path: String,
     id: i64,
 }
 
-impl Names {
+impl DocumentNames {
     /// No documents yet, in the folder whose documents' names begin with `prefix`.
     #[must_use]
     pub fn new(prefix: String) -> Self {
@@ -63,12 +63,12 @@ impl Names {
     }
 
     /// Remembers a wikilink, to be looked at again when documents come and go.
-    pub fn want(&mut self, source: i64, edge: Edge) {
-        self.wanted.entry(last_part(&folded(&edge.target))).or_default().insert(Wanted { source, edge });
+    pub fn want(&mut self, source: i64, edge: DocumentEdge) {
+        self.wanted.entry(last_part(&folded(&edge.target))).or_default().insert(WantedLink { source, edge });
     }
 
     /// The wikilinks that may mean another document since `name` came or went. Some may be gone themselves.
-    pub fn affected<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Wanted> {
+    pub fn affected<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a WantedLink> {
         let last = self.relative(name).map(|path| last_part(&path));
         last.and_then(|last| self.wanted.get(&last)).into_iter().flatten()
     }
@@ -86,7 +86,7 @@ impl Names {
 
     /// Whether `edge` names its target as wikis do, not by a path.
     #[must_use]
-    pub fn is_wiki(&self, edge: &Edge) -> bool {
+    pub fn is_wiki(&self, edge: &DocumentEdge) -> bool {
         let target = &edge.target;
         edge.kind == "wikilink"
             || edge.kind.starts_with("relation:")
@@ -96,9 +96,9 @@ impl Names {
                 && !target.contains("://")
     }
 
-    fn candidate(&self, name: &str, id: i64) -> Option<(String, Candidate)> {
+    fn candidate(&self, name: &str, id: i64) -> Option<(String, LinkCandidate)> {
         let path = self.relative(name)?;
-        Some((last_part(&path), Candidate { length: path.len(), path, id }))
+        Some((last_part(&path), LinkCandidate { length: path.len(), path, id }))
     }
 
     fn relative(&self, name: &str) -> Option<String> {
@@ -123,8 +123,8 @@ fn last_part(path: &str) -> String {
 mod tests {
     use super::*;
 
-    fn names(documents: &[&str]) -> Names {
-        let mut names = Names::new("/n/".to_owned());
+    fn names(documents: &[&str]) -> DocumentNames {
+        let mut names = DocumentNames::new("/n/".to_owned());
         documents.iter().zip(1..).for_each(|(name, id)| names.insert(name, id));
         names
     }
@@ -150,10 +150,10 @@ mod tests {
     #[test]
     fn wikilinks_are_told_when_their_document_comes_or_goes() {
         let mut names = names(&["/n/b/x.md"]);
-        let edge = Edge { kind: "wikilink".to_owned(), target: "B/X".to_owned() };
+        let edge = DocumentEdge { kind: "wikilink".to_owned(), target: "B/X".to_owned() };
         names.want(7, edge.clone());
         let told: Vec<_> = names.affected("/n/a/x.txt").collect();
-        assert_eq!(told, [&Wanted { source: 7, edge }]);
+        assert_eq!(told, [&WantedLink { source: 7, edge }]);
         assert_eq!(names.affected("/n/y.md").count(), 0);
         names.remove("/n/b/x.md", 1);
         assert_eq!(names.resolve("B/X"), None);

@@ -17,7 +17,7 @@ use crate::observe::{
 
 /// Looks for others who have the database open.
 #[derive(Debug)]
-pub struct Neighbours {
+pub struct NeighbourCheck {
     proc: PathBuf,
     index: PathBuf,
     own_pid: i32,
@@ -30,7 +30,7 @@ const CHEAP: Duration = Duration::from_millis(5);
 /// How many times as long as it took its answer has to do.
 const KEPT: u32 = 20;
 
-impl Neighbours {
+impl NeighbourCheck {
     /// Looks in `proc` for others with `database` open.
     #[must_use]
     pub fn of(database: &Path, proc: &Path) -> Self {
@@ -77,7 +77,7 @@ mod tests {
     fn only_others_on_byte_128_of_the_index_count() {
         let dir = TempDir::new().expect("a folder");
         let database = dir.path().join("x.db");
-        let neighbours = Neighbours::of(&database, dir.path());
+        let neighbours = NeighbourCheck::of(&database, dir.path());
         assert!(neighbours.any().is_err());
         let index = dir.path().join("x.db-shm");
         fs::write(&index, "").expect("a file");

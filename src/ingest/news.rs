@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    journal::{Event, Outcome},
+    journal::{JournalEvent, RunOutcome},
     snapshot::FailedFile,
 };
 
 /// What the run before told, and what this one adds to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct News {
+pub struct ReportedFailures {
     failed: BTreeSet<(String, String)>,
     error: Option<String>,
     /// How many of `failed` failed again.
     again: usize,
 }
 
-impl News {
+impl ReportedFailures {
     /// After a run that left `failed` out, and ended with `error` if with any.
     #[must_use]
     pub fn after(failed: &[FailedFile], error: Option<String>) -> Self {
@@ -36,36 +36,36 @@ impl News {
     }
 
     /// Whether `event` is worth telling, with all that came before it.
-    pub(super) fn is_news(&mut self, event: &Event) -> bool {
+    pub(super) fn is_news(&mut self, event: &JournalEvent) -> bool {
         match event {
-            Event::Batch { .. }
-            | Event::Removed { .. }
-            | Event::Merged { .. }
-            | Event::LogPinned { .. }
-            | Event::Embedded { .. }
-            | Event::Related { .. } => true,
-            Event::FileFailed { path, reason } => {
+            JournalEvent::Batch { .. }
+            | JournalEvent::Removed { .. }
+            | JournalEvent::Merged { .. }
+            | JournalEvent::LogPinned { .. }
+            | JournalEvent::Embedded { .. }
+            | JournalEvent::Related { .. } => true,
+            JournalEvent::FileFailed { path, reason } => {
                 let known = self.failed.contains(&(path.clone(), reason.clone()));
                 self.again += usize::from(known);
                 !known
             }
-            Event::Finished { outcome, error } => match outcome {
+            JournalEvent::Finished { outcome, error } => match outcome {
                 // That the trouble is over is news.
-                Outcome::Completed => self.error.is_some() || self.again < self.failed.len(),
-                Outcome::Failed => *error != self.error,
-                Outcome::Stopped => false,
+                RunOutcome::Completed => self.error.is_some() || self.again < self.failed.len(),
+                RunOutcome::Failed => *error != self.error,
+                RunOutcome::Stopped => false,
             },
-            Event::Started { .. }
-            | Event::SetUp { .. }
-            | Event::Discovered { .. }
-            | Event::Unchanged { .. }
-            | Event::Restamped { .. }
-            | Event::FileWarned { .. }
-            | Event::Vanished { .. }
-            | Event::Embedding { .. }
+            JournalEvent::Started { .. }
+            | JournalEvent::SetUp { .. }
+            | JournalEvent::Discovered { .. }
+            | JournalEvent::Unchanged { .. }
+            | JournalEvent::Restamped { .. }
+            | JournalEvent::FileWarned { .. }
+            | JournalEvent::Vanished { .. }
+            | JournalEvent::Embedding { .. }
             // The next document that is written tells it.
-            | Event::EmbeddingEnded { .. }
-            | Event::Unknown => false,
+            | JournalEvent::EmbeddingEnded { .. }
+            | JournalEvent::Unknown => false,
         }
     }
 }
@@ -82,44 +82,45 @@ mod tests {
         FailedFile { path: path.to_owned(), reason: "it is bad".to_owned() }
     }
 
-    fn is_news(told: &News, fails: &[&str], outcome: Outcome, error: Option<&str>) -> bool {
+    fn is_news(told: &ReportedFailures, fails: &[&str], outcome: RunOutcome, error: Option<&str>) -> bool {
         let mut news = told.clone();
-        let mut events = vec![Event::Discovered { files: 9, unchanged: 1 }, Event::Unchanged { files: 2 }];
+        let mut events =
+            vec![JournalEvent::Discovered { files: 9, unchanged: 1 }, JournalEvent::Unchanged { files: 2 }];
         events.extend(fails.iter().map(|path| {
             let FailedFile { path, reason } = failed(path);
-            Event::FileFailed { path, reason }
+            JournalEvent::FileFailed { path, reason }
         }));
-        events.push(Event::Finished { outcome, error: error.map(str::to_owned) });
+        events.push(JournalEvent::Finished { outcome, error: error.map(str::to_owned) });
         events.iter().any(|event| news.is_news(event))
     }
 
     #[test]
     fn what_failed_before_for_the_same_reason_is_no_news() {
-        let told = News::after(&[failed("a"), failed("b")], None);
+        let told = ReportedFailures::after(&[failed("a"), failed("b")], None);
         assert!(told.knows(&failed("a")) && !told.knows(&failed("c")));
         for (fails, expected) in
             [(&["a", "b"][..], false), (&["a", "b", "c"], true), (&["b"], true), (&[], true)]
         {
-            assert_eq!(is_news(&told, fails, Outcome::Completed, None), expected, "{fails:?}");
+            assert_eq!(is_news(&told, fails, RunOutcome::Completed, None), expected, "{fails:?}");
         }
-        assert!(!is_news(&told, &["a"], Outcome::Stopped, None));
+        assert!(!is_news(&told, &["a"], RunOutcome::Stopped, None));
     }
 
     #[test]
     fn trouble_is_told_once_and_its_end_too() {
-        let calm = News::default();
-        assert!(!is_news(&calm, &[], Outcome::Completed, None));
-        assert!(is_news(&calm, &[], Outcome::Failed, Some("locked")));
+        let calm = ReportedFailures::default();
+        assert!(!is_news(&calm, &[], RunOutcome::Completed, None));
+        assert!(is_news(&calm, &[], RunOutcome::Failed, Some("locked")));
         let locked = calm.and_error("locked".to_owned());
-        assert!(!is_news(&locked, &[], Outcome::Failed, Some("locked")));
-        assert!(is_news(&locked, &[], Outcome::Failed, Some("full")));
-        assert!(is_news(&locked, &[], Outcome::Completed, None));
+        assert!(!is_news(&locked, &[], RunOutcome::Failed, Some("locked")));
+        assert!(is_news(&locked, &[], RunOutcome::Failed, Some("full")));
+        assert!(is_news(&locked, &[], RunOutcome::Completed, None));
     }
 
     #[test]
     fn what_was_written_is_news() {
         let batch =
-            Event::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
-        assert!(News::default().is_news(&batch));
+            JournalEvent::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
+        assert!(ReportedFailures::default().is_news(&batch));
     }
 }

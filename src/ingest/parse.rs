@@ -12,19 +12,19 @@ use std::{
 
 use serde_json::Value;
 
-pub use self::file::{LARGEST, Outcome, read};
+pub use self::file::{FileOutcome, LARGEST, read};
 use self::front_matter::FrontMatter;
-use super::discover::Stamp;
+use super::discover::FileStamp;
 
 /// The most links and tags that are kept of one document: more would hold the write lock for too long.
 pub const MOST_EDGES: usize = 10_000;
 
 /// BLAKE3 of a file's bytes.
-pub type Hash = [u8; 32];
+pub type ContentHash = [u8; 32];
 
 /// A document, ready to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
+pub struct ParsedDocument {
     /// Where it is.
     pub file: PathBuf,
     /// Its name in the database.
@@ -40,18 +40,18 @@ pub struct Document {
     /// The text without the front matter.
     pub body: String,
     /// Size and time of change of what was read.
-    pub stamp: Stamp,
+    pub stamp: FileStamp,
     /// Hash of what was read.
-    pub hash: Hash,
+    pub hash: ContentHash,
     /// Links, wikilinks, tags, relations; each once.
-    pub edges: BTreeSet<Edge>,
+    pub edges: BTreeSet<DocumentEdge>,
     /// What was left out, and why.
     pub warnings: Vec<String>,
 }
 
 /// A connection from a document to something.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Edge {
+pub struct DocumentEdge {
     /// `link`, `url`, `wikilink`, `tag`, or `relation:` and the key in the front matter.
     pub kind: String,
     /// What it names: a document's name, an address, a wiki name or a tag.
@@ -60,7 +60,7 @@ pub struct Edge {
 
 /// Where a document stands, to make sense of what it links to.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct DocumentPlace<'a> {
     /// Its name in the database.
     pub name: &'a str,
     /// What the names of its folder's documents begin with.
@@ -69,7 +69,7 @@ pub struct Place<'a> {
 
 /// The document that `text` is; what only its file can tell is left empty.
 #[must_use]
-pub fn parse(place: Place<'_>, text: String) -> Document {
+pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
     let mut warnings = Vec::new();
     let (values, body) = match front_matter::split(&text) {
         FrontMatter::None => (None, without_byte_order_mark(text)),
@@ -79,7 +79,7 @@ pub fn parse(place: Place<'_>, text: String) -> Document {
             (None, body.to_owned())
         }
     };
-    let mut edges = Edges::default();
+    let mut edges = EdgeSet::default();
     let mut heading = None;
     // Plain text has no markup: what looks like a heading or a tag there may be a comment or a number.
     if !Path::new(place.name).extension().is_some_and(|it| it.eq_ignore_ascii_case("txt")) {
@@ -99,7 +99,7 @@ pub fn parse(place: Place<'_>, text: String) -> Document {
         warnings.push(format!("only the first {MOST_EDGES} links and tags were kept"));
     }
     let title = values.as_ref().and_then(|it| front_matter::text(it, &["title"])).or(heading);
-    Document {
+    ParsedDocument {
         file: PathBuf::new(),
         name: place.name.to_owned(),
         folder: 0,
@@ -110,8 +110,8 @@ pub fn parse(place: Place<'_>, text: String) -> Document {
             .unwrap_or_else(|| "document".to_owned()),
         front_matter: values.map(|values| Value::Object(values).to_string()),
         body,
-        stamp: Stamp { bytes: 0, modified_ns: 0 },
-        hash: Hash::default(),
+        stamp: FileStamp { bytes: 0, modified_ns: 0 },
+        hash: ContentHash::default(),
         edges: edges.kept,
         warnings,
     }
@@ -136,17 +136,17 @@ fn without_byte_order_mark(text: String) -> String {
 
 /// Edges, each once and not too many of them.
 #[derive(Debug, Default)]
-struct Edges {
-    kept: BTreeSet<Edge>,
+struct EdgeSet {
+    kept: BTreeSet<DocumentEdge>,
     left_out: bool,
 }
 
-impl Edges {
+impl EdgeSet {
     fn add(&mut self, kind: &str, target: &str) {
         if target.is_empty() {
             return;
         }
-        let edge = Edge { kind: kind.to_owned(), target: target.to_owned() };
+        let edge = DocumentEdge { kind: kind.to_owned(), target: target.to_owned() };
         if self.kept.len() < MOST_EDGES {
             self.kept.insert(edge);
         } else {
@@ -187,13 +187,13 @@ mod tests {
         });
     }
 
-    const PLACE: Place<'_> = Place { name: "/notes/sub/page.md", prefix: "/notes/" };
+    const PLACE: DocumentPlace<'_> = DocumentPlace { name: "/notes/sub/page.md", prefix: "/notes/" };
 
-    fn edges(document: &Document) -> Vec<(&str, &str)> {
+    fn edges(document: &ParsedDocument) -> Vec<(&str, &str)> {
         document.edges.iter().map(|edge| (edge.kind.as_str(), edge.target.as_str())).collect()
     }
 
-    fn parsed(text: &str) -> Document {
+    fn parsed(text: &str) -> ParsedDocument {
         parse(PLACE, text.to_owned())
     }
 
@@ -204,10 +204,10 @@ mod tests {
         assert_eq!(parsed("text").title, "page");
         assert_eq!(parsed("# \n").title, "page");
         assert_eq!(
-            parse(Place { name: "/n/a.b.txt", prefix: "/n/" }, "# no heading".to_owned()).title,
+            parse(DocumentPlace { name: "/n/a.b.txt", prefix: "/n/" }, "# no heading".to_owned()).title,
             "a.b"
         );
-        assert_eq!(parse(Place { name: "/n/.md", prefix: "/n/" }, String::new()).title, ".md");
+        assert_eq!(parse(DocumentPlace { name: "/n/.md", prefix: "/n/" }, String::new()).title, ".md");
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_link_out_of_a_named_root_stays_outside() {
-        let place = Place { name: "wiki/page.md", prefix: "wiki/" };
+        let place = DocumentPlace { name: "wiki/page.md", prefix: "wiki/" };
         let document = parse(place, "[a](../x.md) [b](y.md)".to_owned());
         assert_eq!(edges(&document), [("link", "../x.md"), ("link", "wiki/y.md")]);
     }

@@ -7,18 +7,18 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Summary;
+use super::RunSummary;
 use crate::{
     snapshot::{CarriesOn, FailedFile},
     text,
     units::{count, duration, milliseconds},
 };
 
-/// Time between two lines of [`Lines`], failures aside.
+/// Time between two lines of [`LineProgress`], failures aside.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// What happens in a run, as it happens.
-pub trait Progress {
+pub trait RunProgress {
     /// The run before died, and this one does what it left.
     fn carries_on(&mut self, _before: &CarriesOn) {}
     /// It waits for somebody: why.
@@ -26,7 +26,7 @@ pub trait Progress {
     /// The folders have been walked: so many files, so many of them unchanged by size and time.
     fn discovered(&mut self, files: u64, unchanged: u64);
     /// A transaction was committed.
-    fn batch(&mut self, batch: &Committed);
+    fn batch(&mut self, batch: &CommittedBatch);
     /// A file was left out.
     fn failed(&mut self, file: &FailedFile);
     /// Something in a file was left out.
@@ -36,12 +36,12 @@ pub trait Progress {
     /// Embedding came to an early end; the documents are in.
     fn embedding_ended(&mut self, _reason: &str) {}
     /// The run came to an end, but not by an error.
-    fn finished(&mut self, summary: &Summary);
+    fn finished(&mut self, summary: &RunSummary);
 }
 
 /// A transaction that was committed.
 #[derive(Debug, Clone, Copy)]
-pub struct Committed {
+pub struct CommittedBatch {
     /// Files in it.
     pub files: u64,
     /// Files of the run that are done with so far: taken in, unchanged or failed.
@@ -54,36 +54,36 @@ pub struct Committed {
     pub wait: Duration,
 }
 
-/// What suits stderr: a [`Bar`] on a terminal that moves its cursor, else [`Lines`].
+/// What suits stderr: a [`BarProgress`] on a terminal that moves its cursor, else [`LineProgress`].
 #[must_use]
-pub fn on_stderr() -> Box<dyn Progress> {
+pub fn on_stderr() -> Box<dyn RunProgress> {
     if io::stderr().is_terminal() && !text::is_dumb_terminal() {
-        Box::new(Bar::new())
+        Box::new(BarProgress::new())
     } else {
-        Box::new(Lines::new(io::stderr()))
+        Box::new(LineProgress::new(io::stderr()))
     }
 }
 
 /// Tells nobody.
 #[derive(Debug, Default)]
-pub struct Silent;
+pub struct SilentProgress;
 
-impl Progress for Silent {
+impl RunProgress for SilentProgress {
     fn discovered(&mut self, _files: u64, _unchanged: u64) {}
-    fn batch(&mut self, _batch: &Committed) {}
+    fn batch(&mut self, _batch: &CommittedBatch) {}
     fn failed(&mut self, _file: &FailedFile) {}
     fn warned(&mut self, _file: &FailedFile) {}
-    fn finished(&mut self, _summary: &Summary) {}
+    fn finished(&mut self, _summary: &RunSummary) {}
 }
 
 /// A line for each failure, and one every two seconds at most for the rest.
 #[derive(Debug)]
-pub struct Lines<W> {
+pub struct LineProgress<W> {
     out: W,
     last: Instant,
 }
 
-impl<W: Write> Lines<W> {
+impl<W: Write> LineProgress<W> {
     /// Lines on `out`.
     pub fn new(out: W) -> Self {
         Self { out, last: Instant::now() }
@@ -95,7 +95,7 @@ impl<W: Write> Lines<W> {
     }
 }
 
-impl<W: Write> Progress for Lines<W> {
+impl<W: Write> RunProgress for LineProgress<W> {
     fn carries_on(&mut self, before: &CarriesOn) {
         self.say(&format!("carries on {before}"));
     }
@@ -108,7 +108,7 @@ impl<W: Write> Progress for Lines<W> {
         self.say(&found(files, unchanged));
     }
 
-    fn batch(&mut self, batch: &Committed) {
+    fn batch(&mut self, batch: &CommittedBatch) {
         if self.last.elapsed() >= LINE_EVERY {
             self.last = Instant::now();
             self.say(&format!("{} of {}, {}", count(batch.done), count(batch.total), cost(batch)));
@@ -134,14 +134,14 @@ impl<W: Write> Progress for Lines<W> {
         self.say(&not_all(reason));
     }
 
-    fn finished(&mut self, _summary: &Summary) {}
+    fn finished(&mut self, _summary: &RunSummary) {}
 }
 
 /// A bar on stderr, with failures above it.
 #[derive(Debug)]
-pub struct Bar(ProgressBar);
+pub struct BarProgress(ProgressBar);
 
-impl Bar {
+impl BarProgress {
     /// A bar that shows once the folders are walked.
     #[must_use]
     pub fn new() -> Self {
@@ -159,13 +159,13 @@ impl Bar {
     }
 }
 
-impl Default for Bar {
+impl Default for BarProgress {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Progress for Bar {
+impl RunProgress for BarProgress {
     fn carries_on(&mut self, before: &CarriesOn) {
         // There is no bar yet that could make room for it.
         let _ = writeln!(io::stderr(), "{}", text::clean(&format!("carries on {before}")));
@@ -184,7 +184,7 @@ impl Progress for Bar {
         self.say(&found(files, unchanged));
     }
 
-    fn batch(&mut self, batch: &Committed) {
+    fn batch(&mut self, batch: &CommittedBatch) {
         self.0.set_message(cost(batch));
         self.0.set_position(batch.done.min(batch.total));
     }
@@ -210,12 +210,12 @@ impl Progress for Bar {
         self.say(&not_all(reason));
     }
 
-    fn finished(&mut self, _summary: &Summary) {
+    fn finished(&mut self, _summary: &RunSummary) {
         self.0.finish_and_clear();
     }
 }
 
-impl Drop for Bar {
+impl Drop for BarProgress {
     fn drop(&mut self) {
         // After an error too, the bar makes room for the message.
         self.0.finish_and_clear();
@@ -230,7 +230,7 @@ fn not_all(reason: &str) -> String {
     format!("not all embedded: {reason}; the documents are in, run this again to carry on")
 }
 
-fn cost(batch: &Committed) -> String {
+fn cost(batch: &CommittedBatch) -> String {
     let [hold, wait] = [batch.hold, batch.wait].map(|time| duration(milliseconds(time)));
     format!("batch of {}: held {hold}, waited {wait}", batch.files)
 }
@@ -242,9 +242,9 @@ mod tests {
     #[test]
     fn lines_are_few_and_clean() {
         let mut out = Vec::new();
-        let mut lines = Lines::new(&mut out);
+        let mut lines = LineProgress::new(&mut out);
         lines.discovered(1000, 1);
-        let batch = Committed {
+        let batch = CommittedBatch {
             files: 1,
             done: 1,
             total: 1000,

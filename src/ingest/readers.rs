@@ -11,8 +11,8 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::{
-    discover::Found,
-    parse::{self, Hash, Outcome},
+    discover::FoundDocument,
+    parse::{self, ContentHash, FileOutcome},
 };
 use crate::{database::identity, threads};
 
@@ -26,63 +26,63 @@ const MOST_THREADS: usize = 4;
 
 /// A file to read.
 #[derive(Debug, Clone, Copy)]
-pub struct Job<'a> {
+pub struct ReadJob<'a> {
     /// What the walk knows of it.
-    pub found: &'a Found,
+    pub found: &'a FoundDocument,
     /// What the names of its folder's documents begin with.
     pub prefix: &'a str,
     /// The hash that the database has of it.
-    pub known: Option<&'a Hash>,
+    pub known: Option<&'a ContentHash>,
     /// The most bytes that it may have.
     pub largest: u64,
 }
 
-impl Job<'_> {
+impl ReadJob<'_> {
     /// Bytes that it may take up. A file that has grown since the walk is read up to the limit of one file, whatever it
     /// was counted as.
     fn cost(&self) -> u64 {
         self.found.stamp.bytes.min(self.largest)
     }
 
-    fn run(&self) -> Outcome {
+    fn run(&self) -> FileOutcome {
         parse::read(self.found, self.prefix, self.known, self.largest)
     }
 }
 
 /// What is left to read.
-type Jobs<'a> = Arc<Mutex<vec::IntoIter<Job<'a>>>>;
+type ReadJobs<'a> = Arc<Mutex<vec::IntoIter<ReadJob<'a>>>>;
 
-fn take<'a>(jobs: &Jobs<'a>) -> Option<Job<'a>> {
+fn take<'a>(jobs: &ReadJobs<'a>) -> Option<ReadJob<'a>> {
     jobs.lock().unwrap_or_else(PoisonError::into_inner).next()
 }
 
 /// The threads' results, in the order in which they are done. Dropping it ends the threads.
 #[derive(Debug)]
-pub struct Results<'a> {
-    receiver: Receiver<(Job<'a>, Outcome)>,
-    budget: Arc<Budget>,
+pub struct ReadResults<'a> {
+    receiver: Receiver<(ReadJob<'a>, FileOutcome)>,
+    budget: Arc<ByteBudget>,
     /// What the writer reads itself, where the system gives no thread.
-    own: Option<Jobs<'a>>,
+    own: Option<ReadJobs<'a>>,
 }
 
 /// What there was to receive.
 #[derive(Debug)]
-pub enum Next<'a> {
+pub enum NextResult<'a> {
     /// A file is read.
-    Done(&'a Found, Outcome),
+    Done(&'a FoundDocument, FileOutcome),
     /// Nothing within the time.
     Nothing,
     /// All files are read.
     End,
 }
 
-/// Starts reading `jobs` on threads of `scope`; on fewer, or in [`Results::next`] itself, where the system refuses them.
+/// Starts reading `jobs` on threads of `scope`; on fewer, or in [`ReadResults::next`] itself, where the system refuses them.
 pub fn start<'scope, 'env: 'scope>(
     scope: &'scope Scope<'scope, 'env>,
-    jobs: Vec<Job<'env>>,
-) -> Results<'env> {
+    jobs: Vec<ReadJob<'env>>,
+) -> ReadResults<'env> {
     let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
-    let budget = Arc::new(Budget::default());
+    let budget = Arc::new(ByteBudget::default());
     // One processor is the writer's, which has more to do than a reader.
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = processors.saturating_sub(1).clamp(1, MOST_THREADS).min(jobs.len());
@@ -101,28 +101,29 @@ pub fn start<'scope, 'env: 'scope>(
     };
     let started = (0..threads).map_while(|number| read_on(number).ok()).count();
     let own = (started == 0).then(|| Arc::clone(&jobs));
-    Results { receiver, budget, own }
+    ReadResults { receiver, budget, own }
 }
 
-impl<'a> Results<'a> {
+impl<'a> ReadResults<'a> {
     /// The next result, waiting at most for `patience`.
-    pub fn next(&self, patience: Duration) -> Next<'a> {
+    pub fn next(&self, patience: Duration) -> NextResult<'a> {
         if let Some(jobs) = &self.own {
             let next = take(jobs);
-            return next.map_or(Next::End, |job| Next::Done(job.found, identity::as_root(|| job.run())));
+            return next
+                .map_or(NextResult::End, |job| NextResult::Done(job.found, identity::as_root(|| job.run())));
         }
         match self.receiver.recv_timeout(patience) {
             Ok((job, outcome)) => {
                 self.budget.give_back(job.cost());
-                Next::Done(job.found, outcome)
+                NextResult::Done(job.found, outcome)
             }
-            Err(RecvTimeoutError::Timeout) => Next::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Next::End,
+            Err(RecvTimeoutError::Timeout) => NextResult::Nothing,
+            Err(RecvTimeoutError::Disconnected) => NextResult::End,
         }
     }
 }
 
-impl Drop for Results<'_> {
+impl Drop for ReadResults<'_> {
     fn drop(&mut self) {
         self.budget.close();
     }
@@ -130,21 +131,21 @@ impl Drop for Results<'_> {
 
 /// Bytes that are out, and whether anybody still wants more.
 #[derive(Debug, Default)]
-struct Budget {
-    state: Mutex<State>,
+struct ByteBudget {
+    state: Mutex<BudgetState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BudgetState {
     out: u64,
     closed: bool,
 }
 
-impl Budget {
+impl ByteBudget {
     /// Waits for room for `bytes`; `false` once nobody wants them. One file always has room when none is out.
     fn take(&self, bytes: u64) -> bool {
-        let full = |state: &mut State| !state.closed && state.out > 0 && state.out + bytes > IN_FLIGHT;
+        let full = |state: &mut BudgetState| !state.closed && state.out > 0 && state.out + bytes > IN_FLIGHT;
         let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
         state.out += bytes;
         !state.closed
@@ -161,7 +162,7 @@ impl Budget {
     }
 
     // The state is sound at every moment, so a panic elsewhere does not spoil it.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BudgetState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -173,21 +174,24 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::ingest::discover::Stamp;
+    use crate::ingest::discover::FileStamp;
 
-    fn files(dir: &TempDir, count: usize, bytes: usize) -> Vec<Found> {
+    fn files(dir: &TempDir, count: usize, bytes: usize) -> Vec<FoundDocument> {
         (0..count)
             .map(|number| {
                 let file = dir.path().join(format!("{number}.md"));
                 fs::write(&file, "x".repeat(bytes)).expect("a file");
-                let stamp = Stamp::of(&fs::metadata(&file).expect("its metadata"));
-                Found { file, name: format!("r/{number}.md"), folder: 0, stamp }
+                let stamp = FileStamp::of(&fs::metadata(&file).expect("its metadata"));
+                FoundDocument { file, name: format!("r/{number}.md"), folder: 0, stamp }
             })
             .collect()
     }
 
-    fn jobs(found: &[Found]) -> Vec<Job<'_>> {
-        found.iter().map(|found| Job { found, prefix: "r/", known: None, largest: parse::LARGEST }).collect()
+    fn jobs(found: &[FoundDocument]) -> Vec<ReadJob<'_>> {
+        found
+            .iter()
+            .map(|found| ReadJob { found, prefix: "r/", known: None, largest: parse::LARGEST })
+            .collect()
     }
 
     #[test]
@@ -199,8 +203,8 @@ mod tests {
             let results = start(scope, jobs(&found));
             loop {
                 match results.next(Duration::from_secs(10)) {
-                    Next::Done(_, Outcome::Parsed(_)) => seen += 1,
-                    Next::End => break,
+                    NextResult::Done(_, FileOutcome::Parsed(_)) => seen += 1,
+                    NextResult::End => break,
                     other => panic!("{other:?}"),
                 }
             }
@@ -215,7 +219,7 @@ mod tests {
         let count = thread::scope(|scope| {
             let results = start(scope, jobs(&found));
             std::iter::from_fn(|| match results.next(Duration::from_mins(1)) {
-                Next::Done(..) => Some(()),
+                NextResult::Done(..) => Some(()),
                 _ => None,
             })
             .count()
@@ -229,11 +233,11 @@ mod tests {
         let found = files(&dir, 3, 10);
         let (_, receiver) = crossbeam_channel::bounded(0);
         let own = Some(Arc::new(Mutex::new(jobs(&found).into_iter())));
-        let results = Results { receiver, budget: Arc::default(), own };
+        let results = ReadResults { receiver, budget: Arc::default(), own };
         for _ in 0..3 {
-            assert!(matches!(results.next(Duration::ZERO), Next::Done(_, Outcome::Parsed(_))));
+            assert!(matches!(results.next(Duration::ZERO), NextResult::Done(_, FileOutcome::Parsed(_))));
         }
-        assert!(matches!(results.next(Duration::ZERO), Next::End));
+        assert!(matches!(results.next(Duration::ZERO), NextResult::End));
     }
 
     #[test]
@@ -242,7 +246,7 @@ mod tests {
         let found = files(&dir, 12, 12 << 20);
         thread::scope(|scope| {
             let results = start(scope, jobs(&found));
-            assert!(matches!(results.next(Duration::from_mins(1)), Next::Done(..)));
+            assert!(matches!(results.next(Duration::from_mins(1)), NextResult::Done(..)));
         });
     }
 }

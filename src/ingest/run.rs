@@ -12,25 +12,25 @@ use std::{
 };
 
 use super::{
-    Error, Request, StopFlag, Summary, batch,
-    batch::{Batch, Limit, Sizer},
+    IngestError, IngestRequest, RunSummary, StopFlag, batch,
+    batch::{BatchLimit, BatchSetting, BatchSizer},
     changes::{gone, jobs},
-    discover::{Discovery, Folder},
-    journal::Journal,
+    discover::{Discovery, IngestFolder},
+    journal::RunJournal,
     journal_error,
-    neighbours::Neighbours,
-    parse::{Document, Outcome as Read},
-    progress::{Committed, Progress},
-    readers::{self, Next, Results},
+    neighbours::NeighbourCheck,
+    parse::{FileOutcome as Read, ParsedDocument},
+    progress::{CommittedBatch, RunProgress},
+    readers::{self, NextResult, ReadResults},
     store::{
-        self, Cost, Known, Patience, Store, Written,
-        stamps::{LONGEST as LONGEST_STAMPED, Touched},
+        self, BatchResult, DocumentStore, KnownDocument, LockPatience, TransactionCost,
+        stamps::{LONGEST as LONGEST_STAMPED, TouchedDocument},
     },
 };
 use crate::{
     database::factory,
-    journal::{Decision, Event, Outcome, Sharing},
-    snapshot::{FailedFile, Spread},
+    journal::{BatchDecision, JournalEvent, LockSharing, RunOutcome},
+    snapshot::{DurationSpread, FailedFile},
     units::milliseconds,
 };
 
@@ -41,46 +41,46 @@ const BATCH_BYTES: u64 = 8 << 20;
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// What came from those who read.
-enum Received {
+enum ReaderMessage {
     Something,
     Nothing,
     End,
 }
 
 /// A run under way.
-pub(super) struct Run<'a> {
-    request: &'a Request,
+pub(super) struct IngestRun<'a> {
+    request: &'a IngestRequest,
     stop: &'a StopFlag,
-    progress: &'a mut dyn Progress,
-    journal: Journal,
-    sizer: Sizer,
-    summary: Summary,
+    progress: &'a mut dyn RunProgress,
+    journal: RunJournal,
+    sizer: BatchSizer,
+    summary: RunSummary,
     holds: Vec<f64>,
     waits: Vec<f64>,
     /// Files with an old content and a new time, since the journal was told last.
     untold_unchanged: u64,
     /// What the database does not know of them: the new time.
-    touched: Vec<Touched>,
+    touched: Vec<TouchedDocument>,
     /// Names of documents that the walk found, and that were gone when they were to be read.
     vanished: HashSet<String>,
     /// Of those, since the journal was told last.
     untold_vanished: u64,
 }
 
-impl<'a> Run<'a> {
+impl<'a> IngestRun<'a> {
     pub(super) fn new(
-        request: &'a Request,
+        request: &'a IngestRequest,
         stop: &'a StopFlag,
-        progress: &'a mut dyn Progress,
-        journal: Journal,
+        progress: &'a mut dyn RunProgress,
+        journal: RunJournal,
     ) -> Self {
-        let summary = Summary::of_nothing(Some(journal.run().to_owned()), Outcome::Failed);
+        let summary = RunSummary::of_nothing(Some(journal.run().to_owned()), RunOutcome::Failed);
         Self {
             request,
             stop,
             progress,
             journal,
-            sizer: Sizer::new(request.batch, request.hold),
+            sizer: BatchSizer::new(request.batch, request.hold),
             summary,
             holds: Vec::new(),
             waits: Vec::new(),
@@ -95,45 +95,50 @@ impl<'a> Run<'a> {
     pub(super) fn take_in(
         mut self,
         database: &Path,
-        folders: &[Folder],
+        folders: &[IngestFolder],
         discovery: &Discovery,
         begun: Instant,
-    ) -> Result<Summary, Error> {
+    ) -> Result<RunSummary, IngestError> {
         let ended = self.work(database, folders, discovery);
         let ended = ended.and_then(|outcome| self.tell_unchanged().map(|()| outcome));
         let told = match &ended {
             Ok(outcome) => (*outcome, None),
-            Err(error) => (Outcome::Failed, Some(error.to_string())),
+            Err(error) => (RunOutcome::Failed, Some(error.to_string())),
         };
-        let finished = self.tell(Event::Finished { outcome: told.0, error: told.1 });
+        let finished = self.tell(JournalEvent::Finished { outcome: told.0, error: told.1 });
         self.summary.outcome = ended?;
         finished?;
         self.summary.elapsed_ms = milliseconds(begun.elapsed());
-        self.summary.hold = Spread::of(&self.holds);
-        self.summary.wait = Spread::of(&self.waits);
+        self.summary.hold = DurationSpread::of(&self.holds);
+        self.summary.wait = DurationSpread::of(&self.waits);
         self.progress.finished(&self.summary);
         Ok(self.summary)
     }
 
-    fn work(&mut self, database: &Path, folders: &[Folder], discovery: &Discovery) -> Result<Outcome, Error> {
+    fn work(
+        &mut self,
+        database: &Path,
+        folders: &[IngestFolder],
+        discovery: &Discovery,
+    ) -> Result<RunOutcome, IngestError> {
         self.request.make_folder()?;
         // Until the store is closed; what reads documents is root again.
-        let _as_owner = factory::as_owner(database).map_err(store::Error::from)?;
-        let patience = Patience { budget: self.request.busy_budget, stop: self.stop.clone() };
-        let mut store = Store::open(database, folders, patience, &self.request.profile)?;
+        let _as_owner = factory::as_owner(database).map_err(store::StoreError::from)?;
+        let patience = LockPatience { budget: self.request.busy_budget, stop: self.stop.clone() };
+        let mut store = DocumentStore::open(database, folders, patience, &self.request.profile)?;
         let retries = match store.set_up() {
-            Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+            Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
             other => other?,
         };
         if retries > 0 {
             self.summary.retries += retries;
-            self.tell(Event::SetUp { retries })?;
+            self.tell(JournalEvent::SetUp { retries })?;
         }
         let known = match store.known() {
-            Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+            Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
             other => other?,
         };
-        let prefixes: Vec<String> = folders.iter().map(Folder::prefix).collect();
+        let prefixes: Vec<String> = folders.iter().map(IngestFolder::prefix).collect();
         let jobs = jobs(&discovery.found, &known, &prefixes, self.request.max_file_size);
         self.discovered(discovery, jobs.len())?;
         // Where nothing is to be read, nothing can vanish meanwhile.
@@ -142,111 +147,116 @@ impl<'a> Run<'a> {
             return self.embed_all(&mut store);
         }
         match store.prepare(&known) {
-            Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+            Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
             other => other?,
         }
-        let neighbours = Neighbours::of(store.path(), &self.request.proc);
+        let neighbours = NeighbourCheck::of(store.path(), &self.request.proc);
         let outcome = thread::scope(|scope| {
             let results = readers::start(scope, jobs);
             self.write_all(&mut store, &results, &known, &neighbours)
         })?;
-        if outcome != Outcome::Completed {
+        if outcome != RunOutcome::Completed {
             return Ok(outcome);
         }
-        if self.restamp_all(&mut store, &neighbours)? == Outcome::Stopped {
-            return Ok(Outcome::Stopped);
+        if self.restamp_all(&mut store, &neighbours)? == RunOutcome::Stopped {
+            return Ok(RunOutcome::Stopped);
         }
         let gone = gone_already.unwrap_or_else(|| gone(folders, discovery, &known, &self.vanished));
         match self.remove_all(&mut store, gone, &neighbours)? {
-            Outcome::Completed => self.embed_all(&mut store),
+            RunOutcome::Completed => self.embed_all(&mut store),
             ended => Ok(ended),
         }
     }
 
     fn write_all(
         &mut self,
-        store: &mut Store,
-        results: &Results<'_>,
-        known: &HashMap<String, Known>,
-        neighbours: &Neighbours,
-    ) -> Result<Outcome, Error> {
-        let mut queue: VecDeque<Document> = VecDeque::new();
+        store: &mut DocumentStore,
+        results: &ReadResults<'_>,
+        known: &HashMap<String, KnownDocument>,
+        neighbours: &NeighbourCheck,
+    ) -> Result<RunOutcome, IngestError> {
+        let mut queue: VecDeque<ParsedDocument> = VecDeque::new();
         let mut more = true;
         loop {
             let limit = self.sizer.next();
             while more && !self.stop.is_raised() && !self.is_enough(&queue, limit) {
                 // Writing what is there while the rest is read beats waiting for all that may go into a batch.
-                let is_some = self.request.batch == Batch::Auto && queue.len() >= limit.files / 4;
+                let is_some = self.request.batch == BatchSetting::Auto && queue.len() >= limit.files / 4;
                 let patience = if is_some && !queue.is_empty() { Duration::ZERO } else { STOP_CHECK };
                 match self.receive(results, patience, known, &mut queue)? {
-                    Received::Nothing if patience.is_zero() => break,
-                    Received::Something | Received::Nothing => {}
-                    Received::End => more = false,
+                    ReaderMessage::Nothing if patience.is_zero() => break,
+                    ReaderMessage::Something | ReaderMessage::Nothing => {}
+                    ReaderMessage::End => more = false,
                 }
             }
             if queue.is_empty() && !more {
-                return Ok(Outcome::Completed);
+                return Ok(RunOutcome::Completed);
             }
             if self.stop.is_raised() {
-                return Ok(Outcome::Stopped);
+                return Ok(RunOutcome::Stopped);
             }
             match store.write(&mut queue, limit) {
                 Ok(written) => self.written(&written, limit, !queue.is_empty() || more, neighbours)?,
-                Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+                Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
                 Err(error) => return Err(error.into()),
             }
             if !self.relieve(store)? {
-                return Ok(Outcome::Stopped);
+                return Ok(RunOutcome::Stopped);
             }
             match store.merge(self.sizer.aim()) {
                 Ok(None) => {}
                 Ok(Some(cost)) => self.merged(cost, !queue.is_empty() || more, neighbours)?,
-                Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+                Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    fn is_enough(&self, queue: &VecDeque<Document>, limit: Limit) -> bool {
+    fn is_enough(&self, queue: &VecDeque<ParsedDocument>, limit: BatchLimit) -> bool {
         let bytes = || queue.iter().map(|document| document.stamp.bytes).sum::<u64>();
-        queue.len() >= limit.files || self.request.batch == Batch::Auto && bytes() >= BATCH_BYTES
+        queue.len() >= limit.files || self.request.batch == BatchSetting::Auto && bytes() >= BATCH_BYTES
     }
 
     /// One result into `queue`, if there is one within `patience`.
     fn receive(
         &mut self,
-        results: &Results<'_>,
+        results: &ReadResults<'_>,
         patience: Duration,
-        known: &HashMap<String, Known>,
-        queue: &mut VecDeque<Document>,
-    ) -> Result<Received, Error> {
+        known: &HashMap<String, KnownDocument>,
+        queue: &mut VecDeque<ParsedDocument>,
+    ) -> Result<ReaderMessage, IngestError> {
         match results.next(patience) {
-            Next::End => return Ok(Received::End),
-            Next::Nothing => return Ok(Received::Nothing),
-            Next::Done(_, Read::Parsed(document)) => queue.push_back(*document),
-            Next::Done(found, Read::Unchanged(stamp)) => {
+            NextResult::End => return Ok(ReaderMessage::End),
+            NextResult::Nothing => return Ok(ReaderMessage::Nothing),
+            NextResult::Done(_, Read::Parsed(document)) => queue.push_back(*document),
+            NextResult::Done(found, Read::Unchanged(stamp)) => {
                 self.summary.unchanged += 1;
                 self.untold_unchanged += 1;
-                if let Some(&Known { id, hash, .. }) = known.get(&found.name)
+                if let Some(&KnownDocument { id, hash, .. }) = known.get(&found.name)
                     && stamp.bytes <= LONGEST_STAMPED
                 {
-                    self.touched.push(Touched { id, hash, stamp });
+                    self.touched.push(TouchedDocument { id, hash, stamp });
                 }
             }
-            Next::Done(found, Read::Gone) => {
+            NextResult::Done(found, Read::Gone) => {
                 self.vanished.insert(found.name.clone());
                 self.summary.files_total = self.summary.files_total.saturating_sub(1);
                 self.untold_vanished += 1;
             }
-            Next::Done(found, Read::Failed(reason)) => {
+            NextResult::Done(found, Read::Failed(reason)) => {
                 self.failed(FailedFile { path: found.file.display().to_string(), reason })?;
             }
         }
-        Ok(Received::Something)
+        Ok(ReaderMessage::Something)
     }
 
-    fn merged(&mut self, cost: Cost, more: bool, neighbours: &Neighbours) -> Result<(), Error> {
-        self.tell(Event::Merged {
+    fn merged(
+        &mut self,
+        cost: TransactionCost,
+        more: bool,
+        neighbours: &NeighbourCheck,
+    ) -> Result<(), IngestError> {
+        self.tell(JournalEvent::Merged {
             wait_ms: milliseconds(cost.wait),
             hold_ms: milliseconds(cost.hold),
             retries: cost.retries,
@@ -260,7 +270,7 @@ impl<'a> Run<'a> {
     }
 
     /// A transaction more.
-    fn count(&mut self, cost: Cost) {
+    fn count(&mut self, cost: TransactionCost) {
         self.summary.batches += 1;
         self.summary.retries += cost.retries;
         self.holds.push(milliseconds(cost.hold));
@@ -269,22 +279,22 @@ impl<'a> Run<'a> {
 
     fn written(
         &mut self,
-        written: &Written,
-        limit: Limit,
+        written: &BatchResult,
+        limit: BatchLimit,
         more: bool,
-        neighbours: &Neighbours,
-    ) -> Result<(), Error> {
-        let Cost { wait, hold, retries, .. } = written.cost;
+        neighbours: &NeighbourCheck,
+    ) -> Result<(), IngestError> {
+        let TransactionCost { wait, hold, retries, .. } = written.cost;
         let (gap, sharing) = gap_after(written.cost, neighbours);
         self.tell_unchanged()?;
         self.summary.taken_in += written.taken_in;
-        self.tell(Event::Batch {
+        self.tell(JournalEvent::Batch {
             files: written.taken_in,
             bytes: written.bytes,
             wait_ms: milliseconds(wait),
             hold_ms: milliseconds(hold),
             retries,
-            decided: Some(Decision {
+            decided: Some(BatchDecision {
                 most_files: limit.files as u64,
                 most_ms: limit.hold.map(milliseconds),
                 gap_ms: milliseconds(gap),
@@ -302,20 +312,20 @@ impl<'a> Run<'a> {
 
     fn remove_all(
         &mut self,
-        store: &mut Store,
+        store: &mut DocumentStore,
         mut gone: VecDeque<(String, i64)>,
-        neighbours: &Neighbours,
-    ) -> Result<Outcome, Error> {
+        neighbours: &NeighbourCheck,
+    ) -> Result<RunOutcome, IngestError> {
         while !gone.is_empty() {
             if self.stop.is_raised() {
-                return Ok(Outcome::Stopped);
+                return Ok(RunOutcome::Stopped);
             }
             let (files, cost) = match store.remove(&mut gone, self.sizer.next()) {
-                Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
+                Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
                 other => other?,
             };
             self.summary.removed += files;
-            self.tell(Event::Removed {
+            self.tell(JournalEvent::Removed {
                 files,
                 wait_ms: milliseconds(cost.wait),
                 hold_ms: milliseconds(cost.hold),
@@ -323,35 +333,35 @@ impl<'a> Run<'a> {
             })?;
             self.committed(files, cost);
             if !self.relieve(store)? {
-                return Ok(Outcome::Stopped);
+                return Ok(RunOutcome::Stopped);
             }
             if !gone.is_empty() {
                 self.leave_room(gap_after(cost, neighbours).0);
             }
         }
-        Ok(Outcome::Completed)
+        Ok(RunOutcome::Completed)
     }
 
     /// Has the log moved; `false` where the run is to end.
-    fn relieve(&mut self, store: &mut Store) -> Result<bool, Error> {
+    fn relieve(&mut self, store: &mut DocumentStore) -> Result<bool, IngestError> {
         let mut told = Ok(());
         let relieved = store.relieve(&mut |pinned| {
             self.progress.waits(&pinned.to_string());
             let pid = pinned.reader.as_ref().and_then(|reader| reader.pid);
-            told = self.journal.tell(Event::LogPinned { bytes: pinned.bytes, pid });
+            told = self.journal.tell(JournalEvent::LogPinned { bytes: pinned.bytes, pid });
         });
         told.map_err(|source| journal_error(&self.request.runs, source))?;
         match relieved {
-            Err(store::Error::Stopped) => Ok(false),
+            Err(store::StoreError::Stopped) => Ok(false),
             other => Ok(other.map(|()| true)?),
         }
     }
 
-    fn committed(&mut self, files: u64, cost: Cost) {
+    fn committed(&mut self, files: u64, cost: TransactionCost) {
         self.count(cost);
         self.sizer.committed(usize::try_from(files).unwrap_or(usize::MAX), cost.hold, cost.rows);
-        let Summary { taken_in, unchanged, failed, files_total, .. } = &self.summary;
-        self.progress.batch(&Committed {
+        let RunSummary { taken_in, unchanged, failed, files_total, .. } = &self.summary;
+        self.progress.batch(&CommittedBatch {
             files,
             done: taken_in + unchanged + failed.len() as u64,
             total: *files_total,
@@ -375,7 +385,7 @@ impl<'a> Run<'a> {
 
 /// How long to leave the lock alone after a transaction, and why: others are seen by their lock, or felt by having had
 /// to wait.
-fn gap_after(cost: Cost, neighbours: &Neighbours) -> (Duration, Sharing) {
+fn gap_after(cost: TransactionCost, neighbours: &NeighbourCheck) -> (Duration, LockSharing) {
     let sharing = batch::sharing(cost.retries, neighbours.any().ok());
     (batch::gap(cost.hold, sharing), sharing)
 }

@@ -21,20 +21,20 @@ use std::{
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
 use self::{
-    index::{Indexing, Segments},
+    index::{IndexMode, IndexSegments},
     patience::patiently,
-    place::Place,
-    relief::Mover,
+    place::DatabasePlace,
+    relief::LogMover,
 };
-pub use self::{patience::Patience, relief::Pinned};
+pub use self::{patience::LockPatience, relief::PinnedLog};
 use super::{
-    batch::Limit,
-    discover::{Folder, Stamp},
-    names::Names,
-    parse::{Document, Hash},
+    batch::BatchLimit,
+    discover::{FileStamp, IngestFolder},
+    names::DocumentNames,
+    parse::{ContentHash, ParsedDocument},
 };
 use crate::{
-    database::{factory, holder::Holder, migrations},
+    database::{factory, holder::BlockingProcess, migrations},
     profile::Profile,
     snapshot::FailedFile,
 };
@@ -47,35 +47,35 @@ const CACHE: i64 = 16 << 10;
 
 /// The database as a run sees it.
 #[derive(Debug)]
-pub struct Store {
+pub struct DocumentStore {
     // First, so that it is dropped before the writer's connection.
-    mover: Mover,
+    mover: LogMover,
     connection: Connection,
     path: PathBuf,
-    place: Place,
-    patience: Patience,
+    place: DatabasePlace,
+    patience: LockPatience,
     folders: Vec<String>,
-    names: Vec<Names>,
-    indexing: Indexing,
-    segments: Segments,
+    names: Vec<DocumentNames>,
+    indexing: IndexMode,
+    segments: IndexSegments,
 }
 
 /// A document that the database has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownDocument {
     /// Its row.
     pub id: i64,
     /// Name of the folder that it was taken in with.
     pub folder: String,
     /// Size and time of change when it was taken in.
-    pub stamp: Stamp,
+    pub stamp: FileStamp,
     /// Hash of its bytes.
-    pub hash: Hash,
+    pub hash: ContentHash,
 }
 
 /// What a transaction cost others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cost {
+pub struct TransactionCost {
     /// From asking for the write lock to having it.
     pub wait: Duration,
     /// From having it to having committed.
@@ -88,7 +88,7 @@ pub struct Cost {
 
 /// What became of a batch.
 #[derive(Debug, Default)]
-pub struct Written {
+pub struct BatchResult {
     /// The documents that are in.
     pub taken_in: u64,
     /// Bytes of their files.
@@ -98,15 +98,15 @@ pub struct Written {
     /// What was left out of the ones that are in.
     pub warned: Vec<FailedFile>,
     /// What it cost.
-    pub cost: Cost,
+    pub cost: TransactionCost,
 }
 
 /// Why the database could not be worked with. What was committed before stays.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum StoreError {
     /// It could not be opened or set up.
     #[error(transparent)]
-    Open(#[from] factory::Error),
+    Open(#[from] factory::OpenError),
     /// Others kept the lock.
     #[error("{path} stayed locked for {seconds} s{}, then run this again to carry on", by(holder.as_ref(), path))]
     Busy {
@@ -115,7 +115,7 @@ pub enum Error {
         /// For how long it was tried.
         seconds: f64,
         /// Who had the lock in the end, where the kernel says so.
-        holder: Option<Holder>,
+        holder: Option<BlockingProcess>,
     },
     /// Readers keep its log from beginning anew, and it is as large as it may be.
     #[error(
@@ -125,7 +125,7 @@ pub enum Error {
         /// The database.
         path: String,
         /// The log, and who reads from it.
-        pinned: Pinned,
+        pinned: PinnedLog,
         /// For how long it was tried.
         seconds: f64,
     },
@@ -163,7 +163,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl StoreError {
     /// What `source`, which `SQLite` said while `doing` something to `path`, means.
     fn of(doing: &'static str, path: &Path, source: rusqlite::Error) -> Self {
         let path = path.display().to_string();
@@ -176,14 +176,14 @@ impl Error {
 }
 
 /// Who kept it locked and what to do, as the middle of a sentence.
-fn by(holder: Option<&Holder>, path: &str) -> String {
+fn by(holder: Option<&BlockingProcess>, path: &str) -> String {
     match holder {
         Some(holder) => format!(" by {holder}: wait for it to end, or stop it"),
         None => format!(": see by whom with `waltop status {path}`"),
     }
 }
 
-impl Store {
+impl DocumentStore {
     /// Opens `path`, which may be new, as `profile` asks. One whose tables are not ours is refused as it is.
     ///
     /// # Errors
@@ -191,24 +191,24 @@ impl Store {
     /// Where it cannot be opened, or is not ours to write to.
     pub fn open(
         path: &Path,
-        folders: &[Folder],
-        patience: Patience,
+        folders: &[IngestFolder],
+        patience: LockPatience,
         profile: &Profile,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, StoreError> {
         let before = place::identity(path);
         let connection = factory::open(path, true, profile)?;
-        migrations::refuse_foreign(&connection, path).map_err(factory::Error::from)?;
+        migrations::refuse_foreign(&connection, path).map_err(factory::OpenError::from)?;
         let path = connection.path().map_or_else(|| path.to_owned(), PathBuf::from);
         let store = Self {
-            mover: Mover::new(profile.clone()),
+            mover: LogMover::new(profile.clone()),
             connection,
-            place: Place::of(&path, before),
+            place: DatabasePlace::of(&path, before),
             path,
             patience,
             folders: folders.iter().map(|folder| folder.name.clone()).collect(),
-            names: folders.iter().map(|folder| Names::new(folder.prefix())).collect(),
-            indexing: Indexing::ByTriggers,
-            segments: Segments::default(),
+            names: folders.iter().map(|folder| DocumentNames::new(folder.prefix())).collect(),
+            indexing: IndexMode::ByTriggers,
+            segments: IndexSegments::default(),
         };
         let say = |source| store.error("set up", source);
         // Waiting is done here, with jitter and an ear for being stopped, and counted.
@@ -227,10 +227,10 @@ impl Store {
     /// # Errors
     ///
     /// Where the lock cannot be had, or the tables cannot be made.
-    pub fn set_up(&mut self) -> Result<u64, Error> {
+    pub fn set_up(&mut self) -> Result<u64, StoreError> {
         let ((), migrating) = patiently(&self.patience, || migrations::migrate(&mut self.connection))
-            .map_err(|failure| failure.or(&self.path, |error| factory::Error::from(error).into()))?;
-        let (indexing, choosing) = patiently(&self.patience, || Indexing::choose(&self.connection))
+            .map_err(|failure| failure.or(&self.path, |error| factory::OpenError::from(error).into()))?;
+        let (indexing, choosing) = patiently(&self.patience, || IndexMode::choose(&self.connection))
             .map_err(|failure| failure.told(&self.path, "set up"))?;
         self.indexing = indexing;
         Ok(migrating + choosing)
@@ -247,7 +247,7 @@ impl Store {
     /// # Errors
     ///
     /// Where they cannot be read.
-    pub fn known(&mut self) -> Result<HashMap<String, Known>, Error> {
+    pub fn known(&mut self) -> Result<HashMap<String, KnownDocument>, StoreError> {
         let mut all = HashMap::new();
         for names in &self.names {
             let (known, _) =
@@ -264,7 +264,7 @@ impl Store {
     /// # Errors
     ///
     /// Where the links cannot be read.
-    pub fn prepare(&mut self, known: &HashMap<String, Known>) -> Result<(), Error> {
+    pub fn prepare(&mut self, known: &HashMap<String, KnownDocument>) -> Result<(), StoreError> {
         for (names, folder) in self.names.iter_mut().zip(&self.folders) {
             let prefix = names.prefix().to_owned();
             for (name, known) in known.iter().filter(|(name, _)| name.starts_with(&prefix)) {
@@ -279,11 +279,11 @@ impl Store {
         self.connection.pragma_update(None, "cache_size", -CACHE).map_err(|error| self.error("set up", error))
     }
 
-    fn begin(&self) -> Result<Begun, Error> {
+    fn begin(&self) -> Result<WriteTransaction, StoreError> {
         self.begin_within(&self.patience)
     }
 
-    fn begin_within(&self, patience: &Patience) -> Result<Begun, Error> {
+    fn begin_within(&self, patience: &LockPatience) -> Result<WriteTransaction, StoreError> {
         let asked = Instant::now();
         let (since, retries) = patiently(patience, || {
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
@@ -291,22 +291,22 @@ impl Store {
         })
         .map_err(|failure| failure.told(&self.path, "write to"))?;
         self.expect_in_place()?;
-        Ok(Begun { wait: since - asked, since, retries, rows: Duration::ZERO, bytes: 0 })
+        Ok(WriteTransaction { wait: since - asked, since, retries, rows: Duration::ZERO, bytes: 0 })
     }
 
     /// Leaves everything as it is where what is open is no longer what is at the database's path: what is written there
     /// nobody would find.
-    fn expect_in_place(&self) -> Result<(), Error> {
+    fn expect_in_place(&self) -> Result<(), StoreError> {
         if self.place.is_kept() {
             return Ok(());
         }
         self.roll_back();
         // The close moves nothing into the main file, and removes nothing by a name that may be another file's now.
         let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        Err(Error::Replaced { path: self.path.display().to_string() })
+        Err(StoreError::Replaced { path: self.path.display().to_string() })
     }
 
-    fn commit(&self, begun: &Begun) -> Result<Cost, Error> {
+    fn commit(&self, begun: &WriteTransaction) -> Result<TransactionCost, StoreError> {
         // In a database that could not be switched to WAL, readers can keep a commit waiting; it stays open then.
         let committed = patiently(&self.patience, || self.connection.prepare_cached("COMMIT")?.execute([]));
         match committed {
@@ -318,7 +318,7 @@ impl Store {
         }
     }
 
-    fn give_up(&self, error: rusqlite::Error) -> Error {
+    fn give_up(&self, error: rusqlite::Error) -> StoreError {
         self.roll_back();
         self.error("write to", error)
     }
@@ -352,13 +352,13 @@ impl Store {
             || error.sqlite_error_code().is_some_and(|code| hopeless.contains(&code))
     }
 
-    fn error(&self, doing: &'static str, source: rusqlite::Error) -> Error {
-        Error::of(doing, &self.path, source)
+    fn error(&self, doing: &'static str, source: rusqlite::Error) -> StoreError {
+        StoreError::of(doing, &self.path, source)
     }
 }
 
 /// A transaction that holds the write lock.
-struct Begun {
+struct WriteTransaction {
     wait: Duration,
     since: Instant,
     retries: u64,
@@ -368,9 +368,9 @@ struct Begun {
     bytes: u64,
 }
 
-impl Begun {
+impl WriteTransaction {
     /// Whether a transaction with `files` in it has enough, so that one of `bytes` more would take too long.
-    fn is_over(&self, files: usize, bytes: u64, limit: Limit) -> bool {
+    fn is_over(&self, files: usize, bytes: u64, limit: BatchLimit) -> bool {
         let is_late = |most: Duration| {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
             let growth = bytes as f64 / (self.bytes + FEW) as f64;
@@ -380,12 +380,17 @@ impl Begun {
     }
 
     /// What it cost until now, with `retries` after it had begun.
-    fn cost(&self, retries: u64) -> Cost {
-        Cost { wait: self.wait, hold: self.since.elapsed(), rows: self.rows, retries: self.retries + retries }
+    fn cost(&self, retries: u64) -> TransactionCost {
+        TransactionCost {
+            wait: self.wait,
+            hold: self.since.elapsed(),
+            rows: self.rows,
+            retries: self.retries + retries,
+        }
     }
 }
 
-impl Cost {
+impl TransactionCost {
     /// Of two transactions as of one: others waited for either, but not for both at a time.
     fn after(self, before: Self) -> Self {
         Self {

@@ -21,26 +21,26 @@ use std::{
 
 use jiff::Timestamp;
 
-pub use self::bell::Bell;
+pub use self::bell::WakeSignal;
 use self::{
-    backoff::Backoff,
-    bell::{Mind, Woken},
-    debounce::Heard,
-    ears::{Ears, Interest},
-    seen::Seen,
+    backoff::RetryBackoff,
+    bell::{WakeOn, Wakeup},
+    debounce::WatchEvent,
+    ears::{FolderWatcher, WatchInterest},
+    seen::ReportedRun,
     trouble::{is_waited_for, without_advice},
-    vectors::Vectors,
+    vectors::EmbedderStatus,
 };
 use super::{
-    Error, News, Request, StoreError, Summary, discover,
-    discover::Folder,
-    embed::Have,
+    IngestError, IngestRequest, ReportedFailures, RunSummary, StoreError, discover,
+    discover::IngestFolder,
+    embed::ExistingVectors,
     journal_error,
-    lock::{Only, Refusal, RunLock},
+    lock::{ExclusiveJob, RunLock, RunLockRefusal},
 };
 use crate::{
     database::factory,
-    journal::{Outcome, Watcher},
+    journal::{RunOutcome, WatcherRecord},
     observe::{journals, process_start, sidecar},
     snapshot::FailedFile,
 };
@@ -53,7 +53,7 @@ const PULSE: Duration = Duration::from_secs(30);
 const PULSE_WHILE_MISSING: Duration = Duration::from_secs(1);
 
 /// Who has a folder watched.
-pub trait Host {
+pub trait WatchHost {
     /// Whether a connection to `database` loses nothing now.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ pub trait Host {
     /// With the reason, where one could.
     fn may_connect(&mut self, database: &Path) -> Result<(), String>;
     /// A run ended: the first one, or one that changed something or met what none before did.
-    fn ran(&mut self, summary: &Summary);
+    fn ran(&mut self, summary: &RunSummary);
     /// Something else that a person would want to know, as one line.
     fn notice(&mut self, line: &str);
     /// When it has something of its own to do between two runs; `None` where it has nothing.
@@ -76,7 +76,11 @@ pub trait Host {
 ///
 /// Before anything was taken in: where a folder is not to be taken in, another watch is at work, or the database is not
 /// to be worked with. That it is locked, or that there is no document yet, is waited for.
-pub fn watch(request: &Request, bell: &Bell, host: &mut dyn Host) -> Result<(), Error> {
+pub fn watch(
+    request: &IngestRequest,
+    bell: &WakeSignal,
+    host: &mut dyn WatchHost,
+) -> Result<(), IngestError> {
     let folders = request.open_folders()?;
     let database = request.resolve()?;
     factory::refuse_strays(&database).map_err(StoreError::from)?;
@@ -88,23 +92,29 @@ pub fn watch(request: &Request, bell: &Bell, host: &mut dyn Host) -> Result<(), 
         names.join(" "),
         database.display()
     ));
-    let mut watch = Watch::new(request, &database, &folders, bell, host);
+    let mut watch = FolderWatch::new(request, &database, &folders, bell, host);
     watch.begin()?;
     watch.go_on();
     Ok(())
 }
 
-fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Result<Vec<RunLock>, Error> {
+fn lock_folders(
+    request: &IngestRequest,
+    database: &Path,
+    folders: &[IngestFolder],
+) -> Result<Vec<RunLock>, IngestError> {
     let wrap = |source| journal_error(&request.runs, source);
     let pid = std::process::id().cast_signed();
     let since = Timestamp::now();
-    let lock = |folder: &Folder| {
-        let taken = RunLock::take(Only::Watch, &request.runs, database, &folder.path);
+    let lock = |folder: &IngestFolder| {
+        let taken = RunLock::take(ExclusiveJob::Watch, &request.runs, database, &folder.path);
         let mut lock = taken.map_err(|refusal| match refusal {
-            Refusal::Taken(pid) => Error::Watched { folder: folder.path.display().to_string(), pid },
-            Refusal::Io(source) => wrap(source),
+            RunLockRefusal::Taken(pid) => {
+                IngestError::Watched { folder: folder.path.display().to_string(), pid }
+            }
+            RunLockRefusal::Io(source) => wrap(source),
         })?;
-        let watcher = Watcher {
+        let watcher = WatcherRecord {
             pid,
             start_ticks: process_start(&request.proc, pid),
             boot: journals::boot(&request.proc),
@@ -120,36 +130,36 @@ fn lock_folders(request: &Request, database: &Path, folders: &[Folder]) -> Resul
 }
 
 /// Device and inode.
-type Identity = (u64, u64);
+type WatchedFileId = (u64, u64);
 
-struct Watch<'a> {
-    request: &'a Request,
+struct FolderWatch<'a> {
+    request: &'a IngestRequest,
     database: &'a Path,
-    bell: &'a Bell,
-    host: &'a mut dyn Host,
+    bell: &'a WakeSignal,
+    host: &'a mut dyn WatchHost,
     /// The folders, and what stood there at the last look.
-    folders: Vec<(PathBuf, Option<Identity>)>,
+    folders: Vec<(PathBuf, Option<WatchedFileId>)>,
     /// `None` where they are to be made anew before the next run.
-    ears: Option<Ears>,
-    backoff: Backoff,
-    told: News,
-    warned: News,
+    ears: Option<FolderWatcher>,
+    backoff: RetryBackoff,
+    told: ReportedFailures,
+    warned: ReportedFailures,
     trouble: Option<String>,
     deafness: Option<String>,
-    vectors: Vectors,
+    vectors: EmbedderStatus,
     /// Runs that came to an end.
     runs: u64,
     /// Whether the database that they wrote is gone, and none was made in its place yet.
     is_gone: bool,
 }
 
-impl<'a> Watch<'a> {
+impl<'a> FolderWatch<'a> {
     fn new(
-        request: &'a Request,
+        request: &'a IngestRequest,
         database: &'a Path,
-        folders: &[Folder],
-        bell: &'a Bell,
-        host: &'a mut dyn Host,
+        folders: &[IngestFolder],
+        bell: &'a WakeSignal,
+        host: &'a mut dyn WatchHost,
     ) -> Self {
         let folders = folders.iter().map(|it| (it.path.clone(), identity(&it.path))).collect();
         Self {
@@ -159,19 +169,19 @@ impl<'a> Watch<'a> {
             host,
             folders,
             ears: None,
-            backoff: Backoff::default(),
-            told: News::default(),
-            warned: News::default(),
+            backoff: RetryBackoff::default(),
+            told: ReportedFailures::default(),
+            warned: ReportedFailures::default(),
             trouble: None,
             deafness: None,
-            vectors: Vectors::default(),
+            vectors: EmbedderStatus::default(),
             runs: 0,
             is_gone: false,
         }
     }
 
     /// The first run.
-    fn begin(&mut self) -> Result<(), Error> {
+    fn begin(&mut self) -> Result<(), IngestError> {
         match self.run() {
             Err(error) if !is_waited_for(&error) => Err(error),
             ended => {
@@ -185,23 +195,23 @@ impl<'a> Watch<'a> {
         let mut pulse = self.next_pulse();
         loop {
             let (until, mind) = match self.backoff.until() {
-                Some(until) => (until, Mind::OnlyTime),
+                Some(until) => (until, WakeOn::OnlyTime),
                 // A document that changes need not wait until vectors are tried for again.
-                None => (self.vectors.until().map_or(pulse, |again| again.min(pulse)), Mind::Changes),
+                None => (self.vectors.until().map_or(pulse, |again| again.min(pulse)), WakeOn::Changes),
             };
             let errand = self.host.errand_at();
             match self.bell.wait(errand.map_or(until, |errand| errand.min(until)), mind) {
-                Woken::ToEnd => return,
-                Woken::By(wave) => {
+                Wakeup::ToEnd => return,
+                Wakeup::By(wave) => {
                     self.heard(wave.heard);
                     self.run_again();
                     pulse = self.next_pulse();
                 }
-                Woken::InTime if until <= Instant::now() => {
+                Wakeup::InTime if until <= Instant::now() => {
                     self.tick();
                     pulse = self.next_pulse();
                 }
-                Woken::InTime => {}
+                Wakeup::InTime => {}
             }
             // Whatever woke it: there may always be a change waiting.
             if errand.is_some_and(|errand| errand <= Instant::now()) && !self.bell.stop().is_raised() {
@@ -233,8 +243,8 @@ impl<'a> Watch<'a> {
         self.settle(ended);
     }
 
-    fn heard(&mut self, heard: Heard) {
-        if heard > Heard::Document {
+    fn heard(&mut self, heard: WatchEvent) {
+        if heard > WatchEvent::Document {
             self.ears = None;
         }
     }
@@ -267,7 +277,7 @@ impl<'a> Watch<'a> {
 
     /// One run over the folders that are there; `None` where there is nothing to take in. What was heard before it is
     /// covered by it, and what changes from now on is heard.
-    fn run(&mut self) -> Result<Option<Summary>, Error> {
+    fn run(&mut self) -> Result<Option<RunSummary>, IngestError> {
         if let Some(wave) = self.bell.take() {
             self.heard(wave.heard);
         }
@@ -276,21 +286,24 @@ impl<'a> Watch<'a> {
             self.folders.iter().filter(|(_, there)| there.is_some()).map(|(path, _)| path.clone()).collect();
         self.listen(&folders);
         self.is_gone |= self.runs > 0 && !self.database.exists();
-        let mut seen = Seen::default();
+        let mut seen = ReportedRun::default();
         let ended = loop {
             if folders.is_empty() {
                 return Ok(None);
             }
-            self.host.may_connect(self.database).map_err(Error::Unfit)?;
-            let mut request =
-                Request { folders: folders.clone(), told: Some(self.told.clone()), ..self.request.clone() };
+            self.host.may_connect(self.database).map_err(IngestError::Unfit)?;
+            let mut request = IngestRequest {
+                folders: folders.clone(),
+                told: Some(self.told.clone()),
+                ..self.request.clone()
+            };
             if let Some(embed) = request.embed.as_mut().filter(|_| self.runs > 0) {
                 // Those that the first run made are new.
-                embed.have = Have::Kept;
+                embed.have = ExistingVectors::Kept;
             }
             match super::run(&request, self.bell.stop(), &mut seen) {
                 // An empty folder is no reason to leave the others out.
-                Err(Error::Folder(discover::Error::NoDocuments(path)))
+                Err(IngestError::Folder(discover::DiscoverError::NoDocuments(path)))
                     if folders.len() > 1 && folders.iter().any(|it| it.display().to_string() == path) =>
                 {
                     folders.retain(|folder| folder.display().to_string() != path);
@@ -305,7 +318,7 @@ impl<'a> Watch<'a> {
                 self.host.notice(&format!("{what}: {path}: {reason}"));
             }
         }
-        self.warned = News::after(&seen.warned, None);
+        self.warned = ReportedFailures::after(&seen.warned, None);
         ended.map(Some)
     }
 
@@ -315,8 +328,8 @@ impl<'a> Watch<'a> {
         }
         let ours = ["", "-wal", "-shm", "-journal"].map(|suffix| sidecar(self.database, suffix));
         let ours = ours.into_iter().chain([self.request.runs.clone()]).collect();
-        let interest = Interest { folders: folders.to_vec(), hidden: self.request.hidden, ours };
-        let deafness = match Ears::listen(&interest, self.bell) {
+        let interest = WatchInterest { folders: folders.to_vec(), hidden: self.request.hidden, ours };
+        let deafness = match FolderWatcher::listen(&interest, self.bell) {
             Ok(ears) => self.ears.insert(ears).deaf.clone(),
             Err(reason) => Some(reason),
         };
@@ -329,7 +342,7 @@ impl<'a> Watch<'a> {
         self.deafness = deafness;
     }
 
-    fn settle(&mut self, ended: Result<Option<Summary>, Error>) {
+    fn settle(&mut self, ended: Result<Option<RunSummary>, IngestError>) {
         match ended {
             Ok(None) => {
                 self.backoff.went_well();
@@ -337,12 +350,12 @@ impl<'a> Watch<'a> {
             }
             Ok(Some(summary)) => self.went_well(&summary),
             // It was asked to end while it waited.
-            Err(Error::Store(StoreError::Stopped)) => {}
+            Err(IngestError::Store(StoreError::Stopped)) => {}
             Err(error) => self.troubled(&error),
         }
     }
 
-    fn went_well(&mut self, summary: &Summary) {
+    fn went_well(&mut self, summary: &RunSummary) {
         self.backoff.went_well();
         if self.trouble.take().is_some() {
             self.host.notice(&format!("{} is in step again", self.database.display()));
@@ -356,28 +369,28 @@ impl<'a> Watch<'a> {
             self.host.ran(summary);
         }
         self.runs += 1;
-        self.told = News::after(&summary.failed, None);
+        self.told = ReportedFailures::after(&summary.failed, None);
         // One that was asked to stop knows nothing of the embedder.
-        let embedding = summary.embedding.as_ref().filter(|_| summary.outcome == Outcome::Completed);
+        let embedding = summary.embedding.as_ref().filter(|_| summary.outcome == RunOutcome::Completed);
         if let Some(line) = self.vectors.after(embedding, Instant::now()) {
             self.host.notice(&line);
         }
     }
 
-    fn troubled(&mut self, error: &Error) {
+    fn troubled(&mut self, error: &IngestError) {
         // The run that gets through tries for them, too.
         self.vectors.wait();
         let line = error.to_string();
-        let waits = matches!(error, Error::Folder(discover::Error::NoDocuments(_)));
+        let waits = matches!(error, IngestError::Folder(discover::DiscoverError::NoDocuments(_)));
         // Whoever closes the last connection has a deleted index open for a moment: what is still there next time is said.
-        let passes = matches!(error, Error::Unfit(_)) && self.backoff.until().is_none();
+        let passes = matches!(error, IngestError::Unfit(_)) && self.backoff.until().is_none();
         if waits {
             // Any document that comes is heard.
             self.backoff.went_well();
         } else {
             self.backoff.failed(Instant::now());
         }
-        if matches!(error, Error::Store(_)) {
+        if matches!(error, IngestError::Store(_)) {
             // That is in the run's journal.
             self.told = self.told.clone().and_error(line.clone());
         }
@@ -389,7 +402,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-fn identity(folder: &Path) -> Option<Identity> {
+fn identity(folder: &Path) -> Option<WatchedFileId> {
     let there = fs::metadata(folder).ok().filter(fs::Metadata::is_dir)?;
     Some((there.dev(), there.ino()))
 }

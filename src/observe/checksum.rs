@@ -2,30 +2,30 @@
 
 /// How the words are stored over which a checksum goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum WordOrder {
     /// Least significant byte first.
     Little,
     /// Most significant byte first.
     Big,
 }
 
-impl Order {
+impl WordOrder {
     /// That of this machine, which the wal-index uses.
     pub const NATIVE: Self = if cfg!(target_endian = "little") { Self::Little } else { Self::Big };
 }
 
 /// The two running sums.
-pub type Sums = (u32, u32);
+pub type ChecksumPair = (u32, u32);
 
 /// Goes on from `sums` over `bytes`; a rest of fewer than eight bytes does not count.
-pub fn extend(order: Order, sums: Sums, bytes: &[u8]) -> Sums {
+pub fn extend(order: WordOrder, sums: ChecksumPair, bytes: &[u8]) -> ChecksumPair {
     match order {
-        Order::Little => run(u32::from_le_bytes, sums, bytes),
-        Order::Big => run(u32::from_be_bytes, sums, bytes),
+        WordOrder::Little => run(u32::from_le_bytes, sums, bytes),
+        WordOrder::Big => run(u32::from_be_bytes, sums, bytes),
     }
 }
 
-fn run(word: impl Fn([u8; 4]) -> u32, sums: Sums, bytes: &[u8]) -> Sums {
+fn run(word: impl Fn([u8; 4]) -> u32, sums: ChecksumPair, bytes: &[u8]) -> ChecksumPair {
     let (pairs, _) = bytes.as_chunks::<8>();
     pairs.iter().fold(sums, |(first, second), &[a, b, c, d, e, f, g, h]| {
         let first = first.wrapping_add(word([a, b, c, d])).wrapping_add(second);
@@ -41,10 +41,10 @@ mod tests {
     #[test]
     fn the_sums_feed_each_other_and_wrap() {
         let bytes = [1, 0, 0, 0, 2, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0];
-        assert_eq!(extend(Order::Little, (0, 0), &bytes[..8]), (1, 3));
-        assert_eq!(extend(Order::Little, (0, 0), &bytes), (3, 7));
-        let halves = extend(Order::Little, extend(Order::Little, (0, 0), &bytes[..8]), &bytes[8..]);
+        assert_eq!(extend(WordOrder::Little, (0, 0), &bytes[..8]), (1, 3));
+        assert_eq!(extend(WordOrder::Little, (0, 0), &bytes), (3, 7));
+        let halves = extend(WordOrder::Little, extend(WordOrder::Little, (0, 0), &bytes[..8]), &bytes[8..]);
         assert_eq!(halves, (3, 7));
-        assert_eq!(extend(Order::Big, (0, 0), &[0, 0, 0, 1, 0, 0, 0, 2]), (1, 3));
+        assert_eq!(extend(WordOrder::Big, (0, 0), &[0, 0, 0, 1, 0, 0, 0, 2]), (1, 3));
     }
 }

@@ -12,15 +12,15 @@ mod hearing {
         fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
     };
 
-    use super::Watch;
+    use super::WatchedLog;
 
     /// Hears the next write to each log that it was told of.
     #[derive(Debug)]
-    pub struct Ear {
+    pub struct CommitWatcher {
         events: OwnedFd,
     }
 
-    impl Ear {
+    impl CommitWatcher {
         /// `None` where the kernel gives no such descriptor: a user can have only so many.
         pub fn open() -> Option<Self> {
             let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
@@ -28,19 +28,19 @@ mod hearing {
         }
 
         /// Listens for the next write to `log`, and no further one.
-        pub fn listen(&self, log: &Path) -> Option<Watch> {
+        pub fn listen(&self, log: &Path) -> Option<WatchedLog> {
             // Nothing is taken out of the queue here: it may tell of another log, which is told once.
             inotify::add_watch(&self.events, log, WatchFlags::MODIFY | WatchFlags::ONESHOT).ok()
         }
 
         /// Listens no more.
-        pub fn forget(&self, watch: Watch) {
+        pub fn forget(&self, watch: WatchedLog) {
             // It may have been heard, which ends it.
             let _ = inotify::remove_watch(&self.events, watch);
         }
 
         /// Waits until something is heard, or for `at_most`: what was heard.
-        pub fn wait(&self, at_most: Duration) -> Vec<Watch> {
+        pub fn wait(&self, at_most: Duration) -> Vec<WatchedLog> {
             let mut fds = [PollFd::new(&self.events, PollFlags::IN)];
             let timeout = Timespec::try_from(at_most).ok();
             // A signal cuts the wait short, which does no harm.
@@ -48,7 +48,7 @@ mod hearing {
             self.heard()
         }
 
-        fn heard(&self) -> Vec<Watch> {
+        fn heard(&self) -> Vec<WatchedLog> {
             let mut buffer = [MaybeUninit::uninit(); 512];
             let mut events = Reader::new(&self.events, &mut buffer);
             let mut heard = Vec::new();
@@ -66,39 +66,39 @@ mod hearing {
 mod hearing {
     use std::{path::Path, time::Duration};
 
-    use super::Watch;
+    use super::WatchedLog;
 
     /// Hears nothing here.
     #[derive(Debug)]
-    pub struct Ear;
+    pub struct CommitWatcher;
 
     #[expect(clippy::unused_self, reason = "the same calls as on Linux")]
-    impl Ear {
+    impl CommitWatcher {
         /// There is none.
         pub fn open() -> Option<Self> {
             None
         }
 
         /// Nothing is heard of `log`.
-        pub fn listen(&self, _log: &Path) -> Option<Watch> {
+        pub fn listen(&self, _log: &Path) -> Option<WatchedLog> {
             None
         }
 
         /// There is nothing to forget.
-        pub fn forget(&self, _watch: Watch) {}
+        pub fn forget(&self, _watch: WatchedLog) {}
 
         /// Waits.
-        pub fn wait(&self, at_most: Duration) -> Vec<Watch> {
+        pub fn wait(&self, at_most: Duration) -> Vec<WatchedLog> {
             std::thread::sleep(at_most);
             Vec::new()
         }
     }
 }
 
-pub use hearing::Ear;
+pub use hearing::CommitWatcher;
 
 /// One log that is listened to.
-pub type Watch = i32;
+pub type WatchedLog = i32;
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
@@ -111,7 +111,7 @@ mod tests {
         let folder = tempfile::TempDir::new().expect("a folder");
         let (one, two) = (folder.path().join("one-wal"), folder.path().join("two-wal"));
         fs::write(&one, "").and_then(|()| fs::write(&two, "")).expect("written");
-        let ear = Ear::open().expect("an ear");
+        let ear = CommitWatcher::open().expect("an ear");
         let watch = ear.listen(&one).expect("it is there");
         assert!(ear.wait(Duration::ZERO).is_empty());
         fs::write(&two, "not listened to").expect("written");

@@ -14,14 +14,14 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    files::{self, FileId, Sight},
-    lock_probe::{self, Ask},
+    files::{self, FileId, FileSighting},
+    lock_probe::{self, ProbeScope},
     locks::{CHECKPOINT, MAIN_WRITER, READ0},
     wal::LogHeader,
-    wal_index::Raw,
+    wal_index::RawIndex,
 };
 use crate::snapshot::{
-    Content, Contradiction, FirstPage, FirstPageState, HotJournal, LogBelongs, LogVerdict, Unseen,
+    ContentEvidence, Contradiction, FirstPage, FirstPageState, HotJournal, LogBelongs, LogVerdict, Unseen,
 };
 
 mod belongs;
@@ -30,9 +30,9 @@ pub mod first_page;
 mod frames;
 mod journal;
 
-use belongs::Search;
-use contradiction::MainFile;
-use frames::{Frame, Pair};
+use belongs::CommitSearch;
+use contradiction::MainFileState;
+use frames::{FrameHeader, MainAndLog};
 
 /// How many frame headers one sample reads.
 const FRAMES: usize = 262_144;
@@ -45,13 +45,13 @@ const TICK: Duration = Duration::from_millis(100);
 /// Bytes of `-shm` that a checkpoint locks for itself.
 const COPYING: [u64; 2] = [CHECKPOINT, READ0];
 
-/// One sample's view of the files, for [`Reader::read`].
+/// One sample's view of the files, for [`ContentReader::read`].
 #[derive(Debug)]
-pub struct Input<'a> {
+pub struct ContentInput<'a> {
     /// Main file, `-wal` and `-shm`.
     pub paths: &'a [PathBuf; 3],
     /// The files there.
-    pub sights: &'a [Option<Sight>; 3],
+    pub sights: &'a [Option<FileSighting>; 3],
     /// The path of the journal, where there is one.
     pub journal: Option<PathBuf>,
     /// Bytes in a page, by the header of the main file; `None` where it has no header.
@@ -68,22 +68,22 @@ pub struct Input<'a> {
 
 /// Reads the content of one database, and remembers what it has read.
 #[derive(Debug, Default)]
-pub struct Reader {
-    first_page: Option<([Option<Stamp>; 3], FirstPage)>,
-    contradiction: Option<(Raw, [Option<Stamp>; 3], Option<Contradiction>)>,
+pub struct ContentReader {
+    first_page: Option<([Option<ContentStamp>; 3], FirstPage)>,
+    contradiction: Option<(RawIndex, [Option<ContentStamp>; 3], Option<Contradiction>)>,
     log: Option<LogSearch>,
 }
 
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct ContentStamp {
     id: FileId,
     bytes: u64,
     modified: Option<SystemTime>,
     born: Option<SystemTime>,
 }
 
-impl Stamp {
+impl ContentStamp {
     fn of(metadata: &Metadata) -> Self {
         let (modified, born) = (metadata.modified().ok(), metadata.created().ok());
         Self { id: FileId::of(metadata), bytes: metadata.len(), modified, born }
@@ -96,16 +96,16 @@ impl Stamp {
 
 #[derive(Debug)]
 struct LogSearch {
-    of: (Stamp, Stamp, [u8; 8], u32),
-    frames: Vec<Frame>,
-    search: Option<Search>,
+    of: (ContentStamp, ContentStamp, [u8; 8], u32),
+    frames: Vec<FrameHeader>,
+    search: Option<CommitSearch>,
     belongs: Option<bool>,
 }
 
-impl Reader {
+impl ContentReader {
     /// What the content of the files in `input` proves.
-    pub fn read(&mut self, input: &Input<'_>, unseen: &mut Vec<Unseen>) -> Content {
-        let Some(main) = &input.sights[0] else { return Content::default() };
+    pub fn read(&mut self, input: &ContentInput<'_>, unseen: &mut Vec<Unseen>) -> ContentEvidence {
+        let Some(main) = &input.sights[0] else { return ContentEvidence::default() };
         let mut note = |what: &str, path: &Path, error: &io::Error| {
             if error.kind() != io::ErrorKind::NotFound {
                 unseen.push(Unseen { what: format!("{what} {}", path.display()), why: error.to_string() });
@@ -118,7 +118,7 @@ impl Reader {
         let hot_journal = hot_journal.map_err(|error| note("the journal of", path, &error)).ok().flatten();
         let contradiction = self.contradiction(input, hot_journal.is_some());
         let log_belongs = self.log_belongs(input);
-        Content {
+        ContentEvidence {
             first_page,
             log_belongs: log_belongs.map_err(|error| note("whose log it is, of", log, &error)).ok().flatten(),
             contradiction: contradiction.map_err(|error| note("the pages of", path, &error)).ok().flatten(),
@@ -126,7 +126,7 @@ impl Reader {
         }
     }
 
-    fn first_page(&mut self, input: &Input<'_>, bytes: u64) -> io::Result<FirstPage> {
+    fn first_page(&mut self, input: &ContentInput<'_>, bytes: u64) -> io::Result<FirstPage> {
         match (input.page_size, bytes) {
             (_, 0) => return Ok(first_page::plain(FirstPageState::Empty)),
             (Some(size), bytes) if bytes >= u64::from(size) => {
@@ -135,20 +135,20 @@ impl Reader {
             _ => {}
         }
         let [main, log, index] = input.paths;
-        let stamps = input.paths.each_ref().map(|path| path.metadata().ok().map(|it| Stamp::of(&it)));
+        let stamps = input.paths.each_ref().map(|path| path.metadata().ok().map(|it| ContentStamp::of(&it)));
         if let Some((of, known)) = &self.first_page
             && *of == stamps
         {
             return Ok(known.clone());
         }
         let found = first_page::examine(&files::open(main)?, log, index)?;
-        if stamps.iter().flatten().all(Stamp::is_settled) {
+        if stamps.iter().flatten().all(ContentStamp::is_settled) {
             self.first_page = Some((stamps, found.clone()));
         }
         Ok(found)
     }
 
-    fn contradiction(&mut self, input: &Input<'_>, is_hot: bool) -> io::Result<Option<Contradiction>> {
+    fn contradiction(&mut self, input: &ContentInput<'_>, is_hot: bool) -> io::Result<Option<Contradiction>> {
         if !input.is_vouched_for {
             return if is_hot { Ok(None) } else { contradiction_of_header(input) };
         }
@@ -158,8 +158,9 @@ impl Reader {
         let [main, log, index] = input.paths;
         let index = files::open(index)?;
         for _ in 0..TRIES {
-            let before = Raw::read(&index)?;
-            let stamps = input.paths.each_ref().map(|path| path.metadata().ok().map(|it| Stamp::of(&it)));
+            let before = RawIndex::read(&index)?;
+            let stamps =
+                input.paths.each_ref().map(|path| path.metadata().ok().map(|it| ContentStamp::of(&it)));
             if let Some((raw, of, known)) = &self.contradiction
                 && (*raw, *of) == (before, stamps)
             {
@@ -169,9 +170,9 @@ impl Reader {
                 continue;
             }
             let found = by_index(&before, &index, main, log);
-            let is_steady = Raw::read(&index)? == before
+            let is_steady = RawIndex::read(&index)? == before
                 && is_same_file(&index, &input.paths[2])
-                && stamps[0].is_some_and(|it| main.metadata().is_ok_and(|now| Stamp::of(&now) == it));
+                && stamps[0].is_some_and(|it| main.metadata().is_ok_and(|now| ContentStamp::of(&now) == it));
             if is_steady {
                 let found = found?;
                 if stamps[0].is_some_and(|it| it.is_settled()) {
@@ -183,14 +184,15 @@ impl Reader {
         Ok(None)
     }
 
-    fn log_belongs(&mut self, input: &Input<'_>) -> io::Result<Option<LogBelongs>> {
+    fn log_belongs(&mut self, input: &ContentInput<'_>) -> io::Result<Option<LogBelongs>> {
         let frames = input.committed.filter(|&frames| frames > 0 && !input.is_used && !input.is_vouched_for);
         let (Some(frames), [Some(_), Some(_), _]) = (frames, input.sights) else {
             self.log = None;
             return Ok(None);
         };
         let (main, log) = (files::open(&input.paths[0])?, files::open(&input.paths[1])?);
-        let (main_stamp, log_stamp) = (Stamp::of(&main.metadata()?), Stamp::of(&log.metadata()?));
+        let (main_stamp, log_stamp) =
+            (ContentStamp::of(&main.metadata()?), ContentStamp::of(&log.metadata()?));
         let judged = |verdict| {
             Some(LogBelongs {
                 verdict,
@@ -209,7 +211,7 @@ impl Reader {
         let of = (main_stamp, log_stamp, header.salts(), frames);
         let known = self.log.take().filter(|known| known.of == of);
         let mut search = known.unwrap_or(LogSearch { of, frames: Vec::new(), search: None, belongs: None });
-        let pair = Pair { main: &main, log: &log, header };
+        let pair = MainAndLog { main: &main, log: &log, header };
         let is_done = search.go_on(&pair, &input.paths[2])?;
         let belongs = search.belongs;
         self.log = Some(search);
@@ -224,7 +226,7 @@ impl Reader {
 
 impl LogSearch {
     /// Whether the search has come to its end; without an answer where the log changes meanwhile.
-    fn go_on(&mut self, pair: &Pair<'_>, index: &Path) -> io::Result<bool> {
+    fn go_on(&mut self, pair: &MainAndLog<'_>, index: &Path) -> io::Result<bool> {
         if self.belongs.is_some() {
             return Ok(true);
         }
@@ -235,7 +237,7 @@ impl LogSearch {
             Some(true) => {}
         }
         let search =
-            self.search.get_or_insert_with(|| Search::new(&self.frames, &left_by_index(pair, index)));
+            self.search.get_or_insert_with(|| CommitSearch::new(&self.frames, &left_by_index(pair, index)));
         let mut limit = COMPARED_BYTES / pair.header.page_size as usize;
         let changed = || io::Error::other("it changes while it is read");
         let compare = |page, number| pair.compare(page, number)?.ok_or_else(changed);
@@ -245,15 +247,15 @@ impl LogSearch {
 }
 
 /// How far the checkpoints of this log went, as its index says that was left.
-fn left_by_index(pair: &Pair<'_>, index: &Path) -> Vec<u32> {
-    let raw = files::open(index).and_then(|index| Raw::read(&index)).ok();
+fn left_by_index(pair: &MainAndLog<'_>, index: &Path) -> Vec<u32> {
+    let raw = files::open(index).and_then(|index| RawIndex::read(&index)).ok();
     raw.filter(|it| it.is_whole() && it.salts() == pair.header.salts())
         .map(|it| vec![it.backfilled(), it.attempted()])
         .unwrap_or_default()
 }
 
 // The log may hold what the main file lacks: its frames are read where it is too short.
-fn contradiction_of_header(input: &Input<'_>) -> io::Result<Option<Contradiction>> {
+fn contradiction_of_header(input: &ContentInput<'_>) -> io::Result<Option<Contradiction>> {
     let (Some(main), Some(size)) = (&input.sights[0], input.page_size) else { return Ok(None) };
     if main.facts.bytes >= u64::from(input.header_count) * u64::from(size) {
         return Ok(None);
@@ -264,7 +266,7 @@ fn contradiction_of_header(input: &Input<'_>) -> io::Result<Option<Contradiction
     if is_written(&file)? {
         return Ok(None);
     }
-    let Some(found) = MainFile::read(&file, None)? else { return Ok(None) };
+    let Some(found) = MainFileState::read(&file, None)? else { return Ok(None) };
     let logged = match (&input.sights[1], input.committed) {
         (None, _) => BTreeSet::new(),
         (Some(sight), _) if sight.facts.bytes == 0 => BTreeSet::new(),
@@ -273,7 +275,7 @@ fn contradiction_of_header(input: &Input<'_>) -> io::Result<Option<Contradiction
             let log = files::open(&input.paths[1])?;
             let Some(header) = LogHeader::read(&log)? else { return Ok(None) };
             let mut frames = Vec::new();
-            let pair = Pair { main: &file, log: &log, header };
+            let pair = MainAndLog { main: &file, log: &log, header };
             if pair.frames(&mut frames, committed, FRAMES)? != Some(true) {
                 return Ok(None);
             }
@@ -281,26 +283,26 @@ fn contradiction_of_header(input: &Input<'_>) -> io::Result<Option<Contradiction
         }
     };
     let is_steady = !is_written(&file)?
-        && MainFile::read(&file, None)? == Some(found)
-        && Stamp::of(&path.metadata()?) == Stamp::of(&before);
+        && MainFileState::read(&file, None)? == Some(found)
+        && ContentStamp::of(&path.metadata()?) == ContentStamp::of(&before);
     Ok(contradiction::by_header(&found, &logged).filter(|_| is_steady))
 }
 
-fn by_index(raw: &Raw, index: &File, main: &Path, log: &Path) -> io::Result<Option<Contradiction>> {
+fn by_index(raw: &RawIndex, index: &File, main: &Path, log: &Path) -> io::Result<Option<Contradiction>> {
     let main = files::open(main)?;
     let is_copying = || -> io::Result<bool> {
         for byte in COPYING {
-            if lock_probe::ask(index, Ask::Writers, byte..=byte)?.is_some() {
+            if lock_probe::ask(index, ProbeScope::Writers, byte..=byte)?.is_some() {
                 return Ok(true);
             }
         }
         Ok(false)
     };
     let was_copying = is_copying()?;
-    let Some(file) = MainFile::read(&main, Some(raw.page_size()))? else { return Ok(None) };
+    let Some(file) = MainFileState::read(&main, Some(raw.page_size()))? else { return Ok(None) };
     let log = files::open(log).ok();
     let header = log.as_ref().and_then(|log| LogHeader::read(log).ok().flatten());
-    let pair = log.as_ref().zip(header).map(|(log, header)| Pair { main: &main, log, header });
+    let pair = log.as_ref().zip(header).map(|(log, header)| MainAndLog { main: &main, log, header });
     let found = contradiction::by_index(&file, raw, index, pair.as_ref(), was_copying)?;
     // Read once more: a page that was written meanwhile could be half old and half new.
     Ok(if found.is_some() && (was_copying || is_copying()?) {
@@ -310,7 +312,7 @@ fn by_index(raw: &Raw, index: &File, main: &Path, log: &Path) -> io::Result<Opti
     })
 }
 
-fn hot_journal(input: &Input<'_>, main_bytes: u64) -> io::Result<Option<HotJournal>> {
+fn hot_journal(input: &ContentInput<'_>, main_bytes: u64) -> io::Result<Option<HotJournal>> {
     match &input.journal {
         // SQLite takes an empty main file for a new database, and removes its journal.
         Some(path) if main_bytes > 0 => {
@@ -323,7 +325,7 @@ fn hot_journal(input: &Input<'_>, main_bytes: u64) -> io::Result<Option<HotJourn
 
 /// Whether a process holds RESERVED, PENDING or EXCLUSIVE on the main file.
 fn is_written(main: &File) -> io::Result<bool> {
-    Ok(lock_probe::ask(main, Ask::Writers, MAIN_WRITER)?.is_some())
+    Ok(lock_probe::ask(main, ProbeScope::Writers, MAIN_WRITER)?.is_some())
 }
 
 fn is_same_file(file: &File, path: &Path) -> bool {

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::snapshot::Sampling;
+use crate::snapshot::SamplingFacts;
 
 /// The shortest time that gives a figure of its own: looks in quick succession would give noise.
 const PERIOD: Duration = Duration::from_millis(900);
@@ -16,20 +16,20 @@ const FIRST: Duration = Duration::from_millis(100);
 
 /// What a sampling thread tells of itself.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct SamplingTally {
     samples: AtomicU64,
     cpu_nanoseconds: AtomicU64,
 }
 
-impl Tally {
+impl SamplingTally {
     /// One more sample, by the thread that calls.
     pub fn sampled(&self) {
         self.samples.fetch_add(1, Ordering::Relaxed);
         self.cpu_nanoseconds.store(nanoseconds(ClockId::ThreadCPUTime), Ordering::Relaxed);
     }
 
-    fn read(&self, at: Instant) -> Reading {
-        Reading {
+    fn read(&self, at: Instant) -> TallyReading {
+        TallyReading {
             at,
             samples: self.samples.load(Ordering::Relaxed),
             thread: self.cpu_nanoseconds.load(Ordering::Relaxed),
@@ -38,45 +38,45 @@ impl Tally {
     }
 }
 
-/// Makes figures of what a [`Tally`] has at two times.
+/// Makes figures of what a [`SamplingTally`] has at two times.
 #[derive(Debug)]
-pub struct Meter {
-    since: Reading,
-    latest: Option<Sampling>,
+pub struct CostMeter {
+    since: TallyReading,
+    latest: Option<SamplingFacts>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Reading {
+struct TallyReading {
     at: Instant,
     samples: u64,
     thread: u64,
     process: u64,
 }
 
-impl Meter {
+impl CostMeter {
     /// A meter that begins with what `tally` has at `now`.
-    pub fn start(tally: &Tally, now: Instant) -> Self {
+    pub fn start(tally: &SamplingTally, now: Instant) -> Self {
         Self { since: tally.read(now), latest: None }
     }
 
     /// The figures at `now`.
-    pub fn read(&mut self, tally: &Tally, now: Instant) -> Sampling {
+    pub fn read(&mut self, tally: &SamplingTally, now: Instant) -> SamplingFacts {
         self.figures(tally.read(now))
     }
 
-    fn figures(&mut self, now: Reading) -> Sampling {
+    fn figures(&mut self, now: TallyReading) -> SamplingFacts {
         let elapsed = now.at.saturating_duration_since(self.since.at);
         if elapsed < if self.latest.is_some() { PERIOD } else { FIRST } {
             let nothing =
-                Sampling { samples: 0, interval_ms: None, cpu_percent: None, process_cpu_percent: None };
-            return Sampling { samples: now.samples, ..self.latest.unwrap_or(nothing) };
+                SamplingFacts { samples: 0, interval_ms: None, cpu_percent: None, process_cpu_percent: None };
+            return SamplingFacts { samples: now.samples, ..self.latest.unwrap_or(nothing) };
         }
         let samples = now.samples.saturating_sub(self.since.samples);
         let percent = |now: u64, before: u64| {
             let used = Duration::from_nanos(now.saturating_sub(before));
             Some(used.as_secs_f64() / elapsed.as_secs_f64() * 100.0)
         };
-        let figures = Sampling {
+        let figures = SamplingFacts {
             samples: now.samples,
             #[expect(clippy::cast_precision_loss, reason = "samples of about a second")]
             interval_ms: (samples > 0).then(|| elapsed.as_secs_f64() * 1000.0 / samples as f64),
@@ -100,29 +100,29 @@ fn nanoseconds(clock: ClockId) -> u64 {
 mod tests {
     use super::*;
 
-    fn reading(start: Instant, ms: u64, samples: u64, thread_ms: u64, process_ms: u64) -> Reading {
+    fn reading(start: Instant, ms: u64, samples: u64, thread_ms: u64, process_ms: u64) -> TallyReading {
         let at = start + Duration::from_millis(ms);
-        Reading { at, samples, thread: thread_ms * 1_000_000, process: process_ms * 1_000_000 }
+        TallyReading { at, samples, thread: thread_ms * 1_000_000, process: process_ms * 1_000_000 }
     }
 
     #[test]
     fn figures_are_of_the_last_period_and_unknown_before_it() {
         let start = Instant::now();
-        let mut meter = Meter { since: reading(start, 0, 0, 0, 500), latest: None };
+        let mut meter = CostMeter { since: reading(start, 0, 0, 0, 500), latest: None };
         let early = meter.figures(reading(start, 5, 4, 0, 500));
         assert_eq!((early.samples, early.interval_ms, early.cpu_percent), (4, None, None));
         let first = meter.figures(reading(start, 1000, 500, 20, 550));
         assert_eq!((first.samples, first.interval_ms), (500, Some(2.0)));
         assert_eq!((first.cpu_percent, first.process_cpu_percent), (Some(2.0), Some(5.0)));
         let soon = meter.figures(reading(start, 1100, 600, 90, 900));
-        assert_eq!(soon, Sampling { samples: 600, ..first });
+        assert_eq!(soon, SamplingFacts { samples: 600, ..first });
         let later = meter.figures(reading(start, 2000, 550, 30, 560));
         assert_eq!((later.interval_ms, later.cpu_percent), (Some(20.0), Some(1.0)));
     }
 
     #[test]
     fn a_thread_accounts_for_its_own_time() {
-        let tally = Tally::default();
+        let tally = SamplingTally::default();
         let before = tally.read(Instant::now());
         let began = nanoseconds(ClockId::ThreadCPUTime);
         while nanoseconds(ClockId::ThreadCPUTime) < began + 1_000_000 {}

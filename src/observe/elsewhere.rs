@@ -1,4 +1,4 @@
-//! Processes where there is no Linux `/proc`: those that hold a sampled lock, as sysinfo describes them.
+//! OpenerFinder where there is no Linux `/proc`: those that hold a sampled lock, as sysinfo describes them.
 
 #![expect(clippy::unused_self, reason = "the same calls as on Linux")]
 
@@ -15,28 +15,29 @@ use sysinfo::{
 };
 
 use crate::{
-    history::Who,
+    history::LockOwner,
     observe::{
-        files::Sight,
-        lock_table::Row,
-        opener::{Opener, Target},
+        files::FileSighting,
+        lock_table::LockRow,
+        opener::{DatabaseOpener, OpenerTarget},
     },
-    snapshot::{Activity, Origin, Pairing, Process, ProcessState, ProgramSample, Unseen},
+    snapshot::{PairingFacts, Process, ProcessActivity, ProcessOrigin, ProcessState, ProgramSample, Unseen},
 };
 
 /// Finds nothing but the holders of locks.
 #[derive(Debug)]
-pub struct Processes;
+pub struct OpenerFinder;
 
-impl Processes {
+impl OpenerFinder {
     /// The `/proc` at `proc` is of no use here.
     pub fn new(_proc: &Path) -> Self {
         Self
     }
 
     /// The holders of locks on each target.
-    pub fn find(&mut self, targets: &[Target], _now: Instant) -> Vec<BTreeMap<i32, Opener>> {
-        let openers = |holders: &BTreeSet<i32>| holders.iter().map(|&pid| (pid, Opener::default())).collect();
+    pub fn find(&mut self, targets: &[OpenerTarget], _now: Instant) -> Vec<BTreeMap<i32, DatabaseOpener>> {
+        let openers =
+            |holders: &BTreeSet<i32>| holders.iter().map(|&pid| (pid, DatabaseOpener::default())).collect();
         targets.iter().map(|target| openers(target.holders)).collect()
     }
 
@@ -51,8 +52,8 @@ impl Processes {
 }
 
 /// The process `pid`, without its name: asking for that at every hold would cost too much here.
-pub fn who(_proc: &Path, pid: i32) -> Who {
-    Who { pid: Some(pid), ..Who::default() }
+pub fn who(_proc: &Path, pid: i32) -> LockOwner {
+    LockOwner { pid: Some(pid), ..LockOwner::default() }
 }
 
 /// How often a process was given a processor is not told here.
@@ -66,12 +67,12 @@ pub fn boot(_proc: &Path) -> String {
 }
 
 /// Mappings cannot be seen here.
-pub fn maps(_proc: &Path, _pid: i32, _sights: [Option<&Sight>; 3]) -> Option<[Option<u64>; 3]> {
+pub fn maps(_proc: &Path, _pid: i32, _sights: [Option<&FileSighting>; 3]) -> Option<[Option<u64>; 3]> {
     None
 }
 
 /// Locks by descriptor cannot be seen here.
-pub fn descriptor_locks(_proc: &Path, _pid: i32, _numbers: &[String]) -> Vec<Row> {
+pub fn descriptor_locks(_proc: &Path, _pid: i32, _numbers: &[String]) -> Vec<LockRow> {
     Vec::new()
 }
 
@@ -81,20 +82,20 @@ pub fn are_related(_proc: &Path, _pid: i32, _other: i32) -> bool {
 }
 
 /// Describes processes through sysinfo.
-pub struct Describer {
+pub struct ProcessDescriber {
     system: Option<System>,
     cpu_taken: Option<Instant>,
     // How often the CPU of each process was taken: from the second time on there is something to compare with.
     takings: HashMap<i32, u32>,
 }
 
-impl std::fmt::Debug for Describer {
+impl std::fmt::Debug for ProcessDescriber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Describer")
+        f.write_str("ProcessDescriber")
     }
 }
 
-impl Describer {
+impl ProcessDescriber {
     /// Describes the processes of this machine.
     pub fn new(_proc: &Path) -> Self {
         Self { system: System::new().ok(), cpu_taken: None, takings: HashMap::new() }
@@ -152,9 +153,9 @@ impl Describer {
             deleted: Vec::new(),
             moved_to: Vec::new(),
             holds: Vec::new(),
-            pairing: Pairing::default(),
-            origin: Origin::default(),
-            activity: Activity::default(),
+            pairing: PairingFacts::default(),
+            origin: ProcessOrigin::default(),
+            activity: ProcessActivity::default(),
             stale: None,
             program: ProgramSample::default(),
         })
@@ -164,4 +165,22 @@ impl Describer {
     pub fn forget_all_but(&mut self, pids: &[i32]) {
         self.takings.retain(|pid, _| pids.contains(pid));
     }
+}
+
+/// What a descriptor would show in `fdinfo`.
+#[derive(Debug)]
+pub struct DescriptorInfo {
+    /// The inode of its file.
+    pub inode: Option<u64>,
+    /// The locks on it.
+    pub locks: Vec<LockRow>,
+}
+
+/// No descriptor: only Linux has `fdinfo`.
+pub fn descriptors<'a>(
+    _proc: &Path,
+    _pid: i32,
+    _numbers: impl Iterator<Item = &'a String>,
+) -> Vec<DescriptorInfo> {
+    Vec::new()
 }

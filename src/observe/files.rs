@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 
 pub use crate::snapshot::FileId;
 use crate::{
-    observe::mounts::{Device, Mounts},
+    observe::mounts::{DeviceNumber, MountTable},
     snapshot::FileFacts,
 };
 
@@ -28,14 +28,14 @@ impl FileId {
     /// The device number in its two parts.
     #[cfg(target_os = "linux")]
     #[must_use]
-    pub fn numbers(self) -> Device {
+    pub fn numbers(self) -> DeviceNumber {
         (rustix::fs::major(self.device), rustix::fs::minor(self.device))
     }
 
     /// The device number, in no parts: elsewhere there is no lock table to compare it with.
     #[cfg(not(target_os = "linux"))]
     #[must_use]
-    pub fn numbers(self) -> Device {
+    pub fn numbers(self) -> DeviceNumber {
         (0, u32::try_from(self.device).unwrap_or(u32::MAX))
     }
 }
@@ -43,12 +43,12 @@ impl FileId {
 /// A file that is told from all others, those aside that lie under another name: its numbers are given out again when
 /// it is deleted, so the time of its birth counts as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Birth {
+pub struct BirthId {
     id: FileId,
     at: SystemTime,
 }
 
-impl Birth {
+impl BirthId {
     /// That of the file that `metadata` is about; `None` where its file system keeps no such time.
     pub fn of(metadata: &Metadata) -> Option<Self> {
         Some(Self { id: FileId::of(metadata), at: metadata.created().ok()? })
@@ -57,23 +57,23 @@ impl Birth {
 
 /// One file as it lies at its path.
 #[derive(Debug, Clone)]
-pub struct Sight {
+pub struct FileSighting {
     /// Its identity, to compare with descriptors of processes.
     pub id: FileId,
     /// What is remembered of it when it is gone.
-    pub birth: Option<Birth>,
+    pub birth: Option<BirthId>,
     /// The device under which the kernel lists its locks.
-    pub lock_device: Device,
+    pub lock_device: DeviceNumber,
     /// The figures for the snapshot.
     pub facts: FileFacts,
 }
 
-impl Sight {
+impl FileSighting {
     /// Whether `device` and `inode`, as the kernel prints them in `/proc/locks` and `maps`, mean this file.
     ///
     /// Both device numbers count: the one that `stat` gives where it differs is made up by the file
     /// system (overlay, btrfs) and so belongs to nothing else.
-    pub fn is(&self, device: Device, inode: u64) -> bool {
+    pub fn is(&self, device: DeviceNumber, inode: u64) -> bool {
         inode == self.id.inode && (device == self.lock_device || device == self.id.numbers())
     }
 
@@ -88,7 +88,7 @@ impl Sight {
 /// # Errors
 ///
 /// Where the operating system does not let us look.
-pub fn look(path: &Path, mounted: &Path, mounts: &Mounts) -> io::Result<Option<Sight>> {
+pub fn look(path: &Path, mounted: &Path, mounts: &MountTable) -> io::Result<Option<FileSighting>> {
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -105,7 +105,7 @@ pub fn look(path: &Path, mounted: &Path, mounts: &Mounts) -> io::Result<Option<S
         mode: metadata.mode() & 0o7777,
         modified_at: metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok()),
     };
-    Ok(Some(Sight { id, birth: Birth::of(&metadata), lock_device, facts }))
+    Ok(Some(FileSighting { id, birth: BirthId::of(&metadata), lock_device, facts }))
 }
 
 /// `path` with `suffix` behind its name, as `SQLite` names `-wal` and `-shm`.

@@ -2,7 +2,7 @@
 //!
 //! A cron `check` and the next console thus know that a reader has been at its frame for days. What is kept
 //! is an observation: "at least that long". Two looks that see the same lock with the same holder have not seen it
-//! held in between, so the count goes on only where there is [`Evidence`] that it was.
+//! held in between, so the count goes on only where there is [`SinceEvidence`] that it was.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use crate::{snapshot::Unseen, state_files::StateFolder};
 
 mod idle;
 
-pub use idle::{Idle, Seen};
+pub use idle::{IdleSample, IdleTime};
 
 const VERSION: u32 = 1;
 /// The file is written no more often than this, except for the first time and the last.
@@ -29,7 +29,7 @@ const LARGEST: u64 = 4 << 20;
 
 /// What is held, by whom, and in which state of the database.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Key {
+pub struct HeldKey {
     /// The main file, as `device:inode`.
     pub database: String,
     /// `None`: a process that cannot be seen from here.
@@ -37,7 +37,7 @@ pub struct Key {
     /// Its start in clock ticks since boot.
     pub start_ticks: Option<u64>,
     /// What it holds.
-    pub lock: Kind,
+    pub lock: TimedLock,
     /// The slot of a reader.
     pub slot: Option<u8>,
     /// A reader's frame; of other locks a counter that moves with every commit, so that two short holds
@@ -48,7 +48,7 @@ pub struct Key {
 /// The kinds of locks that are timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum TimedLock {
     /// The write lock.
     Write,
     /// The checkpoint lock.
@@ -63,19 +63,19 @@ pub enum Kind {
 
 /// What a look knows of the time since the look before.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Evidence {
+pub struct SinceEvidence {
     /// How often the holder was given a processor, all its threads together: one that was not has done nothing.
     pub runs: Option<u64>,
     /// Whether the lock, once given back, could not be had again as it is: a reader behind the newest frame would be
     /// given a newer one.
     pub is_irretrievable: bool,
     /// Since when a sampler has seen the lock held without a break.
-    pub sampled: Option<Sampled>,
+    pub sampled: Option<SampledSince>,
 }
 
 /// What a sampler has seen of a lock.
 #[derive(Debug, Clone, Copy)]
-pub struct Sampled {
+pub struct SampledSince {
     /// Since when it is held.
     pub since: Timestamp,
     /// Whether it saw the lock being taken; otherwise it was held when the sampler began.
@@ -83,7 +83,7 @@ pub struct Sampled {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct TimedEntry {
     at: Timestamp,
     runs: Option<u64>,
     is_irretrievable: bool,
@@ -92,18 +92,18 @@ struct Entry {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct PersistedFile {
     version: u32,
     boot: String,
-    seen: Vec<KeptEntry>,
+    seen: Vec<PersistedEntry>,
     #[serde(default)]
-    idle: Vec<idle::Kept>,
+    idle: Vec<idle::PersistedIdle>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct KeptEntry {
+struct PersistedEntry {
     #[serde(flatten)]
-    key: Key,
+    key: HeldKey,
     at: Timestamp,
     runs: Option<u64>,
     #[serde(default)]
@@ -115,8 +115,8 @@ struct KeptEntry {
 pub struct FirstSeen {
     path: PathBuf,
     boot: String,
-    entries: BTreeMap<Key, Entry>,
-    idle: idle::Book,
+    entries: BTreeMap<HeldKey, TimedEntry>,
+    idle: idle::IdleBook,
     // Databases of which the file has not been told yet that they are no more.
     forgotten: BTreeSet<String>,
     is_changed: bool,
@@ -131,7 +131,7 @@ impl FirstSeen {
             path: path.to_owned(),
             boot,
             entries: BTreeMap::new(),
-            idle: idle::Book::default(),
+            idle: idle::IdleBook::default(),
             forgotten: BTreeSet::new(),
             is_changed: false,
             written: None,
@@ -140,7 +140,7 @@ impl FirstSeen {
         match first_seen.kept() {
             Ok((entries, idle)) => {
                 first_seen.entries = entries;
-                first_seen.idle = idle::Book::of(idle);
+                first_seen.idle = idle::IdleBook::of(idle);
             }
             Err(error) => {
                 first_seen.trouble = Some(trouble(&error));
@@ -151,24 +151,28 @@ impl FirstSeen {
     }
 
     /// Since when `key` is known to be held: since `now`, where `evidence` does not reach back any further.
-    pub fn since(&mut self, key: Key, now: Timestamp, evidence: Evidence) -> Timestamp {
+    pub fn since(&mut self, key: HeldKey, now: Timestamp, evidence: SinceEvidence) -> Timestamp {
         let sampled = evidence.sampled.map(|sampled| sampled.since.min(now));
         let earlier = self.entries.get(&key).filter(|entry| entry.goes_on(evidence)).map(|entry| entry.at);
         let at = match evidence.sampled {
-            Some(Sampled { is_whole: true, .. }) => sampled,
+            Some(SampledSince { is_whole: true, .. }) => sampled,
             _ => earlier.into_iter().chain(sampled).min(),
         };
         // A clock that was set back must not make a time to come.
         let at = at.unwrap_or(now).min(now);
-        let entry =
-            Entry { at, runs: evidence.runs, is_irretrievable: evidence.is_irretrievable, is_held: true };
+        let entry = TimedEntry {
+            at,
+            runs: evidence.runs,
+            is_irretrievable: evidence.is_irretrievable,
+            is_held: true,
+        };
         let before = self.entries.insert(key, entry);
         self.is_changed |= before.is_none_or(|before| !before.says_the_same(&entry));
         at
     }
 
     /// For how long the process that `seen` is about has done nothing.
-    pub fn idle(&mut self, seen: &Seen) -> Option<Idle> {
+    pub fn idle(&mut self, seen: &IdleSample) -> Option<IdleTime> {
         self.idle.see(seen)
     }
 
@@ -229,14 +233,18 @@ impl FirstSeen {
             }
         }
         self.idle.take_in(idle, &|pid, start_ticks| lives(pid, Some(start_ticks)));
-        let seen = self.entries.iter().map(|(key, entry)| KeptEntry {
+        let seen = self.entries.iter().map(|(key, entry)| PersistedEntry {
             key: key.clone(),
             at: entry.at,
             runs: entry.runs,
             is_irretrievable: entry.is_irretrievable,
         });
-        let kept =
-            Kept { version: VERSION, boot: self.boot.clone(), seen: seen.collect(), idle: self.idle.kept() };
+        let kept = PersistedFile {
+            version: VERSION,
+            boot: self.boot.clone(),
+            seen: seen.collect(),
+            idle: self.idle.kept(),
+        };
         StateFolder::make(self.folder())?.replace(self.name(), &serde_json::to_vec(&kept)?)?;
         self.forgotten.clear();
         self.idle.is_written();
@@ -251,28 +259,28 @@ impl FirstSeen {
         self.path.file_name().unwrap_or_default()
     }
 
-    fn kept(&self) -> io::Result<(BTreeMap<Key, Entry>, Vec<idle::Kept>)> {
+    fn kept(&self) -> io::Result<(BTreeMap<HeldKey, TimedEntry>, Vec<idle::PersistedIdle>)> {
         let bytes = StateFolder::open(self.folder()).and_then(|folder| folder.read(self.name(), LARGEST));
         let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
             Err(error) => return Err(error),
         };
-        let kept: Kept = serde_json::from_slice(&bytes)?;
+        let kept: PersistedFile = serde_json::from_slice(&bytes)?;
         // PIDs, ticks and inodes of another boot mean nothing, nor do the entries of a version to come.
         if kept.version != VERSION || kept.boot != self.boot {
             return Ok(Default::default());
         }
-        let entry = |KeptEntry { key, at, runs, is_irretrievable }| {
-            (key, Entry { at, runs, is_irretrievable, is_held: false })
+        let entry = |PersistedEntry { key, at, runs, is_irretrievable }| {
+            (key, TimedEntry { at, runs, is_irretrievable, is_held: false })
         };
         Ok((kept.seen.into_iter().map(entry).collect(), kept.idle))
     }
 }
 
-impl Entry {
+impl TimedEntry {
     // Whether the holder cannot have given the lock back and taken it again since.
-    fn goes_on(&self, evidence: Evidence) -> bool {
+    fn goes_on(&self, evidence: SinceEvidence) -> bool {
         self.is_irretrievable || (self.runs.is_some() && self.runs == evidence.runs)
     }
 
@@ -281,7 +289,7 @@ impl Entry {
     }
 }
 
-fn holder_lives(key: &Key, lives: &dyn Fn(i32, Option<u64>) -> bool) -> bool {
+fn holder_lives(key: &HeldKey, lives: &dyn Fn(i32, Option<u64>) -> bool) -> bool {
     key.pid.is_none_or(|pid| lives(pid, key.start_ticks))
 }
 
@@ -297,19 +305,19 @@ mod tests {
 
     use super::*;
 
-    fn key(database: &str, pid: i32, mark: u64) -> Key {
-        Key {
+    fn key(database: &str, pid: i32, mark: u64) -> HeldKey {
+        HeldKey {
             database: database.to_owned(),
             pid: Some(pid),
             start_ticks: Some(7),
-            lock: Kind::Read,
+            lock: TimedLock::Read,
             slot: Some(1),
             mark: Some(mark),
         }
     }
 
     // The holder of every key here has not run between the looks.
-    const ASLEEP: Evidence = Evidence { runs: Some(3), is_irretrievable: false, sampled: None };
+    const ASLEEP: SinceEvidence = SinceEvidence { runs: Some(3), is_irretrievable: false, sampled: None };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("in range")
@@ -408,8 +416,10 @@ mod tests {
 
     #[test]
     fn a_sampler_that_saw_the_lock_being_taken_knows_better() {
-        let sampled =
-            |second, is_whole| Evidence { sampled: Some(Sampled { since: at(second), is_whole }), ..ASLEEP };
+        let sampled = |second, is_whole| SinceEvidence {
+            sampled: Some(SampledSince { since: at(second), is_whole }),
+            ..ASLEEP
+        };
         let mut first = Place::new().load();
         first.since(key("ours", 1, 5), at(100), ASLEEP);
         assert_eq!(first.since(key("ours", 1, 5), at(200), sampled(150, false)), at(100));
@@ -419,8 +429,8 @@ mod tests {
 
     #[test]
     fn the_count_begins_anew_where_the_lock_may_have_been_given_back() {
-        let ran = |runs| Evidence { runs, ..Evidence::default() };
-        let behind = |runs| Evidence { is_irretrievable: true, ..ran(runs) };
+        let ran = |runs| SinceEvidence { runs, ..SinceEvidence::default() };
+        let behind = |runs| SinceEvidence { is_irretrievable: true, ..ran(runs) };
         let mut first = Place::new().load();
         assert_eq!(first.since(key("ours", 1, 5), at(100), ran(Some(3))), at(100));
         assert_eq!(first.since(key("ours", 1, 5), at(200), ran(Some(3))), at(100), "it has not run");

@@ -7,16 +7,16 @@ use rustix::{
     io::Errno,
 };
 
-use crate::snapshot::{FileFacts, Folder};
+use crate::snapshot::{FileFacts, FolderFacts};
 
 /// Looks at the folder of the database at `path`; `db` is its main file.
-pub fn look(path: &Path, db: Option<&FileFacts>) -> Option<Folder> {
+pub fn look(path: &Path, db: Option<&FileFacts>) -> Option<FolderFacts> {
     let folder = path.parent()?;
     let metadata = folder.metadata().ok()?;
     let own = rustix::process::geteuid().as_raw();
     let asked = may_write(folder);
     let owner_may_write = db.and_then(|db| {
-        let facts = Facts::of(&metadata);
+        let facts = FolderProbe::of(&metadata);
         match asked {
             // What the kernel answers us holds for the owner, where we are the owner.
             Some(answer) if own == db.uid => Some(answer.is_ok()),
@@ -25,7 +25,12 @@ pub fn look(path: &Path, db: Option<&FileFacts>) -> Option<Folder> {
             _ => facts.lets_write(db.uid),
         }
     });
-    Some(Folder { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() & 0o7777, owner_may_write })
+    Some(FolderFacts {
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+        mode: metadata.mode() & 0o7777,
+        owner_may_write,
+    })
 }
 
 // `None` where the kernel does not say. Nothing is written or opened.
@@ -38,12 +43,12 @@ fn may_write(folder: &Path) -> Option<Result<(), Errno>> {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Facts {
+struct FolderProbe {
     uid: u32,
     mode: u32,
 }
 
-impl Facts {
+impl FolderProbe {
     fn of(metadata: &Metadata) -> Self {
         Self { uid: metadata.uid(), mode: metadata.mode() }
     }
@@ -84,7 +89,7 @@ mod tests {
             (0o757, 1001, None),
             (0o1777, 1001, Some(true)),
         ] {
-            assert_eq!(Facts { uid: 1000, mode }.lets_write(uid), answer, "{mode:o} {uid}");
+            assert_eq!(FolderProbe { uid: 1000, mode }.lets_write(uid), answer, "{mode:o} {uid}");
         }
     }
 

@@ -8,13 +8,13 @@ use std::{
 };
 
 use crate::{
-    observe::{files, opener::Target, processes::Processes},
+    observe::{files, opener::OpenerTarget, processes::OpenerFinder},
     snapshot::Unseen,
 };
 
 /// The processes that have a deleted file of a database open, and those that cannot be asked.
 #[derive(Debug)]
-pub struct Holders {
+pub struct DeletedHolders {
     /// Their PIDs.
     pub pids: Vec<i32>,
     /// Whose descriptors could not be read: a holder may be among them.
@@ -23,10 +23,10 @@ pub struct Holders {
 
 /// The processes that have the database open which lay at `path`, an absolute one, as the `/proc` at `proc` shows them.
 #[must_use]
-pub fn holders_of_deleted(proc: &Path, path: &Path) -> Holders {
+pub fn holders_of_deleted(proc: &Path, path: &Path) -> DeletedHolders {
     let paths = files::with_sidecars(path);
     let nobody = BTreeSet::new();
-    let target = Target {
+    let target = OpenerTarget {
         paths: paths.each_ref().map(PathBuf::as_path),
         namespace: None,
         sights: [None; 3],
@@ -36,8 +36,8 @@ pub fn holders_of_deleted(proc: &Path, path: &Path) -> Holders {
         is_cut: false,
         ofd_rows: Vec::new(),
     };
-    let mut processes = Processes::new(proc);
+    let mut processes = OpenerFinder::new(proc);
     let openers = processes.find(&[target], Instant::now());
     let pids = openers.into_iter().flat_map(std::collections::BTreeMap::into_keys).collect();
-    Holders { pids, unseen: processes.unseen().collect() }
+    DeletedHolders { pids, unseen: processes.unseen().collect() }
 }

@@ -5,25 +5,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{history::History, snapshot::HandleGrowth};
+use crate::{history::LockHistory, snapshot::HandleGrowth};
 
 /// Follows the number of descriptors of each process on the main file, look by look.
 ///
 /// What counts is the time since the number last fell, and in it the looks that saw it rise. A rise older than
-/// [`History::WINDOW`] is forgotten, so that what grew once and rests is none: a pool that has filled up, say.
+/// [`LockHistory::WINDOW`] is forgotten, so that what grew once and rests is none: a pool that has filled up, say.
 #[derive(Debug, Default)]
 pub struct HandleGrowths {
-    known: HashMap<(i32, Option<u64>), Count>,
+    known: HashMap<(i32, Option<u64>), HandleCount>,
 }
 
 #[derive(Debug)]
-struct Count {
+struct HandleCount {
     now: u32,
     // When a look saw it rise, and from what.
     rises: VecDeque<(Instant, u32)>,
 }
 
-impl Count {
+impl HandleCount {
     // A leak that rises at each look, however often we look, needs no more than these.
     const RISES: usize = 256;
 
@@ -33,7 +33,7 @@ impl Count {
         } else if count > self.now {
             self.rises.push_back((at, self.now));
         }
-        let is_old = |rise: &(Instant, u32)| at.saturating_duration_since(rise.0) > History::WINDOW;
+        let is_old = |rise: &(Instant, u32)| at.saturating_duration_since(rise.0) > LockHistory::WINDOW;
         while self.rises.len() > Self::RISES || self.rises.front().is_some_and(is_old) {
             self.rises.pop_front();
         }
@@ -65,7 +65,7 @@ impl HandleGrowths {
         let mut growths = Vec::new();
         for (pid, start_ticks, descriptors) in seen {
             let key = (pid, start_ticks);
-            let fresh = Count { now: descriptors, rises: VecDeque::new() };
+            let fresh = HandleCount { now: descriptors, rises: VecDeque::new() };
             let mut count = before.remove(&key).unwrap_or(fresh);
             count.is(descriptors, now);
             growths.extend(count.growth(pid));

@@ -4,7 +4,7 @@ use std::{fs::File, io};
 
 use crate::{
     observe::files,
-    snapshot::{AutoVacuum, Header, JournalMode},
+    snapshot::{AutoVacuum, FileHeader, JournalMode},
 };
 
 /// Length of the header.
@@ -17,7 +17,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// # Errors
 ///
 /// Where it cannot be read, or is no header.
-pub fn read(file: &File) -> io::Result<Option<Header>> {
+pub fn read(file: &File) -> io::Result<Option<FileHeader>> {
     let mut bytes = [0; LENGTH];
     match files::read_at(file, &mut bytes, 0)? {
         0 => Ok(None),
@@ -54,11 +54,11 @@ pub fn valid_page_count(bytes: &[u8; LENGTH]) -> Option<u32> {
     Some(word(28)).filter(|&count| word(24) == word(92) && count > 0)
 }
 
-fn parse(bytes: &[u8; LENGTH], file_size: u64) -> Header {
+fn parse(bytes: &[u8; LENGTH], file_size: u64) -> FileHeader {
     let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let page_size = page_size(bytes);
     let by_size = u32::try_from(file_size / u64::from(page_size)).unwrap_or(u32::MAX);
-    Header {
+    FileHeader {
         journal_mode: if bytes[18] == 2 || bytes[19] == 2 { JournalMode::Wal } else { JournalMode::Rollback },
         page_size,
         page_count: valid_page_count(bytes).unwrap_or(by_size),

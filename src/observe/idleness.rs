@@ -9,20 +9,20 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
-    observe::first_seen::{FirstSeen, Idle, Seen},
-    snapshot::{Database, Hold, Process},
+    observe::first_seen::{FirstSeen, IdleSample, IdleTime},
+    snapshot::{Database, LockHold, Process},
 };
 
 /// When a look was taken, on the clock that only goes forward.
 #[derive(Debug, Clone, Copy)]
-pub struct Now {
+pub struct IdleClock {
     /// For this process.
     pub instant: Instant,
     /// In ms, the same for every process of a boot; it stands still while the machine sleeps.
     pub ms: u64,
 }
 
-impl Now {
+impl IdleClock {
     /// The present, when `instant` is.
     pub fn at(instant: Instant) -> Self {
         let now = clock_gettime(ClockId::Monotonic);
@@ -41,7 +41,7 @@ const ASKED_LAST: Duration = Duration::from_secs(30);
 
 /// What is remembered from look to look.
 #[derive(Debug, Default)]
-pub struct Idleness {
+pub struct IdleTracker {
     looked_at: Option<Instant>,
     asked_at: Option<Instant>,
     // Time to the next question; as at first, where somebody is new.
@@ -50,7 +50,7 @@ pub struct Idleness {
     watched: HashMap<(i32, u64), Instant>,
 }
 
-impl Idleness {
+impl IdleTracker {
     /// When the last look was taken.
     pub fn looked_at(&self) -> Option<Instant> {
         self.looked_at
@@ -64,11 +64,11 @@ impl Idleness {
         writers: &[Vec<i32>],
         first_seen: &mut FirstSeen,
         below: &dyn Fn() -> HashMap<i32, u64>,
-        now: Now,
+        now: IdleClock,
     ) {
-        let Now { instant: now, ms: at } = now;
+        let IdleClock { instant: now, ms: at } = now;
         self.looked_at = Some(now);
-        let mut seen: BTreeMap<(i32, u64), Seen> = BTreeMap::new();
+        let mut seen: BTreeMap<(i32, u64), IdleSample> = BTreeMap::new();
         for (database, writers) in databases.iter().zip(writers) {
             for process in &database.processes {
                 let (Some(identity), Some(cpu_ticks)) = (process.identity(), process.activity.cpu_ticks)
@@ -76,7 +76,7 @@ impl Idleness {
                     continue;
                 };
                 let has_locked = is_active(process, database) || writers.contains(&process.pid);
-                let seen = seen.entry(identity).or_insert(Seen {
+                let seen = seen.entry(identity).or_insert(IdleSample {
                     process: identity,
                     cpu_ticks,
                     has_locked: false,
@@ -92,7 +92,7 @@ impl Idleness {
         if seen.keys().any(|identity| !self.watched.contains_key(identity)) {
             self.patience = ASKED_FIRST;
         }
-        let mut idle: HashMap<(i32, u64), Option<Idle>> =
+        let mut idle: HashMap<(i32, u64), Option<IdleTime>> =
             seen.iter().map(|(identity, seen)| (*identity, first_seen.idle(seen))).collect();
         self.ask_below(&seen, &mut idle, first_seen, below, now);
         count_children(databases, &mut idle);
@@ -107,19 +107,19 @@ impl Idleness {
     }
 }
 
-impl Idleness {
+impl IdleTracker {
     // A process that waits for others to do the work, whether they have the database open or not, is no idle one. The
     // first answer is only what the next is compared with.
     fn ask_below(
         &mut self,
-        seen: &BTreeMap<(i32, u64), Seen>,
-        idle: &mut HashMap<(i32, u64), Option<Idle>>,
+        seen: &BTreeMap<(i32, u64), IdleSample>,
+        idle: &mut HashMap<(i32, u64), Option<IdleTime>>,
         first_seen: &mut FirstSeen,
         below: &dyn Fn() -> HashMap<i32, u64>,
         now: Instant,
     ) {
         let is_recent = self.asked_at.is_some_and(|at| now.saturating_duration_since(at) < self.patience);
-        let is_idle = |idle: &Option<Idle>| idle.is_some_and(|idle| idle.ms >= ASKED_FROM_MS);
+        let is_idle = |idle: &Option<IdleTime>| idle.is_some_and(|idle| idle.ms >= ASKED_FROM_MS);
         if seen.is_empty() || is_recent || (self.asked_at.is_some() && !idle.values().any(is_idle)) {
             return;
         }
@@ -129,7 +129,7 @@ impl Idleness {
         let below = below();
         for (identity, seen) in seen {
             let below_ticks = below.get(&identity.0).copied();
-            let told = first_seen.idle(&Seen { below_ticks, ..*seen });
+            let told = first_seen.idle(&IdleSample { below_ticks, ..*seen });
             // One look proves nothing, even if it was taken in twice.
             idle.entry(*identity).and_modify(|idle| *idle = idle.and(told));
         }
@@ -137,7 +137,7 @@ impl Idleness {
 }
 
 // A parent that waits for its children to do the work is as busy as they are. For its own CPU time only it counts.
-fn count_children(databases: &[Database], idle: &mut HashMap<(i32, u64), Option<Idle>>) {
+fn count_children(databases: &[Database], idle: &mut HashMap<(i32, u64), Option<IdleTime>>) {
     let rows: Vec<&Process> = databases.iter().flat_map(|database| &database.processes).collect();
     let identities: HashMap<i32, (i32, u64)> =
         rows.iter().filter_map(|row| Some((row.pid, row.identity()?))).collect();
@@ -150,9 +150,9 @@ fn count_children(databases: &[Database], idle: &mut HashMap<(i32, u64), Option<
         let of_parent = identities.get(&parent).and_then(|parent| idle.get_mut(parent));
         if let Some(of_parent) = of_parent {
             *of_parent = match (*of_parent, theirs) {
-                (Some(own), Some(theirs)) => Some(Idle { ms: own.ms.min(theirs.ms), ..own }),
+                (Some(own), Some(theirs)) => Some(IdleTime { ms: own.ms.min(theirs.ms), ..own }),
                 // Of a child that is new nothing is known.
-                (own, None) => own.map(|own| Idle { ms: 0, ..own }),
+                (own, None) => own.map(|own| IdleTime { ms: 0, ..own }),
                 (None, _) => None,
             };
         }
@@ -162,7 +162,7 @@ fn count_children(databases: &[Database], idle: &mut HashMap<(i32, u64), Option<
 // Whether it holds more than what any idle connection does. That with the whole file locked tells nothing of its
 // transactions, so it counts.
 fn is_active(process: &Process, database: &Database) -> bool {
-    process.holds.iter().any(|hold| *hold != Hold::Shared || database.is_wal() != Some(true))
+    process.holds.iter().any(|hold| *hold != LockHold::Shared || database.is_wal() != Some(true))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a float holds every millisecond of 285 000 years")]
@@ -178,7 +178,7 @@ mod tests {
     use crate::diagnose::fixture::{READER, WRITER, live};
 
     struct Stretch {
-        idleness: Idleness,
+        idleness: IdleTracker,
         first_seen: FirstSeen,
         began: Instant,
         // CPU time of all below the writer.
@@ -191,7 +191,7 @@ mod tests {
             let folder = TempDir::new().expect("a folder");
             let first_seen = FirstSeen::load(&folder.path().join("first-seen.json"), "boot".to_owned());
             Self {
-                idleness: Idleness::default(),
+                idleness: IdleTracker::default(),
                 first_seen,
                 began: Instant::now(),
                 below: 0,
@@ -216,7 +216,8 @@ mod tests {
                 process.activity.cpu_ticks = Some(ticks);
             }
             adapt(&mut database);
-            let now = Now { instant: self.began + Duration::from_secs(second), ms: 5000 + 1000 * second };
+            let now =
+                IdleClock { instant: self.began + Duration::from_secs(second), ms: 5000 + 1000 * second };
             let mut databases = [database];
             let below = self.below;
             let below = || HashMap::from([(WRITER, below), (READER, 7)]);
@@ -243,13 +244,13 @@ mod tests {
     #[test]
     fn only_what_an_idle_connection_holds_does_not_count() {
         let holds = [
-            (Hold::Shared, Some(60_000.0)),
-            (Hold::Write, Some(0.0)),
-            (Hold::Checkpoint, Some(0.0)),
-            (Hold::Recover, Some(0.0)),
-            (Hold::Read(0), Some(0.0)),
-            (Hold::Read(4), Some(0.0)),
-            (Hold::Exclusive, Some(0.0)),
+            (LockHold::Shared, Some(60_000.0)),
+            (LockHold::Write, Some(0.0)),
+            (LockHold::Checkpoint, Some(0.0)),
+            (LockHold::Recover, Some(0.0)),
+            (LockHold::Read(0), Some(0.0)),
+            (LockHold::Read(4), Some(0.0)),
+            (LockHold::Exclusive, Some(0.0)),
         ];
         for (hold, expected) in holds {
             let mut stretch = Stretch::new();
@@ -267,7 +268,7 @@ mod tests {
         stretch.look(0, [5, 5], |_| {});
         let seen = stretch.look(60, [5, 5], |database| {
             database.header = None;
-            database.processes[0].holds = vec![Hold::Shared];
+            database.processes[0].holds = vec![LockHold::Shared];
         });
         assert_eq!(idle(&seen, WRITER), Some(0.0), "nor is it known what it is without a header");
     }

@@ -18,12 +18,12 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::followed::{Followed, LONGEST_LINE};
+use self::followed::{FollowedJournal, LONGEST_LINE};
 pub use super::liveness::boot;
-use super::{liveness::is_there, timing::Now, watchers};
+use super::{liveness::is_there, timing::SampleTime, watchers};
 use crate::{
-    journal::{self, EXTENSION, Event, Line},
-    snapshot::{CarriesOn, Ingestion, IngestionState, Unseen, Watcher},
+    journal::{self, EXTENSION, JournalEvent, JournalLine},
+    snapshot::{CarriesOn, IngestWatcher, Ingestion, IngestionState, Unseen},
     state_files,
 };
 
@@ -49,7 +49,7 @@ pub struct Journals {
     proc: PathBuf,
     shown: usize,
     bytes_per_look: u64,
-    followed: HashMap<PathBuf, Followed>,
+    followed: HashMap<PathBuf, FollowedJournal>,
     watch_files: Vec<PathBuf>,
     // Of each run that goes on: when its journal was last written, and which look saw that first.
     told: HashMap<String, (Timestamp, Instant)>,
@@ -134,7 +134,7 @@ impl Journals {
     pub fn fill_in_silence(
         &mut self,
         ingestions: &mut [(String, Ingestion)],
-        now: Now,
+        now: SampleTime,
         slept: Option<Duration>,
     ) {
         let mut told = std::mem::take(&mut self.told);
@@ -152,7 +152,7 @@ impl Journals {
 
     /// Those who keep a database in step with folders, as of the newest look, each with its database.
     #[must_use]
-    pub fn watchers(&self) -> Vec<(String, Watcher)> {
+    pub fn watchers(&self) -> Vec<(String, IngestWatcher)> {
         watchers::read(&self.watch_files, &self.proc)
     }
 
@@ -183,7 +183,7 @@ pub fn left_off(
         pids.iter().any(|pid| journal::is_of(&run, *pid))
     };
     let is_of_them = |path: &&PathBuf| match first_line(path) {
-        Some(Event::Started { database: its, folders: theirs, .. }) => {
+        Some(JournalEvent::Started { database: its, folders: theirs, .. }) => {
             its == database && theirs.iter().any(|folder| folders.contains(folder))
         }
         _ => false,
@@ -192,7 +192,7 @@ pub fn left_off(
     if has_end(path) {
         return None;
     }
-    let mut followed = Followed::default();
+    let mut followed = FollowedJournal::default();
     let mut budget = BYTES_PER_LOOK;
     followed.catch_up(path, proc, &mut budget).ok()?;
     let Ingestion { run, pid, state, files_done, files_total, .. } = followed.story?.ingestion;
@@ -201,11 +201,11 @@ pub fn left_off(
 
 /// What the first line of the journal at `path` tells; `None` where it makes no sense.
 #[must_use]
-pub fn first_line(path: &Path) -> Option<Event> {
+pub fn first_line(path: &Path) -> Option<JournalEvent> {
     let mut line = Vec::new();
     let file = state_files::open(path).ok()?;
     BufReader::new(file.take(LONGEST_LINE)).read_until(b'\n', &mut line).ok()?;
-    serde_json::from_slice::<Line>(&line).ok().map(|line| line.event)
+    serde_json::from_slice::<JournalLine>(&line).ok().map(|line| line.event)
 }
 
 /// Whether the last line of the journal at `path` tells the end of its run.
@@ -221,15 +221,15 @@ pub fn has_end(path: &Path) -> bool {
     };
     let end = last().unwrap_or_default();
     let line = end.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
-    let line = serde_json::from_slice::<Line>(line);
-    line.is_ok_and(|line| matches!(line.event, Event::Finished { .. }))
+    let line = serde_json::from_slice::<JournalLine>(line);
+    line.is_ok_and(|line| matches!(line.event, JournalEvent::Finished { .. }))
 }
 
 /// Whether the process that wrote `started` is there: not where its PID is another's by now, or of another boot.
 /// What is not known speaks for it. `false` for any other event.
 #[must_use]
-pub fn lives(proc: &Path, started: &Event) -> bool {
-    let Event::Started { pid, start_ticks, boot, .. } = started else { return false };
+pub fn lives(proc: &Path, started: &JournalEvent) -> bool {
+    let JournalEvent::Started { pid, start_ticks, boot, .. } = started else { return false };
     is_there(proc, *pid, *start_ticks, boot.as_deref())
 }
 

@@ -8,13 +8,13 @@ use std::{fs::File, io, mem::ManuallyDrop, ops::RangeInclusive, path::Path};
 use rustix::process::{Flock, FlockType};
 
 use crate::observe::{
-    files::{self, Sight},
-    lock_table::{INDEX_BYTE, Row},
+    files::{self, FileSighting},
+    lock_table::{INDEX_BYTE, LockRow},
 };
 
 /// Which holders an answer may be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
+pub enum ProbeScope {
     /// Those who exclude others. A reader's momentary probe of an exclusive byte is none.
     Writers,
     /// Anybody.
@@ -23,7 +23,7 @@ pub enum Ask {
 
 /// A lock that is in the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Obstacle {
+pub struct LockObstacle {
     /// `None`: a process that cannot be seen from here.
     pub pid: Option<i32>,
     /// Whether it excludes others.
@@ -37,14 +37,14 @@ pub struct Obstacle {
 /// # Errors
 ///
 /// Where the kernel does not answer.
-pub fn ask(file: &File, who: Ask, bytes: RangeInclusive<u64>) -> io::Result<Option<Obstacle>> {
+pub fn ask(file: &File, who: ProbeScope, bytes: RangeInclusive<u64>) -> io::Result<Option<LockObstacle>> {
     let kind = match who {
-        Ask::Writers => FlockType::ReadLock,
-        Ask::Anybody => FlockType::WriteLock,
+        ProbeScope::Writers => FlockType::ReadLock,
+        ProbeScope::Anybody => FlockType::WriteLock,
     };
     let query = Flock { start: *bytes.start(), length: bytes.end() - bytes.start() + 1, ..Flock::from(kind) };
     let answer = rustix::process::fcntl_getlk(file, &query)?;
-    Ok(answer.map(|lock| Obstacle {
+    Ok(answer.map(|lock| LockObstacle {
         pid: lock.pid.map(|pid| pid.as_raw_nonzero().get()).filter(|&pid| pid > 0),
         is_write: lock.typ == FlockType::WriteLock,
         // A length of 0 means to the end.
@@ -61,12 +61,12 @@ pub fn ask(file: &File, who: Ask, bytes: RangeInclusive<u64>) -> io::Result<Opti
 /// Where the file cannot be opened, or the kernel does not answer.
 pub fn is_index_held(index: &Path) -> io::Result<bool> {
     let file = ManuallyDrop::new(files::open(index)?);
-    Ok(ask(&file, Ask::Anybody, INDEX_BYTE..=INDEX_BYTE)?.is_some())
+    Ok(ask(&file, ProbeScope::Anybody, INDEX_BYTE..=INDEX_BYTE)?.is_some())
 }
 
 /// What the lock table shows of a file's locks, measured by what the kernel answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
+pub enum LockTableView {
     /// There is nothing to show.
     Empty,
     /// Whoever can be seen from here has a row.
@@ -83,24 +83,25 @@ pub enum Table {
 ///
 /// Where the kernel does not answer.
 pub fn complete(
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<LockRow>,
     file: &File,
-    sight: &Sight,
-    places: &[(Ask, RangeInclusive<u64>)],
-) -> io::Result<Table> {
+    sight: &FileSighting,
+    places: &[(ProbeScope, RangeInclusive<u64>)],
+) -> io::Result<LockTableView> {
     // A row that was found proves that the table has this file: another that is lacking came later.
     let is_proved = !rows.is_empty();
-    let mut table = if is_proved { Table::Complete } else { Table::Empty };
+    let mut table = if is_proved { LockTableView::Complete } else { LockTableView::Empty };
     for (who, bytes) in places {
-        let is_known = rows.iter().any(|row| row.overlaps(bytes) && (row.is_write || *who == Ask::Anybody));
+        let is_known =
+            rows.iter().any(|row| row.overlaps(bytes) && (row.is_write || *who == ProbeScope::Anybody));
         if is_known {
             continue;
         }
         if let Some(obstacle) = ask(file, *who, bytes.clone())? {
             if obstacle.pid.is_some() && !is_proved {
-                table = Table::Lacks;
+                table = LockTableView::Lacks;
             }
-            rows.push(Row {
+            rows.push(LockRow {
                 pid: obstacle.pid,
                 is_ofd: false,
                 is_write: obstacle.is_write,
@@ -121,7 +122,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::observe::mounts::Mounts;
+    use crate::observe::mounts::MountTable;
 
     /// Locks the first byte, says so, and waits.
     const HOLDER: &str = "import fcntl, sys; file = open(sys.argv[1], 'r+b'); \
@@ -163,16 +164,16 @@ mod tests {
         let mut word = [0];
         holder.stdout.take().expect("a pipe").read_exact(&mut word).expect("it has the lock");
         let file = files::open(&path).expect("it is there");
-        let sight = files::look(&path, &path, &Mounts::read("/proc".as_ref()))
+        let sight = files::look(&path, &path, &MountTable::read("/proc".as_ref()))
             .expect("it can be seen")
             .expect("there");
-        let places = [(Ask::Writers, 0..=0)];
+        let places = [(ProbeScope::Writers, 0..=0)];
         let mut rows = Vec::new();
-        assert_eq!(complete(&mut rows, &file, &sight, &places).expect("an answer"), Table::Lacks);
+        assert_eq!(complete(&mut rows, &file, &sight, &places).expect("an answer"), LockTableView::Lacks);
         assert_eq!(rows.len(), 1);
-        let elsewhere = Row { bytes: 4..=4, ..rows.remove(0) };
+        let elsewhere = LockRow { bytes: 4..=4, ..rows.remove(0) };
         let mut rows = vec![elsewhere];
-        assert_eq!(complete(&mut rows, &file, &sight, &places).expect("an answer"), Table::Complete);
+        assert_eq!(complete(&mut rows, &file, &sight, &places).expect("an answer"), LockTableView::Complete);
         assert_eq!(rows.len(), 2, "the lock is told all the same");
         drop(holder.stdin.take());
         holder.wait().expect("it ends");

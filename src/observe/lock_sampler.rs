@@ -18,18 +18,18 @@ use std::{
 };
 
 use crate::{
-    history::History,
+    history::LockHistory,
     observe::{
-        commit_ear::Ear,
-        cost::{Meter, Tally},
+        commit_ear::CommitWatcher,
+        cost::{CostMeter, SamplingTally},
     },
-    snapshot::Sampling,
+    snapshot::SamplingFacts,
     threads,
 };
 
 mod sampled;
 
-use sampled::{Names, Sampled};
+use sampled::{HolderNames, LockSamples};
 
 /// Time between two samples while the lock is free, but was not a moment ago.
 const BUSY: Duration = Duration::from_millis(3);
@@ -50,31 +50,31 @@ const IDLE: Duration = Duration::from_millis(20);
 
 /// A database to sample.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct SampledDatabase {
     /// Its `-shm`.
     pub index: PathBuf,
     /// Its `-wal`.
     pub log: PathBuf,
     /// Where its holds go.
-    pub history: Arc<Mutex<History>>,
+    pub history: Arc<Mutex<LockHistory>>,
 }
 
 /// Whether samples become rare while nothing happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum SamplingPace {
     /// They do.
     WithRests,
     /// They do not.
     Steady,
 }
 
-impl Pace {
-    fn interval(self, stir: Stir, idle: Duration) -> Duration {
+impl SamplingPace {
+    fn interval(self, stir: LockActivity, idle: Duration) -> Duration {
         match (self, stir) {
-            (_, Stir::Ending) => ENDING,
+            (_, LockActivity::Ending) => ENDING,
             (Self::Steady, _) => STEADY,
-            (Self::WithRests, Stir::Held) => HELD,
-            (Self::WithRests, Stir::Some | Stir::None) => {
+            (Self::WithRests, LockActivity::Held) => HELD,
+            (Self::WithRests, LockActivity::Some | LockActivity::None) => {
                 RESTS.into_iter().find(|(after, _)| idle >= *after).map_or(BUSY, |(_, interval)| interval)
             }
         }
@@ -83,7 +83,7 @@ impl Pace {
 
 // What happens to a database's locks at the moment; of several, the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stir {
+enum LockActivity {
     None,
     // Somebody committed, or has made or removed the file.
     Some,
@@ -95,18 +95,18 @@ enum Stir {
 /// The thread. It ends with this value.
 #[derive(Debug)]
 pub struct LockSampler {
-    shared: Arc<Shared>,
-    meter: Meter,
+    shared: Arc<SamplerState>,
+    meter: CostMeter,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    pace: Pace,
+struct SamplerState {
+    pace: SamplingPace,
     is_over: AtomicBool,
-    targets: Mutex<Vec<Target>>,
+    targets: Mutex<Vec<SampledDatabase>>,
     changed: AtomicBool,
-    tally: Tally,
+    tally: SamplingTally,
 }
 
 impl LockSampler {
@@ -115,29 +115,29 @@ impl LockSampler {
     /// # Errors
     ///
     /// Where the thread cannot be started.
-    pub fn start(proc: &Path, targets: Vec<Target>, pace: Pace) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
+    pub fn start(proc: &Path, targets: Vec<SampledDatabase>, pace: SamplingPace) -> io::Result<Self> {
+        let shared = Arc::new(SamplerState {
             pace,
             is_over: AtomicBool::new(false),
             targets: Mutex::new(targets),
             changed: AtomicBool::new(true),
-            tally: Tally::default(),
+            tally: SamplingTally::default(),
         });
-        let meter = Meter::start(&shared.tally, Instant::now());
+        let meter = CostMeter::start(&shared.tally, Instant::now());
         let (theirs, proc) = (Arc::clone(&shared), proc.to_owned());
         let thread = threads::start("waltop-locks", move || run(&theirs, proc))?;
         Ok(Self { shared, meter, thread: Some(thread) })
     }
 
     /// Samples `targets` from now on.
-    pub fn set_targets(&self, targets: Vec<Target>) {
+    pub fn set_targets(&self, targets: Vec<SampledDatabase>) {
         *self.shared.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
         self.shared.changed.store(true, Ordering::Release);
         self.wake();
     }
 
     /// What it costs, as of `now`.
-    pub fn cost(&mut self, now: Instant) -> Sampling {
+    pub fn cost(&mut self, now: Instant) -> SamplingFacts {
         self.meter.read(&self.shared.tally, now)
     }
 
@@ -159,10 +159,10 @@ impl Drop for LockSampler {
     }
 }
 
-fn run(shared: &Shared, proc: PathBuf) {
-    let mut names = Names::from(proc);
-    let mut sampled: Vec<Paced> = Vec::new();
-    let ear = Ear::open();
+fn run(shared: &SamplerState, proc: PathBuf) {
+    let mut names = HolderNames::from(proc);
+    let mut sampled: Vec<PacedDatabase> = Vec::new();
+    let ear = CommitWatcher::open();
     while !shared.is_over.load(Ordering::Acquire) {
         if shared.changed.swap(false, Ordering::AcqRel) {
             let targets = shared.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -183,17 +183,17 @@ fn run(shared: &Shared, proc: PathBuf) {
 }
 
 // A database with a pace of its own: one at which nothing happens costs no more because much happens at another.
-struct Paced {
-    sampled: Sampled,
+struct PacedDatabase {
+    sampled: LockSamples,
     due: Instant,
     interval: Duration,
     last_activity: Instant,
 }
 
-impl Paced {
-    fn new(target: Target) -> Self {
+impl PacedDatabase {
+    fn new(target: SampledDatabase) -> Self {
         let now = Instant::now();
-        Self { sampled: Sampled::new(target), due: now, interval: Duration::ZERO, last_activity: now }
+        Self { sampled: LockSamples::new(target), due: now, interval: Duration::ZERO, last_activity: now }
     }
 
     // A little early, so that those which rest are sampled together, or with one that does not, at no wake-up more.
@@ -201,9 +201,9 @@ impl Paced {
         self.due <= now + self.interval / 2
     }
 
-    fn rest(&mut self, pace: Pace, stir: Stir) {
+    fn rest(&mut self, pace: SamplingPace, stir: LockActivity) {
         let now = Instant::now();
-        if stir > Stir::None {
+        if stir > LockActivity::None {
             self.last_activity = now;
         }
         self.interval = pace.interval(stir, now.duration_since(self.last_activity));
@@ -213,7 +213,7 @@ impl Paced {
 }
 
 // Waits until `due`, or until a commit is heard: then the next sample of that database is due.
-fn hear(ear: &Ear, sampled: &mut [Paced], due: Instant) {
+fn hear(ear: &CommitWatcher, sampled: &mut [PacedDatabase], due: Instant) {
     let heard = ear.wait(due.saturating_duration_since(Instant::now()));
     if !heard.is_empty() {
         let now = Instant::now();
@@ -225,13 +225,13 @@ fn hear(ear: &Ear, sampled: &mut [Paced], due: Instant) {
     }
 }
 
-fn retarget(mut sampled: Vec<Paced>, targets: Vec<Target>) -> Vec<Paced> {
+fn retarget(mut sampled: Vec<PacedDatabase>, targets: Vec<SampledDatabase>) -> Vec<PacedDatabase> {
     let mut next = Vec::with_capacity(targets.len());
     for target in targets {
         let known = sampled.iter().position(|one| one.sampled.is_of(&target));
         next.push(match known {
             Some(index) => sampled.swap_remove(index),
-            None => Paced::new(target),
+            None => PacedDatabase::new(target),
         });
     }
     next

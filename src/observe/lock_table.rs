@@ -14,8 +14,11 @@ use std::{
 };
 
 use crate::{
-    bounded::{self, Bounds, Cut},
-    observe::{files::Sight, mounts::Device},
+    bounded::{self, CutReason, ReadLimits},
+    observe::{
+        files::{FileId, FileSighting},
+        mounts::DeviceNumber,
+    },
 };
 
 // The kernel gives about a page of rows at a time, and lets go of the table between two of them: rows can slip through.
@@ -24,7 +27,7 @@ const PAGE: u64 = 4000;
 // prints a page, no process on the machine can take or release a lock: a longer table costs the others too much.
 const CHEAP: Duration = Duration::from_millis(20);
 // What any user can make the table: each lock of each process has a row, and a reading of 100,000 rows takes seconds.
-const BOUNDS: Bounds = Bounds { bytes: 16 << 20, time: Duration::from_millis(250) };
+const BOUNDS: ReadLimits = ReadLimits { bytes: 16 << 20, time: Duration::from_millis(250) };
 // Rows on the watched files that are kept. A process needs no more than some twenty; each byte may be a row of its own.
 const MOST_ROWS: usize = 10_000;
 // The bytes that SQLite locks: of `-shm`, and of the main file.
@@ -35,7 +38,7 @@ pub const INDEX_BYTE: u64 = 128;
 
 /// One lock that is held.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Row {
+pub struct LockRow {
     /// `None`: an open-file-description lock, or a holder that this PID namespace does not show.
     pub pid: Option<i32>,
     /// Whether it belongs to an open file description and not to a process.
@@ -43,14 +46,14 @@ pub struct Row {
     /// Whether it excludes others (WRITE), or is shared (READ).
     pub is_write: bool,
     /// Device of the file's superblock.
-    pub device: Device,
+    pub device: DeviceNumber,
     /// Inode of the file.
     pub inode: u64,
     /// First and last byte.
     pub bytes: RangeInclusive<u64>,
 }
 
-impl Row {
+impl LockRow {
     /// Whether any byte of `bytes` is locked by this row.
     pub fn overlaps(&self, bytes: &RangeInclusive<u64>) -> bool {
         self.bytes.start() <= bytes.end() && bytes.start() <= self.bytes.end()
@@ -76,9 +79,9 @@ impl Row {
 #[derive(Debug, Clone, Default)]
 pub struct LockTable {
     /// The rows on the files, each once.
-    pub rows: Vec<Row>,
+    pub rows: Vec<LockRow>,
     /// Why rows may be missing. Then a lock without a row may be held all the same.
-    pub cut: Option<Cut>,
+    pub cut: Option<CutReason>,
 }
 
 /// The POSIX and open-file-description locks on files with one of `inodes`, on bytes that `SQLite` locks, as the `/proc`
@@ -97,7 +100,7 @@ pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
     }
     let (again, _) = read_once(File::open(&path)?, inodes, BOUNDS)?;
     // What slipped through one reading is in the other; of a lock that moved, the newer row comes first.
-    let known: HashSet<&Row> = again.rows.iter().collect();
+    let known: HashSet<&LockRow> = again.rows.iter().collect();
     table.rows.retain(|row| !known.contains(row));
     table.rows.splice(0..0, again.rows.iter().cloned());
     table.cut = again.cut;
@@ -113,17 +116,16 @@ pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
 /// Where the table cannot be read; and where no such process has a row, and rows may be missing
 /// ([`io::ErrorKind::TimedOut`]).
 pub fn others_hold(proc: &Path, file: &Metadata, byte: u64, own: i32) -> io::Result<bool> {
-    let device = file.dev();
-    let device = (rustix::fs::major(device), rustix::fs::minor(device));
+    let device = FileId::of(file).numbers();
     others_on(File::open(proc.join("locks"))?, (device, file.ino()), byte, own, BOUNDS)
 }
 
 fn others_on(
     source: impl io::Read,
-    (stat_device, file): (Device, u64),
+    (stat_device, file): (DeviceNumber, u64),
     byte: u64,
     own: i32,
-    bounds: Bounds,
+    bounds: ReadLimits,
 ) -> io::Result<bool> {
     let (mut own_device, mut others) = (None, HashSet::new());
     let reading = bounded::each_line(source, bounds, |line| {
@@ -150,7 +152,7 @@ fn others_on(
 }
 
 // Also the bytes that were read.
-fn read_once(source: impl io::Read, inodes: &[u64], bounds: Bounds) -> io::Result<(LockTable, u64)> {
+fn read_once(source: impl io::Read, inodes: &[u64], bounds: ReadLimits) -> io::Result<(LockTable, u64)> {
     let (mut rows, mut known) = (Vec::new(), HashSet::new());
     let reading = bounded::each_line(source, bounds, |line| {
         if inode(line).is_some_and(|inode| inodes.contains(&inode))
@@ -162,12 +164,12 @@ fn read_once(source: impl io::Read, inodes: &[u64], bounds: Bounds) -> io::Resul
         rows.len() < MOST_ROWS
     })?;
     let is_full = rows.len() == MOST_ROWS;
-    let cut = if is_full { Some(Cut::Lines(MOST_ROWS)) } else { reading.cut };
+    let cut = if is_full { Some(CutReason::Lines(MOST_ROWS)) } else { reading.cut };
     Ok((LockTable { rows, cut }, reading.bytes))
 }
 
 /// The row in `line`, where it is one on bytes that `SQLite` locks.
-pub fn row_of_sqlite(line: &[u8]) -> Option<Row> {
+pub fn row_of_sqlite(line: &[u8]) -> Option<LockRow> {
     let row = std::str::from_utf8(line).ok().and_then(row)?;
     LOCKED.iter().any(|bytes| row.overlaps(bytes)).then_some(row)
 }
@@ -181,19 +183,19 @@ fn inode(line: &[u8]) -> Option<u64> {
 
 /// The rows in `text`, whatever their files, each once. Waiters, other kinds of locks and lines that make no sense are passed over.
 #[cfg(test)]
-pub fn parse(text: &str) -> Vec<Row> {
+pub fn parse(text: &str) -> Vec<LockRow> {
     let mut known = HashSet::new();
     text.lines().filter_map(row).filter(|row| known.insert(row.clone())).collect()
 }
 
 /// The rows that are about the file in `sight`.
-pub fn of<'a>(rows: &'a [Row], sight: &'a Sight) -> impl Iterator<Item = &'a Row> {
+pub fn of<'a>(rows: &'a [LockRow], sight: &'a FileSighting) -> impl Iterator<Item = &'a LockRow> {
     rows.iter().filter(|row| sight.is(row.device, row.inode))
 }
 
 // `N: POSIX  ADVISORY  WRITE 71201 fe:00:1234 120 120`; a waiter has `->` before its type. In `fdinfo` the
 // same line follows the word `lock:`.
-fn row(line: &str) -> Option<Row> {
+fn row(line: &str) -> Option<LockRow> {
     let mut fields = line.trim_start().trim_start_matches("lock:").split_ascii_whitespace();
     fields.next()?.strip_suffix(':')?;
     let is_ofd = match fields.next()? {
@@ -216,7 +218,7 @@ fn row(line: &str) -> Option<Row> {
         "EOF" => u64::MAX,
         end => end.parse().ok()?,
     };
-    Some(Row { pid, is_ofd, is_write, device, inode, bytes: start..=end })
+    Some(LockRow { pid, is_ofd, is_write, device, inode, bytes: start..=end })
 }
 
 fn hexadecimal(text: &str) -> Option<u32> {
@@ -233,7 +235,7 @@ mod tests {
     #[test]
     fn a_row_is_decoded() {
         let rows = parse("1: POSIX  ADVISORY  WRITE 71201 fe:1b:1234 120 121\n");
-        let row = Row {
+        let row = LockRow {
             pid: Some(71201),
             is_ofd: false,
             is_write: true,
@@ -296,13 +298,13 @@ mod tests {
     const OTHER: &str = "2: POSIX  ADVISORY  READ  20 fe:00:42 128 128\n";
     const OWN: &str = "1: POSIX  ADVISORY  READ  10 fe:00:42 128 128\n";
 
-    const PATIENT: Bounds = Bounds { time: Duration::from_hours(1), ..BOUNDS };
+    const PATIENT: ReadLimits = ReadLimits { time: Duration::from_hours(1), ..BOUNDS };
 
     fn table(text: &str) -> LockTable {
         read_once(text.as_bytes(), &[42], PATIENT).expect("it can be read").0
     }
 
-    fn asked(source: impl io::Read, bounds: Bounds) -> io::Result<bool> {
+    fn asked(source: impl io::Read, bounds: ReadLimits) -> io::Result<bool> {
         others_on(source, ((8, 1), 42), INDEX_BYTE, 10, bounds)
     }
 
@@ -354,10 +356,10 @@ mod tests {
     #[test]
     fn a_cut_table_never_says_that_no_process_holds_a_byte() {
         let foreign = "1: POSIX  ADVISORY  WRITE 7 fe:00:43 2 2\n".repeat(1000);
-        let bounds = Bounds { bytes: 1000, ..PATIENT };
+        let bounds = ReadLimits { bytes: 1000, ..PATIENT };
         let own_first = format!("{OWN}{foreign}{OTHER}");
         let table = read_once(Pages(own_first.as_bytes()), &[42], bounds).expect("it can be read").0;
-        assert_eq!((table.rows.len(), table.cut), (1, Some(Cut::Bytes(1000))));
+        assert_eq!((table.rows.len(), table.cut), (1, Some(CutReason::Bytes(1000))));
         let answer = asked(Pages(own_first.as_bytes()), bounds);
         assert_eq!(answer.expect_err("not known").kind(), io::ErrorKind::TimedOut);
         let other_first = format!("{OTHER}{foreign}");
@@ -378,7 +380,7 @@ mod tests {
             text += &format!("1: POSIX  ADVISORY  READ  {pid} fe:00:42 128 128\n");
         }
         let table = table(&text);
-        assert_eq!((table.rows.len(), table.cut), (MOST_ROWS, Some(Cut::Lines(MOST_ROWS))));
+        assert_eq!((table.rows.len(), table.cut), (MOST_ROWS, Some(CutReason::Lines(MOST_ROWS))));
     }
 
     /// Gives at most a hundred bytes a reading.
@@ -405,7 +407,7 @@ mod tests {
                 // The filter loses no row that is about a watched file.
                 let inodes: Vec<u64> = rows.iter().map(|row| row.inode).collect();
                 let kept = read_once(text.as_bytes(), &inodes, PATIENT).expect("it can be read").0.rows;
-                let is_locked = |row: &&Row| LOCKED.iter().any(|bytes| row.overlaps(bytes));
+                let is_locked = |row: &&LockRow| LOCKED.iter().any(|bytes| row.overlaps(bytes));
                 prop_assert!(rows.iter().filter(is_locked).eq(&kept), "{:?} {:?}", rows, kept);
                 Ok(())
             })

@@ -7,10 +7,10 @@ use std::{
 
 use crate::{
     observe::{
-        lock_probe::Ask,
-        lock_table::{INDEX_BYTE, Row},
+        lock_probe::ProbeScope,
+        lock_table::{INDEX_BYTE, LockRow},
     },
-    snapshot::{Hold, Holder, JournalMode, Locks, Reader},
+    snapshot::{DatabaseLocks, JournalMode, LockHold, LockHolder, LogReader},
 };
 
 /// Byte of `-shm` that a writer locks.
@@ -34,29 +34,32 @@ pub const SHARED: RangeInclusive<u64> = PENDING + 2..=PENDING + 511;
 pub const MAIN_WRITER: RangeInclusive<u64> = PENDING..=PENDING + 511;
 
 /// Where to ask for holders of `-shm` that have no row.
-pub const INDEX_PLACES: [(Ask, RangeInclusive<u64>); 9] = [
-    (Ask::Writers, WRITE..=WRITE),
-    (Ask::Writers, CHECKPOINT..=CHECKPOINT),
-    (Ask::Writers, RECOVER..=RECOVER),
-    (Ask::Anybody, 123..=123),
-    (Ask::Anybody, 124..=124),
-    (Ask::Anybody, 125..=125),
-    (Ask::Anybody, 126..=126),
-    (Ask::Anybody, 127..=127),
-    (Ask::Anybody, INDEX_BYTE..=INDEX_BYTE),
+pub const INDEX_PLACES: [(ProbeScope, RangeInclusive<u64>); 9] = [
+    (ProbeScope::Writers, WRITE..=WRITE),
+    (ProbeScope::Writers, CHECKPOINT..=CHECKPOINT),
+    (ProbeScope::Writers, RECOVER..=RECOVER),
+    (ProbeScope::Anybody, 123..=123),
+    (ProbeScope::Anybody, 124..=124),
+    (ProbeScope::Anybody, 125..=125),
+    (ProbeScope::Anybody, 126..=126),
+    (ProbeScope::Anybody, 127..=127),
+    (ProbeScope::Anybody, INDEX_BYTE..=INDEX_BYTE),
 ];
 
 /// The same in the main file.
-pub const MAIN_PLACES: [(Ask, RangeInclusive<u64>); 3] =
-    [(Ask::Writers, PENDING..=PENDING), (Ask::Writers, RESERVED..=RESERVED), (Ask::Anybody, SHARED)];
+pub const MAIN_PLACES: [(ProbeScope, RangeInclusive<u64>); 3] = [
+    (ProbeScope::Writers, PENDING..=PENDING),
+    (ProbeScope::Writers, RESERVED..=RESERVED),
+    (ProbeScope::Anybody, SHARED),
+];
 
 /// The locks of one database, and of each process its part.
 #[derive(Debug, Default)]
-pub struct Decoded {
+pub struct DecodedLocks {
     /// Who holds what; since when is for others to say.
-    pub locks: Locks,
+    pub locks: DatabaseLocks,
     /// What each process holds beyond what any idle connection holds.
-    pub holds: BTreeMap<i32, BTreeSet<Hold>>,
+    pub holds: BTreeMap<i32, BTreeSet<LockHold>>,
     /// The processes with a lock on byte 128.
     pub index_holders: BTreeSet<i32>,
     /// The processes with a lock that overlaps the SHARED bytes of the main file.
@@ -67,11 +70,11 @@ pub struct Decoded {
 /// index that can be trusted.
 pub fn decode(
     mode: JournalMode,
-    main: &[Row],
-    index: &[Row],
+    main: &[LockRow],
+    index: &[LockRow],
     read_marks: Option<&[Option<u32>; 5]>,
-) -> Decoded {
-    let mut decoded = Decoded::default();
+) -> DecodedLocks {
+    let mut decoded = DecodedLocks::default();
     decoded.index_rows(index, read_marks);
     decoded.main_rows(mode, main);
     decoded.locks.readers.sort_by_key(|reader| (reader.slot, reader.pid));
@@ -79,8 +82,8 @@ pub fn decode(
     decoded
 }
 
-impl Decoded {
-    fn index_rows(&mut self, rows: &[Row], read_marks: Option<&[Option<u32>; 5]>) {
+impl DecodedLocks {
+    fn index_rows(&mut self, rows: &[LockRow], read_marks: Option<&[Option<u32>; 5]>) {
         for row in rows {
             if row.covers(INDEX_BYTE) {
                 self.locks.index_held = true;
@@ -88,9 +91,11 @@ impl Decoded {
                 self.index_holders.extend(row.pid);
             }
             if row.is_write {
-                for (byte, hold) in
-                    [(WRITE, Hold::Write), (CHECKPOINT, Hold::Checkpoint), (RECOVER, Hold::Recover)]
-                {
+                for (byte, hold) in [
+                    (WRITE, LockHold::Write),
+                    (CHECKPOINT, LockHold::Checkpoint),
+                    (RECOVER, LockHold::Recover),
+                ] {
                     if row.covers(byte) {
                         self.note(row.pid, hold);
                     }
@@ -101,8 +106,8 @@ impl Decoded {
             for (slot, _) in (0_u8..).zip(READ).filter(|&(_, byte)| row.covers(byte)) {
                 let mark = |marks: &[Option<u32>; 5]| marks[usize::from(slot)];
                 let frame = if slot == 0 { Some(0) } else { read_marks.and_then(mark) };
-                self.note(row.pid, Hold::Read(slot));
-                self.locks.readers.push(Reader { pid: row.pid, slot: Some(slot), frame, held_ms: None });
+                self.note(row.pid, LockHold::Read(slot));
+                self.locks.readers.push(LogReader { pid: row.pid, slot: Some(slot), frame, held_ms: None });
             }
         }
         self.locks.writer = first(rows, |row| row.is_write && row.covers(WRITE));
@@ -110,16 +115,16 @@ impl Decoded {
         self.locks.recoverer = first(rows, |row| row.is_write && row.covers(RECOVER));
     }
 
-    fn main_rows(&mut self, mode: JournalMode, rows: &[Row]) {
+    fn main_rows(&mut self, mode: JournalMode, rows: &[LockRow]) {
         for row in rows.iter().filter(|row| row.overlaps(&SHARED)) {
             self.locks.main_held = true;
             self.locks.main_held_unseen |= row.pid.is_none();
             self.main_holders.extend(row.pid);
         }
-        let is_exclusive = |row: &Row| row.is_write && row.covers_all(&SHARED);
+        let is_exclusive = |row: &LockRow| row.is_write && row.covers_all(&SHARED);
         self.locks.exclusive = first(rows, is_exclusive);
         for row in rows.iter().filter(|row| is_exclusive(row)) {
-            self.note(row.pid, Hold::Exclusive);
+            self.note(row.pid, LockHold::Exclusive);
         }
         if mode == JournalMode::Rollback {
             self.rollback_rows(rows);
@@ -130,16 +135,16 @@ impl Decoded {
         }
     }
 
-    fn rollback_rows(&mut self, rows: &[Row]) {
+    fn rollback_rows(&mut self, rows: &[LockRow]) {
         let exclusive = self.locks.exclusive.as_ref().map(|holder| holder.pid);
         let pending = first(rows, |row| row.is_write && row.covers(PENDING));
         let reserved = first(rows, |row| row.is_write && row.covers(RESERVED));
         // The strongest of the three implies the others.
         let writer = self.locks.exclusive.clone().or(pending.clone()).or(reserved.clone());
-        for (holder, hold) in [(&pending, Hold::Pending), (&reserved, Hold::Reserved)] {
+        for (holder, hold) in [(&pending, LockHold::Pending), (&reserved, LockHold::Reserved)] {
             if let Some(holder) = holder
                 && Some(holder.pid) != exclusive
-                && (hold == Hold::Pending || pending.as_ref().map(|other| other.pid) != Some(holder.pid))
+                && (hold == LockHold::Pending || pending.as_ref().map(|other| other.pid) != Some(holder.pid))
             {
                 self.note(holder.pid, hold);
             }
@@ -147,22 +152,22 @@ impl Decoded {
         let writer_pid = writer.as_ref().and_then(|writer| writer.pid);
         for row in rows.iter().filter(|row| !row.is_write && row.overlaps(&SHARED)) {
             if row.pid.is_none() || row.pid != writer_pid {
-                self.note(row.pid, Hold::Shared);
-                self.locks.readers.push(Reader { pid: row.pid, slot: None, frame: None, held_ms: None });
+                self.note(row.pid, LockHold::Shared);
+                self.locks.readers.push(LogReader { pid: row.pid, slot: None, frame: None, held_ms: None });
             }
         }
         self.locks.writer = writer;
     }
 
-    fn note(&mut self, pid: Option<i32>, hold: Hold) {
+    fn note(&mut self, pid: Option<i32>, hold: LockHold) {
         if let Some(pid) = pid {
             self.holds.entry(pid).or_default().insert(hold);
         }
     }
 }
 
-fn first(rows: &[Row], holds: impl Fn(&Row) -> bool) -> Option<Holder> {
-    rows.iter().find(|row| holds(row)).map(|row| Holder { pid: row.pid, held_ms: None })
+fn first(rows: &[LockRow], holds: impl Fn(&LockRow) -> bool) -> Option<LockHolder> {
+    rows.iter().find(|row| holds(row)).map(|row| LockHolder { pid: row.pid, held_ms: None })
 }
 
 #[cfg(test)]
@@ -170,7 +175,7 @@ mod tests {
     use super::*;
     use crate::observe::lock_table;
 
-    fn rows(text: &str) -> Vec<Row> {
+    fn rows(text: &str) -> Vec<LockRow> {
         let line = |line: &str| format!("1: POSIX ADVISORY {line}\n");
         let (device, mut all) = (" 0:1:1 ", String::new());
         for (pid, rest) in text.lines().map(|row| row.trim().split_once(" at ").expect("a row")) {
@@ -179,25 +184,25 @@ mod tests {
         lock_table::parse(&all)
     }
 
-    fn pid(holder: Option<&Holder>) -> Option<i32> {
+    fn pid(holder: Option<&LockHolder>) -> Option<i32> {
         holder.and_then(|holder| holder.pid)
     }
 
-    fn readers(decoded: &Decoded) -> Vec<(Option<i32>, Option<u8>, Option<u32>)> {
+    fn readers(decoded: &DecodedLocks) -> Vec<(Option<i32>, Option<u8>, Option<u32>)> {
         decoded.locks.readers.iter().map(|reader| (reader.pid, reader.slot, reader.frame)).collect()
     }
 
-    fn holds(decoded: &Decoded, pid: i32) -> Vec<Hold> {
+    fn holds(decoded: &DecodedLocks, pid: i32) -> Vec<LockHold> {
         decoded.holds.get(&pid).into_iter().flatten().copied().collect()
     }
 
     const MARKS: [Option<u32>; 5] = [Some(0), Some(6), Some(7), None, Some(9)];
 
-    fn wal(index: &str) -> Decoded {
+    fn wal(index: &str) -> DecodedLocks {
         decode(JournalMode::Wal, &rows("READ 5 at 1073741826 1073742335"), &rows(index), Some(&MARKS))
     }
 
-    fn rollback(main: &str) -> Decoded {
+    fn rollback(main: &str) -> DecodedLocks {
         decode(JournalMode::Rollback, &rows(main), &[], None)
     }
 
@@ -219,7 +224,7 @@ mod tests {
             (Some(5), Some(4), Some(9)),
         ];
         assert_eq!(readers(&decoded), expected);
-        assert_eq!(holds(&decoded, 6), [Hold::Read(1), Hold::Read(2)]);
+        assert_eq!(holds(&decoded, 6), [LockHold::Read(1), LockHold::Read(2)]);
     }
 
     #[test]
@@ -233,14 +238,14 @@ mod tests {
         let decoded = wal("WRITE 5 at 120 121\nREAD 5 at 128 128");
         assert_eq!(pid(decoded.locks.writer.as_ref()), Some(5));
         assert_eq!(pid(decoded.locks.checkpointer.as_ref()), Some(5));
-        assert_eq!(holds(&decoded, 5), [Hold::Write, Hold::Checkpoint]);
+        assert_eq!(holds(&decoded, 5), [LockHold::Write, LockHold::Checkpoint]);
     }
 
     #[test]
     fn copying_and_restarting_are_no_readers_and_probes_are_no_writers() {
         let decoded = wal("WRITE 5 at 121 121\nWRITE 5 at 123 123\nWRITE 6 at 124 127\nREAD 7 at 120 120");
         assert!(decoded.locks.readers.is_empty() && decoded.locks.writer.is_none());
-        assert_eq!(holds(&decoded, 5), [Hold::Checkpoint]);
+        assert_eq!(holds(&decoded, 5), [LockHold::Checkpoint]);
         assert!(holds(&decoded, 6).is_empty() && holds(&decoded, 7).is_empty());
     }
 
@@ -251,7 +256,7 @@ mod tests {
             let decoded = decode(JournalMode::Wal, &main, &rows("READ 5 at 128 128"), Some(&MARKS));
             assert_eq!(pid(decoded.locks.exclusive.as_ref()), Some(5));
             assert_eq!(pid(decoded.locks.writer.as_ref()), Some(5));
-            assert_eq!(holds(&decoded, 5), [Hold::Exclusive]);
+            assert_eq!(holds(&decoded, 5), [LockHold::Exclusive]);
         }
     }
 
@@ -259,18 +264,18 @@ mod tests {
     fn rollback_writers_show_their_strongest_lock() {
         let reserved = rollback("WRITE 5 at 1073741825 1073741825\nREAD 5 at 1073741826 1073742335");
         assert_eq!(pid(reserved.locks.writer.as_ref()), Some(5));
-        assert_eq!(holds(&reserved, 5), [Hold::Reserved]);
+        assert_eq!(holds(&reserved, 5), [LockHold::Reserved]);
         assert!(reserved.locks.readers.is_empty() && reserved.locks.exclusive.is_none());
 
         let pending = rollback(
             "WRITE 5 at 1073741824 1073741825\nREAD 5 at 1073741826 1073742335\nREAD 6 at 1073741826 1073742335",
         );
-        assert_eq!(holds(&pending, 5), [Hold::Pending]);
+        assert_eq!(holds(&pending, 5), [LockHold::Pending]);
         assert_eq!(readers(&pending), [(Some(6), None, None)]);
-        assert_eq!(holds(&pending, 6), [Hold::Shared]);
+        assert_eq!(holds(&pending, 6), [LockHold::Shared]);
 
         let exclusive = rollback("WRITE 5 at 1073741824 1073742335");
-        assert_eq!(holds(&exclusive, 5), [Hold::Exclusive]);
+        assert_eq!(holds(&exclusive, 5), [LockHold::Exclusive]);
         assert_eq!(pid(exclusive.locks.writer.as_ref()), Some(5));
     }
 }

@@ -9,10 +9,10 @@ use std::{
 
 use crate::{
     observe::{
-        files::{FileId, Sight},
+        files::{FileId, FileSighting},
         processes,
     },
-    snapshot::{Handles, Process},
+    snapshot::{HandleCounts, Process},
 };
 
 /// How long what a process has mapped is taken to stay as it is, while its descriptors do.
@@ -20,37 +20,37 @@ const KEPT: Duration = Duration::from_secs(10);
 
 /// What processes were seen to have mapped.
 #[derive(Debug)]
-pub struct Mappings {
+pub struct MappedFiles {
     proc: PathBuf,
-    known: HashMap<Key, Known>,
+    known: HashMap<MappingKey, KnownMapping>,
 }
 
 // A process, and the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
+struct MappingKey {
     pid: i32,
     start_ticks: Option<u64>,
     main: Option<FileId>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownMapping {
     at: Instant,
     // What has to be the same for `mapped` to be taken as it was.
-    of: (Option<Handles>, [Option<FileId>; 3]),
+    of: (Option<HandleCounts>, [Option<FileId>; 3]),
     mapped: Option<[Option<u64>; 3]>,
 }
 
 /// Whether what is remembered will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Freshness {
+pub enum MappingFreshness {
     /// It will.
     OfLate,
     /// A finding hangs on it.
     OfNow,
 }
 
-impl Mappings {
+impl MappedFiles {
     /// Of processes of the `/proc` at `proc`.
     pub fn new(proc: &Path) -> Self {
         Self { proc: proc.to_owned(), known: HashMap::new() }
@@ -61,22 +61,22 @@ impl Mappings {
     pub fn of(
         &mut self,
         process: &Process,
-        handles: Option<Handles>,
-        sights: [Option<&Sight>; 3],
-        freshness: Freshness,
+        handles: Option<HandleCounts>,
+        sights: [Option<&FileSighting>; 3],
+        freshness: MappingFreshness,
         now: Instant,
     ) -> Option<[Option<u64>; 3]> {
         let files = sights.map(|sight| sight.map(|sight| sight.id));
-        let key = Key { pid: process.pid, start_ticks: process.start_ticks, main: files[0] };
+        let key = MappingKey { pid: process.pid, start_ticks: process.start_ticks, main: files[0] };
         let of = (handles, files);
         let known = self.known.get(&key).filter(|known| {
-            freshness == Freshness::OfLate && known.of == of && now.duration_since(known.at) < KEPT
+            freshness == MappingFreshness::OfLate && known.of == of && now.duration_since(known.at) < KEPT
         });
         if let Some(known) = known {
             return known.mapped;
         }
         let mapped = processes::maps(&self.proc, process.pid, sights);
-        self.known.insert(key, Known { at: now, of, mapped });
+        self.known.insert(key, KnownMapping { at: now, of, mapped });
         mapped
     }
 

@@ -9,32 +9,32 @@ use std::{
 };
 
 use crate::{
-    bounded::{self, Bounds},
+    bounded::{self, ReadLimits},
     snapshot::Filesystem,
 };
 
 /// A device as the kernel numbers it: major, minor.
-pub type Device = (u32, u32);
+pub type DeviceNumber = (u32, u32);
 
 /// The mounts, as `proc_pid_mountinfo(5)` lists them.
 ///
 /// The lock table names a file by its superblock's device, which on btrfs and on overlays over several
 /// file systems is not what `stat` reports. `mountinfo` has it (field 3, decimal).
 #[derive(Debug, Default)]
-pub struct Mounts(Vec<Mount>);
+pub struct MountTable(Vec<MountPoint>);
 
 // A namespace has 100,000 mounts at most (`fs.mount-max`).
-const BOUNDS: Bounds = Bounds { bytes: 32 << 20, time: Duration::from_secs(1) };
+const BOUNDS: ReadLimits = ReadLimits { bytes: 32 << 20, time: Duration::from_secs(1) };
 
 #[derive(Debug)]
-struct Mount {
+struct MountPoint {
     point: PathBuf,
-    device: Device,
+    device: DeviceNumber,
     // `None` where the line does not say it.
     kind: Option<String>,
 }
 
-impl Mounts {
+impl MountTable {
     /// The mounts listed under the `/proc` at `proc`; none where they cannot be read, or are too many.
     pub fn read(proc: &Path) -> Self {
         Self::of_process(&proc.join("self"))
@@ -49,7 +49,7 @@ impl Mounts {
     }
 
     /// The device of the superblock that `path` is on.
-    pub fn device_of(&self, path: &Path) -> Option<Device> {
+    pub fn device_of(&self, path: &Path) -> Option<DeviceNumber> {
         self.of(path).map(|mount| mount.device)
     }
 
@@ -70,7 +70,7 @@ impl Mounts {
     }
 
     // The deepest mount point above the path; of several on one point the last lies on top.
-    fn of(&self, path: &Path) -> Option<&Mount> {
+    fn of(&self, path: &Path) -> Option<&MountPoint> {
         let above = self.0.iter().filter(|mount| path.starts_with(&mount.point));
         above.max_by_key(|mount| mount.point.as_os_str().len())
     }
@@ -106,14 +106,14 @@ fn overlay(line: &[u8]) -> Option<(PathBuf, PathBuf)> {
     Some((mount(line)?.point, PathBuf::from(OsString::from_vec(unescape(upper)))))
 }
 
-fn mount(line: &[u8]) -> Option<Mount> {
+fn mount(line: &[u8]) -> Option<MountPoint> {
     let mut fields = line.split(|&byte| byte == b' ');
     let device = std::str::from_utf8(fields.nth(2)?).ok()?;
     let (major, minor) = device.split_once(':')?;
     let point = unescape(fields.nth(1)?);
     // A dash ends the optional fields; the type stands behind it.
     let kind = fields.skip_while(|&field| field != b"-").nth(1);
-    Some(Mount {
+    Some(MountPoint {
         point: PathBuf::from(OsString::from_vec(point)),
         device: (major.parse().ok()?, minor.parse().ok()?),
         kind: kind.map(|kind| String::from_utf8_lossy(kind).into_owned()),
@@ -147,8 +147,8 @@ mod tests {
     use super::*;
     use crate::fuzz::for_a_while;
 
-    fn mounts(text: &str) -> Mounts {
-        Mounts(text.lines().filter_map(|line| mount(line.as_bytes())).collect())
+    fn mounts(text: &str) -> MountTable {
+        MountTable(text.lines().filter_map(|line| mount(line.as_bytes())).collect())
     }
 
     #[test]

@@ -6,24 +6,24 @@ use std::{collections::BTreeSet, os::unix::ffi::OsStrExt, path::Path};
 
 use crate::{
     observe::{
-        files::{Birth, FileId, Sight},
-        lock_table::Row,
-        locks::Decoded,
+        files::{BirthId, FileId, FileSighting},
+        lock_table::LockRow,
+        locks::DecodedLocks,
     },
-    snapshot::{Handles, Process, ProgramSample},
+    snapshot::{HandleCounts, Process, ProgramSample},
 };
 
 /// What to find the openers of: one database.
 #[derive(Debug)]
-pub struct Target<'a> {
+pub struct OpenerTarget<'a> {
     /// Main file, `-wal` and `-shm`: their paths.
     pub paths: [&'a Path; 3],
     /// The mount namespace that has these paths; `None`: this process's own.
     pub namespace: Option<&'a Path>,
     /// The files there.
-    pub sights: [Option<&'a Sight>; 3],
+    pub sights: [Option<&'a FileSighting>; 3],
     /// The files that were there last, where none is there now.
-    pub former: [Option<Birth>; 3],
+    pub former: [Option<BirthId>; 3],
     /// The openers as of the look before.
     pub users: &'a BTreeSet<i32>,
     /// The processes that hold a lock on one of them.
@@ -31,13 +31,13 @@ pub struct Target<'a> {
     /// Whether the lock table was cut, so that each descriptor has to be asked for its locks.
     pub is_cut: bool,
     /// The open-file-description locks on them, of which the lock table does not say who took them.
-    pub ofd_rows: Vec<&'a Row>,
+    pub ofd_rows: Vec<&'a LockRow>,
 }
 
-impl Target<'_> {
+impl OpenerTarget<'_> {
     /// Which of the files that of `birth` was, which `pid` has open as `text`, if it was moved away since `pid` was seen to
     /// use it: whoever opened it at its new path is no concern of the old one.
-    pub fn moved(&self, pid: i32, birth: Birth, text: &[u8]) -> Option<usize> {
+    pub fn moved(&self, pid: i32, birth: BirthId, text: &[u8]) -> Option<usize> {
         let which = self.former.iter().position(|&former| former == Some(birth))?;
         let is_elsewhere = text != self.paths[which].as_os_str().as_bytes() && !text.ends_with(b" (deleted)");
         (is_elsewhere && self.users.contains(&pid)).then_some(which)
@@ -46,9 +46,9 @@ impl Target<'_> {
 
 /// A process that has files of one database open, or holds locks on them.
 #[derive(Debug, Clone, Default)]
-pub struct Opener {
+pub struct DatabaseOpener {
     /// Descriptors on the files; `None` where they cannot be read.
-    pub handles: Option<Handles>,
+    pub handles: Option<HandleCounts>,
     /// Descriptors on the main file that are read-only.
     pub read_only_db: u32,
     /// Descriptors on the main file or `-wal` as another waltop has them while it reads a header.
@@ -62,9 +62,9 @@ pub struct Opener {
     /// Where those of them lie now that were moved away.
     pub moved_to: Vec<String>,
     /// The open-file-description locks that it has taken on the files, and where the lock table was cut its own as well.
-    pub taken_locks: Vec<Row>,
+    pub taken_locks: Vec<LockRow>,
     /// The temporary files that the process has open, of this database or of another.
-    pub temporary: Temporary,
+    pub temporary: TemporaryFile,
     /// Descriptors on replaced files, those on a `-shm` aside that are read-only.
     pub writable_replaced: u32,
     /// Descriptors on files of the database, of any generation or name, that are open for writing.
@@ -81,7 +81,7 @@ pub struct Opener {
     pub files: Vec<FileId>,
 }
 
-impl Opener {
+impl DatabaseOpener {
     /// Records a descriptor on the file `id` of the database.
     pub fn note_file(&mut self, id: FileId) {
         if !self.files.contains(&id) {
@@ -98,7 +98,7 @@ impl Opener {
     }
 
     /// Whether it took the open-file-description lock `row`.
-    pub fn took(&self, row: &Row) -> bool {
+    pub fn took(&self, row: &LockRow) -> bool {
         self.taken_locks.iter().any(|taken| row.is_taken_as(taken))
     }
 
@@ -109,7 +109,7 @@ impl Opener {
 
     /// Whether it only reads files: every descriptor is read-only, and `row`, the same process, maps no `-shm` and holds none
     /// of the locks of `decoded`. `None` where that cannot be seen.
-    pub fn only_reads_files(&self, row: &Process, decoded: &Decoded) -> Option<bool> {
+    pub fn only_reads_files(&self, row: &Process, decoded: &DecodedLocks) -> Option<bool> {
         self.handles?;
         let holds = row.holds_index || !row.holds.is_empty() || decoded.main_holders.contains(&row.pid);
         Some(self.writable == 0 && !row.maps_index? && !holds)
@@ -130,7 +130,7 @@ impl Opener {
 /// `SQLite` deletes a temporary file as soon as it is made. Most builds give it a name before, `etilqs_` and a random
 /// number (`SQLITE_TEMP_FILE_PREFIX` of its `os.h`); some make it without one (`O_TMPFILE`), as other programs do too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Temporary {
+pub enum TemporaryFile {
     /// Its descriptors cannot be read.
     #[default]
     Unseen,
@@ -143,7 +143,7 @@ pub enum Temporary {
     },
 }
 
-impl Temporary {
+impl TemporaryFile {
     /// None seen so far.
     pub const NONE: Self = Self::Seen { named: 0, nameless: false };
 
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     fn sure(texts: &[&str]) -> Option<u32> {
-        let mut temporary = Temporary::NONE;
+        let mut temporary = TemporaryFile::NONE;
         for text in texts {
             temporary.note(text.as_bytes());
         }
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_unknown() {
-        let mut unseen = Temporary::Unseen;
+        let mut unseen = TemporaryFile::Unseen;
         unseen.note(b"/tmp/etilqs_1 (deleted)");
         assert_eq!(unseen.sure(), None);
     }

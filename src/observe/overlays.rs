@@ -12,7 +12,7 @@ use rustix::fs::readlinkat;
 use crate::{
     bounded,
     observe::{files::FileId, mounts},
-    snapshot::Overlay,
+    snapshot::OverlayMount,
 };
 
 /// Time between two readings of the namespaces: a container is seldom started, and each reading asks for every process.
@@ -23,20 +23,20 @@ const FILESYSTEMS: usize = 64 << 10;
 
 /// The upper directories of all overlays, remembered for a while.
 #[derive(Debug)]
-pub struct Overlays {
+pub struct OverlayUppers {
     proc: PathBuf,
     read_at: Option<Instant>,
-    uppers: Vec<(FileId, Overlay)>,
+    uppers: Vec<(FileId, OverlayMount)>,
 }
 
-impl Overlays {
+impl OverlayUppers {
     /// Of the processes of the `/proc` at `proc`.
     pub fn new(proc: &Path) -> Self {
         Self { proc: proc.to_owned(), read_at: None, uppers: Vec::new() }
     }
 
     /// The overlays whose upper directory is a directory above `path`.
-    pub fn above(&mut self, path: &Path, now: Instant) -> Vec<Overlay> {
+    pub fn above(&mut self, path: &Path, now: Instant) -> Vec<OverlayMount> {
         if self.read_at.is_none_or(|at| now.saturating_duration_since(at) >= REREAD) {
             self.read_at = Some(now);
             self.uppers = self.read();
@@ -49,7 +49,7 @@ impl Overlays {
         self.uppers.iter().filter(|(upper, _)| above.contains(upper)).map(|(_, it)| it.clone()).collect()
     }
 
-    fn read(&self) -> Vec<(FileId, Overlay)> {
+    fn read(&self) -> Vec<(FileId, OverlayMount)> {
         let mut uppers = Vec::new();
         if !self.can_be_any() {
             return uppers;
@@ -61,7 +61,7 @@ impl Overlays {
                 let inside = upper.strip_prefix("/").map(|rest| process.join("root").join(rest));
                 let ids = [Some(upper), inside.ok()].into_iter().flatten();
                 let ids = ids.filter_map(|path| path.metadata().ok()).map(|it| FileId::of(&it));
-                uppers.extend(ids.map(|id| (id, Overlay { merged: merged.clone(), pid })));
+                uppers.extend(ids.map(|id| (id, OverlayMount { merged: merged.clone(), pid })));
             }
         }
         uppers.sort_by_key(|(id, overlay)| (id.device, id.inode, overlay.pid));

@@ -26,19 +26,19 @@ const SEARCH: Duration = Duration::from_secs(10);
 
 /// Reads the pidfiles.
 #[derive(Debug, Default)]
-pub struct Pidfiles {
+pub struct PidfileReader {
     paths: Vec<PathBuf>,
-    inside: Inside,
+    inside: PidfileContent,
 }
 
 // By their PIDs there, the command lines of those in PID namespaces of their own, and for which PIDs that was asked when.
 #[derive(Debug, Default)]
-struct Inside {
+struct PidfileContent {
     found: BTreeMap<i32, Vec<String>>,
     asked: Option<(Instant, BTreeSet<i32>)>,
 }
 
-impl Pidfiles {
+impl PidfileReader {
     /// Reads those at `paths` from now on.
     pub fn set(&mut self, paths: Vec<PathBuf>) {
         self.paths = paths;
@@ -64,7 +64,7 @@ impl Pidfiles {
     }
 }
 
-impl Inside {
+impl PidfileContent {
     fn search(&mut self, proc: &Path, pids: BTreeSet<i32>, now: Instant) {
         let is_recent = |(at, asked): &(Instant, BTreeSet<i32>)| {
             now.saturating_duration_since(*at) < SEARCH && *asked == pids
@@ -140,7 +140,7 @@ mod tests {
     use crate::fuzz::for_a_while;
 
     fn read(proc: &Path, paths: &[PathBuf], unseen: &mut Vec<Unseen>) -> Vec<Pidfile> {
-        let mut pidfiles = Pidfiles::default();
+        let mut pidfiles = PidfileReader::default();
         pidfiles.set(paths.to_vec());
         pidfiles.read(proc, Instant::now(), unseen)
     }
@@ -182,7 +182,7 @@ mod tests {
             fs::write(proc.join("cmdline"), command).expect("a file");
         }
         let path = folder.path().join("daemon.pid");
-        let mut pidfiles = Pidfiles::default();
+        let mut pidfiles = PidfileReader::default();
         pidfiles.set(vec![path.clone()]);
         for (pid, expected) in [("1", &["bun watch", "node"][..]), ("73", &[])] {
             fs::write(&path, pid).expect("a file");

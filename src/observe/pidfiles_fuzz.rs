@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Instant};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::pidfiles::Pidfiles;
+use super::pidfiles::PidfileReader;
 use crate::{fuzz::for_a_while, fuzz_edits::edited};
 
 #[test]
@@ -15,7 +15,7 @@ fn fuzz_pidfile() {
     for_a_while("pidfile", |runner| {
         runner.run(&edited(&["71168\n", " 1 2\n", "-7\n", "99999999999\n"]), |bytes| {
             fs::write(&path, &bytes).expect("written");
-            let mut pidfiles = Pidfiles::default();
+            let mut pidfiles = PidfileReader::default();
             pidfiles.set(vec![path.clone()]);
             let mut unseen = Vec::new();
             let read = pidfiles.read(Path::new("/nowhere"), Instant::now(), &mut unseen);

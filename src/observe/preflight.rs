@@ -15,7 +15,7 @@ use crate::{
 
 /// Why a path cannot be used as a database.
 #[derive(Debug, thiserror::Error)]
-pub enum Unfit {
+pub enum UnfitPath {
     /// Nothing is there.
     #[error("no such file: {0}; name a SQLite database that exists")]
     Missing(String),
@@ -65,21 +65,21 @@ pub enum Unfit {
 /// # Errors
 ///
 /// Where the file cannot be a `SQLite` database, or cannot be read.
-pub fn inspect(path: &Path) -> Result<PathBuf, Unfit> {
+pub fn inspect(path: &Path) -> Result<PathBuf, UnfitPath> {
     let shown = text::clean(&path.to_string_lossy());
     let wrap = |error| unreadable(&shown, error);
     let absolute = paths::real(path).map_err(wrap)?;
     let metadata = absolute.metadata().map_err(wrap)?;
     if metadata.is_dir() {
-        return Err(Unfit::Directory(shown));
+        return Err(UnfitPath::Directory(shown));
     }
     if !metadata.is_file() {
-        return Err(Unfit::NotAFile(shown));
+        return Err(UnfitPath::NotAFile(shown));
     }
     let file = files::open(&absolute).map_err(wrap)?;
     check(&file, &metadata, shown.clone()).map_err(|unfit| match unfit {
-        Unfit::NotADatabase(_) | Unfit::Truncated { .. } if is_damaged(&file, &absolute) => {
-            Unfit::Damaged(shown)
+        UnfitPath::NotADatabase(_) | UnfitPath::Truncated { .. } if is_damaged(&file, &absolute) => {
+            UnfitPath::Damaged(shown)
         }
         other => other,
     })?;
@@ -91,9 +91,9 @@ pub fn inspect(path: &Path) -> Result<PathBuf, Unfit> {
 /// # Errors
 ///
 /// As [`inspect`], but for a damaged page 1.
-pub fn inspect_from_outside(path: &Path) -> Result<PathBuf, Unfit> {
+pub fn inspect_from_outside(path: &Path) -> Result<PathBuf, UnfitPath> {
     match inspect(path) {
-        Err(Unfit::Damaged(shown)) => paths::real(path).map_err(|error| unreadable(&shown, error)),
+        Err(UnfitPath::Damaged(shown)) => paths::real(path).map_err(|error| unreadable(&shown, error)),
         inspected => inspected,
     }
 }
@@ -108,32 +108,32 @@ fn is_damaged(main: &File, path: &Path) -> bool {
     })
 }
 
-fn check(file: &File, metadata: &Metadata, shown: String) -> Result<(), Unfit> {
+fn check(file: &File, metadata: &Metadata, shown: String) -> Result<(), UnfitPath> {
     let mut start = [0; header::LENGTH];
     let length = files::read_at(file, &mut start, 0).map_err(|error| unreadable(&shown, error))?;
     if !header::could_begin(&start[..length]) {
-        return Err(Unfit::NotADatabase(shown));
+        return Err(UnfitPath::NotADatabase(shown));
     }
     let (bytes, shortest) = (metadata.len(), header::LENGTH as u64);
     if (1..header::LENGTH).contains(&length) {
-        return Err(Unfit::Truncated { path: shown, bytes, expected: shortest });
+        return Err(UnfitPath::Truncated { path: shown, bytes, expected: shortest });
     }
     if length == 0 {
         return Ok(());
     }
     let expected = u64::from(header::page_size(&start));
     match header::is_header(&start) {
-        false => Err(Unfit::NotADatabase(shown)),
-        true if bytes < expected => Err(Unfit::Truncated { path: shown, bytes, expected }),
+        false => Err(UnfitPath::NotADatabase(shown)),
+        true if bytes < expected => Err(UnfitPath::Truncated { path: shown, bytes, expected }),
         true => Ok(()),
     }
 }
 
-fn unreadable(shown: &str, error: io::Error) -> Unfit {
+fn unreadable(shown: &str, error: io::Error) -> UnfitPath {
     let path = shown.to_owned();
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Unfit::Missing(path),
-        io::ErrorKind::PermissionDenied => Unfit::Forbidden(path),
-        _ => Unfit::Unreadable { path, source: error },
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => UnfitPath::Missing(path),
+        io::ErrorKind::PermissionDenied => UnfitPath::Forbidden(path),
+        _ => UnfitPath::Unreadable { path, source: error },
     }
 }

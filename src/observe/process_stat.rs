@@ -21,7 +21,7 @@ const MOST_THREADS: usize = 1000;
 
 /// The fields that are used here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stat {
+pub struct ProcessStat {
     /// Its name, which may hold anything, blanks and brackets too.
     pub name: String,
     /// What it does: a letter. Of a process it is that of its first thread, which may end before the others do.
@@ -96,12 +96,12 @@ fn owner(status: &str) -> Option<u32> {
 pub fn ticks_below(proc: &Path) -> HashMap<i32, u64> {
     let entries = fs::read_dir(proc).into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let all: HashMap<i32, Stat> = pids.filter_map(|pid| Some((pid, read(proc, pid)?))).collect();
-    let ended = |stat: &Stat| stat.waited_ticks.unwrap_or(0);
+    let all: HashMap<i32, ProcessStat> = pids.filter_map(|pid| Some((pid, read(proc, pid)?))).collect();
+    let ended = |stat: &ProcessStat| stat.waited_ticks.unwrap_or(0);
     let mut below: HashMap<i32, u64> = all.iter().map(|(&pid, stat)| (pid, ended(stat))).collect();
     for stat in all.values() {
         let ticks = stat.cpu_ticks.unwrap_or(0) + ended(stat);
-        let parent = |stat: &Stat| stat.parent.filter(|parent| all.contains_key(parent));
+        let parent = |stat: &ProcessStat| stat.parent.filter(|parent| all.contains_key(parent));
         // No deeper than there are processes, should what was read at different moments go in a circle.
         let ancestors = std::iter::successors(parent(stat), |pid| parent(&all[pid])).take(all.len());
         for ancestor in ancestors {
@@ -152,7 +152,7 @@ pub fn living_thread(proc: &Path, pid: i32) -> Option<PathBuf> {
 }
 
 /// What the `/proc` at `proc` says of `pid`; `None` where it is gone.
-pub fn read(proc: &Path, pid: i32) -> Option<Stat> {
+pub fn read(proc: &Path, pid: i32) -> Option<ProcessStat> {
     stat(&proc.join(pid.to_string()))
 }
 
@@ -161,11 +161,11 @@ pub fn state(process: &Path) -> Option<char> {
     Some(stat(process)?.state)
 }
 
-fn stat(process: &Path) -> Option<Stat> {
+fn stat(process: &Path) -> Option<ProcessStat> {
     parse(&bounded::read_text(&process.join("stat"), STAT).ok()?)
 }
 
-fn parse(stat: &str) -> Option<Stat> {
+fn parse(stat: &str) -> Option<ProcessStat> {
     let (before, after) = stat.rsplit_once(')')?;
     // The fields behind the name: 3 is the state, 4 the parent, 6 the session, 14 to 17 are times, 20 counts threads and
     // 22 is the start.
@@ -178,7 +178,7 @@ fn parse(stat: &str) -> Option<Stat> {
         let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
         ticks(first)?.checked_add(ticks(first + 1)?)
     };
-    Some(Stat {
+    Some(ProcessStat {
         state,
         is_headless,
         cpu_ticks: sum(11),
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::fuzz::for_a_while;
 
-    fn made_up(text: &str) -> Option<Stat> {
+    fn made_up(text: &str) -> Option<ProcessStat> {
         let proc = tempfile::TempDir::new().expect("a folder");
         fs::create_dir(proc.path().join("7")).expect("a folder");
         fs::write(proc.path().join("7/stat"), text).expect("a file");
@@ -212,7 +212,7 @@ mod tests {
     fn a_name_may_look_like_fields() {
         let zeros = "0 ".repeat(17);
         let stat = made_up(&format!("7 (a (b) S 1) R 42 {zeros}4200 9 9\n"));
-        let expected = Stat {
+        let expected = ProcessStat {
             name: "a (b) S 1".to_owned(),
             state: 'R',
             is_headless: false,

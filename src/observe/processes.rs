@@ -17,14 +17,14 @@ use procfs::process::{Process as Entry, Stat};
 
 use crate::{
     bounded,
-    history::Who,
+    history::LockOwner,
     observe::{
-        files::{Birth, FileId, Sight},
-        lock_table::Row,
-        opener::{Opener, Target, Temporary},
+        files::{BirthId, FileId, FileSighting},
+        lock_table::LockRow,
+        opener::{DatabaseOpener, OpenerTarget, TemporaryFile},
         process_stat,
     },
-    snapshot::{Handles, Unseen},
+    snapshot::{HandleCounts, Unseen},
 };
 
 mod describe;
@@ -32,8 +32,8 @@ mod fdinfo;
 mod maps;
 mod origin;
 
-pub use describe::Describer;
-use fdinfo::Info;
+pub use describe::ProcessDescriber;
+use fdinfo::DescriptorInfo;
 pub use maps::maps;
 
 /// Time between two looks at every process.
@@ -53,7 +53,7 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 
 /// Finds openers, look by look.
 #[derive(Debug)]
-pub struct Processes {
+pub struct OpenerFinder {
     proc: PathBuf,
     own: i32,
     seen: HashSet<i32>,
@@ -67,11 +67,11 @@ pub struct Processes {
     without_files: HashSet<i32>,
     wholesale: Option<(Instant, Vec<Option<FileId>>)>,
     // Open-file-description locks that nobody was seen to have taken, after a look at every process and now.
-    unattributed: [Vec<Row>; 2],
+    unattributed: [Vec<LockRow>; 2],
     trouble: Option<Unseen>,
 }
 
-impl Processes {
+impl OpenerFinder {
     /// Finds openers in the `/proc` at `proc`.
     pub fn new(proc: &Path) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl Processes {
     }
 
     /// The openers of each target by PID, this process and other observers aside.
-    pub fn find(&mut self, targets: &[Target], now: Instant) -> Vec<BTreeMap<i32, Opener>> {
+    pub fn find(&mut self, targets: &[OpenerTarget], now: Instant) -> Vec<BTreeMap<i32, DatabaseOpener>> {
         let mains: Vec<_> = targets.iter().map(|target| target.sights[0].map(|sight| sight.id)).collect();
         let [given_up, open] = &self.unattributed;
         let rest = if open.iter().all(|row| given_up.contains(row)) { WHOLESALE } else { UNATTRIBUTED };
@@ -117,8 +117,8 @@ impl Processes {
                     self.denied.remove(&pid);
                     for ((found, opener), target) in found.iter_mut().zip(openers).zip(targets) {
                         // A holder of locks without a descriptor: it has closed it, or the row is not about this file.
-                        let handles = (!self.crowded.contains(&pid)).then(Handles::default);
-                        let none = || Opener { handles, ..Opener::default() };
+                        let handles = (!self.crowded.contains(&pid)).then(HandleCounts::default);
+                        let none = || DatabaseOpener { handles, ..DatabaseOpener::default() };
                         let opener = opener.or_else(|| target.holders.contains(&pid).then(none));
                         found.extend(opener.map(|opener| (pid, opener)));
                     }
@@ -129,7 +129,7 @@ impl Processes {
         for (found, target) in found.iter_mut().zip(targets) {
             for &pid in target.holders.iter().filter(|&&pid| pid != self.own) {
                 // It holds locks, but does not let us see its descriptors.
-                found.entry(pid).or_insert_with(Opener::default);
+                found.entry(pid).or_insert_with(DatabaseOpener::default);
             }
             found.retain(|pid, opener| target.holders.contains(pid) || !opener.is_observer());
         }
@@ -159,12 +159,12 @@ impl Processes {
 
     fn note_unattributed(
         &mut self,
-        targets: &[Target],
-        found: &[BTreeMap<i32, Opener>],
+        targets: &[OpenerTarget],
+        found: &[BTreeMap<i32, DatabaseOpener>],
         was_wholesale: bool,
     ) {
         let open = targets.iter().zip(found).flat_map(|(target, found)| {
-            let is_open = |row: &&Row| !found.values().any(|opener| opener.took(row));
+            let is_open = |row: &&LockRow| !found.values().any(|opener| opener.took(row));
             target.ofd_rows.iter().copied().filter(is_open).cloned()
         });
         let [given_up, still_open] = &mut self.unattributed;
@@ -212,9 +212,9 @@ impl Processes {
     fn openers_in(
         &mut self,
         pid: i32,
-        targets: &[Target],
+        targets: &[OpenerTarget],
         thoroughly: bool,
-    ) -> io::Result<Vec<Option<Opener>>> {
+    ) -> io::Result<Vec<Option<DatabaseOpener>>> {
         let folder = self.proc.join(pid.to_string());
         let mut found = self.openers_below(pid, &folder, targets, thoroughly);
         // A process whose first thread has ended shows none there.
@@ -236,12 +236,12 @@ impl Processes {
         &self,
         pid: i32,
         folder: &Path,
-        targets: &[Target],
+        targets: &[OpenerTarget],
         thoroughly: bool,
-    ) -> io::Result<(Vec<Option<Opener>>, usize)> {
-        let mut openers: Vec<Option<Opener>> = vec![None; targets.len()];
-        let (mut temporary, mut count) = (Temporary::NONE, 0);
-        let mut names = Names::default();
+    ) -> io::Result<(Vec<Option<DatabaseOpener>>, usize)> {
+        let mut openers: Vec<Option<DatabaseOpener>> = vec![None; targets.len()];
+        let (mut temporary, mut count) = (TemporaryFile::NONE, 0);
+        let mut names = OpenedNames::default();
         for descriptor in fs::read_dir(folder.join("fd"))?.flatten() {
             count += 1;
             if count > MOST_DESCRIPTORS {
@@ -255,21 +255,21 @@ impl Processes {
                 continue;
             }
             temporary.note(text);
-            let is_named = |target: &Target| {
+            let is_named = |target: &OpenerTarget| {
                 target.paths[0].file_name().is_some_and(|name| contains(text, name.as_bytes()))
             };
             if !thoroughly && !targets.iter().any(is_named) {
                 continue;
             }
             let Ok(metadata) = link.metadata() else { continue };
-            let descriptor = Descriptor {
+            let descriptor = OpenDescriptor {
                 pid,
                 process: folder,
                 number: &descriptor.file_name(),
                 link: &link,
                 text,
                 id: FileId::of(&metadata),
-                birth: Birth::of(&metadata),
+                birth: BirthId::of(&metadata),
                 is_last_of_data: metadata.nlink() == 0 && metadata.len() > 0,
             };
             names.note(&descriptor, targets);
@@ -285,17 +285,17 @@ impl Processes {
         Ok((openers, count))
     }
 
-    fn note(&self, opener: &mut Option<Opener>, target: &Target, descriptor: &Descriptor) {
-        let is_at = |sight: Option<&Sight>| sight.is_some_and(|sight| sight.id == descriptor.id);
+    fn note(&self, opener: &mut Option<DatabaseOpener>, target: &OpenerTarget, descriptor: &OpenDescriptor) {
+        let is_at = |sight: Option<&FileSighting>| sight.is_some_and(|sight| sight.id == descriptor.id);
         if let Some(which) = target.sights.iter().position(|&sight| is_at(sight)) {
             // Nobody locks `-wal`, and beside the main file, which is opened first, it tells nothing.
-            let is_beside = |handles: &Handles| which == 1 && handles.db > 0;
+            let is_beside = |handles: &HandleCounts| which == 1 && handles.db > 0;
             let is_known = opener.as_ref().and_then(|opener| opener.handles.as_ref()).is_some_and(is_beside);
             // Most are those of connections that may write. Of these `fdinfo` has nothing to tell but open-file-description
             // locks, of which the lock table knows whether there are any; it costs more than all the rest of a look.
             let is_plain =
                 is_known || !target.is_cut && target.ofd_rows.is_empty() && descriptor.is_writable();
-            let info = if is_plain { Some(Info::default()) } else { descriptor.info() };
+            let info = if is_plain { Some(DescriptorInfo::default()) } else { descriptor.info() };
             // It was closed while we looked.
             let Some(info) = info else { return };
             let opener = opener.get_or_insert_default();
@@ -319,7 +319,7 @@ impl Processes {
                     opener.read_only_shm += u32::from(info.is_read_only);
                 }
             }
-            let is_needed = |row: &Row| row.is_ofd || target.is_cut;
+            let is_needed = |row: &LockRow| row.is_ofd || target.is_cut;
             opener.taken_locks.extend(info.locks.into_iter().filter(is_needed));
         } else if let Some((which, place)) = self.outdated(target, descriptor) {
             let info = descriptor.info().unwrap_or_default();
@@ -344,7 +344,11 @@ impl Processes {
     }
 
     // Which of the target's files the descriptor was, and where that lies now, if it does.
-    fn outdated(&self, target: &Target, descriptor: &Descriptor) -> Option<(usize, Option<String>)> {
+    fn outdated(
+        &self,
+        target: &OpenerTarget,
+        descriptor: &OpenDescriptor,
+    ) -> Option<(usize, Option<String>)> {
         if let Some(which) = self.replaced(target, descriptor) {
             return Some((which, None));
         }
@@ -355,7 +359,7 @@ impl Processes {
     // Which of the target's files the descriptor was, before that was deleted or replaced. Only the path is left
     // to tell; so a process that has another file system at that path must not be taken for one of ours. And a
     // file may really have a name that ends with the kernel's word: it is there.
-    fn replaced(&self, target: &Target, descriptor: &Descriptor) -> Option<usize> {
+    fn replaced(&self, target: &OpenerTarget, descriptor: &OpenDescriptor) -> Option<usize> {
         let path = descriptor.text.strip_suffix(b" (deleted)")?;
         let which = target.paths.iter().position(|ours| ours.as_os_str().as_bytes() == path)?;
         let there = fs::metadata(OsStr::from_bytes(descriptor.text));
@@ -373,7 +377,7 @@ impl Processes {
         (is_on_ours || self.shares_mounts(descriptor.process, target)).then_some(which)
     }
 
-    fn shares_mounts(&self, process: &Path, target: &Target) -> bool {
+    fn shares_mounts(&self, process: &Path, target: &OpenerTarget) -> bool {
         let namespace = |process: &Path| fs::read_link(process.join("ns/mnt"));
         let ours =
             target.namespace.map_or_else(|| namespace(&self.proc.join("self")), |it| Ok(it.to_owned()));
@@ -384,31 +388,31 @@ impl Processes {
     }
 }
 
-struct Descriptor<'a> {
+struct OpenDescriptor<'a> {
     pid: i32,
     process: &'a Path,
     number: &'a OsStr,
     link: &'a Path,
     text: &'a [u8],
     id: FileId,
-    birth: Option<Birth>,
+    birth: Option<BirthId>,
     // No folder names the file any more, and it is not empty.
     is_last_of_data: bool,
 }
 
 /// The names that one process has the main files and sidecars open by.
 #[derive(Default)]
-struct Names {
+struct OpenedNames {
     // The target, and the name without a mark of deletion.
     mains: HashSet<(usize, Vec<u8>)>,
     // The link's text, and whether it may be written to.
     sidecars: Vec<(Vec<u8>, FileId, bool)>,
 }
 
-impl Names {
-    fn note(&mut self, descriptor: &Descriptor, targets: &[Target]) {
+impl OpenedNames {
+    fn note(&mut self, descriptor: &OpenDescriptor, targets: &[OpenerTarget]) {
         let text = descriptor.text;
-        let is_main = |target: &Target| target.sights[0].is_some_and(|sight| sight.id == descriptor.id);
+        let is_main = |target: &OpenerTarget| target.sights[0].is_some_and(|sight| sight.id == descriptor.id);
         self.mains.extend(
             (0..).zip(targets).filter(|(_, target)| is_main(target)).map(|(at, _)| (at, text.to_vec())),
         );
@@ -420,7 +424,13 @@ impl Names {
     // A log or an index beside a name of this main file that is not the one beside the path. What was deleted is a
     // replaced file. Where the process `shares_mounts` with waltop, one at that very path is the one beside it: it was made
     // after the sample had looked at the path, as the first connection after the last one closed makes it.
-    fn judge(&self, at: usize, opener: &mut Opener, target: &Target, shares_mounts: impl Fn() -> bool) {
+    fn judge(
+        &self,
+        at: usize,
+        opener: &mut DatabaseOpener,
+        target: &OpenerTarget,
+        shares_mounts: impl Fn() -> bool,
+    ) {
         for (text, id, is_writable) in &self.sidecars {
             let (name, suffix) = text.split_at(text.len() - 4);
             let which = if suffix == b"-wal" { 1 } else { 2 };
@@ -440,7 +450,7 @@ impl Names {
     }
 }
 
-impl Descriptor<'_> {
+impl OpenDescriptor<'_> {
     // The kernel shows the access mode in the owner's bits of the link (`tid_fd_update_inode` in its `fs/proc/fd.c`), and
     // sets no others; where others are set, somebody else made the link, and `fdinfo` has to tell.
     fn is_writable(&self) -> bool {
@@ -449,8 +459,8 @@ impl Descriptor<'_> {
     }
 
     // `None` where the descriptor is no more.
-    fn info(&self) -> Option<Info> {
-        Info::read(&self.process.join("fdinfo").join(self.number))
+    fn info(&self) -> Option<DescriptorInfo> {
+        DescriptorInfo::read(&self.process.join("fdinfo").join(self.number))
     }
 }
 
@@ -461,10 +471,10 @@ fn newest_pid(proc: &Path) -> Option<String> {
 }
 
 /// The process `pid` as the `/proc` at `proc` names it.
-pub fn who(proc: &Path, pid: i32) -> Who {
+pub fn who(proc: &Path, pid: i32) -> LockOwner {
     let stat = process_stat::read(proc, pid);
     let start_ticks = stat.as_ref().and_then(|stat| stat.start_ticks);
-    Who { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.name).unwrap_or_default() }
+    LockOwner { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.name).unwrap_or_default() }
 }
 
 /// How often the threads of `pid` were given a processor, all together; `None` where the kernel does not say, or there are
@@ -492,9 +502,16 @@ pub fn boot(proc: &Path) -> String {
 /// What `fdinfo` tells now of descriptors `numbers` of `pid`, those aside that are not open any more. The lock table is
 /// printed page by page, so that a row can be missing there; here it cannot. One descriptor on a file has all of the POSIX
 /// locks that its process holds on it, so that the first are enough.
-pub fn descriptors<'a>(proc: &Path, pid: i32, numbers: impl Iterator<Item = &'a String>) -> Vec<Info> {
+pub fn descriptors<'a>(
+    proc: &Path,
+    pid: i32,
+    numbers: impl Iterator<Item = &'a String>,
+) -> Vec<DescriptorInfo> {
     let process = process_stat::living_thread(proc, pid).unwrap_or_else(|| proc.join(pid.to_string()));
-    numbers.take(MOST_ASKED).filter_map(|number| Info::read(&process.join("fdinfo").join(number))).collect()
+    numbers
+        .take(MOST_ASKED)
+        .filter_map(|number| DescriptorInfo::read(&process.join("fdinfo").join(number)))
+        .collect()
 }
 
 /// Whether one of `pid` and `other` started the other, or the same process started both.

@@ -18,17 +18,23 @@ use rustix::fs::ResolveFlags;
 use rustix::fs::{CWD, Mode, OFlags};
 
 use crate::{
-    observe::{mounts::Mounts, process_start},
+    observe::{mounts::MountTable, process_start},
     paths,
-    snapshot::Reach,
+    snapshot::PathReach,
 };
 
 /// A symbolic link in the path, and one in what it leads to, and so on: more than the kernel follows.
 const MOST_LINKS: usize = 40;
 
+/// Flags for a descriptor that only names a file. Elsewhere nothing is found behind `/proc`, so that it is never opened.
+#[cfg(target_os = "linux")]
+pub const PATH_ONLY: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+pub const PATH_ONLY: OFlags = OFlags::RDONLY;
+
 /// A database in the files of another process.
 #[derive(Debug)]
-pub struct Inside {
+pub struct InsidePath {
     pid: i32,
     start_ticks: Option<u64>,
     /// The mount namespace of that process, as the kernel names it.
@@ -41,7 +47,7 @@ pub struct Inside {
     _directory: OwnedFd,
 }
 
-impl Inside {
+impl InsidePath {
     /// Where `path` leads, if it leads through the `/proc` at `proc` into files that no other path reaches; `None` where an
     /// ordinary path does, or nothing is there.
     pub fn of(path: &Path, proc: &Path) -> Option<Self> {
@@ -56,7 +62,7 @@ impl Inside {
             if anchor.ends_with("root") { PathBuf::from("/") } else { fs::read_link(&anchor).ok()? };
         let inner = resolve(&root, &start.join(rest)).ok()?;
         let (folder, name) = (inner.parent()?, inner.file_name()?);
-        let directory = open_in(&root, folder, OFlags::PATH | OFlags::DIRECTORY).ok()?;
+        let directory = open_in(&root, folder, PATH_ONLY | OFlags::DIRECTORY).ok()?;
         let access = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
         let namespace = fs::read_link(process.join("ns/mnt")).ok();
         let start_ticks = process_start(proc, pid);
@@ -64,14 +70,14 @@ impl Inside {
     }
 
     /// How the path leads there now.
-    pub fn reach(&self, proc: &Path) -> Reach {
+    pub fn reach(&self, proc: &Path) -> PathReach {
         let now = process_start(proc, self.pid);
-        Reach::ThroughProcess { pid: self.pid, has_ended: now.is_none() || now != self.start_ticks }
+        PathReach::ThroughProcess { pid: self.pid, has_ended: now.is_none() || now != self.start_ticks }
     }
 
     /// The mounts of that process; none once it has ended.
-    pub fn mounts(&self, proc: &Path) -> Mounts {
-        Mounts::of_process(&proc.join(self.pid.to_string()))
+    pub fn mounts(&self, proc: &Path) -> MountTable {
+        MountTable::of_process(&proc.join(self.pid.to_string()))
     }
 }
 
@@ -113,7 +119,7 @@ fn magic(path: &Path, proc: &Path) -> Option<i32> {
 
 // The path below `root` without links, as a process with that root knows it. Links in it are never followed out of there.
 fn resolve(root: &OwnedFd, path: &Path) -> io::Result<PathBuf> {
-    let file = open_in(root, path, OFlags::PATH)?;
+    let file = open_in(root, path, PATH_ONLY)?;
     let link = |file: &OwnedFd| fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
     let (full, base) = (link(&file)?, link(root)?);
     // The kernel names a file by its path from the root of its own namespace, or from ours where we share that.
@@ -125,7 +131,7 @@ fn resolve(root: &OwnedFd, path: &Path) -> io::Result<PathBuf> {
 }
 
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let flags = PATH_ONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
 }
 

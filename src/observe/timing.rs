@@ -7,17 +7,17 @@ use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
-    history::{History, Lock},
+    history::{LockHistory, SampledLock},
     observe::{
-        first_seen::{Evidence, FirstSeen, Key, Kind, Sampled},
-        watched::View,
+        first_seen::{FirstSeen, HeldKey, SampledSince, SinceEvidence, TimedLock},
+        watched::DatabaseView,
     },
-    snapshot::{Holder, JournalMode, Locks, Process},
+    snapshot::{DatabaseLocks, JournalMode, LockHolder, Process},
 };
 
 /// When a look was taken, on both clocks.
 #[derive(Debug, Clone, Copy)]
-pub struct Now {
+pub struct SampleTime {
     /// By the calendar.
     pub timestamp: Timestamp,
     /// By the clock that only goes forward.
@@ -43,50 +43,58 @@ pub fn slept() -> Option<Duration> {
 }
 
 /// What the times of a look's locks are told from.
-pub struct Known<'a> {
+pub struct LockTimes<'a> {
     /// The processes that were seen.
     pub processes: &'a [Process],
     /// What the sampler has seen.
-    pub history: &'a History,
+    pub history: &'a LockHistory,
     /// How often a process was given a processor.
     pub runs: &'a dyn Fn(i32) -> Option<u64>,
     /// When the look was taken.
-    pub now: Now,
+    pub now: SampleTime,
 }
 
 /// Fills in how long every lock in `locks` has been held.
-pub fn fill_in(locks: &mut Locks, view: &View, known: &Known<'_>, first_seen: &mut FirstSeen) {
+pub fn fill_in(
+    locks: &mut DatabaseLocks,
+    view: &DatabaseView,
+    known: &LockTimes<'_>,
+    first_seen: &mut FirstSeen,
+) {
     let Some(database) = view.name() else { return };
     let state = state(view);
-    let mut held = |pid: Option<i32>, lock: Kind, slot: Option<u8>, mark: Option<u64>, evidence: Evidence| {
-        let process = known.processes.iter().find(|process| Some(process.pid) == pid);
-        let start_ticks = process.and_then(|process| process.start_ticks);
-        let key = Key { database: database.clone(), pid, start_ticks, lock, slot, mark };
-        let evidence = Evidence { runs: pid.and_then(known.runs), ..evidence };
-        let since = first_seen.since(key, known.now.timestamp, evidence);
-        known.now.timestamp.duration_since(since).as_millis_f64()
-    };
+    let mut held =
+        |pid: Option<i32>, lock: TimedLock, slot: Option<u8>, mark: Option<u64>, evidence: SinceEvidence| {
+            let process = known.processes.iter().find(|process| Some(process.pid) == pid);
+            let start_ticks = process.and_then(|process| process.start_ticks);
+            let key = HeldKey { database: database.clone(), pid, start_ticks, lock, slot, mark };
+            let evidence = SinceEvidence { runs: pid.and_then(known.runs), ..evidence };
+            let since = first_seen.since(key, known.now.timestamp, evidence);
+            known.now.timestamp.duration_since(since).as_millis_f64()
+        };
     // locking_mode=EXCLUSIVE keeps its lock over commits; a rollback commit does not.
     let is_kept = view.mode() == JournalMode::Wal;
     if let Some(holder) = &mut locks.exclusive {
         let mark = if is_kept { None } else { state };
-        let evidence = Evidence { is_irretrievable: is_kept, ..Evidence::default() };
-        holder.held_ms = Some(held(holder.pid, Kind::Exclusive, None, mark, evidence));
+        let evidence = SinceEvidence { is_irretrievable: is_kept, ..SinceEvidence::default() };
+        holder.held_ms = Some(held(holder.pid, TimedLock::Exclusive, None, mark, evidence));
     }
     let is_writer_exclusive =
         locks.exclusive.as_ref().is_some_and(|e| locks.writer.as_ref().is_some_and(|w| w.pid == e.pid));
     if is_writer_exclusive {
         locks.writer.clone_from(&locks.exclusive);
     } else if let Some(holder) = &mut locks.writer {
-        let evidence = Evidence { sampled: sampled(known, Lock::Write, holder), ..Evidence::default() };
-        holder.held_ms = Some(held(holder.pid, Kind::Write, None, state, evidence));
+        let evidence =
+            SinceEvidence { sampled: sampled(known, SampledLock::Write, holder), ..SinceEvidence::default() };
+        holder.held_ms = Some(held(holder.pid, TimedLock::Write, None, state, evidence));
     }
     for (holder, kind, lock) in [
-        (&mut locks.checkpointer, Kind::Checkpoint, Lock::Checkpoint),
-        (&mut locks.recoverer, Kind::Recover, Lock::Recover),
+        (&mut locks.checkpointer, TimedLock::Checkpoint, SampledLock::Checkpoint),
+        (&mut locks.recoverer, TimedLock::Recover, SampledLock::Recover),
     ] {
         if let Some(holder) = holder {
-            let evidence = Evidence { sampled: sampled(known, lock, holder), ..Evidence::default() };
+            let evidence =
+                SinceEvidence { sampled: sampled(known, lock, holder), ..SinceEvidence::default() };
             holder.held_ms = Some(held(holder.pid, kind, None, state, evidence));
         }
     }
@@ -102,13 +110,13 @@ pub fn fill_in(locks: &mut Locks, view: &View, known: &Known<'_>, first_seen: &m
             _ => false,
         };
         let mark = if reader.slot.is_some() { reader.frame.map(u64::from) } else { state };
-        let evidence = Evidence { is_irretrievable, ..Evidence::default() };
-        reader.held_ms = Some(held(reader.pid, Kind::Read, reader.slot, mark, evidence));
+        let evidence = SinceEvidence { is_irretrievable, ..SinceEvidence::default() };
+        reader.held_ms = Some(held(reader.pid, TimedLock::Read, reader.slot, mark, evidence));
     }
 }
 
 // What moves with every commit: the commit counter, or else the time of the last write.
-fn state(view: &View) -> Option<u64> {
+fn state(view: &DatabaseView) -> Option<u64> {
     let written = |which: usize| {
         let at = view.sights[which].as_ref()?.facts.modified_at?;
         u64::try_from(at.as_nanosecond()).ok()
@@ -118,11 +126,11 @@ fn state(view: &View) -> Option<u64> {
 }
 
 // Since when the sampler sees `holder` hold the lock; `None` where it does not.
-fn sampled(known: &Known<'_>, lock: Lock, holder: &Holder) -> Option<Sampled> {
+fn sampled(known: &LockTimes<'_>, lock: SampledLock, holder: &LockHolder) -> Option<SampledSince> {
     let (start, who) = known.history.current(lock)?;
     if who.pid != holder.pid {
         return None;
     }
     let since = known.now.timestamp.checked_sub(known.now.instant.saturating_duration_since(start)).ok()?;
-    Some(Sampled { since, is_whole: !known.history.is_from_the_beginning(start) })
+    Some(SampledSince { since, is_whole: !known.history.is_from_the_beginning(start) })
 }

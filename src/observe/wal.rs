@@ -6,7 +6,7 @@
 use std::{fs::File, io, time::SystemTime};
 
 use crate::observe::{
-    checksum::{self, Order, Sums},
+    checksum::{self, ChecksumPair, WordOrder},
     files::{self, FileId},
 };
 
@@ -25,9 +25,9 @@ pub struct LogHeader {
     pub page_size: u32,
     /// Checkpoint sequence: not a counter that can be compared between looks.
     pub checkpoint_sequence: u32,
-    order: Order,
+    order: WordOrder,
     salts: [u8; 8],
-    sums: Sums,
+    sums: ChecksumPair,
 }
 
 impl LogHeader {
@@ -53,8 +53,8 @@ impl LogHeader {
 
     fn parse(bytes: &[u8; HEADER]) -> Option<Self> {
         let order = match word(bytes, 0) {
-            0x377f_0682 => Order::Little,
-            0x377f_0683 => Order::Big,
+            0x377f_0682 => WordOrder::Little,
+            0x377f_0683 => WordOrder::Big,
             _ => return None,
         };
         let page_size = word(bytes, 8);
@@ -79,7 +79,7 @@ impl LogHeader {
     }
 
     // The sums after `frame`, if it is a valid one after a frame with `sums`.
-    fn accept(&self, sums: Sums, frame: &[u8]) -> Option<Sums> {
+    fn accept(&self, sums: ChecksumPair, frame: &[u8]) -> Option<ChecksumPair> {
         if word(frame, 0) == 0 || frame[8..16] != self.salts {
             return None;
         }
@@ -96,7 +96,7 @@ pub fn bytes_of(frames: u32, page_size: u32) -> u64 {
 
 /// The committed frames of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Committed {
+pub struct CommittedFrames {
     /// How many there are.
     pub frames: u32,
     /// Database size in pages as of the last of them; `None` where there are none.
@@ -107,40 +107,41 @@ pub struct Committed {
 
 /// Counts the committed frames of one log, and remembers how far it came.
 #[derive(Debug, Default)]
-pub struct Counter(Option<Count>);
+pub struct FrameCounter(Option<FrameCount>);
 
 #[derive(Debug)]
-struct Count {
+struct FrameCount {
     of: (FileId, LogHeader),
     seen: (u64, Option<SystemTime>),
-    committed: Position,
+    committed: FramePosition,
     pages: Option<u32>,
-    reached: Position,
+    reached: FramePosition,
     is_complete: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Position {
+struct FramePosition {
     frames: u32,
-    sums: Sums,
+    sums: ChecksumPair,
 }
 
-impl Counter {
+impl FrameCounter {
     /// The committed frames of the log `file`, which begins with `header`.
     ///
     /// # Errors
     ///
     /// Where the operating system fails to read.
-    pub fn count(&mut self, file: &File, header: LogHeader) -> io::Result<Committed> {
+    pub fn count(&mut self, file: &File, header: LogHeader) -> io::Result<CommittedFrames> {
         self.count_some(file, header, BYTES_PER_LOOK)
     }
 
-    fn count_some(&mut self, file: &File, header: LogHeader, budget: u64) -> io::Result<Committed> {
+    fn count_some(&mut self, file: &File, header: LogHeader, budget: u64) -> io::Result<CommittedFrames> {
         let metadata = file.metadata()?;
         let of = (FileId::of(&metadata), header);
         let seen = (metadata.len(), metadata.modified().ok());
-        let start = Position { frames: 0, sums: header.sums };
-        let new = || Count { of, seen, committed: start, pages: None, reached: start, is_complete: false };
+        let start = FramePosition { frames: 0, sums: header.sums };
+        let new =
+            || FrameCount { of, seen, committed: start, pages: None, reached: start, is_complete: false };
         let count = match self.0.take().filter(|count| count.of == of) {
             Some(count) if count.is_complete && count.seen == seen => count,
             Some(mut count) => {
@@ -149,17 +150,17 @@ impl Counter {
                     count.reached = count.committed;
                 }
                 let count = if count.is_still_there(file, metadata.len())? { count } else { new() };
-                Count { seen, ..count }.advance(file, budget)?
+                FrameCount { seen, ..count }.advance(file, budget)?
             }
             None => new().advance(file, budget)?,
         };
         let count = self.0.insert(count);
         let (frames, page_count) = (count.committed.frames, count.pages);
-        Ok(Committed { frames, page_count, is_complete: count.is_complete })
+        Ok(CommittedFrames { frames, page_count, is_complete: count.is_complete })
     }
 }
 
-impl Count {
+impl FrameCount {
     // Whether the last frame that was counted is in the file of `length` bytes, as it was. A log that was cut off under
     // its header, and perhaps written on, has none or another one there: its checksum covers all frames before it.
     fn is_still_there(&self, file: &File, length: u64) -> io::Result<bool> {
@@ -188,7 +189,7 @@ impl Count {
                     self.is_complete = true;
                     return Ok(self);
                 };
-                self.reached = Position { frames: self.reached.frames + 1, sums };
+                self.reached = FramePosition { frames: self.reached.frames + 1, sums };
                 if word(frame, 4) != 0 {
                     self.committed = self.reached;
                     self.pages = Some(word(frame, 4));
@@ -224,7 +225,7 @@ mod tests {
     // A log in the making, written by the rules of the file format and not by the code under test.
     struct Log {
         file: File,
-        sums: Sums,
+        sums: ChecksumPair,
         frames: u64,
     }
 
@@ -234,7 +235,7 @@ mod tests {
             for value in [0x377f_0683, VERSION, 512, 7, 0xdead_beef, 0x0bad_cafe] {
                 bytes.extend(u32::to_be_bytes(value));
             }
-            let sums = checksum::extend(Order::Big, (0, 0), &bytes);
+            let sums = checksum::extend(WordOrder::Big, (0, 0), &bytes);
             bytes.extend([sums.0.to_be_bytes(), sums.1.to_be_bytes()].concat());
             let file = tempfile::tempfile().expect("a file");
             file.write_all_at(&bytes, 0).expect("written");
@@ -244,8 +245,8 @@ mod tests {
         fn frame(&mut self, page: u32, commit: u32) -> &mut Self {
             let data = [u8::try_from(page).expect("small"); PAGE];
             let start = [page.to_be_bytes(), commit.to_be_bytes()].concat();
-            self.sums = checksum::extend(Order::Big, self.sums, &start);
-            self.sums = checksum::extend(Order::Big, self.sums, &data);
+            self.sums = checksum::extend(WordOrder::Big, self.sums, &start);
+            self.sums = checksum::extend(WordOrder::Big, self.sums, &data);
             let mut bytes = start;
             bytes.extend([0xde, 0xad, 0xbe, 0xef, 0x0b, 0xad, 0xca, 0xfe]);
             bytes.extend([self.sums.0.to_be_bytes(), self.sums.1.to_be_bytes()].concat());
@@ -259,7 +260,7 @@ mod tests {
             LogHeader::read(&self.file).expect("readable").expect("a header")
         }
 
-        fn count(&self, counter: &mut Counter, budget: u64) -> (u32, Option<u32>, bool) {
+        fn count(&self, counter: &mut FrameCounter, budget: u64) -> (u32, Option<u32>, bool) {
             let committed = counter.count_some(&self.file, self.header(), budget).expect("readable");
             (committed.frames, committed.page_count, committed.is_complete)
         }
@@ -268,7 +269,7 @@ mod tests {
     #[test]
     fn only_committed_frames_count() {
         let mut log = Log::new();
-        let mut counter = Counter::default();
+        let mut counter = FrameCounter::default();
         assert_eq!(log.header().checkpoint_sequence, 7);
         assert_eq!(log.count(&mut counter, 1), (0, None, true));
         log.frame(1, 0).frame(2, 2).frame(3, 0);
@@ -283,7 +284,7 @@ mod tests {
         let mut log = Log::new();
         log.frame(1, 1).frame(2, 2);
         log.file.write_all_at(&[0], 32 + 536 + 8).expect("written");
-        assert_eq!(log.count(&mut Counter::default(), 1), (1, Some(1), true));
+        assert_eq!(log.count(&mut FrameCounter::default(), 1), (1, Some(1), true));
     }
 
     #[test]
@@ -291,13 +292,13 @@ mod tests {
         let mut log = Log::new();
         log.frame(1, 1).frame(2, 2).frame(3, 3);
         log.file.write_all_at(&[9], 32 + 536 + 24 + 100).expect("written");
-        assert_eq!(log.count(&mut Counter::default(), 1), (1, Some(1), true));
+        assert_eq!(log.count(&mut FrameCounter::default(), 1), (1, Some(1), true));
     }
 
     #[test]
     fn a_log_that_shrinks_under_its_header_is_counted_again() {
         let mut log = Log::new();
-        let mut counter = Counter::default();
+        let mut counter = FrameCounter::default();
         let start = log.sums;
         for page in 1..=3 {
             log.frame(page, page);
@@ -328,7 +329,7 @@ mod tests {
                 log.frame(page, page);
             });
         }
-        let mut counter = Counter::default();
+        let mut counter = FrameCounter::default();
         let (frames, _, is_complete) = log.count(&mut counter, 1);
         assert!(frames > 0 && frames < 4000 && !is_complete, "{frames}");
         assert!(!log.count(&mut counter, 1).2);
@@ -359,7 +360,7 @@ mod tests {
                 Change::CutTo(length) => self.file.set_len(32 + length.min(end() - 32)).expect("cut off"),
                 Change::Bytes(bytes) => self.file.write_all_at(&bytes, end()).expect("written"),
                 Change::Frames(frames) => {
-                    let fresh = Counter::default().count_some(&self.file, self.header(), u64::MAX);
+                    let fresh = FrameCounter::default().count_some(&self.file, self.header(), u64::MAX);
                     self.frames = fresh.expect("readable").frames.into();
                     self.sums = self.sums_at(self.frames);
                     for (page, commit) in frames {
@@ -369,7 +370,7 @@ mod tests {
             }
         }
 
-        fn sums_at(&self, frames: u64) -> Sums {
+        fn sums_at(&self, frames: u64) -> ChecksumPair {
             let mut bytes = [0; 8];
             let at = if frames == 0 { 24 } else { 32 + (frames - 1) * 536 + 16 };
             self.file.read_exact_at(&mut bytes, at).expect("written");
@@ -381,14 +382,14 @@ mod tests {
     fn fuzz_log() {
         for_a_while("log", |runner| {
             runner.run(&vec(change(), 0..8), |changes| {
-                let (mut log, mut counter) = (Log::new(), Counter::default());
+                let (mut log, mut counter) = (Log::new(), FrameCounter::default());
                 for (number, change) in (1..).zip(changes) {
                     log.change(change);
                     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(number);
                     log.file.set_modified(at).expect("it is ours");
                     // The count that goes on is that of a first look.
                     let (known, fresh) =
-                        (log.count(&mut counter, 1 << 20), log.count(&mut Counter::default(), 1 << 20));
+                        (log.count(&mut counter, 1 << 20), log.count(&mut FrameCounter::default(), 1 << 20));
                     prop_assert_eq!(known, fresh);
                     prop_assert!(known.0 <= log.header().slots(log.file.metadata().expect("its size").len()));
                 }

@@ -6,7 +6,7 @@
 use std::{fs::File, io};
 
 use crate::observe::{
-    checksum::{self, Order},
+    checksum::{self, WordOrder},
     files,
 };
 
@@ -18,7 +18,7 @@ const TRIES: u32 = 20;
 
 /// What the wal-index says of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Index {
+pub struct WalIndex {
     /// Commit counter; it wraps and restarts at recovery.
     pub commits: u32,
     /// The last committed frame.
@@ -37,9 +37,9 @@ pub struct Index {
 
 /// The first bytes of an index as one `pread` gave them, to be compared with those of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Raw([u8; LENGTH]);
+pub struct RawIndex([u8; LENGTH]);
 
-impl Raw {
+impl RawIndex {
     /// Reads them once.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Raw {
 /// # Errors
 ///
 /// Where it cannot be read, or never was whole and steady in several tries.
-pub fn read(file: &File) -> io::Result<Index> {
+pub fn read(file: &File) -> io::Result<WalIndex> {
     let mut before = bytes(file)?;
     for _ in 0..TRIES {
         let after = bytes(file)?;
@@ -118,12 +118,12 @@ fn bytes(file: &File) -> io::Result<[u8; LENGTH]> {
     Ok(bytes)
 }
 
-fn parse(bytes: &[u8; LENGTH]) -> Option<Index> {
+fn parse(bytes: &[u8; LENGTH]) -> Option<WalIndex> {
     let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let sums = checksum::extend(Order::NATIVE, (0, 0), &bytes[..40]);
+    let sums = checksum::extend(WordOrder::NATIVE, (0, 0), &bytes[..40]);
     let is_whole =
         word(0) == VERSION && bytes[12] == 1 && bytes[..48] == bytes[48..96] && sums == (word(40), word(44));
-    is_whole.then(|| Index {
+    is_whole.then(|| WalIndex {
         commits: word(8),
         frames: word(16),
         page_count: word(20),
@@ -155,7 +155,7 @@ mod tests {
         bytes[12] = 1;
         bytes[14..16].copy_from_slice(&4096_u16.to_ne_bytes());
         bytes[32..40].copy_from_slice(b"saltsalt");
-        let (first, second) = checksum::extend(Order::NATIVE, (0, 0), &bytes[..40]);
+        let (first, second) = checksum::extend(WordOrder::NATIVE, (0, 0), &bytes[..40]);
         bytes[40..44].copy_from_slice(&first.to_ne_bytes());
         bytes[44..48].copy_from_slice(&second.to_ne_bytes());
         bytes.copy_within(..48, 48);

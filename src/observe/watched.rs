@@ -11,43 +11,44 @@ use std::{
 };
 
 use crate::{
-    history::History,
+    history::LockHistory,
     observe::{
-        content::{self, Reader},
-        files::{self, Birth, FileId, Sight},
+        content::{self, ContentReader},
+        files::{self, BirthId, FileId, FileSighting},
         folder,
         handle_growth::HandleGrowths,
         header,
-        lock_probe::{self, Ask, Table},
+        lock_probe::{self, LockTableView, ProbeScope},
         lock_sampler,
-        lock_table::{self, LockTable, Row},
-        locks::{self, Decoded},
-        mounts::Mounts,
-        opener::{Opener, Target},
-        reach::Inside,
+        lock_table::{self, LockRow, LockTable},
+        locks::{self, DecodedLocks},
+        mounts::MountTable,
+        opener::{DatabaseOpener, OpenerTarget},
+        reach::InsidePath,
         wal::{self, LogHeader},
-        wal_index::{self, Index},
+        wal_index::{self, WalIndex},
     },
     snapshot::{
-        Content, Files, Filesystem, Folder, Header, JournalMode, Overlay, Reach, Unseen, Wal, WalSource,
+        ContentEvidence, DatabaseFiles, FileHeader, Filesystem, FolderFacts, JournalMode, OverlayMount,
+        PathReach, Unseen, WalSource, WalState,
     },
 };
 
 /// A database that is watched, and what is remembered of it from look to look.
 #[derive(Debug)]
-pub struct Watched {
+pub struct DatabaseWatch {
     // As it was named.
     named: PathBuf,
     // Where it lies among the files of another process.
-    inside: Option<Inside>,
+    inside: Option<InsidePath>,
     // Main file, `-wal` and `-shm`, by a path that leads to them.
     paths: [PathBuf; 3],
-    counter: wal::Counter,
-    content: Reader,
-    history: Arc<Mutex<History>>,
+    counter: wal::FrameCounter,
+    content: ContentReader,
+    history: Arc<Mutex<LockHistory>>,
     handle_growths: HandleGrowths,
     // The last file seen at each of the paths, and who had any of them open in the look before.
-    last: [Option<Birth>; 3],
+    last: [Option<BirthId>; 3],
     users: BTreeSet<i32>,
     // The name under which the times of the file at the path are kept, while there is one.
     timed: Option<String>,
@@ -55,7 +56,7 @@ pub struct Watched {
 
 /// What one look saw of a database, before it is known who has it open.
 #[derive(Debug)]
-pub struct View {
+pub struct DatabaseView {
     /// The main file as it was named.
     pub named: PathBuf,
     /// Main file, `-wal` and `-shm`, by a path that leads to them.
@@ -65,45 +66,45 @@ pub struct View {
     /// The mount namespace in which they have those names; `None`: this process's own.
     pub namespace: Option<PathBuf>,
     /// The files there.
-    pub sights: [Option<Sight>; 3],
+    pub sights: [Option<FileSighting>; 3],
     /// The rollback journal beside them.
-    pub journal: Option<Sight>,
+    pub journal: Option<FileSighting>,
     /// The header of the main file.
-    pub header: Option<Header>,
+    pub header: Option<FileHeader>,
     /// The wal-index, where it can be read and somebody vouches for it.
-    pub index: Option<Index>,
+    pub index: Option<WalIndex>,
     /// The state of the log.
-    pub wal: Option<Wal>,
+    pub wal: Option<WalState>,
     /// What the main file is on.
     pub filesystem: Option<Filesystem>,
     /// What it lies in.
-    pub folder: Option<Folder>,
+    pub folder: Option<FolderFacts>,
     /// How the path leads to it.
-    pub reach: Reach,
+    pub reach: PathReach,
     /// The overlay mounts that show it under another path.
-    pub overlays: Vec<Overlay>,
+    pub overlays: Vec<OverlayMount>,
     /// Whether the same files were at the paths before and after the processes were examined.
     pub is_steady: bool,
     // The files that were there last, where none is there now, and who used them.
-    former: [Option<Birth>; 3],
+    former: [Option<BirthId>; 3],
     users: BTreeSet<i32>,
-    main_rows: Vec<Row>,
-    index_rows: Vec<Row>,
+    main_rows: Vec<LockRow>,
+    index_rows: Vec<LockRow>,
     // Whether rows may be missing.
     is_cut: bool,
     holders: BTreeSet<i32>,
 }
 
-impl Watched {
+impl DatabaseWatch {
     /// Watches the database at `path`, which may lead through the `/proc` at `proc`.
     pub fn new(path: PathBuf, proc: &Path) -> Self {
-        let inside = Inside::of(&path, proc);
+        let inside = InsidePath::of(&path, proc);
         Self {
             paths: files::with_sidecars(inside.as_ref().map_or(&path, |inside| &inside.access)),
             inside,
             named: path,
-            counter: wal::Counter::default(),
-            content: Reader::default(),
+            counter: wal::FrameCounter::default(),
+            content: ContentReader::default(),
             history: Arc::default(),
             handle_growths: HandleGrowths::default(),
             last: [None; 3],
@@ -120,7 +121,7 @@ impl Watched {
     /// Whether the kernel says that nobody has any of it locked.
     pub fn is_unlocked(&self) -> bool {
         let [main, _, index] = &self.paths;
-        let is_free = |path: &Path, places: &[(Ask, RangeInclusive<u64>)]| match files::open(path) {
+        let is_free = |path: &Path, places: &[(ProbeScope, RangeInclusive<u64>)]| match files::open(path) {
             Ok(file) => places
                 .iter()
                 .all(|(who, bytes)| matches!(lock_probe::ask(&file, *who, bytes.clone()), Ok(None))),
@@ -130,13 +131,13 @@ impl Watched {
     }
 
     /// What to sample, and where its holds go.
-    pub fn sampled(&self) -> lock_sampler::Target {
+    pub fn sampled(&self) -> lock_sampler::SampledDatabase {
         let [_, log, index] = self.paths.clone();
-        lock_sampler::Target { index, log, history: Arc::clone(&self.history) }
+        lock_sampler::SampledDatabase { index, log, history: Arc::clone(&self.history) }
     }
 
     /// What happened lately.
-    pub fn history(&self) -> MutexGuard<'_, History> {
+    pub fn history(&self) -> MutexGuard<'_, LockHistory> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -145,7 +146,7 @@ impl Watched {
         &mut self.handle_growths
     }
 
-    /// The inodes of the files whose rows in the lock table [`Watched::view`] needs.
+    /// The inodes of the files whose rows in the lock table [`DatabaseWatch::view`] needs.
     pub fn locked_inodes(&self) -> impl Iterator<Item = u64> {
         let [main, _, index] = &self.paths;
         [main, index].into_iter().filter_map(|path| Some(path.metadata().ok()?.ino()))
@@ -155,13 +156,13 @@ impl Watched {
     pub fn view(
         &mut self,
         table: &LockTable,
-        (mounts, proc): (&Mounts, &Path),
+        (mounts, proc): (&MountTable, &Path),
         now: Instant,
         unseen: &mut Vec<Unseen>,
-    ) -> View {
+    ) -> DatabaseView {
         let theirs = self.inside.as_ref().map(|inside| inside.mounts(proc));
-        let reach = self.inside.as_ref().map_or(Reach::Direct, |inside| inside.reach(proc));
-        if let Reach::ThroughProcess { pid, has_ended: true } = reach {
+        let reach = self.inside.as_ref().map_or(PathReach::Direct, |inside| inside.reach(proc));
+        if let PathReach::ThroughProcess { pid, has_ended: true } = reach {
             let what = format!("what process {pid} now has at {}", self.named.display());
             unseen
                 .push(Unseen { what, why: "it has ended; the directory opened before is shown".to_owned() });
@@ -178,13 +179,13 @@ impl Watched {
         let journal = files::look(&path, &files::sidecar(&main, "-journal"), mounts);
         let journal = journal.map_err(|error| note(unseen, "the file", &path, &error)).unwrap_or_default();
         let former = self.former(&sights);
-        let rows_of = |sight: &Option<Sight>| {
+        let rows_of = |sight: &Option<FileSighting>| {
             sight
                 .as_ref()
                 .map(|sight| lock_table::of(&table.rows, sight).cloned().collect())
                 .unwrap_or_default()
         };
-        let mut view = View {
+        let mut view = DatabaseView {
             main_rows: rows_of(&sights[0]),
             index_rows: rows_of(&sights[2]),
             is_cut: table.cut.is_some(),
@@ -220,7 +221,12 @@ impl Watched {
 
     /// Gives the rows of `view` to those whose they are, now that it is known who has the files open. Where it
     /// turns out that only the holder of another file vouched for the index, the log is counted itself.
-    pub fn settle(&mut self, view: &mut View, openers: &BTreeMap<i32, Opener>, unseen: &mut Vec<Unseen>) {
+    pub fn settle(
+        &mut self,
+        view: &mut DatabaseView,
+        openers: &BTreeMap<i32, DatabaseOpener>,
+        unseen: &mut Vec<Unseen>,
+    ) {
         view.settle(openers, unseen);
         view.is_steady = view.paths.iter().zip(&view.sights).all(|(path, sight)| {
             let now = path.metadata().ok().map(|it| FileId::of(&it));
@@ -237,13 +243,13 @@ impl Watched {
     /// What the bytes of the files of `view` prove, now that it is known who has them open.
     pub fn content(
         &mut self,
-        view: &View,
-        openers: &BTreeMap<i32, Opener>,
+        view: &DatabaseView,
+        openers: &BTreeMap<i32, DatabaseOpener>,
         unseen: &mut Vec<Unseen>,
-    ) -> Content {
-        let has_open = |it: &Opener| it.handles.is_none_or(|it| it.db + it.wal + it.shm > 0);
+    ) -> ContentEvidence {
+        let has_open = |it: &DatabaseOpener| it.handles.is_none_or(|it| it.db + it.wal + it.shm > 0);
         let counted = view.wal.as_ref().filter(|wal| wal.source == WalSource::Log);
-        let input = content::Input {
+        let input = content::ContentInput {
             paths: &view.paths,
             sights: &view.sights,
             journal: view.journal.as_ref().map(|_| files::sidecar(&self.paths[0], "-journal")),
@@ -264,7 +270,7 @@ impl Watched {
 
     // Takes in the files that are there, and says which were there last of those that are not. One that cannot be seen
     // need not be gone.
-    fn former(&mut self, sights: &[Option<Sight>; 3]) -> [Option<Birth>; 3] {
+    fn former(&mut self, sights: &[Option<FileSighting>; 3]) -> [Option<BirthId>; 3] {
         for (last, sight) in self.last.iter_mut().zip(sights) {
             *last = sight.as_ref().map_or(*last, |sight| sight.birth);
         }
@@ -276,7 +282,7 @@ impl Watched {
     }
 
     /// The name under which times were kept of a file that `view` finds gone or replaced.
-    pub fn outdated(&mut self, view: &View) -> Option<String> {
+    pub fn outdated(&mut self, view: &DatabaseView) -> Option<String> {
         let name = view.name();
         // A file that cannot be seen need not be gone.
         let is_hidden = || !matches!(self.paths[0].try_exists(), Ok(false));
@@ -287,7 +293,7 @@ impl Watched {
     }
 
     // What is counted while nobody vouches for the index is not told: a crash may have lost it.
-    fn note_moved(&self, view: &View, now: Instant) {
+    fn note_moved(&self, view: &DatabaseView, now: Instant) {
         let known = view
             .wal
             .as_ref()
@@ -300,7 +306,7 @@ impl Watched {
         }
     }
 
-    fn wal(&mut self, view: &View, unseen: &mut Vec<Unseen>) -> Option<Wal> {
+    fn wal(&mut self, view: &DatabaseView, unseen: &mut Vec<Unseen>) -> Option<WalState> {
         let sight = view.sights[1].as_ref()?;
         let path = &self.paths[1];
         let mut tell = |error: &io::Error| note(unseen, "the log", path, error);
@@ -310,7 +316,7 @@ impl Watched {
         if header.is_none() && view.index.is_none() {
             return None;
         }
-        let mut wal = Wal {
+        let mut wal = WalState {
             frames: view.index.map(|index| index.frames),
             backfilled: view.index.map(|index| index.backfilled),
             pending: view.index.map(|index| index.frames.saturating_sub(index.backfilled)),
@@ -340,15 +346,15 @@ impl Watched {
     }
 }
 
-impl View {
+impl DatabaseView {
     /// The name under which the times of the database are kept; `None` where it has no file.
     pub fn name(&self) -> Option<String> {
         self.sights[0].as_ref().map(|sight| format!("{}:{}", sight.facts.device, sight.facts.inode))
     }
 
     /// Whose openers are to be found.
-    pub fn target(&self) -> Target<'_> {
-        Target {
+    pub fn target(&self) -> OpenerTarget<'_> {
+        OpenerTarget {
             paths: self.texts.each_ref().map(PathBuf::as_path),
             namespace: self.namespace.as_deref(),
             sights: self.sights.each_ref().map(Option::as_ref),
@@ -361,25 +367,25 @@ impl View {
     }
 
     /// The figures of the three files.
-    pub fn files(&self) -> Files {
+    pub fn files(&self) -> DatabaseFiles {
         let [db, wal, shm] =
             self.sights.each_ref().map(|sight| sight.as_ref().map(|sight| sight.facts.clone()));
         let journal = self.journal.as_ref().map(|journal| journal.facts.clone());
-        Files { db, wal, shm, journal }
+        DatabaseFiles { db, wal, shm, journal }
     }
 
     // Gives open-file-description locks to the processes that took them, and takes rows away that only look
     // like ours.
-    fn settle(&mut self, openers: &BTreeMap<i32, Opener>, unseen: &mut Vec<Unseen>) {
+    fn settle(&mut self, openers: &BTreeMap<i32, DatabaseOpener>, unseen: &mut Vec<Unseen>) {
         for (rows, sight) in [(&mut self.main_rows, &self.sights[0]), (&mut self.index_rows, &self.sights[2])]
         {
             let Some(sight) = sight else { continue };
             let taken = taken_rows(sight, openers);
             rows.retain(|row| !(row.is_ofd && taken.iter().any(|taken| row.is_taken_as(taken))));
-            let known: HashSet<Row> = rows.iter().cloned().collect();
+            let known: HashSet<LockRow> = rows.iter().cloned().collect();
             rows.extend(taken.into_iter().filter(|row| !known.contains(row)));
         }
-        if self.sights.iter().flatten().any(Sight::is_ambiguous) {
+        if self.sights.iter().flatten().any(FileSighting::is_ambiguous) {
             let [main, _, index] = &self.paths;
             for (rows, path, sight, places) in [
                 (&mut self.main_rows, main, &self.sights[0], &locks::MAIN_PLACES[..]),
@@ -396,19 +402,19 @@ impl View {
     }
 
     /// Whether `pid` has to do with the database: it has files open, or holds locks.
-    pub fn concerns(&self, pid: i32, opener: &Opener) -> bool {
+    pub fn concerns(&self, pid: i32, opener: &DatabaseOpener) -> bool {
         self.holders.contains(&pid)
             || !opener.replaced.is_empty()
             || opener.handles.is_some_and(|handles| handles.db + handles.wal + handles.shm > 0)
     }
 
     /// Whether `lock`, a row of `fdinfo`, is on the main file.
-    pub fn is_on_main(&self, lock: &Row) -> bool {
+    pub fn is_on_main(&self, lock: &LockRow) -> bool {
         self.sights[0].as_ref().is_some_and(|sight| sight.is(lock.device, lock.inode))
     }
 
     /// The same of the current `-shm`.
-    pub fn is_on_index(&self, lock: &Row) -> bool {
+    pub fn is_on_index(&self, lock: &LockRow) -> bool {
         self.sights[2].as_ref().is_some_and(|sight| sight.is(lock.device, lock.inode))
     }
 
@@ -418,7 +424,7 @@ impl View {
     }
 
     /// Who holds what.
-    pub fn decode(&self) -> Decoded {
+    pub fn decode(&self) -> DecodedLocks {
         let marks = self.index.as_ref().map(|index| &index.read_marks);
         locks::decode(self.mode(), &self.main_rows, &self.index_rows, marks)
     }
@@ -477,22 +483,22 @@ impl View {
 // numbers up, a descriptor is proof, and where none can be seen the kernel is asked. What such a row stood in
 // front of is asked for, too.
 fn keep_ours(
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<LockRow>,
     path: &Path,
-    sight: &Sight,
-    places: &[(Ask, RangeInclusive<u64>)],
-    openers: &BTreeMap<i32, Opener>,
+    sight: &FileSighting,
+    places: &[(ProbeScope, RangeInclusive<u64>)],
+    openers: &BTreeMap<i32, DatabaseOpener>,
 ) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     let file = files::open(path)?;
-    let is_ours = |row: &Row| {
+    let is_ours = |row: &LockRow| {
         let handles = row.pid.and_then(|pid| openers.get(&pid)).and_then(|opener| opener.handles);
         if let Some(handles) = handles {
             return handles.db + handles.wal + handles.shm > 0;
         }
-        let who = if row.is_write { Ask::Writers } else { Ask::Anybody };
+        let who = if row.is_write { ProbeScope::Writers } else { ProbeScope::Anybody };
         let mut bytes = places.iter().map(|(_, bytes)| bytes).filter(|bytes| row.overlaps(bytes));
         // Where the kernel does not answer, what the table says has to do.
         bytes.all(|bytes| !matches!(lock_probe::ask(&file, who, bytes.clone()), Ok(None)))
@@ -507,11 +513,11 @@ fn keep_ours(
 
 // The table prints the locks of several open file descriptions in rows that are alike, so that it cannot tell how
 // many there are: each descriptor can. It also has the process's own locks, which a cut table may lack.
-fn taken_rows(sight: &Sight, openers: &BTreeMap<i32, Opener>) -> Vec<Row> {
+fn taken_rows(sight: &FileSighting, openers: &BTreeMap<i32, DatabaseOpener>) -> Vec<LockRow> {
     let (mut rows, mut known) = (Vec::new(), HashSet::new());
     for (&pid, opener) in openers {
         for taken in opener.taken_locks.iter().filter(|taken| taken.inode == sight.id.inode) {
-            let row = Row { pid: Some(pid), ..taken.clone() };
+            let row = LockRow { pid: Some(pid), ..taken.clone() };
             if known.insert(row.clone()) {
                 rows.push(row);
             }
@@ -521,12 +527,12 @@ fn taken_rows(sight: &Sight, openers: &BTreeMap<i32, Opener>) -> Vec<Row> {
 }
 
 // One file whose locks the table shows under no device that we know is enough.
-fn note_match(filesystem: &mut Option<Filesystem>, table: Table) {
+fn note_match(filesystem: &mut Option<Filesystem>, table: LockTableView) {
     let Some(filesystem) = filesystem else { return };
     match table {
-        Table::Empty => {}
-        Table::Complete => filesystem.locks_match = filesystem.locks_match.or(Some(true)),
-        Table::Lacks => filesystem.locks_match = Some(false),
+        LockTableView::Empty => {}
+        LockTableView::Complete => filesystem.locks_match = filesystem.locks_match.or(Some(true)),
+        LockTableView::Lacks => filesystem.locks_match = Some(false),
     }
 }
 

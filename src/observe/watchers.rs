@@ -6,25 +6,25 @@ use std::{
 };
 
 use super::liveness;
-use crate::{journal, snapshot::Watcher, state_files};
+use crate::{journal, snapshot::IngestWatcher, state_files};
 
 /// What a file of a watch has at most; whatever follows does not matter.
 const LARGEST: u64 = 64 << 10;
 
 /// The watches that keep `files`, with their databases; one that was killed left its file, and is none.
 #[must_use]
-pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, Watcher)> {
-    let mut found: Vec<(String, Watcher)> = Vec::new();
+pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, IngestWatcher)> {
+    let mut found: Vec<(String, IngestWatcher)> = Vec::new();
     for line in files.iter().filter_map(|path| line(path).ok().flatten()) {
-        let journal::Watcher { pid, start_ticks, boot, database, folder, since } = line;
+        let journal::WatcherRecord { pid, start_ticks, boot, database, folder, since } = line;
         if !liveness::is_there(proc, pid, start_ticks, boot.as_deref()) {
             continue;
         }
-        let same = |(known, watcher): &&mut (String, Watcher)| *known == database && watcher.pid == pid;
+        let same = |(known, watcher): &&mut (String, IngestWatcher)| *known == database && watcher.pid == pid;
         match found.iter_mut().find(same) {
             // It keeps a file for each folder.
             Some((_, watcher)) => watcher.folders.push(folder),
-            None => found.push((database, Watcher { pid, start_ticks, folders: vec![folder], since })),
+            None => found.push((database, IngestWatcher { pid, start_ticks, folders: vec![folder], since })),
         }
     }
     for (_, watcher) in &mut found {
@@ -35,7 +35,7 @@ pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, Watcher)> {
 }
 
 /// What a watch says of itself; `None` where it has not yet said all of it, or a newer version says it otherwise.
-fn line(path: &Path) -> io::Result<Option<journal::Watcher>> {
+fn line(path: &Path) -> io::Result<Option<journal::WatcherRecord>> {
     let text = state_files::read(path, LARGEST)?;
     Ok(String::from_utf8_lossy(&text).lines().nth(1).and_then(|line| serde_json::from_str(line).ok()))
 }
@@ -58,7 +58,7 @@ mod tests {
         let ticks = process_start(proc, own).expect("it lives");
         let mut files = Vec::new();
         let mut write = |name: &str, ticks: u64, database: &str, folder: &str| {
-            let line = journal::Watcher {
+            let line = journal::WatcherRecord {
                 pid: own,
                 start_ticks: Some(ticks),
                 boot: liveness::boot(proc),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Expectation, Keeper, Profile, Schedule};
 use crate::{
-    diagnose::checkpoint::Mode,
+    diagnose::checkpoint::CheckpointMode,
     document::{Document, Error, Item, Table, value},
     snapshot::Severity,
 };
@@ -78,8 +78,9 @@ pub fn built_in(name: &str, text: &str) -> Result<Profile, Error> {
 
 fn schedule(table: &Table<'_>) -> Result<Schedule, Error> {
     table.only(&["mode", "every"])?;
-    let modes = Mode::ALL.map(|mode| (mode.to_string().to_lowercase(), mode));
-    let modes: Vec<(&str, Mode)> = modes.iter().map(|(name, mode)| (name.as_str(), *mode)).collect();
+    let modes = CheckpointMode::ALL.map(|mode| (mode.to_string().to_lowercase(), mode));
+    let modes: Vec<(&str, CheckpointMode)> =
+        modes.iter().map(|(name, mode)| (name.as_str(), *mode)).collect();
     Ok(Schedule { mode: table.need("mode")?.one_of(&modes)?, every: value::duration(&table.need("every")?)? })
 }
 
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(profile.name, "mine");
         assert_eq!(profile.expectation("cache_size").map(|it| it.expected.as_str()), Some("-64000"));
         let every = std::time::Duration::from_mins(15);
-        assert_eq!(profile.checkpoint, Some(Schedule { mode: Mode::Passive, every }));
+        assert_eq!(profile.checkpoint, Some(Schedule { mode: CheckpointMode::Passive, every }));
     }
 
     #[test]

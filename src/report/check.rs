@@ -17,18 +17,18 @@ pub struct CheckReport {
     /// The least severity that counts.
     pub fail_on: Severity,
     /// What it comes to.
-    pub verdict: Verdict,
+    pub verdict: CheckVerdict,
     /// The same as an exit code: 0, 1, or 2 where a database could not be looked at.
     pub exit: u8,
     /// The databases, in the order in which they were asked for.
-    pub databases: Vec<Checked>,
+    pub databases: Vec<CheckedDatabase>,
     /// What could not be seen, and why: there could be more findings.
     pub unseen: Vec<Unseen>,
 }
 
 /// One database's part.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Checked {
+pub struct CheckedDatabase {
     /// Absolute path of the main file.
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
@@ -44,7 +44,7 @@ pub struct Checked {
 /// What a check comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum CheckVerdict {
     /// Nothing was found that counts.
     Fine,
     /// Something was.
@@ -57,16 +57,17 @@ impl CheckReport {
     /// What `snapshot` comes to where findings of `fail_on` and worse count.
     #[must_use]
     pub fn new(snapshot: Snapshot, fail_on: Severity) -> Self {
-        let databases: Vec<Checked> = snapshot.databases.into_iter().map(Checked::from).collect();
+        let databases: Vec<CheckedDatabase> =
+            snapshot.databases.into_iter().map(CheckedDatabase::from).collect();
         let counts = databases.iter().any(|it| it.counts(fail_on));
         let is_partial = databases.iter().any(|it| it.unfit.is_some());
         Self {
             version: CONTRACT_VERSION,
             fail_on,
             verdict: match (counts, is_partial) {
-                (true, _) => Verdict::Findings,
-                (false, true) => Verdict::Unknown,
-                (false, false) => Verdict::Fine,
+                (true, _) => CheckVerdict::Findings,
+                (false, true) => CheckVerdict::Unknown,
+                (false, false) => CheckVerdict::Fine,
             },
             exit: if is_partial { 2 } else { u8::from(counts) },
             databases,
@@ -75,14 +76,14 @@ impl CheckReport {
     }
 }
 
-impl From<Database> for Checked {
+impl From<Database> for CheckedDatabase {
     fn from(database: Database) -> Self {
         let Database { path, pragmas, findings, unfit, .. } = database;
         Self { path, profile: pragmas.profile, findings, unfit }
     }
 }
 
-impl Checked {
+impl CheckedDatabase {
     fn counts(&self, fail_on: Severity) -> bool {
         self.findings.iter().any(|finding| finding.severity >= fail_on)
     }
@@ -181,7 +182,7 @@ mod tests {
         let pin = finding("pinned-wal", Severity::Error, Some("kill -TERM 7"));
         let bare = finding("bare-client", Severity::Info, None);
         let report = report(vec![vec![pin, bare]], Severity::Warning, Vec::new());
-        assert_eq!((report.exit, report.verdict), (1, Verdict::Findings));
+        assert_eq!((report.exit, report.verdict), (1, CheckVerdict::Findings));
         assert_eq!(
             report.to_string(),
             "error    pinned-wal: 7 (sh) has [31m pinned-wal\n         remedy: kill -TERM 7 (in the console: x)\n\
@@ -205,7 +206,7 @@ mod tests {
         let trap = || finding("readonly-trap", Severity::Warning, None);
         let info = || finding("bare-client", Severity::Info, None);
         let mild = report(vec![vec![trap(), trap(), info()]], Severity::Error, Vec::new());
-        assert_eq!((mild.exit, mild.verdict), (0, Verdict::Fine));
+        assert_eq!((mild.exit, mild.verdict), (0, CheckVerdict::Fine));
         assert!(mild.to_string().starts_with("/srv/0.db: no error; 2 warnings, 1 info\n  warning  readonly"));
         let told = report(vec![vec![info()]], Severity::Warning, Vec::new());
         assert!(

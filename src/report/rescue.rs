@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
-use crate::{rescue::Copied, snapshot::lossy_path, units};
+use crate::{rescue::CopiedBytes, snapshot::lossy_path, units};
 
 /// What `integrity_check` does not tell.
 const NO_PROOF: &str =
@@ -67,7 +67,7 @@ pub struct ProcessRescue {
     /// The process that it was copied from.
     pub pid: i32,
     /// What was copied.
-    pub copied: Copied,
+    pub copied: CopiedBytes,
     /// The copy.
     pub copy: CopyReport,
     /// Its tables.
@@ -111,7 +111,7 @@ pub struct LogRescue {
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
     /// What was copied.
-    pub copied: Copied,
+    pub copied: CopiedBytes,
     /// The copy that has taken the log in.
     pub with_log: CopyReport,
     /// The main file alone.
@@ -143,7 +143,7 @@ impl fmt::Display for LogRescue {
     }
 }
 
-fn what(copied: &Copied) -> String {
+fn what(copied: &CopiedBytes) -> String {
     let mut what = format!("{} of the main file", units::bytes(copied.main_bytes));
     if copied.frames > 0 {
         what += &format!(", {} of the log", units::plural(copied.frames.into(), "committed frame"));

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-use super::{Error, IsStopped};
+use super::{IsStopped, RescueError};
 use crate::observe::files;
 
 const PIECE: usize = 1 << 20;
@@ -18,27 +18,27 @@ pub fn bytes(
     length: u64,
     what: &str,
     is_stopped: IsStopped<'_>,
-) -> Result<(), Error> {
+) -> Result<(), RescueError> {
     let read = || format!("read {what}");
     let write = || format!("write the copy of {what}");
-    to.set_len(0).map_err(Error::io(write()))?;
+    to.set_len(0).map_err(RescueError::io(write()))?;
     let mut piece = vec![0; PIECE];
     let mut at = 0;
     while at < length {
         if is_stopped() {
-            return Err(Error::Stopped);
+            return Err(RescueError::Stopped);
         }
         let wanted = usize::try_from(length - at).map_or(PIECE, |left| left.min(PIECE));
-        let count = files::read_at(from, &mut piece[..wanted], at).map_err(Error::io(read()))?;
+        let count = files::read_at(from, &mut piece[..wanted], at).map_err(RescueError::io(read()))?;
         if count == 0 {
-            return Err(Error::Changed { what: format!("{what} became shorter") });
+            return Err(RescueError::Changed { what: format!("{what} became shorter") });
         }
         if piece[..count].iter().any(|&byte| byte != 0) {
-            to.write_all_at(&piece[..count], at).map_err(Error::io(write()))?;
+            to.write_all_at(&piece[..count], at).map_err(RescueError::io(write()))?;
         }
         at += count as u64;
     }
-    to.set_len(length).map_err(Error::io(write()))
+    to.set_len(length).map_err(RescueError::io(write()))
 }
 
 /// The bytes that `file` has now.
@@ -46,9 +46,9 @@ pub fn bytes(
 /// # Errors
 ///
 /// Where the operating system fails.
-pub fn length(file: &File, what: &str) -> Result<u64, Error> {
+pub fn length(file: &File, what: &str) -> Result<u64, RescueError> {
     let metadata: io::Result<_> = file.metadata();
-    Ok(metadata.map_err(Error::io(format!("examine {what}")))?.len())
+    Ok(metadata.map_err(RescueError::io(format!("examine {what}")))?.len())
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
         to.read_exact_at(&mut end, length - 3).expect("there");
         assert_eq!((&end, to.metadata().expect("there").len()), (b"end", length));
         assert!(to.metadata().expect("there").blocks() * 512 < length / 2);
-        assert!(matches!(bytes(&from, &to, length + 1, "it", &|| false), Err(Error::Changed { .. })));
-        assert!(matches!(bytes(&from, &to, length, "it", &|| true), Err(Error::Stopped)));
+        assert!(matches!(bytes(&from, &to, length + 1, "it", &|| false), Err(RescueError::Changed { .. })));
+        assert!(matches!(bytes(&from, &to, length, "it", &|| true), Err(RescueError::Stopped)));
     }
 }

@@ -6,7 +6,7 @@ use crate::units;
 
 /// Why nothing was copied, or not all.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum RescueError {
     /// The process that was named does not exist.
     #[error("there is no process {pid}; name one that waltop status shows")]
     NoProcess {
@@ -168,7 +168,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl RescueError {
     /// An error of the operating system while it did `what`.
     pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::{self, Pid, PidfdFlags, Signal};
 
-use super::Error;
+use super::RescueError;
 use crate::{act::signal, observe};
 
 /// How long all threads of a process are waited for. One in uninterruptible sleep stops when its I/O is done.
@@ -19,19 +19,19 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// A stopped process. It goes on when this is dropped, unless it was stopped before.
 #[derive(Debug)]
-pub struct Frozen {
+pub struct FrozenProcess {
     pidfd: OwnedFd,
     was_stopped: bool,
 }
 
-impl Frozen {
+impl FrozenProcess {
     /// Stops the process that is `pid` and began at `start_ticks`, and waits until every thread of it stands.
     ///
     /// # Errors
     ///
     /// Where it is another process by now, waltop or one that waltop runs under, may not be signalled, or does not stop.
-    pub fn stop(proc: &Path, pid: i32, start_ticks: u64) -> Result<Self, Error> {
-        let refused = |why: String| Error::NotFrozen { pid, why };
+    pub fn stop(proc: &Path, pid: i32, start_ticks: u64) -> Result<Self, RescueError> {
+        let refused = |why: String| RescueError::NotFrozen { pid, why };
         // A PID of another namespace would mean another process.
         if !observe::is_own_proc(proc) {
             return Err(refused("its number is one of another PID namespace".to_owned()));
@@ -39,11 +39,11 @@ impl Frozen {
         if let Some(what) = signal::protection(pid, proc) {
             return Err(refused(format!("it is {what}")));
         }
-        let raw = Pid::from_raw(pid).ok_or(Error::NoProcess { pid })?;
+        let raw = Pid::from_raw(pid).ok_or(RescueError::NoProcess { pid })?;
         let pidfd = process::pidfd_open(raw, PidfdFlags::empty());
         let pidfd = pidfd.map_err(|error| refused(std::io::Error::from(error).to_string()))?;
         if observe::process_start(proc, pid) != Some(start_ticks) {
-            return Err(Error::NoProcess { pid });
+            return Err(RescueError::NoProcess { pid });
         }
         let was_stopped = stands(proc, pid);
         let frozen = Self { pidfd, was_stopped };
@@ -62,7 +62,7 @@ impl Frozen {
     }
 }
 
-impl Drop for Frozen {
+impl Drop for FrozenProcess {
     fn drop(&mut self) {
         if !self.was_stopped {
             // It may have ended meanwhile.

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::Error;
+use super::RescueError;
 
 /// A stopped process: never here.
 #[derive(Debug)]
-pub struct Frozen;
+pub struct FrozenProcess;
 
-impl Frozen {
-    pub fn stop(_proc: &Path, pid: i32, _start_ticks: u64) -> Result<Self, Error> {
-        Err(Error::NotFrozen { pid, why: "this system has no pidfd".to_owned() })
+impl FrozenProcess {
+    pub fn stop(_proc: &Path, pid: i32, _start_ticks: u64) -> Result<Self, RescueError> {
+        Err(RescueError::NotFrozen { pid, why: "this system has no pidfd".to_owned() })
     }
 }

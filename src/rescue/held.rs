@@ -11,21 +11,21 @@ use std::{
 
 use rustix::fs::{Mode, OFlags};
 
-use super::Error;
+use super::RescueError;
 use crate::observe::{
-    self,
+    self, PATH_ONLY,
     files::{self, FileId},
     process_owner, sidecar,
     wal::LogHeader,
     wal_index,
 };
 
-/// The files of a database, in the order of [`Role`].
+/// The files of a database, main file, log, index and journal.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// A file that a process has open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldFile {
     /// The number of its descriptor; of several, the lowest.
     pub number: i32,
     /// Device number as `stat` has it.
@@ -41,25 +41,25 @@ pub struct Held {
 
 /// The files of one database, or of one generation of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Set {
+pub struct HeldFiles {
     /// The main file.
-    pub main: Held,
+    pub main: HeldFile,
     /// The write-ahead log.
-    pub log: Option<Held>,
+    pub log: Option<HeldFile>,
     /// The wal-index.
-    pub index: Option<Held>,
+    pub index: Option<HeldFile>,
     /// The rollback journal.
-    pub journal: Option<Held>,
+    pub journal: Option<HeldFile>,
 }
 
-impl Set {
+impl HeldFiles {
     /// Whether one of its files was deleted.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.files().any(|(_, file)| file.is_deleted)
     }
 
-    fn files(&self) -> impl Iterator<Item = (&'static str, Held)> {
+    fn files(&self) -> impl Iterator<Item = (&'static str, HeldFile)> {
         let [_, log, index, journal] = SUFFIXES;
         let rest = [(log, self.log), (index, self.index), (journal, self.journal)];
         let rest = rest.into_iter().filter_map(|(name, file)| Some((name, file?)));
@@ -67,7 +67,7 @@ impl Set {
     }
 }
 
-impl fmt::Display for Set {
+impl fmt::Display for HeldFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lead = "";
         for (name, file) in self.files() {
@@ -84,10 +84,10 @@ impl fmt::Display for Set {
 /// # Errors
 ///
 /// Where the descriptors cannot be read, or none is on such a file.
-pub fn sets(proc: &Path, pid: i32, path: &Path) -> Result<Vec<Set>, Error> {
+pub fn sets(proc: &Path, pid: i32, path: &Path) -> Result<Vec<HeldFiles>, RescueError> {
     let paths = SUFFIXES.map(|suffix| sidecar(path, suffix));
     let current = paths.each_ref().map(|path| path.metadata().ok().map(|it| FileId::of(&it)));
-    let mut held: [Vec<Held>; 4] = Default::default();
+    let mut held: [Vec<HeldFile>; 4] = Default::default();
     let folder = descriptors(proc, pid);
     let mut entries: Vec<_> = fs::read_dir(&folder)
         .map_err(|cause| unreadable(proc, pid, cause))?
@@ -106,7 +106,7 @@ pub fn sets(proc: &Path, pid: i32, path: &Path) -> Result<Vec<Set>, Error> {
         let is_current = |at: usize| current[at] == Some(id);
         let Some(at) = (0..4).find(|&at| is_current(at) || was_at(&text, &paths[at], id)) else { continue };
         if !held[at].iter().any(|it| (it.device, it.inode) == (id.device, id.inode)) {
-            held[at].push(Held {
+            held[at].push(HeldFile {
                 number,
                 device: id.device,
                 inode: id.inode,
@@ -117,9 +117,9 @@ pub fn sets(proc: &Path, pid: i32, path: &Path) -> Result<Vec<Set>, Error> {
         }
     }
     if held[0].is_empty() {
-        return Err(Error::NotOpen { pid, path: path.to_owned() });
+        return Err(RescueError::NotOpen { pid, path: path.to_owned() });
     }
-    let salts = |log: &Held, index: &Held| have_same_salts(proc, pid, log, index);
+    let salts = |log: &HeldFile, index: &HeldFile| have_same_salts(proc, pid, log, index);
     Ok(group(&held, salts))
 }
 
@@ -138,28 +138,31 @@ fn descriptors(proc: &Path, pid: i32) -> PathBuf {
     process.join("fd")
 }
 
-fn unreadable(proc: &Path, pid: i32, cause: io::Error) -> Error {
+fn unreadable(proc: &Path, pid: i32, cause: io::Error) -> RescueError {
     match cause.kind() {
-        io::ErrorKind::NotFound => Error::NoProcess { pid },
+        io::ErrorKind::NotFound => RescueError::NoProcess { pid },
         io::ErrorKind::PermissionDenied => {
             let owner = process_owner(proc, pid).map_or_else(|| "unknown".to_owned(), |uid| uid.to_string());
-            Error::Hidden { pid, owner }
+            RescueError::Hidden { pid, owner }
         }
-        _ => Error::Io { what: format!("read the descriptors of {pid}"), cause },
+        _ => RescueError::Io { what: format!("read the descriptors of {pid}"), cause },
     }
 }
 
 // A log and an index belong to the main file that was there when they were made; those at the path to the one at the path.
 // Among several logs of one main file, the salts say which one the index is about.
-fn group(held: &[Vec<Held>; 4], have_same_salts: impl Fn(&Held, &Held) -> bool) -> Vec<Set> {
+fn group(
+    held: &[Vec<HeldFile>; 4],
+    have_same_salts: impl Fn(&HeldFile, &HeldFile) -> bool,
+) -> Vec<HeldFiles> {
     let [mains, logs, indexes, journals] = held;
     let mut sets = Vec::new();
     for main in mains {
-        let of_it = |files: &[Held]| -> Vec<Held> {
+        let of_it = |files: &[HeldFile]| -> Vec<HeldFile> {
             files.iter().filter(|file| main_of(file, mains) == Some(main)).copied().collect()
         };
         let (logs, indexes, journal) = (of_it(logs), of_it(indexes), of_it(journals).pop());
-        let set = |log, index| Set { main: *main, log, index, journal };
+        let set = |log, index| HeldFiles { main: *main, log, index, journal };
         match (logs.as_slice(), indexes.as_slice()) {
             ([], _) | ([_], [] | [_]) => {
                 sets.push(set(logs.first().copied(), indexes.last().copied()));
@@ -173,14 +176,14 @@ fn group(held: &[Vec<Held>; 4], have_same_salts: impl Fn(&Held, &Held) -> bool) 
     sets
 }
 
-fn main_of<'a>(file: &Held, mains: &'a [Held]) -> Option<&'a Held> {
+fn main_of<'a>(file: &HeldFile, mains: &'a [HeldFile]) -> Option<&'a HeldFile> {
     if let [only] = mains {
         return Some(only);
     }
     if let Some(current) = mains.iter().find(|main| !main.is_deleted && !file.is_deleted) {
         return Some(current);
     }
-    let is_before = |main: &&Held| match (main.born, file.born) {
+    let is_before = |main: &&HeldFile| match (main.born, file.born) {
         (Some(main), Some(file)) => main <= file,
         _ => main.number < file.number,
     };
@@ -188,7 +191,7 @@ fn main_of<'a>(file: &Held, mains: &'a [Held]) -> Option<&'a Held> {
     before.max_by_key(|main| (main.born, main.number)).or_else(|| mains.first())
 }
 
-fn have_same_salts(proc: &Path, pid: i32, log: &Held, index: &Held) -> bool {
+fn have_same_salts(proc: &Path, pid: i32, log: &HeldFile, index: &HeldFile) -> bool {
     let log = open(proc, pid, log).ok().and_then(|file| LogHeader::read(&file).ok().flatten());
     let index = open(proc, pid, index).ok().and_then(|file| wal_index::read(&file).ok());
     log.zip(index).is_some_and(|(log, index)| log.salts() == index.salts)
@@ -199,18 +202,23 @@ fn have_same_salts(proc: &Path, pid: i32, log: &Held, index: &Held) -> bool {
 /// # Errors
 ///
 /// Where that is none, or several are.
-pub fn choose(sets: &[Set], pid: i32, path: &Path, inode: Option<u64>) -> Result<Set, Error> {
+pub fn choose(
+    sets: &[HeldFiles],
+    pid: i32,
+    path: &Path,
+    inode: Option<u64>,
+) -> Result<HeldFiles, RescueError> {
     let list = || sets.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let is_meant = |set: &&Set| match inode {
+    let is_meant = |set: &&HeldFiles| match inode {
         Some(inode) => set.files().any(|(_, file)| file.inode == inode),
         None => set.is_deleted(),
     };
-    let meant: Vec<&Set> = sets.iter().filter(is_meant).collect();
+    let meant: Vec<&HeldFiles> = sets.iter().filter(is_meant).collect();
     match (meant.as_slice(), inode) {
         ([one], _) => Ok((*one).clone()),
-        (_, Some(inode)) => Err(Error::NoSuchInode { pid, inode, list: list() }),
-        ([], None) => Err(Error::NothingDeleted { pid, path: path.to_owned() }),
-        (_, None) => Err(Error::Several { pid, path: path.to_owned(), list: list() }),
+        (_, Some(inode)) => Err(RescueError::NoSuchInode { pid, inode, list: list() }),
+        ([], None) => Err(RescueError::NothingDeleted { pid, path: path.to_owned() }),
+        (_, None) => Err(RescueError::Several { pid, path: path.to_owned(), list: list() }),
     }
 }
 
@@ -220,17 +228,17 @@ pub fn choose(sets: &[Set], pid: i32, path: &Path, inode: Option<u64>) -> Result
 /// # Errors
 ///
 /// Where it is another file by now, or cannot be opened.
-pub fn open(proc: &Path, pid: i32, held: &Held) -> Result<File, Error> {
+pub fn open(proc: &Path, pid: i32, held: &HeldFile) -> Result<File, RescueError> {
     let link = descriptors(proc, pid).join(held.number.to_string());
     let what = || format!("open descriptor {} of {pid}", held.number);
-    let pin = rustix::fs::open(&link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let pin = File::from(pin.map_err(|error| Error::io(what())(error.into()))?);
-    let metadata = pin.metadata().map_err(Error::io(what()))?;
+    let pin = rustix::fs::open(&link, PATH_ONLY | OFlags::CLOEXEC, Mode::empty());
+    let pin = File::from(pin.map_err(|error| RescueError::io(what())(error.into()))?);
+    let metadata = pin.metadata().map_err(RescueError::io(what()))?;
     if !metadata.is_file() || (metadata.dev(), metadata.ino()) != (held.device, held.inode) {
-        return Err(Error::Changed { what: format!("{pid} has closed descriptor {}", held.number) });
+        return Err(RescueError::Changed { what: format!("{pid} has closed descriptor {}", held.number) });
     }
     let number = std::os::fd::AsRawFd::as_raw_fd(&pin);
-    files::open(&PathBuf::from(format!("/proc/self/fd/{number}"))).map_err(Error::io(what()))
+    files::open(&PathBuf::from(format!("/proc/self/fd/{number}"))).map_err(RescueError::io(what()))
 }
 
 /// The processes but this one that have one of `files` open (device and inode), as far as their descriptors can be read.
@@ -252,13 +260,13 @@ mod tests {
 
     use super::*;
 
-    fn held(number: i32, inode: u64, born: Option<u64>, is_deleted: bool) -> Held {
+    fn held(number: i32, inode: u64, born: Option<u64>, is_deleted: bool) -> HeldFile {
         let born = born.map(|second| SystemTime::UNIX_EPOCH + Duration::from_secs(second));
-        Held { number, device: 1, inode, bytes: 4096, is_deleted, born }
+        HeldFile { number, device: 1, inode, bytes: 4096, is_deleted, born }
     }
 
-    fn inodes(sets: &[Set]) -> Vec<[Option<u64>; 3]> {
-        let inode = |file: Option<Held>| file.map(|it| it.inode);
+    fn inodes(sets: &[HeldFiles]) -> Vec<[Option<u64>; 3]> {
+        let inode = |file: Option<HeldFile>| file.map(|it| it.inode);
         sets.iter().map(|it| [Some(it.main.inode), inode(it.log), inode(it.index)]).collect()
     }
 
@@ -278,13 +286,16 @@ mod tests {
             );
             let chosen = choose(&sets, 1, Path::new("a.db"), None);
             if is_gone {
-                assert!(matches!(chosen, Err(Error::Several { .. })));
+                assert!(matches!(chosen, Err(RescueError::Several { .. })));
                 let by_log = choose(&sets, 1, Path::new("a.db"), Some(21)).expect("one");
                 assert_eq!(by_log.main.inode, 20);
             } else {
                 assert_eq!(chosen.expect("only one was deleted").main.inode, 10);
             }
-            assert!(matches!(choose(&sets, 1, Path::new("a.db"), Some(9)), Err(Error::NoSuchInode { .. })));
+            assert!(matches!(
+                choose(&sets, 1, Path::new("a.db"), Some(9)),
+                Err(RescueError::NoSuchInode { .. })
+            ));
         }
     }
 
@@ -310,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_process_that_has_deleted_nothing_has_nothing_to_rescue() {
-        let sets = [Set { main: held(3, 10, None, false), log: None, index: None, journal: None }];
-        assert!(matches!(choose(&sets, 1, Path::new("a.db"), None), Err(Error::NothingDeleted { .. })));
+        let sets = [HeldFiles { main: held(3, 10, None, false), log: None, index: None, journal: None }];
+        assert!(matches!(choose(&sets, 1, Path::new("a.db"), None), Err(RescueError::NothingDeleted { .. })));
     }
 }

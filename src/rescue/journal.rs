@@ -2,7 +2,7 @@
 
 use std::{fs::File, os::unix::ffi::OsStrExt, path::Path};
 
-use super::Error;
+use super::RescueError;
 use crate::observe::files;
 
 /// The first bytes of a journal that has something to undo, and the last ones of one that names a super-journal.
@@ -24,9 +24,9 @@ const LONGEST: u64 = 4096;
 /// # Errors
 ///
 /// Where it cannot be read.
-pub fn hot_bytes(journal: &File) -> Result<u64, Error> {
+pub fn hot_bytes(journal: &File) -> Result<u64, RescueError> {
     let read = |buffer: &mut [u8], at| {
-        files::read_at(journal, buffer, at).map_err(Error::io("read the rollback journal"))
+        files::read_at(journal, buffer, at).map_err(RescueError::io("read the rollback journal"))
     };
     let length = super::copy::length(journal, "the rollback journal")?;
     let mut magic = [0; 8];

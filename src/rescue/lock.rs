@@ -17,9 +17,9 @@ use nix::{
     libc,
 };
 
-use super::{Error, IsStopped};
+use super::{IsStopped, RescueError};
 use crate::observe::{
-    lock_probe::{self, Ask},
+    lock_probe::{self, ProbeScope},
     locks::{PENDING, SHARED},
 };
 
@@ -58,16 +58,16 @@ pub fn wait_for(
     what: &'static str,
     patience: Duration,
     is_stopped: IsStopped<'_>,
-) -> Result<(), Error> {
+) -> Result<(), RescueError> {
     let begun = Instant::now();
-    while !set(file, libc::F_RDLCK, bytes).map_err(Error::io(format!("lock {what}")))? {
+    while !set(file, libc::F_RDLCK, bytes).map_err(RescueError::io(format!("lock {what}")))? {
         if is_stopped() {
-            return Err(Error::Stopped);
+            return Err(RescueError::Stopped);
         }
         if begun.elapsed() >= patience {
-            let holder = lock_probe::ask(file, Ask::Writers, bytes.clone()).ok().flatten();
+            let holder = lock_probe::ask(file, ProbeScope::Writers, bytes.clone()).ok().flatten();
             let holder = holder.and_then(|obstacle| obstacle.pid);
-            return Err(Error::Locked { what, patience_s: patience.as_secs(), holder });
+            return Err(RescueError::Locked { what, patience_s: patience.as_secs(), holder });
         }
         thread::sleep(PAUSE);
     }
@@ -80,17 +80,17 @@ pub fn wait_for(
 /// # Errors
 ///
 /// As [`wait_for`].
-pub fn share(file: &File, patience: Duration, is_stopped: IsStopped<'_>) -> Result<(), Error> {
+pub fn share(file: &File, patience: Duration, is_stopped: IsStopped<'_>) -> Result<(), RescueError> {
     let what = "the main file";
     wait_for(file, &(PENDING..=PENDING), what, patience, is_stopped)?;
     let shared = wait_for(file, &SHARED, what, patience, is_stopped);
-    set(file, libc::F_UNLCK, &(PENDING..=PENDING)).map_err(Error::io("unlock the main file"))?;
+    set(file, libc::F_UNLCK, &(PENDING..=PENDING)).map_err(RescueError::io("unlock the main file"))?;
     shared
 }
 
 /// Whether a process holds one of `bytes` for writing.
 pub fn is_written(file: &File, bytes: RangeInclusive<u64>) -> io::Result<bool> {
-    lock_probe::ask(file, Ask::Writers, bytes).map(|obstacle| obstacle.is_some())
+    lock_probe::ask(file, ProbeScope::Writers, bytes).map(|obstacle| obstacle.is_some())
 }
 
 #[cfg(test)]
@@ -114,10 +114,10 @@ mod tests {
         assert!(set(&other, libc::F_WRLCK, &BYTES).expect("an answer"));
         let reader = File::open(&path).expect("there");
         let refused = wait_for(&reader, &BYTES, "it", Duration::ZERO, &never);
-        assert!(matches!(refused, Err(Error::Locked { what: "it", .. })), "{refused:?}");
+        assert!(matches!(refused, Err(RescueError::Locked { what: "it", .. })), "{refused:?}");
         assert!(matches!(
             wait_for(&reader, &BYTES, "it", Duration::from_mins(1), &|| true),
-            Err(Error::Stopped)
+            Err(RescueError::Stopped)
         ));
     }
 }

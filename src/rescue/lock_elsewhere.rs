@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, ops::RangeInclusive, time::Duration};
 
-use super::{Error, IsStopped};
+use super::{IsStopped, RescueError};
 
 fn unsupported() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "this system has no open-file-description locks")
@@ -14,12 +14,12 @@ pub fn wait_for(
     what: &'static str,
     _patience: Duration,
     _is_stopped: IsStopped<'_>,
-) -> Result<(), Error> {
-    Err(Error::Io { what: format!("lock {what}"), cause: unsupported() })
+) -> Result<(), RescueError> {
+    Err(RescueError::Io { what: format!("lock {what}"), cause: unsupported() })
 }
 
-pub fn share(_file: &File, _patience: Duration, _is_stopped: IsStopped<'_>) -> Result<(), Error> {
-    Err(Error::Io { what: "lock the main file".to_owned(), cause: unsupported() })
+pub fn share(_file: &File, _patience: Duration, _is_stopped: IsStopped<'_>) -> Result<(), RescueError> {
+    Err(RescueError::Io { what: "lock the main file".to_owned(), cause: unsupported() })
 }
 
 pub fn is_written(_file: &File, _bytes: RangeInclusive<u64>) -> io::Result<bool> {

@@ -9,13 +9,13 @@ use std::{
 };
 
 use super::{
-    Copied, Error, IsStopped, copy, held, journal, lock,
-    process::{Live, committed, is_wal, live},
-    target::{Target, has_room},
+    CopiedBytes, IsStopped, RescueError, copy, held, journal, lock,
+    process::{LiveFiles, committed, is_wal, live},
+    target::{CopyTarget, has_room},
 };
 use crate::observe::{
     files,
-    lock_probe::{self, Ask},
+    lock_probe::{self, ProbeScope},
     lock_table::INDEX_BYTE,
     locks::MAIN_WRITER,
     sidecar,
@@ -25,13 +25,13 @@ const SHARE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The two copies.
 #[derive(Debug)]
-pub struct Pair {
+pub struct CopyPair {
     /// The main file, and beside it the log or journal that `SQLite` takes in when the copy is opened.
     pub with_log: PathBuf,
     /// The main file alone.
     pub without_log: PathBuf,
     /// What was copied.
-    pub copied: Copied,
+    pub copied: CopiedBytes,
 }
 
 /// Copies the database whose main file is at `main`, without links in its path, to `with-log.db` and `without-log.db` in
@@ -46,7 +46,7 @@ pub fn with_and_without_log(
     main: &Path,
     folder: &Path,
     is_stopped: IsStopped<'_>,
-) -> Result<Pair, Error> {
+) -> Result<CopyPair, RescueError> {
     let is_new = make(folder)?;
     let made = copies(proc, main, folder, is_stopped);
     if made.is_err() && is_new {
@@ -56,7 +56,7 @@ pub fn with_and_without_log(
     made
 }
 
-fn make(folder: &Path) -> Result<bool, Error> {
+fn make(folder: &Path) -> Result<bool, RescueError> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => Ok(true),
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
@@ -64,54 +64,59 @@ fn make(folder: &Path) -> Result<bool, Error> {
             let is_folder = folder.symlink_metadata().is_ok_and(|it| it.is_dir());
             let is_empty =
                 is_folder && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-            if is_empty { Ok(false) } else { Err(Error::NotEmpty { path: folder.to_owned() }) }
+            if is_empty { Ok(false) } else { Err(RescueError::NotEmpty { path: folder.to_owned() }) }
         }
-        Err(cause) => Err(Error::Io { what: format!("make the folder {}", folder.display()), cause }),
+        Err(cause) => Err(RescueError::Io { what: format!("make the folder {}", folder.display()), cause }),
     }
 }
 
-fn copies(proc: &Path, main: &Path, folder: &Path, is_stopped: IsStopped<'_>) -> Result<Pair, Error> {
-    let original = Original::open(main)?;
+fn copies(
+    proc: &Path,
+    main: &Path,
+    folder: &Path,
+    is_stopped: IsStopped<'_>,
+) -> Result<CopyPair, RescueError> {
+    let original = OriginalFiles::open(main)?;
     let room = copy::length(&original.main, "the main file")?;
     let log = original.log.as_ref().map_or(Ok(0), |log| copy::length(log, "the log"))?;
     has_room(folder, 2 * room + 2 * log)?;
-    let mut with_log = Target::new(&folder.join("with-log.db"))?;
-    let mut without_log = Target::new(&folder.join("without-log.db"))?;
+    let mut with_log = CopyTarget::new(&folder.join("with-log.db"))?;
+    let mut without_log = CopyTarget::new(&folder.join("without-log.db"))?;
     let copied = if original.has_index_user()? {
         let (Some(log), Some(index)) = (&original.log, &original.index) else {
-            return Err(Error::Changed { what: "there is no -wal beside the -shm".to_owned() });
+            return Err(RescueError::Changed { what: "there is no -wal beside the -shm".to_owned() });
         };
-        live(&Live { main: &original.main, log, index }, &mut with_log, is_stopped)?
+        live(&LiveFiles { main: &original.main, log, index }, &mut with_log, is_stopped)?
     } else {
         original.at_rest(proc, main, &mut with_log, is_stopped)?
     };
     // The copy has no connection yet.
-    let first = files::open(with_log.main()).map_err(Error::io("read the copy"))?;
+    let first = files::open(with_log.main()).map_err(RescueError::io("read the copy"))?;
     let second = without_log.create("")?;
     copy::bytes(&first, &second, copied.main_bytes, "the main file", is_stopped)?;
-    second.sync_all().map_err(Error::io("write the copy"))?;
-    Ok(Pair { with_log: with_log.keep(), without_log: without_log.keep(), copied })
+    second.sync_all().map_err(RescueError::io("write the copy"))?;
+    Ok(CopyPair { with_log: with_log.keep(), without_log: without_log.keep(), copied })
 }
 
 /// The files, open for reading.
-struct Original {
+struct OriginalFiles {
     main: File,
     log: Option<File>,
     index: Option<File>,
     journal: Option<File>,
 }
 
-impl Original {
-    fn open(main: &Path) -> Result<Self, Error> {
+impl OriginalFiles {
+    fn open(main: &Path) -> Result<Self, RescueError> {
         let open = |suffix: &str| {
             let path = sidecar(main, suffix);
             match files::open(&path) {
                 Ok(file) => Ok(Some(file)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => Ok(None),
-                Err(cause) => Err(Error::Io { what: format!("read {}", path.display()), cause }),
+                Err(cause) => Err(RescueError::Io { what: format!("read {}", path.display()), cause }),
             }
         };
-        let missing = || Error::io(format!("read {}", main.display()))(io::ErrorKind::NotFound.into());
+        let missing = || RescueError::io(format!("read {}", main.display()))(io::ErrorKind::NotFound.into());
         Ok(Self {
             main: open("")?.ok_or_else(missing)?,
             log: open("-wal")?,
@@ -121,16 +126,16 @@ impl Original {
     }
 
     // Whether a process holds the byte of the index that each one with the index open holds.
-    fn has_index_user(&self) -> Result<bool, Error> {
+    fn has_index_user(&self) -> Result<bool, RescueError> {
         let Some(index) = &self.index else { return Ok(false) };
-        let holder = lock_probe::ask(index, Ask::Anybody, INDEX_BYTE..=INDEX_BYTE);
-        Ok(holder.map_err(Error::io("ask for locks on -shm"))?.is_some())
+        let holder = lock_probe::ask(index, ProbeScope::Anybody, INDEX_BYTE..=INDEX_BYTE);
+        Ok(holder.map_err(RescueError::io("ask for locks on -shm"))?.is_some())
     }
 
-    fn files(&self) -> Result<Vec<Metadata>, Error> {
+    fn files(&self) -> Result<Vec<Metadata>, RescueError> {
         let all = [Some(&self.main), self.log.as_ref(), self.index.as_ref(), self.journal.as_ref()];
         let all = all.into_iter().flatten().map(File::metadata);
-        all.collect::<io::Result<_>>().map_err(Error::io("examine the files"))
+        all.collect::<io::Result<_>>().map_err(RescueError::io("examine the files"))
     }
 
     // A copy of files of which no process uses the log. The lock keeps one with a rollback journal from writing to the main
@@ -139,42 +144,48 @@ impl Original {
         &self,
         proc: &Path,
         main: &Path,
-        target: &mut Target,
+        target: &mut CopyTarget,
         is_stopped: IsStopped<'_>,
-    ) -> Result<Copied, Error> {
+    ) -> Result<CopiedBytes, RescueError> {
         // Asked before the lock, which would be in the answer itself.
         if is_wal(&self.main) || self.log.is_some() {
             let ids: Vec<(u64, u64)> = self.files()?.iter().map(|it| (it.dev(), it.ino())).collect();
             let pids = held::openers(proc, &ids);
             if !pids.is_empty() || self.is_locked()? {
-                return Err(Error::InUse { pids, path: main.to_owned() });
+                return Err(RescueError::InUse { pids, path: main.to_owned() });
             }
         }
         lock::share(&self.main, SHARE_PATIENCE, is_stopped)?;
         let before = self.files()?;
         // While a process is in a transaction its journal undoes what is not in the main file yet.
-        let is_writing = lock::is_written(&self.main, MAIN_WRITER).map_err(Error::io("ask for locks"))?;
+        let is_writing =
+            lock::is_written(&self.main, MAIN_WRITER).map_err(RescueError::io("ask for locks"))?;
         let hot = match &self.journal {
             Some(journal) if !is_writing => journal::hot_bytes(journal)?,
             _ => 0,
         };
         let copied = self.copy(target, hot, is_stopped)?;
         if self.has_index_user()? || !is_unchanged(&before, &self.files()?) || !self.is_at(main)? {
-            return Err(Error::Changed { what: "a process opened the database".to_owned() });
+            return Err(RescueError::Changed { what: "a process opened the database".to_owned() });
         }
         Ok(copied)
     }
 
-    fn is_locked(&self) -> Result<bool, Error> {
-        let holder = lock_probe::ask(&self.main, Ask::Anybody, MAIN_WRITER);
-        Ok(holder.map_err(Error::io("ask for locks on the main file"))?.is_some())
+    fn is_locked(&self) -> Result<bool, RescueError> {
+        let holder = lock_probe::ask(&self.main, ProbeScope::Anybody, MAIN_WRITER);
+        Ok(holder.map_err(RescueError::io("ask for locks on the main file"))?.is_some())
     }
 
-    fn copy(&self, target: &mut Target, hot: u64, is_stopped: IsStopped<'_>) -> Result<Copied, Error> {
+    fn copy(
+        &self,
+        target: &mut CopyTarget,
+        hot: u64,
+        is_stopped: IsStopped<'_>,
+    ) -> Result<CopiedBytes, RescueError> {
         let main_bytes = copy::length(&self.main, "the main file")?;
         let main_copy = target.create("")?;
         copy::bytes(&self.main, &main_copy, main_bytes, "the main file", is_stopped)?;
-        let mut copied = Copied { main_bytes, journal_bytes: hot, ..Copied::default() };
+        let mut copied = CopiedBytes { main_bytes, journal_bytes: hot, ..CopiedBytes::default() };
         let mut written = vec![main_copy];
         let log_bytes = self.log.as_ref().map_or(Ok(0), |log| copy::length(log, "the log"))?;
         if let Some(log) = self.log.as_ref().filter(|_| log_bytes > 0) {
@@ -189,13 +200,13 @@ impl Original {
             written.push(copy);
         }
         for copy in written {
-            copy.sync_all().map_err(Error::io("write the copy"))?;
+            copy.sync_all().map_err(RescueError::io("write the copy"))?;
         }
         Ok(copied)
     }
 
     // Whether the files that were copied are still those at the path.
-    fn is_at(&self, main: &Path) -> Result<bool, Error> {
+    fn is_at(&self, main: &Path) -> Result<bool, RescueError> {
         let id = |it: &Metadata| (it.dev(), it.ino());
         let files = [
             ("", Some(&self.main)),
@@ -205,7 +216,7 @@ impl Original {
         ];
         for (suffix, file) in files {
             let there = sidecar(main, suffix).metadata().ok();
-            let ours = file.map(File::metadata).transpose().map_err(Error::io("examine the files"))?;
+            let ours = file.map(File::metadata).transpose().map_err(RescueError::io("examine the files"))?;
             if there.as_ref().map(id) != ours.as_ref().map(id) {
                 return Ok(false);
             }

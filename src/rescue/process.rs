@@ -8,16 +8,16 @@ use std::{
 };
 
 use super::{
-    Copied, Error, IsStopped, Set, choose, copy,
-    freeze::Frozen,
+    CopiedBytes, HeldFiles, IsStopped, RescueError, choose, copy,
+    freeze::FrozenProcess,
     held, journal, lock, sets,
-    target::{Target, has_room},
+    target::{CopyTarget, has_room},
 };
 use crate::observe::{
     self, header,
     locks::{MAIN_WRITER, READ0, SHARED},
     wal::{self, LogHeader},
-    wal_index::{self, Index},
+    wal_index::{self, WalIndex},
 };
 use crate::snapshot::JournalMode;
 
@@ -33,7 +33,7 @@ const IDLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is to be copied.
 #[derive(Debug, Clone)]
-pub struct Request<'a> {
+pub struct RescueRequest<'a> {
     /// The `/proc` with the process.
     pub proc: &'a Path,
     /// The process.
@@ -53,8 +53,8 @@ pub struct Request<'a> {
 /// # Errors
 ///
 /// Where there is no such process.
-pub fn start_of(proc: &Path, pid: i32) -> Result<u64, Error> {
-    observe::process_start(proc, pid).ok_or(Error::NoProcess { pid })
+pub fn start_of(proc: &Path, pid: i32) -> Result<u64, RescueError> {
+    observe::process_start(proc, pid).ok_or(RescueError::NoProcess { pid })
 }
 
 /// Copies the database of `request` to `to` and the files beside it, which `SQLite` takes in when the copy is opened.
@@ -66,13 +66,13 @@ pub fn start_of(proc: &Path, pid: i32) -> Result<u64, Error> {
 ///
 /// Where there is nothing to copy or no place for it, a lock is not available, or the user ends it. Then nothing of the copy is left.
 pub fn from_process(
-    request: &Request<'_>,
+    request: &RescueRequest<'_>,
     to: &Path,
     is_stopped: IsStopped<'_>,
-) -> Result<(PathBuf, Copied), Error> {
-    let mut target = Target::new(to)?;
+) -> Result<(PathBuf, CopiedBytes), RescueError> {
+    let mut target = CopyTarget::new(to)?;
     if target.main() == request.path {
-        return Err(Error::SamePath { pid: request.pid, path: to.to_owned() });
+        return Err(RescueError::SamePath { pid: request.pid, path: to.to_owned() });
     }
     let found = sets(request.proc, request.pid, request.path)?;
     let set = choose(&found, request.pid, request.path, request.inode)?;
@@ -82,33 +82,38 @@ pub fn from_process(
         under_lock(request, &set, &mut target, is_stopped)?
     };
     if observe::process_start(request.proc, request.pid).is_some_and(|it| it != request.start_ticks) {
-        return Err(Error::NoProcess { pid: request.pid });
+        return Err(RescueError::NoProcess { pid: request.pid });
     }
     Ok((target.keep(), copied))
 }
 
 fn under_lock(
-    request: &Request<'_>,
-    set: &Set,
-    target: &mut Target,
+    request: &RescueRequest<'_>,
+    set: &HeldFiles,
+    target: &mut CopyTarget,
     is_stopped: IsStopped<'_>,
-) -> Result<Copied, Error> {
+) -> Result<CopiedBytes, RescueError> {
     let pid = request.pid;
     let (Some(index), Some(log)) = (&set.index, &set.log) else {
-        return Err(Error::NeedsFreeze { pid, why: "there is no -shm" });
+        return Err(RescueError::NeedsFreeze { pid, why: "there is no -shm" });
     };
     let open = |file| held::open(request.proc, pid, file);
     let (main, log, index) = (open(&set.main)?, open(log)?, open(index)?);
-    live(&Live { main: &main, log: &log, index: &index }, target, is_stopped).map_err(|error| match error {
-        Error::Locked { holder: Some(holder), what: "the main file", .. } if holder == pid => {
-            Error::NeedsFreeze { pid, why: "it holds the whole file, as locking_mode=EXCLUSIVE does" }
-        }
-        other => other,
-    })
+    live(&LiveFiles { main: &main, log: &log, index: &index }, target, is_stopped).map_err(
+        |error| match error {
+            RescueError::Locked { holder: Some(holder), what: "the main file", .. } if holder == pid => {
+                RescueError::NeedsFreeze {
+                    pid,
+                    why: "it holds the whole file, as locking_mode=EXCLUSIVE does",
+                }
+            }
+            other => other,
+        },
+    )
 }
 
 /// The files of a database in WAL mode that processes use.
-pub struct Live<'a> {
+pub struct LiveFiles<'a> {
     /// The main file.
     pub main: &'a File,
     /// The log.
@@ -124,11 +129,15 @@ pub struct Live<'a> {
 /// # Errors
 ///
 /// Where a lock is not available, there is no room, or the log and the index contradict each other.
-pub fn live(files: &Live<'_>, target: &mut Target, is_stopped: IsStopped<'_>) -> Result<Copied, Error> {
+pub fn live(
+    files: &LiveFiles<'_>,
+    target: &mut CopyTarget,
+    is_stopped: IsStopped<'_>,
+) -> Result<CopiedBytes, RescueError> {
     lock::wait_for(files.main, &SHARED, "the main file", SHARE_PATIENCE, is_stopped)?;
     lock::wait_for(files.index, &(READ0..=READ0), "byte 123 of -shm", CHECKPOINT_PATIENCE, is_stopped)?;
     let (main_copy, log_copy) = (target.create("")?, target.create("-wal")?);
-    let mut last = Error::Changed { what: "the log was restarted".to_owned() };
+    let mut last = RescueError::Changed { what: "the log was restarted".to_owned() };
     for _ in 0..TRIES {
         let before = index_of(files.index)?;
         let main_bytes = copy::length(files.main, "the main file")?;
@@ -138,7 +147,7 @@ pub fn live(files: &Live<'_>, target: &mut Target, is_stopped: IsStopped<'_>) ->
         copy::bytes(files.main, &main_copy, main_bytes, "the main file", is_stopped)?;
         match copy_log(files.log, &log_copy, &before, is_stopped) {
             Ok(()) => {}
-            Err(Error::Stopped) => return Err(Error::Stopped),
+            Err(RescueError::Stopped) => return Err(RescueError::Stopped),
             Err(error) => {
                 last = error;
                 continue;
@@ -146,31 +155,31 @@ pub fn live(files: &Live<'_>, target: &mut Target, is_stopped: IsStopped<'_>) ->
         }
         if is_same(&before, &index_of(files.index)?) {
             for copy in [main_copy, log_copy] {
-                copy.sync_all().map_err(Error::io("write the copy"))?;
+                copy.sync_all().map_err(RescueError::io("write the copy"))?;
             }
             let moved = Some(before.backfilled);
-            return Ok(Copied {
+            return Ok(CopiedBytes {
                 main_bytes,
                 frames: before.frames,
                 frames_moved: moved,
-                ..Copied::default()
+                ..CopiedBytes::default()
             });
         }
-        last = Error::Changed { what: "the log was restarted".to_owned() };
+        last = RescueError::Changed { what: "the log was restarted".to_owned() };
     }
     Err(last)
 }
 
-fn index_of(index: &File) -> Result<Index, Error> {
-    wal_index::read(index).map_err(Error::io("read -shm"))
+fn index_of(index: &File) -> Result<WalIndex, RescueError> {
+    wal_index::read(index).map_err(RescueError::io("read -shm"))
 }
 
 // Frames that are all in the main file need no copy; a log of them may be restarted at any time.
-fn log_bytes(index: &Index) -> u64 {
+fn log_bytes(index: &WalIndex) -> u64 {
     if index.frames > index.backfilled { wal::bytes_of(index.frames, index.page_size) } else { 0 }
 }
 
-fn copy_log(log: &File, copy: &File, index: &Index, is_stopped: IsStopped<'_>) -> Result<(), Error> {
+fn copy_log(log: &File, copy: &File, index: &WalIndex, is_stopped: IsStopped<'_>) -> Result<(), RescueError> {
     let bytes = log_bytes(index);
     copy::bytes(log, copy, bytes, "the log", is_stopped)?;
     if bytes == 0 {
@@ -178,10 +187,10 @@ fn copy_log(log: &File, copy: &File, index: &Index, is_stopped: IsStopped<'_>) -
     }
     let found = committed(copy)?;
     let is_of_index = LogHeader::read(copy)
-        .map_err(Error::io("read the copy"))?
+        .map_err(RescueError::io("read the copy"))?
         .is_some_and(|header| header.salts() == index.salts && header.page_size == index.page_size);
     let found = if is_of_index { found } else { 0 };
-    if found == index.frames { Ok(()) } else { Err(Error::Short { expected: index.frames, found }) }
+    if found == index.frames { Ok(()) } else { Err(RescueError::Short { expected: index.frames, found }) }
 }
 
 /// The committed frames of a log, by its checksums.
@@ -189,10 +198,10 @@ fn copy_log(log: &File, copy: &File, index: &Index, is_stopped: IsStopped<'_>) -
 /// # Errors
 ///
 /// Where it cannot be read.
-pub fn committed(log: &File) -> Result<u32, Error> {
-    let failed = || Error::io("read the copy of the log");
+pub fn committed(log: &File) -> Result<u32, RescueError> {
+    let failed = || RescueError::io("read the copy of the log");
     let Some(header) = LogHeader::read(log).map_err(failed())? else { return Ok(0) };
-    let mut counter = wal::Counter::default();
+    let mut counter = wal::FrameCounter::default();
     loop {
         let committed = counter.count(log, header).map_err(failed())?;
         if committed.is_complete {
@@ -203,7 +212,7 @@ pub fn committed(log: &File) -> Result<u32, Error> {
 
 // The main file was not written to, and the frames that were copied are still those of the index. A log of which all was
 // in the main file may have been restarted, since nothing of it was copied.
-fn is_same(before: &Index, after: &Index) -> bool {
+fn is_same(before: &WalIndex, after: &WalIndex) -> bool {
     if before.salts == after.salts {
         return before.backfilled == after.backfilled;
     }
@@ -211,14 +220,14 @@ fn is_same(before: &Index, after: &Index) -> bool {
 }
 
 fn frozen(
-    request: &Request<'_>,
-    set: &Set,
-    target: &mut Target,
+    request: &RescueRequest<'_>,
+    set: &HeldFiles,
+    target: &mut CopyTarget,
     is_stopped: IsStopped<'_>,
-) -> Result<Copied, Error> {
+) -> Result<CopiedBytes, RescueError> {
     let begun = Instant::now();
     loop {
-        let stopped = Frozen::stop(request.proc, request.pid, request.start_ticks)?;
+        let stopped = FrozenProcess::stop(request.proc, request.pid, request.start_ticks)?;
         // Its descriptors are what they are from now on: a journal lasts as long as its transaction.
         let found = sets(request.proc, request.pid, request.path)?;
         let inode = request.inode.unwrap_or_else(|| set.log.map_or(set.main.inode, |log| log.inode));
@@ -226,19 +235,19 @@ fn frozen(
         let others = held::openers(request.proc, &[(set.main.device, set.main.inode)]);
         let others: Vec<i32> = others.into_iter().filter(|&pid| pid != request.pid).collect();
         if !others.is_empty() {
-            return Err(Error::Shared { pids: others });
+            return Err(RescueError::Shared { pids: others });
         }
         let main = held::open(request.proc, request.pid, &set.main)?;
-        let is_writing = lock::is_written(&main, MAIN_WRITER).map_err(Error::io("ask for locks"))?;
+        let is_writing = lock::is_written(&main, MAIN_WRITER).map_err(RescueError::io("ask for locks"))?;
         if !is_writing || set.log.is_some() || set.journal.is_some() {
             return as_it_is(request, &set, &main, target, is_stopped);
         }
         drop(stopped);
         if begun.elapsed() >= IDLE_PATIENCE {
-            return Err(Error::AlwaysWrites { pid: request.pid });
+            return Err(RescueError::AlwaysWrites { pid: request.pid });
         }
         if is_stopped() {
-            return Err(Error::Stopped);
+            return Err(RescueError::Stopped);
         }
         thread::sleep(IDLE_PAUSE);
     }
@@ -246,12 +255,12 @@ fn frozen(
 
 // SQLite recovers a log to its last commit, and rolls a journal back.
 fn as_it_is(
-    request: &Request<'_>,
-    set: &Set,
+    request: &RescueRequest<'_>,
+    set: &HeldFiles,
     main: &File,
-    target: &mut Target,
+    target: &mut CopyTarget,
     is_stopped: IsStopped<'_>,
-) -> Result<Copied, Error> {
+) -> Result<CopiedBytes, RescueError> {
     let open = |file| held::open(request.proc, request.pid, file);
     let log = set.log.as_ref().map(open).transpose()?;
     let journal = set.journal.as_ref().map(open).transpose()?;
@@ -265,7 +274,7 @@ fn as_it_is(
     has_room(target.folder(), main_bytes + 2 * log_bytes + journal_bytes)?;
     let main_copy = target.create("")?;
     copy::bytes(main, &main_copy, main_bytes, "the main file", is_stopped)?;
-    let mut copied = Copied { main_bytes, journal_bytes, frozen: true, ..Copied::default() };
+    let mut copied = CopiedBytes { main_bytes, journal_bytes, frozen: true, ..CopiedBytes::default() };
     let mut written = vec![main_copy];
     if let Some(log) = log.filter(|_| log_bytes > 0) {
         let copy = target.create("-wal")?;
@@ -279,7 +288,7 @@ fn as_it_is(
         written.push(copy);
     }
     for copy in written {
-        copy.sync_all().map_err(Error::io("write the copy"))?;
+        copy.sync_all().map_err(RescueError::io("write the copy"))?;
     }
     Ok(copied)
 }

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use super::Error;
+use super::RescueError;
 use crate::{observe::sidecar, paths};
 
 /// What `SQLite` puts beside a main file.
@@ -17,31 +17,31 @@ const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// The files of one copy. What was made is removed again, unless the copy was kept.
 #[derive(Debug)]
-pub struct Target {
+pub struct CopyTarget {
     main: PathBuf,
     made: Vec<PathBuf>,
 }
 
-impl Target {
+impl CopyTarget {
     /// A copy at `path`, where nothing is yet, nor anything that would go with it.
     ///
     /// # Errors
     ///
     /// Where something is there, or its folder is not.
-    pub fn new(path: &Path) -> Result<Self, Error> {
+    pub fn new(path: &Path) -> Result<Self, RescueError> {
         let what = || format!("write to {}", path.display());
         // A name that a link leads to is taken as well.
         if path.symlink_metadata().is_ok() {
-            return Err(Error::Exists { path: path.to_owned() });
+            return Err(RescueError::Exists { path: path.to_owned() });
         }
-        let main = paths::settled(path).map_err(Error::io(what()))?;
+        let main = paths::settled(path).map_err(RescueError::io(what()))?;
         for taken in SIDECARS.iter().map(|suffix| sidecar(&main, suffix)) {
             if taken.symlink_metadata().is_ok() {
-                return Err(Error::Exists { path: taken });
+                return Err(RescueError::Exists { path: taken });
             }
         }
         if main.file_name().is_none() {
-            return Err(Error::Exists { path: main });
+            return Err(RescueError::Exists { path: main });
         }
         Ok(Self { main, made: Vec::new() })
     }
@@ -61,7 +61,7 @@ impl Target {
     /// # Errors
     ///
     /// Where something is there, or it cannot be made.
-    pub fn create(&mut self, suffix: &str) -> Result<File, Error> {
+    pub fn create(&mut self, suffix: &str) -> Result<File, RescueError> {
         let path = sidecar(&self.main, suffix);
         let made = OpenOptions::new()
             .read(true)
@@ -71,8 +71,8 @@ impl Target {
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path);
         let file = made.map_err(|cause| match cause.kind() {
-            io::ErrorKind::AlreadyExists => Error::Exists { path: path.clone() },
-            _ => Error::Io { what: format!("make {}", path.display()), cause },
+            io::ErrorKind::AlreadyExists => RescueError::Exists { path: path.clone() },
+            _ => RescueError::Io { what: format!("make {}", path.display()), cause },
         })?;
         self.made.push(path);
         Ok(file)
@@ -85,7 +85,7 @@ impl Target {
     }
 }
 
-impl Drop for Target {
+impl Drop for CopyTarget {
     fn drop(&mut self) {
         for path in &self.made {
             // A part of a copy must not be taken for one. There is nothing to do where it cannot be removed.
@@ -99,10 +99,10 @@ impl Drop for Target {
 /// # Errors
 ///
 /// Where that is so. A file system that does not tell is taken to have room.
-pub fn has_room(folder: &Path, needed: u64) -> Result<(), Error> {
+pub fn has_room(folder: &Path, needed: u64) -> Result<(), RescueError> {
     let Ok(stat) = rustix::fs::statvfs(folder) else { return Ok(()) };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    if free < needed { Err(Error::Space { path: folder.to_owned(), needed, free }) } else { Ok(()) }
+    if free < needed { Err(RescueError::Space { path: folder.to_owned(), needed, free }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -118,14 +118,15 @@ mod tests {
         for taken in ["", "-wal", "-shm", "-journal"] {
             let name = sidecar(&path, taken);
             fs::write(&name, "").expect("written");
-            assert!(matches!(Target::new(&path), Err(Error::Exists { .. })), "{taken}");
+            assert!(matches!(CopyTarget::new(&path), Err(RescueError::Exists { .. })), "{taken}");
             fs::remove_file(&name).expect("removed");
             symlink("nowhere", &name).expect("a link");
-            assert!(matches!(Target::new(&path), Err(Error::Exists { .. })), "a link at {taken}");
+            assert!(matches!(CopyTarget::new(&path), Err(RescueError::Exists { .. })), "a link at {taken}");
             fs::remove_file(&name).expect("removed");
         }
         assert!(
-            Target::new(&folder.path().join("missing/copy.db")).is_ok_and(|mut it| it.create("").is_err())
+            CopyTarget::new(&folder.path().join("missing/copy.db"))
+                .is_ok_and(|mut it| it.create("").is_err())
         );
     }
 
@@ -133,13 +134,13 @@ mod tests {
     fn what_was_made_is_private_and_goes_unless_it_is_kept() {
         let folder = tempfile::TempDir::new().expect("a folder");
         let path = folder.path().join("copy.db");
-        let mut target = Target::new(&path).expect("a free name");
+        let mut target = CopyTarget::new(&path).expect("a free name");
         let file = target.create("").expect("made");
         assert_eq!(file.metadata().expect("there").permissions().mode() & 0o777, 0o600);
-        assert!(matches!(target.create(""), Err(Error::Exists { .. })), "never over anything");
+        assert!(matches!(target.create(""), Err(RescueError::Exists { .. })), "never over anything");
         drop(target);
         assert!(!path.exists());
-        let mut target = Target::new(&path).expect("a free name");
+        let mut target = CopyTarget::new(&path).expect("a free name");
         target.create("").expect("made");
         let kept = target.keep();
         assert!(kept.exists());
@@ -149,6 +150,6 @@ mod tests {
     fn room_is_asked_for_before() {
         let folder = tempfile::TempDir::new().expect("a folder");
         assert!(has_room(folder.path(), 1).is_ok());
-        assert!(matches!(has_room(folder.path(), u64::MAX), Err(Error::Space { .. })));
+        assert!(matches!(has_room(folder.path(), u64::MAX), Err(RescueError::Space { .. })));
     }
 }

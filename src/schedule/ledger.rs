@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     config::Places,
-    ingest::lock::{Only, Refusal, RunLock},
+    ingest::lock::{ExclusiveJob, RunLock, RunLockRefusal},
     snapshot::LastCheckpoint,
     state_files::StateFolder,
 };
@@ -21,19 +21,19 @@ const LARGEST: u64 = 64 << 10;
 
 /// The files of this user.
 #[derive(Debug, Clone)]
-pub struct Ledger {
+pub struct ScheduleLedger {
     folder: PathBuf,
 }
 
 /// The leave to run the next checkpoint of one database. It is given back with this value, also that of a killed process.
 #[derive(Debug)]
-pub struct Turn {
+pub struct CheckpointTurn {
     folder: StateFolder,
     name: String,
     _lock: RunLock,
 }
 
-impl Ledger {
+impl ScheduleLedger {
     /// The ledger in `places`.
     #[must_use]
     pub fn new(places: &Places) -> Self {
@@ -52,16 +52,18 @@ impl Ledger {
     /// # Errors
     ///
     /// Where the state directory cannot be written to.
-    pub fn take_turn(&self, database: &Path, seen: Option<Timestamp>) -> io::Result<Option<Turn>> {
+    pub fn take_turn(&self, database: &Path, seen: Option<Timestamp>) -> io::Result<Option<CheckpointTurn>> {
         // A folder that is read from has an absolute path, so that no ingestion has the same lock.
-        let lock = match RunLock::take(Only::Run, &self.folder, database, Path::new("scheduled checkpoint")) {
-            Ok(lock) => lock,
-            Err(Refusal::Taken(_)) => return Ok(None),
-            Err(Refusal::Io(error)) => return Err(error),
-        };
+        let lock =
+            match RunLock::take(ExclusiveJob::Run, &self.folder, database, Path::new("scheduled checkpoint"))
+            {
+                Ok(lock) => lock,
+                Err(RunLockRefusal::Taken(_)) => return Ok(None),
+                Err(RunLockRefusal::Io(error)) => return Err(error),
+            };
         let is_next = self.last(database).map(|last| last.at) == seen;
         let folder = StateFolder::open(&self.folder)?;
-        Ok(is_next.then(|| Turn { folder, name: name(database), _lock: lock }))
+        Ok(is_next.then(|| CheckpointTurn { folder, name: name(database), _lock: lock }))
     }
 }
 
@@ -71,7 +73,7 @@ fn name(database: &Path) -> String {
     format!("{}.json", &name[..32])
 }
 
-impl Turn {
+impl CheckpointTurn {
     /// Writes down what the checkpoint has come to so far.
     ///
     /// # Errors
@@ -89,19 +91,19 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::diagnose::checkpoint::Mode;
+    use crate::diagnose::checkpoint::CheckpointMode;
 
     #[test]
     fn of_all_who_saw_the_same_one_has_the_turn() {
         let dir = TempDir::new().expect("a folder");
-        let ledger = Ledger::new(&Places::under(dir.path()));
+        let ledger = ScheduleLedger::new(&Places::under(dir.path()));
         let database = Path::new("/srv/notes.db");
         assert_eq!(ledger.last(database), None);
         let turn = ledger.take_turn(database, None).expect("writable").expect("it is free");
         assert!(ledger.take_turn(database, None).expect("writable").is_none(), "somebody has it");
         assert!(ledger.take_turn(Path::new("/srv/b.db"), None).expect("writable").is_some(), "another one");
         let at = Timestamp::from_second(1_700_000_000).expect("a time");
-        let begun = LastCheckpoint::begun(at, Mode::Passive, None);
+        let begun = LastCheckpoint::begun(at, CheckpointMode::Passive, None);
         turn.note(&begun).expect("written");
         drop(turn);
         assert_eq!(ledger.last(database), Some(begun));
@@ -115,7 +117,7 @@ mod tests {
     fn where_nothing_can_be_kept_there_is_no_turn() {
         let dir = TempDir::new().expect("a folder");
         fs::write(dir.path().join("checkpoints"), "in the way").expect("written");
-        let ledger = Ledger::new(&Places::under(dir.path()));
+        let ledger = ScheduleLedger::new(&Places::under(dir.path()));
         assert!(ledger.take_turn(Path::new("/srv/notes.db"), None).is_err());
     }
 }

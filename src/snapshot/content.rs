@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the bytes of the files of one database prove.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Content {
+pub struct ContentEvidence {
     /// The state of page 1; `None` where the main file could not be read.
     #[serde(default)]
     pub first_page: Option<FirstPage>,
@@ -134,7 +134,7 @@ pub struct HotJournal {
     pub super_journal: Option<String>,
 }
 
-impl Content {
+impl ContentEvidence {
     /// Whether page 1 is damaged.
     #[must_use]
     pub fn is_damaged(&self) -> bool {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The main file and the files beside it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Files {
+pub struct DatabaseFiles {
     /// The main file.
     pub db: Option<FileFacts>,
     /// The write-ahead log, `-wal`.
@@ -66,7 +66,7 @@ pub struct Filesystem {
 
 /// The folder that a database lies in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Folder {
+pub struct FolderFacts {
     /// Owner's user id.
     pub uid: u32,
     /// Group id.
@@ -79,12 +79,12 @@ pub struct Folder {
 
 /// The first 100 bytes of the main file: the state as of the last checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub struct FileHeader {
     /// WAL or rollback, from the file's read and write version.
     pub journal_mode: JournalMode,
     /// Bytes per page.
     pub page_size: u32,
-    /// Pages, as of the last checkpoint; [`Wal::page_count`] is newer where there is one.
+    /// Pages, as of the last checkpoint; [`WalState::page_count`] is newer where there is one.
     pub page_count: u32,
     /// The application's own schema number.
     pub user_version: i32,
@@ -131,7 +131,7 @@ pub enum AutoVacuum {
 
 /// The state of the write-ahead log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Wal {
+pub struct WalState {
     /// Committed frames.
     pub frames: Option<u32>,
     /// Frames that a checkpoint has moved into the main file.
@@ -155,7 +155,7 @@ pub struct Wal {
     pub growth_bytes_per_second: Option<f64>,
 }
 
-/// Where [`Wal`]'s figures come from.
+/// Where [`WalState`]'s figures come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WalSource {

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{journal::Decision, units};
+use crate::{journal::BatchDecision, units};
 
 /// An ingestion, folded from its journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,9 +33,9 @@ pub struct Ingestion {
     /// Files in the newest batch.
     pub batch_size: Option<u64>,
     /// Lock holds of the batches.
-    pub hold_ms: Option<Spread>,
+    pub hold_ms: Option<DurationSpread>,
     /// Waits for the lock.
-    pub wait_ms: Option<Spread>,
+    pub wait_ms: Option<DurationSpread>,
     /// How often `SQLITE_BUSY` was retried.
     pub busy_retries: u64,
     /// When it began.
@@ -46,12 +46,12 @@ pub struct Ingestion {
     pub recent_holds_ms: Vec<f64>,
     /// The newest batches, oldest first, at most [`Ingestion::RECENT`].
     #[serde(default)]
-    pub recent_batches: Vec<Batch>,
+    pub recent_batches: Vec<IngestedBatch>,
     /// The batch that held the lock longest.
-    pub slowest_batch: Option<Batch>,
+    pub slowest_batch: Option<IngestedBatch>,
     /// What was decided for the newest batch; `None` in a journal of before.
     #[serde(default)]
-    pub decided: Option<Decision>,
+    pub decided: Option<BatchDecision>,
     /// When the newest batch was committed.
     pub last_batch_at: Option<Timestamp>,
     /// When the journal was last written, whatever it told.
@@ -165,7 +165,7 @@ impl fmt::Display for CarriesOn {
 
 /// One transaction of an ingestion.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Batch {
+pub struct IngestedBatch {
     /// When it had committed.
     pub at: Timestamp,
     /// Files that it took in, or took out.
@@ -219,7 +219,7 @@ impl fmt::Display for IngestionState {
 
 /// Median, 99th percentile and maximum of a set of durations, in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
+pub struct DurationSpread {
     /// Median.
     pub p50: f64,
     /// 99th percentile (nearest rank).
@@ -228,7 +228,7 @@ pub struct Spread {
     pub max: f64,
 }
 
-impl Spread {
+impl DurationSpread {
     /// The spread of `values`, which need not be sorted; `None` where there are none.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {

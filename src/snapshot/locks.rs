@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 /// Who holds which lock of a database.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in the JSON")]
-pub struct Locks {
+pub struct DatabaseLocks {
     /// Holder of the write lock (byte 120; in rollback mode RESERVED or more; with `locking_mode=EXCLUSIVE` its holder).
-    pub writer: Option<Holder>,
+    pub writer: Option<LockHolder>,
     /// Holder of the checkpoint lock (byte 121).
-    pub checkpointer: Option<Holder>,
+    pub checkpointer: Option<LockHolder>,
     /// Holder of the recovery lock (byte 122).
-    pub recoverer: Option<Holder>,
+    pub recoverer: Option<LockHolder>,
     /// Holder of the whole main file (`locking_mode=EXCLUSIVE`, or a rollback commit).
-    pub exclusive: Option<Holder>,
+    pub exclusive: Option<LockHolder>,
     /// The live readers, slot 0 included.
-    pub readers: Vec<Reader>,
+    pub readers: Vec<LogReader>,
     /// Whether anybody holds byte 128 of `-shm`, which every process with the index open does.
     pub index_held: bool,
     /// Whether any process holds a lock that overlaps the SHARED bytes of the main file.
@@ -27,7 +27,7 @@ pub struct Locks {
     /// Whether a process that cannot be seen from here holds byte 128 of `-shm`.
     #[serde(default)]
     pub index_held_unseen: bool,
-    /// How far back [`Locks::write_holds`] reaches, in ms; `None` where nothing was sampled.
+    /// How far back [`DatabaseLocks::write_holds`] reaches, in ms; `None` where nothing was sampled.
     pub window_ms: Option<f64>,
     /// The holds of the write lock in the window.
     pub write_holds: Option<WriteHolds>,
@@ -35,7 +35,7 @@ pub struct Locks {
 
 /// Somebody who holds a lock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct LockHolder {
     /// `None`: held by a process that cannot be seen from here.
     pub pid: Option<i32>,
     /// For how long it was observed, in ms: at least that long.
@@ -44,7 +44,7 @@ pub struct Holder {
 
 /// A reader: a lock on a read slot, and the mark in that slot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reader {
+pub struct LogReader {
     /// `None`: a process that cannot be seen from here.
     pub pid: Option<i32>,
     /// Slot 0 to 4; `None` in rollback mode.

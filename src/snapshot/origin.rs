@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a process comes from. What cannot be read is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct ProcessOrigin {
     /// The program that it runs.
     pub executable: Option<Executable>,
     /// Its working directory.
@@ -14,7 +14,7 @@ pub struct Origin {
     /// Whether it has a controlling terminal.
     pub has_terminal: Option<bool>,
     /// Who keeps it running.
-    pub manager: Option<Manager>,
+    pub manager: Option<ProcessManager>,
     /// The command line of its parent, as it was when the two were first seen.
     #[serde(default)]
     pub parent_command: Option<Vec<String>>,
@@ -46,7 +46,7 @@ pub enum ExecutableState {
 /// Who keeps a process running, and would start it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "name", rename_all = "kebab-case")]
-pub enum Manager {
+pub enum ProcessManager {
     /// Nobody that can be seen.
     Nobody,
     /// A service manager, as the unit of this name.
@@ -57,7 +57,7 @@ pub enum Manager {
     Supervisor(String),
 }
 
-impl fmt::Display for Manager {
+impl fmt::Display for ProcessManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nobody => f.write_str("nobody"),

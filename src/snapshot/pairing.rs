@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What proves, or disproves, that a process uses the main file, the log and the index that the path leads to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pairing {
+pub struct PairingFacts {
     /// Whether it holds a lock that overlaps the SHARED bytes of the main file, as every connection in WAL mode does.
     pub holds_main: bool,
     /// Whether it only reads files, as a backup does: every descriptor is read-only, it maps no `-shm` and holds no lock.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Pragma compliance with a profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pragmas {
+pub struct PragmaCompliance {
     /// The profile's name.
     pub profile: String,
     /// One row for each value and its owner.

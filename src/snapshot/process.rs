@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FileId, Origin, Pairing, Protection};
+use super::{FileId, PairingFacts, ProcessOrigin, StaleProtection};
 
 /// A process that has the database open.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct Process {
     /// Resident memory.
     pub memory_bytes: Option<u64>,
     /// Descriptors on the three files; `None` where its descriptors cannot be read.
-    pub handles: Option<Handles>,
+    pub handles: Option<HandleCounts>,
     /// Whether every descriptor it has on the main file is read-only.
     pub read_only: Option<bool>,
     /// Whether a descriptor it has on `-shm` is read-only.
@@ -58,18 +58,18 @@ pub struct Process {
     #[serde(default)]
     pub moved_to: Vec<String>,
     /// The locks it holds beyond what any idle connection holds.
-    pub holds: Vec<Hold>,
+    pub holds: Vec<LockHold>,
     /// Which log and index it uses.
     #[serde(default)]
-    pub pairing: Pairing,
+    pub pairing: PairingFacts,
     /// Where it comes from.
     #[serde(default)]
-    pub origin: Origin,
+    pub origin: ProcessOrigin,
     /// What it has done, and for how long nothing.
     #[serde(default)]
-    pub activity: Activity,
+    pub activity: ProcessActivity,
     /// Whether it is stale; `None` where that was not judged.
-    pub stale: Option<Stale>,
+    pub stale: Option<StaleVerdict>,
     /// The program that ran in it. Only a process that signals compares it, so it is not part of the JSON.
     #[serde(skip)]
     pub program: ProgramSample,
@@ -87,7 +87,7 @@ pub struct ProgramSample {
 
 /// What a process has done, and for how long it has done nothing: measured from look to look, so "at least".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Activity {
+pub struct ProcessActivity {
     /// CPU time that it has used, its children's aside, in clock ticks.
     pub cpu_ticks: Option<u64>,
     /// For how long it has used no tick of CPU time, in ms; `None` where no two looks can be compared.
@@ -185,7 +185,7 @@ impl fmt::Display for ProcessState {
 
 /// How many descriptors a process has on each of the three files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Handles {
+pub struct HandleCounts {
     /// On the main file.
     pub db: u32,
     /// On `-wal`.
@@ -197,7 +197,7 @@ pub struct Handles {
 /// A lock that says something about what a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub enum Hold {
+pub enum LockHold {
     /// Byte 120: a write transaction (or a checkpoint that blocks writers).
     Write,
     /// Byte 121: a checkpoint.
@@ -216,7 +216,7 @@ pub enum Hold {
     Exclusive,
 }
 
-impl fmt::Display for Hold {
+impl fmt::Display for LockHold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Write => f.write_str("write"),
@@ -231,13 +231,13 @@ impl fmt::Display for Hold {
     }
 }
 
-impl From<Hold> for String {
-    fn from(hold: Hold) -> Self {
+impl From<LockHold> for String {
+    fn from(hold: LockHold) -> Self {
         hold.to_string()
     }
 }
 
-impl TryFrom<String> for Hold {
+impl TryFrom<String> for LockHold {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -259,18 +259,18 @@ impl TryFrom<String> for Hold {
 
 /// The verdict on a process that nobody seems to need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stale {
+pub struct StaleVerdict {
     /// At least one cause holds, and nothing protects it.
     pub is_stale: bool,
     /// The causes, each with its evidence.
-    pub causes: Vec<Cause>,
+    pub causes: Vec<StaleCause>,
     /// Why it is left alone all the same.
-    pub protected: Option<Protection>,
+    pub protected: Option<StaleProtection>,
 }
 
 /// One cause of staleness.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cause {
+pub struct StaleCause {
     /// Its name.
     pub cause: String,
     /// What was seen.

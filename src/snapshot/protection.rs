@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Why a process is left alone. As text, in JSON too, it is the reason as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
-pub enum Protection {
+pub enum StaleProtection {
     /// It is the system's first process.
     First,
     /// It holds the only copy of the data of these files, which were deleted.
@@ -38,7 +38,7 @@ const UNKNOWN_USER: &str = "its user is not known";
 const OWN_KIND: (&str, &str) = ("it is another waltop (", ")");
 const RULE: (&str, &str) = ("the rule ", " protects it");
 
-impl fmt::Display for Protection {
+impl fmt::Display for StaleProtection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut around = |(before, after): (&str, &str), it: &str| write!(f, "{before}{it}{after}");
         match self {
@@ -55,13 +55,13 @@ impl fmt::Display for Protection {
     }
 }
 
-impl From<Protection> for String {
-    fn from(protection: Protection) -> Self {
+impl From<StaleProtection> for String {
+    fn from(protection: StaleProtection) -> Self {
         protection.to_string()
     }
 }
 
-impl From<String> for Protection {
+impl From<String> for StaleProtection {
     fn from(text: String) -> Self {
         let within = |(before, after)| -> Option<String> {
             Some(text.strip_prefix(before)?.strip_suffix(after)?.to_owned())
@@ -88,19 +88,19 @@ mod tests {
     #[test]
     fn each_is_a_sentence_and_comes_back_from_it() {
         for protection in [
-            Protection::First,
-            Protection::OnlyCopy("/srv/notes.db, /srv/notes.db-wal".to_owned()),
-            Protection::Looker,
-            Protection::Ancestor,
-            Protection::AnotherUser("root".to_owned()),
-            Protection::UnknownUser,
-            Protection::OwnKind("ingest".to_owned()),
-            Protection::Rule("the server".to_owned()),
-            Protection::OnPurpose("it is a replicator".to_owned()),
+            StaleProtection::First,
+            StaleProtection::OnlyCopy("/srv/notes.db, /srv/notes.db-wal".to_owned()),
+            StaleProtection::Looker,
+            StaleProtection::Ancestor,
+            StaleProtection::AnotherUser("root".to_owned()),
+            StaleProtection::UnknownUser,
+            StaleProtection::OwnKind("ingest".to_owned()),
+            StaleProtection::Rule("the server".to_owned()),
+            StaleProtection::OnPurpose("it is a replicator".to_owned()),
         ] {
             let text = protection.to_string();
             assert_eq!(serde_json::to_value(&protection).expect("text"), text.as_str());
-            assert_eq!(Protection::from(text), protection);
+            assert_eq!(StaleProtection::from(text), protection);
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How the path leads to the database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Reach {
+pub enum PathReach {
     /// As it does for every process of this mount namespace.
     #[default]
     Direct,
@@ -23,7 +23,7 @@ pub enum Reach {
 
 /// An overlay mount whose upper directory the database lies in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Overlay {
+pub struct OverlayMount {
     /// Where the merged tree is mounted, in the mount namespace of `pid`.
     #[serde(serialize_with = "super::lossy_path")]
     pub merged: PathBuf,

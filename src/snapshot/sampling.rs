@@ -9,7 +9,7 @@ use crate::units;
 /// How often the locks are sampled between the looks, and what that costs, as measured by itself over about
 /// the last second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Sampling {
+pub struct SamplingFacts {
     /// Samples since the sampling began.
     pub samples: u64,
     /// Time between two samples in ms, on average; `None` until there were enough.
@@ -20,7 +20,7 @@ pub struct Sampling {
     pub process_cpu_percent: Option<f64>,
 }
 
-impl fmt::Display for Sampling {
+impl fmt::Display for SamplingFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Some(interval), Some(own), Some(all)) =
             (self.interval_ms, self.cpu_percent, self.process_cpu_percent)
@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn the_cost_is_told_once_it_is_known() {
         let mut sampling =
-            Sampling { samples: 1, interval_ms: None, cpu_percent: None, process_cpu_percent: None };
+            SamplingFacts { samples: 1, interval_ms: None, cpu_percent: None, process_cpu_percent: None };
         assert_eq!(sampling.to_string(), "1 sample, the cost is not known yet");
         sampling.interval_ms = Some(1.04);
         sampling.cpu_percent = Some(1.26);

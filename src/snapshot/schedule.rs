@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{diagnose::checkpoint::Mode, units};
+use crate::{diagnose::checkpoint::CheckpointMode, units};
 
 /// A profile's schedule for one database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointSchedule {
     /// How far each is to go where nobody would be blocked.
-    pub mode: Mode,
+    pub mode: CheckpointMode,
     /// The time between two, in ms.
     pub every_ms: f64,
     /// The last one, whoever of this user's waltops ran it; `None` where there was none.
@@ -26,7 +26,7 @@ pub struct LastCheckpoint {
     /// When it began.
     pub at: Timestamp,
     /// How far it was to go.
-    pub mode: Mode,
+    pub mode: CheckpointMode,
     /// Why it was to go less far than the profile asks.
     pub instead: Option<String>,
     /// Whether it did all that it was to do; `None` while it runs, or where whoever ran it has died.
@@ -42,7 +42,7 @@ pub struct LastCheckpoint {
 impl LastCheckpoint {
     /// One that has just begun.
     #[must_use]
-    pub const fn begun(at: Timestamp, mode: Mode, instead: Option<String>) -> Self {
+    pub const fn begun(at: Timestamp, mode: CheckpointMode, instead: Option<String>) -> Self {
         Self { at, mode, instead, complete: None, frames_in_log: None, frames_moved: None, why: None }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A `waltop watch`, which has the database open only while one of its ingestions is at work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watcher {
+pub struct IngestWatcher {
     /// Its process.
     pub pid: i32,
     /// Start of that process in clock ticks since boot; with the PID it names the process.
@@ -16,7 +16,7 @@ pub struct Watcher {
     pub since: Timestamp,
 }
 
-impl Watcher {
+impl IngestWatcher {
     /// For how long it has been watching, in ms.
     #[must_use]
     pub fn watched_ms(&self, now: Timestamp) -> f64 {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
-use waltop::{sampler::Look, snapshot::Database};
+use waltop::{sampler::Sample, snapshot::Database};
 
 use crate::{
     stage::{Stage, contended, look, missing, rollback},
@@ -15,7 +15,7 @@ const USUAL: (u16, u16) = (120, 40);
 const SMALL: (u16, u16) = (80, 24);
 
 /// `databases` as of `seconds` after the clock of the stage began.
-fn later(seconds: i64, databases: Vec<Database>) -> Look {
+fn later(seconds: i64, databases: Vec<Database>) -> Sample {
     let mut look = look(databases);
     look.snapshot.taken_at += SignedDuration::from_secs(seconds);
     look

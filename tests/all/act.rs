@@ -14,15 +14,17 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use waltop::{
     act::{
-        Act, Ended, Report,
-        executor::Executor,
-        reap::{End, Meant},
-        signal::{ExpectedProgram, Pinned, Refusal, Signal, Target, protection, start_ticks},
-        switch::{Safe, Switch},
+        ConfirmedAction, EffectReport, StopResult,
+        executor::EffectExecutor,
+        reap::{StopOutcome, StopRequest},
+        signal::{
+            ExpectedProgram, PinnedProcess, SignalRefusal, SignalTarget, StopSignal, protection, start_ticks,
+        },
+        switch::{ActionGate, NotArmed},
     },
     config::{Config, Permit, Places, ReadOnly},
-    diagnose::{checkpoint::Mode, health::Depth},
-    snapshot::Protection,
+    diagnose::{checkpoint::CheckpointMode, health::HealthDepth},
+    snapshot::StaleProtection,
 };
 
 use crate::support::{ANOTHER, Actor, WALTOP, copy_program, eventually, run_test_as_another};
@@ -49,19 +51,19 @@ impl Scene {
     }
 }
 
-fn target(pid: i32) -> Target {
-    Target { pid, start_ticks: start_ticks(pid, Path::new(PROC)).expect("it lives") }
+fn target(pid: i32) -> SignalTarget {
+    SignalTarget { pid, start_ticks: start_ticks(pid, Path::new(PROC)).expect("it lives") }
 }
 
 fn permit() -> Permit {
     Config::new(Places::under("/nowhere".as_ref())).permit().expect("it is not read-only")
 }
 
-fn pin(target: Target) -> Result<Pinned, Refusal> {
-    Pinned::open(target, ExpectedProgram::AsPinned, Path::new(PROC))
+fn pin(target: SignalTarget) -> Result<PinnedProcess, SignalRefusal> {
+    PinnedProcess::open(target, ExpectedProgram::AsPinned, Path::new(PROC))
 }
 
-fn refusal(target: Target) -> Refusal {
+fn refusal(target: SignalTarget) -> SignalRefusal {
     pin(target).expect_err("it is refused")
 }
 
@@ -83,9 +85,9 @@ fn one_that_has_ended_gets_nothing() {
     let (pid, meant) = (actor.pid(), target(actor.pid()));
     let held = pin(meant).expect("it lives");
     actor.close();
-    assert_eq!(refusal(meant), Refusal::Gone { pid });
-    for signal in Signal::ALL {
-        assert_eq!(held.send(permit(), signal), Err(Refusal::Gone { pid }), "{signal}");
+    assert_eq!(refusal(meant), SignalRefusal::Gone { pid });
+    for signal in StopSignal::ALL {
+        assert_eq!(held.send(permit(), signal), Err(SignalRefusal::Gone { pid }), "{signal}");
     }
     assert!(held.wait(PATIENCE), "it has ended");
 }
@@ -96,8 +98,8 @@ fn another_start_is_another_process() {
     let mut actor = scene.actor();
     let now = target(actor.pid());
     for start_ticks in [now.start_ticks - 1, now.start_ticks + 1, 0] {
-        let meant = Target { start_ticks, ..now };
-        assert_eq!(refusal(meant), Refusal::Reused { pid: actor.pid() });
+        let meant = SignalTarget { start_ticks, ..now };
+        assert_eq!(refusal(meant), SignalRefusal::Reused { pid: actor.pid() });
     }
     actor.sql("SELECT 1");
 }
@@ -105,8 +107,8 @@ fn another_start_is_another_process() {
 #[test]
 fn what_we_live_by_is_protected() {
     let is_protected = |pid: i32| {
-        let meant = Target { pid, start_ticks: start_ticks(pid, Path::new(PROC)).unwrap_or_default() };
-        matches!(refusal(meant), Refusal::Protected { pid: refused, .. } if refused == pid)
+        let meant = SignalTarget { pid, start_ticks: start_ticks(pid, Path::new(PROC)).unwrap_or_default() };
+        matches!(refusal(meant), SignalRefusal::Protected { pid: refused, .. } if refused == pid)
     };
     let own = getpid().as_raw_nonzero().get();
     assert!(is_protected(own), "itself");
@@ -121,7 +123,7 @@ fn what_we_live_by_is_protected() {
 
 #[test]
 fn term_ends_it() {
-    for signal in [Signal::Term, Signal::Int, Signal::Kill] {
+    for signal in [StopSignal::Term, StopSignal::Int, StopSignal::Kill] {
         let scene = Scene::new();
         let actor = scene.actor();
         let held = pin(target(actor.pid())).expect("it lives");
@@ -133,7 +135,7 @@ fn term_ends_it() {
 
 #[test]
 fn one_that_is_stopped_is_let_go_on_so_that_it_can_end() {
-    for signal in [Signal::Term, Signal::Int] {
+    for signal in [StopSignal::Term, StopSignal::Int] {
         let scene = Scene::new();
         let actor = scene.actor();
         stop(&actor);
@@ -144,7 +146,10 @@ fn one_that_is_stopped_is_let_go_on_so_that_it_can_end() {
     let scene = Scene::new();
     let mut actor = scene.actor();
     stop(&actor);
-    pin(target(actor.pid())).expect("it lives").send(permit(), Signal::Cont).expect("it may be signalled");
+    pin(target(actor.pid()))
+        .expect("it lives")
+        .send(permit(), StopSignal::Cont)
+        .expect("it may be signalled");
     actor.sql("SELECT 1");
 }
 
@@ -157,7 +162,7 @@ fn another_users_process_is_out_of_reach() {
     if let Ok(pid) = env::var(OF_ANOTHER) {
         let pid = pid.parse().expect("a PID");
         // CONT alone would go to anybody in the same session.
-        assert_eq!(refusal(target(pid)), Refusal::Foreign { pid });
+        assert_eq!(refusal(target(pid)), SignalRefusal::Foreign { pid });
         return;
     }
     if !rustix::process::geteuid().is_root() {
@@ -196,7 +201,7 @@ fn another_users_process_is_refused_to_root_as_well() {
     let pid = i32::try_from(child.id()).expect("a PID fits");
     let mut answers = BufReader::new(child.stdout.take().expect("piped"));
     answers.read_line(&mut String::new()).expect("it answers");
-    assert_eq!(refusal(target(pid)), Refusal::Foreign { pid });
+    assert_eq!(refusal(target(pid)), SignalRefusal::Foreign { pid });
     assert!(child.try_wait().expect("it can be asked for").is_none(), "it lives");
     drop(child.stdin.take());
     assert!(child.wait().expect("it ends").success());
@@ -206,8 +211,8 @@ fn another_users_process_is_refused_to_root_as_well() {
 fn one_that_is_protected_is_refused_with_the_reason() {
     let scene = Scene::new();
     let mut actor = scene.actor();
-    let protected = Some(Protection::Rule("db".to_owned()));
-    let meant = Meant { protected, ..Meant::ingestion(target(actor.pid())) };
+    let protected = Some(StaleProtection::Rule("db".to_owned()));
+    let meant = StopRequest { protected, ..StopRequest::ingestion(target(actor.pid())) };
     let refused = meant.pin(Path::new(PROC)).expect_err("it is protected");
     let expected =
         format!("{} is protected: the rule db protects it; it is never stopped from here", actor.pid());
@@ -216,17 +221,20 @@ fn one_that_is_protected_is_refused_with_the_reason() {
         let (mut executor, mut inbox) = executor();
         executor.pin(std::slice::from_ref(&meant));
         assert_eq!(pinned(&mut inbox).await, Err(refused));
-        executor.act(armed(&[meant.target], Signal::Kill));
-        assert_eq!(ended(&mut inbox).await.end, End::Refused(Refusal::Unpinned { pid: actor.pid() }));
+        executor.act(armed(&[meant.target], StopSignal::Kill));
+        assert_eq!(
+            ended(&mut inbox).await.end,
+            StopOutcome::Refused(SignalRefusal::Unpinned { pid: actor.pid() })
+        );
     });
     actor.sql("SELECT 1");
 }
 
 /// An executor, and what it reports.
-fn executor() -> (Executor, UnboundedReceiver<Report>) {
+fn executor() -> (EffectExecutor, UnboundedReceiver<EffectReport>) {
     let (outbox, inbox) = unbounded_channel();
     // Nothing is kept there: a signal leaves no trace.
-    (Executor::new(outbox, &Places::under("/nowhere".as_ref())), inbox)
+    (EffectExecutor::new(outbox, &Places::under("/nowhere".as_ref())), inbox)
 }
 
 fn in_tokio<T>(future: impl Future<Output = T>) -> T {
@@ -234,26 +242,26 @@ fn in_tokio<T>(future: impl Future<Output = T>) -> T {
     tokio.expect("a runtime").block_on(future)
 }
 
-fn armed(targets: &[Target], signal: Signal) -> waltop::act::switch::Confirmed {
-    let act = Act::Signal { targets: targets.to_vec(), signal };
-    Switch::Armed(permit()).confirm(act).expect("it is armed")
+fn armed(targets: &[SignalTarget], signal: StopSignal) -> waltop::act::switch::ConfirmedEffect {
+    let act = ConfirmedAction::Signal { targets: targets.to_vec(), signal };
+    ActionGate::Armed(permit()).confirm(act).expect("it is armed")
 }
 
-fn meant(target: Target) -> [Meant; 1] {
-    [Meant::ingestion(target)]
+fn meant(target: SignalTarget) -> [StopRequest; 1] {
+    [StopRequest::ingestion(target)]
 }
 
-async fn ended(inbox: &mut UnboundedReceiver<Report>) -> Ended {
+async fn ended(inbox: &mut UnboundedReceiver<EffectReport>) -> StopResult {
     let answer = tokio::time::timeout(PATIENCE, inbox.recv()).await.expect("an answer in time");
     match answer.expect("an answer") {
-        Report::Ended(ended) => ended,
+        EffectReport::Ended(ended) => ended,
         other => panic!("nothing has ended: {other:?}"),
     }
 }
 
-async fn pinned(inbox: &mut UnboundedReceiver<Report>) -> Result<Target, Refusal> {
+async fn pinned(inbox: &mut UnboundedReceiver<EffectReport>) -> Result<SignalTarget, SignalRefusal> {
     match inbox.recv().await.expect("an answer") {
-        Report::Pinned(answers) => {
+        EffectReport::Pinned(answers) => {
             let [(target, answer)] = &answers[..] else { panic!("one was meant: {answers:?}") };
             answer.clone().map(|()| *target)
         }
@@ -265,24 +273,31 @@ async fn pinned(inbox: &mut UnboundedReceiver<Report>) -> Result<Target, Refusal
 fn a_read_only_configuration_gives_no_leave_and_a_console_without_one_confirms_nothing() {
     let readonly = Config { readonly: true, ..Config::new(Places::under("/nowhere".as_ref())) };
     assert_eq!(readonly.permit(), Err(ReadOnly));
-    let meant = Target { pid: 4_000_000, start_ticks: 1 };
+    let meant = SignalTarget { pid: 4_000_000, start_ticks: 1 };
     let database = PathBuf::from("/nowhere/notes.db");
-    let mut acts: Vec<Act> = Signal::ALL.map(|signal| Act::Signal { targets: vec![meant], signal }).into();
-    acts.extend(Mode::ALL.map(|mode| Act::Checkpoint { database: database.clone(), mode }));
-    acts.push(Act::Ingest { database: database.clone(), folder: "/".into(), batch: "auto".to_owned() });
-    acts.push(Act::Fix { database: database.clone() });
-    acts.extend(Depth::ALL.map(|depth| Act::Health { database: database.clone(), depth }));
-    let mut switch = Switch::new(readonly.permit());
+    let mut acts: Vec<ConfirmedAction> =
+        StopSignal::ALL.map(|signal| ConfirmedAction::Signal { targets: vec![meant], signal }).into();
+    acts.extend(
+        CheckpointMode::ALL.map(|mode| ConfirmedAction::Checkpoint { database: database.clone(), mode }),
+    );
+    acts.push(ConfirmedAction::Ingest {
+        database: database.clone(),
+        folder: "/".into(),
+        batch: "auto".to_owned(),
+    });
+    acts.push(ConfirmedAction::Fix { database: database.clone() });
+    acts.extend(HealthDepth::ALL.map(|depth| ConfirmedAction::Health { database: database.clone(), depth }));
+    let mut switch = ActionGate::new(readonly.permit());
     for _ in 0..3 {
         for act in &acts {
-            assert_eq!(switch.confirm(act.clone()), Err(Safe::ReadOnly(ReadOnly)), "{act:?}");
+            assert_eq!(switch.confirm(act.clone()), Err(NotArmed::ReadOnly(ReadOnly)), "{act:?}");
         }
         assert_eq!(switch.turn(), Err(ReadOnly), "it cannot be armed");
     }
-    let mut switch = Switch::new(Ok(permit()));
+    let mut switch = ActionGate::new(Ok(permit()));
     switch.turn().expect("it can be disarmed");
     for act in &acts {
-        assert_eq!(switch.confirm(act.clone()), Err(Safe::Disarmed), "{act:?}");
+        assert_eq!(switch.confirm(act.clone()), Err(NotArmed::Disarmed), "{act:?}");
     }
     switch.turn().expect("it can be armed");
     for act in &acts {
@@ -295,40 +310,43 @@ fn only_pinned_processes_are_signalled() {
     let scene = Scene::new();
     let (mut one, mut two) = (scene.actor(), scene.actor());
     let (first, second) = (target(one.pid()), target(two.pid()));
-    let unpinned = |target: Target| End::Refused(Refusal::Unpinned { pid: target.pid });
+    let unpinned = |target: SignalTarget| StopOutcome::Refused(SignalRefusal::Unpinned { pid: target.pid });
     in_tokio(async {
         let (mut executor, mut inbox) = executor();
-        executor.act(armed(&[first], Signal::Term));
+        executor.act(armed(&[first], StopSignal::Term));
         assert_eq!(ended(&mut inbox).await.end, unpinned(first));
         executor.pin(&meant(first));
         assert_eq!(pinned(&mut inbox).await, Ok(first));
-        executor.act(armed(&[second], Signal::Term));
+        executor.act(armed(&[second], StopSignal::Term));
         assert_eq!(ended(&mut inbox).await.end, unpinned(second));
         executor.pin(&meant(second));
         assert_eq!(pinned(&mut inbox).await, Ok(second));
-        executor.act(armed(&[first], Signal::Term));
+        executor.act(armed(&[first], StopSignal::Term));
         assert_eq!(ended(&mut inbox).await.end, unpinned(first), "the one pinned before was let go");
         executor.pin(&meant(first));
         assert_eq!(pinned(&mut inbox).await, Ok(first));
         executor.unpin();
-        executor.act(armed(&[first], Signal::Term));
+        executor.act(armed(&[first], StopSignal::Term));
         assert_eq!(ended(&mut inbox).await.end, unpinned(first));
         one.sql("SELECT 1");
         executor.pin(&meant(first));
         assert_eq!(pinned(&mut inbox).await, Ok(first));
-        executor.act(armed(&[first, second], Signal::Term));
+        executor.act(armed(&[first, second], StopSignal::Term));
         let mut ends = [ended(&mut inbox).await, ended(&mut inbox).await];
         ends.sort_by_key(|it| it.target.pid != first.pid);
-        assert_eq!(ends.map(|it| (it.target, it.end)), [(first, End::Gone), (second, unpinned(second))]);
+        assert_eq!(
+            ends.map(|it| (it.target, it.end)),
+            [(first, StopOutcome::Gone), (second, unpinned(second))]
+        );
         one.close();
-        executor.act(armed(&[first], Signal::Kill));
-        let gone = End::Refused(Refusal::Gone { pid: first.pid });
+        executor.act(armed(&[first], StopSignal::Kill));
+        let gone = StopOutcome::Refused(SignalRefusal::Gone { pid: first.pid });
         assert_eq!(ended(&mut inbox).await.end, gone, "what was pinned stays that process after its end");
         executor.pin(&meant(first));
-        assert_eq!(pinned(&mut inbox).await, Err(Refusal::Gone { pid: first.pid }));
-        let other = Target { start_ticks: second.start_ticks + 1, ..second };
+        assert_eq!(pinned(&mut inbox).await, Err(SignalRefusal::Gone { pid: first.pid }));
+        let other = SignalTarget { start_ticks: second.start_ticks + 1, ..second };
         executor.pin(&meant(other));
-        assert_eq!(pinned(&mut inbox).await, Err(Refusal::Reused { pid: second.pid }));
+        assert_eq!(pinned(&mut inbox).await, Err(SignalRefusal::Reused { pid: second.pid }));
     });
     two.sql("SELECT 1");
 }

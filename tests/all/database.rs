@@ -16,8 +16,8 @@ use std::{
 use rusqlite::{Connection, types::Value};
 use tempfile::TempDir;
 use waltop::snapshot::{
-    AutoVacuum, Content, Database, Files, Finding, Header, JournalMode, Locks, Pragmas, Reach, Remedy,
-    Severity,
+    AutoVacuum, ContentEvidence, Database, DatabaseFiles, DatabaseLocks, FileHeader, Finding, JournalMode,
+    PathReach, PragmaCompliance, Remedy, Severity,
 };
 
 use crate::support::Actor;
@@ -70,8 +70,8 @@ fn wal(folder: &TempDir) -> (PathBuf, Actor) {
 fn seen(path: &Path, journal_mode: JournalMode, index_held: bool) -> Database {
     Database {
         path: path.to_owned(),
-        files: Files::default(),
-        header: Some(Header {
+        files: DatabaseFiles::default(),
+        header: Some(FileHeader {
             journal_mode,
             page_size: 4096,
             page_count: 2,
@@ -82,19 +82,19 @@ fn seen(path: &Path, journal_mode: JournalMode, index_held: bool) -> Database {
             written_by: "3.54.1".to_owned(),
         }),
         wal: None,
-        content: Content::default(),
+        content: ContentEvidence::default(),
         filesystem: None,
         folder: None,
-        locks: Locks { index_held, ..Locks::default() },
+        locks: DatabaseLocks { index_held, ..DatabaseLocks::default() },
         processes: Vec::new(),
         handle_growth: Vec::new(),
-        pragmas: Pragmas::default(),
+        pragmas: PragmaCompliance::default(),
         ingestions: Vec::new(),
         watchers: Vec::new(),
         findings: Vec::new(),
         suspicions: Vec::new(),
         is_complete: true,
-        reach: Reach::Direct,
+        reach: PathReach::Direct,
         overlays: Vec::new(),
         unfit: None,
         schedule: None,

@@ -24,7 +24,7 @@ use waltop::{
     diagnose::RULES,
     observe::Observer,
     profile::Profile,
-    sampler::Watch,
+    sampler::Monitor,
     snapshot::{Database, Finding, Severity},
 };
 
@@ -81,28 +81,28 @@ impl Scene {
         Config { profile, thresholds, readonly: true, ..Config::new(places) }
     }
 
-    fn watch(&self, pin: Duration, hold: Duration) -> Watch {
+    fn watch(&self, pin: Duration, hold: Duration) -> Monitor {
         let config = self.config(pin, hold);
-        Watch::new(Observer::new(&config.places, vec![self.path()]), config)
+        Monitor::new(Observer::new(&config.places, vec![self.path()]), config)
     }
 
     /// The same, with the write lock sampled between the looks.
-    fn sampled(&self, hold: Duration) -> Watch {
+    fn sampled(&self, hold: Duration) -> Monitor {
         let config = self.config(LONG, hold);
         let mut observer = Observer::new(&config.places, vec![self.path()]);
         observer.watch_locks();
-        Watch::new(observer, config)
+        Monitor::new(observer, config)
     }
 
     /// A watch under what `change` makes of the configuration of [`Scene::patient`].
-    fn watch_with(&self, change: impl FnOnce(&mut Config)) -> Watch {
+    fn watch_with(&self, change: impl FnOnce(&mut Config)) -> Monitor {
         let mut config = self.config(LONG, LONG);
         change(&mut config);
-        Watch::new(Observer::new(&config.places, vec![self.path()]), config)
+        Monitor::new(Observer::new(&config.places, vec![self.path()]), config)
     }
 
     /// A watch for what does not depend on time.
-    fn patient(&self) -> Watch {
+    fn patient(&self) -> Monitor {
         self.watch(LONG, LONG)
     }
 }
@@ -110,7 +110,7 @@ impl Scene {
 /// Longer than any test runs.
 const LONG: Duration = Duration::from_hours(1);
 
-fn look(watch: &mut Watch) -> Database {
+fn look(watch: &mut Monitor) -> Database {
     let mut databases = watch.look().snapshot.databases.clone();
     assert_eq!(databases.len(), 1);
     databases.remove(0)
@@ -121,7 +121,7 @@ fn serious(database: &Database) -> Vec<&Finding> {
 }
 
 // Two looks a moment apart find nothing that is a warning or an error.
-fn assert_healthy(watch: &mut Watch) {
+fn assert_healthy(watch: &mut Monitor) {
     for _ in 0..2 {
         let database = look(watch);
         assert!(serious(&database).is_empty(), "{:?}", database.findings);
@@ -129,7 +129,7 @@ fn assert_healthy(watch: &mut Watch) {
 }
 
 /// Looks until `rule` finds something about `pid`, which must then be all that is serious.
-fn found(watch: &mut Watch, rule: &str, pid: Option<i32>) -> Finding {
+fn found(watch: &mut Monitor, rule: &str, pid: Option<i32>) -> Finding {
     assert!(RULES.iter().any(|it| it.name() == rule), "{rule} is a rule");
     eventually(&format!("{rule} of {pid:?}"), || {
         let database = look(watch);

@@ -20,11 +20,11 @@ use tempfile::TempDir;
 use waltop::{
     config::Places,
     ingest::{
-        self, Request, StopFlag, Summary,
-        embed::{Have, Options, http::Http},
-        progress::Silent,
+        self, IngestRequest, RunSummary, StopFlag,
+        embed::{EmbedOptions, ExistingVectors, http::HttpEmbedder},
+        progress::SilentProgress,
     },
-    journal::Outcome,
+    journal::RunOutcome,
     observe::journals::Journals,
     snapshot::Ingestion,
 };
@@ -68,19 +68,19 @@ impl Scene {
         Places { runs: self.dir.path().join("state/waltop/runs"), ..Places::under(self.dir.path()) }
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> EmbedOptions {
         let endpoint = self.server.url().parse().expect("an address");
-        Options {
+        EmbedOptions {
             pause: Duration::from_millis(2),
-            ..Options::new(Arc::new(Http::new(endpoint, MODEL)), MODEL)
+            ..EmbedOptions::new(Arc::new(HttpEmbedder::new(endpoint, MODEL)), MODEL)
         }
     }
 
-    fn run(&self, embed: Options) -> Summary {
+    fn run(&self, embed: EmbedOptions) -> RunSummary {
         let (root, embed) = (Some("notes".to_owned()), Some(embed));
         let notes = vec![self.dir.path().join("notes")];
-        let request = Request { root, embed, ..Request::new(notes, self.db(), &self.places()) };
-        ingest::run(&request, &StopFlag::default(), &mut Silent).expect("it is taken in")
+        let request = IngestRequest { root, embed, ..IngestRequest::new(notes, self.db(), &self.places()) };
+        ingest::run(&request, &StopFlag::default(), &mut SilentProgress).expect("it is taken in")
     }
 
     fn number(&self, sql: &str) -> i64 {
@@ -164,7 +164,7 @@ impl Drop for Killed {
     }
 }
 
-fn embedded(summary: &Summary) -> (u64, u64, Option<&str>) {
+fn embedded(summary: &RunSummary) -> (u64, u64, Option<&str>) {
     let embedding = summary.embedding.as_ref().expect("it was come to");
     (embedding.embedded, embedding.wanted, embedding.error.as_deref())
 }
@@ -217,7 +217,7 @@ fn a_call_that_fails_or_is_cut_off_is_tried_again() {
     // One more for the same document, and it would be given up.
     scene.server.state.fails.store(2, SeqCst);
     scene.server.state.hangs_up.store(2, SeqCst);
-    let options = Options { calls: NonZeroUsize::new(2).expect("two"), ..scene.options() };
+    let options = EmbedOptions { calls: NonZeroUsize::new(2).expect("two"), ..scene.options() };
     assert_eq!(embedded(&scene.run(options)), (20, 20, None));
 }
 
@@ -232,7 +232,7 @@ fn a_text_that_is_refused_is_told_and_the_rest_goes_on() {
         warned.path.ends_with("bad.md") && warned.reason.ends_with("400 Bad Request: not this text"),
         "{warned:?}"
     );
-    assert_eq!((summary.outcome, summary.exit_code()), (Outcome::Completed, 1));
+    assert_eq!((summary.outcome, summary.exit_code()), (RunOutcome::Completed, 1));
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn vectors_of_another_length_are_refused_until_all_are_made_anew() {
         "{error}"
     );
     assert_eq!((done, wanted, summary.exit_code(), scene.vectors()), (0, 1, 1, 4));
-    let summary = scene.run(Options { have: Have::Discarded, ..scene.options() });
+    let summary = scene.run(EmbedOptions { have: ExistingVectors::Discarded, ..scene.options() });
     assert_eq!(embedded(&summary), (5, 5, None));
     assert_eq!(scene.number("SELECT min(dimension) FROM nodes_vectors"), 32);
 }
@@ -333,7 +333,7 @@ fn two_models_have_vectors_of_their_own() {
     let scene = Scene::with(6);
     scene.run(scene.options());
     scene.server.state.dimension.store(16, SeqCst);
-    let summary = scene.run(Options { model: "other".to_owned(), ..scene.options() });
+    let summary = scene.run(EmbedOptions { model: "other".to_owned(), ..scene.options() });
     assert_eq!(embedded(&summary), (6, 6, None));
     let sql = "SELECT count(DISTINCT model || dimension) * 100 + count(*) FROM nodes_vectors";
     assert_eq!(scene.number(sql), 212);
@@ -383,7 +383,7 @@ fn near_documents_are_linked_and_no_longer_once_they_part() {
     scene.write("a.md", sea);
     scene.write("b.md", &format!("{sea} again"));
     scene.write("c.md", "a horse runs over some green meadow");
-    let near = || Options { neighbours: Some(0.8), ..scene.options() };
+    let near = || EmbedOptions { neighbours: Some(0.8), ..scene.options() };
     let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
     assert_eq!(scene.run(near()).embedding.expect("it was come to").edges_changed, 2);
     assert_eq!(scene.near(), [pair("a", "b"), pair("b", "a")]);
@@ -407,7 +407,7 @@ fn another_document_under_an_old_name_does_not_take_over_its_edges() {
     for name in ["a.md", "b.md"] {
         scene.write(name, "herrings swim in the cold northern sea");
     }
-    scene.run(Options { neighbours: Some(0.8), ..scene.options() });
+    scene.run(EmbedOptions { neighbours: Some(0.8), ..scene.options() });
     assert_eq!(scene.near().len(), 2);
     let without = |scene: &Scene| {
         let args = ["ingest", "notes", "--root", "notes", "--db", "notes.db"];

@@ -11,8 +11,8 @@ use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 use waltop::{
     act::{
-        reap::Meant,
-        signal::{AfterCheck, Pinned, Refusal, Signal, Unproven},
+        reap::StopRequest,
+        signal::{AfterCheck, PinnedProcess, SignalRefusal, StopSignal, UnprovenProgram},
     },
     config::{Config, Permit, Places},
     observe::Observer,
@@ -72,8 +72,8 @@ impl Scene {
         snapshot.databases[0].process(pid).expect("it is listed").clone()
     }
 
-    fn listed(&self, pid: i32) -> Pinned {
-        Meant::new(&self.sampled(pid)).and_then(|it| it.pin(Path::new(PROC))).expect("it lives")
+    fn listed(&self, pid: i32) -> PinnedProcess {
+        StopRequest::new(&self.sampled(pid)).and_then(|it| it.pin(Path::new(PROC))).expect("it lives")
     }
 }
 
@@ -107,8 +107,8 @@ fn runs_on(pid: i32) -> bool {
     matches!(state(pid), Some('S' | 'R' | 'D'))
 }
 
-fn unproven(pid: i32, signal: Signal, fact: Unproven, after: AfterCheck) -> Refusal {
-    Refusal::Unproven { pid, signal, fact, after }
+fn unproven(pid: i32, signal: StopSignal, fact: UnprovenProgram, after: AfterCheck) -> SignalRefusal {
+    SignalRefusal::Unproven { pid, signal, fact, after }
 }
 
 #[test]
@@ -143,23 +143,23 @@ fn one_that_executes_another_program_on_term_is_not_killed_and_its_twin_is() {
     let Some(python) = scene.executes(SLEEP) else { return };
     let (pid, twin) = (python.pid(), scene.holder());
     let (held, plain) = (scene.listed(pid), scene.listed(twin.pid()));
-    held.send(permit(), Signal::Term).expect("it runs what was listed");
+    held.send(permit(), StopSignal::Term).expect("it runs what was listed");
     runs(pid, "600");
-    let fact = Unproven::OtherExecutable;
-    let refused = held.send(permit(), Signal::Kill).expect_err("it is another program");
-    assert_eq!(refused, unproven(pid, Signal::Kill, fact.clone(), AfterCheck::Continued));
+    let fact = UnprovenProgram::OtherExecutable;
+    let refused = held.send(permit(), StopSignal::Kill).expect_err("it is another program");
+    assert_eq!(refused, unproven(pid, StopSignal::Kill, fact.clone(), AfterCheck::Continued));
     let said = format!(
         "{pid} runs another program than when it was listed (its executable changed); KILL was not sent, and it was \
          continued after the check; take a new sample and choose again"
     );
     assert_eq!(refused.to_string(), said);
-    for asked in [Signal::Term, Signal::Int] {
+    for asked in [StopSignal::Term, StopSignal::Int] {
         let refused = unproven(pid, asked, fact.clone(), AfterCheck::Untouched);
         assert_eq!(held.send(permit(), asked), Err(refused));
     }
     eventually("it runs on", || runs_on(pid).then_some(()));
-    held.send(permit(), Signal::Cont).expect("it changes nothing");
-    plain.send(permit(), Signal::Kill).expect("it runs what was listed");
+    held.send(permit(), StopSignal::Cont).expect("it changes nothing");
+    plain.send(permit(), StopSignal::Kill).expect("it runs what was listed");
     assert!(plain.wait(PATIENCE), "the twin has ended");
     assert!(!held.wait(Duration::ZERO) && runs_on(pid));
 }
@@ -172,9 +172,11 @@ fn the_same_executable_without_the_database_is_another_program() {
     let held = scene.listed(pid);
     signal(pid, rustix::process::Signal::USR1);
     runs(pid, "time.sleep(600)");
-    for (asked, after) in [(Signal::Term, AfterCheck::Untouched), (Signal::Kill, AfterCheck::Continued)] {
+    for (asked, after) in
+        [(StopSignal::Term, AfterCheck::Untouched), (StopSignal::Kill, AfterCheck::Continued)]
+    {
         let refused = held.send(permit(), asked).expect_err("it has no database open");
-        assert_eq!(refused, unproven(pid, asked, Unproven::NoDescriptor, after));
+        assert_eq!(refused, unproven(pid, asked, UnprovenProgram::NoDescriptor, after));
     }
     eventually("it runs on", || runs_on(pid).then_some(()));
 }
@@ -189,8 +191,11 @@ fn another_executable_that_inherits_the_descriptor_is_another_program() {
     let held = scene.listed(pid);
     signal(pid, rustix::process::Signal::USR1);
     runs(pid, "600");
-    let refused = held.send(permit(), Signal::Kill).expect_err("it is another program");
-    assert_eq!(refused, unproven(pid, Signal::Kill, Unproven::OtherExecutable, AfterCheck::Continued));
+    let refused = held.send(permit(), StopSignal::Kill).expect_err("it is another program");
+    assert_eq!(
+        refused,
+        unproven(pid, StopSignal::Kill, UnprovenProgram::OtherExecutable, AfterCheck::Continued)
+    );
     eventually("it runs on", || runs_on(pid).then_some(()));
 }
 
@@ -208,7 +213,7 @@ fn one_that_executes_itself_and_opens_the_database_again_is_the_same_program() {
     eventually("it has the database open", || {
         descriptors().any(|it| fs::read_link(it.path()).is_ok_and(|file| file == db)).then_some(())
     });
-    held.send(permit(), Signal::Kill).expect("it runs what was listed");
+    held.send(permit(), StopSignal::Kill).expect("it runs what was listed");
     assert!(held.wait(PATIENCE), "it has ended");
 }
 
@@ -219,16 +224,16 @@ fn one_that_closed_the_database_gets_nothing() {
     let held = scene.listed(python.pid());
     python.run("db.close()");
     for (asked, after) in [
-        (Signal::Term, AfterCheck::Untouched),
-        (Signal::Int, AfterCheck::Untouched),
-        (Signal::Kill, AfterCheck::Continued),
+        (StopSignal::Term, AfterCheck::Untouched),
+        (StopSignal::Int, AfterCheck::Untouched),
+        (StopSignal::Kill, AfterCheck::Continued),
     ] {
-        let refused = unproven(python.pid(), asked, Unproven::NoDescriptor, after);
+        let refused = unproven(python.pid(), asked, UnprovenProgram::NoDescriptor, after);
         assert_eq!(held.send(permit(), asked), Err(refused));
     }
     // It is not stopped, and none of the three has reached it.
     python.run("import sqlite3; db = sqlite3.connect(path)");
-    held.send(permit(), Signal::Kill).expect("it has the database open again");
+    held.send(permit(), StopSignal::Kill).expect("it has the database open again");
     assert!(held.wait(PATIENCE), "it has ended");
 }
 
@@ -243,11 +248,14 @@ fn one_that_was_stopped_before_stays_stopped_where_it_is_refused() {
     for pid in [pid, twin.pid()] {
         stop(pid);
     }
-    let refused = held.send(permit(), Signal::Kill).expect_err("it is another program");
-    assert_eq!(refused, unproven(pid, Signal::Kill, Unproven::OtherExecutable, AfterCheck::StillStopped));
+    let refused = held.send(permit(), StopSignal::Kill).expect_err("it is another program");
+    assert_eq!(
+        refused,
+        unproven(pid, StopSignal::Kill, UnprovenProgram::OtherExecutable, AfterCheck::StillStopped)
+    );
     assert!(refused.to_string().contains("it stays stopped as it was before"), "{refused}");
     assert_eq!(state(pid), Some('T'));
-    plain.send(permit(), Signal::Kill).expect("it runs what was listed");
+    plain.send(permit(), StopSignal::Kill).expect("it runs what was listed");
     assert!(plain.wait(PATIENCE), "KILL ends a stopped process");
 }
 
@@ -259,7 +267,7 @@ fn all_threads_of_a_busy_process_are_stopped_before_kill() {
     python.run("spin = lambda: [time.monotonic() for _ in iter(int, 1)]");
     python.run("for _ in range(4): threading.Thread(target=spin, daemon=True).start()");
     let held = scene.listed(python.pid());
-    held.send(permit(), Signal::Kill).expect("it runs what was listed");
+    held.send(permit(), StopSignal::Kill).expect("it runs what was listed");
     assert!(held.wait(PATIENCE), "it has ended");
 }
 
@@ -276,7 +284,7 @@ fn one_whose_first_thread_has_ended_is_read_through_another() {
     signal(pid, rustix::process::Signal::USR1);
     eventually("its first thread has ended", || (state(pid) == Some('Z')).then_some(()));
     let held = scene.listed(pid);
-    held.send(permit(), Signal::Kill).expect("it runs what was listed");
+    held.send(permit(), StopSignal::Kill).expect("it runs what was listed");
     assert!(held.wait(PATIENCE), "it has ended");
 }
 
@@ -301,12 +309,12 @@ fn where_a_thread_does_not_stop_kill_is_not_sent() {
     for thread in ['D', 't', 'R'] {
         let mut holder = scene.holder();
         let pid = holder.pid();
-        let meant = Meant::new(&scene.sampled(pid)).expect("its start is known");
+        let meant = StopRequest::new(&scene.sampled(pid)).expect("its start is known");
         let proc = with_a_thread(pid, thread);
         let held = meant.pin(proc.path()).expect("it lives");
-        let refused = held.send(permit(), Signal::Kill).expect_err("a thread may run");
-        let fact = Unproven::NotStopped { tid: 1, state: thread };
-        assert_eq!(refused, unproven(pid, Signal::Kill, fact, AfterCheck::Continued));
+        let refused = held.send(permit(), StopSignal::Kill).expect_err("a thread may run");
+        let fact = UnprovenProgram::NotStopped { tid: 1, state: thread };
+        assert_eq!(refused, unproven(pid, StopSignal::Kill, fact, AfterCheck::Continued));
         let said = format!("did not stop within 200 ms (thread 1 is in state {thread}); KILL was not sent");
         assert!(refused.to_string().contains(&said), "{refused}");
         // It goes on.
@@ -326,18 +334,21 @@ fn what_a_sample_could_not_read_is_named() {
         (ProgramSample::default(), "executable"),
     ] {
         process.program = program;
-        let held = Meant::new(&process).and_then(|it| it.pin(Path::new(PROC))).expect("it lives");
-        for (asked, after) in [(Signal::Term, AfterCheck::Untouched), (Signal::Kill, AfterCheck::Continued)] {
-            let refused = unproven(process.pid, asked, Unproven::Unlisted(what), after);
+        let held = StopRequest::new(&process).and_then(|it| it.pin(Path::new(PROC))).expect("it lives");
+        for (asked, after) in
+            [(StopSignal::Term, AfterCheck::Untouched), (StopSignal::Kill, AfterCheck::Continued)]
+        {
+            let refused = unproven(process.pid, asked, UnprovenProgram::Unlisted(what), after);
             assert_eq!(held.send(permit(), asked), Err(refused));
         }
-        held.send(permit(), Signal::Cont).expect("nothing has to be known for it");
+        held.send(permit(), StopSignal::Cont).expect("nothing has to be known for it");
     }
     // None of them had been open: as where it closed what it had.
     process.program = ProgramSample { files: Some(Vec::new()), ..listed };
-    let held = Meant::new(&process).and_then(|it| it.pin(Path::new(PROC))).expect("it lives");
-    let refused = unproven(process.pid, Signal::Kill, Unproven::NoDescriptor, AfterCheck::Continued);
-    assert_eq!(held.send(permit(), Signal::Kill), Err(refused));
+    let held = StopRequest::new(&process).and_then(|it| it.pin(Path::new(PROC))).expect("it lives");
+    let refused =
+        unproven(process.pid, StopSignal::Kill, UnprovenProgram::NoDescriptor, AfterCheck::Continued);
+    assert_eq!(held.send(permit(), StopSignal::Kill), Err(refused));
     holder.sql("SELECT * FROM t");
 }
 
@@ -370,14 +381,14 @@ fn one_that_hides_its_program_from_its_own_user_is_refused_with_the_fact() {
     let places = Places::under(Path::new(&folder));
     let snapshot = Observer::new(&places, vec![db]).look();
     let process = snapshot.databases[0].process(pid).expect("it is listed");
-    let held = Meant::new(process).and_then(|it| it.pin(Path::new(PROC))).expect("it lives");
+    let held = StopRequest::new(process).and_then(|it| it.pin(Path::new(PROC))).expect("it lives");
     // PR_SET_DUMPABLE of prctl(2).
     python.run("import ctypes; ctypes.CDLL(None).prctl(4, 0)");
-    let refused = held.send(permit(), Signal::Kill).expect_err("it hides what it runs");
+    let refused = held.send(permit(), StopSignal::Kill).expect_err("it hides what it runs");
     let is_named = matches!(
         &refused,
-        Refusal::Unproven {
-            fact: Unproven::Unreadable { what: "executable", .. },
+        SignalRefusal::Unproven {
+            fact: UnprovenProgram::Unreadable { what: "executable", .. },
             after: AfterCheck::Continued,
             ..
         }

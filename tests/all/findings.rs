@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use waltop::{
     act::Effect,
-    sampler::Look,
+    sampler::Sample,
     snapshot::{Database, ProcessState, Severity, Unseen},
 };
 
@@ -19,7 +19,7 @@ const LARGE: (u16, u16) = (200, 60);
 const SIZES: [(u16, u16); 3] = [SMALL, USUAL, LARGE];
 
 /// A look at `databases`, so many seconds after the first one.
-fn after(seconds: i64, databases: Vec<Database>) -> Look {
+fn after(seconds: i64, databases: Vec<Database>) -> Sample {
     let mut look = look(databases);
     let taken_at = look.snapshot.taken_at;
     look.snapshot.taken_at = taken_at.checked_add(jiff::SignedDuration::from_secs(seconds)).expect("a time");

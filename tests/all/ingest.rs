@@ -31,11 +31,11 @@ use tempfile::TempDir;
 use waltop::{
     config::Places,
     ingest::{
-        self, Batch, Error, Progress, Request, StopFlag, Summary,
-        progress::{Committed, Silent},
+        self, BatchSetting, IngestError, IngestRequest, RunProgress, RunSummary, StopFlag,
+        progress::{CommittedBatch, SilentProgress},
         search,
     },
-    journal::{Event, Line, Outcome},
+    journal::{JournalEvent, JournalLine, RunOutcome},
     observe::journals::Journals,
     profile::Profile,
     snapshot::{FailedFile, IngestionState},
@@ -107,12 +107,12 @@ impl Scene {
         self.dir.path().join("state/waltop/runs")
     }
 
-    fn request(&self) -> Request {
+    fn request(&self) -> IngestRequest {
         let root = Some(self.root.to_owned());
-        Request { root, ..Request::new(vec![self.notes()], self.db(), &self.places()) }
+        IngestRequest { root, ..IngestRequest::new(vec![self.notes()], self.db(), &self.places()) }
     }
 
-    fn run(&self) -> Summary {
+    fn run(&self) -> RunSummary {
         go(&self.request()).expect("it is taken in")
     }
 
@@ -133,7 +133,7 @@ impl Scene {
     }
 
     /// The lines of all journals, in the order of their names.
-    fn journal(&self) -> Vec<Line> {
+    fn journal(&self) -> Vec<JournalLine> {
         let mut paths: Vec<_> = fs::read_dir(self.runs())
             .map(|entries| entries.map(|entry| entry.expect("an entry").path()).collect())
             .unwrap_or_default();
@@ -145,19 +145,19 @@ impl Scene {
     }
 
     /// How the newest journal says that its run ended.
-    fn end(&self) -> (Outcome, Option<String>) {
+    fn end(&self) -> (RunOutcome, Option<String>) {
         match self.journal().pop() {
-            Some(Line { event: Event::Finished { outcome, error }, .. }) => (outcome, error),
+            Some(JournalLine { event: JournalEvent::Finished { outcome, error }, .. }) => (outcome, error),
             line => panic!("the journal has no end: {line:?}"),
         }
     }
 
     fn batches(&self) -> usize {
-        self.journal().iter().filter(|line| matches!(line.event, Event::Batch { .. })).count()
+        self.journal().iter().filter(|line| matches!(line.event, JournalEvent::Batch { .. })).count()
     }
 
     fn is_discovered(&self, runs: usize) -> bool {
-        let discovered = |line: &&Line| matches!(line.event, Event::Discovered { .. });
+        let discovered = |line: &&JournalLine| matches!(line.event, JournalEvent::Discovered { .. });
         self.journal().iter().filter(discovered).count() >= runs
     }
 
@@ -254,12 +254,12 @@ impl Rows {
     }
 }
 
-fn go(request: &Request) -> Result<Summary, Error> {
-    ingest::run(request, &StopFlag::default(), &mut Silent)
+fn go(request: &IngestRequest) -> Result<RunSummary, IngestError> {
+    ingest::run(request, &StopFlag::default(), &mut SilentProgress)
 }
 
-fn batch(files: usize) -> Batch {
-    Batch::Files(NonZeroUsize::new(files).expect("not 0"))
+fn batch(files: usize) -> BatchSetting {
+    BatchSetting::Files(NonZeroUsize::new(files).expect("not 0"))
 }
 
 fn terminate(child: &Child) {

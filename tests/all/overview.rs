@@ -5,7 +5,7 @@ use std::fs;
 use insta::assert_snapshot;
 use serde_json::json;
 use waltop::{
-    act::{Act, Effect},
+    act::{ConfirmedAction, Effect},
     snapshot::Database,
 };
 
@@ -26,7 +26,7 @@ fn at(path: &str, mut database: Database) -> Database {
 
 fn quiet(path: &str) -> Database {
     let mut database = at(path, contended());
-    database.locks = waltop::snapshot::Locks::default();
+    database.locks = waltop::snapshot::DatabaseLocks::default();
     database.processes.clear();
     database.ingestions.clear();
     database.files.wal = None;
@@ -107,7 +107,7 @@ fn actions_are_about_the_selected_line_and_about_no_hidden_row() {
     let effects = stage.keys("cy");
     let act =
         effects.iter().find_map(|effect| if let Effect::Act(it) = effect { Some(it.act()) } else { None });
-    let Some(Act::Checkpoint { database, .. }) = act else { panic!("{effects:?}") };
+    let Some(ConfirmedAction::Checkpoint { database, .. }) = act else { panic!("{effects:?}") };
     assert_eq!(database.to_str(), Some("/home/me/work/notes.db"));
 }
 

@@ -12,7 +12,7 @@ use rustix::process::{Pid, kill_process};
 use waltop::{
     config::{Config, DaemonRule, Places},
     console::app::Message,
-    snapshot::{Cause, Process, Stale},
+    snapshot::{Process, StaleCause, StaleVerdict},
 };
 
 use crate::{
@@ -23,10 +23,10 @@ use console::{Console, Scene, seen};
 
 const USUAL: (u16, u16) = (120, 40);
 
-fn stale(protected: Option<&str>) -> Stale {
-    Stale {
+fn stale(protected: Option<&str>) -> StaleVerdict {
+    StaleVerdict {
         is_stale: protected.is_none(),
-        causes: vec![Cause {
+        causes: vec![StaleCause {
             cause: "max-age".to_owned(),
             evidence: "3 d 20 h old and idle for 5 s, past the 24 h of the rule watcher".to_owned(),
         }],
@@ -39,7 +39,7 @@ fn in_tokio<T>(future: impl Future<Output = T>) -> T {
     tokio.expect("a runtime").block_on(future)
 }
 
-fn nobody(_: &Process) -> Option<Stale> {
+fn nobody(_: &Process) -> Option<StaleVerdict> {
     None
 }
 
@@ -232,7 +232,7 @@ fn one_that_a_rule_protects_is_refused_by_x_with_the_reason() {
 }
 
 /// As the looks themselves judge it.
-fn as_judged(process: &Process) -> Option<Stale> {
+fn as_judged(process: &Process) -> Option<StaleVerdict> {
     process.stale.clone()
 }
 

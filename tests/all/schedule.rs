@@ -5,11 +5,11 @@ use std::{fs, path::PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 use waltop::{
-    act::{Act, Effect},
+    act::{ConfirmedAction, Effect},
     config::Places,
-    diagnose::checkpoint::Mode,
-    sampler::Look,
-    schedule::{self, Plan, ledger::Ledger},
+    diagnose::checkpoint::CheckpointMode,
+    sampler::Sample,
+    schedule::{self, CheckpointPlan, ledger::ScheduleLedger},
     snapshot::{Database, LastCheckpoint},
 };
 
@@ -185,9 +185,9 @@ fn two_consoles_run_one_checkpoint_a_period() {
 #[test]
 fn a_restart_does_not_at_once_do_it_again() {
     let scene = Scene::new("passive", "1h");
-    let mut last = LastCheckpoint::begun(jiff::Timestamp::now(), Mode::Passive, None);
+    let mut last = LastCheckpoint::begun(jiff::Timestamp::now(), CheckpointMode::Passive, None);
     (last.complete, last.frames_in_log, last.frames_moved) = (Some(true), Some(812), Some(812));
-    let ledger = Ledger::new(&Places::under(&scene.home.path().join("state/waltop")));
+    let ledger = ScheduleLedger::new(&Places::under(&scene.home.path().join("state/waltop")));
     let turn = ledger.take_turn(&scene.path, None).expect("writable").expect("nobody had one");
     turn.note(&last).expect("written");
     drop(turn);
@@ -199,7 +199,7 @@ fn a_restart_does_not_at_once_do_it_again() {
     assert!(scene.pending() > 0);
 }
 
-fn scheduled(mut database: Database, mode: Mode, last_second: Option<i64>) -> Look {
+fn scheduled(mut database: Database, mode: CheckpointMode, last_second: Option<i64>) -> Sample {
     let profile = waltop::profile::Schedule { mode, every: std::time::Duration::from_mins(15) };
     database.ingestions.clear();
     let mut look = look(vec![database]);
@@ -220,18 +220,26 @@ fn scheduled(mut database: Database, mode: Mode, last_second: Option<i64>) -> Lo
     look
 }
 
-fn runs(effects: &[Effect]) -> Vec<Plan> {
+fn runs(effects: &[Effect]) -> Vec<CheckpointPlan> {
     let acts =
         effects.iter().filter_map(|effect| if let Effect::Act(it) = effect { Some(it.act()) } else { None });
-    acts.filter_map(|act| if let Act::Scheduled(it) = act { Some(it.plan.clone()) } else { None }).collect()
+    acts.filter_map(|act| if let ConfirmedAction::Scheduled(it) = act { Some(it.plan.clone()) } else { None })
+        .collect()
 }
 
 #[test]
 fn what_is_due_is_run_by_an_armed_console_alone() {
-    let overdue = || scheduled(contended(), Mode::Passive, Some(1200));
+    let overdue = || scheduled(contended(), CheckpointMode::Passive, Some(1200));
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    assert_eq!(runs(&stage.look(scheduled(contended(), Mode::Passive, Some(180)))), [], "it is not due");
-    assert_eq!(runs(&stage.look(overdue())), [Plan::Run { mode: Mode::Passive, instead: None }]);
+    assert_eq!(
+        runs(&stage.look(scheduled(contended(), CheckpointMode::Passive, Some(180)))),
+        [],
+        "it is not due"
+    );
+    assert_eq!(
+        runs(&stage.look(overdue())),
+        [CheckpointPlan::Run { mode: CheckpointMode::Passive, instead: None }]
+    );
     stage.keys("a");
     assert_eq!(runs(&stage.look(overdue())), []);
     let mut stage = Stage::readonly(look(vec![contended()]), USUAL);
@@ -242,7 +250,7 @@ fn what_is_due_is_run_by_an_armed_console_alone() {
 fn one_that_waits_is_logged_once() {
     let mut waiting = contended();
     waiting.locks.checkpointer = waiting.locks.writer.take();
-    let overdue = || scheduled(waiting.clone(), Mode::Passive, Some(1200));
+    let overdue = || scheduled(waiting.clone(), CheckpointMode::Passive, Some(1200));
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
     let says = |effects: &[Effect]| {
         effects
@@ -258,9 +266,9 @@ fn one_that_waits_is_logged_once() {
 #[test]
 fn the_screen_shows_the_last_one_and_why_the_next_waits() {
     for (size, word) in [(USUAL, "checkpoint PASSIVE every 15 m"), (LARGE, "812 of 812 frames, 3 m ago")] {
-        let stage = Stage::new(scheduled(contended(), Mode::Passive, Some(180)), size);
+        let stage = Stage::new(scheduled(contended(), CheckpointMode::Passive, Some(180)), size);
         assert!(stage.screen().contains(word), "{}", stage.screen());
     }
-    let stage = Stage::new(scheduled(contended(), Mode::Truncate, Some(1200)), LARGE);
+    let stage = Stage::new(scheduled(contended(), CheckpointMode::Truncate, Some(1200)), LARGE);
     assert!(stage.screen().contains("TRUNCATE would block others"), "{}", stage.screen());
 }

@@ -4,11 +4,11 @@ use insta::assert_snapshot;
 use serde_json::json;
 use waltop::{
     act::{
-        Act, Effect, Outcome, Report,
-        signal::{Signal, Target},
+        ActionOutcome, ConfirmedAction, Effect, EffectReport,
+        signal::{SignalTarget, StopSignal},
     },
     console::app::Message,
-    diagnose::health::Depth,
+    diagnose::health::HealthDepth,
     snapshot::Process,
 };
 
@@ -17,14 +17,14 @@ use crate::stage::{Stage, contended, look, missing, process, rollback};
 const USUAL: (u16, u16) = (120, 40);
 const SMALL: (u16, u16) = (80, 24);
 
-fn acts(effects: &[Effect]) -> Vec<&Act> {
+fn acts(effects: &[Effect]) -> Vec<&ConfirmedAction> {
     effects
         .iter()
         .filter_map(|effect| if let Effect::Act(it) = effect { Some(it.act()) } else { None })
         .collect()
 }
 
-fn pins(effects: &[Effect]) -> Vec<Target> {
+fn pins(effects: &[Effect]) -> Vec<SignalTarget> {
     effects
         .iter()
         .filter_map(|effect| if let Effect::Pin(meant) = effect { Some(meant) } else { None })
@@ -104,7 +104,7 @@ fn details_of_the_files_show_the_header() {
 fn the_dialog_before_a_stop_says_what_is_lost() {
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
     let pins = pins(&stage.keys("/init<Enter>x"));
-    assert_eq!(pins, [Target { pid: 71201, start_ticks: 71201 }]);
+    assert_eq!(pins, [SignalTarget { pid: 71201, start_ticks: 71201 }]);
     stage.pinned(pins[0]);
     assert_snapshot!(stage.screen());
 }
@@ -116,8 +116,11 @@ fn a_stopped_process_is_offered_to_go_on_first() {
     stage.pinned(pins[0]);
     assert_snapshot!(stage.screen());
     let effects = stage.keys("y");
-    let target = Target { pid: 71300, start_ticks: 71300 };
-    assert_eq!(acts(&effects), [&Act::Signal { targets: vec![target], signal: Signal::Cont }]);
+    let target = SignalTarget { pid: 71300, start_ticks: 71300 };
+    assert_eq!(
+        acts(&effects),
+        [&ConfirmedAction::Signal { targets: vec![target], signal: StopSignal::Cont }]
+    );
 }
 
 #[test]
@@ -138,22 +141,27 @@ fn the_ingestion_dialog_starts_in_its_folder() {
     assert!(acts(&stage.keys("/yy<Tab>0<Enter>")).is_empty());
     assert!(stage.screen().contains("a batch has at least 1 file"));
     let effects = stage.keys("<C-u>10<Enter>");
-    let [Act::Ingest { database, folder, batch }] = acts(&effects)[..] else { panic!("{effects:?}") };
+    let [ConfirmedAction::Ingest { database, folder, batch }] = acts(&effects)[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(database.as_os_str(), "/home/me/notes.db");
     assert_eq!((folder.as_os_str(), batch.as_str()), ("/yy".as_ref(), "10"));
     let effects = stage.keys("i<C-u>~/more<Enter>");
-    let [Act::Ingest { folder, .. }] = acts(&effects)[..] else { panic!("{effects:?}") };
+    let [ConfirmedAction::Ingest { folder, .. }] = acts(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!(folder.as_os_str(), "/home/me/more");
 }
 
 #[test]
 fn i_on_a_running_ingestion_asks_to_stop_it() {
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    let target = Target { pid: 71201, start_ticks: 71201 };
+    let target = SignalTarget { pid: 71201, start_ticks: 71201 };
     assert_eq!(pins(&stage.keys("i")), [target]);
     stage.pinned(target);
     assert_snapshot!(stage.screen());
-    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { targets: vec![target], signal: Signal::Term }]);
+    assert_eq!(
+        acts(&stage.keys("y")),
+        [&ConfirmedAction::Signal { targets: vec![target], signal: StopSignal::Term }]
+    );
 }
 
 #[test]
@@ -172,15 +180,15 @@ fn a_health_check_says_what_it_does_and_is_shown_until_it_ends() {
     assert_snapshot!(stage.screen());
     assert!(acts(&stage.keys("<Enter>")).is_empty(), "the focus starts on No");
     let checks = |effects: &[Effect], depth| {
-        let [Act::Health { depth: asked, .. }] = acts(effects)[..] else { return false };
+        let [ConfirmedAction::Health { depth: asked, .. }] = acts(effects)[..] else { return false };
         *asked == depth
     };
-    assert!(checks(&stage.keys("h<Tab><Tab><Right>y"), Depth::QuickCheck));
+    assert!(checks(&stage.keys("h<Tab><Tab><Right>y"), HealthDepth::QuickCheck));
     assert_snapshot!(stage.screen());
     assert!(acts(&stage.keys("y<Enter>")).is_empty(), "there is nothing to say yes to");
-    stage.app.update(Message::Report(Report::Health(Outcome::good("healthy"))));
+    stage.app.update(Message::Report(EffectReport::Health(ActionOutcome::good("healthy"))));
     assert!(!stage.screen().contains("Esc ends the check"));
-    assert!(checks(&stage.keys("hy"), Depth::Write));
+    assert!(checks(&stage.keys("hy"), HealthDepth::Write));
     let ended = stage.keys("<Esc>");
     assert!(ended.iter().any(|effect| matches!(effect, Effect::StopHealth)), "{ended:?}");
 }
@@ -200,7 +208,7 @@ fn a_selected_process_stays_selected_when_rows_move() {
     let selected = stage.app.selected_process().map(|process| process.pid);
     let mut moved = contended();
     moved.processes.insert(0, from(process(5, "new", &["new"], "2026-01-15T14:03:00Z")));
-    moved.processes[0].holds = vec![waltop::snapshot::Hold::Write];
+    moved.processes[0].holds = vec![waltop::snapshot::LockHold::Write];
     stage.look(look(vec![moved]));
     assert_eq!(stage.app.selected_process().map(|process| process.pid), selected);
 }
@@ -209,7 +217,7 @@ fn a_selected_process_stays_selected_when_rows_move() {
 fn a_row_that_the_filter_hides_cannot_be_hit() {
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
     assert_eq!(stage.app.selected_process().map(|process| process.pid), Some(71166));
-    assert_eq!(pins(&stage.keys("/watch<Enter>x")), [Target { pid: 71168, start_ticks: 71168 }]);
+    assert_eq!(pins(&stage.keys("/watch<Enter>x")), [SignalTarget { pid: 71168, start_ticks: 71168 }]);
     assert_eq!(pins(&stage.keys("/<C-u>no such thing<Enter>x")), []);
 }
 
@@ -222,7 +230,10 @@ fn the_dialog_means_its_own_process_whatever_moves_behind_it() {
     let mut without = contended();
     without.processes.retain(|process| process.pid != pinned.pid);
     stage.look(look(vec![without]));
-    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { targets: vec![pinned], signal: Signal::Term }]);
+    assert_eq!(
+        acts(&stage.keys("y")),
+        [&ConfirmedAction::Signal { targets: vec![pinned], signal: StopSignal::Term }]
+    );
 }
 
 #[test]
@@ -339,7 +350,10 @@ fn pressing_x_twice_opens_one_dialog_that_acts() {
     let pinned = pins(&stage.keys("xx"));
     assert_eq!(pinned.len(), 1);
     stage.pinned(pinned[0]);
-    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { targets: vec![pinned[0]], signal: Signal::Term }]);
+    assert_eq!(
+        acts(&stage.keys("y")),
+        [&ConfirmedAction::Signal { targets: vec![pinned[0]], signal: StopSignal::Term }]
+    );
 }
 
 #[test]
@@ -355,7 +369,8 @@ fn a_database_that_is_gone_from_its_path_is_not_made_anew() {
 #[test]
 fn a_running_checkpoint_is_shown_with_whom_it_waits_for() {
     let mut database = contended();
-    database.locks.checkpointer = Some(waltop::snapshot::Holder { pid: Some(71_166), held_ms: Some(2100.0) });
+    database.locks.checkpointer =
+        Some(waltop::snapshot::LockHolder { pid: Some(71_166), held_ms: Some(2100.0) });
     let mut stage = Stage::new(look(vec![database]), USUAL);
     stage.keys("1");
     assert!(

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use vt100::Color;
 use waltop::{
     act::Effect,
-    console::keymap::{self, Key, Keymap},
+    console::keymap::{self, Keymap, NamedKey},
 };
 
 use crate::{
@@ -19,7 +19,7 @@ const USUAL: (u16, u16) = (120, 40);
 fn remapped(changes: &[(&str, &[&str])]) -> Keymap {
     let mut keymap = Keymap::default();
     for (name, keys) in changes {
-        let keys = keys.iter().map(|key| Key::written(key).expect("a key")).collect();
+        let keys = keys.iter().map(|key| NamedKey::written(key).expect("a key")).collect();
         keymap.assign(keymap::named(name).expect("an action"), keys).expect("it may have them");
     }
     keymap

@@ -12,44 +12,44 @@ use jiff::{Timestamp, tz::TimeZone};
 use ratatui::{Frame, Terminal, backend::TestBackend};
 use serde_json::json;
 use waltop::{
-    act::{Effect, Report, signal::Target},
+    act::{Effect, EffectReport, signal::SignalTarget},
     config::{Config, Palette, Places},
     console::{
-        app::{App, Message, Setup},
+        app::{App, AppSetup, Message},
         keymap::Keymap,
         view::{self, theme::Theme},
     },
     diagnose,
-    history::{History, Lane, Trend},
+    history::{DatabaseTrend, LockHistory, WriteLane},
     profile::Profile,
-    sampler::Look,
-    snapshot::{Database, Looker, Snapshot},
+    sampler::Sample,
+    snapshot::{Database, SamplingProcess, Snapshot},
 };
 
 /// A console that has had a look.
 pub struct Stage {
     pub app: App,
     /// What was sampled, and the present on the clock of the samples; by the calendar it is always the same time.
-    pub history: Option<(History, Instant)>,
+    pub history: Option<(LockHistory, Instant)>,
     size: (u16, u16),
     farthest: Cell<u16>,
 }
 
 impl Stage {
-    pub fn new(look: Look, size: (u16, u16)) -> Self {
+    pub fn new(look: Sample, size: (u16, u16)) -> Self {
         Self::with(look, size, false, Keymap::default())
     }
 
-    pub fn with_keys(look: Look, size: (u16, u16), keymap: Keymap) -> Self {
+    pub fn with_keys(look: Sample, size: (u16, u16), keymap: Keymap) -> Self {
         Self::with(look, size, false, keymap)
     }
 
-    pub fn readonly(look: Look, size: (u16, u16)) -> Self {
+    pub fn readonly(look: Sample, size: (u16, u16)) -> Self {
         Self::with(look, size, true, Keymap::default())
     }
 
-    fn with(look: Look, size: (u16, u16), readonly: bool, keymap: Keymap) -> Self {
-        let setup = Setup {
+    fn with(look: Sample, size: (u16, u16), readonly: bool, keymap: Keymap) -> Self {
+        let setup = AppSetup {
             permit: Config { readonly, ..Config::new(Places::under("/nowhere".as_ref())) }.permit(),
             profiles: vec![Profile::hardened(), Profile::hardened()],
             keymap,
@@ -83,11 +83,11 @@ impl Stage {
     }
 
     /// What the runtime answers to [`Effect::Pin`] when the process is still there.
-    pub fn pinned(&mut self, target: Target) {
-        self.app.update(Message::Report(Report::Pinned(vec![(target, Ok(()))])));
+    pub fn pinned(&mut self, target: SignalTarget) {
+        self.app.update(Message::Report(EffectReport::Pinned(vec![(target, Ok(()))])));
     }
 
-    pub fn look(&mut self, look: Look) -> Vec<Effect> {
+    pub fn look(&mut self, look: Sample) -> Vec<Effect> {
         self.update(Message::Look(Arc::new(look)))
     }
 
@@ -157,13 +157,13 @@ fn now() -> Timestamp {
 }
 
 /// A look at `databases`, diagnosed as the sampler does.
-pub fn look(databases: Vec<Database>) -> Look {
+pub fn look(databases: Vec<Database>) -> Sample {
     let count = databases.len();
     let mut snapshot = Snapshot {
         version: 1,
         taken_at: now(),
         host: "host".to_owned(),
-        looker: Some(Looker { pid: 72_000, uid: 1000, ancestors: vec![71_999, 1] }),
+        looker: Some(SamplingProcess { pid: 72_000, uid: 1000, ancestors: vec![71_999, 1] }),
         databases,
         pidfiles: Vec::new(),
         sampling: None,
@@ -181,14 +181,17 @@ pub fn look(databases: Vec<Database>) -> Look {
         database.pragmas = diagnose::compliance::rows(database, profile, Some(&facts));
     }
     diagnose::diagnose(&mut snapshot, None, &config);
-    let cells = (0..Lane::CELLS).map(|at| if at % 6 < 2 { 0.0 } else { 1.0 }).collect();
+    let cells = (0..WriteLane::CELLS).map(|at| if at % 6 < 2 { 0.0 } else { 1.0 }).collect();
     let lanes = vec![
-        Lane { pid: Some(71201), name: "bun".to_owned(), cells },
-        Lane { pid: Some(71168), name: "bun".to_owned(), cells: vec![0.1; Lane::CELLS] },
+        WriteLane { pid: Some(71201), name: "bun".to_owned(), cells },
+        WriteLane { pid: Some(71168), name: "bun".to_owned(), cells: vec![0.1; WriteLane::CELLS] },
     ];
-    let trend =
-        Trend { wal_bytes_per_second: Some(1_200_000.0), frames_moved_per_second: Some(1200.0), lanes };
-    Look { snapshot, trends: vec![trend; count], took: Duration::from_millis(3) }
+    let trend = DatabaseTrend {
+        wal_bytes_per_second: Some(1_200_000.0),
+        frames_moved_per_second: Some(1200.0),
+        lanes,
+    };
+    Sample { snapshot, trends: vec![trend; count], took: Duration::from_millis(3) }
 }
 
 /// The situation of the first field report: two daemons from Tuesday, and an ingestion that holds the lock.
@@ -253,7 +256,7 @@ pub fn rollback() -> Database {
     database.files.shm = None;
     database.wal = None;
     database.ingestions.clear();
-    database.locks = waltop::snapshot::Locks::default();
+    database.locks = waltop::snapshot::DatabaseLocks::default();
     database.processes.truncate(3);
     for process in &mut database.processes {
         process.holds.clear();

@@ -7,8 +7,8 @@ use tempfile::TempDir;
 use waltop::{
     config::{Config, DaemonRule, Places, Thresholds},
     observe::Observer,
-    sampler::Watch,
-    snapshot::{Database, Finding, Manager, Severity, Stale},
+    sampler::Monitor,
+    snapshot::{Database, Finding, ProcessManager, Severity, StaleVerdict},
 };
 
 use crate::{
@@ -64,9 +64,9 @@ impl Scene {
         Actor::open_as(&self.path(), role)
     }
 
-    fn watch(&self) -> Watch {
+    fn watch(&self) -> Monitor {
         let observer = Observer::new(&self.config.places, vec![self.path()]);
-        Watch::new(observer, self.config.clone())
+        Monitor::new(observer, self.config.clone())
     }
 }
 
@@ -81,13 +81,13 @@ fn rule(role: &str) -> DaemonRule {
     }
 }
 
-fn look(watch: &mut Watch) -> Database {
+fn look(watch: &mut Monitor) -> Database {
     let mut databases = watch.look().snapshot.databases.clone();
     assert_eq!(databases.len(), 1);
     databases.remove(0)
 }
 
-fn verdict(database: &Database, pid: i32) -> Stale {
+fn verdict(database: &Database, pid: i32) -> StaleVerdict {
     let process = database.process(pid).unwrap_or_else(|| panic!("no row of {pid}"));
     process.stale.clone().expect("it was judged")
 }
@@ -97,7 +97,7 @@ fn causes(database: &Database, pid: i32) -> Vec<String> {
 }
 
 /// Looks until `pid` is stale for `cause` alone, and is told as such; the evidence.
-fn stale(watch: &mut Watch, pid: i32, cause: &str) -> String {
+fn stale(watch: &mut Monitor, pid: i32, cause: &str) -> String {
     eventually(&format!("{pid} is stale for {cause}"), || {
         let database = look(watch);
         let verdict = verdict(&database, pid);
@@ -117,7 +117,7 @@ fn stale(watch: &mut Watch, pid: i32, cause: &str) -> String {
 }
 
 /// Looks until `rule` finds something about `pid`.
-fn found(watch: &mut Watch, rule: &str, pid: Option<i32>) -> Finding {
+fn found(watch: &mut Monitor, rule: &str, pid: Option<i32>) -> Finding {
     eventually(&format!("{rule} of {pid:?}"), || told(&look(watch), rule, pid).cloned())
 }
 
@@ -367,7 +367,7 @@ fn an_orphan_that_is_idle() {
         let origin = look(&mut patient).process(orphan.pid())?.origin.clone();
         (origin.has_lost_parent == Some(true)).then_some(origin)
     });
-    if origin.manager != Some(Manager::Nobody) {
+    if origin.manager != Some(ProcessManager::Nobody) {
         eprintln!("not tested: {:?} runs whatever is started here", origin.manager);
         return;
     }

@@ -9,8 +9,8 @@ use std::{
 use insta::assert_snapshot;
 use waltop::{
     act::Effect,
-    history::{History, Lock, Who},
-    snapshot::Holder,
+    history::{LockHistory, LockOwner, SampledLock},
+    snapshot::LockHolder,
 };
 
 use crate::{
@@ -22,26 +22,26 @@ use crate::{
 const USUAL: (u16, u16) = (120, 40);
 const SMALL: (u16, u16) = (80, 24);
 
-fn who(pid: i32, name: &str) -> Arc<Who> {
-    Arc::new(Who { pid: Some(pid), start_ticks: Some(1), name: name.to_owned() })
+fn who(pid: i32, name: &str) -> Arc<LockOwner> {
+    Arc::new(LockOwner { pid: Some(pid), start_ticks: Some(1), name: name.to_owned() })
 }
 
 // Ten minutes: a hold of five seconds by a process that is gone, then a writer that holds the lock for two seconds in
 // six, a watcher that takes it for a moment each time, and an ingestion that had to wait.
-fn sampled() -> (History, Instant) {
-    let (mut history, start) = (History::default(), Instant::now());
+fn sampled() -> (LockHistory, Instant) {
+    let (mut history, start) = (LockHistory::default(), Instant::now());
     let at = |ms: u64| start + Duration::from_millis(ms);
     history.sampling_began(start);
-    let mut hold = |who: Arc<Who>, from: u64, length: u64| {
-        history.open(Lock::Write, at(from), who);
-        history.close(Lock::Write, at(from + length));
+    let mut hold = |who: Arc<LockOwner>, from: u64, length: u64| {
+        history.open(SampledLock::Write, at(from), who);
+        history.close(SampledLock::Write, at(from + length));
     };
     hold(who(612, "python3"), 20_000, 5000);
     for round in 10..99 {
         hold(who(71_168, "bun"), round * 6000 + 500, 8);
         hold(who(71_201, "bun"), round * 6000 + 1000, 2000);
     }
-    history.open(Lock::Write, at(600_000 - 840), who(71_201, "bun"));
+    history.open(SampledLock::Write, at(600_000 - 840), who(71_201, "bun"));
     history.waited(at(588_000), Duration::from_millis(1500), who(71_400, "waltop"));
     (history, at(600_000))
 }
@@ -122,7 +122,7 @@ fn it_follows_until_it_is_held_or_frozen() {
     assert!(frozen.contains("frozen"), "{frozen}");
     // Sampling goes on: a second later there is more to show, but not here.
     if let Some((history, present)) = &mut stage.history {
-        history.close(Lock::Write, *present);
+        history.close(SampledLock::Write, *present);
         *present += Duration::from_secs(1);
     }
     assert_eq!(asks(&stage.look(look(vec![contended()]))), 0);
@@ -166,7 +166,7 @@ fn escape_and_b_close_it_and_the_rows_below_cannot_be_hit() {
 #[test]
 fn what_has_no_timeline_says_why() {
     let mut exclusive = contended();
-    exclusive.locks.exclusive = Some(Holder { pid: Some(71_201), held_ms: None });
+    exclusive.locks.exclusive = Some(LockHolder { pid: Some(71_201), held_ms: None });
     let cases = [
         (contended(), true, "nobody held the write lock"),
         (contended(), false, "are not sampled"),
@@ -178,7 +178,7 @@ fn what_has_no_timeline_says_why() {
         for size in [USUAL, SMALL, (60, 16)] {
             let mut stage = Stage::new(look(vec![database.clone()]), size);
             stage.history = is_sampled.then(|| {
-                let (mut nobody, start) = (History::default(), Instant::now());
+                let (mut nobody, start) = (LockHistory::default(), Instant::now());
                 nobody.sampling_began(start);
                 (nobody, start + Duration::from_secs(90))
             });

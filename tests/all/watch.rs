@@ -17,7 +17,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use waltop::{act::signal::Target, ingest::Summary, snapshot::Watcher};
+use waltop::{act::signal::SignalTarget, ingest::RunSummary, snapshot::IngestWatcher};
 
 use crate::{
     stage::{Stage, contended, look},
@@ -414,7 +414,7 @@ fn the_console_says_who_watches() {
     let mut database = contended();
     let since = "2026-01-15T13:00:00Z".parse().expect("a time");
     let folders = vec!["/home/me/notes".to_owned()];
-    database.watchers = vec![Watcher { pid: 71555, start_ticks: Some(1), folders, since }];
+    database.watchers = vec![IngestWatcher { pid: 71555, start_ticks: Some(1), folders, since }];
     let stage = Stage::new(look(vec![database.clone()]), (120, 40));
     assert!(stage.screen().contains("71555 watches notes for 1 h"), "{}", stage.screen());
     assert!(stage.screen().contains("312 of 556"), "{}", stage.screen());
@@ -423,7 +423,7 @@ fn the_console_says_who_watches() {
     let mut stage = Stage::new(look(vec![of_it]), (120, 40));
     stage.keys("i");
     let ends = "It is that of a watch, which ends with it.";
-    stage.pinned(Target { pid: 71201, start_ticks: 71201 });
+    stage.pinned(SignalTarget { pid: 71201, start_ticks: 71201 });
     assert!(stage.screen().contains(ends), "{}", stage.screen());
     database.ingestions.clear();
     let stage = Stage::new(look(vec![database]), (120, 40));
@@ -452,7 +452,7 @@ fn each_run_is_a_line_of_json() {
     let watch = scene.watch(&["--json"]);
     fs::remove_file(scene.notes().join("two.md")).expect("it was there");
     watch.ran(2);
-    let runs: Vec<Summary> =
+    let runs: Vec<RunSummary> =
         lines(&watch.out).iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((runs[0].taken_in, runs[1].removed), (2, 1));
     assert!(runs.iter().all(|run| run.run.is_some()));

@@ -10,7 +10,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use waltop::ingest::Summary;
+use waltop::ingest::RunSummary;
 
 use super::{
     cast::{Home, Imported, Importer, Program, Scale, Writer, Wrote, embedder, rows},
@@ -58,7 +58,7 @@ pub struct Won {
     pub reaped: Vec<i32>,
     /// The new daemons, which have to stay.
     pub all_new_live: bool,
-    pub ingestion: Summary,
+    pub ingestion: RunSummary,
     /// What the new daemons wrote meanwhile.
     pub daemons: Vec<Wrote>,
     pub busy_timeout_ms: f64,
@@ -187,7 +187,7 @@ fn the_old_way_is_refused_and_ends_before_its_end() {
 
 #[test]
 fn who_was_left_running_is_shown_and_ended_and_all_is_taken_in_without_a_refusal() {
-    use waltop::{ingest::embed::Embedding, journal::Outcome};
+    use waltop::{ingest::embed::EmbeddingSummary, journal::RunOutcome};
     let Some(mut won) = win(SCALE) else { return };
     won.stale.sort();
     let mut expected: Vec<_> = won.old.iter().map(|&pid| (pid, "duplicate".to_owned())).collect();
@@ -197,10 +197,10 @@ fn who_was_left_running_is_shown_and_ended_and_all_is_taken_in_without_a_refusal
     let ours = &won.ingestion;
     assert_eq!(
         (ours.taken_in, ours.failed.len(), ours.outcome),
-        (won.documents as u64, 0, Outcome::Completed),
+        (won.documents as u64, 0, RunOutcome::Completed),
         "{ours:?}"
     );
-    assert!(ours.embedding.as_ref().is_some_and(Embedding::is_complete), "{ours:?}");
+    assert!(ours.embedding.as_ref().is_some_and(EmbeddingSummary::is_complete), "{ours:?}");
     assert!(ours.hold.is_some_and(|hold| hold.max < won.busy_timeout_ms / 2.0), "{ours:?}");
     for daemon in &won.daemons {
         assert_eq!(daemon.busy, 0, "{daemon:?}");

@@ -14,9 +14,9 @@ use std::{
 use refinery::{Migration, Runner};
 use rusqlite::Connection;
 use waltop::{
-    diagnose::health::Health,
-    ingest::Summary,
-    snapshot::{Finding, PragmaRow, PragmaSource, Pragmas},
+    diagnose::health::HealthReport,
+    ingest::RunSummary,
+    snapshot::{Finding, PragmaCompliance, PragmaRow, PragmaSource},
 };
 
 use super::{
@@ -51,14 +51,14 @@ pub struct Lost {
 #[derive(Debug)]
 pub struct Won {
     /// The ingestion that was started beside a writer, on a database that was not in WAL mode yet.
-    pub beside_a_writer: Summary,
+    pub beside_a_writer: RunSummary,
     pub journal_mode: String,
     /// What our own connection says of itself.
     pub ours: Vec<PragmaRow>,
     /// The read-only process, and what was found.
     pub read_only: (i32, Vec<Finding>),
     /// What `waltop health` says, of its write among other things.
-    pub health: Health,
+    pub health: HealthReport,
     /// The migrations that were in the database of before, and that are after an ingestion.
     pub migrations: (String, String),
     /// Its documents of before and after it.
@@ -154,12 +154,13 @@ pub fn win() -> Option<Won> {
     let journal_mode = text(&path, "PRAGMA journal_mode");
 
     let reader = Scene::reader(&path)?;
-    let pragmas: Pragmas = serde_json::from_value(scene.home.status(&path)["pragmas"].take()).expect("rows");
+    let pragmas: PragmaCompliance =
+        serde_json::from_value(scene.home.status(&path)["pragmas"].take()).expect("rows");
     let ours = pragmas.rows.into_iter().filter(|row| row.source == PragmaSource::Connection).collect();
     let findings = scene.home.findings(&path, std::time::Duration::from_millis(50));
     let read_only = (reader.pid(), findings);
     let said = scene.home.run(&["health", "--json", &path.display().to_string()]);
-    let health: [Health; 1] =
+    let health: [HealthReport; 1] =
         serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"));
     let [health] = health;
 

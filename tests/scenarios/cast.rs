@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 use waltop::{
-    ingest::Summary,
+    ingest::RunSummary,
     report::CheckReport,
-    snapshot::{Finding, Spread},
+    snapshot::{DurationSpread, Finding},
 };
 
 use crate::{
@@ -115,8 +115,8 @@ pub struct Wrote {
 
 impl Wrote {
     /// How its waits spread; `None` where it wrote nothing.
-    pub fn spread(&self) -> Option<Spread> {
-        Spread::of(&self.waits_ms)
+    pub fn spread(&self) -> Option<DurationSpread> {
+        DurationSpread::of(&self.waits_ms)
     }
 }
 
@@ -338,7 +338,7 @@ impl Said {
     }
 
     /// What an ingestion did.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self) -> RunSummary {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }

@@ -8,7 +8,7 @@
 
 use std::{path::PathBuf, process::Child, thread, time::Duration};
 
-use waltop::ingest::Summary;
+use waltop::ingest::RunSummary;
 
 use super::{
     cast::{Home, Imported, Importer, Said, refusal, rows, text},
@@ -43,11 +43,11 @@ pub struct Won {
     /// Whom `waltop status` named as the one with the write lock while the ingestion waited.
     pub named: Option<i32>,
     /// The ingestion that waited until the synthesis was done.
-    pub patient: Summary,
+    pub patient: RunSummary,
     /// One with a small budget, while the synthesis had the lock again.
     pub refused: Said,
     /// That one run again after it.
-    pub again: Summary,
+    pub again: RunSummary,
     /// The documents that the database has in the end, and the concepts of the synthesis.
     pub rows: (u64, u64),
     /// What `PRAGMA integrity_check` says.
@@ -97,7 +97,7 @@ impl Scene {
     }
 
     /// An ingestion of new notes that comes while the synthesis writes; whom `waltop status` names meanwhile.
-    fn beside_a_synthesis(&mut self, round: u64) -> (Option<i32>, Summary) {
+    fn beside_a_synthesis(&mut self, round: u64) -> (Option<i32>, RunSummary) {
         self.more_notes(&format!("round-{round}"));
         self.synthesis.sql("BEGIN IMMEDIATE");
         self.synthesise(0, DONE);

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use waltop::{ingest::Summary, snapshot::Finding};
+use waltop::{ingest::RunSummary, snapshot::Finding};
 
 use super::{
     cast::{Home, Imported, Importer, Program, Said, Scale, Writer, Wrote, embedder, rows},
@@ -52,7 +52,7 @@ pub struct Lost {
 /// How it was won.
 #[derive(Debug)]
 pub struct Won {
-    pub imports: Vec<Summary>,
+    pub imports: Vec<RunSummary>,
     /// Their exit codes.
     pub codes: Vec<Option<i32>>,
     /// From the start of the first to the end of the last, in ms.

@@ -4,25 +4,29 @@ use std::{path::Path, time::Duration};
 
 use crate::config::Permit;
 
-use super::{ExpectedProgram, Refusal, Sent, Signal, Target};
+use super::{ExpectedProgram, SentSignal, SignalRefusal, SignalTarget, StopSignal};
 
 /// A process that is held on to: never, where there is no pidfd.
 #[derive(Debug)]
-pub struct Pinned(Target);
+pub struct PinnedProcess(SignalTarget);
 
-impl Pinned {
+impl PinnedProcess {
     /// Refuses: without a pidfd a signal could reach another process.
     ///
     /// # Errors
     ///
     /// Always.
-    pub fn open(target: Target, _expected: ExpectedProgram, _proc: &Path) -> Result<Self, Refusal> {
-        Err(Refusal::Unsupported { pid: target.pid })
+    pub fn open(
+        target: SignalTarget,
+        _expected: ExpectedProgram,
+        _proc: &Path,
+    ) -> Result<Self, SignalRefusal> {
+        Err(SignalRefusal::Unsupported { pid: target.pid })
     }
 
     /// The process that is held.
     #[must_use]
-    pub fn target(&self) -> Target {
+    pub fn target(&self) -> SignalTarget {
         self.0
     }
 
@@ -31,8 +35,8 @@ impl Pinned {
     /// # Errors
     ///
     /// Always.
-    pub fn send(&self, _permit: Permit, _signal: Signal) -> Result<Sent, Refusal> {
-        Err(Refusal::Unsupported { pid: self.0.pid })
+    pub fn send(&self, _permit: Permit, _signal: StopSignal) -> Result<SentSignal, SignalRefusal> {
+        Err(SignalRefusal::Unsupported { pid: self.0.pid })
     }
 
     /// Nothing to wait for.
@@ -44,6 +48,6 @@ impl Pinned {
 
 /// Nothing ever is pinned here.
 #[must_use]
-pub fn ended(_pinned: &[&Pinned], _patience: Duration) -> Vec<usize> {
+pub fn ended(_pinned: &[&PinnedProcess], _patience: Duration) -> Vec<usize> {
     Vec::new()
 }

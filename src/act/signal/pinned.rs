@@ -23,25 +23,27 @@ use crate::{
     snapshot::FileId,
 };
 
-use super::{AfterCheck, ExpectedProgram, Refusal, Sent, Signal, Target, Unproven};
+use super::{
+    AfterCheck, ExpectedProgram, SentSignal, SignalRefusal, SignalTarget, StopSignal, UnprovenProgram,
+};
 
-/// How long the threads of a process are waited for after STOP. [`Unproven::NotStopped`] names it.
+/// How long the threads of a process are waited for after STOP. [`UnprovenProgram::NotStopped`] names it.
 const STOP_PATIENCE: Duration = Duration::from_millis(200);
 /// Between two readings of the states of its threads.
 const STOP_PAUSE: Duration = Duration::from_micros(500);
 
 /// A process that is held on to.
 #[derive(Debug)]
-pub struct Pinned {
-    target: Target,
+pub struct PinnedProcess {
+    target: SignalTarget,
     pidfd: OwnedFd,
     proc: PathBuf,
-    expected: Expected,
+    expected: ExpectedState,
 }
 
 // `None` where the sample could not read it.
 #[derive(Debug)]
-struct Expected {
+struct ExpectedState {
     executable: Option<FileId>,
     files: ExpectedFiles,
 }
@@ -55,12 +57,12 @@ enum ExpectedFiles {
 
 // What speaks against a signal, before it is known what is to be done about it.
 #[derive(Debug)]
-enum Objection {
-    Refused(Refusal),
-    Unproven(Unproven),
+enum SignalObjection {
+    Refused(SignalRefusal),
+    Unproven(UnprovenProgram),
 }
 
-impl Pinned {
+impl PinnedProcess {
     /// Gets hold of `target`. The pidfd comes first and the start time after it, so that a process which
     /// takes the PID over in between is told apart. Whether it runs the `expected` program is checked by
     /// [`send`](Self::send), each time.
@@ -69,23 +71,23 @@ impl Pinned {
     ///
     /// Where the process is gone, is another one, is waltop itself, an ancestor or PID 1, belongs to another user,
     /// or is out of reach.
-    pub fn open(target: Target, expected: ExpectedProgram, proc: &Path) -> Result<Self, Refusal> {
+    pub fn open(target: SignalTarget, expected: ExpectedProgram, proc: &Path) -> Result<Self, SignalRefusal> {
         let pid = target.pid;
         // A pidfd is opened by a PID of ours: elsewhere even our own ancestors cannot be told.
         if !observe::is_own_proc(proc) {
-            return Err(Refusal::Elsewhere { pid });
+            return Err(SignalRefusal::Elsewhere { pid });
         }
         if let Some(what) = super::protection(pid, proc) {
-            return Err(Refusal::Protected { pid, what });
+            return Err(SignalRefusal::Protected { pid, what });
         }
-        let raw = Pid::from_raw(pid).ok_or(Refusal::Gone { pid })?;
+        let raw = Pid::from_raw(pid).ok_or(SignalRefusal::Gone { pid })?;
         let pidfd = process::pidfd_open(raw, PidfdFlags::empty()).map_err(|error| refusal(pid, error))?;
         match super::start_ticks(pid, proc) {
-            None => Err(Refusal::Gone { pid }),
-            Some(ticks) if ticks != target.start_ticks => Err(Refusal::Reused { pid }),
-            Some(_) if !is_own(pid, proc) => Err(Refusal::Foreign { pid }),
+            None => Err(SignalRefusal::Gone { pid }),
+            Some(ticks) if ticks != target.start_ticks => Err(SignalRefusal::Reused { pid }),
+            Some(_) if !is_own(pid, proc) => Err(SignalRefusal::Foreign { pid }),
             Some(_) => {
-                let expected = Expected::of(expected, pid, proc);
+                let expected = ExpectedState::of(expected, pid, proc);
                 Ok(Self { target, pidfd, proc: proc.to_owned(), expected })
             }
         }
@@ -93,7 +95,7 @@ impl Pinned {
 
     /// The process that is held.
     #[must_use]
-    pub fn target(&self) -> Target {
+    pub fn target(&self) -> SignalTarget {
         self.target
     }
 
@@ -101,7 +103,7 @@ impl Pinned {
     ///
     /// TERM and INT go out at once after the process was read. A program that is executed between the two gets the signal:
     /// the window is 9 µs in the median, 36 µs in 99 of 100 cases, and some milliseconds where the scheduler interrupts
-    /// waltop in it (`benches/signals.rs`, unoptimised, on two busy cores). [`Sent`] tells how long it was. They reach a
+    /// waltop in it (`benches/signals.rs`, unoptimised, on two busy cores). [`SentSignal`] tells how long it was. They reach a
     /// stopped process only once it goes on, so it gets CONT as well.
     ///
     /// KILL has no such window: STOP comes first, and while every thread is stopped nothing is executed. A process that
@@ -114,12 +116,12 @@ impl Pinned {
     /// # Errors
     ///
     /// Where the process is gone, may not be signalled, or is not known to run the expected program.
-    pub fn send(&self, _permit: Permit, signal: Signal) -> Result<Sent, Refusal> {
+    pub fn send(&self, _permit: Permit, signal: StopSignal) -> Result<SentSignal, SignalRefusal> {
         match signal {
-            Signal::Term => self.ask_to_end(signal, process::Signal::TERM),
-            Signal::Int => self.ask_to_end(signal, process::Signal::INT),
-            Signal::Cont => self.raw(process::Signal::CONT).map(|()| Sent { window: None }),
-            Signal::Kill => self.kill(),
+            StopSignal::Term => self.ask_to_end(signal, process::Signal::TERM),
+            StopSignal::Int => self.ask_to_end(signal, process::Signal::INT),
+            StopSignal::Cont => self.raw(process::Signal::CONT).map(|()| SentSignal { window: None }),
+            StopSignal::Kill => self.kill(),
         }
     }
 
@@ -129,22 +131,23 @@ impl Pinned {
         !ended(&[self], patience).is_empty()
     }
 
-    fn ask_to_end(&self, signal: Signal, raw: process::Signal) -> Result<Sent, Refusal> {
-        let refuse = |objection: Objection| objection.refusal(self.target.pid, signal, AfterCheck::Untouched);
+    fn ask_to_end(&self, signal: StopSignal, raw: process::Signal) -> Result<SentSignal, SignalRefusal> {
+        let refuse =
+            |objection: SignalObjection| objection.refusal(self.target.pid, signal, AfterCheck::Untouched);
         let read_at = self.check().map_err(refuse)?;
         self.raw(raw)?;
         let window = Some(read_at.elapsed());
         // It may be gone by now, of the signal before.
         let _ = self.raw(process::Signal::CONT);
-        Ok(Sent { window })
+        Ok(SentSignal { window })
     }
 
-    fn kill(&self) -> Result<Sent, Refusal> {
+    fn kill(&self) -> Result<SentSignal, SignalRefusal> {
         let was_stopped = self.running_thread().is_ok_and(|running| running.is_none());
         self.raw(process::Signal::STOP)?;
         let killed = self.check_stopped().and_then(|read_at| {
-            self.raw(process::Signal::KILL).map_err(Objection::Refused)?;
-            Ok(Sent { window: Some(read_at.elapsed()) })
+            self.raw(process::Signal::KILL).map_err(SignalObjection::Refused)?;
+            Ok(SentSignal { window: Some(read_at.elapsed()) })
         });
         killed.map_err(|objection| {
             let after = if was_stopped {
@@ -154,23 +157,23 @@ impl Pinned {
                 let _ = self.raw(process::Signal::CONT);
                 AfterCheck::Continued
             };
-            objection.refusal(self.target.pid, Signal::Kill, after)
+            objection.refusal(self.target.pid, StopSignal::Kill, after)
         })
     }
 
-    fn check_stopped(&self) -> Result<Instant, Objection> {
+    fn check_stopped(&self) -> Result<Instant, SignalObjection> {
         self.wait_until_stopped()?;
         let read_at = self.check()?;
         // Another process may have sent CONT since.
         match self.running_thread()? {
-            Some((tid, state)) => Err(Objection::Unproven(Unproven::Continued { tid, state })),
+            Some((tid, state)) => Err(SignalObjection::Unproven(UnprovenProgram::Continued { tid, state })),
             None => Ok(read_at),
         }
     }
 
     // Until no thread runs in two readings in a row that show the same threads: one that is listed in neither would have
     // been started by one that runs.
-    fn wait_until_stopped(&self) -> Result<(), Objection> {
+    fn wait_until_stopped(&self) -> Result<(), SignalObjection> {
         let deadline = Instant::now() + STOP_PATIENCE;
         let mut stopped: Option<BTreeSet<i32>> = None;
         loop {
@@ -181,7 +184,7 @@ impl Pinned {
                 None if stopped.as_ref() == Some(&threads) => return Ok(()),
                 None => stopped = Some(threads),
                 Some((tid, state)) if Instant::now() >= deadline => {
-                    return Err(Objection::Unproven(Unproven::NotStopped { tid, state }));
+                    return Err(SignalObjection::Unproven(UnprovenProgram::NotStopped { tid, state }));
                 }
                 Some(_) => {
                     stopped = None;
@@ -191,11 +194,11 @@ impl Pinned {
         }
     }
 
-    fn running_thread(&self) -> Result<Option<(i32, char)>, Objection> {
+    fn running_thread(&self) -> Result<Option<(i32, char)>, SignalObjection> {
         Ok(program::running_thread(&self.thread_states()?))
     }
 
-    fn thread_states(&self) -> Result<BTreeMap<i32, char>, Objection> {
+    fn thread_states(&self) -> Result<BTreeMap<i32, char>, SignalObjection> {
         let states =
             program::thread_states(&self.proc, self.target.pid).map_err(|error| self.objection(error))?;
         if self.wait(Duration::ZERO) {
@@ -206,14 +209,14 @@ impl Pinned {
 
     // When the reading ended, if it shows the expected program. Whether it is of the process that the pidfd holds need not
     // be asked: where that has ended, and another one has its PID, a signal through the pidfd fails.
-    fn check(&self) -> Result<Instant, Objection> {
+    fn check(&self) -> Result<Instant, SignalObjection> {
         let files = self.expected.files.required();
         let reading =
             program::read(&self.proc, self.target.pid, files).map_err(|error| self.objection(error))?;
         let judged = if reading.start_ticks == self.target.start_ticks {
-            self.expected.compare(reading.executable, reading.has_file).map_err(Objection::Unproven)
+            self.expected.compare(reading.executable, reading.has_file).map_err(SignalObjection::Unproven)
         } else {
-            Err(Objection::Refused(Refusal::Reused { pid: self.target.pid }))
+            Err(SignalObjection::Refused(SignalRefusal::Reused { pid: self.target.pid }))
         };
         // A fact that speaks against it must be about this process.
         judged
@@ -221,26 +224,26 @@ impl Pinned {
             .map_err(|objection| if self.wait(Duration::ZERO) { self.gone() } else { objection })
     }
 
-    fn objection(&self, error: ProgramError) -> Objection {
+    fn objection(&self, error: ProgramError) -> SignalObjection {
         match error {
             ProgramError::Gone => self.gone(),
-            ProgramError::Changing => Objection::Unproven(Unproven::Changing),
+            ProgramError::Changing => SignalObjection::Unproven(UnprovenProgram::Changing),
             ProgramError::Unreadable { what, source } => {
-                Objection::Unproven(Unproven::Unreadable { what, why: source.to_string() })
+                SignalObjection::Unproven(UnprovenProgram::Unreadable { what, why: source.to_string() })
             }
         }
     }
 
-    fn gone(&self) -> Objection {
-        Objection::Refused(Refusal::Gone { pid: self.target.pid })
+    fn gone(&self) -> SignalObjection {
+        SignalObjection::Refused(SignalRefusal::Gone { pid: self.target.pid })
     }
 
-    fn raw(&self, signal: process::Signal) -> Result<(), Refusal> {
+    fn raw(&self, signal: process::Signal) -> Result<(), SignalRefusal> {
         process::pidfd_send_signal(&self.pidfd, signal).map_err(|error| refusal(self.target.pid, error))
     }
 }
 
-impl Expected {
+impl ExpectedState {
     fn of(expected: ExpectedProgram, pid: i32, proc: &Path) -> Self {
         match expected {
             ExpectedProgram::AsPinned => {
@@ -254,12 +257,12 @@ impl Expected {
         }
     }
 
-    fn compare(&self, executable: FileId, has_file: bool) -> Result<(), Unproven> {
+    fn compare(&self, executable: FileId, has_file: bool) -> Result<(), UnprovenProgram> {
         match (self.executable, &self.files) {
-            (None, _) => Err(Unproven::Unlisted("executable")),
-            (Some(expected), _) if expected != executable => Err(Unproven::OtherExecutable),
-            (_, ExpectedFiles::Unlisted) => Err(Unproven::Unlisted("descriptors")),
-            (_, ExpectedFiles::AnyOf(_)) if !has_file => Err(Unproven::NoDescriptor),
+            (None, _) => Err(UnprovenProgram::Unlisted("executable")),
+            (Some(expected), _) if expected != executable => Err(UnprovenProgram::OtherExecutable),
+            (_, ExpectedFiles::Unlisted) => Err(UnprovenProgram::Unlisted("descriptors")),
+            (_, ExpectedFiles::AnyOf(_)) if !has_file => Err(UnprovenProgram::NoDescriptor),
             (_, ExpectedFiles::AnyOf(_) | ExpectedFiles::NotRequired) => Ok(()),
         }
     }
@@ -274,18 +277,18 @@ impl ExpectedFiles {
     }
 }
 
-impl Objection {
-    fn refusal(self, pid: i32, signal: Signal, after: AfterCheck) -> Refusal {
+impl SignalObjection {
+    fn refusal(self, pid: i32, signal: StopSignal, after: AfterCheck) -> SignalRefusal {
         match self {
             Self::Refused(refusal) => refusal,
-            Self::Unproven(fact) => Refusal::Unproven { pid, signal, fact, after },
+            Self::Unproven(fact) => SignalRefusal::Unproven { pid, signal, fact, after },
         }
     }
 }
 
 /// Waits until one of `pinned` has ended, for `patience` at the most: the indices of those that have.
 #[must_use]
-pub fn ended(pinned: &[&Pinned], patience: Duration) -> Vec<usize> {
+pub fn ended(pinned: &[&PinnedProcess], patience: Duration) -> Vec<usize> {
     let deadline = Instant::now() + patience;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -307,10 +310,10 @@ fn is_own(pid: i32, proc: &Path) -> bool {
     observe::process_owner(proc, pid) == Some(process::geteuid().as_raw())
 }
 
-fn refusal(pid: i32, error: Errno) -> Refusal {
+fn refusal(pid: i32, error: Errno) -> SignalRefusal {
     match error {
-        Errno::SRCH => Refusal::Gone { pid },
-        Errno::NOSYS => Refusal::Unsupported { pid },
-        other => Refusal::Forbidden { pid, why: std::io::Error::from(other).to_string() },
+        Errno::SRCH => SignalRefusal::Gone { pid },
+        Errno::NOSYS => SignalRefusal::Unsupported { pid },
+        other => SignalRefusal::Forbidden { pid, why: std::io::Error::from(other).to_string() },
     }
 }

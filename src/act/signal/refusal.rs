@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::snapshot::Protection;
+use crate::snapshot::StaleProtection;
 
-use super::Signal;
+use super::StopSignal;
 
 /// Why a process gets no signal.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-pub enum Refusal {
+pub enum SignalRefusal {
     /// It has ended.
     #[error("{pid} is already gone; nothing was signalled")]
     Gone {
@@ -49,7 +49,7 @@ pub enum Refusal {
         /// The process that was meant.
         pid: i32,
         /// What protects it.
-        why: Protection,
+        why: StaleProtection,
     },
     /// Asked to end it could undo what others have committed.
     #[error(
@@ -95,9 +95,9 @@ pub enum Refusal {
         /// The process that was meant.
         pid: i32,
         /// What it would have got.
-        signal: Signal,
+        signal: StopSignal,
         /// What is known instead.
-        fact: Unproven,
+        fact: UnprovenProgram,
         /// What the check has left behind.
         after: AfterCheck,
     },
@@ -105,7 +105,7 @@ pub enum Refusal {
 
 /// Why a process is not known to run the program that was listed.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-pub enum Unproven {
+pub enum UnprovenProgram {
     /// Device and inode of `/proc/PID/exe` differ.
     #[error("runs another program than when it was listed (its executable changed)")]
     OtherExecutable,
@@ -144,7 +144,7 @@ pub enum Unproven {
     },
 }
 
-impl Unproven {
+impl UnprovenProgram {
     /// What the user can do.
     #[must_use]
     pub fn fix(&self) -> &'static str {

@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     database::{self, kept_log},
     diagnose::{
-        fix::{self, Extent},
+        fix::{self, FixExtent},
         guard,
     },
     observe,
@@ -23,7 +23,7 @@ use super::super::{asking::confirmed, diagnosed};
 
 /// What becomes of a log that may belong to another main file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Keep {
+pub enum KeepDecision {
     /// It belongs to the main file: its commits are moved there.
     WithLog,
     /// It does not: it is renamed, and the main file stays as it is.
@@ -35,7 +35,12 @@ pub enum Keep {
 /// # Errors
 ///
 /// Where the log is not in doubt, where something else forbids a connection, or where it fails.
-pub fn decide(path: &Path, keep: Keep, ask: Ask, config: &Config) -> anyhow::Result<FixReport> {
+pub fn decide(
+    path: &Path,
+    keep: KeepDecision,
+    ask: KeepAnswer,
+    config: &Config,
+) -> anyhow::Result<FixReport> {
     let database = doubted(path, config)?;
     let profile = config.profile_of(path);
     let away = away(path);
@@ -48,22 +53,22 @@ pub fn decide(path: &Path, keep: Keep, ask: Ask, config: &Config) -> anyhow::Res
         left_alone: Vec::new(),
     };
     let sql = match keep {
-        Keep::WithLog => statements(&database, profile),
-        Keep::WithoutLog => vec![format!("mv {} {}", log(path).display(), away.display())],
+        KeepDecision::WithLog => statements(&database, profile),
+        KeepDecision::WithoutLog => vec![format!("mv {} {}", log(path).display(), away.display())],
     };
-    if ask == Ask::DryRun || !confirmed(path, &sql, ask == Ask::Yes)? {
+    if ask == KeepAnswer::DryRun || !confirmed(path, &sql, ask == KeepAnswer::Yes)? {
         return Ok(report(sql, false, &database));
     }
     // The answer may have taken hours.
     let mut database = doubted(path, config)?;
     match keep {
-        Keep::WithLog => {
+        KeepDecision::WithLog => {
             guard::accept_log(&mut database);
-            let steps = fix::plan(&database, profile, Extent::InPlace);
+            let steps = fix::plan(&database, profile, FixExtent::InPlace);
             let sql = database::fix::apply(path, &database, profile, steps)?;
             Ok(report(sql, true, &database))
         }
-        Keep::WithoutLog => {
+        KeepDecision::WithoutLog => {
             kept_log::move_away(path, &log(path), &away)?;
             Ok(report(sql, true, &database))
         }
@@ -72,7 +77,7 @@ pub fn decide(path: &Path, keep: Keep, ask: Ask, config: &Config) -> anyhow::Res
 
 /// How the question is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
+pub enum KeepAnswer {
     /// It is asked.
     User,
     /// It is not asked: the answer is yes.
@@ -82,7 +87,7 @@ pub enum Ask {
 }
 
 fn statements(database: &Database, profile: &Profile) -> Vec<String> {
-    fix::plan(database, profile, Extent::InPlace).into_iter().map(|step| step.sql).collect()
+    fix::plan(database, profile, FixExtent::InPlace).into_iter().map(|step| step.sql).collect()
 }
 
 /// The database at `path`, whose log is in doubt and which nothing else forbids to open.

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    act::reap::{Aftermath, causes},
-    diagnose::checkpoint::Blocker,
-    snapshot::{Cause, Hold, Process, ProcessState, Protection, lossy_path},
+    act::reap::{StopAftermath, causes},
+    diagnose::checkpoint::CheckpointBlocker,
+    snapshot::{LockHold, Process, ProcessState, StaleCause, StaleProtection, lossy_path},
 };
 
 /// The whole answer. Fields are added, never changed.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct ReapReport {
     /// Always 1.
     pub version: u32,
     /// For how long was watched before anything was judged, in ms.
@@ -23,39 +23,39 @@ pub struct Report {
     /// Whether nothing was to be stopped.
     pub dry_run: bool,
     /// One for each database.
-    pub databases: Vec<OfDatabase>,
+    pub databases: Vec<DatabaseReap>,
 }
 
 /// What was stale in one database, and what is left.
 #[derive(Debug, Serialize)]
-pub struct OfDatabase {
+pub struct DatabaseReap {
     /// The database.
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
     /// Those for which a cause holds, those that something protects included.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Vec<ReapCandidate>,
     /// Whether the locks of those that are gone are released; `None` where nothing was stopped.
     pub locks_released: Option<bool>,
     /// Whether nobody keeps the log from being moved; `None` where nothing was stopped or there is no log.
     pub log_movable: Option<bool>,
     /// Who keeps it from that.
-    pub in_the_way: Vec<Blocker>,
+    pub in_the_way: Vec<CheckpointBlocker>,
 }
 
 /// A process for which a cause holds.
 #[derive(Debug, Serialize)]
-pub struct Candidate {
+pub struct ReapCandidate {
     pid: i32,
     started_at: Option<Timestamp>,
     name: String,
     command: Vec<String>,
     user: Option<String>,
     state: ProcessState,
-    holds: Vec<Hold>,
-    causes: Vec<Cause>,
-    protected: Option<Protection>,
+    holds: Vec<LockHold>,
+    causes: Vec<StaleCause>,
+    protected: Option<StaleProtection>,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: ReapOutcome,
     /// Why it got no signal, where it got none.
     pub refusal: Option<String>,
 }
@@ -63,7 +63,7 @@ pub struct Candidate {
 /// What became of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum ReapOutcome {
     /// It would have been stopped.
     WouldStop,
     /// The user said no.
@@ -78,9 +78,9 @@ pub enum Outcome {
     Refused,
 }
 
-impl Candidate {
+impl ReapCandidate {
     /// `process`, of which nothing more is known yet.
-    pub fn new(process: &Process, outcome: Outcome, refusal: Option<String>) -> Self {
+    pub fn new(process: &Process, outcome: ReapOutcome, refusal: Option<String>) -> Self {
         Self {
             pid: process.pid,
             started_at: process.started_at,
@@ -97,9 +97,9 @@ impl Candidate {
     }
 }
 
-impl OfDatabase {
+impl DatabaseReap {
     /// The same with what a look after it showed.
-    pub fn settle(&mut self, aftermath: &Aftermath) {
+    pub fn settle(&mut self, aftermath: &StopAftermath) {
         self.locks_released = Some(aftermath.still_held.is_empty());
         let is_safe = aftermath.hazard.is_none();
         self.log_movable = aftermath.in_the_way.as_ref().map(|in_the_way| is_safe && in_the_way.is_empty());

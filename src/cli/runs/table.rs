@@ -6,36 +6,36 @@ use jiff::Timestamp;
 
 use crate::{
     journal::EXTENSION,
-    snapshot::{EmbeddingProgress, Ingestion, IngestionState, Spread, Watcher},
+    snapshot::{DurationSpread, EmbeddingProgress, IngestWatcher, Ingestion, IngestionState},
     text, units,
 };
 
-use super::Run;
+use super::RunEntry;
 
 /// Titles of the columns, and whether figures stand in it, which end where the title ends.
-const COLUMNS: [(&str, Side); 11] = [
-    ("STARTED", Side::Left),
-    ("STATE", Side::Left),
-    ("FILES", Side::Right),
-    ("FAILED", Side::Right),
-    ("BATCHES", Side::Right),
-    ("HOLD p50/p99/max", Side::Right),
-    ("WAIT p50/p99/max", Side::Right),
-    ("RETRIES", Side::Right),
-    ("TOOK", Side::Right),
-    ("RUN", Side::Left),
-    ("FOLDERS", Side::Left),
+const COLUMNS: [(&str, CellAlignment); 11] = [
+    ("STARTED", CellAlignment::Left),
+    ("STATE", CellAlignment::Left),
+    ("FILES", CellAlignment::Right),
+    ("FAILED", CellAlignment::Right),
+    ("BATCHES", CellAlignment::Right),
+    ("HOLD p50/p99/max", CellAlignment::Right),
+    ("WAIT p50/p99/max", CellAlignment::Right),
+    ("RETRIES", CellAlignment::Right),
+    ("TOOK", CellAlignment::Right),
+    ("RUN", CellAlignment::Left),
+    ("FOLDERS", CellAlignment::Left),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+enum CellAlignment {
     Left,
     Right,
 }
 
 /// The lines that show `runs`, a line each below one of titles; none where there are no runs.
 pub fn lines(
-    runs: &[Run],
+    runs: &[RunEntry],
     now: Timestamp,
     several_databases: bool,
     with_failures: bool,
@@ -64,21 +64,25 @@ pub fn lines(
 }
 
 /// The line that tells of a watch.
-pub fn watching(database: &str, watcher: &Watcher, now: Timestamp) -> String {
-    let Watcher { pid, folders, .. } = watcher;
+pub fn watching(database: &str, watcher: &IngestWatcher, now: Timestamp) -> String {
+    let IngestWatcher { pid, folders, .. } = watcher;
     let since = units::duration(watcher.watched_ms(now));
     format!("watching: process {pid} keeps {database} in step with {}, for {since}", folders.join(" "))
 }
 
 fn line(cells: &[String], widths: &[usize]) -> String {
     let padded = cells.iter().zip(widths).zip(COLUMNS).map(|((cell, &width), (_, side))| match side {
-        Side::Left => format!("{cell:<width$}"),
-        Side::Right => format!("{cell:>width$}"),
+        CellAlignment::Left => format!("{cell:<width$}"),
+        CellAlignment::Right => format!("{cell:>width$}"),
     });
     padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
 }
 
-fn cells(Run { database, ingestion }: &Run, now: Timestamp, several_databases: bool) -> [String; 11] {
+fn cells(
+    RunEntry { database, ingestion }: &RunEntry,
+    now: Timestamp,
+    several_databases: bool,
+) -> [String; 11] {
     let total = ingestion.files_total.map_or_else(|| "?".to_owned(), units::count);
     let mut folders = ingestion.folders.join(" ");
     if several_databases {
@@ -99,7 +103,7 @@ fn cells(Run { database, ingestion }: &Run, now: Timestamp, several_databases: b
     ]
 }
 
-fn spread(spread: Option<Spread>) -> String {
+fn spread(spread: Option<DurationSpread>) -> String {
     spread.map_or_else(|| "–".to_owned(), |it| [it.p50, it.p99, it.max].map(units::duration).join(" / "))
 }
 

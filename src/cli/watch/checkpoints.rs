@@ -11,11 +11,11 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    act::schedule::{Scheduled, carry_out},
+    act::schedule::{DueCheckpoint, carry_out},
     config::{Config, Permit},
     ingest::StopFlag,
     paths, profile,
-    schedule::{self, Plan, ledger::Ledger},
+    schedule::{self, CheckpointPlan, ledger::ScheduleLedger},
     snapshot::LastCheckpoint,
 };
 
@@ -32,12 +32,12 @@ const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// The schedule of one database, and how far it has come.
 #[derive(Debug)]
-pub struct Checkpoints<'a> {
+pub struct CheckpointTimer<'a> {
     config: &'a Config,
     permit: Permit,
     database: PathBuf,
     asked: profile::Schedule,
-    ledger: Ledger,
+    ledger: ScheduleLedger,
     since: Timestamp,
     pause: Duration,
     not_before: Option<Instant>,
@@ -45,7 +45,7 @@ pub struct Checkpoints<'a> {
     said: Option<String>,
 }
 
-impl<'a> Checkpoints<'a> {
+impl<'a> CheckpointTimer<'a> {
     /// Those of `database`, which may be new; `None` where its profile asks for none.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl<'a> Checkpoints<'a> {
             config,
             permit: config.permit()?,
             asked,
-            ledger: Ledger::new(&config.places),
+            ledger: ScheduleLedger::new(&config.places),
             since: Timestamp::now(),
             pause: FIRST_PAUSE,
             not_before: None,
@@ -90,20 +90,21 @@ impl<'a> Checkpoints<'a> {
         }
         let plan = match diagnosed(&self.database, self.config) {
             Ok(database) => schedule::plan(&database, self.asked.mode),
-            Err(error) => Plan::Wait(error.to_string()),
+            Err(error) => CheckpointPlan::Wait(error.to_string()),
         };
-        if let Plan::Wait(why) = &plan {
+        if let CheckpointPlan::Wait(why) = &plan {
             // How long something has lasted is in its words: it is the checkpoint that this is said of once.
             self.say_once(due.to_string(), &format!("the scheduled checkpoint waits: {why}"), tell);
             return;
         }
         let database = self.database.clone();
-        let scheduled = Scheduled { database, mode: self.asked.mode, plan, seen: last.map(|last| last.at) };
+        let scheduled =
+            DueCheckpoint { database, mode: self.asked.mode, plan, seen: last.map(|last| last.at) };
         match self.carry_out(&scheduled, stop) {
             Ok(Some(last)) => {
                 (self.pause, self.not_before, self.said) = (FIRST_PAUSE, None, None);
                 // That there was nothing to do need not be told every time.
-                if scheduled.plan != Plan::Idle {
+                if scheduled.plan != CheckpointPlan::Idle {
                     tell(&format!(
                         "scheduled {} checkpoint of {}: {}",
                         last.mode,
@@ -140,7 +141,11 @@ impl<'a> Checkpoints<'a> {
         }
     }
 
-    fn carry_out(&self, scheduled: &Scheduled, stop: &StopFlag) -> std::io::Result<Option<LastCheckpoint>> {
+    fn carry_out(
+        &self,
+        scheduled: &DueCheckpoint,
+        stop: &StopFlag,
+    ) -> std::io::Result<Option<LastCheckpoint>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stopped = async {
             while !stop.is_raised() {

@@ -3,13 +3,13 @@
 use log::Level;
 
 use crate::{
-    act::{Effect, reap::Meant, signal::Target, switch::Safe},
+    act::{Effect, reap::StopRequest, signal::SignalTarget, switch::NotArmed},
     console::keymap::Action,
     diagnose::{checkpoint, fix, guard},
     snapshot::Process,
 };
 
-use super::{App, Dialog, Kind};
+use super::{App, Dialog, DialogKind};
 
 impl App {
     /// Opens the dialog of an action that changes something; under `--readonly` and disarmed none opens.
@@ -62,18 +62,25 @@ impl App {
             let text = "there is no WAL to checkpoint: the database is not in WAL mode";
             return vec![self.notify(Level::Warn, text)];
         }
-        let blockers =
-            checkpoint::Mode::ALL.iter().map(|&mode| checkpoint::blockers(database, mode)).collect();
-        let kind =
-            Kind::Checkpoint { database: database.path.clone(), mode: checkpoint::Mode::Passive, blockers };
+        let blockers = checkpoint::CheckpointMode::ALL
+            .iter()
+            .map(|&mode| checkpoint::blockers(database, mode))
+            .collect();
+        let kind = DialogKind::Checkpoint {
+            database: database.path.clone(),
+            mode: checkpoint::CheckpointMode::Passive,
+            blockers,
+        };
         self.dialog = Some(Dialog::new(kind));
         Vec::new()
     }
 
     /// What there is to fix in the database on the screen.
-    pub(super) fn fixes(&self) -> Vec<fix::Step> {
+    pub(super) fn fixes(&self) -> Vec<fix::FixStep> {
         let both = self.database().zip(self.profile());
-        both.map_or_else(Vec::new, |(database, profile)| fix::plan(database, profile, fix::Extent::InPlace))
+        both.map_or_else(Vec::new, |(database, profile)| {
+            fix::plan(database, profile, fix::FixExtent::InPlace)
+        })
     }
 
     fn ask_fix(&mut self) -> Vec<Effect> {
@@ -85,7 +92,7 @@ impl App {
             ];
         }
         let holders = database.processes.iter().map(name_of).collect();
-        let kind = Kind::Fix { database: database.path.clone(), steps, holders };
+        let kind = DialogKind::Fix { database: database.path.clone(), steps, holders };
         self.dialog = Some(Dialog::new(kind));
         Vec::new()
     }
@@ -97,12 +104,12 @@ impl App {
                 let text = format!("cannot tell when {} started; stop it with kill {0}", running.pid);
                 return vec![self.notify(Level::Warn, text)];
             };
-            let target = Target { pid: running.pid, start_ticks };
+            let target = SignalTarget { pid: running.pid, start_ticks };
             let folders = running.folders.clone();
             let Some(database) = self.database().map(|it| it.path.clone()) else { return Vec::new() };
             // It ends after its batch and is asked for by name, whatever a rule says of idle daemons.
-            let kind = Kind::StopIngestion { folders, target, database };
-            return self.pin(kind, vec![Meant::ingestion(target)]);
+            let kind = DialogKind::StopIngestion { folders, target, database };
+            return self.pin(kind, vec![StopRequest::ingestion(target)]);
         }
         let Some(database) = self.database() else { return Vec::new() };
         if database.is_gone() {
@@ -111,7 +118,7 @@ impl App {
             return vec![self.notify(Level::Warn, text)];
         }
         let pinned = database.findings.iter().find(|finding| finding.name == "pinned-wal");
-        let kind = Kind::Ingest {
+        let kind = DialogKind::Ingest {
             database: database.path.clone(),
             folder: self.setup.folder.display().to_string(),
             batch: "auto".to_owned(),
@@ -122,10 +129,10 @@ impl App {
     }
 
     /// Why nothing is done, and by which key that can be changed.
-    pub(super) fn refusal(&self, why: Safe) -> String {
+    pub(super) fn refusal(&self, why: NotArmed) -> String {
         match why {
-            Safe::ReadOnly(why) => why.to_string(),
-            Safe::Disarmed => format!("{why}: {} arms them", self.key_of(Action::Arm)),
+            NotArmed::ReadOnly(why) => why.to_string(),
+            NotArmed::Disarmed => format!("{why}: {} arms them", self.key_of(Action::Arm)),
         }
     }
 

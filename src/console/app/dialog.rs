@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use crate::{
     act::{
         reap,
-        signal::{Signal, Target},
+        signal::{SignalTarget, StopSignal},
     },
     diagnose::{
-        checkpoint::{Blocker, Mode},
-        health::Depth,
+        checkpoint::{CheckpointBlocker, CheckpointMode},
+        health::HealthDepth,
     },
     snapshot::{Database, Process, ProcessState},
 };
@@ -20,17 +20,17 @@ mod answer;
 mod ending;
 mod list;
 
-pub use answer::Reply;
-pub use ending::{Ending, Stopped};
-pub use list::{List, Mark, Row};
+pub use answer::DialogReply;
+pub use ending::{PendingStop, StoppedProcess};
+pub use list::{ReapList, ReapRow, StopMark};
 
 /// An open dialog.
 #[derive(Debug, Clone)]
 pub struct Dialog {
     /// What it asks.
-    pub kind: Kind,
+    pub kind: DialogKind,
     /// What has the focus.
-    pub focus: Focus,
+    pub focus: DialogFocus,
     /// Why the last confirmation was not taken.
     pub complaint: Option<String>,
     /// Whether the field that has the focus holds a proposal, which typing replaces.
@@ -39,32 +39,32 @@ pub struct Dialog {
 
 /// What a dialog asks.
 #[derive(Debug, Clone)]
-pub enum Kind {
+pub enum DialogKind {
     /// Which signal to send to a process, which is pinned while the dialog is open.
     Stop {
         /// The process, as it was when the dialog was asked for.
         process: Box<Process>,
         /// It, named.
-        target: Target,
+        target: SignalTarget,
         /// The database in which it was selected.
         database: PathBuf,
         /// The signals to choose from, the one to begin with first.
-        signals: &'static [Signal; 4],
+        signals: &'static [StopSignal; 4],
         /// The signal chosen.
-        signal: Signal,
+        signal: StopSignal,
     },
     /// Which of the stale processes to stop.
-    Reap(List),
+    Reap(ReapList),
     /// Nothing: it shows how long those that were asked to end are waited for.
-    Waiting(Ending),
+    Waiting(PendingStop),
     /// Whether to end those with KILL that did not go.
-    Kill(Ending),
+    Kill(PendingStop),
     /// Whether to end an ingestion after its batch; its process is pinned while the dialog is open.
     StopIngestion {
         /// Its folders.
         folders: Vec<String>,
         /// Its process.
-        target: Target,
+        target: SignalTarget,
         /// Into which database.
         database: PathBuf,
     },
@@ -73,9 +73,9 @@ pub enum Kind {
         /// Of which database.
         database: PathBuf,
         /// The mode chosen.
-        mode: Mode,
-        /// Who would block each mode, in the order of [`Mode::ALL`].
-        blockers: Vec<Vec<Blocker>>,
+        mode: CheckpointMode,
+        /// Who would block each mode, in the order of [`CheckpointMode::ALL`].
+        blockers: Vec<Vec<CheckpointBlocker>>,
     },
     /// What to ingest.
     Ingest {
@@ -102,14 +102,14 @@ pub enum Kind {
         /// Of which database.
         database: PathBuf,
         /// The depth chosen.
-        depth: Depth,
+        depth: HealthDepth,
     },
     /// Nothing: it shows that a health check runs.
     Checking {
         /// Of which database.
         database: PathBuf,
         /// How far it goes.
-        depth: Depth,
+        depth: HealthDepth,
         /// Since when.
         since: Timestamp,
     },
@@ -117,16 +117,16 @@ pub enum Kind {
 
 /// What has the focus in a dialog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Focus {
+pub enum DialogFocus {
     /// A field, counted from 0.
     Field(usize),
     /// A button.
-    Button(Button),
+    Button(DialogButton),
 }
 
 /// The buttons of every dialog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Button {
+pub enum DialogButton {
     /// Leave everything as it is.
     No,
     /// Do it.
@@ -135,7 +135,7 @@ pub enum Button {
 
 /// A field of a dialog, as it is drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Field {
+pub enum DialogField {
     /// Typed.
     Text {
         /// What it is.
@@ -154,15 +154,15 @@ pub enum Field {
     },
 }
 
-impl Kind {
+impl DialogKind {
     /// The signals that a stop of `process` offers on account of `databases`, the one to begin with first.
     #[must_use]
-    pub fn signals(databases: &[Database], process: &Process) -> &'static [Signal; 4] {
+    pub fn signals(databases: &[Database], process: &Process) -> &'static [StopSignal; 4] {
         if reap::is_split(databases, process) {
-            return &Signal::FOR_SPLIT;
+            return &StopSignal::FOR_SPLIT;
         }
         // A debugger holds a traced one: CONT would do nothing.
-        if process.state == ProcessState::Stopped { &Signal::FOR_STOPPED } else { &Signal::ALL }
+        if process.state == ProcessState::Stopped { &StopSignal::FOR_STOPPED } else { &StopSignal::ALL }
     }
 
     /// Whether processes are pinned on account of the dialog.
@@ -186,45 +186,45 @@ impl Kind {
 impl Dialog {
     /// A dialog with the focus where a hasty Enter does the least harm.
     #[must_use]
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(kind: DialogKind) -> Self {
         let focus = match kind {
-            Kind::Ingest { .. } => Focus::Field(0),
-            Kind::Checkpoint { .. } => Focus::Button(Button::Yes),
-            Kind::Stop { .. }
-            | Kind::StopIngestion { .. }
-            | Kind::Reap(_)
-            | Kind::Waiting(_)
-            | Kind::Kill(_)
-            | Kind::Health { .. }
-            | Kind::Checking { .. }
-            | Kind::Fix { .. } => Focus::Button(Button::No),
+            DialogKind::Ingest { .. } => DialogFocus::Field(0),
+            DialogKind::Checkpoint { .. } => DialogFocus::Button(DialogButton::Yes),
+            DialogKind::Stop { .. }
+            | DialogKind::StopIngestion { .. }
+            | DialogKind::Reap(_)
+            | DialogKind::Waiting(_)
+            | DialogKind::Kill(_)
+            | DialogKind::Health { .. }
+            | DialogKind::Checking { .. }
+            | DialogKind::Fix { .. } => DialogFocus::Button(DialogButton::No),
         };
         Self { kind, focus, complaint: None, is_proposal: true }
     }
 
     /// Its fields.
     #[must_use]
-    pub fn fields(&self) -> Vec<Field> {
+    pub fn fields(&self) -> Vec<DialogField> {
         match &self.kind {
-            Kind::Stop { signals, signal, .. } => {
+            DialogKind::Stop { signals, signal, .. } => {
                 vec![choice("signal", *signals, ToString::to_string, |it| it == signal)]
             }
-            Kind::Checkpoint { mode, .. } => {
-                vec![choice("mode", &Mode::ALL, ToString::to_string, |it| it == mode)]
+            DialogKind::Checkpoint { mode, .. } => {
+                vec![choice("mode", &CheckpointMode::ALL, ToString::to_string, |it| it == mode)]
             }
-            Kind::Health { depth, .. } => {
-                vec![choice("check", &Depth::ALL, ToString::to_string, |it| it == depth)]
+            DialogKind::Health { depth, .. } => {
+                vec![choice("check", &HealthDepth::ALL, ToString::to_string, |it| it == depth)]
             }
-            Kind::Ingest { folder, batch, .. } => vec![
-                Field::Text { label: "folder", value: folder.clone() },
-                Field::Text { label: "batch", value: batch.clone() },
+            DialogKind::Ingest { folder, batch, .. } => vec![
+                DialogField::Text { label: "folder", value: folder.clone() },
+                DialogField::Text { label: "batch", value: batch.clone() },
             ],
-            Kind::StopIngestion { .. }
-            | Kind::Reap(_)
-            | Kind::Waiting(_)
-            | Kind::Kill(_)
-            | Kind::Checking { .. }
-            | Kind::Fix { .. } => Vec::new(),
+            DialogKind::StopIngestion { .. }
+            | DialogKind::Reap(_)
+            | DialogKind::Waiting(_)
+            | DialogKind::Kill(_)
+            | DialogKind::Checking { .. }
+            | DialogKind::Fix { .. } => Vec::new(),
         }
     }
 }
@@ -234,8 +234,8 @@ fn choice<T>(
     all: &[T],
     name: impl Fn(&T) -> String,
     is_chosen: impl Fn(&T) -> bool,
-) -> Field {
-    Field::Choice {
+) -> DialogField {
+    DialogField::Choice {
         label,
         options: all.iter().map(name).collect(),
         chosen: all.iter().position(is_chosen).unwrap_or(0),

@@ -17,7 +17,7 @@ const REMEMBERED: usize = 20;
 
 /// What makes a finding the same one in the next look.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
+pub struct FindingId {
     /// Its rule.
     pub name: String,
     /// Its process.
@@ -31,7 +31,7 @@ const SUBJECTS: [&str; 2] = ["pidfile", "run"];
 
 /// A finding that went away.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Gone {
+pub struct ResolvedFinding {
     /// As it was last seen.
     pub finding: Finding,
     /// The look that did not find it any more.
@@ -48,7 +48,7 @@ pub enum FindingRow<'a> {
     /// It holds.
     Now(&'a Finding),
     /// It held.
-    Gone(&'a Gone),
+    Gone(&'a ResolvedFinding),
 }
 
 impl<'a> FindingRow<'a> {
@@ -61,7 +61,7 @@ impl<'a> FindingRow<'a> {
         }
     }
 
-    pub(super) fn key(self) -> Key {
+    pub(super) fn key(self) -> FindingId {
         key(self.finding())
     }
 }
@@ -69,18 +69,18 @@ impl<'a> FindingRow<'a> {
 /// The findings of each database over all looks.
 #[derive(Debug, Default)]
 pub(super) struct FindingHistory {
-    databases: BTreeMap<PathBuf, Followed>,
+    databases: BTreeMap<PathBuf, FollowedDatabase>,
 }
 
 #[derive(Debug, Default)]
-struct Followed {
-    current: BTreeMap<Key, Current>,
+struct FollowedDatabase {
+    current: BTreeMap<FindingId, CurrentFinding>,
     /// The newest first. What came back is not among them; how often it went away goes on counting.
-    gone: VecDeque<Gone>,
+    gone: VecDeque<ResolvedFinding>,
 }
 
 #[derive(Debug)]
-struct Current {
+struct CurrentFinding {
     finding: Finding,
     since: Timestamp,
     times: u32,
@@ -95,12 +95,12 @@ impl FindingHistory {
         }
     }
 
-    fn of(&self, database: &Database) -> impl Iterator<Item = &Gone> {
+    fn of(&self, database: &Database) -> impl Iterator<Item = &ResolvedFinding> {
         self.databases.get(&database.path).into_iter().flat_map(|followed| &followed.gone)
     }
 }
 
-impl Followed {
+impl FollowedDatabase {
     fn follow(&mut self, findings: &[Finding], taken_at: Timestamp) {
         let mut before = std::mem::take(&mut self.current);
         for finding in findings {
@@ -110,17 +110,26 @@ impl Followed {
                 Some(known) => (known.since, known.times),
                 None => (taken_at, self.take_back(&key)),
             };
-            self.current.entry(key).or_insert_with(|| Current { finding: finding.clone(), since, times });
+            self.current.entry(key).or_insert_with(|| CurrentFinding {
+                finding: finding.clone(),
+                since,
+                times,
+            });
         }
         for ended in before.into_values() {
             let held = Duration::try_from(taken_at.duration_since(ended.since)).unwrap_or_default();
-            self.gone.push_front(Gone { finding: ended.finding, at: taken_at, held, times: ended.times + 1 });
+            self.gone.push_front(ResolvedFinding {
+                finding: ended.finding,
+                at: taken_at,
+                held,
+                times: ended.times + 1,
+            });
         }
         self.gone.truncate(REMEMBERED);
     }
 
     /// Takes a finding that came back out of those that are gone: how often it had gone.
-    fn take_back(&mut self, wanted: &Key) -> u32 {
+    fn take_back(&mut self, wanted: &FindingId) -> u32 {
         let at = self.gone.iter().position(|gone| key(&gone.finding) == *wanted);
         at.and_then(|at| self.gone.remove(at)).map_or(0, |gone| gone.times)
     }
@@ -132,7 +141,7 @@ impl App {
     pub fn finding_rows(&self) -> Vec<FindingRow<'_>> {
         let (Some(look), Some(database)) = (self.look(), self.database()) else { return Vec::new() };
         // While a pause holds an older look on the screen, what happened since is not on it.
-        let is_past = |gone: &&Gone| {
+        let is_past = |gone: &&ResolvedFinding| {
             gone.at <= look.snapshot.taken_at
                 && !database.findings.iter().any(|finding| key(finding) == key(&gone.finding))
         };
@@ -142,14 +151,14 @@ impl App {
 
     /// The row of the finding that `key` stands for, if it is remembered.
     #[must_use]
-    pub fn finding_row(&self, key: &Key) -> Option<FindingRow<'_>> {
+    pub fn finding_row(&self, key: &FindingId) -> Option<FindingRow<'_>> {
         self.finding_rows().into_iter().find(|row| row.key() == *key)
     }
 }
 
-fn key(finding: &Finding) -> Key {
+fn key(finding: &Finding) -> FindingId {
     let subject = SUBJECTS.iter().find_map(|name| finding.evidence.get(*name)?.as_str());
-    Key { name: finding.name.clone(), pid: finding.pid, subject: subject.map(str::to_owned) }
+    FindingId { name: finding.name.clone(), pid: finding.pid, subject: subject.map(str::to_owned) }
 }
 
 #[cfg(test)]
@@ -173,8 +182,8 @@ mod tests {
     }
 
     /// Name, PID, seconds held and times of what is gone.
-    fn outline(followed: &Followed) -> Vec<(&str, i32, u64, u32)> {
-        let pid = |gone: &Gone| gone.finding.pid.expect("the tests give one");
+    fn outline(followed: &FollowedDatabase) -> Vec<(&str, i32, u64, u32)> {
+        let pid = |gone: &ResolvedFinding| gone.finding.pid.expect("the tests give one");
         followed.gone.iter().map(|it| (&*it.finding.name, pid(it), it.held.as_secs(), it.times)).collect()
     }
 
@@ -185,7 +194,7 @@ mod tests {
             finding.evidence.insert("pidfile".to_owned(), path.into());
             finding
         };
-        let mut followed = Followed::default();
+        let mut followed = FollowedDatabase::default();
         followed.follow(&[dead("/a.pid"), dead("/b.pid")], at(0));
         followed.follow(&[dead("/b.pid")], at(10));
         let gone: Vec<_> = followed.gone.iter().map(|gone| gone.finding.message.as_str()).collect();
@@ -194,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_went_away_says_how_long_it_held_and_as_what() {
-        let mut followed = Followed::default();
+        let mut followed = FollowedDatabase::default();
         followed.follow(&[finding("a", 1, "for 1 s"), finding("a", 2, "other")], at(10));
         followed.follow(&[finding("a", 1, "for 5 s"), finding("a", 2, "other")], at(15));
         assert!(followed.gone.is_empty());
@@ -205,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_comes_and_goes_is_one_entry_that_counts() {
-        let mut followed = Followed::default();
+        let mut followed = FollowedDatabase::default();
         for round in 0..5 {
             followed.follow(&[finding("a", 1, "")], at(round * 10));
             assert!(followed.gone.is_empty(), "it holds, so it is not gone");
@@ -216,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_newest_stand_first_and_the_oldest_are_forgotten() {
-        let mut followed = Followed::default();
+        let mut followed = FollowedDatabase::default();
         for pid in 1..=30 {
             followed.follow(&[finding("a", pid, "")], at(pid.into()));
         }
@@ -227,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_makes_no_negative_time() {
-        let mut followed = Followed::default();
+        let mut followed = FollowedDatabase::default();
         followed.follow(&[finding("a", 1, "")], at(100));
         followed.follow(&[], at(50));
         assert_eq!(outline(&followed), [("a", 1, 0, 1)]);
@@ -235,7 +244,7 @@ mod tests {
 
     #[test]
     fn two_of_one_rule_and_process_in_one_look_are_one() {
-        let mut followed = Followed::default();
+        let mut followed = FollowedDatabase::default();
         let twins = [finding("a", 1, "first"), finding("a", 1, "second")];
         followed.follow(&twins, at(1));
         followed.follow(&twins, at(4));

@@ -8,7 +8,7 @@ use log::Level;
 use crate::{
     act::Effect,
     console::{
-        keymap::{Action, Bound},
+        keymap::{Action, ActiveBinding},
         panel::Panel,
     },
     text,
@@ -56,7 +56,7 @@ impl App {
     }
 
     /// The bindings that do something here and now.
-    pub fn bindings(&self) -> impl Iterator<Item = Bound<'_>> {
+    pub fn bindings(&self) -> impl Iterator<Item = ActiveBinding<'_>> {
         self.setup.keymap.bindings().filter(|bound| self.can(bound.binding.action))
     }
 

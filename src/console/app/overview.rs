@@ -11,15 +11,15 @@ use crate::{
     snapshot::{Database, Severity},
 };
 
-use super::{App, Cursor};
+use super::{App, PanelCursors};
 
 /// With more databases than this the console opens on the overview.
 const FEW: usize = 3;
 
 /// What is kept of a database while another one is shown.
 #[derive(Debug, Default)]
-pub(super) struct Left {
-    cursor: Cursor,
+pub(super) struct SavedView {
+    cursor: PanelCursors,
     filter: String,
 }
 
@@ -132,10 +132,10 @@ impl App {
         if index == self.current {
             return Vec::new();
         }
-        self.left.resize_with(self.left.len().max(self.current.max(index) + 1), Left::default);
+        self.left.resize_with(self.left.len().max(self.current.max(index) + 1), SavedView::default);
         self.left[self.current] =
-            Left { cursor: std::mem::take(&mut self.cursor), filter: std::mem::take(&mut self.filter) };
-        let Left { cursor, filter } = std::mem::take(&mut self.left[index]);
+            SavedView { cursor: std::mem::take(&mut self.cursor), filter: std::mem::take(&mut self.filter) };
+        let SavedView { cursor, filter } = std::mem::take(&mut self.left[index]);
         (self.cursor, self.filter) = (cursor, filter);
         self.current = index;
         self.filtering = false;

@@ -3,8 +3,8 @@
 use log::Level;
 
 use crate::{
-    act::{Act, Effect, schedule::Scheduled},
-    schedule::{self, Plan},
+    act::{ConfirmedAction, Effect, schedule::DueCheckpoint},
+    schedule::{self, CheckpointPlan},
     snapshot::Snapshot,
     text,
 };
@@ -22,7 +22,7 @@ impl App {
                 continue;
             }
             let plan = schedule::plan(database, known.mode);
-            if let Plan::Wait(why) = &plan {
+            if let CheckpointPlan::Wait(why) = &plan {
                 // Once for each that waits, however long that takes.
                 if self.awaited[index].replace(known.due_at) != Some(known.due_at) {
                     let name = text::clean(&database.name());
@@ -31,7 +31,7 @@ impl App {
                 }
                 continue;
             }
-            let act = Act::Scheduled(Scheduled {
+            let act = ConfirmedAction::Scheduled(DueCheckpoint {
                 database: database.path.clone(),
                 mode: known.mode,
                 plan,

@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 
 use crate::{
-    act::signal::Target,
+    act::signal::SignalTarget,
     console::panel::Panel,
     snapshot::{Finding, PragmaRow, Process},
 };
@@ -12,11 +12,11 @@ use super::{App, FindingRow, findings};
 
 /// Where the cursor stands in each panel that has one.
 #[derive(Debug, Clone, Default)]
-pub struct Cursor {
-    process: Option<Target>,
+pub struct PanelCursors {
+    process: Option<SignalTarget>,
     /// Row of the selected process when it was last seen, for when it goes away.
     process_row: usize,
-    finding: Option<findings::Key>,
+    finding: Option<findings::FindingId>,
     /// Row of the selected finding when it was last seen.
     finding_row: usize,
     pragma: usize,
@@ -218,11 +218,11 @@ impl App {
 
 /// `process`, named so that no other can be mistaken for it; `None` where its start is not known.
 #[must_use]
-pub(super) fn target(process: &Process) -> Option<Target> {
-    Some(Target { pid: process.pid, start_ticks: process.start_ticks? })
+pub(super) fn target(process: &Process) -> Option<SignalTarget> {
+    Some(SignalTarget { pid: process.pid, start_ticks: process.start_ticks? })
 }
 
-fn is(process: &Process, wanted: Target) -> bool {
+fn is(process: &Process, wanted: SignalTarget) -> bool {
     target(process) == Some(wanted)
 }
 

@@ -6,17 +6,17 @@ use log::Level;
 
 use crate::{
     act::{
-        Act, Effect, Ended,
-        reap::{self, GRACE, Meant},
-        signal::{Refusal, Signal, Target},
+        ConfirmedAction, Effect, StopResult,
+        reap::{self, GRACE, StopRequest},
+        signal::{SignalRefusal, SignalTarget, StopSignal},
     },
-    sampler::Look,
-    snapshot::{Database, Process, Protection},
+    sampler::Sample,
+    snapshot::{Database, Process, StaleProtection},
 };
 
 use super::{
-    App, Dialog, Kind,
-    dialog::{Ending, List, Mark, Reply, Row, Stopped},
+    App, Dialog, DialogKind,
+    dialog::{DialogReply, PendingStop, ReapList, ReapRow, StopMark, StoppedProcess},
 };
 
 mod told;
@@ -25,11 +25,11 @@ use told::{announcement, in_all, take_in, verdict};
 
 /// Processes that were sent a signal and whose dialog is closed.
 #[derive(Debug, Default)]
-pub(super) struct Stopping {
+pub(super) struct BackgroundStop {
     /// Those that are waited for all the same.
-    unwatched: Vec<Ending>,
+    unwatched: Vec<PendingStop>,
     /// Those of which all is known but what a later look shows.
-    over: Vec<Ending>,
+    over: Vec<PendingStop>,
 }
 
 impl App {
@@ -41,16 +41,16 @@ impl App {
         // That it is of our own kind protects an ingestion from a reaper: whoever points at one may stop it, as with i.
         // What else protects it stands.
         let is_ours = database.is_own_ingestion(&process);
-        let signals = Kind::signals(&look.snapshot.databases, &process);
+        let signals = DialogKind::signals(&look.snapshot.databases, &process);
         let database = database.path.clone();
-        match Meant::new(&process) {
+        match StopRequest::new(&process) {
             Err(refusal) => vec![self.notify(Level::Warn, refusal.to_string())],
             Ok(meant) => {
                 let protected =
-                    meant.protected.filter(|it| !is_ours || !matches!(it, Protection::OwnKind(_)));
-                let meant = Meant { protected, ..meant };
+                    meant.protected.filter(|it| !is_ours || !matches!(it, StaleProtection::OwnKind(_)));
+                let meant = StopRequest { protected, ..meant };
                 let (target, signal) = (meant.target, signals[0]);
-                let kind = Kind::Stop { process: Box::new(process), target, database, signals, signal };
+                let kind = DialogKind::Stop { process: Box::new(process), target, database, signals, signal };
                 self.pin(kind, vec![meant])
             }
         }
@@ -62,28 +62,28 @@ impl App {
         let databases = &newest.snapshot.databases;
         let Some(database) = databases.iter().find(|it| it.path == shown.path) else { return Vec::new() };
         let mut meant = Vec::new();
-        let mut rows: Vec<Row> = Vec::new();
+        let mut rows: Vec<ReapRow> = Vec::new();
         for process in reap::candidates(database) {
-            let mark = match Meant::among_others(databases, process) {
-                Err(refusal) => Mark::Refused(refusal),
-                Ok(Meant { target, protected: Some(why), .. }) => {
-                    Mark::Refused(Refusal::Spared { pid: target.pid, why })
+            let mark = match StopRequest::among_others(databases, process) {
+                Err(refusal) => StopMark::Refused(refusal),
+                Ok(StopRequest { target, protected: Some(why), .. }) => {
+                    StopMark::Refused(SignalRefusal::Spared { pid: target.pid, why })
                 }
                 Ok(it) => {
                     let target = it.target;
                     meant.push(it);
-                    Mark::Ticked(target)
+                    StopMark::Ticked(target)
                 }
             };
-            rows.push(Row { process: Box::new(process.clone()), mark });
+            rows.push(ReapRow { process: Box::new(process.clone()), mark });
         }
         if rows.is_empty() {
             return vec![self.notify(Level::Info, "nothing is stale here")];
         }
         // Those that can be stopped first, the oldest of them before the others.
-        rows.sort_by_key(|row| (matches!(row.mark, Mark::Refused(_)), row.process.start_ticks));
-        let list = List { database: database.path.clone(), rows, cursor: 0 };
-        self.pin(Kind::Reap(list), meant)
+        rows.sort_by_key(|row| (matches!(row.mark, StopMark::Refused(_)), row.process.start_ticks));
+        let list = ReapList { database: database.path.clone(), rows, cursor: 0 };
+        self.pin(DialogKind::Reap(list), meant)
     }
 
     /// Whether there is anything to show in a reap dialog.
@@ -92,7 +92,7 @@ impl App {
     }
 
     /// Asks for the processes of `kind` to be pinned; its dialog opens once they are. One at a time.
-    pub(super) fn pin(&mut self, kind: Kind, meant: Vec<Meant>) -> Vec<Effect> {
+    pub(super) fn pin(&mut self, kind: DialogKind, meant: Vec<StopRequest>) -> Vec<Effect> {
         if self.pending_pin.is_some() {
             return Vec::new();
         }
@@ -101,28 +101,30 @@ impl App {
     }
 
     /// Opens the dialog for which processes were pinned.
-    pub(super) fn pinned(&mut self, pins: Vec<(Target, Result<(), Refusal>)>) -> Vec<Effect> {
+    pub(super) fn pinned(&mut self, pins: Vec<(SignalTarget, Result<(), SignalRefusal>)>) -> Vec<Effect> {
         let Some(mut kind) = self.pending_pin.take().filter(|_| self.dialog.is_none()) else {
             return vec![Effect::Unpin];
         };
         match &mut kind {
-            Kind::Reap(list) => {
+            DialogKind::Reap(list) => {
                 for (target, pinned) in pins {
                     list.pinned(target, pinned);
                 }
             }
-            Kind::Stop { target, .. } | Kind::StopIngestion { target, .. } => match pins.as_slice() {
-                [(pinned, Ok(()))] if pinned == target => {}
-                [(_, Err(refusal)), ..] => return vec![self.notify(Level::Warn, refusal.to_string())],
-                _ => return vec![Effect::Unpin],
-            },
-            Kind::Waiting(_)
-            | Kind::Kill(_)
-            | Kind::Checkpoint { .. }
-            | Kind::Ingest { .. }
-            | Kind::Fix { .. }
-            | Kind::Health { .. }
-            | Kind::Checking { .. } => return vec![Effect::Unpin],
+            DialogKind::Stop { target, .. } | DialogKind::StopIngestion { target, .. } => {
+                match pins.as_slice() {
+                    [(pinned, Ok(()))] if pinned == target => {}
+                    [(_, Err(refusal)), ..] => return vec![self.notify(Level::Warn, refusal.to_string())],
+                    _ => return vec![Effect::Unpin],
+                }
+            }
+            DialogKind::Waiting(_)
+            | DialogKind::Kill(_)
+            | DialogKind::Checkpoint { .. }
+            | DialogKind::Ingest { .. }
+            | DialogKind::Fix { .. }
+            | DialogKind::Health { .. }
+            | DialogKind::Checking { .. } => return vec![Effect::Unpin],
         }
         self.dialog = Some(Dialog::new(kind));
         Vec::new()
@@ -131,26 +133,26 @@ impl App {
     pub(super) fn dialog_key(&mut self, key: KeyEvent) -> Vec<Effect> {
         let Some(mut dialog) = self.dialog.take() else { return Vec::new() };
         match dialog.key(key) {
-            Reply::Open => {
+            DialogReply::Open => {
                 self.dialog = Some(dialog);
                 Vec::new()
             }
-            Reply::No => self.turned_down(dialog.kind),
-            Reply::Yes(act) => self.judged_again(dialog.kind, act),
+            DialogReply::No => self.turned_down(dialog.kind),
+            DialogReply::Yes(act) => self.judged_again(dialog.kind, act),
         }
     }
 
     /// Takes those off what was confirmed that must not get it any more, as of the newest look: the dialog may have been
     /// open for an hour.
-    fn judged_again(&mut self, mut kind: Kind, mut act: Act) -> Vec<Effect> {
+    fn judged_again(&mut self, mut kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if let (Act::Signal { targets, signal }, Some(newest)) = (&mut act, self.newest.clone()) {
+        if let (ConfirmedAction::Signal { targets, signal }, Some(newest)) = (&mut act, self.newest.clone()) {
             for target in std::mem::take(targets) {
                 match again(&kind, target, *signal, &newest.snapshot.databases) {
                     Ok(()) => targets.push(target),
                     Err(refusal) => {
                         effects.push(self.notify(Level::Warn, refusal.to_string()));
-                        if let Kind::Reap(list) = &mut kind {
+                        if let DialogKind::Reap(list) = &mut kind {
                             list.pinned(target, Err(refusal));
                         }
                     }
@@ -165,16 +167,16 @@ impl App {
         effects
     }
 
-    fn turned_down(&mut self, kind: Kind) -> Vec<Effect> {
+    fn turned_down(&mut self, kind: DialogKind) -> Vec<Effect> {
         match kind {
-            Kind::Waiting(ending) => {
+            DialogKind::Waiting(ending) => {
                 let text =
                     format!("{} waited for; the log tells what becomes of it", in_all(&ending.waiting));
                 self.stopping.unwatched.push(ending);
                 vec![self.notify(Level::Info, text)]
             }
-            Kind::Kill(ending) => self.finish(ending),
-            Kind::Checking { .. } => {
+            DialogKind::Kill(ending) => self.finish(ending),
+            DialogKind::Checking { .. } => {
                 vec![self.notify(Level::Info, "the health check is being ended"), Effect::StopHealth]
             }
             kind if kind.pins() => vec![Effect::Unpin],
@@ -182,8 +184,8 @@ impl App {
         }
     }
 
-    fn confirmed(&mut self, kind: Kind, mut act: Act) -> Vec<Effect> {
-        if let Act::Ingest { folder, .. } = &mut act {
+    fn confirmed(&mut self, kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
+        if let ConfirmedAction::Ingest { folder, .. } = &mut act {
             if let (Ok(rest), Some(home)) = (folder.strip_prefix("~"), &self.setup.home) {
                 *folder = home.join(rest);
             }
@@ -203,9 +205,9 @@ impl App {
     }
 
     /// Follows what becomes of the processes of a confirmed dialog.
-    fn wait_for(&mut self, kind: Kind) {
+    fn wait_for(&mut self, kind: DialogKind) {
         let until = self.now.checked_add(GRACE).unwrap_or(Timestamp::MAX);
-        let begin = |database, signal, waiting| Ending {
+        let begin = |database, signal, waiting| PendingStop {
             database,
             signal,
             until,
@@ -215,44 +217,44 @@ impl App {
             stays: Vec::new(),
             refused: 0,
         };
-        let named = |target, process: &Process| Stopped { target, name: process.name.clone() };
+        let named = |target, process: &Process| StoppedProcess { target, name: process.name.clone() };
         let ending = match kind {
-            Kind::Stop { process, target, database, signal, .. } => {
+            DialogKind::Stop { process, target, database, signal, .. } => {
                 begin(database, signal, vec![named(target, &process)])
             }
-            Kind::Reap(list) => {
+            DialogKind::Reap(list) => {
                 let waiting = list.ticked().map(|(target, process)| named(target, process)).collect();
-                begin(list.database, Signal::Term, waiting)
+                begin(list.database, StopSignal::Term, waiting)
             }
-            Kind::Kill(ending) => ending.again(Signal::Kill, until),
-            Kind::StopIngestion { target, database, .. } => {
+            DialogKind::Kill(ending) => ending.again(StopSignal::Kill, until),
+            DialogKind::StopIngestion { target, database, .. } => {
                 // It ends after its batch, for which it may have to wait: nothing is asked again.
-                let stopped = Stopped { target, name: "ingestion".to_owned() };
-                self.stopping.unwatched.push(begin(database, Signal::Term, vec![stopped]));
+                let stopped = StoppedProcess { target, name: "ingestion".to_owned() };
+                self.stopping.unwatched.push(begin(database, StopSignal::Term, vec![stopped]));
                 return;
             }
-            Kind::Health { database, depth } => return self.checking(database, depth),
-            Kind::Waiting(_)
-            | Kind::Checkpoint { .. }
-            | Kind::Ingest { .. }
-            | Kind::Fix { .. }
-            | Kind::Checking { .. } => return,
+            DialogKind::Health { database, depth } => return self.checking(database, depth),
+            DialogKind::Waiting(_)
+            | DialogKind::Checkpoint { .. }
+            | DialogKind::Ingest { .. }
+            | DialogKind::Fix { .. }
+            | DialogKind::Checking { .. } => return,
         };
         if ending.signal.ends() {
-            self.dialog = Some(Dialog::new(Kind::Waiting(ending)));
+            self.dialog = Some(Dialog::new(DialogKind::Waiting(ending)));
         } else {
             self.stopping.unwatched.push(ending);
         }
     }
 
     /// Takes in what became of one process; once all is known of those it was stopped with, goes on with them.
-    pub(super) fn ended(&mut self, ended: Ended) -> Vec<Effect> {
-        let waits = |it: &Ending| {
+    pub(super) fn ended(&mut self, ended: StopResult) -> Vec<Effect> {
+        let waits = |it: &PendingStop| {
             it.signal == ended.signal && it.waiting.iter().any(|stopped| stopped.target == ended.target)
         };
         let unwatched = self.stopping.unwatched.iter().position(waits);
         let (mut ending, is_watched) = match self.dialog.take() {
-            Some(Dialog { kind: Kind::Waiting(ending), .. }) if waits(&ending) => (ending, true),
+            Some(Dialog { kind: DialogKind::Waiting(ending), .. }) if waits(&ending) => (ending, true),
             other => {
                 self.dialog = other;
                 let Some(at) = unwatched else { return Vec::new() };
@@ -266,13 +268,13 @@ impl App {
             vec![Effect::Note(level, text)]
         };
         let is_over = ending.waiting.is_empty();
-        let may_ask = is_watched && ending.signal != Signal::Kill && self.switch.is_armed();
+        let may_ask = is_watched && ending.signal != StopSignal::Kill && self.switch.is_armed();
         if is_over && may_ask && !ending.stays.is_empty() {
-            self.dialog = Some(Dialog::new(Kind::Kill(ending)));
+            self.dialog = Some(Dialog::new(DialogKind::Kill(ending)));
         } else if is_over {
             effects.extend(self.finish(ending));
         } else if is_watched {
-            self.dialog = Some(Dialog::new(Kind::Waiting(ending)));
+            self.dialog = Some(Dialog::new(DialogKind::Waiting(ending)));
         } else {
             self.stopping.unwatched.push(ending);
         }
@@ -280,7 +282,7 @@ impl App {
     }
 
     /// All is known of these but what the next look shows of their locks.
-    fn finish(&mut self, ending: Ending) -> Vec<Effect> {
+    fn finish(&mut self, ending: PendingStop) -> Vec<Effect> {
         self.stopping.over.push(ending);
         let is_pinned_for_another =
             self.pending_pin.is_some() || self.dialog.as_ref().is_some_and(|dialog| dialog.kind.pins());
@@ -292,11 +294,11 @@ impl App {
     }
 
     /// Tells what those that have come to an end have left, where `look` was taken after it.
-    pub(super) fn verify(&mut self, look: &Look) -> Vec<Effect> {
-        let is_shown = |it: &Ending| it.known_at <= look.snapshot.taken_at;
+    pub(super) fn verify(&mut self, look: &Sample) -> Vec<Effect> {
+        let is_shown = |it: &PendingStop| it.known_at <= look.snapshot.taken_at;
         let (shown, over) = std::mem::take(&mut self.stopping.over).into_iter().partition(is_shown);
         self.stopping.over = over;
-        let shown: Vec<Ending> = shown;
+        let shown: Vec<PendingStop> = shown;
         let mut effects = Vec::new();
         for ending in shown {
             let database = look.snapshot.databases.iter().find(|it| it.path == ending.database);
@@ -310,7 +312,7 @@ impl App {
     /// Whether `pid` was sent a signal of which not all is known yet: its end is told by that.
     pub(super) fn is_being_stopped(&self, pid: i32) -> bool {
         let shown = match self.dialog.as_ref().map(|dialog| &dialog.kind) {
-            Some(Kind::Waiting(ending) | Kind::Kill(ending)) => Some(ending),
+            Some(DialogKind::Waiting(ending) | DialogKind::Kill(ending)) => Some(ending),
             _ => None,
         };
         let mut all = self.stopping.unwatched.iter().chain(&self.stopping.over).chain(shown);
@@ -319,21 +321,26 @@ impl App {
 }
 
 /// Whether `target` may still get `signal`, which was confirmed in a dialog of this kind.
-fn again(kind: &Kind, target: Target, signal: Signal, databases: &[Database]) -> Result<(), Refusal> {
+fn again(
+    kind: &DialogKind,
+    target: SignalTarget,
+    signal: StopSignal,
+    databases: &[Database],
+) -> Result<(), SignalRefusal> {
     // Whatever was confirmed, it may be the last that has the data by now.
     if let Some(why) = reap::only_copy(target, databases).filter(|_| signal.ends()) {
-        return Err(Refusal::Spared { pid: target.pid, why });
+        return Err(SignalRefusal::Spared { pid: target.pid, why });
     }
     match kind {
         // One that is shown no more has ended, or has closed what was held against it.
-        Kind::Reap(_) => Meant::again(target, databases),
+        DialogKind::Reap(_) => StopRequest::again(target, databases),
         // Nobody was warned where its log was deleted since.
-        Kind::Stop { process, signals, .. }
-            if matches!(signal, Signal::Term | Signal::Int)
-                && **signals != Signal::FOR_SPLIT
+        DialogKind::Stop { process, signals, .. }
+            if matches!(signal, StopSignal::Term | StopSignal::Int)
+                && **signals != StopSignal::FOR_SPLIT
                 && reap::is_split(databases, process) =>
         {
-            Err(Refusal::Split { pid: target.pid })
+            Err(SignalRefusal::Split { pid: target.pid })
         }
         _ => Ok(()),
     }

@@ -1,20 +1,20 @@
 //! What a key is about: the row that is selected in the panel that has the focus.
 
 use crate::{
-    act::signal::Target,
+    act::signal::SignalTarget,
     console::panel::Panel,
     snapshot::{Finding, Ingestion, PragmaRow, PragmaSource, Process},
 };
 
-use super::{App, FindingRow, findings::Key, selection::target};
+use super::{App, FindingRow, findings::FindingId, selection::target};
 
 /// What details are about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
+pub enum DetailsSubject {
     /// A process.
-    Process(Target),
+    Process(SignalTarget),
     /// A finding.
-    Finding(Key),
+    Finding(FindingId),
     /// The three files.
     Files,
     /// A pragma, and all the others after it.
@@ -45,17 +45,19 @@ impl PragmaKey {
 
 impl App {
     /// What Enter would show: the selected row of the panel that has the focus.
-    pub(super) fn subject(&self) -> Option<Subject> {
+    pub(super) fn subject(&self) -> Option<DetailsSubject> {
         let database = self.database()?;
         match self.focus {
-            Panel::Locks | Panel::Processes => self.selected_process().and_then(target).map(Subject::Process),
-            Panel::Findings => self.selected_finding_row().map(FindingRow::key).map(Subject::Finding),
-            Panel::Files => database.files.db.as_ref().map(|_| Subject::Files),
-            Panel::Pragmas => self.selected_pragma().map(PragmaKey::of).map(Subject::Pragma),
+            Panel::Locks | Panel::Processes => {
+                self.selected_process().and_then(target).map(DetailsSubject::Process)
+            }
+            Panel::Findings => self.selected_finding_row().map(FindingRow::key).map(DetailsSubject::Finding),
+            Panel::Files => database.files.db.as_ref().map(|_| DetailsSubject::Files),
+            Panel::Pragmas => self.selected_pragma().map(PragmaKey::of).map(DetailsSubject::Pragma),
             Panel::Ingestion => database
                 .ingestions
                 .get(self.selected_row(Panel::Ingestion))
-                .map(|ingestion| Subject::Ingestion(ingestion.run.clone())),
+                .map(|ingestion| DetailsSubject::Ingestion(ingestion.run.clone())),
             Panel::Log => None,
         }
     }

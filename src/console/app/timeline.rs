@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     act::Effect,
-    history::{Timeline, Window},
+    history::{TimeWindow, Timeline},
 };
 
 use super::App;
@@ -28,19 +28,19 @@ const NEWEST: usize = Timeline::STEPS - 1;
 
 /// An open timeline.
 #[derive(Debug, Clone)]
-pub struct Past {
+pub struct TimelineView {
     span: usize,
     /// The newer edge, where it stands still.
     end: Option<Instant>,
     /// The step under the cursor.
     pub cursor: usize,
     /// What the screen shows.
-    pub shown: Shown,
+    pub shown: TimelineContent,
 }
 
 /// What an open timeline has to show.
 #[derive(Debug, Clone)]
-pub enum Shown {
+pub enum TimelineContent {
     /// It was asked for.
     Awaited,
     /// Nobody samples the locks.
@@ -49,7 +49,7 @@ pub enum Shown {
     Known(Arc<Timeline>),
 }
 
-impl Past {
+impl TimelineView {
     /// How long a stretch is shown.
     #[must_use]
     pub fn span(&self) -> Duration {
@@ -63,7 +63,7 @@ impl Past {
     }
 
     fn known(&self) -> Option<&Timeline> {
-        if let Shown::Known(timeline) = &self.shown { Some(timeline) } else { None }
+        if let TimelineContent::Known(timeline) = &self.shown { Some(timeline) } else { None }
     }
 
     /// From now on it stands still, with its newer edge `by` steps from where it is.
@@ -89,7 +89,12 @@ impl App {
         self.overlay = None;
         self.scroll = 0;
         if self.timeline.take().is_none() {
-            self.timeline = Some(Past { span: MINUTE, end: None, cursor: NEWEST, shown: Shown::Awaited });
+            self.timeline = Some(TimelineView {
+                span: MINUTE,
+                end: None,
+                cursor: NEWEST,
+                shown: TimelineContent::Awaited,
+            });
         }
         self.ask_timeline()
     }
@@ -97,7 +102,7 @@ impl App {
     /// What the timeline shows now, where one is open and nothing lies over it.
     pub(super) fn ask_timeline(&self) -> Vec<Effect> {
         let Some(past) = &self.timeline else { return Vec::new() };
-        let window = Window { end: past.end, span: past.span() };
+        let window = TimeWindow { end: past.end, span: past.span() };
         vec![Effect::Timeline { index: self.current, window }]
     }
 
@@ -109,7 +114,7 @@ impl App {
 
     pub(super) fn timeline_arrived(&mut self, index: usize, timeline: Option<Arc<Timeline>>) {
         if let Some(past) = self.timeline.as_mut().filter(|_| index == self.current) {
-            past.shown = timeline.map_or(Shown::Unsampled, Shown::Known);
+            past.shown = timeline.map_or(TimelineContent::Unsampled, TimelineContent::Known);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyEvent;
 
-use super::{Action, Binding, KEYMAP, Key};
+use super::{Action, KEYMAP, KeyBinding, NamedKey};
 
 /// Keys that answer a dialog, or must always lead out. Each stays with what has it in the table, if anything does.
 const KEPT: [&str; 4] = ["y", "n", "Esc", "Ctrl-C"];
@@ -11,35 +11,37 @@ const KEPT: [&str; 4] = ["y", "n", "Esc", "Ctrl-C"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keymap {
     /// One for each row of the table; none is empty.
-    keys: Vec<Vec<Key>>,
+    keys: Vec<Vec<NamedKey>>,
 }
 
 /// A row of the keymap in force.
 #[derive(Debug, Clone, Copy)]
-pub struct Bound<'a> {
+pub struct ActiveBinding<'a> {
     /// Its keys.
-    pub keys: &'a [Key],
+    pub keys: &'a [NamedKey],
     /// What they do.
-    pub binding: &'static Binding,
+    pub binding: &'static KeyBinding,
 }
 
 impl Default for Keymap {
     fn default() -> Self {
-        let keys = |binding: &Binding| binding.keys.iter().filter_map(|key| Key::written(key).ok()).collect();
+        let keys = |binding: &KeyBinding| {
+            binding.keys.iter().filter_map(|key| NamedKey::written(key).ok()).collect()
+        };
         Self { keys: KEYMAP.iter().map(keys).collect() }
     }
 }
 
 impl Keymap {
     /// Its rows, in the order of the footer and the help.
-    pub fn bindings(&self) -> impl Iterator<Item = Bound<'_>> {
-        self.keys.iter().zip(KEYMAP).map(|(keys, binding)| Bound { keys, binding })
+    pub fn bindings(&self) -> impl Iterator<Item = ActiveBinding<'_>> {
+        self.keys.iter().zip(KEYMAP).map(|(keys, binding)| ActiveBinding { keys, binding })
     }
 
     /// What `key` does.
     #[must_use]
     pub fn action(&self, key: KeyEvent) -> Option<Action> {
-        let key = Key::pressed(key)?;
+        let key = NamedKey::pressed(key)?;
         self.bindings().find(|bound| bound.keys.contains(&key)).map(|bound| bound.binding.action)
     }
 
@@ -47,7 +49,7 @@ impl Keymap {
     #[must_use]
     pub fn key(&self, action: Action) -> &str {
         let bound = self.bindings().find(|bound| bound.binding.action == action);
-        bound.and_then(|bound| bound.keys.first()).map_or("", Key::as_str)
+        bound.and_then(|bound| bound.keys.first()).map_or("", NamedKey::as_str)
     }
 
     /// What does now what `key` does in the table, which is `key` itself where it still does that: findings name their
@@ -56,7 +58,7 @@ impl Keymap {
     pub fn instead_of<'a>(&'a self, key: &'a str) -> &'a str {
         let bound = self.bindings().find(|bound| bound.binding.keys.contains(&key));
         let keys = bound.map_or(&[][..], |bound| bound.keys);
-        keys.iter().find(|it| it.as_str() == key).or(keys.first()).map_or(key, Key::as_str)
+        keys.iter().find(|it| it.as_str() == key).or(keys.first()).map_or(key, NamedKey::as_str)
     }
 
     /// Gives the action of `binding` these keys instead of those it has; Esc and Ctrl-C stay with theirs.
@@ -64,17 +66,17 @@ impl Keymap {
     /// # Errors
     ///
     /// Where there are none, or one is kept for something else.
-    pub fn assign(&mut self, binding: &Binding, mut keys: Vec<Key>) -> Result<(), String> {
+    pub fn assign(&mut self, binding: &KeyBinding, mut keys: Vec<NamedKey>) -> Result<(), String> {
         if keys.is_empty() {
             return Err("takes at least one key".to_owned());
         }
-        let kept = |key: &&Key| KEPT.contains(&key.as_str()) && !binding.keys.contains(&key.as_str());
+        let kept = |key: &&NamedKey| KEPT.contains(&key.as_str()) && !binding.keys.contains(&key.as_str());
         if let Some(key) = keys.iter().find(kept) {
             return Err(format!("cannot be {key}, which {}; choose another", what_is_kept(key.as_str())));
         }
         for key in binding.keys.iter().filter(|key| ["Esc", "Ctrl-C"].contains(key)) {
             if keys.iter().all(|it| it.as_str() != *key) {
-                keys.extend(Key::written(key));
+                keys.extend(NamedKey::written(key));
             }
         }
         if let Some(at) = KEYMAP.iter().position(|it| it.action == binding.action) {
@@ -85,7 +87,7 @@ impl Keymap {
 
     /// A key of `binding` that another action has too, and that other one.
     #[must_use]
-    pub fn clash(&self, binding: &Binding) -> Option<(&Key, &'static Binding)> {
+    pub fn clash(&self, binding: &KeyBinding) -> Option<(&NamedKey, &'static KeyBinding)> {
         let mine = self.bindings().find(|bound| bound.binding.action == binding.action)?;
         let others = self.bindings().filter(|bound| bound.binding.action != binding.action);
         others
@@ -109,8 +111,8 @@ mod tests {
 
     use super::{super::named, *};
 
-    fn keys(written: &[&str]) -> Vec<Key> {
-        written.iter().map(|key| Key::written(key).expect("a key")).collect()
+    fn keys(written: &[&str]) -> Vec<NamedKey> {
+        written.iter().map(|key| NamedKey::written(key).expect("a key")).collect()
     }
 
     fn remapped(name: &str, written: &[&str]) -> Result<Keymap, String> {
@@ -170,7 +172,7 @@ mod tests {
         assert!(remapped("stop", &[]).is_err());
         let names = |keymap: Keymap, action| {
             let bound = keymap.bindings().find(|it| it.binding.action == action).map(|it| it.keys.to_vec());
-            bound.unwrap_or_default().iter().map(Key::to_string).collect::<Vec<_>>()
+            bound.unwrap_or_default().iter().map(NamedKey::to_string).collect::<Vec<_>>()
         };
         assert_eq!(names(remapped("quit", &["Q"]).expect("free"), Action::Quit), ["Q", "Ctrl-C"]);
         assert_eq!(

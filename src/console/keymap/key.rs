@@ -28,11 +28,11 @@ const NAMED: [(&str, &[&str]); 15] = [
 
 /// A key of the keyboard, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key(String);
+pub struct NamedKey(String);
 
 /// Why a text names no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoKey {
+pub enum KeyError {
     /// There is none of that name.
     #[error("{written:?} is no key; the nearest is {nearest} (x, X, F9, Ctrl-X, PgUp and the like)")]
     Unknown {
@@ -51,7 +51,7 @@ pub enum NoKey {
     },
 }
 
-impl Key {
+impl NamedKey {
     /// The key that was pressed, where it has a name.
     #[must_use]
     pub fn pressed(key: KeyEvent) -> Option<Self> {
@@ -88,7 +88,7 @@ impl Key {
     /// # Errors
     ///
     /// Where there is no such key, or a terminal cannot tell it from another.
-    pub fn written(written: &str) -> Result<Self, NoKey> {
+    pub fn written(written: &str) -> Result<Self, KeyError> {
         let mut characters = written.chars();
         if let (Some(one), None) = (characters.next(), characters.next())
             && !one.is_whitespace()
@@ -111,12 +111,12 @@ impl Key {
         if let Some([letter @ b'a'..=b'z']) = lower.strip_prefix("ctrl-").map(str::as_bytes) {
             // Both are the same byte (ASCII 9 and 13).
             return match letter {
-                b'i' => Err(NoKey::Same { written: written.to_owned(), sent: "Tab" }),
-                b'm' => Err(NoKey::Same { written: written.to_owned(), sent: "Enter" }),
+                b'i' => Err(KeyError::Same { written: written.to_owned(), sent: "Tab" }),
+                b'm' => Err(KeyError::Same { written: written.to_owned(), sent: "Enter" }),
                 letter => Ok(Self(format!("Ctrl-{}", char::from(letter.to_ascii_uppercase())))),
             };
         }
-        Err(NoKey::Unknown { written: written.to_owned(), nearest: nearest(&lower).to_owned() })
+        Err(KeyError::Unknown { written: written.to_owned(), nearest: nearest(&lower).to_owned() })
     }
 
     /// Its name.
@@ -137,7 +137,7 @@ fn nearest(written: &str) -> &'static str {
     spellings.iter().find(|(spelling, _)| Some(spelling.as_str()) == meant).map_or("Enter", |(_, name)| name)
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for NamedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_pressed() {
-        let pressed = |code, modifiers| Key::pressed(KeyEvent::new(code, modifiers));
+        let pressed = |code, modifiers| NamedKey::pressed(KeyEvent::new(code, modifiers));
         for (written, code, modifiers) in [
             ("x", KeyCode::Char('x'), KeyModifiers::NONE),
             ("X", KeyCode::Char('X'), KeyModifiers::SHIFT),
@@ -163,7 +163,7 @@ mod tests {
             ("Escape", KeyCode::Esc, KeyModifiers::NONE),
             ("del", KeyCode::Delete, KeyModifiers::NONE),
         ] {
-            assert_eq!(Key::written(written).ok(), pressed(code, modifiers), "{written}");
+            assert_eq!(NamedKey::written(written).ok(), pressed(code, modifiers), "{written}");
         }
         assert_eq!(pressed(KeyCode::Char('x'), KeyModifiers::ALT), None);
     }
@@ -171,23 +171,23 @@ mod tests {
     #[test]
     fn the_keymap_is_written_as_keys_are() {
         for key in KEYMAP.iter().flat_map(|binding| binding.keys) {
-            assert_eq!(Key::written(key).map(|it| it.to_string()), Ok((*key).to_owned()));
+            assert_eq!(NamedKey::written(key).map(|it| it.to_string()), Ok((*key).to_owned()));
         }
     }
 
     #[test]
     fn what_is_no_key_is_told_with_the_nearest() {
         for nonsense in ["", " ", "xy", "F0", "F25", "Ctrl-", "Ctrl-1", "Alt-x", "\u{7}", "\u{200b}"] {
-            assert!(matches!(Key::written(nonsense), Err(NoKey::Unknown { .. })), "{nonsense:?}");
+            assert!(matches!(NamedKey::written(nonsense), Err(KeyError::Unknown { .. })), "{nonsense:?}");
         }
         for (written, meant) in
             [("PgUpp", "PgUp"), ("PageDwn", "PgDn"), ("Alt-x", "Ctrl-X"), ("Entr", "Enter")]
         {
-            let said = Key::written(written).map_err(|error| error.to_string());
+            let said = NamedKey::written(written).map_err(|error| error.to_string());
             let wanted = format!("{written:?} is no key; the nearest is {meant} (");
             assert!(said.as_ref().is_err_and(|it| it.starts_with(&wanted)), "{said:?}");
         }
-        let said = Key::written("ctrl-m").map_err(|error| error.to_string());
+        let said = NamedKey::written("ctrl-m").map_err(|error| error.to_string());
         assert_eq!(said, Err("ctrl-m is Enter to a terminal; write Enter".to_owned()));
     }
 }

@@ -3,25 +3,25 @@
 use ratatui::{Frame, layout::Rect};
 
 use crate::{
-    act::signal::Target,
-    console::app::{App, Subject},
-    snapshot::{Database, ExecutableState, FileFacts, Finding, Origin, Process, Stale},
+    act::signal::SignalTarget,
+    console::app::{App, DetailsSubject},
+    snapshot::{Database, ExecutableState, FileFacts, Finding, Process, ProcessOrigin, StaleVerdict},
     units,
 };
 
 use super::{
-    labelled::{self, Rows, gone, known, row},
+    labelled::{self, LabelledRows, gone, known, row},
     theme::Theme,
 };
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &Subject) -> u16 {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &DetailsSubject) -> u16 {
     let Some(database) = app.database() else { return 0 };
     let rows = match subject {
-        Subject::Finding(key) => return super::explain::render(frame, area, app, theme, key),
-        Subject::Process(target) => process(app, database, *target),
-        Subject::Files => files(app, database),
-        Subject::Pragma(key) => super::pragma::rows(app, key),
-        Subject::Ingestion(run) => return super::run::render(frame, area, app, theme, run),
+        DetailsSubject::Finding(key) => return super::explain::render(frame, area, app, theme, key),
+        DetailsSubject::Process(target) => process(app, database, *target),
+        DetailsSubject::Files => files(app, database),
+        DetailsSubject::Pragma(key) => super::pragma::rows(app, key),
+        DetailsSubject::Ingestion(run) => return super::run::render(frame, area, app, theme, run),
     };
     let lines = labelled::lines(rows, usize::from(labelled::width(area)).saturating_sub(4), theme);
     labelled::show(frame, area, app, theme, lines)
@@ -31,7 +31,7 @@ fn yes(value: Option<bool>) -> String {
     known(value.map(|value| if value { "yes" } else { "no" }))
 }
 
-fn process(app: &App, database: &Database, target: Target) -> Rows {
+fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows {
     let found = database.process(target.pid).filter(|it| it.start_ticks == Some(target.start_ticks));
     let Some(process) = found else { return gone(&format!("Process {}", target.pid)) };
     let handles = process.handles.map_or_else(
@@ -72,8 +72,8 @@ fn temporary(count: u32) -> String {
     if count == 0 { "none on disk".to_owned() } else { format!("{count} on disk, of whichever database") }
 }
 
-fn origin(process: &Process) -> Rows {
-    let Origin { executable, directory, has_terminal, manager, .. } = &process.origin;
+fn origin(process: &Process) -> LabelledRows {
+    let ProcessOrigin { executable, directory, has_terminal, manager, .. } = &process.origin;
     let program = executable.as_ref().map(|it| match it.state {
         Some(ExecutableState::Deleted) => format!("{}, deleted since it started", it.path),
         Some(ExecutableState::Replaced) => format!("{}, replaced since it started", it.path),
@@ -90,8 +90,8 @@ fn origin(process: &Process) -> Rows {
 }
 
 // The causes, each with its evidence, and why it is left alone all the same.
-fn verdict(process: &Process) -> Rows {
-    let Some(Stale { is_stale, causes, protected }) = &process.stale else {
+fn verdict(process: &Process) -> LabelledRows {
+    let Some(StaleVerdict { is_stale, causes, protected }) = &process.stale else {
         return vec![row("stale", "not judged")];
     };
     let mut rows = vec![row("stale", if *is_stale { "yes" } else { "no" })];
@@ -101,13 +101,13 @@ fn verdict(process: &Process) -> Rows {
 }
 
 // What the verdict is made of has been told.
-fn about(database: &Database, process: &Process) -> Rows {
+fn about(database: &Database, process: &Process) -> LabelledRows {
     let is_new = |finding: &&Finding| finding.name != "stale-daemon" && finding.pid == Some(process.pid);
     let mine = database.findings.iter().filter(is_new);
     mine.map(|finding| row(&finding.name, &finding.message)).collect()
 }
 
-fn files(app: &App, database: &Database) -> Rows {
+fn files(app: &App, database: &Database) -> LabelledRows {
     let mut rows = vec![row("path", database.path.display().to_string())];
     let files = &database.files;
     for (label, file) in [("database", &files.db), ("-wal", &files.wal), ("-shm", &files.shm)] {

@@ -10,8 +10,8 @@ use ratatui::{
 };
 
 use crate::{
-    console::app::{App, Button, Dialog, Field, Focus, Kind},
-    diagnose::health::Depth,
+    console::app::{App, Dialog, DialogButton, DialogField, DialogFocus, DialogKind},
+    diagnose::health::HealthDepth,
     text, units,
 };
 
@@ -25,7 +25,7 @@ const WIDTH: u16 = 76;
 const LIST_WIDTH: u16 = 108;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, dialog: &Dialog) {
-    let width = if matches!(dialog.kind, Kind::Reap(_)) { LIST_WIDTH } else { WIDTH }.min(area.width);
+    let width = if matches!(dialog.kind, DialogKind::Reap(_)) { LIST_WIDTH } else { WIDTH }.min(area.width);
     let room = usize::from(width).saturating_sub(4);
     let mut lines = body(app, dialog, theme, (room, area.height.into()));
     lines.push(Line::default());
@@ -51,28 +51,28 @@ pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
     Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
 }
 
-fn title(kind: &Kind) -> String {
+fn title(kind: &DialogKind) -> String {
     match kind {
-        Kind::Stop { process, .. } => format!("Stop {}", process.pid),
-        Kind::Reap(_) => "Reap what is stale".to_owned(),
-        Kind::Waiting(ending) => format!("{} was sent", ending.signal),
-        Kind::Kill(_) => "KILL what did not go?".to_owned(),
-        Kind::StopIngestion { .. } => "Stop the ingestion".to_owned(),
-        Kind::Checkpoint { .. } => "Checkpoint".to_owned(),
-        Kind::Ingest { .. } => "Start an ingestion".to_owned(),
-        Kind::Health { .. } | Kind::Checking { .. } => "Health check".to_owned(),
-        Kind::Fix { .. } => "Fix what the file keeps".to_owned(),
+        DialogKind::Stop { process, .. } => format!("Stop {}", process.pid),
+        DialogKind::Reap(_) => "Reap what is stale".to_owned(),
+        DialogKind::Waiting(ending) => format!("{} was sent", ending.signal),
+        DialogKind::Kill(_) => "KILL what did not go?".to_owned(),
+        DialogKind::StopIngestion { .. } => "Stop the ingestion".to_owned(),
+        DialogKind::Checkpoint { .. } => "Checkpoint".to_owned(),
+        DialogKind::Ingest { .. } => "Start an ingestion".to_owned(),
+        DialogKind::Health { .. } | DialogKind::Checking { .. } => "Health check".to_owned(),
+        DialogKind::Fix { .. } => "Fix what the file keeps".to_owned(),
     }
 }
 
 fn body(app: &App, dialog: &Dialog, theme: &Theme, (room, height): (usize, usize)) -> Vec<Line<'static>> {
     let plain = |text: &str| sentence(text, theme, Level::Info, room);
     match &dialog.kind {
-        Kind::Stop { process, signal, .. } => stop::before(app, process, *signal, theme, room),
-        Kind::Reap(list) => reap::lines(app, list, theme, room, height),
-        Kind::Waiting(ending) => stop::waiting(app, ending, theme, room),
-        Kind::Kill(ending) => stop::kill(ending, theme, room),
-        Kind::StopIngestion { folders, target, .. } => {
+        DialogKind::Stop { process, signal, .. } => stop::before(app, process, *signal, theme, room),
+        DialogKind::Reap(list) => reap::lines(app, list, theme, room, height),
+        DialogKind::Waiting(ending) => stop::waiting(app, ending, theme, room),
+        DialogKind::Kill(ending) => stop::kill(ending, theme, room),
+        DialogKind::StopIngestion { folders, target, .. } => {
             let mut lines = plain(&format!(
                 "The ingestion of {} (process {}) ends after its current batch. What is committed stays; the next \
                  run carries on.",
@@ -85,10 +85,13 @@ fn body(app: &App, dialog: &Dialog, theme: &Theme, (room, height): (usize, usize
             }
             lines
         }
-        Kind::Checkpoint { database, mode, blockers } => {
+        DialogKind::Checkpoint { database, mode, blockers } => {
             let mut lines = plain(&format!("Moves frames of the log into {}.", database.display()));
             lines.extend(plain(mode.about()));
-            let chosen = crate::diagnose::checkpoint::Mode::ALL.iter().position(|it| it == mode).unwrap_or(0);
+            let chosen = crate::diagnose::checkpoint::CheckpointMode::ALL
+                .iter()
+                .position(|it| it == mode)
+                .unwrap_or(0);
             let blockers = blockers.get(chosen).map_or(&[][..], Vec::as_slice);
             if blockers.is_empty() {
                 lines.extend(plain("Nobody is in its way at the moment."));
@@ -98,7 +101,7 @@ fn body(app: &App, dialog: &Dialog, theme: &Theme, (room, height): (usize, usize
             }
             lines
         }
-        Kind::Ingest { database, warning, .. } => {
+        DialogKind::Ingest { database, warning, .. } => {
             let mut lines =
                 plain(&format!("Takes the Markdown and text files of a folder into {}.", database.display()));
             lines.extend(plain("It runs in a process of its own and goes on when this console quits."));
@@ -107,7 +110,7 @@ fn body(app: &App, dialog: &Dialog, theme: &Theme, (room, height): (usize, usize
             }
             lines
         }
-        Kind::Health { database, .. } => {
+        DialogKind::Health { database, .. } => {
             let mut lines = plain(&format!("Proves that {} can be written to.", database.display()));
             lines.extend(plain(
                 "It waits for the write lock, writes, and rolls that back: nothing in the file changes. What a crash has \
@@ -115,16 +118,16 @@ fn body(app: &App, dialog: &Dialog, theme: &Theme, (room, height): (usize, usize
             ));
             lines
         }
-        Kind::Checking { database, depth, since } => {
+        DialogKind::Checking { database, depth, since } => {
             let seconds = app.now.duration_since(*since).as_secs().max(0);
             let pages = app.database().filter(|it| it.path == *database).and_then(|it| it.header.as_ref());
-            let of = match pages.filter(|_| *depth == Depth::QuickCheck) {
+            let of = match pages.filter(|_| *depth == HealthDepth::QuickCheck) {
                 Some(header) => format!(" of {}", units::plural(header.page_count.into(), "page")),
                 None => String::new(),
             };
             plain(&format!("{}: {depth}{of}, {seconds} s so far.", database.display()))
         }
-        Kind::Fix { database, steps, holders } => {
+        DialogKind::Fix { database, steps, holders } => {
             let mut lines = plain(&format!("Runs on {}:", database.display()));
             for (sql, why) in steps {
                 lines.push(Line::styled(text::fit(&format!("  {sql}"), room), theme.accent));
@@ -149,12 +152,12 @@ fn sentence(text: &str, theme: &Theme, level: Level, room: usize) -> Vec<Line<'s
 }
 
 fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
-    let draw = |(index, field): (usize, Field)| {
-        let focused = dialog.focus == Focus::Field(index);
+    let draw = |(index, field): (usize, DialogField)| {
+        let focused = dialog.focus == DialogFocus::Field(index);
         let mark = if focused { "▸ " } else { "  " };
         let mut spans = vec![Span::styled(mark, theme.accent)];
         match field {
-            Field::Text { label, value } => {
+            DialogField::Text { label, value } => {
                 spans.push(Span::styled(format!("{label:<8}"), theme.title));
                 // The end of a long value is what is being typed.
                 let room = room.saturating_sub(12);
@@ -166,7 +169,7 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
                     spans.push(Span::styled("▏", theme.accent));
                 }
             }
-            Field::Choice { label, options, chosen } => {
+            DialogField::Choice { label, options, chosen } => {
                 spans.push(Span::styled(format!("{label:<8}"), theme.title));
                 for (at, option) in options.into_iter().enumerate() {
                     spans.push(if at == chosen {
@@ -185,21 +188,21 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
 }
 
 fn buttons(dialog: &Dialog, theme: &Theme) -> Line<'static> {
-    if matches!(dialog.kind, Kind::Checking { .. }) {
+    if matches!(dialog.kind, DialogKind::Checking { .. }) {
         return Line::styled("  Esc ends the check", theme.muted);
     }
-    if matches!(dialog.kind, Kind::Waiting(_)) {
+    if matches!(dialog.kind, DialogKind::Waiting(_)) {
         return Line::styled("  Esc leaves it to end by itself", theme.muted);
     }
-    let button = |label: &'static str, button: Button| {
-        let style = if dialog.focus == Focus::Button(button) { theme.selected } else { theme.accent };
+    let button = |label: &'static str, button: DialogButton| {
+        let style = if dialog.focus == DialogFocus::Button(button) { theme.selected } else { theme.accent };
         Span::styled(label, style)
     };
     Line::from(vec![
         Span::raw("  "),
-        button("[ n No ]", Button::No),
+        button("[ n No ]", DialogButton::No),
         Span::raw("   "),
-        button("[ y Yes ]", Button::Yes),
+        button("[ y Yes ]", DialogButton::Yes),
         Span::styled("    Tab moves, Esc leaves", theme.muted),
     ])
 }

@@ -10,13 +10,13 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::{
     console::app::{App, FindingKey, FindingRow},
-    diagnose::pages::{self, Block, Page},
+    diagnose::pages::{self, FindingPage, PageBlock},
     snapshot::Finding,
     text, units,
 };
 
 use super::{
-    labelled::{self, Rows, row},
+    labelled::{self, LabelledRows, row},
     theme::Theme,
 };
 
@@ -38,7 +38,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, key: &Fin
     labelled::show(frame, area, app, theme, lines)
 }
 
-fn evidence(app: &App, found: FindingRow<'_>) -> Rows {
+fn evidence(app: &App, found: FindingRow<'_>) -> LabelledRows {
     let Finding { name, severity, message, evidence, remedy, .. } = found.finding();
     let mut rows = vec![row("finding", name), row("severity", severity.to_string()), row("", message)];
     if let FindingRow::Gone(gone) = found {
@@ -55,7 +55,7 @@ fn evidence(app: &App, found: FindingRow<'_>) -> Rows {
 }
 
 /// One figure of the evidence, in the unit that the end of its name tells; a list of objects is a row each.
-fn figure(label: &str, value: &Value) -> Rows {
+fn figure(label: &str, value: &Value) -> LabelledRows {
     let (bare, unit) = match label.rsplit_once('_') {
         Some((bare, unit @ ("ms" | "bytes"))) => (bare, unit),
         _ => (label, ""),
@@ -89,22 +89,22 @@ fn plain(value: &Value, unit: &str) -> String {
     }
 }
 
-fn explanation(page: &Page, width: usize, theme: &Theme) -> Vec<Line<'static>> {
+fn explanation(page: &FindingPage, width: usize, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for block in page.blocks() {
         match block {
-            Block::Heading(heading) => lines.push(Line::styled(format!(" {heading}"), theme.title)),
-            Block::Text(paragraph) => {
+            PageBlock::Heading(heading) => lines.push(Line::styled(format!(" {heading}"), theme.title)),
+            PageBlock::Text(paragraph) => {
                 let wrapped = text::wrap(&paragraph, width.saturating_sub(1));
                 lines.extend(wrapped.into_iter().map(|line| Line::raw(format!(" {line}"))));
             }
-            Block::Code(code) => {
+            PageBlock::Code(code) => {
                 let parts = folded(code, width.saturating_sub(INDENT));
                 let indented =
                     |part| Line::from(vec![Span::raw(" ".repeat(INDENT)), Span::styled(part, theme.accent)]);
                 lines.extend(parts.into_iter().map(indented));
             }
-            Block::Gap => lines.push(Line::default()),
+            PageBlock::Gap => lines.push(Line::default()),
         }
     }
     lines

@@ -10,7 +10,7 @@ use ratatui::{
 use crate::{
     console::{app::App, keymap::Action, panel::Panel},
     diagnose,
-    snapshot::{Database, Presence, Wal, WalSource},
+    snapshot::{Database, Presence, WalSource, WalState},
     text, units,
 };
 
@@ -114,7 +114,7 @@ pub fn page_size(bytes: u32) -> String {
     if bytes >= 1024 { format!("{} KiB", bytes / 1024) } else { format!("{bytes} B") }
 }
 
-fn progress(wal: &Wal, theme: &Theme, width: usize) -> Line<'static> {
+fn progress(wal: &WalState, theme: &Theme, width: usize) -> Line<'static> {
     let (Some(frames), Some(moved), Some(pending)) = (wal.frames, wal.backfilled, wal.pending) else {
         let why = match wal.source {
             WalSource::Log => "     counted in the log: nobody keeps its index",

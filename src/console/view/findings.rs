@@ -9,7 +9,7 @@ use ratatui::{
 
 use crate::{
     console::{
-        app::{App, FindingRow, Gone},
+        app::{App, FindingRow, ResolvedFinding},
         keymap::Action,
         panel::Panel,
     },
@@ -30,7 +30,7 @@ const SIGN: usize = 10;
 const GONE_IN_SIGHT: usize = 2;
 
 /// The columns of a row, and the one at which its sentence goes on in the next.
-type Size = (usize, usize);
+type FindingLayout = (usize, usize);
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Findings, &title(app));
@@ -84,7 +84,7 @@ pub fn height(app: &App, width: u16) -> u16 {
 
 /// Since when `gone` does not hold, for how long it was seen to, and how often that was so. Where the sentence itself
 /// tells how long something was held, that is longer than the console saw, and a second duration would only puzzle.
-pub fn end(app: &App, gone: &Gone) -> String {
+pub fn end(app: &App, gone: &ResolvedFinding) -> String {
     let at = gone.at.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S").to_string();
     let often = if gone.times > 1 { format!(", {} times", gone.times) } else { String::new() };
     if gone.finding.evidence.contains_key("held_ms") {
@@ -107,7 +107,7 @@ fn title(app: &App) -> String {
 }
 
 /// Everything that the panel has to say, and the number of lines up to the end of the selected row.
-fn lines(app: &App, theme: &Theme, size: Size, has_focus: bool) -> (Vec<Line<'static>>, usize) {
+fn lines(app: &App, theme: &Theme, size: FindingLayout, has_focus: bool) -> (Vec<Line<'static>>, usize) {
     let rows = app.finding_rows();
     let selected = app.selected_row(Panel::Findings);
     let is_gone = |row: &FindingRow| matches!(row, FindingRow::Gone(_));
@@ -133,7 +133,7 @@ fn lines(app: &App, theme: &Theme, size: Size, has_focus: bool) -> (Vec<Line<'st
 }
 
 /// What stands below the `count` findings that hold: that there are none, and what could not be seen.
-fn remarks(app: &App, theme: &Theme, size: Size, count: usize) -> Vec<Line<'static>> {
+fn remarks(app: &App, theme: &Theme, size: FindingLayout, count: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if count == 0 {
         let sentence = if app.has_gone(app.current) {
@@ -150,7 +150,7 @@ fn remarks(app: &App, theme: &Theme, size: Size, count: usize) -> Vec<Line<'stat
     lines
 }
 
-fn block(app: &App, row: FindingRow<'_>, theme: &Theme, size: Size) -> Vec<Line<'static>> {
+fn block(app: &App, row: FindingRow<'_>, theme: &Theme, size: FindingLayout) -> Vec<Line<'static>> {
     let name = &row.finding().name;
     let (label, sentence, styles) = match row {
         FindingRow::Now(finding) => {
@@ -173,7 +173,7 @@ fn sentence(app: &App, finding: &Finding) -> String {
     format!("{}{remedy}", finding.message)
 }
 
-fn past(app: &App, gone: &Gone) -> String {
+fn past(app: &App, gone: &ResolvedFinding) -> String {
     format!("{}: {}", end(app, gone), gone.finding.message)
 }
 

@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     console::{
         app::App,
-        keymap::{Action, Bound},
+        keymap::{Action, ActiveBinding},
         panel::Panel,
     },
     text,
@@ -49,8 +49,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 /// As many of the keys that act here and now as there is room for; help and quit always.
 fn keys(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let labelled: Vec<_> = app.bindings().filter(|bound| !bound.binding.label.is_empty()).collect();
-    let key = |bound: &Bound<'_>| bound.keys.first().map_or_else(String::new, ToString::to_string);
-    let width = |bound: &Bound<'_>| key(bound).width() + bound.binding.label.width() + 3;
+    let key = |bound: &ActiveBinding<'_>| bound.keys.first().map_or_else(String::new, ToString::to_string);
+    let width = |bound: &ActiveBinding<'_>| key(bound).width() + bound.binding.label.width() + 3;
     let (rest, always) = labelled.split_at(labelled.len().saturating_sub(2));
     let mut left = room.saturating_sub(always.iter().map(width).sum());
     let shown = rest.iter().take_while(|bound| {

@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use crate::{
-    console::{app::App, keymap::Key},
+    console::{app::App, keymap::NamedKey},
     text,
 };
 
@@ -27,7 +27,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> u16 {
     let room = usize::from(inner.width).saturating_sub(KEYS + 1);
     let mut lines = Vec::new();
     for bound in app.bindings() {
-        let keys: Vec<&str> = bound.keys.iter().map(Key::as_str).collect();
+        let keys: Vec<&str> = bound.keys.iter().map(NamedKey::as_str).collect();
         let mut keys = text::wrap(&keys.join(" "), KEYS - 1).into_iter();
         let mut help = text::wrap(bound.binding.help, room).into_iter();
         while keys.len() + help.len() > 0 {

@@ -10,8 +10,8 @@ use ratatui::{
 
 use crate::{
     console::{app::App, keymap::Action, panel::Panel},
-    journal::{Decision, Sharing},
-    snapshot::{Database, Ingestion, IngestionState, Spread, Watcher},
+    journal::{BatchDecision, LockSharing},
+    snapshot::{Database, DurationSpread, IngestWatcher, Ingestion, IngestionState},
     text, units,
 };
 
@@ -71,7 +71,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 
 /// Who keeps the database in step, in the first line of `area`; what is left of it.
 fn watching(frame: &mut Frame, area: Rect, app: &App, database: &Database, theme: &Theme) -> Rect {
-    let tell = |watcher: &Watcher| {
+    let tell = |watcher: &IngestWatcher| {
         let folders = watcher.folders.iter().map(|it| short(it)).collect::<Vec<_>>().join(" ");
         format!("{} watches {folders} for {}", watcher.pid, units::duration(watcher.watched_ms(app.now)))
     };
@@ -218,19 +218,19 @@ fn batches(app: &App, ingestion: &Ingestion, width: usize) -> String {
 }
 
 /// Whether it leaves gaps between its batches, and why.
-pub fn sharing(decided: Decision) -> String {
+pub fn sharing(decided: BatchDecision) -> String {
     let why = match decided.sharing {
-        Sharing::Alone => "alone",
-        Sharing::OpenElsewhere => "others have it open",
-        Sharing::Waited => "others hold the lock",
-        Sharing::Unknown => "others may be there",
+        LockSharing::Alone => "alone",
+        LockSharing::OpenElsewhere => "others have it open",
+        LockSharing::Waited => "others hold the lock",
+        LockSharing::Unknown => "others may be there",
     };
     format!("{why}: {}", gaps(decided))
 }
 
-fn gaps(decided: Decision) -> String {
+fn gaps(decided: BatchDecision) -> String {
     match decided.sharing {
-        Sharing::Alone => "no gaps".to_owned(),
+        LockSharing::Alone => "no gaps".to_owned(),
         _ => format!("gaps of {}", units::duration(decided.gap_ms)),
     }
 }
@@ -243,8 +243,9 @@ fn durations(ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<Line<'st
         retries => format!("  {} BUSY", units::count(retries)),
     };
     let waited: Vec<f64> = ingestion.recent_batches.iter().map(|it| it.wait_ms).collect();
-    let of =
-        |spread: Spread| format!(" p99 {}  max {}", units::duration(spread.p99), units::duration(spread.max));
+    let of = |spread: DurationSpread| {
+        format!(" p99 {}  max {}", units::duration(spread.p99), units::duration(spread.max))
+    };
     let (hold, wait) = (of(hold), of(wait) + &retried);
     let recent = &ingestion.recent_holds_ms;
     let line = |label: &str, values: &[f64], figures: &str, width: usize| {

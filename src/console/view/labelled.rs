@@ -14,7 +14,7 @@ use super::{framed, theme::Theme};
 const LABEL: usize = 18;
 
 /// Labels and values, as they stand beside each other.
-pub type Rows = Vec<(String, String)>;
+pub type LabelledRows = Vec<(String, String)>;
 
 /// The columns of the details, their frame included.
 pub fn width(area: Rect) -> u16 {
@@ -22,7 +22,7 @@ pub fn width(area: Rect) -> u16 {
 }
 
 /// `rows` in lines of at most `width` columns.
-pub fn lines(rows: Rows, width: usize, theme: &Theme) -> Vec<Line<'static>> {
+pub fn lines(rows: LabelledRows, width: usize, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for (label, value) in rows {
         let mut label = Some(label);
@@ -53,7 +53,7 @@ pub fn known<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
 }
 
-pub fn gone(what: &str) -> Rows {
+pub fn gone(what: &str) -> LabelledRows {
     vec![row("", format!("{what} is no longer there."))]
 }
 

@@ -11,8 +11,8 @@ use ratatui::{
 use crate::{
     console::{app::App, keymap::Action, panel::Panel},
     diagnose::checkpoint,
-    history::{Lane, Trend},
-    snapshot::{Database, Locks, Reader},
+    history::{DatabaseTrend, WriteLane},
+    snapshot::{Database, DatabaseLocks, LogReader},
     text, units,
 };
 
@@ -86,7 +86,7 @@ fn write_lock(database: &Database, theme: &Theme, width: usize) -> Line<'static>
 }
 
 /// The longest hold, now or in the window, against the profile's `busy_timeout`.
-fn gauge(app: &App, locks: &Locks, theme: &Theme, width: usize) -> Option<Line<'static>> {
+fn gauge(app: &App, locks: &DatabaseLocks, theme: &Theme, width: usize) -> Option<Line<'static>> {
     let budget = f64::from(app.profile()?.busy_timeout_ms()?);
     let now = locks.writer.as_ref().and_then(|holder| holder.held_ms).unwrap_or(0.0);
     let longest = locks.write_holds.as_ref().map_or(now, |holds| holds.max_ms.max(now));
@@ -158,11 +158,15 @@ fn others(database: &Database, moved: Option<f64>, theme: &Theme, width: usize) 
         .collect()
 }
 
-fn lanes<'a>(trend: &'a Trend, theme: &'a Theme, width: usize) -> impl Iterator<Item = Line<'static>> + 'a {
+fn lanes<'a>(
+    trend: &'a DatabaseTrend,
+    theme: &'a Theme,
+    width: usize,
+) -> impl Iterator<Item = Line<'static>> + 'a {
     trend.lanes.iter().map(move |lane| {
         let pid = lane.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
         let label = format!("{pid:>8} {} ", text::pad(&lane.name, LANE_LABEL - 10));
-        let cells = width.saturating_sub(LANE_LABEL).min(Lane::CELLS);
+        let cells = width.saturating_sub(LANE_LABEL).min(WriteLane::CELLS);
         let mut spans = vec![Span::raw(label)];
         spans.extend(lane.cells[lane.cells.len().saturating_sub(cells)..].iter().map(|&share| {
             let style = if share > 0.0 { theme.warning } else { theme.muted };
@@ -197,7 +201,7 @@ fn readers(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static
         .collect()
 }
 
-fn sentence(database: &Database, reader: &Reader) -> String {
+fn sentence(database: &Database, reader: &LogReader) -> String {
     let who = who(database, reader.pid);
     let shared = database.locks.readers.iter().filter(|other| other.slot == reader.slot).count() > 1;
     let held = reader.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();

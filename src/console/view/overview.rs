@@ -30,7 +30,7 @@ const CHECKPOINT: u16 = 150;
 const NAME: &str = "DATABASE";
 
 /// A column: its heading, and how wide it is.
-type Column = (&'static str, usize);
+type OverviewColumn = (&'static str, usize);
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let names = app.names();
@@ -53,7 +53,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     }
 }
 
-fn columns(width: u16, names: &[String]) -> Vec<Column> {
+fn columns(width: u16, names: &[String]) -> Vec<OverviewColumn> {
     let longest = names.iter().map(|name| text::clean(name).chars().count()).max().unwrap_or(0);
     let writer = if width >= GROWTH { 20 } else { 13 };
     let mut columns = vec![(NAME, longest.clamp(8, usize::from(width) / 4) + 2), ("WRITER NOW", writer)];
@@ -76,7 +76,7 @@ fn line(
     index: usize,
     database: &Database,
     name: &str,
-    columns: &[Column],
+    columns: &[OverviewColumn],
     width: usize,
     theme: &Theme,
 ) -> Line<'static> {
@@ -96,7 +96,7 @@ fn line(
     Line::from(spans)
 }
 
-fn cell(app: &App, index: usize, database: &Database, (column, room): Column) -> String {
+fn cell(app: &App, index: usize, database: &Database, (column, room): OverviewColumn) -> String {
     match column {
         "WRITER NOW" => writer(database, room).unwrap_or_default(),
         "WAL" => database.files.wal.as_ref().map_or_else(String::new, |file| units::bytes(file.bytes)),

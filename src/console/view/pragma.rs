@@ -7,9 +7,9 @@ use crate::{
     units,
 };
 
-use super::labelled::{Rows, gone, known, row};
+use super::labelled::{LabelledRows, gone, known, row};
 
-pub fn rows(app: &App, key: &PragmaKey) -> Rows {
+pub fn rows(app: &App, key: &PragmaKey) -> LabelledRows {
     let visible = app.visible_pragmas();
     let mut rows = match visible.iter().find(|row| key.is(row)) {
         Some(pragma) => one(app, pragma),
@@ -21,7 +21,7 @@ pub fn rows(app: &App, key: &PragmaKey) -> Rows {
     rows
 }
 
-fn one(app: &App, pragma: &PragmaRow) -> Rows {
+fn one(app: &App, pragma: &PragmaRow) -> LabelledRows {
     let verdict = match pragma.ok {
         Some(true) => "✔ as expected",
         Some(false) => "▲ not as expected",

@@ -12,7 +12,7 @@ use crate::{
         app::{App, SortColumn},
         panel::Panel,
     },
-    snapshot::{Database, Hold, Process, Reader},
+    snapshot::{Database, LockHold, LogReader, Process},
     text, units,
 };
 
@@ -38,7 +38,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         };
         return empty(frame, inner, theme, &sentence);
     }
-    let columns = Columns::for_width(inner.width);
+    let columns = ColumnWidths::for_width(inner.width);
     let selected = app.selected_row(Panel::Processes);
     let first = first_row(selected, inner.height.saturating_sub(1));
     let mut lines = vec![Line::styled(columns.heading(app), theme.muted)];
@@ -67,7 +67,7 @@ fn title(app: &App, database: &Database) -> String {
 }
 
 /// Which columns there are, and how wide.
-struct Columns {
+struct ColumnWidths {
     wide: bool,
     command: usize,
 }
@@ -79,7 +79,7 @@ const MEMORY: usize = 9;
 const FILES: usize = 10;
 const LOCKS: usize = 11;
 
-impl Columns {
+impl ColumnWidths {
     fn for_width(width: u16) -> Self {
         let wide = width >= NARROW;
         let fixed = 2 + PID + AGE + CPU + LOCKS + if wide { MEMORY + FILES } else { 0 };
@@ -201,17 +201,17 @@ pub fn locks(database: &Database, process: &Process) -> String {
     if words.is_empty() { "–".to_owned() } else { words.join(" ") }
 }
 
-fn word(database: &Database, process: &Process, hold: Hold) -> String {
+fn word(database: &Database, process: &Process, hold: LockHold) -> String {
     match hold {
-        Hold::Write => "WRITE".to_owned(),
-        Hold::Checkpoint => "CKPT".to_owned(),
-        Hold::Recover => "RECOVER".to_owned(),
-        Hold::Reserved => "RESERVED".to_owned(),
-        Hold::Pending => "PENDING".to_owned(),
-        Hold::Exclusive => "EXCLUSIVE".to_owned(),
-        Hold::Shared => "read".to_owned(),
-        Hold::Read(slot) => {
-            let mine = |it: &&Reader| it.pid == Some(process.pid) && it.slot == Some(slot);
+        LockHold::Write => "WRITE".to_owned(),
+        LockHold::Checkpoint => "CKPT".to_owned(),
+        LockHold::Recover => "RECOVER".to_owned(),
+        LockHold::Reserved => "RESERVED".to_owned(),
+        LockHold::Pending => "PENDING".to_owned(),
+        LockHold::Exclusive => "EXCLUSIVE".to_owned(),
+        LockHold::Shared => "read".to_owned(),
+        LockHold::Read(slot) => {
+            let mine = |it: &&LogReader| it.pid == Some(process.pid) && it.slot == Some(slot);
             match database.locks.readers.iter().find(mine).and_then(|reader| reader.frame) {
                 Some(frame) => format!("read@{frame}"),
                 None => format!("read:{slot}"),

@@ -8,15 +8,15 @@ use ratatui::{
 
 use crate::{
     console::app::App,
-    journal::Decision,
-    snapshot::{Batch, FailedFile, Ingestion, IngestionState, Spread},
+    journal::BatchDecision,
+    snapshot::{DurationSpread, FailedFile, IngestedBatch, Ingestion, IngestionState},
     text, units,
 };
 
 use super::{
     bar,
     ingestion::{sharing, spark, waits},
-    labelled::{self, Rows, gone, known, row},
+    labelled::{self, LabelledRows, gone, known, row},
     theme::Theme,
 };
 
@@ -42,7 +42,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, run: &str
     labelled::show(frame, area, app, theme, lines)
 }
 
-fn figures(app: &App, ingestion: &Ingestion) -> Rows {
+fn figures(app: &App, ingestion: &Ingestion) -> LabelledRows {
     let Ingestion { files_done, files_unchanged, .. } = ingestion;
     let counted =
         format!("{}, {} of them unchanged", units::count(*files_done), units::count(*files_unchanged));
@@ -82,7 +82,7 @@ fn figures(app: &App, ingestion: &Ingestion) -> Rows {
 }
 
 /// How large its batches may be, and with whom it shares the lock.
-fn size_of(decided: Decision) -> String {
+fn size_of(decided: BatchDecision) -> String {
     let files = units::plural(decided.most_files, "file");
     let most = match decided.most_ms {
         Some(ms) => format!("up to {files}, none more after {}", units::duration(ms)),
@@ -91,14 +91,14 @@ fn size_of(decided: Decision) -> String {
     format!("{most}; {}", sharing(decided))
 }
 
-fn spread(spread: Option<Spread>) -> String {
-    known(spread.map(|Spread { p50, p99, max }| {
+fn spread(spread: Option<DurationSpread>) -> String {
+    known(spread.map(|DurationSpread { p50, p99, max }| {
         let [p50, p99, max] = [p50, p99, max].map(units::duration);
         format!("p50 {p50}, p99 {p99}, longest {max}")
     }))
 }
 
-fn failures(ingestion: &Ingestion) -> Rows {
+fn failures(ingestion: &Ingestion) -> LabelledRows {
     let mut rows = vec![row("failed", units::plural(ingestion.files_failed, "file"))];
     rows.extend(listed(&ingestion.failures, ingestion.files_failed));
     if ingestion.files_in_part > 0 {
@@ -109,8 +109,9 @@ fn failures(ingestion: &Ingestion) -> Rows {
 }
 
 /// `files`, which are the first of `all`.
-fn listed(files: &[FailedFile], all: u64) -> Rows {
-    let mut rows: Rows = files.iter().map(|it| row("", format!("{}: {}", it.path, it.reason))).collect();
+fn listed(files: &[FailedFile], all: u64) -> LabelledRows {
+    let mut rows: LabelledRows =
+        files.iter().map(|it| row("", format!("{}: {}", it.path, it.reason))).collect();
     let rest = all.saturating_sub(files.len() as u64);
     if rest > 0 {
         rows.push(row("", format!("and {} more", units::count(rest))));
@@ -129,7 +130,7 @@ fn batches(app: &App, ingestion: &Ingestion, room: usize, theme: &Theme) -> Vec<
     let room = room.saturating_sub(TABLE).min(BAR);
     let mut lines = vec![Line::default(), Line::styled(text::fit(&titles, TABLE), theme.title)];
     for batch in batches.iter().rev() {
-        let Batch { at, files, bytes, wait_ms, hold_ms, retries } = *batch;
+        let IngestedBatch { at, files, bytes, wait_ms, hold_ms, retries } = *batch;
         let (full, _) = bar(hold_ms, longest, room);
         let cells = columns([
             at.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S").to_string(),

@@ -11,10 +11,10 @@ use ratatui::{
 
 use crate::{
     console::{
-        app::{App, Past, Shown},
+        app::{App, TimelineContent, TimelineView},
         keymap::Action,
     },
-    history::{Moment, Timeline, TimelineLane, Who},
+    history::{LockOwner, Timeline, TimelineLane, TimelineStep},
     snapshot::Database,
     text, units,
 };
@@ -28,7 +28,7 @@ const READOUT: u16 = 4;
 /// A cell in which a process waited for the lock and did not hold it.
 const WAITED: char = '╌';
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Past) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &TimelineView) {
     frame.render_widget(Clear, area);
     let span = units::duration(past.span().as_secs_f64() * 1e3);
     let stands = if app.is_paused() {
@@ -46,15 +46,15 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Pa
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
     match (&past.shown, why_not(app, database)) {
         (_, Some(why)) => empty(frame, inner, theme, &why),
-        (Shown::Awaited, None) => empty(frame, inner, theme, "looking…"),
-        (Shown::Unsampled, None) => empty(
+        (TimelineContent::Awaited, None) => empty(frame, inner, theme, "looking…"),
+        (TimelineContent::Unsampled, None) => empty(
             frame,
             inner,
             theme,
             "The locks of this database are not sampled, so who held the write lock between the looks is not known.",
         ),
-        (Shown::Known(timeline), None) => {
-            let view = View { app, theme, timeline, cursor: past.cursor, width: inner.width.into() };
+        (TimelineContent::Known(timeline), None) => {
+            let view = TimelinePanel { app, theme, timeline, cursor: past.cursor, width: inner.width.into() };
             view.render(frame, inner);
         }
     }
@@ -84,7 +84,7 @@ fn why_not(app: &App, database: &Database) -> Option<String> {
     ))
 }
 
-struct View<'a> {
+struct TimelinePanel<'a> {
     app: &'a App,
     theme: &'a Theme,
     timeline: &'a Timeline,
@@ -92,7 +92,7 @@ struct View<'a> {
     width: usize,
 }
 
-impl View<'_> {
+impl TimelinePanel<'_> {
     fn render(&self, frame: &mut Frame, area: Rect) {
         let [top, lanes, axis, readout] = Layout::vertical([
             Constraint::Length(2),
@@ -206,7 +206,7 @@ impl View<'_> {
         let share = |step: usize| step as f64 / Timeline::STEPS as f64;
         let (from, to) = (self.timeline.at(share(self.cursor)), self.timeline.at(share(self.cursor + 1)));
         let heading = format!("{} to {}", self.clock(from, true), self.clock(to, true));
-        let mut held: Vec<(&Who, Moment)> = self
+        let mut held: Vec<(&LockOwner, TimelineStep)> = self
             .timeline
             .lanes
             .iter()
@@ -236,7 +236,7 @@ impl View<'_> {
             .collect()
     }
 
-    fn sentence(&self, who: &Who, moment: &Moment) -> String {
+    fn sentence(&self, who: &LockOwner, moment: &TimelineStep) -> String {
         let name = match who.pid {
             Some(pid) if who.name.is_empty() => pid.to_string(),
             Some(pid) => format!("{pid} ({})", text::fit(&who.name, 15)),
@@ -280,7 +280,7 @@ impl View<'_> {
     }
 }
 
-fn label(who: &Who) -> String {
+fn label(who: &LockOwner) -> String {
     let name = match who.pid {
         None if who.name.is_empty() => "not visible",
         _ => &who.name,

@@ -22,7 +22,7 @@ pub fn rows(database: &Database, profile: &Profile) -> Vec<PragmaRow> {
 }
 
 /// Something that a process does or does not, as can be seen from outside.
-struct Trait<'a> {
+struct ObservedTrait<'a> {
     pragma: &'static str,
     expected: Option<&'a str>,
     /// Whether a process does it; `None` where that cannot be seen.
@@ -39,8 +39,8 @@ struct Trait<'a> {
 
 // A mapping shows that a process set mmap_size. That there is none shows nothing of a profile that wants one: a
 // connection maps only what it reads.
-fn mapped(expected: Option<&str>) -> Trait<'_> {
-    Trait {
+fn mapped(expected: Option<&str>) -> ObservedTrait<'_> {
+    ObservedTrait {
         pragma: "mmap_size",
         expected,
         seen: |process| process.maps_database,
@@ -52,8 +52,8 @@ fn mapped(expected: Option<&str>) -> Trait<'_> {
 }
 
 // Every profile wants clients that can write: in WAL mode a read-only one can neither recover nor checkpoint.
-fn read_only<'a>() -> Trait<'a> {
-    Trait {
+fn read_only<'a>() -> ObservedTrait<'a> {
+    ObservedTrait {
         pragma: "read_only",
         expected: Some("OFF"),
         seen: |process| process.read_only,
@@ -65,14 +65,14 @@ fn read_only<'a>() -> Trait<'a> {
 }
 
 // That there is no such file shows nothing: what is small stays in memory either way.
-fn temporary(expected: Option<&str>) -> Trait<'_> {
+fn temporary(expected: Option<&str>) -> ObservedTrait<'_> {
     let verdict = match expected {
         Some(it) if it == "2" || it.eq_ignore_ascii_case("memory") => Some(false),
         Some(it) if it == "1" || it.eq_ignore_ascii_case("file") => Some(true),
         // The default is a build's own.
         _ => None,
     };
-    Trait {
+    ObservedTrait {
         pragma: "temp_store",
         expected,
         seen: |process| process.temp_files.map(|count| count > 0),
@@ -93,7 +93,7 @@ fn exclusive(database: &Database, expected: Option<&str>) -> Option<PragmaRow> {
     Some(row)
 }
 
-impl Trait<'_> {
+impl ObservedTrait<'_> {
     fn rows(&self, database: &Database) -> Vec<PragmaRow> {
         let users = || database.processes.iter().filter(|it| it.has_main_file());
         let which = |seen: Option<bool>| users().filter(move |it| (self.seen)(it) == seen).collect();

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Scene, Subject, twins};
+use super::{ProcessVerdict, StaleInput, twins};
 use crate::{
     diagnose::wal::frames_kept_by,
     snapshot::{
-        Activity, Cause, Executable, ExecutableState, Manager, Origin, Process, Reader, SuspicionKind,
+        Executable, ExecutableState, LogReader, Process, ProcessActivity, ProcessManager, ProcessOrigin,
+        StaleCause, SuspicionKind,
     },
     units::{self, milliseconds},
 };
@@ -15,7 +16,7 @@ use crate::{
 const SLACK_MS: f64 = 50.0;
 
 /// Every cause that holds.
-pub fn causes(scene: &Scene<'_>, subject: &Subject<'_>) -> Vec<Cause> {
+pub fn causes(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Vec<StaleCause> {
     let Some((_, process)) = subject.rows.first() else { return Vec::new() };
     // A backup that reads the files is no daemon of the database.
     if subject.rows.iter().all(|(_, process)| process.only_reads_files()) {
@@ -32,13 +33,13 @@ pub fn causes(scene: &Scene<'_>, subject: &Subject<'_>) -> Vec<Cause> {
         ("pinned-wal", by_idleness(pinned_wal(scene, subject))),
     ];
     let cause = |(name, evidence): (&str, Option<String>)| {
-        Some(Cause { cause: name.to_owned(), evidence: evidence? })
+        Some(StaleCause { cause: name.to_owned(), evidence: evidence? })
     };
     found.into_iter().filter_map(cause).collect()
 }
 
 // Samples have to confirm it: the process that closes a database last deletes its log a moment before its own descriptor.
-fn split_wal(subject: &Subject<'_>) -> Option<String> {
+fn split_wal(subject: &ProcessVerdict<'_>) -> Option<String> {
     let mut replaced: Vec<&str> = Vec::new();
     for (database, process) in &subject.rows {
         // A whole database that was moved lives on at its new place, and so does the process that uses it.
@@ -64,10 +65,11 @@ fn executable(process: &Process) -> Option<String> {
 }
 
 // What is not known makes no orphan.
-fn orphan(scene: &Scene<'_>, process: &Process) -> Option<String> {
-    let Origin { has_terminal, manager, has_lost_parent, .. } = &process.origin;
-    let is_orphan =
-        *has_lost_parent == Some(true) && *has_terminal == Some(false) && *manager == Some(Manager::Nobody);
+fn orphan(scene: &StaleInput<'_>, process: &Process) -> Option<String> {
+    let ProcessOrigin { has_terminal, manager, has_lost_parent, .. } = &process.origin;
+    let is_orphan = *has_lost_parent == Some(true)
+        && *has_terminal == Some(false)
+        && *manager == Some(ProcessManager::Nobody);
     let limit = scene.config.thresholds.idle.max(scene.config.thresholds.least_idle);
     let idle_ms = process.activity.idle_ms.filter(|idle| is_orphan && *idle >= milliseconds(limit))?;
     let heir = process.parent.map(|parent| format!(" ({parent} took it in)")).unwrap_or_default();
@@ -78,7 +80,7 @@ fn orphan(scene: &Scene<'_>, process: &Process) -> Option<String> {
     ))
 }
 
-fn duplicate(scene: &Scene<'_>, process: &Process) -> Option<String> {
+fn duplicate(scene: &StaleInput<'_>, process: &Process) -> Option<String> {
     let rule = scene.rule(process).filter(|rule| rule.singleton)?;
     let newer = twins::newer(scene, process)?;
     Some(format!(
@@ -87,7 +89,7 @@ fn duplicate(scene: &Scene<'_>, process: &Process) -> Option<String> {
     ))
 }
 
-fn max_age(scene: &Scene<'_>, process: &Process) -> Option<String> {
+fn max_age(scene: &StaleInput<'_>, process: &Process) -> Option<String> {
     let rule = scene.rule(process)?;
     let limit_ms = milliseconds(rule.max_age?);
     let age_ms = scene.snapshot.taken_at.duration_since(process.started_at?).as_millis_f64();
@@ -107,7 +109,7 @@ fn max_age(scene: &Scene<'_>, process: &Process) -> Option<String> {
 }
 
 // Here the pin itself is no activity.
-fn pinned_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
+fn pinned_wal(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Option<String> {
     let limit = scene.config.thresholds.pinned_wal.1;
     let limit_ms = milliseconds(limit);
     let (_, process) = subject.rows.first()?;
@@ -115,7 +117,7 @@ fn pinned_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
     subject.rows.iter().find_map(|(database, process)| {
         let wal = database.wal.as_ref()?;
         let readers = database.locks.readers.iter().filter(|reader| reader.pid == Some(process.pid));
-        let pin = |reader: &Reader| {
+        let pin = |reader: &LogReader| {
             let kept = frames_kept_by(reader, wal).filter(|kept| *kept > 0)?;
             Some((kept, reader.held_ms.filter(|held| *held >= limit_ms)?))
         };
@@ -132,7 +134,12 @@ fn pinned_wal(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<String> {
 
 // Whether that is idleness over all that the looks have covered, or over `cap`, whichever is shorter; and never over less
 // than means anything.
-fn over_window(scene: &Scene<'_>, idle_ms: f64, activity: &Activity, cap: Duration) -> Option<f64> {
+fn over_window(
+    scene: &StaleInput<'_>,
+    idle_ms: f64,
+    activity: &ProcessActivity,
+    cap: Duration,
+) -> Option<f64> {
     let window_ms = activity.watched_ms.unwrap_or(f64::INFINITY).min(milliseconds(cap));
     let least_ms = milliseconds(scene.config.thresholds.least_idle);
     (idle_ms >= least_ms && idle_ms + SLACK_MS >= window_ms).then_some(idle_ms)
@@ -151,8 +158,8 @@ mod tests {
             fixture::{READER, WRITER, at, config, live, pinned, snapshot},
         },
         snapshot::{
-            Activity, Database, Executable, ExecutableState, Manager, Origin, Process, ProcessState,
-            Snapshot, Stale,
+            Database, Executable, ExecutableState, Process, ProcessActivity, ProcessManager, ProcessOrigin,
+            ProcessState, Snapshot, StaleVerdict,
         },
     };
 
@@ -169,8 +176,8 @@ mod tests {
         Config { daemons: rules, ..config() }
     }
 
-    fn idle(ms: f64, watched_ms: f64) -> Activity {
-        Activity {
+    fn idle(ms: f64, watched_ms: f64) -> ProcessActivity {
+        ProcessActivity {
             cpu_ticks: Some(5),
             cpu_idle_ms: Some(ms),
             idle_ms: Some(ms),
@@ -195,11 +202,11 @@ mod tests {
         names(verdict(&now.databases[0], WRITER))
     }
 
-    fn verdict(database: &Database, pid: i32) -> &Stale {
+    fn verdict(database: &Database, pid: i32) -> &StaleVerdict {
         database.process(pid).and_then(|process| process.stale.as_ref()).expect("it was judged")
     }
 
-    fn names(stale: &Stale) -> Vec<String> {
+    fn names(stale: &StaleVerdict) -> Vec<String> {
         stale.causes.iter().map(|cause| cause.cause.clone()).collect()
     }
 
@@ -250,7 +257,7 @@ mod tests {
         }
     }
 
-    fn old(activity: Activity) -> Database {
+    fn old(activity: ProcessActivity) -> Database {
         // The snapshots of these tests are taken at the epoch.
         let started_at = "1969-12-30T00:00:00Z".parse().expect("a time");
         with(|process| {
@@ -280,7 +287,7 @@ mod tests {
     #[test]
     fn idleness_is_that_of_the_whole_window() {
         let day = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
-        let unknown = Activity { idle_ms: None, ..idle(5000.0, 5000.0) };
+        let unknown = ProcessActivity { idle_ms: None, ..idle(5000.0, 5000.0) };
         let half_hour = 1_800_000.0;
         for (activity, expected) in [
             (idle(5000.0, 60_000.0), &[][..]),
@@ -292,7 +299,7 @@ mod tests {
             (idle(4999.0, 4999.0), &[]),
             (idle(4999.0, 0.0), &[]),
             (unknown, &[]),
-            (Activity::default(), &[]),
+            (ProcessActivity::default(), &[]),
         ] {
             assert_eq!(against(&old(activity), &day), expected, "{activity:?}");
         }
@@ -307,18 +314,18 @@ mod tests {
         assert_eq!(against(&idling, &day), NONE);
     }
 
-    fn orphan() -> Origin {
-        Origin {
+    fn orphan() -> ProcessOrigin {
+        ProcessOrigin {
             has_terminal: Some(false),
-            manager: Some(Manager::Nobody),
+            manager: Some(ProcessManager::Nobody),
             has_lost_parent: Some(true),
-            ..Origin::default()
+            ..ProcessOrigin::default()
         }
     }
 
     #[test]
     fn an_orphan_is_one_in_every_respect() {
-        let forgotten = |origin: Origin, idle_ms: f64| {
+        let forgotten = |origin: ProcessOrigin, idle_ms: f64| {
             with(|process| {
                 process.origin = origin;
                 process.activity = idle(idle_ms, 5000.0);
@@ -327,13 +334,13 @@ mod tests {
         let half_hour = 1_800_000.0;
         assert_eq!(against(&forgotten(orphan(), half_hour), &config()), ["orphan"]);
         assert_eq!(against(&forgotten(orphan(), half_hour - 1.0), &config()), NONE);
-        let unlike: [fn(&mut Origin); 7] = [
+        let unlike: [fn(&mut ProcessOrigin); 7] = [
             |it| it.has_lost_parent = Some(false),
             |it| it.has_lost_parent = None,
             |it| it.has_terminal = Some(true),
             |it| it.has_terminal = None,
-            |it| it.manager = Some(Manager::Service("foo.service".to_owned())),
-            |it| it.manager = Some(Manager::Container("docker-1.scope".to_owned())),
+            |it| it.manager = Some(ProcessManager::Service("foo.service".to_owned())),
+            |it| it.manager = Some(ProcessManager::Container("docker-1.scope".to_owned())),
             |it| it.manager = None,
         ];
         for (index, adapt) in unlike.into_iter().enumerate() {
@@ -345,7 +352,7 @@ mod tests {
 
     #[test]
     fn the_pin_itself_is_no_activity_but_cpu_time_is() {
-        let pinning = |activity: Activity, held_ms: f64| {
+        let pinning = |activity: ProcessActivity, held_ms: f64| {
             let mut database = pinned();
             database.processes[1].activity = activity;
             database.locks.readers[0].held_ms = Some(held_ms);
@@ -353,13 +360,13 @@ mod tests {
             names(verdict(&now.databases[0], READER))
         };
         let ten_minutes = 600_000.0;
-        let holding = Activity { idle_ms: Some(0.0), ..idle(5000.0, 5000.0) };
+        let holding = ProcessActivity { idle_ms: Some(0.0), ..idle(5000.0, 5000.0) };
         assert_eq!(pinning(holding, ten_minutes), ["pinned-wal"]);
         assert_eq!(pinning(holding, ten_minutes - 1.0), NONE);
-        assert_eq!(pinning(Activity { cpu_idle_ms: Some(1000.0), ..holding }, ten_minutes), NONE);
-        let for_a_second = Activity { idle_ms: Some(0.0), ..idle(1000.0, 1000.0) };
+        assert_eq!(pinning(ProcessActivity { cpu_idle_ms: Some(1000.0), ..holding }, ten_minutes), NONE);
+        let for_a_second = ProcessActivity { idle_ms: Some(0.0), ..idle(1000.0, 1000.0) };
         assert_eq!(pinning(for_a_second, ten_minutes), NONE, "watched for too short a time");
-        assert_eq!(pinning(Activity { cpu_idle_ms: None, ..holding }, ten_minutes), NONE);
+        assert_eq!(pinning(ProcessActivity { cpu_idle_ms: None, ..holding }, ten_minutes), NONE);
         let mut caught_up = pinned();
         caught_up.processes[1].activity = holding;
         caught_up.locks.readers[0].frame = Some(19_031);

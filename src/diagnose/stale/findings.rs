@@ -1,9 +1,9 @@
 //! What is told of daemons that should not be, or not twice, or are not what their pidfile says.
 
-use super::twins::{self, Family};
+use super::twins::{self, DaemonFamily};
 use crate::{
     config::DaemonRule,
-    diagnose::{Look, Rule, evidence, explain, no_remedy, quoted, who},
+    diagnose::{Rule, RuleInput, evidence, explain, no_remedy, quoted, who},
     snapshot::{Database, Finding, Pidfile, Process, Remedy, Severity},
 };
 
@@ -15,7 +15,7 @@ impl Rule for StaleDaemon {
         "stale-daemon"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let mut found = Vec::new();
         for process in &look.database.processes {
             let Some(stale) = process.stale.as_ref().filter(|_| process.is_stale()) else { continue };
@@ -45,9 +45,9 @@ impl Rule for DuplicateDaemon {
         "duplicate-daemon"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let mut found = Vec::new();
-        let family = Family::of([look.database], &look.config.daemons);
+        let family = DaemonFamily::of([look.database], &look.config.daemons);
         for process in &look.database.processes {
             if let (Some(rule), Some(newer)) = (family.rule(process), family.newer(process)) {
                 found.push(self.warning(look, rule, process, newer));
@@ -62,7 +62,7 @@ impl Rule for DuplicateDaemon {
 }
 
 impl DuplicateDaemon {
-    fn warning(&self, look: &Look<'_>, rule: &DaemonRule, older: &Process, newer: &Process) -> Finding {
+    fn warning(&self, look: &RuleInput<'_>, rule: &DaemonRule, older: &Process, newer: &Process) -> Finding {
         Finding {
             name: self.name().to_owned(),
             severity: Severity::Warning,
@@ -81,7 +81,7 @@ impl DuplicateDaemon {
         }
     }
 
-    fn info(&self, look: &Look<'_>, twins: &[&Process]) -> Option<Finding> {
+    fn info(&self, look: &RuleInput<'_>, twins: &[&Process]) -> Option<Finding> {
         let (oldest, others) = twins.split_first()?;
         let pids: Vec<i32> = twins.iter().map(|process| process.pid).collect();
         let named: Vec<String> = others.iter().map(|it| who(look.database, Some(it.pid))).collect();
@@ -115,7 +115,7 @@ impl Rule for DeadPidfile {
         "dead-pidfile"
     }
 
-    fn check(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let rules = look.config.daemons.iter();
         let pairs = rules.filter_map(|rule| {
             let path = rule.pidfile.as_ref()?;
@@ -188,7 +188,7 @@ mod tests {
     use crate::{
         config::Config,
         diagnose::fixture::{READER, WRITER, config, live, outline},
-        snapshot::{Cause, Executable, ExecutableState, Severity::*, Stale},
+        snapshot::{Executable, ExecutableState, Severity::*, StaleCause, StaleVerdict},
     };
 
     fn rule(pidfile: Option<&str>) -> DaemonRule {
@@ -219,7 +219,7 @@ mod tests {
         [pidfiles_before, pidfiles]: [&[Pidfile]; 2],
     ) -> Vec<Finding> {
         let config = Config { daemons, ..config() };
-        rule.check(&Look {
+        rule.check(&RuleInput {
             database,
             previous: None,
             profile: &config.profile,
@@ -314,8 +314,8 @@ mod tests {
             let mut database = live();
             let process = &mut database.processes[0];
             process.replaced = replaced.iter().map(|&path| path.to_owned()).collect();
-            let cause = Cause { cause: cause.to_owned(), evidence: "seen".to_owned() };
-            process.stale = Some(Stale { is_stale: true, causes: vec![cause], protected: None });
+            let cause = StaleCause { cause: cause.to_owned(), evidence: "seen".to_owned() };
+            process.stale = Some(StaleVerdict { is_stale: true, causes: vec![cause], protected: None });
             let command = found(&StaleDaemon, &database, Vec::new(), &[])[0].remedy.command.clone();
             command.expect("a command")
         };

@@ -1,10 +1,10 @@
 //! What keeps a process from being offered, whatever there is against it.
 
-use super::{Scene, Subject};
-use crate::snapshot::{Looker, Process, Protection};
+use super::{ProcessVerdict, StaleInput};
+use crate::snapshot::{Process, SamplingProcess, StaleProtection};
 
 /// A program that does on purpose what would be a cause.
-struct BuiltIn {
+struct BuiltInProtection {
     // Its file name.
     program: &'static str,
     // A word that must be among its arguments.
@@ -13,7 +13,7 @@ struct BuiltIn {
 }
 
 /// What is known without a rule of the user's.
-const BUILT_IN: &[BuiltIn] = &[BuiltIn {
+const BUILT_IN: &[BuiltInProtection] = &[BuiltInProtection {
     program: "litestream",
     argument: "replicate",
     why: "it is a replicator (litestream), which pins the log on purpose",
@@ -40,13 +40,13 @@ const ACTOR: &str = "actor";
 
 /// Why `process` is left alone; `None` where nothing protects it. What the user says of it comes before what it is
 /// known for: whoever points at an ingestion of ours may stop it, but not where a rule forbids that.
-pub fn protection(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<Protection> {
+pub fn protection(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Option<StaleProtection> {
     let (_, process) = subject.rows.first()?;
     if process.pid == 1 {
-        return Some(Protection::First);
+        return Some(StaleProtection::First);
     }
     if let Some(files) = only_copy(subject) {
-        return Some(Protection::OnlyCopy(files));
+        return Some(StaleProtection::OnlyCopy(files));
     }
     scene
         .snapshot
@@ -55,38 +55,40 @@ pub fn protection(scene: &Scene<'_>, subject: &Subject<'_>) -> Option<Protection
         .and_then(|looker| kinship(looker, process))
         .or_else(|| {
             let rule = scene.rule(process).filter(|rule| rule.protect)?;
-            Some(Protection::Rule(rule.name.clone()))
+            Some(StaleProtection::Rule(rule.name.clone()))
         })
         .or_else(|| own_kind(process))
         .or_else(|| {
             let known = BUILT_IN.iter().find(|it| it.matches(process))?;
-            Some(Protection::OnPurpose(known.why.to_owned()))
+            Some(StaleProtection::OnPurpose(known.why.to_owned()))
         })
 }
 
 // The files, of any of its databases, whose data ends with the process.
-fn only_copy(subject: &Subject<'_>) -> Option<String> {
+fn only_copy(subject: &ProcessVerdict<'_>) -> Option<String> {
     let files: Vec<&str> =
         subject.rows.iter().flat_map(|(_, process)| &process.deleted).map(String::as_str).collect();
     (!files.is_empty()).then(|| files.join(", "))
 }
 
 // Root may stop anybody, and is offered nobody else's process either.
-fn kinship(looker: &Looker, process: &Process) -> Option<Protection> {
+fn kinship(looker: &SamplingProcess, process: &Process) -> Option<StaleProtection> {
     if process.pid == looker.pid {
-        return Some(Protection::Looker);
+        return Some(StaleProtection::Looker);
     }
     if looker.ancestors.contains(&process.pid) {
-        return Some(Protection::Ancestor);
+        return Some(StaleProtection::Ancestor);
     }
     match process.uid {
         Some(uid) if uid == looker.uid => None,
-        Some(uid) => Some(Protection::AnotherUser(process.user.clone().unwrap_or_else(|| uid.to_string()))),
-        None => Some(Protection::UnknownUser),
+        Some(uid) => {
+            Some(StaleProtection::AnotherUser(process.user.clone().unwrap_or_else(|| uid.to_string())))
+        }
+        None => Some(StaleProtection::UnknownUser),
     }
 }
 
-fn own_kind(process: &Process) -> Option<Protection> {
+fn own_kind(process: &Process) -> Option<StaleProtection> {
     if !goes_by(process, "waltop") {
         return None;
     }
@@ -96,10 +98,10 @@ fn own_kind(process: &Process) -> Option<Protection> {
         return None;
     }
     let command = arguments.iter().find(|argument| OWN.contains(&argument.as_str()));
-    Some(Protection::OwnKind(command.map_or("console", String::as_str).to_owned()))
+    Some(StaleProtection::OwnKind(command.map_or("console", String::as_str).to_owned()))
 }
 
-impl BuiltIn {
+impl BuiltInProtection {
     fn matches(&self, process: &Process) -> bool {
         let arguments = process.command.get(1..).unwrap_or_default();
         goes_by(process, self.program) && arguments.iter().any(|argument| argument == self.argument)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Scene;
+use super::StaleInput;
 use crate::{
     config::DaemonRule,
     snapshot::{Database, Process},
@@ -10,11 +10,11 @@ use crate::{
 
 /// Who is who among some processes: which rule each one matches, and which belong together. Made once, since a rule is
 /// a regular expression over the whole command line.
-pub struct Family<'a> {
-    members: BTreeMap<i32, Member<'a>>,
+pub struct DaemonFamily<'a> {
+    members: BTreeMap<i32, FamilyMember<'a>>,
 }
 
-struct Member<'a> {
+struct FamilyMember<'a> {
     process: &'a Process,
     rule: Option<&'a DaemonRule>,
     // Of a rule of which there should be one: the PID of the first of its line that matches the same rule. A daemon
@@ -22,16 +22,16 @@ struct Member<'a> {
     head: Option<i32>,
 }
 
-impl<'a> Family<'a> {
+impl<'a> DaemonFamily<'a> {
     /// The processes of `databases`, each once.
     pub fn of(databases: impl IntoIterator<Item = &'a Database>, rules: &'a [DaemonRule]) -> Self {
         let processes = databases.into_iter().flat_map(|database| &database.processes);
         let rule = |process: &Process| {
             (!rules.is_empty()).then(|| DaemonRule::of(rules, &process.command_line())).flatten()
         };
-        let mut members: BTreeMap<i32, Member<'a>> = BTreeMap::new();
+        let mut members: BTreeMap<i32, FamilyMember<'a>> = BTreeMap::new();
         for process in processes {
-            let member = || Member { process, rule: rule(process), head: None };
+            let member = || FamilyMember { process, rule: rule(process), head: None };
             members.entry(process.pid).or_insert_with(member);
         }
         let mut family = Self { members };
@@ -54,7 +54,7 @@ impl<'a> Family<'a> {
     pub fn newer(&self, process: &Process) -> Option<&'a Process> {
         let (start, this) = (started(process)?, self.members.get(&process.pid)?);
         let (rule, head) = (this.rule?, this.head?);
-        let is_twin = |other: &&Member<'a>| {
+        let is_twin = |other: &&FamilyMember<'a>| {
             other.head.is_some_and(|it| it != head)
                 && other.rule.is_some_and(|it| std::ptr::eq(it, rule))
                 && started(other.process).is_some_and(|it| it > start)
@@ -63,7 +63,7 @@ impl<'a> Family<'a> {
         twins.max_by_key(|other| started(other))
     }
 
-    fn head(&self, member: &Member<'a>, rules: &[DaemonRule]) -> Option<i32> {
+    fn head(&self, member: &FamilyMember<'a>, rules: &[DaemonRule]) -> Option<i32> {
         let rule = member.rule.filter(|rule| rule.singleton)?;
         let matches = |other: Option<&DaemonRule>| other.is_some_and(|other| std::ptr::eq(other, rule));
         let (mut head, mut last) = (member.process.pid, member.process);
@@ -87,7 +87,7 @@ impl<'a> Family<'a> {
     }
 
     // The parent of `process`, its parent, and so on, as far as they are known.
-    fn ancestors(&self, process: &Process) -> impl Iterator<Item = &Member<'a>> {
+    fn ancestors(&self, process: &Process) -> impl Iterator<Item = &FamilyMember<'a>> {
         let parent = |process: &Process| self.members.get(&process.parent?);
         // No more than there are processes, should the parents go in a circle.
         std::iter::successors(parent(process), move |member| parent(member.process)).take(self.members.len())
@@ -104,13 +104,13 @@ impl<'a> Family<'a> {
 }
 
 /// The newer twin of `process`, whichever database it has open.
-pub fn newer<'a>(scene: &Scene<'a>, process: &Process) -> Option<&'a Process> {
+pub fn newer<'a>(scene: &StaleInput<'a>, process: &Process) -> Option<&'a Process> {
     scene.family.newer(process)
 }
 
 /// Processes with the same program, arguments and working directory that are neither siblings nor ancestor and
 /// child, as pre-forked workers are: the oldest first.
-pub fn alike<'a>(database: &'a Database, family: &Family<'_>) -> Vec<Vec<&'a Process>> {
+pub fn alike<'a>(database: &'a Database, family: &DaemonFamily<'_>) -> Vec<Vec<&'a Process>> {
     let mut kinds: BTreeMap<(&str, &[String], &str), Vec<&Process>> = BTreeMap::new();
     for process in &database.processes {
         let origin = &process.origin;

@@ -9,10 +9,10 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use super::{Embedder, Options, Refusal, vector};
+use super::{EmbedOptions, EmbedRefusal, Embedder, vector};
 use crate::{
     database::busy::jittered,
-    ingest::{StopFlag, parse::Hash},
+    ingest::{StopFlag, parse::ContentHash},
     threads,
 };
 
@@ -27,45 +27,45 @@ const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// A document that has no vector yet.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct WantedVector {
     /// Its row.
     pub id: i64,
     /// Its name.
     pub name: String,
     /// Hash of what is to be embedded.
-    pub hash: Hash,
+    pub hash: ContentHash,
     /// What is to be embedded.
     pub text: String,
 }
 
 /// What came of a document.
 #[derive(Debug)]
-pub struct Answer {
+pub struct EmbedAnswer {
     /// The document, without its text.
-    pub wanted: Wanted,
+    pub wanted: WantedVector,
     /// Its vector, of length 1; or why there is none, after all tries.
-    pub vector: Result<Vec<f32>, Refusal>,
+    pub vector: Result<Vec<f32>, EmbedRefusal>,
 }
 
 /// The threads. They end by themselves once this is gone; nobody waits for one that is in the middle of a call.
 #[derive(Debug)]
-pub struct Calls {
-    jobs: Sender<Wanted>,
-    answers: Receiver<Answer>,
+pub struct EmbedCalls {
+    jobs: Sender<WantedVector>,
+    answers: Receiver<EmbedAnswer>,
     /// Documents that were given and have not come back.
     under_way: usize,
     most: usize,
 }
 
-impl Calls {
+impl EmbedCalls {
     /// As many threads as `options` allow calls, or fewer where the system refuses them.
     ///
     /// # Errors
     ///
     /// Where the system gives no thread.
-    pub fn start(options: &Options, stop: &StopFlag) -> io::Result<Self> {
+    pub fn start(options: &EmbedOptions, stop: &StopFlag) -> io::Result<Self> {
         let calls = options.calls.get();
-        let (jobs, wanted) = unbounded::<Wanted>();
+        let (jobs, wanted) = unbounded::<WantedVector>();
         let (answer, answers) = unbounded();
         let mut started = 0;
         for number in 0..calls {
@@ -74,10 +74,11 @@ impl Calls {
             let thread = threads::start(&format!("embed-{number}"), move || {
                 for mut wanted in wanted {
                     let asked = || ask(&options, &stop, &wanted.text);
-                    let vector = panic::catch_unwind(AssertUnwindSafe(asked))
-                        .unwrap_or_else(|_| Err(Refusal::Never("the embedder failed inside".to_owned())));
+                    let vector = panic::catch_unwind(AssertUnwindSafe(asked)).unwrap_or_else(|_| {
+                        Err(EmbedRefusal::Never("the embedder failed inside".to_owned()))
+                    });
                     wanted.text.clear();
-                    if answer.send(Answer { wanted, vector }).is_err() {
+                    if answer.send(EmbedAnswer { wanted, vector }).is_err() {
                         return;
                     }
                 }
@@ -106,14 +107,14 @@ impl Calls {
     }
 
     /// Has `wanted` embedded.
-    pub fn give(&mut self, wanted: Wanted) {
+    pub fn give(&mut self, wanted: WantedVector) {
         if self.jobs.send(wanted).is_ok() {
             self.under_way += 1;
         }
     }
 
     /// What came of one, if something does within `patience`.
-    pub fn next(&mut self, patience: Duration) -> Option<Answer> {
+    pub fn next(&mut self, patience: Duration) -> Option<EmbedAnswer> {
         match self.answers.recv_timeout(patience) {
             Ok(answer) => {
                 self.under_way -= 1;
@@ -130,7 +131,7 @@ impl Calls {
 }
 
 /// The vector of `text`, asked for several times where that may help.
-pub(super) fn ask(options: &Options, stop: &StopFlag, text: &str) -> Result<Vec<f32>, Refusal> {
+pub(super) fn ask(options: &EmbedOptions, stop: &StopFlag, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
     let mut pause = options.pause;
     for tried in 1.. {
         let refusal = match once(&*options.embedder, text) {
@@ -138,9 +139,9 @@ pub(super) fn ask(options: &Options, stop: &StopFlag, text: &str) -> Result<Vec<
             Err(refusal) => refusal,
         };
         let after = match &refusal {
-            Refusal::Later { after, .. } => after.unwrap_or_default(),
-            Refusal::Unreachable(_) => Duration::ZERO,
-            Refusal::Text(_) | Refusal::Never(_) => return Err(refusal),
+            EmbedRefusal::Later { after, .. } => after.unwrap_or_default(),
+            EmbedRefusal::Unreachable(_) => Duration::ZERO,
+            EmbedRefusal::Text(_) | EmbedRefusal::Never(_) => return Err(refusal),
         };
         if tried >= TRIES || !slept(after.max(jittered(pause)).min(LONGEST_PAUSE), stop) {
             return Err(refusal);
@@ -150,13 +151,13 @@ pub(super) fn ask(options: &Options, stop: &StopFlag, text: &str) -> Result<Vec<
     unreachable!("the tries have an end")
 }
 
-fn once(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, Refusal> {
+fn once(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
     let mut vectors = embedder.embed(&[text])?;
     match (vectors.pop(), vectors.is_empty()) {
         (Some(numbers), true) => {
-            vector::unit(numbers).ok_or_else(|| Refusal::Text("its vector is no direction".to_owned()))
+            vector::unit(numbers).ok_or_else(|| EmbedRefusal::Text("its vector is no direction".to_owned()))
         }
-        _ => Err(Refusal::Never("the embedder did not give one vector for one text".to_owned())),
+        _ => Err(EmbedRefusal::Never("the embedder did not give one vector for one text".to_owned())),
     }
 }
 

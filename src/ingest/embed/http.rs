@@ -18,7 +18,7 @@ use ureq::{
     },
 };
 
-use super::{Embedder, Refusal, vector::LONGEST};
+use super::{EmbedRefusal, Embedder, vector::LONGEST};
 use crate::{text, threads};
 
 /// How long a connection may take to come about.
@@ -48,22 +48,22 @@ const OPENAI_KEY: &str = "OPENAI_API_KEY";
 
 /// Where the API is, as in `http://127.0.0.1:11434/v1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct EmbedEndpoint {
     url: String,
     host: String,
     is_secret: bool,
 }
 
-/// Why a text is no [`Endpoint`].
+/// Why a text is no [`EmbedEndpoint`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no address of an embeddings API: give one like http://127.0.0.1:11434/v1")]
-pub struct NoEndpoint(String);
+pub struct EndpointError(String);
 
-impl FromStr for Endpoint {
-    type Err = NoEndpoint;
+impl FromStr for EmbedEndpoint {
+    type Err = EndpointError;
 
-    fn from_str(text: &str) -> Result<Self, NoEndpoint> {
-        let no = || NoEndpoint(text::clean(text).clone());
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        let no = || EndpointError(text::clean(text).clone());
         let uri: Uri = text.parse().map_err(|_| no())?;
         let is_secret = match uri.scheme_str() {
             Some("http") => false,
@@ -80,13 +80,13 @@ impl FromStr for Endpoint {
     }
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for EmbedEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.url)
     }
 }
 
-impl Endpoint {
+impl EmbedEndpoint {
     fn is_of_this_machine(&self) -> bool {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
@@ -101,15 +101,15 @@ impl Endpoint {
 }
 
 /// The server, and the model that it is to use.
-pub struct Http {
+pub struct HttpEmbedder {
     agent: Agent,
-    endpoint: Endpoint,
+    endpoint: EmbedEndpoint,
     model: String,
     key: Option<String>,
 }
 
 // Without the key.
-impl fmt::Debug for Http {
+impl fmt::Debug for HttpEmbedder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http")
             .field("endpoint", &self.endpoint)
@@ -119,27 +119,27 @@ impl fmt::Debug for Http {
 }
 
 #[derive(Serialize)]
-struct Question<'a> {
+struct EmbedRequest<'a> {
     model: &'a str,
     input: &'a [&'a str],
 }
 
 #[derive(Deserialize)]
-struct Data {
-    data: Vec<Item>,
+struct EmbedResponse {
+    data: Vec<EmbedItem>,
 }
 
 #[derive(Deserialize)]
-struct Item {
+struct EmbedItem {
     index: usize,
     embedding: Vec<f32>,
 }
 
-impl Http {
+impl HttpEmbedder {
     /// Asks the server at `endpoint` for vectors of `model`. A key is taken from the environment, where there is one:
     /// `WALTOP_EMBED_KEY`, or `OPENAI_API_KEY` where the server is `OpenAI`'s and the connection encrypted.
     #[must_use]
-    pub fn new(endpoint: Endpoint, model: &str) -> Self {
+    pub fn new(endpoint: EmbedEndpoint, model: &str) -> Self {
         let named = |name: &str| env::var(name).ok().filter(|key| !key.is_empty());
         let key = named(KEY).or_else(|| named(OPENAI_KEY).filter(|_| endpoint.may_have_key_of_openai()));
         let proxy = if endpoint.is_of_this_machine() { None } else { Proxy::try_from_env() };
@@ -158,26 +158,30 @@ impl Http {
         Self { agent, endpoint, model: model.to_owned(), key }
     }
 
-    fn unreachable(&self, why: impl fmt::Display) -> Refusal {
-        Refusal::Unreachable(format!("{} cannot be reached: {why}; is the server running?", self.endpoint))
+    fn unreachable(&self, why: impl fmt::Display) -> EmbedRefusal {
+        EmbedRefusal::Unreachable(format!(
+            "{} cannot be reached: {why}; is the server running?",
+            self.endpoint
+        ))
     }
 
-    fn failed(&self, error: &ureq::Error) -> Refusal {
+    fn failed(&self, error: &ureq::Error) -> EmbedRefusal {
         match error {
             ureq::Error::HostNotFound => self.unreachable("there is no such host"),
             ureq::Error::ConnectionFailed | ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
                 self.unreachable("nobody answers")
             }
             ureq::Error::Io(error) if is_unreachable(error) => self.unreachable(error),
-            ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => {
-                Refusal::Later { reason: format!("{} did not answer: {error}", self.endpoint), after: None }
-            }
-            _ => Refusal::Never(format!("{} cannot be asked: {error}", self.endpoint)),
+            ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => EmbedRefusal::Later {
+                reason: format!("{} did not answer: {error}", self.endpoint),
+                after: None,
+            },
+            _ => EmbedRefusal::Never(format!("{} cannot be asked: {error}", self.endpoint)),
         }
     }
 
     /// What an answer with another status than 200 means.
-    fn refused(&self, response: &mut Response<Body>) -> Refusal {
+    fn refused(&self, response: &mut Response<Body>) -> EmbedRefusal {
         let status = response.status();
         if status.is_redirection()
             && let Some(target) = response.headers().get(LOCATION)
@@ -188,24 +192,24 @@ impl Http {
         let said = first_bytes(response, REFUSAL).unwrap_or_default();
         let reason = format!("{} says {status}{}", self.endpoint, quoted(&said));
         match status.as_u16() {
-            408 | 425 | 429 | 500..=599 => Refusal::Later { reason, after },
-            400 | 413 | 414 | 415 | 422 => Refusal::Text(reason),
-            401 | 403 => Refusal::Never(format!("{reason}; give its key in {KEY}")),
-            404 => {
-                Refusal::Never(format!("{reason}; check the address, which often ends in /v1, and the model"))
-            }
-            _ => Refusal::Never(reason),
+            408 | 425 | 429 | 500..=599 => EmbedRefusal::Later { reason, after },
+            400 | 413 | 414 | 415 | 422 => EmbedRefusal::Text(reason),
+            401 | 403 => EmbedRefusal::Never(format!("{reason}; give its key in {KEY}")),
+            404 => EmbedRefusal::Never(format!(
+                "{reason}; check the address, which often ends in /v1, and the model"
+            )),
+            _ => EmbedRefusal::Never(reason),
         }
     }
 }
 
-impl Http {
+impl HttpEmbedder {
     /// What a redirect means: the server answers somewhere else, which the user has to confirm by naming that address.
-    fn redirected(&self, target: &[u8]) -> Refusal {
+    fn redirected(&self, target: &[u8]) -> EmbedRefusal {
         let target = String::from_utf8_lossy(target);
         let target: String = text::clean(target.trim()).chars().take(SAID).collect();
         let base = target.strip_suffix("/embeddings").unwrap_or(&target);
-        Refusal::Never(format!(
+        EmbedRefusal::Never(format!(
             "{} redirects to {target}, and waltop follows no redirect of a POST; if you trust that server, give its \
              address: {base}",
             self.endpoint
@@ -213,10 +217,10 @@ impl Http {
     }
 }
 
-impl Embedder for Http {
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Refusal> {
-        let never = |what: &dyn fmt::Display| Refusal::Never(format!("{} {what}", self.endpoint));
-        let question = serde_json::to_vec(&Question { model: &self.model, input: texts })
+impl Embedder for HttpEmbedder {
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedRefusal> {
+        let never = |what: &dyn fmt::Display| EmbedRefusal::Never(format!("{} {what}", self.endpoint));
+        let question = serde_json::to_vec(&EmbedRequest { model: &self.model, input: texts })
             .map_err(|error| never(&format!("cannot be asked: {error}")))?;
         let mut request = self
             .agent
@@ -249,7 +253,7 @@ impl Embedder for Http {
 
 /// The vectors in `body`, one for each of so many texts, in their order; or why there are none.
 fn vectors_in(body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, String> {
-    let Data { mut data } = serde_json::from_slice(body)
+    let EmbedResponse { mut data } = serde_json::from_slice(body)
         .map_err(|error| format!("does not answer as an embeddings API does: {error}"))?;
     data.sort_by_key(|item| item.index);
     if !data.iter().map(|item| item.index).eq(0..texts) {
@@ -335,19 +339,19 @@ mod tests {
             ("https://api.example.org/v1/", "https://api.example.org/v1"),
             ("http://[::1]:8080", "http://[::1]:8080"),
         ] {
-            assert_eq!(text.parse::<Endpoint>().map(|it| it.to_string()).as_deref(), Ok(url));
+            assert_eq!(text.parse::<EmbedEndpoint>().map(|it| it.to_string()).as_deref(), Ok(url));
         }
         for text in
             ["", "127.0.0.1:11434", "ftp://x/", "http://", "/v1", "http://me:secret@host/v1", "http://h/?q=1"]
         {
-            let error = text.parse::<Endpoint>().expect_err(text).to_string();
+            let error = text.parse::<EmbedEndpoint>().expect_err(text).to_string();
             assert!(error.contains("give one like http://") && !error.contains('\n'), "{error}");
         }
     }
 
     #[test]
     fn who_is_on_this_machine_is_asked_without_a_proxy() {
-        let is_own = |text: &str| text.parse::<Endpoint>().expect(text).is_of_this_machine();
+        let is_own = |text: &str| text.parse::<EmbedEndpoint>().expect(text).is_of_this_machine();
         assert!(
             ["http://localhost/v1", "http://127.1.2.3:1/v1", "http://[::1]:1/v1"]
                 .map(is_own)
@@ -359,7 +363,7 @@ mod tests {
 
     #[test]
     fn the_key_of_openai_is_for_openai_alone() {
-        let may = |text: &str| text.parse::<Endpoint>().expect(text).may_have_key_of_openai();
+        let may = |text: &str| text.parse::<EmbedEndpoint>().expect(text).may_have_key_of_openai();
         assert!(may("https://api.openai.com/v1") && may("https://EU.api.OpenAI.com/v1"));
         for text in [
             "http://api.openai.com/v1",

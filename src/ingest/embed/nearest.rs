@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::vector::{self, Near, Top};
+use super::vector::{self, RankedMatch, TopMatches};
 use crate::ingest::StopFlag;
 
 /// The most edges of a document to near ones.
@@ -13,7 +13,7 @@ pub const MOST: usize = 8;
 
 /// All vectors of a model that are of their document's text of now.
 #[derive(Debug, Default)]
-pub struct Vectors {
+pub struct ModelVectors {
     /// Numbers of each.
     dimension: usize,
     /// The documents' rows.
@@ -26,14 +26,14 @@ pub struct Vectors {
 
 /// What is to be written of one document: the rows of the nearest ones, the most alike first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nearest {
+pub struct NearestRows {
     /// The document's row.
     pub id: i64,
     /// Rows of the nearest.
     pub to: Vec<i64>,
 }
 
-impl Vectors {
+impl ModelVectors {
     /// Adds the vector of row `id` as the database keeps it; one of another length than the first is left out.
     pub fn push(&mut self, id: i64, nearest_from: Option<f32>, bytes: &[u8]) {
         if self.ids.is_empty() {
@@ -62,7 +62,12 @@ impl Vectors {
     /// there are: rows, and `None` for one that is gone. The documents whose own vector is new come last: as long as
     /// they are not written, all is found out again. `None` where `stop` was raised.
     #[must_use]
-    pub fn nearest(&self, from: f32, edges: &[(i64, Option<i64>)], stop: &StopFlag) -> Option<Vec<Nearest>> {
+    pub fn nearest(
+        &self,
+        from: f32,
+        edges: &[(i64, Option<i64>)],
+        stop: &StopFlag,
+    ) -> Option<Vec<NearestRows>> {
         let fresh: Vec<usize> = (0..self.len())
             .filter(|&row| self.nearest_from[row].is_none_or(|it| it.to_bits() != from.to_bits()))
             .collect();
@@ -107,17 +112,17 @@ impl Vectors {
         Some(nearest)
     }
 
-    fn of(&self, row: usize, from: f32, mut near: impl FnMut(usize)) -> Nearest {
+    fn of(&self, row: usize, from: f32, mut near: impl FnMut(usize)) -> NearestRows {
         let own = self.vector(row);
-        let mut top = Top::of(MOST);
+        let mut top = TopMatches::of(MOST);
         for other in (0..self.len()).filter(|&other| other != row) {
             let likeness = vector::likeness(own, self.vector(other));
             if likeness >= from {
                 near(other);
-                top.offer(Near { id: self.ids[other], likeness });
+                top.offer(RankedMatch { id: self.ids[other], likeness });
             }
         }
-        Nearest { id: self.ids[row], to: top.best_first().into_iter().map(|near| near.id).collect() }
+        NearestRows { id: self.ids[row], to: top.best_first().into_iter().map(|near| near.id).collect() }
     }
 
     fn vector(&self, row: usize) -> &[f32] {
@@ -130,8 +135,8 @@ mod tests {
     use super::*;
 
     /// Directions in the plane, in degrees; `true` where the edges are found out already.
-    fn plane(directions: &[(i64, f32, bool)]) -> Vectors {
-        let mut vectors = Vectors::default();
+    fn plane(directions: &[(i64, f32, bool)]) -> ModelVectors {
+        let mut vectors = ModelVectors::default();
         for &(id, degrees, is_known) in directions {
             let (sine, cosine) = degrees.to_radians().sin_cos();
             vectors.push(id, is_known.then_some(0.9), &vector::to_bytes(&[cosine, sine]));
@@ -139,9 +144,9 @@ mod tests {
         vectors
     }
 
-    fn found(vectors: &Vectors, edges: &[(i64, Option<i64>)]) -> Vec<(i64, Vec<i64>)> {
+    fn found(vectors: &ModelVectors, edges: &[(i64, Option<i64>)]) -> Vec<(i64, Vec<i64>)> {
         let nearest = vectors.nearest(0.9, edges, &StopFlag::default()).expect("nobody stops it");
-        nearest.into_iter().map(|Nearest { id, to }| (id, to)).collect()
+        nearest.into_iter().map(|NearestRows { id, to }| (id, to)).collect()
     }
 
     #[test]

@@ -53,22 +53,22 @@ pub fn read_into(numbers: &mut Vec<f32>, bytes: &[u8]) {
 
 /// The few of many that are most alike.
 #[derive(Debug)]
-pub struct Top {
+pub struct TopMatches {
     room: usize,
     /// The least alike on top.
-    kept: BinaryHeap<Near>,
+    kept: BinaryHeap<RankedMatch>,
 }
 
 /// What was found, and how alike it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Near {
+pub struct RankedMatch {
     /// Row of the document.
     pub id: i64,
     /// The cosine.
     pub likeness: f32,
 }
 
-impl Top {
+impl TopMatches {
     /// Keeps at most `room`.
     #[must_use]
     pub fn of(room: usize) -> Self {
@@ -76,7 +76,7 @@ impl Top {
     }
 
     /// Keeps `near`, if it is among the most alike so far.
-    pub fn offer(&mut self, near: Near) {
+    pub fn offer(&mut self, near: RankedMatch) {
         if self.kept.len() < self.room {
             self.kept.push(near);
         } else if let Some(mut last) = self.kept.peek_mut()
@@ -88,20 +88,20 @@ impl Top {
 
     /// What was kept, the most alike first.
     #[must_use]
-    pub fn best_first(self) -> Vec<Near> {
+    pub fn best_first(self) -> Vec<RankedMatch> {
         self.kept.into_sorted_vec()
     }
 }
 
-impl Eq for Near {}
+impl Eq for RankedMatch {}
 
-impl PartialOrd for Near {
+impl PartialOrd for RankedMatch {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Near {
+impl Ord for RankedMatch {
     /// The most alike first; of two equally alike the older row, so that the answer is always the same.
     fn cmp(&self, other: &Self) -> Ordering {
         other.likeness.total_cmp(&self.likeness).then(self.id.cmp(&other.id))
@@ -153,13 +153,13 @@ mod tests {
 
     #[test]
     fn the_most_alike_are_kept_in_order_and_ties_go_by_row() {
-        let mut top = Top::of(3);
+        let mut top = TopMatches::of(3);
         for (id, likeness) in [(1, 0.1), (2, 0.9), (9, 0.5), (4, 0.5), (5, 0.7), (6, -1.0)] {
-            top.offer(Near { id, likeness });
+            top.offer(RankedMatch { id, likeness });
         }
         assert_eq!(top.best_first().iter().map(|it| it.id).collect::<Vec<_>>(), [2, 5, 4]);
-        let mut none = Top::of(0);
-        none.offer(Near { id: 1, likeness: 1.0 });
+        let mut none = TopMatches::of(0);
+        none.offer(RankedMatch { id: 1, likeness: 1.0 });
         assert_eq!(none.best_first(), []);
     }
 }

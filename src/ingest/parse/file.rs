@@ -13,8 +13,8 @@ use std::{
 use rustix::{fs::OFlags, io::Errno};
 
 use super::{
-    super::discover::{Found, Stamp},
-    Document, Hash, Place, parse,
+    super::discover::{FileStamp, FoundDocument},
+    ContentHash, DocumentPlace, ParsedDocument, parse,
 };
 
 /// The largest file that is taken in where nobody says otherwise, in bytes: 16 MiB. Larger ones are data or logs, not
@@ -29,11 +29,11 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
 
 /// What became of a file.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum FileOutcome {
     /// It is to be written.
-    Parsed(Box<Document>),
+    Parsed(Box<ParsedDocument>),
     /// Its bytes are those that the database has; its stamp now.
-    Unchanged(Stamp),
+    Unchanged(FileStamp),
     /// It is no document any more: gone since the walk, or a symbolic link by now.
     Gone,
     /// It cannot be taken in.
@@ -43,48 +43,54 @@ pub enum Outcome {
 /// Reads and parses `found` where it has at most `largest` bytes; `known` is the hash that the database has of it.
 /// Never panics.
 #[must_use]
-pub fn read(found: &Found, prefix: &str, known: Option<&Hash>, largest: u64) -> Outcome {
+pub fn read(found: &FoundDocument, prefix: &str, known: Option<&ContentHash>, largest: u64) -> FileOutcome {
     let (bytes, stamp) = match read_whole(&found.file, largest) {
         Ok(read) => read,
-        Err(Unread::Gone) => return Outcome::Gone,
-        Err(Unread::Failed(reason)) => return Outcome::Failed(reason),
+        Err(ReadFailure::Gone) => return FileOutcome::Gone,
+        Err(ReadFailure::Failed(reason)) => return FileOutcome::Failed(reason),
     };
     let hash = *blake3::hash(&bytes).as_bytes();
     if known == Some(&hash) {
-        return Outcome::Unchanged(stamp);
+        return FileOutcome::Unchanged(stamp);
     }
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            return Outcome::Failed(format!("it is not UTF-8: byte {at} is out of place"));
+            return FileOutcome::Failed(format!("it is not UTF-8: byte {at} is out of place"));
         }
     };
-    let place = Place { name: &found.name, prefix };
+    let place = DocumentPlace { name: &found.name, prefix };
     // The parsers are other people's work on other people's text. Should one of them panic, that file has failed.
     match panic::catch_unwind(|| parse(place, text)) {
         Ok(document) => {
             let file = found.file.clone();
-            Outcome::Parsed(Box::new(Document { file, folder: found.folder, stamp, hash, ..document }))
+            FileOutcome::Parsed(Box::new(ParsedDocument {
+                file,
+                folder: found.folder,
+                stamp,
+                hash,
+                ..document
+            }))
         }
-        Err(_) => Outcome::Failed("its text made the parser panic".to_owned()),
+        Err(_) => FileOutcome::Failed("its text made the parser panic".to_owned()),
     }
 }
 
 /// The whole file and its stamp, from one and the same state of it.
-fn read_whole(path: &Path, largest: u64) -> Result<(Vec<u8>, Stamp), Unread> {
+fn read_whole(path: &Path, largest: u64) -> Result<(Vec<u8>, FileStamp), ReadFailure> {
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             thread::sleep(BETWEEN_ATTEMPTS);
         }
         // What was a regular file in the walk may be a pipe by now, which a plain open would wait for.
         let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        let flags = i32::try_from(flags.bits()).map_err(|error| Unread::Failed(error.to_string()))?;
+        let flags = i32::try_from(flags.bits()).map_err(|error| ReadFailure::Failed(error.to_string()))?;
         let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         let before = stamp_of(&file)?;
         if before.bytes > largest {
             let most = binary_size(largest);
-            return Err(Unread::Failed(format!("it is larger than {most} (--max-file-size)")));
+            return Err(ReadFailure::Failed(format!("it is larger than {most} (--max-file-size)")));
         }
         let mut bytes = Vec::with_capacity(usize::try_from(before.bytes).unwrap_or(0));
         (&mut file).take(largest.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -92,15 +98,15 @@ fn read_whole(path: &Path, largest: u64) -> Result<(Vec<u8>, Stamp), Unread> {
             return Ok((bytes, before));
         }
     }
-    Err(Unread::Failed("it changes while it is read: take it in again later".to_owned()))
+    Err(ReadFailure::Failed("it changes while it is read: take it in again later".to_owned()))
 }
 
-fn stamp_of(file: &File) -> Result<Stamp, Unread> {
+fn stamp_of(file: &File) -> Result<FileStamp, ReadFailure> {
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(Unread::Failed("it is not a regular file".to_owned()));
+        return Err(ReadFailure::Failed("it is not a regular file".to_owned()));
     }
-    Ok(Stamp::of(&metadata))
+    Ok(FileStamp::of(&metadata))
 }
 
 /// `bytes` in the largest binary unit of which it is a whole number, as people write limits: `16 MiB`.
@@ -111,12 +117,12 @@ fn binary_size(bytes: u64) -> String {
 }
 
 /// Why a file could not be read whole.
-enum Unread {
+enum ReadFailure {
     Gone,
     Failed(String),
 }
 
-impl From<io::Error> for Unread {
+impl From<io::Error> for ReadFailure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             // A folder on the way to it may be a file by now.
@@ -135,29 +141,29 @@ mod tests {
 
     use super::*;
 
-    fn found(dir: &TempDir, bytes: &[u8]) -> Found {
+    fn found(dir: &TempDir, bytes: &[u8]) -> FoundDocument {
         let file = dir.path().join("a.md");
         fs::write(&file, bytes).expect("a file");
-        let stamp = Stamp::of(&fs::metadata(&file).expect("its metadata"));
-        Found { file, name: "r/a.md".to_owned(), folder: 3, stamp }
+        let stamp = FileStamp::of(&fs::metadata(&file).expect("its metadata"));
+        FoundDocument { file, name: "r/a.md".to_owned(), folder: 3, stamp }
     }
 
     #[test]
     fn a_file_is_read_with_its_stamp_and_hash() {
         let dir = TempDir::new().expect("a folder");
         let found = found(&dir, b"# Hi");
-        let Outcome::Parsed(document) = read(&found, "r/", None, LARGEST) else { panic!("it is sound") };
+        let FileOutcome::Parsed(document) = read(&found, "r/", None, LARGEST) else { panic!("it is sound") };
         assert_eq!((document.title.as_str(), document.folder, document.stamp), ("Hi", 3, found.stamp));
         let again = read(&found, "r/", Some(&document.hash), LARGEST);
-        assert!(matches!(again, Outcome::Unchanged(stamp) if stamp == found.stamp));
-        assert!(matches!(read(&found, "r/", Some(&Hash::default()), LARGEST), Outcome::Parsed(_)));
+        assert!(matches!(again, FileOutcome::Unchanged(stamp) if stamp == found.stamp));
+        assert!(matches!(read(&found, "r/", Some(&ContentHash::default()), LARGEST), FileOutcome::Parsed(_)));
     }
 
     #[test]
     fn what_cannot_be_read_says_why() {
         let dir = TempDir::new().expect("a folder");
-        let failed = |found: &Found| match read(found, "r/", None, LARGEST) {
-            Outcome::Failed(reason) => reason,
+        let failed = |found: &FoundDocument| match read(found, "r/", None, LARGEST) {
+            FileOutcome::Failed(reason) => reason,
             other => panic!("{other:?}"),
         };
         assert_eq!(failed(&found(&dir, b"abc\xff")), "it is not UTF-8: byte 3 is out of place");
@@ -168,7 +174,7 @@ mod tests {
             .and_then(|it| it.set_len(LARGEST + 1))
             .expect("a large file");
         assert_eq!(failed(&large), "it is larger than 16 MiB (--max-file-size)");
-        assert!(matches!(read(&large, "r/", None, LARGEST + 1), Outcome::Parsed(_)));
+        assert!(matches!(read(&large, "r/", None, LARGEST + 1), FileOutcome::Parsed(_)));
         fs::remove_file(&large.file).expect("it was there");
         rustix::fs::mknodat(
             rustix::fs::CWD,
@@ -185,7 +191,7 @@ mod tests {
     fn what_went_since_the_walk_is_gone_and_no_failure() {
         let dir = TempDir::new().expect("a folder");
         let mut gone = found(&dir, b"text");
-        let is_gone = |found: &Found| matches!(read(found, "r/", None, LARGEST), Outcome::Gone);
+        let is_gone = |found: &FoundDocument| matches!(read(found, "r/", None, LARGEST), FileOutcome::Gone);
         assert!(!is_gone(&gone));
         fs::rename(&gone.file, dir.path().join("elsewhere")).expect("it was there");
         assert!(is_gone(&gone));

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Edges, Place,
-    target::{self, Target},
+    DocumentPlace, EdgeSet,
+    target::{self, LinkTarget},
 };
 use crate::ingest::discover;
 
@@ -119,7 +119,7 @@ pub fn text(values: &Map<String, Value>, keys: &[&str]) -> Option<String> {
 }
 
 /// Adds the tags and relations in `values` to `edges`: what is written as a link, or is a document's path.
-pub(super) fn relations(values: &Map<String, Value>, place: Place<'_>, edges: &mut Edges) {
+pub(super) fn relations(values: &Map<String, Value>, place: DocumentPlace<'_>, edges: &mut EdgeSet) {
     for (key, value) in values {
         match key.as_str() {
             "tags" | "tag" => tags(value, edges),
@@ -135,7 +135,7 @@ pub(super) fn relations(values: &Map<String, Value>, place: Place<'_>, edges: &m
     }
 }
 
-fn tags(value: &Value, edges: &mut Edges) {
+fn tags(value: &Value, edges: &mut EdgeSet) {
     let mut add = |tag: &str| edges.add("tag", tag.trim().trim_start_matches('#'));
     match value {
         Value::String(text) => text.split(|c: char| c == ',' || c.is_whitespace()).for_each(add),
@@ -148,7 +148,7 @@ fn tags(value: &Value, edges: &mut Edges) {
     }
 }
 
-fn relation(kind: &str, value: &Value, place: Place<'_>, edges: &mut Edges) {
+fn relation(kind: &str, value: &Value, place: DocumentPlace<'_>, edges: &mut EdgeSet) {
     let text = match value {
         Value::String(text) => text.trim(),
         // An unquoted [[Page]] is a list in a list to YAML.
@@ -169,7 +169,7 @@ fn relation(kind: &str, value: &Value, place: Place<'_>, edges: &mut Edges) {
         None => looks_like_a_link(text).then_some(text),
     };
     match destination.and_then(|it| target::of_link(it, place)) {
-        Some(Target::Name(target) | Target::Url(target)) => edges.add(kind, &target),
+        Some(LinkTarget::Name(target) | LinkTarget::Url(target)) => edges.add(kind, &target),
         None => {}
     }
 }

@@ -3,8 +3,8 @@
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream};
 
 use super::{
-    Edges, Place,
-    target::{self, Target},
+    DocumentPlace, EdgeSet,
+    target::{self, LinkTarget},
 };
 
 /// The most ASCII punctuation and line breaks of a text that is searched. The parser keeps some 85 bytes and takes up to
@@ -25,7 +25,7 @@ pub(super) fn searched(text: &str) -> &str {
 }
 
 /// Adds the links and tags in `text` to `edges`; its first heading that says anything.
-pub(super) fn scan(text: &str, place: Place<'_>, edges: &mut Edges) -> Option<String> {
+pub(super) fn scan(text: &str, place: DocumentPlace<'_>, edges: &mut EdgeSet) -> Option<String> {
     let options = Options::ENABLE_WIKILINKS
         | Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
@@ -79,7 +79,7 @@ pub(super) fn scan(text: &str, place: Place<'_>, edges: &mut Edges) -> Option<St
     first_heading
 }
 
-fn add_link(link_type: LinkType, destination: &str, place: Place<'_>, edges: &mut Edges) {
+fn add_link(link_type: LinkType, destination: &str, place: DocumentPlace<'_>, edges: &mut EdgeSet) {
     match link_type {
         LinkType::WikiLink { .. } => {
             if let Some(name) = target::of_wikilink(destination) {
@@ -88,8 +88,8 @@ fn add_link(link_type: LinkType, destination: &str, place: Place<'_>, edges: &mu
         }
         LinkType::Email => edges.add("url", &format!("mailto:{destination}")),
         _ => match target::of_link(destination, place) {
-            Some(Target::Name(name)) => edges.add("link", &name),
-            Some(Target::Url(url)) => edges.add("url", &url),
+            Some(LinkTarget::Name(name)) => edges.add("link", &name),
+            Some(LinkTarget::Url(url)) => edges.add("url", &url),
             None => {}
         },
     }

@@ -1,10 +1,10 @@
 //! What a link names: another document, an address, or nothing.
 
-use super::Place;
+use super::DocumentPlace;
 
 /// What a link points to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum LinkTarget {
     /// A file: its name in the database, or a path that leaves the named root.
     Name(String),
     /// Something elsewhere.
@@ -12,10 +12,10 @@ pub(super) enum Target {
 }
 
 /// The target of a Markdown link in the document at `place`; `None` for a link within the document.
-pub(super) fn of_link(destination: &str, place: Place<'_>) -> Option<Target> {
+pub(super) fn of_link(destination: &str, place: DocumentPlace<'_>) -> Option<LinkTarget> {
     let destination = destination.trim();
     if has_scheme(destination) || destination.starts_with("//") {
-        return Some(Target::Url(destination.to_owned()));
+        return Some(LinkTarget::Url(destination.to_owned()));
     }
     let path = destination.split(['#', '?']).next().unwrap_or_default();
     if path.is_empty() {
@@ -24,7 +24,7 @@ pub(super) fn of_link(destination: &str, place: Place<'_>) -> Option<Target> {
     let path = percent_decoded(path);
     // A path from the top means the top of the folder, as sites have it.
     let parent = if path.starts_with('/') { "" } else { parent_within(place) };
-    Some(Target::Name(resolve(place.prefix, parent, &path)))
+    Some(LinkTarget::Name(resolve(place.prefix, parent, &path)))
 }
 
 /// The name in a wikilink, without part and block; `None` where nothing else is there.
@@ -41,7 +41,7 @@ pub(super) fn has_scheme(text: &str) -> bool {
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
 }
 
-fn parent_within(place: Place<'_>) -> &str {
+fn parent_within(place: DocumentPlace<'_>) -> &str {
     let relative = place.name.strip_prefix(place.prefix).unwrap_or(place.name);
     relative.rsplit_once('/').map_or("", |(parent, _)| parent)
 }

@@ -5,20 +5,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Error, Run, gap_after};
+use super::{IngestError, IngestRun, gap_after};
 use crate::{
     ingest::{
         embed::{
-            Embedding, Have, Options, Refusal,
-            calls::{Answer, Calls, Wanted},
+            EmbedOptions, EmbedRefusal, EmbeddingSummary, ExistingVectors,
+            calls::{EmbedAnswer, EmbedCalls, WantedVector},
         },
-        neighbours::Neighbours,
+        neighbours::NeighbourCheck,
         store::{
-            self, Store,
-            vectors::{BATCH, Embedded, Place, Stored},
+            self, DocumentStore,
+            vectors::{BATCH, EmbeddedDocument, ListPosition, StoredVectors},
         },
     },
-    journal::{Event, Outcome},
+    journal::{JournalEvent, RunOutcome},
     snapshot::FailedFile,
     units::milliseconds,
 };
@@ -37,26 +37,26 @@ const STRIKES: u32 = 200;
 const FAILED: u32 = 20;
 
 /// What is between the store and the embedder.
-struct Phase<'a> {
-    options: &'a Options,
-    neighbours: Neighbours,
-    told: Embedding,
-    ready: VecDeque<Embedded>,
+struct EmbeddingPhase<'a> {
+    options: &'a EmbedOptions,
+    neighbours: NeighbourCheck,
+    told: EmbeddingSummary,
+    ready: VecDeque<EmbeddedDocument>,
     flushed: Instant,
     strikes: u32,
     dimension: Option<usize>,
 }
 
-impl Run<'_> {
+impl IngestRun<'_> {
     /// Embeds what has no vector yet, and draws the edges, as far as the request wants that. Where the embedder is of
     /// no use that is told, and no error: the documents are in.
-    pub(super) fn embed_all(&mut self, store: &mut Store) -> Result<Outcome, Error> {
-        let Some(options) = self.request.embed.clone() else { return Ok(Outcome::Completed) };
+    pub(super) fn embed_all(&mut self, store: &mut DocumentStore) -> Result<RunOutcome, IngestError> {
+        let Some(options) = self.request.embed.clone() else { return Ok(RunOutcome::Completed) };
         let begun = Instant::now();
-        let mut phase = Phase {
+        let mut phase = EmbeddingPhase {
             options: &options,
-            neighbours: Neighbours::of(store.path(), &self.request.proc),
-            told: Embedding {
+            neighbours: NeighbourCheck::of(store.path(), &self.request.proc),
+            told: EmbeddingSummary {
                 model: options.model.clone(),
                 wanted: 0,
                 embedded: 0,
@@ -78,18 +78,22 @@ impl Run<'_> {
         let error = phase.told.error.clone();
         self.summary.embedding = Some(phase.told);
         match ended {
-            Err(Error::Store(store::Error::Stopped)) => return Ok(Outcome::Stopped),
+            Err(IngestError::Store(store::StoreError::Stopped)) => return Ok(RunOutcome::Stopped),
             other => other?,
         }
         if let Some(reason) = error {
             self.progress.embedding_ended(&reason);
-            self.tell(Event::EmbeddingEnded { reason })?;
+            self.tell(JournalEvent::EmbeddingEnded { reason })?;
         }
-        Ok(Outcome::Completed)
+        Ok(RunOutcome::Completed)
     }
 
-    fn discard(&mut self, store: &mut Store, phase: &mut Phase<'_>) -> Result<(), Error> {
-        if phase.options.have == Have::Kept {
+    fn discard(
+        &mut self,
+        store: &mut DocumentStore,
+        phase: &mut EmbeddingPhase<'_>,
+    ) -> Result<(), IngestError> {
+        if phase.options.have == ExistingVectors::Kept {
             return Ok(());
         }
         loop {
@@ -103,31 +107,31 @@ impl Run<'_> {
         }
     }
 
-    fn fill(&mut self, store: &mut Store, phase: &mut Phase<'_>) -> Result<(), Error> {
+    fn fill(&mut self, store: &mut DocumentStore, phase: &mut EmbeddingPhase<'_>) -> Result<(), IngestError> {
         let options = phase.options;
         let model = &options.model;
         phase.told.wanted = store.count_unembedded(model)?;
-        self.tell(Event::Embedding { model: model.clone(), files: phase.told.wanted })?;
+        self.tell(JournalEvent::Embedding { model: model.clone(), files: phase.told.wanted })?;
         if phase.told.wanted == 0 {
             return Ok(());
         }
         self.progress.embedded(0, phase.told.wanted);
         phase.dimension = store.dimension(model)?;
-        let mut calls = match Calls::start(options, self.stop) {
+        let mut calls = match EmbedCalls::start(options, self.stop) {
             Ok(calls) => calls,
             Err(error) => {
                 phase.told.error = Some(format!("cannot call the embedder: {error}"));
                 return Ok(());
             }
         };
-        let mut place = Place::default();
-        let mut page: VecDeque<Wanted> = VecDeque::new();
+        let mut place = ListPosition::default();
+        let mut page: VecDeque<WantedVector> = VecDeque::new();
         let mut more = true;
         while phase.told.error.is_none() {
             if self.stop.is_raised() {
                 // What is there has been paid for.
                 self.flush(store, phase)?;
-                return Err(store::Error::Stopped.into());
+                return Err(store::StoreError::Stopped.into());
             }
             while more && calls.has_room() {
                 if page.is_empty() {
@@ -152,13 +156,17 @@ impl Run<'_> {
         self.flush(store, phase)
     }
 
-    fn answered(&mut self, phase: &mut Phase<'_>, Answer { wanted, vector }: Answer) -> Result<(), Error> {
+    fn answered(
+        &mut self,
+        phase: &mut EmbeddingPhase<'_>,
+        EmbedAnswer { wanted, vector }: EmbedAnswer,
+    ) -> Result<(), IngestError> {
         let refusal = match vector {
             Ok(vector) => {
                 phase.strikes = 0;
                 let dimension = *phase.dimension.get_or_insert(vector.len());
                 if dimension == vector.len() {
-                    phase.ready.push_back(Embedded { id: wanted.id, hash: wanted.hash, vector });
+                    phase.ready.push_back(EmbeddedDocument { id: wanted.id, hash: wanted.hash, vector });
                 } else {
                     phase.told.error = Some(format!(
                         "the vectors of {} in this database have {dimension} numbers and this one has {}: name \
@@ -172,9 +180,9 @@ impl Run<'_> {
             Err(refusal) => refusal,
         };
         phase.strikes += match &refusal {
-            Refusal::Text(_) => 1,
-            Refusal::Later { .. } => FAILED,
-            Refusal::Unreachable(reason) | Refusal::Never(reason) => {
+            EmbedRefusal::Text(_) => 1,
+            EmbedRefusal::Later { .. } => FAILED,
+            EmbedRefusal::Unreachable(reason) | EmbedRefusal::Never(reason) => {
                 phase.told.error = Some(reason.clone());
                 return Ok(());
             }
@@ -186,11 +194,15 @@ impl Run<'_> {
     }
 
     /// Writes all vectors that are ready.
-    fn flush(&mut self, store: &mut Store, phase: &mut Phase<'_>) -> Result<(), Error> {
+    fn flush(
+        &mut self,
+        store: &mut DocumentStore,
+        phase: &mut EmbeddingPhase<'_>,
+    ) -> Result<(), IngestError> {
         while !phase.ready.is_empty() {
             let stored = store.write_vectors(&phase.options.model, &mut phase.ready, self.most())?;
             phase.told.embedded += stored.files;
-            self.tell(Event::Embedded {
+            self.tell(JournalEvent::Embedded {
                 files: stored.files,
                 bytes: stored.bytes,
                 wait_ms: milliseconds(stored.cost.wait),
@@ -205,12 +217,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn relate(&mut self, store: &mut Store, phase: &mut Phase<'_>) -> Result<(), Error> {
+    fn relate(
+        &mut self,
+        store: &mut DocumentStore,
+        phase: &mut EmbeddingPhase<'_>,
+    ) -> Result<(), IngestError> {
         let Some(from) = phase.options.neighbours else { return Ok(()) };
         let model = &phase.options.model;
         let vectors = store.vectors(model)?;
         let Some(nearest) = vectors.nearest(from, &store.semantic_edges()?, self.stop) else {
-            return Err(store::Error::Stopped.into());
+            return Err(store::StoreError::Stopped.into());
         };
         drop(vectors);
         let mut queue: VecDeque<_> = nearest.into();
@@ -218,7 +234,7 @@ impl Run<'_> {
             self.go_on()?;
             let stored = store.write_nearest(model, from, &mut queue, self.most())?;
             phase.told.edges_changed += stored.edges;
-            self.tell(Event::Related {
+            self.tell(JournalEvent::Related {
                 files: stored.files,
                 wait_ms: milliseconds(stored.cost.wait),
                 hold_ms: milliseconds(stored.cost.hold),
@@ -232,15 +248,15 @@ impl Run<'_> {
     /// What follows each transaction of the phase.
     fn settle(
         &mut self,
-        store: &mut Store,
-        phase: &mut Phase<'_>,
-        stored: Stored,
+        store: &mut DocumentStore,
+        phase: &mut EmbeddingPhase<'_>,
+        stored: StoredVectors,
         more: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<(), IngestError> {
         phase.told.held_ms += milliseconds(stored.cost.hold);
         self.count(stored.cost);
         if !self.relieve(store)? {
-            return Err(store::Error::Stopped.into());
+            return Err(store::StoreError::Stopped.into());
         }
         if more {
             self.leave_room(gap_after(stored.cost, &phase.neighbours).0);
@@ -253,12 +269,12 @@ impl Run<'_> {
         self.request.hold / 2
     }
 
-    fn go_on(&self) -> Result<(), Error> {
-        if self.stop.is_raised() { Err(store::Error::Stopped.into()) } else { Ok(()) }
+    fn go_on(&self) -> Result<(), IngestError> {
+        if self.stop.is_raised() { Err(store::StoreError::Stopped.into()) } else { Ok(()) }
     }
 }
 
-impl Phase<'_> {
+impl EmbeddingPhase<'_> {
     /// Whether what is ready is to be written.
     fn is_due(&self) -> bool {
         self.ready.len() >= BATCH || !self.ready.is_empty() && self.flushed.elapsed() >= FLUSH

@@ -2,36 +2,36 @@
 
 use std::{collections::VecDeque, mem};
 
-use super::{Error, Run, gap_after};
+use super::{IngestError, IngestRun, gap_after};
 use crate::{
     ingest::{
-        neighbours::Neighbours,
-        store::{self, Store, stamps::Touched},
+        neighbours::NeighbourCheck,
+        store::{self, DocumentStore, stamps::TouchedDocument},
     },
-    journal::{Event, Outcome},
+    journal::{JournalEvent, RunOutcome},
     units::milliseconds,
 };
 
-impl Run<'_> {
+impl IngestRun<'_> {
     /// Notes the stamps of those files, so that the next run need not read them again. All that is to be in is in by
     /// now: where the lock or room cannot be had, the rest is left to the next run.
     pub(super) fn restamp_all(
         &mut self,
-        store: &mut Store,
-        neighbours: &Neighbours,
-    ) -> Result<Outcome, Error> {
-        let mut touched: VecDeque<Touched> = mem::take(&mut self.touched).into();
+        store: &mut DocumentStore,
+        neighbours: &NeighbourCheck,
+    ) -> Result<RunOutcome, IngestError> {
+        let mut touched: VecDeque<TouchedDocument> = mem::take(&mut self.touched).into();
         while !touched.is_empty() {
             if self.stop.is_raised() {
-                return Ok(Outcome::Stopped);
+                return Ok(RunOutcome::Stopped);
             }
             let (files, cost) = match store.restamp(&mut touched, self.sizer.next()) {
-                Err(store::Error::Stopped) => return Ok(Outcome::Stopped),
-                Err(store::Error::Busy { .. } | store::Error::Full { .. }) => break,
+                Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
+                Err(store::StoreError::Busy { .. } | store::StoreError::Full { .. }) => break,
                 other => other?,
             };
             self.tell_unchanged()?;
-            self.tell(Event::Restamped {
+            self.tell(JournalEvent::Restamped {
                 files,
                 wait_ms: milliseconds(cost.wait),
                 hold_ms: milliseconds(cost.hold),
@@ -41,14 +41,14 @@ impl Run<'_> {
             self.sizer.committed(usize::try_from(files).unwrap_or(usize::MAX), cost.hold, cost.rows);
             match self.relieve(store) {
                 Ok(true) => {}
-                Ok(false) => return Ok(Outcome::Stopped),
-                Err(Error::Store(store::Error::Pinned { .. })) => break,
+                Ok(false) => return Ok(RunOutcome::Stopped),
+                Err(IngestError::Store(store::StoreError::Pinned { .. })) => break,
                 Err(error) => return Err(error),
             }
             if !touched.is_empty() {
                 self.leave_room(gap_after(cost, neighbours).0);
             }
         }
-        Ok(Outcome::Completed)
+        Ok(RunOutcome::Completed)
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, config::DbConfig};
 
-use super::{Cost, Document, Error, Store};
+use super::{DocumentStore, ParsedDocument, StoreError, TransactionCost};
 
 /// Who keeps the index in step while a run writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Indexing {
+pub(super) enum IndexMode {
     /// The run; no trigger fires for what it writes.
     ByRun,
     /// The triggers, since there are others on the tables that somebody wants to fire.
@@ -22,7 +22,7 @@ pub(super) enum Indexing {
 /// The triggers of [`crate::database::migrations`], all of which only keep the index in step.
 const OWN_TRIGGERS: &str = "'nodes_fts_insert', 'nodes_fts_delete', 'nodes_fts_update'";
 
-impl Indexing {
+impl IndexMode {
     /// Has the run keep the index of `connection`'s database in step, where nobody would miss a trigger by that.
     pub(super) fn choose(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = format!(
@@ -40,20 +40,20 @@ const MERGED_AT: u32 = 8;
 
 /// The segments that a run leaves, and how they are merged.
 #[derive(Debug)]
-pub(super) struct Segments {
+pub(super) struct IndexSegments {
     /// Since nothing was left to merge.
     fresh: u32,
     /// Pages that a step may write.
     pages: i64,
 }
 
-impl Default for Segments {
+impl Default for IndexSegments {
     fn default() -> Self {
         Self { fresh: 0, pages: Self::FEWEST }
     }
 }
 
-impl Segments {
+impl IndexSegments {
     const FEWEST: i64 = 64;
     const MOST: i64 = 4096;
 
@@ -63,7 +63,7 @@ impl Segments {
     }
 
     /// A step was done that cost so much: the next is to come close to half of `aim`.
-    fn stepped(&mut self, cost: Cost, aim: Duration) {
+    fn stepped(&mut self, cost: TransactionCost, aim: Duration) {
         let factor = aim.as_secs_f64() / 2.0 / cost.hold.as_secs_f64().max(1e-6);
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "some thousands")]
         let pages = (self.pages as f64 * factor.min(2.0)) as i64;
@@ -71,14 +71,14 @@ impl Segments {
     }
 }
 
-impl Store {
+impl DocumentStore {
     /// Merges some of the segments that the run has left, in a transaction of its own that holds the lock for less than
     /// `aim`; `None` where there are few.
     ///
     /// # Errors
     ///
     /// Where the lock cannot be had or the transaction fails.
-    pub fn merge(&mut self, aim: Duration) -> Result<Option<Cost>, Error> {
+    pub fn merge(&mut self, aim: Duration) -> Result<Option<TransactionCost>, StoreError> {
         if self.segments.fresh < MERGED_AT {
             return Ok(None);
         }
@@ -100,8 +100,8 @@ impl Store {
     }
 
     /// Makes `document`, which is in row `id`, be found.
-    pub(super) fn index(&self, id: i64, document: &Document) -> rusqlite::Result<()> {
-        if self.indexing == Indexing::ByTriggers {
+    pub(super) fn index(&self, id: i64, document: &ParsedDocument) -> rusqlite::Result<()> {
+        if self.indexing == IndexMode::ByTriggers {
             return Ok(());
         }
         let sql = "INSERT INTO nodes_fts (rowid, title, body) VALUES (?1, ?2, ?3)";
@@ -110,7 +110,7 @@ impl Store {
 
     /// Takes row `id` out of the index, as long as its text is what the index was made of.
     pub(super) fn unindex(&self, id: i64) -> rusqlite::Result<()> {
-        if self.indexing == Indexing::ByTriggers {
+        if self.indexing == IndexMode::ByTriggers {
             return Ok(());
         }
         self.statement("DELETE FROM nodes_fts WHERE rowid = ?1", [id]).map(drop)
@@ -127,10 +127,10 @@ mod tests {
         for table in ["nodes", "edges", "nodes_vectors"] {
             let mut connection = Connection::open_in_memory().expect("memory");
             migrations::migrate(&mut connection).expect("the tables");
-            assert_eq!(Indexing::choose(&connection), Ok(Indexing::ByRun));
+            assert_eq!(IndexMode::choose(&connection), Ok(IndexMode::ByRun));
             let sql = format!("CREATE TRIGGER theirs AFTER DELETE ON {table} BEGIN SELECT 1; END");
             connection.execute_batch(&sql).expect("a trigger");
-            assert_eq!(Indexing::choose(&connection), Ok(Indexing::ByTriggers), "{table}");
+            assert_eq!(IndexMode::choose(&connection), Ok(IndexMode::ByTriggers), "{table}");
             assert_eq!(connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER), Ok(true), "{table}");
         }
     }

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::search::{self, Error, Hit};
+use super::search::{self, SearchError, SearchHit};
 use crate::{
     database::factory,
-    ingest::embed::vector::{self, Near, Top},
+    ingest::embed::vector::{self, RankedMatch, TopMatches},
     profile::Profile,
 };
 
@@ -27,11 +27,12 @@ pub fn nearest(
     query: &[f32],
     limit: usize,
     profile: &Profile,
-) -> Result<Vec<Hit>, Error> {
+) -> Result<Vec<SearchHit>, SearchError> {
     let _as_owner = factory::as_owner(path)?;
     let (connection, shown) = (search::open(path, profile)?, path.display().to_string());
-    let say = |source| Error::Sqlite { path: shown.clone(), source };
-    let not_embedded = |others| Error::NotEmbedded { path: shown.clone(), model: model.to_owned(), others };
+    let say = |source| SearchError::Sqlite { path: shown.clone(), source };
+    let not_embedded =
+        |others| SearchError::NotEmbedded { path: shown.clone(), model: model.to_owned(), others };
     if !connection.table_exists(None, "nodes_vectors").map_err(say)? {
         return Err(not_embedded(Vec::new()));
     }
@@ -39,7 +40,7 @@ pub fn nearest(
     match dimension(&moment, model).map_err(say)? {
         None => return Err(not_embedded(models(&moment).map_err(say)?)),
         Some(stored) if usize::try_from(stored) != Ok(query.len()) => {
-            return Err(Error::Dimension { model: model.to_owned(), stored, query: query.len() });
+            return Err(SearchError::Dimension { model: model.to_owned(), stored, query: query.len() });
         }
         Some(_) => {}
     }
@@ -63,11 +64,11 @@ fn most_alike(
     model: &str,
     query: &[f32],
     limit: usize,
-) -> rusqlite::Result<Vec<Near>> {
+) -> rusqlite::Result<Vec<RankedMatch>> {
     // A document that changes loses its vector in the same transaction, so none here is of another text.
     let mut select = connection.prepare("SELECT node, vector FROM nodes_vectors WHERE model = ?1")?;
     let mut rows = select.query([model])?;
-    let mut top = Top::of(limit);
+    let mut top = TopMatches::of(limit);
     let mut numbers = Vec::with_capacity(query.len());
     while let Some(row) = rows.next()? {
         numbers.clear();
@@ -75,12 +76,12 @@ fn most_alike(
         if numbers.len() != query.len() {
             continue;
         }
-        top.offer(Near { id: row.get(0)?, likeness: vector::likeness(query, &numbers) });
+        top.offer(RankedMatch { id: row.get(0)?, likeness: vector::likeness(query, &numbers) });
     }
     Ok(top.best_first())
 }
 
-fn hit(connection: &Connection, Near { id, likeness }: Near) -> rusqlite::Result<Hit> {
+fn hit(connection: &Connection, RankedMatch { id, likeness }: RankedMatch) -> rusqlite::Result<SearchHit> {
     let sql = "SELECT path, title, substr(body, 1, ?2), length(body) > ?2 FROM nodes WHERE id = ?1";
     let cut = i64::try_from(BEGINNING).unwrap_or_default();
     connection.prepare_cached(sql)?.query_row(params![id, cut], |row| {
@@ -89,7 +90,7 @@ fn hit(connection: &Connection, Near { id, likeness }: Near) -> rusqlite::Result
             snippet.push('…');
         }
         let similarity = f64::from(likeness);
-        Ok(Hit {
+        Ok(SearchHit {
             path: row.get(0)?,
             title: row.get(1)?,
             snippet,

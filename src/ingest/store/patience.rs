@@ -2,8 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{super::stop::StopFlag, Error};
-pub(super) use crate::database::busy::Failure;
+use super::{super::stop::StopFlag, StoreError};
+pub(super) use crate::database::busy::RetryFailure;
 use crate::database::{
     busy::{self, MayBeBusy, Then},
     holder::write_lock_holder,
@@ -12,46 +12,46 @@ use crate::database::{
 
 /// How long to try for a lock.
 #[derive(Debug, Clone)]
-pub struct Patience {
+pub struct LockPatience {
     /// Until then.
     pub budget: Duration,
     /// Or until this is raised.
     pub stop: StopFlag,
 }
 
-impl MayBeBusy for migrations::Error {
+impl MayBeBusy for migrations::MigrationError {
     fn is_busy(&self) -> bool {
         matches!(self, Self::Busy { .. })
     }
 }
 
-impl<E> Failure<E> {
+impl<E> RetryFailure<E> {
     /// The error of the store; `other` says what any other failure is.
-    pub(super) fn or(self, path: &Path, other: impl FnOnce(E) -> Error) -> Error {
+    pub(super) fn or(self, path: &Path, other: impl FnOnce(E) -> StoreError) -> StoreError {
         match self {
-            Self::Busy(waited) => Error::Busy {
+            Self::Busy(waited) => StoreError::Busy {
                 path: path.display().to_string(),
                 seconds: (waited.as_secs_f64() * 10.0).round() / 10.0,
                 // Not the one that can be set: this is about a lock that this very process was refused.
                 holder: write_lock_holder(path, Path::new("/proc")),
             },
-            Self::Stopped => Error::Stopped,
+            Self::Stopped => StoreError::Stopped,
             Self::Other(error) => other(error),
         }
     }
 }
 
-impl Failure {
-    pub(super) fn told(self, path: &Path, doing: &'static str) -> Error {
-        self.or(path, |source| Error::of(doing, path, source))
+impl RetryFailure {
+    pub(super) fn told(self, path: &Path, doing: &'static str) -> StoreError {
+        self.or(path, |source| StoreError::of(doing, path, source))
     }
 }
 
 /// What `attempt` gives, tried again while somebody has the lock; with how often it was refused.
 pub(super) fn patiently<T, E: MayBeBusy>(
-    patience: &Patience,
+    patience: &LockPatience,
     attempt: impl FnMut() -> Result<T, E>,
-) -> Result<(T, u64), Failure<E>> {
+) -> Result<(T, u64), RetryFailure<E>> {
     let refused = || if patience.stop.is_raised() { Then::Stop } else { Then::GoOn };
     busy::patiently(patience.budget, refused, attempt)
 }

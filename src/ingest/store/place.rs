@@ -13,22 +13,22 @@ use std::{
 use crate::observe::sidecar;
 
 /// Device and inode.
-pub(super) type Identity = (u64, u64);
+pub(super) type OpenedFileId = (u64, u64);
 
 /// The database's files as they were when it was opened.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct DatabasePlace {
     main: PathBuf,
-    opened: Option<Identity>,
+    opened: Option<OpenedFileId>,
     sidecars: [PathBuf; 2],
     /// `-wal` and `-shm`, which are there as long as anybody is connected, once they were seen.
-    seen: Cell<[Option<Identity>; 2]>,
+    seen: Cell<[Option<OpenedFileId>; 2]>,
 }
 
-impl Place {
+impl DatabasePlace {
     /// Of the database at `path`, which was opened just now; `before` is what lay there before that, which takes its
     /// time where a lock has to be waited for.
-    pub(super) fn of(path: &Path, before: Option<Identity>) -> Self {
+    pub(super) fn of(path: &Path, before: Option<OpenedFileId>) -> Self {
         Self {
             main: path.to_owned(),
             opened: before.or_else(|| identity(path)),
@@ -42,13 +42,14 @@ impl Place {
         let now = self.sidecars.each_ref().map(|path| identity(path));
         let seen = self.seen.get();
         self.seen.set([seen[0].or(now[0]), seen[1].or(now[1])]);
-        let is_same = |(seen, now): (Option<Identity>, Option<Identity>)| seen.is_none() || seen == now;
+        let is_same =
+            |(seen, now): (Option<OpenedFileId>, Option<OpenedFileId>)| seen.is_none() || seen == now;
         self.opened.is_some() && identity(&self.main) == self.opened && seen.into_iter().zip(now).all(is_same)
     }
 }
 
 /// What lies at `path`; `None` where nothing is seen there.
-pub(super) fn identity(path: &Path) -> Option<Identity> {
+pub(super) fn identity(path: &Path) -> Option<OpenedFileId> {
     fs::metadata(path).ok().map(|it| (it.dev(), it.ino()))
 }
 
@@ -64,7 +65,7 @@ mod tests {
             let dir = TempDir::new().expect("a folder");
             let path = |name: &str| dir.path().join(name);
             fs::write(path("x.db"), "").expect("a file");
-            let place = Place::of(&path("x.db"), None);
+            let place = DatabasePlace::of(&path("x.db"), None);
             assert!(place.is_kept(), "there are no sidecars yet");
             for sidecar in ["x.db-wal", "x.db-shm"] {
                 fs::write(path(sidecar), "").expect("a file");
@@ -85,9 +86,9 @@ mod tests {
         assert!(identity(&path).is_none());
         fs::write(&path, "").expect("a file");
         let before = identity(&path);
-        assert!(Place::of(&path, before).is_kept());
+        assert!(DatabasePlace::of(&path, before).is_kept());
         fs::write(dir.path().join("new"), "").expect("a file");
         fs::rename(dir.path().join("new"), &path).expect("in its place");
-        assert!(!Place::of(&path, before).is_kept());
+        assert!(!DatabasePlace::of(&path, before).is_kept());
     }
 }

@@ -9,12 +9,12 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{Error, Store};
+use super::{DocumentStore, StoreError};
 use crate::{
     database::{
         busy::is_busy,
         factory,
-        holder::{self, Holder},
+        holder::{self, BlockingProcess},
     },
     profile::Profile,
     threads, units,
@@ -39,14 +39,14 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// A log that has grown as large as it may.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pinned {
+pub struct PinnedLog {
     /// Its bytes.
     pub bytes: u64,
     /// Who reads from it still, where the kernel says so.
-    pub reader: Option<Holder>,
+    pub reader: Option<BlockingProcess>,
 }
 
-impl fmt::Display for Pinned {
+impl fmt::Display for PinnedLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = units::bytes(self.bytes);
         match &self.reader {
@@ -58,13 +58,13 @@ impl fmt::Display for Pinned {
 
 /// Who moves the log. A passive checkpoint takes no write lock: the writer goes on.
 #[derive(Debug)]
-pub(super) struct Mover {
-    state: State,
+pub(super) struct LogMover {
+    state: MoverState,
     profile: Profile,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum MoverState {
     /// Nothing was to be moved yet.
     #[default]
     None,
@@ -74,18 +74,18 @@ enum State {
     Moving(JoinHandle<(Connection, rusqlite::Result<()>)>),
 }
 
-impl Mover {
+impl LogMover {
     /// One whose connection is set up as `profile` asks.
     pub(super) fn new(profile: Profile) -> Self {
-        Self { state: State::None, profile }
+        Self { state: MoverState::None, profile }
     }
 
     /// Begins to move what is there now.
-    fn start(&mut self, path: &Path) -> Result<(), Error> {
+    fn start(&mut self, path: &Path) -> Result<(), StoreError> {
         let connection = match mem::take(&mut self.state) {
-            State::None => factory::open(path, false, &self.profile)?,
-            State::Idle(connection) => connection,
-            moving @ State::Moving(_) => {
+            MoverState::None => factory::open(path, false, &self.profile)?,
+            MoverState::Idle(connection) => connection,
+            moving @ MoverState::Moving(_) => {
                 self.state = moving;
                 return Ok(());
             }
@@ -96,7 +96,7 @@ impl Mover {
         });
         // Where there is no thread to be had, the run moves a log itself that has become as large as it may.
         if let Ok(moving) = moving {
-            self.state = State::Moving(moving);
+            self.state = MoverState::Moving(moving);
         }
         Ok(())
     }
@@ -104,10 +104,10 @@ impl Mover {
     /// Waits for the end of what it is at.
     fn wait(&mut self) -> rusqlite::Result<()> {
         match mem::take(&mut self.state) {
-            State::Moving(moving) => {
+            MoverState::Moving(moving) => {
                 // A panic took the connection with it: the next one gets another.
                 let Ok((connection, moved)) = moving.join() else { return Ok(()) };
-                self.state = State::Idle(connection);
+                self.state = MoverState::Idle(connection);
                 moved
             }
             other => {
@@ -118,18 +118,18 @@ impl Mover {
     }
 
     fn is_moving(&self) -> bool {
-        matches!(&self.state, State::Moving(moving) if !moving.is_finished())
+        matches!(&self.state, MoverState::Moving(moving) if !moving.is_finished())
     }
 }
 
-impl Drop for Mover {
+impl Drop for LogMover {
     fn drop(&mut self) {
         // Its connection is closed before the writer's, which tidies up.
         let _ = self.wait();
     }
 }
 
-impl Store {
+impl DocumentStore {
     /// Moves the log into the main file where enough of it waits. Nobody waits for this but now and then the run:
     /// it takes no write lock, and somebody else's checkpoint is as good as ours. Where readers keep the log from
     /// beginning anew, and it is as large as it may be, `say` is told, and they are waited for.
@@ -137,7 +137,7 @@ impl Store {
     /// # Errors
     ///
     /// Where the main file cannot be written, where readers are waited for longer than the budget, or the run is to end.
-    pub fn relieve(&mut self, say: &mut dyn FnMut(&Pinned)) -> Result<(), Error> {
+    pub fn relieve(&mut self, say: &mut dyn FnMut(&PinnedLog)) -> Result<(), StoreError> {
         if self.mover.is_moving() && self.log_length()?.0 < LONGEST_LOG {
             return Ok(());
         }
@@ -160,7 +160,7 @@ impl Store {
     }
 
     /// Waits until a log that is as large as it may be can begin anew.
-    fn wait_for_readers(&self, say: &mut dyn FnMut(&Pinned)) -> Result<(), Error> {
+    fn wait_for_readers(&self, say: &mut dyn FnMut(&PinnedLog)) -> Result<(), StoreError> {
         let asked = Instant::now();
         let mut is_told = false;
         loop {
@@ -170,13 +170,13 @@ impl Store {
             }
             // Not the one that can be set: this is about a connection of this very process. Asked only where it is
             // reported: the lock table may be long.
-            let pinned = || Pinned { bytes, reader: holder::reader(&self.path, Path::new("/proc")) };
+            let pinned = || PinnedLog { bytes, reader: holder::reader(&self.path, Path::new("/proc")) };
             if self.patience.stop.is_raised() {
-                return Err(Error::Stopped);
+                return Err(StoreError::Stopped);
             }
             if asked.elapsed() >= self.patience.budget {
                 let seconds = (self.patience.budget.as_secs_f64() * 10.0).round() / 10.0;
-                return Err(Error::Pinned {
+                return Err(StoreError::Pinned {
                     path: self.path.display().to_string(),
                     pinned: pinned(),
                     seconds,
@@ -192,7 +192,7 @@ impl Store {
     }
 
     /// Whether the next transaction begins the log anew; tried without waiting for anybody.
-    fn begins_anew(&self) -> Result<bool, Error> {
+    fn begins_anew(&self) -> Result<bool, StoreError> {
         let restarted = self.connection.prepare_cached("PRAGMA wal_checkpoint(restart)");
         let busy = restarted.and_then(|mut restart| restart.query_row([], |row| row.get::<_, bool>(0)));
         match busy {
@@ -201,13 +201,13 @@ impl Store {
         }
     }
 
-    fn page_size(&self) -> Result<u64, Error> {
+    fn page_size(&self) -> Result<u64, StoreError> {
         let size = self.connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0));
         size.map(i64::unsigned_abs).map_err(|error| self.error("read", error))
     }
 
     /// Frames in the log, and those of them that wait to be moved.
-    fn log_length(&self) -> Result<(i64, i64), Error> {
+    fn log_length(&self) -> Result<(i64, i64), StoreError> {
         let ask = || {
             let mut noop = self.connection.prepare_cached("PRAGMA wal_checkpoint(noop)")?;
             noop.query_row([], |row| Ok((row.get(1)?, row.get::<_, i64>(1)? - row.get::<_, i64>(2)?)))
@@ -218,7 +218,7 @@ impl Store {
         }
     }
 
-    fn unless_busy(&self, moved: rusqlite::Result<()>) -> Result<(), Error> {
+    fn unless_busy(&self, moved: rusqlite::Result<()>) -> Result<(), StoreError> {
         match moved {
             Err(error) if !is_busy(&error) => Err(self.error("move the log into", error)),
             _ => Ok(()),

@@ -6,11 +6,11 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::{
     super::{
-        discover::{EXTENSIONS, Stamp},
-        names::Names,
-        parse::{Document, Edge},
+        discover::{EXTENSIONS, FileStamp},
+        names::DocumentNames,
+        parse::{DocumentEdge, ParsedDocument},
     },
-    Known, Store,
+    DocumentStore, KnownDocument,
 };
 
 /// A link whose target is no document by itself may leave out the ending: the first of [`EXTENSIONS`] is meant.
@@ -25,22 +25,22 @@ static INSERT_BARE_LINK: LazyLock<String> = LazyLock::new(|| {
 
 /// Where a document's row is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Row {
+pub(super) struct RowPosition {
     pub id: i64,
     /// Whether it was made just now.
     pub is_fresh: bool,
 }
 
-impl Store {
-    /// Writes `document` and its edges, and what can be found of it; whether and how it is there is told by [`Row`].
-    pub(super) fn upsert(&mut self, document: &Document) -> rusqlite::Result<Row> {
+impl DocumentStore {
+    /// Writes `document` and its edges, and what can be found of it; whether and how it is there is told by [`RowPosition`].
+    pub(super) fn upsert(&mut self, document: &ParsedDocument) -> rusqlite::Result<RowPosition> {
         let row = match self.row_of(&document.name)? {
             Some(id) => {
                 self.update_node(id, document)?;
                 self.statement("DELETE FROM edges WHERE source = ?1", [id])?;
-                Row { id, is_fresh: false }
+                RowPosition { id, is_fresh: false }
             }
-            None => Row { id: self.insert_node(document)?, is_fresh: true },
+            None => RowPosition { id: self.insert_node(document)?, is_fresh: true },
         };
         if row.is_fresh {
             self.names.iter_mut().for_each(|names| names.insert(&document.name, row.id));
@@ -55,13 +55,13 @@ impl Store {
     }
 
     /// Forgets a document whose row is taken back.
-    pub(super) fn forget(&mut self, name: &str, row: Row) {
+    pub(super) fn forget(&mut self, name: &str, row: RowPosition) {
         if row.is_fresh {
             self.names.iter_mut().for_each(|names| names.remove(name, row.id));
         }
     }
 
-    fn insert_node(&self, document: &Document) -> rusqlite::Result<i64> {
+    fn insert_node(&self, document: &ParsedDocument) -> rusqlite::Result<i64> {
         let sql = "INSERT INTO nodes
                  (path, folder, title, kind, front_matter, body, bytes, modified_ns, hash, ingested_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
@@ -71,7 +71,7 @@ impl Store {
         Ok(id)
     }
 
-    fn update_node(&self, id: i64, document: &Document) -> rusqlite::Result<()> {
+    fn update_node(&self, id: i64, document: &ParsedDocument) -> rusqlite::Result<()> {
         let sql = "UPDATE nodes SET
                  path = ?1, folder = ?2, title = ?3, kind = ?4, front_matter = ?5, body = ?6, bytes = ?7,
                  modified_ns = ?8, hash = ?9, ingested_at = ?10
@@ -83,7 +83,7 @@ impl Store {
         self.index(id, document)
     }
 
-    fn bind_node(&self, sql: &str, document: &Document, id: Option<i64>) -> rusqlite::Result<()> {
+    fn bind_node(&self, sql: &str, document: &ParsedDocument, id: Option<i64>) -> rusqlite::Result<()> {
         let bytes = i64::try_from(document.stamp.bytes).unwrap_or(i64::MAX);
         let now = jiff::Timestamp::now().to_string();
         let mut values: Vec<&dyn ToSql> = vec![
@@ -104,7 +104,7 @@ impl Store {
         self.statement(sql, values.as_slice()).map(drop)
     }
 
-    fn insert_edges(&mut self, id: i64, document: &Document) -> rusqlite::Result<()> {
+    fn insert_edges(&mut self, id: i64, document: &ParsedDocument) -> rusqlite::Result<()> {
         for edge in &document.edges {
             let (kind, target) = (&edge.kind, &edge.target);
             let names = &mut self.names[document.folder];
@@ -219,16 +219,21 @@ fn without_extension(name: &str) -> Option<&str> {
     EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)).then_some(bare)
 }
 
-pub(super) fn known_under(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<(String, Known)>> {
+pub(super) fn known_under(
+    connection: &Connection,
+    prefix: &str,
+) -> rusqlite::Result<Vec<(String, KnownDocument)>> {
     let end = end_of(prefix);
     let sql = "SELECT path, id, folder, bytes, modified_ns, hash FROM nodes WHERE path >= ?1 AND path < ?2";
     let mut select = connection.prepare_cached(sql)?;
     let known = select.query_map([prefix, &end], |row| {
-        let stamp =
-            Stamp { bytes: row.get::<_, i64>(3)?.try_into().unwrap_or_default(), modified_ns: row.get(4)? };
+        let stamp = FileStamp {
+            bytes: row.get::<_, i64>(3)?.try_into().unwrap_or_default(),
+            modified_ns: row.get(4)?,
+        };
         // A hash of another length is nobody's: the file counts as changed.
         let hash = row.get_ref(5)?.as_blob()?.try_into().unwrap_or_default();
-        Ok((row.get(0)?, Known { id: row.get(1)?, folder: row.get(2)?, stamp, hash }))
+        Ok((row.get(0)?, KnownDocument { id: row.get(1)?, folder: row.get(2)?, stamp, hash }))
     })?;
     known.collect()
 }
@@ -236,13 +241,15 @@ pub(super) fn known_under(connection: &Connection, prefix: &str) -> rusqlite::Re
 pub(super) fn wikilinks(
     connection: &Connection,
     folder: &str,
-    names: &Names,
-) -> rusqlite::Result<Vec<(i64, Edge)>> {
+    names: &DocumentNames,
+) -> rusqlite::Result<Vec<(i64, DocumentEdge)>> {
     let sql = "SELECT edges.source, edges.kind, edges.target FROM nodes JOIN edges ON edges.source = nodes.id
          WHERE nodes.folder = ?1 AND edges.kind NOT IN ('tag', 'url', 'link', 'semantic')";
     let mut select = connection.prepare_cached(sql)?;
     let links = select
-        .query_map([folder], |row| Ok((row.get(0)?, Edge { kind: row.get(1)?, target: row.get(2)? })))?
+        .query_map([folder], |row| {
+            Ok((row.get(0)?, DocumentEdge { kind: row.get(1)?, target: row.get(2)? }))
+        })?
         .filter(|link| link.as_ref().map_or(true, |(_, edge)| names.is_wiki(edge)));
     links.collect()
 }

@@ -24,7 +24,7 @@ const TITLE_WEIGHT: f64 = 5.0;
 
 /// A document that matches.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Hit {
+pub struct SearchHit {
     /// Its name in the database.
     pub path: String,
     /// Its title.
@@ -36,14 +36,14 @@ pub struct Hit {
     /// The cosine between its vector and the query's; `None` where words were searched.
     pub similarity: Option<f64>,
     /// Where it leads, by kind and target; a tag leads nowhere.
-    pub links_out: Vec<LinkOut>,
+    pub links_out: Vec<OutgoingLink>,
     /// The documents that lead to it, by path.
-    pub links_in: Vec<LinkIn>,
+    pub links_in: Vec<IncomingLink>,
 }
 
 /// A link in a document that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LinkOut {
+pub struct OutgoingLink {
     /// `link`, `wikilink`, `url`, `semantic` where it is near in meaning, or `relation:` and the name that the front matter gives it.
     pub kind: String,
     /// What the document says, normalised.
@@ -56,7 +56,7 @@ pub struct LinkOut {
 
 /// A link to a document that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LinkIn {
+pub struct IncomingLink {
     /// `link`, `wikilink`, `semantic` where it is near in meaning, or `relation:` and the name that the front matter gives it.
     pub kind: String,
     /// The document that it stands in.
@@ -67,7 +67,7 @@ pub struct LinkIn {
 
 /// Why nothing could be searched.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum SearchError {
     /// The file is missing.
     #[error("there is no database {0}: make it with `waltop ingest DIR --db {0}`")]
     Missing(String),
@@ -105,7 +105,7 @@ pub enum Error {
     NoWords,
     /// It could not be opened.
     #[error(transparent)]
-    Open(#[from] factory::Error),
+    Open(#[from] factory::OpenError),
     /// `SQLite` failed.
     #[error("cannot search {path}: {source}; see what is wrong with it with `waltop health {path}`")]
     Sqlite {
@@ -125,29 +125,34 @@ pub enum Error {
 /// # Errors
 ///
 /// Where there is no such database, nothing was ingested into it, or `query` has no words.
-pub fn search(path: &Path, query: &str, limit: usize, profile: &Profile) -> Result<Vec<Hit>, Error> {
-    let expression = expression(query).ok_or(Error::NoWords)?;
+pub fn search(
+    path: &Path,
+    query: &str,
+    limit: usize,
+    profile: &Profile,
+) -> Result<Vec<SearchHit>, SearchError> {
+    let expression = expression(query).ok_or(SearchError::NoWords)?;
     let _as_owner = factory::as_owner(path)?;
     let connection = open(path, profile)?;
-    let say = |source| Error::Sqlite { path: path.display().to_string(), source };
+    let say = |source| SearchError::Sqlite { path: path.display().to_string(), source };
     // The documents and their links as of one moment.
     let moment = connection.unchecked_transaction().map_err(say)?;
     find(&moment, &expression, limit).map_err(say)
 }
 
 /// A connection to the database at `path`, set up as `profile` asks, if something was ingested into it.
-pub(super) fn open(path: &Path, profile: &Profile) -> Result<Connection, Error> {
+pub(super) fn open(path: &Path, profile: &Profile) -> Result<Connection, SearchError> {
     let shown = || path.display().to_string();
     let is_missing =
         |error: io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
     if path.metadata().is_err_and(is_missing) {
-        return Err(Error::Missing(shown()));
+        return Err(SearchError::Missing(shown()));
     }
     factory::refuse_foreign_sidecars(path, false)?;
     let connection = factory::open_for_look(path, profile, OnClose::Tidy)?;
-    let say = |source| Error::Sqlite { path: shown(), source };
+    let say = |source| SearchError::Sqlite { path: shown(), source };
     if !connection.table_exists(None, "nodes_fts").map_err(say)? {
-        return Err(Error::NothingIngested(shown()));
+        return Err(SearchError::NothingIngested(shown()));
     }
     Ok(connection)
 }
@@ -156,7 +161,7 @@ fn but_of(others: &[String]) -> String {
     if others.is_empty() { String::new() } else { format!(" (but of {})", others.join(", ")) }
 }
 
-fn find(connection: &Connection, expression: &str, limit: usize) -> rusqlite::Result<Vec<Hit>> {
+fn find(connection: &Connection, expression: &str, limit: usize) -> rusqlite::Result<Vec<SearchHit>> {
     // The best are chosen first: the rows, and the snippets above all, are had for those only.
     let sql = "SELECT nodes.id, nodes.path, nodes.title, snippet(nodes_fts, -1, ?2, ?3, '…', ?4), best.place
          FROM (SELECT rowid AS id, rank AS place FROM nodes_fts
@@ -172,7 +177,7 @@ fn find(connection: &Connection, expression: &str, limit: usize) -> rusqlite::Re
         let snippet: String = row.get(3)?;
         let snippet = snippet.split_whitespace().collect::<Vec<_>>().join(" ");
         let (links_out, links_in) = (links_out(connection, id)?, links_in(connection, id)?);
-        Ok(Hit {
+        Ok(SearchHit {
             path: row.get(1)?,
             title: row.get(2)?,
             snippet,
@@ -185,36 +190,37 @@ fn find(connection: &Connection, expression: &str, limit: usize) -> rusqlite::Re
     hits.collect()
 }
 
-pub(super) fn links_out(connection: &Connection, id: i64) -> rusqlite::Result<Vec<LinkOut>> {
+pub(super) fn links_out(connection: &Connection, id: i64) -> rusqlite::Result<Vec<OutgoingLink>> {
     let sql = "SELECT edges.kind, edges.target, nodes.path, nodes.title
          FROM edges LEFT JOIN nodes ON nodes.id = edges.target_node
          WHERE edges.source = ?1 AND edges.kind <> 'tag'
            AND NOT (edges.kind = 'semantic' AND edges.target_node IS NULL) ORDER BY edges.kind, edges.target";
     let mut select = connection.prepare_cached(sql)?;
     let links = select.query_map([id], |row| {
-        Ok(LinkOut { kind: row.get(0)?, target: row.get(1)?, path: row.get(2)?, title: row.get(3)? })
+        Ok(OutgoingLink { kind: row.get(0)?, target: row.get(1)?, path: row.get(2)?, title: row.get(3)? })
     })?;
     links.collect()
 }
 
-pub(super) fn links_in(connection: &Connection, id: i64) -> rusqlite::Result<Vec<LinkIn>> {
+pub(super) fn links_in(connection: &Connection, id: i64) -> rusqlite::Result<Vec<IncomingLink>> {
     let sql = "SELECT DISTINCT edges.kind, nodes.path, nodes.title
          FROM edges JOIN nodes ON nodes.id = edges.source
          WHERE edges.target_node = ?1 ORDER BY nodes.path, edges.kind";
     let mut select = connection.prepare_cached(sql)?;
-    let links = select
-        .query_map([id], |row| Ok(LinkIn { kind: row.get(0)?, path: row.get(1)?, title: row.get(2)? }))?;
+    let links = select.query_map([id], |row| {
+        Ok(IncomingLink { kind: row.get(0)?, path: row.get(1)?, title: row.get(2)? })
+    })?;
     links.collect()
 }
 
 /// `query` as an FTS5 expression: each word or phrase a string, with a `*` behind it where it is a beginning; `None`
 /// where it has no words.
 fn expression(query: &str) -> Option<String> {
-    let mut terms: Vec<Term> = terms(query).into_iter().filter(Term::has_words).collect();
+    let mut terms: Vec<QueryTerm> = terms(query).into_iter().filter(QueryTerm::has_words).collect();
     if let Some(last) = terms.last_mut() {
         last.is_beginning |= !last.is_phrase;
     }
-    let strings = terms.iter().map(|Term { text, is_beginning, .. }| {
+    let strings = terms.iter().map(|QueryTerm { text, is_beginning, .. }| {
         let star = if *is_beginning { "*" } else { "" };
         format!("\"{}\"{star}", text.replace('"', "\"\""))
     });
@@ -223,20 +229,20 @@ fn expression(query: &str) -> Option<String> {
 
 /// A part of a query.
 #[derive(Debug)]
-struct Term<'a> {
+struct QueryTerm<'a> {
     text: &'a str,
     is_phrase: bool,
     is_beginning: bool,
 }
 
-impl Term<'_> {
+impl QueryTerm<'_> {
     fn has_words(&self) -> bool {
         self.text.chars().any(char::is_alphanumeric)
     }
 }
 
 /// What stands between two `"` is a phrase, where the first begins a word; everything else goes word by word.
-fn terms(query: &str) -> Vec<Term<'_>> {
+fn terms(query: &str) -> Vec<QueryTerm<'_>> {
     // SQL text ends at a NUL, so control characters part words and phrases.
     let is_gap = |c: char| c.is_whitespace() || c.is_control();
     let mut terms = Vec::new();
@@ -245,12 +251,12 @@ fn terms(query: &str) -> Vec<Term<'_>> {
         let phrase = rest.strip_prefix('"').and_then(|rest| rest.split_once('"'));
         if let Some((text, after)) = phrase.filter(|(text, _)| !text.contains('\0')) {
             let beginning = after.strip_prefix('*');
-            terms.push(Term { text, is_phrase: true, is_beginning: beginning.is_some() });
+            terms.push(QueryTerm { text, is_phrase: true, is_beginning: beginning.is_some() });
             rest = beginning.unwrap_or(after);
         } else {
             let (word, after) = rest.split_at(rest.find(is_gap).unwrap_or(rest.len()));
             let text = word.trim_end_matches('*');
-            terms.push(Term { text, is_phrase: false, is_beginning: text.len() < word.len() });
+            terms.push(QueryTerm { text, is_phrase: false, is_beginning: text.len() < word.len() });
             rest = after;
         }
         rest = rest.trim_start_matches(is_gap);

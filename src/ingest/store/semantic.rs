@@ -8,24 +8,24 @@ use std::{
 use rusqlite::params;
 
 use super::{
-    Error, Store,
+    DocumentStore, StoreError,
     patience::patiently,
-    vectors::{BATCH, Stored},
+    vectors::{BATCH, StoredVectors},
 };
-use crate::ingest::embed::nearest::{Nearest, Vectors};
+use crate::ingest::embed::nearest::{ModelVectors, NearestRows};
 
-impl Store {
+impl DocumentStore {
     /// All vectors of `model` that are of their document's text of now, whatever folder that is in.
     ///
     /// # Errors
     ///
     /// Where they cannot be read.
-    pub fn vectors(&self, model: &str) -> Result<Vectors, Error> {
+    pub fn vectors(&self, model: &str) -> Result<ModelVectors, StoreError> {
         let sql = "SELECT nodes_vectors.node, nodes_vectors.nearest_from, nodes_vectors.vector
              FROM nodes_vectors JOIN nodes ON nodes.id = nodes_vectors.node AND nodes.hash = nodes_vectors.hash
              WHERE nodes_vectors.model = ?1";
         let (vectors, _) = patiently(&self.patience, || {
-            let mut vectors = Vectors::default();
+            let mut vectors = ModelVectors::default();
             let mut select = self.connection.prepare_cached(sql)?;
             let mut rows = select.query([model])?;
             while let Some(row) = rows.next()? {
@@ -42,7 +42,7 @@ impl Store {
     /// # Errors
     ///
     /// Where they cannot be read.
-    pub fn semantic_edges(&self) -> Result<Vec<(i64, Option<i64>)>, Error> {
+    pub fn semantic_edges(&self) -> Result<Vec<(i64, Option<i64>)>, StoreError> {
         let sql = "SELECT source, target_node FROM edges WHERE kind = 'semantic'";
         let (edges, _) = patiently(&self.patience, || {
             let mut select = self.connection.prepare_cached(sql)?;
@@ -63,12 +63,12 @@ impl Store {
         &mut self,
         model: &str,
         from: f32,
-        queue: &mut VecDeque<Nearest>,
+        queue: &mut VecDeque<NearestRows>,
         most: Duration,
-    ) -> Result<Stored, Error> {
+    ) -> Result<StoredVectors, StoreError> {
         let begun = self.begin()?;
         let under_lock = Instant::now();
-        let mut stored = Stored::default();
+        let mut stored = StoredVectors::default();
         for nearest in queue.iter().take(BATCH) {
             match self.write_edges(model, from, nearest) {
                 Ok(changed) => stored.edges += changed as u64,
@@ -84,7 +84,12 @@ impl Store {
         Ok(stored)
     }
 
-    fn write_edges(&self, model: &str, from: f32, Nearest { id, to }: &Nearest) -> rusqlite::Result<usize> {
+    fn write_edges(
+        &self,
+        model: &str,
+        from: f32,
+        NearestRows { id, to }: &NearestRows,
+    ) -> rusqlite::Result<usize> {
         let mut changed =
             self.statement("DELETE FROM edges WHERE source = ?1 AND kind = 'semantic'", [id])?;
         for target in to {

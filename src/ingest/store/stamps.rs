@@ -4,8 +4,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use rusqlite::params;
 
-use super::{Cost, Error, Limit, Patience, Store};
-use crate::ingest::{discover::Stamp, parse::Hash};
+use super::{BatchLimit, DocumentStore, LockPatience, StoreError, TransactionCost};
+use crate::ingest::{discover::FileStamp, parse::ContentHash};
 
 /// How long the write lock is waited for: a stamp that is not written costs the next run a look into the file, no more.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -16,16 +16,16 @@ pub const LONGEST: u64 = 4 << 20;
 
 /// A document whose file has another stamp than the database, and the same content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Touched {
+pub struct TouchedDocument {
     /// Its row.
     pub id: i64,
     /// Hash of its bytes.
-    pub hash: Hash,
+    pub hash: ContentHash,
     /// The stamp that its file had when these bytes were read.
-    pub stamp: Stamp,
+    pub stamp: FileStamp,
 }
 
-impl Store {
+impl DocumentStore {
     /// Notes the stamps of documents from the front of `touched` in one transaction, as many as `limit` allows; how many.
     /// Where a row has another content by now, another run knows better.
     ///
@@ -36,11 +36,15 @@ impl Store {
     /// # Errors
     ///
     /// Where the lock cannot be had soon or the transaction fails; nothing of it is in then.
-    pub fn restamp(&mut self, touched: &mut VecDeque<Touched>, limit: Limit) -> Result<(u64, Cost), Error> {
+    pub fn restamp(
+        &mut self,
+        touched: &mut VecDeque<TouchedDocument>,
+        limit: BatchLimit,
+    ) -> Result<(u64, TransactionCost), StoreError> {
         let budget = self.patience.budget.min(PATIENCE);
-        let mut begun = self.begin_within(&Patience { budget, stop: self.patience.stop.clone() })?;
+        let mut begun = self.begin_within(&LockPatience { budget, stop: self.patience.stop.clone() })?;
         let mut files = 0;
-        for Touched { id, hash, stamp } in &*touched {
+        for TouchedDocument { id, hash, stamp } in &*touched {
             if begun.is_over(files, stamp.bytes, limit) {
                 break;
             }
@@ -69,19 +73,19 @@ mod tests {
     #[test]
     fn a_row_with_another_content_by_now_keeps_its_stamp() {
         let dir = TempDir::new().expect("a folder");
-        let patience = Patience { budget: Duration::from_secs(9), stop: StopFlag::default() };
-        let mut store =
-            Store::open(&dir.path().join("x.db"), &[], patience, &Profile::hardened()).expect("a database");
+        let patience = LockPatience { budget: Duration::from_secs(9), stop: StopFlag::default() };
+        let mut store = DocumentStore::open(&dir.path().join("x.db"), &[], patience, &Profile::hardened())
+            .expect("a database");
         store.set_up().expect("tables");
         for (id, hash) in [(1, [1_u8; 32]), (2, [2; 32])] {
             let sql = "INSERT INTO nodes (id, path, folder, title, kind, bytes, modified_ns, hash, ingested_at, body)
                        VALUES (?1, ?1, 'f', 't', 'document', 4, 5, ?2, '', 'text')";
             store.connection.execute(sql, params![id, hash]).expect("a row");
         }
-        let stamp = Stamp { bytes: 4, modified_ns: 6 };
-        let mut touched: VecDeque<Touched> =
-            [1, 2].map(|id| Touched { id, hash: [1; 32], stamp }).into_iter().collect();
-        let limit = Limit { files: 9, hold: None };
+        let stamp = FileStamp { bytes: 4, modified_ns: 6 };
+        let mut touched: VecDeque<TouchedDocument> =
+            [1, 2].map(|id| TouchedDocument { id, hash: [1; 32], stamp }).into_iter().collect();
+        let limit = BatchLimit { files: 9, hold: None };
         assert_eq!(store.restamp(&mut touched, limit).map(|(files, _)| files).ok(), Some(2));
         assert!(touched.is_empty());
         let stamp_of = |id: i64| -> i64 {

@@ -7,13 +7,13 @@ use std::{
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Cost, Error, Store, patience::patiently, rows::end_of};
+use super::{DocumentStore, StoreError, TransactionCost, patience::patiently, rows::end_of};
 use crate::ingest::{
     embed::{
-        calls::Wanted,
+        calls::WantedVector,
         vector::{self, LONGEST},
     },
-    parse::Hash,
+    parse::ContentHash,
 };
 
 /// Documents without a vector that are read at a time: what is in memory of them does not grow with their number.
@@ -29,25 +29,25 @@ const MISSING: &str =
 
 /// A vector, ready to be written.
 #[derive(Debug)]
-pub struct Embedded {
+pub struct EmbeddedDocument {
     /// The document's row.
     pub id: i64,
     /// Hash of what the vector was made of.
-    pub hash: Hash,
+    pub hash: ContentHash,
     /// The vector, of length 1.
     pub vector: Vec<f32>,
 }
 
 /// How far documents have been listed.
 #[derive(Debug, Default)]
-pub struct Place {
+pub struct ListPosition {
     folder: usize,
     after: String,
 }
 
 /// What became of some vectors.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Stored {
+pub struct StoredVectors {
     /// The ones that are in; none of a document that has changed meanwhile.
     pub files: u64,
     /// Bytes of them.
@@ -55,18 +55,18 @@ pub struct Stored {
     /// Edges that came or went.
     pub edges: u64,
     /// What it cost.
-    pub cost: Cost,
+    pub cost: TransactionCost,
 }
 
-impl Store {
+impl DocumentStore {
     /// How many documents of the folders have no vector of `model` for their text of now.
     ///
     /// # Errors
     ///
     /// Where they cannot be read.
-    pub fn count_unembedded(&self, model: &str) -> Result<u64, Error> {
+    pub fn count_unembedded(&self, model: &str) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) {MISSING}");
-        let count = |prefix: &str| -> Result<u64, Error> {
+        let count = |prefix: &str| -> Result<u64, StoreError> {
             let count = patiently(&self.patience, || {
                 let values = params![model, prefix, end_of(prefix)];
                 self.connection.prepare_cached(&sql)?.query_row(values, |row| row.get::<_, i64>(0))
@@ -83,7 +83,12 @@ impl Store {
     /// # Errors
     ///
     /// Where they cannot be read.
-    pub fn unembedded(&self, model: &str, place: &mut Place, chars: usize) -> Result<Vec<Wanted>, Error> {
+    pub fn unembedded(
+        &self,
+        model: &str,
+        place: &mut ListPosition,
+        chars: usize,
+    ) -> Result<Vec<WantedVector>, StoreError> {
         let sql = format!(
             "SELECT nodes.id, nodes.path, nodes.hash, nodes.title, nodes.body {MISSING}
              ORDER BY nodes.path LIMIT {PAGE}"
@@ -97,7 +102,7 @@ impl Store {
                     let (title, body): (String, String) = (row.get(3)?, row.get(4)?);
                     let text = title.chars().chain("\n\n".chars()).chain(body.chars()).take(chars).collect();
                     let hash = row.get_ref(2)?.as_blob()?.try_into().unwrap_or_default();
-                    Ok(Wanted { id: row.get(0)?, name: row.get(1)?, hash, text })
+                    Ok(WantedVector { id: row.get(0)?, name: row.get(1)?, hash, text })
                 })?;
                 rows.collect::<rusqlite::Result<Vec<_>>>()
             });
@@ -106,7 +111,7 @@ impl Store {
                 place.after.clone_from(&last.name);
                 return Ok(page);
             }
-            *place = Place { folder: place.folder + 1, after: String::new() };
+            *place = ListPosition { folder: place.folder + 1, after: String::new() };
         }
         Ok(Vec::new())
     }
@@ -116,7 +121,7 @@ impl Store {
     /// # Errors
     ///
     /// Where that cannot be read.
-    pub fn dimension(&self, model: &str) -> Result<Option<usize>, Error> {
+    pub fn dimension(&self, model: &str) -> Result<Option<usize>, StoreError> {
         let sql = "SELECT dimension FROM nodes_vectors WHERE model = ?1 LIMIT 1";
         let (dimension, _) = patiently(&self.patience, || {
             self.connection.prepare_cached(sql)?.query_row([model], |row| row.get::<_, i64>(0)).optional()
@@ -133,15 +138,15 @@ impl Store {
     pub fn write_vectors(
         &mut self,
         model: &str,
-        queue: &mut VecDeque<Embedded>,
+        queue: &mut VecDeque<EmbeddedDocument>,
         most: Duration,
-    ) -> Result<Stored, Error> {
+    ) -> Result<StoredVectors, StoreError> {
         // A document that has changed or gone meanwhile gets none: it is wanted again, or nowhere.
         let sql = "INSERT INTO nodes_vectors (node, model, dimension, hash, vector)
              SELECT id, ?2, ?3, hash, ?4 FROM nodes WHERE id = ?1 AND hash = ?5
              ON CONFLICT (node, model) DO UPDATE SET
                  dimension = excluded.dimension, hash = excluded.hash, vector = excluded.vector, nearest_from = NULL";
-        let rows: Vec<(i64, Hash, i64, Vec<u8>)> = queue
+        let rows: Vec<(i64, ContentHash, i64, Vec<u8>)> = queue
             .iter()
             .take(BATCH)
             .map(|it| {
@@ -151,7 +156,7 @@ impl Store {
             .collect();
         let begun = self.begin()?;
         let under_lock = Instant::now();
-        let mut stored = Stored::default();
+        let mut stored = StoredVectors::default();
         let mut done = 0;
         for (id, hash, dimension, bytes) in &rows {
             match self.statement(sql, params![id, model, dimension, bytes, hash]) {
@@ -178,7 +183,7 @@ impl Store {
     /// # Errors
     ///
     /// Where the lock cannot be had or the transaction fails; nothing of it is done then.
-    pub fn discard_vectors(&mut self, model: &str, most: Duration) -> Result<Stored, Error> {
+    pub fn discard_vectors(&mut self, model: &str, most: Duration) -> Result<StoredVectors, StoreError> {
         let sql = "DELETE FROM nodes_vectors WHERE rowid IN (SELECT rowid FROM nodes_vectors WHERE model = ?1 LIMIT ?2)";
         let begun = self.begin()?;
         let under_lock = Instant::now();
@@ -193,12 +198,12 @@ impl Store {
                 break;
             }
         }
-        Ok(Stored { files, cost: self.commit(&begun)?, ..Stored::default() })
+        Ok(StoredVectors { files, cost: self.commit(&begun)?, ..StoredVectors::default() })
     }
 
     /// What the folders' documents are called, each once where one folder is in another.
     fn prefixes(&self) -> Vec<&str> {
-        let all: Vec<&str> = self.names.iter().map(super::Names::prefix).collect();
+        let all: Vec<&str> = self.names.iter().map(super::DocumentNames::prefix).collect();
         let is_within =
             |inner: &str| all.iter().any(|outer| outer.len() < inner.len() && inner.starts_with(outer));
         all.iter().copied().filter(|prefix| !is_within(prefix)).collect()

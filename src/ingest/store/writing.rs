@@ -2,20 +2,26 @@
 
 use std::collections::VecDeque;
 
-use super::{Cost, Document, Error, Limit, Store, Written, rows::Row};
+use super::{
+    BatchLimit, BatchResult, DocumentStore, ParsedDocument, StoreError, TransactionCost, rows::RowPosition,
+};
 use crate::snapshot::FailedFile;
 
 /// How many documents were looked at, the places of those that were refused, and what it cost.
-type Apart = (usize, Vec<(usize, rusqlite::Error)>, Cost);
+type SplitBatch = (usize, Vec<(usize, rusqlite::Error)>, TransactionCost);
 
-impl Store {
+impl DocumentStore {
     /// Writes documents from the front of `queue` in one transaction, as many as `limit` allows. One that the
     /// database refuses is left out and told, the others go on.
     ///
     /// # Errors
     ///
     /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
-    pub fn write(&mut self, queue: &mut VecDeque<Document>, limit: Limit) -> Result<Written, Error> {
+    pub fn write(
+        &mut self,
+        queue: &mut VecDeque<ParsedDocument>,
+        limit: BatchLimit,
+    ) -> Result<BatchResult, StoreError> {
         let (files, refused, cost) = match self.write_together(queue, limit)? {
             (Some(files), cost) => (files, Vec::new(), cost),
             (None, spent) => {
@@ -24,7 +30,7 @@ impl Store {
             }
         };
         self.segments.left();
-        let mut written = Written { cost, ..Written::default() };
+        let mut written = BatchResult { cost, ..BatchResult::default() };
         let mut refused = refused.into_iter().peekable();
         for (index, document) in queue.drain(..files).enumerate() {
             let path = document.file.display().to_string();
@@ -44,11 +50,11 @@ impl Store {
     /// How many documents it wrote, all in one go; `None` where the database refused one, and nothing is in.
     fn write_together(
         &mut self,
-        queue: &VecDeque<Document>,
-        limit: Limit,
-    ) -> Result<(Option<usize>, Cost), Error> {
+        queue: &VecDeque<ParsedDocument>,
+        limit: BatchLimit,
+    ) -> Result<(Option<usize>, TransactionCost), StoreError> {
         let mut begun = self.begin()?;
-        let mut rows: Vec<Row> = Vec::new();
+        let mut rows: Vec<RowPosition> = Vec::new();
         let mut refused = None;
         for document in queue {
             if begun.is_over(rows.len(), document.stamp.bytes, limit) {
@@ -81,7 +87,11 @@ impl Store {
     }
 
     /// How many documents it wrote, each in a savepoint of its own, and the places of those that were refused.
-    fn write_apart(&mut self, queue: &VecDeque<Document>, limit: Limit) -> Result<Apart, Error> {
+    fn write_apart(
+        &mut self,
+        queue: &VecDeque<ParsedDocument>,
+        limit: BatchLimit,
+    ) -> Result<SplitBatch, StoreError> {
         let mut begun = self.begin()?;
         let (mut files, mut refused) = (0, Vec::new());
         for document in queue {
@@ -99,7 +109,7 @@ impl Store {
         Ok((files, refused, self.commit(&begun)?))
     }
 
-    fn in_savepoint(&mut self, document: &Document) -> rusqlite::Result<()> {
+    fn in_savepoint(&mut self, document: &ParsedDocument) -> rusqlite::Result<()> {
         self.statement("SAVEPOINT document", [])?;
         let written = self.upsert(document).and_then(|row| {
             let pointed =
@@ -124,7 +134,11 @@ impl Store {
     /// # Errors
     ///
     /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
-    pub fn remove(&mut self, gone: &mut VecDeque<(String, i64)>, limit: Limit) -> Result<(u64, Cost), Error> {
+    pub fn remove(
+        &mut self,
+        gone: &mut VecDeque<(String, i64)>,
+        limit: BatchLimit,
+    ) -> Result<(u64, TransactionCost), StoreError> {
         let mut begun = self.begin()?;
         let mut going = Vec::new();
         while !begun.is_over(going.len(), 0, limit) {

@@ -10,12 +10,12 @@ const LONGEST: Duration = Duration::from_mins(1);
 
 /// Waits that double with each failure in a row.
 #[derive(Debug, Default)]
-pub struct Backoff {
+pub struct RetryBackoff {
     pause: Option<Duration>,
     until: Option<Instant>,
 }
 
-impl Backoff {
+impl RetryBackoff {
     /// It failed once more.
     pub fn failed(&mut self, now: Instant) {
         let pause = self.pause.map_or(FIRST, |pause| (pause * 2).min(LONGEST));
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_minute_and_begin_anew_when_it_went_well() {
-        let (mut backoff, now) = (Backoff::default(), Instant::now());
+        let (mut backoff, now) = (RetryBackoff::default(), Instant::now());
         assert_eq!(backoff.until(), None);
         let mut waits = Vec::new();
         for _ in 0..9 {

@@ -5,43 +5,43 @@ use std::{
     time::Instant,
 };
 
-use super::debounce::{Debounce, Heard, Wave};
+use super::debounce::{EventDebouncer, EventGroup, WatchEvent};
 use crate::ingest::StopFlag;
 
 /// Wakes the watch; its clones are one bell.
 #[derive(Debug, Clone, Default)]
-pub struct Bell {
+pub struct WakeSignal {
     stop: StopFlag,
-    inner: Arc<Inner>,
+    inner: Arc<WakeState>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    debounce: Mutex<Debounce>,
+struct WakeState {
+    debounce: Mutex<EventDebouncer>,
     rung: Condvar,
 }
 
 /// Why somebody who waited goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woken {
+pub enum Wakeup {
     /// The watch is to end.
     ToEnd,
     /// Something changed, and it has been quiet since, or has gone on for long.
-    By(Wave),
+    By(EventGroup),
     /// The time is there.
     InTime,
 }
 
 /// Whether one who waits cares for changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mind {
+pub enum WakeOn {
     /// It is woken by them.
     Changes,
     /// They wait, too.
     OnlyTime,
 }
 
-impl Bell {
+impl WakeSignal {
     /// Asks the watch to end, after the current batch where a run is at work.
     pub fn end(&self) {
         // Under the lock, so that nobody goes to sleep between having asked and being woken.
@@ -57,32 +57,32 @@ impl Bell {
     }
 
     /// Tells of an event.
-    pub fn hear(&self, heard: Heard) {
+    pub fn hear(&self, heard: WatchEvent) {
         self.debounce().hear(heard, Instant::now());
         self.inner.rung.notify_all();
     }
 
     /// What was heard so far, which a run that begins now covers.
     #[must_use]
-    pub fn take(&self) -> Option<Wave> {
+    pub fn take(&self) -> Option<EventGroup> {
         self.debounce().take()
     }
 
     /// Waits for the end, for the time `until`, and for changes if `mind` says so.
     #[must_use]
-    pub fn wait(&self, until: Instant, mind: Mind) -> Woken {
+    pub fn wait(&self, until: Instant, mind: WakeOn) -> Wakeup {
         let mut debounce = self.debounce();
         loop {
             let now = Instant::now();
             if self.stop.is_raised() {
-                return Woken::ToEnd;
+                return Wakeup::ToEnd;
             }
-            let minds = mind == Mind::Changes;
+            let minds = mind == WakeOn::Changes;
             if let Some(wave) = minds.then(|| debounce.take_due(now)).flatten() {
-                return Woken::By(wave);
+                return Wakeup::By(wave);
             }
             if until <= now {
-                return Woken::InTime;
+                return Wakeup::InTime;
             }
             let due = debounce.due().filter(|_| minds).map_or(until, |due| due.min(until));
             let woken = self.inner.rung.wait_timeout(debounce, due - now);
@@ -91,7 +91,7 @@ impl Bell {
     }
 
     /// Keeps everybody from telling, until it is dropped.
-    pub(super) fn debounce(&self) -> MutexGuard<'_, Debounce> {
+    pub(super) fn debounce(&self) -> MutexGuard<'_, EventDebouncer> {
         self.inner.debounce.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,22 +106,22 @@ mod tests {
 
     #[test]
     fn changes_wake_and_the_end_wakes_before_them() {
-        let bell = Bell::default();
+        let bell = WakeSignal::default();
         let far = Instant::now() + LONG;
         let other = bell.clone();
-        let hears = thread::spawn(move || (0..100).for_each(|_| other.hear(Heard::Document)));
-        let Woken::By(wave) = bell.wait(far, Mind::Changes) else { panic!("it is a change") };
+        let hears = thread::spawn(move || (0..100).for_each(|_| other.hear(WatchEvent::Document)));
+        let Wakeup::By(wave) = bell.wait(far, WakeOn::Changes) else { panic!("it is a change") };
         hears.join().expect("it ends");
         let rest = bell.take().map_or(0, |wave| wave.events);
-        assert_eq!((wave.heard, wave.events + rest), (Heard::Document, 100));
+        assert_eq!((wave.heard, wave.events + rest), (WatchEvent::Document, 100));
 
-        bell.hear(Heard::Lost);
-        assert_eq!(bell.wait(Instant::now(), Mind::OnlyTime), Woken::InTime, "changes wait");
+        bell.hear(WatchEvent::Lost);
+        assert_eq!(bell.wait(Instant::now(), WakeOn::OnlyTime), Wakeup::InTime, "changes wait");
         let other = bell.clone();
         let ends = thread::spawn(move || other.end());
-        assert_eq!(bell.wait(far, Mind::OnlyTime), Woken::ToEnd);
+        assert_eq!(bell.wait(far, WakeOn::OnlyTime), Wakeup::ToEnd);
         ends.join().expect("it ends");
-        assert_eq!(bell.wait(far, Mind::Changes), Woken::ToEnd);
-        assert_eq!(bell.take().map(|wave| wave.heard), Some(Heard::Lost), "nothing was lost");
+        assert_eq!(bell.wait(far, WakeOn::Changes), Wakeup::ToEnd);
+        assert_eq!(bell.take().map(|wave| wave.heard), Some(WatchEvent::Lost), "nothing was lost");
     }
 }

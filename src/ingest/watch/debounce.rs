@@ -10,7 +10,7 @@ pub const AT_MOST: Duration = Duration::from_secs(2);
 
 /// What an event says; what comes later in this list covers what comes before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Heard {
+pub enum WatchEvent {
     /// A document came, changed or went.
     Document,
     /// Folders came or went, or what is ignored changed: other folders are to be watched now.
@@ -21,35 +21,35 @@ pub enum Heard {
 
 /// Events that are acted on together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wave {
+pub struct EventGroup {
     /// The most that any of them said.
-    pub heard: Heard,
+    pub heard: WatchEvent,
     /// How many there were.
     pub events: u64,
 }
 
 /// Gathers events into waves, in the same few bytes however many there are.
 #[derive(Debug)]
-pub struct Debounce {
+pub struct EventDebouncer {
     quiet: Duration,
     at_most: Duration,
-    gathered: Option<Gathered>,
+    gathered: Option<GatheredEvents>,
 }
 
 #[derive(Debug)]
-struct Gathered {
-    wave: Wave,
+struct GatheredEvents {
+    wave: EventGroup,
     first: Instant,
     last: Instant,
 }
 
-impl Default for Debounce {
+impl Default for EventDebouncer {
     fn default() -> Self {
         Self::new(QUIET, AT_MOST)
     }
 }
 
-impl Debounce {
+impl EventDebouncer {
     /// A wave ends after `quiet` without an event, but is due `at_most` after its first one.
     #[must_use]
     pub fn new(quiet: Duration, at_most: Duration) -> Self {
@@ -57,7 +57,7 @@ impl Debounce {
     }
 
     /// Takes an event in.
-    pub fn hear(&mut self, heard: Heard, now: Instant) {
+    pub fn hear(&mut self, heard: WatchEvent, now: Instant) {
         match &mut self.gathered {
             Some(gathered) => {
                 gathered.wave.events += 1;
@@ -65,7 +65,8 @@ impl Debounce {
                 gathered.last = gathered.last.max(now);
             }
             None => {
-                self.gathered = Some(Gathered { wave: Wave { heard, events: 1 }, first: now, last: now });
+                self.gathered =
+                    Some(GatheredEvents { wave: EventGroup { heard, events: 1 }, first: now, last: now });
             }
         }
     }
@@ -73,17 +74,17 @@ impl Debounce {
     /// When what was gathered is to be acted on; `None` where nothing was.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
-        let Gathered { first, last, .. } = self.gathered.as_ref()?;
+        let GatheredEvents { first, last, .. } = self.gathered.as_ref()?;
         Some((*last + self.quiet).min(*first + self.at_most))
     }
 
     /// What was gathered, once it is due.
-    pub fn take_due(&mut self, now: Instant) -> Option<Wave> {
+    pub fn take_due(&mut self, now: Instant) -> Option<EventGroup> {
         self.due().filter(|due| *due <= now).and_then(|_| self.take())
     }
 
     /// What was gathered, due or not: a run that begins now covers it.
-    pub fn take(&mut self) -> Option<Wave> {
+    pub fn take(&mut self) -> Option<EventGroup> {
         self.gathered.take().map(|gathered| gathered.wave)
     }
 }
@@ -106,33 +107,33 @@ mod tests {
 
     #[test]
     fn one_event_is_acted_on_when_it_has_been_quiet() {
-        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        let (mut debounce, start) = (EventDebouncer::default(), Instant::now());
         assert_eq!((debounce.due(), debounce.take_due(start)), (None, None));
-        debounce.hear(Heard::Document, start);
+        debounce.hear(WatchEvent::Document, start);
         let early = (start + QUIET).checked_sub(MS).expect("it is late enough");
         assert_eq!(debounce.take_due(early), None);
-        let wave = Wave { heard: Heard::Document, events: 1 };
+        let wave = EventGroup { heard: WatchEvent::Document, events: 1 };
         assert_eq!(debounce.take_due(start + QUIET), Some(wave));
         assert_eq!(debounce.due(), None, "once");
     }
 
     #[test]
     fn ten_thousand_events_are_one_wave() {
-        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        let (mut debounce, start) = (EventDebouncer::default(), Instant::now());
         for number in 0..10_000_u32 {
-            debounce.hear(Heard::Document, start + Duration::from_micros(20) * number);
+            debounce.hear(WatchEvent::Document, start + Duration::from_micros(20) * number);
         }
-        let wave = Wave { heard: Heard::Document, events: 10_000 };
+        let wave = EventGroup { heard: WatchEvent::Document, events: 10_000 };
         assert_eq!(debounce.take_due(start + Duration::from_millis(200) + QUIET), Some(wave));
     }
 
     #[test]
     fn a_stream_without_end_is_acted_on_all_the_same() {
-        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        let (mut debounce, start) = (EventDebouncer::default(), Instant::now());
         let mut taken = Vec::new();
         for ms in 0..60_000 {
             let now = start + MS * ms;
-            debounce.hear(Heard::Document, now);
+            debounce.hear(WatchEvent::Document, now);
             taken.extend(debounce.take_due(now).map(|wave| (ms, wave.events)));
         }
         assert_eq!(taken.len(), 29, "every two seconds");
@@ -141,11 +142,11 @@ mod tests {
 
     #[test]
     fn what_says_most_stays_and_an_overflow_is_never_forgotten() {
-        let (mut debounce, start) = (Debounce::default(), Instant::now());
-        for heard in [Heard::Folders, Heard::Lost, Heard::Document] {
+        let (mut debounce, start) = (EventDebouncer::default(), Instant::now());
+        for heard in [WatchEvent::Folders, WatchEvent::Lost, WatchEvent::Document] {
             debounce.hear(heard, start);
         }
-        assert_eq!(debounce.take(), Some(Wave { heard: Heard::Lost, events: 3 }));
+        assert_eq!(debounce.take(), Some(EventGroup { heard: WatchEvent::Lost, events: 3 }));
         assert_eq!(debounce.take(), None);
     }
 
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn whatever_comes_is_acted_on_in_time() {
         for seed in 0..200 {
-            let (mut dice, mut debounce) = (Dice(seed), Debounce::default());
+            let (mut dice, mut debounce) = (Dice(seed), EventDebouncer::default());
             let mut now = Instant::now();
             let (mut heard, mut acted, mut oldest, mut loudest) = (0, 0, None, None);
             for _ in 0..500 {
@@ -169,7 +170,7 @@ mod tests {
                     acted += wave.events;
                 }
                 now = next;
-                let what = [Heard::Document, Heard::Folders, Heard::Lost];
+                let what = [WatchEvent::Document, WatchEvent::Folders, WatchEvent::Lost];
                 let what = what[usize::try_from(dice.below(3)).expect("it is small")];
                 debounce.hear(what, now);
                 heard += 1;

@@ -15,7 +15,7 @@ use notify::{
     event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind},
 };
 
-use super::{bell::Bell, debounce::Heard};
+use super::{bell::WakeSignal, debounce::WatchEvent};
 use crate::{ingest::discover::is_document, threads};
 
 /// Files that say what is ignored.
@@ -23,7 +23,7 @@ const IGNORE_FILES: [&str; 2] = [".gitignore", ".ignore"];
 
 /// Watches folders as long as it lives.
 #[derive(Debug)]
-pub struct Ears {
+pub struct FolderWatcher {
     _watcher: RecommendedWatcher,
     /// Why not everything is heard; `None` where it is.
     pub deaf: Option<String>,
@@ -31,7 +31,7 @@ pub struct Ears {
 
 /// What is listened for.
 #[derive(Debug, Clone)]
-pub struct Interest {
+pub struct WatchInterest {
     /// The folders, without symbolic links.
     pub folders: Vec<PathBuf>,
     /// Whether hidden files and folders matter.
@@ -40,13 +40,13 @@ pub struct Interest {
     pub ours: Vec<PathBuf>,
 }
 
-impl Ears {
+impl FolderWatcher {
     /// Listens for what is of `interest` from now on, and tells `bell`.
     ///
     /// # Errors
     ///
     /// Where the operating system gives no way to listen, with the reason.
-    pub fn listen(interest: &Interest, bell: &Bell) -> Result<Self, String> {
+    pub fn listen(interest: &WatchInterest, bell: &WakeSignal) -> Result<Self, String> {
         let handler = {
             let (interest, bell) = (interest.clone(), bell.clone());
             move |event: notify::Result<Event>| match event {
@@ -56,7 +56,7 @@ impl Ears {
                     }
                 }
                 // What it could not tell may be anything.
-                Err(_) => bell.hear(Heard::Lost),
+                Err(_) => bell.hear(WatchEvent::Lost),
             }
         };
         // The library's own thread: it goes on without one, and waits for it forever.
@@ -79,12 +79,12 @@ impl Ears {
     }
 }
 
-impl Interest {
+impl WatchInterest {
     /// What `event` says; `None` where it does not matter.
     #[must_use]
-    pub fn of(&self, event: &Event) -> Option<Heard> {
+    pub fn of(&self, event: &Event) -> Option<WatchEvent> {
         if event.need_rescan() {
-            return Some(Heard::Lost);
+            return Some(WatchEvent::Lost);
         }
         match event.kind {
             // Reading changes nothing; and we read ourselves.
@@ -95,12 +95,12 @@ impl Interest {
         event.paths.iter().filter_map(|path| self.of_path(path, event.kind)).max()
     }
 
-    fn of_path(&self, path: &Path, kind: EventKind) -> Option<Heard> {
+    fn of_path(&self, path: &Path, kind: EventKind) -> Option<WatchEvent> {
         if self.ours.iter().any(|ours| path.starts_with(ours)) {
             return None;
         }
         if path.file_name().is_some_and(|name| IGNORE_FILES.iter().any(|known| name == *known)) {
-            return Some(Heard::Folders);
+            return Some(WatchEvent::Folders);
         }
         let is_folder = match kind {
             EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => true,
@@ -112,13 +112,13 @@ impl Interest {
             _ => fs::symlink_metadata(path).is_ok_and(|it| it.is_dir()),
         };
         if self.folders.iter().any(|folder| folder == path) {
-            return Some(Heard::Folders);
+            return Some(WatchEvent::Folders);
         }
         if !self.hidden && self.is_hidden(path) {
             return None;
         }
         // A folder may have a document's name, and what was renamed may have been either.
-        if is_folder { Some(Heard::Folders) } else { is_document(path).then_some(Heard::Document) }
+        if is_folder { Some(WatchEvent::Folders) } else { is_document(path).then_some(WatchEvent::Document) }
     }
 
     fn is_hidden(&self, path: &Path) -> bool {
@@ -170,15 +170,15 @@ mod tests {
     use tempfile::TempDir;
 
     use super::{
-        super::bell::{Mind, Woken},
+        super::bell::{WakeOn, Wakeup},
         *,
     };
 
     /// What has not come by then never will.
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    fn interest(folder: &Path) -> Interest {
-        Interest {
+    fn interest(folder: &Path) -> WatchInterest {
+        WatchInterest {
             folders: vec![folder.to_owned()],
             hidden: false,
             ours: vec![folder.join("notes.db"), folder.join("notes.db-wal"), folder.join("runs")],
@@ -203,40 +203,40 @@ mod tests {
         let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
         let (file, folder) = (EventKind::Create(CreateKind::File), EventKind::Create(CreateKind::Folder));
         for (kind, name, expected) in [
-            (data, "a.md", Some(Heard::Document)),
-            (written, "a.md", Some(Heard::Document)),
-            (metadata, "a.md", Some(Heard::Document)),
+            (data, "a.md", Some(WatchEvent::Document)),
+            (written, "a.md", Some(WatchEvent::Document)),
+            (metadata, "a.md", Some(WatchEvent::Document)),
             (opened, "a.md", None),
             (opened, "sub", None),
             (file, "image.png", None),
             (to, "image.png", None),
-            (to, "sub", Some(Heard::Folders)),
-            (from, "gone", Some(Heard::Folders)),
-            (folder, "new", Some(Heard::Folders)),
+            (to, "sub", Some(WatchEvent::Folders)),
+            (from, "gone", Some(WatchEvent::Folders)),
+            (folder, "new", Some(WatchEvent::Folders)),
             (folder, "sub/.git", None),
-            (data, ".gitignore", Some(Heard::Folders)),
-            (EventKind::Remove(RemoveKind::File), "sub/.ignore", Some(Heard::Folders)),
-            (EventKind::Remove(RemoveKind::File), "a.md", Some(Heard::Document)),
+            (data, ".gitignore", Some(WatchEvent::Folders)),
+            (EventKind::Remove(RemoveKind::File), "sub/.ignore", Some(WatchEvent::Folders)),
+            (EventKind::Remove(RemoveKind::File), "a.md", Some(WatchEvent::Document)),
             (data, ".a.md.swp", None),
             (from, ".a.md", None),
             (data, "notes.db-wal", None),
             (EventKind::Remove(RemoveKind::File), "notes.db-wal", None),
             (file, "runs/x.md", None),
-            (EventKind::Modify(ModifyKind::Name(RenameMode::From)), "", Some(Heard::Folders)),
+            (EventKind::Modify(ModifyKind::Name(RenameMode::From)), "", Some(WatchEvent::Folders)),
         ] {
             let path = if name.is_empty() { root.to_owned() } else { root.join(name) };
             assert_eq!(interest.of(&Event::new(kind).add_path(path)), expected, "{kind:?} {name}");
         }
-        let hidden = Interest { hidden: true, ..interest };
+        let hidden = WatchInterest { hidden: true, ..interest };
         let event = Event::new(data).add_path(root.join(".a.md"));
-        assert_eq!(hidden.of(&event), Some(Heard::Document));
+        assert_eq!(hidden.of(&event), Some(WatchEvent::Document));
     }
 
     #[test]
     fn an_overflow_is_told() {
         let interest = interest(Path::new("/nowhere"));
         let event = Event::new(EventKind::Other).set_flag(Flag::Rescan);
-        assert_eq!(interest.of(&event), Some(Heard::Lost));
+        assert_eq!(interest.of(&event), Some(WatchEvent::Lost));
     }
 
     #[test]
@@ -258,8 +258,8 @@ mod tests {
     fn a_database_in_the_folder_is_not_heard() {
         let dir = TempDir::new().expect("a folder");
         let root = dir.path().canonicalize().expect("the folder");
-        let bell = Bell::default();
-        let ears = Ears::listen(&interest(&root), &bell).expect("it can listen");
+        let bell = WakeSignal::default();
+        let ears = FolderWatcher::listen(&interest(&root), &bell).expect("it can listen");
         assert_eq!(ears.deaf, None);
         for number in 0..200 {
             fs::write(root.join("notes.db-wal"), format!("{number}")).expect("a file");
@@ -268,8 +268,8 @@ mod tests {
         fs::write(root.join("a.md"), "text").expect("a file");
         let far = Instant::now() + PATIENCE;
         // The kernel tells in order: what comes before the document would have been heard.
-        let Woken::By(wave) = bell.wait(far, Mind::Changes) else { panic!("there is a change") };
-        assert_eq!(wave.heard, Heard::Document);
+        let Wakeup::By(wave) = bell.wait(far, WakeOn::Changes) else { panic!("there is a change") };
+        assert_eq!(wave.heard, WatchEvent::Document);
         assert!((1..10).contains(&wave.events), "{wave:?}");
     }
 
@@ -282,8 +282,8 @@ mod tests {
         };
         let dir = TempDir::new().expect("a folder");
         let root = dir.path().canonicalize().expect("the folder");
-        let bell = Bell::default();
-        let _ears = Ears::listen(&interest(&root), &bell).expect("it can listen");
+        let bell = WakeSignal::default();
+        let _ears = FolderWatcher::listen(&interest(&root), &bell).expect("it can listen");
         let deaf = bell.debounce();
         // Two in turn, since the kernel tells of the same thing twice in a row only once; each is opened and closed.
         for number in 0..queue {
@@ -292,8 +292,8 @@ mod tests {
         drop(deaf);
         let far = Instant::now() + PATIENCE;
         loop {
-            let Woken::By(wave) = bell.wait(far, Mind::Changes) else { panic!("there is a change") };
-            if wave.heard == Heard::Lost {
+            let Wakeup::By(wave) = bell.wait(far, WakeOn::Changes) else { panic!("there is a change") };
+            if wave.heard == WatchEvent::Lost {
                 break;
             }
         }

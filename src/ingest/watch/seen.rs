@@ -2,22 +2,22 @@
 
 use crate::{
     ingest::{
-        Summary,
-        progress::{Committed, Progress},
+        RunSummary,
+        progress::{CommittedBatch, RunProgress},
     },
     snapshot::FailedFile,
 };
 
 /// What a run left out, for the watch to say what is new of it.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct ReportedRun {
     pub failed: Vec<FailedFile>,
     pub warned: Vec<FailedFile>,
 }
 
-impl Progress for Seen {
+impl RunProgress for ReportedRun {
     fn discovered(&mut self, _files: u64, _unchanged: u64) {}
-    fn batch(&mut self, _batch: &Committed) {}
+    fn batch(&mut self, _batch: &CommittedBatch) {}
 
     fn failed(&mut self, file: &FailedFile) {
         self.failed.push(file.clone());
@@ -27,5 +27,5 @@ impl Progress for Seen {
         self.warned.push(file.clone());
     }
 
-    fn finished(&mut self, _summary: &Summary) {}
+    fn finished(&mut self, _summary: &RunSummary) {}
 }

@@ -1,15 +1,15 @@
 //! What the errors of a run mean to a watch, which runs again by itself.
 
-use super::super::{Error, StoreError, discover};
+use super::super::{IngestError, StoreError, discover};
 use crate::database::factory;
 
 /// Whether a watch may begin in spite of `error`: it goes by itself.
-pub fn is_waited_for(error: &Error) -> bool {
+pub fn is_waited_for(error: &IngestError) -> bool {
     match error {
-        Error::Running { .. } | Error::Folder(discover::Error::NoDocuments(_)) => true,
-        Error::Store(error) => matches!(
+        IngestError::Running { .. } | IngestError::Folder(discover::DiscoverError::NoDocuments(_)) => true,
+        IngestError::Store(error) => matches!(
             error,
-            StoreError::Busy { .. } | StoreError::Open(factory::Error::Busy { .. }) | StoreError::Stopped
+            StoreError::Busy { .. } | StoreError::Open(factory::OpenError::Busy { .. }) | StoreError::Stopped
         ),
         _ => false,
     }

@@ -2,17 +2,17 @@
 
 use std::time::Instant;
 
-use super::{super::embed::Embedding, backoff::Backoff};
+use super::{super::embed::EmbeddingSummary, backoff::RetryBackoff};
 
 /// What is known of the embedder.
 #[derive(Debug, Default)]
-pub struct Vectors {
+pub struct EmbedderStatus {
     /// Why it was of no use when it was asked last.
     trouble: Option<String>,
-    backoff: Backoff,
+    backoff: RetryBackoff,
 }
 
-impl Vectors {
+impl EmbedderStatus {
     /// When to try again; `None` where nothing is missing that another try may bring.
     pub fn until(&self) -> Option<Instant> {
         self.backoff.until()
@@ -24,7 +24,7 @@ impl Vectors {
     }
 
     /// After a run that came to its end, with what came of embedding: what is new of it, as a line.
-    pub fn after(&mut self, embedding: Option<&Embedding>, now: Instant) -> Option<String> {
+    pub fn after(&mut self, embedding: Option<&EmbeddingSummary>, now: Instant) -> Option<String> {
         let Some(embedding) = embedding else {
             self.wait();
             return None;
@@ -52,8 +52,8 @@ mod tests {
 
     use super::*;
 
-    fn embedding(embedded: u64, error: Option<&str>) -> Embedding {
-        Embedding {
+    fn embedding(embedded: u64, error: Option<&str>) -> EmbeddingSummary {
+        EmbeddingSummary {
             model: "words".to_owned(),
             wanted: 5,
             embedded,
@@ -66,8 +66,8 @@ mod tests {
 
     #[test]
     fn what_is_in_the_way_is_said_once_and_tried_again_until_all_is_there() {
-        let (mut vectors, now) = (Vectors::default(), Instant::now());
-        let wait = |vectors: &Vectors| vectors.until().map(|until| (until - now).as_secs());
+        let (mut vectors, now) = (EmbedderStatus::default(), Instant::now());
+        let wait = |vectors: &EmbedderStatus| vectors.until().map(|until| (until - now).as_secs());
         assert_eq!(vectors.after(None, now), None);
         assert_eq!(vectors.after(Some(&embedding(5, None)), now), None);
         assert_eq!(vectors.until(), None);

@@ -5,14 +5,14 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::frames::{Frame, Same};
+use super::frames::{FrameHeader, PageComparison};
 
 /// How often pages above an empty one are looked at: it takes another walk through the log each time.
 const DEEPER: u32 = 8;
 
 /// The comparisons that are still to be made, newest commit first, so that a long log can be judged in parts.
 #[derive(Debug, Default)]
-pub struct Search {
+pub struct CommitSearch {
     // Of each commit with a lowest page that differs from the commit before it: the frames up to it, and that page's.
     candidates: Vec<(usize, u32)>,
     // What a checkpoint that ended before the last frame has moved, as the index says.
@@ -20,10 +20,10 @@ pub struct Search {
     deeper: u32,
 }
 
-impl Search {
+impl CommitSearch {
     /// A search through the committed `frames`. `partial` are the frames up to which a checkpoint went, as an index says
     /// that was left with this log.
-    pub fn new(frames: &[Frame], partial: &[u32]) -> Self {
+    pub fn new(frames: &[FrameHeader], partial: &[u32]) -> Self {
         let mut candidates: Vec<(usize, u32)> = Vec::new();
         let mut lowest: Option<(u32, u32)> = None;
         for (number, frame) in (1_u32..).zip(frames) {
@@ -46,9 +46,9 @@ impl Search {
     /// Where `compare` fails.
     pub fn go_on(
         &mut self,
-        frames: &[Frame],
+        frames: &[FrameHeader],
         limit: &mut usize,
-        mut compare: impl FnMut(u32, u32) -> io::Result<Same>,
+        mut compare: impl FnMut(u32, u32) -> io::Result<PageComparison>,
     ) -> io::Result<Option<bool>> {
         while let Some(moved) = self.partial.pop() {
             if prefix(&left_by_partial(frames, moved), limit, &mut compare)? {
@@ -62,14 +62,14 @@ impl Search {
             }
             *limit -= 1;
             match compare(frames[number as usize - 1].page, number)? {
-                Same::Equal => return Ok(Some(true)),
-                Same::Zeros if self.deeper < DEEPER => {
+                PageComparison::Equal => return Ok(Some(true)),
+                PageComparison::Zeros if self.deeper < DEEPER => {
                     self.deeper += 1;
                     if prefix(&last_frames(&frames[..count]), limit, &mut compare)? {
                         return Ok(Some(true));
                     }
                 }
-                Same::Zeros | Same::Different => {}
+                PageComparison::Zeros | PageComparison::Different => {}
             }
         }
         Ok(Some(false))
@@ -80,7 +80,7 @@ impl Search {
 fn prefix(
     pages: &BTreeMap<u32, u32>,
     limit: &mut usize,
-    compare: &mut impl FnMut(u32, u32) -> io::Result<Same>,
+    compare: &mut impl FnMut(u32, u32) -> io::Result<PageComparison>,
 ) -> io::Result<bool> {
     for (&page, &number) in pages {
         if *limit == 0 {
@@ -88,16 +88,16 @@ fn prefix(
         }
         *limit -= 1;
         match compare(page, number)? {
-            Same::Equal => return Ok(true),
-            Same::Zeros => {}
-            Same::Different => return Ok(false),
+            PageComparison::Equal => return Ok(true),
+            PageComparison::Zeros => {}
+            PageComparison::Different => return Ok(false),
         }
     }
     Ok(false)
 }
 
 /// The last frame of each page of the database as of the last of `frames`.
-fn last_frames(frames: &[Frame]) -> BTreeMap<u32, u32> {
+fn last_frames(frames: &[FrameHeader]) -> BTreeMap<u32, u32> {
     let mut last: BTreeMap<u32, u32> = (1_u32..).zip(frames).map(|(number, it)| (it.page, number)).collect();
     let size = frames.iter().rev().map(|it| it.commit).find(|&commit| commit != 0).unwrap_or(u32::MAX);
     last.retain(|&page, _| page <= size);
@@ -105,7 +105,7 @@ fn last_frames(frames: &[Frame]) -> BTreeMap<u32, u32> {
 }
 
 /// The pages that a checkpoint up to the frame `moved` has written. It leaves pages alone that have a later frame.
-fn left_by_partial(frames: &[Frame], moved: u32) -> BTreeMap<u32, u32> {
+fn left_by_partial(frames: &[FrameHeader], moved: u32) -> BTreeMap<u32, u32> {
     let mut last = last_frames(frames);
     last.retain(|_, &mut number| number <= moved);
     last
@@ -116,22 +116,23 @@ mod tests {
     use super::*;
 
     // A log of commits: each writes pages, and the database then has 9 pages.
-    fn log(commits: &[&[u32]]) -> Vec<Frame> {
+    fn log(commits: &[&[u32]]) -> Vec<FrameHeader> {
         let frames = commits.iter().flat_map(|pages| {
             pages
                 .iter()
                 .enumerate()
-                .map(|(at, &page)| Frame { page, commit: if at + 1 == pages.len() { 9 } else { 0 } })
+                .map(|(at, &page)| FrameHeader { page, commit: if at + 1 == pages.len() { 9 } else { 0 } })
         });
         frames.collect()
     }
 
     // What the main file holds: of some pages the content of a frame, of the others something else.
-    fn judge(frames: &[Frame], main: &[(u32, u32)], partial: &[u32]) -> bool {
-        let mut search = Search::new(frames, partial);
+    fn judge(frames: &[FrameHeader], main: &[(u32, u32)], partial: &[u32]) -> bool {
+        let mut search = CommitSearch::new(frames, partial);
         let mut limit = 1000;
-        let compare =
-            |page, number| Ok(if main.contains(&(page, number)) { Same::Equal } else { Same::Different });
+        let compare = |page, number| {
+            Ok(if main.contains(&(page, number)) { PageComparison::Equal } else { PageComparison::Different })
+        };
         search.go_on(frames, &mut limit, compare).expect("compared").expect("judged")
     }
 
@@ -180,25 +181,26 @@ mod tests {
             let mut limit = 1000;
             let compare = |page, _| {
                 Ok(match page {
-                    2 => Same::Zeros,
+                    2 => PageComparison::Zeros,
                     4 => fourth,
-                    _ => Same::Different,
+                    _ => PageComparison::Different,
                 })
             };
-            Search::new(&frames, &[]).go_on(&frames, &mut limit, compare).expect("compared")
+            CommitSearch::new(&frames, &[]).go_on(&frames, &mut limit, compare).expect("compared")
         };
-        assert_eq!(with(Same::Equal), Some(true));
-        assert_eq!(with(Same::Zeros), Some(false));
-        assert_eq!(with(Same::Different), Some(false));
+        assert_eq!(with(PageComparison::Equal), Some(true));
+        assert_eq!(with(PageComparison::Zeros), Some(false));
+        assert_eq!(with(PageComparison::Different), Some(false));
     }
 
     #[test]
     fn a_long_log_is_judged_in_parts() {
         let frames = log(&[&[1], &[1], &[1], &[1], &[1]]);
-        let mut search = Search::new(&frames, &[]);
+        let mut search = CommitSearch::new(&frames, &[]);
         let mut go_on = |limit: usize| {
             let mut limit = limit;
-            let compare = |_, number| Ok(if number == 2 { Same::Equal } else { Same::Different });
+            let compare =
+                |_, number| Ok(if number == 2 { PageComparison::Equal } else { PageComparison::Different });
             search.go_on(&frames, &mut limit, compare).expect("compared")
         };
         assert_eq!((go_on(2), go_on(1), go_on(1)), (None, None, Some(true)));

@@ -11,9 +11,9 @@ use std::{
     io,
 };
 
-use super::frames::{Pair, Same, indexed_pages};
+use super::frames::{MainAndLog, PageComparison, indexed_pages};
 use crate::{
-    observe::{files, header, wal_index::Raw},
+    observe::{files, header, wal_index::RawIndex},
     snapshot::{Contradiction, ContradictionKind},
 };
 
@@ -28,7 +28,7 @@ const LONGEST: u32 = 4 << 20;
 
 /// The main file as it was when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MainFile {
+pub struct MainFileState {
     /// Bytes in a page, by the index or by the header.
     pub page_size: u32,
     /// Its size in bytes.
@@ -37,7 +37,7 @@ pub struct MainFile {
     pub header_count: Option<u32>,
 }
 
-impl MainFile {
+impl MainFileState {
     /// Reads the size and the page count of `file`, whose pages have `page_size` bytes; without one, as its header says.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl MainFile {
 
 /// What the main file contradicts by its own header, while no process has the index open, none writes, and no journal is
 /// hot. `logged` are the pages that the log holds.
-pub fn by_header(main: &MainFile, logged: &BTreeSet<u32>) -> Option<Contradiction> {
+pub fn by_header(main: &MainFileState, logged: &BTreeSet<u32>) -> Option<Contradiction> {
     let promised = main.header_count?;
     let page = main.missing(promised, logged)?;
     Some(main.contradicts(ContradictionKind::MissingPage, Some(page), promised, false))
@@ -102,10 +102,10 @@ pub fn by_header(main: &MainFile, logged: &BTreeSet<u32>) -> Option<Contradictio
 ///
 /// Where the operating system fails to read.
 pub fn by_index(
-    main: &MainFile,
-    raw: &Raw,
+    main: &MainFileState,
+    raw: &RawIndex,
     index: &File,
-    pair: Option<&Pair<'_>>,
+    pair: Option<&MainAndLog<'_>>,
     is_copying: bool,
 ) -> io::Result<Option<Contradiction>> {
     let promised = raw.page_count();
@@ -131,7 +131,7 @@ pub fn by_index(
 }
 
 /// The first of page 1 and of some other pages that was moved from the log and is not so in the main file.
-fn other_content(raw: &Raw, index: &File, pair: &Pair<'_>) -> io::Result<Option<u32>> {
+fn other_content(raw: &RawIndex, index: &File, pair: &MainAndLog<'_>) -> io::Result<Option<u32>> {
     let (frames, moved) = (raw.frames(), raw.backfilled());
     let from = frames.saturating_sub(WINDOW) + 1;
     if moved < from || moved > frames {
@@ -141,8 +141,8 @@ fn other_content(raw: &Raw, index: &File, pair: &Pair<'_>) -> io::Result<Option<
     let last: BTreeMap<u32, u32> = pages.into_iter().zip(from..).collect();
     for (page, number) in sample(&last, moved, raw.page_count()) {
         match pair.compare(page, number)? {
-            Some(Same::Equal | Same::Zeros) => {}
-            Some(Same::Different) => return Ok(Some(page)),
+            Some(PageComparison::Equal | PageComparison::Zeros) => {}
+            Some(PageComparison::Different) => return Ok(Some(page)),
             // The log is not the one that the index is about, or is cut short.
             None => return Ok(None),
         }
@@ -166,8 +166,8 @@ fn sample(last: &BTreeMap<u32, u32>, moved: u32, count: u32) -> Vec<(u32, u32)> 
 mod tests {
     use super::*;
 
-    fn main(pages: u64, header_count: Option<u32>) -> MainFile {
-        MainFile { page_size: 4096, bytes: pages * 4096, header_count }
+    fn main(pages: u64, header_count: Option<u32>) -> MainFileState {
+        MainFileState { page_size: 4096, bytes: pages * 4096, header_count }
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!((found.pages_promised, found.pages_in_file, found.by_index), (10, 7, false));
         assert_eq!(by_header(&main(7, Some(10)), &BTreeSet::from([8, 9, 10])), None, "the log holds them");
         assert_eq!(by_header(&main(7, Some(10)), &BTreeSet::from([8, 10])).and_then(|it| it.page), Some(9));
-        let part = MainFile { bytes: 10 * 4096 - 1, ..main(10, Some(10)) };
+        let part = MainFileState { bytes: 10 * 4096 - 1, ..main(10, Some(10)) };
         assert_eq!(by_header(&part, &none).and_then(|it| it.page), Some(10), "half a page is none");
     }
 
@@ -190,7 +190,7 @@ mod tests {
         let lock_page = u32::try_from(LOCK_BYTE / 4096 + 1).expect("small");
         let file = main(u64::from(lock_page) - 1, Some(lock_page));
         assert_eq!(by_header(&file, &BTreeSet::new()), None);
-        let more = MainFile { header_count: Some(lock_page + 1), ..file };
+        let more = MainFileState { header_count: Some(lock_page + 1), ..file };
         assert_eq!(by_header(&more, &BTreeSet::new()).and_then(|it| it.page), Some(lock_page + 1));
     }
 

@@ -5,12 +5,12 @@
 
 use std::{fs::File, io, path::Path};
 
-use super::frames::{Frame, Pair};
+use super::frames::{FrameHeader, MainAndLog};
 use crate::{
     observe::{
         files, header,
         wal::{FRAME_HEADER, LogHeader},
-        wal_index::Raw,
+        wal_index::RawIndex,
     },
     snapshot::{FirstPage, FirstPageState},
 };
@@ -41,9 +41,10 @@ pub fn examine(main: &File, log: &Path, index: &Path) -> io::Result<FirstPage> {
     }
     let log = files::open(log).ok();
     let begun = log.as_ref().and_then(|log| Some((log, LogHeader::read(log).ok().flatten()?)));
-    let raw = files::open(index).ok().and_then(|index| Raw::read(&index).ok()).filter(Raw::is_whole);
-    let pair = begun.map(|(log, header)| Pair { main, log, header });
-    let sizes = sizes(begun.map(|(_, header)| header.page_size), raw.as_ref().map(Raw::page_size));
+    let raw =
+        files::open(index).ok().and_then(|index| RawIndex::read(&index).ok()).filter(RawIndex::is_whole);
+    let pair = begun.map(|(log, header)| MainAndLog { main, log, header });
+    let sizes = sizes(begun.map(|(_, header)| header.page_size), raw.as_ref().map(RawIndex::page_size));
     let in_log = pair.map(|pair| first_in_log(&pair, raw.as_ref())).transpose()?;
     let of_log = pair.map_or(Ok(0), |pair| plain_frames(&pair))?;
     let mut of_main = (0, None);
@@ -83,12 +84,12 @@ fn sizes(of_log: Option<u32>, of_index: Option<u32>) -> Vec<u32> {
 }
 
 /// Whether the log holds page 1 as a database begins; `None` where it was too long to be read whole.
-fn first_in_log(pair: &Pair<'_>, index: Option<&Raw>) -> io::Result<Option<bool>> {
+fn first_in_log(pair: &MainAndLog<'_>, index: Option<&RawIndex>) -> io::Result<Option<bool>> {
     // Frames past the last commit of the index are leftovers, or not committed.
-    let of_index = index.filter(|it| it.salts() == pair.header.salts()).map(Raw::frames);
+    let of_index = index.filter(|it| it.salts() == pair.header.salts()).map(RawIndex::frames);
     let slots = pair.header.slots(pair.log.metadata()?.len());
     let count = of_index.map_or(slots, |frames| frames.min(slots));
-    let mut frames: Vec<Frame> = Vec::new();
+    let mut frames: Vec<FrameHeader> = Vec::new();
     let is_whole = pair.frames(&mut frames, count, FRAMES)?;
     // What follows the last commit is of no account.
     frames.truncate(frames.iter().rposition(|frame| frame.commit != 0).map_or(0, |last| last + 1));
@@ -120,7 +121,7 @@ fn plain_pages(main: &File, size: u32, bytes: u64) -> io::Result<u32> {
 }
 
 /// The same of the first frames of the log.
-fn plain_frames(pair: &Pair<'_>) -> io::Result<u32> {
+fn plain_frames(pair: &MainAndLog<'_>) -> io::Result<u32> {
     let mut count = 0;
     let mut page = vec![0; pair.header.page_size as usize];
     for number in 1..=PAGES {

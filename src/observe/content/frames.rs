@@ -20,7 +20,7 @@ const PART: usize = 4096;
 
 /// The header of one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Frame {
+pub struct FrameHeader {
     /// The page that it holds.
     pub page: u32,
     /// Pages of the database after the commit that this frame ends; 0 where it ends none.
@@ -29,7 +29,7 @@ pub struct Frame {
 
 /// How a page of the main file compares with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Same {
+pub enum PageComparison {
     /// The bytes differ, or the main file ends before them.
     Different,
     /// They are equal, and all are zero.
@@ -40,7 +40,7 @@ pub enum Same {
 
 /// A main file and the log beside it.
 #[derive(Debug, Clone, Copy)]
-pub struct Pair<'a> {
+pub struct MainAndLog<'a> {
     /// The main file.
     pub main: &'a File,
     /// The log.
@@ -49,19 +49,19 @@ pub struct Pair<'a> {
     pub header: LogHeader,
 }
 
-impl Pair<'_> {
+impl MainAndLog<'_> {
     /// The header of the frame with this number, counted from 1; `None` where the log has no such frame of its present
     /// generation.
     ///
     /// # Errors
     ///
     /// Where the operating system fails to read.
-    pub fn frame(&self, number: u32) -> io::Result<Option<Frame>> {
+    pub fn frame(&self, number: u32) -> io::Result<Option<FrameHeader>> {
         let mut bytes = [0; FRAME_HEADER];
         let length = files::read_at(self.log, &mut bytes, self.header.offset_of(number))?;
         let is_of_this_log = length == FRAME_HEADER && bytes[8..16] == self.header.salts();
         let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        Ok(is_of_this_log.then(|| Frame { page: word(0), commit: word(4) }))
+        Ok(is_of_this_log.then(|| FrameHeader { page: word(0), commit: word(4) }))
     }
 
     /// Compares the main file's page `page` with what the frame `number` holds; `None` where that frame is no longer one
@@ -70,7 +70,7 @@ impl Pair<'_> {
     /// # Errors
     ///
     /// Where the operating system fails to read.
-    pub fn compare(&self, page: u32, number: u32) -> io::Result<Option<Same>> {
+    pub fn compare(&self, page: u32, number: u32) -> io::Result<Option<PageComparison>> {
         if page == 0 || self.frame(number)?.is_none_or(|frame| frame.page != page) {
             return Ok(None);
         }
@@ -85,11 +85,11 @@ impl Pair<'_> {
                 return Ok(None);
             }
             if read < length || ours[..length] != theirs[..length] {
-                return Ok(Some(Same::Different));
+                return Ok(Some(PageComparison::Different));
             }
             is_zero &= ours[..length].iter().all(|&byte| byte == 0);
         }
-        Ok(Some(if is_zero { Same::Zeros } else { Same::Equal }))
+        Ok(Some(if is_zero { PageComparison::Zeros } else { PageComparison::Equal }))
     }
 
     /// Goes on reading frame headers into `known` until there are `count`, at most `limit` of them now; whether all are
@@ -98,7 +98,7 @@ impl Pair<'_> {
     /// # Errors
     ///
     /// Where the operating system fails to read.
-    pub fn frames(&self, known: &mut Vec<Frame>, count: u32, limit: usize) -> io::Result<Option<bool>> {
+    pub fn frames(&self, known: &mut Vec<FrameHeader>, count: u32, limit: usize) -> io::Result<Option<bool>> {
         for _ in 0..limit {
             let next = u32::try_from(known.len()).unwrap_or(u32::MAX).saturating_add(1);
             if next > count {

@@ -16,7 +16,7 @@ const LONGEST_WORTH_MS: u64 = 600_000;
 
 /// What a look saw of a process.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen {
+pub struct IdleSample {
     /// PID, and start in clock ticks since boot.
     pub process: (i32, u64),
     /// CPU time used so far, in clock ticks.
@@ -31,7 +31,7 @@ pub struct Seen {
 
 /// For how long a process has been idle, in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Idle {
+pub struct IdleTime {
     /// Without a tick of CPU time.
     pub cpu_ms: u64,
     /// Without a lock of a transaction either.
@@ -40,7 +40,7 @@ pub struct Idle {
 
 /// What is kept of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct PersistedIdle {
     pid: i32,
     start_ticks: u64,
     cpu_ticks: u64,
@@ -52,9 +52,9 @@ pub struct Kept {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    kept: Kept,
-    written: Option<Kept>,
+struct IdleEntry {
+    kept: PersistedIdle,
+    written: Option<PersistedIdle>,
     // When it was last seen idle.
     at: u64,
     // From which idleness on it is worth keeping, in ms.
@@ -65,26 +65,26 @@ struct Entry {
 
 /// Every process that is known.
 #[derive(Debug, Default)]
-pub struct Book {
-    entries: BTreeMap<(i32, u64), Entry>,
+pub struct IdleBook {
+    entries: BTreeMap<(i32, u64), IdleEntry>,
 }
 
-impl Book {
+impl IdleBook {
     /// What a file kept.
-    pub fn of(kept: Vec<Kept>) -> Self {
-        let entry = |kept: Kept| (kept.process(), Entry::of(kept, Some(kept)));
+    pub fn of(kept: Vec<PersistedIdle>) -> Self {
+        let entry = |kept: PersistedIdle| (kept.process(), IdleEntry::of(kept, Some(kept)));
         Self { entries: kept.into_iter().map(entry).collect() }
     }
 
     /// Takes in a look at a process; for how long it has been idle, or `None` where nothing is known from before.
-    pub fn see(&mut self, seen: &Seen) -> Option<Idle> {
+    pub fn see(&mut self, seen: &IdleSample) -> Option<IdleTime> {
         let (pid, start_ticks) = seen.process;
         let locked_at = seen.has_locked.then_some(seen.at);
         let (cpu_ticks, below_ticks) = (seen.cpu_ticks, seen.below_ticks);
-        let anew = Kept { pid, start_ticks, cpu_ticks, cpu_since: seen.at, locked_at, below_ticks };
+        let anew = PersistedIdle { pid, start_ticks, cpu_ticks, cpu_since: seen.at, locked_at, below_ticks };
         let Some(entry) = self.entries.get_mut(&seen.process) else {
-            self.entries.insert(seen.process, Entry { is_seen: true, ..Entry::of(anew, None) });
-            return seen.has_locked.then_some(Idle { cpu_ms: 0, ms: 0 });
+            self.entries.insert(seen.process, IdleEntry { is_seen: true, ..IdleEntry::of(anew, None) });
+            return seen.has_locked.then_some(IdleTime { cpu_ms: 0, ms: 0 });
         };
         // A time to come is not of this clock.
         if entry.kept.cpu_ticks != seen.cpu_ticks || entry.kept.since() > seen.at {
@@ -101,7 +101,7 @@ impl Book {
         }
         entry.at = seen.at;
         entry.is_seen = true;
-        Some(Idle { cpu_ms: seen.at - entry.kept.cpu_since, ms: seen.at - entry.kept.since() })
+        Some(IdleTime { cpu_ms: seen.at - entry.kept.cpu_since, ms: seen.at - entry.kept.since() })
     }
 
     /// Ends a look: who was not seen and does not live is forgotten.
@@ -115,7 +115,7 @@ impl Book {
     /// since it was written misleads nobody: the counter tells.
     pub fn is_due(&self) -> bool {
         self.entries.values().any(|entry| {
-            let Entry { kept, written, .. } = entry;
+            let IdleEntry { kept, written, .. } = entry;
             let misleads =
                 written.is_some_and(|it| it.cpu_ticks == kept.cpu_ticks && it.locked_at < kept.locked_at);
             *written != Some(*kept) && (misleads || entry.is_worth_keeping())
@@ -129,15 +129,15 @@ impl Book {
 
     /// Takes in what others have written of processes that live. Who has seen a lock knows better than who has not,
     /// and of two who have read the same CPU time the one who did so first.
-    pub fn take_in(&mut self, theirs: Vec<Kept>, lives: &dyn Fn(i32, u64) -> bool) {
+    pub fn take_in(&mut self, theirs: Vec<PersistedIdle>, lives: &dyn Fn(i32, u64) -> bool) {
         for theirs in theirs {
             match self.entries.get_mut(&theirs.process()) {
-                Some(Entry { kept, .. }) if kept.cpu_ticks == theirs.cpu_ticks => {
+                Some(IdleEntry { kept, .. }) if kept.cpu_ticks == theirs.cpu_ticks => {
                     kept.cpu_since = kept.cpu_since.min(theirs.cpu_since);
                     kept.locked_at = kept.locked_at.max(theirs.locked_at);
                 }
                 None if lives(theirs.pid, theirs.start_ticks) => {
-                    self.entries.insert(theirs.process(), Entry::of(theirs, Some(theirs)));
+                    self.entries.insert(theirs.process(), IdleEntry::of(theirs, Some(theirs)));
                 }
                 Some(_) | None => {}
             }
@@ -145,7 +145,7 @@ impl Book {
     }
 
     /// What to write.
-    pub fn kept(&self) -> Vec<Kept> {
+    pub fn kept(&self) -> Vec<PersistedIdle> {
         self.entries.values().map(|entry| entry.kept).collect()
     }
 
@@ -157,8 +157,8 @@ impl Book {
     }
 }
 
-impl Entry {
-    fn of(kept: Kept, written: Option<Kept>) -> Self {
+impl IdleEntry {
+    fn of(kept: PersistedIdle, written: Option<PersistedIdle>) -> Self {
         Self { kept, written, at: kept.since(), worth: WORTH_KEEPING_MS, is_seen: false }
     }
 
@@ -167,7 +167,7 @@ impl Entry {
     }
 }
 
-impl Kept {
+impl PersistedIdle {
     fn process(&self) -> (i32, u64) {
         (self.pid, self.start_ticks)
     }
@@ -183,23 +183,23 @@ mod tests {
 
     const P: (i32, u64) = (7, 4200);
 
-    fn seen(cpu_ticks: u64, at: u64) -> Seen {
-        Seen { process: P, cpu_ticks, has_locked: false, below_ticks: None, at }
+    fn seen(cpu_ticks: u64, at: u64) -> IdleSample {
+        IdleSample { process: P, cpu_ticks, has_locked: false, below_ticks: None, at }
     }
 
-    fn locked(cpu_ticks: u64, at: u64) -> Seen {
-        Seen { has_locked: true, ..seen(cpu_ticks, at) }
+    fn locked(cpu_ticks: u64, at: u64) -> IdleSample {
+        IdleSample { has_locked: true, ..seen(cpu_ticks, at) }
     }
 
-    fn idle(cpu_ms: u64, ms: u64) -> Idle {
-        Idle { cpu_ms, ms }
+    fn idle(cpu_ms: u64, ms: u64) -> IdleTime {
+        IdleTime { cpu_ms, ms }
     }
 
     #[test]
     fn one_look_proves_nothing() {
-        assert_eq!(Book::default().see(&seen(5, 1000)), None);
+        assert_eq!(IdleBook::default().see(&seen(5, 1000)), None);
         assert_eq!(
-            Book::default().see(&locked(5, 1000)),
+            IdleBook::default().see(&locked(5, 1000)),
             Some(idle(0, 0)),
             "but activity can be seen at once"
         );
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_tick_or_a_lock_begins_the_count_anew() {
-        let mut book = Book::default();
+        let mut book = IdleBook::default();
         book.see(&seen(5, 1000));
         assert_eq!(book.see(&seen(5, 61_000)), Some(idle(60_000, 60_000)));
         assert_eq!(book.see(&seen(6, 62_000)), Some(idle(0, 0)), "one tick");
@@ -218,21 +218,21 @@ mod tests {
 
     #[test]
     fn another_process_of_that_pid_begins_anew() {
-        let mut book = Book::default();
+        let mut book = IdleBook::default();
         book.see(&seen(5, 1000));
-        assert_eq!(book.see(&Seen { process: (7, 9999), ..seen(5, 61_000) }), None);
+        assert_eq!(book.see(&IdleSample { process: (7, 9999), ..seen(5, 61_000) }), None);
     }
 
     #[test]
     fn a_time_of_another_clock_is_void() {
-        let mut book = Book::default();
+        let mut book = IdleBook::default();
         book.see(&seen(5, 61_000));
         assert_eq!(book.see(&seen(5, 1000)), Some(idle(0, 0)));
     }
 
     #[test]
     fn who_does_not_live_is_forgotten() {
-        let mut book = Book::default();
+        let mut book = IdleBook::default();
         book.see(&seen(5, 1000));
         book.end_look(&|_, _| false);
         assert_eq!(book.kept().len(), 1, "it was seen");
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_busy_process_does_not_keep_the_file_busy() {
-        let mut book = Book::default();
+        let mut book = IdleBook::default();
         book.see(&seen(5, 1000));
         assert!(book.is_changed() && !book.is_due());
         book.is_written();
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_daemon_that_pauses_again_and_again_does_not_keep_the_file_busy() {
-        let mut book = Book::default();
+        let mut book = IdleBook::default();
         let mut written = 0;
         for tick in 0..100 {
             for second in 0..7 {
@@ -279,20 +279,20 @@ mod tests {
 
     #[test]
     fn who_saw_a_lock_knows_better_and_the_earlier_reading_proves_more() {
-        let (mut ours, mut theirs) = (Book::default(), Book::default());
+        let (mut ours, mut theirs) = (IdleBook::default(), IdleBook::default());
         ours.see(&seen(5, 1000));
         theirs.see(&seen(5, 2000));
         theirs.see(&locked(5, 3000));
         ours.take_in(theirs.kept(), &|_, _| true);
         assert_eq!(ours.see(&seen(5, 4000)), Some(idle(3000, 1000)));
-        let mut newcomer = Book::default();
+        let mut newcomer = IdleBook::default();
         newcomer.see(&seen(5, 5000));
         ours.take_in(newcomer.kept(), &|_, _| true);
         assert_eq!(ours.see(&seen(5, 5000)), Some(idle(4000, 2000)), "who has only come now knows nothing");
         theirs.see(&seen(9, 5000));
         ours.take_in(theirs.kept(), &|_, _| true);
         assert_eq!(ours.see(&seen(5, 6000)), Some(idle(5000, 3000)), "other ticks are another time");
-        let mut third = Book::default();
+        let mut third = IdleBook::default();
         third.take_in(ours.kept(), &|_, _| false);
         assert_eq!(third.kept(), [], "it is gone");
     }

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::story::Story;
+use super::story::RunState;
 use crate::state_files;
 
 /// The longest line of a journal in bytes. A start with its folders is the longest that waltop writes.
@@ -19,12 +19,12 @@ const MOST_NONSENSE: u32 = 100;
 
 /// A journal, and how far it has been read.
 #[derive(Debug, Default)]
-pub(super) struct Followed {
+pub(super) struct FollowedJournal {
     inode: u64,
     pub read_to: u64,
     // Size and time of the journal when it was last read.
     read_at: Option<(u64, SystemTime)>,
-    pub story: Option<Story>,
+    pub story: Option<RunState>,
     /// What was wrong with a line that was passed over.
     pub nonsense: Option<String>,
     /// Whether there is more than one look may read.
@@ -34,7 +34,7 @@ pub(super) struct Followed {
     is_given_up: bool,
 }
 
-impl Followed {
+impl FollowedJournal {
     /// Reads what was appended to the journal at `path`, at most `budget` bytes, which it reduces; `proc` tells whether
     /// its process lives.
     pub fn catch_up(&mut self, path: &Path, proc: &Path, budget: &mut u64) -> io::Result<()> {
@@ -106,7 +106,7 @@ impl Followed {
         let line = serde_json::from_slice(line).map_err(|error| format!("a line makes no sense: {error}"))?;
         match &mut self.story {
             Some(story) => story.go_on(line),
-            None => self.story = Some(Story::begin(line)?),
+            None => self.story = Some(RunState::begin(line)?),
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use std::{collections::VecDeque, path::Path};
 
 use super::{super::liveness::is_there, Transaction};
 use crate::{
-    journal::{Event, Line, Outcome},
-    snapshot::{Batch, EmbeddingProgress, FailedFile, Ingestion, IngestionState, Spread},
+    journal::{JournalEvent, JournalLine, RunOutcome},
+    snapshot::{DurationSpread, EmbeddingProgress, FailedFile, IngestedBatch, Ingestion, IngestionState},
 };
 
 /// Of how many batches, the newest, the spreads are made.
@@ -13,7 +13,7 @@ const SPREAD_OVER: usize = 4096;
 
 /// An ingestion as far as its journal tells it.
 #[derive(Debug)]
-pub(super) struct Story {
+pub(super) struct RunState {
     /// Absolute path of the database.
     pub database: String,
     boot: Option<String>,
@@ -24,10 +24,11 @@ pub(super) struct Story {
     pub fresh: VecDeque<Transaction>,
 }
 
-impl Story {
+impl RunState {
     /// The story that begins with `line`, or why none does.
-    pub fn begin(line: Line) -> Result<Self, String> {
-        let Event::Started { run, pid, start_ticks, boot, database, folders, carries_on, .. } = line.event
+    pub fn begin(line: JournalLine) -> Result<Self, String> {
+        let JournalEvent::Started { run, pid, start_ticks, boot, database, folders, carries_on, .. } =
+            line.event
         else {
             return Err("its first line tells no start".to_owned());
         };
@@ -67,80 +68,108 @@ impl Story {
     }
 
     /// What `line` adds to it.
-    pub fn go_on(&mut self, line: Line) {
+    pub fn go_on(&mut self, line: JournalLine) {
         let ingestion = &mut self.ingestion;
         ingestion.last_told_at = Some(line.at);
         match line.event {
-            Event::SetUp { retries } => ingestion.busy_retries += retries,
-            Event::Discovered { files, unchanged } => {
+            JournalEvent::SetUp { retries } => ingestion.busy_retries += retries,
+            JournalEvent::Discovered { files, unchanged } => {
                 ingestion.files_total = Some(files);
                 ingestion.files_unchanged += unchanged;
                 ingestion.files_done += unchanged;
             }
-            Event::Unchanged { files } => {
+            JournalEvent::Unchanged { files } => {
                 ingestion.files_unchanged += files;
                 ingestion.files_done += files;
             }
-            Event::Batch { files, bytes, wait_ms, hold_ms, retries, decided } => {
+            JournalEvent::Batch { files, bytes, wait_ms, hold_ms, retries, decided } => {
                 ingestion.files_done += files;
                 ingestion.batch_size = Some(files);
                 ingestion.decided = decided;
-                self.transaction(Batch { at: line.at, files, bytes: Some(bytes), wait_ms, hold_ms, retries });
+                self.transaction(IngestedBatch {
+                    at: line.at,
+                    files,
+                    bytes: Some(bytes),
+                    wait_ms,
+                    hold_ms,
+                    retries,
+                });
             }
-            Event::Removed { files, wait_ms, hold_ms, retries } => {
-                self.transaction(Batch { at: line.at, files, bytes: None, wait_ms, hold_ms, retries });
+            JournalEvent::Removed { files, wait_ms, hold_ms, retries } => {
+                self.transaction(IngestedBatch {
+                    at: line.at,
+                    files,
+                    bytes: None,
+                    wait_ms,
+                    hold_ms,
+                    retries,
+                });
             }
-            Event::Merged { wait_ms, hold_ms, retries }
-            | Event::Restamped { files: _, wait_ms, hold_ms, retries }
-            | Event::Related { files: _, wait_ms, hold_ms, retries } => {
-                self.transaction(Batch { at: line.at, files: 0, bytes: None, wait_ms, hold_ms, retries });
+            JournalEvent::Merged { wait_ms, hold_ms, retries }
+            | JournalEvent::Restamped { files: _, wait_ms, hold_ms, retries }
+            | JournalEvent::Related { files: _, wait_ms, hold_ms, retries } => {
+                self.transaction(IngestedBatch {
+                    at: line.at,
+                    files: 0,
+                    bytes: None,
+                    wait_ms,
+                    hold_ms,
+                    retries,
+                });
             }
-            Event::Embedding { model, files } => {
+            JournalEvent::Embedding { model, files } => {
                 let progress =
                     EmbeddingProgress { model, wanted: files, embedded: 0, started_at: line.at, error: None };
                 ingestion.embedding = Some(progress);
             }
-            Event::Embedded { files, bytes, wait_ms, hold_ms, retries } => {
+            JournalEvent::Embedded { files, bytes, wait_ms, hold_ms, retries } => {
                 if let Some(embedding) = &mut ingestion.embedding {
                     embedding.embedded += files;
                 }
-                self.transaction(Batch { at: line.at, files, bytes: Some(bytes), wait_ms, hold_ms, retries });
+                self.transaction(IngestedBatch {
+                    at: line.at,
+                    files,
+                    bytes: Some(bytes),
+                    wait_ms,
+                    hold_ms,
+                    retries,
+                });
             }
-            Event::EmbeddingEnded { reason } => {
+            JournalEvent::EmbeddingEnded { reason } => {
                 if let Some(embedding) = &mut ingestion.embedding {
                     embedding.error = Some(reason);
                 }
             }
-            Event::Vanished { files } => {
+            JournalEvent::Vanished { files } => {
                 ingestion.files_total = ingestion.files_total.map(|total| total.saturating_sub(files));
             }
-            Event::FileFailed { path, reason } => {
+            JournalEvent::FileFailed { path, reason } => {
                 ingestion.files_failed += 1;
                 if ingestion.failures.len() < Ingestion::RECENT {
                     ingestion.failures.push(FailedFile { path, reason });
                 }
             }
-            Event::Finished { outcome, error } => {
+            JournalEvent::Finished { outcome, error } => {
                 ingestion.finished_at = Some(line.at);
                 ingestion.error = error;
                 ingestion.state = match outcome {
-                    Outcome::Completed => IngestionState::Completed,
-                    Outcome::Stopped => IngestionState::Stopped,
-                    Outcome::Failed => IngestionState::Failed,
+                    RunOutcome::Completed => IngestionState::Completed,
+                    RunOutcome::Stopped => IngestionState::Stopped,
+                    RunOutcome::Failed => IngestionState::Failed,
                 };
             }
-            Event::FileWarned { path, reason } => {
+            JournalEvent::FileWarned { path, reason } => {
                 ingestion.files_in_part += 1;
                 if ingestion.in_part.len() < Ingestion::RECENT {
                     ingestion.in_part.push(FailedFile { path, reason });
                 }
             }
-            Event::Started { .. } | Event::LogPinned { .. } | Event::Unknown => {}
+            JournalEvent::Started { .. } | JournalEvent::LogPinned { .. } | JournalEvent::Unknown => {}
         }
     }
 
-    fn transaction(&mut self, batch: Batch) {
-        let Batch { at, wait_ms, hold_ms, retries, .. } = batch;
+    fn transaction(&mut self, batch: IngestedBatch) {
+        let IngestedBatch { at, wait_ms, hold_ms, retries, .. } = batch;
         if self.ingestion.slowest_batch.is_none_or(|slowest| slowest.hold_ms < hold_ms) {
             self.ingestion.slowest_batch = Some(batch);
         }
@@ -183,8 +212,8 @@ impl Story {
     pub fn settle(&mut self, lives: bool) {
         let ingestion = &mut self.ingestion;
         if ingestion.hold_ms.is_none() {
-            ingestion.hold_ms = Spread::of(self.holds.make_contiguous());
-            ingestion.wait_ms = Spread::of(self.waits.make_contiguous());
+            ingestion.hold_ms = DurationSpread::of(self.holds.make_contiguous());
+            ingestion.wait_ms = DurationSpread::of(self.waits.make_contiguous());
         }
         if ingestion.finished_at.is_none() {
             ingestion.state = if lives { IngestionState::Running } else { IngestionState::Crashed };

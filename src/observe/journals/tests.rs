@@ -9,16 +9,16 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    journal::{Event, Line, Outcome},
-    snapshot::{IngestionState, Spread},
+    journal::{JournalEvent, JournalLine, RunOutcome},
+    snapshot::{DurationSpread, IngestionState},
 };
 
-struct Scene {
+struct JournalScene {
     dir: TempDir,
     journals: Journals,
 }
 
-impl Scene {
+impl JournalScene {
     fn new() -> Self {
         let dir = TempDir::new().expect("a folder");
         fs::create_dir_all(dir.path().join("runs")).expect("a folder");
@@ -39,8 +39,8 @@ impl Scene {
         file.write_all(text.as_bytes()).expect("a line");
     }
 
-    fn tell(&self, run: &str, event: Event) {
-        let line = Line { at: "2026-01-02T03:04:05Z".parse().expect("a time"), event };
+    fn tell(&self, run: &str, event: JournalEvent) {
+        let line = JournalLine { at: "2026-01-02T03:04:05Z".parse().expect("a time"), event };
         self.append(run, &(serde_json::to_string(&line).expect("JSON") + "\n"));
     }
 
@@ -56,8 +56,8 @@ impl Scene {
     }
 }
 
-fn started(run: &str, pid: i32) -> Event {
-    Event::Started {
+fn started(run: &str, pid: i32) -> JournalEvent {
+    JournalEvent::Started {
         run: run.to_owned(),
         pid,
         start_ticks: Some(500),
@@ -71,8 +71,8 @@ fn started(run: &str, pid: i32) -> Event {
     }
 }
 
-fn batch(files: u64, hold_ms: f64) -> Event {
-    Event::Batch { files, bytes: 10, wait_ms: 1.0, hold_ms, retries: 1, decided: None }
+fn batch(files: u64, hold_ms: f64) -> JournalEvent {
+    JournalEvent::Batch { files, bytes: 10, wait_ms: 1.0, hold_ms, retries: 1, decided: None }
 }
 
 #[test]
@@ -84,26 +84,26 @@ fn a_missing_folder_is_no_ingestion() {
 
 #[test]
 fn a_live_run_is_followed_to_its_end() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.start("r", 7);
     let ingestion = scene.only();
     assert_eq!((ingestion.state, ingestion.files_total), (IngestionState::Running, None));
-    scene.tell("r", Event::Discovered { files: 10, unchanged: 2 });
+    scene.tell("r", JournalEvent::Discovered { files: 10, unchanged: 2 });
     scene.tell("r", batch(3, 4.0));
-    scene.tell("r", Event::Unchanged { files: 1 });
-    scene.tell("r", Event::FileFailed { path: "p".into(), reason: "why".into() });
+    scene.tell("r", JournalEvent::Unchanged { files: 1 });
+    scene.tell("r", JournalEvent::FileFailed { path: "p".into(), reason: "why".into() });
     scene.append("r", "{\"at\":\"2026-01-02T03:04:05Z\",\"event\":\"of_tomorrow\",\"x\":1}\n");
     let ingestion = scene.only();
     assert_eq!((ingestion.files_total, ingestion.files_done, ingestion.files_unchanged), (Some(10), 6, 3));
     assert_eq!((ingestion.files_failed, ingestion.failures.len()), (1, 1));
     assert_eq!((ingestion.batches, ingestion.batch_size, ingestion.busy_retries), (1, Some(3), 1));
     scene.tell("r", batch(4, 8.0));
-    scene.tell("r", Event::Removed { files: 5, wait_ms: 2.0, hold_ms: 1.0, retries: 0 });
-    scene.tell("r", Event::Finished { outcome: Outcome::Completed, error: None });
+    scene.tell("r", JournalEvent::Removed { files: 5, wait_ms: 2.0, hold_ms: 1.0, retries: 0 });
+    scene.tell("r", JournalEvent::Finished { outcome: RunOutcome::Completed, error: None });
     let ingestion = scene.only();
     assert_eq!((ingestion.state, ingestion.files_done), (IngestionState::Completed, 10));
-    assert_eq!(ingestion.hold_ms, Some(Spread { p50: 4.0, p99: 8.0, max: 8.0 }));
+    assert_eq!(ingestion.hold_ms, Some(DurationSpread { p50: 4.0, p99: 8.0, max: 8.0 }));
     assert_eq!(ingestion.recent_holds_ms, [4.0, 8.0, 1.0]);
     let recent: Vec<_> =
         ingestion.recent_batches.iter().map(|it| (it.files, it.bytes, it.wait_ms, it.retries)).collect();
@@ -122,10 +122,10 @@ fn a_live_run_is_followed_to_its_end() {
 
 #[test]
 fn a_line_that_is_being_written_waits_for_its_end() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.start("r", 7);
-    let line = serde_json::to_string(&Line { at: jiff::Timestamp::UNIX_EPOCH, event: batch(3, 4.0) });
+    let line = serde_json::to_string(&JournalLine { at: jiff::Timestamp::UNIX_EPOCH, event: batch(3, 4.0) });
     let line = line.expect("JSON");
     let (first, second) = line.split_at(20);
     scene.append("r", first);
@@ -138,7 +138,7 @@ fn a_line_that_is_being_written_waits_for_its_end() {
 
 #[test]
 fn a_run_without_an_end_whose_process_is_gone_has_crashed() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.start("r", 7);
     assert_eq!(scene.only().state, IngestionState::Crashed);
     scene.process(7, 'S', 500);
@@ -154,7 +154,7 @@ fn a_run_without_an_end_whose_process_is_gone_has_crashed() {
 
 #[test]
 fn a_run_of_another_boot_has_crashed_whoever_has_its_number_now() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.start("r", 7);
     assert_eq!(scene.only().state, IngestionState::Running, "nothing names the boot");
@@ -168,7 +168,7 @@ fn a_run_of_another_boot_has_crashed_whoever_has_its_number_now() {
 
 #[test]
 fn a_journal_that_names_no_boot_is_read_as_before() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.append(
         "r",
@@ -180,29 +180,29 @@ fn a_journal_that_names_no_boot_is_read_as_before() {
 
 #[test]
 fn a_run_that_ended_has_not_crashed_though_its_process_is_gone() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.start("r", 7);
-    scene.tell("r", Event::Finished { outcome: Outcome::Failed, error: Some("disk full".into()) });
+    scene.tell("r", JournalEvent::Finished { outcome: RunOutcome::Failed, error: Some("disk full".into()) });
     let ingestion = scene.only();
     assert_eq!((ingestion.state, ingestion.error.as_deref()), (IngestionState::Failed, Some("disk full")));
 }
 
 #[test]
 fn the_newest_come_first_and_only_so_many_of_each_database() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     for number in 0..SHOWN + 3 {
         scene.start(&format!("r{number:02}"), 7);
     }
     let (ingestions, _) = scene.journals.look();
     assert_eq!(ingestions.len(), SHOWN);
     assert_eq!((ingestions[0].1.run.as_str(), ingestions[0].0.as_str()), ("r22", "/x/notes.db"));
-    let Scene { dir: _dir, journals } = scene;
+    let JournalScene { dir: _dir, journals } = scene;
     assert_eq!(journals.showing(SHOWN + 1).look().0.len(), SHOWN + 1);
 }
 
 #[test]
 fn only_the_newest_batches_are_carried_along() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.start("r", 7);
     for files in 1..=Ingestion::RECENT as u64 + 3 {
         scene.tell("r", batch(files, 1.0));
@@ -213,7 +213,7 @@ fn only_the_newest_batches_are_carried_along() {
 
 #[test]
 fn what_makes_no_sense_is_told_and_hides_nothing_else() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.append("bad", "not JSON\n");
     scene.tell("headless", batch(1, 1.0));
     scene.append("empty", "");
@@ -228,7 +228,7 @@ fn what_makes_no_sense_is_told_and_hides_nothing_else() {
 
 #[test]
 fn the_time_that_the_machine_slept_is_no_silence() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.start("r", 7);
     let began = Instant::now();
@@ -236,7 +236,7 @@ fn the_time_that_the_machine_slept_is_no_silence() {
     let mut silent = |calendar: i64, awake: u64, slept: Option<u64>| {
         let (mut ingestions, _) = scene.journals.look();
         let timestamp = told + jiff::SignedDuration::from_secs(calendar);
-        let now = Now { timestamp, instant: began + Duration::from_secs(awake) };
+        let now = SampleTime { timestamp, instant: began + Duration::from_secs(awake) };
         scene.journals.fill_in_silence(&mut ingestions, now, slept.map(Duration::from_secs));
         ingestions.remove(0).1.silent_ms
     };
@@ -249,14 +249,14 @@ fn the_time_that_the_machine_slept_is_no_silence() {
     scene.tell("r", batch(1, 1.0));
     let (mut ingestions, _) = scene.journals.look();
     ingestions[0].1.last_told_at = Some(told + jiff::SignedDuration::from_secs(1));
-    let now = Now { timestamp: told, instant: began + Duration::from_secs(40) };
+    let now = SampleTime { timestamp: told, instant: began + Duration::from_secs(40) };
     scene.journals.fill_in_silence(&mut ingestions, now, None);
     assert_eq!(ingestions[0].1.silent_ms, Some(0.0), "it told something");
 }
 
 #[test]
 fn a_spoilt_line_takes_no_other_with_it() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.start("r", 7);
     scene.tell("r", batch(3, 4.0));
@@ -270,9 +270,9 @@ fn a_spoilt_line_takes_no_other_with_it() {
 
 #[test]
 fn a_finished_journal_is_not_read_again_until_it_changes() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.start("r", 7);
-    scene.tell("r", Event::Finished { outcome: Outcome::Completed, error: None });
+    scene.tell("r", JournalEvent::Finished { outcome: RunOutcome::Completed, error: None });
     scene.append("r", "torn off");
     scene.only();
     // Whoever reads it again finds a whole line, which makes no sense.
@@ -289,7 +289,7 @@ fn a_finished_journal_is_not_read_again_until_it_changes() {
 
 #[test]
 fn journals_that_went_away_are_forgotten() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.start("a", 7);
     scene.start("b", 7);
     assert_eq!(scene.journals.look().0.len(), 2);
@@ -300,7 +300,7 @@ fn journals_that_went_away_are_forgotten() {
 
 #[test]
 fn a_journal_that_was_replaced_is_read_anew() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.start("r", 7);
     scene.tell("r", batch(3, 4.0));
     assert_eq!(scene.only().batches, 1);
@@ -312,19 +312,19 @@ fn a_journal_that_was_replaced_is_read_anew() {
 
 #[test]
 fn files_that_vanished_are_none_to_take_in() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.start("r", 7);
-    scene.tell("r", Event::Discovered { files: 10, unchanged: 0 });
+    scene.tell("r", JournalEvent::Discovered { files: 10, unchanged: 0 });
     scene.tell("r", batch(8, 4.0));
-    scene.tell("r", Event::Vanished { files: 2 });
+    scene.tell("r", JournalEvent::Vanished { files: 2 });
     let ingestion = scene.only();
     assert_eq!((ingestion.files_done, ingestion.files_total), (8, Some(8)));
 }
 
 #[test]
 fn what_was_left_off_is_the_newest_run_of_the_folder_if_that_died() {
-    let scene = Scene::new();
+    let scene = JournalScene::new();
     let left = |database: &str, folder: &str| {
         left_off(
             &scene.dir.path().join("runs"),
@@ -337,7 +337,7 @@ fn what_was_left_off_is_the_newest_run_of_the_folder_if_that_died() {
     assert_eq!(left("/x/notes.db", "/x/notes"), None);
     scene.append("0-7", "not JSON\n");
     scene.start("1-7", 7);
-    scene.tell("1-7", Event::Discovered { files: 556, unchanged: 2 });
+    scene.tell("1-7", JournalEvent::Discovered { files: 556, unchanged: 2 });
     scene.tell("1-7", batch(310, 4.0));
     // Torn off as it died.
     scene.append("1-7", "{\"at\":");
@@ -358,6 +358,6 @@ fn what_was_left_off_is_the_newest_run_of_the_folder_if_that_died() {
     scene.start("2-9", 9);
     assert_eq!(left("/x/notes.db", "/x/notes"), Some(early), "what others left is theirs");
     scene.start("3-7-2", 7);
-    scene.tell("3-7-2", Event::Finished { outcome: Outcome::Stopped, error: None });
+    scene.tell("3-7-2", JournalEvent::Finished { outcome: RunOutcome::Stopped, error: None });
     assert_eq!(left("/x/notes.db", "/x/notes"), None, "a later one came to its end");
 }

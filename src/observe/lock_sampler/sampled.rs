@@ -11,16 +11,16 @@ use std::{
 };
 
 use crate::{
-    history::{Lock, Who},
+    history::{LockOwner, SampledLock},
     observe::{
-        commit_ear::{Ear, Watch},
+        commit_ear::{CommitWatcher, WatchedLog},
         files::{self, FileId},
-        lock_probe::{self, Ask},
+        lock_probe::{self, ProbeScope},
         locks, processes,
     },
 };
 
-use super::{Stir, Target};
+use super::{LockActivity, SampledDatabase};
 
 // A hold begins in the middle between two samples, but no more than this before it was seen: it is said to
 // last "at least" so long.
@@ -37,29 +37,29 @@ const ENDS_WITHIN: Duration = Duration::from_millis(5);
 const DEAF: Duration = Duration::from_millis(500);
 
 /// A database whose locks are sampled.
-pub struct Sampled {
-    target: Target,
+pub struct LockSamples {
+    target: SampledDatabase,
     file: Option<(File, FileId)>,
     last: Option<Instant>,
     commits: u32,
     // What the history has as held: it is asked for, and its users waited for, only when something changes.
-    holders: Holders,
-    hold: Option<LongHold>,
+    holders: SampledHolders,
+    hold: Option<SampledLongHold>,
 }
 
-impl Sampled {
+impl LockSamples {
     /// Nothing has been sampled yet.
-    pub fn new(target: Target) -> Self {
+    pub fn new(target: SampledDatabase) -> Self {
         Self { target, file: None, last: None, commits: 0, holders: [None; 3], hold: None }
     }
 
     /// Whether it is the database of `target`.
-    pub fn is_of(&self, target: &Target) -> bool {
+    pub fn is_of(&self, target: &SampledDatabase) -> bool {
         Arc::ptr_eq(&self.target.history, &target.history)
     }
 
     /// Asks who holds the locks now, and tells the history: what happens to them.
-    pub fn sample(&mut self, names: &mut Names, ear: Option<&Ear>) -> Stir {
+    pub fn sample(&mut self, names: &mut HolderNames, ear: Option<&CommitWatcher>) -> LockActivity {
         let now = Instant::now();
         let before = self.last.replace(now);
         if before.is_none() {
@@ -70,7 +70,7 @@ impl Sampled {
             self.file = None;
             self.note([None; 3], now, before, false, names);
             self.attend(true, now, ear);
-            return if known.is_some() { Stir::Some } else { Stir::None };
+            return if known.is_some() { LockActivity::Some } else { LockActivity::None };
         };
         let is_another = known != self.file.as_ref().map(|(_, id)| *id);
         let committed = commits != self.commits;
@@ -78,19 +78,19 @@ impl Sampled {
         self.note(holders, now, before, committed, names);
         self.attend(is_another || committed, now, ear);
         if self.hold.as_ref().is_some_and(|hold| hold.is_ending(now)) {
-            Stir::Ending
+            LockActivity::Ending
         } else if holders.iter().any(Option::is_some) {
-            Stir::Held
+            LockActivity::Held
         } else if is_another || committed {
-            Stir::Some
+            LockActivity::Some
         } else {
-            Stir::None
+            LockActivity::None
         }
     }
 
     // Listens for the commit of a hold of the write lock that has become a long one. After a change, what is held
     // is another hold.
-    fn attend(&mut self, has_changed: bool, now: Instant, ear: Option<&Ear>) {
+    fn attend(&mut self, has_changed: bool, now: Instant, ear: Option<&CommitWatcher>) {
         let Some(ear) = ear else { return };
         if (has_changed || self.holders[0].is_none())
             && let Some(watch) = self.hold.take().and_then(|hold| hold.watch)
@@ -98,7 +98,7 @@ impl Sampled {
             ear.forget(watch);
         }
         if self.holders[0].is_some() {
-            let hold = self.hold.get_or_insert_with(|| LongHold::begun(now));
+            let hold = self.hold.get_or_insert_with(|| SampledLongHold::begun(now));
             if hold.watch.is_none() && now >= hold.deaf_until {
                 hold.watch = ear.listen(&self.target.log);
                 if hold.watch.is_none() {
@@ -115,7 +115,7 @@ impl Sampled {
 
     /// Takes in that logs were written to: who writes to one holds its lock, so that it was held until `now`. Whether this
     /// one was written to.
-    pub fn heard(&mut self, heard: &[Watch], now: Instant) -> bool {
+    pub fn heard(&mut self, heard: &[WatchedLog], now: Instant) -> bool {
         let hold = self.hold.as_mut();
         let Some(hold) = hold.filter(|hold| hold.watch.is_some_and(|watch| heard.contains(&watch))) else {
             return false;
@@ -141,20 +141,20 @@ impl Sampled {
 
     fn note(
         &mut self,
-        holders: Holders,
+        holders: SampledHolders,
         now: Instant,
         before: Option<Instant>,
         committed: bool,
-        names: &mut Names,
+        names: &mut HolderNames,
     ) {
         let half = before.map_or(Duration::ZERO, |before| now.saturating_duration_since(before)) / 2;
-        for ((lock, holder), current) in Lock::ALL.into_iter().zip(holders).zip(&mut self.holders) {
+        for ((lock, holder), current) in SampledLock::ALL.into_iter().zip(holders).zip(&mut self.holders) {
             // A commit between two samples ended one hold, even if the same process has the lock again.
-            let is_another = committed && lock == Lock::Write && holder.is_some();
+            let is_another = committed && lock == SampledLock::Write && holder.is_some();
             if *current == holder && !is_another {
                 continue;
             }
-            let who = holder.map(|Holder(pid)| names.of(pid, now));
+            let who = holder.map(|SampledHolder(pid)| names.of(pid, now));
             let mut history = self.target.history.lock().unwrap_or_else(PoisonError::into_inner);
             match who {
                 Some(who) => history.open(lock, now.checked_sub(half.min(EDGE)).unwrap_or(now), who),
@@ -167,13 +167,13 @@ impl Sampled {
 
 // Who holds a lock; without a PID where that cannot be seen from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Holder(Option<i32>);
+struct SampledHolder(Option<i32>);
 
 // Those of the three exclusive bytes.
-type Holders = [Option<Holder>; 3];
+type SampledHolders = [Option<SampledHolder>; 3];
 
 // The holders of the exclusive bytes, and the commit counter of the index.
-fn read(file: &File) -> io::Result<(Holders, u32)> {
+fn read(file: &File) -> io::Result<(SampledHolders, u32)> {
     let mut counter = [0; 4];
     files::read_at(file, &mut counter, 8)?;
     let mut holders = [None; 3];
@@ -182,15 +182,15 @@ fn read(file: &File) -> io::Result<(Holders, u32)> {
 }
 
 // One question where `bytes` are free, and two where one process holds one end of them.
-fn find(file: &File, bytes: RangeInclusive<u64>, holders: &mut Holders) -> io::Result<()> {
+fn find(file: &File, bytes: RangeInclusive<u64>, holders: &mut SampledHolders) -> io::Result<()> {
     if bytes.is_empty() {
         return Ok(());
     }
-    let Some(obstacle) = lock_probe::ask(file, Ask::Writers, bytes.clone())? else { return Ok(()) };
+    let Some(obstacle) = lock_probe::ask(file, ProbeScope::Writers, bytes.clone())? else { return Ok(()) };
     let (first, last) = (bytes.start().max(obstacle.bytes.start()), bytes.end().min(obstacle.bytes.end()));
     for (holder, byte) in holders.iter_mut().zip(locks::WRITE..) {
         if (*first..=*last).contains(&byte) {
-            *holder = Some(Holder(obstacle.pid));
+            *holder = Some(SampledHolder(obstacle.pid));
         }
     }
     find(file, *bytes.start()..=first - 1, holders)?;
@@ -199,14 +199,14 @@ fn find(file: &File, bytes: RangeInclusive<u64>, holders: &mut Holders) -> io::R
 
 // A hold of the write lock, and whether its commit is listened for.
 #[derive(Debug)]
-struct LongHold {
-    watch: Option<Watch>,
+struct SampledLongHold {
+    watch: Option<WatchedLog>,
     ends_until: Option<Instant>,
     deaf_until: Instant,
     deafness: Duration,
 }
 
-impl LongHold {
+impl SampledLongHold {
     fn begun(now: Instant) -> Self {
         Self { watch: None, ends_until: None, deaf_until: now + LONG, deafness: LONG }
     }
@@ -223,19 +223,19 @@ impl LongHold {
 }
 
 /// The names of the holders.
-pub struct Names {
+pub struct HolderNames {
     proc: PathBuf,
-    known: HashMap<i32, (Instant, Arc<Who>)>,
+    known: HashMap<i32, (Instant, Arc<LockOwner>)>,
 }
 
-impl From<PathBuf> for Names {
+impl From<PathBuf> for HolderNames {
     fn from(proc: PathBuf) -> Self {
         Self { proc, known: HashMap::new() }
     }
 }
 
-impl Names {
-    fn of(&mut self, pid: Option<i32>, now: Instant) -> Arc<Who> {
+impl HolderNames {
+    fn of(&mut self, pid: Option<i32>, now: Instant) -> Arc<LockOwner> {
         let Some(pid) = pid else { return Arc::default() };
         if let Some((_, who)) = self.known.get(&pid).filter(|(at, _)| now.duration_since(*at) < NAME_KEPT) {
             return Arc::clone(who);

@@ -10,24 +10,24 @@ use jiff::Timestamp;
 use procfs::process::Process as Entry;
 use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToUpdate, System, Users};
 
-use super::origin::Known;
+use super::origin::KnownOrigin;
 use crate::{
     bounded,
     observe::{process_owner, process_stat, program},
-    snapshot::{Activity, Pairing, Process, ProcessState, ProgramSample},
+    snapshot::{PairingFacts, Process, ProcessActivity, ProcessState, ProgramSample},
 };
 
 /// Describes processes, and remembers what CPU they used.
-pub struct Describer {
+pub struct ProcessDescriber {
     proc: PathBuf,
     // sysinfo knows one /proc only; where another is given, its figures would be those of strangers.
     system: Option<System>,
     users: Option<Users>,
     boot_second: Option<i64>,
     // By PID and start.
-    usages: HashMap<(i32, u64), Usage>,
-    origins: HashMap<(i32, u64), Known>,
-    habits: HashMap<(i32, u64), Habit>,
+    usages: HashMap<(i32, u64), CpuUsage>,
+    origins: HashMap<(i32, u64), KnownOrigin>,
+    habits: HashMap<(i32, u64), ProcessConstants>,
     // Whom this look has described already: one process may have several databases open.
     described: HashMap<i32, Process>,
 }
@@ -40,7 +40,7 @@ const STAT: usize = 4 << 20;
 
 /// What a process seldom changes, and the short name that it had then: another program brings another.
 #[derive(Debug)]
-struct Habit {
+struct ProcessConstants {
     at: Instant,
     name: String,
     uid: Option<u32>,
@@ -50,12 +50,12 @@ struct Habit {
 /// The processor time of one process. The kernel counts it in ticks of 10 ms or so: over less than
 /// `MINIMUM_CPU_UPDATE_INTERVAL` a difference says nothing, so that the figure before it is kept.
 #[derive(Debug, Default)]
-struct Usage {
+struct CpuUsage {
     since: Option<(Instant, u64)>,
     percent: Option<f32>,
 }
 
-impl Usage {
+impl CpuUsage {
     // Percent of one processor; `None` until two readings are far enough apart.
     fn take(&mut self, now: Instant, ticks: u64) -> Option<f32> {
         let Some((at, before)) = self.since else {
@@ -76,13 +76,13 @@ impl Usage {
     }
 }
 
-impl std::fmt::Debug for Describer {
+impl std::fmt::Debug for ProcessDescriber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Describer").field("proc", &self.proc).finish_non_exhaustive()
     }
 }
 
-impl Describer {
+impl ProcessDescriber {
     /// Describes the processes of the `/proc` at `proc`.
     pub fn new(proc: &Path) -> Self {
         let is_real = proc == Path::new("/proc");
@@ -131,20 +131,22 @@ impl Describer {
         let now = Instant::now();
         let cpu_percent = usage.take(now, ticks);
         let identity = (pid, stat.starttime);
-        let is_fresh =
-            |habit: &Habit| habit.name == stat.comm && now.saturating_duration_since(habit.at) < REREAD;
+        let is_fresh = |habit: &ProcessConstants| {
+            habit.name == stat.comm && now.saturating_duration_since(habit.at) < REREAD
+        };
         if !self.habits.get(&identity).is_some_and(is_fresh) {
             let uid = process_owner(&self.proc, pid);
             let command = process_stat::command(&self.proc, pid).unwrap_or_default();
-            self.habits.insert(identity, Habit { at: now, name: stat.comm.clone(), uid, command });
+            self.habits.insert(identity, ProcessConstants { at: now, name: stat.comm.clone(), uid, command });
         }
         // Of a process whose first thread has ended, another shows what it does.
         let thread = (stat.state == 'Z').then(|| process_stat::living_thread(&self.proc, pid)).flatten();
         let thread = thread.and_then(|thread| process_stat::state(&thread));
-        let Habit { uid, command, .. } = self.habits.get(&identity)?;
+        let ProcessConstants { uid, command, .. } = self.habits.get(&identity)?;
         let (uid, command) = (*uid, command.clone());
         let known = self.origins.entry((pid, stat.starttime));
-        let origin = known.or_insert_with(|| Known::of(&self.proc, &stat, now)).at(&self.proc, &stat, now);
+        let origin =
+            known.or_insert_with(|| KnownOrigin::of(&self.proc, &stat, now)).at(&self.proc, &stat, now);
         Some(Process {
             pid,
             started_at: self.boot_second.and_then(|boot| started_at(boot, stat.starttime)),
@@ -169,9 +171,9 @@ impl Describer {
             deleted: Vec::new(),
             moved_to: Vec::new(),
             holds: Vec::new(),
-            pairing: Pairing::default(),
+            pairing: PairingFacts::default(),
             origin,
-            activity: Activity { cpu_ticks: Some(ticks), ..Activity::default() },
+            activity: ProcessActivity { cpu_ticks: Some(ticks), ..ProcessActivity::default() },
             stale: None,
             program: ProgramSample { executable: program::executable(&self.proc, pid).ok(), files: None },
         })
@@ -231,7 +233,7 @@ mod tests {
     #[test]
     fn a_process_of_several_databases_keeps_its_memory_from_look_to_look() {
         let own = std::process::id().cast_signed();
-        let mut describer = Describer::new(Path::new("/proc"));
+        let mut describer = ProcessDescriber::new(Path::new("/proc"));
         for look in 0..3 {
             describer.measure(&[own, own, own]);
             assert!(describer.memory(own).is_some_and(|bytes| bytes > 0), "look {look}");
@@ -242,7 +244,7 @@ mod tests {
     fn cpu_is_told_over_a_time_that_means_something() {
         let (start, second) = (Instant::now(), procfs::ticks_per_second());
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
-        let mut usage = Usage::default();
+        let mut usage = CpuUsage::default();
         assert_eq!(usage.take(start, 1000), None, "nothing to compare with");
         assert_eq!(usage.take(after(3), 1000), None, "too soon: it may well be spinning");
         assert_eq!(usage.take(after(1000), 1000 + second), Some(100.0));

@@ -5,16 +5,16 @@ use std::{fs::File, io, path::Path, time::Duration};
 use rustix::fs::OFlags;
 
 use crate::{
-    bounded::{self, Bounds},
-    observe::lock_table::{self, Row},
+    bounded::{self, ReadLimits},
+    observe::lock_table::{self, LockRow},
 };
 
 // A process may have a row of each byte of a file.
-const BOUNDS: Bounds = Bounds { bytes: 256 << 10, time: Duration::from_millis(50) };
+const BOUNDS: ReadLimits = ReadLimits { bytes: 256 << 10, time: Duration::from_millis(50) };
 
 /// What is known of a descriptor.
 #[derive(Debug, Default)]
-pub struct Info {
+pub struct DescriptorInfo {
     /// The inode of its file; `None` before Linux 5.14.
     pub inode: Option<u64>,
     /// Whether it is read-only.
@@ -22,10 +22,10 @@ pub struct Info {
     /// Read-only and never blocking, as waltop opens a file for a moment, and `SQLite` never does.
     pub is_glance: bool,
     /// The locks on bytes that `SQLite` locks: those of the process on this file, and those of the open file description.
-    pub locks: Vec<Row>,
+    pub locks: Vec<LockRow>,
 }
 
-impl Info {
+impl DescriptorInfo {
     /// The descriptor of which the file at `path` tells; `None` where it is no more.
     pub fn read(path: &Path) -> Option<Self> {
         let mut info = Self::default();
@@ -65,8 +65,8 @@ mod tests {
     use super::*;
     use crate::fuzz::for_a_while;
 
-    fn info(text: &str) -> Info {
-        let mut info = Info::default();
+    fn info(text: &str) -> DescriptorInfo {
+        let mut info = DescriptorInfo::default();
         text.lines().for_each(|line| info.take(line.as_bytes()));
         info
     }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_descriptor_that_is_no_more_has_none() {
-        assert!(Info::read("/proc/self/fdinfo/nonsense".as_ref()).is_none());
+        assert!(DescriptorInfo::read("/proc/self/fdinfo/nonsense".as_ref()).is_none());
     }
 
     #[test]

@@ -3,24 +3,24 @@
 use std::{fs::File, path::Path, time::Duration};
 
 use crate::{
-    bounded::{self, Bounds},
-    observe::{files::Sight, mounts::Device, process_stat},
+    bounded::{self, ReadLimits},
+    observe::{files::FileSighting, mounts::DeviceNumber, process_stat},
 };
 
 // Any process may have 65,530 mappings (`vm.max_map_count`), each with a path of 4 KiB. The largest programs have some MB.
-const BOUNDS: Bounds = Bounds { bytes: 16 << 20, time: Duration::from_millis(500) };
+const BOUNDS: ReadLimits = ReadLimits { bytes: 16 << 20, time: Duration::from_millis(500) };
 
 /// The lowest address at which `pid` has each of the files of `sights` (main file, `-wal`, `-shm`) mapped; `None` where
 /// that cannot be read, or only in part.
-pub fn maps(proc: &Path, pid: i32, sights: [Option<&Sight>; 3]) -> Option<[Option<u64>; 3]> {
+pub fn maps(proc: &Path, pid: i32, sights: [Option<&FileSighting>; 3]) -> Option<[Option<u64>; 3]> {
     let process = process_stat::living_thread(proc, pid).unwrap_or_else(|| proc.join(pid.to_string()));
     mapped(File::open(process.join("maps")).ok()?, sights, BOUNDS)
 }
 
 fn mapped(
     source: impl std::io::Read,
-    sights: [Option<&Sight>; 3],
-    bounds: Bounds,
+    sights: [Option<&FileSighting>; 3],
+    bounds: ReadLimits,
 ) -> Option<[Option<u64>; 3]> {
     let mut mapped = [None; 3];
     let reading = bounded::each_line(source, bounds, |line| {
@@ -39,7 +39,7 @@ fn mapped(
 }
 
 // `7f00-7f01 r--s 00000000 fe:00 1234   /path`, with the address and the device in hexadecimal.
-fn mapping(line: &[u8]) -> Option<(u64, Device, u64)> {
+fn mapping(line: &[u8]) -> Option<(u64, DeviceNumber, u64)> {
     let mut fields = line.split(|&byte| byte == b' ').map(|field| std::str::from_utf8(field).ok());
     let (start, _) = fields.next()??.split_once('-')?;
     let (major, minor) = fields.nth(2)??.split_once(':')?;
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
     use crate::{
         fuzz::for_a_while,
-        observe::{files, mounts::Mounts},
+        observe::{files, mounts::MountTable},
     };
 
     #[test]
@@ -62,15 +62,15 @@ mod tests {
         let folder = tempfile::TempDir::new().expect("a folder");
         let path = folder.path().join("mapped");
         std::fs::write(&path, "1").expect("a file");
-        let sight = files::look(&path, &path, &Mounts::read("/proc".as_ref()))
+        let sight = files::look(&path, &path, &MountTable::read("/proc".as_ref()))
             .expect("it can be seen")
             .expect("there");
         let (major, minor) = sight.lock_device;
         let line = format!("7f00-7f01 r--s 00000000 {major:x}:{minor:x} {}   /x\n", sight.id.inode);
         let other = "7f00-7f01 r--p 00000000 fe:00 1   /y\n".repeat(5000);
         let (first, last) = (format!("{line}{other}"), format!("{other}{line}"));
-        let wide = Bounds { time: Duration::from_hours(1), ..BOUNDS };
-        let narrow = Bounds { bytes: 1000, ..wide };
+        let wide = ReadLimits { time: Duration::from_hours(1), ..BOUNDS };
+        let narrow = ReadLimits { bytes: 1000, ..wide };
         let one = [Some(&sight), None, None];
         let all = [Some(&sight); 3];
         for text in [&first, &last] {

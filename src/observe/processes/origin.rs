@@ -12,7 +12,7 @@ use procfs::process::Stat;
 use crate::{
     bounded,
     observe::process_stat,
-    snapshot::{Executable, ExecutableState, Manager, Origin},
+    snapshot::{Executable, ExecutableState, ProcessManager, ProcessOrigin},
 };
 
 /// Time between two looks at what may change: a program that is replaced, a folder that is left.
@@ -48,26 +48,26 @@ type FileId = (u64, u64);
 
 /// What is known of one process.
 #[derive(Debug)]
-pub struct Known {
-    origin: Origin,
+pub struct KnownOrigin {
+    origin: ProcessOrigin,
     parent: i32,
     checked: Instant,
 }
 
-impl Known {
+impl KnownOrigin {
     /// Reads all about the process that `stat` is of, in the `/proc` at `proc`.
     pub fn of(proc: &Path, stat: &Stat, now: Instant) -> Self {
         let folder = folder(proc, stat);
         let parent = process_stat::read(proc, stat.ppid);
         let groups = bounded::read_text(&folder.join("cgroup"), GROUPS).ok();
         let manager = groups.and_then(|groups| {
-            let named = |it: &process_stat::Stat| it.name.clone();
+            let named = |it: &process_stat::ProcessStat| it.name.clone();
             let first = process_stat::read(proc, 1).as_ref().map(named);
             manager(&groups, parent.as_ref().map(|it| it.name.as_str()), first.as_deref())
         });
         let has_lost_parent =
             parent.as_ref().and_then(|parent| has_lost_parent(stat, parent, manager.as_ref()));
-        let origin = Origin {
+        let origin = ProcessOrigin {
             executable: executable(proc, &folder),
             directory: directory(&folder),
             has_terminal: Some(stat.tty_nr != 0),
@@ -79,7 +79,7 @@ impl Known {
     }
 
     /// What is known as of `now`.
-    pub fn at(&mut self, proc: &Path, stat: &Stat, now: Instant) -> Origin {
+    pub fn at(&mut self, proc: &Path, stat: &Stat, now: Instant) -> ProcessOrigin {
         if now.saturating_duration_since(self.checked) >= RECHECK {
             let folder = folder(proc, stat);
             self.origin.executable = executable(proc, &folder);
@@ -90,7 +90,7 @@ impl Known {
             *self = Self::of(proc, stat, now);
             self.origin.has_lost_parent = Some(true);
             // It was seen to run under somebody who let it go: whoever took it in did not start it.
-            self.origin.manager.get_or_insert(Manager::Nobody);
+            self.origin.manager.get_or_insert(ProcessManager::Nobody);
         }
         self.origin.has_terminal = Some(stat.tty_nr != 0);
         self.origin.clone()
@@ -158,17 +158,17 @@ fn as_seen_by(proc: &Path, process: &Path, path: &Path) -> PathBuf {
 // By the tree of control groups (`cgroups(7)`): systemd puts each unit into a folder of that name, of which the
 // innermost counts; a scope is what somebody else started. `first` is the name of PID 1. Other inits name no units, and
 // in a container the tree begins at the container itself: both leave it open who runs what, a `None`.
-fn manager(groups: &str, parent: Option<&str>, first: Option<&str>) -> Option<Manager> {
+fn manager(groups: &str, parent: Option<&str>, first: Option<&str>) -> Option<ProcessManager> {
     let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     let parts: Vec<&str> = paths.flat_map(|path| path.split('/')).filter(|part| !part.is_empty()).collect();
     if let Some(part) = parts
         .iter()
         .find(|part| CONTAINERS.iter().any(|name| part.starts_with(name)) && !part.ends_with(".service"))
     {
-        return Some(Manager::Container((*part).to_owned()));
+        return Some(ProcessManager::Container((*part).to_owned()));
     }
     if let Some(part) = parts.iter().rev().find(|part| part.starts_with("openrc")) {
-        return Some(Manager::Service((*part).to_owned()));
+        return Some(ProcessManager::Service((*part).to_owned()));
     }
     // Each hierarchy has its own line; a unit in any of them is one.
     for path in groups.lines().filter_map(|line| line.splitn(3, ':').nth(2)) {
@@ -177,14 +177,14 @@ fn manager(groups: &str, parent: Option<&str>, first: Option<&str>) -> Option<Ma
             .find(|part| [".service", ".scope", ".slice"].iter().any(|kind| part.ends_with(kind)));
         // A desktop puts each program that it starts into a scope of this name.
         if let Some(unit) = unit.filter(|unit| unit.ends_with(".service") || unit.starts_with("app-")) {
-            return Some(Manager::Service(unit.to_owned()));
+            return Some(ProcessManager::Service(unit.to_owned()));
         }
     }
     // Some of them write what they do behind their name.
     let supervises = |parent: &&str| SUPERVISORS.contains(&parent.split(' ').next().unwrap_or_default());
     match parent.filter(supervises) {
-        Some(parent) => Some(Manager::Supervisor(parent.to_owned())),
-        None => (first == Some("systemd") && is_placed(groups)).then_some(Manager::Nobody),
+        Some(parent) => Some(ProcessManager::Supervisor(parent.to_owned())),
+        None => (first == Some("systemd") && is_placed(groups)).then_some(ProcessManager::Nobody),
     }
 }
 
@@ -200,7 +200,11 @@ fn is_placed(groups: &str) -> bool {
 // A child begins in the session of its parent, and leaves it only for one of its own. So a process whose session is
 // neither was started by somebody else, who is gone. Where a parent may itself have left the common session that is no
 // proof; systemd does not, and its own children are services.
-fn has_lost_parent(stat: &Stat, parent: &process_stat::Stat, manager: Option<&Manager>) -> Option<bool> {
+fn has_lost_parent(
+    stat: &Stat,
+    parent: &process_stat::ProcessStat,
+    manager: Option<&ProcessManager>,
+) -> Option<bool> {
     let theirs = parent.session?;
     if stat.session == 0 {
         return None;
@@ -210,7 +214,7 @@ fn has_lost_parent(stat: &Stat, parent: &process_stat::Stat, manager: Option<&Ma
         return if is_init { None } else { Some(false) };
     }
     if stat.session == stat.pid {
-        return (parent.name == "systemd" && manager == Some(&Manager::Nobody)).then_some(true);
+        return (parent.name == "systemd" && manager == Some(&ProcessManager::Nobody)).then_some(true);
     }
     (is_init || theirs != stat.ppid).then_some(true)
 }
@@ -226,8 +230,8 @@ mod tests {
     use super::*;
     use crate::fuzz::for_a_while;
 
-    fn service(name: &str) -> Manager {
-        Manager::Service(name.to_owned())
+    fn service(name: &str) -> ProcessManager {
+        ProcessManager::Service(name.to_owned())
     }
 
     #[test]
@@ -238,11 +242,13 @@ mod tests {
             runner.run(&inputs.as_str(), |groups| {
                 for parent in [None, Some("runsv x"), Some("bash")] {
                     match manager(&groups, parent, Some("systemd")) {
-                        Some(Manager::Service(name) | Manager::Container(name)) => {
+                        Some(ProcessManager::Service(name) | ProcessManager::Container(name)) => {
                             prop_assert!(groups.contains(&name) && !name.contains('/'));
                         }
-                        Some(Manager::Supervisor(name)) => prop_assert_eq!(Some(name.as_str()), parent),
-                        Some(Manager::Nobody) => prop_assert!(is_placed(&groups)),
+                        Some(ProcessManager::Supervisor(name)) => {
+                            prop_assert_eq!(Some(name.as_str()), parent)
+                        }
+                        Some(ProcessManager::Nobody) => prop_assert!(is_placed(&groups)),
                         None => {}
                     }
                 }
@@ -267,29 +273,32 @@ mod tests {
                 "0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-gnome-org.db-7.scope\n",
                 service("app-gnome-org.db-7.scope"),
             ),
-            ("0::/user.slice/user-1000.slice/session-3.scope\n", Manager::Nobody),
+            ("0::/user.slice/user-1000.slice/session-3.scope\n", ProcessManager::Nobody),
             (
                 "0::/user.slice/user-1000.slice/user@1000.service/app.slice/vte-spawn-1.scope\n",
-                Manager::Nobody,
+                ProcessManager::Nobody,
             ),
-            ("0::/system.slice/docker-0123.scope\n", Manager::Container("docker-0123.scope".to_owned())),
-            ("4:memory:/docker/0123\n0::/\n", Manager::Container("docker".to_owned())),
-            ("0::/kubepods.slice/pod1.slice/x\n", Manager::Container("kubepods.slice".to_owned())),
+            (
+                "0::/system.slice/docker-0123.scope\n",
+                ProcessManager::Container("docker-0123.scope".to_owned()),
+            ),
+            ("4:memory:/docker/0123\n0::/\n", ProcessManager::Container("docker".to_owned())),
+            ("0::/kubepods.slice/pod1.slice/x\n", ProcessManager::Container("kubepods.slice".to_owned())),
             ("0::/system.slice/docker.service\n", service("docker.service")),
         ] {
             assert_eq!(manager(groups, systemd, systemd), Some(expected), "{groups}");
         }
         let supervised = |parent| manager("0::/user.slice\n", Some(parent), systemd);
         for parent in ["runsv", "PM2 v5.3.0: God"] {
-            assert_eq!(supervised(parent), Some(Manager::Supervisor(parent.to_owned())));
+            assert_eq!(supervised(parent), Some(ProcessManager::Supervisor(parent.to_owned())));
         }
-        assert_eq!(supervised("godot"), Some(Manager::Nobody));
+        assert_eq!(supervised("godot"), Some(ProcessManager::Nobody));
     }
 
     #[test]
     fn where_no_units_can_be_seen_it_is_not_known_who_runs_a_process() {
         let session = "0::/user.slice/user-1000.slice/session-3.scope\n";
-        assert_eq!(manager(session, Some("bash"), Some("systemd")), Some(Manager::Nobody));
+        assert_eq!(manager(session, Some("bash"), Some("systemd")), Some(ProcessManager::Nobody));
         for first in [Some("init"), Some("tini"), None] {
             assert_eq!(manager(session, Some("init"), first), None, "{first:?} names no units");
         }
@@ -315,21 +324,21 @@ mod tests {
             Stat::from_read(stat_of(70, "bun", parent, 50).as_bytes()).expect("a line of /proc/PID/stat")
         };
         let now = Instant::now();
-        let taken_in = Known::of(proc.path(), &stat(1), now).at(proc.path(), &stat(1), now);
+        let taken_in = KnownOrigin::of(proc.path(), &stat(1), now).at(proc.path(), &stat(1), now);
         assert_eq!((taken_in.has_lost_parent, taken_in.manager), (Some(true), None), "a daemon of SysV's");
-        let mut known = Known::of(proc.path(), &stat(60), now);
+        let mut known = KnownOrigin::of(proc.path(), &stat(60), now);
         let seen = known.at(proc.path(), &stat(60), now);
         assert_eq!((seen.has_lost_parent, seen.manager), (Some(false), None));
         let seen = known.at(proc.path(), &stat(1), now);
-        assert_eq!((seen.has_lost_parent, seen.manager), (Some(true), Some(Manager::Nobody)));
+        assert_eq!((seen.has_lost_parent, seen.manager), (Some(true), Some(ProcessManager::Nobody)));
     }
 
     // A process 70 of the session `own`, child of `ppid`, which is named `parent` and belongs to the session `theirs`.
-    fn lost(own: i32, ppid: i32, parent: &str, theirs: i32, manager: &Manager) -> Option<bool> {
+    fn lost(own: i32, ppid: i32, parent: &str, theirs: i32, manager: &ProcessManager) -> Option<bool> {
         let zeros = "0 ".repeat(45);
         let line = format!("70 (bun) S {ppid} 70 {own} {zeros}\n");
         let stat = Stat::from_read(line.as_bytes()).expect("a line of /proc/PID/stat");
-        let parent = process_stat::Stat {
+        let parent = process_stat::ProcessStat {
             state: 'S',
             is_headless: false,
             name: parent.to_owned(),
@@ -344,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_session_that_is_not_the_parents_proves_that_the_parent_died() {
-        let nobody = &Manager::Nobody;
+        let nobody = &ProcessManager::Nobody;
         assert_eq!(lost(50, 1, "init", 1, nobody), Some(true), "a daemon that forked twice");
         assert_eq!(lost(50, 1, "tini", 0, nobody), Some(true), "in a container");
         assert_eq!(lost(50, 60, "subreaper", 40, nobody), Some(true));
@@ -353,7 +362,7 @@ mod tests {
 
     #[test]
     fn what_proves_nothing_makes_no_orphan() {
-        let nobody = &Manager::Nobody;
+        let nobody = &ProcessManager::Nobody;
         assert_eq!(lost(70, 1, "init", 1, nobody), None, "init may have started it in a session of its own");
         assert_eq!(lost(1, 1, "node", 1, nobody), None, "the only program of a container may have");
         assert_eq!(
@@ -367,8 +376,8 @@ mod tests {
 
     #[test]
     fn what_systemd_did_not_start_as_a_unit_it_took_in() {
-        assert_eq!(lost(70, 1, "systemd", 1, &Manager::Nobody), Some(true));
-        assert_eq!(lost(70, 900, "systemd", 900, &Manager::Nobody), Some(true), "the user's own");
+        assert_eq!(lost(70, 1, "systemd", 1, &ProcessManager::Nobody), Some(true));
+        assert_eq!(lost(70, 900, "systemd", 900, &ProcessManager::Nobody), Some(true), "the user's own");
     }
 
     // A `/proc` with one process, whose program is `program`; the link to it says `says`.

@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 use waltop::{
-    database::checkpoint::{Error, Outcome, run},
-    diagnose::checkpoint::Mode,
+    database::checkpoint::{CheckpointError, CheckpointOutcome, run},
+    diagnose::checkpoint::CheckpointMode,
     profile::Profile,
     snapshot::{Database, JournalMode},
 };
@@ -13,16 +13,20 @@ use waltop::{
 use super::{endangered, host, names, plain, seen, text, trace, wal};
 use crate::support::{Actor, eventually};
 
-fn checkpoint(path: &Path, mode: Mode, database: &Database) -> Result<Outcome, Error> {
+fn checkpoint(
+    path: &Path,
+    mode: CheckpointMode,
+    database: &Database,
+) -> Result<CheckpointOutcome, CheckpointError> {
     run(path, mode, database, &Profile::hardened())
 }
 
-fn beside_others(path: &Path, mode: Mode) -> Outcome {
+fn beside_others(path: &Path, mode: CheckpointMode) -> CheckpointOutcome {
     checkpoint(path, mode, &seen(path, JournalMode::Wal, true)).expect("a checkpoint")
 }
 
 /// What an outcome says, for comparison: busy, frames in the log, frames moved, complete.
-fn said(outcome: &Outcome) -> (bool, Option<u32>, Option<u32>, bool) {
+fn said(outcome: &CheckpointOutcome) -> (bool, Option<u32>, Option<u32>, bool) {
     (outcome.busy, outcome.frames_in_log, outcome.frames_moved, outcome.complete())
 }
 
@@ -39,15 +43,15 @@ fn a_pinned_reader_keeps_every_mode_from_completing() {
     let pinned = reader(&path);
     writer.sql("INSERT INTO host VALUES (2)").sql("INSERT INTO host VALUES (3)");
     let files = names(folder.path());
-    for mode in Mode::ALL {
+    for mode in CheckpointMode::ALL {
         let outcome = beside_others(&path, mode);
         // One frame before the reader came, two after. PASSIVE does not call that busy.
-        assert_eq!(said(&outcome), (mode != Mode::Passive, Some(3), Some(1), false), "{mode}");
-        assert_eq!(outcome.frames_moved_now, Some(u32::from(mode == Mode::Passive)), "{mode}");
+        assert_eq!(said(&outcome), (mode != CheckpointMode::Passive, Some(3), Some(1), false), "{mode}");
+        assert_eq!(outcome.frames_moved_now, Some(u32::from(mode == CheckpointMode::Passive)), "{mode}");
         assert_eq!(names(folder.path()), files, "{mode}");
     }
     pinned.close();
-    assert_eq!(said(&beside_others(&path, Mode::Passive)), (false, Some(3), Some(3), true));
+    assert_eq!(said(&beside_others(&path, CheckpointMode::Passive)), (false, Some(3), Some(3), true));
 }
 
 #[test]
@@ -56,13 +60,13 @@ fn a_reader_at_the_newest_frame_keeps_the_log_from_restarting() {
     let (path, mut writer) = wal(&folder);
     writer.sql("INSERT INTO host VALUES (2)");
     let newest = reader(&path);
-    for mode in Mode::ALL {
+    for mode in CheckpointMode::ALL {
         let blocked = mode.needs_empty_slots();
         assert_eq!(said(&beside_others(&path, mode)), (blocked, Some(2), Some(2), !blocked), "{mode}");
     }
     newest.close();
-    assert_eq!(said(&beside_others(&path, Mode::Restart)), (false, Some(2), Some(2), true));
-    assert_eq!(said(&beside_others(&path, Mode::Truncate)), (false, Some(2), Some(2), true));
+    assert_eq!(said(&beside_others(&path, CheckpointMode::Restart)), (false, Some(2), Some(2), true));
+    assert_eq!(said(&beside_others(&path, CheckpointMode::Truncate)), (false, Some(2), Some(2), true));
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn a_writer_keeps_all_but_passive_from_completing() {
     let folder = TempDir::new().expect("a folder");
     let (path, mut writer) = wal(&folder);
     writer.sql("BEGIN IMMEDIATE").sql("INSERT INTO host VALUES (2)");
-    for mode in Mode::ALL {
+    for mode in CheckpointMode::ALL {
         let blocked = mode.blocks_writers();
         let outcome = beside_others(&path, mode);
         assert_eq!((outcome.busy, outcome.complete()), (blocked, !blocked), "{mode}");
@@ -89,7 +93,7 @@ fn another_checkpointer_leaves_the_figures_unknown() {
     other.order("PRAGMA wal_checkpoint(TRUNCATE)");
     // Not found out by trying: a checkpoint of ours would turn the other one away.
     eventually("the other one has the checkpoint lock", || has_checkpoint_lock(other.pid()).then_some(()));
-    for mode in Mode::ALL {
+    for mode in CheckpointMode::ALL {
         assert_eq!(said(&beside_others(&path, mode)), (true, None, None, false), "{mode}");
     }
     pinned.close();
@@ -118,7 +122,7 @@ fn a_writer_that_comes_meanwhile_gets_its_turn() {
     let _pinned = reader(&path);
     writer.sql("INSERT INTO host VALUES (2)").sql("PRAGMA busy_timeout = 30000");
     writer.order("INSERT INTO host VALUES (3)");
-    assert!(!beside_others(&path, Mode::Truncate).complete());
+    assert!(!beside_others(&path, CheckpointMode::Truncate).complete());
     assert_eq!(writer.answer(), "ok");
 }
 
@@ -129,7 +133,7 @@ fn the_files_stay_with_those_who_use_them() {
     let inodes = || trace(folder.path()).into_iter().map(|it| (it.0, it.1)).collect::<Vec<_>>();
     let before = inodes();
     assert_eq!(before.len(), 3);
-    for mode in Mode::ALL {
+    for mode in CheckpointMode::ALL {
         assert!(beside_others(&path, mode).complete(), "{mode}");
         assert_eq!(inodes(), before, "{mode}");
         writer.sql("INSERT INTO host VALUES (2)");
@@ -141,8 +145,8 @@ fn what_a_crash_left_is_moved_and_removed() {
     let folder = TempDir::new().expect("a folder");
     let (path, writer) = wal(&folder);
     writer.kill();
-    let outcome =
-        checkpoint(&path, Mode::Passive, &seen(&path, JournalMode::Wal, false)).expect("a checkpoint");
+    let outcome = checkpoint(&path, CheckpointMode::Passive, &seen(&path, JournalMode::Wal, false))
+        .expect("a checkpoint");
     assert_eq!(said(&outcome), (false, Some(1), Some(1), true));
     assert_eq!(names(folder.path()), ["notes.db"]);
     assert_eq!(text(&plain(&path), "SELECT count(*) FROM host"), "1");
@@ -153,8 +157,8 @@ fn without_a_log_there_is_nothing_to_do_and_no_trace() {
     let folder = TempDir::new().expect("a folder");
     let path = host(&folder, "PRAGMA journal_mode = wal");
     let before = trace(folder.path());
-    let outcome =
-        checkpoint(&path, Mode::Truncate, &seen(&path, JournalMode::Wal, false)).expect("a checkpoint");
+    let outcome = checkpoint(&path, CheckpointMode::Truncate, &seen(&path, JournalMode::Wal, false))
+        .expect("a checkpoint");
     assert_eq!(said(&outcome), (false, Some(0), Some(0), true));
     assert_eq!(trace(folder.path()), before);
 }
@@ -163,19 +167,19 @@ fn without_a_log_there_is_nothing_to_do_and_no_trace() {
 fn it_is_refused_where_it_cannot_or_must_not_be_run() {
     let folder = TempDir::new().expect("a folder");
     let path = host(&folder, "");
-    let error =
-        checkpoint(&path, Mode::Passive, &seen(&path, JournalMode::Rollback, false)).expect_err("no log");
-    assert!(matches!(error, Error::NotWal { .. }), "{error}");
+    let error = checkpoint(&path, CheckpointMode::Passive, &seen(&path, JournalMode::Rollback, false))
+        .expect_err("no log");
+    assert!(matches!(error, CheckpointError::NotWal { .. }), "{error}");
     // The look could not read the header: SQLite says it.
     let mut unread = seen(&path, JournalMode::Wal, false);
     unread.header = None;
-    let error = checkpoint(&path, Mode::Passive, &unread).expect_err("no log");
-    assert!(matches!(error, Error::NotWal { .. }), "{error}");
+    let error = checkpoint(&path, CheckpointMode::Passive, &unread).expect_err("no log");
+    assert!(matches!(error, CheckpointError::NotWal { .. }), "{error}");
 
     let folder = TempDir::new().expect("a folder");
     let (path, _writer) = wal(&folder);
     let before = trace(folder.path());
-    let error = checkpoint(&path, Mode::Passive, &endangered(&path, JournalMode::Wal))
+    let error = checkpoint(&path, CheckpointMode::Passive, &endangered(&path, JournalMode::Wal))
         .expect_err("data would be lost");
     assert!(error.to_string().contains("71168 (bun) writes where nobody reads"), "{error}");
     assert_eq!(trace(folder.path()), before);

@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 use waltop::{
-    database::fix::{self, Error},
-    diagnose::fix::{Extent, Step, TO_FILE, TO_WAL, plan},
+    database::fix::{self, FixError},
+    diagnose::fix::{FixExtent, FixStep, TO_FILE, TO_WAL, plan},
     profile::Profile,
     snapshot::{Database, FileFacts, JournalMode},
 };
@@ -13,9 +13,9 @@ use waltop::{
 use super::{endangered, host, names, plain, seen, text, trace, wal};
 use crate::support::Actor;
 
-fn apply(path: &Path, database: &Database) -> Result<Vec<String>, Error> {
+fn apply(path: &Path, database: &Database) -> Result<Vec<String>, FixError> {
     let profile = Profile::hardened();
-    fix::apply(path, database, &profile, plan(database, &profile, Extent::InPlace))
+    fix::apply(path, database, &profile, plan(database, &profile, FixExtent::InPlace))
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_vacuum_lays_the_file_out_anew() {
     let folder = TempDir::new().expect("a folder");
     let path = host(&folder, "PRAGMA journal_mode = wal");
     let steps = ["PRAGMA auto_vacuum = incremental", "VACUUM"]
-        .map(|sql| Step { sql: sql.to_owned(), why: String::new() });
+        .map(|sql| FixStep { sql: sql.to_owned(), why: String::new() });
     let database = seen(&path, JournalMode::Wal, false);
     fix::apply(&path, &database, &Profile::hardened(), steps.into()).expect("a fix");
     assert_eq!(text(&plain(&path), "PRAGMA auto_vacuum"), "2");
@@ -81,7 +81,7 @@ fn it_is_refused_while_the_file_is_held() {
     for begin in ["BEGIN", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
         holder.sql(begin).sql("SELECT * FROM host");
         let error = apply(&path, &database).expect_err(begin);
-        assert!(matches!(error, Error::Held { .. }), "{begin}: {error}");
+        assert!(matches!(error, FixError::Held { .. }), "{begin}: {error}");
         assert!(error.to_string().contains("stop the processes that have it open"), "{error}");
         holder.sql("COMMIT");
     }
@@ -96,10 +96,10 @@ fn it_is_refused_where_it_would_lose_data_or_nothing_is_known() {
     let path = host(&folder, "");
     let before = trace(folder.path());
     let error = apply(&path, &endangered(&path, JournalMode::Rollback)).expect_err("data would be lost");
-    assert!(matches!(error, Error::Hazard { .. }), "{error}");
+    assert!(matches!(error, FixError::Hazard { .. }), "{error}");
     let mut unread = seen(&path, JournalMode::Rollback, false);
     unread.header = None;
     let error = apply(&path, &unread).expect_err("nothing is known");
-    assert!(matches!(error, Error::Unread { .. }), "{error}");
+    assert!(matches!(error, FixError::Unread { .. }), "{error}");
     assert_eq!(trace(folder.path()), before);
 }

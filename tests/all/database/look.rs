@@ -4,7 +4,7 @@ use std::{env, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use tempfile::TempDir;
 use waltop::{
-    database::pragmas::{Error, ask},
+    database::pragmas::{PragmaError, ask},
     profile::Profile,
     snapshot::Presence,
 };
@@ -12,7 +12,7 @@ use waltop::{
 use super::{host, names, plain, text, trace, wal};
 use crate::support::{ANOTHER, Actor, run_test_as_another};
 
-fn look(path: &Path, presence: Presence) -> Result<Vec<(String, String)>, Error> {
+fn look(path: &Path, presence: Presence) -> Result<Vec<(String, String)>, PragmaError> {
     ask(path, &Profile::hardened(), presence)
 }
 
@@ -60,11 +60,11 @@ fn what_a_crash_left_is_not_touched() {
     let (path, actor) = wal(&folder);
     actor.kill();
     let before = trace(folder.path());
-    assert!(matches!(look(&path, Presence::Leftover), Err(Error::Leftover { .. })));
-    assert!(matches!(look(&path, Presence::Clean), Err(Error::Changed { .. })));
+    assert!(matches!(look(&path, Presence::Leftover), Err(PragmaError::Leftover { .. })));
+    assert!(matches!(look(&path, Presence::Clean), Err(PragmaError::Changed { .. })));
     // Somebody has the main file open, and has read nothing yet: he does not use what was left.
     let bystander = Actor::open(&path);
-    assert!(matches!(look(&path, Presence::Live), Err(Error::Leftover { .. })));
+    assert!(matches!(look(&path, Presence::Live), Err(PragmaError::Leftover { .. })));
     bystander.kill();
     assert_eq!(trace(folder.path()), before);
 }
@@ -85,7 +85,7 @@ fn a_database_that_was_opened_since_the_look_is_left_alone() {
     let folder = TempDir::new().expect("a folder");
     let (path, actor) = wal(&folder);
     let before = trace(folder.path());
-    assert!(matches!(look(&path, Presence::Clean), Err(Error::Changed { .. })));
+    assert!(matches!(look(&path, Presence::Clean), Err(PragmaError::Changed { .. })));
     assert_eq!(trace(folder.path()), before);
     actor.close();
 }
@@ -102,11 +102,11 @@ fn a_hot_journal_is_not_rolled_back() {
     );
     let live = trace(folder.path());
     assert_eq!(names(folder.path()), ["notes.db", "notes.db-journal"]);
-    assert!(matches!(look(&path, Presence::Live), Err(Error::Journal { .. })));
+    assert!(matches!(look(&path, Presence::Live), Err(PragmaError::Journal { .. })));
     assert_eq!(trace(folder.path()), live);
     writer.kill();
     let hot = trace(folder.path());
-    assert!(matches!(look(&path, Presence::Clean), Err(Error::Journal { .. })));
+    assert!(matches!(look(&path, Presence::Clean), Err(PragmaError::Journal { .. })));
     assert_eq!(trace(folder.path()), hot);
     assert_eq!(text(&plain(&path), "SELECT count(*) FROM host"), "1");
 }
@@ -132,8 +132,14 @@ const AS_ANOTHER: &str = "WALTOP_TEST_AS_ANOTHER_USER";
 fn another_user_leaves_nothing_that_the_owner_could_not_use() {
     if let Some(folder) = env::var_os(AS_ANOTHER) {
         let folder = Path::new(&folder);
-        assert!(matches!(look(&folder.join("open/notes.db"), Presence::Clean), Err(Error::OtherUser { .. })));
-        assert!(matches!(look(&folder.join("shut/notes.db"), Presence::Clean), Err(Error::Folder { .. })));
+        assert!(matches!(
+            look(&folder.join("open/notes.db"), Presence::Clean),
+            Err(PragmaError::OtherUser { .. })
+        ));
+        assert!(matches!(
+            look(&folder.join("shut/notes.db"), Presence::Clean),
+            Err(PragmaError::Folder { .. })
+        ));
         return;
     }
     if !rustix::process::geteuid().is_root() {

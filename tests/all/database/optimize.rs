@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 use waltop::{
-    database::optimize::{Step, apply},
+    database::optimize::{OptimizeStep, apply},
     profile::Profile,
     snapshot::JournalMode,
 };
@@ -30,16 +30,17 @@ fn readers_that_came_after_the_look_are_named_where_they_are_the_cause() {
     let mut pids = readers.each_ref().map(Actor::pid);
     pids.sort_unstable();
     let names = format!("{} (waltop), {} (waltop) read it, and no commit can be made", pids[0], pids[1]);
-    for step in [Step::Vacuum, Step::Analyze] {
+    for step in [OptimizeStep::Vacuum, OptimizeStep::Analyze] {
         let error = apply(&path, &looked, &impatient(), &[step]).expect_err("it is read").to_string();
         assert!(error.contains(&names), "{error}");
     }
     let [first, second] = readers;
     first.close();
-    let error = apply(&path, &looked, &impatient(), &[Step::Vacuum]).expect_err("it is read").to_string();
+    let error =
+        apply(&path, &looked, &impatient(), &[OptimizeStep::Vacuum]).expect_err("it is read").to_string();
     assert!(error.contains(&format!(": {} (waltop) reads it, and ", second.pid())), "{error}");
     second.close();
-    apply(&path, &looked, &impatient(), &[Step::Vacuum]).expect("nobody reads");
+    apply(&path, &looked, &impatient(), &[OptimizeStep::Vacuum]).expect("nobody reads");
     assert_eq!(text(&plain(&path), "SELECT count(*) FROM host"), "1");
 }
 
@@ -56,12 +57,13 @@ fn a_writer_is_named_and_not_those_that_read_beside_it() {
         writer.sql("BEGIN IMMEDIATE");
         let journal = if mode == "wal" { JournalMode::Wal } else { JournalMode::Rollback };
         let looked = seen(&path, journal, mode == "wal");
-        let error = apply(&path, &looked, &impatient(), &[Step::Vacuum]).expect_err("locked").to_string();
+        let error =
+            apply(&path, &looked, &impatient(), &[OptimizeStep::Vacuum]).expect_err("locked").to_string();
         let who = format!(": {} (waltop) has the write lock", writer.pid());
         assert!(error.contains(&who) && !error.contains("no commit"), "{mode}: {error}");
         writer.sql("ROLLBACK");
         if mode == "wal" {
-            apply(&path, &looked, &impatient(), &[Step::Vacuum])
+            apply(&path, &looked, &impatient(), &[OptimizeStep::Vacuum])
                 .expect("readers of a log are in nobody's way");
         }
     }

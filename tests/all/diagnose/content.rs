@@ -15,7 +15,7 @@ impl Scene {
     }
 
     /// A watch that asks neither for WAL mode nor for a short log.
-    fn lenient(&self) -> Watch {
+    fn lenient(&self) -> Monitor {
         let is_of_log = |name: &str| name == "journal_mode" || name == "wal_autocheckpoint";
         self.watch_with(|config| config.profile.pragmas.retain(|it| !is_of_log(&it.name)))
     }
@@ -37,7 +37,7 @@ impl Scene {
 }
 
 // Not a single sample says anything that another could confirm.
-fn assert_quiet(watch: &mut Watch) {
+fn assert_quiet(watch: &mut Monitor) {
     for _ in 0..2 {
         let database = look(watch);
         assert!(serious(&database).is_empty(), "{:?}", database.findings);

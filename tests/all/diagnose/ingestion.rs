@@ -53,7 +53,7 @@ fn ingest(scene: &Scene) -> Run {
 }
 
 /// A watch to which a log of the usual depth is nothing remarkable, nor a batch on a busy machine, under what `change` makes of its configuration.
-fn watch_with(scene: &Scene, change: impl FnOnce(&mut Config)) -> Watch {
+fn watch_with(scene: &Scene, change: impl FnOnce(&mut Config)) -> Monitor {
     scene.watch_with(|config| {
         config.profile.pragmas.retain(|it| it.name != "wal_autocheckpoint");
         config.thresholds.slow_batch = (LONG, LONG);
@@ -61,17 +61,17 @@ fn watch_with(scene: &Scene, change: impl FnOnce(&mut Config)) -> Watch {
     })
 }
 
-fn patient(scene: &Scene) -> Watch {
+fn patient(scene: &Scene) -> Monitor {
     watch_with(scene, |_| {})
 }
 
 /// The run that is told first, once `is_so`.
-fn wait_for(watch: &mut Watch, is_so: impl Fn(&Ingestion) -> bool) -> Ingestion {
+fn wait_for(watch: &mut Monitor, is_so: impl Fn(&Ingestion) -> bool) -> Ingestion {
     eventually("the run gets there", || look(watch).ingestions.into_iter().next().filter(|run| is_so(run)))
 }
 
 /// An ingestion beside another client, for whom it leaves a gap after each batch, and with some of them done.
-fn under_way(scene: &Scene, watch: &mut Watch) -> (Actor, Run) {
+fn under_way(scene: &Scene, watch: &mut Monitor) -> (Actor, Run) {
     notes(scene, 500);
     let mut neighbour = scene.actor();
     neighbour.sql("SELECT * FROM t");

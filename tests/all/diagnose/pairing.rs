@@ -30,7 +30,7 @@ fn one_file_under_two_names_has_two_logs() {
     assert!(finding.evidence["other_log"].as_array().expect("a list").contains(&log.into()), "{finding:?}");
     // From the other side it is the first one that uses another log.
     let config = scene.config(LONG, LONG);
-    let mut watch = Watch::new(Observer::new(&config.places, vec![link]), config);
+    let mut watch = Monitor::new(Observer::new(&config.places, vec![link]), config);
     found(&mut watch, "other-log", Some(sound.pid()));
 }
 

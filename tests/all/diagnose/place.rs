@@ -57,7 +57,7 @@ impl Mounted {
 }
 
 /// The same watch, told by a made-up `/proc` that the folder is on a file system of this `kind`.
-fn watch_on(scene: &Scene, proc: &FakeProc, kind: &str) -> Watch {
+fn watch_on(scene: &Scene, proc: &FakeProc, kind: &str) -> Monitor {
     let folder = scene.folder.path().canonicalize().expect("there");
     let mounts =
         format!("22 1 0:43 / / rw - ext4 /dev/vda rw\n30 22 0:44 / {} rw - {kind} x rw\n", folder.display());

@@ -10,13 +10,13 @@ use super::*;
 const SPILL: &str = "CREATE TEMP TABLE big AS WITH RECURSIVE n(x) AS \
                      (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 20000) SELECT x, randomblob(200) FROM n";
 
-fn rows(watch: &mut Watch, pragma: &str) -> Vec<PragmaRow> {
+fn rows(watch: &mut Monitor, pragma: &str) -> Vec<PragmaRow> {
     let rows = look(watch).pragmas.rows.into_iter();
     rows.filter(|row| row.name == pragma && row.source == PragmaSource::Observed).collect()
 }
 
 /// The rows of `pragma`: whose, which value, and whether the profile is content.
-fn seen(watch: &mut Watch, pragma: &str) -> Vec<(Option<i32>, Option<String>, Option<bool>)> {
+fn seen(watch: &mut Monitor, pragma: &str) -> Vec<(Option<i32>, Option<String>, Option<bool>)> {
     rows(watch, pragma).into_iter().map(|row| (row.pid, row.actual, row.ok)).collect()
 }
 
@@ -24,7 +24,7 @@ fn said(pid: i32, value: &str, ok: Option<bool>) -> (Option<i32>, Option<String>
     (Some(pid), Some(value.to_owned()), ok)
 }
 
-fn temp_files(watch: &mut Watch, pid: i32) -> Option<u32> {
+fn temp_files(watch: &mut Monitor, pid: i32) -> Option<u32> {
     look(watch).process(pid).expect("it has the database open").temp_files
 }
 

@@ -63,8 +63,8 @@ fn a_redirect_is_refused_by_name_and_not_followed() {
     }
     assert_eq!((other.seen(), other.state.not_posted.load(SeqCst)), (0, 0));
     // The address that the message names is the one that works.
-    let options = waltop::ingest::embed::Options {
-        embedder: std::sync::Arc::new(waltop::ingest::embed::http::Http::new(
+    let options = waltop::ingest::embed::EmbedOptions {
+        embedder: std::sync::Arc::new(waltop::ingest::embed::http::HttpEmbedder::new(
             other.url().parse().expect("an address"),
             super::MODEL,
         )),

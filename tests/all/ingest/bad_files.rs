@@ -47,7 +47,7 @@ fn a_document_that_the_database_refuses_takes_no_other_with_it() {
     scene.write("a.md", "[[z]]");
     scene.write("b.md", "#before #poison [[a]]");
     scene.write("z.md", "[[b]]");
-    let summary = go(&Request { batch: batch(50), ..scene.request() }).expect("it is taken in");
+    let summary = go(&IngestRequest { batch: batch(50), ..scene.request() }).expect("it is taken in");
     assert_eq!((summary.taken_in, summary.batches, summary.exit_code()), (2, 1, 1));
     assert!(summary.failed[0].path.ends_with("/b.md"));
     assert!(summary.failed[0].reason.contains("poisoned"), "{:?}", summary.failed);
@@ -64,7 +64,7 @@ fn a_folder_that_cannot_be_taken_in_leaves_nothing_behind() {
     scene.write("only.rs", "no document");
     fs::write(scene.dir.path().join("file.md"), "text").expect("a file");
     let before = scene.entries();
-    let of = |path: &str| Request {
+    let of = |path: &str| IngestRequest {
         folders: vec![scene.dir.path().join(path)],
         make_folder: true,
         ..scene.request()
@@ -77,11 +77,12 @@ fn a_folder_that_cannot_be_taken_in_leaves_nothing_behind() {
     }
     scene.write("a.md", "text");
     for root in ["", "a/../b", "/", "a\nb"] {
-        let request = Request { root: Some(root.to_owned()), ..scene.request() };
-        assert!(matches!(go(&request), Err(Error::Root(_))), "{root:?}");
+        let request = IngestRequest { root: Some(root.to_owned()), ..scene.request() };
+        assert!(matches!(go(&request), Err(IngestError::Root(_))), "{root:?}");
     }
-    let request = Request { folders: vec![scene.notes(), scene.dir.path().to_owned()], ..scene.request() };
-    assert!(matches!(go(&request), Err(Error::RootOfMany)));
+    let request =
+        IngestRequest { folders: vec![scene.notes(), scene.dir.path().to_owned()], ..scene.request() };
+    assert!(matches!(go(&request), Err(IngestError::RootOfMany)));
     assert_eq!(scene.entries(), before);
 }
 
@@ -89,7 +90,7 @@ fn a_folder_that_cannot_be_taken_in_leaves_nothing_behind() {
 fn a_database_among_the_documents_is_never_read_as_one() {
     let scene = Scene::with(3);
     let database = scene.notes().join("base.md");
-    let request = Request { database: database.clone(), ..scene.request() };
+    let request = IngestRequest { database: database.clone(), ..scene.request() };
     go(&request).expect("it is taken in");
     let mut other = Actor::open(&database);
     other.sql("SELECT * FROM nodes");
@@ -126,7 +127,7 @@ fn what_only_looks_like_a_document_is_reported_and_never_opened() {
     .is_ok();
     let said = scene.said(&["--json"]);
     assert_eq!(said.code, Some(1), "{said:?}");
-    let summary: Summary = serde_json::from_str(&said.out).expect("a summary");
+    let summary: RunSummary = serde_json::from_str(&said.out).expect("a summary");
     let failed: Vec<_> =
         summary.failed.iter().map(|it| it.path.rsplit('/').next().expect("a name")).collect();
     let expected =
@@ -166,14 +167,15 @@ fn front_matter_becomes_json_or_is_reported_beside_the_text() {
     scene.write("toml.md", "+++\na = = 1\n+++\nText three");
     let said = scene.said(&["--json"]);
     assert_eq!(said.code, Some(0), "the text is in: {said:?}");
-    let summary: Summary = serde_json::from_str(&said.out).expect("a summary");
+    let summary: RunSummary = serde_json::from_str(&said.out).expect("a summary");
     let warned: Vec<_> =
         summary.warned.iter().map(|it| it.path.rsplit('/').next().expect("a name")).collect();
     assert_eq!((warned, summary.taken_in), (vec!["toml.md", "yaml.md"], 3));
     for FailedFile { reason, .. } in &summary.warned {
         assert!(reason.starts_with("the front matter was left out: ") && !reason.contains('\n'), "{reason}");
     }
-    let told = scene.journal().into_iter().filter(|it| matches!(it.event, Event::FileWarned { .. })).count();
+    let told =
+        scene.journal().into_iter().filter(|it| matches!(it.event, JournalEvent::FileWarned { .. })).count();
     assert_eq!(told, 2);
     let rows = scene.rows();
     let json = r#"{\"day\":\"2026-01-02\",\"draft\":true,\"more\":{\"x\":[1,2]},\"title\":\"From TOML\"}"#;
@@ -186,14 +188,14 @@ fn front_matter_becomes_json_or_is_reported_beside_the_text() {
 /// Does something once the folder has been walked, before any file is read.
 struct OnceWalked<F: FnMut()>(F);
 
-impl<F: FnMut()> Progress for OnceWalked<F> {
+impl<F: FnMut()> RunProgress for OnceWalked<F> {
     fn discovered(&mut self, _files: u64, _unchanged: u64) {
         (self.0)();
     }
-    fn batch(&mut self, _batch: &Committed) {}
+    fn batch(&mut self, _batch: &CommittedBatch) {}
     fn failed(&mut self, _file: &FailedFile) {}
     fn warned(&mut self, _file: &FailedFile) {}
-    fn finished(&mut self, _summary: &Summary) {}
+    fn finished(&mut self, _summary: &RunSummary) {}
 }
 
 #[test]
@@ -288,7 +290,7 @@ fn folders_below_what_a_path_can_name_are_reported_and_the_rest_is_in() {
     }
     let said = scene.said(&["--json"]);
     assert_eq!(said.code, Some(1), "{said:?}");
-    let summary: Summary = serde_json::from_str(&said.out).expect("a summary");
+    let summary: RunSummary = serde_json::from_str(&said.out).expect("a summary");
     assert_eq!((summary.taken_in, summary.failed.len()), (5, 1), "{}", summary.failed.len());
     assert!(summary.failed[0].reason.contains("name too long"), "{}", summary.failed[0].reason);
     assert_eq!(scene.run().unchanged, 5);

@@ -94,7 +94,7 @@ fn killed_at_any_moment_the_next_run_ends_where_a_clean_one_does() {
         println!("round {round}: killed {was_killed} after {batches} batches and {pause:?}");
         // It may have told its end, and died on the way out.
         let was_cut_off =
-            scene.journal().last().is_some_and(|line| !matches!(line.event, Event::Finished { .. }));
+            scene.journal().last().is_some_and(|line| !matches!(line.event, JournalEvent::Finished { .. }));
         let said = scene.said(&[]);
         assert_eq!(said.code, Some(0), "{said:?}");
         assert!(!was_cut_off || said.err.starts_with("carries on run "), "{said:?}");
@@ -126,7 +126,7 @@ fn the_next_run_says_what_it_carries_on() {
     let carried = newest.carries_on.expect("it is told in the journal");
     assert_eq!((carried.run, carried.files_done), (crashed.run, done as u64));
     let started = scene.journal().into_iter().rev().find_map(|line| match line.event {
-        Event::Started { root, hidden, batch, .. } => Some((root, hidden, batch)),
+        JournalEvent::Started { root, hidden, batch, .. } => Some((root, hidden, batch)),
         _ => None,
     });
     assert_eq!(started, Some((Some("notes".to_owned()), Some(true), "auto".to_owned())));

@@ -51,12 +51,12 @@ fn what_was_committed_stays_and_the_next_run_carries_on() {
         said.refusal().starts_with("no room on the disk of ") && said.err.contains("make room"),
         "{said:?}"
     );
-    assert_eq!(scene.end().0, Outcome::Failed);
+    assert_eq!(scene.end().0, RunOutcome::Failed);
     let committed: u64 = scene
         .journal()
         .iter()
         .filter_map(|line| match line.event {
-            Event::Batch { files, .. } => Some(files),
+            JournalEvent::Batch { files, .. } => Some(files),
             _ => None,
         })
         .sum();

@@ -12,12 +12,12 @@ fn segments(scene: &Scene) -> i64 {
 #[test]
 fn many_small_batches_leave_few_segments() {
     let scene = Scene::with(300);
-    let summary = go(&Request { batch: batch(1), ..scene.request() }).expect("it is taken in");
+    let summary = go(&IngestRequest { batch: batch(1), ..scene.request() }).expect("it is taken in");
     assert_eq!(summary.taken_in, 300);
     // Merged they are at eight of a level; three levels are enough for as many batches.
     let count = segments(&scene);
     assert!(count <= 24, "{count} segments");
-    assert!(scene.journal().iter().any(|line| matches!(line.event, Event::Merged { .. })));
+    assert!(scene.journal().iter().any(|line| matches!(line.event, JournalEvent::Merged { .. })));
     scene.rows();
 }
 

@@ -22,7 +22,10 @@ fn log_bytes(scene: &Scene) -> u64 {
 }
 
 fn is_pinned(scene: &Scene, by: i32) -> bool {
-    scene.journal().iter().any(|line| matches!(line.event, Event::LogPinned { pid, .. } if pid == Some(by)))
+    scene
+        .journal()
+        .iter()
+        .any(|line| matches!(line.event, JournalEvent::LogPinned { pid, .. } if pid == Some(by)))
 }
 
 #[test]
@@ -52,7 +55,7 @@ fn a_reader_that_stays_ends_the_run_by_name_and_what_is_in_is_kept() {
         line.contains("for 0.2 s: end what reads ") && line.ends_with("run this again to carry on"),
         "{line}"
     );
-    assert_eq!(scene.end().0, Outcome::Failed);
+    assert_eq!(scene.end().0, RunOutcome::Failed);
     let taken_in = scene.batches() as u64;
     reader.close();
     let summary = scene.run();
@@ -67,5 +70,5 @@ fn a_run_that_waits_for_a_reader_can_be_stopped() {
     eventually("the run says that it waits", || is_pinned(&scene, reader.pid()).then_some(()));
     terminate(&child);
     assert_eq!(Said::of(child.wait_with_output().expect("it ends")).code, Some(130));
-    assert_eq!(scene.end(), (Outcome::Stopped, None));
+    assert_eq!(scene.end(), (RunOutcome::Stopped, None));
 }

@@ -1,6 +1,6 @@
 //! Other processes that want the same lock.
 
-use waltop::journal::{Decision, Sharing};
+use waltop::journal::{BatchDecision, LockSharing};
 
 use super::*;
 
@@ -9,34 +9,37 @@ fn beside_others_the_lock_is_left_alone_between_two_batches() {
     let scene = Scene::with(6);
     let mut other = Actor::open(&scene.db());
     other.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE theirs (x)").sql("SELECT * FROM theirs");
-    go(&Request { batch: batch(1), ..scene.request() }).expect("it is taken in");
+    go(&IngestRequest { batch: batch(1), ..scene.request() }).expect("it is taken in");
     other.close();
     let journal = scene.journal();
-    let ends: Vec<_> =
-        journal.iter().filter(|line| matches!(line.event, Event::Batch { .. })).map(|it| it.at).collect();
+    let ends: Vec<_> = journal
+        .iter()
+        .filter(|line| matches!(line.event, JournalEvent::Batch { .. }))
+        .map(|it| it.at)
+        .collect();
     assert_eq!(ends.len(), 6);
     for pair in ends.windows(2) {
         let apart = pair[1].duration_since(pair[0]);
         assert!(apart.as_millis() >= 20, "{apart:?}");
     }
     let decided = decisions(&scene);
-    assert!(decided.iter().all(|it| it.sharing == Sharing::OpenElsewhere && it.gap_ms >= 20.0));
+    assert!(decided.iter().all(|it| it.sharing == LockSharing::OpenElsewhere && it.gap_ms >= 20.0));
     assert_eq!((decided[0].most_files, decided[0].most_ms), (1, None));
 }
 
 #[test]
 fn alone_there_are_no_gaps_and_the_journal_says_so() {
     let scene = Scene::with(6);
-    go(&Request { hold: Duration::from_millis(10), ..scene.request() }).expect("it is taken in");
+    go(&IngestRequest { hold: Duration::from_millis(10), ..scene.request() }).expect("it is taken in");
     for decided in decisions(&scene) {
-        assert_eq!((decided.sharing, decided.gap_ms.to_bits()), (Sharing::Alone, 0), "{decided:?}");
+        assert_eq!((decided.sharing, decided.gap_ms.to_bits()), (LockSharing::Alone, 0), "{decided:?}");
         assert!(decided.most_ms.is_some_and(|ms| ms < 10.0), "{decided:?}");
     }
 }
 
-fn decisions(scene: &Scene) -> Vec<Decision> {
-    let of = |line: &Line| match line.event {
-        Event::Batch { decided, .. } => Some(decided.expect("it is told")),
+fn decisions(scene: &Scene) -> Vec<BatchDecision> {
+    let of = |line: &JournalLine| match line.event {
+        JournalEvent::Batch { decided, .. } => Some(decided.expect("it is told")),
         _ => None,
     };
     scene.journal().iter().filter_map(of).collect()
@@ -72,11 +75,11 @@ fn a_lock_that_is_held_for_too_long_ends_the_run_with_what_is_in_kept() {
     scene.write("new.md", "new");
     let mut other = Actor::open(&scene.db());
     other.sql("BEGIN IMMEDIATE");
-    let request = Request { busy_budget: Duration::from_millis(100), ..scene.request() };
+    let request = IngestRequest { busy_budget: Duration::from_millis(100), ..scene.request() };
     let error = go(&request).expect_err("the lock is held").to_string();
     let by = format!("stayed locked for 0.1 s by {} (waltop): wait for it", other.pid());
     assert!(error.contains(&by), "{error}");
-    assert_eq!(scene.end(), (Outcome::Failed, Some(error)));
+    assert_eq!(scene.end(), (RunOutcome::Failed, Some(error)));
     other.sql("ROLLBACK").sql("SELECT * FROM nodes");
     other.close();
     assert_eq!(scene.rows().nodes.len(), 2);
@@ -94,13 +97,16 @@ fn a_second_run_is_refused_with_the_process_of_the_first() {
     let first_pid = i32::try_from(first.id()).expect("a PID fits");
     eventually("the first run is about to write", || scene.is_discovered(2).then_some(()));
     let refused = go(&scene.request()).expect_err("the first is at work");
-    assert!(matches!(&refused, Error::Running { pid: Some(pid), .. } if *pid == first_pid), "{refused}");
+    assert!(
+        matches!(&refused, IngestError::Running { pid: Some(pid), .. } if *pid == first_pid),
+        "{refused}"
+    );
     let elsewhere = TempDir::new().expect("a folder");
     fs::write(elsewhere.path().join("x.md"), "other folder").expect("a file");
     other.sql("ROLLBACK");
     let output = first.wait_with_output().expect("it ends");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    go(&Request { folders: vec![elsewhere.path().to_owned()], root: None, ..scene.request() })
+    go(&IngestRequest { folders: vec![elsewhere.path().to_owned()], root: None, ..scene.request() })
         .expect("it is free");
     assert_eq!(scene.run().unchanged, 6);
 }
@@ -139,7 +145,7 @@ fn a_run_that_another_keeps_out_leaves_the_database_as_it_is() {
     let mut first = scene.child(&[]);
     eventually("the first run waits, and its journal tells that it does", || scene.journal().pop());
     let refused = go(&scene.request()).expect_err("the first is at work");
-    assert!(matches!(refused, Error::Running { .. }), "{refused}");
+    assert!(matches!(refused, IngestError::Running { .. }), "{refused}");
     assert_eq!(fs::read(scene.db()).expect("the database"), before);
     first.kill().expect("it can be killed");
     first.wait().expect("it ends");
@@ -181,7 +187,7 @@ fn two_runs_and_two_bystanders_all_get_their_work_done_and_none_is_refused() {
     for child in children {
         let said = Said::of(child.wait_with_output().expect("it ends"));
         assert_eq!(said.code, Some(0), "{said:?}");
-        let summary: Summary = serde_json::from_str(&said.out).expect("a summary");
+        let summary: RunSummary = serde_json::from_str(&said.out).expect("a summary");
         taken_in.push(summary.taken_in);
     }
     assert_eq!(taken_in, [300, 300]);

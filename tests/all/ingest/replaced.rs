@@ -5,16 +5,16 @@ use super::*;
 /// Does something once the first batch is in.
 struct AfterFirst<F: FnMut()>(Option<F>);
 
-impl<F: FnMut()> Progress for AfterFirst<F> {
+impl<F: FnMut()> RunProgress for AfterFirst<F> {
     fn discovered(&mut self, _files: u64, _unchanged: u64) {}
-    fn batch(&mut self, _batch: &Committed) {
+    fn batch(&mut self, _batch: &CommittedBatch) {
         if let Some(mut act) = self.0.take() {
             act();
         }
     }
     fn failed(&mut self, _file: &FailedFile) {}
     fn warned(&mut self, _file: &FailedFile) {}
-    fn finished(&mut self, _summary: &Summary) {}
+    fn finished(&mut self, _summary: &RunSummary) {}
 }
 
 /// A copy made by another process: closing what this one opens would drop the locks of its connection.
@@ -24,12 +24,12 @@ fn copy(from: &Path, to: &Path) {
 
 /// Runs into a database to which `act` happens after the first batch; the error of the run.
 fn interfered(scene: &Scene, act: impl FnMut()) -> String {
-    let request = Request { batch: batch(1), ..scene.request() };
+    let request = IngestRequest { batch: batch(1), ..scene.request() };
     let error = ingest::run(&request, &StopFlag::default(), &mut AfterFirst(Some(act)))
         .expect_err("it is seen")
         .to_string();
     assert!(error.contains("was replaced or removed meanwhile, so nothing more was written"), "{error}");
-    assert_eq!(scene.end(), (Outcome::Failed, Some(error.clone())));
+    assert_eq!(scene.end(), (RunOutcome::Failed, Some(error.clone())));
     assert_eq!(scene.batches(), 1, "nothing after it");
     error
 }

@@ -8,7 +8,7 @@ fn a_folder_becomes_rows_that_can_be_found() {
     scene.write("plain.txt", "just text");
     let summary = scene.run();
     assert_eq!((summary.files_total, summary.taken_in, summary.exit_code()), (21, 21, 0));
-    assert_eq!((summary.failed.len(), summary.warned.len(), summary.outcome), (0, 0, Outcome::Completed));
+    assert_eq!((summary.failed.len(), summary.warned.len(), summary.outcome), (0, 0, RunOutcome::Completed));
     let rows = scene.rows();
     assert_eq!(rows.nodes.len(), 21);
     assert!(
@@ -31,7 +31,7 @@ fn a_folder_becomes_rows_that_can_be_found() {
 #[test]
 fn without_a_root_a_document_is_named_by_its_path() {
     let scene = Scene::with(2);
-    go(&Request { root: None, ..scene.request() }).expect("it is taken in");
+    go(&IngestRequest { root: None, ..scene.request() }).expect("it is taken in");
     let path = fs::canonicalize(scene.notes()).expect("the folder").join("00/doc-0.md");
     assert!(scene.rows().nodes[0].starts_with(&format!("[\"{}\"", path.display())));
 }
@@ -119,7 +119,7 @@ fn what_the_folder_has_no_longer_is_taken_out() {
 #[test]
 fn a_folder_inside_another_takes_out_only_its_own() {
     let scene = Scene::with(8);
-    let of = |folder: PathBuf| Request { root: None, folders: vec![folder], ..scene.request() };
+    let of = |folder: PathBuf| IngestRequest { root: None, folders: vec![folder], ..scene.request() };
     go(&of(scene.notes())).expect("it is taken in");
     scene.write("01/new.md", "new");
     scene.delete("00/doc-0.md");
@@ -133,13 +133,13 @@ fn a_folder_inside_another_takes_out_only_its_own() {
 #[test]
 fn a_fixed_batch_means_just_that() {
     let scene = Scene::with(25);
-    let summary = go(&Request { batch: batch(10), ..scene.request() }).expect("it is taken in");
+    let summary = go(&IngestRequest { batch: batch(10), ..scene.request() }).expect("it is taken in");
     assert_eq!(summary.batches, 3);
     let files: Vec<u64> = scene
         .journal()
         .iter()
         .filter_map(|line| match line.event {
-            Event::Batch { files, .. } => Some(files),
+            JournalEvent::Batch { files, .. } => Some(files),
             _ => None,
         })
         .collect();
@@ -150,9 +150,10 @@ fn a_fixed_batch_means_just_that() {
 fn the_default_database_gets_its_folder() {
     let scene = Scene::with(1);
     let places = scene.places();
-    go(&Request::new(vec![scene.notes()], places.default_database.clone(), &places)).expect("it is taken in");
+    go(&IngestRequest::new(vec![scene.notes()], places.default_database.clone(), &places))
+        .expect("it is taken in");
     assert!(places.default_database.is_file());
-    let request = Request::new(vec![scene.notes()], scene.dir.path().join("typo/notes.db"), &places);
+    let request = IngestRequest::new(vec![scene.notes()], scene.dir.path().join("typo/notes.db"), &places);
     assert!(go(&request).is_err());
     assert!(!scene.dir.path().join("typo").exists());
 }
@@ -166,7 +167,7 @@ fn what_goes_takes_its_edges_along_whatever_the_profile_says_of_foreign_keys() {
     for pragma in profile.pragmas.iter_mut().filter(|it| it.name == "foreign_keys") {
         "OFF".clone_into(&mut pragma.expected);
     }
-    let run = || go(&Request { profile: profile.clone(), ..scene.request() }).expect("it is taken in");
+    let run = || go(&IngestRequest { profile: profile.clone(), ..scene.request() }).expect("it is taken in");
     run();
     scene.delete("z.md");
     assert_eq!(run().removed, 1);

@@ -10,8 +10,8 @@ fn touch(scene: &Scene, name: &str, seconds: u64) {
 
 /// `(files, unchanged)` as each run found them by stamp alone.
 fn discovered(scene: &Scene) -> Vec<(u64, u64)> {
-    let of = |line: Line| match line.event {
-        Event::Discovered { files, unchanged } => Some((files, unchanged)),
+    let of = |line: JournalLine| match line.event {
+        JournalEvent::Discovered { files, unchanged } => Some((files, unchanged)),
         _ => None,
     };
     scene.journal().into_iter().filter_map(of).collect()
@@ -19,8 +19,8 @@ fn discovered(scene: &Scene) -> Vec<(u64, u64)> {
 
 /// Of how many files each transaction noted the stamp.
 fn restamped(scene: &Scene) -> Vec<u64> {
-    let of = |line: Line| match line.event {
-        Event::Restamped { files, .. } => Some(files),
+    let of = |line: JournalLine| match line.event {
+        JournalEvent::Restamped { files, .. } => Some(files),
         _ => None,
     };
     scene.journal().into_iter().filter_map(of).collect()
@@ -44,7 +44,7 @@ fn a_touched_file_is_read_once() {
     let unchanged: u64 = scene
         .journal()
         .iter()
-        .map(|line| if let Event::Unchanged { files } = line.event { files } else { 0 })
+        .map(|line| if let JournalEvent::Unchanged { files } = line.event { files } else { 0 })
         .sum();
     assert_eq!(unchanged, 50);
     assert_eq!(scene.rows(), before);
@@ -59,7 +59,7 @@ fn stamps_are_noted_in_batches_too_and_beside_documents() {
     }
     scene.write("new.md", "a new one");
     scene.delete("05/doc-19.md");
-    let summary = go(&Request { batch: batch(4), ..scene.request() }).expect("it is taken in");
+    let summary = go(&IngestRequest { batch: batch(4), ..scene.request() }).expect("it is taken in");
     assert_eq!((summary.taken_in, summary.unchanged, summary.removed), (1, 19, 1));
     assert_eq!(restamped(&scene), [4, 4, 2]);
     assert_eq!(scene.run().batches, 0);
@@ -128,7 +128,7 @@ fn a_lock_that_stays_is_no_reason_to_fail() {
     other.sql("BEGIN IMMEDIATE");
     touch(&scene, "00/doc-0.md", 60);
     let summary = scene.run();
-    assert_eq!((summary.unchanged, summary.batches, summary.outcome), (3, 0, Outcome::Completed));
+    assert_eq!((summary.unchanged, summary.batches, summary.outcome), (3, 0, RunOutcome::Completed));
     other.sql("COMMIT");
     assert_eq!(scene.run().batches, 1, "the next one does it");
     assert_eq!(scene.run().batches, 0);

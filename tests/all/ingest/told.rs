@@ -71,7 +71,7 @@ fn a_file_that_is_no_database_is_left_as_it_is() {
     assert!(error.contains("is not a SQLite database"), "{error}");
     assert_eq!(fs::read(scene.db()).expect("the file"), text);
     assert_eq!(scene.entries(), ["notes", "notes.db", "state"].map(str::to_owned).into());
-    assert_eq!(scene.end(), (Outcome::Failed, Some(error)));
+    assert_eq!(scene.end(), (RunOutcome::Failed, Some(error)));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_run_that_no_journal_can_be_kept_of_leaves_the_database_as_it_is() {
     assert!(!scene.db().exists());
     Actor::open(&scene.db()).sql("CREATE TABLE theirs (x)");
     let before = fs::read(scene.db()).expect("the database");
-    assert!(matches!(go(&scene.request()), Err(Error::Journal { .. })));
+    assert!(matches!(go(&scene.request()), Err(IngestError::Journal { .. })));
     assert_eq!(fs::read(scene.db()).expect("the database"), before, "its journal mode is theirs");
 }
 

@@ -7,17 +7,17 @@ use std::{
     process::Command,
 };
 
-use waltop::observe::{Unfit, inspect};
+use waltop::observe::{UnfitPath, inspect};
 
 use super::*;
 
-fn message(error: &Unfit) -> String {
+fn message(error: &UnfitPath) -> String {
     let message = error.to_string();
     assert!(!message.contains('\n') && message.contains(';'), "one line that says what to do: {message}");
     message
 }
 
-fn refused(path: &Path) -> Unfit {
+fn refused(path: &Path) -> UnfitPath {
     let error = inspect(path).expect_err("it is no database");
     message(&error);
     error
@@ -42,19 +42,19 @@ fn an_empty_file_is_a_new_database() {
 #[test]
 fn what_is_not_there_is_missing() {
     let scene = Scene::new();
-    assert!(matches!(refused(&scene.path()), Unfit::Missing(_)));
-    assert!(matches!(refused(&scene.path().join("below")), Unfit::Missing(_)));
+    assert!(matches!(refused(&scene.path()), UnfitPath::Missing(_)));
+    assert!(matches!(refused(&scene.path().join("below")), UnfitPath::Missing(_)));
     symlink("/nowhere/at/all", scene.path()).expect("linked");
-    assert!(matches!(refused(&scene.path()), Unfit::Missing(_)), "a link to nothing");
+    assert!(matches!(refused(&scene.path()), UnfitPath::Missing(_)), "a link to nothing");
 }
 
 #[test]
 fn a_directory_and_a_pipe_are_no_files() {
     let scene = Scene::new();
-    assert!(matches!(refused(scene.folder.path()), Unfit::Directory(_)));
+    assert!(matches!(refused(scene.folder.path()), UnfitPath::Directory(_)));
     let made = Command::new("mkfifo").arg(scene.path()).status().expect("mkfifo runs");
     assert!(made.success());
-    assert!(matches!(refused(&scene.path()), Unfit::NotAFile(_)), "and it does not block");
+    assert!(matches!(refused(&scene.path()), UnfitPath::NotAFile(_)), "and it does not block");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn text_and_random_bytes_are_no_database() {
     let scene = Scene::new();
     for content in [&b"# Notes\n"[..], &[b'x'; 5000], &[0x9c, 0x13, 0xfe, 0x00].repeat(2000)] {
         fs::write(scene.path(), content).expect("written");
-        assert!(matches!(refused(&scene.path()), Unfit::NotADatabase(_)));
+        assert!(matches!(refused(&scene.path()), UnfitPath::NotADatabase(_)));
     }
 }
 
@@ -73,7 +73,7 @@ fn a_header_with_an_impossible_page_size_is_damaged() {
     bytes[16..18].copy_from_slice(&[3, 3]);
     fs::write(scene.path(), bytes).expect("written");
     // The pages behind it are plain.
-    assert!(matches!(refused(&scene.path()), Unfit::Damaged(_)));
+    assert!(matches!(refused(&scene.path()), UnfitPath::Damaged(_)));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_file_that_was_cut_is_truncated() {
     for length in [1, 15, 50, 99, 100, 4095] {
         fs::write(scene.path(), &whole[..length]).expect("written");
         let error = refused(&scene.path());
-        assert!(matches!(error, Unfit::Truncated { bytes, .. } if bytes == length as u64), "{error}");
+        assert!(matches!(error, UnfitPath::Truncated { bytes, .. } if bytes == length as u64), "{error}");
     }
 }
 
@@ -94,7 +94,7 @@ fn without_permission_it_says_so() {
     // The superuser may read everything.
     match File::open(scene.path()) {
         Ok(_) => assert_eq!(inspect(&scene.path()).expect("readable to root"), scene.path()),
-        Err(_) => assert!(matches!(refused(&scene.path()), Unfit::Forbidden(_))),
+        Err(_) => assert!(matches!(refused(&scene.path()), UnfitPath::Forbidden(_))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, time::Instant};
 
-use waltop::snapshot::{Wal, WalSource};
+use waltop::snapshot::{WalSource, WalState};
 
 use super::*;
 use crate::{fake_proc::sidecar, python::Python, support::eventually};
@@ -17,11 +17,11 @@ fn insert(actor: &mut Actor, count: u32) {
     }
 }
 
-fn wal(observer: &mut Observer) -> Wal {
+fn wal(observer: &mut Observer) -> WalState {
     only(observer.look()).wal.expect("a log")
 }
 
-fn figures(wal: &Wal) -> (Option<u32>, Option<u32>, Option<u32>) {
+fn figures(wal: &WalState) -> (Option<u32>, Option<u32>, Option<u32>) {
     (wal.frames, wal.backfilled, wal.pending)
 }
 

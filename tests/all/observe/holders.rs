@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::MetadataExt};
 use waltop::{
     config::{Config, Places},
     diagnose::diagnose,
-    snapshot::{Hold, Holder, JournalMode, Presence, WalSource},
+    snapshot::{JournalMode, LockHold, LockHolder, Presence, WalSource},
 };
 
 use super::*;
@@ -28,7 +28,7 @@ fn idle_reader_and_writer_are_each_found() {
     assert!(process(&database, idle.pid()).holds.is_empty());
     assert!(process(&database, idle.pid()).holds_index);
     assert_eq!(writer_of(&database), Some(writer.pid()));
-    assert!(process(&database, writer.pid()).holds.contains(&Hold::Write));
+    assert!(process(&database, writer.pid()).holds.contains(&LockHold::Write));
     assert_eq!(reader_of(&database, reader.pid()), [(Some(1), Some(1))]);
     let wal = database.wal.expect("a log");
     assert_eq!((wal.frames, wal.backfilled, wal.pending), (Some(2), Some(0), Some(2)));
@@ -127,7 +127,7 @@ fn exclusive_locking_mode_is_seen_before_and_after_the_first_access() {
     let database = scene.look();
     assert!(database.files.shm.is_none(), "its index is in its memory");
     assert_eq!(writer_of(&database), Some(before.pid()));
-    assert_eq!(process(&database, before.pid()).holds, [Hold::Exclusive]);
+    assert_eq!(process(&database, before.pid()).holds, [LockHold::Exclusive]);
     let wal = database.wal.expect("a log");
     assert_eq!((wal.source, wal.frames), (WalSource::Log, Some(1)));
     before.close();
@@ -151,20 +151,20 @@ fn rollback_mode_has_writers_and_readers_on_the_main_file() {
     let database = scene.look();
     assert_eq!(database.header.as_ref().expect("a header").journal_mode, JournalMode::Rollback);
     assert_eq!(writer_of(&database), Some(writer.pid()));
-    assert_eq!(process(&database, writer.pid()).holds, [Hold::Reserved]);
+    assert_eq!(process(&database, writer.pid()).holds, [LockHold::Reserved]);
     assert_eq!(reader_of(&database, reader.pid()), [(None, None)]);
-    assert_eq!(process(&database, reader.pid()).holds, [Hold::Shared]);
+    assert_eq!(process(&database, reader.pid()).holds, [LockHold::Shared]);
     assert!(process(&database, idle.pid()).holds.is_empty(), "only a descriptor tells of it");
     assert!(database.locks.exclusive.is_none() && database.wal.is_none());
 
     writer.sql("PRAGMA busy_timeout = 0");
     assert!(writer.try_sql("COMMIT").contains("locked"));
     let database = scene.look();
-    assert_eq!(process(&database, writer.pid()).holds, [Hold::Pending]);
+    assert_eq!(process(&database, writer.pid()).holds, [LockHold::Pending]);
     reader.sql("COMMIT");
     writer.sql("COMMIT").sql("BEGIN EXCLUSIVE");
     let database = scene.look();
-    assert_eq!(process(&database, writer.pid()).holds, [Hold::Exclusive]);
+    assert_eq!(process(&database, writer.pid()).holds, [LockHold::Exclusive]);
     assert_eq!(database.locks.exclusive.and_then(|holder| holder.pid), Some(writer.pid()));
 }
 
@@ -179,9 +179,10 @@ fn a_checkpoint_that_waits_for_a_reader_holds_both_locks() {
     let pid = checkpointer.pid();
     let database = eventually("the checkpoint waits", || {
         let database = scene.look();
-        (process(&database, pid).holds.starts_with(&[Hold::Write, Hold::Checkpoint])).then_some(database)
+        (process(&database, pid).holds.starts_with(&[LockHold::Write, LockHold::Checkpoint]))
+            .then_some(database)
     });
-    let holder = |holder: &Option<Holder>| holder.as_ref().and_then(|holder| holder.pid);
+    let holder = |holder: &Option<LockHolder>| holder.as_ref().and_then(|holder| holder.pid);
     assert!(is_in_the_table(&scene, "120 121"), "both locks are one row");
     assert_eq!(holder(&database.locks.checkpointer), Some(pid));
     assert_eq!(holder(&database.locks.writer), Some(pid));

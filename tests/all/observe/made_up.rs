@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
 };
 
-use waltop::snapshot::{Hold, Presence, ProcessState, WalSource};
+use waltop::snapshot::{LockHold, Presence, ProcessState, WalSource};
 
 use super::*;
 use crate::fake_proc::{FakeProc, lock_place, sidecar};
@@ -112,7 +112,7 @@ fn merged_ranges_are_taken_apart() {
         [(Some(10), Some(4))]
     );
     assert!(process(&database, 10).holds_index);
-    assert_eq!(process(&database, 11).holds, [Hold::Write, Hold::Checkpoint]);
+    assert_eq!(process(&database, 11).holds, [LockHold::Write, LockHold::Checkpoint]);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn an_ofd_lock_is_given_to_the_process_whose_descriptor_has_it() {
     stage.proc.lock_line(&format!("OFDLCK ADVISORY  WRITE -1 {place} 120 120"));
     let database = stage.look();
     assert_eq!(readers(&database), [(Some(10), Some(1), None)]);
-    assert_eq!(process(&database, 10).holds, [Hold::Read(1)]);
+    assert_eq!(process(&database, 10).holds, [LockHold::Read(1)]);
     let holder = database.locks.writer.as_ref().expect("held");
     assert_eq!(holder.pid, None, "nobody's descriptor has it: held, by whom cannot be told");
 }
@@ -166,7 +166,7 @@ fn ofd_locks_whose_rows_are_alike_are_each_given_to_their_process() {
     assert_eq!(readers, [(Some(10), Some(1)), (Some(11), Some(1))]);
     for pid in [10, 11] {
         assert!(process(&database, pid).holds_index, "{pid}");
-        assert_eq!(process(&database, pid).holds, [Hold::Read(1)], "{pid}");
+        assert_eq!(process(&database, pid).holds, [LockHold::Read(1)], "{pid}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use waltop::snapshot::Hold;
+use waltop::snapshot::LockHold;
 
 use super::*;
 use crate::{
@@ -55,7 +55,7 @@ fn a_real_ofd_lock_is_given_to_the_process_that_took_it() {
     python.run(TAKE);
     for database in [only(observer.look()), scene.look()] {
         assert_eq!(writer_of(&database), Some(python.pid()));
-        assert_eq!(process(&database, python.pid()).holds, [Hold::Write]);
+        assert_eq!(process(&database, python.pid()).holds, [LockHold::Write]);
     }
     eventually("the sampler sees it", || {
         let database = only(observer.look());

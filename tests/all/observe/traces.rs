@@ -109,7 +109,7 @@ fn sampled_holds_name_their_process() {
     let trend = observer.trend(0);
     assert_eq!(trend.lanes.len(), 1);
     assert_eq!((trend.lanes[0].pid, trend.lanes[0].name.as_str()), (Some(writer.pid()), "waltop"));
-    assert_eq!(observer.trend(7), waltop::history::Trend::default());
+    assert_eq!(observer.trend(7), waltop::history::DatabaseTrend::default());
 }
 
 #[test]

@@ -10,12 +10,12 @@ use log::Level;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use waltop::{
-    act::{Effect, Report, executor::Executor},
+    act::{Effect, EffectReport, executor::EffectExecutor},
     config::{Config, Places},
     console::app::{App, Message},
     observe::Observer,
-    sampler::{Look, Watch},
-    snapshot::{Process, Stale},
+    sampler::{Monitor, Sample},
+    snapshot::{Process, StaleVerdict},
 };
 
 use super::USUAL;
@@ -24,34 +24,34 @@ use crate::{stage::Stage, support::Actor};
 /// Longer than any healthy run needs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-type Judge = Box<dyn Fn(&Process) -> Option<Stale>>;
+type Judge = Box<dyn Fn(&Process) -> Option<StaleVerdict>>;
 
 /// A console without a terminal on a real database, whose effects are carried out.
 pub struct Console {
     pub stage: Stage,
-    executor: Executor,
-    inbox: UnboundedReceiver<Report>,
-    pub watch: Watch,
+    executor: EffectExecutor,
+    inbox: UnboundedReceiver<EffectReport>,
+    pub watch: Monitor,
     is_stale: Judge,
     pub log: Vec<(Level, String)>,
 }
 
 impl Console {
-    pub fn open(scene: &Scene, is_stale: impl Fn(&Process) -> Option<Stale> + 'static) -> Self {
+    pub fn open(scene: &Scene, is_stale: impl Fn(&Process) -> Option<StaleVerdict> + 'static) -> Self {
         Self::with(scene, Config::new(Places::under(scene.state.path())), is_stale)
     }
 
     pub fn with(
         scene: &Scene,
         config: Config,
-        is_stale: impl Fn(&Process) -> Option<Stale> + 'static,
+        is_stale: impl Fn(&Process) -> Option<StaleVerdict> + 'static,
     ) -> Self {
         let places = config.places.clone();
         let observer = Observer::new(&config.places, vec![scene.db()]);
-        let mut watch = Watch::new(observer, config);
+        let mut watch = Monitor::new(observer, config);
         let (outbox, inbox) = unbounded_channel();
         let stage = Stage::new(seen(&mut watch, &is_stale), USUAL);
-        let executor = Executor::new(outbox, &places);
+        let executor = EffectExecutor::new(outbox, &places);
         Self { stage, executor, inbox, watch, is_stale: Box::new(is_stale), log: Vec::new() }
     }
 
@@ -123,7 +123,7 @@ impl Console {
     }
 }
 
-pub fn seen(watch: &mut Watch, is_stale: &dyn Fn(&Process) -> Option<Stale>) -> Look {
+pub fn seen(watch: &mut Monitor, is_stale: &dyn Fn(&Process) -> Option<StaleVerdict>) -> Sample {
     let mut look = (*watch.look()).clone();
     for process in look.snapshot.databases.iter_mut().flat_map(|it| &mut it.processes) {
         process.stale = is_stale(process);

@@ -3,13 +3,13 @@
 use insta::assert_snapshot;
 use waltop::{
     act::{
-        Act, Effect, Ended, Report,
-        reap::{End, Meant},
-        signal::{ExpectedProgram, Refusal, Signal, Target},
+        ConfirmedAction, Effect, EffectReport, StopResult,
+        reap::{StopOutcome, StopRequest},
+        signal::{ExpectedProgram, SignalRefusal, SignalTarget, StopSignal},
     },
     console::{app::Message, keymap::KEYMAP},
-    sampler::Look,
-    snapshot::{ProgramSample, Protection, Stale},
+    sampler::Sample,
+    snapshot::{ProgramSample, StaleProtection, StaleVerdict},
 };
 
 use super::{USUAL, stale};
@@ -18,7 +18,7 @@ use crate::stage::{Stage, contended, look, process};
 const SMALL: (u16, u16) = (80, 24);
 
 /// The usual situation with two stale processes, and one that a rule protects.
-fn with_stale() -> Look {
+fn with_stale() -> Sample {
     judged(look(vec![contended()]), |pid| match pid {
         71166 | 71168 => Some(stale(None)),
         71300 => Some(stale(Some("the rule report protects it"))),
@@ -26,37 +26,37 @@ fn with_stale() -> Look {
     })
 }
 
-fn judged(mut look: Look, verdict: impl Fn(i32) -> Option<Stale>) -> Look {
+fn judged(mut look: Sample, verdict: impl Fn(i32) -> Option<StaleVerdict>) -> Sample {
     for process in look.snapshot.databases.iter_mut().flat_map(|it| &mut it.processes) {
         process.stale = verdict(process.pid);
     }
     look
 }
 
-fn acts(effects: &[Effect]) -> Vec<&Act> {
+fn acts(effects: &[Effect]) -> Vec<&ConfirmedAction> {
     effects
         .iter()
         .filter_map(|effect| if let Effect::Act(it) = effect { Some(it.act()) } else { None })
         .collect()
 }
 
-fn pins(effects: &[Effect]) -> Vec<Target> {
+fn pins(effects: &[Effect]) -> Vec<SignalTarget> {
     let pins = effects.iter().filter_map(|it| if let Effect::Pin(meant) = it { Some(meant) } else { None });
     pins.flatten().map(|meant| meant.target).collect()
 }
 
-fn fixture(pid: i32) -> Target {
-    Target { pid, start_ticks: u64::try_from(pid).expect("positive") }
+fn fixture(pid: i32) -> SignalTarget {
+    SignalTarget { pid, start_ticks: u64::try_from(pid).expect("positive") }
 }
 
-fn pinned(stage: &mut Stage, targets: &[Target]) {
+fn pinned(stage: &mut Stage, targets: &[SignalTarget]) {
     let all = targets.iter().map(|&target| (target, Ok(()))).collect();
-    stage.app.update(Message::Report(Report::Pinned(all)));
+    stage.app.update(Message::Report(EffectReport::Pinned(all)));
 }
 
-fn ended(stage: &mut Stage, target: Target, signal: Signal, end: End) -> Vec<Effect> {
+fn ended(stage: &mut Stage, target: SignalTarget, signal: StopSignal, end: StopOutcome) -> Vec<Effect> {
     let at = "2026-01-15T14:03:27Z".parse().expect("a time");
-    stage.app.update(Message::Report(Report::Ended(Ended { target, signal, end, at })))
+    stage.app.update(Message::Report(EffectReport::Ended(StopResult { target, signal, end, at })))
 }
 
 fn notes(effects: &[Effect]) -> Vec<&str> {
@@ -76,7 +76,7 @@ fn the_list_shows_each_with_its_causes_and_greys_what_is_protected() {
     stage.keys("G ");
     assert_snapshot!("the_protected_row_stays_unticked", stage.screen());
     let targets = vec![fixture(71166), fixture(71168)];
-    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { targets, signal: Signal::Term }]);
+    assert_eq!(acts(&stage.keys("y")), [&ConfirmedAction::Signal { targets, signal: StopSignal::Term }]);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn space_unticks_a_row_and_ticks_it_again() {
         pinned(&mut stage, &meant);
         stage
     };
-    let term = |targets| Act::Signal { targets, signal: Signal::Term };
+    let term = |targets| ConfirmedAction::Signal { targets, signal: StopSignal::Term };
     assert_eq!(acts(&open().keys(" y")), [&term(vec![fixture(71168)])]);
     assert_eq!(acts(&open().keys("<Down> y")), [&term(vec![fixture(71166)])]);
     assert_eq!(acts(&open().keys("j k  y")), [&term(vec![fixture(71166)])]);
@@ -114,14 +114,14 @@ fn no_escape_and_enter_leave_all_of_them_alone() {
 fn what_cannot_be_pinned_is_listed_with_the_reason() {
     let mut stage = Stage::new(with_stale(), USUAL);
     let meant = pins(&stage.keys("X"));
-    let gone = Refusal::Gone { pid: 71166 };
+    let gone = SignalRefusal::Gone { pid: 71166 };
     let answers = vec![(meant[0], Err(gone)), (meant[1], Ok(()))];
-    stage.app.update(Message::Report(Report::Pinned(answers)));
+    stage.app.update(Message::Report(EffectReport::Pinned(answers)));
     let screen = stage.screen();
     assert!(screen.contains("1 of 1 ticked") && screen.contains("71166 is already gone"), "{screen}");
     assert_eq!(
         acts(&stage.keys(" y")),
-        [&Act::Signal { targets: vec![fixture(71168)], signal: Signal::Term }]
+        [&ConfirmedAction::Signal { targets: vec![fixture(71168)], signal: StopSignal::Term }]
     );
 }
 
@@ -145,7 +145,7 @@ fn a_long_list_scrolls_with_its_cursor() {
     stage.keys("<PgUp> ");
     assert!(stage.screen().contains("[ ]    5039"), "{}", stage.screen());
     let effects = stage.keys("y");
-    let [Act::Signal { targets, .. }] = acts(&effects)[..] else { panic!("{effects:?}") };
+    let [ConfirmedAction::Signal { targets, .. }] = acts(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!(targets.len(), 48);
     assert!(!targets.contains(&fixture(5049)) && !targets.contains(&fixture(5039)));
 }
@@ -166,16 +166,16 @@ fn the_grace_is_counted_down_and_kill_is_asked_with_the_focus_on_no() {
     assert!(stage.screen().contains("0 gone, 2 still there: 5 s left"), "{}", stage.screen());
     let later = "2026-01-15T14:03:25.5Z".parse().expect("a time");
     stage.app.update(Message::Tick(later));
-    let first = ended(&mut stage, meant[0], Signal::Term, End::Gone);
+    let first = ended(&mut stage, meant[0], StopSignal::Term, StopOutcome::Gone);
     assert_eq!(notes(&first), ["71166 (bun) has ended after TERM"]);
     assert_snapshot!(stage.screen());
     assert!(acts(&stage.keys("y")).is_empty(), "there is nothing to say yes to yet");
-    let second = ended(&mut stage, meant[1], Signal::Term, End::Stays);
+    let second = ended(&mut stage, meant[1], StopSignal::Term, StopOutcome::Stays);
     assert_eq!(notes(&second), ["71168 (bun) is still there 5 s after TERM: only KILL ends it now"]);
     assert_snapshot!("kill_is_asked", stage.screen());
-    let kill = Act::Signal { targets: vec![meant[1]], signal: Signal::Kill };
+    let kill = ConfirmedAction::Signal { targets: vec![meant[1]], signal: StopSignal::Kill };
     assert_eq!(acts(&stage.keys("y")), [&kill]);
-    ended(&mut stage, meant[1], Signal::Kill, End::Gone);
+    ended(&mut stage, meant[1], StopSignal::Kill, StopOutcome::Gone);
     let mut after = contended();
     after.processes.retain(|it| it.pid != 71166 && it.pid != 71168);
     after.locks.readers.retain(|it| it.pid != Some(71168));
@@ -190,7 +190,7 @@ fn the_grace_is_counted_down_and_kill_is_asked_with_the_focus_on_no() {
 fn what_is_stale_no_longer_when_it_is_confirmed_gets_nothing() {
     let recovered = |pid: i32| match pid {
         71168 => Some(stale(None)),
-        71166 => Some(Stale { is_stale: false, causes: Vec::new(), protected: None }),
+        71166 => Some(StaleVerdict { is_stale: false, causes: Vec::new(), protected: None }),
         _ => None,
     };
     for is_paused in [false, true] {
@@ -201,7 +201,7 @@ fn what_is_stale_no_longer_when_it_is_confirmed_gets_nothing() {
         stage.look(judged(look(vec![contended()]), recovered));
         let effects = stage.keys("y");
         let targets = vec![fixture(71168)];
-        assert_eq!(acts(&effects), [&Act::Signal { targets, signal: Signal::Term }]);
+        assert_eq!(acts(&effects), [&ConfirmedAction::Signal { targets, signal: StopSignal::Term }]);
         assert_eq!(notes(&effects)[0], "71166 is no longer stale; nothing was signalled");
         let mut stage = Stage::new(with_stale(), USUAL);
         let meant = pins(&stage.keys("X"));
@@ -222,7 +222,7 @@ fn one_that_has_closed_the_database_since_or_lost_its_log_gets_no_term() {
     later.snapshot.databases[0].processes.retain(|process| process.pid != 71166);
     stage.look(later);
     let targets = vec![fixture(71168)];
-    assert_eq!(acts(&stage.keys("y")), [&Act::Signal { targets, signal: Signal::Term }]);
+    assert_eq!(acts(&stage.keys("y")), [&ConfirmedAction::Signal { targets, signal: StopSignal::Term }]);
     let split = || {
         let mut database = contended();
         let process = database.processes.iter_mut().find(|process| process.pid == 71168);
@@ -268,7 +268,7 @@ fn one_that_stays_and_its_locks_are_told_as_they_are() {
     assert_eq!(pins(&stage.keys("x")), [writer]);
     stage.pinned(writer);
     stage.keys("y");
-    ended(&mut stage, writer, Signal::Term, End::Stays);
+    ended(&mut stage, writer, StopSignal::Term, StopOutcome::Stays);
     stage.keys("n");
     let mut after = look(vec![contended()]);
     after.snapshot.taken_at = "2026-01-15T14:03:28Z".parse().expect("a time");
@@ -287,7 +287,7 @@ fn enter_before_kill_is_no_and_a_grace_that_was_left_asks_nothing() {
         let meant = pins(&stage.keys("x"));
         stage.pinned(meant[0]);
         stage.keys("y");
-        ended(&mut stage, meant[0], Signal::Term, End::Stays);
+        ended(&mut stage, meant[0], StopSignal::Term, StopOutcome::Stays);
         assert!(stage.screen().contains("KILL what did not go?"), "{}", stage.screen());
         assert!(acts(&stage.keys(keys)).is_empty(), "{keys}");
         assert!(!stage.screen().contains("KILL what did not go?"));
@@ -296,7 +296,7 @@ fn enter_before_kill_is_no_and_a_grace_that_was_left_asks_nothing() {
         stage.pinned(meant[0]);
         stage.keys("y");
         stage.keys(keys);
-        ended(&mut stage, meant[0], Signal::Term, End::Stays);
+        ended(&mut stage, meant[0], StopSignal::Term, StopOutcome::Stays);
         assert!(!stage.screen().contains("KILL what did not go?"), "{}", stage.screen());
         assert!(stage.screen().contains("is still there 5 s after TERM"), "{}", stage.screen());
     }
@@ -304,18 +304,20 @@ fn enter_before_kill_is_no_and_a_grace_that_was_left_asks_nothing() {
 
 #[test]
 fn an_ingestion_of_ours_is_stopped_by_x_unless_more_than_its_kind_protects_it() {
-    let rule = Protection::Rule("importer".to_owned());
-    for (protection, kept) in [(Protection::OwnKind("ingest".to_owned()), None), (rule.clone(), Some(rule))] {
+    let rule = StaleProtection::Rule("importer".to_owned());
+    for (protection, kept) in
+        [(StaleProtection::OwnKind("ingest".to_owned()), None), (rule.clone(), Some(rule))]
+    {
         let judge = |pid| {
             let protected = Some(protection.clone());
-            (pid == 71201).then_some(Stale { is_stale: false, causes: Vec::new(), protected })
+            (pid == 71201).then_some(StaleVerdict { is_stale: false, causes: Vec::new(), protected })
         };
         let mut stage = Stage::new(judged(look(vec![contended()]), judge), USUAL);
         let effects = stage.keys("/71201<Enter>x");
         let meant =
             effects.iter().find_map(|it| if let Effect::Pin(meant) = it { Some(meant) } else { None });
         let program = ExpectedProgram::Listed(ProgramSample::default());
-        let expected = Meant { target: fixture(71201), program, protected: kept };
+        let expected = StopRequest { target: fixture(71201), program, protected: kept };
         assert_eq!(meant, Some(&vec![expected]), "{effects:?}");
     }
 }
@@ -360,7 +362,7 @@ fn disarmed_while_it_waits_nothing_is_killed() {
     let meant = pins(&stage.keys("x"));
     stage.pinned(meant[0]);
     stage.keys("y<Esc>a");
-    ended(&mut stage, meant[0], Signal::Term, End::Stays);
+    ended(&mut stage, meant[0], StopSignal::Term, StopOutcome::Stays);
     assert!(acts(&stage.keys("y<Enter>y")).is_empty());
     assert!(pins(&stage.keys("xX")).is_empty());
 }

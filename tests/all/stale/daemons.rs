@@ -52,7 +52,7 @@ fn a_pidfile_that_names_nobody_or_somebody_else() {
     scene.config.daemons[0].pidfile = Some(pidfile.clone());
     let (daemon, stranger) = (scene.actor_as("daemon"), scene.actor_as("stranger"));
     let mut watch = scene.watch();
-    let is_told = |watch: &mut Watch| {
+    let is_told = |watch: &mut Monitor| {
         look(watch);
         told(&look(watch), "dead-pidfile", None).is_some()
     };
@@ -83,7 +83,7 @@ fn a_pidfile_is_told_once_however_many_databases_there_are() {
     scene.config.daemons[0].pidfile = Some(pidfile.clone());
     let other = Scene::new();
     let paths = vec![scene.path(), other.path()];
-    let mut watch = Watch::new(Observer::new(&scene.config.places, paths), scene.config.clone());
+    let mut watch = Monitor::new(Observer::new(&scene.config.places, paths), scene.config.clone());
     // Nobody has the largest PID that there can be.
     fs::write(&pidfile, i32::MAX.to_string()).expect("written");
     let once = watch.look().snapshot.databases.clone();

@@ -6,7 +6,7 @@ use super::*;
 use crate::support::ANOTHER;
 
 /// Looks until there is `cause` against `pid`, which must be left alone; why it is.
-fn protected(watch: &mut Watch, pid: i32, cause: &str) -> String {
+fn protected(watch: &mut Monitor, pid: i32, cause: &str) -> String {
     eventually(&format!("{cause} of {pid}"), || {
         let database = look(watch);
         let verdict = verdict(&database, pid);

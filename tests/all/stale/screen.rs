@@ -2,7 +2,7 @@
 
 use waltop::{
     report,
-    snapshot::{Cause, Protection, Stale},
+    snapshot::{StaleCause, StaleProtection, StaleVerdict},
 };
 
 use crate::stage::{Stage, contended, look};
@@ -10,12 +10,13 @@ use crate::stage::{Stage, contended, look};
 const STALE: i32 = 71_168;
 const LEFT_ALONE: i32 = 71_166;
 
-fn staged() -> waltop::sampler::Look {
-    let cause = |name: &str, evidence: &str| Cause { cause: name.to_owned(), evidence: evidence.to_owned() };
+fn staged() -> waltop::sampler::Sample {
+    let cause =
+        |name: &str, evidence: &str| StaleCause { cause: name.to_owned(), evidence: evidence.to_owned() };
     let mut look = look(vec![contended()]);
     for process in &mut look.snapshot.databases[0].processes {
         process.stale = match process.pid {
-            STALE => Some(Stale {
+            STALE => Some(StaleVerdict {
                 is_stale: true,
                 causes: vec![
                     cause("max-age", "it is 3 d 20 h old, past the 1 d of the rule watcher"),
@@ -23,10 +24,10 @@ fn staged() -> waltop::sampler::Look {
                 ],
                 protected: None,
             }),
-            LEFT_ALONE => Some(Stale {
+            LEFT_ALONE => Some(StaleVerdict {
                 is_stale: false,
                 causes: vec![cause("orphan", "its parent has died")],
-                protected: Some(Protection::Rule("vectors".to_owned())),
+                protected: Some(StaleProtection::Rule("vectors".to_owned())),
             }),
             _ => process.stale.take(),
         };

@@ -6,36 +6,36 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::{
     act::{
-        Act,
-        signal::{Signal, Target},
+        ConfirmedAction,
+        signal::{SignalTarget, StopSignal},
     },
-    diagnose::{checkpoint::Mode, health::Depth},
+    diagnose::{checkpoint::CheckpointMode, health::HealthDepth},
 };
 
-use super::{super::batch_of, Button, Dialog, Focus, Kind};
+use super::{super::batch_of, Dialog, DialogButton, DialogFocus, DialogKind};
 
 /// What a key did to a dialog.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
+pub enum DialogReply {
     /// It stays open.
     Open,
     /// It was turned down.
     No,
     /// It was confirmed.
-    Yes(Act),
+    Yes(ConfirmedAction),
 }
 
 impl Dialog {
-    pub(in crate::console::app) fn key(&mut self, key: KeyEvent) -> Reply {
-        if let Kind::Reap(list) = &mut self.kind
+    pub(in crate::console::app) fn key(&mut self, key: KeyEvent) -> DialogReply {
+        if let DialogKind::Reap(list) = &mut self.kind
             && is_typing(key)
             && list.key(key)
         {
             self.complaint = None;
-            return Reply::Open;
+            return DialogReply::Open;
         }
         let is_proposal = self.is_proposal;
-        if let Focus::Field(index) = self.focus
+        if let DialogFocus::Field(index) = self.focus
             && let Some(text) = self.text_mut(index)
         {
             match key.code {
@@ -54,15 +54,15 @@ impl Dialog {
             }
             self.complaint = None;
             self.is_proposal = false;
-            return Reply::Open;
+            return DialogReply::Open;
         }
         match key.code {
             KeyCode::Char('y') if is_typing(key) => self.confirm(),
-            KeyCode::Char('n') if is_typing(key) => Reply::No,
+            KeyCode::Char('n') if is_typing(key) => DialogReply::No,
             KeyCode::Enter => match self.focus {
-                Focus::Button(Button::Yes) => self.confirm(),
-                Focus::Button(Button::No) => Reply::No,
-                Focus::Field(_) => self.shift_focus(1),
+                DialogFocus::Button(DialogButton::Yes) => self.confirm(),
+                DialogFocus::Button(DialogButton::No) => DialogReply::No,
+                DialogFocus::Field(_) => self.shift_focus(1),
             },
             _ => self.move_focus(key),
         }
@@ -72,7 +72,7 @@ impl Dialog {
     pub(in crate::console::app) fn paste(&mut self, text: &str) {
         let is_proposal = std::mem::take(&mut self.is_proposal);
         let line = text.trim_start().lines().next().unwrap_or_default();
-        if let Focus::Field(index) = self.focus
+        if let DialogFocus::Field(index) = self.focus
             && let Some(field) = self.text_mut(index)
         {
             if is_proposal {
@@ -82,99 +82,105 @@ impl Dialog {
         }
     }
 
-    fn move_focus(&mut self, key: KeyEvent) -> Reply {
+    fn move_focus(&mut self, key: KeyEvent) -> DialogReply {
         match (key.code, self.focus) {
-            (KeyCode::Esc, _) => Reply::No,
+            (KeyCode::Esc, _) => DialogReply::No,
             (KeyCode::Tab, _) => self.shift_focus(1),
-            (KeyCode::BackTab, _) | (KeyCode::Up, Focus::Button(Button::No)) => self.shift_focus(-1),
-            (KeyCode::Down | KeyCode::Up, Focus::Field(index)) if self.text_mut(index).is_some() => {
+            (KeyCode::BackTab, _) | (KeyCode::Up, DialogFocus::Button(DialogButton::No)) => {
+                self.shift_focus(-1)
+            }
+            (KeyCode::Down | KeyCode::Up, DialogFocus::Field(index)) if self.text_mut(index).is_some() => {
                 self.shift_focus(if key.code == KeyCode::Down { 1 } else { -1 })
             }
-            (KeyCode::Right | KeyCode::Down, Focus::Field(_)) => self.choose(1),
-            (KeyCode::Left | KeyCode::Up, Focus::Field(_)) => self.choose(-1),
-            (KeyCode::Left | KeyCode::Right, Focus::Button(button)) => {
-                self.focus = Focus::Button(match button {
-                    Button::No => Button::Yes,
-                    Button::Yes => Button::No,
+            (KeyCode::Right | KeyCode::Down, DialogFocus::Field(_)) => self.choose(1),
+            (KeyCode::Left | KeyCode::Up, DialogFocus::Field(_)) => self.choose(-1),
+            (KeyCode::Left | KeyCode::Right, DialogFocus::Button(button)) => {
+                self.focus = DialogFocus::Button(match button {
+                    DialogButton::No => DialogButton::Yes,
+                    DialogButton::Yes => DialogButton::No,
                 });
-                Reply::Open
+                DialogReply::Open
             }
-            (KeyCode::Up, Focus::Button(Button::Yes)) => self.shift_focus(-2),
-            _ => Reply::Open,
+            (KeyCode::Up, DialogFocus::Button(DialogButton::Yes)) => self.shift_focus(-2),
+            _ => DialogReply::Open,
         }
     }
 
-    fn shift_focus(&mut self, by: isize) -> Reply {
+    fn shift_focus(&mut self, by: isize) -> DialogReply {
         let fields = self.fields().len();
-        let stops: Vec<Focus> = (0..fields)
-            .map(Focus::Field)
-            .chain([Focus::Button(Button::No), Focus::Button(Button::Yes)])
+        let stops: Vec<DialogFocus> = (0..fields)
+            .map(DialogFocus::Field)
+            .chain([DialogFocus::Button(DialogButton::No), DialogFocus::Button(DialogButton::Yes)])
             .collect();
         let at = stops.iter().position(|&stop| stop == self.focus).unwrap_or(0);
         self.focus = stops[wrap(at, by, stops.len())];
         self.is_proposal = true;
-        Reply::Open
+        DialogReply::Open
     }
 
-    fn choose(&mut self, by: isize) -> Reply {
+    fn choose(&mut self, by: isize) -> DialogReply {
         match &mut self.kind {
-            Kind::Stop { signals, signal, .. } => *signal = neighbour(*signals, *signal, by),
-            Kind::Checkpoint { mode, .. } => *mode = neighbour(&Mode::ALL, *mode, by),
-            Kind::Health { depth, .. } => *depth = neighbour(&Depth::ALL, *depth, by),
-            Kind::StopIngestion { .. }
-            | Kind::Reap(_)
-            | Kind::Waiting(_)
-            | Kind::Kill(_)
-            | Kind::Ingest { .. }
-            | Kind::Checking { .. }
-            | Kind::Fix { .. } => {}
+            DialogKind::Stop { signals, signal, .. } => *signal = neighbour(*signals, *signal, by),
+            DialogKind::Checkpoint { mode, .. } => *mode = neighbour(&CheckpointMode::ALL, *mode, by),
+            DialogKind::Health { depth, .. } => *depth = neighbour(&HealthDepth::ALL, *depth, by),
+            DialogKind::StopIngestion { .. }
+            | DialogKind::Reap(_)
+            | DialogKind::Waiting(_)
+            | DialogKind::Kill(_)
+            | DialogKind::Ingest { .. }
+            | DialogKind::Checking { .. }
+            | DialogKind::Fix { .. } => {}
         }
-        Reply::Open
+        DialogReply::Open
     }
 
     fn text_mut(&mut self, index: usize) -> Option<&mut String> {
         match (&mut self.kind, index) {
-            (Kind::Ingest { folder, .. }, 0) => Some(folder),
-            (Kind::Ingest { batch, .. }, 1) => Some(batch),
+            (DialogKind::Ingest { folder, .. }, 0) => Some(folder),
+            (DialogKind::Ingest { batch, .. }, 1) => Some(batch),
             _ => None,
         }
     }
 
-    fn confirm(&mut self) -> Reply {
-        Reply::Yes(match &self.kind {
-            Kind::Stop { target, signal, .. } => Act::Signal { targets: vec![*target], signal: *signal },
-            Kind::StopIngestion { target, .. } => {
-                Act::Signal { targets: vec![*target], signal: Signal::Term }
+    fn confirm(&mut self) -> DialogReply {
+        DialogReply::Yes(match &self.kind {
+            DialogKind::Stop { target, signal, .. } => {
+                ConfirmedAction::Signal { targets: vec![*target], signal: *signal }
             }
-            Kind::Reap(list) => {
-                let targets: Vec<Target> = list.ticked().map(|(target, _)| target).collect();
+            DialogKind::StopIngestion { target, .. } => {
+                ConfirmedAction::Signal { targets: vec![*target], signal: StopSignal::Term }
+            }
+            DialogKind::Reap(list) => {
+                let targets: Vec<SignalTarget> = list.ticked().map(|(target, _)| target).collect();
                 if targets.is_empty() {
                     self.complaint = Some("nothing is ticked: Space ticks the row".to_owned());
-                    return Reply::Open;
+                    return DialogReply::Open;
                 }
-                Act::Signal { targets, signal: Signal::Term }
+                ConfirmedAction::Signal { targets, signal: StopSignal::Term }
             }
             // There is nothing to say yes to.
-            Kind::Waiting(_) | Kind::Checking { .. } => return Reply::Open,
-            Kind::Kill(ending) => Act::Signal {
+            DialogKind::Waiting(_) | DialogKind::Checking { .. } => return DialogReply::Open,
+            DialogKind::Kill(ending) => ConfirmedAction::Signal {
                 targets: ending.stays.iter().map(|it| it.target).collect(),
-                signal: Signal::Kill,
+                signal: StopSignal::Kill,
             },
-            Kind::Checkpoint { database, mode, .. } => {
-                Act::Checkpoint { database: database.clone(), mode: *mode }
+            DialogKind::Checkpoint { database, mode, .. } => {
+                ConfirmedAction::Checkpoint { database: database.clone(), mode: *mode }
             }
-            Kind::Health { database, depth } => Act::Health { database: database.clone(), depth: *depth },
-            Kind::Fix { database, .. } => Act::Fix { database: database.clone() },
-            Kind::Ingest { database, folder, batch, .. } => {
+            DialogKind::Health { database, depth } => {
+                ConfirmedAction::Health { database: database.clone(), depth: *depth }
+            }
+            DialogKind::Fix { database, .. } => ConfirmedAction::Fix { database: database.clone() },
+            DialogKind::Ingest { database, folder, batch, .. } => {
                 if folder.trim().is_empty() {
                     self.complaint = Some("name a folder".to_owned());
-                    return Reply::Open;
+                    return DialogReply::Open;
                 }
                 if let Err(complaint) = batch_of(batch) {
                     self.complaint = Some(complaint);
-                    return Reply::Open;
+                    return DialogReply::Open;
                 }
-                Act::Ingest {
+                ConfirmedAction::Ingest {
                     database: database.clone(),
                     folder: PathBuf::from(folder.as_str()),
                     batch: batch.trim().to_owned(),

@@ -4,39 +4,39 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::act::signal::{Signal, Target};
+use crate::act::signal::{SignalTarget, StopSignal};
 
 /// Processes that were sent a signal together.
 #[derive(Debug, Clone)]
-pub struct Ending {
+pub struct PendingStop {
     /// The database on whose account they are stopped.
     pub database: PathBuf,
     /// What was sent.
-    pub signal: Signal,
+    pub signal: StopSignal,
     /// When the grace is over.
     pub until: Timestamp,
     /// When the last of what is known was so.
     pub known_at: Timestamp,
     /// Those of which nothing is known yet.
-    pub waiting: Vec<Stopped>,
+    pub waiting: Vec<StoppedProcess>,
     /// Those whose exit was seen, by this signal or one before it.
-    pub gone: Vec<Stopped>,
+    pub gone: Vec<StoppedProcess>,
     /// Those that are still there after the grace.
-    pub stays: Vec<Stopped>,
+    pub stays: Vec<StoppedProcess>,
     /// How many got no signal.
     pub refused: usize,
 }
 
 /// A process that was sent a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stopped {
+pub struct StoppedProcess {
     /// The process.
-    pub target: Target,
+    pub target: SignalTarget,
     /// Its name.
     pub name: String,
 }
 
-impl Ending {
+impl PendingStop {
     /// How many there are in all.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -52,12 +52,12 @@ impl Ending {
 
     /// The same processes again, those that stayed behind now waited for after `signal`.
     #[must_use]
-    pub(in crate::console::app) fn again(self, signal: Signal, until: Timestamp) -> Self {
+    pub(in crate::console::app) fn again(self, signal: StopSignal, until: Timestamp) -> Self {
         Self { signal, until, waiting: self.stays, stays: Vec::new(), ..self }
     }
 }
 
-impl std::fmt::Display for Stopped {
+impl std::fmt::Display for StoppedProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.target.pid, self.name)
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::{
-    act::signal::{Refusal, Target},
+    act::signal::{SignalRefusal, SignalTarget},
     snapshot::Process,
 };
 
@@ -14,49 +14,53 @@ const PAGE: usize = 10;
 
 /// The stale processes of a database, each pinned while the list is open.
 #[derive(Debug, Clone)]
-pub struct List {
+pub struct ReapList {
     /// Of which database.
     pub database: PathBuf,
     /// One for each process, the oldest first.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ReapRow>,
     /// The row that Space ticks.
     pub cursor: usize,
 }
 
-/// One process of a [`List`].
+/// One process of a [`ReapList`].
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct ReapRow {
     /// The process, as it was when the list was asked for.
     pub process: Box<Process>,
     /// Whether it is to be stopped.
-    pub mark: Mark,
+    pub mark: StopMark,
 }
 
 /// Whether a process of a list is to be stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mark {
+pub enum StopMark {
     /// It is.
-    Ticked(Target),
+    Ticked(SignalTarget),
     /// It is not.
-    Unticked(Target),
+    Unticked(SignalTarget),
     /// It cannot be: it is protected, gone, or out of reach.
-    Refused(Refusal),
+    Refused(SignalRefusal),
 }
 
-impl List {
+impl ReapList {
     /// Those that are to be stopped.
-    pub fn ticked(&self) -> impl Iterator<Item = (Target, &Process)> {
+    pub fn ticked(&self) -> impl Iterator<Item = (SignalTarget, &Process)> {
         self.rows.iter().filter_map(|row| match row.mark {
-            Mark::Ticked(target) => Some((target, &*row.process)),
-            Mark::Unticked(_) | Mark::Refused(_) => None,
+            StopMark::Ticked(target) => Some((target, &*row.process)),
+            StopMark::Unticked(_) | StopMark::Refused(_) => None,
         })
     }
 
     /// Takes in whether `target` could be pinned.
-    pub(in crate::console::app) fn pinned(&mut self, target: Target, pinned: Result<(), Refusal>) {
-        let is_it = |row: &&mut Row| matches!(row.mark, Mark::Ticked(it) if it == target);
+    pub(in crate::console::app) fn pinned(
+        &mut self,
+        target: SignalTarget,
+        pinned: Result<(), SignalRefusal>,
+    ) {
+        let is_it = |row: &&mut ReapRow| matches!(row.mark, StopMark::Ticked(it) if it == target);
         if let (Err(refusal), Some(row)) = (pinned, self.rows.iter_mut().find(is_it)) {
-            row.mark = Mark::Refused(refusal);
+            row.mark = StopMark::Refused(refusal);
         }
     }
 
@@ -82,9 +86,9 @@ impl List {
     fn turn(&mut self) {
         if let Some(row) = self.rows.get_mut(self.cursor) {
             row.mark = match &row.mark {
-                Mark::Ticked(target) => Mark::Unticked(*target),
-                Mark::Unticked(target) => Mark::Ticked(*target),
-                Mark::Refused(refusal) => Mark::Refused(refusal.clone()),
+                StopMark::Ticked(target) => StopMark::Unticked(*target),
+                StopMark::Unticked(target) => StopMark::Ticked(*target),
+                StopMark::Refused(refusal) => StopMark::Refused(refusal.clone()),
             };
         }
     }

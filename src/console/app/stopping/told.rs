@@ -4,33 +4,33 @@ use log::Level;
 
 use crate::{
     act::{
-        Act, Ended,
-        reap::{Aftermath, End, GRACE},
-        schedule::Scheduled,
-        signal::Signal,
+        ConfirmedAction, StopResult,
+        reap::{GRACE, StopAftermath, StopOutcome},
+        schedule::DueCheckpoint,
+        signal::StopSignal,
     },
-    console::app::dialog::{Ending, Stopped},
+    console::app::dialog::{PendingStop, StoppedProcess},
     snapshot::Database,
     units,
 };
 
 /// Notes what became of one of `ending`, and says it.
-pub(super) fn take_in(ending: &mut Ending, ended: Ended) -> (Level, String) {
-    let Ended { target, signal, end, at } = ended;
+pub(super) fn take_in(ending: &mut PendingStop, ended: StopResult) -> (Level, String) {
+    let StopResult { target, signal, end, at } = ended;
     ending.known_at = ending.known_at.max(at);
     let found = ending.waiting.iter().position(|it| it.target == target);
     let Some(stopped) = found.map(|at| ending.waiting.swap_remove(at)) else {
         return (Level::Info, format!("{} has ended", target.pid));
     };
     match end {
-        End::Gone => {
+        StopOutcome::Gone => {
             let text = format!("{stopped} has ended after {signal}");
             ending.gone.push(stopped);
             (Level::Info, text)
         }
-        End::Stays => {
+        StopOutcome::Stays => {
             let grace = units::duration(GRACE.as_secs_f64() * 1e3);
-            let advice = if signal == Signal::Kill {
+            let advice = if signal == StopSignal::Kill {
                 "it waits inside the kernel, and ends once that is over"
             } else {
                 "only KILL ends it now"
@@ -39,12 +39,12 @@ pub(super) fn take_in(ending: &mut Ending, ended: Ended) -> (Level, String) {
             ending.stays.push(stopped);
             (Level::Warn, text)
         }
-        End::GoesOn => {
+        StopOutcome::GoesOn => {
             let text = format!("{stopped} was sent CONT");
             ending.stays.push(stopped);
             (Level::Info, text)
         }
-        End::Refused(refusal) => {
+        StopOutcome::Refused(refusal) => {
             ending.refused += 1;
             (Level::Warn, refusal.to_string())
         }
@@ -52,8 +52,8 @@ pub(super) fn take_in(ending: &mut Ending, ended: Ended) -> (Level, String) {
 }
 
 /// What `database` shows of processes that have come to an end, or were told to go on.
-pub(super) fn verdict(ending: &Ending, database: &Database) -> Option<(Level, String)> {
-    if ending.signal == Signal::Cont {
+pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<(Level, String)> {
+    if ending.signal == StopSignal::Cont {
         let stopped = ending.stays.first()?;
         let process = database.process(stopped.target.pid)?;
         return Some(if process.is_stopped() {
@@ -65,8 +65,8 @@ pub(super) fn verdict(ending: &Ending, database: &Database) -> Option<(Level, St
             (Level::Info, format!("{stopped} goes on after CONT: it is {}", process.state))
         });
     }
-    let targets = |stopped: &[Stopped]| stopped.iter().map(|it| it.target).collect::<Vec<_>>();
-    let aftermath = Aftermath::of(database, &targets(&ending.gone), &targets(&ending.stays));
+    let targets = |stopped: &[StoppedProcess]| stopped.iter().map(|it| it.target).collect::<Vec<_>>();
+    let aftermath = StopAftermath::of(database, &targets(&ending.gone), &targets(&ending.stays));
     let (signal, stays) = (ending.signal, ending.stays.len());
     let who = match (&ending.gone[..], &ending.stays[..]) {
         ([], []) => return None,
@@ -87,24 +87,24 @@ pub(super) fn verdict(ending: &Ending, database: &Database) -> Option<(Level, St
     Some((if is_good { Level::Info } else { Level::Warn }, format!("{who}: {aftermath}")))
 }
 
-pub(super) fn announcement(act: &Act) -> String {
+pub(super) fn announcement(act: &ConfirmedAction) -> String {
     match act {
-        Act::Signal { targets, signal } => match targets.as_slice() {
+        ConfirmedAction::Signal { targets, signal } => match targets.as_slice() {
             [target] => format!("{signal} goes to {}", target.pid),
             targets => format!("{signal} goes to {} processes", targets.len()),
         },
-        Act::Checkpoint { mode, .. } | Act::Scheduled(Scheduled { mode, .. }) => {
+        ConfirmedAction::Checkpoint { mode, .. } | ConfirmedAction::Scheduled(DueCheckpoint { mode, .. }) => {
             format!("a {mode} checkpoint runs")
         }
-        Act::Ingest { folder, batch, .. } => {
+        ConfirmedAction::Ingest { folder, batch, .. } => {
             format!("an ingestion of {} starts, batch {batch}", folder.display())
         }
-        Act::Fix { .. } => "the file is being fixed".to_owned(),
-        Act::Health { depth, .. } => format!("a health check runs: {depth}"),
+        ConfirmedAction::Fix { .. } => "the file is being fixed".to_owned(),
+        ConfirmedAction::Health { depth, .. } => format!("a health check runs: {depth}"),
     }
 }
 
-pub(super) fn in_all(waiting: &[Stopped]) -> String {
+pub(super) fn in_all(waiting: &[StoppedProcess]) -> String {
     match waiting {
         [one] => format!("{one} is"),
         some => format!("{} processes are", some.len()),

@@ -4,9 +4,9 @@ use log::Level;
 use ratatui::text::Line;
 
 use crate::{
-    act::{reap, signal::Refusal},
+    act::{reap, signal::SignalRefusal},
     console::{
-        app::{App, List, Mark, Row},
+        app::{App, ReapList, ReapRow, StopMark},
         view::{self, processes, theme::Theme},
     },
     text,
@@ -20,9 +20,9 @@ const BESIDE: usize = 10;
 const EVIDENCE: usize = 4;
 
 /// The list, in at most `height` lines with its frame and buttons.
-pub fn lines(app: &App, list: &List, theme: &Theme, room: usize, height: usize) -> Vec<Line<'static>> {
+pub fn lines(app: &App, list: &ReapList, theme: &Theme, room: usize, height: usize) -> Vec<Line<'static>> {
     let ticked = list.ticked().count();
-    let offered = list.rows.iter().filter(|row| !matches!(row.mark, Mark::Refused(_))).count();
+    let offered = list.rows.iter().filter(|row| !matches!(row.mark, StopMark::Refused(_))).count();
     let head =
         format!("{ticked} of {offered} ticked: y sends them TERM, Space ticks or unticks a row, j k move.");
     let mut lines = sentence(&head, theme, Level::Info, room);
@@ -32,8 +32,8 @@ pub fn lines(app: &App, list: &List, theme: &Theme, room: usize, height: usize) 
         let text = text::pad(&row_text(app, row), room);
         let style = match row.mark {
             _ if at == list.cursor => theme.selected,
-            Mark::Refused(_) => theme.muted,
-            Mark::Ticked(_) | Mark::Unticked(_) => ratatui::style::Style::new(),
+            StopMark::Refused(_) => theme.muted,
+            StopMark::Ticked(_) | StopMark::Unticked(_) => ratatui::style::Style::new(),
         };
         lines.push(Line::styled(text, style));
     }
@@ -48,29 +48,29 @@ pub fn lines(app: &App, list: &List, theme: &Theme, room: usize, height: usize) 
     lines
 }
 
-fn row_text(app: &App, row: &Row) -> String {
+fn row_text(app: &App, row: &ReapRow) -> String {
     let process = &row.process;
     let sign = match row.mark {
-        Mark::Ticked(_) => "[x]",
-        Mark::Unticked(_) => "[ ]",
-        Mark::Refused(_) => " – ",
+        StopMark::Ticked(_) => "[x]",
+        StopMark::Unticked(_) => "[ ]",
+        StopMark::Refused(_) => " – ",
     };
     let age = view::age(app, process).unwrap_or_else(|| "?".to_owned());
     let causes: Vec<&str> = reap::causes(process).iter().map(|cause| cause.cause.as_str()).collect();
     let why = match &row.mark {
-        Mark::Refused(Refusal::Spared { why, .. }) => format!("left alone: {why}"),
-        Mark::Refused(refusal) => refusal.to_string(),
-        Mark::Ticked(_) | Mark::Unticked(_) => causes.join(", "),
+        StopMark::Refused(SignalRefusal::Spared { why, .. }) => format!("left alone: {why}"),
+        StopMark::Refused(refusal) => refusal.to_string(),
+        StopMark::Ticked(_) | StopMark::Unticked(_) => causes.join(", "),
     };
     let name = text::pad(&process.name, 12);
     format!("{sign} {:>7}  {age:>8}  {name}  {why}", process.pid)
 }
 
-fn evidence(app: &App, row: &Row, theme: &Theme, room: usize) -> Vec<Line<'static>> {
+fn evidence(app: &App, row: &ReapRow, theme: &Theme, room: usize) -> Vec<Line<'static>> {
     let process = &row.process;
     let mut lines = vec![Line::styled(text::fit(&process.command_line(), room), theme.accent)];
     let mut told: Vec<Line> = Vec::new();
-    if let Mark::Refused(refusal) = &row.mark {
+    if let StopMark::Refused(refusal) = &row.mark {
         told.extend(sentence(&refusal.to_string(), theme, Level::Warn, room));
     }
     for cause in reap::causes(process) {

@@ -5,12 +5,12 @@ use log::Level;
 use ratatui::text::Line;
 
 use crate::{
-    act::{reap, signal::Signal},
+    act::{reap, signal::StopSignal},
     console::{
-        app::{App, Ending, Stopped},
+        app::{App, PendingStop, StoppedProcess},
         view::{self, processes, theme::Theme},
     },
-    snapshot::{Hold, Process, ProcessState},
+    snapshot::{LockHold, Process, ProcessState},
     text,
 };
 
@@ -23,7 +23,7 @@ const NAMED: usize = 5;
 pub fn before(
     app: &App,
     process: &Process,
-    signal: Signal,
+    signal: StopSignal,
     theme: &Theme,
     room: usize,
 ) -> Vec<Line<'static>> {
@@ -57,13 +57,13 @@ pub fn before(
 }
 
 /// Whom the console waits for, and how long it will.
-pub fn waiting(app: &App, ending: &Ending, theme: &Theme, room: usize) -> Vec<Line<'static>> {
+pub fn waiting(app: &App, ending: &PendingStop, theme: &Theme, room: usize) -> Vec<Line<'static>> {
     let all =
         if ending.count() == 1 { "1 process".to_owned() } else { format!("{} processes", ending.count()) };
     let mut lines = sentence(&format!("{} was sent to {all}.", ending.signal), theme, Level::Info, room);
     let left = seconds(app.now, ending.until);
     let then = match ending.signal {
-        Signal::Kill => "",
+        StopSignal::Kill => "",
         _ => ", then KILL is asked about",
     };
     let text =
@@ -74,7 +74,7 @@ pub fn waiting(app: &App, ending: &Ending, theme: &Theme, room: usize) -> Vec<Li
 }
 
 /// Who did not go, and what KILL costs.
-pub fn kill(ending: &Ending, theme: &Theme, room: usize) -> Vec<Line<'static>> {
+pub fn kill(ending: &PendingStop, theme: &Theme, room: usize) -> Vec<Line<'static>> {
     let (gone, stays) = (ending.gone.len(), ending.stays.len());
     let text = format!("{gone} gone, {stays} still there after {}:", ending.signal);
     let mut lines = sentence(&text, theme, Level::Warn, room);
@@ -85,7 +85,7 @@ pub fn kill(ending: &Ending, theme: &Theme, room: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn named(processes: &[Stopped], room: usize) -> Vec<Line<'static>> {
+fn named(processes: &[StoppedProcess], room: usize) -> Vec<Line<'static>> {
     let mut lines: Vec<Line> =
         processes.iter().take(NAMED).map(|it| Line::raw(text::fit(&format!("  {it}"), room))).collect();
     if processes.len() > NAMED {
@@ -101,21 +101,20 @@ fn seconds(now: Timestamp, until: Timestamp) -> u64 {
 }
 
 /// What is lost.
-fn consequence(process: &Process, signal: Signal) -> String {
-    let writes = process
-        .holds
-        .iter()
-        .any(|hold| matches!(hold, Hold::Write | Hold::Reserved | Hold::Pending | Hold::Exclusive));
+fn consequence(process: &Process, signal: StopSignal) -> String {
+    let writes = process.holds.iter().any(|hold| {
+        matches!(hold, LockHold::Write | LockHold::Reserved | LockHold::Pending | LockHold::Exclusive)
+    });
     match (signal, writes) {
-        (Signal::Cont, _) if process.state == ProcessState::Stopped => {
+        (StopSignal::Cont, _) if process.state == ProcessState::Stopped => {
             "CONT lets it go on, so that it can finish and give its locks back: try this first.".to_owned()
         }
-        (Signal::Cont, _) => "CONT lets a stopped process go on; this one is not stopped.".to_owned(),
-        (Signal::Kill, true) => {
+        (StopSignal::Cont, _) => "CONT lets a stopped process go on; this one is not stopped.".to_owned(),
+        (StopSignal::Kill, true) => {
             "▲ KILL ends it at once. Its open write transaction rolls back; what it committed stays."
                 .to_owned()
         }
-        (Signal::Kill, false) => "▲ KILL ends it at once, without a chance to tidy up.".to_owned(),
+        (StopSignal::Kill, false) => "▲ KILL ends it at once, without a chance to tidy up.".to_owned(),
         (_, true) => {
             "▲ Its open write transaction rolls back unless it finishes first; what it committed stays."
                 .to_owned()

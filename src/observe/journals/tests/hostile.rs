@@ -7,7 +7,7 @@ use crate::{fuzz::for_a_while, fuzz_edits::edited_text};
 
 #[test]
 fn a_sparse_file_of_a_terabyte_is_reported_and_not_read() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.start("r", 7);
     scene.tell("r", batch(3, 4.0));
@@ -22,12 +22,12 @@ fn a_sparse_file_of_a_terabyte_is_reported_and_not_read() {
         assert!(unseen.len() == 1 && unseen[0].why.contains("longer than 1 MiB"), "{unseen:?}");
     }
     assert!(!has_end(&path));
-    assert!(matches!(first_line(&path), Some(Event::Started { .. })));
+    assert!(matches!(first_line(&path), Some(JournalEvent::Started { .. })));
 }
 
 #[test]
 fn a_large_journal_is_read_in_several_looks() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.start("r", 7);
     for _ in 0..100 {
@@ -46,7 +46,7 @@ fn a_large_journal_is_read_in_several_looks() {
 
 #[test]
 fn lines_without_sense_have_an_end() {
-    let mut scene = Scene::new();
+    let mut scene = JournalScene::new();
     scene.append("r", &"\n".repeat(1 << 20));
     let (ingestions, unseen) = scene.journals.look();
     assert!(ingestions.is_empty() && unseen[0].why.contains("too many lines"), "{unseen:?}");
@@ -56,22 +56,22 @@ fn lines_without_sense_have_an_end() {
 #[test]
 fn fuzz_journal() {
     let line = |event| {
-        let line = Line { at: "2026-01-02T03:04:05Z".parse().expect("a time"), event };
+        let line = JournalLine { at: "2026-01-02T03:04:05Z".parse().expect("a time"), event };
         serde_json::to_string(&line).expect("JSON") + "\n"
     };
     let seed = [
         started("r", 7),
-        Event::Discovered { files: 10, unchanged: 2 },
+        JournalEvent::Discovered { files: 10, unchanged: 2 },
         batch(3, 4.0),
-        Event::FileFailed { path: "p".to_owned(), reason: "why".to_owned() },
-        Event::Removed { files: 5, wait_ms: 2.0, hold_ms: 1.0, retries: 0 },
-        Event::Finished { outcome: Outcome::Failed, error: Some("x".to_owned()) },
+        JournalEvent::FileFailed { path: "p".to_owned(), reason: "why".to_owned() },
+        JournalEvent::Removed { files: 5, wait_ms: 2.0, hold_ms: 1.0, retries: 0 },
+        JournalEvent::Finished { outcome: RunOutcome::Failed, error: Some("x".to_owned()) },
     ]
     .map(line)
     .concat();
     for_a_while("journal", |runner| {
         runner.run(&(edited_text(&[&seed]), any::<prop::sample::Index>()), |(text, at)| {
-            let scene = Scene::new();
+            let scene = JournalScene::new();
             let journals = || Journals::new(scene.dir.path().join("runs"), scene.dir.path().join("proc"));
             // A journal that is followed tells what one tells that is read at once.
             let (mut followed, bytes) = (journals(), text.as_bytes());

@@ -6,7 +6,7 @@ use std::{
     process::Child,
 };
 
-use waltop::rescue::{Request, from_process, start_of};
+use waltop::rescue::{RescueRequest, from_process, start_of};
 
 use super::*;
 
@@ -106,7 +106,7 @@ fn a_frozen_writer_gives_a_committed_prefix_and_goes_on() {
 fn copy_while(home: &Home, python: Python, lines: &[&str]) -> PathBuf {
     let pid = python.pid();
     let proc = Path::new("/proc");
-    let request = Request {
+    let request = RescueRequest {
         proc,
         pid,
         start_ticks: start_of(proc, pid).expect("it lives"),
