@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(
             found[0].message,
             "notes.db keeps journal_mode rollback (not wal), against the profile hardened: \
-             In WAL mode readers and the writer do not lock each other out"
+             In WAL mode readers and the writer do not block each other"
         );
         assert_eq!(found[0].remedy.key.as_deref(), Some("f"));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop fix /srv/notes.db"));

@@ -157,7 +157,7 @@ mod tests {
                 .into_iter()
                 .filter_map(|block| if let Block::Heading(heading) = block { Some(heading) } else { None })
                 .collect();
-            let wanted = ["What it means", "Why it hurts", "Be sure by hand", "What to do", "What not to do"];
+            let wanted = ["What it means", "Why it hurts", "Check by hand", "What to do", "What not to do"];
             assert_eq!(headings, wanted, "{}", page.name);
         }
     }
