@@ -57,7 +57,7 @@ impl ManyHandles {
     /// How long it went on at least: most of the minute that is looked at.
     const SPAN_MS: f64 = 40_000.0;
     /// How many processes may have a database open.
-    const PROCESSES: usize = 20;
+    pub(super) const PROCESSES: usize = 20;
 
     fn of_process(&self, process: &Process, look: &Look<'_>) -> Option<Finding> {
         let count = process.handles.filter(|_| !process.only_reads_files())?.db;
