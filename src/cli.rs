@@ -68,35 +68,35 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Open the console on a sandbox: real processes on a real database with real trouble.
+    /// Open the console on a throwaway sandbox: real processes, real contention.
     Demo,
-    /// Take one look and print it.
+    /// Take one sample and print it.
     Status(status::StatusArgs),
-    /// Find what is wrong; the exit code says whether there is something, for CI and cron.
+    /// Print the findings; the exit code serves CI and cron.
     Check(check::CheckArgs),
-    /// Say what a finding means, why it hurts and what to do.
+    /// Explain a finding: what it means, why it hurts, what to do.
     Explain(explain::ExplainArgs),
-    /// Run one checkpoint, and say what it moved and who is in the way of the rest.
+    /// Run one checkpoint; print what moved and which processes prevent the rest.
     Checkpoint(checkpoint::CheckpointArgs),
-    /// Take the Markdown and text files of folders into a database.
+    /// Ingest the Markdown and text files of folders into a database.
     Ingest(ingest::IngestArgs),
-    /// Keep a database in step with folders: take them in, and again after each change.
+    /// Ingest folders, and again after each change.
     Watch(watch::WatchArgs),
-    /// List past and present ingestions: how they went, what each batch cost, what failed.
+    /// List past and present ingestions with their batches and failed files.
     Runs(runs::RunsArgs),
-    /// Find what was ingested.
+    /// Search the ingested documents.
     Search(search::SearchArgs),
-    /// Prove that a database is set up as it should be and can be written to.
+    /// Check the configuration of a database and make a test write.
     Health(health::HealthArgs),
     /// Set what the file can keep: WAL mode, and what the profile asks for.
     Fix(fix::FixArgs),
-    /// Count what a database holds, and what it takes.
+    /// Count what a database contains and the space it takes.
     Stats(stats::StatsArgs),
-    /// Gather statistics, merge the full-text index, give free pages back.
+    /// Collect planner statistics, merge the full-text index, free unused pages.
     Optimize(optimize::OptimizeArgs),
-    /// Stop the processes that are stale, after watching for a while.
+    /// Stop stale processes, after watching for a while.
     Reap(reap::ReapArgs),
-    /// Copy a database whose files were deleted, or whose log may not belong to it.
+    /// Copy a database with deleted files or a doubtful log.
     Rescue(rescue::RescueArgs),
     #[command(hide = true)]
     Pragmas(pragmas::PragmasArgs),

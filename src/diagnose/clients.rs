@@ -57,7 +57,7 @@ impl ManyHandles {
     /// How long it went on at least: most of the minute that is looked at.
     const SPAN_MS: f64 = 40_000.0;
     /// How many processes may have a database open.
-    const PROCESSES: usize = 20;
+    pub(super) const PROCESSES: usize = 20;
 
     fn of_process(&self, process: &Process, look: &RuleInput<'_>) -> Option<Finding> {
         let count = process.handles.filter(|_| !process.only_reads_files())?.db;
@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(
             found[0].message,
             "notes.db keeps journal_mode rollback (not wal), against the profile hardened: \
-             In WAL mode readers and the writer do not lock each other out"
+             In WAL mode readers and the writer do not block each other"
         );
         assert_eq!(found[0].remedy.key.as_deref(), Some("f"));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop fix /srv/notes.db"));

@@ -122,7 +122,7 @@ mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
 
     use super::*;
-    use crate::diagnose::RULES;
+    use crate::diagnose::{RULES, clients::ManyHandles, space::DEEP};
 
     #[test]
     fn every_rule_has_a_page() {
@@ -159,7 +159,7 @@ mod tests {
                     |block| if let PageBlock::Heading(heading) = block { Some(heading) } else { None },
                 )
                 .collect();
-            let wanted = ["What it means", "Why it hurts", "Be sure by hand", "What to do", "What not to do"];
+            let wanted = ["What it means", "Why it hurts", "Check by hand", "What to do", "What not to do"];
             assert_eq!(headings, wanted, "{}", page.name);
         }
     }
@@ -176,6 +176,17 @@ mod tests {
         }
         let summary = "The journal of an ingestion has no end, and its process is gone.";
         assert_eq!(page("crashed-ingestion").map(FindingPage::summary).as_deref(), Some(summary));
+    }
+
+    #[test]
+    fn pages_quote_the_limits_of_their_rules() {
+        for (name, phrase) in [
+            ("many-handles", format!("or more than {} processes", ManyHandles::PROCESSES)),
+            ("large-wal", format!("more than {DEEP} times the autocheckpoint limit")),
+        ] {
+            let text = page(name).expect("a page").text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(text.contains(&phrase), "{name} does not say {phrase}");
+        }
     }
 
     #[test]

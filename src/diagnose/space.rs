@@ -16,7 +16,7 @@ use crate::{
 pub struct LargeWal;
 
 /// So many times the autocheckpoint limit, and a log larger than the database is large, however small both are.
-const DEEP: u32 = 4;
+pub(super) const DEEP: u32 = 4;
 
 impl Rule for LargeWal {
     fn name(&self) -> &'static str {

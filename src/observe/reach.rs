@@ -26,9 +26,10 @@ use crate::{
 /// A symbolic link in the path, and one in what it leads to, and so on: more than the kernel follows.
 const MOST_LINKS: usize = 40;
 
-/// Flags for a descriptor that only names a file. Elsewhere nothing is found behind `/proc`, so that it is never opened.
+/// Flags for a descriptor that only names a file.
 #[cfg(target_os = "linux")]
 pub const PATH_ONLY: OFlags = OFlags::PATH;
+/// Flags for a descriptor that only names a file. It is never opened here, since `/proc` leads nowhere.
 #[cfg(not(target_os = "linux"))]
 pub const PATH_ONLY: OFlags = OFlags::RDONLY;
 

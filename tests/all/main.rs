@@ -5,6 +5,7 @@ mod act;
 mod commands;
 mod database;
 mod diagnose;
+mod documents;
 mod embed;
 mod exec;
 mod fake_proc;
@@ -21,7 +22,7 @@ mod overview;
 mod pragmas;
 mod pty;
 mod python;
-mod readme;
+
 mod reap;
 #[path = "../scenarios/mod.rs"]
 #[expect(dead_code, reason = "the measurement tells of the rest")]

@@ -246,7 +246,7 @@ mod tests {
                             prop_assert!(groups.contains(&name) && !name.contains('/'));
                         }
                         Some(ProcessManager::Supervisor(name)) => {
-                            prop_assert_eq!(Some(name.as_str()), parent)
+                            prop_assert_eq!(Some(name.as_str()), parent);
                         }
                         Some(ProcessManager::Nobody) => prop_assert!(is_placed(&groups)),
                         None => {}

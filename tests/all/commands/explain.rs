@@ -47,7 +47,7 @@ fn on_a_terminal_headings_are_bold_and_unmarked() {
     terminal.shows("Never delete");
     assert_eq!(terminal.end(), 0);
     let headings =
-        ["pinned-wal", "What it means", "Why it hurts", "Be sure by hand", "What to do", "What not to do"];
+        ["pinned-wal", "What it means", "Why it hurts", "Check by hand", "What to do", "What not to do"];
     assert_eq!(terminal.bold_rows(), headings);
     assert!(!terminal.text().contains("# "), "{}", terminal.text());
 }

@@ -2,8 +2,32 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
+use clap::CommandFactory;
+use waltop::{
+    cli::Cli,
+    diagnose::diagnose,
+    snapshot::{Executable, ExecutableState, StaleProtection},
+};
+
 use super::*;
 use crate::support::ANOTHER;
+
+/// The list of waltop's commands in `diagnose` has every command of the command line.
+#[test]
+fn every_command_of_waltop_is_known_as_its_own() {
+    // The actor plays another program, and `crash` opens no database.
+    let is_own = |name: &str| !["actor", "crash"].contains(&name);
+    for name in Cli::command().get_subcommands().map(clap::Command::get_name).filter(|it| is_own(it)) {
+        let mut snapshot = crate::stage::look(vec![crate::stage::contended()]).snapshot;
+        let process = &mut snapshot.databases[0].processes[0];
+        process.command = ["waltop", name].map(str::to_owned).to_vec();
+        let (path, state) = ("/usr/bin/waltop".to_owned(), Some(ExecutableState::Replaced));
+        process.origin.executable = Some(Executable { path, state });
+        diagnose(&mut snapshot, None, &Scene::new().config);
+        let verdict = snapshot.databases[0].processes[0].stale.clone().expect("it has a cause");
+        assert_eq!(verdict.protected, Some(StaleProtection::OwnKind(name.to_owned())));
+    }
+}
 
 /// Looks until there is `cause` against `pid`, which must be left alone; why it is.
 fn protected(watch: &mut Monitor, pid: i32, cause: &str) -> String {

@@ -1,0 +1,155 @@
+//! Tables and lists that come from the source. `WALTOP_WRITE_DOCS=1` rewrites them; otherwise they are compared.
+
+use std::{env, fmt::Write as _, fs, time::Duration};
+
+use clap::CommandFactory;
+use waltop::{
+    cli::Cli,
+    config::Thresholds,
+    console::keymap::{self, KEYMAP},
+    diagnose::{guard, pages::PAGES},
+    profile::Profile,
+    units,
+};
+
+use super::{DOCUMENTS, read, root};
+use crate::stage::{contended, look};
+
+const BEGIN: &str = "<!-- generated: ";
+const END: &str = "<!-- end -->";
+
+/// The keys in the README: those that a newcomer needs first.
+const FIRST_KEYS: [&str; 10] =
+    ["ingest", "checkpoint", "stop", "reap", "fix", "health", "timeline", "details", "help", "quit"];
+
+fn text_of(name: &str) -> String {
+    match name {
+        "keys" => keymap::markdown(),
+        "keys-short" => first_keys(),
+        "commands" => commands(),
+        "findings" => findings(),
+        "refusals" => refusals(),
+        "thresholds" => thresholds(),
+        "profiles" => profiles(),
+        _ => panic!("nothing generates {name}"),
+    }
+}
+
+#[test]
+fn generated_tables_are_up_to_date() {
+    let mut names = Vec::new();
+    for document in DOCUMENTS {
+        let text = read(document);
+        let mut parts = text.split(BEGIN);
+        let mut wanted = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (name, rest) = part.split_once(" -->\n").expect("a name");
+            let (_, rest) = rest.split_once(END).unwrap_or_else(|| panic!("{document}: {name} has no end"));
+            write!(wanted, "{BEGIN}{name} -->\n\n{}\n\n{END}{rest}", text_of(name).trim_end())
+                .expect("a string");
+            names.push(name.to_owned());
+        }
+        if env::var_os("WALTOP_WRITE_DOCS").is_some() {
+            fs::write(root().join(document), &wanted).expect("written");
+        } else {
+            assert_eq!(text, wanted, "{document}: run WALTOP_WRITE_DOCS=1 cargo test --test all documents");
+        }
+    }
+    names.sort();
+    assert_eq!(names, ["commands", "findings", "keys", "keys-short", "profiles", "refusals", "thresholds"]);
+}
+
+fn first_keys() -> String {
+    let mut table = String::from("| key | action |\n| --- | --- |\n");
+    for name in FIRST_KEYS {
+        let binding = KEYMAP.iter().find(|it| it.name == name).expect("an action");
+        let keys: Vec<String> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
+        writeln!(table, "| {} | {} |", keys.join(" "), binding.help).expect("a string");
+    }
+    table
+}
+
+fn commands() -> String {
+    let mut table =
+        String::from("| command | action |\n| --- | --- |\n| `waltop [DB]…` | Open the console |\n");
+    for command in Cli::command().get_subcommands().filter(|it| !it.is_hide_set()) {
+        let about = command.get_about().map(ToString::to_string).expect("every command says what it does");
+        writeln!(table, "| `waltop {}` | {about} |", command.get_name()).expect("a string");
+    }
+    table
+}
+
+fn findings() -> String {
+    let mut list = String::new();
+    for page in PAGES {
+        let (name, severity, summary) = (page.name, page.severity, page.summary());
+        writeln!(list, "- [`{name}`](../assets/findings/{name}.md) ({severity}): {summary}")
+            .expect("a string");
+    }
+    list
+}
+
+/// The findings that forbid a connection, as the guard says.
+fn refusals() -> String {
+    let forbids = |name: &str| {
+        let mut database = contended();
+        database.findings = look(vec![contended()]).snapshot.databases[0].findings[..1].to_vec();
+        name.clone_into(&mut database.findings[0].name);
+        guard::hazard(&database).is_some()
+    };
+    let mut list = String::new();
+    for page in PAGES.iter().filter(|page| forbids(page.name)) {
+        writeln!(list, "- `{}`", page.name).expect("a string");
+    }
+    list
+}
+
+fn thresholds() -> String {
+    // No `..`: a new threshold does not compile until it has a row.
+    let Thresholds {
+        pinned_wal,
+        long_write_lock,
+        large_wal,
+        slow_batch,
+        stalled_ingestion,
+        many_handles,
+        idle,
+        least_idle,
+    } = Thresholds::default();
+    let time = |it: Duration| units::duration(it.as_secs_f64() * 1e3);
+    let both = |(warning, error): (Duration, Duration)| format!("{}, {}", time(warning), time(error));
+    let rows = [
+        ("pinned_wal", "a reader pins the log", both(pinned_wal)),
+        (
+            "long_write_lock",
+            "the write lock is held, as a share of `busy_timeout`",
+            format!("{}, {}", long_write_lock.0, long_write_lock.1),
+        ),
+        ("large_wal", "size of the `-wal` file", format!("{} MiB", large_wal >> 20)),
+        ("slow_batch", "a batch of an ingestion holds the write lock", both(slow_batch)),
+        ("stalled_ingestion", "a running ingestion commits nothing", time(stalled_ingestion)),
+        ("many_handles", "descriptors of one process on the main file", many_handles.to_string()),
+        ("idle", "an orphan is idle", time(idle)),
+        ("least_idle", "the shortest idle time that counts", time(least_idle)),
+    ];
+    let mut table = String::from("| threshold | of | default |\n| --- | --- | --- |\n");
+    for (name, of, default) in rows {
+        writeln!(table, "| `{name}` | {of} | {default} |").expect("a string");
+    }
+    table
+}
+
+fn profiles() -> String {
+    let mut names: Vec<String> = fs::read_dir(root().join("assets/profiles"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
+        .map(|name| name.trim_end_matches(".toml").to_owned())
+        .collect();
+    names.sort();
+    let mut list = String::new();
+    for name in names {
+        let profile = Profile::named(&name, root()).expect("built in");
+        writeln!(list, "- `{name}`: {}", profile.about).expect("a string");
+    }
+    list
+}
