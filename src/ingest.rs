@@ -48,12 +48,11 @@ use self::{
     run::Run,
 };
 use crate::{
-    config::Places,
+    config::{Places, profile::Profile},
     database::factory,
     journal::{Event, Outcome},
     observe::{journals, process_start, sidecar},
     paths,
-    profile::Profile,
     snapshot::{CarriesOn, FailedFile, Spread},
     units,
 };

@@ -8,10 +8,9 @@ use log::Level;
 
 use crate::{
     act::{Effect, Outcome, Report, switch::Switch},
-    config::{Permit, ReadOnly},
+    config::{Permit, ReadOnly, profile::Profile},
     history::Timeline,
     ingest::Batch,
-    profile::Profile,
     sampler::Look,
     snapshot::{Database, Header, Ingestion, Presence},
 };

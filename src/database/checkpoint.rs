@@ -16,8 +16,8 @@ use super::{
     sidecars::{self, Sidecars},
 };
 use crate::{
+    config::profile::Profile,
     diagnose::{checkpoint::Mode, guard},
-    profile::Profile,
     snapshot::{Database, Presence},
 };
 

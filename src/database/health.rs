@@ -19,11 +19,11 @@ use super::{
     sidecars::{self, OnClose, Sidecars},
 };
 use crate::{
+    config::profile::Profile,
     diagnose::{
         guard,
         health::{Proof, QuickCheck, SeenHolder, WriteProof},
     },
-    profile::Profile,
     snapshot::{Database, Presence},
     units::{self, milliseconds},
 };

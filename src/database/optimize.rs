@@ -18,8 +18,8 @@ use super::{
     stats::Stats,
 };
 use crate::{
+    config::profile::Profile,
     diagnose::checkpoint::Blocker,
-    profile::Profile,
     snapshot::{Database, Presence},
     units,
 };

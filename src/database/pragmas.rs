@@ -15,7 +15,7 @@ use super::{
     sidecars::{self, Sidecars},
 };
 use crate::{
-    profile::{Keeper, Profile},
+    config::profile::{Keeper, Profile},
     snapshot::Presence,
 };
 

@@ -34,8 +34,8 @@ use super::{
     parse::{Document, Hash},
 };
 use crate::{
+    config::profile::Profile,
     database::{factory, holder::Holder, migrations},
-    profile::Profile,
     snapshot::FailedFile,
 };
 

@@ -29,7 +29,7 @@ use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use waltop::{
-    config::Places,
+    config::{Places, profile::Profile},
     ingest::{
         self, Batch, Error, Progress, Request, StopFlag, Summary,
         progress::{Committed, Silent},
@@ -37,7 +37,6 @@ use waltop::{
     },
     journal::{Event, Line, Outcome},
     observe::journals::Journals,
-    profile::Profile,
     snapshot::{FailedFile, IngestionState},
 };
 

@@ -13,7 +13,7 @@ use ratatui::{Frame, Terminal, backend::TestBackend};
 use serde_json::json;
 use waltop::{
     act::{Effect, Report, signal::Target},
-    config::{Config, Palette, Places},
+    config::{Config, Palette, Places, profile::Profile},
     console::{
         app::{App, Message, Setup},
         keymap::Keymap,
@@ -21,7 +21,6 @@ use waltop::{
     },
     diagnose,
     history::{History, Lane, Trend},
-    profile::Profile,
     sampler::Look,
     snapshot::{Database, Looker, Snapshot},
 };

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 
 use crate::{
     act::schedule::{Scheduled, carry_out},
-    config::{Config, Permit},
+    config::{Config, Permit, profile::Schedule},
     ingest::StopFlag,
-    paths, profile,
+    paths,
     schedule::{self, Plan, ledger::Ledger},
     snapshot::LastCheckpoint,
 };
@@ -36,7 +36,7 @@ pub struct Checkpoints<'a> {
     config: &'a Config,
     permit: Permit,
     database: PathBuf,
-    asked: profile::Schedule,
+    asked: Schedule,
     ledger: Ledger,
     since: Timestamp,
     pause: Duration,

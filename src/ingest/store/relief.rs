@@ -11,12 +11,12 @@ use rusqlite::Connection;
 
 use super::{Error, Store};
 use crate::{
+    config::profile::Profile,
     database::{
         busy::is_busy,
         factory,
         holder::{self, Holder},
     },
-    profile::Profile,
     threads, units,
 };
 

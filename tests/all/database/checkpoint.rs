@@ -4,9 +4,9 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 use waltop::{
+    config::profile::Profile,
     database::checkpoint::{Error, Outcome, run},
     diagnose::checkpoint::Mode,
-    profile::Profile,
     snapshot::{Database, JournalMode},
 };
 

@@ -4,9 +4,9 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 use waltop::{
+    config::profile::Profile,
     database::fix::{self, Error},
     diagnose::fix::{Extent, Step, TO_FILE, TO_WAL, plan},
-    profile::Profile,
     snapshot::{Database, FileFacts, JournalMode},
 };
 
