@@ -7,6 +7,7 @@ use std::{env, hint::black_box, time::Instant};
 
 use rusqlite::{Connection, params};
 use waltop::{
+    config::profile::Profile,
     database::{factory, migrations},
     ingest::{
         StopFlag,
@@ -16,7 +17,6 @@ use waltop::{
         },
         nearest,
     },
-    profile::Profile,
 };
 
 const VECTORS: u32 = 5000;

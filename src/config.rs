@@ -1,4 +1,4 @@
-//! Where things are kept and how much is too much: directories, thresholds, flags, in one checked value.
+//! Settings: directories, databases, profiles, thresholds, daemon rules, keys and permits, in one checked value.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,20 +6,26 @@ use std::{
 };
 
 use directories::ProjectDirs;
+use serde::Deserialize;
 
-use crate::{
-    console::keymap::Keymap,
-    document::{self, Document, value::Base},
-    profile::{self, Profile},
+use self::{
+    profile::{Profile, ProfileError},
+    scalar::BaseFolders,
+    settings_file::{SettingsError, SettingsFile},
 };
+use crate::console::keymap::Keymap;
 
 mod daemon;
-mod file;
 mod permit;
+pub mod profile;
+mod scalar;
+mod settings;
+mod settings_file;
 mod thresholds;
 
 pub use daemon::DaemonRule;
 pub use permit::{Permit, ReadOnly};
+pub use scalar::{DurationError, SizeError, duration_of, size_of};
 pub use thresholds::Thresholds;
 
 /// Everything that can be set, checked once at the start and handed down.
@@ -50,7 +56,8 @@ pub struct Config {
 }
 
 /// The colours of the console.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Palette {
     /// For a terminal with a dark background.
     #[default]
@@ -61,16 +68,6 @@ pub enum Palette {
     ColourBlind,
     /// None at all.
     None,
-}
-
-impl Palette {
-    /// All of them, by name.
-    pub const NAMES: [(&str, Self); 4] = [
-        ("dark", Self::Dark),
-        ("light", Self::Light),
-        ("colour-blind", Self::ColourBlind),
-        ("none", Self::None),
-    ];
 }
 
 /// Folders and files of the user's, and the root of `/proc`.
@@ -96,10 +93,10 @@ pub enum Error {
     NoHome,
     /// The file of settings is not in order.
     #[error(transparent)]
-    File(#[from] document::Error),
+    File(#[from] SettingsError),
     /// The user's own profile stands in the way of the default one.
     #[error(transparent)]
-    Profile(#[from] profile::Error),
+    Profile(#[from] ProfileError),
 }
 
 impl Config {
@@ -117,12 +114,12 @@ impl Config {
         let mut config = Self::new(places);
         // A file of that name, which would say nothing, is told at once.
         config.profile = Profile::named(&config.profile.name, &config.places.profiles())?;
-        let document = match Document::read(&config.places.config) {
-            Err(document::Error::Missing { .. }) if file.is_none() => return Ok(config),
-            document => document?,
+        let settings = match SettingsFile::read(&config.places.config) {
+            Err(SettingsError::Missing { .. }) if file.is_none() => return Ok(config),
+            settings => settings?,
         };
-        let base = Base::of(&config.places.config);
-        file::read(&document, &mut config, &base)?;
+        let base = BaseFolders::of(&config.places.config);
+        settings::apply(&settings, &mut config, &base)?;
         Ok(config)
     }
 

@@ -31,8 +31,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{
-    config::Config,
-    profile::Profile,
+    config::{Config, profile::Profile},
     snapshot::{Database, Finding, Pidfile, Process, Remedy, Severity, Snapshot, Suspicion, SuspicionKind},
 };
 

@@ -48,12 +48,11 @@ use self::{
     run::IngestRun,
 };
 use crate::{
-    config::Places,
+    config::{Places, profile::Profile},
     database::factory,
     journal::{JournalEvent, RunOutcome},
     observe::{journals, process_start, sidecar},
     paths,
-    profile::Profile,
     snapshot::{CarriesOn, DurationSpread, FailedFile},
     units,
 };

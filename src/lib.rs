@@ -59,7 +59,6 @@ pub mod console;
 pub mod database;
 pub mod demo;
 pub mod diagnose;
-mod document;
 pub mod endings;
 #[cfg(test)]
 mod fuzz;
@@ -71,7 +70,6 @@ pub mod journal;
 pub mod json;
 pub mod observe;
 pub mod paths;
-pub mod profile;
 pub mod report;
 pub mod rescue;
 pub mod sampler;

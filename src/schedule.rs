@@ -8,11 +8,11 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
+    config::profile::Schedule,
     diagnose::{
         checkpoint::{CheckpointMode, blockers},
         guard,
     },
-    profile::Schedule,
     snapshot::{CheckpointSchedule, Database, LastCheckpoint, Presence},
 };
 

@@ -2,7 +2,11 @@
 
 use clap::ValueEnum;
 
-use crate::{config::Config, profile::Profile, report::CheckReport, snapshot::Severity};
+use crate::{
+    config::{Config, profile::Profile},
+    report::CheckReport,
+    snapshot::Severity,
+};
 
 use super::{looking::SampleArgs, refuse_unfit, say, say_json};
 

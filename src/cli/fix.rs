@@ -8,14 +8,13 @@ use std::{
 use rustix::process::geteuid;
 
 use crate::{
-    config::Config,
+    config::{Config, profile::Profile},
     database::{self, optimize, stats},
     diagnose::{
         checkpoint::CheckpointBlocker,
         fix::{self, FixExtent},
         guard,
     },
-    profile::Profile,
     report::FixReport,
     snapshot::Database,
     text,

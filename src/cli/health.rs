@@ -13,13 +13,12 @@ use std::{
 use anyhow::anyhow;
 
 use crate::{
-    config::Config,
+    config::{Config, duration_of},
     database::{
         busy::Then,
         health::{self, AskToContinue, HealthError, HealthRequest},
     },
     diagnose::health::HealthReport,
-    document::value::duration_of,
     ingest::{StopFlag, stop_on_signals},
     snapshot::{Database, Presence},
     text, units,

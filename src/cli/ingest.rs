@@ -5,8 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::bail;
 
 use crate::{
-    config::Config,
-    document::value::{duration_of, size_of},
+    config::{Config, duration_of, size_of},
     ingest::{
         self, BatchSetting, IngestRequest,
         progress::{self, RunProgress, SilentProgress},

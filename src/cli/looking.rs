@@ -10,8 +10,7 @@ use anyhow::bail;
 
 use crate::{
     act::worker,
-    config::Config,
-    document::value::duration_of,
+    config::{Config, duration_of},
     observe::{self, Observer, UnfitPath},
     paths,
     sampler::Monitor,

@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::{config::Config, database::pragmas, observe, profile::Profile, snapshot::Presence};
+use crate::{
+    config::{Config, profile::Profile},
+    database::pragmas,
+    observe,
+    snapshot::Presence,
+};
 
 use super::{look, refuse_hazard, say_json};
 

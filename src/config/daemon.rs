@@ -3,26 +3,31 @@
 use std::{path::PathBuf, time::Duration};
 
 use regex::Regex;
+use serde::{Deserialize, Deserializer};
 
-use crate::document::{
-    Error, Item, Table,
-    value::{self, Base},
-};
+use super::scalar::{Scalar, ScalarError, Written, WrittenPath, optional, scalar};
 
 /// One `[[daemon]]` of the configuration. Of several that match a process the first one counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, written [[daemon]]")]
 pub struct DaemonRule {
     /// Its name, for evidence.
+    #[serde(deserialize_with = "scalar")]
     pub name: String,
     /// Matches the whole command line, arguments joined by a blank.
+    #[serde(deserialize_with = "scalar")]
     pub pattern: Regex,
     /// Whether there should be only one such process.
+    #[serde(default)]
     pub singleton: bool,
     /// From what age on an idle one has outlived its use.
+    #[serde(default, deserialize_with = "optional")]
     pub max_age: Option<Duration>,
     /// The file in which it keeps its PID.
+    #[serde(default, deserialize_with = "path")]
     pub pidfile: Option<PathBuf>,
     /// Whether such a process is never offered for a stop.
+    #[serde(default)]
     pub protect: bool,
 }
 
@@ -32,29 +37,26 @@ impl DaemonRule {
     pub fn of<'a>(rules: &'a [Self], command_line: &str) -> Option<&'a Self> {
         rules.iter().find(|rule| rule.pattern.is_match(command_line))
     }
+}
 
-    /// The rule of one `[[daemon]]`.
-    pub(super) fn read(table: &Table<'_>, base: &Base) -> Result<Self, Error> {
-        table.only(&["name", "pattern", "singleton", "max_age", "pidfile", "protect"])?;
-        let switch = |key| table.get(key).map_or(Ok(false), |item| item.switch());
-        Ok(Self {
-            name: table.need("name")?.words()?.to_owned(),
-            pattern: pattern(&table.need("pattern")?)?,
-            singleton: switch("singleton")?,
-            max_age: table.get("max_age").map(|item| value::duration(&item)).transpose()?,
-            pidfile: table.get("pidfile").map(|item| value::path(&item, base)).transpose()?,
-            protect: switch("protect")?,
+impl Scalar for Regex {
+    const EXPECTED: &'static str = "a regular expression in quotes";
+
+    fn of(written: Written<'_>) -> Result<Self, ScalarError> {
+        let pattern = String::of(written)?;
+        Self::new(&pattern).map_err(|error| {
+            // The message draws the place over several lines, and ends with what is wrong there.
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            let what = last.strip_prefix("error: ").unwrap_or(last);
+            ScalarError::Other(format!("not a regular expression: {what}"))
         })
     }
 }
 
-fn pattern(item: &Item<'_>) -> Result<Regex, Error> {
-    Regex::new(item.words()?).map_err(|error| {
-        // The message draws the place over several lines, and ends with what is wrong there.
-        let text = error.to_string();
-        let last = text.lines().last().unwrap_or_default();
-        item.wrong(&format!("is no regular expression: {}", last.strip_prefix("error: ").unwrap_or(last)))
-    })
+/// As it is written; [`super::settings::apply`] makes it absolute.
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    WrittenPath::deserialize(deserializer).map(|WrittenPath(path)| Some(path))
 }
 
 #[cfg(test)]
@@ -62,15 +64,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::document::Document;
+    use crate::config::{Config, Places, scalar::BaseFolders, settings, settings_file::SettingsFile};
 
     fn of(text: &str) -> Result<Vec<DaemonRule>, String> {
-        let base = Base { home: Some("/home/me".into()), folder: "/etc/waltop".into() };
-        let document = Document::new(Path::new("c.toml"), text);
-        let rules = document.with(|table| {
-            table.need("daemon")?.tables()?.iter().map(|one| DaemonRule::read(one, &base)).collect()
-        });
-        rules.map_err(|error| error.to_string())
+        let base = BaseFolders { home: Some("/home/me".into()), folder: "/etc/waltop".into() };
+        let mut config = Config::new(Places::under(Path::new("/etc/waltop")));
+        let file = SettingsFile::new(Path::new("c.toml"), text);
+        settings::apply(&file, &mut config, &base).map_err(|error| error.to_string())?;
+        Ok(config.daemons)
     }
 
     #[test]
@@ -90,22 +91,28 @@ mod tests {
     #[test]
     fn every_mistake_names_its_line_and_key() {
         for (text, said) in [
-            ("daemon = 1", "c.toml, line 1: daemon is a list of tables; write [[daemon]]"),
-            ("\n[daemon]\nname = \"a\"", "c.toml, line 2: daemon is a list of tables; write [[daemon]]"),
-            ("[[daemon]]\npattern = \"a\"", "c.toml, line 1: [[daemon]]: name is missing"),
-            ("[[daemon]]\nname = \"a\"", "c.toml, line 1: [[daemon]]: pattern is missing"),
-            ("[[daemon]]\nname = \" \"", "c.toml, line 2: [[daemon]].name is empty"),
+            ("daemon = 1", "c.toml, line 1: `daemon`: invalid type: integer `1`, expected a list"),
+            (
+                "\n[daemon]\nname = \"a\"",
+                "c.toml, line 2: `daemon`: expected a list of tables; write [[daemon]]",
+            ),
+            ("[[daemon]]\npattern = \"a\"", "c.toml, line 1: `daemon`: missing key `name`"),
+            ("[[daemon]]\nname = \"a\"", "c.toml, line 1: `daemon`: missing key `pattern`"),
+            (
+                "[[daemon]]\nname = \" \"",
+                "c.toml, line 2: `daemon.name`: invalid value: string \" \", expected text that is not blank",
+            ),
             (
                 "[[daemon]]\nname = \"a\"\npattern = \"a(\"",
-                "c.toml, line 3: [[daemon]].pattern is no regular expression: unclosed group",
+                "c.toml, line 3: `daemon.pattern`: not a regular expression: unclosed group",
             ),
             (
                 "[[daemon]]\nname = \"a\"\npattern = \"a\"\nmaxage = \"1h\"",
-                "c.toml, line 4: there is no key maxage in [[daemon]]; the nearest is max_age",
+                "c.toml, line 4: unknown key `maxage` in `daemon`; did you mean `max_age`?",
             ),
             (
                 "[[daemon]]\nname = \"a\"\npattern = \"a\"\nsingleton = 1",
-                "c.toml, line 4: [[daemon]].singleton takes true or false",
+                "c.toml, line 4: `daemon.singleton`: invalid type: integer `1`, expected a boolean",
             ),
         ] {
             let it = of(text).expect_err("it is wrong");

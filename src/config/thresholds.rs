@@ -2,27 +2,38 @@
 
 use std::time::Duration;
 
-use crate::document::{Error, Item, Table, value};
+use serde::{Deserialize, Deserializer, de};
+
+use super::scalar::{ByteSize, Count, OneOrMany, Scalar, Share, scalar};
 
 /// When a figure becomes a finding: `(warning, error)` where there are two steps.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table, written [thresholds]")]
 pub struct Thresholds {
     /// How long a reader may pin the log.
+    #[serde(deserialize_with = "duration_steps::<_, 10>")]
     pub pinned_wal: (Duration, Duration),
     /// How long the write lock may be held, as a share of the profile's `busy_timeout`.
+    #[serde(deserialize_with = "share_steps")]
     pub long_write_lock: (f64, f64),
     /// How large the log may be, in bytes.
+    #[serde(deserialize_with = "byte_size")]
     pub large_wal: u64,
     /// How long a batch of an ingestion may hold the write lock.
+    #[serde(deserialize_with = "duration_steps::<_, 2>")]
     pub slow_batch: (Duration, Duration),
     /// How long an ingestion may go without a commit.
+    #[serde(deserialize_with = "scalar")]
     pub stalled_ingestion: Duration,
     /// How many descriptors on the main file one process may have.
+    #[serde(deserialize_with = "count")]
     pub many_handles: u32,
     /// How long an orphan may be idle.
+    #[serde(deserialize_with = "scalar")]
     pub idle: Duration,
     /// The shortest idleness that means anything, whatever the others say: as long as `waltop reap` watches by default.
     /// A daemon that looks round every few seconds is at work.
+    #[serde(deserialize_with = "scalar")]
     pub least_idle: Duration,
 }
 
@@ -41,58 +52,42 @@ impl Default for Thresholds {
     }
 }
 
-impl Thresholds {
-    /// The thresholds of `[thresholds]`, and the defaults for what does not stand there.
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, Error> {
-        let mut it = Self::default();
-        table.only(&[
-            "pinned_wal",
-            "long_write_lock",
-            "large_wal",
-            "slow_batch",
-            "stalled_ingestion",
-            "many_handles",
-            "idle",
-            "least_idle",
-        ])?;
-        for (key, item) in table.items() {
-            match key {
-                "pinned_wal" => it.pinned_wal = steps(&item, value::duration, |warning| warning * 10)?,
-                "long_write_lock" => {
-                    it.long_write_lock = steps(&item, value::share, |warning| warning * 2.0)?;
-                }
-                "large_wal" => it.large_wal = value::bytes(&item)?,
-                "slow_batch" => it.slow_batch = steps(&item, value::duration, |warning| warning * 2)?,
-                "stalled_ingestion" => it.stalled_ingestion = value::duration(&item)?,
-                "many_handles" => it.many_handles = value::count(&item)?,
-                "idle" => it.idle = value::duration(&item)?,
-                _ => it.least_idle = value::duration(&item)?,
-            }
-        }
-        Ok(it)
-    }
+fn duration_steps<'de, D: Deserializer<'de>, const FACTOR: u32>(
+    deserializer: D,
+) -> Result<(Duration, Duration), D::Error> {
+    steps(deserializer, |warning| warning * FACTOR)
 }
 
-/// `[warning, error]`; or one value, the warning, with the error as far above it as it is by default.
-fn steps<T: Copy + PartialOrd>(
-    item: &Item<'_>,
-    read: impl Fn(&Item<'_>) -> Result<T, Error>,
-    error: impl Fn(T) -> T,
-) -> Result<(T, T), Error> {
-    let Some(list) = item.is_list() else {
-        let warning = read(item)?;
-        return Ok((warning, error(warning)));
+fn share_steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(f64, f64), D::Error> {
+    let (warning, error) = steps(deserializer, |warning: Share| Share(warning.0 * 2.0))?;
+    Ok((warning.0, error.0))
+}
+
+/// `[warning, error]`; or the warning alone, with the error as far above it as it is by default.
+fn steps<'de, D: Deserializer<'de>, T: Scalar + Copy + PartialOrd>(
+    deserializer: D,
+    error_of: impl Fn(T) -> T,
+) -> Result<(T, T), D::Error> {
+    let (warning, error) = match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(warning) => return Ok((warning, error_of(warning))),
+        OneOrMany::Many(list) => match *list {
+            [warning, error] => (warning, error),
+            _ => return Err(de::Error::custom("expected one value, or two: [warning, error]")),
+        },
     };
-    let [warning, error] = list.as_slice() else {
-        return Err(item.wrong("takes one value, or two: [warning, error]"));
-    };
-    let (warning, error) = (read(warning)?, read(error)?);
     if warning > error {
-        return Err(
-            item.wrong("has its warning above its error; write [warning, error], the smaller one first")
-        );
+        let what = "the warning is above the error; write [warning, error], the smaller one first";
+        return Err(de::Error::custom(what));
     }
     Ok((warning, error))
+}
+
+fn byte_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    scalar(deserializer).map(|ByteSize(bytes)| bytes)
+}
+
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    scalar(deserializer).map(|Count(count)| count)
 }
 
 #[cfg(test)]
@@ -100,10 +95,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::document::Document;
+    use crate::config::settings_file::SettingsFile;
 
     fn of(text: &str) -> Result<Thresholds, String> {
-        Document::new(Path::new("c.toml"), text).with(Thresholds::read).map_err(|error| error.to_string())
+        SettingsFile::new(Path::new("c.toml"), text).parse().map_err(|error| error.to_string())
     }
 
     #[test]
@@ -125,20 +120,40 @@ mod tests {
     #[test]
     fn every_mistake_names_its_line_and_key() {
         for (text, said) in [
-            ("\npined_wal = \"1m\"", "c.toml, line 2: there is no key pined_wal; the nearest is pinned_wal"),
-            ("pinned_wal = [\"2m\", \"1m\"]", "c.toml, line 1: pinned_wal has its warning above its error"),
-            ("pinned_wal = [\"2m\"]", "c.toml, line 1: pinned_wal takes one value, or two"),
-            ("pinned_wal = [\n\"2m\",\n7]", "c.toml, line 3: pinned_wal takes a duration"),
-            ("long_write_lock = -1", "c.toml, line 1: long_write_lock takes a number above 0"),
-            ("large_wal = [1, 2]", "c.toml, line 1: large_wal takes a size"),
-            ("slow_batch = 5", "c.toml, line 1: slow_batch takes a duration"),
+            ("\npined_wal = \"1m\"", "c.toml, line 2: unknown key `pined_wal`; did you mean `pinned_wal`?"),
+            ("pinned_wal = [\"2m\", \"1m\"]", "c.toml, line 1: `pinned_wal`: the warning is above the error"),
+            ("pinned_wal = [\"2m\"]", "c.toml, line 1: `pinned_wal`: expected one value, or two"),
+            (
+                "pinned_wal = [\n\"2m\",\n7]",
+                "c.toml, line 3: `pinned_wal`: invalid value: integer `7`, expected a duration",
+            ),
+            (
+                "long_write_lock = -1",
+                "c.toml, line 1: `long_write_lock`: invalid value: integer `-1`, expected a number above 0",
+            ),
+            ("large_wal = [1, 2]", "c.toml, line 1: `large_wal`: invalid type: sequence, expected a size"),
+            (
+                "slow_batch = 5",
+                "c.toml, line 1: `slow_batch`: invalid value: integer `5`, expected a duration",
+            ),
             (
                 "stalled_ingestion = \"0s\"",
-                "c.toml, line 1: stalled_ingestion takes a duration above nothing",
+                "c.toml, line 1: `stalled_ingestion`: invalid value: string \"0s\", expected a duration above zero",
             ),
-            ("many_handles = 1.5", "c.toml, line 1: many_handles takes a whole number"),
-            ("idle = true", "c.toml, line 1: idle takes a duration"),
-            ("least_idle = 5", "c.toml, line 1: least_idle takes a duration"),
+            (
+                "many_handles = 1.5",
+                "c.toml, line 1: `many_handles`: invalid value: floating point `1.5`, expected a whole number",
+            ),
+            (
+                "many_handles = 0",
+                "c.toml, line 1: `many_handles`: invalid value: integer `0`, expected a whole number from 1",
+            ),
+            ("many_handles = 4294967296", "c.toml, line 1: `many_handles`: invalid value"),
+            ("idle = true", "c.toml, line 1: `idle`: invalid value: boolean `true`, expected a duration"),
+            (
+                "least_idle = 5",
+                "c.toml, line 1: `least_idle`: invalid value: integer `5`, expected a duration",
+            ),
         ] {
             assert!(of(text).is_err_and(|it| it.starts_with(said)), "{said}");
         }

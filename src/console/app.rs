@@ -8,10 +8,9 @@ use log::Level;
 
 use crate::{
     act::{ActionOutcome, Effect, EffectReport, switch::ActionGate},
-    config::{Permit, ReadOnly},
+    config::{Permit, ReadOnly, profile::Profile},
     history::Timeline,
     ingest::BatchSetting,
-    profile::Profile,
     sampler::Sample,
     snapshot::{Database, FileHeader, Ingestion, Presence},
 };

@@ -12,7 +12,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{factory, migrations};
-use crate::profile::Profile;
+use crate::config::profile::Profile;
 
 /// How an actor opens the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,8 +16,8 @@ use super::{
     sidecars::{self, SidecarPaths},
 };
 use crate::{
+    config::profile::Profile,
     diagnose::{checkpoint::CheckpointMode, guard},
-    profile::Profile,
     snapshot::{Database, Presence},
 };
 

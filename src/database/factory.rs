@@ -16,10 +16,9 @@ use super::{
     sidecars::{self, OnClose, SidecarPaths, set_on_close},
 };
 use crate::{
+    config::profile::{Expectation, Keeper, Profile},
     diagnose::fix::TO_WAL,
-    paths,
-    profile::{Expectation, Keeper, Profile},
-    units,
+    paths, units,
 };
 
 /// How long a look waits for a lock before it gives up, so that it is gone before the next refresh.

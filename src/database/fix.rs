@@ -14,11 +14,11 @@ use super::{
     sidecars::{self, OnClose},
 };
 use crate::{
+    config::profile::Profile,
     diagnose::{
         fix::{FixStep, TO_WAL, VACUUM},
         guard,
     },
-    profile::Profile,
     snapshot::Database,
 };
 

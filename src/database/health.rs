@@ -19,11 +19,11 @@ use super::{
     sidecars::{self, OnClose, SidecarPaths},
 };
 use crate::{
+    config::profile::Profile,
     diagnose::{
         guard,
         health::{HealthProof, QuickCheck, SeenHolder, WriteProof},
     },
-    profile::Profile,
     snapshot::{Database, Presence},
     units::{self, milliseconds},
 };

@@ -8,8 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use refinery::{Migration, Runner};
-use refinery_core::traits::sync::{Migrate, Query, Transaction};
+use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::{
@@ -20,11 +19,37 @@ use super::{
 /// Where applied migrations are counted.
 pub const TABLE: &str = "waltop_migrations";
 
-// The macro reads the folder when this file is compiled: a changed migration is noticed by Cargo, a new one only
-// where this file is touched as well: there are three by now.
-mod embedded {
-    refinery::embed_migrations!("migrations");
+/// One file of `migrations/`. What is in [`MIGRATIONS`] has been released and never changes.
+#[derive(Clone, Copy)]
+struct Migration {
+    version: i32,
+    name: &'static str,
+    /// SipHash-1-3 of name, version and SQL, as refinery computed it for the first databases.
+    checksum: &'static str,
+    sql: &'static str,
 }
+
+/// In the order in which they are applied.
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "documents",
+        checksum: "10192762295786834808",
+        sql: include_str!("../../migrations/V1__documents.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "search_segments",
+        checksum: "3181361556248631795",
+        sql: include_str!("../../migrations/V2__search_segments.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "vectors",
+        checksum: "5394459975180158257",
+        sql: include_str!("../../migrations/V3__vectors.sql"),
+    },
+];
 
 /// Why a database was not migrated. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +89,7 @@ pub enum MigrationError {
         /// Who had it in the end; `None` where nobody was seen to.
         holder: Option<BlockingProcess>,
     },
-    /// `SQLite` or refinery said no.
+    /// `SQLite` refused.
     #[error("cannot set up the tables of waltop in {}: {cause}; check the file and the room on its disk", path.display())]
     Apply {
         /// The database.
@@ -82,24 +107,41 @@ pub enum MigrationError {
 /// Where the database has tables or views of the same names that are not ours, where a newer waltop has been
 /// there, or where the write lock could not be had within the connection's busy timeout.
 pub fn migrate(connection: &mut Connection) -> Result<(), MigrationError> {
-    migrate_by(&runner(), connection)
+    migrate_by(MIGRATIONS, connection)
 }
 
-fn migrate_by(runner: &Runner, connection: &mut Connection) -> Result<(), MigrationError> {
+fn migrate_by(known: &[Migration], connection: &mut Connection) -> Result<(), MigrationError> {
     let path = path_of(connection);
-    if pending(connection, runner, &path)?.is_empty() {
+    if pending(connection, known, &path)?.is_empty() {
         return Ok(());
     }
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|cause| refused(&path, &cause))?;
     // Asked again now that nobody else can write.
-    if pending(&transaction, runner, &path)?.is_empty() {
+    let pending = pending(&transaction, known, &path)?;
+    if pending.is_empty() {
         return Ok(());
     }
-    let mut held = HeldTransaction { transaction, known: runner.get_migrations() };
-    runner.run(&mut held).map_err(|cause| apply(&path, &cause))?;
-    held.transaction.commit().map_err(|cause| refused(&path, &cause))
+    apply_all(&pending, &transaction).map_err(|cause| apply(&path, &cause))?;
+    transaction.commit().map_err(|cause| refused(&path, &cause))
+}
+
+fn apply_all(migrations: &[Migration], transaction: &Connection) -> rusqlite::Result<()> {
+    // The words of refinery, which made this table in the first databases.
+    transaction.execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS {TABLE}(
+             version int4 PRIMARY KEY,
+             name VARCHAR(255),
+             applied_on VARCHAR(255),
+             checksum VARCHAR(255));"
+    ))?;
+    let record = format!("INSERT INTO {TABLE} (version, name, applied_on, checksum) VALUES (?1, ?2, ?3, ?4)");
+    for Migration { version, name, checksum, sql } in migrations {
+        transaction.execute_batch(sql)?;
+        transaction.execute(&record, (version, name, Timestamp::now().to_string(), checksum))?;
+    }
+    Ok(())
 }
 
 /// Refuses a database that [`migrate`] would refuse, before anything is done to it.
@@ -108,24 +150,17 @@ fn migrate_by(runner: &Runner, connection: &mut Connection) -> Result<(), Migrat
 ///
 /// As [`migrate`].
 pub fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), MigrationError> {
-    pending(connection, &runner(), path).map(drop)
-}
-
-fn runner() -> Runner {
-    of_ours(embedded::migrations::runner())
-}
-
-fn of_ours(runner: Runner) -> Runner {
-    let mut runner = runner.set_grouped(true);
-    runner.set_migration_table_name(TABLE);
-    runner
+    pending(connection, MIGRATIONS, path).map(drop)
 }
 
 // The migrations that are to be applied. The names are read in one statement, and the count after it, so that a
 // migration that commits in between can only make the list shorter.
-fn pending(connection: &Connection, runner: &Runner, path: &Path) -> Result<Vec<Migration>, MigrationError> {
+fn pending(
+    connection: &Connection,
+    known: &[Migration],
+    path: &Path,
+) -> Result<Vec<Migration>, MigrationError> {
     let say = |cause: rusqlite::Error| refused(path, &cause);
-    let known = runner.get_migrations();
     let names = names(connection).map_err(say)?;
     let applied = match names.contains(TABLE).then(|| applied(connection)) {
         None => Vec::new(),
@@ -136,16 +171,16 @@ fn pending(connection: &Connection, runner: &Runner, path: &Path) -> Result<Vec<
         Some(Err(cause)) => return Err(say(cause)),
     };
     for record in &applied {
-        let Some(migration) = known.iter().find(|it| it.version() == record.version) else {
-            let known = known.iter().map(Migration::version).max().unwrap_or_default();
+        let Some(migration) = known.iter().find(|it| it.version == record.version) else {
+            let known = known.iter().map(|it| it.version).max().unwrap_or_default();
             return Err(MigrationError::Newer { path: path.to_owned(), found: record.version, known });
         };
         if !record.is(migration) {
             return Err(MigrationError::Different { path: path.to_owned(), version: record.version });
         }
     }
-    let (done, pending): (Vec<_>, Vec<_>) =
-        known.iter().cloned().partition(|it| applied.iter().any(|record| record.version == it.version()));
+    let (done, pending): (Vec<Migration>, Vec<Migration>) =
+        known.iter().copied().partition(|it| applied.iter().any(|record| record.version == it.version));
     if !pending.is_empty() {
         let taken = names_made_by(&done, &pending).map_err(say)?.into_iter().find(|it| names.contains(it));
         if let Some(name) = taken {
@@ -160,7 +195,7 @@ fn names_made_by(done: &[Migration], pending: &[Migration]) -> rusqlite::Result<
     let trial = Connection::open_in_memory()?;
     let apply_all = |migrations: &[Migration]| -> rusqlite::Result<BTreeSet<String>> {
         for migration in migrations {
-            trial.execute_batch(migration.sql().unwrap_or_default())?;
+            trial.execute_batch(migration.sql)?;
         }
         names(&trial)
     };
@@ -175,7 +210,7 @@ fn names(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
     connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
-// One row of the table in which refinery counts.
+// One row of the table in which applied migrations are counted.
 struct AppliedMigration {
     version: i32,
     name: String,
@@ -184,9 +219,9 @@ struct AppliedMigration {
 
 impl AppliedMigration {
     fn is(&self, migration: &Migration) -> bool {
-        self.version == migration.version()
-            && self.name == migration.name()
-            && self.checksum == migration.checksum().to_string()
+        self.version == migration.version
+            && self.name == migration.name
+            && self.checksum == migration.checksum
     }
 }
 
@@ -224,40 +259,12 @@ fn apply(path: &Path, cause: &dyn std::error::Error) -> MigrationError {
     MigrationError::Apply { path: path.to_owned(), cause: cause.to_string() }
 }
 
-// refinery's own driver begins and commits a transaction for each step; this one does all of them in the
-// transaction that is open.
-struct HeldTransaction<'a> {
-    transaction: rusqlite::Transaction<'a>,
-    known: &'a [Migration],
-}
-
-impl Transaction for HeldTransaction<'_> {
-    type Error = rusqlite::Error;
-
-    fn execute<'a, T: Iterator<Item = &'a str>>(&mut self, queries: T) -> rusqlite::Result<usize> {
-        let mut count = 0;
-        for query in queries {
-            self.transaction.execute_batch(query)?;
-            count += 1;
-        }
-        Ok(count)
-    }
-}
-
-impl Query<Vec<Migration>> for HeldTransaction<'_> {
-    // Only asked for what was applied. Each was found among the known ones before, so that is where it is taken from.
-    fn query(&mut self, _query: &str) -> rusqlite::Result<Vec<Migration>> {
-        let applied = applied(&self.transaction)?;
-        let is_applied = |it: &&Migration| applied.iter().any(|record| record.is(it));
-        Ok(self.known.iter().filter(is_applied).cloned().collect())
-    }
-}
-
-impl Migrate for HeldTransaction<'_> {}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{
+        fs,
+        hash::{DefaultHasher, Hash, Hasher},
+    };
 
     use super::*;
 
@@ -265,6 +272,24 @@ mod tests {
     const FAILS: &str = "CREATE TABLE fresh (x);
         UPDATE nodes SET title = 'lost';
         CREATE UNIQUE INDEX one_of_a_kind ON nodes (kind);";
+
+    #[test]
+    fn every_file_is_listed_and_none_has_changed_since_it_was() {
+        let mut files: Vec<String> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))
+            .expect("the folder")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        files.sort();
+        let listed = MIGRATIONS.iter().map(|it| format!("V{}__{}.sql", it.version, it.name));
+        assert_eq!(files, listed.collect::<Vec<_>>());
+        assert!(MIGRATIONS.iter().map(|it| it.version).eq(1..=3), "they are applied in this order");
+        for migration in MIGRATIONS {
+            // SipHash-1-3 without keys; if std changes its hasher, take the crate `siphasher` here.
+            let mut hasher = DefaultHasher::new();
+            (migration.name, migration.version, migration.sql).hash(&mut hasher);
+            assert_eq!(hasher.finish().to_string(), migration.checksum, "{}", migration.name);
+        }
+    }
 
     #[test]
     fn a_migration_that_fails_leaves_the_file_as_it_was_byte_for_byte() {
@@ -282,11 +307,10 @@ mod tests {
             connection.close().expect("closed");
             let before = fs::read(&path).expect("the file");
 
-            let mut migrations = runner().get_migrations().clone();
-            migrations.push(Migration::unapplied("V9999__fails", FAILS).expect("a migration"));
+            let failing = Migration { version: 9999, name: "fails", checksum: "1", sql: FAILS };
+            let migrations: Vec<_> = MIGRATIONS.iter().copied().chain([failing]).collect();
             let mut connection = open();
-            let error =
-                migrate_by(&of_ours(Runner::new(&migrations)), &mut connection).expect_err("it fails");
+            let error = migrate_by(&migrations, &mut connection).expect_err("it fails");
             assert!(matches!(error, MigrationError::Apply { .. }), "{error}");
             assert!(error.to_string().starts_with("cannot set up the tables of waltop in "), "{error}");
             connection.close().expect("closed");

@@ -18,8 +18,8 @@ use super::{
     stats::DatabaseStats,
 };
 use crate::{
+    config::profile::Profile,
     diagnose::checkpoint::CheckpointBlocker,
-    profile::Profile,
     snapshot::{Database, Presence},
     units,
 };

@@ -15,7 +15,7 @@ use super::{
     sidecars::{self, SidecarPaths},
 };
 use crate::{
-    profile::{Keeper, Profile},
+    config::profile::{Keeper, Profile},
     snapshot::Presence,
 };
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row};
 use serde::Serialize;
 
 use super::{migrations, pragmas};
-use crate::{profile::Profile, snapshot::Presence};
+use crate::{config::profile::Profile, snapshot::Presence};
 
 /// What a database holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

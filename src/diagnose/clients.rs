@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Rule, RuleInput, evidence, no_remedy, quoted, who};
 use crate::{
-    profile::Expectation,
+    config::profile::Expectation,
     snapshot::{Database, Finding, HandleGrowth, PragmaRow, PragmaSource, Process, Remedy, Severity},
     units,
 };
@@ -243,8 +243,10 @@ fn is_of_now(row: &PragmaRow, database: &Database) -> bool {
 mod tests {
     use super::super::{compliance, fixture::*};
     use crate::{
-        config::Config,
-        profile::{Expectation, Keeper},
+        config::{
+            Config,
+            profile::{Expectation, Keeper},
+        },
         snapshot::{Database, HandleCounts, HandleGrowth, Severity::*},
     };
 

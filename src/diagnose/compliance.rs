@@ -5,7 +5,7 @@
 //! seen of others from outside. What nobody can know is `None`, and never complies.
 
 use crate::{
-    profile::{Keeper, Profile},
+    config::profile::{Keeper, Profile},
     snapshot::{AutoVacuum, Database, JournalMode, PragmaCompliance, PragmaRow, PragmaSource},
 };
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{checkpoint::CheckpointBlocker, who};
 use crate::{
-    profile::{Keeper, Profile},
+    config::profile::{Keeper, Profile},
     snapshot::{AutoVacuum, Database, Presence},
 };
 
@@ -212,7 +212,7 @@ mod tests {
 
     fn profile_with(file: &[(&str, &str)]) -> Profile {
         let mut profile = Profile::hardened();
-        profile.pragmas.extend(file.iter().map(|(name, expected)| crate::profile::Expectation {
+        profile.pragmas.extend(file.iter().map(|(name, expected)| crate::config::profile::Expectation {
             name: (*name).to_owned(),
             expected: (*expected).to_owned(),
             kept_by: Keeper::File,

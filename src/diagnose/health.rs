@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{compliance, fix};
 use crate::{
-    profile::Profile,
+    config::profile::Profile,
     snapshot::{ConnectionFacts, Database, PragmaRow, PragmaSource, Severity, lossy_path},
     units,
 };

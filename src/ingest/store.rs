@@ -34,8 +34,8 @@ use super::{
     parse::{ContentHash, ParsedDocument},
 };
 use crate::{
+    config::profile::Profile,
     database::{factory, holder::BlockingProcess, migrations},
-    profile::Profile,
     snapshot::FailedFile,
 };
 

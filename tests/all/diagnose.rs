@@ -20,10 +20,9 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use waltop::{
-    config::{Config, Places, Thresholds},
+    config::{Config, Places, Thresholds, profile::Profile},
     diagnose::RULES,
     observe::Observer,
-    profile::Profile,
     sampler::Monitor,
     snapshot::{Database, Finding, Severity},
 };

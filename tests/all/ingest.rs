@@ -29,7 +29,7 @@ use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use waltop::{
-    config::Places,
+    config::{Places, profile::Profile},
     ingest::{
         self, BatchSetting, IngestError, IngestRequest, RunProgress, RunSummary, StopFlag,
         progress::{CommittedBatch, SilentProgress},
@@ -37,7 +37,6 @@ use waltop::{
     },
     journal::{JournalEvent, JournalLine, RunOutcome},
     observe::journals::Journals,
-    profile::Profile,
     snapshot::{FailedFile, IngestionState},
 };
 

@@ -200,7 +200,7 @@ fn a_restart_does_not_at_once_do_it_again() {
 }
 
 fn scheduled(mut database: Database, mode: CheckpointMode, last_second: Option<i64>) -> Sample {
-    let profile = waltop::profile::Schedule { mode, every: std::time::Duration::from_mins(15) };
+    let profile = waltop::config::profile::Schedule { mode, every: std::time::Duration::from_mins(15) };
     database.ingestions.clear();
     let mut look = look(vec![database]);
     let now = look.snapshot.taken_at;

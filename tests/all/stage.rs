@@ -13,7 +13,7 @@ use ratatui::{Frame, Terminal, backend::TestBackend};
 use serde_json::json;
 use waltop::{
     act::{Effect, EffectReport, signal::SignalTarget},
-    config::{Config, Palette, Places},
+    config::{Config, Palette, Places, profile::Profile},
     console::{
         app::{App, AppSetup, Message},
         keymap::Keymap,
@@ -21,7 +21,6 @@ use waltop::{
     },
     diagnose,
     history::{DatabaseTrend, LockHistory, WriteLane},
-    profile::Profile,
     sampler::Sample,
     snapshot::{Database, SamplingProcess, Snapshot},
 };

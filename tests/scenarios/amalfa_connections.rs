@@ -11,7 +11,6 @@ use std::{
     process::Child,
 };
 
-use refinery::{Migration, Runner};
 use rusqlite::Connection;
 use waltop::{
     diagnose::health::HealthReport,
@@ -31,6 +30,16 @@ use crate::{
 const DOCUMENTS: usize = 20;
 /// The tables as the first waltop made them.
 const FIRST_SCHEMA: &str = include_str!("../../migrations/V1__documents.sql");
+
+/// What refinery 0.10.1, which applied the first migrations, wrote beside them.
+const FIRST_RECORD: &str = "CREATE TABLE waltop_migrations(
+             version int4 PRIMARY KEY,
+             name VARCHAR(255),
+             applied_on VARCHAR(255),
+             checksum VARCHAR(255));
+    INSERT INTO waltop_migrations
+    VALUES (1, 'documents', '2026-11-29T06:51:42.013930578Z', '10192762295786834808');";
+
 const MIGRATIONS: &str =
     "SELECT group_concat(version) FROM (SELECT version FROM waltop_migrations ORDER BY 1)";
 
@@ -89,11 +98,9 @@ impl Scene {
     fn of_before(&self) -> PathBuf {
         let path =
             self.home.database("before.db", &["PRAGMA journal_mode = WAL", "PRAGMA user_version = 42"]);
-        let mut connection = Connection::open(&path).expect("the database");
-        let first = Migration::unapplied("V1__documents", FIRST_SCHEMA).expect("it has a name");
-        let mut runner = Runner::new(&[first]);
-        runner.set_migration_table_name("waltop_migrations");
-        runner.run(&mut connection).expect("the first tables");
+        let connection = Connection::open(&path).expect("the database");
+        connection.execute_batch(FIRST_SCHEMA).expect("the first tables");
+        connection.execute_batch(FIRST_RECORD).expect("their record");
         connection
             .execute_batch(
                 "INSERT INTO nodes (path, folder, title, kind, body, bytes, modified_ns, hash, ingested_at)

@@ -7,14 +7,13 @@ use jiff::Timestamp;
 use rustix::process::geteuid;
 
 use crate::{
-    config::Config,
+    config::{Config, profile::Profile},
     database::{self, kept_log},
     diagnose::{
         fix::{self, FixExtent},
         guard,
     },
     observe,
-    profile::Profile,
     report::FixReport,
     snapshot::Database,
 };

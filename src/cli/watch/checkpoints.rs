@@ -12,9 +12,9 @@ use jiff::Timestamp;
 
 use crate::{
     act::schedule::{DueCheckpoint, carry_out},
-    config::{Config, Permit},
+    config::{Config, Permit, profile::Schedule},
     ingest::StopFlag,
-    paths, profile,
+    paths,
     schedule::{self, CheckpointPlan, ledger::ScheduleLedger},
     snapshot::LastCheckpoint,
 };
@@ -36,7 +36,7 @@ pub struct CheckpointTimer<'a> {
     config: &'a Config,
     permit: Permit,
     database: PathBuf,
-    asked: profile::Schedule,
+    asked: Schedule,
     ledger: ScheduleLedger,
     since: Timestamp,
     pause: Duration,

@@ -1,8 +1,8 @@
 //! All about one pragma's value, and after it the other rows of the panel.
 
 use crate::{
+    config::profile::Profile,
     console::app::{App, PragmaKey},
-    profile::Profile,
     snapshot::{PragmaRow, PragmaSource},
     units,
 };

@@ -5,8 +5,8 @@
 
 use super::row;
 use crate::{
+    config::profile::Profile,
     diagnose::who,
-    profile::Profile,
     snapshot::{Database, PragmaRow, PragmaSource, Process},
 };
 

@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::search::{self, SearchError, SearchHit};
 use crate::{
+    config::profile::Profile,
     database::factory,
     ingest::embed::vector::{self, RankedMatch, TopMatches},
-    profile::Profile,
 };
 
 /// Characters of a document's beginning that stand where a snippet would.

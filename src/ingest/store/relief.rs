@@ -11,12 +11,12 @@ use rusqlite::Connection;
 
 use super::{DocumentStore, StoreError};
 use crate::{
+    config::profile::Profile,
     database::{
         busy::is_busy,
         factory,
         holder::{self, BlockingProcess},
     },
-    profile::Profile,
     threads, units,
 };
 

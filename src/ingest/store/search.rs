@@ -9,8 +9,8 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use crate::{
+    config::profile::Profile,
     database::{factory, sidecars::OnClose},
-    profile::Profile,
 };
 
 /// What stands before and after a word that was found, in a snippet.

@@ -68,7 +68,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{ingest::StopFlag, profile::Profile};
+    use crate::{config::profile::Profile, ingest::StopFlag};
 
     #[test]
     fn a_row_with_another_content_by_now_keeps_its_stamp() {

@@ -31,52 +31,80 @@ impl Home {
 
 /// Each mistake: the text of the file, the line, and how the complaint goes on after it.
 const MISTAKES: &[(&str, usize, &str)] = &[
-    ("refesh = '1s'", 1, "there is no key refesh; the nearest is refresh"),
-    ("\n\n[threshold]\nidle = '1m'", 3, "there is no key threshold; the nearest is thresholds"),
-    ("[thresholds]\nidel = '1m'", 2, "there is no key idel in thresholds; the nearest is idle"),
-    ("[[database]]\npaht = 'a.db'", 2, "there is no key paht in [[database]]; the nearest is path"),
-    ("[[daemon]]\nnaem = 'a'", 2, "there is no key naem in [[daemon]]; the nearest is name"),
-    ("[keys]\nsotp = 'x'", 2, "keys.sotp is no action; the nearest is stop"),
-    ("databases = 'a.db'", 1, "databases takes a list of paths"),
-    ("databases = [\n'a.db',\n7]", 3, "databases takes a text in quotes"),
-    ("refresh = 1", 1, "refresh takes a duration above nothing"),
-    ("refresh = '0s'", 1, "refresh takes a duration above nothing"),
-    ("refresh = '-1s'", 1, "refresh takes a duration above nothing"),
-    ("refresh = '1 parsec'", 1, "refresh takes a duration above nothing"),
-    ("refresh = '1ms'", 1, "refresh takes between 100ms and 1h"),
-    ("readonly = 'yes'", 1, "readonly takes true or false"),
-    ("theme = 'colorblind'", 1, "theme cannot be colorblind; the nearest is colour-blind"),
-    ("profile = 'hardned'", 1, "profile cannot be hardned; the nearest is hardened, and your own lie in "),
-    ("profile = '../../etc/x'", 1, "profile cannot be ../../etc/x; the nearest is "),
-    ("thresholds = 1", 1, "thresholds is a table; write [thresholds]"),
-    ("[thresholds]\npinned_wal = ['2m', '1m']", 2, "thresholds.pinned_wal has its warning above its error"),
-    ("[thresholds]\npinned_wal = ['1m', '2m', '3m']", 2, "thresholds.pinned_wal takes one value, or two"),
-    ("[thresholds]\nlong_write_lock = -0.5", 2, "thresholds.long_write_lock takes a number above 0"),
-    ("[thresholds]\nlarge_wal = '64 elephants'", 2, "thresholds.large_wal takes a size above nothing"),
-    ("[thresholds]\nmany_handles = -1", 2, "thresholds.many_handles takes a whole number from 1"),
-    ("[database]\npath = 'a.db'", 1, "database is a list of tables; write [[database]]"),
-    ("[[database]]\nprofile = 'queue'", 1, "[[database]]: path is missing"),
+    ("refesh = '1s'", 1, "unknown key `refesh`; did you mean `refresh`?"),
+    ("\n\n[threshold]\nidle = '1m'", 3, "unknown key `threshold`; did you mean `thresholds`?"),
+    ("[thresholds]\nidel = '1m'", 2, "unknown key `idel` in `thresholds`; did you mean `idle`?"),
+    ("[[database]]\npaht = 'a.db'", 2, "unknown key `paht` in `database`; did you mean `path`?"),
+    ("[[daemon]]\nnaem = 'a'", 2, "unknown key `naem` in `daemon`; did you mean `name`?"),
+    ("[keys]\nsotp = 'x'", 2, "unknown key `sotp` in `keys`; did you mean `stop`?"),
+    ("databases = 'a.db'", 1, "`databases`: invalid type: string \"a.db\", expected a list"),
+    ("databases = [\n'a.db',\n7]", 3, "`databases`: invalid value: integer `7`, expected a path in quotes"),
+    ("refresh = 1", 1, "`refresh`: invalid value: integer `1`, expected a duration above zero"),
+    ("refresh = '0s'", 1, "`refresh`: invalid value: string \"0s\", expected a duration above zero"),
+    ("refresh = '-1s'", 1, "`refresh`: invalid value: string \"-1s\", expected a duration above zero"),
+    (
+        "refresh = '1 parsec'",
+        1,
+        "`refresh`: invalid value: string \"1 parsec\", expected a duration above zero",
+    ),
+    ("refresh = '1ms'", 1, "`refresh`: give a duration between 100ms and 1h"),
+    ("readonly = 'yes'", 1, "`readonly`: invalid type: string \"yes\", expected a boolean"),
+    ("theme = 'colorblind'", 1, "`theme`: unknown value `colorblind`; did you mean `colour-blind`?"),
+    (
+        "profile = 'hardned'",
+        1,
+        "`profile`: unknown value `hardned`; did you mean `hardened`? Your own profiles are in ",
+    ),
+    ("profile = '../../etc/x'", 1, "`profile`: unknown value `../../etc/x`; did you mean "),
+    ("thresholds = 1", 1, "`thresholds`: invalid type: integer `1`, expected a table, written [thresholds]"),
+    ("[thresholds]\npinned_wal = ['2m', '1m']", 2, "`thresholds.pinned_wal`: the warning is above the error"),
+    (
+        "[thresholds]\npinned_wal = ['1m', '2m', '3m']",
+        2,
+        "`thresholds.pinned_wal`: expected one value, or two",
+    ),
+    (
+        "[thresholds]\nlong_write_lock = -0.5",
+        2,
+        "`thresholds.long_write_lock`: invalid value: floating point `-0.5`, expected a number above 0",
+    ),
+    (
+        "[thresholds]\nlarge_wal = '64 elephants'",
+        2,
+        "`thresholds.large_wal`: invalid value: string \"64 elephants\", expected a size above zero",
+    ),
+    (
+        "[thresholds]\nmany_handles = -1",
+        2,
+        "`thresholds.many_handles`: invalid value: integer `-1`, expected a whole number from 1",
+    ),
+    ("[database]\npath = 'a.db'", 1, "`database`: expected a list of tables; write [[database]]"),
+    ("[[database]]\nprofile = 'queue'", 1, "`database`: missing key `path`"),
     (
         "[[database]]\npath = 'a.db'\nprofile = 'q'",
         3,
-        "[[database]].profile cannot be q; the nearest is queue",
+        "`database.profile`: unknown value `q`; did you mean `queue`?",
     ),
     (
         "[[database]]\npath = '/a.db'\n[[database]]\npath = '/./a.db'",
         4,
-        "[[database]].path is /a.db, which has a",
+        "`database.path`: /a.db has a [[database]] already; keep one",
     ),
     (
         "[[daemon]]\nname = 'a'\npattern = '('",
         3,
-        "[[daemon]].pattern is no regular expression: unclosed group",
+        "`daemon.pattern`: not a regular expression: unclosed group",
     ),
-    ("[[daemon]]\nname = 'a'\npattern = 'a'\nmax_age = 1", 4, "[[daemon]].max_age takes a duration"),
-    ("[keys]\nstop = 'c'", 2, "keys.stop cannot be c, the key of checkpoint; give that one another"),
-    ("[keys]\nstop = 'y'", 2, "keys.stop cannot be y, which says yes in a dialog"),
-    ("[keys]\nstop = 'Esc'", 2, "keys.stop cannot be Esc, which always goes back"),
-    ("[keys]\nstop = 'Hyper-x'", 2, "keys.stop takes a key, and \"Hyper-x\" is no key; the nearest is "),
-    ("theme = \"a\\u001b[31m\\nb\"", 1, "theme cannot be a [31m b; the nearest is "),
+    (
+        "[[daemon]]\nname = 'a'\npattern = 'a'\nmax_age = 1",
+        4,
+        "`daemon.max_age`: invalid value: integer `1`, expected a duration",
+    ),
+    ("[keys]\nstop = 'c'", 2, "`keys.stop` cannot be c, the key of checkpoint; give that one another"),
+    ("[keys]\nstop = 'y'", 2, "`keys.stop` cannot be y, which says yes in a dialog"),
+    ("[keys]\nstop = 'Esc'", 2, "`keys.stop` cannot be Esc, which always goes back"),
+    ("[keys]\nstop = 'Hyper-x'", 2, "`keys.stop`: \"Hyper-x\" is no key; the nearest is "),
+    ("theme = \"a\\u001b[31m\\nb\"", 1, "`theme`: unknown value `a [31m b`; did you mean "),
     ("theme = 'dark'\ntheme = 'light'", 2, "not valid TOML: duplicate key"),
     ("theme = ", 1, "not valid TOML: "),
 ];
@@ -111,7 +139,7 @@ fn every_command_reads_the_settings_before_it_does_anything() {
     ] {
         let said = home.run(args);
         assert!(
-            said.refusal().contains("line 1: theme cannot be drak; the nearest is dark"),
+            said.refusal().contains("line 1: `theme`: unknown value `drak`; did you mean `dark`?"),
             "{args:?} {said:?}"
         );
     }
@@ -249,7 +277,7 @@ fn a_mistake_in_a_profile_of_ones_own_is_told_with_its_line() {
     home.write_setting("profiles/mine.toml", "about = 'x'\npragmas = []\n");
     let said = home.run(&["status", "notes.db"]);
     let file = home.settings().with_file_name("profiles/mine.toml");
-    let wanted = format!("{}, line 2: there is no key pragmas; the nearest is pragma", file.display());
+    let wanted = format!("{}, line 2: unknown key `pragmas`; did you mean `pragma`?", file.display());
     assert_eq!(said.refusal(), wanted);
 }
 

@@ -4,9 +4,9 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 use waltop::{
+    config::profile::Profile,
     database::checkpoint::{CheckpointError, CheckpointOutcome, run},
     diagnose::checkpoint::CheckpointMode,
-    profile::Profile,
     snapshot::{Database, JournalMode},
 };
 

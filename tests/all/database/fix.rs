@@ -4,9 +4,9 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 use waltop::{
+    config::profile::Profile,
     database::fix::{self, FixError},
     diagnose::fix::{FixExtent, FixStep, TO_FILE, TO_WAL, plan},
-    profile::Profile,
     snapshot::{Database, FileFacts, JournalMode},
 };
 

@@ -4,8 +4,8 @@ use std::{env, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use tempfile::TempDir;
 use waltop::{
+    config::profile::Profile,
     database::pragmas::{PragmaError, ask},
-    profile::Profile,
     snapshot::Presence,
 };
 

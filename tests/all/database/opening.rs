@@ -4,8 +4,8 @@ use std::{fs, thread};
 
 use tempfile::TempDir;
 use waltop::{
+    config::profile::Profile,
     database::{factory, sidecars::OnClose},
-    profile::Profile,
 };
 
 use super::{host, names, text};

@@ -2,8 +2,8 @@
 
 use tempfile::TempDir;
 use waltop::{
+    config::profile::Profile,
     database::optimize::{OptimizeStep, apply},
-    profile::Profile,
     snapshot::JournalMode,
 };
 

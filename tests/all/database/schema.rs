@@ -9,11 +9,11 @@ use std::{
 
 use tempfile::TempDir;
 use waltop::{
+    config::profile::Profile,
     database::{
         factory,
         migrations::{self, TABLE},
     },
-    profile::Profile,
 };
 
 use super::{host, names, plain, text};

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use clap::CommandFactory;
-use waltop::{act::reap, cli::Cli, config::Thresholds, diagnose::pages, ingest::batch, profile::Profile};
+use waltop::{
+    act::reap, cli::Cli, config::Thresholds, config::profile::Profile, diagnose::pages, ingest::batch,
+};
 
 use super::read;
 

@@ -6,9 +6,9 @@ use clap::CommandFactory;
 use waltop::{
     cli::Cli,
     config::Thresholds,
+    config::profile::Profile,
     console::keymap::{self, KEYMAP},
     diagnose::{guard, pages::PAGES},
-    profile::Profile,
     units,
 };
 

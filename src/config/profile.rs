@@ -5,22 +5,23 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    diagnose::checkpoint::CheckpointMode,
-    document::{self, Document},
-    snapshot::Severity,
-    text,
+use serde::Deserialize;
+
+use super::{
+    scalar::scalar,
+    settings_file::{SettingsError, SettingsFile},
 };
+use crate::{diagnose::checkpoint::CheckpointMode, snapshot::Severity, text};
 
 mod file;
 
 /// The profiles that are a part of the program, the default one first.
 const BUILT_IN: [(&str, &str); 5] = [
-    ("hardened", include_str!("../assets/profiles/hardened.toml")),
-    ("throughput", include_str!("../assets/profiles/throughput.toml")),
-    ("queue", include_str!("../assets/profiles/queue.toml")),
-    ("patient", include_str!("../assets/profiles/patient.toml")),
-    ("responsive", include_str!("../assets/profiles/responsive.toml")),
+    ("hardened", include_str!("../../assets/profiles/hardened.toml")),
+    ("throughput", include_str!("../../assets/profiles/throughput.toml")),
+    ("queue", include_str!("../../assets/profiles/queue.toml")),
+    ("patient", include_str!("../../assets/profiles/patient.toml")),
+    ("responsive", include_str!("../../assets/profiles/responsive.toml")),
 ];
 
 /// What a database's clients and file are held to.
@@ -52,7 +53,8 @@ pub struct Expectation {
 }
 
 /// Who keeps a pragma's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Keeper {
     /// The database file: every client gets it.
     File,
@@ -61,17 +63,19 @@ pub enum Keeper {
 }
 
 /// Checkpoints at regular times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table with mode and every")]
 pub struct Schedule {
     /// How far each goes.
     pub mode: CheckpointMode,
     /// The time between two.
+    #[serde(deserialize_with = "scalar")]
     pub every: Duration,
 }
 
 /// Why there is no such profile.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ProfileError {
     /// Nobody made one of that name.
     #[error("there is no profile {name}; the nearest is {nearest}, and your own lie in {}", folder.display())]
     Unknown {
@@ -90,7 +94,7 @@ pub enum Error {
     },
     /// Its file is not in order.
     #[error(transparent)]
-    File(#[from] document::Error),
+    File(#[from] SettingsError),
 }
 
 impl Profile {
@@ -110,21 +114,21 @@ impl Profile {
     /// # Errors
     ///
     /// Where there is none, or its file is not in order.
-    pub fn named(name: &str, folder: &Path) -> Result<Self, Error> {
+    pub fn named(name: &str, folder: &Path) -> Result<Self, ProfileError> {
         let own = folder.join(format!("{name}.toml"));
         // A name that is a path would lead out of the folder.
         let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
         if let Some((_, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
             return if own.exists() {
-                Err(Error::Taken { path: own })
+                Err(ProfileError::Taken { path: own })
             } else {
                 Ok(file::built_in(name, text)?)
             };
         }
         if is_name {
-            match Document::read(&own) {
-                Err(document::Error::Missing { .. }) => {}
-                document => return Ok(file::read(&document?, name)?),
+            match SettingsFile::read(&own) {
+                Err(SettingsError::Missing { .. }) => {}
+                file => return Ok(file::read(&file?, name)?),
             }
         }
         Err(unknown(name, folder))
@@ -151,7 +155,7 @@ impl Profile {
     }
 }
 
-fn unknown(name: &str, folder: &Path) -> Error {
+fn unknown(name: &str, folder: &Path) -> ProfileError {
     let entries = folder.read_dir().into_iter().flatten().flatten();
     let own = entries.filter_map(|entry| {
         let path = entry.path();
@@ -161,7 +165,7 @@ fn unknown(name: &str, folder: &Path) -> Error {
     let mut names: Vec<String> = BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).chain(own).collect();
     names.sort();
     let nearest = text::nearest(name, names.iter().map(String::as_str)).unwrap_or_default().to_owned();
-    Error::Unknown { name: name.to_owned(), nearest, folder: folder.to_owned() }
+    ProfileError::Unknown { name: name.to_owned(), nearest, folder: folder.to_owned() }
 }
 
 #[cfg(test)]
@@ -238,7 +242,7 @@ mod tests {
             assert!(named(escape).is_err_and(|said| said.starts_with("there is no profile")), "{escape}");
         }
         write("bad.toml", "colour = 1\n");
-        assert!(named("bad").is_err_and(|said| said.contains("bad.toml, line 1: there is no key colour")));
+        assert!(named("bad").is_err_and(|said| said.contains("bad.toml, line 1: unknown key `colour`")));
         write("queue.toml", "");
         assert!(named("queue").is_err_and(|said| said.contains("queue.toml has the name of a profile")));
     }
