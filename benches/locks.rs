@@ -18,9 +18,9 @@ use std::{
 
 use portable_pty::CommandBuilder;
 use waltop::{
-    config::Places,
     observe::Observer,
     snapshot::{SamplingFacts, WriteHolds},
+    state::places::Places,
 };
 
 #[path = "support/clients.rs"]

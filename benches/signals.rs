@@ -29,8 +29,9 @@ use rusqlite::Connection;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use waltop::{
     act::signal::{ExpectedProgram, PinnedProcess, SignalRefusal, SignalTarget, StopSignal, start_ticks},
-    config::{Config, Permit, Places},
+    config::{Config, Permit},
     snapshot::{FileId, ProgramSample},
+    state::places::Places,
 };
 
 #[path = "support/dice.rs"]

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use log::Level;
 
 use crate::{
-    diagnose::{checkpoint::CheckpointMode, health::HealthDepth},
+    diagnose::health::HealthDepth,
     history::TimeWindow,
-    snapshot::{Presence, Snapshot},
+    snapshot::{CheckpointMode, Presence, Snapshot},
 };
 
 pub mod executor;
@@ -31,22 +31,16 @@ use switch::ConfirmedEffect;
 /// Something that the console asks of the world around it.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    /// Look now.
     Refresh,
-    /// Look this often.
     Every(Duration),
     /// Show a stretch of the past.
     Timeline {
-        /// Of which database.
         index: usize,
-        /// Which.
         window: TimeWindow,
     },
     /// Ask a worker what our own connection answers for the pragmas.
     AskPragmas {
-        /// Which database.
         index: usize,
-        /// Its path.
         path: PathBuf,
         /// What a newcomer would find there.
         presence: Presence,
@@ -55,7 +49,6 @@ pub enum Effect {
     Pin(Vec<StopRequest>),
     /// Let go of the pinned processes.
     Unpin,
-    /// Change something, as confirmed.
     Act(ConfirmedEffect),
     /// End the health check that runs.
     StopHealth,
@@ -76,37 +69,28 @@ pub enum ConfirmedAction {
     Signal {
         /// Those that are not pinned get nothing.
         targets: Vec<SignalTarget>,
-        /// What to send.
         signal: StopSignal,
     },
-    /// Run a checkpoint.
     Checkpoint {
-        /// Of which database.
         database: PathBuf,
-        /// How.
         mode: CheckpointMode,
     },
     /// Run a checkpoint that the profile asks for at regular times.
     Scheduled(DueCheckpoint),
     /// Start an ingestion that outlives the console.
     Ingest {
-        /// Into which database.
         database: PathBuf,
-        /// From which folder.
         folder: PathBuf,
         /// `auto`, or files per batch.
         batch: String,
     },
     /// Put right what the file can keep.
     Fix {
-        /// Of which database.
         database: PathBuf,
     },
     /// Prove by a write that is rolled back that the database is healthy.
     Health {
-        /// Which database.
         database: PathBuf,
-        /// How far to go.
         depth: HealthDepth,
     },
 }
@@ -120,14 +104,12 @@ pub enum EffectReport {
     Ended(StopResult),
     /// A worker answered for the pragmas of a database, or could not.
     Pragmas {
-        /// Which database.
         index: usize,
         /// Why it could not, where it could not.
         refusal: Option<String>,
     },
     /// A health check has come to its end.
     Health(ActionOutcome),
-    /// Something else has.
     Outcome(ActionOutcome),
     /// Something has come to its end that nobody waits for: the log has it, and the screen only where it went badly.
     Noted(ActionOutcome),
@@ -136,11 +118,9 @@ pub enum EffectReport {
 /// What became of a process that was meant for a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopResult {
-    /// The process.
     pub target: SignalTarget,
     /// What was sent, or would have been.
     pub signal: StopSignal,
-    /// What became of it.
     pub end: StopOutcome,
     /// When that was known. Only a later look shows what it has left.
     pub at: Timestamp,
@@ -149,14 +129,12 @@ pub struct StopResult {
 /// What became of an [`ConfirmedAction`] or another effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionOutcome {
-    /// How it went.
     pub level: Level,
     /// One sentence for the notice and the log.
     pub text: String,
 }
 
 impl ActionOutcome {
-    /// It went as asked.
     pub fn good(text: impl Into<String>) -> Self {
         Self { level: Level::Info, text: text.into() }
     }
@@ -166,7 +144,6 @@ impl ActionOutcome {
         Self { level: Level::Warn, text: text.into() }
     }
 
-    /// It did not go.
     pub fn bad(text: impl Into<String>) -> Self {
         Self { level: Level::Error, text: text.into() }
     }

@@ -18,7 +18,6 @@ const BUFFER: usize = 64 << 10;
 pub(crate) struct BoundedFile {
     /// As many bytes as the limit at most.
     pub bytes: Vec<u8>,
-    /// Whether there is more.
     pub is_cut: bool,
 }
 
@@ -83,9 +82,7 @@ impl BoundedFile {
 /// What ends a reading early.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadLimits {
-    /// Bytes.
     pub bytes: u64,
-    /// Wall time.
     pub time: Duration,
 }
 
@@ -116,7 +113,6 @@ impl std::fmt::Display for CutReason {
 /// What was read of a file line by line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BoundedLines {
-    /// Bytes.
     pub bytes: u64,
     /// Why lines are missing, if any are.
     pub cut: Option<CutReason>,

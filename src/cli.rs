@@ -13,10 +13,11 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind}
 
 use crate::{
     act::worker,
-    config::{Config, Places},
+    config::Config,
     console, diagnose, json, observe, paths,
     sampler::{Monitor, Sample},
     snapshot::{Database, Snapshot},
+    state::places::Places,
 };
 
 mod actor;
@@ -387,7 +388,7 @@ mod tests {
     use std::{fs, os::unix::fs::symlink};
 
     use super::*;
-    use crate::config::Places;
+    use crate::state::places::Places;
 
     #[test]
     fn the_console_knows_a_database_that_is_not_there_yet_by_its_real_name() {

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use directories::ProjectDirs;
 use serde::Deserialize;
 
 use self::{
@@ -13,7 +12,10 @@ use self::{
     scalar::BaseFolders,
     settings_file::{SettingsError, SettingsFile},
 };
-use crate::console::keymap::Keymap;
+use crate::{
+    keymap::Keymap,
+    state::places::{NoHome, Places},
+};
 
 mod daemon;
 mod permit;
@@ -31,7 +33,6 @@ pub use thresholds::Thresholds;
 /// Everything that can be set, checked once at the start and handed down.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where things are kept.
     pub places: Places,
     /// The databases that are meant where none is named, as [`crate::paths::settled`] gives them.
     pub databases: Vec<PathBuf>,
@@ -43,7 +44,6 @@ pub struct Config {
     pub daemons: Vec<DaemonRule>,
     /// When a figure becomes a finding.
     pub thresholds: Thresholds,
-    /// Time between two looks.
     pub refresh: Duration,
     /// Whether the console samples the locks between its looks.
     pub sampling: bool,
@@ -70,27 +70,12 @@ pub enum Palette {
     None,
 }
 
-/// Folders and files of the user's, and the root of `/proc`.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// The file of settings; profiles of the user's own lie beside it.
-    pub config: PathBuf,
-    /// Where the kernel shows processes and locks; tests give a folder of their own.
-    pub proc: PathBuf,
-    /// Journals of ingestions.
-    pub runs: PathBuf,
-    /// Since when each lock has been seen held, so that the next look goes on counting.
-    pub first_seen: PathBuf,
-    /// The database that is meant where none is named.
-    pub default_database: PathBuf,
-}
-
 /// Why there is no usable configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ConfigError {
     /// The operating system names no home directory.
-    #[error("cannot tell where to keep journals: there is no home directory; set HOME")]
-    NoHome,
+    #[error(transparent)]
+    NoHome(#[from] NoHome),
     /// The file of settings is not in order.
     #[error(transparent)]
     File(#[from] SettingsError),
@@ -106,7 +91,7 @@ impl Config {
     /// # Errors
     ///
     /// Where the operating system names no home directory, or the file is not in order.
-    pub fn load(file: Option<&Path>) -> Result<Self, Error> {
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut places = Places::of_user()?;
         if let Some(file) = file {
             places.config = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
@@ -124,7 +109,6 @@ impl Config {
     }
 
     /// What holds where nothing is set.
-    #[must_use]
     pub fn new(places: Places) -> Self {
         Self {
             places,
@@ -142,7 +126,6 @@ impl Config {
     }
 
     /// What the database at `path` is held to. The path is as [`crate::paths::settled`] gives it.
-    #[must_use]
     pub fn profile_of(&self, path: &Path) -> &Profile {
         let own = self.own_profiles.iter().find(|(own, _)| own == path);
         own.and_then(|(_, profile)| profile.as_ref()).unwrap_or(&self.profile)
@@ -152,42 +135,5 @@ impl Config {
     pub fn hold_all_to(&mut self, profile: Profile) {
         self.profile = profile;
         self.own_profiles.clear();
-    }
-}
-
-impl Places {
-    /// Places of their own under `folder`, beside the real `/proc`: for a sandbox or a test.
-    #[must_use]
-    pub fn under(folder: &Path) -> Self {
-        Self {
-            config: folder.join("config.toml"),
-            proc: PathBuf::from("/proc"),
-            runs: folder.join("runs"),
-            first_seen: folder.join("first-seen.json"),
-            default_database: folder.join("default.db"),
-        }
-    }
-
-    /// The places of this user, by the conventions of the platform.
-    ///
-    /// # Errors
-    ///
-    /// Where the operating system names no home directory.
-    pub fn of_user() -> Result<Self, Error> {
-        let dirs = ProjectDirs::from("", "", "waltop").ok_or(Error::NoHome)?;
-        let state = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
-        Ok(Self {
-            config: dirs.config_dir().join("config.toml"),
-            proc: PathBuf::from("/proc"),
-            runs: state.join("runs"),
-            first_seen: state.join("first-seen.json"),
-            default_database: dirs.data_dir().join("waltop.db"),
-        })
-    }
-
-    /// Where profiles of the user's own lie.
-    #[must_use]
-    pub fn profiles(&self) -> PathBuf {
-        self.config.with_file_name("profiles")
     }
 }

@@ -1,9 +1,7 @@
 //! The console: state, keys, screen, and the loop that joins them to the world.
 
 pub mod app;
-pub mod keymap;
 mod log_lines;
-pub mod panel;
 mod runtime;
 mod terminal;
 pub mod view;
@@ -46,7 +44,6 @@ pub enum ConsoleError {
 ///
 /// # Panics
 ///
-/// Otherwise.
 pub fn crash() -> io::Result<u8> {
     let _screen = terminal::TerminalGuard::enter()?;
     panic!("as asked");

@@ -1,4 +1,4 @@
-//! The one door to `SQLite`, open in worker processes only.
+//! The one door to SQLite, open in worker processes only.
 //!
 //! A process that has a connection never opens the main file or `-shm` itself: closing such a descriptor would
 //! drop the connection's locks. While it is connected it uses `stat` and the kernel's lock table, nothing else.

@@ -34,7 +34,6 @@ use cast::DemoActors;
 pub const BANNER: &str = "DEMO";
 
 /// Thresholds under which a visitor need not wait for a minute until a pin is a finding.
-#[must_use]
 pub fn thresholds() -> Thresholds {
     Thresholds { pinned_wal: (Duration::from_secs(5), Duration::from_secs(30)), ..Thresholds::default() }
 }
@@ -50,12 +49,7 @@ pub enum DemoError {
     Io(#[from] io::Error),
     /// An actor could not do its part.
     #[error("cannot set up the sandbox: {role} answered {answer}")]
-    Actor {
-        /// Which one.
-        role: &'static str,
-        /// What it answered.
-        answer: String,
-    },
+    Actor { role: &'static str, answer: String },
 }
 
 /// Sets the sandbox up, opens the console on it, and leaves nothing behind; the console's exit code.

@@ -17,6 +17,7 @@ mod modes;
 pub mod pages;
 mod pairing;
 mod place;
+pub mod schedule;
 mod space;
 mod stale;
 pub mod suspicion;
@@ -97,7 +98,6 @@ pub struct RuleInput<'a> {
     pub pidfiles: &'a [Pidfile],
     /// What they said at the look before.
     pub pidfiles_before: &'a [Pidfile],
-    /// When it was seen.
     pub taken_at: Timestamp,
 }
 

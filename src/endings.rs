@@ -34,7 +34,6 @@ impl EndSignals {
         })
     }
 
-    /// Waits for one.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::INT,
@@ -50,7 +49,6 @@ impl EndSignals {
 }
 
 /// The exit code by which shells know that `signal` ended a process: 128 and its number.
-#[must_use]
 pub fn exit_code(signal: Signal) -> u8 {
     u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)
 }
@@ -63,7 +61,6 @@ pub fn survive_file_size_limit() {
 }
 
 /// Whether this process ignores `signal`; `false` where that cannot be told.
-#[must_use]
 pub fn ignores(signal: Signal) -> bool {
     let status = bounded::read_text("/proc/self/status".as_ref(), STATUS).unwrap_or_default();
     is_ignored(&status, signal)

@@ -53,7 +53,6 @@ pub(crate) fn edited<T: AsRef<[u8]>>(seeds: &[T]) -> impl Strategy<Value = Vec<u
     })
 }
 
-/// The same as text.
 pub(crate) fn edited_text<T: AsRef<[u8]>>(seeds: &[T]) -> impl Strategy<Value = String> + use<T> {
     edited(seeds).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -63,7 +63,6 @@ pub struct LockOwner {
     pub pid: Option<i32>,
     /// Its start in clock ticks since boot.
     pub start_ticks: Option<u64>,
-    /// Its short name.
     pub name: String,
 }
 
@@ -179,13 +178,11 @@ impl LockHistory {
     }
 
     /// How far back the samples reach, at most [`LockHistory::WINDOW`]; `None` where nothing samples.
-    #[must_use]
     pub fn reach(&self, now: Instant) -> Option<Duration> {
         self.since.map(|since| now.saturating_duration_since(since).min(Self::WINDOW))
     }
 
     /// Whether `at` is when the sampler began, so that what it saw then may have begun before.
-    #[must_use]
     pub fn is_from_the_beginning(&self, at: Instant) -> bool {
         self.since.is_some_and(|since| at <= since)
     }
@@ -216,7 +213,6 @@ impl LockHistory {
     }
 
     /// Since when `lock` is held, and by whom, as far as the sampler knows.
-    #[must_use]
     pub fn current(&self, lock: SampledLock) -> Option<(Instant, &LockOwner)> {
         self.open[lock as usize].as_ref().map(|(start, who)| (*start, who.as_ref()))
     }
@@ -234,7 +230,6 @@ impl LockHistory {
     ///
     /// A hold that reaches into the window counts with its whole length in the percentiles, and with the
     /// part inside in the times held. The one that is open counts with its length so far.
-    #[must_use]
     pub fn write_holds(&self, now: Instant, window: Duration) -> Option<WriteHolds> {
         self.since?;
         let to = self.micros(now);
@@ -282,13 +277,11 @@ impl LockHistory {
 
     /// Growth of `-wal` in bytes a second over the last looks; `None` until they span ten seconds, so that it says
     /// something of the next minute.
-    #[must_use]
     pub fn wal_bytes_per_second(&self) -> Option<f64> {
         self.steady_growth.a_second_over(SPAN)
     }
 
     /// What a console draws, as of `now`.
-    #[must_use]
     pub fn trend(&self, now: Instant) -> DatabaseTrend {
         DatabaseTrend {
             wal_bytes_per_second: self.growth.a_second(),

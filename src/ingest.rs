@@ -13,7 +13,6 @@ mod changes;
 pub mod discover;
 pub mod embed;
 mod journal;
-pub(crate) mod lock;
 mod names;
 mod neighbours;
 mod news;
@@ -41,19 +40,16 @@ pub use self::{
     stop::{StopFlag, stop_on_signals},
     store::{StoreError, nearest::nearest, search},
 };
-use self::{
-    discover::IngestFolder,
-    journal::RunJournal,
-    lock::{ExclusiveJob, RunLock, RunLockRefusal},
-    run::IngestRun,
-};
+use self::{discover::IngestFolder, journal::RunJournal, run::IngestRun};
 use crate::{
-    config::{Places, profile::Profile},
+    config::profile::Profile,
     database::factory,
-    journal::{JournalEvent, RunOutcome},
     observe::{journals, process_start, sidecar},
     paths,
     snapshot::{CarriesOn, DurationSpread, FailedFile},
+    state::journal::{JournalEvent, RunOutcome},
+    state::places::Places,
+    state::run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
     units,
 };
 
@@ -63,7 +59,6 @@ pub const BUSY_BUDGET: Duration = Duration::from_secs(30);
 /// What is to be taken in, and where to.
 #[derive(Debug, Clone)]
 pub struct IngestRequest {
-    /// The folders.
     pub folders: Vec<PathBuf>,
     /// The database; it may be new.
     pub database: PathBuf,
@@ -96,7 +91,6 @@ pub struct IngestRequest {
 impl IngestRequest {
     /// Takes `folders` into `database` in the usual way, under the `hardened` profile; its folder is made where it is
     /// that of the default database.
-    #[must_use]
     pub fn new(folders: Vec<PathBuf>, database: PathBuf, places: &Places) -> Self {
         // The console calls it by its real name, though there may be links on the way to it.
         let settled = |path: &Path| paths::settled(path).unwrap_or_else(|_| path.to_owned());
@@ -164,14 +158,12 @@ impl IngestRequest {
     }
 }
 
-/// What a run did.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunSummary {
     /// Name of the run, that of its journal too; `None` where it was stopped before it had one.
     pub run: Option<String>,
     /// Documents that were found, and what could not be looked at.
     pub files_total: u64,
-    /// Documents that were written.
     pub taken_in: u64,
     /// Documents that needed no write.
     pub unchanged: u64,
@@ -181,7 +173,6 @@ pub struct RunSummary {
     pub failed: Vec<FailedFile>,
     /// What was taken in only in part: what was left out, and why.
     pub warned: Vec<FailedFile>,
-    /// Transactions.
     pub batches: u64,
     /// From the start to the end, in ms.
     pub elapsed_ms: f64,
@@ -194,7 +185,6 @@ pub struct RunSummary {
     /// What came of embedding; `None` where that was not asked for, or not come to.
     #[serde(default)]
     pub embedding: Option<EmbeddingSummary>,
-    /// How it ended.
     pub outcome: RunOutcome,
 }
 
@@ -220,7 +210,6 @@ impl RunSummary {
     }
 
     /// The exit code of the command: 0 all is in, 1 something failed or was not embedded, 130 stopped.
-    #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.outcome {
             RunOutcome::Stopped => 130,
@@ -274,7 +263,6 @@ pub enum IngestError {
         "cannot make the folder of {database}: {source}; make it yourself, or name another database with --db"
     )]
     MakeFolder {
-        /// The database.
         database: String,
         /// What the operating system said.
         source: io::Error,
@@ -284,30 +272,19 @@ pub enum IngestError {
         "{folder} is being taken in by process {}: wait for it, or stop it",
         pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
     )]
-    Running {
-        /// The folder.
-        folder: String,
-        /// The other run's process.
-        pid: Option<i32>,
-    },
+    Running { folder: String, pid: Option<i32> },
     /// Another watch keeps the same database in step with the same folder.
     #[error(
         "{folder} is being watched by process {}: stop that one first",
         pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
     )]
-    Watched {
-        /// The folder.
-        folder: String,
-        /// The other watch's process.
-        pid: Option<i32>,
-    },
+    Watched { folder: String, pid: Option<i32> },
     /// A connection could lose what others committed; the reason.
     #[error("{0}")]
     Unfit(String),
     /// The journal cannot be written.
     #[error("cannot write the journal in {runs}: {source}; make the folder writable, and room on its disk")]
     Journal {
-        /// The folder of journals.
         runs: String,
         /// What the operating system said.
         source: io::Error,

@@ -1,4 +1,4 @@
-//! waltop: which process holds the lock of a shared `SQLite` database, since when, and what to do about it.
+//! waltop: which process holds the lock of a shared SQLite database, since when, and what to do about it.
 //!
 //! The screen, and the room behind each region:
 //!
@@ -13,13 +13,13 @@
 //! │ observe/lock_table          ││ database/pragmas (in a worker) │
 //! │                             │╰────────────────────────────────╯
 //! │                             │╭ 5 Ingestion ───────────────────╮
-//! │                             ││ ingest/ ─▶ journal             │
+//! │                             ││ ingest/ ─▶ state/journal       │
 //! ╰─────────────────────────────╯│         ─▶ observe/journals    │
 //! ╭ 7 Findings ─────────────────╮╰────────────────────────────────╯
 //! │ diagnose/                   │╭ 6 Log ─────────────────────────╮
 //! │                             ││ act/ and its outcomes          │
 //! ╰─────────────────────────────╯╰────────────────────────────────╯
-//!  i ingest  c checkpoint  x stop …                                   console/keymap
+//!  i ingest  c checkpoint  x stop …                                   keymap
 //! ```
 //!
 //! How a byte of `/proc` becomes a cell of the screen, and a key an effect:
@@ -38,7 +38,8 @@
 //!
 //! What holds in this house, and is held by `tests/all/layers.rs` and `tests/all/pty.rs`:
 //!
-//! - The console process never opens a `SQLite` connection.
+//! - The graph of rooms (top-level modules) is acyclic: a test computes it from the `crate::` paths of all files.
+//! - The console process never opens a SQLite connection.
 //! - A process that has a connection never closes a raw descriptor on the main file or `-shm`: closing any descriptor
 //!   on a file drops every POSIX lock that the process has on it. Workers look first, close everything, then connect;
 //!   what one opens on `-shm` after that stays open until it ends (`observe/lock_probe`).
@@ -66,16 +67,15 @@ mod fuzz;
 mod fuzz_edits;
 pub mod history;
 pub mod ingest;
-pub mod journal;
 pub mod json;
+pub mod keymap;
 pub mod observe;
 pub mod paths;
 pub mod report;
 pub mod rescue;
 pub mod sampler;
-pub mod schedule;
 pub mod snapshot;
-pub mod state_files;
+pub mod state;
 pub mod text;
 pub mod threads;
 pub mod units;

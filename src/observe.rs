@@ -1,6 +1,6 @@
 //! The only place that reads the operating system and the watched files.
 //!
-//! It opens no `SQLite` connection and takes no lock. It must not run in a process that has a connection: the
+//! It opens no SQLite connection and takes no lock. It must not run in a process that has a connection: the
 //! files are opened and closed raw here, and any such close drops that connection's locks.
 
 use std::{
@@ -17,12 +17,12 @@ use rustix::{
 };
 
 use crate::{
-    config::Places,
     history::{DatabaseTrend, LockHistory, LockOwner},
     snapshot::{
         CONTRACT_VERSION, Database, Ingestion, JournalMode, PairingFacts, PragmaCompliance, Process,
         SamplingProcess, Snapshot, Unseen,
     },
+    state::places::Places,
 };
 
 mod checksum;
@@ -30,7 +30,6 @@ mod commit_ear;
 mod content;
 mod cost;
 pub(crate) mod files;
-mod first_seen;
 mod folder;
 mod gone;
 mod handle_growth;
@@ -69,7 +68,7 @@ pub(crate) use process_stat::living_thread;
 pub use process_stat::{is_own_proc, process_ancestors, process_owner, process_start};
 pub use reach::PATH_ONLY;
 
-use first_seen::FirstSeen;
+use crate::state::first_seen::FirstSeen;
 use idleness::IdleTracker;
 use journals::{Journals, Transaction};
 use lock_sampler::{LockSampler, SamplingPace};
@@ -111,7 +110,6 @@ pub struct Observer {
 
 impl Observer {
     /// An observer of `databases`: absolute paths as [`inspect`] gives them. One may not exist yet.
-    #[must_use]
     pub fn new(places: &Places, databases: Vec<PathBuf>) -> Self {
         let mut observer = Self {
             proc: places.proc.clone(),
@@ -136,7 +134,6 @@ impl Observer {
     }
 
     /// Leaves the ingestions out, for a look at nothing but the database and its processes.
-    #[must_use]
     pub fn without_ingestions(mut self) -> Self {
         self.journals = None;
         self
@@ -241,14 +238,12 @@ impl Observer {
     }
 
     /// What happened lately to the database at `index`.
-    #[must_use]
     pub fn trend(&self, index: usize) -> DatabaseTrend {
         let Some(watched) = self.watched.get(index) else { return DatabaseTrend::default() };
         watched.history().trend(Instant::now())
     }
 
     /// The histories of the databases, in their order: what a timeline is made from, at any time and in any thread.
-    #[must_use]
     pub fn histories(&self) -> Vec<Arc<Mutex<LockHistory>>> {
         self.watched.iter().map(|watched| watched.sampled().history).collect()
     }

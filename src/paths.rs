@@ -20,9 +20,8 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Whether the links in `path`, followed by their text as `SQLite` does, lead to the file that the kernel reaches. Of a file
+/// Whether the links in `path`, followed by their text as SQLite does, lead to the file that the kernel reaches. Of a file
 /// that is missing, its directory counts.
-#[must_use]
 pub fn is_reached_by_text(path: &Path) -> bool {
     let Ok(meant) = path.metadata() else {
         return path.parent().is_none_or(|folder| folder.metadata().is_err() || is_reached_by_text(folder));
@@ -36,7 +35,7 @@ fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
 }
 
 /// `path` as an absolute one with its symbolic links followed, as far as it leads to anything; the rest is kept.
-/// A link that leads nowhere yet is followed too, as `SQLite` does where it makes the file.
+/// A link that leads nowhere yet is followed too, as SQLite does where it makes the file.
 ///
 /// # Errors
 ///
@@ -56,8 +55,6 @@ pub fn settled(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// A name for each of `paths`: the file name, and where another has the same, as many folders before it as tell the two
-/// apart.
-#[must_use]
 pub fn names(paths: &[&Path]) -> Vec<String> {
     let tail = |path: &Path, count: usize| {
         let parts: Vec<_> = path.iter().collect();

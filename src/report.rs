@@ -12,31 +12,27 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 mod check;
-mod rescue;
 
 pub use check::{CheckReport, CheckVerdict, CheckedDatabase};
-pub use rescue::{CopyReport, LogRescue, ProcessRescue, TablePair, TableRows};
 
 use crate::{
-    diagnose::checkpoint::{CheckpointBlocker, CheckpointMode},
+    diagnose::checkpoint::CheckpointBlocker,
     json,
-    snapshot::{Database, Ingestion, LogReader, Process, Snapshot, WalSource, lossy_path},
+    snapshot::{CheckpointMode, Database, Ingestion, LogReader, Process, Snapshot, WalSource, lossy_path},
     text, units,
 };
 
 /// What `waltop checkpoint` answers of one database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckpointReport {
-    /// The database.
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
-    /// What was run.
     pub mode: CheckpointMode,
-    /// Whether `SQLite` said that somebody was in the way.
+    /// Whether SQLite said that somebody was in the way.
     pub busy: bool,
-    /// Committed frames in the log; `None` where `SQLite` did not say.
+    /// Committed frames in the log; `None` where SQLite did not say.
     pub frames_in_log: Option<u32>,
-    /// Frames of those that are in the main file; `None` where `SQLite` did not say.
+    /// Frames of those that are in the main file; `None` where SQLite did not say.
     pub frames_moved: Option<u32>,
     /// Frames of those that this checkpoint has moved; `None` where that is not known.
     #[serde(default)]
@@ -78,7 +74,6 @@ impl fmt::Display for CheckpointReport {
 /// What `waltop fix` answers of one database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FixReport {
-    /// The database.
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
     /// The SQL of the fix, or the command that renames a log; empty where nothing had to be done.
@@ -133,7 +128,6 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
 }
 
 /// `snapshot` for people, one line a fact.
-#[must_use]
 pub fn text(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     for database in &snapshot.databases {

@@ -1,7 +1,7 @@
-//! Raw copies of a database that `SQLite` cannot copy: one whose files were deleted while a process has them open, and one
+//! Raw copies of a database that SQLite cannot copy: one whose files were deleted while a process has them open, and one
 //! whose log may not belong to it.
 //!
-//! Nothing here has a `SQLite` connection, and nothing of the original is opened for anything but reading. Unlike `observe`
+//! Nothing here has a SQLite connection, and nothing of the original is opened for anything but reading. Unlike `observe`
 //! it takes locks: those of a reader, as open-file-description locks, which end with their own descriptor and with no
 //! other. Every descriptor is closed when a copy is done, so that the process may then connect to the copy.
 
@@ -15,6 +15,7 @@ mod journal;
 mod lock;
 mod pair;
 mod process;
+mod report;
 mod target;
 
 use serde::Serialize;
@@ -23,8 +24,8 @@ pub use error::RescueError;
 pub use held::{HeldFile, HeldFiles, choose, sets};
 pub use pair::{CopyPair, with_and_without_log};
 pub use process::{RescueRequest, from_process, start_of};
+pub use report::{CopyReport, LogRescue, ProcessRescue, TablePair, TableRows};
 
-/// What was copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CopiedBytes {
     /// Bytes of the main file.

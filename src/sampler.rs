@@ -11,11 +11,12 @@ use tokio::sync::watch;
 
 use crate::{
     config::Config,
+    diagnose::schedule,
     diagnose::{self, compliance, suspicion},
     history::DatabaseTrend,
     observe::Observer,
-    schedule::{self, ledger::ScheduleLedger},
     snapshot::{ConnectionFacts, Snapshot},
+    state::schedule_ledger::ScheduleLedger,
     threads,
 };
 
@@ -48,7 +49,6 @@ pub struct Monitor {
 
 impl Monitor {
     /// A watch on what `observer` observes.
-    #[must_use]
     pub fn new(mut observer: Observer, config: Config) -> Self {
         observer.set_pidfiles(config.daemons.iter().filter_map(|rule| rule.pidfile.clone()).collect());
         let ledger = ScheduleLedger::new(&config.places);
@@ -63,7 +63,6 @@ impl Monitor {
         self.facts[index] = facts;
     }
 
-    /// One look, diagnosed.
     pub fn look(&mut self) -> Arc<Sample> {
         let began = Instant::now();
         let mut snapshot = self.observer.look();
@@ -110,7 +109,6 @@ impl Monitor {
 /// What a running sampler can be told.
 #[derive(Debug)]
 pub enum SamplerCommand {
-    /// Look now.
     Now,
     /// End, though somebody may still hold a way to give orders.
     End,
@@ -118,9 +116,7 @@ pub enum SamplerCommand {
     Every(Duration),
     /// What our own connection to a database answered; `None`: it could not be asked.
     Facts {
-        /// Which database.
         index: usize,
-        /// What it answered.
         facts: Option<ConnectionFacts>,
     },
 }
@@ -158,7 +154,6 @@ impl Sampler {
     }
 
     /// A way to tell the sampler something from elsewhere.
-    #[must_use]
     pub fn orders(&self) -> Sender<SamplerCommand> {
         self.orders.clone()
     }
@@ -226,7 +221,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::config::Places;
+    use crate::state::places::Places;
 
     fn watch(folder: &Path) -> Monitor {
         let places = Places { proc: folder.join("proc"), ..Places::under(folder) };

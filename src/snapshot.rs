@@ -12,6 +12,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
+mod checkpoint_mode;
 mod content;
 mod files;
 mod finding;
@@ -30,6 +31,7 @@ mod schedule;
 mod suspicion;
 mod watcher;
 
+pub use checkpoint_mode::CheckpointMode;
 pub use content::{
     ContentEvidence, Contradiction, ContradictionKind, FirstPage, FirstPageState, HotJournal, LogBelongs,
     LogVerdict,
@@ -41,8 +43,8 @@ pub use files::{
 pub use finding::{Finding, Remedy, Severity};
 pub use handles::HandleGrowth;
 pub use ingestion::{
-    CarriesOn, DurationSpread, EmbeddingProgress, FailedFile, IngestedBatch, Ingestion, IngestionState,
-    percentile,
+    BatchDecision, CarriesOn, DurationSpread, EmbeddingProgress, FailedFile, IngestedBatch, Ingestion,
+    IngestionState, LockSharing, percentile,
 };
 pub use locks::{DatabaseLocks, LockHolder, LogReader, ProcessHolds, WriteHolds};
 pub use origin::{Executable, ExecutableState, ProcessManager, ProcessOrigin};
@@ -69,7 +71,6 @@ pub struct Snapshot {
     pub version: u32,
     /// When the look was taken.
     pub taken_at: Timestamp,
-    /// Name of the machine.
     pub host: String,
     /// The process that looks; `None` where it cannot be told from others.
     #[serde(default)]
@@ -88,7 +89,6 @@ pub struct Snapshot {
 /// The process that took a look. It and those that it runs under are never offered for a stop.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SamplingProcess {
-    /// Its process id.
     pub pid: i32,
     /// User id that it runs as.
     pub uid: u32,
@@ -124,14 +124,12 @@ pub struct Database {
     pub filesystem: Option<Filesystem>,
     /// The folder that the main file lies in.
     pub folder: Option<FolderFacts>,
-    /// Who holds which lock.
     pub locks: DatabaseLocks,
     /// The processes that have one of the three files open, by PID.
     pub processes: Vec<Process>,
     /// Those of them whose descriptors on the main file have risen in the last minute and never fallen.
     #[serde(default)]
     pub handle_growth: Vec<HandleGrowth>,
-    /// Pragma compliance.
     pub pragmas: PragmaCompliance,
     /// Live and recent ingestions into this database, newest first.
     pub ingestions: Vec<Ingestion>,
@@ -162,7 +160,6 @@ pub struct Database {
 
 impl Database {
     /// The file name, for titles.
-    #[must_use]
     pub fn name(&self) -> String {
         self.path
             .file_name()
@@ -170,54 +167,45 @@ impl Database {
     }
 
     /// The process row of `pid`, if it has the database open.
-    #[must_use]
     pub fn process(&self, pid: i32) -> Option<&Process> {
         self.processes.iter().find(|process| process.pid == pid)
     }
 
     /// Whether `process` has this main file open with a log or an index that was deleted or replaced under it. Closed in
     /// good order it would put its pages over what others have committed since. One whose main file was replaced as
-    /// well keeps to that.
-    #[must_use]
     pub fn is_split_from(&self, process: &Process) -> bool {
         let main = self.path.to_string_lossy();
         !process.replaced.is_empty() && process.replaced.iter().all(|path| *path != main)
     }
 
     /// Whether `process` is an ingestion of ours that runs into it.
-    #[must_use]
     pub fn is_own_ingestion(&self, process: &Process) -> bool {
         let mut running = self.ingestions.iter().filter(|it| it.is_running());
         running.any(|it| it.pid == process.pid && it.start_ticks == process.start_ticks)
     }
 
     /// Whether the main file says that the database is in WAL mode; `None` where it could not be read.
-    #[must_use]
     pub fn is_wal(&self) -> Option<bool> {
         self.header.as_ref().map(|header| header.journal_mode == JournalMode::Wal)
     }
 
     /// The worst of what is wrong with it, if anything is.
-    #[must_use]
     pub fn worst(&self) -> Option<&Finding> {
         self.findings.first()
     }
 
     /// What samples have confirmed against `process`, if they have.
-    #[must_use]
     pub fn confirmed(&self, kind: SuspicionKind, process: &Process) -> Option<&Suspicion> {
         self.suspicions.iter().find(|it| it.kind == kind && it.is_against(process) && it.is_confirmed())
     }
 
     /// Whether there is no main file at its path, though somebody uses it, or its log is still there.
-    #[must_use]
     pub fn is_gone(&self) -> bool {
         self.files.db.is_none()
             && (self.files.wal.is_some() || self.files.shm.is_some() || !self.processes.is_empty())
     }
 
     /// What somebody who connects now would find lying beside the main file.
-    #[must_use]
     pub fn presence(&self) -> Presence {
         if self.locks.index_held || self.locks.main_held || self.processes.iter().any(Process::has_main_file)
         {

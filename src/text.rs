@@ -5,13 +5,11 @@ use unicode_width::UnicodeWidthStr;
 
 /// `text` without anything that moves the cursor, colours, reverses or hides: control characters become
 /// a space, and invisible format characters (direction marks, joiners, zero-width) are left out.
-#[must_use]
 pub fn clean(text: &str) -> String {
     text.chars().filter(|&c| !is_invisible(c)).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Cleaned `text` in at most `width` columns, the last of them `…` where something was cut off.
-#[must_use]
 pub fn fit(text: &str, width: usize) -> String {
     let text = clean(text);
     if text.width() <= width {
@@ -33,7 +31,6 @@ pub fn fit(text: &str, width: usize) -> String {
 }
 
 /// Cleaned `text` in exactly `width` columns, filled up with spaces on the right.
-#[must_use]
 pub fn pad(text: &str, width: usize) -> String {
     let mut fitted = fit(text, width);
     let missing = width.saturating_sub(fitted.width());
@@ -42,7 +39,6 @@ pub fn pad(text: &str, width: usize) -> String {
 }
 
 /// Cleaned `text` in lines of at most `width` columns, broken between words where that is possible.
-#[must_use]
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let text = clean(text);
     let mut lines = Vec::new();
@@ -68,7 +64,6 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// The one of `names` that is most like `wanted`, for whoever has mistyped it; `None` where there are none.
-#[must_use]
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A beginning that is right counts for more than the rest: of a long name people type the beginning.
     let likeness = |name: &&str| strsim::jaro_winkler(&wanted.to_lowercase(), name);
@@ -76,19 +71,16 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
 }
 
 /// Whether a terminal obeys `c` instead of showing it, or shows nothing.
-#[must_use]
 pub fn is_unsafe(c: char) -> bool {
     c.is_control() || is_invisible(c)
 }
 
 /// Whether the terminal moves no cursor and shows no colours (`TERM=dumb`, as in an editor's shell).
-#[must_use]
 pub fn is_dumb_terminal() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Whether the environment asks for text without colours: `TERM=dumb`, or `NO_COLOR` (<https://no-color.org>).
-#[must_use]
 pub fn is_colourless() -> bool {
     is_dumb_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

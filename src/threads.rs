@@ -34,7 +34,6 @@ pub fn start_in<'scope, T: Send + 'scope>(
 
 /// How many of `wanted` threads the system allows at the same time: what a library needs to know before it starts
 /// threads of its own and panics where one is refused.
-#[must_use]
 pub fn available(wanted: usize) -> usize {
     let probes = (0..wanted).map_while(|_| {
         let (release, wait) = mpsc::channel::<()>();

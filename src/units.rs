@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 /// `duration` in ms, with fractions.
-#[must_use]
 pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
 /// `bytes` with a decimal unit and three digits: `160 kB`, `5.65 MB`, `78.2 MB`.
-#[must_use]
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1000 {
@@ -28,7 +26,6 @@ pub fn bytes(bytes: u64) -> String {
 
 /// `ms` in the two largest units that matter: `0.4 ms`, `44 ms`, `1.6 s`, `1 m 2 s`, `3 d 20 h`.
 /// A duration that is negative or no number is nothing: `0 ms`.
-#[must_use]
 pub fn duration(ms: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,
@@ -60,7 +57,6 @@ pub fn duration(ms: f64) -> String {
 }
 
 /// `count` with its digits in groups of three: `18 219`.
-#[must_use]
 pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -74,7 +70,6 @@ pub fn count(count: u64) -> String {
 }
 
 /// `count` of something, in the singular where it is one: `1 frame`, `18 219 frames`.
-#[must_use]
 pub fn plural(number: u64, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {noun}{ending}", count(number))

@@ -13,12 +13,14 @@ use log::Level;
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
-    config::{Permit, Places},
+    config::Permit,
     diagnose::health::{HealthDepth, HealthReport},
+    diagnose::schedule::CheckpointPlan,
     report,
     sampler::SamplerCommand,
-    schedule::{CheckpointPlan, ledger::ScheduleLedger},
     snapshot::{Presence, Snapshot},
+    state::places::Places,
+    state::schedule_ledger::ScheduleLedger,
     threads,
 };
 
@@ -51,7 +53,6 @@ fn still_runs(kind: WorkerKind, database: &Path) -> ActionOutcome {
     ))
 }
 
-/// Carries effects out.
 pub struct EffectExecutor {
     outbox: UnboundedSender<EffectReport>,
     proc: PathBuf,
@@ -67,7 +68,6 @@ pub struct EffectExecutor {
 
 impl EffectExecutor {
     /// An executor whose outcomes go to `outbox`; processes are found and turns are kept where `places` says.
-    #[must_use]
     pub fn new(outbox: UnboundedSender<EffectReport>, places: &Places) -> Self {
         let (proc, ledger) = (places.proc.clone(), ScheduleLedger::new(places));
         Self {
@@ -98,7 +98,6 @@ impl EffectExecutor {
         self.pinned.clear();
     }
 
-    /// Changes something, as confirmed.
     pub fn act(&mut self, confirmed: ConfirmedEffect) {
         let (act, permit) = confirmed.into_parts();
         match act {

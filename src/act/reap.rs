@@ -8,17 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::signal::{ExpectedProgram, PinnedProcess, SignalRefusal, SignalTarget, StopSignal, ended};
 use crate::{
     config::Permit,
     diagnose::{
         self,
-        checkpoint::{CheckpointBlocker, CheckpointMode, blockers},
+        checkpoint::{CheckpointBlocker, blockers},
     },
-    snapshot::{Database, Process, StaleCause, StaleProtection, StaleVerdict},
+    snapshot::{CheckpointMode, Database, Process, StaleCause, StaleProtection, StaleVerdict},
     units,
 };
-
-use super::signal::{ExpectedProgram, PinnedProcess, SignalRefusal, SignalTarget, StopSignal, ended};
 
 /// How long a process that was asked to end is waited for.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -26,7 +25,6 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// A process that is meant for a signal, as the last look had it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopRequest {
-    /// The process.
     pub target: SignalTarget,
     /// The program that it must still run when it gets a signal.
     pub program: ExpectedProgram,
@@ -37,20 +35,17 @@ pub struct StopRequest {
 /// What became of a process that was meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopOutcome {
-    /// Its exit was seen.
     Gone,
     /// The grace is over, and it is still there.
     Stays,
     /// It was told to go on.
     GoesOn,
-    /// It got no signal.
     Refused(SignalRefusal),
 }
 
 /// What the stopped ones have left, as of a look that came after their end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopAftermath {
-    /// How many are gone.
     pub gone: usize,
     /// Those whose locks still stand in the lock table, gone or not.
     pub still_held: Vec<i32>,
@@ -75,7 +70,6 @@ impl StopRequest {
     }
 
     /// The process of an ingestion, which its journal names: it need not be in a list of those that have the database open.
-    #[must_use]
     pub fn ingestion(target: SignalTarget) -> Self {
         Self { target, program: ExpectedProgram::AsPinned, protected: None }
     }
@@ -124,7 +118,6 @@ impl StopRequest {
 }
 
 /// Why no signal may end `target`, where it holds the only copy of deleted data of one of `databases`.
-#[must_use]
 pub fn only_copy(target: SignalTarget, databases: &[Database]) -> Option<StaleProtection> {
     let rows = databases.iter().filter_map(|database| database.process(target.pid));
     let deleted: Vec<&str> = rows
@@ -141,7 +134,6 @@ pub fn candidates(database: &Database) -> impl Iterator<Item = &Process> {
 }
 
 /// The causes that hold for `process`, where it is stale or only what protects it keeps it from that.
-#[must_use]
 pub fn causes(process: &Process) -> &[StaleCause] {
     match &process.stale {
         Some(StaleVerdict { is_stale, causes, protected }) if *is_stale || protected.is_some() => causes,
@@ -150,7 +142,6 @@ pub fn causes(process: &Process) -> &[StaleCause] {
 }
 
 /// Whether `process`, closed in good order, would undo what others have committed to one of `databases`.
-#[must_use]
 pub fn is_split(databases: &[Database], process: &Process) -> bool {
     let is_it = |it: &&Process| it.pid == process.pid && it.start_ticks == process.start_ticks;
     databases.iter().any(|database| {
@@ -192,7 +183,6 @@ pub fn stop(
 
 impl StopAftermath {
     /// What `database` shows of those that were to end, of which some are `gone`.
-    #[must_use]
     pub fn of(database: &Database, gone: &[SignalTarget], stays: &[SignalTarget]) -> Self {
         let locks = &database.locks;
         let holders = [&locks.writer, &locks.checkpointer, &locks.recoverer, &locks.exclusive];
@@ -214,7 +204,6 @@ impl StopAftermath {
     }
 
     /// Whether all locks are given back and nothing keeps the log from being moved.
-    #[must_use]
     pub fn is_good(&self) -> bool {
         self.still_held.is_empty()
             && self.hazard.is_none()

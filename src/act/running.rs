@@ -6,14 +6,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What a worker does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WorkerKind {
     /// Moves the log into the main file, asked for or by schedule.
     Checkpoint,
     /// Sets what the file keeps.
     Fix,
-    /// Checks the file.
     Health,
 }
 
@@ -30,7 +28,6 @@ impl WorkerKind {
 
 type Workers = HashSet<(WorkerKind, PathBuf)>;
 
-/// The workers that run.
 #[derive(Debug, Clone, Default)]
 pub struct RunningWorkers(Arc<Mutex<Workers>>);
 

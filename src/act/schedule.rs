@@ -5,11 +5,8 @@ use std::{io, path::PathBuf};
 use jiff::Timestamp;
 
 use crate::{
-    config::Permit,
-    diagnose::checkpoint::CheckpointMode,
-    report::CheckpointReport,
-    schedule::{CheckpointPlan, ledger::ScheduleLedger},
-    snapshot::LastCheckpoint,
+    config::Permit, diagnose::schedule::CheckpointPlan, report::CheckpointReport, snapshot::CheckpointMode,
+    snapshot::LastCheckpoint, state::schedule_ledger::ScheduleLedger,
 };
 
 use super::worker;
@@ -17,7 +14,6 @@ use super::worker;
 /// A scheduled checkpoint that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueCheckpoint {
-    /// Of which database.
     pub database: PathBuf,
     /// How far the profile asks for it to go.
     pub mode: CheckpointMode,

@@ -20,22 +20,17 @@ pub use refusal::{AfterCheck, SignalRefusal, UnprovenProgram};
 /// A process, named so that no other can be mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SignalTarget {
-    /// Process id.
     pub pid: i32,
     /// Start in clock ticks since boot.
     pub start_ticks: u64,
 }
 
-/// What can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopSignal {
-    /// Asks it to end.
     Term,
     /// Lets a stopped process go on.
     Cont,
-    /// What Ctrl-C sends.
     Int,
-    /// Ends it without asking.
     Kill,
 }
 
@@ -50,7 +45,6 @@ impl StopSignal {
     pub const FOR_SPLIT: [Self; 4] = [Self::Kill, Self::Term, Self::Int, Self::Cont];
 
     /// Whether the process is expected to end by it.
-    #[must_use]
     pub fn ends(self) -> bool {
         self != Self::Cont
     }
@@ -85,7 +79,6 @@ pub struct SentSignal {
 }
 
 /// Why `pid` must never be stopped from here; `None` where nothing speaks against it.
-#[must_use]
 pub fn protection(pid: i32, proc: &Path) -> Option<&'static str> {
     if pid <= 1 {
         return Some("the system's first process");
@@ -98,7 +91,6 @@ pub fn protection(pid: i32, proc: &Path) -> Option<&'static str> {
 }
 
 /// When `pid` started, in clock ticks since boot; `None` where there is no such process, or a dead one.
-#[must_use]
 pub fn start_ticks(pid: i32, proc: &Path) -> Option<u64> {
     observe::process_start(proc, pid)
 }

@@ -7,11 +7,8 @@ use super::ConfirmedAction;
 /// The console's safety catch. A read-only console has no permit in it, and nothing can put one there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActionGate {
-    /// Never.
     ReadOnly(ReadOnly),
-    /// Not now.
     Disarmed(Permit),
-    /// Yes.
     Armed(Permit),
 }
 
@@ -35,7 +32,6 @@ pub enum NotArmed {
 
 impl ActionGate {
     /// As a console begins: armed where it may act at all.
-    #[must_use]
     pub fn new(permit: Result<Permit, ReadOnly>) -> Self {
         permit.map_or_else(Self::ReadOnly, Self::Armed)
     }
@@ -44,7 +40,6 @@ impl ActionGate {
     ///
     /// # Errors
     ///
-    /// Where it is read-only.
     pub fn turn(&mut self) -> Result<(), ReadOnly> {
         *self = match *self {
             Self::ReadOnly(why) => return Err(why),
@@ -55,13 +50,11 @@ impl ActionGate {
     }
 
     /// Whether it may act now.
-    #[must_use]
     pub fn is_armed(self) -> bool {
         matches!(self, Self::Armed(_))
     }
 
     /// Whether it could act if it were armed.
-    #[must_use]
     pub fn is_read_only(self) -> bool {
         matches!(self, Self::ReadOnly(_))
     }
@@ -91,13 +84,11 @@ impl ActionGate {
 
 impl ConfirmedEffect {
     /// What is to be done.
-    #[must_use]
     pub fn act(&self) -> &ConfirmedAction {
         &self.act
     }
 
     /// What is to be done, and the leave to do it.
-    #[must_use]
     pub fn into_parts(self) -> (ConfirmedAction, Permit) {
         (self.act, self.permit)
     }

@@ -36,7 +36,6 @@ const LONGEST: Duration = Duration::from_mins(10);
 static SETTINGS: OnceLock<PathBuf> = OnceLock::new();
 
 /// Tells every worker that is started from now on to read its settings from `file`. A process has one such file, so the
-/// first one counts.
 pub fn hand_down(file: PathBuf) {
     let _ = SETTINGS.set(file);
 }
@@ -132,7 +131,7 @@ fn answer<T: DeserializeOwned>(output: &Output) -> Result<T, WorkerError> {
 }
 
 /// Asks a worker what our own connection to `path` answers for the pragmas of `profile`, or of the one that the
-/// settings give the database. An error where asking would leave a trace, or `SQLite` says no; and a worker that was
+/// settings give the database. An error where asking would leave a trace, or SQLite says no; and a worker that was
 /// late, after which no other is to be started before it is gone.
 pub async fn pragmas(
     path: &Path,

@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
+use super::{diagnosed, each::tell_each};
 use crate::{
     config::Config,
     database::{checkpoint, factory},
-    diagnose::checkpoint::{CheckpointMode, blockers},
+    diagnose::checkpoint::blockers,
     report::CheckpointReport,
-    snapshot::Database,
+    snapshot::{CheckpointMode, Database},
 };
-
-use super::{diagnosed, each::tell_each};
 
 #[derive(Debug, clap::Args)]
 pub struct CheckpointArgs {

@@ -88,7 +88,7 @@ fn shows_progress() -> bool {
     io::stderr().is_terminal() && !text::is_dumb_terminal()
 }
 
-/// Tells once a second on a terminal how long `quick_check` is at it: `SQLite` does not say how far it has come.
+/// Tells once a second on a terminal how long `quick_check` is at it: SQLite does not say how far it has come.
 fn progress(database: &Database, stop: StopFlag) -> AskToContinue {
     let pages = database.wal.as_ref().and_then(|it| it.page_count);
     let pages = pages.or(database.header.as_ref().map(|it| it.page_count)).unwrap_or_default();

@@ -10,8 +10,8 @@ use crate::{
         self, BatchSetting, IngestRequest,
         progress::{self, RunProgress, SilentProgress},
     },
-    journal::RunOutcome,
     paths,
+    state::journal::RunOutcome,
 };
 
 use super::{embed::EmbedArgs, fit, say, say_json};

@@ -1,4 +1,4 @@
-//! `waltop rescue`: copies of a database that `SQLite` cannot copy.
+//! `waltop rescue`: copies of a database that SQLite cannot copy.
 
 use std::{
     collections::BTreeMap,
@@ -8,17 +8,18 @@ use std::{
 
 use anyhow::bail;
 
+use super::{asking::answer, say, say_json};
 use crate::{
     config::Config,
     database::rescue::{CopiedTable, VerifiedCopy, VerifyError as Unverified, verify},
     ingest::{StopFlag, stop_on_signals},
     observe, paths,
-    report::{CopyReport, LogRescue, ProcessRescue, TablePair, TableRows},
-    rescue::{self, CopiedBytes, RescueError, RescueRequest},
+    rescue::{
+        self, CopiedBytes, CopyReport, LogRescue, ProcessRescue, RescueError, RescueRequest, TablePair,
+        TableRows,
+    },
     text,
 };
-
-use super::{asking::answer, say, say_json};
 
 /// The exit code of one that was told to stop, as shells have it for SIGINT.
 const STOPPED: u8 = 130;

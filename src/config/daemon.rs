@@ -11,7 +11,6 @@ use super::scalar::{Scalar, ScalarError, Written, WrittenPath, optional, scalar}
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, written [[daemon]]")]
 pub struct DaemonRule {
-    /// Its name, for evidence.
     #[serde(deserialize_with = "scalar")]
     pub name: String,
     /// Matches the whole command line, arguments joined by a blank.
@@ -33,7 +32,6 @@ pub struct DaemonRule {
 
 impl DaemonRule {
     /// The first of `rules` that matches `command_line`.
-    #[must_use]
     pub fn of<'a>(rules: &'a [Self], command_line: &str) -> Option<&'a Self> {
         rules.iter().find(|rule| rule.pattern.is_match(command_line))
     }
@@ -64,7 +62,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{Config, Places, scalar::BaseFolders, settings, settings_file::SettingsFile};
+    use crate::{
+        config::{Config, scalar::BaseFolders, settings, settings_file::SettingsFile},
+        state::places::Places,
+    };
 
     fn of(text: &str) -> Result<Vec<DaemonRule>, String> {
         let base = BaseFolders { home: Some("/home/me".into()), folder: "/etc/waltop".into() };

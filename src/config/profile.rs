@@ -11,7 +11,7 @@ use super::{
     scalar::scalar,
     settings_file::{SettingsError, SettingsFile},
 };
-use crate::{diagnose::checkpoint::CheckpointMode, snapshot::Severity, text};
+use crate::{snapshot::CheckpointMode, snapshot::Severity, text};
 
 mod file;
 
@@ -27,7 +27,6 @@ const BUILT_IN: [(&str, &str); 5] = [
 /// What a database's clients and file are held to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Its name.
     pub name: String,
     /// What it is for, in a sentence.
     pub about: String,
@@ -37,14 +36,11 @@ pub struct Profile {
     pub checkpoint: Option<Schedule>,
 }
 
-/// One pragma's expected value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectation {
-    /// The pragma.
     pub name: String,
     /// The value, as `PRAGMA name` would be told it.
     pub expected: String,
-    /// Who keeps the value.
     pub kept_by: Keeper,
     /// How bad it is not to comply.
     pub severity: Severity,
@@ -58,17 +54,13 @@ pub struct Expectation {
 pub enum Keeper {
     /// The database file: every client gets it.
     File,
-    /// Each connection for itself.
     Connection,
 }
 
-/// Checkpoints at regular times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table with mode and every")]
 pub struct Schedule {
-    /// How far each goes.
     pub mode: CheckpointMode,
-    /// The time between two.
     #[serde(deserialize_with = "scalar")]
     pub every: Duration,
 }
@@ -79,7 +71,6 @@ pub enum ProfileError {
     /// Nobody made one of that name.
     #[error("there is no profile {name}; the nearest is {nearest}, and your own lie in {}", folder.display())]
     Unknown {
-        /// What was asked for.
         name: String,
         /// What may have been meant.
         nearest: String,
@@ -88,10 +79,7 @@ pub enum ProfileError {
     },
     /// The user's own has the name of one that is a part of the program.
     #[error("{} has the name of a profile that waltop brings with it; rename it", path.display())]
-    Taken {
-        /// The user's own.
-        path: PathBuf,
-    },
+    Taken { path: PathBuf },
     /// Its file is not in order.
     #[error(transparent)]
     File(#[from] SettingsError),
@@ -103,7 +91,6 @@ impl Profile {
     /// # Panics
     ///
     /// Never: the data is part of the program, and a test reads it.
-    #[must_use]
     pub fn hardened() -> Self {
         let (name, text) = BUILT_IN[0];
         file::built_in(name, text).expect("assets/profiles/hardened.toml is held to its form by a test")
@@ -135,19 +122,16 @@ impl Profile {
     }
 
     /// What the profile asks of `pragma`.
-    #[must_use]
     pub fn expectation(&self, pragma: &str) -> Option<&Expectation> {
         self.pragmas.iter().find(|expectation| expectation.name == pragma)
     }
 
     /// The `busy_timeout` that the profile asks for, in ms: the budget for a lock hold.
-    #[must_use]
     pub fn busy_timeout_ms(&self) -> Option<u32> {
         self.expectation("busy_timeout").and_then(|expectation| expectation.expected.parse().ok())
     }
 
-    /// The `wal_autocheckpoint` that the profile asks for, in frames; `SQLite`'s own default where it does not care.
-    #[must_use]
+    /// The `wal_autocheckpoint` that the profile asks for, in frames; SQLite's own default where it does not care.
     pub fn autocheckpoint_frames(&self) -> u32 {
         self.expectation("wal_autocheckpoint")
             .and_then(|expectation| expectation.expected.parse().ok())

@@ -35,7 +35,6 @@ pub enum ScalarError {
 
 /// A type that one value of TOML gives.
 pub trait Scalar: Sized {
-    /// Completes "expected …".
     const EXPECTED: &'static str;
 
     fn of(written: Written<'_>) -> Result<Self, ScalarError>;

@@ -12,7 +12,7 @@ use super::{
     settings_file::{SettingsError, SettingsFile, unknown_key, unknown_value},
 };
 use crate::{
-    console::keymap::{self, KEYMAP, NamedKey},
+    keymap::{self, KEYMAP, NamedKey},
     paths,
 };
 
@@ -121,7 +121,6 @@ fn add(path: PathBuf, config: &mut Config) {
 }
 
 /// The path by which every other room knows the database. A path that cannot be resolved stays as it is; the command that
-/// opens it says why.
 fn database_path(
     file: &SettingsFile,
     key: &str,
@@ -195,7 +194,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{config::Places, fuzz::for_a_while, fuzz_edits::edited_text};
+    use crate::{fuzz::for_a_while, fuzz_edits::edited_text, state::places::Places};
 
     const ANNOTATED: &str = include_str!("../../assets/config.toml");
 

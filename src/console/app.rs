@@ -11,13 +11,9 @@ use crate::{
     config::{Permit, ReadOnly, profile::Profile},
     history::Timeline,
     ingest::BatchSetting,
+    keymap::{Action, Keymap, Panel},
     sampler::Sample,
     snapshot::{Database, FileHeader, Ingestion, Presence},
-};
-
-use super::{
-    keymap::{Action, Keymap},
-    panel::Panel,
 };
 
 mod asking;
@@ -46,24 +42,17 @@ pub use timeline::{TimelineContent, TimelineView};
 use findings::FindingHistory;
 use overview::SavedView;
 
-/// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Message {
-    /// A key was pressed.
     Key(KeyEvent),
-    /// Text was pasted.
     Paste(String),
-    /// Time went on.
     Tick(Timestamp),
-    /// The sampler looked.
     Look(Arc<Sample>),
     /// A frame was drawn, in which a long text can be scrolled this far.
     Drawn(u16),
     /// A stretch of the past that was asked for; `None` where nothing samples the locks.
     Timeline {
-        /// Of which database.
         index: usize,
-        /// What happened.
         timeline: Option<Arc<Timeline>>,
     },
     /// The sampler ended, which it does only by a defect.
@@ -77,16 +66,13 @@ pub enum Message {
 pub enum Overlay {
     /// The keys that act here and now.
     Help,
-    /// All about one row.
     Details(DetailsSubject),
 }
 
 /// A sentence about what just happened, shown until its time is over or another database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveNotice {
-    /// How it went.
     pub level: Level,
-    /// The sentence.
     pub text: String,
     until: Timestamp,
 }
@@ -98,9 +84,7 @@ pub struct AppSetup {
     pub permit: Result<Permit, ReadOnly>,
     /// What each database is held to, in the order of the looks.
     pub profiles: Vec<Profile>,
-    /// Which key does what.
     pub keymap: Keymap,
-    /// For clocks.
     pub time_zone: TimeZone,
     /// The folder that the ingestion dialog starts with.
     pub folder: PathBuf,
@@ -169,7 +153,6 @@ struct PragmaRequest {
 
 impl App {
     /// A console that has seen nothing yet.
-    #[must_use]
     pub fn new(setup: AppSetup, interval: Duration, now: Timestamp) -> Self {
         Self {
             switch: ActionGate::new(setup.permit),
@@ -251,38 +234,32 @@ impl App {
     }
 
     /// The look on the screen: the newest, or the one that a pause holds.
-    #[must_use]
     pub fn look(&self) -> Option<&Arc<Sample>> {
         self.frozen.as_ref().or(self.newest.as_ref())
     }
 
     /// The database on the screen.
-    #[must_use]
     pub fn database(&self) -> Option<&Database> {
         self.look()?.snapshot.databases.get(self.current)
     }
 
     /// Whether the database at `index` has gone from its path: it is not there, though it was, or others use it still.
-    #[must_use]
     pub fn has_gone(&self, index: usize) -> bool {
         let was_there = self.were_there.get(index).is_some_and(|&was| was);
         self.databases().get(index).is_some_and(|it| it.is_gone() || it.files.db.is_none() && was_there)
     }
 
     /// What the database on the screen is held to.
-    #[must_use]
     pub fn profile(&self) -> Option<&Profile> {
         self.setup.profiles.get(self.current)
     }
 
     /// The key that does `action`, for a sentence that names it.
-    #[must_use]
     pub fn key_of(&self, action: Action) -> &str {
         self.setup.keymap.key(action)
     }
 
     /// The ingestion that runs into the database on the screen, if one does.
-    #[must_use]
     pub fn running_ingestion(&self) -> Option<&Ingestion> {
         self.database()?.ingestions.iter().find(|ingestion| ingestion.is_running())
     }
@@ -294,7 +271,6 @@ impl App {
     }
 
     /// Whether the screen is held by a pause.
-    #[must_use]
     pub fn is_paused(&self) -> bool {
         self.frozen.is_some()
     }

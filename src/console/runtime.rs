@@ -16,10 +16,10 @@ use tokio::{
 
 use crate::{
     act::{Effect, executor::EffectExecutor},
-    config::Places,
     endings::{EndSignals, exit_code},
     history::{LockHistory, TimeWindow, Timeline},
     sampler::{Sample, Sampler, SamplerCommand},
+    state::places::Places,
     text, threads,
 };
 

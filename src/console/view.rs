@@ -8,15 +8,11 @@ use ratatui::{
     widgets::{Block, BorderType, Paragraph},
 };
 
+use super::app::{App, Overlay};
 use crate::{
+    keymap::{Action, Panel},
     snapshot::{Database, Process},
     units,
-};
-
-use super::{
-    app::{App, Overlay},
-    keymap::Action,
-    panel::Panel,
 };
 
 mod details;

@@ -17,7 +17,7 @@ use crate::config::profile::Profile;
 /// How an actor opens the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActorAccess {
-    /// Read and write, and create it where it is missing, as `SQLite` does by default.
+    /// Read and write, and create it where it is missing, as SQLite does by default.
     ReadWrite,
     /// `mode=ro`.
     ReadOnly,
@@ -73,7 +73,6 @@ fn step_through(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 ///
 /// # Errors
 ///
-/// Where the kernel refuses.
 #[cfg(target_os = "linux")]
 pub fn end_with_parent() -> io::Result<()> {
     use rustix::process::{Signal, set_parent_process_death_signal};
@@ -95,7 +94,6 @@ fn take_name(_role: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// Never.
 #[cfg(not(target_os = "linux"))]
 pub fn end_with_parent() -> io::Result<()> {
     Ok(())

@@ -11,16 +11,14 @@ use rusqlite::ErrorCode;
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Whether `SQLite` gave up because of somebody else's lock: one that is held (`BUSY`), a recovery that is under way
+/// Whether SQLite gave up because of somebody else's lock: one that is held (`BUSY`), a recovery that is under way
 /// (`BUSY_RECOVERY`), or a snapshot that somebody has written past (`BUSY_SNAPSHOT`).
-#[must_use]
 pub fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// An error that may only mean that somebody else has the lock.
 pub trait MayBeBusy {
-    /// Whether it does.
     fn is_busy(&self) -> bool;
 }
 
@@ -37,7 +35,6 @@ pub enum RetryFailure<E = rusqlite::Error> {
     Busy(Duration),
     /// Whoever wanted it does so no longer.
     Stopped,
-    /// It failed otherwise.
     Other(E),
 }
 
@@ -46,7 +43,6 @@ pub enum RetryFailure<E = rusqlite::Error> {
 pub enum Then {
     /// Try again while the time lasts.
     GoOn,
-    /// Let it be.
     Stop,
 }
 
@@ -89,7 +85,6 @@ pub fn patiently<T, E: MayBeBusy>(
 }
 
 /// Between half of `pause` and one and a half of it: those who were refused together do not come back together.
-#[must_use]
 pub fn jittered(pause: Duration) -> Duration {
     // A hasher's keys are random, which is all that is asked of them here.
     let random = RandomState::new().build_hasher().finish() % 1024;

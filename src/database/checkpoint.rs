@@ -12,13 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     factory,
-    sidecars::OnClose,
-    sidecars::{self, SidecarPaths},
+    sidecars::{self, OnClose, SidecarPaths},
 };
 use crate::{
     config::profile::Profile,
-    diagnose::{checkpoint::CheckpointMode, guard},
-    snapshot::{Database, Presence},
+    diagnose::guard,
+    snapshot::{CheckpointMode, Database, Presence},
 };
 
 /// How long a mode that blocks writers waits for them, and then for readers.
@@ -30,33 +29,22 @@ pub enum CheckpointError {
     /// A checkpoint would lose data now.
     #[error("no checkpoint, since data could be lost: {0}")]
     Hazard(#[from] guard::GuardRefusal),
-    /// There is no log.
     #[error("no checkpoint: {} is not in WAL mode; switch it with: waltop fix {}", path.display(), path.display())]
-    NotWal {
-        /// The database.
-        path: PathBuf,
-    },
+    NotWal { path: PathBuf },
     /// Nothing was ever written to it.
     #[error("no checkpoint: {} is empty; there is a log once something was written to it", path.display())]
-    Empty {
-        /// The database.
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
     /// The index that a connection would make would not be the owner's.
     #[error("no checkpoint: {} belongs to another user, who could not write to our -shm; run as its owner", path.display())]
-    OtherUser {
-        /// The database.
-        path: PathBuf,
-    },
+    OtherUser { path: PathBuf },
     /// It could not be examined.
     #[error("no checkpoint: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
     Examine {
-        /// The database.
         path: PathBuf,
         /// What the operating system said.
         cause: io::Error,
     },
-    /// It could not be opened, or `SQLite` failed.
+    /// It could not be opened, or SQLite failed.
     #[error(transparent)]
     Open(#[from] factory::OpenError),
 }
@@ -81,7 +69,6 @@ pub struct CheckpointOutcome {
 impl CheckpointOutcome {
     /// Whether it did all that was asked. That nobody was in the way is not enough: PASSIVE stops at a reader's
     /// mark without calling that busy.
-    #[must_use]
     pub fn complete(&self) -> bool {
         !self.busy && self.frames_in_log.is_some() && self.frames_moved == self.frames_in_log
     }

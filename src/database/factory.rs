@@ -27,65 +27,44 @@ const LOOK_WAIT: Duration = Duration::from_millis(250);
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The path leads nowhere.
     #[error("cannot open {}: {cause}; check the path and who may use its folder", path.display())]
     Path {
-        /// The database.
         path: PathBuf,
         /// What the operating system said.
         cause: io::Error,
     },
-    /// `SQLite` said no.
+    /// SQLite said no.
     #[error("cannot open {}: {cause}; check the file, its folder and its disk", path.display())]
-    Open {
-        /// The database.
-        path: PathBuf,
-        /// What it said.
-        cause: rusqlite::Error,
-    },
+    Open { path: PathBuf, cause: rusqlite::Error },
     /// The file's content is something else.
     #[error("{} is not a SQLite database, or it is encrypted; name another file", path.display())]
-    NotADatabase {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It lies among the files of another process, where `SQLite` does not get by this path.
+    NotADatabase { path: PathBuf },
+    /// It lies among the files of another process, where SQLite does not get by this path.
     #[error(
         "{} leads into the files of another process, and SQLite would open another file; run waltop in its mount namespace, \
          with nsenter",
         path.display()
     )]
-    AnotherNamespace {
-        /// The database.
-        path: PathBuf,
-    },
+    AnotherNamespace { path: PathBuf },
     /// Root could not become the owner of it.
     #[error("cannot open {} as its owner: {cause}; run waltop as that user", path.display())]
     Identity {
-        /// The database.
         path: PathBuf,
         /// What the operating system said.
         cause: io::Error,
     },
     /// This user may read it only.
     #[error("{} or its folder may only be read by this user; make it writable, or run waltop as its owner", path.display())]
-    ReadOnly {
-        /// The database.
-        path: PathBuf,
-    },
+    ReadOnly { path: PathBuf },
     /// The sidecar files that a connection makes would be this user's, and its owner could not write to them.
     #[error("{} belongs to another user, who could not write to our -wal; run waltop as its owner", path.display())]
-    OtherUser {
-        /// The database.
-        path: PathBuf,
-    },
+    OtherUser { path: PathBuf },
     /// The main file is missing, and files that go with one are not: a new database would take them for its own.
     #[error(
         "{} is missing, but {} lies there: bring the database back, or move that file away, or name another",
         path.display(), sidecar.display()
     )]
     Stray {
-        /// The database.
         path: PathBuf,
         /// The file without a database.
         sidecar: PathBuf,
@@ -93,15 +72,13 @@ pub enum OpenError {
     /// Somebody kept a lock longer than we wait.
     #[error("{} is locked by another process{kept}; see more with: waltop status {}", path.display(), path.display())]
     Busy {
-        /// The database.
         path: PathBuf,
         /// What is known of the lock.
         kept: Box<HeldLock>,
     },
-    /// It keeps a rollback journal, and `SQLite` answered to the switch with another mode than WAL.
+    /// It keeps a rollback journal, and SQLite answered to the switch with another mode than WAL.
     #[error("SQLite kept journal_mode of {} at {mode}; use a file on a local disk", path.display())]
     Switch {
-        /// The database.
         path: PathBuf,
         /// The mode that it kept.
         mode: String,
@@ -114,7 +91,6 @@ pub enum OpenError {
 /// A lock that was not to be had, as far as the kernel's table tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldLock {
-    /// Which lock.
     pub lock: &'static str,
     /// How long it was tried for.
     pub waited: Duration,
@@ -164,7 +140,6 @@ impl fmt::Display for HeldLock {
 ///
 /// # Errors
 ///
-/// Where the kernel refuses.
 pub fn as_owner(main: &Path) -> Result<AsOwner, OpenError> {
     AsOwner::of(main).map_err(|cause| OpenError::Identity { path: main.to_owned(), cause })
 }
@@ -177,7 +152,7 @@ pub fn as_owner(main: &Path) -> Result<AsOwner, OpenError> {
 ///
 /// # Errors
 ///
-/// Where `SQLite` cannot open it or set it up, where it may only be read, or where it is not ours to write to.
+/// Where SQLite cannot open it or set it up, where it may only be read, or where it is not ours to write to.
 pub fn open(path: &Path, create: bool, profile: &Profile) -> Result<Connection, OpenError> {
     let since = Instant::now();
     refuse_foreign_sidecars(path, create)?;
@@ -199,7 +174,7 @@ pub fn open(path: &Path, create: bool, profile: &Profile) -> Result<Connection, 
 ///
 /// # Errors
 ///
-/// Where `SQLite` cannot open it or set it up, or where it may only be read.
+/// Where SQLite cannot open it or set it up, or where it may only be read.
 pub fn open_for_look(path: &Path, profile: &Profile, on_close: OnClose) -> Result<Connection, OpenError> {
     let since = Instant::now();
     let connection = connect(path, false)?;
@@ -220,7 +195,7 @@ fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Switches the file to WAL, trying again for `budget`. The switch upgrades a read lock, so where another
-/// connection writes, or makes the same switch, `SQLite` refuses it at once and does not ask the busy handler.
+/// connection writes, or makes the same switch, SQLite refuses it at once and does not ask the busy handler.
 pub(super) fn switch_to_wal(connection: &Connection, path: &Path, budget: Duration) -> Result<(), OpenError> {
     let since = Instant::now();
     let mut last = None;
@@ -246,7 +221,7 @@ fn expect_wal(mode: &str, path: &Path) -> Result<(), OpenError> {
     Err(OpenError::Switch { path: path.to_owned(), mode: mode.to_owned() })
 }
 
-/// The error for what `SQLite` said of `path` to one that has been at it since `since`.
+/// The error for what SQLite said of `path` to one that has been at it since `since`.
 pub(super) fn explain(path: &Path, since: Instant, cause: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match cause.sqlite_error_code() {
@@ -260,7 +235,7 @@ pub(super) fn explain(path: &Path, since: Instant, cause: rusqlite::Error) -> Op
     }
 }
 
-/// `path` as an absolute one with its symbolic links followed, as `SQLite` follows them to place the sidecars.
+/// `path` as an absolute one with its symbolic links followed, as SQLite follows them to place the sidecars.
 /// Absolute, so that no file name can be taken for a URI or for `:memory:`.
 ///
 /// # Errors

@@ -25,7 +25,6 @@ use crate::{
 /// How long the switch is tried for. Whoever shares the file now is not going away by himself.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Why nothing was fixed.
 #[derive(Debug, thiserror::Error)]
 pub enum FixError {
     /// A switch would lose data now.
@@ -33,14 +32,10 @@ pub enum FixError {
     Hazard(#[from] guard::GuardRefusal),
     /// It is not known what there is to fix.
     #[error("nothing fixed: the header of {} could not be read; look why with: waltop status {}", path.display(), path.display())]
-    Unread {
-        /// The database.
-        path: PathBuf,
-    },
+    Unread { path: PathBuf },
     /// The switch wants the file for itself.
     #[error("nothing fixed: {} is in use; stop {holders} and try again", path.display())]
     Held {
-        /// The database.
         path: PathBuf,
         /// Who was seen to have it open.
         holders: String,
@@ -56,7 +51,7 @@ pub enum FixError {
         /// Why the one after them was not.
         cause: factory::OpenError,
     },
-    /// It could not be opened, or `SQLite` failed.
+    /// It could not be opened, or SQLite failed.
     #[error(transparent)]
     Open(#[from] factory::OpenError),
 }
@@ -67,7 +62,7 @@ pub enum FixError {
 /// # Errors
 ///
 /// Where the findings say that it would lose data, where another process uses the file, where the disk would not do for
-/// a VACUUM, or where `SQLite` did not do what it was told.
+/// a VACUUM, or where SQLite did not do what it was told.
 pub fn apply(
     path: &Path,
     database: &Database,

@@ -28,7 +28,7 @@ use crate::{
     units::{self, milliseconds},
 };
 
-/// Steps of `SQLite`'s machine between two questions whether to go on: some milliseconds.
+/// Steps of SQLite's machine between two questions whether to go on: some milliseconds.
 const STEPS: i32 = 10_000;
 
 /// Whoever waits is asked this now and then whether to go on, and told for how long it has been at it.
@@ -46,7 +46,6 @@ pub struct HealthRequest<'a> {
     pub quick_check: Option<AskToContinue>,
 }
 
-/// Why nothing was proved.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
     /// A connection would lose data now.
@@ -54,14 +53,10 @@ pub enum HealthError {
     Hazard(#[from] guard::GuardRefusal),
     /// The files that a write makes would not be the owner's.
     #[error("not checked: {} belongs to another user, who could not write to the files that we make; run as its owner", path.display())]
-    OtherUser {
-        /// The database.
-        path: PathBuf,
-    },
+    OtherUser { path: PathBuf },
     /// It could not be examined.
     #[error("not checked: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
     Examine {
-        /// The database.
         path: PathBuf,
         /// What the operating system said.
         cause: io::Error,
@@ -69,7 +64,7 @@ pub enum HealthError {
     /// Whoever wanted it does so no longer.
     #[error("stopped; nothing in the file was changed")]
     Stopped,
-    /// It could not be opened, or `SQLite` failed.
+    /// It could not be opened, or SQLite failed.
     #[error(transparent)]
     Open(#[from] factory::OpenError),
 }
@@ -163,7 +158,7 @@ fn under_lock(
     let waited_ms = milliseconds(wait.since.elapsed());
     let had = Instant::now();
     let wrote = write(connection);
-    // Where there is no room, `SQLite` has rolled back itself.
+    // Where there is no room, SQLite has rolled back itself.
     let rolled_back = if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") };
     let held_ms = Some(milliseconds(had.elapsed()));
     let refusal = wrote.and_then(|refusal| rolled_back.map(|()| refusal)).map_err(RetryFailure::Other)?;

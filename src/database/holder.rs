@@ -51,7 +51,6 @@ impl fmt::Display for BlockingProcess {
 
 /// Who other than this process has the write lock of `database`, a path without symbolic links, as `proc` shows it
 /// now; `None` where nobody has, or it cannot be told.
-#[must_use]
 pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<BlockingProcess> {
     let rows = rows(proc, &[&sidecar(database, "-shm"), database])?;
     let of_index = holder_among(&rows, &sidecar(database, "-shm"), &[WRITE_BYTE]);
@@ -62,7 +61,6 @@ pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<BlockingProcess
 
 /// Another process that reads `database` as it was at some time, so that its log cannot begin anew, as `proc` shows it
 /// now; `None` where nobody does, or it cannot be told.
-#[must_use]
 pub fn reader(database: &Path, proc: &Path) -> Option<BlockingProcess> {
     let index = sidecar(database, "-shm");
     let rows = rows(proc, &[&index])?;
@@ -74,7 +72,6 @@ pub fn reader(database: &Path, proc: &Path) -> Option<BlockingProcess> {
 
 /// The other processes that read `database`, one with a rollback journal, as `proc` shows it now: while one of them
 /// does, no writer can commit. With an index beside it that lock is every idle client's, and nobody is named.
-#[must_use]
 pub fn readers_in_the_way(database: &Path, proc: &Path) -> Vec<BlockingProcess> {
     if sidecar(database, "-shm").exists() {
         return Vec::new();

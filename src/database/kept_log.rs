@@ -16,18 +16,9 @@ use rustix::{
 pub enum KeepLogError {
     /// A process has the database open.
     #[error("nothing was changed: a process has opened {} meanwhile, and with that its log is decided", path.display())]
-    Used {
-        /// The database.
-        path: PathBuf,
-    },
-    /// The operating system refused.
+    Used { path: PathBuf },
     #[error("nothing was changed: cannot rename {}: {cause}; check who may write to its folder", log.display())]
-    Rename {
-        /// The log.
-        log: PathBuf,
-        /// What it said.
-        cause: io::Error,
-    },
+    Rename { log: PathBuf, cause: io::Error },
 }
 
 /// Renames `log` of the database at `main` to `to`, which must not exist.

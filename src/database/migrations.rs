@@ -57,7 +57,6 @@ pub enum MigrationError {
     /// Something of the same name was there before us.
     #[error("{} has a {name} that waltop did not make; use another file", path.display())]
     Foreign {
-        /// The database.
         path: PathBuf,
         /// The name that is taken.
         name: String,
@@ -65,7 +64,6 @@ pub enum MigrationError {
     /// A newer waltop has been here.
     #[error("{} has schema {found}, and this waltop knows {known}; use a newer waltop", path.display())]
     Newer {
-        /// The database.
         path: PathBuf,
         /// The newest migration in it.
         found: i32,
@@ -74,29 +72,18 @@ pub enum MigrationError {
     },
     /// A migration was applied that differs from ours of the same number.
     #[error("{} was set up by another build of waltop (schema {version} differs); use another file", path.display())]
-    Different {
-        /// The database.
-        path: PathBuf,
-        /// Number of the migration.
-        version: i32,
-    },
+    Different { path: PathBuf, version: i32 },
     /// Somebody kept the write lock longer than the connection waits.
     #[error("{} is locked by another process{}; see more with: waltop status {}",
         path.display(), had_by(holder.as_ref()), path.display())]
     Busy {
-        /// The database.
         path: PathBuf,
         /// Who had it in the end; `None` where nobody was seen to.
         holder: Option<BlockingProcess>,
     },
-    /// `SQLite` refused.
+    /// SQLite refused.
     #[error("cannot set up the tables of waltop in {}: {cause}; check the file and the room on its disk", path.display())]
-    Apply {
-        /// The database.
-        path: PathBuf,
-        /// What was said.
-        cause: String,
-    },
+    Apply { path: PathBuf, cause: String },
 }
 
 /// Brings the tables of ours in `connection`'s database up to date. Where they are, no lock is taken but a

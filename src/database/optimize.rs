@@ -25,7 +25,6 @@ use crate::{
 };
 
 /// Pages of the full-text index that a transaction rewrites: some milliseconds, so that whoever wants to write waits
-/// no longer than that.
 const PAGES: i64 = 500;
 
 /// One thing that is done.
@@ -33,7 +32,6 @@ const PAGES: i64 = 500;
 pub enum OptimizeStep {
     /// Statistics of tables that have changed much. A fresh connection has to be told to look at all of them.
     Optimize,
-    /// Statistics of all tables.
     Analyze,
     /// The segments of our full-text index become one, in short transactions.
     Merge,
@@ -43,7 +41,6 @@ pub enum OptimizeStep {
 
 impl OptimizeStep {
     /// The statement, as it will be run; that of [`OptimizeStep::Merge`] again and again until nothing is left to do.
-    #[must_use]
     pub const fn sql(self) -> &'static str {
         match self {
             Self::Optimize => "PRAGMA optimize = 0x10002",
@@ -59,13 +56,11 @@ impl OptimizeStep {
 pub struct VacuumPreflight {
     /// Bytes that the copy and the log may take beside the file.
     pub needed_bytes: u64,
-    /// What is free there.
     pub free_bytes: Option<u64>,
     /// Where the copy is made.
     pub temporary_folder: PathBuf,
     /// Bytes that it takes there.
     pub temporary_needed_bytes: u64,
-    /// What is free there.
     pub temporary_free_bytes: Option<u64>,
     /// Who has the database open, and could not write for as long as it takes.
     pub would_wait: Vec<CheckpointBlocker>,
@@ -79,27 +74,15 @@ pub enum OptimizeError {
         "no VACUUM: {who} could not write to {} until it ends; stop them and try again, or leave --vacuum out",
         path.display()
     )]
-    InUse {
-        /// The database.
-        path: PathBuf,
-        /// Who has it open.
-        who: String,
-    },
+    InUse { path: PathBuf, who: String },
     /// The disk is too small.
     #[error("no VACUUM: it may take {} in {}, and {} are free; make room first",
         units::bytes(*needed), folder.display(), units::bytes(*free))]
-    Space {
-        /// The folder.
-        folder: PathBuf,
-        /// Bytes that it takes.
-        needed: u64,
-        /// Bytes that are free.
-        free: u64,
-    },
+    Space { folder: PathBuf, needed: u64, free: u64 },
     /// A VACUUM would spoil an index of the host's.
     #[error(transparent)]
     Renumbers(#[from] RowidRenumbering),
-    /// It could not be opened, or `SQLite` failed.
+    /// It could not be opened, or SQLite failed.
     #[error(transparent)]
     Open(#[from] factory::OpenError),
     /// It could not be looked at.
@@ -109,7 +92,6 @@ pub enum OptimizeError {
 
 /// What is to be done where `stats` was found: the planner's statistics, our index where there is one, and, last, the
 /// free pages where it is asked for.
-#[must_use]
 pub fn plan(stats: &DatabaseStats, analyze: bool, vacuum: bool) -> Vec<OptimizeStep> {
     let statistics = if analyze { OptimizeStep::Analyze } else { OptimizeStep::Optimize };
     let merge = stats.documents.is_some().then_some(OptimizeStep::Merge);
@@ -117,7 +99,6 @@ pub fn plan(stats: &DatabaseStats, analyze: bool, vacuum: bool) -> Vec<OptimizeS
 }
 
 /// What a VACUUM of `database` would meet.
-#[must_use]
 pub fn preflight(database: &Database, stats: &DatabaseStats) -> VacuumPreflight {
     let copy = (stats.pages - stats.free_pages.min(stats.pages)) * stats.page_size;
     let temporary_folder = temporary_folder();
@@ -143,7 +124,6 @@ impl VacuumPreflight {
     ///
     /// # Errors
     ///
-    /// In either case.
     pub fn admit(&self, path: &Path) -> Result<(), OptimizeError> {
         if !self.would_wait.is_empty() {
             let who: Vec<String> = self.would_wait.iter().map(|it| it.why.clone()).collect();
@@ -180,8 +160,7 @@ impl fmt::Display for VacuumPreflight {
 /// # Errors
 ///
 /// Where a VACUUM would spoil an index, before anything is done; where the write lock is not to be had in the time that
-/// the profile gives, or `SQLite` fails. What was done before
-/// stays.
+/// the profile gives, or SQLite fails. What was done before
 pub fn apply(
     path: &Path,
     database: &Database,
@@ -245,7 +224,7 @@ fn merge(connection: &Connection, budget: Duration) -> rusqlite::Result<bool> {
     }
 }
 
-/// Where `SQLite` makes its temporary files (<https://www.sqlite.org/tempfiles.html>, section 5).
+/// Where SQLite makes its temporary files (<https://www.sqlite.org/tempfiles.html>, section 5).
 fn temporary_folder() -> PathBuf {
     let named = ["SQLITE_TMPDIR", "TMPDIR"].into_iter().filter_map(env::var_os).map(PathBuf::from);
     let usual = ["/var/tmp", "/usr/tmp", "/tmp"].map(PathBuf::from);

@@ -33,42 +33,26 @@ pub enum PragmaError {
          waltop health {} does that",
         path.display(), path.display()
     )]
-    Leftover {
-        /// The database.
-        path: PathBuf,
-    },
+    Leftover { path: PathBuf },
     /// A rollback journal lies there: a connection might roll it back.
     #[error(
         "not asked: {} has a rollback journal with content; let its writer finish, \
          or open it once with the program that it belongs to",
         path.display()
     )]
-    Journal {
-        /// The database.
-        path: PathBuf,
-    },
+    Journal { path: PathBuf },
     /// The files that a connection makes would not be the owner's.
     #[error("not asked: {} belongs to another user, who could not write to our -wal; run as its owner", path.display())]
-    OtherUser {
-        /// The database.
-        path: PathBuf,
-    },
+    OtherUser { path: PathBuf },
     /// What a connection makes could not be made, or not be removed.
     #[error("not asked: this user may not write to the folder of {}; run as its owner", path.display())]
-    Folder {
-        /// The database.
-        path: PathBuf,
-    },
+    Folder { path: PathBuf },
     /// It is not as it was at the look.
     #[error("not asked: somebody has opened {} since the look; look again", path.display())]
-    Changed {
-        /// The database.
-        path: PathBuf,
-    },
+    Changed { path: PathBuf },
     /// It could not be examined.
     #[error("not asked: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
     Examine {
-        /// The database.
         path: PathBuf,
         /// What the operating system said.
         cause: io::Error,
@@ -88,7 +72,6 @@ pub enum PragmaError {
 /// # Errors
 ///
 /// Where that could not be done without a trace, or where the database could not be opened within a quarter of
-/// a second.
 pub fn ask(path: &Path, profile: &Profile, presence: Presence) -> Result<Vec<(String, String)>, PragmaError> {
     without_a_trace(path, profile, presence, |connection| answers(connection, profile))
 }
@@ -97,7 +80,7 @@ pub fn ask(path: &Path, profile: &Profile, presence: Presence) -> Result<Vec<(St
 ///
 /// # Errors
 ///
-/// As [`ask`], and where `SQLite` fails.
+/// As [`ask`], and where SQLite fails.
 pub(super) fn without_a_trace<T>(
     path: &Path,
     profile: &Profile,

@@ -19,7 +19,7 @@ pub struct RowidRenumbering {
     index: String,
 }
 
-/// The name that stands behind `content =`, in any of the quotes that `SQLite` takes; one of a column behind
+/// The name that stands behind `content =`, in any of the quotes that SQLite takes; one of a column behind
 /// `content_rowid =` is another option.
 static CONTENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"(?is)[(,]\s*content\s*=\s*(?:'([^']+)'|"([^"]+)"|\[([^\]]+)\]|`([^`]+)`|([^\s,()'"\[`]+))"#)

@@ -22,14 +22,13 @@ pub struct VerifiedCopy {
     pub errors: Vec<String>,
     /// Whether its log or journal was recovered, so that the main file alone is complete.
     pub is_complete: bool,
-    /// Its tables, those of `SQLite` itself and virtual ones aside, by name.
+    /// Its tables, those of SQLite itself and virtual ones aside, by name.
     pub tables: Vec<CopiedTable>,
 }
 
 /// A table of the copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CopiedTable {
-    /// Its name.
     pub name: String,
     /// Its rows; `None` where they could not be counted.
     pub rows: Option<u64>,
@@ -38,25 +37,22 @@ pub struct CopiedTable {
 /// Why a copy was not verified.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The user ended it.
     #[error("stopped before the copy was checked; it is at {0}")]
     Stopped(String),
-    /// The operating system failed.
     #[error("cannot open the copy {path}: {cause}; it was left as it is")]
     Io {
-        /// The copy.
         path: String,
         /// What the operating system said.
         cause: io::Error,
     },
 }
 
-/// Opens the copy at `path`, so that `SQLite` recovers its log or rolls its journal back, moves the log into the main
+/// Opens the copy at `path`, so that SQLite recovers its log or rolls its journal back, moves the log into the main
 /// file, checks all pages, counts the rows of each table and closes it again.
 ///
 /// # Errors
 ///
-/// Where the user ends it. What `SQLite` finds wrong with the copy is no error.
+/// Where the user ends it. What SQLite finds wrong with the copy is no error.
 pub fn verify(
     path: &Path,
     is_stopped: impl Fn() -> bool + Clone + Send + 'static,

@@ -18,11 +18,8 @@ use crate::observe::{
 /// The paths of the sidecar files of a main file whose symbolic links were followed.
 #[derive(Debug, Clone)]
 pub(super) struct SidecarPaths {
-    /// The write-ahead log.
     pub wal: PathBuf,
-    /// The wal-index.
     pub shm: PathBuf,
-    /// The rollback journal.
     pub journal: PathBuf,
 }
 
@@ -32,7 +29,6 @@ impl SidecarPaths {
         Self { wal: sidecar(main, "-wal"), shm: sidecar(main, "-shm"), journal: sidecar(main, "-journal") }
     }
 
-    /// All three.
     pub fn all(self) -> [PathBuf; 3] {
         [self.wal, self.shm, self.journal]
     }
@@ -64,7 +60,7 @@ impl SidecarPaths {
 }
 
 /// Whether files that this process makes beside `main` would belong to a user that `main`'s owner is not:
-/// then the owner could not write to them. Root's are given to the owner by `SQLite`.
+/// then the owner could not write to them. Root's are given to the owner by SQLite.
 pub(super) fn would_be_foreign(main: &Path) -> io::Result<bool> {
     let user = geteuid();
     Ok(!user.is_root() && fs::metadata(main)?.uid() != user.as_raw())
@@ -73,7 +69,7 @@ pub(super) fn would_be_foreign(main: &Path) -> io::Result<bool> {
 /// What a connection does with the log when it closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnClose {
-    /// As `SQLite` does: the last one to leave moves the log into the main file and removes it.
+    /// As SQLite does: the last one to leave moves the log into the main file and removes it.
     Tidy,
     /// Leave the sidecar files to those who use them.
     LeaveFiles,

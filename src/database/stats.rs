@@ -8,10 +8,8 @@ use serde::Serialize;
 use super::{migrations, pragmas};
 use crate::{config::profile::Profile, snapshot::Presence};
 
-/// What a database holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DatabaseStats {
-    /// Bytes of a page.
     pub page_size: u64,
     /// Pages, those in the log included.
     pub pages: u64,
@@ -21,12 +19,9 @@ pub struct DatabaseStats {
     pub documents: Option<DocumentStats>,
 }
 
-/// What was ingested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DocumentStats {
-    /// Documents.
     pub nodes: u64,
-    /// Edges by their kind.
     pub edges: BTreeMap<String, u64>,
     /// Links, wikilinks and relations of those whose document was not taken in. Tags and addresses name none.
     pub unresolved_edges: u64,

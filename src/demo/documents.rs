@@ -2,7 +2,6 @@
 
 use std::{fmt::Write as _, fs, io, path::Path};
 
-/// How many there are.
 const COUNT: usize = 320;
 /// What their text is made of.
 const WORDS: &str = include_str!("../../assets/demo/words.txt");

@@ -1,70 +1,12 @@
 //! What a checkpoint will meet: its modes, and who would keep it from completing.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::{wal::frames_kept_by, who};
 use crate::{
-    snapshot::{Database, LockHolder, LogReader, WalState},
+    snapshot::{CheckpointMode, Database, LockHolder, LogReader, WalState},
     units,
 };
-
-/// How far a checkpoint goes.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum CheckpointMode {
-    /// Move what can be moved without waiting for anybody.
-    #[default]
-    Passive,
-    /// Block writers, wait for readers, move everything.
-    Full,
-    /// The same, then wait until the log can be written from its start again.
-    Restart,
-    /// The same, then cut the log to nothing.
-    Truncate,
-}
-
-impl CheckpointMode {
-    /// All of them, the gentlest first.
-    pub const ALL: [Self; 4] = [Self::Passive, Self::Full, Self::Restart, Self::Truncate];
-
-    /// What it does, in a sentence.
-    #[must_use]
-    pub const fn about(self) -> &'static str {
-        match self {
-            Self::Passive => "PASSIVE moves what can be moved, and blocks nobody.",
-            Self::Full => "FULL holds the write lock and waits for readers, to move everything.",
-            Self::Restart => "RESTART does as FULL, then waits until the log can start anew.",
-            Self::Truncate => "TRUNCATE does as RESTART, then cuts the log to nothing.",
-        }
-    }
-
-    /// Whether it holds the write lock while it waits for readers.
-    #[must_use]
-    pub fn blocks_writers(self) -> bool {
-        self != Self::Passive
-    }
-
-    /// Whether it needs the readers out of the log, even those at its newest frame.
-    #[must_use]
-    pub fn needs_empty_slots(self) -> bool {
-        matches!(self, Self::Restart | Self::Truncate)
-    }
-}
-
-impl fmt::Display for CheckpointMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Passive => "PASSIVE",
-            Self::Full => "FULL",
-            Self::Restart => "RESTART",
-            Self::Truncate => "TRUNCATE",
-        })
-    }
-}
 
 /// Somebody who keeps a checkpoint from completing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +18,6 @@ pub struct CheckpointBlocker {
 }
 
 /// Who would keep a checkpoint in `mode` from completing, as things were at the look.
-#[must_use]
 pub fn blockers(database: &Database, mode: CheckpointMode) -> Vec<CheckpointBlocker> {
     if database.is_wal() == Some(false) {
         return Vec::new();
@@ -111,7 +52,6 @@ pub fn blockers(database: &Database, mode: CheckpointMode) -> Vec<CheckpointBloc
 
 /// Whom the checkpoint that is running waits for, as things were at the look: readers below the newest frame;
 /// where none of them is left and it blocks writers (it may want to restart the log), any reader of the log.
-#[must_use]
 pub fn waited_for(database: &Database) -> Vec<&LogReader> {
     let locks = &database.locks;
     let Some(checkpointer) = &locks.checkpointer else { return Vec::new() };

@@ -12,7 +12,6 @@ use crate::{
 mod observed;
 
 /// The rows of `database` under `profile`. `connection` is what our own connection answered, where it was asked.
-#[must_use]
 pub fn rows(
     database: &Database,
     profile: &Profile,
@@ -36,7 +35,7 @@ pub fn rows(
     PragmaCompliance { profile: profile.name.clone(), rows }
 }
 
-/// What a client that sets nothing gets from plain `SQLite`, as <https://www.sqlite.org/pragma.html> documents it.
+/// What a client that sets nothing gets from plain SQLite, as <https://www.sqlite.org/pragma.html> documents it.
 /// A build can differ: the one that waltop carries does, so it is not asked.
 fn documented_default(pragma: &str) -> Option<&'static str> {
     Some(match pragma {

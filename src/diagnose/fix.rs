@@ -13,7 +13,6 @@ use crate::{
 pub struct FixStep {
     /// The statement, as it will be run.
     pub sql: String,
-    /// Why it is needed.
     pub why: String,
 }
 
@@ -38,7 +37,6 @@ pub const VACUUM: &str = "VACUUM";
 /// How far a fix may go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FixExtent {
-    /// What takes a moment.
     #[default]
     InPlace,
     /// What copies the whole file, too.
@@ -47,7 +45,6 @@ pub enum FixExtent {
 
 /// What is to be done to `database` so that it keeps what `profile` asks for; nothing where all is well, or where its
 /// header could not be read.
-#[must_use]
 pub fn plan(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<FixStep> {
     let step = |sql: &str, why: &str| FixStep { sql: sql.to_owned(), why: why.to_owned() };
     let mut steps = Vec::new();
@@ -80,7 +77,6 @@ pub fn plan(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<Fi
 }
 
 /// What differs from `profile` and stays as it is under `extent`, each with the reason.
-#[must_use]
 pub fn left_alone(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<String> {
     if is_empty(database) {
         return vec![EMPTY.to_owned()];
@@ -129,7 +125,6 @@ fn vacuum_mode(database: &Database, profile: &Profile) -> Option<VacuumMode> {
 }
 
 /// Whoever has the database open.
-#[must_use]
 pub fn users(database: &Database) -> Vec<CheckpointBlocker> {
     let users = database.processes.iter().filter(|process| process.has_main_file());
     users.map(|user| CheckpointBlocker { pid: Some(user.pid), why: who(database, Some(user.pid)) }).collect()
@@ -137,7 +132,6 @@ pub fn users(database: &Database) -> Vec<CheckpointBlocker> {
 
 /// Who would keep the switch from being made, as things were at the look: whoever holds any lock on the file. To
 /// have it open is not enough.
-#[must_use]
 pub fn in_the_way(database: &Database) -> Vec<CheckpointBlocker> {
     let locks = &database.locks;
     let writers = [&locks.exclusive, &locks.writer].into_iter().flatten().map(|it| (it.pid, "writes"));

@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{RuleInput, findings};
 use crate::{
-    config::{Config, Places},
-    journal::{BatchDecision, LockSharing},
+    config::Config,
     snapshot::*,
+    snapshot::{BatchDecision, LockSharing},
+    state::places::Places,
 };
 
 /// A process that writes now and then.
 pub const WRITER: i32 = 71_201;
-/// A process that reads.
 pub const READER: i32 = 71_168;
 /// A process of ours that takes files in, or did.
 pub const INGESTER: i32 = 71_300;

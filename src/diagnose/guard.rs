@@ -45,13 +45,11 @@ impl fmt::Display for GuardRefusal {
 }
 
 /// Why a connection to `database` could lose data, as it was sampled; `None` where all that could be seen allows one. `as_root`: the connection would be root's.
-#[must_use]
 pub fn refusal(database: &Database, as_root: bool) -> Option<GuardRefusal> {
     standing(database, as_root).or_else(|| unconfirmed(database))
 }
 
 /// The same without what samples have not confirmed yet: for what only prepares an action, and leaves that to its worker.
-#[must_use]
 pub fn standing(database: &Database, as_root: bool) -> Option<GuardRefusal> {
     reach(database).or_else(|| hazard(database).map(of_finding)).or_else(|| owner(database, as_root))
 }
@@ -72,7 +70,6 @@ pub fn accept_log(database: &mut Database) {
 }
 
 /// The finding that forbids a connection, if there is one.
-#[must_use]
 pub fn hazard(database: &Database) -> Option<&Finding> {
     database.findings.iter().find(|finding| forbidding(&finding.name).is_some())
 }

@@ -20,12 +20,10 @@ pub enum HealthDepth {
     /// A write that is rolled back.
     #[default]
     Write,
-    /// Every page read, too.
     QuickCheck,
 }
 
 impl HealthDepth {
-    /// Both, the quicker first.
     pub const ALL: [Self; 2] = [Self::Write, Self::QuickCheck];
 }
 
@@ -41,10 +39,8 @@ impl fmt::Display for HealthDepth {
 /// What a health check came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HealthReport {
-    /// The database.
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
-    /// Whether nothing is wrong.
     pub healthy: bool,
     /// What is wrong, a sentence each.
     pub troubles: Vec<String>,
@@ -84,7 +80,6 @@ pub struct WriteProof {
 pub struct SeenHolder {
     /// The process; `None` where the kernel does not say.
     pub pid: Option<i32>,
-    /// What it is called.
     pub name: Option<String>,
     /// Between the first and the last time that it was seen so, in ms: at least that long.
     pub seen_ms: f64,
@@ -116,7 +111,6 @@ pub struct QuickCheck {
 pub struct HealthProof {
     /// What its connection answered for the pragmas of the profile and of the file.
     pub answers: ConnectionFacts,
-    /// Its write.
     pub write: WriteProof,
     /// What `quick_check` said, where it was asked for.
     pub quick_check: Option<QuickCheck>,
@@ -125,7 +119,6 @@ pub struct HealthProof {
 impl HealthReport {
     /// What `proof` and a look at `database` after it come to under `profile`. `recovered`: whether there was something
     /// left of a crash before, and no more.
-    #[must_use]
     pub fn of(database: &Database, profile: &Profile, proof: HealthProof, recovered: bool) -> Self {
         let pragmas = rows(database, profile, &proof.answers);
         let free_bytes = database.filesystem.as_ref().and_then(|it| it.free_bytes);
@@ -160,7 +153,6 @@ impl HealthReport {
 }
 
 /// The rows of the file and of our own connection. The header tells the state as of the last checkpoint, the
-/// connection that of now.
 fn rows(database: &Database, profile: &Profile, answers: &ConnectionFacts) -> Vec<PragmaRow> {
     let mut rows = compliance::rows(database, profile, Some(answers)).rows;
     rows.retain(|row| matches!(row.source, PragmaSource::File | PragmaSource::Connection));

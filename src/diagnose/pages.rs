@@ -1,9 +1,7 @@
 //! What each finding means, why it hurts and what to do: a page a finding, part of the program.
 
-/// One finding, explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FindingPage {
-    /// Name of the finding.
     pub name: &'static str,
     /// How bad it can be, in words.
     pub severity: &'static str,
@@ -20,7 +18,6 @@ pub enum PageBlock {
     Text(String),
     /// A line to be typed or read as it stands.
     Code(&'static str),
-    /// An empty line.
     Gap,
 }
 
@@ -69,14 +66,12 @@ pub const PAGES: &[FindingPage] = pages![
 ];
 
 /// The page of the finding `name`.
-#[must_use]
 pub fn page(name: &str) -> Option<&'static FindingPage> {
     PAGES.iter().find(|page| page.name == name)
 }
 
 impl FindingPage {
     /// When the finding holds, in one sentence. Its severity stands beside it and is left out.
-    #[must_use]
     pub fn summary(&self) -> String {
         let first = self.blocks().into_iter().find_map(|block| match block {
             PageBlock::Text(text) => Some(text),
@@ -89,7 +84,6 @@ impl FindingPage {
     }
 
     /// The page below its title, in the stretches of which it is made.
-    #[must_use]
     pub fn blocks(&self) -> Vec<PageBlock> {
         let mut blocks = Vec::new();
         let mut goes_on = false;

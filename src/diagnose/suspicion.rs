@@ -11,7 +11,6 @@ use crate::snapshot::{Database, LockHold, Process, Suspicion, SuspicionKind};
 
 /// What `database`, as sampled at `now`, says. What `previous` said as well keeps the time since when it does; a partial
 /// sample confirms nothing and clears nothing.
-#[must_use]
 pub fn suspicions(database: &Database, previous: Option<&Database>, now: Timestamp) -> Vec<Suspicion> {
     let before = previous.map_or(&[][..], |it| &it.suspicions);
     // The kernel answers about one file whatever becomes of the table, and so what the bytes say is certain.
@@ -31,7 +30,6 @@ pub fn suspicions(database: &Database, previous: Option<&Database>, now: Timesta
 
 /// For how long samples have to go on before everything that `database` says is confirmed or cleared, in milliseconds;
 /// `None` where nothing is open.
-#[must_use]
 pub fn open_for_ms(database: &Database) -> Option<i64> {
     database.suspicions.iter().map(|it| it.remaining_ms).filter(|ms| *ms > 0).max()
 }

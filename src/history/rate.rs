@@ -28,7 +28,6 @@ impl GrowthRate {
     }
 
     /// Growth in a second; `None` until there are two values, and while one of them is below the one before it.
-    #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a rate for people; 52 bits are plenty")]
     pub fn a_second(&self) -> Option<f64> {
         let (first, last) = (self.values.front()?, self.values.back()?);
@@ -46,7 +45,6 @@ impl GrowthRate {
 
     /// Growth in a second, where the values were seen over `span` at least: two looks a moment apart can fall around one
     /// large commit, which says nothing of the next minute.
-    #[must_use]
     pub fn a_second_over(&self, span: Duration) -> Option<f64> {
         let (first, last) = (self.values.front()?, self.values.back()?);
         self.a_second().filter(|_| last.0.saturating_duration_since(first.0) >= span)
@@ -95,7 +93,6 @@ impl MovedFrames {
     }
 
     /// Frames moved in a second; `None` where that is not known.
-    #[must_use]
     pub fn a_second(&self) -> Option<f64> {
         self.rate.a_second()
     }

@@ -16,22 +16,18 @@ use crate::snapshot::DurationSpread;
 pub struct TimeWindow {
     /// Its newer edge; `None`: now.
     pub end: Option<Instant>,
-    /// How long it is.
     pub span: Duration,
 }
 
 /// A stretch of the past.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeline {
-    /// Its newer edge.
     pub end: Instant,
     /// The same by the calendar.
     pub ends_at: Timestamp,
-    /// How long it is.
     pub span: Duration,
     /// The oldest moment that is known.
     pub oldest: Instant,
-    /// The newest.
     pub newest: Instant,
     /// A lane for each process that held the lock or waited for it, most time first; past
     /// [`Timeline::LANES`] of them the rest share the last one.
@@ -64,14 +60,11 @@ pub struct TimelineStep {
     pub longest_ms: f64,
     /// When that one began; `None` where the ring has forgotten it.
     pub began: Option<Timestamp>,
-    /// Whether it goes on.
     pub goes_on: bool,
 }
 
-/// Waits for the lock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LockWaits {
-    /// How many.
     pub count: u64,
     /// How long, in ms.
     pub spread: DurationSpread,
@@ -80,20 +73,16 @@ pub struct LockWaits {
 impl Timeline {
     /// Cells of a lane: a screen joins as many as it has no columns for.
     pub const CELLS: usize = 600;
-    /// Steps of a cursor.
     pub const STEPS: usize = 60;
-    /// Lanes at most.
     pub const LANES: usize = 24;
 
     /// The cells of a cursor's `step`.
-    #[must_use]
     pub fn cells(step: usize) -> std::ops::Range<usize> {
         const CELLS: usize = Timeline::CELLS / Timeline::STEPS;
         step * CELLS..(step + 1) * CELLS
     }
 
     /// How many of the cells, from the oldest on, lie before anything was sampled.
-    #[must_use]
     pub fn unknown_cells(&self) -> usize {
         let known = self.end.saturating_duration_since(self.oldest).as_nanos();
         let unknown = self.span.as_nanos().saturating_sub(known);
@@ -102,7 +91,6 @@ impl Timeline {
     }
 
     /// When the part `share` (0 to 1) of it was over.
-    #[must_use]
     pub fn at(&self, share: f64) -> Timestamp {
         let before = self.span.mul_f64((1.0 - share).clamp(0.0, 1.0));
         earlier(self.ends_at, before)
@@ -111,8 +99,6 @@ impl Timeline {
 
 impl LockHistory {
     /// The stretch of the past in `window`, where `now` is the present on both clocks; `None` where nothing was
-    /// sampled.
-    #[must_use]
     pub fn timeline(&self, window: TimeWindow, now: (Instant, Timestamp)) -> Option<Timeline> {
         let since = self.since?;
         let oldest = since + Duration::from_micros(self.oldest().unsigned_abs());

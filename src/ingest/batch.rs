@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroUsize, str::FromStr, time::Duration};
 
-use crate::journal::LockSharing;
+use crate::snapshot::LockSharing;
 
 /// How long hardly any batch of `auto` holds the write lock, where nothing else is asked for. A writer that waits for
 /// it polls: the shorter the hold, the sooner its poll succeeds.
@@ -32,7 +32,6 @@ pub enum BatchSetting {
     /// By what the last ones cost: as many files as can be had in the time that a batch may hold the lock.
     #[default]
     Auto,
-    /// Just that many files.
     Files(NonZeroUsize),
 }
 
@@ -74,7 +73,6 @@ pub struct BatchLimit {
     /// At most so many files.
     pub files: usize,
     /// No further file once so much time has passed under the lock, so that enough is left to commit; `None`:
-    /// however long it takes.
     pub hold: Option<Duration>,
 }
 
@@ -91,7 +89,6 @@ pub struct BatchSizer {
 
 impl BatchSizer {
     /// A sizer that has seen no batch yet, hardly any of which is to hold the lock for longer than `hold`.
-    #[must_use]
     pub fn new(batch: BatchSetting, hold: Duration) -> Self {
         let files = match batch {
             BatchSetting::Auto => FIRST,
@@ -101,13 +98,11 @@ impl BatchSizer {
     }
 
     /// How long a transaction is to hold the lock.
-    #[must_use]
     pub fn aim(&self) -> Duration {
         self.aim
     }
 
     /// What the next batch may take.
-    #[must_use]
     pub fn next(&self) -> BatchLimit {
         let hold = match self.batch {
             BatchSetting::Auto => Some(self.aim.div_f64(1.0 + self.ending)),
@@ -138,14 +133,12 @@ impl BatchSizer {
 }
 
 /// How long to leave the lock alone after a batch that held it for `hold`.
-#[must_use]
 pub fn gap(hold: Duration, sharing: LockSharing) -> Duration {
     if sharing == LockSharing::Alone { Duration::ZERO } else { hold.max(SHORTEST_GAP) }
 }
 
 /// With whom the lock is shared after a transaction that was refused it `retries` times; `is_open_elsewhere` is `None`
 /// where that cannot be seen, and then there may be somebody.
-#[must_use]
 pub fn sharing(retries: u64, is_open_elsewhere: Option<bool>) -> LockSharing {
     match (retries, is_open_elsewhere) {
         (1.., _) => LockSharing::Waited,

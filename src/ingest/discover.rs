@@ -65,7 +65,6 @@ impl IngestFolder {
     }
 
     /// What the names of its documents begin with.
-    #[must_use]
     pub fn prefix(&self) -> String {
         format!("{}/", self.name.trim_end_matches('/'))
     }
@@ -74,11 +73,9 @@ impl IngestFolder {
 /// A document that the walk found.
 #[derive(Debug, Clone)]
 pub struct FoundDocument {
-    /// Where it is.
     pub file: PathBuf,
     /// Its name in the database, unique there.
     pub name: String,
-    /// Index of its folder.
     pub folder: usize,
     /// Size and time of change.
     pub stamp: FileStamp,
@@ -95,7 +92,6 @@ pub struct FileStamp {
 
 impl FileStamp {
     /// The stamp in `metadata`.
-    #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
         let modified_ns =
             metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
@@ -103,7 +99,6 @@ impl FileStamp {
     }
 }
 
-/// What the walk saw.
 #[derive(Debug, Default)]
 pub struct Discovery {
     /// The documents, each once, in the order of their folders and names.
@@ -119,19 +114,14 @@ pub struct Discovery {
 /// Why folders cannot be taken in.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoverError {
-    /// Nothing was asked for.
     #[error("no folder to take in: name one")]
     NoFolder,
-    /// It does not exist.
     #[error("there is no folder {0}: check the path")]
     Missing(String),
-    /// It is something else.
     #[error("{0} is not a folder: name the folder that holds the documents")]
     NotAFolder(String),
-    /// It cannot be opened.
     #[error("cannot read the folder {path}: {source}; check who may read it, or name another")]
     Unreadable {
-        /// The folder.
         path: String,
         /// What the operating system said.
         source: io::Error,
@@ -317,7 +307,6 @@ impl Discovery {
 }
 
 /// Whether the name of `path` is that of a document.
-#[must_use]
 pub fn is_document(path: &Path) -> bool {
     let Some(extension) = path.extension().and_then(|it| it.to_str()) else { return false };
     EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))

@@ -43,7 +43,6 @@ pub enum EmbedRefusal {
     /// It is there, and may do later.
     #[error("{reason}")]
     Later {
-        /// What it said.
         reason: String,
         /// How long it wants to be left alone.
         after: Option<Duration>,
@@ -56,10 +55,8 @@ pub enum EmbedRefusal {
     Never(String),
 }
 
-/// How documents are embedded.
 #[derive(Debug, Clone)]
 pub struct EmbedOptions {
-    /// Who makes the vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Of which model the vectors are: each has its own.
     pub model: String,
@@ -86,7 +83,6 @@ pub enum ExistingVectors {
 
 impl EmbedOptions {
     /// Vectors of `model`, made by `embedder`, in the usual way.
-    #[must_use]
     pub fn new(embedder: Arc<dyn Embedder>, model: &str) -> Self {
         Self {
             embedder,
@@ -103,7 +99,6 @@ impl EmbedOptions {
 /// What came of embedding, as a run's summary tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EmbeddingSummary {
-    /// The model.
     pub model: String,
     /// Documents that had no vector of it, or one of an older text.
     pub wanted: u64,
@@ -123,14 +118,12 @@ pub struct EmbeddingSummary {
 ///
 /// # Errors
 ///
-/// Why there is none.
 pub fn vector_of(options: &EmbedOptions, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
     calls::ask(options, &StopFlag::default(), text)
 }
 
 impl EmbeddingSummary {
     /// Whether every document has its vector.
-    #[must_use]
     pub fn is_complete(&self) -> bool {
         self.error.is_none() && self.embedded >= self.wanted
     }

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use super::news::ReportedFailures;
 use crate::{
     database::identity,
-    journal::{EXTENSION, JournalEvent, JournalLine},
     observe::journals,
-    state_files::{self, StateFolder},
+    state::folder::{self, StateFolder},
+    state::journal::{EXTENSION, JournalEvent, JournalLine},
 };
 
 /// How many journals are kept: those that are looked at, and older ones whose run goes on.
@@ -31,11 +31,15 @@ pub struct RunJournal {
 enum JournalState {
     To {
         file: File,
-        /// Bytes of whole lines.
         length: u64,
     },
     /// Nothing of note happened yet: the lines that stand at the beginning where something does.
-    Held { path: PathBuf, proc: PathBuf, lines: Vec<u8>, news: ReportedFailures },
+    Held {
+        path: PathBuf,
+        proc: PathBuf,
+        lines: Vec<u8>,
+        news: ReportedFailures,
+    },
 }
 
 impl RunJournal {
@@ -56,7 +60,7 @@ impl RunJournal {
         let runs = runs.path();
         for run in names() {
             let path = runs.join(format!("{run}.{EXTENSION}"));
-            match state_files::options().append(true).create_new(true).open(&path) {
+            match folder::options().append(true).create_new(true).open(&path) {
                 Ok(file) => {
                     let mut journal =
                         Self { run: run.clone(), writing: JournalState::To { file, length: 0 } };
@@ -98,8 +102,6 @@ impl RunJournal {
         Ok(Self { run, writing })
     }
 
-    /// Name of the run.
-    #[must_use]
     pub fn run(&self) -> &str {
         &self.run
     }
@@ -129,7 +131,7 @@ impl RunJournal {
 
 /// A new journal at `path` with `lines`, and its length.
 fn begin(path: &Path, proc: &Path, lines: &[u8]) -> io::Result<(File, u64)> {
-    let mut file = state_files::options().append(true).create_new(true).open(path)?;
+    let mut file = folder::options().append(true).create_new(true).open(path)?;
     let mut length = 0;
     append(&mut file, &mut length, lines).inspect_err(|_| {
         // Empty as it is it would say nothing but that something is wrong.
@@ -198,7 +200,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::journal::RunOutcome;
+    use crate::state::journal::RunOutcome;
 
     #[test]
     fn journals_are_private_and_never_share_a_name() {

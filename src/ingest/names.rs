@@ -35,13 +35,11 @@ struct LinkCandidate {
 
 impl DocumentNames {
     /// No documents yet, in the folder whose documents' names begin with `prefix`.
-    #[must_use]
     pub fn new(prefix: String) -> Self {
         Self { prefix, documents: HashMap::new(), wanted: HashMap::new() }
     }
 
     /// What the names of its documents begin with.
-    #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -74,7 +72,6 @@ impl DocumentNames {
     }
 
     /// The row of the document that `target` means.
-    #[must_use]
     pub fn resolve(&self, target: &str) -> Option<i64> {
         let target = folded(target);
         let candidates = self.documents.get(&last_part(&target))?;
@@ -85,7 +82,6 @@ impl DocumentNames {
     }
 
     /// Whether `edge` names its target as wikis do, not by a path.
-    #[must_use]
     pub fn is_wiki(&self, edge: &DocumentEdge) -> bool {
         let target = &edge.target;
         edge.kind == "wikilink"

@@ -32,7 +32,6 @@ const KEPT: u32 = 20;
 
 impl NeighbourCheck {
     /// Looks in `proc` for others with `database` open.
-    #[must_use]
     pub fn of(database: &Path, proc: &Path) -> Self {
         let index = sidecar(database, "-shm");
         Self {

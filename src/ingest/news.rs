@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    journal::{JournalEvent, RunOutcome},
     snapshot::FailedFile,
+    state::journal::{JournalEvent, RunOutcome},
 };
 
 /// What the run before told, and what this one adds to it.
@@ -18,19 +18,16 @@ pub struct ReportedFailures {
 
 impl ReportedFailures {
     /// After a run that left `failed` out, and ended with `error` if with any.
-    #[must_use]
     pub fn after(failed: &[FailedFile], error: Option<String>) -> Self {
         Self { failed: failed.iter().map(pair).collect(), error, again: 0 }
     }
 
     /// After a run that could tell nothing but `error`.
-    #[must_use]
     pub fn and_error(self, error: String) -> Self {
         Self { error: Some(error), ..self }
     }
 
     /// Whether `file` has been told of with the same reason.
-    #[must_use]
     pub fn knows(&self, file: &FailedFile) -> bool {
         self.failed.contains(&pair(file))
     }

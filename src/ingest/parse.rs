@@ -25,11 +25,9 @@ pub type ContentHash = [u8; 32];
 /// A document, ready to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedDocument {
-    /// Where it is.
     pub file: PathBuf,
     /// Its name in the database.
     pub name: String,
-    /// Index of its folder.
     pub folder: usize,
     /// From the front matter, else the first heading, else the file's name without its ending.
     pub title: String,
@@ -68,7 +66,6 @@ pub struct DocumentPlace<'a> {
 }
 
 /// The document that `text` is; what only its file can tell is left empty.
-#[must_use]
 pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
     let mut warnings = Vec::new();
     let (values, body) = match front_matter::split(&text) {
@@ -118,7 +115,6 @@ pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
 }
 
 /// The last part of a document's name, without its ending.
-#[must_use]
 pub fn stem(name: &str) -> &str {
     let file = name.rsplit('/').next().unwrap_or(name);
     match file.rsplit_once('.') {

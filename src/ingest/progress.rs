@@ -25,7 +25,6 @@ pub trait RunProgress {
     fn waits(&mut self, _why: &str) {}
     /// The folders have been walked: so many files, so many of them unchanged by size and time.
     fn discovered(&mut self, files: u64, unchanged: u64);
-    /// A transaction was committed.
     fn batch(&mut self, batch: &CommittedBatch);
     /// A file was left out.
     fn failed(&mut self, file: &FailedFile);
@@ -42,11 +41,9 @@ pub trait RunProgress {
 /// A transaction that was committed.
 #[derive(Debug, Clone, Copy)]
 pub struct CommittedBatch {
-    /// Files in it.
     pub files: u64,
     /// Files of the run that are done with so far: taken in, unchanged or failed.
     pub done: u64,
-    /// Files of the run.
     pub total: u64,
     /// How long it held the write lock.
     pub hold: Duration,
@@ -55,7 +52,6 @@ pub struct CommittedBatch {
 }
 
 /// What suits stderr: a [`BarProgress`] on a terminal that moves its cursor, else [`LineProgress`].
-#[must_use]
 pub fn on_stderr() -> Box<dyn RunProgress> {
     if io::stderr().is_terminal() && !text::is_dumb_terminal() {
         Box::new(BarProgress::new())
@@ -64,7 +60,6 @@ pub fn on_stderr() -> Box<dyn RunProgress> {
     }
 }
 
-/// Tells nobody.
 #[derive(Debug, Default)]
 pub struct SilentProgress;
 
@@ -143,7 +138,6 @@ pub struct BarProgress(ProgressBar);
 
 impl BarProgress {
     /// A bar that shows once the folders are walked.
-    #[must_use]
     pub fn new() -> Self {
         let bar = ProgressBar::hidden();
         if let Ok(style) =

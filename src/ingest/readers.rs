@@ -24,7 +24,6 @@ const QUEUE: usize = 1024;
 
 const MOST_THREADS: usize = 4;
 
-/// A file to read.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadJob<'a> {
     /// What the walk knows of it.
@@ -39,7 +38,6 @@ pub struct ReadJob<'a> {
 
 impl ReadJob<'_> {
     /// Bytes that it may take up. A file that has grown since the walk is read up to the limit of one file, whatever it
-    /// was counted as.
     fn cost(&self) -> u64 {
         self.found.stamp.bytes.min(self.largest)
     }
@@ -68,11 +66,8 @@ pub struct ReadResults<'a> {
 /// What there was to receive.
 #[derive(Debug)]
 pub enum NextResult<'a> {
-    /// A file is read.
     Done(&'a FoundDocument, FileOutcome),
-    /// Nothing within the time.
     Nothing,
-    /// All files are read.
     End,
 }
 

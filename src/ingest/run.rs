@@ -29,8 +29,9 @@ use super::{
 };
 use crate::{
     database::factory,
-    journal::{BatchDecision, JournalEvent, LockSharing, RunOutcome},
+    snapshot::{BatchDecision, LockSharing},
     snapshot::{DurationSpread, FailedFile},
+    state::journal::{JournalEvent, RunOutcome},
     units::milliseconds,
 };
 
@@ -47,7 +48,6 @@ enum ReaderMessage {
     End,
 }
 
-/// A run under way.
 pub(super) struct IngestRun<'a> {
     request: &'a IngestRequest,
     stop: &'a StopFlag,
@@ -269,7 +269,6 @@ impl<'a> IngestRun<'a> {
         Ok(())
     }
 
-    /// A transaction more.
     fn count(&mut self, cost: TransactionCost) {
         self.summary.batches += 1;
         self.summary.retries += cost.retries;
@@ -384,7 +383,6 @@ impl<'a> IngestRun<'a> {
 }
 
 /// How long to leave the lock alone after a transaction, and why: others are seen by their lock, or felt by having had
-/// to wait.
 fn gap_after(cost: TransactionCost, neighbours: &NeighbourCheck) -> (Duration, LockSharing) {
     let sharing = batch::sharing(cost.retries, neighbours.any().ok());
     (batch::gap(cost.hold, sharing), sharing)

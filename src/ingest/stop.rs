@@ -31,13 +31,11 @@ impl StopFlag {
     }
 
     /// Whether the run was asked to end.
-    #[must_use]
     pub fn is_raised(&self) -> bool {
         self.is_raised.load(Ordering::Relaxed)
     }
 
     /// The exit code of a run that this flag ended: 129 after HUP, else 130.
-    #[must_use]
     pub fn exit_code(&self) -> u8 {
         let is_hangup = self.signal.load(Ordering::Relaxed) == number(Signal::HUP);
         if is_hangup { endings::exit_code(Signal::HUP) } else { STOPPED }

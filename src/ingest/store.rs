@@ -63,7 +63,6 @@ pub struct DocumentStore {
 /// A document that the database has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownDocument {
-    /// Its row.
     pub id: i64,
     /// Name of the folder that it was taken in with.
     pub folder: String,
@@ -91,13 +90,11 @@ pub struct TransactionCost {
 pub struct BatchResult {
     /// The documents that are in.
     pub taken_in: u64,
-    /// Bytes of their files.
     pub bytes: u64,
     /// The ones that the database would not have.
     pub failed: Vec<FailedFile>,
     /// What was left out of the ones that are in.
     pub warned: Vec<FailedFile>,
-    /// What it cost.
     pub cost: TransactionCost,
 }
 
@@ -107,10 +104,8 @@ pub enum StoreError {
     /// It could not be opened or set up.
     #[error(transparent)]
     Open(#[from] factory::OpenError),
-    /// Others kept the lock.
     #[error("{path} stayed locked for {seconds} s{}, then run this again to carry on", by(holder.as_ref(), path))]
     Busy {
-        /// The database.
         path: String,
         /// For how long it was tried.
         seconds: f64,
@@ -122,7 +117,6 @@ pub enum StoreError {
         "{pinned}, and kept it from beginning anew for {seconds} s: end what reads {path}, then run this again to carry on"
     )]
     Pinned {
-        /// The database.
         path: String,
         /// The log, and who reads from it.
         pinned: PinnedLog,
@@ -134,10 +128,7 @@ pub enum StoreError {
         "{path} or its -wal was replaced or removed meanwhile, so nothing more was written: move away what \
          belongs to the old file ({path}-wal, {path}-shm), then run this again"
     )]
-    Replaced {
-        /// The database.
-        path: String,
-    },
+    Replaced { path: String },
     /// There is no room for it.
     #[error(
         "no room on the disk of {path} to {doing} it: what was committed stays; make room, then run this again to carry on"
@@ -145,26 +136,24 @@ pub enum StoreError {
     Full {
         /// What was being done, as in "write to".
         doing: &'static str,
-        /// The database.
         path: String,
     },
     /// The run was asked to end while it waited.
     #[error("asked to stop while waiting for the write lock")]
     Stopped,
-    /// `SQLite` failed.
+    /// SQLite failed.
     #[error("cannot {doing} {path}: {source}; what was committed stays, run this again to carry on")]
     Sqlite {
         /// What was being done, as in "write to".
         doing: &'static str,
-        /// The database.
         path: String,
-        /// What `SQLite` said.
+        /// What SQLite said.
         source: rusqlite::Error,
     },
 }
 
 impl StoreError {
-    /// What `source`, which `SQLite` said while `doing` something to `path`, means.
+    /// What `source`, which SQLite said while `doing` something to `path`, means.
     fn of(doing: &'static str, path: &Path, source: rusqlite::Error) -> Self {
         let path = path.display().to_string();
         let extended = source.sqlite_error().map(|error| error.extended_code);
@@ -237,7 +226,6 @@ impl DocumentStore {
     }
 
     /// Absolute path of the database.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -295,7 +283,6 @@ impl DocumentStore {
     }
 
     /// Leaves everything as it is where what is open is no longer what is at the database's path: what is written there
-    /// nobody would find.
     fn expect_in_place(&self) -> Result<(), StoreError> {
         if self.place.is_kept() {
             return Ok(());

@@ -32,17 +32,15 @@ use self::{
     vectors::EmbedderStatus,
 };
 use super::{
-    IngestError, IngestRequest, ReportedFailures, RunSummary, StoreError, discover,
-    discover::IngestFolder,
-    embed::ExistingVectors,
-    journal_error,
-    lock::{ExclusiveJob, RunLock, RunLockRefusal},
+    IngestError, IngestRequest, ReportedFailures, RunSummary, StoreError, discover, discover::IngestFolder,
+    embed::ExistingVectors, journal_error,
 };
 use crate::{
     database::factory,
-    journal::{RunOutcome, WatcherRecord},
     observe::{journals, process_start, sidecar},
     snapshot::FailedFile,
+    state::journal::{RunOutcome, WatcherRecord},
+    state::run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
 };
 
 /// How often it is looked whether the folders are what they were, which no event tells where one above them was moved;
@@ -129,7 +127,6 @@ fn lock_folders(
     folders.iter().map(lock).collect()
 }
 
-/// Device and inode.
 type WatchedFileId = (u64, u64);
 
 struct FolderWatch<'a> {
@@ -180,7 +177,6 @@ impl<'a> FolderWatch<'a> {
         }
     }
 
-    /// The first run.
     fn begin(&mut self) -> Result<(), IngestError> {
         match self.run() {
             Err(error) if !is_waited_for(&error) => Err(error),

@@ -3,9 +3,7 @@
 /// How the words are stored over which a checksum goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WordOrder {
-    /// Least significant byte first.
     Little,
-    /// Most significant byte first.
     Big,
 }
 
@@ -14,7 +12,6 @@ impl WordOrder {
     pub const NATIVE: Self = if cfg!(target_endian = "little") { Self::Little } else { Self::Big };
 }
 
-/// The two running sums.
 pub type ChecksumPair = (u32, u32);
 
 /// Goes on from `sums` over `bytes`; a rest of fewer than eight bytes does not count.

@@ -33,7 +33,6 @@ mod hearing {
             inotify::add_watch(&self.events, log, WatchFlags::MODIFY | WatchFlags::ONESHOT).ok()
         }
 
-        /// Listens no more.
         pub fn forget(&self, watch: WatchedLog) {
             // It may have been heard, which ends it.
             let _ = inotify::remove_watch(&self.events, watch);
@@ -68,13 +67,11 @@ mod hearing {
 
     use super::WatchedLog;
 
-    /// Hears nothing here.
     #[derive(Debug)]
     pub struct CommitWatcher;
 
     #[expect(clippy::unused_self, reason = "the same calls as on Linux")]
     impl CommitWatcher {
-        /// There is none.
         pub fn open() -> Option<Self> {
             None
         }
@@ -87,7 +84,6 @@ mod hearing {
         /// There is nothing to forget.
         pub fn forget(&self, _watch: WatchedLog) {}
 
-        /// Waits.
         pub fn wait(&self, at_most: Duration) -> Vec<WatchedLog> {
             std::thread::sleep(at_most);
             Vec::new()

@@ -50,13 +50,11 @@ const COPYING: [u64; 2] = [CHECKPOINT, READ0];
 pub struct ContentInput<'a> {
     /// Main file, `-wal` and `-shm`.
     pub paths: &'a [PathBuf; 3],
-    /// The files there.
     pub sights: &'a [Option<FileSighting>; 3],
     /// The path of the journal, where there is one.
     pub journal: Option<PathBuf>,
     /// Bytes in a page, by the header of the main file; `None` where it has no header.
     pub page_size: Option<u32>,
-    /// Pages by that header.
     pub header_count: u32,
     /// Whether a process has one of the files open, or holds a lock on one.
     pub is_used: bool,

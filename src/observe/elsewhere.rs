@@ -81,7 +81,6 @@ pub fn are_related(_proc: &Path, _pid: i32, _other: i32) -> bool {
     false
 }
 
-/// Describes processes through sysinfo.
 pub struct ProcessDescriber {
     system: Option<System>,
     cpu_taken: Option<Instant>,
@@ -102,7 +101,6 @@ impl ProcessDescriber {
     }
 
     /// Takes the figures of `pids`, once before they are described. Their CPU only now and again: over a shorter
-    /// time it means nothing.
     pub fn measure(&mut self, pids: &[i32]) {
         let Some(system) = &mut self.system else { return };
         let mut kind = ProcessRefreshKind::nothing().with_memory().with_cmd(UpdateKind::OnlyIfNotSet);
@@ -172,7 +170,6 @@ impl ProcessDescriber {
 pub struct DescriptorInfo {
     /// The inode of its file.
     pub inode: Option<u64>,
-    /// The locks on it.
     pub locks: Vec<LockRow>,
 }
 

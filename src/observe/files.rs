@@ -20,21 +20,18 @@ use crate::{
 
 impl FileId {
     /// The identity of the file that `metadata` is about.
-    #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
     /// The device number in its two parts.
     #[cfg(target_os = "linux")]
-    #[must_use]
     pub fn numbers(self) -> DeviceNumber {
         (rustix::fs::major(self.device), rustix::fs::minor(self.device))
     }
 
     /// The device number, in no parts: elsewhere there is no lock table to compare it with.
     #[cfg(not(target_os = "linux"))]
-    #[must_use]
     pub fn numbers(self) -> DeviceNumber {
         (0, u32::try_from(self.device).unwrap_or(u32::MAX))
     }
@@ -108,8 +105,7 @@ pub fn look(path: &Path, mounted: &Path, mounts: &MountTable) -> io::Result<Opti
     Ok(Some(FileSighting { id, birth: BirthId::of(&metadata), lock_device, facts }))
 }
 
-/// `path` with `suffix` behind its name, as `SQLite` names `-wal` and `-shm`.
-#[must_use]
+/// `path` with `suffix` behind its name, as SQLite names `-wal` and `-shm`.
 pub fn sidecar(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);

@@ -15,14 +15,12 @@ use crate::{
 /// The processes that have a deleted file of a database open, and those that cannot be asked.
 #[derive(Debug)]
 pub struct DeletedHolders {
-    /// Their PIDs.
     pub pids: Vec<i32>,
     /// Whose descriptors could not be read: a holder may be among them.
     pub unseen: Vec<Unseen>,
 }
 
 /// The processes that have the database open which lay at `path`, an absolute one, as the `/proc` at `proc` shows them.
-#[must_use]
 pub fn holders_of_deleted(proc: &Path, path: &Path) -> DeletedHolders {
     let paths = files::with_sidecars(path);
     let nobody = BTreeSet::new();

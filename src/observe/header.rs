@@ -7,12 +7,11 @@ use crate::{
     snapshot::{AutoVacuum, FileHeader, JournalMode},
 };
 
-/// Length of the header.
 pub const LENGTH: usize = 100;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Reads the header; `None` where the file is empty, which `SQLite` takes for a new database.
+/// Reads the header; `None` where the file is empty, which SQLite takes for a new database.
 ///
 /// # Errors
 ///

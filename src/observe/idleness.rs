@@ -9,14 +9,13 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
-    observe::first_seen::{FirstSeen, IdleSample, IdleTime},
     snapshot::{Database, LockHold, Process},
+    state::first_seen::{FirstSeen, IdleSample, IdleTime},
 };
 
 /// When a look was taken, on the clock that only goes forward.
 #[derive(Debug, Clone, Copy)]
 pub struct IdleClock {
-    /// For this process.
     pub instant: Instant,
     /// In ms, the same for every process of a boot; it stands still while the machine sleeps.
     pub ms: u64,

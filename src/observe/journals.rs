@@ -22,9 +22,9 @@ use self::followed::{FollowedJournal, LONGEST_LINE};
 pub use super::liveness::boot;
 use super::{liveness::is_there, timing::SampleTime, watchers};
 use crate::{
-    journal::{self, EXTENSION, JournalEvent, JournalLine},
     snapshot::{CarriesOn, IngestWatcher, Ingestion, IngestionState, Unseen},
-    state_files,
+    state::folder,
+    state::journal::{self, EXTENSION, JournalEvent, JournalLine},
 };
 
 /// How many ingestions are shown of each database, the newest.
@@ -32,9 +32,6 @@ pub const SHOWN: usize = 20;
 
 /// How many journals are looked at, the newest by name, which begins with the time.
 pub const FOLLOWED: usize = 500;
-
-/// What the file of a watch ends with: its PID, and a line of JSON behind it.
-pub const WATCH_EXTENSION: &str = "watch";
 
 /// As much of a journal as its last line may take.
 const LINE: u64 = 16 << 10;
@@ -60,11 +57,9 @@ pub struct Journals {
 pub struct Transaction {
     /// Absolute path of the database.
     pub database: String,
-    /// The process.
     pub pid: i32,
     /// Its start in clock ticks since boot.
     pub start_ticks: Option<u64>,
-    /// When it had committed.
     pub at: Timestamp,
     /// How long it waited for the write lock, in ms.
     pub wait_ms: f64,
@@ -74,7 +69,6 @@ pub struct Transaction {
 
 impl Journals {
     /// Follows the journals in `runs`; `proc` tells which of their processes live.
-    #[must_use]
     pub fn new(runs: PathBuf, proc: PathBuf) -> Self {
         Self {
             runs,
@@ -88,7 +82,6 @@ impl Journals {
     }
 
     /// Shows at most `count` ingestions of each database.
-    #[must_use]
     pub fn showing(self, count: usize) -> Self {
         Self { shown: count, ..self }
     }
@@ -151,7 +144,6 @@ impl Journals {
     }
 
     /// Those who keep a database in step with folders, as of the newest look, each with its database.
-    #[must_use]
     pub fn watchers(&self) -> Vec<(String, IngestWatcher)> {
         watchers::read(&self.watch_files, &self.proc)
     }
@@ -166,7 +158,6 @@ impl Journals {
 /// The newest run in `runs` of any of the processes `pids` that took any of `folders` into `database`, where it has no
 /// end and its process is gone. Only journals of theirs are opened, and where there are no `pids` the folder is not even
 /// listed: it costs a run that has nothing to do nothing.
-#[must_use]
 pub fn left_off(
     runs: &Path,
     proc: &Path,
@@ -200,19 +191,17 @@ pub fn left_off(
 }
 
 /// What the first line of the journal at `path` tells; `None` where it makes no sense.
-#[must_use]
 pub fn first_line(path: &Path) -> Option<JournalEvent> {
     let mut line = Vec::new();
-    let file = state_files::open(path).ok()?;
+    let file = folder::open(path).ok()?;
     BufReader::new(file.take(LONGEST_LINE)).read_until(b'\n', &mut line).ok()?;
     serde_json::from_slice::<JournalLine>(&line).ok().map(|line| line.event)
 }
 
 /// Whether the last line of the journal at `path` tells the end of its run.
-#[must_use]
 pub fn has_end(path: &Path) -> bool {
     let last = || -> io::Result<Vec<u8>> {
-        let mut file = state_files::open(path)?;
+        let mut file = folder::open(path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(LINE)))?;
         let mut end = Vec::new();
@@ -227,7 +216,6 @@ pub fn has_end(path: &Path) -> bool {
 
 /// Whether the process that wrote `started` is there: not where its PID is another's by now, or of another boot.
 /// What is not known speaks for it. `false` for any other event.
-#[must_use]
 pub fn lives(proc: &Path, started: &JournalEvent) -> bool {
     let JournalEvent::Started { pid, start_ticks, boot, .. } = started else { return false };
     is_there(proc, *pid, *start_ticks, boot.as_deref())
@@ -246,7 +234,7 @@ fn newest(runs: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
         // Anything but a regular file is not ours, and a pipe would keep us waiting.
         let kept = match path.extension() {
             Some(it) if it == EXTENSION => &mut paths,
-            Some(it) if it == WATCH_EXTENSION => &mut watch_files,
+            Some(it) if it == journal::WATCH_EXTENSION => &mut watch_files,
             _ => continue,
         };
         if entry.file_type()?.is_file() {

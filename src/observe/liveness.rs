@@ -5,7 +5,6 @@ use std::path::Path;
 use super::{process_start, processes};
 
 /// What names the running boot of the system; `None` where nothing does.
-#[must_use]
 pub fn boot(proc: &Path) -> Option<String> {
     Some(processes::boot(proc)).filter(|boot| !boot.is_empty())
 }

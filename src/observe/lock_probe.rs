@@ -17,7 +17,6 @@ use crate::observe::{
 pub enum ProbeScope {
     /// Those who exclude others. A reader's momentary probe of an exclusive byte is none.
     Writers,
-    /// Anybody.
     Anybody,
 }
 
@@ -26,9 +25,7 @@ pub enum ProbeScope {
 pub struct LockObstacle {
     /// `None`: a process that cannot be seen from here.
     pub pid: Option<i32>,
-    /// Whether it excludes others.
     pub is_write: bool,
-    /// Where it lies.
     pub bytes: RangeInclusive<u64>,
 }
 

@@ -1,7 +1,7 @@
 //! The write lock as it is held: a thread that asks the kernel hundreds of times a second.
 //!
 //! It asks for the three exclusive bytes of each `-shm` with `F_GETLK` on a descriptor that stays open, and
-//! takes nothing. Only for a process without a `SQLite` connection: closing that descriptor would drop its locks.
+//! takes nothing. Only for a process without a SQLite connection: closing that descriptor would drop its locks.
 //!
 //! What a sample costs is its wake-up, 20 to 30 µs of a CPU, so that there are no more of them than it takes to
 //! see every hold of 5 ms; the end of a long one is heard instead.
@@ -48,23 +48,19 @@ const RESTS: [(Duration, Duration); 2] = [
 /// The time between two wake-ups where there is nothing to sample.
 const IDLE: Duration = Duration::from_millis(20);
 
-/// A database to sample.
 #[derive(Debug, Clone)]
 pub struct SampledDatabase {
     /// Its `-shm`.
     pub index: PathBuf,
     /// Its `-wal`.
     pub log: PathBuf,
-    /// Where its holds go.
     pub history: Arc<Mutex<LockHistory>>,
 }
 
 /// Whether samples become rare while nothing happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SamplingPace {
-    /// They do.
     WithRests,
-    /// They do not.
     Steady,
 }
 

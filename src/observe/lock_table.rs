@@ -33,7 +33,7 @@ const MOST_ROWS: usize = 10_000;
 // The bytes that SQLite locks: of `-shm`, and of the main file.
 const LOCKED: [RangeInclusive<u64>; 2] = [120..=INDEX_BYTE, 0x4000_0000..=0x4000_01ff];
 
-/// The byte of `-shm` on which every process with the index open holds a lock for life (`SQLite`'s `DMS`).
+/// The byte of `-shm` on which every process with the index open holds a lock for life (SQLite's `DMS`).
 pub const INDEX_BYTE: u64 = 128;
 
 /// One lock that is held.
@@ -47,9 +47,7 @@ pub struct LockRow {
     pub is_write: bool,
     /// Device of the file's superblock.
     pub device: DeviceNumber,
-    /// Inode of the file.
     pub inode: u64,
-    /// First and last byte.
     pub bytes: RangeInclusive<u64>,
 }
 
@@ -84,7 +82,7 @@ pub struct LockTable {
     pub cut: Option<CutReason>,
 }
 
-/// The POSIX and open-file-description locks on files with one of `inodes`, on bytes that `SQLite` locks, as the `/proc`
+/// The POSIX and open-file-description locks on files with one of `inodes`, on bytes that SQLite locks, as the `/proc`
 /// at `proc` shows them.
 ///
 /// # Errors
@@ -168,7 +166,7 @@ fn read_once(source: impl io::Read, inodes: &[u64], bounds: ReadLimits) -> io::R
     Ok((LockTable { rows, cut }, reading.bytes))
 }
 
-/// The row in `line`, where it is one on bytes that `SQLite` locks.
+/// The row in `line`, where it is one on bytes that SQLite locks.
 pub fn row_of_sqlite(line: &[u8]) -> Option<LockRow> {
     let row = std::str::from_utf8(line).ok().and_then(row)?;
     LOCKED.iter().any(|bytes| row.overlaps(bytes)).then_some(row)

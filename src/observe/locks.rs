@@ -1,4 +1,4 @@
-//! What the rows of the lock table mean to `SQLite` (<https://sqlite.org/walformat.html#wal_locks>).
+//! What the rows of the lock table mean to SQLite (<https://sqlite.org/walformat.html#wal_locks>).
 
 use std::{
     collections::{BTreeMap, BTreeSet},

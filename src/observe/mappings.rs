@@ -44,7 +44,6 @@ struct KnownMapping {
 /// Whether what is remembered will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MappingFreshness {
-    /// It will.
     OfLate,
     /// A finding hangs on it.
     OfNow,
@@ -57,7 +56,6 @@ impl MappedFiles {
     }
 
     /// Where `process`, which has `handles` on them, maps the files of `sights` (main file, `-wal`, `-shm`); `None` where that
-    /// cannot be read.
     pub fn of(
         &mut self,
         process: &Process,

@@ -20,7 +20,6 @@ pub struct OpenerTarget<'a> {
     pub paths: [&'a Path; 3],
     /// The mount namespace that has these paths; `None`: this process's own.
     pub namespace: Option<&'a Path>,
-    /// The files there.
     pub sights: [Option<&'a FileSighting>; 3],
     /// The files that were there last, where none is there now.
     pub former: [Option<BirthId>; 3],
@@ -127,16 +126,16 @@ impl DatabaseOpener {
 
 /// Temporary files that a process has open, by the names that the kernel shows of its descriptors.
 ///
-/// `SQLite` deletes a temporary file as soon as it is made. Most builds give it a name before, `etilqs_` and a random
+/// SQLite deletes a temporary file as soon as it is made. Most builds give it a name before, `etilqs_` and a random
 /// number (`SQLITE_TEMP_FILE_PREFIX` of its `os.h`); some make it without one (`O_TMPFILE`), as other programs do too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TemporaryFile {
     /// Its descriptors cannot be read.
     #[default]
     Unseen,
-    /// So many of `SQLite`'s, and whether there are others that may be.
+    /// So many of SQLite's, and whether there are others that may be.
     Seen {
-        /// With a name that only `SQLite` gives.
+        /// With a name that only SQLite gives.
         named: u32,
         /// Without a name, so that nobody can say whose they are.
         nameless: bool,
@@ -157,7 +156,7 @@ impl TemporaryFile {
         *nameless |= name.strip_prefix(b"#").is_some_and(|number| number.iter().all(u8::is_ascii_digit));
     }
 
-    /// How many are surely `SQLite`'s; `None` where none is, and some may be.
+    /// How many are surely SQLite's; `None` where none is, and some may be.
     pub fn sure(self) -> Option<u32> {
         match self {
             Self::Unseen | Self::Seen { named: 0, nameless: true } => None,

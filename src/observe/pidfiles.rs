@@ -24,7 +24,6 @@ const LARGEST: usize = 64;
 /// Time between two searches for those that have a PID in a namespace of their own.
 const SEARCH: Duration = Duration::from_secs(10);
 
-/// Reads the pidfiles.
 #[derive(Debug, Default)]
 pub struct PidfileReader {
     paths: Vec<PathBuf>,

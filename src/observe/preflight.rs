@@ -16,16 +16,13 @@ use crate::{
 /// Why a path cannot be used as a database.
 #[derive(Debug, thiserror::Error)]
 pub enum UnfitPath {
-    /// Nothing is there.
     #[error("no such file: {0}; name a SQLite database that exists")]
     Missing(String),
-    /// It is a directory.
     #[error("{0} is a directory; name the database file in it")]
     Directory(String),
     /// It is a pipe, a socket or a device.
     #[error("{0} is not a regular file; name a SQLite database")]
     NotAFile(String),
-    /// The operating system refuses.
     #[error("no permission to read {0}; run as a user who may read it and its directory")]
     Forbidden(String),
     /// It does not begin as a database does.
@@ -40,17 +37,13 @@ pub enum UnfitPath {
     /// It begins as a database does, and ends too soon.
     #[error("{path} is truncated: {bytes} bytes of a first page of {expected}; restore it from a backup")]
     Truncated {
-        /// The path.
         path: String,
-        /// Its size.
         bytes: u64,
         /// What a database of one page would have; where not even the page size is left, the header's length.
         expected: u64,
     },
-    /// Something else is wrong.
     #[error("cannot read {path}: {source}; check the path and the disk")]
     Unreadable {
-        /// The path.
         path: String,
         /// What the operating system said.
         source: io::Error,
@@ -59,12 +52,12 @@ pub enum UnfitPath {
 
 /// The absolute path of the database at `path`, without links in it.
 ///
-/// An empty file is a database: `SQLite` takes it for a new one. Nothing is created or changed. Only for a
-/// process that has no `SQLite` connection: it opens and closes the file, which would drop that connection's locks.
+/// An empty file is a database: SQLite takes it for a new one. Nothing is created or changed. Only for a
+/// process that has no SQLite connection: it opens and closes the file, which would drop that connection's locks.
 ///
 /// # Errors
 ///
-/// Where the file cannot be a `SQLite` database, or cannot be read.
+/// Where the file cannot be a SQLite database, or cannot be read.
 pub fn inspect(path: &Path) -> Result<PathBuf, UnfitPath> {
     let shown = text::clean(&path.to_string_lossy());
     let wrap = |error| unreadable(&shown, error);

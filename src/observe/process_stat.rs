@@ -28,7 +28,6 @@ pub struct ProcessStat {
     pub state: char,
     /// Whether its first thread has ended, and others have not.
     pub is_headless: bool,
-    /// Its parent.
     pub parent: Option<i32>,
     /// Its session: the process that leads it, or 0 where that is not visible.
     pub session: Option<i32>,
@@ -42,13 +41,11 @@ pub struct ProcessStat {
 
 /// When process `pid` started, in clock ticks since boot, as the `/proc` at `proc` has it; `None` where it is gone,
 /// or dead and not yet collected.
-#[must_use]
 pub fn process_start(proc: &Path, pid: i32) -> Option<u64> {
     read(proc, pid)?.start_ticks
 }
 
 /// Who started `pid`, and who started that, up to the system's first process.
-#[must_use]
 pub fn process_ancestors(proc: &Path, pid: i32) -> Vec<i32> {
     let mut ancestors = Vec::new();
     let mut next = process_parent(proc, pid);
@@ -61,7 +58,6 @@ pub fn process_ancestors(proc: &Path, pid: i32) -> Vec<i32> {
 }
 
 /// The parent of process `pid`; `None` where `pid` is gone.
-#[must_use]
 fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
     read(proc, pid)?.parent
 }
@@ -69,7 +65,6 @@ fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
 /// Whether the PIDs of the `/proc` at `proc` are those that a system call of this process means. After unshare(1)
 /// without `--mount-proc`, and in the `/proc` of a container, they are not: there this process has another PID, or one
 /// in each of several namespaces, or none (`NSpid` of `proc_pid_status(5)`).
-#[must_use]
 pub fn is_own_proc(proc: &Path) -> bool {
     let Ok(status) = status(&proc.join("self")) else { return false };
     let pids = |key| status.lines().find_map(|line| line.strip_prefix(key));
@@ -80,7 +75,6 @@ pub fn is_own_proc(proc: &Path) -> bool {
 
 /// The user as whom process `pid` runs, by its effective user id: one that a setuid program lends counts, so that
 /// whoever is shown as another's is another's for a signal too. `None` where `pid` is gone.
-#[must_use]
 pub fn process_owner(proc: &Path, pid: i32) -> Option<u32> {
     owner(&status(&proc.join(pid.to_string())).ok()?)
 }
@@ -113,7 +107,6 @@ pub fn ticks_below(proc: &Path) -> HashMap<i32, u64> {
 
 /// The executable and arguments of process `pid`: none where it has none, as a kernel thread; `None` where they cannot
 /// be read. The arguments end with a zero each, and need not be UTF-8. A long command line is cut, and [`CUT`] is then
-/// its last element.
 pub fn command(proc: &Path, pid: i32) -> Option<Vec<String>> {
     let line = |process: &Path| bounded::read(&process.join("cmdline"), COMMAND).ok();
     let own = line(&proc.join(pid.to_string()))?;

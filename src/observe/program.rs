@@ -31,14 +31,12 @@ pub struct ProgramReading {
     /// Whether it has a descriptor on one of the files that were asked for.
     pub has_file: bool,
     /// Just before the executable and that descriptor were read for the last time: what happens later is not in the
-    /// reading.
     pub read_at: Instant,
 }
 
 /// Why there is no reading.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
-    /// The process has ended.
     #[error("the process has ended")]
     Gone,
     /// `/proc` does not show it.
@@ -181,8 +179,6 @@ pub fn thread_states(proc: &Path, pid: i32) -> Result<BTreeMap<i32, char>, Progr
 }
 
 /// The first of `states` that may still run: neither stopped (T) nor ended (Z, X). A traced thread (t) goes on when its
-/// tracer says so.
-#[must_use]
 pub fn running_thread(states: &BTreeMap<i32, char>) -> Option<(i32, char)> {
     let may_run = |state: char| !matches!(state, 'T' | 'Z' | 'X' | 'x');
     states.iter().map(|(&tid, &state)| (tid, state)).find(|&(_, state)| may_run(state))

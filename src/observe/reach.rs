@@ -1,6 +1,6 @@
 //! Paths that lead through `/proc/PID/root` or `/proc/PID/cwd` into the files of another process.
 //!
-//! The kernel follows such a link to where that process is, and not by its text: `canonicalize` and `SQLite`, which go by the
+//! The kernel follows such a link to where that process is, and not by its text: `canonicalize` and SQLite, which go by the
 //! text, end at the file of that name in this mount namespace. So the directory is opened once, and every file is reached
 //! through the descriptor: it stays the same directory when the process ends and another gets its PID.
 

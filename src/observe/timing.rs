@@ -8,17 +8,14 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     history::{LockHistory, SampledLock},
-    observe::{
-        first_seen::{FirstSeen, HeldKey, SampledSince, SinceEvidence, TimedLock},
-        watched::DatabaseView,
-    },
+    observe::watched::DatabaseView,
     snapshot::{DatabaseLocks, JournalMode, LockHolder, Process},
+    state::first_seen::{FirstSeen, HeldKey, SampledSince, SinceEvidence, TimedLock},
 };
 
 /// When a look was taken, on both clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct SampleTime {
-    /// By the calendar.
     pub timestamp: Timestamp,
     /// By the clock that only goes forward.
     pub instant: Instant,

@@ -21,7 +21,6 @@ const CHUNK: usize = 1 << 20;
 /// The 32 bytes at the beginning of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogHeader {
-    /// Bytes per page.
     pub page_size: u32,
     /// Checkpoint sequence: not a counter that can be compared between looks.
     pub checkpoint_sequence: u32,
@@ -97,7 +96,6 @@ pub fn bytes_of(frames: u32, page_size: u32) -> u64 {
 /// The committed frames of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommittedFrames {
-    /// How many there are.
     pub frames: u32,
     /// Database size in pages as of the last of them; `None` where there are none.
     pub page_count: Option<u32>,

@@ -21,13 +21,11 @@ const TRIES: u32 = 20;
 pub struct WalIndex {
     /// Commit counter; it wraps and restarts at recovery.
     pub commits: u32,
-    /// The last committed frame.
     pub frames: u32,
     /// Database size in pages as of that frame.
     pub page_count: u32,
     /// Frames that are in the main file.
     pub backfilled: u32,
-    /// Bytes per page.
     pub page_size: u32,
     /// Salts of the log that it is about, as they stand in its header.
     pub salts: [u8; 8],
@@ -54,7 +52,6 @@ impl RawIndex {
         parse(&self.0).is_some()
     }
 
-    /// The last committed frame.
     pub fn frames(&self) -> u32 {
         self.word(16)
     }
@@ -74,7 +71,6 @@ impl RawIndex {
         self.word(128)
     }
 
-    /// Bytes per page.
     pub fn page_size(&self) -> u32 {
         let size = u32::from(u16::from_ne_bytes([self.0[14], self.0[15]]));
         (size & 0xfe00) + ((size & 1) << 16)

@@ -65,7 +65,6 @@ pub struct DatabaseView {
     pub texts: [PathBuf; 3],
     /// The mount namespace in which they have those names; `None`: this process's own.
     pub namespace: Option<PathBuf>,
-    /// The files there.
     pub sights: [Option<FileSighting>; 3],
     /// The rollback journal beside them.
     pub journal: Option<FileSighting>,
@@ -77,7 +76,6 @@ pub struct DatabaseView {
     pub wal: Option<WalState>,
     /// What the main file is on.
     pub filesystem: Option<Filesystem>,
-    /// What it lies in.
     pub folder: Option<FolderFacts>,
     /// How the path leads to it.
     pub reach: PathReach,
@@ -136,7 +134,6 @@ impl DatabaseWatch {
         lock_sampler::SampledDatabase { index, log, history: Arc::clone(&self.history) }
     }
 
-    /// What happened lately.
     pub fn history(&self) -> MutexGuard<'_, LockHistory> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -423,7 +420,6 @@ impl DatabaseView {
         self.holders.contains(&pid)
     }
 
-    /// Who holds what.
     pub fn decode(&self) -> DecodedLocks {
         let marks = self.index.as_ref().map(|index| &index.read_marks);
         locks::decode(self.mode(), &self.main_rows, &self.index_rows, marks)

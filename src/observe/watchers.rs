@@ -6,13 +6,12 @@ use std::{
 };
 
 use super::liveness;
-use crate::{journal, snapshot::IngestWatcher, state_files};
+use crate::{snapshot::IngestWatcher, state::folder, state::journal};
 
 /// What a file of a watch has at most; whatever follows does not matter.
 const LARGEST: u64 = 64 << 10;
 
 /// The watches that keep `files`, with their databases; one that was killed left its file, and is none.
-#[must_use]
 pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, IngestWatcher)> {
     let mut found: Vec<(String, IngestWatcher)> = Vec::new();
     for line in files.iter().filter_map(|path| line(path).ok().flatten()) {
@@ -36,7 +35,7 @@ pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, IngestWatcher)> {
 
 /// What a watch says of itself; `None` where it has not yet said all of it, or a newer version says it otherwise.
 fn line(path: &Path) -> io::Result<Option<journal::WatcherRecord>> {
-    let text = state_files::read(path, LARGEST)?;
+    let text = folder::read(path, LARGEST)?;
     Ok(String::from_utf8_lossy(&text).lines().nth(1).and_then(|line| serde_json::from_str(line).ok()))
 }
 

@@ -16,7 +16,6 @@ pub struct CheckReport {
     pub version: u32,
     /// The least severity that counts.
     pub fail_on: Severity,
-    /// What it comes to.
     pub verdict: CheckVerdict,
     /// The same as an exit code: 0, 1, or 2 where a database could not be looked at.
     pub exit: u8,
@@ -26,7 +25,6 @@ pub struct CheckReport {
     pub unseen: Vec<Unseen>,
 }
 
-/// One database's part.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckedDatabase {
     /// Absolute path of the main file.
@@ -47,7 +45,6 @@ pub struct CheckedDatabase {
 pub enum CheckVerdict {
     /// Nothing was found that counts.
     Fine,
-    /// Something was.
     Findings,
     /// Nothing was found that counts, but a database could not be looked at.
     Unknown,
@@ -55,7 +52,6 @@ pub enum CheckVerdict {
 
 impl CheckReport {
     /// What `snapshot` comes to where findings of `fail_on` and worse count.
-    #[must_use]
     pub fn new(snapshot: Snapshot, fail_on: Severity) -> Self {
         let databases: Vec<CheckedDatabase> =
             snapshot.databases.into_iter().map(CheckedDatabase::from).collect();

@@ -9,45 +9,29 @@ use crate::units;
 pub enum RescueError {
     /// The process that was named does not exist.
     #[error("there is no process {pid}; name one that waltop status shows")]
-    NoProcess {
-        /// The PID.
-        pid: i32,
-    },
+    NoProcess { pid: i32 },
     /// Its descriptors are not for this user to read.
     #[error(
         "no permission to read the descriptors of {pid}, which belongs to user {owner}; run as that user or as root"
     )]
     Hidden {
-        /// The process.
         pid: i32,
         /// User id of its owner.
         owner: String,
     },
     /// It has no file of the database open.
     #[error("{pid} has no file open that was {}; name the path as the process knew it", path.display())]
-    NotOpen {
-        /// The process.
-        pid: i32,
-        /// The database.
-        path: PathBuf,
-    },
+    NotOpen { pid: i32, path: PathBuf },
     /// Nothing of what it has open was deleted.
     #[error(
         "nothing that {pid} has open of {} was deleted; copy it with: sqlite3 -readonly DB \"VACUUM INTO 'copy.db'\"",
         path.display()
     )]
-    NothingDeleted {
-        /// The process.
-        pid: i32,
-        /// The database.
-        path: PathBuf,
-    },
+    NothingDeleted { pid: i32, path: PathBuf },
     /// There are several to choose from.
     #[error("{pid} has several databases open that were {}; choose one with --inode: {list}", path.display())]
     Several {
-        /// The process.
         pid: i32,
-        /// The path.
         path: PathBuf,
         /// Each set of descriptors with its inodes.
         list: String,
@@ -55,45 +39,26 @@ pub enum RescueError {
     /// The inode that was named belongs to none of them, or to several.
     #[error("no set of descriptors of {pid} is chosen by --inode {inode}; there are: {list}")]
     NoSuchInode {
-        /// The process.
         pid: i32,
-        /// The inode.
         inode: u64,
         /// Each set of descriptors with its inodes.
         list: String,
     },
     /// There is no lock that would hold the writer off.
     #[error("{why}: no lock keeps {pid} from writing while it is copied; give --freeze to stop it meanwhile")]
-    NeedsFreeze {
-        /// The process.
-        pid: i32,
-        /// What is missing.
-        why: &'static str,
-    },
+    NeedsFreeze { pid: i32, why: &'static str },
     /// Another process has the files open as well, and would write while one is stopped.
     #[error("{} also has the file open and would go on writing; stop it first", processes(pids))]
-    Shared {
-        /// The other processes.
-        pids: Vec<i32>,
-    },
+    Shared { pids: Vec<i32> },
     /// It is in the middle of a write that nothing could undo in a copy.
     #[error("{pid} writes without a journal file, at each of several moments; try again when it is idle")]
-    AlwaysWrites {
-        /// The process.
-        pid: i32,
-    },
+    AlwaysWrites { pid: i32 },
     /// It could not be stopped.
     #[error("cannot freeze {pid}: {why}")]
-    NotFrozen {
-        /// The process.
-        pid: i32,
-        /// Why.
-        why: String,
-    },
+    NotFrozen { pid: i32, why: String },
     /// A lock was not available.
     #[error("could not get a read lock on {what} within {} s: {} holds it", patience_s, holder.map_or_else(|| "a process not visible from here".to_owned(), |pid| pid.to_string()))]
     Locked {
-        /// Which lock.
         what: &'static str,
         /// How long it was tried for.
         patience_s: u64,
@@ -105,46 +70,22 @@ pub enum RescueError {
         "{} has {} open without a lock on its -shm; stop it first, or copy with --pid and --freeze",
         processes(pids), path.display()
     )]
-    InUse {
-        /// The processes.
-        pids: Vec<i32>,
-        /// The database.
-        path: PathBuf,
-    },
+    InUse { pids: Vec<i32>, path: PathBuf },
     /// The files changed while they were copied.
     #[error("the files changed while they were copied: {what}; try again")]
-    Changed {
-        /// What was seen.
-        what: String,
-    },
+    Changed { what: String },
     /// The log does not hold what the index tells of it.
     #[error("the index tells of {} in the log, and {} are there with right checksums; --freeze copies the files as they are", units::plural((*expected).into(), "frame"), units::count((*found).into()))]
-    Short {
-        /// Frames by the index.
-        expected: u32,
-        /// Frames in the log.
-        found: u32,
-    },
+    Short { expected: u32, found: u32 },
     /// The place for the copy is taken.
     #[error("{} exists; name a path where nothing is", path.display())]
-    Exists {
-        /// The path.
-        path: PathBuf,
-    },
+    Exists { path: PathBuf },
     /// It is the path of the original, beside which its process still deletes files by name.
     #[error("{} is the path that {pid} still uses; name another for the copy", path.display())]
-    SamePath {
-        /// The process.
-        pid: i32,
-        /// The path.
-        path: PathBuf,
-    },
+    SamePath { pid: i32, path: PathBuf },
     /// The folder for the copies has something in it.
     #[error("{} is not an empty folder; name one that is empty or does not exist", path.display())]
-    NotEmpty {
-        /// The folder.
-        path: PathBuf,
-    },
+    NotEmpty { path: PathBuf },
     /// There is not enough room.
     #[error("the copy takes up to {}, and {} has {} free; name a path on another disk", units::bytes(*needed), path.display(), units::bytes(*free))]
     Space {
@@ -152,13 +93,10 @@ pub enum RescueError {
         path: PathBuf,
         /// Bytes that are needed at most.
         needed: u64,
-        /// Bytes that are free.
         free: u64,
     },
-    /// The user ended it.
     #[error("stopped; the copy was removed")]
     Stopped,
-    /// The operating system failed.
     #[error("cannot {what}: {cause}")]
     Io {
         /// What was being done, and to what.

@@ -30,9 +30,7 @@ pub struct HeldFile {
     pub number: i32,
     /// Device number as `stat` has it.
     pub device: u64,
-    /// Inode number.
     pub inode: u64,
-    /// Bytes.
     pub bytes: u64,
     /// Whether the kernel shows that its name was taken away.
     pub is_deleted: bool,
@@ -42,19 +40,14 @@ pub struct HeldFile {
 /// The files of one database, or of one generation of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldFiles {
-    /// The main file.
     pub main: HeldFile,
-    /// The write-ahead log.
     pub log: Option<HeldFile>,
-    /// The wal-index.
     pub index: Option<HeldFile>,
-    /// The rollback journal.
     pub journal: Option<HeldFile>,
 }
 
 impl HeldFiles {
     /// Whether one of its files was deleted.
-    #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.files().any(|(_, file)| file.is_deleted)
     }

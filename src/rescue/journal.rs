@@ -11,14 +11,14 @@ const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 const TAIL: u64 = 16;
 /// Number of the page that is never written, in front of the name.
 const LEAD: u64 = 4;
-/// The longest path that `SQLite` takes (`MAX_PATHNAME` of `os_unix.c`).
+/// The longest path that SQLite takes (`MAX_PATHNAME` of `os_unix.c`).
 const LONGEST: u64 = 4096;
 
 /// How many bytes of `journal` make a copy of its database roll back what was not committed; 0 where there is nothing to
 /// undo.
 ///
 /// A transaction over several databases is committed when the super-journal is deleted that each of their journals names.
-/// So a journal whose super-journal is gone undoes nothing. Where it exists, the copy leaves its name out: `SQLite` would
+/// So a journal whose super-journal is gone undoes nothing. Where it exists, the copy leaves its name out: SQLite would
 /// delete the original otherwise, once the copy is rolled back.
 ///
 /// # Errors

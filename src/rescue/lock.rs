@@ -1,7 +1,7 @@
 //! The locks of a reader, taken on a descriptor that is open for reading.
 //!
 //! They are open-file-description locks (`fcntl_locking(2)`): they end when that descriptor is closed, and no other close in
-//! this process drops them. Against the POSIX locks of `SQLite` they work as any other.
+//! this process drops them. Against the POSIX locks of SQLite they work as any other.
 
 use std::{
     fs::File,
@@ -29,7 +29,6 @@ const PAUSE: Duration = Duration::from_millis(2);
 ///
 /// # Errors
 ///
-/// Where the kernel fails.
 fn set(file: &File, kind: i32, bytes: &RangeInclusive<u64>) -> io::Result<bool> {
     let place = |byte: u64| libc::off_t::try_from(byte).unwrap_or(libc::off_t::MAX);
     let lock = libc::flock {

@@ -23,14 +23,11 @@ use crate::observe::{
 
 const SHARE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The two copies.
 #[derive(Debug)]
 pub struct CopyPair {
-    /// The main file, and beside it the log or journal that `SQLite` takes in when the copy is opened.
+    /// The main file, and beside it the log or journal that SQLite takes in when the copy is opened.
     pub with_log: PathBuf,
-    /// The main file alone.
     pub without_log: PathBuf,
-    /// What was copied.
     pub copied: CopiedBytes,
 }
 

@@ -36,7 +36,6 @@ const IDLE_PAUSE: Duration = Duration::from_millis(50);
 pub struct RescueRequest<'a> {
     /// The `/proc` with the process.
     pub proc: &'a Path,
-    /// The process.
     pub pid: i32,
     /// When it started, in clock ticks since boot.
     pub start_ticks: u64,
@@ -57,7 +56,7 @@ pub fn start_of(proc: &Path, pid: i32) -> Result<u64, RescueError> {
     observe::process_start(proc, pid).ok_or(RescueError::NoProcess { pid })
 }
 
-/// Copies the database of `request` to `to` and the files beside it, which `SQLite` takes in when the copy is opened.
+/// Copies the database of `request` to `to` and the files beside it, which SQLite takes in when the copy is opened.
 ///
 /// Where there is an index, the locks of a reader keep the main file as it is while others commit. Without one, and only
 /// where `request` allows it, the process is stopped.
@@ -114,11 +113,8 @@ fn under_lock(
 
 /// The files of a database in WAL mode that processes use.
 pub struct LiveFiles<'a> {
-    /// The main file.
     pub main: &'a File,
-    /// The log.
     pub log: &'a File,
-    /// The index.
     pub index: &'a File,
 }
 

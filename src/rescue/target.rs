@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use super::RescueError;
 use crate::{observe::sidecar, paths};
 
-/// What `SQLite` puts beside a main file.
+/// What SQLite puts beside a main file.
 const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// The files of one copy. What was made is removed again, unless the copy was kept.

@@ -12,7 +12,6 @@ pub struct ContentEvidence {
     #[serde(default)]
     pub first_page: Option<FirstPage>,
     /// Whether the log is one of this main file; `None` while a process uses either, or where there is no committed
-    /// frame.
     #[serde(default)]
     pub log_belongs: Option<LogBelongs>,
     /// What the main file lacks that the index, the log or its own header promise.
@@ -26,7 +25,6 @@ pub struct ContentEvidence {
 /// Page 1 of the main file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstPage {
-    /// What it holds.
     pub state: FirstPageState,
     /// Bytes per page, where the log, the index or the other pages tell; `None` where page 1 is good.
     pub page_size: Option<u32>,
@@ -44,7 +42,7 @@ pub struct FirstPage {
 pub enum FirstPageState {
     /// A header of a database.
     Good,
-    /// No byte: `SQLite` takes the file for a new database.
+    /// No byte: SQLite takes the file for a new database.
     Empty,
     /// No header, though the other pages or the log are those of a database in plain text.
     Damaged,
@@ -57,7 +55,6 @@ pub enum FirstPageState {
 /// Whether a log is one of the main file beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogBelongs {
-    /// What was found.
     pub verdict: LogVerdict,
     /// Committed frames of the log.
     pub frames: u32,
@@ -84,7 +81,6 @@ pub enum LogVerdict {
 /// A proof that the main file is not the one that its log, index or header is about, or is cut short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contradiction {
-    /// What is wrong.
     pub kind: ContradictionKind,
     /// The first page that is missing or wrong; `None` where the page counts differ.
     pub page: Option<u32>,
@@ -123,10 +119,8 @@ impl fmt::Display for ContradictionKind {
 /// A rollback journal of a transaction that a crash has cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HotJournal {
-    /// Where it lies.
     #[serde(serialize_with = "super::lossy_path")]
     pub path: PathBuf,
-    /// Its size.
     pub bytes: u64,
     /// When it was last written.
     pub modified_at: Option<Timestamp>,
@@ -136,13 +130,11 @@ pub struct HotJournal {
 
 impl ContentEvidence {
     /// Whether page 1 is damaged.
-    #[must_use]
     pub fn is_damaged(&self) -> bool {
         self.first_page.as_ref().is_some_and(|page| page.state == FirstPageState::Damaged)
     }
 
     /// The log and the main file, where it is doubtful that they belong together.
-    #[must_use]
     pub fn doubt(&self) -> Option<&LogBelongs> {
         self.log_belongs.as_ref().filter(|it| it.verdict == LogVerdict::Doubtful)
     }

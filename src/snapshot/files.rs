@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 /// The main file and the files beside it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DatabaseFiles {
-    /// The main file.
     pub db: Option<FileFacts>,
     /// The write-ahead log, `-wal`.
     pub wal: Option<FileFacts>,
@@ -24,7 +23,6 @@ pub struct DatabaseFiles {
 pub struct FileId {
     /// Device number as `stat` has it.
     pub device: u64,
-    /// Inode number.
     pub inode: u64,
 }
 
@@ -35,15 +33,11 @@ pub struct FileFacts {
     pub bytes: u64,
     /// Device as `major:minor`, both in hexadecimal, as `/proc/locks` writes it.
     pub device: String,
-    /// Inode number.
     pub inode: u64,
-    /// Owner's user id.
     pub uid: u32,
-    /// Group id.
     pub gid: Option<u32>,
     /// Permission bits, as in `0o644`.
     pub mode: u32,
-    /// Last modification.
     pub modified_at: Option<Timestamp>,
 }
 
@@ -52,7 +46,6 @@ pub struct FileFacts {
 pub struct Filesystem {
     /// Its type as the kernel names it: `ext4`, `nfs4`, `fuse.sshfs`.
     pub kind: String,
-    /// Where it is mounted.
     #[serde(serialize_with = "super::lossy_path")]
     pub mounted_at: PathBuf,
     /// Its size in bytes.
@@ -67,9 +60,7 @@ pub struct Filesystem {
 /// The folder that a database lies in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderFacts {
-    /// Owner's user id.
     pub uid: u32,
-    /// Group id.
     pub gid: u32,
     /// Permission bits, as in `0o755`.
     pub mode: u32,
@@ -82,7 +73,6 @@ pub struct FolderFacts {
 pub struct FileHeader {
     /// WAL or rollback, from the file's read and write version.
     pub journal_mode: JournalMode,
-    /// Bytes per page.
     pub page_size: u32,
     /// Pages, as of the last checkpoint; [`WalState::page_count`] is newer where there is one.
     pub page_count: u32,
@@ -92,9 +82,8 @@ pub struct FileHeader {
     pub application_id: i32,
     /// `none`, `full` or `incremental`.
     pub auto_vacuum: AutoVacuum,
-    /// Counts schema changes.
     pub schema_cookie: u32,
-    /// The `SQLite` that last wrote page 1, as in `3.54.1`.
+    /// The SQLite that last wrote page 1, as in `3.54.1`.
     pub written_by: String,
 }
 
@@ -102,7 +91,6 @@ pub struct FileHeader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JournalMode {
-    /// Write-ahead log.
     Wal,
     /// One of the rollback journals (delete, truncate, persist); the file does not say which.
     Rollback,
@@ -151,7 +139,6 @@ pub struct WalState {
     /// Read marks 0 to 4; `None` is an unused one. A mark without a lock on its byte is no reader.
     pub read_marks: Option<[Option<u32>; 5]>,
     /// Growth of the file in bytes a second over the last few looks; `None` until they span a second, and where it
-    /// shrank.
     pub growth_bytes_per_second: Option<f64>,
 }
 

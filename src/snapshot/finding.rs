@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Something that is wrong, with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Name of the rule.
     pub name: String,
-    /// How bad it is.
     pub severity: Severity,
     /// The process that it is about, where there is one.
     pub pid: Option<i32>,
@@ -17,7 +15,6 @@ pub struct Finding {
     pub message: String,
     /// The figures behind the sentence.
     pub evidence: serde_json::Map<String, serde_json::Value>,
-    /// What to do.
     pub remedy: Remedy,
 }
 
@@ -25,11 +22,8 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing.
     Info,
-    /// Will hurt.
     Warning,
-    /// Hurts.
     Error,
 }
 

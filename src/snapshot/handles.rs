@@ -5,11 +5,9 @@ use serde::{Deserialize, Serialize};
 /// A process whose descriptors on the main file rose and never fell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HandleGrowth {
-    /// The process.
     pub pid: i32,
     /// Descriptors before the first rise that counts.
     pub from: u32,
-    /// Descriptors now.
     pub to: u32,
     /// How many looks of the last minute saw the number rise.
     pub rises: u32,

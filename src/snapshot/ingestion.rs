@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{journal::BatchDecision, units};
+use crate::units;
 
 /// An ingestion, folded from its journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,7 +16,6 @@ pub struct Ingestion {
     pub pid: i32,
     /// Start of that process in clock ticks since boot; with the PID it names the process.
     pub start_ticks: Option<u64>,
-    /// How it stands.
     pub state: IngestionState,
     /// The folders it takes in.
     pub folders: Vec<String>,
@@ -28,19 +27,15 @@ pub struct Ingestion {
     pub files_unchanged: u64,
     /// Files that could not be taken in.
     pub files_failed: u64,
-    /// Batches committed.
     pub batches: u64,
     /// Files in the newest batch.
     pub batch_size: Option<u64>,
     /// Lock holds of the batches.
     pub hold_ms: Option<DurationSpread>,
-    /// Waits for the lock.
     pub wait_ms: Option<DurationSpread>,
     /// How often `SQLITE_BUSY` was retried.
     pub busy_retries: u64,
-    /// When it began.
     pub started_at: Timestamp,
-    /// When it ended.
     pub finished_at: Option<Timestamp>,
     /// The newest batches' holds in ms, oldest first, at most [`Ingestion::RECENT`].
     pub recent_holds_ms: Vec<f64>,
@@ -81,13 +76,11 @@ pub struct Ingestion {
 /// The phase of an ingestion in which documents are embedded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbeddingProgress {
-    /// The model.
     pub model: String,
     /// Documents that had no vector of it.
     pub wanted: u64,
     /// Documents of those that have one now.
     pub embedded: u64,
-    /// When it began.
     pub started_at: Timestamp,
     /// Why it ended early, where it did.
     pub error: Option<String>,
@@ -105,13 +98,11 @@ impl Ingestion {
     pub const RECENT: usize = 64;
 
     /// Whether its process is at work.
-    #[must_use]
     pub fn is_running(&self) -> bool {
         self.state == IngestionState::Running
     }
 
     /// For how long it ran, in ms; `now` ends one that runs, and its journal's newest line one that crashed.
-    #[must_use]
     pub fn elapsed_ms(&self, now: Timestamp) -> f64 {
         let end = match self.state {
             IngestionState::Running => now,
@@ -121,7 +112,6 @@ impl Ingestion {
     }
 
     /// What is left of one that runs, at the pace so far, in ms; `None` where nothing has been written yet.
-    #[must_use]
     pub fn eta_ms(&self, now: Timestamp) -> Option<f64> {
         if let Some(EmbeddingProgress { wanted, embedded, started_at, .. }) = self.embedding {
             let spent = (now.duration_since(started_at).as_secs_f64() * 1e3).max(0.0);
@@ -141,7 +131,6 @@ impl Ingestion {
 /// A run that died before its end, and left the rest to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarriesOn {
-    /// Its name.
     pub run: String,
     /// The process that ran it.
     pub pid: i32,
@@ -166,7 +155,6 @@ impl fmt::Display for CarriesOn {
 /// One transaction of an ingestion.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct IngestedBatch {
-    /// When it had committed.
     pub at: Timestamp,
     /// Files that it took in, or took out.
     pub files: u64,
@@ -180,16 +168,38 @@ pub struct IngestedBatch {
     pub retries: u64,
 }
 
+/// How large a batch might be, how long the lock is left alone after it, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BatchDecision {
+    /// The most files that it might take.
+    pub most_files: u64,
+    /// How long it might take documents in, in ms; `None`: however long it takes.
+    pub most_ms: Option<f64>,
+    /// How long the lock is left alone after it where another one follows, in ms.
+    pub gap_ms: f64,
+    pub sharing: LockSharing,
+}
+
+/// With whom a run shares the write lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LockSharing {
+    /// Nobody else has the database open.
+    Alone,
+    /// Another process has it open.
+    OpenElsewhere,
+    /// The lock was refused, so somebody wants it.
+    Waited,
+    Unknown,
+}
+
 /// A file that an ingestion could not take in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedFile {
-    /// Its path.
     pub path: String,
-    /// Why.
     pub reason: String,
 }
 
-/// How an ingestion stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IngestionState {
@@ -220,17 +230,14 @@ impl fmt::Display for IngestionState {
 /// Median, 99th percentile and maximum of a set of durations, in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DurationSpread {
-    /// Median.
     pub p50: f64,
     /// 99th percentile (nearest rank).
     pub p99: f64,
-    /// Longest.
     pub max: f64,
 }
 
 impl DurationSpread {
     /// The spread of `values`, which need not be sorted; `None` where there are none.
-    #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -239,7 +246,6 @@ impl DurationSpread {
 }
 
 /// The nearest-rank percentile of `sorted`; `None` where it is empty.
-#[must_use]
 pub fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()

@@ -77,7 +77,6 @@ pub struct WriteHolds {
 pub struct ProcessHolds {
     /// `None`: a process that cannot be seen from here.
     pub pid: Option<i32>,
-    /// How many holds.
     pub count: u64,
     /// The longest in ms.
     pub max_ms: f64,

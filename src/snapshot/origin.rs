@@ -9,11 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct ProcessOrigin {
     /// The program that it runs.
     pub executable: Option<Executable>,
-    /// Its working directory.
     pub directory: Option<String>,
     /// Whether it has a controlling terminal.
     pub has_terminal: Option<bool>,
-    /// Who keeps it running.
     pub manager: Option<ProcessManager>,
     /// The command line of its parent, as it was when the two were first seen.
     #[serde(default)]
@@ -35,7 +33,6 @@ pub struct Executable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExecutableState {
-    /// It is still there.
     Current,
     /// There is no file there.
     Deleted,

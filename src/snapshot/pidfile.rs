@@ -9,7 +9,6 @@ use super::lossy_path;
 /// The pidfile of a daemon rule, and who has its PID now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pidfile {
-    /// Where it lies.
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
     /// The PID in it; `None` where there is none.
@@ -19,7 +18,6 @@ pub struct Pidfile {
     /// The command line of that process, or its short name in brackets where it has none.
     pub command: Option<String>,
     /// The command lines of those that have that PID in a PID namespace of their own, as in a container, and another
-    /// one here.
     #[serde(default)]
     pub inside: Vec<String>,
 }

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 /// Pragma compliance with a profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PragmaCompliance {
-    /// The profile's name.
     pub profile: String,
     /// One row for each value and its owner.
     pub rows: Vec<PragmaRow>,
@@ -16,13 +15,11 @@ pub struct PragmaCompliance {
 /// One pragma's value, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PragmaRow {
-    /// The pragma.
     pub name: String,
     /// What the profile asks for; `None` where it does not care.
     pub expected: Option<String>,
     /// What it is; `None` where nobody can know.
     pub actual: Option<String>,
-    /// Whose value it is.
     pub source: PragmaSource,
     /// Whether it complies; `None` where that cannot be told.
     pub ok: Option<bool>,
@@ -35,7 +32,6 @@ pub struct PragmaRow {
 
 impl PragmaRow {
     /// Whose value it is, in a word: the process where it is that of one alone, else its source.
-    #[must_use]
     pub fn whose(&self) -> String {
         self.pid.map_or_else(|| self.source.to_string(), |pid| pid.to_string())
     }
@@ -49,7 +45,7 @@ pub enum PragmaSource {
     File,
     /// What our own factory's connection reports.
     Connection,
-    /// What a client that sets nothing gets, as documented by `SQLite`.
+    /// What a client that sets nothing gets, as documented by SQLite.
     NewClient,
     /// Seen of other processes from outside.
     Observed,

@@ -10,7 +10,6 @@ use super::{FileId, PairingFacts, ProcessOrigin, StaleProtection};
 /// A process that has the database open.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Process {
-    /// Process id.
     pub pid: i32,
     /// When it started. A PID alone is reused; PID and start are not.
     pub started_at: Option<Timestamp>,
@@ -24,13 +23,11 @@ pub struct Process {
     pub user: Option<String>,
     /// User id it runs as.
     pub uid: Option<u32>,
-    /// Parent's process id.
     pub parent: Option<i32>,
     /// What it does at the moment.
     pub state: ProcessState,
     /// CPU in percent of one core since the look before; `None` at the first look.
     pub cpu_percent: Option<f32>,
-    /// Resident memory.
     pub memory_bytes: Option<u64>,
     /// Descriptors on the three files; `None` where its descriptors cannot be read.
     pub handles: Option<HandleCounts>,
@@ -40,7 +37,7 @@ pub struct Process {
     pub index_read_only: Option<bool>,
     /// Whether it maps the main file (`mmap_size` above 0).
     pub maps_database: Option<bool>,
-    /// Temporary files of `SQLite` that it has open on disk, of whichever database; `None` where they cannot be seen, or
+    /// Temporary files of SQLite that it has open on disk, of whichever database; `None` where they cannot be seen, or
     /// where a file without a name may be one.
     #[serde(default)]
     pub temp_files: Option<u32>,
@@ -62,7 +59,6 @@ pub struct Process {
     /// Which log and index it uses.
     #[serde(default)]
     pub pairing: PairingFacts,
-    /// Where it comes from.
     #[serde(default)]
     pub origin: ProcessOrigin,
     /// What it has done, and for how long nothing.
@@ -81,7 +77,6 @@ pub struct ProgramSample {
     /// The file that runs (`/proc/PID/exe`); `None` where it cannot be read.
     pub executable: Option<FileId>,
     /// The files of the database on which it had descriptors, deleted and replaced ones included; `None` where its
-    /// descriptors cannot be read.
     pub files: Option<Vec<FileId>>,
 }
 
@@ -101,43 +96,36 @@ pub struct ProcessActivity {
 
 impl Process {
     /// Whether it has the main file open, or must have, since it holds locks on it.
-    #[must_use]
     pub fn has_main_file(&self) -> bool {
         self.handles.as_ref().is_none_or(|handles| handles.db > 0)
     }
 
     /// Whether it uses the database: it has the main file open, and does more than read files.
-    #[must_use]
     pub fn is_client(&self) -> bool {
         self.has_main_file() && !self.only_reads_files()
     }
 
-    /// Whether it is a program that reads the files, as a backup does, and no `SQLite` client that can be seen.
-    #[must_use]
+    /// Whether it is a program that reads the files, as a backup does, and no SQLite client that can be seen.
     pub fn only_reads_files(&self) -> bool {
         self.pairing.only_reads_files == Some(true)
     }
 
     /// The command line in one string, or the short name in brackets where it has none.
-    #[must_use]
     pub fn command_line(&self) -> String {
         if self.command.is_empty() { format!("[{}]", self.name) } else { self.command.join(" ") }
     }
 
     /// PID and start, which no other process of this boot has; `None` where the start is not known.
-    #[must_use]
     pub fn identity(&self) -> Option<(i32, u64)> {
         self.start_ticks.map(|ticks| (self.pid, ticks))
     }
 
     /// Whether it was judged to be stale, and nothing protects it.
-    #[must_use]
     pub fn is_stale(&self) -> bool {
         self.stale.as_ref().is_some_and(|stale| stale.is_stale)
     }
 
     /// Whether a signal or a tracer has stopped it, so that it cannot give a lock back.
-    #[must_use]
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, ProcessState::Stopped | ProcessState::Traced)
     }
@@ -149,21 +137,15 @@ impl Process {
 pub enum ProcessState {
     /// On a processor, or about to be.
     Running,
-    /// Waiting for an event.
     Sleeping,
-    /// Waiting for the disk.
     DiskSleep,
     /// Stopped by a signal (state T).
     Stopped,
     /// Stopped by a tracer (state t).
     Traced,
-    /// Ended, not yet collected.
     Zombie,
-    /// An idle kernel thread.
     Idle,
-    /// Ending.
     Dead,
-    /// Not known here.
     Unknown,
 }
 
@@ -186,7 +168,6 @@ impl fmt::Display for ProcessState {
 /// How many descriptors a process has on each of the three files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandleCounts {
-    /// On the main file.
     pub db: u32,
     /// On `-wal`.
     pub wal: u32,
@@ -212,7 +193,6 @@ pub enum LockHold {
     Reserved,
     /// Main file: a committer that waits for readers.
     Pending,
-    /// Main file: exclusive.
     Exclusive,
 }
 
@@ -268,11 +248,8 @@ pub struct StaleVerdict {
     pub protected: Option<StaleProtection>,
 }
 
-/// One cause of staleness.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StaleCause {
-    /// Its name.
     pub cause: String,
-    /// What was seen.
     pub evidence: String,
 }

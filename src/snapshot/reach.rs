@@ -11,10 +11,9 @@ pub enum PathReach {
     /// As it does for every process of this mount namespace.
     #[default]
     Direct,
-    /// Through `/proc/PID/root` or `/proc/PID/cwd` into the files of that process, where `SQLite`, which follows links by
+    /// Through `/proc/PID/root` or `/proc/PID/cwd` into the files of that process, where SQLite, which follows links by
     /// their text, would open another file.
     ThroughProcess {
-        /// The process.
         pid: i32,
         /// Whether it has ended since the database was first seen. What is shown comes from the directory opened then.
         has_ended: bool,

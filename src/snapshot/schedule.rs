@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{diagnose::checkpoint::CheckpointMode, units};
+use super::CheckpointMode;
+use crate::units;
 
 /// A profile's schedule for one database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +24,6 @@ pub struct CheckpointSchedule {
 /// What came of a scheduled checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LastCheckpoint {
-    /// When it began.
     pub at: Timestamp,
     /// How far it was to go.
     pub mode: CheckpointMode,
@@ -41,13 +41,11 @@ pub struct LastCheckpoint {
 
 impl LastCheckpoint {
     /// One that has just begun.
-    #[must_use]
     pub const fn begun(at: Timestamp, mode: CheckpointMode, instead: Option<String>) -> Self {
         Self { at, mode, instead, complete: None, frames_in_log: None, frames_moved: None, why: None }
     }
 
     /// What came of it, in words.
-    #[must_use]
     pub fn outcome(&self) -> String {
         let mut words = match (self.frames_moved, self.frames_in_log, self.complete) {
             (Some(moved), Some(all), _) => {
@@ -66,7 +64,6 @@ impl LastCheckpoint {
 
 impl CheckpointSchedule {
     /// `PASSIVE every 15 m: 812 of 812 frames, 3 m ago`, and what keeps the next one back where that is overdue at `now`.
-    #[must_use]
     pub fn tell(&self, now: Timestamp) -> String {
         let every = units::duration(self.every_ms);
         let mut words = format!("{} every {every}: ", self.mode);

@@ -40,14 +40,12 @@ pub enum SuspicionKind {
 
 impl SuspicionKind {
     /// Whether it is about the bytes of the files, and not about a process.
-    #[must_use]
     pub fn is_about_content(self) -> bool {
         matches!(self, Self::Contradiction | Self::DamagedHeader | Self::DoubtfulLog | Self::HotJournal)
     }
 
     /// How far apart the first and the last of the samples are at least that confirm it, in milliseconds. A process whose
     /// descriptors cannot be read is judged by its locks alone, so that takes longer.
-    #[must_use]
     pub fn span_ms(self) -> i64 {
         match self {
             Self::UnprovenLog => 1000,
@@ -68,7 +66,6 @@ impl SuspicionKind {
 /// Something that a sample says, and since when every complete sample has said the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspicion {
-    /// What it is.
     pub kind: SuspicionKind,
     /// The process; `None` where it is about the files, or about a process that cannot be seen from here.
     pub pid: Option<i32>,
@@ -86,7 +83,6 @@ pub struct Suspicion {
 
 impl Suspicion {
     /// One that the sample at `now` is the first to see.
-    #[must_use]
     pub fn new(
         kind: SuspicionKind,
         process: Option<&Process>,
@@ -122,13 +118,11 @@ impl Suspicion {
     }
 
     /// Whether it is about `process`, and not about another that had its PID.
-    #[must_use]
     pub fn is_against(&self, process: &Process) -> bool {
         self.pid == Some(process.pid) && self.start_ticks == process.start_ticks
     }
 
     /// Whether enough samples have seen it.
-    #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.remaining_ms == 0
     }

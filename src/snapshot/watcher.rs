@@ -6,19 +6,16 @@ use serde::{Deserialize, Serialize};
 /// A `waltop watch`, which has the database open only while one of its ingestions is at work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IngestWatcher {
-    /// Its process.
     pub pid: i32,
     /// Start of that process in clock ticks since boot; with the PID it names the process.
     pub start_ticks: Option<u64>,
     /// The folders that it watches.
     pub folders: Vec<String>,
-    /// When it began.
     pub since: Timestamp,
 }
 
 impl IngestWatcher {
     /// For how long it has been watching, in ms.
-    #[must_use]
     pub fn watched_ms(&self, now: Timestamp) -> f64 {
         (now.duration_since(self.since).as_secs_f64() * 1e3).max(0.0)
     }

@@ -22,9 +22,10 @@ use waltop::{
         },
         switch::{ActionGate, NotArmed},
     },
-    config::{Config, Permit, Places, ReadOnly},
-    diagnose::{checkpoint::CheckpointMode, health::HealthDepth},
-    snapshot::StaleProtection,
+    config::{Config, Permit, ReadOnly},
+    diagnose::health::HealthDepth,
+    snapshot::{CheckpointMode, StaleProtection},
+    state::places::Places,
 };
 
 use crate::support::{ANOTHER, Actor, WALTOP, copy_program, eventually, run_test_as_another};

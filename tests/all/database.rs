@@ -1,4 +1,4 @@
-//! The door to `SQLite`: what its connections are set up with, leave behind and refuse.
+//! The door to SQLite: what its connections are set up with, leave behind and refuse.
 
 mod checkpoint;
 mod fix;

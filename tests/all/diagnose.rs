@@ -20,11 +20,12 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use waltop::{
-    config::{Config, Places, Thresholds, profile::Profile},
+    config::{Config, Thresholds, profile::Profile},
     diagnose::RULES,
     observe::Observer,
     sampler::Monitor,
     snapshot::{Database, Finding, Severity},
+    state::places::Places,
 };
 
 use crate::{

@@ -18,15 +18,15 @@ use std::{
 use rusqlite::Connection;
 use tempfile::TempDir;
 use waltop::{
-    config::Places,
     ingest::{
         self, IngestRequest, RunSummary, StopFlag,
         embed::{EmbedOptions, ExistingVectors, http::HttpEmbedder},
         progress::SilentProgress,
     },
-    journal::RunOutcome,
     observe::journals::Journals,
     snapshot::Ingestion,
+    state::journal::RunOutcome,
+    state::places::Places,
 };
 
 use self::server::{Server, UNWELCOME};

@@ -14,9 +14,10 @@ use waltop::{
         reap::StopRequest,
         signal::{AfterCheck, PinnedProcess, SignalRefusal, StopSignal, UnprovenProgram},
     },
-    config::{Config, Permit, Places},
+    config::{Config, Permit},
     observe::Observer,
     snapshot::{FileId, Process, ProgramSample},
+    state::places::Places,
 };
 
 use crate::{

@@ -29,15 +29,16 @@ use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use waltop::{
-    config::{Places, profile::Profile},
+    config::profile::Profile,
     ingest::{
         self, BatchSetting, IngestError, IngestRequest, RunProgress, RunSummary, StopFlag,
         progress::{CommittedBatch, SilentProgress},
         search,
     },
-    journal::{JournalEvent, JournalLine, RunOutcome},
     observe::journals::Journals,
     snapshot::{FailedFile, IngestionState},
+    state::journal::{JournalEvent, JournalLine, RunOutcome},
+    state::places::Places,
 };
 
 use crate::{

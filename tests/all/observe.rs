@@ -17,9 +17,9 @@ use std::{
 
 use tempfile::TempDir;
 use waltop::{
-    config::Places,
     observe::Observer,
     snapshot::{Database, Process, Snapshot},
+    state::places::Places,
 };
 
 use crate::{

@@ -1,4 +1,4 @@
-//! Python's `sqlite3`: another `SQLite` library, and a process that can do what no client of ours would.
+//! Python's `sqlite3`: another SQLite library, and a process that can do what no client of ours would.
 
 use std::{
     io::{BufRead, BufReader, Write},

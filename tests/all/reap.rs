@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use regex::Regex;
 use rustix::process::{Pid, kill_process};
 use waltop::{
-    config::{Config, DaemonRule, Places},
+    config::{Config, DaemonRule},
     console::app::Message,
     snapshot::{Process, StaleCause, StaleVerdict},
+    state::places::Places,
 };
 
 use crate::{

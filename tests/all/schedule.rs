@@ -6,11 +6,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use waltop::{
     act::{ConfirmedAction, Effect},
-    config::Places,
-    diagnose::checkpoint::CheckpointMode,
+    diagnose::schedule::{self, CheckpointPlan},
     sampler::Sample,
-    schedule::{self, CheckpointPlan, ledger::ScheduleLedger},
+    snapshot::CheckpointMode,
     snapshot::{Database, LastCheckpoint},
+    state::places::Places,
+    state::schedule_ledger::ScheduleLedger,
 };
 
 use crate::{

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use vt100::Color;
 use waltop::{
     act::Effect,
-    console::keymap::{self, Keymap, NamedKey},
+    keymap::{self, Keymap, NamedKey},
 };
 
 use crate::{

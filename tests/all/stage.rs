@@ -13,16 +13,17 @@ use ratatui::{Frame, Terminal, backend::TestBackend};
 use serde_json::json;
 use waltop::{
     act::{Effect, EffectReport, signal::SignalTarget},
-    config::{Config, Palette, Places, profile::Profile},
+    config::{Config, Palette, profile::Profile},
     console::{
         app::{App, AppSetup, Message},
-        keymap::Keymap,
         view::{self, theme::Theme},
     },
     diagnose,
     history::{DatabaseTrend, LockHistory, WriteLane},
+    keymap::Keymap,
     sampler::Sample,
     snapshot::{Database, SamplingProcess, Snapshot},
+    state::places::Places,
 };
 
 /// A console that has had a look.

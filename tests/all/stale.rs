@@ -5,10 +5,11 @@ use std::{path::PathBuf, time::Duration};
 use regex::Regex;
 use tempfile::TempDir;
 use waltop::{
-    config::{Config, DaemonRule, Places, Thresholds},
+    config::{Config, DaemonRule, Thresholds},
     observe::Observer,
     sampler::Monitor,
     snapshot::{Database, Finding, ProcessManager, Severity, StaleVerdict},
+    state::places::Places,
 };
 
 use crate::{

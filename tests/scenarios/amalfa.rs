@@ -187,7 +187,7 @@ fn the_old_way_is_refused_and_ends_before_its_end() {
 
 #[test]
 fn who_was_left_running_is_shown_and_ended_and_all_is_taken_in_without_a_refusal() {
-    use waltop::{ingest::embed::EmbeddingSummary, journal::RunOutcome};
+    use waltop::{ingest::embed::EmbeddingSummary, state::journal::RunOutcome};
     let Some(mut won) = win(SCALE) else { return };
     won.stale.sort();
     let mut expected: Vec<_> = won.old.iter().map(|&pid| (pid, "duplicate".to_owned())).collect();

@@ -78,7 +78,7 @@ pub struct Imported {
     pub taken_in: u64,
     pub longest_hold_ms: f64,
     pub elapsed_ms: f64,
-    /// What `SQLite` said that ended it.
+    /// What SQLite said that ended it.
     pub error: Option<String>,
 }
 
@@ -195,7 +195,7 @@ impl Drop for Program {
     }
 }
 
-/// Whether there is a Python that knows `SQLite`, with a word about it where there is none.
+/// Whether there is a Python that knows SQLite, with a word about it where there is none.
 pub fn has_python() -> bool {
     let can = Command::new("python3").args(["-c", "import sqlite3"]).stderr(Stdio::null()).status();
     let has = can.is_ok_and(|status| status.success());
@@ -205,7 +205,7 @@ pub fn has_python() -> bool {
     has
 }
 
-/// Does `sql` in `python`'s connection; what `SQLite` said where it was refused.
+/// Does `sql` in `python`'s connection; what SQLite said where it was refused.
 pub fn refusal(python: &mut Python, sql: &str) -> Option<String> {
     let attempt = format!("try:\n db.execute({sql:?}).fetchall()\nexcept sqlite3.Error as e:\n print(e)");
     python.run("import sqlite3");

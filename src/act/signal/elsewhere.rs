@@ -15,7 +15,6 @@ impl PinnedProcess {
     ///
     /// # Errors
     ///
-    /// Always.
     pub fn open(
         target: SignalTarget,
         _expected: ExpectedProgram,
@@ -25,7 +24,6 @@ impl PinnedProcess {
     }
 
     /// The process that is held.
-    #[must_use]
     pub fn target(&self) -> SignalTarget {
         self.0
     }
@@ -34,20 +32,16 @@ impl PinnedProcess {
     ///
     /// # Errors
     ///
-    /// Always.
     pub fn send(&self, _permit: Permit, _signal: StopSignal) -> Result<SentSignal, SignalRefusal> {
         Err(SignalRefusal::Unsupported { pid: self.0.pid })
     }
 
-    /// Nothing to wait for.
-    #[must_use]
     pub fn wait(&self, _patience: Duration) -> bool {
         false
     }
 }
 
 /// Nothing ever is pinned here.
-#[must_use]
 pub fn ended(_pinned: &[&PinnedProcess], _patience: Duration) -> Vec<usize> {
     Vec::new()
 }

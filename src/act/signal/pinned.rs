@@ -94,7 +94,6 @@ impl PinnedProcess {
     }
 
     /// The process that is held.
-    #[must_use]
     pub fn target(&self) -> SignalTarget {
         self.target
     }
@@ -126,7 +125,6 @@ impl PinnedProcess {
     }
 
     /// Waits until the process has ended, for `patience` at the most; whether it has.
-    #[must_use]
     pub fn wait(&self, patience: Duration) -> bool {
         !ended(&[self], patience).is_empty()
     }
@@ -287,7 +285,6 @@ impl SignalObjection {
 }
 
 /// Waits until one of `pinned` has ended, for `patience` at the most: the indices of those that have.
-#[must_use]
 pub fn ended(pinned: &[&PinnedProcess], patience: Duration) -> Vec<usize> {
     let deadline = Instant::now() + patience;
     loop {

@@ -9,7 +9,6 @@ use super::StopSignal;
 /// Why a process gets no signal.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum SignalRefusal {
-    /// It has ended.
     #[error("{pid} is already gone; nothing was signalled")]
     Gone {
         /// The process that was meant.
@@ -34,7 +33,6 @@ pub enum SignalRefusal {
     Protected {
         /// The process that was meant.
         pid: i32,
-        /// What it is.
         what: &'static str,
     },
     /// It belongs to somebody else. Root could stop it, but does not from here.
@@ -48,7 +46,6 @@ pub enum SignalRefusal {
     Spared {
         /// The process that was meant.
         pid: i32,
-        /// What protects it.
         why: StaleProtection,
     },
     /// Asked to end it could undo what others have committed.
@@ -96,7 +93,6 @@ pub enum SignalRefusal {
         pid: i32,
         /// What it would have got.
         signal: StopSignal,
-        /// What is known instead.
         fact: UnprovenProgram,
         /// What the check has left behind.
         after: AfterCheck,
@@ -123,7 +119,6 @@ pub enum UnprovenProgram {
         /// What the operating system said.
         why: String,
     },
-    /// No two readings agree.
     #[error("changes its executable while waltop reads it")]
     Changing,
     /// STOP had no effect in time.
@@ -139,14 +134,12 @@ pub enum UnprovenProgram {
     Continued {
         /// A thread that went on.
         tid: i32,
-        /// Its state.
         state: char,
     },
 }
 
 impl UnprovenProgram {
     /// What the user can do.
-    #[must_use]
     pub fn fix(&self) -> &'static str {
         match self {
             Self::OtherExecutable | Self::NoDescriptor => "take a new sample and choose again",

@@ -22,14 +22,12 @@ pub struct ReapReport {
     pub grace_ms: f64,
     /// Whether nothing was to be stopped.
     pub dry_run: bool,
-    /// One for each database.
     pub databases: Vec<DatabaseReap>,
 }
 
 /// What was stale in one database, and what is left.
 #[derive(Debug, Serialize)]
 pub struct DatabaseReap {
-    /// The database.
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
     /// Those for which a cause holds, those that something protects included.
@@ -54,7 +52,6 @@ pub struct ReapCandidate {
     holds: Vec<LockHold>,
     causes: Vec<StaleCause>,
     protected: Option<StaleProtection>,
-    /// What became of it.
     pub outcome: ReapOutcome,
     /// Why it got no signal, where it got none.
     pub refusal: Option<String>,
@@ -66,15 +63,11 @@ pub struct ReapCandidate {
 pub enum ReapOutcome {
     /// It would have been stopped.
     WouldStop,
-    /// The user said no.
     Declined,
-    /// It has ended.
     Gone,
     /// It was ended by KILL.
     Killed,
-    /// It did not go.
     StillThere,
-    /// It got no signal.
     Refused,
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::{
-    journal::EXTENSION,
     snapshot::{DurationSpread, EmbeddingProgress, IngestWatcher, Ingestion, IngestionState},
+    state::journal::EXTENSION,
     text, units,
 };
 

@@ -13,10 +13,11 @@ use jiff::Timestamp;
 use crate::{
     act::schedule::{DueCheckpoint, carry_out},
     config::{Config, Permit, profile::Schedule},
+    diagnose::schedule::{self, CheckpointPlan},
     ingest::StopFlag,
     paths,
-    schedule::{self, CheckpointPlan, ledger::ScheduleLedger},
     snapshot::LastCheckpoint,
+    state::schedule_ledger::ScheduleLedger,
 };
 
 use super::super::diagnosed;

@@ -19,7 +19,6 @@ use crate::{
 enum Form {
     /// A whole number between these.
     Whole(i64, i64),
-    /// One of these words.
     Words(&'static [&'static str]),
 }
 
@@ -173,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{diagnose::checkpoint::CheckpointMode, fuzz::for_a_while, fuzz_edits::edited_text};
+    use crate::{fuzz::for_a_while, fuzz_edits::edited_text, snapshot::CheckpointMode};
 
     #[test]
     fn fuzz_profile() {

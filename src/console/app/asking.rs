@@ -4,9 +4,9 @@ use log::Level;
 
 use crate::{
     act::{Effect, reap::StopRequest, signal::SignalTarget, switch::NotArmed},
-    console::keymap::Action,
     diagnose::{checkpoint, fix, guard},
-    snapshot::Process,
+    keymap::Action,
+    snapshot::{CheckpointMode, Process},
 };
 
 use super::{App, Dialog, DialogKind};
@@ -62,13 +62,10 @@ impl App {
             let text = "there is no WAL to checkpoint: the database is not in WAL mode";
             return vec![self.notify(Level::Warn, text)];
         }
-        let blockers = checkpoint::CheckpointMode::ALL
-            .iter()
-            .map(|&mode| checkpoint::blockers(database, mode))
-            .collect();
+        let blockers = CheckpointMode::ALL.iter().map(|&mode| checkpoint::blockers(database, mode)).collect();
         let kind = DialogKind::Checkpoint {
             database: database.path.clone(),
-            mode: checkpoint::CheckpointMode::Passive,
+            mode: CheckpointMode::Passive,
             blockers,
         };
         self.dialog = Some(Dialog::new(kind));

@@ -9,11 +9,8 @@ use crate::{
         reap,
         signal::{SignalTarget, StopSignal},
     },
-    diagnose::{
-        checkpoint::{CheckpointBlocker, CheckpointMode},
-        health::HealthDepth,
-    },
-    snapshot::{Database, Process, ProcessState},
+    diagnose::{checkpoint::CheckpointBlocker, health::HealthDepth},
+    snapshot::{CheckpointMode, Database, Process, ProcessState},
 };
 
 mod answer;
@@ -24,12 +21,9 @@ pub use answer::DialogReply;
 pub use ending::{PendingStop, StoppedProcess};
 pub use list::{ReapList, ReapRow, StopMark};
 
-/// An open dialog.
 #[derive(Debug, Clone)]
 pub struct Dialog {
-    /// What it asks.
     pub kind: DialogKind,
-    /// What has the focus.
     pub focus: DialogFocus,
     /// Why the last confirmation was not taken.
     pub complaint: Option<String>,
@@ -37,20 +31,17 @@ pub struct Dialog {
     pub is_proposal: bool,
 }
 
-/// What a dialog asks.
 #[derive(Debug, Clone)]
 pub enum DialogKind {
     /// Which signal to send to a process, which is pinned while the dialog is open.
     Stop {
         /// The process, as it was when the dialog was asked for.
         process: Box<Process>,
-        /// It, named.
         target: SignalTarget,
         /// The database in which it was selected.
         database: PathBuf,
         /// The signals to choose from, the one to begin with first.
         signals: &'static [StopSignal; 4],
-        /// The signal chosen.
         signal: StopSignal,
     },
     /// Which of the stale processes to stop.
@@ -60,59 +51,31 @@ pub enum DialogKind {
     /// Whether to end those with KILL that did not go.
     Kill(PendingStop),
     /// Whether to end an ingestion after its batch; its process is pinned while the dialog is open.
-    StopIngestion {
-        /// Its folders.
-        folders: Vec<String>,
-        /// Its process.
-        target: SignalTarget,
-        /// Into which database.
-        database: PathBuf,
-    },
-    /// Which checkpoint to run.
+    StopIngestion { folders: Vec<String>, target: SignalTarget, database: PathBuf },
     Checkpoint {
-        /// Of which database.
         database: PathBuf,
-        /// The mode chosen.
         mode: CheckpointMode,
         /// Who would block each mode, in the order of [`CheckpointMode::ALL`].
         blockers: Vec<Vec<CheckpointBlocker>>,
     },
-    /// What to ingest.
     Ingest {
-        /// Into which database.
         database: PathBuf,
-        /// The folder typed.
         folder: String,
-        /// The batch size typed.
         batch: String,
         /// What the database has against it.
         warning: Option<String>,
     },
     /// Whether to run the SQL that is shown.
     Fix {
-        /// Of which database.
         database: PathBuf,
-        /// The SQL, and why.
         steps: Vec<(String, String)>,
         /// Who has the database open.
         holders: Vec<String>,
     },
     /// How far a health check is to go.
-    Health {
-        /// Of which database.
-        database: PathBuf,
-        /// The depth chosen.
-        depth: HealthDepth,
-    },
+    Health { database: PathBuf, depth: HealthDepth },
     /// Nothing: it shows that a health check runs.
-    Checking {
-        /// Of which database.
-        database: PathBuf,
-        /// How far it goes.
-        depth: HealthDepth,
-        /// Since when.
-        since: Timestamp,
-    },
+    Checking { database: PathBuf, depth: HealthDepth, since: Timestamp },
 }
 
 /// What has the focus in a dialog.
@@ -120,7 +83,6 @@ pub enum DialogKind {
 pub enum DialogFocus {
     /// A field, counted from 0.
     Field(usize),
-    /// A button.
     Button(DialogButton),
 }
 
@@ -129,34 +91,27 @@ pub enum DialogFocus {
 pub enum DialogButton {
     /// Leave everything as it is.
     No,
-    /// Do it.
     Yes,
 }
 
 /// A field of a dialog, as it is drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DialogField {
-    /// Typed.
     Text {
-        /// What it is.
         label: &'static str,
-        /// What it holds.
         value: String,
     },
     /// Chosen with the arrow keys.
     Choice {
-        /// What it is.
         label: &'static str,
         /// What there is to choose from.
         options: Vec<String>,
-        /// What is chosen.
         chosen: usize,
     },
 }
 
 impl DialogKind {
     /// The signals that a stop of `process` offers on account of `databases`, the one to begin with first.
-    #[must_use]
     pub fn signals(databases: &[Database], process: &Process) -> &'static [StopSignal; 4] {
         if reap::is_split(databases, process) {
             return &StopSignal::FOR_SPLIT;
@@ -166,7 +121,6 @@ impl DialogKind {
     }
 
     /// Whether processes are pinned on account of the dialog.
-    #[must_use]
     pub fn pins(&self) -> bool {
         match self {
             Self::Stop { .. }
@@ -185,7 +139,6 @@ impl DialogKind {
 
 impl Dialog {
     /// A dialog with the focus where a hasty Enter does the least harm.
-    #[must_use]
     pub fn new(kind: DialogKind) -> Self {
         let focus = match kind {
             DialogKind::Ingest { .. } => DialogFocus::Field(0),
@@ -202,8 +155,6 @@ impl Dialog {
         Self { kind, focus, complaint: None, is_proposal: true }
     }
 
-    /// Its fields.
-    #[must_use]
     pub fn fields(&self) -> Vec<DialogField> {
         match &self.kind {
             DialogKind::Stop { signals, signal, .. } => {

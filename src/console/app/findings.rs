@@ -18,9 +18,7 @@ const REMEMBERED: usize = 20;
 /// What makes a finding the same one in the next look.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FindingId {
-    /// Its rule.
     pub name: String,
-    /// Its process.
     pub pid: Option<i32>,
     /// What else it is about, where a rule can find several without a process: a pidfile, a run.
     pub subject: Option<String>,
@@ -45,15 +43,12 @@ pub struct ResolvedFinding {
 /// A row of the findings.
 #[derive(Debug, Clone, Copy)]
 pub enum FindingRow<'a> {
-    /// It holds.
     Now(&'a Finding),
-    /// It held.
     Gone(&'a ResolvedFinding),
 }
 
 impl<'a> FindingRow<'a> {
     /// The finding, whether or not it still holds.
-    #[must_use]
     pub fn finding(self) -> &'a Finding {
         match self {
             Self::Now(finding) => finding,
@@ -137,7 +132,6 @@ impl FollowedDatabase {
 
 impl App {
     /// The findings of the database on the screen: what holds, worst first, and then what held, newest first.
-    #[must_use]
     pub fn finding_rows(&self) -> Vec<FindingRow<'_>> {
         let (Some(look), Some(database)) = (self.look(), self.database()) else { return Vec::new() };
         // While a pause holds an older look on the screen, what happened since is not on it.
@@ -150,7 +144,6 @@ impl App {
     }
 
     /// The row of the finding that `key` stands for, if it is remembered.
-    #[must_use]
     pub fn finding_row(&self, key: &FindingId) -> Option<FindingRow<'_>> {
         self.finding_rows().into_iter().find(|row| row.key() == *key)
     }

@@ -5,16 +5,12 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use log::Level;
 
+use super::{App, Overlay};
 use crate::{
     act::Effect,
-    console::{
-        keymap::{Action, ActiveBinding},
-        panel::Panel,
-    },
+    keymap::{Action, ActiveBinding, Panel},
     text,
 };
-
-use super::{App, Overlay};
 
 /// The intervals between two looks that `+` and `-` step through.
 const INTERVALS: [Duration; 7] = [
@@ -61,7 +57,6 @@ impl App {
     }
 
     /// Whether `action` does something here and now.
-    #[must_use]
     pub fn can(&self, action: Action) -> bool {
         let database = self.database();
         let exists = database.is_some_and(|database| database.files.db.is_some());

@@ -6,7 +6,7 @@ use log::Level;
 
 use crate::{
     act::Effect,
-    console::keymap::Action,
+    keymap::Action,
     paths,
     snapshot::{Database, Severity},
 };
@@ -23,7 +23,6 @@ pub(super) struct SavedView {
     filter: String,
 }
 
-/// An open overview.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overview {
     /// The database that was shown when it was opened, to go back to.
@@ -32,13 +31,11 @@ pub struct Overview {
 
 impl App {
     /// The databases of the look on the screen.
-    #[must_use]
     pub fn databases(&self) -> &[Database] {
         self.look().map_or(&[], |look| &look.snapshot.databases)
     }
 
     /// What each database is called, in their order: the file name, with folders where that is not the only one.
-    #[must_use]
     pub fn names(&self) -> Vec<String> {
         let paths: Vec<&Path> = self.databases().iter().map(|database| &*database.path).collect();
         paths::names(&paths)
@@ -46,7 +43,6 @@ impl App {
 
     /// The database other than the one on the screen that has something worse, at least a warning, and worst of all: its
     /// index, how bad that is, and how often.
-    #[must_use]
     pub fn worse_elsewhere(&self) -> Option<(usize, Severity, usize)> {
         let here = self.database()?.worst().map(|finding| finding.severity);
         let mut worst: Option<(usize, Severity, usize)> = None;

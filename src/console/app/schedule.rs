@@ -4,7 +4,7 @@ use log::Level;
 
 use crate::{
     act::{ConfirmedAction, Effect, schedule::DueCheckpoint},
-    schedule::{self, CheckpointPlan},
+    diagnose::schedule::{self, CheckpointPlan},
     snapshot::Snapshot,
     text,
 };

@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 
 use crate::{
     act::signal::SignalTarget,
-    console::panel::Panel,
+    keymap::Panel,
     snapshot::{Finding, PragmaRow, Process},
 };
 
@@ -29,21 +29,15 @@ pub enum SortColumn {
     /// Oldest first: the one order in which rows do not move while they are looked at.
     #[default]
     Age,
-    /// Most telling locks first.
     Locks,
-    /// Busiest first.
     Cpu,
-    /// Largest first.
     Memory,
-    /// Lowest first.
     Pid,
-    /// By the alphabet.
     Command,
 }
 
 impl SortColumn {
     /// The next one, round and round.
-    #[must_use]
     pub const fn next(self) -> Self {
         match self {
             Self::Age => Self::Locks,
@@ -77,7 +71,6 @@ impl SortColumn {
 
 impl App {
     /// The processes that the filter lets through, in the chosen order.
-    #[must_use]
     pub fn visible_processes(&self) -> Vec<&Process> {
         let Some(database) = self.database() else { return Vec::new() };
         let wanted = self.filter.to_lowercase();
@@ -91,7 +84,6 @@ impl App {
     }
 
     /// The pragma rows, what the profile minds first.
-    #[must_use]
     pub fn visible_pragmas(&self) -> Vec<&PragmaRow> {
         let Some(database) = self.database() else { return Vec::new() };
         let mut rows: Vec<_> = database.pragmas.rows.iter().collect();
@@ -100,19 +92,16 @@ impl App {
     }
 
     /// The selected row among them.
-    #[must_use]
     pub fn selected_pragma(&self) -> Option<&PragmaRow> {
         self.visible_pragmas().get(self.selected_row(Panel::Pragmas)).copied()
     }
 
     /// The selected process, always one that is visible.
-    #[must_use]
     pub fn selected_process(&self) -> Option<&Process> {
         self.visible_processes().get(self.selected_row(Panel::Processes)).copied()
     }
 
     /// The selected finding, if it still holds.
-    #[must_use]
     pub fn selected_finding(&self) -> Option<&Finding> {
         match self.selected_finding_row()? {
             FindingRow::Now(finding) => Some(finding),
@@ -126,7 +115,6 @@ impl App {
     }
 
     /// The row of `panel` that is selected.
-    #[must_use]
     pub fn selected_row(&self, panel: Panel) -> usize {
         let last = self.rows(panel).saturating_sub(1);
         match panel {
@@ -180,7 +168,6 @@ impl App {
     }
 
     /// Holds the selection to a visible row: the same process where it is still there, else the one that took
-    /// its place.
     pub(super) fn settle_selection(&mut self) {
         let row = self.selected_row(Panel::Processes);
         self.select_row(Panel::Processes, row);
@@ -217,7 +204,6 @@ impl App {
 }
 
 /// `process`, named so that no other can be mistaken for it; `None` where its start is not known.
-#[must_use]
 pub(super) fn target(process: &Process) -> Option<SignalTarget> {
     Some(SignalTarget { pid: process.pid, start_ticks: process.start_ticks? })
 }

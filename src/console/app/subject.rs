@@ -2,20 +2,16 @@
 
 use crate::{
     act::signal::SignalTarget,
-    console::panel::Panel,
+    keymap::Panel,
     snapshot::{Finding, Ingestion, PragmaRow, PragmaSource, Process},
 };
 
 use super::{App, FindingRow, findings::FindingId, selection::target};
 
-/// What details are about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DetailsSubject {
-    /// A process.
     Process(SignalTarget),
-    /// A finding.
     Finding(FindingId),
-    /// The three files.
     Files,
     /// A pragma, and all the others after it.
     Pragma(PragmaKey),
@@ -37,7 +33,6 @@ impl PragmaKey {
     }
 
     /// Whether `row` is the one.
-    #[must_use]
     pub fn is(&self, row: &PragmaRow) -> bool {
         *self == Self::of(row)
     }

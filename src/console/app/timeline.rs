@@ -26,7 +26,6 @@ const MINUTE: usize = 2;
 /// The last step of a cursor.
 const NEWEST: usize = Timeline::STEPS - 1;
 
-/// An open timeline.
 #[derive(Debug, Clone)]
 pub struct TimelineView {
     span: usize,
@@ -34,30 +33,24 @@ pub struct TimelineView {
     end: Option<Instant>,
     /// The step under the cursor.
     pub cursor: usize,
-    /// What the screen shows.
     pub shown: TimelineContent,
 }
 
 /// What an open timeline has to show.
 #[derive(Debug, Clone)]
 pub enum TimelineContent {
-    /// It was asked for.
     Awaited,
-    /// Nobody samples the locks.
     Unsampled,
-    /// This.
     Known(Arc<Timeline>),
 }
 
 impl TimelineView {
     /// How long a stretch is shown.
-    #[must_use]
     pub fn span(&self) -> Duration {
         SPANS[self.span]
     }
 
     /// Whether it stands still in the past.
-    #[must_use]
     pub fn is_held(&self) -> bool {
         self.end.is_some()
     }

@@ -88,10 +88,7 @@ fn body(app: &App, dialog: &Dialog, theme: &Theme, (room, height): (usize, usize
         DialogKind::Checkpoint { database, mode, blockers } => {
             let mut lines = plain(&format!("Moves frames of the log into {}.", database.display()));
             lines.extend(plain(mode.about()));
-            let chosen = crate::diagnose::checkpoint::CheckpointMode::ALL
-                .iter()
-                .position(|it| it == mode)
-                .unwrap_or(0);
+            let chosen = crate::snapshot::CheckpointMode::ALL.iter().position(|it| it == mode).unwrap_or(0);
             let blockers = blockers.get(chosen).map_or(&[][..], Vec::as_slice);
             if blockers.is_empty() {
                 lines.extend(plain("Nobody is in its way at the moment."));

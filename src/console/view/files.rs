@@ -7,14 +7,14 @@ use ratatui::{
     widgets::Paragraph,
 };
 
+use super::{bar, boxed, empty, theme::Theme};
 use crate::{
-    console::{app::App, keymap::Action, panel::Panel},
+    console::app::App,
     diagnose,
+    keymap::{Action, Panel},
     snapshot::{Database, Presence, WalSource, WalState},
     text, units,
 };
-
-use super::{bar, boxed, empty, theme::Theme};
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Files, "Files");

@@ -7,19 +7,15 @@ use ratatui::{
     widgets::Paragraph,
 };
 
-use crate::{
-    console::{
-        app::{App, FindingRow, ResolvedFinding},
-        keymap::Action,
-        panel::Panel,
-    },
-    snapshot::{Finding, Severity},
-    text, units,
-};
-
 use super::{
     boxed, empty, selected_line,
     theme::{Theme, sign},
+};
+use crate::{
+    console::app::{App, FindingRow, ResolvedFinding},
+    keymap::{Action, Panel},
+    snapshot::{Finding, Severity},
+    text, units,
 };
 
 /// Columns of a finding's sign, word and name.

@@ -9,16 +9,12 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
+use super::theme::Theme;
 use crate::{
-    console::{
-        app::App,
-        keymap::{Action, ActiveBinding},
-        panel::Panel,
-    },
+    console::app::App,
+    keymap::{Action, ActiveBinding, Panel},
     text,
 };
-
-use super::theme::Theme;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let room = usize::from(area.width);

@@ -8,13 +8,13 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
+use super::theme::{Theme, sign};
 use crate::{
-    console::{app::App, keymap::Action},
+    console::app::App,
+    keymap::Action,
     snapshot::{Database, Severity},
     text, units,
 };
-
-use super::theme::{Theme, sign};
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let wide = area.width >= 100;

@@ -7,12 +7,8 @@ use ratatui::{
     widgets::Clear,
 };
 
-use crate::{
-    console::{app::App, keymap::NamedKey},
-    text,
-};
-
 use super::{framed, theme::Theme};
+use crate::{console::app::App, keymap::NamedKey, text};
 
 const KEYS: usize = 11;
 

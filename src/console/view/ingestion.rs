@@ -8,14 +8,15 @@ use ratatui::{
     widgets::Paragraph,
 };
 
+use super::{bar, boxed, empty, level, selected_line, theme::Theme};
 use crate::{
-    console::{app::App, keymap::Action, panel::Panel},
-    journal::{BatchDecision, LockSharing},
-    snapshot::{Database, DurationSpread, IngestWatcher, Ingestion, IngestionState},
+    console::app::App,
+    keymap::{Action, Panel},
+    snapshot::{
+        BatchDecision, Database, DurationSpread, IngestWatcher, Ingestion, IngestionState, LockSharing,
+    },
     text, units,
 };
-
-use super::{bar, boxed, empty, level, selected_line, theme::Theme};
 
 /// From this width on holds and waits stand in one line, and past runs show their files.
 const WIDE: usize = 70;
@@ -97,7 +98,6 @@ fn title(app: &App) -> String {
     }
 }
 
-/// All about one run.
 fn block(app: &App, ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let state = ingestion.state.to_string();
     let room = width.saturating_sub(state.len() + 1);

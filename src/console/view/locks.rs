@@ -8,15 +8,15 @@ use ratatui::{
     widgets::Paragraph,
 };
 
+use super::{boxed, empty, level, theme::Theme};
 use crate::{
-    console::{app::App, keymap::Action, panel::Panel},
+    console::app::App,
     diagnose::checkpoint,
     history::{DatabaseTrend, WriteLane},
+    keymap::{Action, Panel},
     snapshot::{Database, DatabaseLocks, LogReader},
     text, units,
 };
-
-use super::{boxed, empty, level, theme::Theme};
 
 /// Columns that a lane's PID and name take.
 const LANE_LABEL: usize = 20;
@@ -125,7 +125,6 @@ fn gauge(app: &App, locks: &DatabaseLocks, theme: &Theme, width: usize) -> Optio
 }
 
 /// Checkpoint, recovery and the whole file, where somebody holds them; whom a checkpoint waits for, and what it
-/// moves in a second.
 fn others(database: &Database, moved: Option<f64>, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let locks = &database.locks;
     let waits_for: Vec<String> =

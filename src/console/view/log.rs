@@ -3,9 +3,8 @@
 use ratatui::{Frame, layout::Rect};
 use tui_logger::{TuiLoggerLevelOutput, TuiLoggerWidget};
 
-use crate::console::{app::App, panel::Panel};
-
 use super::{boxed, theme::Theme};
+use crate::{console::app::App, keymap::Panel};
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Log, "Log");

@@ -8,16 +8,11 @@ use ratatui::{
     widgets::Paragraph,
 };
 
-use crate::{
-    console::{app::App, keymap::Action},
-    snapshot::Database,
-    text, units,
-};
-
 use super::{
     files, first_row, framed, header, selected_line,
     theme::{Theme, sign},
 };
+use crate::{console::app::App, keymap::Action, snapshot::Database, text, units};
 
 /// Rows below the list, their rule included.
 const ABOUT: u16 = 5;

@@ -7,13 +7,8 @@ use ratatui::{
     widgets::Paragraph,
 };
 
-use crate::{
-    console::{app::App, panel::Panel},
-    snapshot::PragmaRow,
-    text,
-};
-
 use super::{boxed, empty, first_row, selected_line, theme::Theme};
+use crate::{console::app::App, keymap::Panel, snapshot::PragmaRow, text};
 
 const NAME: usize = 19;
 const SOURCE: usize = 11;

@@ -7,16 +7,13 @@ use ratatui::{
     widgets::Paragraph,
 };
 
+use super::{boxed, empty, first_row, selected_line, theme::Theme};
 use crate::{
-    console::{
-        app::{App, SortColumn},
-        panel::Panel,
-    },
+    console::app::{App, SortColumn},
+    keymap::Panel,
     snapshot::{Database, LockHold, LogReader, Process},
     text, units,
 };
-
-use super::{boxed, empty, first_row, selected_line, theme::Theme};
 
 /// Below this width memory and files are left out.
 const NARROW: u16 = 72;

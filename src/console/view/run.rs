@@ -8,7 +8,7 @@ use ratatui::{
 
 use crate::{
     console::app::App,
-    journal::BatchDecision,
+    snapshot::BatchDecision,
     snapshot::{DurationSpread, FailedFile, IngestedBatch, Ingestion, IngestionState},
     text, units,
 };

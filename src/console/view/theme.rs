@@ -7,29 +7,21 @@ use crate::{config::Palette, snapshot::Severity};
 /// The styles of one theme.
 #[derive(Debug, Clone, Copy)]
 pub struct Theme {
-    /// Borders of panels.
     pub border: Style,
     /// Border and title of the panel that has the focus.
     pub focus: Style,
-    /// Titles and labels.
     pub title: Style,
-    /// What matters less.
     pub muted: Style,
     /// What is as it should be.
     pub good: Style,
-    /// What will hurt.
     pub warning: Style,
-    /// What hurts.
     pub danger: Style,
-    /// Keys, and what moves.
     pub accent: Style,
-    /// The selected row.
     pub selected: Style,
 }
 
 impl Theme {
     /// The theme of that name.
-    #[must_use]
     pub const fn of(palette: Palette) -> Self {
         match palette {
             Palette::Dark => Self::dark(),
@@ -87,7 +79,6 @@ impl Theme {
     }
 
     /// No colours at all, as `NO_COLOR` asks (<https://no-color.org>).
-    #[must_use]
     const fn plain() -> Self {
         Self {
             border: Style::new(),
@@ -103,7 +94,6 @@ impl Theme {
     }
 
     /// The style of a finding.
-    #[must_use]
     pub const fn severity(&self, severity: Severity) -> Style {
         match severity {
             Severity::Info => self.muted,
@@ -114,7 +104,6 @@ impl Theme {
 }
 
 /// The sign of a finding.
-#[must_use]
 pub const fn sign(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "·",

@@ -9,17 +9,14 @@ use ratatui::{
     widgets::{Clear, Paragraph},
 };
 
+use super::{empty, framed, level, theme::Theme};
 use crate::{
-    console::{
-        app::{App, TimelineContent, TimelineView},
-        keymap::Action,
-    },
+    console::app::{App, TimelineContent, TimelineView},
     history::{LockOwner, Timeline, TimelineLane, TimelineStep},
+    keymap::Action,
     snapshot::Database,
     text, units,
 };
-
-use super::{empty, framed, level, theme::Theme};
 
 /// Columns that a lane's PID and name take.
 const LABEL: usize = 20;

@@ -15,7 +15,6 @@ use crate::{
 /// What may lie between two clocks that measure the same stretch of looks.
 const SLACK_MS: f64 = 50.0;
 
-/// Every cause that holds.
 pub fn causes(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Vec<StaleCause> {
     let Some((_, process)) = subject.rows.first() else { return Vec::new() };
     // A backup that reads the files is no daemon of the database.

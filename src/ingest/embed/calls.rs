@@ -28,9 +28,7 @@ const STOP_CHECK: Duration = Duration::from_millis(20);
 /// A document that has no vector yet.
 #[derive(Debug)]
 pub struct WantedVector {
-    /// Its row.
     pub id: i64,
-    /// Its name.
     pub name: String,
     /// Hash of what is to be embedded.
     pub hash: ContentHash,
@@ -95,13 +93,11 @@ impl EmbedCalls {
     }
 
     /// Whether it takes another document.
-    #[must_use]
     pub fn has_room(&self) -> bool {
         self.under_way < self.most
     }
 
     /// Whether nothing is to be waited for.
-    #[must_use]
     pub fn is_idle(&self) -> bool {
         self.under_way == 0
     }

@@ -138,7 +138,6 @@ struct EmbedItem {
 impl HttpEmbedder {
     /// Asks the server at `endpoint` for vectors of `model`. A key is taken from the environment, where there is one:
     /// `WALTOP_EMBED_KEY`, or `OPENAI_API_KEY` where the server is `OpenAI`'s and the connection encrypted.
-    #[must_use]
     pub fn new(endpoint: EmbedEndpoint, model: &str) -> Self {
         let named = |name: &str| env::var(name).ok().filter(|key| !key.is_empty());
         let key = named(KEY).or_else(|| named(OPENAI_KEY).filter(|_| endpoint.may_have_key_of_openai()));

@@ -14,9 +14,7 @@ pub const MOST: usize = 8;
 /// All vectors of a model that are of their document's text of now.
 #[derive(Debug, Default)]
 pub struct ModelVectors {
-    /// Numbers of each.
     dimension: usize,
-    /// The documents' rows.
     ids: Vec<i64>,
     /// From which likeness on their nearest are edges already.
     nearest_from: Vec<Option<f32>>,
@@ -27,9 +25,7 @@ pub struct ModelVectors {
 /// What is to be written of one document: the rows of the nearest ones, the most alike first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NearestRows {
-    /// The document's row.
     pub id: i64,
-    /// Rows of the nearest.
     pub to: Vec<i64>,
 }
 
@@ -46,14 +42,10 @@ impl ModelVectors {
         }
     }
 
-    /// How many there are.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether there are none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
@@ -61,7 +53,6 @@ impl ModelVectors {
     /// What is to be written so that every document has its edges from the likeness `from` on; `edges` are those that
     /// there are: rows, and `None` for one that is gone. The documents whose own vector is new come last: as long as
     /// they are not written, all is found out again. `None` where `stop` was raised.
-    #[must_use]
     pub fn nearest(
         &self,
         from: f32,

@@ -9,8 +9,6 @@ pub const LONGEST: usize = 65_536;
 const LANES: usize = 16;
 
 /// `numbers` with length 1; `None` where that is no direction: no numbers, too many, all of them 0, or one that is
-/// not finite.
-#[must_use]
 pub fn unit(mut numbers: Vec<f32>) -> Option<Vec<f32>> {
     let squares: f64 = numbers.iter().map(|&it| f64::from(it) * f64::from(it)).sum();
     let length = squares.sqrt();
@@ -26,7 +24,6 @@ pub fn unit(mut numbers: Vec<f32>) -> Option<Vec<f32>> {
 }
 
 /// The cosine of the angle between two vectors of length 1, from -1 to 1; the longer one's end is left out.
-#[must_use]
 pub fn likeness(one: &[f32], other: &[f32]) -> f32 {
     let mut sums = [0.0_f32; LANES];
     let (one, one_rest) = one.as_chunks::<LANES>();
@@ -41,7 +38,6 @@ pub fn likeness(one: &[f32], other: &[f32]) -> f32 {
 }
 
 /// `vector` as the database keeps it: f32, the lowest byte first.
-#[must_use]
 pub fn to_bytes(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
@@ -62,15 +58,12 @@ pub struct TopMatches {
 /// What was found, and how alike it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RankedMatch {
-    /// Row of the document.
     pub id: i64,
-    /// The cosine.
     pub likeness: f32,
 }
 
 impl TopMatches {
     /// Keeps at most `room`.
-    #[must_use]
     pub fn of(room: usize) -> Self {
         Self { room, kept: BinaryHeap::new() }
     }
@@ -87,7 +80,6 @@ impl TopMatches {
     }
 
     /// What was kept, the most alike first.
-    #[must_use]
     pub fn best_first(self) -> Vec<RankedMatch> {
         self.kept.into_sorted_vec()
     }

@@ -17,23 +17,12 @@ pub enum FrontMatter<'a> {
     /// No front matter: the whole text is the body.
     None,
     /// Its values, and the text after it.
-    Values {
-        /// Key by key.
-        values: Map<String, Value>,
-        /// The text after it.
-        body: &'a str,
-    },
+    Values { values: Map<String, Value>, body: &'a str },
     /// A block that makes no sense.
-    Malformed {
-        /// Why, in one line.
-        reason: String,
-        /// The text after it.
-        body: &'a str,
-    },
+    Malformed { reason: String, body: &'a str },
 }
 
 /// Splits `text` into front matter and body. A block that is no table of values is prose between two rules.
-#[must_use]
 pub fn split(text: &str) -> FrontMatter<'_> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Some((first, rest)) = text.split_once('\n') else { return FrontMatter::None };
@@ -106,7 +95,6 @@ fn from_toml(value: toml::Value) -> Result<Value, String> {
 }
 
 /// The first of `keys` that says anything, as one line of text.
-#[must_use]
 pub fn text(values: &Map<String, Value>, keys: &[&str]) -> Option<String> {
     keys.iter().find_map(|key| {
         let said = match values.get(*key)? {

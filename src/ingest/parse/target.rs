@@ -7,7 +7,6 @@ use super::DocumentPlace;
 pub(super) enum LinkTarget {
     /// A file: its name in the database, or a path that leaves the named root.
     Name(String),
-    /// Something elsewhere.
     Url(String),
 }
 

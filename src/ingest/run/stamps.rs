@@ -8,7 +8,7 @@ use crate::{
         neighbours::NeighbourCheck,
         store::{self, DocumentStore, stamps::TouchedDocument},
     },
-    journal::{JournalEvent, RunOutcome},
+    state::journal::{JournalEvent, RunOutcome},
     units::milliseconds,
 };
 

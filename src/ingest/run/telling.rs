@@ -5,8 +5,8 @@ use std::mem;
 use super::{IngestError, IngestRun};
 use crate::{
     ingest::{discover::Discovery, journal_error},
-    journal::JournalEvent,
     snapshot::FailedFile,
+    state::journal::JournalEvent,
 };
 
 impl IngestRun<'_> {

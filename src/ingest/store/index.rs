@@ -57,7 +57,6 @@ impl IndexSegments {
     const FEWEST: i64 = 64;
     const MOST: i64 = 4096;
 
-    /// A transaction left one.
     pub(super) fn left(&mut self) {
         self.fresh += 1;
     }

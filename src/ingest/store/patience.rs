@@ -13,7 +13,6 @@ use crate::database::{
 /// How long to try for a lock.
 #[derive(Debug, Clone)]
 pub struct LockPatience {
-    /// Until then.
     pub budget: Duration,
     /// Or until this is raised.
     pub stop: StopFlag,

@@ -12,7 +12,6 @@ use std::{
 
 use crate::observe::sidecar;
 
-/// Device and inode.
 pub(super) type OpenedFileId = (u64, u64);
 
 /// The database's files as they were when it was opened.

@@ -20,7 +20,7 @@ use crate::{
     threads, units,
 };
 
-/// Frames that may wait in the log before they are moved, between batches: `SQLite`'s own default.
+/// Frames that may wait in the log before they are moved, between batches: SQLite's own default.
 const CHECKPOINT_AT: i64 = 1000;
 
 /// Frames in the log from which the writer waits until all are moved, so that the log begins anew: what is moved
@@ -68,9 +68,7 @@ enum MoverState {
     /// Nothing was to be moved yet.
     #[default]
     None,
-    /// Ready to move.
     Idle(Connection),
-    /// At work.
     Moving(JoinHandle<(Connection, rusqlite::Result<()>)>),
 }
 

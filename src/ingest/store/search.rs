@@ -16,18 +16,15 @@ use crate::{
 /// What stands before and after a word that was found, in a snippet.
 pub const MARKS: (&str, &str) = ("«", "»");
 
-/// Words in a snippet.
 const SNIPPET_WORDS: u32 = 16;
 
 /// How much more a word in the title weighs than one in the text.
 const TITLE_WEIGHT: f64 = 5.0;
 
-/// A document that matches.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SearchHit {
     /// Its name in the database.
     pub path: String,
-    /// Its title.
     pub title: String,
     /// Where the words stand, between [`MARKS`], in one line.
     pub snippet: String,
@@ -50,7 +47,6 @@ pub struct OutgoingLink {
     pub target: String,
     /// The document that it means; `None` where that was not taken in.
     pub path: Option<String>,
-    /// Its title.
     pub title: Option<String>,
 }
 
@@ -61,14 +57,12 @@ pub struct IncomingLink {
     pub kind: String,
     /// The document that it stands in.
     pub path: String,
-    /// Its title.
     pub title: String,
 }
 
 /// Why nothing could be searched.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
-    /// The file is missing.
     #[error("there is no database {0}: make it with `waltop ingest DIR --db {0}`")]
     Missing(String),
     /// The database has no documents of ours.
@@ -80,9 +74,7 @@ pub enum SearchError {
         but_of(others)
     )]
     NotEmbedded {
-        /// The database.
         path: String,
-        /// The model.
         model: String,
         /// The models that there are vectors of.
         others: Vec<String>,
@@ -93,11 +85,9 @@ pub enum SearchError {
          made them with --embed-model, or make them anew with `waltop ingest … --embed-anew`"
     )]
     Dimension {
-        /// The model.
         model: String,
         /// Numbers of those that are stored.
         stored: i64,
-        /// Numbers of the query's.
         query: usize,
     },
     /// No word in the query.
@@ -106,14 +96,9 @@ pub enum SearchError {
     /// It could not be opened.
     #[error(transparent)]
     Open(#[from] factory::OpenError),
-    /// `SQLite` failed.
+    /// SQLite failed.
     #[error("cannot search {path}: {source}; see what is wrong with it with `waltop health {path}`")]
-    Sqlite {
-        /// The database.
-        path: String,
-        /// What it said.
-        source: rusqlite::Error,
-    },
+    Sqlite { path: String, source: rusqlite::Error },
 }
 
 /// The at most `limit` documents in the database at `path` that have every word of `query`, best first. The

@@ -17,7 +17,6 @@ pub const LONGEST: u64 = 4 << 20;
 /// A document whose file has another stamp than the database, and the same content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TouchedDocument {
-    /// Its row.
     pub id: i64,
     /// Hash of its bytes.
     pub hash: ContentHash,
@@ -30,7 +29,7 @@ impl DocumentStore {
     /// Where a row has another content by now, another run knows better.
     ///
     /// A stamp has the same eight bytes as the one before, but for times near 1970. A row that stays as long as it is
-    /// `SQLite` overwrites in place, and of the pages that a long text goes on in it reads all and writes none. Neither
+    /// SQLite overwrites in place, and of the pages that a long text goes on in it reads all and writes none. Neither
     /// the full-text index nor its triggers have to do with it.
     ///
     /// # Errors

@@ -30,7 +30,6 @@ const MISSING: &str =
 /// A vector, ready to be written.
 #[derive(Debug)]
 pub struct EmbeddedDocument {
-    /// The document's row.
     pub id: i64,
     /// Hash of what the vector was made of.
     pub hash: ContentHash,
@@ -50,11 +49,9 @@ pub struct ListPosition {
 pub struct StoredVectors {
     /// The ones that are in; none of a document that has changed meanwhile.
     pub files: u64,
-    /// Bytes of them.
     pub bytes: u64,
     /// Edges that came or went.
     pub edges: u64,
-    /// What it cost.
     pub cost: TransactionCost,
 }
 

@@ -16,7 +16,6 @@ pub struct RetryBackoff {
 }
 
 impl RetryBackoff {
-    /// It failed once more.
     pub fn failed(&mut self, now: Instant) {
         let pause = self.pause.map_or(FIRST, |pause| (pause * 2).min(LONGEST));
         self.pause = Some(pause);
@@ -29,7 +28,6 @@ impl RetryBackoff {
     }
 
     /// When to try again; `None` where nothing failed.
-    #[must_use]
     pub fn until(&self) -> Option<Instant> {
         self.until
     }

@@ -28,7 +28,6 @@ pub enum Wakeup {
     ToEnd,
     /// Something changed, and it has been quiet since, or has gone on for long.
     By(EventGroup),
-    /// The time is there.
     InTime,
 }
 
@@ -37,7 +36,6 @@ pub enum Wakeup {
 pub enum WakeOn {
     /// It is woken by them.
     Changes,
-    /// They wait, too.
     OnlyTime,
 }
 
@@ -51,25 +49,21 @@ impl WakeSignal {
     }
 
     /// What a run is asked to end with.
-    #[must_use]
     pub fn stop(&self) -> &StopFlag {
         &self.stop
     }
 
-    /// Tells of an event.
     pub fn hear(&self, heard: WatchEvent) {
         self.debounce().hear(heard, Instant::now());
         self.inner.rung.notify_all();
     }
 
     /// What was heard so far, which a run that begins now covers.
-    #[must_use]
     pub fn take(&self) -> Option<EventGroup> {
         self.debounce().take()
     }
 
     /// Waits for the end, for the time `until`, and for changes if `mind` says so.
-    #[must_use]
     pub fn wait(&self, until: Instant, mind: WakeOn) -> Wakeup {
         let mut debounce = self.debounce();
         loop {

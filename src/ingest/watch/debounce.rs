@@ -24,7 +24,6 @@ pub enum WatchEvent {
 pub struct EventGroup {
     /// The most that any of them said.
     pub heard: WatchEvent,
-    /// How many there were.
     pub events: u64,
 }
 
@@ -51,12 +50,10 @@ impl Default for EventDebouncer {
 
 impl EventDebouncer {
     /// A wave ends after `quiet` without an event, but is due `at_most` after its first one.
-    #[must_use]
     pub fn new(quiet: Duration, at_most: Duration) -> Self {
         Self { quiet, at_most, gathered: None }
     }
 
-    /// Takes an event in.
     pub fn hear(&mut self, heard: WatchEvent, now: Instant) {
         match &mut self.gathered {
             Some(gathered) => {
@@ -72,7 +69,6 @@ impl EventDebouncer {
     }
 
     /// When what was gathered is to be acted on; `None` where nothing was.
-    #[must_use]
     pub fn due(&self) -> Option<Instant> {
         let GatheredEvents { first, last, .. } = self.gathered.as_ref()?;
         Some((*last + self.quiet).min(*first + self.at_most))

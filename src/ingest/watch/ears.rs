@@ -29,7 +29,6 @@ pub struct FolderWatcher {
     pub deaf: Option<String>,
 }
 
-/// What is listened for.
 #[derive(Debug, Clone)]
 pub struct WatchInterest {
     /// The folders, without symbolic links.
@@ -81,7 +80,6 @@ impl FolderWatcher {
 
 impl WatchInterest {
     /// What `event` says; `None` where it does not matter.
-    #[must_use]
     pub fn of(&self, event: &Event) -> Option<WatchEvent> {
         if event.need_rescan() {
             return Some(WatchEvent::Lost);

@@ -17,7 +17,7 @@ use crate::{
     snapshot::{Contradiction, ContradictionKind},
 };
 
-/// The byte in whose page `SQLite` takes locks: no content is ever written to that page.
+/// The byte in whose page SQLite takes locks: no content is ever written to that page.
 const LOCK_BYTE: u64 = 1 << 30;
 /// How many pages are compared beside page 1.
 const SAMPLE: usize = 16;

@@ -34,18 +34,14 @@ pub enum PageComparison {
     Different,
     /// They are equal, and all are zero.
     Zeros,
-    /// They are equal.
     Equal,
 }
 
 /// A main file and the log beside it.
 #[derive(Debug, Clone, Copy)]
 pub struct MainAndLog<'a> {
-    /// The main file.
     pub main: &'a File,
-    /// The log.
     pub log: &'a File,
-    /// How the log begins.
     pub header: LogHeader,
 }
 

@@ -21,7 +21,7 @@ const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 const HEADER: u64 = 512;
 /// The name of a super-journal is followed by its length, its checksum and the magic.
 const TRAILER: usize = 16;
-/// The longest path name that `SQLite` takes.
+/// The longest path name that SQLite takes.
 const LONGEST_NAME: u32 = 512;
 
 /// The hot journal at `path`; `None` where there is none, it is no hot one, or a process still writes.
@@ -68,7 +68,6 @@ fn is_unchanged(path: &Path, before: &Metadata) -> bool {
 }
 
 /// The super-journal that a journal of `bytes` bytes names: a transaction on several databases is rolled back only while
-/// that exists.
 fn super_journal(file: &File, bytes: u64) -> io::Result<Option<PathBuf>> {
     let mut trailer = [0; TRAILER];
     let Some(at) = bytes.checked_sub(TRAILER as u64) else { return Ok(None) };

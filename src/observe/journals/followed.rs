@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::story::RunState;
-use crate::state_files;
+use crate::state::folder;
 
 /// The longest line of a journal in bytes. A start with its folders is the longest that waltop writes.
 pub(super) const LONGEST_LINE: u64 = 1 << 20;
@@ -36,7 +36,6 @@ pub(super) struct FollowedJournal {
 
 impl FollowedJournal {
     /// Reads what was appended to the journal at `path`, at most `budget` bytes, which it reduces; `proc` tells whether
-    /// its process lives.
     pub fn catch_up(&mut self, path: &Path, proc: &Path, budget: &mut u64) -> io::Result<()> {
         // A process that was gone before its journal is read has written all that it ever will. Where the
         // journal had not named it yet, it is asked for after the reading, and what came in between is read too.
@@ -68,7 +67,7 @@ impl FollowedJournal {
         if self.is_given_up || metadata.len() <= self.read_to || self.read_at == Some(state) {
             return Ok(());
         }
-        let mut file = state_files::open(path)?;
+        let mut file = folder::open(path)?;
         file.seek(SeekFrom::Start(self.read_to))?;
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();

@@ -4,8 +4,8 @@ use std::{collections::VecDeque, path::Path};
 
 use super::{super::liveness::is_there, Transaction};
 use crate::{
-    journal::{JournalEvent, JournalLine, RunOutcome},
     snapshot::{DurationSpread, EmbeddingProgress, FailedFile, IngestedBatch, Ingestion, IngestionState},
+    state::journal::{JournalEvent, JournalLine, RunOutcome},
 };
 
 /// Of how many batches, the newest, the spreads are made.

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    journal::{JournalEvent, JournalLine, RunOutcome},
     snapshot::{DurationSpread, IngestionState},
+    state::journal::{JournalEvent, JournalLine, RunOutcome},
 };
 
 struct JournalScene {

@@ -17,11 +17,10 @@ const BOUNDS: ReadLimits = ReadLimits { bytes: 256 << 10, time: Duration::from_m
 pub struct DescriptorInfo {
     /// The inode of its file; `None` before Linux 5.14.
     pub inode: Option<u64>,
-    /// Whether it is read-only.
     pub is_read_only: bool,
-    /// Read-only and never blocking, as waltop opens a file for a moment, and `SQLite` never does.
+    /// Read-only and never blocking, as waltop opens a file for a moment, and SQLite never does.
     pub is_glance: bool,
-    /// The locks on bytes that `SQLite` locks: those of the process on this file, and those of the open file description.
+    /// The locks on bytes that SQLite locks: those of the process on this file, and those of the open file description.
     pub locks: Vec<LockRow>,
 }
 

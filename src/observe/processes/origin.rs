@@ -43,7 +43,6 @@ const GROUPS: usize = 64 << 10;
 const CONTAINERS: &[&str] =
     &["docker", "libpod", "crio", "cri-containerd", "kubepods", "lxc", "machine-", "garden", "ecs"];
 
-/// Device and inode.
 type FileId = (u64, u64);
 
 /// What is known of one process.

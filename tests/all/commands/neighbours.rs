@@ -1,4 +1,4 @@
-//! Maintenance beside other `SQLite` libraries: Python's, that of the shell, and Node's or Bun's. Each has its own
+//! Maintenance beside other SQLite libraries: Python's, that of the shell, and Node's or Bun's. Each has its own
 //! build, and none of them is ours.
 
 use std::{

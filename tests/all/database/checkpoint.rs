@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use waltop::{
     config::profile::Profile,
     database::checkpoint::{CheckpointError, CheckpointOutcome, run},
-    diagnose::checkpoint::CheckpointMode,
+    snapshot::CheckpointMode,
     snapshot::{Database, JournalMode},
 };
 

@@ -7,8 +7,8 @@ use waltop::{
     cli::Cli,
     config::Thresholds,
     config::profile::Profile,
-    console::keymap::{self, KEYMAP},
     diagnose::{guard, pages::PAGES},
+    keymap::{self, KEYMAP},
     units,
 };
 

@@ -1,6 +1,6 @@
 //! Other processes that want the same lock.
 
-use waltop::journal::{BatchDecision, LockSharing};
+use waltop::snapshot::{BatchDecision, LockSharing};
 
 use super::*;
 

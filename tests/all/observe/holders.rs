@@ -3,9 +3,10 @@
 use std::{fs, os::unix::fs::MetadataExt};
 
 use waltop::{
-    config::{Config, Places},
+    config::Config,
     diagnose::diagnose,
     snapshot::{JournalMode, LockHold, LockHolder, Presence, WalSource},
+    state::places::Places,
 };
 
 use super::*;

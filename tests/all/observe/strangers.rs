@@ -19,7 +19,7 @@ use crate::{
 /// A user who owns nothing here.
 const ANOTHER: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
-/// Takes an open-file-description lock on the write byte, as some `SQLite` libraries for Go do. It is
+/// Takes an open-file-description lock on the write byte, as some SQLite libraries for Go do. It is
 /// `struct flock` of 64-bit Linux, packed by hand.
 const TAKE: &str = "import fcntl, struct; shm = open(path + '-shm', 'r+b'); \
                     fcntl.fcntl(shm, fcntl.F_OFD_SETLK, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 120, 1, 0))";

@@ -11,11 +11,12 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use waltop::{
     act::{Effect, EffectReport, executor::EffectExecutor},
-    config::{Config, Places},
+    config::Config,
     console::app::{App, Message},
     observe::Observer,
     sampler::{Monitor, Sample},
     snapshot::{Process, StaleVerdict},
+    state::places::Places,
 };
 
 use super::USUAL;

@@ -1,5 +1,6 @@
 //! The list of stale processes, the grace and the question after it, on fixtures.
 
+use super::{USUAL, stale};
 use insta::assert_snapshot;
 use waltop::{
     act::{
@@ -7,12 +8,12 @@ use waltop::{
         reap::{StopOutcome, StopRequest},
         signal::{ExpectedProgram, SignalRefusal, SignalTarget, StopSignal},
     },
-    console::{app::Message, keymap::KEYMAP},
+    console::app::Message,
+    keymap::KEYMAP,
     sampler::Sample,
     snapshot::{ProgramSample, StaleProtection, StaleVerdict},
 };
 
-use super::{USUAL, stale};
 use crate::stage::{Stage, contended, look, process};
 
 const SMALL: (u16, u16) = (80, 24);

@@ -4,24 +4,22 @@ use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::super::batch_of;
+use super::{Dialog, DialogButton, DialogFocus, DialogKind};
 use crate::{
     act::{
         ConfirmedAction,
         signal::{SignalTarget, StopSignal},
     },
-    diagnose::{checkpoint::CheckpointMode, health::HealthDepth},
+    diagnose::health::HealthDepth,
+    snapshot::CheckpointMode,
 };
-
-use super::{super::batch_of, Dialog, DialogButton, DialogFocus, DialogKind};
 
 /// What a key did to a dialog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DialogReply {
-    /// It stays open.
     Open,
-    /// It was turned down.
     No,
-    /// It was confirmed.
     Yes(ConfirmedAction),
 }
 

@@ -11,7 +11,6 @@ use crate::act::signal::{SignalTarget, StopSignal};
 pub struct PendingStop {
     /// The database on whose account they are stopped.
     pub database: PathBuf,
-    /// What was sent.
     pub signal: StopSignal,
     /// When the grace is over.
     pub until: Timestamp,
@@ -30,28 +29,23 @@ pub struct PendingStop {
 /// A process that was sent a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoppedProcess {
-    /// The process.
     pub target: SignalTarget,
-    /// Its name.
     pub name: String,
 }
 
 impl PendingStop {
     /// How many there are in all.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.waiting.len() + self.gone.len() + self.stays.len() + self.refused
     }
 
     /// Whether `pid` is one of them.
-    #[must_use]
     pub fn is_about(&self, pid: i32) -> bool {
         let mut all = self.waiting.iter().chain(&self.gone).chain(&self.stays);
         all.any(|it| it.target.pid == pid)
     }
 
     /// The same processes again, those that stayed behind now waited for after `signal`.
-    #[must_use]
     pub(in crate::console::app) fn again(self, signal: StopSignal, until: Timestamp) -> Self {
         Self { signal, until, waiting: self.stays, stays: Vec::new(), ..self }
     }

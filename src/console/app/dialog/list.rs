@@ -15,7 +15,6 @@ const PAGE: usize = 10;
 /// The stale processes of a database, each pinned while the list is open.
 #[derive(Debug, Clone)]
 pub struct ReapList {
-    /// Of which database.
     pub database: PathBuf,
     /// One for each process, the oldest first.
     pub rows: Vec<ReapRow>,
@@ -35,9 +34,7 @@ pub struct ReapRow {
 /// Whether a process of a list is to be stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopMark {
-    /// It is.
     Ticked(SignalTarget),
-    /// It is not.
     Unticked(SignalTarget),
     /// It cannot be: it is protected, gone, or out of reach.
     Refused(SignalRefusal),

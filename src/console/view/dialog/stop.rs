@@ -100,7 +100,6 @@ fn seconds(now: Timestamp, until: Timestamp) -> u64 {
     u64::try_from(left).unwrap_or(0).div_ceil(1000)
 }
 
-/// What is lost.
 fn consequence(process: &Process, signal: StopSignal) -> String {
     let writes = process.holds.iter().any(|hold| {
         matches!(hold, LockHold::Write | LockHold::Reserved | LockHold::Pending | LockHold::Exclusive)

@@ -1,23 +1,20 @@
 //! Every key, once. The help, the footer and the table in the README are made from this.
 
-use super::panel::Panel;
-
-mod in_force;
+mod active;
 mod key;
+mod panel;
 
-pub use in_force::{ActiveBinding, Keymap};
+pub use active::{ActiveBinding, Keymap};
 pub use key::{KeyError, NamedKey};
+pub use panel::Panel;
 
 /// What a key can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Start an ingestion, or end a running one.
     Ingest,
-    /// Run a checkpoint.
     Checkpoint,
-    /// Stop the selected process.
     Stop,
-    /// Stop stale processes.
     Reap,
     /// Put right what the file can keep.
     Fix,
@@ -25,31 +22,19 @@ pub enum Action {
     Health,
     /// Open or close the timeline.
     Timeline,
-    /// Back in time.
     Earlier,
-    /// On in time.
     Later,
     /// Show all about the selected row.
     Details,
-    /// Filter the processes.
     Filter,
-    /// Show the help.
     Help,
-    /// Leave.
     Quit,
-    /// One row down.
     Down,
-    /// One row up.
     Up,
-    /// A page down.
     PageDown,
-    /// A page up.
     PageUp,
-    /// The first row.
     First,
-    /// The last row.
     Last,
-    /// The next panel.
     NextPanel,
     /// This panel over the whole screen, or back.
     Zoom(Panel),
@@ -63,19 +48,13 @@ pub enum Action {
     Back,
     /// Sort by the next column.
     Sort,
-    /// Turn the order round.
     Invert,
-    /// Freeze the screen.
     Pause,
-    /// Look now.
     Refresh,
-    /// Look more often.
     Faster,
-    /// Look less often.
     Slower,
     /// Write the snapshot to a file.
     Export,
-    /// Copy the selected row.
     Copy,
     /// Disarm or arm the keys that change something.
     Arm,
@@ -88,7 +67,6 @@ pub struct KeyBinding {
     pub name: &'static str,
     /// The keys where nothing else is configured, as they are written for people.
     pub keys: &'static [&'static str],
-    /// What they do.
     pub action: Action,
     /// A word or two for the footer; empty where it is not shown there.
     pub label: &'static str,
@@ -375,13 +353,11 @@ pub const KEYMAP: &[KeyBinding] = &[
 ];
 
 /// The row that the configuration calls `name`.
-#[must_use]
 pub fn named(name: &str) -> Option<&'static KeyBinding> {
     KEYMAP.iter().find(|binding| binding.name == name)
 }
 
 /// The key table for the README, in Markdown.
-#[must_use]
 pub fn markdown() -> String {
     let mut table = String::from("| key | does |\n| --- | --- |\n");
     for binding in KEYMAP {

@@ -15,7 +15,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{snapshot::Unseen, state_files::StateFolder};
+use crate::{snapshot::Unseen, state::folder::StateFolder};
 
 mod idle;
 
@@ -36,7 +36,6 @@ pub struct HeldKey {
     pub pid: Option<i32>,
     /// Its start in clock ticks since boot.
     pub start_ticks: Option<u64>,
-    /// What it holds.
     pub lock: TimedLock,
     /// The slot of a reader.
     pub slot: Option<u8>,
@@ -49,15 +48,10 @@ pub struct HeldKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TimedLock {
-    /// The write lock.
     Write,
-    /// The checkpoint lock.
     Checkpoint,
-    /// The recovery lock.
     Recover,
-    /// The whole main file.
     Exclusive,
-    /// A reader.
     Read,
 }
 
@@ -67,7 +61,6 @@ pub struct SinceEvidence {
     /// How often the holder was given a processor, all its threads together: one that was not has done nothing.
     pub runs: Option<u64>,
     /// Whether the lock, once given back, could not be had again as it is: a reader behind the newest frame would be
-    /// given a newer one.
     pub is_irretrievable: bool,
     /// Since when a sampler has seen the lock held without a break.
     pub sampled: Option<SampledSince>,

@@ -36,24 +36,17 @@ pub enum KeyError {
     /// There is none of that name.
     #[error("{written:?} is no key; the nearest is {nearest} (x, X, F9, Ctrl-X, PgUp and the like)")]
     Unknown {
-        /// The text.
         written: String,
         /// What may have been meant.
         nearest: String,
     },
     /// A terminal sends the same for another.
     #[error("{written} is {sent} to a terminal; write {sent}")]
-    Same {
-        /// The text.
-        written: String,
-        /// What the terminal sends.
-        sent: &'static str,
-    },
+    Same { written: String, sent: &'static str },
 }
 
 impl NamedKey {
     /// The key that was pressed, where it has a name.
-    #[must_use]
     pub fn pressed(key: KeyEvent) -> Option<Self> {
         let plain = key.modifiers.difference(KeyModifiers::SHIFT).is_empty();
         Some(Self(match key.code {
@@ -119,8 +112,6 @@ impl NamedKey {
         Err(KeyError::Unknown { written: written.to_owned(), nearest: nearest(&lower).to_owned() })
     }
 
-    /// Its name.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -146,7 +137,7 @@ impl fmt::Display for NamedKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::keymap::KEYMAP;
+    use crate::keymap::KEYMAP;
 
     #[test]
     fn what_is_written_is_what_is_pressed() {

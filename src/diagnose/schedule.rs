@@ -1,7 +1,7 @@
 //! Checkpoints at regular times, as a profile asks for them: when the next is due, and what it may do then.
 //!
 //! What is decided here is decided from values; the clock is handed in. When the last one was, and whose turn it is,
-//! stands in the [`ledger`]: the console and a watching daemon carry out the same schedules, and each time one of them does.
+//! stands in the schedule ledger: the console and a watching daemon carry out the same schedules, and each time one of them does.
 
 use std::{path::Path, time::Duration};
 
@@ -9,21 +9,14 @@ use jiff::Timestamp;
 
 use crate::{
     config::profile::Schedule,
-    diagnose::{
-        checkpoint::{CheckpointMode, blockers},
-        guard,
-    },
-    snapshot::{CheckpointSchedule, Database, LastCheckpoint, Presence},
+    diagnose::{checkpoint::blockers, guard},
+    snapshot::{CheckpointMode, CheckpointSchedule, Database, LastCheckpoint, Presence},
 };
-
-pub mod ledger;
 
 /// What is to be done about a checkpoint that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckpointPlan {
-    /// Run it.
     Run {
-        /// In this mode.
         mode: CheckpointMode,
         /// Why in this one and not in the one that is asked for, which somebody would be blocked by.
         instead: Option<String>,
@@ -37,7 +30,6 @@ pub enum CheckpointPlan {
 /// What a checkpoint in `mode` that is due may do, as `database` was seen. PASSIVE blocks nobody. The other modes hold the
 /// write lock while they wait, so that whoever writes, and whoever keeps them from completing, leads to PASSIVE instead,
 /// which moves what can be moved; the next time they are tried again.
-#[must_use]
 pub fn plan(database: &Database, mode: CheckpointMode) -> CheckpointPlan {
     if let Some(why) = obstacle(database) {
         return CheckpointPlan::Wait(why);
@@ -88,7 +80,6 @@ fn obstacle(database: &Database) -> Option<String> {
 /// When the next checkpoint of `database` is due: a period after the last one, with a jitter of up to a tenth of the
 /// period, so that those of several databases do not fall together; and such a jitter after `since`, when the watching began,
 /// where there was none. Whoever asks with the same last one gets the same answer.
-#[must_use]
 pub fn due(schedule: Schedule, database: &Path, last: Option<Timestamp>, since: Timestamp) -> Timestamp {
     let jitter = jitter(schedule.every, database, last);
     let wait = if last.is_some() { schedule.every + jitter } else { jitter };
@@ -105,7 +96,6 @@ fn jitter(every: Duration, database: &Path, last: Option<Timestamp>) -> Duration
 
 /// The schedule of `database` with what is known of it now. A last one that lies in the future was noted by a clock that has
 /// been set back since, and tells nothing.
-#[must_use]
 pub fn seen(
     schedule: Schedule,
     database: &Database,

@@ -10,10 +10,10 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    config::Places,
-    ingest::lock::{ExclusiveJob, RunLock, RunLockRefusal},
     snapshot::LastCheckpoint,
-    state_files::StateFolder,
+    state::folder::StateFolder,
+    state::places::Places,
+    state::run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
 };
 
 /// The most bytes of one entry; there is hardly more than a time and an error in it.
@@ -35,13 +35,11 @@ pub struct CheckpointTurn {
 
 impl ScheduleLedger {
     /// The ledger in `places`.
-    #[must_use]
     pub fn new(places: &Places) -> Self {
         Self { folder: places.runs.with_file_name("checkpoints") }
     }
 
     /// The last scheduled checkpoint of `database`; `None` where there was none, or nothing sensible is written down.
-    #[must_use]
     pub fn last(&self, database: &Path) -> Option<LastCheckpoint> {
         let entry = StateFolder::open(&self.folder).and_then(|it| it.read(name(database).as_ref(), LARGEST));
         serde_json::from_slice(&entry.ok()?).ok()
@@ -91,7 +89,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::diagnose::checkpoint::CheckpointMode;
+    use crate::snapshot::CheckpointMode;
 
     #[test]
     fn of_all_who_saw_the_same_one_has_the_turn() {

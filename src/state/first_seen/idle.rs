@@ -70,7 +70,6 @@ pub struct IdleBook {
 }
 
 impl IdleBook {
-    /// What a file kept.
     pub fn of(kept: Vec<PersistedIdle>) -> Self {
         let entry = |kept: PersistedIdle| (kept.process(), IdleEntry::of(kept, Some(kept)));
         Self { entries: kept.into_iter().map(entry).collect() }
@@ -144,7 +143,6 @@ impl IdleBook {
         }
     }
 
-    /// What to write.
     pub fn kept(&self) -> Vec<PersistedIdle> {
         self.entries.values().map(|entry| entry.kept).collect()
     }

@@ -17,9 +17,7 @@ pub struct Keymap {
 /// A row of the keymap in force.
 #[derive(Debug, Clone, Copy)]
 pub struct ActiveBinding<'a> {
-    /// Its keys.
     pub keys: &'a [NamedKey],
-    /// What they do.
     pub binding: &'static KeyBinding,
 }
 
@@ -39,14 +37,12 @@ impl Keymap {
     }
 
     /// What `key` does.
-    #[must_use]
     pub fn action(&self, key: KeyEvent) -> Option<Action> {
         let key = NamedKey::pressed(key)?;
         self.bindings().find(|bound| bound.keys.contains(&key)).map(|bound| bound.binding.action)
     }
 
     /// The first key that does `action`.
-    #[must_use]
     pub fn key(&self, action: Action) -> &str {
         let bound = self.bindings().find(|bound| bound.binding.action == action);
         bound.and_then(|bound| bound.keys.first()).map_or("", NamedKey::as_str)
@@ -54,7 +50,6 @@ impl Keymap {
 
     /// What does now what `key` does in the table, which is `key` itself where it still does that: findings name their
     /// remedy by the key of the table, which is a part of the JSON contract.
-    #[must_use]
     pub fn instead_of<'a>(&'a self, key: &'a str) -> &'a str {
         let bound = self.bindings().find(|bound| bound.binding.keys.contains(&key));
         let keys = bound.map_or(&[][..], |bound| bound.keys);
@@ -86,7 +81,6 @@ impl Keymap {
     }
 
     /// A key of `binding` that another action has too, and that other one.
-    #[must_use]
     pub fn clash(&self, binding: &KeyBinding) -> Option<(&NamedKey, &'static KeyBinding)> {
         let mine = self.bindings().find(|bound| bound.binding.action == binding.action)?;
         let others = self.bindings().filter(|bound| bound.binding.action != binding.action);

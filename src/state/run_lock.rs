@@ -12,8 +12,8 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 
 use crate::{
-    observe::journals,
-    state_files::{self, StateFolder},
+    state::folder::{self, StateFolder},
+    state::journal,
 };
 
 /// The kernel's lock on a small file in the runs folder; given back at the end, also that of a killed process. The file
@@ -43,7 +43,6 @@ const LARGEST: u64 = 1 << 10;
 /// What is done once at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExclusiveJob {
-    /// A run.
     Run,
     /// A watch, between its runs too.
     Watch,
@@ -53,7 +52,7 @@ impl ExclusiveJob {
     fn extension(self) -> &'static str {
         match self {
             Self::Run => "lock",
-            Self::Watch => journals::WATCH_EXTENSION,
+            Self::Watch => journal::WATCH_EXTENSION,
         }
     }
 }
@@ -93,7 +92,7 @@ impl RunLock {
         }
         let path = runs.path().join(format!("{}.{}", &hasher.finalize().to_hex()[..32], only.extension()));
         loop {
-            let mut options = state_files::options();
+            let mut options = folder::options();
             let mut file = options.read(true).write(true).create(true).truncate(false).open(&path)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
@@ -118,7 +117,6 @@ impl RunLock {
     }
 
     /// The processes of earlier runs that came to no good end, the latest first; a run that does so clears them.
-    #[must_use]
     pub fn left_by(&self) -> &[i32] {
         &self.left_by
     }

@@ -10,10 +10,8 @@ use crate::{rescue::CopiedBytes, snapshot::lossy_path, units};
 const NO_PROOF: &str =
     "integrity_check finds damaged pages, not missing commits: compare the row counts with what you expect";
 
-/// What a copy holds.
 #[derive(Debug, Clone, Serialize)]
 pub struct CopyReport {
-    /// The copy.
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
     /// What `integrity_check` found wrong; empty where nothing is.
@@ -39,7 +37,6 @@ impl CopyReport {
 /// The rows of a table, in a copy out of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableRows {
-    /// Its name.
     pub name: String,
     /// Its rows; `None` where they could not be counted.
     pub rows: Option<u64>,
@@ -48,11 +45,9 @@ pub struct TableRows {
 /// The rows of a table in both copies. `None` where there is no such table, or they could not be counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TablePair {
-    /// Its name.
     pub name: String,
     /// Its rows with the log.
     pub with_log: Option<u64>,
-    /// Its rows without it.
     pub without_log: Option<u64>,
 }
 
@@ -66,17 +61,13 @@ pub struct ProcessRescue {
     pub path: PathBuf,
     /// The process that it was copied from.
     pub pid: i32,
-    /// What was copied.
     pub copied: CopiedBytes,
-    /// The copy.
     pub copy: CopyReport,
-    /// Its tables.
     pub tables: Vec<TableRows>,
 }
 
 impl ProcessRescue {
     /// Whether nothing is wrong with the copy.
-    #[must_use]
     pub fn is_good(&self) -> bool {
         self.copy.errors.is_empty() && self.copy.is_complete
     }
@@ -107,22 +98,17 @@ impl fmt::Display for ProcessRescue {
 pub struct LogRescue {
     /// Always 1.
     pub version: u32,
-    /// The database.
     #[serde(serialize_with = "lossy_path")]
     pub path: PathBuf,
-    /// What was copied.
     pub copied: CopiedBytes,
     /// The copy that has taken the log in.
     pub with_log: CopyReport,
-    /// The main file alone.
     pub without_log: CopyReport,
-    /// The tables of both.
     pub tables: Vec<TablePair>,
 }
 
 impl LogRescue {
     /// Whether nothing is wrong with either copy.
-    #[must_use]
     pub fn is_good(&self) -> bool {
         [&self.with_log, &self.without_log].iter().all(|it| it.errors.is_empty() && it.is_complete)
     }

@@ -63,8 +63,6 @@ impl StateFolder {
         Ok(Self(path))
     }
 
-    /// Its path.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -117,7 +115,6 @@ pub fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Opens or makes a file with mode 0600 where no symbolic link is followed and no pipe waited for.
-#[must_use]
 pub fn options() -> OpenOptions {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();

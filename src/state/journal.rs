@@ -6,13 +6,15 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::CarriesOn;
+use crate::snapshot::{BatchDecision, CarriesOn};
 
 /// File name extension of a journal.
 pub const EXTENSION: &str = "jsonl";
 
+/// What the file of a watch ends with: its PID, and a line of JSON behind it.
+pub const WATCH_EXTENSION: &str = "watch";
+
 /// Whether `run` is the name of a run of process `pid`: a name is the time and the PID, and a number where it was taken.
-#[must_use]
 pub fn is_of(run: &str, pid: i32) -> bool {
     run.split('-').nth(1) == Some(&*pid.to_string())
 }
@@ -20,9 +22,7 @@ pub fn is_of(run: &str, pid: i32) -> bool {
 /// One line: what happened, and when.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JournalLine {
-    /// When it happened.
     pub at: Timestamp,
-    /// What happened.
     #[serde(flatten)]
     pub event: JournalEvent,
 }
@@ -31,7 +31,6 @@ pub struct JournalLine {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum JournalEvent {
-    /// Always the first line.
     Started {
         /// Name of the run, that of the file too.
         run: String,
@@ -69,11 +68,8 @@ pub enum JournalEvent {
         /// Files of those that have not changed since they were taken in, by size and time.
         unchanged: u64,
     },
-    /// A batch was committed.
     Batch {
-        /// Files in it.
         files: u64,
-        /// Bytes of those files.
         bytes: u64,
         /// Wait for the write lock in ms.
         wait_ms: f64,
@@ -87,7 +83,6 @@ pub enum JournalEvent {
     },
     /// Documents whose files are gone were taken out, in a transaction of their own.
     Removed {
-        /// How many.
         files: u64,
         /// Wait for the write lock in ms.
         wait_ms: f64,
@@ -106,17 +101,10 @@ pub enum JournalEvent {
         retries: u64,
     },
     /// What has no vector yet begins to be embedded.
-    Embedding {
-        /// The model.
-        model: String,
-        /// How many documents.
-        files: u64,
-    },
+    Embedding { model: String, files: u64 },
     /// Vectors were written, in a transaction of their own.
     Embedded {
-        /// Of how many documents.
         files: u64,
-        /// Bytes of them.
         bytes: u64,
         /// Wait for the write lock in ms.
         wait_ms: f64,
@@ -127,7 +115,6 @@ pub enum JournalEvent {
     },
     /// Edges between near documents were written, in a transaction of their own.
     Related {
-        /// Of how many documents.
         files: u64,
         /// Wait for the write lock in ms.
         wait_ms: f64,
@@ -137,10 +124,7 @@ pub enum JournalEvent {
         retries: u64,
     },
     /// Embedding came to an early end, since the embedder is of no use.
-    EmbeddingEnded {
-        /// Why.
-        reason: String,
-    },
+    EmbeddingEnded { reason: String },
     /// Files with a new time of change turned out to hold what the database has.
     Unchanged {
         /// How many since the line of this kind before.
@@ -148,7 +132,6 @@ pub enum JournalEvent {
     },
     /// Their new times were noted, in a transaction of its own, so that the next run need not read them.
     Restamped {
-        /// Of how many files.
         files: u64,
         /// Wait for the write lock in ms.
         wait_ms: f64,
@@ -170,22 +153,15 @@ pub enum JournalEvent {
         pid: Option<i32>,
     },
     /// A file was left out.
-    FileFailed {
-        /// Its path.
-        path: String,
-        /// Why.
-        reason: String,
-    },
+    FileFailed { path: String, reason: String },
     /// A file was taken in, but something in it was left out.
     FileWarned {
-        /// Its path.
         path: String,
         /// What was left out, and why.
         reason: String,
     },
     /// The last line of a run that came to an end by itself.
     Finished {
-        /// How it ended.
         outcome: RunOutcome,
         /// Why, where it failed. That somebody asked it to stop is no error.
         error: Option<String>,
@@ -198,48 +174,17 @@ pub enum JournalEvent {
 /// What a watch says of itself, in a line behind its PID in its file beside the journals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatcherRecord {
-    /// The process.
     pub pid: i32,
     /// Its start in clock ticks since boot.
     pub start_ticks: Option<u64>,
-    /// What names that boot.
     pub boot: Option<String>,
     /// Absolute path of the database.
     pub database: String,
     /// The folder, absolute.
     pub folder: String,
-    /// When it began.
     pub since: Timestamp,
 }
 
-/// How large a batch might be, how long the lock is left alone after it, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct BatchDecision {
-    /// The most files that it might take.
-    pub most_files: u64,
-    /// How long it might take documents in, in ms; `None`: however long it takes.
-    pub most_ms: Option<f64>,
-    /// How long the lock is left alone after it where another one follows, in ms.
-    pub gap_ms: f64,
-    /// Why.
-    pub sharing: LockSharing,
-}
-
-/// With whom a run shares the write lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LockSharing {
-    /// Nobody else has the database open.
-    Alone,
-    /// Another process has it open.
-    OpenElsewhere,
-    /// The lock was refused, so somebody wants it.
-    Waited,
-    /// It cannot be seen.
-    Unknown,
-}
-
-/// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunOutcome {
@@ -247,6 +192,5 @@ pub enum RunOutcome {
     Completed,
     /// A signal or the console asked it to end.
     Stopped,
-    /// An error ended it.
     Failed,
 }
