@@ -73,7 +73,7 @@ pub const RULES: &[&dyn Rule] = &[
 /// One thing that can be wrong with a database.
 ///
 /// The sentence of a finding begins with who, goes on with what was seen, with its figures, and after a colon
-/// says what that costs: `71168 (bun) pins frame 812 for 3 d 20 h: 18 219 frames (75.1 MB) cannot be moved`.
+/// says what that costs: `71168 (bun) pins frame 812 for 3 d 20 h: 18,219 frames (75.1 MB) cannot be moved`.
 pub trait Rule: Sync {
     /// Its name, in kebab case; scripts know it by that.
     fn name(&self) -> &'static str;

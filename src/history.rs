@@ -130,7 +130,7 @@ pub struct LockHistory {
     moved: MovedFrames,
 }
 
-/// Microseconds, or a time in microseconds after the sampler began: 292 000 years fit.
+/// Microseconds, or a time in microseconds after the sampler began: 292,000 years fit.
 type Micros = i64;
 
 /// A hold, or a wait: who, from when on, for how long.

@@ -1,6 +1,6 @@
 //! waltop: which process holds the lock of a shared SQLite database, since when, and what to do about it.
 //!
-//! The screen, and the room behind each region:
+//! The screen, and the module behind each region:
 //!
 //! ```text
 //!  waltop  notes.db   WAL 78.2 MB ▲1.20 MB/s   writer: bun 71201 …    console/view/header
@@ -25,31 +25,31 @@
 //! How a byte of `/proc` becomes a cell of the screen, and a key an effect:
 //!
 //! ```text
-//!              looks                          thinks                     shows
+//!             observe                         decide                     present
 //! kernel ───▶ observe/ ─▶ snapshot ─▶ diagnose/ ─▶ findings ─┬─▶ console/ (app ─▶ view) ─▶ terminal
 //! files ────▶    ╰──────── sampler (a named thread) ─────────┴─▶ report (text, JSON)    ─▶ stdout
 //! journals ─▶
 //!
 //! keys ─▶ console/app ─▶ Effect ─▶ act/ ─┬─▶ signal (pidfd)
 //!                                        ╰─▶ worker: waltop checkpoint, fix, health, ingest, pragmas
-//! worker process: cli/ ─▶ database/ (the one door to SQLite) ◀─ ingest/
+//! worker process: cli/ ─▶ database/ (the only SQLite connections) ◀─ ingest/
 //! worker process: cli/ ─▶ rescue/ (raw copies under a reader's locks) ─▶ closed ─▶ database/ (opens the copy)
 //! ```
 //!
-//! What holds in this house, and is held by `tests/all/layers.rs` and `tests/all/pty.rs`:
+//! Invariants, checked by `tests/all/layers.rs` and `tests/all/pty.rs`:
 //!
 //! - The graph of rooms (top-level modules) is acyclic: a test computes it from the `crate::` paths of all files.
 //! - The console process never opens a SQLite connection.
 //! - A process that has a connection never closes a raw descriptor on the main file or `-shm`: closing any descriptor
-//!   on a file drops every POSIX lock that the process has on it. Workers look first, close everything, then connect;
+//!   on a file drops every POSIX lock that the process has on it. Workers observe first, close everything, then connect;
 //!   what one opens on `-shm` after that stays open until it ends (`observe/lock_probe`).
 //! - Data flows one way. `view` reads `&App`; `app` does no I/O and reads no clock; `observe` knows no screen and
 //!   no SQL; `diagnose` is pure.
-//! - The sampler is a named thread that publishes whole looks; the latest wins and no queue grows.
-//! - What cannot be seen is a value, `Unseen { what, why }`: never a dead loop and never a zero.
-//! - Every effect on the world is a value first, confirmed, carried out in `act`, and logged with its outcome.
+//! - The sampler is a named thread that publishes whole samples; the latest wins and no queue grows.
+//! - What waltop cannot see is a value, `Unseen { what, why }`, never 0.
+//! - Every effect is a value first, confirmed, carried out in `act`, and logged with its outcome.
 
-// They panic where the terminal is gone; `writeln!` returns the error.
+// `println!` panics where the terminal is gone; `writeln!` returns the error.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod act;

@@ -56,20 +56,20 @@ pub fn duration(ms: f64) -> String {
     }
 }
 
-/// `count` with its digits in groups of three: `18 219`.
+/// `count` with its digits in groups of three: `18,219`.
 pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(' ');
+            grouped.push(',');
         }
         grouped.push(digit);
     }
     grouped
 }
 
-/// `count` of something, in the singular where it is one: `1 frame`, `18 219 frames`.
+/// `count` of something, in the singular where it is one: `1 frame`, `18,219 frames`.
 pub fn plural(number: u64, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {noun}{ending}", count(number))
@@ -146,8 +146,8 @@ mod tests {
     fn counts_are_grouped_and_agree_with_their_noun() {
         assert_eq!(
             [0, 812, 1446, 18_219, 1_000_000].map(count),
-            ["0", "812", "1 446", "18 219", "1 000 000"]
+            ["0", "812", "1,446", "18,219", "1,000,000"]
         );
-        assert_eq!([0, 1, 2000].map(|it| plural(it, "frame")), ["0 frames", "1 frame", "2 000 frames"]);
+        assert_eq!([0, 1, 2000].map(|it| plural(it, "frame")), ["0 frames", "1 frame", "2,000 frames"]);
     }
 }

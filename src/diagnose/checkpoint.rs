@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(pids(&database), [reader.clone(), reader.clone(), reader.clone(), reader]);
         assert_eq!(
             blockers(&database, CheckpointMode::Passive)[0].why,
-            "71168 (python3) pins frame 812 (slot 1) for 3 d 20 h: 18 219 frames cannot be moved"
+            "71168 (python3) pins frame 812 (slot 1) for 3 d 20 h: 18,219 frames cannot be moved"
         );
     }
 

@@ -308,7 +308,7 @@ mod tests {
     fn each_kind_of_contradiction_is_an_error_with_its_figures() {
         for (kind, page, word) in [
             (ContradictionKind::MissingPage, Some(7), "page 7 of notes.db is neither"),
-            (ContradictionKind::PageCount, None, "counts 6 pages and the index 1 286 pages"),
+            (ContradictionKind::PageCount, None, "counts 6 pages and the index 1,286 pages"),
             (ContradictionKind::OtherContent, Some(1), "page 1 of notes.db is not what"),
         ] {
             let found = twice(&contradiction(kind, page));

@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(outline(&found), [("large-wal", Warning, None)]);
         assert_eq!(
             found[0].message,
-            "notes.db-wal is 67.1 MB: 2 000 frames to be moved slow down reads and recovery"
+            "notes.db-wal is 67.1 MB: 2,000 frames to be moved slow down reads and recovery"
         );
         assert_eq!(found[0].remedy.key.as_deref(), Some("c"));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop checkpoint /srv/notes.db"));
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn the_few_frames_that_commits_move_by_themselves_do_not_count() {
         let remedy = |pending| findings_of(&with_log(100 << 20, pending))[0].clone();
-        assert!(remedy(1000).message.contains(", all but 1 000 frames moved: "), "{}", remedy(1000).message);
+        assert!(remedy(1000).message.contains(", all but 1,000 frames moved: "), "{}", remedy(1000).message);
         assert_eq!(
             remedy(1000).remedy.command.as_deref(),
             Some("waltop checkpoint /srv/notes.db --mode truncate")
@@ -303,7 +303,7 @@ mod tests {
                 (None, large.evidence["reader_in_the_way"] == READER)
             );
             let is_named = large.message.ends_with("; 71168 (python3) reads in it, and has to end first");
-            let pins = large.message.ends_with(": 71168 (python3) keeps 18 219 frames from being moved");
+            let pins = large.message.ends_with(": 71168 (python3) keeps 18,219 frames from being moved");
             assert_eq!(is_named || pins, large.remedy.key.is_none(), "{}", large.message);
             large.remedy.command.clone().expect("there is one")
         };
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(
             found[0].message,
             "notes.db-wal is 78.2 MB and grows by 1.20 MB/s (the disk is full in 11 h 34 m): \
-             18 219 frames to be moved slow down reads and recovery"
+             18,219 frames to be moved slow down reads and recovery"
         );
         assert_eq!(found[0].evidence["growth_bytes_per_second"], 1_200_000.0);
         database.filesystem = None;

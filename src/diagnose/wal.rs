@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(outline(&found), [("pinned-wal", Error, Some(READER))]);
         assert_eq!(
             found[0].message,
-            "71168 (python3) pins frame 812 for 3 d 20 h: 18 219 frames (75.1 MB) cannot be moved"
+            "71168 (python3) pins frame 812 for 3 d 20 h: 18,219 frames (75.1 MB) cannot be moved"
         );
         assert_eq!(found[0].evidence["pinned_frames"], 18_219);
         assert_eq!(found[0].evidence["pinned_bytes"], 75_062_280);

@@ -196,7 +196,7 @@ fn small(value: Micros) -> u32 {
     u32::try_from(value.max(0)).unwrap_or(u32::MAX)
 }
 
-// Two for each octave: the lower one up to √2 of it, which 1 414 of 1 000 is near enough to.
+// Two for each octave: the lower one up to √2 of it, which 1,414 of 1,000 is near enough to.
 fn bucket(length: Micros) -> usize {
     let length = length.max(1).unsigned_abs();
     let octave = length.ilog2();

@@ -21,7 +21,7 @@ pub const MODEL: &str = "nomic-embed-text";
 /// Texts that are with the embedder at a time, where nothing else is said.
 pub const CALLS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// Characters of a document that are embedded, where nothing else is said: some 2 000 tokens, which most models take.
+/// Characters of a document that are embedded, where nothing else is said: some 2,000 tokens, which most models take.
 pub const CHARS: NonZeroUsize = NonZeroUsize::new(8000).unwrap();
 
 /// Makes vectors of texts. Several threads ask it at once.

@@ -252,8 +252,8 @@ mod tests {
         lines.batch(&batch);
         lines.failed(&FailedFile { path: "a\x1b[31m.md".to_owned(), reason: "it is\nbad".to_owned() });
         let said = String::from_utf8(out).expect("text");
-        let expected = "1 000 files found, 1 of them unchanged\n\
-                        1 of 1 000, batch of 1: held 25 ms, waited 0.4 ms\n\
+        let expected = "1,000 files found, 1 of them unchanged\n\
+                        1 of 1,000, batch of 1: held 25 ms, waited 0.4 ms\n\
                         failed: a [31m.md: it is bad\n";
         assert_eq!(said, expected);
     }

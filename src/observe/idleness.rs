@@ -164,7 +164,7 @@ fn is_active(process: &Process, database: &Database) -> bool {
     process.holds.iter().any(|hold| *hold != LockHold::Shared || database.is_wal() != Some(true))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a float holds every millisecond of 285 000 years")]
+#[expect(clippy::cast_precision_loss, reason = "a float holds every millisecond of 285,000 years")]
 fn milliseconds(ms: u64) -> f64 {
     ms as f64
 }

@@ -376,7 +376,7 @@ fn a_running_checkpoint_is_shown_with_whom_it_waits_for() {
     assert!(
         stage
             .screen()
-            .contains("checkpoint  71166 (bun) for 2.1 s, waits for 71168 (bun), 1 200 frames/s moved"),
+            .contains("checkpoint  71166 (bun) for 2.1 s, waits for 71168 (bun), 1,200 frames/s moved"),
         "{}",
         stage.screen()
     );

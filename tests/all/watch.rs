@@ -247,7 +247,7 @@ fn a_burst_of_new_documents_is_a_run_or_a_few() {
     }
     eventually("all are in", || scene.rows().is_some_and(|rows| rows.len() == 2_502).then_some(()));
     let runs = lines(&watch.out).len();
-    assert!(runs < 100, "{runs} runs for 10 000 events");
+    assert!(runs < 100, "{runs} runs for 10,000 events");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
-/// The most numbers in a vector that is taken for one; the largest models give some 8 000.
+/// The most numbers in a vector that is taken for one; the largest models give some 8,000.
 pub const LONGEST: usize = 65_536;
 
 /// Numbers that are multiplied at a time: the compiler makes a few vector instructions of them.
