@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,10 +15,7 @@ use anyhow::anyhow;
 
 use crate::{
     config::{Config, duration_of},
-    database::{
-        busy::Then,
-        health::{self, AskToContinue, HealthError, HealthRequest},
-    },
+    database::health::{self, AskToContinue, HealthError, HealthRequest},
     diagnose::health::HealthReport,
     ingest::{StopFlag, stop_on_signals},
     snapshot::{Database, Presence},
@@ -79,8 +77,8 @@ fn check(path: &Path, args: &HealthArgs, config: &Config, stop: &StopFlag) -> an
     Ok(HealthReport::of(&after, profile, proof, was_left && after.presence() == Presence::Clean))
 }
 
-fn then(stop: &StopFlag) -> Then {
-    if stop.is_raised() { Then::Stop } else { Then::GoOn }
+fn then(stop: &StopFlag) -> ControlFlow<()> {
+    if stop.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 /// Whether stderr is a terminal where a line can be written over.

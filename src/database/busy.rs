@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
+    ops::ControlFlow,
     thread,
     time::{Duration, Instant},
 };
@@ -38,14 +39,6 @@ pub enum RetryFailure<E = rusqlite::Error> {
     Other(E),
 }
 
-/// What to do about a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
-    /// Try again while the time lasts.
-    GoOn,
-    Stop,
-}
-
 /// What `attempt` gives, tried again for `budget` while somebody has the lock; with how often it was refused. After
 /// each refusal `refused` is asked whether to go on.
 ///
@@ -59,7 +52,7 @@ pub enum Then {
 /// Where the time is over, nobody wants it any more, or it failed for another reason.
 pub fn patiently<T, E: MayBeBusy>(
     budget: Duration,
-    mut refused: impl FnMut() -> Then,
+    mut refused: impl FnMut() -> ControlFlow<()>,
     mut attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<(T, u64), RetryFailure<E>> {
     let begun = Instant::now();
@@ -71,7 +64,7 @@ pub fn patiently<T, E: MayBeBusy>(
             Err(error) if error.is_busy() => {}
             Err(error) => return Err(RetryFailure::Other(error)),
         }
-        if refused() == Then::Stop {
+        if refused().is_break() {
             return Err(RetryFailure::Stopped);
         }
         let waited = begun.elapsed();
@@ -107,7 +100,7 @@ mod tests {
             let mut left = 3;
             let tried = patiently(
                 Duration::from_mins(1),
-                || Then::GoOn,
+                || ControlFlow::Continue(()),
                 || {
                     left -= 1;
                     if left > 0 { Err(code(extended)) } else { Ok(7) }
@@ -116,7 +109,11 @@ mod tests {
             assert_eq!(tried.ok(), Some((7, 2)), "{extended}");
         }
         for extended in [ffi::SQLITE_LOCKED, ffi::SQLITE_PROTOCOL, ffi::SQLITE_FULL] {
-            let failed = patiently(Duration::from_mins(1), || Then::GoOn, || Err::<(), _>(code(extended)));
+            let failed = patiently(
+                Duration::from_mins(1),
+                || ControlFlow::Continue(()),
+                || Err::<(), _>(code(extended)),
+            );
             assert!(matches!(failed, Err(RetryFailure::Other(_))), "{extended}");
         }
     }
@@ -129,13 +126,13 @@ mod tests {
             Duration::from_millis(5),
             || {
                 refusals += 1;
-                Then::GoOn
+                ControlFlow::Continue(())
             },
             busy,
         );
         assert!(matches!(over, Err(RetryFailure::Busy(waited)) if waited >= Duration::from_millis(5)));
         assert!(refusals >= 2, "{refusals}");
-        let stopped = patiently(Duration::from_mins(1), || Then::Stop, busy);
+        let stopped = patiently(Duration::from_mins(1), || ControlFlow::Break(()), busy);
         assert!(matches!(stopped, Err(RetryFailure::Stopped)));
     }
 

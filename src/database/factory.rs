@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 
 use super::{
-    busy::{RetryFailure, Then, patiently},
+    busy::{RetryFailure, patiently},
     holder::{BlockingProcess, readers_in_the_way, write_lock_holder},
     identity::AsOwner,
     migrations,
@@ -204,7 +205,7 @@ pub(super) fn switch_to_wal(connection: &Connection, path: &Path, budget: Durati
             last = cause.sqlite_error().copied();
         })
     };
-    match patiently(budget, || Then::GoOn, switch) {
+    match patiently(budget, || ControlFlow::Continue(()), switch) {
         Ok((mode, _)) => expect_wal(&mode, path),
         Err(RetryFailure::Other(cause)) => Err(explain(path, since, cause)),
         Err(RetryFailure::Busy(_) | RetryFailure::Stopped) => {

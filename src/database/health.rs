@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     process,
     sync::Arc,
@@ -12,7 +13,7 @@ use rusqlite::{Connection, ErrorCode};
 use rustix::process::geteuid;
 
 use super::{
-    busy::{MayBeBusy, RetryFailure, Then, patiently},
+    busy::{MayBeBusy, RetryFailure, patiently},
     factory,
     holder::{BlockingProcess, write_lock_holder},
     pragmas,
@@ -32,7 +33,7 @@ use crate::{
 const STEPS: i32 = 10_000;
 
 /// Whoever waits is asked this now and then whether to go on, and told for how long it has been at it.
-pub type AskToContinue = Arc<dyn Fn(Duration) -> Then + Send + Sync>;
+pub type AskToContinue = Arc<dyn Fn(Duration) -> ControlFlow<()> + Send + Sync>;
 
 /// What is to be proved, and with how much patience.
 pub struct HealthRequest<'a> {
@@ -191,7 +192,7 @@ fn write(connection: &Connection) -> rusqlite::Result<Option<String>> {
 fn quick_check(connection: &mut Connection, ask: &AskToContinue) -> Result<QuickCheck, RetryFailure> {
     let begun = Instant::now();
     let ask = Arc::clone(ask);
-    let is_to_end = move || ask(begun.elapsed()) == Then::Stop;
+    let is_to_end = move || ask(begun.elapsed()).is_break();
     connection.progress_handler(STEPS, Some(is_to_end)).map_err(RetryFailure::Other)?;
     let lines = connection.prepare("PRAGMA quick_check").and_then(|mut check| {
         check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
@@ -221,7 +222,7 @@ struct LockWait<'a> {
 }
 
 impl LockWait<'_> {
-    fn refused(&mut self) -> Then {
+    fn refused(&mut self) -> ControlFlow<()> {
         let now = Instant::now();
         // Not the root that can be set: this is about a connection of this very process, and real locks.
         if let Some(holder) = write_lock_holder(self.main, Path::new("/proc")) {
@@ -260,7 +261,7 @@ mod tests {
     fn why_a_write_failed_is_told_also_where_sqlite_has_rolled_it_back() {
         let connection = Connection::open_in_memory().expect("memory");
         connection.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 2").expect("a full database");
-        let ask: AskToContinue = Arc::new(|_| Then::GoOn);
+        let ask: AskToContinue = Arc::new(|_| ControlFlow::Continue(()));
         let mut wait = LockWait { main: Path::new(""), since: Instant::now(), ask: &ask, seen: Vec::new() };
         match under_lock(&connection, Duration::ZERO, &mut wait, 0) {
             Err(RetryFailure::Other(cause)) => {

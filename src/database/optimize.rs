@@ -2,6 +2,7 @@
 
 use std::{
     env, fmt,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use rustix::fs::statvfs;
 use serde::Serialize;
 
 use super::{
-    busy::{RetryFailure, Then, patiently},
+    busy::{RetryFailure, patiently},
     factory, pragmas,
     renumbering::{self, RowidRenumbering},
     sidecars::{self, OnClose},
@@ -211,7 +212,7 @@ fn merge(connection: &Connection, budget: Duration) -> rusqlite::Result<bool> {
     let mut refusal = None;
     let mut attempt =
         || connection.execute(sql, [-PAGES]).inspect_err(|error| refusal = error.sqlite_error().copied());
-    let merged = patiently(budget, || Then::GoOn, &mut attempt);
+    let merged = patiently(budget, || ControlFlow::Continue(()), &mut attempt);
     connection.busy_timeout(budget)?;
     match merged {
         // FTS5 says so: the statement itself counts as one change.

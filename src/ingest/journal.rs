@@ -190,7 +190,7 @@ fn prune(runs: &Path, proc: &Path, kept: usize) -> io::Result<()> {
 /// may be a newer version's, and is left to it.
 fn is_over(path: &Path, proc: &Path) -> bool {
     let started = journals::first_line(path).filter(|it| matches!(it, JournalEvent::Started { .. }));
-    started.is_some_and(|started| journals::has_end(path) || !journals::lives(proc, &started))
+    started.is_some_and(|started| journals::has_end(path) || journals::lives(proc, &started) == Some(false))
 }
 
 #[cfg(test)]
@@ -265,6 +265,12 @@ mod tests {
         };
         prune(dir.path(), proc, 6).expect("a look");
         assert_eq!(left().len(), 7);
+        // Where there is no /proc, the process of a run without an end may be there.
+        prune(dir.path(), &dir.path().join("no-proc"), 3).expect("a look");
+        assert_eq!(left().len(), 6);
+        assert!(
+            left().contains(&"2-lives.jsonl".to_owned()) && left().contains(&"3-crashed.jsonl".to_owned())
+        );
         prune(dir.path(), proc, 2).expect("it can be written");
         assert_eq!(left(), ["0.lock", "2-lives.jsonl", "4-odd.jsonl", "5-over.jsonl", "6-over.jsonl"]);
     }

@@ -214,10 +214,10 @@ pub fn has_end(path: &Path) -> bool {
     line.is_ok_and(|line| matches!(line.event, JournalEvent::Finished { .. }))
 }
 
-/// Whether the process that wrote `started` is there: not where its PID is another's by now, or of another boot.
-/// What is not known speaks for it. `false` for any other event.
-pub fn lives(proc: &Path, started: &JournalEvent) -> bool {
-    let JournalEvent::Started { pid, start_ticks, boot, .. } = started else { return false };
+/// Whether the process that wrote `started` is there: not where its PID is another's by now, or of another boot. `None`
+/// where that cannot be told, and for any other event.
+pub fn lives(proc: &Path, started: &JournalEvent) -> Option<bool> {
+    let JournalEvent::Started { pid, start_ticks, boot, .. } = started else { return None };
     is_there(proc, *pid, *start_ticks, boot.as_deref())
 }
 

@@ -16,7 +16,7 @@ pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, IngestWatcher)> {
     let mut found: Vec<(String, IngestWatcher)> = Vec::new();
     for line in files.iter().filter_map(|path| line(path).ok().flatten()) {
         let journal::WatcherRecord { pid, start_ticks, boot, database, folder, since } = line;
-        if !liveness::is_there(proc, pid, start_ticks, boot.as_deref()) {
+        if liveness::is_there(proc, pid, start_ticks, boot.as_deref()) == Some(false) {
             continue;
         }
         let same = |(known, watcher): &&mut (String, IngestWatcher)| *known == database && watcher.pid == pid;

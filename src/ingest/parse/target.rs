@@ -1,5 +1,9 @@
 //! What a link names: another document, an address, or nothing.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 use super::DocumentPlace;
 
 /// What a link points to.
@@ -67,29 +71,12 @@ fn resolve(prefix: &str, parent: &str, path: &str) -> String {
     }
 }
 
-fn percent_decoded(text: &str) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.as_bytes();
-    while let Some((&byte, rest)) = bytes.split_first() {
-        let escaped = (byte == b'%').then(|| rest.get(..2)).flatten().and_then(hex_byte);
-        match escaped {
-            // A zero can be in no file's name.
-            Some(value) if value != 0 => {
-                decoded.push(value);
-                bytes = &rest[2..];
-            }
-            _ => {
-                decoded.push(byte);
-                bytes = rest;
-            }
-        }
+/// As it is where it would not be UTF-8, or hold a NUL, which no file's name does.
+fn percent_decoded(text: &str) -> Cow<'_, str> {
+    match percent_decode_str(text).decode_utf8() {
+        Ok(decoded) if !decoded.contains('\0') => decoded,
+        _ => Cow::Borrowed(text),
     }
-    String::from_utf8(decoded).unwrap_or_else(|_| text.to_owned())
-}
-
-fn hex_byte(digits: &[u8]) -> Option<u8> {
-    let digits = str::from_utf8(digits).ok().filter(|it| it.chars().all(|c| c.is_ascii_hexdigit()))?;
-    u8::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]

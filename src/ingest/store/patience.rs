@@ -1,11 +1,11 @@
 //! Waiting for the write lock, and not once the run is to end.
 
-use std::{path::Path, time::Duration};
+use std::{ops::ControlFlow, path::Path, time::Duration};
 
 use super::{super::stop::StopFlag, StoreError};
 pub(super) use crate::database::busy::RetryFailure;
 use crate::database::{
-    busy::{self, MayBeBusy, Then},
+    busy::{self, MayBeBusy},
     holder::write_lock_holder,
     migrations,
 };
@@ -51,6 +51,7 @@ pub(super) fn patiently<T, E: MayBeBusy>(
     patience: &LockPatience,
     attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<(T, u64), RetryFailure<E>> {
-    let refused = || if patience.stop.is_raised() { Then::Stop } else { Then::GoOn };
+    let refused =
+        || if patience.stop.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     busy::patiently(patience.budget, refused, attempt)
 }

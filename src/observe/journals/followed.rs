@@ -39,19 +39,18 @@ impl FollowedJournal {
     pub fn catch_up(&mut self, path: &Path, proc: &Path, budget: &mut u64) -> io::Result<()> {
         // A process that was gone before its journal is read has written all that it ever will. Where the
         // journal had not named it yet, it is asked for after the reading, and what came in between is read too.
-        let mut known_to_live = self.story.as_ref().map(|story| story.lives(proc));
+        let mut asked = self.story.as_ref().map(|story| story.lives(proc));
         let metadata = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
         if metadata.ino() != self.inode || metadata.len() < self.read_to {
             *self = Self { inode: metadata.ino(), ..Self::default() };
-            known_to_live = None;
+            asked = None;
         }
         self.read_on(path, &metadata, budget)?;
-        let lives =
-            known_to_live.or_else(|| self.story.as_ref().map(|story| story.lives(proc))).unwrap_or(true);
-        if known_to_live.is_none() && !lives {
+        let lives = asked.unwrap_or_else(|| self.story.as_ref().and_then(|story| story.lives(proc)));
+        if asked.is_none() && lives == Some(false) {
             self.read_on(path, &fs::symlink_metadata(path)?, budget)?;
         }
         if let Some(story) = &mut self.story {

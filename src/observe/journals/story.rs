@@ -199,24 +199,26 @@ impl RunState {
         self.ingestion.wait_ms = None;
     }
 
-    /// Whether its process may still write: not after the end, nor where it is gone, or its PID another's or of another boot.
-    pub fn lives(&self, proc: &Path) -> bool {
+    /// Whether its process may still write: not where it is gone, or its PID another's or of another boot; `None` where that
+    /// cannot be told. After its end that does not matter.
+    pub fn lives(&self, proc: &Path) -> Option<bool> {
         if self.ingestion.finished_at.is_some() {
-            return true;
+            return Some(true);
         }
         let Ingestion { pid, start_ticks, .. } = self.ingestion;
         is_there(proc, pid, start_ticks, self.boot.as_deref())
     }
 
-    /// Fills in what takes all lines to tell.
-    pub fn settle(&mut self, lives: bool) {
+    /// Fills in what takes all lines to tell. Only a run whose process is known to be gone has crashed.
+    pub fn settle(&mut self, lives: Option<bool>) {
         let ingestion = &mut self.ingestion;
         if ingestion.hold_ms.is_none() {
             ingestion.hold_ms = DurationSpread::of(self.holds.make_contiguous());
             ingestion.wait_ms = DurationSpread::of(self.waits.make_contiguous());
         }
         if ingestion.finished_at.is_none() {
-            ingestion.state = if lives { IngestionState::Running } else { IngestionState::Crashed };
+            let is_gone = lives == Some(false);
+            ingestion.state = if is_gone { IngestionState::Crashed } else { IngestionState::Running };
         }
     }
 }

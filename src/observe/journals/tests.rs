@@ -21,7 +21,9 @@ struct JournalScene {
 impl JournalScene {
     fn new() -> Self {
         let dir = TempDir::new().expect("a folder");
-        fs::create_dir_all(dir.path().join("runs")).expect("a folder");
+        for folder in ["runs", "proc"] {
+            fs::create_dir_all(dir.path().join(folder)).expect("a folder");
+        }
         let journals = Journals::new(dir.path().join("runs"), dir.path().join("proc"));
         Self { dir, journals }
     }
@@ -150,6 +152,22 @@ fn a_run_without_an_end_whose_process_is_gone_has_crashed() {
     assert_eq!(scene.only().state, IngestionState::Crashed);
     scene.append("r", "{\"at\":");
     assert_eq!(scene.only().state, IngestionState::Crashed);
+}
+
+#[test]
+fn where_there_is_no_proc_a_run_without_an_end_has_not_crashed() {
+    let mut scene = JournalScene::new();
+    scene.start("1-7", 7);
+    fs::remove_dir(scene.dir.path().join("proc")).expect("an empty folder");
+    assert_eq!(scene.only().state, IngestionState::Running);
+    let left = left_off(
+        &scene.dir.path().join("runs"),
+        &scene.dir.path().join("proc"),
+        "/x/notes.db",
+        &["/x/notes".to_owned()],
+        &[7],
+    );
+    assert_eq!(left, None, "it may still run");
 }
 
 #[test]
