@@ -71,11 +71,6 @@ pub fn maps(_proc: &Path, _pid: i32, _sights: [Option<&FileSighting>; 3]) -> Opt
     None
 }
 
-/// Locks by descriptor cannot be seen here.
-pub fn descriptor_locks(_proc: &Path, _pid: i32, _numbers: &[String]) -> Vec<LockRow> {
-    Vec::new()
-}
-
 /// Without `/proc` no two processes are known to be related.
 pub fn are_related(_proc: &Path, _pid: i32, _other: i32) -> bool {
     false

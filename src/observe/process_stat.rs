@@ -150,6 +150,7 @@ pub fn read(proc: &Path, pid: i32) -> Option<ProcessStat> {
 }
 
 /// What the process or thread whose folder is `process` does: the letter of its state.
+#[cfg(target_os = "linux")]
 pub fn state(process: &Path) -> Option<char> {
     Some(stat(process)?.state)
 }
