@@ -15,6 +15,7 @@ const DOCUMENTS: &[&str] = &[
     ".github/SECURITY.md",
     "docs/architecture.md",
     "docs/benchmarks.md",
+    "docs/building.md",
     "docs/commands.md",
     "docs/configuration.md",
     "docs/field-reports.md",
