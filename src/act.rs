@@ -15,18 +15,18 @@ use crate::{
 };
 
 pub mod executor;
+pub mod gate;
+mod job_queue;
 pub mod reap;
 mod running;
 pub mod schedule;
 pub mod signal;
-pub mod switch;
-mod turns;
 pub mod worker;
 
+use gate::ConfirmedEffect;
 use reap::{StopOutcome, StopRequest};
 use schedule::DueCheckpoint;
 use signal::{SignalRefusal, SignalTarget, StopSignal};
-use switch::ConfirmedEffect;
 
 /// Something that the console asks of the world around it.
 #[derive(Debug, Clone)]

@@ -15,10 +15,10 @@ pub mod embed;
 mod journal;
 mod names;
 mod neighbours;
-mod news;
 pub mod parse;
 pub mod progress;
 mod readers;
+mod reported_failures;
 mod run;
 pub mod stop;
 mod store;
@@ -35,8 +35,8 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     batch::BatchSetting,
     embed::EmbeddingSummary,
-    news::ReportedFailures,
     progress::RunProgress,
+    reported_failures::ReportedFailures,
     stop::{StopFlag, stop_on_signals},
     store::{StoreError, nearest::nearest, search},
 };

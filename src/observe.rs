@@ -26,12 +26,12 @@ use crate::{
 };
 
 mod checksum;
-mod commit_ear;
+mod commit_watcher;
 mod content;
 mod cost;
+mod deleted_holders;
 pub(crate) mod files;
 mod folder;
-mod gone;
 mod handle_growth;
 pub(crate) mod header;
 mod idleness;
@@ -61,8 +61,8 @@ pub(crate) mod wal_index;
 mod watched;
 mod watchers;
 
+pub use deleted_holders::{DeletedHolders, holders_of_deleted};
 pub use files::sidecar;
-pub use gone::{DeletedHolders, holders_of_deleted};
 pub use preflight::{UnfitPath, inspect, inspect_from_outside};
 pub(crate) use process_stat::living_thread;
 pub use process_stat::{is_own_proc, process_ancestors, process_owner, process_start};

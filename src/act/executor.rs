@@ -26,12 +26,12 @@ use crate::{
 
 use super::{
     ActionOutcome, ConfirmedAction, EffectReport, StopResult,
+    gate::ConfirmedEffect,
+    job_queue::{Admission, JobQueue},
     reap::{self, GRACE, StopOutcome, StopRequest},
     running::{RunningWorkers, WorkerKind},
     schedule::{self, DueCheckpoint},
     signal::{PinnedProcess, SignalRefusal, SignalTarget, StopSignal},
-    switch::ConfirmedEffect,
-    turns::{Admission, JobQueue},
     worker,
 };
 

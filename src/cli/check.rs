@@ -8,7 +8,7 @@ use crate::{
     snapshot::Severity,
 };
 
-use super::{looking::SampleArgs, refuse_unfit, say, say_json};
+use super::{refuse_unfit, sample_args::SampleArgs, say, say_json};
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {

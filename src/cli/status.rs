@@ -2,7 +2,7 @@
 
 use crate::{config::Config, report};
 
-use super::{looking::SampleArgs, refuse_unfit, say, say_json};
+use super::{refuse_unfit, sample_args::SampleArgs, say, say_json};
 
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {

@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use log::Level;
 
 use crate::{
-    act::{ActionOutcome, Effect, EffectReport, switch::ActionGate},
+    act::{ActionOutcome, Effect, EffectReport, gate::ActionGate},
     config::{Permit, ReadOnly, profile::Profile},
     history::Timeline,
     ingest::BatchSetting,

@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::news::ReportedFailures;
+use super::reported_failures::ReportedFailures;
 use crate::{
     database::identity,
     observe::journals,

@@ -1,8 +1,8 @@
 //! One run: what is to be done is decided, read, written in batches and told.
 
 mod embedding;
+mod reporting;
 mod stamps;
-mod telling;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},

@@ -5,12 +5,12 @@
 //! what is in the way, once, and tries again.
 
 mod backoff;
-mod bell;
 mod debounce;
-mod ears;
-mod seen;
+mod folder_watcher;
+mod reported_run;
 mod trouble;
 mod vectors;
+mod wake_signal;
 
 use std::{
     fs, mem,
@@ -21,15 +21,15 @@ use std::{
 
 use jiff::Timestamp;
 
-pub use self::bell::WakeSignal;
+pub use self::wake_signal::WakeSignal;
 use self::{
     backoff::RetryBackoff,
-    bell::{WakeOn, Wakeup},
     debounce::WatchEvent,
-    ears::{FolderWatcher, WatchInterest},
-    seen::ReportedRun,
+    folder_watcher::{FolderWatcher, WatchInterest},
+    reported_run::ReportedRun,
     trouble::{is_waited_for, without_advice},
     vectors::EmbedderStatus,
+    wake_signal::{WakeOn, Wakeup},
 };
 use super::{
     IngestError, IngestRequest, ReportedFailures, RunSummary, StoreError, discover, discover::IngestFolder,

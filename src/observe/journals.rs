@@ -4,7 +4,7 @@
 //! folder, asks once for the size of each of the newest 500 journals, and opens those that have changed.
 
 mod followed;
-mod story;
+mod run_state;
 #[cfg(test)]
 mod tests;
 

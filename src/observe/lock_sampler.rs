@@ -20,7 +20,7 @@ use std::{
 use crate::{
     history::LockHistory,
     observe::{
-        commit_ear::CommitWatcher,
+        commit_watcher::CommitWatcher,
         cost::{CostMeter, SamplingTally},
     },
     snapshot::SamplingFacts,

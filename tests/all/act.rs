@@ -16,11 +16,11 @@ use waltop::{
     act::{
         ConfirmedAction, EffectReport, StopResult,
         executor::EffectExecutor,
+        gate::{ActionGate, NotArmed},
         reap::{StopOutcome, StopRequest},
         signal::{
             ExpectedProgram, PinnedProcess, SignalRefusal, SignalTarget, StopSignal, protection, start_ticks,
         },
-        switch::{ActionGate, NotArmed},
     },
     config::{Config, Permit, ReadOnly},
     diagnose::health::HealthDepth,
@@ -243,7 +243,7 @@ fn in_tokio<T>(future: impl Future<Output = T>) -> T {
     tokio.expect("a runtime").block_on(future)
 }
 
-fn armed(targets: &[SignalTarget], signal: StopSignal) -> waltop::act::switch::ConfirmedEffect {
+fn armed(targets: &[SignalTarget], signal: StopSignal) -> waltop::act::gate::ConfirmedEffect {
     let act = ConfirmedAction::Signal { targets: targets.to_vec(), signal };
     ActionGate::Armed(permit()).confirm(act).expect("it is armed")
 }

@@ -3,7 +3,7 @@
 use log::Level;
 
 use crate::{
-    act::{Effect, reap::StopRequest, signal::SignalTarget, switch::NotArmed},
+    act::{Effect, gate::NotArmed, reap::StopRequest, signal::SignalTarget},
     diagnose::{checkpoint, fix, guard},
     keymap::Action,
     snapshot::{CheckpointMode, Process},

@@ -14,12 +14,12 @@ use crate::{
 };
 
 mod answer;
-mod ending;
 mod list;
+mod pending_stop;
 
 pub use answer::DialogReply;
-pub use ending::{PendingStop, StoppedProcess};
 pub use list::{ReapList, ReapRow, StopMark};
+pub use pending_stop::{PendingStop, StoppedProcess};
 
 #[derive(Debug, Clone)]
 pub struct Dialog {

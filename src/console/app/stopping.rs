@@ -19,9 +19,9 @@ use super::{
     dialog::{DialogReply, PendingStop, ReapList, ReapRow, StopMark, StoppedProcess},
 };
 
-mod told;
+mod report;
 
-use told::{announcement, in_all, take_in, verdict};
+use report::{announcement, in_all, take_in, verdict};
 
 /// Processes that were sent a signal and whose dialog is closed.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::story::RunState;
+use super::run_state::RunState;
 use crate::state::folder;
 
 /// The longest line of a journal in bytes. A start with its folders is the longest that waltop writes.

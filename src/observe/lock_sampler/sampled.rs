@@ -13,7 +13,7 @@ use std::{
 use crate::{
     history::{LockOwner, SampledLock},
     observe::{
-        commit_ear::{CommitWatcher, WatchedLog},
+        commit_watcher::{CommitWatcher, WatchedLog},
         files::{self, FileId},
         lock_probe::{self, ProbeScope},
         locks, processes,

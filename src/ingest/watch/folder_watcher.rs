@@ -15,7 +15,7 @@ use notify::{
     event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind},
 };
 
-use super::{bell::WakeSignal, debounce::WatchEvent};
+use super::{debounce::WatchEvent, wake_signal::WakeSignal};
 use crate::{ingest::discover::is_document, threads};
 
 /// Files that say what is ignored.
@@ -168,7 +168,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::{
-        super::bell::{WakeOn, Wakeup},
+        super::wake_signal::{WakeOn, Wakeup},
         *,
     };
 
