@@ -41,7 +41,7 @@ mod stats;
 mod status;
 mod watch;
 
-/// Between the two samples of a command that looks: what is derived from a difference needs one.
+/// The time between the two samples of a command: what is derived from a difference needs two.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// The command line.
@@ -56,10 +56,10 @@ pub struct Cli {
     /// Read the settings from FILE; it must be there.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Refuse every action; only look.
+    /// Refuse every action; only observe.
     #[arg(long)]
     readonly: bool,
-    /// Do not sample the locks between the looks.
+    /// Do not sample the locks between snapshots.
     #[arg(long)]
     no_sampling: bool,
     /// The console of the sandbox: says so, and judges pins by seconds.

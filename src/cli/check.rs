@@ -17,7 +17,7 @@ pub struct CheckArgs {
     /// Hold the databases to this profile.
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
-    /// The least that counts; whatever is milder is shown.
+    /// Minimum severity that makes the command fail; milder findings are still printed.
     #[arg(long, value_enum, ignore_case = true, default_value_t = FailureLevel::Warning)]
     fail_on: FailureLevel,
     /// Print the findings as JSON (version 1; the schema is in assets/check.schema.json).

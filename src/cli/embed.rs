@@ -23,7 +23,7 @@ pub struct EmbedArgs {
     /// Characters of a document that are embedded; the rest is left out.
     #[arg(long, value_name = "N", default_value_t = CHARS, value_parser = from_one, requires = "embed")]
     embed_chars: NonZeroUsize,
-    /// Throw the model's vectors away first, and make all anew.
+    /// Delete the vectors of the model first, and make all of them again.
     #[arg(long, requires = "embed")]
     embed_anew: bool,
     /// Link each document to the 8 nearest from this cosine on, as in 0.8.

@@ -34,7 +34,7 @@ pub struct FixArgs {
     /// The databases; where none is named, those of the settings, else the default one.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
-    /// Hold it to this profile, if it is not the one of the settings.
+    /// Check against this profile instead of the configured one.
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
     /// Do what takes a VACUUM, too: it copies the whole file, and is refused while others have it open.
