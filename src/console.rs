@@ -44,6 +44,7 @@ pub enum ConsoleError {
 ///
 /// # Panics
 ///
+/// Otherwise.
 pub fn crash() -> io::Result<u8> {
     let _screen = terminal::TerminalGuard::enter()?;
     panic!("as asked");

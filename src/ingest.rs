@@ -47,9 +47,11 @@ use crate::{
     observe::{journals, process_start, sidecar},
     paths,
     snapshot::{CarriesOn, DurationSpread, FailedFile},
-    state::journal::{JournalEvent, RunOutcome},
-    state::places::Places,
-    state::run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
+    state::{
+        journal::{JournalEvent, RunOutcome},
+        places::Places,
+        run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
+    },
     units,
 };
 

@@ -22,7 +22,7 @@ use crate::{
         CONTRACT_VERSION, Database, Ingestion, JournalMode, PairingFacts, PragmaCompliance, Process,
         SamplingProcess, Snapshot, Unseen,
     },
-    state::places::Places,
+    state::{first_seen::FirstSeen, places::Places},
 };
 
 mod checksum;
@@ -68,7 +68,6 @@ pub(crate) use process_stat::living_thread;
 pub use process_stat::{is_own_proc, process_ancestors, process_owner, process_start};
 pub use reach::PATH_ONLY;
 
-use crate::state::first_seen::FirstSeen;
 use idleness::IdleTracker;
 use journals::{Journals, Transaction};
 use lock_sampler::{LockSampler, SamplingPace};

@@ -55,6 +55,7 @@ pub fn settled(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// A name for each of `paths`: the file name, and where another has the same, as many folders before it as tell the two
+/// apart.
 pub fn names(paths: &[&Path]) -> Vec<String> {
     let tail = |path: &Path, count: usize| {
         let parts: Vec<_> = path.iter().collect();

@@ -11,8 +11,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::Config,
-    diagnose::schedule,
-    diagnose::{self, compliance, suspicion},
+    diagnose::{self, compliance, schedule, suspicion},
     history::DatabaseTrend,
     observe::Observer,
     snapshot::{ConnectionFacts, Snapshot},

@@ -173,6 +173,7 @@ impl Database {
 
     /// Whether `process` has this main file open with a log or an index that was deleted or replaced under it. Closed in
     /// good order it would put its pages over what others have committed since. One whose main file was replaced as
+    /// well keeps to that.
     pub fn is_split_from(&self, process: &Process) -> bool {
         let main = self.path.to_string_lossy();
         !process.replaced.is_empty() && process.replaced.iter().all(|path| *path != main)

@@ -14,13 +14,14 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
     config::Permit,
-    diagnose::health::{HealthDepth, HealthReport},
-    diagnose::schedule::CheckpointPlan,
+    diagnose::{
+        health::{HealthDepth, HealthReport},
+        schedule::CheckpointPlan,
+    },
     report,
     sampler::SamplerCommand,
     snapshot::{Presence, Snapshot},
-    state::places::Places,
-    state::schedule_ledger::ScheduleLedger,
+    state::{places::Places, schedule_ledger::ScheduleLedger},
     threads,
 };
 

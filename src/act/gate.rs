@@ -40,6 +40,7 @@ impl ActionGate {
     ///
     /// # Errors
     ///
+    /// Where it is read-only.
     pub fn turn(&mut self) -> Result<(), ReadOnly> {
         *self = match *self {
             Self::ReadOnly(why) => return Err(why),

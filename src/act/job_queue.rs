@@ -31,6 +31,7 @@ impl<Q> Default for JobQueue<Q> {
 
 impl<Q> JobQueue<Q> {
     /// Takes in a question about `subject`, of which there is one at a time, however often it is asked: the newest of
+    /// those that wait.
     pub fn take(&mut self, subject: usize, question: Q) -> Admission {
         if !self.subjects.insert(subject) {
             if let Some(waiting) = self.waiting.iter_mut().find(|(known, _)| *known == subject) {

@@ -5,8 +5,11 @@ use std::{io, path::PathBuf};
 use jiff::Timestamp;
 
 use crate::{
-    config::Permit, diagnose::schedule::CheckpointPlan, report::CheckpointReport, snapshot::CheckpointMode,
-    snapshot::LastCheckpoint, state::schedule_ledger::ScheduleLedger,
+    config::Permit,
+    diagnose::schedule::CheckpointPlan,
+    report::CheckpointReport,
+    snapshot::{CheckpointMode, LastCheckpoint},
+    state::schedule_ledger::ScheduleLedger,
 };
 
 use super::worker;

@@ -36,6 +36,7 @@ const LONGEST: Duration = Duration::from_mins(10);
 static SETTINGS: OnceLock<PathBuf> = OnceLock::new();
 
 /// Tells every worker that is started from now on to read its settings from `file`. A process has one such file, so the
+/// first one counts.
 pub fn hand_down(file: PathBuf) {
     let _ = SETTINGS.set(file);
 }

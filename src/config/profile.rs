@@ -11,7 +11,10 @@ use super::{
     scalar::scalar,
     settings_file::{SettingsError, SettingsFile},
 };
-use crate::{snapshot::CheckpointMode, snapshot::Severity, text};
+use crate::{
+    snapshot::{CheckpointMode, Severity},
+    text,
+};
 
 mod file;
 

@@ -121,6 +121,7 @@ fn add(path: PathBuf, config: &mut Config) {
 }
 
 /// The path by which every other room knows the database. A path that cannot be resolved stays as it is; the command that
+/// opens it says why.
 fn database_path(
     file: &SettingsFile,
     key: &str,

@@ -97,6 +97,7 @@ fn line_of(text: &[u8], at: usize) -> usize {
 }
 
 /// The keys that lead to the error, as in `thresholds.idle`; empty at the top. `toml` shows them only in an error that does
+/// not draw its input.
 fn keys_of(mut error: toml::de::Error) -> String {
     error.set_input(None);
     let message = error.to_string();

@@ -73,6 +73,7 @@ fn step_through(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 ///
 /// # Errors
 ///
+/// Where the kernel refuses.
 #[cfg(target_os = "linux")]
 pub fn end_with_parent() -> io::Result<()> {
     use rustix::process::{Signal, set_parent_process_death_signal};
@@ -94,6 +95,7 @@ fn take_name(_role: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
+/// Never.
 #[cfg(not(target_os = "linux"))]
 pub fn end_with_parent() -> io::Result<()> {
     Ok(())

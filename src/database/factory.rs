@@ -141,6 +141,7 @@ impl fmt::Display for HeldLock {
 ///
 /// # Errors
 ///
+/// Where the kernel refuses.
 pub fn as_owner(main: &Path) -> Result<AsOwner, OpenError> {
     AsOwner::of(main).map_err(|cause| OpenError::Identity { path: main.to_owned(), cause })
 }

@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// Pages of the full-text index that a transaction rewrites: some milliseconds, so that whoever wants to write waits
+/// no longer than that.
 const PAGES: i64 = 500;
 
 /// One thing that is done.
@@ -125,6 +126,7 @@ impl VacuumPreflight {
     ///
     /// # Errors
     ///
+    /// In either case.
     pub fn admit(&self, path: &Path) -> Result<(), OptimizeError> {
         if !self.would_wait.is_empty() {
             let who: Vec<String> = self.would_wait.iter().map(|it| it.why.clone()).collect();
@@ -162,6 +164,7 @@ impl fmt::Display for VacuumPreflight {
 ///
 /// Where a VACUUM would spoil an index, before anything is done; where the write lock is not to be had in the time that
 /// the profile gives, or SQLite fails. What was done before
+/// stays.
 pub fn apply(
     path: &Path,
     database: &Database,

@@ -72,6 +72,7 @@ pub enum PragmaError {
 /// # Errors
 ///
 /// Where that could not be done without a trace, or where the database could not be opened within a quarter of
+/// a second.
 pub fn ask(path: &Path, profile: &Profile, presence: Presence) -> Result<Vec<(String, String)>, PragmaError> {
     without_a_trace(path, profile, presence, |connection| answers(connection, profile))
 }

@@ -7,8 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{RuleInput, findings};
 use crate::{
     config::Config,
-    snapshot::*,
-    snapshot::{BatchDecision, LockSharing},
+    snapshot::{BatchDecision, LockSharing, *},
     state::places::Places,
 };
 

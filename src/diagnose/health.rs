@@ -153,6 +153,7 @@ impl HealthReport {
 }
 
 /// The rows of the file and of our own connection. The header tells the state as of the last checkpoint, the
+/// connection that of now.
 fn rows(database: &Database, profile: &Profile, answers: &ConnectionFacts) -> Vec<PragmaRow> {
     let mut rows = compliance::rows(database, profile, Some(answers)).rows;
     rows.retain(|row| matches!(row.source, PragmaSource::File | PragmaSource::Connection));

@@ -54,6 +54,7 @@ impl Rule for CrashedIngestion {
 /// A run's process lives, and for long its journal tells of no batch.
 ///
 /// Files that turn out to be unchanged or fail are told in the journal, too, and are progress: a run that only has such
+/// has not stalled.
 pub struct StalledIngestion;
 
 impl Rule for StalledIngestion {

@@ -12,6 +12,7 @@ use crate::{
 ///
 /// The size alone says nothing of what waits in it: the file keeps its peak until it is truncated. So the sentence
 /// tells what waits, and the remedy is a truncation where next to nothing does, or the end of a reader that would make
+/// any checkpoint futile.
 pub struct LargeWal;
 
 /// So many times the autocheckpoint limit, and a log larger than the database is large, however small both are.

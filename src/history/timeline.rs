@@ -99,6 +99,7 @@ impl Timeline {
 
 impl LockHistory {
     /// The stretch of the past in `window`, where `now` is the present on both clocks; `None` where nothing was
+    /// sampled.
     pub fn timeline(&self, window: TimeWindow, now: (Instant, Timestamp)) -> Option<Timeline> {
         let since = self.since?;
         let oldest = since + Duration::from_micros(self.oldest().unsigned_abs());

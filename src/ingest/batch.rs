@@ -73,6 +73,7 @@ pub struct BatchLimit {
     /// At most so many files.
     pub files: usize,
     /// No further file once so much time has passed under the lock, so that enough is left to commit; `None`:
+    /// however long it takes.
     pub hold: Option<Duration>,
 }
 

@@ -118,6 +118,7 @@ pub struct EmbeddingSummary {
 ///
 /// # Errors
 ///
+/// Why there is none.
 pub fn vector_of(options: &EmbedOptions, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
     calls::ask(options, &StopFlag::default(), text)
 }

@@ -13,8 +13,10 @@ use super::reported_failures::ReportedFailures;
 use crate::{
     database::identity,
     observe::journals,
-    state::folder::{self, StateFolder},
-    state::journal::{EXTENSION, JournalEvent, JournalLine},
+    state::{
+        folder::{self, StateFolder},
+        journal::{EXTENSION, JournalEvent, JournalLine},
+    },
 };
 
 /// How many journals are kept: those that are looked at, and older ones whose run goes on.

@@ -38,6 +38,7 @@ pub struct ReadJob<'a> {
 
 impl ReadJob<'_> {
     /// Bytes that it may take up. A file that has grown since the walk is read up to the limit of one file, whatever it
+    /// was counted as.
     fn cost(&self) -> u64 {
         self.found.stamp.bytes.min(self.largest)
     }

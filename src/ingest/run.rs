@@ -29,8 +29,7 @@ use super::{
 };
 use crate::{
     database::factory,
-    snapshot::{BatchDecision, LockSharing},
-    snapshot::{DurationSpread, FailedFile},
+    snapshot::{BatchDecision, DurationSpread, FailedFile, LockSharing},
     state::journal::{JournalEvent, RunOutcome},
     units::milliseconds,
 };
@@ -383,6 +382,7 @@ impl<'a> IngestRun<'a> {
 }
 
 /// How long to leave the lock alone after a transaction, and why: others are seen by their lock, or felt by having had
+/// to wait.
 fn gap_after(cost: TransactionCost, neighbours: &NeighbourCheck) -> (Duration, LockSharing) {
     let sharing = batch::sharing(cost.retries, neighbours.any().ok());
     (batch::gap(cost.hold, sharing), sharing)

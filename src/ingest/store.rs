@@ -283,6 +283,7 @@ impl DocumentStore {
     }
 
     /// Leaves everything as it is where what is open is no longer what is at the database's path: what is written there
+    /// nobody would find.
     fn expect_in_place(&self) -> Result<(), StoreError> {
         if self.place.is_kept() {
             return Ok(());

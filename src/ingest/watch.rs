@@ -39,8 +39,10 @@ use crate::{
     database::factory,
     observe::{journals, process_start, sidecar},
     snapshot::FailedFile,
-    state::journal::{RunOutcome, WatcherRecord},
-    state::run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
+    state::{
+        journal::{RunOutcome, WatcherRecord},
+        run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
+    },
 };
 
 /// How often it is looked whether the folders are what they were, which no event tells where one above them was moved;

@@ -1,4 +1,4 @@
-//! OpenerFinder where there is no Linux `/proc`: those that hold a sampled lock, as sysinfo describes them.
+//! Processes where there is no Linux `/proc`: those that hold a sampled lock, as sysinfo describes them.
 
 #![expect(clippy::unused_self, reason = "the same calls as on Linux")]
 
@@ -96,6 +96,7 @@ impl ProcessDescriber {
     }
 
     /// Takes the figures of `pids`, once before they are described. Their CPU only now and again: over a shorter
+    /// time it means nothing.
     pub fn measure(&mut self, pids: &[i32]) {
         let Some(system) = &mut self.system else { return };
         let mut kind = ProcessRefreshKind::nothing().with_memory().with_cmd(UpdateKind::OnlyIfNotSet);

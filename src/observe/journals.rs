@@ -23,8 +23,10 @@ pub use super::liveness::boot;
 use super::{liveness::is_there, timing::SampleTime, watchers};
 use crate::{
     snapshot::{CarriesOn, IngestWatcher, Ingestion, IngestionState, Unseen},
-    state::folder,
-    state::journal::{self, EXTENSION, JournalEvent, JournalLine},
+    state::{
+        folder,
+        journal::{self, EXTENSION, JournalEvent, JournalLine},
+    },
 };
 
 /// How many ingestions are shown of each database, the newest.

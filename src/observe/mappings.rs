@@ -56,6 +56,7 @@ impl MappedFiles {
     }
 
     /// Where `process`, which has `handles` on them, maps the files of `sights` (main file, `-wal`, `-shm`); `None` where that
+    /// cannot be read.
     pub fn of(
         &mut self,
         process: &Process,

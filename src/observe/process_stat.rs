@@ -107,6 +107,7 @@ pub fn ticks_below(proc: &Path) -> HashMap<i32, u64> {
 
 /// The executable and arguments of process `pid`: none where it has none, as a kernel thread; `None` where they cannot
 /// be read. The arguments end with a zero each, and need not be UTF-8. A long command line is cut, and [`CUT`] is then
+/// its last element.
 pub fn command(proc: &Path, pid: i32) -> Option<Vec<String>> {
     let line = |process: &Path| bounded::read(&process.join("cmdline"), COMMAND).ok();
     let own = line(&proc.join(pid.to_string()))?;

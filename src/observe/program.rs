@@ -31,6 +31,7 @@ pub struct ProgramReading {
     /// Whether it has a descriptor on one of the files that were asked for.
     pub has_file: bool,
     /// Just before the executable and that descriptor were read for the last time: what happens later is not in the
+    /// reading.
     pub read_at: Instant,
 }
 
@@ -179,6 +180,7 @@ pub fn thread_states(proc: &Path, pid: i32) -> Result<BTreeMap<i32, char>, Progr
 }
 
 /// The first of `states` that may still run: neither stopped (T) nor ended (Z, X). A traced thread (t) goes on when its
+/// tracer says so.
 pub fn running_thread(states: &BTreeMap<i32, char>) -> Option<(i32, char)> {
     let may_run = |state: char| !matches!(state, 'T' | 'Z' | 'X' | 'x');
     states.iter().map(|(&tid, &state)| (tid, state)).find(|&(_, state)| may_run(state))

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::liveness;
-use crate::{snapshot::IngestWatcher, state::folder, state::journal};
+use crate::{
+    snapshot::IngestWatcher,
+    state::{folder, journal},
+};
 
 /// What a file of a watch has at most; whatever follows does not matter.
 const LARGEST: u64 = 64 << 10;

@@ -29,6 +29,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 ///
 /// # Errors
 ///
+/// Where the kernel fails.
 fn set(file: &File, kind: i32, bytes: &RangeInclusive<u64>) -> io::Result<bool> {
     let place = |byte: u64| libc::off_t::try_from(byte).unwrap_or(libc::off_t::MAX);
     let lock = libc::flock {

@@ -13,13 +13,15 @@ use super::{
     held, journal, lock, sets,
     target::{CopyTarget, has_room},
 };
-use crate::observe::{
-    self, header,
-    locks::{MAIN_WRITER, READ0, SHARED},
-    wal::{self, LogHeader},
-    wal_index::{self, WalIndex},
+use crate::{
+    observe::{
+        self, header,
+        locks::{MAIN_WRITER, READ0, SHARED},
+        wal::{self, LogHeader},
+        wal_index::{self, WalIndex},
+    },
+    snapshot::JournalMode,
 };
-use crate::snapshot::JournalMode;
 
 /// How long a checkpoint that copies pages is waited for.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(10);

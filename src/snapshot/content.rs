@@ -12,6 +12,7 @@ pub struct ContentEvidence {
     #[serde(default)]
     pub first_page: Option<FirstPage>,
     /// Whether the log is one of this main file; `None` while a process uses either, or where there is no committed
+    /// frame.
     #[serde(default)]
     pub log_belongs: Option<LogBelongs>,
     /// What the main file lacks that the index, the log or its own header promise.

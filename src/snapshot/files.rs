@@ -139,6 +139,7 @@ pub struct WalState {
     /// Read marks 0 to 4; `None` is an unused one. A mark without a lock on its byte is no reader.
     pub read_marks: Option<[Option<u32>; 5]>,
     /// Growth of the file in bytes a second over the last few looks; `None` until they span a second, and where it
+    /// shrank.
     pub growth_bytes_per_second: Option<f64>,
 }
 

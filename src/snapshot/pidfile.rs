@@ -18,6 +18,7 @@ pub struct Pidfile {
     /// The command line of that process, or its short name in brackets where it has none.
     pub command: Option<String>,
     /// The command lines of those that have that PID in a PID namespace of their own, as in a container, and another
+    /// one here.
     #[serde(default)]
     pub inside: Vec<String>,
 }

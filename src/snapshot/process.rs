@@ -77,6 +77,7 @@ pub struct ProgramSample {
     /// The file that runs (`/proc/PID/exe`); `None` where it cannot be read.
     pub executable: Option<FileId>,
     /// The files of the database on which it had descriptors, deleted and replaced ones included; `None` where its
+    /// descriptors cannot be read.
     pub files: Option<Vec<FileId>>,
 }
 

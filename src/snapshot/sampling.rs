@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::units;
 
 /// How often the locks are sampled between the looks, and what that costs, as measured by itself over about
+/// the last second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SamplingFacts {
     /// Samples since the sampling began.

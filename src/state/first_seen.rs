@@ -61,6 +61,7 @@ pub struct SinceEvidence {
     /// How often the holder was given a processor, all its threads together: one that was not has done nothing.
     pub runs: Option<u64>,
     /// Whether the lock, once given back, could not be had again as it is: a reader behind the newest frame would be
+    /// given a newer one.
     pub is_irretrievable: bool,
     /// Since when a sampler has seen the lock held without a break.
     pub sampled: Option<SampledSince>,

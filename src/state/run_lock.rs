@@ -11,9 +11,9 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{
-    state::folder::{self, StateFolder},
-    state::journal,
+use crate::state::{
+    folder::{self, StateFolder},
+    journal,
 };
 
 /// The kernel's lock on a small file in the runs folder; given back at the end, also that of a killed process. The file

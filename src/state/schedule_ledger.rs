@@ -11,9 +11,11 @@ use jiff::Timestamp;
 
 use crate::{
     snapshot::LastCheckpoint,
-    state::folder::StateFolder,
-    state::places::Places,
-    state::run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
+    state::{
+        folder::StateFolder,
+        places::Places,
+        run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
+    },
 };
 
 /// The most bytes of one entry; there is hardly more than a time and an error in it.

@@ -15,6 +15,7 @@ impl PinnedProcess {
     ///
     /// # Errors
     ///
+    /// Always.
     pub fn open(
         target: SignalTarget,
         _expected: ExpectedProgram,
@@ -32,6 +33,7 @@ impl PinnedProcess {
     ///
     /// # Errors
     ///
+    /// Always.
     pub fn send(&self, _permit: Permit, _signal: StopSignal) -> Result<SentSignal, SignalRefusal> {
         Err(SignalRefusal::Unsupported { pid: self.0.pid })
     }

@@ -168,6 +168,7 @@ impl App {
     }
 
     /// Holds the selection to a visible row: the same process where it is still there, else the one that took
+    /// its place.
     pub(super) fn settle_selection(&mut self) {
         let row = self.selected_row(Panel::Processes);
         self.select_row(Panel::Processes, row);

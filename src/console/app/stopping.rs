@@ -143,6 +143,7 @@ impl App {
     }
 
     /// Takes those off what was confirmed that must not get it any more, as of the newest look: the dialog may have been
+    /// open for an hour.
     fn judged_again(&mut self, mut kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
         let mut effects = Vec::new();
         if let (ConfirmedAction::Signal { targets, signal }, Some(newest)) = (&mut act, self.newest.clone()) {

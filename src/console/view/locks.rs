@@ -125,6 +125,7 @@ fn gauge(app: &App, locks: &DatabaseLocks, theme: &Theme, width: usize) -> Optio
 }
 
 /// Checkpoint, recovery and the whole file, where somebody holds them; whom a checkpoint waits for, and what it
+/// moves in a second.
 fn others(database: &Database, moved: Option<f64>, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let locks = &database.locks;
     let waits_for: Vec<String> =

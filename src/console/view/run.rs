@@ -8,8 +8,7 @@ use ratatui::{
 
 use crate::{
     console::app::App,
-    snapshot::BatchDecision,
-    snapshot::{DurationSpread, FailedFile, IngestedBatch, Ingestion, IngestionState},
+    snapshot::{BatchDecision, DurationSpread, FailedFile, IngestedBatch, Ingestion, IngestionState},
     text, units,
 };
 

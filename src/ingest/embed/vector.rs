@@ -9,6 +9,7 @@ pub const LONGEST: usize = 65_536;
 const LANES: usize = 16;
 
 /// `numbers` with length 1; `None` where that is no direction: no numbers, too many, all of them 0, or one that is
+/// not finite.
 pub fn unit(mut numbers: Vec<f32>) -> Option<Vec<f32>> {
     let squares: f64 = numbers.iter().map(|&it| f64::from(it) * f64::from(it)).sum();
     let length = squares.sqrt();

@@ -18,6 +18,7 @@ use super::{
 };
 
 /// The largest file that is taken in where nobody says otherwise, in bytes: 16 MiB. Larger ones are data or logs, not
+/// documents.
 pub const LARGEST: u64 = 16 << 20;
 
 /// How often a file that changes under the reader is read again.
@@ -40,6 +41,7 @@ pub enum FileOutcome {
 }
 
 /// Reads and parses `found` where it has at most `largest` bytes; `known` is the hash that the database has of it.
+/// Never panics.
 pub fn read(found: &FoundDocument, prefix: &str, known: Option<&ContentHash>, largest: u64) -> FileOutcome {
     let (bytes, stamp) = match read_whole(&found.file, largest) {
         Ok(read) => read,

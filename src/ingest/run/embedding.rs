@@ -30,6 +30,7 @@ const FLUSH: Duration = Duration::from_secs(1);
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// So many strikes without a success in between, and the embedder is taken to be of no use. A text that it will not
+/// have is one.
 const STRIKES: u32 = 200;
 
 /// Strikes for a text that it failed at after several tries.

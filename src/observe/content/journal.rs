@@ -68,6 +68,7 @@ fn is_unchanged(path: &Path, before: &Metadata) -> bool {
 }
 
 /// The super-journal that a journal of `bytes` bytes names: a transaction on several databases is rolled back only while
+/// that exists.
 fn super_journal(file: &File, bytes: u64) -> io::Result<Option<PathBuf>> {
     let mut trailer = [0; TRAILER];
     let Some(at) = bytes.checked_sub(TRAILER as u64) else { return Ok(None) };

@@ -36,6 +36,7 @@ pub(super) struct FollowedJournal {
 
 impl FollowedJournal {
     /// Reads what was appended to the journal at `path`, at most `budget` bytes, which it reduces; `proc` tells whether
+    /// its process lives.
     pub fn catch_up(&mut self, path: &Path, proc: &Path, budget: &mut u64) -> io::Result<()> {
         // A process that was gone before its journal is read has written all that it ever will. Where the
         // journal had not named it yet, it is asked for after the reading, and what came in between is read too.

@@ -114,6 +114,7 @@ impl LockSamples {
     }
 
     /// Takes in that logs were written to: who writes to one holds its lock, so that it was held until `now`. Whether this
+    /// one was written to.
     pub fn heard(&mut self, heard: &[WatchedLog], now: Instant) -> bool {
         let hold = self.hold.as_mut();
         let Some(hold) = hold.filter(|hold| hold.watch.is_some_and(|watch| heard.contains(&watch))) else {
