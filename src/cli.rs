@@ -24,6 +24,7 @@ mod actor;
 mod asking;
 mod check;
 mod checkpoint;
+pub mod contract;
 mod each;
 mod embed;
 mod explain;

@@ -30,6 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -160,7 +161,7 @@ impl IngestRequest {
     }
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct RunSummary {
     /// Name of the run, that of its journal too; `None` where it was stopped before it had one.
     pub run: Option<String>,

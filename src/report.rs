@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod check;
@@ -18,14 +19,34 @@ pub use check::{CheckReport, CheckVerdict, CheckedDatabase};
 use crate::{
     diagnose::checkpoint::CheckpointBlocker,
     json,
-    snapshot::{CheckpointMode, Database, Ingestion, LogReader, Process, Snapshot, WalSource, lossy_path},
+    snapshot::{
+        CONTRACT_VERSION, CheckpointMode, Database, Ingestion, LogReader, Process, Snapshot, WalSource,
+        lossy_path,
+    },
     text, units,
 };
 
+/// What a command answers that does one thing with each database.
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
+pub struct DatabaseReports<T> {
+    /// The version of the JSON contract.
+    #[schemars(extend("const" = CONTRACT_VERSION))]
+    pub version: u32,
+    /// A report for each database that it was done with, in the order in which they were named.
+    pub databases: Vec<T>,
+}
+
+impl<T> DatabaseReports<T> {
+    pub fn new(databases: Vec<T>) -> Self {
+        Self { version: CONTRACT_VERSION, databases }
+    }
+}
+
 /// What `waltop checkpoint` answers of one database.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct CheckpointReport {
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     pub mode: CheckpointMode,
     /// Whether SQLite said that somebody was in the way.
@@ -72,9 +93,10 @@ impl fmt::Display for CheckpointReport {
 }
 
 /// What `waltop fix` answers of one database.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct FixReport {
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     /// The SQL of the fix, or the command that renames a log; empty where nothing had to be done.
     pub sql: Vec<String>,

@@ -18,6 +18,7 @@ mod process;
 mod report;
 mod target;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use error::RescueError;
@@ -26,7 +27,7 @@ pub use pair::{CopyPair, with_and_without_log};
 pub use process::{RescueRequest, from_process, start_of};
 pub use report::{CopyReport, LogRescue, ProcessRescue, TablePair, TableRows};
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct CopiedBytes {
     /// Bytes of the main file.
     pub main_bytes: u64,

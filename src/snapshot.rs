@@ -10,10 +10,12 @@ use std::{
 };
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 mod checkpoint_mode;
 mod content;
+mod contract;
 mod files;
 mod finding;
 mod handles;
@@ -36,6 +38,7 @@ pub use content::{
     ContentEvidence, Contradiction, ContradictionKind, FirstPage, FirstPageState, HotJournal, LogBelongs,
     LogVerdict,
 };
+pub use contract::{CONTRACT_VERSION, Versioned};
 pub use files::{
     AutoVacuum, DatabaseFiles, FileFacts, FileHeader, FileId, Filesystem, FolderFacts, JournalMode,
     WalSource, WalState,
@@ -61,13 +64,11 @@ pub use schedule::{CheckpointSchedule, LastCheckpoint};
 pub use suspicion::{Suspicion, SuspicionKind};
 pub use watcher::IngestWatcher;
 
-/// The version of the JSON contract that [`Snapshot`] serialises to.
-pub const CONTRACT_VERSION: u32 = 1;
-
 /// Everything that one look saw.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Always [`CONTRACT_VERSION`].
+    /// The version of the JSON contract.
+    #[schemars(extend("const" = CONTRACT_VERSION))]
     pub version: u32,
     /// When the look was taken.
     pub taken_at: Timestamp,
@@ -87,7 +88,7 @@ pub struct Snapshot {
 }
 
 /// The process that took a look. It and those that it runs under are never offered for a stop.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SamplingProcess {
     pub pid: i32,
     /// User id that it runs as.
@@ -97,7 +98,7 @@ pub struct SamplingProcess {
 }
 
 /// Something that could not be looked at.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 pub struct Unseen {
     /// What is missing from the snapshot, as the end of the sentence "could not see …".
     pub what: String,
@@ -106,10 +107,11 @@ pub struct Unseen {
 }
 
 /// One database and everything around it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct Database {
     /// Absolute path of the main file.
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     /// The three files, by `stat`.
     pub files: DatabaseFiles,
@@ -223,7 +225,7 @@ impl Database {
 pub type ConnectionFacts = Vec<(String, String)>;
 
 /// Whether somebody has the database open, and what the last one left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Presence {
     /// A process has it open.

@@ -18,7 +18,7 @@ use crate::{
         health::{HealthDepth, HealthReport},
         schedule::CheckpointPlan,
     },
-    report,
+    report::{self, DatabaseReports},
     sampler::SamplerCommand,
     snapshot::{Presence, Snapshot},
     state::{places::Places, schedule_ledger::ScheduleLedger},
@@ -118,9 +118,9 @@ impl EffectExecutor {
                 let path = database.clone();
                 self.spawn(WorkerKind::Fix, &database, async move {
                     let args = ["fix".as_ref(), "--json".as_ref(), "--yes".as_ref(), path.as_os_str()];
-                    match worker::ask::<Vec<report::FixReport>>(permit, &args).await {
+                    match worker::ask::<DatabaseReports<report::FixReport>>(permit, &args).await {
                         Ok(reports) => ActionOutcome::good(
-                            reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+                            reports.databases.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
                         ),
                         Err(error) => ActionOutcome::bad(error.to_string()),
                     }
@@ -197,19 +197,20 @@ impl EffectExecutor {
             let mut args: Vec<&OsStr> = vec!["health".as_ref(), "--json".as_ref()];
             args.extend((depth == HealthDepth::QuickCheck).then_some(OsStr::new("--quick-check")));
             args.push(database.as_os_str());
-            let outcome = match worker::ask_unless::<Vec<HealthReport>>(permit, &args, stopped).await {
-                Ok(reports) => reports.first().map_or_else(
-                    || ActionOutcome::bad("the health check gave no answer"),
-                    |health| {
-                        if health.healthy {
-                            ActionOutcome::good(health.to_string())
-                        } else {
-                            ActionOutcome::bad(health.to_string())
-                        }
-                    },
-                ),
-                Err(error) => ActionOutcome::partial(format!("no health check: {error}")),
-            };
+            let outcome =
+                match worker::ask_unless::<DatabaseReports<HealthReport>>(permit, &args, stopped).await {
+                    Ok(reports) => reports.databases.first().map_or_else(
+                        || ActionOutcome::bad("the health check gave no answer"),
+                        |health| {
+                            if health.healthy {
+                                ActionOutcome::good(health.to_string())
+                            } else {
+                                ActionOutcome::bad(health.to_string())
+                            }
+                        },
+                    ),
+                    Err(error) => ActionOutcome::partial(format!("no health check: {error}")),
+                };
             drop(place);
             // The console may have quit meanwhile; then nobody waits for the outcome.
             let _ = outbox.send(EffectReport::Health(outcome));

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     config::Permit,
     diagnose::schedule::CheckpointPlan,
-    report::CheckpointReport,
+    report::{CheckpointReport, DatabaseReports},
     snapshot::{CheckpointMode, LastCheckpoint},
     state::schedule_ledger::ScheduleLedger,
 };
@@ -80,7 +80,7 @@ pub async fn checkpoint(
     let mode = mode.to_string();
     let args =
         ["checkpoint".as_ref(), "--json".as_ref(), "--mode".as_ref(), mode.as_ref(), database.as_os_str()];
-    let reports = worker::ask::<Vec<CheckpointReport>>(permit, &args).await?;
+    let reports = worker::ask::<DatabaseReports<CheckpointReport>>(permit, &args).await?;
     let no_answer = || worker::WorkerError::Refused("the checkpoint gave no answer".to_owned());
-    reports.into_iter().next().ok_or_else(no_answer)
+    reports.databases.into_iter().next().ok_or_else(no_answer)
 }

@@ -20,7 +20,7 @@ pub struct CheckArgs {
     /// Minimum severity that makes the command fail; milder findings are still printed.
     #[arg(long, value_enum, ignore_case = true, default_value_t = FailureLevel::Warning)]
     fail_on: FailureLevel,
-    /// Print the findings as JSON (version 1; the schema is in assets/check.schema.json).
+    /// Print the findings as JSON (its schema is assets/schemas/check.json).
     #[arg(long)]
     json: bool,
 }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 
-use crate::{config::Config, database::health, observe, text};
+use crate::{config::Config, database::health, observe, report::DatabaseReports, text};
 
 use super::{databases, say, say_json, unnamed};
 
@@ -70,7 +70,7 @@ pub fn tell_each<T: serde::Serialize>(
     }
     // Whoever reads JSON takes an empty stdout for a refusal.
     if json && !told.reports.is_empty() {
-        say_json(&told.reports)?;
+        say_json(&DatabaseReports::new(told.reports.iter().collect()))?;
     }
     end.map_or(Ok(told), Err)
 }

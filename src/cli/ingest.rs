@@ -11,6 +11,7 @@ use crate::{
         progress::{self, RunProgress, SilentProgress},
     },
     paths,
+    snapshot::Versioned,
     state::journal::RunOutcome,
 };
 
@@ -115,7 +116,7 @@ pub fn run(args: IngestArgs, config: &Config) -> anyhow::Result<u8> {
         if args.json || args.detached { Box::new(SilentProgress) } else { progress::on_stderr() };
     let stop = ingest::stop_on_signals()?;
     let summary = ingest::run(&request, &stop, &mut *progress)?;
-    let said = if args.json { say_json(&summary) } else { say(&summary.to_string()) };
+    let said = if args.json { say_json(&Versioned::new(&summary)) } else { say(&summary.to_string()) };
     if summary.outcome != RunOutcome::Stopped {
         said?;
         return Ok(summary.exit_code());

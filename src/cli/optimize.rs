@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -45,9 +46,10 @@ pub struct OptimizeArgs {
 }
 
 /// What came of it.
-#[derive(Debug, Serialize)]
-struct OptimizeReport {
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct OptimizeReport {
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     path: PathBuf,
     /// The SQL.
     sql: Vec<&'static str>,

@@ -19,7 +19,7 @@ use crate::{
     config::{Config, Permit, duration_of},
     observe::Observer,
     sampler::Monitor,
-    snapshot::{Database, Process, Snapshot},
+    snapshot::{CONTRACT_VERSION, Database, Process, Snapshot},
     text, units,
 };
 
@@ -27,7 +27,8 @@ use super::{BETWEEN_LOOKS, databases, say, say_json};
 
 mod report;
 
-use report::{DatabaseReap, ReapCandidate, ReapOutcome, ReapReport};
+pub use report::ReapReport;
+use report::{DatabaseReap, ReapCandidate, ReapOutcome};
 
 /// Between two looks while it watches.
 const EVERY: Duration = Duration::from_secs(1);
@@ -317,7 +318,7 @@ impl ReapPlan {
             told
         });
         ReapReport {
-            version: 1,
+            version: CONTRACT_VERSION,
             watched_ms: args.watch.as_secs_f64() * 1e3,
             grace_ms: args.grace.as_secs_f64() * 1e3,
             dry_run: args.dry_run,

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
         journals::{FOLLOWED, Journals},
     },
     paths,
-    snapshot::{IngestWatcher, Ingestion, Unseen},
+    snapshot::{CONTRACT_VERSION, IngestWatcher, Ingestion, Unseen},
     text, units,
 };
 
@@ -45,8 +46,10 @@ pub struct RunsArgs {
 }
 
 /// What `--json` prints.
-#[derive(Debug, Serialize)]
-struct RunsReport {
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct RunsReport {
+    /// The version of the JSON contract.
+    #[schemars(extend("const" = CONTRACT_VERSION))]
     version: u32,
     runs: Vec<RunEntry>,
     watchers: Vec<WatchEntry>,
@@ -54,7 +57,7 @@ struct RunsReport {
 }
 
 /// A watch, and what it keeps in step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 struct WatchEntry {
     database: String,
     #[serde(flatten)]
@@ -62,7 +65,7 @@ struct WatchEntry {
 }
 
 /// An ingestion, and what it was into.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 struct RunEntry {
     database: String,
     #[serde(flatten)]
@@ -100,7 +103,7 @@ pub fn run(args: &RunsArgs, config: &Config) -> anyhow::Result<u8> {
     if args.json {
         let watchers =
             watchers.into_iter().map(|(database, watcher)| WatchEntry { database, watcher }).collect();
-        say_json(&RunsReport { version: 1, runs, watchers, unseen })?;
+        say_json(&RunsReport { version: CONTRACT_VERSION, runs, watchers, unseen })?;
         return Ok(0);
     }
     if runs.is_empty() {

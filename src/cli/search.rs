@@ -6,12 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::{
     config::Config,
     ingest::{
         self,
         search::{self, IncomingLink, OutgoingLink, SearchHit},
     },
+    snapshot::CONTRACT_VERSION,
     text,
 };
 
@@ -39,6 +43,16 @@ pub struct SearchArgs {
     json: bool,
 }
 
+/// What `--json` prints.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct SearchReport {
+    /// The version of the JSON contract.
+    #[schemars(extend("const" = CONTRACT_VERSION))]
+    version: u32,
+    /// The documents that were found, the best first.
+    hits: Vec<SearchHit>,
+}
+
 /// Prints the documents that match, best first; exit code 1 where there are none.
 ///
 /// # Errors
@@ -60,8 +74,9 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
     } else {
         search::search(&database, &query, args.limit.get(), profile)?
     };
+    let exit = u8::from(hits.is_empty());
     if args.json {
-        say_json(&hits)?;
+        say_json(&SearchReport { version: CONTRACT_VERSION, hits })?;
     } else {
         for hit in &hits {
             say(&shown(hit))?;
@@ -71,7 +86,7 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
             let _ = writeln!(io::stderr(), "nothing found for {}", text::clean(&query));
         }
     }
-    Ok(u8::from(hits.is_empty()))
+    Ok(exit)
 }
 
 fn shown(hit: &SearchHit) -> String {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -28,9 +29,10 @@ pub struct StatsArgs {
 }
 
 /// What is told of one database.
-#[derive(Debug, Serialize)]
-struct StatsReport {
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct StatsReport {
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     path: PathBuf,
     /// Bytes of the files; `None` where there is none.
     db_bytes: Option<u64>,

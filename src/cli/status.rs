@@ -8,7 +8,7 @@ use super::{refuse_unfit, sample_args::SampleArgs, say, say_json};
 pub struct StatusArgs {
     #[command(flatten)]
     looking: SampleArgs,
-    /// Print the snapshot as JSON (version 1; the schema is in assets/status.schema.json).
+    /// Print the snapshot as JSON (its schema is assets/schemas/status.json).
     #[arg(long)]
     json: bool,
 }

@@ -19,7 +19,9 @@ use crate::{
         RunSummary,
         watch::{self, WakeSignal, WatchHost},
     },
-    json, text, threads,
+    json,
+    snapshot::Versioned,
+    text, threads,
 };
 
 use self::checkpoints::CheckpointTimer;
@@ -75,7 +77,7 @@ impl WatchHost for WatchReporter<'_> {
 
     fn ran(&mut self, summary: &RunSummary) {
         let line = if self.json {
-            json::line(summary).unwrap_or_default()
+            json::line(&Versioned::new(summary)).unwrap_or_default()
         } else {
             text::clean(&format!("{} {summary}", now()))
         };

@@ -8,6 +8,7 @@ use std::{
 
 use rusqlite::Connection;
 use rustix::process::geteuid;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -50,7 +51,7 @@ pub enum CheckpointError {
 }
 
 /// What came of a checkpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct CheckpointOutcome {
     /// How far it was to go.
     pub mode: CheckpointMode,

@@ -9,6 +9,7 @@ use std::{
 
 use rusqlite::Connection;
 use rustix::fs::statvfs;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -54,7 +55,7 @@ impl OptimizeStep {
 }
 
 /// What a VACUUM will meet.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize)]
 pub struct VacuumPreflight {
     /// Bytes that the copy and the log may take beside the file.
     pub needed_bytes: u64,

@@ -5,6 +5,7 @@
 use std::{io, path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::observe::sidecar;
@@ -16,7 +17,7 @@ const MOST_ERRORS: u32 = 100;
 const WAIT: Duration = Duration::from_secs(5);
 
 /// What came of a copy.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct VerifiedCopy {
     /// What `integrity_check` found wrong; empty where nothing is.
     pub errors: Vec<String>,
@@ -27,7 +28,7 @@ pub struct VerifiedCopy {
 }
 
 /// A table of the copy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct CopiedTable {
     pub name: String,
     /// Its rows; `None` where they could not be counted.

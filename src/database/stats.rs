@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, path::Path};
 
 use rusqlite::{Connection, Row};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{migrations, pragmas};
 use crate::{config::profile::Profile, snapshot::Presence};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct DatabaseStats {
     pub page_size: u64,
     /// Pages, those in the log included.
@@ -19,7 +20,7 @@ pub struct DatabaseStats {
     pub documents: Option<DocumentStats>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct DocumentStats {
     pub nodes: u64,
     pub edges: BTreeMap<String, u64>,

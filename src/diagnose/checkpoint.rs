@@ -1,5 +1,6 @@
 //! What a checkpoint will meet: its modes, and who would keep it from completing.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{wal::frames_kept_by, who};
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// Somebody who keeps a checkpoint from completing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CheckpointBlocker {
     /// `None`: a process that cannot be seen from here.
     pub pid: Option<i32>,

@@ -1,5 +1,6 @@
 //! What can be put right in the file itself, as the SQL that does it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{checkpoint::CheckpointBlocker, who};
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// One statement of a fix.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FixStep {
     /// The statement, as it will be run.
     pub sql: String,

@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{compliance, fix};
@@ -37,9 +38,10 @@ impl fmt::Display for HealthDepth {
 }
 
 /// What a health check came to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct HealthReport {
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     pub healthy: bool,
     /// What is wrong, a sentence each.
@@ -59,7 +61,7 @@ pub struct HealthReport {
 }
 
 /// A write that was made and rolled back.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct WriteProof {
     /// Whether it could be made.
     pub proved: bool,
@@ -76,7 +78,7 @@ pub struct WriteProof {
 }
 
 /// Somebody who had the write lock while it was waited for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct SeenHolder {
     /// The process; `None` where the kernel does not say.
     pub pid: Option<i32>,
@@ -96,7 +98,7 @@ impl fmt::Display for SeenHolder {
 }
 
 /// What `PRAGMA quick_check` said.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct QuickCheck {
     /// Whether the file is sound.
     pub ok: bool,

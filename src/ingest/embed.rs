@@ -11,6 +11,7 @@ pub mod vector;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StopFlag;
@@ -97,7 +98,7 @@ impl EmbedOptions {
 }
 
 /// What came of embedding, as a run's summary tells it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct EmbeddingSummary {
     pub model: String,
     /// Documents that had no vector of it, or one of an older text.

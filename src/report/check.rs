@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,9 +11,10 @@ use crate::{
 };
 
 /// What is wrong with the databases that were checked.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct CheckReport {
-    /// Always [`CONTRACT_VERSION`].
+    /// The version of the JSON contract.
+    #[schemars(extend("const" = CONTRACT_VERSION))]
     pub version: u32,
     /// The least severity that counts.
     pub fail_on: Severity,
@@ -25,10 +27,11 @@ pub struct CheckReport {
     pub unseen: Vec<Unseen>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct CheckedDatabase {
     /// Absolute path of the main file.
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     /// The profile that it is held to.
     pub profile: String,
@@ -40,7 +43,7 @@ pub struct CheckedDatabase {
 }
 
 /// What a check comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckVerdict {
     /// Nothing was found that counts.

@@ -2,17 +2,23 @@
 
 use std::{fmt, path::PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{rescue::CopiedBytes, snapshot::lossy_path, units};
+use crate::{
+    rescue::CopiedBytes,
+    snapshot::{CONTRACT_VERSION, lossy_path},
+    units,
+};
 
 /// What `integrity_check` does not tell.
 const NO_PROOF: &str =
     "integrity_check finds damaged pages, not missing commits: compare the row counts with what you expect";
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize)]
 pub struct CopyReport {
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     /// What `integrity_check` found wrong; empty where nothing is.
     pub errors: Vec<String>,
@@ -35,7 +41,7 @@ impl CopyReport {
 }
 
 /// The rows of a table, in a copy out of a process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct TableRows {
     pub name: String,
     /// Its rows; `None` where they could not be counted.
@@ -43,7 +49,7 @@ pub struct TableRows {
 }
 
 /// The rows of a table in both copies. `None` where there is no such table, or they could not be counted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct TablePair {
     pub name: String,
     /// Its rows with the log.
@@ -52,12 +58,14 @@ pub struct TablePair {
 }
 
 /// What came of a copy out of a process.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize)]
 pub struct ProcessRescue {
-    /// Always 1.
+    /// The version of the JSON contract.
+    #[schemars(extend("const" = CONTRACT_VERSION))]
     pub version: u32,
     /// The database, by the path that was named.
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     /// The process that it was copied from.
     pub pid: i32,
@@ -94,11 +102,13 @@ impl fmt::Display for ProcessRescue {
 }
 
 /// What came of two copies, with the log and without it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize)]
 pub struct LogRescue {
-    /// Always 1.
+    /// The version of the JSON contract.
+    #[schemars(extend("const" = CONTRACT_VERSION))]
     pub version: u32,
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     pub copied: CopiedBytes,
     /// The copy that has taken the log in.

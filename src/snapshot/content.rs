@@ -3,10 +3,11 @@
 use std::{fmt, path::PathBuf};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the bytes of the files of one database prove.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ContentEvidence {
     /// The state of page 1; `None` where the main file could not be read.
     #[serde(default)]
@@ -24,7 +25,7 @@ pub struct ContentEvidence {
 }
 
 /// Page 1 of the main file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FirstPage {
     pub state: FirstPageState,
     /// Bytes per page, where the log, the index or the other pages tell; `None` where page 1 is good.
@@ -38,7 +39,7 @@ pub struct FirstPage {
 }
 
 /// What the first bytes of a main file are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FirstPageState {
     /// A header of a database.
@@ -54,7 +55,7 @@ pub enum FirstPageState {
 }
 
 /// Whether a log is one of the main file beside it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LogBelongs {
     pub verdict: LogVerdict,
     /// Committed frames of the log.
@@ -68,7 +69,7 @@ pub struct LogBelongs {
 }
 
 /// What was found of a log and a main file that no process uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogVerdict {
     /// The main file holds pages of this log as a checkpoint writes them.
@@ -80,7 +81,7 @@ pub enum LogVerdict {
 }
 
 /// A proof that the main file is not the one that its log, index or header is about, or is cut short.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Contradiction {
     pub kind: ContradictionKind,
     /// The first page that is missing or wrong; `None` where the page counts differ.
@@ -96,7 +97,7 @@ pub struct Contradiction {
 }
 
 /// What a main file contradicts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContradictionKind {
     /// A page lies neither inside the main file nor in the log.
@@ -118,7 +119,7 @@ impl fmt::Display for ContradictionKind {
 }
 
 /// A rollback journal of a transaction that a crash has cut off.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HotJournal {
     #[serde(serialize_with = "super::lossy_path")]
     pub path: PathBuf,

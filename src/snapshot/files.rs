@@ -3,10 +3,11 @@
 use std::{fmt, path::PathBuf};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The main file and the files beside it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
 pub struct DatabaseFiles {
     pub db: Option<FileFacts>,
     /// The write-ahead log, `-wal`.
@@ -27,7 +28,7 @@ pub struct FileId {
 }
 
 /// What `stat` says of one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Size in bytes.
     pub bytes: u64,
@@ -42,7 +43,7 @@ pub struct FileFacts {
 }
 
 /// The file system that a database is on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Filesystem {
     /// Its type as the kernel names it: `ext4`, `nfs4`, `fuse.sshfs`.
     pub kind: String,
@@ -58,7 +59,7 @@ pub struct Filesystem {
 }
 
 /// The folder that a database lies in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FolderFacts {
     pub uid: u32,
     pub gid: u32,
@@ -69,7 +70,7 @@ pub struct FolderFacts {
 }
 
 /// The first 100 bytes of the main file: the state as of the last checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FileHeader {
     /// WAL or rollback, from the file's read and write version.
     pub journal_mode: JournalMode,
@@ -88,7 +89,7 @@ pub struct FileHeader {
 }
 
 /// How a database keeps its transactions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JournalMode {
     Wal,
@@ -106,7 +107,7 @@ impl fmt::Display for JournalMode {
 }
 
 /// The file's `auto_vacuum` setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AutoVacuum {
     /// Free pages stay.
@@ -118,7 +119,7 @@ pub enum AutoVacuum {
 }
 
 /// The state of the write-ahead log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct WalState {
     /// Committed frames.
     pub frames: Option<u32>,
@@ -144,7 +145,7 @@ pub struct WalState {
 }
 
 /// Where [`WalState`]'s figures come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WalSource {
     /// The wal-index, `-shm`, while somebody holds byte 128.

@@ -1,9 +1,10 @@
 //! How many descriptors a process has, over time.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A process whose descriptors on the main file rose and never fell.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct HandleGrowth {
     pub pid: i32,
     /// Descriptors before the first rise that counts.

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units;
 
 /// An ingestion, folded from its journal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct Ingestion {
     /// The run's name: that of its journal.
     pub run: String,
@@ -74,7 +75,7 @@ pub struct Ingestion {
 }
 
 /// The phase of an ingestion in which documents are embedded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct EmbeddingProgress {
     pub model: String,
     /// Documents that had no vector of it.
@@ -129,7 +130,7 @@ impl Ingestion {
 }
 
 /// A run that died before its end, and left the rest to the next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CarriesOn {
     pub run: String,
     /// The process that ran it.
@@ -153,7 +154,7 @@ impl fmt::Display for CarriesOn {
 }
 
 /// One transaction of an ingestion.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct IngestedBatch {
     pub at: Timestamp,
     /// Files that it took in, or took out.
@@ -169,7 +170,7 @@ pub struct IngestedBatch {
 }
 
 /// How large a batch might be, how long the lock is left alone after it, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct BatchDecision {
     /// The most files that it might take.
     pub most_files: u64,
@@ -181,7 +182,7 @@ pub struct BatchDecision {
 }
 
 /// With whom a run shares the write lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LockSharing {
     /// Nobody else has the database open.
@@ -194,13 +195,13 @@ pub enum LockSharing {
 }
 
 /// A file that an ingestion could not take in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FailedFile {
     pub path: String,
     pub reason: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IngestionState {
     /// Its process lives and it has not ended.
@@ -228,7 +229,7 @@ impl fmt::Display for IngestionState {
 }
 
 /// Median, 99th percentile and maximum of a set of durations, in ms.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct DurationSpread {
     pub p50: f64,
     /// 99th percentile (nearest rank).

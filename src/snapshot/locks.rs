@@ -1,9 +1,10 @@
 //! Who holds which lock.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who holds which lock of a database.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in the JSON")]
 pub struct DatabaseLocks {
     /// Holder of the write lock (byte 120; in rollback mode RESERVED or more; with `locking_mode=EXCLUSIVE` its holder).
@@ -34,7 +35,7 @@ pub struct DatabaseLocks {
 }
 
 /// Somebody who holds a lock.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct LockHolder {
     /// `None`: held by a process that cannot be seen from here.
     pub pid: Option<i32>,
@@ -43,7 +44,7 @@ pub struct LockHolder {
 }
 
 /// A reader: a lock on a read slot, and the mark in that slot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct LogReader {
     /// `None`: a process that cannot be seen from here.
     pub pid: Option<i32>,
@@ -56,7 +57,7 @@ pub struct LogReader {
 }
 
 /// The holds of the write lock that were sampled in a window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct WriteHolds {
     /// How many there were, the current one included.
     pub count: u64,
@@ -73,7 +74,7 @@ pub struct WriteHolds {
 }
 
 /// One process's part of [`WriteHolds`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ProcessHolds {
     /// `None`: a process that cannot be seen from here.
     pub pid: Option<i32>,

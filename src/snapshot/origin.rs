@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a process comes from. What cannot be read is `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ProcessOrigin {
     /// The program that it runs.
     pub executable: Option<Executable>,
@@ -21,7 +22,7 @@ pub struct ProcessOrigin {
 }
 
 /// The file that a process was started from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Executable {
     /// Where it lies, or lay.
     pub path: String,
@@ -30,7 +31,7 @@ pub struct Executable {
 }
 
 /// What has become of the file that a process was started from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExecutableState {
     Current,
@@ -41,7 +42,7 @@ pub enum ExecutableState {
 }
 
 /// Who keeps a process running, and would start it again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "name", rename_all = "kebab-case")]
 pub enum ProcessManager {
     /// Nobody that can be seen.

@@ -1,9 +1,10 @@
 //! Which log and index a process uses, compared with those beside the database's path.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What proves, or disproves, that a process uses the main file, the log and the index that the path leads to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PairingFacts {
     /// Whether it holds a lock that overlaps the SHARED bytes of the main file, as every connection in WAL mode does.
     pub holds_main: bool,

@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lossy_path;
 
 /// The pidfile of a daemon rule, and who has its PID now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Pidfile {
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     /// The PID in it; `None` where there is none.
     pub pid: Option<i32>,

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Pragma compliance with a profile.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PragmaCompliance {
     pub profile: String,
     /// One row for each value and its owner.
@@ -13,7 +14,7 @@ pub struct PragmaCompliance {
 }
 
 /// One pragma's value, and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PragmaRow {
     pub name: String,
     /// What the profile asks for; `None` where it does not care.
@@ -38,7 +39,7 @@ impl PragmaRow {
 }
 
 /// Whose value a [`PragmaRow`] shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PragmaSource {
     /// Kept in the file, read from its header.

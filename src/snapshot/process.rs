@@ -3,12 +3,13 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FileId, PairingFacts, ProcessOrigin, StaleProtection};
 
 /// A process that has the database open.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct Process {
     pub pid: i32,
     /// When it started. A PID alone is reused; PID and start are not.
@@ -82,7 +83,7 @@ pub struct ProgramSample {
 }
 
 /// What a process has done, and for how long it has done nothing: measured from look to look, so "at least".
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ProcessActivity {
     /// CPU time that it has used, its children's aside, in clock ticks.
     pub cpu_ticks: Option<u64>,
@@ -133,7 +134,7 @@ impl Process {
 }
 
 /// Scheduler state of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcessState {
     /// On a processor, or about to be.
@@ -167,7 +168,7 @@ impl fmt::Display for ProcessState {
 }
 
 /// How many descriptors a process has on each of the three files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HandleCounts {
     pub db: u32,
     /// On `-wal`.
@@ -177,7 +178,7 @@ pub struct HandleCounts {
 }
 
 /// A lock that says something about what a process does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum LockHold {
     /// Byte 120: a write transaction (or a checkpoint that blocks writers).
@@ -239,7 +240,7 @@ impl TryFrom<String> for LockHold {
 }
 
 /// The verdict on a process that nobody seems to need.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct StaleVerdict {
     /// At least one cause holds, and nothing protects it.
     pub is_stale: bool,
@@ -249,7 +250,7 @@ pub struct StaleVerdict {
     pub protected: Option<StaleProtection>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct StaleCause {
     pub cause: String,
     pub evidence: String,

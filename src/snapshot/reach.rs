@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the path leads to the database.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum PathReach {
     /// As it does for every process of this mount namespace.
@@ -21,7 +22,7 @@ pub enum PathReach {
 }
 
 /// An overlay mount whose upper directory the database lies in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct OverlayMount {
     /// Where the merged tree is mounted, in the mount namespace of `pid`.
     #[serde(serialize_with = "super::lossy_path")]

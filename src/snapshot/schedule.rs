@@ -1,13 +1,14 @@
 //! Checkpoints at regular times: what a profile asks for, and what came of the last one.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::CheckpointMode;
 use crate::units;
 
 /// A profile's schedule for one database.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct CheckpointSchedule {
     /// How far each is to go where nobody would be blocked.
     pub mode: CheckpointMode,
@@ -22,7 +23,7 @@ pub struct CheckpointSchedule {
 }
 
 /// What came of a scheduled checkpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct LastCheckpoint {
     pub at: Timestamp,
     /// How far it was to go.

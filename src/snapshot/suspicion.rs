@@ -1,6 +1,7 @@
 //! What one sample says against a process, before a second sample confirms it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Process;
@@ -9,7 +10,7 @@ use super::Process;
 const NEXT_SAMPLE_MS: i64 = 250;
 
 /// What a sample can say against a process, or against the files themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SuspicionKind {
     /// It has a deleted, replaced or moved file of the database open.
@@ -64,7 +65,7 @@ impl SuspicionKind {
 }
 
 /// Something that a sample says, and since when every complete sample has said the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Suspicion {
     pub kind: SuspicionKind,
     /// The process; `None` where it is about the files, or about a process that cannot be seen from here.

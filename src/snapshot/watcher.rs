@@ -1,10 +1,11 @@
 //! Those who keep a database in step with folders.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A `waltop watch`, which has the database open only while one of its ingestions is at work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct IngestWatcher {
     pub pid: i32,
     /// Start of that process in clock ticks since boot; with the PID it names the process.

@@ -4,6 +4,7 @@
 //! only thing that the console knows of an ingestion: it follows journals, never the database.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::{BatchDecision, CarriesOn};
@@ -185,7 +186,7 @@ pub struct WatcherRecord {
     pub since: Timestamp,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunOutcome {
     /// Everything is in, failed files aside.

@@ -39,7 +39,10 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{ANOTHER, Actor, WALTOP, copy_program};
+use crate::{
+    contract::assert_keeps_to_its_schema,
+    support::{ANOTHER, Actor, WALTOP, copy_program},
+};
 
 /// A folder to work in, and beside it what the program keeps for its user.
 struct Home {
@@ -127,7 +130,13 @@ impl Home {
         }
         let output = command.args(args).output().expect("the program starts");
         let text = |bytes| String::from_utf8(bytes).expect("what it says is text");
-        Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+        let said = Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
+        let args: Vec<&str> = args.iter().filter_map(|arg| arg.as_ref().to_str()).collect();
+        if args.contains(&"--json") && !said.out.is_empty() {
+            let value = serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+            assert_keeps_to_its_schema(&args, &value);
+        }
+        said
     }
 
     fn command(&self, program: &Path) -> Command {

@@ -140,7 +140,7 @@ impl Scene {
         let output = self.waltop(&args).output().expect("waltop starts");
         assert!(output.status.success(), "{output:?}");
         let hits: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let hits = hits.as_array().expect("hits");
+        let hits = hits["hits"].as_array().expect("hits");
         assert!(hits.iter().all(|hit| hit["similarity"].is_f64() && hit["snippet"].is_string()), "{hits:?}");
         hits.iter().map(|hit| hit["path"].as_str().expect("a name").to_owned()).collect()
     }

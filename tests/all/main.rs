@@ -3,6 +3,7 @@
 mod absence;
 mod act;
 mod commands;
+mod contract;
 mod database;
 mod diagnose;
 mod documents;

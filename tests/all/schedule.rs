@@ -15,6 +15,7 @@ use waltop::{
 };
 
 use crate::{
+    contract::assert_keeps_to_its_schema,
     stage::{Stage, contended, look},
     support::{Actor, WALTOP, eventually},
     terminal::{Terminal, home},
@@ -100,10 +101,7 @@ fn the_console_moves_the_log_as_far_as_a_reader_lets_it_and_says_who_is_in_the_w
     reader.sql("COMMIT");
     eventually("all is moved", || (scene.pending() == 0).then_some(()));
     let snapshot: Value = serde_json::from_str(&scene.run(&["status", "--json"])).expect("JSON");
-    let schema = serde_json::from_str(include_str!("../../assets/status.schema.json")).expect("JSON");
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    let errors: Vec<String> = validator.iter_errors(&snapshot).map(|error| error.to_string()).collect();
-    assert_eq!(errors, Vec::<String>::new());
+    assert_keeps_to_its_schema(&["status"], &snapshot);
     let last = &snapshot["databases"][0]["schedule"]["last"];
     assert_eq!((&last["mode"], &last["complete"]), (&"passive".into(), &true.into()), "{last}");
     quit(terminal);

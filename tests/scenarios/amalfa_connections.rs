@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use waltop::{
     diagnose::health::HealthReport,
     ingest::RunSummary,
+    report::DatabaseReports,
     snapshot::{Finding, PragmaCompliance, PragmaRow, PragmaSource},
 };
 
@@ -167,9 +168,9 @@ pub fn win() -> Option<Won> {
     let findings = scene.home.findings(&path, std::time::Duration::from_millis(50));
     let read_only = (reader.pid(), findings);
     let said = scene.home.run(&["health", "--json", &path.display().to_string()]);
-    let health: [HealthReport; 1] =
+    let health: DatabaseReports<HealthReport> =
         serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"));
-    let [health] = health;
+    let [health] = <[HealthReport; 1]>::try_from(health.databases).expect("one database");
 
     let path = scene.of_before();
     let before = (text(&path, MIGRATIONS), rows(&path, "nodes"));

@@ -3,18 +3,20 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
     act::reap::{StopAftermath, causes},
     diagnose::checkpoint::CheckpointBlocker,
-    snapshot::{LockHold, Process, ProcessState, StaleCause, StaleProtection, lossy_path},
+    snapshot::{CONTRACT_VERSION, LockHold, Process, ProcessState, StaleCause, StaleProtection, lossy_path},
 };
 
 /// The whole answer. Fields are added, never changed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct ReapReport {
-    /// Always 1.
+    /// The version of the JSON contract.
+    #[schemars(extend("const" = CONTRACT_VERSION))]
     pub version: u32,
     /// For how long was watched before anything was judged, in ms.
     pub watched_ms: f64,
@@ -26,9 +28,10 @@ pub struct ReapReport {
 }
 
 /// What was stale in one database, and what is left.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct DatabaseReap {
     #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
     pub path: PathBuf,
     /// Those for which a cause holds, those that something protects included.
     pub candidates: Vec<ReapCandidate>,
@@ -41,7 +44,7 @@ pub struct DatabaseReap {
 }
 
 /// A process for which a cause holds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct ReapCandidate {
     pid: i32,
     started_at: Option<Timestamp>,
@@ -58,7 +61,7 @@ pub struct ReapCandidate {
 }
 
 /// What became of a candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReapOutcome {
     /// It would have been stopped.

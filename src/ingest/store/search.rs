@@ -6,6 +6,7 @@ use std::{
 };
 
 use rusqlite::{Connection, params};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -21,7 +22,7 @@ const SNIPPET_WORDS: u32 = 16;
 /// How much more a word in the title weighs than one in the text.
 const TITLE_WEIGHT: f64 = 5.0;
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct SearchHit {
     /// Its name in the database.
     pub path: String,
@@ -39,7 +40,7 @@ pub struct SearchHit {
 }
 
 /// A link in a document that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct OutgoingLink {
     /// `link`, `wikilink`, `url`, `semantic` where it is near in meaning, or `relation:` and the name that the front matter gives it.
     pub kind: String,
@@ -51,7 +52,7 @@ pub struct OutgoingLink {
 }
 
 /// A link to a document that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct IncomingLink {
     /// `link`, `wikilink`, `semantic` where it is near in meaning, or `relation:` and the name that the front matter gives it.
     pub kind: String,

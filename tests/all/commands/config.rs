@@ -245,7 +245,7 @@ fn each_database_is_held_to_its_own_profile() {
         ]
     );
     let checkpoint = home.json(&["checkpoint", "--json"]);
-    assert_eq!(checkpoint.as_array().map(Vec::len), Some(3));
+    assert_eq!(checkpoint["databases"].as_array().map(Vec::len), Some(3));
     let named = home.json(&["status", "--json", "notes.db"]);
     assert_eq!(named["databases"].as_array().map(Vec::len), Some(1), "a name counts instead");
 }

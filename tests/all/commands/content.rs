@@ -40,11 +40,6 @@ fn assert_all_refuse(home: &Home, finding: &str) {
     }
     let status = home.run(&["status", "--json", "notes.db"]);
     assert_eq!(status.code, Some(0), "{status:?}");
-    let snapshot: Value = serde_json::from_str(&status.out).expect("JSON");
-    let schema = serde_json::from_str(include_str!("../../../assets/status.schema.json")).expect("JSON");
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    let errors: Vec<String> = validator.iter_errors(&snapshot).map(|error| error.to_string()).collect();
-    assert_eq!(errors, Vec::<String>::new());
     let check = home.run(&["check", "notes.db", "--json"]);
     assert_eq!(check.code, Some(1), "{check:?}");
     let report: Value = serde_json::from_str(&check.out).expect("JSON");

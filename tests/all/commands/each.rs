@@ -45,8 +45,7 @@ fn one_that_fails_keeps_nothing_of_the_others_back() {
 
         let said = home.run(&[command, &["--json"], &NAMES].concat());
         assert_told(&said, ["missing.db", "text.db"]);
-        let paths: Vec<Value> = serde_json::from_str::<Value>(&said.out)
-            .expect("JSON")
+        let paths: Vec<Value> = serde_json::from_str::<Value>(&said.out).expect("JSON")["databases"]
             .as_array()
             .expect("a list")
             .iter()

@@ -20,7 +20,7 @@ fn a_dry_run_shows_the_sql_and_runs_none_of_it() {
         assert_eq!(said.out, format!("{}: would run: {TO_WAL}\n", home.db().display()));
         assert_eq!(Home::listing(&home.root()), before);
     }
-    let report = &home.json(&["fix", "--dry-run", "--json", "notes.db"])[0];
+    let report = &home.json(&["fix", "--dry-run", "--json", "notes.db"])["databases"][0];
     assert_eq!((&report["sql"][0], &report["applied"]), (&TO_WAL.into(), &false.into()));
     assert_eq!(Home::listing(&home.root()), before);
 }
@@ -39,7 +39,7 @@ fn a_dry_run_says_who_would_be_in_the_way() {
     users.sort_unstable();
     let users = format!(": open in {} (waltop), {} (waltop): would run: ", users[0], users[1]);
     assert!(said.out.contains(&users), "those who have it open come first: {said:?}");
-    let report = &home.json(&["fix", "--dry-run", "--json", "notes.db"])[0];
+    let report = &home.json(&["fix", "--dry-run", "--json", "notes.db"])["databases"][0];
     assert_eq!(report["in_the_way"][0]["pid"], reader.pid(), "{report}");
 }
 
@@ -65,7 +65,7 @@ fn with_yes_it_is_done_and_done_once() {
     let before = Home::listing(&home.root());
     let said = home.run(&["fix", "--yes", "notes.db"]);
     assert_eq!((said.code, said.out), (Some(0), format!("{}: nothing to fix\n", home.db().display())));
-    let report = &home.json(&["fix", "--json", "notes.db"])[0];
+    let report = &home.json(&["fix", "--json", "notes.db"])["databases"][0];
     assert_eq!((&report["sql"], &report["applied"]), (&Value::Array(Vec::new()), &false.into()));
     assert_eq!(Home::listing(&home.root()), before);
     let mut actor = home.actor();
@@ -145,8 +145,11 @@ fn a_name_that_is_no_text_is_told_as_well_as_can_be() {
         let mut args: Vec<&OsStr> = command.iter().map(OsStr::new).collect();
         args.push(name);
         let report = home.json(&args);
-        assert!(report[0]["path"].as_str().is_some_and(|it| it.ends_with("no\u{fffd}text.db")), "{report}");
-        report[0].clone()
+        assert!(
+            report["databases"][0]["path"].as_str().is_some_and(|it| it.ends_with("no\u{fffd}text.db")),
+            "{report}"
+        );
+        report["databases"][0].clone()
     };
     assert_eq!(json(&["fix", "--json", "--dry-run"])["applied"], false);
     assert_eq!(json(&["fix", "--json", "--yes"])["applied"], true);

@@ -10,7 +10,7 @@ use crate::{support::eventually, terminal::Terminal};
 /// What the program says of one database, with `--json`.
 fn report(home: &Home, args: &[&str]) -> (Option<i32>, Value) {
     let said = home.run(&[&["health", "--json"], args, &["notes.db"]].concat());
-    (said.code, said.json()[0].clone())
+    (said.code, said.json()["databases"][0].clone())
 }
 
 /// The bytes of everything in the folder but the index, which is shared memory, by name.
@@ -110,8 +110,8 @@ fn a_holder_that_lets_go_in_time_is_named_all_the_same() {
     child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
     assert_eq!(child.wait().expect("it ends").code(), Some(0), "{out}");
     let report: Value = serde_json::from_str(&out).expect("JSON");
-    assert_eq!(report[0]["write"]["made_wait"][0]["pid"], holder.pid(), "{report}");
-    assert!(report[0]["write"]["retries"].as_u64().is_some_and(|it| it > 0), "{report}");
+    assert_eq!(report["databases"][0]["write"]["made_wait"][0]["pid"], holder.pid(), "{report}");
+    assert!(report["databases"][0]["write"]["retries"].as_u64().is_some_and(|it| it > 0), "{report}");
 }
 
 fn sleeps(pid: i32) -> bool {

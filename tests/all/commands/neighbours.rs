@@ -186,7 +186,11 @@ fn a_lock_of_another_library_is_waited_for_and_named() {
         let before = files(&home);
         let said = home.run(&["health", "--json", "--for", "100ms", "notes.db"]);
         assert_eq!(said.code, Some(1), "{library:?}: {said:?}");
-        assert_eq!(said.json()[0]["write"]["made_wait"][0]["pid"], neighbour.child.id(), "{said:?}");
+        assert_eq!(
+            said.json()["databases"][0]["write"]["made_wait"][0]["pid"],
+            neighbour.child.id(),
+            "{said:?}"
+        );
         assert_eq!(files(&home), before, "{library:?}");
         neighbour.sql("INSERT INTO t VALUES (2)");
         neighbour.sql("COMMIT");

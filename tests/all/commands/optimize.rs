@@ -21,7 +21,7 @@ fn grown() -> Home {
 }
 
 fn stats(home: &Home) -> Value {
-    home.json(&["stats", "--json", "notes.db"])[0].clone()
+    home.json(&["stats", "--json", "notes.db"])["databases"][0].clone()
 }
 
 /// Segments of the full-text index: the blocks that are no pages of one stand under small numbers.
@@ -36,7 +36,7 @@ fn a_dry_run_changes_nothing_and_tells_the_sql_the_space_and_who_waits() {
     let home = grown();
     let (user, before) = (home.actor(), Home::listing(&home.folder()));
     let args = ["optimize", "--vacuum", "--analyze", "--dry-run", "--json", "notes.db"];
-    let report = &home.json(&args)[0];
+    let report = &home.json(&args)["databases"][0];
     assert_eq!((&report["sql"][0], &report["sql"][2]), (&"ANALYZE".into(), &"VACUUM".into()), "{report}");
     assert_eq!(report["applied"], false);
     assert_eq!(report["vacuum"]["would_wait"][0]["pid"], user.pid(), "{report}");

@@ -82,9 +82,6 @@ fn json_has_the_objects_of_the_status_contract() {
     assert!(batches.iter().all(|it| it["files"] == 1 && it["bytes"].as_u64() > Some(0)), "{batches:?}");
     let status = home.json(&["status", "notes.db", "--json"]);
     assert_eq!(run, status["databases"][0]["ingestions"][0]);
-    let schema: Value =
-        serde_json::from_str(include_str!("../../../assets/status.schema.json")).expect("JSON");
-    assert!(jsonschema::is_valid(&schema, &status));
 }
 
 #[test]

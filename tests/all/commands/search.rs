@@ -19,7 +19,7 @@ fn library() -> Home {
 fn found(home: &Home, query: &[&str]) -> Vec<String> {
     let said = home.run(&[&["search", "--db", "notes.db", "--json", "--"], query].concat());
     let hits: Value = serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"));
-    let hits = hits.as_array().expect("hits");
+    let hits = hits["hits"].as_array().expect("hits");
     assert_eq!(said.code, Some(u8::from(hits.is_empty()).into()), "{said:?}");
     hits.iter().map(|hit| name(&hit["path"]).to_owned()).collect()
 }
@@ -57,7 +57,7 @@ fn a_star_makes_a_beginning_of_any_word_and_the_last_needs_none() {
 fn every_hit_tells_where_it_leads_and_what_leads_to_it() {
     let home = library();
     let hits = home.json(&["search", "--db", "notes.db", "--json", "scarce"]);
-    let mut out: Vec<(&str, &str, Option<&str>)> = hits[0]["links_out"]
+    let mut out: Vec<(&str, &str, Option<&str>)> = hits["hits"][0]["links_out"]
         .as_array()
         .expect("links")
         .iter()
@@ -77,9 +77,9 @@ fn every_hit_tells_where_it_leads_and_what_leads_to_it() {
             ("wikilink", "none", None),
         ]
     );
-    assert_eq!(hits[0]["links_in"], serde_json::json!([]));
+    assert_eq!(hits["hits"][0]["links_in"], serde_json::json!([]));
     let hits = home.json(&["search", "--db", "notes.db", "--json", "grows"]);
-    let into: Vec<(&str, &str)> = hits[0]["links_in"]
+    let into: Vec<(&str, &str)> = hits["hits"][0]["links_in"]
         .as_array()
         .expect("links")
         .iter()
@@ -87,7 +87,7 @@ fn every_hit_tells_where_it_leads_and_what_leads_to_it() {
         .collect();
     let expected = [("relation:part_of", "lock.md"), ("wikilink", "lock.md"), ("link", "reader.md")];
     assert_eq!(into, expected);
-    assert_eq!(hits[0]["links_out"], serde_json::json!([]));
+    assert_eq!(hits["hits"][0]["links_out"], serde_json::json!([]));
 }
 
 #[test]

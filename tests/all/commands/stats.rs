@@ -3,7 +3,7 @@
 use super::*;
 
 fn stats(home: &Home) -> Value {
-    home.json(&["stats", "--json", "notes.db"])[0].clone()
+    home.json(&["stats", "--json", "notes.db"])["databases"][0].clone()
 }
 
 #[test]

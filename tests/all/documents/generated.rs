@@ -4,7 +4,7 @@ use std::{env, fmt::Write as _, fs, time::Duration};
 
 use clap::CommandFactory;
 use waltop::{
-    cli::Cli,
+    cli::{Cli, contract::OUTPUTS},
     config::Thresholds,
     config::profile::Profile,
     diagnose::{guard, pages::PAGES},
@@ -29,6 +29,7 @@ fn text_of(name: &str) -> String {
         "commands" => commands(),
         "findings" => findings(),
         "refusals" => refusals(),
+        "schemas" => schemas(),
         "thresholds" => thresholds(),
         "profiles" => profiles(),
         _ => panic!("nothing generates {name}"),
@@ -56,7 +57,10 @@ fn generated_tables_are_up_to_date() {
         }
     }
     names.sort();
-    assert_eq!(names, ["commands", "findings", "keys", "keys-short", "profiles", "refusals", "thresholds"]);
+    assert_eq!(
+        names,
+        ["commands", "findings", "keys", "keys-short", "profiles", "refusals", "schemas", "thresholds"]
+    );
 }
 
 fn first_keys() -> String {
@@ -102,6 +106,14 @@ fn refusals() -> String {
         writeln!(list, "- `{}`", page.name).expect("a string");
     }
     list
+}
+
+fn schemas() -> String {
+    let rows = OUTPUTS.iter().map(|output| {
+        let (command, file) = (output.command, output.file_name());
+        format!("| `waltop {command} --json` | [{file}](../assets/schemas/{file}) |\n")
+    });
+    format!("| Command | Schema |\n| --- | --- |\n{}", rows.collect::<String>())
 }
 
 fn thresholds() -> String {

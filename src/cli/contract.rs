@@ -1,0 +1,71 @@
+//! The JSON contract: what each command prints with `--json`, as JSON schemas.
+
+use schemars::{
+    JsonSchema, Schema,
+    generate::{SchemaGenerator, SchemaSettings},
+};
+use serde_json::json;
+
+use super::{
+    optimize::OptimizeReport, reap::ReapReport, runs::RunsReport, search::SearchReport, stats::StatsReport,
+};
+use crate::{
+    diagnose::health::HealthReport,
+    ingest::RunSummary,
+    report::{CheckReport, CheckpointReport, DatabaseReports, FixReport},
+    rescue::{LogRescue, ProcessRescue},
+    snapshot::{CONTRACT_VERSION, Snapshot, Versioned},
+};
+
+/// What one command prints with `--json`.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonOutput {
+    /// The command, with the option that gives what it prints another shape.
+    pub command: &'static str,
+    shape: fn(SchemaGenerator) -> Schema,
+}
+
+/// Every JSON output, by command.
+pub const OUTPUTS: &[JsonOutput] = &[
+    JsonOutput { command: "check", shape: shape::<CheckReport> },
+    JsonOutput { command: "checkpoint", shape: shape::<DatabaseReports<CheckpointReport>> },
+    JsonOutput { command: "fix", shape: shape::<DatabaseReports<FixReport>> },
+    JsonOutput { command: "health", shape: shape::<DatabaseReports<HealthReport>> },
+    JsonOutput { command: "ingest", shape: shape::<Versioned<RunSummary>> },
+    JsonOutput { command: "optimize", shape: shape::<DatabaseReports<OptimizeReport>> },
+    JsonOutput { command: "reap", shape: shape::<ReapReport> },
+    JsonOutput { command: "rescue", shape: shape::<LogRescue> },
+    JsonOutput { command: "rescue --pid PID", shape: shape::<ProcessRescue> },
+    JsonOutput { command: "runs", shape: shape::<RunsReport> },
+    JsonOutput { command: "search", shape: shape::<SearchReport> },
+    JsonOutput { command: "stats", shape: shape::<DatabaseReports<StatsReport>> },
+    JsonOutput { command: "status", shape: shape::<Snapshot> },
+    JsonOutput { command: "watch", shape: shape::<Versioned<RunSummary>> },
+];
+
+impl JsonOutput {
+    /// The file of its schema in `assets/schemas`.
+    pub fn file_name(self) -> String {
+        let (command, option) = self.command.split_once(" --").unwrap_or((self.command, ""));
+        match option.split(' ').next() {
+            Some(option) if !option.is_empty() => format!("{command}-{option}.json"),
+            _ => format!("{command}.json"),
+        }
+    }
+
+    /// Its schema, by JSON Schema 2020-12.
+    pub fn schema(self) -> Schema {
+        let mut schema = (self.shape)(SchemaSettings::draft2020_12().for_serialize().into_generator());
+        let title = format!("waltop {} --json, version {CONTRACT_VERSION}", self.command);
+        schema.insert("title".to_owned(), title.into());
+        schema.insert(
+            "description".to_owned(),
+            json!("Fields are added, never changed. Unknown is null. Times are RFC 3339 UTC, durations ms, sizes bytes."),
+        );
+        schema
+    }
+}
+
+fn shape<T: JsonSchema>(generator: SchemaGenerator) -> Schema {
+    generator.into_root_schema_for::<T>()
+}
