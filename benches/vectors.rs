@@ -1,4 +1,4 @@
-//! What a search by meaning costs: the likeness of 5,000 vectors of 768 numbers to one, in memory and from a database,
+//! What a search by meaning costs: the similarity of 5,000 vectors of 768 numbers to one, in memory and from a database,
 //! and which of them are near which.
 //!
 //! `cargo bench --bench vectors`. Prints medians and, where one is set, the bound.
@@ -40,7 +40,7 @@ fn main() -> Result<(), Failure> {
     let in_memory = median(|| {
         let mut top = TopMatches::of(FOUND);
         for (id, vector) in (1..).zip(&vectors) {
-            top.offer(RankedMatch { id, likeness: vector::likeness(&query, vector) });
+            top.offer(RankedMatch { id, similarity: vector::cosine(&query, vector) });
         }
         black_box(top.best_first());
         Ok(())

@@ -372,7 +372,7 @@ fn from_one(text: &str) -> Result<NonZeroUsize, &'static str> {
 }
 
 /// Writes a line to stdout. A reader that went away is no error of ours.
-fn say(line: &str) -> anyhow::Result<()> {
+fn print_line(line: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout().lock(), "{line}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
@@ -380,8 +380,8 @@ fn say(line: &str) -> anyhow::Result<()> {
 }
 
 /// Writes `value` to stdout as JSON.
-fn say_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    say(&json::pretty(value)?)
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print_line(&json::pretty(value)?)
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub fn run(config: &Config) -> Result<u8, DemoError> {
 /// Runs the console in the sandbox, where its journals stay too, and passes on the signals that would end it; its
 /// exit code, or that of a signal which came before it.
 async fn console(folder: &Path, notes: &Path, database: &Path, endings: &mut EndSignals) -> io::Result<u8> {
-    if let Some(signal) = endings.heard().await {
+    if let Some(signal) = endings.received().await {
         return Ok(exit_code(signal));
     }
     let mut child = Command::new(std::env::current_exe()?)

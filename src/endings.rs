@@ -43,7 +43,7 @@ impl EndSignals {
     }
 
     /// One that has come already.
-    pub async fn heard(&mut self) -> Option<Signal> {
+    pub async fn received(&mut self) -> Option<Signal> {
         timeout(Duration::from_millis(1), self.next()).await.ok()
     }
 }

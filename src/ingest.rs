@@ -322,7 +322,7 @@ pub fn run(
     let mut locks = lock_folders(request, &database, &folders)?;
     let left = left_off(request, &database, &folders, &locks);
     if let Some(left) = &left {
-        progress.carries_on(left);
+        progress.resumed(left);
     }
     let started = |run| started(run, request, &database, &folders, left);
     let journal = match request.told.clone() {

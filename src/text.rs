@@ -66,8 +66,8 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
 /// The one of `names` that is most like `wanted`, for whoever has mistyped it; `None` where there are none.
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A beginning that is right counts for more than the rest: of a long name people type the beginning.
-    let likeness = |name: &&str| strsim::jaro_winkler(&wanted.to_lowercase(), name);
-    names.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+    let similarity = |name: &&str| strsim::jaro_winkler(&wanted.to_lowercase(), name);
+    names.into_iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
 }
 
 /// Whether a terminal obeys `c` instead of showing it, or shows nothing.

@@ -143,7 +143,7 @@ impl EffectExecutor {
         orders: Sender<SamplerCommand>,
     ) {
         let questions = Arc::clone(&self.questions);
-        if lock(&questions).take(index, PragmaQuery { path, presence }) == Admission::Later {
+        if lock(&questions).admit(index, PragmaQuery { path, presence }) == Admission::Later {
             return;
         }
         let outbox = self.outbox.clone();
@@ -162,7 +162,7 @@ impl EffectExecutor {
                 let _ = outbox.send(EffectReport::Pragmas { index, refusal });
                 // A worker that was killed inside the kernel ends when the kernel is done with it, and others would pile up
                 // behind it.
-                lingering.gone().await;
+                lingering.wait_for_exit().await;
                 lock(&questions).done(index);
             }
         });
@@ -245,7 +245,7 @@ impl EffectExecutor {
         tokio::spawn(async move {
             let _place = place;
             let name = due.database.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let outcome = match schedule::carry_out(permit, &ledger, &due).await {
+            let outcome = match schedule::run_checkpoint(permit, &ledger, &due).await {
                 // It is not the turn of this one; or there was nothing to do, which need not be told every time.
                 Ok(None) => return,
                 Ok(Some(_)) if due.plan == CheckpointPlan::Idle => return,

@@ -41,7 +41,7 @@ impl ActionGate {
     /// # Errors
     ///
     /// Where it is read-only.
-    pub fn turn(&mut self) -> Result<(), ReadOnly> {
+    pub fn take_turn(&mut self) -> Result<(), ReadOnly> {
         *self = match *self {
             Self::ReadOnly(why) => return Err(why),
             Self::Disarmed(permit) => Self::Armed(permit),

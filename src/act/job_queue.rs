@@ -32,7 +32,7 @@ impl<Q> Default for JobQueue<Q> {
 impl<Q> JobQueue<Q> {
     /// Takes in a question about `subject`, of which there is one at a time, however often it is asked: the newest of
     /// those that wait.
-    pub fn take(&mut self, subject: usize, question: Q) -> Admission {
+    pub fn admit(&mut self, subject: usize, question: Q) -> Admission {
         if !self.subjects.insert(subject) {
             if let Some(waiting) = self.waiting.iter_mut().find(|(known, _)| *known == subject) {
                 waiting.1 = question;
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn two_work_at_once_and_take_the_questions_in_their_order() {
         let mut turns = JobQueue::default();
-        let begun: Vec<Admission> = (0..5).map(|subject| turns.take(subject, ())).collect();
+        let begun: Vec<Admission> = (0..5).map(|subject| turns.admit(subject, ())).collect();
         assert_eq!(
             begun,
             [Admission::Now, Admission::Now, Admission::Later, Admission::Later, Admission::Later]
@@ -80,20 +80,20 @@ mod tests {
             turns.done(subject);
         }
         assert_eq!(answered, [0, 1, 2, 3, 4]);
-        assert_eq!(turns.take(5, ()), Admission::Now, "one of the two has gone home");
-        assert_eq!(turns.take(6, ()), Admission::Later, "and the other is still at work");
+        assert_eq!(turns.admit(5, ()), Admission::Now, "one of the two has gone home");
+        assert_eq!(turns.admit(6, ()), Admission::Later, "and the other is still at work");
         assert_eq!(turns.next(), Some((5, ())));
     }
 
     #[test]
     fn a_question_is_asked_once_until_it_is_answered() {
         let mut turns = JobQueue::default();
-        assert_eq!(turns.take(7, "first"), Admission::Now);
-        assert_eq!(turns.take(7, "again"), Admission::Later);
+        assert_eq!(turns.admit(7, "first"), Admission::Now);
+        assert_eq!(turns.admit(7, "again"), Admission::Later);
         assert_eq!(turns.next(), Some((7, "again")), "the newest: the first may be out of date");
-        assert_eq!(turns.take(7, "while it is answered"), Admission::Later);
+        assert_eq!(turns.admit(7, "while it is answered"), Admission::Later);
         turns.done(7);
         assert_eq!(turns.next(), None);
-        assert_eq!(turns.take(7, "later"), Admission::Now);
+        assert_eq!(turns.admit(7, "later"), Admission::Now);
     }
 }

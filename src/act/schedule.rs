@@ -31,7 +31,7 @@ pub struct DueCheckpoint {
 /// # Errors
 ///
 /// Where the state directory cannot be written to: without it two would not know of each other.
-pub async fn carry_out(
+pub async fn run_checkpoint(
     permit: Permit,
     ledger: &ScheduleLedger,
     due: &DueCheckpoint,

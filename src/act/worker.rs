@@ -161,7 +161,7 @@ pub struct LingeringWorker(Option<Child>);
 
 impl LingeringWorker {
     /// Waits until it is gone.
-    pub async fn gone(self) {
+    pub async fn wait_for_exit(self) {
         if let Some(mut child) = self.0 {
             // It was started, so that it can be waited for.
             let _ = child.wait().await;
@@ -278,7 +278,7 @@ mod tests {
             let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("a PID");
             let (answer, lingering) = answer_within::<u32>(Duration::from_millis(1), child).await;
             assert!(matches!(answer, Err(WorkerError::Late(_))));
-            lingering.gone().await;
+            lingering.wait_for_exit().await;
             assert_eq!(test_kill_process(pid), Err(Errno::SRCH));
         });
     }

@@ -8,7 +8,7 @@ use crate::{
     snapshot::Severity,
 };
 
-use super::{refuse_unfit, sample_args::SampleArgs, say, say_json};
+use super::{print_json, print_line, refuse_unfit, sample_args::SampleArgs};
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
@@ -49,9 +49,9 @@ pub fn run(args: &CheckArgs, mut config: Config) -> anyhow::Result<u8> {
     };
     let report = CheckReport::new(snapshot, fail_on);
     if args.json {
-        say_json(&report)?;
+        print_json(&report)?;
     } else {
-        say(report.to_string().trim_end())?;
+        print_line(report.to_string().trim_end())?;
     }
     unfit.map(|()| report.exit)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
-use super::{diagnosed, each::tell_each};
+use super::{diagnosed, each::report_each};
 use crate::{
     config::Config,
     database::{checkpoint, factory},
@@ -29,7 +29,7 @@ pub struct CheckpointArgs {
 pub fn run(args: &CheckpointArgs, config: &Config) -> anyhow::Result<u8> {
     let one = |path: &Path| checkpoint(path, args.mode, config);
     let line = |it: &CheckpointReport| format!("{}: {it}", it.path.display());
-    let told = tell_each(&args.databases, config, args.json, one, line)?;
+    let told = report_each(&args.databases, config, args.json, one, line)?;
     Ok(told.exit(|report| !report.complete))
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 
 use crate::{config::Config, database::health, observe, report::DatabaseReports, text};
 
-use super::{databases, say, say_json, unnamed};
+use super::{databases, print_json, print_line, unnamed};
 
 /// The exit code where something could not be done.
 const FAILED: u8 = 2;
@@ -35,7 +35,7 @@ impl<T> BatchReport<T> {
 /// # Errors
 ///
 /// Where a single database is meant and fails, and where the user ended it.
-pub fn tell_each<T: serde::Serialize>(
+pub fn report_each<T: serde::Serialize>(
     named: &[PathBuf],
     config: &Config,
     json: bool,
@@ -52,7 +52,7 @@ pub fn tell_each<T: serde::Serialize>(
             Ok(report) => {
                 if !json {
                     // Names of processes and files come from outside.
-                    say(&text::clean(&line(&report)))?;
+                    print_line(&text::clean(&line(&report)))?;
                 }
                 told.reports.push(report);
             }
@@ -70,7 +70,7 @@ pub fn tell_each<T: serde::Serialize>(
     }
     // Whoever reads JSON takes an empty stdout for a refusal.
     if json && !told.reports.is_empty() {
-        say_json(&DatabaseReports::new(told.reports.iter().collect()))?;
+        print_json(&DatabaseReports::new(told.reports.iter().collect()))?;
     }
     end.map_or(Ok(told), Err)
 }

@@ -27,7 +27,7 @@ pub struct EmbedArgs {
     #[arg(long, requires = "embed")]
     embed_anew: bool,
     /// Link each document to the 8 nearest from this cosine on, as in 0.8.
-    #[arg(long, value_name = "T", value_parser = likeness, requires = "embed", allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = parse_similarity, requires = "embed", allow_negative_numbers = true)]
     neighbours: Option<f32>,
 }
 
@@ -78,7 +78,7 @@ impl QueryArgs {
     }
 }
 
-fn likeness(text: &str) -> Result<f32, String> {
+fn parse_similarity(text: &str) -> Result<f32, String> {
     let no = || format!("`{text}` is no cosine: give a number above 0 and at most 1, as in 0.8");
     let cosine: f32 = text.parse().map_err(|_| no())?;
     if cosine > 0.0 && cosine <= 1.0 { Ok(cosine) } else { Err(no()) }

@@ -9,7 +9,7 @@ use crate::{
     text,
 };
 
-use super::say;
+use super::print_line;
 
 /// Columns of a page, and so of the list.
 const WIDTH: usize = 78;
@@ -37,7 +37,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
         None => list(headings),
         Some(name) => explanation(named(name)?, headings),
     };
-    say(&answer)?;
+    print_line(&answer)?;
     Ok(0)
 }
 

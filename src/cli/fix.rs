@@ -20,7 +20,7 @@ use crate::{
     text,
 };
 
-use super::{asking::confirmed, diagnosed, each::tell_each, refuse_hazard};
+use super::{asking::confirmed, diagnosed, each::report_each, refuse_hazard};
 
 mod keep;
 
@@ -56,7 +56,7 @@ pub struct FixArgs {
 
 pub fn run(args: &FixArgs, config: &Config) -> anyhow::Result<u8> {
     let one = |path: &Path| one(path, args, config);
-    let told = tell_each(&args.databases, config, args.json, one, ToString::to_string)?;
+    let told = report_each(&args.databases, config, args.json, one, ToString::to_string)?;
     let declined = |report: &FixReport| !(report.applied || report.sql.is_empty() || args.dry_run);
     Ok(told.exit(declined))
 }
@@ -113,7 +113,7 @@ fn one(path: &Path, args: &FixArgs, config: &Config) -> anyhow::Result<FixReport
     let steps = fix::plan(&looked, profile, extent);
     if steps.iter().any(|step| step.sql == fix::VACUUM) {
         let stats = stats::read(path, profile, looked.presence())?;
-        optimize::preflight(&looked, &stats).admit(path)?;
+        optimize::preflight(&looked, &stats).preflight_check(path)?;
     }
     let sql = database::fix::apply(path, &looked, profile, steps)?;
     Ok(report(sql, true, &looked))

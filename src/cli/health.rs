@@ -22,7 +22,7 @@ use crate::{
     text, units,
 };
 
-use super::{diagnosed, each::tell_each, refuse_hazard};
+use super::{diagnosed, each::report_each, refuse_hazard};
 
 #[derive(Debug, clap::Args)]
 pub struct HealthArgs {
@@ -43,7 +43,7 @@ pub struct HealthArgs {
 pub fn run(args: &HealthArgs, config: &Config) -> anyhow::Result<u8> {
     let stop = stop_on_signals()?;
     let one = |path: &Path| check(path, args, config, &stop);
-    match tell_each(&args.databases, config, args.json, one, ToString::to_string) {
+    match report_each(&args.databases, config, args.json, one, ToString::to_string) {
         Ok(told) => Ok(told.exit(|report| !report.healthy)),
         Err(error) if matches!(error.downcast_ref(), Some(HealthError::Stopped)) => {
             let _ = writeln!(io::stderr(), "waltop: {error}");

@@ -15,7 +15,7 @@ use crate::{
     state::journal::RunOutcome,
 };
 
-use super::{embed::EmbedArgs, fit, say, say_json};
+use super::{embed::EmbedArgs, fit, print_json, print_line};
 
 /// What to take in, and how; a watch is asked the same.
 #[derive(Debug, clap::Args)]
@@ -116,7 +116,8 @@ pub fn run(args: IngestArgs, config: &Config) -> anyhow::Result<u8> {
         if args.json || args.detached { Box::new(SilentProgress) } else { progress::on_stderr() };
     let stop = ingest::stop_on_signals()?;
     let summary = ingest::run(&request, &stop, &mut *progress)?;
-    let said = if args.json { say_json(&Versioned::new(&summary)) } else { say(&summary.to_string()) };
+    let said =
+        if args.json { print_json(&Versioned::new(&summary)) } else { print_line(&summary.to_string()) };
     if summary.outcome != RunOutcome::Stopped {
         said?;
         return Ok(summary.exit_code());

@@ -18,7 +18,7 @@ use crate::{
     units,
 };
 
-use super::{asking::confirmed, diagnosed, each::tell_each, refuse_hazard};
+use super::{asking::confirmed, diagnosed, each::report_each, refuse_hazard};
 
 const REFUSAL: &str = "nothing was optimized";
 
@@ -64,7 +64,7 @@ pub struct OptimizeReport {
 
 pub fn run(args: &OptimizeArgs, config: &Config) -> anyhow::Result<u8> {
     let one = |path: &Path| one(path, args, config);
-    let told = tell_each(&args.databases, config, args.json, one, ToString::to_string)?;
+    let told = report_each(&args.databases, config, args.json, one, ToString::to_string)?;
     Ok(told.exit(|report| !report.applied && !args.dry_run))
 }
 
@@ -89,7 +89,7 @@ fn one(path: &Path, args: &OptimizeArgs, config: &Config) -> anyhow::Result<Opti
         return Ok(report);
     }
     if let Some(preflight) = &report.vacuum {
-        preflight.admit(path)?;
+        preflight.preflight_check(path)?;
     }
     let shown: Vec<String> = report.sql.iter().map(|&sql| sql.to_owned()).collect();
     if !confirmed(path, &shown, args.yes)? {
@@ -99,7 +99,7 @@ fn one(path: &Path, args: &OptimizeArgs, config: &Config) -> anyhow::Result<Opti
     let looked = diagnosed(path, config)?;
     refuse_hazard(&looked, REFUSAL)?;
     if args.vacuum {
-        optimize::preflight(&looked, &stats).admit(path)?;
+        optimize::preflight(&looked, &stats).preflight_check(path)?;
     }
     optimize::apply(path, &looked, profile, &steps)?;
     report.applied = true;

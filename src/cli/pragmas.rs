@@ -9,7 +9,7 @@ use crate::{
     snapshot::Presence,
 };
 
-use super::{look, refuse_hazard, say_json};
+use super::{look, print_json, refuse_hazard};
 
 #[derive(Debug, clap::Args)]
 pub struct PragmasArgs {
@@ -31,6 +31,6 @@ pub fn run(args: &PragmasArgs, config: &Config) -> anyhow::Result<u8> {
         None => config.profile_of(&observe::inspect(&args.database)?),
     };
     let rows = pragmas::ask(&args.database, profile, args.presence)?;
-    say_json(&serde_json::json!({ "rows": rows }))?;
+    print_json(&serde_json::json!({ "rows": rows }))?;
     Ok(0)
 }

@@ -23,7 +23,7 @@ use crate::{
     text, units,
 };
 
-use super::{BETWEEN_LOOKS, databases, say, say_json};
+use super::{BETWEEN_LOOKS, databases, print_json, print_line};
 
 mod report;
 
@@ -85,9 +85,9 @@ pub fn run(args: &ReapArgs, config: &Config) -> anyhow::Result<u8> {
         reaping.verify(&watch.look().snapshot, args)?;
     }
     if args.json {
-        say_json(&reaping.report(&snapshot, args, declined))?;
+        print_json(&reaping.report(&snapshot, args, declined))?;
     }
-    Ok(u8::from(declined || reaping.one_would_not_go()))
+    Ok(u8::from(declined || reaping.any_still_there()))
 }
 
 /// Looks for `time`, and takes the last look for what is judged.
@@ -164,19 +164,19 @@ impl ReapPlan {
             let stale = of_it.iter().filter(|it| !self.refused.contains_key(&it.pid)).count();
             let path = database.path.display();
             let all = database.processes.len();
-            tell(args, &format!("{path}: {stale} of {all} stale, watched for {watched}"))?;
+            report_line(args, &format!("{path}: {stale} of {all} stale, watched for {watched}"))?;
             for process in of_it {
                 let age = process.started_at.map(|it| snapshot.taken_at.duration_since(it).as_secs_f64());
                 let age = age.map_or_else(|| "of unknown age".to_owned(), |it| units::duration(it * 1e3));
-                tell(
+                report_line(
                     args,
                     &format!("  {} ({}), {age}: {}", process.pid, process.name, process.command_line()),
                 )?;
                 for cause in reap::causes(process) {
-                    tell(args, &format!("    {}: {}", cause.cause, cause.evidence))?;
+                    report_line(args, &format!("    {}: {}", cause.cause, cause.evidence))?;
                 }
                 if let Some(refusal) = self.refused.get(&process.pid) {
-                    tell(args, &format!("    left alone: {refusal}"))?;
+                    report_line(args, &format!("    left alone: {refusal}"))?;
                 }
             }
         }
@@ -202,7 +202,7 @@ impl ReapPlan {
             return Ok(false);
         }
         if is_asked {
-            self.judge_again(&watch.look().snapshot, args)?;
+            self.drop_no_longer_stale(&watch.look().snapshot, args)?;
         }
         self.send(permit, &self.pinned.clone(), StopSignal::Term, args)?;
         let stays = self.staying();
@@ -214,14 +214,14 @@ impl ReapPlan {
     }
 
     /// Leaves those alone that are stale no longer: the answer may have come an hour after the question.
-    fn judge_again(&mut self, now: &Snapshot, args: &ReapArgs) -> anyhow::Result<()> {
+    fn drop_no_longer_stale(&mut self, now: &Snapshot, args: &ReapArgs) -> anyhow::Result<()> {
         for held in std::mem::take(&mut self.pinned) {
             let pid = held.target().pid;
             // That one has ended is told as such when the signal does not reach it.
             let lives = !held.wait(Duration::ZERO);
             match StopRequest::again(held.target(), &now.databases) {
                 Err(refusal) if lives => {
-                    tell(args, &refusal.to_string())?;
+                    report_line(args, &refusal.to_string())?;
                     self.refused.insert(pid, refusal);
                 }
                 _ => self.pinned.push(held),
@@ -242,7 +242,7 @@ impl ReapPlan {
             let line = self.line(target, signal, &end, args.grace);
             self.ends.insert(target, (signal, end));
             if !args.json && said.is_ok() {
-                said = say(&text::clean(&line));
+                said = print_line(&text::clean(&line));
             }
         });
         said
@@ -273,7 +273,7 @@ impl ReapPlan {
     }
 
     /// Whether one that was asked to end is still there. One that was gone before it could be asked is not.
-    fn one_would_not_go(&self) -> bool {
+    fn any_still_there(&self) -> bool {
         self.ends.values().any(|(_, end)| match end {
             StopOutcome::Gone | StopOutcome::GoesOn | StopOutcome::Refused(SignalRefusal::Gone { .. }) => {
                 false
@@ -297,7 +297,7 @@ impl ReapPlan {
         for (database, aftermath) in after.databases.iter().zip(&self.aftermath) {
             let path = database.path.display();
             let line = format!("{path}: {} gone, {} still there: {aftermath}", gone.len(), stays.len());
-            say(&text::clean(&line))?;
+            print_line(&text::clean(&line))?;
         }
         Ok(())
     }
@@ -313,7 +313,7 @@ impl ReapPlan {
                 in_the_way: Vec::new(),
             };
             if let Some(aftermath) = self.aftermath.get(index) {
-                told.settle(aftermath);
+                told.add_aftermath(aftermath);
             }
             told
         });
@@ -367,7 +367,7 @@ fn processes(count: usize) -> String {
     if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
 }
 
-fn tell(args: &ReapArgs, line: &str) -> anyhow::Result<()> {
+fn report_line(args: &ReapArgs, line: &str) -> anyhow::Result<()> {
     let line = text::clean(line);
     if args.json {
         if !args.dry_run {
@@ -375,7 +375,7 @@ fn tell(args: &ReapArgs, line: &str) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    say(&line)
+    print_line(&line)
 }
 
 fn ask(question: &str) -> anyhow::Result<bool> {

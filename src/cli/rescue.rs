@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::bail;
 
-use super::{asking::answer, say, say_json};
+use super::{asking::answer, print_json, print_line};
 use crate::{
     config::Config,
     database::rescue::{CopiedTable, VerifiedCopy, VerifyError as Unverified, verify},
@@ -139,10 +139,10 @@ fn side_by_side(with_log: Vec<CopiedTable>, without_log: Vec<CopiedTable>) -> Ve
 
 fn print(report: &(impl serde::Serialize + ToString), json: bool) -> anyhow::Result<()> {
     if json {
-        return say_json(report);
+        return print_json(report);
     }
     // Names of files and tables come from outside.
-    report.to_string().lines().try_for_each(|line| say(&text::clean(line)))
+    report.to_string().lines().try_for_each(|line| print_line(&text::clean(line)))
 }
 
 fn confirmed(pid: i32, path: &Path) -> anyhow::Result<bool> {

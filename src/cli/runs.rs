@@ -21,7 +21,7 @@ use crate::{
     text, units,
 };
 
-use super::{from_one, say, say_json, unnamed};
+use super::{from_one, print_json, print_line, unnamed};
 
 mod table;
 
@@ -78,7 +78,7 @@ struct RunEntry {
 ///
 /// Where a database that is named is none and never was, a run that is named is not there, or no journal can be read.
 pub fn run(args: &RunsArgs, config: &Config) -> anyhow::Result<u8> {
-    let databases = meant(args.database.as_deref(), config)?;
+    let databases = journal_names(args.database.as_deref(), config)?;
     let places = &config.places;
     let count = if args.run.is_some() { FOLLOWED } else { args.limit.get() };
     let mut journals = Journals::new(places.runs.clone(), places.proc.clone()).showing(count);
@@ -103,27 +103,27 @@ pub fn run(args: &RunsArgs, config: &Config) -> anyhow::Result<u8> {
     if args.json {
         let watchers =
             watchers.into_iter().map(|(database, watcher)| WatchEntry { database, watcher }).collect();
-        say_json(&RunsReport { version: CONTRACT_VERSION, runs, watchers, unseen })?;
+        print_json(&RunsReport { version: CONTRACT_VERSION, runs, watchers, unseen })?;
         return Ok(0);
     }
     if runs.is_empty() {
-        say(&text::clean(&nothing(&databases, others)))?;
+        print_line(&text::clean(&nothing(&databases, others)))?;
     }
     let wants_failures = args.failed || args.run.is_some();
     for line in table::lines(&runs, Timestamp::now(), databases.len() > 1, wants_failures, &places.runs) {
-        say(&text::clean(&line))?;
+        print_line(&text::clean(&line))?;
     }
     for (database, watcher) in watchers.iter().filter(|_| args.run.is_none()) {
-        say(&text::clean(&table::watching(database, watcher, Timestamp::now())))?;
+        print_line(&text::clean(&table::watching(database, watcher, Timestamp::now())))?;
     }
     for Unseen { what, why } in &unseen {
-        say(&text::clean(&format!("not seen: {what}: {why}")))?;
+        print_line(&text::clean(&format!("not seen: {what}: {why}")))?;
     }
     Ok(0)
 }
 
 /// The databases by the names that their journals give them. One may have gone, and its runs are told all the same.
-fn meant(named: Option<&Path>, config: &Config) -> anyhow::Result<Vec<String>> {
+fn journal_names(named: Option<&Path>, config: &Config) -> anyhow::Result<Vec<String>> {
     let paths = named.map_or_else(|| unnamed(config).to_vec(), |path| vec![path.to_owned()]);
     let name = |path: PathBuf| {
         let say = |error| anyhow!("cannot look at {}: {error}; check the path", path.display());

@@ -19,7 +19,7 @@ use crate::{
     text,
 };
 
-use super::{embed::QueryArgs, fit, from_one, say, say_json};
+use super::{embed::QueryArgs, fit, from_one, print_json, print_line};
 
 /// How many links of a document are printed in either direction.
 const LINKS: usize = 5;
@@ -76,10 +76,10 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
     };
     let exit = u8::from(hits.is_empty());
     if args.json {
-        say_json(&SearchReport { version: CONTRACT_VERSION, hits })?;
+        print_json(&SearchReport { version: CONTRACT_VERSION, hits })?;
     } else {
         for hit in &hits {
-            say(&shown(hit))?;
+            print_line(&shown(hit))?;
         }
         if hits.is_empty() {
             // Whether anybody reads it or not, the exit code says it too.
@@ -93,7 +93,7 @@ fn shown(hit: &SearchHit) -> String {
     let near = hit.similarity.map(|it| format!("  ({it:.2})")).unwrap_or_default();
     let mut lines = vec![format!("{}  {}{near}", hit.title, hit.path), format!("    {}", hit.snippet)];
     lines.extend(links("→", hit.links_out.iter().map(leads_to).collect()));
-    lines.extend(links("←", hit.links_in.iter().map(comes_from).collect()));
+    lines.extend(links("←", hit.links_in.iter().map(incoming).collect()));
     let lines: Vec<String> = lines.iter().map(|line| text::clean(line)).collect();
     lines.join("\n")
 }
@@ -127,7 +127,7 @@ fn names_a_document(kind: &str, target: &str) -> bool {
     kind == "wikilink" || kind.starts_with("relation:") && !is_path()
 }
 
-fn comes_from(IncomingLink { kind, path, title }: &IncomingLink) -> String {
+fn incoming(IncomingLink { kind, path, title }: &IncomingLink) -> String {
     format!("{title}  {path}{}", relation(kind))
 }
 

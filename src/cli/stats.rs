@@ -16,7 +16,7 @@ use crate::{
     units,
 };
 
-use super::{diagnosed, each::tell_each, refuse_hazard};
+use super::{diagnosed, each::report_each, refuse_hazard};
 
 #[derive(Debug, clap::Args)]
 pub struct StatsArgs {
@@ -44,7 +44,7 @@ pub struct StatsReport {
 
 pub fn run(args: &StatsArgs, config: &Config) -> anyhow::Result<u8> {
     let one = |path: &Path| one(path, config);
-    Ok(tell_each(&args.databases, config, args.json, one, ToString::to_string)?.exit(|_| false))
+    Ok(report_each(&args.databases, config, args.json, one, ToString::to_string)?.exit(|_| false))
 }
 
 fn one(path: &Path, config: &Config) -> anyhow::Result<StatsReport> {

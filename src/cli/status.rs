@@ -2,7 +2,7 @@
 
 use crate::{config::Config, report};
 
-use super::{refuse_unfit, sample_args::SampleArgs, say, say_json};
+use super::{print_json, print_line, refuse_unfit, sample_args::SampleArgs};
 
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
@@ -16,9 +16,9 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs, config: Config) -> anyhow::Result<u8> {
     let snapshot = args.looking.look(config)?;
     if args.json {
-        say_json(&snapshot)?;
+        print_json(&snapshot)?;
     } else {
-        say(report::text(&snapshot).trim_end())?;
+        print_line(report::text(&snapshot).trim_end())?;
     }
     if snapshot.databases.len() > 1 {
         refuse_unfit(&snapshot)?;

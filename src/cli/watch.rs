@@ -27,7 +27,7 @@ use crate::{
 use self::checkpoints::CheckpointTimer;
 use super::{
     ingest::{IngestTarget, fit_or_new},
-    say,
+    print_line,
 };
 
 /// What to keep in step, and how.
@@ -82,7 +82,7 @@ impl WatchHost for WatchReporter<'_> {
             text::clean(&format!("{} {summary}", now()))
         };
         // Nobody reads it any more: no reason to end.
-        let _ = say(&line);
+        let _ = print_line(&line);
     }
 
     fn notice(&mut self, line: &str) {

@@ -33,7 +33,7 @@ pub enum ActorAccess {
 pub fn run(path: &Path, access: ActorAccess, role: Option<&str>) -> anyhow::Result<()> {
     end_with_parent()?;
     if let Some(role) = role {
-        take_name(role)?;
+        set_process_name(role)?;
     }
     let connection = open(path, access)?;
     let mut stdout = io::stdout().lock();
@@ -82,12 +82,12 @@ pub fn end_with_parent() -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn take_name(role: &str) -> anyhow::Result<()> {
+fn set_process_name(role: &str) -> anyhow::Result<()> {
     Ok(rustix::thread::set_name(&std::ffi::CString::new(role)?)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn take_name(_role: &str) -> anyhow::Result<()> {
+fn set_process_name(_role: &str) -> anyhow::Result<()> {
     Ok(())
 }
 

@@ -100,7 +100,7 @@ pub fn apply(
     }
     let mut done = Vec::new();
     let ended = steps.into_iter().try_for_each(|step| {
-        carry_out(&connection, path, &step.sql, since)?;
+        apply_step(&connection, path, &step.sql, since)?;
         done.push(step.sql);
         Ok(())
     });
@@ -114,7 +114,7 @@ pub fn apply(
     Ok(done)
 }
 
-fn carry_out(
+fn apply_step(
     connection: &Connection,
     path: &Path,
     sql: &str,

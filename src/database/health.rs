@@ -107,7 +107,7 @@ pub fn prove(
     let (mut connection, retries) = match patiently(wanted.budget, || wait.refused(), open) {
         Ok(opened) => opened,
         Err(RetryFailure::Busy(_)) => {
-            return Ok(HealthProof { write: wait.in_vain(0), ..HealthProof::default() });
+            return Ok(HealthProof { write: wait.refused_proof(0), ..HealthProof::default() });
         }
         Err(RetryFailure::Stopped) => return Err(HealthError::Stopped),
         Err(RetryFailure::Other(error)) => return Err(error.into()),
@@ -153,7 +153,7 @@ fn under_lock(
     };
     match patiently(left, count, || connection.execute_batch("BEGIN IMMEDIATE")) {
         Ok(_) => {}
-        Err(RetryFailure::Busy(_)) => return Ok(wait.in_vain(retries)),
+        Err(RetryFailure::Busy(_)) => return Ok(wait.refused_proof(retries)),
         Err(other) => return Err(other),
     }
     let waited_ms = milliseconds(wait.since.elapsed());
@@ -244,7 +244,7 @@ impl LockWait<'_> {
     }
 
     /// The write that could not be made since somebody else kept the lock.
-    fn in_vain(&self, retries: u64) -> WriteProof {
+    fn refused_proof(&self, retries: u64) -> WriteProof {
         let waited_ms = milliseconds(self.since.elapsed());
         let made_wait = self.seen();
         let by = made_wait.last().map(|it| format!(": {it} has it")).unwrap_or_default();

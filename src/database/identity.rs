@@ -41,7 +41,7 @@ impl AsOwner {
 impl Drop for AsOwner {
     fn drop(&mut self) {
         if let Some((gid, groups)) = &self.before {
-            regain(*gid, groups);
+            restore_identity(*gid, groups);
         }
     }
 }
@@ -76,7 +76,7 @@ fn become_user(uid: Uid, gid: Gid, groups: &[Gid]) -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn regain(gid: Gid, groups: &[Gid]) {
+fn restore_identity(gid: Gid, groups: &[Gid]) {
     // Each is allowed once the user is root, which the saved user id permits.
     let _ = set_thread_res_uid(Uid::ROOT, Uid::ROOT, None);
     let _ = set_thread_res_gid(gid, gid, None);
@@ -89,7 +89,7 @@ fn become_user(_uid: Uid, _gid: Gid, _groups: &[Gid]) -> io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn regain(_gid: Gid, _groups: &[Gid]) {}
+fn restore_identity(_gid: Gid, _groups: &[Gid]) {}
 
 #[cfg(test)]
 mod tests {

@@ -29,7 +29,7 @@ pub enum KeepLogError {
 /// # Errors
 ///
 /// Where a process has the database open, or the log cannot be renamed.
-pub fn move_away(main: &Path, log: &Path, to: &Path) -> Result<(), KeepLogError> {
+pub fn rename_log(main: &Path, log: &Path, to: &Path) -> Result<(), KeepLogError> {
     let refused = |cause: io::Error| KeepLogError::Rename { log: log.to_owned(), cause };
     let file = OpenOptions::new().read(true).write(true).open(main).map_err(refused)?;
     match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {

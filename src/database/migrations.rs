@@ -75,7 +75,7 @@ pub enum MigrationError {
     Different { path: PathBuf, version: i32 },
     /// Somebody kept the write lock longer than the connection waits.
     #[error("{} is locked by another process{}; see more with: waltop status {}",
-        path.display(), had_by(holder.as_ref()), path.display())]
+        path.display(), holder_suffix(holder.as_ref()), path.display())]
     Busy {
         path: PathBuf,
         /// Who had it in the end; `None` where nobody was seen to.
@@ -238,7 +238,7 @@ fn refused(path: &Path, cause: &rusqlite::Error) -> MigrationError {
     MigrationError::Busy { path: path.to_owned(), holder: write_lock_holder(&main, Path::new("/proc")) }
 }
 
-fn had_by(holder: Option<&BlockingProcess>) -> String {
+fn holder_suffix(holder: Option<&BlockingProcess>) -> String {
     holder.map(|holder| format!(": {holder} has the write lock")).unwrap_or_default()
 }
 

@@ -128,7 +128,7 @@ impl VacuumPreflight {
     /// # Errors
     ///
     /// In either case.
-    pub fn admit(&self, path: &Path) -> Result<(), OptimizeError> {
+    pub fn preflight_check(&self, path: &Path) -> Result<(), OptimizeError> {
         if !self.would_wait.is_empty() {
             let who: Vec<String> = self.would_wait.iter().map(|it| it.why.clone()).collect();
             return Err(OptimizeError::InUse { path: path.to_owned(), who: who.join(", ") });
@@ -181,7 +181,7 @@ pub fn apply(
     let budget = Duration::from_millis(profile.busy_timeout_ms().unwrap_or_default().into());
     let spoilt = if steps.contains(&OptimizeStep::Vacuum) { renumbering::of(&connection) } else { Ok(None) };
     let done = match spoilt {
-        Ok(None) => steps.iter().try_for_each(|step| carry_out(&connection, *step, budget)).map(|()| None),
+        Ok(None) => steps.iter().try_for_each(|step| run_step(&connection, *step, budget)).map(|()| None),
         refused => refused,
     };
     let left = sidecars::leave(connection, &main);
@@ -192,7 +192,7 @@ pub fn apply(
     Ok(left.map_err(say)?)
 }
 
-fn carry_out(connection: &Connection, step: OptimizeStep, budget: Duration) -> rusqlite::Result<()> {
+fn run_step(connection: &Connection, step: OptimizeStep, budget: Duration) -> rusqlite::Result<()> {
     match step {
         OptimizeStep::Merge => {
             while merge(connection, budget)? {}
@@ -254,7 +254,7 @@ mod tests {
     fn a_vacuum_is_refused_beside_others_and_without_room() {
         let mut database = fixture::live();
         let refused = |database: &Database| {
-            let error = preflight(database, &stats()).admit(&database.path).expect_err("refused");
+            let error = preflight(database, &stats()).preflight_check(&database.path).expect_err("refused");
             error.to_string()
         };
         assert!(refused(&database).starts_with("no VACUUM: 71201 (bun), 71168 (python3) could not write"));
@@ -268,9 +268,9 @@ mod tests {
         );
         database.filesystem.as_mut().expect("there").free_bytes = Some(needed);
         let mut preflight = preflight(&database, &stats());
-        assert!(preflight.admit(&database.path).is_ok());
+        assert!(preflight.preflight_check(&database.path).is_ok());
         preflight.temporary_free_bytes = Some(0);
-        assert!(preflight.admit(&database.path).is_err());
+        assert!(preflight.preflight_check(&database.path).is_err());
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub(super) fn without_a_trace<T>(
     question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> Result<T, PragmaError> {
     let main = factory::resolve(path, false)?;
-    admit(&main, presence)?;
+    check_presence(&main, presence)?;
     let on_close = if presence == Presence::Live { OnClose::LeaveFiles } else { OnClose::Tidy };
     let since = Instant::now();
     let _as_owner = factory::as_owner(&main)?;
@@ -102,7 +102,7 @@ pub(super) fn without_a_trace<T>(
 }
 
 // Only the index is opened, to ask the kernel for its locks. All else is `stat`.
-fn admit(main: &Path, presence: Presence) -> Result<(), PragmaError> {
+fn check_presence(main: &Path, presence: Presence) -> Result<(), PragmaError> {
     let path = || main.to_owned();
     let examine = |cause| PragmaError::Examine { path: main.to_owned(), cause };
     let sidecars = SidecarPaths::of(main);

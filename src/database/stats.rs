@@ -50,13 +50,13 @@ pub fn read(
             page_size: figure("page_size")?,
             pages: figure("page_count")?,
             free_pages: figure("freelist_count")?,
-            documents: if is_ours(&moment)? { Some(documents(&moment)?) } else { None },
+            documents: if has_waltop_tables(&moment)? { Some(documents(&moment)?) } else { None },
         })
     })
 }
 
 /// Whether the tables of ours are there: others have some called `nodes` too.
-fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
+fn has_waltop_tables(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(connection.table_exists(None, migrations::TABLE)? && connection.table_exists(None, "nodes_fts")?)
 }
 

@@ -28,7 +28,7 @@ pub(super) fn jobs<'a>(
 }
 
 /// The documents that the database has and the folders have no longer, by name.
-pub(super) fn gone(
+pub(super) fn removed(
     folders: &[IngestFolder],
     discovery: &Discovery,
     known: &HashMap<String, KnownDocument>,
@@ -120,7 +120,7 @@ mod tests {
             known(&[("a/there.md", 1, "a"), ("a/z.md", 2, "a"), ("a/b.md", 3, "a"), ("ab/x.md", 4, "ab")]);
         let of = |vanished: &[&str]| {
             let vanished = vanished.iter().map(|&name| name.to_owned()).collect();
-            names(gone(&folders, &discovery, &known, &vanished))
+            names(removed(&folders, &discovery, &known, &vanished))
         };
         assert_eq!(of(&[]), ["a/b.md", "a/z.md"]);
         assert_eq!(of(&["a/there.md"]), ["a/b.md", "a/there.md", "a/z.md"], "found, and gone since");
@@ -134,7 +134,7 @@ mod tests {
         fs::write(folders[0].path.join("ignored.md"), "text").expect("a file");
         let known = known(&[("a/inner/ignored.md", 1, "a"), ("a/inner/deleted.md", 2, "a")]);
         assert_eq!(
-            names(gone(&folders, &Discovery::default(), &known, &HashSet::new())),
+            names(removed(&folders, &Discovery::default(), &known, &HashSet::new())),
             ["a/inner/deleted.md"]
         );
     }
@@ -146,6 +146,6 @@ mod tests {
         let blind = vec![folders[0].path.join("closed")];
         let known = known(&[("a/closed/x.md", 1, "a"), ("a/closed.md", 2, "a")]);
         let discovery = Discovery { blind, ..Discovery::default() };
-        assert_eq!(names(gone(&folders, &discovery, &known, &HashSet::new())), ["a/closed.md"]);
+        assert_eq!(names(removed(&folders, &discovery, &known, &HashSet::new())), ["a/closed.md"]);
     }
 }

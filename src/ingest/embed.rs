@@ -65,7 +65,7 @@ pub struct EmbedOptions {
     pub calls: NonZeroUsize,
     /// How many characters of a document it gets, its title included; the rest is left out.
     pub chars: NonZeroUsize,
-    /// From which likeness (a cosine) on the nearest documents become edges; `None`: edges stay as they are.
+    /// From which similarity (a cosine) on the nearest documents become edges; `None`: edges stay as they are.
     pub neighbours: Option<f32>,
     /// What becomes of the model's vectors that are there.
     pub have: ExistingVectors,

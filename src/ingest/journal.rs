@@ -66,7 +66,7 @@ impl RunJournal {
                 Ok(file) => {
                     let mut journal =
                         Self { run: run.clone(), writing: JournalState::To { file, length: 0 } };
-                    journal.tell(started(run)).inspect_err(|_| {
+                    journal.record(started(run)).inspect_err(|_| {
                         // Empty as it is it would say nothing but that something is wrong.
                         let _ = fs::remove_file(&path);
                     })?;
@@ -114,15 +114,15 @@ impl RunJournal {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn tell(&mut self, event: JournalEvent) -> io::Result<()> {
+    pub fn record(&mut self, event: JournalEvent) -> io::Result<()> {
         match &mut self.writing {
             JournalState::To { file, length } => append(file, length, &line(event)?),
             JournalState::Held { path, proc, lines, news } => {
-                let is_news = news.is_news(&event);
+                let is_news = news.is_new(&event);
                 lines.extend(line(event)?);
                 if is_news {
                     // The folder of journals is not the database owner's, as whom this thread may be connected.
-                    let (file, length) = identity::as_root(|| begin(path, proc, lines))?;
+                    let (file, length) = identity::as_root(|| create(path, proc, lines))?;
                     self.writing = JournalState::To { file, length };
                 }
                 Ok(())
@@ -132,7 +132,7 @@ impl RunJournal {
 }
 
 /// A new journal at `path` with `lines`, and its length.
-fn begin(path: &Path, proc: &Path, lines: &[u8]) -> io::Result<(File, u64)> {
+fn create(path: &Path, proc: &Path, lines: &[u8]) -> io::Result<(File, u64)> {
     let mut file = folder::options().append(true).create_new(true).open(path)?;
     let mut length = 0;
     append(&mut file, &mut length, lines).inspect_err(|_| {
@@ -213,7 +213,7 @@ mod tests {
             .map(|_| {
                 let mut journal =
                     RunJournal::create(&runs, Path::new("/proc"), |_| finished()).expect("a journal");
-                journal.tell(finished()).expect("a line");
+                journal.record(finished()).expect("a line");
                 let path = runs.join(format!("{}.jsonl", journal.run()));
                 let mode = fs::metadata(&path).expect("the journal").permissions().mode();
                 assert_eq!(mode & 0o777, 0o600);
@@ -287,17 +287,19 @@ mod tests {
                 .expect("a journal")
         };
         let mut journal = held();
-        journal.tell(JournalEvent::Unchanged { files: 1 }).expect("a line");
+        journal.record(JournalEvent::Unchanged { files: 1 }).expect("a line");
         let path = dir.path().join(format!("{}.{EXTENSION}", journal.run()));
-        journal.tell(JournalEvent::Finished { outcome: RunOutcome::Completed, error: None }).expect("a line");
+        journal
+            .record(JournalEvent::Finished { outcome: RunOutcome::Completed, error: None })
+            .expect("a line");
         assert!(!path.exists(), "nothing happened");
         let mut journal = held();
         let path = dir.path().join(format!("{}.{EXTENSION}", journal.run()));
-        journal.tell(JournalEvent::Unchanged { files: 1 }).expect("a line");
+        journal.record(JournalEvent::Unchanged { files: 1 }).expect("a line");
         let batch =
             JournalEvent::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
-        journal.tell(batch).expect("a line");
-        journal.tell(discovered()).expect("a line");
+        journal.record(batch).expect("a line");
+        journal.record(discovered()).expect("a line");
         let text = fs::read_to_string(&path).expect("the journal");
         let events: Vec<_> = text
             .lines()

@@ -20,7 +20,7 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 /// What happens in a run, as it happens.
 pub trait RunProgress {
     /// The run before died, and this one does what it left.
-    fn carries_on(&mut self, _before: &CarriesOn) {}
+    fn resumed(&mut self, _before: &CarriesOn) {}
     /// It waits for somebody: why.
     fn waits(&mut self, _why: &str) {}
     /// The folders have been walked: so many files, so many of them unchanged by size and time.
@@ -84,49 +84,49 @@ impl<W: Write> LineProgress<W> {
         Self { out, last: Instant::now() }
     }
 
-    fn say(&mut self, line: &str) {
+    fn print_line(&mut self, line: &str) {
         // Nobody reads it any more: no reason to end the run.
         let _ = writeln!(self.out, "{}", text::clean(line));
     }
 }
 
 impl<W: Write> RunProgress for LineProgress<W> {
-    fn carries_on(&mut self, before: &CarriesOn) {
-        self.say(&format!("carries on {before}"));
+    fn resumed(&mut self, before: &CarriesOn) {
+        self.print_line(&format!("carries on {before}"));
     }
 
     fn waits(&mut self, why: &str) {
-        self.say(&format!("waiting: {why}"));
+        self.print_line(&format!("waiting: {why}"));
     }
 
     fn discovered(&mut self, files: u64, unchanged: u64) {
-        self.say(&found(files, unchanged));
+        self.print_line(&found(files, unchanged));
     }
 
     fn batch(&mut self, batch: &CommittedBatch) {
         if self.last.elapsed() >= LINE_EVERY {
             self.last = Instant::now();
-            self.say(&format!("{} of {}, {}", count(batch.done), count(batch.total), cost(batch)));
+            self.print_line(&format!("{} of {}, {}", count(batch.done), count(batch.total), cost(batch)));
         }
     }
 
     fn failed(&mut self, file: &FailedFile) {
-        self.say(&format!("failed: {}: {}", file.path, file.reason));
+        self.print_line(&format!("failed: {}: {}", file.path, file.reason));
     }
 
     fn warned(&mut self, file: &FailedFile) {
-        self.say(&format!("in part: {}: {}", file.path, file.reason));
+        self.print_line(&format!("in part: {}: {}", file.path, file.reason));
     }
 
     fn embedded(&mut self, done: u64, wanted: u64) {
         if self.last.elapsed() >= LINE_EVERY {
             self.last = Instant::now();
-            self.say(&format!("{} of {} embedded", count(done), count(wanted)));
+            self.print_line(&format!("{} of {} embedded", count(done), count(wanted)));
         }
     }
 
     fn embedding_ended(&mut self, reason: &str) {
-        self.say(&not_all(reason));
+        self.print_line(&not_all(reason));
     }
 
     fn finished(&mut self, _summary: &RunSummary) {}
@@ -148,7 +148,7 @@ impl BarProgress {
         Self(bar)
     }
 
-    fn say(&self, line: &str) {
+    fn print_line(&self, line: &str) {
         self.0.println(text::clean(line));
     }
 }
@@ -160,13 +160,13 @@ impl Default for BarProgress {
 }
 
 impl RunProgress for BarProgress {
-    fn carries_on(&mut self, before: &CarriesOn) {
+    fn resumed(&mut self, before: &CarriesOn) {
         // There is no bar yet that could make room for it.
         let _ = writeln!(io::stderr(), "{}", text::clean(&format!("carries on {before}")));
     }
 
     fn waits(&mut self, why: &str) {
-        self.say(&format!("waiting: {why}"));
+        self.print_line(&format!("waiting: {why}"));
     }
 
     fn discovered(&mut self, files: u64, unchanged: u64) {
@@ -175,7 +175,7 @@ impl RunProgress for BarProgress {
         // What was unchanged took no time, and says nothing of how long the rest will take.
         self.0.reset_eta();
         self.0.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-        self.say(&found(files, unchanged));
+        self.print_line(&found(files, unchanged));
     }
 
     fn batch(&mut self, batch: &CommittedBatch) {
@@ -184,11 +184,11 @@ impl RunProgress for BarProgress {
     }
 
     fn failed(&mut self, file: &FailedFile) {
-        self.say(&format!("failed: {}: {}", file.path, file.reason));
+        self.print_line(&format!("failed: {}: {}", file.path, file.reason));
     }
 
     fn warned(&mut self, file: &FailedFile) {
-        self.say(&format!("in part: {}: {}", file.path, file.reason));
+        self.print_line(&format!("in part: {}: {}", file.path, file.reason));
     }
 
     fn embedded(&mut self, done: u64, wanted: u64) {
@@ -201,7 +201,7 @@ impl RunProgress for BarProgress {
     }
 
     fn embedding_ended(&mut self, reason: &str) {
-        self.say(&not_all(reason));
+        self.print_line(&not_all(reason));
     }
 
     fn finished(&mut self, _summary: &RunSummary) {

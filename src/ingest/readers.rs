@@ -51,7 +51,7 @@ impl ReadJob<'_> {
 /// What is left to read.
 type ReadJobs<'a> = Arc<Mutex<vec::IntoIter<ReadJob<'a>>>>;
 
-fn take<'a>(jobs: &ReadJobs<'a>) -> Option<ReadJob<'a>> {
+fn next_job<'a>(jobs: &ReadJobs<'a>) -> Option<ReadJob<'a>> {
     jobs.lock().unwrap_or_else(PoisonError::into_inner).next()
 }
 
@@ -88,8 +88,8 @@ pub fn start<'scope, 'env: 'scope>(
         threads::start_in(scope, &format!("reader-{number}"), move || {
             // Documents need not be readable by the owner of the database.
             identity::read_as_root();
-            while let Some(job) = take(&jobs) {
-                if !budget.take(job.cost()) || sender.send((job, job.run())).is_err() {
+            while let Some(job) = next_job(&jobs) {
+                if !budget.reserve(job.cost()) || sender.send((job, job.run())).is_err() {
                     return;
                 }
             }
@@ -104,7 +104,7 @@ impl<'a> ReadResults<'a> {
     /// The next result, waiting at most for `patience`.
     pub fn next(&self, patience: Duration) -> NextResult<'a> {
         if let Some(jobs) = &self.own {
-            let next = take(jobs);
+            let next = next_job(jobs);
             return next
                 .map_or(NextResult::End, |job| NextResult::Done(job.found, identity::as_root(|| job.run())));
         }
@@ -140,7 +140,7 @@ struct BudgetState {
 
 impl ByteBudget {
     /// Waits for room for `bytes`; `false` once nobody wants them. One file always has room when none is out.
-    fn take(&self, bytes: u64) -> bool {
+    fn reserve(&self, bytes: u64) -> bool {
         let full = |state: &mut BudgetState| !state.closed && state.out > 0 && state.out + bytes > IN_FLIGHT;
         let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
         state.out += bytes;

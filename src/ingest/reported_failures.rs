@@ -33,7 +33,7 @@ impl ReportedFailures {
     }
 
     /// Whether `event` is worth telling, with all that came before it.
-    pub(super) fn is_news(&mut self, event: &JournalEvent) -> bool {
+    pub(super) fn is_new(&mut self, event: &JournalEvent) -> bool {
         match event {
             JournalEvent::Batch { .. }
             | JournalEvent::Removed { .. }
@@ -79,7 +79,7 @@ mod tests {
         FailedFile { path: path.to_owned(), reason: "it is bad".to_owned() }
     }
 
-    fn is_news(told: &ReportedFailures, fails: &[&str], outcome: RunOutcome, error: Option<&str>) -> bool {
+    fn is_new(told: &ReportedFailures, fails: &[&str], outcome: RunOutcome, error: Option<&str>) -> bool {
         let mut news = told.clone();
         let mut events =
             vec![JournalEvent::Discovered { files: 9, unchanged: 1 }, JournalEvent::Unchanged { files: 2 }];
@@ -88,7 +88,7 @@ mod tests {
             JournalEvent::FileFailed { path, reason }
         }));
         events.push(JournalEvent::Finished { outcome, error: error.map(str::to_owned) });
-        events.iter().any(|event| news.is_news(event))
+        events.iter().any(|event| news.is_new(event))
     }
 
     #[test]
@@ -98,26 +98,26 @@ mod tests {
         for (fails, expected) in
             [(&["a", "b"][..], false), (&["a", "b", "c"], true), (&["b"], true), (&[], true)]
         {
-            assert_eq!(is_news(&told, fails, RunOutcome::Completed, None), expected, "{fails:?}");
+            assert_eq!(is_new(&told, fails, RunOutcome::Completed, None), expected, "{fails:?}");
         }
-        assert!(!is_news(&told, &["a"], RunOutcome::Stopped, None));
+        assert!(!is_new(&told, &["a"], RunOutcome::Stopped, None));
     }
 
     #[test]
     fn trouble_is_told_once_and_its_end_too() {
         let calm = ReportedFailures::default();
-        assert!(!is_news(&calm, &[], RunOutcome::Completed, None));
-        assert!(is_news(&calm, &[], RunOutcome::Failed, Some("locked")));
+        assert!(!is_new(&calm, &[], RunOutcome::Completed, None));
+        assert!(is_new(&calm, &[], RunOutcome::Failed, Some("locked")));
         let locked = calm.and_error("locked".to_owned());
-        assert!(!is_news(&locked, &[], RunOutcome::Failed, Some("locked")));
-        assert!(is_news(&locked, &[], RunOutcome::Failed, Some("full")));
-        assert!(is_news(&locked, &[], RunOutcome::Completed, None));
+        assert!(!is_new(&locked, &[], RunOutcome::Failed, Some("locked")));
+        assert!(is_new(&locked, &[], RunOutcome::Failed, Some("full")));
+        assert!(is_new(&locked, &[], RunOutcome::Completed, None));
     }
 
     #[test]
     fn what_was_written_is_news() {
         let batch =
             JournalEvent::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
-        assert!(ReportedFailures::default().is_news(&batch));
+        assert!(ReportedFailures::default().is_new(&batch));
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use super::{
     IngestError, IngestRequest, RunSummary, StopFlag, batch,
     batch::{BatchLimit, BatchSetting, BatchSizer},
-    changes::{gone, jobs},
+    changes::{jobs, removed},
     discover::{Discovery, IngestFolder},
     journal::RunJournal,
     journal_error,
@@ -99,12 +99,12 @@ impl<'a> IngestRun<'a> {
         begun: Instant,
     ) -> Result<RunSummary, IngestError> {
         let ended = self.work(database, folders, discovery);
-        let ended = ended.and_then(|outcome| self.tell_unchanged().map(|()| outcome));
+        let ended = ended.and_then(|outcome| self.report_unchanged().map(|()| outcome));
         let told = match &ended {
             Ok(outcome) => (*outcome, None),
             Err(error) => (RunOutcome::Failed, Some(error.to_string())),
         };
-        let finished = self.tell(JournalEvent::Finished { outcome: told.0, error: told.1 });
+        let finished = self.record(JournalEvent::Finished { outcome: told.0, error: told.1 });
         self.summary.outcome = ended?;
         finished?;
         self.summary.elapsed_ms = milliseconds(begun.elapsed());
@@ -131,7 +131,7 @@ impl<'a> IngestRun<'a> {
         };
         if retries > 0 {
             self.summary.retries += retries;
-            self.tell(JournalEvent::SetUp { retries })?;
+            self.record(JournalEvent::SetUp { retries })?;
         }
         let known = match store.known() {
             Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
@@ -141,7 +141,7 @@ impl<'a> IngestRun<'a> {
         let jobs = jobs(&discovery.found, &known, &prefixes, self.request.max_file_size);
         self.discovered(discovery, jobs.len())?;
         // Where nothing is to be read, nothing can vanish meanwhile.
-        let gone_already = jobs.is_empty().then(|| gone(folders, discovery, &known, &self.vanished));
+        let gone_already = jobs.is_empty().then(|| removed(folders, discovery, &known, &self.vanished));
         if gone_already.as_ref().is_some_and(VecDeque::is_empty) {
             return self.embed_all(&mut store);
         }
@@ -160,7 +160,7 @@ impl<'a> IngestRun<'a> {
         if self.restamp_all(&mut store, &neighbours)? == RunOutcome::Stopped {
             return Ok(RunOutcome::Stopped);
         }
-        let gone = gone_already.unwrap_or_else(|| gone(folders, discovery, &known, &self.vanished));
+        let gone = gone_already.unwrap_or_else(|| removed(folders, discovery, &known, &self.vanished));
         match self.remove_all(&mut store, gone, &neighbours)? {
             RunOutcome::Completed => self.embed_all(&mut store),
             ended => Ok(ended),
@@ -255,7 +255,7 @@ impl<'a> IngestRun<'a> {
         more: bool,
         neighbours: &NeighbourCheck,
     ) -> Result<(), IngestError> {
-        self.tell(JournalEvent::Merged {
+        self.record(JournalEvent::Merged {
             wait_ms: milliseconds(cost.wait),
             hold_ms: milliseconds(cost.hold),
             retries: cost.retries,
@@ -284,9 +284,9 @@ impl<'a> IngestRun<'a> {
     ) -> Result<(), IngestError> {
         let TransactionCost { wait, hold, retries, .. } = written.cost;
         let (gap, sharing) = gap_after(written.cost, neighbours);
-        self.tell_unchanged()?;
+        self.report_unchanged()?;
         self.summary.taken_in += written.taken_in;
-        self.tell(JournalEvent::Batch {
+        self.record(JournalEvent::Batch {
             files: written.taken_in,
             bytes: written.bytes,
             wait_ms: milliseconds(wait),
@@ -323,7 +323,7 @@ impl<'a> IngestRun<'a> {
                 other => other?,
             };
             self.summary.removed += files;
-            self.tell(JournalEvent::Removed {
+            self.record(JournalEvent::Removed {
                 files,
                 wait_ms: milliseconds(cost.wait),
                 hold_ms: milliseconds(cost.hold),
@@ -343,10 +343,10 @@ impl<'a> IngestRun<'a> {
     /// Has the log moved; `false` where the run is to end.
     fn relieve(&mut self, store: &mut DocumentStore) -> Result<bool, IngestError> {
         let mut told = Ok(());
-        let relieved = store.relieve(&mut |pinned| {
+        let relieved = store.checkpoint_log(&mut |pinned| {
             self.progress.waits(&pinned.to_string());
             let pid = pinned.reader.as_ref().and_then(|reader| reader.pid);
-            told = self.journal.tell(JournalEvent::LogPinned { bytes: pinned.bytes, pid });
+            told = self.journal.record(JournalEvent::LogPinned { bytes: pinned.bytes, pid });
         });
         told.map_err(|source| journal_error(&self.request.runs, source))?;
         match relieved {

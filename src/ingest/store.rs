@@ -220,7 +220,7 @@ impl DocumentStore {
         let ((), migrating) = patiently(&self.patience, || migrations::migrate(&mut self.connection))
             .map_err(|failure| failure.or(&self.path, |error| factory::OpenError::from(error).into()))?;
         let (indexing, choosing) = patiently(&self.patience, || IndexMode::choose(&self.connection))
-            .map_err(|failure| failure.told(&self.path, "set up"))?;
+            .map_err(|failure| failure.into_error(&self.path, "set up"))?;
         self.indexing = indexing;
         Ok(migrating + choosing)
     }
@@ -240,7 +240,7 @@ impl DocumentStore {
         for names in &self.names {
             let (known, _) =
                 patiently(&self.patience, || rows::known_under(&self.connection, names.prefix()))
-                    .map_err(|failure| failure.told(&self.path, "read"))?;
+                    .map_err(|failure| failure.into_error(&self.path, "read"))?;
             all.extend(known);
         }
         Ok(all)
@@ -259,7 +259,7 @@ impl DocumentStore {
                 names.insert(name, known.id);
             }
             let (links, _) = patiently(&self.patience, || rows::wikilinks(&self.connection, folder, names))
-                .map_err(|failure| failure.told(&self.path, "read"))?;
+                .map_err(|failure| failure.into_error(&self.path, "read"))?;
             for (source, edge) in links {
                 names.want(source, edge);
             }
@@ -277,7 +277,7 @@ impl DocumentStore {
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             Ok(Instant::now())
         })
-        .map_err(|failure| failure.told(&self.path, "write to"))?;
+        .map_err(|failure| failure.into_error(&self.path, "write to"))?;
         self.expect_in_place()?;
         Ok(WriteTransaction { wait: since - asked, since, retries, rows: Duration::ZERO, bytes: 0 })
     }
@@ -285,7 +285,7 @@ impl DocumentStore {
     /// Leaves everything as it is where what is open is no longer what is at the database's path: what is written there
     /// nobody would find.
     fn expect_in_place(&self) -> Result<(), StoreError> {
-        if self.place.is_kept() {
+        if self.place.is_unchanged() {
             return Ok(());
         }
         self.roll_back();
@@ -301,7 +301,7 @@ impl DocumentStore {
             Ok((_, retries)) => Ok(begun.cost(retries)),
             Err(failure) => {
                 self.roll_back();
-                Err(failure.told(&self.path, "write to"))
+                Err(failure.into_error(&self.path, "write to"))
             }
         }
     }

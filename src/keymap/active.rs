@@ -67,7 +67,7 @@ impl Keymap {
         }
         let kept = |key: &&NamedKey| KEPT.contains(&key.as_str()) && !binding.keys.contains(&key.as_str());
         if let Some(key) = keys.iter().find(kept) {
-            return Err(format!("cannot be {key}, which {}; choose another", what_is_kept(key.as_str())));
+            return Err(format!("cannot be {key}, which {}; choose another", kept_by(key.as_str())));
         }
         for key in binding.keys.iter().filter(|key| ["Esc", "Ctrl-C"].contains(key)) {
             if keys.iter().all(|it| it.as_str() != *key) {
@@ -90,7 +90,7 @@ impl Keymap {
     }
 }
 
-fn what_is_kept(key: &str) -> &'static str {
+fn kept_by(key: &str) -> &'static str {
     match key {
         "y" => "says yes in a dialog",
         "n" => "says no in a dialog",

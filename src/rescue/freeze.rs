@@ -45,14 +45,14 @@ impl FrozenProcess {
         if observe::process_start(proc, pid) != Some(start_ticks) {
             return Err(RescueError::NoProcess { pid });
         }
-        let was_stopped = stands(proc, pid);
+        let was_stopped = is_stopped(proc, pid);
         let frozen = Self { pidfd, was_stopped };
         if !was_stopped {
             let sent = process::pidfd_send_signal(&frozen.pidfd, Signal::STOP);
             sent.map_err(|error| refused(std::io::Error::from(error).to_string()))?;
         }
         let begun = Instant::now();
-        while !stands(proc, pid) {
+        while !is_stopped(proc, pid) {
             if begun.elapsed() >= PATIENCE {
                 return Err(refused(format!("it still runs {} s after SIGSTOP", PATIENCE.as_secs())));
             }
@@ -72,7 +72,7 @@ impl Drop for FrozenProcess {
 }
 
 // Whether every thread is stopped (T), traced (t) or dead (`proc_pid_stat(5)`).
-fn stands(proc: &Path, pid: i32) -> bool {
+fn is_stopped(proc: &Path, pid: i32) -> bool {
     let tasks = fs::read_dir(proc.join(pid.to_string()).join("task"));
     let mut states = tasks.into_iter().flatten().flatten().map(|task| {
         let stat = fs::read(task.path().join("stat")).unwrap_or_default();

@@ -293,14 +293,14 @@ fn a_read_only_configuration_gives_no_leave_and_a_console_without_one_confirms_n
         for act in &acts {
             assert_eq!(switch.confirm(act.clone()), Err(NotArmed::ReadOnly(ReadOnly)), "{act:?}");
         }
-        assert_eq!(switch.turn(), Err(ReadOnly), "it cannot be armed");
+        assert_eq!(switch.take_turn(), Err(ReadOnly), "it cannot be armed");
     }
     let mut switch = ActionGate::new(Ok(permit()));
-    switch.turn().expect("it can be disarmed");
+    switch.take_turn().expect("it can be disarmed");
     for act in &acts {
         assert_eq!(switch.confirm(act.clone()), Err(NotArmed::Disarmed), "{act:?}");
     }
-    switch.turn().expect("it can be armed");
+    switch.take_turn().expect("it can be armed");
     for act in &acts {
         assert_eq!(switch.confirm(act.clone()).map(|it| it.act().clone()), Ok(act.clone()));
     }

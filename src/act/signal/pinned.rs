@@ -200,7 +200,7 @@ impl PinnedProcess {
         let states =
             program::thread_states(&self.proc, self.target.pid).map_err(|error| self.objection(error))?;
         if self.wait(Duration::ZERO) {
-            return Err(self.gone());
+            return Err(self.gone_objection());
         }
         Ok(states)
     }
@@ -219,12 +219,12 @@ impl PinnedProcess {
         // A fact that speaks against it must be about this process.
         judged
             .map(|()| reading.read_at)
-            .map_err(|objection| if self.wait(Duration::ZERO) { self.gone() } else { objection })
+            .map_err(|objection| if self.wait(Duration::ZERO) { self.gone_objection() } else { objection })
     }
 
     fn objection(&self, error: ProgramError) -> SignalObjection {
         match error {
-            ProgramError::Gone => self.gone(),
+            ProgramError::Gone => self.gone_objection(),
             ProgramError::Changing => SignalObjection::Unproven(UnprovenProgram::Changing),
             ProgramError::Unreadable { what, source } => {
                 SignalObjection::Unproven(UnprovenProgram::Unreadable { what, why: source.to_string() })
@@ -232,7 +232,7 @@ impl PinnedProcess {
         }
     }
 
-    fn gone(&self) -> SignalObjection {
+    fn gone_objection(&self) -> SignalObjection {
         SignalObjection::Refused(SignalRefusal::Gone { pid: self.target.pid })
     }
 

@@ -40,9 +40,9 @@ pub fn decide(
     ask: KeepAnswer,
     config: &Config,
 ) -> anyhow::Result<FixReport> {
-    let database = doubted(path, config)?;
+    let database = with_doubtful_log(path, config)?;
     let profile = config.profile_of(path);
-    let away = away(path);
+    let away = free_name(path);
     let report = |sql: Vec<String>, applied, database: &Database| FixReport {
         path: path.to_owned(),
         sql,
@@ -59,7 +59,7 @@ pub fn decide(
         return Ok(report(sql, false, &database));
     }
     // The answer may have taken hours.
-    let mut database = doubted(path, config)?;
+    let mut database = with_doubtful_log(path, config)?;
     match keep {
         KeepDecision::WithLog => {
             guard::accept_log(&mut database);
@@ -68,7 +68,7 @@ pub fn decide(
             Ok(report(sql, true, &database))
         }
         KeepDecision::WithoutLog => {
-            kept_log::move_away(path, &log(path), &away)?;
+            kept_log::rename_log(path, &log(path), &away)?;
             Ok(report(sql, true, &database))
         }
     }
@@ -90,7 +90,7 @@ fn statements(database: &Database, profile: &Profile) -> Vec<String> {
 }
 
 /// The database at `path`, whose log is in doubt and which nothing else forbids to open.
-fn doubted(path: &Path, config: &Config) -> anyhow::Result<Database> {
+fn with_doubtful_log(path: &Path, config: &Config) -> anyhow::Result<Database> {
     let database = diagnosed(path, config)?;
     match guard::refusal(&database, geteuid().is_root()) {
         Some(refusal) if refusal.fact == guard::DOUBTFUL_LOG => {
@@ -110,7 +110,7 @@ fn log(path: &Path) -> PathBuf {
 }
 
 /// A name that does not end as that of a log does, so that no database takes it for its own.
-fn away(path: &Path) -> PathBuf {
+fn free_name(path: &Path) -> PathBuf {
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     observe::sidecar(path, &format!("-wal.kept-{now}"))
 }

@@ -95,7 +95,7 @@ impl ReapCandidate {
 
 impl DatabaseReap {
     /// The same with what a look after it showed.
-    pub fn settle(&mut self, aftermath: &StopAftermath) {
+    pub fn add_aftermath(&mut self, aftermath: &StopAftermath) {
         self.locks_released = Some(aftermath.still_held.is_empty());
         let is_safe = aftermath.hazard.is_none();
         self.log_movable = aftermath.in_the_way.as_ref().map(|in_the_way| is_safe && in_the_way.is_empty());

@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    act::schedule::{DueCheckpoint, carry_out},
+    act::schedule::{DueCheckpoint, run_checkpoint},
     config::{Config, Permit, profile::Schedule},
     diagnose::schedule::{self, CheckpointPlan},
     ingest::StopFlag,
@@ -95,13 +95,13 @@ impl<'a> CheckpointTimer<'a> {
         };
         if let CheckpointPlan::Wait(why) = &plan {
             // How long something has lasted is in its words: it is the checkpoint that this is said of once.
-            self.say_once(due.to_string(), &format!("the scheduled checkpoint waits: {why}"), tell);
+            self.notify_once(due.to_string(), &format!("the scheduled checkpoint waits: {why}"), tell);
             return;
         }
         let database = self.database.clone();
         let scheduled =
             DueCheckpoint { database, mode: self.asked.mode, plan, seen: last.map(|last| last.at) };
-        match self.carry_out(&scheduled, stop) {
+        match self.run_checkpoint(&scheduled, stop) {
             Ok(Some(last)) => {
                 (self.pause, self.not_before, self.said) = (FIRST_PAUSE, None, None);
                 // That there was nothing to do need not be told every time.
@@ -118,7 +118,7 @@ impl<'a> CheckpointTimer<'a> {
             Ok(None) => self.pause = FIRST_PAUSE,
             Err(error) => {
                 let line = format!("no scheduled checkpoint: {error}");
-                self.say_once(line.clone(), &line, tell);
+                self.notify_once(line.clone(), &line, tell);
             }
         }
     }
@@ -135,14 +135,14 @@ impl<'a> CheckpointTimer<'a> {
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
 
-    fn say_once(&mut self, of: String, line: &str, tell: impl Fn(&str)) {
+    fn notify_once(&mut self, of: String, line: &str, tell: impl Fn(&str)) {
         if self.said.as_ref() != Some(&of) {
             tell(line);
             self.said = Some(of);
         }
     }
 
-    fn carry_out(
+    fn run_checkpoint(
         &self,
         scheduled: &DueCheckpoint,
         stop: &StopFlag,
@@ -155,7 +155,7 @@ impl<'a> CheckpointTimer<'a> {
         };
         runtime.block_on(async {
             tokio::select! {
-                done = carry_out(self.permit, &self.ledger, scheduled) => done,
+                done = run_checkpoint(self.permit, &self.ledger, scheduled) => done,
                 () = stopped => Ok(None),
             }
         })

@@ -134,7 +134,7 @@ impl App {
     }
 
     pub(super) fn arm(&mut self) -> Vec<Effect> {
-        if let Err(why) = self.switch.turn() {
+        if let Err(why) = self.switch.take_turn() {
             return vec![self.notify(Level::Warn, why.to_string())];
         }
         let text = if self.switch.is_armed() {

@@ -1,6 +1,6 @@
 //! Which documents are near which, by their vectors: pure.
 //!
-//! A document has edges to the [`MOST`] documents that are most alike, from a likeness on. So those of others may
+//! A document has edges to the [`MOST`] documents that are most alike, from a similarity on. So those of others may
 //! change with a document: of those that had an edge to it, and of those that are alike enough to have one now.
 
 use std::collections::{HashMap, HashSet};
@@ -16,7 +16,7 @@ pub const MOST: usize = 8;
 pub struct ModelVectors {
     dimension: usize,
     ids: Vec<i64>,
-    /// From which likeness on their nearest are edges already.
+    /// From which similarity on their nearest are edges already.
     nearest_from: Vec<Option<f32>>,
     /// One vector after the other.
     numbers: Vec<f32>,
@@ -50,7 +50,7 @@ impl ModelVectors {
         self.ids.is_empty()
     }
 
-    /// What is to be written so that every document has its edges from the likeness `from` on; `edges` are those that
+    /// What is to be written so that every document has its edges from the similarity `from` on; `edges` are those that
     /// there are: rows, and `None` for one that is gone. The documents whose own vector is new come last: as long as
     /// they are not written, all is found out again. `None` where `stop` was raised.
     pub fn nearest(
@@ -107,10 +107,10 @@ impl ModelVectors {
         let own = self.vector(row);
         let mut top = TopMatches::of(MOST);
         for other in (0..self.len()).filter(|&other| other != row) {
-            let likeness = vector::likeness(own, self.vector(other));
-            if likeness >= from {
+            let similarity = vector::cosine(own, self.vector(other));
+            if similarity >= from {
                 near(other);
-                top.offer(RankedMatch { id: self.ids[other], likeness });
+                top.offer(RankedMatch { id: self.ids[other], similarity });
             }
         }
         NearestRows { id: self.ids[row], to: top.best_first().into_iter().map(|near| near.id).collect() }

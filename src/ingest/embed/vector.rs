@@ -25,7 +25,7 @@ pub fn unit(mut numbers: Vec<f32>) -> Option<Vec<f32>> {
 }
 
 /// The cosine of the angle between two vectors of length 1, from -1 to 1; the longer one's end is left out.
-pub fn likeness(one: &[f32], other: &[f32]) -> f32 {
+pub fn cosine(one: &[f32], other: &[f32]) -> f32 {
     let mut sums = [0.0_f32; LANES];
     let (one, one_rest) = one.as_chunks::<LANES>();
     let (other, other_rest) = other.as_chunks::<LANES>();
@@ -60,7 +60,7 @@ pub struct TopMatches {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RankedMatch {
     pub id: i64,
-    pub likeness: f32,
+    pub similarity: f32,
 }
 
 impl TopMatches {
@@ -97,7 +97,7 @@ impl PartialOrd for RankedMatch {
 impl Ord for RankedMatch {
     /// The most alike first; of two equally alike the older row, so that the answer is always the same.
     fn cmp(&self, other: &Self) -> Ordering {
-        other.likeness.total_cmp(&self.likeness).then(self.id.cmp(&other.id))
+        other.similarity.total_cmp(&self.similarity).then(self.id.cmp(&other.id))
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_likeness_is_the_cosine_whatever_the_lengths() {
+    fn the_similarity_is_the_cosine_whatever_the_lengths() {
         let long: Vec<f32> = (0_u8..37).map(|it| f32::from(it) - 9.0).collect();
         let opposite: Vec<f32> = long.iter().map(|it| it * -3.0).collect();
         for (one, other, expected) in [
@@ -121,7 +121,7 @@ mod tests {
             (&long, &opposite, -1.0),
             (&[f32::MAX, 0.0], &[f32::MIN_POSITIVE, 0.0], 1.0),
         ] {
-            let found = likeness(&vector(one), &vector(other));
+            let found = cosine(&vector(one), &vector(other));
             assert!((found - expected).abs() < 1e-5, "{one:?} {other:?}: {found}");
         }
     }
@@ -147,12 +147,12 @@ mod tests {
     #[test]
     fn the_most_alike_are_kept_in_order_and_ties_go_by_row() {
         let mut top = TopMatches::of(3);
-        for (id, likeness) in [(1, 0.1), (2, 0.9), (9, 0.5), (4, 0.5), (5, 0.7), (6, -1.0)] {
-            top.offer(RankedMatch { id, likeness });
+        for (id, similarity) in [(1, 0.1), (2, 0.9), (9, 0.5), (4, 0.5), (5, 0.7), (6, -1.0)] {
+            top.offer(RankedMatch { id, similarity });
         }
         assert_eq!(top.best_first().iter().map(|it| it.id).collect::<Vec<_>>(), [2, 5, 4]);
         let mut none = TopMatches::of(0);
-        none.offer(RankedMatch { id: 1, likeness: 1.0 });
+        none.offer(RankedMatch { id: 1, similarity: 1.0 });
         assert_eq!(none.best_first(), []);
     }
 }

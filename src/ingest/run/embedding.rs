@@ -83,7 +83,7 @@ impl IngestRun<'_> {
         }
         if let Some(reason) = error {
             self.progress.embedding_ended(&reason);
-            self.tell(JournalEvent::EmbeddingEnded { reason })?;
+            self.record(JournalEvent::EmbeddingEnded { reason })?;
         }
         Ok(RunOutcome::Completed)
     }
@@ -97,10 +97,10 @@ impl IngestRun<'_> {
             return Ok(());
         }
         loop {
-            self.go_on()?;
+            self.check_stopped()?;
             let stored = store.discard_vectors(&phase.options.model, self.most())?;
             let more = stored.files > 0;
-            self.settle(store, phase, stored, more)?;
+            self.after_commit(store, phase, stored, more)?;
             if !more {
                 return Ok(());
             }
@@ -111,7 +111,7 @@ impl IngestRun<'_> {
         let options = phase.options;
         let model = &options.model;
         phase.told.wanted = store.count_unembedded(model)?;
-        self.tell(JournalEvent::Embedding { model: model.clone(), files: phase.told.wanted })?;
+        self.record(JournalEvent::Embedding { model: model.clone(), files: phase.told.wanted })?;
         if phase.told.wanted == 0 {
             return Ok(());
         }
@@ -202,7 +202,7 @@ impl IngestRun<'_> {
         while !phase.ready.is_empty() {
             let stored = store.write_vectors(&phase.options.model, &mut phase.ready, self.most())?;
             phase.told.embedded += stored.files;
-            self.tell(JournalEvent::Embedded {
+            self.record(JournalEvent::Embedded {
                 files: stored.files,
                 bytes: stored.bytes,
                 wait_ms: milliseconds(stored.cost.wait),
@@ -211,7 +211,7 @@ impl IngestRun<'_> {
             })?;
             self.progress.embedded(phase.told.embedded, phase.told.wanted);
             let more = !phase.ready.is_empty();
-            self.settle(store, phase, stored, more)?;
+            self.after_commit(store, phase, stored, more)?;
         }
         phase.flushed = Instant::now();
         Ok(())
@@ -231,22 +231,22 @@ impl IngestRun<'_> {
         drop(vectors);
         let mut queue: VecDeque<_> = nearest.into();
         while !queue.is_empty() {
-            self.go_on()?;
+            self.check_stopped()?;
             let stored = store.write_nearest(model, from, &mut queue, self.most())?;
             phase.told.edges_changed += stored.edges;
-            self.tell(JournalEvent::Related {
+            self.record(JournalEvent::Related {
                 files: stored.files,
                 wait_ms: milliseconds(stored.cost.wait),
                 hold_ms: milliseconds(stored.cost.hold),
                 retries: stored.cost.retries,
             })?;
-            self.settle(store, phase, stored, !queue.is_empty())?;
+            self.after_commit(store, phase, stored, !queue.is_empty())?;
         }
         Ok(())
     }
 
     /// What follows each transaction of the phase.
-    fn settle(
+    fn after_commit(
         &mut self,
         store: &mut DocumentStore,
         phase: &mut EmbeddingPhase<'_>,
@@ -269,7 +269,7 @@ impl IngestRun<'_> {
         self.request.hold / 2
     }
 
-    fn go_on(&self) -> Result<(), IngestError> {
+    fn check_stopped(&self) -> Result<(), IngestError> {
         if self.stop.is_raised() { Err(store::StoreError::Stopped.into()) } else { Ok(()) }
     }
 }

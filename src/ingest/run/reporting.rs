@@ -14,20 +14,20 @@ impl IngestRun<'_> {
         self.summary.unchanged = (discovery.found.len() - changed) as u64;
         self.summary.files_total = (discovery.found.len() + discovery.failed.len()) as u64;
         let (files, unchanged) = (self.summary.files_total, self.summary.unchanged);
-        self.tell(JournalEvent::Discovered { files, unchanged })?;
+        self.record(JournalEvent::Discovered { files, unchanged })?;
         self.progress.discovered(files, unchanged);
         discovery.failed.iter().try_for_each(|file| self.failed(file.clone()))?;
         discovery.warned.iter().try_for_each(|file| self.warned(file.clone()))
     }
 
-    pub(super) fn tell_unchanged(&mut self) -> Result<(), IngestError> {
+    pub(super) fn report_unchanged(&mut self) -> Result<(), IngestError> {
         match mem::take(&mut self.untold_vanished) {
             0 => {}
-            files => self.tell(JournalEvent::Vanished { files })?,
+            files => self.record(JournalEvent::Vanished { files })?,
         }
         match mem::take(&mut self.untold_unchanged) {
             0 => Ok(()),
-            files => self.tell(JournalEvent::Unchanged { files }),
+            files => self.record(JournalEvent::Unchanged { files }),
         }
     }
 
@@ -35,17 +35,17 @@ impl IngestRun<'_> {
         let FailedFile { path, reason } = file.clone();
         self.progress.failed(&file);
         self.summary.failed.push(file);
-        self.tell(JournalEvent::FileFailed { path, reason })
+        self.record(JournalEvent::FileFailed { path, reason })
     }
 
     pub(super) fn warned(&mut self, file: FailedFile) -> Result<(), IngestError> {
         let FailedFile { path, reason } = file.clone();
         self.progress.warned(&file);
         self.summary.warned.push(file);
-        self.tell(JournalEvent::FileWarned { path, reason })
+        self.record(JournalEvent::FileWarned { path, reason })
     }
 
-    pub(super) fn tell(&mut self, event: JournalEvent) -> Result<(), IngestError> {
-        self.journal.tell(event).map_err(|source| journal_error(&self.request.runs, source))
+    pub(super) fn record(&mut self, event: JournalEvent) -> Result<(), IngestError> {
+        self.journal.record(event).map_err(|source| journal_error(&self.request.runs, source))
     }
 }

@@ -30,8 +30,8 @@ impl IngestRun<'_> {
                 Err(store::StoreError::Busy { .. } | store::StoreError::Full { .. }) => break,
                 other => other?,
             };
-            self.tell_unchanged()?;
-            self.tell(JournalEvent::Restamped {
+            self.report_unchanged()?;
+            self.record(JournalEvent::Restamped {
                 files,
                 wait_ms: milliseconds(cost.wait),
                 hold_ms: milliseconds(cost.hold),

@@ -76,12 +76,12 @@ fn most_alike(
         if numbers.len() != query.len() {
             continue;
         }
-        top.offer(RankedMatch { id: row.get(0)?, likeness: vector::likeness(query, &numbers) });
+        top.offer(RankedMatch { id: row.get(0)?, similarity: vector::cosine(query, &numbers) });
     }
     Ok(top.best_first())
 }
 
-fn hit(connection: &Connection, RankedMatch { id, likeness }: RankedMatch) -> rusqlite::Result<SearchHit> {
+fn hit(connection: &Connection, RankedMatch { id, similarity }: RankedMatch) -> rusqlite::Result<SearchHit> {
     let sql = "SELECT path, title, substr(body, 1, ?2), length(body) > ?2 FROM nodes WHERE id = ?1";
     let cut = i64::try_from(BEGINNING).unwrap_or_default();
     connection.prepare_cached(sql)?.query_row(params![id, cut], |row| {
@@ -89,7 +89,7 @@ fn hit(connection: &Connection, RankedMatch { id, likeness }: RankedMatch) -> ru
         if row.get(3)? {
             snippet.push('…');
         }
-        let similarity = f64::from(likeness);
+        let similarity = f64::from(similarity);
         Ok(SearchHit {
             path: row.get(0)?,
             title: row.get(1)?,

@@ -41,7 +41,7 @@ impl<E> RetryFailure<E> {
 }
 
 impl RetryFailure {
-    pub(super) fn told(self, path: &Path, doing: &'static str) -> StoreError {
+    pub(super) fn into_error(self, path: &Path, doing: &'static str) -> StoreError {
         self.or(path, |source| StoreError::of(doing, path, source))
     }
 }

@@ -37,7 +37,7 @@ impl DatabasePlace {
     }
 
     /// Whether they are the same still; to be asked where this process holds a lock, so that the sidecars are there.
-    pub(super) fn is_kept(&self) -> bool {
+    pub(super) fn is_unchanged(&self) -> bool {
         let now = self.sidecars.each_ref().map(|path| identity(path));
         let seen = self.seen.get();
         self.seen.set([seen[0].or(now[0]), seen[1].or(now[1])]);
@@ -65,16 +65,16 @@ mod tests {
             let path = |name: &str| dir.path().join(name);
             fs::write(path("x.db"), "").expect("a file");
             let place = DatabasePlace::of(&path("x.db"), None);
-            assert!(place.is_kept(), "there are no sidecars yet");
+            assert!(place.is_unchanged(), "there are no sidecars yet");
             for sidecar in ["x.db-wal", "x.db-shm"] {
                 fs::write(path(sidecar), "").expect("a file");
             }
-            assert!(place.is_kept() && place.is_kept(), "{name}");
+            assert!(place.is_unchanged() && place.is_unchanged(), "{name}");
             fs::write(path("new"), "").expect("a file");
             fs::rename(path("new"), path(name)).expect("in its place");
-            assert!(!place.is_kept(), "{name} was replaced");
+            assert!(!place.is_unchanged(), "{name} was replaced");
             fs::remove_file(path(name)).expect("it was there");
-            assert!(!place.is_kept(), "{name} was removed");
+            assert!(!place.is_unchanged(), "{name} was removed");
         }
     }
 
@@ -85,9 +85,9 @@ mod tests {
         assert!(identity(&path).is_none());
         fs::write(&path, "").expect("a file");
         let before = identity(&path);
-        assert!(DatabasePlace::of(&path, before).is_kept());
+        assert!(DatabasePlace::of(&path, before).is_unchanged());
         fs::write(dir.path().join("new"), "").expect("a file");
         fs::rename(dir.path().join("new"), &path).expect("in its place");
-        assert!(!DatabasePlace::of(&path, before).is_kept());
+        assert!(!DatabasePlace::of(&path, before).is_unchanged());
     }
 }

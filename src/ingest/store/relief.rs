@@ -135,7 +135,7 @@ impl DocumentStore {
     /// # Errors
     ///
     /// Where the main file cannot be written, where readers are waited for longer than the budget, or the run is to end.
-    pub fn relieve(&mut self, say: &mut dyn FnMut(&PinnedLog)) -> Result<(), StoreError> {
+    pub fn checkpoint_log(&mut self, say: &mut dyn FnMut(&PinnedLog)) -> Result<(), StoreError> {
         if self.mover.is_moving() && self.log_length()?.0 < LONGEST_LOG {
             return Ok(());
         }
@@ -163,7 +163,7 @@ impl DocumentStore {
         let mut is_told = false;
         loop {
             let bytes = self.log_length()?.0.unsigned_abs() * (self.page_size()? + FRAME_HEADER);
-            if bytes < FULL_LOG || self.begins_anew()? {
+            if bytes < FULL_LOG || self.restarts_log()? {
                 return Ok(());
             }
             // Not the one that can be set: this is about a connection of this very process. Asked only where it is
@@ -190,7 +190,7 @@ impl DocumentStore {
     }
 
     /// Whether the next transaction begins the log anew; tried without waiting for anybody.
-    fn begins_anew(&self) -> Result<bool, StoreError> {
+    fn restarts_log(&self) -> Result<bool, StoreError> {
         let restarted = self.connection.prepare_cached("PRAGMA wal_checkpoint(restart)");
         let busy = restarted.and_then(|mut restart| restart.query_row([], |row| row.get::<_, bool>(0)));
         match busy {

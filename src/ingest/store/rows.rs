@@ -48,14 +48,14 @@ impl DocumentStore {
         match self.insert_edges(row.id, document) {
             Ok(()) => Ok(row),
             Err(error) => {
-                self.forget(&document.name, row);
+                self.remove_cached(&document.name, row);
                 Err(error)
             }
         }
     }
 
     /// Forgets a document whose row is taken back.
-    pub(super) fn forget(&mut self, name: &str, row: RowPosition) {
+    pub(super) fn remove_cached(&mut self, name: &str, row: RowPosition) {
         if row.is_fresh {
             self.names.iter_mut().for_each(|names| names.remove(name, row.id));
         }

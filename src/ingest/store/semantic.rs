@@ -33,7 +33,7 @@ impl DocumentStore {
             }
             Ok(vectors)
         })
-        .map_err(|failure| failure.told(&self.path, "read"))?;
+        .map_err(|failure| failure.into_error(&self.path, "read"))?;
         Ok(vectors)
     }
 
@@ -49,12 +49,12 @@ impl DocumentStore {
             let edges = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             edges.collect::<rusqlite::Result<Vec<_>>>()
         })
-        .map_err(|failure| failure.told(&self.path, "read"))?;
+        .map_err(|failure| failure.into_error(&self.path, "read"))?;
         Ok(edges)
     }
 
     /// Writes what is nearest, from the front of `queue` in one transaction, no further one after `most`: of vectors of
-    /// `model`, from the likeness `from` on.
+    /// `model`, from the similarity `from` on.
     ///
     /// # Errors
     ///

@@ -68,7 +68,7 @@ impl DocumentStore {
                 let values = params![model, prefix, end_of(prefix)];
                 self.connection.prepare_cached(&sql)?.query_row(values, |row| row.get::<_, i64>(0))
             });
-            let (count, _) = count.map_err(|failure| failure.told(&self.path, "read"))?;
+            let (count, _) = count.map_err(|failure| failure.into_error(&self.path, "read"))?;
             Ok(count.try_into().unwrap_or_default())
         };
         self.prefixes().into_iter().map(count).sum()
@@ -103,7 +103,7 @@ impl DocumentStore {
                 })?;
                 rows.collect::<rusqlite::Result<Vec<_>>>()
             });
-            let (page, _) = page.map_err(|failure| failure.told(&self.path, "read"))?;
+            let (page, _) = page.map_err(|failure| failure.into_error(&self.path, "read"))?;
             if let Some(last) = page.last() {
                 place.after.clone_from(&last.name);
                 return Ok(page);
@@ -123,7 +123,7 @@ impl DocumentStore {
         let (dimension, _) = patiently(&self.patience, || {
             self.connection.prepare_cached(sql)?.query_row([model], |row| row.get::<_, i64>(0)).optional()
         })
-        .map_err(|failure| failure.told(&self.path, "read"))?;
+        .map_err(|failure| failure.into_error(&self.path, "read"))?;
         Ok(dimension.map(|it| it.try_into().unwrap_or(LONGEST)))
     }
 

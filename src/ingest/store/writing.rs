@@ -79,7 +79,7 @@ impl DocumentStore {
             None => Ok((Some(rows.len()), self.commit(&begun)?)),
             Some(error) if self.is_fatal(&error) => Err(self.give_up(error)),
             Some(_) => {
-                queue.iter().zip(rows).for_each(|(document, row)| self.forget(&document.name, row));
+                queue.iter().zip(rows).for_each(|(document, row)| self.remove_cached(&document.name, row));
                 self.roll_back();
                 Ok((None, begun.cost(0)))
             }
@@ -114,7 +114,7 @@ impl DocumentStore {
         let written = self.upsert(document).and_then(|row| {
             let pointed =
                 if row.is_fresh { self.point_links_at(&document.name, Some(row.id)) } else { Ok(()) };
-            pointed.inspect_err(|_| self.forget(&document.name, row))
+            pointed.inspect_err(|_| self.remove_cached(&document.name, row))
         });
         match written {
             Ok(()) => self.statement("RELEASE document", []).map(drop),
