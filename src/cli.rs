@@ -18,6 +18,7 @@ use crate::{
     sampler::{Monitor, Sample},
     snapshot::{Database, Snapshot},
     state::places::Places,
+    text,
 };
 
 mod actor;
@@ -30,6 +31,7 @@ mod embed;
 mod explain;
 mod fix;
 mod health;
+pub mod help;
 mod ingest;
 mod optimize;
 mod pragmas;
@@ -208,11 +210,14 @@ fn config_last(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     args
 }
 
-/// The arguments, with a help that says where this user's settings lie.
-fn command() -> clap::Command {
+/// The arguments, with the ends of the helps: exit codes, examples, and where the settings of this user are.
+pub fn command() -> clap::Command {
     let file = Places::of_user()
         .map_or_else(|_| "config.toml".to_owned(), |places| places.config.display().to_string());
-    Cli::command().after_help(format!(
+    let with_help = help::COMMANDS
+        .iter()
+        .fold(Cli::command(), |cli, help| cli.mut_subcommand(help.command, |it| it.after_help(help.text())));
+    with_help.after_help(format!(
         "Without a command the console opens; without a DB, on the databases of the settings, else on the one in \
          the user's data folder.\nSettings: {file}, if it is there; assets/config.toml in the sources of waltop shows \
          every key with its default."
@@ -284,7 +289,19 @@ fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
             "an option stands before {word}; put --readonly before databases only, and {word} first"
         );
     }
-    anyhow!("no such file or command: {word}; name a SQLite database that exists, or see waltop --help")
+    let commands = Cli::command();
+    let visible = commands.get_subcommands().filter(|it| !it.is_hide_set()).map(clap::Command::get_name);
+    if let Some(command) = text::similar(&word, visible) {
+        return anyhow!("no such file or command: {word}; did you mean `waltop {command}`?");
+    }
+    match error.downcast_ref() {
+        Some(observe::UnfitPath::Missing { nearest: Some(file), .. }) => {
+            anyhow!("no such file or command: {word}; did you mean {file}?")
+        }
+        _ => anyhow!(
+            "no such file or command: {word}; name a SQLite database that exists, or see waltop --help"
+        ),
+    }
 }
 
 /// How a database is inspected before it is used.

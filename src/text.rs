@@ -70,6 +70,13 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
     names.into_iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
 }
 
+/// The one of `names` that is most like `wanted`; `None` where none is close enough to be a typing error.
+pub fn similar<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = nearest(wanted, names)?;
+    (strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase()) <= 1 + wanted.len() / 6)
+        .then_some(name)
+}
+
 /// Whether a terminal obeys `c` instead of showing it, or shows nothing.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control() || is_invisible(c)

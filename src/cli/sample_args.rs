@@ -78,7 +78,7 @@ fn databases_to_look_at(named: &[PathBuf], config: &Config) -> anyhow::Result<Ve
     let mut unseen = Vec::new();
     let mut can_look = |path: &PathBuf| match observe::inspect_from_outside(path) {
         Ok(_) => true,
-        Err(UnfitPath::Missing(_)) => is_held(path, config, &mut unseen),
+        Err(UnfitPath::Missing { .. }) => is_held(path, config, &mut unseen),
         Err(_) => false,
     };
     // Each of them is asked about, so that the reason does not depend on their order.

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::bail;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ use crate::{
         self,
         search::{self, IncomingLink, OutgoingLink, SearchHit},
     },
+    observe,
     snapshot::CONTRACT_VERSION,
     text,
 };
@@ -59,6 +61,9 @@ pub struct SearchReport {
 ///
 /// Where nothing can be searched.
 pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
+    if args.db.is_none() {
+        refuse_database_as_word(&args.query)?;
+    }
     let named = args.db.as_ref().unwrap_or(&config.places.default_database);
     // A connection rebuilds an index that nobody vouches for, under the feet of one that lost its locks.
     let database = if named.exists() { fit(named, config, "nothing was searched")? } else { named.clone() };
@@ -87,6 +92,15 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
         }
     }
     Ok(exit)
+}
+
+/// Fails if a word of the query is a database in this folder: it was meant to be searched.
+fn refuse_database_as_word(query: &[String]) -> anyhow::Result<()> {
+    let is_database = |word: &&String| word.contains('.') && observe::inspect(Path::new(word)).is_ok();
+    let Some(word) = query.iter().find(is_database) else { return Ok(()) };
+    let others: Vec<&str> = query.iter().filter(|it| *it != word).map(String::as_str).collect();
+    let corrected = text::clean(&format!("waltop search --db {word} {}", others.join(" ")));
+    bail!("{} is a database; name it with --db: {}", text::clean(word), corrected.trim_end());
 }
 
 fn shown(hit: &SearchHit) -> String {

@@ -1,7 +1,7 @@
 //! Whether a path is worth looking at: the check in front of every command.
 
 use std::{
-    fs::{File, Metadata},
+    fs::{self, File, Metadata},
     io,
     path::{Path, PathBuf},
 };
@@ -13,11 +13,18 @@ use crate::{
     text,
 };
 
+/// Directory entries that are compared with the name of a missing file.
+const MOST_NEIGHBOURS: usize = 1_000;
+
 /// Why a path cannot be used as a database.
 #[derive(Debug, thiserror::Error)]
 pub enum UnfitPath {
-    #[error("no such file: {0}; name a SQLite database that exists")]
-    Missing(String),
+    #[error("no such file: {path}; {}", advice(nearest.as_deref()))]
+    Missing {
+        path: String,
+        /// A file in the same directory with a similar name.
+        nearest: Option<String>,
+    },
     #[error("{0} is a directory; name the database file in it")]
     Directory(String),
     /// It is a pipe, a socket or a device.
@@ -61,7 +68,10 @@ pub enum UnfitPath {
 pub fn inspect(path: &Path) -> Result<PathBuf, UnfitPath> {
     let shown = text::clean(&path.to_string_lossy());
     let wrap = |error| unreadable(&shown, error);
-    let absolute = paths::real(path).map_err(wrap)?;
+    let absolute = paths::real(path).map_err(|error| match wrap(error) {
+        UnfitPath::Missing { path: shown, .. } => UnfitPath::Missing { path: shown, nearest: nearest(path) },
+        other => other,
+    })?;
     let metadata = absolute.metadata().map_err(wrap)?;
     if metadata.is_dir() {
         return Err(UnfitPath::Directory(shown));
@@ -89,6 +99,28 @@ pub fn inspect_from_outside(path: &Path) -> Result<PathBuf, UnfitPath> {
         Err(UnfitPath::Damaged(shown)) => paths::real(path).map_err(|error| unreadable(&shown, error)),
         inspected => inspected,
     }
+}
+
+fn advice(nearest: Option<&str>) -> String {
+    nearest
+        .map_or_else(|| "name a SQLite database that exists".to_owned(), |it| format!("did you mean {it}?"))
+}
+
+// The file beside `path`, which does not exist, whose name is most like its name. SQLite's own files beside a database
+// are left out.
+fn nearest(path: &Path) -> Option<String> {
+    let wanted = path.file_name()?.to_str()?;
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> = fs::read_dir(folder)
+        .ok()?
+        .take(MOST_NEIGHBOURS)
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|it| it.is_file()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !["-wal", "-shm", "-journal"].iter().any(|suffix| name.ends_with(suffix)))
+        .collect();
+    let name = text::similar(wanted, names.iter().map(String::as_str))?;
+    Some(text::clean(&path.with_file_name(name).to_string_lossy()))
 }
 
 // A header that is all that is left of a file proves nothing of the other files beside it.
@@ -125,7 +157,7 @@ fn check(file: &File, metadata: &Metadata, shown: String) -> Result<(), UnfitPat
 fn unreadable(shown: &str, error: io::Error) -> UnfitPath {
     let path = shown.to_owned();
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => UnfitPath::Missing(path),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => UnfitPath::Missing { path, nearest: None },
         io::ErrorKind::PermissionDenied => UnfitPath::Forbidden(path),
         _ => UnfitPath::Unreadable { path, source: error },
     }

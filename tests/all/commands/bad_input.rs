@@ -302,3 +302,19 @@ fn where_no_journal_can_be_kept_no_database_is_made() {
     set_mode(&home.root().join("state"), 0o755).expect("a mode");
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "a look needs no state: {said:?}");
 }
+
+#[test]
+fn a_mistyped_command_or_file_is_answered_with_the_nearest() {
+    let home = Home::with_wal();
+    for (args, nearest) in [
+        (&["chek"][..], "did you mean `waltop check`?"),
+        (&["statsu"], "did you mean `waltop stats`?"),
+        (&["notse.db"], "did you mean notes.db?"),
+        (&["status", "note.db"], "did you mean notes.db?"),
+        (&["status", "missing.db"], "name a SQLite database that exists"),
+        (&["zebra"], "name a SQLite database that exists, or see waltop --help"),
+    ] {
+        let said = home.run(args);
+        assert!(said.refusal().ends_with(nearest), "{args:?}: {said:?}");
+    }
+}

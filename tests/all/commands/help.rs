@@ -26,6 +26,11 @@ fn help_and_version_go_to_stdout() {
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
         assert!(said.out.contains(&format!("Usage: waltop {command}")), "{}", said.out);
         assert!(said.out.lines().all(|line| line.chars().count() <= 100), "{}", said.out);
+        assert!(
+            said.out.contains("\nExit codes: ") && said.out.contains("\nExamples:\n  waltop "),
+            "{}",
+            said.out
+        );
     }
     let said = home.run(&["--version"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");

@@ -113,3 +113,12 @@ fn links_are_lines_below_the_snippet() {
     let arrows: Vec<&str> = said.out.lines().filter(|line| line.starts_with("    ← ")).collect();
     assert_eq!((arrows.len(), arrows[5]), (6, "    ← 1 more, with --json"));
 }
+
+#[test]
+fn a_database_among_the_words_is_refused_and_the_right_command_line_is_shown() {
+    let home = library();
+    let said = home.run(&["search", "scarce", "notes.db"]);
+    assert!(said.refusal().ends_with("name it with --db: waltop search --db notes.db scarce"), "{said:?}");
+    let said = home.run(&["search", "--db", "notes.db", "scarce", "notes.db"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(1), "nothing found for scarce notes.db\n"), "{said:?}");
+}

@@ -3,7 +3,10 @@
 use std::{env, fs, path::Path, process::Command};
 
 use clap::{CommandFactory, error::ErrorKind};
-use waltop::{cli::Cli, diagnose::pages::PAGES};
+use waltop::{
+    cli::{Cli, help::COMMANDS},
+    diagnose::pages::PAGES,
+};
 
 use super::{Block, DOCUMENTS, inline_code, parts, read};
 use crate::{
@@ -91,6 +94,21 @@ fn accept(document: &str, line: &str) {
             matches!(error.kind(), ErrorKind::MissingRequiredArgument | ErrorKind::DisplayVersion),
             "{document}: `{line}`: {error}"
         );
+    }
+}
+
+#[test]
+fn the_help_of_every_command_has_examples_that_are_accepted_and_the_exit_codes_of_the_document() {
+    let document = read("docs/commands.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    for help in COMMANDS {
+        let codes = format!("Exit codes: {}", help.exit_codes);
+        let section = document.split(&format!("### waltop {} ", help.command)).nth(1).expect("a section");
+        let section = section.split(" ### ").next().unwrap_or_default();
+        assert!(section.contains(&codes), "{}: {codes}", help.command);
+        for example in help.examples {
+            let parsed = Cli::command().try_get_matches_from(split(example));
+            assert!(parsed.is_ok(), "{example}: {parsed:?}");
+        }
     }
 }
 

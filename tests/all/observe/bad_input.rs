@@ -42,10 +42,10 @@ fn an_empty_file_is_a_new_database() {
 #[test]
 fn what_is_not_there_is_missing() {
     let scene = Scene::new();
-    assert!(matches!(refused(&scene.path()), UnfitPath::Missing(_)));
-    assert!(matches!(refused(&scene.path().join("below")), UnfitPath::Missing(_)));
+    assert!(matches!(refused(&scene.path()), UnfitPath::Missing { .. }));
+    assert!(matches!(refused(&scene.path().join("below")), UnfitPath::Missing { .. }));
     symlink("/nowhere/at/all", scene.path()).expect("linked");
-    assert!(matches!(refused(&scene.path()), UnfitPath::Missing(_)), "a link to nothing");
+    assert!(matches!(refused(&scene.path()), UnfitPath::Missing { .. }), "a link to nothing");
 }
 
 #[test]
