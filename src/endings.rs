@@ -8,10 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::bounded;
-
-/// Bytes of the status of this process: it may be in many groups.
-const STATUS: usize = 1 << 20;
+use crate::observe::proc;
 
 /// Hears INT, TERM and HUP from the moment it is made.
 pub struct EndSignals {
@@ -62,24 +59,5 @@ pub fn survive_file_size_limit() {
 
 /// Whether this process ignores `signal`; `false` where that cannot be told.
 pub fn ignores(signal: Signal) -> bool {
-    let status = bounded::read_text("/proc/self/status".as_ref(), STATUS).unwrap_or_default();
-    is_ignored(&status, signal)
-}
-
-fn is_ignored(status: &str, signal: Signal) -> bool {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    mask >> (signal.as_raw() - 1) & 1 == 1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_ignored_is_read_from_the_mask() {
-        let status = "Name:\twaltop\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
-        assert!(is_ignored(status, Signal::HUP) && is_ignored(status, Signal::PIPE));
-        assert!(!is_ignored(status, Signal::TERM) && !is_ignored("", Signal::HUP));
-    }
+    proc::ignores_signal("/proc".as_ref(), signal.as_raw())
 }

@@ -9,7 +9,7 @@
 //! │ observe/locks, history      ││ observe/wal, wal_index         │
 //! ╰─────────────────────────────╯╰────────────────────────────────╯
 //! ╭ 2 Processes ────────────────╮╭ 4 Pragmas ─────────────────────╮
-//! │ observe/processes           ││ diagnose/compliance            │
+//! │ observe/processes, proc     ││ diagnose/compliance            │
 //! │ observe/lock_table          ││ database/pragmas (in a worker) │
 //! │                             │╰────────────────────────────────╯
 //! │                             │╭ 5 Ingestion ───────────────────╮
@@ -40,6 +40,7 @@
 //!
 //! - The graph of rooms (top-level modules) is acyclic: a test computes it from the `crate::` paths of all files.
 //! - The console process never opens a SQLite connection.
+//! - Only `observe/proc` names the files of `/proc/PID`.
 //! - A process that has a connection never closes a raw descriptor on the main file or `-shm`: closing any descriptor
 //!   on a file drops every POSIX lock that the process has on it. Workers observe first, close everything, then connect;
 //!   what one opens on `-shm` after that stays open until it ends (`observe/lock_probe`).
@@ -61,6 +62,7 @@ pub mod database;
 pub mod demo;
 pub mod diagnose;
 pub mod endings;
+mod file_format;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]

@@ -17,6 +17,7 @@ use rustix::{
 };
 
 use crate::{
+    file_format::{INDEX_BYTE, SHARED_BYTES},
     history::{DatabaseTrend, LockHistory, LockOwner},
     snapshot::{
         CONTRACT_VERSION, Database, Ingestion, JournalMode, PairingFacts, PragmaCompliance, Process,
@@ -42,19 +43,13 @@ mod lock_sampler;
 pub(crate) mod lock_table;
 pub(crate) mod locks;
 mod mappings;
-mod mounts;
 mod opener;
 mod overlays;
 mod pidfiles;
-#[cfg(test)]
-mod pidfiles_fuzz;
 mod preflight;
-mod process_stat;
+pub(crate) mod proc;
 #[cfg_attr(not(target_os = "linux"), path = "observe/elsewhere.rs")]
 mod processes;
-#[cfg(target_os = "linux")]
-pub(crate) mod program;
-mod reach;
 mod timing;
 pub(crate) mod wal;
 pub(crate) mod wal_index;
@@ -64,9 +59,7 @@ mod watchers;
 pub use deleted_holders::{DeletedHolders, holders_of_deleted};
 pub use files::sidecar;
 pub use preflight::{UnfitPath, inspect, inspect_from_outside};
-pub(crate) use process_stat::living_thread;
-pub use process_stat::{is_own_proc, process_ancestors, process_owner, process_start};
-pub use reach::PATH_ONLY;
+pub use proc::{is_own_proc, process_ancestors, process_name, process_owner, process_start};
 
 use idleness::IdleTracker;
 use journals::{Journals, Transaction};
@@ -74,10 +67,10 @@ use lock_sampler::{LockSampler, SamplingPace};
 use lock_table::LockTable;
 use locks::DecodedLocks;
 use mappings::{MappedFiles, MappingFreshness};
-use mounts::MountTable;
 use opener::{DatabaseOpener, OpenerTarget};
 use overlays::OverlayUppers;
 use pidfiles::PidfileReader;
+use proc::mounts::MountTable;
 use processes::{OpenerFinder, ProcessDescriber};
 use timing::{LockTimes, SampleTime};
 use watched::{DatabaseView, DatabaseWatch};
@@ -260,7 +253,7 @@ impl Observer {
             }
         }
         let now = idleness::IdleClock::at(now.instant);
-        let below = || process_stat::ticks_below(&self.proc);
+        let below = || proc::ticks_below(&self.proc);
         self.idleness.fill_in(databases, &writers, &mut self.first_seen, &below, now);
     }
 
@@ -339,7 +332,7 @@ impl Observer {
         let content = self.watched[index].content(&view, openers, unseen);
         let history = self.watched[index].history();
         let locks = &mut decoded.locks;
-        let runs = |pid| processes::runs(&self.proc, pid);
+        let runs = |pid| proc::times_scheduled(&self.proc, pid);
         let known = LockTimes { processes: &processes, history: &history, runs: &runs, now };
         timing::fill_in(locks, &view, &known, &mut self.first_seen);
         // The sampled bytes are not taken in rollback mode, nor with locking_mode=EXCLUSIVE.
@@ -445,7 +438,7 @@ impl Observer {
         }
         let [main, index] = [0, 2].map(|which| {
             let numbers = opener.lockable.iter().filter(|(of, _)| *of == which).map(|(_, number)| number);
-            let mut read = processes::descriptors(&self.proc, row.pid, numbers);
+            let mut read = proc::lock_infos(&self.proc, row.pid, numbers);
             // The number may be that of another file by now.
             let inode = view.sights[which].as_ref().map(|sight| sight.id.inode);
             read.retain(|it| it.inode.is_none() || it.inode == inode);
@@ -454,9 +447,9 @@ impl Observer {
         let had = opener.handles.unwrap_or_default();
         row.pairing.has_closed = had.db > 0 && main.is_empty() || had.shm > 0 && index.is_empty();
         let mut locks = index.iter().flat_map(|it| &it.locks);
-        row.holds_index |= locks.any(|lock| view.is_on_index(lock) && lock.covers(lock_table::INDEX_BYTE));
+        row.holds_index |= locks.any(|lock| view.is_on_index(lock) && lock.covers(INDEX_BYTE));
         let mut locks = main.iter().flat_map(|it| &it.locks);
-        row.pairing.holds_main |= locks.any(|lock| view.is_on_main(lock) && lock.overlaps(&locks::SHARED));
+        row.pairing.holds_main |= locks.any(|lock| view.is_on_main(lock) && lock.overlaps(&SHARED_BYTES));
     }
 
     // Two processes never get one file mapped at the same address by chance: a fork copies it.
@@ -466,7 +459,7 @@ impl Observer {
         for row in rows.iter_mut().filter(|row| !row.holds_index) {
             let Some(address) = row.pairing.index_address else { continue };
             let twins = mapped.iter().filter(|(pid, at)| *pid != row.pid && *at == address);
-            let mut related = twins.filter(|(pid, _)| processes::are_related(&self.proc, row.pid, *pid));
+            let mut related = twins.filter(|(pid, _)| proc::are_related(&self.proc, row.pid, *pid));
             row.pairing.inherited_from = related.next().map(|(pid, _)| *pid);
         }
     }

@@ -1,7 +1,8 @@
-//! Paths of files that need not be there yet.
+//! Paths of files that need not be there yet, and what tells one file from another.
 
 use std::{
-    fs, io,
+    fs::{self, Metadata},
+    io,
     os::unix::fs::MetadataExt,
     path::{self, Path, PathBuf},
 };
@@ -30,8 +31,29 @@ pub fn is_reached_by_text(path: &Path) -> bool {
     followed.is_ok_and(|followed| is_same(&followed, &meant))
 }
 
-fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    FileId::of(one) == FileId::of(other)
+}
+
+/// What tells a file from all others at one time: `st_dev` and `st_ino` of `stat`. Its path may lead to another later, and
+/// when it is deleted another may get its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
+    /// Device number as `stat` has it.
+    pub device: u64,
+    pub inode: u64,
+}
+
+impl FileId {
+    /// That of the file that `metadata` is about.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// That of the file at `path`; `None` where none is, or it cannot be seen.
+    pub fn at(path: &Path) -> Option<Self> {
+        Some(Self::of(&path.metadata().ok()?))
+    }
 }
 
 /// `path` as an absolute one with its symbolic links followed, as far as it leads to anything; the rest is kept.

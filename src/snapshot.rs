@@ -40,8 +40,8 @@ pub use content::{
 };
 pub use contract::{CONTRACT_VERSION, Versioned};
 pub use files::{
-    AutoVacuum, DatabaseFiles, FileFacts, FileHeader, FileId, Filesystem, FolderFacts, JournalMode,
-    WalSource, WalState,
+    AutoVacuum, DatabaseFiles, FileFacts, FileHeader, Filesystem, FolderFacts, JournalMode, WalSource,
+    WalState,
 };
 pub use finding::{Finding, Remedy, Severity};
 pub use handles::HandleGrowth;
@@ -55,7 +55,8 @@ pub use pairing::PairingFacts;
 pub use pidfile::Pidfile;
 pub use pragmas::{PragmaCompliance, PragmaRow, PragmaSource};
 pub use process::{
-    HandleCounts, LockHold, Process, ProcessActivity, ProcessState, ProgramSample, StaleCause, StaleVerdict,
+    HandleCounts, LockHold, Process, ProcessActivity, ProcessId, ProcessState, ProgramSample, StaleCause,
+    StaleVerdict,
 };
 pub use protection::StaleProtection;
 pub use reach::{OverlayMount, PathReach};
@@ -63,6 +64,8 @@ pub use sampling::SamplingFacts;
 pub use schedule::{CheckpointSchedule, LastCheckpoint};
 pub use suspicion::{Suspicion, SuspicionKind};
 pub use watcher::IngestWatcher;
+
+pub use crate::paths::FileId;
 
 /// Everything that one look saw.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]

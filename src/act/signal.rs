@@ -8,7 +8,10 @@
 
 use std::{fmt, path::Path, time::Duration};
 
-use crate::{observe, snapshot::ProgramSample};
+use crate::{
+    observe,
+    snapshot::{ProcessId, ProgramSample},
+};
 
 #[cfg_attr(not(target_os = "linux"), path = "signal/elsewhere.rs")]
 mod pinned;
@@ -17,13 +20,8 @@ mod refusal;
 pub use pinned::{PinnedProcess, ended};
 pub use refusal::{AfterCheck, SignalRefusal, UnprovenProgram};
 
-/// A process, named so that no other can be mistaken for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SignalTarget {
-    pub pid: i32,
-    /// Start in clock ticks since boot.
-    pub start_ticks: u64,
-}
+/// The process that a signal is meant for.
+pub type SignalTarget = ProcessId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopSignal {

@@ -22,6 +22,7 @@ use tokio::{
 
 use crate::{
     config::Permit,
+    observe::proc,
     snapshot::{ConnectionFacts, Presence},
 };
 
@@ -233,7 +234,7 @@ fn command(args: &[&OsStr]) -> io::Result<Command> {
 fn program() -> io::Result<PathBuf> {
     let named = std::env::current_exe()?;
     // After an upgrade the path leads to another program or to none; this link still leads to what runs now.
-    let running = PathBuf::from("/proc/self/exe");
+    let running = proc::own_program();
     Ok(if !named.exists() && running.exists() { running } else { named })
 }
 

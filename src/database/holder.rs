@@ -2,33 +2,17 @@
 //!
 //! The main file and `-shm` are never opened here: closing them would drop this process's own locks.
 
-use std::{
-    fmt, fs,
-    ops::RangeInclusive,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path};
 
-use crate::{
-    bounded,
-    observe::{
-        lock_table::{self, LockRow},
-        sidecar,
-    },
+use crate::file_format::{PENDING_BYTE, READ_BYTES, RESERVED_BYTE, SHARED_BYTES, WRITE_BYTE};
+use crate::observe::{
+    lock_table::{self, LockRow},
+    process_name, sidecar,
 };
-
-/// The byte of `-shm` whose lock is the write lock of a database in WAL mode.
-const WRITE_BYTE: u64 = 120;
 
 /// The bytes of the main file whose locks keep writers out with a rollback journal, and while the journal mode is
 /// switched: PENDING, RESERVED, and the first of those that are locked by all who read.
-const ROLLBACK_BYTES: [u64; 3] = [0x4000_0000, 0x4000_0001, 0x4000_0002];
-
-/// The bytes of `-shm` of which a reader of the log has one, by how far it reads; those of the first read the main file.
-const READ_BYTES: RangeInclusive<u64> = 123..=127;
-
-/// The bytes of a name: the kernel keeps 15, and some more of its own threads.
-const NAME: usize = 256;
+const ROLLBACK_BYTES: [u64; 3] = [PENDING_BYTE, RESERVED_BYTE, *SHARED_BYTES.start()];
 
 /// Who keeps this process from writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +39,7 @@ pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<BlockingProcess
     let rows = rows(proc, &[&sidecar(database, "-shm"), database])?;
     let of_index = holder_among(&rows, &sidecar(database, "-shm"), &[WRITE_BYTE]);
     let row = of_index.or_else(|| holder_among(&rows, database, &ROLLBACK_BYTES))?;
-    let name = row.pid.and_then(|pid| name_of(proc, pid));
+    let name = row.pid.and_then(|pid| process_name(proc, pid));
     Some(BlockingProcess { pid: row.pid, name })
 }
 
@@ -66,7 +50,7 @@ pub fn reader(database: &Path, proc: &Path) -> Option<BlockingProcess> {
     let rows = rows(proc, &[&index])?;
     let reads = |byte| others(&rows, &index)?.find(|row| !row.is_write && row.covers(byte));
     let row = READ_BYTES.into_iter().find_map(reads)?;
-    let name = row.pid.and_then(|pid| name_of(proc, pid));
+    let name = row.pid.and_then(|pid| process_name(proc, pid));
     Some(BlockingProcess { pid: row.pid, name })
 }
 
@@ -86,7 +70,7 @@ pub fn readers_in_the_way(database: &Path, proc: &Path) -> Vec<BlockingProcess> 
     pids.sort_unstable();
     pids.dedup();
     pids.into_iter()
-        .map(|pid| BlockingProcess { pid, name: pid.and_then(|pid| name_of(proc, pid)) })
+        .map(|pid| BlockingProcess { pid, name: pid.and_then(|pid| process_name(proc, pid)) })
         .collect()
 }
 
@@ -111,12 +95,6 @@ fn others<'a>(rows: &'a [LockRow], file: &Path) -> Option<impl Iterator<Item = &
     Some(
         of_file().filter(move |row| row.pid != Some(own) && device.is_none_or(|device| device == row.device)),
     )
-}
-
-fn name_of(proc: &Path, pid: i32) -> Option<String> {
-    let path: PathBuf = proc.join(pid.to_string()).join("comm");
-    let name = bounded::read_text(&path, NAME).ok()?.trim_end().to_owned();
-    (!name.is_empty()).then_some(name)
 }
 
 #[cfg(test)]

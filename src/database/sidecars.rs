@@ -9,11 +9,8 @@ use std::{
 use rusqlite::{Connection, config::DbConfig};
 use rustix::process::{geteuid, getpid};
 
-use crate::observe::{
-    lock_probe,
-    lock_table::{self, INDEX_BYTE},
-    sidecar,
-};
+use crate::file_format::INDEX_BYTE;
+use crate::observe::{lock_probe, lock_table, sidecar};
 
 /// The paths of the sidecar files of a main file whose symbolic links were followed.
 #[derive(Debug, Clone)]

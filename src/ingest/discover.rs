@@ -19,7 +19,7 @@ use crossbeam_channel::RecvTimeoutError;
 use ignore::{WalkBuilder, WalkState};
 
 use super::StopFlag;
-use crate::{snapshot::FailedFile, threads};
+use crate::{paths::FileId, snapshot::FailedFile, threads};
 
 /// What a document's name ends with, in the order in which a link without an ending is tried.
 pub const EXTENSIONS: [&str; 4] = ["md", "markdown", "mdx", "txt"];
@@ -148,8 +148,7 @@ pub fn walk(
     ours: &[PathBuf],
     stop: &StopFlag,
 ) -> Result<Option<Discovery>, DiscoverError> {
-    let ours: HashSet<_> =
-        ours.iter().filter_map(|path| fs::metadata(path).ok()).map(|it| identity(&it)).collect();
+    let ours: HashSet<_> = ours.iter().filter_map(|path| FileId::at(path)).collect();
     let mut discovery = Discovery::default();
     let mut names = HashSet::new();
     for (index, folder) in folders.iter().enumerate() {
@@ -254,7 +253,7 @@ impl Discovery {
         entry: FolderEntry,
         folder: &IngestFolder,
         index: usize,
-        ours: &HashSet<(u64, u64)>,
+        ours: &HashSet<FileId>,
         names: &mut HashSet<String>,
     ) -> bool {
         let FolderEntry { found: entry, metadata, has_name } = entry;
@@ -279,7 +278,7 @@ impl Discovery {
                 return true;
             }
         };
-        if ours.contains(&identity(&metadata)) {
+        if ours.contains(&FileId::of(&metadata)) {
             return false;
         }
         let Some(relative) = relative.to_str() else {
@@ -310,10 +309,6 @@ impl Discovery {
 pub fn is_document(path: &Path) -> bool {
     let Some(extension) = path.extension().and_then(|it| it.to_str()) else { return false };
     EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
-}
-
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
 }
 
 fn failure(path: &Path, error: &ignore::Error) -> FailedFile {

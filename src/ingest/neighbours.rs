@@ -10,10 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::observe::{
-    lock_table::{self, INDEX_BYTE},
-    sidecar,
-};
+use crate::file_format::INDEX_BYTE;
+use crate::observe::{lock_table, sidecar};
 
 /// Looks for others who have the database open.
 #[derive(Debug)]

@@ -36,6 +36,7 @@ use super::{
 use crate::{
     config::profile::Profile,
     database::{factory, holder::BlockingProcess, migrations},
+    paths::FileId,
     snapshot::FailedFile,
 };
 
@@ -184,7 +185,7 @@ impl DocumentStore {
         patience: LockPatience,
         profile: &Profile,
     ) -> Result<Self, StoreError> {
-        let before = place::identity(path);
+        let before = FileId::at(path);
         let connection = factory::open(path, true, profile)?;
         migrations::refuse_foreign(&connection, path).map_err(factory::OpenError::from)?;
         let path = connection.path().map_or_else(|| path.to_owned(), PathBuf::from);

@@ -14,7 +14,6 @@ mod wake_signal;
 
 use std::{
     fs, mem,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -38,6 +37,7 @@ use super::{
 use crate::{
     database::factory,
     observe::{journals, process_start, sidecar},
+    paths::FileId,
     snapshot::FailedFile,
     state::{
         journal::{RunOutcome, WatcherRecord},
@@ -129,15 +129,13 @@ fn lock_folders(
     folders.iter().map(lock).collect()
 }
 
-type WatchedFileId = (u64, u64);
-
 struct FolderWatch<'a> {
     request: &'a IngestRequest,
     database: &'a Path,
     bell: &'a WakeSignal,
     host: &'a mut dyn WatchHost,
     /// The folders, and what stood there at the last look.
-    folders: Vec<(PathBuf, Option<WatchedFileId>)>,
+    folders: Vec<(PathBuf, Option<FileId>)>,
     /// `None` where they are to be made anew before the next run.
     ears: Option<FolderWatcher>,
     backoff: RetryBackoff,
@@ -400,7 +398,7 @@ impl<'a> FolderWatch<'a> {
     }
 }
 
-fn identity(folder: &Path) -> Option<WatchedFileId> {
+fn identity(folder: &Path) -> Option<FileId> {
     let there = fs::metadata(folder).ok().filter(fs::Metadata::is_dir)?;
-    Some((there.dev(), there.ino()))
+    Some(FileId::of(&there))
 }

@@ -14,12 +14,13 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    files::{self, FileId, FileSighting},
+    files::{self, FileSighting},
     lock_probe::{self, ProbeScope},
-    locks::{CHECKPOINT, MAIN_WRITER, READ0},
     wal::LogHeader,
     wal_index::RawIndex,
 };
+use crate::file_format::{CHECKPOINT_BYTE, MAIN_LOCKS, READ0_BYTE};
+use crate::paths::FileId;
 use crate::snapshot::{
     ContentEvidence, Contradiction, FirstPage, FirstPageState, HotJournal, LogBelongs, LogVerdict, Unseen,
 };
@@ -43,7 +44,7 @@ const TRIES: u32 = 3;
 /// A file that was written less long ago can be written again without another modification time.
 const TICK: Duration = Duration::from_millis(100);
 /// Bytes of `-shm` that a checkpoint locks for itself.
-const COPYING: [u64; 2] = [CHECKPOINT, READ0];
+const COPYING: [u64; 2] = [CHECKPOINT_BYTE, READ0_BYTE];
 
 /// One sample's view of the files, for [`ContentReader::read`].
 #[derive(Debug)]
@@ -323,7 +324,7 @@ fn hot_journal(input: &ContentInput<'_>, main_bytes: u64) -> io::Result<Option<H
 
 /// Whether a process holds RESERVED, PENDING or EXCLUSIVE on the main file.
 fn is_written(main: &File) -> io::Result<bool> {
-    Ok(lock_probe::ask(main, ProbeScope::Writers, MAIN_WRITER)?.is_some())
+    Ok(lock_probe::ask(main, ProbeScope::Writers, MAIN_LOCKS)?.is_some())
 }
 
 fn is_same_file(file: &File, path: &Path) -> bool {

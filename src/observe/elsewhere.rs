@@ -15,12 +15,7 @@ use sysinfo::{
 };
 
 use crate::{
-    history::LockOwner,
-    observe::{
-        files::FileSighting,
-        lock_table::LockRow,
-        opener::{DatabaseOpener, OpenerTarget},
-    },
+    observe::opener::{DatabaseOpener, OpenerTarget},
     snapshot::{PairingFacts, Process, ProcessActivity, ProcessOrigin, ProcessState, ProgramSample, Unseen},
 };
 
@@ -51,29 +46,9 @@ impl OpenerFinder {
     }
 }
 
-/// The process `pid`, without its name: asking for that at every hold would cost too much here.
-pub fn who(_proc: &Path, pid: i32) -> LockOwner {
-    LockOwner { pid: Some(pid), ..LockOwner::default() }
-}
-
-/// How often a process was given a processor is not told here.
-pub fn runs(_proc: &Path, _pid: i32) -> Option<u64> {
-    None
-}
-
 /// What names the running boot of the system: its second.
 pub fn boot(_proc: &Path) -> String {
     System::boot_time().map(|second| second.to_string()).unwrap_or_default()
-}
-
-/// Mappings cannot be seen here.
-pub fn maps(_proc: &Path, _pid: i32, _sights: [Option<&FileSighting>; 3]) -> Option<[Option<u64>; 3]> {
-    None
-}
-
-/// Without `/proc` no two processes are known to be related.
-pub fn are_related(_proc: &Path, _pid: i32, _other: i32) -> bool {
-    false
 }
 
 pub struct ProcessDescriber {
@@ -159,21 +134,4 @@ impl ProcessDescriber {
     pub fn forget_all_but(&mut self, pids: &[i32]) {
         self.takings.retain(|pid, _| pids.contains(pid));
     }
-}
-
-/// What a descriptor would show in `fdinfo`.
-#[derive(Debug)]
-pub struct DescriptorInfo {
-    /// The inode of its file.
-    pub inode: Option<u64>,
-    pub locks: Vec<LockRow>,
-}
-
-/// No descriptor: only Linux has `fdinfo`.
-pub fn descriptors<'a>(
-    _proc: &Path,
-    _pid: i32,
-    _numbers: impl Iterator<Item = &'a String>,
-) -> Vec<DescriptorInfo> {
-    Vec::new()
 }

@@ -12,18 +12,13 @@ use std::{
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 
-pub use crate::snapshot::FileId;
 use crate::{
-    observe::mounts::{DeviceNumber, MountTable},
+    observe::proc::mounts::{DeviceNumber, MountTable},
+    paths::FileId,
     snapshot::FileFacts,
 };
 
 impl FileId {
-    /// The identity of the file that `metadata` is about.
-    pub fn of(metadata: &Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino() }
-    }
-
     /// The device number in its two parts.
     #[cfg(target_os = "linux")]
     pub fn numbers(self) -> DeviceNumber {

@@ -3,11 +3,10 @@
 use std::{fs::File, io};
 
 use crate::{
+    file_format::MAIN_HEADER,
     observe::files,
     snapshot::{AutoVacuum, FileHeader, JournalMode},
 };
-
-pub const LENGTH: usize = 100;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
@@ -17,10 +16,10 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 ///
 /// Where it cannot be read, or is no header.
 pub fn read(file: &File) -> io::Result<Option<FileHeader>> {
-    let mut bytes = [0; LENGTH];
+    let mut bytes = [0; MAIN_HEADER];
     match files::read_at(file, &mut bytes, 0)? {
         0 => Ok(None),
-        LENGTH if is_header(&bytes) => Ok(Some(parse(&bytes, file.metadata()?.len()))),
+        MAIN_HEADER if is_header(&bytes) => Ok(Some(parse(&bytes, file.metadata()?.len()))),
         _ => {
             Err(io::Error::new(io::ErrorKind::InvalidData, "it does not begin with the header of a database"))
         }
@@ -33,13 +32,13 @@ pub fn could_begin(start: &[u8]) -> bool {
 }
 
 /// Whether these bytes are a header: the magic words, and a page size that can be.
-pub fn is_header(bytes: &[u8; LENGTH]) -> bool {
+pub fn is_header(bytes: &[u8; MAIN_HEADER]) -> bool {
     let size = page_size(bytes);
     could_begin(bytes) && size.is_power_of_two() && size >= 512
 }
 
 /// Bytes per page; 65536 is written as 1.
-pub fn page_size(bytes: &[u8; LENGTH]) -> u32 {
+pub fn page_size(bytes: &[u8; MAIN_HEADER]) -> u32 {
     match u16::from_be_bytes([bytes[16], bytes[17]]) {
         1 => 65536,
         size => u32::from(size),
@@ -48,12 +47,12 @@ pub fn page_size(bytes: &[u8; LENGTH]) -> u32 {
 
 /// Pages of the database, where the header keeps that count: a writer older than 3.7.0 leaves it alone, and then the
 /// change counter and the counter that it is valid for differ.
-pub fn valid_page_count(bytes: &[u8; LENGTH]) -> Option<u32> {
+pub fn valid_page_count(bytes: &[u8; MAIN_HEADER]) -> Option<u32> {
     let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     Some(word(28)).filter(|&count| word(24) == word(92) && count > 0)
 }
 
-fn parse(bytes: &[u8; LENGTH], file_size: u64) -> FileHeader {
+fn parse(bytes: &[u8; MAIN_HEADER], file_size: u64) -> FileHeader {
     let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let page_size = page_size(bytes);
     let by_size = u32::try_from(file_size / u64::from(page_size)).unwrap_or(u32::MAX);
@@ -87,8 +86,8 @@ mod tests {
     use super::*;
     use crate::{fuzz::for_a_while, fuzz_edits::edited};
 
-    fn header(change: &[(usize, &[u8])]) -> [u8; LENGTH] {
-        let mut bytes = [0; LENGTH];
+    fn header(change: &[(usize, &[u8])]) -> [u8; MAIN_HEADER] {
+        let mut bytes = [0; MAIN_HEADER];
         bytes[..16].copy_from_slice(MAGIC);
         bytes[16..20].copy_from_slice(&[0x10, 0, 2, 2]);
         for (at, with) in change {
@@ -126,7 +125,7 @@ mod tests {
                 file.set_len(0).and_then(|()| file.write_all_at(&bytes, 0)).expect("written");
                 match read(&file) {
                     Ok(Some(header)) => {
-                        prop_assert!(bytes.starts_with(MAGIC) && bytes.len() >= LENGTH);
+                        prop_assert!(bytes.starts_with(MAGIC) && bytes.len() >= MAIN_HEADER);
                         prop_assert!(header.page_size.is_power_of_two() && header.page_size <= 65_536);
                     }
                     Ok(None) => prop_assert!(bytes.is_empty()),

@@ -9,7 +9,7 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
-    snapshot::{Database, LockHold, Process},
+    snapshot::{Database, LockHold, Process, ProcessId},
     state::first_seen::{FirstSeen, IdleSample, IdleTime},
 };
 
@@ -45,8 +45,8 @@ pub struct IdleTracker {
     asked_at: Option<Instant>,
     // Time to the next question; as at first, where somebody is new.
     patience: Duration,
-    // Since when the looks have covered each process, by PID and start.
-    watched: HashMap<(i32, u64), Instant>,
+    // Since when the looks have covered each process.
+    watched: HashMap<ProcessId, Instant>,
 }
 
 impl IdleTracker {
@@ -67,7 +67,7 @@ impl IdleTracker {
     ) {
         let IdleClock { instant: now, ms: at } = now;
         self.looked_at = Some(now);
-        let mut seen: BTreeMap<(i32, u64), IdleSample> = BTreeMap::new();
+        let mut seen: BTreeMap<ProcessId, IdleSample> = BTreeMap::new();
         for (database, writers) in databases.iter().zip(writers) {
             for process in &database.processes {
                 let (Some(identity), Some(cpu_ticks)) = (process.identity(), process.activity.cpu_ticks)
@@ -91,7 +91,7 @@ impl IdleTracker {
         if seen.keys().any(|identity| !self.watched.contains_key(identity)) {
             self.patience = ASKED_FIRST;
         }
-        let mut idle: HashMap<(i32, u64), Option<IdleTime>> =
+        let mut idle: HashMap<ProcessId, Option<IdleTime>> =
             seen.iter().map(|(identity, seen)| (*identity, first_seen.idle(seen))).collect();
         self.ask_below(&seen, &mut idle, first_seen, below, now);
         count_children(databases, &mut idle);
@@ -111,8 +111,8 @@ impl IdleTracker {
     // first answer is only what the next is compared with.
     fn ask_below(
         &mut self,
-        seen: &BTreeMap<(i32, u64), IdleSample>,
-        idle: &mut HashMap<(i32, u64), Option<IdleTime>>,
+        seen: &BTreeMap<ProcessId, IdleSample>,
+        idle: &mut HashMap<ProcessId, Option<IdleTime>>,
         first_seen: &mut FirstSeen,
         below: &dyn Fn() -> HashMap<i32, u64>,
         now: Instant,
@@ -127,7 +127,7 @@ impl IdleTracker {
         }
         let below = below();
         for (identity, seen) in seen {
-            let below_ticks = below.get(&identity.0).copied();
+            let below_ticks = below.get(&identity.pid).copied();
             let told = first_seen.idle(&IdleSample { below_ticks, ..*seen });
             // One look proves nothing, even if it was taken in twice.
             idle.entry(*identity).and_modify(|idle| *idle = idle.and(told));
@@ -136,14 +136,14 @@ impl IdleTracker {
 }
 
 // A parent that waits for its children to do the work is as busy as they are. For its own CPU time only it counts.
-fn count_children(databases: &[Database], idle: &mut HashMap<(i32, u64), Option<IdleTime>>) {
+fn count_children(databases: &[Database], idle: &mut HashMap<ProcessId, Option<IdleTime>>) {
     let rows: Vec<&Process> = databases.iter().flat_map(|database| &database.processes).collect();
-    let identities: HashMap<i32, (i32, u64)> =
+    let identities: HashMap<i32, ProcessId> =
         rows.iter().filter_map(|row| Some((row.pid, row.identity()?))).collect();
     // The youngest first: a child is younger than its parent, so that its own children have been counted.
-    let mut children: Vec<((i32, u64), i32)> =
+    let mut children: Vec<(ProcessId, i32)> =
         rows.iter().filter_map(|row| Some((row.identity()?, row.parent?))).collect();
-    children.sort_by_key(|((pid, start_ticks), _)| Reverse((*start_ticks, *pid)));
+    children.sort_by_key(|(child, _)| Reverse((child.start_ticks, child.pid)));
     for (child, parent) in children {
         let theirs = idle.get(&child).copied().flatten();
         let of_parent = identities.get(&parent).and_then(|parent| idle.get_mut(parent));

@@ -7,7 +7,7 @@ use rustix::{
     process::{Pid, test_kill_process},
 };
 
-use super::{process_stat, processes};
+use super::{proc, processes};
 
 /// What names the running boot of the system; `None` where nothing does.
 pub fn boot(proc: &Path) -> Option<String> {
@@ -24,8 +24,8 @@ pub fn is_there(proc: &Path, pid: i32, since: Option<u64>, then: Option<&str>) -
     if is_of_another_boot || pid < 1 {
         return Some(false);
     }
-    if let Some(stat) = process_stat::read(proc, pid) {
-        return Some(stat.start_ticks.is_some_and(|now| since.is_none_or(|since| since == now)));
+    if let Some(stat) = proc::stat(proc, pid) {
+        return Some(stat.living_start().is_some_and(|now| since.is_none_or(|since| since == now)));
     }
     if proc != Path::new("/proc") {
         return if proc.is_dir() { Some(false) } else { None };

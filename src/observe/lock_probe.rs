@@ -7,9 +7,10 @@ use std::{fs::File, io, mem::ManuallyDrop, ops::RangeInclusive, path::Path};
 
 use rustix::process::{Flock, FlockType};
 
+use crate::file_format::INDEX_BYTE;
 use crate::observe::{
     files::{self, FileSighting},
-    lock_table::{INDEX_BYTE, LockRow},
+    lock_table::LockRow,
 };
 
 /// Which holders an answer may be about.
@@ -119,7 +120,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::observe::mounts::MountTable;
+    use crate::observe::proc::mounts::MountTable;
 
     /// Locks the first byte, says so, and waits.
     const HOLDER: &str = "import fcntl, sys; file = open(sys.argv[1], 'r+b'); \

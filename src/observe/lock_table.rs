@@ -15,10 +15,9 @@ use std::{
 
 use crate::{
     bounded::{self, CutReason, ReadLimits},
-    observe::{
-        files::{FileId, FileSighting},
-        mounts::DeviceNumber,
-    },
+    file_format::{INDEX_LOCKS, MAIN_LOCKS},
+    observe::{files::FileSighting, proc::mounts::DeviceNumber},
+    paths::FileId,
 };
 
 // The kernel gives about a page of rows at a time, and lets go of the table between two of them: rows can slip through.
@@ -31,10 +30,7 @@ const BOUNDS: ReadLimits = ReadLimits { bytes: 16 << 20, time: Duration::from_mi
 // Rows on the watched files that are kept. A process needs no more than some twenty; each byte may be a row of its own.
 const MOST_ROWS: usize = 10_000;
 // The bytes that SQLite locks: of `-shm`, and of the main file.
-const LOCKED: [RangeInclusive<u64>; 2] = [120..=INDEX_BYTE, 0x4000_0000..=0x4000_01ff];
-
-/// The byte of `-shm` on which every process with the index open holds a lock for life (SQLite's `DMS`).
-pub const INDEX_BYTE: u64 = 128;
+const LOCKED: [RangeInclusive<u64>; 2] = [INDEX_LOCKS, MAIN_LOCKS];
 
 /// One lock that is held.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -228,6 +224,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::file_format::INDEX_BYTE;
     use crate::fuzz::for_a_while;
 
     #[test]

@@ -6,51 +6,36 @@ use std::{
 };
 
 use crate::{
-    observe::{
-        lock_probe::ProbeScope,
-        lock_table::{INDEX_BYTE, LockRow},
+    file_format::{
+        CHECKPOINT_BYTE, INDEX_BYTE, PENDING_BYTE, READ_BYTES, READ0_BYTE, RECOVER_BYTE, RESERVED_BYTE,
+        SHARED_BYTES, WRITE_BYTE,
     },
+    observe::{lock_probe::ProbeScope, lock_table::LockRow},
     snapshot::{DatabaseLocks, JournalMode, LockHold, LockHolder, LogReader},
 };
 
-/// Byte of `-shm` that a writer locks.
-pub const WRITE: u64 = 120;
-/// Byte of `-shm` that a checkpointer locks.
-pub const CHECKPOINT: u64 = 121;
-/// Byte of `-shm` that is locked during recovery.
-pub const RECOVER: u64 = 122;
-/// Bytes of `-shm` that readers lock, slot 0 first.
-pub const READ: RangeInclusive<u64> = READ0..=127;
-/// The first of these: that of a reader who ignores the log. A checkpointer locks it while it copies pages.
-pub const READ0: u64 = 123;
-
-/// Byte of the main file that a writer locks to keep new readers away.
-pub const PENDING: u64 = 0x4000_0000;
-const RESERVED: u64 = PENDING + 1;
-/// Bytes of the main file that every reader, and every connection in WAL mode, locks.
-pub const SHARED: RangeInclusive<u64> = PENDING + 2..=PENDING + 511;
-
-/// Bytes of the main file of which a writer holds at least one for itself: PENDING, RESERVED and SHARED.
-pub const MAIN_WRITER: RangeInclusive<u64> = PENDING..=PENDING + 511;
-
 /// Where to ask for holders of `-shm` that have no row.
 pub const INDEX_PLACES: [(ProbeScope, RangeInclusive<u64>); 9] = [
-    (ProbeScope::Writers, WRITE..=WRITE),
-    (ProbeScope::Writers, CHECKPOINT..=CHECKPOINT),
-    (ProbeScope::Writers, RECOVER..=RECOVER),
-    (ProbeScope::Anybody, 123..=123),
-    (ProbeScope::Anybody, 124..=124),
-    (ProbeScope::Anybody, 125..=125),
-    (ProbeScope::Anybody, 126..=126),
-    (ProbeScope::Anybody, 127..=127),
+    (ProbeScope::Writers, WRITE_BYTE..=WRITE_BYTE),
+    (ProbeScope::Writers, CHECKPOINT_BYTE..=CHECKPOINT_BYTE),
+    (ProbeScope::Writers, RECOVER_BYTE..=RECOVER_BYTE),
+    (ProbeScope::Anybody, reader(0)),
+    (ProbeScope::Anybody, reader(1)),
+    (ProbeScope::Anybody, reader(2)),
+    (ProbeScope::Anybody, reader(3)),
+    (ProbeScope::Anybody, reader(4)),
     (ProbeScope::Anybody, INDEX_BYTE..=INDEX_BYTE),
 ];
 
+const fn reader(slot: u64) -> RangeInclusive<u64> {
+    READ0_BYTE + slot..=READ0_BYTE + slot
+}
+
 /// The same in the main file.
 pub const MAIN_PLACES: [(ProbeScope, RangeInclusive<u64>); 3] = [
-    (ProbeScope::Writers, PENDING..=PENDING),
-    (ProbeScope::Writers, RESERVED..=RESERVED),
-    (ProbeScope::Anybody, SHARED),
+    (ProbeScope::Writers, PENDING_BYTE..=PENDING_BYTE),
+    (ProbeScope::Writers, RESERVED_BYTE..=RESERVED_BYTE),
+    (ProbeScope::Anybody, SHARED_BYTES),
 ];
 
 /// The locks of one database, and of each process its part.
@@ -92,9 +77,9 @@ impl DecodedLocks {
             }
             if row.is_write {
                 for (byte, hold) in [
-                    (WRITE, LockHold::Write),
-                    (CHECKPOINT, LockHold::Checkpoint),
-                    (RECOVER, LockHold::Recover),
+                    (WRITE_BYTE, LockHold::Write),
+                    (CHECKPOINT_BYTE, LockHold::Checkpoint),
+                    (RECOVER_BYTE, LockHold::Recover),
                 ] {
                     if row.covers(byte) {
                         self.note(row.pid, hold);
@@ -103,25 +88,25 @@ impl DecodedLocks {
                 // On the bytes of readers it is a checkpointer at work, a mark update or a restart.
                 continue;
             }
-            for (slot, _) in (0_u8..).zip(READ).filter(|&(_, byte)| row.covers(byte)) {
+            for (slot, _) in (0_u8..).zip(READ_BYTES).filter(|&(_, byte)| row.covers(byte)) {
                 let mark = |marks: &[Option<u32>; 5]| marks[usize::from(slot)];
                 let frame = if slot == 0 { Some(0) } else { read_marks.and_then(mark) };
                 self.note(row.pid, LockHold::Read(slot));
                 self.locks.readers.push(LogReader { pid: row.pid, slot: Some(slot), frame, held_ms: None });
             }
         }
-        self.locks.writer = first(rows, |row| row.is_write && row.covers(WRITE));
-        self.locks.checkpointer = first(rows, |row| row.is_write && row.covers(CHECKPOINT));
-        self.locks.recoverer = first(rows, |row| row.is_write && row.covers(RECOVER));
+        self.locks.writer = first(rows, |row| row.is_write && row.covers(WRITE_BYTE));
+        self.locks.checkpointer = first(rows, |row| row.is_write && row.covers(CHECKPOINT_BYTE));
+        self.locks.recoverer = first(rows, |row| row.is_write && row.covers(RECOVER_BYTE));
     }
 
     fn main_rows(&mut self, mode: JournalMode, rows: &[LockRow]) {
-        for row in rows.iter().filter(|row| row.overlaps(&SHARED)) {
+        for row in rows.iter().filter(|row| row.overlaps(&SHARED_BYTES)) {
             self.locks.main_held = true;
             self.locks.main_held_unseen |= row.pid.is_none();
             self.main_holders.extend(row.pid);
         }
-        let is_exclusive = |row: &LockRow| row.is_write && row.covers_all(&SHARED);
+        let is_exclusive = |row: &LockRow| row.is_write && row.covers_all(&SHARED_BYTES);
         self.locks.exclusive = first(rows, is_exclusive);
         for row in rows.iter().filter(|row| is_exclusive(row)) {
             self.note(row.pid, LockHold::Exclusive);
@@ -137,8 +122,8 @@ impl DecodedLocks {
 
     fn rollback_rows(&mut self, rows: &[LockRow]) {
         let exclusive = self.locks.exclusive.as_ref().map(|holder| holder.pid);
-        let pending = first(rows, |row| row.is_write && row.covers(PENDING));
-        let reserved = first(rows, |row| row.is_write && row.covers(RESERVED));
+        let pending = first(rows, |row| row.is_write && row.covers(PENDING_BYTE));
+        let reserved = first(rows, |row| row.is_write && row.covers(RESERVED_BYTE));
         // The strongest of the three implies the others.
         let writer = self.locks.exclusive.clone().or(pending.clone()).or(reserved.clone());
         for (holder, hold) in [(&pending, LockHold::Pending), (&reserved, LockHold::Reserved)] {
@@ -150,7 +135,7 @@ impl DecodedLocks {
             }
         }
         let writer_pid = writer.as_ref().and_then(|writer| writer.pid);
-        for row in rows.iter().filter(|row| !row.is_write && row.overlaps(&SHARED)) {
+        for row in rows.iter().filter(|row| !row.is_write && row.overlaps(&SHARED_BYTES)) {
             if row.pid.is_none() || row.pid != writer_pid {
                 self.note(row.pid, LockHold::Shared);
                 self.locks.readers.push(LogReader { pid: row.pid, slot: None, frame: None, held_ms: None });

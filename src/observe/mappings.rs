@@ -8,10 +8,8 @@ use std::{
 };
 
 use crate::{
-    observe::{
-        files::{FileId, FileSighting},
-        processes,
-    },
+    observe::{files::FileSighting, proc},
+    paths::FileId,
     snapshot::{HandleCounts, Process},
 };
 
@@ -74,7 +72,7 @@ impl MappedFiles {
         if let Some(known) = known {
             return known.mapped;
         }
-        let mapped = processes::maps(&self.proc, process.pid, sights);
+        let mapped = proc::maps(&self.proc, process.pid, sights);
         self.known.insert(key, KnownMapping { at: now, of, mapped });
         mapped
     }

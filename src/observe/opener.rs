@@ -6,10 +6,11 @@ use std::{collections::BTreeSet, os::unix::ffi::OsStrExt, path::Path};
 
 use crate::{
     observe::{
-        files::{BirthId, FileId, FileSighting},
+        files::{BirthId, FileSighting},
         lock_table::LockRow,
         locks::DecodedLocks,
     },
+    paths::FileId,
     snapshot::{HandleCounts, Process, ProgramSample},
 };
 

@@ -1,17 +1,14 @@
 //! Overlay mounts, in any mount namespace that a visible process lives in, that show a database under another path.
 
 use std::{
-    collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use rustix::fs::readlinkat;
-
 use crate::{
     bounded,
-    observe::{files::FileId, mounts},
+    observe::proc::{self, ProcessFolder, mounts},
+    paths::FileId,
     snapshot::OverlayMount,
 };
 
@@ -54,12 +51,12 @@ impl OverlayUppers {
         if !self.can_be_any() {
             return uppers;
         }
-        for pid in self.namespaces().into_values() {
-            let process = self.proc.join(pid.to_string());
+        for pid in proc::mount_namespaces(&self.proc) {
+            let process = ProcessFolder::of(&self.proc, pid);
             for (merged, upper) in mounts::overlays(&process) {
                 // The path is that of the process that mounted it, which may have been on either side.
-                let inside = upper.strip_prefix("/").map(|rest| process.join("root").join(rest));
-                let ids = [Some(upper), inside.ok()].into_iter().flatten();
+                let inside = upper.is_absolute().then(|| process.seen_from_inside(&upper));
+                let ids = [Some(upper), inside].into_iter().flatten();
                 let ids = ids.filter_map(|path| path.metadata().ok()).map(|it| FileId::of(&it));
                 uppers.extend(ids.map(|id| (id, OverlayMount { merged: merged.clone(), pid })));
             }
@@ -67,21 +64,6 @@ impl OverlayUppers {
         uppers.sort_by_key(|(id, overlay)| (id.device, id.inode, overlay.pid));
         uppers.dedup();
         uppers
-    }
-
-    // A process for each mount namespace that can be seen: the one with the lowest PID.
-    fn namespaces(&self) -> BTreeMap<Vec<u8>, i32> {
-        let mut namespaces = BTreeMap::new();
-        let Ok(folder) = fs::File::open(&self.proc) else { return namespaces };
-        let entries = fs::read_dir(&self.proc).into_iter().flatten().flatten();
-        for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-            // From the open folder: this is asked of every process, and the way to it is half of the cost.
-            if let Ok(name) = readlinkat(&folder, format!("{pid}/ns/mnt"), Vec::new()) {
-                let lowest = namespaces.entry(name.into_bytes()).or_insert(pid);
-                *lowest = pid.min(*lowest);
-            }
-        }
-        namespaces
     }
 
     // Where the kernel knows no overlays, as on a machine that has run no container since its start, no process has one.

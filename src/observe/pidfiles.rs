@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use rustix::{
 
 use crate::{
     bounded,
-    observe::{files, process_stat},
+    observe::{files, proc},
     snapshot::{Pidfile, Unseen},
 };
 
@@ -72,27 +72,15 @@ impl PidfileContent {
             return;
         }
         self.found.clear();
-        let entries = if pids.is_empty() { None } else { fs::read_dir(proc).ok() };
-        let processes = entries.into_iter().flatten().flatten();
-        for here in processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-            let there = inner_pid(proc, here).filter(|pid| pids.contains(pid));
+        let processes = if pids.is_empty() { None } else { proc::pids(proc).ok() };
+        for here in processes.into_iter().flatten() {
+            let there = proc::inner_pid(proc, here).filter(|pid| pids.contains(pid));
             if let Some((pid, command)) = there.and_then(|pid| Some((pid, command_line(proc, here)?))) {
                 self.found.entry(pid).or_default().push(command);
             }
         }
         self.asked = Some((now, pids));
     }
-}
-
-// Its PID in the innermost of the PID namespaces that it is in, where that is not ours: `NSpid` of `proc_pid_status(5)`.
-fn inner_pid(proc: &Path, pid: i32) -> Option<i32> {
-    innermost_pid(&process_stat::status(&proc.join(pid.to_string())).ok()?)
-}
-
-fn innermost_pid(status: &str) -> Option<i32> {
-    let mut pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace();
-    pids.next()?;
-    pids.last()?.parse().ok()
 }
 
 fn pidfile(proc: &Path, path: &Path, pid: Option<i32>) -> Pidfile {
@@ -111,8 +99,8 @@ fn pid_in(path: &Path) -> io::Result<Option<i32>> {
 
 // `/proc` may hide the processes of others (`hidepid`), of which the kernel says all the same that they exist.
 fn lives(proc: &Path, pid: i32) -> Option<bool> {
-    if let Some(stat) = process_stat::read(proc, pid) {
-        return Some(stat.start_ticks.is_some());
+    if let Some(stat) = proc::stat(proc, pid) {
+        return Some(!stat.is_dead());
     }
     if proc != Path::new("/proc") {
         return Some(false);
@@ -125,18 +113,20 @@ fn lives(proc: &Path, pid: i32) -> Option<bool> {
 
 // As `Process::command_line` has it.
 fn command_line(proc: &Path, pid: i32) -> Option<String> {
-    let command = process_stat::command(proc, pid)?;
-    let name = || Some(format!("[{}]", process_stat::read(proc, pid)?.name));
+    let command = proc::command(proc, pid)?;
+    let name = || Some(format!("[{}]", proc::stat(proc, pid)?.name));
     if command.is_empty() { name() } else { Some(command.join(" ")) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::fuzz::for_a_while;
+    use crate::{fuzz::for_a_while, fuzz_edits::edited};
 
     fn read(proc: &Path, paths: &[PathBuf], unseen: &mut Vec<Unseen>) -> Vec<Pidfile> {
         let mut pidfiles = PidfileReader::default();
@@ -200,17 +190,6 @@ mod tests {
     }
 
     #[test]
-    fn fuzz_inner_pids() {
-        for_a_while("NSpid", |runner| {
-            runner.run(&"((NSpid|Pid):(\t| |-?[0-9]{0,12}|.){0,8}\n){0,4}", |text| {
-                let pid = innermost_pid(&text);
-                prop_assert!(pid.is_none_or(|pid| text.contains(&pid.abs().to_string())));
-                Ok(())
-            })
-        });
-    }
-
-    #[test]
     fn what_cannot_be_read_is_told_and_what_is_not_there_is_not() {
         let folder = TempDir::new().expect("a folder");
         let mut unseen = Vec::new();
@@ -218,5 +197,24 @@ mod tests {
         assert_eq!(read(Path::new("/proc"), &paths, &mut unseen), []);
         assert_eq!(unseen.len(), 1, "{unseen:?}");
         assert!(unseen[0].what.contains(&folder.path().display().to_string()));
+    }
+
+    #[test]
+    fn fuzz_pidfile() {
+        let dir = TempDir::new().expect("a folder");
+        let path = dir.path().join("pidfile");
+        for_a_while("pidfile", |runner| {
+            runner.run(&edited(&["71168\n", " 1 2\n", "-7\n", "99999999999\n"]), |bytes| {
+                fs::write(&path, &bytes).expect("written");
+                let mut pidfiles = PidfileReader::default();
+                pidfiles.set(vec![path.clone()]);
+                let mut unseen = Vec::new();
+                let read = pidfiles.read(Path::new("/nowhere"), Instant::now(), &mut unseen);
+                prop_assert!(unseen.is_empty() && read.len() == 1);
+                let text = String::from_utf8_lossy(&bytes);
+                prop_assert!(read[0].pid.is_none_or(|pid| pid > 0 && text.contains(&pid.to_string())));
+                Ok(())
+            })
+        });
     }
 }

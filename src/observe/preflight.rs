@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    file_format::MAIN_HEADER,
     observe::{content::first_page, files, header},
     paths,
     snapshot::FirstPageState,
@@ -134,13 +135,13 @@ fn is_damaged(main: &File, path: &Path) -> bool {
 }
 
 fn check(file: &File, metadata: &Metadata, shown: String) -> Result<(), UnfitPath> {
-    let mut start = [0; header::LENGTH];
+    let mut start = [0; MAIN_HEADER];
     let length = files::read_at(file, &mut start, 0).map_err(|error| unreadable(&shown, error))?;
     if !header::could_begin(&start[..length]) {
         return Err(UnfitPath::NotADatabase(shown));
     }
-    let (bytes, shortest) = (metadata.len(), header::LENGTH as u64);
-    if (1..header::LENGTH).contains(&length) {
+    let (bytes, shortest) = (metadata.len(), MAIN_HEADER as u64);
+    if (1..MAIN_HEADER).contains(&length) {
         return Err(UnfitPath::Truncated { path: shown, bytes, expected: shortest });
     }
     if length == 0 {

@@ -5,15 +5,13 @@
 
 use std::{fs::File, io, time::SystemTime};
 
+use crate::file_format::{FRAME_HEADER, LOG_HEADER, LOG_VERSION};
 use crate::observe::{
     checksum::{self, ChecksumPair, WordOrder},
-    files::{self, FileId},
+    files,
 };
+use crate::paths::FileId;
 
-const HEADER: usize = 32;
-/// Length of the header of a frame.
-pub const FRAME_HEADER: usize = 24;
-const VERSION: u32 = 3_007_000;
 // What one look reads of a log at most, so that a huge one cannot hold up the others.
 const BYTES_PER_LOOK: u64 = 256 << 20;
 const CHUNK: usize = 1 << 20;
@@ -36,13 +34,13 @@ impl LogHeader {
     ///
     /// Where the operating system fails to read.
     pub fn read(file: &File) -> io::Result<Option<Self>> {
-        let mut bytes = [0; HEADER];
-        Ok(if files::read_at(file, &mut bytes, 0)? == HEADER { Self::parse(&bytes) } else { None })
+        let mut bytes = [0; LOG_HEADER];
+        Ok(if files::read_at(file, &mut bytes, 0)? == LOG_HEADER { Self::parse(&bytes) } else { None })
     }
 
     /// For how many frames a log of `bytes` bytes has room.
     pub fn slots(&self, bytes: u64) -> u32 {
-        u32::try_from(bytes.saturating_sub(HEADER as u64) / self.frame_size() as u64).unwrap_or(u32::MAX)
+        u32::try_from(bytes.saturating_sub(LOG_HEADER as u64) / self.frame_size() as u64).unwrap_or(u32::MAX)
     }
 
     /// The salts, which every frame of this generation repeats.
@@ -50,7 +48,7 @@ impl LogHeader {
         self.salts
     }
 
-    fn parse(bytes: &[u8; HEADER]) -> Option<Self> {
+    fn parse(bytes: &[u8; LOG_HEADER]) -> Option<Self> {
         let order = match word(bytes, 0) {
             0x377f_0682 => WordOrder::Little,
             0x377f_0683 => WordOrder::Big,
@@ -58,7 +56,7 @@ impl LogHeader {
         };
         let page_size = word(bytes, 8);
         let sums = checksum::extend(order, (0, 0), &bytes[..24]);
-        let is_valid = word(bytes, 4) == VERSION
+        let is_valid = word(bytes, 4) == LOG_VERSION
             && page_size.is_power_of_two()
             && (512..=65536).contains(&page_size)
             && sums == (word(bytes, 24), word(bytes, 28));
@@ -74,7 +72,7 @@ impl LogHeader {
 
     /// Where the frame with this number, counted from 1, begins.
     pub fn offset_of(&self, frame: u32) -> u64 {
-        HEADER as u64 + u64::from(frame.saturating_sub(1)) * self.frame_size() as u64
+        LOG_HEADER as u64 + u64::from(frame.saturating_sub(1)) * self.frame_size() as u64
     }
 
     // The sums after `frame`, if it is a valid one after a frame with `sums`.
@@ -90,7 +88,7 @@ impl LogHeader {
 
 /// The bytes of a log with `frames` frames.
 pub fn bytes_of(frames: u32, page_size: u32) -> u64 {
-    HEADER as u64 + u64::from(frames) * (FRAME_HEADER as u64 + u64::from(page_size))
+    LOG_HEADER as u64 + u64::from(frames) * (FRAME_HEADER as u64 + u64::from(page_size))
 }
 
 /// The committed frames of a log.
@@ -166,7 +164,7 @@ impl FrameCount {
         let header = self.of.1;
         let size = header.frame_size() as u64;
         let mut frame = [0; FRAME_HEADER];
-        let offset = HEADER as u64 + u64::from(before) * size;
+        let offset = LOG_HEADER as u64 + u64::from(before) * size;
         let is_whole = offset + size <= length && files::read_at(file, &mut frame, offset)? == FRAME_HEADER;
         let sums = (word(&frame, 16), word(&frame, 20));
         Ok(is_whole && frame[8..16] == header.salts && sums == self.reached.sums)
@@ -179,7 +177,7 @@ impl FrameCount {
         let mut read = 0;
         self.is_complete = false;
         while read < budget {
-            let offset = HEADER as u64 + u64::from(self.reached.frames) * frame_size as u64;
+            let offset = LOG_HEADER as u64 + u64::from(self.reached.frames) * frame_size as u64;
             let length = files::read_at(file, &mut buffer, offset)?;
             read += length as u64;
             for frame in buffer[..length].chunks_exact(frame_size) {
@@ -230,7 +228,7 @@ mod tests {
     impl Log {
         fn new() -> Self {
             let mut bytes = Vec::new();
-            for value in [0x377f_0683, VERSION, 512, 7, 0xdead_beef, 0x0bad_cafe] {
+            for value in [0x377f_0683, LOG_VERSION, 512, 7, 0xdead_beef, 0x0bad_cafe] {
                 bytes.extend(u32::to_be_bytes(value));
             }
             let sums = checksum::extend(WordOrder::Big, (0, 0), &bytes);
@@ -398,11 +396,11 @@ mod tests {
 
     #[test]
     fn fuzz_log_header() {
-        let mut valid = [0; HEADER];
+        let mut valid = [0; LOG_HEADER];
         Log::new().file.read_exact_at(&mut valid, 0).expect("a header");
         for_a_while("log header", |runner| {
             runner.run(&edited(&[valid]), |bytes| {
-                let Some(Ok(bytes)) = bytes.get(..HEADER).map(<[u8; HEADER]>::try_from) else {
+                let Some(Ok(bytes)) = bytes.get(..LOG_HEADER).map(<[u8; LOG_HEADER]>::try_from) else {
                     return Ok(());
                 };
                 prop_assert!(LogHeader::parse(&bytes).is_none() || bytes == valid);

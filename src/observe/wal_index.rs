@@ -5,14 +5,12 @@
 
 use std::{fs::File, io};
 
+use crate::file_format::{INDEX_HEADER, LOG_VERSION};
 use crate::observe::{
     checksum::{self, WordOrder},
     files,
 };
 
-// Two copies of the header (48 bytes each) and the checkpoint information (40 bytes).
-const LENGTH: usize = 136;
-const VERSION: u32 = 3_007_000;
 // A read meets a writer between the two copies in up to 0.4 % of tries; so many in a row do not happen.
 const TRIES: u32 = 20;
 
@@ -35,7 +33,7 @@ pub struct WalIndex {
 
 /// The first bytes of an index as one `pread` gave them, to be compared with those of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RawIndex([u8; LENGTH]);
+pub struct RawIndex([u8; INDEX_HEADER]);
 
 impl RawIndex {
     /// Reads them once.
@@ -106,19 +104,21 @@ pub fn read(file: &File) -> io::Result<WalIndex> {
     Err(io::Error::new(io::ErrorKind::InvalidData, "its header is not whole"))
 }
 
-fn bytes(file: &File) -> io::Result<[u8; LENGTH]> {
-    let mut bytes = [0; LENGTH];
-    if files::read_at(file, &mut bytes, 0)? < LENGTH {
+fn bytes(file: &File) -> io::Result<[u8; INDEX_HEADER]> {
+    let mut bytes = [0; INDEX_HEADER];
+    if files::read_at(file, &mut bytes, 0)? < INDEX_HEADER {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it holds no header yet"));
     }
     Ok(bytes)
 }
 
-fn parse(bytes: &[u8; LENGTH]) -> Option<WalIndex> {
+fn parse(bytes: &[u8; INDEX_HEADER]) -> Option<WalIndex> {
     let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let sums = checksum::extend(WordOrder::NATIVE, (0, 0), &bytes[..40]);
-    let is_whole =
-        word(0) == VERSION && bytes[12] == 1 && bytes[..48] == bytes[48..96] && sums == (word(40), word(44));
+    let is_whole = word(0) == LOG_VERSION
+        && bytes[12] == 1
+        && bytes[..48] == bytes[48..96]
+        && sums == (word(40), word(44));
     is_whole.then(|| WalIndex {
         commits: word(8),
         frames: word(16),
@@ -143,9 +143,9 @@ mod tests {
     use super::*;
     use crate::{fuzz::for_a_while, fuzz_edits::edited};
 
-    fn index() -> [u8; LENGTH] {
-        let mut bytes = [0; LENGTH];
-        for (at, value) in [(0, VERSION), (8, 41), (16, 19_031), (20, 1446)] {
+    fn index() -> [u8; INDEX_HEADER] {
+        let mut bytes = [0; INDEX_HEADER];
+        for (at, value) in [(0, LOG_VERSION), (8, 41), (16, 19_031), (20, 1446)] {
             bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
         }
         bytes[12] = 1;
@@ -182,7 +182,7 @@ mod tests {
     fn fuzz_index() {
         for_a_while("wal-index", |runner| {
             runner.run(&edited(&[index()]), |bytes| {
-                let Ok(bytes) = <[u8; LENGTH]>::try_from(bytes) else { return Ok(()) };
+                let Ok(bytes) = <[u8; INDEX_HEADER]>::try_from(bytes) else { return Ok(()) };
                 if parse(&bytes).is_some() {
                     // What its checksum covers is what it was.
                     prop_assert_eq!(&bytes[..96], &index()[..96]);

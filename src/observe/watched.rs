@@ -11,10 +11,11 @@ use std::{
 };
 
 use crate::{
+    file_format::INDEX_BYTE,
     history::LockHistory,
     observe::{
         content::{self, ContentReader},
-        files::{self, BirthId, FileId, FileSighting},
+        files::{self, BirthId, FileSighting},
         folder,
         handle_growth::HandleGrowths,
         header,
@@ -22,12 +23,12 @@ use crate::{
         lock_sampler,
         lock_table::{self, LockRow, LockTable},
         locks::{self, DecodedLocks},
-        mounts::MountTable,
         opener::{DatabaseOpener, OpenerTarget},
-        reach::InsidePath,
+        proc::{InsidePath, mounts::MountTable},
         wal::{self, LogHeader},
         wal_index::{self, WalIndex},
     },
+    paths::FileId,
     snapshot::{
         ContentEvidence, DatabaseFiles, FileHeader, Filesystem, FolderFacts, JournalMode, OverlayMount,
         PathReach, Unseen, WalSource, WalState,
@@ -433,7 +434,7 @@ impl DatabaseView {
 
     // Whether somebody holds the byte that everybody with the index open does.
     fn is_vouched_for(&self) -> bool {
-        self.index_rows.iter().any(|row| row.covers(lock_table::INDEX_BYTE))
+        self.index_rows.iter().any(|row| row.covers(INDEX_BYTE))
     }
 
     fn read_main(&mut self, unseen: &mut Vec<Unseen>) {

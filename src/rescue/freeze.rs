@@ -1,7 +1,6 @@
 //! A process stopped for as long as its files are copied.
 
 use std::{
-    fs,
     os::fd::OwnedFd,
     path::Path,
     thread,
@@ -11,7 +10,10 @@ use std::{
 use rustix::process::{self, Pid, PidfdFlags, Signal};
 
 use super::RescueError;
-use crate::{act::signal, observe};
+use crate::{
+    act::signal,
+    observe::{self, proc::program},
+};
 
 /// How long all threads of a process are waited for. One in uninterruptible sleep stops when its I/O is done.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -73,12 +75,7 @@ impl Drop for FrozenProcess {
 
 // Whether every thread is stopped (T), traced (t) or dead (`proc_pid_stat(5)`).
 fn is_stopped(proc: &Path, pid: i32) -> bool {
-    let tasks = fs::read_dir(proc.join(pid.to_string()).join("task"));
-    let mut states = tasks.into_iter().flatten().flatten().map(|task| {
-        let stat = fs::read(task.path().join("stat")).unwrap_or_default();
-        let after_name = stat.iter().rposition(|&byte| byte == b')');
-        after_name.and_then(|at| stat.get(at + 2).copied())
-    });
-    // A thread whose state cannot be read has ended.
-    states.all(|state| state.is_none_or(|state| b"TtZX".contains(&state)))
+    // A process or thread whose state cannot be read has ended.
+    let states = program::thread_states(proc, pid).unwrap_or_default();
+    states.values().all(|state| "TtZX?".contains(*state))
 }

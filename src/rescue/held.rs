@@ -1,23 +1,16 @@
 //! The files of a database that a process has open, in the sets that belong together.
 
-use std::{
-    fmt,
-    fs::{self, File},
-    io,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
-
-use rustix::fs::{Mode, OFlags};
+use std::{fmt, fs::File, io, os::unix::ffi::OsStrExt, path::Path, time::SystemTime};
 
 use super::RescueError;
-use crate::observe::{
-    self, PATH_ONLY,
-    files::{self, FileId},
-    process_owner, sidecar,
-    wal::LogHeader,
-    wal_index,
+use crate::{
+    observe::{
+        proc::{self, ProcessFolder},
+        process_owner, sidecar,
+        wal::LogHeader,
+        wal_index,
+    },
+    paths::FileId,
 };
 
 /// The files of a database, main file, log, index and journal.
@@ -28,9 +21,7 @@ const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 pub struct HeldFile {
     /// The number of its descriptor; of several, the lowest.
     pub number: i32,
-    /// Device number as `stat` has it.
-    pub device: u64,
-    pub inode: u64,
+    pub id: FileId,
     pub bytes: u64,
     /// Whether the kernel shows that its name was taken away.
     pub is_deleted: bool,
@@ -65,7 +56,7 @@ impl fmt::Display for HeldFiles {
         let mut lead = "";
         for (name, file) in self.files() {
             let fate = if file.is_deleted { " deleted" } else { "" };
-            write!(f, "{lead}{name} {}{fate} ({} bytes)", file.inode, crate::units::count(file.bytes))?;
+            write!(f, "{lead}{name} {}{fate} ({} bytes)", file.id.inode, crate::units::count(file.bytes))?;
             lead = ", ";
         }
         Ok(())
@@ -81,28 +72,24 @@ pub fn sets(proc: &Path, pid: i32, path: &Path) -> Result<Vec<HeldFiles>, Rescue
     let paths = SUFFIXES.map(|suffix| sidecar(path, suffix));
     let current = paths.each_ref().map(|path| path.metadata().ok().map(|it| FileId::of(&it)));
     let mut held: [Vec<HeldFile>; 4] = Default::default();
-    let folder = descriptors(proc, pid);
-    let mut entries: Vec<_> = fs::read_dir(&folder)
-        .map_err(|cause| unreadable(proc, pid, cause))?
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .collect();
-    entries.sort_unstable();
-    for number in entries {
-        let link = folder.join(number.to_string());
+    let process = ProcessFolder::with_files(proc, pid);
+    let descriptors = process.descriptors().map_err(|cause| unreadable(proc, pid, cause))?.flatten();
+    let mut numbers: Vec<i32> = descriptors.filter_map(|it| it.number().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    for number in numbers {
+        let descriptor = process.descriptor(number);
         // A descriptor may be closed at any time.
-        let (Ok(text), Ok(metadata)) = (fs::read_link(&link), link.metadata()) else { continue };
+        let (Ok(text), Ok(metadata)) = (descriptor.target(), descriptor.metadata()) else { continue };
         if !metadata.is_file() {
             continue;
         }
         let id = FileId::of(&metadata);
         let is_current = |at: usize| current[at] == Some(id);
         let Some(at) = (0..4).find(|&at| is_current(at) || was_at(&text, &paths[at], id)) else { continue };
-        if !held[at].iter().any(|it| (it.device, it.inode) == (id.device, id.inode)) {
+        if !held[at].iter().any(|it| it.id == id) {
             held[at].push(HeldFile {
                 number,
-                device: id.device,
-                inode: id.inode,
+                id,
                 bytes: metadata.len(),
                 is_deleted: !is_current(at),
                 born: metadata.created().ok(),
@@ -122,13 +109,6 @@ fn was_at(text: &Path, path: &Path, id: FileId) -> bool {
     let is_named =
         text.as_os_str().as_bytes().strip_suffix(b" (deleted)") == Some(path.as_os_str().as_bytes());
     is_named && !text.metadata().is_ok_and(|there| FileId::of(&there) == id)
-}
-
-// Where the kernel shows the descriptors of `pid`. Of a process whose first thread has ended, those of another thread are
-// its own.
-fn descriptors(proc: &Path, pid: i32) -> PathBuf {
-    let process = observe::living_thread(proc, pid).unwrap_or_else(|| proc.join(pid.to_string()));
-    process.join("fd")
 }
 
 fn unreadable(proc: &Path, pid: i32, cause: io::Error) -> RescueError {
@@ -203,7 +183,7 @@ pub fn choose(
 ) -> Result<HeldFiles, RescueError> {
     let list = || sets.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let is_meant = |set: &&HeldFiles| match inode {
-        Some(inode) => set.files().any(|(_, file)| file.inode == inode),
+        Some(inode) => set.files().any(|(_, file)| file.id.inode == inode),
         None => set.is_deleted(),
     };
     let meant: Vec<&HeldFiles> = sets.iter().filter(is_meant).collect();
@@ -222,29 +202,25 @@ pub fn choose(
 ///
 /// Where it is another file by now, or cannot be opened.
 pub fn open(proc: &Path, pid: i32, held: &HeldFile) -> Result<File, RescueError> {
-    let link = descriptors(proc, pid).join(held.number.to_string());
     let what = || format!("open descriptor {} of {pid}", held.number);
-    let pin = rustix::fs::open(&link, PATH_ONLY | OFlags::CLOEXEC, Mode::empty());
-    let pin = File::from(pin.map_err(|error| RescueError::io(what())(error.into()))?);
+    let descriptor = ProcessFolder::with_files(proc, pid).descriptor(held.number);
+    let pin = descriptor.pin().map_err(RescueError::io(what()))?;
     let metadata = pin.metadata().map_err(RescueError::io(what()))?;
-    if !metadata.is_file() || (metadata.dev(), metadata.ino()) != (held.device, held.inode) {
+    if !metadata.is_file() || FileId::of(&metadata) != held.id {
         return Err(RescueError::Changed { what: format!("{pid} has closed descriptor {}", held.number) });
     }
-    let number = std::os::fd::AsRawFd::as_raw_fd(&pin);
-    files::open(&PathBuf::from(format!("/proc/self/fd/{number}"))).map_err(RescueError::io(what()))
+    proc::reopen(&pin).map_err(RescueError::io(what()))
 }
 
-/// The processes but this one that have one of `files` open (device and inode), as far as their descriptors can be read.
-pub fn openers(proc: &Path, files: &[(u64, u64)]) -> Vec<i32> {
+/// The processes but this one that have one of `files` open, as far as their descriptors can be read.
+pub fn openers(proc: &Path, files: &[FileId]) -> Vec<i32> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let pids = fs::read_dir(proc).into_iter().flatten().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let has_it = |pid: &i32| {
-        let found = fs::read_dir(descriptors(proc, *pid)).into_iter().flatten().flatten();
-        let mut ids = found.filter_map(|entry| entry.path().metadata().ok());
-        ids.any(|it| files.contains(&(it.dev(), it.ino())))
+        let descriptors = ProcessFolder::with_files(proc, *pid).descriptors();
+        let mut found = descriptors.into_iter().flatten().flatten().filter_map(|it| it.metadata().ok());
+        found.any(|it| files.contains(&FileId::of(&it)))
     };
-    pids.filter(|&pid| pid != own).filter(has_it).collect()
+    proc::pids(proc).into_iter().flatten().filter(|&pid| pid != own).filter(has_it).collect()
 }
 
 #[cfg(test)]
@@ -255,12 +231,12 @@ mod tests {
 
     fn held(number: i32, inode: u64, born: Option<u64>, is_deleted: bool) -> HeldFile {
         let born = born.map(|second| SystemTime::UNIX_EPOCH + Duration::from_secs(second));
-        HeldFile { number, device: 1, inode, bytes: 4096, is_deleted, born }
+        HeldFile { number, id: FileId { device: 1, inode }, bytes: 4096, is_deleted, born }
     }
 
     fn inodes(sets: &[HeldFiles]) -> Vec<[Option<u64>; 3]> {
-        let inode = |file: Option<HeldFile>| file.map(|it| it.inode);
-        sets.iter().map(|it| [Some(it.main.inode), inode(it.log), inode(it.index)]).collect()
+        let inode = |file: Option<HeldFile>| file.map(|it| it.id.inode);
+        sets.iter().map(|it| [Some(it.main.id.inode), inode(it.log), inode(it.index)]).collect()
     }
 
     #[test]
@@ -281,9 +257,9 @@ mod tests {
             if is_gone {
                 assert!(matches!(chosen, Err(RescueError::Several { .. })));
                 let by_log = choose(&sets, 1, Path::new("a.db"), Some(21)).expect("one");
-                assert_eq!(by_log.main.inode, 20);
+                assert_eq!(by_log.main.id.inode, 20);
             } else {
-                assert_eq!(chosen.expect("only one was deleted").main.inode, 10);
+                assert_eq!(chosen.expect("only one was deleted").main.id.inode, 10);
             }
             assert!(matches!(
                 choose(&sets, 1, Path::new("a.db"), Some(9)),
@@ -307,9 +283,12 @@ mod tests {
         let main = held(3, 10, Some(1), false);
         let (old, new) = (held(4, 11, Some(2), true), held(6, 21, Some(5), false));
         let index = held(5, 12, Some(2), true);
-        let sets = group(&[vec![main], vec![old, new], vec![index], Vec::new()], |log, _| log.inode == 11);
+        let sets = group(&[vec![main], vec![old, new], vec![index], Vec::new()], |log, _| log.id.inode == 11);
         assert_eq!(inodes(&sets), [[Some(10), Some(11), Some(12)], [Some(10), Some(21), None]]);
-        assert_eq!(choose(&sets, 1, Path::new("a.db"), None).expect("one").log.map(|it| it.inode), Some(11));
+        assert_eq!(
+            choose(&sets, 1, Path::new("a.db"), None).expect("one").log.map(|it| it.id.inode),
+            Some(11)
+        );
     }
 
     #[test]

@@ -3,12 +3,11 @@
 use std::{fs::File, os::unix::ffi::OsStrExt, path::Path};
 
 use super::RescueError;
+use crate::file_format::{JOURNAL_HEADER, JOURNAL_MAGIC, JOURNAL_TRAILER};
 use crate::observe::files;
 
-/// The first bytes of a journal that has something to undo, and the last ones of one that names a super-journal.
-const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
-/// Length of the name, sum of its bytes, and the magic.
-const TAIL: u64 = 16;
+/// Bytes behind the name of a super-journal.
+const TAIL: u64 = JOURNAL_TRAILER as u64;
 /// Number of the page that is never written, in front of the name.
 const LEAD: u64 = 4;
 /// The longest path that SQLite takes (`MAX_PATHNAME` of `os_unix.c`).
@@ -30,15 +29,17 @@ pub fn hot_bytes(journal: &File) -> Result<u64, RescueError> {
     };
     let length = super::copy::length(journal, "the rollback journal")?;
     let mut magic = [0; 8];
-    // SQLite gives the header a sector of its own, which has at least 512 bytes.
-    if length <= 512 || read(&mut magic, 0)? < 8 || magic != MAGIC {
+    if length <= JOURNAL_HEADER || read(&mut magic, 0)? < 8 || magic != JOURNAL_MAGIC {
         return Ok(0);
     }
-    let mut tail = [0; 16];
+    let mut tail = [0; JOURNAL_TRAILER];
     read(&mut tail, length - TAIL)?;
     let word = |at: usize| u32::from_be_bytes([tail[at], tail[at + 1], tail[at + 2], tail[at + 3]]);
     let name_length = u64::from(word(0));
-    if tail[8..] != MAGIC || !(1..=LONGEST).contains(&name_length) || name_length + TAIL + LEAD > length {
+    if tail[8..] != JOURNAL_MAGIC
+        || !(1..=LONGEST).contains(&name_length)
+        || name_length + TAIL + LEAD > length
+    {
         return Ok(length);
     }
     let mut name = vec![0; usize::try_from(name_length).unwrap_or_default()];
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     fn journal(name: Option<&Path>) -> (File, u64) {
-        let mut bytes = MAGIC.to_vec();
+        let mut bytes = JOURNAL_MAGIC.to_vec();
         bytes.resize(2000, 7);
         let plain = bytes.len() as u64;
         if let Some(name) = name {
@@ -70,7 +71,7 @@ mod tests {
             bytes.extend(u32::try_from(name.len()).expect("short").to_be_bytes());
             let sum: u32 = name.iter().map(|&byte| u32::from(byte)).sum();
             bytes.extend(sum.to_be_bytes());
-            bytes.extend(MAGIC);
+            bytes.extend(JOURNAL_MAGIC);
         }
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(&bytes).expect("written");

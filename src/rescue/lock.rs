@@ -18,10 +18,8 @@ use nix::{
 };
 
 use super::{IsStopped, RescueError};
-use crate::observe::{
-    lock_probe::{self, ProbeScope},
-    locks::{PENDING, SHARED},
-};
+use crate::file_format::{PENDING_BYTE, SHARED_BYTES};
+use crate::observe::lock_probe::{self, ProbeScope};
 
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -82,9 +80,10 @@ pub fn wait_for(
 /// As [`wait_for`].
 pub fn share(file: &File, patience: Duration, is_stopped: IsStopped<'_>) -> Result<(), RescueError> {
     let what = "the main file";
-    wait_for(file, &(PENDING..=PENDING), what, patience, is_stopped)?;
-    let shared = wait_for(file, &SHARED, what, patience, is_stopped);
-    set(file, libc::F_UNLCK, &(PENDING..=PENDING)).map_err(RescueError::io("unlock the main file"))?;
+    wait_for(file, &(PENDING_BYTE..=PENDING_BYTE), what, patience, is_stopped)?;
+    let shared = wait_for(file, &SHARED_BYTES, what, patience, is_stopped);
+    set(file, libc::F_UNLCK, &(PENDING_BYTE..=PENDING_BYTE))
+        .map_err(RescueError::io("unlock the main file"))?;
     shared
 }
 
@@ -96,8 +95,9 @@ pub fn is_written(file: &File, bytes: RangeInclusive<u64>) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file_format::READ0_BYTE;
 
-    const BYTES: RangeInclusive<u64> = 123..=123;
+    const BYTES: RangeInclusive<u64> = READ0_BYTE..=READ0_BYTE;
 
     #[test]
     fn a_lock_ends_with_its_descriptor_and_with_no_other() {

@@ -13,12 +13,14 @@ use super::{
     process::{LiveFiles, committed, is_wal, live},
     target::{CopyTarget, has_room},
 };
-use crate::observe::{
-    files,
-    lock_probe::{self, ProbeScope},
-    lock_table::INDEX_BYTE,
-    locks::MAIN_WRITER,
-    sidecar,
+use crate::{
+    file_format::{INDEX_BYTE, MAIN_LOCKS},
+    observe::{
+        files,
+        lock_probe::{self, ProbeScope},
+        sidecar,
+    },
+    paths::FileId,
 };
 
 const SHARE_PATIENCE: Duration = Duration::from_secs(10);
@@ -146,7 +148,7 @@ impl OriginalFiles {
     ) -> Result<CopiedBytes, RescueError> {
         // Asked before the lock, which would be in the answer itself.
         if is_wal(&self.main) || self.log.is_some() {
-            let ids: Vec<(u64, u64)> = self.files()?.iter().map(|it| (it.dev(), it.ino())).collect();
+            let ids: Vec<FileId> = self.files()?.iter().map(FileId::of).collect();
             let pids = held::openers(proc, &ids);
             if !pids.is_empty() || self.is_locked()? {
                 return Err(RescueError::InUse { pids, path: main.to_owned() });
@@ -156,7 +158,7 @@ impl OriginalFiles {
         let before = self.files()?;
         // While a process is in a transaction its journal undoes what is not in the main file yet.
         let is_writing =
-            lock::is_written(&self.main, MAIN_WRITER).map_err(RescueError::io("ask for locks"))?;
+            lock::is_written(&self.main, MAIN_LOCKS).map_err(RescueError::io("ask for locks"))?;
         let hot = match &self.journal {
             Some(journal) if !is_writing => journal::hot_bytes(journal)?,
             _ => 0,
@@ -169,7 +171,7 @@ impl OriginalFiles {
     }
 
     fn is_locked(&self) -> Result<bool, RescueError> {
-        let holder = lock_probe::ask(&self.main, ProbeScope::Anybody, MAIN_WRITER);
+        let holder = lock_probe::ask(&self.main, ProbeScope::Anybody, MAIN_LOCKS);
         Ok(holder.map_err(RescueError::io("ask for locks on the main file"))?.is_some())
     }
 
@@ -204,7 +206,6 @@ impl OriginalFiles {
 
     // Whether the files that were copied are still those at the path.
     fn is_at(&self, main: &Path) -> Result<bool, RescueError> {
-        let id = |it: &Metadata| (it.dev(), it.ino());
         let files = [
             ("", Some(&self.main)),
             ("-wal", self.log.as_ref()),
@@ -212,9 +213,8 @@ impl OriginalFiles {
             ("-journal", self.journal.as_ref()),
         ];
         for (suffix, file) in files {
-            let there = sidecar(main, suffix).metadata().ok();
             let ours = file.map(File::metadata).transpose().map_err(RescueError::io("examine the files"))?;
-            if there.as_ref().map(id) != ours.as_ref().map(id) {
+            if FileId::at(&sidecar(main, suffix)) != ours.as_ref().map(FileId::of) {
                 return Ok(false);
             }
         }

@@ -14,9 +14,9 @@ use super::{
     target::{CopyTarget, has_room},
 };
 use crate::{
+    file_format::{MAIN_LOCKS, READ0_BYTE, SHARED_BYTES},
     observe::{
         self, header,
-        locks::{MAIN_WRITER, READ0, SHARED},
         wal::{self, LogHeader},
         wal_index::{self, WalIndex},
     },
@@ -132,8 +132,14 @@ pub fn live(
     target: &mut CopyTarget,
     is_stopped: IsStopped<'_>,
 ) -> Result<CopiedBytes, RescueError> {
-    lock::wait_for(files.main, &SHARED, "the main file", SHARE_PATIENCE, is_stopped)?;
-    lock::wait_for(files.index, &(READ0..=READ0), "byte 123 of -shm", CHECKPOINT_PATIENCE, is_stopped)?;
+    lock::wait_for(files.main, &SHARED_BYTES, "the main file", SHARE_PATIENCE, is_stopped)?;
+    lock::wait_for(
+        files.index,
+        &(READ0_BYTE..=READ0_BYTE),
+        "byte 123 of -shm",
+        CHECKPOINT_PATIENCE,
+        is_stopped,
+    )?;
     let (main_copy, log_copy) = (target.create("")?, target.create("-wal")?);
     let mut last = RescueError::Changed { what: "the log was restarted".to_owned() };
     for _ in 0..TRIES {
@@ -228,15 +234,15 @@ fn frozen(
         let stopped = FrozenProcess::stop(request.proc, request.pid, request.start_ticks)?;
         // Its descriptors are what they are from now on: a journal lasts as long as its transaction.
         let found = sets(request.proc, request.pid, request.path)?;
-        let inode = request.inode.unwrap_or_else(|| set.log.map_or(set.main.inode, |log| log.inode));
+        let inode = request.inode.unwrap_or_else(|| set.log.map_or(set.main.id.inode, |log| log.id.inode));
         let set = choose(&found, request.pid, request.path, Some(inode))?;
-        let others = held::openers(request.proc, &[(set.main.device, set.main.inode)]);
+        let others = held::openers(request.proc, &[set.main.id]);
         let others: Vec<i32> = others.into_iter().filter(|&pid| pid != request.pid).collect();
         if !others.is_empty() {
             return Err(RescueError::Shared { pids: others });
         }
         let main = held::open(request.proc, request.pid, &set.main)?;
-        let is_writing = lock::is_written(&main, MAIN_WRITER).map_err(RescueError::io("ask for locks"))?;
+        let is_writing = lock::is_written(&main, MAIN_LOCKS).map_err(RescueError::io("ask for locks"))?;
         if !is_writing || set.log.is_some() || set.journal.is_some() {
             return as_it_is(request, &set, &main, target, is_stopped);
         }

@@ -19,14 +19,6 @@ pub struct DatabaseFiles {
     pub journal: Option<FileFacts>,
 }
 
-/// What tells a file from all others at one time: `st_dev` and `st_ino` of `stat`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FileId {
-    /// Device number as `stat` has it.
-    pub device: u64,
-    pub inode: u64,
-}
-
 /// What `stat` says of one file.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FileFacts {

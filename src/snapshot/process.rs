@@ -6,7 +6,16 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FileId, PairingFacts, ProcessOrigin, StaleProtection};
+use super::{PairingFacts, ProcessOrigin, StaleProtection};
+use crate::paths::FileId;
+
+/// A process, named so that no other of this boot can be mistaken for it: a PID alone is reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId {
+    pub pid: i32,
+    /// Start in clock ticks since boot.
+    pub start_ticks: u64,
+}
 
 /// A process that has the database open.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -117,9 +126,9 @@ impl Process {
         if self.command.is_empty() { format!("[{}]", self.name) } else { self.command.join(" ") }
     }
 
-    /// PID and start, which no other process of this boot has; `None` where the start is not known.
-    pub fn identity(&self) -> Option<(i32, u64)> {
-        self.start_ticks.map(|ticks| (self.pid, ticks))
+    /// `None` where its start is not known.
+    pub fn identity(&self) -> Option<ProcessId> {
+        self.start_ticks.map(|start_ticks| ProcessId { pid: self.pid, start_ticks })
     }
 
     /// Whether it was judged to be stale, and nothing protects it.

@@ -186,7 +186,7 @@ impl FirstSeen {
             std::mem::take(&mut entry.is_held) || !is_ours && holder_lives(key, lives)
         });
         self.is_changed |= self.entries.len() != before;
-        self.idle.end_look(&|pid, start_ticks| lives(pid, Some(start_ticks)));
+        self.idle.end_look(&|process| lives(process.pid, Some(process.start_ticks)));
         self.is_changed |= self.idle.is_due();
         if self.is_changed && self.written.is_none_or(|written| written.elapsed() >= REST) {
             self.write(databases, lives);
@@ -226,7 +226,7 @@ impl FirstSeen {
                 self.entries.insert(key, theirs);
             }
         }
-        self.idle.take_in(idle, &|pid, start_ticks| lives(pid, Some(start_ticks)));
+        self.idle.take_in(idle, &|process| lives(process.pid, Some(process.start_ticks)));
         let seen = self.entries.iter().map(|(key, entry)| PersistedEntry {
             key: key.clone(),
             at: entry.at,

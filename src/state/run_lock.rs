@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, Write},
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -11,9 +10,12 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::state::{
-    folder::{self, StateFolder},
-    journal,
+use crate::{
+    paths::FileId,
+    state::{
+        folder::{self, StateFolder},
+        journal,
+    },
 };
 
 /// The kernel's lock on a small file in the runs folder; given back at the end, also that of a killed process. The file
@@ -152,7 +154,7 @@ impl Drop for RunLock {
 }
 
 fn same_file(file: &File, there: &fs::Metadata) -> bool {
-    file.metadata().is_ok_and(|here| (here.dev(), here.ino()) == (there.dev(), there.ino()))
+    file.metadata().is_ok_and(|here| FileId::of(&here) == FileId::of(there))
 }
 
 /// The PIDs in a lock file, one a line.

@@ -85,7 +85,7 @@ fn no_room_names_what_it_must_not_know() {
     let mut offences = Vec::new();
     for (rooms, words, reason) in MUST_NOT_NAME {
         for room in *rooms {
-            let files = rust_files(&src.join(room));
+            let files = program_files(&src.join(room));
             assert!(!files.is_empty(), "there is no room {room}: mend this test");
             for file in files {
                 let text = fs::read_to_string(&file).expect("a source file is text");
@@ -138,7 +138,7 @@ type RoomGraph = BTreeMap<String, BTreeMap<String, PathBuf>>;
 fn the_room_graph_is_acyclic() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut graph = RoomGraph::new();
-    for file in rust_files(&src) {
+    for file in program_files(&src) {
         let below = file.strip_prefix(&src).expect("a file below src").to_owned();
         let room = below.iter().next().expect("a name").to_string_lossy().trim_end_matches(".rs").to_owned();
         let text = fs::read_to_string(&file).expect("a source file is text");
@@ -246,6 +246,68 @@ fn only_the_door_and_the_store_name_rusqlite() {
             assert!(!text.contains("rusqlite"), "{} names rusqlite", room.display());
         }
     }
+}
+
+/// What only `observe/proc/` may name: the files of `/proc/PID`, and a crate that reads them.
+const FILES_OF_A_PROCESS: &[&str] = &[
+    "procfs::",
+    "/proc/self/",
+    "/proc/{",
+    "(\"cgroup\")",
+    "(\"cmdline\")",
+    "(\"comm\")",
+    "(\"cwd\")",
+    "(\"environ\")",
+    "(\"exe\")",
+    "(\"fd\")",
+    "(\"fdinfo\")",
+    "(\"maps\")",
+    "(\"mountinfo\")",
+    "(\"ns/",
+    "/ns/",
+    "(\"schedstat\")",
+    "(\"stat\")",
+    "(\"statm\")",
+    "(\"status\")",
+    "(\"task\")",
+];
+
+/// Files that may, and why.
+const MAY_READ_A_PROCESS: &[(&str, &str)] =
+    &[("state/folder.rs", "the user namespace of waltop itself; `observe` stands above `state`")];
+
+#[test]
+fn one_room_reads_the_files_of_a_process() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut named: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for file in program_files(&src) {
+        let below = file.strip_prefix(&src).expect("a file below src").to_string_lossy().into_owned();
+        let text = fs::read_to_string(&file).expect("a source file is text");
+        let shipped = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
+        let code = shipped.lines().map(|line| line.split("//").next().unwrap_or_default());
+        for line in code {
+            let words = FILES_OF_A_PROCESS.iter().filter(|word| line.contains(**word));
+            words.for_each(|word| _ = named.entry(below.clone()).or_default().insert(word));
+        }
+    }
+    let inside: BTreeSet<&str> = named
+        .extract_if(.., |file, _| file.starts_with("observe/proc/"))
+        .flat_map(|(_, words)| words)
+        .collect();
+    assert!(inside.len() > 12, "the room reads fewer files than it is known to: {inside:?}");
+    for (file, reason) in MAY_READ_A_PROCESS {
+        assert!(named.remove(*file).is_some(), "{file} needs no exception any more ({reason})");
+    }
+    assert!(named.is_empty(), "read these through `observe::proc`: {named:#?}");
+}
+
+/// The files of the program below `path`: those of nothing but tests may name more.
+fn program_files(path: &Path) -> Vec<PathBuf> {
+    let is_test = |file: &Path| {
+        let below = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("a file of the package");
+        below.iter().any(|part| part == "tests" || part == "tests.rs")
+    };
+    rust_files(path).into_iter().filter(|file| !is_test(file)).collect()
 }
 
 fn rust_files(path: &Path) -> Vec<PathBuf> {

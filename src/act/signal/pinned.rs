@@ -18,9 +18,9 @@ use crate::{
     config::Permit,
     observe::{
         self,
-        program::{self, ProgramError},
+        proc::program::{self, ProgramError},
     },
-    snapshot::FileId,
+    paths::FileId,
 };
 
 use super::{

@@ -5,32 +5,28 @@
 
 use std::{
     cell::Cell,
-    fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use crate::observe::sidecar;
-
-pub(super) type OpenedFileId = (u64, u64);
+use crate::{observe::sidecar, paths::FileId};
 
 /// The database's files as they were when it was opened.
 #[derive(Debug)]
 pub(super) struct DatabasePlace {
     main: PathBuf,
-    opened: Option<OpenedFileId>,
+    opened: Option<FileId>,
     sidecars: [PathBuf; 2],
     /// `-wal` and `-shm`, which are there as long as anybody is connected, once they were seen.
-    seen: Cell<[Option<OpenedFileId>; 2]>,
+    seen: Cell<[Option<FileId>; 2]>,
 }
 
 impl DatabasePlace {
     /// Of the database at `path`, which was opened just now; `before` is what lay there before that, which takes its
     /// time where a lock has to be waited for.
-    pub(super) fn of(path: &Path, before: Option<OpenedFileId>) -> Self {
+    pub(super) fn of(path: &Path, before: Option<FileId>) -> Self {
         Self {
             main: path.to_owned(),
-            opened: before.or_else(|| identity(path)),
+            opened: before.or_else(|| FileId::at(path)),
             sidecars: ["-wal", "-shm"].map(|suffix| sidecar(path, suffix)),
             seen: Cell::default(),
         }
@@ -38,22 +34,20 @@ impl DatabasePlace {
 
     /// Whether they are the same still; to be asked where this process holds a lock, so that the sidecars are there.
     pub(super) fn is_unchanged(&self) -> bool {
-        let now = self.sidecars.each_ref().map(|path| identity(path));
+        let now = self.sidecars.each_ref().map(|path| FileId::at(path));
         let seen = self.seen.get();
         self.seen.set([seen[0].or(now[0]), seen[1].or(now[1])]);
-        let is_same =
-            |(seen, now): (Option<OpenedFileId>, Option<OpenedFileId>)| seen.is_none() || seen == now;
-        self.opened.is_some() && identity(&self.main) == self.opened && seen.into_iter().zip(now).all(is_same)
+        let is_same = |(seen, now): (Option<FileId>, Option<FileId>)| seen.is_none() || seen == now;
+        self.opened.is_some()
+            && FileId::at(&self.main) == self.opened
+            && seen.into_iter().zip(now).all(is_same)
     }
-}
-
-/// What lies at `path`; `None` where nothing is seen there.
-pub(super) fn identity(path: &Path) -> Option<OpenedFileId> {
-    fs::metadata(path).ok().map(|it| (it.dev(), it.ino()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;
@@ -82,9 +76,9 @@ mod tests {
     fn one_that_was_replaced_while_it_was_opened_is_seen() {
         let dir = TempDir::new().expect("a folder");
         let path = dir.path().join("x.db");
-        assert!(identity(&path).is_none());
+        assert!(FileId::at(&path).is_none());
         fs::write(&path, "").expect("a file");
-        let before = identity(&path);
+        let before = FileId::at(&path);
         assert!(DatabasePlace::of(&path, before).is_unchanged());
         fs::write(dir.path().join("new"), "").expect("a file");
         fs::rename(dir.path().join("new"), &path).expect("in its place");

@@ -17,6 +17,7 @@ use crate::{
         factory,
         holder::{self, BlockingProcess},
     },
+    file_format::FRAME_HEADER,
     threads, units,
 };
 
@@ -30,9 +31,6 @@ const LONGEST_LOG: i64 = 4 * CHECKPOINT_AT;
 /// Bytes in the log from which nothing more is written until it can begin anew: with the largest batch it stays
 /// within 64 MiB.
 const FULL_LOG: u64 = 48 << 20;
-
-/// Bytes in the log before each page.
-const FRAME_HEADER: u64 = 24;
 
 /// How long whoever keeps it from that is left alone between two tries.
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
@@ -162,7 +160,7 @@ impl DocumentStore {
         let asked = Instant::now();
         let mut is_told = false;
         loop {
-            let bytes = self.log_length()?.0.unsigned_abs() * (self.page_size()? + FRAME_HEADER);
+            let bytes = self.log_length()?.0.unsigned_abs() * (self.page_size()? + FRAME_HEADER as u64);
             if bytes < FULL_LOG || self.restarts_log()? {
                 return Ok(());
             }

@@ -13,12 +13,11 @@ use std::{
 
 use super::frames::{MainAndLog, PageComparison, indexed_pages};
 use crate::{
+    file_format::{MAIN_HEADER, PENDING_BYTE},
     observe::{files, header, wal_index::RawIndex},
     snapshot::{Contradiction, ContradictionKind},
 };
 
-/// The byte in whose page SQLite takes locks: no content is ever written to that page.
-const LOCK_BYTE: u64 = 1 << 30;
 /// How many pages are compared beside page 1.
 const SAMPLE: usize = 16;
 /// How many of the last frames are searched for pages to compare: 64 KiB of the index.
@@ -44,9 +43,9 @@ impl MainFileState {
     ///
     /// Where the operating system fails to read.
     pub fn read(file: &File, page_size: Option<u32>) -> io::Result<Option<Self>> {
-        let mut start = [0; header::LENGTH];
+        let mut start = [0; MAIN_HEADER];
         let length = files::read_at(file, &mut start, 0)?;
-        let is_header = length == header::LENGTH && header::is_header(&start);
+        let is_header = length == MAIN_HEADER && header::is_header(&start);
         let by_header = is_header.then(|| header::page_size(&start));
         let Some(page_size) = page_size.or(by_header) else { return Ok(None) };
         let header_count = header::valid_page_count(&start).filter(|_| by_header == Some(page_size));
@@ -58,7 +57,7 @@ impl MainFileState {
     }
 
     fn is_lock_page(&self, page: u32) -> bool {
-        u64::from(page) == LOCK_BYTE / u64::from(self.page_size) + 1
+        u64::from(page) == PENDING_BYTE / u64::from(self.page_size) + 1
     }
 
     fn contradicts(
@@ -187,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_page_of_the_lock_byte_is_never_written() {
-        let lock_page = u32::try_from(LOCK_BYTE / 4096 + 1).expect("small");
+        let lock_page = u32::try_from(PENDING_BYTE / 4096 + 1).expect("small");
         let file = main(u64::from(lock_page) - 1, Some(lock_page));
         assert_eq!(by_header(&file, &BTreeSet::new()), None);
         let more = MainFileState { header_count: Some(lock_page + 1), ..file };

@@ -7,11 +7,8 @@ use std::{fs::File, io, path::Path};
 
 use super::frames::{FrameHeader, MainAndLog};
 use crate::{
-    observe::{
-        files, header,
-        wal::{FRAME_HEADER, LogHeader},
-        wal_index::RawIndex,
-    },
+    file_format::{FRAME_HEADER, MAIN_HEADER},
+    observe::{files, header, wal::LogHeader, wal_index::RawIndex},
     snapshot::{FirstPage, FirstPageState},
 };
 
@@ -31,11 +28,10 @@ const RANDOM: usize = 200;
 /// Where the operating system fails to read the main file.
 pub fn examine(main: &File, log: &Path, index: &Path) -> io::Result<FirstPage> {
     let bytes = main.metadata()?.len();
-    let mut start = [0; header::LENGTH];
+    let mut start = [0; MAIN_HEADER];
     let length = files::read_at(main, &mut start, 0)?;
-    let is_good = length == header::LENGTH
-        && header::is_header(&start)
-        && bytes >= u64::from(header::page_size(&start));
+    let is_good =
+        length == MAIN_HEADER && header::is_header(&start) && bytes >= u64::from(header::page_size(&start));
     if is_good || length == 0 {
         return Ok(plain(if is_good { FirstPageState::Good } else { FirstPageState::Empty }));
     }
@@ -55,7 +51,7 @@ pub fn examine(main: &File, log: &Path, index: &Path) -> io::Result<FirstPage> {
         }
     }
     // A header may be whole, and the page it heads cut short.
-    let is_cut = length == header::LENGTH && header::is_header(&start);
+    let is_cut = length == MAIN_HEADER && header::is_header(&start);
     let holds_plain_text = is_cut || of_main.0 + of_log > 0 || in_log == Some(Some(true));
     let is_used = raw.is_some() || pair.is_some();
     Ok(FirstPage {
@@ -93,13 +89,13 @@ fn first_in_log(pair: &MainAndLog<'_>, index: Option<&RawIndex>) -> io::Result<O
     let is_whole = pair.frames(&mut frames, count, FRAMES)?;
     // What follows the last commit is of no account.
     frames.truncate(frames.iter().rposition(|frame| frame.commit != 0).map_or(0, |last| last + 1));
-    let mut start = [0; header::LENGTH];
+    let mut start = [0; MAIN_HEADER];
     let of_page_1 = (1_u32..).zip(&frames).filter(|(_, frame)| frame.page == 1);
     let newest_first: Vec<u32> = of_page_1.map(|(number, _)| number).collect();
     for &number in newest_first.iter().rev().take(PAGES as usize) {
         let offset = pair.header.offset_of(number) + FRAME_HEADER as u64;
         let length = files::read_at(pair.log, &mut start, offset)?;
-        if length == header::LENGTH && header::is_header(&start) {
+        if length == MAIN_HEADER && header::is_header(&start) {
             return Ok(Some(true));
         }
     }
@@ -114,7 +110,7 @@ fn plain_pages(main: &File, size: u32, bytes: u64) -> io::Result<u32> {
     let mut page = vec![0; size as usize];
     for number in 0..pages.min(PAGES) {
         let read = files::read_at(main, &mut page, u64::from(number) * u64::from(size))?;
-        let start = if number == 0 { header::LENGTH } else { 0 };
+        let start = if number == 0 { MAIN_HEADER } else { 0 };
         count += u32::from(read == page.len() && is_tree_page(&page, start));
     }
     Ok(count)

@@ -4,17 +4,13 @@
 
 use std::{fs::File, io};
 
-use crate::observe::{
-    files,
-    wal::{FRAME_HEADER, LogHeader},
-};
+use crate::file_format::{FRAME_HEADER, INDEX_HEADER};
+use crate::observe::{files, wal::LogHeader};
 
 /// The entries of the index for the first frames, and for those of each segment after it.
 const FIRST_SEGMENT: u32 = 4062;
 const SEGMENT: u32 = 4096;
 const SEGMENT_BYTES: u64 = 32768;
-/// The entries of the first segment follow the header of the index.
-const INDEX_HEADER: u64 = 136;
 /// The bytes of a page that are read at once.
 const PART: usize = 4096;
 
@@ -132,7 +128,7 @@ pub fn indexed_pages(index: &File, from: u32, to: u32) -> io::Result<Option<Vec<
 /// Where the entry of the frame `number` stands, and how many entries there are from it to the end of its segment.
 fn place(number: u32) -> (u64, u32) {
     if number <= FIRST_SEGMENT {
-        return (INDEX_HEADER + u64::from(number - 1) * 4, FIRST_SEGMENT - number + 1);
+        return (INDEX_HEADER as u64 + u64::from(number - 1) * 4, FIRST_SEGMENT - number + 1);
     }
     let after = number - FIRST_SEGMENT - 1;
     let (segment, entry) = (after / SEGMENT + 1, after % SEGMENT);

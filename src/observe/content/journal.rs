@@ -11,16 +11,9 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::{
-    observe::files::{self, FileId},
-    snapshot::HotJournal,
-};
+use crate::file_format::{JOURNAL_HEADER, JOURNAL_MAGIC, JOURNAL_TRAILER};
+use crate::{observe::files, paths::FileId, snapshot::HotJournal};
 
-const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
-/// A journal of this size or less holds its header only: the smallest sector is that long.
-const HEADER: u64 = 512;
-/// The name of a super-journal is followed by its length, its checksum and the magic.
-const TRAILER: usize = 16;
 /// The longest path name that SQLite takes.
 const LONGEST_NAME: u32 = 512;
 
@@ -39,7 +32,7 @@ pub fn hot(path: &Path, no_writer: impl FnOnce() -> io::Result<bool>) -> io::Res
         Err(error) => return Err(error),
     };
     let before = file.metadata()?;
-    if before.len() <= HEADER || !begins_with_magic(&file)? {
+    if before.len() <= JOURNAL_HEADER || !begins_with_magic(&file)? {
         return Ok(None);
     }
     let named = super_journal(&file, before.len())?;
@@ -58,8 +51,8 @@ pub fn hot(path: &Path, no_writer: impl FnOnce() -> io::Result<bool>) -> io::Res
 }
 
 fn begins_with_magic(file: &File) -> io::Result<bool> {
-    let mut magic = [0; MAGIC.len()];
-    Ok(files::read_at(file, &mut magic, 0)? == MAGIC.len() && magic == MAGIC)
+    let mut magic = [0; JOURNAL_MAGIC.len()];
+    Ok(files::read_at(file, &mut magic, 0)? == JOURNAL_MAGIC.len() && magic == JOURNAL_MAGIC)
 }
 
 fn is_unchanged(path: &Path, before: &Metadata) -> bool {
@@ -70,9 +63,9 @@ fn is_unchanged(path: &Path, before: &Metadata) -> bool {
 /// The super-journal that a journal of `bytes` bytes names: a transaction on several databases is rolled back only while
 /// that exists.
 fn super_journal(file: &File, bytes: u64) -> io::Result<Option<PathBuf>> {
-    let mut trailer = [0; TRAILER];
-    let Some(at) = bytes.checked_sub(TRAILER as u64) else { return Ok(None) };
-    if files::read_at(file, &mut trailer, at)? < trailer.len() || trailer[8..] != MAGIC {
+    let mut trailer = [0; JOURNAL_TRAILER];
+    let Some(at) = bytes.checked_sub(JOURNAL_TRAILER as u64) else { return Ok(None) };
+    if files::read_at(file, &mut trailer, at)? < trailer.len() || trailer[8..] != JOURNAL_MAGIC {
         return Ok(None);
     }
     let word =
@@ -115,7 +108,7 @@ mod tests {
 
     fn journal(length: usize) -> Vec<u8> {
         let mut bytes = vec![7; length];
-        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[..8].copy_from_slice(&JOURNAL_MAGIC);
         bytes
     }
 
@@ -125,7 +118,7 @@ mod tests {
         bytes.extend(name);
         bytes.extend(u32::try_from(name.len()).expect("short").to_be_bytes());
         bytes.extend(checksum(name).to_be_bytes());
-        bytes.extend(MAGIC);
+        bytes.extend(JOURNAL_MAGIC);
         bytes
     }
 

@@ -11,13 +11,15 @@ use std::{
 };
 
 use crate::{
+    file_format::{RECOVER_BYTE, WRITE_BYTE},
     history::{LockOwner, SampledLock},
     observe::{
         commit_watcher::{CommitWatcher, WatchedLog},
-        files::{self, FileId},
+        files,
         lock_probe::{self, ProbeScope},
-        locks, processes,
+        proc,
     },
+    paths::FileId,
 };
 
 use super::{LockActivity, SampledDatabase};
@@ -177,7 +179,7 @@ fn read(file: &File) -> io::Result<(SampledHolders, u32)> {
     let mut counter = [0; 4];
     files::read_at(file, &mut counter, 8)?;
     let mut holders = [None; 3];
-    find(file, locks::WRITE..=locks::RECOVER, &mut holders)?;
+    find(file, WRITE_BYTE..=RECOVER_BYTE, &mut holders)?;
     Ok((holders, u32::from_ne_bytes(counter)))
 }
 
@@ -188,7 +190,7 @@ fn find(file: &File, bytes: RangeInclusive<u64>, holders: &mut SampledHolders) -
     }
     let Some(obstacle) = lock_probe::ask(file, ProbeScope::Writers, bytes.clone())? else { return Ok(()) };
     let (first, last) = (bytes.start().max(obstacle.bytes.start()), bytes.end().min(obstacle.bytes.end()));
-    for (holder, byte) in holders.iter_mut().zip(locks::WRITE..) {
+    for (holder, byte) in holders.iter_mut().zip(WRITE_BYTE..) {
         if (*first..=*last).contains(&byte) {
             *holder = Some(SampledHolder(obstacle.pid));
         }
@@ -242,7 +244,7 @@ impl HolderNames {
         }
         // A process that is gone keeps no name: what is forgotten can be asked for again.
         self.known.retain(|_, (at, _)| now.duration_since(*at) < NAME_KEPT);
-        let who = Arc::new(processes::who(&self.proc, pid));
+        let who = Arc::new(proc::owner_of_lock(&self.proc, pid));
         self.known.insert(pid, (now, Arc::clone(&who)));
         who
     }

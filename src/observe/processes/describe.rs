@@ -1,4 +1,4 @@
-//! Everything about a process that is shown: who it is and its CPU from `/proc`, its memory from sysinfo.
+//! Everything about a process that is shown: from `/proc`, but its memory and the name of its user from sysinfo.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -7,14 +7,12 @@ use std::{
 };
 
 use jiff::Timestamp;
-use procfs::process::Process as Entry;
 use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToUpdate, System, Users};
 
 use super::origin::KnownOrigin;
 use crate::{
-    bounded,
-    observe::{process_owner, process_stat, program},
-    snapshot::{PairingFacts, Process, ProcessActivity, ProcessState, ProgramSample},
+    observe::proc::{self, ProcessFolder, program},
+    snapshot::{PairingFacts, Process, ProcessActivity, ProcessId, ProcessState, ProgramSample},
 };
 
 /// Describes processes, and remembers what CPU they used.
@@ -24,19 +22,15 @@ pub struct ProcessDescriber {
     system: Option<System>,
     users: Option<Users>,
     boot_second: Option<i64>,
-    // By PID and start.
-    usages: HashMap<(i32, u64), CpuUsage>,
-    origins: HashMap<(i32, u64), KnownOrigin>,
-    habits: HashMap<(i32, u64), ProcessConstants>,
+    usages: HashMap<ProcessId, CpuUsage>,
+    origins: HashMap<ProcessId, KnownOrigin>,
+    habits: HashMap<ProcessId, ProcessConstants>,
     // Whom this look has described already: one process may have several databases open.
     described: HashMap<i32, Process>,
 }
 
 /// Time between two readings of what changes only when a process runs another program or becomes another user.
 const REREAD: Duration = Duration::from_secs(10);
-
-/// Bytes of `/proc/stat`, which has a line for each processor and a figure for each interrupt.
-const STAT: usize = 4 << 20;
 
 /// What a process seldom changes, and the short name that it had then: another program brings another.
 #[derive(Debug)]
@@ -65,7 +59,7 @@ impl CpuUsage {
         let elapsed = now.saturating_duration_since(at);
         if elapsed >= MINIMUM_CPU_UPDATE_INTERVAL {
             let spent = u32::try_from(ticks.saturating_sub(before)).unwrap_or(u32::MAX);
-            let ticks_per_second = u32::try_from(procfs::ticks_per_second()).unwrap_or(u32::MAX).max(1);
+            let ticks_per_second = u32::try_from(proc::ticks_per_second()).unwrap_or(u32::MAX);
             let seconds = f64::from(spent) / f64::from(ticks_per_second);
             #[expect(clippy::cast_possible_truncation, reason = "a percentage needs no more digits")]
             let percent = (100.0 * seconds / elapsed.as_secs_f64()) as f32;
@@ -90,7 +84,7 @@ impl ProcessDescriber {
             proc: proc.to_owned(),
             system: is_real.then(System::new).and_then(Result::ok),
             users: None,
-            boot_second: boot_second(proc),
+            boot_second: proc::boot_second(proc),
             usages: HashMap::new(),
             origins: HashMap::new(),
             habits: HashMap::new(),
@@ -124,38 +118,35 @@ impl ProcessDescriber {
     }
 
     fn read(&mut self, pid: i32) -> Option<Process> {
-        let entry = Entry::new_with_root(self.proc.join(pid.to_string())).ok()?;
-        let stat = entry.stat().ok()?;
-        let ticks = stat.utime.saturating_add(stat.stime);
-        let usage = self.usages.entry((pid, stat.starttime)).or_default();
+        let stat = proc::stat(&self.proc, pid)?;
+        let identity = ProcessId { pid, start_ticks: stat.start_ticks };
         let now = Instant::now();
-        let cpu_percent = usage.take(now, ticks);
-        let identity = (pid, stat.starttime);
+        let cpu_percent = self.usages.entry(identity).or_default().take(now, stat.cpu_ticks);
         let is_fresh = |habit: &ProcessConstants| {
-            habit.name == stat.comm && now.saturating_duration_since(habit.at) < REREAD
+            habit.name == stat.name && now.saturating_duration_since(habit.at) < REREAD
         };
         if !self.habits.get(&identity).is_some_and(is_fresh) {
-            let uid = process_owner(&self.proc, pid);
-            let command = process_stat::command(&self.proc, pid).unwrap_or_default();
-            self.habits.insert(identity, ProcessConstants { at: now, name: stat.comm.clone(), uid, command });
+            let uid = proc::process_owner(&self.proc, pid);
+            let command = proc::command(&self.proc, pid).unwrap_or_default();
+            self.habits.insert(identity, ProcessConstants { at: now, name: stat.name.clone(), uid, command });
         }
         // Of a process whose first thread has ended, another shows what it does.
-        let thread = (stat.state == 'Z').then(|| process_stat::living_thread(&self.proc, pid)).flatten();
-        let thread = thread.and_then(|thread| process_stat::state(&thread));
+        let thread = stat.is_headless.then(|| ProcessFolder::living_thread(&self.proc, pid)).flatten();
+        let thread = thread.and_then(|thread| Some(thread.stat()?.state));
         let ProcessConstants { uid, command, .. } = self.habits.get(&identity)?;
         let (uid, command) = (*uid, command.clone());
-        let known = self.origins.entry((pid, stat.starttime));
+        let known = self.origins.entry(identity);
         let origin =
             known.or_insert_with(|| KnownOrigin::of(&self.proc, &stat, now)).at(&self.proc, &stat, now);
         Some(Process {
             pid,
-            started_at: self.boot_second.and_then(|boot| started_at(boot, stat.starttime)),
-            start_ticks: Some(stat.starttime),
-            name: stat.comm,
+            started_at: self.boot_second.and_then(|boot| started_at(boot, stat.start_ticks)),
+            start_ticks: Some(stat.start_ticks),
+            name: stat.name,
             command,
             user: uid.map(|uid| self.user(uid)),
             uid,
-            parent: Some(stat.ppid).filter(|&parent| parent > 0),
+            parent: Some(stat.parent).filter(|&parent| parent > 0),
             state: state(thread.unwrap_or(stat.state)),
             cpu_percent,
             // sysinfo reads it of the first thread.
@@ -173,7 +164,7 @@ impl ProcessDescriber {
             holds: Vec::new(),
             pairing: PairingFacts::default(),
             origin,
-            activity: ProcessActivity { cpu_ticks: Some(ticks), ..ProcessActivity::default() },
+            activity: ProcessActivity { cpu_ticks: Some(stat.cpu_ticks), ..ProcessActivity::default() },
             stale: None,
             program: ProgramSample { executable: program::executable(&self.proc, pid).ok(), files: None },
         })
@@ -181,9 +172,9 @@ impl ProcessDescriber {
 
     /// Forgets the processes that are not among `pids`.
     pub fn forget_all_but(&mut self, pids: &[i32]) {
-        self.usages.retain(|(pid, _), _| pids.contains(pid));
-        self.origins.retain(|(pid, _), _| pids.contains(pid));
-        self.habits.retain(|(pid, _), _| pids.contains(pid));
+        self.usages.retain(|process, _| pids.contains(&process.pid));
+        self.origins.retain(|process, _| pids.contains(&process.pid));
+        self.habits.retain(|process, _| pids.contains(&process.pid));
     }
 
     fn memory(&self, pid: i32) -> Option<u64> {
@@ -201,14 +192,8 @@ impl ProcessDescriber {
     }
 }
 
-// The kernel counts start times in ticks since boot; `btime` in `/proc/stat` is the second of the boot.
-fn boot_second(proc: &Path) -> Option<i64> {
-    let text = bounded::read_text(&proc.join("stat"), STAT).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
-}
-
 fn started_at(boot_second: i64, ticks: u64) -> Option<Timestamp> {
-    let milliseconds = i64::try_from(ticks.saturating_mul(1000) / procfs::ticks_per_second().max(1)).ok()?;
+    let milliseconds = i64::try_from(ticks.saturating_mul(1000) / proc::ticks_per_second()).ok()?;
     Timestamp::from_millisecond(boot_second.checked_mul(1000)?.checked_add(milliseconds)?).ok()
 }
 
@@ -242,7 +227,7 @@ mod tests {
 
     #[test]
     fn cpu_is_told_over_a_time_that_means_something() {
-        let (start, second) = (Instant::now(), procfs::ticks_per_second());
+        let (start, second) = (Instant::now(), proc::ticks_per_second());
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
         let mut usage = CpuUsage::default();
         assert_eq!(usage.take(start, 1000), None, "nothing to compare with");

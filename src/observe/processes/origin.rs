@@ -2,16 +2,14 @@
 
 use std::{
     fs, io,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use procfs::process::Stat;
-
 use crate::{
-    bounded,
-    observe::process_stat,
+    observe::proc::{self, ProcessFolder, ProcessStat},
+    paths::FileId,
     snapshot::{Executable, ExecutableState, ProcessManager, ProcessOrigin},
 };
 
@@ -37,13 +35,9 @@ const SUPERVISORS: &[&str] = &[
     "overmind",
     "process-compose",
 ];
-/// Bytes of a list of control groups: a dozen of hierarchies, each with a path.
-const GROUPS: usize = 64 << 10;
 /// How the folders begin that container engines make for a container in the tree of control groups.
 const CONTAINERS: &[&str] =
     &["docker", "libpod", "crio", "cri-containerd", "kubepods", "lxc", "machine-", "garden", "ecs"];
-
-type FileId = (u64, u64);
 
 /// What is known of one process.
 #[derive(Debug)]
@@ -55,13 +49,11 @@ pub struct KnownOrigin {
 
 impl KnownOrigin {
     /// Reads all about the process that `stat` is of, in the `/proc` at `proc`.
-    pub fn of(proc: &Path, stat: &Stat, now: Instant) -> Self {
+    pub fn of(proc: &Path, stat: &ProcessStat, now: Instant) -> Self {
         let folder = folder(proc, stat);
-        let parent = process_stat::read(proc, stat.ppid);
-        let groups = bounded::read_text(&folder.join("cgroup"), GROUPS).ok();
-        let manager = groups.and_then(|groups| {
-            let named = |it: &process_stat::ProcessStat| it.name.clone();
-            let first = process_stat::read(proc, 1).as_ref().map(named);
+        let parent = proc::stat(proc, stat.parent);
+        let manager = folder.control_groups().and_then(|groups| {
+            let first = proc::stat(proc, 1).map(|it| it.name);
             manager(&groups, parent.as_ref().map(|it| it.name.as_str()), first.as_deref())
         });
         let has_lost_parent =
@@ -69,47 +61,46 @@ impl KnownOrigin {
         let origin = ProcessOrigin {
             executable: executable(proc, &folder),
             directory: directory(&folder),
-            has_terminal: Some(stat.tty_nr != 0),
+            has_terminal: Some(stat.has_terminal),
             manager,
-            parent_command: process_stat::command(proc, stat.ppid),
+            parent_command: proc::command(proc, stat.parent),
             has_lost_parent,
         };
-        Self { origin, parent: stat.ppid, checked: now }
+        Self { origin, parent: stat.parent, checked: now }
     }
 
     /// What is known as of `now`.
-    pub fn at(&mut self, proc: &Path, stat: &Stat, now: Instant) -> ProcessOrigin {
+    pub fn at(&mut self, proc: &Path, stat: &ProcessStat, now: Instant) -> ProcessOrigin {
         if now.saturating_duration_since(self.checked) >= RECHECK {
             let folder = folder(proc, stat);
             self.origin.executable = executable(proc, &folder);
             self.origin.directory = directory(&folder);
             self.checked = now;
         }
-        if self.parent != stat.ppid {
+        if self.parent != stat.parent {
             *self = Self::of(proc, stat, now);
             self.origin.has_lost_parent = Some(true);
             // It was seen to run under somebody who let it go: whoever took it in did not start it.
             self.origin.manager.get_or_insert(ProcessManager::Nobody);
         }
-        self.origin.has_terminal = Some(stat.tty_nr != 0);
+        self.origin.has_terminal = Some(stat.has_terminal);
         self.origin.clone()
     }
 }
 
 // Where its program and its working directory are seen.
-fn folder(proc: &Path, stat: &Stat) -> PathBuf {
-    let thread = (stat.state == 'Z').then(|| process_stat::living_thread(proc, stat.pid)).flatten();
-    thread.unwrap_or_else(|| proc.join(stat.pid.to_string()))
+fn folder(proc: &Path, stat: &ProcessStat) -> ProcessFolder {
+    let thread = stat.is_headless.then(|| ProcessFolder::living_thread(proc, stat.pid)).flatten();
+    thread.unwrap_or_else(|| ProcessFolder::of(proc, stat.pid))
 }
 
-fn directory(process: &Path) -> Option<String> {
-    Some(fs::read_link(process.join("cwd")).ok()?.to_string_lossy().into_owned())
+fn directory(process: &ProcessFolder) -> Option<String> {
+    Some(process.working_directory().ok()?.to_string_lossy().into_owned())
 }
 
 // The link itself is a way to the file that runs, whatever has become of its name; the name alone can lie.
-fn executable(proc: &Path, process: &Path) -> Option<Executable> {
-    let link = process.join("exe");
-    let named = fs::read_link(&link).ok()?;
+fn executable(proc: &Path, process: &ProcessFolder) -> Option<Executable> {
+    let named = process.executable_name().ok()?;
     let text = named.as_os_str().as_bytes();
     let stripped = text.strip_suffix(b" (deleted)");
     let place = |text: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(text));
@@ -117,9 +108,9 @@ fn executable(proc: &Path, process: &Path) -> Option<Executable> {
     if !text.starts_with(b"/") || text.starts_with(b"/memfd:") {
         return Some(Executable { path: named.to_string_lossy().into_owned(), state: None });
     }
-    let running = fs::metadata(&link).ok().map(|it| (it.dev(), it.ino()));
+    let running = process.executable().ok().map(|it| FileId::of(&it));
     let there = |path: &Path| match fs::metadata(as_seen_by(proc, process, path)) {
-        Ok(it) => Ok(Some((it.dev(), it.ino()))),
+        Ok(it) => Ok(Some(FileId::of(&it))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     };
@@ -145,13 +136,12 @@ fn fate(
 }
 
 // In another mount namespace the path leads elsewhere.
-fn as_seen_by(proc: &Path, process: &Path, path: &Path) -> PathBuf {
-    let namespace = |process: &Path| fs::read_link(process.join("ns/mnt")).ok();
-    if namespace(process) == namespace(&proc.join("self")) {
+fn as_seen_by(proc: &Path, process: &ProcessFolder, path: &Path) -> PathBuf {
+    let namespace = |process: &ProcessFolder| process.mount_namespace().ok();
+    if namespace(process) == namespace(&ProcessFolder::own(proc)) {
         return path.to_owned();
     }
-    let inside = path.strip_prefix("/").unwrap_or(path);
-    process.join("root").join(inside)
+    process.seen_from_inside(path)
 }
 
 // By the tree of control groups (`cgroups(7)`): systemd puts each unit into a folder of that name, of which the
@@ -200,34 +190,41 @@ fn is_placed(groups: &str) -> bool {
 // neither was started by somebody else, who is gone. Where a parent may itself have left the common session that is no
 // proof; systemd does not, and its own children are services.
 fn has_lost_parent(
-    stat: &Stat,
-    parent: &process_stat::ProcessStat,
+    stat: &ProcessStat,
+    parent: &ProcessStat,
     manager: Option<&ProcessManager>,
 ) -> Option<bool> {
-    let theirs = parent.session?;
+    let theirs = parent.session;
     if stat.session == 0 {
         return None;
     }
-    let is_init = stat.ppid == 1 || parent.name == "systemd";
+    let is_init = stat.parent == 1 || parent.name == "systemd";
     if stat.session == theirs {
         return if is_init { None } else { Some(false) };
     }
     if stat.session == stat.pid {
         return (parent.name == "systemd" && manager == Some(&ProcessManager::Nobody)).then_some(true);
     }
-    (is_init || theirs != stat.ppid).then_some(true)
+    (is_init || theirs != stat.parent).then_some(true)
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use procfs::FromRead;
     use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
     use crate::fuzz::for_a_while;
+
+    // What `line` says, as the `/proc` at `proc` has it of `pid`.
+    fn stat_at(proc: &Path, pid: i32, line: &str) -> ProcessStat {
+        let folder = proc.join(pid.to_string());
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("stat"), line).expect("a file");
+        proc::stat(proc, pid).expect("a line of /proc/PID/stat")
+    }
 
     fn service(name: &str) -> ProcessManager {
         ProcessManager::Service(name.to_owned())
@@ -319,9 +316,7 @@ mod tests {
         }
         fs::create_dir(proc.path().join("70")).expect("a folder");
         fs::write(proc.path().join("70/cgroup"), "0::/\n").expect("a file");
-        let stat = |parent| {
-            Stat::from_read(stat_of(70, "bun", parent, 50).as_bytes()).expect("a line of /proc/PID/stat")
-        };
+        let stat = |parent| stat_at(proc.path(), 70, &stat_of(70, "bun", parent, 50));
         let now = Instant::now();
         let taken_in = KnownOrigin::of(proc.path(), &stat(1), now).at(proc.path(), &stat(1), now);
         assert_eq!((taken_in.has_lost_parent, taken_in.manager), (Some(true), None), "a daemon of SysV's");
@@ -336,17 +331,9 @@ mod tests {
     fn lost(own: i32, ppid: i32, parent: &str, theirs: i32, manager: &ProcessManager) -> Option<bool> {
         let zeros = "0 ".repeat(45);
         let line = format!("70 (bun) S {ppid} 70 {own} {zeros}\n");
-        let stat = Stat::from_read(line.as_bytes()).expect("a line of /proc/PID/stat");
-        let parent = process_stat::ProcessStat {
-            state: 'S',
-            is_headless: false,
-            name: parent.to_owned(),
-            parent: Some(1),
-            session: Some(theirs),
-            cpu_ticks: None,
-            waited_ticks: None,
-            start_ticks: Some(1),
-        };
+        let proc = TempDir::new().expect("a folder");
+        let stat = stat_at(proc.path(), 70, &line);
+        let parent = ProcessStat { name: parent.to_owned(), parent: 1, session: theirs, ..stat.clone() };
         has_lost_parent(&stat, &parent, Some(manager))
     }
 
@@ -386,7 +373,7 @@ mod tests {
         fs::create_dir(&process).expect("a folder");
         // In the real /proc one link is both: a text, and a way to a file that may have no name.
         symlink(says, process.join("exe")).expect("a link");
-        let found = executable(proc.path(), &process)?;
+        let found = executable(proc.path(), &ProcessFolder::of(proc.path(), 70))?;
         assert_eq!(found.path, program.to_string_lossy());
         found.state
     }
@@ -401,7 +388,7 @@ mod tests {
 
     #[test]
     fn another_file_there_is_a_replacement_only_with_the_kernels_word() {
-        let (running, other) = (Some((1, 7)), Some((1, 8)));
+        let [running, other] = [7, 8].map(|inode| Some(FileId { device: 1, inode }));
         assert_eq!(fate(running, Ok(running), false), Some(ExecutableState::Current));
         assert_eq!(fate(running, Ok(other), true), Some(ExecutableState::Replaced));
         assert_eq!(fate(running, Ok(None), true), Some(ExecutableState::Deleted));

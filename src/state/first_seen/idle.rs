@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::ProcessId;
+
 /// How long a process has been idle before that is worth keeping for the next look of another waltop. Each time that it
 /// then did something after all it has to be idle for twice as long, up to the longest, so that a daemon that pauses
 /// again and again does not keep the file busy. What is not kept yet is written at the end.
@@ -17,8 +19,7 @@ const LONGEST_WORTH_MS: u64 = 600_000;
 /// What a look saw of a process.
 #[derive(Debug, Clone, Copy)]
 pub struct IdleSample {
-    /// PID, and start in clock ticks since boot.
-    pub process: (i32, u64),
+    pub process: ProcessId,
     /// CPU time used so far, in clock ticks.
     pub cpu_ticks: u64,
     /// Whether it holds a lock of a transaction, or has held one since the look before.
@@ -66,7 +67,7 @@ struct IdleEntry {
 /// Every process that is known.
 #[derive(Debug, Default)]
 pub struct IdleBook {
-    entries: BTreeMap<(i32, u64), IdleEntry>,
+    entries: BTreeMap<ProcessId, IdleEntry>,
 }
 
 impl IdleBook {
@@ -77,7 +78,7 @@ impl IdleBook {
 
     /// Takes in a look at a process; for how long it has been idle, or `None` where nothing is known from before.
     pub fn see(&mut self, seen: &IdleSample) -> Option<IdleTime> {
-        let (pid, start_ticks) = seen.process;
+        let ProcessId { pid, start_ticks } = seen.process;
         let locked_at = seen.has_locked.then_some(seen.at);
         let (cpu_ticks, below_ticks) = (seen.cpu_ticks, seen.below_ticks);
         let anew = PersistedIdle { pid, start_ticks, cpu_ticks, cpu_since: seen.at, locked_at, below_ticks };
@@ -104,10 +105,8 @@ impl IdleBook {
     }
 
     /// Ends a look: who was not seen and does not live is forgotten.
-    pub fn end_look(&mut self, lives: &dyn Fn(i32, u64) -> bool) {
-        self.entries.retain(|&(pid, start_ticks), entry| {
-            std::mem::take(&mut entry.is_seen) || lives(pid, start_ticks)
-        });
+    pub fn end_look(&mut self, lives: &dyn Fn(ProcessId) -> bool) {
+        self.entries.retain(|&process, entry| std::mem::take(&mut entry.is_seen) || lives(process));
     }
 
     /// Whether the file would mislead, or lacks an idleness that is worth keeping. One whose CPU time has moved on
@@ -128,14 +127,14 @@ impl IdleBook {
 
     /// Takes in what others have written of processes that live. Who has seen a lock knows better than who has not,
     /// and of two who have read the same CPU time the one who did so first.
-    pub fn take_in(&mut self, theirs: Vec<PersistedIdle>, lives: &dyn Fn(i32, u64) -> bool) {
+    pub fn take_in(&mut self, theirs: Vec<PersistedIdle>, lives: &dyn Fn(ProcessId) -> bool) {
         for theirs in theirs {
             match self.entries.get_mut(&theirs.process()) {
                 Some(IdleEntry { kept, .. }) if kept.cpu_ticks == theirs.cpu_ticks => {
                     kept.cpu_since = kept.cpu_since.min(theirs.cpu_since);
                     kept.locked_at = kept.locked_at.max(theirs.locked_at);
                 }
-                None if lives(theirs.pid, theirs.start_ticks) => {
+                None if lives(theirs.process()) => {
                     self.entries.insert(theirs.process(), IdleEntry::of(theirs, Some(theirs)));
                 }
                 Some(_) | None => {}
@@ -166,8 +165,8 @@ impl IdleEntry {
 }
 
 impl PersistedIdle {
-    fn process(&self) -> (i32, u64) {
-        (self.pid, self.start_ticks)
+    fn process(&self) -> ProcessId {
+        ProcessId { pid: self.pid, start_ticks: self.start_ticks }
     }
 
     fn since(&self) -> u64 {
@@ -179,7 +178,7 @@ impl PersistedIdle {
 mod tests {
     use super::*;
 
-    const P: (i32, u64) = (7, 4200);
+    const P: ProcessId = ProcessId { pid: 7, start_ticks: 4200 };
 
     fn seen(cpu_ticks: u64, at: u64) -> IdleSample {
         IdleSample { process: P, cpu_ticks, has_locked: false, below_ticks: None, at }
@@ -218,7 +217,10 @@ mod tests {
     fn another_process_of_that_pid_begins_anew() {
         let mut book = IdleBook::default();
         book.see(&seen(5, 1000));
-        assert_eq!(book.see(&IdleSample { process: (7, 9999), ..seen(5, 61_000) }), None);
+        assert_eq!(
+            book.see(&IdleSample { process: ProcessId { pid: 7, start_ticks: 9999 }, ..seen(5, 61_000) }),
+            None
+        );
     }
 
     #[test]
@@ -232,11 +234,11 @@ mod tests {
     fn who_does_not_live_is_forgotten() {
         let mut book = IdleBook::default();
         book.see(&seen(5, 1000));
-        book.end_look(&|_, _| false);
+        book.end_look(&|_| false);
         assert_eq!(book.kept().len(), 1, "it was seen");
-        book.end_look(&|_, _| true);
+        book.end_look(&|_| true);
         assert_eq!(book.kept().len(), 1, "it has no database open now, and lives");
-        book.end_look(&|_, _| false);
+        book.end_look(&|_| false);
         assert_eq!(book.kept(), []);
     }
 
@@ -281,17 +283,17 @@ mod tests {
         ours.see(&seen(5, 1000));
         theirs.see(&seen(5, 2000));
         theirs.see(&locked(5, 3000));
-        ours.take_in(theirs.kept(), &|_, _| true);
+        ours.take_in(theirs.kept(), &|_| true);
         assert_eq!(ours.see(&seen(5, 4000)), Some(idle(3000, 1000)));
         let mut newcomer = IdleBook::default();
         newcomer.see(&seen(5, 5000));
-        ours.take_in(newcomer.kept(), &|_, _| true);
+        ours.take_in(newcomer.kept(), &|_| true);
         assert_eq!(ours.see(&seen(5, 5000)), Some(idle(4000, 2000)), "who has only come now knows nothing");
         theirs.see(&seen(9, 5000));
-        ours.take_in(theirs.kept(), &|_, _| true);
+        ours.take_in(theirs.kept(), &|_| true);
         assert_eq!(ours.see(&seen(5, 6000)), Some(idle(5000, 3000)), "other ticks are another time");
         let mut third = IdleBook::default();
-        third.take_in(ours.kept(), &|_, _| false);
+        third.take_in(ours.kept(), &|_| false);
         assert_eq!(third.kept(), [], "it is gone");
     }
 }

@@ -3,22 +3,15 @@
 //! A PID, its start time and a pidfd all survive execve(2): only the executable and the descriptors show that another
 //! program runs.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{collections::BTreeMap, fs, io, os::unix::ffi::OsStrExt, path::Path, time::Instant};
 
 use rustix::io::Errno;
 
-use crate::observe::{files::FileId, process_stat};
+use super::{Descriptor, MOST_DESCRIPTORS, ProcessFolder, process_start};
+use crate::paths::FileId;
 
 /// How often a reading is repeated that an execve(2) interrupts. A program that executes another one once needs two.
 const READINGS: usize = 4;
-/// So many descriptors of a process are compared. Their owner decides how many there are.
-const MOST_DESCRIPTORS: usize = 1 << 16;
 
 /// One consistent reading: start and executable were the same before and after the descriptors were read, and the
 /// descriptor that was found was still there.
@@ -66,7 +59,7 @@ fn read_with(
     proc: &Path,
     pid: i32,
     files: &[FileId],
-    mut open_file: impl FnMut(&Path) -> Result<Option<PathBuf>, ProgramError>,
+    mut open_file: impl FnMut(&ProcessFolder) -> Result<Option<Descriptor>, ProgramError>,
 ) -> Result<ProgramReading, ProgramError> {
     let mut last = ProgramError::Changing;
     for _ in 0..READINGS {
@@ -86,9 +79,9 @@ fn read_once(
     proc: &Path,
     pid: i32,
     files: &[FileId],
-    open_file: &mut impl FnMut(&Path) -> Result<Option<PathBuf>, ProgramError>,
+    open_file: &mut impl FnMut(&ProcessFolder) -> Result<Option<Descriptor>, ProgramError>,
 ) -> Result<Option<ProgramReading>, ProgramError> {
-    let start = || process_stat::process_start(proc, pid).ok_or(ProgramError::Gone);
+    let start = || process_start(proc, pid).ok_or(ProgramError::Gone);
     let folder = folder(proc, pid);
     let before = (start()?, executable_in(&folder)?);
     let open = open_file(&folder)?;
@@ -96,7 +89,7 @@ fn read_once(
     // What an execve(2) changes comes last, and in as few system calls as there are.
     let read_at = Instant::now();
     let executable = executable_in(&folder)?;
-    let is_as_before = open.as_ref().is_none_or(|link| is_one_of(link, files));
+    let is_as_before = open.as_ref().is_none_or(|descriptor| is_one_of(descriptor, files));
     let is_consistent = before == (start_ticks, executable) && is_as_before;
     let has_file = open.is_some();
     Ok(is_consistent.then_some(ProgramReading { start_ticks, executable, has_file, read_at }))
@@ -112,40 +105,40 @@ pub fn executable(proc: &Path, pid: i32) -> Result<FileId, ProgramError> {
 }
 
 // The folder that shows the program of `pid`: where its first thread has ended, that of another one.
-fn folder(proc: &Path, pid: i32) -> PathBuf {
-    let own = proc.join(pid.to_string());
-    let living = || process_stat::living_thread(proc, pid);
-    if own.join("exe").metadata().is_ok() { own } else { living().unwrap_or(own) }
+fn folder(proc: &Path, pid: i32) -> ProcessFolder {
+    let own = ProcessFolder::of(proc, pid);
+    let living = || ProcessFolder::living_thread(proc, pid);
+    if own.executable().is_ok() { own } else { living().unwrap_or(own) }
 }
 
-fn executable_in(folder: &Path) -> Result<FileId, ProgramError> {
-    let metadata = folder.join("exe").metadata().map_err(|error| wrap("executable", error))?;
+fn executable_in(folder: &ProcessFolder) -> Result<FileId, ProgramError> {
+    let metadata = folder.executable().map_err(|error| wrap("executable", error))?;
     Ok(FileId::of(&metadata))
 }
 
-// The first descriptor on one of `files`, as the link that `/proc` has of it.
-fn open_file(folder: &Path, files: &[FileId]) -> Result<Option<PathBuf>, ProgramError> {
+// The first descriptor on one of `files`.
+fn open_file(folder: &ProcessFolder, files: &[FileId]) -> Result<Option<Descriptor>, ProgramError> {
     if files.is_empty() {
         return Ok(None);
     }
-    let descriptors = fs::read_dir(folder.join("fd")).map_err(|error| wrap("descriptors", error))?;
+    let descriptors = folder.descriptors().map_err(|error| wrap("descriptors", error))?;
     for (number, descriptor) in descriptors.enumerate() {
         if number == MOST_DESCRIPTORS {
             let source = io::Error::other(format!("there are more than {MOST_DESCRIPTORS}"));
             return Err(ProgramError::Unreadable { what: "descriptors", source });
         }
-        let link = descriptor.map_err(|error| wrap("descriptors", error))?.path();
+        let descriptor = descriptor.map_err(|error| wrap("descriptors", error))?;
         // Pipes and sockets have no path. A descriptor may be closed at any time.
-        let has_path = fs::read_link(&link).is_ok_and(|text| text.as_os_str().as_bytes().starts_with(b"/"));
-        if has_path && is_one_of(&link, files) {
-            return Ok(Some(link));
+        let has_path = descriptor.target().is_ok_and(|path| path.as_os_str().as_bytes().starts_with(b"/"));
+        if has_path && is_one_of(&descriptor, files) {
+            return Ok(Some(descriptor));
         }
     }
     Ok(None)
 }
 
-fn is_one_of(link: &Path, files: &[FileId]) -> bool {
-    link.metadata().is_ok_and(|metadata| files.contains(&FileId::of(&metadata)))
+fn is_one_of(descriptor: &Descriptor, files: &[FileId]) -> bool {
+    descriptor.metadata().is_ok_and(|metadata| files.contains(&FileId::of(&metadata)))
 }
 
 fn wrap(what: &'static str, source: io::Error) -> ProgramError {
@@ -160,14 +153,14 @@ fn wrap(what: &'static str, source: io::Error) -> ProgramError {
 ///
 /// Where the process has ended, or its threads cannot be listed.
 pub fn thread_states(proc: &Path, pid: i32) -> Result<BTreeMap<i32, char>, ProgramError> {
-    let folder = proc.join(pid.to_string()).join("task");
+    let folder = ProcessFolder::of(proc, pid).0.join("task");
     let mut states = BTreeMap::new();
     for task in fs::read_dir(folder).map_err(|error| wrap("threads", error))? {
         let task = task.map_err(|error| wrap("threads", error))?;
         let Some(tid) = task.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        match process_stat::state(&task.path()) {
-            Some(state) => {
-                states.insert(tid, state);
+        match ProcessFolder(task.path()).stat() {
+            Some(stat) => {
+                states.insert(tid, stat.state);
             }
             // That thread has ended.
             None if !task.path().exists() => {}
@@ -269,7 +262,7 @@ mod tests {
             let mut readings = 0;
             let reading = read_with(proc.folder.path(), PID, &[proc.id("notes.db")], |_| {
                 readings += 1;
-                let open = (readings == 1).then(|| found.clone());
+                let open = (readings == 1).then(|| Descriptor::at(found.clone()));
                 if readings == 1 {
                     exec();
                 }

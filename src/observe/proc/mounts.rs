@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use super::ProcessFolder;
 use crate::{
     bounded::{self, ReadLimits},
     snapshot::Filesystem,
@@ -37,11 +38,11 @@ struct MountPoint {
 impl MountTable {
     /// The mounts listed under the `/proc` at `proc`; none where they cannot be read, or are too many.
     pub fn read(proc: &Path) -> Self {
-        Self::of_process(&proc.join("self"))
+        Self::of_process(&ProcessFolder::own(proc))
     }
 
-    /// The mounts of the process whose folder is `process`; none where they cannot be read, or are too many.
-    pub fn of_process(process: &Path) -> Self {
+    /// The mounts of `process`; none where they cannot be read, or are too many.
+    pub fn of_process(process: &ProcessFolder) -> Self {
         let mut mounts = Vec::new();
         let is_whole = read_lines(process, |line| mounts.extend(mount(line)));
         // Below a mount that is not listed a path would be taken for one of another device.
@@ -76,17 +77,17 @@ impl MountTable {
     }
 }
 
-/// Each overlay that the process whose folder is `process` sees: where it is mounted, and its upper directory as the process
+/// Each overlay that `process` sees: where it is mounted, and its upper directory as the process
 /// that mounted it named it.
-pub fn overlays(process: &Path) -> Vec<(PathBuf, PathBuf)> {
+pub fn overlays(process: &ProcessFolder) -> Vec<(PathBuf, PathBuf)> {
     let mut overlays = Vec::new();
     read_lines(process, |line| overlays.extend(overlay(line)));
     overlays
 }
 
 // Whether each line of the mounts of a process was read.
-fn read_lines(process: &Path, mut take: impl FnMut(&[u8])) -> bool {
-    let reading = File::open(process.join("mountinfo")).and_then(|source| {
+fn read_lines(process: &ProcessFolder, mut take: impl FnMut(&[u8])) -> bool {
+    let reading = File::open(process.0.join("mountinfo")).and_then(|source| {
         bounded::each_line(source, BOUNDS, |line| {
             take(line);
             true

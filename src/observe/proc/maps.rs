@@ -4,7 +4,10 @@ use std::{fs::File, path::Path, time::Duration};
 
 use crate::{
     bounded::{self, ReadLimits},
-    observe::{files::FileSighting, mounts::DeviceNumber, process_stat},
+    observe::{
+        files::FileSighting,
+        proc::{ProcessFolder, mounts::DeviceNumber},
+    },
 };
 
 // Any process may have 65,530 mappings (`vm.max_map_count`), each with a path of 4 KiB. The largest programs have some MB.
@@ -13,8 +16,8 @@ const BOUNDS: ReadLimits = ReadLimits { bytes: 16 << 20, time: Duration::from_mi
 /// The lowest address at which `pid` has each of the files of `sights` (main file, `-wal`, `-shm`) mapped; `None` where
 /// that cannot be read, or only in part.
 pub fn maps(proc: &Path, pid: i32, sights: [Option<&FileSighting>; 3]) -> Option<[Option<u64>; 3]> {
-    let process = process_stat::living_thread(proc, pid).unwrap_or_else(|| proc.join(pid.to_string()));
-    mapped(File::open(process.join("maps")).ok()?, sights, BOUNDS)
+    let process = ProcessFolder::with_files(proc, pid);
+    mapped(File::open(process.0.join("maps")).ok()?, sights, BOUNDS)
 }
 
 fn mapped(
@@ -54,7 +57,7 @@ mod tests {
     use super::*;
     use crate::{
         fuzz::for_a_while,
-        observe::{files, mounts::MountTable},
+        observe::{files, proc::mounts::MountTable},
     };
 
     #[test]

@@ -17,21 +17,18 @@ use std::{
 use rustix::fs::ResolveFlags;
 use rustix::fs::{CWD, Mode, OFlags};
 
-use crate::{
-    observe::{mounts::MountTable, process_start},
-    paths,
-    snapshot::PathReach,
-};
+use super::{ProcessFolder, descriptors::own_descriptor, mounts::MountTable, process_start};
+use crate::{paths, snapshot::PathReach};
 
 /// A symbolic link in the path, and one in what it leads to, and so on: more than the kernel follows.
 const MOST_LINKS: usize = 40;
 
 /// Flags for a descriptor that only names a file.
 #[cfg(target_os = "linux")]
-pub const PATH_ONLY: OFlags = OFlags::PATH;
+pub(super) const PATH_ONLY: OFlags = OFlags::PATH;
 /// Flags for a descriptor that only names a file. It is never opened here, since `/proc` leads nowhere.
 #[cfg(not(target_os = "linux"))]
-pub const PATH_ONLY: OFlags = OFlags::RDONLY;
+pub(super) const PATH_ONLY: OFlags = OFlags::RDONLY;
 
 /// A database in the files of another process.
 #[derive(Debug)]
@@ -56,16 +53,16 @@ impl InsidePath {
             return None;
         }
         let (pid, anchor, rest) = anchor(path, proc)?;
-        let process = proc.join(pid.to_string());
-        let root = open_directory(&process.join("root")).ok()?;
+        let process = ProcessFolder::of(proc, pid);
+        let root = open_directory(&process.seen_from_inside(Path::new("/"))).ok()?;
         // As the process knows it: for its root that is all of the rest, else what its link says comes first.
         let start =
             if anchor.ends_with("root") { PathBuf::from("/") } else { fs::read_link(&anchor).ok()? };
         let inner = resolve(&root, &start.join(rest)).ok()?;
         let (folder, name) = (inner.parent()?, inner.file_name()?);
         let directory = open_in(&root, folder, PATH_ONLY | OFlags::DIRECTORY).ok()?;
-        let access = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
-        let namespace = fs::read_link(process.join("ns/mnt")).ok();
+        let access = own_descriptor(directory.as_raw_fd()).join(name);
+        let namespace = process.mount_namespace().ok();
         let start_ticks = process_start(proc, pid);
         Some(Self { pid, start_ticks, namespace, inner, access, _directory: directory })
     }
@@ -78,7 +75,7 @@ impl InsidePath {
 
     /// The mounts of that process; none once it has ended.
     pub fn mounts(&self, proc: &Path) -> MountTable {
-        MountTable::of_process(&proc.join(self.pid.to_string()))
+        MountTable::of_process(&ProcessFolder::of(proc, self.pid))
     }
 }
 
@@ -121,7 +118,7 @@ fn magic(path: &Path, proc: &Path) -> Option<i32> {
 // The path below `root` without links, as a process with that root knows it. Links in it are never followed out of there.
 fn resolve(root: &OwnedFd, path: &Path) -> io::Result<PathBuf> {
     let file = open_in(root, path, PATH_ONLY)?;
-    let link = |file: &OwnedFd| fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let link = |file: &OwnedFd| fs::read_link(own_descriptor(file.as_raw_fd()));
     let (full, base) = (link(&file)?, link(root)?);
     // The kernel names a file by its path from the root of its own namespace, or from ours where we share that.
     let below = full.strip_prefix(&base).map_or(full.clone(), |rest| Path::new("/").join(rest));

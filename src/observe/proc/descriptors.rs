@@ -1,0 +1,125 @@
+//! `/proc/PID/fd`: the descriptors of a process, each a link that is also a way to its file.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File, Metadata},
+    io,
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::fs::MetadataExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::{DescriptorInfo, ProcessFolder, inside_path::PATH_ONLY};
+use crate::observe::files;
+
+/// Descriptors of one process that are read in one sample: a process may have a million.
+pub const MOST_DESCRIPTORS: usize = 1 << 16;
+/// Descriptors of one process that are asked for locks in one sample.
+const MOST_ASKED: usize = 64;
+
+/// A descriptor of a process, which may close it at any time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor(PathBuf);
+
+impl ProcessFolder {
+    /// Its descriptors, however many there are, in no order.
+    ///
+    /// # Errors
+    ///
+    /// Where it has ended or hides them.
+    pub fn descriptors(&self) -> io::Result<impl Iterator<Item = io::Result<Descriptor>> + use<>> {
+        let entries = fs::read_dir(self.0.join("fd"))?;
+        Ok(entries.map(|entry| Ok(Descriptor(entry?.path()))))
+    }
+
+    /// The descriptor with that number.
+    pub fn descriptor(&self, number: i32) -> Descriptor {
+        Descriptor(self.0.join("fd").join(number.to_string()))
+    }
+}
+
+impl Descriptor {
+    #[cfg(test)]
+    pub(super) fn at(link: PathBuf) -> Self {
+        Self(link)
+    }
+
+    pub fn number(&self) -> &OsStr {
+        self.0.file_name().unwrap_or_default()
+    }
+
+    /// What the kernel says that it is on: a path from `/`, or something that has none, as a pipe.
+    ///
+    /// # Errors
+    ///
+    /// Where it is closed.
+    pub fn target(&self) -> io::Result<PathBuf> {
+        fs::read_link(&self.0)
+    }
+
+    /// Of the file that it is on, whatever lies at its path.
+    ///
+    /// # Errors
+    ///
+    /// Where it is closed, or the file cannot be reached.
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        self.0.metadata()
+    }
+
+    /// Whether it is open for writing, and nothing else is to be learned from [`info`](Self::info).
+    ///
+    /// The kernel shows the access mode in the owner's bits of the link (`tid_fd_update_inode` in its `fs/proc/fd.c`), and
+    /// sets no others; where others are set, somebody else made the link, and `fdinfo` has to tell.
+    pub fn is_writable(&self) -> bool {
+        let mode = self.0.symlink_metadata().map_or(0, |link| link.mode());
+        mode & 0o277 == 0o200
+    }
+
+    /// How it was opened, and its locks; `None` where it is closed.
+    pub fn info(&self) -> Option<DescriptorInfo> {
+        let process = self.0.parent()?.parent()?;
+        DescriptorInfo::read(&process.join("fdinfo").join(self.number()))
+    }
+
+    /// Holds on to its file without opening that for anything.
+    ///
+    /// # Errors
+    ///
+    /// Where it is closed, or the file cannot be reached.
+    pub fn pin(&self) -> io::Result<File> {
+        Ok(File::from(rustix::fs::open(&self.0, PATH_ONLY | OFlags::CLOEXEC, Mode::empty())?))
+    }
+}
+
+/// Opens for reading what `pin` holds on to.
+///
+/// # Errors
+///
+/// Where it cannot be opened or is not a regular file.
+pub fn reopen(pin: &File) -> io::Result<File> {
+    files::open(&own_descriptor(pin.as_raw_fd()))
+}
+
+/// A path to what a descriptor of this process is on.
+pub(super) fn own_descriptor(number: RawFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{number}"))
+}
+
+/// What `fdinfo` tells now of descriptors `numbers` of `pid`, those aside that are not open any more. The lock table is
+/// printed page by page, so that a row can be missing there; here it cannot. One descriptor on a file has all of the POSIX
+/// locks that its process holds on it, so that the first are enough.
+pub fn lock_infos<'a>(
+    proc: &Path,
+    pid: i32,
+    numbers: impl Iterator<Item = &'a String>,
+) -> Vec<DescriptorInfo> {
+    let process = ProcessFolder::with_files(proc, pid).0;
+    numbers
+        .take(MOST_ASKED)
+        .filter_map(|number| DescriptorInfo::read(&process.join("fdinfo").join(number)))
+        .collect()
+}

@@ -1,0 +1,238 @@
+//! `/proc/PID/stat`: what tells one process from another that had the same PID (`proc_pid_stat(5)`).
+
+use std::{collections::HashMap, path::Path};
+
+use super::{ProcessFolder, pids};
+use crate::{bounded, history::LockOwner};
+
+/// Bytes of `stat`, of which the kernel prints some hundred.
+const STAT: usize = 4 << 10;
+/// `PF_KTHREAD` of the kernel: a thread of its own, which has no descriptors to hide.
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// The fields that are used here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessStat {
+    pub pid: i32,
+    /// Its name, which may hold anything, blanks and brackets too.
+    pub name: String,
+    /// What it does: a letter. Of a process it is that of its first thread, which may end before the others do.
+    pub state: char,
+    /// Whether its first thread has ended, and others have not.
+    pub is_headless: bool,
+    /// 0 where that is not visible.
+    pub parent: i32,
+    /// Its session: the process that leads it, or 0 where that is not visible.
+    pub session: i32,
+    pub has_terminal: bool,
+    pub is_kernel_thread: bool,
+    /// CPU time that it has used, in clock ticks.
+    pub cpu_ticks: u64,
+    /// CPU time of those below it that ended and were waited for, in clock ticks.
+    pub waited_ticks: u64,
+    /// Its start in clock ticks since boot, also where it is dead and not yet collected.
+    pub start_ticks: u64,
+}
+
+impl ProcessStat {
+    /// Whether it is dead and not yet collected.
+    pub fn is_dead(&self) -> bool {
+        has_ended(self.state) && !self.is_headless
+    }
+
+    /// Its start in clock ticks since boot; `None` where it is dead and not yet collected.
+    pub fn living_start(&self) -> Option<u64> {
+        (!self.is_dead()).then_some(self.start_ticks)
+    }
+}
+
+/// What the `/proc` at `proc` says of `pid`; `None` where it is gone.
+pub fn stat(proc: &Path, pid: i32) -> Option<ProcessStat> {
+    ProcessFolder::of(proc, pid).stat()
+}
+
+/// When process `pid` started, in clock ticks since boot, as the `/proc` at `proc` has it; `None` where it is gone,
+/// or dead and not yet collected.
+pub fn process_start(proc: &Path, pid: i32) -> Option<u64> {
+    stat(proc, pid)?.living_start()
+}
+
+/// The process `pid` as the `/proc` at `proc` names it.
+pub fn owner_of_lock(proc: &Path, pid: i32) -> LockOwner {
+    let stat = stat(proc, pid);
+    let start_ticks = stat.as_ref().and_then(ProcessStat::living_start);
+    LockOwner { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.name).unwrap_or_default() }
+}
+
+/// Who started `pid`, and who started that, up to the system's first process.
+pub fn process_ancestors(proc: &Path, pid: i32) -> Vec<i32> {
+    let mut ancestors = Vec::new();
+    let mut next = process_parent(proc, pid);
+    // What was read at different moments could go in a circle.
+    while let Some(parent) = next.filter(|parent| *parent > 0 && !ancestors.contains(parent)) {
+        ancestors.push(parent);
+        next = process_parent(proc, parent);
+    }
+    ancestors
+}
+
+/// Whether one of `pid` and `other` started the other, or the same process started both.
+pub fn are_related(proc: &Path, pid: i32, other: i32) -> bool {
+    let (above, above_other) = (process_ancestors(proc, pid), process_ancestors(proc, other));
+    let parent = above.first().filter(|&&parent| parent > 1);
+    above.contains(&other) || above_other.contains(&pid) || parent.is_some() && parent == above_other.first()
+}
+
+fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
+    Some(stat(proc, pid)?.parent)
+}
+
+/// The CPU time that all below each process have used, those that ended and were waited for included, in clock ticks. One
+/// pass over every process of the `/proc` at `proc`.
+pub fn ticks_below(proc: &Path) -> HashMap<i32, u64> {
+    let pids = pids(proc).into_iter().flatten();
+    let all: HashMap<i32, ProcessStat> = pids.filter_map(|pid| Some((pid, stat(proc, pid)?))).collect();
+    let mut below: HashMap<i32, u64> = all.iter().map(|(&pid, stat)| (pid, stat.waited_ticks)).collect();
+    for stat in all.values() {
+        let ticks = stat.cpu_ticks.saturating_add(stat.waited_ticks);
+        let parent = |stat: &ProcessStat| Some(stat.parent).filter(|parent| all.contains_key(parent));
+        // No deeper than there are processes, should what was read at different moments go in a circle.
+        let ancestors = std::iter::successors(parent(stat), |pid| parent(&all[pid])).take(all.len());
+        for ancestor in ancestors {
+            *below.entry(ancestor).or_default() += ticks;
+        }
+    }
+    below
+}
+
+impl ProcessFolder {
+    /// What the kernel says of it; `None` where it is gone.
+    pub fn stat(&self) -> Option<ProcessStat> {
+        parse(&bounded::read_text(&self.0.join("stat"), STAT).ok()?)
+    }
+}
+
+fn parse(stat: &str) -> Option<ProcessStat> {
+    let (before, after) = stat.rsplit_once(')')?;
+    let (pid, name) = before.split_once('(')?;
+    // The fields behind the name, of which the first is the third of all.
+    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).copied();
+    let ticks = |number: usize| field(number).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
+    let state = field(3)?.chars().next()?;
+    let flags = field(9).and_then(|flags| flags.parse::<u32>().ok()).unwrap_or(0);
+    Some(ProcessStat {
+        pid: pid.trim().parse().ok()?,
+        name: name.to_owned(),
+        state,
+        is_headless: has_ended(state) && ticks(20) > 1,
+        parent: field(4)?.parse().ok()?,
+        session: field(6)?.parse().ok()?,
+        has_terminal: field(7)? != "0",
+        is_kernel_thread: flags & KERNEL_THREAD != 0,
+        cpu_ticks: ticks(14).saturating_add(ticks(15)),
+        waited_ticks: ticks(16).saturating_add(ticks(17)),
+        start_ticks: field(22)?.parse().ok()?,
+    })
+}
+
+/// Whether `state` is that of a thread that has ended.
+pub(super) fn has_ended(state: char) -> bool {
+    matches!(state, 'Z' | 'X' | 'x')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzz::for_a_while;
+    use crate::observe::process_owner;
+
+    fn made_up(text: &str) -> Option<ProcessStat> {
+        let proc = tempfile::TempDir::new().expect("a folder");
+        fs::create_dir(proc.path().join("7")).expect("a folder");
+        fs::write(proc.path().join("7/stat"), text).expect("a file");
+        super::stat(proc.path(), 7)
+    }
+
+    #[test]
+    fn a_name_may_look_like_fields() {
+        let zeros = "0 ".repeat(17);
+        let stat = made_up(&format!("7 (a (b) S 1) R 42 {zeros}4200 9 9\n"));
+        let expected = ProcessStat {
+            pid: 7,
+            name: "a (b) S 1".to_owned(),
+            state: 'R',
+            is_headless: false,
+            parent: 42,
+            session: 0,
+            has_terminal: false,
+            is_kernel_thread: false,
+            cpu_ticks: 0,
+            waited_ticks: 0,
+            start_ticks: 4200,
+        };
+        assert_eq!(stat, Some(expected));
+    }
+
+    #[test]
+    fn those_below_count_for_every_ancestor() {
+        let proc = tempfile::TempDir::new().expect("a folder");
+        let own_and_waited = [(1, 0, 1, 0), (7, 1, 2, 10), (8, 7, 40, 100), (9, 8, 1000, 0)];
+        for (pid, parent, own, waited) in own_and_waited {
+            let folder = proc.path().join(pid.to_string());
+            fs::create_dir(&folder).expect("a folder");
+            let fields = format!("{}{own} 0 {waited} 0 {}", "0 ".repeat(9), "0 ".repeat(5));
+            fs::write(folder.join("stat"), format!("{pid} (a) S {parent} {fields}\n")).expect("a file");
+        }
+        let below = ticks_below(proc.path());
+        let of = |pid: i32| below.get(&pid).copied();
+        assert_eq!((of(9), of(8)), (Some(0), Some(100 + 1000)));
+        assert_eq!((of(7), of(1)), (Some(10 + 140 + 1000), Some(12 + 140 + 1000)));
+    }
+
+    #[test]
+    fn the_dead_have_no_start() {
+        let zeros = "0 ".repeat(17);
+        for state in ["Z", "X", "x"] {
+            let stat = made_up(&format!("7 (a) {state} 42 {zeros}4200 9 9\n")).expect("it is there");
+            assert_eq!((stat.living_start(), stat.parent), (None, 42), "{state}");
+        }
+    }
+
+    #[test]
+    fn fuzz_stat() {
+        for_a_while("stat", |runner| {
+            runner.run(
+                &"[0-9]{0,3} ?\\([a-z() \u{0}-\u{ff}]{0,20}\\)? ?[A-Za-z]? ([0-9-]{0,21} ){0,24}",
+                |text| {
+                    if let Some(stat) = parse(&text) {
+                        prop_assert!(!stat.is_headless || has_ended(stat.state));
+                        prop_assert!(text.contains(&stat.name));
+                    }
+                    Ok(())
+                },
+            )
+        });
+    }
+
+    #[test]
+    fn rubbish_is_no_process() {
+        for text in ["", "7", "7 (a", "7 (a)", "7 (a) S", "7 (a) S 1 2"] {
+            assert_eq!(made_up(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_has_a_start_and_a_parent() {
+        let pid = i32::try_from(std::process::id()).expect("a PID fits");
+        assert!(process_start(Path::new("/proc"), pid).is_some_and(|ticks| ticks > 0));
+        assert_eq!(process_owner(Path::new("/proc"), pid), Some(rustix::process::geteuid().as_raw()));
+        let parent = i32::try_from(std::os::unix::process::parent_id()).ok();
+        assert_eq!(process_parent(Path::new("/proc"), pid), parent);
+    }
+}

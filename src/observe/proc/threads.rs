@@ -1,0 +1,78 @@
+//! `/proc/PID/task`: the threads of a process.
+
+use std::{fs, path::Path};
+
+use super::{ProcessFolder, stat::has_ended};
+use crate::bounded;
+
+/// Threads of a process that are looked at for one that lives.
+const MOST_SEARCHED: usize = 1000;
+/// Threads of one process whose figures are read in one sample.
+const MOST_COUNTED: usize = 4096;
+/// Bytes of `schedstat`, which has three figures.
+const SCHEDSTAT: usize = 4 << 10;
+
+impl ProcessFolder {
+    /// The folder of a thread of `pid` that lives, where the first thread of `pid` has ended: the kernel then shows neither
+    /// files nor memory in the folder of the process itself.
+    pub fn living_thread(proc: &Path, pid: i32) -> Option<Self> {
+        let process = Self::of(proc, pid);
+        if !process.stat()?.is_headless {
+            return None;
+        }
+        let tasks = fs::read_dir(process.0.join("task")).ok()?;
+        let mut threads = tasks.flatten().map(|task| Self(task.path())).take(MOST_SEARCHED);
+        threads.find(|thread| thread.stat().is_some_and(|stat| !has_ended(stat.state)))
+    }
+
+    /// The folder that shows the files and the memory of `pid`: its own, or that of a thread that lives.
+    pub fn with_files(proc: &Path, pid: i32) -> Self {
+        Self::living_thread(proc, pid).unwrap_or_else(|| Self::of(proc, pid))
+    }
+}
+
+/// How often the threads of `pid` were given a processor, all together; `None` where the kernel does not say, or there are
+/// too many of them to ask.
+///
+/// The third figure of `/proc/PID/task/TID/schedstat`, as of `Documentation/scheduler/sched-stats` of the kernel.
+pub fn times_scheduled(proc: &Path, pid: i32) -> Option<u64> {
+    let mut times = 0;
+    for (number, task) in fs::read_dir(ProcessFolder::of(proc, pid).0.join("task")).ok()?.enumerate() {
+        if number == MOST_COUNTED {
+            return None;
+        }
+        let figures = bounded::read_text(&task.ok()?.path().join("schedstat"), SCHEDSTAT).ok()?;
+        times += figures.split_whitespace().nth(2)?.parse::<u64>().ok()?;
+    }
+    // A process that exists has run: zeros are those of a kernel that does not count.
+    (times > 0).then_some(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::proc::{command, process_start};
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_lives_while_another_thread_does() {
+        let proc = tempfile::TempDir::new().expect("a folder");
+        let stat = |state: &str| format!("7 (a) {state} 42 {}2 0 4200 9 9\n", "0 ".repeat(15));
+        let write = |process: &str, state: &str, command: &str| {
+            fs::create_dir_all(proc.path().join(process)).expect("a folder");
+            fs::write(proc.path().join(process).join("stat"), stat(state)).expect("a file");
+            fs::write(proc.path().join(process).join("cmdline"), command).expect("a file");
+        };
+        write("7", "Z", "");
+        write("7/task/7", "Z", "");
+        assert_eq!(ProcessFolder::living_thread(proc.path(), 7), None, "there is no other");
+        write("7/task/8", "S", "bun\0watch\0");
+        assert_eq!(process_start(proc.path(), 7), Some(4200));
+        assert_eq!(
+            ProcessFolder::living_thread(proc.path(), 7),
+            Some(ProcessFolder(proc.path().join("7/task/8")))
+        );
+        assert_eq!(command(proc.path(), 7).expect("it has one"), ["bun", "watch"]);
+        write("7", "S", "");
+        assert_eq!(ProcessFolder::living_thread(proc.path(), 7), None, "its first thread lives");
+    }
+}

@@ -1,0 +1,189 @@
+//! One descriptor of a process, and what it says of a database.
+
+use std::{
+    collections::HashSet,
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::Path,
+};
+
+use crate::{
+    observe::{
+        files::{BirthId, FileSighting},
+        lock_table::LockRow,
+        opener::{DatabaseOpener, OpenerTarget},
+        proc::{Descriptor, DescriptorInfo, ProcessFolder},
+    },
+    paths::FileId,
+    snapshot::HandleCounts,
+};
+
+/// A descriptor on a file, with what a sample has read of it.
+pub struct OpenDescriptor<'a> {
+    pub pid: i32,
+    pub proc: &'a Path,
+    pub process: &'a ProcessFolder,
+    pub descriptor: &'a Descriptor,
+    /// The path of its file, as the kernel names it.
+    pub text: &'a [u8],
+    pub id: FileId,
+    pub birth: Option<BirthId>,
+    /// No folder names the file any more, and it is not empty.
+    pub is_last_of_data: bool,
+}
+
+impl OpenDescriptor<'_> {
+    /// Records in `opener` what it has open of `target`, if anything.
+    pub fn note(&self, opener: &mut Option<DatabaseOpener>, target: &OpenerTarget) {
+        let is_at = |sight: Option<&FileSighting>| sight.is_some_and(|sight| sight.id == self.id);
+        if let Some(which) = target.sights.iter().position(|&sight| is_at(sight)) {
+            // Nobody locks `-wal`, and beside the main file, which is opened first, it tells nothing.
+            let is_beside = |handles: &HandleCounts| which == 1 && handles.db > 0;
+            let is_known = opener.as_ref().and_then(|opener| opener.handles.as_ref()).is_some_and(is_beside);
+            // Most are those of connections that may write. Of these `fdinfo` has nothing to tell but open-file-description
+            // locks, of which the lock table knows whether there are any; it costs more than all the rest of a look.
+            let is_plain = is_known || !target.is_cut && target.ofd_rows.is_empty() && self.is_writable();
+            let info = if is_plain { Some(DescriptorInfo::default()) } else { self.descriptor.info() };
+            // It was closed while we looked.
+            let Some(info) = info else { return };
+            let opener = opener.get_or_insert_default();
+            opener.note_file(self.id);
+            let handles = opener.handles.get_or_insert_default();
+            let is_writable = self.is_writable() || !(is_plain || info.is_read_only);
+            opener.writable += u32::from(is_writable);
+            opener.writable_log += u32::from(is_writable && which == 1);
+            if which != 1 {
+                opener.lockable.push((which, self.descriptor.number().to_string_lossy().into_owned()));
+            }
+            opener.glances += u32::from(which != 2 && info.is_glance);
+            match which {
+                0 => {
+                    handles.db += 1;
+                    opener.read_only_db += u32::from(info.is_read_only);
+                }
+                1 => handles.wal += 1,
+                _ => {
+                    handles.shm += 1;
+                    opener.read_only_shm += u32::from(info.is_read_only);
+                }
+            }
+            let is_needed = |row: &LockRow| row.is_ofd || target.is_cut;
+            opener.taken_locks.extend(info.locks.into_iter().filter(is_needed));
+        } else if let Some((which, place)) = self.outdated(target) {
+            let info = self.descriptor.info().unwrap_or_default();
+            // A waltop that copies it.
+            if info.is_glance {
+                return;
+            }
+            let opener = opener.get_or_insert_default();
+            opener.note_file(self.id);
+            opener.moved_to.extend(place.filter(|place| !opener.moved_to.contains(place)));
+            opener.handles.get_or_insert_default();
+            opener.writable_replaced += u32::from(which != 2 || !info.is_read_only);
+            opener.writable += u32::from(!info.is_read_only);
+            let name = target.paths[which].to_string_lossy().into_owned();
+            if which != 2 && self.is_last_of_data && !opener.deleted.contains(&name) {
+                opener.deleted.push(name.clone());
+            }
+            if !opener.replaced.contains(&name) {
+                opener.replaced.push(name);
+            }
+        }
+    }
+
+    // Which of the target's files the descriptor was, and where that lies now, if it does.
+    fn outdated(&self, target: &OpenerTarget) -> Option<(usize, Option<String>)> {
+        if let Some(which) = self.replaced(target) {
+            return Some((which, None));
+        }
+        let which = target.moved(self.pid, self.birth?, self.text)?;
+        Some((which, Some(String::from_utf8_lossy(self.text).into_owned())))
+    }
+
+    // Which of the target's files the descriptor was, before that was deleted or replaced. Only the path is left
+    // to tell; so a process that has another file system at that path must not be taken for one of ours. And a
+    // file may really have a name that ends with the kernel's word: it is there.
+    fn replaced(&self, target: &OpenerTarget) -> Option<usize> {
+        let path = self.text.strip_suffix(b" (deleted)")?;
+        let which = target.paths.iter().position(|ours| ours.as_os_str().as_bytes() == path)?;
+        let there = fs::metadata(OsStr::from_bytes(self.text));
+        if target.namespace.is_none() && there.is_ok_and(|there| FileId::of(&there) == self.id) {
+            return None;
+        }
+        let mut devices = target.sights.iter().flatten().map(|sight| sight.id.device).peekable();
+        let is_on_ours = if devices.peek().is_some() {
+            devices.any(|device| device == self.id.device)
+        } else {
+            // With none of the files left, the folder that they lay in has the device.
+            let folder = target.paths[which].parent().and_then(|folder| folder.metadata().ok());
+            folder.is_some_and(|folder| folder.dev() == self.id.device)
+        };
+        (is_on_ours || shares_mounts(self.proc, self.process, target)).then_some(which)
+    }
+
+    fn is_writable(&self) -> bool {
+        self.descriptor.is_writable()
+    }
+}
+
+/// The names that one process has the main files and sidecars open by.
+#[derive(Default)]
+pub struct OpenedNames {
+    // The target, and the name without a mark of deletion.
+    mains: HashSet<(usize, Vec<u8>)>,
+    // The link's text, and whether it may be written to.
+    sidecars: Vec<(Vec<u8>, FileId, bool)>,
+}
+
+impl OpenedNames {
+    /// Records the name of `descriptor`, if it is one of those.
+    pub fn note(&mut self, descriptor: &OpenDescriptor, targets: &[OpenerTarget]) {
+        let text = descriptor.text;
+        let is_main = |target: &OpenerTarget| target.sights[0].is_some_and(|sight| sight.id == descriptor.id);
+        self.mains.extend(
+            (0..).zip(targets).filter(|(_, target)| is_main(target)).map(|(at, _)| (at, text.to_vec())),
+        );
+        if text.ends_with(b"-wal") || text.ends_with(b"-shm") {
+            self.sidecars.push((text.to_vec(), descriptor.id, descriptor.is_writable()));
+        }
+    }
+
+    /// A log or an index beside a name of this main file that is not the one beside the path. What was deleted is a
+    /// replaced file. Where the process `shares_mounts` with waltop, one at that very path is the one beside it: it was made
+    /// after the sample had looked at the path, as the first connection after the last one closed makes it.
+    pub fn judge(
+        &self,
+        at: usize,
+        opener: &mut DatabaseOpener,
+        target: &OpenerTarget,
+        shares_mounts: impl Fn() -> bool,
+    ) {
+        for (text, id, is_writable) in &self.sidecars {
+            let (name, suffix) = text.split_at(text.len() - 4);
+            let which = if suffix == b"-wal" { 1 } else { 2 };
+            let is_beside_main = self.mains.contains(&(at, name.to_vec()));
+            let is_current = target.sights[which].is_some_and(|sight| sight.id == *id);
+            let is_at_path = || text == target.paths[which].as_os_str().as_bytes() && shares_mounts();
+            if is_beside_main && !is_current && !is_at_path() {
+                opener.other_log.push(String::from_utf8_lossy(text).into_owned());
+                opener.other_files.push(format!("{}:{}", id.device, id.inode));
+                opener.writable += u32::from(*is_writable);
+            }
+        }
+        for list in [&mut opener.other_log, &mut opener.other_files] {
+            list.sort();
+            list.dedup();
+        }
+    }
+}
+
+/// Whether `process` has the mount namespace in which the paths of `target` are, as far as that can be seen.
+pub fn shares_mounts(proc: &Path, process: &ProcessFolder, target: &OpenerTarget) -> bool {
+    let own = || ProcessFolder::own(proc).mount_namespace();
+    let ours = target.namespace.map_or_else(own, |it| Ok(it.to_owned()));
+    match (process.mount_namespace(), ours) {
+        (Ok(theirs), Ok(ours)) => theirs == ours,
+        _ => true,
+    }
+}
