@@ -8,7 +8,10 @@
 
 use std::fs;
 
-use waltop::{snapshot::DurationSpread, units};
+use waltop::{
+    snapshot::{DurationSpread, FindingKind},
+    units,
+};
 
 #[path = "../tests/all/python.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -122,7 +125,7 @@ fn amalfa_rows(scale: Scale) -> Option<Vec<Row>> {
 fn connection_rows() -> Option<Vec<Row>> {
     let (lost, won) = (amalfa_connections::lose()?, amalfa_connections::win()?);
     let (reader, findings) = &won.read_only;
-    let is_found = findings.iter().any(|it| it.name == "readonly-trap" && it.pid == Some(*reader));
+    let is_found = findings.iter().any(|it| it.kind == FindingKind::ReadonlyTrap && it.pid == Some(*reader));
     Some(vec![
         (
             "opened beside a writer, before WAL mode",
@@ -166,10 +169,10 @@ fn connection_rows() -> Option<Vec<Row>> {
 
 fn huey_rows() -> Option<Vec<Row>> {
     let (lost, won) = (huey::lose()?, huey::win()?);
-    let found: Vec<String> = ["rollback-journal", "pinned-wal", "large-wal"]
+    let found: Vec<String> = [FindingKind::RollbackJournal, FindingKind::PinnedWal, FindingKind::LargeWal]
         .into_iter()
-        .filter(|name| won.system.iter().chain(&won.queue).any(|it| it.name == *name))
-        .map(|name| format!("`{name}`"))
+        .filter(|kind| won.system.iter().chain(&won.queue).any(|it| it.kind == *kind))
+        .map(|kind| format!("`{kind}`"))
         .collect();
     let writes: usize = won.workers.iter().map(|it| it.waits_ms.len()).sum();
     let busy: u64 = won.workers.iter().map(|it| it.busy).sum();
@@ -235,12 +238,12 @@ fn skillmeat_rows(scale: Scale) -> Option<Vec<Row>> {
             |it| format!("{}, longest {}", units::duration(it.p99), units::duration(it.max)),
         )
     };
-    let told = lost.findings.iter().find(|it| it.name == "long-write-lock");
-    let told = told.map_or_else(|| "nothing".to_owned(), |it| format!("`{}`, {}", it.name, it.severity));
+    let told = lost.findings.iter().find(|it| it.kind == FindingKind::LongWriteLock);
+    let told = told.map_or_else(|| "nothing".to_owned(), |it| format!("`{}`, {}", it.kind, it.severity));
     let slow = skillmeat::in_one_transaction("2ms");
-    let slow = slow.iter().find(|it| it.name == "slow-batch").map_or_else(
+    let slow = slow.iter().find(|it| it.kind == FindingKind::SlowBatch).map_or_else(
         || "nothing".to_owned(),
-        |it| format!("`{}`, {}, where the thresholds are 1 and 2 ms", it.name, it.severity),
+        |it| format!("`{}`, {}, where the thresholds are 1 and 2 ms", it.kind, it.severity),
     );
     Some(vec![
         (

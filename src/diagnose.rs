@@ -26,60 +26,113 @@ mod wal;
 #[cfg(test)]
 pub(crate) mod fixture;
 
-use std::{cmp::Reverse, path::Path};
+use std::{cmp::Reverse, fmt, path::Path, sync::LazyLock};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{
     config::{Config, profile::Profile},
-    snapshot::{Database, Finding, Pidfile, Process, Remedy, Severity, Snapshot, Suspicion, SuspicionKind},
+    snapshot::{
+        Database, Finding, FindingKind, Pidfile, Process, Remedy, Severity, Snapshot, Suspicion,
+        SuspicionKind,
+    },
 };
 
-/// Every rule. Of findings that are equally bad, those of an earlier rule come first.
-pub const RULES: &[&dyn Rule] = &[
-    &integrity::SplitWal,
-    &pairing::LostLocks,
-    &pairing::ForkedConnection,
-    &pairing::OtherLog,
-    &pairing::OverlayUpper,
-    &content::MismatchedFiles,
-    &content::DamagedHeader,
-    &locks::StoppedHolder,
-    &locks::LongWriteLock,
-    &space::DiskLow,
-    &place::UnsafeFilesystem,
-    &wal::PinnedWal,
-    &space::LargeWal,
-    &content::DoubtfulLog,
-    &content::HotJournalLeft,
-    &place::ForeignOwner,
-    &modes::RollbackJournal,
-    &clients::PragmaMismatch,
-    &clients::MappedDatabase,
-    &clients::ManyHandles,
-    &ingestion::CrashedIngestion,
-    &ingestion::StalledIngestion,
-    &ingestion::SlowBatch,
-    &ingestion::FailedFiles,
-    &modes::ReadonlyTrap,
-    &pairing::OutdatedReader,
-    &stale::StaleDaemon,
-    &stale::DuplicateDaemon,
-    &stale::DeadPidfile,
-    &clients::BareClient,
-];
+/// Every rule, in the order of [`FindingKind`].
+pub static RULES: LazyLock<Vec<&'static dyn Rule>> = LazyLock::new(|| {
+    let families = [
+        integrity::RULES,
+        pairing::RULES,
+        content::RULES,
+        locks::RULES,
+        wal::RULES,
+        space::RULES,
+        place::RULES,
+        modes::RULES,
+        clients::RULES,
+        ingestion::RULES,
+        stale::RULES,
+    ];
+    let mut rules = families.concat();
+    rules.sort_by_key(|rule| rule.kind());
+    rules
+});
+
+/// The rule that finds `kind`. A test checks that there is one for each.
+pub fn rule(kind: FindingKind) -> &'static dyn Rule {
+    RULES[kind as usize]
+}
 
 /// One thing that can be wrong with a database.
 ///
 /// The sentence of a finding begins with who, goes on with what was seen, with its figures, and after a colon
 /// says what that costs: `71168 (bun) pins frame 812 for 3 d 20 h: 18,219 frames (75.1 MB) cannot be moved`.
 pub trait Rule: Sync {
-    /// Its name, in kebab case; scripts know it by that.
-    fn name(&self) -> &'static str;
+    fn facts(&self) -> RuleFacts;
+
+    fn kind(&self) -> FindingKind {
+        self.facts().kind
+    }
 
     /// What it finds in one database.
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding>;
+}
+
+/// What a rule declares of its findings. The documents, `waltop explain` and the guard derive from it.
+#[derive(Debug, Clone, Copy)]
+pub struct RuleFacts {
+    pub kind: FindingKind,
+    pub severity: SeverityRange,
+    /// Whether waltop opens no connection beside such a finding: a commit, a checkpoint or the close of a connection could
+    /// lose what others committed, or destroy a file.
+    pub forbids_connection: bool,
+}
+
+impl RuleFacts {
+    /// With the severities that are possible, the mildest first.
+    const fn new(kind: FindingKind, severities: &'static [Severity]) -> Self {
+        Self { kind, severity: SeverityRange::Of(severities), forbids_connection: false }
+    }
+
+    /// With the severity that the profile sets for a pragma.
+    const fn by_profile(kind: FindingKind) -> Self {
+        Self { kind, severity: SeverityRange::Profile, forbids_connection: false }
+    }
+
+    const fn forbids_connection(self) -> Self {
+        Self { forbids_connection: true, ..self }
+    }
+}
+
+/// How severe the findings of a rule can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeverityRange {
+    /// One of these, the mildest first.
+    Of(&'static [Severity]),
+    /// What the profile sets for the pragma.
+    Profile,
+}
+
+impl SeverityRange {
+    pub fn contains(self, severity: Severity) -> bool {
+        match self {
+            Self::Of(severities) => severities.contains(&severity),
+            Self::Profile => true,
+        }
+    }
+}
+
+impl fmt::Display for SeverityRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Of(severities) => {
+                let words: Vec<String> = severities.iter().map(ToString::to_string).collect();
+                f.write_str(&words.join(" or "))
+            }
+            Self::Profile => f.write_str("as the profile says"),
+        }
+    }
 }
 
 /// What a rule may know.
@@ -182,7 +235,7 @@ fn signal(name: &str, pid: Option<i32>) -> Remedy {
 }
 
 // What to read first, where nothing short is right.
-fn explain(finding: &str) -> Remedy {
+fn explain(finding: FindingKind) -> Remedy {
     Remedy { key: None, command: Some(format!("waltop explain {finding}")) }
 }
 
@@ -230,17 +283,15 @@ mod tests {
         database.processes[0].replaced = vec!["notes.db-wal".to_owned()];
         database.locks.writer = Some(held(WRITER, 3_000.0));
         database.findings = findings_after(Some(&database), &database);
-        let names: Vec<_> = database.findings.iter().map(|finding| finding.name.as_str()).collect();
-        assert_eq!(names, ["split-wal", "long-write-lock", "readonly-trap"]);
+        let kinds: Vec<_> = database.findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [FindingKind::SplitWal, FindingKind::LongWriteLock, FindingKind::ReadonlyTrap]);
         assert_eq!(hazard(&database).map(|finding| finding.pid), Some(Some(WRITER)));
     }
 
     #[test]
-    fn every_rule_has_a_name_of_its_own() {
-        let mut names: Vec<_> = RULES.iter().map(|rule| rule.name()).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), RULES.len());
+    fn every_kind_of_finding_has_one_rule() {
+        let kinds: Vec<FindingKind> = RULES.iter().map(|rule| rule.kind()).collect();
+        assert_eq!(kinds, FindingKind::ALL);
     }
 
     #[test]

@@ -204,7 +204,7 @@ fn write_database(out: &mut String, database: &Database, taken_at: Timestamp) ->
         writeln!(out, "watch       process {} keeps it in step with {}", watcher.pid, text::clean(&folders))?;
     }
     for finding in &database.findings {
-        writeln!(out, "{:<11} {}: {}", finding.severity, finding.name, text::clean(&finding.message))?;
+        writeln!(out, "{:<11} {}: {}", finding.severity, finding.kind, text::clean(&finding.message))?;
     }
     if database.findings.is_empty() && database.files.db.is_some() {
         writeln!(out, "findings    none")?;

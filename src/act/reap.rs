@@ -15,7 +15,7 @@ use crate::{
         self,
         checkpoint::{CheckpointBlocker, blockers},
     },
-    snapshot::{CheckpointMode, Database, Process, StaleCause, StaleProtection, StaleVerdict},
+    snapshot::{CheckpointMode, Database, FindingKind, Process, StaleCause, StaleProtection, StaleVerdict},
     units,
 };
 
@@ -52,7 +52,7 @@ pub struct StopAftermath {
     /// Who keeps frames of the log from being moved; `None` where there is no log.
     pub in_the_way: Option<Vec<CheckpointBlocker>>,
     /// Why nobody should move it, whoever is in the way.
-    pub hazard: Option<String>,
+    pub hazard: Option<FindingKind>,
 }
 
 impl StopRequest {
@@ -199,7 +199,7 @@ impl StopAftermath {
             gone: gone.len(),
             still_held: gone.iter().chain(stays).filter(holds).map(|target| target.pid).collect(),
             in_the_way: has_log.then(|| blockers(database, CheckpointMode::Passive)),
-            hazard: diagnose::hazard(database).map(|hazard| hazard.name.clone()),
+            hazard: diagnose::hazard(database).map(|hazard| hazard.kind),
         }
     }
 
@@ -219,7 +219,7 @@ impl StopAftermath {
     }
 
     fn log(&self) -> Option<String> {
-        match (&self.hazard, self.in_the_way.as_deref()?) {
+        match (self.hazard, self.in_the_way.as_deref()?) {
             (Some(hazard), _) => Some(format!("the WAL is not to be moved while {hazard} stands")),
             (None, []) if self.gone == 0 => None,
             (None, []) => Some("the WAL can be moved again".to_owned()),

@@ -2,10 +2,8 @@
 
 use std::io::{self, IsTerminal};
 
-use anyhow::anyhow;
-
 use crate::{
-    diagnose::pages::{self, FindingPage, PAGES},
+    diagnose::{RULES, Rule, pages::FindingPage, rule},
     text,
 };
 
@@ -35,32 +33,27 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
     let headings = HeadingStyle::for_stdout();
     let answer = match &args.finding {
         None => list(headings),
-        Some(name) => explanation(named(name)?, headings),
+        Some(name) => explanation(rule(name.parse()?), headings),
     };
     print_line(&answer)?;
     Ok(0)
 }
 
-fn named(name: &str) -> anyhow::Result<&'static FindingPage> {
-    pages::page(&name.to_lowercase()).ok_or_else(|| {
-        let nearest = text::nearest(name, PAGES.iter().map(|page| page.name)).unwrap_or_default();
-        anyhow!("there is no finding {name}; the nearest is {nearest}, and waltop explain lists them all")
-    })
-}
-
 fn list(headings: HeadingStyle) -> String {
-    let one = |page: &FindingPage| {
-        let name = headings.name(page.name);
-        let lines = text::wrap(&page.summary(), WIDTH - INDENT);
+    let one = |rule: &&dyn Rule| {
+        let lines = text::wrap(&FindingPage::of(rule.kind()).summary(), WIDTH - INDENT);
         let summary: Vec<String> = lines.into_iter().map(|line| format!("{:INDENT$}{line}", "")).collect();
-        format!("{name} ({})\n{}", page.severity, summary.join("\n"))
+        let name = headings.name(rule.kind().as_str());
+        format!("{name} ({})\n{}", rule.facts().severity, summary.join("\n"))
     };
-    let pages: Vec<String> = PAGES.iter().map(one).collect();
-    format!("{}\n\nwaltop explain FINDING says what to do.", pages.join("\n"))
+    let rules: Vec<String> = RULES.iter().map(one).collect();
+    format!("{}\n\nwaltop explain FINDING says what to do.", rules.join("\n"))
 }
 
-fn explanation(page: &FindingPage, headings: HeadingStyle) -> String {
-    let lines: Vec<String> = page.text.lines().map(|line| headings.line(line)).collect();
+fn explanation(rule: &dyn Rule, headings: HeadingStyle) -> String {
+    let mut lines = rule.kind().page().lines();
+    let title = lines.next().map(|line| format!("{} ({})", headings.line(line), rule.facts().severity));
+    let lines: Vec<String> = title.into_iter().chain(lines.map(|line| headings.line(line))).collect();
     lines.join("\n")
 }
 
@@ -92,34 +85,31 @@ fn bold(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::FindingKind;
 
     #[test]
     fn the_list_names_every_finding_with_its_severity_and_fits() {
         let list = list(HeadingStyle::Marked);
-        for page in PAGES {
-            assert!(list.contains(&format!("{} ({})\n    ", page.name, page.severity)), "{}", page.name);
+        for rule in RULES.iter() {
+            assert!(
+                list.contains(&format!("{} ({})\n    ", rule.kind(), rule.facts().severity)),
+                "{}",
+                rule.kind()
+            );
         }
         assert!(list.lines().all(|line| line.chars().count() <= WIDTH), "{list}");
     }
 
     #[test]
     fn headings_are_bold_on_a_terminal_and_marked_elsewhere() {
-        let page = pages::page("pinned-wal").expect("a page");
-        assert_eq!(explanation(page, HeadingStyle::Marked), page.text.trim_end());
-        let bold = explanation(page, HeadingStyle::Bold);
-        assert!(bold.starts_with("\x1b[1mpinned-wal\x1b[0m\n"), "{bold}");
+        let pinned = rule(FindingKind::PinnedWal);
+        let page = pinned.kind().page();
+        let (_, below) = page.trim_end().split_once('\n').expect("a title");
+        let marked = format!("# pinned-wal (warning or error)\n{below}");
+        assert_eq!(explanation(pinned, HeadingStyle::Marked), marked);
+        let bold = explanation(pinned, HeadingStyle::Bold);
+        assert!(bold.starts_with("\x1b[1mpinned-wal\x1b[0m (warning or error)\n"), "{bold}");
         assert!(bold.contains("\n\x1b[1mWhat to do\x1b[0m\n") && !bold.contains("# "), "{bold}");
-        assert_eq!(bold.lines().count(), page.text.lines().count());
-    }
-
-    #[test]
-    fn a_name_that_is_nearly_right_is_put_right() {
-        assert_eq!(named("Pinned-WAL").map(|page| page.name).ok(), Some("pinned-wal"));
-        for (wrong, right) in
-            [("pined-wal", "pinned-wal"), ("stale", "stale-daemon"), ("lostlocks", "lost-locks")]
-        {
-            let error = named(wrong).expect_err("no such finding").to_string();
-            assert!(error.contains(&format!("the nearest is {right},")), "{error}");
-        }
+        assert_eq!(bold.lines().count(), page.lines().count());
     }
 }

@@ -2,19 +2,23 @@
 
 use serde_json::{Map, Value};
 
-use super::{Rule, RuleInput, evidence, no_remedy, quoted, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, quoted, who};
 use crate::{
     config::profile::Expectation,
-    snapshot::{Database, Finding, HandleGrowth, PragmaRow, PragmaSource, Process, Remedy, Severity},
+    snapshot::{
+        Database, Finding, FindingKind, HandleGrowth, PragmaRow, PragmaSource, Process, Remedy, Severity,
+    },
     units,
 };
+
+pub const RULES: &[&dyn Rule] = &[&MappedDatabase, &ManyHandles, &BareClient, &PragmaMismatch];
 
 /// A process maps the main file while the profile says `mmap_size` 0.
 pub struct MappedDatabase;
 
 impl Rule for MappedDatabase {
-    fn name(&self) -> &'static str {
-        "mapped-database"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::by_profile(FindingKind::MappedDatabase)
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -25,7 +29,7 @@ impl Rule for MappedDatabase {
         let mapping = look.database.processes.iter().filter(|process| process.maps_database == Some(true));
         mapping
             .map(|process| Finding {
-                name: self.name().to_owned(),
+                kind: self.kind(),
                 severity: wanted.severity,
                 pid: Some(process.pid),
                 message: format!(
@@ -83,7 +87,7 @@ impl ManyHandles {
             ),
         };
         Some(Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             pid: Some(process.pid),
             message,
@@ -103,7 +107,7 @@ impl ManyHandles {
         let sharers: Vec<i32> =
             look.database.processes.iter().filter(|it| it.is_client()).map(|it| it.pid).collect();
         (sharers.len() > Self::PROCESSES).then(|| Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             pid: None,
             message: format!(
@@ -121,8 +125,8 @@ impl ManyHandles {
 }
 
 impl Rule for ManyHandles {
-    fn name(&self) -> &'static str {
-        "many-handles"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::ManyHandles, &[Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -138,8 +142,8 @@ impl Rule for ManyHandles {
 pub struct BareClient;
 
 impl Rule for BareClient {
-    fn name(&self) -> &'static str {
-        "bare-client"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::BareClient, &[Severity::Info])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -164,7 +168,7 @@ impl Rule for BareClient {
             differs.iter().map(|row| (row.name.clone(), pick(row).into())).collect()
         };
         vec![Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Info,
             pid: None,
             message: format!("a client that sets nothing gets {}: {cost}", gets.join(", ")),
@@ -183,8 +187,8 @@ impl Rule for BareClient {
 pub struct PragmaMismatch;
 
 impl Rule for PragmaMismatch {
-    fn name(&self) -> &'static str {
-        "pragma-mismatch"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::by_profile(FindingKind::PragmaMismatch)
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -211,7 +215,7 @@ impl Rule for PragmaMismatch {
         let expected: Map<String, Value> =
             differs.iter().map(|(row, wanted)| (row.name.clone(), wanted.expected.clone().into())).collect();
         vec![Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: worst.severity,
             pid: None,
             message: format!(
@@ -255,7 +259,7 @@ mod tests {
         let mut database = live();
         database.processes[1].maps_database = Some(true);
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("mapped-database", Warning, Some(READER))]);
+        assert_eq!(outline(&found), [(FindingKind::MappedDatabase, Warning, Some(READER))]);
         assert!(found[0].message.starts_with("71168 (python3) maps the main file"), "{}", found[0].message);
         let mut config = config();
         let wanted = config.profile.pragmas.iter_mut().find(|it| it.name == "mmap_size").expect("it cares");
@@ -278,7 +282,7 @@ mod tests {
         assert_eq!(findings_of(&database), []);
         database.processes[0].handles = handles(9);
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("many-handles", Warning, Some(WRITER))]);
+        assert_eq!(outline(&found), [(FindingKind::ManyHandles, Warning, Some(WRITER))]);
         assert!(found[0].message.starts_with("71201 (bun) has 9 descriptors"), "{}", found[0].message);
         let mut config = config();
         config.thresholds.many_handles = 9;
@@ -292,7 +296,7 @@ mod tests {
         let growth = HandleGrowth { pid: WRITER, from: 2, to: 7, rises: 5, span_ms: 40_000.0 };
         database.handle_growth = vec![growth.clone()];
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("many-handles", Warning, Some(WRITER))]);
+        assert_eq!(outline(&found), [(FindingKind::ManyHandles, Warning, Some(WRITER))]);
         assert_eq!(
             found[0].message,
             "71201 (bun) went from 2 to 7 descriptors on the main file in 40 s and closed none: \
@@ -311,7 +315,7 @@ mod tests {
         assert_eq!(findings_of(&database), []);
         database.processes.push(process(21, "worker"));
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("many-handles", Warning, None)]);
+        assert_eq!(outline(&found), [(FindingKind::ManyHandles, Warning, None)]);
         assert!(found[0].message.starts_with("notes.db is open in 21 processes: "), "{}", found[0].message);
         database.processes[0].handles = Some(HandleCounts { db: 0, wal: 1, shm: 0 });
         assert_eq!(findings_of(&database), []);
@@ -327,7 +331,7 @@ mod tests {
         let mut config = config();
         let mut database = with_rows(live(), &config);
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("bare-client", Info, None)]);
+        assert_eq!(outline(&found), [(FindingKind::BareClient, Info, None)]);
         assert_eq!(
             found[0].message,
             "a client that sets nothing gets busy_timeout 0, synchronous FULL, temp_store DEFAULT, \
@@ -347,11 +351,11 @@ mod tests {
     fn a_file_that_keeps_another_journal_is_told_once() {
         let config = config();
         let mut database = with_rows(rollback(), &config);
-        let shared: Vec<_> = findings_of(&database).into_iter().map(|it| it.name).collect();
-        assert_eq!(shared, ["rollback-journal", "bare-client"]);
+        let shared: Vec<_> = findings_of(&database).into_iter().map(|it| it.kind).collect();
+        assert_eq!(shared, [FindingKind::RollbackJournal, FindingKind::BareClient]);
         database.processes.pop();
         let found = findings_of(&database);
-        assert_eq!(outline(&found)[0], ("pragma-mismatch", Warning, None));
+        assert_eq!(outline(&found)[0], (FindingKind::PragmaMismatch, Warning, None));
         assert_eq!(
             found[0].message,
             "notes.db keeps journal_mode rollback (not wal), against the profile hardened: \
@@ -374,13 +378,13 @@ mod tests {
         config.profile.pragmas = vec![wants("page_size", "8192"), wants("user_version", "4")];
         let mut database = with_rows(live(), &config);
         let found = findings_with(&config, None, &database);
-        assert_eq!(outline(&found), [("pragma-mismatch", Error, None)]);
+        assert_eq!(outline(&found), [(FindingKind::PragmaMismatch, Error, None)]);
         // The log may hold another user_version than the main file.
         assert_eq!(found[0].evidence["keeps"], serde_json::json!({"page_size": "4096"}));
         database.wal = Some(wal(10, 10));
         config.profile.pragmas[0].severity = Warning;
         let found = findings_with(&config, None, &database);
-        assert_eq!(outline(&found), [("pragma-mismatch", Error, None)]);
+        assert_eq!(outline(&found), [(FindingKind::PragmaMismatch, Error, None)]);
         assert_eq!(
             found[0].message,
             "notes.db keeps page_size 4096 (not 8192), user_version 3 (not 4), against the profile hardened: \

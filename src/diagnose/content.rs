@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Rule, RuleInput, evidence, no_remedy, quoted, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, explain, no_remedy, quoted, who};
 use crate::{
     snapshot::{
-        Contradiction, ContradictionKind, Database, Finding, FirstPage, HotJournal, LogBelongs, Remedy,
-        Severity, Suspicion, SuspicionKind,
+        Contradiction, ContradictionKind, Database, Finding, FindingKind, FirstPage, HotJournal, LogBelongs,
+        Remedy, Severity, Suspicion, SuspicionKind,
     },
     units,
 };
@@ -47,12 +47,14 @@ fn doubt(database: &Database) -> Option<&LogBelongs> {
     database.content.doubt().filter(|_| !database.content.is_damaged())
 }
 
+pub const RULES: &[&dyn Rule] = &[&DamagedHeader, &MismatchedFiles, &DoubtfulLog, &HotJournalLeft];
+
 /// Page 1 is no header, though the other pages or the log are in plain text.
 pub struct DamagedHeader;
 
 impl Rule for DamagedHeader {
-    fn name(&self) -> &'static str {
-        "damaged-header"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::DamagedHeader, &[Severity::Error]).forbids_connection()
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -63,7 +65,7 @@ impl Rule for DamagedHeader {
         let users: Vec<i32> =
             database.processes.iter().filter(|it| it.has_main_file()).map(|it| it.pid).collect();
         vec![Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Error,
             pid: None,
             message: damage(database, page, &users),
@@ -101,8 +103,8 @@ fn damage(database: &Database, page: &FirstPage, users: &[i32]) -> String {
 pub struct MismatchedFiles;
 
 impl Rule for MismatchedFiles {
-    fn name(&self) -> &'static str {
-        "mismatched-files"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::MismatchedFiles, &[Severity::Error]).forbids_connection()
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -110,7 +112,7 @@ impl Rule for MismatchedFiles {
         let is_confirmed = look.confirms_of_files(SuspicionKind::Contradiction);
         let Some(found) = contradiction(database).filter(|_| is_confirmed) else { return Vec::new() };
         vec![Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Error,
             pid: None,
             message: format!(
@@ -127,7 +129,7 @@ impl Rule for MismatchedFiles {
                 ("by_index", found.by_index.into()),
             ]),
             // No command mends it: which of the files is the good one only the user knows.
-            remedy: Remedy { key: None, command: Some(format!("waltop explain {}", self.name())) },
+            remedy: explain(self.kind()),
         }]
     }
 }
@@ -157,8 +159,8 @@ fn contradicted(name: &str, found: &Contradiction) -> String {
 pub struct DoubtfulLog;
 
 impl Rule for DoubtfulLog {
-    fn name(&self) -> &'static str {
-        "doubtful-log"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::DoubtfulLog, &[Severity::Warning]).forbids_connection()
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -166,7 +168,7 @@ impl Rule for DoubtfulLog {
         let is_confirmed = look.confirms_of_files(SuspicionKind::DoubtfulLog);
         let Some(doubt) = doubt(database).filter(|_| is_confirmed) else { return Vec::new() };
         vec![Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             pid: None,
             message: doubted(&database.name(), doubt),
@@ -195,8 +197,8 @@ fn doubted(name: &str, doubt: &LogBelongs) -> String {
 pub struct HotJournalLeft;
 
 impl Rule for HotJournalLeft {
-    fn name(&self) -> &'static str {
-        "hot-journal"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::HotJournal, &[Severity::Warning]).forbids_connection()
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -207,7 +209,7 @@ impl Rule for HotJournalLeft {
         let name = database.name();
         let HotJournal { bytes, modified_at, super_journal, .. } = journal.clone();
         vec![Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             pid: None,
             message: format!(
@@ -287,7 +289,7 @@ mod tests {
     #[test]
     fn a_damaged_page_1_names_who_has_it_open_and_what_the_log_holds() {
         let found = twice(&first_page(FirstPageState::Damaged));
-        assert_eq!(outline(&found), [("damaged-header", Error, None)]);
+        assert_eq!(outline(&found), [(FindingKind::DamagedHeader, Error, None)]);
         let message = &found[0].message;
         assert!(
             message.contains("71201 (bun), 71168 (python3)") && message.contains("good copy"),
@@ -312,7 +314,7 @@ mod tests {
             (ContradictionKind::OtherContent, Some(1), "page 1 of notes.db is not what"),
         ] {
             let found = twice(&contradiction(kind, page));
-            assert_eq!(outline(&found), [("mismatched-files", Error, None)]);
+            assert_eq!(outline(&found), [(FindingKind::MismatchedFiles, Error, None)]);
             assert!(found[0].message.contains(word), "{}", found[0].message);
             assert_eq!(found[0].evidence["kind"], kind.to_string());
         }
@@ -324,14 +326,14 @@ mod tests {
         let [one, other] = kinds.map(|kind| contradiction(kind, Some(7)));
         assert_eq!(found(&one, &other), []);
         let another_page = contradiction(kinds[0], Some(9));
-        assert_eq!(outline(&found(&one, &another_page)), [("mismatched-files", Error, None)]);
+        assert_eq!(outline(&found(&one, &another_page)), [(FindingKind::MismatchedFiles, Error, None)]);
     }
 
     #[test]
     fn a_lock_table_that_was_cut_keeps_no_proof_back() {
         let content = contradiction(ContradictionKind::MissingPage, Some(7));
         let cut = Database { content, is_complete: false, ..quiet() };
-        assert_eq!(outline(&findings_after(Some(&cut), &cut)), [("mismatched-files", Error, None)]);
+        assert_eq!(outline(&findings_after(Some(&cut), &cut)), [(FindingKind::MismatchedFiles, Error, None)]);
     }
 
     #[test]
@@ -340,13 +342,13 @@ mod tests {
         let mut both = contradiction(ContradictionKind::OtherContent, Some(1));
         both.first_page.clone_from(&damaged.first_page);
         both.log_belongs = log(LogVerdict::Doubtful).log_belongs;
-        assert_eq!(outline(&twice(&both)), [("damaged-header", Error, None)]);
+        assert_eq!(outline(&twice(&both)), [(FindingKind::DamagedHeader, Error, None)]);
     }
 
     #[test]
     fn a_doubtful_log_gives_both_readings_and_never_says_to_move_it_away() {
         let found = twice(&log(LogVerdict::Doubtful));
-        assert_eq!(outline(&found), [("doubtful-log", Warning, None)]);
+        assert_eq!(outline(&found), [(FindingKind::DoubtfulLog, Warning, None)]);
         let message = &found[0].message;
         assert!(message.contains("backup") && message.contains("copied first"), "{message}");
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop rescue /srv/notes.db --to DIR"));
@@ -365,7 +367,7 @@ mod tests {
         };
         let content = ContentEvidence { hot_journal: Some(journal), ..ContentEvidence::default() };
         let found = twice(&content);
-        assert_eq!(outline(&found), [("hot-journal", Warning, None)]);
+        assert_eq!(outline(&found), [(FindingKind::HotJournal, Warning, None)]);
         assert_eq!(found[0].evidence["journal_bytes"], 8720);
         assert_eq!(found[0].remedy, Remedy { key: None, command: None });
     }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{RuleInput, findings};
+pub use crate::snapshot::FindingKind;
+
+use super::{RuleInput, findings, rule};
 use crate::{
     config::Config,
     snapshot::{BatchDecision, LockSharing, *},
@@ -171,7 +173,7 @@ pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Da
         times.fold(sampled(it, None, at(65)), |before, now| sampled(it, Some(&before), now))
     });
     let database = &sampled(database, previous.as_ref(), at(70));
-    findings(&RuleInput {
+    let found = findings(&RuleInput {
         database,
         previous: previous.as_ref(),
         profile: &config.profile,
@@ -179,7 +181,16 @@ pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Da
         pidfiles: &[],
         pidfiles_before: &[],
         taken_at: at(70),
-    })
+    });
+    assert_declared(&found);
+    found
+}
+
+/// Each finding is as its rule declares it.
+pub fn assert_declared(findings: &[Finding]) {
+    for finding in findings {
+        assert!(rule(finding.kind).facts().severity.contains(finding.severity), "{finding:?}");
+    }
 }
 
 /// What holds where nothing is set.
@@ -187,9 +198,9 @@ pub fn config() -> Config {
     Config::new(Places::under(Path::new("/srv")))
 }
 
-/// The name, severity and PID of each finding.
-pub fn outline(findings: &[Finding]) -> Vec<(&str, Severity, Option<i32>)> {
-    findings.iter().map(|it| (it.name.as_str(), it.severity, it.pid)).collect()
+/// The kind, severity and PID of each finding.
+pub fn outline(findings: &[Finding]) -> Vec<(FindingKind, Severity, Option<i32>)> {
+    findings.iter().map(|it| (it.kind, it.severity, it.pid)).collect()
 }
 
 pub fn snapshot(databases: Vec<Database>) -> Snapshot {

@@ -2,30 +2,22 @@
 
 use std::fmt;
 
-use crate::snapshot::{Database, FileFacts, Finding, PathReach, SuspicionKind};
+use crate::snapshot::{Database, FileFacts, Finding, FindingKind, PathReach, SuspicionKind};
 
-/// The findings beside which waltop opens no connection: a commit, a checkpoint or the close of a connection could lose
-/// what others committed, or destroy a file.
-const FORBIDDING: &[&str] = &[
-    "split-wal",
-    "lost-locks",
-    "forked-connection",
-    "other-log",
-    "overlay-upper",
-    "mismatched-files",
-    "damaged-header",
-    DOUBTFUL_LOG,
-    "hot-journal",
-];
-
-/// The one fact that a user can decide (`waltop fix --keep`).
-pub const DOUBTFUL_LOG: &str = "doubtful-log";
+/// What forbids a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForbiddingFact {
+    Finding(FindingKind),
+    /// The path leads into the files of another mount namespace.
+    AnotherNamespace,
+    /// Samples have not confirmed what one of them says.
+    Unconfirmed,
+}
 
 /// The fact that forbids a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardRefusal {
-    /// What it is, for scripts and tests: the name of a finding, or one of the facts that are no finding.
-    pub fact: &'static str,
+    pub fact: ForbiddingFact,
     /// The process that it is about.
     pub pid: Option<i32>,
     /// The fact in one sentence.
@@ -38,8 +30,8 @@ impl fmt::Display for GuardRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
         match self.fact {
-            "another-namespace" | "unconfirmed" => Ok(()),
-            finding => write!(f, "; see: waltop explain {finding}"),
+            ForbiddingFact::Finding(kind) => write!(f, "; see: waltop explain {kind}"),
+            ForbiddingFact::AnotherNamespace | ForbiddingFact::Unconfirmed => Ok(()),
         }
     }
 }
@@ -65,22 +57,21 @@ pub fn admit(database: &Database, as_root: bool) -> Result<(), GuardRefusal> {
 
 /// Takes from `database` what is said against its log, after the user has decided that it belongs to the main file.
 pub fn accept_log(database: &mut Database) {
-    database.findings.retain(|finding| finding.name != DOUBTFUL_LOG);
+    database.findings.retain(|finding| finding.kind != FindingKind::DoubtfulLog);
     database.suspicions.retain(|suspicion| suspicion.kind != SuspicionKind::DoubtfulLog);
 }
 
 /// The finding that forbids a connection, if there is one.
 pub fn hazard(database: &Database) -> Option<&Finding> {
-    database.findings.iter().find(|finding| forbidding(&finding.name).is_some())
-}
-
-fn forbidding(name: &str) -> Option<&'static str> {
-    FORBIDDING.iter().find(|it| **it == name).copied()
+    database.findings.iter().find(|finding| super::rule(finding.kind).facts().forbids_connection)
 }
 
 fn of_finding(finding: &Finding) -> GuardRefusal {
-    let fact = forbidding(&finding.name).unwrap_or("hazard");
-    GuardRefusal { fact, pid: finding.pid, what: finding.message.clone() }
+    GuardRefusal {
+        fact: ForbiddingFact::Finding(finding.kind),
+        pid: finding.pid,
+        what: finding.message.clone(),
+    }
 }
 
 // SQLite follows links by their text (`unixFullPathname`), and so would open the file of that name in this mount namespace.
@@ -94,7 +85,7 @@ fn reach(database: &Database) -> Option<GuardRefusal> {
              nsenter --target {pid} --mount waltop …"
         )
     };
-    Some(GuardRefusal { fact: "another-namespace", pid: Some(pid), what })
+    Some(GuardRefusal { fact: ForbiddingFact::AnotherNamespace, pid: Some(pid), what })
 }
 
 // As root SQLite gives both files to the owner of the main file when it opens them (`robustFchown` in its `os_unix.c`), so
@@ -119,7 +110,7 @@ fn owner(database: &Database, as_root: bool) -> Option<GuardRefusal> {
         ids(file),
         ids(main)
     );
-    Some(GuardRefusal { fact: "foreign-owner", pid: None, what })
+    Some(GuardRefusal { fact: ForbiddingFact::Finding(FindingKind::ForeignOwner), pid: None, what })
 }
 
 fn unconfirmed(database: &Database) -> Option<GuardRefusal> {
@@ -130,5 +121,5 @@ fn unconfirmed(database: &Database) -> Option<GuardRefusal> {
         let who = super::who(database, suspicion.pid);
         format!("{who} changes the files or locks that it uses faster than samples can tell; try again")
     };
-    Some(GuardRefusal { fact: "unconfirmed", pid: suspicion.pid, what })
+    Some(GuardRefusal { fact: ForbiddingFact::Unconfirmed, pid: suspicion.pid, what })
 }

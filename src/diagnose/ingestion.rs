@@ -9,25 +9,27 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Rule, RuleInput, evidence, quoted, signal, step, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, quoted, signal, step, who};
 use crate::{
-    snapshot::{Database, Finding, Ingestion, IngestionState, Remedy, Severity},
+    snapshot::{Database, Finding, FindingKind, Ingestion, IngestionState, Remedy, Severity},
     units,
 };
+
+pub const RULES: &[&dyn Rule] = &[&CrashedIngestion, &StalledIngestion, &SlowBatch, &FailedFiles];
 
 /// A run has no end, and its process is gone.
 pub struct CrashedIngestion;
 
 impl Rule for CrashedIngestion {
-    fn name(&self) -> &'static str {
-        "crashed-ingestion"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::CrashedIngestion, &[Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let crashed = current(look.database).filter(|run| run.state == IngestionState::Crashed);
         crashed
             .map(|run| Finding {
-                name: self.name().to_owned(),
+                kind: self.kind(),
                 severity: Severity::Warning,
                 pid: pid(run, look.database),
                 message: format!(
@@ -58,8 +60,8 @@ impl Rule for CrashedIngestion {
 pub struct StalledIngestion;
 
 impl Rule for StalledIngestion {
-    fn name(&self) -> &'static str {
-        "stalled-ingestion"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::StalledIngestion, &[Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -92,7 +94,7 @@ impl StalledIngestion {
             Remedy { key: Some("i".to_owned()), command: Some(format!("kill -TERM {}", run.pid)) }
         };
         Some(Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             pid: Some(run.pid),
             message: format!(
@@ -124,8 +126,8 @@ impl SlowBatch {
 }
 
 impl Rule for SlowBatch {
-    fn name(&self) -> &'static str {
-        "slow-batch"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::SlowBatch, &[Severity::Warning, Severity::Error])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -138,7 +140,7 @@ impl Rule for SlowBatch {
             let held = Duration::try_from_secs_f64(batch.hold_ms / 1000.0).ok()?;
             let severity = step(&held, &look.config.thresholds.slow_batch)?;
             Some(Finding {
-                name: self.name().to_owned(),
+                kind: self.kind(),
                 severity,
                 pid: pid(run, look.database),
                 message: format!(
@@ -166,8 +168,8 @@ impl Rule for SlowBatch {
 pub struct FailedFiles;
 
 impl Rule for FailedFiles {
-    fn name(&self) -> &'static str {
-        "failed-files"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::FailedFiles, &[Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -186,7 +188,7 @@ impl Rule for FailedFiles {
                 });
                 let of = run.files_total.map(|total| format!(" of {}", units::count(total)));
                 Finding {
-                    name: self.name().to_owned(),
+                    kind: self.kind(),
                     severity: Severity::Warning,
                     pid: pid(run, look.database),
                     message: format!(
@@ -285,7 +287,7 @@ mod tests {
     #[test]
     fn a_crash_is_told_until_the_folder_is_taken_in_again() {
         let found = findings_of(&with(vec![crashed()]));
-        assert_eq!(outline(&found), [("crashed-ingestion", Warning, Some(INGESTER))]);
+        assert_eq!(outline(&found), [(FindingKind::CrashedIngestion, Warning, Some(INGESTER))]);
         assert_eq!(
             found[0].message,
             "71300 (waltop) died while it took /srv/notes in with 312 of 556 files done: \
@@ -310,7 +312,7 @@ mod tests {
         let mut database = with(vec![crashed()]);
         database.processes.push(process(INGESTER, "bun"));
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("crashed-ingestion", Warning, None)]);
+        assert_eq!(outline(&found), [(FindingKind::CrashedIngestion, Warning, None)]);
         assert_eq!(found[0].evidence["run_pid"], INGESTER);
     }
 
@@ -319,7 +321,7 @@ mod tests {
         let silent_for = |ms: f64| findings_of(&with(vec![Ingestion { silent_ms: Some(ms), ..running() }]));
         assert_eq!(silent_for(29_999.0), []);
         let found = silent_for(30_000.0);
-        assert_eq!(outline(&found), [("stalled-ingestion", Warning, Some(INGESTER))]);
+        assert_eq!(outline(&found), [(FindingKind::StalledIngestion, Warning, Some(INGESTER))]);
         assert_eq!(
             found[0].message,
             "71300 (waltop) has committed no batch for 30 s with 312 of 556 files done: \
@@ -341,7 +343,7 @@ mod tests {
         let stopped = Process { state: ProcessState::Stopped, ..process(INGESTER, "waltop") };
         database.processes.push(stopped);
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("stalled-ingestion", Warning, Some(INGESTER))]);
+        assert_eq!(outline(&found), [(FindingKind::StalledIngestion, Warning, Some(INGESTER))]);
         assert!(found[0].message.ends_with(": it is stopped, and goes on when it is continued"));
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -CONT 71300"));
     }
@@ -355,7 +357,7 @@ mod tests {
         let severities = [999.0, 1000.0, 1999.0, 2000.0].map(|hold| slow(hold).first().map(|it| it.severity));
         assert_eq!(severities, [None, Some(Warning), Some(Warning), Some(Error)]);
         let found = slow(1600.0);
-        assert_eq!(outline(&found), [("slow-batch", Warning, Some(INGESTER))]);
+        assert_eq!(outline(&found), [(FindingKind::SlowBatch, Warning, Some(INGESTER))]);
         assert_eq!(
             found[0].message,
             "71300 (waltop) held the write lock for 1.6 s for a batch of 64 files: \
@@ -382,7 +384,7 @@ mod tests {
         let mut run = ingestion("1");
         (run.files_failed, run.failures) = (1, vec![failed("/srv/notes/a.md", "not valid UTF-8")]);
         let found = findings_of(&with(vec![run.clone()]));
-        assert_eq!(outline(&found), [("failed-files", Warning, Some(INGESTER))]);
+        assert_eq!(outline(&found), [(FindingKind::FailedFiles, Warning, Some(INGESTER))]);
         assert_eq!(
             found[0].message,
             "71300 (waltop) left 1 file of 556 out (a.md: not valid UTF-8): they are not in the database"

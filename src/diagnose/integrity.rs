@@ -1,21 +1,23 @@
 //! What loses committed data: processes that write where nobody reads, or without the locks that they count on.
 
-use super::{Rule, RuleInput, evidence, explain, rescue, terminate, who};
-use crate::snapshot::{Database, Finding, Process, Remedy, Severity, SuspicionKind};
+use super::{Rule, RuleFacts, RuleInput, evidence, explain, rescue, terminate, who};
+use crate::snapshot::{Database, Finding, FindingKind, Process, Remedy, Severity, SuspicionKind};
+
+pub const RULES: &[&dyn Rule] = &[&SplitWal];
 
 /// A process has a deleted or replaced file of the database open.
 pub struct SplitWal;
 
 impl Rule for SplitWal {
-    fn name(&self) -> &'static str {
-        "split-wal"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::SplitWal, &[Severity::Error]).forbids_connection()
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let processes = &look.database.processes;
         let is_split = |process: &&Process| look.confirms(SuspicionKind::ReplacedFile, process).is_some();
         let split = processes.iter().filter(is_split).map(|process| Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Error,
             pid: Some(process.pid),
             message: split(look.database, process),
@@ -31,7 +33,7 @@ impl Rule for SplitWal {
             look.database.is_gone() && process.replaced.is_empty() && process.pairing.outdated.is_empty()
         };
         let orphaned = processes.iter().filter(is_orphan).map(|process| Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Error,
             pid: Some(process.pid),
             message: format!(
@@ -40,9 +42,9 @@ impl Rule for SplitWal {
             ),
             evidence: evidence([("path", look.database.path.display().to_string().into())]),
             // It may hold the only copy of the main file.
-            remedy: explain(self.name()),
+            remedy: explain(self.kind()),
         });
-        split.chain(orphaned).chain(super::pairing::left_behind(self.name(), look)).collect()
+        split.chain(orphaned).chain(super::pairing::left_behind(look)).collect()
     }
 }
 
@@ -52,7 +54,7 @@ fn remedy(database: &Database, process: &Process) -> Remedy {
     if !process.deleted.is_empty() {
         rescue(database, process)
     } else if database.is_split_from(process) {
-        explain("split-wal")
+        explain(FindingKind::SplitWal)
     } else {
         terminate(Some(process.pid))
     }
@@ -91,7 +93,7 @@ mod tests {
         database.processes[1].replaced = vec!["notes.db-wal".to_owned(), "notes.db-shm".to_owned()];
         assert_eq!(findings_of(&database), []);
         let found = findings_after(Some(&database), &database);
-        assert_eq!(outline(&found), [("split-wal", Error, Some(READER))]);
+        assert_eq!(outline(&found), [(FindingKind::SplitWal, Error, Some(READER))]);
         assert_eq!(
             found[0].message,
             "71168 (python3) still has a deleted or replaced file open (notes.db-wal, notes.db-shm): \
@@ -106,7 +108,7 @@ mod tests {
         database.processes[1].replaced = vec!["/srv/notes.db".to_owned(), "/srv/notes.db-shm".to_owned()];
         database.processes[1].deleted = vec!["/srv/notes.db".to_owned()];
         let found = findings_after(Some(&database), &database);
-        assert_eq!(outline(&found), [("split-wal", Error, Some(READER))]);
+        assert_eq!(outline(&found), [(FindingKind::SplitWal, Error, Some(READER))]);
         assert!(found[0].message.contains("holds the only copy of /srv/notes.db"), "{}", found[0].message);
         assert_eq!(found[0].evidence["deleted"], serde_json::json!(["/srv/notes.db"]));
         let command = "waltop rescue /srv/notes.db --pid 71168 --to rescued-71168.db";
@@ -119,7 +121,7 @@ mod tests {
         database.processes[0].replaced = vec![database.path.display().to_string()];
         database.processes[0].moved_to = vec!["/srv/old/notes.db".to_owned()];
         let found = findings_after(Some(&database), &database);
-        assert_eq!(outline(&found), [("split-wal", Error, Some(WRITER))]);
+        assert_eq!(outline(&found), [(FindingKind::SplitWal, Error, Some(WRITER))]);
         assert!(found[0].message.contains("moved away ("), "{}", found[0].message);
         assert!(found[0].message.contains("; now at /srv/old/notes.db)"), "{}", found[0].message);
         assert_eq!(found[0].evidence["moved_to"][0], "/srv/old/notes.db");

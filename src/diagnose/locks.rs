@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::{Rule, RuleInput, evidence, no_remedy, signal, step, terminate, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, signal, step, terminate, who};
 use crate::{
-    snapshot::{Finding, LockHold, Process, ProcessState, Severity},
+    snapshot::{Finding, FindingKind, LockHold, Process, ProcessState, Severity},
     units,
 };
+
+pub const RULES: &[&dyn Rule] = &[&LongWriteLock, &StoppedHolder];
 
 /// The write lock was held for a large part of the time that others wait for it, now or in the window.
 pub struct LongWriteLock;
 
 impl Rule for LongWriteLock {
-    fn name(&self) -> &'static str {
-        "long-write-lock"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::LongWriteLock, &[Severity::Warning, Severity::Error])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -22,7 +24,7 @@ impl Rule for LongWriteLock {
         };
         longest_holds(look)
             .into_iter()
-            .filter_map(|(pid, hold)| hold.finding(self.name(), pid, f64::from(budget_ms), look))
+            .filter_map(|(pid, hold)| hold.finding(pid, f64::from(budget_ms), look))
             .collect()
     }
 }
@@ -51,7 +53,7 @@ fn longest_holds(look: &RuleInput<'_>) -> BTreeMap<Option<i32>, LongHold> {
 }
 
 impl LongHold {
-    fn finding(self, name: &str, pid: Option<i32>, budget_ms: f64, look: &RuleInput<'_>) -> Option<Finding> {
+    fn finding(self, pid: Option<i32>, budget_ms: f64, look: &RuleInput<'_>) -> Option<Finding> {
         let severity = step(&(self.ms / budget_ms), &look.config.thresholds.long_write_lock)?;
         let (who, held) = (who(look.database, pid), units::duration(self.ms));
         let what = if self.is_now {
@@ -71,7 +73,7 @@ impl LongHold {
             )
         };
         Some(Finding {
-            name: name.to_owned(),
+            kind: FindingKind::LongWriteLock,
             severity,
             pid,
             message: format!("{what}: {cost}"),
@@ -90,8 +92,8 @@ impl LongHold {
 pub struct StoppedHolder;
 
 impl Rule for StoppedHolder {
-    fn name(&self) -> &'static str {
-        "stopped-holder"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::StoppedHolder, &[Severity::Error])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -126,7 +128,7 @@ impl StoppedHolder {
             named.join(" and ")
         );
         Some(Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Error,
             pid: Some(process.pid),
             message,
@@ -183,7 +185,7 @@ mod tests {
         database.locks.writer = Some(held(WRITER, 6_500.0));
         database.locks.write_holds = Some(window(WRITER, 6_400.0));
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("long-write-lock", Error, Some(WRITER))]);
+        assert_eq!(outline(&found), [(FindingKind::LongWriteLock, Error, Some(WRITER))]);
         assert_eq!(
             found[0].message,
             "71201 (bun) has held the write lock for 6.5 s: a client that waits for 5 s has given up by then"
@@ -196,7 +198,7 @@ mod tests {
         let mut database = live();
         database.locks.write_holds = Some(window(WRITER, 3_000.0));
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("long-write-lock", Warning, Some(WRITER))]);
+        assert_eq!(outline(&found), [(FindingKind::LongWriteLock, Warning, Some(WRITER))]);
         assert_eq!(
             found[0].message,
             "71201 (bun) held the write lock for 3 s at a stretch in the last 1 m: \
@@ -210,7 +212,7 @@ mod tests {
         let mut database = live();
         database.locks.writer = Some(crate::snapshot::LockHolder { pid: None, held_ms: Some(9_000.0) });
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("long-write-lock", Error, None)]);
+        assert_eq!(outline(&found), [(FindingKind::LongWriteLock, Error, None)]);
         database.locks.writer = Some(crate::snapshot::LockHolder { pid: None, held_ms: None });
         assert_eq!(findings_of(&database), []);
     }
@@ -224,7 +226,7 @@ mod tests {
         assert_eq!(findings_of(&database), []);
         database.processes[0].holds = vec![LockHold::Write, LockHold::Read(1)];
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("stopped-holder", Error, Some(WRITER))]);
+        assert_eq!(outline(&found), [(FindingKind::StoppedHolder, Error, Some(WRITER))]);
         assert_eq!(
             found[0].message,
             "71201 (bun) is stopped and holds the write lock and a read mark: it gives nothing back until it continues"
@@ -250,6 +252,6 @@ mod tests {
         database.processes.pop();
         database.processes[0].state = ProcessState::Stopped;
         database.processes[0].holds = vec![LockHold::Shared];
-        assert_eq!(outline(&findings_of(&database)), [("stopped-holder", Error, Some(WRITER))]);
+        assert_eq!(outline(&findings_of(&database)), [(FindingKind::StoppedHolder, Error, Some(WRITER))]);
     }
 }

@@ -1,14 +1,16 @@
 //! Modes that hurt when a database is shared: read-only clients, and a rollback journal.
 
-use super::{Rule, RuleInput, evidence, no_remedy, quoted, who};
-use crate::snapshot::{FileFacts, Finding, Process, Remedy, Severity};
+use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, quoted, who};
+use crate::snapshot::{FileFacts, Finding, FindingKind, Process, Remedy, Severity};
+
+pub const RULES: &[&dyn Rule] = &[&ReadonlyTrap, &RollbackJournal];
 
 /// A process opened a WAL database read-only.
 pub struct ReadonlyTrap;
 
 impl Rule for ReadonlyTrap {
-    fn name(&self) -> &'static str {
-        "readonly-trap"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::ReadonlyTrap, &[Severity::Info, Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -45,7 +47,7 @@ impl ReadonlyTrap {
             )
         };
         Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity,
             pid: Some(process.pid),
             message,
@@ -72,8 +74,8 @@ fn may_not_write(process: &Process, file: &FileFacts) -> bool {
 pub struct RollbackJournal;
 
 impl Rule for RollbackJournal {
-    fn name(&self) -> &'static str {
-        "rollback-journal"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::RollbackJournal, &[Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -89,7 +91,7 @@ impl Rule for RollbackJournal {
             sharers.len(),
         );
         vec![Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             pid: None,
             message,
@@ -112,7 +114,7 @@ mod tests {
         let mut database = live();
         database.processes[1].read_only = Some(true);
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("readonly-trap", Info, Some(READER))]);
+        assert_eq!(outline(&found), [(FindingKind::ReadonlyTrap, Info, Some(READER))]);
         assert_eq!(
             found[0].message,
             "71168 (python3) opened the database read-only: its checkpoints fail, and the last to leave leaves -wal behind"
@@ -124,13 +126,13 @@ mod tests {
         let mut database = live();
         database.processes[1].read_only = Some(true);
         database.processes[1].index_read_only = Some(true);
-        assert_eq!(outline(&findings_of(&database)), [("readonly-trap", Warning, Some(READER))]);
+        assert_eq!(outline(&findings_of(&database)), [(FindingKind::ReadonlyTrap, Warning, Some(READER))]);
         database.processes[1].index_read_only = Some(false);
         for (uid, severity) in [(Some(0), Info), (None, Info), (Some(1000), Info), (Some(1001), Warning)] {
             database.processes[1].uid = uid;
             assert_eq!(
                 outline(&findings_of(&database)),
-                [("readonly-trap", severity, Some(READER))],
+                [(FindingKind::ReadonlyTrap, severity, Some(READER))],
                 "{uid:?}"
             );
         }
@@ -149,7 +151,7 @@ mod tests {
         let mut database = rollback();
         database.path = "/srv/my notes.db".into();
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("rollback-journal", Warning, None)]);
+        assert_eq!(outline(&found), [(FindingKind::RollbackJournal, Warning, None)]);
         assert_eq!(
             found[0].message,
             "my notes.db keeps a rollback journal and 2 processes share it: each commit locks all readers out"

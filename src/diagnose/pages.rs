@@ -1,10 +1,11 @@
 //! What each finding means, why it hurts and what to do: a page a finding, part of the program.
 
+use crate::snapshot::FindingKind;
+
+/// What explains a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FindingPage {
-    pub name: &'static str,
-    /// How bad it can be, in words.
-    pub severity: &'static str,
+    pub kind: FindingKind,
     /// The whole page, Markdown in lines of at most 78 columns.
     pub text: &'static str,
 }
@@ -21,66 +22,18 @@ pub enum PageBlock {
     Gap,
 }
 
-macro_rules! pages {
-    ($($name:literal: $severity:literal,)*) => {
-        &[$(FindingPage {
-            name: $name,
-            severity: $severity,
-            text: include_str!(concat!("../../assets/findings/", $name, ".md")),
-        }),*]
-    };
-}
-
-/// Every page, in the order in which the product lists its findings: locks and log, processes, files, ingestion.
-pub const PAGES: &[FindingPage] = pages![
-    "long-write-lock": "warning or error",
-    "stopped-holder": "error",
-    "pinned-wal": "warning or error",
-    "large-wal": "warning",
-    "lost-locks": "error",
-    "split-wal": "error",
-    "other-log": "warning or error",
-    "forked-connection": "error",
-    "overlay-upper": "error",
-    "mismatched-files": "error",
-    "damaged-header": "error",
-    "doubtful-log": "warning",
-    "hot-journal": "warning",
-    "readonly-trap": "info or warning",
-    "outdated-reader": "info",
-    "mapped-database": "as the profile says",
-    "many-handles": "warning",
-    "stale-daemon": "warning",
-    "duplicate-daemon": "info or warning",
-    "dead-pidfile": "warning",
-    "rollback-journal": "warning",
-    "bare-client": "info",
-    "pragma-mismatch": "as the profile says",
-    "unsafe-filesystem": "warning or error",
-    "foreign-owner": "warning",
-    "disk-low": "error",
-    "crashed-ingestion": "warning",
-    "stalled-ingestion": "warning",
-    "slow-batch": "warning or error",
-    "failed-files": "warning",
-];
-
-/// The page of the finding `name`.
-pub fn page(name: &str) -> Option<&'static FindingPage> {
-    PAGES.iter().find(|page| page.name == name)
-}
-
 impl FindingPage {
-    /// When the finding holds, in one sentence. Its severity stands beside it and is left out.
+    pub const fn of(kind: FindingKind) -> Self {
+        Self { kind, text: kind.page() }
+    }
+
+    /// When the finding holds, in one sentence.
     pub fn summary(&self) -> String {
         let first = self.blocks().into_iter().find_map(|block| match block {
             PageBlock::Text(text) => Some(text),
             _ => None,
         });
-        let sentence = first.unwrap_or_default();
-        let bare = ["Error: ", "Warning: ", "Info: "].iter().find_map(|it| sentence.strip_prefix(it));
-        let mut letters = bare.unwrap_or(&sentence).chars();
-        letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+        first.unwrap_or_default()
     }
 
     /// The page below its title, in the stretches of which it is made.
@@ -116,35 +69,31 @@ mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
 
     use super::*;
-    use crate::diagnose::{RULES, clients::ManyHandles, space::DEEP};
+    use crate::diagnose::{clients::ManyHandles, space::DEEP};
 
-    #[test]
-    fn every_rule_has_a_page() {
-        for rule in RULES {
-            assert!(page(rule.name()).is_some(), "{} has no page", rule.name());
-        }
+    fn pages() -> impl Iterator<Item = FindingPage> {
+        FindingKind::ALL.iter().map(|kind| FindingPage::of(*kind))
     }
 
     #[test]
-    fn every_file_is_a_page_and_each_has_a_name_of_its_own() {
+    fn every_file_is_the_page_of_a_finding() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/findings");
         let files: BTreeSet<String> = fs::read_dir(folder)
             .expect("there")
             .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
             .collect();
-        let pages: BTreeSet<String> = PAGES.iter().map(|page| format!("{}.md", page.name)).collect();
+        let pages: BTreeSet<String> = pages().map(|page| format!("{}.md", page.kind)).collect();
         assert_eq!(files, pages);
-        assert_eq!(pages.len(), PAGES.len(), "a page is listed once");
     }
 
     #[test]
     fn pages_fit_a_terminal_and_keep_their_form() {
-        for page in PAGES {
+        for page in pages() {
             let mut lines = page.text.lines();
-            assert_eq!(lines.next(), Some(&*format!("# {}", page.name)));
+            assert_eq!(lines.next(), Some(&*format!("# {}", page.kind)));
             for line in page.text.lines() {
-                assert!(line.chars().count() <= 78, "{}: {line}", page.name);
-                assert!(!line.contains(char::is_control), "{}: {line:?}", page.name);
+                assert!(line.chars().count() <= 78, "{}: {line}", page.kind);
+                assert!(!line.contains(char::is_control), "{}: {line:?}", page.kind);
             }
             let headings: Vec<_> = page
                 .blocks()
@@ -154,39 +103,44 @@ mod tests {
                 )
                 .collect();
             let wanted = ["What it means", "Why it hurts", "Check by hand", "What to do", "What not to do"];
-            assert_eq!(headings, wanted, "{}", page.name);
+            assert_eq!(headings, wanted, "{}", page.kind);
         }
     }
 
     #[test]
     fn a_summary_is_one_sentence_without_its_severity() {
-        for page in PAGES {
+        for page in pages() {
             let summary = page.summary();
             assert!(
                 summary.ends_with('.') && summary.starts_with(|c: char| c.is_uppercase() || c == '`'),
                 "{summary}"
             );
-            assert!(!summary.contains('\n') && !summary.starts_with("Warning"), "{summary}");
+            assert!(
+                !summary.contains('\n') && !summary.starts_with("Warning") && !summary.starts_with("Error"),
+                "{summary}"
+            );
         }
         let summary = "The journal of an ingestion has no end, and its process is gone.";
-        assert_eq!(page("crashed-ingestion").map(FindingPage::summary).as_deref(), Some(summary));
+        assert_eq!(FindingPage::of(FindingKind::CrashedIngestion).summary(), summary);
     }
 
     #[test]
     fn pages_quote_the_limits_of_their_rules() {
-        for (name, phrase) in [
-            ("many-handles", format!("or more than {} processes", ManyHandles::PROCESSES)),
-            ("large-wal", format!("more than {DEEP} times the autocheckpoint limit")),
+        for (kind, phrase) in [
+            (FindingKind::ManyHandles, format!("or more than {} processes", ManyHandles::PROCESSES)),
+            (FindingKind::LargeWal, format!("more than {DEEP} times the autocheckpoint limit")),
         ] {
-            let text = page(name).expect("a page").text.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(text.contains(&phrase), "{name} does not say {phrase}");
+            let text = kind.page().split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(text.contains(&phrase), "{kind} does not say {phrase}");
         }
     }
 
     #[test]
     fn lines_that_were_only_broken_are_joined() {
-        let page =
-            FindingPage { name: "x", severity: "info", text: "# x\n\nOne\ntwo.\n\n## Do\n    a  b\nThree\n" };
+        let page = FindingPage {
+            kind: FindingKind::PinnedWal,
+            text: "# x\n\nOne\ntwo.\n\n## Do\n    a  b\nThree\n",
+        };
         let text = |text: &str| PageBlock::Text(text.to_owned());
         let blocks = [
             text("One two."),

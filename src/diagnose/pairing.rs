@@ -3,15 +3,17 @@
 
 use serde_json::Value;
 
-use super::{Rule, RuleInput, evidence, no_remedy, terminate, who};
-use crate::snapshot::{Finding, OverlayMount, Process, Severity, SuspicionKind};
+use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, terminate, who};
+use crate::snapshot::{Finding, FindingKind, OverlayMount, Process, Severity, SuspicionKind};
+
+pub const RULES: &[&dyn Rule] = &[&OtherLog, &LostLocks, &ForkedConnection, &OutdatedReader, &OverlayUpper];
 
 /// A process uses the main file with the log and index of another name of it, or with none that can be seen.
 pub struct OtherLog;
 
 impl Rule for OtherLog {
-    fn name(&self) -> &'static str {
-        "other-log"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::OtherLog, &[Severity::Warning, Severity::Error]).forbids_connection()
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -31,7 +33,7 @@ impl OtherLog {
         look.confirms(SuspicionKind::OtherLog, process)?;
         let (database, others) = (look.database, process.pairing.other_log.join(", "));
         Some(Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Error,
             pid: Some(process.pid),
             message: format!(
@@ -52,7 +54,7 @@ impl OtherLog {
     fn unproven(&self, pid: Option<i32>, look: &RuleInput<'_>) -> Finding {
         let database = look.database;
         Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             pid,
             message: format!(
@@ -78,8 +80,8 @@ impl OtherLog {
 pub struct LostLocks;
 
 impl Rule for LostLocks {
-    fn name(&self) -> &'static str {
-        "lost-locks"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::LostLocks, &[Severity::Error]).forbids_connection()
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -101,7 +103,7 @@ impl Rule for LostLocks {
             };
             let shm = database.files.shm.as_ref();
             Some(Finding {
-                name: self.name().to_owned(),
+                kind: self.kind(),
                 severity: Severity::Error,
                 pid: Some(process.pid),
                 message: format!(
@@ -124,8 +126,8 @@ impl Rule for LostLocks {
 pub struct ForkedConnection;
 
 impl Rule for ForkedConnection {
-    fn name(&self) -> &'static str {
-        "forked-connection"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::ForkedConnection, &[Severity::Error]).forbids_connection()
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -134,7 +136,7 @@ impl Rule for ForkedConnection {
             look.confirms(SuspicionKind::ForkedConnection, process)?;
             let parent = process.pairing.inherited_from;
             Some(Finding {
-                name: self.name().to_owned(),
+                kind: self.kind(),
                 severity: Severity::Error,
                 pid: Some(process.pid),
                 message: format!(
@@ -158,15 +160,15 @@ impl Rule for ForkedConnection {
 pub struct OutdatedReader;
 
 impl Rule for OutdatedReader {
-    fn name(&self) -> &'static str {
-        "outdated-reader"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::OutdatedReader, &[Severity::Info])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let outdated = look.database.processes.iter().filter_map(|process| {
             let suspicion = look.confirms(SuspicionKind::OutdatedReader, process)?;
             Some(Finding {
-                name: self.name().to_owned(),
+                kind: self.kind(),
                 severity: Severity::Info,
                 pid: Some(process.pid),
                 message: format!(
@@ -186,8 +188,8 @@ impl Rule for OutdatedReader {
 pub struct OverlayUpper;
 
 impl Rule for OverlayUpper {
-    fn name(&self) -> &'static str {
-        "overlay-upper"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::OverlayUpper, &[Severity::Error]).forbids_connection()
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -199,7 +201,7 @@ impl OverlayUpper {
     fn finding(&self, overlay: &OverlayMount, look: &RuleInput<'_>) -> Finding {
         let merged = overlay.merged.display().to_string();
         Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Error,
             pid: None,
             message: format!(
@@ -214,13 +216,13 @@ impl OverlayUpper {
     }
 }
 
-/// Findings of the rule `name` on processes that use the log at the path with another main file.
-pub(super) fn left_behind(name: &'static str, look: &RuleInput<'_>) -> Vec<Finding> {
+/// Findings of the rule `SplitWal` on processes that use the log at the path with another main file.
+pub(super) fn left_behind(look: &RuleInput<'_>) -> Vec<Finding> {
     let database = look.database;
     let left = database.processes.iter().filter_map(|process| {
         look.confirms(SuspicionKind::LogWithoutMain, process)?;
         Some(Finding {
-            name: name.to_owned(),
+            kind: FindingKind::SplitWal,
             severity: Severity::Error,
             pid: Some(process.pid),
             message: format!(
@@ -258,7 +260,7 @@ mod tests {
         assert_eq!(findings_after(Some(&live()), &lost()), []);
         assert_eq!(findings_after(Some(&lost()), &live()), []);
         let found = findings_after(Some(&lost()), &lost());
-        assert_eq!(outline(&found), [("lost-locks", Error, Some(WRITER))]);
+        assert_eq!(outline(&found), [(FindingKind::LostLocks, Error, Some(WRITER))]);
         assert_eq!(found[0].evidence["shm_inode"], 3);
     }
 
@@ -321,11 +323,14 @@ mod tests {
         let mut database = live();
         database.processes[0].pairing.holds_main = false;
         let found = twice(&database);
-        assert_eq!(outline(&found), [("lost-locks", Error, Some(WRITER))]);
+        assert_eq!(outline(&found), [(FindingKind::LostLocks, Error, Some(WRITER))]);
         assert_eq!(found[0].evidence["lost_on"], "main");
         database.locks.exclusive = Some(held(WRITER, 1.0));
         database.locks.writer = None;
-        assert!(twice(&database).iter().all(|it| it.name != "lost-locks"), "it holds the whole file");
+        assert!(
+            twice(&database).iter().all(|it| it.kind != FindingKind::LostLocks),
+            "it holds the whole file"
+        );
     }
 
     #[test]
@@ -348,12 +353,16 @@ mod tests {
         database.processes[0].holds = vec![LockHold::Read(1)];
         for active in [&database, &sampled] {
             let found = twice(active);
-            assert_eq!(outline(&found), [("forked-connection", Error, Some(WRITER))]);
+            assert_eq!(outline(&found), [(FindingKind::ForkedConnection, Error, Some(WRITER))]);
             assert_eq!(found[0].evidence["inherited_from"], READER);
         }
         database.processes[0].pairing.inherited_from = None;
         database.processes[0].parent = Some(READER);
-        assert_eq!(outline(&twice(&database)), [("lost-locks", Error, Some(WRITER))], "another mapping");
+        assert_eq!(
+            outline(&twice(&database)),
+            [(FindingKind::LostLocks, Error, Some(WRITER))],
+            "another mapping"
+        );
     }
 
     #[test]
@@ -362,20 +371,20 @@ mod tests {
         database.processes[0].pairing.other_log = vec!["/srv/alias.db-wal".to_owned()];
         assert_eq!(findings_of(&database), [], "one sample proves nothing");
         let found = twice(&database);
-        assert_eq!(outline(&found), [("other-log", Error, Some(WRITER))]);
+        assert_eq!(outline(&found), [(FindingKind::OtherLog, Error, Some(WRITER))]);
         assert_eq!(found[0].evidence["other_log"][0], "/srv/alias.db-wal");
 
         let mut database = quiet();
         let process = &mut database.processes[0];
         (process.handles, process.maps_index, process.pairing.only_reads_files) = (None, None, None);
         process.holds_index = false;
-        assert_eq!(outline(&twice(&database)), [("other-log", Warning, Some(WRITER))]);
+        assert_eq!(outline(&twice(&database)), [(FindingKind::OtherLog, Warning, Some(WRITER))]);
         database.processes[0].pairing.holds_main = false;
         assert_eq!(twice(&database), [], "no lock, no connection");
 
         let mut database = quiet();
         database.locks.main_held_unseen = true;
-        assert_eq!(outline(&twice(&database)), [("other-log", Warning, None)]);
+        assert_eq!(outline(&twice(&database)), [(FindingKind::OtherLog, Warning, None)]);
         database.locks.index_held_unseen = true;
         assert_eq!(twice(&database), []);
     }
@@ -388,7 +397,7 @@ mod tests {
         }
         database.processes[0].pairing.holds_main = false;
         let found = twice(&database);
-        assert!(outline(&found).contains(&("split-wal", Error, Some(WRITER))), "{found:?}");
+        assert!(outline(&found).contains(&(FindingKind::SplitWal, Error, Some(WRITER))), "{found:?}");
         let mut opening = database.clone();
         opening.processes[0].pairing.holds_main = true;
         assert_eq!(twice(&opening), [], "its descriptor on the main file was not read");
@@ -424,7 +433,7 @@ mod tests {
         reader.pairing.holds_main = false;
         assert_eq!(twice(&database), []);
         database.processes[1].pairing.outdated = vec!["/srv/notes.db".to_owned()];
-        assert_eq!(outline(&twice(&database)), [("outdated-reader", Info, Some(READER))]);
+        assert_eq!(outline(&twice(&database)), [(FindingKind::OutdatedReader, Info, Some(READER))]);
     }
 
     #[test]
@@ -432,7 +441,11 @@ mod tests {
         let mut partial = live();
         partial.is_complete = false;
         let kept = findings_after(Some(&lost()), &partial);
-        assert_eq!(outline(&kept), [("lost-locks", Error, Some(WRITER))], "it was confirmed before");
+        assert_eq!(
+            outline(&kept),
+            [(FindingKind::LostLocks, Error, Some(WRITER))],
+            "it was confirmed before"
+        );
         assert_eq!(findings_after(Some(&partial), &lost()), [], "nothing was carried over from nothing");
     }
 
@@ -441,7 +454,7 @@ mod tests {
         let mut database = quiet();
         database.overlays = vec![OverlayMount { merged: "/merged".into(), pid: 77 }];
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("overlay-upper", Error, None)]);
+        assert_eq!(outline(&found), [(FindingKind::OverlayUpper, Error, None)]);
         assert_eq!(found[0].evidence["merged"], "/merged");
     }
 }

@@ -1,7 +1,9 @@
 //! Where a database lies: on what file system, and whose the files and their folder are.
 
-use super::{Rule, RuleInput, evidence, no_remedy, quoted};
-use crate::snapshot::{Database, FileFacts, Filesystem, Finding, Remedy, Severity};
+use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, quoted};
+use crate::snapshot::{Database, FileFacts, Filesystem, Finding, FindingKind, Remedy, Severity};
+
+pub const RULES: &[&dyn Rule] = &[&UnsafeFilesystem, &ForeignOwner];
 
 /// The database is on a file system where the locks or the shared memory of WAL fail.
 ///
@@ -12,7 +14,7 @@ pub struct UnsafeFilesystem;
 impl UnsafeFilesystem {
     fn finding(&self, look: &RuleInput<'_>, severity: Severity, what: &str, kind: &Filesystem) -> Finding {
         Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity,
             pid: None,
             message: format!("{} is on {what}", look.database.name()),
@@ -28,8 +30,8 @@ impl UnsafeFilesystem {
 }
 
 impl Rule for UnsafeFilesystem {
-    fn name(&self) -> &'static str {
-        "unsafe-filesystem"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::UnsafeFilesystem, &[Severity::Warning, Severity::Error])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -69,8 +71,8 @@ fn lacks_locks(filesystem: Option<&Filesystem>) -> bool {
 pub struct ForeignOwner;
 
 impl Rule for ForeignOwner {
-    fn name(&self) -> &'static str {
-        "foreign-owner"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::ForeignOwner, &[Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -103,7 +105,7 @@ impl ForeignOwner {
         let paths: Vec<String> =
             foreign.iter().map(|(name, _)| suffixed(&name[database.name().len()..])).collect();
         Some(Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             pid: None,
             message: format!(
@@ -130,7 +132,7 @@ impl ForeignOwner {
             return None;
         }
         Some(Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             pid: None,
             message: format!(
@@ -175,11 +177,11 @@ mod tests {
     fn a_network_is_an_error_and_a_program_a_warning() {
         for kind in ["nfs", "nfs4", "cifs", "smb3", "9p"] {
             let found = findings_of(&on(kind, None));
-            assert_eq!(outline(&found), [("unsafe-filesystem", Error, None)], "{kind}");
+            assert_eq!(outline(&found), [(FindingKind::UnsafeFilesystem, Error, None)], "{kind}");
         }
         for kind in ["fuse", "fuseblk", "fuse.sshfs"] {
             let found = findings_of(&on(kind, None));
-            assert_eq!(outline(&found), [("unsafe-filesystem", Warning, None)], "{kind}");
+            assert_eq!(outline(&found), [(FindingKind::UnsafeFilesystem, Warning, None)], "{kind}");
         }
         for kind in ["ext4", "xfs", "btrfs", "tmpfs", "zfs", "nfsd", "fusectl", "overlay"] {
             assert_eq!(findings_of(&on(kind, None)), [], "{kind}");
@@ -201,7 +203,7 @@ mod tests {
         assert_eq!(findings_after(Some(&good), &bad), []);
         assert_eq!(findings_after(Some(&bad), &good), []);
         let found = findings_after(Some(&bad), &bad);
-        assert_eq!(outline(&found), [("unsafe-filesystem", Warning, None)]);
+        assert_eq!(outline(&found), [(FindingKind::UnsafeFilesystem, Warning, None)]);
         let elsewhere = on("ext4", Some(false));
         assert_eq!(findings_after(Some(&elsewhere), &elsewhere), []);
     }
@@ -212,7 +214,7 @@ mod tests {
         database.path = "/srv/my notes.db".into();
         database.files.wal.as_mut().expect("a log").uid = 0;
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("foreign-owner", Warning, None)]);
+        assert_eq!(outline(&found), [(FindingKind::ForeignOwner, Warning, None)]);
         assert_eq!(
             found[0].message,
             "my notes.db-wal belongs to user 0 and my notes.db to user 1000: \
@@ -256,7 +258,7 @@ mod tests {
         let folder = database.folder.as_mut().expect("it is known");
         (folder.uid, folder.owner_may_write) = (0, Some(false));
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("foreign-owner", Warning, None)]);
+        assert_eq!(outline(&found), [(FindingKind::ForeignOwner, Warning, None)]);
         assert_eq!(
             found[0].message,
             "notes.db belongs to user 1000, who cannot write its folder (user 0, mode 755): \

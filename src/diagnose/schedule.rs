@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(why(&database), "there is no database at its path");
         let mut database = quiet();
         database.findings.push(crate::snapshot::Finding {
-            name: "split-wal".to_owned(),
+            kind: crate::snapshot::FindingKind::SplitWal,
             severity: crate::snapshot::Severity::Error,
             pid: None,
             message: "71168 (bun) writes where nobody reads".to_owned(),

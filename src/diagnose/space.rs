@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Rule, RuleInput, evidence, quoted, terminate, wal::frames_kept_by, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, quoted, terminate, wal::frames_kept_by, who};
 use crate::{
-    snapshot::{Database, Finding, LogReader, Remedy, Severity},
+    snapshot::{Database, Finding, FindingKind, LogReader, Remedy, Severity},
     units,
 };
+
+pub const RULES: &[&dyn Rule] = &[&LargeWal, &DiskLow];
 
 /// The log is large, or deep and larger than the database.
 ///
@@ -19,8 +21,8 @@ pub struct LargeWal;
 pub(super) const DEEP: u32 = 4;
 
 impl Rule for LargeWal {
-    fn name(&self) -> &'static str {
-        "large-wal"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::LargeWal, &[Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -52,7 +54,7 @@ impl Rule for LargeWal {
             None => checkpoint(database, ""),
         };
         vec![Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             pid: None,
             message,
@@ -130,8 +132,8 @@ pub struct DiskLow;
 const AHEAD: f64 = 60.0;
 
 impl Rule for DiskLow {
-    fn name(&self) -> &'static str {
-        "disk-low"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::DiskLow, &[Severity::Error])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -157,7 +159,7 @@ impl Rule for DiskLow {
             units::bytes(bytes),
         );
         vec![Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Error,
             pid: None,
             message,
@@ -225,15 +227,15 @@ mod tests {
         database
     }
 
-    fn names(database: &Database) -> Vec<String> {
-        findings_of(database).into_iter().map(|finding| finding.name).collect()
+    fn names(database: &Database) -> Vec<FindingKind> {
+        findings_of(database).into_iter().map(|finding| finding.kind).collect()
     }
 
     #[test]
     fn a_log_is_large_past_a_limit() {
         assert!(names(&with_log(64 << 20, 2000)).is_empty());
         let found = findings_of(&with_log((64 << 20) + 1, 2000));
-        assert_eq!(outline(&found), [("large-wal", Warning, None)]);
+        assert_eq!(outline(&found), [(FindingKind::LargeWal, Warning, None)]);
         assert_eq!(
             found[0].message,
             "notes.db-wal is 67.1 MB: 2,000 frames to be moved slow down reads and recovery"
@@ -248,7 +250,7 @@ mod tests {
     #[test]
     fn a_log_is_large_where_it_is_deep_and_larger_than_the_database() {
         assert!(names(&with_log(16 << 20, 4000)).is_empty());
-        assert_eq!(names(&with_log(16 << 20, 4001)), ["large-wal"]);
+        assert_eq!(names(&with_log(16 << 20, 4001)), [FindingKind::LargeWal]);
         let mut database = with_log(16 << 20, 4001);
         database.files.db.as_mut().expect("a database").bytes = 16 << 20;
         assert!(names(&database).is_empty(), "the database is no smaller");
@@ -298,7 +300,7 @@ mod tests {
             database.wal = Some(wal);
             database.locks.readers = vec![reader(READER, slot, frame, held_ms)];
             let found = findings_of(&database);
-            let large = found.iter().find(|it| it.name == "large-wal").expect("it is large");
+            let large = found.iter().find(|it| it.kind == FindingKind::LargeWal).expect("it is large");
             assert_eq!(
                 (large.pid, large.remedy.key.is_none()),
                 (None, large.evidence["reader_in_the_way"] == READER)
@@ -348,7 +350,7 @@ mod tests {
     fn the_disk_is_low_where_the_log_has_no_room() {
         assert!(names(&with_space(1_000_000, 1_000_000, None)).is_empty());
         let found = findings_of(&with_space(999_999, 1_000_000, None));
-        assert_eq!(outline(&found), [("disk-low", Error, None)]);
+        assert_eq!(outline(&found), [(FindingKind::DiskLow, Error, None)]);
         assert_eq!(
             found[0].message,
             "notes.db has 1.00 MB of free space for a log of 1.00 MB: \
@@ -362,7 +364,7 @@ mod tests {
     fn the_next_minute_of_its_growth_counts() {
         assert!(names(&with_space(7_000_000, 1_000_000, Some(100_000.0))).is_empty());
         let found = findings_of(&with_space(6_999_999, 1_000_000, Some(100_000.0)));
-        assert_eq!(outline(&found), [("disk-low", Error, None)]);
+        assert_eq!(outline(&found), [(FindingKind::DiskLow, Error, None)]);
         assert!(found[0].message.contains(", which grows by 6.00 MB in a minute: "), "{}", found[0].message);
     }
 

@@ -15,7 +15,7 @@ mod findings;
 mod protection;
 mod twins;
 
-pub use findings::{DeadPidfile, DuplicateDaemon, StaleDaemon};
+pub use findings::RULES;
 
 use causes::causes;
 use protection::protection;

@@ -2,21 +2,23 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Rule, RuleInput, evidence, step, terminate, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, step, terminate, who};
 use crate::{
-    snapshot::{Database, Finding, LogReader, Severity, WalState},
+    snapshot::{Database, Finding, FindingKind, LogReader, Severity, WalState},
     units,
 };
 
 /// Bytes in front of each page in the log.
 const FRAME_HEADER: u64 = 24;
 
+pub const RULES: &[&dyn Rule] = &[&PinnedWal];
+
 /// A reader that has been keeping more than the autocheckpoint limit of frames from being moved, for long.
 pub struct PinnedWal;
 
 impl Rule for PinnedWal {
-    fn name(&self) -> &'static str {
-        "pinned-wal"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::PinnedWal, &[Severity::Warning, Severity::Error])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -31,7 +33,7 @@ impl Rule for PinnedWal {
                 *known = pin;
             }
         }
-        worst.into_values().map(|pin| pin.finding(self.name(), look.database)).collect()
+        worst.into_values().map(|pin| pin.finding(look.database)).collect()
     }
 }
 
@@ -64,7 +66,7 @@ impl<'a> LogPin<'a> {
         Some(Self { reader, frames, held_ms, severity })
     }
 
-    fn finding(&self, name: &str, database: &Database) -> Finding {
+    fn finding(&self, database: &Database) -> Finding {
         let bytes = database
             .header
             .as_ref()
@@ -81,7 +83,7 @@ impl<'a> LogPin<'a> {
             units::plural(self.frames.into(), "frame"),
         );
         Finding {
-            name: name.to_owned(),
+            kind: FindingKind::PinnedWal,
             severity: self.severity,
             pid: self.reader.pid,
             message,
@@ -111,7 +113,7 @@ mod tests {
     #[test]
     fn a_pin_is_told_with_its_cost_and_its_remedy() {
         let found = findings_of(&pinned());
-        assert_eq!(outline(&found), [("pinned-wal", Error, Some(READER))]);
+        assert_eq!(outline(&found), [(FindingKind::PinnedWal, Error, Some(READER))]);
         assert_eq!(
             found[0].message,
             "71168 (python3) pins frame 812 for 3 d 20 h: 18,219 frames (75.1 MB) cannot be moved"
@@ -151,7 +153,7 @@ mod tests {
         let mut database = pinned();
         database.locks.readers.insert(0, reader(READER, 2, 900, 61_000.0));
         let found = findings_of(&database);
-        assert_eq!(outline(&found), [("pinned-wal", Error, Some(READER))]);
+        assert_eq!(outline(&found), [(FindingKind::PinnedWal, Error, Some(READER))]);
         assert_eq!(found[0].evidence["frame"], 812);
     }
 

@@ -124,8 +124,8 @@ impl fmt::Display for CheckReport {
             }
             let indent = if is_only { "" } else { "  " };
             for finding in &checked.findings {
-                let Finding { severity, name, message, .. } = finding;
-                writeln!(f, "{indent}{:<8} {name}: {}", severity.to_string(), text::clean(message))?;
+                let Finding { severity, kind, message, .. } = finding;
+                writeln!(f, "{indent}{:<8} {kind}: {}", severity.to_string(), text::clean(message))?;
                 if let Some(remedy) = remedy(&finding.remedy) {
                     writeln!(f, "{indent}{:8} remedy: {}", "", text::clean(&remedy))?;
                 }
@@ -150,13 +150,14 @@ fn remedy(remedy: &Remedy) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::FindingKind;
 
-    fn finding(name: &str, severity: Severity, command: Option<&str>) -> Finding {
+    fn finding(kind: FindingKind, severity: Severity, command: Option<&str>) -> Finding {
         Finding {
-            name: name.to_owned(),
+            kind,
             severity,
             pid: Some(7),
-            message: format!("7 (sh) has\u{1b}[31m {name}"),
+            message: format!("7 (sh) has\u{1b}[31m {kind}"),
             evidence: serde_json::Map::new(),
             remedy: Remedy { key: command.map(|_| "x".to_owned()), command: command.map(str::to_owned) },
         }
@@ -178,8 +179,8 @@ mod tests {
 
     #[test]
     fn one_database_with_findings_needs_no_line_of_its_own() {
-        let pin = finding("pinned-wal", Severity::Error, Some("kill -TERM 7"));
-        let bare = finding("bare-client", Severity::Info, None);
+        let pin = finding(FindingKind::PinnedWal, Severity::Error, Some("kill -TERM 7"));
+        let bare = finding(FindingKind::BareClient, Severity::Info, None);
         let report = report(vec![vec![pin, bare]], Severity::Warning, Vec::new());
         assert_eq!((report.exit, report.verdict), (1, CheckVerdict::Findings));
         assert_eq!(
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn several_databases_have_a_line_each() {
-        let trap = finding("readonly-trap", Severity::Warning, None);
+        let trap = finding(FindingKind::ReadonlyTrap, Severity::Warning, None);
         let report = report(vec![vec![trap], vec![]], Severity::Warning, Vec::new());
         assert_eq!(
             report.to_string(),
@@ -202,8 +203,8 @@ mod tests {
 
     #[test]
     fn what_does_not_count_is_shown_and_fails_nothing() {
-        let trap = || finding("readonly-trap", Severity::Warning, None);
-        let info = || finding("bare-client", Severity::Info, None);
+        let trap = || finding(FindingKind::ReadonlyTrap, Severity::Warning, None);
+        let info = || finding(FindingKind::BareClient, Severity::Info, None);
         let mild = report(vec![vec![trap(), trap(), info()]], Severity::Error, Vec::new());
         assert_eq!((mild.exit, mild.verdict), (0, CheckVerdict::Fine));
         assert!(mild.to_string().starts_with("/srv/0.db: no error; 2 warnings, 1 info\n  warning  readonly"));

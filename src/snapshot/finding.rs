@@ -1,14 +1,17 @@
 //! What is wrong, and what to do about it.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// Something that is wrong, with its evidence.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Finding {
-    pub name: String,
+    #[serde(rename = "name")]
+    pub kind: FindingKind,
     pub severity: Severity,
     /// The process that it is about, where there is one.
     pub pid: Option<i32>,
@@ -17,6 +20,90 @@ pub struct Finding {
     /// The figures behind the sentence.
     pub evidence: serde_json::Map<String, serde_json::Value>,
     pub remedy: Remedy,
+}
+
+macro_rules! finding_kinds {
+    ($($kind:ident = $name:literal,)*) => {
+        /// What can be wrong. Of findings that are equally severe, those of an earlier kind come first, and the documents
+        /// list them in this order.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
+        pub enum FindingKind {
+            $(#[serde(rename = $name)] $kind,)*
+        }
+
+        impl FindingKind {
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// Its name in JSON, text and on the command line.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$kind => $name,)* }
+            }
+
+            /// The page that explains it, Markdown in lines of at most 78 columns.
+            pub const fn page(self) -> &'static str {
+                match self { $(Self::$kind => include_str!(concat!("../../assets/findings/", $name, ".md")),)* }
+            }
+        }
+    };
+}
+
+finding_kinds! {
+    SplitWal = "split-wal",
+    LostLocks = "lost-locks",
+    ForkedConnection = "forked-connection",
+    OtherLog = "other-log",
+    OverlayUpper = "overlay-upper",
+    MismatchedFiles = "mismatched-files",
+    DamagedHeader = "damaged-header",
+    StoppedHolder = "stopped-holder",
+    LongWriteLock = "long-write-lock",
+    DiskLow = "disk-low",
+    UnsafeFilesystem = "unsafe-filesystem",
+    PinnedWal = "pinned-wal",
+    LargeWal = "large-wal",
+    DoubtfulLog = "doubtful-log",
+    HotJournal = "hot-journal",
+    ForeignOwner = "foreign-owner",
+    RollbackJournal = "rollback-journal",
+    PragmaMismatch = "pragma-mismatch",
+    MappedDatabase = "mapped-database",
+    ManyHandles = "many-handles",
+    CrashedIngestion = "crashed-ingestion",
+    StalledIngestion = "stalled-ingestion",
+    SlowBatch = "slow-batch",
+    FailedFiles = "failed-files",
+    ReadonlyTrap = "readonly-trap",
+    OutdatedReader = "outdated-reader",
+    StaleDaemon = "stale-daemon",
+    DuplicateDaemon = "duplicate-daemon",
+    DeadPidfile = "dead-pidfile",
+    BareClient = "bare-client",
+}
+
+impl fmt::Display for FindingKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// No finding has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no finding {name}; the nearest is {nearest}, and waltop explain lists them all")]
+pub struct UnknownFinding {
+    pub name: String,
+    pub nearest: &'static str,
+}
+
+impl FromStr for FindingKind {
+    type Err = UnknownFinding;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFinding> {
+        let kind = Self::ALL.iter().find(|kind| kind.as_str().eq_ignore_ascii_case(name));
+        kind.copied().ok_or_else(|| {
+            let nearest = text::nearest(name, Self::ALL.iter().map(|kind| kind.as_str())).unwrap_or_default();
+            UnknownFinding { name: name.to_owned(), nearest }
+        })
+    }
 }
 
 /// How bad a finding is; the worst is the greatest.
@@ -45,4 +132,29 @@ pub struct Remedy {
     pub key: Option<String>,
     /// The command that does it.
     pub command: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_one_name_in_json_and_text() {
+        for kind in FindingKind::ALL {
+            assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.as_str());
+            assert_eq!(serde_json::from_value::<FindingKind>(kind.as_str().into()).expect("a kind"), *kind);
+            assert_eq!(kind.as_str().parse(), Ok(*kind));
+        }
+        assert_eq!("Pinned-WAL".parse(), Ok(FindingKind::PinnedWal));
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_nearest() {
+        for (wrong, nearest) in
+            [("pined-wal", "pinned-wal"), ("stale", "stale-daemon"), ("lostlocks", "lost-locks")]
+        {
+            let error = wrong.parse::<FindingKind>().expect_err("no such finding");
+            assert_eq!(error, UnknownFinding { name: wrong.to_owned(), nearest });
+        }
+    }
 }

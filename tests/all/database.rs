@@ -16,8 +16,8 @@ use std::{
 use rusqlite::{Connection, types::Value};
 use tempfile::TempDir;
 use waltop::snapshot::{
-    AutoVacuum, ContentEvidence, Database, DatabaseFiles, DatabaseLocks, FileHeader, Finding, JournalMode,
-    PathReach, PragmaCompliance, Remedy, Severity,
+    AutoVacuum, ContentEvidence, Database, DatabaseFiles, DatabaseLocks, FileHeader, Finding, FindingKind,
+    JournalMode, PathReach, PragmaCompliance, Remedy, Severity,
 };
 
 use crate::support::Actor;
@@ -105,7 +105,7 @@ fn seen(path: &Path, journal_mode: JournalMode, index_held: bool) -> Database {
 fn endangered(path: &Path, journal_mode: JournalMode) -> Database {
     let mut database = seen(path, journal_mode, true);
     database.findings.push(Finding {
-        name: "split-wal".to_owned(),
+        kind: FindingKind::SplitWal,
         severity: Severity::Error,
         pid: Some(71_168),
         message: "71168 (bun) writes where nobody reads".to_owned(),

@@ -21,10 +21,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use waltop::{
     config::{Config, Thresholds, profile::Profile},
-    diagnose::RULES,
+    diagnose::rule,
     observe::Observer,
     sampler::Monitor,
-    snapshot::{Database, Finding, Severity},
+    snapshot::{Database, Finding, FindingKind, Severity},
     state::places::Places,
 };
 
@@ -128,33 +128,32 @@ fn assert_healthy(watch: &mut Monitor) {
     }
 }
 
-/// Looks until `rule` finds something about `pid`, which must then be all that is serious.
-fn found(watch: &mut Monitor, rule: &str, pid: Option<i32>) -> Finding {
-    assert!(RULES.iter().any(|it| it.name() == rule), "{rule} is a rule");
-    eventually(&format!("{rule} of {pid:?}"), || {
+/// Looks until `kind` is found about `pid`, which must then be all that is serious.
+fn found(watch: &mut Monitor, kind: FindingKind, pid: Option<i32>) -> Finding {
+    eventually(&format!("{kind} of {pid:?}"), || {
         let database = look(watch);
-        let finding = database.findings.iter().find(|it| it.name == rule && it.pid == pid)?;
+        let finding = database.findings.iter().find(|it| it.kind == kind && it.pid == pid)?;
         // What makes a process stale is reported of the process as well.
-        let is_it = |it: &Finding| it.pid == pid && (it.name == rule || it.name == "stale-daemon");
+        let is_it = |it: &Finding| it.pid == pid && (it.kind == kind || it.kind == FindingKind::StaleDaemon);
         let others: Vec<_> = serious(&database).into_iter().filter(|it| !is_it(it)).collect();
         assert!(others.is_empty(), "{others:?}");
         if let Some(pid) = pid {
             assert!(finding.message.starts_with(&format!("{pid} (")), "{}", finding.message);
         }
+        assert!(rule(kind).facts().severity.contains(finding.severity), "{finding:?}");
         Some(finding.clone())
     })
 }
 
-/// The finding of `rule` about `pid`, which must be all that is serious.
-fn found_in(database: &Database, rule: &str, pid: Option<i32>) -> Finding {
-    assert!(RULES.iter().any(|it| it.name() == rule), "{rule} is a rule");
+/// The finding of `kind` about `pid`, which must be all that is serious.
+fn found_in(database: &Database, kind: FindingKind, pid: Option<i32>) -> Finding {
     let [finding] = serious(database)[..] else { panic!("{:?}", database.findings) };
-    assert_eq!((finding.name.as_str(), finding.pid), (rule, pid));
+    assert_eq!((finding.kind, finding.pid), (kind, pid));
     finding.clone()
 }
 
-fn has(database: &Database, rule: &str) -> bool {
-    database.findings.iter().any(|finding| finding.name == rule)
+fn has(database: &Database, kind: FindingKind) -> bool {
+    database.findings.iter().any(|finding| finding.kind == kind)
 }
 
 fn signal(actor: &Actor, signal: Signal) {
@@ -172,10 +171,12 @@ fn every_rule_is_found_here() {
     let files = files.into_iter().flatten().map(|file| file.expect("a file").path());
     let here: String =
         files.chain([tests.join("stale.rs")]).map(|file| fs::read_to_string(file).expect("text")).collect();
-    for rule in RULES {
-        let name = rule.name();
+    for kind in FindingKind::ALL {
         // Inside a mount namespace another process looks.
-        let ways = [format!("found(&mut watch, \"{name}\""), format!("found_in(&database, \"{name}\"")];
-        assert!(ways.iter().any(|way| here.contains(way)), "{name}");
+        let ways = [
+            format!("found(&mut watch, FindingKind::{kind:?},"),
+            format!("found_in(&database, FindingKind::{kind:?},"),
+        ];
+        assert!(ways.iter().any(|way| here.contains(way)), "{kind}");
     }
 }

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use waltop::{
     act::Effect,
     sampler::Sample,
-    snapshot::{Database, ProcessState, Severity, Unseen},
+    snapshot::{Database, FindingKind, ProcessState, Severity, Unseen},
 };
 
 use crate::{
@@ -97,12 +97,12 @@ fn what_went_away_can_still_be_explained_but_not_stopped() {
 fn the_selected_finding_stays_the_same_one_when_rows_move() {
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
     stage.keys("7jj");
-    let selected = |stage: &Stage| stage.app.selected_finding().map(|it| it.name.clone());
-    assert_eq!(selected(&stage).as_deref(), Some("pinned-wal"));
+    let selected = |stage: &Stage| stage.app.selected_finding().map(|it| it.kind);
+    assert_eq!(selected(&stage), Some(FindingKind::PinnedWal));
     let mut moved = contended();
     moved.processes[0].state = ProcessState::Sleeping;
     stage.look(after(1, vec![moved]));
-    assert_eq!(selected(&stage).as_deref(), Some("pinned-wal"), "the one above it is gone");
+    assert_eq!(selected(&stage), Some(FindingKind::PinnedWal), "the one above it is gone");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use waltop::{
     config::{Config, DaemonRule, Thresholds},
     observe::Observer,
     sampler::Monitor,
-    snapshot::{Database, Finding, ProcessManager, Severity, StaleVerdict},
+    snapshot::{Database, Finding, FindingKind, ProcessManager, Severity, StaleVerdict},
     state::places::Places,
 };
 
@@ -107,7 +107,7 @@ fn stale(watch: &mut Monitor, pid: i32, cause: &str) -> String {
         }
         assert!(verdict.is_stale && verdict.protected.is_none(), "{verdict:?}");
         assert_eq!(causes(&database, pid), [cause], "{verdict:?}");
-        let told = told(&database, "stale-daemon", Some(pid)).expect("it is told");
+        let told = told(&database, FindingKind::StaleDaemon, Some(pid)).expect("it is told");
         assert_eq!(told.severity, Severity::Warning);
         assert!(told.message.contains(&verdict.causes[0].evidence), "{}", told.message);
         let reap = format!("waltop reap {} --pid {pid}", database.path.display());
@@ -117,13 +117,13 @@ fn stale(watch: &mut Monitor, pid: i32, cause: &str) -> String {
     })
 }
 
-/// Looks until `rule` finds something about `pid`.
-fn found(watch: &mut Monitor, rule: &str, pid: Option<i32>) -> Finding {
-    eventually(&format!("{rule} of {pid:?}"), || told(&look(watch), rule, pid).cloned())
+/// Looks until `kind` is found about `pid`.
+fn found(watch: &mut Monitor, kind: FindingKind, pid: Option<i32>) -> Finding {
+    eventually(&format!("{kind} of {pid:?}"), || told(&look(watch), kind, pid).cloned())
 }
 
-fn told<'a>(database: &'a Database, rule: &str, pid: Option<i32>) -> Option<&'a Finding> {
-    database.findings.iter().find(|finding| finding.name == rule && finding.pid == pid)
+fn told(database: &Database, kind: FindingKind, pid: Option<i32>) -> Option<&Finding> {
+    database.findings.iter().find(|finding| finding.kind == kind && finding.pid == pid)
 }
 
 fn is_idle_for(database: &Database, pid: i32, ms: f64) -> bool {
@@ -215,7 +215,7 @@ fn the_older_of_a_singleton_pair() {
     newer.sql("SELECT * FROM t");
     other.sql("SELECT * FROM t");
     let evidence = stale(&mut watch, older.pid(), "duplicate");
-    found(&mut watch, "stale-daemon", Some(older.pid()));
+    found(&mut watch, FindingKind::StaleDaemon, Some(older.pid()));
     assert!(evidence.starts_with(&format!("{} (only) is newer", newer.pid())), "{evidence}");
     let database = look(&mut watch);
     for pid in [newer.pid(), other.pid()] {

@@ -207,7 +207,10 @@ fn ours_comply_a_stranger_is_found_and_an_old_schema_is_brought_up_to_date() {
         assert_eq!(row.actual.as_deref(), Some(value), "{row:?}");
     }
     let (reader, findings) = &won.read_only;
-    let trap = findings.iter().find(|it| it.name == "readonly-trap").expect("it is found");
+    let trap = findings
+        .iter()
+        .find(|it| it.kind == waltop::snapshot::FindingKind::ReadonlyTrap)
+        .expect("it is found");
     assert_eq!(trap.pid, Some(*reader), "{trap:?}");
     assert!(won.health.healthy && won.health.write.proved, "{:?}", won.health);
     assert_eq!(won.migrations.0, "1");

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use waltop::snapshot::{Finding, LastCheckpoint};
+use waltop::snapshot::{Finding, FindingKind, LastCheckpoint};
 
 use super::cast::{Home, Program, Said, Writer, Wrote, refusal, text};
 use crate::{python::Python, support::eventually, terminal::Terminal};
@@ -168,7 +168,7 @@ pub fn win() -> Option<Won> {
     let system = scene.home.findings(&scene.system, watch);
     let queue = eventually("the reader that pins the log is told", || {
         let findings = scene.home.findings(&scene.queue, watch);
-        findings.iter().any(|it| it.name == "pinned-wal").then_some(findings)
+        findings.iter().any(|it| it.kind == FindingKind::PinnedWal).then_some(findings)
     });
     let reader = scene.thinker[0].pid();
     let in_use = scene.home.run(&["fix", "--yes", &scene.path()]);
@@ -236,10 +236,10 @@ fn the_old_way_tasks_are_refused_at_once_and_the_log_grows_without_end() {
 #[test]
 fn it_is_found_and_put_right_and_the_log_stays_as_small_as_a_burst() {
     let Some(won) = win() else { return };
-    let found = |findings: &[Finding], name: &str| findings.iter().find(|it| it.name == name).cloned();
-    assert!(found(&won.system, "rollback-journal").is_some(), "{won:?}");
-    let pinned = found(&won.queue, "pinned-wal").expect("it waited for it");
-    assert!(won.queue.iter().any(|it| it.name == "large-wal") && pinned.pid.is_some(), "{won:?}");
+    let found = |findings: &[Finding], kind: FindingKind| findings.iter().find(|it| it.kind == kind).cloned();
+    assert!(found(&won.system, FindingKind::RollbackJournal).is_some(), "{won:?}");
+    let pinned = found(&won.queue, FindingKind::PinnedWal).expect("it waited for it");
+    assert!(won.queue.iter().any(|it| it.kind == FindingKind::LargeWal) && pinned.pid.is_some(), "{won:?}");
 
     let refused = won.in_use.err.as_str();
     assert_eq!(won.in_use.code, Some(2), "{won:?}");

@@ -182,7 +182,7 @@ pub fn in_one_transaction(error: &str) -> Vec<Finding> {
 
 #[test]
 fn the_old_way_they_come_one_after_another_and_everybody_waits() {
-    use waltop::snapshot::Severity;
+    use waltop::snapshot::{FindingKind, Severity};
     let Some(lost) = lose(SCALE) else { return };
     for import in &lost.imports {
         assert_eq!((import.taken_in, import.error.as_deref()), (100, None), "{lost:?}");
@@ -190,7 +190,7 @@ fn the_old_way_they_come_one_after_another_and_everybody_waits() {
     }
     assert!(lost.elapsed_ms >= 5.0 * lost.least_hold_ms, "{lost:?}");
     assert!(lost.bystander.spread().is_some_and(|it| it.max >= lost.least_hold_ms / 2.0), "{lost:?}");
-    let told = lost.findings.iter().find(|it| it.name == "long-write-lock").expect("it is told");
+    let told = lost.findings.iter().find(|it| it.kind == FindingKind::LongWriteLock).expect("it is told");
     assert!(told.severity >= Severity::Warning && told.pid.is_some(), "{told:?}");
 }
 
@@ -217,10 +217,10 @@ fn a_document_that_fails_leaves_the_others() {
 
 #[test]
 fn a_batch_that_takes_long_is_told_and_one_that_takes_longer_is_an_error() {
-    use waltop::snapshot::Severity;
+    use waltop::snapshot::{FindingKind, Severity};
     for (error, severity) in [("1h", Severity::Warning), ("2ms", Severity::Error)] {
         let findings = in_one_transaction(error);
-        let told: Vec<_> = findings.iter().filter(|it| it.name == "slow-batch").collect();
+        let told: Vec<_> = findings.iter().filter(|it| it.kind == FindingKind::SlowBatch).collect();
         assert!(told.len() == 1 && told[0].severity == severity, "{findings:?}");
     }
 }

@@ -11,11 +11,11 @@ use crate::{
     database::{self, kept_log},
     diagnose::{
         fix::{self, FixExtent},
-        guard,
+        guard::{self, ForbiddingFact},
     },
     observe,
     report::FixReport,
-    snapshot::Database,
+    snapshot::{Database, FindingKind},
 };
 
 use super::super::{asking::confirmed, diagnosed};
@@ -93,7 +93,7 @@ fn statements(database: &Database, profile: &Profile) -> Vec<String> {
 fn with_doubtful_log(path: &Path, config: &Config) -> anyhow::Result<Database> {
     let database = diagnosed(path, config)?;
     match guard::refusal(&database, geteuid().is_root()) {
-        Some(refusal) if refusal.fact == guard::DOUBTFUL_LOG => {
+        Some(refusal) if refusal.fact == ForbiddingFact::Finding(FindingKind::DoubtfulLog) => {
             let mut accepted = database.clone();
             guard::accept_log(&mut accepted);
             guard::admit(&accepted, geteuid().is_root())

@@ -6,7 +6,7 @@ use crate::{
     act::{Effect, gate::NotArmed, reap::StopRequest, signal::SignalTarget},
     diagnose::{checkpoint, fix, guard},
     keymap::Action,
-    snapshot::{CheckpointMode, Process},
+    snapshot::{CheckpointMode, FindingKind, Process},
 };
 
 use super::{App, Dialog, DialogKind};
@@ -114,7 +114,7 @@ impl App {
                 "the database is gone from its path while others use it: a new one would mix with its log";
             return vec![self.notify(Level::Warn, text)];
         }
-        let pinned = database.findings.iter().find(|finding| finding.name == "pinned-wal");
+        let pinned = database.findings.iter().find(|finding| finding.kind == FindingKind::PinnedWal);
         let kind = DialogKind::Ingest {
             database: database.path.clone(),
             folder: self.setup.folder.display().to_string(),

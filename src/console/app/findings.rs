@@ -1,6 +1,7 @@
 //! What was found before: findings that went away stay in sight for a while, and say how long they held.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
     time::Duration,
@@ -8,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::snapshot::{Database, Finding, Snapshot};
+use crate::snapshot::{Database, Finding, FindingKind, Snapshot};
 
 use super::App;
 
@@ -18,7 +19,7 @@ const REMEMBERED: usize = 20;
 /// What makes a finding the same one in the next look.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FindingId {
-    pub name: String,
+    pub kind: FindingKind,
     pub pid: Option<i32>,
     /// What else it is about, where a rule can find several without a process: a pidfile, a run.
     pub subject: Option<String>,
@@ -111,7 +112,10 @@ impl FollowedDatabase {
                 times,
             });
         }
-        for ended in before.into_values() {
+        // Each is pushed to the front, so that of several the first kind ends up first.
+        let mut ended: Vec<CurrentFinding> = before.into_values().collect();
+        ended.sort_by_key(|ended| Reverse(ended.finding.kind));
+        for ended in ended {
             let held = Duration::try_from(taken_at.duration_since(ended.since)).unwrap_or_default();
             self.gone.push_front(ResolvedFinding {
                 finding: ended.finding,
@@ -151,7 +155,7 @@ impl App {
 
 fn key(finding: &Finding) -> FindingId {
     let subject = SUBJECTS.iter().find_map(|name| finding.evidence.get(*name)?.as_str());
-    FindingId { name: finding.name.clone(), pid: finding.pid, subject: subject.map(str::to_owned) }
+    FindingId { kind: finding.kind, pid: finding.pid, subject: subject.map(str::to_owned) }
 }
 
 #[cfg(test)]
@@ -159,9 +163,11 @@ mod tests {
     use super::*;
     use crate::snapshot::{Remedy, Severity};
 
-    fn finding(name: &str, pid: i32, message: &str) -> Finding {
+    const A: FindingKind = FindingKind::PinnedWal;
+
+    fn finding(kind: FindingKind, pid: i32, message: &str) -> Finding {
         Finding {
-            name: name.to_owned(),
+            kind,
             severity: Severity::Warning,
             pid: Some(pid),
             message: message.to_owned(),
@@ -174,16 +180,16 @@ mod tests {
         Timestamp::from_second(second).expect("a time")
     }
 
-    /// Name, PID, seconds held and times of what is gone.
-    fn outline(followed: &FollowedDatabase) -> Vec<(&str, i32, u64, u32)> {
+    /// Kind, PID, seconds held and times of what is gone.
+    fn outline(followed: &FollowedDatabase) -> Vec<(FindingKind, i32, u64, u32)> {
         let pid = |gone: &ResolvedFinding| gone.finding.pid.expect("the tests give one");
-        followed.gone.iter().map(|it| (&*it.finding.name, pid(it), it.held.as_secs(), it.times)).collect()
+        followed.gone.iter().map(|it| (it.finding.kind, pid(it), it.held.as_secs(), it.times)).collect()
     }
 
     #[test]
     fn findings_without_a_process_are_told_apart_by_what_they_are_about() {
         let dead = |path: &str| {
-            let mut finding = Finding { pid: None, ..finding("dead-pidfile", 0, path) };
+            let mut finding = Finding { pid: None, ..finding(FindingKind::DeadPidfile, 0, path) };
             finding.evidence.insert("pidfile".to_owned(), path.into());
             finding
         };
@@ -197,11 +203,11 @@ mod tests {
     #[test]
     fn what_went_away_says_how_long_it_held_and_as_what() {
         let mut followed = FollowedDatabase::default();
-        followed.follow(&[finding("a", 1, "for 1 s"), finding("a", 2, "other")], at(10));
-        followed.follow(&[finding("a", 1, "for 5 s"), finding("a", 2, "other")], at(15));
+        followed.follow(&[finding(A, 1, "for 1 s"), finding(A, 2, "other")], at(10));
+        followed.follow(&[finding(A, 1, "for 5 s"), finding(A, 2, "other")], at(15));
         assert!(followed.gone.is_empty());
-        followed.follow(&[finding("a", 2, "other")], at(20));
-        assert_eq!(outline(&followed), [("a", 1, 10, 1)]);
+        followed.follow(&[finding(A, 2, "other")], at(20));
+        assert_eq!(outline(&followed), [(A, 1, 10, 1)]);
         assert_eq!((followed.gone[0].finding.message.as_str(), followed.gone[0].at), ("for 5 s", at(20)));
     }
 
@@ -209,18 +215,18 @@ mod tests {
     fn what_comes_and_goes_is_one_entry_that_counts() {
         let mut followed = FollowedDatabase::default();
         for round in 0..5 {
-            followed.follow(&[finding("a", 1, "")], at(round * 10));
+            followed.follow(&[finding(A, 1, "")], at(round * 10));
             assert!(followed.gone.is_empty(), "it holds, so it is not gone");
             followed.follow(&[], at(round * 10 + round + 1));
         }
-        assert_eq!(outline(&followed), [("a", 1, 5, 5)]);
+        assert_eq!(outline(&followed), [(A, 1, 5, 5)]);
     }
 
     #[test]
     fn the_newest_stand_first_and_the_oldest_are_forgotten() {
         let mut followed = FollowedDatabase::default();
         for pid in 1..=30 {
-            followed.follow(&[finding("a", pid, "")], at(pid.into()));
+            followed.follow(&[finding(A, pid, "")], at(pid.into()));
         }
         followed.follow(&[], at(31));
         let pids: Vec<i32> = outline(&followed).into_iter().map(|(_, pid, _, _)| pid).collect();
@@ -230,18 +236,18 @@ mod tests {
     #[test]
     fn a_clock_that_goes_back_makes_no_negative_time() {
         let mut followed = FollowedDatabase::default();
-        followed.follow(&[finding("a", 1, "")], at(100));
+        followed.follow(&[finding(A, 1, "")], at(100));
         followed.follow(&[], at(50));
-        assert_eq!(outline(&followed), [("a", 1, 0, 1)]);
+        assert_eq!(outline(&followed), [(A, 1, 0, 1)]);
     }
 
     #[test]
     fn two_of_one_rule_and_process_in_one_look_are_one() {
         let mut followed = FollowedDatabase::default();
-        let twins = [finding("a", 1, "first"), finding("a", 1, "second")];
+        let twins = [finding(A, 1, "first"), finding(A, 1, "second")];
         followed.follow(&twins, at(1));
         followed.follow(&twins, at(4));
         followed.follow(&[], at(9));
-        assert_eq!(outline(&followed), [("a", 1, 8, 1)]);
+        assert_eq!(outline(&followed), [(A, 1, 8, 1)]);
     }
 }

@@ -83,12 +83,12 @@ impl App {
         Some(match self.focus {
             Panel::Findings => {
                 let row = self.selected_finding_row()?;
-                let Finding { name, severity, message, .. } = row.finding();
+                let Finding { kind, severity, message, .. } = row.finding();
                 let state = match row {
                     FindingRow::Now(_) => severity.to_string(),
                     FindingRow::Gone(_) => "gone".to_owned(),
                 };
-                format!("{state} {name}: {message}")
+                format!("{state} {kind}: {message}")
             }
             Panel::Pragmas => {
                 let row = self.selected_pragma()?;

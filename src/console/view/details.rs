@@ -5,7 +5,9 @@ use ratatui::{Frame, layout::Rect};
 use crate::{
     act::signal::SignalTarget,
     console::app::{App, DetailsSubject},
-    snapshot::{Database, ExecutableState, FileFacts, Finding, Process, ProcessOrigin, StaleVerdict},
+    snapshot::{
+        Database, ExecutableState, FileFacts, Finding, FindingKind, Process, ProcessOrigin, StaleVerdict,
+    },
     units,
 };
 
@@ -102,9 +104,10 @@ fn verdict(process: &Process) -> LabelledRows {
 
 // What the verdict is made of has been told.
 fn about(database: &Database, process: &Process) -> LabelledRows {
-    let is_new = |finding: &&Finding| finding.name != "stale-daemon" && finding.pid == Some(process.pid);
+    let is_new =
+        |finding: &&Finding| finding.kind != FindingKind::StaleDaemon && finding.pid == Some(process.pid);
     let mine = database.findings.iter().filter(is_new);
-    mine.map(|finding| row(&finding.name, &finding.message)).collect()
+    mine.map(|finding| row(finding.kind.as_str(), &finding.message)).collect()
 }
 
 fn files(app: &App, database: &Database) -> LabelledRows {

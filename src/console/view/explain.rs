@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::{
     console::app::{App, FindingKey, FindingRow},
-    diagnose::pages::{self, FindingPage, PageBlock},
+    diagnose::pages::{FindingPage, PageBlock},
     snapshot::Finding,
     text, units,
 };
@@ -24,23 +24,22 @@ use super::{
 const INDENT: usize = 3;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, key: &FindingKey) -> u16 {
-    let name = key.name.as_str();
+    let kind = key.kind;
     let rows = match app.finding_row(key) {
         Some(found) => evidence(app, found),
-        None => vec![row("finding", name), row("", "It no longer holds.")],
+        None => vec![row("finding", kind.as_str()), row("", "It no longer holds.")],
     };
     let room = usize::from(labelled::width(area)).saturating_sub(4);
     let mut lines = labelled::lines(rows, room, theme);
-    if let Some(page) = pages::page(name) {
-        lines.push(Line::default());
-        lines.extend(explanation(page, room, theme));
-    }
+    lines.push(Line::default());
+    lines.extend(explanation(FindingPage::of(kind), room, theme));
     labelled::show(frame, area, app, theme, lines)
 }
 
 fn evidence(app: &App, found: FindingRow<'_>) -> LabelledRows {
-    let Finding { name, severity, message, evidence, remedy, .. } = found.finding();
-    let mut rows = vec![row("finding", name), row("severity", severity.to_string()), row("", message)];
+    let Finding { kind, severity, message, evidence, remedy, .. } = found.finding();
+    let mut rows =
+        vec![row("finding", kind.as_str()), row("severity", severity.to_string()), row("", message)];
     if let FindingRow::Gone(gone) = found {
         rows.push(row("holds", super::findings::end(app, gone)));
     }
@@ -89,7 +88,7 @@ fn plain(value: &Value, unit: &str) -> String {
     }
 }
 
-fn explanation(page: &FindingPage, width: usize, theme: &Theme) -> Vec<Line<'static>> {
+fn explanation(page: FindingPage, width: usize, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for block in page.blocks() {
         match block {
@@ -133,7 +132,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::Palette;
+    use crate::{config::Palette, snapshot::FindingKind};
 
     #[test]
     fn figures_have_the_unit_of_their_name() {
@@ -167,10 +166,10 @@ mod tests {
 
     #[test]
     fn every_page_fits_every_width() {
-        for page in pages::PAGES {
+        for page in FindingKind::ALL.iter().map(|kind| FindingPage::of(*kind)) {
             for width in [40, 76, 106] {
                 for line in explanation(page, width, &Theme::of(Palette::None)) {
-                    assert!(line.width() <= width, "{}: {line}", page.name);
+                    assert!(line.width() <= width, "{}: {line}", page.kind);
                 }
             }
         }

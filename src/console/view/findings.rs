@@ -147,7 +147,7 @@ fn remarks(app: &App, theme: &Theme, size: FindingLayout, count: usize) -> Vec<L
 }
 
 fn block(app: &App, row: FindingRow<'_>, theme: &Theme, size: FindingLayout) -> Vec<Line<'static>> {
-    let name = &row.finding().name;
+    let name = row.finding().kind;
     let (label, sentence, styles) = match row {
         FindingRow::Now(finding) => {
             let severity = finding.severity;

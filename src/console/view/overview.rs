@@ -153,7 +153,7 @@ fn worst(app: &App, index: usize, theme: &Theme) -> (&'static str, String, Style
                 1 => String::new(),
                 count => format!(" (+{})", count - 1),
             };
-            let words = format!("{}{others}: {}", finding.name, text::clean(&finding.message));
+            let words = format!("{}{others}: {}", finding.kind, text::clean(&finding.message));
             (sign(finding.severity), words, theme.severity(finding.severity))
         }
         (None, Some(why)) => (sign(crate::snapshot::Severity::Error), text::clean(why), theme.danger),

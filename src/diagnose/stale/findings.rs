@@ -3,16 +3,18 @@
 use super::twins::{self, DaemonFamily};
 use crate::{
     config::DaemonRule,
-    diagnose::{Rule, RuleInput, evidence, explain, no_remedy, quoted, who},
-    snapshot::{Database, Finding, Pidfile, Process, Remedy, Severity},
+    diagnose::{Rule, RuleFacts, RuleInput, evidence, explain, no_remedy, quoted, who},
+    snapshot::{Database, Finding, FindingKind, Pidfile, Process, Remedy, Severity},
 };
+
+pub const RULES: &[&dyn Rule] = &[&StaleDaemon, &DuplicateDaemon, &DeadPidfile];
 
 /// A process is stale, and nothing protects it.
 pub struct StaleDaemon;
 
 impl Rule for StaleDaemon {
-    fn name(&self) -> &'static str {
-        "stale-daemon"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::StaleDaemon, &[Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -22,7 +24,7 @@ impl Rule for StaleDaemon {
             let told: Vec<&str> = stale.causes.iter().map(|cause| cause.evidence.as_str()).collect();
             let names: Vec<&str> = stale.causes.iter().map(|cause| cause.cause.as_str()).collect();
             found.push(Finding {
-                name: self.name().to_owned(),
+                kind: self.kind(),
                 severity: Severity::Warning,
                 pid: Some(process.pid),
                 message: format!("{} is stale: {}", who(look.database, Some(process.pid)), told.join("; ")),
@@ -41,8 +43,8 @@ impl Rule for StaleDaemon {
 pub struct DuplicateDaemon;
 
 impl Rule for DuplicateDaemon {
-    fn name(&self) -> &'static str {
-        "duplicate-daemon"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::DuplicateDaemon, &[Severity::Info, Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -64,7 +66,7 @@ impl Rule for DuplicateDaemon {
 impl DuplicateDaemon {
     fn warning(&self, look: &RuleInput<'_>, rule: &DaemonRule, older: &Process, newer: &Process) -> Finding {
         Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             pid: Some(older.pid),
             message: format!(
@@ -86,7 +88,7 @@ impl DuplicateDaemon {
         let pids: Vec<i32> = twins.iter().map(|process| process.pid).collect();
         let named: Vec<String> = others.iter().map(|it| who(look.database, Some(it.pid))).collect();
         Some(Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Info,
             pid: Some(oldest.pid),
             message: format!(
@@ -111,8 +113,8 @@ impl DuplicateDaemon {
 pub struct DeadPidfile;
 
 impl Rule for DeadPidfile {
-    fn name(&self) -> &'static str {
-        "dead-pidfile"
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::DeadPidfile, &[Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -135,7 +137,7 @@ impl DeadPidfile {
         let pid = pidfile.pid?;
         let what = who_else(rule, pidfile)?;
         Some(Finding {
-            name: self.name().to_owned(),
+            kind: self.kind(),
             severity: Severity::Warning,
             // Not the one that has this PID now: it has nothing to do with it.
             pid: None,
@@ -173,7 +175,7 @@ fn reap(database: &Database, process: &Process) -> Remedy {
     let mut causes = process.stale.iter().flat_map(|stale| &stale.causes);
     let is_split = causes.any(|it| it.cause == "split-wal");
     if is_split && (process.replaced.is_empty() || database.is_split_from(process)) {
-        return explain("split-wal");
+        return explain(FindingKind::SplitWal);
     }
     let command = format!("waltop reap {} --pid {}", quoted(&database.path), process.pid);
     Remedy { key: Some("x".to_owned()), command: Some(command) }
@@ -250,7 +252,7 @@ mod tests {
     #[test]
     fn a_pair_of_which_there_should_be_one_is_a_warning_on_the_older() {
         let found = found(&DuplicateDaemon, &twins(|_| {}), vec![rule(None)], &[]);
-        assert_eq!(outline(&found), [("duplicate-daemon", Warning, Some(WRITER))]);
+        assert_eq!(outline(&found), [(FindingKind::DuplicateDaemon, Warning, Some(WRITER))]);
         assert_eq!(
             found[0].message,
             "71201 (bun) and the newer 71168 (bun) are both watcher, of which there should be one: they do the same \
@@ -285,7 +287,7 @@ mod tests {
     fn twins_without_a_rule_are_worth_knowing() {
         let found_in = |database: &Database| found(&DuplicateDaemon, database, Vec::new(), &[]);
         let twice = found_in(&twins(|_| {}));
-        assert_eq!(outline(&twice), [("duplicate-daemon", Info, Some(WRITER))]);
+        assert_eq!(outline(&twice), [(FindingKind::DuplicateDaemon, Info, Some(WRITER))]);
         assert_eq!(twice[0].evidence["processes"], serde_json::json!([WRITER, READER]));
         let normal: [fn(&mut [Process]); 7] = [
             |it| it[1].parent = Some(500),
@@ -338,7 +340,7 @@ mod tests {
     #[test]
     fn a_pidfile_is_dead_where_its_process_is_gone_or_another() {
         let gone = dead(Some(false), None);
-        assert_eq!(outline(&gone), [("dead-pidfile", Warning, None)]);
+        assert_eq!(outline(&gone), [(FindingKind::DeadPidfile, Warning, None)]);
         assert_eq!(
             gone[0].message,
             "the pidfile /srv/my daemon.pid of watcher names 42, which is gone: a start may be refused, and a stop \

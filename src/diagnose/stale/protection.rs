@@ -127,7 +127,7 @@ mod tests {
             diagnose,
             fixture::{config, live, snapshot},
         },
-        snapshot::{Executable, ExecutableState, Process},
+        snapshot::{Executable, ExecutableState, FindingKind, Process},
     };
 
     // What protects a process of which the program was replaced, with what else is said of it.
@@ -144,7 +144,7 @@ mod tests {
         let stale = database.processes[0].stale.clone().expect("it was judged");
         assert_eq!(stale.causes.len(), 1, "the cause is told all the same");
         assert_eq!(stale.is_stale, stale.protected.is_none());
-        let is_told = database.findings.iter().any(|finding| finding.name == "stale-daemon");
+        let is_told = database.findings.iter().any(|finding| finding.kind == FindingKind::StaleDaemon);
         assert_eq!(is_told, stale.is_stale);
         stale.protected.map(String::from)
     }

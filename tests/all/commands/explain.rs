@@ -1,6 +1,6 @@
 //! What a finding means: the list, a page, and a name that is not quite right.
 
-use waltop::diagnose::{RULES, pages::PAGES};
+use waltop::diagnose::RULES;
 
 use super::*;
 use crate::terminal::Terminal;
@@ -10,8 +10,8 @@ fn without_a_name_all_are_listed() {
     let home = Home::new();
     let said = home.run(&["explain"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
-    for page in PAGES {
-        let line = format!("{} ({})", page.name, page.severity);
+    for rule in RULES.iter() {
+        let line = format!("{} ({})", rule.kind(), rule.facts().severity);
         assert!(said.out.lines().any(|it| it == line), "{line}: {}", said.out);
     }
     assert!(said.out.lines().all(|line| line.chars().count() <= 78), "{}", said.out);
@@ -21,10 +21,13 @@ fn without_a_name_all_are_listed() {
 #[test]
 fn with_a_name_its_page_is_printed_as_it_stands() {
     let home = Home::new();
-    for rule in RULES {
-        let said = home.run(&["explain", rule.name()]);
+    for rule in RULES.iter() {
+        let said = home.run(&["explain", rule.kind().as_str()]);
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
-        assert!(said.out.starts_with(&format!("# {}\n\n", rule.name())), "{said:?}");
+        assert!(
+            said.out.starts_with(&format!("# {} ({})\n\n", rule.kind(), rule.facts().severity)),
+            "{said:?}"
+        );
         assert!(said.out.contains("\n## What to do\n") && !said.out.contains('\x1b'), "{said:?}");
     }
 }
@@ -46,8 +49,14 @@ fn on_a_terminal_headings_are_bold_and_unmarked() {
     let mut terminal = Terminal::open(&home.folder(), &["explain", "pinned-wal"], (80, 60));
     terminal.shows("Never delete");
     assert_eq!(terminal.end(), 0);
-    let headings =
-        ["pinned-wal", "What it means", "Why it hurts", "Check by hand", "What to do", "What not to do"];
+    let headings = [
+        "pinned-wal (warning or error)",
+        "What it means",
+        "Why it hurts",
+        "Check by hand",
+        "What to do",
+        "What not to do",
+    ];
     assert_eq!(terminal.bold_rows(), headings);
     assert!(!terminal.text().contains("# "), "{}", terminal.text());
 }

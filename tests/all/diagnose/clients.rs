@@ -17,7 +17,7 @@ fn a_client_that_maps_the_database() {
     let mut watch = scene.patient();
     assert_healthy(&mut watch);
     mapping.sql("PRAGMA mmap_size = 1048576").sql("SELECT * FROM t");
-    let finding = found(&mut watch, "mapped-database", Some(mapping.pid()));
+    let finding = found(&mut watch, FindingKind::MappedDatabase, Some(mapping.pid()));
     assert_eq!((finding.severity, finding.remedy.command), (Severity::Warning, None));
     // Under a profile that wants it, nothing is wrong with it.
     assert_healthy(&mut scene.watch_with(|config| {
@@ -42,7 +42,7 @@ fn a_client_with_many_descriptors() {
     assert_eq!(growth.len(), 1);
     assert_eq!((growth[0].pid, growth[0].from, growth[0].to, growth[0].rises), (client.pid(), 1, 8, 1));
     attach(&mut client, &scene.path(), 7..8);
-    let finding = found(&mut watch, "many-handles", Some(client.pid()));
+    let finding = found(&mut watch, FindingKind::ManyHandles, Some(client.pid()));
     assert_eq!(finding.evidence["descriptors"], 9);
     assert_eq!(look(&mut watch).handle_growth[0].rises, 2);
     client.close();
@@ -62,7 +62,7 @@ fn a_database_that_many_processes_have_open() {
     let mut watch = scene.patient();
     assert_healthy(&mut watch);
     actors.push(open());
-    let finding = found(&mut watch, "many-handles", None);
+    let finding = found(&mut watch, FindingKind::ManyHandles, None);
     let mut pids: Vec<i32> = actors.iter().map(Actor::pid).collect();
     pids.sort_unstable();
     assert_eq!(finding.evidence["processes"], serde_json::json!(pids));
@@ -72,10 +72,10 @@ fn a_database_that_many_processes_have_open() {
 fn a_client_that_sets_nothing() {
     let scene = Scene::new("wal");
     let mut watch = scene.patient();
-    assert!(!has(&look(&mut watch), "bare-client"), "there is no client");
+    assert!(!has(&look(&mut watch), FindingKind::BareClient), "there is no client");
     let mut client = scene.actor();
     client.sql("SELECT * FROM t");
-    let finding = found(&mut watch, "bare-client", None);
+    let finding = found(&mut watch, FindingKind::BareClient, None);
     assert_eq!(finding.severity, Severity::Info);
     assert_eq!(finding.evidence["gets"]["busy_timeout"], "0");
     // A profile that asks for no more than the defaults finds nothing.
@@ -89,13 +89,13 @@ fn a_file_that_keeps_what_the_profile_does_not_want() {
     let mut client = scene.actor();
     client.sql("SELECT * FROM t");
     let mut watch = scene.patient();
-    let finding = found(&mut watch, "pragma-mismatch", None);
+    let finding = found(&mut watch, FindingKind::PragmaMismatch, None);
     assert_eq!(finding.severity, Severity::Warning);
     assert_eq!(finding.evidence["keeps"], serde_json::json!({"journal_mode": "rollback"}));
     assert_eq!(finding.remedy.command, Some(format!("waltop fix {}", scene.path().display())));
     // Where it is shared another finding says so, and more.
     let other = scene.actor();
-    found(&mut watch, "rollback-journal", None);
+    found(&mut watch, FindingKind::RollbackJournal, None);
     other.close();
     client.sql("PRAGMA journal_mode = wal").sql("SELECT * FROM t");
     assert_healthy(&mut watch);

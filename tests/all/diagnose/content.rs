@@ -69,10 +69,10 @@ fn a_journal_that_a_crash_left_is_hot_and_that_of_a_writer_is_not() {
     let mut watch = scene.lenient();
     for _ in 0..2 {
         let database = look(&mut watch);
-        assert!(database.files.journal.is_some() && !has(&database, "hot-journal"));
+        assert!(database.files.journal.is_some() && !has(&database, FindingKind::HotJournal));
     }
     writer.kill();
-    let journal = found(&mut watch, "hot-journal", None);
+    let journal = found(&mut watch, FindingKind::HotJournal, None);
     let bytes = fs::metadata(scene.sidecar("-journal")).expect("the journal").len();
     assert_eq!(journal.evidence["journal_bytes"], bytes);
     assert!(bytes > 512);
@@ -120,14 +120,14 @@ fn a_backup_beside_an_old_log_is_doubtful() {
     fs::remove_file(scene.path()).expect("removed");
     fs::copy(&copy, scene.path()).expect("put in its place");
     let mut watch = scene.lenient();
-    let doubt = found(&mut watch, "doubtful-log", None);
+    let doubt = found(&mut watch, FindingKind::DoubtfulLog, None);
     assert!(doubt.evidence["frames"].as_u64() >= Some(200), "{doubt:?}");
     assert!(doubt.remedy.command.expect("a remedy").starts_with("waltop rescue "));
     // As soon as a process has opened it, it is decided.
     let Some(mut python) = scene.python() else { return };
     python.run("db.execute('PRAGMA schema_version').fetchall()");
     let database = look(&mut watch);
-    assert!(database.content.log_belongs.is_none() && !has(&database, "doubtful-log"));
+    assert!(database.content.log_belongs.is_none() && !has(&database, FindingKind::DoubtfulLog));
 }
 
 /// Of each page in the log its last committed content, lowest page first.
@@ -205,7 +205,7 @@ fn a_backup_that_was_copied_over_a_live_file_is_a_mismatch() {
     let copy = scene.state.path().join("backup.db");
     let Some(()) = backup(&copy, "wal", 30) else { return };
     fs::write(scene.path(), fs::read(&copy).expect("the backup")).expect("copied over");
-    let mismatch = found(&mut watch, "mismatched-files", None);
+    let mismatch = found(&mut watch, FindingKind::MismatchedFiles, None);
     assert_eq!(mismatch.evidence["kind"], "missing-page");
     assert_eq!(mismatch.evidence["by_index"], true);
 }
@@ -228,7 +228,7 @@ fn a_live_file_of_which_all_was_moved_is_compared_by_counts_and_content() {
             let before = fs::read(scene.path()).expect("the main file");
             scene.write_main(&vec![0x55; before.len() - 4096], 4096);
         }
-        let mismatch = found(&mut watch, "mismatched-files", None);
+        let mismatch = found(&mut watch, FindingKind::MismatchedFiles, None);
         assert_eq!(mismatch.evidence["kind"], kind);
     }
 }
@@ -250,7 +250,7 @@ fn a_file_that_is_cut_off_is_a_mismatch_with_and_without_an_index() {
         assert_quiet(&mut watch);
         let file = fs::OpenOptions::new().write(true).open(scene.path()).expect("the main file");
         file.set_len(10 * 4096).expect("cut");
-        let mismatch = found(&mut watch, "mismatched-files", None);
+        let mismatch = found(&mut watch, FindingKind::MismatchedFiles, None);
         assert_eq!(mismatch.evidence["page"], 11, "{mode}");
         assert_eq!(mismatch.evidence["by_index"], mode == "wal" && is_held, "{mode}");
     }
@@ -277,11 +277,11 @@ fn a_page_1_that_was_written_over_is_damaged_beside_a_holder_and_alone() {
             assert_quiet(&mut scene.lenient());
             scene.write_main(&clobber, 0);
             let mut watch = scene.lenient();
-            let damage = found(&mut watch, "damaged-header", None);
+            let damage = found(&mut watch, FindingKind::DamagedHeader, None);
             assert_eq!(damage.evidence["log_has_it"], is_in_log);
             assert_eq!(damage.evidence["processes"], serde_json::json!([holder.pid()]));
             holder.kill();
-            let damage = found(&mut scene.lenient(), "damaged-header", None);
+            let damage = found(&mut scene.lenient(), FindingKind::DamagedHeader, None);
             assert_eq!(damage.evidence["log_has_it"], is_in_log);
             assert_eq!(damage.evidence["processes"], serde_json::json!([]));
         }

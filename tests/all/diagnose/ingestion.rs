@@ -88,7 +88,7 @@ fn an_ingestion_that_was_killed() {
     assert_healthy(&mut watch);
     run.0.kill().expect("it lives");
     run.end();
-    let finding = found(&mut watch, "crashed-ingestion", Some(run.pid()));
+    let finding = found(&mut watch, FindingKind::CrashedIngestion, Some(run.pid()));
     assert_eq!(finding.severity, Severity::Warning);
     assert_eq!(finding.evidence["files_total"], 500);
     let folder = scene.folder.path().canonicalize().expect("there").join("my notes");
@@ -122,10 +122,10 @@ fn an_ingestion_that_is_stopped() {
         }
         is_between.then_some(())
     });
-    assert!(!has(&look(&mut patient), "stalled-ingestion"), "not for half a minute");
+    assert!(!has(&look(&mut patient), FindingKind::StalledIngestion), "not for half a minute");
     let mut watch =
         watch_with(&scene, |config| config.thresholds.stalled_ingestion = Duration::from_millis(200));
-    let finding = found(&mut watch, "stalled-ingestion", Some(run.pid()));
+    let finding = found(&mut watch, FindingKind::StalledIngestion, Some(run.pid()));
     assert_eq!(finding.evidence["stopped"], true);
     assert_eq!(finding.remedy.command, Some(format!("kill -CONT {}", run.pid())));
     send(run.pid(), Signal::CONT);
@@ -142,7 +142,7 @@ fn an_ingestion_that_waits_for_a_lock() {
         watch_with(&scene, |config| config.thresholds.stalled_ingestion = Duration::from_millis(300));
     let (mut neighbour, mut run) = under_way(&scene, &mut watch);
     eventually("the lock is free", || (neighbour.try_sql("BEGIN IMMEDIATE") == "ok").then_some(()));
-    let finding = found(&mut watch, "stalled-ingestion", Some(run.pid()));
+    let finding = found(&mut watch, FindingKind::StalledIngestion, Some(run.pid()));
     let holder = format!("{} (waltop) holds the write lock", neighbour.pid());
     assert!(finding.message.ends_with(&holder), "{}", finding.message);
     assert_eq!(finding.evidence["writer"], neighbour.pid());
@@ -162,12 +162,12 @@ fn an_ingestion_with_a_slow_batch() {
     assert_eq!(run.end(), Some(0));
     assert_healthy(&mut patient(&scene));
     let mut watch = watch_with(&scene, |config| config.thresholds.slow_batch = (Duration::ZERO, LONG));
-    let finding = found(&mut watch, "slow-batch", Some(run.pid()));
+    let finding = found(&mut watch, FindingKind::SlowBatch, Some(run.pid()));
     assert_eq!((finding.severity, &finding.evidence["files"]), (Severity::Warning, &1.into()));
     assert!(finding.evidence["hold_ms"].as_f64() > Some(0.0));
     let mut watch =
         watch_with(&scene, |config| config.thresholds.slow_batch = (Duration::ZERO, Duration::ZERO));
-    assert_eq!(found(&mut watch, "slow-batch", Some(run.pid())).severity, Severity::Error);
+    assert_eq!(found(&mut watch, FindingKind::SlowBatch, Some(run.pid())).severity, Severity::Error);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn an_ingestion_that_leaves_files_out() {
     let mut run = ingest(&scene);
     assert_eq!(run.end(), Some(1));
     let mut watch = patient(&scene);
-    let finding = found(&mut watch, "failed-files", Some(run.pid()));
+    let finding = found(&mut watch, FindingKind::FailedFiles, Some(run.pid()));
     assert_eq!(finding.severity, Severity::Warning);
     let path = bad.canonicalize().expect("there").display().to_string();
     let files = serde_json::json!([{"path": path, "reason": "it is not UTF-8: byte 0 is out of place"}]);

@@ -10,7 +10,7 @@ fn a_log_that_was_deleted_under_its_writer() {
     let mut watch = scene.patient();
     assert_healthy(&mut watch);
     std::fs::remove_file(scene.sidecar("-wal")).expect("removed");
-    let finding = found(&mut watch, "split-wal", Some(writer.pid()));
+    let finding = found(&mut watch, FindingKind::SplitWal, Some(writer.pid()));
     assert_eq!(finding.severity, Severity::Error);
     assert_eq!(finding.evidence["replaced"], serde_json::json!([scene.sidecar("-wal")]));
 }
@@ -26,7 +26,7 @@ fn a_database_that_was_replaced_under_its_writer() {
     std::fs::copy(scene.path(), &copy).expect("a copy");
     // As a restore from a backup does it.
     std::fs::rename(copy, scene.path()).expect("in its place");
-    let finding = found(&mut watch, "split-wal", Some(writer.pid()));
+    let finding = found(&mut watch, FindingKind::SplitWal, Some(writer.pid()));
     assert!(finding.message.contains("notes.db"), "{}", finding.message);
     assert_eq!(writer.try_sql("SELECT 1"), "ok");
 }
@@ -39,7 +39,7 @@ fn a_process_that_lost_its_locks() {
     let mut watch = scene.patient();
     assert_healthy(&mut watch);
     python.lose_locks();
-    let finding = found(&mut watch, "lost-locks", Some(python.pid()));
+    let finding = found(&mut watch, FindingKind::LostLocks, Some(python.pid()));
     assert_eq!(finding.severity, Severity::Error);
     assert_eq!(finding.remedy.command, Some(format!("kill -TERM {}", python.pid())));
 }
@@ -52,7 +52,7 @@ fn locks_lost_beside_one_that_has_his() {
     sound.sql("SELECT * FROM t");
     python.sql("SELECT * FROM t");
     python.lose_locks();
-    found(&mut scene.patient(), "lost-locks", Some(python.pid()));
+    found(&mut scene.patient(), FindingKind::LostLocks, Some(python.pid()));
 }
 
 #[test]

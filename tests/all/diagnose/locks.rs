@@ -23,7 +23,7 @@ fn a_reader_that_pins_the_log() {
         (held > 100.0).then_some(())
     });
     writer.sql("INSERT INTO t VALUES (5)");
-    let finding = found(&mut watch, "pinned-wal", Some(reader.pid()));
+    let finding = found(&mut watch, FindingKind::PinnedWal, Some(reader.pid()));
     assert_eq!(finding.severity, Severity::Warning);
     assert_eq!(finding.evidence["pinned_frames"], 3);
     assert_eq!(finding.evidence["frame"], 1);
@@ -43,7 +43,7 @@ fn a_reader_of_the_main_file_alone_pins_it_too() {
         writer.sql("INSERT INTO t VALUES (2)");
     }
     let mut watch = scene.watch(Duration::from_millis(50), LONG);
-    let finding = found(&mut watch, "pinned-wal", Some(reader.pid()));
+    let finding = found(&mut watch, FindingKind::PinnedWal, Some(reader.pid()));
     assert_eq!(finding.evidence["slot"], 0);
     assert_eq!(finding.evidence["pinned_frames"], 3);
 }
@@ -55,11 +55,11 @@ fn a_write_lock_that_is_held_for_long() {
     writer.sql("BEGIN IMMEDIATE");
     assert_healthy(&mut scene.patient());
     let mut watch = scene.watch(LONG, Duration::from_millis(400));
-    let finding = found(&mut watch, "long-write-lock", Some(writer.pid()));
+    let finding = found(&mut watch, FindingKind::LongWriteLock, Some(writer.pid()));
     assert_eq!(finding.evidence["busy_timeout_ms"], 400.0);
     assert_eq!(finding.evidence["now"], true);
     eventually("it becomes an error", || {
-        let finding = found(&mut watch, "long-write-lock", Some(writer.pid()));
+        let finding = found(&mut watch, FindingKind::LongWriteLock, Some(writer.pid()));
         (finding.severity == Severity::Error).then_some(())
     });
     writer.sql("COMMIT");
@@ -74,10 +74,10 @@ fn a_long_hold_is_found_after_it_is_over() {
     let mut watch = scene.sampled(Duration::from_millis(100));
     assert_healthy(&mut watch);
     writer.sql("BEGIN IMMEDIATE");
-    found(&mut watch, "long-write-lock", Some(writer.pid()));
+    found(&mut watch, FindingKind::LongWriteLock, Some(writer.pid()));
     writer.sql("COMMIT");
     let finding = eventually("it is over", || {
-        let finding = found(&mut watch, "long-write-lock", Some(writer.pid()));
+        let finding = found(&mut watch, FindingKind::LongWriteLock, Some(writer.pid()));
         (finding.evidence["now"] == false).then_some(finding)
     });
     assert!(finding.message.contains(" at a stretch in the last "), "{}", finding.message);
@@ -99,7 +99,7 @@ fn a_stopped_process_that_holds_a_lock() {
     });
     assert_healthy(&mut watch);
     signal(&holder, Signal::STOP);
-    let finding = found(&mut watch, "stopped-holder", Some(holder.pid()));
+    let finding = found(&mut watch, FindingKind::StoppedHolder, Some(holder.pid()));
     assert_eq!(finding.severity, Severity::Error);
     assert!(finding.message.contains("the write lock"), "{}", finding.message);
     assert_eq!(finding.remedy.command, Some(format!("kill -CONT {}", holder.pid())));

@@ -12,13 +12,13 @@ fn a_read_only_client() {
     owner.sql("SELECT * FROM t");
     let mut watch = scene.patient();
     assert_healthy(&mut watch);
-    assert!(!has(&look(&mut watch), "readonly-trap"));
+    assert!(!has(&look(&mut watch), FindingKind::ReadonlyTrap));
     let mut reader = Actor::open_read_only(&scene.path());
     reader.sql("SELECT * FROM t");
-    let finding = found(&mut watch, "readonly-trap", Some(reader.pid()));
+    let finding = found(&mut watch, FindingKind::ReadonlyTrap, Some(reader.pid()));
     assert_eq!(finding.severity, Severity::Info, "its -shm is open to write");
     reader.close();
-    assert!(!has(&look(&mut watch), "readonly-trap"));
+    assert!(!has(&look(&mut watch), FindingKind::ReadonlyTrap));
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_read_only_client_of_a_rollback_database_is_no_trap() {
     let scene = Scene::new("delete");
     let mut reader = Actor::open_read_only(&scene.path());
     reader.sql("SELECT * FROM t");
-    assert!(!has(&look(&mut scene.patient()), "readonly-trap"));
+    assert!(!has(&look(&mut scene.patient()), FindingKind::ReadonlyTrap));
 }
 
 #[test]
@@ -35,15 +35,15 @@ fn a_rollback_journal_that_is_shared() {
     let mut one = scene.actor();
     one.sql("SELECT * FROM t");
     let mut watch = scene.patient();
-    assert!(!has(&look(&mut watch), "rollback-journal"));
+    assert!(!has(&look(&mut watch), FindingKind::RollbackJournal));
     let two = scene.actor();
-    let finding = found(&mut watch, "rollback-journal", None);
+    let finding = found(&mut watch, FindingKind::RollbackJournal, None);
     let mut pids = [one.pid(), two.pid()];
     pids.sort_unstable();
     assert_eq!(finding.evidence["processes"], serde_json::json!(pids));
     assert_eq!(finding.remedy.command, Some(format!("waltop fix {}", scene.path().display())));
     two.close();
-    assert!(!has(&look(&mut watch), "rollback-journal"));
+    assert!(!has(&look(&mut watch), FindingKind::RollbackJournal));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_read_only_client_whose_user_may_not_write_the_index() {
     }
     let Some(mut reader) = Python::open_through(&as_another, &scene.path()) else { return };
     reader.sql("SELECT * FROM t");
-    let finding = found(&mut watch, "readonly-trap", Some(reader.pid()));
+    let finding = found(&mut watch, FindingKind::ReadonlyTrap, Some(reader.pid()));
     assert_eq!(finding.severity, Severity::Warning);
     assert_eq!(finding.evidence["index_read_only"], true);
     drop(reader);

@@ -24,14 +24,14 @@ fn one_file_under_two_names_has_two_logs() {
     assert_healthy(&mut watch);
     let mut other = Actor::open(&link);
     other.sql("SELECT * FROM t");
-    let finding = found(&mut watch, "other-log", Some(other.pid()));
+    let finding = found(&mut watch, FindingKind::OtherLog, Some(other.pid()));
     assert_eq!(finding.severity, Severity::Error);
     let log = format!("{}-wal", link.display());
     assert!(finding.evidence["other_log"].as_array().expect("a list").contains(&log.into()), "{finding:?}");
     // From the other side it is the first one that uses another log.
     let config = scene.config(LONG, LONG);
     let mut watch = Monitor::new(Observer::new(&config.places, vec![link]), config);
-    found(&mut watch, "other-log", Some(sound.pid()));
+    found(&mut watch, FindingKind::OtherLog, Some(sound.pid()));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_file_that_is_mounted_alone_has_two_logs() {
     assert_healthy(&mut watch);
     let mut other = Actor::open_through(&namespace.launcher(), &scene.folder.path().join("in/app.db"));
     other.sql("INSERT INTO t VALUES (2)");
-    found(&mut watch, "other-log", Some(other.pid()));
+    found(&mut watch, FindingKind::OtherLog, Some(other.pid()));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_child_that_writes_on_the_connection_of_its_parent() {
     eventually("the child is seen", || look(&mut watch).process(child).map(|_| ()));
     assert_healthy(&mut watch);
     python.run("os.write(give, b'x'); os.read(answers, 1)");
-    let finding = found(&mut watch, "forked-connection", Some(child));
+    let finding = found(&mut watch, FindingKind::ForkedConnection, Some(child));
     assert_eq!(finding.evidence["inherited_from"], python.pid());
     python.run("os.kill(child, signal.SIGKILL); os.waitpid(child, 0)");
 }
@@ -147,7 +147,7 @@ fn the_lock_on_the_main_file_is_lost_by_reading_its_header() {
     let mut watch = scene.patient();
     assert_healthy(&mut watch);
     python.run("open(path, 'rb').read(16)");
-    let finding = found(&mut watch, "lost-locks", Some(python.pid()));
+    let finding = found(&mut watch, FindingKind::LostLocks, Some(python.pid()));
     assert_eq!(finding.evidence["lost_on"], "main");
 }
 
@@ -176,11 +176,11 @@ fn a_reader_of_a_file_that_was_replaced_on_purpose_is_worth_knowing() {
     let mut reader = Actor::open_read_only(&scene.path());
     reader.sql("SELECT * FROM t");
     let mut watch = scene.watch_with(|config| config.profile.pragmas.retain(|it| it.name != "journal_mode"));
-    assert!(!has(&look(&mut watch), "outdated-reader"));
+    assert!(!has(&look(&mut watch), FindingKind::OutdatedReader));
     let new = scene.folder.path().join("new.db");
     fs::copy(scene.path(), &new).expect("a copy");
     fs::rename(new, scene.path()).expect("in its place");
-    let finding = found(&mut watch, "outdated-reader", Some(reader.pid()));
+    let finding = found(&mut watch, FindingKind::OutdatedReader, Some(reader.pid()));
     assert_eq!(finding.severity, Severity::Info);
 }
 
@@ -198,13 +198,15 @@ fn a_backup_that_was_put_in_the_place_of_a_live_file() {
     fs::copy(&backup, scene.path()).expect("in its place");
     // A waltop that comes now has never seen the file that was there.
     let mut fresh = scene.patient();
-    let finding = found(&mut fresh, "split-wal", Some(service.pid()));
+    let finding = found(&mut fresh, FindingKind::SplitWal, Some(service.pid()));
     assert_eq!(finding.severity, Severity::Error);
     let inode = scene.path().metadata().expect("there").ino();
     assert_eq!(finding.evidence["db_inode"], inode);
     // The one that has watched all the time goes on saying so.
-    eventually("it is told by the other as well", || has(&look(&mut watch), "split-wal").then_some(()));
-    assert!(has(&look(&mut watch), "split-wal"));
+    eventually("it is told by the other as well", || {
+        has(&look(&mut watch), FindingKind::SplitWal).then_some(())
+    });
+    assert!(has(&look(&mut watch), FindingKind::SplitWal));
 }
 
 #[test]
@@ -225,10 +227,14 @@ fn a_database_in_the_upper_directory_of_an_overlay() {
     // The namespaces are read again every ten seconds, by a new observer at once.
     let mut watch = scene.patient();
     let database = look(&mut watch);
-    let finding =
-        database.findings.iter().find(|it| it.name == "overlay-upper").expect("it is found").clone();
+    let finding = database
+        .findings
+        .iter()
+        .find(|it| it.kind == FindingKind::OverlayUpper)
+        .expect("it is found")
+        .clone();
     assert_eq!(finding.severity, Severity::Error);
     let merged = finding.evidence["merged"].as_str().expect("a path");
     assert!(merged.ends_with("/merged"), "{merged}");
-    found(&mut watch, "overlay-upper", finding.pid);
+    found(&mut watch, FindingKind::OverlayUpper, finding.pid);
 }

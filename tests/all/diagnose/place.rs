@@ -76,7 +76,7 @@ fn a_network_file_system() {
         [("nfs4", Severity::Error), ("9p", Severity::Error), ("fuse.sshfs", Severity::Warning)]
     {
         let mut watch = watch_on(&scene, &proc, kind);
-        let finding = found(&mut watch, "unsafe-filesystem", None);
+        let finding = found(&mut watch, FindingKind::UnsafeFilesystem, None);
         assert_eq!((finding.severity, &finding.evidence["filesystem"]), (severity, &kind.into()));
     }
 }
@@ -89,7 +89,7 @@ fn an_overlay_whose_locks_cannot_be_matched() {
     // Its lock table is empty, and the kernel names a holder.
     client.sql("INSERT INTO t VALUES (2)");
     let mut watch = watch_on(&scene, &proc, "overlay");
-    let finding = found(&mut watch, "unsafe-filesystem", None);
+    let finding = found(&mut watch, FindingKind::UnsafeFilesystem, None);
     assert_eq!((finding.severity, &finding.evidence["locks_match"]), (Severity::Warning, &false.into()));
     client.close();
     assert_healthy(&mut watch);
@@ -117,7 +117,7 @@ fn a_log_of_another_user() {
     let mut watch = scene.patient();
     assert_healthy(&mut watch);
     chown(scene.sidecar("-wal"), Some(ANOTHER), None).expect("given away");
-    let finding = found(&mut watch, "foreign-owner", None);
+    let finding = found(&mut watch, FindingKind::ForeignOwner, None);
     assert_eq!((finding.severity, &finding.evidence["wal_uid"]), (Severity::Warning, &ANOTHER.into()));
     let command = finding.remedy.command.expect("there is one");
     let done = Command::new("sh").args(["-c", &command]).status().expect("sh runs");
@@ -134,7 +134,7 @@ fn a_folder_that_the_owner_of_the_database_cannot_write() {
     chown(scene.path(), Some(ANOTHER), None).expect("given away");
     fs::set_permissions(scene.folder.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
     let mut watch = scene.patient();
-    let finding = found(&mut watch, "foreign-owner", None);
+    let finding = found(&mut watch, FindingKind::ForeignOwner, None);
     assert_eq!(finding.evidence["folder_mode"], "755");
     // The healthy twin has the folder as well.
     chown(scene.folder.path(), Some(ANOTHER), None).expect("given away");

@@ -22,7 +22,7 @@ fn a_log_that_is_large() {
     // The healthy twin is the same log under a limit that it keeps.
     assert_healthy(&mut scene.patient());
     let mut watch = scene.watch_with(|config| config.thresholds.large_wal = 50_000);
-    let finding = found(&mut watch, "large-wal", None);
+    let finding = found(&mut watch, FindingKind::LargeWal, None);
     assert_eq!(finding.severity, Severity::Warning);
     assert_eq!(finding.evidence["pending_frames"], 0);
     let path = scene.path();
@@ -52,17 +52,17 @@ fn a_log_that_is_large_loses_that_by_its_remedy() {
     assert_eq!(checkpoint(&[]), Some(0));
     let stop = Some(format!("kill -TERM {}", reader.pid()));
     let finding = eventually("the reader has been there for long", || {
-        let finding = found(&mut watch, "large-wal", None);
+        let finding = found(&mut watch, FindingKind::LargeWal, None);
         (finding.remedy.command == stop).then_some(finding)
     });
     assert_eq!(finding.evidence["pending_frames"], 0);
     assert_eq!(checkpoint(&["--mode", "truncate"]), Some(1), "it is futile");
     reader.close();
     let truncate = Some(format!("waltop checkpoint {} --mode truncate", path.display()));
-    assert_eq!(found(&mut watch, "large-wal", None).remedy.command, truncate);
+    assert_eq!(found(&mut watch, FindingKind::LargeWal, None).remedy.command, truncate);
     // PASSIVE leaves the log as large as it is.
     assert_eq!(checkpoint(&[]), Some(0));
-    assert_eq!(found(&mut watch, "large-wal", None).remedy.command, truncate);
+    assert_eq!(found(&mut watch, FindingKind::LargeWal, None).remedy.command, truncate);
     assert_eq!(checkpoint(&["--mode", "truncate"]), Some(0));
     assert_healthy(&mut watch);
 }
@@ -77,12 +77,12 @@ fn a_log_that_is_deep_and_larger_than_the_database() {
     let mut watch = scene.patient();
     assert_healthy(&mut watch);
     fill(&mut writer, 5);
-    let finding = found(&mut watch, "large-wal", None);
+    let finding = found(&mut watch, FindingKind::LargeWal, None);
     assert!(finding.evidence["pending_frames"].as_u64() > Some(8), "{finding:?}");
     assert!(finding.evidence["wal_bytes"].as_u64() > finding.evidence["database_bytes"].as_u64());
     let finding = eventually("its growth is known", || {
         fill(&mut writer, 1);
-        let finding = found(&mut watch, "large-wal", None);
+        let finding = found(&mut watch, FindingKind::LargeWal, None);
         finding.evidence["growth_bytes_per_second"].as_f64().filter(|it| *it > 0.0).map(|_| finding)
     });
     assert!(finding.message.contains(" and grows by "), "{}", finding.message);
@@ -102,7 +102,7 @@ fn a_disk_without_room_for_the_log() {
     assert!(serious(&mounted.look("disk/notes.db")).is_empty(), "there is room for a small log");
     fill(&mut writer, 45);
     let database = mounted.look("disk/notes.db");
-    let finding = found_in(&database, "disk-low", None);
+    let finding = found_in(&database, FindingKind::DiskLow, None);
     assert_eq!(finding.severity, Severity::Error);
     let (free, log) = (finding.evidence["free_bytes"].as_u64(), finding.evidence["wal_bytes"].as_u64());
     assert!(free < log && log > Some(500_000), "{free:?} {log:?}");

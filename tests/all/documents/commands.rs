@@ -5,7 +5,7 @@ use std::{env, fs, path::Path, process::Command};
 use clap::{CommandFactory, error::ErrorKind};
 use waltop::{
     cli::{Cli, help::COMMANDS},
-    diagnose::pages::PAGES,
+    snapshot::FindingKind,
 };
 
 use super::{Block, DOCUMENTS, inline_code, parts, read};
@@ -115,7 +115,7 @@ fn the_help_of_every_command_has_examples_that_are_accepted_and_the_exit_codes_o
 #[test]
 fn every_waltop_command_line_in_a_text_is_accepted() {
     let mut texts: Vec<(&str, String)> = DOCUMENTS.iter().map(|&path| (path, read(path))).collect();
-    texts.extend(PAGES.iter().map(|page| (page.name, page.text.to_owned())));
+    texts.extend(FindingKind::ALL.iter().map(|kind| (kind.as_str(), kind.page().to_owned())));
     let mut count = 0;
     for (name, text) in &texts {
         let (blocks, prose) = parts(text);

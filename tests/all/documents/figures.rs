@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use waltop::{
-    act::reap, cli::Cli, config::Thresholds, config::profile::Profile, diagnose::pages, ingest::batch,
+    act::reap, cli::Cli, config::Thresholds, config::profile::Profile, ingest::batch, snapshot::FindingKind,
 };
 
 use super::read;
@@ -19,30 +19,35 @@ fn time(it: Duration) -> String {
     }
 }
 
-fn quotes(page: &str, phrase: &str) {
-    let text = pages::page(page).expect("a page").text;
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains(phrase), "assets/findings/{page}.md does not say `{phrase}`");
+fn quotes(kind: FindingKind, phrase: &str) {
+    let text = kind.page().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains(phrase), "assets/findings/{kind}.md does not say `{phrase}`");
 }
 
 #[test]
 fn pages_quote_the_default_thresholds() {
     let it = Thresholds::default();
     let (warning, error) = it.pinned_wal;
-    quotes("pinned-wal", &format!("for longer than {} (warning) or {} (error)", time(warning), time(error)));
-    quotes("pinned-wal", &format!("pinned the log for {} without using CPU time", time(error)));
-    quotes("stale-daemon", &format!("pinned the log for {} without using CPU time", time(error)));
-    quotes("stale-daemon", &format!("idle for {}", time(it.idle)));
-    let (warning, error) = it.slow_batch;
-    quotes("slow-batch", &format!("for longer than {} (warning) or {} (error)", time(warning), time(error)));
     quotes(
-        "stalled-ingestion",
+        FindingKind::PinnedWal,
+        &format!("for longer than {} (warning) or {} (error)", time(warning), time(error)),
+    );
+    quotes(FindingKind::PinnedWal, &format!("pinned the log for {} without using CPU time", time(error)));
+    quotes(FindingKind::StaleDaemon, &format!("pinned the log for {} without using CPU time", time(error)));
+    quotes(FindingKind::StaleDaemon, &format!("idle for {}", time(it.idle)));
+    let (warning, error) = it.slow_batch;
+    quotes(
+        FindingKind::SlowBatch,
+        &format!("for longer than {} (warning) or {} (error)", time(warning), time(error)),
+    );
+    quotes(
+        FindingKind::StalledIngestion,
         &format!("no batch was committed for {}, by default", time(it.stalled_ingestion)),
     );
-    quotes("large-wal", &format!("larger than {} MiB", it.large_wal >> 20));
-    quotes("large-wal", &format!("{} MiB is the default", it.large_wal >> 20));
-    quotes("many-handles", &format!("are more than {}", it.many_handles));
-    quotes("many-handles", &format!("{} is the default", it.many_handles));
+    quotes(FindingKind::LargeWal, &format!("larger than {} MiB", it.large_wal >> 20));
+    quotes(FindingKind::LargeWal, &format!("{} MiB is the default", it.large_wal >> 20));
+    quotes(FindingKind::ManyHandles, &format!("are more than {}", it.many_handles));
+    quotes(FindingKind::ManyHandles, &format!("{} is the default", it.many_handles));
 }
 
 #[test]
@@ -50,15 +55,15 @@ fn the_page_of_a_long_write_lock_quotes_shares_and_times() {
     let (warning, error) = Thresholds::default().long_write_lock;
     let percent = |share: f64| format!("{} %", share * 100.0);
     quotes(
-        "long-write-lock",
+        FindingKind::LongWriteLock,
         &format!("more than {} of the profile's `busy_timeout` (warning)", percent(warning)),
     );
-    quotes("long-write-lock", &format!("more than {} of it (error)", percent(error)));
+    quotes(FindingKind::LongWriteLock, &format!("more than {} of it (error)", percent(error)));
     let timeout = Profile::hardened().busy_timeout_ms().expect("the profile has a timeout");
     let timeout = Duration::from_millis(u64::from(timeout));
     let steps = [warning, error].map(|share| time(timeout.mul_f64(share)));
     quotes(
-        "long-write-lock",
+        FindingKind::LongWriteLock,
         &format!("the timeout is {}, so the steps are {} and {}", time(timeout), steps[0], steps[1]),
     );
 }
@@ -69,7 +74,7 @@ fn the_page_of_a_bare_client_quotes_the_profile() {
     let profile = Profile::hardened();
     for pragma in ["busy_timeout", "synchronous", "foreign_keys", "temp_store", "mmap_size"] {
         let expected = &profile.expectation(pragma).expect("in the profile").expected;
-        quotes("bare-client", &format!("PRAGMA {pragma} = {expected};"));
+        quotes(FindingKind::BareClient, &format!("PRAGMA {pragma} = {expected};"));
     }
 }
 
@@ -78,7 +83,7 @@ fn the_page_of_a_slow_batch_quotes_what_an_ingestion_aims_at() {
     let hold = batch::HOLD;
     let sizer = batch::BatchSizer::new(batch::BatchSetting::Auto, hold);
     assert_eq!(sizer.aim() * 4, hold * 3, "the page says three quarters");
-    quotes("slow-batch", &format!("aims at three quarters of `--hold` ({})", time(hold)));
+    quotes(FindingKind::SlowBatch, &format!("aims at three quarters of `--hold` ({})", time(hold)));
 }
 
 #[test]

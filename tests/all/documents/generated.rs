@@ -7,13 +7,12 @@ use waltop::{
     cli::{Cli, contract::OUTPUTS},
     config::Thresholds,
     config::profile::Profile,
-    diagnose::{guard, pages::PAGES},
+    diagnose::{RULES, pages::FindingPage},
     keymap::{self, KEYMAP},
     units,
 };
 
 use super::{DOCUMENTS, read, root};
-use crate::stage::{contended, look};
 
 const BEGIN: &str = "<!-- generated: ";
 const END: &str = "<!-- end -->";
@@ -85,25 +84,19 @@ fn commands() -> String {
 
 fn findings() -> String {
     let mut list = String::new();
-    for page in PAGES {
-        let (name, severity, summary) = (page.name, page.severity, page.summary());
+    for rule in RULES.iter() {
+        let (name, severity) = (rule.kind(), rule.facts().severity);
+        let summary = FindingPage::of(name).summary();
         writeln!(list, "- [`{name}`](../assets/findings/{name}.md) ({severity}): {summary}")
             .expect("a string");
     }
     list
 }
 
-/// The findings that forbid a connection, as the guard says.
 fn refusals() -> String {
-    let forbids = |name: &str| {
-        let mut database = contended();
-        database.findings = look(vec![contended()]).snapshot.databases[0].findings[..1].to_vec();
-        name.clone_into(&mut database.findings[0].name);
-        guard::hazard(&database).is_some()
-    };
     let mut list = String::new();
-    for page in PAGES.iter().filter(|page| forbids(page.name)) {
-        writeln!(list, "- `{}`", page.name).expect("a string");
+    for rule in RULES.iter().filter(|rule| rule.facts().forbids_connection) {
+        writeln!(list, "- `{}`", rule.kind()).expect("a string");
     }
     list
 }

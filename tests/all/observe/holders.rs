@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::MetadataExt};
 use waltop::{
     config::Config,
     diagnose::diagnose,
-    snapshot::{JournalMode, LockHold, LockHolder, Presence, WalSource},
+    snapshot::{FindingKind, JournalMode, LockHold, LockHolder, Presence, WalSource},
     state::places::Places,
 };
 
@@ -223,7 +223,11 @@ fn holders_by_open_file_descriptions_have_lost_nothing() {
         assert!(row.holds_index);
         assert_eq!(reader_of(&database, pid).iter().map(|reader| reader.0).collect::<Vec<_>>(), [Some(1)]);
     }
-    assert!(database.findings.iter().all(|finding| finding.name != "lost-locks"), "{:?}", database.findings);
+    assert!(
+        database.findings.iter().all(|finding| finding.kind != FindingKind::LostLocks),
+        "{:?}",
+        database.findings
+    );
 }
 
 // Whether the kernel lists a lock on these bytes of the scene's `-shm` in a row of its own.

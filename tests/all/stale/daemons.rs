@@ -10,17 +10,17 @@ fn the_older_of_a_singleton_pair_is_told_as_a_duplicate() {
     let mut older = scene.actor_as("only");
     older.sql("SELECT * FROM t");
     let mut watch = scene.watch();
-    assert!(told(&look(&mut watch), "duplicate-daemon", Some(older.pid())).is_none());
+    assert!(told(&look(&mut watch), FindingKind::DuplicateDaemon, Some(older.pid())).is_none());
     let newer = scene.actor_as("only");
-    let finding = found(&mut watch, "duplicate-daemon", Some(older.pid()));
+    let finding = found(&mut watch, FindingKind::DuplicateDaemon, Some(older.pid()));
     assert_eq!(finding.severity, Severity::Warning);
     assert_eq!(finding.evidence["processes"], serde_json::json!([older.pid(), newer.pid()]));
     let command = format!("waltop reap {} --pid {}", scene.path().display(), older.pid());
     assert_eq!(finding.remedy.command, Some(command));
     let database = look(&mut watch);
-    assert!(told(&database, "duplicate-daemon", Some(newer.pid())).is_none());
+    assert!(told(&database, FindingKind::DuplicateDaemon, Some(newer.pid())).is_none());
     newer.close();
-    assert!(told(&look(&mut watch), "duplicate-daemon", Some(older.pid())).is_none());
+    assert!(told(&look(&mut watch), FindingKind::DuplicateDaemon, Some(older.pid())).is_none());
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn twins_without_a_rule_are_worth_knowing_unless_they_are_siblings() {
     let (one, sibling) = (scene.actor(), scene.actor());
     let mut watch = scene.watch();
     let twins = |database: &Database| {
-        let twins = database.findings.iter().filter(|finding| finding.name == "duplicate-daemon");
+        let twins = database.findings.iter().filter(|finding| finding.kind == FindingKind::DuplicateDaemon);
         twins.cloned().collect::<Vec<_>>()
     };
     let database = look(&mut watch);
@@ -54,14 +54,14 @@ fn a_pidfile_that_names_nobody_or_somebody_else() {
     let mut watch = scene.watch();
     let is_told = |watch: &mut Monitor| {
         look(watch);
-        told(&look(watch), "dead-pidfile", None).is_some()
+        told(&look(watch), FindingKind::DeadPidfile, None).is_some()
     };
     assert!(!is_told(&mut watch), "there is none");
     fs::write(&pidfile, format!("{}\n", daemon.pid())).expect("written");
     assert!(!is_told(&mut watch), "it is the daemon's");
 
     fs::write(&pidfile, stranger.pid().to_string()).expect("written");
-    let finding = found(&mut watch, "dead-pidfile", None);
+    let finding = found(&mut watch, FindingKind::DeadPidfile, None);
     assert_eq!(finding.severity, Severity::Warning);
     assert!(finding.message.contains("which is another process now"), "{}", finding.message);
     assert_eq!(finding.remedy.command, Some(format!("rm {}", pidfile.display())));
@@ -70,7 +70,7 @@ fn a_pidfile_that_names_nobody_or_somebody_else() {
     let gone = ended.id();
     ended.wait().expect("it ends");
     fs::write(&pidfile, gone.to_string()).expect("written");
-    let finding = found(&mut watch, "dead-pidfile", None);
+    let finding = found(&mut watch, FindingKind::DeadPidfile, None);
     assert!(finding.message.contains(&format!("names {gone}, which is gone")), "{}", finding.message);
     fs::remove_file(&pidfile).expect("removed");
     assert!(!is_told(&mut watch));
@@ -90,7 +90,7 @@ fn a_pidfile_is_told_once_however_many_databases_there_are() {
     assert!(once.iter().all(|database| database.findings.is_empty()), "one look proves nothing");
     let databases = watch.look().snapshot.databases.clone();
     let count = |database: &Database| {
-        database.findings.iter().filter(|finding| finding.name == "dead-pidfile").count()
+        database.findings.iter().filter(|finding| finding.kind == FindingKind::DeadPidfile).count()
     };
     assert_eq!(databases.iter().map(count).collect::<Vec<_>>(), [1, 0]);
 }

@@ -35,7 +35,7 @@ fn protected(watch: &mut Monitor, pid: i32, cause: &str) -> String {
         let database = look(watch);
         let verdict = verdict(&database, pid);
         assert!(!verdict.is_stale, "{verdict:?}");
-        assert!(told(&database, "stale-daemon", Some(pid)).is_none());
+        assert!(told(&database, FindingKind::StaleDaemon, Some(pid)).is_none());
         verdict.causes.iter().any(|it| it.cause == cause).then_some(())?;
         Some(verdict.protected.expect("something protects it").to_string())
     })
