@@ -34,8 +34,8 @@ use serde_json::{Map, Value};
 use crate::{
     config::{Config, profile::Profile},
     snapshot::{
-        Database, Finding, FindingKind, Pidfile, Process, Remedy, Severity, Snapshot, Suspicion,
-        SuspicionKind,
+        Database, Finding, FindingKind, Pidfile, Process, Remedy, RemedyAction, Severity, Snapshot,
+        Suspicion, SuspicionKind,
     },
 };
 
@@ -87,21 +87,27 @@ pub struct RuleFacts {
     /// Whether waltop opens no connection beside such a finding: a commit, a checkpoint or the close of a connection could
     /// lose what others committed, or destroy a file.
     pub forbids_connection: bool,
+    /// What the console can do about such a finding, depending on what was seen.
+    pub actions: &'static [RemedyAction],
 }
 
 impl RuleFacts {
     /// With the severities that are possible, the mildest first.
     const fn new(kind: FindingKind, severities: &'static [Severity]) -> Self {
-        Self { kind, severity: SeverityRange::Of(severities), forbids_connection: false }
+        Self { kind, severity: SeverityRange::Of(severities), forbids_connection: false, actions: &[] }
     }
 
     /// With the severity that the profile sets for a pragma.
     const fn by_profile(kind: FindingKind) -> Self {
-        Self { kind, severity: SeverityRange::Profile, forbids_connection: false }
+        Self { kind, severity: SeverityRange::Profile, forbids_connection: false, actions: &[] }
     }
 
     const fn forbids_connection(self) -> Self {
         Self { forbids_connection: true, ..self }
+    }
+
+    const fn with_actions(self, actions: &'static [RemedyAction]) -> Self {
+        Self { actions, ..self }
     }
 }
 
@@ -225,18 +231,22 @@ fn evidence<const N: usize>(figures: [(&str, Value); N]) -> Map<String, Value> {
     figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-// Ending a process is the console's `x`; one that can't be seen can't be ended from here.
+// What ends a process; a process that cannot be seen cannot be ended from here.
 fn terminate(pid: Option<i32>) -> Remedy {
-    signal("TERM", pid)
+    signal("TERM", RemedyAction::StopProcess, pid)
 }
 
-fn signal(name: &str, pid: Option<i32>) -> Remedy {
-    Remedy { key: pid.map(|_| "x".to_owned()), command: pid.map(|pid| format!("kill -{name} {pid}")) }
+fn resume(pid: i32) -> Remedy {
+    signal("CONT", RemedyAction::ContinueProcess, Some(pid))
+}
+
+fn signal(name: &str, action: RemedyAction, pid: Option<i32>) -> Remedy {
+    Remedy { action: pid.map(|_| action), command: pid.map(|pid| format!("kill -{name} {pid}")) }
 }
 
 // What to read first, where nothing short is right.
 fn explain(finding: FindingKind) -> Remedy {
-    Remedy { key: None, command: Some(format!("waltop explain {finding}")) }
+    Remedy { action: None, command: Some(format!("waltop explain {finding}")) }
 }
 
 // The copy of what `process` alone still has. The name of the copy is one that is easily changed.
@@ -247,11 +257,11 @@ fn rescue(database: &Database, process: &Process) -> Remedy {
     // Without an index there is no lock to hold the writer off.
     let freeze = if has_index { "" } else { " --freeze" };
     let command = format!("waltop rescue {path} --pid {pid} --to rescued-{pid}.db{freeze}");
-    Remedy { key: None, command: Some(command) }
+    Remedy { action: None, command: Some(command) }
 }
 
 fn no_remedy() -> Remedy {
-    Remedy { key: None, command: None }
+    Remedy { action: None, command: None }
 }
 
 // `path` as a shell takes it for one word.

@@ -8,6 +8,8 @@ pub use active::{ActiveBinding, Keymap};
 pub use key::{KeyError, NamedKey};
 pub use panel::Panel;
 
+use crate::snapshot::RemedyAction;
+
 /// What a key can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -58,6 +60,17 @@ pub enum Action {
     Copy,
     /// Disarm or arm the keys that change something.
     Arm,
+}
+
+impl From<RemedyAction> for Action {
+    fn from(remedy: RemedyAction) -> Self {
+        match remedy {
+            RemedyAction::StopProcess | RemedyAction::ContinueProcess => Self::Stop,
+            RemedyAction::Checkpoint => Self::Checkpoint,
+            RemedyAction::Fix => Self::Fix,
+            RemedyAction::Ingest | RemedyAction::StopIngestion => Self::Ingest,
+        }
+    }
 }
 
 /// One row of the keymap.

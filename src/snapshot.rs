@@ -43,7 +43,7 @@ pub use files::{
     AutoVacuum, DatabaseFiles, FileFacts, FileHeader, Filesystem, FolderFacts, JournalMode, WalSource,
     WalState,
 };
-pub use finding::{Finding, FindingKind, Remedy, Severity, UnknownFinding};
+pub use finding::{Finding, FindingKind, Remedy, RemedyAction, Severity, UnknownFinding};
 pub use handles::HandleGrowth;
 pub use ingestion::{
     BatchDecision, CarriesOn, DurationSpread, EmbeddingProgress, FailedFile, IngestedBatch, Ingestion,

@@ -6,7 +6,8 @@ use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, quoted, who};
 use crate::{
     config::profile::Expectation,
     snapshot::{
-        Database, Finding, FindingKind, HandleGrowth, PragmaRow, PragmaSource, Process, Remedy, Severity,
+        Database, Finding, FindingKind, HandleGrowth, PragmaRow, PragmaSource, Process, Remedy, RemedyAction,
+        Severity,
     },
     units,
 };
@@ -117,7 +118,7 @@ impl ManyHandles {
             ),
             evidence: evidence([("limit", Self::PROCESSES.into()), ("processes", sharers.into())]),
             remedy: Remedy {
-                key: None,
+                action: None,
                 command: Some(format!("waltop reap {} --dry-run", quoted(&look.database.path))),
             },
         })
@@ -188,7 +189,7 @@ pub struct PragmaMismatch;
 
 impl Rule for PragmaMismatch {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::by_profile(FindingKind::PragmaMismatch)
+        RuleFacts::by_profile(FindingKind::PragmaMismatch).with_actions(&[RemedyAction::Fix])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -230,7 +231,7 @@ impl Rule for PragmaMismatch {
                 ("keeps", keeps_by_name.into()),
                 ("expected", expected.into()),
             ]),
-            remedy: Remedy { key: is_fixable.then(|| "f".to_owned()), command },
+            remedy: Remedy { action: is_fixable.then_some(RemedyAction::Fix), command },
         }]
     }
 }
@@ -361,7 +362,7 @@ mod tests {
             "notes.db keeps journal_mode rollback (not wal), against the profile hardened: \
              In WAL mode readers and the writer do not block each other"
         );
-        assert_eq!(found[0].remedy.key.as_deref(), Some("f"));
+        assert_eq!(found[0].remedy.action, Some(RemedyAction::Fix));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop fix /srv/notes.db"));
     }
 

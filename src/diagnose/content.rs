@@ -229,7 +229,7 @@ impl Rule for HotJournalLeft {
 }
 
 fn rescue(database: &Database) -> Remedy {
-    Remedy { key: None, command: Some(format!("waltop rescue {} --to DIR", quoted(&database.path))) }
+    Remedy { action: None, command: Some(format!("waltop rescue {} --to DIR", quoted(&database.path))) }
 }
 
 fn text(at: Option<Timestamp>) -> serde_json::Value {
@@ -369,6 +369,6 @@ mod tests {
         let found = twice(&content);
         assert_eq!(outline(&found), [(FindingKind::HotJournal, Warning, None)]);
         assert_eq!(found[0].evidence["journal_bytes"], 8720);
-        assert_eq!(found[0].remedy, Remedy { key: None, command: None });
+        assert_eq!(found[0].remedy, Remedy { action: None, command: None });
     }
 }

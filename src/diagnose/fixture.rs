@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use crate::snapshot::FindingKind;
+pub use crate::snapshot::{FindingKind, RemedyAction};
 
 use super::{RuleInput, findings, rule};
 use crate::{
@@ -189,7 +189,9 @@ pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Da
 /// Each finding is as its rule declares it.
 pub fn assert_declared(findings: &[Finding]) {
     for finding in findings {
-        assert!(rule(finding.kind).facts().severity.contains(finding.severity), "{finding:?}");
+        let facts = rule(finding.kind).facts();
+        assert!(facts.severity.contains(finding.severity), "{finding:?}");
+        assert!(finding.remedy.action.is_none_or(|it| facts.actions.contains(&it)), "{finding:?}");
     }
 }
 

@@ -9,9 +9,9 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Rule, RuleFacts, RuleInput, evidence, quoted, signal, step, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, quoted, resume, step, who};
 use crate::{
-    snapshot::{Database, Finding, FindingKind, Ingestion, IngestionState, Remedy, Severity},
+    snapshot::{Database, Finding, FindingKind, Ingestion, IngestionState, Remedy, RemedyAction, Severity},
     units,
 };
 
@@ -23,6 +23,7 @@ pub struct CrashedIngestion;
 impl Rule for CrashedIngestion {
     fn facts(&self) -> RuleFacts {
         RuleFacts::new(FindingKind::CrashedIngestion, &[Severity::Warning])
+            .with_actions(&[RemedyAction::Ingest])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -62,6 +63,7 @@ pub struct StalledIngestion;
 impl Rule for StalledIngestion {
     fn facts(&self) -> RuleFacts {
         RuleFacts::new(FindingKind::StalledIngestion, &[Severity::Warning])
+            .with_actions(&[RemedyAction::ContinueProcess, RemedyAction::StopIngestion])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -88,10 +90,13 @@ impl StalledIngestion {
         };
         let silent_ms = silent.as_secs_f64() * 1000.0;
         let remedy = if is_stopped {
-            signal("CONT", Some(run.pid))
+            resume(run.pid)
         } else {
             // It ends after its batch, as it does for the console.
-            Remedy { key: Some("i".to_owned()), command: Some(format!("kill -TERM {}", run.pid)) }
+            Remedy {
+                action: Some(RemedyAction::StopIngestion),
+                command: Some(format!("kill -TERM {}", run.pid)),
+            }
         };
         Some(Finding {
             kind: self.kind(),
@@ -128,6 +133,7 @@ impl SlowBatch {
 impl Rule for SlowBatch {
     fn facts(&self) -> RuleFacts {
         RuleFacts::new(FindingKind::SlowBatch, &[Severity::Warning, Severity::Error])
+            .with_actions(&[RemedyAction::Ingest])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -169,7 +175,7 @@ pub struct FailedFiles;
 
 impl Rule for FailedFiles {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::FailedFiles, &[Severity::Warning])
+        RuleFacts::new(FindingKind::FailedFiles, &[Severity::Warning]).with_actions(&[RemedyAction::Ingest])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -241,7 +247,7 @@ fn progress(run: &Ingestion) -> String {
 fn again(run: &Ingestion, database: &Database, options: &str) -> Remedy {
     let folders: Vec<String> = run.folders.iter().map(|it| quoted(Path::new(it))).collect();
     let command = format!("waltop ingest {} --db {}{options}", folders.join(" "), quoted(&database.path));
-    Remedy { key: Some("i".to_owned()), command: Some(command) }
+    Remedy { action: Some(RemedyAction::Ingest), command: Some(command) }
 }
 
 // `None` where the clock was set back.
@@ -293,7 +299,7 @@ mod tests {
             "71300 (waltop) died while it took /srv/notes in with 312 of 556 files done: \
              the rest cannot be found until it is run again"
         );
-        assert_eq!(found[0].remedy.key.as_deref(), Some("i"));
+        assert_eq!(found[0].remedy.action, Some(RemedyAction::Ingest));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop ingest /srv/notes --db /srv/notes.db"));
         for later in [ingestion("2"), running()] {
             assert_eq!(findings_of(&with(vec![later, crashed()])), []);

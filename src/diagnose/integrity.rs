@@ -1,7 +1,9 @@
 //! What loses committed data: processes that write where nobody reads, or without the locks that they count on.
 
 use super::{Rule, RuleFacts, RuleInput, evidence, explain, rescue, terminate, who};
-use crate::snapshot::{Database, Finding, FindingKind, Process, Remedy, Severity, SuspicionKind};
+use crate::snapshot::{
+    Database, Finding, FindingKind, Process, Remedy, RemedyAction, Severity, SuspicionKind,
+};
 
 pub const RULES: &[&dyn Rule] = &[&SplitWal];
 
@@ -10,7 +12,9 @@ pub struct SplitWal;
 
 impl Rule for SplitWal {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::SplitWal, &[Severity::Error]).forbids_connection()
+        RuleFacts::new(FindingKind::SplitWal, &[Severity::Error])
+            .forbids_connection()
+            .with_actions(&[RemedyAction::StopProcess])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -112,7 +116,7 @@ mod tests {
         assert!(found[0].message.contains("holds the only copy of /srv/notes.db"), "{}", found[0].message);
         assert_eq!(found[0].evidence["deleted"], serde_json::json!(["/srv/notes.db"]));
         let command = "waltop rescue /srv/notes.db --pid 71168 --to rescued-71168.db";
-        assert_eq!(found[0].remedy, Remedy { key: None, command: Some(command.to_owned()) });
+        assert_eq!(found[0].remedy, Remedy { action: None, command: Some(command.to_owned()) });
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, signal, step, terminate, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, resume, step, terminate, who};
 use crate::{
-    snapshot::{Finding, FindingKind, LockHold, Process, ProcessState, Severity},
+    snapshot::{Finding, FindingKind, LockHold, Process, ProcessState, RemedyAction, Severity},
     units,
 };
 
@@ -16,6 +16,7 @@ pub struct LongWriteLock;
 impl Rule for LongWriteLock {
     fn facts(&self) -> RuleFacts {
         RuleFacts::new(FindingKind::LongWriteLock, &[Severity::Warning, Severity::Error])
+            .with_actions(&[RemedyAction::StopProcess])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -94,6 +95,7 @@ pub struct StoppedHolder;
 impl Rule for StoppedHolder {
     fn facts(&self) -> RuleFacts {
         RuleFacts::new(FindingKind::StoppedHolder, &[Severity::Error])
+            .with_actions(&[RemedyAction::ContinueProcess])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -119,7 +121,7 @@ impl StoppedHolder {
             // A signal does not move it; its debugger does.
             ("is stopped by a debugger", no_remedy())
         } else {
-            ("is stopped", signal("CONT", Some(process.pid)))
+            ("is stopped", resume(process.pid))
         };
         let named: Vec<&str> = holds.iter().map(|hold| words(*hold)).collect();
         let message = format!(
@@ -204,7 +206,7 @@ mod tests {
             "71201 (bun) held the write lock for 3 s at a stretch in the last 1 m: \
              that is 60 % of the 5 s for which a client should wait"
         );
-        assert_eq!(found[0].remedy.key, None);
+        assert_eq!(found[0].remedy.action, None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Modes that hurt when a database is shared: read-only clients, and a rollback journal.
 
 use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, quoted, who};
-use crate::snapshot::{FileFacts, Finding, FindingKind, Process, Remedy, Severity};
+use crate::snapshot::{FileFacts, Finding, FindingKind, Process, Remedy, RemedyAction, Severity};
 
 pub const RULES: &[&dyn Rule] = &[&ReadonlyTrap, &RollbackJournal];
 
@@ -75,7 +75,7 @@ pub struct RollbackJournal;
 
 impl Rule for RollbackJournal {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::RollbackJournal, &[Severity::Warning])
+        RuleFacts::new(FindingKind::RollbackJournal, &[Severity::Warning]).with_actions(&[RemedyAction::Fix])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -97,7 +97,7 @@ impl Rule for RollbackJournal {
             message,
             evidence: evidence([("journal_mode", "rollback".into()), ("processes", sharers.into())]),
             remedy: Remedy {
-                key: Some("f".to_owned()),
+                action: Some(RemedyAction::Fix),
                 command: Some(format!("waltop fix {}", quoted(&database.path))),
             },
         }]
@@ -156,7 +156,7 @@ mod tests {
             found[0].message,
             "my notes.db keeps a rollback journal and 2 processes share it: each commit locks all readers out"
         );
-        assert_eq!(found[0].remedy.key.as_deref(), Some("f"));
+        assert_eq!(found[0].remedy.action, Some(RemedyAction::Fix));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop fix '/srv/my notes.db'"));
         database.processes[0].handles = Some(HandleCounts::default());
         assert_eq!(findings_of(&database), []);

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, terminate, who};
-use crate::snapshot::{Finding, FindingKind, OverlayMount, Process, Severity, SuspicionKind};
+use crate::snapshot::{Finding, FindingKind, OverlayMount, Process, RemedyAction, Severity, SuspicionKind};
 
 pub const RULES: &[&dyn Rule] = &[&OtherLog, &LostLocks, &ForkedConnection, &OutdatedReader, &OverlayUpper];
 
@@ -81,7 +81,9 @@ pub struct LostLocks;
 
 impl Rule for LostLocks {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::LostLocks, &[Severity::Error]).forbids_connection()
+        RuleFacts::new(FindingKind::LostLocks, &[Severity::Error])
+            .forbids_connection()
+            .with_actions(&[RemedyAction::StopProcess])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -127,7 +129,9 @@ pub struct ForkedConnection;
 
 impl Rule for ForkedConnection {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::ForkedConnection, &[Severity::Error]).forbids_connection()
+        RuleFacts::new(FindingKind::ForkedConnection, &[Severity::Error])
+            .forbids_connection()
+            .with_actions(&[RemedyAction::StopProcess])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {

@@ -120,7 +120,7 @@ impl ForeignOwner {
                 ("shm_uid", database.files.shm.as_ref().map(|it| it.uid).into()),
             ]),
             remedy: Remedy {
-                key: None,
+                action: None,
                 command: Some(format!("chown --reference={} {}", quoted(&database.path), paths.join(" "))),
             },
         })

@@ -222,7 +222,7 @@ mod tests {
             pid: None,
             message: "71168 (bun) writes where nobody reads".to_owned(),
             evidence: serde_json::Map::new(),
-            remedy: crate::snapshot::Remedy { key: None, command: None },
+            remedy: crate::snapshot::Remedy { action: None, command: None },
         });
         assert!(why(&database).ends_with("; see: waltop explain split-wal"), "{}", why(&database));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Rule, RuleFacts, RuleInput, evidence, quoted, terminate, wal::frames_kept_by, who};
 use crate::{
-    snapshot::{Database, Finding, FindingKind, LogReader, Remedy, Severity},
+    snapshot::{Database, Finding, FindingKind, LogReader, Remedy, RemedyAction, Severity},
     units,
 };
 
@@ -22,7 +22,7 @@ pub(super) const DEEP: u32 = 4;
 
 impl Rule for LargeWal {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::LargeWal, &[Severity::Warning])
+        RuleFacts::new(FindingKind::LargeWal, &[Severity::Warning]).with_actions(&[RemedyAction::Checkpoint])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -49,7 +49,7 @@ impl Rule for LargeWal {
         let reader = reader_in_the_way(look);
         let remedy = match reader {
             // The key would stop the process that a finding is about, and this one is about the file.
-            Some(reader) => Remedy { key: None, ..terminate(reader.pid) },
+            Some(reader) => Remedy { action: None, ..terminate(reader.pid) },
             None if is_moved(look) => checkpoint(database, " --mode truncate"),
             None => checkpoint(database, ""),
         };
@@ -133,7 +133,7 @@ const AHEAD: f64 = 60.0;
 
 impl Rule for DiskLow {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::DiskLow, &[Severity::Error])
+        RuleFacts::new(FindingKind::DiskLow, &[Severity::Error]).with_actions(&[RemedyAction::Checkpoint])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -183,7 +183,7 @@ impl Rule for DiskLow {
 
 fn checkpoint(database: &Database, mode: &str) -> Remedy {
     Remedy {
-        key: Some("c".to_owned()),
+        action: Some(RemedyAction::Checkpoint),
         command: Some(format!("waltop checkpoint {}{mode}", quoted(&database.path))),
     }
 }
@@ -240,7 +240,7 @@ mod tests {
             found[0].message,
             "notes.db-wal is 67.1 MB: 2,000 frames to be moved slow down reads and recovery"
         );
-        assert_eq!(found[0].remedy.key.as_deref(), Some("c"));
+        assert_eq!(found[0].remedy.action, Some(RemedyAction::Checkpoint));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop checkpoint /srv/notes.db"));
         let mut config = config();
         config.thresholds.large_wal = 1 << 30;
@@ -270,7 +270,7 @@ mod tests {
                 "notes.db-wal is 105 MB, all of it moved: it is used again from its beginning, and {room}"
             )
         );
-        assert_eq!(found[0].remedy.key.as_deref(), Some("c"));
+        assert_eq!(found[0].remedy.action, Some(RemedyAction::Checkpoint));
         assert_eq!(
             found[0].remedy.command.as_deref(),
             Some("waltop checkpoint /srv/notes.db --mode truncate")
@@ -302,12 +302,12 @@ mod tests {
             let found = findings_of(&database);
             let large = found.iter().find(|it| it.kind == FindingKind::LargeWal).expect("it is large");
             assert_eq!(
-                (large.pid, large.remedy.key.is_none()),
+                (large.pid, large.remedy.action.is_none()),
                 (None, large.evidence["reader_in_the_way"] == READER)
             );
             let is_named = large.message.ends_with("; 71168 (python3) reads in it, and has to end first");
             let pins = large.message.ends_with(": 71168 (python3) keeps 18,219 frames from being moved");
-            assert_eq!(is_named || pins, large.remedy.key.is_none(), "{}", large.message);
+            assert_eq!(is_named || pins, large.remedy.action.is_none(), "{}", large.message);
             large.remedy.command.clone().expect("there is one")
         };
         let stop = "kill -TERM 71168";

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{Rule, RuleFacts, RuleInput, evidence, step, terminate, who};
 use crate::{
-    snapshot::{Database, Finding, FindingKind, LogReader, Severity, WalState},
+    snapshot::{Database, Finding, FindingKind, LogReader, RemedyAction, Severity, WalState},
     units,
 };
 
@@ -19,6 +19,7 @@ pub struct PinnedWal;
 impl Rule for PinnedWal {
     fn facts(&self) -> RuleFacts {
         RuleFacts::new(FindingKind::PinnedWal, &[Severity::Warning, Severity::Error])
+            .with_actions(&[RemedyAction::StopProcess])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -120,7 +121,7 @@ mod tests {
         );
         assert_eq!(found[0].evidence["pinned_frames"], 18_219);
         assert_eq!(found[0].evidence["pinned_bytes"], 75_062_280);
-        assert_eq!(found[0].remedy.key.as_deref(), Some("x"));
+        assert_eq!(found[0].remedy.action, Some(RemedyAction::StopProcess));
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -TERM 71168"));
     }
 
@@ -163,7 +164,7 @@ mod tests {
         database.locks.readers[0].pid = None;
         let found = findings_of(&database);
         assert!(found[0].message.starts_with("a process not visible from here pins"), "{}", found[0].message);
-        assert_eq!((found[0].remedy.key.as_ref(), found[0].remedy.command.as_ref()), (None, None));
+        assert_eq!((found[0].remedy.action, found[0].remedy.command.as_ref()), (None, None));
     }
 
     #[test]

@@ -48,14 +48,6 @@ impl Keymap {
         bound.and_then(|bound| bound.keys.first()).map_or("", NamedKey::as_str)
     }
 
-    /// What does now what `key` does in the table, which is `key` itself where it still does that: findings name their
-    /// remedy by the key of the table, which is a part of the JSON contract.
-    pub fn instead_of<'a>(&'a self, key: &'a str) -> &'a str {
-        let bound = self.bindings().find(|bound| bound.binding.keys.contains(&key));
-        let keys = bound.map_or(&[][..], |bound| bound.keys);
-        keys.iter().find(|it| it.as_str() == key).or(keys.first()).map_or(key, NamedKey::as_str)
-    }
-
     /// Gives the action of `binding` these keys instead of those it has; Esc and Ctrl-C stay with theirs.
     ///
     /// # Errors
@@ -104,6 +96,7 @@ mod tests {
     use crossterm::event::{KeyCode, KeyModifiers};
 
     use super::{super::named, *};
+    use crate::snapshot::RemedyAction;
 
     fn keys(written: &[&str]) -> Vec<NamedKey> {
         written.iter().map(|key| NamedKey::written(key).expect("a key")).collect()
@@ -137,8 +130,8 @@ mod tests {
         assert_eq!(action(KeyCode::Char('K')), Some(Action::Stop));
         assert_eq!(action(KeyCode::F(8)), Some(Action::Stop));
         assert_eq!((action(KeyCode::Char('x')), action(KeyCode::F(9))), (None, None));
-        assert_eq!((keymap.key(Action::Stop), keymap.instead_of("x")), ("K", "K"));
-        assert_eq!((keymap.key(Action::Last), keymap.instead_of("End")), ("G", "End"));
+        assert_eq!(keymap.key(RemedyAction::StopProcess.into()), "K");
+        assert_eq!(keymap.key(RemedyAction::Checkpoint.into()), "c");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    keymap::Keymap,
     snapshot::{CONTRACT_VERSION, Database, Finding, Remedy, Severity, Snapshot, Unseen, lossy_path},
     text, units,
 };
@@ -139,7 +140,9 @@ impl fmt::Display for CheckReport {
 }
 
 fn remedy(remedy: &Remedy) -> Option<String> {
-    match (&remedy.command, &remedy.key) {
+    let keymap = Keymap::default();
+    let key = remedy.action.map(|action| keymap.key(action.into()));
+    match (&remedy.command, key) {
         (Some(command), Some(key)) => Some(format!("{command} (in the console: {key})")),
         (Some(command), None) => Some(command.clone()),
         (None, Some(key)) => Some(format!("{key} in the console")),
@@ -150,7 +153,7 @@ fn remedy(remedy: &Remedy) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::FindingKind;
+    use crate::snapshot::{FindingKind, RemedyAction};
 
     fn finding(kind: FindingKind, severity: Severity, command: Option<&str>) -> Finding {
         Finding {
@@ -159,7 +162,10 @@ mod tests {
             pid: Some(7),
             message: format!("7 (sh) has\u{1b}[31m {kind}"),
             evidence: serde_json::Map::new(),
-            remedy: Remedy { key: command.map(|_| "x".to_owned()), command: command.map(str::to_owned) },
+            remedy: Remedy {
+                action: command.map(|_| RemedyAction::StopProcess),
+                command: command.map(str::to_owned),
+            },
         }
     }
 

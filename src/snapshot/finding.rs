@@ -125,11 +125,27 @@ impl fmt::Display for Severity {
     }
 }
 
+/// What the console can do about a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemedyAction {
+    StopProcess,
+    /// Send SIGCONT to a stopped process.
+    ContinueProcess,
+    Checkpoint,
+    /// Change what the file keeps.
+    Fix,
+    /// Run the ingestion again.
+    Ingest,
+    /// Stop the ingestion after its current batch.
+    StopIngestion,
+}
+
 /// What puts a finding right.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Remedy {
-    /// The console's key, where one does it.
-    pub key: Option<String>,
+    /// What the console does about it, where it can.
+    pub action: Option<RemedyAction>,
     /// The command that does it.
     pub command: Option<String>,
 }

@@ -110,7 +110,7 @@ fn endangered(path: &Path, journal_mode: JournalMode) -> Database {
         pid: Some(71_168),
         message: "71168 (bun) writes where nobody reads".to_owned(),
         evidence: serde_json::Map::new(),
-        remedy: Remedy { key: None, command: None },
+        remedy: Remedy { action: None, command: None },
     });
     database
 }

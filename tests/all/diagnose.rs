@@ -140,7 +140,9 @@ fn found(watch: &mut Monitor, kind: FindingKind, pid: Option<i32>) -> Finding {
         if let Some(pid) = pid {
             assert!(finding.message.starts_with(&format!("{pid} (")), "{}", finding.message);
         }
-        assert!(rule(kind).facts().severity.contains(finding.severity), "{finding:?}");
+        let facts = rule(kind).facts();
+        assert!(finding.remedy.action.is_none_or(|it| facts.actions.contains(&it)), "{finding:?}");
+        assert!(facts.severity.contains(finding.severity), "{finding:?}");
         Some(finding.clone())
     })
 }

@@ -172,7 +172,7 @@ mod tests {
             pid: Some(pid),
             message: message.to_owned(),
             evidence: serde_json::Map::new(),
-            remedy: Remedy { key: None, command: None },
+            remedy: Remedy { action: None, command: None },
         }
     }
 

@@ -47,7 +47,7 @@ fn evidence(app: &App, found: FindingRow<'_>) -> LabelledRows {
         rows.extend(figure(label, value));
     }
     if let FindingRow::Now(_) = found {
-        rows.extend(remedy.key.iter().map(|key| row("key", app.setup.keymap.instead_of(key))));
+        rows.extend(remedy.action.map(|action| row("key", app.setup.keymap.key(action.into()))));
         rows.extend(remedy.command.iter().map(|command| row("command", command)));
     }
     rows

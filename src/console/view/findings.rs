@@ -164,7 +164,7 @@ fn block(app: &App, row: FindingRow<'_>, theme: &Theme, size: FindingLayout) -> 
 
 fn sentence(app: &App, finding: &Finding) -> String {
     let remedy =
-        finding.remedy.key.as_ref().map(|key| format!(". Remedy: {}", app.setup.keymap.instead_of(key)));
+        finding.remedy.action.map(|action| format!(". Remedy: {}", app.setup.keymap.key(action.into())));
     let remedy = remedy.unwrap_or_default();
     format!("{}{remedy}", finding.message)
 }

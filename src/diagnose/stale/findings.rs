@@ -4,7 +4,7 @@ use super::twins::{self, DaemonFamily};
 use crate::{
     config::DaemonRule,
     diagnose::{Rule, RuleFacts, RuleInput, evidence, explain, no_remedy, quoted, who},
-    snapshot::{Database, Finding, FindingKind, Pidfile, Process, Remedy, Severity},
+    snapshot::{Database, Finding, FindingKind, Pidfile, Process, Remedy, RemedyAction, Severity},
 };
 
 pub const RULES: &[&dyn Rule] = &[&StaleDaemon, &DuplicateDaemon, &DeadPidfile];
@@ -15,6 +15,7 @@ pub struct StaleDaemon;
 impl Rule for StaleDaemon {
     fn facts(&self) -> RuleFacts {
         RuleFacts::new(FindingKind::StaleDaemon, &[Severity::Warning])
+            .with_actions(&[RemedyAction::StopProcess])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -45,6 +46,7 @@ pub struct DuplicateDaemon;
 impl Rule for DuplicateDaemon {
     fn facts(&self) -> RuleFacts {
         RuleFacts::new(FindingKind::DuplicateDaemon, &[Severity::Info, Severity::Warning])
+            .with_actions(&[RemedyAction::StopProcess])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -151,7 +153,7 @@ impl DeadPidfile {
                 ("pid", pid.into()),
                 ("command", pidfile.command.clone().into()),
             ]),
-            remedy: Remedy { key: None, command: Some(format!("rm {}", quoted(&pidfile.path))) },
+            remedy: Remedy { action: None, command: Some(format!("rm {}", quoted(&pidfile.path))) },
         })
     }
 }
@@ -178,7 +180,7 @@ fn reap(database: &Database, process: &Process) -> Remedy {
         return explain(FindingKind::SplitWal);
     }
     let command = format!("waltop reap {} --pid {}", quoted(&database.path), process.pid);
-    Remedy { key: Some("x".to_owned()), command: Some(command) }
+    Remedy { action: Some(RemedyAction::StopProcess), command: Some(command) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use waltop::snapshot::{Ingestion, IngestionState};
+use waltop::snapshot::{Ingestion, IngestionState, RemedyAction};
 
 use super::*;
 use crate::support::WALTOP;
@@ -146,7 +146,7 @@ fn an_ingestion_that_waits_for_a_lock() {
     let holder = format!("{} (waltop) holds the write lock", neighbour.pid());
     assert!(finding.message.ends_with(&holder), "{}", finding.message);
     assert_eq!(finding.evidence["writer"], neighbour.pid());
-    assert_eq!(finding.remedy.key.as_deref(), Some("i"));
+    assert_eq!(finding.remedy.action, Some(RemedyAction::StopIngestion));
     neighbour.sql("COMMIT");
     send(run.pid(), Signal::TERM);
     run.end();

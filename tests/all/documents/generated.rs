@@ -8,7 +8,7 @@ use waltop::{
     config::Thresholds,
     config::profile::Profile,
     diagnose::{RULES, pages::FindingPage},
-    keymap::{self, KEYMAP},
+    keymap::{self, Action, KEYMAP},
     units,
 };
 
@@ -87,10 +87,17 @@ fn findings() -> String {
     for rule in RULES.iter() {
         let (name, severity) = (rule.kind(), rule.facts().severity);
         let summary = FindingPage::of(name).summary();
-        writeln!(list, "- [`{name}`](../assets/findings/{name}.md) ({severity}): {summary}")
+        let keys: Vec<String> = rule.facts().actions.iter().map(|it| key((*it).into())).collect();
+        let keys = if keys.is_empty() { String::new() } else { format!(" May propose {}.", keys.join(" or ")) };
+        writeln!(list, "- [`{name}`](../assets/findings/{name}.md) ({severity}): {summary}{keys}")
             .expect("a string");
     }
     list
+}
+
+fn key(action: Action) -> String {
+    let binding = KEYMAP.iter().find(|it| it.action == action).expect("a key");
+    format!("`{}` ({})", binding.keys[0], binding.label)
 }
 
 fn refusals() -> String {
