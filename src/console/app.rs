@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use ::log::Level;
 use crossterm::event::KeyEvent;
 use jiff::{Timestamp, tz::TimeZone};
-use log::Level;
 
 use crate::{
     act::{ActionOutcome, Effect, EffectReport, gate::ActionGate},
@@ -21,6 +21,7 @@ mod dialog;
 mod findings;
 mod health;
 mod keys;
+mod log;
 mod overview;
 mod schedule;
 mod selection;
@@ -33,6 +34,7 @@ pub use dialog::{
     StoppedProcess,
 };
 pub use findings::{FindingId as FindingKey, FindingRow, ResolvedFinding};
+pub use log::{KEPT_LINES, LogLine};
 pub use overview::Overview;
 pub use selection::{PanelCursors, SortColumn};
 use stopping::BackgroundStop;
@@ -40,6 +42,7 @@ pub use subject::{DetailsSubject, PragmaKey};
 pub use timeline::{TimelineContent, TimelineView};
 
 use findings::FindingHistory;
+use log::LogHistory;
 use overview::SavedView;
 
 #[derive(Debug, Clone)]
@@ -55,6 +58,8 @@ pub enum Message {
         index: usize,
         timeline: Option<Arc<Timeline>>,
     },
+    /// Lines that were logged since the last time, the oldest first.
+    Logged(Vec<LogLine>),
     /// The sampler ended, which it does only by a defect.
     SamplerEnded,
     /// An effect came to something.
@@ -136,6 +141,7 @@ pub struct App {
     pub(super) refusals: Vec<Option<String>>,
     /// What was found, and what went away.
     found: FindingHistory,
+    log: LogHistory,
     pending_pin: Option<DialogKind>,
     stopping: BackgroundStop,
     asked: Vec<PragmaRequest>,
@@ -179,6 +185,7 @@ impl App {
             interval,
             refusals: Vec::new(),
             found: FindingHistory::default(),
+            log: LogHistory::default(),
             pending_pin: None,
             stopping: BackgroundStop::default(),
             asked: Vec::new(),
@@ -206,6 +213,10 @@ impl App {
             }
             Message::Timeline { index, timeline } => {
                 self.timeline_arrived(index, timeline);
+                Vec::new()
+            }
+            Message::Logged(lines) => {
+                self.logged(lines);
                 Vec::new()
             }
             Message::SamplerEnded => {

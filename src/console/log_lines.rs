@@ -1,10 +1,23 @@
-//! What is logged, kept for panel 6.
+//! waltop's logger: it hands each line to tui-logger, and keeps it until the console takes it.
 
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
 use log::{Level, Log, Metadata, Record};
 use tui_logger::Drain;
 
-/// Takes log lines in. tui-logger's own logger would do, but it wakes a hundred times a second to look for some.
-struct LogCollector;
+use super::app::{KEPT_LINES, LogLine};
+
+/// tui-logger has a logger of its own, but its thread wakes a hundred times a second.
+struct LogCollector {
+    /// What the console has not taken yet, at most [`KEPT_LINES`].
+    lines: Mutex<VecDeque<LogLine>>,
+}
+
+static COLLECTOR: LogCollector = LogCollector { lines: Mutex::new(VecDeque::new()) };
 
 impl Log for LogCollector {
     fn enabled(&self, metadata: &Metadata) -> bool {
@@ -12,24 +25,34 @@ impl Log for LogCollector {
     }
 
     fn log(&self, record: &Record) {
-        if self.enabled(record.metadata()) {
-            Drain::new().log(record);
+        if !self.enabled(record.metadata()) {
+            return;
         }
+        Drain::new().log(record);
+        let line = LogLine { at: Timestamp::now(), level: record.level(), text: record.args().to_string() };
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == KEPT_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        tui_logger::move_events();
+    }
 }
 
 /// Starts to collect log lines.
 pub fn collect() {
-    // Only the first console of a process can; a second one would find its lines in the same place.
-    if log::set_logger(&LogCollector).is_ok() {
+    // Only the first console of a process can; a second one finds its lines in the same place.
+    if log::set_logger(&COLLECTOR).is_ok() {
         log::set_max_level(Level::Info.to_level_filter());
         tui_logger::set_default_level(Level::Info.to_level_filter());
     }
 }
 
-/// Makes what was collected since the last time show.
-pub fn show() {
-    tui_logger::move_events();
+/// The lines since the last time, the oldest first.
+pub fn take() -> Vec<LogLine> {
+    COLLECTOR.flush();
+    COLLECTOR.lines.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
 }

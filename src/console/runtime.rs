@@ -1,6 +1,7 @@
 //! The console at work: one `select!` over the terminal, the looks, the outcomes, the clock and the signals.
 
 use std::{
+    collections::VecDeque,
     io::{self, Write},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -68,7 +69,9 @@ pub async fn run(
     }
     let mut sampling = true;
     loop {
-        at_work.draw(&theme)?;
+        if let Some(code) = at_work.draw(&theme)? {
+            return Ok(at_work.farewell(code));
+        }
         let message = tokio::select! {
             event = events.next() => match event {
                 Some(Ok(event)) => message(event),
@@ -105,23 +108,30 @@ struct ConsoleRuntime {
 }
 
 impl ConsoleRuntime {
-    fn draw(&mut self, theme: &Theme) -> io::Result<()> {
+    /// Draws a frame; the exit code where drawing leads to the end.
+    fn draw(&mut self, theme: &Theme) -> io::Result<Option<u8>> {
+        let lines = log_lines::take();
+        if !lines.is_empty()
+            && let Some(code) = self.take_in(Message::Logged(lines))?
+        {
+            return Ok(Some(code));
+        }
         let mut farthest = 0;
-        log_lines::show();
         self.screen.draw(|frame| farthest = view::render(frame, &self.app, theme))?;
-        self.take_in(Message::Drawn(farthest)).map(drop)
+        self.take_in(Message::Drawn(farthest))
     }
 
     /// Takes a message in and does what comes of it; the exit code where that is the end.
     fn take_in(&mut self, message: Message) -> io::Result<Option<u8>> {
-        for effect in self.app.update(message) {
+        let mut effects = VecDeque::from(self.app.update(message));
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Quit(code) => return Ok(Some(code)),
                 Effect::Refresh => self.sampler.order(SamplerCommand::Now),
                 Effect::Every(interval) => self.sampler.order(SamplerCommand::Every(interval)),
                 Effect::Timeline { index, window } => {
                     let timeline = self.timeline(index, window).map(Arc::new);
-                    self.app.update(Message::Timeline { index, timeline });
+                    effects.extend(self.app.update(Message::Timeline { index, timeline }));
                 }
                 Effect::Copy(text) => TerminalGuard::copy(&text)?,
                 Effect::Note(level, text) => log::log!(level, "{}", text::clean(&text)),

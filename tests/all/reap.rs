@@ -114,7 +114,7 @@ fn one_that_does_not_go_is_asked_about_and_ends_by_kill_only() {
         assert!(console.stage.screen().contains("write transaction rolls back"));
         console.keys("y").await;
         assert!(console.stage.screen().contains("5 s left"), "{}", console.stage.screen());
-        console.stage.app.update(Message::Tick(Timestamp::now() + Duration::from_secs(2)));
+        console.stage.update(Message::Tick(Timestamp::now() + Duration::from_secs(2)));
         assert!(!console.stage.screen().contains("5 s left"), "{}", console.stage.screen());
         console.hear("KILL what did not go?").await;
         stubborn.sql("SELECT 1");
@@ -156,7 +156,7 @@ fn one_that_ended_while_the_dialog_was_open_is_told_and_nothing_is_signalled() {
         console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
         actor.close();
         let look = seen(&mut console.watch, &nobody);
-        let effects = console.stage.app.update(Message::Look(Arc::new(look)));
+        let effects = console.stage.update(Message::Look(Arc::new(look)));
         console.carry_out(effects).await;
         assert!(console.stage.screen().contains(&format!("Stop {pid}")), "the dialog still means that one");
         console.keys("y").await;
@@ -176,7 +176,7 @@ fn the_process_of_the_dialog_is_meant_wherever_the_selection_goes() {
         console.keys("<Tab><Down><Up>").await;
         let mut look = seen(&mut console.watch, &nobody);
         look.snapshot.databases[0].processes.retain(|process| process.pid != pid);
-        console.stage.app.update(Message::Look(Arc::new(look)));
+        console.stage.update(Message::Look(Arc::new(look)));
         console.keys("y").await;
         console.hear("has ended after TERM").await;
     });

@@ -1,13 +1,14 @@
 //! Fixture, keys, screen: what the console shows, and what its keys ask for.
 
 use insta::assert_snapshot;
+use log::Level;
 use serde_json::json;
 use waltop::{
     act::{
         ActionOutcome, ConfirmedAction, Effect, EffectReport,
         signal::{SignalTarget, StopSignal},
     },
-    console::app::Message,
+    console::app::{LogLine, Message},
     diagnose::health::HealthDepth,
     snapshot::Process,
 };
@@ -189,7 +190,7 @@ fn a_health_check_says_what_it_does_and_is_shown_until_it_ends() {
     assert!(checks(&stage.keys("h<Tab><Tab><Right>y"), HealthDepth::QuickCheck));
     assert_snapshot!(stage.screen());
     assert!(acts(&stage.keys("y<Enter>")).is_empty(), "there is nothing to say yes to");
-    stage.app.update(Message::Report(EffectReport::Health(ActionOutcome::good("healthy"))));
+    stage.update(Message::Report(EffectReport::Health(ActionOutcome::good("healthy"))));
     assert!(!stage.screen().contains("Esc ends the check"));
     assert!(checks(&stage.keys("hy"), HealthDepth::Write));
     let ended = stage.keys("<Esc>");
@@ -433,4 +434,24 @@ fn the_fixture_is_what_the_contract_says() {
     snapshot.databases[0].watchers.push(serde_json::from_value(watcher).expect("it keeps to the contract"));
     let value = serde_json::to_value(&snapshot).expect("a snapshot is JSON");
     assert_keeps_to_its_schema(&["status"], &value);
+}
+
+#[test]
+fn the_log_shows_its_newest_lines_wrapped_and_a_pause_holds_them() {
+    let line = |level, text: &str| {
+        let at = "2026-01-15T14:03:20Z".parse().expect("a time");
+        Message::Logged(vec![LogLine { at, level, text: text.to_owned() }])
+    };
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    for number in 1..=20 {
+        stage.update(line(Level::Info, &format!("line {number}")));
+    }
+    stage.update(line(Level::Warn, "the scheduled checkpoint waits: 71168 (bun) pins frame 812\u{1b}[2J"));
+    assert_snapshot!(stage.screen());
+    stage.keys("p");
+    stage.update(line(Level::Error, "during the pause"));
+    assert!(!stage.screen().contains("during the pause"), "{}", stage.screen());
+    stage.keys("p6");
+    let screen = stage.screen();
+    assert!(screen.contains("line 1\u{20}") && screen.contains("14:03:20 E during the pause"), "{screen}");
 }

@@ -15,7 +15,7 @@ use waltop::{
     act::{Effect, EffectReport, signal::SignalTarget},
     config::{Config, Palette, profile::Profile},
     console::{
-        app::{App, AppSetup, Message},
+        app::{App, AppSetup, LogLine, Message},
         view::{self, theme::Theme},
     },
     diagnose,
@@ -60,7 +60,7 @@ impl Stage {
         };
         let app = App::new(setup, Duration::from_secs(1), now());
         let mut stage = Self { app, history: None, size, farthest: Cell::new(0) };
-        stage.app.update(Message::Look(Arc::new(look)));
+        stage.update(Message::Look(Arc::new(look)));
         stage
     }
 
@@ -84,23 +84,30 @@ impl Stage {
 
     /// What the runtime answers to [`Effect::Pin`] when the process is still there.
     pub fn pinned(&mut self, target: SignalTarget) {
-        self.app.update(Message::Report(EffectReport::Pinned(vec![(target, Ok(()))])));
+        self.update(Message::Report(EffectReport::Pinned(vec![(target, Ok(()))])));
     }
 
     pub fn look(&mut self, look: Sample) -> Vec<Effect> {
         self.update(Message::Look(Arc::new(look)))
     }
 
-    // What the runtime does: a timeline that is asked for comes at once.
-    fn update(&mut self, message: Message) -> Vec<Effect> {
+    /// What the runtime does: a timeline that is asked for comes at once, and a note is a line of the log.
+    pub fn update(&mut self, message: Message) -> Vec<Effect> {
         let effects = self.app.update(message);
         for effect in &effects {
-            if let Effect::Timeline { index, window } = *effect {
-                let past = self.history.as_ref();
-                let timeline =
-                    past.and_then(|(history, present)| history.timeline(window, (*present, now())));
-                self.app.update(Message::Timeline { index, timeline: timeline.map(Arc::new) });
-            }
+            let answer = match effect {
+                Effect::Timeline { index, window } => {
+                    let past = self.history.as_ref();
+                    let timeline =
+                        past.and_then(|(history, present)| history.timeline(*window, (*present, now())));
+                    Message::Timeline { index: *index, timeline: timeline.map(Arc::new) }
+                }
+                Effect::Note(level, text) => {
+                    Message::Logged(vec![LogLine { at: now(), level: *level, text: text.clone() }])
+                }
+                _ => continue,
+            };
+            assert!(self.app.update(answer).is_empty(), "what an effect brings asks for nothing more");
         }
         effects
     }

@@ -137,6 +137,9 @@ impl App {
             Action::Invert => self.inverted = !self.inverted,
             Action::Pause => {
                 self.frozen = if self.frozen.is_some() { None } else { self.newest.clone() };
+                if !self.is_paused() {
+                    self.log.resume();
+                }
                 self.settle_selection();
                 return self.freeze_timeline();
             }

@@ -1,22 +1,48 @@
 //! Panel 6: what waltop did and saw, newest last.
 
-use ratatui::{Frame, layout::Rect};
-use tui_logger::{TuiLoggerLevelOutput, TuiLoggerWidget};
+use log::Level;
+use ratatui::{Frame, layout::Rect, style::Style, text::Line, widgets::Paragraph};
 
 use super::{boxed, theme::Theme};
-use crate::{console::app::App, keymap::Panel};
+use crate::{
+    console::app::{App, LogLine},
+    keymap::Panel,
+    text,
+};
+
+/// Columns of a line's time and level, under which it continues.
+const LABEL: usize = "14:03:22 I ".len();
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Log, "Log");
-    let widget = TuiLoggerWidget::default()
-        .style_error(theme.danger)
-        .style_warn(theme.warning)
-        .style_info(ratatui::style::Style::new())
-        .output_target(false)
-        .output_file(false)
-        .output_line(false)
-        .output_level(Some(TuiLoggerLevelOutput::Abbreviated))
-        .output_timestamp(Some("%H:%M:%S".to_owned()))
-        .output_separator(' ');
-    frame.render_widget(widget, inner);
+    let room = usize::from(inner.height);
+    let mut rows = Vec::new();
+    for line in app.log_lines() {
+        if rows.len() >= room {
+            break;
+        }
+        rows.extend(line_rows(app, line, theme, inner.width.into()).into_iter().rev());
+    }
+    rows.truncate(room);
+    rows.reverse();
+    frame.render_widget(Paragraph::new(rows), inner);
+}
+
+fn line_rows(app: &App, line: &LogLine, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let (sign, style) = match line.level {
+        Level::Error => ('E', theme.danger),
+        Level::Warn => ('W', theme.warning),
+        Level::Info => ('I', Style::new()),
+        Level::Debug => ('D', theme.muted),
+        Level::Trace => ('T', theme.muted),
+    };
+    let time = line.at.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S");
+    let mut label = format!("{time} {sign} ");
+    text::wrap(&line.text, width.saturating_sub(LABEL))
+        .into_iter()
+        .map(|row| {
+            let label = std::mem::replace(&mut label, " ".repeat(LABEL));
+            Line::styled(label + &row, style)
+        })
+        .collect()
 }

@@ -72,7 +72,7 @@ impl Console {
         while !self.stage.screen().contains(text) {
             let report = tokio::time::timeout(PATIENCE, self.inbox.recv()).await;
             let report = report.unwrap_or_else(|_| panic!("{text} never came: {}", self.stage.screen()));
-            let effects = self.stage.app.update(Message::Report(report.expect("an executor")));
+            let effects = self.stage.update(Message::Report(report.expect("an executor")));
             self.carry_out(effects).await;
         }
     }
@@ -83,7 +83,7 @@ impl Console {
         while !self.tells(text) {
             assert!(Instant::now() < deadline, "{text} was never told: {:?}", self.log);
             while let Ok(report) = self.inbox.try_recv() {
-                let effects = self.stage.app.update(Message::Report(report));
+                let effects = self.stage.update(Message::Report(report));
                 self.carry_out(effects).await;
             }
             self.look().await;
@@ -101,7 +101,7 @@ impl Console {
 
     pub async fn look(&mut self) {
         let look = seen(&mut self.watch, &self.is_stale);
-        let effects = self.stage.app.update(Message::Look(Arc::new(look)));
+        let effects = self.stage.update(Message::Look(Arc::new(look)));
         self.carry_out(effects).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

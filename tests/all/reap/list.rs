@@ -52,12 +52,12 @@ fn fixture(pid: i32) -> SignalTarget {
 
 fn pinned(stage: &mut Stage, targets: &[SignalTarget]) {
     let all = targets.iter().map(|&target| (target, Ok(()))).collect();
-    stage.app.update(Message::Report(EffectReport::Pinned(all)));
+    stage.update(Message::Report(EffectReport::Pinned(all)));
 }
 
 fn ended(stage: &mut Stage, target: SignalTarget, signal: StopSignal, end: StopOutcome) -> Vec<Effect> {
     let at = "2026-01-15T14:03:27Z".parse().expect("a time");
-    stage.app.update(Message::Report(EffectReport::Ended(StopResult { target, signal, end, at })))
+    stage.update(Message::Report(EffectReport::Ended(StopResult { target, signal, end, at })))
 }
 
 fn notes(effects: &[Effect]) -> Vec<&str> {
@@ -117,7 +117,7 @@ fn what_cannot_be_pinned_is_listed_with_the_reason() {
     let meant = pins(&stage.keys("X"));
     let gone = SignalRefusal::Gone { pid: 71166 };
     let answers = vec![(meant[0], Err(gone)), (meant[1], Ok(()))];
-    stage.app.update(Message::Report(EffectReport::Pinned(answers)));
+    stage.update(Message::Report(EffectReport::Pinned(answers)));
     let screen = stage.screen();
     assert!(screen.contains("1 of 1 ticked") && screen.contains("71166 is already gone"), "{screen}");
     assert_eq!(
@@ -166,7 +166,7 @@ fn the_grace_is_counted_down_and_kill_is_asked_with_the_focus_on_no() {
     stage.keys("y");
     assert!(stage.screen().contains("0 gone, 2 still there: 5 s left"), "{}", stage.screen());
     let later = "2026-01-15T14:03:25.5Z".parse().expect("a time");
-    stage.app.update(Message::Tick(later));
+    stage.update(Message::Tick(later));
     let first = ended(&mut stage, meant[0], StopSignal::Term, StopOutcome::Gone);
     assert_eq!(notes(&first), ["71166 (bun) has ended after TERM"]);
     assert_snapshot!(stage.screen());
