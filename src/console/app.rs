@@ -13,10 +13,11 @@ use crate::{
     ingest::BatchSetting,
     keymap::{Action, Keymap, Panel},
     sampler::Sample,
-    snapshot::{Database, FileHeader, Ingestion, Presence},
+    snapshot::{Database, Ingestion},
 };
 
 mod asking;
+mod database_state;
 mod dialog;
 mod findings;
 mod health;
@@ -41,9 +42,8 @@ use stopping::BackgroundStop;
 pub use subject::{DetailsSubject, PragmaKey};
 pub use timeline::{TimelineContent, TimelineView};
 
-use findings::FindingHistory;
+use database_state::DatabaseStates;
 use log::LogHistory;
-use overview::SavedView;
 
 #[derive(Debug, Clone)]
 pub enum Message {
@@ -101,11 +101,6 @@ pub struct AppSetup {
 
 /// How long a notice stays.
 const NOTICE: Duration = Duration::from_secs(20);
-/// How often the pragmas are asked for again.
-const ASK_PRAGMAS: Duration = Duration::from_mins(1);
-/// The same where the header or who is there has changed: a worker that asks is itself there for a moment.
-const ASK_PRAGMAS_CHANGED: Duration = Duration::from_secs(5);
-
 /// The state of the console.
 #[derive(Debug)]
 pub struct App {
@@ -115,17 +110,11 @@ pub struct App {
     newest: Option<Arc<Sample>>,
     /// The look that a pause holds on the screen.
     frozen: Option<Arc<Sample>>,
-    pub(super) current: usize,
-    /// Whether any look found a file at the path, by database.
-    were_there: Vec<bool>,
-    /// What is kept of the databases that are not on the screen.
-    left: Vec<SavedView>,
+    states: DatabaseStates,
     /// The overview of all databases instead of the panels, where it is open.
     pub(super) overview: Option<Overview>,
     pub(super) focus: Panel,
     pub(super) zoomed: bool,
-    pub(super) cursor: PanelCursors,
-    pub(super) filter: String,
     pub(super) filtering: bool,
     pub(super) sort: SortColumn,
     pub(super) inverted: bool,
@@ -137,43 +126,24 @@ pub struct App {
     pub(super) notice: Option<ActiveNotice>,
     pub(super) switch: ActionGate,
     pub(super) interval: Duration,
-    /// Why the pragmas of the databases could not be asked, by database.
-    pub(super) refusals: Vec<Option<String>>,
-    /// What was found, and what went away.
-    found: FindingHistory,
     log: LogHistory,
     pending_pin: Option<DialogKind>,
     stopping: BackgroundStop,
-    asked: Vec<PragmaRequest>,
-    /// When each checkpoint was due that was said to wait, by database.
-    awaited: Vec<Option<Timestamp>>,
-}
-
-/// When a database's pragmas were asked for, and of what header.
-#[derive(Debug, Clone, Default)]
-struct PragmaRequest {
-    at: Option<Timestamp>,
-    header: Option<FileHeader>,
-    presence: Option<Presence>,
 }
 
 impl App {
     /// A console that has seen nothing yet.
-    pub fn new(setup: AppSetup, interval: Duration, now: Timestamp) -> Self {
+    pub fn new(mut setup: AppSetup, interval: Duration, now: Timestamp) -> Self {
         Self {
+            states: DatabaseStates::new(std::mem::take(&mut setup.profiles)),
             switch: ActionGate::new(setup.permit),
             setup,
             now,
             newest: None,
             frozen: None,
-            current: 0,
-            were_there: Vec::new(),
-            left: Vec::new(),
             overview: None,
             focus: Panel::Processes,
             zoomed: false,
-            cursor: PanelCursors::default(),
-            filter: String::new(),
             filtering: false,
             sort: SortColumn::default(),
             inverted: false,
@@ -183,13 +153,9 @@ impl App {
             scroll: 0,
             notice: None,
             interval,
-            refusals: Vec::new(),
-            found: FindingHistory::default(),
             log: LogHistory::default(),
             pending_pin: None,
             stopping: BackgroundStop::default(),
-            asked: Vec::new(),
-            awaited: Vec::new(),
         }
     }
 
@@ -225,10 +191,9 @@ impl App {
             Message::Report(EffectReport::Pinned(pinned)) => self.pinned(pinned),
             Message::Report(EffectReport::Ended(ended)) => self.ended(ended),
             Message::Report(EffectReport::Pragmas { index, refusal }) => {
-                if self.refusals.len() <= index {
-                    self.refusals.resize(index + 1, None);
+                if let Some(state) = self.states.get_mut(index) {
+                    state.refusal = refusal;
                 }
-                self.refusals[index] = refusal;
                 Vec::new()
             }
             Message::Report(EffectReport::Health(outcome)) => self.health_checked(outcome),
@@ -251,18 +216,7 @@ impl App {
 
     /// The database on the screen.
     pub fn database(&self) -> Option<&Database> {
-        self.look()?.snapshot.databases.get(self.current)
-    }
-
-    /// Whether the database at `index` has gone from its path: it is not there, though it was, or others use it still.
-    pub fn has_gone(&self, index: usize) -> bool {
-        let was_there = self.were_there.get(index).is_some_and(|&was| was);
-        self.databases().get(index).is_some_and(|it| it.is_gone() || it.files.db.is_none() && was_there)
-    }
-
-    /// What the database on the screen is held to.
-    pub fn profile(&self) -> Option<&Profile> {
-        self.setup.profiles.get(self.current)
+        self.look()?.snapshot.databases.get(self.current())
     }
 
     /// The key that does `action`, for a sentence that names it.
@@ -294,11 +248,11 @@ impl App {
         if self.newest.replace(Arc::clone(look)).is_none() {
             self.open_on_many();
         }
-        self.were_there.resize(look.snapshot.databases.len(), false);
-        for (was_there, database) in self.were_there.iter_mut().zip(&look.snapshot.databases) {
-            *was_there |= database.files.db.is_some();
+        self.states.make_room(look.snapshot.databases.len());
+        for (state, database) in self.states.iter_mut().zip(&look.snapshot.databases) {
+            state.was_there |= database.files.db.is_some();
+            state.findings.follow(&database.findings, look.snapshot.taken_at);
         }
-        self.found.follow(&look.snapshot);
         self.settle_selection();
         let mut effects = self.follow_timeline();
         // The row that slid into its place is selected now: whoever is about to press a key should know.
@@ -311,31 +265,6 @@ impl App {
         effects.extend(self.verify(look));
         effects.extend(self.due_checkpoints(&look.snapshot));
         effects.extend(self.due_questions(look));
-        effects
-    }
-
-    /// Asks for the pragmas of the databases for which it is time, the one on the screen first.
-    fn due_questions(&mut self, look: &Sample) -> Vec<Effect> {
-        let databases = &look.snapshot.databases;
-        self.asked.resize_with(databases.len(), PragmaRequest::default);
-        let others = (0..databases.len()).filter(|&index| index != self.current);
-        let mut effects = Vec::new();
-        for index in [self.current].into_iter().chain(others) {
-            let Some(database) = databases.get(index) else { continue };
-            let asked = &mut self.asked[index];
-            let presence = database.presence();
-            let changed = asked.header != database.header || asked.presence != Some(presence);
-            let patience = if changed { ASK_PRAGMAS_CHANGED } else { ASK_PRAGMAS };
-            let due = asked.at.is_none_or(|at| self.now.duration_since(at).unsigned_abs() >= patience);
-            if database.files.db.is_some() && due {
-                *asked = PragmaRequest {
-                    at: Some(self.now),
-                    header: database.header.clone(),
-                    presence: Some(presence),
-                };
-                effects.push(Effect::AskPragmas { index, path: database.path.clone(), presence });
-            }
-        }
         effects
     }
 
@@ -355,10 +284,6 @@ impl App {
         let note = self.notify(outcome.level, outcome.text);
         self.ask_again();
         vec![note, Effect::Refresh]
-    }
-
-    fn ask_again(&mut self) {
-        self.asked.clear();
     }
 }
 

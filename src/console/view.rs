@@ -172,7 +172,7 @@ fn absence(app: &App, database: &Database) -> String {
     if database.is_gone() {
         "The database is gone from this path, but others still use it or its log: see the findings."
             .to_owned()
-    } else if app.has_gone(app.current) {
+    } else if app.has_gone(app.current()) {
         let key = app.key_of(Action::Ingest);
         format!(
             "The database is gone from its path: it was moved or removed. {key} starts an ingestion, which makes a \

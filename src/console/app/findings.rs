@@ -3,13 +3,12 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, VecDeque},
-    path::PathBuf,
     time::Duration,
 };
 
 use jiff::Timestamp;
 
-use crate::snapshot::{Database, Finding, FindingKind, Snapshot};
+use crate::snapshot::{Finding, FindingKind};
 
 use super::App;
 
@@ -62,14 +61,9 @@ impl<'a> FindingRow<'a> {
     }
 }
 
-/// The findings of each database over all looks.
+/// The findings of a database over all looks.
 #[derive(Debug, Default)]
 pub(super) struct FindingHistory {
-    databases: BTreeMap<PathBuf, FollowedDatabase>,
-}
-
-#[derive(Debug, Default)]
-struct FollowedDatabase {
     current: BTreeMap<FindingId, CurrentFinding>,
     /// The newest first. What came back is not among them; how often it went away goes on counting.
     gone: VecDeque<ResolvedFinding>,
@@ -84,20 +78,7 @@ struct CurrentFinding {
 
 impl FindingHistory {
     /// Takes in what a look found.
-    pub(super) fn follow(&mut self, snapshot: &Snapshot) {
-        for database in &snapshot.databases {
-            let followed = self.databases.entry(database.path.clone()).or_default();
-            followed.follow(&database.findings, snapshot.taken_at);
-        }
-    }
-
-    fn of(&self, database: &Database) -> impl Iterator<Item = &ResolvedFinding> {
-        self.databases.get(&database.path).into_iter().flat_map(|followed| &followed.gone)
-    }
-}
-
-impl FollowedDatabase {
-    fn follow(&mut self, findings: &[Finding], taken_at: Timestamp) {
+    pub(super) fn follow(&mut self, findings: &[Finding], taken_at: Timestamp) {
         let mut before = std::mem::take(&mut self.current);
         for finding in findings {
             let key = key(finding);
@@ -144,7 +125,7 @@ impl App {
                 && !database.findings.iter().any(|finding| key(finding) == key(&gone.finding))
         };
         let now = database.findings.iter().map(FindingRow::Now);
-        now.chain(self.found.of(database).filter(is_past).map(FindingRow::Gone)).collect()
+        now.chain(self.states.shown().findings.gone.iter().filter(is_past).map(FindingRow::Gone)).collect()
     }
 
     /// The row of the finding that `key` stands for, if it is remembered.
@@ -181,7 +162,7 @@ mod tests {
     }
 
     /// Kind, PID, seconds held and times of what is gone.
-    fn outline(followed: &FollowedDatabase) -> Vec<(FindingKind, i32, u64, u32)> {
+    fn outline(followed: &FindingHistory) -> Vec<(FindingKind, i32, u64, u32)> {
         let pid = |gone: &ResolvedFinding| gone.finding.pid.expect("the tests give one");
         followed.gone.iter().map(|it| (it.finding.kind, pid(it), it.held.as_secs(), it.times)).collect()
     }
@@ -193,7 +174,7 @@ mod tests {
             finding.evidence.insert("pidfile".to_owned(), path.into());
             finding
         };
-        let mut followed = FollowedDatabase::default();
+        let mut followed = FindingHistory::default();
         followed.follow(&[dead("/a.pid"), dead("/b.pid")], at(0));
         followed.follow(&[dead("/b.pid")], at(10));
         let gone: Vec<_> = followed.gone.iter().map(|gone| gone.finding.message.as_str()).collect();
@@ -202,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_went_away_says_how_long_it_held_and_as_what() {
-        let mut followed = FollowedDatabase::default();
+        let mut followed = FindingHistory::default();
         followed.follow(&[finding(A, 1, "for 1 s"), finding(A, 2, "other")], at(10));
         followed.follow(&[finding(A, 1, "for 5 s"), finding(A, 2, "other")], at(15));
         assert!(followed.gone.is_empty());
@@ -213,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_comes_and_goes_is_one_entry_that_counts() {
-        let mut followed = FollowedDatabase::default();
+        let mut followed = FindingHistory::default();
         for round in 0..5 {
             followed.follow(&[finding(A, 1, "")], at(round * 10));
             assert!(followed.gone.is_empty(), "it holds, so it is not gone");
@@ -224,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_newest_stand_first_and_the_oldest_are_forgotten() {
-        let mut followed = FollowedDatabase::default();
+        let mut followed = FindingHistory::default();
         for pid in 1..=30 {
             followed.follow(&[finding(A, pid, "")], at(pid.into()));
         }
@@ -235,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_makes_no_negative_time() {
-        let mut followed = FollowedDatabase::default();
+        let mut followed = FindingHistory::default();
         followed.follow(&[finding(A, 1, "")], at(100));
         followed.follow(&[], at(50));
         assert_eq!(outline(&followed), [(A, 1, 0, 1)]);
@@ -243,7 +224,7 @@ mod tests {
 
     #[test]
     fn two_of_one_rule_and_process_in_one_look_are_one() {
-        let mut followed = FollowedDatabase::default();
+        let mut followed = FindingHistory::default();
         let twins = [finding(A, 1, "first"), finding(A, 1, "second")];
         followed.follow(&twins, at(1));
         followed.follow(&twins, at(4));

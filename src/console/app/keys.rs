@@ -46,7 +46,7 @@ impl App {
         if let Some(dialog) = &mut self.dialog {
             dialog.paste(pasted);
         } else if self.filtering {
-            self.filter.extend(pasted.chars().filter(|character| !character.is_control()));
+            self.filter_mut().extend(pasted.chars().filter(|character| !character.is_control()));
             self.filter_changed();
         }
     }
@@ -192,17 +192,17 @@ impl App {
     /// Whether the key belonged to the filter that is being typed.
     fn filter_key(&mut self, key: KeyEvent) -> bool {
         match key.code {
-            KeyCode::Char('u') if key.modifiers == KeyModifiers::CONTROL => self.filter.clear(),
+            KeyCode::Char('u') if key.modifiers == KeyModifiers::CONTROL => self.filter_mut().clear(),
             KeyCode::Char(character) if key.modifiers.difference(KeyModifiers::SHIFT).is_empty() => {
-                self.filter.push(character);
+                self.filter_mut().push(character);
             }
             KeyCode::Backspace => {
-                self.filter.pop();
+                self.filter_mut().pop();
             }
             KeyCode::Enter => self.filtering = false,
             KeyCode::Esc => {
                 self.filtering = false;
-                self.filter.clear();
+                self.filter_mut().clear();
             }
             _ => return false,
         }
@@ -210,11 +210,15 @@ impl App {
         true
     }
 
+    fn filter_mut(&mut self) -> &mut String {
+        &mut self.states.shown_mut().filter
+    }
+
     fn back(&mut self) {
         if self.overlay.take().is_some() || self.timeline.take().is_some() {
             self.scroll = 0;
-        } else if !self.filter.is_empty() {
-            self.filter.clear();
+        } else if !self.filter().is_empty() {
+            self.filter_mut().clear();
             self.filter_changed();
         } else {
             self.zoomed = false;

@@ -11,17 +11,10 @@ use crate::{
     snapshot::{Database, Severity},
 };
 
-use super::{App, PanelCursors};
+use super::App;
 
 /// With more databases than this the console opens on the overview.
 const FEW: usize = 3;
-
-/// What is kept of a database while another one is shown.
-#[derive(Debug, Default)]
-pub(super) struct SavedView {
-    cursor: PanelCursors,
-    filter: String,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overview {
@@ -62,7 +55,7 @@ impl App {
     /// Opens the overview at the first look, where there are many databases.
     pub(super) fn open_on_many(&mut self) {
         if self.databases().len() > FEW {
-            self.overview = Some(Overview { origin: self.current });
+            self.overview = Some(Overview { origin: self.current() });
         }
     }
 
@@ -75,7 +68,7 @@ impl App {
         }
         self.overlay = None;
         self.timeline = None;
-        self.overview = Some(Overview { origin: self.current });
+        self.overview = Some(Overview { origin: self.current() });
         Vec::new()
     }
 
@@ -84,16 +77,16 @@ impl App {
         let overview = self.overview.filter(|_| self.overlay.is_none())?;
         let last = self.databases().len().saturating_sub(1);
         let to = match action {
-            Action::Down => self.current + 1,
-            Action::Up => self.current.saturating_sub(1),
-            Action::PageDown => self.current + super::keys::PAGE.unsigned_abs(),
-            Action::PageUp => self.current.saturating_sub(super::keys::PAGE.unsigned_abs()),
+            Action::Down => self.current() + 1,
+            Action::Up => self.current().saturating_sub(1),
+            Action::PageDown => self.current() + super::keys::PAGE.unsigned_abs(),
+            Action::PageUp => self.current().saturating_sub(super::keys::PAGE.unsigned_abs()),
             Action::First => 0,
             Action::Last => last,
             Action::Details => {
                 self.overview = None;
                 self.notice = None;
-                self.current
+                self.current()
             }
             Action::Back => {
                 self.overview = None;
@@ -119,21 +112,16 @@ impl App {
         if count == 0 {
             return Vec::new();
         }
-        let at = isize::try_from(self.current + count).unwrap_or(0) + by;
+        let at = isize::try_from(self.current() + count).unwrap_or(0) + by;
         self.show_database(usize::try_from(at).unwrap_or(0) % count)
     }
 
     /// Shows the database at `index`, with the rows selected and the filter set as they were when it was left.
     pub(super) fn show_database(&mut self, index: usize) -> Vec<Effect> {
-        if index == self.current {
+        if index == self.current() {
             return Vec::new();
         }
-        self.left.resize_with(self.left.len().max(self.current.max(index) + 1), SavedView::default);
-        self.left[self.current] =
-            SavedView { cursor: std::mem::take(&mut self.cursor), filter: std::mem::take(&mut self.filter) };
-        let SavedView { cursor, filter } = std::mem::take(&mut self.left[index]);
-        (self.cursor, self.filter) = (cursor, filter);
-        self.current = index;
+        self.states.show(index);
         self.filtering = false;
         // It was about the database before.
         self.notice = None;

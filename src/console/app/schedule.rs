@@ -15,8 +15,7 @@ impl App {
     /// What is to be done about the checkpoints that are due at a look; nothing while nothing may be changed.
     pub(super) fn due_checkpoints(&mut self, snapshot: &Snapshot) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.awaited.resize(snapshot.databases.len(), None);
-        for (index, database) in snapshot.databases.iter().enumerate() {
+        for (database, state) in snapshot.databases.iter().zip(self.states.iter_mut()) {
             let Some(known) = &database.schedule else { continue };
             if !self.switch.is_armed() || known.due_at > snapshot.taken_at {
                 continue;
@@ -24,7 +23,7 @@ impl App {
             let plan = schedule::plan(database, known.mode);
             if let CheckpointPlan::Wait(why) = &plan {
                 // Once for each that waits, however long that takes.
-                if self.awaited[index].replace(known.due_at) != Some(known.due_at) {
+                if state.awaited.replace(known.due_at) != Some(known.due_at) {
                     let name = text::clean(&database.name());
                     let text = format!("{name}: the scheduled checkpoint waits: {why}");
                     effects.push(Effect::Note(Level::Info, text));

@@ -70,10 +70,14 @@ impl SortColumn {
 }
 
 impl App {
+    fn cursor(&self) -> &PanelCursors {
+        &self.states.shown().cursor
+    }
+
     /// The processes that the filter lets through, in the chosen order.
     pub fn visible_processes(&self) -> Vec<&Process> {
         let Some(database) = self.database() else { return Vec::new() };
-        let wanted = self.filter.to_lowercase();
+        let wanted = self.filter().to_lowercase();
         let mut visible: Vec<&Process> =
             database.processes.iter().filter(|process| matches(process, &wanted)).collect();
         visible.sort_by(|a, b| {
@@ -121,27 +125,27 @@ impl App {
             Panel::Processes => {
                 let visible = self.visible_processes();
                 let found = self
-                    .cursor
+                    .cursor()
                     .process
                     .and_then(|target| visible.iter().position(|process| is(process, target)));
-                found.unwrap_or(self.cursor.process_row).min(last)
+                found.unwrap_or(self.cursor().process_row).min(last)
             }
             Panel::Findings => self.row_of_finding().min(last),
-            Panel::Pragmas => self.cursor.pragma.min(last),
-            Panel::Ingestion => self.cursor.ingestion.min(last),
+            Panel::Pragmas => self.cursor().pragma.min(last),
+            Panel::Ingestion => self.cursor().ingestion.min(last),
             Panel::Locks | Panel::Files | Panel::Log => 0,
         }
     }
 
     // The row of the same finding, wherever it moved; of two of one rule and process the one that was meant.
     fn row_of_finding(&self) -> usize {
-        let Some(wanted) = &self.cursor.finding else { return self.cursor.finding_row };
+        let Some(wanted) = &self.cursor().finding else { return self.cursor().finding_row };
         let rows = self.finding_rows();
         let stands_at = |row: &FindingRow<'_>| row.key() == *wanted;
-        if rows.get(self.cursor.finding_row).is_some_and(stands_at) {
-            return self.cursor.finding_row;
+        if rows.get(self.cursor().finding_row).is_some_and(stands_at) {
+            return self.cursor().finding_row;
         }
-        rows.iter().position(stands_at).unwrap_or(self.cursor.finding_row)
+        rows.iter().position(stands_at).unwrap_or(self.cursor().finding_row)
     }
 
     pub(super) fn move_selection(&mut self, by: isize) {
@@ -152,17 +156,14 @@ impl App {
     }
 
     pub(super) fn select_row(&mut self, panel: Panel, row: usize) {
+        let process = self.visible_processes().get(row).and_then(|process| target(process));
+        let finding = self.finding_rows().get(row).map(|row| row.key());
+        let cursor = &mut self.states.shown_mut().cursor;
         match panel {
-            Panel::Processes => {
-                self.cursor.process_row = row;
-                self.cursor.process = self.visible_processes().get(row).and_then(|process| target(process));
-            }
-            Panel::Findings => {
-                self.cursor.finding_row = row;
-                self.cursor.finding = self.finding_rows().get(row).map(|row| row.key());
-            }
-            Panel::Pragmas => self.cursor.pragma = row,
-            Panel::Ingestion => self.cursor.ingestion = row,
+            Panel::Processes => (cursor.process_row, cursor.process) = (row, process),
+            Panel::Findings => (cursor.finding_row, cursor.finding) = (row, finding),
+            Panel::Pragmas => cursor.pragma = row,
+            Panel::Ingestion => cursor.ingestion = row,
             Panel::Locks | Panel::Files | Panel::Log => {}
         }
     }
@@ -173,7 +174,7 @@ impl App {
         let row = self.selected_row(Panel::Processes);
         self.select_row(Panel::Processes, row);
         // One that nobody has chosen yet is the worst, whichever that is.
-        if self.cursor.finding.is_some() {
+        if self.cursor().finding.is_some() {
             let row = self.selected_row(Panel::Findings);
             self.select_row(Panel::Findings, row);
         }
@@ -182,7 +183,7 @@ impl App {
     /// After the filter changed: a selected row that it hides gives way to the first visible one.
     pub(super) fn filter_changed(&mut self) {
         let hidden = self
-            .cursor
+            .cursor()
             .process
             .is_none_or(|target| !self.visible_processes().iter().any(|process| is(process, target)));
         if hidden {

@@ -96,7 +96,7 @@ impl App {
     pub(super) fn ask_timeline(&self) -> Vec<Effect> {
         let Some(past) = &self.timeline else { return Vec::new() };
         let window = TimeWindow { end: past.end, span: past.span() };
-        vec![Effect::Timeline { index: self.current, window }]
+        vec![Effect::Timeline { index: self.current(), window }]
     }
 
     /// The same after a look: what stands still is not asked for again.
@@ -106,7 +106,8 @@ impl App {
     }
 
     pub(super) fn timeline_arrived(&mut self, index: usize, timeline: Option<Arc<Timeline>>) {
-        if let Some(past) = self.timeline.as_mut().filter(|_| index == self.current) {
+        let is_shown = index == self.current();
+        if let Some(past) = self.timeline.as_mut().filter(|_| is_shown) {
             past.shown = timeline.map_or(TimelineContent::Unsampled, TimelineContent::Known);
         }
     }

@@ -21,7 +21,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
     if database.files.db.is_none() {
         let path = database.path.display();
-        let sentence = if app.has_gone(app.current) {
+        let sentence = if app.has_gone(app.current()) {
             format!("{path} is gone: it was moved or removed.")
         } else {
             format!("There is no {path} yet.")

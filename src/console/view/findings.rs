@@ -132,7 +132,7 @@ fn lines(app: &App, theme: &Theme, size: FindingLayout, has_focus: bool) -> (Vec
 fn remarks(app: &App, theme: &Theme, size: FindingLayout, count: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if count == 0 {
-        let sentence = if app.has_gone(app.current) {
+        let sentence = if app.has_gone(app.current()) {
             "The database is gone from its path: it was moved or removed."
         } else {
             "Nothing is wrong as far as can be seen from here."

@@ -21,7 +21,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let line = if app.filtering {
         Line::from(vec![
             Span::styled(" filter: ", theme.accent),
-            Span::raw(text::fit(&app.filter, room.saturating_sub(40))),
+            Span::raw(text::fit(app.filter(), room.saturating_sub(40))),
             Span::styled("▏", theme.accent),
             Span::styled("  Enter keeps it, Esc clears it", theme.muted),
         ])

@@ -34,14 +34,14 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
         None => parts.push(("looking…".to_owned(), theme.muted)),
         Some(database) => {
             let names = app.names();
-            parts.push((text::fit(&names[app.current], 28), theme.title));
+            parts.push((text::fit(&names[app.current()], 28), theme.title));
             if names.len() > 1 {
                 parts.push((
-                    format!("  {} of {} {}", app.current + 1, names.len(), switches(app)),
+                    format!("  {} of {} {}", app.current() + 1, names.len(), switches(app)),
                     theme.muted,
                 ));
             }
-            if app.has_gone(app.current) {
+            if app.has_gone(app.current()) {
                 parts.push(("  is gone from its path".to_owned(), theme.danger));
             } else if database.files.db.is_none() {
                 parts.push(("  does not exist yet".to_owned(), theme.warning));
@@ -49,7 +49,7 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
                 parts.push((format!("  {}", text::clean(why)), theme.danger));
             }
             if let Some(wal) = &database.files.wal {
-                let growth = if wide { growth(app, app.current) } else { String::new() };
+                let growth = if wide { growth(app, app.current()) } else { String::new() };
                 let part = format!("   WAL {}{growth}", units::bytes(wal.bytes));
                 let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
                 // Half a figure is none; where the database is, its writer stands behind it and is cut instead.

@@ -32,11 +32,11 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let width = usize::from(inner.width);
     let mut lines = vec![write_lock(database, theme, width)];
     lines.extend(gauge(app, &database.locks, theme, width));
-    let moved = look.trends.get(app.current).and_then(|trend| trend.frames_moved_per_second);
+    let moved = look.trends.get(app.current()).and_then(|trend| trend.frames_moved_per_second);
     lines.extend(others(database, moved, theme, width));
     let mut readers = readers(database, theme, width);
     let room = usize::from(inner.height).saturating_sub(lines.len());
-    let lanes_wanted = look.trends.get(app.current).map_or(0, |trend| trend.lanes.len());
+    let lanes_wanted = look.trends.get(app.current()).map_or(0, |trend| trend.lanes.len());
     // Half of the room or two rows at the least, and what the lanes leave.
     let for_readers = (room / 2).max(room.saturating_sub(lanes_wanted)).max(room.min(2));
     if readers.len() > for_readers {
@@ -47,7 +47,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
             format!("{label:<12}{hidden} more: {} shows them all", app.key_of(Action::Zoom(Panel::Locks)));
         readers.push(Line::styled(text::fit(&more, width), theme.muted));
     }
-    if let Some(trend) = look.trends.get(app.current) {
+    if let Some(trend) = look.trends.get(app.current()) {
         lines.extend(lanes(trend, theme, width).take(room.saturating_sub(readers.len())));
     }
     lines.extend(readers);

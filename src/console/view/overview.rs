@@ -37,10 +37,10 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let columns = columns(inner.width, &names);
     let heading = columns.iter().map(|(name, width)| text::pad(name, *width)).collect::<String>();
     let mut lines = vec![Line::styled(format!("   {heading}WORST FINDING"), theme.muted)];
-    let first = first_row(app.current, list.height.saturating_sub(1));
+    let first = first_row(app.current(), list.height.saturating_sub(1));
     for (index, database) in app.databases().iter().enumerate().skip(first) {
         let line = line(app, index, database, &names[index], &columns, usize::from(inner.width), theme);
-        lines.push(if index == app.current { selected_line(&line, theme) } else { line });
+        lines.push(if index == app.current() { selected_line(&line, theme) } else { line });
     }
     frame.render_widget(Paragraph::new(lines), list);
     if let Some(database) = app.database() {
@@ -76,7 +76,7 @@ fn line(
     theme: &Theme,
 ) -> Line<'static> {
     let (sign, words, style) = worst(app, index, theme);
-    let mark = if index == app.current { "▸" } else { " " };
+    let mark = if index == app.current() { "▸" } else { " " };
     let mut spans = vec![Span::styled(format!("{mark}{sign} "), style)];
     let mut taken = 3;
     // Of one that cannot be looked at there is only the reason to tell, which gets all the room.
@@ -164,7 +164,7 @@ fn worst(app: &App, index: usize, theme: &Theme) -> (&'static str, String, Style
 /// What did not fit into the line of the selected database.
 fn about_one(frame: &mut Frame, area: Rect, app: &App, database: &Database, theme: &Theme) {
     let width = usize::from(area.width);
-    let (_, words, style) = worst(app, app.current, theme);
+    let (_, words, style) = worst(app, app.current(), theme);
     let mut lines = vec![
         Line::styled("─".repeat(width), theme.border),
         Line::styled(text::fit(&format!(" {}", database.path.display()), width), theme.title),

@@ -29,7 +29,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     if database.files.db.is_none() {
         return empty(frame, inner, theme, &super::absence(app, database));
     }
-    let refusal = app.refusals.get(app.current).and_then(Option::as_deref);
+    let refusal = app.pragma_refusal();
     let rows = app.visible_pragmas();
     let selected = app.selected_row(Panel::Pragmas);
     let first = first_row(selected, inner.height);

@@ -26,7 +26,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Processes, &title(app, database));
     let visible = app.visible_processes();
     if visible.is_empty() {
-        let sentence = if !app.filter.is_empty() {
+        let sentence = if !app.filter().is_empty() {
             "No process matches the filter: Esc clears it.".to_owned()
         } else if database.files.db.is_none() {
             super::absence(app, database)
@@ -57,8 +57,8 @@ fn title(app: &App, database: &Database) -> String {
     if stopped > 0 {
         title.push_str(&format!(", {stopped} stopped"));
     }
-    if !app.filter.is_empty() {
-        title.push_str(&format!(", filter {}", text::fit(&app.filter, 20)));
+    if !app.filter().is_empty() {
+        title.push_str(&format!(", filter {}", text::fit(app.filter(), 20)));
     }
     title
 }

@@ -60,7 +60,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Ti
 /// Why there is no timeline of `database`, where there can be none.
 fn why_not(app: &App, database: &Database) -> Option<String> {
     if database.files.db.is_none() {
-        let sentence = if app.has_gone(app.current) {
+        let sentence = if app.has_gone(app.current()) {
             "The database is gone from its path: it was moved or removed."
         } else {
             "The database does not exist yet."
@@ -133,7 +133,7 @@ impl TimelinePanel<'_> {
         reason = "positive rates, shown rounded"
     )]
     fn rates(&self) -> String {
-        let trend = self.app.look().and_then(|look| look.trends.get(self.app.current));
+        let trend = self.app.look().and_then(|look| look.trends.get(self.app.current()));
         let written = trend.and_then(|trend| trend.wal_bytes_per_second).filter(|&rate| rate >= 1.0);
         let moved = trend.and_then(|trend| trend.frames_moved_per_second).filter(|&rate| rate >= 1.0);
         let written = written.map(|rate| format!("-wal grows {}/s", units::bytes(rate as u64)));

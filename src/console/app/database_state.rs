@@ -1,0 +1,155 @@
+//! What the console keeps of each database, whether or not it is the one on the screen.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{
+    act::Effect,
+    config::profile::Profile,
+    sampler::Sample,
+    snapshot::{Database, FileHeader, Presence},
+};
+
+use super::{App, PanelCursors, findings::FindingHistory};
+
+/// How often the pragmas are asked for again.
+const ASK_PRAGMAS: Duration = Duration::from_mins(1);
+/// The same where the header or who is there has changed: a worker that asks is itself there for a moment.
+const ASK_PRAGMAS_CHANGED: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Default)]
+pub(super) struct DatabaseState {
+    /// What it is held to.
+    pub(super) profile: Option<Profile>,
+    pub(super) cursor: PanelCursors,
+    /// Which processes are shown: those that contain this.
+    pub(super) filter: String,
+    /// What was found, and what went away.
+    pub(super) findings: FindingHistory,
+    /// Whether any sample found a file at the path.
+    pub(super) was_there: bool,
+    asked: PragmaRequest,
+    /// Why its pragmas could not be asked for.
+    pub(super) refusal: Option<String>,
+    /// When the checkpoint was due that was last said to wait.
+    pub(super) awaited: Option<Timestamp>,
+}
+
+/// When a database's pragmas were asked for, and of what header.
+#[derive(Debug, Clone, Default)]
+struct PragmaRequest {
+    at: Option<Timestamp>,
+    header: Option<FileHeader>,
+    presence: Option<Presence>,
+}
+
+impl DatabaseState {
+    /// Asks for the pragmas of `database`, which is at `index`, where it is time.
+    fn due_question(&mut self, index: usize, database: &Database, now: Timestamp) -> Option<Effect> {
+        database.files.db.as_ref()?;
+        let presence = database.presence();
+        let changed = self.asked.header != database.header || self.asked.presence != Some(presence);
+        let patience = if changed { ASK_PRAGMAS_CHANGED } else { ASK_PRAGMAS };
+        if self.asked.at.is_some_and(|at| now.duration_since(at).unsigned_abs() < patience) {
+            return None;
+        }
+        self.asked =
+            PragmaRequest { at: Some(now), header: database.header.clone(), presence: Some(presence) };
+        Some(Effect::AskPragmas { index, path: database.path.clone(), presence })
+    }
+}
+
+/// The states of all databases, in the order of the samples. There is always one on the screen, which shows that
+/// nothing was sampled yet where that is so.
+#[derive(Debug)]
+pub(super) struct DatabaseStates {
+    shown: usize,
+    all: Vec<DatabaseState>,
+}
+
+impl DatabaseStates {
+    pub(super) fn new(profiles: Vec<Profile>) -> Self {
+        let known = profiles.into_iter().map(|it| DatabaseState { profile: Some(it), ..Default::default() });
+        let mut states = Self { shown: 0, all: known.collect() };
+        states.make_room(1);
+        states
+    }
+
+    pub(super) fn make_room(&mut self, count: usize) {
+        self.all.resize_with(self.all.len().max(count), DatabaseState::default);
+    }
+
+    pub(super) fn shown(&self) -> &DatabaseState {
+        &self.all[self.shown]
+    }
+
+    pub(super) fn shown_mut(&mut self) -> &mut DatabaseState {
+        &mut self.all[self.shown]
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<&DatabaseState> {
+        self.all.get(index)
+    }
+
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut DatabaseState> {
+        self.all.get_mut(index)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut DatabaseState> {
+        self.all.iter_mut()
+    }
+
+    pub(super) fn show(&mut self, index: usize) {
+        self.make_room(index + 1);
+        self.shown = index;
+    }
+}
+
+impl App {
+    /// The index of the database on the screen.
+    pub fn current(&self) -> usize {
+        self.states.shown
+    }
+
+    /// What the database on the screen is held to.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.states.shown().profile.as_ref()
+    }
+
+    /// What the processes on the screen have in common; empty: all are shown.
+    pub fn filter(&self) -> &str {
+        &self.states.shown().filter
+    }
+
+    /// Why the pragmas of the database on the screen could not be asked for.
+    pub fn pragma_refusal(&self) -> Option<&str> {
+        self.states.shown().refusal.as_deref()
+    }
+
+    /// Whether the database at `index` has gone from its path: it is not there, though it was, or others use it still.
+    pub fn has_gone(&self, index: usize) -> bool {
+        let was_there = self.states.get(index).is_some_and(|state| state.was_there);
+        self.databases().get(index).is_some_and(|it| it.is_gone() || it.files.db.is_none() && was_there)
+    }
+
+    /// Asks for the pragmas of the databases for which it is time, the one on the screen first.
+    pub(super) fn due_questions(&mut self, sample: &Sample) -> Vec<Effect> {
+        let databases = &sample.snapshot.databases;
+        let shown = self.current();
+        let others = (0..databases.len()).filter(|&index| index != shown);
+        let mut effects = Vec::new();
+        for index in [shown].into_iter().chain(others) {
+            if let (Some(database), Some(state)) = (databases.get(index), self.states.get_mut(index)) {
+                effects.extend(state.due_question(index, database, self.now));
+            }
+        }
+        effects
+    }
+
+    pub(super) fn ask_again(&mut self) {
+        for state in self.states.iter_mut() {
+            state.asked = PragmaRequest::default();
+        }
+    }
+}
