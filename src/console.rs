@@ -2,6 +2,7 @@
 
 pub mod app;
 mod log_lines;
+pub mod process_columns;
 mod runtime;
 mod terminal;
 pub mod view;

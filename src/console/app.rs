@@ -16,6 +16,8 @@ use crate::{
     snapshot::{Database, Ingestion},
 };
 
+use super::process_columns::ProcessColumn;
+
 mod asking;
 mod database_state;
 mod dialog;
@@ -37,7 +39,7 @@ pub use dialog::{
 pub use findings::{FindingId as FindingKey, FindingRow, ResolvedFinding};
 pub use log::{KEPT_LINES, LogLine};
 pub use overview::Overview;
-pub use selection::{PanelCursors, SortColumn};
+pub use selection::PanelCursors;
 use stopping::BackgroundStop;
 pub use subject::{DetailsSubject, PragmaKey};
 pub use timeline::{TimelineContent, TimelineView};
@@ -116,7 +118,7 @@ pub struct App {
     pub(super) focus: Panel,
     pub(super) zoomed: bool,
     pub(super) filtering: bool,
-    pub(super) sort: SortColumn,
+    pub(super) sort: &'static ProcessColumn,
     pub(super) inverted: bool,
     pub(super) dialog: Option<Dialog>,
     pub(super) overlay: Option<Overlay>,
@@ -145,7 +147,7 @@ impl App {
             focus: Panel::Processes,
             zoomed: false,
             filtering: false,
-            sort: SortColumn::default(),
+            sort: ProcessColumn::of_turn(0),
             inverted: false,
             dialog: None,
             overlay: None,

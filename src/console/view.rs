@@ -11,8 +11,7 @@ use ratatui::{
 use super::app::{App, Overlay};
 use crate::{
     keymap::{Action, Panel},
-    snapshot::{Database, Process},
-    units,
+    snapshot::Database,
 };
 
 mod details;
@@ -32,6 +31,7 @@ mod pragma;
 mod pragmas;
 mod processes;
 mod run;
+mod table;
 pub mod theme;
 mod timeline;
 
@@ -222,10 +222,4 @@ fn level(share: f64) -> char {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of seven steps")]
     let step = (share.clamp(0.0, 1.0) * 7.0).ceil() as usize;
     BLOCKS[step.min(7)]
-}
-
-/// For how long `process` has been running; `None` where its start is not known.
-fn age(app: &App, process: &Process) -> Option<String> {
-    let started = process.started_at?;
-    Some(units::duration((app.now.duration_since(started).as_secs_f64() * 1e3).max(0.0)))
 }

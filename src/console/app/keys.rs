@@ -133,7 +133,7 @@ impl App {
             Action::PreviousDatabase => return self.switch_database(-1),
             Action::NextDatabase => return self.switch_database(1),
             Action::Filter => self.filtering = self.database().is_some(),
-            Action::Sort => self.sort = self.sort.next(),
+            Action::Sort => self.sort = self.sort.next_sort(),
             Action::Invert => self.inverted = !self.inverted,
             Action::Pause => {
                 self.frozen = if self.frozen.is_some() { None } else { self.newest.clone() };

@@ -1,6 +1,6 @@
 //! Which rows are shown, in which order, and which one is selected: the same process, wherever it moves.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 
 use crate::{
     act::signal::SignalTarget,
@@ -21,52 +21,6 @@ pub struct PanelCursors {
     finding_row: usize,
     pragma: usize,
     ingestion: usize,
-}
-
-/// The columns by which processes are sorted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum SortColumn {
-    /// Oldest first: the one order in which rows do not move while they are looked at.
-    #[default]
-    Age,
-    Locks,
-    Cpu,
-    Memory,
-    Pid,
-    Command,
-}
-
-impl SortColumn {
-    /// The next one, round and round.
-    pub const fn next(self) -> Self {
-        match self {
-            Self::Age => Self::Locks,
-            Self::Locks => Self::Cpu,
-            Self::Cpu => Self::Memory,
-            Self::Memory => Self::Pid,
-            Self::Pid => Self::Command,
-            Self::Command => Self::Age,
-        }
-    }
-
-    fn compare(self, a: &Process, b: &Process) -> Ordering {
-        let order = match self {
-            Self::Locks => {
-                // A writer's lock sorts before a reader's, and any lock before none.
-                let rank = |process: &Process| process.holds.iter().min().copied();
-                match (rank(a), rank(b)) {
-                    (Some(a), Some(b)) => a.cmp(&b),
-                    (a, b) => b.is_some().cmp(&a.is_some()),
-                }
-            }
-            Self::Age => a.start_ticks.cmp(&b.start_ticks),
-            Self::Cpu => b.cpu_percent.unwrap_or(-1.0).total_cmp(&a.cpu_percent.unwrap_or(-1.0)),
-            Self::Memory => b.memory_bytes.cmp(&a.memory_bytes),
-            Self::Pid => Ordering::Equal,
-            Self::Command => a.command_line().cmp(&b.command_line()),
-        };
-        order.then(a.pid.cmp(&b.pid))
-    }
 }
 
 impl App {

@@ -4,7 +4,10 @@ use ratatui::{Frame, layout::Rect};
 
 use crate::{
     act::signal::SignalTarget,
-    console::app::{App, DetailsSubject},
+    console::{
+        app::{App, DetailsSubject},
+        process_columns,
+    },
     snapshot::{
         Database, ExecutableState, FileFacts, Finding, FindingKind, Process, ProcessOrigin, StaleVerdict,
     },
@@ -46,7 +49,10 @@ fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows
         row("command", process.command_line()),
         row("user", known(process.user.clone())),
         row("parent", known(process.parent)),
-        row("started", format!("{}, {} ago", known(process.started_at), known(super::age(app, process)))),
+        row(
+            "started",
+            format!("{}, {} ago", known(process.started_at), known(process_columns::age(process, app.now))),
+        ),
         row("state", process.state.to_string()),
         row("CPU", known(process.cpu_percent.map(|cpu| format!("{cpu:.1} %")))),
         row("memory", known(process.memory_bytes.map(units::bytes))),
@@ -55,7 +61,7 @@ fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows
         row("maps file", yes(process.maps_database)),
         row("temp files", known(process.temp_files.map(temporary))),
         row("byte 128", if process.holds_index { "held: it has the wal-index open" } else { "not held" }),
-        row("locks", super::processes::locks(database, process)),
+        row("locks", process_columns::locks(database, process)),
     ];
     let fate = if process.moved_to.is_empty() { "deleted or replaced" } else { "moved, deleted or replaced" };
     for path in &process.replaced {

@@ -9,7 +9,8 @@ use ratatui::{
 };
 
 use super::{
-    files, first_row, framed, header, selected_line,
+    files, framed, header,
+    table::SelectableTable,
     theme::{Theme, sign},
 };
 use crate::{console::app::App, keymap::Action, snapshot::Database, text, units};
@@ -21,11 +22,25 @@ const GROWTH: u16 = 96;
 const INGESTION: u16 = 116;
 const CHECKPOINT: u16 = 150;
 
-/// The column that every database has something in.
-const NAME: &str = "DATABASE";
+/// Cells of the mark and the sign of a row.
+const MARK: usize = 3;
 
-/// A column: its heading, and how wide it is.
-type OverviewColumn = (&'static str, usize);
+struct OverviewColumn {
+    heading: &'static str,
+    /// Cells of the terminal, the gap to the next column included.
+    width: usize,
+    cell: fn(OverviewRow<'_>) -> String,
+}
+
+#[derive(Clone, Copy)]
+struct OverviewRow<'a> {
+    app: &'a App,
+    index: usize,
+    name: &'a str,
+    database: &'a Database,
+    /// Whether there is room for the name of a writer.
+    is_wide: bool,
+}
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let names = app.names();
@@ -35,14 +50,21 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let [list, about] =
         Layout::vertical([Constraint::Min(2), Constraint::Length(ABOUT.min(inner.height / 2))]).areas(inner);
     let columns = columns(inner.width, &names);
-    let heading = columns.iter().map(|(name, width)| text::pad(name, *width)).collect::<String>();
-    let mut lines = vec![Line::styled(format!("   {heading}WORST FINDING"), theme.muted)];
-    let first = first_row(app.current(), list.height.saturating_sub(1));
-    for (index, database) in app.databases().iter().enumerate().skip(first) {
-        let line = line(app, index, database, &names[index], &columns, usize::from(inner.width), theme);
-        lines.push(if index == app.current() { selected_line(&line, theme) } else { line });
-    }
-    frame.render_widget(Paragraph::new(lines), list);
+    let taken: usize = MARK + columns.iter().map(|column| column.width).sum::<usize>();
+    let rest = usize::from(inner.width).saturating_sub(taken);
+    let rows = app.databases().iter().zip(&names).enumerate().map(|(index, (database, name))| {
+        let row = OverviewRow { app, index, name, database, is_wide: inner.width >= GROWTH };
+        cells(row, &columns, usize::from(inner.width), theme)
+    });
+    let headings = columns.iter().map(|column| column.heading).chain(["WORST FINDING"]);
+    let table = SelectableTable {
+        widths: [MARK].into_iter().chain(columns.iter().map(|column| column.width)).chain([rest]).collect(),
+        heading: Some([""].into_iter().chain(headings).map(Line::from).collect()),
+        rows: rows.collect(),
+        selected: app.current(),
+        has_focus: true,
+    };
+    table.render(frame, list, theme);
     if let Some(database) = app.database() {
         about_one(frame, about, app, database, theme);
     }
@@ -50,80 +72,83 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 
 fn columns(width: u16, names: &[String]) -> Vec<OverviewColumn> {
     let longest = names.iter().map(|name| text::clean(name).chars().count()).max().unwrap_or(0);
-    let writer = if width >= GROWTH { 20 } else { 13 };
-    let mut columns = vec![(NAME, longest.clamp(8, usize::from(width) / 4) + 2), ("WRITER NOW", writer)];
-    columns.push(("WAL", 9));
-    if width >= GROWTH {
-        columns.push(("GROWTH", 12));
-    }
-    columns.extend([("PROCS", 6), ("STALE", 6)]);
-    if width >= INGESTION {
-        columns.push(("INGESTION", 13));
-    }
-    if width >= CHECKPOINT {
-        columns.push(("CHECKPOINT", 28));
-    }
+    let name_width = longest.clamp(8, usize::from(width) / 4) + 2;
+    let writer_width = if width >= GROWTH { 20 } else { 13 };
+    let mut columns: Vec<OverviewColumn> = Vec::new();
+    let mut add = |from: u16, heading, column_width, cell| {
+        if width >= from {
+            columns.push(OverviewColumn { heading, width: column_width, cell });
+        }
+    };
+    // Every database has something in the first column.
+    add(0, "DATABASE", name_width, |row| row.name.to_owned());
+    add(0, "WRITER NOW", writer_width, |row| writer(row).unwrap_or_default());
+    add(0, "WAL", 9, |row| {
+        row.database.files.wal.as_ref().map_or_else(String::new, |it| units::bytes(it.bytes))
+    });
+    add(GROWTH, "GROWTH", 12, growth);
+    add(0, "PROCS", 6, |row| row.database.processes.len().to_string());
+    add(0, "STALE", 6, stale);
+    add(INGESTION, "INGESTION", 13, |row| ingestion(row.database).unwrap_or_default());
+    add(CHECKPOINT, "CHECKPOINT", 28, |row| checkpoint(row).unwrap_or_default());
     columns
 }
 
-fn line(
-    app: &App,
-    index: usize,
-    database: &Database,
-    name: &str,
+fn cells(
+    row: OverviewRow<'_>,
     columns: &[OverviewColumn],
     width: usize,
     theme: &Theme,
-) -> Line<'static> {
-    let (sign, words, style) = worst(app, index, theme);
-    let mark = if index == app.current() { "▸" } else { " " };
-    let mut spans = vec![Span::styled(format!("{mark}{sign} "), style)];
-    let mut taken = 3;
+) -> Vec<Line<'static>> {
+    let (sign, words, style) = worst(row.app, row.index, theme);
+    let mark = if row.index == row.app.current() { "▸" } else { " " };
+    let mut cells = vec![Line::styled(format!("{mark}{sign} "), style)];
+    let mut taken = MARK;
     // Of one that cannot be looked at there is only the reason to tell, which gets all the room.
+    let database = row.database;
     let is_dark = database.files.db.is_none() && !database.is_gone() || database.unfit.is_some();
-    for &(column, room) in &columns[..if is_dark { 1 } else { columns.len() }] {
-        let text = if column == NAME { name.to_owned() } else { cell(app, index, database, (column, room)) };
+    for column in &columns[..if is_dark { 1 } else { columns.len() }] {
         // One cell is left free before the next column.
-        spans.push(Span::raw(text::pad(&text::fit(&text, room - 1), room)));
-        taken += room;
+        cells.push(text::fit(&(column.cell)(row), column.width - 1).into());
+        taken += column.width;
     }
-    spans.push(Span::styled(text::fit(&words, width.saturating_sub(taken)), style));
-    Line::from(spans)
+    cells.push(Line::styled(text::fit(&words, width.saturating_sub(taken)), style));
+    cells
 }
 
-fn cell(app: &App, index: usize, database: &Database, (column, room): OverviewColumn) -> String {
-    match column {
-        "WRITER NOW" => writer(database, room).unwrap_or_default(),
-        "WAL" => database.files.wal.as_ref().map_or_else(String::new, |file| units::bytes(file.bytes)),
-        "GROWTH" if database.files.wal.is_none() => String::new(),
-        "GROWTH" => header::growth(app, index).trim_start().to_owned(),
-        "PROCS" => database.processes.len().to_string(),
-        "STALE" => match database.processes.iter().filter(|process| process.is_stale()).count() {
-            0 => String::new(),
-            count => count.to_string(),
-        },
-        "CHECKPOINT" => checkpoint(app, database).unwrap_or_default(),
-        _ => ingestion(database).unwrap_or_default(),
+fn growth(row: OverviewRow<'_>) -> String {
+    row.database
+        .files
+        .wal
+        .as_ref()
+        .map_or_else(String::new, |_| header::growth(row.app, row.index).trim_start().to_owned())
+}
+
+fn stale(row: OverviewRow<'_>) -> String {
+    match row.database.processes.iter().filter(|process| process.is_stale()).count() {
+        0 => String::new(),
+        count => count.to_string(),
     }
 }
 
 /// Who has the write lock, and for how long. Where there is little room the PID matters more than the name.
-fn writer(database: &Database, room: usize) -> Option<String> {
+fn writer(row: OverviewRow<'_>) -> Option<String> {
+    let database = row.database;
     let holder = database.locks.writer.as_ref()?;
     let held = holder.held_ms.map(|held| format!(" {}", units::duration(held))).unwrap_or_default();
     let pid = holder.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
-    let process = holder.pid.and_then(|pid| database.process(pid)).filter(|_| room >= 20);
+    let process = holder.pid.and_then(|pid| database.process(pid)).filter(|_| row.is_wide);
     let name = process.map_or_else(String::new, |it| format!(" {}", text::fit(&it.name, 6)));
     Some(format!("{pid}{name}{held}"))
 }
 
 /// What came of the last scheduled checkpoint.
-fn checkpoint(app: &App, database: &Database) -> Option<String> {
-    let schedule = database.schedule.as_ref()?;
+fn checkpoint(row: OverviewRow<'_>) -> Option<String> {
+    let schedule = row.database.schedule.as_ref()?;
     let Some(last) = &schedule.last else {
         return Some(format!("every {}", units::duration(schedule.every_ms)));
     };
-    let ago = units::duration((app.now.duration_since(last.at).as_secs_f64() * 1e3).max(0.0));
+    let ago = units::duration((row.app.now.duration_since(last.at).as_secs_f64() * 1e3).max(0.0));
     let outcome = match (last.frames_moved, last.frames_in_log) {
         (Some(moved), Some(all)) => format!("{} of {}", units::count(moved.into()), units::count(all.into())),
         _ => last.outcome(),

@@ -4,10 +4,9 @@ use ratatui::{
     Frame,
     layout::Rect,
     text::{Line, Span},
-    widgets::Paragraph,
 };
 
-use super::{boxed, empty, first_row, selected_line, theme::Theme};
+use super::{boxed, empty, table::SelectableTable, theme::Theme};
 use crate::{console::app::App, keymap::Panel, snapshot::PragmaRow, text};
 
 const NAME: usize = 19;
@@ -29,27 +28,31 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     if database.files.db.is_none() {
         return empty(frame, inner, theme, &super::absence(app, database));
     }
-    let refusal = app.pragma_refusal();
-    let rows = app.visible_pragmas();
-    let selected = app.selected_row(Panel::Pragmas);
-    let first = first_row(selected, inner.height);
-    let mut lines: Vec<Line> = rows
-        .iter()
-        .enumerate()
-        .skip(first)
-        .map(|(index, row)| {
-            let line = line(row, theme, inner.width.into());
-            let here = app.focus == Panel::Pragmas && index == selected;
-            if here { selected_line(&line, theme) } else { line }
-        })
+    let width = usize::from(inner.width);
+    let is_wide = width >= WIDE;
+    let mut rows: Vec<Vec<Line>> = app
+        .visible_pragmas()
+        .into_iter()
+        .map(|row| if is_wide { wide_cells(row, theme, width) } else { cells(row, theme, width) })
         .collect();
-    if let Some(refusal) = refusal {
+    if let Some(refusal) = app.pragma_refusal() {
         let sentence = format!("our client: not asked, {refusal}");
-        lines.extend(
-            text::wrap(&sentence, inner.width.into()).into_iter().map(|line| Line::styled(line, theme.muted)),
+        rows.extend(
+            text::wrap(&sentence, width).into_iter().map(|line| vec![Line::styled(line, theme.muted)]),
         );
     }
-    frame.render_widget(Paragraph::new(lines), inner);
+    let table = SelectableTable {
+        widths: if is_wide {
+            vec![2, NAME + 1, VALUE + 1, VALUE + 1, SOURCE + 1, note_room(width)]
+        } else {
+            vec![NAME, value_room(width), SOURCE, 1]
+        },
+        heading: None,
+        rows,
+        selected: app.selected_row(Panel::Pragmas),
+        has_focus: app.focus == Panel::Pragmas,
+    };
+    table.render(frame, inner, theme);
 }
 
 /// The sign of a row: complies, does not, or nobody minds or knows.
@@ -61,24 +64,28 @@ pub fn sign(row: &PragmaRow, theme: &Theme) -> Span<'static> {
     }
 }
 
-fn line(row: &PragmaRow, theme: &Theme, width: usize) -> Line<'static> {
-    if width >= WIDE {
-        return wide_line(row, theme, width);
-    }
-    let room = width.saturating_sub(NAME + SOURCE + 2);
+const fn value_room(width: usize) -> usize {
+    width.saturating_sub(NAME + SOURCE + 2)
+}
+
+const fn note_room(width: usize) -> usize {
+    width.saturating_sub(NAME + 2 * VALUE + SOURCE + 6)
+}
+
+fn cells(row: &PragmaRow, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let room = value_room(width);
     let value = row.actual.as_deref().unwrap_or("unknown");
     // What is as expected need not be told twice.
     let value = match expectation(row).filter(|_| row.ok != Some(true) && room > BOTH) {
         Some(expectation) => format!("{value} {expectation}"),
         None => value.to_owned(),
     };
-    Line::from(vec![
-        Span::raw(text::pad(&row.name, NAME)),
-        Span::raw(text::pad(&value, room.saturating_sub(1))),
-        Span::raw(" "),
-        Span::styled(text::pad(&row.whose(), SOURCE), theme.muted),
-        sign(row, theme),
-    ])
+    vec![
+        text::pad(&row.name, NAME).into(),
+        text::fit(&value, room.saturating_sub(1)).into(),
+        Line::styled(text::pad(&row.whose(), SOURCE), theme.muted),
+        sign(row, theme).into(),
+    ]
 }
 
 /// What the profile asks for, with a sign of how the value stands to it.
@@ -91,16 +98,13 @@ fn expectation(row: &PragmaRow) -> Option<String> {
     row.expected.as_ref().map(|expected| format!("{sign} {expected}"))
 }
 
-fn wide_line(row: &PragmaRow, theme: &Theme, width: usize) -> Line<'static> {
-    let columns = |text: &str, width: usize| Span::raw(text::pad(text, width) + " ");
-    let note = row.note.as_deref().unwrap_or_default();
-    Line::from(vec![
-        sign(row, theme),
-        Span::raw(" "),
-        columns(&row.name, NAME),
-        columns(row.actual.as_deref().unwrap_or("unknown"), VALUE),
-        columns(&expectation(row).unwrap_or_default(), VALUE),
-        Span::styled(text::pad(&row.whose(), SOURCE) + " ", theme.muted),
-        Span::styled(text::fit(note, width.saturating_sub(NAME + 2 * VALUE + SOURCE + 6)), theme.muted),
-    ])
+fn wide_cells(row: &PragmaRow, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    vec![
+        sign(row, theme).into(),
+        text::fit(&row.name, NAME).into(),
+        text::fit(row.actual.as_deref().unwrap_or("unknown"), VALUE).into(),
+        text::fit(&expectation(row).unwrap_or_default(), VALUE).into(),
+        Line::styled(text::fit(&row.whose(), SOURCE), theme.muted),
+        Line::styled(text::fit(row.note.as_deref().unwrap_or_default(), note_room(width)), theme.muted),
+    ]
 }

@@ -88,7 +88,8 @@ fn findings() -> String {
         let (name, severity) = (rule.kind(), rule.facts().severity);
         let summary = FindingPage::of(name).summary();
         let keys: Vec<String> = rule.facts().actions.iter().map(|it| key((*it).into())).collect();
-        let keys = if keys.is_empty() { String::new() } else { format!(" May propose {}.", keys.join(" or ")) };
+        let keys =
+            if keys.is_empty() { String::new() } else { format!(" May propose {}.", keys.join(" or ")) };
         writeln!(list, "- [`{name}`](../assets/findings/{name}.md) ({severity}): {summary}{keys}")
             .expect("a string");
     }

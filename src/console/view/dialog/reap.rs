@@ -7,7 +7,8 @@ use crate::{
     act::{reap, signal::SignalRefusal},
     console::{
         app::{App, ReapList, ReapRow, StopMark},
-        view::{self, processes, theme::Theme},
+        process_columns,
+        view::{self, theme::Theme},
     },
     text,
 };
@@ -55,7 +56,7 @@ fn row_text(app: &App, row: &ReapRow) -> String {
         StopMark::Unticked(_) => "[ ]",
         StopMark::Refused(_) => " – ",
     };
-    let age = view::age(app, process).unwrap_or_else(|| "?".to_owned());
+    let age = process_columns::age(process, app.now).unwrap_or_else(|| "?".to_owned());
     let causes: Vec<&str> = reap::causes(process).iter().map(|cause| cause.cause.as_str()).collect();
     let why = match &row.mark {
         StopMark::Refused(SignalRefusal::Spared { why, .. }) => format!("left alone: {why}"),
@@ -77,7 +78,7 @@ fn evidence(app: &App, row: &ReapRow, theme: &Theme, room: usize) -> Vec<Line<'s
         let text = format!("▲ {}: {}", cause.cause, cause.evidence);
         told.extend(sentence(&text, theme, Level::Warn, room));
     }
-    let locks = app.database().map_or_else(String::new, |database| processes::locks(database, process));
+    let locks = app.database().map_or_else(String::new, |database| process_columns::locks(database, process));
     told.extend(sentence(&format!("locks held: {locks}"), theme, Level::Info, room));
     told.truncate(EVIDENCE);
     lines.extend(told);

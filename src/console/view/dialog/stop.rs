@@ -8,7 +8,8 @@ use crate::{
     act::{reap, signal::StopSignal},
     console::{
         app::{App, PendingStop, StoppedProcess},
-        view::{self, processes, theme::Theme},
+        process_columns,
+        view::theme::Theme,
     },
     snapshot::{LockHold, Process, ProcessState},
     text,
@@ -30,14 +31,14 @@ pub fn before(
     let say = |text: &str, level| sentence(text, theme, level, room);
     let mut lines = vec![Line::styled(text::fit(&process.command_line(), room), theme.accent)];
     let user = process.user.as_deref().unwrap_or("unknown user");
-    let age = view::age(app, process).unwrap_or_else(|| "of unknown age".to_owned());
+    let age = process_columns::age(process, app.now).unwrap_or_else(|| "of unknown age".to_owned());
     let about = format!("process {} of {user}, {}, running for {age}", process.pid, process.state);
     lines.extend(say(&about, Level::Info));
     for cause in reap::causes(process) {
         lines.extend(say(&format!("▲ stale, {}: {}", cause.cause, cause.evidence), Level::Warn));
     }
     let database = app.database();
-    let locks = database.map_or_else(String::new, |database| processes::locks(database, process));
+    let locks = database.map_or_else(String::new, |database| process_columns::locks(database, process));
     lines.extend(say(&format!("locks held: {locks}"), Level::Info));
     if process.state == ProcessState::Traced {
         let text = "▲ Its debugger holds it: no signal but KILL reaches it until the debugger lets it go.";

@@ -1,0 +1,52 @@
+//! A table of one-line rows, of which one is selected and always visible.
+
+use ratatui::{
+    Frame,
+    layout::{Constraint, Rect},
+    style::Style,
+    text::Line,
+    widgets::{Cell, Row, Table, TableState},
+};
+
+use super::theme::Theme;
+
+pub struct SelectableTable {
+    /// Cells of the terminal, the gap to the next column included.
+    pub widths: Vec<usize>,
+    pub heading: Option<Vec<Line<'static>>>,
+    /// The last cell of a row takes the columns that are left.
+    pub rows: Vec<Vec<Line<'static>>>,
+    pub selected: usize,
+    /// Whether the selected row is highlighted.
+    pub has_focus: bool,
+}
+
+impl SelectableTable {
+    pub fn render(self, frame: &mut Frame, area: Rect, theme: &Theme) {
+        let columns = self.widths.len();
+        let widths =
+            self.widths.into_iter().map(|it| Constraint::Length(u16::try_from(it).unwrap_or(u16::MAX)));
+        let rows = self.rows.into_iter().enumerate().map(|(at, cells)| {
+            let is_highlighted = self.has_focus && at == self.selected;
+            row(cells, columns, is_highlighted)
+        });
+        let highlight = if self.has_focus { theme.selected } else { Style::new() };
+        let mut table = Table::new(rows, widths).column_spacing(0).row_highlight_style(highlight);
+        if let Some(heading) = self.heading {
+            table = table.header(row(heading, columns, false).style(theme.muted));
+        }
+        let mut state = TableState::new().with_selected(self.selected);
+        frame.render_stateful_widget(table, area, &mut state);
+    }
+}
+
+fn row(cells: Vec<Line<'static>>, columns: usize, is_highlighted: bool) -> Row<'static> {
+    let last = cells.len().saturating_sub(1);
+    let cells = cells.into_iter().enumerate().map(|(at, line)| {
+        // In one style, so that no colour of its own spoils the highlight.
+        let line = if is_highlighted { Line::raw(line.to_string()) } else { line };
+        let span = if at == last { columns - at } else { 1 };
+        Cell::new(line).column_span(u16::try_from(span).unwrap_or(1))
+    });
+    Row::new(cells)
+}
