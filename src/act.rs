@@ -29,6 +29,7 @@ use schedule::DueCheckpoint;
 use signal::{SignalRefusal, SignalTarget, StopSignal};
 
 /// Something that the console asks of the world around it.
+#[must_use]
 #[derive(Debug, Clone)]
 pub enum Effect {
     Refresh,

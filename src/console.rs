@@ -1,6 +1,7 @@
 //! The console: state, keys, screen, and the loop that joins them to the world.
 
 pub mod app;
+pub mod dialogs;
 mod log_lines;
 pub mod process_columns;
 mod runtime;

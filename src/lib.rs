@@ -11,7 +11,7 @@
 //! ╭ 2 Processes ────────────────╮╭ 4 Pragmas ─────────────────────╮
 //! │ observe/processes, proc     ││ diagnose/compliance            │
 //! │ observe/lock_table          ││ database/pragmas (in a worker) │
-//! │                             │╰────────────────────────────────╯
+//! │ console/process_columns     │╰────────────────────────────────╯
 //! │                             │╭ 5 Ingestion ───────────────────╮
 //! │                             ││ ingest/ ─▶ state/journal       │
 //! ╰─────────────────────────────╯│         ─▶ observe/journals    │
@@ -19,7 +19,7 @@
 //! │ diagnose/                   │╭ 6 Log ─────────────────────────╮
 //! │                             ││ act/ and its outcomes          │
 //! ╰─────────────────────────────╯╰────────────────────────────────╯
-//!  i ingest  c checkpoint  x stop …                                   keymap
+//!  i ingest  c checkpoint  x stop …                     keymap; console/dialogs opens over the panels
 //! ```
 //!
 //! How a byte of `/proc` becomes a cell of the screen, and a key an effect:

@@ -10,17 +10,18 @@ use crate::{
     act::{ActionOutcome, Effect, EffectReport, gate::ActionGate},
     config::{Permit, ReadOnly, profile::Profile},
     history::Timeline,
-    ingest::BatchSetting,
     keymap::{Action, Keymap, Panel},
     sampler::Sample,
     snapshot::{Database, Ingestion},
 };
 
-use super::process_columns::ProcessColumn;
+use super::{
+    dialogs::{Dialog, DialogKind},
+    process_columns::ProcessColumn,
+};
 
 mod asking;
 mod database_state;
-mod dialog;
 mod findings;
 mod health;
 mod keys;
@@ -32,10 +33,6 @@ mod stopping;
 mod subject;
 mod timeline;
 
-pub use dialog::{
-    Dialog, DialogButton, DialogField, DialogFocus, DialogKind, PendingStop, ReapList, ReapRow, StopMark,
-    StoppedProcess,
-};
 pub use findings::{FindingId as FindingKey, FindingRow, ResolvedFinding};
 pub use log::{KEPT_LINES, LogLine};
 pub use overview::Overview;
@@ -162,6 +159,7 @@ impl App {
     }
 
     /// Takes in what happened, and says what to do about it.
+    #[must_use]
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
         match message {
             Message::Key(key) => self.key(key),
@@ -242,6 +240,7 @@ impl App {
         self.frozen.is_some()
     }
 
+    #[must_use]
     fn looked(&mut self, look: &Arc<Sample>) -> Vec<Effect> {
         self.now = self.now.max(look.snapshot.taken_at);
         // While looks come in time, no tick does.
@@ -282,14 +281,10 @@ impl App {
         self.notice.take_if(|notice| notice.until <= self.now);
     }
 
+    #[must_use]
     fn told(&mut self, outcome: ActionOutcome) -> Vec<Effect> {
         let note = self.notify(outcome.level, outcome.text);
         self.ask_again();
         vec![note, Effect::Refresh]
     }
-}
-
-/// The batch sizes that a field of the ingestion dialog may hold.
-fn batch_of(text: &str) -> Result<BatchSetting, String> {
-    text.trim().parse::<BatchSetting>().map_err(|error| error.to_string())
 }

@@ -63,8 +63,10 @@ pub async fn run(
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     if timeout(FIRST_LOOK, looks.changed()).await.is_ok() {
         let first = looks.borrow_and_update().clone();
-        if let Some(first) = first {
-            at_work.take_in(Message::Look(first))?;
+        if let Some(first) = first
+            && let Some(code) = at_work.take_in(Message::Look(first))?
+        {
+            return Ok(at_work.farewell(code));
         }
     }
     let mut sampling = true;

@@ -8,14 +8,16 @@ use ratatui::{
     widgets::{Block, BorderType, Paragraph},
 };
 
-use super::app::{App, Overlay};
+use super::{
+    app::{App, Overlay},
+    dialogs,
+};
 use crate::{
     keymap::{Action, Panel},
     snapshot::Database,
 };
 
 mod details;
-mod dialog;
 mod explain;
 mod files;
 mod findings;
@@ -71,7 +73,7 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> u16 {
         None => 0,
     };
     if let Some(open) = &app.dialog {
-        dialog::render(frame, middle, app, theme, open);
+        dialogs::render(frame, middle, app, theme, open);
     }
     farthest
 }
@@ -160,7 +162,7 @@ fn scrolling(app: &App) -> String {
 }
 
 /// A frame in `style` with `title`, and the area inside it.
-fn framed(frame: &mut Frame, area: Rect, style: Style, title: Span<'static>) -> Rect {
+pub(super) fn framed(frame: &mut Frame, area: Rect, style: Style, title: Span<'static>) -> Rect {
     let block = Block::bordered().border_type(BorderType::Rounded).border_style(style).title(title);
     let inner = block.inner(area);
     frame.render_widget(block, area);
@@ -194,7 +196,7 @@ fn empty(frame: &mut Frame, area: Rect, theme: &Theme, sentence: &str) {
 }
 
 /// The first row to draw so that `selected` is among `height` rows.
-fn first_row(selected: usize, height: u16) -> usize {
+pub(super) fn first_row(selected: usize, height: u16) -> usize {
     (selected + 1).saturating_sub(height.max(1).into())
 }
 

@@ -59,6 +59,8 @@ const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
             "history",
             "console/app.rs",
             "console/app",
+            "console/dialogs.rs",
+            "console/dialogs",
             "console/process_columns.rs",
             "keymap.rs",
             "keymap",
@@ -329,4 +331,22 @@ fn rust_files(path: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries.flatten().flat_map(|entry| rust_files(&entry.path())).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
     files
+}
+
+#[test]
+fn no_effect_that_the_state_returns_can_be_dropped() {
+    let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console");
+    let mut functions = 0;
+    for file in [rust_files(&app.join("app.rs")), rust_files(&app.join("app"))].concat() {
+        let text = fs::read_to_string(&file).expect("a source file is text");
+        let mut before = "";
+        for line in text.lines() {
+            if line.contains("-> Vec<Effect>") && line.contains("fn ") {
+                functions += 1;
+                assert_eq!(before.trim(), "#[must_use]", "{}: {line}", file.display());
+            }
+            before = line;
+        }
+    }
+    assert!(functions > 20, "too few functions were read: {functions}");
 }

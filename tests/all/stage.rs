@@ -76,7 +76,7 @@ impl Stage {
             effects.extend(self.update(Message::Key(key)));
             // The runtime draws after each message, and tells the state how far a text can be scrolled.
             self.screen();
-            self.app.update(Message::Drawn(self.farthest.get()));
+            self.update(Message::Drawn(self.farthest.get()));
             rest = &rest[length..];
         }
         effects

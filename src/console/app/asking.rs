@@ -4,15 +4,16 @@ use log::Level;
 
 use crate::{
     act::{Effect, gate::NotArmed, reap::StopRequest, signal::SignalTarget},
-    diagnose::{checkpoint, fix, guard},
+    console::dialogs::{CheckpointDialog, Dialog, DialogKind, FixDialog, IngestDialog, StopIngestionDialog},
+    diagnose::{fix, guard},
     keymap::Action,
-    snapshot::{CheckpointMode, FindingKind, Process},
 };
 
-use super::{App, Dialog, DialogKind};
+use super::App;
 
 impl App {
     /// Opens the dialog of an action that changes something; under `--readonly` and disarmed none opens.
+    #[must_use]
     pub(super) fn ask(&mut self, action: Action) -> Vec<Effect> {
         if let Err(why) = self.switch.permit() {
             let why = self.refusal(why);
@@ -56,18 +57,14 @@ impl App {
         Some(format!("there is no database at {}", database.path.display()))
     }
 
+    #[must_use]
     fn ask_checkpoint(&mut self) -> Vec<Effect> {
         let Some(database) = self.database() else { return Vec::new() };
         if database.is_wal() != Some(true) {
             let text = "there is no WAL to checkpoint: the database is not in WAL mode";
             return vec![self.notify(Level::Warn, text)];
         }
-        let blockers = CheckpointMode::ALL.iter().map(|&mode| checkpoint::blockers(database, mode)).collect();
-        let kind = DialogKind::Checkpoint {
-            database: database.path.clone(),
-            mode: CheckpointMode::Passive,
-            blockers,
-        };
+        let kind = DialogKind::Checkpoint(CheckpointDialog::new(database));
         self.dialog = Some(Dialog::new(kind));
         Vec::new()
     }
@@ -80,21 +77,22 @@ impl App {
         })
     }
 
+    #[must_use]
     fn ask_fix(&mut self) -> Vec<Effect> {
         let Some(database) = self.database() else { return Vec::new() };
-        let steps: Vec<_> = self.fixes().into_iter().map(|step| (step.sql, step.why)).collect();
+        let steps = self.fixes();
         if steps.is_empty() {
             return vec![
                 self.notify(Level::Info, "nothing to fix: the file keeps what the profile asks for"),
             ];
         }
-        let holders = database.processes.iter().map(name_of).collect();
-        let kind = DialogKind::Fix { database: database.path.clone(), steps, holders };
+        let kind = DialogKind::Fix(FixDialog::new(database, steps));
         self.dialog = Some(Dialog::new(kind));
         Vec::new()
     }
 
     /// On the ingestion panel the selected run is meant, if it runs; elsewhere a new one.
+    #[must_use]
     fn ask_ingest(&mut self) -> Vec<Effect> {
         if let Some(running) = self.ingestion_to_stop() {
             let Some(start_ticks) = running.start_ticks else {
@@ -105,7 +103,7 @@ impl App {
             let folders = running.folders.clone();
             let Some(database) = self.database().map(|it| it.path.clone()) else { return Vec::new() };
             // It ends after its batch and is asked for by name, whatever a rule says of idle daemons.
-            let kind = DialogKind::StopIngestion { folders, target, database };
+            let kind = DialogKind::StopIngestion(StopIngestionDialog { folders, target, database });
             return self.pin(kind, vec![StopRequest::ingestion(target)]);
         }
         let Some(database) = self.database() else { return Vec::new() };
@@ -114,13 +112,7 @@ impl App {
                 "the database is gone from its path while others use it: a new one would mix with its log";
             return vec![self.notify(Level::Warn, text)];
         }
-        let pinned = database.findings.iter().find(|finding| finding.kind == FindingKind::PinnedWal);
-        let kind = DialogKind::Ingest {
-            database: database.path.clone(),
-            folder: self.setup.folder.display().to_string(),
-            batch: "auto".to_owned(),
-            warning: pinned.map(|finding| format!("{}, so the log will grow", finding.message)),
-        };
+        let kind = DialogKind::Ingest(IngestDialog::new(database, &self.setup.folder));
         self.dialog = Some(Dialog::new(kind));
         Vec::new()
     }
@@ -133,6 +125,7 @@ impl App {
         }
     }
 
+    #[must_use]
     pub(super) fn arm(&mut self) -> Vec<Effect> {
         if let Err(why) = self.switch.take_turn() {
             return vec![self.notify(Level::Warn, why.to_string())];
@@ -144,8 +137,4 @@ impl App {
         };
         vec![self.notify(Level::Info, text)]
     }
-}
-
-fn name_of(process: &Process) -> String {
-    format!("{} ({})", process.pid, process.name)
 }

@@ -46,6 +46,7 @@ struct PragmaRequest {
 
 impl DatabaseState {
     /// Asks for the pragmas of `database`, which is at `index`, where it is time.
+    #[must_use]
     fn due_question(&mut self, index: usize, database: &Database, now: Timestamp) -> Option<Effect> {
         database.files.db.as_ref()?;
         let presence = database.presence();
@@ -134,6 +135,7 @@ impl App {
     }
 
     /// Asks for the pragmas of the databases for which it is time, the one on the screen first.
+    #[must_use]
     pub(super) fn due_questions(&mut self, sample: &Sample) -> Vec<Effect> {
         let databases = &sample.snapshot.databases;
         let shown = self.current();

@@ -2,26 +2,29 @@
 
 use crate::{
     act::{ActionOutcome, Effect},
-    diagnose::health::HealthDepth,
+    console::dialogs::{CheckingDialog, Dialog, DialogKind, HealthDialog},
 };
 
-use super::{App, Dialog, DialogKind};
+use super::App;
 
 impl App {
+    #[must_use]
     pub(super) fn ask_health(&mut self) -> Vec<Effect> {
         let Some(database) = self.database() else { return Vec::new() };
-        let kind = DialogKind::Health { database: database.path.clone(), depth: HealthDepth::default() };
-        self.dialog = Some(Dialog::new(kind));
+        self.dialog = Some(Dialog::new(DialogKind::Health(HealthDialog::new(database))));
         Vec::new()
     }
 
     /// Shows the check that was confirmed until it ends, or until it is ended.
-    pub(super) fn checking(&mut self, database: std::path::PathBuf, depth: HealthDepth) {
-        self.dialog = Some(Dialog::new(DialogKind::Checking { database, depth, since: self.now }));
+    pub(super) fn checking(&mut self, asked: HealthDialog) {
+        let HealthDialog { database, depth } = asked;
+        let dialog = CheckingDialog { database, depth, since: self.now };
+        self.dialog = Some(Dialog::new(DialogKind::Checking(dialog)));
     }
 
+    #[must_use]
     pub(super) fn health_checked(&mut self, outcome: ActionOutcome) -> Vec<Effect> {
-        if self.dialog.as_ref().is_some_and(|dialog| matches!(dialog.kind, DialogKind::Checking { .. })) {
+        if self.dialog.as_ref().is_some_and(|dialog| matches!(dialog.kind, DialogKind::Checking(_))) {
             self.dialog = None;
         }
         self.told(outcome)

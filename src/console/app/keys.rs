@@ -26,6 +26,7 @@ const INTERVALS: [Duration; 7] = [
 pub(super) const PAGE: isize = 10;
 
 impl App {
+    #[must_use]
     pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
         if key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL {
             return vec![Effect::Quit(130)];
@@ -101,6 +102,7 @@ impl App {
         }
     }
 
+    #[must_use]
     fn act(&mut self, action: Action) -> Vec<Effect> {
         if let Some(effects) = self.act_in_time(action).or_else(|| self.act_in_overview(action)) {
             return effects;
@@ -167,6 +169,7 @@ impl App {
     }
 
     /// What `action` does in an open timeline that nothing lies over; `None`: the same as ever.
+    #[must_use]
     fn act_in_time(&mut self, action: Action) -> Option<Vec<Effect>> {
         if self.timeline.is_none() || self.overlay.is_some() {
             return None;
@@ -247,6 +250,7 @@ impl App {
         self.overlay = if self.overlay.as_ref() == Some(&overlay) { None } else { Some(overlay) };
     }
 
+    #[must_use]
     fn details(&mut self) -> Vec<Effect> {
         match self.subject() {
             Some(subject) => self.toggle_overlay(Overlay::Details(subject)),
@@ -255,6 +259,7 @@ impl App {
         Vec::new()
     }
 
+    #[must_use]
     fn copy(&mut self) -> Vec<Effect> {
         match self.selected_text() {
             Some(text) => {
@@ -266,6 +271,7 @@ impl App {
         }
     }
 
+    #[must_use]
     fn export(&mut self) -> Vec<Effect> {
         match self.look() {
             Some(look) => vec![Effect::Export(Box::new(look.snapshot.clone()))],
@@ -273,6 +279,7 @@ impl App {
         }
     }
 
+    #[must_use]
     fn change_interval(&mut self, by: isize) -> Vec<Effect> {
         let nearest = INTERVALS.partition_point(|&interval| interval < self.interval);
         let at = nearest.saturating_add_signed(by).min(INTERVALS.len() - 1);

@@ -59,6 +59,7 @@ impl App {
         }
     }
 
+    #[must_use]
     pub(super) fn toggle_overview(&mut self) -> Vec<Effect> {
         if self.overview.take().is_some() {
             return Vec::new();
@@ -73,6 +74,7 @@ impl App {
     }
 
     /// What `action` does in an open overview that nothing lies over; `None`: the same as ever.
+    #[must_use]
     pub(super) fn act_in_overview(&mut self, action: Action) -> Option<Vec<Effect>> {
         let overview = self.overview.filter(|_| self.overlay.is_none())?;
         let last = self.databases().len().saturating_sub(1);
@@ -107,6 +109,7 @@ impl App {
         Some(self.show_database(to.min(last)))
     }
 
+    #[must_use]
     pub(super) fn switch_database(&mut self, by: isize) -> Vec<Effect> {
         let count = self.databases().len();
         if count == 0 {
@@ -117,6 +120,7 @@ impl App {
     }
 
     /// Shows the database at `index`, with the rows selected and the filter set as they were when it was left.
+    #[must_use]
     pub(super) fn show_database(&mut self, index: usize) -> Vec<Effect> {
         if index == self.current() {
             return Vec::new();

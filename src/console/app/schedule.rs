@@ -13,6 +13,7 @@ use super::App;
 
 impl App {
     /// What is to be done about the checkpoints that are due at a look; nothing while nothing may be changed.
+    #[must_use]
     pub(super) fn due_checkpoints(&mut self, snapshot: &Snapshot) -> Vec<Effect> {
         let mut effects = Vec::new();
         for (database, state) in snapshot.databases.iter().zip(self.states.iter_mut()) {

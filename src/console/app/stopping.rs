@@ -14,9 +14,10 @@ use crate::{
     snapshot::{Database, Process, StaleProtection},
 };
 
-use super::{
-    App, Dialog, DialogKind,
-    dialog::{DialogReply, PendingStop, ReapList, ReapRow, StopMark, StoppedProcess},
+use super::App;
+use crate::console::dialogs::{
+    Dialog, DialogKind, DialogReply, KillDialog, PendingStop, ReapList, ReapRow, StopDialog,
+    StopIngestionDialog, StopMark, StoppedProcess, WaitingDialog,
 };
 
 mod report;
@@ -33,6 +34,7 @@ pub(super) struct BackgroundStop {
 }
 
 impl App {
+    #[must_use]
     pub(super) fn ask_stop(&mut self) -> Vec<Effect> {
         let Some(process) = self.stop_subject().cloned() else {
             return vec![self.notify(Level::Warn, "no process is selected")];
@@ -41,7 +43,7 @@ impl App {
         // That it is of our own kind protects an ingestion from a reaper: whoever points at one may stop it, as with i.
         // What else protects it stands.
         let is_ours = database.is_own_ingestion(&process);
-        let signals = DialogKind::signals(&look.snapshot.databases, &process);
+        let signals = StopDialog::signals(&look.snapshot.databases, &process);
         let database = database.path.clone();
         match StopRequest::new(&process) {
             Err(refusal) => vec![self.notify(Level::Warn, refusal.to_string())],
@@ -50,12 +52,13 @@ impl App {
                     meant.protected.filter(|it| !is_ours || !matches!(it, StaleProtection::OwnKind(_)));
                 let meant = StopRequest { protected, ..meant };
                 let (target, signal) = (meant.target, signals[0]);
-                let kind = DialogKind::Stop { process: Box::new(process), target, database, signals, signal };
-                self.pin(kind, vec![meant])
+                let dialog = StopDialog { process: Box::new(process), target, database, signals, signal };
+                self.pin(DialogKind::Stop(dialog), vec![meant])
             }
         }
     }
 
+    #[must_use]
     pub(super) fn ask_reap(&mut self) -> Vec<Effect> {
         // Not those of a look that a pause holds on the screen.
         let (Some(newest), Some(shown)) = (self.newest.clone(), self.database()) else { return Vec::new() };
@@ -92,6 +95,7 @@ impl App {
     }
 
     /// Asks for the processes of `kind` to be pinned; its dialog opens once they are. One at a time.
+    #[must_use]
     pub(super) fn pin(&mut self, kind: DialogKind, meant: Vec<StopRequest>) -> Vec<Effect> {
         if self.pending_pin.is_some() {
             return Vec::new();
@@ -101,6 +105,7 @@ impl App {
     }
 
     /// Opens the dialog for which processes were pinned.
+    #[must_use]
     pub(super) fn pinned(&mut self, pins: Vec<(SignalTarget, Result<(), SignalRefusal>)>) -> Vec<Effect> {
         let Some(mut kind) = self.pending_pin.take().filter(|_| self.dialog.is_none()) else {
             return vec![Effect::Unpin];
@@ -111,25 +116,19 @@ impl App {
                     list.pinned(target, pinned);
                 }
             }
-            DialogKind::Stop { target, .. } | DialogKind::StopIngestion { target, .. } => {
-                match pins.as_slice() {
-                    [(pinned, Ok(()))] if pinned == target => {}
-                    [(_, Err(refusal)), ..] => return vec![self.notify(Level::Warn, refusal.to_string())],
-                    _ => return vec![Effect::Unpin],
-                }
-            }
-            DialogKind::Waiting(_)
-            | DialogKind::Kill(_)
-            | DialogKind::Checkpoint { .. }
-            | DialogKind::Ingest { .. }
-            | DialogKind::Fix { .. }
-            | DialogKind::Health { .. }
-            | DialogKind::Checking { .. } => return vec![Effect::Unpin],
+            DialogKind::Stop(StopDialog { target, .. })
+            | DialogKind::StopIngestion(StopIngestionDialog { target, .. }) => match pins.as_slice() {
+                [(pinned, Ok(()))] if pinned == target => {}
+                [(_, Err(refusal)), ..] => return vec![self.notify(Level::Warn, refusal.to_string())],
+                _ => return vec![Effect::Unpin],
+            },
+            _ => return vec![Effect::Unpin],
         }
         self.dialog = Some(Dialog::new(kind));
         Vec::new()
     }
 
+    #[must_use]
     pub(super) fn dialog_key(&mut self, key: KeyEvent) -> Vec<Effect> {
         let Some(mut dialog) = self.dialog.take() else { return Vec::new() };
         match dialog.key(key) {
@@ -144,6 +143,7 @@ impl App {
 
     /// Takes those off what was confirmed that must not get it any more, as of the newest look: the dialog may have been
     /// open for an hour.
+    #[must_use]
     fn judged_again(&mut self, mut kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
         let mut effects = Vec::new();
         if let (ConfirmedAction::Signal { targets, signal }, Some(newest)) = (&mut act, self.newest.clone()) {
@@ -167,23 +167,25 @@ impl App {
         effects
     }
 
+    #[must_use]
     fn turned_down(&mut self, kind: DialogKind) -> Vec<Effect> {
         match kind {
-            DialogKind::Waiting(ending) => {
+            DialogKind::Waiting(WaitingDialog(ending)) => {
                 let text =
                     format!("{} waited for; the log tells what becomes of it", in_all(&ending.waiting));
                 self.stopping.unwatched.push(ending);
                 vec![self.notify(Level::Info, text)]
             }
-            DialogKind::Kill(ending) => self.finish(ending),
-            DialogKind::Checking { .. } => {
+            DialogKind::Kill(KillDialog(ending)) => self.finish(ending),
+            DialogKind::Checking(_) => {
                 vec![self.notify(Level::Info, "the health check is being ended"), Effect::StopHealth]
             }
-            kind if kind.pins() => vec![Effect::Unpin],
+            kind if kind.content().pins() => vec![Effect::Unpin],
             _ => Vec::new(),
         }
     }
 
+    #[must_use]
     fn confirmed(&mut self, kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
         if let ConfirmedAction::Ingest { folder, .. } = &mut act {
             if let (Ok(rest), Some(home)) = (folder.strip_prefix("~"), &self.setup.home) {
@@ -219,42 +221,41 @@ impl App {
         };
         let named = |target, process: &Process| StoppedProcess { target, name: process.name.clone() };
         let ending = match kind {
-            DialogKind::Stop { process, target, database, signal, .. } => {
+            DialogKind::Stop(StopDialog { process, target, database, signal, .. }) => {
                 begin(database, signal, vec![named(target, &process)])
             }
             DialogKind::Reap(list) => {
                 let waiting = list.ticked().map(|(target, process)| named(target, process)).collect();
                 begin(list.database, StopSignal::Term, waiting)
             }
-            DialogKind::Kill(ending) => ending.again(StopSignal::Kill, until),
-            DialogKind::StopIngestion { target, database, .. } => {
+            DialogKind::Kill(KillDialog(ending)) => ending.again(StopSignal::Kill, until),
+            DialogKind::StopIngestion(StopIngestionDialog { target, database, .. }) => {
                 // It ends after its batch, for which it may have to wait: nothing is asked again.
                 let stopped = StoppedProcess { target, name: "ingestion".to_owned() };
                 self.stopping.unwatched.push(begin(database, StopSignal::Term, vec![stopped]));
                 return;
             }
-            DialogKind::Health { database, depth } => return self.checking(database, depth),
-            DialogKind::Waiting(_)
-            | DialogKind::Checkpoint { .. }
-            | DialogKind::Ingest { .. }
-            | DialogKind::Fix { .. }
-            | DialogKind::Checking { .. } => return,
+            DialogKind::Health(asked) => return self.checking(asked),
+            _ => return,
         };
         if ending.signal.ends() {
-            self.dialog = Some(Dialog::new(DialogKind::Waiting(ending)));
+            self.dialog = Some(Dialog::new(DialogKind::Waiting(WaitingDialog(ending))));
         } else {
             self.stopping.unwatched.push(ending);
         }
     }
 
     /// Takes in what became of one process; once all is known of those it was stopped with, goes on with them.
+    #[must_use]
     pub(super) fn ended(&mut self, ended: StopResult) -> Vec<Effect> {
         let waits = |it: &PendingStop| {
             it.signal == ended.signal && it.waiting.iter().any(|stopped| stopped.target == ended.target)
         };
         let unwatched = self.stopping.unwatched.iter().position(waits);
         let (mut ending, is_watched) = match self.dialog.take() {
-            Some(Dialog { kind: DialogKind::Waiting(ending), .. }) if waits(&ending) => (ending, true),
+            Some(Dialog { kind: DialogKind::Waiting(WaitingDialog(ending)), .. }) if waits(&ending) => {
+                (ending, true)
+            }
             other => {
                 self.dialog = other;
                 let Some(at) = unwatched else { return Vec::new() };
@@ -270,11 +271,11 @@ impl App {
         let is_over = ending.waiting.is_empty();
         let may_ask = is_watched && ending.signal != StopSignal::Kill && self.switch.is_armed();
         if is_over && may_ask && !ending.stays.is_empty() {
-            self.dialog = Some(Dialog::new(DialogKind::Kill(ending)));
+            self.dialog = Some(Dialog::new(DialogKind::Kill(KillDialog(ending))));
         } else if is_over {
             effects.extend(self.finish(ending));
         } else if is_watched {
-            self.dialog = Some(Dialog::new(DialogKind::Waiting(ending)));
+            self.dialog = Some(Dialog::new(DialogKind::Waiting(WaitingDialog(ending))));
         } else {
             self.stopping.unwatched.push(ending);
         }
@@ -282,10 +283,11 @@ impl App {
     }
 
     /// All is known of these but what the next look shows of their locks.
+    #[must_use]
     fn finish(&mut self, ending: PendingStop) -> Vec<Effect> {
         self.stopping.over.push(ending);
-        let is_pinned_for_another =
-            self.pending_pin.is_some() || self.dialog.as_ref().is_some_and(|dialog| dialog.kind.pins());
+        let is_pinned_for_another = self.pending_pin.is_some()
+            || self.dialog.as_ref().is_some_and(|dialog| dialog.kind.content().pins());
         let mut effects = vec![Effect::Refresh];
         if !is_pinned_for_another {
             effects.push(Effect::Unpin);
@@ -294,6 +296,7 @@ impl App {
     }
 
     /// Tells what those that have come to an end have left, where `look` was taken after it.
+    #[must_use]
     pub(super) fn verify(&mut self, look: &Sample) -> Vec<Effect> {
         let is_shown = |it: &PendingStop| it.known_at <= look.snapshot.taken_at;
         let (shown, over) = std::mem::take(&mut self.stopping.over).into_iter().partition(is_shown);
@@ -312,7 +315,9 @@ impl App {
     /// Whether `pid` was sent a signal of which not all is known yet: its end is told by that.
     pub(super) fn is_being_stopped(&self, pid: i32) -> bool {
         let shown = match self.dialog.as_ref().map(|dialog| &dialog.kind) {
-            Some(DialogKind::Waiting(ending) | DialogKind::Kill(ending)) => Some(ending),
+            Some(DialogKind::Waiting(WaitingDialog(ending)) | DialogKind::Kill(KillDialog(ending))) => {
+                Some(ending)
+            }
             _ => None,
         };
         let mut all = self.stopping.unwatched.iter().chain(&self.stopping.over).chain(shown);
@@ -335,7 +340,7 @@ fn again(
         // One that is shown no more has ended, or has closed what was held against it.
         DialogKind::Reap(_) => StopRequest::again(target, databases),
         // Nobody was warned where its log was deleted since.
-        DialogKind::Stop { process, signals, .. }
+        DialogKind::Stop(StopDialog { process, signals, .. })
             if matches!(signal, StopSignal::Term | StopSignal::Int)
                 && **signals != StopSignal::FOR_SPLIT
                 && reap::is_split(databases, process) =>

@@ -78,6 +78,7 @@ fn part(span: Duration, steps: u32) -> Duration {
 
 impl App {
     /// Opens the timeline on the last minute, or closes it.
+    #[must_use]
     pub(super) fn toggle_timeline(&mut self) -> Vec<Effect> {
         self.overlay = None;
         self.scroll = 0;
@@ -93,6 +94,7 @@ impl App {
     }
 
     /// What the timeline shows now, where one is open and nothing lies over it.
+    #[must_use]
     pub(super) fn ask_timeline(&self) -> Vec<Effect> {
         let Some(past) = &self.timeline else { return Vec::new() };
         let window = TimeWindow { end: past.end, span: past.span() };
@@ -100,6 +102,7 @@ impl App {
     }
 
     /// The same after a look: what stands still is not asked for again.
+    #[must_use]
     pub(super) fn follow_timeline(&self) -> Vec<Effect> {
         let moves = self.timeline.as_ref().is_some_and(|past| !past.is_held() && !self.is_paused());
         if moves { self.ask_timeline() } else { Vec::new() }
@@ -113,6 +116,7 @@ impl App {
     }
 
     /// While the screen is frozen the timeline stands still at what it shows; after that it follows again.
+    #[must_use]
     pub(super) fn freeze_timeline(&mut self) -> Vec<Effect> {
         let is_paused = self.is_paused();
         let Some(past) = &mut self.timeline else { return Vec::new() };
@@ -124,6 +128,7 @@ impl App {
     }
 
     /// Moves the cursor by `steps`; at an edge the stretch moves instead.
+    #[must_use]
     pub(super) fn move_in_time(&mut self, steps: isize) -> Vec<Effect> {
         let Some(past) = &mut self.timeline else { return Vec::new() };
         let wanted = past.cursor.checked_add_signed(steps);
@@ -140,6 +145,7 @@ impl App {
     }
 
     /// Moves by whole stretches, into the past or back.
+    #[must_use]
     pub(super) fn page_in_time(&mut self, pages: i32) -> Vec<Effect> {
         let Some(past) = &mut self.timeline else { return Vec::new() };
         past.scroll(pages * i32::try_from(Timeline::STEPS).unwrap_or(0));
@@ -147,6 +153,7 @@ impl App {
     }
 
     /// To the oldest moment that is known, or to now.
+    #[must_use]
     pub(super) fn end_of_time(&mut self, is_oldest: bool) -> Vec<Effect> {
         let is_paused = self.is_paused();
         let Some(past) = &mut self.timeline else { return Vec::new() };
@@ -161,6 +168,7 @@ impl App {
     }
 
     /// A longer or shorter stretch, around what is under the cursor.
+    #[must_use]
     pub(super) fn zoom_in_time(&mut self, by: isize) -> Vec<Effect> {
         let Some(past) = &mut self.timeline else { return Vec::new() };
         let span = past.span.saturating_add_signed(by).min(SPANS.len() - 1);

@@ -8,12 +8,16 @@ use ratatui::{
 };
 
 use super::{framed, theme::Theme};
-use crate::{console::app::App, keymap::NamedKey, text};
+use crate::{
+    console::{app::App, dialogs},
+    keymap::NamedKey,
+    text,
+};
 
 const KEYS: usize = 11;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> u16 {
-    let area = super::dialog::centred(area, area.width.min(100), area.height);
+    let area = dialogs::centred(area, area.width.min(100), area.height);
     frame.render_widget(Clear, area);
     let title = Span::styled(
         format!(" Keys that act here and now: Esc closes, {} ", super::scrolling(app)),

@@ -7,7 +7,10 @@ use ratatui::{
     widgets::Clear,
 };
 
-use crate::{console::app::App, text};
+use crate::{
+    console::{app::App, dialogs},
+    text,
+};
 
 use super::{framed, theme::Theme};
 
@@ -41,7 +44,7 @@ pub fn lines(rows: LabelledRows, width: usize, theme: &Theme) -> Vec<Line<'stati
 /// Draws `lines` over the panels; how far they can be scrolled.
 pub fn show(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, lines: Vec<Line<'static>>) -> u16 {
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(5);
-    let area = super::dialog::centred(area, width(area), height);
+    let area = dialogs::centred(area, width(area), height);
     frame.render_widget(Clear, area);
     let title = Span::styled(format!(" Details: Esc closes, {} ", super::scrolling(app)), theme.title);
     let inner = framed(frame, area, theme.focus, title);

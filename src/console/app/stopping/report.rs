@@ -9,7 +9,7 @@ use crate::{
         schedule::DueCheckpoint,
         signal::StopSignal,
     },
-    console::app::dialog::{PendingStop, StoppedProcess},
+    console::dialogs::{PendingStop, StoppedProcess},
     snapshot::Database,
     units,
 };

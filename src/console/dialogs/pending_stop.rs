@@ -3,8 +3,16 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use ratatui::text::Line;
 
-use crate::act::signal::{SignalTarget, StopSignal};
+use super::DialogPage;
+use crate::{
+    act::signal::{SignalTarget, StopSignal},
+    text,
+};
+
+/// How many of those that are waited for are named.
+const NAMED: usize = 5;
 
 /// Processes that were sent a signal together.
 #[derive(Debug, Clone)]
@@ -46,7 +54,7 @@ impl PendingStop {
     }
 
     /// The same processes again, those that stayed behind now waited for after `signal`.
-    pub(in crate::console::app) fn again(self, signal: StopSignal, until: Timestamp) -> Self {
+    pub(in crate::console) fn again(self, signal: StopSignal, until: Timestamp) -> Self {
         Self { signal, until, waiting: self.stays, stays: Vec::new(), ..self }
     }
 }
@@ -54,5 +62,20 @@ impl PendingStop {
 impl std::fmt::Display for StoppedProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.target.pid, self.name)
+    }
+}
+
+impl DialogPage<'_> {
+    /// The first of `processes`, and how many more there are.
+    pub(super) fn names(self, processes: &[StoppedProcess]) -> Vec<Line<'static>> {
+        let mut lines: Vec<Line> = processes
+            .iter()
+            .take(NAMED)
+            .map(|it| Line::raw(text::fit(&format!("  {it}"), self.room)))
+            .collect();
+        if processes.len() > NAMED {
+            lines.push(Line::raw(format!("  and {} more", processes.len() - NAMED)));
+        }
+        lines
     }
 }

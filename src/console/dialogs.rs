@@ -1,0 +1,312 @@
+//! The dialogs, one in each file: its state, its fields and keys, what a confirmed one does, and how it is drawn.
+
+use std::fmt::{Debug, Display};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::text::Line;
+
+use super::app::App;
+use crate::act::ConfirmedAction;
+
+mod checking;
+mod checkpoint;
+mod fix;
+mod frame;
+mod health;
+mod ingest;
+mod kill;
+mod pending_stop;
+mod reap;
+mod stop;
+mod stop_ingestion;
+mod waiting;
+
+pub use checking::CheckingDialog;
+pub use checkpoint::CheckpointDialog;
+pub use fix::FixDialog;
+pub use frame::{DialogPage, centred, render};
+pub use health::HealthDialog;
+pub use ingest::IngestDialog;
+pub use kill::KillDialog;
+pub use pending_stop::{PendingStop, StoppedProcess};
+pub use reap::{ReapList, ReapRow, StopMark};
+pub use stop::StopDialog;
+pub use stop_ingestion::StopIngestionDialog;
+pub use waiting::WaitingDialog;
+
+#[derive(Debug, Clone)]
+pub struct Dialog {
+    pub kind: DialogKind,
+    pub focus: DialogFocus,
+    /// Why the last confirmation was not taken.
+    pub complaint: Option<String>,
+    /// Whether the field that has the focus holds a proposal, which typing replaces.
+    pub is_proposal: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum DialogKind {
+    Stop(StopDialog),
+    StopIngestion(StopIngestionDialog),
+    Reap(ReapList),
+    Waiting(WaitingDialog),
+    Kill(KillDialog),
+    Checkpoint(CheckpointDialog),
+    Ingest(IngestDialog),
+    Fix(FixDialog),
+    Health(HealthDialog),
+    Checking(CheckingDialog),
+}
+
+/// What one dialog has of its own.
+pub trait DialogContent: Debug {
+    fn title(&self) -> String;
+
+    fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>>;
+
+    /// What a yes means; `None`: there is nothing to say yes to; an error says what is missing.
+    fn confirm(&self) -> Option<Result<ConfirmedAction, String>>;
+
+    /// Columns of the terminal, the frame included.
+    fn width(&self) -> u16 {
+        76
+    }
+
+    fn first_focus(&self) -> DialogFocus {
+        DialogFocus::Button(DialogButton::No)
+    }
+
+    fn fields(&self) -> Vec<DialogField> {
+        Vec::new()
+    }
+
+    /// The text field with that number, if it is one.
+    fn text_mut(&mut self, _field: usize) -> Option<&mut String> {
+        None
+    }
+
+    /// Moves the choice by so many options.
+    fn choose(&mut self, _by: isize) {}
+
+    /// Whether the key belonged to a list in the dialog.
+    fn list_key(&mut self, _key: KeyEvent) -> bool {
+        false
+    }
+
+    /// Whether processes are pinned on account of the dialog.
+    fn pins(&self) -> bool {
+        false
+    }
+
+    /// What stands in place of the buttons, where there is nothing to confirm.
+    fn hint(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl DialogKind {
+    pub fn content(&self) -> &dyn DialogContent {
+        match self {
+            Self::Stop(it) => it,
+            Self::StopIngestion(it) => it,
+            Self::Reap(it) => it,
+            Self::Waiting(it) => it,
+            Self::Kill(it) => it,
+            Self::Checkpoint(it) => it,
+            Self::Ingest(it) => it,
+            Self::Fix(it) => it,
+            Self::Health(it) => it,
+            Self::Checking(it) => it,
+        }
+    }
+
+    fn content_mut(&mut self) -> &mut dyn DialogContent {
+        match self {
+            Self::Stop(it) => it,
+            Self::StopIngestion(it) => it,
+            Self::Reap(it) => it,
+            Self::Waiting(it) => it,
+            Self::Kill(it) => it,
+            Self::Checkpoint(it) => it,
+            Self::Ingest(it) => it,
+            Self::Fix(it) => it,
+            Self::Health(it) => it,
+            Self::Checking(it) => it,
+        }
+    }
+}
+
+/// What has the focus in a dialog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialogFocus {
+    /// A field, counted from 0.
+    Field(usize),
+    Button(DialogButton),
+}
+
+/// The buttons of every dialog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialogButton {
+    /// Leave everything as it is.
+    No,
+    Yes,
+}
+
+/// A field of a dialog, as it is drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DialogField {
+    Text {
+        label: &'static str,
+        value: String,
+    },
+    /// Chosen with the arrow keys.
+    Choice {
+        label: &'static str,
+        /// What there is to choose from.
+        options: Vec<String>,
+        chosen: usize,
+    },
+}
+
+/// What a key did to a dialog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DialogReply {
+    Open,
+    No,
+    Yes(ConfirmedAction),
+}
+
+impl Dialog {
+    /// A dialog with the focus where a hasty Enter does the least harm.
+    pub fn new(kind: DialogKind) -> Self {
+        Self { focus: kind.content().first_focus(), kind, complaint: None, is_proposal: true }
+    }
+
+    pub(in crate::console) fn key(&mut self, key: KeyEvent) -> DialogReply {
+        if is_typing(key) && self.kind.content_mut().list_key(key) {
+            self.complaint = None;
+            return DialogReply::Open;
+        }
+        let is_proposal = self.is_proposal;
+        if let DialogFocus::Field(index) = self.focus
+            && let Some(text) = self.kind.content_mut().text_mut(index)
+        {
+            match key.code {
+                KeyCode::Char('u') if key.modifiers == KeyModifiers::CONTROL => text.clear(),
+                KeyCode::Char(character) if is_typing(key) => {
+                    if is_proposal {
+                        text.clear();
+                    }
+                    text.push(character);
+                }
+                KeyCode::Backspace => {
+                    text.pop();
+                }
+                KeyCode::Enter => return self.confirm(),
+                _ => return self.move_focus(key),
+            }
+            self.complaint = None;
+            self.is_proposal = false;
+            return DialogReply::Open;
+        }
+        match key.code {
+            KeyCode::Char('y') if is_typing(key) => self.confirm(),
+            KeyCode::Char('n') if is_typing(key) => DialogReply::No,
+            KeyCode::Enter => match self.focus {
+                DialogFocus::Button(DialogButton::Yes) => self.confirm(),
+                DialogFocus::Button(DialogButton::No) => DialogReply::No,
+                DialogFocus::Field(_) => self.shift_focus(1),
+            },
+            _ => self.move_focus(key),
+        }
+    }
+
+    /// Types the first line of `text` into the field that has the focus, where that takes typing.
+    pub(in crate::console) fn paste(&mut self, text: &str) {
+        let is_proposal = std::mem::take(&mut self.is_proposal);
+        let line = text.trim_start().lines().next().unwrap_or_default();
+        if let DialogFocus::Field(index) = self.focus
+            && let Some(field) = self.kind.content_mut().text_mut(index)
+        {
+            if is_proposal {
+                field.clear();
+            }
+            field.extend(line.chars().filter(|character| !character.is_control()));
+        }
+    }
+
+    fn move_focus(&mut self, key: KeyEvent) -> DialogReply {
+        match (key.code, self.focus) {
+            (KeyCode::Esc, _) => DialogReply::No,
+            (KeyCode::Tab, _) => self.shift_focus(1),
+            (KeyCode::BackTab, _) | (KeyCode::Up, DialogFocus::Button(DialogButton::No)) => {
+                self.shift_focus(-1)
+            }
+            (KeyCode::Down | KeyCode::Up, DialogFocus::Field(index))
+                if self.kind.content_mut().text_mut(index).is_some() =>
+            {
+                self.shift_focus(if key.code == KeyCode::Down { 1 } else { -1 })
+            }
+            (KeyCode::Right | KeyCode::Down, DialogFocus::Field(_)) => self.choose(1),
+            (KeyCode::Left | KeyCode::Up, DialogFocus::Field(_)) => self.choose(-1),
+            (KeyCode::Left | KeyCode::Right, DialogFocus::Button(button)) => {
+                self.focus = DialogFocus::Button(match button {
+                    DialogButton::No => DialogButton::Yes,
+                    DialogButton::Yes => DialogButton::No,
+                });
+                DialogReply::Open
+            }
+            (KeyCode::Up, DialogFocus::Button(DialogButton::Yes)) => self.shift_focus(-2),
+            _ => DialogReply::Open,
+        }
+    }
+
+    fn shift_focus(&mut self, by: isize) -> DialogReply {
+        let fields = self.kind.content().fields().len();
+        let stops: Vec<DialogFocus> = (0..fields)
+            .map(DialogFocus::Field)
+            .chain([DialogFocus::Button(DialogButton::No), DialogFocus::Button(DialogButton::Yes)])
+            .collect();
+        let at = stops.iter().position(|&stop| stop == self.focus).unwrap_or(0);
+        self.focus = stops[wrap(at, by, stops.len())];
+        self.is_proposal = true;
+        DialogReply::Open
+    }
+
+    fn choose(&mut self, by: isize) -> DialogReply {
+        self.kind.content_mut().choose(by);
+        DialogReply::Open
+    }
+
+    fn confirm(&mut self) -> DialogReply {
+        match self.kind.content().confirm() {
+            None => DialogReply::Open,
+            Some(Ok(act)) => DialogReply::Yes(act),
+            Some(Err(complaint)) => {
+                self.complaint = Some(complaint);
+                DialogReply::Open
+            }
+        }
+    }
+}
+
+fn is_typing(key: KeyEvent) -> bool {
+    key.modifiers.difference(KeyModifiers::SHIFT).is_empty()
+}
+
+fn neighbour<T: Copy + PartialEq>(all: &[T], current: T, by: isize) -> T {
+    let at = all.iter().position(|&it| it == current).unwrap_or(0);
+    all[wrap(at, by, all.len())]
+}
+
+fn wrap(at: usize, by: isize, count: usize) -> usize {
+    at.checked_add_signed(by).map_or(count - 1, |moved| moved % count)
+}
+
+fn choice<T: Copy + PartialEq + Display>(label: &'static str, all: &[T], chosen: T) -> DialogField {
+    DialogField::Choice {
+        label,
+        options: all.iter().map(ToString::to_string).collect(),
+        chosen: all.iter().position(|&it| it == chosen).unwrap_or(0),
+    }
+}

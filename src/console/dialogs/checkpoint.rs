@@ -1,0 +1,65 @@
+//! In which mode to run a checkpoint.
+
+use std::path::PathBuf;
+
+use log::Level;
+use ratatui::text::Line;
+
+use super::{DialogButton, DialogContent, DialogField, DialogFocus, DialogPage, choice, neighbour};
+use crate::{
+    act::ConfirmedAction,
+    console::app::App,
+    diagnose::checkpoint::{self, CheckpointBlocker},
+    snapshot::{CheckpointMode, Database},
+};
+
+#[derive(Debug, Clone)]
+pub struct CheckpointDialog {
+    database: PathBuf,
+    mode: CheckpointMode,
+    /// Who would block each mode, in the order of [`CheckpointMode::ALL`].
+    blockers: Vec<Vec<CheckpointBlocker>>,
+}
+
+impl CheckpointDialog {
+    pub fn new(database: &Database) -> Self {
+        let blockers = CheckpointMode::ALL.iter().map(|&mode| checkpoint::blockers(database, mode)).collect();
+        Self { database: database.path.clone(), mode: CheckpointMode::Passive, blockers }
+    }
+}
+
+impl DialogContent for CheckpointDialog {
+    fn title(&self) -> String {
+        "Checkpoint".to_owned()
+    }
+
+    fn first_focus(&self) -> DialogFocus {
+        DialogFocus::Button(DialogButton::Yes)
+    }
+
+    fn fields(&self) -> Vec<DialogField> {
+        vec![choice("mode", &CheckpointMode::ALL, self.mode)]
+    }
+
+    fn choose(&mut self, by: isize) {
+        self.mode = neighbour(&CheckpointMode::ALL, self.mode, by);
+    }
+
+    fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
+        Some(Ok(ConfirmedAction::Checkpoint { database: self.database.clone(), mode: self.mode }))
+    }
+
+    fn body(&self, _app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        let mut lines = page.plain(&format!("Moves frames of the log into {}.", self.database.display()));
+        lines.extend(page.plain(self.mode.about()));
+        let chosen = CheckpointMode::ALL.iter().position(|it| *it == self.mode).unwrap_or(0);
+        let blockers = self.blockers.get(chosen).map_or(&[][..], Vec::as_slice);
+        if blockers.is_empty() {
+            lines.extend(page.plain("Nobody is in its way at the moment."));
+        }
+        for blocker in blockers {
+            lines.extend(page.sentence(Level::Warn, &format!("▲ {}", blocker.why)));
+        }
+        lines
+    }
+}

@@ -1,0 +1,58 @@
+//! Whether to run the SQL that is shown.
+
+use std::path::PathBuf;
+
+use log::Level;
+use ratatui::text::Line;
+
+use super::{DialogContent, DialogPage};
+use crate::{
+    act::ConfirmedAction,
+    console::app::App,
+    diagnose::fix::FixStep,
+    snapshot::{Database, Process},
+    text,
+};
+
+#[derive(Debug, Clone)]
+pub struct FixDialog {
+    database: PathBuf,
+    /// SQL, and what it is good for.
+    steps: Vec<(String, String)>,
+    /// Who has the database open.
+    holders: Vec<String>,
+}
+
+impl FixDialog {
+    pub fn new(database: &Database, steps: Vec<FixStep>) -> Self {
+        let name = |process: &Process| format!("{} ({})", process.pid, process.name);
+        Self {
+            database: database.path.clone(),
+            steps: steps.into_iter().map(|step| (step.sql, step.why)).collect(),
+            holders: database.processes.iter().map(name).collect(),
+        }
+    }
+}
+
+impl DialogContent for FixDialog {
+    fn title(&self) -> String {
+        "Fix what the file keeps".to_owned()
+    }
+
+    fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
+        Some(Ok(ConfirmedAction::Fix { database: self.database.clone() }))
+    }
+
+    fn body(&self, _app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        let mut lines = page.plain(&format!("Runs on {}:", self.database.display()));
+        for (sql, why) in &self.steps {
+            lines.push(Line::styled(text::fit(&format!("  {sql}"), page.room), page.theme.accent));
+            lines.extend(page.plain(why));
+        }
+        if !self.holders.is_empty() {
+            let text = format!("▲ {} must not be using it at that moment.", self.holders.join(", "));
+            lines.extend(page.sentence(Level::Warn, &text));
+        }
+        lines
+    }
+}

@@ -1,0 +1,126 @@
+//! How a dialog is drawn: what will happen, what it costs, and two buttons.
+
+use log::Level;
+use ratatui::{
+    Frame,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+    widgets::{Clear, Paragraph},
+};
+
+use super::{Dialog, DialogButton, DialogField, DialogFocus};
+use crate::{
+    console::{
+        app::App,
+        view::{framed, theme::Theme},
+    },
+    text,
+};
+
+/// What the body of a dialog is drawn with.
+#[derive(Debug, Clone, Copy)]
+pub struct DialogPage<'a> {
+    pub theme: &'a Theme,
+    /// Columns for text.
+    pub room: usize,
+    /// Lines for the whole dialog, its frame included.
+    pub height: usize,
+}
+
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, dialog: &Dialog) {
+    let content = dialog.kind.content();
+    let width = content.width().min(area.width);
+    let room = usize::from(width).saturating_sub(4);
+    let page = DialogPage { theme, room, height: area.height.into() };
+    let mut lines = content.body(app, page);
+    lines.push(Line::default());
+    lines.extend(fields(dialog, theme, room));
+    if let Some(complaint) = &dialog.complaint {
+        lines.extend(page.sentence(Level::Error, &format!("✖ {complaint}")));
+    }
+    lines.push(buttons(dialog, theme));
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);
+    let area = centred(area, width, height);
+    frame.render_widget(Clear, area);
+    let inner = framed(frame, area, theme.focus, Span::styled(format!(" {} ", content.title()), theme.title));
+    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    // The buttons are the last line: where there is no room for all, the body gives way.
+    let scroll = lines.len().saturating_sub(inner.height.into());
+    frame.render_widget(Paragraph::new(lines).scroll((u16::try_from(scroll).unwrap_or(0), 0)), inner);
+}
+
+/// A rectangle in the middle of `area`, no larger than it.
+pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
+}
+
+impl DialogPage<'_> {
+    /// `text` in lines, in the style of `level`.
+    pub fn sentence(self, level: Level, text: &str) -> Vec<Line<'static>> {
+        let style = match level {
+            Level::Error => self.theme.danger,
+            Level::Warn => self.theme.warning,
+            _ => Style::new(),
+        };
+        text::wrap(text, self.room).into_iter().map(|line| Line::styled(line, style)).collect()
+    }
+
+    pub fn plain(self, text: &str) -> Vec<Line<'static>> {
+        self.sentence(Level::Info, text)
+    }
+}
+
+fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
+    let draw = |(index, field): (usize, DialogField)| {
+        let focused = dialog.focus == DialogFocus::Field(index);
+        let mark = if focused { "▸ " } else { "  " };
+        let mut spans = vec![Span::styled(mark, theme.accent)];
+        match field {
+            DialogField::Text { label, value } => {
+                spans.push(Span::styled(format!("{label:<8}"), theme.title));
+                // The end of a long value is what is being typed.
+                let room = room.saturating_sub(12);
+                let skip = value.chars().count().saturating_sub(room);
+                let tail: String = value.chars().skip(skip).collect();
+                let style = if focused && dialog.is_proposal { theme.selected } else { Style::new() };
+                spans.push(Span::styled(text::clean(&tail), style));
+                if focused {
+                    spans.push(Span::styled("▏", theme.accent));
+                }
+            }
+            DialogField::Choice { label, options, chosen } => {
+                spans.push(Span::styled(format!("{label:<8}"), theme.title));
+                for (at, option) in options.into_iter().enumerate() {
+                    spans.push(if at == chosen {
+                        Span::styled(format!("[{option}]"), theme.selected)
+                    } else {
+                        Span::styled(format!(" {option} "), theme.muted)
+                    });
+                }
+                let hint = if focused { "  ← →" } else { "  Tab, then ← →" };
+                spans.push(Span::styled(hint, theme.muted));
+            }
+        }
+        Line::from(spans)
+    };
+    dialog.kind.content().fields().into_iter().enumerate().map(draw).collect()
+}
+
+fn buttons(dialog: &Dialog, theme: &Theme) -> Line<'static> {
+    if let Some(hint) = dialog.kind.content().hint() {
+        return Line::styled(format!("  {hint}"), theme.muted);
+    }
+    let button = |label: &'static str, button: DialogButton| {
+        let style = if dialog.focus == DialogFocus::Button(button) { theme.selected } else { theme.accent };
+        Span::styled(label, style)
+    };
+    Line::from(vec![
+        Span::raw("  "),
+        button("[ n No ]", DialogButton::No),
+        Span::raw("   "),
+        button("[ y Yes ]", DialogButton::Yes),
+        Span::styled("    Tab moves, Esc leaves", theme.muted),
+    ])
+}

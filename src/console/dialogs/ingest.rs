@@ -1,0 +1,87 @@
+//! Which folder to ingest, and in which batches.
+
+use std::path::{Path, PathBuf};
+
+use log::Level;
+use ratatui::text::Line;
+
+use super::{DialogContent, DialogField, DialogFocus, DialogPage};
+use crate::{
+    act::ConfirmedAction,
+    console::app::App,
+    ingest::BatchSetting,
+    snapshot::{Database, FindingKind},
+};
+
+#[derive(Debug, Clone)]
+pub struct IngestDialog {
+    database: PathBuf,
+    folder: String,
+    batch: String,
+    /// What the database has against it.
+    warning: Option<String>,
+}
+
+impl IngestDialog {
+    pub fn new(database: &Database, folder: &Path) -> Self {
+        let pinned = database.findings.iter().find(|finding| finding.kind == FindingKind::PinnedWal);
+        Self {
+            database: database.path.clone(),
+            folder: folder.display().to_string(),
+            batch: "auto".to_owned(),
+            warning: pinned.map(|finding| format!("{}, so the log will grow", finding.message)),
+        }
+    }
+}
+
+impl DialogContent for IngestDialog {
+    fn title(&self) -> String {
+        "Start an ingestion".to_owned()
+    }
+
+    fn first_focus(&self) -> DialogFocus {
+        DialogFocus::Field(0)
+    }
+
+    fn fields(&self) -> Vec<DialogField> {
+        vec![
+            DialogField::Text { label: "folder", value: self.folder.clone() },
+            DialogField::Text { label: "batch", value: self.batch.clone() },
+        ]
+    }
+
+    fn text_mut(&mut self, field: usize) -> Option<&mut String> {
+        match field {
+            0 => Some(&mut self.folder),
+            1 => Some(&mut self.batch),
+            _ => None,
+        }
+    }
+
+    fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
+        if self.folder.trim().is_empty() {
+            return Some(Err("name a folder".to_owned()));
+        }
+        let batch = self.batch.trim();
+        Some(match batch.parse::<BatchSetting>() {
+            Err(error) => Err(error.to_string()),
+            Ok(_) => Ok(ConfirmedAction::Ingest {
+                database: self.database.clone(),
+                folder: PathBuf::from(self.folder.as_str()),
+                batch: batch.to_owned(),
+            }),
+        })
+    }
+
+    fn body(&self, _app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        let mut lines = page.plain(&format!(
+            "Takes the Markdown and text files of a folder into {}.",
+            self.database.display()
+        ));
+        lines.extend(page.plain("It runs in a process of its own and goes on when this console quits."));
+        if let Some(warning) = &self.warning {
+            lines.extend(page.sentence(Level::Warn, &format!("▲ {warning}")));
+        }
+        lines
+    }
+}

@@ -1,0 +1,193 @@
+//! Which of the stale processes to stop: a row each, and all about the one under the cursor.
+
+use std::path::PathBuf;
+
+use crossterm::event::{KeyCode, KeyEvent};
+use log::Level;
+use ratatui::text::Line;
+
+use super::{DialogContent, DialogPage};
+use crate::{
+    act::{
+        ConfirmedAction, reap,
+        signal::{SignalRefusal, SignalTarget, StopSignal},
+    },
+    console::{app::App, process_columns, view},
+    snapshot::Process,
+    text,
+};
+
+/// Lines beside the rows: how many there are, a blank one, what the row under the cursor is, and the buttons.
+const BESIDE: usize = 10;
+/// Lines for the causes of the row under the cursor.
+const EVIDENCE: usize = 4;
+
+/// Rows that a page moves by.
+const PAGE: usize = 10;
+
+/// The stale processes of a database, each pinned while the list is open.
+#[derive(Debug, Clone)]
+pub struct ReapList {
+    pub database: PathBuf,
+    /// One for each process, the oldest first.
+    pub rows: Vec<ReapRow>,
+    /// The row that Space ticks.
+    pub cursor: usize,
+}
+
+/// One process of a [`ReapList`].
+#[derive(Debug, Clone)]
+pub struct ReapRow {
+    /// The process, as it was when the list was asked for.
+    pub process: Box<Process>,
+    /// Whether it is to be stopped.
+    pub mark: StopMark,
+}
+
+/// Whether a process of a list is to be stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopMark {
+    Ticked(SignalTarget),
+    Unticked(SignalTarget),
+    /// It cannot be: it is protected, gone, or out of reach.
+    Refused(SignalRefusal),
+}
+
+impl ReapList {
+    /// Those that are to be stopped.
+    pub fn ticked(&self) -> impl Iterator<Item = (SignalTarget, &Process)> {
+        self.rows.iter().filter_map(|row| match row.mark {
+            StopMark::Ticked(target) => Some((target, &*row.process)),
+            StopMark::Unticked(_) | StopMark::Refused(_) => None,
+        })
+    }
+
+    /// Takes in whether `target` could be pinned.
+    pub(in crate::console) fn pinned(&mut self, target: SignalTarget, pinned: Result<(), SignalRefusal>) {
+        let is_it = |row: &&mut ReapRow| matches!(row.mark, StopMark::Ticked(it) if it == target);
+        if let (Err(refusal), Some(row)) = (pinned, self.rows.iter_mut().find(is_it)) {
+            row.mark = StopMark::Refused(refusal);
+        }
+    }
+
+    fn move_cursor(&mut self, key: KeyEvent) -> bool {
+        let last = self.rows.len().saturating_sub(1);
+        self.cursor = match key.code {
+            KeyCode::Down | KeyCode::Char('j') => (self.cursor + 1).min(last),
+            KeyCode::Up | KeyCode::Char('k') => self.cursor.saturating_sub(1),
+            KeyCode::PageDown => (self.cursor + PAGE).min(last),
+            KeyCode::PageUp => self.cursor.saturating_sub(PAGE),
+            KeyCode::Home | KeyCode::Char('g') => 0,
+            KeyCode::End | KeyCode::Char('G') => last,
+            KeyCode::Char(' ') => {
+                self.turn();
+                self.cursor
+            }
+            _ => return false,
+        };
+        true
+    }
+
+    fn turn(&mut self) {
+        if let Some(row) = self.rows.get_mut(self.cursor) {
+            row.mark = match &row.mark {
+                StopMark::Ticked(target) => StopMark::Unticked(*target),
+                StopMark::Unticked(target) => StopMark::Ticked(*target),
+                StopMark::Refused(refusal) => StopMark::Refused(refusal.clone()),
+            };
+        }
+    }
+}
+
+impl DialogContent for ReapList {
+    fn title(&self) -> String {
+        "Reap what is stale".to_owned()
+    }
+
+    // Causes stand beside the rows.
+    fn width(&self) -> u16 {
+        108
+    }
+
+    fn pins(&self) -> bool {
+        true
+    }
+
+    fn list_key(&mut self, key: KeyEvent) -> bool {
+        self.move_cursor(key)
+    }
+
+    fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
+        let targets: Vec<SignalTarget> = self.ticked().map(|(target, _)| target).collect();
+        Some(if targets.is_empty() {
+            Err("nothing is ticked: Space ticks the row".to_owned())
+        } else {
+            Ok(ConfirmedAction::Signal { targets, signal: StopSignal::Term })
+        })
+    }
+
+    fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        let ticked = self.ticked().count();
+        let offered = self.rows.iter().filter(|row| !matches!(row.mark, StopMark::Refused(_))).count();
+        let head = format!(
+            "{ticked} of {offered} ticked: y sends them TERM, Space ticks or unticks a row, j k move."
+        );
+        let mut lines = page.plain(&head);
+        let shown = page.height.saturating_sub(BESIDE).clamp(1, self.rows.len().max(1));
+        let first = view::first_row(self.cursor, u16::try_from(shown).unwrap_or(u16::MAX));
+        for (at, row) in self.rows.iter().enumerate().skip(first).take(shown) {
+            let text = text::pad(&row_text(app, row), page.room);
+            let style = match row.mark {
+                _ if at == self.cursor => page.theme.selected,
+                StopMark::Refused(_) => page.theme.muted,
+                StopMark::Ticked(_) | StopMark::Unticked(_) => ratatui::style::Style::new(),
+            };
+            lines.push(Line::styled(text, style));
+        }
+        if self.rows.len() > shown {
+            let text = format!("rows {} to {} of {}", first + 1, first + shown, self.rows.len());
+            lines.push(Line::styled(text, page.theme.muted));
+        }
+        lines.push(Line::default());
+        if let Some(row) = self.rows.get(self.cursor) {
+            lines.extend(evidence(app, row, page));
+        }
+        lines
+    }
+}
+
+fn row_text(app: &App, row: &ReapRow) -> String {
+    let process = &row.process;
+    let sign = match row.mark {
+        StopMark::Ticked(_) => "[x]",
+        StopMark::Unticked(_) => "[ ]",
+        StopMark::Refused(_) => " – ",
+    };
+    let age = process_columns::age(process, app.now).unwrap_or_else(|| "?".to_owned());
+    let causes: Vec<&str> = reap::causes(process).iter().map(|cause| cause.cause.as_str()).collect();
+    let why = match &row.mark {
+        StopMark::Refused(SignalRefusal::Spared { why, .. }) => format!("left alone: {why}"),
+        StopMark::Refused(refusal) => refusal.to_string(),
+        StopMark::Ticked(_) | StopMark::Unticked(_) => causes.join(", "),
+    };
+    let name = text::pad(&process.name, 12);
+    format!("{sign} {:>7}  {age:>8}  {name}  {why}", process.pid)
+}
+
+fn evidence(app: &App, row: &ReapRow, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    let process = &row.process;
+    let mut lines = vec![Line::styled(text::fit(&process.command_line(), page.room), page.theme.accent)];
+    let mut told: Vec<Line> = Vec::new();
+    if let StopMark::Refused(refusal) = &row.mark {
+        told.extend(page.sentence(Level::Warn, &refusal.to_string()));
+    }
+    for cause in reap::causes(process) {
+        let text = format!("▲ {}: {}", cause.cause, cause.evidence);
+        told.extend(page.sentence(Level::Warn, &text));
+    }
+    let locks = app.database().map_or_else(String::new, |database| process_columns::locks(database, process));
+    told.extend(page.plain(&format!("locks held: {locks}")));
+    told.truncate(EVIDENCE);
+    lines.extend(told);
+    lines
+}

@@ -1,0 +1,117 @@
+//! Which signal to send to a process, which is pinned while the dialog is open.
+
+use std::path::PathBuf;
+
+use log::Level;
+use ratatui::text::Line;
+
+use super::{DialogContent, DialogField, DialogPage, choice, neighbour};
+use crate::{
+    act::{
+        ConfirmedAction, reap,
+        signal::{SignalTarget, StopSignal},
+    },
+    console::{app::App, process_columns},
+    snapshot::{Database, LockHold, Process, ProcessState},
+    text,
+};
+
+#[derive(Debug, Clone)]
+pub struct StopDialog {
+    /// The process, as it was when the dialog was asked for.
+    pub process: Box<Process>,
+    pub target: SignalTarget,
+    /// The database in which it was selected.
+    pub database: PathBuf,
+    /// The signals to choose from, the one to begin with first.
+    pub signals: &'static [StopSignal; 4],
+    pub signal: StopSignal,
+}
+
+impl StopDialog {
+    /// The signals that a stop of `process` offers on account of `databases`, the one to begin with first.
+    pub fn signals(databases: &[Database], process: &Process) -> &'static [StopSignal; 4] {
+        if reap::is_split(databases, process) {
+            return &StopSignal::FOR_SPLIT;
+        }
+        // A debugger holds a traced one: CONT would do nothing.
+        if process.state == ProcessState::Stopped { &StopSignal::FOR_STOPPED } else { &StopSignal::ALL }
+    }
+}
+
+impl DialogContent for StopDialog {
+    fn title(&self) -> String {
+        format!("Stop {}", self.process.pid)
+    }
+
+    fn pins(&self) -> bool {
+        true
+    }
+
+    fn fields(&self) -> Vec<DialogField> {
+        vec![choice("signal", self.signals, self.signal)]
+    }
+
+    fn choose(&mut self, by: isize) {
+        self.signal = neighbour(self.signals, self.signal, by);
+    }
+
+    fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
+        Some(Ok(ConfirmedAction::Signal { targets: vec![self.target], signal: self.signal }))
+    }
+
+    /// Who is about to get a signal, and what that costs.
+    fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        let (process, signal) = (&*self.process, self.signal);
+        let mut lines = vec![Line::styled(text::fit(&process.command_line(), page.room), page.theme.accent)];
+        let user = process.user.as_deref().unwrap_or("unknown user");
+        let age = process_columns::age(process, app.now).unwrap_or_else(|| "of unknown age".to_owned());
+        let about = format!("process {} of {user}, {}, running for {age}", process.pid, process.state);
+        lines.extend(page.sentence(Level::Info, &about));
+        for cause in reap::causes(process) {
+            lines
+                .extend(page.sentence(Level::Warn, &format!("▲ stale, {}: {}", cause.cause, cause.evidence)));
+        }
+        let database = app.database();
+        let locks = database.map_or_else(String::new, |database| process_columns::locks(database, process));
+        lines.extend(page.sentence(Level::Info, &format!("locks held: {locks}")));
+        if process.state == ProcessState::Traced {
+            let text =
+                "▲ Its debugger holds it: no signal but KILL reaches it until the debugger lets it go.";
+            lines.extend(page.sentence(Level::Warn, text));
+        }
+        if app.look().is_some_and(|look| reap::is_split(&look.snapshot.databases, process)) {
+            let text = "▲ Its log was deleted under it. Closed in good order, as after TERM, it can undo what others \
+                        committed: copy the files first (Enter on its split-wal finding says how), then KILL it.";
+            lines.extend(page.sentence(Level::Error, text));
+        }
+        lines.extend(page.sentence(Level::Warn, &consequence(process, signal)));
+        if signal.ends() && database.is_some_and(|database| database.is_own_ingestion(process)) {
+            let text = "It is an ingestion of ours: what is committed stays, and the next run carries on.";
+            lines.extend(page.sentence(Level::Info, text));
+        }
+        lines
+    }
+}
+
+fn consequence(process: &Process, signal: StopSignal) -> String {
+    let writes = process.holds.iter().any(|hold| {
+        matches!(hold, LockHold::Write | LockHold::Reserved | LockHold::Pending | LockHold::Exclusive)
+    });
+    match (signal, writes) {
+        (StopSignal::Cont, _) if process.state == ProcessState::Stopped => {
+            "CONT lets it go on, so that it can finish and give its locks back: try this first.".to_owned()
+        }
+        (StopSignal::Cont, _) => "CONT lets a stopped process go on; this one is not stopped.".to_owned(),
+        (StopSignal::Kill, true) => {
+            "▲ KILL ends it at once. Its open write transaction rolls back; what it committed stays."
+                .to_owned()
+        }
+        (StopSignal::Kill, false) => "▲ KILL ends it at once, without a chance to tidy up.".to_owned(),
+        (_, true) => {
+            "▲ Its open write transaction rolls back unless it finishes first; what it committed stays."
+                .to_owned()
+        }
+        (_, false) => "It is asked to end; no write transaction of its is open.".to_owned(),
+    }
+}

@@ -1,0 +1,49 @@
+//! Whether to end an ingestion after its batch; its process is pinned while the dialog is open.
+
+use std::path::PathBuf;
+
+use ratatui::text::Line;
+
+use super::{DialogContent, DialogPage};
+use crate::{
+    act::{
+        ConfirmedAction,
+        signal::{SignalTarget, StopSignal},
+    },
+    console::app::App,
+};
+
+#[derive(Debug, Clone)]
+pub struct StopIngestionDialog {
+    pub folders: Vec<String>,
+    pub target: SignalTarget,
+    pub database: PathBuf,
+}
+
+impl DialogContent for StopIngestionDialog {
+    fn title(&self) -> String {
+        "Stop the ingestion".to_owned()
+    }
+
+    fn pins(&self) -> bool {
+        true
+    }
+
+    fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
+        Some(Ok(ConfirmedAction::Signal { targets: vec![self.target], signal: StopSignal::Term }))
+    }
+
+    fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        let mut lines = page.plain(&format!(
+            "The ingestion of {} (process {}) ends after its current batch. What is committed stays; the next \
+             run carries on.",
+            self.folders.join(" "),
+            self.target.pid
+        ));
+        let watchers = app.database().map(|it| it.watchers.as_slice()).unwrap_or_default();
+        if watchers.iter().any(|watcher| watcher.pid == self.target.pid) {
+            lines.extend(page.plain("It is that of a watch, which ends with it."));
+        }
+        lines
+    }
+}

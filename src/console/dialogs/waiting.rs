@@ -1,0 +1,57 @@
+//! How long the processes that were sent a signal are waited for; nothing is asked.
+
+use jiff::Timestamp;
+use log::Level;
+use ratatui::text::Line;
+
+use super::{DialogContent, DialogPage, PendingStop};
+use crate::{
+    act::{ConfirmedAction, signal::StopSignal},
+    console::app::App,
+};
+
+#[derive(Debug, Clone)]
+pub struct WaitingDialog(pub PendingStop);
+
+impl DialogContent for WaitingDialog {
+    fn title(&self) -> String {
+        format!("{} was sent", self.0.signal)
+    }
+
+    fn pins(&self) -> bool {
+        true
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        Some("Esc leaves it to end by itself")
+    }
+
+    fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
+        None
+    }
+
+    fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        let ending = &self.0;
+        let all = match ending.count() {
+            1 => "1 process".to_owned(),
+            count => format!("{count} processes"),
+        };
+        let mut lines = page.plain(&format!("{} was sent to {all}.", ending.signal));
+        let left = seconds(app.now, ending.until);
+        let then = match ending.signal {
+            StopSignal::Kill => "",
+            _ => ", then KILL is asked about",
+        };
+        let text =
+            format!("{} gone, {} still there: {left} s left{then}.", ending.gone.len(), ending.waiting.len());
+        lines.extend(page.sentence(Level::Warn, &text));
+        lines.extend(page.names(&ending.waiting));
+        lines
+    }
+}
+
+// Whole seconds, the last one begun included.
+fn seconds(now: Timestamp, until: Timestamp) -> u64 {
+    let left = until.duration_since(now).as_millis().max(0);
+    u64::try_from(left).unwrap_or(0).div_ceil(1000)
+}
