@@ -15,10 +15,7 @@ use crate::{
     snapshot::{Database, Ingestion},
 };
 
-use super::{
-    dialogs::{Dialog, DialogKind},
-    process_columns::ProcessColumn,
-};
+use super::{dialogs::DialogKind, process_columns::ProcessColumn};
 
 mod asking;
 mod database_state;
@@ -26,6 +23,7 @@ mod findings;
 mod health;
 mod keys;
 mod log;
+mod mode;
 mod overview;
 mod schedule;
 mod selection;
@@ -35,6 +33,7 @@ mod timeline;
 
 pub use findings::{FindingId as FindingKey, FindingRow, ResolvedFinding};
 pub use log::{KEPT_LINES, LogLine};
+pub use mode::{Mode, Overlay};
 pub use overview::Overview;
 pub use selection::PanelCursors;
 use stopping::BackgroundStop;
@@ -63,14 +62,6 @@ pub enum Message {
     SamplerEnded,
     /// An effect came to something.
     Report(EffectReport),
-}
-
-/// What lies over the panels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Overlay {
-    /// The keys that act here and now.
-    Help,
-    Details(DetailsSubject),
 }
 
 /// A sentence about what just happened, shown until its time is over or another database is.
@@ -110,22 +101,18 @@ pub struct App {
     /// The look that a pause holds on the screen.
     frozen: Option<Arc<Sample>>,
     states: DatabaseStates,
-    /// The overview of all databases instead of the panels, where it is open.
-    pub(super) overview: Option<Overview>,
+    pub(super) mode: Mode,
+    pub(super) overlay: Option<Overlay>,
     pub(super) focus: Panel,
     pub(super) zoomed: bool,
-    pub(super) filtering: bool,
     pub(super) sort: &'static ProcessColumn,
     pub(super) inverted: bool,
-    pub(super) dialog: Option<Dialog>,
-    pub(super) overlay: Option<Overlay>,
-    /// The timeline over all panels, where it is open.
-    pub(super) timeline: Option<TimelineView>,
     pub(super) scroll: u16,
     pub(super) notice: Option<ActiveNotice>,
     pub(super) switch: ActionGate,
     pub(super) interval: Duration,
     log: LogHistory,
+    /// The dialog that opens once its processes are pinned.
     pending_pin: Option<DialogKind>,
     stopping: BackgroundStop,
 }
@@ -140,15 +127,12 @@ impl App {
             now,
             newest: None,
             frozen: None,
-            overview: None,
+            mode: Mode::default(),
+            overlay: None,
             focus: Panel::Processes,
             zoomed: false,
-            filtering: false,
             sort: ProcessColumn::of_turn(0),
             inverted: false,
-            dialog: None,
-            overlay: None,
-            timeline: None,
             scroll: 0,
             notice: None,
             interval,

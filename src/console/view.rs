@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use super::{
-    app::{App, Overlay},
+    app::{App, Mode, Overlay},
     dialogs,
 };
 use crate::{
@@ -54,28 +54,34 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> u16 {
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     header::render(frame, top, app, theme);
-    if app.overview.is_some() {
-        overview::render(frame, middle, app, theme);
-    } else if app.zoomed {
-        panel(frame, middle, app, theme, app.focus);
-    } else if area.width < TWO_COLUMNS {
-        one_column(frame, middle, app, theme);
-    } else {
-        two_columns(frame, middle, app, theme);
-    }
-    if let Some(past) = &app.timeline {
-        timeline::render(frame, middle, app, theme, past);
+    match &app.mode {
+        Mode::Overview(_) => overview::render(frame, middle, app, theme),
+        Mode::Panels | Mode::Filter => panels(frame, middle, app, theme),
+        Mode::Timeline(past) => {
+            panels(frame, middle, app, theme);
+            timeline::render(frame, middle, app, theme, past);
+        }
     }
     footer::render(frame, bottom, app, theme);
-    let farthest = match &app.overlay {
+    match &app.overlay {
         Some(Overlay::Help) => help::render(frame, middle, app, theme),
         Some(Overlay::Details(subject)) => details::render(frame, middle, app, theme, subject),
+        Some(Overlay::Dialog(open)) => {
+            dialogs::render(frame, middle, app, theme, open);
+            0
+        }
         None => 0,
-    };
-    if let Some(open) = &app.dialog {
-        dialogs::render(frame, middle, app, theme, open);
     }
-    farthest
+}
+
+fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    if app.zoomed {
+        panel(frame, area, app, theme, app.focus);
+    } else if frame.area().width < TWO_COLUMNS {
+        one_column(frame, area, app, theme);
+    } else {
+        two_columns(frame, area, app, theme);
+    }
 }
 
 /// Draws `lines` in `area` from where the text is scrolled to; how far it can be.

@@ -219,3 +219,15 @@ fn no_more_than_two_databases_are_asked_for_their_pragmas_at_once() {
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
 }
+
+#[test]
+fn the_timeline_takes_the_place_of_the_overview_also_from_its_help() {
+    for keys in ["b", "?b"] {
+        let mut stage = Stage::new(look(many()), USUAL);
+        stage.keys(keys);
+        assert!(stage.screen().contains("Write lock"), "{keys}: {}", stage.screen());
+        stage.keys("<Esc>");
+        let screen = stage.screen();
+        assert!(screen.contains("2 Processes") && !screen.contains("5 databases"), "{keys}: {screen}");
+    }
+}

@@ -4,7 +4,7 @@ use log::Level;
 
 use crate::{
     act::{Effect, gate::NotArmed, reap::StopRequest, signal::SignalTarget},
-    console::dialogs::{CheckpointDialog, Dialog, DialogKind, FixDialog, IngestDialog, StopIngestionDialog},
+    console::dialogs::{CheckpointDialog, DialogKind, FixDialog, IngestDialog, StopIngestionDialog},
     diagnose::{fix, guard},
     keymap::Action,
 };
@@ -65,7 +65,7 @@ impl App {
             return vec![self.notify(Level::Warn, text)];
         }
         let kind = DialogKind::Checkpoint(CheckpointDialog::new(database));
-        self.dialog = Some(Dialog::new(kind));
+        self.open_dialog(kind);
         Vec::new()
     }
 
@@ -87,7 +87,7 @@ impl App {
             ];
         }
         let kind = DialogKind::Fix(FixDialog::new(database, steps));
-        self.dialog = Some(Dialog::new(kind));
+        self.open_dialog(kind);
         Vec::new()
     }
 
@@ -113,7 +113,7 @@ impl App {
             return vec![self.notify(Level::Warn, text)];
         }
         let kind = DialogKind::Ingest(IngestDialog::new(database, &self.setup.folder));
-        self.dialog = Some(Dialog::new(kind));
+        self.open_dialog(kind);
         Vec::new()
     }
 

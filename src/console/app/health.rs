@@ -2,7 +2,7 @@
 
 use crate::{
     act::{ActionOutcome, Effect},
-    console::dialogs::{CheckingDialog, Dialog, DialogKind, HealthDialog},
+    console::dialogs::{CheckingDialog, DialogKind, HealthDialog},
 };
 
 use super::App;
@@ -11,7 +11,8 @@ impl App {
     #[must_use]
     pub(super) fn ask_health(&mut self) -> Vec<Effect> {
         let Some(database) = self.database() else { return Vec::new() };
-        self.dialog = Some(Dialog::new(DialogKind::Health(HealthDialog::new(database))));
+        let dialog = HealthDialog::new(database);
+        self.open_dialog(DialogKind::Health(dialog));
         Vec::new()
     }
 
@@ -19,14 +20,12 @@ impl App {
     pub(super) fn checking(&mut self, asked: HealthDialog) {
         let HealthDialog { database, depth } = asked;
         let dialog = CheckingDialog { database, depth, since: self.now };
-        self.dialog = Some(Dialog::new(DialogKind::Checking(dialog)));
+        self.open_dialog(DialogKind::Checking(dialog));
     }
 
     #[must_use]
     pub(super) fn health_checked(&mut self, outcome: ActionOutcome) -> Vec<Effect> {
-        if self.dialog.as_ref().is_some_and(|dialog| matches!(dialog.kind, DialogKind::Checking(_))) {
-            self.dialog = None;
-        }
+        self.take_dialog(|kind| matches!(kind, DialogKind::Checking(_)));
         self.told(outcome)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use log::Level;
 
-use super::{App, Overlay};
+use super::{App, Mode, Overlay};
 use crate::{
     act::Effect,
     keymap::{Action, ActiveBinding, Panel},
@@ -31,22 +31,26 @@ impl App {
         if key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL {
             return vec![Effect::Quit(130)];
         }
-        if self.dialog.is_some() {
-            return self.dialog_key(key);
+        if let Some(Overlay::Dialog(dialog)) = &mut self.overlay {
+            let reply = dialog.key(key);
+            return self.dialog_replied(reply);
         }
-        if self.filtering && self.filter_key(key) {
+        if matches!(self.mode, Mode::Filter) && self.filter_key(key) {
             return Vec::new();
         }
-        match self.setup.keymap.action(key) {
-            Some(action) => self.act(action),
-            None => Vec::new(),
-        }
+        let Some(action) = self.setup.keymap.action(key) else { return Vec::new() };
+        let special = match (&self.overlay, &self.mode) {
+            (None, Mode::Timeline(_)) => self.act_in_time(action),
+            (None, Mode::Overview(overview)) => self.act_in_overview(*overview, action),
+            _ => None,
+        };
+        special.unwrap_or_else(|| self.act(action))
     }
 
     pub(super) fn paste(&mut self, pasted: &str) {
-        if let Some(dialog) = &mut self.dialog {
+        if let Some(Overlay::Dialog(dialog)) = &mut self.overlay {
             dialog.paste(pasted);
-        } else if self.filtering {
+        } else if matches!(self.mode, Mode::Filter) {
             self.filter_mut().extend(pasted.chars().filter(|character| !character.is_control()));
             self.filter_changed();
         }
@@ -62,14 +66,13 @@ impl App {
         let database = self.database();
         let exists = database.is_some_and(|database| database.files.db.is_some());
         // The rows lie under the timeline: no action may hit what is not seen.
-        if self.timeline.is_some() && is_about_a_row(action) {
-            return false;
-        }
-        if self.overview.is_some() && is_about_a_row(action) {
-            return action == Action::Details;
+        match self.mode {
+            Mode::Timeline(_) if is_about_a_row(action) => return false,
+            Mode::Overview(_) if is_about_a_row(action) => return action == Action::Details,
+            _ => {}
         }
         match action {
-            Action::Earlier | Action::Later => self.timeline.is_some(),
+            Action::Earlier | Action::Later => self.timeline().is_some(),
             Action::Ingest => self.switch.is_armed() && database.is_some(),
             Action::Checkpoint => {
                 self.switch.is_armed() && database.is_some_and(|it| it.is_wal() == Some(true))
@@ -104,9 +107,6 @@ impl App {
 
     #[must_use]
     fn act(&mut self, action: Action) -> Vec<Effect> {
-        if let Some(effects) = self.act_in_time(action).or_else(|| self.act_in_overview(action)) {
-            return effects;
-        }
         let is_of_processes = matches!(action, Action::Filter | Action::Sort | Action::Invert);
         if is_of_processes && !self.shows(Panel::Processes) {
             let key = self.key_of(Action::Zoom(Panel::Processes));
@@ -116,7 +116,7 @@ impl App {
         match action {
             Action::Quit => return vec![Effect::Quit(0)],
             Action::Back => self.back(),
-            Action::Help => self.toggle_overlay(Overlay::Help),
+            Action::Help => self.toggle_help(),
             Action::Details => return self.details(),
             Action::Down => self.step(1),
             Action::Up => self.step(-1),
@@ -129,12 +129,16 @@ impl App {
                 self.zoomed = !(self.zoomed && self.focus == panel);
                 self.focus = panel;
                 self.overlay = None;
-                self.timeline = None;
+                self.close_timeline();
             }
             Action::Overview => return self.toggle_overview(),
             Action::PreviousDatabase => return self.switch_database(-1),
             Action::NextDatabase => return self.switch_database(1),
-            Action::Filter => self.filtering = self.database().is_some(),
+            Action::Filter => {
+                if self.database().is_some() && matches!(self.mode, Mode::Panels) {
+                    self.mode = Mode::Filter;
+                }
+            }
             Action::Sort => self.sort = self.sort.next_sort(),
             Action::Invert => self.inverted = !self.inverted,
             Action::Pause => {
@@ -168,12 +172,9 @@ impl App {
         Vec::new()
     }
 
-    /// What `action` does in an open timeline that nothing lies over; `None`: the same as ever.
+    /// What `action` does in a timeline that nothing lies over; `None`: the same as ever.
     #[must_use]
     fn act_in_time(&mut self, action: Action) -> Option<Vec<Effect>> {
-        if self.timeline.is_none() || self.overlay.is_some() {
-            return None;
-        }
         Some(match action {
             Action::Earlier => self.move_in_time(-1),
             Action::Later => self.move_in_time(1),
@@ -202,9 +203,9 @@ impl App {
             KeyCode::Backspace => {
                 self.filter_mut().pop();
             }
-            KeyCode::Enter => self.filtering = false,
+            KeyCode::Enter => self.mode = Mode::Panels,
             KeyCode::Esc => {
-                self.filtering = false;
+                self.mode = Mode::Panels;
                 self.filter_mut().clear();
             }
             _ => return false,
@@ -218,7 +219,7 @@ impl App {
     }
 
     fn back(&mut self) {
-        if self.overlay.take().is_some() || self.timeline.take().is_some() {
+        if self.overlay.take().is_some() || self.close_timeline() {
             self.scroll = 0;
         } else if !self.filter().is_empty() {
             self.filter_mut().clear();
@@ -229,7 +230,7 @@ impl App {
     }
 
     fn step(&mut self, by: isize) {
-        if self.overlay.is_some() || self.timeline.is_some() {
+        if self.overlay.is_some() || self.timeline().is_some() {
             let by = by.clamp(-1000, 1000);
             self.scroll =
                 u16::try_from((isize::try_from(self.scroll).unwrap_or(0) + by).clamp(0, 1000)).unwrap_or(0);
@@ -242,18 +243,23 @@ impl App {
         let at = Panel::ALL.iter().position(|&panel| panel == self.focus).unwrap_or(0);
         self.focus = Panel::ALL[(at + 1) % Panel::ALL.len()];
         self.overlay = None;
-        self.timeline = None;
+        self.close_timeline();
     }
 
-    fn toggle_overlay(&mut self, overlay: Overlay) {
+    fn toggle_help(&mut self) {
         self.scroll = 0;
-        self.overlay = if self.overlay.as_ref() == Some(&overlay) { None } else { Some(overlay) };
+        let is_open = matches!(self.overlay, Some(Overlay::Help));
+        self.overlay = if is_open { None } else { Some(Overlay::Help) };
     }
 
     #[must_use]
     fn details(&mut self) -> Vec<Effect> {
         match self.subject() {
-            Some(subject) => self.toggle_overlay(Overlay::Details(subject)),
+            Some(subject) => {
+                self.scroll = 0;
+                let is_open = matches!(&self.overlay, Some(Overlay::Details(open)) if *open == subject);
+                self.overlay = if is_open { None } else { Some(Overlay::Details(subject)) };
+            }
             None => return vec![self.notify(Level::Warn, "nothing is selected here")],
         }
         Vec::new()

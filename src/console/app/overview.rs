@@ -11,7 +11,7 @@ use crate::{
     snapshot::{Database, Severity},
 };
 
-use super::App;
+use super::{App, Mode};
 
 /// With more databases than this the console opens on the overview.
 const FEW: usize = 3;
@@ -55,28 +55,27 @@ impl App {
     /// Opens the overview at the first look, where there are many databases.
     pub(super) fn open_on_many(&mut self) {
         if self.databases().len() > FEW {
-            self.overview = Some(Overview { origin: self.current() });
+            self.mode = Mode::Overview(Overview { origin: self.current() });
         }
     }
 
     #[must_use]
     pub(super) fn toggle_overview(&mut self) -> Vec<Effect> {
-        if self.overview.take().is_some() {
+        if self.overview().is_some() {
+            self.mode = Mode::Panels;
             return Vec::new();
         }
         if self.databases().len() < 2 {
             return vec![self.notify(Level::Info, "there is no other database; name several at the start")];
         }
         self.overlay = None;
-        self.timeline = None;
-        self.overview = Some(Overview { origin: self.current() });
+        self.mode = Mode::Overview(Overview { origin: self.current() });
         Vec::new()
     }
 
-    /// What `action` does in an open overview that nothing lies over; `None`: the same as ever.
+    /// What `action` does in an overview that nothing lies over; `None`: the same as ever.
     #[must_use]
-    pub(super) fn act_in_overview(&mut self, action: Action) -> Option<Vec<Effect>> {
-        let overview = self.overview.filter(|_| self.overlay.is_none())?;
+    pub(super) fn act_in_overview(&mut self, overview: Overview, action: Action) -> Option<Vec<Effect>> {
         let last = self.databases().len().saturating_sub(1);
         let to = match action {
             Action::Down => self.current() + 1,
@@ -86,17 +85,17 @@ impl App {
             Action::First => 0,
             Action::Last => last,
             Action::Details => {
-                self.overview = None;
+                self.mode = Mode::Panels;
                 self.notice = None;
                 self.current()
             }
             Action::Back => {
-                self.overview = None;
+                self.mode = Mode::Panels;
                 overview.origin
             }
             // What stands below is shown instead.
             Action::Zoom(_) | Action::NextPanel | Action::Timeline => {
-                self.overview = None;
+                self.mode = Mode::Panels;
                 return None;
             }
             hidden if super::keys::is_about_a_row(hidden) => {
@@ -126,14 +125,16 @@ impl App {
             return Vec::new();
         }
         self.states.show(index);
-        self.filtering = false;
+        if matches!(self.mode, Mode::Filter) {
+            self.mode = Mode::Panels;
+        }
         // It was about the database before.
         self.notice = None;
         self.overlay = None;
         // A dialog about the database before would open over this one.
         self.pending_pin = None;
         self.settle_selection();
-        if self.timeline.take().is_some() {
+        if self.close_timeline() {
             return self.toggle_timeline();
         }
         Vec::new()

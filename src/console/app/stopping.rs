@@ -1,6 +1,5 @@
 //! `x` and `X`: which processes are asked about, how long they are waited for, and what they have left.
 
-use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 use log::Level;
 
@@ -16,8 +15,8 @@ use crate::{
 
 use super::App;
 use crate::console::dialogs::{
-    Dialog, DialogKind, DialogReply, KillDialog, PendingStop, ReapList, ReapRow, StopDialog,
-    StopIngestionDialog, StopMark, StoppedProcess, WaitingDialog,
+    DialogKind, DialogReply, KillDialog, PendingStop, ReapList, ReapRow, StopDialog, StopIngestionDialog,
+    StopMark, StoppedProcess, WaitingDialog,
 };
 
 mod report;
@@ -107,7 +106,7 @@ impl App {
     /// Opens the dialog for which processes were pinned.
     #[must_use]
     pub(super) fn pinned(&mut self, pins: Vec<(SignalTarget, Result<(), SignalRefusal>)>) -> Vec<Effect> {
-        let Some(mut kind) = self.pending_pin.take().filter(|_| self.dialog.is_none()) else {
+        let Some(mut kind) = self.pending_pin.take().filter(|_| self.dialog().is_none()) else {
             return vec![Effect::Unpin];
         };
         match &mut kind {
@@ -124,20 +123,20 @@ impl App {
             },
             _ => return vec![Effect::Unpin],
         }
-        self.dialog = Some(Dialog::new(kind));
+        self.open_dialog(kind);
         Vec::new()
     }
 
+    /// What comes of a key that the open dialog took.
     #[must_use]
-    pub(super) fn dialog_key(&mut self, key: KeyEvent) -> Vec<Effect> {
-        let Some(mut dialog) = self.dialog.take() else { return Vec::new() };
-        match dialog.key(key) {
-            DialogReply::Open => {
-                self.dialog = Some(dialog);
-                Vec::new()
-            }
-            DialogReply::No => self.turned_down(dialog.kind),
+    pub(super) fn dialog_replied(&mut self, reply: DialogReply) -> Vec<Effect> {
+        if reply == DialogReply::Open {
+            return Vec::new();
+        }
+        let Some(dialog) = self.take_dialog(|_| true) else { return Vec::new() };
+        match reply {
             DialogReply::Yes(act) => self.judged_again(dialog.kind, act),
+            DialogReply::No | DialogReply::Open => self.turned_down(dialog.kind),
         }
     }
 
@@ -239,7 +238,7 @@ impl App {
             _ => return,
         };
         if ending.signal.ends() {
-            self.dialog = Some(Dialog::new(DialogKind::Waiting(WaitingDialog(ending))));
+            self.open_dialog(DialogKind::Waiting(WaitingDialog(ending)));
         } else {
             self.stopping.unwatched.push(ending);
         }
@@ -252,15 +251,14 @@ impl App {
             it.signal == ended.signal && it.waiting.iter().any(|stopped| stopped.target == ended.target)
         };
         let unwatched = self.stopping.unwatched.iter().position(waits);
-        let (mut ending, is_watched) = match self.dialog.take() {
-            Some(Dialog { kind: DialogKind::Waiting(WaitingDialog(ending)), .. }) if waits(&ending) => {
-                (ending, true)
-            }
-            other => {
-                self.dialog = other;
-                let Some(at) = unwatched else { return Vec::new() };
-                (self.stopping.unwatched.swap_remove(at), false)
-            }
+        let is_meant =
+            |kind: &DialogKind| matches!(kind, DialogKind::Waiting(WaitingDialog(it)) if waits(it));
+        let watched = self.take_dialog(is_meant).map(|dialog| dialog.kind);
+        let (mut ending, is_watched) = if let Some(DialogKind::Waiting(WaitingDialog(ending))) = watched {
+            (ending, true)
+        } else {
+            let Some(at) = unwatched else { return Vec::new() };
+            (self.stopping.unwatched.swap_remove(at), false)
         };
         let (level, text) = take_in(&mut ending, ended);
         let mut effects = if ending.count() == 1 {
@@ -271,11 +269,11 @@ impl App {
         let is_over = ending.waiting.is_empty();
         let may_ask = is_watched && ending.signal != StopSignal::Kill && self.switch.is_armed();
         if is_over && may_ask && !ending.stays.is_empty() {
-            self.dialog = Some(Dialog::new(DialogKind::Kill(KillDialog(ending))));
+            self.open_dialog(DialogKind::Kill(KillDialog(ending)));
         } else if is_over {
             effects.extend(self.finish(ending));
         } else if is_watched {
-            self.dialog = Some(Dialog::new(DialogKind::Waiting(WaitingDialog(ending))));
+            self.open_dialog(DialogKind::Waiting(WaitingDialog(ending)));
         } else {
             self.stopping.unwatched.push(ending);
         }
@@ -286,8 +284,8 @@ impl App {
     #[must_use]
     fn finish(&mut self, ending: PendingStop) -> Vec<Effect> {
         self.stopping.over.push(ending);
-        let is_pinned_for_another = self.pending_pin.is_some()
-            || self.dialog.as_ref().is_some_and(|dialog| dialog.kind.content().pins());
+        let is_pinned_for_another =
+            self.pending_pin.is_some() || self.dialog().is_some_and(|kind| kind.content().pins());
         let mut effects = vec![Effect::Refresh];
         if !is_pinned_for_another {
             effects.push(Effect::Unpin);
@@ -314,7 +312,7 @@ impl App {
 
     /// Whether `pid` was sent a signal of which not all is known yet: its end is told by that.
     pub(super) fn is_being_stopped(&self, pid: i32) -> bool {
-        let shown = match self.dialog.as_ref().map(|dialog| &dialog.kind) {
+        let shown = match self.dialog() {
             Some(DialogKind::Waiting(WaitingDialog(ending)) | DialogKind::Kill(KillDialog(ending))) => {
                 Some(ending)
             }

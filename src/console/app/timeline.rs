@@ -10,7 +10,7 @@ use crate::{
     history::{TimeWindow, Timeline},
 };
 
-use super::App;
+use super::{App, Mode};
 
 /// The stretches that `+` and `-` step through.
 const SPANS: [Duration; 7] = [
@@ -82,8 +82,8 @@ impl App {
     pub(super) fn toggle_timeline(&mut self) -> Vec<Effect> {
         self.overlay = None;
         self.scroll = 0;
-        if self.timeline.take().is_none() {
-            self.timeline = Some(TimelineView {
+        if !self.close_timeline() {
+            self.mode = Mode::Timeline(TimelineView {
                 span: MINUTE,
                 end: None,
                 cursor: NEWEST,
@@ -96,7 +96,7 @@ impl App {
     /// What the timeline shows now, where one is open and nothing lies over it.
     #[must_use]
     pub(super) fn ask_timeline(&self) -> Vec<Effect> {
-        let Some(past) = &self.timeline else { return Vec::new() };
+        let Some(past) = self.timeline() else { return Vec::new() };
         let window = TimeWindow { end: past.end, span: past.span() };
         vec![Effect::Timeline { index: self.current(), window }]
     }
@@ -104,13 +104,13 @@ impl App {
     /// The same after a look: what stands still is not asked for again.
     #[must_use]
     pub(super) fn follow_timeline(&self) -> Vec<Effect> {
-        let moves = self.timeline.as_ref().is_some_and(|past| !past.is_held() && !self.is_paused());
+        let moves = self.timeline().is_some_and(|past| !past.is_held() && !self.is_paused());
         if moves { self.ask_timeline() } else { Vec::new() }
     }
 
     pub(super) fn timeline_arrived(&mut self, index: usize, timeline: Option<Arc<Timeline>>) {
         let is_shown = index == self.current();
-        if let Some(past) = self.timeline.as_mut().filter(|_| is_shown) {
+        if let Some(past) = self.timeline_mut().filter(|_| is_shown) {
             past.shown = timeline.map_or(TimelineContent::Unsampled, TimelineContent::Known);
         }
     }
@@ -119,7 +119,7 @@ impl App {
     #[must_use]
     pub(super) fn freeze_timeline(&mut self) -> Vec<Effect> {
         let is_paused = self.is_paused();
-        let Some(past) = &mut self.timeline else { return Vec::new() };
+        let Some(past) = self.timeline_mut() else { return Vec::new() };
         past.end = if is_paused { past.known().map(|timeline| timeline.end) } else { None };
         if !is_paused {
             past.cursor = NEWEST;
@@ -130,7 +130,7 @@ impl App {
     /// Moves the cursor by `steps`; at an edge the stretch moves instead.
     #[must_use]
     pub(super) fn move_in_time(&mut self, steps: isize) -> Vec<Effect> {
-        let Some(past) = &mut self.timeline else { return Vec::new() };
+        let Some(past) = self.timeline_mut() else { return Vec::new() };
         let wanted = past.cursor.checked_add_signed(steps);
         if let Some(cursor) = wanted.filter(|&cursor| cursor <= NEWEST) {
             // What is being read must not slide away under the cursor.
@@ -147,7 +147,7 @@ impl App {
     /// Moves by whole stretches, into the past or back.
     #[must_use]
     pub(super) fn page_in_time(&mut self, pages: i32) -> Vec<Effect> {
-        let Some(past) = &mut self.timeline else { return Vec::new() };
+        let Some(past) = self.timeline_mut() else { return Vec::new() };
         past.scroll(pages * i32::try_from(Timeline::STEPS).unwrap_or(0));
         self.ask_timeline()
     }
@@ -156,7 +156,7 @@ impl App {
     #[must_use]
     pub(super) fn end_of_time(&mut self, is_oldest: bool) -> Vec<Effect> {
         let is_paused = self.is_paused();
-        let Some(past) = &mut self.timeline else { return Vec::new() };
+        let Some(past) = self.timeline_mut() else { return Vec::new() };
         let Some(timeline) = past.known() else { return Vec::new() };
         (past.end, past.cursor) = if is_oldest {
             let edge = timeline.oldest + past.span();
@@ -170,7 +170,7 @@ impl App {
     /// A longer or shorter stretch, around what is under the cursor.
     #[must_use]
     pub(super) fn zoom_in_time(&mut self, by: isize) -> Vec<Effect> {
-        let Some(past) = &mut self.timeline else { return Vec::new() };
+        let Some(past) = self.timeline_mut() else { return Vec::new() };
         let span = past.span.saturating_add_signed(by).min(SPANS.len() - 1);
         if let (Some(timeline), true) = (past.known(), past.is_held()) {
             let steps = u32::try_from(NEWEST - past.cursor).unwrap_or(0);

@@ -11,14 +11,14 @@ use unicode_width::UnicodeWidthStr;
 
 use super::theme::Theme;
 use crate::{
-    console::app::App,
+    console::app::{App, Mode},
     keymap::{Action, ActiveBinding, Panel},
     text,
 };
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let room = usize::from(area.width);
-    let line = if app.filtering {
+    let line = if matches!(app.mode, Mode::Filter) {
         Line::from(vec![
             Span::styled(" filter: ", theme.accent),
             Span::raw(text::fit(app.filter(), room.saturating_sub(40))),

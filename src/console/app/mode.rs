@@ -1,0 +1,67 @@
+//! What fills the screen, and what lies over it: one of each, so that two can never be open at once.
+
+use crate::console::dialogs::{Dialog, DialogKind};
+
+use super::{App, DetailsSubject, Overview, TimelineView};
+
+/// What fills the middle of the screen. It gets the keys that no dialog takes.
+#[derive(Debug, Clone, Default)]
+pub enum Mode {
+    #[default]
+    Panels,
+    /// The panels, while the filter of the processes is typed.
+    Filter,
+    /// All databases, a line each, instead of the panels.
+    Overview(Overview),
+    /// The timeline over the panels.
+    Timeline(TimelineView),
+}
+
+/// What lies over that.
+#[derive(Debug, Clone)]
+pub enum Overlay {
+    /// The keys that act here and now.
+    Help,
+    Details(DetailsSubject),
+    /// It takes all keys.
+    Dialog(Dialog),
+}
+
+impl App {
+    pub(super) fn dialog(&self) -> Option<&DialogKind> {
+        if let Some(Overlay::Dialog(dialog)) = &self.overlay { Some(&dialog.kind) } else { None }
+    }
+
+    pub(super) fn open_dialog(&mut self, kind: DialogKind) {
+        self.overlay = Some(Overlay::Dialog(Dialog::new(kind)));
+    }
+
+    /// Closes the dialog that is open, if `is_meant`.
+    pub(super) fn take_dialog(&mut self, is_meant: impl FnOnce(&DialogKind) -> bool) -> Option<Dialog> {
+        if !self.dialog().is_some_and(is_meant) {
+            return None;
+        }
+        if let Some(Overlay::Dialog(dialog)) = self.overlay.take() { Some(dialog) } else { None }
+    }
+
+    pub(super) fn overview(&self) -> Option<Overview> {
+        if let Mode::Overview(overview) = self.mode { Some(overview) } else { None }
+    }
+
+    pub(super) fn timeline(&self) -> Option<&TimelineView> {
+        if let Mode::Timeline(timeline) = &self.mode { Some(timeline) } else { None }
+    }
+
+    pub(super) fn timeline_mut(&mut self) -> Option<&mut TimelineView> {
+        if let Mode::Timeline(timeline) = &mut self.mode { Some(timeline) } else { None }
+    }
+
+    /// Whether a timeline was open.
+    pub(super) fn close_timeline(&mut self) -> bool {
+        let is_open = self.timeline().is_some();
+        if is_open {
+            self.mode = Mode::Panels;
+        }
+        is_open
+    }
+}
