@@ -326,7 +326,7 @@ fn write_verdict(out: &mut String, process: &Process) -> fmt::Result {
     };
     let label = if stale.is_stale { "stale" } else { "left alone" };
     for cause in &stale.causes {
-        writeln!(out, "{label:<11} {} {}: {}", process.pid, cause.cause, text::clean(&cause.evidence))?;
+        writeln!(out, "{label:<11} {} {}: {}", process.pid, cause.name(), text::clean(&cause.to_string()))?;
     }
     if let Some(reason) = &stale.protected {
         writeln!(out, "protected   {} {}", process.pid, text::clean(&reason.to_string()))?;

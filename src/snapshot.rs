@@ -30,6 +30,7 @@ mod protection;
 mod reach;
 mod sampling;
 mod schedule;
+mod stale;
 mod suspicion;
 mod watcher;
 
@@ -54,14 +55,12 @@ pub use origin::{Executable, ExecutableState, ProcessManager, ProcessOrigin};
 pub use pairing::PairingFacts;
 pub use pidfile::Pidfile;
 pub use pragmas::{PragmaCompliance, PragmaRow, PragmaSource};
-pub use process::{
-    HandleCounts, LockHold, Process, ProcessActivity, ProcessId, ProcessState, ProgramSample, StaleCause,
-    StaleVerdict,
-};
+pub use process::{HandleCounts, LockHold, Process, ProcessActivity, ProcessId, ProcessState, ProgramSample};
 pub use protection::StaleProtection;
 pub use reach::{OverlayMount, PathReach};
 pub use sampling::SamplingFacts;
 pub use schedule::{CheckpointSchedule, LastCheckpoint};
+pub use stale::{StaleCause, StaleVerdict};
 pub use suspicion::{Suspicion, SuspicionKind};
 pub use watcher::IngestWatcher;
 

@@ -120,12 +120,12 @@ impl StopRequest {
 /// Why no signal may end `target`, where it holds the only copy of deleted data of one of `databases`.
 pub fn only_copy(target: SignalTarget, databases: &[Database]) -> Option<StaleProtection> {
     let rows = databases.iter().filter_map(|database| database.process(target.pid));
-    let deleted: Vec<&str> = rows
+    let files: Vec<String> = rows
         .filter(|process| process.start_ticks == Some(target.start_ticks))
         .flat_map(|process| &process.deleted)
-        .map(String::as_str)
+        .cloned()
         .collect();
-    (!deleted.is_empty()).then(|| StaleProtection::OnlyCopy(deleted.join(", ")))
+    (!files.is_empty()).then_some(StaleProtection::OnlyCopy { files })
 }
 
 /// The processes of `database` for which a cause of staleness holds, those that something protects included.

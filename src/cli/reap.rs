@@ -173,7 +173,7 @@ impl ReapPlan {
                     &format!("  {} ({}), {age}: {}", process.pid, process.name, process.command_line()),
                 )?;
                 for cause in reap::causes(process) {
-                    report_line(args, &format!("    {}: {}", cause.cause, cause.evidence))?;
+                    report_line(args, &format!("    {}: {}", cause.name(), cause))?;
                 }
                 if let Some(refusal) = self.refused.get(&process.pid) {
                     report_line(args, &format!("    left alone: {refusal}"))?;

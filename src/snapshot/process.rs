@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PairingFacts, ProcessOrigin, StaleProtection};
+use super::{PairingFacts, ProcessOrigin, StaleVerdict};
 use crate::paths::FileId;
 
 /// A process, named so that no other of this boot can be mistaken for it: a PID alone is reused.
@@ -246,21 +246,4 @@ impl TryFrom<String> for LockHold {
             }
         })
     }
-}
-
-/// The verdict on a process that nobody seems to need.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct StaleVerdict {
-    /// At least one cause holds, and nothing protects it.
-    pub is_stale: bool,
-    /// The causes, each with its evidence.
-    pub causes: Vec<StaleCause>,
-    /// Why it is left alone all the same.
-    pub protected: Option<StaleProtection>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct StaleCause {
-    pub cause: String,
-    pub evidence: String,
 }

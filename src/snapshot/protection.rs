@@ -5,79 +5,57 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Why a process is left alone. As text, in JSON too, it is the reason as a sentence.
+/// Why a process is left alone. Its text is one sentence.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(into = "String", from = "String")]
+#[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum StaleProtection {
     /// It is the system's first process.
     First,
     /// It holds the only copy of the data of these files, which were deleted.
-    OnlyCopy(String),
+    OnlyCopy {
+        files: Vec<String>,
+    },
     /// It is the waltop that looks.
     Looker,
     /// The waltop that looks runs under it.
     Ancestor,
-    /// It belongs to another user, named here.
-    AnotherUser(String),
-    /// Nobody knows to whom it belongs.
+    AnotherUser {
+        /// The name of the user, or the number where it has none.
+        user: String,
+    },
     UnknownUser,
-    /// It is another waltop, at work as the command named here.
-    OwnKind(String),
-    /// The user's rule of this name says so.
-    Rule(String),
-    /// What it does on purpose looks like a fault: what that is, as a sentence.
-    OnPurpose(String),
+    /// It is another waltop, at work as this command.
+    OwnKind {
+        command: String,
+    },
+    /// A daemon rule says so.
+    Rule {
+        rule: String,
+    },
+    /// It copies the log to another place, and pins it on purpose.
+    Replicator {
+        program: String,
+    },
 }
-
-const FIRST: &str = "it is PID 1";
-const ONLY_COPY: (&str, &str) =
-    ("it holds the only copy of ", ", which was deleted or replaced; copy it with waltop rescue");
-const LOOKER: &str = "it is this waltop";
-const ANCESTOR: &str = "this waltop runs under it";
-const ANOTHER_USER: (&str, &str) = ("it belongs to another user (", ")");
-const UNKNOWN_USER: &str = "its user is not known";
-const OWN_KIND: (&str, &str) = ("it is another waltop (", ")");
-const RULE: (&str, &str) = ("the rule ", " protects it");
 
 impl fmt::Display for StaleProtection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut around = |(before, after): (&str, &str), it: &str| write!(f, "{before}{it}{after}");
         match self {
-            Self::First => f.write_str(FIRST),
-            Self::OnlyCopy(files) => around(ONLY_COPY, files),
-            Self::Looker => f.write_str(LOOKER),
-            Self::Ancestor => f.write_str(ANCESTOR),
-            Self::AnotherUser(user) => around(ANOTHER_USER, user),
-            Self::UnknownUser => f.write_str(UNKNOWN_USER),
-            Self::OwnKind(command) => around(OWN_KIND, command),
-            Self::Rule(name) => around(RULE, name),
-            Self::OnPurpose(why) => f.write_str(why),
-        }
-    }
-}
-
-impl From<StaleProtection> for String {
-    fn from(protection: StaleProtection) -> Self {
-        protection.to_string()
-    }
-}
-
-impl From<String> for StaleProtection {
-    fn from(text: String) -> Self {
-        let within = |(before, after)| -> Option<String> {
-            Some(text.strip_prefix(before)?.strip_suffix(after)?.to_owned())
-        };
-        match text.as_str() {
-            FIRST => Self::First,
-            LOOKER => Self::Looker,
-            ANCESTOR => Self::Ancestor,
-            UNKNOWN_USER => Self::UnknownUser,
-            _ => within(ONLY_COPY)
-                .map(Self::OnlyCopy)
-                .or_else(|| within(ANOTHER_USER).map(Self::AnotherUser))
-                .or_else(|| within(OWN_KIND).map(Self::OwnKind))
-                .or_else(|| within(RULE).map(Self::Rule))
-                .unwrap_or(Self::OnPurpose(text)),
+            Self::First => f.write_str("it is PID 1"),
+            Self::OnlyCopy { files } => write!(
+                f,
+                "it holds the only copy of {}, which was deleted or replaced; copy it with waltop rescue",
+                files.join(", ")
+            ),
+            Self::Looker => f.write_str("it is this waltop"),
+            Self::Ancestor => f.write_str("this waltop runs under it"),
+            Self::AnotherUser { user } => write!(f, "it belongs to another user ({user})"),
+            Self::UnknownUser => f.write_str("its user is not known"),
+            Self::OwnKind { command } => write!(f, "it is another waltop ({command})"),
+            Self::Rule { rule } => write!(f, "the rule {rule} protects it"),
+            Self::Replicator { program } => {
+                write!(f, "it is a replicator ({program}), which pins the log on purpose")
+            }
         }
     }
 }
@@ -87,21 +65,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_a_sentence_and_comes_back_from_it() {
-        for protection in [
-            StaleProtection::First,
-            StaleProtection::OnlyCopy("/srv/notes.db, /srv/notes.db-wal".to_owned()),
-            StaleProtection::Looker,
-            StaleProtection::Ancestor,
-            StaleProtection::AnotherUser("root".to_owned()),
-            StaleProtection::UnknownUser,
-            StaleProtection::OwnKind("ingest".to_owned()),
-            StaleProtection::Rule("the server".to_owned()),
-            StaleProtection::OnPurpose("it is a replicator".to_owned()),
+    fn each_is_data_in_json_and_a_sentence_in_text() {
+        let files = vec!["/srv/a.db".to_owned(), "/srv/a.db-wal".to_owned()];
+        for (protection, reason, sentence) in [
+            (StaleProtection::First, "first", "it is PID 1"),
+            (
+                StaleProtection::OnlyCopy { files },
+                "only-copy",
+                "it holds the only copy of /srv/a.db, /srv/a.db-wal, which was deleted or replaced; copy it with \
+                 waltop rescue",
+            ),
+            (StaleProtection::Looker, "looker", "it is this waltop"),
+            (StaleProtection::Ancestor, "ancestor", "this waltop runs under it"),
+            (
+                StaleProtection::AnotherUser { user: "root".to_owned() },
+                "another-user",
+                "it belongs to another user (root)",
+            ),
+            (StaleProtection::UnknownUser, "unknown-user", "its user is not known"),
+            (
+                StaleProtection::OwnKind { command: "ingest".to_owned() },
+                "own-kind",
+                "it is another waltop (ingest)",
+            ),
+            (
+                StaleProtection::Rule { rule: "the server".to_owned() },
+                "rule",
+                "the rule the server protects it",
+            ),
+            (
+                StaleProtection::Replicator { program: "litestream".to_owned() },
+                "replicator",
+                "it is a replicator (litestream), which pins the log on purpose",
+            ),
         ] {
-            let text = protection.to_string();
-            assert_eq!(serde_json::to_value(&protection).expect("text"), text.as_str());
-            assert_eq!(StaleProtection::from(text), protection);
+            assert_eq!(protection.to_string(), sentence);
+            let json = serde_json::to_value(&protection).expect("JSON");
+            assert_eq!(json["reason"], reason);
+            assert_eq!(serde_json::from_value::<StaleProtection>(json).expect("a reason"), protection);
         }
     }
 }

@@ -212,7 +212,7 @@ fn another_users_process_is_refused_to_root_as_well() {
 fn one_that_is_protected_is_refused_with_the_reason() {
     let scene = Scene::new();
     let mut actor = scene.actor();
-    let protected = Some(StaleProtection::Rule("db".to_owned()));
+    let protected = Some(StaleProtection::Rule { rule: "db".to_owned() });
     let meant = StopRequest { protected, ..StopRequest::ingestion(target(actor.pid())) };
     let refused = meant.pin(Path::new(PROC)).expect_err("it is protected");
     let expected =

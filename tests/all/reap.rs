@@ -12,7 +12,7 @@ use rustix::process::{Pid, kill_process};
 use waltop::{
     config::{Config, DaemonRule},
     console::app::Message,
-    snapshot::{Process, StaleCause, StaleVerdict},
+    snapshot::{Process, StaleCause, StaleProtection, StaleVerdict},
     state::places::Places,
 };
 
@@ -24,14 +24,17 @@ use console::{Console, Scene, seen};
 
 const USUAL: (u16, u16) = (120, 40);
 
-fn stale(protected: Option<&str>) -> StaleVerdict {
+/// Past its age, and where `rule` is given protected by it.
+fn stale(rule: Option<&str>) -> StaleVerdict {
     StaleVerdict {
-        is_stale: protected.is_none(),
-        causes: vec![StaleCause {
-            cause: "max-age".to_owned(),
-            evidence: "3 d 20 h old and idle for 5 s, past the 24 h of the rule watcher".to_owned(),
+        is_stale: rule.is_none(),
+        causes: vec![StaleCause::MaxAge {
+            rule: "watcher".to_owned(),
+            age_ms: 331_200_000.0,
+            limit_ms: 86_400_000.0,
+            idle_ms: 5000.0,
         }],
-        protected: protected.map(|why| why.to_owned().into()),
+        protected: rule.map(|rule| StaleProtection::Rule { rule: rule.to_owned() }),
     }
 }
 
@@ -220,7 +223,7 @@ fn one_that_a_rule_protects_is_refused_by_x_with_the_reason() {
     let scene = Scene::new();
     let mut actor = scene.holder();
     in_tokio(async {
-        let mut console = Console::open(&scene, |_| Some(stale(Some("the rule server protects it"))));
+        let mut console = Console::open(&scene, |_| Some(stale(Some("server"))));
         console.keys("x").await;
         console.hear("is protected: the rule server protects it").await;
         assert!(!console.stage.screen().contains("Stop "));

@@ -8,7 +8,7 @@ use waltop::{
     config::{Config, DaemonRule, Thresholds},
     observe::Observer,
     sampler::Monitor,
-    snapshot::{Database, Finding, FindingKind, ProcessManager, Severity, StaleVerdict},
+    snapshot::{Database, Finding, FindingKind, ProcessManager, Severity, StaleCause, StaleVerdict},
     state::places::Places,
 };
 
@@ -93,12 +93,12 @@ fn verdict(database: &Database, pid: i32) -> StaleVerdict {
     process.stale.clone().expect("it was judged")
 }
 
-fn causes(database: &Database, pid: i32) -> Vec<String> {
-    verdict(database, pid).causes.into_iter().map(|cause| cause.cause).collect()
+fn causes(database: &Database, pid: i32) -> Vec<&'static str> {
+    verdict(database, pid).causes.iter().map(StaleCause::name).collect()
 }
 
-/// Looks until `pid` is stale for `cause` alone, and is told as such; the evidence.
-fn stale(watch: &mut Monitor, pid: i32, cause: &str) -> String {
+/// Looks until `pid` is stale for `cause` alone, and is told as such; the cause.
+fn stale(watch: &mut Monitor, pid: i32, cause: &str) -> StaleCause {
     eventually(&format!("{pid} is stale for {cause}"), || {
         let database = look(watch);
         let verdict = verdict(&database, pid);
@@ -109,11 +109,11 @@ fn stale(watch: &mut Monitor, pid: i32, cause: &str) -> String {
         assert_eq!(causes(&database, pid), [cause], "{verdict:?}");
         let told = told(&database, FindingKind::StaleDaemon, Some(pid)).expect("it is told");
         assert_eq!(told.severity, Severity::Warning);
-        assert!(told.message.contains(&verdict.causes[0].evidence), "{}", told.message);
+        assert!(told.message.contains(&verdict.causes[0].to_string()), "{}", told.message);
         let reap = format!("waltop reap {} --pid {pid}", database.path.display());
         let remedy = if cause == "split-wal" { "waltop explain split-wal".to_owned() } else { reap };
         assert_eq!(told.remedy.command, Some(remedy));
-        Some(verdict.causes[0].evidence.clone())
+        Some(verdict.causes[0].clone())
     })
 }
 
@@ -140,8 +140,9 @@ fn a_process_with_a_deleted_file() {
     let log = scene.folder.path().join("notes.db-wal");
     std::fs::remove_file(&log).expect("removed");
     assert_eq!(causes(&look(&mut watch), victim.pid()), [""; 0], "it may be about to close it");
-    let evidence = stale(&mut watch, victim.pid(), "split-wal");
-    assert!(evidence.contains("notes.db-wal"), "{evidence}");
+    let cause = stale(&mut watch, victim.pid(), "split-wal");
+    let StaleCause::SplitWal { files } = &cause else { panic!("{cause}") };
+    assert!(matches!(&files[..], [file] if file.contains("notes.db-wal")), "{files:?}");
     // It has only the main file open, which is where it was.
     let healthy = scene.actor();
     for _ in 0..2 {
@@ -158,8 +159,9 @@ fn one_that_is_past_its_age_and_idle() {
     }
     let mut watch = scene.watch();
     assert_eq!(causes(&look(&mut watch), old.pid()), [""; 0], "one look proves nothing");
-    let evidence = stale(&mut watch, old.pid(), "max-age");
-    assert!(evidence.contains("no tick of CPU time and no lock of a transaction"), "{evidence}");
+    let cause = stale(&mut watch, old.pid(), "max-age");
+    let StaleCause::MaxAge { rule, limit_ms, idle_ms, .. } = &cause else { panic!("{cause}") };
+    assert!(rule == "old" && *limit_ms <= 1.0 && *idle_ms >= 500.0, "{cause:?}");
     let database = look(&mut watch);
     assert!(is_idle_for(&database, other.pid(), 500.0), "as idle, and as old");
     assert_eq!(causes(&database, other.pid()), [""; 0]);
@@ -214,9 +216,10 @@ fn the_older_of_a_singleton_pair() {
     let (mut newer, mut other) = (scene.actor_as("only"), scene.actor_as("another"));
     newer.sql("SELECT * FROM t");
     other.sql("SELECT * FROM t");
-    let evidence = stale(&mut watch, older.pid(), "duplicate");
+    let cause = stale(&mut watch, older.pid(), "duplicate");
     found(&mut watch, FindingKind::StaleDaemon, Some(older.pid()));
-    assert!(evidence.starts_with(&format!("{} (only) is newer", newer.pid())), "{evidence}");
+    let (rule, newer_name) = ("only".to_owned(), "only".to_owned());
+    assert_eq!(cause, StaleCause::Duplicate { rule, newer: newer.pid(), newer_name });
     let database = look(&mut watch);
     for pid in [newer.pid(), other.pid()] {
         assert_eq!(causes(&database, pid), [""; 0]);
@@ -233,8 +236,9 @@ fn one_that_pins_the_log_and_does_nothing() {
     writer.sql("INSERT INTO t VALUES (3)");
     newest.sql("BEGIN").sql("SELECT * FROM t");
     let mut watch = scene.watch();
-    let evidence = stale(&mut watch, pinner.pid(), "pinned-wal");
-    assert!(evidence.starts_with("it has pinned 1 frame of notes.db for "), "{evidence}");
+    let cause = stale(&mut watch, pinner.pid(), "pinned-wal");
+    let StaleCause::PinnedWal { database: name, frames, held_ms, .. } = &cause else { panic!("{cause}") };
+    assert!(name == "notes.db" && *frames == 1 && *held_ms >= 600.0, "{cause:?}");
     let database = look(&mut watch);
     assert_eq!(
         causes(&database, newest.pid()),
@@ -265,13 +269,12 @@ fn one_whose_program_was_deleted_or_replaced() {
     // As a package manager does it.
     std::fs::rename(program("new"), &replaced.1).expect("replaced");
     let mut watch = scene.watch();
-    let evidence = stale(&mut watch, deleted.0.pid(), "executable");
-    assert_eq!(evidence, format!("its program {} was deleted after it started", deleted.1.display()));
-    let evidence = stale(&mut watch, replaced.0.pid(), "executable");
-    assert!(
-        evidence.starts_with(&format!("its program {} was replaced", replaced.1.display())),
-        "{evidence}"
-    );
+    let cause = stale(&mut watch, deleted.0.pid(), "executable");
+    let path = deleted.1.display().to_string();
+    assert_eq!(cause, StaleCause::Executable { path, is_replaced: false });
+    let cause = stale(&mut watch, replaced.0.pid(), "executable");
+    let path = replaced.1.display().to_string();
+    assert_eq!(cause, StaleCause::Executable { path, is_replaced: true });
     assert_eq!(causes(&look(&mut watch), current.0.pid()), [""; 0]);
 }
 
@@ -378,8 +381,9 @@ fn an_orphan_that_is_idle() {
         assert_eq!(causes(&database, orphan.pid()), [""; 0]);
         is_idle_for(&database, orphan.pid(), 1000.0).then_some(())
     });
-    let evidence = stale(&mut watch, orphan.pid(), "orphan");
-    assert!(evidence.starts_with("its parent has died ("), "{evidence}");
+    let cause = stale(&mut watch, orphan.pid(), "orphan");
+    let StaleCause::Orphan { adopted_by: Some(_), idle_ms } = &cause else { panic!("{cause:?}") };
+    assert!(*idle_ms >= 2000.0, "{cause:?}");
     eventually("its twin is idle for as long", || {
         let database = look(&mut watch);
         assert_eq!(causes(&database, child.pid()), [""; 0], "its parent lives");

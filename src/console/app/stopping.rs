@@ -48,7 +48,7 @@ impl App {
             Err(refusal) => vec![self.notify(Level::Warn, refusal.to_string())],
             Ok(meant) => {
                 let protected =
-                    meant.protected.filter(|it| !is_ours || !matches!(it, StaleProtection::OwnKind(_)));
+                    meant.protected.filter(|it| !is_ours || !matches!(it, StaleProtection::OwnKind { .. }));
                 let meant = StopRequest { protected, ..meant };
                 let (target, signal) = (meant.target, signals[0]);
                 let dialog = StopDialog { process: Box::new(process), target, database, signals, signal };

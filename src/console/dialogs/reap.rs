@@ -13,7 +13,7 @@ use crate::{
         signal::{SignalRefusal, SignalTarget, StopSignal},
     },
     console::{app::App, process_columns, view},
-    snapshot::Process,
+    snapshot::{Process, StaleCause},
     text,
 };
 
@@ -164,7 +164,7 @@ fn row_text(app: &App, row: &ReapRow) -> String {
         StopMark::Refused(_) => " – ",
     };
     let age = process_columns::age(process, app.now).unwrap_or_else(|| "?".to_owned());
-    let causes: Vec<&str> = reap::causes(process).iter().map(|cause| cause.cause.as_str()).collect();
+    let causes: Vec<&str> = reap::causes(process).iter().map(StaleCause::name).collect();
     let why = match &row.mark {
         StopMark::Refused(SignalRefusal::Spared { why, .. }) => format!("left alone: {why}"),
         StopMark::Refused(refusal) => refusal.to_string(),
@@ -182,7 +182,7 @@ fn evidence(app: &App, row: &ReapRow, page: DialogPage<'_>) -> Vec<Line<'static>
         told.extend(page.sentence(Level::Warn, &refusal.to_string()));
     }
     for cause in reap::causes(process) {
-        let text = format!("▲ {}: {}", cause.cause, cause.evidence);
+        let text = format!("▲ {}: {cause}", cause.name());
         told.extend(page.sentence(Level::Warn, &text));
     }
     let locks = app.database().map_or_else(String::new, |database| process_columns::locks(database, process));

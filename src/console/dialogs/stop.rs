@@ -69,8 +69,7 @@ impl DialogContent for StopDialog {
         let about = format!("process {} of {user}, {}, running for {age}", process.pid, process.state);
         lines.extend(page.sentence(Level::Info, &about));
         for cause in reap::causes(process) {
-            lines
-                .extend(page.sentence(Level::Warn, &format!("▲ stale, {}: {}", cause.cause, cause.evidence)));
+            lines.extend(page.sentence(Level::Warn, &format!("▲ stale, {}: {cause}", cause.name())));
         }
         let database = app.database();
         let locks = database.map_or_else(String::new, |database| process_columns::locks(database, process));

@@ -103,7 +103,7 @@ fn verdict(process: &Process) -> LabelledRows {
         return vec![row("stale", "not judged")];
     };
     let mut rows = vec![row("stale", if *is_stale { "yes" } else { "no" })];
-    rows.extend(causes.iter().map(|cause| row(&cause.cause, &cause.evidence)));
+    rows.extend(causes.iter().map(|cause| row(cause.name(), cause.to_string())));
     rows.extend(protected.iter().map(|reason| row("protected", reason.to_string())));
     rows
 }

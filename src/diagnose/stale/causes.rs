@@ -9,7 +9,7 @@ use crate::{
         Executable, ExecutableState, LogReader, Process, ProcessActivity, ProcessManager, ProcessOrigin,
         StaleCause, SuspicionKind,
     },
-    units::{self, milliseconds},
+    units::milliseconds,
 };
 
 /// What may lie between two clocks that measure the same stretch of looks.
@@ -22,73 +22,60 @@ pub fn causes(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Vec<Stale
         return Vec::new();
     }
     // Whoever is stopped can be nothing but idle: it is to be let go on first.
-    let by_idleness = |evidence: Option<String>| evidence.filter(|_| !process.is_stopped());
+    let by_idleness = |cause: Option<StaleCause>| cause.filter(|_| !process.is_stopped());
     let found = [
-        ("split-wal", split_wal(subject)),
-        ("executable", executable(process)),
-        ("duplicate", duplicate(scene, process)),
-        ("max-age", by_idleness(max_age(scene, process))),
-        ("orphan", by_idleness(orphan(scene, process))),
-        ("pinned-wal", by_idleness(pinned_wal(scene, subject))),
+        split_wal(subject),
+        executable(process),
+        duplicate(scene, process),
+        by_idleness(max_age(scene, process)),
+        by_idleness(orphan(scene, process)),
+        by_idleness(pinned_wal(scene, subject)),
     ];
-    let cause = |(name, evidence): (&str, Option<String>)| {
-        Some(StaleCause { cause: name.to_owned(), evidence: evidence? })
-    };
-    found.into_iter().filter_map(cause).collect()
+    found.into_iter().flatten().collect()
 }
 
 // Samples have to confirm it: the process that closes a database last deletes its log a moment before its own descriptor.
-fn split_wal(subject: &ProcessVerdict<'_>) -> Option<String> {
-    let mut replaced: Vec<&str> = Vec::new();
+fn split_wal(subject: &ProcessVerdict<'_>) -> Option<StaleCause> {
+    let mut files: Vec<String> = Vec::new();
     for (database, process) in &subject.rows {
         // A whole database that was moved lives on at its new place, and so does the process that uses it.
         if !process.moved_to.is_empty() && !database.is_split_from(process) {
             continue;
         }
         let confirmed = database.confirmed(SuspicionKind::ReplacedFile, process);
-        replaced.extend(confirmed.iter().flat_map(|it| &it.evidence).map(String::as_str));
+        files.extend(confirmed.iter().flat_map(|it| &it.evidence).cloned());
     }
-    let files = replaced.join(", ");
-    (!replaced.is_empty()).then(|| format!("it has {files} open, which was deleted or replaced"))
+    (!files.is_empty()).then_some(StaleCause::SplitWal { files })
 }
 
-fn executable(process: &Process) -> Option<String> {
+fn executable(process: &Process) -> Option<StaleCause> {
     let Executable { path, state } = process.origin.executable.as_ref()?;
-    match state {
-        Some(ExecutableState::Deleted) => Some(format!("its program {path} was deleted after it started")),
-        Some(ExecutableState::Replaced) => Some(format!(
-            "its program {path} was replaced after it started, as an upgrade does: it runs the old one"
-        )),
-        Some(ExecutableState::Current) | None => None,
-    }
+    let is_replaced = match (*state)? {
+        ExecutableState::Deleted => false,
+        ExecutableState::Replaced => true,
+        ExecutableState::Current => return None,
+    };
+    Some(StaleCause::Executable { path: path.clone(), is_replaced })
 }
 
 // What is not known makes no orphan.
-fn orphan(scene: &StaleInput<'_>, process: &Process) -> Option<String> {
+fn orphan(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> {
     let ProcessOrigin { has_terminal, manager, has_lost_parent, .. } = &process.origin;
     let is_orphan = *has_lost_parent == Some(true)
         && *has_terminal == Some(false)
         && *manager == Some(ProcessManager::Nobody);
     let limit = scene.config.thresholds.idle.max(scene.config.thresholds.least_idle);
     let idle_ms = process.activity.idle_ms.filter(|idle| is_orphan && *idle >= milliseconds(limit))?;
-    let heir = process.parent.map(|parent| format!(" ({parent} took it in)")).unwrap_or_default();
-    Some(format!(
-        "its parent has died{heir}, it has no terminal and no service manager, and it is idle: no tick of CPU time \
-         and no lock of a transaction was seen in {}",
-        units::duration(idle_ms)
-    ))
+    Some(StaleCause::Orphan { adopted_by: process.parent, idle_ms })
 }
 
-fn duplicate(scene: &StaleInput<'_>, process: &Process) -> Option<String> {
+fn duplicate(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> {
     let rule = scene.rule(process).filter(|rule| rule.singleton)?;
     let newer = twins::newer(scene, process)?;
-    Some(format!(
-        "{} ({}) is newer, and there should be only one {} (a singleton rule)",
-        newer.pid, newer.name, rule.name
-    ))
+    Some(StaleCause::Duplicate { rule: rule.name.clone(), newer: newer.pid, newer_name: newer.name.clone() })
 }
 
-fn max_age(scene: &StaleInput<'_>, process: &Process) -> Option<String> {
+fn max_age(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> {
     let rule = scene.rule(process)?;
     let limit_ms = milliseconds(rule.max_age?);
     let age_ms = scene.snapshot.taken_at.duration_since(process.started_at?).as_millis_f64();
@@ -97,18 +84,11 @@ fn max_age(scene: &StaleInput<'_>, process: &Process) -> Option<String> {
     }
     let cap = scene.config.thresholds.idle;
     let idle_ms = over_window(scene, process.activity.idle_ms?, &process.activity, cap)?;
-    Some(format!(
-        "it is {} old, past the {} of the rule {}, and idle: no tick of CPU time and no lock of a transaction was \
-         seen in {}",
-        units::duration(age_ms),
-        units::duration(limit_ms),
-        rule.name,
-        units::duration(idle_ms)
-    ))
+    Some(StaleCause::MaxAge { rule: rule.name.clone(), age_ms, limit_ms, idle_ms })
 }
 
 // Here the pin itself is no activity.
-fn pinned_wal(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Option<String> {
+fn pinned_wal(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Option<StaleCause> {
     let limit = scene.config.thresholds.pinned_wal.1;
     let limit_ms = milliseconds(limit);
     let (_, process) = subject.rows.first()?;
@@ -120,14 +100,8 @@ fn pinned_wal(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Option<St
             let kept = frames_kept_by(reader, wal).filter(|kept| *kept > 0)?;
             Some((kept, reader.held_ms.filter(|held| *held >= limit_ms)?))
         };
-        let (kept, held_ms) = readers.filter_map(pin).max_by(|one, other| one.1.total_cmp(&other.1))?;
-        Some(format!(
-            "it has pinned {} of {} for {}, and no tick of CPU time was seen in {}",
-            units::plural(kept.into(), "frame"),
-            database.name(),
-            units::duration(held_ms),
-            units::duration(idle_ms)
-        ))
+        let (frames, held_ms) = readers.filter_map(pin).max_by(|one, other| one.1.total_cmp(&other.1))?;
+        Some(StaleCause::PinnedWal { database: database.name(), frames, held_ms, idle_ms })
     })
 }
 
@@ -158,7 +132,7 @@ mod tests {
         },
         snapshot::{
             Database, Executable, ExecutableState, Process, ProcessActivity, ProcessManager, ProcessOrigin,
-            ProcessState, Snapshot, StaleVerdict,
+            ProcessState, Snapshot, StaleCause, StaleVerdict,
         },
     };
 
@@ -196,7 +170,7 @@ mod tests {
     }
 
     // The names of the causes against the writer.
-    fn against(database: &Database, config: &Config) -> Vec<String> {
+    fn against(database: &Database, config: &Config) -> Vec<&'static str> {
         let now = judged(vec![database.clone()], Some(vec![database.clone()]), config);
         names(verdict(&now.databases[0], WRITER))
     }
@@ -205,8 +179,8 @@ mod tests {
         database.process(pid).and_then(|process| process.stale.as_ref()).expect("it was judged")
     }
 
-    fn names(stale: &StaleVerdict) -> Vec<String> {
-        stale.causes.iter().map(|cause| cause.cause.clone()).collect()
+    fn names(stale: &StaleVerdict) -> Vec<&'static str> {
+        stale.causes.iter().map(StaleCause::name).collect()
     }
 
     fn with(adapt: impl FnOnce(&mut Process)) -> Database {
@@ -276,10 +250,10 @@ mod tests {
             assert_eq!(against(&idling, config), NONE);
         }
         let now = judged(vec![idling], None, &day);
+        let age_ms = 172_801_000.0;
         assert_eq!(
-            verdict(&now.databases[0], WRITER).causes[0].evidence,
-            "it is 2 d old, past the 1 d of the rule bun, and idle: no tick of CPU time and no lock of a transaction \
-             was seen in 5 s"
+            verdict(&now.databases[0], WRITER).causes,
+            [StaleCause::MaxAge { rule: "bun".to_owned(), age_ms, limit_ms: 86_400_000.0, idle_ms: 5000.0 }]
         );
     }
 

@@ -4,7 +4,9 @@ use super::twins::{self, DaemonFamily};
 use crate::{
     config::DaemonRule,
     diagnose::{Rule, RuleFacts, RuleInput, evidence, explain, no_remedy, quoted, who},
-    snapshot::{Database, Finding, FindingKind, Pidfile, Process, Remedy, RemedyAction, Severity},
+    snapshot::{
+        Database, Finding, FindingKind, Pidfile, Process, Remedy, RemedyAction, Severity, StaleCause,
+    },
 };
 
 pub const RULES: &[&dyn Rule] = &[&StaleDaemon, &DuplicateDaemon, &DeadPidfile];
@@ -22,8 +24,8 @@ impl Rule for StaleDaemon {
         let mut found = Vec::new();
         for process in &look.database.processes {
             let Some(stale) = process.stale.as_ref().filter(|_| process.is_stale()) else { continue };
-            let told: Vec<&str> = stale.causes.iter().map(|cause| cause.evidence.as_str()).collect();
-            let names: Vec<&str> = stale.causes.iter().map(|cause| cause.cause.as_str()).collect();
+            let told: Vec<String> = stale.causes.iter().map(ToString::to_string).collect();
+            let names: Vec<&str> = stale.causes.iter().map(StaleCause::name).collect();
             found.push(Finding {
                 kind: self.kind(),
                 severity: Severity::Warning,
@@ -175,7 +177,7 @@ fn who_else(rule: &DaemonRule, pidfile: &Pidfile) -> Option<String> {
 // One whose log was replaced, here or in another database, is never asked to end: that close does the damage.
 fn reap(database: &Database, process: &Process) -> Remedy {
     let mut causes = process.stale.iter().flat_map(|stale| &stale.causes);
-    let is_split = causes.any(|it| it.cause == "split-wal");
+    let is_split = causes.any(|it| matches!(it, StaleCause::SplitWal { .. }));
     if is_split && (process.replaced.is_empty() || database.is_split_from(process)) {
         return explain(FindingKind::SplitWal);
     }
@@ -192,7 +194,7 @@ mod tests {
     use crate::{
         config::Config,
         diagnose::fixture::{READER, WRITER, config, live, outline},
-        snapshot::{Executable, ExecutableState, Severity::*, StaleCause, StaleVerdict},
+        snapshot::{Executable, ExecutableState, Severity::*, StaleVerdict},
     };
 
     fn rule(pidfile: Option<&str>) -> DaemonRule {
@@ -314,22 +316,24 @@ mod tests {
 
     #[test]
     fn one_whose_log_was_replaced_is_not_to_be_reaped() {
-        let stale = |replaced: &[&str], cause: &str| {
+        let stale = |replaced: &[&str], cause: &StaleCause| {
             let mut database = live();
             let process = &mut database.processes[0];
             process.replaced = replaced.iter().map(|&path| path.to_owned()).collect();
-            let cause = StaleCause { cause: cause.to_owned(), evidence: "seen".to_owned() };
-            process.stale = Some(StaleVerdict { is_stale: true, causes: vec![cause], protected: None });
+            process.stale =
+                Some(StaleVerdict { is_stale: true, causes: vec![cause.clone()], protected: None });
             let command = found(&StaleDaemon, &database, Vec::new(), &[])[0].remedy.command.clone();
             command.expect("a command")
         };
         let path = live().path.display().to_string();
+        let split = StaleCause::SplitWal { files: vec!["/srv/notes.db-wal".to_owned()] };
+        let upgraded = StaleCause::Executable { path: "/usr/bin/bun".to_owned(), is_replaced: true };
         let (reap, page) =
             (format!("waltop reap /srv/notes.db --pid {WRITER}"), "waltop explain split-wal".to_owned());
-        assert_eq!(stale(&["/srv/notes.db-wal"], "split-wal"), page);
-        assert_eq!(stale(&[], "split-wal"), page, "it is in another database");
-        assert_eq!(stale(&[&path, "/srv/notes.db-wal"], "split-wal"), reap, "all of it was replaced");
-        assert_eq!(stale(&[], "executable"), reap);
+        assert_eq!(stale(&["/srv/notes.db-wal"], &split), page);
+        assert_eq!(stale(&[], &split), page, "it is in another database");
+        assert_eq!(stale(&[&path, "/srv/notes.db-wal"], &split), reap, "all of it was replaced");
+        assert_eq!(stale(&[], &upgraded), reap);
     }
 
     fn dead(lives: Option<bool>, command: Option<&str>) -> Vec<Finding> {

@@ -3,21 +3,16 @@
 use super::{ProcessVerdict, StaleInput};
 use crate::snapshot::{Process, SamplingProcess, StaleProtection};
 
-/// A program that does on purpose what would be a cause.
-struct BuiltInProtection {
+/// A program that pins the log on purpose.
+struct KnownReplicator {
     // Its file name.
     program: &'static str,
     // A word that must be among its arguments.
     argument: &'static str,
-    why: &'static str,
 }
 
 /// What is known without a rule of the user's.
-const BUILT_IN: &[BuiltInProtection] = &[BuiltInProtection {
-    program: "litestream",
-    argument: "replicate",
-    why: "it is a replicator (litestream), which pins the log on purpose",
-}];
+const REPLICATORS: &[KnownReplicator] = &[KnownReplicator { program: "litestream", argument: "replicate" }];
 
 /// waltop's commands. A test compares them with the command line, which this room must not know.
 const OWN: &[&str] = &[
@@ -49,7 +44,7 @@ pub fn protection(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Optio
         return Some(StaleProtection::First);
     }
     if let Some(files) = only_copy(subject) {
-        return Some(StaleProtection::OnlyCopy(files));
+        return Some(StaleProtection::OnlyCopy { files });
     }
     scene
         .snapshot
@@ -58,20 +53,19 @@ pub fn protection(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Optio
         .and_then(|looker| kinship(looker, process))
         .or_else(|| {
             let rule = scene.rule(process).filter(|rule| rule.protect)?;
-            Some(StaleProtection::Rule(rule.name.clone()))
+            Some(StaleProtection::Rule { rule: rule.name.clone() })
         })
         .or_else(|| own_kind(process))
         .or_else(|| {
-            let known = BUILT_IN.iter().find(|it| it.matches(process))?;
-            Some(StaleProtection::OnPurpose(known.why.to_owned()))
+            let known = REPLICATORS.iter().find(|it| it.matches(process))?;
+            Some(StaleProtection::Replicator { program: known.program.to_owned() })
         })
 }
 
 // The files, of any of its databases, whose data ends with the process.
-fn only_copy(subject: &ProcessVerdict<'_>) -> Option<String> {
-    let files: Vec<&str> =
-        subject.rows.iter().flat_map(|(_, process)| &process.deleted).map(String::as_str).collect();
-    (!files.is_empty()).then(|| files.join(", "))
+fn only_copy(subject: &ProcessVerdict<'_>) -> Option<Vec<String>> {
+    let files: Vec<String> = subject.rows.iter().flat_map(|(_, process)| &process.deleted).cloned().collect();
+    (!files.is_empty()).then_some(files)
 }
 
 // Root may stop anybody, and is offered nobody else's process either.
@@ -85,7 +79,8 @@ fn kinship(looker: &SamplingProcess, process: &Process) -> Option<StaleProtectio
     match process.uid {
         Some(uid) if uid == looker.uid => None,
         Some(uid) => {
-            Some(StaleProtection::AnotherUser(process.user.clone().unwrap_or_else(|| uid.to_string())))
+            let user = process.user.clone().unwrap_or_else(|| uid.to_string());
+            Some(StaleProtection::AnotherUser { user })
         }
         None => Some(StaleProtection::UnknownUser),
     }
@@ -101,10 +96,10 @@ fn own_kind(process: &Process) -> Option<StaleProtection> {
         return None;
     }
     let command = arguments.iter().find(|argument| OWN.contains(&argument.as_str()));
-    Some(StaleProtection::OwnKind(command.map_or("console", String::as_str).to_owned()))
+    Some(StaleProtection::OwnKind { command: command.map_or("console", String::as_str).to_owned() })
 }
 
-impl BuiltInProtection {
+impl KnownReplicator {
     fn matches(&self, process: &Process) -> bool {
         let arguments = process.command.get(1..).unwrap_or_default();
         goes_by(process, self.program) && arguments.iter().any(|argument| argument == self.argument)
@@ -127,11 +122,11 @@ mod tests {
             diagnose,
             fixture::{config, live, snapshot},
         },
-        snapshot::{Executable, ExecutableState, FindingKind, Process},
+        snapshot::{Executable, ExecutableState, FindingKind, Process, StaleProtection},
     };
 
     // What protects a process of which the program was replaced, with what else is said of it.
-    fn protected(adapt: impl FnOnce(&mut Process), config: &Config) -> Option<String> {
+    fn protected(adapt: impl FnOnce(&mut Process), config: &Config) -> Option<StaleProtection> {
         let mut database = live();
         database.processes.truncate(1);
         let process = &mut database.processes[0];
@@ -146,10 +141,10 @@ mod tests {
         assert_eq!(stale.is_stale, stale.protected.is_none());
         let is_told = database.findings.iter().any(|finding| finding.kind == FindingKind::StaleDaemon);
         assert_eq!(is_told, stale.is_stale);
-        stale.protected.map(String::from)
+        stale.protected
     }
 
-    fn command(words: &[&str]) -> Option<String> {
+    fn command(words: &[&str]) -> Option<StaleProtection> {
         protected(|it| it.command = words.iter().map(|&word| word.to_owned()).collect(), &config())
     }
 
@@ -160,23 +155,24 @@ mod tests {
 
     #[test]
     fn nor_is_waltop_a_danger_to_itself_and_what_it_runs_under() {
-        assert_eq!(protected(|it| it.pid = 1, &config()).as_deref(), Some("it is PID 1"));
-        assert_eq!(protected(|it| it.pid = 70_000, &config()).as_deref(), Some("it is this waltop"));
-        assert_eq!(protected(|it| it.pid = 69_999, &config()).as_deref(), Some("this waltop runs under it"));
+        assert_eq!(protected(|it| it.pid = 1, &config()), Some(StaleProtection::First));
+        assert_eq!(protected(|it| it.pid = 70_000, &config()), Some(StaleProtection::Looker));
+        assert_eq!(protected(|it| it.pid = 69_999, &config()), Some(StaleProtection::Ancestor));
     }
 
     #[test]
     fn the_holder_of_deleted_data_is_never_offered() {
         let holder = protected(|it| it.deleted = vec!["/srv/notes.db".to_owned()], &config());
-        assert!(holder.is_some_and(|why| why.starts_with("it holds the only copy of /srv/notes.db")));
+        let files = vec!["/srv/notes.db".to_owned()];
+        assert_eq!(holder, Some(StaleProtection::OnlyCopy { files }));
     }
 
     #[test]
     fn another_users_process_is_never_offered() {
         let theirs = protected(|it| it.uid = Some(33), &config());
-        assert_eq!(theirs.as_deref(), Some("it belongs to another user (me)"));
+        assert_eq!(theirs, Some(StaleProtection::AnotherUser { user: "me".to_owned() }));
         let unknown = protected(|it| it.uid = None, &config());
-        assert_eq!(unknown.as_deref(), Some("its user is not known"));
+        assert_eq!(unknown, Some(StaleProtection::UnknownUser));
     }
 
     #[test]
@@ -190,11 +186,12 @@ mod tests {
             protect,
         };
         let ruled = |daemons| protected(|_| {}, &Config { daemons, ..config() });
-        assert_eq!(ruled(vec![rule("dear", true)]).as_deref(), Some("the rule dear protects it"));
+        let by_rule = Some(StaleProtection::Rule { rule: "dear".to_owned() });
+        assert_eq!(ruled(vec![rule("dear", true)]), by_rule);
         assert_eq!(ruled(vec![rule("cheap", false), rule("dear", true)]), None);
         let waltop = |it: &mut Process| it.command = ["waltop", "ingest", "bun"].map(str::to_owned).to_vec();
         let ours = protected(waltop, &Config { daemons: vec![rule("dear", true)], ..config() });
-        assert_eq!(ours.as_deref(), Some("the rule dear protects it"), "though it is of our own kind");
+        assert_eq!(ours, by_rule, "though it is of our own kind");
     }
 
     #[test]
@@ -203,7 +200,8 @@ mod tests {
             &["litestream", "replicate"][..],
             &["/usr/bin/litestream", "-config", "/etc/litestream.yml", "replicate", "-exec", "app"],
         ] {
-            assert!(command(words).is_some_and(|why| why.contains("litestream")), "{words:?}");
+            let program = "litestream".to_owned();
+            assert_eq!(command(words), Some(StaleProtection::Replicator { program }), "{words:?}");
         }
         for words in [&["litestream", "databases"][..], &["bun", "litestream", "replicate"], &["replicate"]] {
             assert_eq!(command(words), None, "{words:?}");
@@ -225,7 +223,7 @@ mod tests {
             (&["waltop"], "console"),
             (&["waltop", "/srv/notes.db"], "console"),
         ] {
-            assert_eq!(command(words), Some(format!("it is another waltop ({kind})")));
+            assert_eq!(command(words), Some(StaleProtection::OwnKind { command: kind.to_owned() }));
         }
         assert_eq!(command(&["waltop", "actor", "/srv/notes.db"]), None);
         assert_eq!(command(&["vim", "waltop"]), None);

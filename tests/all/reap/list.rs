@@ -22,7 +22,7 @@ const SMALL: (u16, u16) = (80, 24);
 fn with_stale() -> Sample {
     judged(look(vec![contended()]), |pid| match pid {
         71166 | 71168 => Some(stale(None)),
-        71300 => Some(stale(Some("the rule report protects it"))),
+        71300 => Some(stale(Some("report"))),
         _ => None,
     })
 }
@@ -305,9 +305,9 @@ fn enter_before_kill_is_no_and_a_grace_that_was_left_asks_nothing() {
 
 #[test]
 fn an_ingestion_of_ours_is_stopped_by_x_unless_more_than_its_kind_protects_it() {
-    let rule = StaleProtection::Rule("importer".to_owned());
+    let rule = StaleProtection::Rule { rule: "importer".to_owned() };
     for (protection, kept) in
-        [(StaleProtection::OwnKind("ingest".to_owned()), None), (rule.clone(), Some(rule))]
+        [(StaleProtection::OwnKind { command: "ingest".to_owned() }, None), (rule.clone(), Some(rule))]
     {
         let judge = |pid| {
             let protected = Some(protection.clone());

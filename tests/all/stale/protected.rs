@@ -25,19 +25,19 @@ fn every_command_of_waltop_is_known_as_its_own() {
         process.origin.executable = Some(Executable { path, state });
         diagnose(&mut snapshot, None, &Scene::new().config);
         let verdict = snapshot.databases[0].processes[0].stale.clone().expect("it has a cause");
-        assert_eq!(verdict.protected, Some(StaleProtection::OwnKind(name.to_owned())));
+        assert_eq!(verdict.protected, Some(StaleProtection::OwnKind { command: name.to_owned() }));
     }
 }
 
 /// Looks until there is `cause` against `pid`, which must be left alone; why it is.
-fn protected(watch: &mut Monitor, pid: i32, cause: &str) -> String {
+fn protected(watch: &mut Monitor, pid: i32, cause: &str) -> StaleProtection {
     eventually(&format!("{cause} of {pid}"), || {
         let database = look(watch);
         let verdict = verdict(&database, pid);
         assert!(!verdict.is_stale, "{verdict:?}");
         assert!(told(&database, FindingKind::StaleDaemon, Some(pid)).is_none());
-        verdict.causes.iter().any(|it| it.cause == cause).then_some(())?;
-        Some(verdict.protected.expect("something protects it").to_string())
+        verdict.causes.iter().any(|it| it.name() == cause).then_some(())?;
+        Some(verdict.protected.expect("something protects it"))
     })
 }
 
@@ -56,7 +56,7 @@ fn a_replicator_may_pin_the_log() {
     writer.sql("PRAGMA wal_autocheckpoint = 0").sql("INSERT INTO t VALUES (2)");
     let mut watch = scene.watch();
     let why = protected(&mut watch, replicator.pid(), "pinned-wal");
-    assert!(why.contains("litestream"), "{why}");
+    assert_eq!(why, StaleProtection::Replicator { program: "litestream".to_owned() });
     stale(&mut watch, other.pid(), "pinned-wal");
 }
 
@@ -67,7 +67,8 @@ fn a_rule_protects() {
         rule.protect = true;
     });
     let dear = scene.actor_as("dear");
-    assert_eq!(protected(&mut scene.watch(), dear.pid(), "max-age"), "the rule dear protects it");
+    let why = protected(&mut scene.watch(), dear.pid(), "max-age");
+    assert_eq!(why, StaleProtection::Rule { rule: "dear".to_owned() });
 }
 
 #[test]
@@ -94,6 +95,6 @@ fn root_is_offered_nobody_elses_process() {
     let ours = Actor::open_by(&program, &scene.path(), "ours");
     let mut watch = scene.watch();
     let why = protected(&mut watch, theirs.pid(), "max-age");
-    assert!(why.starts_with("it belongs to another user ("), "{why}");
+    assert!(matches!(why, StaleProtection::AnotherUser { .. }), "{why}");
     stale(&mut watch, ours.pid(), "max-age");
 }

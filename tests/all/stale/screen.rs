@@ -11,23 +11,26 @@ const STALE: i32 = 71_168;
 const LEFT_ALONE: i32 = 71_166;
 
 fn staged() -> waltop::sampler::Sample {
-    let cause =
-        |name: &str, evidence: &str| StaleCause { cause: name.to_owned(), evidence: evidence.to_owned() };
     let mut look = look(vec![contended()]);
     for process in &mut look.snapshot.databases[0].processes {
         process.stale = match process.pid {
             STALE => Some(StaleVerdict {
                 is_stale: true,
                 causes: vec![
-                    cause("max-age", "it is 3 d 20 h old, past the 1 d of the rule watcher"),
-                    cause("executable", "its program /usr/bin/bun was replaced"),
+                    StaleCause::MaxAge {
+                        rule: "watcher".to_owned(),
+                        age_ms: 331_200_000.0,
+                        limit_ms: 86_400_000.0,
+                        idle_ms: 5000.0,
+                    },
+                    StaleCause::Executable { path: "/usr/bin/bun".to_owned(), is_replaced: true },
                 ],
                 protected: None,
             }),
             LEFT_ALONE => Some(StaleVerdict {
                 is_stale: false,
-                causes: vec![cause("orphan", "its parent has died")],
-                protected: Some(StaleProtection::Rule("vectors".to_owned())),
+                causes: vec![StaleCause::Orphan { adopted_by: Some(1), idle_ms: 5000.0 }],
+                protected: Some(StaleProtection::Rule { rule: "vectors".to_owned() }),
             }),
             _ => process.stale.take(),
         };
@@ -68,9 +71,12 @@ fn details_list_the_causes_or_why_it_is_left_alone() {
 fn the_status_text_lists_them_too() {
     let text = report::text(&staged().snapshot);
     for line in [
-        "stale       71168 max-age: it is 3 d 20 h old, past the 1 d of the rule watcher",
-        "stale       71168 executable: its program /usr/bin/bun was replaced",
-        "left alone  71166 orphan: its parent has died",
+        "stale       71168 max-age: it is 3 d 20 h old, past the 1 d of the rule watcher, and idle: no tick of CPU \
+         time and no lock of a transaction was seen in 5 s",
+        "stale       71168 executable: its program /usr/bin/bun was replaced after it started, as an upgrade does: it \
+         runs the old one",
+        "left alone  71166 orphan: its parent has died (1 took it in), it has no terminal and no service manager, and \
+         it is idle: no tick of CPU time and no lock of a transaction was seen in 5 s",
         "protected   71166 the rule vectors protects it",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");

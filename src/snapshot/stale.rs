@@ -1,0 +1,168 @@
+//! The verdict on a process that should no longer run.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::StaleProtection;
+use crate::units;
+
+/// The verdict on a process that nothing seems to need.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct StaleVerdict {
+    /// At least one cause holds, and nothing protects it.
+    pub is_stale: bool,
+    pub causes: Vec<StaleCause>,
+    /// Why it is left alone all the same.
+    pub protected: Option<StaleProtection>,
+}
+
+/// Why a process should no longer run, with what was seen of it. Its text is one sentence.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "kebab-case")]
+pub enum StaleCause {
+    /// It has files of the database open that were deleted or replaced.
+    SplitWal { files: Vec<String> },
+    /// Its program was deleted or replaced after it started.
+    Executable {
+        path: String,
+        /// Whether another program is at that path now.
+        is_replaced: bool,
+    },
+    /// A newer process matches the same singleton rule.
+    Duplicate { rule: String, newer: i32, newer_name: String },
+    /// It is older than its rule allows, and idle.
+    MaxAge { rule: String, age_ms: f64, limit_ms: f64, idle_ms: f64 },
+    /// Its parent has died, nothing manages it, and it is idle.
+    Orphan {
+        /// The process that is its parent now.
+        adopted_by: Option<i32>,
+        idle_ms: f64,
+    },
+    /// It keeps frames of the log from being moved, and uses no CPU time.
+    PinnedWal {
+        /// The file name of the database.
+        database: String,
+        frames: u32,
+        held_ms: f64,
+        idle_ms: f64,
+    },
+}
+
+impl StaleCause {
+    /// Its name, as in JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::SplitWal { .. } => "split-wal",
+            Self::Executable { .. } => "executable",
+            Self::Duplicate { .. } => "duplicate",
+            Self::MaxAge { .. } => "max-age",
+            Self::Orphan { .. } => "orphan",
+            Self::PinnedWal { .. } => "pinned-wal",
+        }
+    }
+}
+
+impl fmt::Display for StaleCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |ms: &f64| units::duration(*ms);
+        match self {
+            Self::SplitWal { files } => {
+                write!(f, "it has {} open, which was deleted or replaced", files.join(", "))
+            }
+            Self::Executable { path, is_replaced: false } => {
+                write!(f, "its program {path} was deleted after it started")
+            }
+            Self::Executable { path, is_replaced: true } => write!(
+                f,
+                "its program {path} was replaced after it started, as an upgrade does: it runs the old one"
+            ),
+            Self::Duplicate { rule, newer, newer_name } => write!(
+                f,
+                "{newer} ({newer_name}) is newer, and there should be only one {rule} (a singleton rule)"
+            ),
+            Self::MaxAge { rule, age_ms, limit_ms, idle_ms } => write!(
+                f,
+                "it is {} old, past the {} of the rule {rule}, and idle: no tick of CPU time and no lock of a \
+                 transaction was seen in {}",
+                time(age_ms),
+                time(limit_ms),
+                time(idle_ms)
+            ),
+            Self::Orphan { adopted_by, idle_ms } => {
+                let heir = adopted_by.map(|parent| format!(" ({parent} took it in)")).unwrap_or_default();
+                write!(
+                    f,
+                    "its parent has died{heir}, it has no terminal and no service manager, and it is idle: no tick of \
+                     CPU time and no lock of a transaction was seen in {}",
+                    time(idle_ms)
+                )
+            }
+            Self::PinnedWal { database, frames, held_ms, idle_ms } => write!(
+                f,
+                "it has pinned {} of {database} for {}, and no tick of CPU time was seen in {}",
+                units::plural(u64::from(*frames), "frame"),
+                time(held_ms),
+                time(idle_ms)
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_has_its_name_in_json_and_a_sentence() {
+        let path = "/usr/bin/bun".to_owned();
+        for (cause, sentence) in [
+            (
+                StaleCause::SplitWal { files: vec!["/srv/a.db-wal".to_owned(), "/srv/a.db-shm".to_owned()] },
+                "it has /srv/a.db-wal, /srv/a.db-shm open, which was deleted or replaced",
+            ),
+            (
+                StaleCause::Executable { path: path.clone(), is_replaced: false },
+                "its program /usr/bin/bun was deleted after it started",
+            ),
+            (
+                StaleCause::Executable { path, is_replaced: true },
+                "its program /usr/bin/bun was replaced after it started, as an upgrade does: it runs the old one",
+            ),
+            (
+                StaleCause::Duplicate { rule: "watcher".to_owned(), newer: 7, newer_name: "bun".to_owned() },
+                "7 (bun) is newer, and there should be only one watcher (a singleton rule)",
+            ),
+            (
+                StaleCause::MaxAge {
+                    rule: "watcher".to_owned(),
+                    age_ms: 172_800_000.0,
+                    limit_ms: 86_400_000.0,
+                    idle_ms: 5000.0,
+                },
+                "it is 2 d old, past the 1 d of the rule watcher, and idle: no tick of CPU time and no lock of a \
+                 transaction was seen in 5 s",
+            ),
+            (
+                StaleCause::Orphan { adopted_by: Some(1), idle_ms: 5000.0 },
+                "its parent has died (1 took it in), it has no terminal and no service manager, and it is idle: no \
+                 tick of CPU time and no lock of a transaction was seen in 5 s",
+            ),
+            (
+                StaleCause::PinnedWal {
+                    database: "a.db".to_owned(),
+                    frames: 18_219,
+                    held_ms: 600_000.0,
+                    idle_ms: 5000.0,
+                },
+                "it has pinned 18,219 frames of a.db for 10 m, and no tick of CPU time was seen in 5 s",
+            ),
+        ] {
+            assert_eq!(cause.to_string(), sentence);
+            let json = serde_json::to_value(&cause).expect("JSON");
+            assert_eq!(json["cause"], cause.name());
+            assert_eq!(serde_json::from_value::<StaleCause>(json).expect("a cause"), cause);
+        }
+    }
+}
