@@ -202,7 +202,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::state::journal::RunOutcome;
+    use crate::state::journal::{RecordedCost, RunOutcome};
 
     #[test]
     fn journals_are_private_and_never_share_a_name() {
@@ -296,8 +296,7 @@ mod tests {
         let mut journal = held();
         let path = dir.path().join(format!("{}.{EXTENSION}", journal.run()));
         journal.record(JournalEvent::Unchanged { files: 1 }).expect("a line");
-        let batch =
-            JournalEvent::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
+        let batch = JournalEvent::Batch { files: 1, bytes: 1, cost: RecordedCost::default(), decided: None };
         journal.record(batch).expect("a line");
         journal.record(discovered()).expect("a line");
         let text = fs::read_to_string(&path).expect("the journal");

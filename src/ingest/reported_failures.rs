@@ -74,6 +74,7 @@ fn pair(file: &FailedFile) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::journal::RecordedCost;
 
     fn failed(path: &str) -> FailedFile {
         FailedFile { path: path.to_owned(), reason: "it is bad".to_owned() }
@@ -116,8 +117,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_news() {
-        let batch =
-            JournalEvent::Batch { files: 1, bytes: 1, wait_ms: 0.0, hold_ms: 0.0, retries: 0, decided: None };
+        let batch = JournalEvent::Batch { files: 1, bytes: 1, cost: RecordedCost::default(), decided: None };
         assert!(ReportedFailures::default().is_new(&batch));
     }
 }

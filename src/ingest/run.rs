@@ -255,11 +255,7 @@ impl<'a> IngestRun<'a> {
         more: bool,
         neighbours: &NeighbourCheck,
     ) -> Result<(), IngestError> {
-        self.record(JournalEvent::Merged {
-            wait_ms: milliseconds(cost.wait),
-            hold_ms: milliseconds(cost.hold),
-            retries: cost.retries,
-        })?;
+        self.record(JournalEvent::Merged { cost: cost.into() })?;
         self.count(cost);
         if more {
             // The gap of a batch came before it, and another one comes after the next.
@@ -282,16 +278,13 @@ impl<'a> IngestRun<'a> {
         more: bool,
         neighbours: &NeighbourCheck,
     ) -> Result<(), IngestError> {
-        let TransactionCost { wait, hold, retries, .. } = written.cost;
         let (gap, sharing) = gap_after(written.cost, neighbours);
         self.report_unchanged()?;
         self.summary.taken_in += written.taken_in;
         self.record(JournalEvent::Batch {
             files: written.taken_in,
             bytes: written.bytes,
-            wait_ms: milliseconds(wait),
-            hold_ms: milliseconds(hold),
-            retries,
+            cost: written.cost.into(),
             decided: Some(BatchDecision {
                 most_files: limit.files as u64,
                 most_ms: limit.hold.map(milliseconds),
@@ -323,12 +316,7 @@ impl<'a> IngestRun<'a> {
                 other => other?,
             };
             self.summary.removed += files;
-            self.record(JournalEvent::Removed {
-                files,
-                wait_ms: milliseconds(cost.wait),
-                hold_ms: milliseconds(cost.hold),
-                retries: cost.retries,
-            })?;
+            self.record(JournalEvent::Removed { files, cost: cost.into() })?;
             self.committed(files, cost);
             if !self.relieve(store)? {
                 return Ok(RunOutcome::Stopped);

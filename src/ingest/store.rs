@@ -38,6 +38,8 @@ use crate::{
     database::{factory, holder::BlockingProcess, migrations},
     paths::FileId,
     snapshot::FailedFile,
+    state::journal::RecordedCost,
+    units::milliseconds,
 };
 
 /// Bytes of documents that say little yet of what one of another size will take.
@@ -84,6 +86,12 @@ pub struct TransactionCost {
     pub rows: Duration,
     /// How often it was refused.
     pub retries: u64,
+}
+
+impl From<TransactionCost> for RecordedCost {
+    fn from(cost: TransactionCost) -> Self {
+        Self { wait_ms: milliseconds(cost.wait), hold_ms: milliseconds(cost.hold), retries: cost.retries }
+    }
 }
 
 /// What became of a batch.

@@ -72,12 +72,8 @@ pub enum JournalEvent {
     Batch {
         files: u64,
         bytes: u64,
-        /// Wait for the write lock in ms.
-        wait_ms: f64,
-        /// From having the write lock to having committed, in ms.
-        hold_ms: f64,
-        /// How often BUSY was retried.
-        retries: u64,
+        #[serde(flatten)]
+        cost: RecordedCost,
         /// What was decided for it and for the time after it; a journal of before has none.
         #[serde(default)]
         decided: Option<BatchDecision>,
@@ -85,21 +81,13 @@ pub enum JournalEvent {
     /// Documents whose files are gone were taken out, in a transaction of their own.
     Removed {
         files: u64,
-        /// Wait for the write lock in ms.
-        wait_ms: f64,
-        /// From having the write lock to having committed, in ms.
-        hold_ms: f64,
-        /// How often BUSY was retried.
-        retries: u64,
+        #[serde(flatten)]
+        cost: RecordedCost,
     },
     /// Parts of the full-text index were merged, in a transaction of their own.
     Merged {
-        /// Wait for the write lock in ms.
-        wait_ms: f64,
-        /// From having the write lock to having committed, in ms.
-        hold_ms: f64,
-        /// How often BUSY was retried.
-        retries: u64,
+        #[serde(flatten)]
+        cost: RecordedCost,
     },
     /// What has no vector yet begins to be embedded.
     Embedding { model: String, files: u64 },
@@ -107,22 +95,14 @@ pub enum JournalEvent {
     Embedded {
         files: u64,
         bytes: u64,
-        /// Wait for the write lock in ms.
-        wait_ms: f64,
-        /// From having the write lock to having committed, in ms.
-        hold_ms: f64,
-        /// How often BUSY was retried.
-        retries: u64,
+        #[serde(flatten)]
+        cost: RecordedCost,
     },
     /// Edges between near documents were written, in a transaction of their own.
     Related {
         files: u64,
-        /// Wait for the write lock in ms.
-        wait_ms: f64,
-        /// From having the write lock to having committed, in ms.
-        hold_ms: f64,
-        /// How often BUSY was retried.
-        retries: u64,
+        #[serde(flatten)]
+        cost: RecordedCost,
     },
     /// Embedding came to an early end, since the embedder is of no use.
     EmbeddingEnded { reason: String },
@@ -134,12 +114,8 @@ pub enum JournalEvent {
     /// Their new times were noted, in a transaction of its own, so that the next run need not read them.
     Restamped {
         files: u64,
-        /// Wait for the write lock in ms.
-        wait_ms: f64,
-        /// From having the write lock to having committed, in ms.
-        hold_ms: f64,
-        /// How often BUSY was retried.
-        retries: u64,
+        #[serde(flatten)]
+        cost: RecordedCost,
     },
     /// Files that the walk had found were gone when they were to be read: they are no files to take in any more.
     Vanished {
@@ -170,6 +146,17 @@ pub enum JournalEvent {
     /// A line of a newer version.
     #[serde(other)]
     Unknown,
+}
+
+/// What a transaction cost, as its line has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RecordedCost {
+    /// Wait for the write lock in ms.
+    pub wait_ms: f64,
+    /// From having the write lock to having committed, in ms.
+    pub hold_ms: f64,
+    /// How often BUSY was retried.
+    pub retries: u64,
 }
 
 /// What a watch says of itself, in a line behind its PID in its file beside the journals.

@@ -205,9 +205,7 @@ impl IngestRun<'_> {
             self.record(JournalEvent::Embedded {
                 files: stored.files,
                 bytes: stored.bytes,
-                wait_ms: milliseconds(stored.cost.wait),
-                hold_ms: milliseconds(stored.cost.hold),
-                retries: stored.cost.retries,
+                cost: stored.cost.into(),
             })?;
             self.progress.embedded(phase.told.embedded, phase.told.wanted);
             let more = !phase.ready.is_empty();
@@ -234,12 +232,7 @@ impl IngestRun<'_> {
             self.check_stopped()?;
             let stored = store.write_nearest(model, from, &mut queue, self.most())?;
             phase.told.edges_changed += stored.edges;
-            self.record(JournalEvent::Related {
-                files: stored.files,
-                wait_ms: milliseconds(stored.cost.wait),
-                hold_ms: milliseconds(stored.cost.hold),
-                retries: stored.cost.retries,
-            })?;
+            self.record(JournalEvent::Related { files: stored.files, cost: stored.cost.into() })?;
             self.after_commit(store, phase, stored, !queue.is_empty())?;
         }
         Ok(())

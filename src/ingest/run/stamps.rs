@@ -9,7 +9,6 @@ use crate::{
         store::{self, DocumentStore, stamps::TouchedDocument},
     },
     state::journal::{JournalEvent, RunOutcome},
-    units::milliseconds,
 };
 
 impl IngestRun<'_> {
@@ -31,12 +30,7 @@ impl IngestRun<'_> {
                 other => other?,
             };
             self.report_unchanged()?;
-            self.record(JournalEvent::Restamped {
-                files,
-                wait_ms: milliseconds(cost.wait),
-                hold_ms: milliseconds(cost.hold),
-                retries: cost.retries,
-            })?;
+            self.record(JournalEvent::Restamped { files, cost: cost.into() })?;
             self.count(cost);
             self.sizer.committed(usize::try_from(files).unwrap_or(usize::MAX), cost.hold, cost.rows);
             match self.relieve(store) {

@@ -2,10 +2,12 @@
 
 use std::{collections::VecDeque, path::Path};
 
+use jiff::Timestamp;
+
 use super::{super::liveness::is_there, Transaction};
 use crate::{
     snapshot::{DurationSpread, EmbeddingProgress, FailedFile, IngestedBatch, Ingestion, IngestionState},
-    state::journal::{JournalEvent, JournalLine, RunOutcome},
+    state::journal::{JournalEvent, JournalLine, RecordedCost, RunOutcome},
 };
 
 /// Of how many batches, the newest, the spreads are made.
@@ -82,58 +84,26 @@ impl RunState {
                 ingestion.files_unchanged += files;
                 ingestion.files_done += files;
             }
-            JournalEvent::Batch { files, bytes, wait_ms, hold_ms, retries, decided } => {
+            JournalEvent::Batch { files, bytes, cost, decided } => {
                 ingestion.files_done += files;
                 ingestion.batch_size = Some(files);
                 ingestion.decided = decided;
-                self.transaction(IngestedBatch {
-                    at: line.at,
-                    files,
-                    bytes: Some(bytes),
-                    wait_ms,
-                    hold_ms,
-                    retries,
-                });
+                self.transaction(line.at, files, Some(bytes), cost);
             }
-            JournalEvent::Removed { files, wait_ms, hold_ms, retries } => {
-                self.transaction(IngestedBatch {
-                    at: line.at,
-                    files,
-                    bytes: None,
-                    wait_ms,
-                    hold_ms,
-                    retries,
-                });
-            }
-            JournalEvent::Merged { wait_ms, hold_ms, retries }
-            | JournalEvent::Restamped { files: _, wait_ms, hold_ms, retries }
-            | JournalEvent::Related { files: _, wait_ms, hold_ms, retries } => {
-                self.transaction(IngestedBatch {
-                    at: line.at,
-                    files: 0,
-                    bytes: None,
-                    wait_ms,
-                    hold_ms,
-                    retries,
-                });
-            }
+            JournalEvent::Removed { files, cost } => self.transaction(line.at, files, None, cost),
+            JournalEvent::Merged { cost }
+            | JournalEvent::Restamped { files: _, cost }
+            | JournalEvent::Related { files: _, cost } => self.transaction(line.at, 0, None, cost),
             JournalEvent::Embedding { model, files } => {
                 let progress =
                     EmbeddingProgress { model, wanted: files, embedded: 0, started_at: line.at, error: None };
                 ingestion.embedding = Some(progress);
             }
-            JournalEvent::Embedded { files, bytes, wait_ms, hold_ms, retries } => {
+            JournalEvent::Embedded { files, bytes, cost } => {
                 if let Some(embedding) = &mut ingestion.embedding {
                     embedding.embedded += files;
                 }
-                self.transaction(IngestedBatch {
-                    at: line.at,
-                    files,
-                    bytes: Some(bytes),
-                    wait_ms,
-                    hold_ms,
-                    retries,
-                });
+                self.transaction(line.at, files, Some(bytes), cost);
             }
             JournalEvent::EmbeddingEnded { reason } => {
                 if let Some(embedding) = &mut ingestion.embedding {
@@ -168,8 +138,9 @@ impl RunState {
         }
     }
 
-    fn transaction(&mut self, batch: IngestedBatch) {
-        let IngestedBatch { at, wait_ms, hold_ms, retries, .. } = batch;
+    fn transaction(&mut self, at: Timestamp, files: u64, bytes: Option<u64>, cost: RecordedCost) {
+        let RecordedCost { wait_ms, hold_ms, retries } = cost;
+        let batch = IngestedBatch { at, files, bytes, wait_ms, hold_ms, retries };
         if self.ingestion.slowest_batch.is_none_or(|slowest| slowest.hold_ms < hold_ms) {
             self.ingestion.slowest_batch = Some(batch);
         }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     snapshot::{DurationSpread, IngestionState},
-    state::journal::{JournalEvent, JournalLine, RunOutcome},
+    state::journal::{JournalEvent, JournalLine, RecordedCost, RunOutcome},
 };
 
 struct JournalScene {
@@ -74,7 +74,12 @@ fn started(run: &str, pid: i32) -> JournalEvent {
 }
 
 fn batch(files: u64, hold_ms: f64) -> JournalEvent {
-    JournalEvent::Batch { files, bytes: 10, wait_ms: 1.0, hold_ms, retries: 1, decided: None }
+    JournalEvent::Batch {
+        files,
+        bytes: 10,
+        cost: RecordedCost { wait_ms: 1.0, hold_ms, retries: 1 },
+        decided: None,
+    }
 }
 
 #[test]
@@ -101,7 +106,10 @@ fn a_live_run_is_followed_to_its_end() {
     assert_eq!((ingestion.files_failed, ingestion.failures.len()), (1, 1));
     assert_eq!((ingestion.batches, ingestion.batch_size, ingestion.busy_retries), (1, Some(3), 1));
     scene.tell("r", batch(4, 8.0));
-    scene.tell("r", JournalEvent::Removed { files: 5, wait_ms: 2.0, hold_ms: 1.0, retries: 0 });
+    scene.tell(
+        "r",
+        JournalEvent::Removed { files: 5, cost: RecordedCost { wait_ms: 2.0, hold_ms: 1.0, retries: 0 } },
+    );
     scene.tell("r", JournalEvent::Finished { outcome: RunOutcome::Completed, error: None });
     let ingestion = scene.only();
     assert_eq!((ingestion.state, ingestion.files_done), (IngestionState::Completed, 10));

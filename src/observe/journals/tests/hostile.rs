@@ -64,7 +64,7 @@ fn fuzz_journal() {
         JournalEvent::Discovered { files: 10, unchanged: 2 },
         batch(3, 4.0),
         JournalEvent::FileFailed { path: "p".to_owned(), reason: "why".to_owned() },
-        JournalEvent::Removed { files: 5, wait_ms: 2.0, hold_ms: 1.0, retries: 0 },
+        JournalEvent::Removed { files: 5, cost: RecordedCost { wait_ms: 2.0, hold_ms: 1.0, retries: 0 } },
         JournalEvent::Finished { outcome: RunOutcome::Failed, error: Some("x".to_owned()) },
     ]
     .map(line)
