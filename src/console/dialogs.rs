@@ -2,8 +2,9 @@
 
 use std::fmt::{Debug, Display};
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::text::Line;
+use tui_input::{Input, InputRequest, backend::crossterm::EventHandler};
 
 use super::app::App;
 use crate::act::ConfirmedAction;
@@ -81,7 +82,7 @@ pub trait DialogContent: Debug {
     }
 
     /// The text field with that number, if it is one.
-    fn text_mut(&mut self, _field: usize) -> Option<&mut String> {
+    fn text_mut(&mut self, _field: usize) -> Option<&mut Input> {
         None
     }
 
@@ -153,11 +154,11 @@ pub enum DialogButton {
 }
 
 /// A field of a dialog, as it is drawn.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum DialogField {
     Text {
         label: &'static str,
-        value: String,
+        input: Input,
     },
     /// Chosen with the arrow keys.
     Choice {
@@ -191,19 +192,14 @@ impl Dialog {
         if let DialogFocus::Field(index) = self.focus
             && let Some(text) = self.kind.content_mut().text_mut(index)
         {
-            match key.code {
-                KeyCode::Char('u') if key.modifiers == KeyModifiers::CONTROL => text.clear(),
-                KeyCode::Char(character) if is_typing(key) => {
-                    if is_proposal {
-                        text.clear();
-                    }
-                    text.push(character);
-                }
-                KeyCode::Backspace => {
-                    text.pop();
-                }
-                KeyCode::Enter => return self.confirm(),
-                _ => return self.move_focus(key),
+            if key.code == KeyCode::Enter {
+                return self.confirm();
+            }
+            if is_proposal && is_typing(key) && matches!(key.code, KeyCode::Char(_)) {
+                text.reset();
+            }
+            if text.handle_event(&Event::Key(key)).is_none() {
+                return self.move_focus(key);
             }
             self.complaint = None;
             self.is_proposal = false;
@@ -229,9 +225,11 @@ impl Dialog {
             && let Some(field) = self.kind.content_mut().text_mut(index)
         {
             if is_proposal {
-                field.clear();
+                field.reset();
             }
-            field.extend(line.chars().filter(|character| !character.is_control()));
+            for character in line.chars().filter(|character| !character.is_control()) {
+                field.handle(InputRequest::InsertChar(character));
+            }
         }
     }
 

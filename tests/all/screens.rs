@@ -150,7 +150,9 @@ fn the_ingestion_dialog_starts_in_its_folder() {
     };
     assert_eq!(database.as_os_str(), "/home/me/notes.db");
     assert_eq!((folder.as_os_str(), batch.as_str()), ("/yy".as_ref(), "10"));
-    let effects = stage.keys("i<C-u>~/more<Enter>");
+    assert!(acts(&stage.keys("i<C-u>/ntes<Left><Left><Left>o")).is_empty());
+    assert!(stage.screen().contains("folder  /no▏tes"), "{}", stage.screen());
+    let effects = stage.keys("<C-u>~/more<Enter>");
     let [ConfirmedAction::Ingest { folder, .. }] = acts(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!(folder.as_os_str(), "/home/me/more");
 }

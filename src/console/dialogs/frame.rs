@@ -8,6 +8,7 @@ use ratatui::{
     text::{Line, Span},
     widgets::{Clear, Paragraph},
 };
+use tui_input::Input;
 
 use super::{Dialog, DialogButton, DialogField, DialogFocus};
 use crate::{
@@ -78,17 +79,15 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
         let mark = if focused { "▸ " } else { "  " };
         let mut spans = vec![Span::styled(mark, theme.accent)];
         match field {
-            DialogField::Text { label, value } => {
+            DialogField::Text { label, input } => {
                 spans.push(Span::styled(format!("{label:<8}"), theme.title));
-                // The end of a long value is what is being typed.
-                let room = room.saturating_sub(12);
-                let skip = value.chars().count().saturating_sub(room);
-                let tail: String = value.chars().skip(skip).collect();
                 let style = if focused && dialog.is_proposal { theme.selected } else { Style::new() };
-                spans.push(Span::styled(text::clean(&tail), style));
+                let (before, after) = around_cursor(&input, room.saturating_sub(12));
+                spans.push(Span::styled(before, style));
                 if focused {
                     spans.push(Span::styled("▏", theme.accent));
                 }
+                spans.push(Span::styled(after, style));
             }
             DialogField::Choice { label, options, chosen } => {
                 spans.push(Span::styled(format!("{label:<8}"), theme.title));
@@ -106,6 +105,15 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
         Line::from(spans)
     };
     dialog.kind.content().fields().into_iter().enumerate().map(draw).collect()
+}
+
+/// What of a long value stands before and after the cursor, in `room` columns: where it is typed is always shown.
+fn around_cursor(input: &Input, room: usize) -> (String, String) {
+    let hidden = input.cursor().saturating_sub(room);
+    let before: String = input.value().chars().take(input.cursor()).skip(hidden).collect();
+    let left = room - (input.cursor() - hidden);
+    let after: String = input.value().chars().skip(input.cursor()).take(left).collect();
+    (text::clean(&before), text::clean(&after))
 }
 
 fn buttons(dialog: &Dialog, theme: &Theme) -> Line<'static> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use log::Level;
 use ratatui::text::Line;
+use tui_input::Input;
 
 use super::{DialogContent, DialogField, DialogFocus, DialogPage};
 use crate::{
@@ -16,8 +17,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct IngestDialog {
     database: PathBuf,
-    folder: String,
-    batch: String,
+    folder: Input,
+    batch: Input,
     /// What the database has against it.
     warning: Option<String>,
 }
@@ -27,8 +28,8 @@ impl IngestDialog {
         let pinned = database.findings.iter().find(|finding| finding.kind == FindingKind::PinnedWal);
         Self {
             database: database.path.clone(),
-            folder: folder.display().to_string(),
-            batch: "auto".to_owned(),
+            folder: folder.display().to_string().into(),
+            batch: "auto".into(),
             warning: pinned.map(|finding| format!("{}, so the log will grow", finding.message)),
         }
     }
@@ -45,12 +46,12 @@ impl DialogContent for IngestDialog {
 
     fn fields(&self) -> Vec<DialogField> {
         vec![
-            DialogField::Text { label: "folder", value: self.folder.clone() },
-            DialogField::Text { label: "batch", value: self.batch.clone() },
+            DialogField::Text { label: "folder", input: self.folder.clone() },
+            DialogField::Text { label: "batch", input: self.batch.clone() },
         ]
     }
 
-    fn text_mut(&mut self, field: usize) -> Option<&mut String> {
+    fn text_mut(&mut self, field: usize) -> Option<&mut Input> {
         match field {
             0 => Some(&mut self.folder),
             1 => Some(&mut self.batch),
@@ -59,15 +60,15 @@ impl DialogContent for IngestDialog {
     }
 
     fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
-        if self.folder.trim().is_empty() {
+        if self.folder.value().trim().is_empty() {
             return Some(Err("name a folder".to_owned()));
         }
-        let batch = self.batch.trim();
+        let batch = self.batch.value().trim();
         Some(match batch.parse::<BatchSetting>() {
             Err(error) => Err(error.to_string()),
             Ok(_) => Ok(ConfirmedAction::Ingest {
                 database: self.database.clone(),
-                folder: PathBuf::from(self.folder.as_str()),
+                folder: PathBuf::from(self.folder.value()),
                 batch: batch.to_owned(),
             }),
         })
