@@ -1,31 +1,17 @@
 //! Arguments and subcommands: what was asked, and which room answers.
 
-use std::{
-    ffi::OsString,
-    io::{self, Write},
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{ffi::OsString, io, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::bail;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
-use crate::{
-    act::worker,
-    config::Config,
-    console, diagnose, json, observe, paths,
-    sampler::{Monitor, Sample},
-    snapshot::{Database, Snapshot},
-    state::places::Places,
-    text,
-};
+use crate::{act::worker, config::Config, console, state::places::Places};
 
 mod actor;
-mod asking;
 mod check;
 mod checkpoint;
 pub mod contract;
+mod databases;
 mod each;
 mod embed;
 mod explain;
@@ -34,6 +20,7 @@ mod health;
 pub mod help;
 mod ingest;
 mod optimize;
+mod output;
 mod pragmas;
 mod reap;
 mod rescue;
@@ -43,6 +30,11 @@ mod search;
 mod stats;
 mod status;
 mod watch;
+
+use databases::{
+    console_databases, databases, databases_by, diagnosed, fit, look, refuse_hazard, refuse_unfit, unnamed,
+};
+use output::{print_json, print_line};
 
 /// The time between the two samples of a command: what is derived from a difference needs two.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
@@ -243,180 +235,7 @@ fn usage(error: &clap::Error) -> anyhow::Result<u8> {
     bail!("{what}{tip}; see waltop --help");
 }
 
-/// The databases that the console watches: those named, else those of the settings, else the default one; one that is
-/// not named need not exist yet.
-fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
-    if !named.is_empty() {
-        return inspected(named, observe::inspect_from_outside)
-            .map_err(|error| perhaps_a_command(named, error));
-    }
-    let listed = unnamed(config);
-    listed
-        .iter()
-        .map(|path| {
-            if path.exists() {
-                match observe::inspect_from_outside(path) {
-                    // The others go on, and the line of this one says why it does not.
-                    Err(_) if listed.len() > 1 => {}
-                    inspected => return Ok(inspected?),
-                }
-            }
-            // Under the name that its ingestion will have in the journal.
-            match paths::settled(path) {
-                Err(_) if listed.len() > 1 => Ok(path.clone()),
-                settled => settled
-                    .map_err(|error| anyhow!("cannot look at {}: {error}; check the path", path.display())),
-            }
-        })
-        .collect()
-}
-
-/// The databases that are meant where none is named: those of the settings, else the default one.
-fn unnamed(config: &Config) -> &[PathBuf] {
-    let listed = &config.databases;
-    if listed.is_empty() { std::slice::from_ref(&config.places.default_database) } else { listed }
-}
-
-/// A bare word that names no file was most likely meant for a command.
-fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
-    let word = named[0].to_string_lossy();
-    let is_bare = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if !is_bare || named[0].exists() {
-        return error;
-    }
-    if Cli::command().find_subcommand(&*word).is_some() {
-        return anyhow!(
-            "an option stands before {word}; put --readonly before databases only, and {word} first"
-        );
-    }
-    let commands = Cli::command();
-    let visible = commands.get_subcommands().filter(|it| !it.is_hide_set()).map(clap::Command::get_name);
-    if let Some(command) = text::similar(&word, visible) {
-        return anyhow!("no such file or command: {word}; did you mean `waltop {command}`?");
-    }
-    match error.downcast_ref() {
-        Some(observe::UnfitPath::Missing { nearest: Some(file), .. }) => {
-            anyhow!("no such file or command: {word}; did you mean {file}?")
-        }
-        _ => anyhow!(
-            "no such file or command: {word}; name a SQLite database that exists, or see waltop --help"
-        ),
-    }
-}
-
-/// How a database is inspected before it is used.
-type InspectDatabase = fn(&Path) -> Result<PathBuf, observe::UnfitPath>;
-
-/// The databases that a command means: those named, else those of the settings, else the default one; each inspected.
-fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
-    databases_by(named, config, observe::inspect)
-}
-
-fn databases_by(
-    named: &[PathBuf],
-    config: &Config,
-    inspect: InspectDatabase,
-) -> anyhow::Result<Vec<PathBuf>> {
-    if !named.is_empty() {
-        return inspected(named, inspect);
-    }
-    let file = config.places.config.display();
-    if !config.databases.is_empty() {
-        return inspected(&config.databases, inspect)
-            .map_err(|error| anyhow!("{error}; it is listed in {file}"));
-    }
-    let default = &config.places.default_database;
-    if !default.exists() {
-        bail!(
-            "no database is named, and there is no {} yet; name one, or list it in {file}",
-            default.display()
-        );
-    }
-    inspected(std::slice::from_ref(default), inspect)
-}
-
-/// Fails where a database of `snapshot` could not be looked at, and says why; the others have been told by then.
-fn refuse_unfit(snapshot: &Snapshot) -> anyhow::Result<()> {
-    let unfit: Vec<&str> = snapshot.databases.iter().filter_map(|it| it.unfit.as_deref()).collect();
-    match (unfit.as_slice(), snapshot.databases.len()) {
-        ([], _) => Ok(()),
-        ([why], 1) => bail!("{why}"),
-        ([why, ..], all) => bail!("{} of {all} databases cannot be looked at: {why}", unfit.len()),
-    }
-}
-
-fn inspected(paths: &[PathBuf], inspect: InspectDatabase) -> anyhow::Result<Vec<PathBuf>> {
-    paths.iter().map(|path| Ok(inspect(path)?)).collect()
-}
-
-/// The last of as many samples as it takes to confirm or clear what the first says against a process: one where it says
-/// nothing. Everything that was opened for them is closed again, so that the process may connect afterwards.
-fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
-    let mut watch = watch(path, config);
-    only(&watch.settled_look())
-}
-
-/// One sample, diagnosed: an accusation in it is not confirmed. It ends as [`diagnosed`] does.
-fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
-    only(&watch(path, config).look())
-}
-
-fn watch(path: &Path, config: &Config) -> Monitor {
-    let observer = observe::Observer::new(&config.places, vec![path.to_owned()]).without_ingestions();
-    Monitor::new(observer, config.clone())
-}
-
-fn only(look: &Sample) -> anyhow::Result<Database> {
-    look.snapshot.databases.first().cloned().context("nothing was looked at")
-}
-
-/// The database under its absolute path, if a connection to it loses nothing now. `refusal` says what was not done.
-fn fit(path: &Path, config: &Config, refusal: &str) -> anyhow::Result<PathBuf> {
-    let path = observe::inspect(path)?;
-    refuse_hazard(&diagnosed(&path, config)?, refusal)?;
-    Ok(path)
-}
-
-/// Fails where a connection to `database` could lose what was committed. `refusal` says what was not done.
-fn refuse_hazard(database: &Database, refusal: &str) -> anyhow::Result<()> {
-    diagnose::guard::admit(database, rustix::process::geteuid().is_root())
-        .map_err(|why| anyhow!("{refusal}, since data could be lost: {why}"))
-}
-
 /// A number of things of which there is at least one.
 fn from_one(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|_| "give a number from 1")
-}
-
-/// Writes a line to stdout. A reader that went away is no error of ours.
-fn print_line(line: &str) -> anyhow::Result<()> {
-    match writeln!(io::stdout().lock(), "{line}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
-}
-
-/// Writes `value` to stdout as JSON.
-fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    print_line(&json::pretty(value)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, os::unix::fs::symlink};
-
-    use super::*;
-    use crate::state::places::Places;
-
-    #[test]
-    fn the_console_knows_a_database_that_is_not_there_yet_by_its_real_name() {
-        let dir = tempfile::TempDir::new().expect("a folder");
-        let root = dir.path().canonicalize().expect("the folder");
-        fs::create_dir(root.join("real")).expect("a folder");
-        symlink("real", root.join("link")).expect("a link");
-        let default_database = root.join("link/waltop/waltop.db");
-        let config = Config::new(Places { default_database, ..Places::under(&root) });
-        let databases = console_databases(&[], &config).expect("it may be missing");
-        assert_eq!(databases, [root.join("real/waltop/waltop.db")]);
-    }
 }

@@ -20,7 +20,7 @@ use crate::{
     text,
 };
 
-use super::{asking::confirmed, diagnosed, each::report_each, refuse_hazard};
+use super::{diagnosed, each::report_each, output::confirmed, refuse_hazard};
 
 mod keep;
 

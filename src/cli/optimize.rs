@@ -18,7 +18,7 @@ use crate::{
     units,
 };
 
-use super::{asking::confirmed, diagnosed, each::report_each, refuse_hazard};
+use super::{diagnosed, each::report_each, output::confirmed, refuse_hazard};
 
 const REFUSAL: &str = "nothing was optimized";
 

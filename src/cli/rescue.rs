@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::bail;
 
-use super::{asking::answer, print_json, print_line};
+use super::{output::answer, print_json, print_line};
 use crate::{
     config::Config,
     database::rescue::{CopiedTable, VerifiedCopy, VerifyError as Unverified, verify},

@@ -6,29 +6,20 @@
 use std::{
     collections::HashSet,
     fs::{self, Metadata},
-    io, mem,
-    num::NonZero,
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-    time::Duration,
 };
 
-use crossbeam_channel::RecvTimeoutError;
-use ignore::{WalkBuilder, WalkState};
-
 use super::StopFlag;
-use crate::{paths::FileId, snapshot::FailedFile, threads};
+use crate::{paths::FileId, snapshot::FailedFile};
+
+mod entries;
+
+use entries::{FolderEntry, entries};
 
 /// What a document's name ends with, in the order in which a link without an ending is tried.
 pub const EXTENSIONS: [&str; 4] = ["md", "markdown", "mdx", "txt"];
-
-/// More threads do not make a walk faster that the kernel answers from memory.
-const MOST_THREADS: usize = 4;
-
-/// How often the caller of a walk checks whether the run is to end.
-const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// A folder as it is named in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,81 +160,6 @@ pub fn walk(
         }
     }
     Ok((!stop.is_raised()).then_some(discovery))
-}
-
-/// What may be of interest in a folder, in the order of names, what cannot be looked at last. Without the rest
-/// where `stop` was raised.
-fn entries(folder: &Path, hidden: bool, stop: &StopFlag) -> Vec<Result<FolderEntry, ignore::Error>> {
-    let mut walk = WalkBuilder::new(folder);
-    walk.standard_filters(true).require_git(false).hidden(!hidden).follow_links(false);
-    let mut entries = in_parallel(&mut walk, stop).unwrap_or_else(|| one_by_one(&walk, stop));
-    // By their bytes: part by part, as paths compare, takes many times as long.
-    entries.sort_unstable_by(|one, other| match (one, other) {
-        (Ok(one), Ok(other)) => one.found.path().as_os_str().cmp(other.found.path().as_os_str()),
-        _ => one.is_err().cmp(&other.is_err()),
-    });
-    entries
-}
-
-/// What `walk` finds on several threads beside this one, which hears of `stop` even while a file system does not
-/// answer. `None` where the system refuses the threads: the library panics for one of them, and the others never end.
-fn in_parallel(walk: &mut WalkBuilder, stop: &StopFlag) -> Option<Vec<Result<FolderEntry, ignore::Error>>> {
-    let wanted = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
-    // And one that waits for them.
-    if threads::available(wanted + 1) <= wanted {
-        return None;
-    }
-    let walk = walk.threads(wanted).build_parallel();
-    let entries = Arc::new(Mutex::new(Vec::new()));
-    let (working, done) = crossbeam_channel::bounded::<()>(0);
-    let (theirs, their_stop) = (Arc::clone(&entries), stop.clone());
-    let walker = threads::start("walk", move || {
-        let _working = working;
-        walk.run(|| {
-            Box::new(|entry| {
-                if their_stop.is_raised() {
-                    return WalkState::Quit;
-                }
-                let entry = entry.map(FolderEntry::of);
-                if entry.as_ref().map_or(true, FolderEntry::is_of_interest) {
-                    theirs.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
-                }
-                WalkState::Continue
-            })
-        });
-    });
-    walker.ok()?;
-    // Nothing is ever sent: it is closed when the walk is done.
-    while done.recv_timeout(STOP_CHECK) == Err(RecvTimeoutError::Timeout) && !stop.is_raised() {}
-    let found = mem::take(&mut *entries.lock().unwrap_or_else(PoisonError::into_inner));
-    Some(found)
-}
-
-/// The same on this thread alone.
-fn one_by_one(walk: &WalkBuilder, stop: &StopFlag) -> Vec<Result<FolderEntry, ignore::Error>> {
-    let entries = walk.build().take_while(|_| !stop.is_raised()).map(|entry| entry.map(FolderEntry::of));
-    entries.filter(|entry| entry.as_ref().map_or(true, FolderEntry::is_of_interest)).collect()
-}
-
-/// What stands in a folder.
-struct FolderEntry {
-    found: ignore::DirEntry,
-    /// Of a regular file with a document's name.
-    metadata: Option<Result<Metadata, ignore::Error>>,
-    has_name: bool,
-}
-
-impl FolderEntry {
-    fn of(found: ignore::DirEntry) -> Self {
-        let kind = found.file_type().filter(|kind| !kind.is_dir() && !kind.is_symlink());
-        let has_name = kind.is_some() && is_document(found.path());
-        let metadata = kind.filter(|kind| has_name && kind.is_file()).map(|_| found.metadata());
-        Self { found, metadata, has_name }
-    }
-
-    fn is_of_interest(&self) -> bool {
-        self.has_name || self.found.error().is_some()
-    }
 }
 
 impl Discovery {

@@ -7,13 +7,13 @@
 mod backoff;
 mod debounce;
 mod folder_watcher;
-mod reported_run;
+mod folders;
 mod trouble;
 mod vectors;
 mod wake_signal;
 
 use std::{
-    fs, mem,
+    mem,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -25,8 +25,8 @@ use self::{
     backoff::RetryBackoff,
     debounce::WatchEvent,
     folder_watcher::{FolderWatcher, WatchInterest},
-    reported_run::ReportedRun,
-    trouble::{is_waited_for, without_advice},
+    folders::WatchedFolders,
+    trouble::{ReportedRun, is_waited_for, without_advice},
     vectors::EmbedderStatus,
     wake_signal::{WakeOn, Wakeup},
 };
@@ -37,7 +37,6 @@ use super::{
 use crate::{
     database::factory,
     observe::{journals, process_start, sidecar},
-    paths::FileId,
     snapshot::FailedFile,
     state::{
         journal::{RunOutcome, WatcherRecord},
@@ -134,8 +133,7 @@ struct FolderWatch<'a> {
     database: &'a Path,
     bell: &'a WakeSignal,
     host: &'a mut dyn WatchHost,
-    /// The folders, and what stood there at the last look.
-    folders: Vec<(PathBuf, Option<FileId>)>,
+    folders: WatchedFolders,
     /// `None` where they are to be made anew before the next run.
     ears: Option<FolderWatcher>,
     backoff: RetryBackoff,
@@ -158,7 +156,7 @@ impl<'a> FolderWatch<'a> {
         bell: &'a WakeSignal,
         host: &'a mut dyn WatchHost,
     ) -> Self {
-        let folders = folders.iter().map(|it| (it.path.clone(), identity(&it.path))).collect();
+        let folders = WatchedFolders::new(folders);
         Self {
             request,
             database,
@@ -221,8 +219,7 @@ impl<'a> FolderWatch<'a> {
     }
 
     fn pulse(&self) -> Duration {
-        let is_missing = self.folders.iter().any(|(_, there)| there.is_none());
-        if is_missing { PULSE_WHILE_MISSING } else { PULSE }
+        if self.folders.is_any_missing() { PULSE_WHILE_MISSING } else { PULSE }
     }
 
     /// What is done when nothing was heard for a while, or it is time to try again.
@@ -247,28 +244,12 @@ impl<'a> FolderWatch<'a> {
 
     /// Whether any folder is another than at the last look, or came or went, which is said.
     fn look_at_folders(&mut self) -> bool {
-        let mut lines = Vec::new();
-        let mut changed = false;
-        for (path, there) in &mut self.folders {
-            let now = identity(path);
-            if now == *there {
-                continue;
-            }
-            changed = true;
-            match (&there, now) {
-                (Some(_), None) => lines.push(format!("{} is gone: waiting for it", path.display())),
-                (None, Some(_)) => lines.push(format!("{} is back", path.display())),
-                _ => {}
-            }
-            *there = now;
-        }
-        if changed {
-            self.ears = None;
-        }
+        let Some(lines) = self.folders.changes() else { return false };
+        self.ears = None;
         for line in lines {
             self.host.notice(&line);
         }
-        changed
+        true
     }
 
     /// One run over the folders that are there; `None` where there is nothing to take in. What was heard before it is
@@ -278,8 +259,7 @@ impl<'a> FolderWatch<'a> {
             self.heard(wave.heard);
         }
         self.look_at_folders();
-        let mut folders: Vec<PathBuf> =
-            self.folders.iter().filter(|(_, there)| there.is_some()).map(|(path, _)| path.clone()).collect();
+        let mut folders = self.folders.present();
         self.listen(&folders);
         self.is_gone |= self.runs > 0 && !self.database.exists();
         let mut seen = ReportedRun::default();
@@ -396,9 +376,4 @@ impl<'a> FolderWatch<'a> {
             self.trouble = Some(line);
         }
     }
-}
-
-fn identity(folder: &Path) -> Option<FileId> {
-    let there = fs::metadata(folder).ok().filter(fs::Metadata::is_dir)?;
-    Some(FileId::of(&there))
 }

@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::bounded;
+
 mod command;
 mod descriptors;
 mod fdinfo;
@@ -21,7 +23,6 @@ pub mod mounts;
 pub mod program;
 mod stat;
 mod status;
-mod system;
 mod threads;
 
 pub use command::{command, process_name};
@@ -34,8 +35,12 @@ pub use stat::{
     ProcessStat, are_related, owner_of_lock, process_ancestors, process_start, stat, ticks_below,
 };
 pub use status::{ignores_signal, inner_pid, is_own_proc, process_owner};
-pub use system::{boot_id, boot_second, newest_pid, ticks_per_second};
 pub use threads::times_scheduled;
+
+/// Bytes of a file with some figures.
+const FIGURES: usize = 4 << 10;
+/// Bytes of `/proc/stat`, which has a line for each processor and a figure for each interrupt.
+const STAT: usize = 4 << 20;
 
 /// The folder of one process in a `/proc`, or of one of its threads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,4 +66,26 @@ impl ProcessFolder {
 pub fn pids(proc: &Path) -> io::Result<impl Iterator<Item = i32> + use<>> {
     let entries = fs::read_dir(proc)?.flatten();
     Ok(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
+}
+
+/// What names the running boot of the system; empty where nothing does.
+pub fn boot_id(proc: &Path) -> String {
+    bounded::read_text(&proc.join("sys/kernel/random/boot_id"), FIGURES).unwrap_or_default().trim().to_owned()
+}
+
+/// The second of the boot, `btime` in `/proc/stat`: the kernel counts start times in ticks from it.
+pub fn boot_second(proc: &Path) -> Option<i64> {
+    let text = bounded::read_text(&proc.join("stat"), STAT).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
+/// The PID, of a process or a thread, that was given last (`proc_loadavg(5)`).
+pub fn newest_pid(proc: &Path) -> Option<String> {
+    let text = bounded::read_text(&proc.join("loadavg"), FIGURES).ok()?;
+    Some(text.split_whitespace().nth(4)?.to_owned())
+}
+
+/// The clock ticks of `stat` in a second.
+pub fn ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second().max(1)
 }

@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod describe;
+mod executable;
 mod open_descriptor;
 mod origin;
 

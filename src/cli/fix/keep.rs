@@ -18,7 +18,7 @@ use crate::{
     snapshot::{Database, FindingKind},
 };
 
-use super::super::{asking::confirmed, diagnosed};
+use super::super::{diagnosed, output::confirmed};
 
 /// What becomes of a log that may belong to another main file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

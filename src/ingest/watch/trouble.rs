@@ -1,7 +1,13 @@
-//! What the errors of a run mean to a watch, which runs again by itself.
+//! What the errors and failures of a run mean to a watch, which runs again by itself.
 
-use super::super::{IngestError, StoreError, discover};
-use crate::database::factory;
+use crate::{
+    database::factory,
+    ingest::{
+        IngestError, RunSummary, StoreError, discover,
+        progress::{CommittedBatch, RunProgress},
+    },
+    snapshot::FailedFile,
+};
 
 /// Whether a watch may begin in spite of `error`: it goes by itself.
 pub fn is_waited_for(error: &IngestError) -> bool {
@@ -20,6 +26,28 @@ pub fn without_advice(error: &str) -> &str {
     let advice =
         [", then run this again to carry on", ", run this again to carry on", ", then run this again"];
     advice.iter().find_map(|advice| error.strip_suffix(advice)).unwrap_or(error)
+}
+
+/// What a run left out, for the watch to say what is new of it.
+#[derive(Debug, Default)]
+pub(super) struct ReportedRun {
+    pub failed: Vec<FailedFile>,
+    pub warned: Vec<FailedFile>,
+}
+
+impl RunProgress for ReportedRun {
+    fn discovered(&mut self, _files: u64, _unchanged: u64) {}
+    fn batch(&mut self, _batch: &CommittedBatch) {}
+
+    fn failed(&mut self, file: &FailedFile) {
+        self.failed.push(file.clone());
+    }
+
+    fn warned(&mut self, file: &FailedFile) {
+        self.warned.push(file.clone());
+    }
+
+    fn finished(&mut self, _summary: &RunSummary) {}
 }
 
 #[cfg(test)]

@@ -1,16 +1,14 @@
 //! Where a process comes from: read once for each process, and what may change again now and then.
 
 use std::{
-    fs, io,
-    os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
+use super::executable;
 use crate::{
     observe::proc::{self, ProcessFolder, ProcessStat},
-    paths::FileId,
-    snapshot::{Executable, ExecutableState, ProcessManager, ProcessOrigin},
+    snapshot::{ProcessManager, ProcessOrigin},
 };
 
 /// Time between two looks at what may change: a program that is replaced, a folder that is left.
@@ -59,7 +57,7 @@ impl KnownOrigin {
         let has_lost_parent =
             parent.as_ref().and_then(|parent| has_lost_parent(stat, parent, manager.as_ref()));
         let origin = ProcessOrigin {
-            executable: executable(proc, &folder),
+            executable: executable::of(proc, &folder),
             directory: directory(&folder),
             has_terminal: Some(stat.has_terminal),
             manager,
@@ -73,7 +71,7 @@ impl KnownOrigin {
     pub fn at(&mut self, proc: &Path, stat: &ProcessStat, now: Instant) -> ProcessOrigin {
         if now.saturating_duration_since(self.checked) >= RECHECK {
             let folder = folder(proc, stat);
-            self.origin.executable = executable(proc, &folder);
+            self.origin.executable = executable::of(proc, &folder);
             self.origin.directory = directory(&folder);
             self.checked = now;
         }
@@ -96,52 +94,6 @@ fn folder(proc: &Path, stat: &ProcessStat) -> ProcessFolder {
 
 fn directory(process: &ProcessFolder) -> Option<String> {
     Some(process.working_directory().ok()?.to_string_lossy().into_owned())
-}
-
-// The link itself is a way to the file that runs, whatever has become of its name; the name alone can lie.
-fn executable(proc: &Path, process: &ProcessFolder) -> Option<Executable> {
-    let named = process.executable_name().ok()?;
-    let text = named.as_os_str().as_bytes();
-    let stripped = text.strip_suffix(b" (deleted)");
-    let place = |text: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(text));
-    // A file that never had a name (memfd) cannot be replaced.
-    if !text.starts_with(b"/") || text.starts_with(b"/memfd:") {
-        return Some(Executable { path: named.to_string_lossy().into_owned(), state: None });
-    }
-    let running = process.executable().ok().map(|it| FileId::of(&it));
-    let there = |path: &Path| match fs::metadata(as_seen_by(proc, process, path)) {
-        Ok(it) => Ok(Some(FileId::of(&it))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    };
-    // A file may really have a name that ends with the kernel's word.
-    let is_there = running.is_some() && there(&named).is_ok_and(|it| it == running);
-    let path = stripped.filter(|_| !is_there).map_or_else(|| named.clone(), place);
-    let state = fate(running, there(&path), stripped.is_some());
-    Some(Executable { path: path.to_string_lossy().into_owned(), state })
-}
-
-// What has become of the file `running`, where `there` is what its path leads to from here, if that is known. Without
-// the kernel's word the file still lies where it lay, and the path does not lead to it: as below a later mount.
-fn fate(
-    running: Option<FileId>,
-    there: io::Result<Option<FileId>>,
-    is_unlinked: bool,
-) -> Option<ExecutableState> {
-    match (running?, there.ok()?) {
-        (running, Some(found)) if found == running => Some(ExecutableState::Current),
-        (_, Some(_)) => is_unlinked.then_some(ExecutableState::Replaced),
-        (_, None) => is_unlinked.then_some(ExecutableState::Deleted),
-    }
-}
-
-// In another mount namespace the path leads elsewhere.
-fn as_seen_by(proc: &Path, process: &ProcessFolder, path: &Path) -> PathBuf {
-    let namespace = |process: &ProcessFolder| process.mount_namespace().ok();
-    if namespace(process) == namespace(&ProcessFolder::own(proc)) {
-        return path.to_owned();
-    }
-    process.seen_from_inside(path)
 }
 
 // By the tree of control groups (`cgroups(7)`): systemd puts each unit into a folder of that name, of which the
@@ -210,7 +162,7 @@ fn has_lost_parent(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::fs;
 
     use proptest::prelude::*;
     use tempfile::TempDir;
@@ -364,43 +316,5 @@ mod tests {
     fn what_systemd_did_not_start_as_a_unit_it_took_in() {
         assert_eq!(lost(70, 1, "systemd", 1, &ProcessManager::Nobody), Some(true));
         assert_eq!(lost(70, 900, "systemd", 900, &ProcessManager::Nobody), Some(true), "the user's own");
-    }
-
-    // A `/proc` with one process, whose program is `program`; the link to it says `says`.
-    fn seen(program: &Path, says: &str) -> Option<ExecutableState> {
-        let proc = TempDir::new().expect("a folder");
-        let process = proc.path().join("70");
-        fs::create_dir(&process).expect("a folder");
-        // In the real /proc one link is both: a text, and a way to a file that may have no name.
-        symlink(says, process.join("exe")).expect("a link");
-        let found = executable(proc.path(), &ProcessFolder::of(proc.path(), 70))?;
-        assert_eq!(found.path, program.to_string_lossy());
-        found.state
-    }
-
-    #[test]
-    fn a_name_that_ends_with_the_kernels_word_may_be_one() {
-        let folder = TempDir::new().expect("a folder");
-        let odd = folder.path().join("bun (deleted)");
-        fs::write(&odd, "").expect("a file");
-        assert_eq!(seen(&odd, &odd.to_string_lossy()), Some(ExecutableState::Current));
-    }
-
-    #[test]
-    fn another_file_there_is_a_replacement_only_with_the_kernels_word() {
-        let [running, other] = [7, 8].map(|inode| Some(FileId { device: 1, inode }));
-        assert_eq!(fate(running, Ok(running), false), Some(ExecutableState::Current));
-        assert_eq!(fate(running, Ok(other), true), Some(ExecutableState::Replaced));
-        assert_eq!(fate(running, Ok(None), true), Some(ExecutableState::Deleted));
-        for there in [other, None] {
-            assert_eq!(fate(running, Ok(there), false), None, "another mount hides it");
-        }
-        assert_eq!(fate(None, Ok(other), true), None);
-        assert_eq!(fate(running, Err(io::ErrorKind::PermissionDenied.into()), true), None);
-    }
-
-    #[test]
-    fn what_has_no_name_cannot_be_replaced() {
-        assert_eq!(seen(Path::new("/memfd:runc (deleted)"), "/memfd:runc (deleted)"), None);
     }
 }

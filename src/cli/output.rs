@@ -1,4 +1,4 @@
-//! Asking before something is changed.
+//! Lines and JSON on stdout, and questions on stderr before something is changed.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -7,7 +7,20 @@ use std::{
 
 use anyhow::bail;
 
-use crate::text;
+use crate::{json, text};
+
+/// Writes a line to stdout. A reader that went away is no error of ours.
+pub fn print_line(line: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// Writes `value` to stdout as JSON.
+pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print_line(&json::pretty(value)?)
+}
 
 /// Whether `sql` may be run on `path`: `yes` says so, or whoever sits at the terminal.
 ///

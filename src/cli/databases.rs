@@ -1,0 +1,175 @@
+//! Which databases a command means, and whether it may use them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use clap::CommandFactory;
+
+use super::Cli;
+use crate::{
+    config::Config,
+    diagnose, observe, paths,
+    sampler::{Monitor, Sample},
+    snapshot::{Database, Snapshot},
+    text,
+};
+
+/// The databases that the console watches: those named, else those of the settings, else the default one; one that is
+/// not named need not exist yet.
+pub fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+    if !named.is_empty() {
+        return inspected(named, observe::inspect_from_outside)
+            .map_err(|error| perhaps_a_command(named, error));
+    }
+    let listed = unnamed(config);
+    listed
+        .iter()
+        .map(|path| {
+            if path.exists() {
+                match observe::inspect_from_outside(path) {
+                    // The others go on, and the line of this one says why it does not.
+                    Err(_) if listed.len() > 1 => {}
+                    inspected => return Ok(inspected?),
+                }
+            }
+            // Under the name that its ingestion will have in the journal.
+            match paths::settled(path) {
+                Err(_) if listed.len() > 1 => Ok(path.clone()),
+                settled => settled
+                    .map_err(|error| anyhow!("cannot look at {}: {error}; check the path", path.display())),
+            }
+        })
+        .collect()
+}
+
+/// The databases that are meant where none is named: those of the settings, else the default one.
+pub fn unnamed(config: &Config) -> &[PathBuf] {
+    let listed = &config.databases;
+    if listed.is_empty() { std::slice::from_ref(&config.places.default_database) } else { listed }
+}
+
+/// A bare word that names no file was most likely meant for a command.
+fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
+    let word = named[0].to_string_lossy();
+    let is_bare = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if !is_bare || named[0].exists() {
+        return error;
+    }
+    if Cli::command().find_subcommand(&*word).is_some() {
+        return anyhow!(
+            "an option stands before {word}; put --readonly before databases only, and {word} first"
+        );
+    }
+    let commands = Cli::command();
+    let visible = commands.get_subcommands().filter(|it| !it.is_hide_set()).map(clap::Command::get_name);
+    if let Some(command) = text::similar(&word, visible) {
+        return anyhow!("no such file or command: {word}; did you mean `waltop {command}`?");
+    }
+    match error.downcast_ref() {
+        Some(observe::UnfitPath::Missing { nearest: Some(file), .. }) => {
+            anyhow!("no such file or command: {word}; did you mean {file}?")
+        }
+        _ => anyhow!(
+            "no such file or command: {word}; name a SQLite database that exists, or see waltop --help"
+        ),
+    }
+}
+
+/// How a database is inspected before it is used.
+type InspectDatabase = fn(&Path) -> Result<PathBuf, observe::UnfitPath>;
+
+/// The databases that a command means: those named, else those of the settings, else the default one; each inspected.
+pub fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+    databases_by(named, config, observe::inspect)
+}
+
+pub fn databases_by(
+    named: &[PathBuf],
+    config: &Config,
+    inspect: InspectDatabase,
+) -> anyhow::Result<Vec<PathBuf>> {
+    if !named.is_empty() {
+        return inspected(named, inspect);
+    }
+    let file = config.places.config.display();
+    if !config.databases.is_empty() {
+        return inspected(&config.databases, inspect)
+            .map_err(|error| anyhow!("{error}; it is listed in {file}"));
+    }
+    let default = &config.places.default_database;
+    if !default.exists() {
+        bail!(
+            "no database is named, and there is no {} yet; name one, or list it in {file}",
+            default.display()
+        );
+    }
+    inspected(std::slice::from_ref(default), inspect)
+}
+
+/// Fails where a database of `snapshot` could not be looked at, and says why; the others have been told by then.
+pub fn refuse_unfit(snapshot: &Snapshot) -> anyhow::Result<()> {
+    let unfit: Vec<&str> = snapshot.databases.iter().filter_map(|it| it.unfit.as_deref()).collect();
+    match (unfit.as_slice(), snapshot.databases.len()) {
+        ([], _) => Ok(()),
+        ([why], 1) => bail!("{why}"),
+        ([why, ..], all) => bail!("{} of {all} databases cannot be looked at: {why}", unfit.len()),
+    }
+}
+
+fn inspected(paths: &[PathBuf], inspect: InspectDatabase) -> anyhow::Result<Vec<PathBuf>> {
+    paths.iter().map(|path| Ok(inspect(path)?)).collect()
+}
+
+/// The last of as many samples as it takes to confirm or clear what the first says against a process: one where it says
+/// nothing. Everything that was opened for them is closed again, so that the process may connect afterwards.
+pub fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
+    let mut watch = watch(path, config);
+    only(&watch.settled_look())
+}
+
+/// One sample, diagnosed: an accusation in it is not confirmed. It ends as [`diagnosed`] does.
+pub fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
+    only(&watch(path, config).look())
+}
+
+fn watch(path: &Path, config: &Config) -> Monitor {
+    let observer = observe::Observer::new(&config.places, vec![path.to_owned()]).without_ingestions();
+    Monitor::new(observer, config.clone())
+}
+
+fn only(look: &Sample) -> anyhow::Result<Database> {
+    look.snapshot.databases.first().cloned().context("nothing was looked at")
+}
+
+/// The database under its absolute path, if a connection to it loses nothing now. `refusal` says what was not done.
+pub fn fit(path: &Path, config: &Config, refusal: &str) -> anyhow::Result<PathBuf> {
+    let path = observe::inspect(path)?;
+    refuse_hazard(&diagnosed(&path, config)?, refusal)?;
+    Ok(path)
+}
+
+/// Fails where a connection to `database` could lose what was committed. `refusal` says what was not done.
+pub fn refuse_hazard(database: &Database, refusal: &str) -> anyhow::Result<()> {
+    diagnose::guard::admit(database, rustix::process::geteuid().is_root())
+        .map_err(|why| anyhow!("{refusal}, since data could be lost: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+    use crate::state::places::Places;
+
+    #[test]
+    fn the_console_knows_a_database_that_is_not_there_yet_by_its_real_name() {
+        let dir = tempfile::TempDir::new().expect("a folder");
+        let root = dir.path().canonicalize().expect("the folder");
+        fs::create_dir(root.join("real")).expect("a folder");
+        symlink("real", root.join("link")).expect("a link");
+        let default_database = root.join("link/waltop/waltop.db");
+        let config = Config::new(Places { default_database, ..Places::under(&root) });
+        let databases = console_databases(&[], &config).expect("it may be missing");
+        assert_eq!(databases, [root.join("real/waltop/waltop.db")]);
+    }
+}

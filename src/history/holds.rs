@@ -1,0 +1,242 @@
+//! The holds of the write lock in a stretch of time: figures of all, of each process, and lanes to draw.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    HoldFigures, LockHistory, LockOwner, Micros, SampledLock, WriteLane, coarse, micros, milliseconds,
+};
+use crate::snapshot::{ProcessHolds, WriteHolds};
+
+/// What a window shows of one hold, or of a process's holds in a second of the past.
+#[derive(Debug)]
+pub(super) struct HoldPiece<'a> {
+    pub who: &'a Arc<LockOwner>,
+    // The part of the window that it lies in, and how much of that the lock was held.
+    pub start: Micros,
+    pub end: Micros,
+    pub held: Micros,
+    pub count: u64,
+    // Whole length of the longest hold, and when it began where that is known.
+    pub longest: Micros,
+    pub began: Option<Micros>,
+    pub goes_on: bool,
+}
+
+impl LockHistory {
+    /// The holds of the write lock within `window` before `now`; `None` where nothing was sampled.
+    ///
+    /// A hold that reaches into the window counts with its whole length in the percentiles, and with the
+    /// part inside in the times held. The one that is open counts with its length so far.
+    pub fn write_holds(&self, now: Instant, window: Duration) -> Option<WriteHolds> {
+        self.since?;
+        let to = self.micros(now);
+        let from = to - micros(window);
+        let HoldFigures { count, p50_ms, p99_ms, max_ms, held_ratio } = self.figures(from, to, to);
+        let mut processes: HashMap<_, ProcessHolds> = HashMap::new();
+        for piece in self.pieces(from, to, to) {
+            let part = processes.entry(piece.who.key()).or_insert_with(|| ProcessHolds {
+                pid: piece.who.pid,
+                count: 0,
+                max_ms: 0.0,
+                total_ms: 0.0,
+            });
+            part.count += piece.count;
+            part.max_ms = part.max_ms.max(milliseconds(piece.longest));
+            part.total_ms += milliseconds(piece.held);
+        }
+        let mut by_process: Vec<_> = processes.into_values().collect();
+        by_process.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms).then(a.pid.cmp(&b.pid)));
+        Some(WriteHolds { count, p50_ms, p99_ms, max_ms, held_ratio, by_process })
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a share between 0 and 1")]
+    pub(super) fn lanes(&self, now: Instant) -> Vec<WriteLane> {
+        let to = self.micros(now);
+        let from = to - micros(Self::WINDOW);
+        let mut lanes: HashMap<_, (&Arc<LockOwner>, Micros, [Micros; WriteLane::CELLS])> = HashMap::new();
+        for piece in self.pieces(from, to, to) {
+            let lane = lanes.entry(piece.who.key()).or_insert((piece.who, 0, [0; WriteLane::CELLS]));
+            lane.0 = piece.who;
+            lane.1 += piece.held;
+            for (cell, left) in lane.2.iter_mut().zip((from..).step_by(1_000_000)) {
+                *cell += (piece.end.min(left + coarse::SECOND) - piece.start.max(left)).max(0);
+            }
+        }
+        let mut lanes: Vec<_> = lanes.into_values().collect();
+        lanes.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.key().cmp(&b.0.key())));
+        lanes.truncate(Self::LANES);
+        let share = |cell: Micros| (milliseconds(cell) / milliseconds(coarse::SECOND)).min(1.0) as f32;
+        lanes
+            .into_iter()
+            .map(|(who, _, cells)| WriteLane {
+                pid: who.pid,
+                name: who.name.clone(),
+                cells: cells.map(share).to_vec(),
+            })
+            .collect()
+    }
+
+    pub(super) fn figures(&self, from: Micros, to: Micros, now: Micros) -> HoldFigures {
+        let mut figures = HoldFigures::default();
+        let mut held = 0;
+        let mut lengths: Vec<(Micros, u64)> = self.past.lengths(from, to).collect();
+        for piece in self.pieces(from, to, now) {
+            figures.count += piece.count;
+            figures.max_ms = figures.max_ms.max(milliseconds(piece.longest));
+            held += piece.held;
+            if piece.began.is_some() {
+                lengths.push((piece.longest, 1));
+            }
+        }
+        lengths.sort_unstable();
+        let all = lengths.iter().map(|(_, count)| count).sum::<u64>();
+        let percentile = |percent: u64| {
+            let mut left = (all * percent).div_ceil(100).max(1);
+            let found = lengths.iter().find(|(_, count)| {
+                let is_in = left <= *count;
+                left = left.saturating_sub(*count);
+                is_in
+            });
+            found.map_or(0.0, |(length, _)| milliseconds(*length))
+        };
+        (figures.p50_ms, figures.p99_ms) = (percentile(50), percentile(99));
+        let known = to - from.max(self.oldest());
+        if known > 0 {
+            figures.held_ratio = (milliseconds(held) / milliseconds(known)).min(1.0);
+        }
+        figures
+    }
+
+    // What lies between `from` and `to`, oldest first; the hold that is open ends `now`.
+    pub(super) fn pieces(
+        &self,
+        from: Micros,
+        to: Micros,
+        now: Micros,
+    ) -> impl Iterator<Item = HoldPiece<'_>> {
+        let first = self.holds.partition_point(|hold| hold.end() <= from);
+        let after = self.holds.partition_point(|hold| hold.start < to).max(first);
+        let open = self.open[SampledLock::Write as usize].as_ref().and_then(|(start, who)| {
+            let start = self.micros(*start);
+            let piece = HoldPiece::of(who, start, now - start, true, from, to);
+            (start < to).then_some(piece)
+        });
+        let ring = self
+            .holds
+            .range(first..after)
+            .map(move |hold| HoldPiece::of(&hold.who, hold.start, hold.length, false, from, to));
+        self.past.pieces(from, to).chain(ring).chain(open)
+    }
+}
+
+impl<'a> HoldPiece<'a> {
+    fn of(
+        who: &'a Arc<LockOwner>,
+        began: Micros,
+        length: Micros,
+        goes_on: bool,
+        from: Micros,
+        to: Micros,
+    ) -> Self {
+        let (start, end) = (began.max(from), (began + length).min(to));
+        let (held, began) = ((end - start).max(0), Some(began));
+        Self { who, start, end, held, count: 1, longest: length, began, goes_on }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::*, *};
+    use crate::history::DatabaseTrend;
+
+    #[test]
+    fn nothing_sampled_is_none_and_not_zero() {
+        let history = LockHistory::default();
+        assert_eq!(history.write_holds(Instant::now(), LockHistory::WINDOW), None);
+        assert_eq!(history.reach(Instant::now()), None);
+        assert_eq!(history.trend(Instant::now()), DatabaseTrend::default());
+    }
+
+    #[test]
+    fn holds_are_counted_by_process() {
+        let start = Instant::now();
+        let history = history(start, &[(1, 0, 10), (2, 20, 50), (1, 100, 140), (1, 200, 205)]);
+        let holds = history.write_holds(start + ms(1000), LockHistory::WINDOW).expect("sampled");
+        assert_eq!(holds.count, 4);
+        assert_eq!((holds.p50_ms, holds.p99_ms, holds.max_ms), (10.0, 40.0, 40.0));
+        assert!((holds.held_ratio - 0.085).abs() < 1e-9);
+        let parts: Vec<_> = holds.by_process.iter().map(|p| (p.pid, p.count, p.max_ms, p.total_ms)).collect();
+        assert_eq!(parts, [(Some(1), 3, 40.0, 55.0), (Some(2), 1, 30.0, 30.0)]);
+    }
+
+    #[test]
+    fn the_open_hold_counts_with_its_length_so_far() {
+        let start = Instant::now();
+        let mut history = history(start, &[]);
+        history.open(SampledLock::Write, start + ms(100), who(1));
+        let holds = history.write_holds(start + ms(400), LockHistory::WINDOW).expect("sampled");
+        assert_eq!((holds.count, holds.max_ms), (1, 300.0));
+        assert_eq!(history.current(SampledLock::Write), Some((start + ms(100), who(1).as_ref())));
+    }
+
+    #[test]
+    fn a_hold_that_reaches_into_the_window_counts_with_the_part_inside() {
+        let start = Instant::now();
+        let history = history(start, &[(1, 0, 1000), (1, 2000, 61_000)]);
+        let holds = history.write_holds(start + ms(70_000), ms(60_000)).expect("sampled");
+        assert_eq!((holds.count, holds.max_ms), (1, 59_000.0));
+        assert!((holds.by_process[0].total_ms - 51_000.0).abs() < 1e-9);
+        assert!((holds.held_ratio - 0.85).abs() < 1e-9);
+    }
+
+    #[test]
+    fn checkpoints_are_no_write_holds() {
+        let start = Instant::now();
+        let mut history = history(start, &[]);
+        history.open(SampledLock::Checkpoint, start, who(1));
+        assert!(
+            history.current(SampledLock::Checkpoint).is_some()
+                && history.current(SampledLock::Write).is_none()
+        );
+        history.close(SampledLock::Checkpoint, start + ms(10));
+        assert_eq!(history.write_holds(start + ms(20), LockHistory::WINDOW).expect("sampled").count, 0);
+    }
+
+    #[test]
+    fn a_writer_that_takes_over_ends_the_hold_before() {
+        let start = Instant::now();
+        let mut history = history(start, &[]);
+        history.open(SampledLock::Write, start, who(1));
+        history.open(SampledLock::Write, start + ms(10), who(2));
+        history.close(SampledLock::Write, start + ms(15));
+        let holds = history.write_holds(start + ms(20), LockHistory::WINDOW).expect("sampled");
+        assert_eq!((holds.count, holds.max_ms), (2, 10.0));
+    }
+
+    // Every second two hundred holds, each by a process of its own: four hours of it and a little more.
+    #[test]
+    fn lanes_show_the_share_of_each_second() {
+        let start = Instant::now();
+        let history = history(start, &[(1, 500, 1250), (2, 58_000, 60_000)]);
+        let lanes = history.trend(start + ms(60_000)).lanes;
+        assert_eq!(lanes.iter().map(|lane| lane.pid).collect::<Vec<_>>(), [Some(2), Some(1)]);
+        assert_eq!(lanes[0].name, "name2");
+        assert_eq!(lanes[0].cells.len(), WriteLane::CELLS);
+        assert_eq!(lanes[0].cells[57..], [0.0, 1.0, 1.0]);
+        assert_eq!(lanes[1].cells[..3], [0.5, 0.25, 0.0]);
+    }
+
+    #[test]
+    fn lanes_are_few_and_the_busiest() {
+        let start = Instant::now();
+        let holds: Vec<_> =
+            (1_u32..=20).map(|n| (n.cast_signed(), u64::from(n) * 1000, u64::from(n) * 1001)).collect();
+        let lanes = history(start, &holds).trend(start + ms(30_000)).lanes;
+        assert_eq!(lanes.len(), LockHistory::LANES);
+        assert_eq!(lanes[0].pid, Some(20));
+    }
+}

@@ -1,0 +1,81 @@
+//! How fast the log grows.
+
+use std::time::{Duration, Instant};
+
+use super::{GrowthRate, LockHistory, MovedFrames};
+
+/// What a rate has to span that others are worked out from.
+const SPAN: Duration = Duration::from_secs(10);
+/// Time between two of its values: those that are kept span more than that.
+const STEADY: Duration = Duration::from_millis(1500);
+const _: () = assert!(STEADY.as_millis() * (GrowthRate::VALUES as u128 - 1) >= SPAN.as_millis());
+
+impl LockHistory {
+    /// `-wal` has this inode and size at `at`.
+    pub fn wal_is(&mut self, at: Instant, inode: u64, bytes: u64) {
+        if self.log.replace(inode) != Some(inode) {
+            self.growth.begin_anew();
+            self.steady_growth.begin_anew();
+        }
+        self.growth.is(at, bytes);
+        self.steady_growth.is_at_most_every(STEADY, at, bytes);
+    }
+
+    /// There is no `-wal`.
+    pub fn wal_is_gone(&mut self) {
+        self.log = None;
+        self.growth.begin_anew();
+        self.steady_growth.begin_anew();
+        self.moved.is_unknown();
+    }
+
+    /// What checkpoints have moved, to be told at each look.
+    pub fn moved(&mut self) -> &mut MovedFrames {
+        &mut self.moved
+    }
+
+    /// Growth of `-wal` in bytes a second over the last looks; `None` until they span ten seconds, so that it says
+    /// something of the next minute.
+    pub fn wal_bytes_per_second(&self) -> Option<f64> {
+        self.steady_growth.a_second_over(SPAN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::*, *};
+
+    #[test]
+    fn a_log_that_shrinks_or_is_another_gives_no_rate() {
+        let start = Instant::now();
+        let mut history = LockHistory::default();
+        history.wal_is(start, 1, 1000);
+        assert_eq!(history.trend(start).wal_bytes_per_second, None);
+        history.wal_is(start + ms(2000), 1, 5000);
+        assert_eq!(history.trend(start).wal_bytes_per_second, Some(2000.0));
+        history.wal_is(start + ms(3000), 1, 0);
+        assert_eq!(history.trend(start).wal_bytes_per_second, None);
+        history.wal_is(start + ms(4000), 2, 100);
+        assert_eq!(history.trend(start).wal_bytes_per_second, None);
+        history.wal_is(start + ms(5000), 2, 200);
+        assert_eq!(history.trend(start).wal_bytes_per_second, Some(100.0));
+        history.wal_is_gone();
+        assert_eq!(history.trend(start).wal_bytes_per_second, None);
+    }
+
+    #[test]
+    fn a_large_commit_between_two_looks_says_nothing_of_the_growth_to_come() {
+        let start = Instant::now();
+        let mut history = LockHistory::default();
+        history.wal_is(start, 1, 0);
+        for at in (1500..10_000).step_by(500) {
+            history.wal_is(start + ms(at), 1, 5000);
+            assert_eq!(history.wal_bytes_per_second(), None, "{at}");
+        }
+        for at in (10_000..60_000).step_by(10) {
+            history.wal_is(start + ms(at), 1, at);
+        }
+        let rate = history.wal_bytes_per_second().expect("it spans seconds, however many looks there were");
+        assert!(rate > 900.0 && rate < 1100.0, "{rate}");
+    }
+}

@@ -1,0 +1,102 @@
+//! What came of a run.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::EmbeddingSummary;
+use crate::{
+    snapshot::{DurationSpread, FailedFile},
+    state::journal::RunOutcome,
+    units,
+};
+
+/// What a run did, and what it left out.
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// Name of the run, that of its journal too; `None` where it was stopped before it had one.
+    pub run: Option<String>,
+    /// Documents that were found, and what could not be looked at.
+    pub files_total: u64,
+    pub taken_in: u64,
+    /// Documents that needed no write.
+    pub unchanged: u64,
+    /// Documents that were taken out, since the folder has them no longer.
+    pub removed: u64,
+    /// What could not be taken in.
+    pub failed: Vec<FailedFile>,
+    /// What was taken in only in part: what was left out, and why.
+    pub warned: Vec<FailedFile>,
+    pub batches: u64,
+    /// From the start to the end, in ms.
+    pub elapsed_ms: f64,
+    /// Holds of the write lock in ms; `None` where there was none.
+    pub hold: Option<DurationSpread>,
+    /// Waits for the write lock in ms; `None` where there was none.
+    pub wait: Option<DurationSpread>,
+    /// How often the write lock was refused.
+    pub retries: u64,
+    /// What came of embedding; `None` where that was not asked for, or not come to.
+    #[serde(default)]
+    pub embedding: Option<EmbeddingSummary>,
+    pub outcome: RunOutcome,
+}
+
+impl RunSummary {
+    /// Of a run that ended with `outcome` before it did anything.
+    pub(super) fn of_nothing(run: Option<String>, outcome: RunOutcome) -> Self {
+        Self {
+            run,
+            files_total: 0,
+            taken_in: 0,
+            unchanged: 0,
+            removed: 0,
+            failed: Vec::new(),
+            warned: Vec::new(),
+            batches: 0,
+            elapsed_ms: 0.0,
+            hold: None,
+            wait: None,
+            retries: 0,
+            embedding: None,
+            outcome,
+        }
+    }
+
+    /// The exit code of the command: 0 all is in, 1 something failed or was not embedded, 130 stopped.
+    pub fn exit_code(&self) -> u8 {
+        match self.outcome {
+            RunOutcome::Stopped => 130,
+            _ if self.failed.is_empty()
+                && self.embedding.as_ref().is_none_or(EmbeddingSummary::is_complete) =>
+            {
+                0
+            }
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for RunSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ended = match self.outcome {
+            RunOutcome::Stopped => "stopped: ",
+            RunOutcome::Completed | RunOutcome::Failed => "",
+        };
+        write!(f, "{ended}{} of {} taken in, {} unchanged", self.taken_in, self.files_total, self.unchanged)?;
+        for (count, what) in [
+            (self.removed, "removed"),
+            (self.failed.len() as u64, "failed"),
+            (self.warned.len() as u64, "in part"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        if let Some(embedding) = &self.embedding {
+            write!(f, ", {embedding}")?;
+        }
+        write!(f, " in {}", units::duration(self.elapsed_ms))
+    }
+}

@@ -1,0 +1,131 @@
+//! The processes of one database: what each has to do with it, from its descriptors, its mappings and the lock table.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use rustix::{
+    io::Errno,
+    process::{Pid, test_kill_process},
+};
+
+use super::{
+    Observer, lock_table, locks::DecodedLocks, mappings::MappingFreshness, opener::DatabaseOpener, proc,
+    watched::DatabaseView,
+};
+use crate::{
+    file_format::{INDEX_BYTE, SHARED_BYTES},
+    snapshot::{PairingFacts, Process, Unseen},
+};
+
+impl Observer {
+    /// A row for each of `openers` that concerns the database of `view`.
+    pub(super) fn rows(
+        &mut self,
+        view: &DatabaseView,
+        openers: &BTreeMap<i32, DatabaseOpener>,
+        decoded: &DecodedLocks,
+        now: Instant,
+        unseen: &mut Vec<Unseen>,
+    ) -> Vec<Process> {
+        let mut rows = Vec::new();
+        for (&pid, opener) in openers.iter().filter(|&(&pid, opener)| view.concerns(pid, opener)) {
+            let Some(process) = self.describer.describe(pid) else {
+                // It ended a moment ago, or /proc hides it from us.
+                if view.is_holder(pid) && self.exists(pid, view) {
+                    let what = format!("process {pid}, which holds locks");
+                    unseen.push(Unseen { what, why: "it is not visible in /proc".to_owned() });
+                }
+                continue;
+            };
+            let sights = view.sights.each_ref().map(Option::as_ref);
+            // Who has the index open and mapped without a lock on it has lost its locks: that has to be so at this moment.
+            let holds_index = decoded.index_holders.contains(&pid);
+            let has_index_open = opener.handles.is_some_and(|handles| handles.shm > 0);
+            let freshness = if has_index_open && !holds_index {
+                MappingFreshness::OfNow
+            } else {
+                MappingFreshness::OfLate
+            };
+            let mapped = self.mappings.of(&process, opener.handles, sights, freshness, now);
+            let read_shm = opener.handles.map(|_| opener.read_only_shm > 0);
+            let mut row = Process {
+                handles: opener.handles,
+                read_only: opener.read_only(),
+                index_read_only: read_shm,
+                temp_files: opener.temporary.sure(),
+                maps_database: mapped.map(|[db, _, _]| db.is_some()),
+                maps_index: mapped.map(|[_, _, shm]| shm.is_some()),
+                holds_index,
+                replaced: opener.replaced.clone(),
+                deleted: opener.deleted.clone(),
+                moved_to: opener.moved_to.clone(),
+                holds: decoded.holds.get(&pid).into_iter().flatten().copied().collect(),
+                program: opener.program(&process),
+                ..process
+            };
+            row.pairing = PairingFacts {
+                holds_main: decoded.main_holders.contains(&pid),
+                only_reads_files: opener.only_reads_files(&row, decoded),
+                writes_log: opener.writable_log > 0,
+                other_log: opener.other_log.clone(),
+                other_files: opener.other_files.clone(),
+                index_address: mapped.and_then(|[_, _, shm]| shm),
+                ..PairingFacts::default()
+            };
+            if row.only_reads_files() {
+                row.pairing.outdated = std::mem::take(&mut row.replaced);
+                row.moved_to.clear();
+            }
+            self.confirm_locks(&mut row, opener, view);
+            rows.push(row);
+        }
+        self.note_inheritance(&mut rows);
+        rows
+    }
+
+    // A row can slip through while the lock table is printed. What a process is about to be accused of for want of a lock is
+    // therefore asked of its descriptors as well; where those are closed by now, nothing can be said.
+    fn confirm_locks(&self, row: &mut Process, opener: &DatabaseOpener, view: &DatabaseView) {
+        let lacks_one = !row.holds_index || !row.pairing.holds_main;
+        if row.maps_index != Some(true) || !lacks_one {
+            return;
+        }
+        let [main, index] = [0, 2].map(|which| {
+            let numbers = opener.lockable.iter().filter(|(of, _)| *of == which).map(|(_, number)| number);
+            let mut read = proc::lock_infos(&self.proc, row.pid, numbers);
+            // The number may be that of another file by now.
+            let inode = view.sights[which].as_ref().map(|sight| sight.id.inode);
+            read.retain(|it| it.inode.is_none() || it.inode == inode);
+            read
+        });
+        let had = opener.handles.unwrap_or_default();
+        row.pairing.has_closed = had.db > 0 && main.is_empty() || had.shm > 0 && index.is_empty();
+        let mut locks = index.iter().flat_map(|it| &it.locks);
+        row.holds_index |= locks.any(|lock| view.is_on_index(lock) && lock.covers(INDEX_BYTE));
+        let mut locks = main.iter().flat_map(|it| &it.locks);
+        row.pairing.holds_main |= locks.any(|lock| view.is_on_main(lock) && lock.overlaps(&SHARED_BYTES));
+    }
+
+    // Two processes never get one file mapped at the same address by chance: a fork copies it.
+    fn note_inheritance(&self, rows: &mut [Process]) {
+        let mapped: Vec<(i32, u64)> =
+            rows.iter().filter_map(|row| Some((row.pid, row.pairing.index_address?))).collect();
+        for row in rows.iter_mut().filter(|row| !row.holds_index) {
+            let Some(address) = row.pairing.index_address else { continue };
+            let twins = mapped.iter().filter(|(pid, at)| *pid != row.pid && *at == address);
+            let mut related = twins.filter(|(pid, _)| proc::are_related(&self.proc, row.pid, *pid));
+            row.pairing.inherited_from = related.next().map(|(pid, _)| *pid);
+        }
+    }
+
+    // Whether `pid`, of which /proc shows nothing, is there all the same. The kernel says so of every process; where the
+    // PIDs are those of another /proc, one that still holds locks is.
+    fn exists(&self, pid: i32, view: &DatabaseView) -> bool {
+        if self.is_own_proc {
+            let is_there = Pid::from_raw(pid).map(test_kill_process);
+            return is_there.is_some_and(|answer| answer != Err(Errno::SRCH));
+        }
+        let inodes: Vec<u64> = view.sights.iter().flatten().map(|sight| sight.id.inode).collect();
+        lock_table::read(&self.proc, &inodes)
+            .is_ok_and(|table| table.rows.iter().any(|row| row.pid == Some(pid)))
+    }
+}

@@ -1,0 +1,256 @@
+//! What one sample saw of a database.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    io,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use super::note;
+use crate::{
+    file_format::INDEX_BYTE,
+    observe::{
+        files::{self, BirthId, FileSighting},
+        header,
+        lock_probe::{self, LockTableView, ProbeScope},
+        lock_table::LockRow,
+        locks::{self, DecodedLocks},
+        opener::{DatabaseOpener, OpenerTarget},
+        wal_index::{self, WalIndex},
+    },
+    snapshot::{
+        DatabaseFiles, FileHeader, Filesystem, FolderFacts, JournalMode, OverlayMount, PathReach, Unseen,
+        WalState,
+    },
+};
+
+/// What one look saw of a database, before it is known who has it open.
+#[derive(Debug)]
+pub struct DatabaseView {
+    /// The main file as it was named.
+    pub named: PathBuf,
+    /// Main file, `-wal` and `-shm`, by a path that leads to them.
+    pub paths: [PathBuf; 3],
+    /// The same as the processes know them that have them open.
+    pub texts: [PathBuf; 3],
+    /// The mount namespace in which they have those names; `None`: this process's own.
+    pub namespace: Option<PathBuf>,
+    pub sights: [Option<FileSighting>; 3],
+    /// The rollback journal beside them.
+    pub journal: Option<FileSighting>,
+    /// The header of the main file.
+    pub header: Option<FileHeader>,
+    /// The wal-index, where it can be read and somebody vouches for it.
+    pub index: Option<WalIndex>,
+    /// The state of the log.
+    pub wal: Option<WalState>,
+    /// What the main file is on.
+    pub filesystem: Option<Filesystem>,
+    pub folder: Option<FolderFacts>,
+    /// How the path leads to it.
+    pub reach: PathReach,
+    /// The overlay mounts that show it under another path.
+    pub overlays: Vec<OverlayMount>,
+    /// Whether the same files were at the paths before and after the processes were examined.
+    pub is_steady: bool,
+    // The files that were there last, where none is there now, and who used them.
+    pub(super) former: [Option<BirthId>; 3],
+    pub(super) users: BTreeSet<i32>,
+    pub(super) main_rows: Vec<LockRow>,
+    pub(super) index_rows: Vec<LockRow>,
+    // Whether rows may be missing.
+    pub(super) is_cut: bool,
+    pub(super) holders: BTreeSet<i32>,
+}
+
+impl DatabaseView {
+    /// The name under which the times of the database are kept; `None` where it has no file.
+    pub fn name(&self) -> Option<String> {
+        self.sights[0].as_ref().map(|sight| format!("{}:{}", sight.facts.device, sight.facts.inode))
+    }
+
+    /// Whose openers are to be found.
+    pub fn target(&self) -> OpenerTarget<'_> {
+        OpenerTarget {
+            paths: self.texts.each_ref().map(PathBuf::as_path),
+            namespace: self.namespace.as_deref(),
+            sights: self.sights.each_ref().map(Option::as_ref),
+            former: self.former,
+            users: &self.users,
+            holders: &self.holders,
+            is_cut: self.is_cut,
+            ofd_rows: self.main_rows.iter().chain(&self.index_rows).filter(|row| row.is_ofd).collect(),
+        }
+    }
+
+    /// The figures of the three files.
+    pub fn files(&self) -> DatabaseFiles {
+        let [db, wal, shm] =
+            self.sights.each_ref().map(|sight| sight.as_ref().map(|sight| sight.facts.clone()));
+        let journal = self.journal.as_ref().map(|journal| journal.facts.clone());
+        DatabaseFiles { db, wal, shm, journal }
+    }
+
+    // Gives open-file-description locks to the processes that took them, and takes rows away that only look
+    // like ours.
+    pub(super) fn settle(&mut self, openers: &BTreeMap<i32, DatabaseOpener>, unseen: &mut Vec<Unseen>) {
+        for (rows, sight) in [(&mut self.main_rows, &self.sights[0]), (&mut self.index_rows, &self.sights[2])]
+        {
+            let Some(sight) = sight else { continue };
+            let taken = taken_rows(sight, openers);
+            rows.retain(|row| !(row.is_ofd && taken.iter().any(|taken| row.is_taken_as(taken))));
+            let known: HashSet<LockRow> = rows.iter().cloned().collect();
+            rows.extend(taken.into_iter().filter(|row| !known.contains(row)));
+        }
+        if self.sights.iter().flatten().any(FileSighting::is_ambiguous) {
+            let [main, _, index] = &self.paths;
+            for (rows, path, sight, places) in [
+                (&mut self.main_rows, main, &self.sights[0], &locks::MAIN_PLACES[..]),
+                (&mut self.index_rows, index, &self.sights[2], &locks::INDEX_PLACES[..]),
+            ] {
+                if let Some(sight) = sight
+                    && let Err(error) = keep_ours(rows, path, sight, places, openers)
+                {
+                    note(unseen, "whose locks are those on", path, &error);
+                }
+            }
+        }
+        self.holders = self.main_rows.iter().chain(&self.index_rows).filter_map(|row| row.pid).collect();
+    }
+
+    /// Whether `pid` has to do with the database: it has files open, or holds locks.
+    pub fn concerns(&self, pid: i32, opener: &DatabaseOpener) -> bool {
+        self.holders.contains(&pid)
+            || !opener.replaced.is_empty()
+            || opener.handles.is_some_and(|handles| handles.db + handles.wal + handles.shm > 0)
+    }
+
+    /// Whether `lock`, a row of `fdinfo`, is on the main file.
+    pub fn is_on_main(&self, lock: &LockRow) -> bool {
+        self.sights[0].as_ref().is_some_and(|sight| sight.is(lock.device, lock.inode))
+    }
+
+    /// The same of the current `-shm`.
+    pub fn is_on_index(&self, lock: &LockRow) -> bool {
+        self.sights[2].as_ref().is_some_and(|sight| sight.is(lock.device, lock.inode))
+    }
+
+    /// Whether `pid` holds a lock on one of the files.
+    pub fn is_holder(&self, pid: i32) -> bool {
+        self.holders.contains(&pid)
+    }
+
+    pub fn decode(&self) -> DecodedLocks {
+        let marks = self.index.as_ref().map(|index| &index.read_marks);
+        locks::decode(self.mode(), &self.main_rows, &self.index_rows, marks)
+    }
+
+    /// WAL or rollback; where the header cannot tell, a `-shm` does.
+    pub fn mode(&self) -> JournalMode {
+        let by_files = if self.sights[2].is_some() { JournalMode::Wal } else { JournalMode::Rollback };
+        self.header.as_ref().map_or(by_files, |header| header.journal_mode)
+    }
+
+    // Whether somebody holds the byte that everybody with the index open does.
+    pub(super) fn is_vouched_for(&self) -> bool {
+        self.index_rows.iter().any(|row| row.covers(INDEX_BYTE))
+    }
+
+    pub(super) fn read_main(&mut self, unseen: &mut Vec<Unseen>) {
+        let Some(sight) = &self.sights[0] else { return };
+        let path = &self.paths[0];
+        match files::open(path) {
+            Ok(file) => {
+                let rows = &mut self.main_rows;
+                match lock_probe::complete(rows, &file, sight, &locks::MAIN_PLACES) {
+                    // What a cut table lacks may stand in the rest of it.
+                    Ok(_) if self.is_cut => {}
+                    Ok(table) => note_match(&mut self.filesystem, table),
+                    Err(error) => note(unseen, "hidden holders of locks on", path, &error),
+                }
+                self.header = header::read(&file)
+                    .map_err(|error| note(unseen, "the header of", path, &error))
+                    .unwrap_or_default();
+            }
+            Err(error) => note(unseen, "the header of", path, &error),
+        }
+    }
+
+    pub(super) fn read_index(&mut self, unseen: &mut Vec<Unseen>) {
+        let Some(sight) = &self.sights[2] else { return };
+        let path = &self.paths[2];
+        let file = match files::open(path) {
+            Ok(file) => file,
+            Err(error) => return note(unseen, "the wal-index", path, &error),
+        };
+        match lock_probe::complete(&mut self.index_rows, &file, sight, &locks::INDEX_PLACES) {
+            Ok(_) if self.is_cut => {}
+            Ok(table) => note_match(&mut self.filesystem, table),
+            Err(error) => note(unseen, "hidden holders of locks on", path, &error),
+        }
+        if self.is_vouched_for() {
+            self.index =
+                wal_index::read(&file).map_err(|error| note(unseen, "the wal-index", path, &error)).ok();
+        }
+    }
+}
+
+// Takes those of `rows` away that are about another file of the same numbers: where the file system makes device
+// numbers up, a descriptor is proof, and where none can be seen the kernel is asked. What such a row stood in
+// front of is asked for, too.
+fn keep_ours(
+    rows: &mut Vec<LockRow>,
+    path: &Path,
+    sight: &FileSighting,
+    places: &[(ProbeScope, RangeInclusive<u64>)],
+    openers: &BTreeMap<i32, DatabaseOpener>,
+) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let file = files::open(path)?;
+    let is_ours = |row: &LockRow| {
+        let handles = row.pid.and_then(|pid| openers.get(&pid)).and_then(|opener| opener.handles);
+        if let Some(handles) = handles {
+            return handles.db + handles.wal + handles.shm > 0;
+        }
+        let who = if row.is_write { ProbeScope::Writers } else { ProbeScope::Anybody };
+        let mut bytes = places.iter().map(|(_, bytes)| bytes).filter(|bytes| row.overlaps(bytes));
+        // Where the kernel does not answer, what the table says has to do.
+        bytes.all(|bytes| !matches!(lock_probe::ask(&file, who, bytes.clone()), Ok(None)))
+    };
+    let before = rows.len();
+    rows.retain(is_ours);
+    if rows.len() != before {
+        lock_probe::complete(rows, &file, sight, places)?;
+    }
+    Ok(())
+}
+
+// The table prints the locks of several open file descriptions in rows that are alike, so that it cannot tell how
+// many there are: each descriptor can. It also has the process's own locks, which a cut table may lack.
+fn taken_rows(sight: &FileSighting, openers: &BTreeMap<i32, DatabaseOpener>) -> Vec<LockRow> {
+    let (mut rows, mut known) = (Vec::new(), HashSet::new());
+    for (&pid, opener) in openers {
+        for taken in opener.taken_locks.iter().filter(|taken| taken.inode == sight.id.inode) {
+            let row = LockRow { pid: Some(pid), ..taken.clone() };
+            if known.insert(row.clone()) {
+                rows.push(row);
+            }
+        }
+    }
+    rows
+}
+
+// One file whose locks the table shows under no device that we know is enough.
+fn note_match(filesystem: &mut Option<Filesystem>, table: LockTableView) {
+    let Some(filesystem) = filesystem else { return };
+    match table {
+        LockTableView::Empty => {}
+        LockTableView::Complete => filesystem.locks_match = filesystem.locks_match.or(Some(true)),
+        LockTableView::Lacks => filesystem.locks_match = Some(false),
+    }
+}
+
+// A file that went away since it was looked at is not there, and nothing is hidden.
