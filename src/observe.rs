@@ -42,6 +42,14 @@ mod opener;
 mod overlays;
 mod pidfiles;
 mod preflight;
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "outside Linux there is no /proc, and some readers have no caller"
+    )
+)]
 pub(crate) mod proc;
 #[cfg_attr(not(target_os = "linux"), path = "observe/elsewhere.rs")]
 mod processes;
