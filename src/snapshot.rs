@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize, Serializer};
 mod checkpoint_mode;
 mod content;
 mod contract;
+mod edge_kind;
 mod files;
 mod finding;
 mod handles;
@@ -40,6 +41,7 @@ pub use content::{
     LogVerdict,
 };
 pub use contract::{CONTRACT_VERSION, Versioned};
+pub use edge_kind::EdgeKind;
 pub use files::{
     AutoVacuum, DatabaseFiles, FileFacts, FileHeader, Filesystem, FolderFacts, JournalMode, WalSource,
     WalState,

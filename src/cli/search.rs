@@ -17,7 +17,7 @@ use crate::{
         search::{self, IncomingLink, OutgoingLink, SearchHit},
     },
     observe,
-    snapshot::CONTRACT_VERSION,
+    snapshot::{CONTRACT_VERSION, EdgeKind},
     text,
 };
 
@@ -127,7 +127,7 @@ fn links(arrow: &str, mut links: Vec<String>) -> Vec<String> {
 fn leads_to(OutgoingLink { kind, target, path, title }: &OutgoingLink) -> String {
     match (title, path) {
         (Some(title), Some(path)) => format!("{title}  {path}{}", relation(kind)),
-        _ if kind == "url" => target.clone(),
+        _ if *kind == EdgeKind::Url => target.clone(),
         _ if names_a_document(kind, target) => {
             format!("{target}{} (no document of that name)", relation(kind))
         }
@@ -136,9 +136,13 @@ fn leads_to(OutgoingLink { kind, target, path, title }: &OutgoingLink) -> String
 }
 
 /// Whether `target` is the name in a wikilink, which is a file's name and no title; the others are paths and addresses.
-fn names_a_document(kind: &str, target: &str) -> bool {
+fn names_a_document(kind: &EdgeKind, target: &str) -> bool {
     let is_path = || target.contains("://") || ingest::discover::is_document(Path::new(target));
-    kind == "wikilink" || kind.starts_with("relation:") && !is_path()
+    match kind {
+        EdgeKind::Wikilink => true,
+        EdgeKind::Relation(_) => !is_path(),
+        EdgeKind::Link | EdgeKind::Semantic | EdgeKind::Tag | EdgeKind::Url | EdgeKind::Other(_) => false,
+    }
 }
 
 fn incoming(IncomingLink { kind, path, title }: &IncomingLink) -> String {
@@ -146,11 +150,14 @@ fn incoming(IncomingLink { kind, path, title }: &IncomingLink) -> String {
 }
 
 /// A relation of the front matter has a name worth showing, and an edge that nobody wrote is told as one.
-fn relation(kind: &str) -> String {
-    if kind == "semantic" {
-        return " (near)".to_owned();
+fn relation(kind: &EdgeKind) -> String {
+    match kind {
+        EdgeKind::Semantic => " (near)".to_owned(),
+        EdgeKind::Relation(name) => format!(" ({name})"),
+        EdgeKind::Link | EdgeKind::Tag | EdgeKind::Url | EdgeKind::Wikilink | EdgeKind::Other(_) => {
+            String::new()
+        }
     }
-    kind.strip_prefix("relation:").map(|name| format!(" ({name})")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -166,8 +173,12 @@ mod tests {
             ("link", "notes/beta.md", "notes/beta.md (not taken in)"),
             ("url", "https://sqlite.org", "https://sqlite.org"),
         ] {
-            let link =
-                OutgoingLink { kind: kind.to_owned(), target: target.to_owned(), path: None, title: None };
+            let link = OutgoingLink {
+                kind: kind.to_owned().into(),
+                target: target.to_owned(),
+                path: None,
+                title: None,
+            };
             assert_eq!(leads_to(&link), expected);
         }
     }

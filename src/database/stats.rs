@@ -7,7 +7,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{migrations, pragmas};
-use crate::{config::profile::Profile, snapshot::Presence};
+use crate::{
+    config::profile::Profile,
+    snapshot::{EdgeKind, Presence},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct DatabaseStats {
@@ -67,9 +70,10 @@ fn documents(connection: &Connection) -> rusqlite::Result<DocumentStats> {
     Ok(DocumentStats {
         nodes: count("SELECT count(*) FROM nodes")?,
         edges: by_name(connection, "SELECT kind, count(*) FROM edges GROUP BY kind")?,
-        unresolved_edges: count(
-            "SELECT count(*) FROM edges WHERE target_node IS NULL AND kind NOT IN ('tag', 'url', 'semantic')",
-        )?,
+        unresolved_edges: count(&format!(
+            "SELECT count(*) FROM edges WHERE target_node IS NULL AND kind NOT IN ({})",
+            EdgeKind::sql_list(EdgeKind::WITHOUT_DOCUMENT.iter().chain([&EdgeKind::Semantic]))
+        ))?,
         embeddings: has_embeddings.then(by_model).transpose()?,
         full_text_bytes: count("SELECT coalesce(sum(length(block)), 0) FROM nodes_fts_data")?,
     })

@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{discover::EXTENSIONS, parse::DocumentEdge};
+use crate::snapshot::EdgeKind;
 
 /// The documents of one folder by name, and the wikilinks in them.
 #[derive(Debug)]
@@ -84,12 +85,16 @@ impl DocumentNames {
     /// Whether `edge` names its target as wikis do, not by a path.
     pub fn is_wiki(&self, edge: &DocumentEdge) -> bool {
         let target = &edge.target;
-        edge.kind == "wikilink"
-            || edge.kind.starts_with("relation:")
-                && !target.starts_with('/')
-                && !target.starts_with("../")
-                && !target.starts_with(&self.prefix)
-                && !target.contains("://")
+        match edge.kind {
+            EdgeKind::Wikilink => true,
+            EdgeKind::Relation(_) => {
+                !target.starts_with('/')
+                    && !target.starts_with("../")
+                    && !target.starts_with(&self.prefix)
+                    && !target.contains("://")
+            }
+            EdgeKind::Link | EdgeKind::Semantic | EdgeKind::Tag | EdgeKind::Url | EdgeKind::Other(_) => false,
+        }
     }
 
     fn candidate(&self, name: &str, id: i64) -> Option<(String, LinkCandidate)> {
@@ -146,7 +151,7 @@ mod tests {
     #[test]
     fn wikilinks_are_told_when_their_document_comes_or_goes() {
         let mut names = names(&["/n/b/x.md"]);
-        let edge = DocumentEdge { kind: "wikilink".to_owned(), target: "B/X".to_owned() };
+        let edge = DocumentEdge { kind: EdgeKind::Wikilink, target: "B/X".to_owned() };
         names.want(7, edge.clone());
         let told: Vec<_> = names.affected("/n/a/x.txt").collect();
         assert_eq!(told, [&WantedLink { source: 7, edge }]);

@@ -15,6 +15,7 @@ use serde_json::Value;
 pub use self::file::{FileOutcome, LARGEST, read};
 use self::front_matter::FrontMatter;
 use super::discover::FileStamp;
+use crate::snapshot::EdgeKind;
 
 /// The most links and tags that are kept of one document: more would hold the write lock for too long.
 pub const MOST_EDGES: usize = 10_000;
@@ -50,8 +51,7 @@ pub struct ParsedDocument {
 /// A connection from a document to something.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DocumentEdge {
-    /// `link`, `url`, `wikilink`, `tag`, or `relation:` and the key in the front matter.
-    pub kind: String,
+    pub kind: EdgeKind,
     /// What it names: a document's name, an address, a wiki name or a tag.
     pub target: String,
 }
@@ -138,11 +138,11 @@ struct EdgeSet {
 }
 
 impl EdgeSet {
-    fn add(&mut self, kind: &str, target: &str) {
+    fn add(&mut self, kind: EdgeKind, target: &str) {
         if target.is_empty() {
             return;
         }
-        let edge = DocumentEdge { kind: kind.to_owned(), target: target.to_owned() };
+        let edge = DocumentEdge { kind, target: target.to_owned() };
         if self.kept.len() < MOST_EDGES {
             self.kept.insert(edge);
         } else {
@@ -185,8 +185,13 @@ mod tests {
 
     const PLACE: DocumentPlace<'_> = DocumentPlace { name: "/notes/sub/page.md", prefix: "/notes/" };
 
-    fn edges(document: &ParsedDocument) -> Vec<(&str, &str)> {
-        document.edges.iter().map(|edge| (edge.kind.as_str(), edge.target.as_str())).collect()
+    fn edges(document: &ParsedDocument) -> Vec<(EdgeKind, &str)> {
+        document.edges.iter().map(|edge| (edge.kind.clone(), edge.target.as_str())).collect()
+    }
+
+    // The same edges, with each kind as its text.
+    fn typed<'a>(edges: &[(&str, &'a str)]) -> Vec<(EdgeKind, &'a str)> {
+        edges.iter().map(|(kind, target)| (EdgeKind::from((*kind).to_owned()), *target)).collect()
     }
 
     fn parsed(text: &str) -> ParsedDocument {
@@ -254,14 +259,14 @@ mod tests {
             ("url", "https://example.org/y"),
             ("url", "mailto:me@example.org"),
         ];
-        assert_eq!(edges(&document), expected);
+        assert_eq!(edges(&document), typed(&expected));
     }
 
     #[test]
     fn a_link_out_of_a_named_root_stays_outside() {
         let place = DocumentPlace { name: "wiki/page.md", prefix: "wiki/" };
         let document = parse(place, "[a](../x.md) [b](y.md)".to_owned());
-        assert_eq!(edges(&document), [("link", "../x.md"), ("link", "wiki/y.md")]);
+        assert_eq!(edges(&document), typed(&[("link", "../x.md"), ("link", "wiki/y.md")]));
     }
 
     #[test]
@@ -274,7 +279,7 @@ mod tests {
             ("wikilink", "Plain"),
             ("wikilink", "dir/Page"),
         ];
-        assert_eq!(edges(&document), names);
+        assert_eq!(edges(&document), typed(&names));
     }
 
     #[test]
@@ -283,7 +288,7 @@ mod tests {
             "# Title\n#first and (#second) a#no #12 #a1 #nested/tag_x-y. #ünï *#bold*\n\n    #code\n\n`#code` [#link](x.md)\n",
         );
         let tags: Vec<_> =
-            edges(&document).into_iter().filter(|(kind, _)| *kind == "tag").map(|it| it.1).collect();
+            edges(&document).into_iter().filter(|(kind, _)| *kind == EdgeKind::Tag).map(|it| it.1).collect();
         assert_eq!(tags, ["a1", "bold", "first", "nested/tag_x-y", "second", "ünï"]);
     }
 
@@ -302,9 +307,9 @@ mod tests {
             ("tag", "one"),
             ("tag", "two"),
         ];
-        assert_eq!(edges(&document), expected);
+        assert_eq!(edges(&document), typed(&expected));
         let tags = parsed("---\ntags: one, two three\n---\n");
-        assert_eq!(edges(&tags), [("tag", "one"), ("tag", "three"), ("tag", "two")]);
+        assert_eq!(edges(&tags), typed(&[("tag", "one"), ("tag", "three"), ("tag", "two")]));
     }
 
     #[test]
@@ -321,7 +326,7 @@ mod tests {
             assert_eq!((document.title.as_str(), document.warnings.len()), ("Head", 1), "{mark}");
             assert_eq!(
                 (edges(&document), document.body.len() > 3 << 20),
-                (vec![("link", "/notes/sub/x.md")], true)
+                (typed(&[("link", "/notes/sub/x.md")]), true)
             );
         }
         // The same size as people write it.

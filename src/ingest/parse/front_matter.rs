@@ -6,7 +6,7 @@ use super::{
     DocumentPlace, EdgeSet,
     target::{self, LinkTarget},
 };
-use crate::ingest::discover;
+use crate::{ingest::discover, snapshot::EdgeKind};
 
 /// The largest front matter that is parsed, in bytes: 64 KiB. A person writes less; a bomb needs more.
 const LARGEST: usize = 64 << 10;
@@ -113,7 +113,7 @@ pub(super) fn relations(values: &Map<String, Value>, place: DocumentPlace<'_>, e
             "tags" | "tag" => tags(value, edges),
             "title" | "type" | "kind" => {}
             key => {
-                let kind = format!("relation:{key}");
+                let kind = EdgeKind::Relation(key.to_owned());
                 match value {
                     Value::Array(values) => values.iter().for_each(|it| relation(&kind, it, place, edges)),
                     value => relation(&kind, value, place, edges),
@@ -124,7 +124,7 @@ pub(super) fn relations(values: &Map<String, Value>, place: DocumentPlace<'_>, e
 }
 
 fn tags(value: &Value, edges: &mut EdgeSet) {
-    let mut add = |tag: &str| edges.add("tag", tag.trim().trim_start_matches('#'));
+    let mut add = |tag: &str| edges.add(EdgeKind::Tag, tag.trim().trim_start_matches('#'));
     match value {
         Value::String(text) => text.split(|c: char| c == ',' || c.is_whitespace()).for_each(add),
         Value::Array(values) => values.iter().for_each(|value| match value {
@@ -136,19 +136,19 @@ fn tags(value: &Value, edges: &mut EdgeSet) {
     }
 }
 
-fn relation(kind: &str, value: &Value, place: DocumentPlace<'_>, edges: &mut EdgeSet) {
+fn relation(kind: &EdgeKind, value: &Value, place: DocumentPlace<'_>, edges: &mut EdgeSet) {
     let text = match value {
         Value::String(text) => text.trim(),
         // An unquoted [[Page]] is a list in a list to YAML.
         Value::Array(values) => {
             let names = values.iter().filter_map(Value::as_str).filter_map(target::of_wikilink);
-            return names.for_each(|name| edges.add(kind, name));
+            return names.for_each(|name| edges.add(kind.clone(), name));
         }
         _ => return,
     };
     if let Some(inner) = text.strip_prefix("[[").and_then(|it| it.strip_suffix("]]")) {
         if let Some(name) = target::of_wikilink(inner) {
-            edges.add(kind, name);
+            edges.add(kind.clone(), name);
         }
         return;
     }
@@ -157,7 +157,7 @@ fn relation(kind: &str, value: &Value, place: DocumentPlace<'_>, edges: &mut Edg
         None => looks_like_a_link(text).then_some(text),
     };
     match destination.and_then(|it| target::of_link(it, place)) {
-        Some(LinkTarget::Name(target) | LinkTarget::Url(target)) => edges.add(kind, &target),
+        Some(LinkTarget::Name(target) | LinkTarget::Url(target)) => edges.add(kind.clone(), &target),
         None => {}
     }
 }

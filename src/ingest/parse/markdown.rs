@@ -6,6 +6,7 @@ use super::{
     DocumentPlace, EdgeSet,
     target::{self, LinkTarget},
 };
+use crate::snapshot::EdgeKind;
 
 /// The most ASCII punctuation and line breaks of a text that is searched. The parser keeps some 85 bytes and takes up to
 /// 0.7 µs for each that may be markup: 90 MB and 0.7 s. 16 MiB of prose have about as many.
@@ -57,7 +58,7 @@ pub(super) fn scan(text: &str, place: DocumentPlace<'_>, edges: &mut EdgeSet) ->
             Event::End(TagEnd::Link | TagEnd::Image) => in_link = in_link.saturating_sub(1),
             Event::Text(said) => {
                 if !in_code && in_link == 0 {
-                    tags(&said).for_each(|tag| edges.add("tag", tag));
+                    tags(&said).for_each(|tag| edges.add(EdgeKind::Tag, tag));
                 }
                 if let Some(heading) = &mut heading {
                     heading.push_str(&said);
@@ -83,13 +84,13 @@ fn add_link(link_type: LinkType, destination: &str, place: DocumentPlace<'_>, ed
     match link_type {
         LinkType::WikiLink { .. } => {
             if let Some(name) = target::of_wikilink(destination) {
-                edges.add("wikilink", name);
+                edges.add(EdgeKind::Wikilink, name);
             }
         }
-        LinkType::Email => edges.add("url", &format!("mailto:{destination}")),
+        LinkType::Email => edges.add(EdgeKind::Url, &format!("mailto:{destination}")),
         _ => match target::of_link(destination, place) {
-            Some(LinkTarget::Name(name)) => edges.add("link", &name),
-            Some(LinkTarget::Url(url)) => edges.add("url", &url),
+            Some(LinkTarget::Name(name)) => edges.add(EdgeKind::Link, &name),
+            Some(LinkTarget::Url(url)) => edges.add(EdgeKind::Url, &url),
             None => {}
         },
     }

@@ -12,12 +12,37 @@ use super::{
     },
     DocumentStore, KnownDocument,
 };
+use crate::snapshot::EdgeKind;
 
 /// A link whose target is no document by itself may leave out the ending: the first of [`EXTENSIONS`] is meant.
 const WITH_AN_ENDING: &str = "coalesce(
     (SELECT id FROM nodes WHERE path = ?1), (SELECT id FROM nodes WHERE path = ?1 || '.md'),
     (SELECT id FROM nodes WHERE path = ?1 || '.markdown'), (SELECT id FROM nodes WHERE path = ?1 || '.mdx'),
     (SELECT id FROM nodes WHERE path = ?1 || '.txt'))";
+
+/// Leaves the edges whose target can be a document's path.
+static IS_PATH: LazyLock<String> = LazyLock::new(|| {
+    let others = EdgeKind::WITHOUT_DOCUMENT.iter().chain(EdgeKind::WITHOUT_PATH);
+    format!("kind NOT IN ({})", EdgeKind::sql_list(others))
+});
+
+static FIND_UNRESOLVED: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT 1 FROM edges WHERE target IN (?1, ?2) AND target_node IS NULL AND {}", *IS_PATH)
+});
+
+static RESOLVE: LazyLock<String> = LazyLock::new(|| {
+    format!("UPDATE edges SET target_node = ?1 WHERE target = ?2 AND target_node IS NULL AND {}", *IS_PATH)
+});
+
+const NAMESAKES: &str = "SELECT id FROM nodes
+     WHERE path IN (?2 || '.md', ?2 || '.markdown', ?2 || '.mdx', ?2 || '.txt') AND id IS NOT ?1";
+
+static POINT_AT_NAMESAKE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE edges SET target_node = ?1 WHERE target = ?2 AND target_node IN ({NAMESAKES}) AND {}",
+        *IS_PATH
+    )
+});
 
 static INSERT_BARE_LINK: LazyLock<String> = LazyLock::new(|| {
     format!("INSERT INTO edges (target, source, kind, target_node) VALUES (?1, ?2, ?3, {WITH_AN_ENDING})")
@@ -106,9 +131,9 @@ impl DocumentStore {
 
     fn insert_edges(&mut self, id: i64, document: &ParsedDocument) -> rusqlite::Result<()> {
         for edge in &document.edges {
-            let (kind, target) = (&edge.kind, &edge.target);
+            let (kind, target) = (edge.kind.to_string(), &edge.target);
             let names = &mut self.names[document.folder];
-            if matches!(kind.as_str(), "tag" | "url") {
+            if EdgeKind::WITHOUT_DOCUMENT.contains(&edge.kind) {
                 self.statement(
                     "INSERT INTO edges (source, kind, target) VALUES (?1, ?2, ?3)",
                     params![id, kind, target],
@@ -146,30 +171,14 @@ impl DocumentStore {
     pub(super) fn point_links_at(&self, name: &str, come: Option<i64>) -> rusqlite::Result<()> {
         let bare = without_extension(name).filter(|bare| without_extension(bare).is_none());
         // Most documents are linked to after they came. Asking is cheaper than an UPDATE that finds nothing.
-        if self.any(
-            "SELECT 1 FROM edges WHERE target IN (?1, ?2) AND target_node IS NULL
-             AND kind NOT IN ('wikilink', 'tag', 'url', 'semantic')",
-            params![name, bare],
-        )? {
+        if self.any(&FIND_UNRESOLVED, params![name, bare])? {
             for (target, node) in [(Some(name), self.row_of(name)?), (bare, self.by_bare_path(bare)?)] {
-                self.statement(
-                    "UPDATE edges SET target_node = ?1
-                     WHERE target = ?2 AND target_node IS NULL AND kind NOT IN ('wikilink', 'tag', 'url', 'semantic')",
-                    params![node, target],
-                )?;
+                self.statement(&RESOLVE, params![node, target])?;
             }
         }
         // A link without an ending may have meant another one's namesake so far.
-        let namesakes = "SELECT id FROM nodes
-             WHERE path IN (?2 || '.md', ?2 || '.markdown', ?2 || '.mdx', ?2 || '.txt') AND id IS NOT ?1";
-        if self.any(namesakes, params![come, bare])? {
-            self.statement(
-                &format!(
-                    "UPDATE edges SET target_node = ?1 WHERE target = ?2 AND target_node IN ({namesakes})
-                     AND kind NOT IN ('wikilink', 'tag', 'url', 'semantic')"
-                ),
-                params![self.by_bare_path(bare)?, bare],
-            )?;
+        if self.any(NAMESAKES, params![come, bare])? {
+            self.statement(&POINT_AT_NAMESAKE, params![self.by_bare_path(bare)?, bare])?;
         }
         self.point_wikilinks_at(name, come)
     }
@@ -186,7 +195,7 @@ impl DocumentStore {
                 self.statement(
                     "UPDATE edges SET target_node = (SELECT id FROM nodes WHERE id = ?1)
                      WHERE source = ?2 AND kind = ?3 AND target = ?4 AND target_node IS NOT ?1",
-                    params![node, wanted.source, edge.kind, edge.target],
+                    params![node, wanted.source, edge.kind.to_string(), edge.target],
                 )?;
             }
         }
@@ -243,12 +252,16 @@ pub(super) fn wikilinks(
     folder: &str,
     names: &DocumentNames,
 ) -> rusqlite::Result<Vec<(i64, DocumentEdge)>> {
-    let sql = "SELECT edges.source, edges.kind, edges.target FROM nodes JOIN edges ON edges.source = nodes.id
-         WHERE nodes.folder = ?1 AND edges.kind NOT IN ('tag', 'url', 'link', 'semantic')";
-    let mut select = connection.prepare_cached(sql)?;
+    let others = EdgeKind::WITHOUT_DOCUMENT.iter().chain([&EdgeKind::Link, &EdgeKind::Semantic]);
+    let sql = format!(
+        "SELECT edges.source, edges.kind, edges.target FROM nodes JOIN edges ON edges.source = nodes.id
+         WHERE nodes.folder = ?1 AND edges.kind NOT IN ({})",
+        EdgeKind::sql_list(others)
+    );
+    let mut select = connection.prepare_cached(&sql)?;
     let links = select
         .query_map([folder], |row| {
-            Ok((row.get(0)?, DocumentEdge { kind: row.get(1)?, target: row.get(2)? }))
+            Ok((row.get(0)?, DocumentEdge { kind: row.get::<_, String>(1)?.into(), target: row.get(2)? }))
         })?
         .filter(|link| link.as_ref().map_or(true, |(_, edge)| names.is_wiki(edge)));
     links.collect()

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::{
     config::profile::Profile,
     database::{factory, sidecars::OnClose},
+    snapshot::EdgeKind,
 };
 
 /// What stands before and after a word that was found, in a snippet.
@@ -43,7 +44,7 @@ pub struct SearchHit {
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct OutgoingLink {
     /// `link`, `wikilink`, `url`, `semantic` where it is near in meaning, or `relation:` and the name that the front matter gives it.
-    pub kind: String,
+    pub kind: EdgeKind,
     /// What the document says, normalised.
     pub target: String,
     /// The document that it means; `None` where that was not taken in.
@@ -55,7 +56,7 @@ pub struct OutgoingLink {
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct IncomingLink {
     /// `link`, `wikilink`, `semantic` where it is near in meaning, or `relation:` and the name that the front matter gives it.
-    pub kind: String,
+    pub kind: EdgeKind,
     /// The document that it stands in.
     pub path: String,
     pub title: String,
@@ -183,7 +184,12 @@ pub(super) fn links_out(connection: &Connection, id: i64) -> rusqlite::Result<Ve
            AND NOT (edges.kind = 'semantic' AND edges.target_node IS NULL) ORDER BY edges.kind, edges.target";
     let mut select = connection.prepare_cached(sql)?;
     let links = select.query_map([id], |row| {
-        Ok(OutgoingLink { kind: row.get(0)?, target: row.get(1)?, path: row.get(2)?, title: row.get(3)? })
+        Ok(OutgoingLink {
+            kind: row.get::<_, String>(0)?.into(),
+            target: row.get(1)?,
+            path: row.get(2)?,
+            title: row.get(3)?,
+        })
     })?;
     links.collect()
 }
@@ -194,7 +200,7 @@ pub(super) fn links_in(connection: &Connection, id: i64) -> rusqlite::Result<Vec
          WHERE edges.target_node = ?1 ORDER BY nodes.path, edges.kind";
     let mut select = connection.prepare_cached(sql)?;
     let links = select.query_map([id], |row| {
-        Ok(IncomingLink { kind: row.get(0)?, path: row.get(1)?, title: row.get(2)? })
+        Ok(IncomingLink { kind: row.get::<_, String>(0)?.into(), path: row.get(1)?, title: row.get(2)? })
     })?;
     links.collect()
 }
