@@ -24,7 +24,7 @@ pub enum Overlay {
     Help,
     Details(DetailsSubject),
     /// It takes all keys.
-    Dialog(Dialog),
+    Dialog(Box<Dialog>),
 }
 
 impl App {
@@ -33,7 +33,7 @@ impl App {
     }
 
     pub(super) fn open_dialog(&mut self, kind: DialogKind) {
-        self.overlay = Some(Overlay::Dialog(Dialog::new(kind)));
+        self.overlay = Some(Overlay::Dialog(Box::new(Dialog::new(kind))));
     }
 
     /// Closes the dialog that is open, if `is_meant`.
@@ -41,7 +41,7 @@ impl App {
         if !self.dialog().is_some_and(is_meant) {
             return None;
         }
-        if let Some(Overlay::Dialog(dialog)) = self.overlay.take() { Some(dialog) } else { None }
+        if let Some(Overlay::Dialog(dialog)) = self.overlay.take() { Some(*dialog) } else { None }
     }
 
     pub(super) fn overview(&self) -> Option<Overview> {
