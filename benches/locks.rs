@@ -101,7 +101,7 @@ fn accuracy() -> Result<(), Failure> {
             held.push(Duration::from_nanos(line?.parse()?));
         }
         holder.0.wait()?;
-        let snapshot = observer.look();
+        let snapshot = observer.sample();
         let holds = snapshot.databases[0].locks.write_holds.clone().ok_or("nothing was sampled")?;
         tell_accuracy(round, &held, &holds, snapshot.sampling);
     }
@@ -237,14 +237,14 @@ fn disturbance() -> Result<(), Failure> {
     let (mut off, mut on) = (Vec::new(), Vec::new());
     let mut observer = observer(home.path(), &database);
     observer.watch_locks();
-    observer.look();
+    observer.sample();
     for turn in 0..TURNS * 2 {
         // Off, on, on, off: what drifts falls on both alike.
         let is_watched = matches!(turn % 4, 1 | 2);
         observer.set_databases(if is_watched { vec![database.clone()] } else { Vec::new() });
         let (began, before) = (Instant::now(), commits()?);
         if is_watched && on.len() % LOOKS == 0 {
-            observer.look();
+            observer.sample();
         }
         thread::sleep(TURN.saturating_sub(began.elapsed()));
         let rate = f64::from(commits()?.wrapping_sub(before)) / began.elapsed().as_secs_f64();

@@ -186,7 +186,7 @@ pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &C
     for database in &mut snapshot.databases {
         database.suspicions = suspicion::suspicions(database, before(&database.path), taken_at);
     }
-    stale::judge(snapshot, config);
+    stale::judge_processes(snapshot, config);
     let pidfiles = [snapshot.pidfiles.as_slice()].into_iter().chain(std::iter::repeat(&[][..]));
     let pidfiles_before = previous.map_or(&[][..], |previous| &previous.pidfiles);
     for (database, pidfiles) in snapshot.databases.iter_mut().zip(pidfiles) {

@@ -181,7 +181,7 @@ impl LockHistory {
             if self.holds.len() == Self::HOLDS
                 && let Some(oldest) = self.holds.pop_front()
             {
-                self.past.take(&oldest);
+                self.past.add(&oldest);
             }
             let hold = TimedHold {
                 start: self.micros(start),
@@ -217,7 +217,7 @@ impl LockHistory {
 
     /// The oldest moment that is known.
     fn oldest(&self) -> Micros {
-        self.past.forgotten_before().unwrap_or(0)
+        self.past.dropped_before().unwrap_or(0)
     }
 
     // One value for a process that comes back again and again, and no name longer than is counted on.

@@ -94,7 +94,7 @@ impl IngestRequest {
     /// that of the default database.
     pub fn new(folders: Vec<PathBuf>, database: PathBuf, places: &Places) -> Self {
         // The console calls it by its real name, though there may be links on the way to it.
-        let settled = |path: &Path| paths::settled(path).unwrap_or_else(|_| path.to_owned());
+        let settled = |path: &Path| paths::canonical_or_future(path).unwrap_or_else(|_| path.to_owned());
         Self {
             folders,
             make_folder: settled(&database) == settled(&places.default_database),
@@ -139,7 +139,7 @@ impl IngestRequest {
         if !self.make_folder {
             return Ok(factory::resolve(&self.database, true).map_err(StoreError::from)?);
         }
-        paths::settled(&self.database).map_err(|source| self.no_folder(source))
+        paths::canonical_or_future(&self.database).map_err(|source| self.no_folder(source))
     }
 
     fn make_folder(&self) -> Result<(), IngestError> {
@@ -182,7 +182,7 @@ pub enum IngestError {
     },
     /// Another run is at work on the same database and folder.
     #[error(
-        "{folder} is being taken in by process {}: wait for it, or stop it",
+        "{folder} is being ingested by process {}: wait for it, or stop it",
         pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
     )]
     Running { folder: String, pid: Option<i32> },
@@ -240,8 +240,8 @@ pub fn run(
         None => RunJournal::create(&request.runs, &request.proc, started),
     }
     .map_err(|source| journal_error(&request.runs, source))?;
-    let ended =
-        IngestRun::new(request, stop, progress, journal).take_in(&database, &folders, &discovery, begun);
+    let ended = IngestRun::new(request, stop, progress, journal)
+        .ingest_documents(&database, &folders, &discovery, begun);
     // After an error its journal may not even tell that it ended.
     locks.iter_mut().for_each(if ended.is_ok() { RunLock::ended_well } else { RunLock::ended_badly });
     drop(locks);
@@ -253,21 +253,24 @@ fn lock_folders(
     database: &Path,
     folders: &[IngestFolder],
 ) -> Result<Vec<RunLock>, IngestError> {
-    let lock =
-        |folder: &IngestFolder| match RunLock::take(ExclusiveJob::Run, &request.runs, database, &folder.path)
-        {
-            Ok(mut lock) => {
-                // What an earlier run left undone is not done before this one is.
-                if !lock.left_by().is_empty() {
-                    lock.ended_badly();
-                }
-                Ok(lock)
+    let lock = |folder: &IngestFolder| match RunLock::acquire(
+        ExclusiveJob::Run,
+        &request.runs,
+        database,
+        &folder.path,
+    ) {
+        Ok(mut lock) => {
+            // What an earlier run left undone is not done before this one is.
+            if !lock.left_by().is_empty() {
+                lock.ended_badly();
             }
-            Err(RunLockRefusal::Taken(pid)) => {
-                Err(IngestError::Running { folder: folder.path.display().to_string(), pid })
-            }
-            Err(RunLockRefusal::Io(source)) => Err(journal_error(&request.runs, source)),
-        };
+            Ok(lock)
+        }
+        Err(RunLockRefusal::Taken(pid)) => {
+            Err(IngestError::Running { folder: folder.path.display().to_string(), pid })
+        }
+        Err(RunLockRefusal::Io(source)) => Err(journal_error(&request.runs, source)),
+    };
     folders.iter().map(lock).collect()
 }
 

@@ -122,7 +122,7 @@ pub const KEYMAP: &[KeyBinding] = &[
         keys: &["f"],
         action: Action::Fix,
         label: "fix",
-        help: "fix what the file keeps, such as its journal mode, after showing the SQL",
+        help: "fix the settings stored in the file, such as its journal mode, after showing the SQL",
     },
     KeyBinding {
         name: "health",

@@ -116,7 +116,7 @@ impl Observer {
             overlays: OverlayUppers::new(&places.proc),
             first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
             idleness: IdleTracker::default(),
-            looker: looker(&places.proc),
+            looker: sampling_process(&places.proc),
             pidfiles: PidfileReader::default(),
             journals: Some(Journals::new(places.runs.clone(), places.proc.clone())),
             sampler: None,
@@ -156,15 +156,15 @@ impl Observer {
     /// Samples the write lock between the looks, every 3 to 4 ms while something happens to it and less
     /// often while nothing does, on a thread that ends with the observer. Without this nothing is sampled.
     pub fn watch_locks(&mut self) {
-        self.sample(SamplingPace::WithRests);
+        self.start_sampler(SamplingPace::WithRests);
     }
 
     /// The same every millisecond whatever happens, for a short while of watching.
     pub fn watch_locks_steadily(&mut self) {
-        self.sample(SamplingPace::Steady);
+        self.start_sampler(SamplingPace::Steady);
     }
 
-    fn sample(&mut self, pace: SamplingPace) {
+    fn start_sampler(&mut self, pace: SamplingPace) {
         if self.sampler.is_none() {
             match LockSampler::start(&self.proc, self.sampled(), pace) {
                 Ok(sampler) => self.sampler = Some(sampler),
@@ -177,7 +177,7 @@ impl Observer {
     }
 
     /// One look. Findings, pragma rows and staleness are for others to fill in.
-    pub fn look(&mut self) -> Snapshot {
+    pub fn sample(&mut self) -> Snapshot {
         let now = SampleTime { timestamp: Timestamp::now(), instant: Instant::now() };
         let mut unseen = Vec::new();
         let mut views = self.views(now, &mut unseen);
@@ -186,13 +186,13 @@ impl Observer {
         let pids: Vec<i32> = openers.iter().flat_map(BTreeMap::keys).copied().collect();
         self.describer.measure(&pids);
         for ((watched, view), openers) in self.watched.iter_mut().zip(&mut views).zip(&openers) {
-            watched.settle(view, openers, &mut unseen);
+            watched.assign_locks(view, openers, &mut unseen);
             if let Some(database) = watched.outdated(view) {
                 self.first_seen.forget(&database);
             }
         }
         self.timed = views.iter().filter_map(DatabaseView::name).collect();
-        unseen.extend(self.first_seen.trouble());
+        unseen.extend(self.first_seen.problem());
         let ingestions = self.ingestions(now, &mut unseen);
         let watchers = self.journals.as_ref().map(Journals::watchers).unwrap_or_default();
         self.note_waits(now);
@@ -210,11 +210,11 @@ impl Observer {
             database.watchers = of_it.map(|(_, watcher)| watcher.clone()).collect();
         }
         self.note_activity(&mut databases, now);
-        self.describer.forget_all_but(&pids);
-        self.mappings.forget_all_but(&pids);
+        self.describer.retain_pids(&pids);
+        self.mappings.retain_pids(&pids);
         let lives = |pid, start_ticks| process_start(&self.proc, pid) == start_ticks;
-        self.first_seen.end_look(&self.timed, &lives);
-        unseen.extend(self.first_seen.trouble());
+        self.first_seen.end_sample(&self.timed, &lives);
+        unseen.extend(self.first_seen.problem());
         unseen.extend(self.processes.unseen());
         unseen.extend(self.sampler_trouble.clone());
         let pidfiles = self.pidfiles.read(&self.proc, now.instant, &mut unseen);
@@ -247,7 +247,7 @@ impl Observer {
     // this look sees.
     fn note_activity(&mut self, databases: &mut [Database], now: SampleTime) {
         let mut writers = vec![Vec::new(); databases.len()];
-        if let (Some(_), Some(before)) = (&self.sampler, self.idleness.looked_at()) {
+        if let (Some(_), Some(before)) = (&self.sampler, self.idleness.sampled_at()) {
             let window = now.instant.saturating_duration_since(before);
             for (watched, writers) in self.watched.iter().zip(&mut writers) {
                 let holds = watched.history().write_holds(now.instant, window);
@@ -331,7 +331,7 @@ impl Observer {
         let mut decoded = view.decode();
         let processes = self.rows(&view, openers, &decoded, now.instant, unseen);
         let descriptors = processes.iter().filter_map(|it| Some((it.pid, it.start_ticks, it.handles?.db)));
-        let handle_growth = self.watched[index].handle_growths().take_in(descriptors, now.instant);
+        let handle_growth = self.watched[index].handle_growths().add_sample(descriptors, now.instant);
         let content = self.watched[index].content(&view, openers, unseen);
         let history = self.watched[index].history();
         let locks = &mut decoded.locks;
@@ -376,7 +376,7 @@ impl Drop for Observer {
 }
 
 // Who looks, as the kernel knows it, and who it runs under.
-fn looker(proc: &Path) -> SamplingProcess {
+fn sampling_process(proc: &Path) -> SamplingProcess {
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     SamplingProcess { pid, uid: rustix::process::geteuid().as_raw(), ancestors: process_ancestors(proc, pid) }
 }

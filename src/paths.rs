@@ -62,7 +62,7 @@ impl FileId {
 /// # Errors
 ///
 /// Where a part of it cannot be looked at, or what is missing ends in `..`.
-pub fn settled(path: &Path) -> io::Result<PathBuf> {
+pub fn canonical_or_future(path: &Path) -> io::Result<PathBuf> {
     let missing = match real(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => error,
         other => return other,
@@ -71,8 +71,8 @@ pub fn settled(path: &Path) -> io::Result<PathBuf> {
     let Some((folder, name)) = absolute.parent().zip(absolute.file_name()) else { return Err(missing) };
     match fs::read_link(&absolute) {
         // Links in a circle are another error of `canonicalize`, so this comes to an end.
-        Ok(target) => settled(&folder.join(target)),
-        Err(_) => Ok(settled(folder)?.join(name)),
+        Ok(target) => canonical_or_future(&folder.join(target)),
+        Err(_) => Ok(canonical_or_future(folder)?.join(name)),
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
         symlink("real", root.join("link")).expect("a link");
         symlink("real/later", root.join("nowhere")).expect("a link");
         symlink("circle", root.join("circle")).expect("a link");
-        let of = |path: &str| settled(&root.join(path)).ok();
+        let of = |path: &str| canonical_or_future(&root.join(path)).ok();
         assert_eq!(of("link"), Some(root.join("real")));
         assert_eq!(of("link/a/b.db"), Some(root.join("real/a/b.db")));
         assert_eq!(of("nowhere"), Some(root.join("real/later")));

@@ -75,7 +75,7 @@ impl fmt::Display for CheckpointReport {
                 write!(f, "{} of {}", units::count(moved.into()), units::plural(all.into(), "frame"))?;
                 match self.frames_moved_now {
                     Some(now) if now == moved => f.write_str(" moved")?,
-                    Some(0) => f.write_str(" are in the main file, none of them moved now,")?,
+                    Some(0) => f.write_str(" are in the main file, none moved by this checkpoint,")?,
                     Some(now) => {
                         write!(f, " are in the main file, {} of them moved now,", units::count(now.into()))?;
                     }
@@ -173,7 +173,7 @@ fn write_database(out: &mut String, database: &Database, taken_at: Timestamp) ->
     write_files(out, database)?;
     write_locks(out, database)?;
     if let Some(schedule) = &database.schedule {
-        writeln!(out, "schedule    {}", text::clean(&schedule.tell(taken_at)))?;
+        writeln!(out, "schedule    {}", text::clean(&schedule.describe(taken_at)))?;
     }
     if database.processes.is_empty() {
         writeln!(out, "processes   none that can be seen from here")?;
@@ -232,7 +232,7 @@ fn write_files(out: &mut String, database: &Database) -> fmt::Result {
         let known = |count: Option<u32>| count.map_or_else(|| "?".to_owned(), |it| units::count(it.into()));
         let source = match wal.source {
             WalSource::Index => "",
-            WalSource::Log => " (counted in the log: nobody keeps its index)",
+            WalSource::Log => " (counted in the log: no process keeps its index)",
         };
         writeln!(
             out,

@@ -62,16 +62,16 @@ impl Monitor {
         self.facts[index] = facts;
     }
 
-    pub fn look(&mut self) -> Arc<Sample> {
+    pub fn sample(&mut self) -> Arc<Sample> {
         let began = Instant::now();
-        let mut snapshot = self.observer.look();
+        let mut snapshot = self.observer.sample();
         for (index, database) in snapshot.databases.iter_mut().enumerate() {
             let facts = self.facts.get(index).and_then(Option::as_deref);
             database.pragmas = compliance::rows(database, self.config.profile_of(&database.path), facts);
         }
         let previous = self.previous.as_ref().map(|look| &look.snapshot);
         diagnose::diagnose(&mut snapshot, previous, &self.config);
-        self.tell_schedules(&mut snapshot);
+        self.fill_in_schedules(&mut snapshot);
         let trends = (0..snapshot.databases.len()).map(|index| self.observer.trend(index)).collect();
         let look = Arc::new(Sample { snapshot, trends, took: began.elapsed() });
         self.previous = Some(Arc::clone(&look));
@@ -81,19 +81,19 @@ impl Monitor {
     /// Samples until what the last sample says against processes is confirmed or cleared, at most some seconds: a neighbour
     /// whose connections live for a moment gives new reasons again and again. The last sample. Where it says nothing, or what
     /// the samples before have settled, that is the only one.
-    pub fn settled_look(&mut self) -> Arc<Sample> {
-        let mut look = self.look();
+    pub fn confirmed_sample(&mut self) -> Arc<Sample> {
+        let mut look = self.sample();
         for _ in 0..MOST_ROUNDS {
             let open = look.snapshot.databases.iter().filter_map(suspicion::open_for_ms).max();
             let Some(ms) = open.and_then(|ms| u64::try_from(ms).ok()) else { break };
             std::thread::sleep(Duration::from_millis(ms));
-            look = self.look();
+            look = self.sample();
         }
         look
     }
 
     // After the findings, since some of them forbid a checkpoint.
-    fn tell_schedules(&mut self, snapshot: &mut Snapshot) {
+    fn fill_in_schedules(&mut self, snapshot: &mut Snapshot) {
         let now = snapshot.taken_at;
         let since = *self.since.get_or_insert(now);
         for database in &mut snapshot.databases {
@@ -184,10 +184,10 @@ fn keep_looking(
 ) {
     loop {
         let due = Instant::now() + every;
-        if publish.send(Some(watch.look())).is_err() {
+        if publish.send(Some(watch.sample())).is_err() {
             return;
         }
-        if !heed(&mut watch, &mut every, inbox, due) {
+        if !take_commands(&mut watch, &mut every, inbox, due) {
             return;
         }
     }
@@ -195,7 +195,12 @@ fn keep_looking(
 
 // Waits for orders until `due`, and takes in all that have come: one look answers any number of orders for one. Whether
 // to go on.
-fn heed(watch: &mut Monitor, every: &mut Duration, inbox: &Receiver<SamplerCommand>, due: Instant) -> bool {
+fn take_commands(
+    watch: &mut Monitor,
+    every: &mut Duration,
+    inbox: &Receiver<SamplerCommand>,
+    due: Instant,
+) -> bool {
     let mut order = match inbox.recv_deadline(due) {
         Ok(order) => Some(order),
         Err(RecvTimeoutError::Timeout) => None,
@@ -237,11 +242,11 @@ mod tests {
             orders.send(SamplerCommand::Now).expect("heard");
         }
         let due = Instant::now() + Duration::from_hours(1);
-        assert!(heed(&mut watch, &mut every, &inbox, due));
+        assert!(take_commands(&mut watch, &mut every, &inbox, due));
         assert!(inbox.is_empty());
         assert_eq!(every, Duration::from_secs(9));
         orders.send(SamplerCommand::Now).and_then(|()| orders.send(SamplerCommand::End)).expect("heard");
-        assert!(!heed(&mut watch, &mut every, &inbox, due));
+        assert!(!take_commands(&mut watch, &mut every, &inbox, due));
     }
 
     #[test]

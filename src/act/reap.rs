@@ -220,7 +220,7 @@ impl StopAftermath {
 
     fn log(&self) -> Option<String> {
         match (self.hazard, self.in_the_way.as_deref()?) {
-            (Some(hazard), _) => Some(format!("the WAL is not to be moved while {hazard} stands")),
+            (Some(hazard), _) => Some(format!("the WAL cannot be checkpointed while {hazard} stands")),
             (None, []) if self.gone == 0 => None,
             (None, []) => Some("the WAL can be moved again".to_owned()),
             (None, [first]) => Some(format!("the WAL is still held: {}", first.why)),

@@ -41,8 +41,8 @@ pub async fn run_checkpoint(
         CheckpointPlan::Idle => (due.mode, None),
         CheckpointPlan::Run { mode, instead } => (*mode, instead.clone()),
     };
-    let Some(turn) = ledger.take_turn(&due.database, due.seen)? else { return Ok(None) };
-    let mut last = LastCheckpoint::begun(Timestamp::now(), mode, instead);
+    let Some(turn) = ledger.claim(&due.database, due.seen)? else { return Ok(None) };
+    let mut last = LastCheckpoint::started(Timestamp::now(), mode, instead);
     if due.plan == CheckpointPlan::Idle {
         last.complete = Some(true);
         last.why = Some("nothing was to be moved".to_owned());

@@ -103,7 +103,7 @@ pub async fn ask_unless<T: DeserializeOwned>(
             let output = end.await?;
             if output.status.signal().is_some() {
                 // It had not come to listen for signals, and so to nothing that it could leave half done.
-                return Err(WorkerError::Refused("stopped before it had begun".to_owned()));
+                return Err(WorkerError::Refused("stopped before it started".to_owned()));
             }
             output
         }

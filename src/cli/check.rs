@@ -38,7 +38,7 @@ pub fn run(args: &CheckArgs, mut config: Config) -> anyhow::Result<u8> {
     if let Some(name) = &args.profile {
         config.hold_all_to(Profile::named(name, &config.places.profiles())?);
     }
-    let snapshot = args.looking.look(config)?;
+    let snapshot = args.looking.sample(config)?;
     if snapshot.databases.len() == 1 {
         refuse_unfit(&snapshot)?;
     }

@@ -33,7 +33,7 @@ pub fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<V
                 }
             }
             // Under the name that its ingestion will have in the journal.
-            match paths::settled(path) {
+            match paths::canonical_or_future(path) {
                 Err(_) if listed.len() > 1 => Ok(path.clone()),
                 settled => settled
                     .map_err(|error| anyhow!("cannot look at {}: {error}; check the path", path.display())),
@@ -57,7 +57,7 @@ fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
     }
     if Cli::command().find_subcommand(&*word).is_some() {
         return anyhow!(
-            "an option stands before {word}; put --readonly before databases only, and {word} first"
+            "options must follow the subcommand: `waltop {word} …`; --readonly stands before databases only"
         );
     }
     let commands = Cli::command();
@@ -112,7 +112,7 @@ pub fn refuse_unfit(snapshot: &Snapshot) -> anyhow::Result<()> {
     match (unfit.as_slice(), snapshot.databases.len()) {
         ([], _) => Ok(()),
         ([why], 1) => bail!("{why}"),
-        ([why, ..], all) => bail!("{} of {all} databases cannot be looked at: {why}", unfit.len()),
+        ([why, ..], all) => bail!("{} of {all} databases could not be sampled: {why}", unfit.len()),
     }
 }
 
@@ -124,12 +124,12 @@ fn inspected(paths: &[PathBuf], inspect: InspectDatabase) -> anyhow::Result<Vec<
 /// nothing. Everything that was opened for them is closed again, so that the process may connect afterwards.
 pub fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
     let mut watch = watch(path, config);
-    only(&watch.settled_look())
+    only(&watch.confirmed_sample())
 }
 
 /// One sample, diagnosed: an accusation in it is not confirmed. It ends as [`diagnosed`] does.
 pub fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
-    only(&watch(path, config).look())
+    only(&watch(path, config).sample())
 }
 
 fn watch(path: &Path, config: &Config) -> Monitor {
@@ -138,7 +138,7 @@ fn watch(path: &Path, config: &Config) -> Monitor {
 }
 
 fn only(look: &Sample) -> anyhow::Result<Database> {
-    look.snapshot.databases.first().cloned().context("nothing was looked at")
+    look.snapshot.databases.first().cloned().context("nothing was sampled")
 }
 
 /// The database under its absolute path, if a connection to it loses nothing now. `refusal` says what was not done.
@@ -150,7 +150,7 @@ pub fn fit(path: &Path, config: &Config, refusal: &str) -> anyhow::Result<PathBu
 
 /// Fails where a connection to `database` could lose what was committed. `refusal` says what was not done.
 pub fn refuse_hazard(database: &Database, refusal: &str) -> anyhow::Result<()> {
-    diagnose::guard::admit(database, rustix::process::geteuid().is_root())
+    diagnose::guard::allow(database, rustix::process::geteuid().is_root())
         .map_err(|why| anyhow!("{refusal}, since data could be lost: {why}"))
 }
 

@@ -76,7 +76,7 @@ impl IngestTarget {
         let database = self.db.unwrap_or_else(|| config.places.default_database.clone());
         let database = fit_or_new(database, config)?;
         // One that is not there yet may have a profile already, under the name that it will have.
-        let settled = paths::settled(&database).unwrap_or_else(|_| database.clone());
+        let settled = paths::canonical_or_future(&database).unwrap_or_else(|_| database.clone());
         let request = IngestRequest::new(self.folders, database, &config.places);
         Ok(IngestRequest {
             profile: config.profile_of(&settled).clone(),
@@ -98,7 +98,7 @@ impl IngestTarget {
 ///
 /// Where it is none, or a connection could lose what others committed.
 pub fn fit_or_new(database: PathBuf, config: &Config) -> anyhow::Result<PathBuf> {
-    if database.exists() { fit(&database, config, "nothing was taken in") } else { Ok(database) }
+    if database.exists() { fit(&database, config, "nothing was ingested") } else { Ok(database) }
 }
 
 /// Runs one ingestion. INT, TERM and HUP end it after the current batch, a second INT or TERM at once.

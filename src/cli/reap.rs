@@ -80,9 +80,9 @@ pub fn run(args: &ReapArgs, config: &Config) -> anyhow::Result<u8> {
     };
     if !declined && permit.is_some() && !reaping.pinned.is_empty() {
         // A look that was begun before the last exit could still show its locks.
-        watch.look();
+        watch.sample();
         thread::sleep(BETWEEN_LOOKS);
-        reaping.verify(&watch.look().snapshot, args)?;
+        reaping.verify(&watch.sample().snapshot, args)?;
     }
     if args.json {
         print_json(&reaping.report(&snapshot, args, declined))?;
@@ -96,7 +96,7 @@ fn watched(watch: &mut Monitor, time: Duration) -> Snapshot {
         // Nobody may be reading it, and nothing depends on that.
         let _ = writeln!(io::stderr(), "watching for {}", units::duration(time.as_secs_f64() * 1e3));
     }
-    watch.look();
+    watch.sample();
     // From the first look on, so that the last one can have seen nothing happen for as long as was asked for.
     let until = Instant::now() + time;
     loop {
@@ -104,9 +104,9 @@ fn watched(watch: &mut Monitor, time: Duration) -> Snapshot {
         thread::sleep(left.min(EVERY));
         if left <= EVERY {
             // What it says against a process counts only where a second sample confirms it.
-            return watch.settled_look().snapshot.clone();
+            return watch.confirmed_sample().snapshot.clone();
         }
-        watch.look();
+        watch.sample();
     }
 }
 
@@ -202,7 +202,7 @@ impl ReapPlan {
             return Ok(false);
         }
         if is_asked {
-            self.drop_no_longer_stale(&watch.look().snapshot, args)?;
+            self.drop_no_longer_stale(&watch.sample().snapshot, args)?;
         }
         self.send(permit, &self.pinned.clone(), StopSignal::Term, args)?;
         let stays = self.staying();
@@ -355,7 +355,7 @@ fn refuse_unfit(pid: i32, snapshot: &Snapshot, config: &Config) -> anyhow::Resul
         bail!("{pid} does not have the database open; nothing was stopped");
     }
     if found.iter().all(|(_, process)| reap::causes(process).is_empty()) {
-        bail!("{pid} is not stale, no cause holds; nothing was stopped (waltop status tells what it does)");
+        bail!("{pid} is not stale, no cause holds; nothing was stopped (waltop status shows what it does)");
     }
     for (_, process) in found {
         StopRequest::among_others(&snapshot.databases, process).and_then(|meant| meant.pin(proc))?;

@@ -73,7 +73,7 @@ fn is_stop(error: &anyhow::Error) -> bool {
 fn from_process(args: &RescueArgs, pid: i32, config: &Config, stop: &StopFlag) -> anyhow::Result<u8> {
     let proc = &config.places.proc;
     let start_ticks = rescue::start_of(proc, pid)?;
-    let path = paths::settled(&args.database)?;
+    let path = paths::canonical_or_future(&args.database)?;
     if args.freeze && !args.yes && !confirmed(pid, &path)? {
         bail!("nothing was copied: the answer was no");
     }
@@ -105,7 +105,7 @@ fn with_and_without_log(args: &RescueArgs, config: &Config, stop: &StopFlag) -> 
 
 /// What is said of a path without a file: whether a process still has it.
 fn missing(database: &Path, proc: &Path) -> String {
-    let path = paths::settled(database).unwrap_or_else(|_| database.to_owned());
+    let path = paths::canonical_or_future(database).unwrap_or_else(|_| database.to_owned());
     let holders = observe::holders_of_deleted(proc, &path);
     let shown = database.display();
     match holders.pids.first() {

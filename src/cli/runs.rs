@@ -127,7 +127,7 @@ fn journal_names(named: Option<&Path>, config: &Config) -> anyhow::Result<Vec<St
     let paths = named.map_or_else(|| unnamed(config).to_vec(), |path| vec![path.to_owned()]);
     let name = |path: PathBuf| {
         let say = |error| anyhow!("cannot look at {}: {error}; check the path", path.display());
-        paths::settled(&path).map(|it| it.to_string_lossy().into_owned()).map_err(say)
+        paths::canonical_or_future(&path).map(|it| it.to_string_lossy().into_owned()).map_err(say)
     };
     paths.into_iter().map(name).collect()
 }

@@ -37,13 +37,13 @@ impl SampleArgs {
     /// # Errors
     ///
     /// Where no database can be looked at; of several, one that cannot is in the snapshot and says why.
-    pub fn look(&self, config: Config) -> anyhow::Result<Snapshot> {
-        let mut observer = Observer::new(&config.places, databases_to_look_at(&self.databases, &config)?);
+    pub fn sample(&self, config: Config) -> anyhow::Result<Snapshot> {
+        let mut observer = Observer::new(&config.places, databases_to_sample(&self.databases, &config)?);
         if self.sample.is_some() {
             observer.watch_locks_steadily();
         }
         let mut watch = Monitor::new(observer, config);
-        let first = watch.look();
+        let first = watch.sample();
         thread::sleep(self.sample.unwrap_or(BETWEEN_LOOKS));
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         for (index, database) in first.snapshot.databases.iter().enumerate() {
@@ -56,7 +56,7 @@ impl SampleArgs {
                 watch.set_facts(index, facts.ok());
             }
         }
-        let mut snapshot = watch.settled_look().snapshot.clone();
+        let mut snapshot = watch.confirmed_sample().snapshot.clone();
         for database in &mut snapshot.databases {
             // Who has it open was seen, and that is what there is to say of it.
             if database.is_gone() && !database.processes.is_empty() {
@@ -69,7 +69,7 @@ impl SampleArgs {
 
 /// The databases that a command means which only looks: of several, those that can be looked at go on without the others,
 /// which are known by their absolute paths.
-fn databases_to_look_at(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+fn databases_to_sample(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     let meant = if named.is_empty() { unnamed(config) } else { named };
     let first = match databases_by(named, config, observe::inspect_from_outside) {
         Ok(all) => return Ok(all),
@@ -87,14 +87,15 @@ fn databases_to_look_at(named: &[PathBuf], config: &Config) -> anyhow::Result<Ve
         bail!("{first}; not seen: {what}: {why}");
     }
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let one = |path| observe::inspect_from_outside(path).ok().or_else(|| paths::settled(path).ok());
+    let one =
+        |path| observe::inspect_from_outside(path).ok().or_else(|| paths::canonical_or_future(path).ok());
     Ok(meant.iter().map(|path| one(path).unwrap_or_else(|| absolute(path))).collect())
 }
 
 /// Whether a process has the database open that lay at `path`, where nothing is now. What could not be seen goes to
 /// `unseen`.
 fn is_held(path: &Path, config: &Config, unseen: &mut Vec<Unseen>) -> bool {
-    let Ok(path) = paths::settled(path) else { return false };
+    let Ok(path) = paths::canonical_or_future(path) else { return false };
     let holders = observe::holders_of_deleted(&config.places.proc, &path);
     unseen.extend(holders.unseen);
     !holders.pids.is_empty()

@@ -131,7 +131,7 @@ fn leads_to(OutgoingLink { kind, target, path, title }: &OutgoingLink) -> String
         _ if names_a_document(kind, target) => {
             format!("{target}{} (no document of that name)", relation(kind))
         }
-        _ => format!("{target}{} (not taken in)", relation(kind)),
+        _ => format!("{target}{} (not ingested)", relation(kind)),
     }
 }
 
@@ -169,8 +169,8 @@ mod tests {
         for (kind, target, expected) in [
             ("wikilink", "Beta page", "Beta page (no document of that name)"),
             ("relation:part_of", "Beta page", "Beta page (part_of) (no document of that name)"),
-            ("relation:part_of", "notes/beta.md", "notes/beta.md (part_of) (not taken in)"),
-            ("link", "notes/beta.md", "notes/beta.md (not taken in)"),
+            ("relation:part_of", "notes/beta.md", "notes/beta.md (part_of) (not ingested)"),
+            ("link", "notes/beta.md", "notes/beta.md (not ingested)"),
             ("url", "https://sqlite.org", "https://sqlite.org"),
         ] {
             let link = OutgoingLink {

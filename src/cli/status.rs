@@ -14,7 +14,7 @@ pub struct StatusArgs {
 }
 
 pub fn run(args: &StatusArgs, config: Config) -> anyhow::Result<u8> {
-    let snapshot = args.looking.look(config)?;
+    let snapshot = args.looking.sample(config)?;
     if args.json {
         print_json(&snapshot)?;
     } else {

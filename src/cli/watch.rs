@@ -89,11 +89,11 @@ impl WatchHost for WatchReporter<'_> {
         notice(line);
     }
 
-    fn errand_at(&mut self) -> Option<Instant> {
+    fn next_task_at(&mut self) -> Option<Instant> {
         self.checkpoints.as_ref().map(CheckpointTimer::next)
     }
 
-    fn run_errand(&mut self) {
+    fn run_task(&mut self) {
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.run(self.bell.stop(), notice);
         }

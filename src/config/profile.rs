@@ -96,7 +96,7 @@ impl Profile {
     /// Never: the data is part of the program, and a test reads it.
     pub fn hardened() -> Self {
         let (name, text) = BUILT_IN[0];
-        file::built_in(name, text).expect("assets/profiles/hardened.toml is held to its form by a test")
+        file::built_in(name, text).expect("assets/profiles/hardened.toml has its form checked by a test")
     }
 
     /// The profile of that name: one that is a part of the program, or the user's own, which lie in `folder`.

@@ -130,7 +130,7 @@ fn database_path(
 ) -> Result<PathBuf, SettingsError> {
     let path = base.absolute(&written.get_ref().0);
     let path = path.map_err(|what| file.error(written.span(), &format!("`{key}`: {what}")))?;
-    Ok(paths::settled(&path).unwrap_or(path))
+    Ok(paths::canonical_or_future(&path).unwrap_or(path))
 }
 
 fn profile(

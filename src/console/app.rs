@@ -156,7 +156,7 @@ impl App {
                 self.drop_old_notice();
                 Vec::new()
             }
-            Message::Look(look) => self.looked(&look),
+            Message::Look(look) => self.sampled(&look),
             Message::Drawn(farthest) => {
                 self.scroll = self.scroll.min(farthest);
                 Vec::new()
@@ -170,7 +170,7 @@ impl App {
                 Vec::new()
             }
             Message::SamplerEnded => {
-                vec![self.notify(Level::Error, "looking has ended by a defect of waltop's; start it again")]
+                vec![self.notify(Level::Error, "internal error: sampling stopped; restart waltop")]
             }
             Message::Report(EffectReport::Pinned(pinned)) => self.pinned(pinned),
             Message::Report(EffectReport::Ended(ended)) => self.ended(ended),
@@ -189,18 +189,18 @@ impl App {
                 };
                 vec![note, Effect::Refresh]
             }
-            Message::Report(EffectReport::Outcome(outcome)) => self.told(outcome),
+            Message::Report(EffectReport::Outcome(outcome)) => self.action_finished(outcome),
         }
     }
 
     /// The look on the screen: the newest, or the one that a pause holds.
-    pub fn look(&self) -> Option<&Arc<Sample>> {
+    pub fn sample(&self) -> Option<&Arc<Sample>> {
         self.frozen.as_ref().or(self.newest.as_ref())
     }
 
     /// The database on the screen.
     pub fn database(&self) -> Option<&Database> {
-        self.look()?.snapshot.databases.get(self.current())
+        self.sample()?.snapshot.databases.get(self.current())
     }
 
     /// The key that does `action`, for a sentence that names it.
@@ -225,7 +225,7 @@ impl App {
     }
 
     #[must_use]
-    fn looked(&mut self, look: &Arc<Sample>) -> Vec<Effect> {
+    fn sampled(&mut self, look: &Arc<Sample>) -> Vec<Effect> {
         self.now = self.now.max(look.snapshot.taken_at);
         // While looks come in time, no tick does.
         self.drop_old_notice();
@@ -238,7 +238,7 @@ impl App {
             state.was_there |= database.files.db.is_some();
             state.findings.follow(&database.findings, look.snapshot.taken_at);
         }
-        self.settle_selection();
+        self.keep_selection();
         let mut effects = self.follow_timeline();
         // The row that slid into its place is selected now: whoever is about to press a key should know.
         if let Some((pid, name)) = before
@@ -266,7 +266,7 @@ impl App {
     }
 
     #[must_use]
-    fn told(&mut self, outcome: ActionOutcome) -> Vec<Effect> {
+    fn action_finished(&mut self, outcome: ActionOutcome) -> Vec<Effect> {
         let note = self.notify(outcome.level, outcome.text);
         self.ask_again();
         vec![note, Effect::Refresh]

@@ -64,15 +64,15 @@ pub async fn run(
     if timeout(FIRST_LOOK, looks.changed()).await.is_ok() {
         let first = looks.borrow_and_update().clone();
         if let Some(first) = first
-            && let Some(code) = at_work.take_in(Message::Look(first))?
+            && let Some(code) = at_work.handle(Message::Look(first))?
         {
-            return Ok(at_work.farewell(code));
+            return Ok(at_work.leave_screen(code));
         }
     }
     let mut sampling = true;
     loop {
         if let Some(code) = at_work.draw(&theme)? {
-            return Ok(at_work.farewell(code));
+            return Ok(at_work.leave_screen(code));
         }
         let message = tokio::select! {
             event = events.next() => match event {
@@ -88,12 +88,12 @@ pub async fn run(
             }
             Some(report) = inbox.recv() => Some(Message::Report(report)),
             _ = clock.tick() => Some(Message::Tick(Timestamp::now())),
-            signal = endings.next() => return Ok(at_work.farewell(exit_code(signal))),
+            signal = endings.next() => return Ok(at_work.leave_screen(exit_code(signal))),
         };
         if let Some(message) = message
-            && let Some(code) = at_work.take_in(message)?
+            && let Some(code) = at_work.handle(message)?
         {
-            return Ok(at_work.farewell(code));
+            return Ok(at_work.leave_screen(code));
         }
     }
 }
@@ -114,17 +114,17 @@ impl ConsoleRuntime {
     fn draw(&mut self, theme: &Theme) -> io::Result<Option<u8>> {
         let lines = log_lines::take();
         if !lines.is_empty()
-            && let Some(code) = self.take_in(Message::Logged(lines))?
+            && let Some(code) = self.handle(Message::Logged(lines))?
         {
             return Ok(Some(code));
         }
         let mut farthest = 0;
         self.screen.draw(|frame| farthest = view::render(frame, &self.app, theme))?;
-        self.take_in(Message::Drawn(farthest))
+        self.handle(Message::Drawn(farthest))
     }
 
     /// Takes a message in and does what comes of it; the exit code where that is the end.
-    fn take_in(&mut self, message: Message) -> io::Result<Option<u8>> {
+    fn handle(&mut self, message: Message) -> io::Result<Option<u8>> {
         let mut effects = VecDeque::from(self.app.update(message));
         while let Some(effect) = effects.pop_front() {
             match effect {
@@ -156,7 +156,7 @@ impl ConsoleRuntime {
     }
 
     /// Leaves the screen and says what goes on without it.
-    fn farewell(self, code: u8) -> u8 {
+    fn leave_screen(self, code: u8) -> u8 {
         drop(self.screen);
         for running in self.app.running_ingestions() {
             let folders = text::clean(&running.folders.join(" "));
@@ -164,7 +164,7 @@ impl ConsoleRuntime {
             // After a hang-up there is no terminal, and `println!` panics.
             let _ = writeln!(
                 io::stdout(),
-                "The ingestion of {folders} goes on in process {pid}; waltop shows it again."
+                "The ingestion of {folders} continues in process {pid}; waltop shows it again."
             );
         }
         code

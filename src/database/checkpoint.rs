@@ -89,7 +89,7 @@ pub fn run(
     database: &Database,
     profile: &Profile,
 ) -> Result<CheckpointOutcome, CheckpointError> {
-    guard::admit(database, geteuid().is_root())?;
+    guard::allow(database, geteuid().is_root())?;
     if database.is_wal() == Some(false) {
         return Err(CheckpointError::NotWal { path: path.to_owned() });
     }

@@ -62,7 +62,7 @@ pub enum OpenError {
     OtherUser { path: PathBuf },
     /// The main file is missing, and files that go with one are not: a new database would take them for its own.
     #[error(
-        "{} is missing, but {} lies there: bring the database back, or move that file away, or name another",
+        "{} is missing, but {} is still there: restore the database, move that file, or name another database",
         path.display(), sidecar.display()
     )]
     Stray {
@@ -245,7 +245,7 @@ pub(super) fn explain(path: &Path, since: Instant, cause: rusqlite::Error) -> Op
 /// Where there is no such file (with `create`, no such folder), or where it is a folder.
 pub fn resolve(path: &Path, create: bool) -> Result<PathBuf, OpenError> {
     let say = |cause| OpenError::Path { path: path.to_owned(), cause };
-    let resolved = if create { paths::settled(path) } else { paths::real(path) }.map_err(say)?;
+    let resolved = if create { paths::canonical_or_future(path) } else { paths::real(path) }.map_err(say)?;
     if !paths::is_reached_by_text(&resolved) {
         return Err(OpenError::AnotherNamespace { path: path.to_owned() });
     }

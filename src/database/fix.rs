@@ -31,7 +31,7 @@ pub enum FixError {
     #[error("nothing fixed, since data could be lost: {0}")]
     Hazard(#[from] guard::GuardRefusal),
     /// It is not known what there is to fix.
-    #[error("nothing fixed: the header of {} could not be read; look why with: waltop status {}", path.display(), path.display())]
+    #[error("nothing fixed: the header of {} could not be read; see why with: waltop status {}", path.display(), path.display())]
     Unread { path: PathBuf },
     /// The switch wants the file for itself.
     #[error("nothing fixed: {} is in use; stop {holders} and try again", path.display())]
@@ -44,7 +44,7 @@ pub enum FixError {
     #[error("nothing fixed: {0}")]
     Renumbers(RowidRenumbering),
     /// A part is done, and stays so.
-    #[error("{} is done, and not the rest: {cause}", done.join("; "))]
+    #[error("{} is done, the remaining changes are not: {cause}", done.join("; "))]
     Partly {
         /// The statements that were run.
         done: Vec<String>,
@@ -69,7 +69,7 @@ pub fn apply(
     profile: &Profile,
     steps: Vec<FixStep>,
 ) -> Result<Vec<String>, FixError> {
-    guard::admit(database, geteuid().is_root())?;
+    guard::allow(database, geteuid().is_root())?;
     if database.header.is_none() {
         return Err(FixError::Unread { path: path.to_owned() });
     }

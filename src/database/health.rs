@@ -91,7 +91,7 @@ pub fn prove(
     database: &Database,
     wanted: &HealthRequest<'_>,
 ) -> Result<HealthProof, HealthError> {
-    guard::admit(database, geteuid().is_root())?;
+    guard::allow(database, geteuid().is_root())?;
     let main = factory::resolve(path, false)?;
     let foreign = sidecars::would_be_foreign(&main)
         .map_err(|cause| HealthError::Examine { path: main.clone(), cause })?;
@@ -248,7 +248,7 @@ impl LockWait<'_> {
         let waited_ms = milliseconds(self.since.elapsed());
         let made_wait = self.seen();
         let by = made_wait.last().map(|it| format!(": {it} has it")).unwrap_or_default();
-        let refusal = format!("the write lock was not to be had within {}{by}", units::duration(waited_ms));
+        let refusal = format!("could not get the write lock within {}{by}", units::duration(waited_ms));
         WriteProof { refusal: Some(refusal), waited_ms, retries, made_wait, ..WriteProof::default() }
     }
 }

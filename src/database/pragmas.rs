@@ -42,13 +42,13 @@ pub enum PragmaError {
     )]
     Journal { path: PathBuf },
     /// The files that a connection makes would not be the owner's.
-    #[error("not asked: {} belongs to another user, who could not write to our -wal; run as its owner", path.display())]
+    #[error("not asked: {} belongs to another user, who could not write to the -wal that waltop would create; run as its owner", path.display())]
     OtherUser { path: PathBuf },
     /// What a connection makes could not be made, or not be removed.
     #[error("not asked: this user may not write to the folder of {}; run as its owner", path.display())]
     Folder { path: PathBuf },
     /// It is not as it was at the look.
-    #[error("not asked: somebody has opened {} since the look; look again", path.display())]
+    #[error("not asked: a process has opened {} since the sample; try again", path.display())]
     Changed { path: PathBuf },
     /// It could not be examined.
     #[error("not asked: cannot examine {}: {cause}; check who may read it and its folder", path.display())]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{wal::frames_kept_by, who};
+use super::{wal::frames_pinned_by, who};
 use crate::{
     snapshot::{CheckpointMode, Database, LockHolder, LogReader, WalState},
     units,
@@ -58,7 +58,7 @@ pub fn waited_for(database: &Database) -> Vec<&LogReader> {
     let Some(checkpointer) = &locks.checkpointer else { return Vec::new() };
     let kept = |reader: &&LogReader| {
         let wal = database.wal.as_ref();
-        reader.slot.is_some() && wal.and_then(|wal| frames_kept_by(reader, wal)).is_none_or(|kept| kept > 0)
+        reader.slot.is_some() && wal.and_then(|wal| frames_pinned_by(reader, wal)).is_none_or(|kept| kept > 0)
     };
     let behind: Vec<_> = locks.readers.iter().filter(kept).collect();
     let blocks_writers = locks.writer.as_ref().is_some_and(|writer| writer.pid == checkpointer.pid);
@@ -71,7 +71,7 @@ pub fn waited_for(database: &Database) -> Vec<&LogReader> {
 // A checkpointer's own lock on a slot shows as no reader: it is a write lock.
 fn how_it_blocks(reader: &LogReader, wal: Option<&WalState>, mode: CheckpointMode) -> Option<String> {
     let slot = reader.slot?;
-    let kept = wal.and_then(|wal| frames_kept_by(reader, wal));
+    let kept = wal.and_then(|wal| frames_pinned_by(reader, wal));
     let for_long = reader.held_ms.map(|ms| format!(" for {}", units::duration(ms))).unwrap_or_default();
     match (slot, kept) {
         (0, Some(0)) => None,

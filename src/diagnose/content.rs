@@ -23,7 +23,7 @@ pub fn suspicions(database: &Database, now: Timestamp) -> Vec<Suspicion> {
         // Which page is the first that is missing can change with each commit.
         contradiction(database)
             .map(|it| (SuspicionKind::Contradiction, vec![it.kind.to_string(), it.by_index.to_string()])),
-        doubt(database).map(|it| (SuspicionKind::DoubtfulLog, vec![it.frames.to_string()])),
+        doubtful_log(database).map(|it| (SuspicionKind::DoubtfulLog, vec![it.frames.to_string()])),
         content.hot_journal.as_ref().map(|it| {
             let evidence = [it.bytes.to_string(), text(it.modified_at).to_string()];
             (SuspicionKind::HotJournal, evidence.to_vec())
@@ -43,8 +43,8 @@ fn contradiction(database: &Database) -> Option<&Contradiction> {
 }
 
 // A page 1 that was overwritten is newer than the log, too.
-fn doubt(database: &Database) -> Option<&LogBelongs> {
-    database.content.doubt().filter(|_| !database.content.is_damaged())
+fn doubtful_log(database: &Database) -> Option<&LogBelongs> {
+    database.content.doubtful_log().filter(|_| !database.content.is_damaged())
 }
 
 pub const RULES: &[&dyn Rule] = &[&DamagedHeader, &MismatchedFiles, &DoubtfulLog, &HotJournalLeft];
@@ -166,12 +166,12 @@ impl Rule for DoubtfulLog {
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let is_confirmed = look.confirms_of_files(SuspicionKind::DoubtfulLog);
-        let Some(doubt) = doubt(database).filter(|_| is_confirmed) else { return Vec::new() };
+        let Some(doubt) = doubtful_log(database).filter(|_| is_confirmed) else { return Vec::new() };
         vec![Finding {
             kind: self.kind(),
             severity: Severity::Warning,
             pid: None,
-            message: doubted(&database.name(), doubt),
+            message: doubtful_log_message(&database.name(), doubt),
             evidence: evidence([
                 ("frames", doubt.frames.into()),
                 ("main_written_at", text(doubt.main_written_at)),
@@ -183,7 +183,7 @@ impl Rule for DoubtfulLog {
     }
 }
 
-fn doubted(name: &str, doubt: &LogBelongs) -> String {
+fn doubtful_log_message(name: &str, doubt: &LogBelongs) -> String {
     let is_written_later = doubt.main_written_at > doubt.log_written_at;
     let verb = if is_written_later { "written" } else { "made" };
     format!(

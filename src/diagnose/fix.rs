@@ -25,7 +25,7 @@ pub const TO_FILE: &str = "PRAGMA wal_checkpoint(truncate)";
 
 /// What is to be said of a file to which nothing was ever written: it keeps no mode, and a fix writes none.
 pub(super) const EMPTY: &str =
-    "the file is empty and keeps no mode yet: waltop ingest puts it in WAL mode with its first write";
+    "the file is empty and has no journal mode yet: waltop ingest sets WAL mode with its first write";
 
 /// Whether nothing was ever written to `database`.
 pub(super) fn is_empty(database: &Database) -> bool {
@@ -52,23 +52,23 @@ pub fn plan(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<Fi
     if database.is_wal() == Some(false) {
         steps.push(step(
             TO_WAL,
-            "With a rollback journal each commit locks all readers out; the file keeps WAL mode for every client.",
+            "With a rollback journal each commit locks all readers out; the file stores WAL mode for every client.",
         ));
     }
     if database.is_wal() == Some(true) && database.presence() == Presence::Leftover {
         steps.push(step(
             TO_FILE,
-            "A crash has left a log that nobody uses; the next to come would have to recover it.",
+            "A crash has left a log that no process uses; the next process to open it must recover it.",
         ));
     }
     match vacuum_mode(database, profile) {
         Some(mode) if !mode.needs_vacuum => {
-            steps.push(step(&mode.sql(), "The file keeps how free pages are given back."));
+            steps.push(step(&mode.sql(), "The file stores how free pages are returned."));
         }
         Some(mode) if extent == FixExtent::WithVacuum => {
             steps.push(step(
                 &mode.sql(),
-                "The file keeps how free pages are given back, from the next VACUUM on.",
+                "The file stores how free pages are returned, from the next VACUUM on.",
             ));
             steps.push(step(VACUUM, "Only a copy of the whole file can be laid out for that."));
         }

@@ -38,11 +38,11 @@ impl fmt::Display for GuardRefusal {
 
 /// Why a connection to `database` could lose data, as it was sampled; `None` where all that could be seen allows one. `as_root`: the connection would be root's.
 pub fn refusal(database: &Database, as_root: bool) -> Option<GuardRefusal> {
-    standing(database, as_root).or_else(|| unconfirmed(database))
+    confirmed_hazard(database, as_root).or_else(|| unconfirmed(database))
 }
 
 /// The same without what samples have not confirmed yet: for what only prepares an action, and leaves that to its worker.
-pub fn standing(database: &Database, as_root: bool) -> Option<GuardRefusal> {
+pub fn confirmed_hazard(database: &Database, as_root: bool) -> Option<GuardRefusal> {
     reach(database).or_else(|| hazard(database).map(of_finding)).or_else(|| owner(database, as_root))
 }
 
@@ -51,7 +51,7 @@ pub fn standing(database: &Database, as_root: bool) -> Option<GuardRefusal> {
 /// # Errors
 ///
 /// Where a connection could lose data.
-pub fn admit(database: &Database, as_root: bool) -> Result<(), GuardRefusal> {
+pub fn allow(database: &Database, as_root: bool) -> Result<(), GuardRefusal> {
     refusal(database, as_root).map_or(Ok(()), Err)
 }
 
@@ -116,10 +116,10 @@ fn owner(database: &Database, as_root: bool) -> Option<GuardRefusal> {
 fn unconfirmed(database: &Database) -> Option<GuardRefusal> {
     let suspicion = database.suspicions.iter().find(|it| !it.is_confirmed())?;
     let what = if suspicion.kind.is_about_content() {
-        format!("the content of {} changes faster than samples can tell; try again", database.name())
+        format!("the content of {} changes faster than samples can follow; try again", database.name())
     } else {
         let who = super::who(database, suspicion.pid);
-        format!("{who} changes the files or locks that it uses faster than samples can tell; try again")
+        format!("{who} changes the files or locks that it uses faster than samples can follow; try again")
     };
     Some(GuardRefusal { fact: ForbiddingFact::Unconfirmed, pid: suspicion.pid, what })
 }

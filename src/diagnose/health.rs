@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::{compliance, fix};
 use crate::{
     config::profile::Profile,
+    file_format,
     snapshot::{ConnectionFacts, Database, PragmaRow, PragmaSource, Severity, lossy_path},
     units,
 };
 
 /// Bytes that a frame of the log has beside its page.
-const FRAME_HEADER: u64 = 24;
+const FRAME_HEADER: u64 = file_format::FRAME_HEADER as u64;
 
 /// How far a health check goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -127,7 +128,7 @@ impl HealthReport {
         let mut troubles: Vec<String> = proof.write.refusal.iter().cloned().collect();
         // An empty file keeps nothing: what SQLite answers for it is what it would do at the first write.
         let is_told = |row: &&PragmaRow| !(fix::is_empty(database) && row.source == PragmaSource::File);
-        let against_it: Vec<&PragmaRow> = pragmas.iter().filter(|row| is_trouble(row, profile)).collect();
+        let against_it: Vec<&PragmaRow> = pragmas.iter().filter(|row| is_problem(row, profile)).collect();
         if !against_it.iter().all(is_told) {
             troubles.push(fix::EMPTY.to_owned());
         }
@@ -169,7 +170,7 @@ fn rows(database: &Database, profile: &Profile, answers: &ConnectionFacts) -> Ve
     rows
 }
 
-fn is_trouble(row: &PragmaRow, profile: &Profile) -> bool {
+fn is_problem(row: &PragmaRow, profile: &Profile) -> bool {
     let severity = profile.expectation(&row.name).map(|it| it.severity);
     row.ok == Some(false) && severity.is_some_and(|it| it != Severity::Info)
 }

@@ -34,7 +34,7 @@ impl Rule for CrashedIngestion {
                 severity: Severity::Warning,
                 pid: pid(run, look.database),
                 message: format!(
-                    "{} died while it took {} in{}: the rest cannot be found until it is run again",
+                    "{} died while it ingested {}{}: the rest cannot be found until it is run again",
                     name(run),
                     run.folders.join(", "),
                     progress(run)
@@ -83,7 +83,7 @@ impl StalledIngestion {
         let is_stopped = database.process(run.pid).is_some_and(crate::snapshot::Process::is_stopped);
         let writer = database.locks.writer.as_ref().filter(|it| it.pid != Some(run.pid));
         let why = match writer {
-            _ if is_stopped => "it is stopped, and goes on when it is continued".to_owned(),
+            _ if is_stopped => "it is stopped, and resumes when it is continued".to_owned(),
             Some(writer) => format!("{} holds the write lock", who(database, writer.pid)),
             None if run.embedding.is_some() => "it waits for its embedder".to_owned(),
             None => "what is left cannot be found meanwhile".to_owned(),
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(outline(&found), [(FindingKind::CrashedIngestion, Warning, Some(INGESTER))]);
         assert_eq!(
             found[0].message,
-            "71300 (waltop) died while it took /srv/notes in with 312 of 556 files done: \
+            "71300 (waltop) died while it ingested /srv/notes with 312 of 556 files done: \
              the rest cannot be found until it is run again"
         );
         assert_eq!(found[0].remedy.action, Some(RemedyAction::Ingest));
@@ -350,7 +350,7 @@ mod tests {
         database.processes.push(stopped);
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::StalledIngestion, Warning, Some(INGESTER))]);
-        assert!(found[0].message.ends_with(": it is stopped, and goes on when it is continued"));
+        assert!(found[0].message.ends_with(": it is stopped, and resumes when it is continued"));
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -CONT 71300"));
     }
 

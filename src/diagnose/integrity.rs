@@ -75,7 +75,7 @@ fn split(database: &Database, process: &Process) -> String {
     }
     if process.moved_to.is_empty() {
         return format!(
-            "{who} still has a deleted or replaced file open ({replaced}): nobody else sees what it commits"
+            "{who} still has a deleted or replaced file open ({replaced}): no other process sees what it commits"
         );
     }
     let now = process.moved_to.join(", ");
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(
             found[0].message,
             "71168 (python3) still has a deleted or replaced file open (notes.db-wal, notes.db-shm): \
-             nobody else sees what it commits"
+             no other process sees what it commits"
         );
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop explain split-wal"));
     }

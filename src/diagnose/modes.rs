@@ -86,7 +86,7 @@ impl Rule for RollbackJournal {
             return Vec::new();
         }
         let message = format!(
-            "{} keeps a rollback journal and {} processes share it: each commit locks all readers out",
+            "{} uses a rollback journal and {} processes share it: each commit locks all readers out",
             database.name(),
             sharers.len(),
         );
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(outline(&found), [(FindingKind::RollbackJournal, Warning, None)]);
         assert_eq!(
             found[0].message,
-            "my notes.db keeps a rollback journal and 2 processes share it: each commit locks all readers out"
+            "my notes.db uses a rollback journal and 2 processes share it: each commit locks all readers out"
         );
         assert_eq!(found[0].remedy.action, Some(RemedyAction::Fix));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop fix '/srv/my notes.db'"));

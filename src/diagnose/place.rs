@@ -52,7 +52,9 @@ impl Rule for UnsafeFilesystem {
             )),
             "overlay" if [Some(filesystem), before].iter().all(|it| lacks_locks(*it)) => Some((
                 Severity::Warning,
-                format!("{at}, where its locks show under another device: who holds what cannot be told"),
+                format!(
+                    "{at}, where its locks show under another device: which process holds what is unknown"
+                ),
             )),
             _ => None,
         };

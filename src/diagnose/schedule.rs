@@ -63,12 +63,12 @@ fn obstacle(database: &Database) -> Option<String> {
         return Some("the database is not in WAL mode".to_owned());
     }
     // Whether it would be root's connection is for the worker to ask.
-    if let Some(why) = guard::standing(database, false) {
+    if let Some(why) = guard::confirmed_hazard(database, false) {
         return Some(format!("data could be lost: {why}"));
     }
     // What a crash left is for whoever opens the database next, or for a person, to recover.
     if database.presence() == Presence::Leftover {
-        return Some("nobody has the database open, and a crash may have left its log".to_owned());
+        return Some("no process has the database open, and a crash may have left its log".to_owned());
     }
     let locks = &database.locks;
     if locks.exclusive.is_none() && locks.recoverer.is_none() && locks.checkpointer.is_none() {
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_does_not_put_it_off() {
-        let last = LastCheckpoint::begun(at(600), CheckpointMode::Passive, None);
+        let last = LastCheckpoint::started(at(600), CheckpointMode::Passive, None);
         let schedule = seen(SCHEDULE, &quiet(), Some(last), (at(0), at(1)));
         assert!(schedule.due_at <= at(0) + EVERY / 10, "{}", schedule.due_at);
     }
@@ -209,7 +209,7 @@ mod tests {
         let mut database = quiet();
         database.processes.clear();
         database.locks.index_held = false;
-        assert!(why(&database).starts_with("nobody has the database open"), "{}", why(&database));
+        assert!(why(&database).starts_with("no process has the database open"), "{}", why(&database));
         database.files.wal = None;
         database.files.shm = None;
         assert_eq!(plan(&database, CheckpointMode::Passive), CheckpointPlan::Idle);

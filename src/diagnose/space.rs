@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Rule, RuleFacts, RuleInput, evidence, quoted, terminate, wal::frames_kept_by, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, quoted, terminate, wal::frames_pinned_by, who};
 use crate::{
     snapshot::{Database, Finding, FindingKind, LogReader, Remedy, RemedyAction, Severity},
     units,
@@ -88,7 +88,7 @@ fn cost(look: &RuleInput<'_>, is_growing: bool) -> String {
     let reader = reader_in_the_way(look);
     let name = reader.map(|reader| who(look.database, reader.pid));
     if !is_moved(look) {
-        let kept = reader.zip(wal).and_then(|(reader, wal)| frames_kept_by(reader, wal)).unwrap_or(pending);
+        let kept = reader.zip(wal).and_then(|(reader, wal)| frames_pinned_by(reader, wal)).unwrap_or(pending);
         return match name {
             Some(name) => format!(": {name} keeps {} from being moved", frames(kept)),
             None => format!(": {} to be moved slow down reads and recovery", frames(pending)),
@@ -109,7 +109,7 @@ fn reader_in_the_way<'a>(look: &RuleInput<'a>) -> Option<&'a LogReader> {
     let wal = look.database.wal.as_ref()?;
     let long = look.config.thresholds.pinned_wal.0.as_secs_f64() * 1000.0;
     let is_in_the_way = |reader: &&LogReader| {
-        let kept = frames_kept_by(reader, wal);
+        let kept = frames_pinned_by(reader, wal);
         let blocks = if is_moved(look) {
             // A truncation wants nobody in the log. Slot 0 is not in it, and only keeps frames from being moved.
             reader.slot.is_some_and(|slot| slot > 0) || kept.is_some_and(|kept| kept > 0)

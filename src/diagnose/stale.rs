@@ -22,7 +22,7 @@ use protection::protection;
 use twins::DaemonFamily;
 
 /// Fills in the verdict on every process of every database.
-pub fn judge(snapshot: &mut Snapshot, config: &Config) {
+pub fn judge_processes(snapshot: &mut Snapshot, config: &Config) {
     let verdicts: BTreeMap<ProcessKey, StaleVerdict> = {
         let snapshot = &*snapshot;
         let family = DaemonFamily::of(&snapshot.databases, &config.daemons);

@@ -20,7 +20,7 @@ pub fn suspicions(database: &Database, previous: Option<&Database>, now: Timesta
         seen.extend(against_unseen(database, now));
     }
     for suspicion in &mut seen {
-        suspicion.carry_on(before, now);
+        suspicion.keep_start(before, now);
     }
     if !database.is_complete {
         seen.extend(before.iter().filter(|it| !it.kind.is_about_content()).cloned());

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{Rule, RuleFacts, RuleInput, evidence, step, terminate, who};
 use crate::{
+    file_format,
     snapshot::{Database, Finding, FindingKind, LogReader, RemedyAction, Severity, WalState},
     units,
 };
 
 /// Bytes in front of each page in the log.
-const FRAME_HEADER: u64 = 24;
+const FRAME_HEADER: u64 = file_format::FRAME_HEADER as u64;
 
 pub const RULES: &[&dyn Rule] = &[&PinnedWal];
 
@@ -39,7 +40,7 @@ impl Rule for PinnedWal {
 }
 
 /// Committed frames that `reader` keeps from being moved; `None` where that is not known.
-pub(super) fn frames_kept_by(reader: &LogReader, wal: &WalState) -> Option<u32> {
+pub(super) fn frames_pinned_by(reader: &LogReader, wal: &WalState) -> Option<u32> {
     // Slot 0 reads the main file only, so nothing may be moved into it.
     match reader.slot? {
         0 => wal.pending,
@@ -57,7 +58,7 @@ struct LogPin<'a> {
 
 impl<'a> LogPin<'a> {
     fn of(reader: &'a LogReader, wal: &WalState, look: &RuleInput<'_>) -> Option<Self> {
-        let frames = frames_kept_by(reader, wal)?;
+        let frames = frames_pinned_by(reader, wal)?;
         let held_ms = reader.held_ms?;
         if frames <= look.profile.autocheckpoint_frames() {
             return None;

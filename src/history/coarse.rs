@@ -55,7 +55,7 @@ impl CoarseHistory {
         + LockOwner::BYTES;
 
     /// Takes in a hold, later than all before it.
-    pub fn take(&mut self, hold: &TimedHold) {
+    pub fn add(&mut self, hold: &TimedHold) {
         self.count_length(hold);
         let last = (hold.end() - 1).max(hold.start) / SECOND;
         let first = (hold.start / SECOND).max(last - Micros::try_from(SECONDS).unwrap_or(last));
@@ -69,14 +69,14 @@ impl CoarseHistory {
                 who: Arc::clone(&hold.who),
             };
             if self.filling.first().is_some_and(|newest| newest.second != share.second) {
-                self.settle();
+                self.close_second();
             }
-            self.add(share);
+            self.add_share(share);
         }
     }
 
     /// The time before which nothing is known any more; `None` where nothing was forgotten.
-    pub fn forgotten_before(&self) -> Option<Micros> {
+    pub fn dropped_before(&self) -> Option<Micros> {
         let oldest = self.shares.front()?;
         self.is_cut.then(|| Micros::from(oldest.second) * SECOND)
     }
@@ -105,7 +105,7 @@ impl CoarseHistory {
         })
     }
 
-    fn add(&mut self, share: SecondShare) {
+    fn add_share(&mut self, share: SecondShare) {
         if let Some(known) = self.filling.iter_mut().find(|known| known.who.is(&share.who)) {
             known.add(&share);
             return;
@@ -135,7 +135,7 @@ impl CoarseHistory {
     }
 
     // The second is over: few of its processes keep their names.
-    fn settle(&mut self) {
+    fn close_second(&mut self) {
         self.fold(NAMED + 1);
         for share in self.filling.drain(..) {
             self.is_cut |= self.shares.len() == Self::SHARES;
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_long_hold_counts_once_and_fills_every_second() {
         let mut coarse = CoarseHistory::default();
-        coarse.take(&hold(1, SECOND / 2, 3 * SECOND));
+        coarse.add(&hold(1, SECOND / 2, 3 * SECOND));
         let pieces: Vec<_> = coarse.pieces(0, 10 * SECOND).collect();
         let held: Vec<_> = pieces.iter().map(|piece| piece.held).collect();
         assert_eq!(held, [SECOND / 2, SECOND, SECOND, SECOND / 2]);
@@ -247,9 +247,9 @@ mod tests {
     fn many_processes_of_a_second_are_added_up_and_nothing_is_lost() {
         let mut coarse = CoarseHistory::default();
         for pid in 1..=200_i32 {
-            coarse.take(&hold(pid, Micros::from(pid) * 4000, 1000 + Micros::from(pid)));
+            coarse.add(&hold(pid, Micros::from(pid) * 4000, 1000 + Micros::from(pid)));
         }
-        coarse.take(&hold(1, 5 * SECOND, 10));
+        coarse.add(&hold(1, 5 * SECOND, 10));
         let pieces: Vec<_> = coarse.pieces(0, SECOND).collect();
         assert_eq!(pieces.len(), NAMED + 1);
         assert_eq!(pieces.iter().map(|piece| piece.count).sum::<u64>(), 200);

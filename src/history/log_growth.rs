@@ -14,18 +14,18 @@ impl LockHistory {
     /// `-wal` has this inode and size at `at`.
     pub fn wal_is(&mut self, at: Instant, inode: u64, bytes: u64) {
         if self.log.replace(inode) != Some(inode) {
-            self.growth.begin_anew();
-            self.steady_growth.begin_anew();
+            self.growth.reset();
+            self.steady_growth.reset();
         }
         self.growth.is(at, bytes);
         self.steady_growth.is_at_most_every(STEADY, at, bytes);
     }
 
     /// There is no `-wal`.
-    pub fn wal_is_gone(&mut self) {
+    pub fn wal_removed(&mut self) {
         self.log = None;
-        self.growth.begin_anew();
-        self.steady_growth.begin_anew();
+        self.growth.reset();
+        self.steady_growth.reset();
         self.moved.is_unknown();
     }
 
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(history.trend(start).wal_bytes_per_second, None);
         history.wal_is(start + ms(5000), 2, 200);
         assert_eq!(history.trend(start).wal_bytes_per_second, Some(100.0));
-        history.wal_is_gone();
+        history.wal_removed();
         assert_eq!(history.trend(start).wal_bytes_per_second, None);
     }
 

@@ -23,7 +23,7 @@ impl GrowthRate {
     }
 
     /// It is another thing from now on.
-    pub fn begin_anew(&mut self) {
+    pub fn reset(&mut self) {
         self.values.clear();
     }
 
@@ -82,7 +82,7 @@ impl MovedFrames {
         };
         match moved {
             Some(moved) => self.total += u64::from(moved),
-            None => self.rate.begin_anew(),
+            None => self.rate.reset(),
         }
         self.rate.is(at, self.total);
     }

@@ -105,7 +105,7 @@ pub struct Discovery {
 /// Why folders cannot be taken in.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoverError {
-    #[error("no folder to take in: name one")]
+    #[error("no folder to ingest: name one")]
     NoFolder,
     #[error("there is no folder {0}: check the path")]
     Missing(String),
@@ -118,7 +118,7 @@ pub enum DiscoverError {
         source: io::Error,
     },
     /// Its name cannot be kept in the database.
-    #[error("the path of {0} is not UTF-8: give the folder a name of its own with --root")]
+    #[error("the path of {0} is not UTF-8: name the folder with --root")]
     NotUtf8(String),
     /// It holds nothing to take in.
     #[error(

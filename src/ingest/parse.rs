@@ -93,7 +93,7 @@ pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
         front_matter::relations(values, place, &mut edges);
     }
     if edges.left_out {
-        warnings.push(format!("only the first {MOST_EDGES} links and tags were kept"));
+        warnings.push(format!("only the first {MOST_EDGES} links and tags were stored"));
     }
     let title = values.as_ref().and_then(|it| front_matter::text(it, &["title"])).or(heading);
     ParsedDocument {

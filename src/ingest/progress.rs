@@ -92,7 +92,7 @@ impl<W: Write> LineProgress<W> {
 
 impl<W: Write> RunProgress for LineProgress<W> {
     fn resumed(&mut self, before: &CarriesOn) {
-        self.print_line(&format!("carries on {before}"));
+        self.print_line(&format!("resumes {before}"));
     }
 
     fn waits(&mut self, why: &str) {
@@ -162,7 +162,7 @@ impl Default for BarProgress {
 impl RunProgress for BarProgress {
     fn resumed(&mut self, before: &CarriesOn) {
         // There is no bar yet that could make room for it.
-        let _ = writeln!(io::stderr(), "{}", text::clean(&format!("carries on {before}")));
+        let _ = writeln!(io::stderr(), "{}", text::clean(&format!("resumes {before}")));
     }
 
     fn waits(&mut self, why: &str) {

@@ -91,7 +91,7 @@ impl<'a> IngestRun<'a> {
     }
 
     /// Does it all, and tells the journal how it ended, once the database is closed.
-    pub(super) fn take_in(
+    pub(super) fn ingest_documents(
         mut self,
         database: &Path,
         folders: &[IngestFolder],
@@ -199,7 +199,7 @@ impl<'a> IngestRun<'a> {
                 Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
                 Err(error) => return Err(error.into()),
             }
-            if !self.relieve(store)? {
+            if !self.checkpoint_log(store)? {
                 return Ok(RunOutcome::Stopped);
             }
             match store.merge(self.sizer.aim()) {
@@ -318,7 +318,7 @@ impl<'a> IngestRun<'a> {
             self.summary.removed += files;
             self.record(JournalEvent::Removed { files, cost: cost.into() })?;
             self.committed(files, cost);
-            if !self.relieve(store)? {
+            if !self.checkpoint_log(store)? {
                 return Ok(RunOutcome::Stopped);
             }
             if !gone.is_empty() {
@@ -329,7 +329,7 @@ impl<'a> IngestRun<'a> {
     }
 
     /// Has the log moved; `false` where the run is to end.
-    fn relieve(&mut self, store: &mut DocumentStore) -> Result<bool, IngestError> {
+    fn checkpoint_log(&mut self, store: &mut DocumentStore) -> Result<bool, IngestError> {
         let mut told = Ok(());
         let relieved = store.checkpoint_log(&mut |pinned| {
             self.progress.waits(&pinned.to_string());

@@ -123,7 +123,7 @@ pub enum StoreError {
     },
     /// Readers keep its log from beginning anew, and it is as large as it may be.
     #[error(
-        "{pinned}, and kept it from beginning anew for {seconds} s: end what reads {path}, then run this again to carry on"
+        "{pinned}, and kept it from restarting for {seconds} s: end the reader of {path}, then run this again to resume"
     )]
     Pinned {
         path: String,
@@ -177,7 +177,7 @@ impl StoreError {
 fn by(holder: Option<&BlockingProcess>, path: &str) -> String {
     match holder {
         Some(holder) => format!(" by {holder}: wait for it to end, or stop it"),
-        None => format!(": see by whom with `waltop status {path}`"),
+        None => format!(": see which process with `waltop status {path}`"),
     }
 }
 

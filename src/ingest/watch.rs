@@ -64,9 +64,9 @@ pub trait WatchHost {
     /// Something else that a person would want to know, as one line.
     fn notice(&mut self, line: &str);
     /// When it has something of its own to do between two runs; `None` where it has nothing.
-    fn errand_at(&mut self) -> Option<Instant>;
+    fn next_task_at(&mut self) -> Option<Instant>;
     /// Does that. The database is not open in this process then; no run begins before it is done.
-    fn run_errand(&mut self);
+    fn run_task(&mut self);
 }
 
 /// Takes the folders of `request` in, and again after each change, until `bell` ends it.
@@ -93,7 +93,7 @@ pub fn watch(
     ));
     let mut watch = FolderWatch::new(request, &database, &folders, bell, host);
     watch.begin()?;
-    watch.go_on();
+    watch.follow_folders();
     Ok(())
 }
 
@@ -106,7 +106,7 @@ fn lock_folders(
     let pid = std::process::id().cast_signed();
     let since = Timestamp::now();
     let lock = |folder: &IngestFolder| {
-        let taken = RunLock::take(ExclusiveJob::Watch, &request.runs, database, &folder.path);
+        let taken = RunLock::acquire(ExclusiveJob::Watch, &request.runs, database, &folder.path);
         let mut lock = taken.map_err(|refusal| match refusal {
             RunLockRefusal::Taken(pid) => {
                 IngestError::Watched { folder: folder.path.display().to_string(), pid }
@@ -122,7 +122,7 @@ fn lock_folders(
             since,
         };
         let line = serde_json::to_string(&watcher).map_err(|error| wrap(error.into()))?;
-        lock.tell(&line).map_err(wrap)?;
+        lock.write_line(&line).map_err(wrap)?;
         Ok(lock)
     };
     folders.iter().map(lock).collect()
@@ -179,46 +179,46 @@ impl<'a> FolderWatch<'a> {
         match self.run() {
             Err(error) if !is_waited_for(&error) => Err(error),
             ended => {
-                self.settle(ended);
+                self.finish_run(ended);
                 Ok(())
             }
         }
     }
 
-    fn go_on(&mut self) {
-        let mut pulse = self.next_pulse();
+    fn follow_folders(&mut self) {
+        let mut pulse = self.next_poll();
         loop {
             let (until, mind) = match self.backoff.until() {
                 Some(until) => (until, WakeOn::OnlyTime),
                 // A document that changes need not wait until vectors are tried for again.
                 None => (self.vectors.until().map_or(pulse, |again| again.min(pulse)), WakeOn::Changes),
             };
-            let errand = self.host.errand_at();
+            let errand = self.host.next_task_at();
             match self.bell.wait(errand.map_or(until, |errand| errand.min(until)), mind) {
                 Wakeup::ToEnd => return,
                 Wakeup::By(wave) => {
-                    self.heard(wave.heard);
+                    self.handle_event(wave.heard);
                     self.run_again();
-                    pulse = self.next_pulse();
+                    pulse = self.next_poll();
                 }
                 Wakeup::InTime if until <= Instant::now() => {
                     self.tick();
-                    pulse = self.next_pulse();
+                    pulse = self.next_poll();
                 }
                 Wakeup::InTime => {}
             }
             // Whatever woke it: there may always be a change waiting.
             if errand.is_some_and(|errand| errand <= Instant::now()) && !self.bell.stop().is_raised() {
-                self.host.run_errand();
+                self.host.run_task();
             }
         }
     }
 
-    fn next_pulse(&self) -> Instant {
-        Instant::now() + self.pulse()
+    fn next_poll(&self) -> Instant {
+        Instant::now() + self.poll_interval()
     }
 
-    fn pulse(&self) -> Duration {
+    fn poll_interval(&self) -> Duration {
         if self.folders.is_any_missing() { PULSE_WHILE_MISSING } else { PULSE }
     }
 
@@ -226,24 +226,24 @@ impl<'a> FolderWatch<'a> {
     fn tick(&mut self) {
         let is_to_retry = self.backoff.until().is_some()
             || self.vectors.until().is_some_and(|until| until <= Instant::now());
-        if self.look_at_folders() || is_to_retry || self.deafness.is_some() {
+        if self.check_folders() || is_to_retry || self.deafness.is_some() {
             self.run_again();
         }
     }
 
     fn run_again(&mut self) {
         let ended = self.run();
-        self.settle(ended);
+        self.finish_run(ended);
     }
 
-    fn heard(&mut self, heard: WatchEvent) {
+    fn handle_event(&mut self, heard: WatchEvent) {
         if heard > WatchEvent::Document {
             self.ears = None;
         }
     }
 
     /// Whether any folder is another than at the last look, or came or went, which is said.
-    fn look_at_folders(&mut self) -> bool {
+    fn check_folders(&mut self) -> bool {
         let Some(lines) = self.folders.changes() else { return false };
         self.ears = None;
         for line in lines {
@@ -256,9 +256,9 @@ impl<'a> FolderWatch<'a> {
     /// covered by it, and what changes from now on is heard.
     fn run(&mut self) -> Result<Option<RunSummary>, IngestError> {
         if let Some(wave) = self.bell.take() {
-            self.heard(wave.heard);
+            self.handle_event(wave.heard);
         }
-        self.look_at_folders();
+        self.check_folders();
         let mut folders = self.folders.present();
         self.listen(&folders);
         self.is_gone |= self.runs > 0 && !self.database.exists();
@@ -311,14 +311,14 @@ impl<'a> FolderWatch<'a> {
         };
         if let Some(reason) = deafness.as_ref().filter(|_| deafness != self.deafness) {
             self.host.notice(&format!(
-                "not all changes can be heard, so all is looked through every {} s: {reason}",
+                "some changes cannot be watched, so all files are compared every {} s: {reason}",
                 PULSE.as_secs()
             ));
         }
         self.deafness = deafness;
     }
 
-    fn settle(&mut self, ended: Result<Option<RunSummary>, IngestError>) {
+    fn finish_run(&mut self, ended: Result<Option<RunSummary>, IngestError>) {
         match ended {
             Ok(None) => {
                 self.backoff.went_well();
@@ -327,7 +327,7 @@ impl<'a> FolderWatch<'a> {
             Ok(Some(summary)) => self.went_well(&summary),
             // It was asked to end while it waited.
             Err(IngestError::Store(StoreError::Stopped)) => {}
-            Err(error) => self.troubled(&error),
+            Err(error) => self.report_error(&error),
         }
     }
 
@@ -337,7 +337,8 @@ impl<'a> FolderWatch<'a> {
             self.host.notice(&format!("{} is in step again", self.database.display()));
         }
         if mem::take(&mut self.is_gone) {
-            self.host.notice(&format!("{} was gone: made anew from the folders", self.database.display()));
+            self.host
+                .notice(&format!("{} was missing: created again from the folders", self.database.display()));
         }
         let is_new = summary.failed.iter().any(|file| !self.told.knows(file));
         let embedded = summary.embedding.as_ref().map_or(0, |it| it.embedded);
@@ -353,7 +354,7 @@ impl<'a> FolderWatch<'a> {
         }
     }
 
-    fn troubled(&mut self, error: &IngestError) {
+    fn report_error(&mut self, error: &IngestError) {
         // The run that gets through tries for them, too.
         self.vectors.wait();
         let line = error.to_string();

@@ -44,10 +44,10 @@ mod hearing {
             let timeout = Timespec::try_from(at_most).ok();
             // A signal cuts the wait short, which does no harm.
             let _ = poll(&mut fds, timeout.as_ref());
-            self.heard()
+            self.written_logs()
         }
 
-        fn heard(&self) -> Vec<WatchedLog> {
+        fn written_logs(&self) -> Vec<WatchedLog> {
             let mut buffer = [MaybeUninit::uninit(); 512];
             let mut events = Reader::new(&self.events, &mut buffer);
             let mut heard = Vec::new();

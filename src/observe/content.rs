@@ -88,7 +88,7 @@ impl ContentStamp {
         Self { id: FileId::of(metadata), bytes: metadata.len(), modified, born }
     }
 
-    fn is_settled(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.modified.is_none_or(|at| at.elapsed().is_ok_and(|age| age > TICK))
     }
 }
@@ -141,7 +141,7 @@ impl ContentReader {
             return Ok(known.clone());
         }
         let found = first_page::examine(&files::open(main)?, log, index)?;
-        if stamps.iter().flatten().all(ContentStamp::is_settled) {
+        if stamps.iter().flatten().all(ContentStamp::is_finished) {
             self.first_page = Some((stamps, found.clone()));
         }
         Ok(found)
@@ -174,7 +174,7 @@ impl ContentReader {
                 && stamps[0].is_some_and(|it| main.metadata().is_ok_and(|now| ContentStamp::of(&now) == it));
             if is_steady {
                 let found = found?;
-                if stamps[0].is_some_and(|it| it.is_settled()) {
+                if stamps[0].is_some_and(|it| it.is_finished()) {
                     self.contradiction = Some((before, stamps, found.clone()));
                 }
                 return Ok(found);
@@ -211,21 +211,21 @@ impl ContentReader {
         let known = self.log.take().filter(|known| known.of == of);
         let mut search = known.unwrap_or(LogSearch { of, frames: Vec::new(), search: None, belongs: None });
         let pair = MainAndLog { main: &main, log: &log, header };
-        let is_done = search.go_on(&pair, &input.paths[2])?;
+        let is_done = search.continue_search(&pair, &input.paths[2])?;
         let belongs = search.belongs;
         self.log = Some(search);
         match (is_done, belongs) {
             (true, Some(true)) => Ok(judged(LogVerdict::Belongs)),
             (true, Some(false)) => Ok(judged(LogVerdict::Doubtful)),
             (true, None) => Ok(None),
-            (false, _) => Err(io::Error::other("it is large; the next sample goes on")),
+            (false, _) => Err(io::Error::other("it is large; the next sample continues")),
         }
     }
 }
 
 impl LogSearch {
     /// Whether the search has come to its end; without an answer where the log changes meanwhile.
-    fn go_on(&mut self, pair: &MainAndLog<'_>, index: &Path) -> io::Result<bool> {
+    fn continue_search(&mut self, pair: &MainAndLog<'_>, index: &Path) -> io::Result<bool> {
         if self.belongs.is_some() {
             return Ok(true);
         }
@@ -240,7 +240,7 @@ impl LogSearch {
         let mut limit = COMPARED_BYTES / pair.header.page_size as usize;
         let changed = || io::Error::other("it changes while it is read");
         let compare = |page, number| pair.compare(page, number)?.ok_or_else(changed);
-        self.belongs = search.go_on(&self.frames, &mut limit, compare)?;
+        self.belongs = search.continue_search(&self.frames, &mut limit, compare)?;
         Ok(self.belongs.is_some())
     }
 }

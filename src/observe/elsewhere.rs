@@ -131,7 +131,7 @@ impl ProcessDescriber {
     }
 
     /// Forgets the processes that are not among `pids`.
-    pub fn forget_all_but(&mut self, pids: &[i32]) {
+    pub fn retain_pids(&mut self, pids: &[i32]) {
         self.takings.retain(|pid, _| pids.contains(pid));
     }
 }

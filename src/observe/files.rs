@@ -80,7 +80,7 @@ impl FileSighting {
 /// # Errors
 ///
 /// Where the operating system does not let us look.
-pub fn look(path: &Path, mounted: &Path, mounts: &MountTable) -> io::Result<Option<FileSighting>> {
+pub fn read_files(path: &Path, mounted: &Path, mounts: &MountTable) -> io::Result<Option<FileSighting>> {
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -10,7 +10,7 @@ use rustix::{
 use crate::snapshot::{FileFacts, FolderFacts};
 
 /// Looks at the folder of the database at `path`; `db` is its main file.
-pub fn look(path: &Path, db: Option<&FileFacts>) -> Option<FolderFacts> {
+pub fn read_folder(path: &Path, db: Option<&FileFacts>) -> Option<FolderFacts> {
     let folder = path.parent()?;
     let metadata = folder.metadata().ok()?;
     let own = rustix::process::geteuid().as_raw();
@@ -108,11 +108,15 @@ mod tests {
             mode: 0o644,
             modified_at: None,
         };
-        let seen = look(&path, Some(&db)).expect("a folder");
+        let seen = read_folder(&path, Some(&db)).expect("a folder");
         assert_eq!((seen.uid, seen.owner_may_write), (metadata.uid(), Some(true)));
-        assert_eq!(look(&path, None).expect("a folder").owner_may_write, None, "whose it is, is not known");
+        assert_eq!(
+            read_folder(&path, None).expect("a folder").owner_may_write,
+            None,
+            "whose it is, is not known"
+        );
         let foreign = FileFacts { uid: metadata.uid() + 1, ..db };
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
-        assert_eq!(look(&path, Some(&foreign)).expect("a folder").owner_may_write, Some(false));
+        assert_eq!(read_folder(&path, Some(&foreign)).expect("a folder").owner_may_write, Some(false));
     }
 }

@@ -56,7 +56,7 @@ impl HandleCount {
 impl HandleGrowths {
     /// Takes in `seen`, a look at `now`: PID, start ticks and descriptors of each process whose descriptors can be read.
     /// Tells what has grown, in the same order. A process that is not among them is forgotten.
-    pub fn take_in(
+    pub fn add_sample(
         &mut self,
         seen: impl Iterator<Item = (i32, Option<u64>, u32)>,
         now: Instant,
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn look(growths: &mut HandleGrowths, db: u32, at: Instant) -> Option<(u32, u32, u32, f64)> {
-        let told = growths.take_in([(7, Some(1000), db)].into_iter(), at);
+        let told = growths.add_sample([(7, Some(1000), db)].into_iter(), at);
         told.first().map(|it| (it.from, it.to, it.rises, it.span_ms))
     }
 
@@ -113,9 +113,9 @@ mod tests {
         let (mut growths, start) = (HandleGrowths::default(), Instant::now());
         look(&mut growths, 1, start);
         look(&mut growths, 2, start + seconds(1));
-        assert!(growths.take_in(std::iter::empty(), start + seconds(2)).is_empty());
+        assert!(growths.add_sample(std::iter::empty(), start + seconds(2)).is_empty());
         assert_eq!(look(&mut growths, 9, start + seconds(3)), None);
-        let another = growths.take_in([(7, Some(1001), 12)].into_iter(), start + seconds(4));
+        let another = growths.add_sample([(7, Some(1001), 12)].into_iter(), start + seconds(4));
         assert_eq!(another, [], "its number is another process's by now");
     }
 }

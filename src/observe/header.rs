@@ -27,14 +27,14 @@ pub fn read(file: &File) -> io::Result<Option<FileHeader>> {
 }
 
 /// Whether `start` could be the beginning of a database, as far as it goes.
-pub fn could_begin(start: &[u8]) -> bool {
+pub fn could_be_header(start: &[u8]) -> bool {
     start.iter().zip(MAGIC).all(|(byte, magic)| byte == magic)
 }
 
 /// Whether these bytes are a header: the magic words, and a page size that can be.
 pub fn is_header(bytes: &[u8; MAIN_HEADER]) -> bool {
     let size = page_size(bytes);
-    could_begin(bytes) && size.is_power_of_two() && size >= 512
+    could_be_header(bytes) && size.is_power_of_two() && size >= 512
 }
 
 /// Bytes per page; 65536 is written as 1.

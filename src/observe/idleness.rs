@@ -51,7 +51,7 @@ pub struct IdleTracker {
 
 impl IdleTracker {
     /// When the last look was taken.
-    pub fn looked_at(&self) -> Option<Instant> {
+    pub fn sampled_at(&self) -> Option<Instant> {
         self.looked_at
     }
 

@@ -162,7 +162,7 @@ mod tests {
         let mut word = [0];
         holder.stdout.take().expect("a pipe").read_exact(&mut word).expect("it has the lock");
         let file = files::open(&path).expect("it is there");
-        let sight = files::look(&path, &path, &MountTable::read("/proc".as_ref()))
+        let sight = files::read_files(&path, &path, &MountTable::read("/proc".as_ref()))
             .expect("it can be seen")
             .expect("there");
         let places = [(ProbeScope::Writers, 0..=0)];

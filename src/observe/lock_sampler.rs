@@ -172,7 +172,7 @@ fn run(shared: &SamplerState, proc: PathBuf) {
         shared.tally.sampled();
         let due = sampled.iter().map(|one| one.due).min().unwrap_or(now + IDLE);
         match ear.as_ref().filter(|_| sampled.iter().any(|one| one.sampled.is_listening())) {
-            Some(ear) => hear(ear, &mut sampled, due),
+            Some(ear) => wait_for_commit(ear, &mut sampled, due),
             None => thread::park_timeout(due.saturating_duration_since(Instant::now())),
         }
     }
@@ -209,12 +209,12 @@ impl PacedDatabase {
 }
 
 // Waits until `due`, or until a commit is heard: then the next sample of that database is due.
-fn hear(ear: &CommitWatcher, sampled: &mut [PacedDatabase], due: Instant) {
+fn wait_for_commit(ear: &CommitWatcher, sampled: &mut [PacedDatabase], due: Instant) {
     let heard = ear.wait(due.saturating_duration_since(Instant::now()));
     if !heard.is_empty() {
         let now = Instant::now();
         for one in sampled.iter_mut().filter(|one| one.sampled.is_listening()) {
-            if one.sampled.heard(&heard, now) {
+            if one.sampled.commits_seen(&heard, now) {
                 one.due = now;
             }
         }

@@ -78,7 +78,7 @@ impl MappedFiles {
     }
 
     /// Forgets the processes that are not among `pids`.
-    pub fn forget_all_but(&mut self, pids: &[i32]) {
+    pub fn retain_pids(&mut self, pids: &[i32]) {
         self.known.retain(|key, _| pids.contains(&key.pid));
     }
 }

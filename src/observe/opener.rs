@@ -158,7 +158,7 @@ impl TemporaryFile {
     }
 
     /// How many are surely SQLite's; `None` where none is, and some may be.
-    pub fn sure(self) -> Option<u32> {
+    pub fn confirmed_count(self) -> Option<u32> {
         match self {
             Self::Unseen | Self::Seen { named: 0, nameless: true } => None,
             Self::Seen { named, .. } => Some(named),
@@ -170,31 +170,34 @@ impl TemporaryFile {
 mod tests {
     use super::*;
 
-    fn sure(texts: &[&str]) -> Option<u32> {
+    fn confirmed_count(texts: &[&str]) -> Option<u32> {
         let mut temporary = TemporaryFile::NONE;
         for text in texts {
             temporary.note(text.as_bytes());
         }
-        temporary.sure()
+        temporary.confirmed_count()
     }
 
     #[test]
     fn only_what_sqlite_names_is_surely_its_own() {
-        assert_eq!(sure(&[]), Some(0));
-        assert_eq!(sure(&["/var/tmp/etilqs_df2cb092fcdb242b (deleted)", "/tmp/sqlite_1 (deleted)"]), Some(2));
+        assert_eq!(confirmed_count(&[]), Some(0));
+        assert_eq!(
+            confirmed_count(&["/var/tmp/etilqs_df2cb092fcdb242b (deleted)", "/tmp/sqlite_1 (deleted)"]),
+            Some(2)
+        );
         for other in
             ["/tmp/etilqs_1", "/tmp/etilqs_1/notes (deleted)", "/tmp/#x (deleted)", "/tmp/a (deleted)"]
         {
-            assert_eq!(sure(&[other]), Some(0), "{other}");
+            assert_eq!(confirmed_count(&[other]), Some(0), "{other}");
         }
-        assert_eq!(sure(&["/tmp/#4711 (deleted)"]), None, "anybody may make one");
-        assert_eq!(sure(&["/tmp/#4711 (deleted)", "/tmp/etilqs_1 (deleted)"]), Some(1));
+        assert_eq!(confirmed_count(&["/tmp/#4711 (deleted)"]), None, "anybody may make one");
+        assert_eq!(confirmed_count(&["/tmp/#4711 (deleted)", "/tmp/etilqs_1 (deleted)"]), Some(1));
     }
 
     #[test]
     fn what_cannot_be_read_is_unknown() {
         let mut unseen = TemporaryFile::Unseen;
         unseen.note(b"/tmp/etilqs_1 (deleted)");
-        assert_eq!(unseen.sure(), None);
+        assert_eq!(unseen.confirmed_count(), None);
     }
 }

@@ -84,7 +84,7 @@ impl PidfileContent {
 }
 
 fn pidfile(proc: &Path, path: &Path, pid: Option<i32>) -> Pidfile {
-    let lives = pid.and_then(|pid| lives(proc, pid));
+    let lives = pid.and_then(|pid| is_alive(proc, pid));
     let command = pid.filter(|_| lives == Some(true)).and_then(|pid| command_line(proc, pid));
     Pidfile { path: path.to_owned(), pid, lives, command, inside: Vec::new() }
 }
@@ -98,7 +98,7 @@ fn pid_in(path: &Path) -> io::Result<Option<i32>> {
 }
 
 // `/proc` may hide the processes of others (`hidepid`), of which the kernel says all the same that they exist.
-fn lives(proc: &Path, pid: i32) -> Option<bool> {
+fn is_alive(proc: &Path, pid: i32) -> Option<bool> {
     if let Some(stat) = proc::stat(proc, pid) {
         return Some(!stat.is_dead());
     }

@@ -137,7 +137,7 @@ fn is_damaged(main: &File, path: &Path) -> bool {
 fn check(file: &File, metadata: &Metadata, shown: String) -> Result<(), UnfitPath> {
     let mut start = [0; MAIN_HEADER];
     let length = files::read_at(file, &mut start, 0).map_err(|error| unreadable(&shown, error))?;
-    if !header::could_begin(&start[..length]) {
+    if !header::could_be_header(&start[..length]) {
         return Err(UnfitPath::NotADatabase(shown));
     }
     let (bytes, shortest) = (metadata.len(), MAIN_HEADER as u64);

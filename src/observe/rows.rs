@@ -51,7 +51,7 @@ impl Observer {
                 handles: opener.handles,
                 read_only: opener.read_only(),
                 index_read_only: read_shm,
-                temp_files: opener.temporary.sure(),
+                temp_files: opener.temporary.confirmed_count(),
                 maps_database: mapped.map(|[db, _, _]| db.is_some()),
                 maps_index: mapped.map(|[_, _, shm]| shm.is_some()),
                 holds_index,

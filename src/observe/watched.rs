@@ -129,11 +129,11 @@ impl DatabaseWatch {
         let mounts = theirs.as_ref().unwrap_or(mounts);
         let sights = std::array::from_fn(|at| {
             let path = &self.paths[at];
-            let sight = files::look(path, &texts[at], mounts);
+            let sight = files::read_files(path, &texts[at], mounts);
             sight.map_err(|error| note(unseen, "the file", path, &error)).unwrap_or_default()
         });
         let path = files::sidecar(&self.paths[0], "-journal");
-        let journal = files::look(&path, &files::sidecar(&main, "-journal"), mounts);
+        let journal = files::read_files(&path, &files::sidecar(&main, "-journal"), mounts);
         let journal = journal.map_err(|error| note(unseen, "the file", &path, &error)).unwrap_or_default();
         let former = self.former(&sights);
         let rows_of = |sight: &Option<FileSighting>| {
@@ -147,7 +147,7 @@ impl DatabaseWatch {
             index_rows: rows_of(&sights[2]),
             is_cut: table.cut.is_some(),
             filesystem: mounts.filesystem(&main, &self.paths[0]),
-            folder: folder::look(&self.paths[0], sights[0].as_ref().map(|sight| &sight.facts)),
+            folder: folder::read_folder(&self.paths[0], sights[0].as_ref().map(|sight| &sight.facts)),
             named: self.named.clone(),
             paths: self.paths.clone(),
             namespace: self.inside.as_ref().and_then(|inside| inside.namespace.clone()),
@@ -168,7 +168,7 @@ impl DatabaseWatch {
         view.read_index(unseen);
         match &view.sights[1] {
             Some(wal) => self.history().wal_is(now, wal.facts.inode, wal.facts.bytes),
-            None => self.history().wal_is_gone(),
+            None => self.history().wal_removed(),
         }
         view.wal = self.wal(&view, unseen);
         view.holders = view.main_rows.iter().chain(&view.index_rows).filter_map(|row| row.pid).collect();
@@ -178,7 +178,7 @@ impl DatabaseWatch {
 
     /// Gives the rows of `view` to those whose they are, now that it is known who has the files open. Where it
     /// turns out that only the holder of another file vouched for the index, the log is counted itself.
-    pub fn settle(
+    pub fn assign_locks(
         &mut self,
         view: &mut DatabaseView,
         openers: &BTreeMap<i32, DatabaseOpener>,
@@ -191,7 +191,7 @@ impl DatabaseWatch {
         });
         self.users.extend(openers.keys());
         let is_believed = view.wal.as_ref().is_some_and(|wal| wal.source == WalSource::Index);
-        if (view.index.is_some() || is_believed) && !view.is_vouched_for() {
+        if (view.index.is_some() || is_believed) && !view.is_index_in_use() {
             view.index = None;
             view.wal = self.wal(view, unseen);
         }
@@ -215,7 +215,7 @@ impl DatabaseWatch {
             is_used: !view.main_rows.is_empty()
                 || !view.index_rows.is_empty()
                 || openers.values().any(has_open),
-            is_vouched_for: view.is_vouched_for(),
+            is_vouched_for: view.is_index_in_use(),
             committed: counted.and_then(|wal| wal.frames),
         };
         let mut content = self.content.read(&input, unseen);
@@ -269,7 +269,7 @@ impl DatabaseWatch {
         let mut tell = |error: &io::Error| note(unseen, "the log", path, error);
         let file = files::open(path).map_err(|error| tell(&error)).ok()?;
         let header = LogHeader::read(&file).map_err(|error| tell(&error)).unwrap_or_default();
-        let is_vouched_for = view.is_vouched_for();
+        let is_vouched_for = view.is_index_in_use();
         if header.is_none() && view.index.is_none() {
             return None;
         }
@@ -293,7 +293,7 @@ impl DatabaseWatch {
                 }
                 Ok(committed) => {
                     let why =
-                        format!("it is large; {} counted so far, more in the next look", committed.frames);
+                        format!("it is large; {} counted so far, more in the next sample", committed.frames);
                     note(unseen, "the number of frames in", path, &io::Error::other(why));
                 }
                 Err(error) => note(unseen, "the frames of", path, &error),

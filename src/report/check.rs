@@ -102,7 +102,7 @@ impl CheckedDatabase {
 
     fn verdict(&self, fail_on: Severity, is_partial: bool) -> String {
         if let Some(why) = &self.unfit {
-            return format!("not looked at: {}", text::clean(why));
+            return format!("not sampled: {}", text::clean(why));
         }
         let counts = self.counts(fail_on);
         let as_seen = if is_partial { " that could be seen" } else { "" };

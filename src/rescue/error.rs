@@ -45,10 +45,10 @@ pub enum RescueError {
         list: String,
     },
     /// There is no lock that would hold the writer off.
-    #[error("{why}: no lock keeps {pid} from writing while it is copied; give --freeze to stop it meanwhile")]
+    #[error("{why}: no lock stops {pid} from writing during the copy; give --freeze to stop it meanwhile")]
     NeedsFreeze { pid: i32, why: &'static str },
     /// Another process has the files open as well, and would write while one is stopped.
-    #[error("{} also has the file open and would go on writing; stop it first", processes(pids))]
+    #[error("{} also has the file open and would keep writing; stop it first", processes(pids))]
     Shared { pids: Vec<i32> },
     /// It is in the middle of a write that nothing could undo in a copy.
     #[error("{pid} writes without a journal file, at each of several moments; try again when it is idle")]
@@ -75,7 +75,7 @@ pub enum RescueError {
     #[error("the files changed while they were copied: {what}; try again")]
     Changed { what: String },
     /// The log does not hold what the index tells of it.
-    #[error("the index tells of {} in the log, and {} are there with right checksums; --freeze copies the files as they are", units::plural((*expected).into(), "frame"), units::count((*found).into()))]
+    #[error("the index records {} in the log, but {} have valid checksums; --freeze copies the files as they are", units::plural((*expected).into(), "frame"), units::count((*found).into()))]
     Short { expected: u32, found: u32 },
     /// The place for the copy is taken.
     #[error("{} exists; name a path where nothing is", path.display())]

@@ -34,7 +34,7 @@ impl CopyTarget {
         if path.symlink_metadata().is_ok() {
             return Err(RescueError::Exists { path: path.to_owned() });
         }
-        let main = paths::settled(path).map_err(RescueError::io(what()))?;
+        let main = paths::canonical_or_future(path).map_err(RescueError::io(what()))?;
         for taken in SIDECARS.iter().map(|suffix| sidecar(&main, suffix)) {
             if taken.symlink_metadata().is_ok() {
                 return Err(RescueError::Exists { path: taken });

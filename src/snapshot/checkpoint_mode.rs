@@ -42,9 +42,9 @@ impl CheckpointMode {
     #[must_use]
     pub const fn about(self) -> &'static str {
         match self {
-            Self::Passive => "PASSIVE moves what can be moved, and blocks nobody.",
+            Self::Passive => "PASSIVE moves what can be moved and blocks no process.",
             Self::Full => "FULL holds the write lock and waits for readers, to move everything.",
-            Self::Restart => "RESTART does as FULL, then waits until the log can start anew.",
+            Self::Restart => "RESTART does as FULL, then waits until the log can restart.",
             Self::Truncate => "TRUNCATE does as RESTART, then cuts the log to nothing.",
         }
     }

@@ -137,7 +137,7 @@ impl ContentEvidence {
     }
 
     /// The log and the main file, where it is doubtful that they belong together.
-    pub fn doubt(&self) -> Option<&LogBelongs> {
+    pub fn doubtful_log(&self) -> Option<&LogBelongs> {
         self.log_belongs.as_ref().filter(|it| it.verdict == LogVerdict::Doubtful)
     }
 }

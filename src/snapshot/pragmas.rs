@@ -33,7 +33,7 @@ pub struct PragmaRow {
 
 impl PragmaRow {
     /// Whose value it is, in a word: the process where it is that of one alone, else its source.
-    pub fn whose(&self) -> String {
+    pub fn source_label(&self) -> String {
         self.pid.map_or_else(|| self.source.to_string(), |pid| pid.to_string())
     }
 }

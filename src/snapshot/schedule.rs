@@ -42,7 +42,7 @@ pub struct LastCheckpoint {
 
 impl LastCheckpoint {
     /// One that has just begun.
-    pub const fn begun(at: Timestamp, mode: CheckpointMode, instead: Option<String>) -> Self {
+    pub const fn started(at: Timestamp, mode: CheckpointMode, instead: Option<String>) -> Self {
         Self { at, mode, instead, complete: None, frames_in_log: None, frames_moved: None, why: None }
     }
 
@@ -65,7 +65,7 @@ impl LastCheckpoint {
 
 impl CheckpointSchedule {
     /// `PASSIVE every 15 m: 812 of 812 frames, 3 m ago`, and what keeps the next one back where that is overdue at `now`.
-    pub fn tell(&self, now: Timestamp) -> String {
+    pub fn describe(&self, now: Timestamp) -> String {
         let every = units::duration(self.every_ms);
         let mut words = format!("{} every {every}: ", self.mode);
         match &self.last {

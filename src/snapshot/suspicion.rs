@@ -102,7 +102,7 @@ impl Suspicion {
     }
 
     /// Takes over since when it has been seen from `previous`, where that is the same, as of `now`.
-    pub fn carry_on(&mut self, previous: &[Self], now: Timestamp) {
+    pub fn keep_start(&mut self, previous: &[Self], now: Timestamp) {
         if let Some(same) = previous.iter().find(|it| self.is_same(it)) {
             self.since = same.since.min(now);
             let seen = i64::try_from(now.duration_since(self.since).as_millis()).unwrap_or(i64::MAX);

@@ -115,7 +115,7 @@ impl FirstSeen {
                 first_seen.idle = idle::IdleBook::of(idle);
             }
             Err(error) => {
-                first_seen.trouble = Some(trouble(&error));
+                first_seen.trouble = Some(problem(&error));
                 first_seen.is_changed = true;
             }
         }
@@ -125,7 +125,8 @@ impl FirstSeen {
     /// Since when `key` is known to be held: since `now`, where `evidence` does not reach back any further.
     pub fn since(&mut self, key: HeldKey, now: Timestamp, evidence: SinceEvidence) -> Timestamp {
         let sampled = evidence.sampled.map(|sampled| sampled.since.min(now));
-        let earlier = self.entries.get(&key).filter(|entry| entry.goes_on(evidence)).map(|entry| entry.at);
+        let earlier =
+            self.entries.get(&key).filter(|entry| entry.is_same_hold(evidence)).map(|entry| entry.at);
         let at = match evidence.sampled {
             Some(SampledSince { is_whole: true, .. }) => sampled,
             _ => earlier.into_iter().chain(sampled).min(),
@@ -139,7 +140,7 @@ impl FirstSeen {
             is_held: true,
         };
         let before = self.entries.insert(key, entry);
-        self.is_changed |= before.is_none_or(|before| !before.says_the_same(&entry));
+        self.is_changed |= before.is_none_or(|before| !before.has_same_value(&entry));
         at
     }
 
@@ -157,14 +158,14 @@ impl FirstSeen {
 
     /// Ends a look at `databases`: what of theirs was not seen held is forgotten, and so is what a process
     /// holds that `lives` denies. Then the file is written, if that is due.
-    pub fn end_look(&mut self, databases: &[String], lives: &dyn Fn(i32, Option<u64>) -> bool) {
+    pub fn end_sample(&mut self, databases: &[String], lives: &dyn Fn(i32, Option<u64>) -> bool) {
         let before = self.entries.len();
         self.entries.retain(|key, entry| {
             let is_ours = databases.contains(&key.database);
-            std::mem::take(&mut entry.is_held) || !is_ours && holder_lives(key, lives)
+            std::mem::take(&mut entry.is_held) || !is_ours && is_holder_alive(key, lives)
         });
         self.is_changed |= self.entries.len() != before;
-        self.idle.end_look(&|process| lives(process.pid, Some(process.start_ticks)));
+        self.idle.end_sample(&|process| lives(process.pid, Some(process.start_ticks)));
         self.is_changed |= self.idle.is_due();
         if self.is_changed && self.written.is_none_or(|written| written.elapsed() >= REST) {
             self.write(databases, lives);
@@ -172,7 +173,7 @@ impl FirstSeen {
     }
 
     /// What keeps the times from being kept, if anything does.
-    pub fn trouble(&self) -> Option<Unseen> {
+    pub fn problem(&self) -> Option<Unseen> {
         self.trouble.clone()
     }
 
@@ -186,27 +187,27 @@ impl FirstSeen {
     fn write(&mut self, databases: &[String], lives: &dyn Fn(i32, Option<u64>) -> bool) {
         self.written = Some(Instant::now());
         self.is_changed = false;
-        self.trouble = self.try_write(databases, lives).err().map(|error| trouble(&error));
+        self.trouble = self.try_write(databases, lives).err().map(|error| problem(&error));
     }
 }
 
 impl TimedEntry {
     // Whether the holder cannot have given the lock back and taken it again since.
-    fn goes_on(&self, evidence: SinceEvidence) -> bool {
+    fn is_same_hold(&self, evidence: SinceEvidence) -> bool {
         self.is_irretrievable || (self.runs.is_some() && self.runs == evidence.runs)
     }
 
-    fn says_the_same(&self, other: &Self) -> bool {
+    fn has_same_value(&self, other: &Self) -> bool {
         (self.at, self.runs, self.is_irretrievable) == (other.at, other.runs, other.is_irretrievable)
     }
 }
 
-fn holder_lives(key: &HeldKey, lives: &dyn Fn(i32, Option<u64>) -> bool) -> bool {
+fn is_holder_alive(key: &HeldKey, lives: &dyn Fn(i32, Option<u64>) -> bool) -> bool {
     key.pid.is_none_or(|pid| lives(pid, key.start_ticks))
 }
 
-fn trouble(error: &io::Error) -> Unseen {
-    Unseen { what: "since when locks were held in earlier looks".to_owned(), why: error.to_string() }
+fn problem(error: &io::Error) -> Unseen {
+    Unseen { what: "since when locks were held in earlier samples".to_owned(), why: error.to_string() }
 }
 
 #[cfg(test)]
@@ -262,8 +263,8 @@ mod tests {
         let place = Place::new();
         let mut first = place.load();
         assert_eq!(first.since(key("ours", 1, 5), at(100), ASLEEP), at(100));
-        first.end_look(&ours(), &|_, _| true);
-        assert_eq!(first.trouble(), None);
+        first.end_sample(&ours(), &|_, _| true);
+        assert_eq!(first.problem(), None);
         let mode = fs::metadata(place.path()).expect("written").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
 
@@ -278,8 +279,8 @@ mod tests {
         let place = Place::new();
         let mut first = place.load();
         first.since(key("ours", 1, 5), at(100), ASLEEP);
-        first.end_look(&ours(), &|_, _| true);
-        first.end_look(&ours(), &|_, _| true);
+        first.end_sample(&ours(), &|_, _| true);
+        first.end_sample(&ours(), &|_, _| true);
         first.flush(&ours());
         assert_eq!(place.load().since(key("ours", 1, 5), at(400), ASLEEP), at(400));
     }
@@ -290,11 +291,11 @@ mod tests {
         let mut theirs = place.load();
         theirs.since(key("theirs", 1, 5), at(100), ASLEEP);
         theirs.since(key("theirs", 2, 5), at(100), ASLEEP);
-        theirs.end_look(&["theirs".to_owned()], &|_, _| true);
+        theirs.end_sample(&["theirs".to_owned()], &|_, _| true);
 
         let mut first = place.load();
         first.since(key("ours", 3, 1), at(200), ASLEEP);
-        first.end_look(&ours(), &|pid, ticks| (pid, ticks) != (2, Some(7)));
+        first.end_sample(&ours(), &|pid, ticks| (pid, ticks) != (2, Some(7)));
         let mut next = place.load();
         assert_eq!(next.since(key("theirs", 1, 5), at(400), ASLEEP), at(100));
         assert_eq!(next.since(key("theirs", 2, 5), at(400), ASLEEP), at(400), "its holder is gone");
@@ -306,7 +307,7 @@ mod tests {
         let place = Place::new();
         let mut first = place.load();
         first.since(key("ours", 1, 5), at(100), ASLEEP);
-        first.end_look(&ours(), &|_, _| true);
+        first.end_sample(&ours(), &|_, _| true);
         first.forget("ours");
         assert_eq!(first.since(key("ours", 1, 5), at(400), ASLEEP), at(400));
         first.flush(&ours());
@@ -318,9 +319,9 @@ mod tests {
         let place = Place::new();
         let (mut first, mut second) = (place.load(), place.load());
         first.since(key("ours", 1, 5), at(100), ASLEEP);
-        first.end_look(&ours(), &|_, _| true);
+        first.end_sample(&ours(), &|_, _| true);
         second.since(key("theirs", 2, 5), at(200), ASLEEP);
-        second.end_look(&["theirs".to_owned()], &|_, _| true);
+        second.end_sample(&["theirs".to_owned()], &|_, _| true);
         let mut next = place.load();
         assert_eq!(next.since(key("ours", 1, 5), at(400), ASLEEP), at(100));
         assert_eq!(next.since(key("theirs", 2, 5), at(400), ASLEEP), at(200));
@@ -365,7 +366,7 @@ mod tests {
         let place = Place::new();
         let mut first = place.load();
         first.since(key("ours", 1, 5), at(100), ASLEEP);
-        first.end_look(&ours(), &|_, _| true);
+        first.end_sample(&ours(), &|_, _| true);
         let mut next = FirstSeen::load(&place.path(), "next boot".to_owned());
         assert_eq!(next.since(key("ours", 1, 5), at(400), ASLEEP), at(400));
     }
@@ -376,10 +377,10 @@ mod tests {
         fs::create_dir(place.path().parent().expect("a folder")).expect("made");
         fs::write(place.path(), "{rubbish").expect("written");
         let mut first = place.load();
-        assert!(first.trouble().is_some());
+        assert!(first.problem().is_some());
         first.since(key("ours", 1, 5), at(100), ASLEEP);
-        first.end_look(&ours(), &|_, _| true);
-        assert_eq!(first.trouble(), None);
+        first.end_sample(&ours(), &|_, _| true);
+        assert_eq!(first.problem(), None);
         assert_eq!(place.load().since(key("ours", 1, 5), at(400), ASLEEP), at(100));
     }
 
@@ -389,8 +390,8 @@ mod tests {
         fs::write(place.folder.path().join("state"), "a file in the way").expect("written");
         let mut first = place.load();
         first.since(key("ours", 1, 5), at(100), ASLEEP);
-        first.end_look(&ours(), &|_, _| true);
-        assert!(first.trouble().is_some());
+        first.end_sample(&ours(), &|_, _| true);
+        assert!(first.problem().is_some());
         assert_eq!(first.since(key("ours", 1, 5), at(400), ASLEEP), at(100), "the count goes on here");
     }
 }

@@ -179,7 +179,7 @@ fn is_mapped(map: &str, uid: u32) -> bool {
 fn refused(path: &Path, why: &str) -> io::Error {
     let path = path.display();
     let text = format!(
-        "{path} {why}, so waltop keeps nothing there; set HOME (sudo -H) or XDG_STATE_HOME to a folder of your own"
+        "{path} {why}, so waltop stores nothing there; set HOME (sudo -H) or XDG_STATE_HOME to a folder of your own"
     );
     io::Error::new(io::ErrorKind::PermissionDenied, text)
 }

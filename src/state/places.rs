@@ -55,5 +55,5 @@ impl Places {
 
 /// The operating system names no home directory.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot tell where to keep journals: there is no home directory; set HOME")]
+#[error("no folder for journals: there is no home directory; set HOME")]
 pub struct NoHome;

@@ -80,7 +80,7 @@ impl RunLock {
     /// # Errors
     ///
     /// Where another has it, or the file cannot be made.
-    pub fn take(
+    pub fn acquire(
         only: ExclusiveJob,
         runs: &Path,
         database: &Path,
@@ -138,7 +138,7 @@ impl RunLock {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn tell(&mut self, line: &str) -> io::Result<()> {
+    pub fn write_line(&mut self, line: &str) -> io::Result<()> {
         writeln!(self.file, "{line}")
     }
 }
@@ -193,15 +193,15 @@ mod tests {
         let dir = TempDir::new().expect("a folder");
         let runs = dir.path().join("state/runs");
         let take =
-            |folder: &str| RunLock::take(ExclusiveJob::Run, &runs, Path::new("/x.db"), Path::new(folder));
+            |folder: &str| RunLock::acquire(ExclusiveJob::Run, &runs, Path::new("/x.db"), Path::new(folder));
         let first = take("/a").expect("it is free");
         let own = i32::try_from(std::process::id()).expect("a PID fits");
         assert!(matches!(take("/a"), Err(RunLockRefusal::Taken(Some(pid))) if pid == own));
         drop(take("/b").expect("another folder is free"));
-        let mut watch = RunLock::take(ExclusiveJob::Watch, &runs, Path::new("/x.db"), Path::new("/a"))
+        let mut watch = RunLock::acquire(ExclusiveJob::Watch, &runs, Path::new("/x.db"), Path::new("/a"))
             .expect("it is free");
-        watch.tell("{}").expect("a line");
-        let again = RunLock::take(ExclusiveJob::Watch, &runs, Path::new("/x.db"), Path::new("/a"));
+        watch.write_line("{}").expect("a line");
+        let again = RunLock::acquire(ExclusiveJob::Watch, &runs, Path::new("/x.db"), Path::new("/a"));
         assert!(matches!(again, Err(RunLockRefusal::Taken(Some(pid))) if pid == own));
         drop(watch);
         drop(first);
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_file_that_a_killed_run_left_is_taken_over() {
         let dir = TempDir::new().expect("a folder");
-        let take = || RunLock::take(ExclusiveJob::Run, dir.path(), Path::new("/x.db"), Path::new("/a"));
+        let take = || RunLock::acquire(ExclusiveJob::Run, dir.path(), Path::new("/x.db"), Path::new("/a"));
         let lock = take().expect("it is free");
         let path = lock.path.clone();
         drop(lock);

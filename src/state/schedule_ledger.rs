@@ -52,15 +52,18 @@ impl ScheduleLedger {
     /// # Errors
     ///
     /// Where the state directory cannot be written to.
-    pub fn take_turn(&self, database: &Path, seen: Option<Timestamp>) -> io::Result<Option<CheckpointTurn>> {
+    pub fn claim(&self, database: &Path, seen: Option<Timestamp>) -> io::Result<Option<CheckpointTurn>> {
         // A folder that is read from has an absolute path, so that no ingestion has the same lock.
-        let lock =
-            match RunLock::take(ExclusiveJob::Run, &self.folder, database, Path::new("scheduled checkpoint"))
-            {
-                Ok(lock) => lock,
-                Err(RunLockRefusal::Taken(_)) => return Ok(None),
-                Err(RunLockRefusal::Io(error)) => return Err(error),
-            };
+        let lock = match RunLock::acquire(
+            ExclusiveJob::Run,
+            &self.folder,
+            database,
+            Path::new("scheduled checkpoint"),
+        ) {
+            Ok(lock) => lock,
+            Err(RunLockRefusal::Taken(_)) => return Ok(None),
+            Err(RunLockRefusal::Io(error)) => return Err(error),
+        };
         let is_next = self.last(database).map(|last| last.at) == seen;
         let folder = StateFolder::open(&self.folder)?;
         Ok(is_next.then(|| CheckpointTurn { folder, name: name(database), _lock: lock }))
@@ -99,16 +102,16 @@ mod tests {
         let ledger = ScheduleLedger::new(&Places::under(dir.path()));
         let database = Path::new("/srv/notes.db");
         assert_eq!(ledger.last(database), None);
-        let turn = ledger.take_turn(database, None).expect("writable").expect("it is free");
-        assert!(ledger.take_turn(database, None).expect("writable").is_none(), "somebody has it");
-        assert!(ledger.take_turn(Path::new("/srv/b.db"), None).expect("writable").is_some(), "another one");
+        let turn = ledger.claim(database, None).expect("writable").expect("it is free");
+        assert!(ledger.claim(database, None).expect("writable").is_none(), "somebody has it");
+        assert!(ledger.claim(Path::new("/srv/b.db"), None).expect("writable").is_some(), "another one");
         let at = Timestamp::from_second(1_700_000_000).expect("a time");
-        let begun = LastCheckpoint::begun(at, CheckpointMode::Passive, None);
+        let begun = LastCheckpoint::started(at, CheckpointMode::Passive, None);
         turn.note(&begun).expect("written");
         drop(turn);
         assert_eq!(ledger.last(database), Some(begun));
-        assert!(ledger.take_turn(database, None).expect("writable").is_none(), "somebody has had it");
-        assert!(ledger.take_turn(database, Some(at)).expect("writable").is_some(), "the next one");
+        assert!(ledger.claim(database, None).expect("writable").is_none(), "somebody has had it");
+        assert!(ledger.claim(database, Some(at)).expect("writable").is_some(), "the next one");
         fs::write(ledger.folder.join(name(database)), "{").expect("written");
         assert_eq!(ledger.last(database), None);
     }
@@ -118,6 +121,6 @@ mod tests {
         let dir = TempDir::new().expect("a folder");
         fs::write(dir.path().join("checkpoints"), "in the way").expect("written");
         let ledger = ScheduleLedger::new(&Places::under(dir.path()));
-        assert!(ledger.take_turn(Path::new("/srv/notes.db"), None).is_err());
+        assert!(ledger.claim(Path::new("/srv/notes.db"), None).is_err());
     }
 }

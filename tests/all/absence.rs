@@ -29,7 +29,7 @@ fn footer(stage: &Stage) -> String {
 fn a_notice_goes_after_its_time_though_only_looks_tell_the_time() {
     let mut stage = Stage::new(look(vec![rollback()]), USUAL);
     for (key, words) in [("a", "actions are disarmed"), ("c", "actions are disarmed"), ("a", "are armed")] {
-        let began: Timestamp = stage.app.look().expect("a look").snapshot.taken_at;
+        let began: Timestamp = stage.app.sample().expect("a look").snapshot.taken_at;
         let since = began.duration_since(look(vec![]).snapshot.taken_at).as_secs();
         stage.keys(key);
         assert!(footer(&stage).contains(words), "{}", footer(&stage));

@@ -111,7 +111,7 @@ impl Scene {
 const LONG: Duration = Duration::from_hours(1);
 
 fn look(watch: &mut Monitor) -> Database {
-    let mut databases = watch.look().snapshot.databases.clone();
+    let mut databases = watch.sample().snapshot.databases.clone();
     assert_eq!(databases.len(), 1);
     databases.remove(0)
 }

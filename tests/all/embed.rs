@@ -485,7 +485,7 @@ fn a_watch_tries_again_until_the_server_is_there() {
     let journals = || journals().filter(|path| path.extension().is_some_and(|it| it == "jsonl")).count();
     assert_eq!(journals(), 1);
     let _server = Server::on(&TcpListener::bind(address).expect("it is free"));
-    let told = says("embedding goes on: ");
+    let told = says("embedding continues: ");
     drop(watch);
     // The server may come in the middle of a try, which gets some of them then.
     let halves = told.iter().filter(|line| line.contains("not all embedded")).count();

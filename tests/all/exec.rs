@@ -69,7 +69,7 @@ impl Scene {
     /// `pid` as a sample lists it.
     fn sampled(&self, pid: i32) -> Process {
         let places = Places::under(self.folder.path());
-        let snapshot = Observer::new(&places, vec![self.db()]).look();
+        let snapshot = Observer::new(&places, vec![self.db()]).sample();
         snapshot.databases[0].process(pid).expect("it is listed").clone()
     }
 
@@ -380,7 +380,7 @@ fn one_that_hides_its_program_from_its_own_user_is_refused_with_the_fact() {
     python.sql("CREATE TABLE t(x)");
     let pid = python.pid();
     let places = Places::under(Path::new(&folder));
-    let snapshot = Observer::new(&places, vec![db]).look();
+    let snapshot = Observer::new(&places, vec![db]).sample();
     let process = snapshot.databases[0].process(pid).expect("it is listed");
     let held = StopRequest::new(process).and_then(|it| it.pin(Path::new(PROC))).expect("it lives");
     // PR_SET_DUMPABLE of prctl(2).

@@ -69,7 +69,7 @@ impl Scene {
     }
 
     fn look(&self) -> Database {
-        only(self.observer().look())
+        only(self.observer().sample())
     }
 }
 

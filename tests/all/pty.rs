@@ -165,7 +165,7 @@ fn an_ingestion_started_by_key_outlives_the_console_and_shows_up_in_the_next() {
     terminal.shows("5 Ingestion: 1 running");
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
-    terminal.shows("goes on in process");
+    terminal.shows("continues in process");
     let mut next = Terminal::open(home.path(), &[&path], USUAL);
     next.shows("5 Ingestion: 1 running");
     writer.sql("COMMIT");
@@ -173,7 +173,7 @@ fn an_ingestion_started_by_key_outlives_the_console_and_shows_up_in_the_next() {
     next.shows("30 of 30");
     next.keys("q");
     assert_eq!(next.end(), 0);
-    assert!(!next.text().contains("goes on in process"));
+    assert!(!next.text().contains("continues in process"));
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn a_stopped_writer_is_let_go_on_first_and_those_who_wait_finish() {
         assert!(screen.contains("[CONT] TERM") && screen.contains("CONT lets it go on"), "{screen}");
         console.keys("y").await;
         console.hear("was sent CONT").await;
-        console.look_until("goes on after CONT").await;
+        console.look_until("runs again after CONT").await;
     });
     assert_eq!(writer.answer(), "ok");
     for actor in &mut waiting {

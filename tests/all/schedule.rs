@@ -184,10 +184,10 @@ fn two_consoles_run_one_checkpoint_a_period() {
 #[test]
 fn a_restart_does_not_at_once_do_it_again() {
     let scene = Scene::new("passive", "1h");
-    let mut last = LastCheckpoint::begun(jiff::Timestamp::now(), CheckpointMode::Passive, None);
+    let mut last = LastCheckpoint::started(jiff::Timestamp::now(), CheckpointMode::Passive, None);
     (last.complete, last.frames_in_log, last.frames_moved) = (Some(true), Some(812), Some(812));
     let ledger = ScheduleLedger::new(&Places::under(&scene.home.path().join("state/waltop")));
-    let turn = ledger.take_turn(&scene.path, None).expect("writable").expect("nobody had one");
+    let turn = ledger.claim(&scene.path, None).expect("writable").expect("nobody had one");
     turn.note(&last).expect("written");
     drop(turn);
     let terminal = scene.console(&[]);
@@ -205,7 +205,7 @@ fn scheduled(mut database: Database, mode: CheckpointMode, last_second: Option<i
     let now = look.snapshot.taken_at;
     let last = last_second.map(|ago| {
         let at = now - jiff::SignedDuration::from_secs(ago);
-        let mut last = LastCheckpoint::begun(at, mode, None);
+        let mut last = LastCheckpoint::started(at, mode, None);
         (last.complete, last.frames_in_log, last.frames_moved) = (Some(true), Some(812), Some(812));
         last
     });

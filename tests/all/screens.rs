@@ -204,7 +204,9 @@ fn what_was_left_over_points_to_the_health_check() {
     let mut left = contended();
     left.locks.index_held = false;
     left.processes.clear();
-    assert!(Stage::new(look(vec![left]), USUAL).screen().contains("left over, nobody there: h recovers"));
+    assert!(
+        Stage::new(look(vec![left]), USUAL).screen().contains("left over, no process uses it: h recovers")
+    );
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn rule(role: &str) -> DaemonRule {
 }
 
 fn look(watch: &mut Monitor) -> Database {
-    let mut databases = watch.look().snapshot.databases.clone();
+    let mut databases = watch.sample().snapshot.databases.clone();
     assert_eq!(databases.len(), 1);
     databases.remove(0)
 }

@@ -168,7 +168,7 @@ fn what_has_no_timeline_says_why() {
     let mut exclusive = contended();
     exclusive.locks.exclusive = Some(LockHolder { pid: Some(71_201), held_ms: None });
     let cases = [
-        (contended(), true, "nobody held the write lock"),
+        (contended(), true, "no process held the write lock"),
         (contended(), false, "are not sampled"),
         (rollback(), false, "In rollback mode the write lock cannot be sampled"),
         (exclusive, false, "71201 (bun) has the whole file to itself"),

@@ -296,7 +296,7 @@ fn a_database_that_was_deleted_is_made_anew_and_that_is_said() {
     scene.takes_in("one.md", "changed since");
     watch.ran(2);
     assert!(scene.has("two.md", "Something"));
-    let gone = format!("{} was gone: made anew from the folders", scene.db().display());
+    let gone = format!("{} was missing: created again from the folders", scene.db().display());
     watch.says(&gone);
     scene.write("two.md", "changed too");
     watch.ran(3);

@@ -96,7 +96,7 @@ fn with_doubtful_log(path: &Path, config: &Config) -> anyhow::Result<Database> {
         Some(refusal) if refusal.fact == ForbiddingFact::Finding(FindingKind::DoubtfulLog) => {
             let mut accepted = database.clone();
             guard::accept_log(&mut accepted);
-            guard::admit(&accepted, geteuid().is_root())
+            guard::allow(&accepted, geteuid().is_root())
                 .map_err(|why| anyhow!("{}, since data could be lost: {why}", super::REFUSAL))?;
             Ok(database)
         }

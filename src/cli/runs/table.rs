@@ -114,12 +114,12 @@ fn notes(ingestion: &Ingestion, now: Timestamp) -> impl Iterator<Item = String> 
             ingestion.eta_ms(now).map(|eta| format!("done in about {}", units::duration(eta)))
         }
         IngestionState::Crashed => Some(format!(
-            "it has no end, and its process {} is gone: what was committed stays, and a new run carries on",
+            "it has no end record and its process {} is gone: committed files stay, and a new run resumes",
             ingestion.pid
         )),
         IngestionState::Completed | IngestionState::Stopped | IngestionState::Failed => None,
     };
-    let before = ingestion.carries_on.as_ref().map(|before| format!("carries on {before}"));
+    let before = ingestion.carries_on.as_ref().map(|before| format!("resumes {before}"));
     let in_part = Some(ingestion.files_in_part).filter(|&files| files > 0);
     let in_part = in_part.map(|files| format!("{} in part", units::count(files)));
     let embedding = ingestion.embedding.as_ref().map(|it| embedded(it, ingestion.state));

@@ -54,7 +54,7 @@ impl<'a> CheckpointTimer<'a> {
     /// Where the configuration is read-only.
     pub fn of(database: &Path, config: &'a Config) -> anyhow::Result<Option<Self>> {
         // By this name the console and other watches know it.
-        let database = paths::settled(database).unwrap_or_else(|_| database.to_owned());
+        let database = paths::canonical_or_future(database).unwrap_or_else(|_| database.to_owned());
         let Some(asked) = config.profile_of(&database).checkpoint else { return Ok(None) };
         Ok(Some(Self {
             config,

@@ -110,9 +110,7 @@ pub fn read(file: &SettingsFile, name: &str) -> Result<Profile, SettingsError> {
         let at = entry.span();
         let expectation = expectation(file, entry.into_inner())?;
         if pragmas.iter().any(|it| it.name == expectation.name) {
-            return Err(
-                file.error(at, &format!("`pragma`: {} stands here twice; keep one", expectation.name))
-            );
+            return Err(file.error(at, &format!("`pragma`: {} is set twice; keep one", expectation.name)));
         }
         pragmas.push(expectation);
     }
@@ -259,7 +257,7 @@ mod tests {
                 PRAGMA.replace("info", "fatal"),
                 "p.toml, line 5: `pragma.severity`: unknown value `fatal`; did you mean ",
             ),
-            (format!("{PRAGMA}{PRAGMA}"), "p.toml, line 6: `pragma`: cache_size stands here twice; keep one"),
+            (format!("{PRAGMA}{PRAGMA}"), "p.toml, line 6: `pragma`: cache_size is set twice; keep one"),
             (
                 PRAGMA.replace("kept_by", "kept"),
                 "p.toml, line 4: unknown key `kept` in `pragma`; did you mean `kept_by`?",

@@ -45,8 +45,8 @@ impl App {
         if matches!(action, Action::Stop | Action::Reap) || ends_a_run {
             return None;
         }
-        let is_root = self.look()?.snapshot.looker.as_ref().is_some_and(|looker| looker.uid == 0);
-        let why = guard::standing(self.database()?, is_root)?;
+        let is_root = self.sample()?.snapshot.looker.as_ref().is_some_and(|looker| looker.uid == 0);
+        let why = guard::confirmed_hazard(self.database()?, is_root)?;
         Some(format!("refused, since data could be lost: {why}"))
     }
 
@@ -82,9 +82,7 @@ impl App {
         let Some(database) = self.database() else { return Vec::new() };
         let steps = self.fixes();
         if steps.is_empty() {
-            return vec![
-                self.notify(Level::Info, "nothing to fix: the file keeps what the profile asks for"),
-            ];
+            return vec![self.notify(Level::Info, "nothing to fix: the file matches the profile")];
         }
         let kind = DialogKind::Fix(FixDialog::new(database, steps));
         self.open_dialog(kind);

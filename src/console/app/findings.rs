@@ -85,7 +85,7 @@ impl FindingHistory {
             let known = before.remove(&key);
             let (since, times) = match known {
                 Some(known) => (known.since, known.times),
-                None => (taken_at, self.take_back(&key)),
+                None => (taken_at, self.reopen(&key)),
             };
             self.current.entry(key).or_insert_with(|| CurrentFinding {
                 finding: finding.clone(),
@@ -109,7 +109,7 @@ impl FindingHistory {
     }
 
     /// Takes a finding that came back out of those that are gone: how often it had gone.
-    fn take_back(&mut self, wanted: &FindingId) -> u32 {
+    fn reopen(&mut self, wanted: &FindingId) -> u32 {
         let at = self.gone.iter().position(|gone| key(&gone.finding) == *wanted);
         at.and_then(|at| self.gone.remove(at)).map_or(0, |gone| gone.times)
     }
@@ -118,7 +118,7 @@ impl FindingHistory {
 impl App {
     /// The findings of the database on the screen: what holds, worst first, and then what held, newest first.
     pub fn finding_rows(&self) -> Vec<FindingRow<'_>> {
-        let (Some(look), Some(database)) = (self.look(), self.database()) else { return Vec::new() };
+        let (Some(look), Some(database)) = (self.sample(), self.database()) else { return Vec::new() };
         // While a pause holds an older look on the screen, what happened since is not on it.
         let is_past = |gone: &&ResolvedFinding| {
             gone.at <= look.snapshot.taken_at

@@ -26,6 +26,6 @@ impl App {
     #[must_use]
     pub(super) fn health_checked(&mut self, outcome: ActionOutcome) -> Vec<Effect> {
         self.take_dialog(|kind| matches!(kind, DialogKind::Checking(_)));
-        self.told(outcome)
+        self.action_finished(outcome)
     }
 }

@@ -146,7 +146,7 @@ impl App {
                 if !self.is_paused() {
                     self.log.resume();
                 }
-                self.settle_selection();
+                self.keep_selection();
                 return self.freeze_timeline();
             }
             Action::Refresh => {
@@ -279,7 +279,7 @@ impl App {
 
     #[must_use]
     fn export(&mut self) -> Vec<Effect> {
-        match self.look() {
+        match self.sample() {
             Some(look) => vec![Effect::Export(Box::new(look.snapshot.clone()))],
             None => vec![self.notify(Level::Info, "nothing has been seen yet")],
         }

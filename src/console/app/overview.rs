@@ -25,7 +25,7 @@ pub struct Overview {
 impl App {
     /// The databases of the look on the screen.
     pub fn databases(&self) -> &[Database] {
-        self.look().map_or(&[], |look| &look.snapshot.databases)
+        self.sample().map_or(&[], |look| &look.snapshot.databases)
     }
 
     /// What each database is called, in their order: the file name, with folders where that is not the only one.
@@ -133,7 +133,7 @@ impl App {
         self.overlay = None;
         // A dialog about the database before would open over this one.
         self.pending_pin = None;
-        self.settle_selection();
+        self.keep_selection();
         if self.close_timeline() {
             return self.toggle_timeline();
         }

@@ -124,7 +124,7 @@ impl App {
 
     /// Holds the selection to a visible row: the same process where it is still there, else the one that took
     /// its place.
-    pub(super) fn settle_selection(&mut self) {
+    pub(super) fn keep_selection(&mut self) {
         let row = self.selected_row(Panel::Processes);
         self.select_row(Panel::Processes, row);
         // One that nobody has chosen yet is the worst, whichever that is.
@@ -143,7 +143,7 @@ impl App {
         if hidden {
             self.select_row(Panel::Processes, 0);
         } else {
-            self.settle_selection();
+            self.keep_selection();
         }
     }
 

@@ -21,7 +21,7 @@ use crate::console::dialogs::{
 
 mod report;
 
-use report::{announcement, in_all, take_in, verdict};
+use report::{announcement, in_all, record, verdict};
 
 /// Processes that were sent a signal and whose dialog is closed.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ impl App {
         let Some(process) = self.stop_subject().cloned() else {
             return vec![self.notify(Level::Warn, "no process is selected")];
         };
-        let (Some(look), Some(database)) = (self.look(), self.database()) else { return Vec::new() };
+        let (Some(look), Some(database)) = (self.sample(), self.database()) else { return Vec::new() };
         // That it is of our own kind protects an ingestion from a reaper: whoever points at one may stop it, as with i.
         // What else protects it stands.
         let is_ours = database.is_own_ingestion(&process);
@@ -135,7 +135,7 @@ impl App {
         }
         let Some(dialog) = self.take_dialog(|_| true) else { return Vec::new() };
         match reply {
-            DialogReply::Yes(act) => self.judged_again(dialog.kind, act),
+            DialogReply::Yes(act) => self.recheck_confirmed(dialog.kind, act),
             DialogReply::No | DialogReply::Open => self.turned_down(dialog.kind),
         }
     }
@@ -143,7 +143,7 @@ impl App {
     /// Takes those off what was confirmed that must not get it any more, as of the newest look: the dialog may have been
     /// open for an hour.
     #[must_use]
-    fn judged_again(&mut self, mut kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
+    fn recheck_confirmed(&mut self, mut kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
         let mut effects = Vec::new();
         if let (ConfirmedAction::Signal { targets, signal }, Some(newest)) = (&mut act, self.newest.clone()) {
             for target in std::mem::take(targets) {
@@ -170,8 +170,7 @@ impl App {
     fn turned_down(&mut self, kind: DialogKind) -> Vec<Effect> {
         match kind {
             DialogKind::Waiting(WaitingDialog(ending)) => {
-                let text =
-                    format!("{} waited for; the log tells what becomes of it", in_all(&ending.waiting));
+                let text = format!("{} waited for; the log records the outcome", in_all(&ending.waiting));
                 self.stopping.unwatched.push(ending);
                 vec![self.notify(Level::Info, text)]
             }
@@ -260,7 +259,7 @@ impl App {
             let Some(at) = unwatched else { return Vec::new() };
             (self.stopping.unwatched.swap_remove(at), false)
         };
-        let (level, text) = take_in(&mut ending, ended);
+        let (level, text) = record(&mut ending, ended);
         let mut effects = if ending.count() == 1 {
             vec![self.notify(level, text)]
         } else {

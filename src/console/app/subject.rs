@@ -92,7 +92,12 @@ impl App {
             }
             Panel::Pragmas => {
                 let row = self.selected_pragma()?;
-                format!("{} {} ({})", row.name, row.actual.as_deref().unwrap_or("unknown"), row.whose())
+                format!(
+                    "{} {} ({})",
+                    row.name,
+                    row.actual.as_deref().unwrap_or("unknown"),
+                    row.source_label()
+                )
             }
             Panel::Files => self.database()?.path.display().to_string(),
             Panel::Ingestion => {

@@ -36,7 +36,7 @@ impl FixDialog {
 
 impl DialogContent for FixDialog {
     fn title(&self) -> String {
-        "Fix what the file keeps".to_owned()
+        "Fix the settings in the file".to_owned()
     }
 
     fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {

@@ -79,7 +79,7 @@ impl DialogContent for IngestDialog {
             "Takes the Markdown and text files of a folder into {}.",
             self.database.display()
         ));
-        lines.extend(page.plain("It runs in a process of its own and goes on when this console quits."));
+        lines.extend(page.plain("It runs in its own process and continues when this console quits."));
         if let Some(warning) = &self.warning {
             lines.extend(page.sentence(Level::Warn, &format!("▲ {warning}")));
         }

@@ -80,7 +80,7 @@ impl ReapList {
             KeyCode::Home | KeyCode::Char('g') => 0,
             KeyCode::End | KeyCode::Char('G') => last,
             KeyCode::Char(' ') => {
-                self.turn();
+                self.toggle();
                 self.cursor
             }
             _ => return false,
@@ -88,7 +88,7 @@ impl ReapList {
         true
     }
 
-    fn turn(&mut self) {
+    fn toggle(&mut self) {
         if let Some(row) = self.rows.get_mut(self.cursor) {
             row.mark = match &row.mark {
                 StopMark::Ticked(target) => StopMark::Unticked(*target),

@@ -79,14 +79,14 @@ impl DialogContent for StopDialog {
                 "▲ Its debugger holds it: no signal but KILL reaches it until the debugger lets it go.";
             lines.extend(page.sentence(Level::Warn, text));
         }
-        if app.look().is_some_and(|look| reap::is_split(&look.snapshot.databases, process)) {
+        if app.sample().is_some_and(|look| reap::is_split(&look.snapshot.databases, process)) {
             let text = "▲ Its log was deleted under it. Closed in good order, as after TERM, it can undo what others \
                         committed: copy the files first (Enter on its split-wal finding says how), then KILL it.";
             lines.extend(page.sentence(Level::Error, text));
         }
         lines.extend(page.sentence(Level::Warn, &consequence(process, signal)));
         if signal.ends() && database.is_some_and(|database| database.is_own_ingestion(process)) {
-            let text = "It is an ingestion of ours: what is committed stays, and the next run carries on.";
+            let text = "It is a waltop ingestion: committed files stay, and the next run resumes.";
             lines.extend(page.sentence(Level::Info, text));
         }
         lines
@@ -99,9 +99,9 @@ fn consequence(process: &Process, signal: StopSignal) -> String {
     });
     match (signal, writes) {
         (StopSignal::Cont, _) if process.state == ProcessState::Stopped => {
-            "CONT lets it go on, so that it can finish and give its locks back: try this first.".to_owned()
+            "CONT lets it continue, so that it can finish and release its locks: try this first.".to_owned()
         }
-        (StopSignal::Cont, _) => "CONT lets a stopped process go on; this one is not stopped.".to_owned(),
+        (StopSignal::Cont, _) => "CONT continues a stopped process; this one is not stopped.".to_owned(),
         (StopSignal::Kill, true) => {
             "▲ KILL ends it at once. Its open write transaction rolls back; what it committed stays."
                 .to_owned()
@@ -111,6 +111,6 @@ fn consequence(process: &Process, signal: StopSignal) -> String {
             "▲ Its open write transaction rolls back unless it finishes first; what it committed stays."
                 .to_owned()
         }
-        (_, false) => "It is asked to end; no write transaction of its is open.".to_owned(),
+        (_, false) => "It is asked to exit; it has no open write transaction.".to_owned(),
     }
 }

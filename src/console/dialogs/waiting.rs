@@ -40,7 +40,7 @@ impl DialogContent for WaitingDialog {
         let left = seconds(app.now, ending.until);
         let then = match ending.signal {
             StopSignal::Kill => "",
-            _ => ", then KILL is asked about",
+            _ => ", then waltop asks about KILL",
         };
         let text =
             format!("{} gone, {} still there: {left} s left{then}.", ending.gone.len(), ending.waiting.len());

@@ -15,7 +15,7 @@ use crate::{
 };
 
 use super::{
-    labelled::{self, LabelledRows, gone, known, row},
+    labelled::{self, LabelledRows, gone_rows, known, row},
     theme::Theme,
 };
 
@@ -38,7 +38,7 @@ fn yes(value: Option<bool>) -> String {
 
 fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows {
     let found = database.process(target.pid).filter(|it| it.start_ticks == Some(target.start_ticks));
-    let Some(process) = found else { return gone(&format!("Process {}", target.pid)) };
+    let Some(process) = found else { return gone_rows(&format!("Process {}", target.pid)) };
     let handles = process.handles.map_or_else(
         || "unknown: its descriptors cannot be read".to_owned(),
         |handles| format!("{} on the database, {} on -wal, {} on -shm", handles.db, handles.wal, handles.shm),
@@ -139,7 +139,7 @@ fn files(app: &App, database: &Database) -> LabelledRows {
         rows.push(row("room for", format!("{} frames", count(wal.slots))));
         rows.push(row("sequence", known(wal.checkpoint_sequence)));
     }
-    if let Some(look) = app.look() {
+    if let Some(look) = app.sample() {
         let sampling = look.snapshot.sampling;
         rows.push(row("sampling", sampling.map_or_else(|| "off".to_owned(), |it| it.to_string())));
     }

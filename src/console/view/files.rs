@@ -62,21 +62,21 @@ fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Lin
     }
     // Where a finding forbids a connection, no health check recovers anything.
     if database.presence() == Presence::Leftover && diagnose::hazard(database).is_none() {
-        let sentence = format!("left over, nobody there: {} recovers", app.key_of(Action::Health));
+        let sentence = format!("left over, no process uses it: {} recovers", app.key_of(Action::Health));
         lines.push(Line::styled(text::fit(&sentence, width), theme.warning));
     }
     lines
 }
 
 /// What is told of the checkpoints that the profile asks for, if it does.
-pub fn told(app: &App, database: &Database) -> Option<String> {
+pub fn schedule_line(app: &App, database: &Database) -> Option<String> {
     let schedule = database.schedule.as_ref()?;
     let idle = match (app.switch.is_read_only(), app.switch.is_armed()) {
         (true, _) => " (not while read-only)",
         (_, false) => " (not while disarmed)",
         (_, true) => "",
     };
-    Some(format!("checkpoint {}{idle}", text::clean(&schedule.tell(app.now))))
+    Some(format!("checkpoint {}{idle}", text::clean(&schedule.describe(app.now))))
 }
 
 /// Rows that the panel wants, its frame included.
@@ -90,9 +90,9 @@ fn schedule(
     theme: &Theme,
     (width, height): (usize, usize),
 ) -> Vec<Line<'static>> {
-    let Some(told) = told(app, database) else { return Vec::new() };
+    let Some(line) = schedule_line(app, database) else { return Vec::new() };
     // Four rows stand above it.
-    let rows = text::wrap(&told, width).into_iter().take(height.saturating_sub(4).max(1));
+    let rows = text::wrap(&line, width).into_iter().take(height.saturating_sub(4).max(1));
     rows.map(|row| Line::styled(row, theme.muted)).collect()
 }
 
@@ -117,7 +117,7 @@ pub fn page_size(bytes: u32) -> String {
 fn progress(wal: &WalState, theme: &Theme, width: usize) -> Line<'static> {
     let (Some(frames), Some(moved), Some(pending)) = (wal.frames, wal.backfilled, wal.pending) else {
         let why = match wal.source {
-            WalSource::Log => "     counted in the log: nobody keeps its index",
+            WalSource::Log => "     counted in the log: no process keeps its index",
             WalSource::Index => "     the index cannot be read at the moment",
         };
         return Line::styled(text::fit(why, width), theme.muted);

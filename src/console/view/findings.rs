@@ -175,7 +175,7 @@ fn past(app: &App, gone: &ResolvedFinding) -> String {
 
 /// What the look could not see, and why.
 fn unseen(app: &App) -> impl Iterator<Item = String> {
-    let unseen = app.look().map_or(&[][..], |look| &look.snapshot.unseen);
+    let unseen = app.sample().map_or(&[][..], |look| &look.snapshot.unseen);
     unseen.iter().map(|unseen| format!("{}: {}", unseen.what, unseen.why))
 }
 

@@ -79,7 +79,7 @@ fn switches(app: &App) -> String {
 
 /// How fast the log of the database at `index` grows; empty where it does not.
 pub fn growth(app: &App, index: usize) -> String {
-    let trend = app.look().and_then(|look| look.trends.get(index));
+    let trend = app.sample().and_then(|look| look.trends.get(index));
     match trend.and_then(|trend| trend.wal_bytes_per_second) {
         #[expect(
             clippy::cast_possible_truncation,

@@ -113,7 +113,7 @@ fn block(app: &App, ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<L
     if let Some(waits) = waits(app, ingestion) {
         lines.push(Line::styled(text::fit(&waits, width), theme.warning));
     }
-    if let Some(trouble) = trouble(ingestion) {
+    if let Some(trouble) = problem(ingestion) {
         lines.push(Line::styled(text::fit(&trouble, width), theme.warning));
     }
     lines
@@ -282,7 +282,7 @@ pub fn waits(app: &App, ingestion: &Ingestion) -> Option<String> {
     ingestion.is_running().then(|| format!("waits: {who} has held the write lock for {held}"))
 }
 
-fn trouble(ingestion: &Ingestion) -> Option<String> {
+fn problem(ingestion: &Ingestion) -> Option<String> {
     if let Some(error) = &ingestion.error {
         return Some(error.clone());
     }

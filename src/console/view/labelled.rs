@@ -56,7 +56,7 @@ pub fn known<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
 }
 
-pub fn gone(what: &str) -> LabelledRows {
+pub fn gone_rows(what: &str) -> LabelledRows {
     vec![row("", format!("{what} is no longer there."))]
 }
 

@@ -23,7 +23,7 @@ const LANE_LABEL: usize = 20;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Locks, "Locks");
-    let (Some(database), Some(look)) = (app.database(), app.look()) else {
+    let (Some(database), Some(look)) = (app.database(), app.sample()) else {
         return empty(frame, inner, theme, "looking…");
     };
     if database.files.db.is_none() {

@@ -207,5 +207,10 @@ fn about_one(frame: &mut Frame, area: Rect, app: &App, database: &Database, them
 fn facts(app: &App, database: &Database) -> String {
     let profile = app.profile().map(|profile| format!("profile {}", profile.name));
     let ingestion = ingestion(database).map(|done| format!("ingestion: {done} files"));
-    profile.into_iter().chain(ingestion).chain(files::told(app, database)).collect::<Vec<_>>().join("; ")
+    profile
+        .into_iter()
+        .chain(ingestion)
+        .chain(files::schedule_line(app, database))
+        .collect::<Vec<_>>()
+        .join("; ")
 }

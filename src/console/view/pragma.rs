@@ -7,13 +7,13 @@ use crate::{
     units,
 };
 
-use super::labelled::{LabelledRows, gone, known, row};
+use super::labelled::{LabelledRows, gone_rows, known, row};
 
 pub fn rows(app: &App, key: &PragmaKey) -> LabelledRows {
     let visible = app.visible_pragmas();
     let mut rows = match visible.iter().find(|row| key.is(row)) {
         Some(pragma) => one(app, pragma),
-        None => gone("This value"),
+        None => gone_rows("This value"),
     };
     rows.push(row("", ""));
     rows.push(row("profile", app.profile().map_or_else(String::new, about_profile)));
@@ -26,42 +26,42 @@ fn one(app: &App, pragma: &PragmaRow) -> LabelledRows {
         Some(true) => "✔ as expected",
         Some(false) => "▲ not as expected",
         None if pragma.expected.is_none() => "· the profile does not mind",
-        None => "· cannot be told",
+        None => "· unknown",
     };
     let mut rows = vec![
         row("pragma", &pragma.name),
         row("actual", known(pragma.actual.clone())),
         row("expected", pragma.expected.clone().unwrap_or_else(|| "anything".to_owned())),
         row("verdict", verdict),
-        row("whose", whose(pragma)),
+        row("whose", source_label(pragma)),
     ];
     rows.extend(pragma.note.iter().map(|note| row("note", note)));
     if pragma.source == PragmaSource::Observed {
-        rows.extend(sureness(&pragma.name).map(|text| row("how sure", text)));
+        rows.extend(certainty(&pragma.name).map(|text| row("how sure", text)));
     }
     let expectation = app.profile().and_then(|it| it.expectation(&pragma.name));
     rows.extend(expectation.filter(|it| !it.why.is_empty()).map(|it| row("why", &it.why)));
     rows
 }
 
-fn whose(pragma: &PragmaRow) -> String {
+fn source_label(pragma: &PragmaRow) -> String {
     match (pragma.source, pragma.pid) {
-        (PragmaSource::File, _) => "the file's: it is kept there, so that every client gets it".to_owned(),
+        (PragmaSource::File, _) => "the file's: stored in the file, so every client gets it".to_owned(),
         (PragmaSource::Connection, _) => "our client's: what waltop's own connection answered".to_owned(),
         (PragmaSource::NewClient, _) => {
             "a new client's: what a program gets that sets nothing, as SQLite documents it".to_owned()
         }
         (PragmaSource::Observed, Some(pid)) => {
-            format!("process {pid}'s, seen from outside; what else it set nobody can know")
+            format!("process {pid}'s, seen from outside; its other settings cannot be seen")
         }
         (PragmaSource::Observed, None) => {
-            "other processes', seen from outside; what else they set nobody can know".to_owned()
+            "other processes', seen from outside; their other settings cannot be seen".to_owned()
         }
     }
 }
 
 // What a sight from outside shows, and what it does not.
-fn sureness(pragma: &str) -> Option<&'static str> {
+fn certainty(pragma: &str) -> Option<&'static str> {
     Some(match pragma {
         "mmap_size" => {
             "The kernel lists the mapping, so that mmap_size is above 0, by how much it does not say. A process that \
@@ -85,7 +85,7 @@ fn sureness(pragma: &str) -> Option<&'static str> {
 }
 
 fn line(pragma: &PragmaRow) -> String {
-    let mut value = format!("{} ({})", known(pragma.actual.clone()), pragma.whose());
+    let mut value = format!("{} ({})", known(pragma.actual.clone()), pragma.source_label());
     if let Some(expected) = pragma.expected.as_ref().filter(|_| pragma.ok != Some(true)) {
         value.push_str(&format!(", {expected} expected"));
     }

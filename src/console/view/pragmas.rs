@@ -36,7 +36,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         .map(|row| if is_wide { wide_cells(row, theme, width) } else { cells(row, theme, width) })
         .collect();
     if let Some(refusal) = app.pragma_refusal() {
-        let sentence = format!("our client: not asked, {refusal}");
+        let sentence = format!("waltop's client: not asked, {refusal}");
         rows.extend(
             text::wrap(&sentence, width).into_iter().map(|line| vec![Line::styled(line, theme.muted)]),
         );
@@ -83,7 +83,7 @@ fn cells(row: &PragmaRow, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     vec![
         text::pad(&row.name, NAME).into(),
         text::fit(&value, room.saturating_sub(1)).into(),
-        Line::styled(text::pad(&row.whose(), SOURCE), theme.muted),
+        Line::styled(text::pad(&row.source_label(), SOURCE), theme.muted),
         sign(row, theme).into(),
     ]
 }
@@ -104,7 +104,7 @@ fn wide_cells(row: &PragmaRow, theme: &Theme, width: usize) -> Vec<Line<'static>
         text::fit(&row.name, NAME).into(),
         text::fit(row.actual.as_deref().unwrap_or("unknown"), VALUE).into(),
         text::fit(&expectation(row).unwrap_or_default(), VALUE).into(),
-        Line::styled(text::fit(&row.whose(), SOURCE), theme.muted),
+        Line::styled(text::fit(&row.source_label(), SOURCE), theme.muted),
         Line::styled(text::fit(row.note.as_deref().unwrap_or_default(), note_room(width)), theme.muted),
     ]
 }

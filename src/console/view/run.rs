@@ -15,7 +15,7 @@ use crate::{
 use super::{
     bar,
     ingestion::{sharing, spark, waits},
-    labelled::{self, LabelledRows, gone, known, row},
+    labelled::{self, LabelledRows, gone_rows, known, row},
     theme::Theme,
 };
 
@@ -30,7 +30,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, run: &str
     let ingestions = app.database().map(|database| database.ingestions.as_slice()).unwrap_or_default();
     let room = usize::from(labelled::width(area)).saturating_sub(4);
     let lines = match ingestions.iter().find(|ingestion| ingestion.run == run) {
-        None => labelled::lines(gone(&format!("Run {run}")), room, theme),
+        None => labelled::lines(gone_rows(&format!("Run {run}")), room, theme),
         Some(ingestion) => {
             let mut lines = labelled::lines(figures(app, ingestion), room, theme);
             lines.extend(labelled::lines(failures(ingestion), room, theme));

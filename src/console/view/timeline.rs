@@ -48,7 +48,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Ti
             frame,
             inner,
             theme,
-            "The locks of this database are not sampled, so who held the write lock between the looks is not known.",
+            "The locks of this database are not sampled, so who held the write lock between samples is not known.",
         ),
         (TimelineContent::Known(timeline), None) => {
             let view = TimelinePanel { app, theme, timeline, cursor: past.cursor, width: inner.width.into() };
@@ -133,7 +133,7 @@ impl TimelinePanel<'_> {
         reason = "positive rates, shown rounded"
     )]
     fn rates(&self) -> String {
-        let trend = self.app.look().and_then(|look| look.trends.get(self.app.current()));
+        let trend = self.app.sample().and_then(|look| look.trends.get(self.app.current()));
         let written = trend.and_then(|trend| trend.wal_bytes_per_second).filter(|&rate| rate >= 1.0);
         let moved = trend.and_then(|trend| trend.frames_moved_per_second).filter(|&rate| rate >= 1.0);
         let written = written.map(|rate| format!("-wal grows {}/s", units::bytes(rate as u64)));
@@ -144,7 +144,7 @@ impl TimelinePanel<'_> {
     fn lanes(&self, height: usize) -> Vec<Line<'static>> {
         let lanes = &self.timeline.lanes;
         if lanes.is_empty() {
-            let sentence = format!("{:LABEL$}nobody held the write lock", "");
+            let sentence = format!("{:LABEL$}no process held the write lock", "");
             return vec![Line::styled(text::fit(&sentence, self.width), self.theme.muted)];
         }
         let scroll = usize::from(self.app.scroll).min(lanes.len().saturating_sub(height));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{ProcessVerdict, StaleInput, twins};
 use crate::{
-    diagnose::wal::frames_kept_by,
+    diagnose::wal::frames_pinned_by,
     snapshot::{
         Executable, ExecutableState, LogReader, Process, ProcessActivity, ProcessManager, ProcessOrigin,
         StaleCause, SuspicionKind,
@@ -97,7 +97,7 @@ fn pinned_wal(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Option<St
         let wal = database.wal.as_ref()?;
         let readers = database.locks.readers.iter().filter(|reader| reader.pid == Some(process.pid));
         let pin = |reader: &LogReader| {
-            let kept = frames_kept_by(reader, wal).filter(|kept| *kept > 0)?;
+            let kept = frames_pinned_by(reader, wal).filter(|kept| *kept > 0)?;
             Some((kept, reader.held_ms.filter(|held| *held >= limit_ms)?))
         };
         let (frames, held_ms) = readers.filter_map(pin).max_by(|one, other| one.1.total_cmp(&other.1))?;

@@ -87,7 +87,7 @@ fn kinship(looker: &SamplingProcess, process: &Process) -> Option<StaleProtectio
 }
 
 fn own_kind(process: &Process) -> Option<StaleProtection> {
-    if !goes_by(process, "waltop") {
+    if !is_named(process, "waltop") {
         return None;
     }
     let arguments = process.command.get(1..).unwrap_or_default();
@@ -102,11 +102,11 @@ fn own_kind(process: &Process) -> Option<StaleProtection> {
 impl KnownReplicator {
     fn matches(&self, process: &Process) -> bool {
         let arguments = process.command.get(1..).unwrap_or_default();
-        goes_by(process, self.program) && arguments.iter().any(|argument| argument == self.argument)
+        is_named(process, self.program) && arguments.iter().any(|argument| argument == self.argument)
     }
 }
 
-fn goes_by(process: &Process, program: &str) -> bool {
+fn is_named(process: &Process, program: &str) -> bool {
     let file_name = |path: &str| path.rsplit('/').next().is_some_and(|name| name == program);
     process.command.first().is_some_and(|path| file_name(path))
         || process.origin.executable.as_ref().is_some_and(|it| file_name(&it.path))

@@ -175,7 +175,7 @@ impl HttpEmbedder {
                 reason: format!("{} did not answer: {error}", self.endpoint),
                 after: None,
             },
-            _ => EmbedRefusal::Never(format!("{} cannot be asked: {error}", self.endpoint)),
+            _ => EmbedRefusal::Never(format!("{} request failed: {error}", self.endpoint)),
         }
     }
 
@@ -220,7 +220,7 @@ impl Embedder for HttpEmbedder {
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedRefusal> {
         let never = |what: &dyn fmt::Display| EmbedRefusal::Never(format!("{} {what}", self.endpoint));
         let question = serde_json::to_vec(&EmbedRequest { model: &self.model, input: texts })
-            .map_err(|error| never(&format!("cannot be asked: {error}")))?;
+            .map_err(|error| never(&format!("request failed: {error}")))?;
         let mut request = self
             .agent
             .post(format!("{}/embeddings", self.endpoint))
@@ -231,7 +231,7 @@ impl Embedder for HttpEmbedder {
         }
         if self.endpoint.needs_lookup() {
             // The library looks the name up on a thread, and panics without one.
-            threads::need(1).map_err(|error| never(&format!("cannot be asked: {error}")))?;
+            threads::need(1).map_err(|error| never(&format!("request failed: {error}")))?;
         }
         let mut response = request.send(&question[..]).map_err(|error| self.failed(&error))?;
         if response.status() != 200 {

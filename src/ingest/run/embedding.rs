@@ -248,7 +248,7 @@ impl IngestRun<'_> {
     ) -> Result<(), IngestError> {
         phase.told.held_ms += milliseconds(stored.cost.hold);
         self.count(stored.cost);
-        if !self.relieve(store)? {
+        if !self.checkpoint_log(store)? {
             return Err(store::StoreError::Stopped.into());
         }
         if more {

@@ -33,7 +33,7 @@ impl IngestRun<'_> {
             self.record(JournalEvent::Restamped { files, cost: cost.into() })?;
             self.count(cost);
             self.sizer.committed(usize::try_from(files).unwrap_or(usize::MAX), cost.hold, cost.rows);
-            match self.relieve(store) {
+            match self.checkpoint_log(store) {
                 Ok(true) => {}
                 Ok(false) => return Ok(RunOutcome::Stopped),
                 Err(IngestError::Store(store::StoreError::Pinned { .. })) => break,

@@ -49,7 +49,7 @@ impl fmt::Display for PinnedLog {
         let bytes = units::bytes(self.bytes);
         match &self.reader {
             Some(reader) => write!(f, "{reader} reads from the log, which has grown to {bytes}"),
-            None => write!(f, "something keeps the log, which has grown to {bytes}, from beginning anew"),
+            None => write!(f, "something keeps the log, which has grown to {bytes}, from restarting"),
         }
     }
 }

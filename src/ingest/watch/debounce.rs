@@ -54,7 +54,7 @@ impl EventDebouncer {
         Self { quiet, at_most, gathered: None }
     }
 
-    pub fn hear(&mut self, heard: WatchEvent, now: Instant) {
+    pub fn add(&mut self, heard: WatchEvent, now: Instant) {
         match &mut self.gathered {
             Some(gathered) => {
                 gathered.wave.events += 1;
@@ -75,7 +75,7 @@ impl EventDebouncer {
     }
 
     /// What was gathered, once it is due.
-    pub fn take_due(&mut self, now: Instant) -> Option<EventGroup> {
+    pub fn take_if_due(&mut self, now: Instant) -> Option<EventGroup> {
         self.due().filter(|due| *due <= now).and_then(|_| self.take())
     }
 
@@ -104,12 +104,12 @@ mod tests {
     #[test]
     fn one_event_is_acted_on_when_it_has_been_quiet() {
         let (mut debounce, start) = (EventDebouncer::default(), Instant::now());
-        assert_eq!((debounce.due(), debounce.take_due(start)), (None, None));
-        debounce.hear(WatchEvent::Document, start);
+        assert_eq!((debounce.due(), debounce.take_if_due(start)), (None, None));
+        debounce.add(WatchEvent::Document, start);
         let early = (start + QUIET).checked_sub(MS).expect("it is late enough");
-        assert_eq!(debounce.take_due(early), None);
+        assert_eq!(debounce.take_if_due(early), None);
         let wave = EventGroup { heard: WatchEvent::Document, events: 1 };
-        assert_eq!(debounce.take_due(start + QUIET), Some(wave));
+        assert_eq!(debounce.take_if_due(start + QUIET), Some(wave));
         assert_eq!(debounce.due(), None, "once");
     }
 
@@ -117,10 +117,10 @@ mod tests {
     fn ten_thousand_events_are_one_wave() {
         let (mut debounce, start) = (EventDebouncer::default(), Instant::now());
         for number in 0..10_000_u32 {
-            debounce.hear(WatchEvent::Document, start + Duration::from_micros(20) * number);
+            debounce.add(WatchEvent::Document, start + Duration::from_micros(20) * number);
         }
         let wave = EventGroup { heard: WatchEvent::Document, events: 10_000 };
-        assert_eq!(debounce.take_due(start + Duration::from_millis(200) + QUIET), Some(wave));
+        assert_eq!(debounce.take_if_due(start + Duration::from_millis(200) + QUIET), Some(wave));
     }
 
     #[test]
@@ -129,8 +129,8 @@ mod tests {
         let mut taken = Vec::new();
         for ms in 0..60_000 {
             let now = start + MS * ms;
-            debounce.hear(WatchEvent::Document, now);
-            taken.extend(debounce.take_due(now).map(|wave| (ms, wave.events)));
+            debounce.add(WatchEvent::Document, now);
+            taken.extend(debounce.take_if_due(now).map(|wave| (ms, wave.events)));
         }
         assert_eq!(taken.len(), 29, "every two seconds");
         assert!(taken.iter().all(|(_, events)| *events == 2_001), "{taken:?}");
@@ -140,7 +140,7 @@ mod tests {
     fn what_says_most_stays_and_an_overflow_is_never_forgotten() {
         let (mut debounce, start) = (EventDebouncer::default(), Instant::now());
         for heard in [WatchEvent::Folders, WatchEvent::Lost, WatchEvent::Document] {
-            debounce.hear(heard, start);
+            debounce.add(heard, start);
         }
         assert_eq!(debounce.take(), Some(EventGroup { heard: WatchEvent::Lost, events: 3 }));
         assert_eq!(debounce.take(), None);
@@ -158,8 +158,8 @@ mod tests {
                 let next = now + MS * u32::try_from(dice.below(pace)).expect("it is small");
                 // Whoever waits looks when it is due, and not before.
                 if let Some(due) = debounce.due().filter(|due| *due <= next) {
-                    assert_eq!(debounce.take_due(due.checked_sub(MS).expect("it is late enough")), None);
-                    let wave = debounce.take_due(due).expect("it is due");
+                    assert_eq!(debounce.take_if_due(due.checked_sub(MS).expect("it is late enough")), None);
+                    let wave = debounce.take_if_due(due).expect("it is due");
                     let first: Instant = oldest.take().expect("there was an event");
                     assert!(due - first <= AT_MOST && due - first >= QUIET, "seed {seed}");
                     assert_eq!(Some(wave.heard), loudest.take(), "seed {seed}");
@@ -168,7 +168,7 @@ mod tests {
                 now = next;
                 let what = [WatchEvent::Document, WatchEvent::Folders, WatchEvent::Lost];
                 let what = what[usize::try_from(dice.below(3)).expect("it is small")];
-                debounce.hear(what, now);
+                debounce.add(what, now);
                 heard += 1;
                 oldest.get_or_insert(now);
                 loudest = loudest.max(Some(what));

@@ -51,11 +51,11 @@ impl FolderWatcher {
             move |event: notify::Result<Event>| match event {
                 Ok(event) => {
                     if let Some(heard) = interest.of(&event) {
-                        bell.hear(heard);
+                        bell.add_event(heard);
                     }
                 }
                 // What it could not tell may be anything.
-                Err(_) => bell.hear(WatchEvent::Lost),
+                Err(_) => bell.add_event(WatchEvent::Lost),
             }
         };
         // The library's own thread: it goes on without one, and waits for it forever.

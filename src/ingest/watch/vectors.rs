@@ -36,7 +36,7 @@ impl EmbedderStatus {
         let Some(reason) = &embedding.error else {
             return self.trouble.take().map(|_| match embedding.wanted {
                 0 => "nothing is left to embed".to_owned(),
-                _ => format!("embedding goes on: {embedding}"),
+                _ => format!("embedding continues: {embedding}"),
             });
         };
         self.backoff.failed(now);
@@ -80,7 +80,7 @@ mod tests {
         assert!(vectors.after(Some(&embedding(3, Some("it went away"))), now).is_some());
         assert_eq!(vectors.until(), Some(now + Duration::from_secs(1)), "it was there for some");
         let said = vectors.after(Some(&embedding(5, None)), now);
-        assert_eq!(said.as_deref(), Some("embedding goes on: 5 of 5 embedded"));
+        assert_eq!(said.as_deref(), Some("embedding continues: 5 of 5 embedded"));
         assert_eq!(vectors.until(), None);
         assert_eq!(vectors.after(Some(&embedding(1, None)), now), None);
     }

@@ -53,8 +53,8 @@ impl WakeSignal {
         &self.stop
     }
 
-    pub fn hear(&self, heard: WatchEvent) {
-        self.debounce().hear(heard, Instant::now());
+    pub fn add_event(&self, heard: WatchEvent) {
+        self.debounce().add(heard, Instant::now());
         self.inner.rung.notify_all();
     }
 
@@ -72,7 +72,7 @@ impl WakeSignal {
                 return Wakeup::ToEnd;
             }
             let minds = mind == WakeOn::Changes;
-            if let Some(wave) = minds.then(|| debounce.take_due(now)).flatten() {
+            if let Some(wave) = minds.then(|| debounce.take_if_due(now)).flatten() {
                 return Wakeup::By(wave);
             }
             if until <= now {
@@ -103,13 +103,13 @@ mod tests {
         let bell = WakeSignal::default();
         let far = Instant::now() + LONG;
         let other = bell.clone();
-        let hears = thread::spawn(move || (0..100).for_each(|_| other.hear(WatchEvent::Document)));
+        let hears = thread::spawn(move || (0..100).for_each(|_| other.add_event(WatchEvent::Document)));
         let Wakeup::By(wave) = bell.wait(far, WakeOn::Changes) else { panic!("it is a change") };
         hears.join().expect("it ends");
         let rest = bell.take().map_or(0, |wave| wave.events);
         assert_eq!((wave.heard, wave.events + rest), (WatchEvent::Document, 100));
 
-        bell.hear(WatchEvent::Lost);
+        bell.add_event(WatchEvent::Lost);
         assert_eq!(bell.wait(Instant::now(), WakeOn::OnlyTime), Wakeup::InTime, "changes wait");
         let other = bell.clone();
         let ends = thread::spawn(move || other.end());

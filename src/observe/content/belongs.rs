@@ -44,7 +44,7 @@ impl CommitSearch {
     /// # Errors
     ///
     /// Where `compare` fails.
-    pub fn go_on(
+    pub fn continue_search(
         &mut self,
         frames: &[FrameHeader],
         limit: &mut usize,
@@ -133,7 +133,7 @@ mod tests {
         let compare = |page, number| {
             Ok(if main.contains(&(page, number)) { PageComparison::Equal } else { PageComparison::Different })
         };
-        search.go_on(frames, &mut limit, compare).expect("compared").expect("judged")
+        search.continue_search(frames, &mut limit, compare).expect("compared").expect("judged")
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
                     _ => PageComparison::Different,
                 })
             };
-            CommitSearch::new(&frames, &[]).go_on(&frames, &mut limit, compare).expect("compared")
+            CommitSearch::new(&frames, &[]).continue_search(&frames, &mut limit, compare).expect("compared")
         };
         assert_eq!(with(PageComparison::Equal), Some(true));
         assert_eq!(with(PageComparison::Zeros), Some(false));
@@ -201,7 +201,7 @@ mod tests {
             let mut limit = limit;
             let compare =
                 |_, number| Ok(if number == 2 { PageComparison::Equal } else { PageComparison::Different });
-            search.go_on(&frames, &mut limit, compare).expect("compared")
+            search.continue_search(&frames, &mut limit, compare).expect("compared")
         };
         assert_eq!((go_on(2), go_on(1), go_on(1)), (None, None, Some(true)));
     }

@@ -40,7 +40,7 @@ impl FollowedJournal {
     pub fn catch_up(&mut self, path: &Path, proc: &Path, budget: &mut u64) -> io::Result<()> {
         // A process that was gone before its journal is read has written all that it ever will. Where the
         // journal had not named it yet, it is asked for after the reading, and what came in between is read too.
-        let mut asked = self.story.as_ref().map(|story| story.lives(proc));
+        let mut asked = self.story.as_ref().map(|story| story.is_alive(proc));
         let metadata = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
@@ -50,12 +50,12 @@ impl FollowedJournal {
             asked = None;
         }
         self.read_on(path, &metadata, budget)?;
-        let lives = asked.unwrap_or_else(|| self.story.as_ref().and_then(|story| story.lives(proc)));
+        let lives = asked.unwrap_or_else(|| self.story.as_ref().and_then(|story| story.is_alive(proc)));
         if asked.is_none() && lives == Some(false) {
             self.read_on(path, &fs::symlink_metadata(path)?, budget)?;
         }
         if let Some(story) = &mut self.story {
-            story.settle(lives);
+            story.finish(lives);
         }
         Ok(())
     }
@@ -83,7 +83,7 @@ impl FollowedJournal {
                 return Ok(());
             }
             self.read_to += length;
-            if let Err(nonsense) = self.take(&line) {
+            if let Err(nonsense) = self.apply_line(&line) {
                 self.nonsense = Some(nonsense);
                 self.nonsense_lines += 1;
                 if self.nonsense_lines == MOST_NONSENSE {
@@ -97,15 +97,15 @@ impl FollowedJournal {
     }
 
     fn give_up(&mut self, why: &str) {
-        self.nonsense = Some(format!("{why}, and the rest is not read"));
+        self.nonsense = Some(format!("{why}; later lines are not read"));
         self.is_given_up = true;
     }
 
-    fn take(&mut self, line: &[u8]) -> Result<(), String> {
+    fn apply_line(&mut self, line: &[u8]) -> Result<(), String> {
         let line = serde_json::from_slice(line).map_err(|error| format!("a line makes no sense: {error}"))?;
         match &mut self.story {
-            Some(story) => story.go_on(line),
-            None => self.story = Some(RunState::begin(line)?),
+            Some(story) => story.apply(line),
+            None => self.story = Some(RunState::from_first_line(line)?),
         }
         Ok(())
     }

@@ -28,11 +28,11 @@ pub(super) struct RunState {
 
 impl RunState {
     /// The story that begins with `line`, or why none does.
-    pub fn begin(line: JournalLine) -> Result<Self, String> {
+    pub fn from_first_line(line: JournalLine) -> Result<Self, String> {
         let JournalEvent::Started { run, pid, start_ticks, boot, database, folders, carries_on, .. } =
             line.event
         else {
-            return Err("its first line tells no start".to_owned());
+            return Err("its first line is no start record".to_owned());
         };
         let ingestion = Ingestion {
             run,
@@ -70,7 +70,7 @@ impl RunState {
     }
 
     /// What `line` adds to it.
-    pub fn go_on(&mut self, line: JournalLine) {
+    pub fn apply(&mut self, line: JournalLine) {
         let ingestion = &mut self.ingestion;
         ingestion.last_told_at = Some(line.at);
         match line.event {
@@ -172,7 +172,7 @@ impl RunState {
 
     /// Whether its process may still write: not where it is gone, or its PID another's or of another boot; `None` where that
     /// cannot be told. After its end that does not matter.
-    pub fn lives(&self, proc: &Path) -> Option<bool> {
+    pub fn is_alive(&self, proc: &Path) -> Option<bool> {
         if self.ingestion.finished_at.is_some() {
             return Some(true);
         }
@@ -181,7 +181,7 @@ impl RunState {
     }
 
     /// Fills in what takes all lines to tell. Only a run whose process is known to be gone has crashed.
-    pub fn settle(&mut self, lives: Option<bool>) {
+    pub fn finish(&mut self, lives: Option<bool>) {
         let ingestion = &mut self.ingestion;
         if ingestion.hold_ms.is_none() {
             ingestion.hold_ms = DurationSpread::of(self.holds.make_contiguous());

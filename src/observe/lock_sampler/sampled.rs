@@ -71,14 +71,14 @@ impl LockSamples {
         let Some((holders, commits)) = self.reopen().and_then(|file| read(file).ok()) else {
             self.file = None;
             self.note([None; 3], now, before, false, names);
-            self.attend(true, now, ear);
+            self.watch_commits(true, now, ear);
             return if known.is_some() { LockActivity::Some } else { LockActivity::None };
         };
         let is_another = known != self.file.as_ref().map(|(_, id)| *id);
         let committed = commits != self.commits;
         self.commits = commits;
         self.note(holders, now, before, committed, names);
-        self.attend(is_another || committed, now, ear);
+        self.watch_commits(is_another || committed, now, ear);
         if self.hold.as_ref().is_some_and(|hold| hold.is_ending(now)) {
             LockActivity::Ending
         } else if holders.iter().any(Option::is_some) {
@@ -92,7 +92,7 @@ impl LockSamples {
 
     // Listens for the commit of a hold of the write lock that has become a long one. After a change, what is held
     // is another hold.
-    fn attend(&mut self, has_changed: bool, now: Instant, ear: Option<&CommitWatcher>) {
+    fn watch_commits(&mut self, has_changed: bool, now: Instant, ear: Option<&CommitWatcher>) {
         let Some(ear) = ear else { return };
         if (has_changed || self.holders[0].is_none())
             && let Some(watch) = self.hold.take().and_then(|hold| hold.watch)
@@ -100,11 +100,11 @@ impl LockSamples {
             ear.forget(watch);
         }
         if self.holders[0].is_some() {
-            let hold = self.hold.get_or_insert_with(|| SampledLongHold::begun(now));
+            let hold = self.hold.get_or_insert_with(|| SampledLongHold::started(now));
             if hold.watch.is_none() && now >= hold.deaf_until {
                 hold.watch = ear.listen(&self.target.log);
                 if hold.watch.is_none() {
-                    hold.turn_deaf(now);
+                    hold.back_off(now);
                 }
             }
         }
@@ -117,14 +117,14 @@ impl LockSamples {
 
     /// Takes in that logs were written to: who writes to one holds its lock, so that it was held until `now`. Whether this
     /// one was written to.
-    pub fn heard(&mut self, heard: &[WatchedLog], now: Instant) -> bool {
+    pub fn commits_seen(&mut self, heard: &[WatchedLog], now: Instant) -> bool {
         let hold = self.hold.as_mut();
         let Some(hold) = hold.filter(|hold| hold.watch.is_some_and(|watch| heard.contains(&watch))) else {
             return false;
         };
         hold.watch = None;
         hold.ends_until = Some(now + ENDS_WITHIN);
-        hold.turn_deaf(now);
+        hold.back_off(now);
         self.last = Some(now);
         true
     }
@@ -209,7 +209,7 @@ struct SampledLongHold {
 }
 
 impl SampledLongHold {
-    fn begun(now: Instant) -> Self {
+    fn started(now: Instant) -> Self {
         Self { watch: None, ends_until: None, deaf_until: now + LONG, deafness: LONG }
     }
 
@@ -218,7 +218,7 @@ impl SampledLongHold {
     }
 
     // Every time for longer, so that one that writes all the time costs no more than others.
-    fn turn_deaf(&mut self, now: Instant) {
+    fn back_off(&mut self, now: Instant) {
         self.deafness = (self.deafness * 2).min(DEAF);
         self.deaf_until = now + self.deafness;
     }

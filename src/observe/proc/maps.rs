@@ -65,7 +65,7 @@ mod tests {
         let folder = tempfile::TempDir::new().expect("a folder");
         let path = folder.path().join("mapped");
         std::fs::write(&path, "1").expect("a file");
-        let sight = files::look(&path, &path, &MountTable::read("/proc".as_ref()))
+        let sight = files::read_files(&path, &path, &MountTable::read("/proc".as_ref()))
             .expect("it can be seen")
             .expect("there");
         let (major, minor) = sight.lock_device;

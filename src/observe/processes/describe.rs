@@ -51,7 +51,7 @@ struct CpuUsage {
 
 impl CpuUsage {
     // Percent of one processor; `None` until two readings are far enough apart.
-    fn take(&mut self, now: Instant, ticks: u64) -> Option<f32> {
+    fn percent_since(&mut self, now: Instant, ticks: u64) -> Option<f32> {
         let Some((at, before)) = self.since else {
             self.since = Some((now, ticks));
             return None;
@@ -121,7 +121,7 @@ impl ProcessDescriber {
         let stat = proc::stat(&self.proc, pid)?;
         let identity = ProcessId { pid, start_ticks: stat.start_ticks };
         let now = Instant::now();
-        let cpu_percent = self.usages.entry(identity).or_default().take(now, stat.cpu_ticks);
+        let cpu_percent = self.usages.entry(identity).or_default().percent_since(now, stat.cpu_ticks);
         let is_fresh = |habit: &ProcessConstants| {
             habit.name == stat.name && now.saturating_duration_since(habit.at) < REREAD
         };
@@ -171,7 +171,7 @@ impl ProcessDescriber {
     }
 
     /// Forgets the processes that are not among `pids`.
-    pub fn forget_all_but(&mut self, pids: &[i32]) {
+    pub fn retain_pids(&mut self, pids: &[i32]) {
         self.usages.retain(|process, _| pids.contains(&process.pid));
         self.origins.retain(|process, _| pids.contains(&process.pid));
         self.habits.retain(|process, _| pids.contains(&process.pid));
@@ -230,12 +230,12 @@ mod tests {
         let (start, second) = (Instant::now(), proc::ticks_per_second());
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
         let mut usage = CpuUsage::default();
-        assert_eq!(usage.take(start, 1000), None, "nothing to compare with");
-        assert_eq!(usage.take(after(3), 1000), None, "too soon: it may well be spinning");
-        assert_eq!(usage.take(after(1000), 1000 + second), Some(100.0));
-        assert_eq!(usage.take(after(1003), 1000 + second), Some(100.0), "the figure before is kept");
+        assert_eq!(usage.percent_since(start, 1000), None, "nothing to compare with");
+        assert_eq!(usage.percent_since(after(3), 1000), None, "too soon: it may well be spinning");
+        assert_eq!(usage.percent_since(after(1000), 1000 + second), Some(100.0));
+        assert_eq!(usage.percent_since(after(1003), 1000 + second), Some(100.0), "the figure before is kept");
         assert_eq!(
-            usage.take(after(2000), 1000 + second + second / 2),
+            usage.percent_since(after(2000), 1000 + second + second / 2),
             Some(50.0),
             "and measured from its time"
         );

@@ -34,13 +34,13 @@ pub fn of(proc: &Path, process: &ProcessFolder) -> Option<Executable> {
     // A file may really have a name that ends with the kernel's word.
     let is_there = running.is_some() && there(&named).is_ok_and(|it| it == running);
     let path = stripped.filter(|_| !is_there).map_or_else(|| named.clone(), place);
-    let state = fate(running, there(&path), stripped.is_some());
+    let state = executable_state(running, there(&path), stripped.is_some());
     Some(Executable { path: path.to_string_lossy().into_owned(), state })
 }
 
 // What has become of the file `running`, where `there` is what its path leads to from here, if that is known. Without
 // the kernel's word the file still lies where it lay, and the path does not lead to it: as below a later mount.
-fn fate(
+fn executable_state(
     running: Option<FileId>,
     there: io::Result<Option<FileId>>,
     is_unlinked: bool,
@@ -92,14 +92,14 @@ mod tests {
     #[test]
     fn another_file_there_is_a_replacement_only_with_the_kernels_word() {
         let [running, other] = [7, 8].map(|inode| Some(FileId { device: 1, inode }));
-        assert_eq!(fate(running, Ok(running), false), Some(ExecutableState::Current));
-        assert_eq!(fate(running, Ok(other), true), Some(ExecutableState::Replaced));
-        assert_eq!(fate(running, Ok(None), true), Some(ExecutableState::Deleted));
+        assert_eq!(executable_state(running, Ok(running), false), Some(ExecutableState::Current));
+        assert_eq!(executable_state(running, Ok(other), true), Some(ExecutableState::Replaced));
+        assert_eq!(executable_state(running, Ok(None), true), Some(ExecutableState::Deleted));
         for there in [other, None] {
-            assert_eq!(fate(running, Ok(there), false), None, "another mount hides it");
+            assert_eq!(executable_state(running, Ok(there), false), None, "another mount hides it");
         }
-        assert_eq!(fate(None, Ok(other), true), None);
-        assert_eq!(fate(running, Err(io::ErrorKind::PermissionDenied.into()), true), None);
+        assert_eq!(executable_state(None, Ok(other), true), None);
+        assert_eq!(executable_state(running, Err(io::ErrorKind::PermissionDenied.into()), true), None);
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl DatabaseView {
         for (rows, sight) in [(&mut self.main_rows, &self.sights[0]), (&mut self.index_rows, &self.sights[2])]
         {
             let Some(sight) = sight else { continue };
-            let taken = taken_rows(sight, openers);
+            let taken = rows_taken_by(sight, openers);
             rows.retain(|row| !(row.is_ofd && taken.iter().any(|taken| row.is_taken_as(taken))));
             let known: HashSet<LockRow> = rows.iter().cloned().collect();
             rows.extend(taken.into_iter().filter(|row| !known.contains(row)));
@@ -110,7 +110,7 @@ impl DatabaseView {
                 (&mut self.index_rows, index, &self.sights[2], &locks::INDEX_PLACES[..]),
             ] {
                 if let Some(sight) = sight
-                    && let Err(error) = keep_ours(rows, path, sight, places, openers)
+                    && let Err(error) = keep_own_rows(rows, path, sight, places, openers)
                 {
                     note(unseen, "whose locks are those on", path, &error);
                 }
@@ -153,7 +153,7 @@ impl DatabaseView {
     }
 
     // Whether somebody holds the byte that everybody with the index open does.
-    pub(super) fn is_vouched_for(&self) -> bool {
+    pub(super) fn is_index_in_use(&self) -> bool {
         self.index_rows.iter().any(|row| row.covers(INDEX_BYTE))
     }
 
@@ -189,7 +189,7 @@ impl DatabaseView {
             Ok(table) => note_match(&mut self.filesystem, table),
             Err(error) => note(unseen, "hidden holders of locks on", path, &error),
         }
-        if self.is_vouched_for() {
+        if self.is_index_in_use() {
             self.index =
                 wal_index::read(&file).map_err(|error| note(unseen, "the wal-index", path, &error)).ok();
         }
@@ -199,7 +199,7 @@ impl DatabaseView {
 // Takes those of `rows` away that are about another file of the same numbers: where the file system makes device
 // numbers up, a descriptor is proof, and where none can be seen the kernel is asked. What such a row stood in
 // front of is asked for, too.
-fn keep_ours(
+fn keep_own_rows(
     rows: &mut Vec<LockRow>,
     path: &Path,
     sight: &FileSighting,
@@ -230,7 +230,7 @@ fn keep_ours(
 
 // The table prints the locks of several open file descriptions in rows that are alike, so that it cannot tell how
 // many there are: each descriptor can. It also has the process's own locks, which a cut table may lack.
-fn taken_rows(sight: &FileSighting, openers: &BTreeMap<i32, DatabaseOpener>) -> Vec<LockRow> {
+fn rows_taken_by(sight: &FileSighting, openers: &BTreeMap<i32, DatabaseOpener>) -> Vec<LockRow> {
     let (mut rows, mut known) = (Vec::new(), HashSet::new());
     for (&pid, opener) in openers {
         for taken in opener.taken_locks.iter().filter(|taken| taken.inode == sight.id.inode) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ffi::OsStr, io, path::Path};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FirstSeen, HeldKey, TimedEntry, holder_lives, idle::PersistedIdle};
+use super::{FirstSeen, HeldKey, TimedEntry, idle::PersistedIdle, is_holder_alive};
 use crate::state::folder::StateFolder;
 
 const VERSION: u32 = 1;
@@ -43,11 +43,11 @@ impl FirstSeen {
         let (kept, idle) = self.kept().unwrap_or_default();
         for (key, theirs) in kept {
             let is_stranger = !databases.contains(&key.database) && !self.forgotten.contains(&key.database);
-            if is_stranger && holder_lives(&key, lives) {
+            if is_stranger && is_holder_alive(&key, lives) {
                 self.entries.insert(key, theirs);
             }
         }
-        self.idle.take_in(idle, &|process| lives(process.pid, Some(process.start_ticks)));
+        self.idle.merge(idle, &|process| lives(process.pid, Some(process.start_ticks)));
         let seen = self.entries.iter().map(|(key, entry)| PersistedEntry {
             key: key.clone(),
             at: entry.at,
@@ -58,7 +58,7 @@ impl FirstSeen {
             version: VERSION,
             boot: self.boot.clone(),
             seen: seen.collect(),
-            idle: self.idle.kept(),
+            idle: self.idle.entries(),
         };
         StateFolder::make(self.folder())?.replace(self.name(), &serde_json::to_vec(&kept)?)?;
         self.forgotten.clear();

@@ -105,7 +105,7 @@ impl IdleBook {
     }
 
     /// Ends a look: who was not seen and does not live is forgotten.
-    pub fn end_look(&mut self, lives: &dyn Fn(ProcessId) -> bool) {
+    pub fn end_sample(&mut self, lives: &dyn Fn(ProcessId) -> bool) {
         self.entries.retain(|&process, entry| std::mem::take(&mut entry.is_seen) || lives(process));
     }
 
@@ -127,7 +127,7 @@ impl IdleBook {
 
     /// Takes in what others have written of processes that live. Who has seen a lock knows better than who has not,
     /// and of two who have read the same CPU time the one who did so first.
-    pub fn take_in(&mut self, theirs: Vec<PersistedIdle>, lives: &dyn Fn(ProcessId) -> bool) {
+    pub fn merge(&mut self, theirs: Vec<PersistedIdle>, lives: &dyn Fn(ProcessId) -> bool) {
         for theirs in theirs {
             match self.entries.get_mut(&theirs.process()) {
                 Some(IdleEntry { kept, .. }) if kept.cpu_ticks == theirs.cpu_ticks => {
@@ -142,7 +142,7 @@ impl IdleBook {
         }
     }
 
-    pub fn kept(&self) -> Vec<PersistedIdle> {
+    pub fn entries(&self) -> Vec<PersistedIdle> {
         self.entries.values().map(|entry| entry.kept).collect()
     }
 
@@ -234,12 +234,12 @@ mod tests {
     fn who_does_not_live_is_forgotten() {
         let mut book = IdleBook::default();
         book.see(&seen(5, 1000));
-        book.end_look(&|_| false);
-        assert_eq!(book.kept().len(), 1, "it was seen");
-        book.end_look(&|_| true);
-        assert_eq!(book.kept().len(), 1, "it has no database open now, and lives");
-        book.end_look(&|_| false);
-        assert_eq!(book.kept(), []);
+        book.end_sample(&|_| false);
+        assert_eq!(book.entries().len(), 1, "it was seen");
+        book.end_sample(&|_| true);
+        assert_eq!(book.entries().len(), 1, "it has no database open now, and lives");
+        book.end_sample(&|_| false);
+        assert_eq!(book.entries(), []);
     }
 
     #[test]
@@ -283,17 +283,17 @@ mod tests {
         ours.see(&seen(5, 1000));
         theirs.see(&seen(5, 2000));
         theirs.see(&locked(5, 3000));
-        ours.take_in(theirs.kept(), &|_| true);
+        ours.merge(theirs.entries(), &|_| true);
         assert_eq!(ours.see(&seen(5, 4000)), Some(idle(3000, 1000)));
         let mut newcomer = IdleBook::default();
         newcomer.see(&seen(5, 5000));
-        ours.take_in(newcomer.kept(), &|_| true);
+        ours.merge(newcomer.entries(), &|_| true);
         assert_eq!(ours.see(&seen(5, 5000)), Some(idle(4000, 2000)), "who has only come now knows nothing");
         theirs.see(&seen(9, 5000));
-        ours.take_in(theirs.kept(), &|_| true);
+        ours.merge(theirs.entries(), &|_| true);
         assert_eq!(ours.see(&seen(5, 6000)), Some(idle(5000, 3000)), "other ticks are another time");
         let mut third = IdleBook::default();
-        third.take_in(ours.kept(), &|_| false);
-        assert_eq!(third.kept(), [], "it is gone");
+        third.merge(ours.entries(), &|_| false);
+        assert_eq!(third.entries(), [], "it is gone");
     }
 }

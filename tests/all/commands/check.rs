@@ -148,7 +148,7 @@ fn of_several_databases_one_that_is_missing_keeps_nothing_of_the_others_back() {
     fs::write(home.at("text.db"), "# Notes\n").expect("written");
     let complaint = |said: &Said| {
         let line = format!(
-            "waltop: 2 of 3 databases cannot be looked at: no such file: {}; name a SQLite database that exists\n",
+            "waltop: 2 of 3 databases could not be sampled: no such file: {}; name a SQLite database that exists\n",
             home.at("missing.db").display()
         );
         assert_eq!((said.code, &said.err), (Some(2), &line), "{said:?}");
@@ -156,10 +156,10 @@ fn of_several_databases_one_that_is_missing_keeps_nothing_of_the_others_back() {
     let names = ["missing.db", "notes.db", "text.db"];
     let said = home.run(&[&["check"][..], &names].concat());
     complaint(&said);
-    let heading = format!("{}: not looked at: no such file: ", home.at("missing.db").display());
+    let heading = format!("{}: not sampled: no such file: ", home.at("missing.db").display());
     assert!(said.out.starts_with(&heading), "{said:?}");
     assert!(said.out.contains("\n  warning  rollback-journal: "), "{said:?}");
-    assert!(said.out.contains("text.db: not looked at: ") && said.out.contains("not a SQLite"), "{said:?}");
+    assert!(said.out.contains("text.db: not sampled: ") && said.out.contains("not a SQLite"), "{said:?}");
 
     for (level, verdict) in [("warning", "findings"), ("error", "unknown")] {
         let said = home.run(&[&["check", "--json", "--fail-on", level][..], &names].concat());

@@ -41,7 +41,7 @@ fn a_pinned_reader_is_named_in_every_mode() {
         let said = home.run(&["checkpoint", "--mode", &mode.to_uppercase(), "notes.db"]);
         assert_eq!((said.code, said.err.as_str()), (Some(1), ""), "{said:?}");
         let start = format!(
-            "{}: {} checkpoint incomplete: 1 of 3 frames are in the main file, none of them moved now, in ",
+            "{}: {} checkpoint incomplete: 1 of 3 frames are in the main file, none moved by this checkpoint, in ",
             home.db().display(),
             mode.to_uppercase()
         );

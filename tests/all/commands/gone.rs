@@ -71,7 +71,7 @@ fn of_several_databases_one_that_is_held_is_looked_at() {
     assert!(has_line(&said.out, "error", &holder.pid().to_string()), "{said:?}");
     let said = home.run(&["check", "notes.db", "missing.db"]);
     assert_eq!(said.code, Some(2), "{said:?}");
-    assert!(said.err.contains("1 of 2 databases cannot be looked at: no such file: "), "{said:?}");
+    assert!(said.err.contains("1 of 2 databases could not be sampled: no such file: "), "{said:?}");
     assert!(said.out.contains("split-wal: "), "{said:?}");
 }
 

@@ -58,7 +58,7 @@ fn an_empty_file_is_told_until_it_is_written_to() {
     let home = library();
     fs::write(home.db(), "").expect("written");
     let told =
-        "the file is empty and keeps no mode yet: waltop ingest puts it in WAL mode with its first write";
+        "the file is empty and has no journal mode yet: waltop ingest sets WAL mode with its first write";
     let said = home.run(&["health", "notes.db"]);
     assert_eq!((said.code, said.out.contains(told)), (Some(1), true), "{said:?}");
     let said = home.run(&["fix", "--yes", "notes.db"]);

@@ -164,7 +164,8 @@ fn what_is_stale_is_listed_by_a_dry_run_and_ends_with_yes() {
     assert!(said.out.contains(&format!("{pid} (waltop) has ended after TERM\n")), "{said:?}");
     // The other one has its old files open still.
     let last = said.out.lines().last().unwrap_or_default();
-    let left = "1 gone, 0 still there: all locks released; the WAL is not to be moved while split-wal stands";
+    let left =
+        "1 gone, 0 still there: all locks released; the WAL cannot be checkpointed while split-wal stands";
     assert!(last.ends_with(left), "{said:?}");
     assert!(!lives(&old[0]) && lives(&old[1]), "only the one that was named");
     let answer = home.json(&with(&["--yes", "--json", "notes.db"]));

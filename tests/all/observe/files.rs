@@ -27,11 +27,11 @@ fn clean_leftover_and_missing_databases_are_told_apart() {
 fn a_missing_database_is_no_trouble_and_is_seen_when_it_comes() {
     let scene = Scene::new();
     let mut observer = scene.observer();
-    let snapshot = observer.look();
+    let snapshot = observer.sample();
     assert!(snapshot.unseen.iter().all(|unseen| !unseen.what.contains("notes.db")), "{:?}", snapshot.unseen);
     let mut actor = scene.actor();
     actor.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE t(x)");
-    let database = only(observer.look());
+    let database = only(observer.sample());
     assert_eq!(pids(&database), [actor.pid()]);
     assert_eq!(database.wal.and_then(|wal| wal.frames), Some(2));
 }
@@ -42,9 +42,9 @@ fn databases_come_and_go() {
     let mut actor = second.actor();
     actor.sql("SELECT * FROM t");
     let mut observer = first.observer();
-    assert!(pids(&only(observer.look())).is_empty());
+    assert!(pids(&only(observer.sample())).is_empty());
     observer.set_databases(vec![second.path(), first.path()]);
-    let snapshot = observer.look();
+    let snapshot = observer.sample();
     let paths: Vec<_> = snapshot.databases.iter().map(|database| database.path.clone()).collect();
     assert_eq!(paths, [second.path(), first.path()]);
     assert_eq!(pids(&snapshot.databases[0]), [actor.pid()]);
@@ -115,9 +115,9 @@ fn after_the_last_holder_was_killed_the_log_is_counted_itself() {
     }
     actor.sql("PRAGMA wal_checkpoint(PASSIVE)").sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (5)");
     let mut observer = scene.observer();
-    assert_eq!(only(observer.look()).wal.expect("a log").backfilled, Some(4));
+    assert_eq!(only(observer.sample()).wal.expect("a log").backfilled, Some(4));
     actor.kill();
-    let database = only(observer.look());
+    let database = only(observer.sample());
     assert!(database.processes.is_empty() && database.locks.writer.is_none() && !database.locks.index_held);
     let wal = database.wal.expect("a log");
     assert_eq!((wal.source, wal.frames, wal.page_count), (WalSource::Log, Some(4), Some(2)));
@@ -130,14 +130,14 @@ fn a_deleted_database_is_told_of_its_holder() {
     let mut actor = scene.actor();
     actor.sql("INSERT INTO t VALUES (2)");
     let mut observer = scene.observer();
-    assert!(process(&only(observer.look()), actor.pid()).replaced.is_empty());
+    assert!(process(&only(observer.sample()), actor.pid()).replaced.is_empty());
     let paths = ["", "-wal", "-shm"].map(|suffix| sidecar(&scene.path(), suffix));
     for path in &paths {
         fs::remove_file(path).expect("removed");
     }
     let mut expected = paths.map(|path| path.to_string_lossy().into_owned()).to_vec();
     expected.sort();
-    for database in [only(observer.look()), scene.look()] {
+    for database in [only(observer.sample()), scene.look()] {
         let row = process(&database, actor.pid());
         let mut replaced = row.replaced.clone();
         replaced.sort();

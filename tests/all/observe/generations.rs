@@ -18,7 +18,7 @@ fn insert(actor: &mut Actor, count: u32) {
 }
 
 fn wal(observer: &mut Observer) -> WalState {
-    only(observer.look()).wal.expect("a log")
+    only(observer.sample()).wal.expect("a log")
 }
 
 fn figures(wal: &WalState) -> (Option<u32>, Option<u32>, Option<u32>) {
@@ -42,7 +42,7 @@ fn a_restart_and_a_truncation_are_followed() {
     assert_eq!((figures(&restarted), restarted.slots), ((Some(1), Some(0), Some(1)), Some(20)));
 
     writer.sql("PRAGMA wal_checkpoint(TRUNCATE)");
-    let truncated = only(observer.look());
+    let truncated = only(observer.sample());
     assert_eq!(
         figures(truncated.wal.as_ref().expect("the index speaks for it")),
         (Some(0), Some(0), Some(0))
@@ -80,7 +80,7 @@ fn a_replaced_database_is_followed() {
     old.sql("BEGIN IMMEDIATE");
     let mut observer = scene.observer();
     observer.watch_locks();
-    let before = only(observer.look());
+    let before = only(observer.sample());
     assert_eq!(writer_of(&before), Some(old.pid()));
     assert_eq!(reader_of(&before, reader.pid()).len(), 1);
     let inode = before.files.db.expect("there").inode;
@@ -89,7 +89,7 @@ fn a_replaced_database_is_followed() {
     fs::copy(scene.path(), &copy).expect("copied");
     fs::rename(&copy, scene.path()).expect("replaced");
     // The sidecars still lie there, and still have their holders: of another main file, but these locks are held.
-    let between = only(observer.look());
+    let between = only(observer.sample());
     assert_ne!(between.files.db.as_ref().expect("there").inode, inode);
     assert_eq!(writer_of(&between), Some(old.pid()));
     assert_eq!(process(&between, old.pid()).replaced, [scene.path().to_string_lossy()]);
@@ -97,7 +97,7 @@ fn a_replaced_database_is_followed() {
     for sidecar in &paths(&scene)[1..] {
         fs::remove_file(sidecar).expect("removed");
     }
-    let alone = only(observer.look());
+    let alone = only(observer.sample());
     assert!(alone.locks.writer.is_none() && alone.locks.readers.is_empty() && !alone.locks.index_held);
     assert!(alone.wal.is_none() && alone.files.shm.is_none());
     for actor in [&old, &reader] {
@@ -108,18 +108,18 @@ fn a_replaced_database_is_followed() {
     let mut new = scene.actor();
     let taken = Instant::now();
     new.sql("INSERT INTO t VALUES (1)").sql("BEGIN IMMEDIATE");
-    let after = only(observer.look());
+    let after = only(observer.sample());
     assert_eq!(writer_of(&after), Some(new.pid()));
     assert!(after.locks.writer.as_ref().and_then(|writer| writer.held_ms) <= Some(millis(taken)));
     assert!(after.locks.readers.iter().all(|reader| reader.pid == Some(new.pid())));
     assert_eq!(after.wal.as_ref().expect("a log").frames, Some(1));
     assert!(process(&after, new.pid()).replaced.is_empty());
     eventually("the sampler has the new holder, and ended the hold of the old one", || {
-        let holds = only(observer.look()).locks.write_holds?;
+        let holds = only(observer.sample()).locks.write_holds?;
         let of = |pid| holds.by_process.iter().filter(|part| part.pid == Some(pid)).count();
         (of(old.pid()) == 1 && of(new.pid()) == 1).then_some(())
     });
-    drop(observer.look());
+    drop(observer.sample());
     let lanes = observer.trend(0).lanes;
     assert!(lanes.iter().any(|lane| lane.pid == Some(new.pid())), "{lanes:?}");
 }
@@ -133,7 +133,7 @@ fn a_database_that_was_deleted_and_made_new_is_followed() {
         actor.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE IF NOT EXISTS t(x)");
         insert(&mut actor, round);
         actor.sql("BEGIN IMMEDIATE");
-        let live = only(observer.look());
+        let live = only(observer.sample());
         assert_eq!(pids(&live), [actor.pid()]);
         assert_eq!(writer_of(&live), Some(actor.pid()));
         assert_eq!(live.files.db.expect("there").inode, scene.path().metadata().expect("there").ino());
@@ -144,12 +144,12 @@ fn a_database_that_was_deleted_and_made_new_is_followed() {
         for path in paths(&scene) {
             fs::remove_file(path).expect("removed");
         }
-        let gone = only(observer.look());
+        let gone = only(observer.sample());
         assert!(gone.files.db.is_none() && gone.files.wal.is_none() && gone.header.is_none());
         assert!(gone.wal.is_none() && gone.locks.writer.is_none() && !gone.locks.index_held);
         assert_eq!(process(&gone, actor.pid()).replaced.len(), 3);
         actor.close();
-        let nobody = only(observer.look());
+        let nobody = only(observer.sample());
         assert!(nobody.processes.is_empty() && nobody.locks.readers.is_empty());
     }
 }
@@ -165,7 +165,7 @@ fn what_was_held_in_a_deleted_database_is_not_counted_on_in_its_namesake() {
         python.sql("INSERT INTO t VALUES (2)").sql("BEGIN").sql("SELECT * FROM t");
     };
     let held = |observer: &mut Observer| {
-        let readers = only(observer.look()).locks.readers;
+        let readers = only(observer.sample()).locks.readers;
         assert_eq!(readers.len(), 1);
         (readers[0].slot, readers[0].frame, readers[0].held_ms.expect("held"))
     };
@@ -182,7 +182,7 @@ fn what_was_held_in_a_deleted_database_is_not_counted_on_in_its_namesake() {
         // The last connection that closes takes its sidecars away itself.
         let _ = fs::remove_file(path);
     }
-    assert!(only(observer.look()).files.db.is_none());
+    assert!(only(observer.sample()).files.db.is_none());
 
     let began = Instant::now();
     let Some(same) = with_inode(&scene, before) else {
@@ -227,7 +227,7 @@ fn a_moved_database_keeps_whoever_used_it() {
             return eprintln!("skipped: the file system keeps no time of birth");
         }
         let mut observer = Observer::new(&scene.places(Path::new("/proc")), vec![old.clone()]);
-        assert_eq!(pids(&only(observer.look())), [writer.pid()]);
+        assert_eq!(pids(&only(observer.sample())), [writer.pid()]);
         let paths = |path: &Path| ["", "-wal", "-shm"].map(|suffix| sidecar(path, suffix));
         let rename = |old: &Path, new: &Path| {
             if is_folder {
@@ -247,7 +247,7 @@ fn a_moved_database_keeps_whoever_used_it() {
         };
         let named = |path: &Path| sorted(paths(path).map(|it| it.to_string_lossy().into_owned()).to_vec());
         for _ in 0..3 {
-            let gone = only(observer.look());
+            let gone = only(observer.sample());
             assert!(gone.is_gone());
             assert_eq!(pids(&gone), [writer.pid()]);
             let row = process(&gone, writer.pid());
@@ -256,13 +256,13 @@ fn a_moved_database_keeps_whoever_used_it() {
             assert!(!row.has_main_file());
         }
         rename(&new, &old);
-        let back = only(observer.look());
+        let back = only(observer.sample());
         let row = process(&back, writer.pid());
         assert!(!back.is_gone() && row.has_main_file() && row.replaced.is_empty() && row.moved_to.is_empty());
         rename(&old, &new);
-        assert_eq!(pids(&only(observer.look())).len(), 2, "both were seen to use it where it was");
+        assert_eq!(pids(&only(observer.sample())).len(), 2, "both were seen to use it where it was");
         drop(newcomer);
         writer.close();
-        assert!(only(observer.look()).processes.is_empty());
+        assert!(only(observer.sample()).processes.is_empty());
     }
 }

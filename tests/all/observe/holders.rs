@@ -64,7 +64,7 @@ fn the_cpu_of_a_process_that_spins_is_told_once_it_is_known() {
     actor.sql("SELECT * FROM t");
     actor.order("WITH RECURSIVE n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n) SELECT sum(x) FROM n");
     let mut observer = scene.observer();
-    let mut cpu = || process(&only(observer.look()), actor.pid()).cpu_percent;
+    let mut cpu = || process(&only(observer.sample()), actor.pid()).cpu_percent;
     assert_eq!(cpu(), None, "nothing to compare with");
     let first = eventually("its CPU is known", &mut cpu);
     // It has a processor to itself or shares it with other tests; it is far from idle.
@@ -214,7 +214,7 @@ fn holders_by_open_file_descriptions_have_lost_nothing() {
     one.hold_index_by_ofd_locks();
     two.hold_index_by_ofd_locks();
     let mut observer = scene.observer();
-    let (before, mut after) = (observer.look(), observer.look());
+    let (before, mut after) = (observer.sample(), observer.sample());
     diagnose(&mut after, Some(&before), &Config::new(Places::under(scene.state.path())));
     let database = only(after);
     for pid in [one.pid(), two.pid()] {

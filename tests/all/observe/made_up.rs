@@ -54,7 +54,7 @@ impl Stage {
     }
 
     fn snapshot(&self) -> Snapshot {
-        self.observer().look()
+        self.observer().sample()
     }
 
     fn look(&self) -> Database {
@@ -92,9 +92,9 @@ fn another_program_in_a_process_is_told_at_once() {
     stage.connect(4242, "sh");
     let mut observer = stage.observer();
     let command = |database: &Database| process(database, 4242).command_line();
-    assert_eq!(command(&only(observer.look())), "/usr/bin/sh --flag");
+    assert_eq!(command(&only(observer.sample())), "/usr/bin/sh --flag");
     stage.proc.process(4242, "bun");
-    assert_eq!(command(&only(observer.look())), "/usr/bin/bun --flag");
+    assert_eq!(command(&only(observer.sample())), "/usr/bin/bun --flag");
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn rows_of_another_subvolume_hide_no_holder() {
     let mut proc = FakeProc::new();
     let rows = ["POSIX  ADVISORY  WRITE 11 at 120 120", "POSIX  ADVISORY  READ 11 at 128 128"];
     strangers(&mut proc, &sidecar(&scene.path(), "-shm"), &rows);
-    let database = only(scene.observer_in(proc.path()).look());
+    let database = only(scene.observer_in(proc.path()).sample());
     assert_eq!(writer_of(&database), Some(writer.pid()));
     assert_eq!(database.presence(), Presence::Live);
     assert_eq!(database.wal.map(|wal| wal.source), Some(WalSource::Index));
@@ -315,7 +315,7 @@ fn the_same_path_in_another_container_is_another_file() {
         let _ = fs::remove_dir(&shown);
         symlink(theirs, shown).expect("linked");
     }
-    let look = || only(scene.observer_in(proc.path()).look());
+    let look = || only(scene.observer_in(proc.path()).sample());
     assert_eq!(process(&look(), 10).replaced.len(), 3, "nothing says that it lives elsewhere");
 
     proc.write("self/ns/of", "").write("10/ns/of", "");
@@ -356,7 +356,7 @@ fn what_the_lock_table_leaves_out_is_asked_of_the_kernel() {
     busy.sql("BEGIN IMMEDIATE");
     // In another PID namespace the table omits rows; here it is empty.
     let proc = FakeProc::new();
-    let database = only(scene.observer_in(proc.path()).look());
+    let database = only(scene.observer_in(proc.path()).sample());
     assert!(database.locks.index_held);
     assert_eq!(writer_of(&database), Some(busy.pid()));
     assert!(!database.locks.readers.is_empty() && database.wal.expect("a log").frames == Some(1));
@@ -441,13 +441,13 @@ fn new_openers_are_found_at_once_and_the_gone_are_dropped() {
     let mut stage = Stage::new();
     stage.connect(10, "first");
     let mut observer = stage.observer();
-    assert_eq!(pids(&only(observer.look())), [10]);
+    assert_eq!(pids(&only(observer.sample())), [10]);
     // One that holds no lock yet, and one that had nothing open before.
     stage.proc.process(11, "second").descriptor(11, 3, &stage.db, READ_ONLY);
-    assert_eq!(pids(&only(observer.look())), [10, 11]);
-    assert_eq!(process(&only(observer.look()), 11).read_only, Some(true));
+    assert_eq!(pids(&only(observer.sample())), [10, 11]);
+    assert_eq!(process(&only(observer.sample()), 11).read_only, Some(true));
     stage.proc.end(10).end(11).write("locks", "");
-    assert!(only(observer.look()).processes.is_empty());
+    assert!(only(observer.sample()).processes.is_empty());
 }
 
 #[test]
@@ -456,14 +456,14 @@ fn processes_are_listed_again_only_where_a_pid_was_given_since() {
     stage.connect(10, "first");
     stage.proc.write("loadavg", "0.00 0.00 0.00 1/2 10\n");
     let mut observer = stage.observer();
-    assert_eq!(pids(&only(observer.look())), [10]);
+    assert_eq!(pids(&only(observer.sample())), [10]);
     // Nothing that the kernel would do: a process that nobody was given the PID for.
     stage.proc.process(11, "second").descriptor(11, 3, &stage.db, READ_ONLY);
-    assert_eq!(pids(&only(observer.look())), [10]);
+    assert_eq!(pids(&only(observer.sample())), [10]);
     stage.proc.write("loadavg", "0.00 0.00 0.00 1/3 11\n");
-    assert_eq!(pids(&only(observer.look())), [10, 11]);
+    assert_eq!(pids(&only(observer.sample())), [10, 11]);
     stage.proc.end(10).write("locks", "");
-    assert_eq!(pids(&only(observer.look())), [11]);
+    assert_eq!(pids(&only(observer.sample())), [11]);
 }
 
 #[test]

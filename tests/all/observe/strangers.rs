@@ -51,21 +51,21 @@ fn a_real_ofd_lock_is_given_to_the_process_that_took_it() {
     let Some(mut python) = Python::open(&scene.path()) else { return };
     let mut observer = scene.observer();
     observer.watch_locks();
-    assert!(only(observer.look()).locks.writer.is_none());
+    assert!(only(observer.sample()).locks.writer.is_none());
     python.run(TAKE);
-    for database in [only(observer.look()), scene.look()] {
+    for database in [only(observer.sample()), scene.look()] {
         assert_eq!(writer_of(&database), Some(python.pid()));
         assert_eq!(process(&database, python.pid()).holds, [LockHold::Write]);
     }
     eventually("the sampler sees it", || {
-        let database = only(observer.look());
+        let database = only(observer.sample());
         assert_eq!(writer_of(&database), Some(python.pid()));
         // `F_GETLK` says that somebody has it, and cannot say who.
         let holds = database.locks.write_holds?;
         (holds.count == 1).then_some(())
     });
     python.run("shm.close()");
-    assert!(only(observer.look()).locks.writer.is_none());
+    assert!(only(observer.sample()).locks.writer.is_none());
 }
 
 #[test]
@@ -75,12 +75,12 @@ fn an_ofd_lock_of_a_process_that_had_nothing_open_before_is_given_to_it_soon() {
     idle.sql("SELECT * FROM t");
     let Some(mut python) = Python::open(&elsewhere.path()) else { return };
     let mut observer = scene.observer();
-    assert_eq!(pids(&only(observer.look())), [idle.pid()]);
+    assert_eq!(pids(&only(observer.sample())), [idle.pid()]);
     python.run(&format!("path = {:?}; db = open(path, 'r+b')", scene.path()));
     python.run(TAKE);
     let began = Instant::now();
     eventually("it is attributed", || {
-        let database = only(observer.look());
+        let database = only(observer.sample());
         assert!(database.locks.writer.is_some(), "it is held, by whomever");
         (writer_of(&database) == Some(python.pid())).then_some(())
     });
@@ -155,7 +155,7 @@ fn a_thousand_locks_of_others_hide_no_holder() {
     expected.sort_unstable();
     let mut observer = scene.observer();
     for look in 1..=20 {
-        let database = only(observer.look());
+        let database = only(observer.sample());
         assert_eq!(pids(&database), expected, "look {look}");
         assert_eq!(writer_of(&database), Some(writer.pid()), "look {look}");
         for reader in [&first, &second] {
@@ -196,7 +196,7 @@ fn another_console_is_neither_a_row_nor_a_holder() {
     }
     let watchers = [console, i32::try_from(sampler.id()).expect("small")];
     for _ in 0..100 {
-        let database = only(observer.look());
+        let database = only(observer.sample());
         assert_eq!(writer_of(&database), Some(writer.pid()));
         assert!(expected.iter().all(|pid| pids(&database).contains(pid)));
         // Workers of the console that ask for pragmas have a connection for a moment, and are rows by right.

@@ -72,7 +72,7 @@ fn a_state_folder_that_cannot_be_written_is_told_and_is_no_error() {
     let mut places = scene.places(Path::new("/proc"));
     fs::write(scene.state.path().join("file"), "").expect("written");
     places.first_seen = scene.state.path().join("file/first-seen.json");
-    let snapshot = Observer::new(&places, vec![scene.path()]).look();
+    let snapshot = Observer::new(&places, vec![scene.path()]).sample();
     assert!(
         snapshot.unseen.iter().any(|unseen| unseen.what.contains("earlier looks")),
         "{:?}",
@@ -87,7 +87,7 @@ fn sampled_holds_name_their_process() {
     let mut writer = scene.actor();
     writer.sql("SELECT * FROM t");
     let mut observer = scene.observer();
-    let unsampled = only(observer.look());
+    let unsampled = only(observer.sample());
     assert!(unsampled.locks.window_ms.is_none() && unsampled.locks.write_holds.is_none());
     observer.watch_locks();
     let mut round = 0;
@@ -96,11 +96,11 @@ fn sampled_holds_name_their_process() {
         writer.sql("BEGIN IMMEDIATE").sql(&format!("INSERT INTO t VALUES ({round})"));
         // The lock is kept until the sampler has seen it, however slow this machine is.
         eventually("the hold is seen", || {
-            let holds = only(observer.look()).locks.write_holds?;
+            let holds = only(observer.sample()).locks.write_holds?;
             (holds.count >= round).then_some(())
         });
         writer.sql("COMMIT");
-        (round >= 2).then(|| only(observer.look()))
+        (round >= 2).then(|| only(observer.sample()))
     });
     assert!(database.locks.window_ms.is_some());
     let holds = database.locks.write_holds.expect("sampled");
@@ -122,7 +122,7 @@ fn the_sampler_follows_a_new_index() {
         let mut writer = scene.actor();
         writer.sql("BEGIN IMMEDIATE");
         eventually("the hold is seen", || {
-            let holds = only(observer.look()).locks.write_holds?;
+            let holds = only(observer.sample()).locks.write_holds?;
             (holds.count >= count && holds.by_process.iter().any(|part| part.pid == Some(writer.pid())))
                 .then_some(())
         });
@@ -136,10 +136,10 @@ fn samples_are_rare_while_nothing_happens_and_frequent_when_something_does() {
     let mut writer = scene.actor();
     writer.sql("INSERT INTO t VALUES (1)");
     let mut observer = scene.observer();
-    assert_eq!(observer.look().sampling, None);
+    assert_eq!(observer.sample().sampling, None);
     observer.watch_locks();
     let mut interval = |what: &str, is_so: fn(f64) -> bool| {
-        eventually(what, || observer.look().sampling?.interval_ms.filter(|&it| is_so(it)))
+        eventually(what, || observer.sample().sampling?.interval_ms.filter(|&it| is_so(it)))
     };
     interval("it rests", |it| it > 15.0);
     writer.sql("INSERT INTO t VALUES (2)");
@@ -153,7 +153,7 @@ fn it_never_rests_where_it_is_told_not_to() {
     observer.watch_locks_steadily();
     // Many more samples than fit into a time in which rests are taken: 3 s without any, then 50 a second.
     let sampling = eventually("it has sampled for a while", || {
-        observer.look().sampling.filter(|sampling| sampling.samples > 2500)
+        observer.sample().sampling.filter(|sampling| sampling.samples > 2500)
     });
     assert!(sampling.interval_ms.is_some_and(|it| it < 15.0), "{sampling:?}");
 }
@@ -178,7 +178,7 @@ fn another_waltop_that_samples_is_no_row() {
     let mut observer = scene.observer();
     observer.watch_locks();
     let database = eventually("the hold is sampled", || {
-        let database = only(observer.look());
+        let database = only(observer.sample());
         database.locks.write_holds.as_ref().is_some_and(|holds| holds.count > 0).then_some(database)
     });
     assert_eq!(pids(&database), [actor.pid()]);
@@ -201,9 +201,9 @@ fn a_look_changes_nothing_and_holds_nothing() {
     for scene in [&clean, &leftover, &live] {
         let before = listing(scene.folder.path());
         let mut observer = scene.observer();
-        observer.look();
+        observer.sample();
         observer.watch_locks();
-        let database = only(observer.look());
+        let database = only(observer.sample());
         assert_eq!(listing(scene.folder.path()), before);
         assert_eq!(database.files.shm.is_some(), before.len() == 3);
         for suffix in ["", "-wal"] {

@@ -125,7 +125,7 @@ impl Console {
 }
 
 pub fn seen(watch: &mut Monitor, is_stale: &dyn Fn(&Process) -> Option<StaleVerdict>) -> Sample {
-    let mut look = (*watch.look()).clone();
+    let mut look = (*watch.sample()).clone();
     for process in look.snapshot.databases.iter_mut().flat_map(|it| &mut it.processes) {
         process.stale = is_stale(process);
     }

@@ -86,9 +86,9 @@ fn a_pidfile_is_told_once_however_many_databases_there_are() {
     let mut watch = Monitor::new(Observer::new(&scene.config.places, paths), scene.config.clone());
     // Nobody has the largest PID that there can be.
     fs::write(&pidfile, i32::MAX.to_string()).expect("written");
-    let once = watch.look().snapshot.databases.clone();
+    let once = watch.sample().snapshot.databases.clone();
     assert!(once.iter().all(|database| database.findings.is_empty()), "one look proves nothing");
-    let databases = watch.look().snapshot.databases.clone();
+    let databases = watch.sample().snapshot.databases.clone();
     let count = |database: &Database| {
         database.findings.iter().filter(|finding| finding.kind == FindingKind::DeadPidfile).count()
     };

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Notes what became of one of `ending`, and says it.
-pub(super) fn take_in(ending: &mut PendingStop, ended: StopResult) -> (Level, String) {
+pub(super) fn record(ending: &mut PendingStop, ended: StopResult) -> (Level, String) {
     let StopResult { target, signal, end, at } = ended;
     ending.known_at = ending.known_at.max(at);
     let found = ending.waiting.iter().position(|it| it.target == target);
@@ -62,7 +62,7 @@ pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<(Leve
                 format!("{stopped} is {} all the same: what holds it must let it go", process.state),
             )
         } else {
-            (Level::Info, format!("{stopped} goes on after CONT: it is {}", process.state))
+            (Level::Info, format!("{stopped} runs again after CONT: it is {}", process.state))
         });
     }
     let targets = |stopped: &[StoppedProcess]| stopped.iter().map(|it| it.target).collect::<Vec<_>>();
