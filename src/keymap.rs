@@ -38,6 +38,7 @@ pub enum Action {
     First,
     Last,
     NextPanel,
+    PreviousPanel,
     /// This panel over the whole screen, or back.
     Zoom(Panel),
     /// Open or close the overview of all databases.
@@ -126,7 +127,7 @@ pub const KEYMAP: &[KeyBinding] = &[
     },
     KeyBinding {
         name: "health",
-        keys: &["h"],
+        keys: &["H"],
         action: Action::Health,
         label: "",
         help: "make a test write that is rolled back; names the process that delayed it",
@@ -168,7 +169,7 @@ pub const KEYMAP: &[KeyBinding] = &[
     },
     KeyBinding {
         name: "filter",
-        keys: &["/"],
+        keys: &["/", "F3", "F4"],
         action: Action::Filter,
         label: "filter",
         help: "filter the processes by PID, name and command; Enter keeps the filter, Esc clears it",
@@ -215,6 +216,13 @@ pub const KEYMAP: &[KeyBinding] = &[
         action: Action::NextPanel,
         label: "",
         help: "go to the next panel",
+    },
+    KeyBinding {
+        name: "previous-panel",
+        keys: &["Shift-Tab"],
+        action: Action::PreviousPanel,
+        label: "",
+        help: "go to the previous panel",
     },
     KeyBinding {
         name: "show-locks",
@@ -288,7 +296,7 @@ pub const KEYMAP: &[KeyBinding] = &[
     },
     KeyBinding {
         name: "sort",
-        keys: &["s"],
+        keys: &["s", "F6"],
         action: Action::Sort,
         label: "",
         help: "sort the processes by the next column",
@@ -351,17 +359,17 @@ pub const KEYMAP: &[KeyBinding] = &[
     },
     KeyBinding {
         name: "help",
-        keys: &["?", "F1"],
+        keys: &["?", "h", "F1"],
         action: Action::Help,
         label: "help",
         help: "show the keys that act here",
     },
     KeyBinding {
         name: "quit",
-        keys: &["q", "Ctrl-C"],
+        keys: &["q", "F10", "Ctrl-C"],
         action: Action::Quit,
         label: "quit",
-        help: "quit; a running ingestion continues",
+        help: "close what lies over the panels, else quit; a running ingestion continues",
     },
 ];
 

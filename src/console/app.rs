@@ -35,7 +35,7 @@ pub use findings::{FindingId as FindingKey, FindingRow, ResolvedFinding};
 pub use log::{KEPT_LINES, LogLine};
 pub use mode::{Mode, Overlay};
 pub use overview::Overview;
-pub use selection::PanelCursors;
+pub use selection::{HolderLock, HolderRow, PanelCursors};
 use stopping::BackgroundStop;
 pub use subject::{DetailsSubject, PragmaKey};
 pub use timeline::{TimelineContent, TimelineView};
@@ -64,7 +64,7 @@ pub enum Message {
     Report(EffectReport),
 }
 
-/// A sentence about what just happened, shown until its time is over or another database is.
+/// A sentence about what just happened, shown until the next key, another database, or the end of its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveNotice {
     pub level: Level,
@@ -89,8 +89,9 @@ pub struct AppSetup {
     pub banner: Option<String>,
 }
 
-/// How long a notice stays.
-const NOTICE: Duration = Duration::from_secs(20);
+/// How long a notice stays where no key is pressed.
+const NOTICE: Duration = Duration::from_secs(5);
+
 /// The state of the console.
 #[derive(Debug)]
 pub struct App {
@@ -107,6 +108,8 @@ pub struct App {
     pub(super) zoomed: bool,
     pub(super) sort: &'static ProcessColumn,
     pub(super) inverted: bool,
+    /// Whether a key was pressed. Until then the selection follows the worst finding.
+    is_touched: bool,
     pub(super) scroll: u16,
     pub(super) notice: Option<ActiveNotice>,
     pub(super) switch: ActionGate,
@@ -133,6 +136,7 @@ impl App {
             zoomed: false,
             sort: ProcessColumn::of_turn(0),
             inverted: false,
+            is_touched: false,
             scroll: 0,
             notice: None,
             interval,
@@ -256,9 +260,14 @@ impl App {
     /// Shows a notice, and returns the effect that logs it.
     fn notify(&mut self, level: Level, text: impl Into<String>) -> Effect {
         let text = text.into();
-        let until = self.now.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
-        self.notice = Some(ActiveNotice { level, text: text.clone(), until });
+        self.show_notice(level, text.clone());
         Effect::Note(level, text)
+    }
+
+    /// Shows a notice that is not logged.
+    fn show_notice(&mut self, level: Level, text: String) {
+        let until = self.now.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
+        self.notice = Some(ActiveNotice { level, text, until });
     }
 
     fn drop_old_notice(&mut self) {

@@ -207,7 +207,7 @@ impl Dialog {
         }
         match key.code {
             KeyCode::Char('y') if is_typing(key) => self.confirm(),
-            KeyCode::Char('n') if is_typing(key) => DialogReply::No,
+            KeyCode::Char('n' | 'q') if is_typing(key) => DialogReply::No,
             KeyCode::Enter => match self.focus {
                 DialogFocus::Button(DialogButton::Yes) => self.confirm(),
                 DialogFocus::Button(DialogButton::No) => DialogReply::No,

@@ -63,7 +63,7 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> u16 {
         }
     }
     footer::render(frame, bottom, app, theme);
-    match &app.overlay {
+    let farthest = match &app.overlay {
         Some(Overlay::Help) => help::render(frame, middle, app, theme),
         Some(Overlay::Details(subject)) => details::render(frame, middle, app, theme, subject),
         Some(Overlay::Dialog(open)) => {
@@ -71,7 +71,10 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> u16 {
             0
         }
         None => 0,
-    }
+    };
+    let last = Rect { y: middle.bottom().saturating_sub(1), height: 1, ..middle };
+    footer::render_notice(frame, last, app, theme);
+    farthest
 }
 
 fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {

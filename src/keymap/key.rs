@@ -8,10 +8,11 @@ use unicode_width::UnicodeWidthChar;
 use crate::text;
 
 /// Keys with a name: how waltop writes them, and how else people do.
-const NAMED: [(&str, &[&str]); 15] = [
+const NAMED: [(&str, &[&str]); 16] = [
     ("Enter", &["return"]),
     ("Esc", &["escape"]),
     ("Tab", &[]),
+    ("Shift-Tab", &["backtab"]),
     ("Space", &[]),
     ("Up", &[]),
     ("Down", &[]),
@@ -61,6 +62,7 @@ impl NamedKey {
             KeyCode::Enter => "Enter".to_owned(),
             KeyCode::Esc => "Esc".to_owned(),
             KeyCode::Tab => "Tab".to_owned(),
+            KeyCode::BackTab => "Shift-Tab".to_owned(),
             KeyCode::Up => "Up".to_owned(),
             KeyCode::Down => "Down".to_owned(),
             KeyCode::Left => "Left".to_owned(),

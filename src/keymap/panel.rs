@@ -30,4 +30,17 @@ impl Panel {
         Self::Ingestion,
         Self::Log,
     ];
+
+    /// Its name on the screen.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Locks => "Locks",
+            Self::Processes => "Processes",
+            Self::Files => "Files",
+            Self::Pragmas => "Pragmas",
+            Self::Ingestion => "Ingestion",
+            Self::Log => "Log",
+            Self::Findings => "Findings",
+        }
+    }
 }

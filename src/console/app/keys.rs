@@ -8,7 +8,8 @@ use log::Level;
 use super::{App, Mode, Overlay};
 use crate::{
     act::Effect,
-    keymap::{Action, ActiveBinding, Panel},
+    console::dialogs::DialogReply,
+    keymap::{Action, ActiveBinding, NamedKey, Panel},
     text,
 };
 
@@ -28,17 +29,24 @@ pub(super) const PAGE: isize = 10;
 impl App {
     #[must_use]
     pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
-        if key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL {
-            return vec![Effect::Quit(130)];
-        }
+        // It was read, or is in the way of the next one.
+        self.notice = None;
+        self.is_touched = true;
+        let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
         if let Some(Overlay::Dialog(dialog)) = &mut self.overlay {
+            if is_interrupt {
+                return self.dialog_replied(DialogReply::No);
+            }
             let reply = dialog.key(key);
             return self.dialog_replied(reply);
+        }
+        if is_interrupt {
+            return vec![Effect::Quit(130)];
         }
         if matches!(self.mode, Mode::Filter) && self.filter_key(key) {
             return Vec::new();
         }
-        let Some(action) = self.setup.keymap.action(key) else { return Vec::new() };
+        let Some(action) = self.setup.keymap.action(key) else { return self.unknown_key(key) };
         let special = match (&self.overlay, &self.mode) {
             (None, Mode::Timeline(_)) => self.act_in_time(action),
             (None, Mode::Overview(overview)) => self.act_in_overview(*overview, action),
@@ -94,6 +102,7 @@ impl App {
             | Action::First
             | Action::Last
             | Action::NextPanel
+            | Action::PreviousPanel
             | Action::Zoom(_)
             | Action::Back
             | Action::Pause
@@ -114,8 +123,8 @@ impl App {
             return vec![self.notify(Level::Warn, text)];
         }
         match action {
-            Action::Quit => return vec![Effect::Quit(0)],
-            Action::Back => self.back(),
+            Action::Quit if self.is_plain() => return vec![Effect::Quit(0)],
+            Action::Quit | Action::Back => self.back(),
             Action::Help => self.toggle_help(),
             Action::Details => return self.details(),
             Action::Down => self.step(1),
@@ -124,7 +133,8 @@ impl App {
             Action::PageUp => self.step(-PAGE),
             Action::First => self.step(-isize::from(i16::MAX)),
             Action::Last => self.step(isize::from(i16::MAX)),
-            Action::NextPanel => self.next_panel(),
+            Action::NextPanel => self.next_panel(1),
+            Action::PreviousPanel => self.next_panel(Panel::ALL.len() - 1),
             Action::Zoom(panel) => {
                 self.zoomed = !(self.zoomed && self.focus == panel);
                 self.focus = panel;
@@ -218,6 +228,20 @@ impl App {
         &mut self.states.shown_mut().filter
     }
 
+    /// Whether nothing is open that a key closes before the console quits.
+    fn is_plain(&self) -> bool {
+        self.overlay.is_none() && self.timeline().is_none() && !self.zoomed
+    }
+
+    /// Says that a key does nothing. A key without a name is an event of the terminal's own.
+    #[must_use]
+    fn unknown_key(&mut self, key: KeyEvent) -> Vec<Effect> {
+        let Some(key) = NamedKey::pressed(key) else { return Vec::new() };
+        let text = format!("no key {} here; {} lists the keys", key.as_str(), self.key_of(Action::Help));
+        self.show_notice(Level::Info, text);
+        Vec::new()
+    }
+
     fn back(&mut self) {
         if self.overlay.take().is_some() || self.close_timeline() {
             self.scroll = 0;
@@ -239,9 +263,10 @@ impl App {
         }
     }
 
-    fn next_panel(&mut self) {
+    /// Moves the focus by so many panels, in a circle.
+    fn next_panel(&mut self, by: usize) {
         let at = Panel::ALL.iter().position(|&panel| panel == self.focus).unwrap_or(0);
-        self.focus = Panel::ALL[(at + 1) % Panel::ALL.len()];
+        self.focus = Panel::ALL[(at + by) % Panel::ALL.len()];
         self.overlay = None;
         self.close_timeline();
     }

@@ -21,6 +21,28 @@ pub struct PanelCursors {
     finding_row: usize,
     pragma: usize,
     ingestion: usize,
+    holder: Option<HolderRow>,
+    /// Row of the selected holder when it was last seen.
+    holder_row: usize,
+}
+
+/// A process that holds a lock, or may: a row of the locks panel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HolderRow {
+    pub lock: HolderLock,
+    /// `None` where the process cannot be seen from here.
+    pub pid: Option<i32>,
+}
+
+/// What the process of a row holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HolderLock {
+    Write,
+    Checkpoint,
+    Recovery,
+    WholeFile,
+    /// A read lock, by its place in the list of readers.
+    Read(usize),
 }
 
 impl App {
@@ -72,6 +94,28 @@ impl App {
         self.finding_rows().get(self.selected_row(Panel::Findings)).copied()
     }
 
+    /// The processes that hold a lock, in the order of the locks panel.
+    pub fn holder_rows(&self) -> Vec<HolderRow> {
+        let Some(locks) = self.database().map(|it| &it.locks) else { return Vec::new() };
+        let one = [
+            (HolderLock::Write, &locks.writer),
+            (HolderLock::Checkpoint, &locks.checkpointer),
+            (HolderLock::Recovery, &locks.recoverer),
+            (HolderLock::WholeFile, &locks.exclusive),
+        ];
+        let one = one
+            .into_iter()
+            .filter_map(|(lock, holder)| holder.as_ref().map(|holder| HolderRow { lock, pid: holder.pid }));
+        let readers = locks.readers.iter().enumerate();
+        one.chain(readers.map(|(at, reader)| HolderRow { lock: HolderLock::Read(at), pid: reader.pid }))
+            .collect()
+    }
+
+    /// The selected row among them.
+    pub fn selected_holder(&self) -> Option<HolderRow> {
+        self.holder_rows().get(self.selected_row(Panel::Locks)).copied()
+    }
+
     /// The row of `panel` that is selected.
     pub fn selected_row(&self, panel: Panel) -> usize {
         let last = self.rows(panel).saturating_sub(1);
@@ -87,7 +131,13 @@ impl App {
             Panel::Findings => self.row_of_finding().min(last),
             Panel::Pragmas => self.cursor().pragma.min(last),
             Panel::Ingestion => self.cursor().ingestion.min(last),
-            Panel::Locks | Panel::Files | Panel::Log => 0,
+            Panel::Locks => {
+                // The same process wherever its row moves: it may hold another lock by now.
+                let pid = self.cursor().holder.and_then(|it| it.pid);
+                let found = self.holder_rows().iter().position(|it| it.pid.is_some() && it.pid == pid);
+                found.unwrap_or(self.cursor().holder_row).min(last)
+            }
+            Panel::Files | Panel::Log => 0,
         }
     }
 
@@ -112,26 +162,35 @@ impl App {
     pub(super) fn select_row(&mut self, panel: Panel, row: usize) {
         let process = self.visible_processes().get(row).and_then(|process| target(process));
         let finding = self.finding_rows().get(row).map(|row| row.key());
+        let holder = self.holder_rows().get(row).copied();
         let cursor = &mut self.states.shown_mut().cursor;
         match panel {
             Panel::Processes => (cursor.process_row, cursor.process) = (row, process),
             Panel::Findings => (cursor.finding_row, cursor.finding) = (row, finding),
             Panel::Pragmas => cursor.pragma = row,
             Panel::Ingestion => cursor.ingestion = row,
-            Panel::Locks | Panel::Files | Panel::Log => {}
+            Panel::Locks => (cursor.holder_row, cursor.holder) = (row, holder),
+            Panel::Files | Panel::Log => {}
         }
     }
 
     /// Holds the selection to a visible row: the same process where it is still there, else the one that took
     /// its place.
     pub(super) fn keep_selection(&mut self) {
-        let row = self.selected_row(Panel::Processes);
+        let subject = if self.is_touched { None } else { self.row_of_worst() };
+        let row = subject.unwrap_or_else(|| self.selected_row(Panel::Processes));
         self.select_row(Panel::Processes, row);
         // One that nobody has chosen yet is the worst, whichever that is.
         if self.cursor().finding.is_some() {
             let row = self.selected_row(Panel::Findings);
             self.select_row(Panel::Findings, row);
         }
+    }
+
+    // The row of the process that the worst finding is about, where a finding is about one.
+    fn row_of_worst(&self) -> Option<usize> {
+        let pid = self.database()?.findings.iter().find_map(|finding| finding.pid)?;
+        self.visible_processes().iter().position(|process| process.pid == pid)
     }
 
     /// After the filter changed: a selected row that it hides gives way to the first visible one.
@@ -154,7 +213,8 @@ impl App {
             Panel::Findings => self.finding_rows().len(),
             Panel::Pragmas => database.pragmas.rows.len(),
             Panel::Ingestion => database.ingestions.len(),
-            Panel::Locks | Panel::Files | Panel::Log => 0,
+            Panel::Locks => self.holder_rows().len(),
+            Panel::Files | Panel::Log => 0,
         }
     }
 }

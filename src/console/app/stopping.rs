@@ -9,6 +9,7 @@ use crate::{
         reap::{self, GRACE, StopRequest},
         signal::{SignalRefusal, SignalTarget, StopSignal},
     },
+    keymap::{Action, Panel},
     sampler::Sample,
     snapshot::{Database, Process, StaleProtection},
 };
@@ -36,8 +37,15 @@ impl App {
     #[must_use]
     pub(super) fn ask_stop(&mut self) -> Vec<Effect> {
         let Some(process) = self.stop_subject().cloned() else {
-            return vec![self.notify(Level::Warn, "no process is selected")];
+            let panel = self.focus.title();
+            let key = self.key_of(Action::Zoom(Panel::Processes));
+            let text =
+                format!("no process that can be stopped is selected in {panel}; {key} shows the processes");
+            return vec![self.notify(Level::Warn, text)];
         };
+        let other = self.worst_error().filter(|(_, it)| it.pid != process.pid).map(|(finding, it)| {
+            format!("The error {} is about another process: {} ({})", finding.kind, it.pid, it.name)
+        });
         let (Some(look), Some(database)) = (self.sample(), self.database()) else { return Vec::new() };
         // That it is of our own kind protects an ingestion from a reaper: whoever points at one may stop it, as with i.
         // What else protects it stands.
@@ -51,7 +59,8 @@ impl App {
                     meant.protected.filter(|it| !is_ours || !matches!(it, StaleProtection::OwnKind { .. }));
                 let meant = StopRequest { protected, ..meant };
                 let (target, signal) = (meant.target, signals[0]);
-                let dialog = StopDialog { process: Box::new(process), target, database, signals, signal };
+                let dialog =
+                    StopDialog { process: Box::new(process), target, database, signals, signal, other };
                 self.pin(DialogKind::Stop(dialog), vec![meant])
             }
         }

@@ -3,7 +3,7 @@
 use crate::{
     act::signal::SignalTarget,
     keymap::Panel,
-    snapshot::{Finding, Ingestion, PragmaRow, PragmaSource, Process},
+    snapshot::{Finding, Ingestion, PragmaRow, PragmaSource, Process, Severity},
 };
 
 use super::{App, FindingRow, findings::FindingId, selection::target};
@@ -44,7 +44,7 @@ impl App {
         let database = self.database()?;
         match self.focus {
             Panel::Locks | Panel::Processes => {
-                self.selected_process().and_then(target).map(DetailsSubject::Process)
+                self.stop_subject().and_then(target).map(DetailsSubject::Process)
             }
             Panel::Findings => self.selected_finding_row().map(FindingRow::key).map(DetailsSubject::Finding),
             Panel::Files => database.files.db.as_ref().map(|_| DetailsSubject::Files),
@@ -57,14 +57,24 @@ impl App {
         }
     }
 
-    /// The process that `x` means: that of the selected finding while the findings have the focus, else the
-    /// selected one. Never one that is not on the screen.
+    /// The process that the selected row of the focused panel names. A row that names none is about no process, and
+    /// neither is a panel without a cursor.
     pub(super) fn stop_subject(&self) -> Option<&Process> {
-        if self.focus == Panel::Findings {
-            let pid = self.selected_finding()?.pid?;
-            return self.database()?.process(pid);
-        }
-        self.selected_process().filter(|_| self.shows(Panel::Processes))
+        let pid = match self.focus {
+            Panel::Processes => return self.selected_process(),
+            Panel::Locks => self.selected_holder()?.pid?,
+            Panel::Findings => self.selected_finding()?.pid?,
+            Panel::Pragmas => self.selected_pragma()?.pid?,
+            Panel::Files | Panel::Ingestion | Panel::Log => return None,
+        };
+        self.database()?.process(pid)
+    }
+
+    /// The process of the worst error, where there is one.
+    pub(super) fn worst_error(&self) -> Option<(&Finding, &Process)> {
+        let database = self.database()?;
+        let worst = database.findings.first().filter(|finding| finding.severity == Severity::Error)?;
+        Some((worst, database.process(worst.pid?)?))
     }
 
     /// The running ingestion that `i` means: the selected one, while the ingestions have the focus.
@@ -103,10 +113,11 @@ impl App {
             Panel::Ingestion => {
                 self.database()?.ingestions.get(self.selected_row(Panel::Ingestion))?.run.clone()
             }
-            Panel::Locks | Panel::Processes | Panel::Log => {
-                let process = self.selected_process()?;
+            Panel::Locks | Panel::Processes => {
+                let process = self.stop_subject()?;
                 format!("{} {}", process.pid, process.command_line())
             }
+            Panel::Log => return None,
         })
     }
 }

@@ -26,6 +26,8 @@ pub struct StopDialog {
     /// The signals to choose from, the one to begin with first.
     pub signals: &'static [StopSignal; 4],
     pub signal: StopSignal,
+    /// Which other process the worst error is about, as a sentence.
+    pub other: Option<String>,
 }
 
 impl StopDialog {
@@ -63,7 +65,11 @@ impl DialogContent for StopDialog {
     /// Who is about to get a signal, and what that costs.
     fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let (process, signal) = (&*self.process, self.signal);
-        let mut lines = vec![Line::styled(text::fit(&process.command_line(), page.room), page.theme.accent)];
+        let mut lines = Vec::new();
+        if let Some(other) = &self.other {
+            lines.extend(page.sentence(Level::Warn, &format!("▲ {other}")));
+        }
+        lines.push(Line::styled(text::fit(&process.command_line(), page.room), page.theme.accent));
         let user = process.user.as_deref().unwrap_or("unknown user");
         let age = process_columns::age(process, app.now).unwrap_or_else(|| "of unknown age".to_owned());
         let about = format!("process {} of {user}, {}, running for {age}", process.pid, process.state);

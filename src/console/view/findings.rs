@@ -14,7 +14,7 @@ use super::{
 use crate::{
     console::app::{App, FindingRow, ResolvedFinding},
     keymap::{Action, Panel},
-    snapshot::{Finding, Severity},
+    snapshot::{Finding, RemedyAction, Severity},
     text, units,
 };
 
@@ -163,10 +163,23 @@ fn block(app: &App, row: FindingRow<'_>, theme: &Theme, size: FindingLayout) -> 
 }
 
 fn sentence(app: &App, finding: &Finding) -> String {
-    let remedy =
-        finding.remedy.action.map(|action| format!(". Remedy: {}", app.setup.keymap.key(action.into())));
-    let remedy = remedy.unwrap_or_default();
-    format!("{}{remedy}", finding.message)
+    let remedy = finding.remedy.action.map(|action| {
+        let key = app.setup.keymap.key(action.into());
+        format!(". {key}: {}", effect(action))
+    });
+    format!("{}{}", finding.message, remedy.unwrap_or_default())
+}
+
+/// What the key of a remedy leads to, after its dialog is confirmed.
+fn effect(action: RemedyAction) -> &'static str {
+    match action {
+        RemedyAction::StopProcess => "stop it (SIGTERM)",
+        RemedyAction::ContinueProcess => "continue it (SIGCONT)",
+        RemedyAction::Checkpoint => "run a checkpoint",
+        RemedyAction::Fix => "fix the settings in the file",
+        RemedyAction::Ingest => "ingest the folder again",
+        RemedyAction::StopIngestion => "stop the ingestion after its batch",
+    }
 }
 
 fn past(app: &App, gone: &ResolvedFinding) -> String {

@@ -1,11 +1,11 @@
-//! The last line: what just happened, else the filter that is typed, else the keys.
+//! The last lines: the filter that is typed or the keys, and above them what just happened.
 
 use log::Level;
 use ratatui::{
     Frame,
     layout::Rect,
     text::{Line, Span},
-    widgets::Paragraph,
+    widgets::{Clear, Paragraph},
 };
 use unicode_width::UnicodeWidthStr;
 
@@ -25,20 +25,27 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
             Span::styled("▏", theme.accent),
             Span::styled("  Enter keeps it, Esc clears it", theme.muted),
         ])
-    } else if let Some(notice) = &app.notice {
-        let (sign, style) = match notice.level {
-            Level::Error => ("✖", theme.danger),
-            Level::Warn => ("▲", theme.warning),
-            _ => ("✔", theme.good),
-        };
-        let whole = format!(" {sign} {}", notice.text);
-        // What does not fit stands in the log.
-        let pointer = format!("  {} shows it all", app.key_of(Action::Zoom(Panel::Log)));
-        let pointer = if whole.width() > room { pointer.as_str() } else { "" };
-        Line::styled(text::fit(&whole, room.saturating_sub(pointer.width())) + pointer, style)
     } else {
         keys(app, theme, room)
     };
+    frame.render_widget(Paragraph::new(line), area);
+}
+
+/// Draws the notice over `area`, one line of what lies above the keys, so that no panel moves when it comes and goes.
+pub fn render_notice(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    let Some(notice) = &app.notice else { return };
+    let room = usize::from(area.width);
+    let (sign, style) = match notice.level {
+        Level::Error => ("✖", theme.danger),
+        Level::Warn => ("▲", theme.warning),
+        _ => ("✔", theme.good),
+    };
+    let whole = format!(" {sign} {}", notice.text);
+    // What does not fit stands in the log.
+    let pointer = format!("  {} shows it all", app.key_of(Action::Zoom(Panel::Log)));
+    let pointer = if whole.width() > room { pointer.as_str() } else { "" };
+    let line = Line::styled(text::fit(&whole, room.saturating_sub(pointer.width())) + pointer, style);
+    frame.render_widget(Clear, area);
     frame.render_widget(Paragraph::new(line), area);
 }
 

@@ -8,9 +8,9 @@ use ratatui::{
     widgets::Paragraph,
 };
 
-use super::{boxed, empty, level, theme::Theme};
+use super::{boxed, empty, level, selected_line, theme::Theme};
 use crate::{
-    console::app::App,
+    console::app::{App, HolderLock, HolderRow},
     diagnose::checkpoint,
     history::{DatabaseTrend, WriteLane},
     keymap::{Action, Panel},
@@ -30,17 +30,30 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         return empty(frame, inner, theme, &super::absence(app, database));
     }
     let width = usize::from(inner.width);
-    let mut lines = vec![write_lock(database, theme, width)];
+    let selected = if app.focus == Panel::Locks { app.selected_holder() } else { None };
+    let mark = |line: Line<'static>, lock: HolderLock| {
+        let is_selected = selected.is_some_and(|it| it.lock == lock);
+        if is_selected { selected_line(&line, theme) } else { line }
+    };
+    let mut lines = vec![mark(write_lock(database, theme, width), HolderLock::Write)];
     lines.extend(gauge(app, &database.locks, theme, width));
     let moved = look.trends.get(app.current()).and_then(|trend| trend.frames_moved_per_second);
-    lines.extend(others(database, moved, theme, width));
-    let mut readers = readers(database, theme, width);
+    lines.extend(others(database, moved, theme, width).into_iter().map(|(lock, line)| mark(line, lock)));
+    let mut readers: Vec<Line<'static>> = readers(database, theme, width)
+        .into_iter()
+        .enumerate()
+        .map(|(at, line)| mark(line, HolderLock::Read(at)))
+        .collect();
     let room = usize::from(inner.height).saturating_sub(lines.len());
     let lanes_wanted = look.trends.get(app.current()).map_or(0, |trend| trend.lanes.len());
     // Half of the room or two rows at the least, and what the lanes leave.
     let for_readers = (room / 2).max(room.saturating_sub(lanes_wanted)).max(room.min(2));
     if readers.len() > for_readers {
         let hidden = readers.len() + 1 - for_readers;
+        // The selected one is always on the screen.
+        if let Some(HolderRow { lock: HolderLock::Read(at), .. }) = selected {
+            readers.drain(..(at + 2).saturating_sub(for_readers).min(hidden));
+        }
         readers.truncate(for_readers.saturating_sub(1));
         let label = if readers.is_empty() { "readers" } else { "" };
         let more =
@@ -126,7 +139,12 @@ fn gauge(app: &App, locks: &DatabaseLocks, theme: &Theme, width: usize) -> Optio
 
 /// Checkpoint, recovery and the whole file, where somebody holds them; whom a checkpoint waits for, and what it
 /// moves in a second.
-fn others(database: &Database, moved: Option<f64>, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+fn others(
+    database: &Database,
+    moved: Option<f64>,
+    theme: &Theme,
+    width: usize,
+) -> Vec<(HolderLock, Line<'static>)> {
     let locks = &database.locks;
     let waits_for: Vec<String> =
         checkpoint::waited_for(database).iter().map(|reader| who(database, reader.pid)).collect();
@@ -142,18 +160,23 @@ fn others(database: &Database, moved: Option<f64>, theme: &Theme, width: usize) 
     if let Some(rate) = moved.filter(|&rate| rate >= 1.0) {
         more.push_str(&format!(", {} frames/s moved", units::count(rate as u64)));
     }
-    [("checkpoint", &locks.checkpointer), ("recovery", &locks.recoverer), ("whole file", &locks.exclusive)]
-        .into_iter()
-        .filter_map(|(label, holder)| {
+    let held = [
+        (HolderLock::Checkpoint, "checkpoint", &locks.checkpointer),
+        (HolderLock::Recovery, "recovery", &locks.recoverer),
+        (HolderLock::WholeFile, "whole file", &locks.exclusive),
+    ];
+    held.into_iter()
+        .filter_map(|(lock, label, holder)| {
             let holder = holder.as_ref()?;
             let held =
                 holder.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
             let more = if label == "checkpoint" { more.as_str() } else { "" };
             let text = format!("{}{held}{more}", who(database, holder.pid));
-            Some(Line::from(vec![
+            let line = Line::from(vec![
                 Span::styled(format!("{label:<12}"), theme.title),
                 Span::styled(text::fit(&text, width.saturating_sub(12)), theme.warning),
-            ]))
+            ]);
+            Some((lock, line))
         })
         .collect()
 }
