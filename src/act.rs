@@ -109,6 +109,8 @@ pub enum EffectReport {
         /// Why it could not, where it could not.
         refusal: Option<String>,
     },
+    /// An ingestion was not started.
+    IngestRefused(String),
     /// A health check has come to its end.
     Health(ActionOutcome),
     Outcome(ActionOutcome),

@@ -123,7 +123,7 @@ pub const KEYMAP: &[KeyBinding] = &[
         keys: &["f"],
         action: Action::Fix,
         label: "fix",
-        help: "fix the settings stored in the file, such as its journal mode, after showing the SQL",
+        help: "fix settings stored in the file, such as the journal mode, after showing SQL",
     },
     KeyBinding {
         name: "health",
@@ -172,7 +172,7 @@ pub const KEYMAP: &[KeyBinding] = &[
         keys: &["/", "F3", "F4"],
         action: Action::Filter,
         label: "filter",
-        help: "filter the processes by PID, name and command; Enter keeps the filter, Esc clears it",
+        help: "filter processes, findings or log; in a text, search: n goes to the next match, N back",
     },
     KeyBinding {
         name: "down",

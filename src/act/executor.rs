@@ -22,7 +22,7 @@ use crate::{
     sampler::SamplerCommand,
     snapshot::{Presence, Snapshot},
     state::{places::Places, schedule_ledger::ScheduleLedger},
-    threads,
+    text, threads,
 };
 
 use super::{
@@ -275,9 +275,18 @@ impl EffectExecutor {
             "--".as_ref(),
             folder.as_os_str(),
         ];
-        let (pid, end) = match worker::detach(permit, &args) {
+        let started = match std::fs::metadata(folder) {
+            Ok(metadata) if metadata.is_dir() => worker::detach(permit, &args).map_err(|it| it.to_string()),
+            Ok(_) => Err(format!("{} is not a folder; name a folder", folder.display())),
+            Err(error) => Err(format!("cannot read {}: {error}; check the path", folder.display())),
+        };
+        let (pid, end) = match started {
             Ok(started) => started,
-            Err(error) => return self.report(ActionOutcome::bad(format!("no ingestion: {error}"))),
+            Err(why) => {
+                // The console may have quit meanwhile; then there is no dialog to show it in.
+                let _ = self.outbox.send(EffectReport::IngestRefused(text::clean(&why)));
+                return;
+            }
         };
         let folder = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
         self.wait_for(async move {

@@ -15,16 +15,21 @@ use crate::{
     snapshot::{Database, Ingestion},
 };
 
-use super::{dialogs::DialogKind, process_columns::ProcessColumn};
+use super::{
+    dialogs::{DialogKind, IngestDialog},
+    process_columns::ProcessColumn,
+};
 
 mod asking;
 mod database_state;
 mod findings;
 mod health;
+mod ingestion;
 mod keys;
 mod log;
 mod mode;
 mod overview;
+mod prompt;
 mod schedule;
 mod selection;
 mod stopping;
@@ -32,9 +37,11 @@ mod subject;
 mod timeline;
 
 pub use findings::{FindingId as FindingKey, FindingRow, ResolvedFinding};
+use ingestion::EndedRun;
 pub use log::{KEPT_LINES, LogLine};
 pub use mode::{Mode, Overlay};
 pub use overview::Overview;
+pub use prompt::{FilterTarget, TextExtent, TextSearch};
 pub use selection::{HolderLock, HolderRow, PanelCursors};
 use stopping::BackgroundStop;
 pub use subject::{DetailsSubject, PragmaKey};
@@ -49,8 +56,8 @@ pub enum Message {
     Paste(String),
     Tick(Timestamp),
     Look(Arc<Sample>),
-    /// A frame was drawn, in which a long text can be scrolled this far.
-    Drawn(u16),
+    /// A frame was drawn, which showed this of a long text.
+    Drawn(TextExtent),
     /// A stretch of the past that was asked for; `None` where nothing samples the locks.
     Timeline {
         index: usize,
@@ -111,6 +118,12 @@ pub struct App {
     /// Whether a key was pressed. Until then the selection follows the worst finding.
     is_touched: bool,
     pub(super) scroll: u16,
+    pub(super) search: TextSearch,
+    /// What the last frame showed of the text that lies over the panels.
+    extent: TextExtent,
+    ended_run: Option<EndedRun>,
+    /// The dialog of the ingestion that was last confirmed, to be opened again where it is refused.
+    confirmed_ingest: Option<IngestDialog>,
     pub(super) notice: Option<ActiveNotice>,
     pub(super) switch: ActionGate,
     pub(super) interval: Duration,
@@ -138,6 +151,10 @@ impl App {
             inverted: false,
             is_touched: false,
             scroll: 0,
+            search: TextSearch::default(),
+            extent: TextExtent::default(),
+            ended_run: None,
+            confirmed_ingest: None,
             notice: None,
             interval,
             log: LogHistory::default(),
@@ -161,8 +178,8 @@ impl App {
                 Vec::new()
             }
             Message::Look(look) => self.sampled(&look),
-            Message::Drawn(farthest) => {
-                self.scroll = self.scroll.min(farthest);
+            Message::Drawn(extent) => {
+                self.drawn(extent);
                 Vec::new()
             }
             Message::Timeline { index, timeline } => {
@@ -184,6 +201,7 @@ impl App {
                 }
                 Vec::new()
             }
+            Message::Report(EffectReport::IngestRefused(why)) => self.ingest_refused(why),
             Message::Report(EffectReport::Health(outcome)) => self.health_checked(outcome),
             Message::Report(EffectReport::Noted(outcome)) => {
                 let note = if outcome.level == Level::Error {
@@ -234,6 +252,7 @@ impl App {
         // While looks come in time, no tick does.
         self.drop_old_notice();
         let before = self.selected_process().map(|process| (process.pid, process.name.clone()));
+        let running = self.running_ingestion().map(|ingestion| ingestion.run.clone());
         if self.newest.replace(Arc::clone(look)).is_none() {
             self.open_on_many();
         }
@@ -243,6 +262,7 @@ impl App {
             state.findings.follow(&database.findings, look.snapshot.taken_at);
         }
         self.keep_selection();
+        self.note_ended_run(running);
         let mut effects = self.follow_timeline();
         // The row that slid into its place is selected now: whoever is about to press a key should know.
         if let Some((pid, name)) = before

@@ -25,7 +25,7 @@ use crate::{
 };
 
 use super::{
-    app::{App, Message},
+    app::{App, Message, TextExtent},
     log_lines,
     terminal::TerminalGuard,
     view::{self, theme::Theme},
@@ -118,9 +118,9 @@ impl ConsoleRuntime {
         {
             return Ok(Some(code));
         }
-        let mut farthest = 0;
-        self.screen.draw(|frame| farthest = view::render(frame, &self.app, theme))?;
-        self.handle(Message::Drawn(farthest))
+        let mut extent = TextExtent::default();
+        self.screen.draw(|frame| extent = view::render(frame, &self.app, theme))?;
+        self.handle(Message::Drawn(extent))
     }
 
     /// Takes a message in and does what comes of it; the exit code where that is the end.

@@ -9,12 +9,13 @@ use ratatui::{
 };
 
 use super::{
-    app::{App, Mode, Overlay},
+    app::{App, FilterTarget, Mode, Overlay, TextExtent},
     dialogs,
 };
 use crate::{
     keymap::{Action, Panel},
     snapshot::Database,
+    text,
 };
 
 mod details;
@@ -44,37 +45,37 @@ pub const SMALLEST: (u16, u16) = (60, 16);
 /// From this width on the side panels stand beside the others; below it number keys bring them.
 const TWO_COLUMNS: u16 = 100;
 
-/// Draws the whole screen; how far the text that lies over it can be scrolled.
-pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> u16 {
+/// Draws the whole screen; what it shows of the text that lies over the panels.
+pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         too_small(frame, area);
-        return 0;
+        return TextExtent::default();
     }
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     header::render(frame, top, app, theme);
     match &app.mode {
         Mode::Overview(_) => overview::render(frame, middle, app, theme),
-        Mode::Panels | Mode::Filter => panels(frame, middle, app, theme),
+        Mode::Panels | Mode::Filter(_) => panels(frame, middle, app, theme),
         Mode::Timeline(past) => {
             panels(frame, middle, app, theme);
             timeline::render(frame, middle, app, theme, past);
         }
     }
     footer::render(frame, bottom, app, theme);
-    let farthest = match &app.overlay {
+    let extent = match &app.overlay {
         Some(Overlay::Help) => help::render(frame, middle, app, theme),
         Some(Overlay::Details(subject)) => details::render(frame, middle, app, theme, subject),
         Some(Overlay::Dialog(open)) => {
             dialogs::render(frame, middle, app, theme, open);
-            0
+            TextExtent::default()
         }
-        None => 0,
+        None => TextExtent::default(),
     };
     let last = Rect { y: middle.bottom().saturating_sub(1), height: 1, ..middle };
     footer::render_notice(frame, last, app, theme);
-    farthest
+    extent
 }
 
 fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
@@ -87,11 +88,24 @@ fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     }
 }
 
-/// Draws `lines` in `area` from where the text is scrolled to; how far it can be.
-fn scrolled(frame: &mut Frame, area: Rect, app: &App, lines: Vec<Line<'_>>) -> u16 {
+/// Draws `lines` in `area` from where the text is scrolled to, with the lines that contain what is searched for marked.
+fn scrolled(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, mut lines: Vec<Line<'_>>) -> TextExtent {
     let farthest = u16::try_from(lines.len().saturating_sub(area.height.into())).unwrap_or(u16::MAX);
-    frame.render_widget(Paragraph::new(lines).scroll((app.scroll.min(farthest), 0)), area);
-    farthest
+    let wanted = app.search.query.to_lowercase();
+    let contains = |line: &Line<'_>| line.to_string().to_lowercase().contains(&wanted);
+    let found = lines.iter().enumerate().filter(|(_, line)| !wanted.is_empty() && contains(line));
+    let matches: Vec<u16> = found.filter_map(|(row, _)| u16::try_from(row).ok()).collect();
+    for (at, &row) in matches.iter().enumerate() {
+        let line = &mut lines[usize::from(row)];
+        *line = if at == app.search.selected {
+            selected_line(line, theme)
+        } else {
+            Line::styled(line.to_string(), theme.accent)
+        };
+    }
+    let from = matches.first().filter(|_| app.search.is_typed).map_or(app.scroll, |&first| first);
+    frame.render_widget(Paragraph::new(lines).scroll((from.min(farthest), 0)), area);
+    TextExtent { farthest, matches }
 }
 
 fn too_small(frame: &mut Frame, area: Rect) {
@@ -165,9 +179,18 @@ fn boxed(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel, 
     framed(frame, area, style, Span::styled(title, theme.title))
 }
 
+/// The filter of `target`, for the title of its panel; empty where there is none.
+fn filter_of(app: &App, target: FilterTarget) -> String {
+    match app.filter(target) {
+        "" => String::new(),
+        filter => format!(", filter {}", text::fit(filter, 20)),
+    }
+}
+
 /// How a long text is scrolled, for its title.
 fn scrolling(app: &App) -> String {
-    format!("{} {} scroll", app.key_of(Action::Down), app.key_of(Action::Up))
+    let [down, up, search] = [Action::Down, Action::Up, Action::Filter].map(|action| app.key_of(action));
+    format!("{down} {up} scroll, {search} searches")
 }
 
 /// A frame in `style` with `title`, and the area inside it.

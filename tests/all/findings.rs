@@ -181,7 +181,7 @@ fn a_finding_of_real_processes_comes_is_explained_and_goes() {
     other.close();
     terminal.shows("gone after");
     assert!(terminal.text().contains("–         rollback-journal"), "{}", terminal.text());
-    terminal.keys("q");
+    terminal.keys("qq");
     assert_eq!(terminal.end(), 0);
     terminal.assert_restored();
 }

@@ -12,6 +12,7 @@ mod exec;
 mod fake_proc;
 mod findings;
 mod foreign_home;
+mod habits;
 mod hangup;
 mod ingest;
 mod ingestions;

@@ -137,7 +137,7 @@ fn the_locks_are_sampled_by_a_thread_of_its_own_or_not_at_all() {
         terminal.shows(if is_sampled { "% of a CPU" } else { "off" });
         terminal.keys("\u{1b}");
         terminal.shows_no_more("Details");
-        terminal.keys("q");
+        terminal.keys("qq");
         assert_eq!(terminal.end(), 0);
     }
 }
@@ -309,7 +309,7 @@ fn fifty_stale_holders_are_reaped_by_key_but_for_two() {
         terminal.shows(&format!("{} (waltop) has ended after TERM", actor.pid()));
     }
     terminal.shows("TERM goes to 48 processes");
-    terminal.keys("q");
+    terminal.keys("qq");
     assert_eq!(terminal.end(), 0);
     terminal.assert_restored();
 }

@@ -207,7 +207,7 @@ fn a_stopped_writer_is_let_go_on_first_and_those_who_wait_finish() {
         let mut console = Console::open(&scene, nobody);
         console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
         let screen = console.stage.screen();
-        assert!(screen.contains("[CONT] TERM") && screen.contains("CONT lets it go on"), "{screen}");
+        assert!(screen.contains("[CONT] TERM") && screen.contains("CONT lets it continue"), "{screen}");
         console.keys("y").await;
         console.hear("was sent CONT").await;
         console.look_until("runs again after CONT").await;

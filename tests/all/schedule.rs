@@ -177,6 +177,8 @@ fn two_consoles_run_one_checkpoint_a_period() {
     // Of those that ran, each is in the log of one of the two.
     eventually("the log has them", || (count(&one) + count(&other) >= 3).then_some(()));
     assert!(count(&one) + count(&other) <= 4, "{}\n{}", one.text(), other.text());
+    one.keys("6");
+    other.keys("6");
     quit(one);
     quit(other);
 }

@@ -1,7 +1,7 @@
 //! The console without a terminal: a fixture goes in, keys are pressed, a screen comes out.
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ use waltop::{
     act::{Effect, EffectReport, signal::SignalTarget},
     config::{Config, Palette, profile::Profile},
     console::{
-        app::{App, AppSetup, LogLine, Message},
+        app::{App, AppSetup, LogLine, Message, TextExtent},
         view::{self, theme::Theme},
     },
     diagnose,
@@ -32,7 +32,7 @@ pub struct Stage {
     /// What was sampled, and the present on the clock of the samples; by the calendar it is always the same time.
     pub history: Option<(LockHistory, Instant)>,
     size: (u16, u16),
-    farthest: Cell<u16>,
+    extent: RefCell<TextExtent>,
 }
 
 impl Stage {
@@ -59,7 +59,7 @@ impl Stage {
             banner: None,
         };
         let app = App::new(setup, Duration::from_secs(1), now());
-        let mut stage = Self { app, history: None, size, farthest: Cell::new(0) };
+        let mut stage = Self { app, history: None, size, extent: RefCell::default() };
         stage.update(Message::Look(Arc::new(look)));
         stage
     }
@@ -76,7 +76,8 @@ impl Stage {
             effects.extend(self.update(Message::Key(key)));
             // The runtime draws after each message, and tells the state how far a text can be scrolled.
             self.screen();
-            self.update(Message::Drawn(self.farthest.get()));
+            let extent = self.extent.borrow().clone();
+            self.update(Message::Drawn(extent));
             rest = &rest[length..];
         }
         effects
@@ -115,10 +116,10 @@ impl Stage {
     /// The screen as text, a line a row.
     pub fn screen(&self) -> String {
         let mut terminal = Terminal::new(TestBackend::new(self.size.0, self.size.1)).expect("a test screen");
-        let mut farthest = 0;
-        let draw = |frame: &mut Frame| farthest = view::render(frame, &self.app, &Theme::of(Palette::Dark));
+        let mut extent = TextExtent::default();
+        let draw = |frame: &mut Frame| extent = view::render(frame, &self.app, &Theme::of(Palette::Dark));
         terminal.draw(draw).expect("it can be drawn");
-        self.farthest.set(farthest);
+        self.extent.replace(extent);
         let buffer = terminal.backend().buffer();
         let mut rows = Vec::new();
         for y in 0..self.size.1 {
@@ -150,12 +151,14 @@ fn named(name: &str) -> KeyEvent {
         "End" => plain(KeyCode::End),
         "PgUp" => plain(KeyCode::PageUp),
         "PgDn" => plain(KeyCode::PageDown),
-        "F1" => plain(KeyCode::F(1)),
-        "F9" => plain(KeyCode::F(9)),
+        "Shift-Tab" => plain(KeyCode::BackTab),
         "Backspace" => plain(KeyCode::Backspace),
         "C-u" => KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL),
         "C-c" | "Ctrl-C" => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
-        other => panic!("no such key: {other}"),
+        other => match other.strip_prefix('F').and_then(|number| number.parse().ok()) {
+            Some(number) => plain(KeyCode::F(number)),
+            None => panic!("no such key: {other}"),
+        },
     }
 }
 

@@ -104,6 +104,9 @@ impl App {
             let kind = DialogKind::StopIngestion(StopIngestionDialog { folders, target, database });
             return self.pin(kind, vec![StopRequest::ingestion(target)]);
         }
+        if let Some(effects) = self.just_ended() {
+            return effects;
+        }
         let Some(database) = self.database() else { return Vec::new() };
         if database.is_gone() {
             let text =

@@ -11,7 +11,7 @@ use crate::{
     snapshot::{Database, FileHeader, Presence},
 };
 
-use super::{App, PanelCursors, findings::FindingHistory};
+use super::{App, PanelCursors, findings::FindingHistory, prompt::RowFilters};
 
 /// How often the pragmas are asked for again.
 const ASK_PRAGMAS: Duration = Duration::from_mins(1);
@@ -23,8 +23,8 @@ pub(super) struct DatabaseState {
     /// What it is held to.
     pub(super) profile: Option<Profile>,
     pub(super) cursor: PanelCursors,
-    /// Which processes are shown: those that contain this.
-    pub(super) filter: String,
+    /// Which rows are shown.
+    pub(super) filters: RowFilters,
     /// What was found, and what went away.
     pub(super) findings: FindingHistory,
     /// Whether any sample found a file at the path.
@@ -116,11 +116,6 @@ impl App {
     /// What the database on the screen is held to.
     pub fn profile(&self) -> Option<&Profile> {
         self.states.shown().profile.as_ref()
-    }
-
-    /// What the processes on the screen have in common; empty: all are shown.
-    pub fn filter(&self) -> &str {
-        &self.states.shown().filter
     }
 
     /// Why the pragmas of the database on the screen could not be asked for.

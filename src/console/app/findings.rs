@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::snapshot::{Finding, FindingKind};
 
-use super::App;
+use super::{App, FilterTarget};
 
 /// How many findings that went away are remembered of each database.
 const REMEMBERED: usize = 20;
@@ -58,6 +58,16 @@ impl<'a> FindingRow<'a> {
 
     pub(super) fn key(self) -> FindingId {
         key(self.finding())
+    }
+
+    /// What a filter may contain of it: severity or `gone`, name, PID, message.
+    fn searchable(self) -> String {
+        let Finding { kind, severity, pid, message, .. } = self.finding();
+        let state = match self {
+            Self::Now(_) => severity.to_string(),
+            Self::Gone(_) => "gone".to_owned(),
+        };
+        format!("{state} {kind} {} {message}", pid.map_or_else(String::new, |pid| pid.to_string()))
     }
 }
 
@@ -125,7 +135,8 @@ impl App {
                 && !database.findings.iter().any(|finding| key(finding) == key(&gone.finding))
         };
         let now = database.findings.iter().map(FindingRow::Now);
-        now.chain(self.states.shown().findings.gone.iter().filter(is_past).map(FindingRow::Gone)).collect()
+        let gone = self.states.shown().findings.gone.iter().filter(is_past).map(FindingRow::Gone);
+        now.chain(gone).filter(|row| self.passes(FilterTarget::Findings, &row.searchable())).collect()
     }
 
     /// The row of the finding that `key` stands for, if it is remembered.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use log::Level;
 
-use super::{App, Mode, Overlay};
+use super::{App, Mode, Overlay, TextSearch};
 use crate::{
     act::Effect,
     console::dialogs::DialogReply,
@@ -43,7 +43,7 @@ impl App {
         if is_interrupt {
             return vec![Effect::Quit(130)];
         }
-        if matches!(self.mode, Mode::Filter) && self.filter_key(key) {
+        if self.prompt_key(key) || self.match_key(key) {
             return Vec::new();
         }
         let Some(action) = self.setup.keymap.action(key) else { return self.unknown_key(key) };
@@ -58,9 +58,8 @@ impl App {
     pub(super) fn paste(&mut self, pasted: &str) {
         if let Some(Overlay::Dialog(dialog)) = &mut self.overlay {
             dialog.paste(pasted);
-        } else if matches!(self.mode, Mode::Filter) {
-            self.filter_mut().extend(pasted.chars().filter(|character| !character.is_control()));
-            self.filter_changed();
+        } else {
+            self.paste_into_prompt(pasted);
         }
     }
 
@@ -91,7 +90,7 @@ impl App {
             Action::Health => self.switch.is_armed() && exists,
             Action::Details => self.subject().is_some(),
             Action::Copy => self.selected_text().is_some(),
-            Action::Filter | Action::Sort | Action::Invert => exists && self.shows(Panel::Processes),
+            Action::Sort | Action::Invert => exists && self.shows(Panel::Processes),
             Action::Export | Action::Timeline => database.is_some(),
             Action::Arm => !self.switch.is_read_only(),
             Action::Overview | Action::PreviousDatabase | Action::NextDatabase => self.databases().len() > 1,
@@ -105,6 +104,7 @@ impl App {
             | Action::PreviousPanel
             | Action::Zoom(_)
             | Action::Back
+            | Action::Filter
             | Action::Pause
             | Action::Refresh
             | Action::Faster
@@ -116,7 +116,7 @@ impl App {
 
     #[must_use]
     fn act(&mut self, action: Action) -> Vec<Effect> {
-        let is_of_processes = matches!(action, Action::Filter | Action::Sort | Action::Invert);
+        let is_of_processes = matches!(action, Action::Sort | Action::Invert);
         if is_of_processes && !self.shows(Panel::Processes) {
             let key = self.key_of(Action::Zoom(Panel::Processes));
             let text = format!("the processes are not on the screen: {key} shows them");
@@ -144,11 +144,7 @@ impl App {
             Action::Overview => return self.toggle_overview(),
             Action::PreviousDatabase => return self.switch_database(-1),
             Action::NextDatabase => return self.switch_database(1),
-            Action::Filter => {
-                if self.database().is_some() && matches!(self.mode, Mode::Panels) {
-                    self.mode = Mode::Filter;
-                }
-            }
+            Action::Filter => self.open_prompt(),
             Action::Sort => self.sort = self.sort.next_sort(),
             Action::Invert => self.inverted = !self.inverted,
             Action::Pause => {
@@ -203,31 +199,6 @@ impl App {
         })
     }
 
-    /// Whether the key belonged to the filter that is being typed.
-    fn filter_key(&mut self, key: KeyEvent) -> bool {
-        match key.code {
-            KeyCode::Char('u') if key.modifiers == KeyModifiers::CONTROL => self.filter_mut().clear(),
-            KeyCode::Char(character) if key.modifiers.difference(KeyModifiers::SHIFT).is_empty() => {
-                self.filter_mut().push(character);
-            }
-            KeyCode::Backspace => {
-                self.filter_mut().pop();
-            }
-            KeyCode::Enter => self.mode = Mode::Panels,
-            KeyCode::Esc => {
-                self.mode = Mode::Panels;
-                self.filter_mut().clear();
-            }
-            _ => return false,
-        }
-        self.filter_changed();
-        true
-    }
-
-    fn filter_mut(&mut self) -> &mut String {
-        &mut self.states.shown_mut().filter
-    }
-
     /// Whether nothing is open that a key closes before the console quits.
     fn is_plain(&self) -> bool {
         self.overlay.is_none() && self.timeline().is_none() && !self.zoomed
@@ -245,10 +216,8 @@ impl App {
     fn back(&mut self) {
         if self.overlay.take().is_some() || self.close_timeline() {
             self.scroll = 0;
-        } else if !self.filter().is_empty() {
-            self.filter_mut().clear();
-            self.filter_changed();
-        } else {
+            self.search = TextSearch::default();
+        } else if !self.clear_filters() {
             self.zoomed = false;
         }
     }
@@ -273,6 +242,7 @@ impl App {
 
     fn toggle_help(&mut self) {
         self.scroll = 0;
+        self.search = TextSearch::default();
         let is_open = matches!(self.overlay, Some(Overlay::Help));
         self.overlay = if is_open { None } else { Some(Overlay::Help) };
     }
@@ -282,6 +252,7 @@ impl App {
         match self.subject() {
             Some(subject) => {
                 self.scroll = 0;
+                self.search = TextSearch::default();
                 let is_open = matches!(&self.overlay, Some(Overlay::Details(open)) if *open == subject);
                 self.overlay = if is_open { None } else { Some(Overlay::Details(subject)) };
             }
@@ -320,8 +291,5 @@ impl App {
 }
 
 pub(super) fn is_about_a_row(action: Action) -> bool {
-    matches!(
-        action,
-        Action::Stop | Action::Details | Action::Copy | Action::Filter | Action::Sort | Action::Invert
-    )
+    matches!(action, Action::Stop | Action::Details | Action::Copy | Action::Sort | Action::Invert)
 }

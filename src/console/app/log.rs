@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 use log::Level;
 
-use super::App;
+use super::{App, FilterTarget};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
@@ -42,9 +42,9 @@ impl App {
         self.log.append(lines, self.is_paused());
     }
 
-    /// The lines on the screen, the newest first.
+    /// The lines that the filter lets through, the newest first.
     pub fn log_lines(&self) -> impl Iterator<Item = &LogLine> {
-        self.log.shown.iter().rev()
+        self.log.shown.iter().rev().filter(|line| self.passes(FilterTarget::Log, &line.text))
     }
 }
 

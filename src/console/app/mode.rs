@@ -2,15 +2,15 @@
 
 use crate::console::dialogs::{Dialog, DialogKind};
 
-use super::{App, DetailsSubject, Overview, TimelineView};
+use super::{App, DetailsSubject, FilterTarget, Overview, TimelineView};
 
 /// What fills the middle of the screen. It gets the keys that no dialog takes.
 #[derive(Debug, Clone, Default)]
 pub enum Mode {
     #[default]
     Panels,
-    /// The panels, while the filter of the processes is typed.
-    Filter,
+    /// The panels, while a filter is typed.
+    Filter(FilterTarget),
     /// All databases, a line each, instead of the panels.
     Overview(Overview),
     /// The timeline over the panels.

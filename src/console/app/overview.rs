@@ -94,7 +94,11 @@ impl App {
                 overview.origin
             }
             // What stands below is shown instead.
-            Action::Zoom(_) | Action::NextPanel | Action::Timeline => {
+            Action::Zoom(_)
+            | Action::NextPanel
+            | Action::PreviousPanel
+            | Action::Timeline
+            | Action::Filter => {
                 self.mode = Mode::Panels;
                 return None;
             }
@@ -125,7 +129,7 @@ impl App {
             return Vec::new();
         }
         self.states.show(index);
-        if matches!(self.mode, Mode::Filter) {
+        if matches!(self.mode, Mode::Filter(_)) {
             self.mode = Mode::Panels;
         }
         // It was about the database before.

@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 
 use crate::{
     act::signal::SignalTarget,
+    console::process_columns,
     keymap::Panel,
-    snapshot::{Finding, PragmaRow, Process},
+    snapshot::{Database, Finding, PragmaRow, Process},
 };
 
-use super::{App, FindingRow, findings};
+use super::{App, FilterTarget, FindingRow, findings};
 
 /// Where the cursor stands in each panel that has one.
 #[derive(Debug, Clone, Default)]
@@ -53,9 +54,9 @@ impl App {
     /// The processes that the filter lets through, in the chosen order.
     pub fn visible_processes(&self) -> Vec<&Process> {
         let Some(database) = self.database() else { return Vec::new() };
-        let wanted = self.filter().to_lowercase();
-        let mut visible: Vec<&Process> =
-            database.processes.iter().filter(|process| matches(process, &wanted)).collect();
+        let passes =
+            |process: &&Process| self.passes(FilterTarget::Processes, &searchable(database, process));
+        let mut visible: Vec<&Process> = database.processes.iter().filter(passes).collect();
         visible.sort_by(|a, b| {
             let order = self.sort.compare(a, b);
             if self.inverted { order.reverse() } else { order }
@@ -228,9 +229,10 @@ fn is(process: &Process, wanted: SignalTarget) -> bool {
     target(process) == Some(wanted)
 }
 
-fn matches(process: &Process, wanted: &str) -> bool {
-    wanted.is_empty()
-        || process.pid.to_string().contains(wanted)
-        || process.name.to_lowercase().contains(wanted)
-        || process.command_line().to_lowercase().contains(wanted)
+// What a filter may contain of a process: PID, name, command line, user, locks, and whether it is stale.
+fn searchable(database: &Database, process: &Process) -> String {
+    let Process { pid, name, user, state, .. } = process;
+    let (command, locks) = (process.command_line(), process_columns::locks(database, process));
+    let stale = if process.is_stale() { "STALE" } else { "" };
+    format!("{pid} {name} {command} {} {state} {locks} {stale}", user.as_deref().unwrap_or_default())
 }

@@ -243,6 +243,10 @@ impl App {
                 return;
             }
             DialogKind::Health(asked) => return self.checking(asked),
+            DialogKind::Ingest(dialog) => {
+                self.confirmed_ingest = Some(dialog);
+                return;
+            }
             _ => return,
         };
         if ending.signal.ends() {

@@ -120,15 +120,19 @@ fn buttons(dialog: &Dialog, theme: &Theme) -> Line<'static> {
     if let Some(hint) = dialog.kind.content().hint() {
         return Line::styled(format!("  {hint}"), theme.muted);
     }
-    let button = |label: &'static str, button: DialogButton| {
+    let fields = dialog.kind.content().fields();
+    // Where a text field has the focus, `n` and `y` are typed into it.
+    let is_typing = matches!(dialog.focus, DialogFocus::Field(at) if matches!(fields.get(at), Some(DialogField::Text { .. })));
+    let button = |letter: char, label: &str, button: DialogButton| {
         let style = if dialog.focus == DialogFocus::Button(button) { theme.selected } else { theme.accent };
-        Span::styled(label, style)
+        let text = if is_typing { format!("[ {label} ]") } else { format!("[ {letter} {label} ]") };
+        Span::styled(text, style)
     };
     Line::from(vec![
         Span::raw("  "),
-        button("[ n No ]", DialogButton::No),
+        button('n', "No", DialogButton::No),
         Span::raw("   "),
-        button("[ y Yes ]", DialogButton::Yes),
+        button('y', "Yes", DialogButton::Yes),
         Span::styled("    Tab moves, Esc leaves", theme.muted),
     ])
 }

@@ -5,7 +5,7 @@ use ratatui::{Frame, layout::Rect};
 use crate::{
     act::signal::SignalTarget,
     console::{
-        app::{App, DetailsSubject},
+        app::{App, DetailsSubject, TextExtent},
         process_columns,
     },
     snapshot::{
@@ -19,8 +19,14 @@ use super::{
     theme::Theme,
 };
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, subject: &DetailsSubject) -> u16 {
-    let Some(database) = app.database() else { return 0 };
+pub fn render(
+    frame: &mut Frame,
+    area: Rect,
+    app: &App,
+    theme: &Theme,
+    subject: &DetailsSubject,
+) -> TextExtent {
+    let Some(database) = app.database() else { return TextExtent::default() };
     let rows = match subject {
         DetailsSubject::Finding(key) => return super::explain::render(frame, area, app, theme, key),
         DetailsSubject::Process(target) => process(app, database, *target),

@@ -12,7 +12,7 @@ use super::{
     theme::{Theme, sign},
 };
 use crate::{
-    console::app::{App, FindingRow, ResolvedFinding},
+    console::app::{App, FilterTarget, FindingRow, ResolvedFinding},
     keymap::{Action, Panel},
     snapshot::{Finding, RemedyAction, Severity},
     text, units,
@@ -99,7 +99,12 @@ fn title(app: &App) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(severity, count)| units::plural(count as u64, &severity.to_string()))
         .collect();
-    if counts.is_empty() { "Findings".to_owned() } else { format!("Findings: {}", counts.join(", ")) }
+    let filter = super::filter_of(app, FilterTarget::Findings);
+    if counts.is_empty() {
+        format!("Findings{filter}")
+    } else {
+        format!("Findings: {}{filter}", counts.join(", "))
+    }
 }
 
 /// Everything that the panel has to say, and the number of lines up to the end of the selected row.
@@ -132,7 +137,9 @@ fn lines(app: &App, theme: &Theme, size: FindingLayout, has_focus: bool) -> (Vec
 fn remarks(app: &App, theme: &Theme, size: FindingLayout, count: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if count == 0 {
-        let sentence = if app.has_gone(app.current()) {
+        let sentence = if !app.filter(FilterTarget::Findings).is_empty() {
+            "No finding that still holds matches the filter: Esc clears it."
+        } else if app.has_gone(app.current()) {
             "The database is gone from its path: it was moved or removed."
         } else {
             "Nothing is wrong as far as can be seen from here."

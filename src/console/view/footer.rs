@@ -11,24 +11,42 @@ use unicode_width::UnicodeWidthStr;
 
 use super::theme::Theme;
 use crate::{
-    console::app::{App, Mode},
+    console::app::{App, FilterTarget, Mode},
     keymap::{Action, ActiveBinding, Panel},
     text,
 };
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let room = usize::from(area.width);
-    let line = if matches!(app.mode, Mode::Filter) {
-        Line::from(vec![
-            Span::styled(" filter: ", theme.accent),
-            Span::raw(text::fit(app.filter(), room.saturating_sub(40))),
-            Span::styled("▏", theme.accent),
-            Span::styled("  Enter keeps it, Esc clears it", theme.muted),
-        ])
-    } else {
-        keys(app, theme, room)
+    let line = match app.mode {
+        _ if app.search.is_typed => {
+            prompt(" search: ", &app.search.query, "  Enter keeps it, n N next, Esc ends", theme, room)
+        }
+        _ if !app.search.query.is_empty() => {
+            let keys = "   n next match, N the one before, Esc closes";
+            Line::styled(text::fit(&format!(" search: {}{keys}", app.search.query), room), theme.muted)
+        }
+        Mode::Filter(target) => {
+            let label = match target {
+                FilterTarget::Processes => " filter processes: ",
+                FilterTarget::Findings => " filter findings: ",
+                FilterTarget::Log => " filter log: ",
+            };
+            prompt(label, app.filter(target), "  Enter keeps it, Esc clears it", theme, room)
+        }
+        _ => keys(app, theme, room),
     };
     frame.render_widget(Paragraph::new(line), area);
+}
+
+fn prompt(label: &str, typed: &str, hint: &str, theme: &Theme, room: usize) -> Line<'static> {
+    let left = room.saturating_sub(label.width() + hint.width() + 1);
+    Line::from(vec![
+        Span::styled(label.to_owned(), theme.accent),
+        Span::raw(text::fit(typed, left)),
+        Span::styled("▏", theme.accent),
+        Span::styled(hint.to_owned(), theme.muted),
+    ])
 }
 
 /// Draws the notice over `area`, one line of what lies above the keys, so that no panel moves when it comes and goes.

@@ -9,14 +9,17 @@ use ratatui::{
 
 use super::{framed, theme::Theme};
 use crate::{
-    console::{app::App, dialogs},
+    console::{
+        app::{App, TextExtent},
+        dialogs,
+    },
     keymap::NamedKey,
     text,
 };
 
 const KEYS: usize = 11;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> u16 {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> TextExtent {
     let area = dialogs::centred(area, area.width.min(100), area.height);
     frame.render_widget(Clear, area);
     let title = Span::styled(
@@ -38,5 +41,5 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> u16 {
             ]));
         }
     }
-    super::scrolled(frame, inner, app, lines)
+    super::scrolled(frame, inner, app, theme, lines)
 }

@@ -8,7 +8,10 @@ use ratatui::{
 };
 
 use crate::{
-    console::{app::App, dialogs},
+    console::{
+        app::{App, TextExtent},
+        dialogs,
+    },
     text,
 };
 
@@ -42,13 +45,19 @@ pub fn lines(rows: LabelledRows, width: usize, theme: &Theme) -> Vec<Line<'stati
 }
 
 /// Draws `lines` over the panels; how far they can be scrolled.
-pub fn show(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, lines: Vec<Line<'static>>) -> u16 {
+pub fn show(
+    frame: &mut Frame,
+    area: Rect,
+    app: &App,
+    theme: &Theme,
+    lines: Vec<Line<'static>>,
+) -> TextExtent {
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(5);
     let area = dialogs::centred(area, width(area), height);
     frame.render_widget(Clear, area);
     let title = Span::styled(format!(" Details: Esc closes, {} ", super::scrolling(app)), theme.title);
     let inner = framed(frame, area, theme.focus, title);
-    super::scrolled(frame, inner, app, lines)
+    super::scrolled(frame, inner, app, theme, lines)
 }
 
 /// A row with `label`.

@@ -5,7 +5,7 @@ use ratatui::{Frame, layout::Rect, style::Style, text::Line, widgets::Paragraph}
 
 use super::{boxed, theme::Theme};
 use crate::{
-    console::app::{App, LogLine},
+    console::app::{App, FilterTarget, LogLine},
     keymap::Panel,
     text,
 };
@@ -14,7 +14,14 @@ use crate::{
 const LABEL: usize = "14:03:22 I ".len();
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(frame, area, app, theme, Panel::Log, "Log");
+    let inner = boxed(
+        frame,
+        area,
+        app,
+        theme,
+        Panel::Log,
+        &format!("Log{}", super::filter_of(app, FilterTarget::Log)),
+    );
     let room = usize::from(inner.height);
     let mut rows = Vec::new();
     for line in app.log_lines() {

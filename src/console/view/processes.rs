@@ -10,7 +10,7 @@ use ratatui::{
 use super::{boxed, empty, table::SelectableTable, theme::Theme};
 use crate::{
     console::{
-        app::App,
+        app::{App, FilterTarget},
         process_columns::{CellInput, CellTone, ColumnWidth, PROCESS_COLUMNS, ProcessColumn},
     },
     keymap::Panel,
@@ -31,7 +31,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Processes, &title(app, database));
     let visible = app.visible_processes();
     if visible.is_empty() {
-        let sentence = if !app.filter().is_empty() {
+        let sentence = if !app.filter(FilterTarget::Processes).is_empty() {
             "No process matches the filter: Esc clears it.".to_owned()
         } else if database.files.db.is_none() {
             super::absence(app, database)
@@ -80,10 +80,7 @@ fn title(app: &App, database: &Database) -> String {
     if stopped > 0 {
         title.push_str(&format!(", {stopped} stopped"));
     }
-    if !app.filter().is_empty() {
-        title.push_str(&format!(", filter {}", text::fit(app.filter(), 20)));
-    }
-    title
+    title + &super::filter_of(app, FilterTarget::Processes)
 }
 
 /// Cells of a column without the gap that ends it.

@@ -7,7 +7,7 @@ use ratatui::{
 };
 
 use crate::{
-    console::app::App,
+    console::app::{App, TextExtent},
     snapshot::{BatchDecision, DurationSpread, FailedFile, IngestedBatch, Ingestion, IngestionState},
     text, units,
 };
@@ -26,7 +26,7 @@ const BAR: usize = 24;
 /// Columns of the table without its bars.
 const TABLE: usize = 56;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, run: &str) -> u16 {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, run: &str) -> TextExtent {
     let ingestions = app.database().map(|database| database.ingestions.as_slice()).unwrap_or_default();
     let room = usize::from(labelled::width(area)).saturating_sub(4);
     let lines = match ingestions.iter().find(|ingestion| ingestion.run == run) {

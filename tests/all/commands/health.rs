@@ -291,10 +291,10 @@ fn the_console_runs_it_and_ends_it_on_esc() {
     let path = home.db().display().to_string();
     let mut terminal = Terminal::open(&home.root(), &[&path], (120, 40));
     terminal.shows("1 with the database open");
-    terminal.keys("hy");
+    terminal.keys("Hy");
     terminal.shows("healthy: wrote and rolled back");
     holder.sql("BEGIN IMMEDIATE");
-    terminal.keys("hy");
+    terminal.keys("Hy");
     terminal.shows("Esc ends the check");
     terminal.keys("\u{1b}");
     terminal.shows("no health check: stopped");

@@ -285,7 +285,7 @@ fn one_that_stays_and_its_locks_are_told_as_they_are() {
 fn enter_before_kill_is_no_and_a_grace_that_was_left_asks_nothing() {
     for keys in ["<Enter>", "n", "<Esc>"] {
         let mut stage = Stage::new(look(vec![contended()]), USUAL);
-        let meant = pins(&stage.keys("x"));
+        let meant = pins(&stage.keys("gx"));
         stage.pinned(meant[0]);
         stage.keys("y");
         ended(&mut stage, meant[0], StopSignal::Term, StopOutcome::Stays);
@@ -293,7 +293,7 @@ fn enter_before_kill_is_no_and_a_grace_that_was_left_asks_nothing() {
         assert!(acts(&stage.keys(keys)).is_empty(), "{keys}");
         assert!(!stage.screen().contains("KILL what did not go?"));
         let mut stage = Stage::new(look(vec![contended()]), USUAL);
-        stage.keys("x");
+        stage.keys("gx");
         stage.pinned(meant[0]);
         stage.keys("y");
         stage.keys(keys);

@@ -1,0 +1,84 @@
+//! The key that starts an ingestion or stops one, at the moment in which one ends.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use log::Level;
+
+use crate::{
+    act::Effect,
+    console::dialogs::{Dialog, DialogKind},
+    keymap::Action,
+    snapshot::{Ingestion, IngestionState},
+    units,
+};
+
+use super::{App, Overlay};
+
+/// For how long after the end of a run its key starts no other: whoever presses it may have meant to stop the run.
+const SETTLING: Duration = Duration::from_secs(3);
+
+/// A run that was on the screen as running, and has ended.
+#[derive(Debug, Clone)]
+pub(super) struct EndedRun {
+    run: String,
+    at: Timestamp,
+}
+
+impl App {
+    /// Opens the dialog of an ingestion that was not started again, with what was typed and the reason. Under another
+    /// dialog the reason is a notice.
+    #[must_use]
+    pub(super) fn ingest_refused(&mut self, why: String) -> Vec<Effect> {
+        let text = format!("no ingestion: {why}");
+        let note = match self.confirmed_ingest.take() {
+            Some(dialog) if self.dialog().is_none() => {
+                let refused = Dialog {
+                    complaint: Some(why),
+                    is_proposal: false,
+                    ..Dialog::new(DialogKind::Ingest(dialog))
+                };
+                self.overlay = Some(Overlay::Dialog(Box::new(refused)));
+                Effect::Note(Level::Error, text)
+            }
+            _ => self.notify(Level::Error, text),
+        };
+        vec![note]
+    }
+
+    /// Notes that the run `before`, which ran in the last sample, has ended in this one.
+    pub(super) fn note_ended_run(&mut self, before: Option<String>) {
+        let Some(run) = before else { return };
+        if self.running_ingestion().is_none() {
+            self.ended_run = Some(EndedRun { run, at: self.now });
+        }
+    }
+
+    /// Says that the run ended that the key may have been meant for; `None` where none has just ended. Once: the next
+    /// key starts an ingestion.
+    #[must_use]
+    pub(super) fn just_ended(&mut self) -> Option<Vec<Effect>> {
+        let EndedRun { run, at } = self.ended_run.take()?;
+        if self.now.duration_since(at).unsigned_abs() > SETTLING {
+            return None;
+        }
+        let figures =
+            self.database()?.ingestions.iter().find(|it| it.run == run).map_or_else(String::new, figures);
+        let key = self.key_of(Action::Ingest);
+        let text =
+            format!("the ingestion has just ended{figures}: nothing was started; {key} again starts one");
+        Some(vec![self.notify(Level::Warn, text)])
+    }
+}
+
+// `, 300 of 301 files, 1 failed`.
+fn figures(ingestion: &Ingestion) -> String {
+    let total =
+        ingestion.files_total.map_or_else(String::new, |total| format!(" of {}", units::count(total)));
+    let failed = match ingestion.files_failed {
+        0 => String::new(),
+        failed => format!(", {} failed", units::count(failed)),
+    };
+    let crashed = if ingestion.state == IngestionState::Crashed { ", crashed" } else { "" };
+    format!(", {}{total} files{failed}{crashed}", units::count(ingestion.files_done))
+}

@@ -1,0 +1,190 @@
+//! What `/` opens: a filter for the rows of the focused panel, or a search in the text that lies over the panels.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{App, Mode, Overlay};
+use crate::keymap::Panel;
+
+/// The rows that a filter narrows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterTarget {
+    Processes,
+    Findings,
+    Log,
+}
+
+/// The filters of one database: only rows that contain the text are shown.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RowFilters {
+    processes: String,
+    findings: String,
+    log: String,
+}
+
+/// A search in a long text. It goes with the text.
+#[derive(Debug, Clone, Default)]
+pub struct TextSearch {
+    pub query: String,
+    /// Whether the query takes the keys.
+    pub is_typed: bool,
+    /// Which of the matches is selected, counted from 0.
+    pub selected: usize,
+}
+
+/// What a frame showed of a long text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TextExtent {
+    /// How far it can be scrolled, in rows.
+    pub farthest: u16,
+    /// The rows that contain what is searched for.
+    pub matches: Vec<u16>,
+}
+
+impl RowFilters {
+    fn get(&self, target: FilterTarget) -> &str {
+        match target {
+            FilterTarget::Processes => &self.processes,
+            FilterTarget::Findings => &self.findings,
+            FilterTarget::Log => &self.log,
+        }
+    }
+
+    fn get_mut(&mut self, target: FilterTarget) -> &mut String {
+        match target {
+            FilterTarget::Processes => &mut self.processes,
+            FilterTarget::Findings => &mut self.findings,
+            FilterTarget::Log => &mut self.log,
+        }
+    }
+}
+
+impl App {
+    pub fn filter(&self, target: FilterTarget) -> &str {
+        self.states.shown().filters.get(target)
+    }
+
+    /// Whether `row` contains the filter of its panel, whatever the case.
+    pub(super) fn passes(&self, target: FilterTarget, row: &str) -> bool {
+        let wanted = self.filter(target);
+        wanted.is_empty() || row.to_lowercase().contains(&wanted.to_lowercase())
+    }
+
+    fn filter_mut(&mut self, target: FilterTarget) -> &mut String {
+        self.states.shown_mut().filters.get_mut(target)
+    }
+
+    /// Opens the prompt of what is on the screen. A panel whose rows have no filter shows the processes.
+    pub(super) fn open_prompt(&mut self) {
+        if matches!(self.overlay, Some(Overlay::Help | Overlay::Details(_))) {
+            self.search = TextSearch { is_typed: true, ..TextSearch::default() };
+            return;
+        }
+        let target = match self.focus {
+            Panel::Findings => FilterTarget::Findings,
+            Panel::Log => FilterTarget::Log,
+            Panel::Locks | Panel::Processes | Panel::Files | Panel::Pragmas | Panel::Ingestion => {
+                self.focus = Panel::Processes;
+                FilterTarget::Processes
+            }
+        };
+        self.mode = Mode::Filter(target);
+    }
+
+    /// Whether the key belonged to the prompt that is open.
+    pub(super) fn prompt_key(&mut self, key: KeyEvent) -> bool {
+        match self.mode {
+            _ if self.search.is_typed => self.search_key(key),
+            Mode::Filter(target) if self.overlay.is_none() => self.filter_key(target, key),
+            _ => false,
+        }
+    }
+
+    fn filter_key(&mut self, target: FilterTarget, key: KeyEvent) -> bool {
+        match key.code {
+            KeyCode::Enter => self.mode = Mode::Panels,
+            KeyCode::Esc => {
+                self.mode = Mode::Panels;
+                self.filter_mut(target).clear();
+            }
+            _ if !edit(self.filter_mut(target), key) => return false,
+            _ => {}
+        }
+        self.filter_changed();
+        true
+    }
+
+    fn search_key(&mut self, key: KeyEvent) -> bool {
+        match key.code {
+            KeyCode::Enter => self.search.is_typed = false,
+            KeyCode::Esc => self.search = TextSearch::default(),
+            _ if !edit(&mut self.search.query, key) => return false,
+            _ => self.search.selected = 0,
+        }
+        true
+    }
+
+    /// Goes to the next match in the text that lies over the panels, or to the one before; whether there is such a text.
+    pub(super) fn match_key(&mut self, key: KeyEvent) -> bool {
+        let is_text = matches!(self.overlay, Some(Overlay::Help | Overlay::Details(_)));
+        let count = self.extent.matches.len();
+        let by = match key.code {
+            KeyCode::Char('n') => 1,
+            KeyCode::Char('N') => count.saturating_sub(1),
+            _ => return false,
+        };
+        if !is_text || self.search.query.is_empty() {
+            return false;
+        }
+        if count > 0 {
+            self.search.selected = (self.search.selected + by) % count;
+            self.scroll = self.extent.matches[self.search.selected].min(self.extent.farthest);
+        }
+        true
+    }
+
+    /// Types `text` into the prompt that is open, if one is.
+    pub(super) fn paste_into_prompt(&mut self, text: &str) {
+        let typed = text.chars().filter(|character| !character.is_control());
+        if self.search.is_typed {
+            self.search.query.extend(typed);
+        } else if let Mode::Filter(target) = self.mode {
+            self.filter_mut(target).extend(typed);
+            self.filter_changed();
+        }
+    }
+
+    /// Takes what the last frame showed of a long text. While a query is typed, its first match is on the screen.
+    pub(super) fn drawn(&mut self, extent: TextExtent) {
+        if self.search.is_typed
+            && let Some(&first) = extent.matches.first()
+        {
+            self.scroll = first;
+        }
+        self.scroll = self.scroll.min(extent.farthest);
+        self.extent = extent;
+    }
+
+    /// Clears the filters of the database on the screen; whether there were any.
+    pub(super) fn clear_filters(&mut self) -> bool {
+        let targets = [FilterTarget::Processes, FilterTarget::Findings, FilterTarget::Log];
+        let is_filtered = targets.iter().any(|&target| !self.filter(target).is_empty());
+        self.states.shown_mut().filters = RowFilters::default();
+        self.filter_changed();
+        is_filtered
+    }
+}
+
+/// Whether `key` changes a text that is typed.
+fn edit(text: &mut String, key: KeyEvent) -> bool {
+    match key.code {
+        KeyCode::Char('u') if key.modifiers == KeyModifiers::CONTROL => text.clear(),
+        KeyCode::Char(character) if key.modifiers.difference(KeyModifiers::SHIFT).is_empty() => {
+            text.push(character);
+        }
+        KeyCode::Backspace => {
+            text.pop();
+        }
+        _ => return false,
+    }
+    true
+}

@@ -1,0 +1,270 @@
+//! Keys as people know them from other consoles: what is open is closed first, what is typed is never run, and a stop
+//! hits the process that the screen complains about.
+
+use waltop::{
+    act::{ActionOutcome, ConfirmedAction, Effect, EffectReport, signal::SignalTarget},
+    console::app::{FilterTarget, Message},
+    snapshot::{Database, IngestionState, Severity},
+};
+
+use crate::stage::{Stage, contended, look};
+
+const USUAL: (u16, u16) = (120, 40);
+
+fn stage() -> Stage {
+    Stage::new(look(vec![contended()]), USUAL)
+}
+
+/// The same, where no ingestion runs.
+fn without_run() -> Stage {
+    let mut database = contended();
+    database.ingestions.clear();
+    Stage::new(look(vec![database]), USUAL)
+}
+
+fn pins(effects: &[Effect]) -> Vec<i32> {
+    let pins = effects.iter().filter_map(|effect| match effect {
+        Effect::Pin(meant) => Some(meant.iter().map(|it| it.target.pid)),
+        _ => None,
+    });
+    pins.flatten().collect()
+}
+
+fn quits(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Quit(_)))
+}
+
+/// Whether anything was changed or asked to be.
+fn acts(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Act(_) | Effect::Pin(_)))
+}
+
+fn target(pid: i32) -> SignalTarget {
+    SignalTarget { pid, start_ticks: u64::try_from(pid).expect("a PID") }
+}
+
+/// The PID that the worst finding on the screen is about.
+fn worst(stage: &Stage) -> i32 {
+    let findings = &stage.app.database().expect("a database").findings;
+    assert_eq!(findings[0].severity, Severity::Error);
+    findings[0].pid.expect("a process")
+}
+
+#[test]
+fn the_first_x_means_the_process_of_the_worst_finding() {
+    let mut stage = stage();
+    let subject = worst(&stage);
+    assert_eq!(stage.app.selected_process().map(|it| it.pid), Some(subject));
+    assert_eq!(pins(&stage.keys("x")), [subject]);
+}
+
+#[test]
+fn until_a_key_is_pressed_the_selection_follows_the_worst_finding_and_then_it_stays() {
+    let mut calm = contended();
+    calm.processes.retain(|process| process.state != waltop::snapshot::ProcessState::Stopped);
+    let mut stage = Stage::new(look(vec![calm.clone()]), USUAL);
+    let before = stage.app.selected_process().map(|it| it.pid);
+    stage.look(look(vec![contended()]));
+    assert_eq!(stage.app.selected_process().map(|it| it.pid), Some(worst(&stage)));
+    assert_ne!(stage.app.selected_process().map(|it| it.pid), before);
+    let mut stage = Stage::new(look(vec![calm]), USUAL);
+    stage.keys("?<Esc>");
+    stage.look(look(vec![contended()]));
+    assert_eq!(stage.app.selected_process().map(|it| it.pid), before);
+}
+
+#[test]
+fn x_means_the_selected_row_of_each_panel_that_names_a_process() {
+    // The write lock, then the readers as the panel lists them.
+    assert_eq!(pins(&stage().keys("1x")), [71201]);
+    assert_eq!(pins(&stage().keys("1jx")), [71168]);
+    assert_eq!(pins(&stage().keys("2gx")), [71166]);
+    let mut in_findings = stage();
+    let subject = worst(&in_findings);
+    assert_eq!(pins(&in_findings.keys("7x")), [subject]);
+}
+
+#[test]
+fn the_dialog_says_whom_the_worst_error_is_about_where_that_is_another() {
+    let mut stage = stage();
+    let subject = worst(&stage);
+    let pinned = pins(&stage.keys("gx"))[0];
+    assert_ne!(pinned, subject);
+    stage.pinned(target(pinned));
+    assert!(stage.screen().contains(&format!("is about another process: {subject} (")), "{}", stage.screen());
+    let mut stage = self::stage();
+    stage.keys("x");
+    stage.pinned(target(subject));
+    assert!(!stage.screen().contains("is about another process"), "{}", stage.screen());
+}
+
+#[test]
+fn letters_after_a_slash_are_typed_in_every_panel_and_never_run() {
+    for keys in ["", "1", "2", "3", "4", "5", "6", "7", "b", "?", "7<Enter>"] {
+        let mut stage = stage();
+        let effects = stage.keys(&format!("{keys}/importer xXcfi"));
+        assert!(!acts(&effects) && !quits(&effects), "{keys}: {effects:?}");
+        assert!(stage.screen().contains("importer xXcfi▏"), "{keys}:\n{}", stage.screen());
+    }
+}
+
+#[test]
+fn the_findings_and_the_log_have_filters_of_their_own() {
+    let mut stage = stage();
+    stage.keys("7/pinned<Enter>");
+    let rows = stage.app.finding_rows();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row.finding().kind.as_str().contains("pinned")));
+    assert_eq!(stage.app.filter(FilterTarget::Processes), "");
+    stage.keys("/<C-u>no such finding<Enter>");
+    assert!(stage.app.finding_rows().is_empty());
+    assert!(!stage.screen().contains("Nothing is wrong"), "{}", stage.screen());
+    stage.keys("<Esc>");
+    assert!(!stage.app.finding_rows().is_empty());
+    stage.keys("6/no such line<Enter>");
+    assert_eq!(stage.app.log_lines().count(), 0);
+}
+
+#[test]
+fn processes_are_found_by_user_lock_and_staleness() {
+    let mut stage = stage();
+    stage.keys("/write<Enter>");
+    let found: Vec<i32> = stage.app.visible_processes().iter().map(|it| it.pid).collect();
+    assert_eq!(found, [71201]);
+}
+
+#[test]
+fn a_text_is_searched_and_n_goes_from_match_to_match() {
+    let mut stage = Stage::new(look(vec![contended()]), (80, 24));
+    stage.keys("?/panel<Enter>");
+    let first = stage.screen();
+    assert!(first.contains("n next match"), "{first}");
+    stage.keys("n");
+    assert_ne!(stage.screen(), first);
+    stage.keys("N");
+    assert_eq!(stage.screen(), first);
+    stage.keys("<Esc>");
+    assert!(!stage.screen().contains("next match"));
+}
+
+#[test]
+fn q_closes_what_is_open_and_quits_from_the_plain_screen_only() {
+    for open in ["?", "b", "<Enter>", "7<Enter>", "3", "b?"] {
+        let mut stage = stage();
+        assert!(!quits(&stage.keys(&format!("{open}q"))), "{open}");
+    }
+    for (open, closes) in [("?", 1), ("b", 1), ("<Enter>", 1), ("3", 1), ("7<Enter>", 2), ("b?", 2), ("", 0)]
+    {
+        let mut stage = stage();
+        stage.keys(open);
+        for _ in 0..closes {
+            assert!(!quits(&stage.keys("q")), "{open}");
+        }
+        assert!(quits(&stage.keys("q")), "{open}");
+    }
+}
+
+#[test]
+fn ctrl_c_and_q_cancel_a_dialog_and_ctrl_c_quits_elsewhere() {
+    for cancel in ["<C-c>", "q"] {
+        let mut stage = stage();
+        let pinned = pins(&stage.keys("x"))[0];
+        stage.pinned(target(pinned));
+        assert!(stage.screen().contains(&format!("Stop {pinned}")));
+        let effects = stage.keys(cancel);
+        assert!(
+            !quits(&effects) && effects.iter().any(|it| matches!(it, Effect::Unpin)),
+            "{cancel}: {effects:?}"
+        );
+        assert!(!stage.screen().contains(&format!("Stop {pinned}")));
+    }
+    let mut stage = without_run();
+    assert!(!quits(&stage.keys("i<C-c>")));
+    assert!(!stage.screen().contains("Start an ingestion"));
+    assert!(quits(&stage.keys("<C-c>")));
+}
+
+#[test]
+fn n_and_y_are_text_while_a_text_field_has_the_focus_and_the_buttons_say_so() {
+    let mut stage = without_run();
+    assert!(!acts(&stage.keys("iny")));
+    let screen = stage.screen();
+    assert!(screen.contains("ny▏") && screen.contains("[ No ]") && screen.contains("[ Yes ]"), "{screen}");
+    stage.keys("<Tab><Tab>");
+    assert!(stage.screen().contains("[ n No ]"), "{}", stage.screen());
+}
+
+#[test]
+fn a_message_goes_with_the_next_key_and_leaves_the_keys_in_sight() {
+    let mut stage = stage();
+    stage.keys("3x");
+    let screen = stage.screen();
+    assert!(screen.contains("no process that can be stopped is selected in Files"), "{screen}");
+    assert!(screen.lines().last().is_some_and(|line| line.contains("q quit")), "{screen}");
+    stage.keys("j");
+    assert!(!stage.screen().contains("no process that can be stopped"));
+}
+
+#[test]
+fn an_unknown_key_is_named() {
+    let mut stage = stage();
+    stage.keys("<F12>");
+    assert!(stage.screen().contains("no key F12 here; ? lists the keys"), "{}", stage.screen());
+}
+
+#[test]
+fn tab_and_shift_tab_go_around_in_opposite_directions() {
+    let mut stage = stage();
+    let before = stage.screen();
+    stage.keys("<Tab><Shift-Tab>");
+    assert_eq!(stage.screen(), before);
+    stage.keys("<Shift-Tab>");
+    assert_ne!(stage.screen(), before);
+}
+
+#[test]
+fn a_refused_ingestion_keeps_its_dialog_with_what_was_typed() {
+    let mut stage = without_run();
+    let effects = stage.keys("i/no/such/folder<Tab><Tab><Right><Enter>");
+    let act = effects.iter().find_map(|effect| match effect {
+        Effect::Act(confirmed) => Some(confirmed.act().clone()),
+        _ => None,
+    });
+    assert!(act.is_some(), "{effects:?}");
+    stage.update(Message::Report(EffectReport::IngestRefused("cannot read /no/such/folder".to_owned())));
+    let screen = stage.screen();
+    assert!(screen.contains("Start an ingestion") && screen.contains("/no/such/folder"), "{screen}");
+    assert!(screen.contains("✖ cannot read /no/such/folder"), "{screen}");
+}
+
+/// The same database with an ingestion that runs, or has just ended.
+fn with_run(state: IngestionState) -> Database {
+    let mut database = contended();
+    let run = database.ingestions.first_mut().expect("the fixture has one");
+    run.state = state;
+    run.start_ticks = Some(1);
+    database
+}
+
+#[test]
+fn the_key_that_was_meant_to_stop_a_run_starts_none_when_the_run_has_just_ended() {
+    let mut stage = Stage::new(look(vec![with_run(IngestionState::Running)]), USUAL);
+    stage.look(look(vec![with_run(IngestionState::Completed)]));
+    assert!(!acts(&stage.keys("iy")));
+    assert!(!stage.screen().contains("Start an ingestion"), "{}", stage.screen());
+    stage.keys("i");
+    assert!(stage.screen().contains("Start an ingestion"), "{}", stage.screen());
+}
+
+#[test]
+fn a_run_that_ends_while_its_dialog_is_open_is_not_stopped_and_no_other_is_started() {
+    let mut stage = Stage::new(look(vec![with_run(IngestionState::Running)]), USUAL);
+    let pinned = pins(&stage.keys("i"));
+    assert_eq!(pinned.len(), 1);
+    stage.update(Message::Report(EffectReport::Outcome(ActionOutcome::good("it has ended"))));
+    stage.look(look(vec![with_run(IngestionState::Completed)]));
+    stage.pinned(SignalTarget { pid: pinned[0], start_ticks: 1 });
+    let started = stage.keys("y").into_iter().any(|effect| {
+        matches!(effect, Effect::Act(confirmed) if matches!(confirmed.act(), ConfirmedAction::Ingest { .. }))
+    });
+    assert!(!started, "{}", stage.screen());
+}
