@@ -162,7 +162,12 @@ pub fn findings_after(previous: Option<&Database>, database: &Database) -> Vec<F
     findings_with(&config(), previous, database)
 }
 
-/// The same, under `config`.
+/// The findings on a database that two samples show alike, so that the second confirms the first.
+pub fn twice(database: &Database) -> Vec<Finding> {
+    findings_after(Some(database), database)
+}
+
+/// [`findings_after`] under `config`.
 pub fn findings_with(config: &Config, previous: Option<&Database>, database: &Database) -> Vec<Finding> {
     let sampled = |database: &Database, previous: Option<&Database>, at| {
         let suspicions = super::suspicion::suspicions(database, previous, at);
