@@ -49,6 +49,8 @@ pub struct Config {
     pub sampling: bool,
     /// Whether every action on the world is refused.
     pub readonly: bool,
+    /// Where the console writes its log, too. `console/log_file` checks it before it opens it.
+    pub log_file: Option<PathBuf>,
     /// The colours of the console.
     pub theme: Palette,
     /// Which key of the console does what.
@@ -120,6 +122,7 @@ impl Config {
             refresh: Duration::from_secs(1),
             sampling: true,
             readonly: false,
+            log_file: None,
             theme: Palette::default(),
             keymap: Keymap::default(),
         }

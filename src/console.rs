@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod dialogs;
+mod log_file;
 mod log_lines;
 pub mod process_columns;
 mod runtime;
@@ -36,6 +37,8 @@ pub enum ConsoleError {
     /// The operating system gave no thread, signal or terminal.
     #[error("cannot run the console: {0}")]
     Io(#[from] io::Error),
+    #[error(transparent)]
+    LogFile(#[from] log_file::LogFileError),
 }
 
 /// Takes the terminal over and panics: what a test of the way back needs.
@@ -61,7 +64,11 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(ConsoleError::NoTerminal);
     }
-    log_lines::collect();
+    let log_file = config.log_file.as_ref().map(|path| {
+        let named = databases.iter().chain(&config.databases).chain([&config.places.default_database]);
+        log_file::open(path, named)
+    });
+    log_lines::collect(log_file.transpose()?);
     let theme = Theme::of(if text::is_colourless() { Palette::None } else { config.theme });
     let places = config.places.clone();
     let setup = AppSetup {

@@ -28,6 +28,7 @@ struct Settings {
     refresh: Option<RefreshInterval>,
     profile: Option<Spanned<String>>,
     readonly: bool,
+    log_file: Option<Spanned<WrittenPath>>,
     theme: Palette,
     thresholds: Thresholds,
     database: Vec<DatabaseEntry>,
@@ -76,6 +77,9 @@ pub fn apply(file: &SettingsFile, config: &mut Config, base: &BaseFolders) -> Re
     config.thresholds = settings.thresholds;
     if let Some(RefreshInterval(interval)) = settings.refresh {
         config.refresh = interval;
+    }
+    if let Some(path) = &settings.log_file {
+        config.log_file = Some(absolute(file, "log_file", path, base)?);
     }
     for path in &settings.databases {
         add(database_path(file, "databases", path, base)?, config);
@@ -128,9 +132,18 @@ fn database_path(
     written: &Spanned<WrittenPath>,
     base: &BaseFolders,
 ) -> Result<PathBuf, SettingsError> {
-    let path = base.absolute(&written.get_ref().0);
-    let path = path.map_err(|what| file.error(written.span(), &format!("`{key}`: {what}")))?;
+    let path = absolute(file, key, written, base)?;
     Ok(paths::canonical_or_future(&path).unwrap_or(path))
+}
+
+fn absolute(
+    file: &SettingsFile,
+    key: &str,
+    written: &Spanned<WrittenPath>,
+    base: &BaseFolders,
+) -> Result<PathBuf, SettingsError> {
+    let path = base.absolute(&written.get_ref().0);
+    path.map_err(|what| file.error(written.span(), &format!("`{key}`: {what}")))
 }
 
 fn profile(
@@ -250,6 +263,7 @@ mod tests {
         assert_eq!(config.profile_of(database).name, "queue");
         assert_eq!(config.profile_of(Path::new("/home/me/notes.db")).name, "hardened");
         assert_eq!(config.daemons[0].name, "watcher");
+        assert_eq!(config.log_file.as_deref(), Some(Path::new("/home/me/waltop.log")));
     }
 
     #[test]

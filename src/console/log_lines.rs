@@ -1,23 +1,31 @@
-//! waltop's logger: it hands each line to tui-logger, and keeps it until the console takes it.
+//! waltop's logger: it keeps each line until the console takes it, and hands it to tui-logger where there is a log file.
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use jiff::Timestamp;
 use log::{Level, Log, Metadata, Record};
-use tui_logger::Drain;
+use tui_logger::{Drain, TuiLoggerFile};
 
 use super::app::{KEPT_LINES, LogLine};
+
+/// Lines that tui-logger keeps in memory for widgets, which waltop does not use; the file needs the newest only.
+const KEPT_BY_TUI_LOGGER: usize = 16;
 
 /// tui-logger has a logger of its own, but its thread wakes a hundred times a second.
 struct LogCollector {
     /// What the console has not taken yet, at most [`KEPT_LINES`].
     lines: Mutex<VecDeque<LogLine>>,
+    has_file: AtomicBool,
 }
 
-static COLLECTOR: LogCollector = LogCollector { lines: Mutex::new(VecDeque::new()) };
+static COLLECTOR: LogCollector =
+    LogCollector { lines: Mutex::new(VecDeque::new()), has_file: AtomicBool::new(false) };
 
 impl Log for LogCollector {
     fn enabled(&self, metadata: &Metadata) -> bool {
@@ -28,7 +36,11 @@ impl Log for LogCollector {
         if !self.enabled(record.metadata()) {
             return;
         }
-        Drain::new().log(record);
+        if self.has_file.load(Ordering::Acquire) {
+            Drain::new().log(record);
+            // Writes the line at once, so that it is in the file even if the console is killed.
+            tui_logger::move_events();
+        }
         let line = LogLine { at: Timestamp::now(), level: record.level(), text: record.args().to_string() };
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == KEPT_LINES {
@@ -37,22 +49,24 @@ impl Log for LogCollector {
         lines.push_back(line);
     }
 
-    fn flush(&self) {
-        tui_logger::move_events();
-    }
+    fn flush(&self) {}
 }
 
-/// Starts to collect log lines.
-pub fn collect() {
+/// Starts to collect log lines, and to write them to `file`.
+pub fn collect(file: Option<TuiLoggerFile>) {
+    if let Some(file) = file {
+        tui_logger::set_buffer_depth(KEPT_BY_TUI_LOGGER);
+        tui_logger::set_hot_buffer_depth(KEPT_BY_TUI_LOGGER);
+        tui_logger::set_log_file(file);
+        COLLECTOR.has_file.store(true, Ordering::Release);
+    }
     // Only the first console of a process can; a second one finds its lines in the same place.
     if log::set_logger(&COLLECTOR).is_ok() {
         log::set_max_level(Level::Info.to_level_filter());
-        tui_logger::set_default_level(Level::Info.to_level_filter());
     }
 }
 
 /// The lines since the last time, the oldest first.
 pub fn take() -> Vec<LogLine> {
-    COLLECTOR.flush();
     COLLECTOR.lines.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
 }

@@ -18,6 +18,7 @@ mod ingest;
 mod ingestions;
 mod layers;
 mod limits;
+mod log_file;
 mod namespace;
 mod observe;
 mod overview;
