@@ -248,17 +248,12 @@ pub fn reader(pid: i32, slot: u8, frame: u32, held_ms: f64) -> LogReader {
 
 pub fn process(pid: i32, name: &str) -> Process {
     Process {
-        pid,
-        started_at: None,
         start_ticks: Some(1000),
-        name: name.to_owned(),
         command: vec![name.to_owned()],
         user: Some("me".to_owned()),
         uid: Some(1000),
         parent: Some(1),
         state: ProcessState::Sleeping,
-        cpu_percent: None,
-        memory_bytes: None,
         handles: Some(HandleCounts { db: 1, wal: 1, shm: 1 }),
         read_only: Some(false),
         index_read_only: Some(false),
@@ -266,20 +261,13 @@ pub fn process(pid: i32, name: &str) -> Process {
         temp_files: Some(0),
         maps_index: Some(true),
         holds_index: true,
-        replaced: Vec::new(),
-        deleted: Vec::new(),
-        moved_to: Vec::new(),
-        holds: Vec::new(),
         pairing: PairingFacts {
             holds_main: true,
             only_reads_files: Some(false),
             writes_log: true,
             ..PairingFacts::default()
         },
-        origin: ProcessOrigin::default(),
-        activity: ProcessActivity::default(),
-        stale: None,
-        program: ProgramSample::default(),
+        ..Process::unknown(pid, name.to_owned())
     }
 }
 

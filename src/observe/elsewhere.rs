@@ -16,7 +16,7 @@ use sysinfo::{
 
 use crate::{
     observe::opener::{DatabaseOpener, OpenerTarget},
-    snapshot::{PairingFacts, Process, ProcessActivity, ProcessOrigin, ProcessState, ProgramSample, Unseen},
+    snapshot::{Process, ProcessState, Unseen},
 };
 
 /// Finds nothing but the holders of locks.
@@ -91,15 +91,10 @@ impl ProcessDescriber {
     pub fn describe(&mut self, pid: i32) -> Option<Process> {
         let process = self.system.as_ref()?.process(Pid::from_u32(u32::try_from(pid).ok()?))?;
         Some(Process {
-            pid,
             started_at: i64::try_from(process.start_time())
                 .ok()
                 .and_then(|at| Timestamp::from_second(at).ok()),
-            start_ticks: None,
-            name: process.name().to_string_lossy().into_owned(),
             command: process.cmd().iter().map(|part| part.to_string_lossy().into_owned()).collect(),
-            user: None,
-            uid: None,
             parent: process.parent().and_then(|parent| i32::try_from(parent.as_u32()).ok()),
             state: match process.status() {
                 ProcessStatus::Run => ProcessState::Running,
@@ -111,22 +106,7 @@ impl ProcessDescriber {
             },
             cpu_percent: self.takings.get(&pid).filter(|&&times| times > 1).map(|_| process.cpu_usage()),
             memory_bytes: Some(process.memory()),
-            handles: None,
-            read_only: None,
-            index_read_only: None,
-            maps_database: None,
-            temp_files: None,
-            maps_index: None,
-            holds_index: false,
-            replaced: Vec::new(),
-            deleted: Vec::new(),
-            moved_to: Vec::new(),
-            holds: Vec::new(),
-            pairing: PairingFacts::default(),
-            origin: ProcessOrigin::default(),
-            activity: ProcessActivity::default(),
-            stale: None,
-            program: ProgramSample::default(),
+            ..Process::unknown(pid, process.name().to_string_lossy().into_owned())
         })
     }
 

@@ -106,6 +106,39 @@ pub struct ProcessActivity {
 }
 
 impl Process {
+    /// The process `pid`, of which nothing but its name is known yet.
+    pub fn unknown(pid: i32, name: String) -> Self {
+        Self {
+            pid,
+            started_at: None,
+            start_ticks: None,
+            name,
+            command: Vec::new(),
+            user: None,
+            uid: None,
+            parent: None,
+            state: ProcessState::Unknown,
+            cpu_percent: None,
+            memory_bytes: None,
+            handles: None,
+            read_only: None,
+            index_read_only: None,
+            maps_database: None,
+            temp_files: None,
+            maps_index: None,
+            holds_index: false,
+            replaced: Vec::new(),
+            deleted: Vec::new(),
+            moved_to: Vec::new(),
+            holds: Vec::new(),
+            pairing: PairingFacts::default(),
+            origin: ProcessOrigin::default(),
+            activity: ProcessActivity::default(),
+            stale: None,
+            program: ProgramSample::default(),
+        }
+    }
+
     /// Whether it has the main file open, or must have, since it holds locks on it.
     pub fn has_main_file(&self) -> bool {
         self.handles.as_ref().is_none_or(|handles| handles.db > 0)

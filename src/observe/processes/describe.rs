@@ -12,7 +12,7 @@ use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToU
 use super::origin::KnownOrigin;
 use crate::{
     observe::proc::{self, ProcessFolder, program},
-    snapshot::{PairingFacts, Process, ProcessActivity, ProcessId, ProcessState, ProgramSample},
+    snapshot::{Process, ProcessActivity, ProcessId, ProcessState, ProgramSample},
 };
 
 /// Describes processes, and remembers what CPU they used.
@@ -139,10 +139,8 @@ impl ProcessDescriber {
         let origin =
             known.or_insert_with(|| KnownOrigin::of(&self.proc, &stat, now)).at(&self.proc, &stat, now);
         Some(Process {
-            pid,
             started_at: self.boot_second.and_then(|boot| started_at(boot, stat.start_ticks)),
             start_ticks: Some(stat.start_ticks),
-            name: stat.name,
             command,
             user: uid.map(|uid| self.user(uid)),
             uid,
@@ -151,22 +149,10 @@ impl ProcessDescriber {
             cpu_percent,
             // sysinfo reads it of the first thread.
             memory_bytes: if thread.is_none() { self.memory(pid) } else { None },
-            handles: None,
-            read_only: None,
-            index_read_only: None,
-            maps_database: None,
-            temp_files: None,
-            maps_index: None,
-            holds_index: false,
-            replaced: Vec::new(),
-            deleted: Vec::new(),
-            moved_to: Vec::new(),
-            holds: Vec::new(),
-            pairing: PairingFacts::default(),
             origin,
             activity: ProcessActivity { cpu_ticks: Some(stat.cpu_ticks), ..ProcessActivity::default() },
-            stale: None,
             program: ProgramSample { executable: program::executable(&self.proc, pid).ok(), files: None },
+            ..Process::unknown(pid, stat.name)
         })
     }
 
