@@ -239,3 +239,55 @@ impl std::fmt::Display for StopAftermath {
         f.write_str(&said.join("; "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::fixture::{READER, WRITER, live, pinned, quiet, rollback};
+
+    fn target(pid: i32) -> SignalTarget {
+        SignalTarget { pid, start_ticks: 1000 }
+    }
+
+    // What is reported of `database` once `gone` have ended.
+    fn reported(database: &Database, gone: &[i32], stays: &[i32]) -> String {
+        let targets = |pids: &[i32]| pids.iter().copied().map(target).collect::<Vec<_>>();
+        StopAftermath::of(database, &targets(gone), &targets(stays)).to_string()
+    }
+
+    #[test]
+    fn the_report_after_a_stop_tells_of_the_locks_and_of_the_log() {
+        assert_eq!(reported(&quiet(), &[WRITER], &[]), "all locks released; the WAL can be moved again");
+        assert_eq!(reported(&rollback(), &[WRITER], &[]), "all locks released", "there is no WAL");
+        assert_eq!(reported(&quiet(), &[], &[READER]), "nothing has changed");
+    }
+
+    #[test]
+    fn the_report_after_a_stop_names_who_still_holds_what() {
+        let held = "the WAL is still held: 71168 (python3) pins frame 812 (slot 1) for 3 d 20 h: 18,219 frames cannot be moved";
+        assert_eq!(reported(&pinned(), &[WRITER], &[]), format!("all locks released; {held}"));
+        let text = reported(&pinned(), &[WRITER], &[READER]);
+        assert_eq!(text, format!("locks of {READER} are still there; {held}"));
+        let mut database = pinned();
+        database.locks.readers.push(database.locks.readers[0].clone());
+        assert_eq!(reported(&database, &[WRITER], &[]), format!("all locks released; {held}, and 1 more"));
+        // Another process has the PID by now.
+        database.processes[1].start_ticks = Some(9000);
+        assert!(reported(&database, &[], &[READER]).starts_with("the WAL is still held"));
+    }
+
+    #[test]
+    fn the_candidates_are_those_with_a_cause_that_is_overruled_at_most_by_a_protection() {
+        let mut database = live();
+        let pids = |database: &Database| candidates(database).map(|it| it.pid).collect::<Vec<_>>();
+        let causes = vec![StaleCause::SplitWal { files: vec!["/srv/notes.db-wal".to_owned()] }];
+        let verdict = StaleVerdict { is_stale: true, causes, protected: None };
+        database.processes[0].stale = Some(verdict.clone());
+        assert_eq!(pids(&database), [WRITER]);
+        let protected = Some(StaleProtection::AnotherUser { user: "root".to_owned() });
+        database.processes[1].stale = Some(StaleVerdict { is_stale: false, protected, ..verdict.clone() });
+        assert_eq!(pids(&database), [WRITER, READER]);
+        database.processes[0].stale = Some(StaleVerdict { is_stale: false, ..verdict });
+        assert_eq!(pids(&database), [READER]);
+    }
+}

@@ -335,3 +335,8 @@ fn is_same_file(file: &File, path: &Path) -> bool {
 fn timestamp(at: Option<SystemTime>) -> Option<Timestamp> {
     at.and_then(|at| Timestamp::try_from(at).ok())
 }
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

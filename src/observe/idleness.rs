@@ -171,6 +171,8 @@ fn milliseconds(ms: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use tempfile::TempDir;
 
     use super::*;
@@ -182,6 +184,8 @@ mod tests {
         began: Instant,
         // CPU time of all below the writer.
         below: u64,
+        // How often that was asked for.
+        asked: Cell<u32>,
         _folder: TempDir,
     }
 
@@ -194,6 +198,7 @@ mod tests {
                 first_seen,
                 began: Instant::now(),
                 below: 0,
+                asked: Cell::new(0),
                 _folder: folder,
             }
         }
@@ -219,7 +224,11 @@ mod tests {
                 IdleClock { instant: self.began + Duration::from_secs(second), ms: 5000 + 1000 * second };
             let mut databases = [database];
             let below = self.below;
-            let below = || HashMap::from([(WRITER, below), (READER, 7)]);
+            let asked = &self.asked;
+            let below = || {
+                asked.set(asked.get() + 1);
+                HashMap::from([(WRITER, below), (READER, 7)])
+            };
             self.idleness.fill_in(&mut databases, &[writers.to_vec()], &mut self.first_seen, &below, now);
             let [database] = databases;
             database
@@ -318,6 +327,23 @@ mod tests {
                 database.processes[1].activity.cpu_ticks = None;
             });
             assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (None, None));
+        }
+    }
+
+    #[test]
+    fn what_those_below_do_is_asked_seldom_and_only_for_an_idle_process() {
+        let mut stretch = Stretch::new();
+        for (second, ticks, asked) in [
+            (0, [5, 5], 1),
+            (1, [5, 5], 1),
+            (5, [6, 6], 1),
+            (10, [6, 6], 2),
+            (15, [6, 6], 2),
+            (17, [6, 6], 3),
+            (28, [6, 6], 3),
+        ] {
+            stretch.look(second, ticks, |_| {});
+            assert_eq!(stretch.asked.get(), asked, "second {second}");
         }
     }
 }

@@ -232,3 +232,27 @@ fn retarget(mut sampled: Vec<PacedDatabase>, targets: Vec<SampledDatabase>) -> V
     }
     next
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_become_rarer_the_longer_nothing_happens() {
+        let interval =
+            |activity, idle| SamplingPace::WithRests.interval(activity, Duration::from_millis(idle));
+        let quiet = [0, 199, 200, 2999, 3000, 60_000].map(|idle| interval(LockActivity::None, idle));
+        assert_eq!(quiet.map(|it| it.as_millis()), [3, 3, 4, 4, 20, 20]);
+        assert_eq!(interval(LockActivity::Held, 60_000), HELD, "a short hold may follow at once");
+        assert_eq!(interval(LockActivity::Ending, 60_000), ENDING);
+    }
+
+    #[test]
+    fn steady_sampling_never_rests() {
+        let steady = |activity| SamplingPace::Steady.interval(activity, Duration::from_secs(60));
+        for activity in [LockActivity::None, LockActivity::Some, LockActivity::Held] {
+            assert_eq!(steady(activity), STEADY, "{activity:?}");
+        }
+        assert_eq!(steady(LockActivity::Ending), ENDING);
+    }
+}

@@ -200,4 +200,44 @@ mod tests {
         unseen.note(b"/tmp/etilqs_1 (deleted)");
         assert_eq!(unseen.confirmed_count(), None);
     }
+
+    #[test]
+    fn a_user_has_a_file_that_was_moved_away_only_where_it_lies_elsewhere_now() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let Some(birth) = BirthId::of(&file.as_file().metadata().expect("it is there")) else {
+            eprintln!("not tested: the file system keeps no time of birth");
+            return;
+        };
+        let (users, holders) = (BTreeSet::from([70]), BTreeSet::new());
+        let target = OpenerTarget {
+            paths: ["/srv/a.db", "/srv/a.db-wal", "/srv/a.db-shm"].map(Path::new),
+            namespace: None,
+            sights: [None; 3],
+            former: [None, Some(birth), None],
+            users: &users,
+            holders: &holders,
+            is_cut: false,
+            ofd_rows: Vec::new(),
+        };
+        assert_eq!(target.moved(70, birth, b"/old/a.db-wal"), Some(1));
+        assert_eq!(target.moved(71, birth, b"/old/a.db-wal"), None, "it never used the database");
+        assert_eq!(target.moved(70, birth, b"/srv/a.db-wal"), None, "it lies where it lay");
+        assert_eq!(target.moved(70, birth, b"/srv/a.db-wal (deleted)"), None, "it lies nowhere");
+    }
+
+    #[test]
+    fn the_program_to_be_stopped_later_is_known_by_its_executable_and_its_files() {
+        let [executable, main, log] = [1, 2, 3].map(|inode| FileId { device: 1, inode });
+        let mut process = crate::diagnose::fixture::process(70, "bun");
+        process.program.executable = Some(executable);
+        let mut opener = DatabaseOpener::default();
+        let unlisted = ProgramSample { executable: Some(executable), files: None };
+        assert_eq!(opener.program(&process), unlisted, "its descriptors cannot be read");
+        opener.handles = Some(HandleCounts { db: 2, wal: 1, shm: 0 });
+        for file in [main, log, main] {
+            opener.note_file(file);
+        }
+        let expected = ProgramSample { executable: Some(executable), files: Some(vec![main, log]) };
+        assert_eq!(opener.program(&process), expected);
+    }
 }

@@ -201,4 +201,17 @@ mod tests {
         file.write_all(&vec![0; 32765]).expect("written");
         assert!(read(&file).is_err(), "not initialised");
     }
+
+    #[test]
+    fn one_read_of_an_index_says_what_the_whole_index_says() {
+        let file = tempfile::tempfile().expect("a file");
+        let mut bytes = index();
+        bytes[128..132].copy_from_slice(&19_000_u32.to_ne_bytes());
+        (&file).write_all(&bytes).expect("written");
+        let (raw, whole) = (RawIndex::read(&file).expect("readable"), read(&file).expect("it is whole"));
+        assert!(raw.is_whole());
+        assert_eq!((raw.frames(), raw.page_count()), (whole.frames, whole.page_count));
+        assert_eq!((raw.backfilled(), raw.attempted()), (812, 19_000));
+        assert_eq!((raw.page_size(), raw.salts()), (whole.page_size, whole.salts));
+    }
 }

@@ -314,3 +314,72 @@ fn refusal(pid: i32, error: Errno) -> SignalRefusal {
         other => SignalRefusal::Forbidden { pid, why: std::io::Error::from(other).to_string() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        path::Path,
+        process::{Child, Command},
+    };
+
+    use super::*;
+    use crate::{config::Config, snapshot::ProgramSample, state::places::Places};
+
+    // A process that does nothing. It is ended with its value.
+    struct Idler(Child);
+
+    impl Idler {
+        fn start() -> Self {
+            Self(Command::new("sleep").arg("600").spawn().expect("it starts"))
+        }
+
+        fn pin(&self, program: ExpectedProgram) -> PinnedProcess {
+            let (pid, proc) = (self.0.id().cast_signed(), Path::new("/proc"));
+            let start_ticks = observe::process_start(proc, pid).expect("it runs");
+            PinnedProcess::open(SignalTarget { pid, start_ticks }, program, proc).expect("it is pinned")
+        }
+    }
+
+    impl Drop for Idler {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn permit() -> Permit {
+        Config::new(Places::under("/nonexistent".as_ref())).permit().expect("it is not read-only")
+    }
+
+    #[test]
+    fn a_process_that_kill_spares_runs_on_unless_it_was_stopped_before() {
+        let idler = Idler::start();
+        let other = ProgramSample { executable: Some(FileId { device: 0, inode: 0 }), files: None };
+        let pinned = idler.pin(ExpectedProgram::Listed(other));
+        let spared = |expected| {
+            let refusal = pinned.send(permit(), StopSignal::Kill).expect_err("another program is expected");
+            assert!(
+                matches!(&refusal, SignalRefusal::Unproven { after, .. } if *after == expected),
+                "{refusal:?}"
+            );
+            let running = pinned.running_thread().expect("it is there");
+            assert_eq!(running.is_some(), expected == AfterCheck::Continued, "{running:?}");
+        };
+        spared(AfterCheck::Continued);
+        pinned.raw(process::Signal::STOP).expect("sent");
+        while pinned.running_thread().expect("it is there").is_some() {
+            thread::yield_now();
+        }
+        spared(AfterCheck::StillStopped);
+    }
+
+    #[test]
+    fn waiting_tells_whether_the_process_has_ended() {
+        let idler = Idler::start();
+        let pinned = idler.pin(ExpectedProgram::AsPinned);
+        assert!(!pinned.wait(Duration::ZERO));
+        pinned.send(permit(), StopSignal::Kill).expect("it is the expected program");
+        assert!(pinned.wait(Duration::from_secs(60)));
+        assert!(pinned.wait(Duration::ZERO), "and stays so");
+    }
+}

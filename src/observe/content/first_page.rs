@@ -168,6 +168,7 @@ mod tests {
     use std::{fs, os::unix::fs::FileExt, path::PathBuf};
 
     use super::*;
+    use crate::observe::content::fixture::{index, log};
 
     const PAGE: usize = 4096;
 
@@ -283,5 +284,48 @@ mod tests {
         let log = File::create(scene.path("a.db-wal")).expect("a file");
         log.write_all_at(&random(5000), 0).expect("written");
         assert_eq!(scene.examine().state, FirstPageState::Damaged);
+    }
+
+    #[test]
+    fn a_log_has_page_1_where_a_commit_wrote_it() {
+        let (start, other) = (good_page(), tree_page(0));
+        for (frames, expected) in [
+            (&[(2, 2, &other[..])][..], false),
+            (&[(1, 2, &start)], true),
+            (&[(1, 0, &start), (2, 2, &other)], true),
+            (&[(2, 2, &other), (1, 0, &start)], false),
+            (&[(1, 2, &other)], false),
+            (&[(1, 0, &start), (1, 2, &other)], true),
+        ] {
+            let scene = Scene::new(&[vec![0; PAGE], other.clone()].concat());
+            fs::write(scene.path("a.db-wal"), log(4096, frames)).expect("written");
+            assert_eq!(scene.examine().log_has_it, Some(expected), "{}", frames.len());
+            let pages: Vec<u32> = frames.iter().map(|(page, ..)| *page).collect();
+            fs::write(scene.path("a.db-shm"), index(4096, &pages, 2, 0)).expect("written");
+            assert_eq!(scene.examine().log_has_it, Some(expected), "{} with an index", frames.len());
+        }
+    }
+
+    #[test]
+    fn plain_text_in_the_log_alone_shows_that_the_database_is_not_encrypted() {
+        let (noise, plain) = (random(PAGE), tree_page(0));
+        let examined = |page: &[u8]| {
+            let scene = Scene::new(&random(4 * PAGE));
+            let frames = [(1, 0, &noise[..]), (2, 0, page), (3, 4, page)];
+            fs::write(scene.path("a.db-wal"), log(4096, &frames)).expect("written");
+            let found = scene.examine();
+            (found.state, found.plain_pages, found.page_size)
+        };
+        assert_eq!(examined(&plain), (FirstPageState::Damaged, Some(2), Some(4096)));
+        assert_eq!(examined(&noise), (FirstPageState::Encrypted, Some(0), Some(4096)));
+    }
+
+    #[test]
+    fn a_page_whose_cells_would_lie_over_their_own_pointers_is_no_tree_page() {
+        let mut page = vec![0; PAGE];
+        page[..14].copy_from_slice(&[13, 0, 0, 0, 3, 0, 10, 0, 0, 40, 0, 30, 0, 20]);
+        assert!(!is_tree_page(&page, 0));
+        page[6] = 14;
+        assert!(is_tree_page(&page, 0), "they may begin right behind them");
     }
 }

@@ -140,6 +140,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use super::*;
+    use crate::observe::content::fixture::{Frame, log};
 
     #[test]
     fn entries_of_the_index_are_found_across_segments() {
@@ -155,5 +156,58 @@ mod tests {
         }
         assert_eq!(indexed_pages(&file, 8159, 8159).expect("readable"), Some(vec![81_590]));
         assert_eq!(indexed_pages(&file, 8159, 8160).expect("readable"), None, "it ends before that entry");
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(bytes, 0).expect("written");
+        file
+    }
+
+    #[test]
+    fn a_page_is_compared_with_its_frame_from_end_to_end() {
+        // A page has two parts.
+        let size = 2 * PART;
+        let half_zero = [vec![0; PART], vec![9; PART]].concat();
+        let (sevens, mut other) = (vec![7; size], vec![7; size]);
+        other[size - 1] = 8;
+        let main = file(&[vec![0; size], sevens.clone(), half_zero.clone(), vec![5; size - 1]].concat());
+        let frames: [Frame<'_>; 5] =
+            [(1, 0, &[]), (2, 0, &sevens), (3, 0, &half_zero), (2, 0, &other), (4, 4, &[5].repeat(size))];
+        let bytes = log(8192, &frames);
+        let of_log = |log: &File, page, number| {
+            let header = LogHeader::read(log).expect("readable").expect("a header");
+            MainAndLog { main: &main, log, header }.compare(page, number).expect("readable")
+        };
+        let log = file(&bytes);
+        for (page, number, expected) in [
+            (1, 1, Some(PageComparison::Zeros)),
+            (2, 2, Some(PageComparison::Equal)),
+            (3, 3, Some(PageComparison::Equal)),
+            (2, 4, Some(PageComparison::Different)),
+            (4, 5, Some(PageComparison::Different)),
+            (1, 2, None),
+            (0, 1, None),
+            (4, 6, None),
+        ] {
+            assert_eq!(of_log(&log, page, number), expected, "page {page}, frame {number}");
+        }
+        let cut = file(&bytes[..32 + 2 * (FRAME_HEADER + size) - 1]);
+        assert_eq!(of_log(&cut, 2, 2), None, "the log was cut short meanwhile");
+    }
+
+    #[test]
+    fn frame_headers_of_a_long_log_are_read_over_several_samples() {
+        let frames: Vec<Frame<'_>> = (1..=5).map(|page| (page, u32::from(page == 5) * 5, &[][..])).collect();
+        let log = file(&log(512, &frames));
+        let header = LogHeader::read(&log).expect("readable").expect("a header");
+        let pair = MainAndLog { main: &log, log: &log, header };
+        let mut known = Vec::new();
+        for (expected, count) in [(Some(false), 2), (Some(false), 4), (Some(true), 5), (Some(true), 5)] {
+            assert_eq!(pair.frames(&mut known, 5, 2).expect("readable"), expected);
+            assert_eq!(known.len(), count);
+        }
+        assert_eq!(known[3..], [FrameHeader { page: 4, commit: 0 }, FrameHeader { page: 5, commit: 5 }]);
+        assert_eq!(pair.frames(&mut known, 6, 2).expect("readable"), None, "there is no sixth");
     }
 }

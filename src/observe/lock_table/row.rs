@@ -170,4 +170,17 @@ mod tests {
         let rows = parse("pos:\t0\nflags:\t02100002\nlock:\t1: OFDLCK ADVISORY  READ -1 fe:00:5 128 128\n");
         assert_eq!(rows.len(), 1);
     }
+
+    #[test]
+    fn a_row_of_fdinfo_is_a_lock_of_the_table_only_where_kind_file_and_bytes_agree() {
+        let row = |text: &str| parse(text).remove(0);
+        let listed = row("1: OFDLCK ADVISORY  WRITE -1 fe:00:5 120 120");
+        assert!(
+            listed.is_taken_as(&row("lock: 3: OFDLCK ADVISORY  WRITE 7 00:28:5 120 120")),
+            "the process aside"
+        );
+        for other in ["READ -1 fe:00:5 120 120", "WRITE -1 fe:00:6 120 120", "WRITE -1 fe:00:5 120 121"] {
+            assert!(!listed.is_taken_as(&row(&format!("1: OFDLCK ADVISORY  {other}"))), "{other}");
+        }
+    }
 }

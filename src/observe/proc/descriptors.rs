@@ -123,3 +123,31 @@ pub fn lock_infos<'a>(
         .filter_map(|number| DescriptorInfo::read(&process.join("fdinfo").join(number)))
         .collect()
 }
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_shows_which_descriptors_may_write() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let own = ProcessFolder::own("/proc".as_ref());
+        for (read, write) in [(true, false), (false, true), (true, true)] {
+            let open = OpenOptions::new().read(read).write(write).open(file.path()).expect("it opens");
+            let descriptor = own.descriptor(open.as_raw_fd());
+            assert_eq!(descriptor.is_writable(), write, "read {read}");
+            assert_eq!(descriptor.info().map(|info| info.is_read_only), Some(!write), "read {read}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_the_kernel_has_not_made_does_not_show_whether_its_file_may_be_written_to() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let link = folder.path().join("3");
+        std::os::unix::fs::symlink("/srv/a.db", &link).expect("a link");
+        assert!(!Descriptor::at(link).is_writable());
+    }
+}

@@ -235,4 +235,28 @@ mod tests {
         let parent = i32::try_from(std::os::unix::process::parent_id()).ok();
         assert_eq!(process_parent(Path::new("/proc"), pid), parent);
     }
+
+    #[test]
+    fn ancestors_lead_up_to_the_first_process_and_never_in_a_circle() {
+        let proc = tempfile::TempDir::new().expect("a folder");
+        let write = |pid: i32, parent: i32| {
+            let folder = proc.path().join(pid.to_string());
+            fs::create_dir_all(&folder).expect("a folder");
+            let text = format!("{pid} (a) S {parent} {}4200\n", "0 ".repeat(17));
+            fs::write(folder.join("stat"), text).expect("a file");
+        };
+        for (pid, parent) in [(1, 0), (7, 1), (8, 7), (9, 1), (10, 9)] {
+            write(pid, parent);
+        }
+        assert_eq!(process_ancestors(proc.path(), 8), [7, 1]);
+        assert!(process_ancestors(proc.path(), 1).is_empty());
+        assert!(process_ancestors(proc.path(), 99).is_empty(), "it is gone");
+        for (pid, other, expected) in [(8, 7, true), (7, 8, true), (8, 10, false), (7, 9, false)] {
+            assert_eq!(are_related(proc.path(), pid, other), expected, "{pid} and {other}");
+        }
+        write(11, 7);
+        assert!(are_related(proc.path(), 8, 11), "one process started both");
+        write(7, 8);
+        assert_eq!(process_ancestors(proc.path(), 8), [7, 8], "the PID was given again meanwhile");
+    }
 }

@@ -75,4 +75,22 @@ mod tests {
         write("7", "S", "");
         assert_eq!(ProcessFolder::living_thread(proc.path(), 7), None, "its first thread lives");
     }
+
+    #[test]
+    fn a_process_has_run_as_often_as_its_threads_together() {
+        let proc = tempfile::TempDir::new().expect("a folder");
+        let write = |thread: &str, figures: &str| {
+            let folder = proc.path().join("7/task").join(thread);
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(folder.join("schedstat"), figures).expect("a file");
+        };
+        assert_eq!(times_scheduled(proc.path(), 7), None, "it is gone");
+        write("7", "0 0 0\n");
+        assert_eq!(times_scheduled(proc.path(), 7), None, "the kernel does not count");
+        write("7", "900 800 40\n");
+        write("8", "100 200 3\n");
+        assert_eq!(times_scheduled(proc.path(), 7), Some(43));
+        write("9", "100 200\n");
+        assert_eq!(times_scheduled(proc.path(), 7), None, "what one thread lacks makes the sum too small");
+    }
 }
