@@ -384,3 +384,7 @@ fn sampling_process(proc: &Path) -> SamplingProcess {
 fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests;

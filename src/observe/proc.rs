@@ -14,6 +14,8 @@ use crate::bounded;
 
 mod command;
 mod descriptors;
+#[cfg(test)]
+pub mod fake;
 mod fdinfo;
 mod inside_path;
 mod links;

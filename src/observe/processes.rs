@@ -272,3 +272,115 @@ impl OpenerFinder {
 fn contains(text: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && text.windows(part.len()).any(|window| window == part)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::{
+        files::{self, FileSighting},
+        proc::{fake::FakeProc, mounts::MountTable},
+    };
+
+    // A database whose files are empty.
+    struct Scene {
+        _folder: tempfile::TempDir,
+        paths: [PathBuf; 3],
+        sights: [Option<FileSighting>; 3],
+        none: BTreeSet<i32>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let folder = tempfile::TempDir::new().expect("a folder");
+            let paths = files::with_sidecars(&folder.path().join("a.db"));
+            let mounts = MountTable::read("/proc".as_ref());
+            let sights = paths.each_ref().map(|path| {
+                std::fs::write(path, "").expect("written");
+                files::read_files(path, path, &mounts).expect("seen")
+            });
+            Self { _folder: folder, paths, sights, none: BTreeSet::new() }
+        }
+
+        fn target(&self) -> OpenerTarget<'_> {
+            OpenerTarget {
+                paths: self.paths.each_ref().map(PathBuf::as_path),
+                namespace: None,
+                sights: self.sights.each_ref().map(Option::as_ref),
+                former: [None; 3],
+                users: &self.none,
+                holders: &self.none,
+                is_cut: false,
+                ofd_rows: Vec::new(),
+            }
+        }
+    }
+
+    #[test]
+    fn every_descriptor_on_one_of_the_three_files_counts() {
+        let (scene, proc) = (Scene::new(), FakeProc::new());
+        let [main, log, index] = &scene.paths;
+        let (reads, writes) = ("flags:\t0100000\n", "flags:\t0100002\n");
+        proc.process(70).process(71).process(72);
+        for (number, path, info) in
+            [(3, main, writes), (4, main, reads), (5, log, writes), (6, index, writes), (7, index, writes)]
+        {
+            proc.descriptor(70, number, path, info);
+        }
+        proc.descriptor(71, 3, log, reads).descriptor(71, 4, log, reads).descriptor(71, 5, main, reads);
+        proc.descriptor(72, 3, "/etc/passwd".as_ref(), reads);
+        let mut finder = OpenerFinder::new(proc.path());
+        let found = finder.find(&[scene.target()], Instant::now()).remove(0);
+        let found: BTreeMap<i32, _> =
+            found.iter().map(|(&pid, opener)| (pid, (opener.handles, opener.read_only()))).collect();
+        let handles = |db, wal, shm| Some(HandleCounts { db, wal, shm });
+        let expected = [(70, (handles(2, 1, 2), Some(false))), (71, (handles(1, 2, 0), Some(true)))];
+        assert_eq!(found, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn only_a_process_that_has_files_to_hide_is_reported_as_unseen() {
+        let proc = FakeProc::new();
+        let mut finder = OpenerFinder::new(proc.path());
+        let mut unseen_after = |pid: i32, kind: io::ErrorKind| {
+            finder.refused(pid, &kind.into());
+            finder.unseen().map(|it| it.what).collect::<Vec<_>>().join("; ")
+        };
+        let denied = io::ErrorKind::PermissionDenied;
+        let kernel_thread = 0x0020_0000;
+        proc.stat(2, 'S', kernel_thread, 1).stat(68, 'Z', 0, 1).stat(69, 'Z', 0, 3).stat(70, 'S', 0, 1);
+        assert_eq!(unseen_after(2, denied), "", "a thread of the kernel");
+        assert_eq!(unseen_after(68, denied), "", "dead and not yet collected");
+        assert_eq!(unseen_after(70, io::ErrorKind::NotFound), "", "it has ended");
+        assert_eq!(unseen_after(70, denied), "open files of 1 process of other users");
+        assert_eq!(
+            unseen_after(69, denied),
+            "open files of 2 processes of other users",
+            "only its first thread ended"
+        );
+    }
+
+    #[test]
+    fn a_name_may_stand_anywhere_in_a_path() {
+        for (text, expected) in
+            [("/srv/a.db", true), ("/srv/a.db-wal", true), ("/srv/b.db", false), ("a", false)]
+        {
+            assert_eq!(contains(text.as_bytes(), b"a.db"), expected, "{text}");
+        }
+        assert!(!contains(b"/srv", b""), "a path without a name is no database");
+    }
+
+    #[test]
+    fn mounts_are_shared_unless_the_namespaces_are_known_to_differ() {
+        let (scene, proc) = (Scene::new(), FakeProc::new());
+        let shares = |pid, target: &OpenerTarget| {
+            shares_mounts(proc.path(), &ProcessFolder::of(proc.path(), pid), target)
+        };
+        proc.mount_namespace("70", "mnt:[1]").mount_namespace("71", "mnt:[2]");
+        assert!(shares(71, &scene.target()), "that of waltop is unknown");
+        proc.mount_namespace("self", "mnt:[1]");
+        assert!(shares(70, &scene.target()) && !shares(71, &scene.target()));
+        assert!(shares(72, &scene.target()), "its own is unknown");
+        let inside = OpenerTarget { namespace: Some("mnt:[2]".as_ref()), ..scene.target() };
+        assert!(!shares(70, &inside) && shares(71, &inside));
+    }
+}

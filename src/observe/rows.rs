@@ -129,3 +129,76 @@ impl Observer {
             .is_ok_and(|table| table.rows.iter().any(|row| row.pid == Some(pid)))
     }
 }
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        diagnose::fixture,
+        observe::{
+            proc::fake::lock_row,
+            tests::{Scene, USER, now},
+        },
+        snapshot::HandleCounts,
+    };
+
+    #[test]
+    fn a_process_is_not_accused_for_want_of_a_lock_once_it_has_closed_a_file() {
+        let mut scene = Scene::new();
+        let view = scene.view();
+        for (open, expected) in [(&[3, 5][..], false), (&[3], true), (&[5], true), (&[], true)] {
+            scene.proc.process(USER);
+            for (number, path) in [(3, &scene.paths[0]), (5, &scene.paths[2])] {
+                if open.contains(&number) {
+                    scene.proc.descriptor(USER, number, path, "flags:\t0100002\n");
+                }
+            }
+            let opener = DatabaseOpener {
+                handles: Some(HandleCounts { db: 1, wal: 1, shm: 1 }),
+                lockable: vec![(0, "3".to_owned()), (2, "5".to_owned())],
+                ..DatabaseOpener::default()
+            };
+            let mut row = Process { holds_index: false, ..fixture::process(USER, "bun") };
+            scene.observer.confirm_locks(&mut row, &opener, &view);
+            assert_eq!(row.pairing.has_closed, expected, "{open:?}");
+            std::fs::remove_dir_all(scene.proc.path().join(USER.to_string())).expect("removed");
+        }
+    }
+
+    #[test]
+    fn a_holder_of_locks_that_proc_hides_is_reported_and_one_that_has_ended_is_not() {
+        let mut scene = Scene::new();
+        let table = lock_row("READ", USER, &scene.paths[2], "128 128");
+        for (still_held, expected) in
+            [(table.as_str(), vec![format!("process {USER}, which holds locks")]), ("", vec![])]
+        {
+            scene.proc.write("locks", &table);
+            let view = scene.view();
+            scene.proc.write("locks", still_held);
+            let openers = BTreeMap::from([(USER, DatabaseOpener::default())]);
+            let mut unseen = Vec::new();
+            let rows = scene.observer.rows(&view, &openers, &view.decode(), now().instant, &mut unseen);
+            assert!(rows.is_empty(), "it is not visible");
+            assert_eq!(unseen.into_iter().map(|it| it.what).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn a_process_concerns_a_database_by_an_open_file_by_a_replaced_one_or_by_a_lock() {
+        let mut scene = Scene::new();
+        scene.proc.write("locks", &lock_row("READ", USER, &scene.paths[2], "128 128"));
+        let view = scene.view();
+        let opener = |handles| DatabaseOpener { handles, ..DatabaseOpener::default() };
+        assert!(view.concerns(USER, &opener(None)), "it holds a lock");
+        for handles in [None, Some(HandleCounts::default())] {
+            assert!(!view.concerns(71, &opener(handles)), "{handles:?}");
+        }
+        for (db, wal, shm) in [(1, 0, 0), (0, 1, 0), (0, 0, 1), (2, 1, 1)] {
+            assert!(view.concerns(71, &opener(Some(HandleCounts { db, wal, shm }))), "{db} {wal} {shm}");
+        }
+        let replaced =
+            DatabaseOpener { replaced: vec!["/srv/a.db-wal".to_owned()], ..DatabaseOpener::default() };
+        assert!(view.concerns(71, &replaced));
+    }
+}

@@ -131,3 +131,43 @@ fn sampled(known: &LockTimes<'_>, lock: SampledLock, holder: &LockHolder) -> Opt
     let since = known.now.timestamp.checked_sub(known.now.instant.saturating_duration_since(start)).ok()?;
     Some(SampledSince { since, is_whole: !known.history.is_from_the_beginning(start) })
 }
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{history::LockOwner, observe::tests::Scene};
+
+    #[test]
+    fn a_lock_is_held_since_it_was_sampled_and_only_by_its_holder() {
+        let view = Scene::new().view();
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let start = Instant::now();
+        let now = SampleTime { timestamp: Timestamp::now(), instant: start + Duration::from_secs(5) };
+        let mut history = LockHistory::default();
+        history.sampling_began(start);
+        for (lock, pid, second) in
+            [(SampledLock::Write, 70, 1), (SampledLock::Checkpoint, 71, 2), (SampledLock::Recover, 72, 3)]
+        {
+            let owner = LockOwner { pid: Some(pid), start_ticks: Some(1000), name: "bun".to_owned() };
+            history.open(lock, start + Duration::from_secs(second), Arc::new(owner));
+        }
+        let known = LockTimes { processes: &[], history: &history, runs: &|_| None, now };
+        let held = |[writer, checkpointer, recoverer]: [i32; 3]| {
+            let holder = |pid| Some(LockHolder { pid: Some(pid), held_ms: None });
+            let mut locks = DatabaseLocks {
+                writer: holder(writer),
+                checkpointer: holder(checkpointer),
+                recoverer: holder(recoverer),
+                ..DatabaseLocks::default()
+            };
+            let mut first_seen = FirstSeen::load(&folder.path().join("first-seen.json"), "boot".to_owned());
+            fill_in(&mut locks, &view, &known, &mut first_seen);
+            [locks.writer, locks.checkpointer, locks.recoverer].map(|it| it.and_then(|it| it.held_ms))
+        };
+        assert_eq!(held([70, 71, 72]), [Some(4000.0), Some(3000.0), Some(2000.0)]);
+        assert_eq!(held([71, 72, 70]), [Some(0.0); 3], "another has taken it since");
+    }
+}
