@@ -256,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn the_report_after_a_stop_tells_of_the_locks_and_of_the_log() {
+    fn the_report_after_a_stop_covers_the_locks_and_the_log() {
         assert_eq!(reported(&quiet(), &[WRITER], &[]), "all locks released; the WAL can be moved again");
         assert_eq!(reported(&rollback(), &[WRITER], &[]), "all locks released", "there is no WAL");
         assert_eq!(reported(&quiet(), &[], &[READER]), "nothing has changed");
     }
 
     #[test]
-    fn the_report_after_a_stop_names_who_still_holds_what() {
+    fn the_report_after_a_stop_names_the_processes_that_still_hold_something() {
         let held = "the WAL is still held: 71168 (python3) pins frame 812 (slot 1) for 3 d 20 h: 18,219 frames cannot be moved";
         assert_eq!(reported(&pinned(), &[WRITER], &[]), format!("all locks released; {held}"));
         let text = reported(&pinned(), &[WRITER], &[READER]);

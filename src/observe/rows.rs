@@ -144,7 +144,7 @@ mod tests {
     };
 
     #[test]
-    fn a_process_is_not_accused_for_want_of_a_lock_once_it_has_closed_a_file() {
+    fn a_file_that_was_closed_meanwhile_says_nothing_about_its_locks() {
         let mut scene = Scene::new();
         let view = scene.view();
         for (open, expected) in [(&[3, 5][..], false), (&[3], true), (&[5], true), (&[], true)] {

@@ -47,7 +47,7 @@ impl Scene {
         scene
     }
 
-    /// What one look at the files sees, before the processes are looked at.
+    /// What one sample sees of the files, before the processes are read.
     pub fn view(&mut self) -> DatabaseView {
         self.observer.views(now(), &mut Vec::new()).remove(0)
     }
@@ -74,7 +74,7 @@ fn a_lock_that_the_lock_table_lacks_is_found_at_the_descriptor() {
 }
 
 #[test]
-fn a_process_without_a_lock_on_its_index_is_asked_in_each_look_whether_it_still_maps_that() {
+fn the_mappings_of_a_process_without_a_lock_on_its_index_are_read_in_each_sample() {
     let mut scene = Scene::with_user(["", ""]);
     assert_eq!(scene.user().maps_index, Some(true));
     scene.proc.write("70/maps", "");
@@ -82,7 +82,7 @@ fn a_process_without_a_lock_on_its_index_is_asked_in_each_look_whether_it_still_
 }
 
 #[test]
-fn locks_are_sampled_between_the_looks_only_where_that_was_asked_for() {
+fn locks_are_watched_between_samples_only_after_that_was_asked_for() {
     let mut scene = Scene::new();
     assert_eq!(scene.observer.sample().sampling, None);
     scene.observer.watch_locks();

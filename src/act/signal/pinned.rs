@@ -326,9 +326,9 @@ mod tests {
     use crate::{config::Config, snapshot::ProgramSample, state::places::Places};
 
     // A process that does nothing. It is ended with its value.
-    struct Idler(Child);
+    struct IdleProcess(Child);
 
-    impl Idler {
+    impl IdleProcess {
         fn start() -> Self {
             Self(Command::new("sleep").arg("600").spawn().expect("it starts"))
         }
@@ -340,7 +340,7 @@ mod tests {
         }
     }
 
-    impl Drop for Idler {
+    impl Drop for IdleProcess {
         fn drop(&mut self) {
             let _ = self.0.kill();
             let _ = self.0.wait();
@@ -352,11 +352,11 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_kill_spares_runs_on_unless_it_was_stopped_before() {
-        let idler = Idler::start();
+    fn a_process_that_is_not_killed_runs_on_unless_it_was_stopped_before() {
+        let idle = IdleProcess::start();
         let other = ProgramSample { executable: Some(FileId { device: 0, inode: 0 }), files: None };
-        let pinned = idler.pin(ExpectedProgram::Listed(other));
-        let spared = |expected| {
+        let pinned = idle.pin(ExpectedProgram::Listed(other));
+        let refused = |expected| {
             let refusal = pinned.send(permit(), StopSignal::Kill).expect_err("another program is expected");
             assert!(
                 matches!(&refusal, SignalRefusal::Unproven { after, .. } if *after == expected),
@@ -365,18 +365,18 @@ mod tests {
             let running = pinned.running_thread().expect("it is there");
             assert_eq!(running.is_some(), expected == AfterCheck::Continued, "{running:?}");
         };
-        spared(AfterCheck::Continued);
+        refused(AfterCheck::Continued);
         pinned.raw(process::Signal::STOP).expect("sent");
         while pinned.running_thread().expect("it is there").is_some() {
             thread::yield_now();
         }
-        spared(AfterCheck::StillStopped);
+        refused(AfterCheck::StillStopped);
     }
 
     #[test]
     fn waiting_tells_whether_the_process_has_ended() {
-        let idler = Idler::start();
-        let pinned = idler.pin(ExpectedProgram::AsPinned);
+        let idle = IdleProcess::start();
+        let pinned = idle.pin(ExpectedProgram::AsPinned);
         assert!(!pinned.wait(Duration::ZERO));
         pinned.send(permit(), StopSignal::Kill).expect("it is the expected program");
         assert!(pinned.wait(Duration::from_secs(60)));

@@ -256,6 +256,19 @@ mod tests {
         assert_eq!(log.count(&mut counter, BYTES_PER_LOOK), (4000, Some(250), true));
     }
 
+    #[test]
+    fn a_huge_log_is_counted_to_its_end_though_each_sample_reads_only_a_part() {
+        let mut log = Log::new();
+        for page in (1..=250).cycle().take(4500) {
+            log.frame(page, page);
+        }
+        let mut counter = FrameCounter::default();
+        let samples = [(); 3].map(|()| log.count(&mut counter, 1));
+        let frames = samples.map(|(frames, ..)| frames);
+        assert!(frames.is_sorted_by(|before, after| before < after), "{frames:?}");
+        assert_eq!(samples[2], (4500, Some(250), true));
+    }
+
     // What happens to a log between two looks.
     #[derive(Debug, Clone)]
     enum Change {
