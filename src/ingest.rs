@@ -1,12 +1,11 @@
-//! Folders of documents into rows: `discover` → `parse` → `batch` → `store`, told in a journal as it goes; and then, where
-//! that is asked for, what they mean into vectors: `embed`.
+//! Folders of documents into rows: `discover` → `parse` → `batch` → `store`, with a journal of each step. Where
+//! embedding is asked for, `embed` then turns the documents into vectors.
 //!
-//! The write lock is the scarce good. Everything that needs no lock is done before it is taken, by other threads;
-//! under it there are prepared statements and nothing else; between two batches it is left to others.
+//! The write lock is the scarce resource. Other threads do everything that needs no lock before it is taken. Under the
+//! lock there are prepared statements and nothing else. Between two batches other processes can have it.
 //!
-//! The rows mirror the folder as the walk sees it: a document that the walk no longer finds, since its file is
-//! gone, renamed or ignored by now, is taken out in batches at the end. Where something could not be looked at,
-//! what is known from there stays.
+//! The rows mirror the folder as the walk sees it. The run removes documents that the walk no longer finds (deleted,
+//! renamed, or ignored) in batches at its end. Where a path could not be read, the rows below it stay.
 
 pub mod batch;
 mod changes;
@@ -57,43 +56,43 @@ use crate::{
 /// How long a run tries to get the write lock before it gives up.
 pub const BUSY_BUDGET: Duration = Duration::from_secs(30);
 
-/// What is to be taken in, and where to.
+/// What to ingest, and into which database.
 #[derive(Debug, Clone)]
 pub struct IngestRequest {
     pub folders: Vec<PathBuf>,
-    /// The database; it may be new.
+    /// The database; it may not exist yet.
     pub database: PathBuf,
-    /// Whether the database's own folder is made where it is missing.
+    /// Whether a missing folder of the database is created.
     pub make_folder: bool,
     /// How many files go into a transaction.
     pub batch: BatchSetting,
-    /// How long hardly any batch of `auto` is to hold the write lock.
+    /// How long a batch of `auto` may hold the write lock; a few batches take longer.
     pub hold: Duration,
-    /// Where journals and the locks against a second run are kept.
+    /// Folder of the journals and of the locks against a second run.
     pub runs: PathBuf,
     /// Where the kernel shows processes and locks.
     pub proc: PathBuf,
-    /// What the documents' names begin with instead of the folder's path.
+    /// Prefix of document names; replaces the folder's path.
     pub root: Option<String>,
-    /// Whether hidden files and folders are taken in too.
+    /// Whether hidden files and folders are ingested too.
     pub hidden: bool,
-    /// The most bytes that a file may have.
+    /// Largest file that is ingested, in bytes.
     pub max_file_size: u64,
     /// How long to try for the write lock.
     pub busy_budget: Duration,
-    /// How documents are embedded, once they are in; `None`: not at all.
+    /// How to embed documents after they are ingested; `None` skips embedding.
     pub embed: Option<embed::EmbedOptions>,
-    /// What has been told of runs like this one: where it is given, a run that has nothing to add leaves no journal.
+    /// What earlier runs reported. If it is set, a run that has nothing to add leaves no journal.
     pub told: Option<ReportedFailures>,
-    /// What its connections are set up as.
+    /// Settings of its connections.
     pub profile: Profile,
 }
 
 impl IngestRequest {
-    /// Takes `folders` into `database` in the usual way, under the `hardened` profile; its folder is made where it is
-    /// that of the default database.
+    /// Ingests `folders` into `database` with the default settings and the `hardened` profile. Creates the folder of
+    /// the default database if it is missing.
     pub fn new(folders: Vec<PathBuf>, database: PathBuf, places: &Places) -> Self {
-        // The console calls it by its real name, though there may be links on the way to it.
+        // The console uses the real name of the database, though the given path may contain symbolic links.
         let settled = |path: &Path| paths::canonical_or_future(path).unwrap_or_else(|_| path.to_owned());
         Self {
             folders,
@@ -134,7 +133,7 @@ impl IngestRequest {
         if folders.is_empty() { Err(discover::DiscoverError::NoFolder.into()) } else { Ok(folders) }
     }
 
-    /// Where the database is or will be, without symbolic links, so that all runs call it by one name.
+    /// The path where the database is or will be, without symbolic links, so that all runs use one name for it.
     fn resolve(&self) -> Result<PathBuf, IngestError> {
         if !self.make_folder {
             return Ok(factory::resolve(&self.database, true).map_err(StoreError::from)?);
@@ -153,22 +152,21 @@ impl IngestRequest {
         IngestError::MakeFolder { database: self.database.display().to_string(), source }
     }
 
-    /// The main file and its sidecars, which are no documents, whatever their names.
+    /// The main file and its sidecars, which are never documents.
     fn own_files(&self) -> Vec<PathBuf> {
         ["", "-wal", "-shm", "-journal"].map(|suffix| sidecar(&self.database, suffix)).into()
     }
 }
 
-/// Why a run could not be made, or ended early. What was committed by then stays.
+/// Why a run could not start, or ended early. What it committed before stays.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// The folders are not to be taken in.
     #[error(transparent)]
     Folder(#[from] discover::DiscoverError),
-    /// The name for the folder is none.
+    /// The name is not usable as a root.
     #[error("`{0}` cannot stand in front of names: give --root a name like notes, without . and ..")]
     Root(String),
-    /// One name for several folders.
+    /// One root name for several folders.
     #[error("--root names one folder: give one folder, or leave --root out")]
     RootOfMany,
     /// The database's folder cannot be made.
@@ -177,10 +175,9 @@ pub enum IngestError {
     )]
     MakeFolder {
         database: String,
-        /// What the operating system said.
         source: io::Error,
     },
-    /// Another run is at work on the same database and folder.
+    /// Another run is ingesting the same folder into the same database.
     #[error(
         "{folder} is being ingested by process {}: wait for it, or stop it",
         pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
@@ -192,30 +189,28 @@ pub enum IngestError {
         pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
     )]
     Watched { folder: String, pid: Option<i32> },
-    /// A connection could lose what others committed; the reason.
+    /// A connection could lose the commits of other processes; the reason.
     #[error("{0}")]
     Unfit(String),
     /// The journal cannot be written.
     #[error("cannot write the journal in {runs}: {source}; make the folder writable, and room on its disk")]
     Journal {
         runs: String,
-        /// What the operating system said.
         source: io::Error,
     },
-    /// The database could not be worked with.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Takes the folders of `request` in, until all is in or `stop` is raised. Where that happens while the folders are
-/// walked, nothing was created or changed.
+/// Ingests the folders of `request`, until all documents are in or `stop` is raised. If `stop` is raised during the
+/// walk, the run creates and changes nothing.
 ///
 /// # Errors
 ///
-/// Before anything was created or changed: where a folder is not to be taken in, or the database has no place
-/// or only its log is left.
-/// Before the database was touched: where another run is at work, or the journal cannot be written. Later, and told
-/// in the journal: where the database cannot be worked with. What was committed stays, and another run carries on.
+/// Before anything is created or changed: a folder cannot be ingested, the database has no place, or only its log is
+/// left. Before the database is touched: another run is active, or the journal cannot be written. Later, and recorded
+/// in the journal: the database fails. What was committed stays, and the next run resumes.
 pub fn run(
     request: &IngestRequest,
     stop: &StopFlag,
@@ -242,7 +237,7 @@ pub fn run(
     .map_err(|source| journal_error(&request.runs, source))?;
     let ended = IngestRun::new(request, stop, progress, journal)
         .ingest_documents(&database, &folders, &discovery, begun);
-    // After an error its journal may not even tell that it ended.
+    // After an error the journal may lack the run's end.
     locks.iter_mut().for_each(if ended.is_ok() { RunLock::ended_well } else { RunLock::ended_badly });
     drop(locks);
     ended
@@ -260,7 +255,7 @@ fn lock_folders(
         &folder.path,
     ) {
         Ok(mut lock) => {
-            // What an earlier run left undone is not done before this one is.
+            // If an earlier run left work undone, this run has to finish before that is cleared.
             if !lock.left_by().is_empty() {
                 lock.ended_badly();
             }
@@ -274,7 +269,7 @@ fn lock_folders(
     folders.iter().map(lock).collect()
 }
 
-/// The run that this one carries on. Nobody else is at work on the folders: their locks are ours.
+/// The run that this one resumes. This process holds the locks of the folders, so no other run is active on them.
 fn left_off(
     request: &IngestRequest,
     database: &Path,

@@ -1,35 +1,37 @@
-//! How many files go into a transaction, and how long the lock is left alone after it: pure, without a clock.
+//! How many files go into a transaction, and how long the run leaves the lock to others after it: pure, without a
+//! clock.
 
 use std::{fmt, num::NonZeroUsize, str::FromStr, time::Duration};
 
 use crate::snapshot::LockSharing;
 
-/// How long hardly any batch of `auto` holds the write lock, where nothing else is asked for. A writer that waits for
-/// it polls: the shorter the hold, the sooner its poll succeeds.
+/// Default for the longest hold of the write lock by a batch of `auto`; a few batches exceed it. A writer that waits
+/// for the lock polls: the shorter the hold, the sooner its poll succeeds.
 pub const HOLD: Duration = Duration::from_millis(25);
 
-/// What is aimed at, of that: an odd batch takes a little longer than the ones before it.
+/// Target, as a share of it: some batches take a little longer than the ones before.
 const AIM: f64 = 0.75;
 
-/// The shortest gap between two batches beside others: their polls are up to 25 ms apart in the first 100 ms.
+/// The shortest gap between two batches while other processes use the database: their polls are up to 25 ms apart in
+/// the first 100 ms.
 pub const SHORTEST_GAP: Duration = Duration::from_millis(20);
 
 const LARGEST: usize = 512;
 const FIRST: usize = 16;
 
-/// What is taken for the time after the last document, for each second until then, before there was a batch.
+/// Assumed time after the last document, per second spent before it, until a batch was measured.
 const FIRST_ENDING: f64 = 0.5;
 
-/// The most of it that is believed.
+/// Upper bound for a measured value.
 const MOST_ENDING: f64 = 3.0;
 
-/// Batches that took less say nothing about it.
+/// Shorter batches are not used as a measurement.
 const SHORT: Duration = Duration::from_millis(2);
 
 /// How a run sizes its batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BatchSetting {
-    /// By what the last ones cost: as many files as can be had in the time that a batch may hold the lock.
+    /// By the cost of the last batches: as many files as fit into the time that a batch may hold the lock.
     #[default]
     Auto,
     Files(NonZeroUsize),
@@ -56,10 +58,10 @@ impl fmt::Display for BatchSetting {
     }
 }
 
-/// Why a text names no batch size.
+/// Why a text is not a batch size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchSizeError {
-    /// Nothing would ever be written.
+    /// A batch of 0 files would never write anything.
     #[error("a batch has at least 1 file: give --batch auto or a number from 1")]
     Zero,
     /// Neither `auto` nor a number.
@@ -67,13 +69,11 @@ pub enum BatchSizeError {
     NotANumber(String),
 }
 
-/// What a batch may take.
+/// Limits of one batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimit {
-    /// At most so many files.
     pub files: usize,
-    /// No further file once so much time has passed under the lock, so that enough is left to commit; `None`:
-    /// however long it takes.
+    /// No further file after this much time under the lock, so that enough is left for the commit; `None`: no limit.
     pub hold: Option<Duration>,
 }
 
@@ -84,12 +84,12 @@ pub struct BatchSizer {
     aim: Duration,
     files: usize,
     per_file: Option<Duration>,
-    /// What came after the last document, for each second until then.
+    /// Time after the last document, per second spent before it.
     ending: f64,
 }
 
 impl BatchSizer {
-    /// A sizer that has seen no batch yet, hardly any of which is to hold the lock for longer than `hold`.
+    /// A sizer without measurements. Its batches hold the lock for at most `hold`; a few take longer.
     pub fn new(batch: BatchSetting, hold: Duration) -> Self {
         let files = match batch {
             BatchSetting::Auto => FIRST,
@@ -98,12 +98,12 @@ impl BatchSizer {
         Self { batch, aim: hold.mul_f64(AIM), files, per_file: None, ending: FIRST_ENDING }
     }
 
-    /// How long a transaction is to hold the lock.
+    /// How long a transaction should hold the lock.
     pub fn aim(&self) -> Duration {
         self.aim
     }
 
-    /// What the next batch may take.
+    /// Limits of the next batch.
     pub fn next(&self) -> BatchLimit {
         let hold = match self.batch {
             BatchSetting::Auto => Some(self.aim.div_f64(1.0 + self.ending)),
@@ -112,10 +112,11 @@ impl BatchSizer {
         BatchLimit { files: self.files, hold }
     }
 
-    /// A batch of `files` was committed after holding the lock for `hold`, of which `rows` until the last was in.
+    /// Records a batch of `files` that held the lock for `hold`, of which `rows` passed until the last document was in.
     ///
-    /// The estimate of a file's cost follows half-way, so one odd batch neither stalls nor bloats the next; the
-    /// size at most doubles, and shrinks at once. What an ending takes is believed at once, and forgotten slowly.
+    /// The estimate of a file's cost moves half-way to the new value, so one unusual batch neither stalls nor inflates
+    /// the next one. The batch size at most doubles, and shrinks at once. A longer ending counts at once and decays
+    /// slowly.
     pub fn committed(&mut self, files: usize, hold: Duration, rows: Duration) {
         if self.batch != BatchSetting::Auto || files == 0 {
             return;
@@ -133,13 +134,13 @@ impl BatchSizer {
     }
 }
 
-/// How long to leave the lock alone after a batch that held it for `hold`.
+/// How long to leave the lock to others after a batch that held it for `hold`.
 pub fn gap(hold: Duration, sharing: LockSharing) -> Duration {
     if sharing == LockSharing::Alone { Duration::ZERO } else { hold.max(SHORTEST_GAP) }
 }
 
-/// With whom the lock is shared after a transaction that was refused it `retries` times; `is_open_elsewhere` is `None`
-/// where that cannot be seen, and then there may be somebody.
+/// Who shares the lock after a transaction that was refused it `retries` times. If `is_open_elsewhere` is `None`, that
+/// is unknown, and another process may have the database open.
 pub fn sharing(retries: u64, is_open_elsewhere: Option<bool>) -> LockSharing {
     match (retries, is_open_elsewhere) {
         (1.., _) => LockSharing::Waited,
@@ -242,7 +243,7 @@ mod tests {
         assert_eq!(sharing(1, Some(false)), LockSharing::Waited);
     }
 
-    /// What batches can have cost: files, and µs until the last one was in and from there to the end.
+    /// Possible costs of batches: files, and µs until the last one was in and from there to the end.
     fn costs() -> impl Strategy<Value = Vec<(usize, u64, u64)>> {
         prop::collection::vec((0..2000_usize, 0..10_000_000_u64, 0..10_000_000_u64), 0..60)
     }
@@ -277,12 +278,12 @@ mod tests {
 
         #[test]
         fn whatever_came_before_it_converges(costs in costs(), micros in 20..200_000_u64, share in 0.0..2.0_f64) {
-            // What comes after the last document is a share of what came before it.
+            // The time after the last document is a share of the time before it.
             let mut sizer = after(&costs, HOLD);
             for _ in 0..60 {
                 let BatchLimit { files, hold } = sizer.next();
                 let per_file = Duration::from_micros(micros);
-                // As a transaction does: no further file once the time is over.
+                // Like a transaction: no further file after the time is over.
                 let fit = (0..files).take_while(|&so_far| {
                     let so_far = u32::try_from(so_far).expect("small");
                     so_far == 0 || hold.is_none_or(|most| per_file * so_far < most)

@@ -1,4 +1,4 @@
-//! What a run has to do: what the walk found, held against what the database has.
+//! What a run has to do: the difference between the walk and the database.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -11,7 +11,7 @@ use super::{
     store::KnownDocument,
 };
 
-/// The files to read: the ones whose size or time is not what the database has.
+/// The files to read: those whose size or time differs from the database.
 pub(super) fn jobs<'a>(
     found: &'a [FoundDocument],
     known: &'a HashMap<String, KnownDocument>,
@@ -27,7 +27,7 @@ pub(super) fn jobs<'a>(
     found.iter().filter_map(job).collect()
 }
 
-/// The documents that the database has and the folders have no longer, by name.
+/// Names of documents that are in the database but no longer in the folders.
 pub(super) fn removed(
     folders: &[IngestFolder],
     discovery: &Discovery,
@@ -49,8 +49,8 @@ pub(super) fn removed(
     gone.into()
 }
 
-/// Whether a document that was not found is gone from `folder`. One that was taken in with this folder is, also
-/// where its file is ignored by now; one of a folder within or around it only where its file is really gone.
+/// Whether a document that was not found is gone from `folder`. For a document ingested with this folder, an ignored
+/// file counts as gone. For one of a folder within or around it, only a deleted file does.
 fn has_no_longer(folder: &IngestFolder, discovery: &Discovery, name: &str, known: &KnownDocument) -> bool {
     let Some(relative) = name.strip_prefix(&folder.prefix()) else { return false };
     let file = folder.path.join(relative);
@@ -130,7 +130,7 @@ mod tests {
     fn of_a_folder_around_it_only_what_has_no_file_is_gone() {
         let dir = TempDir::new().expect("a folder");
         let folders = [folder(&dir, "a/inner")];
-        // Taken in with the outer folder, which does not ignore it.
+        // Ingested with the outer folder, which does not ignore it.
         fs::write(folders[0].path.join("ignored.md"), "text").expect("a file");
         let known = known(&[("a/inner/ignored.md", 1, "a"), ("a/inner/deleted.md", 2, "a")]);
         assert_eq!(

@@ -1,7 +1,7 @@
 //! Which files of a folder are documents: the walk, before anything is created or changed.
 //!
-//! Symbolic links inside a folder are passed over: what they point to is either in the folder, and found under
-//! its own name, or outside of it.
+//! The walk skips symbolic links inside a folder: their target is either in the folder, under its own name, or outside
+//! of it.
 
 use std::{
     collections::HashSet,
@@ -18,24 +18,24 @@ mod entries;
 
 use entries::{FolderEntry, entries};
 
-/// What a document's name ends with, in the order in which a link without an ending is tried.
+/// Extensions of documents, in the order in which a link without an extension is tried.
 pub const EXTENSIONS: [&str; 4] = ["md", "markdown", "mdx", "txt"];
 
-/// A folder as it is named in the database.
+/// A folder, with its name in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IngestFolder {
-    /// Where it is, without symbolic links.
+    /// Its path, without symbolic links.
     pub path: PathBuf,
-    /// The same as text, or the name given with `--root`; a document's name begins with it.
+    /// The path as text, or the name given with `--root`; document names start with it.
     pub name: String,
 }
 
 impl IngestFolder {
-    /// The folder at `path`, under `root` where that is given.
+    /// Opens the folder at `path`, named `root` if that is given.
     ///
     /// # Errors
     ///
-    /// Where there is no such folder, or its path is not UTF-8.
+    /// There is no such folder, or its path is not UTF-8.
     pub fn open(path: &Path, root: Option<&str>) -> Result<Self, DiscoverError> {
         let wrap = |source| DiscoverError::Unreadable { path: path.display().to_string(), source };
         let real = fs::canonicalize(path).map_err(|error| match error.kind() {
@@ -55,7 +55,7 @@ impl IngestFolder {
         Ok(Self { path: real, name })
     }
 
-    /// What the names of its documents begin with.
+    /// Prefix of the names of its documents.
     pub fn prefix(&self) -> String {
         format!("{}/", self.name.trim_end_matches('/'))
     }
@@ -65,24 +65,22 @@ impl IngestFolder {
 #[derive(Debug, Clone)]
 pub struct FoundDocument {
     pub file: PathBuf,
-    /// Its name in the database, unique there.
+    /// Its unique name in the database.
     pub name: String,
     pub folder: usize,
     /// Size and time of change.
     pub stamp: FileStamp,
 }
 
-/// Size and time of change: while they stay, the file is taken to be unchanged.
+/// Size and time of change: while both stay, waltop assumes that the file is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStamp {
-    /// Size in bytes.
     pub bytes: u64,
     /// Last modification in ns since 1970.
     pub modified_ns: i64,
 }
 
 impl FileStamp {
-    /// The stamp in `metadata`.
     pub fn of(metadata: &Metadata) -> Self {
         let modified_ns =
             metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
@@ -92,17 +90,17 @@ impl FileStamp {
 
 #[derive(Debug, Default)]
 pub struct Discovery {
-    /// The documents, each once, in the order of their folders and names.
+    /// The documents, each once, sorted by folder and name.
     pub found: Vec<FoundDocument>,
-    /// What could not be looked at, or is no document in spite of its name.
+    /// Paths that could not be read, or that are no documents in spite of their names.
     pub failed: Vec<FailedFile>,
-    /// Where something could not be looked at: what is known from there may still exist.
+    /// Folders that could not be read: documents known from there may still exist.
     pub blind: Vec<PathBuf>,
-    /// Ignore files with lines that make no sense.
+    /// Ignore files with invalid lines.
     pub warned: Vec<FailedFile>,
 }
 
-/// Why folders cannot be taken in.
+/// Why folders cannot be ingested.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoverError {
     #[error("no folder to ingest: name one")]
@@ -114,25 +112,23 @@ pub enum DiscoverError {
     #[error("cannot read the folder {path}: {source}; check who may read it, or name another")]
     Unreadable {
         path: String,
-        /// What the operating system said.
         source: io::Error,
     },
-    /// Its name cannot be kept in the database.
+    /// Its name cannot be stored in the database.
     #[error("the path of {0} is not UTF-8: name the folder with --root")]
     NotUtf8(String),
-    /// It holds nothing to take in.
     #[error(
         "no documents in {0}: it needs .md, .markdown, .mdx or .txt files that are not ignored (--hidden takes hidden ones)"
     )]
     NoDocuments(String),
 }
 
-/// Finds the documents in `folders`; `ours` are the database's own files, which are never opened here. `None` where
-/// `stop` was raised.
+/// Finds the documents in `folders`; `ours` are the database's own files, which are never opened here. `None` if `stop`
+/// was raised.
 ///
 /// # Errors
 ///
-/// Where a folder holds no document at all.
+/// A folder contains no document at all.
 pub fn walk(
     folders: &[IngestFolder],
     hidden: bool,
@@ -163,7 +159,7 @@ pub fn walk(
 }
 
 impl Discovery {
-    /// Whether `entry` has a document's name, whatever became of it.
+    /// Whether `entry` has a document's name, even if it could not be read.
     fn see(
         &mut self,
         entry: FolderEntry,
@@ -183,7 +179,7 @@ impl Discovery {
         let metadata = match metadata {
             Some(Ok(metadata)) => metadata,
             Some(Err(error)) => {
-                // Gone since its folder was listed: no document any more.
+                // Deleted since its folder was listed: no document any more.
                 if error.io_error().is_none_or(|error| error.kind() != io::ErrorKind::NotFound) {
                     self.blinded(entry.path(), &error);
                 }

@@ -1,8 +1,8 @@
-//! What documents mean, as vectors that an embedder makes: [`http`] asks a server for them.
+//! The meaning of documents as vectors that an embedder makes: [`http`] requests them from a server.
 //!
-//! It is a phase of its own, once the documents are in and can be found by their words: whatever has no vector, or
-//! one of an older text, is sent to the embedder, several at once, and no lock is held meanwhile. So a run that was
-//! ended in the middle of it, or that had no embedder, is carried on by the next one.
+//! Embedding is a separate phase. It starts when the documents are in and can be found by their words. Each document
+//! without a vector, or with one of an older text, goes to the embedder, several at once, and no lock is held
+//! meanwhile. So if a run is stopped during this phase, or has no embedder, the next run resumes it.
 
 pub(super) mod calls;
 pub mod http;
@@ -16,42 +16,42 @@ use serde::{Deserialize, Serialize};
 
 use super::StopFlag;
 
-/// The model that is asked for where none is named.
+/// Default model.
 pub const MODEL: &str = "nomic-embed-text";
 
-/// Texts that are with the embedder at a time, where nothing else is said.
+/// Default number of texts at the embedder at a time.
 pub const CALLS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// Characters of a document that are embedded, where nothing else is said: some 2,000 tokens, which most models take.
+/// Default number of characters of a document that are embedded: about 2,000 tokens, which most models accept.
 pub const CHARS: NonZeroUsize = NonZeroUsize::new(8000).unwrap();
 
-/// Makes vectors of texts. Several threads ask it at once.
+/// Makes vectors of texts. Several threads call it at once.
 pub trait Embedder: fmt::Debug + Send + Sync {
     /// A vector for each of `texts`, in their order.
     ///
     /// # Errors
     ///
-    /// Why there are none, which says whether it may help to ask again.
+    /// Why there are none, and whether a retry may help.
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedRefusal>;
 }
 
 /// Why an embedder made no vectors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmbedRefusal {
-    /// It will not have these texts; others may do.
+    /// It rejects these texts; others may work.
     #[error("{0}")]
     Text(String),
-    /// It is there, and may do later.
+    /// It is reachable, and may answer later.
     #[error("{reason}")]
     Later {
         reason: String,
-        /// How long it wants to be left alone.
+        /// How long it asks callers to wait.
         after: Option<Duration>,
     },
-    /// It is not there; it may come.
+    /// It is unreachable; it may start later.
     #[error("{0}")]
     Unreachable(String),
-    /// It will never do, whatever it is asked.
+    /// It will never answer, whatever the text.
     #[error("{0}")]
     Never(String),
 }
@@ -59,31 +59,31 @@ pub enum EmbedRefusal {
 #[derive(Debug, Clone)]
 pub struct EmbedOptions {
     pub embedder: Arc<dyn Embedder>,
-    /// Of which model the vectors are: each has its own.
+    /// Model of the vectors: each model has its own set.
     pub model: String,
-    /// How many texts are with the embedder at a time.
+    /// Number of texts at the embedder at a time.
     pub calls: NonZeroUsize,
-    /// How many characters of a document it gets, its title included; the rest is left out.
+    /// Number of characters of a document that are sent, title included; the text is cut there.
     pub chars: NonZeroUsize,
-    /// From which similarity (a cosine) on the nearest documents become edges; `None`: edges stay as they are.
+    /// Smallest similarity (a cosine) at which the nearest documents become edges; `None`: edges stay as they are.
     pub neighbours: Option<f32>,
-    /// What becomes of the model's vectors that are there.
+    /// What happens to the model's existing vectors.
     pub have: ExistingVectors,
-    /// Before a refused call is tried again for the first time; each time it doubles.
+    /// Pause before the first retry of a refused call; it doubles with each retry.
     pub pause: Duration,
 }
 
-/// What becomes of the vectors that a model has already.
+/// What happens to a model's existing vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExistingVectors {
-    /// They are kept, and only what is missing is made.
+    /// They are kept, and only missing ones are made.
     Kept,
-    /// All of them in the database are thrown away first.
+    /// All of them in the database are discarded first.
     Discarded,
 }
 
 impl EmbedOptions {
-    /// Vectors of `model`, made by `embedder`, in the usual way.
+    /// Vectors of `model` made by `embedder`, with the default settings.
     pub fn new(embedder: Arc<dyn Embedder>, model: &str) -> Self {
         Self {
             embedder,
@@ -97,25 +97,25 @@ impl EmbedOptions {
     }
 }
 
-/// What came of embedding, as a run's summary tells it.
+/// Result of embedding, as a run's summary reports it.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct EmbeddingSummary {
     pub model: String,
-    /// Documents that had no vector of it, or one of an older text.
+    /// Documents without a vector, or with one of an older text.
     pub wanted: u64,
-    /// Documents that have one now.
+    /// Documents that got a vector.
     pub embedded: u64,
-    /// Edges between near documents that came or went.
+    /// Edges between near documents that were added or removed.
     pub edges_changed: u64,
-    /// From the first question to the last vector, in ms.
+    /// From the first request to the last vector, in ms.
     pub elapsed_ms: f64,
-    /// For how long of that the write lock was held, in ms.
+    /// How long the write lock was held during that time, in ms.
     pub held_ms: f64,
-    /// Why it ended early, where it did.
+    /// Why it ended early; `None` if it did not.
     pub error: Option<String>,
 }
 
-/// The vector of `text`, of length 1, asked for several times where that may help.
+/// The vector of `text`, of length 1, with retries where they may help.
 ///
 /// # Errors
 ///
@@ -125,7 +125,6 @@ pub fn vector_of(options: &EmbedOptions, text: &str) -> Result<Vec<f32>, EmbedRe
 }
 
 impl EmbeddingSummary {
-    /// Whether every document has its vector.
     pub fn is_complete(&self) -> bool {
         self.error.is_none() && self.embedded >= self.wanted
     }

@@ -1,4 +1,4 @@
-//! Writing a run's journal, line by line as things happen.
+//! Writes a run's journal, line by line as events happen.
 
 use std::{
     fs::{self, File},
@@ -19,10 +19,9 @@ use crate::{
     },
 };
 
-/// How many journals are kept: those that are looked at, and older ones whose run goes on.
+/// How many journals are kept: those that are shown, and older ones whose run is active.
 const KEPT: usize = journals::FOLLOWED;
 
-/// The journal of a run.
 #[derive(Debug)]
 pub struct RunJournal {
     run: String,
@@ -35,7 +34,7 @@ enum JournalState {
         file: File,
         length: u64,
     },
-    /// Nothing of note happened yet: the lines that stand at the beginning where something does.
+    /// Nothing notable happened yet: the lines that are written first once it does.
     Held {
         path: PathBuf,
         proc: PathBuf,
@@ -45,14 +44,14 @@ enum JournalState {
 }
 
 impl RunJournal {
-    /// A new journal in `runs`, with its first line, which `started` makes of the run's name.
+    /// Creates a journal in `runs` with its first line, which `started` makes of the run's name.
     ///
-    /// The name is the time and the PID, so that names sort by time; a number is added where it is taken. The
-    /// oldest journals beyond 500 are removed, but for those whose run goes on by what `proc` shows.
+    /// The name is the time and the PID, so that names sort by time; a number is added if the name is taken. The oldest
+    /// journals beyond 500 are removed, except those whose run is active according to `proc`.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// It cannot be written.
     pub fn create(
         runs: &Path,
         proc: &Path,
@@ -67,10 +66,10 @@ impl RunJournal {
                     let mut journal =
                         Self { run: run.clone(), writing: JournalState::To { file, length: 0 } };
                     journal.record(started(run)).inspect_err(|_| {
-                        // Empty as it is it would say nothing but that something is wrong.
+                        // An empty journal would only suggest that something is wrong.
                         let _ = fs::remove_file(&path);
                     })?;
-                    // What stays now goes with the next run.
+                    // What stays now is removed by the next run.
                     let _ = prune(runs, proc, KEPT);
                     return Ok(journal);
                 }
@@ -81,12 +80,12 @@ impl RunJournal {
         unreachable!("the numbers have no end")
     }
 
-    /// A journal that comes into being once something happens that is no news to who made `news`: a run that
-    /// changes nothing leaves none. What came before stands in it then.
+    /// A journal that is created once an event is new compared with `news`: a run that changes nothing leaves none. It
+    /// then starts with the earlier events.
     ///
     /// # Errors
     ///
-    /// Where there is no place for it.
+    /// The journal has no place.
     pub fn held(
         runs: &Path,
         proc: &Path,
@@ -108,12 +107,12 @@ impl RunJournal {
         &self.run
     }
 
-    /// Writes one line, in one piece: a reader sees all of it or none. On a disk that is full a part of it may be
-    /// written, which is taken back, so that a later line is one again.
+    /// Writes one line at once: a reader sees all of it or none. On a full disk a part may be written; waltop truncates
+    /// it, so that the next line is valid.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// It cannot be written.
     pub fn record(&mut self, event: JournalEvent) -> io::Result<()> {
         match &mut self.writing {
             JournalState::To { file, length } => append(file, length, &line(event)?),
@@ -121,7 +120,8 @@ impl RunJournal {
                 let is_news = news.is_new(&event);
                 lines.extend(line(event)?);
                 if is_news {
-                    // The folder of journals is not the database owner's, as whom this thread may be connected.
+                    // The folder of journals does not belong to the database's owner, as whom this thread may be
+                    // connected.
                     let (file, length) = identity::as_root(|| create(path, proc, lines))?;
                     self.writing = JournalState::To { file, length };
                 }
@@ -131,22 +131,22 @@ impl RunJournal {
     }
 }
 
-/// A new journal at `path` with `lines`, and its length.
+/// Creates the journal at `path` with `lines`; returns its length too.
 fn create(path: &Path, proc: &Path, lines: &[u8]) -> io::Result<(File, u64)> {
     let mut file = folder::options().append(true).create_new(true).open(path)?;
     let mut length = 0;
     append(&mut file, &mut length, lines).inspect_err(|_| {
-        // Empty as it is it would say nothing but that something is wrong.
+        // An empty journal would only suggest that something is wrong.
         let _ = fs::remove_file(path);
     })?;
     if let Some(runs) = path.parent() {
-        // What stays now goes with the next run.
+        // What stays now is removed by the next run.
         let _ = prune(runs, proc, KEPT);
     }
     Ok((file, length))
 }
 
-/// Writes whole `lines` behind the `length` bytes that are in `file`; what does not fit leaves nothing of itself.
+/// Appends whole `lines` after the `length` bytes in `file`; on failure nothing of them stays.
 fn append(file: &mut File, length: &mut u64, lines: &[u8]) -> io::Result<()> {
     file.write_all(lines).inspect_err(|_| {
         let _ = file.set_len(*length);
@@ -161,14 +161,14 @@ fn line(event: JournalEvent) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// What a run that begins now may be named: its time and PID, then the same with a number behind it.
+/// Names for a run that starts now: its time and PID, then the same with a number appended.
 fn names() -> impl Iterator<Item = String> {
     let name = format!("{}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ"), std::process::id());
     let numbered = name.clone();
     iter::once(name).chain((2..).map(move |number: u64| format!("{numbered}-{number}")))
 }
 
-/// Removes the oldest journals in `runs` beyond `kept`, but for those whose run goes on.
+/// Removes the oldest journals in `runs` beyond `kept`, except those whose run is active.
 fn prune(runs: &Path, proc: &Path, kept: usize) -> io::Result<()> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(runs)? {
@@ -188,8 +188,8 @@ fn prune(runs: &Path, proc: &Path, kept: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the run of the journal at `path` has told its end, or cannot tell it any more. One that makes no sense
-/// may be a newer version's, and is left to it.
+/// Whether the run of the journal at `path` has recorded its end, or no longer can. An unreadable one may belong to a
+/// newer version, and stays.
 fn is_over(path: &Path, proc: &Path) -> bool {
     let started = journals::first_line(path).filter(|it| matches!(it, JournalEvent::Started { .. }));
     started.is_some_and(|started| journals::has_end(path) || journals::lives(proc, &started) == Some(false))
@@ -267,7 +267,7 @@ mod tests {
         };
         prune(dir.path(), proc, 6).expect("a look");
         assert_eq!(left().len(), 7);
-        // Where there is no /proc, the process of a run without an end may be there.
+        // Without /proc, the process of a run that has no end may still exist.
         prune(dir.path(), &dir.path().join("no-proc"), 3).expect("a look");
         assert_eq!(left().len(), 6);
         assert!(

@@ -1,8 +1,8 @@
 //! Which document a wikilink means.
 //!
-//! A wiki name means, within its folder and without regard to case or ending, the document whose path ends with
-//! it; of several the one with the shortest path, then the first by name. So the answer depends on the documents
-//! that are there and on nothing else, not even the order in which they came.
+//! A wiki name means the document in its folder whose path ends with it, ignoring case and extension. Of several it
+//! means the one with the shortest path, then the first by name. So the answer depends only on which documents exist,
+//! not on the order in which they were ingested.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,16 +17,16 @@ pub struct DocumentNames {
     wanted: HashMap<String, BTreeSet<WantedLink>>,
 }
 
-/// A wikilink, as its row is named.
+/// A wikilink, by the key of its row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WantedLink {
-    /// Row of the document that it stands in.
+    /// Row of the document that contains it.
     pub source: i64,
-    /// The row's other two parts.
+    /// The other two parts of the key.
     pub edge: DocumentEdge,
 }
 
-/// In the order in which candidates are preferred.
+/// Ordered by preference.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LinkCandidate {
     length: usize,
@@ -35,24 +35,24 @@ struct LinkCandidate {
 }
 
 impl DocumentNames {
-    /// No documents yet, in the folder whose documents' names begin with `prefix`.
+    /// No documents yet, for the folder whose document names start with `prefix`.
     pub fn new(prefix: String) -> Self {
         Self { prefix, documents: HashMap::new(), wanted: HashMap::new() }
     }
 
-    /// What the names of its documents begin with.
+    /// Prefix of the names of its documents.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The document `name` is in row `id`.
+    /// Records that the document `name` is in row `id`.
     pub fn insert(&mut self, name: &str, id: i64) {
         if let Some((last, candidate)) = self.candidate(name, id) {
             self.documents.entry(last).or_default().insert(candidate);
         }
     }
 
-    /// The document `name` is no longer in row `id`.
+    /// Records that the document `name` is no longer in row `id`.
     pub fn remove(&mut self, name: &str, id: i64) {
         if let Some((last, candidate)) = self.candidate(name, id)
             && let Some(candidates) = self.documents.get_mut(&last)
@@ -61,12 +61,12 @@ impl DocumentNames {
         }
     }
 
-    /// Remembers a wikilink, to be looked at again when documents come and go.
+    /// Remembers a wikilink, to resolve it again when documents are added or removed.
     pub fn want(&mut self, source: i64, edge: DocumentEdge) {
         self.wanted.entry(last_part(&folded(&edge.target))).or_default().insert(WantedLink { source, edge });
     }
 
-    /// The wikilinks that may mean another document since `name` came or went. Some may be gone themselves.
+    /// The wikilinks that may mean another document after `name` was added or removed. Some may no longer exist.
     pub fn affected<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a WantedLink> {
         let last = self.relative(name).map(|path| last_part(&path));
         last.and_then(|last| self.wanted.get(&last)).into_iter().flatten()
@@ -82,7 +82,7 @@ impl DocumentNames {
         candidates.iter().find(|candidate| means(&candidate.path)).map(|candidate| candidate.id)
     }
 
-    /// Whether `edge` names its target as wikis do, not by a path.
+    /// Whether `edge` names its target by wiki name, not by path.
     pub fn is_wiki(&self, edge: &DocumentEdge) -> bool {
         let target = &edge.target;
         match edge.kind {
@@ -107,7 +107,7 @@ impl DocumentNames {
     }
 }
 
-/// Without case and without a document's ending.
+/// Lower case, without a document's extension.
 fn folded(path: &str) -> String {
     let lower = path.trim_start_matches('/').to_lowercase();
     match lower.rsplit_once('.') {

@@ -1,7 +1,7 @@
 //! Whether another process has the database open, from the kernel's lock table alone.
 //!
-//! This process is connected, so it must not open the main file or `-shm`: closing them would drop its own locks.
-//! That rules the rest of `observe` out here, which opens them.
+//! This process is connected, so it must not open the main file or `-shm`: closing them would drop its own locks. So
+//! the parts of `observe` that open them are unusable here.
 
 use std::{
     cell::Cell,
@@ -13,23 +13,23 @@ use std::{
 use crate::file_format::INDEX_BYTE;
 use crate::observe::{lock_table, sidecar};
 
-/// Looks for others who have the database open.
+/// Checks whether other processes have the database open.
 #[derive(Debug)]
 pub struct NeighbourCheck {
     proc: PathBuf,
     index: PathBuf,
     own_pid: i32,
-    // What a reading said that took long, and until when it has to do; `None` where it did not see all.
+    // Result of a slow reading, and until when it is reused; `None` if it was incomplete.
     kept: Cell<Option<(Instant, Option<bool>)>>,
 }
 
 /// A reading that takes longer than this is not repeated at once.
 const CHEAP: Duration = Duration::from_millis(5);
-/// How many times as long as it took its answer has to do.
+/// How long a slow reading is reused, in multiples of the time that it took.
 const KEPT: u32 = 20;
 
 impl NeighbourCheck {
-    /// Looks in `proc` for others with `database` open.
+    /// Checks `proc` for other processes that have `database` open.
     pub fn of(database: &Path, proc: &Path) -> Self {
         let index = sidecar(database, "-shm");
         Self {
@@ -40,12 +40,12 @@ impl NeighbourCheck {
         }
     }
 
-    /// Whether another process has the index open. An answer may be some seconds old where the lock table is long: a
-    /// reading of it stops every other process that takes a lock.
+    /// Whether another process has the index open. The answer may be some seconds old if the lock table is long:
+    /// reading it stops every other process that takes a lock.
     ///
     /// # Errors
     ///
-    /// Where the lock table or the index cannot be read, or the table only in part.
+    /// The lock table or the index cannot be read, or only part of the table.
     pub fn any(&self) -> io::Result<bool> {
         let index = fs::metadata(&self.index)?;
         let begin = Instant::now();

@@ -17,7 +17,7 @@ use self::front_matter::FrontMatter;
 use super::discover::FileStamp;
 use crate::snapshot::EdgeKind;
 
-/// The most links and tags that are kept of one document: more would hold the write lock for too long.
+/// The most links and tags that are stored for one document: more would hold the write lock for too long.
 pub const MOST_EDGES: usize = 10_000;
 
 /// BLAKE3 of a file's bytes.
@@ -27,10 +27,9 @@ pub type ContentHash = [u8; 32];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedDocument {
     pub file: PathBuf,
-    /// Its name in the database.
     pub name: String,
     pub folder: usize,
-    /// From the front matter, else the first heading, else the file's name without its ending.
+    /// From the front matter, else the first heading, else the file's name without its extension.
     pub title: String,
     /// `type` or `kind` of the front matter, else `document`.
     pub kind: String,
@@ -38,9 +37,9 @@ pub struct ParsedDocument {
     pub front_matter: Option<String>,
     /// The text without the front matter.
     pub body: String,
-    /// Size and time of change of what was read.
+    /// Size and time of change of the content that was read.
     pub stamp: FileStamp,
-    /// Hash of what was read.
+    /// Hash of the content that was read.
     pub hash: ContentHash,
     /// Links, wikilinks, tags, relations; each once.
     pub edges: BTreeSet<DocumentEdge>,
@@ -48,24 +47,23 @@ pub struct ParsedDocument {
     pub warnings: Vec<String>,
 }
 
-/// A connection from a document to something.
+/// A connection from a document to a target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DocumentEdge {
     pub kind: EdgeKind,
-    /// What it names: a document's name, an address, a wiki name or a tag.
+    /// A document's name, an address, a wiki name or a tag.
     pub target: String,
 }
 
-/// Where a document stands, to make sense of what it links to.
+/// Where a document is, to resolve what it links to.
 #[derive(Debug, Clone, Copy)]
 pub struct DocumentPlace<'a> {
-    /// Its name in the database.
     pub name: &'a str,
-    /// What the names of its folder's documents begin with.
+    /// Prefix of the names of its folder's documents.
     pub prefix: &'a str,
 }
 
-/// The document that `text` is; what only its file can tell is left empty.
+/// Parses `text`; fields that only the file can supply stay empty.
 pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
     let mut warnings = Vec::new();
     let (values, body) = match front_matter::split(&text) {
@@ -78,7 +76,7 @@ pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
     };
     let mut edges = EdgeSet::default();
     let mut heading = None;
-    // Plain text has no markup: what looks like a heading or a tag there may be a comment or a number.
+    // Plain text has no markup: what resembles a heading or a tag there may be a comment or a number.
     if !Path::new(place.name).extension().is_some_and(|it| it.eq_ignore_ascii_case("txt")) {
         let searched = markdown::searched(&body);
         if searched.len() < body.len() {
@@ -114,7 +112,7 @@ pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
     }
 }
 
-/// The last part of a document's name, without its ending.
+/// The last part of a document's name, without its extension.
 pub fn stem(name: &str) -> &str {
     let file = name.rsplit('/').next().unwrap_or(name);
     match file.rsplit_once('.') {
@@ -130,7 +128,7 @@ fn without_byte_order_mark(text: String) -> String {
     }
 }
 
-/// Edges, each once and not too many of them.
+/// Edges, each once, up to [`MOST_EDGES`].
 #[derive(Debug, Default)]
 struct EdgeSet {
     kept: BTreeSet<DocumentEdge>,
@@ -329,7 +327,7 @@ mod tests {
                 (typed(&[("link", "/notes/sub/x.md")]), true)
             );
         }
-        // The same size as people write it.
+        // The same number of bytes as prose.
         let prose =
             "Some plain words of a long text [with](x.md) a link and a #tag in each of its many lines\n";
         let document = parsed(&prose.repeat((3 << 20) / prose.len()));

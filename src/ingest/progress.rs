@@ -1,4 +1,4 @@
-//! Telling a person how a run goes: a bar on a terminal, a line now and then elsewhere.
+//! Reports the progress of a run: a bar on a terminal, occasional lines elsewhere.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -14,27 +14,27 @@ use crate::{
     units::{count, duration, milliseconds},
 };
 
-/// Time between two lines of [`LineProgress`], failures aside.
+/// Time between two lines of [`LineProgress`], except failures.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
-/// What happens in a run, as it happens.
+/// Receives the events of a run as they happen.
 pub trait RunProgress {
-    /// The run before died, and this one does what it left.
+    /// The previous run crashed, and this one resumes it.
     fn resumed(&mut self, _before: &CarriesOn) {}
-    /// It waits for somebody: why.
+    /// The run waits; the reason.
     fn waits(&mut self, _why: &str) {}
-    /// The folders have been walked: so many files, so many of them unchanged by size and time.
+    /// The walk is done: number of files, and how many of them have the same size and time as in the database.
     fn discovered(&mut self, files: u64, unchanged: u64);
     fn batch(&mut self, batch: &CommittedBatch);
     /// A file was left out.
     fn failed(&mut self, file: &FailedFile);
-    /// Something in a file was left out.
+    /// A part of a file was left out.
     fn warned(&mut self, file: &FailedFile);
-    /// So many of the documents that have no vector yet are embedded.
+    /// Number of documents embedded so far, of those that had no vector.
     fn embedded(&mut self, _done: u64, _wanted: u64) {}
-    /// Embedding came to an early end; the documents are in.
+    /// Embedding ended early; the documents are in.
     fn embedding_ended(&mut self, _reason: &str) {}
-    /// The run came to an end, but not by an error.
+    /// The run finished without an error.
     fn finished(&mut self, summary: &RunSummary);
 }
 
@@ -42,16 +42,16 @@ pub trait RunProgress {
 #[derive(Debug, Clone, Copy)]
 pub struct CommittedBatch {
     pub files: u64,
-    /// Files of the run that are done with so far: taken in, unchanged or failed.
+    /// Files of the run that are done so far: ingested, unchanged or failed.
     pub done: u64,
     pub total: u64,
     /// How long it held the write lock.
     pub hold: Duration,
-    /// How long it waited for it.
+    /// How long it waited for the write lock.
     pub wait: Duration,
 }
 
-/// What suits stderr: a [`BarProgress`] on a terminal that moves its cursor, else [`LineProgress`].
+/// What fits stderr: a [`BarProgress`] on a terminal with cursor movement, else [`LineProgress`].
 pub fn on_stderr() -> Box<dyn RunProgress> {
     if io::stderr().is_terminal() && !text::is_dumb_terminal() {
         Box::new(BarProgress::new())
@@ -71,7 +71,7 @@ impl RunProgress for SilentProgress {
     fn finished(&mut self, _summary: &RunSummary) {}
 }
 
-/// A line for each failure, and one every two seconds at most for the rest.
+/// A line for each failure, and at most one other line every two seconds.
 #[derive(Debug)]
 pub struct LineProgress<W> {
     out: W,
@@ -79,13 +79,12 @@ pub struct LineProgress<W> {
 }
 
 impl<W: Write> LineProgress<W> {
-    /// Lines on `out`.
     pub fn new(out: W) -> Self {
         Self { out, last: Instant::now() }
     }
 
     fn print_line(&mut self, line: &str) {
-        // Nobody reads it any more: no reason to end the run.
+        // The reader has closed the pipe: no reason to end the run.
         let _ = writeln!(self.out, "{}", text::clean(line));
     }
 }
@@ -137,7 +136,7 @@ impl<W: Write> RunProgress for LineProgress<W> {
 pub struct BarProgress(ProgressBar);
 
 impl BarProgress {
-    /// A bar that shows once the folders are walked.
+    /// A bar that appears once the folders are walked.
     pub fn new() -> Self {
         let bar = ProgressBar::hidden();
         if let Ok(style) =
@@ -161,7 +160,7 @@ impl Default for BarProgress {
 
 impl RunProgress for BarProgress {
     fn resumed(&mut self, before: &CarriesOn) {
-        // There is no bar yet that could make room for it.
+        // No bar exists yet that could make room for the line.
         let _ = writeln!(io::stderr(), "{}", text::clean(&format!("resumes {before}")));
     }
 
@@ -172,7 +171,7 @@ impl RunProgress for BarProgress {
     fn discovered(&mut self, files: u64, unchanged: u64) {
         self.0.set_length(files);
         self.0.set_position(unchanged);
-        // What was unchanged took no time, and says nothing of how long the rest will take.
+        // Unchanged files took no time, so they do not help to estimate the remaining time.
         self.0.reset_eta();
         self.0.set_draw_target(indicatif::ProgressDrawTarget::stderr());
         self.print_line(&found(files, unchanged));

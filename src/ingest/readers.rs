@@ -1,4 +1,4 @@
-//! Files are read and parsed on a few threads beside the writer, with a bound on the bytes that wait for it.
+//! A few threads read and parse files next to the writer, with a limit on the bytes that wait for it.
 
 use std::{
     num::NonZero,
@@ -16,29 +16,28 @@ use super::{
 };
 use crate::{database::identity, threads};
 
-/// Bytes of files that may be read and not yet with the writer: 64 MiB.
+/// Bytes of files that may be read and not yet at the writer: 64 MiB.
 const IN_FLIGHT: u64 = 64 << 20;
 
-/// Files that may be parsed and not yet with the writer.
+/// Files that may be parsed and not yet at the writer.
 const QUEUE: usize = 1024;
 
 const MOST_THREADS: usize = 4;
 
 #[derive(Debug, Clone, Copy)]
 pub struct ReadJob<'a> {
-    /// What the walk knows of it.
     pub found: &'a FoundDocument,
-    /// What the names of its folder's documents begin with.
+    /// Prefix of the names of its folder's documents.
     pub prefix: &'a str,
-    /// The hash that the database has of it.
+    /// Its hash in the database.
     pub known: Option<&'a ContentHash>,
-    /// The most bytes that it may have.
+    /// Its size limit in bytes.
     pub largest: u64,
 }
 
 impl ReadJob<'_> {
-    /// Bytes that it may take up. A file that has grown since the walk is read up to the limit of one file, whatever it
-    /// was counted as.
+    /// Bytes that it may occupy. A file that has grown since the walk is read up to the size limit, whatever it was
+    /// counted as.
     fn cost(&self) -> u64 {
         self.found.stamp.bytes.min(self.largest)
     }
@@ -48,7 +47,7 @@ impl ReadJob<'_> {
     }
 }
 
-/// What is left to read.
+/// Files that are not read yet.
 type ReadJobs<'a> = Arc<Mutex<vec::IntoIter<ReadJob<'a>>>>;
 
 fn next_job<'a>(jobs: &ReadJobs<'a>) -> Option<ReadJob<'a>> {
@@ -60,11 +59,10 @@ fn next_job<'a>(jobs: &ReadJobs<'a>) -> Option<ReadJob<'a>> {
 pub struct ReadResults<'a> {
     receiver: Receiver<(ReadJob<'a>, FileOutcome)>,
     budget: Arc<ByteBudget>,
-    /// What the writer reads itself, where the system gives no thread.
+    /// Files that the writer reads itself because the system refuses threads.
     own: Option<ReadJobs<'a>>,
 }
 
-/// What there was to receive.
 #[derive(Debug)]
 pub enum NextResult<'a> {
     Done(&'a FoundDocument, FileOutcome),
@@ -72,21 +70,22 @@ pub enum NextResult<'a> {
     End,
 }
 
-/// Starts reading `jobs` on threads of `scope`; on fewer, or in [`ReadResults::next`] itself, where the system refuses them.
+/// Starts reading `jobs` on threads of `scope`; on fewer, or in [`ReadResults::next`] itself, if the system refuses
+/// them.
 pub fn start<'scope, 'env: 'scope>(
     scope: &'scope Scope<'scope, 'env>,
     jobs: Vec<ReadJob<'env>>,
 ) -> ReadResults<'env> {
     let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
     let budget = Arc::new(ByteBudget::default());
-    // One processor is the writer's, which has more to do than a reader.
+    // One processor is for the writer, which has more to do than a reader.
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = processors.saturating_sub(1).clamp(1, MOST_THREADS).min(jobs.len());
     let jobs = Arc::new(Mutex::new(jobs.into_iter()));
     let read_on = |number: usize| {
         let (jobs, budget, sender) = (Arc::clone(&jobs), Arc::clone(&budget), sender.clone());
         threads::start_in(scope, &format!("reader-{number}"), move || {
-            // Documents need not be readable by the owner of the database.
+            // The owner of the database may lack permission to read the documents.
             identity::read_as_root();
             while let Some(job) = next_job(&jobs) {
                 if !budget.reserve(job.cost()) || sender.send((job, job.run())).is_err() {
@@ -101,7 +100,7 @@ pub fn start<'scope, 'env: 'scope>(
 }
 
 impl<'a> ReadResults<'a> {
-    /// The next result, waiting at most for `patience`.
+    /// The next result; waits at most for `patience`.
     pub fn next(&self, patience: Duration) -> NextResult<'a> {
         if let Some(jobs) = &self.own {
             let next = next_job(jobs);
@@ -125,7 +124,7 @@ impl Drop for ReadResults<'_> {
     }
 }
 
-/// Bytes that are out, and whether anybody still wants more.
+/// Bytes in use, and whether the receiver still exists.
 #[derive(Debug, Default)]
 struct ByteBudget {
     state: Mutex<BudgetState>,
@@ -139,7 +138,7 @@ struct BudgetState {
 }
 
 impl ByteBudget {
-    /// Waits for room for `bytes`; `false` once nobody wants them. One file always has room when none is out.
+    /// Waits for room for `bytes`; `false` once the receiver is gone. One file always fits when none is in use.
     fn reserve(&self, bytes: u64) -> bool {
         let full = |state: &mut BudgetState| !state.closed && state.out > 0 && state.out + bytes > IN_FLIGHT;
         let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
@@ -157,7 +156,7 @@ impl ByteBudget {
         self.changed.notify_all();
     }
 
-    // The state is sound at every moment, so a panic elsewhere does not spoil it.
+    // The state is always consistent, so a panic in another thread does not corrupt it.
     fn lock(&self) -> MutexGuard<'_, BudgetState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! What is worth a journal, where runs follow each other all day: what none before has told.
+//! What deserves a journal when runs follow each other all day: what no earlier run has reported.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::{
     state::journal::{JournalEvent, RunOutcome},
 };
 
-/// What the run before told, and what this one adds to it.
+/// What the previous run reported, and what this one adds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReportedFailures {
     failed: BTreeSet<(String, String)>,
@@ -17,22 +17,22 @@ pub struct ReportedFailures {
 }
 
 impl ReportedFailures {
-    /// After a run that left `failed` out, and ended with `error` if with any.
+    /// After a run that left `failed` out, and ended with `error` if it had one.
     pub fn after(failed: &[FailedFile], error: Option<String>) -> Self {
         Self { failed: failed.iter().map(pair).collect(), error, again: 0 }
     }
 
-    /// After a run that could tell nothing but `error`.
+    /// Adds the `error` of a run that reported nothing else.
     pub fn and_error(self, error: String) -> Self {
         Self { error: Some(error), ..self }
     }
 
-    /// Whether `file` has been told of with the same reason.
+    /// Whether `file` was reported with the same reason.
     pub fn knows(&self, file: &FailedFile) -> bool {
         self.failed.contains(&pair(file))
     }
 
-    /// Whether `event` is worth telling, with all that came before it.
+    /// Whether `event` deserves a journal, together with the events before it.
     pub(super) fn is_new(&mut self, event: &JournalEvent) -> bool {
         match event {
             JournalEvent::Batch { .. }
@@ -47,7 +47,7 @@ impl ReportedFailures {
                 !known
             }
             JournalEvent::Finished { outcome, error } => match outcome {
-                // That the trouble is over is news.
+                // The end of an error or failure is new.
                 RunOutcome::Completed => self.error.is_some() || self.again < self.failed.len(),
                 RunOutcome::Failed => *error != self.error,
                 RunOutcome::Stopped => false,
@@ -60,7 +60,7 @@ impl ReportedFailures {
             | JournalEvent::FileWarned { .. }
             | JournalEvent::Vanished { .. }
             | JournalEvent::Embedding { .. }
-            // The next document that is written tells it.
+            // The next document that is written reports it.
             | JournalEvent::EmbeddingEnded { .. }
             | JournalEvent::Unknown => false,
         }

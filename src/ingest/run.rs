@@ -1,4 +1,4 @@
-//! One run: what is to be done is decided, read, written in batches and told.
+//! One run: decides what to do, reads, writes in batches, and reports.
 
 mod embedding;
 mod reporting;
@@ -34,13 +34,13 @@ use crate::{
     units::milliseconds,
 };
 
-/// Bytes in a batch of `auto`, whatever their number of files.
+/// Bytes in a batch of `auto`, whatever its number of files.
 const BATCH_BYTES: u64 = 8 << 20;
 
-/// How often somebody who waits looks whether the run is to end.
+/// How often a waiting run checks whether it has to stop.
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
-/// What came from those who read.
+/// A message from the readers.
 enum ReaderMessage {
     Something,
     Nothing,
@@ -56,13 +56,13 @@ pub(super) struct IngestRun<'a> {
     summary: RunSummary,
     holds: Vec<f64>,
     waits: Vec<f64>,
-    /// Files with an old content and a new time, since the journal was told last.
+    /// Files with the same content and a new time, since the last journal entry.
     untold_unchanged: u64,
-    /// What the database does not know of them: the new time.
+    /// Those files, with the new time that the database lacks.
     touched: Vec<TouchedDocument>,
-    /// Names of documents that the walk found, and that were gone when they were to be read.
+    /// Names of documents that the walk found, and that were deleted before they were read.
     vanished: HashSet<String>,
-    /// Of those, since the journal was told last.
+    /// Of those, the ones since the last journal entry.
     untold_vanished: u64,
 }
 
@@ -90,7 +90,7 @@ impl<'a> IngestRun<'a> {
         }
     }
 
-    /// Does it all, and tells the journal how it ended, once the database is closed.
+    /// Does the whole run, and records its end in the journal once the database is closed.
     pub(super) fn ingest_documents(
         mut self,
         database: &Path,
@@ -121,7 +121,7 @@ impl<'a> IngestRun<'a> {
         discovery: &Discovery,
     ) -> Result<RunOutcome, IngestError> {
         self.request.make_folder()?;
-        // Until the store is closed; what reads documents is root again.
+        // Until the store is closed; the threads that read documents switch back to root.
         let _as_owner = factory::as_owner(database).map_err(store::StoreError::from)?;
         let patience = LockPatience { budget: self.request.busy_budget, stop: self.stop.clone() };
         let mut store = DocumentStore::open(database, folders, patience, &self.request.profile)?;
@@ -140,7 +140,7 @@ impl<'a> IngestRun<'a> {
         let prefixes: Vec<String> = folders.iter().map(IngestFolder::prefix).collect();
         let jobs = jobs(&discovery.found, &known, &prefixes, self.request.max_file_size);
         self.discovered(discovery, jobs.len())?;
-        // Where nothing is to be read, nothing can vanish meanwhile.
+        // If nothing has to be read, nothing can vanish meanwhile.
         let gone_already = jobs.is_empty().then(|| removed(folders, discovery, &known, &self.vanished));
         if gone_already.as_ref().is_some_and(VecDeque::is_empty) {
             return self.embed_all(&mut store);
@@ -179,7 +179,7 @@ impl<'a> IngestRun<'a> {
         loop {
             let limit = self.sizer.next();
             while more && !self.stop.is_raised() && !self.is_enough(&queue, limit) {
-                // Writing what is there while the rest is read beats waiting for all that may go into a batch.
+                // Writing what has arrived while the readers continue is faster than waiting for a full batch.
                 let is_some = self.request.batch == BatchSetting::Auto && queue.len() >= limit.files / 4;
                 let patience = if is_some && !queue.is_empty() { Duration::ZERO } else { STOP_CHECK };
                 match self.receive(results, patience, known, &mut queue)? {
@@ -216,7 +216,7 @@ impl<'a> IngestRun<'a> {
         queue.len() >= limit.files || self.request.batch == BatchSetting::Auto && bytes() >= BATCH_BYTES
     }
 
-    /// One result into `queue`, if there is one within `patience`.
+    /// Moves one result into `queue`, if one arrives within `patience`.
     fn receive(
         &mut self,
         results: &ReadResults<'_>,
@@ -258,7 +258,7 @@ impl<'a> IngestRun<'a> {
         self.record(JournalEvent::Merged { cost: cost.into() })?;
         self.count(cost);
         if more {
-            // The gap of a batch came before it, and another one comes after the next.
+            // The gap of a batch came before it, and another one follows the next.
             self.leave_room(gap_after(cost, neighbours).0.min(cost.hold));
         }
         Ok(())
@@ -328,7 +328,7 @@ impl<'a> IngestRun<'a> {
         Ok(RunOutcome::Completed)
     }
 
-    /// Has the log moved; `false` where the run is to end.
+    /// Checkpoints the log; `false` if the run has to stop.
     fn checkpoint_log(&mut self, store: &mut DocumentStore) -> Result<bool, IngestError> {
         let mut told = Ok(());
         let relieved = store.checkpoint_log(&mut |pinned| {
@@ -356,7 +356,7 @@ impl<'a> IngestRun<'a> {
         });
     }
 
-    /// Leaves the lock to others for as long as `gap`.
+    /// Leaves the lock to others for `gap`.
     fn leave_room(&self, gap: Duration) {
         let until = Instant::now() + gap;
         while !self.stop.is_raised() {
@@ -369,8 +369,8 @@ impl<'a> IngestRun<'a> {
     }
 }
 
-/// How long to leave the lock alone after a transaction, and why: others are seen by their lock, or felt by having had
-/// to wait.
+/// How long to leave the lock to others after a transaction, and why: other processes show by their lock, or because
+/// this one had to wait.
 fn gap_after(cost: TransactionCost, neighbours: &NeighbourCheck) -> (Duration, LockSharing) {
     let sharing = batch::sharing(cost.retries, neighbours.any().ok());
     (batch::gap(cost.hold, sharing), sharing)

@@ -1,4 +1,4 @@
-//! Asking a run to end after the current batch.
+//! Asks a run to stop after the current batch.
 
 use std::{
     io,
@@ -13,44 +13,42 @@ use signal_hook::flag;
 
 use crate::endings;
 
-/// The exit code of a run that was asked to end by INT or TERM, as shells have it for INT.
+/// The exit code of a run that INT or TERM stopped; shells use it for INT.
 const STOPPED: u8 = 130;
 
-/// A request to end after the current batch; its clones are one flag.
+/// A request to stop after the current batch; all clones share one flag.
 #[derive(Debug, Clone, Default)]
 pub struct StopFlag {
     is_raised: Arc<AtomicBool>,
-    // The last signal that raised it; 0: none did.
+    // The last signal that raised it; 0: none.
     signal: Arc<AtomicUsize>,
 }
 
 impl StopFlag {
-    /// Asks the run to end.
     pub fn raise(&self) {
         self.is_raised.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the run was asked to end.
     pub fn is_raised(&self) -> bool {
         self.is_raised.load(Ordering::Relaxed)
     }
 
-    /// The exit code of a run that this flag ended: 129 after HUP, else 130.
+    /// The exit code of a run that this flag stopped: 129 after HUP, else 130.
     pub fn exit_code(&self) -> u8 {
         let is_hangup = self.signal.load(Ordering::Relaxed) == number(Signal::HUP);
         if is_hangup { endings::exit_code(Signal::HUP) } else { STOPPED }
     }
 }
 
-/// A flag that INT, TERM and HUP raise from now on, instead of ending the process. A second INT or TERM ends it at once:
-/// something may keep a run from its next batch, such as a file system that does not answer. A HUP that the process was
-/// started to ignore, as `nohup` does, stays ignored.
+/// A flag that INT, TERM and HUP raise from now on, instead of ending the process. A second INT or TERM ends the
+/// process at once, because the next batch may never come, for example if a file system does not answer. If the process
+/// was started to ignore HUP, as `nohup` does, HUP stays ignored.
 ///
-/// The handlers set flags and need no thread, so that they work where the system gives none.
+/// The handlers set flags and need no thread, so they work even if the system refuses threads.
 ///
 /// # Errors
 ///
-/// Where the process cannot handle signals.
+/// The process cannot handle signals.
 pub fn stop_on_signals() -> io::Result<StopFlag> {
     let stop = StopFlag::default();
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
@@ -60,7 +58,7 @@ pub fn stop_on_signals() -> io::Result<StopFlag> {
             }
         } else {
             // First, so that the signal that raises the flag does not find it raised. A shell repeats the HUP of its
-            // terminal, so that one does not count as a second request.
+            // terminal, so HUP does not count as a second request.
             let code = i32::from(endings::exit_code(signal));
             flag::register_conditional_shutdown(signal.as_raw(), code, Arc::clone(&stop.is_raised))?;
         }

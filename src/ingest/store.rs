@@ -1,4 +1,4 @@
-//! Documents into rows: one short transaction a batch, and nothing in it but prepared statements.
+//! Documents into rows: one short transaction per batch, with nothing in it but prepared statements.
 
 mod index;
 pub mod nearest;
@@ -42,10 +42,10 @@ use crate::{
     units::milliseconds,
 };
 
-/// Bytes of documents that say little yet of what one of another size will take.
+/// Documents with fewer bytes say little about the time that one of another size takes.
 const FEW: u64 = 16 << 10;
 
-/// Page cache of the writer, in KiB: what a batch changes is not written twice, and merges read little anew.
+/// Page cache of the writer, in KiB: large enough that a batch does not write a page twice, and merges re-read little.
 const CACHE: i64 = 16 << 10;
 
 /// The database as a run sees it.
@@ -63,28 +63,26 @@ pub struct DocumentStore {
     segments: IndexSegments,
 }
 
-/// A document that the database has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownDocument {
     pub id: i64,
-    /// Name of the folder that it was taken in with.
+    /// Name of the folder that it was ingested with.
     pub folder: String,
-    /// Size and time of change when it was taken in.
+    /// Size and time of change at its ingestion.
     pub stamp: FileStamp,
-    /// Hash of its bytes.
     pub hash: ContentHash,
 }
 
-/// What a transaction cost others.
+/// What a transaction cost other writers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TransactionCost {
-    /// From asking for the write lock to having it.
+    /// From requesting the write lock to getting it.
     pub wait: Duration,
-    /// From having it to having committed.
+    /// From getting it to the end of the commit.
     pub hold: Duration,
-    /// The part of that until the last document was in, and what was left was to settle and to commit.
+    /// The part of `hold` until the last document was in; the time after it went to finishing and committing.
     pub rows: Duration,
-    /// How often it was refused.
+    /// How often the lock was refused.
     pub retries: u64,
 }
 
@@ -94,20 +92,19 @@ impl From<TransactionCost> for RecordedCost {
     }
 }
 
-/// What became of a batch.
 #[derive(Debug, Default)]
 pub struct BatchResult {
-    /// The documents that are in.
+    /// Documents that were ingested.
     pub taken_in: u64,
     pub bytes: u64,
-    /// The ones that the database would not have.
+    /// Documents that the database rejected.
     pub failed: Vec<FailedFile>,
-    /// What was left out of the ones that are in.
+    /// Parts that were left out of ingested documents.
     pub warned: Vec<FailedFile>,
     pub cost: TransactionCost,
 }
 
-/// Why the database could not be worked with. What was committed before stays.
+/// Why the database failed. What was committed before stays.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It could not be opened or set up.
@@ -116,64 +113,62 @@ pub enum StoreError {
     #[error("{path} stayed locked for {seconds} s{}, then run this again to carry on", by(holder.as_ref(), path))]
     Busy {
         path: String,
-        /// For how long it was tried.
+        /// How long the run tried.
         seconds: f64,
-        /// Who had the lock in the end, where the kernel says so.
+        /// The holder of the lock at the end, if the kernel names it.
         holder: Option<BlockingProcess>,
     },
-    /// Readers keep its log from beginning anew, and it is as large as it may be.
+    /// Readers keep its log from restarting, and the log has its maximum size.
     #[error(
         "{pinned}, and kept it from restarting for {seconds} s: end the reader of {path}, then run this again to resume"
     )]
     Pinned {
         path: String,
-        /// The log, and who reads from it.
+        /// The log, and the process that pins it.
         pinned: PinnedLog,
-        /// For how long it was tried.
+        /// How long the run tried.
         seconds: f64,
     },
-    /// What is at its path is not what is open.
+    /// The files at its path are not the open ones.
     #[error(
         "{path} or its -wal was replaced or removed meanwhile, so nothing more was written: move away what \
          belongs to the old file ({path}-wal, {path}-shm), then run this again"
     )]
     Replaced { path: String },
-    /// There is no room for it.
+    /// The disk is full.
     #[error(
         "no room on the disk of {path} to {doing} it: what was committed stays; make room, then run this again to carry on"
     )]
     Full {
-        /// What was being done, as in "write to".
+        /// The operation, as in "write to".
         doing: &'static str,
         path: String,
     },
-    /// The run was asked to end while it waited.
+    /// The run had to stop while it waited.
     #[error("asked to stop while waiting for the write lock")]
     Stopped,
-    /// SQLite failed.
     #[error("cannot {doing} {path}: {source}; what was committed stays, run this again to carry on")]
     Sqlite {
-        /// What was being done, as in "write to".
+        /// The operation, as in "write to".
         doing: &'static str,
         path: String,
-        /// What SQLite said.
         source: rusqlite::Error,
     },
 }
 
 impl StoreError {
-    /// What `source`, which SQLite said while `doing` something to `path`, means.
+    /// The error for `source`, which SQLite returned while `doing` something to `path`.
     fn of(doing: &'static str, path: &Path, source: rusqlite::Error) -> Self {
         let path = path.display().to_string();
         let extended = source.sqlite_error().map(|error| error.extended_code);
-        // Without room for -shm it speaks of an error of the disk.
+        // If there is no room for -shm, SQLite reports a disk I/O error.
         let is_full = source.sqlite_error_code() == Some(ErrorCode::DiskFull)
             || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
         if is_full { Self::Full { doing, path } } else { Self::Sqlite { doing, path, source } }
     }
 }
 
-/// Who kept it locked and what to do, as the middle of a sentence.
+/// Which process kept it locked and what to do, as the middle of a sentence.
 fn by(holder: Option<&BlockingProcess>, path: &str) -> String {
     match holder {
         Some(holder) => format!(" by {holder}: wait for it to end, or stop it"),
@@ -182,11 +177,12 @@ fn by(holder: Option<&BlockingProcess>, path: &str) -> String {
 }
 
 impl DocumentStore {
-    /// Opens `path`, which may be new, as `profile` asks. One whose tables are not ours is refused as it is.
+    /// Opens `path`, which may be new, with the settings of `profile`. Refuses and leaves unchanged a database whose
+    /// tables are not waltop's.
     ///
     /// # Errors
     ///
-    /// Where it cannot be opened, or is not ours to write to.
+    /// It cannot be opened, or is not waltop's to write to.
     pub fn open(
         path: &Path,
         folders: &[IngestFolder],
@@ -209,22 +205,23 @@ impl DocumentStore {
             segments: IndexSegments::default(),
         };
         let say = |source| store.error("set up", source);
-        // Waiting is done here, with jitter and an ear for being stopped, and counted.
+        // The store waits itself, with jitter, watches for a stop, and counts refusals.
         store.connection.busy_timeout(Duration::ZERO).map_err(say)?;
-        // The edges and vectors of a document that goes have to go with it, whatever the profile says: another one
-        // may get its row's number.
+        // Edges and vectors of a deleted document have to go with it, whatever the profile says: another document may
+        // get its row's number.
         store.connection.pragma_update(None, "foreign_keys", true).map_err(say)?;
-        // Moving the log is done between batches, not in a commit.
+        // The log is checkpointed between batches, not in a commit.
         store.connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(say)?;
         store.connection.set_prepared_statement_cache_capacity(64);
         Ok(store)
     }
 
-    /// Brings the tables up to date, waiting for the write lock where they are not; how often it was refused.
+    /// Migrates the tables, and waits for the write lock if they are out of date; returns how often the lock was
+    /// refused.
     ///
     /// # Errors
     ///
-    /// Where the lock cannot be had, or the tables cannot be made.
+    /// The lock is unavailable, or the tables cannot be created.
     pub fn set_up(&mut self) -> Result<u64, StoreError> {
         let ((), migrating) = patiently(&self.patience, || migrations::migrate(&mut self.connection))
             .map_err(|failure| failure.or(&self.path, |error| factory::OpenError::from(error).into()))?;
@@ -239,11 +236,11 @@ impl DocumentStore {
         &self.path
     }
 
-    /// The documents that the database has of the folders, by name.
+    /// The documents of the folders in the database, by name.
     ///
     /// # Errors
     ///
-    /// Where they cannot be read.
+    /// They cannot be read.
     pub fn known(&mut self) -> Result<HashMap<String, KnownDocument>, StoreError> {
         let mut all = HashMap::new();
         for names in &self.names {
@@ -255,12 +252,12 @@ impl DocumentStore {
         Ok(all)
     }
 
-    /// Gets ready to write: learns which documents and which wikilinks there are, on which it hangs what a link means.
-    /// A run with nothing to write is quicker without.
+    /// Prepares for writing: reads which documents and wikilinks exist, because the meaning of a link depends on them.
+    /// A run with nothing to write is faster without this.
     ///
     /// # Errors
     ///
-    /// Where the links cannot be read.
+    /// The links cannot be read.
     pub fn prepare(&mut self, known: &HashMap<String, KnownDocument>) -> Result<(), StoreError> {
         for (names, folder) in self.names.iter_mut().zip(&self.folders) {
             let prefix = names.prefix().to_owned();
@@ -291,20 +288,21 @@ impl DocumentStore {
         Ok(WriteTransaction { wait: since - asked, since, retries, rows: Duration::ZERO, bytes: 0 })
     }
 
-    /// Leaves everything as it is where what is open is no longer what is at the database's path: what is written there
-    /// nobody would find.
+    /// Fails if the open files are no longer those at the database's path: no other process would see what is written
+    /// to them.
     fn expect_in_place(&self) -> Result<(), StoreError> {
         if self.place.is_unchanged() {
             return Ok(());
         }
         self.roll_back();
-        // The close moves nothing into the main file, and removes nothing by a name that may be another file's now.
+        // The close then checkpoints nothing into the main file, and deletes nothing by a name that may be another
+        // file's now.
         let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         Err(StoreError::Replaced { path: self.path.display().to_string() })
     }
 
     fn commit(&self, begun: &WriteTransaction) -> Result<TransactionCost, StoreError> {
-        // In a database that could not be switched to WAL, readers can keep a commit waiting; it stays open then.
+        // In a database that could not be switched to WAL, readers can delay a commit; the transaction then stays open.
         let committed = patiently(&self.patience, || self.connection.prepare_cached("COMMIT")?.execute([]));
         match committed {
             Ok((_, retries)) => Ok(begun.cost(retries)),
@@ -327,7 +325,7 @@ impl DocumentStore {
         }
     }
 
-    /// Whether no other document of the batch would fare better, or the transaction is already gone.
+    /// Whether all other documents of the batch would fail too, or the transaction is already gone.
     fn is_fatal(&self, error: &rusqlite::Error) -> bool {
         use ErrorCode::{
             CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, FileLockingProtocolFailed,
@@ -361,12 +359,12 @@ struct WriteTransaction {
     retries: u64,
     /// Until the last document was in.
     rows: Duration,
-    /// Of the documents that are in.
+    /// Bytes of the documents that are in.
     bytes: u64,
 }
 
 impl WriteTransaction {
-    /// Whether a transaction with `files` in it has enough, so that one of `bytes` more would take too long.
+    /// Whether a transaction with `files` files is full, so that one of `bytes` more would take too long.
     fn is_over(&self, files: usize, bytes: u64, limit: BatchLimit) -> bool {
         let is_late = |most: Duration| {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -376,7 +374,7 @@ impl WriteTransaction {
         files >= limit.files || files > 0 && limit.hold.is_some_and(is_late)
     }
 
-    /// What it cost until now, with `retries` after it had begun.
+    /// Its cost so far, with `retries` refusals after it began.
     fn cost(&self, retries: u64) -> TransactionCost {
         TransactionCost {
             wait: self.wait,
@@ -388,7 +386,7 @@ impl WriteTransaction {
 }
 
 impl TransactionCost {
-    /// Of two transactions as of one: others waited for either, but not for both at a time.
+    /// The cost of two transactions as one: others waited for each, but not for both at a time.
     fn after(self, before: Self) -> Self {
         Self {
             wait: self.wait.max(before.wait),

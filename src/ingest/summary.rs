@@ -1,4 +1,3 @@
-//! What came of a run.
 
 use std::fmt;
 
@@ -15,36 +14,36 @@ use crate::{
 /// What a run did, and what it left out.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct RunSummary {
-    /// Name of the run, that of its journal too; `None` where it was stopped before it had one.
+    /// Name of the run and of its journal; `None` if it was stopped before it had one.
     pub run: Option<String>,
-    /// Documents that were found, and what could not be looked at.
+    /// Documents that were found, and paths that could not be read.
     pub files_total: u64,
     pub taken_in: u64,
     /// Documents that needed no write.
     pub unchanged: u64,
-    /// Documents that were taken out, since the folder has them no longer.
+    /// Documents that were deleted because they are no longer in the folder.
     pub removed: u64,
-    /// What could not be taken in.
+    /// Documents that could not be ingested.
     pub failed: Vec<FailedFile>,
-    /// What was taken in only in part: what was left out, and why.
+    /// Documents that were ingested only in part: what was left out, and why.
     pub warned: Vec<FailedFile>,
     pub batches: u64,
-    /// From the start to the end, in ms.
+    /// From start to end, in ms.
     pub elapsed_ms: f64,
-    /// Holds of the write lock in ms; `None` where there was none.
+    /// Holds of the write lock in ms; `None` if there were none.
     pub hold: Option<DurationSpread>,
-    /// Waits for the write lock in ms; `None` where there was none.
+    /// Waits for the write lock in ms; `None` if there were none.
     pub wait: Option<DurationSpread>,
     /// How often the write lock was refused.
     pub retries: u64,
-    /// What came of embedding; `None` where that was not asked for, or not come to.
+    /// Result of embedding; `None` if it was not requested, or not reached.
     #[serde(default)]
     pub embedding: Option<EmbeddingSummary>,
     pub outcome: RunOutcome,
 }
 
 impl RunSummary {
-    /// Of a run that ended with `outcome` before it did anything.
+    /// A run that ended with `outcome` before it did anything.
     pub(super) fn of_nothing(run: Option<String>, outcome: RunOutcome) -> Self {
         Self {
             run,
@@ -64,7 +63,7 @@ impl RunSummary {
         }
     }
 
-    /// The exit code of the command: 0 all is in, 1 something failed or was not embedded, 130 stopped.
+    /// The exit code of the command: 0 all documents are in, 1 something failed or was not embedded, 130 stopped.
     pub fn exit_code(&self) -> u8 {
         match self.outcome {
             RunOutcome::Stopped => 130,

@@ -1,8 +1,8 @@
-//! Keeping a database in step with folders: a run at the start, and one after each change.
+//! Keeps a database in step with folders: a run at the start, and one after each change.
 //!
-//! `ears` hears what changes, `debounce` makes waves of it, `bell` wakes, and the run is the one that `waltop ingest`
-//! makes. Between two runs the database is not open. Nothing that happens after the first run ends a watch: it says
-//! what is in the way, once, and tries again.
+//! `folder_watcher` receives events, `debounce` groups them, `wake_signal` wakes the watch, and the run is the one of
+//! `waltop ingest`. Between two runs the database is not open. After the first run no error ends a watch: it reports
+//! the problem once, and retries.
 
 mod backoff;
 mod debounce;
@@ -44,37 +44,37 @@ use crate::{
     },
 };
 
-/// How often it is looked whether the folders are what they were, which no event tells where one above them was moved;
-/// and how often everything is run through where not everything can be heard.
+/// How often the folders are checked, because no event reports that a parent folder was moved; and how often everything
+/// is ingested again if some folders are not watchable.
 const PULSE: Duration = Duration::from_secs(30);
 
 /// The same while a folder is missing.
 const PULSE_WHILE_MISSING: Duration = Duration::from_secs(1);
 
-/// Who has a folder watched.
+/// The caller of a watch.
 pub trait WatchHost {
-    /// Whether a connection to `database` loses nothing now.
+    /// Whether a connection to `database` loses no data now.
     ///
     /// # Errors
     ///
-    /// With the reason, where one could.
+    /// The reason, if one could.
     fn may_connect(&mut self, database: &Path) -> Result<(), String>;
-    /// A run ended: the first one, or one that changed something or met what none before did.
+    /// A run ended: the first one, or one that changed something or met a new failure.
     fn ran(&mut self, summary: &RunSummary);
-    /// Something else that a person would want to know, as one line.
+    /// Another message for the user, as one line.
     fn notice(&mut self, line: &str);
-    /// When it has something of its own to do between two runs; `None` where it has nothing.
+    /// When the caller's next task between two runs is due; `None` if it has none.
     fn next_task_at(&mut self) -> Option<Instant>;
-    /// Does that. The database is not open in this process then; no run begins before it is done.
+    /// Runs that task. The database is not open in this process during it, and no run starts before it ends.
     fn run_task(&mut self);
 }
 
-/// Takes the folders of `request` in, and again after each change, until `bell` ends it.
+/// Ingests the folders of `request`, and again after each change, until `bell` ends it.
 ///
 /// # Errors
 ///
-/// Before anything was taken in: where a folder is not to be taken in, another watch is at work, or the database is not
-/// to be worked with. That it is locked, or that there is no document yet, is waited for.
+/// Before anything is ingested: a folder cannot be ingested, another watch is active, or the database cannot be used.
+/// If the database is locked, or no document exists yet, the watch waits.
 pub fn watch(
     request: &IngestRequest,
     bell: &WakeSignal,
@@ -134,7 +134,7 @@ struct FolderWatch<'a> {
     bell: &'a WakeSignal,
     host: &'a mut dyn WatchHost,
     folders: WatchedFolders,
-    /// `None` where they are to be made anew before the next run.
+    /// `None` if it has to be created again before the next run.
     ears: Option<FolderWatcher>,
     backoff: RetryBackoff,
     told: ReportedFailures,
@@ -142,9 +142,9 @@ struct FolderWatch<'a> {
     trouble: Option<String>,
     deafness: Option<String>,
     vectors: EmbedderStatus,
-    /// Runs that came to an end.
+    /// Runs that finished.
     runs: u64,
-    /// Whether the database that they wrote is gone, and none was made in its place yet.
+    /// Whether the database that they wrote is gone and has not been replaced yet.
     is_gone: bool,
 }
 
@@ -190,7 +190,7 @@ impl<'a> FolderWatch<'a> {
         loop {
             let (until, mind) = match self.backoff.until() {
                 Some(until) => (until, WakeOn::OnlyTime),
-                // A document that changes need not wait until vectors are tried for again.
+                // A changed document need not wait until the next try for vectors.
                 None => (self.vectors.until().map_or(pulse, |again| again.min(pulse)), WakeOn::Changes),
             };
             let errand = self.host.next_task_at();
@@ -207,7 +207,7 @@ impl<'a> FolderWatch<'a> {
                 }
                 Wakeup::InTime => {}
             }
-            // Whatever woke it: there may always be a change waiting.
+            // Whatever woke it: a change may always be pending.
             if errand.is_some_and(|errand| errand <= Instant::now()) && !self.bell.stop().is_raised() {
                 self.host.run_task();
             }
@@ -222,7 +222,7 @@ impl<'a> FolderWatch<'a> {
         if self.folders.is_any_missing() { PULSE_WHILE_MISSING } else { PULSE }
     }
 
-    /// What is done when nothing was heard for a while, or it is time to try again.
+    /// Runs when no event arrived for a while, or a retry is due.
     fn tick(&mut self) {
         let is_to_retry = self.backoff.until().is_some()
             || self.vectors.until().is_some_and(|until| until <= Instant::now());
@@ -242,7 +242,7 @@ impl<'a> FolderWatch<'a> {
         }
     }
 
-    /// Whether any folder is another than at the last look, or came or went, which is said.
+    /// Whether a folder was replaced, removed or restored since the last check; reports it.
     fn check_folders(&mut self) -> bool {
         let Some(lines) = self.folders.changes() else { return false };
         self.ears = None;
@@ -252,8 +252,8 @@ impl<'a> FolderWatch<'a> {
         true
     }
 
-    /// One run over the folders that are there; `None` where there is nothing to take in. What was heard before it is
-    /// covered by it, and what changes from now on is heard.
+    /// One run over the existing folders; `None` if there is nothing to ingest. It covers the events before it; later
+    /// changes cause events.
     fn run(&mut self) -> Result<Option<RunSummary>, IngestError> {
         if let Some(wave) = self.bell.take() {
             self.handle_event(wave.heard);
@@ -274,7 +274,7 @@ impl<'a> FolderWatch<'a> {
                 ..self.request.clone()
             };
             if let Some(embed) = request.embed.as_mut().filter(|_| self.runs > 0) {
-                // Those that the first run made are new.
+                // The vectors of the first run are new.
                 embed.have = ExistingVectors::Kept;
             }
             match super::run(&request, self.bell.stop(), &mut seen) {
@@ -325,7 +325,7 @@ impl<'a> FolderWatch<'a> {
                 self.vectors.wait();
             }
             Ok(Some(summary)) => self.went_well(&summary),
-            // It was asked to end while it waited.
+            // It had to stop while it waited.
             Err(IngestError::Store(StoreError::Stopped)) => {}
             Err(error) => self.report_error(&error),
         }
@@ -347,7 +347,7 @@ impl<'a> FolderWatch<'a> {
         }
         self.runs += 1;
         self.told = ReportedFailures::after(&summary.failed, None);
-        // One that was asked to stop knows nothing of the embedder.
+        // A stopped run says nothing about the embedder.
         let embedding = summary.embedding.as_ref().filter(|_| summary.outcome == RunOutcome::Completed);
         if let Some(line) = self.vectors.after(embedding, Instant::now()) {
             self.host.notice(&line);
@@ -355,20 +355,21 @@ impl<'a> FolderWatch<'a> {
     }
 
     fn report_error(&mut self, error: &IngestError) {
-        // The run that gets through tries for them, too.
+        // The next successful run retries them too.
         self.vectors.wait();
         let line = error.to_string();
         let waits = matches!(error, IngestError::Folder(discover::DiscoverError::NoDocuments(_)));
-        // Whoever closes the last connection has a deleted index open for a moment: what is still there next time is said.
+        // The process that closes the last connection has a deleted index open for a moment: the error is reported only
+        // if it persists.
         let passes = matches!(error, IngestError::Unfit(_)) && self.backoff.until().is_none();
         if waits {
-            // Any document that comes is heard.
+            // Any new document causes an event.
             self.backoff.went_well();
         } else {
             self.backoff.failed(Instant::now());
         }
         if matches!(error, IngestError::Store(_)) {
-            // That is in the run's journal.
+            // The run's journal has it already.
             self.told = self.told.clone().and_error(line.clone());
         }
         if !passes && self.trouble.as_ref() != Some(&line) {

@@ -16,19 +16,18 @@ use ignore::{WalkBuilder, WalkState};
 use super::is_document;
 use crate::{ingest::StopFlag, threads};
 
-/// More threads do not make a walk faster that the kernel answers from memory.
+/// More threads do not speed up a walk that the kernel answers from memory.
 const MOST_THREADS: usize = 4;
 
-/// How often the caller of a walk checks whether the run is to end.
+/// How often the caller of a walk checks whether the run has to stop.
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
-/// What may be of interest in a folder, in the order of names, what cannot be looked at last. Without the rest
-/// where `stop` was raised.
+/// Candidates in a folder, sorted by name, unreadable ones last. Incomplete if `stop` was raised.
 pub fn entries(folder: &Path, hidden: bool, stop: &StopFlag) -> Vec<Result<FolderEntry, ignore::Error>> {
     let mut walk = WalkBuilder::new(folder);
     walk.standard_filters(true).require_git(false).hidden(!hidden).follow_links(false);
     let mut entries = in_parallel(&mut walk, stop).unwrap_or_else(|| one_by_one(&walk, stop));
-    // By their bytes: part by part, as paths compare, takes many times as long.
+    // Compares bytes: comparing paths component by component takes many times as long.
     entries.sort_unstable_by(|one, other| match (one, other) {
         (Ok(one), Ok(other)) => one.found.path().as_os_str().cmp(other.found.path().as_os_str()),
         _ => one.is_err().cmp(&other.is_err()),
@@ -36,11 +35,11 @@ pub fn entries(folder: &Path, hidden: bool, stop: &StopFlag) -> Vec<Result<Folde
     entries
 }
 
-/// What `walk` finds on several threads beside this one, which hears of `stop` even while a file system does not
-/// answer. `None` where the system refuses the threads: the library panics for one of them, and the others never end.
+/// Walks on several threads while this one watches `stop`, which works even while a file system does not answer. `None`
+/// if the system refuses the threads: for one refused thread the library panics, and its other threads never exit.
 fn in_parallel(walk: &mut WalkBuilder, stop: &StopFlag) -> Option<Vec<Result<FolderEntry, ignore::Error>>> {
     let wanted = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
-    // And one that waits for them.
+    // One more thread waits for them.
     if threads::available(wanted + 1) <= wanted {
         return None;
     }
@@ -64,22 +63,22 @@ fn in_parallel(walk: &mut WalkBuilder, stop: &StopFlag) -> Option<Vec<Result<Fol
         });
     });
     walker.ok()?;
-    // Nothing is ever sent: it is closed when the walk is done.
+    // Nothing is ever sent: the channel closes when the walk is done.
     while done.recv_timeout(STOP_CHECK) == Err(RecvTimeoutError::Timeout) && !stop.is_raised() {}
     let found = mem::take(&mut *entries.lock().unwrap_or_else(PoisonError::into_inner));
     Some(found)
 }
 
-/// The same on this thread alone.
+/// The same walk on this thread alone.
 fn one_by_one(walk: &WalkBuilder, stop: &StopFlag) -> Vec<Result<FolderEntry, ignore::Error>> {
     let entries = walk.build().take_while(|_| !stop.is_raised()).map(|entry| entry.map(FolderEntry::of));
     entries.filter(|entry| entry.as_ref().map_or(true, FolderEntry::is_of_interest)).collect()
 }
 
-/// What stands in a folder.
+/// An entry of a folder.
 pub struct FolderEntry {
     pub found: ignore::DirEntry,
-    /// Of a regular file with a document's name.
+    /// Set for a regular file with a document's name.
     pub metadata: Option<Result<Metadata, ignore::Error>>,
     pub has_name: bool,
 }

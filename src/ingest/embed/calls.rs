@@ -1,4 +1,4 @@
-//! Several threads that ask an embedder at once, and ask again where that may help.
+//! Several threads that call an embedder at once, with retries where they may help.
 
 use std::{
     io,
@@ -16,13 +16,13 @@ use crate::{
     threads,
 };
 
-/// How often a text is sent before it is given up.
+/// How often a text is sent before waltop gives up on it.
 const TRIES: u32 = 5;
 
 /// The longest pause before a text is sent again, whatever the embedder asks for.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// How often somebody who pauses looks whether the run is to end.
+/// How often a pausing thread checks whether the run has to stop.
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// A document that has no vector yet.
@@ -30,13 +30,13 @@ const STOP_CHECK: Duration = Duration::from_millis(20);
 pub struct WantedVector {
     pub id: i64,
     pub name: String,
-    /// Hash of what is to be embedded.
+    /// Hash of the embedded text.
     pub hash: ContentHash,
-    /// What is to be embedded.
+    /// Text to embed.
     pub text: String,
 }
 
-/// What came of a document.
+/// Result for one document.
 #[derive(Debug)]
 pub struct EmbedAnswer {
     /// The document, without its text.
@@ -45,22 +45,22 @@ pub struct EmbedAnswer {
     pub vector: Result<Vec<f32>, EmbedRefusal>,
 }
 
-/// The threads. They end by themselves once this is gone; nobody waits for one that is in the middle of a call.
+/// The threads. They exit by themselves once this is dropped; no process waits for one that is in a call.
 #[derive(Debug)]
 pub struct EmbedCalls {
     jobs: Sender<WantedVector>,
     answers: Receiver<EmbedAnswer>,
-    /// Documents that were given and have not come back.
+    /// Documents that were given and have not been answered.
     under_way: usize,
     most: usize,
 }
 
 impl EmbedCalls {
-    /// As many threads as `options` allow calls, or fewer where the system refuses them.
+    /// Starts as many threads as `options` allow calls, or fewer if the system refuses them.
     ///
     /// # Errors
     ///
-    /// Where the system gives no thread.
+    /// The system refuses every thread.
     pub fn start(options: &EmbedOptions, stop: &StopFlag) -> io::Result<Self> {
         let calls = options.calls.get();
         let (jobs, wanted) = unbounded::<WantedVector>();
@@ -84,32 +84,32 @@ impl EmbedCalls {
             match thread {
                 Ok(_) => started += 1,
                 Err(error) if started == 0 => return Err(error),
-                // Fewer calls at a time are slower and just as good.
+                // Fewer calls at a time are slower, but as good.
                 Err(_) => break,
             }
         }
-        // As many again are waiting, so that nobody idles while vectors are written.
+        // Twice as many more wait, so that no thread is idle while vectors are written.
         Ok(Self { jobs, answers, under_way: 0, most: started * 3 })
     }
 
-    /// Whether it takes another document.
+    /// Whether it accepts another document.
     pub fn has_room(&self) -> bool {
         self.under_way < self.most
     }
 
-    /// Whether nothing is to be waited for.
+    /// Whether no answer is pending.
     pub fn is_idle(&self) -> bool {
         self.under_way == 0
     }
 
-    /// Has `wanted` embedded.
+    /// Queues `wanted` for embedding.
     pub fn give(&mut self, wanted: WantedVector) {
         if self.jobs.send(wanted).is_ok() {
             self.under_way += 1;
         }
     }
 
-    /// What came of one, if something does within `patience`.
+    /// The next answer that arrives within `patience`.
     pub fn next(&mut self, patience: Duration) -> Option<EmbedAnswer> {
         match self.answers.recv_timeout(patience) {
             Ok(answer) => {
@@ -117,7 +117,7 @@ impl EmbedCalls {
                 Some(answer)
             }
             Err(RecvTimeoutError::Timeout) => None,
-            // The threads are gone, which only a panic in an embedder brings about.
+            // The threads are gone, which happens only if an embedder panics.
             Err(RecvTimeoutError::Disconnected) => {
                 self.under_way = 0;
                 None
@@ -126,7 +126,7 @@ impl EmbedCalls {
     }
 }
 
-/// The vector of `text`, asked for several times where that may help.
+/// The vector of `text`, with retries where they may help.
 pub(super) fn ask(options: &EmbedOptions, stop: &StopFlag, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
     let mut pause = options.pause;
     for tried in 1.. {
@@ -157,7 +157,7 @@ fn once(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
     }
 }
 
-/// Whether `pause` went by before the run was to end.
+/// Whether `pause` passed before the run had to stop.
 fn slept(pause: Duration, stop: &StopFlag) -> bool {
     let until = Instant::now() + pause;
     loop {

@@ -21,13 +21,13 @@ use ureq::{
 use super::{EmbedRefusal, Embedder, vector::LONGEST};
 use crate::{text, threads};
 
-/// How long a connection may take to come about.
+/// Timeout of a connection attempt.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long a call may take: a model that is loaded first, or runs without a GPU, takes its time.
+/// Timeout of a call: a model that has to be loaded first, or runs without a GPU, is slow.
 const CALL: Duration = Duration::from_mins(2);
 
-/// The most bytes of an answer beside its vectors: the model's name, usage figures, white space.
+/// The most bytes of an answer besides its vectors: the model's name, usage figures, white space.
 const AROUND: u64 = 64 << 10;
 
 /// The most bytes of one number of a vector: a sign, 17 digits, an exponent, a comma, and the line break and indentation
@@ -37,16 +37,16 @@ const NUMBER: u64 = 40;
 /// The most bytes of a refusal that are read: it is quoted in one line.
 const REFUSAL: u64 = 64 << 10;
 
-/// The most characters of what a server says that are told.
+/// The most characters of a server's message that are reported.
 const SAID: usize = 200;
 
-/// The key in the environment that is sent to any server.
+/// Environment variable with the key that is sent to any server.
 const KEY: &str = "WALTOP_EMBED_KEY";
 
-/// The key in the environment that is sent to its issuer alone, and only where nobody can listen.
+/// Environment variable with the key that is sent only to its issuer, and only over an encrypted connection.
 const OPENAI_KEY: &str = "OPENAI_API_KEY";
 
-/// Where the API is, as in `http://127.0.0.1:11434/v1`.
+/// URL of the API, as in `http://127.0.0.1:11434/v1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbedEndpoint {
     url: String,
@@ -54,7 +54,7 @@ pub struct EmbedEndpoint {
     is_secret: bool,
 }
 
-/// Why a text is no [`EmbedEndpoint`].
+/// Why a text is not an [`EmbedEndpoint`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no address of an embeddings API: give one like http://127.0.0.1:11434/v1")]
 pub struct EndpointError(String);
@@ -72,7 +72,7 @@ impl FromStr for EmbedEndpoint {
         };
         let authority = uri.authority().ok_or_else(no)?;
         let host = authority.host().trim_matches(['[', ']']).to_lowercase();
-        // A password would have to be kept out of every message; the environment has a place for keys.
+        // A password would have to be kept out of every message; keys belong in the environment.
         if host.is_empty() || authority.as_str().contains('@') || uri.query().is_some() {
             return Err(no());
         }
@@ -100,7 +100,7 @@ impl EmbedEndpoint {
     }
 }
 
-/// The server, and the model that it is to use.
+/// The server, and the model to request.
 pub struct HttpEmbedder {
     agent: Agent,
     endpoint: EmbedEndpoint,
@@ -108,7 +108,7 @@ pub struct HttpEmbedder {
     key: Option<String>,
 }
 
-// Without the key.
+// Omits the key.
 impl fmt::Debug for HttpEmbedder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http")
@@ -136,15 +136,15 @@ struct EmbedItem {
 }
 
 impl HttpEmbedder {
-    /// Asks the server at `endpoint` for vectors of `model`. A key is taken from the environment, where there is one:
-    /// `WALTOP_EMBED_KEY`, or `OPENAI_API_KEY` where the server is `OpenAI`'s and the connection encrypted.
+    /// Requests vectors of `model` from the server at `endpoint`. The key comes from the environment, if it is set:
+    /// `WALTOP_EMBED_KEY`, or `OPENAI_API_KEY` if the server is `OpenAI`'s and the connection is encrypted.
     pub fn new(endpoint: EmbedEndpoint, model: &str) -> Self {
         let named = |name: &str| env::var(name).ok().filter(|key| !key.is_empty());
         let key = named(KEY).or_else(|| named(OPENAI_KEY).filter(|_| endpoint.may_have_key_of_openai()));
         let proxy = if endpoint.is_of_this_machine() { None } else { Proxy::try_from_env() };
         let agent = Agent::config_builder()
             .http_status_as_error(false)
-            // A client that follows 301, 302 or 303 sends GET without the texts, and the answer is not about them.
+            // A client that follows 301, 302 or 303 sends GET without the texts, so the answer is not about them.
             .max_redirects(0)
             .timeout_connect(Some(CONNECT))
             .timeout_global(Some(CALL))
@@ -179,7 +179,7 @@ impl HttpEmbedder {
         }
     }
 
-    /// What an answer with another status than 200 means.
+    /// The meaning of an answer with a status other than 200.
     fn refused(&self, response: &mut Response<Body>) -> EmbedRefusal {
         let status = response.status();
         if status.is_redirection()
@@ -203,7 +203,7 @@ impl HttpEmbedder {
 }
 
 impl HttpEmbedder {
-    /// What a redirect means: the server answers somewhere else, which the user has to confirm by naming that address.
+    /// The meaning of a redirect: the server answers at another address, which the user has to confirm by naming it.
     fn redirected(&self, target: &[u8]) -> EmbedRefusal {
         let target = String::from_utf8_lossy(target);
         let target: String = text::clean(target.trim()).chars().take(SAID).collect();
@@ -230,7 +230,7 @@ impl Embedder for HttpEmbedder {
             request = request.header("authorization", format!("Bearer {key}"));
         }
         if self.endpoint.needs_lookup() {
-            // The library looks the name up on a thread, and panics without one.
+            // The library resolves the name on a thread, and panics without one.
             threads::need(1).map_err(|error| never(&format!("request failed: {error}")))?;
         }
         let mut response = request.send(&question[..]).map_err(|error| self.failed(&error))?;
@@ -250,7 +250,7 @@ impl Embedder for HttpEmbedder {
     }
 }
 
-/// The vectors in `body`, one for each of so many texts, in their order; or why there are none.
+/// The vectors in `body`, one for each of `texts` texts, in their order; or why there are none.
 fn vectors_in(body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, String> {
     let EmbedResponse { mut data } = serde_json::from_slice(body)
         .map_err(|error| format!("does not answer as an embeddings API does: {error}"))?;
@@ -261,19 +261,19 @@ fn vectors_in(body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, String> {
     Ok(data.into_iter().map(|item| item.embedding).collect())
 }
 
-/// The most bytes that vectors of so many texts can need.
+/// The most bytes that vectors of `texts` texts can need.
 fn most_bytes(texts: usize) -> u64 {
     AROUND + texts as u64 * LONGEST as u64 * NUMBER
 }
 
-/// At most `most` bytes of the body. A longer one is left unread, and its connection is not used again.
+/// At most `most` bytes of the body. A longer body stays unread, and its connection is not reused.
 fn first_bytes(response: &mut Response<Body>, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     response.body_mut().as_reader().take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Whether no connection came about.
+/// Whether the connection failed.
 fn is_unreachable(error: &io::Error) -> bool {
     use io::ErrorKind::{
         AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable,
@@ -284,12 +284,12 @@ fn is_unreachable(error: &io::Error) -> bool {
     )
 }
 
-/// How long a server wants to be left alone, where it says so in seconds.
+/// How long a server asks callers to wait, if it says so in seconds.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// What the server said of its refusal: the message in the JSON, else the text as it is.
+/// The server's reason for a refusal: the message in the JSON, else the text unchanged.
 fn quoted(body: &[u8]) -> String {
     let json: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let message = [&json["error"]["message"], &json["error"], &json["message"], &json["detail"]]

@@ -1,28 +1,29 @@
-//! Which documents are near which, by their vectors: pure.
+//! Which documents are near each other, by their vectors: pure.
 //!
-//! A document has edges to the [`MOST`] documents that are most alike, from a similarity on. So those of others may
-//! change with a document: of those that had an edge to it, and of those that are alike enough to have one now.
+//! A document has edges to the [`MOST`] documents that are most similar, from a minimum similarity on. So a changed
+//! document can change the edges of others: those that had an edge to it, and those that are similar enough to get one
+//! now.
 
 use std::collections::{HashMap, HashSet};
 
 use super::vector::{self, RankedMatch, TopMatches};
 use crate::ingest::StopFlag;
 
-/// The most edges of a document to near ones.
+/// The most edges from a document to near ones.
 pub const MOST: usize = 8;
 
-/// All vectors of a model that are of their document's text of now.
+/// All vectors of a model that match the current text of their document.
 #[derive(Debug, Default)]
 pub struct ModelVectors {
     dimension: usize,
     ids: Vec<i64>,
-    /// From which similarity on their nearest are edges already.
+    /// The minimum similarity at which their nearest are already edges.
     nearest_from: Vec<Option<f32>>,
-    /// One vector after the other.
+    /// The vectors, one after another.
     numbers: Vec<f32>,
 }
 
-/// What is to be written of one document: the rows of the nearest ones, the most alike first.
+/// Edges to write for one document: the rows of the nearest ones, the most similar first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NearestRows {
     pub id: i64,
@@ -30,7 +31,7 @@ pub struct NearestRows {
 }
 
 impl ModelVectors {
-    /// Adds the vector of row `id` as the database keeps it; one of another length than the first is left out.
+    /// Adds the vector of row `id` as the database stores it. A vector whose length differs from the first is left out.
     pub fn push(&mut self, id: i64, nearest_from: Option<f32>, bytes: &[u8]) {
         if self.ids.is_empty() {
             self.dimension = bytes.len() / 4;
@@ -50,9 +51,9 @@ impl ModelVectors {
         self.ids.is_empty()
     }
 
-    /// What is to be written so that every document has its edges from the similarity `from` on; `edges` are those that
-    /// there are: rows, and `None` for one that is gone. The documents whose own vector is new come last: as long as
-    /// they are not written, all is found out again. `None` where `stop` was raised.
+    /// The edges to write so that every document has its edges from the similarity `from` on; `edges` are the existing
+    /// ones: rows, and `None` for a deleted one. Documents with a new vector come last: until those are written, the
+    /// next run finds all of them again. `None` if `stop` was raised.
     pub fn nearest(
         &self,
         from: f32,
@@ -125,7 +126,7 @@ impl ModelVectors {
 mod tests {
     use super::*;
 
-    /// Directions in the plane, in degrees; `true` where the edges are found out already.
+    /// Directions in the plane, in degrees; `true` if the edges are already known.
     fn plane(directions: &[(i64, f32, bool)]) -> ModelVectors {
         let mut vectors = ModelVectors::default();
         for &(id, degrees, is_known) in directions {

@@ -1,15 +1,15 @@
-//! Vectors: as numbers, as bytes, and how alike two of them are.
+//! Vectors: as numbers, as bytes, and the similarity of two of them.
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
-/// The most numbers in a vector that is taken for one; the largest models give some 8,000.
+/// The most numbers that a vector may have; the largest models give about 8,000.
 pub const LONGEST: usize = 65_536;
 
-/// Numbers that are multiplied at a time: the compiler makes a few vector instructions of them.
+/// Numbers that are multiplied at a time: the compiler turns them into a few vector instructions.
 const LANES: usize = 16;
 
-/// `numbers` with length 1; `None` where that is no direction: no numbers, too many, all of them 0, or one that is
-/// not finite.
+/// `numbers` scaled to length 1; `None` if they are no direction: no numbers, too many, all 0, or one that is not
+/// finite.
 pub fn unit(mut numbers: Vec<f32>) -> Option<Vec<f32>> {
     let squares: f64 = numbers.iter().map(|&it| f64::from(it) * f64::from(it)).sum();
     let length = squares.sqrt();
@@ -24,7 +24,7 @@ pub fn unit(mut numbers: Vec<f32>) -> Option<Vec<f32>> {
     Some(numbers)
 }
 
-/// The cosine of the angle between two vectors of length 1, from -1 to 1; the longer one's end is left out.
+/// The cosine of the angle between two vectors of length 1, from -1 to 1; ignores the end of the longer one.
 pub fn cosine(one: &[f32], other: &[f32]) -> f32 {
     let mut sums = [0.0_f32; LANES];
     let (one, one_rest) = one.as_chunks::<LANES>();
@@ -38,25 +38,25 @@ pub fn cosine(one: &[f32], other: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// `vector` as the database keeps it: f32, the lowest byte first.
+/// `vector` as the database stores it: f32, little-endian.
 pub fn to_bytes(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
-/// Puts the vector that is kept as `bytes` behind `numbers`.
+/// Appends the vector stored as `bytes` to `numbers`.
 pub fn read_into(numbers: &mut Vec<f32>, bytes: &[u8]) {
     numbers.extend(bytes.as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number)));
 }
 
-/// The few of many that are most alike.
+/// The most similar few of many.
 #[derive(Debug)]
 pub struct TopMatches {
     room: usize,
-    /// The least alike on top.
+    /// The least similar on top.
     kept: BinaryHeap<RankedMatch>,
 }
 
-/// What was found, and how alike it is.
+/// A row, and its similarity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RankedMatch {
     pub id: i64,
@@ -69,7 +69,7 @@ impl TopMatches {
         Self { room, kept: BinaryHeap::new() }
     }
 
-    /// Keeps `near`, if it is among the most alike so far.
+    /// Keeps `near`, if it is among the most similar so far.
     pub fn offer(&mut self, near: RankedMatch) {
         if self.kept.len() < self.room {
             self.kept.push(near);
@@ -80,7 +80,7 @@ impl TopMatches {
         }
     }
 
-    /// What was kept, the most alike first.
+    /// The kept ones, the most similar first.
     pub fn best_first(self) -> Vec<RankedMatch> {
         self.kept.into_sorted_vec()
     }
@@ -95,7 +95,7 @@ impl PartialOrd for RankedMatch {
 }
 
 impl Ord for RankedMatch {
-    /// The most alike first; of two equally alike the older row, so that the answer is always the same.
+    /// The most similar first; of two equal ones the older row, so that the answer is always the same.
     fn cmp(&self, other: &Self) -> Ordering {
         other.similarity.total_cmp(&self.similarity).then(self.id.cmp(&other.id))
     }

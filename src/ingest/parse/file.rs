@@ -1,4 +1,4 @@
-//! A document's file, read whole and from one and the same state of it.
+//! A document's file, read whole and in one consistent state.
 
 use std::{
     fs::{File, OpenOptions},
@@ -17,31 +17,28 @@ use super::{
     ContentHash, DocumentPlace, ParsedDocument, parse,
 };
 
-/// The largest file that is taken in where nobody says otherwise, in bytes: 16 MiB. Larger ones are data or logs, not
-/// documents.
+/// The default size limit of a file, in bytes: 16 MiB. Larger files are data or logs, not documents.
 pub const LARGEST: u64 = 16 << 20;
 
-/// How often a file that changes under the reader is read again.
+/// How often a file that changes during the read is read again.
 const ATTEMPTS: usize = 3;
 
-/// How long whoever writes a file is given to come to an end before it is read again.
+/// Pause before the file is read again, so that its writer can finish.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
 
-/// What became of a file.
 #[derive(Debug)]
 pub enum FileOutcome {
-    /// It is to be written.
+    /// To be written.
     Parsed(Box<ParsedDocument>),
-    /// Its bytes are those that the database has; its stamp now.
+    /// Its bytes match the database; its current stamp.
     Unchanged(FileStamp),
-    /// It is no document any more: gone since the walk, or a symbolic link by now.
+    /// No document any more: deleted since the walk, or a symbolic link now.
     Gone,
-    /// It cannot be taken in.
+    /// It cannot be ingested.
     Failed(String),
 }
 
-/// Reads and parses `found` where it has at most `largest` bytes; `known` is the hash that the database has of it.
-/// Never panics.
+/// Reads and parses `found` if it has at most `largest` bytes; `known` is its hash in the database. Never panics.
 pub fn read(found: &FoundDocument, prefix: &str, known: Option<&ContentHash>, largest: u64) -> FileOutcome {
     let (bytes, stamp) = match read_whole(&found.file, largest) {
         Ok(read) => read,
@@ -60,7 +57,7 @@ pub fn read(found: &FoundDocument, prefix: &str, known: Option<&ContentHash>, la
         }
     };
     let place = DocumentPlace { name: &found.name, prefix };
-    // The parsers are other people's work on other people's text. Should one of them panic, that file has failed.
+    // The parsers are third-party code that reads arbitrary text. If one panics, that file has failed.
     match panic::catch_unwind(|| parse(place, text)) {
         Ok(document) => {
             let file = found.file.clone();
@@ -76,13 +73,13 @@ pub fn read(found: &FoundDocument, prefix: &str, known: Option<&ContentHash>, la
     }
 }
 
-/// The whole file and its stamp, from one and the same state of it.
+/// The whole file and its stamp, both from the same state.
 fn read_whole(path: &Path, largest: u64) -> Result<(Vec<u8>, FileStamp), ReadFailure> {
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             thread::sleep(BETWEEN_ATTEMPTS);
         }
-        // What was a regular file in the walk may be a pipe by now, which a plain open would wait for.
+        // A regular file of the walk may be a pipe now, and a plain open would wait for it.
         let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let flags = i32::try_from(flags.bits()).map_err(|error| ReadFailure::Failed(error.to_string()))?;
         let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
@@ -108,14 +105,13 @@ fn stamp_of(file: &File) -> Result<FileStamp, ReadFailure> {
     Ok(FileStamp::of(&metadata))
 }
 
-/// `bytes` in the largest binary unit of which it is a whole number, as people write limits: `16 MiB`.
+/// `bytes` in the largest binary unit that divides it evenly, as people write limits: `16 MiB`.
 fn binary_size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let unit = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
     unit.map_or_else(|| format!("{bytes} bytes"), |(unit, name)| format!("{} {name}", bytes / unit))
 }
 
-/// Why a file could not be read whole.
 enum ReadFailure {
     Gone,
     Failed(String),
@@ -124,7 +120,7 @@ enum ReadFailure {
 impl From<io::Error> for ReadFailure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // A folder on the way to it may be a file by now.
+            // A folder on the path may be a file now.
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Gone,
             _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Self::Gone,
             _ => Self::Failed(error.to_string()),
@@ -194,7 +190,7 @@ mod tests {
         assert!(!is_gone(&gone));
         fs::rename(&gone.file, dir.path().join("elsewhere")).expect("it was there");
         assert!(is_gone(&gone));
-        // What it points to is a document only where it is found under its own name.
+        // Its target is a document only under its own name.
         std::os::unix::fs::symlink("elsewhere", &gone.file).expect("a link");
         assert!(is_gone(&gone));
         gone.file = dir.path().join("elsewhere/a.md");

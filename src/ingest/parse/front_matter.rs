@@ -8,17 +8,15 @@ use super::{
 };
 use crate::{ingest::discover, snapshot::EdgeKind};
 
-/// The largest front matter that is parsed, in bytes: 64 KiB. A person writes less; a bomb needs more.
+/// The largest front matter that is parsed, in bytes: 64 KiB. People write less; a YAML bomb needs more.
 const LARGEST: usize = 64 << 10;
 
-/// What stands at the top of a text.
 #[derive(Debug, PartialEq)]
 pub enum FrontMatter<'a> {
     /// No front matter: the whole text is the body.
     None,
-    /// Its values, and the text after it.
     Values { values: Map<String, Value>, body: &'a str },
-    /// A block that makes no sense.
+    /// An invalid block.
     Malformed { reason: String, body: &'a str },
 }
 
@@ -47,7 +45,7 @@ pub fn split(text: &str) -> FrontMatter<'_> {
     }
 }
 
-/// What stands before and after the first line that is `mark`, or YAML's other end of a document.
+/// The text before and after the first line that is `mark`, or YAML's other end of a document.
 fn split_at_end<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -61,7 +59,7 @@ fn split_at_end<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
 }
 
 fn yaml(block: &str) -> Result<Value, String> {
-    // Aliases in front matter are rare and short; the library's own limits would let one grow to a million values.
+    // Aliases in front matter are rare and short; the library's own limits allow one to grow to a million values.
     let options = serde_saphyr::options! {
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
         with_snippet: false,
@@ -94,7 +92,7 @@ fn from_toml(value: toml::Value) -> Result<Value, String> {
     })
 }
 
-/// The first of `keys` that says anything, as one line of text.
+/// The first of `keys` with a non-empty value, as one line of text.
 pub fn text(values: &Map<String, Value>, keys: &[&str]) -> Option<String> {
     keys.iter().find_map(|key| {
         let said = match values.get(*key)? {
@@ -106,7 +104,7 @@ pub fn text(values: &Map<String, Value>, keys: &[&str]) -> Option<String> {
     })
 }
 
-/// Adds the tags and relations in `values` to `edges`: what is written as a link, or is a document's path.
+/// Adds the tags and relations in `values` to `edges`: values that are written as a link, or are a document's path.
 pub(super) fn relations(values: &Map<String, Value>, place: DocumentPlace<'_>, edges: &mut EdgeSet) {
     for (key, value) in values {
         match key.as_str() {
@@ -139,7 +137,7 @@ fn tags(value: &Value, edges: &mut EdgeSet) {
 fn relation(kind: &EdgeKind, value: &Value, place: DocumentPlace<'_>, edges: &mut EdgeSet) {
     let text = match value {
         Value::String(text) => text.trim(),
-        // An unquoted [[Page]] is a list in a list to YAML.
+        // To YAML, an unquoted [[Page]] is a list in a list.
         Value::Array(values) => {
             let names = values.iter().filter_map(Value::as_str).filter_map(target::of_wikilink);
             return names.for_each(|name| edges.add(kind.clone(), name));

@@ -8,11 +8,11 @@ use super::{
 };
 use crate::snapshot::EdgeKind;
 
-/// The most ASCII punctuation and line breaks of a text that is searched. The parser keeps some 85 bytes and takes up to
-/// 0.7 µs for each that may be markup: 90 MB and 0.7 s. 16 MiB of prose have about as many.
+/// The most ASCII punctuation and line breaks in the text that is searched. For each one that may be markup the parser
+/// keeps about 85 bytes and takes up to 0.7 µs: 90 MB and 0.7 s. 16 MiB of prose have about as many.
 const MOST_MARKS: usize = 1 << 20;
 
-/// The start of `text` that is searched for markup: all of it, or so many lines that it has no more than [`MOST_MARKS`].
+/// The start of `text` that is searched for markup: all of it, or as many lines as have at most [`MOST_MARKS`].
 pub(super) fn searched(text: &str) -> &str {
     if text.len() <= MOST_MARKS {
         return text;
@@ -20,12 +20,12 @@ pub(super) fn searched(text: &str) -> &str {
     let is_mark = |(_, byte): &(usize, u8)| byte.is_ascii_punctuation() || *byte == b'\n';
     match text.bytes().enumerate().filter(is_mark).nth(MOST_MARKS) {
         None => text,
-        // A mark is one byte, so that both are ends of characters.
+        // A mark is one byte, so both ends are character boundaries.
         Some((at, _)) => &text[..text[..at].rfind('\n').map_or(at, |end| end + 1)],
     }
 }
 
-/// Adds the links and tags in `text` to `edges`; its first heading that says anything.
+/// Adds the links and tags in `text` to `edges`; returns its first non-empty heading.
 pub(super) fn scan(text: &str, place: DocumentPlace<'_>, edges: &mut EdgeSet) -> Option<String> {
     let options = Options::ENABLE_WIKILINKS
         | Options::ENABLE_TABLES
@@ -50,7 +50,7 @@ pub(super) fn scan(text: &str, place: DocumentPlace<'_>, edges: &mut EdgeSet) ->
             }
             Event::Start(Tag::Image { link_type, dest_url, .. }) => {
                 in_link += 1;
-                // A picture is no connection between documents; a page that is shown inside this one is.
+                // A picture is no connection between documents; an embedded page is.
                 if matches!(link_type, LinkType::WikiLink { .. }) {
                     add_link(link_type, &dest_url, place, edges);
                 }
@@ -96,7 +96,7 @@ fn add_link(link_type: LinkType, destination: &str, place: DocumentPlace<'_>, ed
     }
 }
 
-/// The words after a `#` that begins a word; a number alone is an issue's, not a tag.
+/// The words after a `#` at the start of a word; a number alone is an issue number, not a tag.
 fn tags(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices('#').filter_map(|(at, _)| {
         let before = text[..at].chars().next_back();

@@ -6,7 +6,6 @@ use percent_encoding::percent_decode_str;
 
 use super::DocumentPlace;
 
-/// What a link points to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LinkTarget {
     /// A file: its name in the database, or a path that leaves the named root.
@@ -25,18 +24,18 @@ pub(super) fn of_link(destination: &str, place: DocumentPlace<'_>) -> Option<Lin
         return None;
     }
     let path = percent_decoded(path);
-    // A path from the top means the top of the folder, as sites have it.
+    // A path from `/` starts at the folder, as in static sites.
     let parent = if path.starts_with('/') { "" } else { parent_within(place) };
     Some(LinkTarget::Name(resolve(place.prefix, parent, &path)))
 }
 
-/// The name in a wikilink, without part and block; `None` where nothing else is there.
+/// The name in a wikilink, without heading and block; `None` if nothing else is in it.
 pub(super) fn of_wikilink(text: &str) -> Option<&str> {
     let name = text.split(['|', '#', '^']).next().unwrap_or_default().trim();
     (!name.is_empty()).then_some(name)
 }
 
-/// Whether `text` begins with a scheme; one letter is a Windows drive, not a scheme (RFC 3986, 3.1).
+/// Whether `text` starts with a scheme; one letter is a Windows drive, not a scheme (RFC 3986, 3.1).
 pub(super) fn has_scheme(text: &str) -> bool {
     let Some((scheme, _)) = text.split_once(':') else { return false };
     scheme.len() > 1
@@ -49,8 +48,8 @@ fn parent_within(place: DocumentPlace<'_>) -> &str {
     relative.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
-/// `path` seen from `parent` in the folder, without `.` and `..`. An absolute folder can be left upwards; a
-/// named root cannot, since nobody knows what is above it.
+/// `path` relative to `parent` in the folder, without `.` and `..`. A path can leave an absolute folder upwards, but
+/// not a named root, because its parent is unknown.
 fn resolve(prefix: &str, parent: &str, path: &str) -> String {
     let absolute = prefix.starts_with('/');
     let mut parts: Vec<&str> =
@@ -71,7 +70,7 @@ fn resolve(prefix: &str, parent: &str, path: &str) -> String {
     }
 }
 
-/// As it is where it would not be UTF-8, or hold a NUL, which no file's name does.
+/// Unchanged if the result would not be UTF-8, or would contain a NUL, which no file name does.
 fn percent_decoded(text: &str) -> Cow<'_, str> {
     match percent_decode_str(text).decode_utf8() {
         Ok(decoded) if !decoded.contains('\0') => decoded,

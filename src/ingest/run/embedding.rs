@@ -1,4 +1,4 @@
-//! The phase after the documents are in: vectors for those that have none, and edges between near ones.
+//! The phase after the documents are in: vectors for those without one, and edges between near ones.
 
 use std::{
     collections::VecDeque,
@@ -23,20 +23,20 @@ use crate::{
     units::milliseconds,
 };
 
-/// How long a vector is kept from the database at most: so much is lost by a crash.
+/// The longest time before a vector is written: a crash loses at most that much.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether the run is to end.
+/// How often the phase checks whether the run has to stop.
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
-/// So many strikes without a success in between, and the embedder is taken to be of no use. A text that it will not
-/// have is one.
+/// After this many strikes without a success in between, waltop gives up on the embedder. A text that it rejects is one
+/// strike.
 const STRIKES: u32 = 200;
 
-/// Strikes for a text that it failed at after several tries.
+/// Strikes for a text that failed after several tries.
 const FAILED: u32 = 20;
 
-/// What is between the store and the embedder.
+/// State between the store and the embedder.
 struct EmbeddingPhase<'a> {
     options: &'a EmbedOptions,
     neighbours: NeighbourCheck,
@@ -48,8 +48,8 @@ struct EmbeddingPhase<'a> {
 }
 
 impl IngestRun<'_> {
-    /// Embeds what has no vector yet, and draws the edges, as far as the request wants that. Where the embedder is of
-    /// no use that is told, and no error: the documents are in.
+    /// Embeds documents without a vector and writes the edges, as far as the request asks for it. An unusable embedder
+    /// is reported, and is no error: the documents are in.
     pub(super) fn embed_all(&mut self, store: &mut DocumentStore) -> Result<RunOutcome, IngestError> {
         let Some(options) = self.request.embed.clone() else { return Ok(RunOutcome::Completed) };
         let begun = Instant::now();
@@ -129,7 +129,7 @@ impl IngestRun<'_> {
         let mut more = true;
         while phase.told.error.is_none() {
             if self.stop.is_raised() {
-                // What is there has been paid for.
+                // Existing answers have already been paid for.
                 self.flush(store, phase)?;
                 return Err(store::StoreError::Stopped.into());
             }
@@ -238,7 +238,7 @@ impl IngestRun<'_> {
         Ok(())
     }
 
-    /// What follows each transaction of the phase.
+    /// Runs after each transaction of the phase.
     fn after_commit(
         &mut self,
         store: &mut DocumentStore,
@@ -257,7 +257,7 @@ impl IngestRun<'_> {
         Ok(())
     }
 
-    /// How long rows are written under the lock: half of what it may be held for is left for the commit.
+    /// How long rows are written under the lock: half of the limit, because the commit needs time too.
     fn most(&self) -> Duration {
         self.request.hold / 2
     }
@@ -268,7 +268,7 @@ impl IngestRun<'_> {
 }
 
 impl EmbeddingPhase<'_> {
-    /// Whether what is ready is to be written.
+    /// Whether the ready vectors have to be written.
     fn is_due(&self) -> bool {
         self.ready.len() >= BATCH || !self.ready.is_empty() && self.flushed.elapsed() >= FLUSH
     }

@@ -1,4 +1,4 @@
-//! What a run tells its journal, and whoever follows it.
+//! What a run reports to its journal and to its observer.
 
 use std::mem;
 

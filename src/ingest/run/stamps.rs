@@ -1,4 +1,4 @@
-//! What follows the batches where files were touched and have the content that they had.
+//! Runs after the batches if files were touched but kept their content.
 
 use std::{collections::VecDeque, mem};
 
@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl IngestRun<'_> {
-    /// Notes the stamps of those files, so that the next run need not read them again. All that is to be in is in by
-    /// now: where the lock or room cannot be had, the rest is left to the next run.
+    /// Records the stamps of those files, so that the next run need not read them again. All documents are in at this
+    /// point: if the lock or disk space is unavailable, the next run records the others.
     pub(super) fn restamp_all(
         &mut self,
         store: &mut DocumentStore,

@@ -1,8 +1,8 @@
-//! The full-text index, kept in step by the run itself.
+//! The full-text index, which the run itself keeps in step.
 //!
-//! The triggers of the tables do the same for whoever else writes. But a statement that fires a trigger, or stands
-//! in a savepoint, makes FTS5 write what it has gathered as a segment of its own: one for each document, all of
-//! which are merged later. Without them a transaction leaves one segment.
+//! Triggers of the tables do the same for any other writer. But a statement that fires a trigger, or is in a savepoint,
+//! makes FTS5 write its buffer as a separate segment: one per document, which all have to be merged later. Without
+//! triggers a transaction leaves one segment.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use rusqlite::{Connection, config::DbConfig};
 
 use super::{DocumentStore, ParsedDocument, StoreError, TransactionCost};
 
-/// Who keeps the index in step while a run writes.
+/// What keeps the index in step while a run writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IndexMode {
-    /// The run; no trigger fires for what it writes.
+    /// The run; none of its writes fires a trigger.
     ByRun,
-    /// The triggers, since there are others on the tables that somebody wants to fire.
+    /// The triggers, because the tables have other triggers too, which their owner expects to fire.
     ByTriggers,
 }
 
-/// The triggers of [`crate::database::migrations`], all of which only keep the index in step.
+/// The triggers of [`crate::database::migrations`]; all of them only keep the index in step.
 const OWN_TRIGGERS: &str = "'nodes_fts_insert', 'nodes_fts_delete', 'nodes_fts_update'";
 
 impl IndexMode {
-    /// Has the run keep the index of `connection`'s database in step, where nobody would miss a trigger by that.
+    /// Lets the run keep the index of `connection`'s database in step, unless that would suppress another trigger.
     pub(super) fn choose(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = format!(
             "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND name NOT IN ({OWN_TRIGGERS})
@@ -35,13 +35,13 @@ impl IndexMode {
     }
 }
 
-/// Segments of one level that are merged: `usermerge` in the migrations.
+/// Number of segments of one level that are merged: `usermerge` in the migrations.
 const MERGED_AT: u32 = 8;
 
 /// The segments that a run leaves, and how they are merged.
 #[derive(Debug)]
 pub(super) struct IndexSegments {
-    /// Since nothing was left to merge.
+    /// Segments since the last complete merge.
     fresh: u32,
     /// Pages that a step may write.
     pages: i64,
@@ -61,7 +61,7 @@ impl IndexSegments {
         self.fresh += 1;
     }
 
-    /// A step was done that cost so much: the next is to come close to half of `aim`.
+    /// Records the cost of a step, and sizes the next one so that it takes about half of `aim`.
     fn stepped(&mut self, cost: TransactionCost, aim: Duration) {
         let factor = aim.as_secs_f64() / 2.0 / cost.hold.as_secs_f64().max(1e-6);
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "some thousands")]
@@ -71,12 +71,12 @@ impl IndexSegments {
 }
 
 impl DocumentStore {
-    /// Merges some of the segments that the run has left, in a transaction of its own that holds the lock for less than
-    /// `aim`; `None` where there are few.
+    /// Merges some of the run's segments, in a separate transaction that holds the lock for less than `aim`; `None` if
+    /// there are few.
     ///
     /// # Errors
     ///
-    /// Where the lock cannot be had or the transaction fails.
+    /// The lock is unavailable, or the transaction fails.
     pub fn merge(&mut self, aim: Duration) -> Result<Option<TransactionCost>, StoreError> {
         if self.segments.fresh < MERGED_AT {
             return Ok(None);
@@ -87,7 +87,7 @@ impl DocumentStore {
         if let Err(error) = self.statement(sql, [self.segments.pages]) {
             return Err(self.give_up(error));
         }
-        // FTS5 says so: the statement itself counts as one change.
+        // FTS5 reports it this way: the statement itself counts as one change.
         let is_done = self.connection.total_changes() - before < 2;
         let cost = self.commit(&begun)?;
         if is_done {
@@ -98,7 +98,7 @@ impl DocumentStore {
         Ok(Some(cost))
     }
 
-    /// Makes `document`, which is in row `id`, be found.
+    /// Adds `document`, which is in row `id`, to the index.
     pub(super) fn index(&self, id: i64, document: &ParsedDocument) -> rusqlite::Result<()> {
         if self.indexing == IndexMode::ByTriggers {
             return Ok(());
@@ -107,7 +107,7 @@ impl DocumentStore {
         self.statement(sql, (id, &document.title, &document.body)).map(drop)
     }
 
-    /// Takes row `id` out of the index, as long as its text is what the index was made of.
+    /// Removes row `id` from the index, as long as its text is the indexed one.
     pub(super) fn unindex(&self, id: i64) -> rusqlite::Result<()> {
         if self.indexing == IndexMode::ByTriggers {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Finding what is near in meaning: every vector of the model is looked at, which takes a few ms for thousands.
+//! Search by meaning: it compares every vector of the model, which takes a few ms for thousands.
 
 use std::path::Path;
 
@@ -11,16 +11,16 @@ use crate::{
     ingest::embed::vector::{self, RankedMatch, TopMatches},
 };
 
-/// Characters of a document's beginning that stand where a snippet would.
+/// Characters from the start of a document that replace a snippet.
 const BEGINNING: usize = 120;
 
-/// The at most `limit` documents in the database at `path` whose vectors of `model` are most like `query`, a vector of
-/// length 1; the most alike first. What has no vector of its text of now is not found. The connection is set up as
-/// `profile` asks.
+/// The documents in the database at `path` whose vectors of `model` are most similar to `query`, a vector of length 1:
+/// at most `limit`, the most similar first. Documents without a vector of their current text are not found. The
+/// connection uses the settings of `profile`.
 ///
 /// # Errors
 ///
-/// Where there is no such database, or it has no such vectors.
+/// There is no such database, or it has no such vectors.
 pub fn nearest(
     path: &Path,
     model: &str,
@@ -48,7 +48,7 @@ pub fn nearest(
     found.into_iter().map(|near| hit(&moment, near)).collect::<rusqlite::Result<_>>().map_err(say)
 }
 
-/// How many numbers a vector of `model` has.
+/// Length of a vector of `model`.
 fn dimension(connection: &Connection, model: &str) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT dimension FROM nodes_vectors WHERE model = ?1 LIMIT 1";
     connection.query_row(sql, [model], |row| row.get(0)).optional()
@@ -65,7 +65,7 @@ fn most_alike(
     query: &[f32],
     limit: usize,
 ) -> rusqlite::Result<Vec<RankedMatch>> {
-    // A document that changes loses its vector in the same transaction, so none here is of another text.
+    // A document that changes loses its vector in the same transaction, so every vector here matches the current text.
     let mut select = connection.prepare("SELECT node, vector FROM nodes_vectors WHERE model = ?1")?;
     let mut rows = select.query([model])?;
     let mut top = TopMatches::of(limit);

@@ -1,4 +1,4 @@
-//! Waiting for the write lock, and not once the run is to end.
+//! Waits for the write lock, but not after a request to stop.
 
 use std::{ops::ControlFlow, path::Path, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::database::{
 #[derive(Debug, Clone)]
 pub struct LockPatience {
     pub budget: Duration,
-    /// Or until this is raised.
+    /// Stops the wait when it is raised.
     pub stop: StopFlag,
 }
 
@@ -25,13 +25,13 @@ impl MayBeBusy for migrations::MigrationError {
 }
 
 impl<E> RetryFailure<E> {
-    /// The error of the store; `other` says what any other failure is.
+    /// The store's error; `other` converts any other failure.
     pub(super) fn or(self, path: &Path, other: impl FnOnce(E) -> StoreError) -> StoreError {
         match self {
             Self::Busy(waited) => StoreError::Busy {
                 path: path.display().to_string(),
                 seconds: (waited.as_secs_f64() * 10.0).round() / 10.0,
-                // Not the one that can be set: this is about a lock that this very process was refused.
+                // Not the configurable `/proc`: this is about a lock that this very process was refused.
                 holder: write_lock_holder(path, Path::new("/proc")),
             },
             Self::Stopped => StoreError::Stopped,
@@ -46,7 +46,7 @@ impl RetryFailure {
     }
 }
 
-/// What `attempt` gives, tried again while somebody has the lock; with how often it was refused.
+/// The result of `attempt`, with retries while another process has the lock; and how often it was refused.
 pub(super) fn patiently<T, E: MayBeBusy>(
     patience: &LockPatience,
     attempt: impl FnMut() -> Result<T, E>,

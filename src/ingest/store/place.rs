@@ -1,7 +1,8 @@
-//! Whether the files at the database's path are still those that are open.
+//! Whether the files at the database's path are still the open ones.
 //!
-//! A file that was renamed over the database, or its removal, leaves a connection with files that nobody else sees:
-//! whatever it commits is lost. `stat` alone tells; opening them here would drop the connection's locks.
+//! If a file is renamed over the database, or the database is deleted, a connection is left with files that no other
+//! process sees, and all its commits are lost. Only `stat` checks this: opening the files here would drop the
+//! connection's locks.
 
 use std::{
     cell::Cell,
@@ -16,13 +17,13 @@ pub(super) struct DatabasePlace {
     main: PathBuf,
     opened: Option<FileId>,
     sidecars: [PathBuf; 2],
-    /// `-wal` and `-shm`, which are there as long as anybody is connected, once they were seen.
+    /// `-wal` and `-shm`, once they were seen; they exist as long as any process is connected.
     seen: Cell<[Option<FileId>; 2]>,
 }
 
 impl DatabasePlace {
-    /// Of the database at `path`, which was opened just now; `before` is what lay there before that, which takes its
-    /// time where a lock has to be waited for.
+    /// The files of the database at `path`, opened just now; `before` is the file that was there before, because an
+    /// open that waits for a lock takes time.
     pub(super) fn of(path: &Path, before: Option<FileId>) -> Self {
         Self {
             main: path.to_owned(),
@@ -32,7 +33,7 @@ impl DatabasePlace {
         }
     }
 
-    /// Whether they are the same still; to be asked where this process holds a lock, so that the sidecars are there.
+    /// Whether they are still the same; valid only while this process holds a lock, so that the sidecars exist.
     pub(super) fn is_unchanged(&self) -> bool {
         let now = self.sidecars.each_ref().map(|path| FileId::at(path));
         let seen = self.seen.get();

@@ -1,4 +1,4 @@
-//! Moving the log into the main file beside the writer, on a connection and a thread of its own.
+//! Checkpoints the log next to the writer, on a separate connection and thread.
 
 use std::{
     fmt, mem,
@@ -21,26 +21,26 @@ use crate::{
     threads, units,
 };
 
-/// Frames that may wait in the log before they are moved, between batches: SQLite's own default.
+/// Frames in the log that trigger a checkpoint between batches: SQLite's own default.
 const CHECKPOINT_AT: i64 = 1000;
 
-/// Frames in the log from which the writer waits until all are moved, so that the log begins anew: what is moved
-/// beside it never catches up.
+/// From this many frames the writer waits until all are checkpointed, so that the log restarts: a checkpoint next to a
+/// writer never catches up.
 const LONGEST_LOG: i64 = 4 * CHECKPOINT_AT;
 
-/// Bytes in the log from which nothing more is written until it can begin anew: with the largest batch it stays
-/// within 64 MiB.
+/// From this many bytes in the log the run writes nothing more until the log can restart: with the largest batch it
+/// stays within 64 MiB.
 const FULL_LOG: u64 = 48 << 20;
 
-/// How long whoever keeps it from that is left alone between two tries.
+/// Pause between two tries to restart a log that a reader pins.
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
-/// A log that has grown as large as it may.
+/// A log that has reached its maximum size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedLog {
-    /// Its bytes.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// Who reads from it still, where the kernel says so.
+    /// The process that still reads from it, if the kernel names it.
     pub reader: Option<BlockingProcess>,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for PinnedLog {
     }
 }
 
-/// Who moves the log. A passive checkpoint takes no write lock: the writer goes on.
+/// Checkpoints the log. A passive checkpoint takes no write lock, so the writer continues.
 #[derive(Debug)]
 pub(super) struct LogMover {
     state: MoverState,
@@ -63,7 +63,7 @@ pub(super) struct LogMover {
 
 #[derive(Debug, Default)]
 enum MoverState {
-    /// Nothing was to be moved yet.
+    /// No checkpoint has run yet.
     #[default]
     None,
     Idle(Connection),
@@ -71,12 +71,12 @@ enum MoverState {
 }
 
 impl LogMover {
-    /// One whose connection is set up as `profile` asks.
+    /// A mover whose connection uses the settings of `profile`.
     pub(super) fn new(profile: Profile) -> Self {
         Self { state: MoverState::None, profile }
     }
 
-    /// Begins to move what is there now.
+    /// Starts to checkpoint the current frames.
     fn start(&mut self, path: &Path) -> Result<(), StoreError> {
         let connection = match mem::take(&mut self.state) {
             MoverState::None => factory::open(path, false, &self.profile)?,
@@ -90,18 +90,18 @@ impl LogMover {
             let moved = move_log(&connection);
             (connection, moved)
         });
-        // Where there is no thread to be had, the run moves a log itself that has become as large as it may.
+        // If no thread is available, the run itself checkpoints a log that has reached its maximum size.
         if let Ok(moving) = moving {
             self.state = MoverState::Moving(moving);
         }
         Ok(())
     }
 
-    /// Waits for the end of what it is at.
+    /// Waits until the current checkpoint ends.
     fn wait(&mut self) -> rusqlite::Result<()> {
         match mem::take(&mut self.state) {
             MoverState::Moving(moving) => {
-                // A panic took the connection with it: the next one gets another.
+                // The connection was lost in a panic: the next checkpoint opens another one.
                 let Ok((connection, moved)) = moving.join() else { return Ok(()) };
                 self.state = MoverState::Idle(connection);
                 moved
@@ -120,19 +120,19 @@ impl LogMover {
 
 impl Drop for LogMover {
     fn drop(&mut self) {
-        // Its connection is closed before the writer's, which tidies up.
+        // Its connection is closed before the writer's, whose close removes the sidecars.
         let _ = self.wait();
     }
 }
 
 impl DocumentStore {
-    /// Moves the log into the main file where enough of it waits. Nobody waits for this but now and then the run:
-    /// it takes no write lock, and somebody else's checkpoint is as good as ours. Where readers keep the log from
-    /// beginning anew, and it is as large as it may be, `say` is told, and they are waited for.
+    /// Checkpoints the log if it has enough frames. Only the run itself sometimes waits for this: it takes no write
+    /// lock, and a checkpoint of another process serves as well. If readers keep a log of maximum size from restarting,
+    /// it calls `say` and waits for them.
     ///
     /// # Errors
     ///
-    /// Where the main file cannot be written, where readers are waited for longer than the budget, or the run is to end.
+    /// The main file cannot be written, readers take longer than the budget, or the run has to stop.
     pub fn checkpoint_log(&mut self, say: &mut dyn FnMut(&PinnedLog)) -> Result<(), StoreError> {
         if self.mover.is_moving() && self.log_length()?.0 < LONGEST_LOG {
             return Ok(());
@@ -155,7 +155,7 @@ impl DocumentStore {
         self.wait_for_readers(say)
     }
 
-    /// Waits until a log that is as large as it may be can begin anew.
+    /// Waits until a log of maximum size can restart.
     fn wait_for_readers(&self, say: &mut dyn FnMut(&PinnedLog)) -> Result<(), StoreError> {
         let asked = Instant::now();
         let mut is_told = false;
@@ -164,8 +164,8 @@ impl DocumentStore {
             if bytes < FULL_LOG || self.restarts_log()? {
                 return Ok(());
             }
-            // Not the one that can be set: this is about a connection of this very process. Asked only where it is
-            // reported: the lock table may be long.
+            // Not the configurable `/proc`: this is about a connection of this very process. Read only for the report,
+            // because the lock table may be long.
             let pinned = || PinnedLog { bytes, reader: holder::reader(&self.path, Path::new("/proc")) };
             if self.patience.stop.is_raised() {
                 return Err(StoreError::Stopped);
@@ -187,7 +187,7 @@ impl DocumentStore {
         }
     }
 
-    /// Whether the next transaction begins the log anew; tried without waiting for anybody.
+    /// Whether the next transaction restarts the log; tries without waiting.
     fn restarts_log(&self) -> Result<bool, StoreError> {
         let restarted = self.connection.prepare_cached("PRAGMA wal_checkpoint(restart)");
         let busy = restarted.and_then(|mut restart| restart.query_row([], |row| row.get::<_, bool>(0)));
@@ -202,7 +202,7 @@ impl DocumentStore {
         size.map(i64::unsigned_abs).map_err(|error| self.error("read", error))
     }
 
-    /// Frames in the log, and those of them that wait to be moved.
+    /// Frames in the log, and how many of them are not checkpointed yet.
     fn log_length(&self) -> Result<(i64, i64), StoreError> {
         let ask = || {
             let mut noop = self.connection.prepare_cached("PRAGMA wal_checkpoint(noop)")?;

@@ -1,4 +1,4 @@
-//! One document's rows, inside a transaction: the node, its edges, and the edges of others that mean it.
+//! The rows of one document, inside a transaction: the node, its edges, and the edges of other documents to it.
 
 use std::sync::LazyLock;
 
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::snapshot::EdgeKind;
 
-/// A link whose target is no document by itself may leave out the ending: the first of [`EXTENSIONS`] is meant.
+/// A link target that is no document itself may lack the extension: it means the first match of [`EXTENSIONS`].
 const WITH_AN_ENDING: &str = "coalesce(
     (SELECT id FROM nodes WHERE path = ?1), (SELECT id FROM nodes WHERE path = ?1 || '.md'),
     (SELECT id FROM nodes WHERE path = ?1 || '.markdown'), (SELECT id FROM nodes WHERE path = ?1 || '.mdx'),
     (SELECT id FROM nodes WHERE path = ?1 || '.txt'))";
 
-/// Leaves the edges whose target can be a document's path.
+/// Matches the edges whose target can be a document's path.
 static IS_PATH: LazyLock<String> = LazyLock::new(|| {
     let others = EdgeKind::WITHOUT_DOCUMENT.iter().chain(EdgeKind::WITHOUT_PATH);
     format!("kind NOT IN ({})", EdgeKind::sql_list(others))
@@ -48,16 +48,15 @@ static INSERT_BARE_LINK: LazyLock<String> = LazyLock::new(|| {
     format!("INSERT INTO edges (target, source, kind, target_node) VALUES (?1, ?2, ?3, {WITH_AN_ENDING})")
 });
 
-/// Where a document's row is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RowPosition {
     pub id: i64,
-    /// Whether it was made just now.
+    /// Whether it was inserted just now.
     pub is_fresh: bool,
 }
 
 impl DocumentStore {
-    /// Writes `document` and its edges, and what can be found of it; whether and how it is there is told by [`RowPosition`].
+    /// Writes `document`, its edges and its index entry; [`RowPosition`] says where, and whether the row is new.
     pub(super) fn upsert(&mut self, document: &ParsedDocument) -> rusqlite::Result<RowPosition> {
         let row = match self.row_of(&document.name)? {
             Some(id) => {
@@ -79,7 +78,7 @@ impl DocumentStore {
         }
     }
 
-    /// Forgets a document whose row is taken back.
+    /// Forgets a document whose row is rolled back.
     pub(super) fn remove_cached(&mut self, name: &str, row: RowPosition) {
         if row.is_fresh {
             self.names.iter_mut().for_each(|names| names.remove(name, row.id));
@@ -102,7 +101,7 @@ impl DocumentStore {
                  modified_ns = ?8, hash = ?9, ingested_at = ?10
              WHERE id = ?11";
         self.unindex(id)?;
-        // What it meant is not what it means now.
+        // The vector belongs to the old text.
         self.statement("DELETE FROM nodes_vectors WHERE node = ?1", [id])?;
         self.bind_node(sql, document, Some(id))?;
         self.index(id, document)
@@ -141,7 +140,7 @@ impl DocumentStore {
             } else if names.is_wiki(edge) {
                 let node = names.resolve(target);
                 names.want(id, edge.clone());
-                // A row that another run took out meanwhile is nobody's target.
+                // No edge may point to a row that another run deleted meanwhile.
                 self.statement(
                     "INSERT INTO edges (source, kind, target, target_node)
                      VALUES (?1, ?2, ?3, (SELECT id FROM nodes WHERE id = ?4))",
@@ -160,23 +159,23 @@ impl DocumentStore {
         Ok(())
     }
 
-    /// Takes the row of a document out, which is in the search index no longer.
+    /// Deletes the row of a document that is no longer in the search index.
     pub(super) fn delete(&self, name: &str, id: i64) -> rusqlite::Result<()> {
-        // Its edges go with it, and edges to it are set to NULL: the tables' own references do that.
+        // The tables' own references delete its edges, and set edges to it to NULL.
         self.statement("DELETE FROM nodes WHERE id = ?1 AND path = ?2", params![id, name])?;
         self.point_links_at(name, None)
     }
 
-    /// Points the links that may mean the document `name` to what they mean now that it came, in row `come`, or went.
+    /// Resolves again the links that may mean the document `name`, after it was added as row `come`, or removed.
     pub(super) fn point_links_at(&self, name: &str, come: Option<i64>) -> rusqlite::Result<()> {
         let bare = without_extension(name).filter(|bare| without_extension(bare).is_none());
-        // Most documents are linked to after they came. Asking is cheaper than an UPDATE that finds nothing.
+        // Most documents are linked to after they were added. A SELECT is cheaper than an UPDATE that finds nothing.
         if self.any(&FIND_UNRESOLVED, params![name, bare])? {
             for (target, node) in [(Some(name), self.row_of(name)?), (bare, self.by_bare_path(bare)?)] {
                 self.statement(&RESOLVE, params![node, target])?;
             }
         }
-        // A link without an ending may have meant another one's namesake so far.
+        // A link without an extension may have meant another document of the same stem so far.
         if self.any(NAMESAKES, params![come, bare])? {
             self.statement(&POINT_AT_NAMESAKE, params![self.by_bare_path(bare)?, bare])?;
         }
@@ -188,7 +187,7 @@ impl DocumentStore {
             for wanted in names.affected(name) {
                 let edge = &wanted.edge;
                 let node = names.resolve(&edge.target);
-                // Who comes changes nothing where somebody else is still meant.
+                // A new document changes nothing if the link still means another one.
                 if come.is_some() && node != come {
                     continue;
                 }
@@ -222,7 +221,7 @@ impl DocumentStore {
     }
 }
 
-/// `name` without a document's ending; `None` where it has none.
+/// `name` without a document's extension; `None` if it has none.
 fn without_extension(name: &str) -> Option<&str> {
     let (bare, extension) = name.rsplit_once('.')?;
     EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)).then_some(bare)
@@ -240,7 +239,7 @@ pub(super) fn known_under(
             bytes: row.get::<_, i64>(3)?.try_into().unwrap_or_default(),
             modified_ns: row.get(4)?,
         };
-        // A hash of another length is nobody's: the file counts as changed.
+        // A hash of another length matches nothing: the file counts as changed.
         let hash = row.get_ref(5)?.as_blob()?.try_into().unwrap_or_default();
         Ok((row.get(0)?, KnownDocument { id: row.get(1)?, folder: row.get(2)?, stamp, hash }))
     })?;
@@ -267,7 +266,7 @@ pub(super) fn wikilinks(
     links.collect()
 }
 
-/// `/` is followed by `0`, so this ends the range of names that begin with the prefix, which ends with `/`.
+/// The end of the range of names that start with the prefix, which ends with `/`: `0` follows `/`.
 pub(super) fn end_of(prefix: &str) -> String {
     format!("{}0", prefix.trim_end_matches('/'))
 }

@@ -1,4 +1,4 @@
-//! Finding what was ingested.
+//! Searches ingested documents.
 
 use std::{
     io::{self, ErrorKind},
@@ -15,12 +15,12 @@ use crate::{
     snapshot::EdgeKind,
 };
 
-/// What stands before and after a word that was found, in a snippet.
+/// Marks before and after a matched word in a snippet.
 pub const MARKS: (&str, &str) = ("«", "»");
 
 const SNIPPET_WORDS: u32 = 16;
 
-/// How much more a word in the title weighs than one in the text.
+/// Weight of a word in the title, relative to one in the text.
 const TITLE_WEIGHT: f64 = 5.0;
 
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
@@ -28,26 +28,27 @@ pub struct SearchHit {
     /// Its name in the database.
     pub path: String,
     pub title: String,
-    /// Where the words stand, between [`MARKS`], in one line.
+    /// The text around the matched words, which are between [`MARKS`], in one line.
     pub snippet: String,
-    /// The smaller, the better: its bm25 rank, or where vectors were searched the cosine with its sign turned.
+    /// Smaller is better: the bm25 rank, or the negated cosine in a search by vector.
     pub rank: f64,
-    /// The cosine between its vector and the query's; `None` where words were searched.
+    /// The cosine between its vector and the query's; `None` in a search by words.
     pub similarity: Option<f64>,
-    /// Where it leads, by kind and target; a tag leads nowhere.
+    /// Its links, by kind and target; tags are left out.
     pub links_out: Vec<OutgoingLink>,
-    /// The documents that lead to it, by path.
+    /// The documents that link to it, by path.
     pub links_in: Vec<IncomingLink>,
 }
 
-/// A link in a document that was found.
+/// A link from a document that was found.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct OutgoingLink {
-    /// `link`, `wikilink`, `url`, `semantic` where it is near in meaning, or `relation:` and the name that the front matter gives it.
+    /// `link`, `wikilink`, `url`, `semantic` for a document with a similar meaning, or `relation:` and its name in the
+    /// front matter.
     pub kind: EdgeKind,
-    /// What the document says, normalised.
+    /// The target in the document, normalised.
     pub target: String,
-    /// The document that it means; `None` where that was not taken in.
+    /// The document that it means; `None` if that was not ingested.
     pub path: Option<String>,
     pub title: Option<String>,
 }
@@ -55,19 +56,20 @@ pub struct OutgoingLink {
 /// A link to a document that was found.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct IncomingLink {
-    /// `link`, `wikilink`, `semantic` where it is near in meaning, or `relation:` and the name that the front matter gives it.
+    /// `link`, `wikilink`, `semantic` for a document with a similar meaning, or `relation:` and its name in the front
+    /// matter.
     pub kind: EdgeKind,
-    /// The document that it stands in.
+    /// The document that contains the link.
     pub path: String,
     pub title: String,
 }
 
-/// Why nothing could be searched.
+/// Why the search failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
     #[error("there is no database {0}: make it with `waltop ingest DIR --db {0}`")]
     Missing(String),
-    /// The database has no documents of ours.
+    /// The database has no documents from waltop.
     #[error("nothing was ingested into {0}: do so with `waltop ingest DIR --db {0}`")]
     NothingIngested(String),
     /// There are no vectors of the model.
@@ -78,40 +80,37 @@ pub enum SearchError {
     NotEmbedded {
         path: String,
         model: String,
-        /// The models that there are vectors of.
+        /// The models that have vectors.
         others: Vec<String>,
     },
-    /// The query's vector is not of the kind that is stored.
+    /// The query's vector has another length than the stored ones.
     #[error(
         "the vectors of {model} in this database have {stored} numbers and the query's has {query}: name the model that \
          made them with --embed-model, or make them anew with `waltop ingest … --embed-anew`"
     )]
     Dimension {
         model: String,
-        /// Numbers of those that are stored.
+        /// Length of the stored ones.
         stored: i64,
         query: usize,
     },
-    /// No word in the query.
+    /// The query has no words.
     #[error("nothing to search for: give at least one letter or digit")]
     NoWords,
-    /// It could not be opened.
     #[error(transparent)]
     Open(#[from] factory::OpenError),
-    /// SQLite failed.
     #[error("cannot search {path}: {source}; see what is wrong with it with `waltop health {path}`")]
     Sqlite { path: String, source: rusqlite::Error },
 }
 
-/// The at most `limit` documents in the database at `path` that have every word of `query`, best first. The
-/// last word may be the beginning of one, and so may one that ends with `*`; words between `"` stand beside each
-/// other, as parts of a word with punctuation do. Nothing else is syntax.
-/// What the file keeps stays as it is, its journal mode too: it may be somebody else's. What a connection keeps is
-/// set up as `profile` asks.
+/// The documents in the database at `path` that contain every word of `query`: at most `limit`, best first. The last
+/// word may be a prefix, and so may one that ends with `*`. Words between `"` have to be adjacent, like the parts of a
+/// word with punctuation. There is no other syntax. The file stays as it is, its journal mode too, because it may
+/// belong to another program. The connection uses the settings of `profile`.
 ///
 /// # Errors
 ///
-/// Where there is no such database, nothing was ingested into it, or `query` has no words.
+/// There is no such database, nothing was ingested into it, or `query` has no words.
 pub fn search(
     path: &Path,
     query: &str,
@@ -122,12 +121,12 @@ pub fn search(
     let _as_owner = factory::as_owner(path)?;
     let connection = open(path, profile)?;
     let say = |source| SearchError::Sqlite { path: path.display().to_string(), source };
-    // The documents and their links as of one moment.
+    // Documents and links from the same snapshot.
     let moment = connection.unchecked_transaction().map_err(say)?;
     find(&moment, &expression, limit).map_err(say)
 }
 
-/// A connection to the database at `path`, set up as `profile` asks, if something was ingested into it.
+/// A connection to the database at `path` with the settings of `profile`, if documents were ingested into it.
 pub(super) fn open(path: &Path, profile: &Profile) -> Result<Connection, SearchError> {
     let shown = || path.display().to_string();
     let is_missing =
@@ -149,7 +148,7 @@ fn but_of(others: &[String]) -> String {
 }
 
 fn find(connection: &Connection, expression: &str, limit: usize) -> rusqlite::Result<Vec<SearchHit>> {
-    // The best are chosen first: the rows, and the snippets above all, are had for those only.
+    // Choose the best first: rows, and above all snippets, are computed only for them.
     let sql = "SELECT nodes.id, nodes.path, nodes.title, snippet(nodes_fts, -1, ?2, ?3, '…', ?4), best.place
          FROM (SELECT rowid AS id, rank AS place FROM nodes_fts
                WHERE nodes_fts MATCH ?1 AND rank MATCH ?5 ORDER BY rank LIMIT ?6) AS best
@@ -205,8 +204,8 @@ pub(super) fn links_in(connection: &Connection, id: i64) -> rusqlite::Result<Vec
     links.collect()
 }
 
-/// `query` as an FTS5 expression: each word or phrase a string, with a `*` behind it where it is a beginning; `None`
-/// where it has no words.
+/// `query` as an FTS5 expression: each word or phrase is a string, followed by `*` if it is a prefix; `None` if it has
+/// no words.
 fn expression(query: &str) -> Option<String> {
     let mut terms: Vec<QueryTerm> = terms(query).into_iter().filter(QueryTerm::has_words).collect();
     if let Some(last) = terms.last_mut() {
@@ -233,9 +232,9 @@ impl QueryTerm<'_> {
     }
 }
 
-/// What stands between two `"` is a phrase, where the first begins a word; everything else goes word by word.
+/// Text between two `"` is a phrase if the first one starts a word; everything else is split into words.
 fn terms(query: &str) -> Vec<QueryTerm<'_>> {
-    // SQL text ends at a NUL, so control characters part words and phrases.
+    // SQL text ends at a NUL, so control characters separate words and phrases.
     let is_gap = |c: char| c.is_whitespace() || c.is_control();
     let mut terms = Vec::new();
     let mut rest = query.trim_start_matches(is_gap);

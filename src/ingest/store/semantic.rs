@@ -1,4 +1,4 @@
-//! Edges of kind `semantic`: from a document to the ones whose vectors are nearest to its own.
+//! Edges of kind `semantic`: from a document to the ones with the nearest vectors.
 
 use std::{
     collections::VecDeque,
@@ -15,11 +15,11 @@ use super::{
 use crate::ingest::embed::nearest::{ModelVectors, NearestRows};
 
 impl DocumentStore {
-    /// All vectors of `model` that are of their document's text of now, whatever folder that is in.
+    /// All vectors of `model` that match the current text of their document, in any folder.
     ///
     /// # Errors
     ///
-    /// Where they cannot be read.
+    /// They cannot be read.
     pub fn vectors(&self, model: &str) -> Result<ModelVectors, StoreError> {
         let sql = "SELECT nodes_vectors.node, nodes_vectors.nearest_from, nodes_vectors.vector
              FROM nodes_vectors JOIN nodes ON nodes.id = nodes_vectors.node AND nodes.hash = nodes_vectors.hash
@@ -37,11 +37,11 @@ impl DocumentStore {
         Ok(vectors)
     }
 
-    /// The edges to near documents that there are: from which row, and to which, `None` where that is gone.
+    /// The existing edges to near documents: source row, and target row, or `None` if the target was deleted.
     ///
     /// # Errors
     ///
-    /// Where they cannot be read.
+    /// They cannot be read.
     pub fn semantic_edges(&self) -> Result<Vec<(i64, Option<i64>)>, StoreError> {
         let sql = "SELECT source, target_node FROM edges WHERE kind = 'semantic'";
         let (edges, _) = patiently(&self.patience, || {
@@ -53,12 +53,12 @@ impl DocumentStore {
         Ok(edges)
     }
 
-    /// Writes what is nearest, from the front of `queue` in one transaction, no further one after `most`: of vectors of
-    /// `model`, from the similarity `from` on.
+    /// Writes edges from the front of `queue` in one transaction, and starts no further document after `most`: by
+    /// vectors of `model`, from the similarity `from` on.
     ///
     /// # Errors
     ///
-    /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
+    /// The lock is unavailable, or the transaction fails; nothing of it is written then.
     pub fn write_nearest(
         &mut self,
         model: &str,
@@ -93,7 +93,7 @@ impl DocumentStore {
         let mut changed =
             self.statement("DELETE FROM edges WHERE source = ?1 AND kind = 'semantic'", [id])?;
         for target in to {
-            // Either may have been taken out since the vectors were read.
+            // Either may have been deleted since the vectors were read.
             changed += self.statement(
                 "INSERT OR IGNORE INTO edges (source, kind, target, target_node)
                  SELECT ?1, 'semantic', path, id FROM nodes
@@ -101,7 +101,7 @@ impl DocumentStore {
                 params![id, target],
             )?;
         }
-        // There is one set of such edges: what another model had is no longer there.
+        // There is one set of such edges: those of another model are deleted.
         self.statement(
             "UPDATE nodes_vectors SET nearest_from = CASE model WHEN ?2 THEN ?3 END WHERE node = ?1",
             params![id, model, f64::from(from)],

@@ -1,4 +1,4 @@
-//! New stamps for documents whose files were touched, and hold what the database has.
+//! New stamps for documents whose files were touched, and whose content matches the database.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -7,34 +7,34 @@ use rusqlite::params;
 use super::{BatchLimit, DocumentStore, LockPatience, StoreError, TransactionCost};
 use crate::ingest::{discover::FileStamp, parse::ContentHash};
 
-/// How long the write lock is waited for: a stamp that is not written costs the next run a look into the file, no more.
+/// How long to wait for the write lock: a stamp that is not written only makes the next run read the file.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The most bytes of a document whose stamp is noted. All of a row is read where a part of it is changed, which takes 3 ms
-/// under the lock for each MB; the few files that are longer are better read once more, without it.
+/// The longest document, in bytes, whose stamp is updated. SQLite reads a whole row to change a part of it, which takes
+/// 3 ms under the lock per MB. Reading the few longer files again, without the lock, is better.
 pub const LONGEST: u64 = 4 << 20;
 
-/// A document whose file has another stamp than the database, and the same content.
+/// A document whose file has the same content as in the database, and another stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TouchedDocument {
     pub id: i64,
     /// Hash of its bytes.
     pub hash: ContentHash,
-    /// The stamp that its file had when these bytes were read.
+    /// The stamp of its file when these bytes were read.
     pub stamp: FileStamp,
 }
 
 impl DocumentStore {
-    /// Notes the stamps of documents from the front of `touched` in one transaction, as many as `limit` allows; how many.
-    /// Where a row has another content by now, another run knows better.
+    /// Updates the stamps of documents from the front of `touched` in one transaction, as many as `limit` allows;
+    /// returns how many. A row with another content by now belongs to a newer run, and stays.
     ///
-    /// A stamp has the same eight bytes as the one before, but for times near 1970. A row that stays as long as it is
-    /// SQLite overwrites in place, and of the pages that a long text goes on in it reads all and writes none. Neither
-    /// the full-text index nor its triggers have to do with it.
+    /// A stamp has the same eight bytes as the one before, except for times near 1970. SQLite overwrites a row of
+    /// unchanged length in place; it reads the overflow pages of a long text, and writes none of them. The full-text
+    /// index and its triggers are not involved.
     ///
     /// # Errors
     ///
-    /// Where the lock cannot be had soon or the transaction fails; nothing of it is in then.
+    /// The lock is not available soon, or the transaction fails; nothing of it is written then.
     pub fn restamp(
         &mut self,
         touched: &mut VecDeque<TouchedDocument>,

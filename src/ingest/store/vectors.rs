@@ -1,4 +1,4 @@
-//! Vectors beside the documents: which are missing, and writing them, a batch in a short transaction.
+//! Vectors of the documents: finds the missing ones and writes them, each batch in a short transaction.
 
 use std::{
     collections::VecDeque,
@@ -16,13 +16,13 @@ use crate::ingest::{
     parse::ContentHash,
 };
 
-/// Documents without a vector that are read at a time: what is in memory of them does not grow with their number.
+/// Documents without a vector that are read at a time: memory use does not grow with their number.
 const PAGE: i64 = 64;
 
-/// Vectors in a transaction: some 200 KB.
+/// Vectors in a transaction: about 200 KB.
 pub const BATCH: usize = 64;
 
-/// Those of the documents in question that have no vector of the model for their text of now.
+/// The documents in question that have no vector of the model for their current text.
 const MISSING: &str =
     "FROM nodes LEFT JOIN nodes_vectors ON nodes_vectors.node = nodes.id AND nodes_vectors.model = ?1
     WHERE nodes.path > ?2 AND nodes.path < ?3 AND (nodes_vectors.node IS NULL OR nodes_vectors.hash <> nodes.hash)";
@@ -31,7 +31,7 @@ const MISSING: &str =
 #[derive(Debug)]
 pub struct EmbeddedDocument {
     pub id: i64,
-    /// Hash of what the vector was made of.
+    /// Hash of the embedded text.
     pub hash: ContentHash,
     /// The vector, of length 1.
     pub vector: Vec<f32>,
@@ -44,23 +44,22 @@ pub struct ListPosition {
     after: String,
 }
 
-/// What became of some vectors.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StoredVectors {
-    /// The ones that are in; none of a document that has changed meanwhile.
+    /// Vectors that were written; none for a document that has changed meanwhile.
     pub files: u64,
     pub bytes: u64,
-    /// Edges that came or went.
+    /// Edges that were added or removed.
     pub edges: u64,
     pub cost: TransactionCost,
 }
 
 impl DocumentStore {
-    /// How many documents of the folders have no vector of `model` for their text of now.
+    /// How many documents of the folders have no vector of `model` for their current text.
     ///
     /// # Errors
     ///
-    /// Where they cannot be read.
+    /// They cannot be read.
     pub fn count_unembedded(&self, model: &str) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) {MISSING}");
         let count = |prefix: &str| -> Result<u64, StoreError> {
@@ -74,12 +73,12 @@ impl DocumentStore {
         self.prefixes().into_iter().map(count).sum()
     }
 
-    /// The next of those documents from `place` on, each with the first `chars` characters of its title and text;
-    /// none where there are no more.
+    /// The next of those documents from `place` on, each with the first `chars` characters of its title and text; empty
+    /// at the end.
     ///
     /// # Errors
     ///
-    /// Where they cannot be read.
+    /// They cannot be read.
     pub fn unembedded(
         &self,
         model: &str,
@@ -113,11 +112,11 @@ impl DocumentStore {
         Ok(Vec::new())
     }
 
-    /// How many numbers a vector of `model` has; `None` where there is none yet.
+    /// Length of a vector of `model`; `None` if there is none yet.
     ///
     /// # Errors
     ///
-    /// Where that cannot be read.
+    /// It cannot be read.
     pub fn dimension(&self, model: &str) -> Result<Option<usize>, StoreError> {
         let sql = "SELECT dimension FROM nodes_vectors WHERE model = ?1 LIMIT 1";
         let (dimension, _) = patiently(&self.patience, || {
@@ -127,18 +126,18 @@ impl DocumentStore {
         Ok(dimension.map(|it| it.try_into().unwrap_or(LONGEST)))
     }
 
-    /// Writes vectors from the front of `queue` in one transaction: no further one after `most`.
+    /// Writes vectors from the front of `queue` in one transaction, and starts no further one after `most`.
     ///
     /// # Errors
     ///
-    /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
+    /// The lock is unavailable, or the transaction fails; nothing of it is written then.
     pub fn write_vectors(
         &mut self,
         model: &str,
         queue: &mut VecDeque<EmbeddedDocument>,
         most: Duration,
     ) -> Result<StoredVectors, StoreError> {
-        // A document that has changed or gone meanwhile gets none: it is wanted again, or nowhere.
+        // A document that has changed or was deleted meanwhile gets no vector: it is listed again, or gone.
         let sql = "INSERT INTO nodes_vectors (node, model, dimension, hash, vector)
              SELECT id, ?2, ?3, hash, ?4 FROM nodes WHERE id = ?1 AND hash = ?5
              ON CONFLICT (node, model) DO UPDATE SET
@@ -174,12 +173,11 @@ impl DocumentStore {
         Ok(stored)
     }
 
-    /// Throws some of the vectors of `model` away, whatever folder their documents are in; how many. It ends
-    /// after `most`.
+    /// Discards some of the vectors of `model`, in any folder; returns how many. Stops after `most`.
     ///
     /// # Errors
     ///
-    /// Where the lock cannot be had or the transaction fails; nothing of it is done then.
+    /// The lock is unavailable, or the transaction fails; nothing is discarded then.
     pub fn discard_vectors(&mut self, model: &str, most: Duration) -> Result<StoredVectors, StoreError> {
         let sql = "DELETE FROM nodes_vectors WHERE rowid IN (SELECT rowid FROM nodes_vectors WHERE model = ?1 LIMIT ?2)";
         let begun = self.begin()?;
@@ -198,7 +196,7 @@ impl DocumentStore {
         Ok(StoredVectors { files, cost: self.commit(&begun)?, ..StoredVectors::default() })
     }
 
-    /// What the folders' documents are called, each once where one folder is in another.
+    /// Name prefixes of the folders' documents, each once if one folder is in another.
     fn prefixes(&self) -> Vec<&str> {
         let all: Vec<&str> = self.names.iter().map(super::DocumentNames::prefix).collect();
         let is_within =

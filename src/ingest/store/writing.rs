@@ -1,4 +1,4 @@
-//! A batch in one transaction: documents in, or out; all together, and one by one only where that failed.
+//! A batch in one transaction: inserts or deletes documents, all together, and one by one only if that failed.
 
 use std::collections::VecDeque;
 
@@ -7,16 +7,16 @@ use super::{
 };
 use crate::snapshot::FailedFile;
 
-/// How many documents were looked at, the places of those that were refused, and what it cost.
+/// How many documents were tried, the positions of the rejected ones, and the cost.
 type SplitBatch = (usize, Vec<(usize, rusqlite::Error)>, TransactionCost);
 
 impl DocumentStore {
-    /// Writes documents from the front of `queue` in one transaction, as many as `limit` allows. One that the
-    /// database refuses is left out and told, the others go on.
+    /// Writes documents from the front of `queue` in one transaction, as many as `limit` allows. Documents that the
+    /// database rejects are reported; the others are written.
     ///
     /// # Errors
     ///
-    /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
+    /// The lock is unavailable, or the transaction fails; nothing of it is written then.
     pub fn write(
         &mut self,
         queue: &mut VecDeque<ParsedDocument>,
@@ -47,7 +47,7 @@ impl DocumentStore {
         Ok(written)
     }
 
-    /// How many documents it wrote, all in one go; `None` where the database refused one, and nothing is in.
+    /// How many documents it wrote, all at once; `None` if the database rejected one, and nothing was written.
     fn write_together(
         &mut self,
         queue: &VecDeque<ParsedDocument>,
@@ -86,7 +86,7 @@ impl DocumentStore {
         }
     }
 
-    /// How many documents it wrote, each in a savepoint of its own, and the places of those that were refused.
+    /// How many documents it wrote, each in a separate savepoint, and the positions of the rejected ones.
     fn write_apart(
         &mut self,
         queue: &VecDeque<ParsedDocument>,
@@ -119,7 +119,7 @@ impl DocumentStore {
         match written {
             Ok(()) => self.statement("RELEASE document", []).map(drop),
             Err(error) => {
-                // Where SQLite has rolled everything back there is no savepoint any more; the caller sees that.
+                // If SQLite has rolled everything back, the savepoint is gone; the caller checks for that.
                 if !self.connection.is_autocommit() {
                     self.statement("ROLLBACK TO document", [])?;
                     self.statement("RELEASE document", [])?;
@@ -129,11 +129,11 @@ impl DocumentStore {
         }
     }
 
-    /// Takes documents from the front of `gone` out in one transaction, as many as `limit` allows; how many.
+    /// Deletes documents from the front of `gone` in one transaction, as many as `limit` allows; returns how many.
     ///
     /// # Errors
     ///
-    /// Where the lock cannot be had or the transaction fails; nothing of it is in then.
+    /// The lock is unavailable, or the transaction fails; nothing is deleted then.
     pub fn remove(
         &mut self,
         gone: &mut VecDeque<(String, i64)>,
@@ -143,7 +143,7 @@ impl DocumentStore {
         let mut going = Vec::new();
         while !begun.is_over(going.len(), 0, limit) {
             let Some((name, id)) = gone.pop_front() else { break };
-            // Another run may have taken it out meanwhile, and the row may be another document's.
+            // Another run may have deleted it meanwhile, and the row may be another document's.
             let unindexed = match self.row_of(&name) {
                 Ok(row) if row == Some(id) => self.unindex(id),
                 other => other.map(drop),

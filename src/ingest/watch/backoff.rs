@@ -1,14 +1,14 @@
-//! When to try again what failed. Pure: times are handed in.
+//! When to retry after a failure. Pure: the caller passes the times.
 
 use std::time::{Duration, Instant};
 
 /// The wait after the first failure.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// The longest wait, however often it failed.
+/// The longest wait, after any number of failures.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// Waits that double with each failure in a row.
+/// Waits that double with each consecutive failure.
 #[derive(Debug, Default)]
 pub struct RetryBackoff {
     pause: Option<Duration>,
@@ -22,12 +22,12 @@ impl RetryBackoff {
         self.until = Some(now + pause);
     }
 
-    /// It went well: nothing is waited for.
+    /// Records a success: there is nothing to wait for.
     pub fn went_well(&mut self) {
         *self = Self::default();
     }
 
-    /// When to try again; `None` where nothing failed.
+    /// When to retry; `None` if nothing failed.
     pub fn until(&self) -> Option<Instant> {
         self.until
     }

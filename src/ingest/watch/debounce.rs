@@ -1,33 +1,33 @@
-//! When what was heard is worth a run: not at each event, and not never. Pure: times are handed in.
+//! When events cause a run: not at each event, and never too late. Pure: the caller passes the times.
 
 use std::time::{Duration, Instant};
 
-/// Silence that ends a wave of events: an editor's write, rename and chmod are one change.
+/// Quiet time that ends a group of events: an editor's write, rename and chmod are one change.
 pub const QUIET: Duration = Duration::from_millis(250);
 
-/// A wave is acted on after this time, though it still goes on.
+/// The longest time before a group causes a run, even if events continue.
 pub const AT_MOST: Duration = Duration::from_secs(2);
 
-/// What an event says; what comes later in this list covers what comes before.
+/// The meaning of an event; a later variant includes the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WatchEvent {
-    /// A document came, changed or went.
+    /// A document was added, changed or removed.
     Document,
-    /// Folders came or went, or what is ignored changed: other folders are to be watched now.
+    /// Folders were added or removed, or ignore rules changed: the set of watched folders changes.
     Folders,
-    /// The kernel had more to tell than its queue holds: anything may have happened.
+    /// The kernel's queue overflowed: anything may have changed.
     Lost,
 }
 
-/// Events that are acted on together.
+/// Events that cause one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventGroup {
-    /// The most that any of them said.
+    /// The most significant of them.
     pub heard: WatchEvent,
     pub events: u64,
 }
 
-/// Gathers events into waves, in the same few bytes however many there are.
+/// Groups events, in the same few bytes for any number of them.
 #[derive(Debug)]
 pub struct EventDebouncer {
     quiet: Duration,
@@ -49,7 +49,7 @@ impl Default for EventDebouncer {
 }
 
 impl EventDebouncer {
-    /// A wave ends after `quiet` without an event, but is due `at_most` after its first one.
+    /// A group ends after `quiet` without an event, and is due `at_most` after its first one.
     pub fn new(quiet: Duration, at_most: Duration) -> Self {
         Self { quiet, at_most, gathered: None }
     }
@@ -68,18 +68,18 @@ impl EventDebouncer {
         }
     }
 
-    /// When what was gathered is to be acted on; `None` where nothing was.
+    /// When the group is due; `None` without events.
     pub fn due(&self) -> Option<Instant> {
         let GatheredEvents { first, last, .. } = self.gathered.as_ref()?;
         Some((*last + self.quiet).min(*first + self.at_most))
     }
 
-    /// What was gathered, once it is due.
+    /// The group, once it is due.
     pub fn take_if_due(&mut self, now: Instant) -> Option<EventGroup> {
         self.due().filter(|due| *due <= now).and_then(|_| self.take())
     }
 
-    /// What was gathered, due or not: a run that begins now covers it.
+    /// The group, due or not: a run that starts now covers it.
     pub fn take(&mut self) -> Option<EventGroup> {
         self.gathered.take().map(|gathered| gathered.wave)
     }
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(debounce.take(), None);
     }
 
-    // Whatever comes whenever: no event is lost, none waits longer than it may, and waves are apart.
+    // For any sequence of events: none is lost, none waits too long, and groups do not overlap.
     #[test]
     fn whatever_comes_is_acted_on_in_time() {
         for seed in 0..200 {
@@ -156,7 +156,7 @@ mod tests {
             for _ in 0..500 {
                 let pace = [1, 30, 400, 3_000][usize::try_from(dice.below(4)).expect("it is small")];
                 let next = now + MS * u32::try_from(dice.below(pace)).expect("it is small");
-                // Whoever waits looks when it is due, and not before.
+                // The watch wakes when the group is due, and not before.
                 if let Some(due) = debounce.due().filter(|due| *due <= next) {
                     assert_eq!(debounce.take_if_due(due.checked_sub(MS).expect("it is late enough")), None);
                     let wave = debounce.take_if_due(due).expect("it is due");

@@ -1,7 +1,7 @@
-//! Hearing of changes in folders: which folders are watched, and which events matter.
+//! Watches folders for changes: which folders are watched, and which events matter.
 //!
-//! Each folder that the walk enters is watched by itself, so that one full of ignored things costs nothing. Folders
-//! that come later are heard of by those around them, and then everything is watched anew.
+//! Each folder that the walk enters has a watch of its own, so ignored folders cost nothing. The parent folder reports
+//! a new folder, and then waltop watches the whole tree again.
 
 use std::{
     ffi::OsStr,
@@ -18,14 +18,14 @@ use notify::{
 use super::{debounce::WatchEvent, wake_signal::WakeSignal};
 use crate::{ingest::discover::is_document, threads};
 
-/// Files that say what is ignored.
+/// Files with ignore rules.
 const IGNORE_FILES: [&str; 2] = [".gitignore", ".ignore"];
 
-/// Watches folders as long as it lives.
+/// Watches folders until it is dropped.
 #[derive(Debug)]
 pub struct FolderWatcher {
     _watcher: RecommendedWatcher,
-    /// Why not everything is heard; `None` where it is.
+    /// Why some changes are not watchable; `None` if all are.
     pub deaf: Option<String>,
 }
 
@@ -35,16 +35,16 @@ pub struct WatchInterest {
     pub folders: Vec<PathBuf>,
     /// Whether hidden files and folders matter.
     pub hidden: bool,
-    /// Files and folders that change by our own doing: the database and the journals.
+    /// Files and folders that waltop itself changes: the database and the journals.
     pub ours: Vec<PathBuf>,
 }
 
 impl FolderWatcher {
-    /// Listens for what is of `interest` from now on, and tells `bell`.
+    /// Watches everything in `interest` from now on, and signals `bell`.
     ///
     /// # Errors
     ///
-    /// Where the operating system gives no way to listen, with the reason.
+    /// The operating system does not support it, with the reason.
     pub fn listen(interest: &WatchInterest, bell: &WakeSignal) -> Result<Self, String> {
         let handler = {
             let (interest, bell) = (interest.clone(), bell.clone());
@@ -54,11 +54,11 @@ impl FolderWatcher {
                         bell.add_event(heard);
                     }
                 }
-                // What it could not tell may be anything.
+                // The lost event may have been any change.
                 Err(_) => bell.add_event(WatchEvent::Lost),
             }
         };
-        // The library's own thread: it goes on without one, and waits for it forever.
+        // The library starts a thread: if that fails, it continues without one and waits for it forever.
         threads::need(1).map_err(|error| error.to_string())?;
         let mut watcher = notify::recommended_watcher(handler).map_err(|error| reason(&error))?;
         let mut deaf = None;
@@ -66,7 +66,7 @@ impl FolderWatcher {
             for path in entered(folder, interest.hidden) {
                 match watcher.watch(&path, RecursiveMode::NonRecursive) {
                     Ok(()) => {}
-                    // Gone since it was listed, which the folder around it tells.
+                    // Deleted since it was listed, which its parent folder reports.
                     Err(error) if is_gone(&error) => {}
                     Err(error) => {
                         deaf.get_or_insert_with(|| format!("{}: {}", path.display(), reason(&error)));
@@ -79,13 +79,13 @@ impl FolderWatcher {
 }
 
 impl WatchInterest {
-    /// What `event` says; `None` where it does not matter.
+    /// The meaning of `event`; `None` if it does not matter.
     pub fn of(&self, event: &Event) -> Option<WatchEvent> {
         if event.need_rescan() {
             return Some(WatchEvent::Lost);
         }
         match event.kind {
-            // Reading changes nothing; and we read ourselves.
+            // Reading changes nothing, and waltop itself reads.
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
             EventKind::Access(_) => return None,
             _ => {}
@@ -103,7 +103,7 @@ impl WatchInterest {
         let is_folder = match kind {
             EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => true,
             EventKind::Modify(ModifyKind::Data(_)) | EventKind::Access(_) => false,
-            // What has another name now can no longer be asked what it was.
+            // The old name of a renamed path no longer shows whether it was a file or a folder.
             EventKind::Modify(ModifyKind::Name(_)) => {
                 fs::symlink_metadata(path).map_or(true, |it| it.is_dir())
             }
@@ -115,7 +115,7 @@ impl WatchInterest {
         if !self.hidden && self.is_hidden(path) {
             return None;
         }
-        // A folder may have a document's name, and what was renamed may have been either.
+        // A folder may have a document's name, and a renamed path may have been either.
         if is_folder { Some(WatchEvent::Folders) } else { is_document(path).then_some(WatchEvent::Document) }
     }
 
@@ -135,7 +135,7 @@ fn entered(folder: &Path, hidden: bool) -> impl Iterator<Item = PathBuf> {
         .follow_links(false)
         .filter_entry(|entry| entry.file_type().is_some_and(|kind| kind.is_dir()))
         .build();
-    // What cannot be entered is told by the run.
+    // The run reports folders that cannot be entered.
     walk.filter_map(Result::ok).map(ignore::DirEntry::into_path)
 }
 
@@ -154,7 +154,7 @@ fn reason(error: &notify::Error) -> String {
         ErrorKind::MaxFilesWatch => {
             "the system's limit of watched folders is reached; raise fs.inotify.max_user_watches".to_owned()
         }
-        // Its own words for it say less.
+        // The library's own message says less.
         ErrorKind::Io(error) => error.to_string(),
         _ => error.to_string(),
     }
@@ -172,7 +172,7 @@ mod tests {
         *,
     };
 
-    /// What has not come by then never will.
+    /// Events that have not arrived by then never will.
     const PATIENCE: Duration = Duration::from_secs(30);
 
     fn interest(folder: &Path) -> WatchInterest {
@@ -265,7 +265,7 @@ mod tests {
         }
         fs::write(root.join("a.md"), "text").expect("a file");
         let far = Instant::now() + PATIENCE;
-        // The kernel tells in order: what comes before the document would have been heard.
+        // Events arrive in order, so an event before the document's would have been received.
         let Wakeup::By(wave) = bell.wait(far, WakeOn::Changes) else { panic!("there is a change") };
         assert_eq!(wave.heard, WatchEvent::Document);
         assert!((1..10).contains(&wave.events), "{wave:?}");
@@ -283,7 +283,7 @@ mod tests {
         let bell = WakeSignal::default();
         let _ears = FolderWatcher::listen(&interest(&root), &bell).expect("it can listen");
         let deaf = bell.debounce();
-        // Two in turn, since the kernel tells of the same thing twice in a row only once; each is opened and closed.
+        // Two files in turn, because the kernel merges consecutive identical events; each is opened and closed.
         for number in 0..queue {
             fs::write(root.join(["a.md", "b.md"][number as usize % 2]), "text").expect("a file");
         }

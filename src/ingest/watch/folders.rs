@@ -1,4 +1,4 @@
-//! The folders of a watch, of which each may go away, come back, or be replaced by another of its name.
+//! The folders of a watch. Each may be removed, restored, or replaced by another of the same name.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{ingest::discover::IngestFolder, paths::FileId};
 
-/// The folders, and what stood there when it was last looked.
+/// The folders, and what was there at the last check.
 #[derive(Debug)]
 pub struct WatchedFolders(Vec<(PathBuf, Option<FileId>)>);
 
@@ -20,12 +20,12 @@ impl WatchedFolders {
         self.0.iter().any(|(_, there)| there.is_none())
     }
 
-    /// Those that were there when it was last looked.
+    /// Those that existed at the last check.
     pub fn present(&self) -> Vec<PathBuf> {
         self.0.iter().filter(|(_, there)| there.is_some()).map(|(path, _)| path.clone()).collect()
     }
 
-    /// Looks again: a line for each that went or came back; `None` where all are what they were.
+    /// Checks again: a line for each that was removed or restored; `None` if all are unchanged.
     pub fn changes(&mut self) -> Option<Vec<String>> {
         let mut lines = Vec::new();
         let mut is_changed = false;

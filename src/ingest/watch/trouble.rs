@@ -1,4 +1,4 @@
-//! What the errors and failures of a run mean to a watch, which runs again by itself.
+//! What the errors and failures of a run mean to a watch, which retries by itself.
 
 use crate::{
     database::factory,
@@ -9,7 +9,7 @@ use crate::{
     snapshot::FailedFile,
 };
 
-/// Whether a watch may begin in spite of `error`: it goes by itself.
+/// Whether a watch may start in spite of `error`, because it is temporary.
 pub fn is_waited_for(error: &IngestError) -> bool {
     match error {
         IngestError::Running { .. } | IngestError::Folder(discover::DiscoverError::NoDocuments(_)) => true,
@@ -28,7 +28,7 @@ pub fn without_advice(error: &str) -> &str {
     advice.iter().find_map(|advice| error.strip_suffix(advice)).unwrap_or(error)
 }
 
-/// What a run left out, for the watch to say what is new of it.
+/// What a run left out, so that the watch reports only new failures.
 #[derive(Debug, Default)]
 pub(super) struct ReportedRun {
     pub failed: Vec<FailedFile>,

@@ -1,36 +1,36 @@
-//! The vectors that a watch still owes: why they are missing, and when to try for them again.
+//! The vectors that a watch has yet to make: why they are missing, and when to retry.
 
 use std::time::Instant;
 
 use super::{super::embed::EmbeddingSummary, backoff::RetryBackoff};
 
-/// What is known of the embedder.
+/// The last known state of the embedder.
 #[derive(Debug, Default)]
 pub struct EmbedderStatus {
-    /// Why it was of no use when it was asked last.
+    /// Why its last call failed.
     trouble: Option<String>,
     backoff: RetryBackoff,
 }
 
 impl EmbedderStatus {
-    /// When to try again; `None` where nothing is missing that another try may bring.
+    /// When to retry; `None` if nothing is missing that a retry may bring.
     pub fn until(&self) -> Option<Instant> {
         self.backoff.until()
     }
 
-    /// Tries again with the next run, whenever that is.
+    /// Retries with the next run, whenever that is.
     pub fn wait(&mut self) {
         self.backoff.went_well();
     }
 
-    /// After a run that came to its end, with what came of embedding: what is new of it, as a line.
+    /// Updates the state after a run that finished, with its result of embedding; returns a line if something is new.
     pub fn after(&mut self, embedding: Option<&EmbeddingSummary>, now: Instant) -> Option<String> {
         let Some(embedding) = embedding else {
             self.wait();
             return None;
         };
         if embedding.error.is_none() || embedding.embedded > 0 {
-            // It was there for some.
+            // It answered some calls.
             self.backoff.went_well();
         }
         let Some(reason) = &embedding.error else {

@@ -1,4 +1,4 @@
-//! Where those who hear something tell it, and where the one who acts waits: nothing queues up.
+//! Connects the sources of events with the thread that waits for them; no queue grows.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -8,7 +8,7 @@ use std::{
 use super::debounce::{EventDebouncer, EventGroup, WatchEvent};
 use crate::ingest::StopFlag;
 
-/// Wakes the watch; its clones are one bell.
+/// Wakes the watch; all clones are one signal.
 #[derive(Debug, Clone, Default)]
 pub struct WakeSignal {
     stop: StopFlag,
@@ -21,34 +21,34 @@ struct WakeState {
     rung: Condvar,
 }
 
-/// Why somebody who waited goes on.
+/// Why the wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wakeup {
-    /// The watch is to end.
+    /// The watch has to end.
     ToEnd,
-    /// Something changed, and it has been quiet since, or has gone on for long.
+    /// Something changed, and it has been quiet since, or changes continue for too long.
     By(EventGroup),
     InTime,
 }
 
-/// Whether one who waits cares for changes.
+/// Whether changes end the wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WakeOn {
-    /// It is woken by them.
+    /// Changes end it.
     Changes,
     OnlyTime,
 }
 
 impl WakeSignal {
-    /// Asks the watch to end, after the current batch where a run is at work.
+    /// Asks the watch to end, after the current batch if a run is active.
     pub fn end(&self) {
-        // Under the lock, so that nobody goes to sleep between having asked and being woken.
+        // Under the lock, so that no thread goes to sleep between its check and the wake-up.
         let _debounce = self.debounce();
         self.stop.raise();
         self.inner.rung.notify_all();
     }
 
-    /// What a run is asked to end with.
+    /// The stop flag of a run.
     pub fn stop(&self) -> &StopFlag {
         &self.stop
     }
@@ -58,7 +58,7 @@ impl WakeSignal {
         self.inner.rung.notify_all();
     }
 
-    /// What was heard so far, which a run that begins now covers.
+    /// The events so far, which a run that starts now covers.
     pub fn take(&self) -> Option<EventGroup> {
         self.debounce().take()
     }
@@ -84,7 +84,7 @@ impl WakeSignal {
         }
     }
 
-    /// Keeps everybody from telling, until it is dropped.
+    /// Blocks new events until it is dropped.
     pub(super) fn debounce(&self) -> MutexGuard<'_, EventDebouncer> {
         self.inner.debounce.lock().unwrap_or_else(PoisonError::into_inner)
     }
