@@ -1,7 +1,7 @@
-//! The one door to SQLite, open in worker processes only.
+//! The only module with SQLite connections, used only in worker processes.
 //!
-//! A process that has a connection never opens the main file or `-shm` itself: closing such a descriptor would
-//! drop the connection's locks. While it is connected it uses `stat` and the kernel's lock table, nothing else.
+//! A process that has a connection never opens the main file or `-shm` itself: closing such a descriptor would drop the
+//! connection's locks. While it is connected it uses only `stat` and the kernel's lock table.
 
 pub mod actor;
 pub mod busy;

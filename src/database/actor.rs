@@ -1,8 +1,8 @@
-//! A client that does what it is told on stdin: how tests and the sandbox get real holders of real locks.
+//! A client that runs the statements from its stdin: tests and the sandbox use it as a real holder of real locks.
 //!
-//! One SQL statement a line; after each the actor answers `ok`, or `error: …`, on stdout. A statement's rows
-//! are stepped through and dropped, so a lock is held exactly as long as its transaction is open. The actor
-//! goes away with its stdin, and with its parent even while it is stopped.
+//! It reads one SQL statement per line and answers each with `ok` or `error: …` on stdout. It steps through the rows of
+//! a statement and drops them, so a lock is held exactly as long as its transaction is open. The actor exits with its
+//! stdin, and with its parent even while the actor is stopped.
 
 use std::{
     io::{self, BufRead, Write},
@@ -17,19 +17,19 @@ use crate::config::profile::Profile;
 /// How an actor opens the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActorAccess {
-    /// Read and write, and create it where it is missing, as SQLite does by default.
+    /// Read and write; creates a missing database, as SQLite does by default.
     ReadWrite,
     /// `mode=ro`.
     ReadOnly,
-    /// As waltop itself opens it to write, with its tables brought up to date.
+    /// As waltop itself opens it for writing, with migrated tables.
     Migrated,
 }
 
-/// Runs the statements that come in on stdin against `path` until stdin ends, under the name `role` if there is one.
+/// Runs the statements from stdin against `path` until stdin ends, under the name `role` if it is given.
 ///
 /// # Errors
 ///
-/// Where the database cannot be opened, or stdin or stdout break.
+/// The database cannot be opened, or stdin or stdout fail.
 pub fn run(path: &Path, access: ActorAccess, role: Option<&str>) -> anyhow::Result<()> {
     end_with_parent()?;
     if let Some(role) = role {
@@ -69,11 +69,11 @@ fn step_through(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Asks the kernel to end this process when its parent ends, even if it is stopped by then.
+/// Asks the kernel to end this process when its parent ends, even if it is stopped then.
 ///
 /// # Errors
 ///
-/// Where the kernel refuses.
+/// The kernel refuses.
 #[cfg(target_os = "linux")]
 pub fn end_with_parent() -> io::Result<()> {
     use rustix::process::{Signal, set_parent_process_death_signal};
@@ -91,7 +91,7 @@ fn set_process_name(_role: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Elsewhere than on Linux an actor ends with its stdin only.
+/// On other systems than Linux an actor ends only with its stdin.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Waiting for a lock that somebody else has: politely, within bounds, and not once nobody wants it any more.
+//! Waits for a lock of another process: with growing pauses, for a limited time, and not after a request to stop.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -12,13 +12,13 @@ use rusqlite::ErrorCode;
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Whether SQLite gave up because of somebody else's lock: one that is held (`BUSY`), a recovery that is under way
-/// (`BUSY_RECOVERY`), or a snapshot that somebody has written past (`BUSY_SNAPSHOT`).
+/// Whether SQLite gave up because of another process's lock: one that is held (`BUSY`), a recovery (`BUSY_RECOVERY`),
+/// or a snapshot that is older than the last commit (`BUSY_SNAPSHOT`).
 pub fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
-/// An error that may only mean that somebody else has the lock.
+/// An error that may only mean that another process has the lock.
 pub trait MayBeBusy {
     fn is_busy(&self) -> bool;
 }
@@ -29,27 +29,27 @@ impl MayBeBusy for rusqlite::Error {
     }
 }
 
-/// Why an attempt was given up.
+/// Why no attempt succeeded.
 #[derive(Debug)]
 pub enum RetryFailure<E = rusqlite::Error> {
-    /// Somebody else had the lock each time, for this long.
+    /// Another process had the lock each time, for this long.
     Busy(Duration),
-    /// Whoever wanted it does so no longer.
+    /// The caller asked to stop.
     Stopped,
     Other(E),
 }
 
-/// What `attempt` gives, tried again for `budget` while somebody has the lock; with how often it was refused. After
-/// each refusal `refused` is asked whether to go on.
+/// The result of `attempt`, with retries for `budget` while another process has the lock; and how often it was refused.
+/// After each refusal `refused` decides whether to continue.
 ///
-/// `attempt` is a whole transaction or the begin of one. What stands inside one does not come here: where it is
-/// refused, its snapshot is one that somebody has written past, and no further try of it alone can succeed.
+/// `attempt` is a whole transaction or the start of one, never a statement inside one: if that is refused, its snapshot
+/// is older than another process's commit, and no retry of the statement alone can succeed.
 ///
-/// Pauses grow, with jitter: of several who wait, none is in step with another or with the holder.
+/// Pauses grow, with jitter, so that waiting processes do not fall into step with each other or with the holder.
 ///
 /// # Errors
 ///
-/// Where the time is over, nobody wants it any more, or it failed for another reason.
+/// The time is over, the caller asked to stop, or the attempt failed for another reason.
 pub fn patiently<T, E: MayBeBusy>(
     budget: Duration,
     mut refused: impl FnMut() -> ControlFlow<()>,
@@ -77,9 +77,9 @@ pub fn patiently<T, E: MayBeBusy>(
     }
 }
 
-/// Between half of `pause` and one and a half of it: those who were refused together do not come back together.
+/// Between 0.5 and 1.5 times `pause`: processes that were refused together do not retry together.
 pub fn jittered(pause: Duration) -> Duration {
-    // A hasher's keys are random, which is all that is asked of them here.
+    // A hasher's keys are random, which is all that this needs.
     let random = RandomState::new().build_hasher().finish() % 1024;
     pause / 2 + pause * u32::try_from(random).unwrap_or_default() / 1024
 }

@@ -1,4 +1,4 @@
-//! One checkpoint, and what came of it.
+//! One checkpoint, and its result.
 
 use std::{
     io,
@@ -24,7 +24,7 @@ use crate::{
 /// How long a mode that blocks writers waits for them, and then for readers.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// Why no checkpoint was run.
+/// Why no checkpoint ran.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// A checkpoint would lose data now.
@@ -35,14 +35,13 @@ pub enum CheckpointError {
     /// Nothing was ever written to it.
     #[error("no checkpoint: {} is empty; there is a log once something was written to it", path.display())]
     Empty { path: PathBuf },
-    /// The index that a connection would make would not be the owner's.
+    /// The index that a connection would create would not belong to the owner.
     #[error("no checkpoint: {} belongs to another user, who could not write to our -shm; run as its owner", path.display())]
     OtherUser { path: PathBuf },
     /// It could not be examined.
     #[error("no checkpoint: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
     Examine {
         path: PathBuf,
-        /// What the operating system said.
         cause: io::Error,
     },
     /// It could not be opened, or SQLite failed.
@@ -50,39 +49,39 @@ pub enum CheckpointError {
     Open(#[from] factory::OpenError),
 }
 
-/// What came of a checkpoint.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct CheckpointOutcome {
-    /// How far it was to go.
+    /// The requested mode.
     pub mode: CheckpointMode,
-    /// Whether somebody's lock kept it from going that far.
+    /// Whether another process's lock kept it from finishing.
     pub busy: bool,
-    /// Frames in the log; `None` where another checkpointer was at work. After TRUNCATE, 0.
+    /// Frames in the log; `None` if another checkpoint was running. After TRUNCATE, 0.
     pub frames_in_log: Option<u32>,
-    /// Frames of those that are in the main file; `None` where another checkpointer was at work.
+    /// Frames of the log that are in the main file; `None` if another checkpoint was running.
     pub frames_moved: Option<u32>,
-    /// Frames of those that were not there just before; `None` where that is not known.
+    /// Frames that this checkpoint moved; `None` if unknown.
     pub frames_moved_now: Option<u32>,
-    /// How long it took, waiting included, in ms.
+    /// Its duration, waiting included, in ms.
     pub waited_ms: f64,
 }
 
 impl CheckpointOutcome {
-    /// Whether it did all that was asked. That nobody was in the way is not enough: PASSIVE stops at a reader's
-    /// mark without calling that busy.
+    /// Whether it did everything that the mode asks for. `busy` alone does not say so: PASSIVE stops at a reader's mark
+    /// without reporting busy.
     pub fn complete(&self) -> bool {
         !self.busy && self.frames_in_log.is_some() && self.frames_moved == self.frames_in_log
     }
 }
 
-/// Runs one checkpoint on `path`, on a connection set up as `profile` asks. `database` is how it looked just before, with its findings. For a worker process.
+/// Runs one checkpoint on `path`, on a connection with the settings of `profile`. `database` is its state just before,
+/// with its findings. For a worker process.
 ///
 /// Modes other than PASSIVE hold the write lock while they wait for readers, so they give up after a short time.
 ///
 /// # Errors
 ///
-/// Where the findings say that a checkpoint would lose data, where the database is not in WAL mode, and where it
-/// cannot be opened. That somebody was in the way is no error.
+/// The findings say that a checkpoint would lose data, the database is not in WAL mode, or it cannot be opened. A
+/// blocked checkpoint is no error.
 pub fn run(
     path: &Path,
     mode: CheckpointMode,
@@ -99,7 +98,7 @@ pub fn run(
     let main = factory::resolve(path, false)?;
     let sidecars = SidecarPaths::of(&main);
     if !sidecars.wal.exists() && database.is_wal() == Some(true) {
-        // There is no log, so there is nothing to move, and no reason to make one.
+        // There is no log, so there is nothing to checkpoint, and no reason to create one.
         return Ok(CheckpointOutcome {
             mode,
             busy: false,
@@ -128,7 +127,7 @@ pub fn run(
     Ok(outcome)
 }
 
-// The counts come from the pragma's row: the function of rusqlite drops them where it was busy. `None`: no WAL.
+// The counts come from the pragma's row: rusqlite's function drops them if the result is busy. `None`: no WAL.
 fn checkpoint(connection: &Connection, mode: CheckpointMode) -> rusqlite::Result<Option<CheckpointOutcome>> {
     connection.busy_timeout(WAIT)?;
     let row = |mode: &str| -> rusqlite::Result<(bool, i64, i64)> {
@@ -139,13 +138,13 @@ fn checkpoint(connection: &Connection, mode: CheckpointMode) -> rusqlite::Result
     let started = Instant::now();
     let (busy, mut log, mut moved) = row(&mode.to_string())?;
     if mode == CheckpointMode::Truncate && !busy && log == 0 {
-        // The row is that of the log after it was cut to nothing.
+        // The row describes the log after its truncation.
         (log, moved) = (waiting, waiting);
     }
     let waited_ms = started.elapsed().as_secs_f64() * 1000.0;
-    // Without a log SQLite answers 0, -1, -1; where another checkpointer is at work 1, -1, -1.
+    // Without a log SQLite answers 0, -1, -1; while another checkpoint runs 1, -1, -1.
     let (frames_in_log, frames_moved) = (u32::try_from(log).ok(), u32::try_from(moved).ok());
-    // Fewer than before: the log was begun anew in between.
+    // Fewer than before: the log restarted in between.
     let moved_now = if moved_before < 0 { None } else { u32::try_from(moved - moved_before).ok() };
     let frames_moved_now = frames_moved.and(moved_now);
     let outcome = CheckpointOutcome { mode, busy, frames_in_log, frames_moved, frames_moved_now, waited_ms };

@@ -1,4 +1,4 @@
-//! How every connection of ours is opened.
+//! How waltop opens connections.
 
 use std::{
     fmt, io,
@@ -22,7 +22,7 @@ use crate::{
     paths, units,
 };
 
-/// How long a look waits for a lock before it gives up, so that it is gone before the next refresh.
+/// How long a query connection waits for a lock before it gives up, so that it ends before the next refresh.
 const LOOK_WAIT: Duration = Duration::from_millis(250);
 
 /// Why a database could not be opened.
@@ -31,36 +31,33 @@ pub enum OpenError {
     #[error("cannot open {}: {cause}; check the path and who may use its folder", path.display())]
     Path {
         path: PathBuf,
-        /// What the operating system said.
         cause: io::Error,
     },
-    /// SQLite said no.
     #[error("cannot open {}: {cause}; check the file, its folder and its disk", path.display())]
     Open { path: PathBuf, cause: rusqlite::Error },
-    /// The file's content is something else.
+    /// The file is not a database.
     #[error("{} is not a SQLite database, or it is encrypted; name another file", path.display())]
     NotADatabase { path: PathBuf },
-    /// It lies among the files of another process, where SQLite does not get by this path.
+    /// The path leads into the files of another process, where SQLite cannot follow it.
     #[error(
         "{} leads into the files of another process, and SQLite would open another file; run waltop in its mount namespace, \
          with nsenter",
         path.display()
     )]
     AnotherNamespace { path: PathBuf },
-    /// Root could not become the owner of it.
+    /// Root could not become its owner.
     #[error("cannot open {} as its owner: {cause}; run waltop as that user", path.display())]
     Identity {
         path: PathBuf,
-        /// What the operating system said.
         cause: io::Error,
     },
-    /// This user may read it only.
+    /// This user may only read it.
     #[error("{} or its folder may only be read by this user; make it writable, or run waltop as its owner", path.display())]
     ReadOnly { path: PathBuf },
-    /// The sidecar files that a connection makes would be this user's, and its owner could not write to them.
+    /// The sidecar files that a connection creates would belong to this user, and the owner could not write to them.
     #[error("{} belongs to another user, who could not write to our -wal; run waltop as its owner", path.display())]
     OtherUser { path: PathBuf },
-    /// The main file is missing, and files that go with one are not: a new database would take them for its own.
+    /// The main file is missing, and a sidecar is not: a new database would use that sidecar as its own.
     #[error(
         "{} is missing, but {} is still there: restore the database, move that file, or name another database",
         path.display(), sidecar.display()
@@ -70,46 +67,46 @@ pub enum OpenError {
         /// The file without a database.
         sidecar: PathBuf,
     },
-    /// Somebody kept a lock longer than we wait.
+    /// Another process held a lock for longer than waltop waits.
     #[error("{} is locked by another process{kept}; see more with: waltop status {}", path.display(), path.display())]
     Busy {
         path: PathBuf,
-        /// What is known of the lock.
+        /// What is known about the lock.
         kept: Box<HeldLock>,
     },
-    /// It keeps a rollback journal, and SQLite answered to the switch with another mode than WAL.
+    /// It uses a rollback journal, and SQLite answered the switch with another mode than WAL.
     #[error("SQLite kept journal_mode of {} at {mode}; use a file on a local disk", path.display())]
     Switch {
         path: PathBuf,
         /// The mode that it kept.
         mode: String,
     },
-    /// Its tables are not ours.
+    /// Its tables are not waltop's.
     #[error(transparent)]
     Schema(#[from] migrations::MigrationError),
 }
 
-/// A lock that was not to be had, as far as the kernel's table tells.
+/// A lock that was unavailable, as far as the kernel's lock table shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldLock {
     pub lock: &'static str,
-    /// How long it was tried for.
+    /// How long waltop tried.
     pub waited: Duration,
-    /// Who had it in the end; `None` where nobody was seen to.
+    /// Its holder at the end; `None` if no holder was seen.
     pub holder: Option<BlockingProcess>,
-    /// Who read then, where nobody had it and that is what keeps a writer from its commit.
+    /// The readers at that time, if there was no holder and readers keep a writer from its commit.
     pub readers: Vec<BlockingProcess>,
 }
 
 impl HeldLock {
-    /// What is seen of the lock of `path` that `cause` tells of, by one that has wanted it since `since`.
+    /// The state of the lock of `path` that `cause` reports, for a connection that has waited since `since`.
     fn seen(path: &Path, since: Instant, cause: &rusqlite::Error) -> Self {
         let lock = match cause.sqlite_error().map(|error| error.extended_code) {
             Some(ffi::SQLITE_BUSY_RECOVERY) => "the lock of a recovery",
             _ => "the write lock",
         };
         let waited = since.elapsed();
-        // Not the root that can be set: this is about a connection of this very process, and real locks.
+        // Not the configurable `/proc`: this is about a connection of this very process, and real locks.
         let main = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let holder = write_lock_holder(&main, Path::new("/proc"));
         let readers =
@@ -137,24 +134,24 @@ impl fmt::Display for HeldLock {
     }
 }
 
-/// This thread as the owner of `main`, where it is root's, for as long as the connection to it lasts.
+/// Makes this thread the owner of `main` if the process is root's, as long as the connection lasts.
 ///
 /// # Errors
 ///
-/// Where the kernel refuses.
+/// The kernel refuses.
 pub fn as_owner(main: &Path) -> Result<AsOwner, OpenError> {
     AsOwner::of(main).map_err(|cause| OpenError::Identity { path: main.to_owned(), cause })
 }
 
-/// Opens `path` to write to it, set up as `profile` asks; with `create` it may be new.
+/// Opens `path` for writing, with the settings of `profile`; with `create` it may be new.
 ///
-/// The busy timeout is set first, so that everything after it waits. The switch to WAL is made only where the
-/// file is not in WAL mode yet, and not where [`migrations::migrate`] would refuse the database: then nothing
-/// in it is changed. Statements prepared with `prepare_cached` are kept, and reset when they are given back.
+/// The busy timeout is set first, so that everything after it waits. The switch to WAL happens only if the file is not
+/// in WAL mode yet, and only if [`migrations::migrate`] would accept the database: otherwise nothing in it changes.
+/// Statements of `prepare_cached` are kept, and reset when they are returned.
 ///
 /// # Errors
 ///
-/// Where SQLite cannot open it or set it up, where it may only be read, or where it is not ours to write to.
+/// SQLite cannot open it or set it up, it is read-only, or it is not waltop's to write to.
 pub fn open(path: &Path, create: bool, profile: &Profile) -> Result<Connection, OpenError> {
     let since = Instant::now();
     refuse_foreign_sidecars(path, create)?;
@@ -171,12 +168,12 @@ pub fn open(path: &Path, create: bool, profile: &Profile) -> Result<Connection, 
     Ok(connection)
 }
 
-/// Opens `path` to ask or to maintain it: set up as `profile` asks in all that a connection keeps for itself,
-/// while what the file keeps stays as it is. Waits at most a quarter of a second for a lock.
+/// Opens `path` for queries or maintenance: applies all settings of `profile` that a connection keeps for itself, and
+/// leaves what the file keeps as it is. Waits at most a quarter of a second for a lock.
 ///
 /// # Errors
 ///
-/// Where SQLite cannot open it or set it up, or where it may only be read.
+/// SQLite cannot open it or set it up, or it is read-only.
 pub fn open_for_look(path: &Path, profile: &Profile, on_close: OnClose) -> Result<Connection, OpenError> {
     let since = Instant::now();
     let connection = connect(path, false)?;
@@ -190,14 +187,14 @@ pub fn open_for_look(path: &Path, profile: &Profile, on_close: OnClose) -> Resul
     Ok(connection)
 }
 
-/// Whether the database is in WAL mode. The first question that makes a connection read the file.
+/// Whether the database is in WAL mode. This is the first question that makes a connection read the file.
 fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     Ok(mode.eq_ignore_ascii_case("wal"))
 }
 
-/// Switches the file to WAL, trying again for `budget`. The switch upgrades a read lock, so where another
-/// connection writes, or makes the same switch, SQLite refuses it at once and does not ask the busy handler.
+/// Switches the file to WAL, with retries for `budget`. The switch upgrades a read lock. So if another connection
+/// writes, or makes the same switch, SQLite refuses at once and does not call the busy handler.
 pub(super) fn switch_to_wal(connection: &Connection, path: &Path, budget: Duration) -> Result<(), OpenError> {
     let since = Instant::now();
     let mut last = None;
@@ -223,7 +220,7 @@ fn expect_wal(mode: &str, path: &Path) -> Result<(), OpenError> {
     Err(OpenError::Switch { path: path.to_owned(), mode: mode.to_owned() })
 }
 
-/// The error for what SQLite said of `path` to one that has been at it since `since`.
+/// The error for `cause`, from SQLite for `path`, in a connection that has tried since `since`.
 pub(super) fn explain(path: &Path, since: Instant, cause: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match cause.sqlite_error_code() {
@@ -237,12 +234,12 @@ pub(super) fn explain(path: &Path, since: Instant, cause: rusqlite::Error) -> Op
     }
 }
 
-/// `path` as an absolute one with its symbolic links followed, as SQLite follows them to place the sidecars.
-/// Absolute, so that no file name can be taken for a URI or for `:memory:`.
+/// `path` as an absolute path with its symbolic links followed, as SQLite follows them to place the sidecars. Absolute,
+/// so that no file name is read as a URI or as `:memory:`.
 ///
 /// # Errors
 ///
-/// Where there is no such file (with `create`, no such folder), or where it is a folder.
+/// There is no such file (with `create`, no such folder), or it is a folder.
 pub fn resolve(path: &Path, create: bool) -> Result<PathBuf, OpenError> {
     let say = |cause| OpenError::Path { path: path.to_owned(), cause };
     let resolved = if create { paths::canonical_or_future(path) } else { paths::real(path) }.map_err(say)?;
@@ -258,13 +255,13 @@ pub fn resolve(path: &Path, create: bool) -> Result<PathBuf, OpenError> {
     Ok(resolved)
 }
 
-/// Refuses to make a database, at a path as [`resolve`] gives it, where somebody's log or journal of that name lies.
+/// Refuses to create a database, at a path as [`resolve`] returns it, if a log or journal of that name exists.
 ///
 /// # Errors
 ///
-/// Where one does, and there is no main file.
+/// One exists, and there is no main file.
 pub fn refuse_strays(main: &Path) -> Result<(), OpenError> {
-    // In this order: whoever makes a database right now makes the main file first.
+    // In this order: a process that creates a database right now creates the main file first.
     let stray = SidecarPaths::of(main).all().into_iter().find(|it| it.symlink_metadata().is_ok());
     match stray {
         Some(sidecar) if !main.exists() => Err(OpenError::Stray { path: main.to_owned(), sidecar }),
@@ -272,11 +269,11 @@ pub fn refuse_strays(main: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Refuses to make sidecar files that the database's owner could not write to.
+/// Refuses to create sidecar files that the database's owner could not write to.
 ///
 /// # Errors
 ///
-/// Where it belongs to another user and has none.
+/// The database belongs to another user and has no sidecars.
 pub fn refuse_foreign_sidecars(path: &Path, create: bool) -> Result<(), OpenError> {
     let main = resolve(path, create)?;
     let foreign = sidecars::would_be_foreign(&main).unwrap_or(false);
@@ -286,8 +283,8 @@ pub fn refuse_foreign_sidecars(path: &Path, create: bool) -> Result<(), OpenErro
     Ok(())
 }
 
-// SQLite falls back to read-only where it may not write. Nothing has been read yet, so no sidecar has been made
-// that the database's owner could not use.
+// SQLite falls back to read-only if it may not write. Nothing has been read yet, so it has not created a sidecar that
+// the database's owner could not use.
 pub(super) fn connect(path: &Path, create: bool) -> Result<Connection, OpenError> {
     let resolved = resolve(path, create)?;
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -305,7 +302,7 @@ fn busy_timeout(profile: &Profile) -> Duration {
     Duration::from_millis(profile.busy_timeout_ms().unwrap_or_default().into())
 }
 
-// The busy timeout is set before anything is read, and a profile's place for it among the others says nothing.
+// The busy timeout is set before anything is read, and its position in a profile does not matter.
 fn keep_by_connection(connection: &Connection, profile: &Profile) -> rusqlite::Result<()> {
     let is_ours =
         |pragma: &&Expectation| pragma.kept_by == Keeper::Connection && pragma.name != "busy_timeout";

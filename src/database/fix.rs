@@ -1,4 +1,4 @@
-//! Puts right what the file itself keeps.
+//! Repairs the settings that the file itself keeps.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,7 +22,7 @@ use crate::{
     snapshot::Database,
 };
 
-/// How long the switch is tried for. Whoever shares the file now is not going away by himself.
+/// How long to try the switch. A process that shares the file now does not leave by itself.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
@@ -30,25 +30,25 @@ pub enum FixError {
     /// A switch would lose data now.
     #[error("nothing fixed, since data could be lost: {0}")]
     Hazard(#[from] guard::GuardRefusal),
-    /// It is not known what there is to fix.
+    /// The settings are unknown, and so is what to fix.
     #[error("nothing fixed: the header of {} could not be read; see why with: waltop status {}", path.display(), path.display())]
     Unread { path: PathBuf },
-    /// The switch wants the file for itself.
+    /// The switch needs the file for itself.
     #[error("nothing fixed: {} is in use; stop {holders} and try again", path.display())]
     Held {
         path: PathBuf,
-        /// Who was seen to have it open.
+        /// The processes that have it open.
         holders: String,
     },
-    /// A VACUUM would spoil an index of the host's.
+    /// A VACUUM would corrupt an index of the host.
     #[error("nothing fixed: {0}")]
     Renumbers(RowidRenumbering),
-    /// A part is done, and stays so.
+    /// A part was done, and stays.
     #[error("{} is done, the remaining changes are not: {cause}", done.join("; "))]
     Partly {
         /// The statements that were run.
         done: Vec<String>,
-        /// Why the one after them was not.
+        /// Why the next one was not.
         cause: factory::OpenError,
     },
     /// It could not be opened, or SQLite failed.
@@ -56,13 +56,13 @@ pub enum FixError {
     Open(#[from] factory::OpenError),
 }
 
-/// Carries out `steps`, which [`crate::diagnose::fix::plan`] gave, on `path`, and gives the statements that were run:
-/// none where all is well. `database` is how it looked just before, with its findings. For a worker process.
+/// Carries out `steps` of [`crate::diagnose::fix::plan`] on `path`, and returns the statements that it ran: none if
+/// there is nothing to fix. `database` is its state just before, with its findings. For a worker process.
 ///
 /// # Errors
 ///
-/// Where the findings say that it would lose data, where another process uses the file, where the disk would not do for
-/// a VACUUM, or where SQLite did not do what it was told.
+/// The findings say that it would lose data, another process uses the file, the disk has no room for a VACUUM, or a
+/// statement has no effect.
 pub fn apply(
     path: &Path,
     database: &Database,
@@ -124,7 +124,7 @@ fn apply_step(
     match sql {
         TO_WAL => factory::switch_to_wal(connection, path, PATIENCE),
         VACUUM => {
-            // The profile may have it in memory, where a large database has no place.
+            // The profile may place it in memory, where a large database does not fit.
             let set = connection.pragma_update(None, "temp_store", "FILE");
             set.and_then(|()| connection.execute_batch(sql)).map_err(say)
         }

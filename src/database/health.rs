@@ -1,4 +1,4 @@
-//! A real write, proved and rolled back, and what our connection has to say of itself.
+//! A real write, proved and rolled back, and the state of waltop's connection.
 
 use std::{
     io,
@@ -29,21 +29,21 @@ use crate::{
     units::{self, milliseconds},
 };
 
-/// Steps of SQLite's machine between two questions whether to go on: some milliseconds.
+/// Steps of SQLite's virtual machine between two checks whether to continue: some milliseconds.
 const STEPS: i32 = 10_000;
 
-/// Whoever waits is asked this now and then whether to go on, and told for how long it has been at it.
+/// Called from time to time during a wait, with the time so far; decides whether to continue.
 pub type AskToContinue = Arc<dyn Fn(Duration) -> ControlFlow<()> + Send + Sync>;
 
-/// What is to be proved, and with how much patience.
+/// What to prove, and how long to wait.
 pub struct HealthRequest<'a> {
-    /// What our connection is set up as.
+    /// Settings of waltop's connection.
     pub profile: &'a Profile,
     /// How long to try for the write lock.
     pub budget: Duration,
-    /// Asked while the lock is waited for.
+    /// Called while waiting for the lock.
     pub waiting: AskToContinue,
-    /// Asked while `quick_check` runs, where it is to be run.
+    /// Called while `quick_check` runs; `None` skips it.
     pub quick_check: Option<AskToContinue>,
 }
 
@@ -52,17 +52,16 @@ pub enum HealthError {
     /// A connection would lose data now.
     #[error("not checked, since data could be lost: {0}")]
     Hazard(#[from] guard::GuardRefusal),
-    /// The files that a write makes would not be the owner's.
+    /// The files that a write creates would not belong to the owner.
     #[error("not checked: {} belongs to another user, who could not write to the files that we make; run as its owner", path.display())]
     OtherUser { path: PathBuf },
     /// It could not be examined.
     #[error("not checked: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
     Examine {
         path: PathBuf,
-        /// What the operating system said.
         cause: io::Error,
     },
-    /// Whoever wanted it does so no longer.
+    /// The caller asked to stop.
     #[error("stopped; nothing in the file was changed")]
     Stopped,
     /// It could not be opened, or SQLite failed.
@@ -76,16 +75,16 @@ impl MayBeBusy for factory::OpenError {
     }
 }
 
-/// Proves that `path` can be written to by a connection set up as wanted: takes the write lock, makes a table with a
-/// row, reads it back, and rolls all that back. `database` is how it looked just before, with its findings.
+/// Proves that a connection with the requested settings can write to `path`: takes the write lock, creates a table with
+/// a row, reads it back, and rolls everything back. `database` is its state just before, with its findings.
 ///
-/// For a worker process. Of a database that others use, or that nobody uses, no byte changes, and no file beside it;
-/// what a crash left there is recovered, as by whoever comes next. That the lock was not to be had is no error.
+/// For a worker process. If other processes use the database, or none does, no byte of it changes, and no file beside
+/// it. It recovers what a crash left, as the next client would. An unavailable lock is no error.
 ///
 /// # Errors
 ///
-/// Where data could be lost, where the files that a write makes would harm the owner, where it cannot be opened to
-/// write, or where it was stopped.
+/// Data could be lost, the files that a write creates would harm the owner, it cannot be opened for writing, or the
+/// caller asked to stop.
 pub fn prove(
     path: &Path,
     database: &Database,
@@ -95,7 +94,7 @@ pub fn prove(
     let main = factory::resolve(path, false)?;
     let foreign = sidecars::would_be_foreign(&main)
         .map_err(|cause| HealthError::Examine { path: main.clone(), cause })?;
-    // With a rollback journal every write makes a file.
+    // With a rollback journal every write creates a file.
     if foreign && (database.is_wal() == Some(false) || !SidecarPaths::of(&main).shm.exists()) {
         return Err(HealthError::OtherUser { path: main });
     }
@@ -159,28 +158,28 @@ fn under_lock(
     let waited_ms = milliseconds(wait.since.elapsed());
     let had = Instant::now();
     let wrote = write(connection);
-    // Where there is no room, SQLite has rolled back itself.
+    // If the disk is full, SQLite has already rolled back.
     let rolled_back = if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") };
     let held_ms = Some(milliseconds(had.elapsed()));
     let refusal = wrote.and_then(|refusal| rolled_back.map(|()| refusal)).map_err(RetryFailure::Other)?;
     Ok(WriteProof { proved: refusal.is_none(), refusal, waited_ms, retries, held_ms, made_wait: wait.seen() })
 }
 
-/// Sees to it that what is rolled back never reaches a file, and that waiting is done here.
+/// Ensures that rolled-back changes never reach a file, and that waiting happens here.
 fn prepare(connection: &Connection, main: &Path) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::ZERO)?;
     connection.pragma_update(None, "cache_spill", "OFF")?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-    // Others keep a journal that they overwrite; ours would take it away when it is done.
+    // Other connections keep a journal that they overwrite; this one would remove it at the end.
     if mode != "wal" && SidecarPaths::of(main).journal.exists() {
         connection.pragma_update_and_check(None, "journal_mode", "memory", |_| Ok(()))?;
     }
     Ok(())
 }
 
-/// Writes under the lock and reads back; why that was not as it should be.
+/// Writes under the lock and reads back; returns what went wrong.
 fn write(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    // A name that no host has, since only a waltop of this PID would.
+    // A name that no host uses, because only a waltop of this PID would.
     let table = format!("main.waltop_health_{}", process::id());
     let text = "written by waltop";
     connection.execute_batch(&format!("CREATE TABLE {table}(x TEXT)"))?;
@@ -204,7 +203,7 @@ fn quick_check(connection: &mut Connection, ask: &AskToContinue) -> Result<Quick
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
             return Err(RetryFailure::Stopped);
         }
-        // The worst damage does not even let it be looked at.
+        // With the worst damage SQLite cannot even run the check.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
             vec![error.to_string()]
         }
@@ -213,7 +212,7 @@ fn quick_check(connection: &mut Connection, ask: &AskToContinue) -> Result<Quick
     Ok(QuickCheck { ok: errors.is_empty(), errors, took_ms: milliseconds(begun.elapsed()) })
 }
 
-/// A wait for the write lock, and who was seen to have it.
+/// A wait for the write lock, and its holder if one was seen.
 struct LockWait<'a> {
     main: &'a Path,
     since: Instant,
@@ -224,7 +223,7 @@ struct LockWait<'a> {
 impl LockWait<'_> {
     fn refused(&mut self) -> ControlFlow<()> {
         let now = Instant::now();
-        // Not the root that can be set: this is about a connection of this very process, and real locks.
+        // Not the configurable `/proc`: this is about a connection of this very process, and real locks.
         if let Some(holder) = write_lock_holder(self.main, Path::new("/proc")) {
             match self.seen.iter_mut().find(|(known, ..)| *known == holder) {
                 Some((_, _, last)) => *last = now,
@@ -243,7 +242,7 @@ impl LockWait<'_> {
         self.seen.iter().map(seen).collect()
     }
 
-    /// The write that could not be made since somebody else kept the lock.
+    /// The result for a write that another process's lock prevented.
     fn refused_proof(&self, retries: u64) -> WriteProof {
         let waited_ms = milliseconds(self.since.elapsed());
         let made_wait = self.seen();

@@ -1,6 +1,7 @@
-//! Who has the write lock, for a process that is connected itself: from `stat` and the kernel's lock table alone.
+//! Which process has the write lock, for a process that is connected itself: only from `stat` and the kernel's lock
+//! table.
 //!
-//! The main file and `-shm` are never opened here: closing them would drop this process's own locks.
+//! It never opens the main file or `-shm`: closing them would drop this process's own locks.
 
 use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -11,15 +12,15 @@ use crate::observe::{
 };
 
 /// The bytes of the main file whose locks keep writers out with a rollback journal, and while the journal mode is
-/// switched: PENDING, RESERVED, and the first of those that are locked by all who read.
+/// switched: PENDING, RESERVED, and the first of those that every reader locks.
 const ROLLBACK_BYTES: [u64; 3] = [PENDING_BYTE, RESERVED_BYTE, *SHARED_BYTES.start()];
 
-/// Who keeps this process from writing.
+/// The process that keeps this one from writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockingProcess {
-    /// The process; `None` where the kernel does not say (another PID namespace, an open-file-description lock).
+    /// Its PID; `None` if the kernel does not say (another PID namespace, an open-file-description lock).
     pub pid: Option<i32>,
-    /// What it is called, as the kernel keeps it; `None` where that cannot be read.
+    /// Its name in the kernel; `None` if it cannot be read.
     pub name: Option<String>,
 }
 
@@ -33,8 +34,8 @@ impl fmt::Display for BlockingProcess {
     }
 }
 
-/// Who other than this process has the write lock of `database`, a path without symbolic links, as `proc` shows it
-/// now; `None` where nobody has, or it cannot be told.
+/// The other process that has the write lock of `database`, a path without symbolic links, as `proc` shows it now;
+/// `None` if there is none, or it is unknown.
 pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<BlockingProcess> {
     let rows = rows(proc, &[&sidecar(database, "-shm"), database])?;
     let of_index = holder_among(&rows, &sidecar(database, "-shm"), &[WRITE_BYTE]);
@@ -43,8 +44,8 @@ pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<BlockingProcess
     Some(BlockingProcess { pid: row.pid, name })
 }
 
-/// Another process that reads `database` as it was at some time, so that its log cannot begin anew, as `proc` shows it
-/// now; `None` where nobody does, or it cannot be told.
+/// Another process that reads an older snapshot of `database`, so that its log cannot restart, as `proc` shows it now;
+/// `None` if there is none, or it is unknown.
 pub fn reader(database: &Path, proc: &Path) -> Option<BlockingProcess> {
     let index = sidecar(database, "-shm");
     let rows = rows(proc, &[&index])?;
@@ -55,7 +56,7 @@ pub fn reader(database: &Path, proc: &Path) -> Option<BlockingProcess> {
 }
 
 /// The other processes that read `database`, one with a rollback journal, as `proc` shows it now: while one of them
-/// does, no writer can commit. With an index beside it that lock is every idle client's, and nobody is named.
+/// reads, no writer can commit. With an index beside it every idle client has that lock, and the result is empty.
 pub fn readers_in_the_way(database: &Path, proc: &Path) -> Vec<BlockingProcess> {
     if sidecar(database, "-shm").exists() {
         return Vec::new();
@@ -74,13 +75,13 @@ pub fn readers_in_the_way(database: &Path, proc: &Path) -> Vec<BlockingProcess> 
         .collect()
 }
 
-/// The rows on `files`, as far as the table can be read: a row is proof of a holder, and none is no proof of anything.
+/// The rows on `files`, as far as the table can be read: a row proves a holder; a missing row proves nothing.
 fn rows(proc: &Path, files: &[&Path]) -> Option<Vec<LockRow>> {
     let inodes: Vec<u64> = files.iter().filter_map(|file| Some(fs::metadata(file).ok()?.ino())).collect();
     Some(lock_table::read(proc, &inodes).ok()?.rows)
 }
 
-/// The row of another process that excludes all others from one of `bytes` of `file`, the first of them first.
+/// The row of another process with an exclusive lock on one of `bytes` of `file`; earlier bytes come first.
 fn holder_among<'a>(rows: &'a [LockRow], file: &Path, bytes: &[u64]) -> Option<&'a LockRow> {
     bytes.iter().find_map(|&byte| others(rows, file)?.find(|row| row.is_write && row.covers(byte)))
 }
@@ -90,7 +91,7 @@ fn others<'a>(rows: &'a [LockRow], file: &Path) -> Option<impl Iterator<Item = &
     let inode = fs::metadata(file).ok()?.ino();
     let own = std::process::id().cast_signed();
     let of_file = move || rows.iter().filter(move |row| row.inode == inode);
-    // `stat` may tell another device than the table does, so that of a row of our own has to do.
+    // `stat` may report another device than the table does, so a row of this process supplies it.
     let device = of_file().find(|row| row.pid == Some(own)).map(|row| row.device);
     Some(
         of_file().filter(move |row| row.pid != Some(own) && device.is_none_or(|device| device == row.device)),
@@ -118,7 +119,7 @@ mod tests {
             Self { dir }
         }
 
-        /// The holder that `row` shows, in which `DB` and `SHM` stand for the files.
+        /// The holder in `row`, in which `DB` and `SHM` stand for the files.
         fn holder(&self, row: &str) -> Option<BlockingProcess> {
             let inode = |name: &str| fs::metadata(self.dir.path().join(name)).expect("a file").ino();
             let row = row.replace("SHM", &inode("x.db-shm").to_string());

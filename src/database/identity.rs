@@ -1,4 +1,5 @@
-//! Root's connections are made as the owner of the database: what they create or take over is then the owner's.
+//! As root, waltop connects as the owner of the database, so that the files it creates or takes over belong to the
+//! owner.
 
 use std::{io, marker::PhantomData, os::unix::fs::MetadataExt, path::Path};
 
@@ -6,24 +7,24 @@ use rustix::process::{Gid, Uid, geteuid, getgid, getgroups};
 #[cfg(target_os = "linux")]
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-/// This thread, and those that it starts, as the owner of a database, until the value is dropped. A process that is not
-/// root's stays what it is.
+/// Makes this thread, and those that it starts, the owner of a database until the value is dropped. If the process is
+/// not root's, nothing changes.
 ///
-/// On Linux a user and its groups belong to a thread (`setresuid(2)`, "C library/kernel differences"). Only the thread with
-/// the connection changes, so that others read what root may read.
+/// On Linux a user and its groups belong to a thread (`setresuid(2)`, "C library/kernel differences"). Only the thread
+/// with the connection changes, so other threads can read what root may read.
 #[derive(Debug)]
 pub struct AsOwner {
     before: Option<(Gid, Vec<Gid>)>,
-    // It ends in the thread in which it began.
+    // It has to be dropped in the thread that created it.
     _of_this_thread: PhantomData<*const ()>,
 }
 
 impl AsOwner {
-    /// Becomes the owner of `main`, where this process is root's, the owner is another user and `main` exists.
+    /// Becomes the owner of `main`, if this process is root's, the owner is another user and `main` exists.
     ///
     /// # Errors
     ///
-    /// Where the kernel refuses; this thread is then what it was.
+    /// The kernel refuses; this thread is then unchanged.
     pub fn of(main: &Path) -> io::Result<Self> {
         let unchanged = Self { before: None, _of_this_thread: PhantomData };
         let Ok(file) = main.metadata() else { return Ok(unchanged) };
@@ -46,14 +47,14 @@ impl Drop for AsOwner {
     }
 }
 
-/// Makes this thread root's again, which it is by its saved user id where a thread of [`AsOwner`] has started it: for one
-/// that reads files and has no connection.
+/// Makes this thread root's again, if a thread of [`AsOwner`] has started it; its saved user id allows that. For a
+/// thread that reads files and has no connection.
 pub fn read_as_root() {
     #[cfg(target_os = "linux")]
     let _ = set_thread_res_uid(None, Uid::ROOT, None);
 }
 
-/// What `read` reads as root, by which this thread is afterwards whom it was: for the thread with the connection.
+/// Runs `read` as root, and changes this thread back afterwards: for the thread with the connection.
 pub fn as_root<T>(read: impl FnOnce() -> T) -> T {
     #[cfg(target_os = "linux")]
     let before = geteuid();
@@ -61,13 +62,13 @@ pub fn as_root<T>(read: impl FnOnce() -> T) -> T {
     let value = read();
     #[cfg(target_os = "linux")]
     if before != geteuid() {
-        // To one of its own ids it may always change.
+        // A process may always change to one of its own ids.
         let _ = set_thread_res_uid(None, before, None);
     }
     value
 }
 
-// The real ids as well: `access(2)`, which SQLite asks, goes by them. The saved ones stay root's.
+// The real ids too, because SQLite calls `access(2)`, which uses them. The saved ones stay root's.
 #[cfg(target_os = "linux")]
 fn become_user(uid: Uid, gid: Gid, groups: &[Gid]) -> io::Result<()> {
     set_thread_groups(groups)?;
@@ -77,7 +78,7 @@ fn become_user(uid: Uid, gid: Gid, groups: &[Gid]) -> io::Result<()> {
 
 #[cfg(target_os = "linux")]
 fn restore_identity(gid: Gid, groups: &[Gid]) {
-    // Each is allowed once the user is root, which the saved user id permits.
+    // Each call is allowed once the user is root, which the saved user id permits.
     let _ = set_thread_res_uid(Uid::ROOT, Uid::ROOT, None);
     let _ = set_thread_res_gid(gid, gid, None);
     let _ = set_thread_groups(groups);

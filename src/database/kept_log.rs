@@ -23,12 +23,12 @@ pub enum KeepLogError {
 
 /// Renames `log` of the database at `main` to `to`, which must not exist.
 ///
-/// It holds the whole main file meanwhile, as the last connection does that removes a log: no other can open the database.
-/// Only for a process without a connection, since closing the file gives up all its locks there.
+/// It locks the whole main file meanwhile, as the last connection does before it removes a log: no other process can
+/// open the database. Only for a process without a connection, because closing the file releases all its locks there.
 ///
 /// # Errors
 ///
-/// Where a process has the database open, or the log cannot be renamed.
+/// A process has the database open, or the log cannot be renamed.
 pub fn rename_log(main: &Path, log: &Path, to: &Path) -> Result<(), KeepLogError> {
     let refused = |cause: io::Error| KeepLogError::Rename { log: log.to_owned(), cause };
     let file = OpenOptions::new().read(true).write(true).open(main).map_err(refused)?;

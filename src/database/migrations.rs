@@ -1,7 +1,8 @@
-//! The tables of ours in a database that may be somebody else's.
+//! waltop's tables in a database that may belong to another program.
 //!
-//! What was applied is counted in a table of our own, so the host's `user_version` stays its own. All that is
-//! pending is applied in one write transaction, with the check for it inside: whoever comes second finds it done.
+//! A table of waltop's counts the applied migrations, so the host's `user_version` stays unchanged. All pending
+//! migrations run in one write transaction, which checks for them again: of two processes the second finds them
+//! applied.
 
 use std::{
     collections::BTreeSet,
@@ -16,10 +17,10 @@ use super::{
     holder::{BlockingProcess, write_lock_holder},
 };
 
-/// Where applied migrations are counted.
+/// Counts the applied migrations.
 pub const TABLE: &str = "waltop_migrations";
 
-/// One file of `migrations/`. What is in [`MIGRATIONS`] has been released and never changes.
+/// One file of `migrations/`. Everything in [`MIGRATIONS`] is released and never changes.
 #[derive(Clone, Copy)]
 struct Migration {
     version: i32,
@@ -29,7 +30,7 @@ struct Migration {
     sql: &'static str,
 }
 
-/// In the order in which they are applied.
+/// In the order of application.
 const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 1,
@@ -54,45 +55,43 @@ const MIGRATIONS: &[Migration] = &[
 /// Why a database was not migrated. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
-    /// Something of the same name was there before us.
+    /// The database has another object of the same name.
     #[error("{} has a {name} that waltop did not make; use another file", path.display())]
     Foreign {
         path: PathBuf,
-        /// The name that is taken.
+        /// The conflicting name.
         name: String,
     },
-    /// A newer waltop has been here.
+    /// A newer waltop has migrated it.
     #[error("{} has schema {found}, and this waltop knows {known}; use a newer waltop", path.display())]
     Newer {
         path: PathBuf,
         /// The newest migration in it.
         found: i32,
-        /// The newest that is known here.
+        /// The newest one that this waltop knows.
         known: i32,
     },
-    /// A migration was applied that differs from ours of the same number.
+    /// An applied migration differs from waltop's of the same number.
     #[error("{} was set up by another build of waltop (schema {version} differs); use another file", path.display())]
     Different { path: PathBuf, version: i32 },
-    /// Somebody kept the write lock longer than the connection waits.
+    /// Another process held the write lock for longer than the connection waits.
     #[error("{} is locked by another process{}; see more with: waltop status {}",
         path.display(), holder_suffix(holder.as_ref()), path.display())]
     Busy {
         path: PathBuf,
-        /// Who had it in the end; `None` where nobody was seen to.
+        /// Its holder at the end; `None` if no holder was seen.
         holder: Option<BlockingProcess>,
     },
-    /// SQLite refused.
     #[error("cannot set up the tables of waltop in {}: {cause}; check the file and the room on its disk", path.display())]
     Apply { path: PathBuf, cause: String },
 }
 
-/// Brings the tables of ours in `connection`'s database up to date. Where they are, no lock is taken but a
-/// reader's.
+/// Migrates waltop's tables in `connection`'s database. If they are up to date, it takes only a read lock.
 ///
 /// # Errors
 ///
-/// Where the database has tables or views of the same names that are not ours, where a newer waltop has been
-/// there, or where the write lock could not be had within the connection's busy timeout.
+/// The database has tables or views of the same names from another program, a newer waltop has migrated it, or the
+/// write lock was unavailable within the connection's busy timeout.
 pub fn migrate(connection: &mut Connection) -> Result<(), MigrationError> {
     migrate_by(MIGRATIONS, connection)
 }
@@ -105,7 +104,7 @@ fn migrate_by(known: &[Migration], connection: &mut Connection) -> Result<(), Mi
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|cause| refused(&path, &cause))?;
-    // Asked again now that nobody else can write.
+    // Checked again now that no other process can write.
     let pending = pending(&transaction, known, &path)?;
     if pending.is_empty() {
         return Ok(());
@@ -115,7 +114,7 @@ fn migrate_by(known: &[Migration], connection: &mut Connection) -> Result<(), Mi
 }
 
 fn apply_all(migrations: &[Migration], transaction: &Connection) -> rusqlite::Result<()> {
-    // The words of refinery, which made this table in the first databases.
+    // The SQL of refinery, which created this table in the first databases.
     transaction.execute_batch(&format!(
         "CREATE TABLE IF NOT EXISTS {TABLE}(
              version int4 PRIMARY KEY,
@@ -131,7 +130,7 @@ fn apply_all(migrations: &[Migration], transaction: &Connection) -> rusqlite::Re
     Ok(())
 }
 
-/// Refuses a database that [`migrate`] would refuse, before anything is done to it.
+/// Refuses a database that [`migrate`] would refuse, before anything in it changes.
 ///
 /// # Errors
 ///
@@ -140,8 +139,8 @@ pub fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), Migrat
     pending(connection, MIGRATIONS, path).map(drop)
 }
 
-// The migrations that are to be applied. The names are read in one statement, and the count after it, so that a
-// migration that commits in between can only make the list shorter.
+// The pending migrations. One statement reads the names, and the next the count, so a migration that commits in between
+// can only make the list shorter.
 fn pending(
     connection: &Connection,
     known: &[Migration],
@@ -177,7 +176,8 @@ fn pending(
     Ok(pending)
 }
 
-// What `pending` creates on top of `done`, shadow tables and triggers included: tried in memory, since only SQLite knows.
+// What `pending` creates on top of `done`, shadow tables and triggers included: tried in memory, because only SQLite
+// knows.
 fn names_made_by(done: &[Migration], pending: &[Migration]) -> rusqlite::Result<BTreeSet<String>> {
     let trial = Connection::open_in_memory()?;
     let apply_all = |migrations: &[Migration]| -> rusqlite::Result<BTreeSet<String>> {
@@ -191,13 +191,14 @@ fn names_made_by(done: &[Migration], pending: &[Migration]) -> rusqlite::Result<
     Ok(after.difference(&before).cloned().collect())
 }
 
-// Names are compared without case, as SQLite does. Automatic indexes are named after their tables and can't clash.
+// Names are compared case-insensitively, as SQLite does. Automatic indexes are named after their tables and can't
+// clash.
 fn names(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
     let sql = "SELECT lower(name) FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
     connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
-// One row of the table in which applied migrations are counted.
+// One row of the table of applied migrations.
 struct AppliedMigration {
     version: i32,
     name: String,
@@ -220,7 +221,7 @@ fn applied(connection: &Connection) -> rusqlite::Result<Vec<AppliedMigration>> {
     connection.prepare(&sql)?.query_map([], record)?.collect()
 }
 
-// A missing column is SQLite's general error; a value of another type is found by rusqlite, without a code.
+// A missing column is SQLite's general error; rusqlite itself reports a value of another type, without a code.
 fn is_other_shape(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code().is_none_or(|code| code == ErrorCode::Unknown)
 }
@@ -233,7 +234,7 @@ fn refused(path: &Path, cause: &rusqlite::Error) -> MigrationError {
     if !is_busy(cause) {
         return apply(path, cause);
     }
-    // Not the root that can be set: this is about a connection of this very process, and real locks.
+    // Not the configurable `/proc`: this is about a connection of this very process, and real locks.
     let main = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     MigrationError::Busy { path: path.to_owned(), holder: write_lock_holder(&main, Path::new("/proc")) }
 }
@@ -255,7 +256,7 @@ mod tests {
 
     use super::*;
 
-    /// Does in an empty database, and where there are two documents of a kind only its first part.
+    /// Succeeds in an empty database; with two documents of a kind only its first part does.
     const FAILS: &str = "CREATE TABLE fresh (x);
         UPDATE nodes SET title = 'lost';
         CREATE UNIQUE INDEX one_of_a_kind ON nodes (kind);";
@@ -271,7 +272,7 @@ mod tests {
         assert_eq!(files, listed.collect::<Vec<_>>());
         assert!(MIGRATIONS.iter().map(|it| it.version).eq(1..=3), "they are applied in this order");
         for migration in MIGRATIONS {
-            // SipHash-1-3 without keys; if std changes its hasher, take the crate `siphasher` here.
+            // SipHash-1-3 without keys; if std changes its hasher, use the crate `siphasher` here.
             let mut hasher = DefaultHasher::new();
             (migration.name, migration.version, migration.sql).hash(&mut hasher);
             assert_eq!(hasher.finish().to_string(), migration.checksum, "{}", migration.name);

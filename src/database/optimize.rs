@@ -1,4 +1,4 @@
-//! Upkeep: statistics for the planner, the full-text index in one piece, and free pages given back.
+//! Maintenance: statistics for the planner, one segment of the full-text index, and free pages returned to the disk.
 
 use std::{
     env, fmt,
@@ -26,24 +26,23 @@ use crate::{
     units,
 };
 
-/// Pages of the full-text index that a transaction rewrites: some milliseconds, so that whoever wants to write waits
-/// no longer than that.
+/// Pages of the full-text index that a transaction rewrites: some milliseconds, the longest time that a writer has to
+/// wait.
 const PAGES: i64 = 500;
 
-/// One thing that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptimizeStep {
-    /// Statistics of tables that have changed much. A fresh connection has to be told to look at all of them.
+    /// Statistics of tables that have changed much. A new connection has to ask for a check of all tables.
     Optimize,
     Analyze,
-    /// The segments of our full-text index become one, in short transactions.
+    /// Merges the segments of waltop's full-text index into one, in short transactions.
     Merge,
-    /// The file without its free pages.
+    /// Rewrites the file without its free pages.
     Vacuum,
 }
 
 impl OptimizeStep {
-    /// The statement, as it will be run; that of [`OptimizeStep::Merge`] again and again until nothing is left to do.
+    /// The statement to run; the one of [`OptimizeStep::Merge`] is repeated until nothing is left to merge.
     pub const fn sql(self) -> &'static str {
         match self {
             Self::Optimize => "PRAGMA optimize = 0x10002",
@@ -54,25 +53,25 @@ impl OptimizeStep {
     }
 }
 
-/// What a VACUUM will meet.
+/// What a VACUUM needs.
 #[derive(Debug, Clone, JsonSchema, Serialize)]
 pub struct VacuumPreflight {
-    /// Bytes that the copy and the log may take beside the file.
+    /// Bytes that the copy and the log may need next to the file.
     pub needed_bytes: u64,
     pub free_bytes: Option<u64>,
-    /// Where the copy is made.
+    /// Folder of the copy.
     pub temporary_folder: PathBuf,
-    /// Bytes that it takes there.
+    /// Bytes that it needs there.
     pub temporary_needed_bytes: u64,
     pub temporary_free_bytes: Option<u64>,
-    /// Who has the database open, and could not write for as long as it takes.
+    /// Processes that have the database open, and could not write during the VACUUM.
     pub would_wait: Vec<CheckpointBlocker>,
 }
 
-/// Why there was no upkeep.
+/// Why maintenance was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum OptimizeError {
-    /// A VACUUM keeps the write lock until it has copied everything.
+    /// A VACUUM holds the write lock until it has copied everything.
     #[error(
         "no VACUUM: {who} could not write to {} until it ends; stop them and try again, or leave --vacuum out",
         path.display()
@@ -82,26 +81,26 @@ pub enum OptimizeError {
     #[error("no VACUUM: it may take {} in {}, and {} are free; make room first",
         units::bytes(*needed), folder.display(), units::bytes(*free))]
     Space { folder: PathBuf, needed: u64, free: u64 },
-    /// A VACUUM would spoil an index of the host's.
+    /// A VACUUM would corrupt an index of the host.
     #[error(transparent)]
     Renumbers(#[from] RowidRenumbering),
     /// It could not be opened, or SQLite failed.
     #[error(transparent)]
     Open(#[from] factory::OpenError),
-    /// It could not be looked at.
+    /// It could not be read.
     #[error(transparent)]
     Look(#[from] pragmas::PragmaError),
 }
 
-/// What is to be done where `stats` was found: the planner's statistics, our index where there is one, and, last, the
-/// free pages where it is asked for.
+/// The steps for a database with `stats`: the planner's statistics, waltop's index if there is one, and last, if
+/// requested, the free pages.
 pub fn plan(stats: &DatabaseStats, analyze: bool, vacuum: bool) -> Vec<OptimizeStep> {
     let statistics = if analyze { OptimizeStep::Analyze } else { OptimizeStep::Optimize };
     let merge = stats.documents.is_some().then_some(OptimizeStep::Merge);
     [Some(statistics), merge, vacuum.then_some(OptimizeStep::Vacuum)].into_iter().flatten().collect()
 }
 
-/// What a VACUUM of `database` would meet.
+/// What a VACUUM of `database` needs.
 pub fn preflight(database: &Database, stats: &DatabaseStats) -> VacuumPreflight {
     let copy = (stats.pages - stats.free_pages.min(stats.pages)) * stats.page_size;
     let temporary_folder = temporary_folder();
@@ -111,7 +110,7 @@ pub fn preflight(database: &Database, stats: &DatabaseStats) -> VacuumPreflight 
         why: format!("{} ({})", process.pid, process.name),
     };
     VacuumPreflight {
-        // The copy goes through the log or the journal into the file.
+        // The copy passes through the log or the journal into the file.
         needed_bytes: copy * 2,
         free_bytes: database.filesystem.as_ref().and_then(|it| it.free_bytes),
         temporary_free_bytes: free_bytes(&temporary_folder),
@@ -122,8 +121,8 @@ pub fn preflight(database: &Database, stats: &DatabaseStats) -> VacuumPreflight 
 }
 
 impl VacuumPreflight {
-    /// Refuses where others have the database open: how long they wait before they give up cannot be known, and a plain
-    /// client does not wait at all. And where the disk may not do.
+    /// Refuses a VACUUM while other processes have the database open: how long they wait before they give up is
+    /// unknown, and a plain client does not wait at all. Also refuses it if the disk may be too small.
     ///
     /// # Errors
     ///
@@ -158,14 +157,13 @@ impl fmt::Display for VacuumPreflight {
     }
 }
 
-/// Carries `steps` out on `path`, on a connection set up as `profile` asks. `database` is how it looked just before.
+/// Carries out `steps` on `path`, on a connection with the settings of `profile`. `database` is its state just before.
 /// For a worker process.
 ///
 /// # Errors
 ///
-/// Where a VACUUM would spoil an index, before anything is done; where the write lock is not to be had in the time that
-/// the profile gives, or SQLite fails. What was done before
-/// stays.
+/// A VACUUM would corrupt an index (checked before anything is done), the write lock is unavailable in the time of the
+/// profile, or SQLite fails. Completed steps stay.
 pub fn apply(
     path: &Path,
     database: &Database,
@@ -199,16 +197,16 @@ fn run_step(connection: &Connection, step: OptimizeStep, budget: Duration) -> ru
             Ok(())
         }
         OptimizeStep::Vacuum => {
-            // The profile may have it in memory, where a large database has no place.
+            // The profile may place it in memory, where a large database does not fit.
             connection.pragma_update(None, "temp_store", "FILE")?;
             connection.execute_batch(step.sql())
         }
-        // Waiting is left to SQLite: these are more than one transaction.
+        // SQLite does the waiting: these are more than one transaction.
         OptimizeStep::Optimize | OptimizeStep::Analyze => connection.execute_batch(step.sql()),
     }
 }
 
-/// Merges some pages in a transaction of its own; whether there may be more.
+/// Merges some pages in a separate transaction; returns whether there may be more.
 fn merge(connection: &Connection, budget: Duration) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::ZERO)?;
     let before = connection.total_changes();
@@ -219,7 +217,7 @@ fn merge(connection: &Connection, budget: Duration) -> rusqlite::Result<bool> {
     let merged = patiently(budget, || ControlFlow::Continue(()), &mut attempt);
     connection.busy_timeout(budget)?;
     match merged {
-        // FTS5 says so: the statement itself counts as one change.
+        // FTS5 reports it this way: the statement itself counts as one change.
         Ok(_) => Ok(connection.total_changes() - before >= 2),
         Err(RetryFailure::Other(error)) => Err(error),
         Err(RetryFailure::Busy(_) | RetryFailure::Stopped) => {
@@ -229,7 +227,7 @@ fn merge(connection: &Connection, budget: Duration) -> rusqlite::Result<bool> {
     }
 }
 
-/// Where SQLite makes its temporary files (<https://www.sqlite.org/tempfiles.html>, section 5).
+/// Where SQLite creates its temporary files (<https://www.sqlite.org/tempfiles.html>, section 5).
 fn temporary_folder() -> PathBuf {
     let named = ["SQLITE_TMPDIR", "TMPDIR"].into_iter().filter_map(env::var_os).map(PathBuf::from);
     let usual = ["/var/tmp", "/usr/tmp", "/tmp"].map(PathBuf::from);

@@ -1,4 +1,5 @@
-//! What our own connection answers for the pragmas that a connection keeps for itself, asked without a trace.
+//! The values of waltop's own connection for the pragmas that a connection keeps for itself; asking leaves nothing
+//! behind on disk.
 
 use std::{
     fs, io,
@@ -19,69 +20,66 @@ use crate::{
     snapshot::Presence,
 };
 
-/// What the file keeps, and every connection answers alike.
+/// Pragmas that the file keeps, so that every connection returns the same value.
 const KEPT_BY_FILE: [&str; 5] =
     ["journal_mode", "page_size", "auto_vacuum", "user_version", "application_id"];
 
-/// Why the pragmas were not asked for. Nothing was touched.
+/// Why the pragmas were not read. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PragmaError {
-    /// Sidecar files are there, and no process holds byte 128 of the index: a connection would recover and remove
-    /// them. In exclusive mode a process may have the database open all the same.
+    /// Sidecar files exist, and no process holds byte 128 of the index: a connection would recover and remove them. In
+    /// exclusive mode a process may still have the database open.
     #[error(
         "not asked: no process holds the index (-shm) beside {}, so a connection would recover the log; \
          waltop health {} does that",
         path.display(), path.display()
     )]
     Leftover { path: PathBuf },
-    /// A rollback journal lies there: a connection might roll it back.
+    /// There is a rollback journal: a connection might roll it back.
     #[error(
         "not asked: {} has a rollback journal with content; let its writer finish, \
          or open it once with the program that it belongs to",
         path.display()
     )]
     Journal { path: PathBuf },
-    /// The files that a connection makes would not be the owner's.
+    /// The files that a connection creates would not belong to the owner.
     #[error("not asked: {} belongs to another user, who could not write to the -wal that waltop would create; run as its owner", path.display())]
     OtherUser { path: PathBuf },
-    /// What a connection makes could not be made, or not be removed.
+    /// A connection could not create its files, or not remove them.
     #[error("not asked: this user may not write to the folder of {}; run as its owner", path.display())]
     Folder { path: PathBuf },
-    /// It is not as it was at the look.
+    /// It has changed since the sample.
     #[error("not asked: a process has opened {} since the sample; try again", path.display())]
     Changed { path: PathBuf },
     /// It could not be examined.
     #[error("not asked: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
     Examine {
         path: PathBuf,
-        /// What the operating system said.
         cause: io::Error,
     },
-    /// It could not be opened.
     #[error(transparent)]
     Open(#[from] factory::OpenError),
 }
 
-/// Asks a connection to `path`, set up as `profile` asks, for each pragma of the profile that a connection keeps.
-/// The values are named as a profile names them.
+/// Reads each pragma of the profile that a connection keeps, from a connection to `path` with the settings of
+/// `profile`. Values are named as in a profile.
 ///
-/// For a worker process. `presence` is what was seen of the database just before, from outside. The connection
-/// leaves no trace: to a database that others use it leaves the sidecar files, and from one that nobody uses it
-/// removes those that it made itself.
+/// For a worker process. `presence` is the database's state just before, from outside. The connection leaves nothing
+/// behind: if other processes use the database, the sidecar files stay; if none does, the connection removes those that
+/// it created.
 ///
 /// # Errors
 ///
-/// Where that could not be done without a trace, or where the database could not be opened within a quarter of
-/// a second.
+/// It would leave something behind, or the database could not be opened within a quarter of a second.
 pub fn ask(path: &Path, profile: &Profile, presence: Presence) -> Result<Vec<(String, String)>, PragmaError> {
     without_a_trace(path, profile, presence, |connection| answers(connection, profile))
 }
 
-/// What `question` gives on a connection to `path`, under the same terms as [`ask`].
+/// The result of `question` on a connection to `path`, under the same conditions as [`ask`].
 ///
 /// # Errors
 ///
-/// As [`ask`], and where SQLite fails.
+/// As [`ask`], and SQLite failures.
 pub(super) fn without_a_trace<T>(
     path: &Path,
     profile: &Profile,
@@ -101,7 +99,7 @@ pub(super) fn without_a_trace<T>(
     Ok(answers.map_err(say)?)
 }
 
-// Only the index is opened, to ask the kernel for its locks. All else is `stat`.
+// Opens only the index, to ask the kernel for its locks. All other checks use `stat`.
 fn check_presence(main: &Path, presence: Presence) -> Result<(), PragmaError> {
     let path = || main.to_owned();
     let examine = |cause| PragmaError::Examine { path: main.to_owned(), cause };
@@ -109,13 +107,13 @@ fn check_presence(main: &Path, presence: Presence) -> Result<(), PragmaError> {
     match presence {
         Presence::Leftover => return Err(PragmaError::Leftover { path: path() }),
         Presence::Clean if sidecars.any() => return Err(PragmaError::Changed { path: path() }),
-        // Somebody has the main file open, but has he the index?
+        // A process has the main file open, but maybe not the index.
         Presence::Live if sidecars.any() && !sidecars.used_by_others().map_err(examine)? => {
             return Err(PragmaError::Leftover { path: path() });
         }
         Presence::Clean | Presence::Live => {}
     }
-    // An empty journal is how journal_mode=TRUNCATE rests; beside an empty main file SQLite would remove it.
+    // journal_mode=TRUNCATE leaves an empty journal; beside an empty main file SQLite would remove it.
     if let Ok(journal) = fs::metadata(&sidecars.journal)
         && (journal.len() > 0 || fs::metadata(main).map_err(examine)?.len() == 0)
     {
@@ -128,7 +126,7 @@ fn check_presence(main: &Path, presence: Presence) -> Result<(), PragmaError> {
     access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|_| PragmaError::Folder { path: path() })
 }
 
-/// What `connection` answers for the pragmas of `profile` that a connection keeps, and for all that the file keeps.
+/// The values of `connection` for the pragmas of `profile` that a connection keeps, and for all that the file keeps.
 pub(super) fn all_answers(
     connection: &Connection,
     profile: &Profile,
@@ -150,7 +148,7 @@ fn answer(connection: &Connection, pragma: &str) -> rusqlite::Result<(String, St
     Ok((pragma.to_owned(), named(pragma, &value)))
 }
 
-// The names that https://www.sqlite.org/pragma.html gives to the numbers that SQLite answers.
+// The names that https://www.sqlite.org/pragma.html gives to the numbers that SQLite returns.
 fn named(pragma: &str, value: &Value) -> String {
     let name = match (pragma, value) {
         ("foreign_keys" | "query_only" | "synchronous", Value::Integer(0)) => "OFF",

@@ -1,14 +1,14 @@
-//! Whether a VACUUM would spoil an index of the host's.
+//! Whether a VACUUM would corrupt an index of the host.
 //!
-//! It may number the rows of a table without an INTEGER PRIMARY KEY anew (<https://www.sqlite.org/lang_vacuum.html>). A
-//! full-text index that leaves its text in such a table finds it by these numbers, and would then find other rows.
+//! VACUUM may renumber the rows of a table without an INTEGER PRIMARY KEY (<https://www.sqlite.org/lang_vacuum.html>).
+//! A full-text index with its content in such a table finds rows by these numbers, and would then find wrong ones.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 use rusqlite::{Connection, OptionalExtension};
 
-/// A table that must keep the numbers of its rows, and may not.
+/// A table whose row numbers an index needs, and VACUUM may change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no VACUUM: it may number the rows of {table} anew, by which the full-text index {index} finds them; give {table} an \
@@ -19,14 +19,13 @@ pub struct RowidRenumbering {
     index: String,
 }
 
-/// The name that stands behind `content =`, in any of the quotes that SQLite takes; one of a column behind
-/// `content_rowid =` is another option.
+/// The name after `content =`, in any of SQLite's quotes; a column after `content_rowid =` is another option.
 static CONTENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"(?is)[(,]\s*content\s*=\s*(?:'([^']+)'|"([^"]+)"|\[([^\]]+)\]|`([^`]+)`|([^\s,()'"\[`]+))"#)
         .ok()
 });
 
-/// The first full-text index of `connection`'s database that a VACUUM may spoil; `None` where there is none.
+/// The first full-text index of `connection`'s database that a VACUUM may corrupt; `None` if there is none.
 pub(super) fn of(connection: &Connection) -> rusqlite::Result<Option<RowidRenumbering>> {
     let sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%USING%fts%'";
     let mut select = connection.prepare(sql)?;
@@ -42,7 +41,7 @@ pub(super) fn of(connection: &Connection) -> rusqlite::Result<Option<RowidRenumb
     Ok(None)
 }
 
-/// Whether `table` is one whose rows have numbers of their own, and no column keeps them.
+/// Whether `table` has row numbers that no column stores.
 fn numbers_may_change(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
     let sql = "SELECT wr = 0 AND type = 'table' FROM pragma_table_list WHERE schema = 'main' AND lower(name) = lower(?1)";
     let has_numbers = connection.query_row(sql, [table], |row| row.get(0)).optional()?;

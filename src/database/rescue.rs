@@ -1,6 +1,6 @@
-//! A raw copy opened for the first time: its log recovered, its pages checked, its rows counted.
+//! Opens a raw copy for the first time: recovers its log, checks its pages, counts its rows.
 //!
-//! The copy is waltop's alone. Nothing else of the original may be open raw in this process by now.
+//! The copy is waltop's alone. By now this process must have closed every raw descriptor on the original.
 
 use std::{io, path::Path, time::Duration};
 
@@ -10,28 +10,26 @@ use serde::Serialize;
 
 use crate::observe::sidecar;
 
-/// Steps of the virtual machine between two questions whether to go on.
+/// Steps of the virtual machine between two checks whether to continue.
 const STEPS: i32 = 10_000;
-/// What `integrity_check` tells at most.
+/// The most errors that `integrity_check` reports.
 const MOST_ERRORS: u32 = 100;
 const WAIT: Duration = Duration::from_secs(5);
 
-/// What came of a copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct VerifiedCopy {
-    /// What `integrity_check` found wrong; empty where nothing is.
+    /// Errors of `integrity_check`; empty if there are none.
     pub errors: Vec<String>,
     /// Whether its log or journal was recovered, so that the main file alone is complete.
     pub is_complete: bool,
-    /// Its tables, those of SQLite itself and virtual ones aside, by name.
+    /// Its tables by name, except SQLite's own and virtual ones.
     pub tables: Vec<CopiedTable>,
 }
 
-/// A table of the copy.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct CopiedTable {
     pub name: String,
-    /// Its rows; `None` where they could not be counted.
+    /// Its rows; `None` if they could not be counted.
     pub rows: Option<u64>,
 }
 
@@ -43,17 +41,16 @@ pub enum VerifyError {
     #[error("cannot open the copy {path}: {cause}; it was left as it is")]
     Io {
         path: String,
-        /// What the operating system said.
         cause: io::Error,
     },
 }
 
-/// Opens the copy at `path`, so that SQLite recovers its log or rolls its journal back, moves the log into the main
-/// file, checks all pages, counts the rows of each table and closes it again.
+/// Opens the copy at `path`, so that SQLite recovers its log or rolls its journal back. Then checkpoints the log into
+/// the main file, checks all pages, counts the rows of each table and closes the copy.
 ///
 /// # Errors
 ///
-/// Where the user ends it. What SQLite finds wrong with the copy is no error.
+/// The user stops it. Errors that SQLite finds in the copy are part of the result.
 pub fn verify(
     path: &Path,
     is_stopped: impl Fn() -> bool + Clone + Send + 'static,
@@ -83,11 +80,11 @@ fn examine(
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(WAIT)?;
-    // What the schema says comes from another program.
+    // The schema comes from another program.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.progress_handler(STEPS, Some(is_stopped))?;
-    // The first question recovers a log or rolls a journal back. Until then a connection does not know its mode.
+    // The first query recovers a log or rolls a journal back. Until then a connection does not know its mode.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     let (busy, _, _): (i64, i64, i64) =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
@@ -107,7 +104,7 @@ fn integrity(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<CopiedTable>> {
-    // A virtual table has no pages of its own: those that hold its rows are tables like others.
+    // A virtual table has no pages: ordinary tables hold its rows.
     let mut names = connection.prepare(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
          ORDER BY name",
@@ -118,7 +115,7 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<CopiedTable>> {
         match connection.query_row(&sql, [], |row| row.get::<_, i64>(0)) {
             Ok(rows) => Ok(CopiedTable { name, rows: u64::try_from(rows).ok() }),
             Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Err(cause),
-            // integrity_check says what is wrong with it.
+            // integrity_check reports what is wrong with it.
             Err(_) => Ok(CopiedTable { name, rows: None }),
         }
     };

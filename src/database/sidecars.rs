@@ -1,4 +1,4 @@
-//! The files beside the main file: who uses them, and how a short-lived connection leaves them as it found them.
+//! The files beside the main file: which processes use them, and how a short-lived connection leaves them unchanged.
 
 use std::{
     fs, io,
@@ -21,7 +21,6 @@ pub(super) struct SidecarPaths {
 }
 
 impl SidecarPaths {
-    /// Those of `main`.
     pub fn of(main: &Path) -> Self {
         Self { wal: sidecar(main, "-wal"), shm: sidecar(main, "-shm"), journal: sidecar(main, "-journal") }
     }
@@ -30,25 +29,25 @@ impl SidecarPaths {
         [self.wal, self.shm, self.journal]
     }
 
-    /// Whether the log or its index is there, by `stat`.
+    /// Whether the log or its index exists, by `stat`.
     pub fn any(&self) -> bool {
         self.wal.exists() || self.shm.exists()
     }
 
-    /// Whether another process has the index open, whether this one is connected or not.
+    /// Whether another process has the index open, whether or not this one is connected.
     ///
     /// # Errors
     ///
-    /// Where the kernel does not answer; and where the index cannot be read, and the lock table only in part
+    /// The kernel does not answer; or the index cannot be read, and the lock table only in part
     /// ([`io::ErrorKind::TimedOut`]).
     pub fn used_by_others(&self) -> io::Result<bool> {
         match lock_probe::is_index_held(&self.shm) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            // Its locks are in the table all the same, those of other PID namespaces aside.
+            // The table still shows its locks, except those of other PID namespaces.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let shm = fs::metadata(&self.shm)?;
                 let own = getpid().as_raw_nonzero().get();
-                // Not the `/proc` that can be set: this is about real locks.
+                // Not the configurable `/proc`: this is about real locks.
                 lock_table::others_hold(Path::new("/proc"), &shm, INDEX_BYTE, own)
             }
             answer => answer,
@@ -56,8 +55,8 @@ impl SidecarPaths {
     }
 }
 
-/// Whether files that this process makes beside `main` would belong to a user that `main`'s owner is not:
-/// then the owner could not write to them. Root's are given to the owner by SQLite.
+/// Whether files that this process creates beside `main` would belong to a user other than `main`'s owner: the owner
+/// could then not write to them. SQLite gives root's files to the owner.
 pub(super) fn would_be_foreign(main: &Path) -> io::Result<bool> {
     let user = geteuid();
     Ok(!user.is_root() && fs::metadata(main)?.uid() != user.as_raw())
@@ -66,23 +65,24 @@ pub(super) fn would_be_foreign(main: &Path) -> io::Result<bool> {
 /// What a connection does with the log when it closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnClose {
-    /// As SQLite does: the last one to leave moves the log into the main file and removes it.
+    /// SQLite's default: the last connection checkpoints the log into the main file and removes it.
     Tidy,
-    /// Leave the sidecar files to those who use them.
+    /// Leaves the sidecar files to the processes that use them.
     LeaveFiles,
 }
 
-/// Decides anew what `connection` does when it closes.
+/// Changes what `connection` does when it closes.
 pub(super) fn set_on_close(connection: &Connection, on_close: OnClose) -> rusqlite::Result<()> {
     let leave = on_close == OnClose::LeaveFiles;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave)?;
     Ok(())
 }
 
-/// Closes `connection`, which has read from `main`. Where others use the log it is left to them; where the last
-/// of them has left meanwhile it is moved and removed, as that one would have done.
+/// Closes `connection`, which has read from `main`. The log stays if other processes use it. If the last of them has
+/// left meanwhile, the log is checkpointed and removed, as that process would have done.
 pub(super) fn leave(connection: Connection, main: &Path) -> rusqlite::Result<()> {
-    // Without a lock table SQLite's own check has to do: it tries for the whole file. In a cut one others may be hidden.
+    // Without a lock table SQLite's own check, which tries to lock the whole file, has to do. A truncated table may
+    // hide other processes.
     let others = SidecarPaths::of(main).used_by_others();
     let others = others.unwrap_or_else(|error| error.kind() == io::ErrorKind::TimedOut);
     set_on_close(&connection, if others { OnClose::LeaveFiles } else { OnClose::Tidy })?;

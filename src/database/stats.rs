@@ -1,4 +1,4 @@
-//! What a database holds and what it takes, asked without a trace.
+//! Content and size of a database; asking leaves nothing behind on disk.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -17,9 +17,9 @@ pub struct DatabaseStats {
     pub page_size: u64,
     /// Pages, those in the log included.
     pub pages: u64,
-    /// Pages of those that hold nothing.
+    /// Pages without content.
     pub free_pages: u64,
-    /// What was ingested into it; `None` where nothing ever was.
+    /// Documents that were ingested into it; `None` if none ever was.
     pub documents: Option<DocumentStats>,
 }
 
@@ -27,26 +27,26 @@ pub struct DatabaseStats {
 pub struct DocumentStats {
     pub nodes: u64,
     pub edges: BTreeMap<String, u64>,
-    /// Links, wikilinks and relations of those whose document was not taken in. Tags and addresses name none.
+    /// Links, wikilinks and relations whose document was not ingested. Tags and addresses are not counted.
     pub unresolved_edges: u64,
-    /// Vectors by their model; `None` where there is no table for them.
+    /// Vectors by model; `None` if there is no table for them.
     pub embeddings: Option<BTreeMap<String, u64>>,
     /// Bytes of the full-text index, without the text itself.
     pub full_text_bytes: u64,
 }
 
-/// Reads what `path` holds. For a worker process; `presence` is what was seen of it just before.
+/// Reads the statistics of `path`. For a worker process; `presence` is its state just before.
 ///
 /// # Errors
 ///
-/// Where that could not be done without a trace, or the database could not be read.
+/// It would leave something behind, or the database could not be read.
 pub fn read(
     path: &Path,
     profile: &Profile,
     presence: Presence,
 ) -> Result<DatabaseStats, pragmas::PragmaError> {
     pragmas::without_a_trace(path, profile, presence, |connection| {
-        // All as of one moment.
+        // All from the same snapshot.
         let moment = connection.unchecked_transaction()?;
         let figure = |name: &str| moment.pragma_query_value(None, name, |row| unsigned(row, 0));
         Ok(DatabaseStats {
@@ -58,7 +58,7 @@ pub fn read(
     })
 }
 
-/// Whether the tables of ours are there: others have some called `nodes` too.
+/// Whether waltop's tables exist: other programs have a table `nodes` too.
 fn has_waltop_tables(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(connection.table_exists(None, migrations::TABLE)? && connection.table_exists(None, "nodes_fts")?)
 }
@@ -83,7 +83,7 @@ fn by_name(connection: &Connection, sql: &str) -> rusqlite::Result<BTreeMap<Stri
     connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, unsigned(row, 1)?)))?.collect()
 }
 
-/// Counts and sizes are never less than nothing.
+/// Counts and sizes are never negative.
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
 }
