@@ -173,10 +173,7 @@ pub enum IngestError {
     #[error(
         "cannot make the folder of {database}: {source}; make it yourself, or name another database with --db"
     )]
-    MakeFolder {
-        database: String,
-        source: io::Error,
-    },
+    MakeFolder { database: String, source: io::Error },
     /// Another run is ingesting the same folder into the same database.
     #[error(
         "{folder} is being ingested by process {}: wait for it, or stop it",
@@ -194,10 +191,7 @@ pub enum IngestError {
     Unfit(String),
     /// The journal cannot be written.
     #[error("cannot write the journal in {runs}: {source}; make the folder writable, and room on its disk")]
-    Journal {
-        runs: String,
-        source: io::Error,
-    },
+    Journal { runs: String, source: io::Error },
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

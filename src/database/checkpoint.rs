@@ -40,10 +40,7 @@ pub enum CheckpointError {
     OtherUser { path: PathBuf },
     /// It could not be examined.
     #[error("no checkpoint: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
-    Examine {
-        path: PathBuf,
-        cause: io::Error,
-    },
+    Examine { path: PathBuf, cause: io::Error },
     /// It could not be opened, or SQLite failed.
     #[error(transparent)]
     Open(#[from] factory::OpenError),

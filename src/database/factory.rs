@@ -29,10 +29,7 @@ const LOOK_WAIT: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("cannot open {}: {cause}; check the path and who may use its folder", path.display())]
-    Path {
-        path: PathBuf,
-        cause: io::Error,
-    },
+    Path { path: PathBuf, cause: io::Error },
     #[error("cannot open {}: {cause}; check the file, its folder and its disk", path.display())]
     Open { path: PathBuf, cause: rusqlite::Error },
     /// The file is not a database.
@@ -47,10 +44,7 @@ pub enum OpenError {
     AnotherNamespace { path: PathBuf },
     /// Root could not become its owner.
     #[error("cannot open {} as its owner: {cause}; run waltop as that user", path.display())]
-    Identity {
-        path: PathBuf,
-        cause: io::Error,
-    },
+    Identity { path: PathBuf, cause: io::Error },
     /// This user may only read it.
     #[error("{} or its folder may only be read by this user; make it writable, or run waltop as its owner", path.display())]
     ReadOnly { path: PathBuf },

@@ -57,10 +57,7 @@ pub enum HealthError {
     OtherUser { path: PathBuf },
     /// It could not be examined.
     #[error("not checked: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
-    Examine {
-        path: PathBuf,
-        cause: io::Error,
-    },
+    Examine { path: PathBuf, cause: io::Error },
     /// The caller asked to stop.
     #[error("stopped; nothing in the file was changed")]
     Stopped,

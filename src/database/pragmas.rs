@@ -53,10 +53,7 @@ pub enum PragmaError {
     Changed { path: PathBuf },
     /// It could not be examined.
     #[error("not asked: cannot examine {}: {cause}; check who may read it and its folder", path.display())]
-    Examine {
-        path: PathBuf,
-        cause: io::Error,
-    },
+    Examine { path: PathBuf, cause: io::Error },
     #[error(transparent)]
     Open(#[from] factory::OpenError),
 }

@@ -39,10 +39,7 @@ pub enum VerifyError {
     #[error("stopped before the copy was checked; it is at {0}")]
     Stopped(String),
     #[error("cannot open the copy {path}: {cause}; it was left as it is")]
-    Io {
-        path: String,
-        cause: io::Error,
-    },
+    Io { path: String, cause: io::Error },
 }
 
 /// Opens the copy at `path`, so that SQLite recovers its log or rolls its journal back. Then checkpoints the log into

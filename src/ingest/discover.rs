@@ -110,10 +110,7 @@ pub enum DiscoverError {
     #[error("{0} is not a folder: name the folder that holds the documents")]
     NotAFolder(String),
     #[error("cannot read the folder {path}: {source}; check who may read it, or name another")]
-    Unreadable {
-        path: String,
-        source: io::Error,
-    },
+    Unreadable { path: String, source: io::Error },
     /// Its name cannot be stored in the database.
     #[error("the path of {0} is not UTF-8: name the folder with --root")]
     NotUtf8(String),

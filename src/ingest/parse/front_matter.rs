@@ -15,9 +15,15 @@ const LARGEST: usize = 64 << 10;
 pub enum FrontMatter<'a> {
     /// No front matter: the whole text is the body.
     None,
-    Values { values: Map<String, Value>, body: &'a str },
+    Values {
+        values: Map<String, Value>,
+        body: &'a str,
+    },
     /// An invalid block.
-    Malformed { reason: String, body: &'a str },
+    Malformed {
+        reason: String,
+        body: &'a str,
+    },
 }
 
 /// Splits `text` into front matter and body. A block that is no table of values is prose between two rules.
