@@ -1,7 +1,7 @@
-//! The only place where the console changes the world.
+//! The only place where the console changes anything outside itself.
 //!
-//! Every effect is a value first. [`ConfirmedAction`]s are the ones that change something outside the console. Only a
-//! [`ConfirmedEffect`] one is carried out, and a read-only console has nothing to make one of ([`switch`]).
+//! Every effect is a value first. A [`ConfirmedAction`] changes something outside the console. waltop carries it out
+//! only as a [`ConfirmedEffect`], which a read-only console cannot create ([`switch`]).
 
 use std::{path::PathBuf, time::Duration};
 
@@ -28,47 +28,47 @@ use reap::{StopOutcome, StopRequest};
 use schedule::DueCheckpoint;
 use signal::{SignalRefusal, SignalTarget, StopSignal};
 
-/// Something that the console asks of the world around it.
+/// A request of the console to the world outside it.
 #[must_use]
 #[derive(Debug, Clone)]
 pub enum Effect {
     Refresh,
     Every(Duration),
-    /// Show a stretch of the past.
+    /// Show a range of the past.
     Timeline {
         index: usize,
         window: TimeWindow,
     },
-    /// Ask a worker what our own connection answers for the pragmas.
+    /// Ask a worker for the pragma values of waltop's own connection.
     AskPragmas {
         index: usize,
         path: PathBuf,
-        /// What a newcomer would find there.
+        /// What a new client would find there.
         presence: Presence,
     },
-    /// Get hold of processes, so that a later signal reaches them and no others; those pinned before are let go.
+    /// Open pidfds of processes, so that a later signal reaches exactly these; releases those pinned before.
     Pin(Vec<StopRequest>),
-    /// Let go of the pinned processes.
+    /// Release the pinned processes.
     Unpin,
     Act(ConfirmedEffect),
-    /// End the health check that runs.
+    /// Stop the running health check.
     StopHealth,
     /// Write the snapshot to a file in the working directory.
     Export(Box<Snapshot>),
-    /// Put a text into the terminal's clipboard.
+    /// Copy a text to the terminal's clipboard.
     Copy(String),
-    /// Write a line to the log.
     Note(Level, String),
-    /// End the console with this exit code.
+    /// Exit the console with this exit code.
     Quit(u8),
 }
 
-/// An effect that changes something outside the console. It was confirmed in a dialog; a scheduled one by the settings.
+/// An effect that changes something outside the console. The user confirmed it in a dialog, or the settings in the case
+/// of a scheduled one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfirmedAction {
     /// Send a signal to pinned processes.
     Signal {
-        /// Those that are not pinned get nothing.
+        /// Targets that are not pinned get no signal.
         targets: Vec<SignalTarget>,
         signal: StopSignal,
     },
@@ -76,7 +76,7 @@ pub enum ConfirmedAction {
         database: PathBuf,
         mode: CheckpointMode,
     },
-    /// Run a checkpoint that the profile asks for at regular times.
+    /// Run a checkpoint of the profile's schedule.
     Scheduled(DueCheckpoint),
     /// Start an ingestion that outlives the console.
     Ingest {
@@ -85,51 +85,51 @@ pub enum ConfirmedAction {
         /// `auto`, or files per batch.
         batch: String,
     },
-    /// Put right what the file can keep.
+    /// Repair the settings that the file keeps.
     Fix {
         database: PathBuf,
     },
-    /// Prove by a write that is rolled back that the database is healthy.
+    /// Prove that the database is healthy by a write that is rolled back.
     Health {
         database: PathBuf,
         depth: HealthDepth,
     },
 }
 
-/// What comes back of effects.
+/// Results of effects.
 #[derive(Debug, Clone)]
 pub enum EffectReport {
-    /// Each process that was to be pinned, with the reason where it was not.
+    /// Each process to be pinned, with the reason if it was not.
     Pinned(Vec<(SignalTarget, Result<(), SignalRefusal>)>),
-    /// What became of a process that was meant for a signal.
+    /// The result for a process that was to get a signal.
     Ended(StopResult),
-    /// A worker answered for the pragmas of a database, or could not.
+    /// A worker read the pragmas of a database, or failed to.
     Pragmas {
         index: usize,
-        /// Why it could not, where it could not.
+        /// Why it failed; `None` on success.
         refusal: Option<String>,
     },
-    /// An ingestion was not started.
+    /// An ingestion was not started, for this reason.
     IngestRefused(String),
-    /// A health check has come to its end.
+    /// A health check finished.
     Health(ActionOutcome),
     Outcome(ActionOutcome),
-    /// Something has come to its end that nobody waits for: the log has it, and the screen only where it went badly.
+    /// A background action finished: the log records it, and the screen shows it only if it failed.
     Noted(ActionOutcome),
 }
 
-/// What became of a process that was meant for a signal.
+/// The result for a process that was to get a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopResult {
     pub target: SignalTarget,
-    /// What was sent, or would have been.
+    /// The signal that was sent, or would have been.
     pub signal: StopSignal,
     pub end: StopOutcome,
-    /// When that was known. Only a later look shows what it has left.
+    /// When that was known. Only a later sample shows what the process has left.
     pub at: Timestamp,
 }
 
-/// What became of an [`ConfirmedAction`] or another effect.
+/// The result of a [`ConfirmedAction`] or another effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionOutcome {
     pub level: Level,
@@ -142,7 +142,7 @@ impl ActionOutcome {
         Self { level: Level::Info, text: text.into() }
     }
 
-    /// It went, but not all the way.
+    /// It succeeded only in part.
     pub fn partial(text: impl Into<String>) -> Self {
         Self { level: Level::Warn, text: text.into() }
     }

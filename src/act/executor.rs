@@ -1,4 +1,4 @@
-//! Carries effects out, off the thread that draws, and reports what became of them.
+//! Carries effects out, off the thread that draws, and reports their results.
 
 use std::{
     collections::HashMap,
@@ -36,7 +36,7 @@ use super::{
     worker,
 };
 
-/// A database whose pragmas are asked for, and what a newcomer finds there.
+/// A database whose pragmas are requested, and what a new client would find there.
 struct PragmaQuery {
     path: PathBuf,
     presence: Presence,
@@ -59,16 +59,16 @@ pub struct EffectExecutor {
     proc: PathBuf,
     ledger: ScheduleLedger,
     pinned: HashMap<SignalTarget, Arc<PinnedProcess>>,
-    /// Whose pragmas workers are asked for, and whose are to be.
+    /// The databases whose pragmas workers read now, and those that wait.
     questions: Arc<Mutex<JobQueue<PragmaQuery>>>,
     /// The workers that change or check a database.
     running: RunningWorkers,
-    /// Ends the health check that was begun last.
+    /// Stops the health check that was started last.
     health: Option<oneshot::Sender<()>>,
 }
 
 impl EffectExecutor {
-    /// An executor whose outcomes go to `outbox`; processes are found and turns are kept where `places` says.
+    /// An executor whose results go to `outbox`; `places` says where processes are read and turns are stored.
     pub fn new(outbox: UnboundedSender<EffectReport>, places: &Places) -> Self {
         let (proc, ledger) = (places.proc.clone(), ScheduleLedger::new(places));
         Self {
@@ -82,7 +82,7 @@ impl EffectExecutor {
         }
     }
 
-    /// Gets hold of processes instead of those pinned before; the answer is [`EffectReport::Pinned`].
+    /// Pins processes instead of those pinned before; the answer is [`EffectReport::Pinned`].
     pub fn pin(&mut self, meant: &[StopRequest]) {
         self.pinned.clear();
         let mut pin = |meant: &StopRequest| {
@@ -94,7 +94,7 @@ impl EffectExecutor {
         self.send(EffectReport::Pinned(answers));
     }
 
-    /// Lets go of the pinned processes.
+    /// Releases the pinned processes.
     pub fn unpin(&mut self) {
         self.pinned.clear();
     }
@@ -133,8 +133,8 @@ impl EffectExecutor {
         }
     }
 
-    /// Asks a worker for the pragmas; what it answers goes to the sampler, and whether it did to the console. Where as
-    /// many are at it as may be at once, it waits for its turn.
+    /// Asks a worker for the pragmas; its answer goes to the sampler, and its success or failure to the console. Waits
+    /// for its turn if the maximum number of workers is running.
     pub fn ask_pragmas(
         &self,
         index: usize,
@@ -149,7 +149,7 @@ impl EffectExecutor {
         let outbox = self.outbox.clone();
         tokio::spawn(async move {
             loop {
-                // Not in the condition of a `while let`, which would keep the lock for as long as the answer takes.
+                // Not in the condition of a `while let`, which would hold the lock until the worker answers.
                 let next = lock(&questions).next();
                 let Some((index, PragmaQuery { path, presence })) = next else { return };
                 let (asked, lingering) = worker::pragmas(&path, presence, None).await;
@@ -157,11 +157,11 @@ impl EffectExecutor {
                     Ok(facts) => (Some(facts), None),
                     Err(error) => (None, Some(error.to_string())),
                 };
-                // Either may have ended meanwhile with the console.
+                // The receivers may be gone, because the console has quit.
                 let _ = orders.send(SamplerCommand::Facts { index, facts });
                 let _ = outbox.send(EffectReport::Pragmas { index, refusal });
-                // A worker that was killed inside the kernel ends when the kernel is done with it, and others would pile up
-                // behind it.
+                // A worker that was killed inside the kernel exits when the kernel is done with it, and others would
+                // pile up behind it.
                 lingering.wait_for_exit().await;
                 lock(&questions).done(index);
             }
@@ -178,10 +178,10 @@ impl EffectExecutor {
         });
     }
 
-    /// Ends the health check that runs, if one does.
+    /// Stops the running health check, if there is one.
     pub fn stop_health(&mut self) {
         if let Some(stop) = self.health.take() {
-            // It may have come to its end.
+            // It may have finished.
             let _ = stop.send(());
         }
     }
@@ -212,17 +212,17 @@ impl EffectExecutor {
                     Err(error) => ActionOutcome::partial(format!("no health check: {error}")),
                 };
             drop(place);
-            // The console may have quit meanwhile; then nobody waits for the outcome.
+            // The console may have quit; then the outcome is not needed.
             let _ = outbox.send(EffectReport::Health(outcome));
         });
     }
 
-    /// The pinned ones stay pinned: those that do not end may be asked for again.
+    /// The pinned ones stay pinned: the user may ask again for those that do not exit.
     fn signal(&self, permit: Permit, targets: &[SignalTarget], signal: StopSignal) {
         let outbox = self.outbox.clone();
         let tell = move |target, end| {
             let ended = StopResult { target, signal, end, at: Timestamp::now() };
-            // The console may have quit meanwhile; then nobody waits to hear of it.
+            // The console may have quit; then the report is not needed.
             let _ = outbox.send(EffectReport::Ended(ended));
         };
         let mut pinned = Vec::new();
@@ -232,7 +232,7 @@ impl EffectExecutor {
                 None => tell(*target, StopOutcome::Refused(SignalRefusal::Unpinned { pid: target.pid })),
             }
         }
-        // The pool of the runtime panics where the system refuses a thread.
+        // The runtime's thread pool panics if the system refuses a thread.
         if let Err(error) = threads::start("stop", move || reap::stop(permit, &pinned, signal, GRACE, tell)) {
             self.report(ActionOutcome::bad(format!("no signal was sent: {error}")));
         }
@@ -246,7 +246,7 @@ impl EffectExecutor {
             let _place = place;
             let name = due.database.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let outcome = match schedule::run_checkpoint(permit, &ledger, &due).await {
-                // It is not the turn of this one; or there was nothing to do, which need not be told every time.
+                // Another waltop has the turn; or there was nothing to do, which is not reported each time.
                 Ok(None) => return,
                 Ok(Some(_)) if due.plan == CheckpointPlan::Idle => return,
                 Ok(Some(last)) => {
@@ -259,7 +259,7 @@ impl EffectExecutor {
                 }
                 Err(error) => ActionOutcome::bad(format!("{name}: no scheduled checkpoint: {error}")),
             };
-            // The console may have quit meanwhile.
+            // The console may have quit.
             let _ = outbox.send(EffectReport::Noted(outcome));
         });
     }
@@ -297,7 +297,7 @@ impl EffectExecutor {
         });
     }
 
-    // Does `act`, the work of a worker of `kind`, unless one is at it.
+    // Runs `act`, the work of a worker of `kind`, unless such a worker is running.
     fn spawn(
         &self,
         kind: WorkerKind,
@@ -317,7 +317,7 @@ impl EffectExecutor {
     fn wait_for(&self, act: impl Future<Output = ActionOutcome> + Send + 'static) {
         let outbox = self.outbox.clone();
         tokio::spawn(async move {
-            // The console may have quit meanwhile; then nobody waits for the outcome.
+            // The console may have quit; then the outcome is not needed.
             let _ = outbox.send(EffectReport::Outcome(act.await));
         });
     }

@@ -1,10 +1,10 @@
-//! Whether the console may change anything at the moment, and the one way from an [`ConfirmedAction`] to something that is done.
+//! Whether the console may change anything now, and the only way from a [`ConfirmedAction`] to its execution.
 
 use crate::config::{Permit, ReadOnly};
 
 use super::ConfirmedAction;
 
-/// The console's safety catch. A read-only console has no permit in it, and nothing can put one there.
+/// The console's safety switch. A read-only console has no permit in it, and nothing can add one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActionGate {
     ReadOnly(ReadOnly),
@@ -12,26 +12,26 @@ pub enum ActionGate {
     Armed(Permit),
 }
 
-/// An [`ConfirmedAction`] that was confirmed while the console might act: nothing else can be carried out.
+/// A [`ConfirmedAction`] that was confirmed while the console was armed: nothing else can be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfirmedEffect {
     act: ConfirmedAction,
     permit: Permit,
 }
 
-/// Why an act is not confirmed.
+/// Why an action is not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotArmed {
-    /// Nothing can be changed by this console.
+    /// This console can change nothing.
     #[error("{0}")]
     ReadOnly(#[from] ReadOnly),
-    /// The user has taken the actions away from himself.
+    /// The user has disarmed the console.
     #[error("actions are disarmed")]
     Disarmed,
 }
 
 impl ActionGate {
-    /// As a console begins: armed where it may act at all.
+    /// The state of a new console: armed if it may act at all.
     pub fn new(permit: Result<Permit, ReadOnly>) -> Self {
         permit.map_or_else(Self::ReadOnly, Self::Armed)
     }
@@ -40,7 +40,7 @@ impl ActionGate {
     ///
     /// # Errors
     ///
-    /// Where it is read-only.
+    /// It is read-only.
     pub fn take_turn(&mut self) -> Result<(), ReadOnly> {
         *self = match *self {
             Self::ReadOnly(why) => return Err(why),
@@ -55,16 +55,16 @@ impl ActionGate {
         matches!(self, Self::Armed(_))
     }
 
-    /// Whether it could act if it were armed.
+    /// Whether it cannot even be armed.
     pub fn is_read_only(self) -> bool {
         matches!(self, Self::ReadOnly(_))
     }
 
-    /// The leave to act now.
+    /// The permit to act now.
     ///
     /// # Errors
     ///
-    /// Where it is read-only or disarmed.
+    /// It is read-only or disarmed.
     pub fn permit(self) -> Result<Permit, NotArmed> {
         match self {
             Self::ReadOnly(why) => Err(why.into()),
@@ -73,23 +73,23 @@ impl ActionGate {
         }
     }
 
-    /// `act`, as confirmed by the user.
+    /// Confirms `act` for the user.
     ///
     /// # Errors
     ///
-    /// Where it is read-only or disarmed.
+    /// It is read-only or disarmed.
     pub fn confirm(self, act: ConfirmedAction) -> Result<ConfirmedEffect, NotArmed> {
         self.permit().map(|permit| ConfirmedEffect { act, permit })
     }
 }
 
 impl ConfirmedEffect {
-    /// What is to be done.
+    /// The action.
     pub fn act(&self) -> &ConfirmedAction {
         &self.act
     }
 
-    /// What is to be done, and the leave to do it.
+    /// The action, and the permit to carry it out.
     pub fn into_parts(self) -> (ConfirmedAction, Permit) {
         (self.act, self.permit)
     }

@@ -1,12 +1,12 @@
-//! Questions that wait for their turn, so that a console with many databases does not start a worker for each at once.
+//! Queries that wait for their turn, so that a console with many databases does not start a worker for each at once.
 
 use std::collections::{HashSet, VecDeque};
 
-/// How many are answered at once: what starts a dozen processes is felt on a small machine, and one that hangs must
-/// not keep all others waiting.
+/// How many are answered at once: a dozen new processes slow a small machine down, and one that hangs must not block
+/// all others.
 const AT_ONCE: usize = 2;
 
-/// Questions, each about a subject of its own, in the order in which they were asked.
+/// Queries, each about a different subject, in the order in which they were submitted.
 #[derive(Debug)]
 pub struct JobQueue<Q> {
     waiting: VecDeque<(usize, Q)>,
@@ -17,9 +17,9 @@ pub struct JobQueue<Q> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Whoever asked it begins to work, and goes on until [`JobQueue::next`] gives nothing.
+    /// The caller starts to work, and continues until [`JobQueue::next`] returns nothing.
     Now,
-    /// Somebody who is at work, when it is its turn; or it has been asked already.
+    /// A caller that is already working answers it when its turn comes; or it is already queued.
     Later,
 }
 
@@ -30,8 +30,7 @@ impl<Q> Default for JobQueue<Q> {
 }
 
 impl<Q> JobQueue<Q> {
-    /// Takes in a question about `subject`, of which there is one at a time, however often it is asked: the newest of
-    /// those that wait.
+    /// Adds a query about `subject`. Each subject has at most one waiting query, the newest.
     pub fn admit(&mut self, subject: usize, question: Q) -> Admission {
         if !self.subjects.insert(subject) {
             if let Some(waiting) = self.waiting.iter_mut().find(|(known, _)| *known == subject) {
@@ -47,7 +46,7 @@ impl<Q> JobQueue<Q> {
         Admission::Now
     }
 
-    /// The next question for somebody at work; with nothing left to do he is so no longer.
+    /// The next query for a working caller; with none left the caller stops working.
     pub fn next(&mut self) -> Option<(usize, Q)> {
         let next = self.waiting.pop_front();
         if next.is_none() {
@@ -56,7 +55,7 @@ impl<Q> JobQueue<Q> {
         next
     }
 
-    /// The question about `subject` was answered, and may be asked anew.
+    /// Records that the query about `subject` was answered; it may be submitted again.
     pub fn done(&mut self, subject: usize) {
         self.subjects.remove(&subject);
     }

@@ -1,6 +1,6 @@
-//! Stopping processes, one or many: which are meant, how each is got hold of, what became of each, and of the log.
+//! Stops one or many processes: selects them, pins each, and reports the result for each and for the log.
 //!
-//! The console and `waltop reap` both stop by this, so that neither knows a way around a refusal.
+//! The console and `waltop reap` both use it, so neither can bypass a refusal.
 
 use std::{
     path::Path,
@@ -19,48 +19,48 @@ use crate::{
     units,
 };
 
-/// How long a process that was asked to end is waited for.
+/// How long waltop waits for a process to exit after a signal.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// A process that is meant for a signal, as the last look had it.
+/// A process that is to get a signal, as the last sample showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopRequest {
     pub target: SignalTarget,
     /// The program that it must still run when it gets a signal.
     pub program: ExpectedProgram,
-    /// What protects it, where something does.
+    /// What protects it; `None` if nothing does.
     pub protected: Option<StaleProtection>,
 }
 
-/// What became of a process that was meant.
+/// The result for a process that was to get a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopOutcome {
     Gone,
-    /// The grace is over, and it is still there.
+    /// The wait is over, and it is still there.
     Stays,
-    /// It was told to go on.
+    /// It was resumed.
     GoesOn,
     Refused(SignalRefusal),
 }
 
-/// What the stopped ones have left, as of a look that came after their end.
+/// What the stopped processes have left, in a sample taken after their exit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopAftermath {
     pub gone: usize,
-    /// Those whose locks still stand in the lock table, gone or not.
+    /// Those whose locks are still in the lock table, whether they exited or not.
     pub still_held: Vec<i32>,
-    /// Who keeps frames of the log from being moved; `None` where there is no log.
+    /// Processes that keep frames of the log from being checkpointed; `None` if there is no log.
     pub in_the_way: Option<Vec<CheckpointBlocker>>,
-    /// Why nobody should move it, whoever is in the way.
+    /// Why no process should checkpoint it, whatever blocks it.
     pub hazard: Option<FindingKind>,
 }
 
 impl StopRequest {
-    /// `process`, where it can be told from others.
+    /// A request for `process`, if it can be identified.
     ///
     /// # Errors
     ///
-    /// Where its start is not known.
+    /// Its start is unknown.
     pub fn new(process: &Process) -> Result<Self, SignalRefusal> {
         let pid = process.pid;
         let start_ticks = process.start_ticks.ok_or(SignalRefusal::Nameless { pid })?;
@@ -69,28 +69,28 @@ impl StopRequest {
         Ok(Self { target: SignalTarget { pid, start_ticks }, program, protected })
     }
 
-    /// The process of an ingestion, which its journal names: it need not be in a list of those that have the database open.
+    /// The process of an ingestion, from its journal: it need not have the database open.
     pub fn ingestion(target: SignalTarget) -> Self {
         Self { target, program: ExpectedProgram::AsPinned, protected: None }
     }
 
-    /// `process`, to be asked to end together with others.
+    /// A request to stop `process` together with others.
     ///
     /// # Errors
     ///
-    /// Where its start is not known, or its end in good order would do damage to one of `databases`.
+    /// Its start is unknown, or its clean exit would damage one of `databases`.
     pub fn among_others(databases: &[Database], process: &Process) -> Result<Self, SignalRefusal> {
         let meant = Self::new(process)?;
         let is_split = meant.protected.is_none() && is_split(databases, process);
         if is_split { Err(SignalRefusal::Split { pid: process.pid }) } else { Ok(meant) }
     }
 
-    /// Whether it may still be asked to end, as `databases` show it now. One that they do not show has ended, or has
-    /// closed what was held against it.
+    /// Whether it may still be asked to exit, according to `databases` now. A process that they do not show has exited,
+    /// or has closed the files in question.
     ///
     /// # Errors
     ///
-    /// Where no cause holds any more, or something protects it by now.
+    /// No cause holds any more, or something protects it now.
     pub fn again(target: SignalTarget, databases: &[Database]) -> Result<(), SignalRefusal> {
         let is_it =
             |process: &&Process| process.pid == target.pid && process.start_ticks == Some(target.start_ticks);
@@ -104,11 +104,11 @@ impl StopRequest {
         found.into_iter().try_for_each(|process| Self::among_others(databases, process).map(drop))
     }
 
-    /// Gets hold of it.
+    /// Pins the process.
     ///
     /// # Errors
     ///
-    /// Where something protects it, it is gone or another one, or it is out of reach.
+    /// Something protects it, it is gone or another one, or it is out of reach.
     pub fn pin(&self, proc: &Path) -> Result<PinnedProcess, SignalRefusal> {
         match &self.protected {
             Some(why) => Err(SignalRefusal::Spared { pid: self.target.pid, why: why.clone() }),
@@ -117,7 +117,7 @@ impl StopRequest {
     }
 }
 
-/// Why no signal may end `target`, where it holds the only copy of deleted data of one of `databases`.
+/// Why no signal may end `target`, if it holds the only copy of deleted data of one of `databases`.
 pub fn only_copy(target: SignalTarget, databases: &[Database]) -> Option<StaleProtection> {
     let rows = databases.iter().filter_map(|database| database.process(target.pid));
     let files: Vec<String> = rows
@@ -128,12 +128,12 @@ pub fn only_copy(target: SignalTarget, databases: &[Database]) -> Option<StalePr
     (!files.is_empty()).then_some(StaleProtection::OnlyCopy { files })
 }
 
-/// The processes of `database` for which a cause of staleness holds, those that something protects included.
+/// The processes of `database` for which a cause of staleness holds, protected ones included.
 pub fn candidates(database: &Database) -> impl Iterator<Item = &Process> {
     database.processes.iter().filter(|process| !causes(process).is_empty())
 }
 
-/// The causes that hold for `process`, where it is stale or only what protects it keeps it from that.
+/// The causes that hold for `process`, if it is stale or only its protection keeps it from being stale.
 pub fn causes(process: &Process) -> &[StaleCause] {
     match &process.stale {
         Some(StaleVerdict { is_stale, causes, protected }) if *is_stale || protected.is_some() => causes,
@@ -141,7 +141,7 @@ pub fn causes(process: &Process) -> &[StaleCause] {
     }
 }
 
-/// Whether `process`, closed in good order, would undo what others have committed to one of `databases`.
+/// Whether a clean close by `process` would undo other processes' commits to one of `databases`.
 pub fn is_split(databases: &[Database], process: &Process) -> bool {
     let is_it = |it: &&Process| it.pid == process.pid && it.start_ticks == process.start_ticks;
     databases.iter().any(|database| {
@@ -149,8 +149,8 @@ pub fn is_split(databases: &[Database], process: &Process) -> bool {
     })
 }
 
-/// Sends `signal` to all of `pinned` and waits until they have ended, for `grace` at the most. `tell` hears of each as
-/// soon as there is something to tell; nothing ends one that stays.
+/// Sends `signal` to all of `pinned` and waits until they have exited, for at most `grace`. Calls `tell` for each as
+/// soon as its result is known; nothing ends one that stays.
 pub fn stop(
     permit: Permit,
     pinned: &[Arc<PinnedProcess>],
@@ -182,13 +182,13 @@ pub fn stop(
 }
 
 impl StopAftermath {
-    /// What `database` shows of those that were to end, of which some are `gone`.
+    /// What `database` shows of those that were to exit, of which some are `gone`.
     pub fn of(database: &Database, gone: &[SignalTarget], stays: &[SignalTarget]) -> Self {
         let locks = &database.locks;
         let holders = [&locks.writer, &locks.checkpointer, &locks.recoverer, &locks.exclusive];
         let pids = holders.into_iter().flatten().filter_map(|holder| holder.pid);
         let holding: Vec<i32> = pids.chain(locks.readers.iter().filter_map(|reader| reader.pid)).collect();
-        // A PID that is another process by now holds its own locks.
+        // A PID that belongs to another process now has its own locks.
         let is_another = |target: &SignalTarget| {
             let now = database.process(target.pid).and_then(|process| process.start_ticks);
             now.is_some_and(|ticks| ticks != target.start_ticks)
@@ -203,7 +203,7 @@ impl StopAftermath {
         }
     }
 
-    /// Whether all locks are given back and nothing keeps the log from being moved.
+    /// Whether all locks are released and nothing keeps the log from being checkpointed.
     pub fn is_good(&self) -> bool {
         self.still_held.is_empty()
             && self.hazard.is_none()

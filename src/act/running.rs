@@ -1,4 +1,4 @@
-//! Which workers run: of one kind no more than one for each database.
+//! Which workers are running: at most one of each kind per database.
 
 use std::{
     collections::HashSet,
@@ -8,7 +8,7 @@ use std::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WorkerKind {
-    /// Moves the log into the main file, asked for or by schedule.
+    /// Checkpoints the log, on request or by schedule.
     Checkpoint,
     /// Sets what the file keeps.
     Fix,
@@ -16,7 +16,7 @@ pub enum WorkerKind {
 }
 
 impl WorkerKind {
-    /// What it is called in a sentence.
+    /// Its name in a sentence.
     pub fn name(self) -> &'static str {
         match self {
             Self::Checkpoint => "checkpoint",
@@ -31,7 +31,7 @@ type Workers = HashSet<(WorkerKind, PathBuf)>;
 #[derive(Debug, Clone, Default)]
 pub struct RunningWorkers(Arc<Mutex<Workers>>);
 
-/// The place of one worker, which is free again when this is dropped.
+/// The slot of one worker; dropping it frees the slot.
 #[derive(Debug)]
 pub struct WorkerSlot {
     running: RunningWorkers,
@@ -39,7 +39,7 @@ pub struct WorkerSlot {
 }
 
 impl RunningWorkers {
-    /// A place for a worker of `kind` for `database`; `None` where one runs.
+    /// A slot for a worker of `kind` for `database`; `None` if one is running.
     pub fn enter(&self, kind: WorkerKind, database: &Path) -> Option<WorkerSlot> {
         let worker = (kind, database.to_owned());
         self.workers().insert(worker.clone()).then(|| WorkerSlot { running: self.clone(), worker })

@@ -1,4 +1,4 @@
-//! Carries scheduled checkpoints out, each in a worker process, and writes down what came of them.
+//! Runs scheduled checkpoints, each in a worker process, and records their results.
 
 use std::{io, path::PathBuf};
 
@@ -18,19 +18,19 @@ use super::worker;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueCheckpoint {
     pub database: PathBuf,
-    /// How far the profile asks for it to go.
+    /// The mode that the profile asks for.
     pub mode: CheckpointMode,
     /// What may be done now.
     pub plan: CheckpointPlan,
-    /// When the last one was that this one was reckoned from: who has seen an older one comes too late.
+    /// Time of the last checkpoint from which this one was computed: a caller that saw an older one is too late.
     pub seen: Option<Timestamp>,
 }
 
-/// Carries `due` out; what came of it, or `None` where it waits, or another waltop has the turn or has had it.
+/// Runs `due` and returns its result, or `None` if it has to wait, or another waltop has or had the turn.
 ///
 /// # Errors
 ///
-/// Where the state directory cannot be written to: without it two would not know of each other.
+/// The state directory is not writable: without it two waltop processes would not know of each other.
 pub async fn run_checkpoint(
     permit: Permit,
     ledger: &ScheduleLedger,
@@ -49,7 +49,7 @@ pub async fn run_checkpoint(
         turn.note(&last)?;
         return Ok(Some(last));
     }
-    // Should whoever does this die meanwhile, the next one does not come at once.
+    // If this process dies meanwhile, the next checkpoint does not follow at once.
     turn.note(&last)?;
     match checkpoint(permit, &due.database, mode).await {
         Ok(report) => {
@@ -71,7 +71,7 @@ pub async fn run_checkpoint(
 ///
 /// # Errors
 ///
-/// Where the worker cannot be started or refuses.
+/// The worker cannot be started, or refuses.
 pub async fn checkpoint(
     permit: Permit,
     database: &std::path::Path,

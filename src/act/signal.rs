@@ -1,10 +1,10 @@
-//! Signals that reach the process that was meant, and no other.
+//! Signals that reach only the intended process.
 //!
-//! A PID alone is reused. A [`PinnedProcess`] process is held by a pidfd, opened while its start time was that of the
-//! row on the screen: once it has ended, the pidfd reaches nobody.
+//! PIDs are reused. A pidfd holds a [`PinnedProcess`]; it was opened while the start time was that of the row on the
+//! screen. Once the process has exited, the pidfd reaches no process.
 //!
-//! A pidfd and a start time survive execve(2), so that a daemon which executes another program is still the same process
-//! to both. TERM, INT and KILL therefore go only to a process that runs the [`ExpectedProgram`] at that moment.
+//! A pidfd and a start time survive execve(2), so a daemon that executes another program is still the same process to
+//! both. TERM, INT and KILL therefore go only to a process that runs the [`ExpectedProgram`] at that moment.
 
 use std::{fmt, path::Path, time::Duration};
 
@@ -20,29 +20,29 @@ mod refusal;
 pub use pinned::{PinnedProcess, ended};
 pub use refusal::{AfterCheck, SignalRefusal, UnprovenProgram};
 
-/// The process that a signal is meant for.
+/// The process that a signal is sent to.
 pub type SignalTarget = ProcessId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopSignal {
     Term,
-    /// Lets a stopped process go on.
+    /// Resumes a stopped process.
     Cont,
     Int,
     Kill,
 }
 
 impl StopSignal {
-    /// All of them, in the order in which a dialog offers them.
+    /// All of them, in the order of the dialog.
     pub const ALL: [Self; 4] = [Self::Term, Self::Cont, Self::Int, Self::Kill];
 
-    /// The order for a stopped process: to let it go on comes first, so that it can give its locks back.
+    /// The order for a stopped process: resuming comes first, so that it can release its locks.
     pub const FOR_STOPPED: [Self; 4] = [Self::Cont, Self::Term, Self::Int, Self::Kill];
 
-    /// The order for one whose log was deleted under it: KILL alone ends it without the close that does the damage.
+    /// The order for one whose log was deleted while open: only KILL ends it without the close that does the damage.
     pub const FOR_SPLIT: [Self; 4] = [Self::Kill, Self::Term, Self::Int, Self::Cont];
 
-    /// Whether the process is expected to end by it.
+    /// Whether the process is expected to exit after it.
     pub fn ends(self) -> bool {
         self != Self::Cont
     }
@@ -64,19 +64,19 @@ impl fmt::Display for StopSignal {
 pub enum ExpectedProgram {
     /// The one that a sample listed: the same executable, and a descriptor on a file that it had open then.
     Listed(ProgramSample),
-    /// The one that runs when the process is pinned. No descriptor is required: another record than a list of the
-    /// database's processes names it, as the journal of an ingestion does.
+    /// The one that runs when the process is pinned. No descriptor is required, because another record than the list of
+    /// the database's processes names it, such as the journal of an ingestion.
     AsPinned,
 }
 
 /// A signal that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentSignal {
-    /// From the last reading of the process until the signal was sent; `None` for CONT, before which nothing is read.
+    /// From the last reading of the process until the signal was sent; `None` for CONT, which needs no reading.
     pub window: Option<Duration>,
 }
 
-/// Why `pid` must never be stopped from here; `None` where nothing speaks against it.
+/// Why `pid` must never be stopped from here; `None` if there is no reason.
 pub fn protection(pid: i32, proc: &Path) -> Option<&'static str> {
     if pid <= 1 {
         return Some("the system's first process");
@@ -88,7 +88,7 @@ pub fn protection(pid: i32, proc: &Path) -> Option<&'static str> {
     observe::process_ancestors(proc, own).contains(&pid).then_some("an ancestor of waltop")
 }
 
-/// When `pid` started, in clock ticks since boot; `None` where there is no such process, or a dead one.
+/// When `pid` started, in clock ticks since boot; `None` if there is no such process, or a dead one.
 pub fn start_ticks(pid: i32, proc: &Path) -> Option<u64> {
     observe::process_start(proc, pid)
 }

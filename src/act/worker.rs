@@ -1,4 +1,4 @@
-//! Worker processes: everything that needs SQL happens in one of these, and its answer comes back as JSON.
+//! Worker processes: everything that needs SQL runs in one of them, and its answer comes back as JSON.
 
 use std::{
     ffi::OsStr,
@@ -26,23 +26,23 @@ use crate::{
     snapshot::{ConnectionFacts, Presence},
 };
 
-/// How long a worker that only asks for the pragmas is waited for, before it is ended.
+/// How long waltop waits for a worker that only reads the pragmas, before it ends it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a worker that changes something may take. It is ended then: a checkpoint that was ended is carried on by the
-/// next one, and a transaction is rolled back.
+/// How long a worker that changes something may take. waltop ends it then: the next checkpoint continues an interrupted
+/// one, and a transaction is rolled back.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// The file of settings that every worker is told to read; where none is set, it finds the user's own.
+/// The settings file for every worker; without one, a worker finds the user's own.
 static SETTINGS: OnceLock<PathBuf> = OnceLock::new();
 
-/// Tells every worker that is started from now on to read its settings from `file`. A process has one such file, so the
-/// first one counts.
+/// Makes every worker that starts from now on read its settings from `file`. A process has one such file, so only the
+/// first call has an effect.
 pub fn hand_down(file: PathBuf) {
     let _ = SETTINGS.set(file);
 }
 
-/// The file that was handed down, as the option that names it.
+/// The option that names the settings file, if there is one.
 pub fn settings() -> impl Iterator<Item = &'static OsStr> {
     SETTINGS.get().into_iter().flat_map(|file| ["--config".as_ref(), file.as_os_str()])
 }
@@ -50,27 +50,26 @@ pub fn settings() -> impl Iterator<Item = &'static OsStr> {
 /// Why a worker gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// It could not be started.
     #[error("cannot start a worker process: {0}")]
     Start(#[from] io::Error),
-    /// It said why it could not do it.
+    /// Its own reason for a refusal.
     #[error("{0}")]
     Refused(String),
     /// It did not answer in time.
     #[error("the worker did not answer within {}", crate::units::duration(.0.as_secs_f64() * 1e3))]
     Late(Duration),
-    /// Its answer makes no sense.
+    /// Its answer is not valid.
     #[error("the worker's answer makes no sense: {0}")]
     Answer(#[from] serde_json::Error),
 }
 
-/// Runs `waltop ARGS…` to its end and reads its answer from stdout. A worker that answers may exit with 1,
-/// which says that the answer is not all good; one that gives none has said why on stderr. It finishes what it began even
-/// where the console has quit; where it takes longer than 10 minutes it is ended, and its end is waited for.
+/// Runs `waltop ARGS…` until it exits and reads its answer from stdout. A worker that answers may exit with 1, which
+/// means that the answer is not entirely good; one without an answer has printed the reason to stderr. A worker
+/// finishes its work even if the console has quit; after 10 minutes waltop ends it, and waits for its exit.
 ///
 /// # Errors
 ///
-/// Where it cannot be started, refuses, or answers something else.
+/// It cannot be started, refuses, or its answer is invalid.
 pub async fn ask<T: DeserializeOwned>(_permit: Permit, args: &[&OsStr]) -> Result<T, WorkerError> {
     let child = spawn(args, false)?;
     let pid = child.id();
@@ -83,7 +82,7 @@ pub async fn ask<T: DeserializeOwned>(_permit: Permit, args: &[&OsStr]) -> Resul
     Err(WorkerError::Late(LONGEST))
 }
 
-/// As [`ask`], but the worker gets SIGINT where `stop` is sent first, and says what came of that.
+/// As [`ask`], but the worker gets SIGINT if `stop` is sent first, and reports the result.
 ///
 /// # Errors
 ///
@@ -102,7 +101,7 @@ pub async fn ask_unless<T: DeserializeOwned>(
             send(pid, Signal::INT);
             let output = end.await?;
             if output.status.signal().is_some() {
-                // It had not come to listen for signals, and so to nothing that it could leave half done.
+                // It had no signal handlers yet, so it had not started anything that it could leave half done.
                 return Err(WorkerError::Refused("stopped before it started".to_owned()));
             }
             output
@@ -117,10 +116,10 @@ fn spawn(args: &[&OsStr], kill_on_drop: bool) -> io::Result<Child> {
     command.kill_on_drop(kill_on_drop).spawn()
 }
 
-// To a worker that is not waited for yet, so that the number is still its own.
+// For a worker that has not been waited for yet, so its PID is still its own.
 fn send(pid: Option<u32>, signal: Signal) {
     if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
-        // It may have ended.
+        // It may have exited.
         let _ = kill_process(pid, signal);
     }
 }
@@ -132,9 +131,9 @@ fn answer<T: DeserializeOwned>(output: &Output) -> Result<T, WorkerError> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Asks a worker what our own connection to `path` answers for the pragmas of `profile`, or of the one that the
-/// settings give the database. An error where asking would leave a trace, or SQLite says no; and a worker that was
-/// late, after which no other is to be started before it is gone.
+/// Asks a worker for the pragma values of waltop's own connection to `path`, for `profile` or the one that the settings
+/// give the database. An error if asking would leave something behind, or SQLite fails; and a worker that was late,
+/// which must exit before another one is started.
 pub async fn pragmas(
     path: &Path,
     presence: Presence,
@@ -161,10 +160,10 @@ pub async fn pragmas(
 pub struct LingeringWorker(Option<Child>);
 
 impl LingeringWorker {
-    /// Waits until it is gone.
+    /// Waits until it has exited.
     pub async fn wait_for_exit(self) {
         if let Some(mut child) = self.0 {
-            // It was started, so that it can be waited for.
+            // It was started, so it can be waited for.
             let _ = child.wait().await;
         }
     }
@@ -180,7 +179,7 @@ async fn answer_within<T: DeserializeOwned>(
             LingeringWorker::default(),
         );
     }
-    // Already gone is as good as killed.
+    // If it is already gone, there is nothing to kill.
     let _ = child.start_kill();
     (Err(WorkerError::Late(time)), LingeringWorker(Some(child)))
 }
@@ -200,13 +199,12 @@ async fn output(child: &mut Child) -> io::Result<Output> {
     Ok(Output { status, stdout, stderr })
 }
 
-/// Starts `waltop ARGS…` so that it outlives this process, and returns its PID, and a future that tells why
-/// it ended where it ends badly while somebody still listens. Failed files (exit 1) and a stop (130) are no bad
-/// ends: the journal tells of them.
+/// Starts `waltop ARGS…` so that it outlives this process. Returns its PID, and a future with the reason of a failure,
+/// for as long as this process lives. Failed files (exit 1) and a stop (130) are no failures: the journal records them.
 ///
 /// # Errors
 ///
-/// Where it cannot be started.
+/// It cannot be started.
 pub fn detach(
     _permit: Permit,
     args: &[&OsStr],
@@ -223,7 +221,7 @@ pub fn detach(
     Ok((pid, end))
 }
 
-/// `waltop ARGS…`, with the settings that were handed down.
+/// `waltop ARGS…`, with the settings file if there is one.
 fn command(args: &[&OsStr]) -> io::Result<Command> {
     let mut command = Command::new(program()?);
     let (name, rest) = args.split_at(args.len().min(1));
@@ -233,7 +231,7 @@ fn command(args: &[&OsStr]) -> io::Result<Command> {
 
 fn program() -> io::Result<PathBuf> {
     let named = std::env::current_exe()?;
-    // After an upgrade the path leads to another program or to none; this link still leads to what runs now.
+    // After an upgrade the path leads to another program or to none; this link still leads to the running one.
     let running = proc::own_program();
     Ok(if !named.exists() && running.exists() { running } else { named })
 }

@@ -1,8 +1,9 @@
-//! Since when each lock has been seen held, and each process idle, kept in a small file so that the next look goes on counting.
+//! Since when each lock has been seen held, and each process idle. A small file keeps it, so that the next sample
+//! continues the count.
 //!
-//! A cron `check` and the next console thus know that a reader has been at its frame for days. What is kept
-//! is an observation: "at least that long". Two looks that see the same lock with the same holder have not seen it
-//! held in between, so the count goes on only where there is [`SinceEvidence`] that it was.
+//! So a cron `check` and the next console know that a reader has been at its frame for days. The file keeps an
+//! observation: "at least that long". Two samples that show the same lock with the same holder do not prove that it was
+//! held in between, so the count continues only with [`SinceEvidence`] that it was.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,23 +22,23 @@ mod idle;
 
 pub use idle::{IdleSample, IdleTime};
 
-/// The file is written no more often than this, except for the first time and the last.
+/// Shortest time between two writes of the file, except for the first and the last.
 const REST: Duration = Duration::from_secs(5);
 
-/// What is held, by whom, and in which state of the database.
+/// The lock, its holder, and the state of the database.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HeldKey {
     /// The main file, as `device:inode`.
     pub database: String,
-    /// `None`: a process that cannot be seen from here.
+    /// `None`: a process that is not visible from here.
     pub pid: Option<i32>,
     /// Its start in clock ticks since boot.
     pub start_ticks: Option<u64>,
     pub lock: TimedLock,
     /// The slot of a reader.
     pub slot: Option<u8>,
-    /// A reader's frame; of other locks a counter that moves with every commit, so that two short holds
-    /// are not taken for one long hold.
+    /// A reader's frame; for other locks a counter that moves with every commit, so that two short holds do not look
+    /// like one long hold.
     pub mark: Option<u64>,
 }
 
@@ -52,24 +53,24 @@ pub enum TimedLock {
     Read,
 }
 
-/// What a look knows of the time since the look before.
+/// What a sample knows about the time since the previous one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SinceEvidence {
-    /// How often the holder was given a processor, all its threads together: one that was not has done nothing.
+    /// How often the holder was scheduled, all its threads together: if it was not, it has done nothing.
     pub runs: Option<u64>,
-    /// Whether the lock, once given back, could not be had again as it is: a reader behind the newest frame would be
-    /// given a newer one.
+    /// Whether the lock, once released, could not be taken again in the same state: a reader behind the newest frame
+    /// would get a newer one.
     pub is_irretrievable: bool,
-    /// Since when a sampler has seen the lock held without a break.
+    /// Since when a sampler has seen the lock held without interruption.
     pub sampled: Option<SampledSince>,
 }
 
-/// What a sampler has seen of a lock.
+/// A sampler's observation of a lock.
 #[derive(Debug, Clone, Copy)]
 pub struct SampledSince {
     /// Since when it is held.
     pub since: Timestamp,
-    /// Whether it saw the lock being taken; otherwise it was held when the sampler began.
+    /// Whether the sampler saw it being taken; otherwise it was held when the sampler started.
     pub is_whole: bool,
 }
 
@@ -78,18 +79,18 @@ struct TimedEntry {
     at: Timestamp,
     runs: Option<u64>,
     is_irretrievable: bool,
-    // Seen in the look that is going on.
+    // Seen in the current sample.
     is_held: bool,
 }
 
-/// The times, and the file in which they are kept.
+/// The times, and the file that keeps them.
 #[derive(Debug)]
 pub struct FirstSeen {
     path: PathBuf,
     boot: String,
     entries: BTreeMap<HeldKey, TimedEntry>,
     idle: idle::IdleBook,
-    // Databases of which the file has not been told yet that they are no more.
+    // Removed databases that are still in the file.
     forgotten: BTreeSet<String>,
     is_changed: bool,
     written: Option<Instant>,
@@ -97,7 +98,7 @@ pub struct FirstSeen {
 }
 
 impl FirstSeen {
-    /// What the file at `path` keeps of the running boot of the system; nothing where there is none.
+    /// Loads what the file at `path` has for the current boot of the system; empty if there is no file.
     pub fn load(path: &Path, boot: String) -> Self {
         let mut first_seen = Self {
             path: path.to_owned(),
@@ -122,7 +123,7 @@ impl FirstSeen {
         first_seen
     }
 
-    /// Since when `key` is known to be held: since `now`, where `evidence` does not reach back any further.
+    /// Since when `key` is known to be held: since `now`, if `evidence` does not reach further back.
     pub fn since(&mut self, key: HeldKey, now: Timestamp, evidence: SinceEvidence) -> Timestamp {
         let sampled = evidence.sampled.map(|sampled| sampled.since.min(now));
         let earlier =
@@ -131,7 +132,7 @@ impl FirstSeen {
             Some(SampledSince { is_whole: true, .. }) => sampled,
             _ => earlier.into_iter().chain(sampled).min(),
         };
-        // A clock that was set back must not make a time to come.
+        // A clock that was set back must not produce a future time.
         let at = at.unwrap_or(now).min(now);
         let entry = TimedEntry {
             at,
@@ -144,7 +145,7 @@ impl FirstSeen {
         at
     }
 
-    /// For how long the process that `seen` is about has done nothing.
+    /// How long the process of `seen` has done nothing.
     pub fn idle(&mut self, seen: &IdleSample) -> Option<IdleTime> {
         self.idle.see(seen)
     }
@@ -156,8 +157,8 @@ impl FirstSeen {
         self.is_changed = true;
     }
 
-    /// Ends a look at `databases`: what of theirs was not seen held is forgotten, and so is what a process
-    /// holds that `lives` denies. Then the file is written, if that is due.
+    /// Ends a sample of `databases`: forgets which of their locks were not seen held, and those of processes that no
+    /// longer exist according to `lives`. Then writes the file, if that is due.
     pub fn end_sample(&mut self, databases: &[String], lives: &dyn Fn(i32, Option<u64>) -> bool) {
         let before = self.entries.len();
         self.entries.retain(|key, entry| {
@@ -172,12 +173,12 @@ impl FirstSeen {
         }
     }
 
-    /// What keeps the times from being kept, if anything does.
+    /// Why the times cannot be stored; `None` if they can.
     pub fn problem(&self) -> Option<Unseen> {
         self.trouble.clone()
     }
 
-    /// Writes what has changed, before this value goes away.
+    /// Writes pending changes, before this value is dropped.
     pub fn flush(&mut self, databases: &[String]) {
         if self.is_changed || self.idle.is_changed() {
             self.write(databases, &|_, _| true);
@@ -192,7 +193,7 @@ impl FirstSeen {
 }
 
 impl TimedEntry {
-    // Whether the holder cannot have given the lock back and taken it again since.
+    // Whether the holder cannot have released the lock and taken it again since.
     fn is_same_hold(&self, evidence: SinceEvidence) -> bool {
         self.is_irretrievable || (self.runs.is_some() && self.runs == evidence.runs)
     }
@@ -229,7 +230,7 @@ mod tests {
         }
     }
 
-    // The holder of every key here has not run between the looks.
+    // The holder of every key here has not run between the samples.
     const ASLEEP: SinceEvidence = SinceEvidence { runs: Some(3), is_irretrievable: false, sampled: None };
 
     fn at(second: i64) -> Timestamp {

@@ -1,8 +1,7 @@
-//! Files that waltop keeps: in folders that no other user can change, under names that no other user has put a symbolic
-//! link at.
+//! waltop's files: in folders that no other user can change, under names where no other user can place a symbolic link.
 //!
-//! Root with the HOME of another user, as `sudo` leaves it on some systems, would otherwise write wherever a link of that
-//! user points.
+//! Otherwise root with the HOME of another user, as `sudo` leaves it on some systems, would write wherever a link of
+//! that user points.
 
 use std::{
     ffi::OsStr,
@@ -21,20 +20,20 @@ use tempfile::NamedTempFile;
 /// Write permission of a group, and of all others.
 const GROUP: u32 = 0o020;
 const WORLD: u32 = 0o002;
-/// In a folder with this bit a name is changed only by its owner and the folder's.
+/// In a folder with this bit only the owners of the file and of the folder can change a name.
 const STICKY: u32 = 0o1000;
 
-/// A folder that belongs to this user or to root, as does each folder above it, and that others cannot write to. Its
-/// path has no symbolic links; those on the way to it lie in such folders, too.
+/// A folder that belongs to this user or to root, as does each folder above it, and that other users cannot write to.
+/// Its path has no symbolic links; those in the original path are in such folders, too.
 #[derive(Debug, Clone)]
 pub struct StateFolder(PathBuf);
 
 impl StateFolder {
-    /// The one at `path`, made where it is missing, with mode 0700.
+    /// The folder at `path`, created with mode 0700 if it is missing.
     ///
     /// # Errors
     ///
-    /// Where it cannot be made, or another user could change it.
+    /// It cannot be created, or another user could change it.
     pub fn make(path: &Path) -> io::Result<Self> {
         let path = &path::absolute(path)?;
         if let Some(there) = path.ancestors().find(|it| it.exists()).filter(|it| it != path) {
@@ -45,13 +44,14 @@ impl StateFolder {
         Self::open(path)
     }
 
-    /// The one that is at `path`.
+    /// The existing folder at `path`.
     ///
     /// # Errors
     ///
-    /// Where there is none, or another user could change it.
+    /// There is none, or another user could change it.
     pub fn open(path: &Path) -> io::Result<Self> {
-        // A user who can change a folder on the way can put a link there, to a folder that is in order.
+        // A user who can change a folder of the path can place a link there that leads to a folder with correct
+        // permissions.
         path::absolute(path)?.parent().map_or(Ok(()), check_above)?;
         let path = path.canonicalize()?;
         let metadata = fs::metadata(&path)?;
@@ -67,11 +67,11 @@ impl StateFolder {
         &self.0
     }
 
-    /// Puts a file with `bytes` in the place of `name`, whole or not at all. Only this user can read it.
+    /// Replaces the file `name` with `bytes`, whole or not at all. Only this user can read it.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// It cannot be written.
     pub fn replace(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
         let mut draft = NamedTempFile::with_prefix_in(".draft-", &self.0)?;
         draft.write_all(bytes)?;
@@ -83,28 +83,29 @@ impl StateFolder {
     ///
     /// # Errors
     ///
-    /// Where there is no such regular file, or it cannot be read.
+    /// There is no such regular file, or it cannot be read.
     pub fn read(&self, name: &OsStr, most: u64) -> io::Result<Vec<u8>> {
         read(&self.0.join(name), most)
     }
 }
 
-/// The first `most` bytes of the regular file at `path`, which is no symbolic link.
+/// The first `most` bytes of the regular file at `path`, which must not be a symbolic link.
 ///
 /// # Errors
 ///
-/// Where there is no such file, or it cannot be read.
+/// There is no such file, or it cannot be read.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Opens the regular file at `path`, which is no symbolic link, to read. It never waits, as for the other end of a pipe.
+/// Opens the regular file at `path`, which must not be a symbolic link, for reading. Never waits, for example for the
+/// other end of a pipe.
 ///
 /// # Errors
 ///
-/// Where there is no such file, or it cannot be read.
+/// There is no such file, or it cannot be read.
 pub fn open(path: &Path) -> io::Result<File> {
     let file = options().read(true).open(path)?;
     if file.metadata()?.is_file() {
@@ -114,7 +115,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Opens or makes a file with mode 0600 where no symbolic link is followed and no pipe waited for.
+/// Opens or creates a file with mode 0600, without following symbolic links or waiting for pipes.
 pub fn options() -> OpenOptions {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();
@@ -122,7 +123,7 @@ pub fn options() -> OpenOptions {
     options
 }
 
-/// Whether no other user can change what lies in the folder at `path`.
+/// Whether no other user can change the content of the folder at `path`.
 fn check(path: &Path, metadata: &Metadata) -> io::Result<()> {
     let (own, owner) = (geteuid().as_raw(), metadata.uid());
     if owner != own && owner != 0 {
@@ -139,7 +140,7 @@ fn check(path: &Path, metadata: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether no other user can put another folder in the place of what lies in `path`, or in one above it.
+/// Whether no other user can replace `path`, or a folder above it.
 fn check_above(path: &Path) -> io::Result<()> {
     let own = geteuid().as_raw();
     for above in path.ancestors() {
@@ -151,7 +152,8 @@ fn check_above(path: &Path) -> io::Result<()> {
         if owner != own && owner != 0 && is_user_here(owner) {
             return Err(refused(above, &format!("belongs to user {owner}, and waltop runs as user {own}")));
         }
-        // A group of the machine's people may share the folder of their home folders; root trusts its own group only.
+        // The people of a machine may share a group that owns the folder of their home folders; root trusts only its
+        // own group.
         let open = if own == 0 && metadata.gid() != 0 { GROUP | WORLD } else { WORLD };
         if metadata.mode() & open != 0 && metadata.mode() & STICKY == 0 {
             let mode = metadata.mode() & 0o7777;
@@ -161,8 +163,8 @@ fn check_above(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the user namespace of this process has that user. In one that does not, files of users outside of it seem to
-/// belong to the user 65534, whom nobody in there can become (`user_namespaces(7)`).
+/// Whether the user namespace of this process has that user. In a namespace without it, files of outside users seem to
+/// belong to the user 65534, whom no process inside can become (`user_namespaces(7)`).
 fn is_user_here(uid: u32) -> bool {
     let Ok(map) = read(Path::new("/proc/self/uid_map"), 64 << 10) else { return true };
     is_mapped(&String::from_utf8_lossy(&map), uid)
@@ -264,12 +266,12 @@ mod tests {
             assert!(error.contains("user 65534") && !error.contains('\n'), "{error}");
         }
         assert!(!theirs.join("state").exists(), "nothing is made there");
-        // Root's own folder by that user's link.
+        // Root's own folder, through that user's link.
         let own = dir.path().join("own");
         fs::create_dir(&own).and_then(|()| symlink(&own, theirs.join("link"))).expect("a link");
         assert!(StateFolder::open(&own).is_ok() && StateFolder::open(&theirs.join("link")).is_err());
         assert!(StateFolder::make(&theirs.join("link/new")).is_err() && !own.join("new").exists());
-        // One of root's own below it could be exchanged all the same.
+        // A folder of root's own below it could still be replaced.
         fs::create_dir(theirs.join("state")).expect("a folder");
         assert!(StateFolder::open(&theirs.join("state")).is_err());
     }

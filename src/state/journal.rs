@@ -1,7 +1,7 @@
-//! The lines of an ingestion's journal: one JSON object a line, written by `ingest`, read by `observe`.
+//! The lines of an ingestion's journal: one JSON object per line, written by `ingest`, read by `observe`.
 //!
-//! A journal lives in the user's state directory with mode 0600, named after its run. It is the
-//! only thing that the console knows of an ingestion: it follows journals, never the database.
+//! A journal is in the user's state directory with mode 0600, and has the name of its run. It is the console's only
+//! source about an ingestion: the console follows journals, never the database.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -9,18 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::snapshot::{BatchDecision, CarriesOn};
 
-/// File name extension of a journal.
 pub const EXTENSION: &str = "jsonl";
 
-/// What the file of a watch ends with: its PID, and a line of JSON behind it.
+/// Extension of a watch's file, which contains its PID, and then a line of JSON.
 pub const WATCH_EXTENSION: &str = "watch";
 
-/// Whether `run` is the name of a run of process `pid`: a name is the time and the PID, and a number where it was taken.
+/// Whether `run` is the name of a run of process `pid`: a name is the time and the PID, and a number if it was taken.
 pub fn is_of(run: &str, pid: i32) -> bool {
     run.split('-').nth(1) == Some(&*pid.to_string())
 }
 
-/// One line: what happened, and when.
+/// One line: an event, and its time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JournalLine {
     pub at: Timestamp,
@@ -28,18 +27,18 @@ pub struct JournalLine {
     pub event: JournalEvent,
 }
 
-/// What can happen in a run. A reader passes over events that it does not know.
+/// Events of a run. A reader skips events that it does not know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum JournalEvent {
     Started {
-        /// Name of the run, that of the file too.
+        /// Name of the run and of the file.
         run: String,
         /// The process that runs it.
         pid: i32,
-        /// Its start in clock ticks since boot, so that a reused PID is not taken for it.
+        /// Its start in clock ticks since boot, so that a reused PID does not match.
         start_ticks: Option<u64>,
-        /// What names that boot, so that a PID of another one is not taken for it either.
+        /// Identifies that boot, so that a PID of another one does not match either.
         boot: Option<String>,
         /// Absolute path of the database.
         database: String,
@@ -47,26 +46,26 @@ pub enum JournalEvent {
         folders: Vec<String>,
         /// `auto`, or files per batch.
         batch: String,
-        /// What the documents' names begin with instead of the folder's path, where it is not that.
+        /// Prefix of document names, if it is not the folder's path.
         #[serde(default)]
         root: Option<String>,
-        /// Whether hidden files were taken in too; `None` in journals of older versions.
+        /// Whether hidden files were ingested too; `None` in journals of older versions.
         #[serde(default)]
         hidden: Option<bool>,
-        /// The run before, where that died.
+        /// The previous run, if that crashed.
         #[serde(default)]
         carries_on: Option<CarriesOn>,
     },
-    /// The tables could be brought up to date only after the write lock was refused.
+    /// The tables could be migrated only after the write lock was refused.
     SetUp {
         /// How often BUSY was retried.
         retries: u64,
     },
-    /// The folders have been walked.
+    /// The walk is done.
     Discovered {
-        /// Files to take in, and what could not be looked at.
+        /// Files to ingest, and paths that could not be read.
         files: u64,
-        /// Files of those that have not changed since they were taken in, by size and time.
+        /// Those files that have not changed since their ingestion, by size and time.
         unchanged: u64,
     },
     Batch {
@@ -74,73 +73,73 @@ pub enum JournalEvent {
         bytes: u64,
         #[serde(flatten)]
         cost: RecordedCost,
-        /// What was decided for it and for the time after it; a journal of before has none.
+        /// What was decided for it and for the time after it; older journals have none.
         #[serde(default)]
         decided: Option<BatchDecision>,
     },
-    /// Documents whose files are gone were taken out, in a transaction of their own.
+    /// Documents whose files are gone were deleted, in a separate transaction.
     Removed {
         files: u64,
         #[serde(flatten)]
         cost: RecordedCost,
     },
-    /// Parts of the full-text index were merged, in a transaction of their own.
+    /// Parts of the full-text index were merged, in a separate transaction.
     Merged {
         #[serde(flatten)]
         cost: RecordedCost,
     },
-    /// What has no vector yet begins to be embedded.
+    /// Embedding of documents without a vector starts.
     Embedding { model: String, files: u64 },
-    /// Vectors were written, in a transaction of their own.
+    /// Vectors were written, in a separate transaction.
     Embedded {
         files: u64,
         bytes: u64,
         #[serde(flatten)]
         cost: RecordedCost,
     },
-    /// Edges between near documents were written, in a transaction of their own.
+    /// Edges between near documents were written, in a separate transaction.
     Related {
         files: u64,
         #[serde(flatten)]
         cost: RecordedCost,
     },
-    /// Embedding came to an early end, since the embedder is of no use.
+    /// Embedding ended early, because the embedder is unusable.
     EmbeddingEnded { reason: String },
-    /// Files with a new time of change turned out to hold what the database has.
+    /// Files with a new time of change have the same content as in the database.
     Unchanged {
-        /// How many since the line of this kind before.
+        /// How many since the previous line of this kind.
         files: u64,
     },
-    /// Their new times were noted, in a transaction of its own, so that the next run need not read them.
+    /// Their new times were recorded, in a separate transaction, so that the next run need not read them.
     Restamped {
         files: u64,
         #[serde(flatten)]
         cost: RecordedCost,
     },
-    /// Files that the walk had found were gone when they were to be read: they are no files to take in any more.
+    /// Files that the walk had found were deleted before they were read: they no longer count as files to ingest.
     Vanished {
-        /// How many since the line of this kind before.
+        /// How many since the previous line of this kind.
         files: u64,
     },
-    /// The log is as large as it may be, and readers keep it from beginning anew: they are waited for.
+    /// The log has its maximum size, and readers keep it from restarting: the run waits for them.
     LogPinned {
-        /// Its bytes.
+        /// Its size in bytes.
         bytes: u64,
-        /// Process of one of them, where it is known.
+        /// The process of one of them, if known.
         pid: Option<i32>,
     },
     /// A file was left out.
     FileFailed { path: String, reason: String },
-    /// A file was taken in, but something in it was left out.
+    /// A file was ingested, but a part of it was left out.
     FileWarned {
         path: String,
         /// What was left out, and why.
         reason: String,
     },
-    /// The last line of a run that came to an end by itself.
+    /// The last line of a run that was not killed.
     Finished {
         outcome: RunOutcome,
-        /// Why, where it failed. That somebody asked it to stop is no error.
+        /// Why it failed; `None` if it did not. A request to stop is no failure.
         error: Option<String>,
     },
     /// A line of a newer version.
@@ -148,18 +147,18 @@ pub enum JournalEvent {
     Unknown,
 }
 
-/// What a transaction cost, as its line has it.
+/// What a transaction cost, as recorded in its line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct RecordedCost {
     /// Wait for the write lock in ms.
     pub wait_ms: f64,
-    /// From having the write lock to having committed, in ms.
+    /// From getting the write lock to the end of the commit, in ms.
     pub hold_ms: f64,
     /// How often BUSY was retried.
     pub retries: u64,
 }
 
-/// What a watch says of itself, in a line behind its PID in its file beside the journals.
+/// A watch's record of itself, in a line after its PID in its file beside the journals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatcherRecord {
     pub pid: i32,
@@ -176,9 +175,9 @@ pub struct WatcherRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunOutcome {
-    /// Everything is in, failed files aside.
+    /// Everything is in, except failed files.
     Completed,
-    /// A signal or the console asked it to end.
+    /// A signal or the console asked it to stop.
     Stopped,
     Failed,
 }

@@ -4,22 +4,22 @@ use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
 
-/// Folders and files of the user's, and the root of `/proc`.
+/// Folders and files of the user, and the root of `/proc`.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// The file of settings; profiles of the user's own lie beside it.
+    /// The settings file; the user's own profiles are beside it.
     pub config: PathBuf,
-    /// Where the kernel shows processes and locks; tests give a folder of their own.
+    /// Where the kernel shows processes and locks; tests use a folder of their own.
     pub proc: PathBuf,
     pub runs: PathBuf,
-    /// Since when each lock has been seen held, so that the next look goes on counting.
+    /// Since when each lock has been seen held, so that the next sample continues the count.
     pub first_seen: PathBuf,
-    /// The database that is meant where none is named.
+    /// The database that is used if none is named.
     pub default_database: PathBuf,
 }
 
 impl Places {
-    /// Places of their own under `folder`, beside the real `/proc`: for a sandbox or a test.
+    /// Places under `folder`, beside the real `/proc`: for a sandbox or a test.
     pub fn under(folder: &Path) -> Self {
         Self {
             config: folder.join("config.toml"),
@@ -34,7 +34,7 @@ impl Places {
     ///
     /// # Errors
     ///
-    /// Where the operating system names no home directory.
+    /// The operating system names no home directory.
     pub fn of_user() -> Result<Self, NoHome> {
         let dirs = ProjectDirs::from("", "", "waltop").ok_or(NoHome)?;
         let state = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
@@ -47,13 +47,12 @@ impl Places {
         })
     }
 
-    /// Where profiles of the user's own lie.
+    /// Folder of the user's own profiles.
     pub fn profiles(&self) -> PathBuf {
         self.config.with_file_name("profiles")
     }
 }
 
-/// The operating system names no home directory.
 #[derive(Debug, thiserror::Error)]
 #[error("no folder for journals: there is no home directory; set HOME")]
 pub struct NoHome;

@@ -1,4 +1,4 @@
-//! One run at a time on one folder of one database, and one watch.
+//! At most one run, and one watch, per folder and database.
 
 use std::{
     fs::{self, File},
@@ -18,35 +18,36 @@ use crate::{
     },
 };
 
-/// The kernel's lock on a small file in the runs folder; given back at the end, also that of a killed process. The file
-/// begins with the PID of who has it. It is removed at a good end: one that is found was left by whoever came to none.
+/// The kernel's lock on a small file in the runs folder; the kernel releases it even if the process is killed. The file
+/// starts with the PID of its holder. A run that ends well removes it: an existing file without a lock is from a run
+/// that did not.
 #[derive(Debug)]
 pub struct RunLock {
     path: PathBuf,
-    // Closing it gives the lock back.
+    // Closing it releases the lock.
     file: File,
     left_by: Vec<i32>,
     end: LockedOutcome,
 }
 
-/// How what the lock is for ended.
+/// How the locked job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LockedOutcome {
     Good,
     Bad,
 }
 
-/// The PIDs that are kept in a lock's file: so many runs in a row came to no end.
+/// The PIDs that a lock's file keeps: that many consecutive runs did not end.
 const KEPT: usize = 16;
 
-/// As much of a lock's file as is read.
+/// The most bytes of a lock's file that are read.
 const LARGEST: u64 = 1 << 10;
 
-/// What is done once at a time.
+/// A job that runs at most once at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExclusiveJob {
     Run,
-    /// A watch, between its runs too.
+    /// A watch, also between its runs.
     Watch,
 }
 
@@ -59,12 +60,12 @@ impl ExclusiveJob {
     }
 }
 
-/// Why the lock is not to be had.
+/// Why the lock is unavailable.
 #[derive(Debug)]
 pub enum RunLockRefusal {
-    /// Another run has it; `None` where it did not say which process it is.
+    /// Another run has it; `None` if its PID is not in the file.
     Taken(Option<i32>),
-    /// The file cannot be made.
+    /// The file cannot be created.
     Io(io::Error),
 }
 
@@ -75,11 +76,11 @@ impl From<io::Error> for RunLockRefusal {
 }
 
 impl RunLock {
-    /// The lock of `only` for `folder` and `database`, both absolute and without symbolic links, with its file in `runs`.
+    /// Locks `only` for `folder` and `database`, both absolute and without symbolic links, with the file in `runs`.
     ///
     /// # Errors
     ///
-    /// Where another has it, or the file cannot be made.
+    /// Another run has it, or the file cannot be created.
     pub fn acquire(
         only: ExclusiveJob,
         runs: &Path,
@@ -101,7 +102,7 @@ impl RunLock {
                 Err(rustix::io::Errno::WOULDBLOCK) => return Err(RunLockRefusal::Taken(holder(&mut file)?)),
                 Err(error) => return Err(RunLockRefusal::Io(error.into())),
             }
-            // The run before takes the file away when it ends: a lock on what is gone from its place keeps nobody out.
+            // The previous run deletes the file when it ends: a lock on a deleted file keeps no process out.
             let still_there = fs::symlink_metadata(&path).is_ok_and(|there| same_file(&file, &there));
             if still_there {
                 let left_by = if only == ExclusiveJob::Run { pids(&mut file)? } else { Vec::new() };
@@ -109,7 +110,7 @@ impl RunLock {
                     .iter()
                     .take(KEPT - 1)
                     .fold(format!("{}\n", std::process::id()), |lines, pid| lines + &format!("{pid}\n"));
-                // What was in it is gone only once what is to be in it is.
+                // The old content is removed only after the new content is written.
                 file.rewind()?;
                 file.write_all(lines.as_bytes())?;
                 file.set_len(lines.len() as u64)?;
@@ -118,26 +119,26 @@ impl RunLock {
         }
     }
 
-    /// The processes of earlier runs that came to no good end, the latest first; a run that does so clears them.
+    /// The processes of earlier runs that did not end well, the latest first; a run that ends well clears them.
     pub fn left_by(&self) -> &[i32] {
         &self.left_by
     }
 
-    /// Leaves the file there, for the run that comes next, until [`RunLock::ended_well`] is called.
+    /// Leaves the file there, for the next run, until [`RunLock::ended_well`] is called.
     pub fn ended_badly(&mut self) {
         self.end = LockedOutcome::Bad;
     }
 
-    /// Has the file go with the lock, which is what it does where nothing else is said.
+    /// Deletes the file together with the lock, which is the default.
     pub fn ended_well(&mut self) {
         self.end = LockedOutcome::Good;
     }
 
-    /// Writes `line` behind the PID, for those who look.
+    /// Writes `line` after the PID, for readers of the file.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// It cannot be written.
     pub fn write_line(&mut self, line: &str) -> io::Result<()> {
         writeln!(self.file, "{line}")
     }
@@ -148,7 +149,7 @@ impl Drop for RunLock {
         if self.end == LockedOutcome::Bad || thread::panicking() {
             return;
         }
-        // A file that stays is taken over by the next run.
+        // The next run takes over a file that stays.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -157,14 +158,14 @@ fn same_file(file: &File, there: &fs::Metadata) -> bool {
     file.metadata().is_ok_and(|here| FileId::of(&here) == FileId::of(there))
 }
 
-/// The PIDs in a lock file, one a line.
+/// The PIDs in a lock file, one per line.
 fn pids(file: &mut File) -> io::Result<Vec<i32>> {
     let mut text = Vec::new();
     file.take(LARGEST).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| line.parse().ok()).collect())
 }
 
-/// The PID in the lock file. Its holder writes it just after it got the lock, so a moment may pass.
+/// The PID in the lock file. Its holder writes it just after it got the lock, so it may be missing for a moment.
 fn holder(file: &mut File) -> io::Result<Option<i32>> {
     for _ in 0..20 {
         let mut text = Vec::new();

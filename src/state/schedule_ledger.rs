@@ -1,5 +1,5 @@
-//! When each database had its last scheduled checkpoint, and whose turn the next one is: a small file for each in the
-//! user's state directory, so that neither a restart nor a second waltop does one too many.
+//! When each database had its last scheduled checkpoint, and which process has the turn for the next one: a small file
+//! for each in the user's state directory, so that neither a restart nor a second waltop runs one too many.
 
 use std::{
     ffi::OsStr,
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// The most bytes of one entry; there is hardly more than a time and an error in it.
+/// The most bytes of one entry, which contains little more than a time and an error.
 const LARGEST: u64 = 64 << 10;
 
 /// The files of this user.
@@ -27,7 +27,8 @@ pub struct ScheduleLedger {
     folder: PathBuf,
 }
 
-/// The leave to run the next checkpoint of one database. It is given back with this value, also that of a killed process.
+/// The right to run the next checkpoint of one database. Dropping it releases the turn; the kernel releases it if the
+/// process is killed.
 #[derive(Debug)]
 pub struct CheckpointTurn {
     folder: StateFolder,
@@ -36,24 +37,23 @@ pub struct CheckpointTurn {
 }
 
 impl ScheduleLedger {
-    /// The ledger in `places`.
     pub fn new(places: &Places) -> Self {
         Self { folder: places.runs.with_file_name("checkpoints") }
     }
 
-    /// The last scheduled checkpoint of `database`; `None` where there was none, or nothing sensible is written down.
+    /// The last scheduled checkpoint of `database`; `None` if there was none, or its record is invalid.
     pub fn last(&self, database: &Path) -> Option<LastCheckpoint> {
         let entry = StateFolder::open(&self.folder).and_then(|it| it.read(name(database).as_ref(), LARGEST));
         serde_json::from_slice(&entry.ok()?).ok()
     }
 
-    /// The turn to run the one after that of `seen`; `None` where somebody else has it, or has had it.
+    /// The turn for the checkpoint after `seen`; `None` if another process has it, or has had it.
     ///
     /// # Errors
     ///
-    /// Where the state directory cannot be written to.
+    /// The state directory is not writable.
     pub fn claim(&self, database: &Path, seen: Option<Timestamp>) -> io::Result<Option<CheckpointTurn>> {
-        // A folder that is read from has an absolute path, so that no ingestion has the same lock.
+        // A folder that is ingested has an absolute path, so no ingestion uses the same lock.
         let lock = match RunLock::acquire(
             ExclusiveJob::Run,
             &self.folder,
@@ -70,18 +70,17 @@ impl ScheduleLedger {
     }
 }
 
-/// The file of `database`.
 fn name(database: &Path) -> String {
     let name = blake3::hash(database.as_os_str().as_encoded_bytes()).to_hex();
     format!("{}.json", &name[..32])
 }
 
 impl CheckpointTurn {
-    /// Writes down what the checkpoint has come to so far.
+    /// Records the result of the checkpoint so far.
     ///
     /// # Errors
     ///
-    /// Where the state directory cannot be written to.
+    /// The state directory is not writable.
     pub fn note(&self, last: &LastCheckpoint) -> io::Result<()> {
         self.folder.replace(OsStr::new(&self.name), &serde_json::to_vec(last)?)
     }

@@ -1,4 +1,4 @@
-//! Without a pidfd nothing is pinned.
+//! Without pidfds no process can be pinned.
 
 use std::{path::Path, time::Duration};
 
@@ -6,7 +6,7 @@ use crate::config::Permit;
 
 use super::{ExpectedProgram, SentSignal, SignalRefusal, SignalTarget, StopSignal};
 
-/// A process that is held on to: never, where there is no pidfd.
+/// A pinned process: there is never one without pidfds.
 #[derive(Debug)]
 pub struct PinnedProcess(SignalTarget);
 
@@ -24,7 +24,6 @@ impl PinnedProcess {
         Err(SignalRefusal::Unsupported { pid: target.pid })
     }
 
-    /// The process that is held.
     pub fn target(&self) -> SignalTarget {
         self.0
     }
@@ -43,7 +42,7 @@ impl PinnedProcess {
     }
 }
 
-/// Nothing ever is pinned here.
+/// No process is ever pinned here.
 pub fn ended(_pinned: &[&PinnedProcess], _patience: Duration) -> Vec<usize> {
     Vec::new()
 }

@@ -1,4 +1,4 @@
-//! Processes held by a pidfd, and what is read of them before a signal.
+//! Processes that a pidfd holds, and what is read of them before a signal.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,12 +27,11 @@ use super::{
     AfterCheck, ExpectedProgram, SentSignal, SignalRefusal, SignalTarget, StopSignal, UnprovenProgram,
 };
 
-/// How long the threads of a process are waited for after STOP. [`UnprovenProgram::NotStopped`] names it.
+/// How long to wait for the threads of a process after STOP. [`UnprovenProgram::NotStopped`] mentions it.
 const STOP_PATIENCE: Duration = Duration::from_millis(200);
-/// Between two readings of the states of its threads.
+/// Pause between two readings of the states of its threads.
 const STOP_PAUSE: Duration = Duration::from_micros(500);
 
-/// A process that is held on to.
 #[derive(Debug)]
 pub struct PinnedProcess {
     target: SignalTarget,
@@ -41,7 +40,7 @@ pub struct PinnedProcess {
     expected: ExpectedState,
 }
 
-// `None` where the sample could not read it.
+// `None` if the sample could not read it.
 #[derive(Debug)]
 struct ExpectedState {
     executable: Option<FileId>,
@@ -55,7 +54,7 @@ enum ExpectedFiles {
     AnyOf(Vec<FileId>),
 }
 
-// What speaks against a signal, before it is known what is to be done about it.
+// A reason against a signal, before it is decided how to handle it.
 #[derive(Debug)]
 enum SignalObjection {
     Refused(SignalRefusal),
@@ -63,17 +62,16 @@ enum SignalObjection {
 }
 
 impl PinnedProcess {
-    /// Gets hold of `target`. The pidfd comes first and the start time after it, so that a process which
-    /// takes the PID over in between is told apart. Whether it runs the `expected` program is checked by
-    /// [`send`](Self::send), each time.
+    /// Pins `target`. Opens the pidfd first and reads the start time after it, so that a process that takes over the
+    /// PID in between is recognised. [`send`](Self::send) checks each time whether it runs the `expected` program.
     ///
     /// # Errors
     ///
-    /// Where the process is gone, is another one, is waltop itself, an ancestor or PID 1, belongs to another user,
-    /// or is out of reach.
+    /// The process is gone, is another one, is waltop itself, an ancestor or PID 1, belongs to another user, or is out
+    /// of reach.
     pub fn open(target: SignalTarget, expected: ExpectedProgram, proc: &Path) -> Result<Self, SignalRefusal> {
         let pid = target.pid;
-        // A pidfd is opened by a PID of ours: elsewhere even our own ancestors cannot be told.
+        // A pidfd is opened by a PID of waltop's own namespace: in another one not even waltop's ancestors are known.
         if !observe::is_own_proc(proc) {
             return Err(SignalRefusal::Elsewhere { pid });
         }
@@ -93,28 +91,27 @@ impl PinnedProcess {
         }
     }
 
-    /// The process that is held.
     pub fn target(&self) -> SignalTarget {
         self.target
     }
 
-    /// Sends `signal`, to the program that is expected only.
+    /// Sends `signal`, only to the expected program.
     ///
-    /// TERM and INT go out at once after the process was read. A program that is executed between the two gets the signal:
-    /// the window is 9 µs in the median, 36 µs in 99 of 100 cases, and some milliseconds where the scheduler interrupts
-    /// waltop in it (`benches/signals.rs`, unoptimised, on two busy cores). [`SentSignal`] tells how long it was. They reach a
-    /// stopped process only once it goes on, so it gets CONT as well.
+    /// waltop sends TERM and INT right after it has read the process. A program that is executed between the two gets
+    /// the signal: the window is 9 µs in the median, 36 µs in 99 of 100 cases, and some milliseconds if the scheduler
+    /// interrupts waltop in it (`benches/signals.rs`, unoptimised, on two busy cores). [`SentSignal`] reports its
+    /// length. They reach a stopped process only after it is resumed, so it gets CONT as well.
     ///
     /// KILL has no such window: STOP comes first, and while every thread is stopped nothing is executed. A process that
-    /// is refused gets CONT, unless it was stopped before. waltop itself must live until then: a process whose waltop was
-    /// killed between STOP and KILL stays stopped. The parent is told of the stop: a shell takes a job in the foreground
-    /// for suspended.
+    /// is refused gets CONT, unless it was stopped before. waltop itself must live until then: if waltop is killed
+    /// between STOP and KILL, the process stays stopped. The kernel informs the parent of the stop: a shell treats a
+    /// foreground job as suspended.
     ///
-    /// CONT goes out unread: it changes nothing in a process that runs.
+    /// CONT needs no reading: it changes nothing in a running process.
     ///
     /// # Errors
     ///
-    /// Where the process is gone, may not be signalled, or is not known to run the expected program.
+    /// The process is gone, waltop lacks the permission to signal it, or it is not known to run the expected program.
     pub fn send(&self, _permit: Permit, signal: StopSignal) -> Result<SentSignal, SignalRefusal> {
         match signal {
             StopSignal::Term => self.ask_to_end(signal, process::Signal::TERM),
@@ -124,7 +121,7 @@ impl PinnedProcess {
         }
     }
 
-    /// Waits until the process has ended, for `patience` at the most; whether it has.
+    /// Waits until the process has exited, for at most `patience`; returns whether it has.
     pub fn wait(&self, patience: Duration) -> bool {
         !ended(&[self], patience).is_empty()
     }
@@ -135,7 +132,7 @@ impl PinnedProcess {
         let read_at = self.check().map_err(refuse)?;
         self.raw(raw)?;
         let window = Some(read_at.elapsed());
-        // It may be gone by now, of the signal before.
+        // It may have exited after the signal before.
         let _ = self.raw(process::Signal::CONT);
         Ok(SentSignal { window })
     }
@@ -151,7 +148,7 @@ impl PinnedProcess {
             let after = if was_stopped {
                 AfterCheck::StillStopped
             } else {
-                // It may be gone by now.
+                // It may have exited by now.
                 let _ = self.raw(process::Signal::CONT);
                 AfterCheck::Continued
             };
@@ -169,8 +166,8 @@ impl PinnedProcess {
         }
     }
 
-    // Until no thread runs in two readings in a row that show the same threads: one that is listed in neither would have
-    // been started by one that runs.
+    // Waits until two consecutive readings show the same threads, and none of them runs: a thread that is in neither
+    // would have been started by a running one.
     fn wait_until_stopped(&self) -> Result<(), SignalObjection> {
         let deadline = Instant::now() + STOP_PATIENCE;
         let mut stopped: Option<BTreeSet<i32>> = None;
@@ -205,8 +202,8 @@ impl PinnedProcess {
         Ok(states)
     }
 
-    // When the reading ended, if it shows the expected program. Whether it is of the process that the pidfd holds need not
-    // be asked: where that has ended, and another one has its PID, a signal through the pidfd fails.
+    // When the reading ended, if it shows the expected program. It need not check that the reading is about the process
+    // of the pidfd: if that has exited, and another one has its PID, a signal through the pidfd fails.
     fn check(&self) -> Result<Instant, SignalObjection> {
         let files = self.expected.files.required();
         let reading =
@@ -216,7 +213,7 @@ impl PinnedProcess {
         } else {
             Err(SignalObjection::Refused(SignalRefusal::Reused { pid: self.target.pid }))
         };
-        // A fact that speaks against it must be about this process.
+        // A fact that forbids the signal must be about this process.
         judged
             .map(|()| reading.read_at)
             .map_err(|objection| if self.wait(Duration::ZERO) { self.gone_objection() } else { objection })
@@ -284,7 +281,7 @@ impl SignalObjection {
     }
 }
 
-/// Waits until one of `pinned` has ended, for `patience` at the most: the indices of those that have.
+/// Waits until one of `pinned` has exited, for at most `patience`; returns the indices of those that have.
 pub fn ended(pinned: &[&PinnedProcess], patience: Duration) -> Vec<usize> {
     let deadline = Instant::now() + patience;
     loop {
@@ -302,7 +299,7 @@ pub fn ended(pinned: &[&PinnedProcess], patience: Duration) -> Vec<usize> {
     }
 }
 
-// Whose process is not known is not ours.
+// If the process is unknown, it is not waltop's.
 fn is_own(pid: i32, proc: &Path) -> bool {
     observe::process_owner(proc, pid) == Some(process::geteuid().as_raw())
 }

@@ -6,100 +6,58 @@ use crate::snapshot::StaleProtection;
 
 use super::StopSignal;
 
-/// Why a process gets no signal.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum SignalRefusal {
     #[error("{pid} is already gone; nothing was signalled")]
-    Gone {
-        /// The process that was meant.
-        pid: i32,
-    },
+    Gone { pid: i32 },
     /// Its PID belongs to another process now.
     #[error("{pid} is another process now; nothing was signalled")]
-    Reused {
-        /// The PID that was meant.
-        pid: i32,
-    },
+    Reused { pid: i32 },
     /// The operating system forbids it.
     #[error("cannot signal {pid}: {why}")]
-    Forbidden {
-        /// The process that was meant.
-        pid: i32,
-        /// What the operating system said.
-        why: String,
-    },
+    Forbidden { pid: i32, why: String },
     /// It is waltop, or waltop's own parent, or the like.
     #[error("{pid} is {what}; it is never stopped from here")]
-    Protected {
-        /// The process that was meant.
-        pid: i32,
-        what: &'static str,
-    },
-    /// It belongs to somebody else. Root could stop it, but does not from here.
+    Protected { pid: i32, what: &'static str },
+    /// It belongs to another user. Root could stop it, but waltop refuses.
     #[error("{pid} is another user's process; it is never stopped from here")]
-    Foreign {
-        /// The process that was meant.
-        pid: i32,
-    },
-    /// A rule or a judgement protects it.
+    Foreign { pid: i32 },
+    /// A rule or a finding protects it.
     #[error("{pid} is protected: {why}; it is never stopped from here")]
-    Spared {
-        /// The process that was meant.
-        pid: i32,
-        why: StaleProtection,
-    },
-    /// Asked to end it could undo what others have committed.
+    Spared { pid: i32, why: StaleProtection },
+    /// Its clean exit could undo other processes' commits.
     #[error(
         "{pid} has a deleted log open: closed in good order it can undo what others committed; see: waltop explain split-wal"
     )]
-    Split {
-        /// The process that was meant.
-        pid: i32,
-    },
-    /// What was held against it is over.
+    Split { pid: i32 },
+    /// The reason to stop it no longer holds.
     #[error("{pid} is no longer stale; nothing was signalled")]
-    NotStale {
-        /// The process that was meant.
-        pid: i32,
-    },
-    /// The PIDs that were seen are those of another namespace.
+    NotStale { pid: i32 },
+    /// The sample's PIDs belong to another namespace.
     #[error("{pid} is a number of another PID namespace, whose /proc this is: from here it could be anybody")]
-    Elsewhere {
-        /// The PID that was meant.
-        pid: i32,
-    },
-    /// When it started is not known, so that it could be taken for another.
+    Elsewhere { pid: i32 },
+    /// Its start time is unknown, so another process could be taken for it.
     #[error("cannot tell when {pid} started, so it cannot be stopped safely")]
-    Nameless {
-        /// The process that was meant.
-        pid: i32,
-    },
-    /// Nobody got hold of it beforehand.
+    Nameless { pid: i32 },
+    /// It was not pinned before.
     #[error("{pid} is not a process that was pinned; nothing was signalled")]
-    Unpinned {
-        /// The process that was meant.
-        pid: i32,
-    },
-    /// There is no pidfd here.
+    Unpinned { pid: i32 },
+    /// This system has no pidfds.
     #[error("cannot get hold of {pid} safely: this system has no pidfd; use kill {pid}")]
-    Unsupported {
-        /// The process that was meant.
-        pid: i32,
-    },
-    /// It could not be shown to run the program that was listed.
+    Unsupported { pid: i32 },
+    /// Its program could not be shown to be the listed one.
     #[error("{pid} {fact}; {signal} was not sent{after}; {}", fact.fix())]
     Unproven {
-        /// The process that was meant.
         pid: i32,
-        /// What it would have got.
+        /// The signal that it would have got.
         signal: StopSignal,
         fact: UnprovenProgram,
-        /// What the check has left behind.
+        /// The state in which the check has left it.
         after: AfterCheck,
     },
 }
 
-/// Why a process is not known to run the program that was listed.
+/// Why a process is not known to run the listed program.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum UnprovenProgram {
     /// Device and inode of `/proc/PID/exe` differ.
@@ -111,12 +69,11 @@ pub enum UnprovenProgram {
     /// The sample did not show it.
     #[error("was listed without its {0}, which waltop could not read")]
     Unlisted(&'static str),
-    /// It does not show now.
+    /// It cannot be read now.
     #[error("does not let waltop read its {what} ({why})")]
     Unreadable {
         /// What was to be read.
         what: &'static str,
-        /// What the operating system said.
         why: String,
     },
     #[error("changes its executable while waltop reads it")]
@@ -132,7 +89,7 @@ pub enum UnprovenProgram {
     /// Another process sent CONT or KILL.
     #[error("went on during the check by another signal (thread {tid} is in state {state})")]
     Continued {
-        /// A thread that went on.
+        /// A thread that was resumed.
         tid: i32,
         state: char,
     },
@@ -149,10 +106,10 @@ impl UnprovenProgram {
     }
 }
 
-/// What the check before KILL, which stops the process, has left behind.
+/// The state after the check before KILL, which stops the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterCheck {
-    /// Nothing: it was not stopped for the check.
+    /// It was not stopped for the check.
     Untouched,
     /// It was stopped, and got CONT.
     Continued,

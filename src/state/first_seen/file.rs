@@ -1,4 +1,4 @@
-//! The file in which the times are kept.
+//! The file that keeps the times.
 
 use std::{collections::BTreeMap, ffi::OsStr, io, path::Path};
 
@@ -9,7 +9,7 @@ use super::{FirstSeen, HeldKey, TimedEntry, idle::PersistedIdle, is_holder_alive
 use crate::state::folder::StateFolder;
 
 const VERSION: u32 = 1;
-// A file beyond this is not ours.
+// A larger file is not waltop's.
 const LARGEST: u64 = 4 << 20;
 
 #[derive(Serialize, Deserialize)]
@@ -37,8 +37,8 @@ impl FirstSeen {
         databases: &[String],
         lives: &dyn Fn(i32, Option<u64>) -> bool,
     ) -> io::Result<()> {
-        // Another console may watch other databases, of which it knows better, and these for longer. A file
-        // that cannot be read is made anew.
+        // Another console may watch other databases, and has newer times for them, and older ones for these. An
+        // unreadable file is replaced.
         self.entries.retain(|key, _| databases.contains(&key.database));
         let (kept, idle) = self.kept().unwrap_or_default();
         for (key, theirs) in kept {
@@ -82,7 +82,7 @@ impl FirstSeen {
             Err(error) => return Err(error),
         };
         let kept: PersistedFile = serde_json::from_slice(&bytes)?;
-        // PIDs, ticks and inodes of another boot mean nothing, nor do the entries of a version to come.
+        // PIDs, ticks and inodes of another boot mean nothing, nor do entries of a future version.
         if kept.version != VERSION || kept.boot != self.boot {
             return Ok(Default::default());
         }

@@ -1,8 +1,8 @@
-//! Since when each process has used no CPU time and held no lock of a transaction, as far as looks can tell.
+//! Since when each process has used no CPU time and held no transaction lock, as far as samples show.
 //!
-//! CPU time is a counter: two looks that read the same figure, however far apart, prove that no tick was used in
-//! between. Times are milliseconds on the clock that stands still while the machine sleeps and that nobody sets,
-//! so that neither a night with the lid closed nor a corrected clock makes a process idle.
+//! CPU time is a counter: two samples with the same value, however far apart, prove that no tick was used in between.
+//! Times are milliseconds on the monotonic clock, which stands still while the machine sleeps and which no user sets.
+//! So neither a night in suspend nor a corrected clock makes a process idle.
 
 use std::collections::BTreeMap;
 
@@ -10,43 +10,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::snapshot::ProcessId;
 
-/// How long a process has been idle before that is worth keeping for the next look of another waltop. Each time that it
-/// then did something after all it has to be idle for twice as long, up to the longest, so that a daemon that pauses
-/// again and again does not keep the file busy. What is not kept yet is written at the end.
+/// How long a process has to be idle before the file records it for the next waltop. Each time that it runs again after
+/// that, the threshold doubles, up to the longest, so that a daemon with regular pauses does not cause constant writes.
+/// Whatever is not recorded yet is written at the end.
 const WORTH_KEEPING_MS: u64 = 5000;
 const LONGEST_WORTH_MS: u64 = 600_000;
 
-/// What a look saw of a process.
+/// A sample of a process.
 #[derive(Debug, Clone, Copy)]
 pub struct IdleSample {
     pub process: ProcessId,
     /// CPU time used so far, in clock ticks.
     pub cpu_ticks: u64,
-    /// Whether it holds a lock of a transaction, or has held one since the look before.
+    /// Whether it holds a transaction lock, or has held one since the previous sample.
     pub has_locked: bool,
-    /// CPU time that all below it have used, those that ended included, in clock ticks; `None` where nobody looked.
+    /// CPU time used by all its descendants, exited ones included, in clock ticks; `None` if it was not read.
     pub below_ticks: Option<u64>,
-    /// When it was seen, in ms on the monotonic clock.
+    /// When it was taken, in ms on the monotonic clock.
     pub at: u64,
 }
 
-/// For how long a process has been idle, in ms.
+/// How long a process has been idle, in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdleTime {
     /// Without a tick of CPU time.
     pub cpu_ms: u64,
-    /// Without a lock of a transaction either.
+    /// Without a transaction lock either.
     pub ms: u64,
 }
 
-/// What is kept of a process.
+/// What the file keeps of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersistedIdle {
     pid: i32,
     start_ticks: u64,
     cpu_ticks: u64,
     cpu_since: u64,
-    // When a lock of a transaction was seen last, since then, or that those below it were at work.
+    // When, since then, a transaction lock or work of its descendants was last seen.
     locked_at: Option<u64>,
     #[serde(default)]
     below_ticks: Option<u64>,
@@ -58,13 +58,13 @@ struct IdleEntry {
     written: Option<PersistedIdle>,
     // When it was last seen idle.
     at: u64,
-    // From which idleness on it is worth keeping, in ms.
+    // How long it has to be idle to be recorded, in ms.
     worth: u64,
-    // In the look that is going on.
+    // Seen in the current sample.
     is_seen: bool,
 }
 
-/// Every process that is known.
+/// Every known process.
 #[derive(Debug, Default)]
 pub struct IdleBook {
     entries: BTreeMap<ProcessId, IdleEntry>,
@@ -76,7 +76,7 @@ impl IdleBook {
         Self { entries: kept.into_iter().map(entry).collect() }
     }
 
-    /// Takes in a look at a process; for how long it has been idle, or `None` where nothing is known from before.
+    /// Records a sample of a process; returns how long it has been idle, or `None` if nothing is known from before.
     pub fn see(&mut self, seen: &IdleSample) -> Option<IdleTime> {
         let ProcessId { pid, start_ticks } = seen.process;
         let locked_at = seen.has_locked.then_some(seen.at);
@@ -86,7 +86,7 @@ impl IdleBook {
             self.entries.insert(seen.process, IdleEntry { is_seen: true, ..IdleEntry::of(anew, None) });
             return seen.has_locked.then_some(IdleTime { cpu_ms: 0, ms: 0 });
         };
-        // A time to come is not of this clock.
+        // A future time is from another clock.
         if entry.kept.cpu_ticks != seen.cpu_ticks || entry.kept.since() > seen.at {
             if entry.is_worth_keeping() && entry.written == Some(entry.kept) {
                 entry.worth = (entry.worth * 2).min(LONGEST_WORTH_MS);
@@ -104,13 +104,13 @@ impl IdleBook {
         Some(IdleTime { cpu_ms: seen.at - entry.kept.cpu_since, ms: seen.at - entry.kept.since() })
     }
 
-    /// Ends a look: who was not seen and does not live is forgotten.
+    /// Ends a sample: forgets processes that were not seen and do not exist.
     pub fn end_sample(&mut self, lives: &dyn Fn(ProcessId) -> bool) {
         self.entries.retain(|&process, entry| std::mem::take(&mut entry.is_seen) || lives(process));
     }
 
-    /// Whether the file would mislead, or lacks an idleness that is worth keeping. One whose CPU time has moved on
-    /// since it was written misleads nobody: the counter tells.
+    /// Whether the file would mislead, or lacks an idle time that has to be recorded. An entry whose CPU time has moved
+    /// on since it was written does not mislead: its counter shows that.
     pub fn is_due(&self) -> bool {
         self.entries.values().any(|entry| {
             let IdleEntry { kept, written, .. } = entry;
@@ -125,8 +125,8 @@ impl IdleBook {
         self.entries.values().any(|entry| entry.written != Some(entry.kept))
     }
 
-    /// Takes in what others have written of processes that live. Who has seen a lock knows better than who has not,
-    /// and of two who have read the same CPU time the one who did so first.
+    /// Merges what other waltop processes have written about existing processes. An entry that has seen a lock wins; of
+    /// two with the same CPU time the earlier one wins.
     pub fn merge(&mut self, theirs: Vec<PersistedIdle>, lives: &dyn Fn(ProcessId) -> bool) {
         for theirs in theirs {
             match self.entries.get_mut(&theirs.process()) {
@@ -146,7 +146,7 @@ impl IdleBook {
         self.entries.values().map(|entry| entry.kept).collect()
     }
 
-    /// All of it has been written.
+    /// Records that everything has been written.
     pub fn is_written(&mut self) {
         for entry in self.entries.values_mut() {
             entry.written = Some(entry.kept);
