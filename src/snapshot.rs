@@ -1,8 +1,8 @@
-//! One look at the watched databases, as plain data: the JSON contract.
+//! One sample of the watched databases, as plain data: the JSON contract.
 //!
-//! Version 1 of this object is a promise to scripts: fields are added, never changed. What is not
-//! known is `None` (`null`), never 0. Times are RFC 3339 UTC, durations milliseconds (fractions
-//! allowed), sizes bytes. Nothing here does I/O.
+//! Version 1 of this object is a promise to scripts: fields are added, never changed. Unknown values are `None`
+//! (`null`), never 0. Times are RFC 3339 UTC, durations milliseconds (fractions allowed), sizes bytes. This module does
+//! no I/O.
 
 use std::{
     fmt,
@@ -68,86 +68,87 @@ pub use watcher::IngestWatcher;
 
 pub use crate::paths::FileId;
 
-/// Everything that one look saw.
+/// Everything in one sample.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The version of the JSON contract.
     #[schemars(extend("const" = CONTRACT_VERSION))]
     pub version: u32,
-    /// When the look was taken.
+    /// Time of the sample.
     pub taken_at: Timestamp,
     pub host: String,
-    /// The process that looks; `None` where it cannot be told from others.
+    /// The process that took the sample; `None` if its start time is unknown.
     #[serde(default)]
     pub looker: Option<SamplingProcess>,
-    /// The databases, in the order in which they were asked for.
+    /// The databases, in the order of the command line.
     pub databases: Vec<Database>,
-    /// The pidfiles of the daemon rules, those aside that do not exist.
+    /// The existing pidfiles of the daemon rules.
     #[serde(default)]
     pub pidfiles: Vec<Pidfile>,
-    /// What the sampling of locks between the looks costs; `None` where nothing is sampled.
+    /// Cost of lock sampling between snapshots; `None` if nothing is sampled.
     pub sampling: Option<SamplingFacts>,
-    /// What could not be seen, and why: a partial look never passes for a whole one.
+    /// What could not be read, and why: a partial snapshot is never presented as a complete one.
     pub unseen: Vec<Unseen>,
 }
 
-/// The process that took a look. It and those that it runs under are never offered for a stop.
+/// The process that took a sample. waltop never offers to stop it or its ancestors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SamplingProcess {
     pub pid: i32,
     /// User id that it runs as.
     pub uid: u32,
-    /// The process that started it, the one that started that, and so on.
+    /// Its parent, that process's parent, and so on.
     pub ancestors: Vec<i32>,
 }
 
-/// Something that could not be looked at.
+/// Something that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 pub struct Unseen {
     /// What is missing from the snapshot, as the end of the sentence "could not see …".
     pub what: String,
-    /// The reason, as the operating system gave it.
+    /// The reason from the operating system.
     pub why: String,
 }
 
-/// One database and everything around it.
+/// One database, and everything related to it.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct Database {
     /// Absolute path of the main file.
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     pub path: PathBuf,
-    /// The three files, by `stat`.
+    /// The database files, by `stat`.
     pub files: DatabaseFiles,
-    /// The header of the main file; `None` where it could not be read.
+    /// The header of the main file; `None` if it could not be read.
     pub header: Option<FileHeader>,
-    /// The write-ahead log; `None` where there is none or it holds no header.
+    /// The write-ahead log; `None` if there is none, or it has no header.
     pub wal: Option<WalState>,
-    /// What the bytes of the files say about each other.
+    /// What the content of the files proves about each other.
     #[serde(default)]
     pub content: ContentEvidence,
-    /// The file system that the main file is on; `None` where the mounts do not tell.
+    /// The file system of the main file; `None` if the mounts do not show it.
     pub filesystem: Option<Filesystem>,
-    /// The folder that the main file lies in.
+    /// The folder of the main file.
     pub folder: Option<FolderFacts>,
     pub locks: DatabaseLocks,
-    /// The processes that have one of the three files open, by PID.
+    /// The processes that have one of the database files open, by PID.
     pub processes: Vec<Process>,
-    /// Those of them whose descriptors on the main file have risen in the last minute and never fallen.
+    /// Those of them whose descriptors on the main file have increased in the last minute and never decreased.
     #[serde(default)]
     pub handle_growth: Vec<HandleGrowth>,
     pub pragmas: PragmaCompliance,
-    /// Live and recent ingestions into this database, newest first.
+    /// Active and recent ingestions into this database, newest first.
     pub ingestions: Vec<Ingestion>,
-    /// Those who keep it in step with folders, the oldest first.
+    /// The watches that keep it in step with folders, the oldest first.
     #[serde(default)]
     pub watchers: Vec<IngestWatcher>,
-    /// What is wrong, worst first.
+    /// Problems, worst first.
     pub findings: Vec<Finding>,
-    /// What this sample says against processes; each becomes a finding once later samples confirm it.
+    /// Suspicions of this sample against processes; each becomes a finding once later samples confirm it.
     #[serde(skip)]
     pub suspicions: Vec<Suspicion>,
-    /// Whether the lock table and the processes were seen in full. A partial sample confirms and clears no suspicion.
+    /// Whether the lock table and the processes were read completely. A partial sample confirms and clears no
+    /// suspicion.
     #[serde(default = "yes")]
     pub is_complete: bool,
     /// How the path leads to the database.
@@ -156,10 +157,10 @@ pub struct Database {
     /// The overlay mounts that show it under another path.
     #[serde(default)]
     pub overlays: Vec<OverlayMount>,
-    /// Why it cannot be looked at, with what to do; `None` where it can. Of one that does not exist that is the reason.
+    /// Why it cannot be sampled, with the fix; `None` if it can. For a missing database it says that.
     #[serde(default)]
     pub unfit: Option<String>,
-    /// The checkpoints that its profile asks for at regular times; `None` where it asks for none.
+    /// The profile's scheduled checkpoints; `None` if it has no schedule.
     #[serde(default)]
     pub schedule: Option<CheckpointSchedule>,
 }
@@ -177,42 +178,42 @@ impl Database {
         self.processes.iter().find(|process| process.pid == pid)
     }
 
-    /// Whether `process` has this main file open with a log or an index that was deleted or replaced under it. Closed in
-    /// good order it would put its pages over what others have committed since. One whose main file was replaced as
-    /// well keeps to that.
+    /// Whether `process` has this main file open with a log or an index that was deleted or replaced while open. Its
+    /// clean close would overwrite other processes' later commits. If its main file was replaced as well, it only uses
+    /// that one.
     pub fn is_split_from(&self, process: &Process) -> bool {
         let main = self.path.to_string_lossy();
         !process.replaced.is_empty() && process.replaced.iter().all(|path| *path != main)
     }
 
-    /// Whether `process` is an ingestion of ours that runs into it.
+    /// Whether `process` is one of waltop's ingestions that is writing to it.
     pub fn is_own_ingestion(&self, process: &Process) -> bool {
         let mut running = self.ingestions.iter().filter(|it| it.is_running());
         running.any(|it| it.pid == process.pid && it.start_ticks == process.start_ticks)
     }
 
-    /// Whether the main file says that the database is in WAL mode; `None` where it could not be read.
+    /// Whether the main file says that the database is in WAL mode; `None` if it could not be read.
     pub fn is_wal(&self) -> Option<bool> {
         self.header.as_ref().map(|header| header.journal_mode == JournalMode::Wal)
     }
 
-    /// The worst of what is wrong with it, if anything is.
+    /// The worst finding.
     pub fn worst(&self) -> Option<&Finding> {
         self.findings.first()
     }
 
-    /// What samples have confirmed against `process`, if they have.
+    /// The confirmed suspicion of `kind` against `process`.
     pub fn confirmed(&self, kind: SuspicionKind, process: &Process) -> Option<&Suspicion> {
         self.suspicions.iter().find(|it| it.kind == kind && it.is_against(process) && it.is_confirmed())
     }
 
-    /// Whether there is no main file at its path, though somebody uses it, or its log is still there.
+    /// Whether there is no main file at its path, although a process uses it, or its log is still there.
     pub fn is_gone(&self) -> bool {
         self.files.db.is_none()
             && (self.files.wal.is_some() || self.files.shm.is_some() || !self.processes.is_empty())
     }
 
-    /// What somebody who connects now would find lying beside the main file.
+    /// What a new client would find beside the main file.
     pub fn presence(&self) -> Presence {
         if self.locks.index_held || self.locks.main_held || self.processes.iter().any(Process::has_main_file)
         {
@@ -225,18 +226,18 @@ impl Database {
     }
 }
 
-/// What our own connection answers for the pragmas, as `(name, value)`.
+/// The pragma values of waltop's own connection, as `(name, value)`.
 pub type ConnectionFacts = Vec<(String, String)>;
 
-/// Whether somebody has the database open, and what the last one left.
+/// Whether a process has the database open, and what the last one left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Presence {
     /// A process has it open.
     Live,
-    /// Nobody has it open, and there are no sidecar files.
+    /// No process has it open, and there are no sidecar files.
     Clean,
-    /// Nobody has it open, but `-wal`, `-shm` or a hot `-journal` were left (a crash, or a read-only visitor).
+    /// No process has it open, but a `-wal`, `-shm` or hot `-journal` was left (a crash, or a read-only client).
     Leftover,
 }
 
@@ -267,7 +268,7 @@ fn yes() -> bool {
     true
 }
 
-/// A path as text, since JSON has nothing else; what is not text in it is shown by `\u{fffd}`.
+/// A path as text, because JSON has no bytes; invalid UTF-8 becomes `\u{fffd}`.
 pub(crate) fn lossy_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }

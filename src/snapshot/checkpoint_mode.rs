@@ -1,5 +1,3 @@
-//! How far a checkpoint goes.
-
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -35,10 +33,10 @@ pub enum CheckpointMode {
 }
 
 impl CheckpointMode {
-    /// All of them, the gentlest first.
+    /// All of them, the least blocking first.
     pub const ALL: [Self; 4] = [Self::Passive, Self::Full, Self::Restart, Self::Truncate];
 
-    /// What it does, in a sentence.
+    /// Its effect, in a sentence.
     #[must_use]
     pub const fn about(self) -> &'static str {
         match self {
@@ -55,7 +53,7 @@ impl CheckpointMode {
         self != Self::Passive
     }
 
-    /// Whether it needs the readers out of the log, even those at its newest frame.
+    /// Whether it requires that no reader uses the log, not even at its newest frame.
     #[must_use]
     pub fn needs_empty_slots(self) -> bool {
         matches!(self, Self::Restart | Self::Truncate)

@@ -1,4 +1,4 @@
-//! What the bytes of the main file, the log, the index and the journal say about each other.
+//! What the content of the main file, the log, the index and the journal proves about each other.
 
 use std::{fmt, path::PathBuf};
 
@@ -6,17 +6,16 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the bytes of the files of one database prove.
+/// What the content of the files of one database proves.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ContentEvidence {
-    /// The state of page 1; `None` where the main file could not be read.
+    /// The state of page 1; `None` if the main file could not be read.
     #[serde(default)]
     pub first_page: Option<FirstPage>,
-    /// Whether the log is one of this main file; `None` while a process uses either, or where there is no committed
-    /// frame.
+    /// Whether the log belongs to this main file; `None` while a process uses either, or without a committed frame.
     #[serde(default)]
     pub log_belongs: Option<LogBelongs>,
-    /// What the main file lacks that the index, the log or its own header promise.
+    /// What the main file lacks according to the index, the log or its own header.
     #[serde(default)]
     pub contradiction: Option<Contradiction>,
     /// A `-journal` that the next program that opens the database rolls back.
@@ -28,33 +27,33 @@ pub struct ContentEvidence {
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FirstPage {
     pub state: FirstPageState,
-    /// Bytes per page, where the log, the index or the other pages tell; `None` where page 1 is good.
+    /// Bytes per page, if the log, the index or the other pages show it; `None` if page 1 is good.
     pub page_size: Option<u32>,
-    /// Whether `-shm` holds a header with a valid checksum; `None` where page 1 is good.
+    /// Whether `-shm` has a header with a valid checksum; `None` if page 1 is good.
     pub index_is_valid: Option<bool>,
-    /// How many of the pages that were read are b-tree pages in plain text; `None` where page 1 is good.
+    /// How many of the pages read are unencrypted b-tree pages; `None` if page 1 is good.
     pub plain_pages: Option<u32>,
-    /// Whether the log holds a good copy of page 1; `None` where page 1 is good, or the log could not be read whole.
+    /// Whether the log has a good copy of page 1; `None` if page 1 is good, or the log could not be read completely.
     pub log_has_it: Option<bool>,
 }
 
-/// What the first bytes of a main file are.
+/// The meaning of the first bytes of a main file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FirstPageState {
-    /// A header of a database.
+    /// A database header.
     Good,
-    /// No byte: SQLite takes the file for a new database.
+    /// No byte: SQLite treats the file as a new database.
     Empty,
-    /// No header, though the other pages or the log are those of a database in plain text.
+    /// No header, although the other pages or the log belong to an unencrypted database.
     Damaged,
-    /// No header, and nothing in plain text: bytes as encryption makes them.
+    /// No header, and nothing unencrypted: random-looking bytes, as encryption produces them.
     Encrypted,
-    /// No header, and nothing that speaks for a database.
+    /// No header, and no sign of a database.
     NotADatabase,
 }
 
-/// Whether a log is one of the main file beside it.
+/// Whether a log belongs to the main file beside it.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LogBelongs {
     pub verdict: LogVerdict,
@@ -62,49 +61,49 @@ pub struct LogBelongs {
     pub frames: u32,
     /// When the main file was last written.
     pub main_written_at: Option<Timestamp>,
-    /// When the main file was made; `None` where its file system does not keep that.
+    /// When the main file was created; `None` if its file system does not record that.
     pub main_born_at: Option<Timestamp>,
     /// When the log was last written.
     pub log_written_at: Option<Timestamp>,
 }
 
-/// What was found of a log and a main file that no process uses.
+/// The verdict on a log and a main file that no process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogVerdict {
-    /// The main file holds pages of this log as a checkpoint writes them.
+    /// The main file has pages of this log, as a checkpoint writes them.
     Belongs,
     /// It is older than the log's last write, as before a first checkpoint.
     MainIsOlder,
-    /// It holds none of its pages, and was written or made after the log's last write.
+    /// It has none of the log's pages, and was written or created after the log's last write.
     Doubtful,
 }
 
-/// A proof that the main file is not the one that its log, index or header is about, or is cut short.
+/// Proof that the main file does not belong to its log, index or header, or is truncated.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Contradiction {
     pub kind: ContradictionKind,
-    /// The first page that is missing or wrong; `None` where the page counts differ.
+    /// The first missing or wrong page; `None` if the page counts differ.
     pub page: Option<u32>,
-    /// Pages that the database has by the index, or by the header where no process has the index open.
+    /// Pages of the database according to the index, or to the header if no process has the index open.
     pub pages_promised: u32,
     /// Whole pages in the main file.
     pub pages_in_file: u32,
-    /// Pages by the header of the main file; `None` where it has no valid count.
+    /// Pages according to the header of the main file; `None` if it has no valid count.
     pub pages_by_header: Option<u32>,
-    /// Whether the index was read; otherwise the header of the main file is the promise.
+    /// Whether the expected page count comes from the index; otherwise it comes from the main file's header.
     pub by_index: bool,
 }
 
-/// What a main file contradicts.
+/// The kind of a contradiction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContradictionKind {
-    /// A page lies neither inside the main file nor in the log.
+    /// A page is neither in the main file nor in the log.
     MissingPage,
-    /// Every frame was moved, and the header counts other pages than the index.
+    /// Every frame was checkpointed, and the header's page count differs from the index's.
     PageCount,
-    /// A page that was moved from the log differs from its frame.
+    /// A page that was checkpointed differs from its frame in the log.
     OtherContent,
 }
 
@@ -118,7 +117,7 @@ impl fmt::Display for ContradictionKind {
     }
 }
 
-/// A rollback journal of a transaction that a crash has cut off.
+/// The rollback journal of a transaction that a crash interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HotJournal {
     #[serde(serialize_with = "super::lossy_path")]
@@ -126,17 +125,16 @@ pub struct HotJournal {
     pub bytes: u64,
     /// When it was last written.
     pub modified_at: Option<Timestamp>,
-    /// The super-journal that it names, which exists; `None` where the transaction was on this database alone.
+    /// The super-journal that it names, if it exists; `None` if the transaction was on this database alone.
     pub super_journal: Option<String>,
 }
 
 impl ContentEvidence {
-    /// Whether page 1 is damaged.
     pub fn is_damaged(&self) -> bool {
         self.first_page.as_ref().is_some_and(|page| page.state == FirstPageState::Damaged)
     }
 
-    /// The log and the main file, where it is doubtful that they belong together.
+    /// The log and the main file, if they may not belong together.
     pub fn doubtful_log(&self) -> Option<&LogBelongs> {
         self.log_belongs.as_ref().filter(|it| it.verdict == LogVerdict::Doubtful)
     }

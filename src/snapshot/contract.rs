@@ -1,13 +1,13 @@
-//! The version of the JSON contract, and how an answer carries it.
+//! The version of the JSON contract, and how an output includes it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The version of what every command prints with `--json`. Within a version, fields and names are added; none
-/// changes its type and none goes.
+/// The version of every command's `--json` output. Within a version, fields and names are added; none changes its type,
+/// and none is removed.
 pub const CONTRACT_VERSION: u32 = 1;
 
-/// An answer that is an object, with the version before its fields.
+/// An output object, with the version before its fields.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct Versioned<T> {
     /// The version of the JSON contract.

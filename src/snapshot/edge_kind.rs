@@ -1,5 +1,3 @@
-//! What connects a document to what it names.
-
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -7,7 +5,7 @@ use serde::Serialize;
 
 const RELATION: &str = "relation:";
 
-/// The kind of an edge between documents. As text, in JSON and in the table `edges` too, it is one word; a relation is
+/// The kind of an edge between documents. As text, in JSON and in the table `edges`, it is one word; a relation is
 /// `relation:` and its key in the front matter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(into = "String")]
@@ -16,7 +14,7 @@ pub enum EdgeKind {
     /// A link to a path.
     Link,
     Relation(String),
-    /// Near in meaning; waltop writes it, not the document.
+    /// Near in meaning; waltop creates it, not the document.
     Semantic,
     Tag,
     Url,
@@ -26,7 +24,7 @@ pub enum EdgeKind {
 }
 
 impl EdgeKind {
-    /// The kinds that can name no document.
+    /// The kinds that never name a document.
     pub const WITHOUT_DOCUMENT: &[Self] = &[Self::Tag, Self::Url];
     /// The kinds that may name a document, but never by its path.
     pub const WITHOUT_PATH: &[Self] = &[Self::Semantic, Self::Wikilink];

@@ -1,4 +1,4 @@
-//! The three files of a database, and what stands in them.
+//! The files of a database, and their content.
 
 use std::{fmt, path::PathBuf};
 
@@ -19,7 +19,7 @@ pub struct DatabaseFiles {
     pub journal: Option<FileFacts>,
 }
 
-/// What `stat` says of one file.
+/// The `stat` data of one file.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Size in bytes.
@@ -34,7 +34,7 @@ pub struct FileFacts {
     pub modified_at: Option<Timestamp>,
 }
 
-/// The file system that a database is on.
+/// The file system of a database.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Filesystem {
     /// Its type as the kernel names it: `ext4`, `nfs4`, `fuse.sshfs`.
@@ -43,21 +43,21 @@ pub struct Filesystem {
     pub mounted_at: PathBuf,
     /// Its size in bytes.
     pub bytes: Option<u64>,
-    /// What is left of them for a user who is not root (`f_bavail` of `statvfs(3)`).
+    /// Bytes available to a user who is not root (`f_bavail` of `statvfs(3)`).
     pub free_bytes: Option<u64>,
-    /// Whether the lock table shows the locks on the database that the kernel, asked about the files, tells of; `None`
-    /// where there are none. One look alone can be wrong by a lock that was taken a moment ago.
+    /// Whether the lock table shows the locks on the database that the kernel reports for its files; `None` if there
+    /// are none. A single sample can be wrong about a lock that was taken a moment ago.
     pub locks_match: Option<bool>,
 }
 
-/// The folder that a database lies in.
+/// The folder of a database.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FolderFacts {
     pub uid: u32,
     pub gid: u32,
     /// Permission bits, as in `0o755`.
     pub mode: u32,
-    /// Whether the owner of the main file can make files in it; `None` where that cannot be told.
+    /// Whether the owner of the main file can create files in it; `None` if unknown.
     pub owner_may_write: Option<bool>,
 }
 
@@ -67,7 +67,7 @@ pub struct FileHeader {
     /// WAL or rollback, from the file's read and write version.
     pub journal_mode: JournalMode,
     pub page_size: u32,
-    /// Pages, as of the last checkpoint; [`WalState::page_count`] is newer where there is one.
+    /// Pages, as of the last checkpoint; [`WalState::page_count`] is newer if it is known.
     pub page_count: u32,
     /// The application's own schema number.
     pub user_version: i32,
@@ -80,7 +80,7 @@ pub struct FileHeader {
     pub written_by: String,
 }
 
-/// How a database keeps its transactions.
+/// The journal mode of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JournalMode {
@@ -104,9 +104,9 @@ impl fmt::Display for JournalMode {
 pub enum AutoVacuum {
     /// Free pages stay.
     None,
-    /// Free pages are given back at every commit.
+    /// Every commit returns free pages to the file system.
     Full,
-    /// Free pages are given back on request.
+    /// Free pages are returned on request.
     Incremental,
 }
 
@@ -115,33 +115,33 @@ pub enum AutoVacuum {
 pub struct WalState {
     /// Committed frames.
     pub frames: Option<u32>,
-    /// Frames that a checkpoint has moved into the main file.
+    /// Frames that have been checkpointed into the main file.
     pub backfilled: Option<u32>,
-    /// Committed frames that wait to be moved.
+    /// Committed frames that are not checkpointed yet.
     pub pending: Option<u32>,
-    /// The checkpoint sequence in the header of `-wal`. Not a counter that can be compared between looks.
+    /// The checkpoint sequence in the header of `-wal`. Not a counter that can be compared between samples.
     pub checkpoint_sequence: Option<u32>,
-    /// Where the figures come from.
+    /// Source of the figures.
     pub source: WalSource,
     /// Database size in pages as of the newest commit.
     pub page_count: Option<u32>,
-    /// Frames for which the file has room; it keeps its peak size until it is truncated.
+    /// Frames that fit into the file; it keeps its peak size until it is truncated.
     pub slots: Option<u32>,
     /// Commit counter of the wal-index; it wraps and restarts at recovery.
     pub commits: Option<u32>,
-    /// Read marks 0 to 4; `None` is an unused one. A mark without a lock on its byte is no reader.
+    /// Read marks 0 to 4; an unused one is `None`. A mark without a lock on its byte is no reader.
     pub read_marks: Option<[Option<u32>; 5]>,
-    /// Growth of the file in bytes a second over the last few looks; `None` until they span a second, and where it
+    /// Growth of the file in bytes per second over the last few samples; `None` until they span a second, and if it
     /// shrank.
     pub growth_bytes_per_second: Option<f64>,
 }
 
-/// Where [`WalState`]'s figures come from.
+/// Source of [`WalState`]'s figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WalSource {
-    /// The wal-index, `-shm`, while somebody holds byte 128.
+    /// The wal-index, `-shm`, while a process holds byte 128.
     Index,
-    /// Parsed from `-wal` itself, since nobody vouches for the index; `backfilled` is unknown.
+    /// Parsed from `-wal` itself, because no process holds byte 128 of the index; `backfilled` is unknown.
     Log,
 }

@@ -1,4 +1,4 @@
-//! What is wrong, and what to do about it.
+//! Problems, and their remedies.
 
 use std::{fmt, str::FromStr};
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// Something that is wrong, with its evidence.
+/// A problem, with its evidence.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Finding {
     #[serde(rename = "name")]
     pub kind: FindingKind,
     pub severity: Severity,
-    /// The process that it is about, where there is one.
+    /// The process that it is about, if there is one.
     pub pid: Option<i32>,
-    /// One sentence for a person.
+    /// One sentence for the user.
     pub message: String,
     /// The figures behind the sentence.
     pub evidence: serde_json::Map<String, serde_json::Value>,
@@ -24,8 +24,8 @@ pub struct Finding {
 
 macro_rules! finding_kinds {
     ($($kind:ident = $name:literal,)*) => {
-        /// What can be wrong. Of findings that are equally severe, those of an earlier kind come first, and the documents
-        /// list them in this order.
+        /// The kinds of problems. Among findings of equal severity, those of an earlier kind come first, and the
+        /// documents list them in this order.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
         pub enum FindingKind {
             $(#[serde(rename = $name)] $kind,)*
@@ -86,7 +86,6 @@ impl fmt::Display for FindingKind {
     }
 }
 
-/// No finding has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no finding {name}; the nearest is {nearest}, and waltop explain lists them all")]
 pub struct UnknownFinding {
@@ -106,7 +105,7 @@ impl FromStr for FindingKind {
     }
 }
 
-/// How bad a finding is; the worst is the greatest.
+/// The severity of a finding; the worst is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -141,12 +140,12 @@ pub enum RemedyAction {
     StopIngestion,
 }
 
-/// What puts a finding right.
+/// What resolves a finding.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Remedy {
-    /// What the console does about it, where it can.
+    /// The console's action, if it has one.
     pub action: Option<RemedyAction>,
-    /// The command that does it.
+    /// The command for it.
     pub command: Option<String>,
 }
 

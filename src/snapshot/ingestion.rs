@@ -1,4 +1,4 @@
-//! Ingestions, as their journals tell them.
+//! Ingestions, as their journals record them.
 
 use std::fmt;
 
@@ -8,25 +8,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::units;
 
-/// An ingestion, folded from its journal.
+/// An ingestion, computed from its journal.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct Ingestion {
-    /// The run's name: that of its journal.
+    /// The run's name, which is also the journal's.
     pub run: String,
     /// The process that runs or ran it.
     pub pid: i32,
-    /// Start of that process in clock ticks since boot; with the PID it names the process.
+    /// Start of that process in clock ticks since boot; PID and start identify the process.
     pub start_ticks: Option<u64>,
     pub state: IngestionState,
-    /// The folders it takes in.
+    /// The folders that it ingests.
     pub folders: Vec<String>,
-    /// Files to take in; `None` until they are counted.
+    /// Files to ingest; `None` until they are counted.
     pub files_total: Option<u64>,
     /// Files that are in, or were unchanged.
     pub files_done: u64,
     /// Files of [`Ingestion::files_done`] that needed no write.
     pub files_unchanged: u64,
-    /// Files that could not be taken in.
+    /// Files that could not be ingested.
     pub files_failed: u64,
     pub batches: u64,
     /// Files in the newest batch.
@@ -45,45 +45,46 @@ pub struct Ingestion {
     pub recent_batches: Vec<IngestedBatch>,
     /// The batch that held the lock longest.
     pub slowest_batch: Option<IngestedBatch>,
-    /// What was decided for the newest batch; `None` in a journal of before.
+    /// The decision for the newest batch; `None` in older journals.
     #[serde(default)]
     pub decided: Option<BatchDecision>,
     /// When the newest batch was committed.
     pub last_batch_at: Option<Timestamp>,
-    /// When the journal was last written, whatever it told.
+    /// When the journal was last written.
     pub last_told_at: Option<Timestamp>,
-    /// For how long its journal has told nothing, while it runs, in ms of a machine that was awake: at least. `None`
-    /// where that is not known.
+    /// How long the journal of a running ingestion has had no new line, in ms while the machine was awake: at least
+    /// that long. `None` if unknown.
     #[serde(default)]
     pub silent_ms: Option<f64>,
     /// The first failures, at most [`Ingestion::RECENT`].
     pub failures: Vec<FailedFile>,
-    /// How often something in a file was left out, or a document was not embedded for what is in it; the rest is in.
+    /// How often a part of a file was left out, or a document was not embedded because of its content; everything else
+    /// is in.
     #[serde(default)]
     pub files_in_part: u64,
-    /// What was left out and why, the first, at most [`Ingestion::RECENT`].
+    /// The first parts that were left out, with the reason, at most [`Ingestion::RECENT`].
     #[serde(default)]
     pub in_part: Vec<FailedFile>,
-    /// How embedding goes or went; `None` where it was not come to.
+    /// Progress of embedding; `None` if that was not reached.
     #[serde(default)]
     pub embedding: Option<EmbeddingProgress>,
-    /// Why it ended early, where it did.
+    /// Why it ended early; `None` if it did not.
     pub error: Option<String>,
-    /// The run before, where that died and left the rest to this one.
+    /// The previous run, if that crashed and this one resumes it.
     #[serde(default)]
     pub carries_on: Option<CarriesOn>,
 }
 
-/// The phase of an ingestion in which documents are embedded.
+/// The phase of an ingestion that embeds documents.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct EmbeddingProgress {
     pub model: String,
-    /// Documents that had no vector of it.
+    /// Documents that had no vector.
     pub wanted: u64,
-    /// Documents of those that have one now.
+    /// Those documents that have one now.
     pub embedded: u64,
     pub started_at: Timestamp,
-    /// Why it ended early, where it did.
+    /// Why it ended early; `None` if it did not.
     pub error: Option<String>,
 }
 
@@ -95,15 +96,14 @@ impl fmt::Display for EmbeddingProgress {
 }
 
 impl Ingestion {
-    /// How many batches and failures an ingestion carries along.
+    /// The most batches and failures that an ingestion keeps.
     pub const RECENT: usize = 64;
 
-    /// Whether its process is at work.
     pub fn is_running(&self) -> bool {
         self.state == IngestionState::Running
     }
 
-    /// For how long it ran, in ms; `now` ends one that runs, and its journal's newest line one that crashed.
+    /// How long it ran, in ms: until `now` if it is running, until the newest line of its journal if it crashed.
     pub fn elapsed_ms(&self, now: Timestamp) -> f64 {
         let end = match self.state {
             IngestionState::Running => now,
@@ -112,7 +112,7 @@ impl Ingestion {
         (end.duration_since(self.started_at).as_secs_f64() * 1e3).max(0.0)
     }
 
-    /// What is left of one that runs, at the pace so far, in ms; `None` where nothing has been written yet.
+    /// Remaining time of a running ingestion at the pace so far, in ms; `None` before the first write.
     pub fn eta_ms(&self, now: Timestamp) -> Option<f64> {
         if let Some(EmbeddingProgress { wanted, embedded, started_at, .. }) = self.embedding {
             let spent = (now.duration_since(started_at).as_secs_f64() * 1e3).max(0.0);
@@ -129,7 +129,7 @@ impl Ingestion {
     }
 }
 
-/// A run that died before its end, and left the rest to the next.
+/// A run that crashed, and that the next run resumes.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CarriesOn {
     pub run: String,
@@ -137,7 +137,7 @@ pub struct CarriesOn {
     pub pid: i32,
     /// Files that were in by then, or were unchanged.
     pub files_done: u64,
-    /// Files that were to be taken in; `None` where they had not been counted yet.
+    /// Files to ingest; `None` if they had not been counted yet.
     pub files_total: Option<u64>,
 }
 
@@ -157,9 +157,9 @@ impl fmt::Display for CarriesOn {
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct IngestedBatch {
     pub at: Timestamp,
-    /// Files that it took in, or took out.
+    /// Files that it ingested or deleted.
     pub files: u64,
-    /// Bytes of those files; `None` where it took documents out.
+    /// Bytes of those files; `None` if it deleted documents.
     pub bytes: Option<u64>,
     /// How long it waited for the write lock.
     pub wait_ms: f64,
@@ -169,32 +169,32 @@ pub struct IngestedBatch {
     pub retries: u64,
 }
 
-/// How large a batch might be, how long the lock is left alone after it, and why.
+/// The limits of a batch, the gap after it, and the reason.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct BatchDecision {
-    /// The most files that it might take.
+    /// The most files in the batch.
     pub most_files: u64,
-    /// How long it might take documents in, in ms; `None`: however long it takes.
+    /// The time limit for writing documents, in ms; `None`: no limit.
     pub most_ms: Option<f64>,
-    /// How long the lock is left alone after it where another one follows, in ms.
+    /// How long the lock is left to others before the next batch, in ms.
     pub gap_ms: f64,
     pub sharing: LockSharing,
 }
 
-/// With whom a run shares the write lock.
+/// Who shares the write lock with a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LockSharing {
-    /// Nobody else has the database open.
+    /// No other process has the database open.
     Alone,
     /// Another process has it open.
     OpenElsewhere,
-    /// The lock was refused, so somebody wants it.
+    /// The lock was refused, so another process uses it.
     Waited,
     Unknown,
 }
 
-/// A file that an ingestion could not take in.
+/// A file that could not be ingested.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FailedFile {
     pub path: String,
@@ -204,11 +204,11 @@ pub struct FailedFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IngestionState {
-    /// Its process lives and it has not ended.
+    /// Its process is running, and it has no end.
     Running,
-    /// Everything is in, failed files aside.
+    /// Everything is in, except failed files.
     Completed,
-    /// Somebody asked it to end after a batch.
+    /// A request stopped it after a batch.
     Stopped,
     /// It ended with an error.
     Failed,
@@ -238,7 +238,7 @@ pub struct DurationSpread {
 }
 
 impl DurationSpread {
-    /// The spread of `values`, which need not be sorted; `None` where there are none.
+    /// The spread of `values`, in any order; `None` if there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -246,7 +246,7 @@ impl DurationSpread {
     }
 }
 
-/// The nearest-rank percentile of `sorted`; `None` where it is empty.
+/// The nearest-rank percentile of `sorted`; `None` if it is empty.
 pub fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()

@@ -1,11 +1,11 @@
-//! Where a process comes from: its program, its folder, and who started and runs it.
+//! The origin of a process: its program, its folder, its parent and its manager.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a process comes from. What cannot be read is `None`.
+/// The origin of a process. What cannot be read is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ProcessOrigin {
     /// The program that it runs.
@@ -17,20 +17,20 @@ pub struct ProcessOrigin {
     /// The command line of its parent, as it was when the two were first seen.
     #[serde(default)]
     pub parent_command: Option<Vec<String>>,
-    /// Whether the process that started it has died, so that another has taken it in.
+    /// Whether its original parent has exited, so that another process has adopted it.
     pub has_lost_parent: Option<bool>,
 }
 
 /// The file that a process was started from.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Executable {
-    /// Where it lies, or lay.
+    /// Its current or last path.
     pub path: String,
-    /// What has become of it; `None` where that cannot be told.
+    /// What happened to it since; `None` if unknown.
     pub state: Option<ExecutableState>,
 }
 
-/// What has become of the file that a process was started from.
+/// What happened to the file that a process was started from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExecutableState {
@@ -41,17 +41,17 @@ pub enum ExecutableState {
     Replaced,
 }
 
-/// Who keeps a process running, and would start it again.
+/// What keeps a process running, and would restart it.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "name", rename_all = "kebab-case")]
 pub enum ProcessManager {
-    /// Nobody that can be seen.
+    /// No visible manager.
     Nobody,
-    /// A service manager, as the unit of this name.
+    /// A service manager; the name of the unit.
     Service(String),
-    /// A container of this name.
+    /// A container; its name.
     Container(String),
-    /// Its parent, a supervisor of this name.
+    /// A supervisor that is its parent; its name.
     Supervisor(String),
 }
 

@@ -1,4 +1,4 @@
-//! The files in which daemons keep their PIDs.
+//! The files in which daemons record their PIDs.
 
 use std::path::PathBuf;
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::lossy_path;
 
-/// The pidfile of a daemon rule, and who has its PID now.
+/// The pidfile of a daemon rule, and the process that has its PID now.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Pidfile {
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     pub path: PathBuf,
-    /// The PID in it; `None` where there is none.
+    /// The PID in it; `None` if there is none.
     pub pid: Option<i32>,
-    /// Whether a process has that PID; `None` where that cannot be told.
+    /// Whether a process has that PID; `None` if unknown.
     pub lives: Option<bool>,
-    /// The command line of that process, or its short name in brackets where it has none.
+    /// The command line of that process, or its short name in brackets if it has none.
     pub command: Option<String>,
-    /// The command lines of those that have that PID in a PID namespace of their own, as in a container, and another
-    /// one here.
+    /// The command lines of processes that have that PID in another PID namespace, such as a container's, and a
+    /// different one here.
     #[serde(default)]
     pub inside: Vec<String>,
 }

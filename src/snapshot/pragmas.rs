@@ -1,5 +1,3 @@
-//! Pragma compliance.
-
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -13,42 +11,42 @@ pub struct PragmaCompliance {
     pub rows: Vec<PragmaRow>,
 }
 
-/// One pragma's value, and whose it is.
+/// One pragma's value, and its owner.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PragmaRow {
     pub name: String,
-    /// What the profile asks for; `None` where it does not care.
+    /// The profile's value; `None` if it has none.
     pub expected: Option<String>,
-    /// What it is; `None` where nobody can know.
+    /// The actual value; `None` if it cannot be known.
     pub actual: Option<String>,
     pub source: PragmaSource,
-    /// Whether it complies; `None` where that cannot be told.
+    /// Whether it complies; `None` if unknown.
     pub ok: Option<bool>,
-    /// The process whose value it is, where it is that of one alone.
+    /// The process that the value belongs to, if it belongs to one alone.
     #[serde(default)]
     pub pid: Option<i32>,
-    /// A word more: who was seen doing it, or why it is unknown.
+    /// A short note: which process was observed, or why the value is unknown.
     pub note: Option<String>,
 }
 
 impl PragmaRow {
-    /// Whose value it is, in a word: the process where it is that of one alone, else its source.
+    /// The owner in a word: the process if the value belongs to one alone, else its source.
     pub fn source_label(&self) -> String {
         self.pid.map_or_else(|| self.source.to_string(), |pid| pid.to_string())
     }
 }
 
-/// Whose value a [`PragmaRow`] shows.
+/// The owner of the value in a [`PragmaRow`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PragmaSource {
     /// Kept in the file, read from its header.
     File,
-    /// What our own factory's connection reports.
+    /// Reported by waltop's own connection.
     Connection,
-    /// What a client that sets nothing gets, as documented by SQLite.
+    /// The default that a client gets if it sets nothing, as documented by SQLite.
     NewClient,
-    /// Seen of other processes from outside.
+    /// Observed in other processes from outside.
     Observed,
 }
 

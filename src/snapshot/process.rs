@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{PairingFacts, ProcessOrigin, StaleVerdict};
 use crate::paths::FileId;
 
-/// A process, named so that no other of this boot can be mistaken for it: a PID alone is reused.
+/// Identifies a process among all of this boot: PIDs alone are reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessId {
     pub pid: i32,
@@ -21,87 +21,87 @@ pub struct ProcessId {
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct Process {
     pub pid: i32,
-    /// When it started. A PID alone is reused; PID and start are not.
+    /// When it started. A PID alone is reused; PID and start together are not.
     pub started_at: Option<Timestamp>,
     /// Start time in clock ticks since boot, exactly as the kernel keeps it.
     pub start_ticks: Option<u64>,
     /// Short name as the kernel keeps it.
     pub name: String,
-    /// Executable and arguments; empty where they cannot be read.
+    /// Executable and arguments; empty if they cannot be read.
     pub command: Vec<String>,
-    /// Name of the user it runs as, or the number where it has no name.
+    /// Name of the user it runs as, or the number if it has no name.
     pub user: Option<String>,
     /// User id it runs as.
     pub uid: Option<u32>,
     pub parent: Option<i32>,
-    /// What it does at the moment.
+    /// Its current state.
     pub state: ProcessState,
-    /// CPU in percent of one core since the look before; `None` at the first look.
+    /// CPU in percent of one core since the previous sample; `None` in the first one.
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
-    /// Descriptors on the three files; `None` where its descriptors cannot be read.
+    /// Descriptors on the database files; `None` if its descriptors cannot be read.
     pub handles: Option<HandleCounts>,
-    /// Whether every descriptor it has on the main file is read-only.
+    /// Whether all its descriptors on the main file are read-only.
     pub read_only: Option<bool>,
-    /// Whether a descriptor it has on `-shm` is read-only.
+    /// Whether one of its descriptors on `-shm` is read-only.
     pub index_read_only: Option<bool>,
     /// Whether it maps the main file (`mmap_size` above 0).
     pub maps_database: Option<bool>,
-    /// Temporary files of SQLite that it has open on disk, of whichever database; `None` where they cannot be seen, or
-    /// where a file without a name may be one.
+    /// SQLite's temporary files that it has open on disk, for any database; `None` if they are not visible, or if an
+    /// unnamed file may be one.
     #[serde(default)]
     pub temp_files: Option<u32>,
     /// Whether it maps `-shm`.
     pub maps_index: Option<bool>,
     /// Whether it holds a lock on byte 128 of `-shm`.
     pub holds_index: bool,
-    /// Files of an older generation that it still has open: deleted or replaced under it.
+    /// Files of an older generation that it still has open: deleted or replaced while open.
     pub replaced: Vec<String>,
-    /// Those of `replaced` that hold data and have no name left in any folder: the data ends with the last process that
-    /// has them open. An index holds none.
+    /// Those of `replaced` that contain data and have no name left in any folder: the data is lost when the last
+    /// process closes them. An index contains none.
     #[serde(default)]
     pub deleted: Vec<String>,
-    /// Where those files lie now that were moved away from their paths, as the kernel names them.
+    /// Current paths of files that were moved away from their paths, as the kernel names them.
     #[serde(default)]
     pub moved_to: Vec<String>,
-    /// The locks it holds beyond what any idle connection holds.
+    /// Its locks beyond those of any idle connection.
     pub holds: Vec<LockHold>,
-    /// Which log and index it uses.
+    /// The log and index that it uses.
     #[serde(default)]
     pub pairing: PairingFacts,
     #[serde(default)]
     pub origin: ProcessOrigin,
-    /// What it has done, and for how long nothing.
+    /// Its past activity, and how long it has been idle.
     #[serde(default)]
     pub activity: ProcessActivity,
-    /// Whether it is stale; `None` where that was not judged.
+    /// Whether it is stale; `None` if that was not judged.
     pub stale: Option<StaleVerdict>,
-    /// The program that ran in it. Only a process that signals compares it, so it is not part of the JSON.
+    /// The program that it ran. Only the code that sends signals compares it, so it is not part of the JSON.
     #[serde(skip)]
     pub program: ProgramSample,
 }
 
-/// The program that a sample found in a process. An execve(2) changes it, while PID and start stay the same.
+/// The program of a process at the time of a sample. An execve(2) changes it, while PID and start stay the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProgramSample {
-    /// The file that runs (`/proc/PID/exe`); `None` where it cannot be read.
+    /// The file that runs (`/proc/PID/exe`); `None` if it cannot be read.
     pub executable: Option<FileId>,
-    /// The files of the database on which it had descriptors, deleted and replaced ones included; `None` where its
+    /// The files of the database on which it had descriptors, deleted and replaced ones included; `None` if its
     /// descriptors cannot be read.
     pub files: Option<Vec<FileId>>,
 }
 
-/// What a process has done, and for how long it has done nothing: measured from look to look, so "at least".
+/// The activity of a process, and how long it has been idle: measured from sample to sample, so "at least".
 #[derive(Debug, Clone, Copy, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ProcessActivity {
-    /// CPU time that it has used, its children's aside, in clock ticks.
+    /// CPU time that it has used, without its children's, in clock ticks.
     pub cpu_ticks: Option<u64>,
-    /// For how long it has used no tick of CPU time, in ms; `None` where no two looks can be compared.
+    /// How long it has used no tick of CPU time, in ms; `None` if no two samples can be compared.
     pub cpu_idle_ms: Option<f64>,
-    /// For how long it has also held no lock of a transaction when looks or samples saw the locks, and its children
-    /// with a database open have done nothing either, in ms.
+    /// How long, in ms, it has also held no transaction lock in any sample, and its children with a database open have
+    /// been idle too.
     pub idle_ms: Option<f64>,
-    /// For how long the looks of this waltop have covered it, in ms.
+    /// How long this waltop's samples have covered it, in ms.
     pub watched_ms: Option<f64>,
 }
 
@@ -139,7 +139,7 @@ impl Process {
         }
     }
 
-    /// Whether it has the main file open, or must have, since it holds locks on it.
+    /// Whether it has the main file open, or must have, because it holds locks on it.
     pub fn has_main_file(&self) -> bool {
         self.handles.as_ref().is_none_or(|handles| handles.db > 0)
     }
@@ -149,17 +149,17 @@ impl Process {
         self.has_main_file() && !self.only_reads_files()
     }
 
-    /// Whether it is a program that reads the files, as a backup does, and no SQLite client that can be seen.
+    /// Whether it is a program that reads the files, as a backup does, and not a visible SQLite client.
     pub fn only_reads_files(&self) -> bool {
         self.pairing.only_reads_files == Some(true)
     }
 
-    /// The command line in one string, or the short name in brackets where it has none.
+    /// The command line in one string, or the short name in brackets if it has none.
     pub fn command_line(&self) -> String {
         if self.command.is_empty() { format!("[{}]", self.name) } else { self.command.join(" ") }
     }
 
-    /// `None` where its start is not known.
+    /// `None` if its start is unknown.
     pub fn identity(&self) -> Option<ProcessId> {
         self.start_ticks.map(|start_ticks| ProcessId { pid: self.pid, start_ticks })
     }
@@ -169,7 +169,7 @@ impl Process {
         self.stale.as_ref().is_some_and(|stale| stale.is_stale)
     }
 
-    /// Whether a signal or a tracer has stopped it, so that it cannot give a lock back.
+    /// Whether a signal or a tracer has stopped it, so that it cannot release a lock.
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, ProcessState::Stopped | ProcessState::Traced)
     }
@@ -179,7 +179,7 @@ impl Process {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcessState {
-    /// On a processor, or about to be.
+    /// On a processor, or waiting for one.
     Running,
     Sleeping,
     DiskSleep,
@@ -209,7 +209,7 @@ impl fmt::Display for ProcessState {
     }
 }
 
-/// How many descriptors a process has on each of the three files.
+/// Descriptors of a process on each of the database files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HandleCounts {
     pub db: u32,
@@ -219,7 +219,7 @@ pub struct HandleCounts {
     pub shm: u32,
 }
 
-/// A lock that says something about what a process does.
+/// A lock that shows what a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum LockHold {
@@ -233,9 +233,9 @@ pub enum LockHold {
     Read(u8),
     /// Main file, rollback mode: a read transaction.
     Shared,
-    /// Main file: a writer that has not begun to commit.
+    /// Main file: a writer that has not started to commit.
     Reserved,
-    /// Main file: a committer that waits for readers.
+    /// Main file: a commit that waits for readers.
     Pending,
     Exclusive,
 }

@@ -1,11 +1,11 @@
-//! What keeps a process from being offered for a stop, whatever there is against it.
+//! What protects a process from being offered for a stop, whatever its findings.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Why a process is left alone. Its text is one sentence.
+/// Why a process is protected. Its text is one sentence.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum StaleProtection {
@@ -15,24 +15,24 @@ pub enum StaleProtection {
     OnlyCopy {
         files: Vec<String>,
     },
-    /// It is the waltop that looks.
+    /// It is the waltop that took the sample.
     Looker,
-    /// The waltop that looks runs under it.
+    /// It is an ancestor of that waltop.
     Ancestor,
     AnotherUser {
-        /// The name of the user, or the number where it has none.
+        /// The name of the user, or the number if it has none.
         user: String,
     },
     UnknownUser,
-    /// It is another waltop, at work as this command.
+    /// It is another waltop, running this command.
     OwnKind {
         command: String,
     },
-    /// A daemon rule says so.
+    /// A daemon rule protects it.
     Rule {
         rule: String,
     },
-    /// It copies the log to another place, and pins it on purpose.
+    /// It replicates the log to another place, and pins it on purpose.
     Replicator {
         program: String,
     },

@@ -1,4 +1,4 @@
-//! What it costs to look.
+//! The cost of sampling.
 
 use std::fmt;
 
@@ -7,17 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::units;
 
-/// How often the locks are sampled between the looks, and what that costs, as measured by itself over about
-/// the last second.
+/// How often the locks are sampled between snapshots, and the cost of that, measured over about the last second.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct SamplingFacts {
-    /// Samples since the sampling began.
+    /// Samples since the start of the sampling.
     pub samples: u64,
-    /// Time between two samples in ms, on average; `None` until there were enough.
+    /// Time between two samples in ms, on average; `None` until there are enough.
     pub interval_ms: Option<f64>,
     /// CPU time of the sampling in percent of one core; `None` until it is known.
     pub cpu_percent: Option<f64>,
-    /// The same for the whole process that looks, the sampling included.
+    /// The same for the whole waltop process, sampling included.
     pub process_cpu_percent: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! Checkpoints at regular times: what a profile asks for, and what came of the last one.
+//! Scheduled checkpoints: the profile's schedule, and the result of the last one.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -10,43 +10,43 @@ use crate::units;
 /// A profile's schedule for one database.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct CheckpointSchedule {
-    /// How far each is to go where nobody would be blocked.
+    /// The mode if it would block no process.
     pub mode: CheckpointMode,
     /// The time between two, in ms.
     pub every_ms: f64,
-    /// The last one, whoever of this user's waltops ran it; `None` where there was none.
+    /// The last one, by any waltop of this user; `None` if there was none.
     pub last: Option<LastCheckpoint>,
     /// When a console or a daemon that watches now would run the next one.
     pub due_at: Timestamp,
-    /// Why one that is due now would wait, or go less far; `None` where nothing keeps it back.
+    /// Why a due one would wait, or use a milder mode; `None` if nothing holds it back.
     pub held_back: Option<String>,
 }
 
-/// What came of a scheduled checkpoint.
+/// The result of a scheduled checkpoint.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct LastCheckpoint {
     pub at: Timestamp,
-    /// How far it was to go.
+    /// Its mode.
     pub mode: CheckpointMode,
-    /// Why it was to go less far than the profile asks.
+    /// Why its mode is milder than the profile's.
     pub instead: Option<String>,
-    /// Whether it did all that it was to do; `None` while it runs, or where whoever ran it has died.
+    /// Whether it did everything that its mode asks for; `None` while it runs, or if its process died.
     pub complete: Option<bool>,
-    /// Frames in the log; `None` where that is not known.
+    /// Frames in the log; `None` if unknown.
     pub frames_in_log: Option<u32>,
-    /// Frames of those that are in the main file; `None` where that is not known.
+    /// Those frames that are in the main file; `None` if unknown.
     pub frames_moved: Option<u32>,
-    /// Why it did not do all, or nothing.
+    /// Why it did not finish, or did nothing.
     pub why: Option<String>,
 }
 
 impl LastCheckpoint {
-    /// One that has just begun.
+    /// One that has just started.
     pub const fn started(at: Timestamp, mode: CheckpointMode, instead: Option<String>) -> Self {
         Self { at, mode, instead, complete: None, frames_in_log: None, frames_moved: None, why: None }
     }
 
-    /// What came of it, in words.
+    /// Its result in words.
     pub fn outcome(&self) -> String {
         let mut words = match (self.frames_moved, self.frames_in_log, self.complete) {
             (Some(moved), Some(all), _) => {
@@ -64,7 +64,7 @@ impl LastCheckpoint {
 }
 
 impl CheckpointSchedule {
-    /// `PASSIVE every 15 m: 812 of 812 frames, 3 m ago`, and what keeps the next one back where that is overdue at `now`.
+    /// `PASSIVE every 15 m: 812 of 812 frames, 3 m ago`, and what holds the next one back if that is overdue at `now`.
     pub fn describe(&self, now: Timestamp) -> String {
         let every = units::duration(self.every_ms);
         let mut words = format!("{} every {every}: ", self.mode);

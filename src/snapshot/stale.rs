@@ -14,11 +14,11 @@ pub struct StaleVerdict {
     /// At least one cause holds, and nothing protects it.
     pub is_stale: bool,
     pub causes: Vec<StaleCause>,
-    /// Why it is left alone all the same.
+    /// Why it is not stale in spite of a cause.
     pub protected: Option<StaleProtection>,
 }
 
-/// Why a process should no longer run, with what was seen of it. Its text is one sentence.
+/// Why a process should no longer run, with the evidence. Its text is one sentence.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum StaleCause {
@@ -34,13 +34,13 @@ pub enum StaleCause {
     Duplicate { rule: String, newer: i32, newer_name: String },
     /// It is older than its rule allows, and idle.
     MaxAge { rule: String, age_ms: f64, limit_ms: f64, idle_ms: f64 },
-    /// Its parent has died, nothing manages it, and it is idle.
+    /// Its parent has exited, nothing manages it, and it is idle.
     Orphan {
-        /// The process that is its parent now.
+        /// Its parent now.
         adopted_by: Option<i32>,
         idle_ms: f64,
     },
-    /// It keeps frames of the log from being moved, and uses no CPU time.
+    /// It keeps frames of the log from being checkpointed, and uses no CPU time.
     PinnedWal {
         /// The file name of the database.
         database: String,

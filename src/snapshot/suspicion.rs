@@ -1,4 +1,4 @@
-//! What one sample says against a process, before a second sample confirms it.
+//! What one sample shows against a process, before a second sample confirms it.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Process;
 
-/// Time to the next sample where only their number is short, in milliseconds.
+/// Time to the next sample if only the number of samples is too small, in milliseconds.
 const NEXT_SAMPLE_MS: i64 = 250;
 
-/// What a sample can say against a process, or against the files themselves.
+/// What a sample can show against a process, or against the files themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SuspicionKind {
@@ -27,26 +27,26 @@ pub enum SuspicionKind {
     LostMainLock,
     /// It uses a connection that a related process opened before a fork.
     ForkedConnection,
-    /// It reads a file that was replaced, and can write to nothing.
+    /// It reads a file that was replaced, and can write to none.
     OutdatedReader,
     /// The files contradict each other.
     Contradiction,
     /// Page 1 is damaged.
     DamagedHeader,
-    /// No process uses the log, and the main file may be another than its own.
+    /// No process uses the log, and it may belong to another main file.
     DoubtfulLog,
-    /// A journal waits to be rolled back.
+    /// A journal has to be rolled back.
     HotJournal,
 }
 
 impl SuspicionKind {
-    /// Whether it is about the bytes of the files, and not about a process.
+    /// Whether it is about the content of the files, and not about a process.
     pub fn is_about_content(self) -> bool {
         matches!(self, Self::Contradiction | Self::DamagedHeader | Self::DoubtfulLog | Self::HotJournal)
     }
 
-    /// How far apart the first and the last of the samples are at least that confirm it, in milliseconds. A process whose
-    /// descriptors cannot be read is judged by its locks alone, so that takes longer.
+    /// The shortest time between the first and the last of the samples that confirm it, in milliseconds. It is longer
+    /// for a process whose descriptors cannot be read, because only its locks show what it does.
     pub fn span_ms(self) -> i64 {
         match self {
             Self::UnprovenLog => 1000,
@@ -54,8 +54,9 @@ impl SuspicionKind {
         }
     }
 
-    /// How many samples in a row confirm it. A connection that opens holds SHARED for a moment before byte 128: beside a
-    /// program that connects a hundred times a second on a loaded machine, two samples of 96 met that moment four times.
+    /// How many consecutive samples confirm it. A connection that opens holds SHARED for a moment before byte 128:
+    /// beside a program that connects a hundred times a second on a loaded machine, two samples of 96 met that moment
+    /// four times.
     fn samples(self) -> u32 {
         match self {
             Self::UnprovenLog => 4,
@@ -64,26 +65,26 @@ impl SuspicionKind {
     }
 }
 
-/// Something that a sample says, and since when every complete sample has said the same.
+/// A suspicion of a sample, and since when every complete sample has shown the same.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Suspicion {
     pub kind: SuspicionKind,
-    /// The process; `None` where it is about the files, or about a process that cannot be seen from here.
+    /// The process; `None` if it is about the files, or about a process that is not visible from here.
     pub pid: Option<i32>,
-    /// Its start in clock ticks since boot. A suspicion never passes to a process that takes over a PID.
+    /// Its start in clock ticks since boot. A suspicion never passes to a process that reuses a PID.
     pub start_ticks: Option<u64>,
-    /// What was seen. Only the same evidence confirms it.
+    /// The evidence. Only the same evidence confirms it.
     pub evidence: Vec<String>,
-    /// The first of the samples in a row that saw it.
+    /// The first of the consecutive samples that showed it.
     pub since: Timestamp,
-    /// For how much longer samples have to see it before it is confirmed, in milliseconds.
+    /// How much longer samples have to show it before it is confirmed, in milliseconds.
     pub remaining_ms: i64,
-    /// How many samples in a row have seen it.
+    /// How many consecutive samples have shown it.
     pub samples: u32,
 }
 
 impl Suspicion {
-    /// One that the sample at `now` is the first to see.
+    /// A suspicion that the sample at `now` is the first to show.
     pub fn new(
         kind: SuspicionKind,
         process: Option<&Process>,
@@ -101,7 +102,7 @@ impl Suspicion {
         }
     }
 
-    /// Takes over since when it has been seen from `previous`, where that is the same, as of `now`.
+    /// Copies its start from the same suspicion in `previous`, as of `now`.
     pub fn keep_start(&mut self, previous: &[Self], now: Timestamp) {
         if let Some(same) = previous.iter().find(|it| self.is_same(it)) {
             self.since = same.since.min(now);
@@ -112,18 +113,18 @@ impl Suspicion {
         }
     }
 
-    /// Whether `other` is about the same subject, with the same evidence.
+    /// Whether `other` has the same subject and evidence.
     fn is_same(&self, other: &Self) -> bool {
         (self.kind, self.pid, self.start_ticks, &self.evidence)
             == (other.kind, other.pid, other.start_ticks, &other.evidence)
     }
 
-    /// Whether it is about `process`, and not about another that had its PID.
+    /// Whether it is about `process`, and not about another one that had its PID.
     pub fn is_against(&self, process: &Process) -> bool {
         self.pid == Some(process.pid) && self.start_ticks == process.start_ticks
     }
 
-    /// Whether enough samples have seen it.
+    /// Whether enough samples have shown it.
     pub fn is_confirmed(&self) -> bool {
         self.remaining_ms == 0
     }

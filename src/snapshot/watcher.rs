@@ -1,14 +1,14 @@
-//! Those who keep a database in step with folders.
+//! Watches that keep a database in step with folders.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A `waltop watch`, which has the database open only while one of its ingestions is at work.
+/// A `waltop watch`, which has the database open only while one of its ingestions runs.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct IngestWatcher {
     pub pid: i32,
-    /// Start of that process in clock ticks since boot; with the PID it names the process.
+    /// Start of that process in clock ticks since boot; PID and start identify the process.
     pub start_ticks: Option<u64>,
     /// The folders that it watches.
     pub folders: Vec<String>,
@@ -16,7 +16,7 @@ pub struct IngestWatcher {
 }
 
 impl IngestWatcher {
-    /// For how long it has been watching, in ms.
+    /// How long it has been watching, in ms.
     pub fn watched_ms(&self, now: Timestamp) -> f64 {
         (now.duration_since(self.since).as_secs_f64() * 1e3).max(0.0)
     }
