@@ -1,4 +1,4 @@
-//! Arguments and subcommands: what was asked, and which room answers.
+//! Arguments and subcommands, and which module handles each.
 
 use std::{ffi::OsString, io, num::NonZeroUsize, path::PathBuf, time::Duration};
 
@@ -36,7 +36,7 @@ use databases::{
 };
 use output::{print_json, print_line};
 
-/// The time between the two samples of a command: what is derived from a difference needs two.
+/// The time between the two samples of a command, which rates and differences need.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// The command line.
@@ -104,7 +104,7 @@ enum CliCommand {
 }
 
 impl CliCommand {
-    /// Whether it is refused by a configuration that is read-only. The sandbox and its actors touch nobody's database.
+    /// Whether a read-only configuration refuses it. The sandbox and its actors never touch the user's databases.
     fn changes_something(&self) -> bool {
         match self {
             // A health check takes the write lock, and recovers what a crash has left.
@@ -128,11 +128,11 @@ impl CliCommand {
     }
 }
 
-/// Does what `args` ask; the exit code.
+/// Runs the command in `args`; returns the exit code.
 ///
 /// # Errors
 ///
-/// Whatever went wrong, as one sentence that says what to do.
+/// Any failure, as one sentence with the fix.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
     let cli =
         match command().try_get_matches_from(config_last(args)).and_then(|it| Cli::from_arg_matches(&it)) {
@@ -162,11 +162,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             });
             Ok(console::run(config, databases, banner)?)
         }
-        // Whatever is wrong with the settings is told before the sandbox is set up.
+        // Invalid settings are reported before the sandbox is created.
         Some(CliCommand::Demo) => Ok(crate::demo::run(&config()?)?),
         Some(CliCommand::Status(args)) => status::run(&args, config()?),
         Some(CliCommand::Check(args)) => check::run(&args, config()?),
-        // What a finding means can be read whatever the settings say.
+        // The page of a finding is readable with any settings.
         Some(CliCommand::Explain(args)) => explain::run(&args),
         Some(CliCommand::Checkpoint(args)) => checkpoint::run(&args, &config()?),
         Some(CliCommand::Ingest(args)) => ingest::run(args, &config()?),
@@ -180,14 +180,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Reap(args)) => reap::run(&args, &config()?),
         Some(CliCommand::Rescue(args)) => rescue::run(&args, &config()?),
         Some(CliCommand::Pragmas(args)) => pragmas::run(&args, &config()?),
-        // A client under orders, or a test of the terminal, is no user of anybody's settings.
+        // An actor, or a test of the terminal, does not use the user's settings.
         Some(CliCommand::Actor(args)) => actor::run(&args),
         Some(CliCommand::Crash) => Ok(console::crash()?),
     }
 }
 
-/// `args` with a `--config FILE` that stands first put behind the word after it: no option may stand before a command,
-/// since it would be the console's, but this one is everybody's.
+/// `args` with a leading `--config FILE` moved behind the next word: an option before a command would belong to the
+/// console, but this one is valid for all commands.
 fn config_last(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = args.into_iter().collect();
     let option = args.get(1).and_then(|it| it.to_str()).unwrap_or_default();
@@ -202,7 +202,7 @@ fn config_last(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     args
 }
 
-/// The arguments, with the ends of the helps: exit codes, examples, and where the settings of this user are.
+/// The arguments, with the last parts of the help texts: exit codes, examples, and the path of this user's settings.
 pub fn command() -> clap::Command {
     let file = Places::of_user()
         .map_or_else(|_| "config.toml".to_owned(), |places| places.config.display().to_string());
@@ -216,10 +216,10 @@ pub fn command() -> clap::Command {
     ))
 }
 
-/// Help and version go to stdout as they are; a mistake becomes one line.
+/// Prints help and version to stdout unchanged; a usage error becomes one line.
 fn usage(error: &clap::Error) -> anyhow::Result<u8> {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // Bold and underlined where stdout is a terminal.
+        // Bold and underlined on a terminal.
         return match error.print() {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(0),
@@ -235,7 +235,7 @@ fn usage(error: &clap::Error) -> anyhow::Result<u8> {
     bail!("{what}{tip}; see waltop --help");
 }
 
-/// A number of things of which there is at least one.
+/// A number from 1.
 fn from_one(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|_| "give a number from 1")
 }

@@ -1,4 +1,4 @@
-//! `waltop actor`: a client under orders, for tests and the sandbox.
+//! `waltop actor`: a client that runs given statements, for tests and the sandbox.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `waltop check`: what is wrong, for CI and cron.
+//! `waltop check`: findings, for CI and cron.
 
 use clap::ValueEnum;
 

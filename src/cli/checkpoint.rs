@@ -1,4 +1,4 @@
-//! `waltop checkpoint`: one checkpoint, and what it came to.
+//! `waltop checkpoint`: one checkpoint, and its result.
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,7 @@ fn checkpoint(path: &Path, mode: CheckpointMode, config: &Config) -> anyhow::Res
     let before = diagnosed(path, config)?;
     let outcome = checkpoint::run(path, mode, &before, config.profile_of(path))
         .map_err(|error| named(error, &before, mode))?;
-    // The connection is closed by now, so looking is safe again.
+    // The connection is closed now, so a sample is safe again.
     let blocked_by = if outcome.complete() { Vec::new() } else { blockers(&diagnosed(path, config)?, mode) };
     Ok(CheckpointReport {
         path: path.to_owned(),
@@ -52,7 +52,7 @@ fn checkpoint(path: &Path, mode: CheckpointMode, config: &Config) -> anyhow::Res
     })
 }
 
-/// The same error, with the names of those who let nobody in.
+/// The same error, with the names of the processes that hold the lock.
 fn named(error: checkpoint::CheckpointError, before: &Database, mode: CheckpointMode) -> anyhow::Error {
     let blockers = blockers(before, mode);
     let is_locked = matches!(error, checkpoint::CheckpointError::Open(factory::OpenError::Busy { .. }));

@@ -1,4 +1,4 @@
-//! The JSON contract: what each command prints with `--json`, as JSON schemas.
+//! The JSON contract: the `--json` output of each command, as JSON schemas.
 
 use schemars::{
     JsonSchema, Schema,
@@ -17,15 +17,14 @@ use crate::{
     snapshot::{CONTRACT_VERSION, Snapshot, Versioned},
 };
 
-/// What one command prints with `--json`.
+/// The `--json` output of one command.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonOutput {
-    /// The command, with the option that gives what it prints another shape.
+    /// The command, with the option that changes the output's shape.
     pub command: &'static str,
     shape: fn(SchemaGenerator) -> Schema,
 }
 
-/// Every JSON output, by command.
 pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "check", shape: shape::<CheckReport> },
     JsonOutput { command: "checkpoint", shape: shape::<DatabaseReports<CheckpointReport>> },
@@ -53,7 +52,7 @@ impl JsonOutput {
         }
     }
 
-    /// Its schema, by JSON Schema 2020-12.
+    /// Its schema, as JSON Schema 2020-12.
     pub fn schema(self) -> Schema {
         let mut schema = (self.shape)(SchemaSettings::draft2020_12().for_serialize().into_generator());
         let title = format!("waltop {} --json, version {CONTRACT_VERSION}", self.command);

@@ -1,4 +1,4 @@
-//! Which databases a command means, and whether it may use them.
+//! Which databases a command uses, and whether it may use them.
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,8 @@ use crate::{
     text,
 };
 
-/// The databases that the console watches: those named, else those of the settings, else the default one; one that is
-/// not named need not exist yet.
+/// The databases that the console watches: those named, else those of the settings, else the default one. The default
+/// one need not exist yet.
 pub fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     if !named.is_empty() {
         return inspected(named, observe::inspect_from_outside)
@@ -27,12 +27,12 @@ pub fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<V
         .map(|path| {
             if path.exists() {
                 match observe::inspect_from_outside(path) {
-                    // The others go on, and the line of this one says why it does not.
+                    // The others continue, and this one's line gives the reason.
                     Err(_) if listed.len() > 1 => {}
                     inspected => return Ok(inspected?),
                 }
             }
-            // Under the name that its ingestion will have in the journal.
+            // Use the name that its ingestion will have in the journal.
             match paths::canonical_or_future(path) {
                 Err(_) if listed.len() > 1 => Ok(path.clone()),
                 settled => settled
@@ -42,13 +42,13 @@ pub fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<V
         .collect()
 }
 
-/// The databases that are meant where none is named: those of the settings, else the default one.
+/// The databases to use if none is named: those of the settings, else the default one.
 pub fn unnamed(config: &Config) -> &[PathBuf] {
     let listed = &config.databases;
     if listed.is_empty() { std::slice::from_ref(&config.places.default_database) } else { listed }
 }
 
-/// A bare word that names no file was most likely meant for a command.
+/// A single word that names no file was most likely meant as a command.
 fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
     let word = named[0].to_string_lossy();
     let is_bare = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
@@ -78,7 +78,7 @@ fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
 /// How a database is inspected before it is used.
 type InspectDatabase = fn(&Path) -> Result<PathBuf, observe::UnfitPath>;
 
-/// The databases that a command means: those named, else those of the settings, else the default one; each inspected.
+/// The databases of a command: those named, else those of the settings, else the default one; each inspected.
 pub fn databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     databases_by(named, config, observe::inspect)
 }
@@ -106,7 +106,7 @@ pub fn databases_by(
     inspected(std::slice::from_ref(default), inspect)
 }
 
-/// Fails where a database of `snapshot` could not be looked at, and says why; the others have been told by then.
+/// Fails if a database of `snapshot` could not be sampled, with the reason; the others have been reported by then.
 pub fn refuse_unfit(snapshot: &Snapshot) -> anyhow::Result<()> {
     let unfit: Vec<&str> = snapshot.databases.iter().filter_map(|it| it.unfit.as_deref()).collect();
     match (unfit.as_slice(), snapshot.databases.len()) {
@@ -120,14 +120,14 @@ fn inspected(paths: &[PathBuf], inspect: InspectDatabase) -> anyhow::Result<Vec<
     paths.iter().map(|path| Ok(inspect(path)?)).collect()
 }
 
-/// The last of as many samples as it takes to confirm or clear what the first says against a process: one where it says
-/// nothing. Everything that was opened for them is closed again, so that the process may connect afterwards.
+/// The last of as many samples as it takes to confirm or clear the suspicions of the first: one sample if it has none.
+/// All files are closed again, so that the process may connect afterwards.
 pub fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
     let mut watch = watch(path, config);
     only(&watch.confirmed_sample())
 }
 
-/// One sample, diagnosed: an accusation in it is not confirmed. It ends as [`diagnosed`] does.
+/// One sample, diagnosed: its suspicions are not confirmed. All files are closed again, as by [`diagnosed`].
 pub fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
     only(&watch(path, config).sample())
 }
@@ -141,14 +141,14 @@ fn only(look: &Sample) -> anyhow::Result<Database> {
     look.snapshot.databases.first().cloned().context("nothing was sampled")
 }
 
-/// The database under its absolute path, if a connection to it loses nothing now. `refusal` says what was not done.
+/// The absolute path of the database, if a connection to it loses no data now. `refusal` says what was not done.
 pub fn fit(path: &Path, config: &Config, refusal: &str) -> anyhow::Result<PathBuf> {
     let path = observe::inspect(path)?;
     refuse_hazard(&diagnosed(&path, config)?, refusal)?;
     Ok(path)
 }
 
-/// Fails where a connection to `database` could lose what was committed. `refusal` says what was not done.
+/// Fails if a connection to `database` could lose commits. `refusal` says what was not done.
 pub fn refuse_hazard(database: &Database, refusal: &str) -> anyhow::Result<()> {
     diagnose::guard::allow(database, rustix::process::geteuid().is_root())
         .map_err(|why| anyhow!("{refusal}, since data could be lost: {why}"))

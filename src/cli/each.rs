@@ -1,4 +1,4 @@
-//! A command over several databases: each is done, or told why not, by itself.
+//! A command over several databases, which are processed independently.
 
 use std::{
     io::{self, Write},
@@ -11,30 +11,30 @@ use crate::{config::Config, database::health, observe, report::DatabaseReports, 
 
 use super::{databases, print_json, print_line, unnamed};
 
-/// The exit code where something could not be done.
+/// The exit code if a database failed.
 const FAILED: u8 = 2;
 
-/// What came of a command over several databases.
+/// The result of a command over several databases.
 pub struct BatchReport<T> {
-    /// Of those that it was done with.
+    /// Results of the databases that succeeded.
     reports: Vec<T>,
-    /// How many of the others there were.
+    /// Number of the others.
     failures: usize,
 }
 
 impl<T> BatchReport<T> {
-    /// The exit code: 2 where one failed, 1 where a report `is_bad`.
+    /// The exit code: 2 if one failed, 1 if a report `is_bad`.
     pub fn exit(&self, is_bad: impl Fn(&T) -> bool) -> u8 {
         if self.failures > 0 { FAILED } else { u8::from(self.reports.iter().any(is_bad)) }
     }
 }
 
-/// Does `one` with each database that a command means, and tells what came of it. Where several are meant, one that
-/// fails has its line on stderr and keeps nothing of the others back.
+/// Runs `one` for each database of a command, and prints its result. With several databases, a failure prints one line
+/// to stderr and the others continue.
 ///
 /// # Errors
 ///
-/// Where a single database is meant and fails, and where the user ended it.
+/// The only database fails, or the user stops the command.
 pub fn report_each<T: serde::Serialize>(
     named: &[PathBuf],
     config: &Config,
@@ -63,24 +63,24 @@ pub fn report_each<T: serde::Serialize>(
             Err(error) => {
                 told.failures += 1;
                 let line = text::clean(&format!("{}: {error}", path.display()));
-                // Whoever does not read stderr still has the exit code.
+                // If stderr is closed, the exit code still reports the failure.
                 let _ = writeln!(io::stderr(), "waltop: {line}");
             }
         }
     }
-    // Whoever reads JSON takes an empty stdout for a refusal.
+    // A script that reads JSON treats an empty stdout as a refusal.
     if json && !told.reports.is_empty() {
         print_json(&DatabaseReports::new(told.reports.iter().collect()))?;
     }
     end.map_or(Ok(told), Err)
 }
 
-/// The single database that is meant, inspected.
+/// The only database of the command, inspected.
 fn alone(named: &[PathBuf], config: &Config) -> anyhow::Result<PathBuf> {
     databases(named, config)?.into_iter().next().context("no database is meant")
 }
 
-/// `path`, inspected, which is one of several: of those `named`, or where there are none of those of the settings.
+/// `path`, inspected, which is one of several: of those `named`, or of the settings if none is named.
 fn one_of(path: &Path, named: &[PathBuf], config: &Config) -> anyhow::Result<PathBuf> {
     let listed_in = config.places.config.display();
     observe::inspect(path).map_err(|error| {
@@ -88,7 +88,7 @@ fn one_of(path: &Path, named: &[PathBuf], config: &Config) -> anyhow::Result<Pat
     })
 }
 
-/// Whether the user meant the whole command, and not this database only.
+/// Whether the user wanted to stop the whole command, and not only this database.
 fn ends_all(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(health::HealthError::Stopped))
 }

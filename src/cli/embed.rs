@@ -1,4 +1,4 @@
-//! The options that say who makes vectors of documents, and of queries.
+//! The options for embedding documents and queries.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -35,7 +35,7 @@ pub struct EmbedArgs {
 const MOST_CALLS: usize = 256;
 
 impl EmbedArgs {
-    /// What they ask of an ingestion; `None` where that is nothing.
+    /// The options for an ingestion; `None` without `--embed`.
     #[must_use]
     pub fn options(self) -> Option<EmbedOptions> {
         let Self { embed, embed_model, embed_calls, embed_chars, embed_anew, neighbours } = self;
@@ -69,7 +69,7 @@ impl QueryArgs {
     ///
     /// # Errors
     ///
-    /// Where there is no address, or no vector to be had from there.
+    /// There is no address, or the API returns no vector.
     pub fn vector(&self, query: &str) -> anyhow::Result<Vec<f32>> {
         let Some(endpoint) = self.embed.clone() else { anyhow::bail!("--semantic needs --embed URL") };
         let embedder = Arc::new(HttpEmbedder::new(endpoint, &self.embed_model));

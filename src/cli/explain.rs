@@ -11,7 +11,7 @@ use super::print_line;
 
 /// Columns of a page, and so of the list.
 const WIDTH: usize = 78;
-/// Columns that a summary is moved in by, below its name.
+/// Indentation of a summary below its name, in columns.
 const INDENT: usize = 4;
 
 #[derive(Debug, clap::Args)]
@@ -20,12 +20,10 @@ pub struct ExplainArgs {
     finding: Option<String>,
 }
 
-/// How headings stand out.
+/// How headings are emphasised.
 #[derive(Clone, Copy)]
 enum HeadingStyle {
-    /// By their marks.
     Marked,
-    /// In bold, on a terminal.
     Bold,
 }
 
@@ -58,7 +56,7 @@ fn explanation(rule: &dyn Rule, headings: HeadingStyle) -> String {
 }
 
 impl HeadingStyle {
-    // See <https://no-color.org>: who wants no colours wants no other escape sequences in a pager either.
+    // See <https://no-color.org>: a user without colours wants no other escape sequences in a pager either.
     fn for_stdout() -> Self {
         if io::stdout().is_terminal() && !text::is_colourless() { Self::Bold } else { Self::Marked }
     }

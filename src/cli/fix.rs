@@ -90,7 +90,7 @@ fn one(path: &Path, args: &FixArgs, config: &Config) -> anyhow::Result<FixReport
     };
     if args.dry_run {
         let mut planned = report(sql, false, &looked);
-        // What forbids it is in the way of all of it.
+        // A refusal applies to all steps.
         let refusal = guard::refusal(&looked, geteuid().is_root()).filter(|_| !planned.sql.is_empty());
         planned.in_the_way.extend(refusal.map(|it| CheckpointBlocker { pid: it.pid, why: it.to_string() }));
         return Ok(planned);
@@ -107,7 +107,7 @@ fn one(path: &Path, args: &FixArgs, config: &Config) -> anyhow::Result<FixReport
     if !confirmed(path, &asked.sql, args.yes)? {
         return Ok(asked);
     }
-    // Whoever was asked may have taken hours to answer.
+    // The user may have taken hours to answer.
     let looked = diagnosed(path, config)?;
     refuse_hazard(&looked, REFUSAL)?;
     let steps = fix::plan(&looked, profile, extent);

@@ -1,4 +1,4 @@
-//! `waltop health`: is it set up as it should be, and can it be written to?
+//! `waltop health`: is the database configured correctly, and writable?
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -67,11 +67,11 @@ fn check(path: &Path, args: &HealthArgs, config: &Config, stop: &StopFlag) -> an
     };
     let proof = health::prove(path, &before, &wanted);
     if args.quick_check && shows_progress() {
-        // Takes the line of progress away.
+        // Clears the line of progress.
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
     let proof = proof.map_err(|error| anyhow!(error))?;
-    // The connection is closed by now, so looking is safe again.
+    // The connection is closed now, so a sample is safe again.
     let after = diagnosed(path, config)?;
     let was_left = before.presence() == Presence::Leftover;
     Ok(HealthReport::of(&after, profile, proof, was_left && after.presence() == Presence::Clean))
@@ -81,12 +81,12 @@ fn then(stop: &StopFlag) -> ControlFlow<()> {
     if stop.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
-/// Whether stderr is a terminal where a line can be written over.
+/// Whether stderr is a terminal, where a line can be overwritten.
 fn shows_progress() -> bool {
     io::stderr().is_terminal() && !text::is_dumb_terminal()
 }
 
-/// Tells once a second on a terminal how long `quick_check` is at it: SQLite does not say how far it has come.
+/// Prints once a second on a terminal how long `quick_check` has been running: SQLite does not report its progress.
 fn progress(database: &Database, stop: StopFlag) -> AskToContinue {
     let pages = database.wal.as_ref().and_then(|it| it.page_count);
     let pages = pages.or(database.header.as_ref().map(|it| it.page_count)).unwrap_or_default();
@@ -96,7 +96,7 @@ fn progress(database: &Database, stop: StopFlag) -> AskToContinue {
         let seconds = elapsed.as_secs();
         if is_terminal && told.swap(seconds, Ordering::Relaxed) != seconds {
             let pages = units::plural(pages.into(), "page");
-            // In one write: stderr has no buffer, and half a line would show.
+            // In one write: stderr is unbuffered, and half a line would show.
             let line = format!("\rquick_check of {pages}, {seconds} s so far; Ctrl-C ends it");
             let _ = io::stderr().write_all(line.as_bytes());
         }

@@ -1,4 +1,4 @@
-//! What `--help` of a command ends with: its exit codes, and examples.
+//! The end of a command's `--help`: its exit codes, and examples.
 
 /// The end of a command's help.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,3 @@
-//! `waltop ingest`: one ingestion.
-
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::bail;
@@ -56,17 +54,16 @@ pub struct IngestArgs {
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
-    /// Leave the terminal that started it, and print nothing but why it failed.
     #[arg(long, hide = true)]
     detached: bool,
 }
 
 impl IngestTarget {
-    /// As a request, into a database to which a connection loses nothing now.
+    /// The request, for a database to which a connection loses no data now.
     ///
     /// # Errors
     ///
-    /// Where it is none, or a connection could lose what others committed.
+    /// It is not a database, or a connection could lose commits.
     pub fn request(self, config: &Config) -> anyhow::Result<IngestRequest> {
         if let (BatchSetting::Files(files), Some(_)) = (self.batch, self.hold) {
             bail!(
@@ -75,7 +72,7 @@ impl IngestTarget {
         }
         let database = self.db.unwrap_or_else(|| config.places.default_database.clone());
         let database = fit_or_new(database, config)?;
-        // One that is not there yet may have a profile already, under the name that it will have.
+        // A new database may have a profile already, under its future name.
         let settled = paths::canonical_or_future(&database).unwrap_or_else(|_| database.clone());
         let request = IngestRequest::new(self.folders, database, &config.places);
         Ok(IngestRequest {
@@ -92,23 +89,23 @@ impl IngestTarget {
     }
 }
 
-/// `database`, which may be new, if a connection to it loses nothing now.
+/// `database`, which may be new, if a connection to it loses no data now.
 ///
 /// # Errors
 ///
-/// Where it is none, or a connection could lose what others committed.
+/// It is not a database, or a connection could lose commits.
 pub fn fit_or_new(database: PathBuf, config: &Config) -> anyhow::Result<PathBuf> {
     if database.exists() { fit(&database, config, "nothing was ingested") } else { Ok(database) }
 }
 
-/// Runs one ingestion. INT, TERM and HUP end it after the current batch, a second INT or TERM at once.
+/// Runs one ingestion. INT, TERM and HUP stop it after the current batch, a second INT or TERM at once.
 ///
 /// # Errors
 ///
-/// Where it cannot be made or ends early; what was committed stays.
+/// It cannot start, or ends early; what was committed stays.
 pub fn run(args: IngestArgs, config: &Config) -> anyhow::Result<u8> {
     if args.detached {
-        // It refuses only a process that leads a group already, and then nothing is lost.
+        // It refuses only if the process already leads a group, and then nothing is lost.
         let _ = rustix::process::setsid();
     }
     let request = args.what.request(config)?;
@@ -122,6 +119,6 @@ pub fn run(args: IngestArgs, config: &Config) -> anyhow::Result<u8> {
         said?;
         return Ok(summary.exit_code());
     }
-    // A run that a hang-up ended has no terminal to say it on.
+    // A run that a hang-up ended has no terminal for a message.
     Ok(stop.exit_code())
 }

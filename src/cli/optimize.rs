@@ -1,4 +1,4 @@
-//! `waltop optimize`: upkeep.
+//! `waltop optimize`: maintenance.
 
 use std::{
     fmt,
@@ -45,19 +45,17 @@ pub struct OptimizeArgs {
     json: bool,
 }
 
-/// What came of it.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct OptimizeReport {
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     path: PathBuf,
-    /// The SQL.
     sql: Vec<&'static str>,
-    /// Whether it was run, or would only have been.
+    /// Whether it was run, or only printed.
     applied: bool,
-    /// What a VACUUM meets, where one is asked for.
+    /// What a VACUUM needs, if one is requested.
     vacuum: Option<VacuumPreflight>,
-    /// Bytes of the main file before and, where it was run, after.
+    /// Bytes of the main file before and, if it was run, after.
     bytes_before: Option<u64>,
     bytes_after: Option<u64>,
 }
@@ -95,7 +93,7 @@ fn one(path: &Path, args: &OptimizeArgs, config: &Config) -> anyhow::Result<Opti
     if !confirmed(path, &shown, args.yes)? {
         return Ok(report);
     }
-    // Whoever was asked may have taken hours to answer.
+    // The user may have taken hours to answer.
     let looked = diagnosed(path, config)?;
     refuse_hazard(&looked, REFUSAL)?;
     if args.vacuum {

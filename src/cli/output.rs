@@ -1,4 +1,4 @@
-//! Lines and JSON on stdout, and questions on stderr before something is changed.
+//! Lines and JSON on stdout, and questions on stderr before a change.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -9,7 +9,7 @@ use anyhow::bail;
 
 use crate::{json, text};
 
-/// Writes a line to stdout. A reader that went away is no error of ours.
+/// Writes a line to stdout. A closed pipe is no error.
 pub fn print_line(line: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout().lock(), "{line}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -17,16 +17,15 @@ pub fn print_line(line: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Writes `value` to stdout as JSON.
 pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print_line(&json::pretty(value)?)
 }
 
-/// Whether `sql` may be run on `path`: `yes` says so, or whoever sits at the terminal.
+/// Whether waltop may run `sql` on `path`: with `yes`, or if the user at the terminal agrees.
 ///
 /// # Errors
 ///
-/// Where there is no terminal to ask on, or it is gone.
+/// There is no terminal to ask on, or it is gone.
 pub fn confirmed(path: &Path, sql: &[String], yes: bool) -> anyhow::Result<bool> {
     if yes {
         return Ok(true);
@@ -37,11 +36,11 @@ pub fn confirmed(path: &Path, sql: &[String], yes: bool) -> anyhow::Result<bool>
     answer(&format!("{}: run {}?", text::clean(&path.display().to_string()), sql.join("; ")))
 }
 
-/// Whether the user says yes to `question` on stderr.
+/// Whether the user answers `question` on stderr with yes.
 ///
 /// # Errors
 ///
-/// Where the terminal is gone.
+/// The terminal is gone.
 pub fn answer(question: &str) -> anyhow::Result<bool> {
     let mut stderr = io::stderr().lock();
     write!(stderr, "{question} [y/N] ")?;

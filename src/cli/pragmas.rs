@@ -1,4 +1,4 @@
-//! `waltop pragmas`: the worker that asks our own connection.
+//! `waltop pragmas`: the worker that reads the pragmas of waltop's own connection.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub struct PragmasArgs {
 }
 
 pub fn run(args: &PragmasArgs, config: &Config) -> anyhow::Result<u8> {
-    // Beside a process whose log was deleted, a connection would make a new one.
+    // Next to a process whose log was deleted, a connection would create a new one.
     refuse_hazard(&look(&args.database, config)?, "not asked")?;
     let profile = match &args.profile {
         Some(name) => &Profile::named(name, &config.places.profiles())?,

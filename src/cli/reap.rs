@@ -30,7 +30,7 @@ mod report;
 pub use report::ReapReport;
 use report::{DatabaseReap, ReapCandidate, ReapOutcome};
 
-/// Between two looks while it watches.
+/// Time between two samples while it watches.
 const EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
@@ -79,7 +79,7 @@ pub fn run(args: &ReapArgs, config: &Config) -> anyhow::Result<u8> {
         Some(permit) => !reaping.stop(permit, args, &snapshot, &mut watch)?,
     };
     if !declined && permit.is_some() && !reaping.pinned.is_empty() {
-        // A look that was begun before the last exit could still show its locks.
+        // A sample that was started before the last exit could still show its locks.
         watch.sample();
         thread::sleep(BETWEEN_LOOKS);
         reaping.verify(&watch.sample().snapshot, args)?;
@@ -90,31 +90,31 @@ pub fn run(args: &ReapArgs, config: &Config) -> anyhow::Result<u8> {
     Ok(u8::from(declined || reaping.any_still_there()))
 }
 
-/// Looks for `time`, and takes the last look for what is judged.
+/// Takes samples for `time`, and returns the last one.
 fn watched(watch: &mut Monitor, time: Duration) -> Snapshot {
     if io::stderr().is_terminal() {
-        // Nobody may be reading it, and nothing depends on that.
+        // stderr may be closed, and nothing depends on the message.
         let _ = writeln!(io::stderr(), "watching for {}", units::duration(time.as_secs_f64() * 1e3));
     }
     watch.sample();
-    // From the first look on, so that the last one can have seen nothing happen for as long as was asked for.
+    // From the first sample on, so that the last one can prove idleness for as long as requested.
     let until = Instant::now() + time;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         thread::sleep(left.min(EVERY));
         if left <= EVERY {
-            // What it says against a process counts only where a second sample confirms it.
+            // Its suspicions count only if a second sample confirms them.
             return watch.confirmed_sample().snapshot.clone();
         }
         watch.sample();
     }
 }
 
-/// Those for which a cause holds, and what became of each.
+/// The processes for which a cause holds, and the result for each.
 struct ReapPlan {
     /// In the order of the databases; a process that has two of them open is there twice.
     candidates: Vec<(usize, Process)>,
-    /// Those that are offered, held from before the question is asked.
+    /// Those that are offered, pinned before the question.
     pinned: Vec<Arc<PinnedProcess>>,
     /// Why the others are not, by PID.
     refused: HashMap<i32, SignalRefusal>,
@@ -148,14 +148,14 @@ impl ReapPlan {
                 }
             }
         }
-        // What one database's judgement protects is left alone on account of another, too.
+        // A process that one database's findings protect is not stopped because of another database, either.
         pinned.retain(|target, _| !refused.contains_key(&target.pid));
         let mut pinned: Vec<_> = pinned.into_values().collect();
         pinned.sort_by_key(|held| held.target().pid);
         Ok(Self { candidates, pinned, refused, ends: HashMap::new(), aftermath: Vec::new() })
     }
 
-    /// Tells what is stale and why, and what is left alone; on stderr where stdout is for JSON.
+    /// Prints what is stale and why, and what is not stopped; to stderr if stdout is for JSON.
     fn list(&self, args: &ReapArgs, snapshot: &Snapshot) -> anyhow::Result<()> {
         let watched = units::duration(args.watch.as_secs_f64() * 1e3);
         for (index, database) in snapshot.databases.iter().enumerate() {
@@ -183,7 +183,7 @@ impl ReapPlan {
         Ok(())
     }
 
-    /// Asks and stops; whether the user agreed. Where nothing is stale there is nothing to ask.
+    /// Asks and stops; returns whether the user agreed. If nothing is stale, it does not ask.
     fn stop(
         &mut self,
         permit: Permit,
@@ -213,11 +213,11 @@ impl ReapPlan {
         Ok(true)
     }
 
-    /// Leaves those alone that are stale no longer: the answer may have come an hour after the question.
+    /// Drops processes that are no longer stale: the answer may have come an hour after the question.
     fn drop_no_longer_stale(&mut self, now: &Snapshot, args: &ReapArgs) -> anyhow::Result<()> {
         for held in std::mem::take(&mut self.pinned) {
             let pid = held.target().pid;
-            // That one has ended is told as such when the signal does not reach it.
+            // If it has exited, the failed signal reports that.
             let lives = !held.wait(Duration::ZERO);
             match StopRequest::again(held.target(), &now.databases) {
                 Err(refusal) if lives => {
@@ -272,7 +272,7 @@ impl ReapPlan {
         self.pinned.iter().filter(stays).cloned().collect()
     }
 
-    /// Whether one that was asked to end is still there. One that was gone before it could be asked is not.
+    /// Whether a process that was asked to exit is still there. One that was gone before does not count.
     fn any_still_there(&self) -> bool {
         self.ends.values().any(|(_, end)| match end {
             StopOutcome::Gone | StopOutcome::GoesOn | StopOutcome::Refused(SignalRefusal::Gone { .. }) => {
@@ -282,7 +282,7 @@ impl ReapPlan {
         })
     }
 
-    /// Tells what `after` shows of the locks and the log.
+    /// Prints what `after` shows of the locks and the log.
     fn verify(&mut self, after: &Snapshot, args: &ReapArgs) -> anyhow::Result<()> {
         let with = |is_gone: bool| -> Vec<SignalTarget> {
             let ends = self.ends.iter().filter(|(_, (_, end))| (*end == StopOutcome::Gone) == is_gone);
@@ -343,10 +343,10 @@ impl ReapPlan {
     }
 }
 
-/// Fails where the process that was named may not be stopped, or is not stale.
+/// Fails if a process named by the user may not be stopped, or is not stale.
 fn refuse_unfit(pid: i32, snapshot: &Snapshot, config: &Config) -> anyhow::Result<()> {
     let proc = &config.places.proc;
-    // Who is out of reach is that whatever it has open.
+    // A process that is out of reach stays so, whatever it has open.
     let target = SignalTarget { pid, start_ticks: start_ticks(pid, proc).unwrap_or_default() };
     PinnedProcess::open(target, ExpectedProgram::AsPinned, proc)?;
     let holds = |database| Some((database, Database::process(database, pid)?));

@@ -22,7 +22,7 @@ use crate::{
     text,
 };
 
-/// The exit code of one that was told to stop, as shells have it for SIGINT.
+/// The exit code after a stop; shells use it for SIGINT.
 const STOPPED: u8 = 130;
 
 #[derive(Debug, clap::Args)]
@@ -103,7 +103,7 @@ fn with_and_without_log(args: &RescueArgs, config: &Config, stop: &StopFlag) -> 
     Ok(u8::from(!report.is_good()))
 }
 
-/// What is said of a path without a file: whether a process still has it.
+/// The message for a path without a file: whether a process still has it open.
 fn missing(database: &Path, proc: &Path) -> String {
     let path = paths::canonical_or_future(database).unwrap_or_else(|_| database.to_owned());
     let holders = observe::holders_of_deleted(proc, &path);

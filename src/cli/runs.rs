@@ -1,4 +1,4 @@
-//! `waltop runs`: past and present ingestions, as their journals tell them.
+//! `waltop runs`: past and present ingestions, as their journals record them.
 
 use std::{
     num::NonZeroUsize,
@@ -45,7 +45,6 @@ pub struct RunsArgs {
     json: bool,
 }
 
-/// What `--json` prints.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct RunsReport {
     /// The version of the JSON contract.
@@ -56,7 +55,7 @@ pub struct RunsReport {
     unseen: Vec<Unseen>,
 }
 
-/// A watch, and what it keeps in step.
+/// A watch, and its database.
 #[derive(Debug, JsonSchema, Serialize)]
 struct WatchEntry {
     database: String,
@@ -64,7 +63,7 @@ struct WatchEntry {
     watcher: IngestWatcher,
 }
 
-/// An ingestion, and what it was into.
+/// An ingestion, and its database.
 #[derive(Debug, JsonSchema, Serialize)]
 struct RunEntry {
     database: String,
@@ -72,11 +71,11 @@ struct RunEntry {
     ingestion: Ingestion,
 }
 
-/// Prints the ingestions into the databases that are meant, newest first.
+/// Prints the ingestions into the selected databases, newest first.
 ///
 /// # Errors
 ///
-/// Where a database that is named is none and never was, a run that is named is not there, or no journal can be read.
+/// A named database is not one and never was, a named run does not exist, or no journal can be read.
 pub fn run(args: &RunsArgs, config: &Config) -> anyhow::Result<u8> {
     let databases = journal_names(args.database.as_deref(), config)?;
     let places = &config.places;
@@ -96,7 +95,7 @@ pub fn run(args: &RunsArgs, config: &Config) -> anyhow::Result<u8> {
         runs = vec![named(name, runs)?];
     }
     if let Some(path) = args.database.as_deref().filter(|_| runs.is_empty() && watchers.is_empty()) {
-        // Whatever is at the path explains why there is none.
+        // The inspection of the path gives the reason.
         observe::inspect(path)?;
     }
     runs.truncate(args.limit.get());
@@ -122,7 +121,7 @@ pub fn run(args: &RunsArgs, config: &Config) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// The databases by the names that their journals give them. One may have gone, and its runs are told all the same.
+/// The databases by their names in the journals. A deleted database still has its runs.
 fn journal_names(named: Option<&Path>, config: &Config) -> anyhow::Result<Vec<String>> {
     let paths = named.map_or_else(|| unnamed(config).to_vec(), |path| vec![path.to_owned()]);
     let name = |path: PathBuf| {
@@ -132,7 +131,7 @@ fn journal_names(named: Option<&Path>, config: &Config) -> anyhow::Result<Vec<St
     paths.into_iter().map(name).collect()
 }
 
-/// The one of `runs` that has this name, or whose name alone begins with it.
+/// The one of `runs` with this name, or the only one whose name starts with it.
 fn named(name: &str, runs: Vec<RunEntry>) -> anyhow::Result<RunEntry> {
     let mut begun: Vec<RunEntry> = runs.into_iter().filter(|it| it.ingestion.run.starts_with(name)).collect();
     if let Some(exact) = begun.iter().position(|it| it.ingestion.run == name) {

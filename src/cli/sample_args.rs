@@ -1,4 +1,4 @@
-//! A look that takes its time, as `status` and `check` have it: the locks sampled, the pragmas asked for.
+//! The samples of `status` and `check`: locks sampled for a while, pragmas read.
 
 use std::{
     path::{Path, PathBuf},
@@ -31,12 +31,12 @@ pub struct SampleArgs {
 }
 
 impl SampleArgs {
-    /// The last of at least two looks, with what our own connection answers for the pragmas where asking leaves no
-    /// trace.
+    /// The last of at least two samples, with the pragma values of waltop's own connection if reading them leaves
+    /// nothing behind.
     ///
     /// # Errors
     ///
-    /// Where no database can be looked at; of several, one that cannot is in the snapshot and says why.
+    /// No database can be sampled. If only some cannot, they are in the snapshot with the reason.
     pub fn sample(&self, config: Config) -> anyhow::Result<Snapshot> {
         let mut observer = Observer::new(&config.places, databases_to_sample(&self.databases, &config)?);
         if self.sample.is_some() {
@@ -49,7 +49,7 @@ impl SampleArgs {
         for (index, database) in first.snapshot.databases.iter().enumerate() {
             let presence = database.presence();
             if presence != Presence::Leftover && database.unfit.is_none() {
-                // A worker that cannot ask leaves the rows out; what the file keeps is shown all the same.
+                // If the worker fails, its rows are left out; what the file keeps is shown anyway.
                 let profile = &database.pragmas.profile;
                 let asked = worker::pragmas(&database.path, presence, Some(profile));
                 let (facts, _) = tokio.block_on(asked);
@@ -58,7 +58,7 @@ impl SampleArgs {
         }
         let mut snapshot = watch.confirmed_sample().snapshot.clone();
         for database in &mut snapshot.databases {
-            // Who has it open was seen, and that is what there is to say of it.
+            // The processes that have it open are known, and there is nothing else to report.
             if database.is_gone() && !database.processes.is_empty() {
                 database.unfit = None;
             }
@@ -67,8 +67,8 @@ impl SampleArgs {
     }
 }
 
-/// The databases that a command means which only looks: of several, those that can be looked at go on without the others,
-/// which are known by their absolute paths.
+/// The databases of a command that only takes samples. If only some of several can be sampled, the others stay in the
+/// list by their absolute paths.
 fn databases_to_sample(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     let meant = if named.is_empty() { unnamed(config) } else { named };
     let first = match databases_by(named, config, observe::inspect_from_outside) {
@@ -81,7 +81,7 @@ fn databases_to_sample(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec
         Err(UnfitPath::Missing { .. }) => is_held(path, config, &mut unseen),
         Err(_) => false,
     };
-    // Each of them is asked about, so that the reason does not depend on their order.
+    // Check all of them, so that the reason does not depend on their order.
     if meant.iter().filter(|path| can_look(path)).count() == 0 {
         let Some(Unseen { what, why }) = unseen.into_iter().next() else { return Err(first) };
         bail!("{first}; not seen: {what}: {why}");
@@ -92,7 +92,7 @@ fn databases_to_sample(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec
     Ok(meant.iter().map(|path| one(path).unwrap_or_else(|| absolute(path))).collect())
 }
 
-/// Whether a process has the database open that lay at `path`, where nothing is now. What could not be seen goes to
+/// Whether a process has the former database at `path` open, where no file is now. What could not be read goes to
 /// `unseen`.
 fn is_held(path: &Path, config: &Config, unseen: &mut Vec<Unseen>) -> bool {
     let Ok(path) = paths::canonical_or_future(path) else { return false };

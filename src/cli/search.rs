@@ -1,4 +1,4 @@
-//! `waltop search`: what was ingested can be found.
+//! `waltop search`: searches ingested documents.
 
 use std::{
     io::{self, Write},
@@ -45,7 +45,6 @@ pub struct SearchArgs {
     json: bool,
 }
 
-/// What `--json` prints.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct SearchReport {
     /// The version of the JSON contract.
@@ -55,17 +54,17 @@ pub struct SearchReport {
     hits: Vec<SearchHit>,
 }
 
-/// Prints the documents that match, best first; exit code 1 where there are none.
+/// Prints the matching documents, best first; exit code 1 if there are none.
 ///
 /// # Errors
 ///
-/// Where nothing can be searched.
+/// Nothing can be searched.
 pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
     if args.db.is_none() {
         refuse_database_as_word(&args.query)?;
     }
     let named = args.db.as_ref().unwrap_or(&config.places.default_database);
-    // A connection rebuilds an index that nobody vouches for, under the feet of one that lost its locks.
+    // A connection rebuilds an index if no process holds byte 128, which would break a process that has lost its locks.
     let database = if named.exists() { fit(named, config, "nothing was searched")? } else { named.clone() };
     let query = args.query.join(" ");
     let profile = config.profile_of(&database);
@@ -73,7 +72,7 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
         if query.trim().is_empty() {
             return Err(search::SearchError::NoWords.into());
         }
-        // Before the database is opened: nobody knows how long that takes.
+        // Before the database is opened, because the call may take any time.
         let vector = args.meaning.vector(&query)?;
         ingest::nearest(&database, &args.meaning.embed_model, &vector, args.limit.get(), profile)?
     } else {
@@ -87,14 +86,14 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
             print_line(&shown(hit))?;
         }
         if hits.is_empty() {
-            // Whether anybody reads it or not, the exit code says it too.
+            // The exit code reports it too.
             let _ = writeln!(io::stderr(), "nothing found for {}", text::clean(&query));
         }
     }
     Ok(exit)
 }
 
-/// Fails if a word of the query is a database in this folder: it was meant to be searched.
+/// Fails if a word of the query is a database in this folder: the user probably wanted to search that.
 fn refuse_database_as_word(query: &[String]) -> anyhow::Result<()> {
     let is_database = |word: &&String| word.contains('.') && observe::inspect(Path::new(word)).is_ok();
     let Some(word) = query.iter().find(is_database) else { return Ok(()) };
@@ -135,7 +134,8 @@ fn leads_to(OutgoingLink { kind, target, path, title }: &OutgoingLink) -> String
     }
 }
 
-/// Whether `target` is the name in a wikilink, which is a file's name and no title; the others are paths and addresses.
+/// Whether `target` is the name in a wikilink, which is a file name and not a title; the others are paths and
+/// addresses.
 fn names_a_document(kind: &EdgeKind, target: &str) -> bool {
     let is_path = || target.contains("://") || ingest::discover::is_document(Path::new(target));
     match kind {
@@ -149,7 +149,7 @@ fn incoming(IncomingLink { kind, path, title }: &IncomingLink) -> String {
     format!("{title}  {path}{}", relation(kind))
 }
 
-/// A relation of the front matter has a name worth showing, and an edge that nobody wrote is told as one.
+/// The name of a front-matter relation, or the word for an edge that waltop created.
 fn relation(kind: &EdgeKind) -> String {
     match kind {
         EdgeKind::Semantic => " (near)".to_owned(),

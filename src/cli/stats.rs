@@ -1,4 +1,4 @@
-//! `waltop stats`: what a database holds, and what it takes.
+//! `waltop stats`: content and size of a database.
 
 use std::{
     collections::BTreeMap,
@@ -28,13 +28,13 @@ pub struct StatsArgs {
     json: bool,
 }
 
-/// What is told of one database.
+/// The statistics of one database.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct StatsReport {
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     path: PathBuf,
-    /// Bytes of the files; `None` where there is none.
+    /// Bytes of the files; `None` if there is none.
     db_bytes: Option<u64>,
     wal_bytes: Option<u64>,
     shm_bytes: Option<u64>,

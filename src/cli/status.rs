@@ -1,4 +1,4 @@
-//! `waltop status`: one look.
+//! `waltop status`: one sample.
 
 use crate::{config::Config, report};
 

@@ -1,4 +1,4 @@
-//! `waltop watch`: a database kept in step with folders.
+//! `waltop watch`: keeps a database in step with folders.
 
 mod checkpoints;
 
@@ -40,12 +40,12 @@ pub struct WatchArgs {
     json: bool,
 }
 
-/// Watches until a signal ends it, after the current batch. TERM is how a daemon is told to end: 0; INT and HUP give the
-/// code by which shells know them.
+/// Watches until a signal ends it, after the current batch. TERM is the usual end of a daemon: exit code 0; INT and HUP
+/// give the codes that shells use for them.
 ///
 /// # Errors
 ///
-/// Where it cannot begin: what does not go by itself is wrong.
+/// It cannot start, because of an error that is not temporary.
 pub fn run(args: WatchArgs, config: &Config) -> anyhow::Result<u8> {
     let request = args.what.request(config)?;
     let bell = WakeSignal::default();
@@ -62,7 +62,7 @@ pub fn run(args: WatchArgs, config: &Config) -> anyhow::Result<u8> {
     })
 }
 
-/// Runs on stdout, all else on stderr, a line each.
+/// Prints runs to stdout, and everything else to stderr, one line each.
 struct WatchReporter<'a> {
     config: &'a Config,
     json: bool,
@@ -81,7 +81,7 @@ impl WatchHost for WatchReporter<'_> {
         } else {
             text::clean(&format!("{} {summary}", now()))
         };
-        // Nobody reads it any more: no reason to end.
+        // A closed pipe is no reason to end.
         let _ = print_line(&line);
     }
 
@@ -108,8 +108,8 @@ fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// Ends what waits at `bell` at the first INT, TERM or HUP from now on, and tells which came. A HUP that whoever started
-/// this process had it ignore, as `nohup` does, stays ignored.
+/// Ends the wait at `bell` at the first INT, TERM or HUP from now on, and records which came. If the process was
+/// started to ignore HUP, as `nohup` does, HUP stays ignored.
 fn end_on_signals(bell: WakeSignal) -> io::Result<Arc<OnceLock<Signal>>> {
     let came = Arc::new(OnceLock::new());
     let is_deaf_to_hangup = endings::ignores(Signal::HUP);

@@ -1,4 +1,4 @@
-//! `waltop fix --keep`: decides for a doubtful log. Nothing is deleted.
+//! `waltop fix --keep`: decides about a doubtful log. It deletes nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -29,11 +29,11 @@ pub enum KeepDecision {
     WithoutLog,
 }
 
-/// Carries out `keep` on `path`, after a question.
+/// Carries out `keep` on `path`, after a confirmation.
 ///
 /// # Errors
 ///
-/// Where the log is not in doubt, where something else forbids a connection, or where it fails.
+/// The log is not doubtful, something else forbids a connection, or it fails.
 pub fn decide(
     path: &Path,
     keep: KeepDecision,
@@ -74,14 +74,14 @@ pub fn decide(
     }
 }
 
-/// How the question is answered.
+/// How to get the confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeepAnswer {
-    /// It is asked.
+    /// Ask the user.
     User,
-    /// It is not asked: the answer is yes.
+    /// Do not ask: the answer is yes.
     Yes,
-    /// It is not asked, and nothing is done.
+    /// Do not ask, and do nothing.
     DryRun,
 }
 
@@ -89,7 +89,7 @@ fn statements(database: &Database, profile: &Profile) -> Vec<String> {
     fix::plan(database, profile, FixExtent::InPlace).into_iter().map(|step| step.sql).collect()
 }
 
-/// The database at `path`, whose log is in doubt and which nothing else forbids to open.
+/// The database at `path`, if its log is doubtful and nothing else forbids to open it.
 fn with_doubtful_log(path: &Path, config: &Config) -> anyhow::Result<Database> {
     let database = diagnosed(path, config)?;
     match guard::refusal(&database, geteuid().is_root()) {
@@ -109,7 +109,7 @@ fn log(path: &Path) -> PathBuf {
     observe::sidecar(path, "-wal")
 }
 
-/// A name that does not end as that of a log does, so that no database takes it for its own.
+/// A name with another ending than a log's, so that no database uses it as its own.
 fn free_name(path: &Path) -> PathBuf {
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     observe::sidecar(path, &format!("-wal.kept-{now}"))

@@ -1,4 +1,4 @@
-//! What `waltop reap` answers, as JSON.
+//! The JSON output of `waltop reap`.
 
 use std::path::PathBuf;
 
@@ -12,17 +12,17 @@ use crate::{
     snapshot::{CONTRACT_VERSION, LockHold, Process, ProcessState, StaleCause, StaleProtection, lossy_path},
 };
 
-/// The whole answer. Fields are added, never changed.
+/// The whole output. Fields are added, never changed.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ReapReport {
     /// The version of the JSON contract.
     #[schemars(extend("const" = CONTRACT_VERSION))]
     pub version: u32,
-    /// For how long was watched before anything was judged, in ms.
+    /// How long waltop watched before it judged, in ms.
     pub watched_ms: f64,
-    /// How long those that were asked to end were waited for, in ms.
+    /// How long waltop waits for processes to exit after a signal, in ms.
     pub grace_ms: f64,
-    /// Whether nothing was to be stopped.
+    /// Whether `--dry-run` was given.
     pub dry_run: bool,
     pub databases: Vec<DatabaseReap>,
 }
@@ -33,13 +33,13 @@ pub struct DatabaseReap {
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     pub path: PathBuf,
-    /// Those for which a cause holds, those that something protects included.
+    /// Processes for which a cause holds, protected ones included.
     pub candidates: Vec<ReapCandidate>,
-    /// Whether the locks of those that are gone are released; `None` where nothing was stopped.
+    /// Whether the locks of the exited processes are released; `None` if none was stopped.
     pub locks_released: Option<bool>,
-    /// Whether nobody keeps the log from being moved; `None` where nothing was stopped or there is no log.
+    /// Whether nothing keeps the log from being checkpointed; `None` if no process was stopped, or there is no log.
     pub log_movable: Option<bool>,
-    /// Who keeps it from that.
+    /// Processes that keep it from being checkpointed.
     pub in_the_way: Vec<CheckpointBlocker>,
 }
 
@@ -56,11 +56,11 @@ pub struct ReapCandidate {
     causes: Vec<StaleCause>,
     protected: Option<StaleProtection>,
     pub outcome: ReapOutcome,
-    /// Why it got no signal, where it got none.
+    /// Why it got no signal; `None` if it got one.
     pub refusal: Option<String>,
 }
 
-/// What became of a candidate.
+/// The result for a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReapOutcome {
@@ -68,14 +68,14 @@ pub enum ReapOutcome {
     WouldStop,
     Declined,
     Gone,
-    /// It was ended by KILL.
+    /// KILL ended it.
     Killed,
     StillThere,
     Refused,
 }
 
 impl ReapCandidate {
-    /// `process`, of which nothing more is known yet.
+    /// The report for `process` before a stop.
     pub fn new(process: &Process, outcome: ReapOutcome, refusal: Option<String>) -> Self {
         Self {
             pid: process.pid,
@@ -94,7 +94,7 @@ impl ReapCandidate {
 }
 
 impl DatabaseReap {
-    /// The same with what a look after it showed.
+    /// Adds what a later sample showed.
     pub fn add_aftermath(&mut self, aftermath: &StopAftermath) {
         self.locks_released = Some(aftermath.still_held.is_empty());
         let is_safe = aftermath.hazard.is_none();

@@ -1,4 +1,4 @@
-//! Runs as a table, and below each what needs saying.
+//! Runs as a table, with notes below each.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{
 
 use super::RunEntry;
 
-/// Titles of the columns, and whether figures stand in it, which end where the title ends.
+/// Titles of the columns, and whether a column contains figures, which are right-aligned.
 const COLUMNS: [(&str, CellAlignment); 11] = [
     ("STARTED", CellAlignment::Left),
     ("STATE", CellAlignment::Left),
@@ -33,7 +33,7 @@ enum CellAlignment {
     Right,
 }
 
-/// The lines that show `runs`, a line each below one of titles; none where there are no runs.
+/// A line of titles, and a line for each of `runs`; empty if there are no runs.
 pub fn lines(
     runs: &[RunEntry],
     now: Timestamp,
@@ -63,7 +63,6 @@ pub fn lines(
     lines
 }
 
-/// The line that tells of a watch.
 pub fn watching(database: &str, watcher: &IngestWatcher, now: Timestamp) -> String {
     let IngestWatcher { pid, folders, .. } = watcher;
     let since = units::duration(watcher.watched_ms(now));
@@ -107,7 +106,7 @@ fn spread(spread: Option<DurationSpread>) -> String {
     spread.map_or_else(|| "–".to_owned(), |it| [it.p50, it.p99, it.max].map(units::duration).join(" / "))
 }
 
-/// What the columns do not tell of how it stands.
+/// Facts about its state that the columns do not show.
 fn notes(ingestion: &Ingestion, now: Timestamp) -> impl Iterator<Item = String> {
     let state = match ingestion.state {
         IngestionState::Running => {
@@ -126,7 +125,7 @@ fn notes(ingestion: &Ingestion, now: Timestamp) -> impl Iterator<Item = String> 
     before.into_iter().chain(state).chain(in_part).chain(embedding).chain(ingestion.error.clone())
 }
 
-/// What is missing is a failure once nobody is at it any more.
+/// A missing vector is a failure once the run has ended.
 fn embedded(embedding: &EmbeddingProgress, state: IngestionState) -> String {
     let EmbeddingProgress { wanted, embedded, error, .. } = embedding;
     let missing = wanted.saturating_sub(*embedded);

@@ -1,7 +1,7 @@
-//! The checkpoints that the profile of the watched database asks for, between two runs.
+//! The scheduled checkpoints of the watched database, between two runs.
 //!
-//! As with the console's, each is run by a worker process, and the ledger sees to it that of all who would run it one
-//! does. The look before it opens the database's files raw: this process must have no connection then.
+//! As with the console's, a worker process runs each of them, and the ledger ensures that of all waltop processes only
+//! one does. The sample before it opens the database's files raw: this process must have no connection then.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,16 +22,16 @@ use crate::{
 
 use super::super::diagnosed;
 
-/// When it is looked again, after something was in the way once; twice as late each time after that.
+/// Time until the next sample after a checkpoint was held back; it doubles each time after that.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The latest that it is looked again.
+/// The longest time until the next sample.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How often it is looked whether the watch is to end while a worker is at work.
+/// How often the timer checks whether the watch has to end while a worker is running.
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
-/// The schedule of one database, and how far it has come.
+/// The schedule of one database, and its state.
 #[derive(Debug)]
 pub struct CheckpointTimer<'a> {
     config: &'a Config,
@@ -42,18 +42,18 @@ pub struct CheckpointTimer<'a> {
     since: Timestamp,
     pause: Duration,
     not_before: Option<Instant>,
-    /// What was said of the one that is due: of each it is said once.
+    /// The last notice about the checkpoint that is due: each is reported once.
     said: Option<String>,
 }
 
 impl<'a> CheckpointTimer<'a> {
-    /// Those of `database`, which may be new; `None` where its profile asks for none.
+    /// The timer of `database`, which may be new; `None` if its profile has no schedule.
     ///
     /// # Errors
     ///
-    /// Where the configuration is read-only.
+    /// The configuration is read-only.
     pub fn of(database: &Path, config: &'a Config) -> anyhow::Result<Option<Self>> {
-        // By this name the console and other watches know it.
+        // The console and other watches use this name for it.
         let database = paths::canonical_or_future(database).unwrap_or_else(|_| database.to_owned());
         let Some(asked) = config.profile_of(&database).checkpoint else { return Ok(None) };
         Ok(Some(Self {
@@ -69,7 +69,7 @@ impl<'a> CheckpointTimer<'a> {
         }))
     }
 
-    /// When there is one to run, as far as is known now.
+    /// When the next one is due, as far as is known now.
     pub fn next(&self) -> Instant {
         let now = Timestamp::now();
         let wait = self.due(self.ledger.last(&self.database).as_ref(), now).duration_since(now);
@@ -77,8 +77,8 @@ impl<'a> CheckpointTimer<'a> {
         self.not_before.map_or(due, |not_before| not_before.max(due))
     }
 
-    /// Runs the one that is due, unless something is in the way or another has its turn; a worker that is at work when
-    /// `stop` is raised comes to its end by itself. `tell` gets a line where there is something to know.
+    /// Runs the checkpoint that is due, unless something blocks it. A worker that is running when `stop` is raised
+    /// finishes by itself. Calls `tell` with a line if there is something to report.
     pub fn run(&mut self, stop: &StopFlag, tell: impl Fn(&str)) {
         let (now, last) = (Timestamp::now(), self.ledger.last(&self.database));
         let due = self.due(last.as_ref(), now);
@@ -94,7 +94,7 @@ impl<'a> CheckpointTimer<'a> {
             Err(error) => CheckpointPlan::Wait(error.to_string()),
         };
         if let CheckpointPlan::Wait(why) = &plan {
-            // How long something has lasted is in its words: it is the checkpoint that this is said of once.
+            // The text includes how long something has lasted, so the notice is compared by checkpoint.
             self.notify_once(due.to_string(), &format!("the scheduled checkpoint waits: {why}"), tell);
             return;
         }
@@ -104,7 +104,7 @@ impl<'a> CheckpointTimer<'a> {
         match self.run_checkpoint(&scheduled, stop) {
             Ok(Some(last)) => {
                 (self.pause, self.not_before, self.said) = (FIRST_PAUSE, None, None);
-                // That there was nothing to do need not be told every time.
+                // A checkpoint without frames is not reported each time.
                 if scheduled.plan != CheckpointPlan::Idle {
                     tell(&format!(
                         "scheduled {} checkpoint of {}: {}",
@@ -114,7 +114,7 @@ impl<'a> CheckpointTimer<'a> {
                     ));
                 }
             }
-            // Another has the turn, has had it, or will have the next one; or the watch is to end.
+            // Another process has or had the turn, or will have the next one; or the watch has to end.
             Ok(None) => self.pause = FIRST_PAUSE,
             Err(error) => {
                 let line = format!("no scheduled checkpoint: {error}");
@@ -123,13 +123,13 @@ impl<'a> CheckpointTimer<'a> {
         }
     }
 
-    /// When the one after `last` is due. One that lies in the future was noted by a clock that has been set back since.
+    /// When the checkpoint after `last` is due. A `last` in the future was recorded before the clock was set back.
     fn due(&self, last: Option<&LastCheckpoint>, now: Timestamp) -> Timestamp {
         let at = last.map(|last| last.at).filter(|at| *at <= now);
         schedule::due(self.asked, &self.database, at, self.since.min(now))
     }
 
-    /// Looks no sooner than after a while, whatever comes of this time.
+    /// Delays the next sample, whatever this checkpoint's result.
     fn put_off(&mut self) {
         self.not_before = Some(Instant::now() + self.pause.min(self.asked.every));
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
