@@ -1,7 +1,7 @@
-//! Reading no more than a limit, however much there is.
+//! Reads with a limit, whatever the size of the source.
 //!
-//! What a neighbour can make as long as it likes (its command line, the lock table, a file that waltop kept) must cost
-//! waltop neither memory nor time without bound. Every reading of `/proc` and of waltop's own state goes through here.
+//! Another process can make some sources arbitrarily long (its command line, the lock table, a file of waltop's). They
+//! must not cost waltop unbounded memory or time. Every read of `/proc` and of waltop's own state uses this module.
 
 use std::{
     fs::File,
@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The buffer of [`each_line`]. A longer line is passed over, and counts as a cut.
+/// The buffer of [`each_line`]. A longer line is skipped, and counts as a cut.
 const BUFFER: usize = 64 << 10;
 
-/// The beginning of a file.
+/// The start of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BoundedFile {
-    /// As many bytes as the limit at most.
+    /// At most as many bytes as the limit.
     pub bytes: Vec<u8>,
     pub is_cut: bool,
 }
@@ -25,35 +25,35 @@ pub(crate) struct BoundedFile {
 ///
 /// # Errors
 ///
-/// Where it cannot be read.
+/// It cannot be read.
 pub(crate) fn read(path: &Path, limit: usize) -> io::Result<BoundedFile> {
     read_from(File::open(path)?, limit)
 }
 
-/// Reads at most `limit` bytes of what comes next in `source`.
+/// Reads at most `limit` bytes from `source`.
 ///
 /// # Errors
 ///
-/// Where it cannot be read.
+/// It cannot be read.
 pub(crate) fn read_from(source: impl Read, limit: usize) -> io::Result<BoundedFile> {
     let mut bytes = Vec::new();
-    // One byte more than the limit tells whether there is more.
+    // One byte more than the limit shows whether there is more.
     source.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     let is_cut = bytes.len() > limit;
     bytes.truncate(limit);
     Ok(BoundedFile { bytes, is_cut })
 }
 
-/// Reads the file at `path` where it has at most `limit` bytes.
+/// Reads the file at `path` if it has at most `limit` bytes.
 ///
 /// # Errors
 ///
-/// Where it cannot be read, or is larger ([`io::ErrorKind::FileTooLarge`]).
+/// It cannot be read, or is larger ([`io::ErrorKind::FileTooLarge`]).
 pub(crate) fn read_whole(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     read(path, limit)?.whole()
 }
 
-/// The same as text: bytes that are not UTF-8 are replaced.
+/// The same as text; invalid UTF-8 is replaced.
 ///
 /// # Errors
 ///
@@ -65,11 +65,11 @@ pub(crate) fn read_text(path: &Path, limit: usize) -> io::Result<String> {
 }
 
 impl BoundedFile {
-    /// All the bytes.
+    /// All bytes.
     ///
     /// # Errors
     ///
-    /// Where it is cut: [`io::ErrorKind::FileTooLarge`].
+    /// It was cut: [`io::ErrorKind::FileTooLarge`].
     pub fn whole(self) -> io::Result<Vec<u8>> {
         if self.is_cut {
             let limit = crate::units::bytes(self.bytes.len() as u64);
@@ -79,7 +79,7 @@ impl BoundedFile {
     }
 }
 
-/// What ends a reading early.
+/// Limits that end a read early.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadLimits {
     pub bytes: u64,
@@ -89,13 +89,13 @@ pub(crate) struct ReadLimits {
 /// Why lines were left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CutReason {
-    /// There is more than the bound.
+    /// The source has more bytes than the limit.
     Bytes(u64),
-    /// It took longer than the bound.
+    /// It took longer than the limit.
     Time(Duration),
     /// A line is longer than the buffer.
     Line,
-    /// More lines matter than are kept.
+    /// More lines match than are kept.
     Lines(usize),
 }
 
@@ -110,19 +110,19 @@ impl std::fmt::Display for CutReason {
     }
 }
 
-/// What was read of a file line by line.
+/// The lines that were read from a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BoundedLines {
     pub bytes: u64,
-    /// Why lines are missing, if any are.
+    /// Why lines are missing; `None` if none are.
     pub cut: Option<CutReason>,
 }
 
-/// Calls `take` with each line of `source`, without its end, over one buffer. `take` returns whether it wants more.
+/// Calls `take` with each line of `source`, without its end, in one reused buffer. `take` returns whether to continue.
 ///
 /// # Errors
 ///
-/// Where it cannot be read.
+/// It cannot be read.
 pub(crate) fn each_line(
     mut source: impl Read,
     bounds: ReadLimits,
@@ -130,7 +130,7 @@ pub(crate) fn each_line(
 ) -> io::Result<BoundedLines> {
     let begin = Instant::now();
     let mut buffer = vec![0; BUFFER];
-    // The bytes of a line that has no end yet, and whether the rest of one that is too long is being passed over.
+    // The bytes of an unfinished line, and whether the remaining part of an overlong line is being skipped.
     let (mut kept, mut is_in_long_line) = (0, false);
     let mut reading = BoundedLines { bytes: 0, cut: None };
     loop {
@@ -179,7 +179,7 @@ mod tests {
 
     const WIDE: ReadLimits = ReadLimits { bytes: 1 << 30, time: Duration::from_hours(1) };
 
-    /// Gives at most so many bytes a reading, as the kernel gives a page.
+    /// Returns at most this many bytes per read, as the kernel returns a page.
     struct Pages<'a>(&'a [u8], usize);
 
     impl Read for Pages<'_> {

@@ -30,30 +30,29 @@ pub use permit::{Permit, ReadOnly};
 pub use scalar::{DurationError, SizeError, duration_of, size_of};
 pub use thresholds::Thresholds;
 
-/// Everything that can be set, checked once at the start and handed down.
+/// All settings, checked once at startup and passed to the other modules.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub places: Places,
-    /// The databases that are meant where none is named, as [`crate::paths::settled`] gives them.
+    /// The databases that are used if none is named, as [`crate::paths::settled`] returns them.
     pub databases: Vec<PathBuf>,
-    /// What databases are held to that have no profile of their own.
+    /// The profile of databases without their own.
     pub profile: Profile,
-    /// What stands under `[[database]]`, with its profile where it has one of its own.
+    /// The entries of `[[database]]`, with their profile if they have one.
     pub own_profiles: Vec<(PathBuf, Option<Profile>)>,
-    /// What is known of the processes that belong to the databases.
+    /// Rules for the processes that belong to the databases.
     pub daemons: Vec<DaemonRule>,
     /// When a figure becomes a finding.
     pub thresholds: Thresholds,
     pub refresh: Duration,
-    /// Whether the console samples the locks between its looks.
+    /// Whether the console samples the locks between snapshots.
     pub sampling: bool,
-    /// Whether every action on the world is refused.
+    /// Whether every action outside waltop is refused.
     pub readonly: bool,
-    /// Where the console writes its log, too. `console/log_file` checks it before it opens it.
+    /// Where the console also writes its log. `console/log_file` checks the path before it opens it.
     pub log_file: Option<PathBuf>,
-    /// The colours of the console.
     pub theme: Palette,
-    /// Which key of the console does what.
+    /// Key bindings of the console.
     pub keymap: Keymap,
 }
 
@@ -64,11 +63,11 @@ pub enum Palette {
     /// For a terminal with a dark background.
     #[default]
     Dark,
-    /// For one with a light background.
+    /// For a terminal with a light background.
     Light,
-    /// Told apart by people who cannot tell red from green.
+    /// Distinguishable without telling red from green.
     ColourBlind,
-    /// None at all.
+    /// No colours.
     None,
 }
 
@@ -78,28 +77,28 @@ pub enum ConfigError {
     /// The operating system names no home directory.
     #[error(transparent)]
     NoHome(#[from] NoHome),
-    /// The file of settings is not in order.
+    /// The settings file is invalid.
     #[error(transparent)]
     File(#[from] SettingsError),
-    /// The user's own profile stands in the way of the default one.
+    /// The user's profile conflicts with the default one.
     #[error(transparent)]
     Profile(#[from] ProfileError),
 }
 
 impl Config {
-    /// The configuration of this user: what stands in `file`, which must be there, or else in the user's own file, which
-    /// may be missing.
+    /// The configuration of this user: from `file`, which must exist, or else from the user's settings file, which may
+    /// be missing.
     ///
     /// # Errors
     ///
-    /// Where the operating system names no home directory, or the file is not in order.
+    /// The operating system names no home directory, or the file is invalid.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut places = Places::of_user()?;
         if let Some(file) = file {
             places.config = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         }
         let mut config = Self::new(places);
-        // A file of that name, which would say nothing, is told at once.
+        // A user file of that name would have no effect, so it is reported at once.
         config.profile = Profile::named(&config.profile.name, &config.places.profiles())?;
         let settings = match SettingsFile::read(&config.places.config) {
             Err(SettingsError::Missing { .. }) if file.is_none() => return Ok(config),
@@ -110,7 +109,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What holds where nothing is set.
+    /// The defaults.
     pub fn new(places: Places) -> Self {
         Self {
             places,
@@ -128,13 +127,13 @@ impl Config {
         }
     }
 
-    /// What the database at `path` is held to. The path is as [`crate::paths::settled`] gives it.
+    /// The profile of the database at `path`. The path is as [`crate::paths::settled`] returns it.
     pub fn profile_of(&self, path: &Path) -> &Profile {
         let own = self.own_profiles.iter().find(|(own, _)| own == path);
         own.and_then(|(_, profile)| profile.as_ref()).unwrap_or(&self.profile)
     }
 
-    /// Holds every database to `profile`, whatever stands in the file.
+    /// Sets the profile of every database to `profile`, whatever the file says.
     pub fn hold_all_to(&mut self, profile: Profile) {
         self.profile = profile;
         self.own_profiles.clear();

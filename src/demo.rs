@@ -1,7 +1,7 @@
-//! `waltop demo`: a sandbox of real processes with real trouble, and the console on it.
+//! `waltop demo`: a sandbox of real processes with real contention, and the console on it.
 //!
-//! This process only keeps the sandbox: the console is a child of its own, so that even a console that dies
-//! leaves somebody to tidy up. The actors end with this process, whatever ends it.
+//! This process only manages the sandbox. The console is a child process, so that the sandbox is cleaned up even if the
+//! console dies. The actors exit with this process, whatever ends it.
 
 use std::{
     io::{self, IsTerminal},
@@ -30,10 +30,10 @@ mod documents;
 
 use cast::DemoActors;
 
-/// What the title of the sandbox's console says.
+/// In the title of the sandbox's console.
 pub const BANNER: &str = "DEMO";
 
-/// Thresholds under which a visitor need not wait for a minute until a pin is a finding.
+/// Thresholds that make a pin a finding sooner than after a minute.
 pub fn thresholds() -> Thresholds {
     Thresholds { pinned_wal: (Duration::from_secs(5), Duration::from_secs(30)), ..Thresholds::default() }
 }
@@ -44,38 +44,38 @@ pub enum DemoError {
     /// Stdin or stdout is a pipe or a file.
     #[error("the demo opens the console, which needs a terminal; run it in one")]
     NoTerminal,
-    /// A file or a process could not be made.
+    /// A file or a process could not be created.
     #[error("cannot set up the sandbox: {0}")]
     Io(#[from] io::Error),
-    /// An actor could not do its part.
+    /// An actor failed.
     #[error("cannot set up the sandbox: {role} answered {answer}")]
     Actor { role: &'static str, answer: String },
 }
 
-/// Sets the sandbox up, opens the console on it, and leaves nothing behind; the console's exit code.
+/// Creates the sandbox, runs the console on it, and removes it afterwards; returns the console's exit code.
 ///
 /// # Errors
 ///
-/// Where there is no terminal, or the sandbox cannot be set up.
+/// There is no terminal, or the sandbox cannot be created.
 pub fn run(config: &Config) -> Result<u8, DemoError> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(DemoError::NoTerminal);
     }
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // From here on a signal no longer ends this process before it has tidied up.
+    // From here on a signal no longer ends this process before it has cleaned up.
     let mut endings = tokio.block_on(async { EndSignals::listen() })?;
     let folder = tempfile::Builder::new().prefix("waltop-demo-").tempdir()?;
     let notes = folder.path().join("notes");
     documents::write(&notes)?;
     let database = folder.path().join("notes.db");
-    // Dropped before the folder: nobody uses a file that is being removed.
+    // Dropped before the folder: no process uses a file that is being removed.
     let _cast = DemoActors::assemble(&database)?;
     let _runs = VisitorRuns { state: folder.path().join("state"), permit: config.permit().ok() };
     Ok(tokio.block_on(console(folder.path(), &notes, &database, &mut endings))?)
 }
 
-/// Runs the console in the sandbox, where its journals stay too, and passes on the signals that would end it; its
-/// exit code, or that of a signal which came before it.
+/// Runs the console in the sandbox, which also contains its journals, and forwards the signals that would end it;
+/// returns its exit code, or that of a signal which came before it.
 async fn console(folder: &Path, notes: &Path, database: &Path, endings: &mut EndSignals) -> io::Result<u8> {
     if let Some(signal) = endings.received().await {
         return Ok(exit_code(signal));
@@ -99,7 +99,7 @@ async fn console(folder: &Path, notes: &Path, database: &Path, endings: &mut End
 fn pass_on(child: &Child, signal: process::Signal) {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(process::Pid::from_raw);
     if let Some(pid) = pid {
-        // It is our own child and not collected yet, so the PID is still its own; it may have ended already.
+        // It is this process's child and has not been reaped yet, so the PID is still its own; it may have exited.
         let _ = process::kill_process(pid, signal);
     }
 }
@@ -110,7 +110,7 @@ fn code(status: ExitStatus) -> u8 {
     status.code().or(killed).and_then(|code| u8::try_from(code).ok()).unwrap_or(2)
 }
 
-/// The ingestions that a visitor started; they outlive a console, but not the sandbox.
+/// The ingestions that the user started; they outlive a console, but not the sandbox.
 struct VisitorRuns {
     state: PathBuf,
     // Without one the console in the sandbox could start none.
@@ -126,7 +126,7 @@ impl Drop for VisitorRuns {
         for ingestion in running {
             let Some(start_ticks) = ingestion.start_ticks else { continue };
             let target = SignalTarget { pid: ingestion.pid, start_ticks };
-            // One that has ended by now needs nothing.
+            // One that has exited needs nothing.
             if let Ok(pinned) = StopRequest::ingestion(target).pin(proc)
                 && pinned.send(permit, StopSignal::Kill).is_ok()
             {

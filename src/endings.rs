@@ -1,4 +1,4 @@
-//! The signals that end a console or the keeper of a sandbox: heard, so that it can put things right first.
+//! The signals that end a console or the process of a sandbox: handled, so that it can clean up first.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::observe::proc;
 
-/// Hears INT, TERM and HUP from the moment it is made.
+/// Receives INT, TERM and HUP from its creation on.
 pub struct EndSignals {
     interrupt: Listener,
     terminate: Listener,
@@ -18,11 +18,12 @@ pub struct EndSignals {
 }
 
 impl EndSignals {
-    /// Listens from now on: none of the three ends this process by itself any more. To be called inside a runtime.
+    /// Handles the three signals from now on: none of them ends this process by itself any more. Call it inside a
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// Where the operating system refuses a handler.
+    /// The operating system refuses a handler.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -39,25 +40,26 @@ impl EndSignals {
         }
     }
 
-    /// One that has come already.
+    /// A signal that has already arrived.
     pub async fn received(&mut self) -> Option<Signal> {
         timeout(Duration::from_millis(1), self.next()).await.ok()
     }
 }
 
-/// The exit code by which shells know that `signal` ended a process: 128 and its number.
+/// The exit code that shells use for a process ended by `signal`: 128 plus its number.
 pub fn exit_code(signal: Signal) -> u8 {
     u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)
 }
 
-/// Lets a write beyond the limit on file sizes (`ulimit -f`) fail with an error that can be told, where the signal of the
-/// kernel's would end the process without a line. Programs that this one starts have their own way with that signal.
+/// Makes a write beyond the file size limit (`ulimit -f`) fail with an error that can be reported, instead of the
+/// kernel's signal, which would end the process without a message. Child processes keep their own handling of that
+/// signal.
 pub fn survive_file_size_limit() {
-    // Where the handler is refused, the signal still ends the process.
+    // If the handler is refused, the signal still ends the process.
     let _ = signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::default());
 }
 
-/// Whether this process ignores `signal`; `false` where that cannot be told.
+/// Whether this process ignores `signal`; `false` if unknown.
 pub fn ignores(signal: Signal) -> bool {
     proc::ignores_signal("/proc".as_ref(), signal.as_raw())
 }

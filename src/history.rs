@@ -1,11 +1,11 @@
-//! What happened between the looks: lock holds, waits, growth of the log, in buffers of bounded size.
+//! What happened between snapshots: lock holds, waits, growth of the log, in buffers of bounded size.
 //!
-//! Nothing here reads a clock: the time comes in. The newest [`LockHistory::HOLDS`] holds of the write lock are kept
-//! one by one, at full activity a minute of them and more; one that leaves the ring is added to its second: for
-//! four hours of seconds in which the lock was held, the three processes that held it longest, by name, and
-//! all others together. A database's history takes at most [`LockHistory::BYTES`], whatever runs: every hold by a
-//! process of its own, names and all. That is less than 12 MB; a few processes that come back again and again
-//! take less than 3 MB, and a quiet database next to nothing.
+//! Nothing here reads a clock: the caller passes the time. The newest [`LockHistory::HOLDS`] holds of the write lock
+//! are kept one by one; at full activity that is a minute or more. A hold that leaves the ring is added to its second.
+//! There are four hours of seconds in which the lock was held; each keeps the three processes that held it longest, by
+//! name, and the sum of all others. A database's history takes at most [`LockHistory::BYTES`], even if every hold is by
+//! another process with another name. That is less than 12 MB; a few recurring processes take less than 3 MB, and a
+//! quiet database almost nothing.
 
 use std::{
     collections::VecDeque,
@@ -24,25 +24,25 @@ use holds::HoldPiece;
 pub use rate::{GrowthRate, MovedFrames};
 pub use timeline::{LockWaits, TimeWindow, Timeline, TimelineLane, TimelineStep};
 
-/// What a console draws beside a snapshot.
+/// What a console draws in addition to a snapshot.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DatabaseTrend {
-    /// Growth of `-wal` in bytes a second over the last few looks; `None` until there are two.
+    /// Growth of `-wal` in bytes per second over the last few samples; `None` until there are two.
     pub wal_bytes_per_second: Option<f64>,
-    /// Frames that checkpoints moved in a second, over the last few looks; `None` where that is not known.
+    /// Frames that were checkpointed per second, over the last few samples; `None` if unknown.
     pub frames_moved_per_second: Option<f64>,
-    /// Who held the write lock when, one lane for each process that did, most time first.
+    /// Holds of the write lock, one lane per process, most time first.
     pub lanes: Vec<WriteLane>,
 }
 
 /// One process's holds of the write lock over the last minute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WriteLane {
-    /// `None`: a process that cannot be seen from here.
+    /// `None`: the process is not visible from here.
     pub pid: Option<i32>,
     /// Its short name, as last seen.
     pub name: String,
-    /// Share of each slice of time in which it held the lock, 0 to 1, oldest first; [`WriteLane::CELLS`] of them.
+    /// Share of each time slice in which it held the lock, 0 to 1, oldest first; [`WriteLane::CELLS`] of them.
     pub cells: Vec<f32>,
 }
 
@@ -51,10 +51,10 @@ impl WriteLane {
     pub const CELLS: usize = 60;
 }
 
-/// Who held a lock. A PID alone is reused; PID and start are not.
+/// The holder of a lock. A PID alone is reused; PID and start together are not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct LockOwner {
-    /// `None`: a process that cannot be seen from here; with a name, several processes.
+    /// `None`: the process is not visible from here; with a name, several processes.
     pub pid: Option<i32>,
     /// Its start in clock ticks since boot.
     pub start_ticks: Option<u64>,
@@ -62,11 +62,11 @@ pub struct LockOwner {
 }
 
 impl LockOwner {
-    /// The name of those that are not kept apart.
+    /// The name for the sum of all other processes.
     pub const OTHERS: &str = "others";
-    /// Bytes of a name that are kept; the kernel's own names have 15 at most.
+    /// Bytes of a name that are kept; the kernel's own names have at most 15.
     const NAME: usize = 32;
-    /// What one takes on the heap, the two counters of its `Arc` included.
+    /// Heap bytes of one owner, the two counters of its `Arc` included.
     const BYTES: usize = size_of::<Self>() + 2 * size_of::<usize>() + Self::NAME;
 
     fn key(&self) -> (Option<i32>, Option<u64>, bool) {
@@ -78,7 +78,7 @@ impl LockOwner {
     }
 }
 
-/// One of the three locks that exclude others and can be sampled.
+/// One of the three exclusive locks that can be sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SampledLock {
     /// Byte 120.
@@ -94,12 +94,12 @@ impl SampledLock {
     pub const ALL: [Self; 3] = [Self::Write, Self::Checkpoint, Self::Recover];
 }
 
-/// Holds of the write lock in a stretch of time.
+/// Holds of the write lock in a time range.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct HoldFigures {
-    /// How many there were, the current one included.
+    /// Number of holds, the current one included.
     pub count: u64,
-    /// Median length in ms. Past the ring it is right within a fifth, and so is the next.
+    /// Median length in ms. For times older than the ring it is accurate to a fifth, as is the next one.
     pub p50_ms: f64,
     /// 99th percentile in ms.
     pub p99_ms: f64,
@@ -109,10 +109,10 @@ pub struct HoldFigures {
     pub held_ratio: f64,
 }
 
-/// What was seen of one database over time.
+/// The observations of one database over time.
 #[derive(Debug, Default)]
 pub struct LockHistory {
-    /// When the sampler began; all times here are microseconds after it.
+    /// When the sampler started; all times here are microseconds after it.
     since: Option<Instant>,
     holds: VecDeque<TimedHold>,
     open: [Option<(Instant, Arc<LockOwner>)>; 3],
@@ -120,15 +120,15 @@ pub struct LockHistory {
     waits: VecDeque<TimedHold>,
     log: Option<u64>,
     growth: GrowthRate,
-    // The same at most every `STEADY`, so that it spans long enough however often somebody looks.
+    // The same at most every `STEADY`, so that it spans enough time at any sampling rate.
     steady_growth: GrowthRate,
     moved: MovedFrames,
 }
 
-/// Microseconds, or a time in microseconds after the sampler began: 292,000 years fit.
+/// Microseconds, or a time in microseconds after the start of the sampler: 292,000 years fit.
 type Micros = i64;
 
-/// A hold, or a wait: who, from when on, for how long.
+/// A hold or a wait: process, start and length.
 #[derive(Debug, Clone)]
 struct TimedHold {
     start: Micros,
@@ -137,44 +137,44 @@ struct TimedHold {
 }
 
 impl LockHistory {
-    /// How many holds are kept one by one; the oldest goes first.
+    /// How many holds are kept one by one; the oldest is removed first.
     pub const HOLDS: usize = 32_768;
     /// How many waits are kept.
     pub const WAITS: usize = 4096;
-    /// How far back the figures of a snapshot reach.
+    /// The time range of a snapshot's figures.
     pub const WINDOW: Duration = Duration::from_mins(1);
-    /// How many lanes are drawn in a panel.
+    /// How many lanes a panel draws.
     pub const LANES: usize = 8;
-    /// What a history takes at most, in bytes.
+    /// The most bytes that a history takes.
     pub const BYTES: usize = size_of::<Self>()
         + (Self::HOLDS + Self::WAITS) * (size_of::<TimedHold>() + LockOwner::BYTES)
         + SampledLock::ALL.len() * LockOwner::BYTES
         + CoarseHistory::BYTES
         + 2 * GrowthRate::VALUES * size_of::<(Instant, u64)>();
 
-    /// The sampler is at work from `at` on. Only the first call counts.
+    /// Records that the sampler started at `at`. Only the first call counts.
     pub fn sampling_began(&mut self, at: Instant) {
         self.since.get_or_insert(at);
     }
 
-    /// How far back the samples reach, at most [`LockHistory::WINDOW`]; `None` where nothing samples.
+    /// How far back the samples reach, at most [`LockHistory::WINDOW`]; `None` if nothing is sampled.
     pub fn reach(&self, now: Instant) -> Option<Duration> {
         self.since.map(|since| now.saturating_duration_since(since).min(Self::WINDOW))
     }
 
-    /// Whether `at` is when the sampler began, so that what it saw then may have begun before.
+    /// Whether `at` is the start of the sampler: a hold seen then may have started earlier.
     pub fn is_from_the_beginning(&self, at: Instant) -> bool {
         self.since.is_some_and(|since| at <= since)
     }
 
-    /// `who` holds `lock` from `at` on. A hold that was open ends there.
+    /// Records that `who` holds `lock` from `at` on. Ends an open hold.
     pub fn open(&mut self, lock: SampledLock, at: Instant, who: Arc<LockOwner>) {
         self.close(lock, at);
         self.sampling_began(at);
         self.open[lock as usize] = Some((at, self.known(who)));
     }
 
-    /// Nobody holds `lock` from `at` on.
+    /// Records that no process holds `lock` from `at` on.
     pub fn close(&mut self, lock: SampledLock, at: Instant) {
         let Some((start, who)) = self.open[lock as usize].take() else { return };
         if lock == SampledLock::Write {
@@ -192,12 +192,13 @@ impl LockHistory {
         }
     }
 
-    /// Since when `lock` is held, and by whom, as far as the sampler knows.
+    /// Since when `lock` is held, and its holder, as far as the sampler knows.
     pub fn current(&self, lock: SampledLock) -> Option<(Instant, &LockOwner)> {
         self.open[lock as usize].as_ref().map(|(start, who)| (*start, who.as_ref()))
     }
 
-    /// `who` waited for the write lock until `end`, as it says itself. What was before the sampler began is left out.
+    /// Records that `who` waited for the write lock until `end`, according to its own journal. The time before the
+    /// start of the sampler is left out.
     pub fn waited(&mut self, end: Instant, length: Duration, who: Arc<LockOwner>) {
         if self.since.is_some_and(|since| end >= since) {
             let length = micros(length);
@@ -206,7 +207,7 @@ impl LockHistory {
         }
     }
 
-    /// What a console draws, as of `now`.
+    /// What a console draws at `now`.
     pub fn trend(&self, now: Instant) -> DatabaseTrend {
         DatabaseTrend {
             wal_bytes_per_second: self.growth.a_second(),
@@ -215,12 +216,12 @@ impl LockHistory {
         }
     }
 
-    /// The oldest moment that is known.
+    /// The oldest known time.
     fn oldest(&self) -> Micros {
         self.past.dropped_before().unwrap_or(0)
     }
 
-    // One value for a process that comes back again and again, and no name longer than is counted on.
+    // One shared value for a recurring process, and no name longer than the limit.
     fn known(&self, who: Arc<LockOwner>) -> Arc<LockOwner> {
         const LOOKED_AT: usize = 8;
         let recent = self.holds.iter().rev().map(|hold| &hold.who).take(LOOKED_AT);
@@ -319,7 +320,7 @@ mod tests {
         Arc::new(LockOwner { pid: Some(-1), start_ticks: Some(number.into()), name: "waltop".to_owned() })
     }
 
-    // What the containers have taken from the heap, each holder counted once.
+    // The heap bytes of the containers, each holder counted once.
     fn size(history: &LockHistory) -> usize {
         let (past, named) = history.past.size();
         let ring = history.holds.iter().chain(&history.waits).map(|hold| &hold.who);

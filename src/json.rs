@@ -1,7 +1,7 @@
-//! JSON for other programs and for people, in which nothing reverses, hides or moves what is shown.
+//! JSON for programs and people, without characters that reverse, hide or move text on a terminal.
 //!
-//! JSON allows most control and format characters as they are, and a terminal obeys them. As `\uXXXX` they are the same
-//! text to a program, and visible to a person.
+//! JSON allows most control and format characters unescaped, and a terminal interprets them. As `\uXXXX` they are the
+//! same text to a program, and visible to a person.
 
 use std::io;
 
@@ -17,7 +17,7 @@ use crate::text;
 ///
 /// # Errors
 ///
-/// Where it is no JSON, as a map with keys that are no text.
+/// It cannot be JSON, for example a map whose keys are not text.
 pub fn pretty(value: &impl Serialize) -> Result<String> {
     text_of(value, PrettyFormatter::new())
 }
@@ -37,7 +37,7 @@ fn text_of(value: &impl Serialize, formatter: impl Formatter) -> Result<String> 
     String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
-/// Writes as the formatter in it does, with escapes for what a terminal would obey.
+/// Writes as its inner formatter does, and escapes what a terminal would interpret.
 struct VisibleFormatter<F>(F);
 
 impl<F: Formatter> Formatter for VisibleFormatter<F> {

@@ -1,4 +1,4 @@
-//! Paths of files that need not be there yet, and what tells one file from another.
+//! Paths of files that may not exist yet, and the identity of files.
 
 use std::{
     fs::{self, Metadata},
@@ -7,12 +7,12 @@ use std::{
     path::{self, Path, PathBuf},
 };
 
-/// `path` as an absolute one with its symbolic links followed; as it is where its links, followed by their text, lead to
+/// `path` as an absolute path with its symbolic links followed. Unchanged if its links, followed by their text, lead to
 /// another file than the kernel reaches, as those below `/proc/PID/root` can.
 ///
 /// # Errors
 ///
-/// Where nothing is there, or it cannot be examined.
+/// Nothing exists there, or it cannot be examined.
 pub fn real(path: &Path) -> io::Result<PathBuf> {
     let meant = path.metadata()?;
     match path.canonicalize() {
@@ -21,8 +21,8 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Whether the links in `path`, followed by their text as SQLite does, lead to the file that the kernel reaches. Of a file
-/// that is missing, its directory counts.
+/// Whether the links in `path`, followed by their text as SQLite does, lead to the file that the kernel reaches. For a
+/// missing file, checks its directory.
 pub fn is_reached_by_text(path: &Path) -> bool {
     let Ok(meant) = path.metadata() else {
         return path.parent().is_none_or(|folder| folder.metadata().is_err() || is_reached_by_text(folder));
@@ -35,33 +35,32 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
     FileId::of(one) == FileId::of(other)
 }
 
-/// What tells a file from all others at one time: `st_dev` and `st_ino` of `stat`. Its path may lead to another later, and
-/// when it is deleted another may get its numbers.
+/// Identifies a file at one point in time: `st_dev` and `st_ino` of `stat`. Its path may lead to another file later,
+/// and after its deletion another file may get its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId {
-    /// Device number as `stat` has it.
+    /// Device number from `stat`.
     pub device: u64,
     pub inode: u64,
 }
 
 impl FileId {
-    /// That of the file that `metadata` is about.
     pub fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
-    /// That of the file at `path`; `None` where none is, or it cannot be seen.
+    /// The identity of the file at `path`; `None` if there is none, or it cannot be read.
     pub fn at(path: &Path) -> Option<Self> {
         Some(Self::of(&path.metadata().ok()?))
     }
 }
 
-/// `path` as an absolute one with its symbolic links followed, as far as it leads to anything; the rest is kept.
-/// A link that leads nowhere yet is followed too, as SQLite does where it makes the file.
+/// `path` as an absolute path with its symbolic links followed, as far as it exists; the last part is kept. A dangling
+/// link is followed too, as SQLite does when it creates the file.
 ///
 /// # Errors
 ///
-/// Where a part of it cannot be looked at, or what is missing ends in `..`.
+/// A part of it cannot be examined, or the missing part ends in `..`.
 pub fn canonical_or_future(path: &Path) -> io::Result<PathBuf> {
     let missing = match real(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => error,
@@ -70,14 +69,14 @@ pub fn canonical_or_future(path: &Path) -> io::Result<PathBuf> {
     let absolute = path::absolute(path)?;
     let Some((folder, name)) = absolute.parent().zip(absolute.file_name()) else { return Err(missing) };
     match fs::read_link(&absolute) {
-        // Links in a circle are another error of `canonicalize`, so this comes to an end.
+        // `canonicalize` reports a cycle of links as another error, so this recursion ends.
         Ok(target) => canonical_or_future(&folder.join(target)),
         Err(_) => Ok(canonical_or_future(folder)?.join(name)),
     }
 }
 
-/// A name for each of `paths`: the file name, and where another has the same, as many folders before it as tell the two
-/// apart.
+/// A name for each of `paths`: the file name, and if another path has the same, enough parent folders to distinguish
+/// the two.
 pub fn names(paths: &[&Path]) -> Vec<String> {
     let tail = |path: &Path, count: usize| {
         let parts: Vec<_> = path.iter().collect();

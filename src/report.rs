@@ -26,13 +26,13 @@ use crate::{
     text, units,
 };
 
-/// What a command answers that does one thing with each database.
+/// The output of a command that processes each database.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct DatabaseReports<T> {
     /// The version of the JSON contract.
     #[schemars(extend("const" = CONTRACT_VERSION))]
     pub version: u32,
-    /// A report for each database that it was done with, in the order in which they were named.
+    /// A report for each database that succeeded, in the order of the command line.
     pub databases: Vec<T>,
 }
 
@@ -42,27 +42,27 @@ impl<T> DatabaseReports<T> {
     }
 }
 
-/// What `waltop checkpoint` answers of one database.
+/// The output of `waltop checkpoint` for one database.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct CheckpointReport {
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     pub path: PathBuf,
     pub mode: CheckpointMode,
-    /// Whether SQLite said that somebody was in the way.
+    /// Whether SQLite reported another process's lock.
     pub busy: bool,
-    /// Committed frames in the log; `None` where SQLite did not say.
+    /// Committed frames in the log; `None` if SQLite did not report them.
     pub frames_in_log: Option<u32>,
-    /// Frames of those that are in the main file; `None` where SQLite did not say.
+    /// Those frames that are in the main file; `None` if SQLite did not report them.
     pub frames_moved: Option<u32>,
-    /// Frames of those that this checkpoint has moved; `None` where that is not known.
+    /// Frames that this checkpoint has moved; `None` if unknown.
     #[serde(default)]
     pub frames_moved_now: Option<u32>,
-    /// What it took, in ms.
+    /// Its duration, in ms.
     pub waited_ms: f64,
-    /// Whether every frame was moved and, where the mode asks for it, the log can start anew.
+    /// Whether every frame was checkpointed and, if the mode asks for it, the log can restart.
     pub complete: bool,
-    /// Who is in the way of the rest.
+    /// Processes that block the remaining frames.
     pub blocked_by: Vec<CheckpointBlocker>,
 }
 
@@ -92,22 +92,22 @@ impl fmt::Display for CheckpointReport {
     }
 }
 
-/// What `waltop fix` answers of one database.
+/// The output of `waltop fix` for one database.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct FixReport {
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     pub path: PathBuf,
-    /// The SQL of the fix, or the command that renames a log; empty where nothing had to be done.
+    /// The SQL of the fix, or the command that renames a log; empty if nothing had to be fixed.
     pub sql: Vec<String>,
-    /// Whether it was run, or would only have been.
+    /// Whether it was run, or only printed.
     pub applied: bool,
-    /// Who would have been in the way of what would have been run.
+    /// Processes that would have blocked it.
     pub in_the_way: Vec<CheckpointBlocker>,
-    /// Who has the database open.
+    /// Processes that have the database open.
     #[serde(default)]
     pub users: Vec<CheckpointBlocker>,
-    /// What differs from the profile and stays as it is, each with the reason.
+    /// Deviations from the profile that stay, each with the reason.
     #[serde(default)]
     pub left_alone: Vec<String>,
 }
@@ -137,19 +137,19 @@ impl fmt::Display for FixReport {
 ///
 /// # Errors
 ///
-/// Where the file exists already or cannot be written.
+/// The file exists already or cannot be written.
 pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    // `create_new` follows no symbolic link. Command lines of processes are not for every user of the machine.
+    // `create_new` follows no symbolic link. Other users of the machine must not read command lines of processes.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let written = json::pretty(value).map_err(io::Error::from).and_then(|text| writeln!(file, "{text}"));
     if written.is_err() {
-        // Half a file would be in the way of the next try.
+        // A partial file would block the next try.
         let _ = std::fs::remove_file(path);
     }
     written
 }
 
-/// `snapshot` for people, one line a fact.
+/// `snapshot` for people, one fact per line.
 pub fn text(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     for database in &snapshot.databases {
@@ -257,7 +257,7 @@ fn write_locks(out: &mut String, database: &Database) -> fmt::Result {
             Some(holder) => {
                 writeln!(out, "{label:<11} {}{}", who(database, holder.pid), held(holder.held_ms))?;
             }
-            // Of what is not there nobody knows whether it is free.
+            // It is unknown whether a missing file is locked.
             None if label == "write lock" && database.files.db.is_some() => {
                 writeln!(out, "write lock  free")?;
             }
@@ -319,7 +319,7 @@ fn process_line(process: &Process) -> String {
     )
 }
 
-// The causes, and where something protects it all the same, what.
+// The causes, and the protection if there is one.
 fn write_verdict(out: &mut String, process: &Process) -> fmt::Result {
     let Some(stale) = process.stale.as_ref().filter(|stale| !stale.causes.is_empty()) else {
         return Ok(());

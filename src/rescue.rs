@@ -1,9 +1,9 @@
-//! Raw copies of a database that SQLite cannot copy: one whose files were deleted while a process has them open, and one
-//! whose log may not belong to it.
+//! Raw copies of a database that SQLite cannot copy: one whose files were deleted while a process has them open, and
+//! one whose log may not belong to it.
 //!
-//! Nothing here has a SQLite connection, and nothing of the original is opened for anything but reading. Unlike `observe`
-//! it takes locks: those of a reader, as open-file-description locks, which end with their own descriptor and with no
-//! other. Every descriptor is closed when a copy is done, so that the process may then connect to the copy.
+//! This module has no SQLite connection, and opens the original only for reading. Unlike `observe` it takes locks:
+//! those of a reader, as open-file-description locks, which only the close of their own descriptor releases. It closes
+//! every descriptor when a copy is done, so that the process may then connect to the copy.
 
 mod copy;
 mod error;
@@ -31,15 +31,15 @@ pub use report::{CopyReport, LogRescue, ProcessRescue, TablePair, TableRows};
 pub struct CopiedBytes {
     /// Bytes of the main file.
     pub main_bytes: u64,
-    /// Committed frames that the log held.
+    /// Committed frames of the log.
     pub frames: u32,
-    /// Frames of those that were in the main file already, as far as the index told.
+    /// Those frames that were in the main file already, according to the index.
     pub frames_moved: Option<u32>,
-    /// Bytes of a rollback journal that goes with the copy.
+    /// Bytes of a rollback journal that belongs to the copy.
     pub journal_bytes: u64,
     /// Whether the process was stopped meanwhile.
     pub frozen: bool,
 }
 
-/// Asked between two pieces of a copy: whether the user has ended it.
+/// Called between two pieces of a copy: whether the user has stopped it.
 pub type IsStopped<'a> = &'a dyn Fn() -> bool;

@@ -1,4 +1,4 @@
-//! The looks of a running console: a named thread that observes, diagnoses and publishes; the latest wins.
+//! The samples of a running console: a named thread that observes, diagnoses and publishes; the latest sample wins.
 
 use std::{
     sync::Arc,
@@ -19,42 +19,42 @@ use crate::{
     threads,
 };
 
-/// A snapshot with its findings, and what a console draws beside it.
+/// A snapshot with its findings, and what a console draws in addition.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// What was seen, and what is wrong with it.
+    /// The observations, and their findings.
     pub snapshot: Snapshot,
     /// One for each database of the snapshot.
     pub trends: Vec<DatabaseTrend>,
-    /// What the look itself took.
+    /// The time that the sample itself took.
     pub took: Duration,
 }
 
-/// How often a sample is followed by another to settle what it says.
+/// The most samples in a row to confirm or clear a suspicion.
 const MOST_ROUNDS: u32 = 6;
 
-/// Looks and thinks: an observer, with what the verdicts on its snapshots need.
+/// Takes and diagnoses samples: an observer, with the state that the verdicts need.
 #[derive(Debug)]
 pub struct Monitor {
     observer: Observer,
     config: Config,
     facts: Vec<Option<ConnectionFacts>>,
-    // Shared with whoever draws it: a copy of a snapshot costs more than most of a look.
+    // Shared with the console: a copy of a snapshot costs more than most of a sample.
     previous: Option<Arc<Sample>>,
     ledger: ScheduleLedger,
-    // When the first look was taken.
+    // Time of the first sample.
     since: Option<Timestamp>,
 }
 
 impl Monitor {
-    /// A watch on what `observer` observes.
+    /// A monitor of everything that `observer` observes.
     pub fn new(mut observer: Observer, config: Config) -> Self {
         observer.set_pidfiles(config.daemons.iter().filter_map(|rule| rule.pidfile.clone()).collect());
         let ledger = ScheduleLedger::new(&config.places);
         Self { observer, config, facts: Vec::new(), previous: None, ledger, since: None }
     }
 
-    /// Takes in what our own connection to the database at `index` answered.
+    /// Stores the pragma values of waltop's own connection to the database at `index`.
     pub fn set_facts(&mut self, index: usize, facts: Option<ConnectionFacts>) {
         if self.facts.len() <= index {
             self.facts.resize(index + 1, None);
@@ -78,9 +78,9 @@ impl Monitor {
         look
     }
 
-    /// Samples until what the last sample says against processes is confirmed or cleared, at most some seconds: a neighbour
-    /// whose connections live for a moment gives new reasons again and again. The last sample. Where it says nothing, or what
-    /// the samples before have settled, that is the only one.
+    /// Takes samples until the suspicions of the last one are confirmed or cleared, for at most some seconds: a process
+    /// with short-lived connections causes new suspicions again and again. Returns the last sample. If the first one
+    /// has no suspicions, or only those that earlier samples have settled, it is the only one.
     pub fn confirmed_sample(&mut self) -> Arc<Sample> {
         let mut look = self.sample();
         for _ in 0..MOST_ROUNDS {
@@ -92,7 +92,7 @@ impl Monitor {
         look
     }
 
-    // After the findings, since some of them forbid a checkpoint.
+    // After the findings, because some of them forbid a checkpoint.
     fn fill_in_schedules(&mut self, snapshot: &mut Snapshot) {
         let now = snapshot.taken_at;
         let since = *self.since.get_or_insert(now);
@@ -105,38 +105,38 @@ impl Monitor {
     }
 }
 
-/// What a running sampler can be told.
+/// A command to a running sampler.
 #[derive(Debug)]
 pub enum SamplerCommand {
     Now,
-    /// End, though somebody may still hold a way to give orders.
+    /// End, even if a sender of commands still exists.
     End,
-    /// Look this often from now on.
+    /// Set the time between samples.
     Every(Duration),
-    /// What our own connection to a database answered; `None`: it could not be asked.
+    /// The pragma values of waltop's own connection to a database; `None`: they could not be read.
     Facts {
         index: usize,
         facts: Option<ConnectionFacts>,
     },
 }
 
-/// How long an end waits for the look in flight. Asking for a file on a network that is gone can take forever.
+/// How long an end waits for the current sample. A file access on an unreachable network can take forever.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A running sampler. It ends when this is dropped, or after the look in flight where that takes long.
+/// A running sampler. It ends when this is dropped, or after the current sample if that takes long.
 #[derive(Debug)]
 pub struct Sampler {
     orders: Sender<SamplerCommand>,
-    // Nothing is ever sent: it is closed when the thread is done.
+    // Nothing is ever sent: the channel closes when the thread is done.
     done: Receiver<()>,
 }
 
 impl Sampler {
-    /// Starts the thread; its looks arrive at the receiver, the newest only.
+    /// Starts the thread; the receiver gets only the newest sample.
     ///
     /// # Errors
     ///
-    /// Where the operating system gives no thread.
+    /// The operating system refuses a thread.
     pub fn start(
         watch: Monitor,
         every: Duration,
@@ -147,12 +147,12 @@ impl Sampler {
         Ok((Self { orders, done }, looks))
     }
 
-    /// Tells the sampler something. One that has ended hears nothing.
+    /// Sends a command to the sampler. One that has ended ignores it.
     pub fn order(&self, order: SamplerCommand) {
         let _ = self.orders.send(order);
     }
 
-    /// A way to tell the sampler something from elsewhere.
+    /// A sender of commands for other threads.
     pub fn orders(&self) -> Sender<SamplerCommand> {
         self.orders.clone()
     }
@@ -161,12 +161,12 @@ impl Sampler {
 impl Drop for Sampler {
     fn drop(&mut self) {
         self.order(SamplerCommand::End);
-        // Done, given up with a panic, or still looking: there is no more to wait for.
+        // Done, ended by a panic, or still in a sample: do not wait any longer.
         let _ = self.done.recv_timeout(PATIENCE);
     }
 }
 
-// Gives a channel that closes once `work` is done and all that it owned is gone.
+// Returns a channel that closes once `work` is done and everything it owned is dropped.
 fn spawn(work: impl FnOnce() + Send + 'static) -> std::io::Result<Receiver<()>> {
     let (working, done) = crossbeam_channel::bounded(0);
     threads::start("waltop-sampler", move || {
@@ -193,8 +193,8 @@ fn keep_looking(
     }
 }
 
-// Waits for orders until `due`, and takes in all that have come: one look answers any number of orders for one. Whether
-// to go on.
+// Waits for commands until `due`, and processes all that have arrived: one sample answers any number of requests for
+// one. Returns whether to continue.
 fn take_commands(
     watch: &mut Monitor,
     every: &mut Duration,

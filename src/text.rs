@@ -3,13 +3,13 @@
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// `text` without anything that moves the cursor, colours, reverses or hides: control characters become
-/// a space, and invisible format characters (direction marks, joiners, zero-width) are left out.
+/// `text` without anything that moves the cursor, colours, reverses or hides: control characters become a space, and
+/// invisible format characters (direction marks, joiners, zero-width) are removed.
 pub fn clean(text: &str) -> String {
     text.chars().filter(|&c| !is_invisible(c)).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Cleaned `text` in at most `width` columns, the last of them `…` where something was cut off.
+/// Cleaned `text` in at most `width` columns; the last one is `…` if the text was cut.
 pub fn fit(text: &str, width: usize) -> String {
     let text = clean(text);
     if text.width() <= width {
@@ -30,7 +30,7 @@ pub fn fit(text: &str, width: usize) -> String {
     fitted
 }
 
-/// Cleaned `text` in exactly `width` columns, filled up with spaces on the right.
+/// Cleaned `text` in exactly `width` columns, padded with spaces on the right.
 pub fn pad(text: &str, width: usize) -> String {
     let mut fitted = fit(text, width);
     let missing = width.saturating_sub(fitted.width());
@@ -38,7 +38,7 @@ pub fn pad(text: &str, width: usize) -> String {
     fitted
 }
 
-/// Cleaned `text` in lines of at most `width` columns, broken between words where that is possible.
+/// Cleaned `text` in lines of at most `width` columns, broken between words if possible.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let text = clean(text);
     let mut lines = Vec::new();
@@ -63,26 +63,26 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The one of `names` that is most like `wanted`, for whoever has mistyped it; `None` where there are none.
+/// The one of `names` that is most similar to a mistyped `wanted`; `None` if there are none.
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A beginning that is right counts for more than the rest: of a long name people type the beginning.
+    // A correct prefix counts more than the other characters: of a long name people type the start.
     let similarity = |name: &&str| strsim::jaro_winkler(&wanted.to_lowercase(), name);
     names.into_iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
 }
 
-/// The one of `names` that is most like `wanted`; `None` where none is close enough to be a typing error.
+/// The one of `names` that is most similar to `wanted`; `None` if none is close enough to be a typing error.
 pub fn similar<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = nearest(wanted, names)?;
     (strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase()) <= 1 + wanted.len() / 6)
         .then_some(name)
 }
 
-/// Whether a terminal obeys `c` instead of showing it, or shows nothing.
+/// Whether a terminal interprets `c` instead of showing it, or shows nothing.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control() || is_invisible(c)
 }
 
-/// Whether the terminal moves no cursor and shows no colours (`TERM=dumb`, as in an editor's shell).
+/// Whether the terminal supports neither cursor movement nor colours (`TERM=dumb`, as in an editor's shell).
 pub fn is_dumb_terminal() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
@@ -92,7 +92,8 @@ pub fn is_colourless() -> bool {
     is_dumb_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-// Unicode's Cf characters that occur in the wild, and the line separators; a variation selector stays, an emoji needs it.
+// Unicode's Cf characters that occur in practice, and the line separators; variation selectors stay, because emoji need
+// them.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

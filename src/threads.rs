@@ -1,5 +1,5 @@
-//! Threads that the system may refuse: a limit on processes (`ulimit -u`, `pids.max` of a cgroup) or on memory
-//! (`ulimit -v`) leaves none. `std::thread::spawn` and `Scope::spawn` panic then.
+//! Threads that the system may refuse: because of a limit on processes (`ulimit -u`, `pids.max` of a cgroup) or on
+//! memory (`ulimit -v`). `std::thread::spawn` and `Scope::spawn` panic then.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
 ///
 /// # Errors
 ///
-/// Where the system refuses it; the message names the limits.
+/// The system refuses it; the message names the limits.
 pub fn start<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -32,13 +32,13 @@ pub fn start_in<'scope, T: Send + 'scope>(
     Builder::new().name(name.to_owned()).spawn_scoped(scope, work).map_err(|error| refused(&error))
 }
 
-/// How many of `wanted` threads the system allows at the same time: what a library needs to know before it starts
-/// threads of its own and panics where one is refused.
+/// How many of `wanted` threads the system allows at the same time. Needed before a call into a library that starts
+/// threads and panics if one is refused.
 pub fn available(wanted: usize) -> usize {
     let probes = (0..wanted).map_while(|_| {
         let (release, wait) = mpsc::channel::<()>();
         let probe = start("probe", move || {
-            // The end of the other half releases it.
+            // Dropping the other half releases it.
             let _ = wait.recv();
         });
         probe.ok().map(|probe| (release, probe))
@@ -47,13 +47,13 @@ pub fn available(wanted: usize) -> usize {
     drop(release);
     let count = probes.len();
     for probe in probes {
-        // It cannot panic, and its end is all that matters.
+        // It cannot panic, and only its end matters.
         let _ = probe.join();
     }
     count
 }
 
-/// Fails where the system does not allow `wanted` more threads at the same time.
+/// Fails if the system does not allow `wanted` more threads at the same time.
 ///
 /// # Errors
 ///

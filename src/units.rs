@@ -1,4 +1,4 @@
-//! Sizes, durations and counts as people read them, the same everywhere.
+//! Sizes, durations and counts for people, in the same format everywhere.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ pub fn bytes(bytes: u64) -> String {
     format!("{} {}", three_digits(value), UNITS[unit])
 }
 
-/// `ms` in the two largest units that matter: `0.4 ms`, `44 ms`, `1.6 s`, `1 m 2 s`, `3 d 20 h`.
-/// A duration that is negative or no number is nothing: `0 ms`.
+/// `ms` in at most two units: `0.4 ms`, `44 ms`, `1.6 s`, `1 m 2 s`, `3 d 20 h`. A duration that is negative or not a
+/// number becomes `0 ms`.
 pub fn duration(ms: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,
@@ -69,7 +69,7 @@ pub fn count(count: u64) -> String {
     grouped
 }
 
-/// `count` of something, in the singular where it is one: `1 frame`, `18,219 frames`.
+/// `number` with its noun, in the singular for one: `1 frame`, `18,219 frames`.
 pub fn plural(number: u64, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {noun}{ending}", count(number))

@@ -1,4 +1,4 @@
-//! What the user says of processes that belong to a database: which they are, and when one has outlived its use.
+//! The user's rules for processes of a database: which they are, and when one is no longer needed.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,25 +7,25 @@ use serde::{Deserialize, Deserializer};
 
 use super::scalar::{Scalar, ScalarError, Written, WrittenPath, optional, scalar};
 
-/// One `[[daemon]]` of the configuration. Of several that match a process the first one counts.
+/// One `[[daemon]]` of the configuration. If several match a process, the first one applies.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, written [[daemon]]")]
 pub struct DaemonRule {
     #[serde(deserialize_with = "scalar")]
     pub name: String,
-    /// Matches the whole command line, arguments joined by a blank.
+    /// Matches the whole command line, arguments joined by a space.
     #[serde(deserialize_with = "scalar")]
     pub pattern: Regex,
     /// Whether there should be only one such process.
     #[serde(default)]
     pub singleton: bool,
-    /// From what age on an idle one has outlived its use.
+    /// The age from which on an idle one is no longer needed.
     #[serde(default, deserialize_with = "optional")]
     pub max_age: Option<Duration>,
-    /// The file in which it keeps its PID.
+    /// The file that contains its PID.
     #[serde(default, deserialize_with = "path")]
     pub pidfile: Option<PathBuf>,
-    /// Whether such a process is never offered for a stop.
+    /// Whether waltop never offers to stop such a process.
     #[serde(default)]
     pub protect: bool,
 }
@@ -43,7 +43,7 @@ impl Scalar for Regex {
     fn of(written: Written<'_>) -> Result<Self, ScalarError> {
         let pattern = String::of(written)?;
         Self::new(&pattern).map_err(|error| {
-            // The message draws the place over several lines, and ends with what is wrong there.
+            // The message shows the position over several lines, and ends with the problem.
             let text = error.to_string();
             let last = text.lines().last().unwrap_or_default();
             let what = last.strip_prefix("error: ").unwrap_or(last);
@@ -52,7 +52,7 @@ impl Scalar for Regex {
     }
 }
 
-/// As it is written; [`super::settings::apply`] makes it absolute.
+/// As written in the file; [`super::settings::apply`] makes it absolute.
 fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     WrittenPath::deserialize(deserializer).map(|WrittenPath(path)| Some(path))
 }

@@ -1,4 +1,4 @@
-//! Profiles: what each pragma ought to be, as data.
+//! Profiles: the expected value of each pragma, as data.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +18,7 @@ use crate::{
 
 mod file;
 
-/// The profiles that are a part of the program, the default one first.
+/// The built-in profiles, the default one first.
 const BUILT_IN: [(&str, &str); 5] = [
     ("hardened", include_str!("../../assets/profiles/hardened.toml")),
     ("throughput", include_str!("../../assets/profiles/throughput.toml")),
@@ -27,35 +27,35 @@ const BUILT_IN: [(&str, &str); 5] = [
     ("responsive", include_str!("../../assets/profiles/responsive.toml")),
 ];
 
-/// What a database's clients and file are held to.
+/// What a database's clients and file are checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     pub name: String,
-    /// What it is for, in a sentence.
+    /// Its purpose, in a sentence.
     pub about: String,
-    /// The pragmas that it cares about.
+    /// The pragmas that it checks.
     pub pragmas: Vec<Expectation>,
-    /// How often the log is to be moved into the main file, where commits alone do not see to that.
+    /// How often to checkpoint the log, if commits alone do not do it.
     pub checkpoint: Option<Schedule>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectation {
     pub name: String,
-    /// The value, as `PRAGMA name` would be told it.
+    /// The value, as in `PRAGMA name = value`.
     pub expected: String,
     pub kept_by: Keeper,
-    /// How bad it is not to comply.
+    /// Severity of a deviation.
     pub severity: Severity,
-    /// Why the profile asks for it.
+    /// Why the profile requires it.
     pub why: String,
 }
 
-/// Who keeps a pragma's value.
+/// Where a pragma's value is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Keeper {
-    /// The database file: every client gets it.
+    /// In the database file: it applies to every client.
     File,
     Connection,
 }
@@ -71,19 +71,19 @@ pub struct Schedule {
 /// Why there is no such profile.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// Nobody made one of that name.
+    /// No profile has this name.
     #[error("there is no profile {name}; the nearest is {nearest}, and your own lie in {}", folder.display())]
     Unknown {
         name: String,
-        /// What may have been meant.
+        /// The most similar name.
         nearest: String,
-        /// Where the user's own profiles lie.
+        /// Folder of the user's own profiles.
         folder: PathBuf,
     },
-    /// The user's own has the name of one that is a part of the program.
+    /// The user's profile has the name of a built-in one.
     #[error("{} has the name of a profile that waltop brings with it; rename it", path.display())]
     Taken { path: PathBuf },
-    /// Its file is not in order.
+    /// Its file is invalid.
     #[error(transparent)]
     File(#[from] SettingsError),
 }
@@ -99,11 +99,11 @@ impl Profile {
         file::built_in(name, text).expect("assets/profiles/hardened.toml has its form checked by a test")
     }
 
-    /// The profile of that name: one that is a part of the program, or the user's own, which lie in `folder`.
+    /// The profile of that name: a built-in one, or the user's own from `folder`.
     ///
     /// # Errors
     ///
-    /// Where there is none, or its file is not in order.
+    /// There is none, or its file is invalid.
     pub fn named(name: &str, folder: &Path) -> Result<Self, ProfileError> {
         let own = folder.join(format!("{name}.toml"));
         // A name that is a path would lead out of the folder.
@@ -124,17 +124,16 @@ impl Profile {
         Err(unknown(name, folder))
     }
 
-    /// What the profile asks of `pragma`.
     pub fn expectation(&self, pragma: &str) -> Option<&Expectation> {
         self.pragmas.iter().find(|expectation| expectation.name == pragma)
     }
 
-    /// The `busy_timeout` that the profile asks for, in ms: the budget for a lock hold.
+    /// The profile's `busy_timeout` in ms: the budget for a lock hold.
     pub fn busy_timeout_ms(&self) -> Option<u32> {
         self.expectation("busy_timeout").and_then(|expectation| expectation.expected.parse().ok())
     }
 
-    /// The `wal_autocheckpoint` that the profile asks for, in frames; SQLite's own default where it does not care.
+    /// The profile's `wal_autocheckpoint`, in frames; SQLite's own default if it has none.
     pub fn autocheckpoint_frames(&self) -> u32 {
         self.expectation("wal_autocheckpoint")
             .and_then(|expectation| expectation.expected.parse().ok())

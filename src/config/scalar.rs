@@ -1,4 +1,4 @@
-//! Values that have a form of their own in a settings file: durations, sizes, paths, keys.
+//! Values with their own syntax in a settings file: durations, sizes, paths, keys.
 
 use std::{
     fmt,
@@ -25,7 +25,7 @@ pub enum Written<'a> {
     Switch(bool),
 }
 
-/// Why a [`Written`] is no value of the wanted type.
+/// Why a [`Written`] is not a value of the wanted type.
 #[derive(Debug)]
 pub enum ScalarError {
     /// It is not what [`Scalar::EXPECTED`] says.
@@ -33,7 +33,7 @@ pub enum ScalarError {
     Other(String),
 }
 
-/// A type that one value of TOML gives.
+/// A type that a single TOML value can represent.
 pub trait Scalar: Sized {
     const EXPECTED: &'static str;
 
@@ -45,7 +45,7 @@ pub fn scalar<'de, D: Deserializer<'de>, T: Scalar>(deserializer: D) -> Result<T
     deserializer.deserialize_any(ScalarVisitor::<T>(PhantomData))
 }
 
-/// The same for a key that may be absent, with `#[serde(default)]`.
+/// The same for an optional key, with `#[serde(default)]`.
 pub fn optional<'de, D: Deserializer<'de>, T: Scalar>(deserializer: D) -> Result<Option<T>, D::Error> {
     scalar(deserializer).map(Some)
 }
@@ -87,7 +87,7 @@ fn read<T: Scalar, E: de::Error>(written: Written<'_>) -> Result<T, E> {
     })
 }
 
-/// The methods of a visitor that hand each kind of value to `read`.
+/// The methods of a visitor that pass each kind of value to `read`.
 macro_rules! visit_written {
     ($each:expr) => {
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
@@ -133,7 +133,7 @@ impl<'de, T: Scalar> Visitor<'de> for ListVisitor<T> {
     }
 }
 
-/// What paths in a settings file are relative to.
+/// Base folders for paths in a settings file.
 #[derive(Debug, Clone)]
 pub struct BaseFolders {
     /// Replaces `~`.
@@ -150,7 +150,7 @@ impl BaseFolders {
         }
     }
 
-    /// `path` as an absolute path; an error where it begins with `~` and there is no home directory.
+    /// `path` as an absolute path; an error if it starts with `~` and there is no home directory.
     pub fn absolute(&self, path: &Path) -> Result<PathBuf, &'static str> {
         match (path.strip_prefix("~"), &self.home) {
             (Ok(rest), Some(home)) => Ok(home.join(rest)),
@@ -212,14 +212,14 @@ impl Scalar for Duration {
     }
 }
 
-/// Why a text is no usable duration.
+/// Why a text is not a usable duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
     /// Zero, negative, of months, or no duration at all.
     #[error("give a duration as in 500ms, 2s or 1m")]
     Form,
     #[error("that is longer than ten years; give a duration as in 500ms, 2s or 1m")]
-    /// Longer than any clock counts.
+    /// Longer than ten years.
     TooLong,
 }
 
@@ -227,7 +227,7 @@ pub enum DurationError {
 ///
 /// # Errors
 ///
-/// Where it is something else, or longer than ten years.
+/// It is something else, or longer than ten years.
 pub fn duration_of(text: &str) -> Result<Duration, DurationError> {
     let span: Span = text.parse().map_err(|_| DurationError::Form)?;
     let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| DurationError::Form)?;
@@ -256,7 +256,7 @@ impl Scalar for ByteSize {
     }
 }
 
-/// A text is no usable size.
+/// A text is not a usable size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("give a size above nothing, as in 64MiB, 64MB or 67108864")]
 pub struct SizeError;
@@ -265,7 +265,7 @@ pub struct SizeError;
 ///
 /// # Errors
 ///
-/// Where it is something else, or more than a `u64` holds.
+/// It is something else, or does not fit into a `u64`.
 pub fn size_of(text: &str) -> Result<u64, SizeError> {
     let text = text.trim();
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
@@ -299,7 +299,7 @@ impl Scalar for Count {
     }
 }
 
-/// A share above zero; 1 is the whole.
+/// A ratio above zero; 1 is the whole.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Share(pub f64);
 

@@ -1,4 +1,4 @@
-//! The settings file, applied to a configuration.
+//! Applies the settings file to a configuration.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -16,10 +16,10 @@ use crate::{
     paths,
 };
 
-/// Shorter would be a busy loop; longer would miss what it watches. In ms.
+/// A shorter time would be a busy loop; a longer one would miss what it watches. In ms.
 const REFRESH_MS: std::ops::RangeInclusive<u128> = 100..=3_600_000;
 
-/// Every key of the file; what is absent keeps its default.
+/// Every key of the file; absent keys keep their defaults.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
@@ -69,7 +69,7 @@ impl Scalar for NamedKey {
     }
 }
 
-/// Sets in `config` what `file` sets.
+/// Sets in `config` the keys that `file` sets.
 pub fn apply(file: &SettingsFile, config: &mut Config, base: &BaseFolders) -> Result<(), SettingsError> {
     let settings: Settings = file.parse()?;
     config.readonly = settings.readonly;
@@ -124,8 +124,8 @@ fn add(path: PathBuf, config: &mut Config) {
     }
 }
 
-/// The path by which every other room knows the database. A path that cannot be resolved stays as it is; the command that
-/// opens it says why.
+/// The path by which every other module knows the database. A path that cannot be resolved stays as it is; the command
+/// that opens it reports the reason.
 fn database_path(
     file: &SettingsFile,
     key: &str,
@@ -170,7 +170,7 @@ fn remap(
     config: &mut Config,
 ) -> Result<(), SettingsError> {
     let mut keys: Vec<_> = keys.into_iter().collect();
-    // In the order of the lines, so that the first mistake is the one that is named.
+    // In the order of the lines, so that the first mistake is reported.
     keys.sort_by_key(|(action, _)| action.span().start);
     let mut assigned = Vec::new();
     for (action, keys) in keys {
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn fuzz_config() {
-        // Each line that sets something by itself, and all of them.
+        // Each line that sets a key on its own, and all of them together.
         let line = |line: &'static str| line.trim_start_matches(['#', ' ']);
         let lines: Vec<String> =
             ANNOTATED.lines().filter(|it| it.contains('=')).map(|it| line(it).to_owned()).collect();

@@ -1,4 +1,4 @@
-//! A TOML file, read into a type. Every error names the file and the line, and where a name is mistyped, the nearest one.
+//! Parses a TOML file into a type. Every error names the file and the line, and for a mistyped name the nearest one.
 
 use std::{
     fs::{self, File},
@@ -70,7 +70,7 @@ impl SettingsFile {
         Ok(Self { path: path.to_owned(), text })
     }
 
-    /// A file that holds `text`, whose errors name `path`.
+    /// A file with the content `text`; its errors name `path`.
     pub fn new(path: &Path, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
@@ -85,7 +85,7 @@ impl SettingsFile {
         })
     }
 
-    /// An error about the bytes `at` of the text.
+    /// An error at the bytes `at` of the text.
     pub fn error(&self, at: Range<usize>, what: &str) -> SettingsError {
         let line = line_of(self.text.as_bytes(), at.start);
         SettingsError::Line { path: self.path.clone(), line, what: text::clean(what) }
@@ -96,8 +96,8 @@ fn line_of(text: &[u8], at: usize) -> usize {
     text[..at.min(text.len())].split(|&byte| byte == b'\n').count()
 }
 
-/// The keys that lead to the error, as in `thresholds.idle`; empty at the top. `toml` shows them only in an error that does
-/// not draw its input.
+/// The keys that lead to the error, as in `thresholds.idle`; empty at the top. `toml` reports them only in an error
+/// that does not quote its input.
 fn keys_of(mut error: toml::de::Error) -> String {
     error.set_input(None);
     let message = error.to_string();
@@ -105,10 +105,10 @@ fn keys_of(mut error: toml::de::Error) -> String {
     keys.unwrap_or_default().to_owned()
 }
 
-/// serde's words for an unknown key, an unknown variant and a missing key (`serde::de::Error`), with the nearest name in
-/// place of the list of all names. Its other messages already name what they expect.
+/// Rewrites serde's messages for an unknown key, an unknown variant and a missing key (`serde::de::Error`), with the
+/// nearest name instead of the list of all names. Its other messages already say what they expect.
 fn in_plain_english(message: &str, keys: &str) -> String {
-    // The name is the user's and may hold anything; the expected names are waltop's.
+    // The name is the user's and may contain anything; the expected names are waltop's.
     let mistyped = |kind: &str| message.strip_prefix(kind)?.strip_prefix(" `")?.rsplit_once("`, expected ");
     let of_key = if keys.is_empty() { String::new() } else { format!("`{keys}`: ") };
     if let Some((name, known)) = mistyped("unknown field") {
@@ -126,13 +126,13 @@ fn in_plain_english(message: &str, keys: &str) -> String {
     format!("{of_key}{message}")
 }
 
-/// What to say of the key `name` in `table`, which is empty at the top, where only `known` can stand.
+/// The message for the key `name` in `table` (empty at the top), where only `known` keys are valid.
 pub fn unknown_key<'a>(name: &str, table: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let of_table = if table.is_empty() { String::new() } else { format!(" in `{table}`") };
     format!("unknown key `{name}`{of_table}{}", did_you_mean(name, known))
 }
 
-/// What to say of the value `name` where only `known` can stand.
+/// The message for the value `name` where only `known` values are valid.
 pub fn unknown_value<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     format!("unknown value `{name}`{}", did_you_mean(name, known))
 }

@@ -1,12 +1,10 @@
-//! When a figure becomes a finding.
-
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
 use super::scalar::{ByteSize, Count, OneOrMany, Scalar, Share, scalar};
 
-/// When a figure becomes a finding: `(warning, error)` where there are two steps.
+/// When a figure becomes a finding: `(warning, error)` if there are two levels.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "a table, written [thresholds]")]
 pub struct Thresholds {
@@ -31,8 +29,8 @@ pub struct Thresholds {
     /// How long an orphan may be idle.
     #[serde(deserialize_with = "scalar")]
     pub idle: Duration,
-    /// The shortest idleness that means anything, whatever the others say: as long as `waltop reap` watches by default.
-    /// A daemon that looks round every few seconds is at work.
+    /// The shortest significant idle time, whatever the other thresholds say: as long as `waltop reap` watches by
+    /// default. A daemon that polls every few seconds is not idle.
     #[serde(deserialize_with = "scalar")]
     pub least_idle: Duration,
 }
@@ -63,7 +61,7 @@ fn share_steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(f64, f64),
     Ok((warning.0, error.0))
 }
 
-/// `[warning, error]`; or the warning alone, with the error as far above it as it is by default.
+/// `[warning, error]`; or only the warning, with the error at the default ratio to it.
 fn steps<'de, D: Deserializer<'de>, T: Scalar + Copy + PartialOrd>(
     deserializer: D,
     error_of: impl Fn(T) -> T,

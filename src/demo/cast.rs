@@ -1,4 +1,4 @@
-//! The processes of the sandbox: actors of our own, each with a part to play.
+//! The processes of the sandbox: actors with different roles.
 
 use std::{
     io::{self, BufRead, BufReader, Write},
@@ -13,25 +13,25 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::DemoError;
 use crate::threads;
 
-/// Documents that the writer takes in under one lock.
+/// Documents that the writer inserts under one lock.
 const BATCH: u32 = 50;
-/// What the writer spends on each document while it holds the lock: the mistake that the sandbox shows.
+/// Time that the writer spends on each document while it holds the lock: the mistake that the sandbox demonstrates.
 const EACH: Duration = Duration::from_millis(60);
-/// What it leaves to others between two batches.
+/// Pause between two of its batches.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The actors. They end when this is dropped.
+/// The actors. They exit when this is dropped.
 pub struct DemoActors {
     _writer: ActorProcess,
     _others: [DemoActor; 3],
 }
 
 impl DemoActors {
-    /// Makes the database, and brings the actors to where their trouble begins.
+    /// Creates the database, and starts the actors up to the point where the contention begins.
     ///
     /// # Errors
     ///
-    /// Where an actor cannot be started or cannot do its part.
+    /// An actor cannot be started, or fails.
     pub fn assemble(database: &Path) -> Result<Self, DemoError> {
         let mut writer = DemoActor::start(database, "indexer")?;
         for sql in [
@@ -47,7 +47,7 @@ impl DemoActors {
         let mut reader = DemoActor::start(database, "report")?;
         reader.sql("BEGIN")?;
         reader.sql("SELECT count(*) FROM documents")?;
-        // Enough of a log that the pin matters from the first screen on.
+        // A log large enough that the pin matters from the first screen on.
         writer.sql(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) \
              INSERT INTO documents (title, body) SELECT 'page ' || i, randomblob(9000) FROM n",
@@ -62,7 +62,7 @@ impl DemoActors {
     }
 }
 
-/// Takes batches in until the writer is gone, as when a visitor stops it.
+/// Writes batches until the writer is gone, for example because the user stops it.
 fn write_on(mut writer: ActorPipe) {
     let mut batch = || -> Result<(), DemoError> {
         writer.sql("BEGIN IMMEDIATE")?;
@@ -77,7 +77,7 @@ fn write_on(mut writer: ActorPipe) {
     }
 }
 
-/// An actor: its process, and the lines to it.
+/// An actor: its process, and the pipe to it.
 struct DemoActor {
     running: ActorProcess,
     lines: ActorPipe,
@@ -106,15 +106,15 @@ impl DemoActor {
         self.lines.sql(sql)
     }
 
-    /// Stops it as Ctrl-Z does, with whatever locks it holds.
+    /// Stops it as Ctrl-Z does, with all its locks.
     fn stop(&self) -> io::Result<()> {
         let pid = i32::try_from(self.running.0.id()).ok().and_then(Pid::from_raw);
-        // Our own child, not collected yet: the PID is still its own.
+        // It is this process's child and has not been reaped yet: the PID is still its own.
         pid.map_or(Ok(()), |pid| Ok(kill_process(pid, Signal::STOP)?))
     }
 }
 
-/// Orders to an actor, and its answers.
+/// Statements to an actor, and its answers.
 struct ActorPipe {
     role: &'static str,
     orders: ChildStdin,
@@ -137,12 +137,12 @@ impl ActorPipe {
     }
 }
 
-/// A process that ends when this is dropped, even if it is stopped.
+/// A process that is killed when this is dropped, even if it is stopped.
 struct ActorProcess(Child);
 
 impl Drop for ActorProcess {
     fn drop(&mut self) {
-        // A visitor may have ended it already.
+        // The user may have stopped it already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -3,14 +3,14 @@
 use std::{fmt::Write as _, fs, io, path::Path};
 
 const COUNT: usize = 320;
-/// What their text is made of.
+/// The words of their text.
 const WORDS: &str = include_str!("../../assets/demo/words.txt");
 
 /// Writes the documents into `folder`, in subfolders by subject.
 ///
 /// # Errors
 ///
-/// Where they cannot be written.
+/// They cannot be written.
 pub fn write(folder: &Path) -> io::Result<()> {
     let words: Vec<&str> = WORDS.split_whitespace().collect();
     let mut dice = RandomSequence(7);
@@ -49,7 +49,7 @@ fn document(
     text
 }
 
-/// A linear congruential generator: what it makes need only look random (constants: Knuth's MMIX).
+/// A linear congruential generator: its numbers need only look random (constants: Knuth's MMIX).
 struct RandomSequence(u64);
 
 impl RandomSequence {

@@ -1,4 +1,4 @@
-//! Holds that have left the ring: who held the lock in which second, and how the lengths were spread.
+//! Holds that have left the ring: which process held the lock in which second, and the distribution of lengths.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -6,11 +6,11 @@ use super::{HoldPiece, LockOwner, Micros, TimedHold, push_bounded};
 
 /// Microseconds in a second.
 pub const SECOND: Micros = 1_000_000;
-/// Seconds in which others held the lock too long to be kept apart: four hours of them.
+/// Seconds with holds, too many to be kept one by one: four hours of them.
 const SECONDS: usize = 4 * 60 * 60;
-/// Processes of a second that are kept by name, those that held the lock longest; the others are added up.
+/// Processes of a second that keep their names, those that held the lock longest; the others are added up.
 const NAMED: usize = 3;
-/// Processes of the newest second that are told apart before it is over.
+/// Processes of the newest second that are kept separate until it is over.
 const APART: usize = 16;
 const MINUTES: usize = SECONDS / 60;
 /// Lengths are counted in buckets of half an octave: from one microsecond to more than an hour.
@@ -35,7 +35,7 @@ pub struct SecondShare {
     ended: u32,
     /// Microseconds.
     held: u32,
-    /// Whole length of the longest hold that reached into it, in tenths of a millisecond.
+    /// Whole length of the longest hold that overlaps it, in tenths of a millisecond.
     longest: u32,
     who: Arc<LockOwner>,
 }
@@ -49,12 +49,12 @@ struct MinuteSlot {
 impl CoarseHistory {
     /// How many shares are kept.
     pub const SHARES: usize = SECONDS * (NAMED + 1);
-    /// What it takes at most, in bytes, names included.
+    /// The most bytes that it takes, names included.
     pub const BYTES: usize = (Self::SHARES + APART) * (size_of::<SecondShare>() + LockOwner::BYTES)
         + MINUTES * size_of::<MinuteSlot>()
         + LockOwner::BYTES;
 
-    /// Takes in a hold, later than all before it.
+    /// Adds a hold that is later than all before it.
     pub fn add(&mut self, hold: &TimedHold) {
         self.count_length(hold);
         let last = (hold.end() - 1).max(hold.start) / SECOND;
@@ -75,7 +75,7 @@ impl CoarseHistory {
         }
     }
 
-    /// The time before which nothing is known any more; `None` where nothing was forgotten.
+    /// The time before which nothing is known any more; `None` if nothing was dropped.
     pub fn dropped_before(&self) -> Option<Micros> {
         let oldest = self.shares.front()?;
         self.is_cut.then(|| Micros::from(oldest.second) * SECOND)
@@ -86,7 +86,7 @@ impl CoarseHistory {
         self.filling.iter().rev().chain(self.shares.iter().rev()).map(|share| &share.who)
     }
 
-    /// What lies between `from` and `to`, oldest first.
+    /// The shares between `from` and `to`, oldest first.
     pub fn pieces(&self, from: Micros, to: Micros) -> impl Iterator<Item = HoldPiece<'_>> {
         let first = self.shares.partition_point(|share| share.end() <= from);
         let after = self.shares.partition_point(|share| share.start() < to);
@@ -94,8 +94,8 @@ impl CoarseHistory {
         self.shares.range(first..after.max(first)).chain(newest).map(move |share| share.piece(from, to))
     }
 
-    /// Lengths of the holds that ended in the minutes between `from` and `to`, in microseconds, with how many there
-    /// were: the middle of each bucket, so right within a fifth.
+    /// Lengths of the holds that ended in the minutes between `from` and `to`, in microseconds, with their number: the
+    /// middle of each bucket, so accurate to a fifth.
     pub fn lengths(&self, from: Micros, to: Micros) -> impl Iterator<Item = (Micros, u64)> {
         let minutes = (small(from / (60 * SECOND)), small((to - 1).max(0) / (60 * SECOND)));
         let inside = self.minutes.iter().filter(move |it| (minutes.0..=minutes.1).contains(&it.minute));
@@ -116,7 +116,7 @@ impl CoarseHistory {
         self.filling.push(share);
     }
 
-    // Keeps those that held the lock longest apart, `left` entries with the others.
+    // Keeps the processes that held the lock longest separate; `left` entries stay, the last one for all others.
     fn fold(&mut self, left: usize) {
         if self.filling.len() <= left {
             return;
@@ -176,7 +176,7 @@ impl SecondShare {
         self.longest = self.longest.max(other.longest);
     }
 
-    // Where in its second it lay is not known: a window that cuts it gets its part.
+    // Its position in the second is unknown: a window that cuts the second gets a proportional part.
     fn piece(&self, from: Micros, to: Micros) -> HoldPiece<'_> {
         let (start, end) = (self.start().max(from), self.end().min(to));
         HoldPiece {
@@ -196,7 +196,7 @@ fn small(value: Micros) -> u32 {
     u32::try_from(value.max(0)).unwrap_or(u32::MAX)
 }
 
-// Two for each octave: the lower one up to √2 of it, which 1,414 of 1,000 is near enough to.
+// Two per octave: the lower one up to √2 of it, approximated by 1,414/1,000.
 fn bucket(length: Micros) -> usize {
     let length = length.max(1).unsigned_abs();
     let octave = length.ilog2();
@@ -212,7 +212,7 @@ fn middle(bucket: usize) -> Micros {
 
 #[cfg(test)]
 impl CoarseHistory {
-    /// What it takes, in bytes, names aside; and the holders it names.
+    /// Its bytes, without names; and the holders that it names.
     pub fn size(&self) -> (usize, Vec<&Arc<LockOwner>>) {
         let bytes = (self.shares.capacity() + self.filling.capacity()) * size_of::<SecondShare>()
             + self.minutes.capacity() * size_of::<MinuteSlot>();

@@ -1,4 +1,4 @@
-//! The holds of the write lock in a stretch of time: figures of all, of each process, and lanes to draw.
+//! The holds of the write lock in a time range: figures for all, for each process, and lanes to draw.
 
 use std::{
     collections::HashMap,
@@ -11,26 +11,26 @@ use super::{
 };
 use crate::snapshot::{ProcessHolds, WriteHolds};
 
-/// What a window shows of one hold, or of a process's holds in a second of the past.
+/// The part of a window that one hold covers, or a process's holds in one second of the past.
 #[derive(Debug)]
 pub(super) struct HoldPiece<'a> {
     pub who: &'a Arc<LockOwner>,
-    // The part of the window that it lies in, and how much of that the lock was held.
+    // Its part of the window, and how much of that the lock was held.
     pub start: Micros,
     pub end: Micros,
     pub held: Micros,
     pub count: u64,
-    // Whole length of the longest hold, and when it began where that is known.
+    // Whole length of the longest hold, and its start if that is known.
     pub longest: Micros,
     pub began: Option<Micros>,
     pub goes_on: bool,
 }
 
 impl LockHistory {
-    /// The holds of the write lock within `window` before `now`; `None` where nothing was sampled.
+    /// The holds of the write lock within `window` before `now`; `None` if nothing was sampled.
     ///
-    /// A hold that reaches into the window counts with its whole length in the percentiles, and with the
-    /// part inside in the times held. The one that is open counts with its length so far.
+    /// A hold that starts before the window counts with its whole length in the percentiles, and with the part inside
+    /// in the times held. The open one counts with its length so far.
     pub fn write_holds(&self, now: Instant, window: Duration) -> Option<WriteHolds> {
         self.since?;
         let to = self.micros(now);
@@ -111,7 +111,7 @@ impl LockHistory {
         figures
     }
 
-    // What lies between `from` and `to`, oldest first; the hold that is open ends `now`.
+    // The pieces between `from` and `to`, oldest first; an open hold ends at `now`.
     pub(super) fn pieces(
         &self,
         from: Micros,
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!((holds.count, holds.max_ms), (2, 10.0));
     }
 
-    // Every second two hundred holds, each by a process of its own: four hours of it and a little more.
+    // Every second two hundred holds, each by a different process: a little more than four hours of them.
     #[test]
     fn lanes_show_the_share_of_each_second() {
         let start = Instant::now();

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::{GrowthRate, LockHistory, MovedFrames};
 
-/// What a rate has to span that others are worked out from.
+/// The shortest span of a rate that predictions use.
 const SPAN: Duration = Duration::from_secs(10);
-/// Time between two of its values: those that are kept span more than that.
+/// Time between two of its values: the kept values span more than [`SPAN`].
 const STEADY: Duration = Duration::from_millis(1500);
 const _: () = assert!(STEADY.as_millis() * (GrowthRate::VALUES as u128 - 1) >= SPAN.as_millis());
 
 impl LockHistory {
-    /// `-wal` has this inode and size at `at`.
+    /// Records inode and size of `-wal` at `at`.
     pub fn wal_is(&mut self, at: Instant, inode: u64, bytes: u64) {
         if self.log.replace(inode) != Some(inode) {
             self.growth.reset();
@@ -21,7 +21,7 @@ impl LockHistory {
         self.steady_growth.is_at_most_every(STEADY, at, bytes);
     }
 
-    /// There is no `-wal`.
+    /// Records that there is no `-wal`.
     pub fn wal_removed(&mut self) {
         self.log = None;
         self.growth.reset();
@@ -29,13 +29,13 @@ impl LockHistory {
         self.moved.is_unknown();
     }
 
-    /// What checkpoints have moved, to be told at each look.
+    /// The checkpointed frames, to be updated at each sample.
     pub fn moved(&mut self) -> &mut MovedFrames {
         &mut self.moved
     }
 
-    /// Growth of `-wal` in bytes a second over the last looks; `None` until they span ten seconds, so that it says
-    /// something of the next minute.
+    /// Growth of `-wal` in bytes per second over the last samples; `None` until they span ten seconds, so that it
+    /// predicts the next minute.
     pub fn wal_bytes_per_second(&self) -> Option<f64> {
         self.steady_growth.a_second_over(SPAN)
     }

@@ -1,4 +1,4 @@
-//! How fast something grows: the size of the log, the frames that checkpoints have moved.
+//! Growth rates of the log's size and of the checkpointed frames.
 
 use std::{
     collections::VecDeque,
@@ -7,7 +7,7 @@ use std::{
 
 use super::push_bounded;
 
-/// The newest values of something that grows.
+/// The newest values of a growing figure.
 #[derive(Debug, Default)]
 pub struct GrowthRate {
     values: VecDeque<(Instant, u64)>,
@@ -17,17 +17,17 @@ impl GrowthRate {
     /// How many values are kept.
     pub const VALUES: usize = 8;
 
-    /// It has this value at `at`.
+    /// Records its value at `at`.
     pub fn is(&mut self, at: Instant, value: u64) {
         push_bounded(&mut self.values, Self::VALUES, (at, value));
     }
 
-    /// It is another thing from now on.
+    /// Starts over, because the figure now belongs to something else.
     pub fn reset(&mut self) {
         self.values.clear();
     }
 
-    /// Growth in a second; `None` until there are two values, and while one of them is below the one before it.
+    /// Growth per second; `None` until there are two values, and while one of them is below the previous one.
     #[expect(clippy::cast_precision_loss, reason = "a rate for people; 52 bits are plenty")]
     pub fn a_second(&self) -> Option<f64> {
         let (first, last) = (self.values.front()?, self.values.back()?);
@@ -36,22 +36,22 @@ impl GrowthRate {
         (grows && seconds > 0.0).then(|| (last.1 - first.1) as f64 / seconds)
     }
 
-    /// It has this value at `at`, which counts where the one before is `pause` old.
+    /// Records its value at `at`, unless the previous value is younger than `pause`.
     pub fn is_at_most_every(&mut self, pause: Duration, at: Instant, value: u64) {
         if self.values.back().is_none_or(|last| at.saturating_duration_since(last.0) >= pause) {
             self.is(at, value);
         }
     }
 
-    /// Growth in a second, where the values were seen over `span` at least: two looks a moment apart can fall around one
-    /// large commit, which says nothing of the next minute.
+    /// Growth per second, if the values span at least `span`: two samples a moment apart can enclose one large commit,
+    /// which does not predict the next minute.
     pub fn a_second_over(&self, span: Duration) -> Option<f64> {
         let (first, last) = (self.values.front()?, self.values.back()?);
         self.a_second().filter(|_| last.0.saturating_duration_since(first.0) >= span)
     }
 }
 
-/// Frames that checkpoints have moved, over the restarts of the log.
+/// Checkpointed frames, across restarts of the log.
 #[derive(Debug, Default)]
 pub struct MovedFrames {
     log: Option<LogPosition>,
@@ -67,10 +67,11 @@ struct LogPosition {
 }
 
 impl MovedFrames {
-    /// At `at` the log that was restarted `sequence` times has so many frames, and so many of them are moved.
+    /// Records that at `at` the log, after `sequence` restarts, has `frames` frames, and `backfilled` of them are
+    /// checkpointed.
     ///
-    /// A log restarts only when all of it is moved, so what was waiting in the one before counts too. Where
-    /// it restarted more than once since the last look, what was moved in between is not known.
+    /// A log restarts only when all of it is checkpointed, so the pending frames of the previous one count too. If it
+    /// restarted more than once since the last sample, the frames in between are unknown.
     pub fn is(&mut self, at: Instant, sequence: u32, frames: u32, backfilled: u32) {
         let now = LogPosition { sequence, frames, backfilled };
         let moved = match self.log.replace(now) {
@@ -87,12 +88,12 @@ impl MovedFrames {
         self.rate.is(at, self.total);
     }
 
-    /// Nothing is known of the log.
+    /// Records that the log is unknown.
     pub fn is_unknown(&mut self) {
         *self = Self::default();
     }
 
-    /// Frames moved in a second; `None` where that is not known.
+    /// Frames checkpointed per second; `None` if unknown.
     pub fn a_second(&self) -> Option<f64> {
         self.rate.a_second()
     }
@@ -100,7 +101,7 @@ impl MovedFrames {
 
 #[cfg(test)]
 impl GrowthRate {
-    /// Bytes it has taken from the heap.
+    /// Its heap bytes.
     pub(super) fn size(&self) -> usize {
         self.values.capacity() * size_of::<(Instant, u64)>()
     }
@@ -108,7 +109,7 @@ impl GrowthRate {
 
 #[cfg(test)]
 impl MovedFrames {
-    /// Bytes it has taken from the heap.
+    /// Its heap bytes.
     pub(super) fn size(&self) -> usize {
         self.rate.size()
     }

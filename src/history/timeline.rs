@@ -1,4 +1,4 @@
-//! Any stretch of the past as lanes, one a process, and what lies under a cursor on them.
+//! Any range of the past as lanes, one per process, and the details under a cursor on them.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use jiff::{Timestamp, ToSpan};
 use super::{HoldFigures, HoldPiece, LockHistory, LockOwner, Micros, milliseconds};
 use crate::snapshot::DurationSpread;
 
-/// Which stretch of the past is wanted.
+/// The requested range of the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeWindow {
     /// Its newer edge; `None`: now.
@@ -19,46 +19,46 @@ pub struct TimeWindow {
     pub span: Duration,
 }
 
-/// A stretch of the past.
+/// A range of the past.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeline {
     pub end: Instant,
-    /// The same by the calendar.
+    /// The same in calendar time.
     pub ends_at: Timestamp,
     pub span: Duration,
-    /// The oldest moment that is known.
+    /// The oldest known time.
     pub oldest: Instant,
     pub newest: Instant,
-    /// A lane for each process that held the lock or waited for it, most time first; past
-    /// [`Timeline::LANES`] of them the rest share the last one.
+    /// One lane per process that held the lock or waited for it, most time first; beyond [`Timeline::LANES`] of them
+    /// the others share the last one.
     pub lanes: Vec<TimelineLane>,
     /// The holds in it, of all processes.
     pub figures: HoldFigures,
-    /// What our own ingestions waited for the lock in it.
+    /// The lock waits of waltop's own ingestions in it.
     pub waits: Option<LockWaits>,
 }
 
-/// One process's holds of the write lock in a stretch of the past.
+/// One process's holds of the write lock in a range of the past.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimelineLane {
     /// The process; one without a PID and with a name stands for several.
     pub who: LockOwner,
     /// Share of each cell in which it held the lock, 0 to 1, oldest first; [`Timeline::CELLS`] of them.
     pub shares: Vec<f32>,
-    /// Whether it waited for the lock in a cell, as it says itself; empty where it says nothing.
+    /// Whether it waited for the lock in a cell, according to its own journal; empty if it has none.
     pub waited: Vec<bool>,
-    /// What a cursor finds at each step; [`Timeline::STEPS`] of them.
+    /// What the cursor shows at each step; [`Timeline::STEPS`] of them.
     pub moments: Vec<Option<TimelineStep>>,
 }
 
 /// What one process did in one step of a timeline.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TimelineStep {
-    /// Holds that reached into it or, where the ring forgot them, ended in it.
+    /// Holds that overlap it or, if the ring dropped them, ended in it.
     pub count: u64,
     /// Whole length of the longest of them, in ms.
     pub longest_ms: f64,
-    /// When that one began; `None` where the ring has forgotten it.
+    /// When that one started; `None` if the ring has dropped it.
     pub began: Option<Timestamp>,
     pub goes_on: bool,
 }
@@ -66,12 +66,12 @@ pub struct TimelineStep {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LockWaits {
     pub count: u64,
-    /// How long, in ms.
+    /// Their lengths in ms.
     pub spread: DurationSpread,
 }
 
 impl Timeline {
-    /// Cells of a lane: a screen joins as many as it has no columns for.
+    /// Cells of a lane: a screen with fewer columns merges cells.
     pub const CELLS: usize = 600;
     pub const STEPS: usize = 60;
     pub const LANES: usize = 24;
@@ -82,7 +82,7 @@ impl Timeline {
         step * CELLS..(step + 1) * CELLS
     }
 
-    /// How many of the cells, from the oldest on, lie before anything was sampled.
+    /// How many of the cells, from the oldest on, are before the first sample.
     pub fn unknown_cells(&self) -> usize {
         let known = self.end.saturating_duration_since(self.oldest).as_nanos();
         let unknown = self.span.as_nanos().saturating_sub(known);
@@ -90,7 +90,7 @@ impl Timeline {
         usize::try_from(cells).unwrap_or(Self::CELLS)
     }
 
-    /// When the part `share` (0 to 1) of it was over.
+    /// The time after the fraction `share` (0 to 1) of it.
     pub fn at(&self, share: f64) -> Timestamp {
         let before = self.span.mul_f64((1.0 - share).clamp(0.0, 1.0));
         earlier(self.ends_at, before)
@@ -98,8 +98,7 @@ impl Timeline {
 }
 
 impl LockHistory {
-    /// The stretch of the past in `window`, where `now` is the present on both clocks; `None` where nothing was
-    /// sampled.
+    /// The range of the past in `window`, with `now` as the present on both clocks; `None` if nothing was sampled.
     pub fn timeline(&self, window: TimeWindow, now: (Instant, Timestamp)) -> Option<Timeline> {
         let since = self.since?;
         let oldest = since + Duration::from_micros(self.oldest().unsigned_abs());
@@ -144,7 +143,7 @@ impl LockHistory {
         })
     }
 
-    // The processes with the most time between `from` and `to`, and whether there are more than get a lane.
+    // The processes with the most time between `from` and `to`, and whether there are more than fit into lanes.
     fn chosen(&self, from: Micros, to: Micros, now: Micros) -> (Vec<(&Arc<LockOwner>, Micros)>, bool) {
         let mut totals: HashMap<_, (&Arc<LockOwner>, Micros)> = HashMap::new();
         for piece in self.pieces(from, to, now) {
@@ -175,7 +174,7 @@ impl TimelineLane {
     }
 }
 
-// Where microseconds lie among cells and steps.
+// Maps microseconds to cells and steps.
 struct TimelineGrid<F> {
     from: Micros,
     span: Micros,
@@ -190,7 +189,7 @@ impl<F: Fn(Micros) -> Timestamp> TimelineGrid<F> {
     )]
     fn draw(&self, lane: &mut TimelineLane, piece: &HoldPiece<'_>) {
         let (start, end) = (piece.start.max(self.from), piece.end.min(self.from + self.span));
-        // A piece of the past is spread over its second.
+        // A coarse piece is spread over its second.
         let density = piece.held as f64 / ((end - start).max(1) as f64);
         for cell in self.range(start, end, Timeline::CELLS) {
             let left = self.edge(cell, Timeline::CELLS);
@@ -228,7 +227,7 @@ impl<F: Fn(Micros) -> Timestamp> TimelineGrid<F> {
         self.from + self.span * Micros::try_from(index).unwrap_or(0) / Micros::try_from(of).unwrap_or(1)
     }
 
-    // Which of `of` equal parts lie between `start` and `end`; a hold of no length lies in one.
+    // Which of `of` equal parts overlap `start` to `end`; a hold of no length overlaps one.
     fn range(&self, start: Micros, end: Micros, of: usize) -> std::ops::Range<usize> {
         let scale = i128::try_from(of).unwrap_or(1);
         let part = |at: Micros| i128::from((at - self.from).max(0)) * scale / i128::from(self.span.max(1));

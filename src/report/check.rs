@@ -1,4 +1,4 @@
-//! What `waltop check` answers: the findings, and the verdict that they come to.
+//! The output of `waltop check`: the findings, and the verdict.
 
 use std::{fmt, path::PathBuf};
 
@@ -11,20 +11,20 @@ use crate::{
     text, units,
 };
 
-/// What is wrong with the databases that were checked.
+/// The findings of the checked databases.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct CheckReport {
     /// The version of the JSON contract.
     #[schemars(extend("const" = CONTRACT_VERSION))]
     pub version: u32,
-    /// The least severity that counts.
+    /// The lowest severity that counts as a failure.
     pub fail_on: Severity,
     pub verdict: CheckVerdict,
-    /// The same as an exit code: 0, 1, or 2 where a database could not be looked at.
+    /// The verdict as an exit code: 0, 1, or 2 if a database could not be sampled.
     pub exit: u8,
-    /// The databases, in the order in which they were asked for.
+    /// The databases, in the order of the command line.
     pub databases: Vec<CheckedDatabase>,
-    /// What could not be seen, and why: there could be more findings.
+    /// What could not be read, and why: there could be more findings.
     pub unseen: Vec<Unseen>,
 }
 
@@ -34,28 +34,28 @@ pub struct CheckedDatabase {
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     pub path: PathBuf,
-    /// The profile that it is held to.
+    /// The profile that it was checked against.
     pub profile: String,
-    /// What is wrong, worst first.
+    /// Findings, worst first.
     pub findings: Vec<Finding>,
-    /// Why it could not be looked at; `None` where it could.
+    /// Why it could not be sampled; `None` if it could.
     #[serde(default)]
     pub unfit: Option<String>,
 }
 
-/// What a check comes to.
+/// The verdict of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckVerdict {
-    /// Nothing was found that counts.
+    /// No finding counts as a failure.
     Fine,
     Findings,
-    /// Nothing was found that counts, but a database could not be looked at.
+    /// No finding counts as a failure, but a database could not be sampled.
     Unknown,
 }
 
 impl CheckReport {
-    /// What `snapshot` comes to where findings of `fail_on` and worse count.
+    /// The report on `snapshot`, in which findings of `fail_on` and worse count as failures.
     pub fn new(snapshot: Snapshot, fail_on: Severity) -> Self {
         let databases: Vec<CheckedDatabase> =
             snapshot.databases.into_iter().map(CheckedDatabase::from).collect();
@@ -88,7 +88,7 @@ impl CheckedDatabase {
         self.findings.iter().any(|finding| finding.severity >= fail_on)
     }
 
-    /// `1 error, 2 warnings`; `None` where there is nothing at all.
+    /// `1 error, 2 warnings`; `None` if there are no findings.
     fn tally(&self) -> Option<String> {
         let count = |severity| self.findings.iter().filter(|it| it.severity == severity).count();
         let parts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Info]

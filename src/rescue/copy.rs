@@ -1,4 +1,4 @@
-//! One file copied, piece by piece.
+//! Copies one file, piece by piece.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
@@ -7,11 +7,11 @@ use crate::observe::files;
 
 const PIECE: usize = 1 << 20;
 
-/// Copies the first `length` bytes of `from` to `to`, which is empty. Pieces that hold nothing but zeros take no space.
+/// Copies the first `length` bytes of `from` to `to`, which is empty. Pieces of zeros take no space.
 ///
 /// # Errors
 ///
-/// Where `from` is shorter, the user ends it, or the operating system fails.
+/// `from` is shorter, the user stops it, or the operating system fails.
 pub fn bytes(
     from: &File,
     to: &File,
@@ -41,11 +41,11 @@ pub fn bytes(
     to.set_len(length).map_err(RescueError::io(write()))
 }
 
-/// The bytes that `file` has now.
+/// The current length of `file` in bytes.
 ///
 /// # Errors
 ///
-/// Where the operating system fails.
+/// The operating system fails.
 pub fn length(file: &File, what: &str) -> Result<u64, RescueError> {
     let metadata: io::Result<_> = file.metadata();
     Ok(metadata.map_err(RescueError::io(format!("examine {what}")))?.len())

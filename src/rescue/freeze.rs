@@ -1,4 +1,4 @@
-//! A process stopped for as long as its files are copied.
+//! Stops a process for as long as its files are copied.
 
 use std::{
     os::fd::OwnedFd,
@@ -15,11 +15,11 @@ use crate::{
     observe::{self, proc::program},
 };
 
-/// How long all threads of a process are waited for. One in uninterruptible sleep stops when its I/O is done.
+/// How long to wait for all threads of a process to stop. One in uninterruptible sleep stops when its I/O is done.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// A stopped process. It goes on when this is dropped, unless it was stopped before.
+/// A stopped process. Dropping this resumes it, unless it was stopped before.
 #[derive(Debug)]
 pub struct FrozenProcess {
     pidfd: OwnedFd,
@@ -27,11 +27,11 @@ pub struct FrozenProcess {
 }
 
 impl FrozenProcess {
-    /// Stops the process that is `pid` and began at `start_ticks`, and waits until every thread of it stands.
+    /// Stops the process `pid` that started at `start_ticks`, and waits until all its threads have stopped.
     ///
     /// # Errors
     ///
-    /// Where it is another process by now, waltop or one that waltop runs under, may not be signalled, or does not stop.
+    /// It is another process now, waltop or one of its ancestors, may not be signalled, or does not stop.
     pub fn stop(proc: &Path, pid: i32, start_ticks: u64) -> Result<Self, RescueError> {
         let refused = |why: String| RescueError::NotFrozen { pid, why };
         // A PID of another namespace would mean another process.
@@ -67,7 +67,7 @@ impl FrozenProcess {
 impl Drop for FrozenProcess {
     fn drop(&mut self) {
         if !self.was_stopped {
-            // It may have ended meanwhile.
+            // It may have exited meanwhile.
             let _ = process::pidfd_send_signal(&self.pidfd, Signal::CONT);
         }
     }
@@ -75,7 +75,7 @@ impl Drop for FrozenProcess {
 
 // Whether every thread is stopped (T), traced (t) or dead (`proc_pid_stat(5)`).
 fn is_stopped(proc: &Path, pid: i32) -> bool {
-    // A process or thread whose state cannot be read has ended.
+    // A process or thread whose state cannot be read has exited.
     let states = program::thread_states(proc, pid).unwrap_or_default();
     states.values().all(|state| "TtZX?".contains(*state))
 }

@@ -1,10 +1,10 @@
-//! Where there is no pidfd, no process is stopped.
+//! Without pidfds waltop stops no process.
 
 use std::path::Path;
 
 use super::RescueError;
 
-/// A stopped process: never here.
+/// A stopped process: there is never one here.
 #[derive(Debug)]
 pub struct FrozenProcess;
 

@@ -1,4 +1,4 @@
-//! The files of a database that a process has open, in the sets that belong together.
+//! The files of a database that a process has open, grouped into sets that belong together.
 
 use std::{fmt, fs::File, io, os::unix::ffi::OsStrExt, path::Path, time::SystemTime};
 
@@ -13,7 +13,7 @@ use crate::{
     paths::FileId,
 };
 
-/// The files of a database, main file, log, index and journal.
+/// Suffixes of a database's files: main file, log, index and journal.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// A file that a process has open.
@@ -23,7 +23,7 @@ pub struct HeldFile {
     pub number: i32,
     pub id: FileId,
     pub bytes: u64,
-    /// Whether the kernel shows that its name was taken away.
+    /// Whether the kernel shows that it was deleted.
     pub is_deleted: bool,
     born: Option<SystemTime>,
 }
@@ -63,11 +63,11 @@ impl fmt::Display for HeldFiles {
     }
 }
 
-/// The sets of descriptors that `pid` has on the database that is, or was, at `path`.
+/// The sets of descriptors of `pid` on the database that is, or was, at `path`.
 ///
 /// # Errors
 ///
-/// Where the descriptors cannot be read, or none is on such a file.
+/// The descriptors cannot be read, or none is on such a file.
 pub fn sets(proc: &Path, pid: i32, path: &Path) -> Result<Vec<HeldFiles>, RescueError> {
     let paths = SUFFIXES.map(|suffix| sidecar(path, suffix));
     let current = paths.each_ref().map(|path| path.metadata().ok().map(|it| FileId::of(&it)));
@@ -103,8 +103,8 @@ pub fn sets(proc: &Path, pid: i32, path: &Path) -> Result<Vec<HeldFiles>, Rescue
     Ok(group(&held, salts))
 }
 
-// Whether the kernel's text says that the file was at `path`, and was deleted there. A file may really have a name that
-// ends with the kernel's word: then it is there.
+// Whether the kernel's text says that the file was at `path`, and was deleted there. The real name of an existing file
+// may end with the kernel's suffix: then it is not deleted.
 fn was_at(text: &Path, path: &Path, id: FileId) -> bool {
     let is_named =
         text.as_os_str().as_bytes().strip_suffix(b" (deleted)") == Some(path.as_os_str().as_bytes());
@@ -122,8 +122,8 @@ fn unreadable(proc: &Path, pid: i32, cause: io::Error) -> RescueError {
     }
 }
 
-// A log and an index belong to the main file that was there when they were made; those at the path to the one at the path.
-// Among several logs of one main file, the salts say which one the index is about.
+// A log and an index belong to the main file that existed when they were created; those at the path belong to the main
+// file at the path. If one main file has several logs, the salts show which one the index describes.
 fn group(
     held: &[Vec<HeldFile>; 4],
     have_same_salts: impl Fn(&HeldFile, &HeldFile) -> bool,
@@ -170,11 +170,11 @@ fn have_same_salts(proc: &Path, pid: i32, log: &HeldFile, index: &HeldFile) -> b
     log.zip(index).is_some_and(|(log, index)| log.salts() == index.salts)
 }
 
-/// The set that is meant: the one that has `inode` among its files, else the only one with a deleted file.
+/// The set to copy: the one that contains `inode`, else the only one with a deleted file.
 ///
 /// # Errors
 ///
-/// Where that is none, or several are.
+/// There is none, or there are several.
 pub fn choose(
     sets: &[HeldFiles],
     pid: i32,
@@ -195,12 +195,12 @@ pub fn choose(
     }
 }
 
-/// Opens the file of a descriptor of `pid` for reading. It is pinned first, so that what is opened is that file and a
-/// regular one, whatever the descriptor has become since.
+/// Opens the file of a descriptor of `pid` for reading. It is pinned first, so that exactly that file, and only a
+/// regular one, is opened, whatever the descriptor refers to now.
 ///
 /// # Errors
 ///
-/// Where it is another file by now, or cannot be opened.
+/// It is another file now, or cannot be opened.
 pub fn open(proc: &Path, pid: i32, held: &HeldFile) -> Result<File, RescueError> {
     let what = || format!("open descriptor {} of {pid}", held.number);
     let descriptor = ProcessFolder::with_files(proc, pid).descriptor(held.number);
@@ -212,7 +212,7 @@ pub fn open(proc: &Path, pid: i32, held: &HeldFile) -> Result<File, RescueError>
     proc::reopen(&pin).map_err(RescueError::io(what()))
 }
 
-/// The processes but this one that have one of `files` open, as far as their descriptors can be read.
+/// The other processes that have one of `files` open, as far as their descriptors can be read.
 pub fn openers(proc: &Path, files: &[FileId]) -> Vec<i32> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let has_it = |pid: &i32| {

@@ -1,4 +1,4 @@
-//! The rollback journal that goes with a copy (<https://sqlite.org/fileformat2.html#the_rollback_journal>).
+//! The rollback journal that belongs to a copy (<https://sqlite.org/fileformat2.html#the_rollback_journal>).
 
 use std::{fs::File, os::unix::ffi::OsStrExt, path::Path};
 
@@ -6,23 +6,23 @@ use super::RescueError;
 use crate::file_format::{JOURNAL_HEADER, JOURNAL_MAGIC, JOURNAL_TRAILER};
 use crate::observe::files;
 
-/// Bytes behind the name of a super-journal.
+/// Bytes after the name of a super-journal.
 const TAIL: u64 = JOURNAL_TRAILER as u64;
-/// Number of the page that is never written, in front of the name.
+/// Bytes of the number of the page that is never written, before the name.
 const LEAD: u64 = 4;
-/// The longest path that SQLite takes (`MAX_PATHNAME` of `os_unix.c`).
+/// The longest path that SQLite accepts (`MAX_PATHNAME` of `os_unix.c`).
 const LONGEST: u64 = 4096;
 
-/// How many bytes of `journal` make a copy of its database roll back what was not committed; 0 where there is nothing to
-/// undo.
+/// How many bytes of `journal` make a copy of its database roll back uncommitted changes; 0 if there is nothing to roll
+/// back.
 ///
-/// A transaction over several databases is committed when the super-journal is deleted that each of their journals names.
-/// So a journal whose super-journal is gone undoes nothing. Where it exists, the copy leaves its name out: SQLite would
-/// delete the original otherwise, once the copy is rolled back.
+/// A transaction over several databases is committed by deleting the super-journal that each of their journals names.
+/// So a journal whose super-journal is gone rolls nothing back. If it exists, the copy omits its name: otherwise SQLite
+/// would delete the original super-journal after it has rolled the copy back.
 ///
 /// # Errors
 ///
-/// Where it cannot be read.
+/// It cannot be read.
 pub fn hot_bytes(journal: &File) -> Result<u64, RescueError> {
     let read = |buffer: &mut [u8], at| {
         files::read_at(journal, buffer, at).map_err(RescueError::io("read the rollback journal"))
@@ -44,7 +44,7 @@ pub fn hot_bytes(journal: &File) -> Result<u64, RescueError> {
     }
     let mut name = vec![0; usize::try_from(name_length).unwrap_or_default()];
     read(&mut name, length - TAIL - name_length)?;
-    // The sum is one of signed bytes.
+    // The checksum adds signed bytes.
     let sum =
         name.iter().fold(0_u32, |sum, &byte| sum.wrapping_add(i32::from(byte.cast_signed()).cast_unsigned()));
     if sum != word(4) {

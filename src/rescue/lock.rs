@@ -1,7 +1,7 @@
-//! The locks of a reader, taken on a descriptor that is open for reading.
+//! A reader's locks, on a descriptor that is open for reading.
 //!
-//! They are open-file-description locks (`fcntl_locking(2)`): they end when that descriptor is closed, and no other close in
-//! this process drops them. Against the POSIX locks of SQLite they work as any other.
+//! They are open-file-description locks (`fcntl_locking(2)`): closing that descriptor releases them, and no other close
+//! in this process does. They conflict with SQLite's POSIX locks as usual.
 
 use std::{
     fs::File,
@@ -23,11 +23,11 @@ use crate::observe::lock_probe::{self, ProbeScope};
 
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Takes the lock, or gives it back; whether it is taken now.
+/// Takes or releases the lock; returns whether the call succeeded.
 ///
 /// # Errors
 ///
-/// Where the kernel fails.
+/// The kernel fails.
 fn set(file: &File, kind: i32, bytes: &RangeInclusive<u64>) -> io::Result<bool> {
     let place = |byte: u64| libc::off_t::try_from(byte).unwrap_or(libc::off_t::MAX);
     let lock = libc::flock {
@@ -45,11 +45,11 @@ fn set(file: &File, kind: i32, bytes: &RangeInclusive<u64>) -> io::Result<bool> 
     }
 }
 
-/// Takes a read lock on `bytes` of `file`, trying for `patience`. It ends with the descriptor.
+/// Takes a read lock on `bytes` of `file`, and tries for `patience`. Closing the descriptor releases it.
 ///
 /// # Errors
 ///
-/// Where another process holds it for writing all that time, or the user ends it.
+/// Another process holds it for writing all that time, or the user stops it.
 pub fn wait_for(
     file: &File,
     bytes: &RangeInclusive<u64>,
@@ -72,8 +72,8 @@ pub fn wait_for(
     Ok(())
 }
 
-/// Takes what a reader of a database with a rollback journal takes: first the byte that a writer keeps new readers away
-/// with, then the readers' own, and gives the first one back (`unixLock` of `os_unix.c`).
+/// Takes the locks of a reader of a database with a rollback journal: first the byte that a writer locks to keep new
+/// readers out, then the readers' own; then releases the first one (`unixLock` of `os_unix.c`).
 ///
 /// # Errors
 ///

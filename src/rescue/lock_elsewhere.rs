@@ -1,4 +1,4 @@
-//! Where there are no open-file-description locks, nothing is locked, and so nothing that a process uses is copied.
+//! Without open-file-description locks waltop locks nothing, so it copies nothing that a process uses.
 
 use std::{fs::File, io, ops::RangeInclusive, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A database with its log, and without it: where it is in doubt whether the two belong together, both readings are copied.
+//! Copies a database both with its log and without it, if the log may not belong to it.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata},
@@ -27,19 +27,19 @@ const SHARE_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub struct CopyPair {
-    /// The main file, and beside it the log or journal that SQLite takes in when the copy is opened.
+    /// The main file, and beside it the log or journal that SQLite applies when the copy is opened.
     pub with_log: PathBuf,
     pub without_log: PathBuf,
     pub copied: CopiedBytes,
 }
 
-/// Copies the database whose main file is at `main`, without links in its path, to `with-log.db` and `without-log.db` in
-/// `folder`, which is made or empty.
+/// Copies the database whose main file is at `main`, without links in its path, to `with-log.db` and `without-log.db`
+/// in `folder`, which is created or empty.
 ///
 /// # Errors
 ///
-/// Where the folder has something in it, a process uses the database in a way that no lock protects a copy from, there is no
-/// room, or the user ends it. Then nothing of the copies is left.
+/// The folder is not empty, a process uses the database in a way that no lock protects a copy from, there is no disk
+/// space, or the user stops it. All parts of the copies are removed then.
 pub fn with_and_without_log(
     proc: &Path,
     main: &Path,
@@ -59,7 +59,7 @@ fn make(folder: &Path) -> Result<bool, RescueError> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => Ok(true),
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-            // Not through a link: what it leads to may change.
+            // Not through a link, whose target may change.
             let is_folder = folder.symlink_metadata().is_ok_and(|it| it.is_dir());
             let is_empty =
                 is_folder && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
@@ -124,7 +124,7 @@ impl OriginalFiles {
         })
     }
 
-    // Whether a process holds the byte of the index that each one with the index open holds.
+    // Whether a process holds the byte of the index that each process with the index open holds.
     fn has_index_user(&self) -> Result<bool, RescueError> {
         let Some(index) = &self.index else { return Ok(false) };
         let holder = lock_probe::ask(index, ProbeScope::Anybody, INDEX_BYTE..=INDEX_BYTE);
@@ -137,8 +137,8 @@ impl OriginalFiles {
         all.collect::<io::Result<_>>().map_err(RescueError::io("examine the files"))
     }
 
-    // A copy of files of which no process uses the log. The lock keeps one with a rollback journal from writing to the main
-    // file, and the last connection of one with a log from moving it.
+    // Copies files whose log no process uses. The lock keeps a process with a rollback journal from writing to the main
+    // file, and the last connection of one with a log from checkpointing it.
     fn at_rest(
         &self,
         proc: &Path,
@@ -146,7 +146,7 @@ impl OriginalFiles {
         target: &mut CopyTarget,
         is_stopped: IsStopped<'_>,
     ) -> Result<CopiedBytes, RescueError> {
-        // Asked before the lock, which would be in the answer itself.
+        // Check before locking, because the own lock would be in the result.
         if is_wal(&self.main) || self.log.is_some() {
             let ids: Vec<FileId> = self.files()?.iter().map(FileId::of).collect();
             let pids = held::openers(proc, &ids);
@@ -156,7 +156,7 @@ impl OriginalFiles {
         }
         lock::share(&self.main, SHARE_PATIENCE, is_stopped)?;
         let before = self.files()?;
-        // While a process is in a transaction its journal undoes what is not in the main file yet.
+        // While a process is in a transaction, its journal rolls back what is not in the main file yet.
         let is_writing =
             lock::is_written(&self.main, MAIN_LOCKS).map_err(RescueError::io("ask for locks"))?;
         let hot = match &self.journal {

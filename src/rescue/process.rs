@@ -1,4 +1,4 @@
-//! A database copied out of the process that has it open.
+//! Copies a database from the process that has it open.
 
 use std::{
     fs::File,
@@ -23,17 +23,17 @@ use crate::{
     snapshot::JournalMode,
 };
 
-/// How long a checkpoint that copies pages is waited for.
+/// How long to wait for a checkpoint that copies pages.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a process that holds the whole main file is waited for: one commit, or it does so for life.
+/// How long to wait for a process that holds the whole main file: for one commit, or permanently.
 const SHARE_PATIENCE: Duration = Duration::from_secs(2);
-/// How often a copy is begun again, where the log was restarted under it.
+/// How often a copy is started again because the log restarted during it.
 const TRIES: u32 = 3;
-/// How long a moment between two writes is waited for, of a process that keeps no journal file.
+/// How long to wait for a moment between two writes of a process that keeps no journal file.
 const IDLE_PATIENCE: Duration = Duration::from_secs(10);
 const IDLE_PAUSE: Duration = Duration::from_millis(50);
 
-/// What is to be copied.
+/// What to copy.
 #[derive(Debug, Clone)]
 pub struct RescueRequest<'a> {
     /// The `/proc` with the process.
@@ -43,29 +43,30 @@ pub struct RescueRequest<'a> {
     pub start_ticks: u64,
     /// The path of the database, without links in it.
     pub path: &'a Path,
-    /// An inode of the set of descriptors that is meant, where there are several.
+    /// An inode of the wanted set of descriptors, if there are several.
     pub inode: Option<u64>,
     /// Whether the process may be stopped meanwhile.
     pub may_freeze: bool,
 }
 
-/// When `pid` started; a process that is to be copied from is named by both.
+/// When `pid` started; PID and start identify the process to copy from.
 ///
 /// # Errors
 ///
-/// Where there is no such process.
+/// There is no such process.
 pub fn start_of(proc: &Path, pid: i32) -> Result<u64, RescueError> {
     observe::process_start(proc, pid).ok_or(RescueError::NoProcess { pid })
 }
 
-/// Copies the database of `request` to `to` and the files beside it, which SQLite takes in when the copy is opened.
+/// Copies the database of `request` to `to` and the files beside it, which SQLite applies when the copy is opened.
 ///
-/// Where there is an index, the locks of a reader keep the main file as it is while others commit. Without one, and only
-/// where `request` allows it, the process is stopped.
+/// If there is an index, a reader's locks keep the main file unchanged while other processes commit. Without one, and
+/// only if `request` allows it, the process is stopped.
 ///
 /// # Errors
 ///
-/// Where there is nothing to copy or no place for it, a lock is not available, or the user ends it. Then nothing of the copy is left.
+/// There is nothing to copy or no place for it, a lock is unavailable, or the user stops it. All parts of the copy are
+/// removed then.
 pub fn from_process(
     request: &RescueRequest<'_>,
     to: &Path,
@@ -120,13 +121,13 @@ pub struct LiveFiles<'a> {
     pub index: &'a File,
 }
 
-/// Copies a database in WAL mode beside those who write to it. A lock on the main file keeps the last connection from
-/// moving the log when it closes (`sqlite3WalClose`), and READ0 keeps checkpoints from it. So the main file stays as it
-/// is, and so do the frames that are not in it.
+/// Copies a database in WAL mode while other processes write to it. A lock on the main file keeps the last connection
+/// from checkpointing the log when it closes (`sqlite3WalClose`), and READ0 blocks checkpoints. So the main file stays
+/// unchanged, and so do the frames that are not in it.
 ///
 /// # Errors
 ///
-/// Where a lock is not available, there is no room, or the log and the index contradict each other.
+/// A lock is unavailable, there is no disk space, or the log and the index contradict each other.
 pub fn live(
     files: &LiveFiles<'_>,
     target: &mut CopyTarget,
@@ -146,7 +147,7 @@ pub fn live(
         let before = index_of(files.index)?;
         let main_bytes = copy::length(files.main, "the main file")?;
         let log_bytes = log_bytes(&before);
-        // The log goes into the main file of the copy in the end.
+        // In the end the log is checkpointed into the main file of the copy.
         has_room(target.folder(), main_bytes + 2 * log_bytes)?;
         copy::bytes(files.main, &main_copy, main_bytes, "the main file", is_stopped)?;
         match copy_log(files.log, &log_copy, &before, is_stopped) {
@@ -178,7 +179,7 @@ fn index_of(index: &File) -> Result<WalIndex, RescueError> {
     wal_index::read(index).map_err(RescueError::io("read -shm"))
 }
 
-// Frames that are all in the main file need no copy; a log of them may be restarted at any time.
+// If all frames are in the main file, they need no copy; their log may be restarted at any time.
 fn log_bytes(index: &WalIndex) -> u64 {
     if index.frames > index.backfilled { wal::bytes_of(index.frames, index.page_size) } else { 0 }
 }
@@ -201,7 +202,7 @@ fn copy_log(log: &File, copy: &File, index: &WalIndex, is_stopped: IsStopped<'_>
 ///
 /// # Errors
 ///
-/// Where it cannot be read.
+/// It cannot be read.
 pub fn committed(log: &File) -> Result<u32, RescueError> {
     let failed = || RescueError::io("read the copy of the log");
     let Some(header) = LogHeader::read(log).map_err(failed())? else { return Ok(0) };
@@ -214,8 +215,8 @@ pub fn committed(log: &File) -> Result<u32, RescueError> {
     }
 }
 
-// The main file was not written to, and the frames that were copied are still those of the index. A log of which all was
-// in the main file may have been restarted, since nothing of it was copied.
+// The main file was not written to, and the index still describes the copied frames. A log whose frames were all in the
+// main file may have restarted, because none of it was copied.
 fn is_same(before: &WalIndex, after: &WalIndex) -> bool {
     if before.salts == after.salts {
         return before.backfilled == after.backfilled;
@@ -232,7 +233,7 @@ fn frozen(
     let begun = Instant::now();
     loop {
         let stopped = FrozenProcess::stop(request.proc, request.pid, request.start_ticks)?;
-        // Its descriptors are what they are from now on: a journal lasts as long as its transaction.
+        // Its descriptors are final from now on: a journal lasts as long as its transaction.
         let found = sets(request.proc, request.pid, request.path)?;
         let inode = request.inode.unwrap_or_else(|| set.log.map_or(set.main.id.inode, |log| log.id.inode));
         let set = choose(&found, request.pid, request.path, Some(inode))?;
@@ -270,7 +271,7 @@ fn as_it_is(
     let journal = set.journal.as_ref().map(open).transpose()?;
     let main_bytes = copy::length(main, "the main file")?;
     let log_bytes = log.as_ref().map_or(Ok(0), |log| copy::length(log, "the log"))?;
-    // Beside a log there is no journal that counts.
+    // Beside a log no journal counts.
     let journal_bytes = match &journal {
         Some(journal) if !is_wal(main) => journal::hot_bytes(journal)?,
         _ => 0,

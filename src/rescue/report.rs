@@ -1,4 +1,4 @@
-//! What `waltop rescue` answers.
+//! The output of `waltop rescue`.
 
 use std::{fmt, path::PathBuf};
 
@@ -11,7 +11,7 @@ use crate::{
     units,
 };
 
-/// What `integrity_check` does not tell.
+/// What `integrity_check` does not prove.
 const NO_PROOF: &str =
     "integrity_check finds damaged pages, not missing commits: compare the row counts with what you expect";
 
@@ -20,9 +20,9 @@ pub struct CopyReport {
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     pub path: PathBuf,
-    /// What `integrity_check` found wrong; empty where nothing is.
+    /// Errors of `integrity_check`; empty if there are none.
     pub errors: Vec<String>,
-    /// Whether its main file alone is complete, with no log or journal beside it.
+    /// Whether its main file alone is complete, without a log or journal beside it.
     pub is_complete: bool,
 }
 
@@ -40,15 +40,15 @@ impl CopyReport {
     }
 }
 
-/// The rows of a table, in a copy out of a process.
+/// The rows of a table, in a copy from a process.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct TableRows {
     pub name: String,
-    /// Its rows; `None` where they could not be counted.
+    /// Its rows; `None` if they could not be counted.
     pub rows: Option<u64>,
 }
 
-/// The rows of a table in both copies. `None` where there is no such table, or they could not be counted.
+/// The rows of a table in both copies. `None` if there is no such table, or they could not be counted.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct TablePair {
     pub name: String,
@@ -57,13 +57,13 @@ pub struct TablePair {
     pub without_log: Option<u64>,
 }
 
-/// What came of a copy out of a process.
+/// The result of a copy from a process.
 #[derive(Debug, Clone, JsonSchema, Serialize)]
 pub struct ProcessRescue {
     /// The version of the JSON contract.
     #[schemars(extend("const" = CONTRACT_VERSION))]
     pub version: u32,
-    /// The database, by the path that was named.
+    /// The database, by the path on the command line.
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     pub path: PathBuf,
@@ -75,7 +75,7 @@ pub struct ProcessRescue {
 }
 
 impl ProcessRescue {
-    /// Whether nothing is wrong with the copy.
+    /// Whether the copy has no errors.
     pub fn is_good(&self) -> bool {
         self.copy.errors.is_empty() && self.copy.is_complete
     }
@@ -101,7 +101,7 @@ impl fmt::Display for ProcessRescue {
     }
 }
 
-/// What came of two copies, with the log and without it.
+/// The result of two copies, with the log and without it.
 #[derive(Debug, Clone, JsonSchema, Serialize)]
 pub struct LogRescue {
     /// The version of the JSON contract.
@@ -111,14 +111,14 @@ pub struct LogRescue {
     #[schemars(with = "String")]
     pub path: PathBuf,
     pub copied: CopiedBytes,
-    /// The copy that has taken the log in.
+    /// The copy with the log applied.
     pub with_log: CopyReport,
     pub without_log: CopyReport,
     pub tables: Vec<TablePair>,
 }
 
 impl LogRescue {
-    /// Whether nothing is wrong with either copy.
+    /// Whether neither copy has errors.
     pub fn is_good(&self) -> bool {
         [&self.with_log, &self.without_log].iter().all(|it| it.errors.is_empty() && it.is_complete)
     }

@@ -1,4 +1,4 @@
-//! Where a copy goes: files that did not exist, for nobody else to read.
+//! The destination of a copy: new files that only this user can read.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,10 +12,10 @@ use rustix::fs::OFlags;
 use super::RescueError;
 use crate::{observe::sidecar, paths};
 
-/// What SQLite puts beside a main file.
+/// The sidecars that SQLite creates beside a main file.
 const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// The files of one copy. What was made is removed again, unless the copy was kept.
+/// The files of one copy. They are removed on drop, unless the copy is kept.
 #[derive(Debug)]
 pub struct CopyTarget {
     main: PathBuf,
@@ -23,14 +23,14 @@ pub struct CopyTarget {
 }
 
 impl CopyTarget {
-    /// A copy at `path`, where nothing is yet, nor anything that would go with it.
+    /// A copy at `path`, where neither a file nor a sidecar exists yet.
     ///
     /// # Errors
     ///
-    /// Where something is there, or its folder is not.
+    /// Something exists there, or its folder does not.
     pub fn new(path: &Path) -> Result<Self, RescueError> {
         let what = || format!("write to {}", path.display());
-        // A name that a link leads to is taken as well.
+        // A symbolic link counts as existing too.
         if path.symlink_metadata().is_ok() {
             return Err(RescueError::Exists { path: path.to_owned() });
         }
@@ -46,21 +46,21 @@ impl CopyTarget {
         Ok(Self { main, made: Vec::new() })
     }
 
-    /// Where the main file goes.
+    /// Path of the main file.
     pub fn main(&self) -> &Path {
         &self.main
     }
 
-    /// The folder that it goes to.
+    /// Folder of the copy.
     pub fn folder(&self) -> &Path {
         self.main.parent().unwrap_or(&self.main)
     }
 
-    /// Makes the file with `suffix` behind the name of the main file.
+    /// Creates the file with `suffix` after the name of the main file.
     ///
     /// # Errors
     ///
-    /// Where something is there, or it cannot be made.
+    /// Something exists there, or it cannot be created.
     pub fn create(&mut self, suffix: &str) -> Result<File, RescueError> {
         let path = sidecar(&self.main, suffix);
         let made = OpenOptions::new()
@@ -78,7 +78,7 @@ impl CopyTarget {
         Ok(file)
     }
 
-    /// Leaves the copy where it is.
+    /// Keeps the copy.
     pub fn keep(mut self) -> PathBuf {
         self.made.clear();
         self.main.clone()
@@ -88,17 +88,17 @@ impl CopyTarget {
 impl Drop for CopyTarget {
     fn drop(&mut self) {
         for path in &self.made {
-            // A part of a copy must not be taken for one. There is nothing to do where it cannot be removed.
+            // A partial copy must not look like a complete one. If it cannot be removed, there is nothing else to do.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// Fails where less than `needed` bytes are free in `folder` for this user.
+/// Fails if less than `needed` bytes are free in `folder` for this user.
 ///
 /// # Errors
 ///
-/// Where that is so. A file system that does not tell is taken to have room.
+/// There is too little space. A file system that does not report its free space passes.
 pub fn has_room(folder: &Path, needed: u64) -> Result<(), RescueError> {
     let Ok(stat) = rustix::fs::statvfs(folder) else { return Ok(()) };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);

@@ -14,10 +14,10 @@ use crate::{
     snapshot::Severity,
 };
 
-/// What values a pragma takes.
+/// The values that a pragma accepts.
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    /// A whole number between these.
+    /// A whole number in this range.
     Whole(i64, i64),
     Words(&'static [&'static str]),
 }
@@ -26,8 +26,8 @@ const SWITCH: Form = Form::Words(&["ON", "OFF"]);
 const ANY: Form = Form::Whole(i32::MIN as i64, i32::MAX as i64);
 const FROM_0: Form = Form::Whole(0, i32::MAX as i64);
 
-/// The pragmas that a profile can ask for, who keeps each, and its values as waltop names them. Our own connection is
-/// told those that a connection keeps, so only those are here that do no more than be kept
+/// The pragmas that a profile can set, where each is kept, and its values as waltop names them. waltop's own connection
+/// sets those that a connection keeps, so the list contains only pragmas that set a value and do nothing else
 /// (<https://www.sqlite.org/pragma.html>).
 const PRAGMAS: &[(&str, Keeper, Form)] = &[
     ("busy_timeout", Keeper::Connection, FROM_0),
@@ -46,7 +46,7 @@ const PRAGMAS: &[(&str, Keeper, Form)] = &[
     ("application_id", Keeper::File, ANY),
 ];
 
-/// What a profile is made of, where nothing of it is there.
+/// The advice for an empty profile.
 const EXAMPLE: &str = "give one at least, as in [[pragma]] name = \"cache_size\", expected = -64000, \
                        kept_by = \"connection\", severity = \"info\", each key on a line of its own";
 
@@ -95,7 +95,7 @@ impl Scalar for WrittenPragma {
     }
 }
 
-/// The profile `name` in `file`.
+/// Reads the profile `name` from `file`.
 pub fn read(file: &SettingsFile, name: &str) -> Result<Profile, SettingsError> {
     let ProfileFile { name: named, about, checkpoint, pragma } = file.parse()?;
     if let Some(named) = named.filter(|named| named.get_ref() != name) {
@@ -117,7 +117,7 @@ pub fn read(file: &SettingsFile, name: &str) -> Result<Profile, SettingsError> {
     Ok(Profile { name: name.to_owned(), about, pragmas, checkpoint })
 }
 
-/// The profile `name` that is a part of the program.
+/// The built-in profile `name`.
 pub fn built_in(name: &str, text: &str) -> Result<Profile, SettingsError> {
     read(&SettingsFile::new(Path::new(name), text), name)
 }
@@ -144,7 +144,7 @@ fn expectation(file: &SettingsFile, entry: PragmaEntry) -> Result<Expectation, S
     })
 }
 
-/// The value as compliance compares it.
+/// The value as the compliance check compares it.
 fn expected(written: &WrittenPragma, form: Form) -> Result<String, String> {
     match form {
         Form::Whole(least, most) => {
