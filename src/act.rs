@@ -1,7 +1,7 @@
 //! The only place where the console changes anything outside itself.
 //!
 //! Every effect is a value first. A [`ConfirmedAction`] changes something outside the console. waltop carries it out
-//! only as a [`ConfirmedEffect`], which a read-only console cannot create ([`switch`]).
+//! only as a [`ConfirmedEffect`], which a read-only console cannot create ([`gate`]).
 
 use std::{path::PathBuf, time::Duration};
 

@@ -48,7 +48,7 @@ pub struct Cli {
     /// The databases to watch.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
-    /// Read the settings from FILE; it must be there.
+    /// Read the settings from FILE, which must exist.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Refuse every action; only observe.
@@ -57,7 +57,7 @@ pub struct Cli {
     /// Do not sample the locks between snapshots.
     #[arg(long)]
     no_sampling: bool,
-    /// The console of the sandbox: says so, and judges pins by seconds.
+    /// The console of the sandbox: shows that, and reports pins after seconds.
     #[arg(long, hide = true)]
     sandbox: bool,
 }
@@ -98,7 +98,7 @@ enum CliCommand {
     Pragmas(pragmas::PragmasArgs),
     #[command(hide = true)]
     Actor(actor::ActorArgs),
-    /// Take the terminal over and panic, so that a test sees it given back.
+    /// Enter the alternate screen and panic, so that a test can check that the terminal is restored.
     #[command(hide = true)]
     Crash,
 }

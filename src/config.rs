@@ -34,7 +34,7 @@ pub use thresholds::Thresholds;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub places: Places,
-    /// The databases that are used if none is named, as [`crate::paths::settled`] returns them.
+    /// The databases that are used if none is named, as [`crate::paths::canonical_or_future`] returns them.
     pub databases: Vec<PathBuf>,
     /// The profile of databases without their own.
     pub profile: Profile,
@@ -127,7 +127,7 @@ impl Config {
         }
     }
 
-    /// The profile of the database at `path`. The path is as [`crate::paths::settled`] returns it.
+    /// The profile of the database at `path`. The path is as [`crate::paths::canonical_or_future`] returns it.
     pub fn profile_of(&self, path: &Path) -> &Profile {
         let own = self.own_profiles.iter().find(|(own, _)| own == path);
         own.and_then(|(_, profile)| profile.as_ref()).unwrap_or(&self.profile)

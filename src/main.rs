@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     match cli::run(std::env::args_os()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            // Each message tells its cause itself. Whoever started a detached run may have gone, and stderr with it.
+            // Each message includes its cause. The process that started a detached run may be gone, and stderr with it.
             let _ = writeln!(io::stderr(), "waltop: {}", text::clean(&error.to_string()));
             ExitCode::from(2)
         }

@@ -11,7 +11,7 @@ pub struct ActorArgs {
     /// Open it with `mode=ro`.
     #[arg(long)]
     read_only: bool,
-    /// Open it as waltop itself does, and bring its tables up to date.
+    /// Open it as waltop itself does, and migrate its tables.
     #[arg(long, conflicts_with = "read_only")]
     migrate: bool,
     /// The name under which it runs.

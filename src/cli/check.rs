@@ -14,7 +14,7 @@ use super::{print_json, print_line, refuse_unfit, sample_args::SampleArgs};
 pub struct CheckArgs {
     #[command(flatten)]
     looking: SampleArgs,
-    /// Hold the databases to this profile.
+    /// Check the databases against this profile.
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
     /// Minimum severity that makes the command fail; milder findings are still printed.

@@ -15,13 +15,13 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub struct CheckpointArgs {
-    /// The databases; where none is named, those of the settings, else the default one.
+    /// The databases; default: those in the settings, else the default database.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
-    /// PASSIVE blocks nobody; the others make writers wait for up to 250 ms.
+    /// PASSIVE blocks no process; the other modes make writers wait for up to 250 ms.
     #[arg(long, value_enum, ignore_case = true, default_value_t = CheckpointMode::Passive)]
     mode: CheckpointMode,
-    /// Print the outcome as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }

@@ -8,25 +8,25 @@ use crate::ingest::embed::{
     http::{EmbedEndpoint, HttpEmbedder},
 };
 
-/// How documents are embedded once they are in; not at all without `--embed`.
+/// How to embed documents after they are ingested; without `--embed` they are not embedded.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EmbedArgs {
-    /// Make vectors of the documents by the embeddings API at URL, as in `http://127.0.0.1:11434/v1`.
+    /// Embed the documents with the embeddings API at URL, as in `http://127.0.0.1:11434/v1`.
     #[arg(long, value_name = "URL")]
     embed: Option<EmbedEndpoint>,
-    /// The model that the API is to use; each has its own vectors.
+    /// The model to request; each model has its own vectors.
     #[arg(long, value_name = "NAME", default_value = MODEL, requires = "embed")]
     embed_model: String,
-    /// Documents that are with the API at a time, 256 at the most.
+    /// Documents that are sent to the API at a time, at most 256.
     #[arg(long, value_name = "N", default_value_t = CALLS, value_parser = from_one, requires = "embed")]
     embed_calls: NonZeroUsize,
-    /// Characters of a document that are embedded; the rest is left out.
+    /// Embed only this many characters of each document.
     #[arg(long, value_name = "N", default_value_t = CHARS, value_parser = from_one, requires = "embed")]
     embed_chars: NonZeroUsize,
     /// Delete the vectors of the model first, and make all of them again.
     #[arg(long, requires = "embed")]
     embed_anew: bool,
-    /// Link each document to the 8 nearest from this cosine on, as in 0.8.
+    /// Link each document to its 8 nearest with at least this cosine similarity, as in 0.8.
     #[arg(long, value_name = "T", value_parser = parse_similarity, requires = "embed", allow_negative_numbers = true)]
     neighbours: Option<f32>,
 }
@@ -53,10 +53,10 @@ impl EmbedArgs {
 /// How a query is embedded.
 #[derive(Debug, Clone, clap::Args)]
 pub struct QueryArgs {
-    /// Find what is near in meaning, by the vectors that `waltop ingest --embed` made.
+    /// Search by meaning, with the vectors from `waltop ingest --embed`.
     #[arg(long, requires = "embed")]
     pub semantic: bool,
-    /// The embeddings API that makes a vector of the query, as in `http://127.0.0.1:11434/v1`.
+    /// The embeddings API for the query, as in `http://127.0.0.1:11434/v1`.
     #[arg(long, value_name = "URL", requires = "semantic")]
     embed: Option<EmbedEndpoint>,
     /// The model whose vectors are searched.

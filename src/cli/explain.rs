@@ -16,7 +16,7 @@ const INDENT: usize = 4;
 
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// The finding; without it, all of them are listed.
+    /// The finding; default: list all of them.
     finding: Option<String>,
 }
 

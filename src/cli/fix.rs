@@ -31,25 +31,25 @@ const REFUSAL: &str = "nothing was fixed";
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct FixArgs {
-    /// The databases; where none is named, those of the settings, else the default one.
+    /// The databases; default: those in the settings, else the default database.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
     /// Check against this profile instead of the configured one.
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
-    /// Do what takes a VACUUM, too: it copies the whole file, and is refused while others have it open.
+    /// Apply settings that need a VACUUM too. It copies the whole file; refused while other processes have it open.
     #[arg(long)]
     vacuum: bool,
-    /// Decide for a log that may belong to another main file (see: waltop explain doubtful-log), and do nothing else.
+    /// Decide about a log that may belong to another main file (see: waltop explain doubtful-log), and do nothing else.
     #[arg(long, value_enum, conflicts_with = "vacuum")]
     keep: Option<KeepDecision>,
-    /// Show the SQL and run none of it.
+    /// Print the SQL without running it.
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
-    /// Print the outcome as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }

@@ -26,16 +26,16 @@ use super::{diagnosed, each::report_each, refuse_hazard};
 
 #[derive(Debug, clap::Args)]
 pub struct HealthArgs {
-    /// The databases; where none is named, those of the settings, else the default one.
+    /// The databases; default: those in the settings, else the default database.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
-    /// Read all pages and look for damage; Ctrl-C ends it. Others can write meanwhile, and the log grows.
+    /// Read all pages and check them for damage; Ctrl-C stops it. Others can write meanwhile; the log grows.
     #[arg(long)]
     quick_check: bool,
-    /// Try for the write lock this long, as in 2s; by default as long as the profile's `busy_timeout`.
+    /// How long to try for the write lock, as in 2s; default: the profile's `busy_timeout`.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_of)]
     budget: Option<Duration>,
-    /// Print the outcome as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }

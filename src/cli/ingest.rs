@@ -15,31 +15,31 @@ use crate::{
 
 use super::{embed::EmbedArgs, fit, print_json, print_line};
 
-/// What to take in, and how; a watch is asked the same.
+/// What to ingest, and how; also the arguments of a watch.
 #[derive(Debug, clap::Args)]
 pub struct IngestTarget {
     /// The folders of documents.
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
-    /// The database; by default the one in your data directory.
+    /// The database; default: the one in your data directory.
     #[arg(long, value_name = "DB")]
     db: Option<PathBuf>,
     /// Files per transaction: `auto` is as many as `--hold` allows.
     #[arg(long, value_name = "auto|N", default_value = "auto", allow_negative_numbers = true)]
     batch: BatchSetting,
-    /// How long a batch of `auto` may keep the write lock, 25ms where it is not given; not with a number of files.
+    /// How long a batch of `auto` may hold the write lock, by default 25ms; invalid with a number of files.
     #[arg(long, value_name = "DURATION", value_parser = duration_of)]
     hold: Option<Duration>,
-    /// Begin the documents' names with NAME instead of the folder's path.
+    /// Use NAME instead of the folder's path as the prefix of document names.
     #[arg(long, value_name = "NAME")]
     root: Option<String>,
-    /// Take hidden files and folders in, too.
+    /// Ingest hidden files and folders too.
     #[arg(long)]
     hidden: bool,
-    /// Leave out files larger than SIZE.
+    /// Skip files larger than SIZE.
     #[arg(long, value_name = "SIZE", value_parser = size_of, default_value = "16MiB")]
     max_file_size: u64,
-    /// Give up where others keep the write lock for longer than this.
+    /// Give up if other processes hold the write lock for longer than this.
     #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "30s")]
     budget: Duration,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub struct IngestTarget {
 pub struct IngestArgs {
     #[command(flatten)]
     what: IngestTarget,
-    /// Print what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     #[arg(long, hide = true)]

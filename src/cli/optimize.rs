@@ -25,22 +25,22 @@ const REFUSAL: &str = "nothing was optimized";
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct OptimizeArgs {
-    /// The databases; where none is named, those of the settings, else the default one.
+    /// The databases; default: those in the settings, else the default database.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
-    /// Gather statistics of all tables, and not only of those that have changed much.
+    /// Collect statistics of all tables, not only of those that have changed much.
     #[arg(long)]
     analyze: bool,
-    /// Copy the file without its free pages; refused while others have it open, or where the disk may not do.
+    /// Copy the file without its free pages; refused while others have it open, or if the disk may be too small.
     #[arg(long)]
     vacuum: bool,
-    /// Show the SQL, who would have to wait and the space that it takes, and run none of it.
+    /// Print the SQL, the processes that would have to wait and the space that it needs, without running it.
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
-    /// Print the outcome as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }

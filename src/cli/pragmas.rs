@@ -15,10 +15,10 @@ use super::{look, print_json, refuse_hazard};
 pub struct PragmasArgs {
     /// The database.
     database: PathBuf,
-    /// What whoever asks has seen there.
+    /// The state of the database as the caller saw it.
     #[arg(long)]
     presence: Presence,
-    /// The profile whose pragmas are asked for, if it is not the one of the settings.
+    /// The profile whose pragmas to read; default: the one in the settings.
     #[arg(long)]
     profile: Option<String>,
 }

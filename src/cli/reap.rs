@@ -35,25 +35,25 @@ const EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub struct ReapArgs {
-    /// The databases; where none is named, those of the settings, else the default one.
+    /// The databases; default: those in the settings, else the default database.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
-    /// List what is stale, and stop nothing.
+    /// List stale processes, and stop none.
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask. KILL is never sent unasked.
+    /// Do not ask for confirmation. KILL is never sent without a question.
     #[arg(long)]
     yes: bool,
-    /// How long those that were asked to end are waited for.
+    /// How long to wait for processes to exit after SIGTERM.
     #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     grace: Duration,
-    /// How long to watch first: only what does nothing all that time is idle, for 5s at the least.
+    /// How long to watch first, at least 5s: a process is idle only if it does nothing all that time.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     watch: Duration,
-    /// Stop this process only; may be given several times.
+    /// Stop only this process; can be repeated.
     #[arg(long, value_name = "PID")]
     pid: Vec<i32>,
-    /// Print what was found and done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }

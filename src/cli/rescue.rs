@@ -33,19 +33,19 @@ pub struct RescueArgs {
     /// A new or empty folder for two copies, with and without the log. With --pid: the file of the copy.
     #[arg(long, value_name = "DIR|FILE")]
     to: PathBuf,
-    /// Copy what this process has open, though its files were deleted.
+    /// Copy the database from this process, which has its deleted files open.
     #[arg(long, value_name = "PID")]
     pid: Option<i32>,
-    /// Stop the process (SIGSTOP) while its files are copied: for one without a -shm, where no lock helps.
+    /// Stop the process (SIGSTOP) while its files are copied: needed without a -shm, because no lock protects the copy.
     #[arg(long, requires = "pid")]
     pub freeze: bool,
-    /// Of several databases that the process has open at this path, the one with this inode.
+    /// The database with this inode, if the process has several open at this path.
     #[arg(long, value_name = "N", requires = "pid")]
     inode: Option<u64>,
-    /// Do not ask before the process is stopped.
+    /// Stop the process without asking for confirmation.
     #[arg(long, requires = "freeze")]
     yes: bool,
-    /// Print what was copied as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }

@@ -25,22 +25,22 @@ use super::{from_one, print_json, print_line, unnamed};
 
 mod table;
 
-/// Which ingestions, and how much of them.
+/// Which ingestions to list, and in what detail.
 #[derive(Debug, clap::Args)]
 pub struct RunsArgs {
-    /// The database; by default those of the settings, else the one in your data directory.
+    /// The database; default: those in the settings, else the one in your data directory.
     #[arg(value_name = "DB")]
     database: Option<PathBuf>,
-    /// This run only, with its failed files: its name, or the beginning of it.
+    /// Only this run, with its failed files: its name, or a prefix of it.
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// The most runs to print, the newest.
+    /// Print at most this many runs, the newest.
     #[arg(long, value_name = "N", default_value = "20", value_parser = from_one, allow_negative_numbers = true)]
     limit: NonZeroUsize,
-    /// List the files that failed or are in only in part, each with the reason.
+    /// List the files that failed or were ingested only in part, each with the reason.
     #[arg(long)]
     failed: bool,
-    /// Print them as JSON, as `waltop status --json` does.
+    /// Print them as JSON, in the format of `waltop status --json`.
     #[arg(long)]
     json: bool,
 }

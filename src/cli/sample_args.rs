@@ -19,10 +19,10 @@ use crate::{
 
 use super::{BETWEEN_LOOKS, databases_by, unnamed};
 
-/// What to look at, and for how long.
+/// What to sample, and for how long.
 #[derive(Debug, clap::Args)]
 pub struct SampleArgs {
-    /// The databases; where none is named, those of the settings, else the default one.
+    /// The databases; default: those in the settings, else the default database.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
     /// Sample the locks for this long first, as in 2s.

@@ -26,16 +26,16 @@ use super::{embed::QueryArgs, fit, from_one, print_json, print_line};
 /// How many links of a document are printed in either direction.
 const LINKS: usize = 5;
 
-/// What to look for, and where.
+/// The query, and where to search.
 #[derive(Debug, clap::Args)]
 pub struct SearchArgs {
-    /// The words, all of them; wor* is the beginning of one, as the last may be, and '"two words"' a phrase.
+    /// The words; all must match. wor* matches a prefix, as the last word does; '"two words"' is a phrase.
     #[arg(required = true, value_name = "QUERY")]
     query: Vec<String>,
-    /// The database; by default the one in your data directory.
+    /// The database; default: the one in your data directory.
     #[arg(long, value_name = "DB")]
     db: Option<PathBuf>,
-    /// The most documents to print.
+    /// Print at most this many documents.
     #[arg(long, value_name = "N", default_value = "10", value_parser = from_one, allow_negative_numbers = true)]
     limit: NonZeroUsize,
     #[command(flatten)]

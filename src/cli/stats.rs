@@ -20,7 +20,7 @@ use super::{diagnosed, each::report_each, refuse_hazard};
 
 #[derive(Debug, clap::Args)]
 pub struct StatsArgs {
-    /// The databases; where none is named, those of the settings, else the default one.
+    /// The databases; default: those in the settings, else the default database.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
     /// Print the figures as JSON.

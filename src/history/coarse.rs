@@ -6,7 +6,7 @@ use super::{HoldPiece, LockOwner, Micros, TimedHold, push_bounded};
 
 /// Microseconds in a second.
 pub const SECOND: Micros = 1_000_000;
-/// Seconds with holds, too many to be kept one by one: four hours of them.
+/// Seconds with holds that are kept: four hours of them.
 const SECONDS: usize = 4 * 60 * 60;
 /// Processes of a second that keep their names, those that held the lock longest; the others are added up.
 const NAMED: usize = 3;

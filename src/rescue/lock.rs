@@ -23,7 +23,7 @@ use crate::observe::lock_probe::{self, ProbeScope};
 
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Takes or releases the lock; returns whether the call succeeded.
+/// Takes or releases the lock; `false` if another process holds a conflicting one.
 ///
 /// # Errors
 ///

@@ -21,14 +21,14 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum CheckpointMode {
-    /// Move what can be moved without waiting for anybody.
+    /// Checkpoint what is possible without waiting.
     #[default]
     Passive,
-    /// Block writers, wait for readers, move everything.
+    /// Block writers, wait for readers, checkpoint everything.
     Full,
-    /// The same, then wait until the log can be written from its start again.
+    /// The same, then wait until the log can restart.
     Restart,
-    /// The same, then cut the log to nothing.
+    /// The same, then truncate the log to 0 bytes.
     Truncate,
 }
 

@@ -20,12 +20,12 @@ use crate::{
 
 use super::super::{diagnosed, output::confirmed};
 
-/// What becomes of a log that may belong to another main file.
+/// What to do with a log that may belong to another main file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum KeepDecision {
-    /// It belongs to the main file: its commits are moved there.
+    /// The log belongs to the main file: checkpoint it.
     WithLog,
-    /// It does not: it is renamed, and the main file stays as it is.
+    /// It does not: rename the log, and leave the main file unchanged.
     WithoutLog,
 }
 
