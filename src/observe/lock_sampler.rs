@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn steady_sampling_never_rests() {
-        let steady = |activity| SamplingPace::Steady.interval(activity, Duration::from_secs(60));
+        let steady = |activity| SamplingPace::Steady.interval(activity, Duration::from_mins(1));
         for activity in [LockActivity::None, LockActivity::Some, LockActivity::Held] {
             assert_eq!(steady(activity), STEADY, "{activity:?}");
         }

@@ -376,7 +376,7 @@ mod tests {
         let pinned = idle.pin(ExpectedProgram::AsPinned);
         assert!(!pinned.wait(Duration::ZERO));
         pinned.send(permit(), StopSignal::Kill).expect("it is the expected program");
-        assert!(pinned.wait(Duration::from_secs(60)));
+        assert!(pinned.wait(Duration::from_mins(1)));
         assert!(pinned.wait(Duration::ZERO), "and stays so");
     }
 }
