@@ -14,8 +14,8 @@ use crate::{
     text,
 };
 
-/// The databases that the console watches: those named, else those of the settings, else the default one. The default
-/// one need not exist yet.
+/// The databases that the console watches: those named, else those of the settings, else the default one. Databases that
+/// are not named on the command line need not exist yet.
 pub fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     if !named.is_empty() {
         return inspected(named, observe::inspect_from_outside)
