@@ -47,7 +47,7 @@ pub fn run(args: &CheckArgs, mut config: Config) -> anyhow::Result<u8> {
         FailureLevel::Warning => Severity::Warning,
         FailureLevel::Error => Severity::Error,
     };
-    let report = CheckReport::new(snapshot, fail_on);
+    let report = CheckReport::new(snapshot, fail_on, args.looking.duration());
     if args.json {
         print_json(&report)?;
     } else {

@@ -31,6 +31,11 @@ pub struct SampleArgs {
 }
 
 impl SampleArgs {
+    /// For how long the locks are sampled.
+    pub fn duration(&self) -> Duration {
+        self.sample.unwrap_or(BETWEEN_LOOKS)
+    }
+
     /// The last of at least two samples, with the pragma values of waltop's own connection if reading them leaves
     /// nothing behind.
     ///
@@ -44,7 +49,7 @@ impl SampleArgs {
         }
         let mut watch = Monitor::new(observer, config);
         let first = watch.sample();
-        thread::sleep(self.sample.unwrap_or(BETWEEN_LOOKS));
+        thread::sleep(self.duration());
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         for (index, database) in first.snapshot.databases.iter().enumerate() {
             let presence = database.presence();

@@ -1,6 +1,6 @@
 //! The output of `waltop check`: the findings, and the verdict.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,9 @@ use crate::{
     snapshot::{CONTRACT_VERSION, Database, Finding, Remedy, Severity, Snapshot, Unseen, lossy_path},
     text, units,
 };
+
+/// Below this, a process that holds a lock from time to time is easily missed.
+const LONG_SAMPLE_MS: f64 = 10_000.0;
 
 /// The findings of the checked databases.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
@@ -22,6 +25,8 @@ pub struct CheckReport {
     pub verdict: CheckVerdict,
     /// The verdict as an exit code: 0, 1, or 2 if a database could not be sampled.
     pub exit: u8,
+    /// For how long the locks were sampled, in ms. A lock that was held only before or after is not in the findings.
+    pub sampled_ms: f64,
     /// The databases, in the order of the command line.
     pub databases: Vec<CheckedDatabase>,
     /// What could not be read, and why: there could be more findings.
@@ -55,8 +60,8 @@ pub enum CheckVerdict {
 }
 
 impl CheckReport {
-    /// The report on `snapshot`, in which findings of `fail_on` and worse count as failures.
-    pub fn new(snapshot: Snapshot, fail_on: Severity) -> Self {
+    /// The report on `snapshot`, the last sample of `sampled`, in which findings of `fail_on` and worse count as failures.
+    pub fn new(snapshot: Snapshot, fail_on: Severity, sampled: Duration) -> Self {
         let databases: Vec<CheckedDatabase> =
             snapshot.databases.into_iter().map(CheckedDatabase::from).collect();
         let counts = databases.iter().any(|it| it.counts(fail_on));
@@ -70,6 +75,7 @@ impl CheckReport {
                 (false, false) => CheckVerdict::Fine,
             },
             exit: if is_partial { 2 } else { u8::from(counts) },
+            sampled_ms: sampled.as_secs_f64() * 1e3,
             databases,
             unseen: snapshot.unseen,
         }
@@ -135,6 +141,14 @@ impl fmt::Display for CheckReport {
         for Unseen { what, why } in &self.unseen {
             writeln!(f, "not seen: {}: {}", text::clean(what), text::clean(why))?;
         }
+        if self.verdict == CheckVerdict::Fine {
+            let hint = if self.sampled_ms < LONG_SAMPLE_MS {
+                "; locks held at other times are not seen: --for 30s samples longer"
+            } else {
+                ""
+            };
+            writeln!(f, "locks sampled for {}{hint}", units::duration(self.sampled_ms))?;
+        }
         Ok(())
     }
 }
@@ -180,7 +194,7 @@ mod tests {
             })
             .collect();
         let snapshot = Snapshot { unseen, ..crate::diagnose::fixture::snapshot(databases) };
-        CheckReport::new(snapshot, fail_on)
+        CheckReport::new(snapshot, fail_on, Duration::from_millis(20))
     }
 
     #[test]
@@ -227,7 +241,10 @@ mod tests {
         let report = report(vec![vec![]], Severity::Warning, vec![unseen]);
         assert_eq!(
             report.to_string(),
-            "/srv/0.db: nothing wrong that could be seen\nnot seen: open files of 3 processes: denied\n"
+            "/srv/0.db: nothing wrong that could be seen\nnot seen: open files of 3 processes: denied\n\
+             locks sampled for 20 ms; locks held at other times are not seen: --for 30s samples longer\n"
         );
+        let long = CheckReport { sampled_ms: 30_000.0, ..report };
+        assert!(long.to_string().ends_with("\nlocks sampled for 30.0 s\n"), "{long}");
     }
 }
