@@ -17,7 +17,7 @@ mod embed;
 mod explain;
 mod fix;
 mod health;
-pub mod help;
+mod help;
 mod ingest;
 mod optimize;
 mod output;
@@ -34,6 +34,7 @@ mod watch;
 use databases::{
     console_databases, databases, databases_by, diagnosed, fit, look, refuse_hazard, refuse_unfit, unnamed,
 };
+use help::CommandHelp;
 use output::{print_json, print_line};
 
 /// The time between the two samples of a command, which rates and differences need.
@@ -102,6 +103,90 @@ enum CliCommand {
     #[command(hide = true)]
     Crash,
 }
+
+const OK_OR_ERROR: &str = "0; 2 error.";
+const DONE_DECLINED_ERROR: &str = "0; 1 you answered no; 2 error.";
+
+/// The end of the help of each visible command.
+pub const COMMANDS: &[CommandHelp] = &[
+    CommandHelp {
+        command: "demo",
+        exit_codes: "0 after `q`; 128 plus the signal number after a signal.",
+        examples: &["waltop demo"],
+    },
+    CommandHelp {
+        command: "status",
+        exit_codes: "0; 2 if a database cannot be read. The other databases are printed all the same.",
+        examples: &["waltop status notes.db", "waltop status notes.db --for 2s --json"],
+    },
+    CommandHelp {
+        command: "check",
+        exit_codes: "0 no finding of that severity, 1 at least one, 2 a database cannot be read.",
+        examples: &["waltop check notes.db --for 30s", "waltop check notes.db --fail-on error --json"],
+    },
+    CommandHelp {
+        command: "explain",
+        exit_codes: "0; 2 for an unknown finding.",
+        examples: &["waltop explain", "waltop explain pinned-wal"],
+    },
+    CommandHelp {
+        command: "checkpoint",
+        exit_codes: "0 complete, 1 incomplete, 2 error.",
+        examples: &["waltop checkpoint notes.db", "waltop checkpoint notes.db --mode truncate"],
+    },
+    CommandHelp {
+        command: "ingest",
+        exit_codes: "0 all files ingested, 1 some files failed or have no vector, 2 error, 130 stopped, 129 after SIGHUP.",
+        examples: &["waltop ingest notes --db notes.db", "waltop ingest notes --db notes.db --hold 10ms"],
+    },
+    CommandHelp {
+        command: "watch",
+        exit_codes: "0 after SIGTERM, 130 after SIGINT, 129 after SIGHUP, 2 if it cannot start.",
+        examples: &["waltop watch notes --db notes.db"],
+    },
+    CommandHelp {
+        command: "runs",
+        exit_codes: OK_OR_ERROR,
+        examples: &["waltop runs notes.db", "waltop runs notes.db --failed"],
+    },
+    CommandHelp {
+        command: "search",
+        exit_codes: "0 found, 1 nothing found, 2 error.",
+        examples: &[
+            "waltop search --db notes.db write lock",
+            "waltop search --db notes.db '\"busy timeout\"'",
+        ],
+    },
+    CommandHelp {
+        command: "health",
+        exit_codes: "0 healthy, 1 unhealthy, 2 cannot be checked, 130 stopped, 129 after SIGHUP.",
+        examples: &["waltop health notes.db", "waltop health notes.db --quick-check"],
+    },
+    CommandHelp {
+        command: "fix",
+        exit_codes: DONE_DECLINED_ERROR,
+        examples: &["waltop fix notes.db --dry-run", "waltop fix notes.db"],
+    },
+    CommandHelp { command: "stats", exit_codes: OK_OR_ERROR, examples: &["waltop stats notes.db"] },
+    CommandHelp {
+        command: "optimize",
+        exit_codes: DONE_DECLINED_ERROR,
+        examples: &["waltop optimize notes.db --dry-run", "waltop optimize notes.db --analyze"],
+    },
+    CommandHelp {
+        command: "reap",
+        exit_codes: "0; 1 if a process did not exit or you answered no; 2 error.",
+        examples: &["waltop reap notes.db --dry-run", "waltop reap notes.db --for 30s"],
+    },
+    CommandHelp {
+        command: "rescue",
+        exit_codes: "0; 1 a copy is damaged; 2 error; 130 stopped.",
+        examples: &[
+            "waltop rescue notes.db --to copies",
+            "waltop rescue notes.db --pid 4821 --to notes-copy.db",
+        ],
+    },
+];
 
 impl CliCommand {
     /// Whether a read-only configuration refuses it. The sandbox and its actors never touch the user's databases.
@@ -206,7 +291,7 @@ fn config_last(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
 pub fn command() -> clap::Command {
     let file = Places::of_user()
         .map_or_else(|_| "config.toml".to_owned(), |places| places.config.display().to_string());
-    let with_help = help::COMMANDS
+    let with_help = COMMANDS
         .iter()
         .fold(Cli::command(), |cli, help| cli.mut_subcommand(help.command, |it| it.after_help(help.text())));
     with_help.after_help(format!(

@@ -4,7 +4,7 @@ use std::{env, fs, path::Path, process::Command};
 
 use clap::{CommandFactory, error::ErrorKind};
 use waltop::{
-    cli::{Cli, help::COMMANDS},
+    cli::{COMMANDS, Cli},
     snapshot::FindingKind,
 };
 
