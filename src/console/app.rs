@@ -1,4 +1,4 @@
-//! The state of the console, and how each message changes it. No I/O, no clock: time comes in messages.
+//! The state of the console and how each message changes it. No I/O and no clock: messages carry the time.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -56,22 +56,22 @@ pub enum Message {
     Paste(String),
     Tick(Timestamp),
     Look(Arc<Sample>),
-    /// A frame was drawn, which showed this of a long text.
+    /// A frame was drawn; it showed this part of a long text.
     Drawn(TextExtent),
-    /// A stretch of the past that was asked for; `None` where nothing samples the locks.
+    /// The requested period of the timeline; `None` if the locks are not sampled.
     Timeline {
         index: usize,
         timeline: Option<Arc<Timeline>>,
     },
-    /// Lines that were logged since the last time, the oldest first.
+    /// The lines logged since the last message, oldest first.
     Logged(Vec<LogLine>),
-    /// The sampler ended, which it does only by a defect.
+    /// The sampler ended, which is always an internal error.
     SamplerEnded,
-    /// An effect came to something.
+    /// An effect reports its result.
     Report(EffectReport),
 }
 
-/// A sentence about what just happened, shown until the next key, another database, or the end of its time.
+/// A sentence about what just happened. It is shown until the next key, a change of database, or its timeout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveNotice {
     pub level: Level,
@@ -79,24 +79,24 @@ pub struct ActiveNotice {
     until: Timestamp,
 }
 
-/// What the console is told at its start and never changes.
+/// What the console receives at its start and never changes.
 #[derive(Debug, Clone)]
 pub struct AppSetup {
-    /// The leave to change anything; without it no action can be armed.
+    /// The permission to change anything; without it no action can be armed.
     pub permit: Result<Permit, ReadOnly>,
-    /// What each database is held to, in the order of the looks.
+    /// The profile that each database is checked against, in the order of the sample.
     pub profiles: Vec<Profile>,
     pub keymap: Keymap,
     pub time_zone: TimeZone,
-    /// The folder that the ingestion dialog starts with.
+    /// The folder that the ingestion dialog proposes.
     pub folder: PathBuf,
-    /// What `~` means at the beginning of a folder.
+    /// What a leading `~` of a folder expands to.
     pub home: Option<PathBuf>,
-    /// What the title says beside the database's name; the sandbox says what it is.
+    /// What the title shows beside the database's name; the sandbox sets it.
     pub banner: Option<String>,
 }
 
-/// How long a notice stays where no key is pressed.
+/// How long a notice stays if no key is pressed.
 const NOTICE: Duration = Duration::from_secs(5);
 
 /// The state of the console.
@@ -104,9 +104,9 @@ const NOTICE: Duration = Duration::from_secs(5);
 pub struct App {
     pub(super) setup: AppSetup,
     pub(super) now: Timestamp,
-    /// The newest look, whether or not it is the one on the screen.
+    /// The newest sample, whether or not it is on the screen.
     newest: Option<Arc<Sample>>,
-    /// The look that a pause holds on the screen.
+    /// The sample that a pause keeps on the screen.
     frozen: Option<Arc<Sample>>,
     states: DatabaseStates,
     pub(super) mode: Mode,
@@ -119,10 +119,10 @@ pub struct App {
     is_touched: bool,
     pub(super) scroll: u16,
     pub(super) search: TextSearch,
-    /// What the last frame showed of the text that lies over the panels.
+    /// What the last frame showed of the text over the panels.
     extent: TextExtent,
     ended_run: Option<EndedRun>,
-    /// The dialog of the ingestion that was last confirmed, to be opened again where it is refused.
+    /// The dialog of the last confirmed ingestion. It reopens if the ingestion is refused.
     confirmed_ingest: Option<IngestDialog>,
     pub(super) notice: Option<ActiveNotice>,
     pub(super) switch: ActionGate,
@@ -134,7 +134,7 @@ pub struct App {
 }
 
 impl App {
-    /// A console that has seen nothing yet.
+    /// A console without a sample.
     pub fn new(mut setup: AppSetup, interval: Duration, now: Timestamp) -> Self {
         Self {
             states: DatabaseStates::new(std::mem::take(&mut setup.profiles)),
@@ -163,7 +163,7 @@ impl App {
         }
     }
 
-    /// Takes in what happened, and says what to do about it.
+    /// Ingests a message and returns the effects to run.
     #[must_use]
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
         match message {
@@ -215,7 +215,7 @@ impl App {
         }
     }
 
-    /// The look on the screen: the newest, or the one that a pause holds.
+    /// The sample on the screen: the newest, or the one that a pause keeps.
     pub fn sample(&self) -> Option<&Arc<Sample>> {
         self.frozen.as_ref().or(self.newest.as_ref())
     }
@@ -225,23 +225,23 @@ impl App {
         self.sample()?.snapshot.databases.get(self.current())
     }
 
-    /// The key that does `action`, for a sentence that names it.
+    /// The key bound to `action`, for a sentence that names it.
     pub fn key_of(&self, action: Action) -> &str {
         self.setup.keymap.key(action)
     }
 
-    /// The ingestion that runs into the database on the screen, if one does.
+    /// The ingestion that runs into the database on the screen.
     pub fn running_ingestion(&self) -> Option<&Ingestion> {
         self.database()?.ingestions.iter().find(|ingestion| ingestion.is_running())
     }
 
-    /// The ingestions that run into any of the databases, as of the newest look.
+    /// The ingestions that run into any of the databases, as of the newest sample.
     pub fn running_ingestions(&self) -> impl Iterator<Item = &Ingestion> {
         let databases = self.newest.as_ref().map_or(&[][..], |look| &look.snapshot.databases);
         databases.iter().flat_map(|database| &database.ingestions).filter(|ingestion| ingestion.is_running())
     }
 
-    /// Whether the screen is held by a pause.
+    /// Whether a pause keeps the screen.
     pub fn is_paused(&self) -> bool {
         self.frozen.is_some()
     }
@@ -249,7 +249,7 @@ impl App {
     #[must_use]
     fn sampled(&mut self, look: &Arc<Sample>) -> Vec<Effect> {
         self.now = self.now.max(look.snapshot.taken_at);
-        // While looks come in time, no tick does.
+        // While samples arrive in time, no tick does.
         self.drop_old_notice();
         let before = self.selected_process().map(|process| (process.pid, process.name.clone()));
         let running = self.running_ingestion().map(|ingestion| ingestion.run.clone());
@@ -264,7 +264,7 @@ impl App {
         self.keep_selection();
         self.note_ended_run(running);
         let mut effects = self.follow_timeline();
-        // The row that slid into its place is selected now: whoever is about to press a key should know.
+        // The next row is selected now. The user has to know before pressing a key.
         if let Some((pid, name)) = before
             && self.database().is_some_and(|database| database.process(pid).is_none())
             && !self.is_being_stopped(pid)

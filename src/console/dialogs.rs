@@ -1,4 +1,4 @@
-//! The dialogs, one in each file: its state, its fields and keys, what a confirmed one does, and how it is drawn.
+//! The dialogs, one per file: its state, its fields and keys, the confirmed action, and how it is drawn.
 
 use std::fmt::{Debug, Display};
 
@@ -39,9 +39,9 @@ pub use waiting::WaitingDialog;
 pub struct Dialog {
     pub kind: DialogKind,
     pub focus: DialogFocus,
-    /// Why the last confirmation was not taken.
+    /// Why the last confirmation was rejected.
     pub complaint: Option<String>,
-    /// Whether the field that has the focus holds a proposal, which typing replaces.
+    /// Whether the focused field holds a default, which typing replaces.
     pub is_proposal: bool,
 }
 
@@ -59,16 +59,16 @@ pub enum DialogKind {
     Checking(CheckingDialog),
 }
 
-/// What one dialog has of its own.
+/// The parts that differ between dialogs.
 pub trait DialogContent: Debug {
     fn title(&self) -> String;
 
     fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>>;
 
-    /// What a yes means; `None`: there is nothing to say yes to; an error says what is missing.
+    /// The action of a yes; `None`: there is nothing to confirm; an error states what is missing.
     fn confirm(&self) -> Option<Result<ConfirmedAction, String>>;
 
-    /// Columns of the terminal, the frame included.
+    /// Columns of the terminal, including the frame.
     fn width(&self) -> u16 {
         76
     }
@@ -81,25 +81,25 @@ pub trait DialogContent: Debug {
         Vec::new()
     }
 
-    /// The text field with that number, if it is one.
+    /// The text field `_field`, if it is one.
     fn text_mut(&mut self, _field: usize) -> Option<&mut Input> {
         None
     }
 
-    /// Moves the choice by so many options.
+    /// Moves the choice by this many options.
     fn choose(&mut self, _by: isize) {}
 
-    /// Whether the key belonged to a list in the dialog.
+    /// Handles a key of a list in the dialog; returns whether it did.
     fn list_key(&mut self, _key: KeyEvent) -> bool {
         false
     }
 
-    /// Whether processes are pinned on account of the dialog.
+    /// Whether the dialog needs its processes pinned.
     fn pins(&self) -> bool {
         false
     }
 
-    /// What stands in place of the buttons, where there is nothing to confirm.
+    /// The text in place of the buttons, if there is nothing to confirm.
     fn hint(&self) -> Option<&'static str> {
         None
     }
@@ -148,12 +148,12 @@ pub enum DialogFocus {
 /// The buttons of every dialog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DialogButton {
-    /// Leave everything as it is.
+    /// Changes nothing.
     No,
     Yes,
 }
 
-/// A field of a dialog, as it is drawn.
+/// A field of a dialog, as drawn.
 #[derive(Debug, Clone)]
 pub enum DialogField {
     Text {
@@ -163,13 +163,13 @@ pub enum DialogField {
     /// Chosen with the arrow keys.
     Choice {
         label: &'static str,
-        /// What there is to choose from.
+        /// The options.
         options: Vec<String>,
         chosen: usize,
     },
 }
 
-/// What a key did to a dialog.
+/// The result of a key in a dialog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DialogReply {
     Open,
@@ -178,7 +178,7 @@ pub enum DialogReply {
 }
 
 impl Dialog {
-    /// A dialog with the focus where a hasty Enter does the least harm.
+    /// A dialog whose initial focus makes an accidental Enter least harmful.
     pub fn new(kind: DialogKind) -> Self {
         Self { focus: kind.content().first_focus(), kind, complaint: None, is_proposal: true }
     }
@@ -217,7 +217,7 @@ impl Dialog {
         }
     }
 
-    /// Types the first line of `text` into the field that has the focus, where that takes typing.
+    /// Inserts the first line of `text` into the focused field, if it is a text field.
     pub(in crate::console) fn paste(&mut self, text: &str) {
         let is_proposal = std::mem::take(&mut self.is_proposal);
         let line = text.trim_start().lines().next().unwrap_or_default();

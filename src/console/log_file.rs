@@ -1,7 +1,7 @@
-//! The console's log file: tui-logger writes it, and waltop checks and opens it first.
+//! The console's log file. waltop checks and opens it; tui-logger writes it.
 //!
-//! tui-logger opens a path by itself: it follows symbolic links, uses the umask and panics where it fails. It therefore
-//! gets the path of a descriptor that was checked after it was opened, so that nothing can be put in its place.
+//! tui-logger opens a path by itself: it follows symbolic links, applies the umask, and panics on failure. It therefore
+//! gets the path of an open descriptor that waltop has checked, so that the file cannot be replaced in between.
 
 use std::{
     fs::{File, FileType, OpenOptions},
@@ -19,9 +19,9 @@ use crate::{
     state::folder,
 };
 
-/// How a line begins; a space and the level follow.
+/// The timestamp at the start of a line; a space and the level follow.
 const TIMESTAMP: &str = "%Y-%m-%dT%H:%M:%S%:z";
-/// Length in bytes of what [`TIMESTAMP`] makes.
+/// Length in bytes of a formatted [`TIMESTAMP`].
 const TIMESTAMP_LENGTH: usize = 25;
 
 const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -43,15 +43,15 @@ pub enum LogFileError {
     Open { path: PathBuf, cause: io::Error },
 }
 
-/// Checks the file at `path`, creates it with mode 0600 where it is missing, and opens it for tui-logger.
+/// Checks the file at `path`, creates it with mode 0600 if it is missing, and opens it for tui-logger.
 ///
-/// `databases` are those whose files it must not be, whether they exist or not.
+/// It must not be a file of `databases`, whether they exist or not.
 pub fn open<'a>(
     path: &Path,
     databases: impl Iterator<Item = &'a PathBuf>,
 ) -> Result<TuiLoggerFile, LogFileError> {
     let failed = |cause| LogFileError::Open { path: path.to_owned(), cause };
-    // Before it is opened: to open a FIFO or a device can have an effect.
+    // Checked before opening: opening a FIFO or a device can have an effect.
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         metadata => check_kind(path, metadata.map_err(failed)?.file_type())?,
@@ -59,7 +59,7 @@ pub fn open<'a>(
     check_name(path)?;
     check_databases(path, databases)?;
     let file = folder::options().read(true).append(true).create(true).open(path).map_err(failed)?;
-    // Something else may have been put there since.
+    // The file may have been replaced in between.
     check_kind(path, file.metadata().map_err(failed)?.file_type())?;
     check_start(path, &file)?;
     let reopened = reopenable(&file).map_err(failed)?;
@@ -104,7 +104,7 @@ fn check_databases<'a>(
 ) -> Result<(), LogFileError> {
     let followed = paths::canonical_or_future(path).unwrap_or_else(|_| path.to_owned());
     let id = FileId::at(path);
-    // By another name, a hard link, it is still the same file.
+    // A hard link is the same file under another name.
     let is_same = |file: &Path| file == followed || (id.is_some() && FileId::at(file) == id);
     let is_part = |database: &&PathBuf| {
         is_same(database) || SIDECARS.iter().any(|suffix| is_same(&sidecar(database, suffix)))
@@ -134,10 +134,10 @@ fn is_timestamp(start: &[u8]) -> bool {
         && std::str::from_utf8(start).is_ok_and(|text| Timestamp::strptime(TIMESTAMP, text).is_ok())
 }
 
-/// A path that leads to the open `file` whatever happens to its own path.
+/// A path that leads to the open `file` even if its own path changes.
 fn reopenable(file: &File) -> io::Result<String> {
     let path = format!("/dev/fd/{}", file.as_raw_fd());
-    // As tui-logger opens it, which panics where that fails.
+    // The same way as tui-logger opens it, which panics on failure.
     let again = OpenOptions::new().create(true).append(true).open(&path)?;
     if FileId::of(&again.metadata()?) == FileId::of(&file.metadata()?) {
         Ok(path)

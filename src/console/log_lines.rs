@@ -1,4 +1,4 @@
-//! waltop's logger: it keeps each line until the console takes it, and hands it to tui-logger where there is a log file.
+//! waltop's logger. It keeps each line until the console takes it, and passes it to tui-logger if there is a log file.
 
 use std::{
     collections::VecDeque,
@@ -14,12 +14,12 @@ use tui_logger::{Drain, TuiLoggerFile};
 
 use super::app::{KEPT_LINES, LogLine};
 
-/// Lines that tui-logger keeps in memory for widgets, which waltop does not use; the file needs the newest only.
+/// Lines that tui-logger keeps in memory for widgets. waltop does not use them; the file needs only the newest.
 const KEPT_BY_TUI_LOGGER: usize = 16;
 
-/// tui-logger has a logger of its own, but its thread wakes a hundred times a second.
+/// The logger of tui-logger is not used: its thread wakes a hundred times a second.
 struct LogCollector {
-    /// What the console has not taken yet, at most [`KEPT_LINES`].
+    /// Lines that the console has not taken yet, at most [`KEPT_LINES`].
     lines: Mutex<VecDeque<LogLine>>,
     has_file: AtomicBool,
 }
@@ -52,7 +52,7 @@ impl Log for LogCollector {
     fn flush(&self) {}
 }
 
-/// Starts to collect log lines, and to write them to `file`.
+/// Starts collecting log lines and writing them to `file`.
 pub fn collect(file: Option<TuiLoggerFile>) {
     if let Some(file) = file {
         tui_logger::set_buffer_depth(KEPT_BY_TUI_LOGGER);
@@ -60,13 +60,13 @@ pub fn collect(file: Option<TuiLoggerFile>) {
         tui_logger::set_log_file(file);
         COLLECTOR.has_file.store(true, Ordering::Release);
     }
-    // Only the first console of a process can; a second one finds its lines in the same place.
+    // Only the first console of a process can set the logger; a second one uses the same collector.
     if log::set_logger(&COLLECTOR).is_ok() {
         log::set_max_level(Level::Info.to_level_filter());
     }
 }
 
-/// The lines since the last time, the oldest first.
+/// The lines since the last call, oldest first.
 pub fn take() -> Vec<LogLine> {
     COLLECTOR.lines.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
 }

@@ -1,4 +1,4 @@
-//! The columns of the process table in the order of the screen: heading, width, cell and sort order of each.
+//! The columns of the process table in screen order: heading, width, cell and sort order of each.
 
 use std::cmp::Ordering;
 
@@ -13,24 +13,24 @@ use crate::{
 pub struct ProcessColumn {
     pub heading: &'static str,
     pub width: ColumnWidth,
-    /// Whether a narrow panel leaves it out.
+    /// Whether a narrow panel omits it.
     pub is_optional: bool,
     pub cell: fn(CellInput<'_>) -> ProcessCell,
     pub sort: Option<SortOrder>,
 }
 
-/// Cells of the terminal, the gap to the next column included.
+/// Cells of the terminal, including the gap to the next column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnWidth {
     Left(usize),
     Right(usize),
-    /// What the other columns leave.
+    /// The width that the other columns leave.
     Rest,
 }
 
 #[derive(Debug)]
 pub struct SortOrder {
-    /// Where the sort key comes to this column; 0 is the order at the start.
+    /// The position in the cycle of the sort key; 0 is the initial order.
     turn: usize,
     compare: fn(&Process, &Process) -> Ordering,
 }
@@ -46,7 +46,7 @@ pub struct CellInput<'a> {
 pub struct ProcessCell {
     pub text: String,
     pub tone: CellTone,
-    /// What must not be cut off: it stands at the right, as a danger.
+    /// Text that must not be cut off. It is at the right, in the style of a danger.
     pub tags: String,
 }
 
@@ -71,7 +71,7 @@ pub static PROCESS_COLUMNS: [ProcessColumn; 7] = [
         width: ColumnWidth::Right(10),
         is_optional: false,
         cell: |it| known(age(it.process, it.now)),
-        // Oldest first: the one order in which rows do not move while they are read.
+        // Oldest first: the only order in which rows do not move while the user reads them.
         sort: Some(SortOrder { turn: 0, compare: |a, b| a.start_ticks.cmp(&b.start_ticks) }),
     },
     ProcessColumn {
@@ -119,7 +119,7 @@ pub static PROCESS_COLUMNS: [ProcessColumn; 7] = [
 ];
 
 impl ProcessColumn {
-    /// The column that the sort key comes to at `turn`, round and round.
+    /// The column at `turn` in the cycle of the sort key.
     pub fn of_turn(turn: usize) -> &'static Self {
         let sortable = || PROCESS_COLUMNS.iter().filter_map(|it| Some((it.sort.as_ref()?.turn, it)));
         let turn = turn % sortable().count();
@@ -137,7 +137,7 @@ impl ProcessColumn {
     }
 }
 
-/// For how long `process` has been running; `None` where its start is not known.
+/// How long `process` has been running; `None` if its start is unknown.
 pub fn age(process: &Process, now: Timestamp) -> Option<String> {
     let started = process.started_at?;
     Some(units::duration((now.duration_since(started).as_secs_f64() * 1e3).max(0.0)))
@@ -151,7 +151,7 @@ fn known(text: Option<String>) -> ProcessCell {
     plain(text.unwrap_or_else(|| "?".to_owned()))
 }
 
-// A writer's lock sorts before a reader's, and any lock before none.
+// A write lock sorts before a read lock, and any lock before no lock.
 fn by_lock(a: &Process, b: &Process) -> Ordering {
     match (a.holds.iter().min(), b.holds.iter().min()) {
         (Some(a), Some(b)) => a.cmp(b),
@@ -190,8 +190,8 @@ fn files(process: &Process) -> Option<String> {
     Some(if parts.is_empty() { "–".to_owned() } else { parts.join(" ") })
 }
 
-/// The command line without the folder that the program lies in; a process that goes by another name than its
-/// program's has that in front.
+/// The command line without the folder of the program. A process whose name differs from its program's has its name in
+/// front.
 fn short_command(process: &Process) -> String {
     let line = process.command_line();
     let Some(program) = process.command.first() else { return line };
@@ -200,12 +200,12 @@ fn short_command(process: &Process) -> String {
     if line.starts_with(&process.name) { line.to_owned() } else { format!("{}: {line}", process.name) }
 }
 
-/// The lock of `process` that matters most to others.
+/// The lock of `process` that affects other processes most.
 fn main_lock(database: &Database, process: &Process) -> String {
     process.holds.iter().min().map_or_else(|| "–".to_owned(), |&hold| word(database, process, hold))
 }
 
-/// The locks of `process`, the ones that stop others first.
+/// The locks of `process`, those that block other processes first.
 pub fn locks(database: &Database, process: &Process) -> String {
     let mut holds = process.holds.clone();
     holds.sort();

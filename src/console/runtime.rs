@@ -1,4 +1,4 @@
-//! The console at work: one `select!` over the terminal, the looks, the outcomes, the clock and the signals.
+//! The event loop of the console: one `select!` over the terminal, the samples, the results, the clock and the signals.
 
 use std::{
     collections::VecDeque,
@@ -31,19 +31,19 @@ use super::{
     view::{self, theme::Theme},
 };
 
-/// How often the clock on the screen goes on, where no look brings it the time.
+/// How often the clock on the screen advances if no sample brings the time.
 const TICK: Duration = Duration::from_secs(1);
-/// How long a look is waited for before the clock goes on without one.
+/// How long waltop waits for a sample before the clock advances without one.
 const LATE: Duration = Duration::from_millis(1250);
 
-/// How long the first frame waits for the first look.
+/// How long the first frame waits for the first sample.
 const FIRST_LOOK: Duration = Duration::from_millis(40);
 
-/// Runs the console until somebody ends it; the exit code.
+/// Runs the console until it quits; returns the exit code.
 ///
 /// # Errors
 ///
-/// Where the terminal or the operating system's signals cannot be had.
+/// If the terminal or the operating system's signals are unavailable.
 pub async fn run(
     app: App,
     theme: Theme,
@@ -56,7 +56,7 @@ pub async fn run(
     let (outbox, mut inbox) = mpsc::unbounded_channel();
     let executor = EffectExecutor::new(outbox, places);
     let mut at_work = ConsoleRuntime { app, screen: TerminalGuard::enter()?, sampler, executor, histories };
-    // The stream starts a thread, and panics without one.
+    // The stream starts a thread, and panics if it cannot.
     threads::need(1)?;
     let mut events = EventStream::new();
     let mut clock = interval(TICK);
@@ -77,7 +77,7 @@ pub async fn run(
         let message = tokio::select! {
             event = events.next() => match event {
                 Some(Ok(event)) => message(event),
-                // The terminal is gone, as after a hang-up.
+                // The terminal is gone, for example after a hang-up.
                 Some(Err(_)) | None => return Ok(129),
             },
             changed = looks.changed(), if sampling => {
@@ -98,19 +98,19 @@ pub async fn run(
     }
 }
 
-/// The console and what its effects reach.
+/// The console and the resources that its effects use.
 struct ConsoleRuntime {
     app: App,
     screen: TerminalGuard,
     sampler: Sampler,
     executor: EffectExecutor,
-    /// What a timeline is made from, for each database: asked here and not through the sampler, which may be in the
-    /// middle of a look while a key wants its answer.
+    /// The source of the timeline of each database. It is read here and not through the sampler, which may be in the
+    /// middle of a sample while a key waits for its answer.
     histories: Vec<Arc<Mutex<LockHistory>>>,
 }
 
 impl ConsoleRuntime {
-    /// Draws a frame; the exit code where drawing leads to the end.
+    /// Draws a frame; returns the exit code if drawing ends the console.
     fn draw(&mut self, theme: &Theme) -> io::Result<Option<u8>> {
         let lines = log_lines::take();
         if !lines.is_empty()
@@ -123,7 +123,7 @@ impl ConsoleRuntime {
         self.handle(Message::Drawn(extent))
     }
 
-    /// Takes a message in and does what comes of it; the exit code where that is the end.
+    /// Ingests a message and runs its effects; returns the exit code if that ends the console.
     fn handle(&mut self, message: Message) -> io::Result<Option<u8>> {
         let mut effects = VecDeque::from(self.app.update(message));
         while let Some(effect) = effects.pop_front() {
@@ -155,7 +155,7 @@ impl ConsoleRuntime {
         history.timeline(window, (Instant::now(), Timestamp::now()))
     }
 
-    /// Leaves the screen and says what goes on without it.
+    /// Leaves the screen and reports what continues to run.
     fn leave_screen(self, code: u8) -> u8 {
         drop(self.screen);
         for running in self.app.running_ingestions() {
@@ -175,7 +175,7 @@ fn message(event: Event) -> Option<Message> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => Some(Message::Key(key)),
         Event::Paste(text) => Some(Message::Paste(text)),
-        // Any event leads to a new frame, a resize too.
+        // Any event causes a new frame, including a resize.
         _ => None,
     }
 }

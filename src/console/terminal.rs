@@ -1,4 +1,4 @@
-//! The terminal, lent to the console and given back on every way out.
+//! Takes over the terminal for the console and restores it on every exit path.
 
 use std::{
     io::{self, Stdout, Write},
@@ -13,19 +13,19 @@ use crossterm::{
 };
 use ratatui::{Terminal, backend::CrosstermBackend};
 
-/// The terminal in raw mode on its second screen, until this is dropped.
+/// The terminal in raw mode on its alternate screen, until this is dropped.
 pub struct TerminalGuard {
-    // Never dropped: its own `Drop` shows the cursor, as `restore` does, and reports a failure with `eprintln!`, which
-    // panics where the terminal is gone.
+    // Never dropped: its `Drop` shows the cursor, as `restore` does, and reports a failure with `eprintln!`, which
+    // panics if the terminal is gone.
     terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
 impl TerminalGuard {
-    /// Takes the terminal over. A panic gives it back before it is reported.
+    /// Takes over the terminal. A panic restores it before the panic is reported.
     ///
     /// # Errors
     ///
-    /// Where stdout is no terminal that can be set up.
+    /// If stdout is not a terminal that can be set up.
     pub fn enter() -> io::Result<Self> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
@@ -36,7 +36,7 @@ impl TerminalGuard {
             }));
         });
         terminal::enable_raw_mode()?;
-        // From here on a failure must give back what was taken.
+        // From here on a failure must restore the terminal.
         let screen = execute!(io::stdout(), EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)
             .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())))
             .map(|terminal| Self { terminal: ManuallyDrop::new(terminal) });
@@ -50,16 +50,16 @@ impl TerminalGuard {
     ///
     /// # Errors
     ///
-    /// Where the terminal is gone.
+    /// If the terminal is gone.
     pub fn draw(&mut self, render: impl FnOnce(&mut ratatui::Frame)) -> io::Result<()> {
         self.terminal.draw(render).map(|_| ())
     }
 
-    /// Puts `text` into the terminal's clipboard by OSC 52, where the terminal allows that.
+    /// Copies `text` to the terminal's clipboard with OSC 52, if the terminal allows it.
     ///
     /// # Errors
     ///
-    /// Where the terminal is gone.
+    /// If the terminal is gone.
     pub fn copy(text: &str) -> io::Result<()> {
         execute!(io::stdout(), crossterm::clipboard::CopyToClipboard::to_clipboard_from(text))
     }
@@ -72,7 +72,7 @@ impl Drop for TerminalGuard {
 }
 
 fn restore() {
-    // The terminal may be gone; there is nobody left to tell.
+    // The terminal may be gone; the failure cannot be reported.
     let _ = execute!(io::stdout(), event::DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = terminal::disable_raw_mode();
     let _ = io::stdout().flush();

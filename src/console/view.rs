@@ -1,4 +1,4 @@
-//! The screen: which regions there are at this size, and where. Drawing reads the state and changes nothing.
+//! The screen: which regions exist at this size, and where. Drawing reads the state and changes nothing.
 
 use ratatui::{
     Frame,
@@ -40,12 +40,12 @@ mod timeline;
 
 use theme::Theme;
 
-/// The smallest screen on which the panels make sense, in columns and rows.
+/// The minimum size for the panels, in columns and rows.
 pub const SMALLEST: (u16, u16) = (60, 16);
-/// From this width on the side panels stand beside the others; below it number keys bring them.
+/// From this width on the side panels are beside the others; below it number keys show them.
 const TWO_COLUMNS: u16 = 100;
 
-/// Draws the whole screen; what it shows of the text that lies over the panels.
+/// Draws the whole screen; returns what it shows of the text over the panels.
 pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
@@ -88,7 +88,7 @@ fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     }
 }
 
-/// Draws `lines` in `area` from where the text is scrolled to, with the lines that contain what is searched for marked.
+/// Draws `lines` in `area` from the scroll offset, and marks the lines that match the query.
 fn scrolled(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, mut lines: Vec<Line<'_>>) -> TextExtent {
     let farthest = u16::try_from(lines.len().saturating_sub(area.height.into())).unwrap_or(u16::MAX);
     let wanted = app.search.query.to_lowercase();
@@ -115,7 +115,7 @@ fn too_small(frame: &mut Frame, area: Rect) {
 }
 
 fn one_column(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    // A side panel that has the focus takes the place of the findings.
+    // A side panel that has the focus replaces the findings.
     let lower = match app.focus {
         Panel::Locks | Panel::Processes => Panel::Findings,
         side => side,
@@ -172,14 +172,14 @@ fn panel(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel) 
     }
 }
 
-/// The frame of a panel, titled with its key, and the area inside it.
+/// Draws the frame of a panel, titled with its key; returns the area inside it.
 fn boxed(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel, title: &str) -> Rect {
     let style = if app.focus == which { theme.focus } else { theme.border };
     let title = format!(" {} {title} ", app.key_of(Action::Zoom(which)));
     framed(frame, area, style, Span::styled(title, theme.title))
 }
 
-/// The filter of `target`, for the title of its panel; empty where there is none.
+/// The filter of `target`, for the title of its panel; empty if there is none.
 fn filter_of(app: &App, target: FilterTarget) -> String {
     match app.filter(target) {
         "" => String::new(),
@@ -187,13 +187,13 @@ fn filter_of(app: &App, target: FilterTarget) -> String {
     }
 }
 
-/// How a long text is scrolled, for its title.
+/// The scroll position of a long text, for its title.
 fn scrolling(app: &App) -> String {
     let [down, up, search] = [Action::Down, Action::Up, Action::Filter].map(|action| app.key_of(action));
     format!("{down} {up} scroll, {search} searches")
 }
 
-/// A frame in `style` with `title`, and the area inside it.
+/// Draws a frame in `style` with `title`; returns the area inside it.
 pub(super) fn framed(frame: &mut Frame, area: Rect, style: Style, title: Span<'static>) -> Rect {
     let block = Block::bordered().border_type(BorderType::Rounded).border_style(style).title(title);
     let inner = block.inner(area);
@@ -201,7 +201,7 @@ pub(super) fn framed(frame: &mut Frame, area: Rect, style: Style, title: Span<'s
     inner
 }
 
-/// What there is instead of a database that is not at its path.
+/// The text shown for a database that is not at its path.
 fn absence(app: &App, database: &Database) -> String {
     if database.is_gone() {
         "The database is gone from this path, but others still use it or its log: see the findings."
@@ -218,7 +218,7 @@ fn absence(app: &App, database: &Database) -> String {
     }
 }
 
-/// What a panel shows that has nothing to show yet: one muted sentence.
+/// Draws one muted sentence in a panel that has nothing to show yet.
 fn empty(frame: &mut Frame, area: Rect, theme: &Theme, sentence: &str) {
     let lines: Vec<Line> = crate::text::wrap(sentence, area.width.into())
         .into_iter()
@@ -232,12 +232,12 @@ pub(super) fn first_row(selected: usize, height: u16) -> usize {
     (selected + 1).saturating_sub(height.max(1).into())
 }
 
-/// `line` as the selected one: in one style, so that no colour of its own spoils it.
+/// `line` as the selected one, in a single style: its own colours would break the highlight.
 fn selected_line(line: &Line<'_>, theme: &Theme) -> Line<'static> {
     Line::styled(line.to_string(), theme.selected)
 }
 
-/// A bar of `width` cells, the share of `part` in `whole` filled.
+/// A bar of `width` cells in which the share of `part` in `whole` is filled.
 fn bar(part: f64, whole: f64, width: usize) -> (String, String) {
     let share = if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 0.0 };
     #[expect(
@@ -250,7 +250,7 @@ fn bar(part: f64, whole: f64, width: usize) -> (String, String) {
     ("█".repeat(full), "░".repeat(width - full))
 }
 
-/// A block as high as `share`, 0 to 1.
+/// A block character of height `share`, 0 to 1.
 fn level(share: f64) -> char {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of seven steps")]

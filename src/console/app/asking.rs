@@ -1,4 +1,4 @@
-//! The dialogs that keys open before anything is changed, and why one does not open.
+//! The dialogs that keys open before anything changes, and why one does not open.
 
 use log::Level;
 
@@ -12,7 +12,7 @@ use crate::{
 use super::App;
 
 impl App {
-    /// Opens the dialog of an action that changes something; under `--readonly` and disarmed none opens.
+    /// Opens the dialog of an action that changes something. Under `--readonly`, or while not armed, none opens.
     #[must_use]
     pub(super) fn ask(&mut self, action: Action) -> Vec<Effect> {
         if let Err(why) = self.switch.permit() {
@@ -39,7 +39,7 @@ impl App {
         }
     }
 
-    /// Why maintenance itself would lose data now; the worker would refuse it too, but only after the dialog.
+    /// Why maintenance itself would lose data now. The worker refuses it too, but only after the dialog.
     fn hazard_of(&self, action: Action) -> Option<String> {
         let ends_a_run = action == Action::Ingest && self.ingestion_to_stop().is_some();
         if matches!(action, Action::Stop | Action::Reap) || ends_a_run {
@@ -50,7 +50,7 @@ impl App {
         Some(format!("refused, since data could be lost: {why}"))
     }
 
-    /// Why `action` has nothing to work on; what ends processes, and what makes a database, needs none.
+    /// Why `action` has no database to work on. Stopping processes and creating a database need none.
     fn absence_for(&self, action: Action) -> Option<String> {
         let needs_one = matches!(action, Action::Checkpoint | Action::Fix | Action::Health);
         let database = self.database().filter(|database| needs_one && database.files.db.is_none())?;
@@ -69,7 +69,7 @@ impl App {
         Vec::new()
     }
 
-    /// What there is to fix in the database on the screen.
+    /// The fixes that apply to the database on the screen.
     pub(super) fn fixes(&self) -> Vec<fix::FixStep> {
         let both = self.database().zip(self.profile());
         both.map_or_else(Vec::new, |(database, profile)| {
@@ -89,7 +89,7 @@ impl App {
         Vec::new()
     }
 
-    /// On the ingestion panel the selected run is meant, if it runs; elsewhere a new one.
+    /// Stops the selected run if the ingestion panel has the focus and the run is active; otherwise starts a new one.
     #[must_use]
     fn ask_ingest(&mut self) -> Vec<Effect> {
         if let Some(running) = self.ingestion_to_stop() {
@@ -100,7 +100,7 @@ impl App {
             let target = SignalTarget { pid: running.pid, start_ticks };
             let folders = running.folders.clone();
             let Some(database) = self.database().map(|it| it.path.clone()) else { return Vec::new() };
-            // It ends after its batch and is asked for by name, whatever a rule says of idle daemons.
+            // It exits after its batch and the user names it, so rules about idle daemons do not apply.
             let kind = DialogKind::StopIngestion(StopIngestionDialog { folders, target, database });
             return self.pin(kind, vec![StopRequest::ingestion(target)]);
         }
@@ -118,7 +118,7 @@ impl App {
         Vec::new()
     }
 
-    /// Why nothing is done, and by which key that can be changed.
+    /// Why nothing is done, and which key changes that.
     pub(super) fn refusal(&self, why: NotArmed) -> String {
         match why {
             NotArmed::ReadOnly(why) => why.to_string(),

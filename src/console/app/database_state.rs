@@ -1,4 +1,4 @@
-//! What the console keeps of each database, whether or not it is the one on the screen.
+//! What the console remembers of each database, whether or not it is on the screen.
 
 use std::time::Duration;
 
@@ -13,30 +13,31 @@ use crate::{
 
 use super::{App, PanelCursors, findings::FindingHistory, prompt::RowFilters};
 
-/// How often the pragmas are asked for again.
+/// How often the pragmas are read again.
 const ASK_PRAGMAS: Duration = Duration::from_mins(1);
-/// The same where the header or who is there has changed: a worker that asks is itself there for a moment.
+/// The interval after the header or the set of processes changed. The worker that reads the pragmas briefly is such a
+/// process.
 const ASK_PRAGMAS_CHANGED: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(super) struct DatabaseState {
-    /// What it is held to.
+    /// The profile that it is checked against.
     pub(super) profile: Option<Profile>,
     pub(super) cursor: PanelCursors,
-    /// Which rows are shown.
+    /// The filters of the rows.
     pub(super) filters: RowFilters,
-    /// What was found, and what went away.
+    /// The current and the resolved findings.
     pub(super) findings: FindingHistory,
     /// Whether any sample found a file at the path.
     pub(super) was_there: bool,
     asked: PragmaRequest,
-    /// Why its pragmas could not be asked for.
+    /// Why its pragmas could not be read.
     pub(super) refusal: Option<String>,
-    /// When the checkpoint was due that was last said to wait.
+    /// The due time of the checkpoint whose wait was last reported.
     pub(super) awaited: Option<Timestamp>,
 }
 
-/// When a database's pragmas were asked for, and of what header.
+/// When a database's pragmas were requested, and for which header.
 #[derive(Debug, Clone, Default)]
 struct PragmaRequest {
     at: Option<Timestamp>,
@@ -45,7 +46,7 @@ struct PragmaRequest {
 }
 
 impl DatabaseState {
-    /// Asks for the pragmas of `database`, which is at `index`, where it is time.
+    /// Requests the pragmas of `database`, at `index`, if they are due.
     #[must_use]
     fn due_question(&mut self, index: usize, database: &Database, now: Timestamp) -> Option<Effect> {
         database.files.db.as_ref()?;
@@ -61,8 +62,8 @@ impl DatabaseState {
     }
 }
 
-/// The states of all databases, in the order of the samples. There is always one on the screen, which shows that
-/// nothing was sampled yet where that is so.
+/// The states of all databases, in the order of the samples. One is always on the screen; before the first sample it
+/// shows that there is none.
 #[derive(Debug)]
 pub(super) struct DatabaseStates {
     shown: usize,
@@ -113,23 +114,24 @@ impl App {
         self.states.shown
     }
 
-    /// What the database on the screen is held to.
+    /// The profile that the database on the screen is checked against.
     pub fn profile(&self) -> Option<&Profile> {
         self.states.shown().profile.as_ref()
     }
 
-    /// Why the pragmas of the database on the screen could not be asked for.
+    /// Why the pragmas of the database on the screen could not be read.
     pub fn pragma_refusal(&self) -> Option<&str> {
         self.states.shown().refusal.as_deref()
     }
 
-    /// Whether the database at `index` has gone from its path: it is not there, though it was, or others use it still.
+    /// Whether the database at `index` has left its path: it is missing although it was there, or other processes still
+    /// use it.
     pub fn has_gone(&self, index: usize) -> bool {
         let was_there = self.states.get(index).is_some_and(|state| state.was_there);
         self.databases().get(index).is_some_and(|it| it.is_gone() || it.files.db.is_none() && was_there)
     }
 
-    /// Asks for the pragmas of the databases for which it is time, the one on the screen first.
+    /// Requests the pragmas of the databases that are due, the one on the screen first.
     #[must_use]
     pub(super) fn due_questions(&mut self, sample: &Sample) -> Vec<Effect> {
         let databases = &sample.snapshot.databases;

@@ -1,4 +1,4 @@
-//! What was found before: findings that went away stay in sight for a while, and say how long they held.
+//! The history of findings: resolved findings stay visible for a while, with how long they lasted.
 
 use std::{
     cmp::Reverse,
@@ -12,31 +12,31 @@ use crate::snapshot::{Finding, FindingKind};
 
 use super::{App, FilterTarget};
 
-/// How many findings that went away are remembered of each database.
+/// How many resolved findings are kept per database.
 const REMEMBERED: usize = 20;
 
-/// What makes a finding the same one in the next look.
+/// What identifies a finding across samples.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FindingId {
     pub kind: FindingKind,
     pub pid: Option<i32>,
-    /// What else it is about, where a rule can find several without a process: a pidfile, a run.
+    /// The subject, for rules that can report several findings without a process: a pidfile, a run.
     pub subject: Option<String>,
 }
 
-/// Where the evidence names what else a finding is about.
+/// The evidence keys that name the subject.
 const SUBJECTS: [&str; 2] = ["pidfile", "run"];
 
-/// A finding that went away.
+/// A finding that was resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResolvedFinding {
-    /// As it was last seen.
+    /// The finding as last seen.
     pub finding: Finding,
-    /// The look that did not find it any more.
+    /// The first sample without it.
     pub at: Timestamp,
-    /// From the first look that found it until then: of a finding that came and went, the last time.
+    /// From the first sample with it until then. For a finding that recurred, the last time only.
     pub held: Duration,
-    /// How often it went away.
+    /// How often it was resolved.
     pub times: u32,
 }
 
@@ -48,7 +48,7 @@ pub enum FindingRow<'a> {
 }
 
 impl<'a> FindingRow<'a> {
-    /// The finding, whether or not it still holds.
+    /// The finding, current or resolved.
     pub fn finding(self) -> &'a Finding {
         match self {
             Self::Now(finding) => finding,
@@ -60,7 +60,7 @@ impl<'a> FindingRow<'a> {
         key(self.finding())
     }
 
-    /// What a filter may contain of it: severity or `gone`, name, PID, message.
+    /// The text that a filter matches: severity or `gone`, name, PID, message.
     fn searchable(self) -> String {
         let Finding { kind, severity, pid, message, .. } = self.finding();
         let state = match self {
@@ -71,11 +71,11 @@ impl<'a> FindingRow<'a> {
     }
 }
 
-/// The findings of a database over all looks.
+/// The findings of a database over all samples.
 #[derive(Debug, Default)]
 pub(super) struct FindingHistory {
     current: BTreeMap<FindingId, CurrentFinding>,
-    /// The newest first. What came back is not among them; how often it went away goes on counting.
+    /// Newest first. A finding that recurs is removed, and its count of resolutions is kept.
     gone: VecDeque<ResolvedFinding>,
 }
 
@@ -87,7 +87,7 @@ struct CurrentFinding {
 }
 
 impl FindingHistory {
-    /// Takes in what a look found.
+    /// Ingests the findings of a sample.
     pub(super) fn follow(&mut self, findings: &[Finding], taken_at: Timestamp) {
         let mut before = std::mem::take(&mut self.current);
         for finding in findings {
@@ -103,7 +103,7 @@ impl FindingHistory {
                 times,
             });
         }
-        // Each is pushed to the front, so that of several the first kind ends up first.
+        // Each is pushed to the front, so the first kind ends up first.
         let mut ended: Vec<CurrentFinding> = before.into_values().collect();
         ended.sort_by_key(|ended| Reverse(ended.finding.kind));
         for ended in ended {
@@ -118,7 +118,7 @@ impl FindingHistory {
         self.gone.truncate(REMEMBERED);
     }
 
-    /// Takes a finding that came back out of those that are gone: how often it had gone.
+    /// Removes a finding that recurs from the resolved ones and returns how often it was resolved.
     fn reopen(&mut self, wanted: &FindingId) -> u32 {
         let at = self.gone.iter().position(|gone| key(&gone.finding) == *wanted);
         at.and_then(|at| self.gone.remove(at)).map_or(0, |gone| gone.times)
@@ -126,10 +126,10 @@ impl FindingHistory {
 }
 
 impl App {
-    /// The findings of the database on the screen: what holds, worst first, and then what held, newest first.
+    /// The findings of the database on the screen: current ones, worst first, then resolved ones, newest first.
     pub fn finding_rows(&self) -> Vec<FindingRow<'_>> {
         let (Some(look), Some(database)) = (self.sample(), self.database()) else { return Vec::new() };
-        // While a pause holds an older look on the screen, what happened since is not on it.
+        // While a pause keeps an older sample on the screen, later changes are hidden.
         let is_past = |gone: &&ResolvedFinding| {
             gone.at <= look.snapshot.taken_at
                 && !database.findings.iter().any(|finding| key(finding) == key(&gone.finding))
@@ -139,7 +139,7 @@ impl App {
         now.chain(gone).filter(|row| self.passes(FilterTarget::Findings, &row.searchable())).collect()
     }
 
-    /// The row of the finding that `key` stands for, if it is remembered.
+    /// The row of the finding `key`, if it is remembered.
     pub fn finding_row(&self, key: &FindingId) -> Option<FindingRow<'_>> {
         self.finding_rows().into_iter().find(|row| row.key() == *key)
     }

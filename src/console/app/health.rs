@@ -1,4 +1,4 @@
-//! `h`: a health check, and what it came to.
+//! `h`: a health check and its result.
 
 use crate::{
     act::{ActionOutcome, Effect},
@@ -16,7 +16,7 @@ impl App {
         Vec::new()
     }
 
-    /// Shows the check that was confirmed until it ends, or until it is ended.
+    /// Shows the confirmed check until it finishes or is cancelled.
     pub(super) fn checking(&mut self, asked: HealthDialog) {
         let HealthDialog { database, depth } = asked;
         let dialog = CheckingDialog { database, depth, since: self.now };

@@ -1,4 +1,4 @@
-//! The key that starts an ingestion or stops one, at the moment in which one ends.
+//! The key that starts or stops an ingestion, around the moment when one ends.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::{
 
 use super::{App, Overlay};
 
-/// For how long after the end of a run its key starts no other: whoever presses it may have meant to stop the run.
+/// How long after the end of a run its key starts no other. The user may have meant to stop the run.
 const SETTLING: Duration = Duration::from_secs(3);
 
-/// A run that was on the screen as running, and has ended.
+/// A run that was shown as running and has ended.
 #[derive(Debug, Clone)]
 pub(super) struct EndedRun {
     run: String,
@@ -26,8 +26,8 @@ pub(super) struct EndedRun {
 }
 
 impl App {
-    /// Opens the dialog of an ingestion that was not started again, with what was typed and the reason. Under another
-    /// dialog the reason is a notice.
+    /// Opens the dialog of an ingestion that was refused, with the typed values and the reason. If another dialog is
+    /// open, the reason is a notice.
     #[must_use]
     pub(super) fn ingest_refused(&mut self, why: String) -> Vec<Effect> {
         let text = format!("no ingestion: {why}");
@@ -46,7 +46,7 @@ impl App {
         vec![note]
     }
 
-    /// Notes that the run `before`, which ran in the last sample, has ended in this one.
+    /// Records that the run `before`, active in the last sample, has ended in this one.
     pub(super) fn note_ended_run(&mut self, before: Option<String>) {
         let Some(run) = before else { return };
         if self.running_ingestion().is_none() {
@@ -54,8 +54,8 @@ impl App {
         }
     }
 
-    /// Says that the run ended that the key may have been meant for; `None` where none has just ended. Once: the next
-    /// key starts an ingestion.
+    /// Reports that the run has ended that the key may have been meant for; `None` if none has just ended. It reports
+    /// once: the next key starts an ingestion.
     #[must_use]
     pub(super) fn just_ended(&mut self) -> Option<Vec<Effect>> {
         let EndedRun { run, at } = self.ended_run.take()?;

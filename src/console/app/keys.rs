@@ -13,7 +13,7 @@ use crate::{
     text,
 };
 
-/// The intervals between two looks that `+` and `-` step through.
+/// The sampling intervals that `+` and `-` step through.
 const INTERVALS: [Duration; 7] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
@@ -29,7 +29,7 @@ pub(super) const PAGE: isize = 10;
 impl App {
     #[must_use]
     pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
-        // It was read, or is in the way of the next one.
+        // The user has read it, or it would hide the next one.
         self.notice = None;
         self.is_touched = true;
         let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
@@ -63,16 +63,16 @@ impl App {
         }
     }
 
-    /// The bindings that do something here and now.
+    /// The bindings that are active in this state.
     pub fn bindings(&self) -> impl Iterator<Item = ActiveBinding<'_>> {
         self.setup.keymap.bindings().filter(|bound| self.can(bound.binding.action))
     }
 
-    /// Whether `action` does something here and now.
+    /// Whether `action` is active in this state.
     pub fn can(&self, action: Action) -> bool {
         let database = self.database();
         let exists = database.is_some_and(|database| database.files.db.is_some());
-        // The rows lie under the timeline: no action may hit what is not seen.
+        // The timeline covers the rows: no action may apply to a hidden row.
         match self.mode {
             Mode::Timeline(_) if is_about_a_row(action) => return false,
             Mode::Overview(_) if is_about_a_row(action) => return action == Action::Details,
@@ -178,7 +178,7 @@ impl App {
         Vec::new()
     }
 
-    /// What `action` does in a timeline that nothing lies over; `None`: the same as ever.
+    /// What `action` does in a timeline without an overlay; `None`: the same as elsewhere.
     #[must_use]
     fn act_in_time(&mut self, action: Action) -> Option<Vec<Effect>> {
         Some(match action {
@@ -199,12 +199,12 @@ impl App {
         })
     }
 
-    /// Whether nothing is open that a key closes before the console quits.
+    /// Whether nothing is open that a key would close before the console quits.
     fn is_plain(&self) -> bool {
         self.overlay.is_none() && self.timeline().is_none() && !self.zoomed
     }
 
-    /// Says that a key does nothing. A key without a name is an event of the terminal's own.
+    /// Reports that a key does nothing. A key without a name is an event of the terminal itself.
     #[must_use]
     fn unknown_key(&mut self, key: KeyEvent) -> Vec<Effect> {
         let Some(key) = NamedKey::pressed(key) else { return Vec::new() };
@@ -232,7 +232,7 @@ impl App {
         }
     }
 
-    /// Moves the focus by so many panels, in a circle.
+    /// Moves the focus by this many panels, in a circle.
     fn next_panel(&mut self, by: usize) {
         let at = Panel::ALL.iter().position(|&panel| panel == self.focus).unwrap_or(0);
         self.focus = Panel::ALL[(at + by) % Panel::ALL.len()];

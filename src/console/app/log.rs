@@ -1,4 +1,4 @@
-//! The newest log lines. A pause holds them as it holds the sample.
+//! The newest log lines. A pause freezes them together with the sample.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ pub const KEPT_LINES: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct LogHistory {
     shown: VecDeque<LogLine>,
-    /// Logged during a pause: the screen gets them after it.
+    /// Logged during a pause; shown after it.
     later: VecDeque<LogLine>,
 }
 
@@ -42,7 +42,7 @@ impl App {
         self.log.append(lines, self.is_paused());
     }
 
-    /// The lines that the filter lets through, the newest first.
+    /// The lines that match the filter, newest first.
     pub fn log_lines(&self) -> impl Iterator<Item = &LogLine> {
         self.log.shown.iter().rev().filter(|line| self.passes(FilterTarget::Log, &line.text))
     }

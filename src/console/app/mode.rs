@@ -1,29 +1,29 @@
-//! What fills the screen, and what lies over it: one of each, so that two can never be open at once.
+//! What fills the screen and what overlays it: one of each, so that two can never be open at once.
 
 use crate::console::dialogs::{Dialog, DialogKind};
 
 use super::{App, DetailsSubject, FilterTarget, Overview, TimelineView};
 
-/// What fills the middle of the screen. It gets the keys that no dialog takes.
+/// What fills the middle of the screen. It gets the keys that no dialog handles.
 #[derive(Debug, Clone, Default)]
 pub enum Mode {
     #[default]
     Panels,
-    /// The panels, while a filter is typed.
+    /// The panels, while the user types a filter.
     Filter(FilterTarget),
-    /// All databases, a line each, instead of the panels.
+    /// All databases, one line each, in place of the panels.
     Overview(Overview),
     /// The timeline over the panels.
     Timeline(TimelineView),
 }
 
-/// What lies over that.
+/// The overlay.
 #[derive(Debug, Clone)]
 pub enum Overlay {
-    /// The keys that act here and now.
+    /// The keys that are active in this state.
     Help,
     Details(DetailsSubject),
-    /// It takes all keys.
+    /// It handles all keys.
     Dialog(Box<Dialog>),
 }
 
@@ -36,7 +36,7 @@ impl App {
         self.overlay = Some(Overlay::Dialog(Box::new(Dialog::new(kind))));
     }
 
-    /// Closes the dialog that is open, if `is_meant`.
+    /// Closes the open dialog if `is_meant` returns true.
     pub(super) fn take_dialog(&mut self, is_meant: impl FnOnce(&DialogKind) -> bool) -> Option<Dialog> {
         if !self.dialog().is_some_and(is_meant) {
             return None;
@@ -56,7 +56,7 @@ impl App {
         if let Mode::Timeline(timeline) = &mut self.mode { Some(timeline) } else { None }
     }
 
-    /// Whether a timeline was open.
+    /// Returns whether a timeline was open.
     pub(super) fn close_timeline(&mut self) -> bool {
         let is_open = self.timeline().is_some();
         if is_open {

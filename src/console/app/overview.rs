@@ -1,4 +1,4 @@
-//! The overview: all databases, a line each. The line that is selected is the database that the keys act on.
+//! The overview: all databases, one line each. Keys act on the database of the selected line.
 
 use std::path::Path;
 
@@ -18,24 +18,24 @@ const FEW: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overview {
-    /// The database that was shown when it was opened, to go back to.
+    /// The database shown before the overview opened; closing returns to it.
     origin: usize,
 }
 
 impl App {
-    /// The databases of the look on the screen.
+    /// The databases of the sample on the screen.
     pub fn databases(&self) -> &[Database] {
         self.sample().map_or(&[], |look| &look.snapshot.databases)
     }
 
-    /// What each database is called, in their order: the file name, with folders where that is not the only one.
+    /// The name of each database, in their order: the file name, with folders where the file name is not unique.
     pub fn names(&self) -> Vec<String> {
         let paths: Vec<&Path> = self.databases().iter().map(|database| &*database.path).collect();
         paths::names(&paths)
     }
 
-    /// The database other than the one on the screen that has something worse, at least a warning, and worst of all: its
-    /// index, how bad that is, and how often.
+    /// The database other than the one on the screen with the worst findings, if they are worse and at least warnings:
+    /// its index, the severity, and the count.
     pub fn worse_elsewhere(&self) -> Option<(usize, Severity, usize)> {
         let here = self.database()?.worst().map(|finding| finding.severity);
         let mut worst: Option<(usize, Severity, usize)> = None;
@@ -52,7 +52,7 @@ impl App {
         worst
     }
 
-    /// Opens the overview at the first look, where there are many databases.
+    /// Opens the overview at the first sample if there are many databases.
     pub(super) fn open_on_many(&mut self) {
         if self.databases().len() > FEW {
             self.mode = Mode::Overview(Overview { origin: self.current() });
@@ -73,7 +73,7 @@ impl App {
         Vec::new()
     }
 
-    /// What `action` does in an overview that nothing lies over; `None`: the same as ever.
+    /// What `action` does in an overview without an overlay; `None`: the same as elsewhere.
     #[must_use]
     pub(super) fn act_in_overview(&mut self, overview: Overview, action: Action) -> Option<Vec<Effect>> {
         let last = self.databases().len().saturating_sub(1);
@@ -93,7 +93,7 @@ impl App {
                 self.mode = Mode::Panels;
                 overview.origin
             }
-            // What stands below is shown instead.
+            // The area below the list replaces it.
             Action::Zoom(_)
             | Action::NextPanel
             | Action::PreviousPanel
@@ -122,7 +122,7 @@ impl App {
         self.show_database(usize::try_from(at).unwrap_or(0) % count)
     }
 
-    /// Shows the database at `index`, with the rows selected and the filter set as they were when it was left.
+    /// Shows the database at `index` and restores its selected rows and its filter.
     #[must_use]
     pub(super) fn show_database(&mut self, index: usize) -> Vec<Effect> {
         if index == self.current() {
@@ -132,10 +132,10 @@ impl App {
         if matches!(self.mode, Mode::Filter(_)) {
             self.mode = Mode::Panels;
         }
-        // It was about the database before.
+        // It was about the previous database.
         self.notice = None;
         self.overlay = None;
-        // A dialog about the database before would open over this one.
+        // A dialog about the previous database would open over this one.
         self.pending_pin = None;
         self.keep_selection();
         if self.close_timeline() {

@@ -1,4 +1,4 @@
-//! What `/` opens: a filter for the rows of the focused panel, or a search in the text that lies over the panels.
+//! The `/` prompt: a filter for the rows of the focused panel, or a search in the text over the panels.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -13,7 +13,7 @@ pub enum FilterTarget {
     Log,
 }
 
-/// The filters of one database: only rows that contain the text are shown.
+/// The filters of one database. Only rows that contain the text are shown.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RowFilters {
     processes: String,
@@ -21,22 +21,22 @@ pub(super) struct RowFilters {
     log: String,
 }
 
-/// A search in a long text. It goes with the text.
+/// A search in a long text. It closes with the text.
 #[derive(Debug, Clone, Default)]
 pub struct TextSearch {
     pub query: String,
-    /// Whether the query takes the keys.
+    /// Whether the query gets the keys.
     pub is_typed: bool,
-    /// Which of the matches is selected, counted from 0.
+    /// The selected match, counted from 0.
     pub selected: usize,
 }
 
 /// What a frame showed of a long text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextExtent {
-    /// How far it can be scrolled, in rows.
+    /// The maximum scroll offset, in rows.
     pub farthest: u16,
-    /// The rows that contain what is searched for.
+    /// The rows that match the query.
     pub matches: Vec<u16>,
 }
 
@@ -63,7 +63,7 @@ impl App {
         self.states.shown().filters.get(target)
     }
 
-    /// Whether `row` contains the filter of its panel, whatever the case.
+    /// Whether `row` contains the filter of its panel, ignoring case.
     pub(super) fn passes(&self, target: FilterTarget, row: &str) -> bool {
         let wanted = self.filter(target);
         wanted.is_empty() || row.to_lowercase().contains(&wanted.to_lowercase())
@@ -73,7 +73,7 @@ impl App {
         self.states.shown_mut().filters.get_mut(target)
     }
 
-    /// Opens the prompt of what is on the screen. A panel whose rows have no filter shows the processes.
+    /// Opens the prompt of the focused panel or overlay. A panel whose rows have no filter gives way to the processes.
     pub(super) fn open_prompt(&mut self) {
         if matches!(self.overlay, Some(Overlay::Help | Overlay::Details(_))) {
             self.search = TextSearch { is_typed: true, ..TextSearch::default() };
@@ -90,7 +90,7 @@ impl App {
         self.mode = Mode::Filter(target);
     }
 
-    /// Whether the key belonged to the prompt that is open.
+    /// Handles a key of the open prompt; returns whether it did.
     pub(super) fn prompt_key(&mut self, key: KeyEvent) -> bool {
         match self.mode {
             _ if self.search.is_typed => self.search_key(key),
@@ -123,7 +123,7 @@ impl App {
         true
     }
 
-    /// Goes to the next match in the text that lies over the panels, or to the one before; whether there is such a text.
+    /// Moves to the next or previous match in the text over the panels; returns whether there is such a text.
     pub(super) fn match_key(&mut self, key: KeyEvent) -> bool {
         let is_text = matches!(self.overlay, Some(Overlay::Help | Overlay::Details(_)));
         let count = self.extent.matches.len();
@@ -142,7 +142,7 @@ impl App {
         true
     }
 
-    /// Types `text` into the prompt that is open, if one is.
+    /// Inserts `text` into the open prompt, if any.
     pub(super) fn paste_into_prompt(&mut self, text: &str) {
         let typed = text.chars().filter(|character| !character.is_control());
         if self.search.is_typed {
@@ -153,7 +153,8 @@ impl App {
         }
     }
 
-    /// Takes what the last frame showed of a long text. While a query is typed, its first match is on the screen.
+    /// Records what the last frame showed of a long text. While the user types a query, its first match stays on the
+    /// screen.
     pub(super) fn drawn(&mut self, extent: TextExtent) {
         if self.search.is_typed
             && let Some(&first) = extent.matches.first()
@@ -164,7 +165,7 @@ impl App {
         self.extent = extent;
     }
 
-    /// Clears the filters of the database on the screen; whether there were any.
+    /// Clears the filters of the database on the screen; returns whether there were any.
     pub(super) fn clear_filters(&mut self) -> bool {
         let targets = [FilterTarget::Processes, FilterTarget::Findings, FilterTarget::Log];
         let is_filtered = targets.iter().any(|&target| !self.filter(target).is_empty());
@@ -174,7 +175,7 @@ impl App {
     }
 }
 
-/// Whether `key` changes a text that is typed.
+/// Applies `key` to a typed text; returns whether the key edits text.
 fn edit(text: &mut String, key: KeyEvent) -> bool {
     match key.code {
         KeyCode::Char('u') if key.modifiers == KeyModifiers::CONTROL => text.clear(),

@@ -1,4 +1,4 @@
-//! The checkpoints that a profile asks for: which of them are due.
+//! The checkpoints that a profile schedules: which of them are due.
 
 use log::Level;
 
@@ -12,7 +12,7 @@ use crate::{
 use super::App;
 
 impl App {
-    /// What is to be done about the checkpoints that are due at a look; nothing while nothing may be changed.
+    /// The effects for the checkpoints that are due in a sample; none while waltop may change nothing.
     #[must_use]
     pub(super) fn due_checkpoints(&mut self, snapshot: &Snapshot) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -23,7 +23,7 @@ impl App {
             }
             let plan = schedule::plan(database, known.mode);
             if let CheckpointPlan::Wait(why) = &plan {
-                // Once for each that waits, however long that takes.
+                // Once per waiting checkpoint, however long it waits.
                 if state.awaited.replace(known.due_at) != Some(known.due_at) {
                     let name = text::clean(&database.name());
                     let text = format!("{name}: the scheduled checkpoint waits: {why}");

@@ -1,4 +1,4 @@
-//! Which rows are shown, in which order, and which one is selected: the same process, wherever it moves.
+//! Which rows are shown, in which order, and which one is selected. The selection follows its process when rows move.
 
 use std::cmp::Reverse;
 
@@ -11,27 +11,27 @@ use crate::{
 
 use super::{App, FilterTarget, FindingRow, findings};
 
-/// Where the cursor stands in each panel that has one.
+/// The cursor of each panel that has one.
 #[derive(Debug, Clone, Default)]
 pub struct PanelCursors {
     process: Option<SignalTarget>,
-    /// Row of the selected process when it was last seen, for when it goes away.
+    /// Row of the selected process when last seen; used after the process disappears.
     process_row: usize,
     finding: Option<findings::FindingId>,
-    /// Row of the selected finding when it was last seen.
+    /// Row of the selected finding when last seen.
     finding_row: usize,
     pragma: usize,
     ingestion: usize,
     holder: Option<HolderRow>,
-    /// Row of the selected holder when it was last seen.
+    /// Row of the selected holder when last seen.
     holder_row: usize,
 }
 
-/// A process that holds a lock, or may: a row of the locks panel.
+/// A process that holds a lock, or may hold one: a row of the locks panel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HolderRow {
     pub lock: HolderLock,
-    /// `None` where the process cannot be seen from here.
+    /// `None` if the process is not visible from this namespace.
     pub pid: Option<i32>,
 }
 
@@ -42,7 +42,7 @@ pub enum HolderLock {
     Checkpoint,
     Recovery,
     WholeFile,
-    /// A read lock, by its place in the list of readers.
+    /// A read lock, by its index in the list of readers.
     Read(usize),
 }
 
@@ -51,7 +51,7 @@ impl App {
         &self.states.shown().cursor
     }
 
-    /// The processes that the filter lets through, in the chosen order.
+    /// The processes that match the filter, in the chosen order.
     pub fn visible_processes(&self) -> Vec<&Process> {
         let Some(database) = self.database() else { return Vec::new() };
         let passes =
@@ -64,7 +64,7 @@ impl App {
         visible
     }
 
-    /// The pragma rows, what the profile minds first.
+    /// The pragma rows, those that the profile checks first.
     pub fn visible_pragmas(&self) -> Vec<&PragmaRow> {
         let Some(database) = self.database() else { return Vec::new() };
         let mut rows: Vec<_> = database.pragmas.rows.iter().collect();
@@ -72,17 +72,17 @@ impl App {
         rows
     }
 
-    /// The selected row among them.
+    /// The selected pragma row.
     pub fn selected_pragma(&self) -> Option<&PragmaRow> {
         self.visible_pragmas().get(self.selected_row(Panel::Pragmas)).copied()
     }
 
-    /// The selected process, always one that is visible.
+    /// The selected process. It is always a visible one.
     pub fn selected_process(&self) -> Option<&Process> {
         self.visible_processes().get(self.selected_row(Panel::Processes)).copied()
     }
 
-    /// The selected finding, if it still holds.
+    /// The selected finding, if it is current.
     pub fn selected_finding(&self) -> Option<&Finding> {
         match self.selected_finding_row()? {
             FindingRow::Now(finding) => Some(finding),
@@ -112,12 +112,12 @@ impl App {
             .collect()
     }
 
-    /// The selected row among them.
+    /// The selected holder.
     pub fn selected_holder(&self) -> Option<HolderRow> {
         self.holder_rows().get(self.selected_row(Panel::Locks)).copied()
     }
 
-    /// The row of `panel` that is selected.
+    /// The index of the selected row of `panel`.
     pub fn selected_row(&self, panel: Panel) -> usize {
         let last = self.rows(panel).saturating_sub(1);
         match panel {
@@ -133,7 +133,7 @@ impl App {
             Panel::Pragmas => self.cursor().pragma.min(last),
             Panel::Ingestion => self.cursor().ingestion.min(last),
             Panel::Locks => {
-                // The same process wherever its row moves: it may hold another lock by now.
+                // The selection follows the process: it may hold another lock by now.
                 let pid = self.cursor().holder.and_then(|it| it.pid);
                 let found = self.holder_rows().iter().position(|it| it.pid.is_some() && it.pid == pid);
                 found.unwrap_or(self.cursor().holder_row).min(last)
@@ -142,7 +142,7 @@ impl App {
         }
     }
 
-    // The row of the same finding, wherever it moved; of two of one rule and process the one that was meant.
+    // The row of the same finding after rows moved. Among several of one rule and process, the selected one.
     fn row_of_finding(&self) -> usize {
         let Some(wanted) = &self.cursor().finding else { return self.cursor().finding_row };
         let rows = self.finding_rows();
@@ -175,26 +175,25 @@ impl App {
         }
     }
 
-    /// Holds the selection to a visible row: the same process where it is still there, else the one that took
-    /// its place.
+    /// Keeps the selection on a visible row: the same process if it is still there, else the one at its row.
     pub(super) fn keep_selection(&mut self) {
         let subject = if self.is_touched { None } else { self.row_of_worst() };
         let row = subject.unwrap_or_else(|| self.selected_row(Panel::Processes));
         self.select_row(Panel::Processes, row);
-        // One that nobody has chosen yet is the worst, whichever that is.
+        // Until the user selects a finding, the worst one is selected.
         if self.cursor().finding.is_some() {
             let row = self.selected_row(Panel::Findings);
             self.select_row(Panel::Findings, row);
         }
     }
 
-    // The row of the process that the worst finding is about, where a finding is about one.
+    // The row of the process of the worst finding that is about a process.
     fn row_of_worst(&self) -> Option<usize> {
         let pid = self.database()?.findings.iter().find_map(|finding| finding.pid)?;
         self.visible_processes().iter().position(|process| process.pid == pid)
     }
 
-    /// After the filter changed: a selected row that it hides gives way to the first visible one.
+    /// After the filter changed: if it hides the selected row, the first visible row is selected.
     pub(super) fn filter_changed(&mut self) {
         let hidden = self
             .cursor()
@@ -220,7 +219,7 @@ impl App {
     }
 }
 
-/// `process`, named so that no other can be mistaken for it; `None` where its start is not known.
+/// Identifies `process` by PID and start time; `None` if its start is unknown.
 pub(super) fn target(process: &Process) -> Option<SignalTarget> {
     Some(SignalTarget { pid: process.pid, start_ticks: process.start_ticks? })
 }
@@ -229,7 +228,7 @@ fn is(process: &Process, wanted: SignalTarget) -> bool {
     target(process) == Some(wanted)
 }
 
-// What a filter may contain of a process: PID, name, command line, user, locks, and whether it is stale.
+// The text that a filter matches: PID, name, command line, user, locks, and whether the process is stale.
 fn searchable(database: &Database, process: &Process) -> String {
     let Process { pid, name, user, state, .. } = process;
     let (command, locks) = (process.command_line(), process_columns::locks(database, process));

@@ -1,4 +1,4 @@
-//! `x` and `X`: which processes are asked about, how long they are waited for, and what they have left.
+//! `x` and `X`: which processes a dialog lists, how long waltop waits for them, and what their exit leaves behind.
 
 use jiff::Timestamp;
 use log::Level;
@@ -27,9 +27,9 @@ use report::{announcement, in_all, record, verdict};
 /// Processes that were sent a signal and whose dialog is closed.
 #[derive(Debug, Default)]
 pub(super) struct BackgroundStop {
-    /// Those that are waited for all the same.
+    /// Processes that waltop still waits for.
     unwatched: Vec<PendingStop>,
-    /// Those of which all is known but what a later look shows.
+    /// Processes that only need a later sample to complete their report.
     over: Vec<PendingStop>,
 }
 
@@ -47,8 +47,8 @@ impl App {
             format!("The error {} is about another process: {} ({})", finding.kind, it.pid, it.name)
         });
         let (Some(look), Some(database)) = (self.sample(), self.database()) else { return Vec::new() };
-        // That it is of our own kind protects an ingestion from a reaper: whoever points at one may stop it, as with i.
-        // What else protects it stands.
+        // Being an ingestion of waltop protects it from a reaper. If the user selects it, they may stop it, as with
+        // `i`. Its other protections apply.
         let is_ours = database.is_own_ingestion(&process);
         let signals = StopDialog::signals(&look.snapshot.databases, &process);
         let database = database.path.clone();
@@ -68,7 +68,7 @@ impl App {
 
     #[must_use]
     pub(super) fn ask_reap(&mut self) -> Vec<Effect> {
-        // Not those of a look that a pause holds on the screen.
+        // The newest sample, not the one that a pause keeps on the screen.
         let (Some(newest), Some(shown)) = (self.newest.clone(), self.database()) else { return Vec::new() };
         let databases = &newest.snapshot.databases;
         let Some(database) = databases.iter().find(|it| it.path == shown.path) else { return Vec::new() };
@@ -91,18 +91,18 @@ impl App {
         if rows.is_empty() {
             return vec![self.notify(Level::Info, "nothing is stale here")];
         }
-        // Those that can be stopped first, the oldest of them before the others.
+        // Processes that can be stopped come first, oldest first.
         rows.sort_by_key(|row| (matches!(row.mark, StopMark::Refused(_)), row.process.start_ticks));
         let list = ReapList { database: database.path.clone(), rows, cursor: 0 };
         self.pin(DialogKind::Reap(list), meant)
     }
 
-    /// Whether there is anything to show in a reap dialog.
+    /// Whether a reap dialog would have a row.
     pub(super) fn has_stale(&self) -> bool {
         self.database().is_some_and(|database| reap::candidates(database).next().is_some())
     }
 
-    /// Asks for the processes of `kind` to be pinned; its dialog opens once they are. One at a time.
+    /// Requests pins for the processes of `kind`; its dialog opens once they are pinned. One request at a time.
     #[must_use]
     pub(super) fn pin(&mut self, kind: DialogKind, meant: Vec<StopRequest>) -> Vec<Effect> {
         if self.pending_pin.is_some() {
@@ -112,7 +112,7 @@ impl App {
         vec![Effect::Pin(meant)]
     }
 
-    /// Opens the dialog for which processes were pinned.
+    /// Opens the dialog whose processes are pinned.
     #[must_use]
     pub(super) fn pinned(&mut self, pins: Vec<(SignalTarget, Result<(), SignalRefusal>)>) -> Vec<Effect> {
         let Some(mut kind) = self.pending_pin.take().filter(|_| self.dialog().is_none()) else {
@@ -136,7 +136,7 @@ impl App {
         Vec::new()
     }
 
-    /// What comes of a key that the open dialog took.
+    /// Applies the result of a key that the open dialog handled.
     #[must_use]
     pub(super) fn dialog_replied(&mut self, reply: DialogReply) -> Vec<Effect> {
         if reply == DialogReply::Open {
@@ -149,8 +149,8 @@ impl App {
         }
     }
 
-    /// Takes those off what was confirmed that must not get it any more, as of the newest look: the dialog may have been
-    /// open for an hour.
+    /// Removes the confirmed processes that must no longer get the signal, as of the newest sample. The dialog may have
+    /// been open for an hour.
     #[must_use]
     fn recheck_confirmed(&mut self, mut kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -213,7 +213,7 @@ impl App {
         }
     }
 
-    /// Follows what becomes of the processes of a confirmed dialog.
+    /// Tracks the processes of a confirmed dialog.
     fn wait_for(&mut self, kind: DialogKind) {
         let until = self.now.checked_add(GRACE).unwrap_or(Timestamp::MAX);
         let begin = |database, signal, waiting| PendingStop {
@@ -237,7 +237,7 @@ impl App {
             }
             DialogKind::Kill(KillDialog(ending)) => ending.again(StopSignal::Kill, until),
             DialogKind::StopIngestion(StopIngestionDialog { target, database, .. }) => {
-                // It ends after its batch, for which it may have to wait: nothing is asked again.
+                // It exits after its batch, which may have to wait; waltop does not ask again.
                 let stopped = StoppedProcess { target, name: "ingestion".to_owned() };
                 self.stopping.unwatched.push(begin(database, StopSignal::Term, vec![stopped]));
                 return;
@@ -256,7 +256,7 @@ impl App {
         }
     }
 
-    /// Takes in what became of one process; once all is known of those it was stopped with, goes on with them.
+    /// Records what happened to one process. After the last process of its group, starts the next step for the group.
     #[must_use]
     pub(super) fn ended(&mut self, ended: StopResult) -> Vec<Effect> {
         let waits = |it: &PendingStop| {
@@ -292,7 +292,7 @@ impl App {
         effects
     }
 
-    /// All is known of these but what the next look shows of their locks.
+    /// Only the next sample of their locks is missing for these.
     #[must_use]
     fn finish(&mut self, ending: PendingStop) -> Vec<Effect> {
         self.stopping.over.push(ending);
@@ -305,7 +305,7 @@ impl App {
         effects
     }
 
-    /// Tells what those that have come to an end have left, where `look` was taken after it.
+    /// Reports what the exited processes left behind, if `look` was taken after their exit.
     #[must_use]
     pub(super) fn verify(&mut self, look: &Sample) -> Vec<Effect> {
         let is_shown = |it: &PendingStop| it.known_at <= look.snapshot.taken_at;
@@ -322,7 +322,7 @@ impl App {
         effects
     }
 
-    /// Whether `pid` was sent a signal of which not all is known yet: its end is told by that.
+    /// Whether `pid` was sent a signal whose report is incomplete; that report covers its exit.
     pub(super) fn is_being_stopped(&self, pid: i32) -> bool {
         let shown = match self.dialog() {
             Some(DialogKind::Waiting(WaitingDialog(ending)) | DialogKind::Kill(KillDialog(ending))) => {
@@ -342,14 +342,14 @@ fn again(
     signal: StopSignal,
     databases: &[Database],
 ) -> Result<(), SignalRefusal> {
-    // Whatever was confirmed, it may be the last that has the data by now.
+    // It may be the last process that has the data by now, whatever was confirmed.
     if let Some(why) = reap::only_copy(target, databases).filter(|_| signal.ends()) {
         return Err(SignalRefusal::Spared { pid: target.pid, why });
     }
     match kind {
-        // One that is shown no more has ended, or has closed what was held against it.
+        // A process that is no longer listed has exited, or no longer has a cause against it.
         DialogKind::Reap(_) => StopRequest::again(target, databases),
-        // Nobody was warned where its log was deleted since.
+        // The dialog gave no warning about a log that was deleted later.
         DialogKind::Stop(StopDialog { process, signals, .. })
             if matches!(signal, StopSignal::Term | StopSignal::Int)
                 && **signals != StopSignal::FOR_SPLIT

@@ -1,4 +1,4 @@
-//! What a key is about: the row that is selected in the panel that has the focus.
+//! The subject of a key: the selected row of the focused panel.
 
 use crate::{
     act::signal::SignalTarget,
@@ -13,13 +13,13 @@ pub enum DetailsSubject {
     Process(SignalTarget),
     Finding(FindingId),
     Files,
-    /// A pragma, and all the others after it.
+    /// A pragma, followed by all others.
     Pragma(PragmaKey),
     /// An ingestion, by its run.
     Ingestion(String),
 }
 
-/// What stays the same of a pragma's row while its value changes.
+/// The parts of a pragma's row that stay the same while its value changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PragmaKey {
     name: String,
@@ -32,14 +32,14 @@ impl PragmaKey {
         Self { name: row.name.clone(), source: row.source, pid: row.pid }
     }
 
-    /// Whether `row` is the one.
+    /// Whether `row` has this key.
     pub fn is(&self, row: &PragmaRow) -> bool {
         *self == Self::of(row)
     }
 }
 
 impl App {
-    /// What Enter would show: the selected row of the panel that has the focus.
+    /// The subject that Enter shows: the selected row of the focused panel.
     pub(super) fn subject(&self) -> Option<DetailsSubject> {
         let database = self.database()?;
         match self.focus {
@@ -57,8 +57,8 @@ impl App {
         }
     }
 
-    /// The process that the selected row of the focused panel names. A row that names none is about no process, and
-    /// neither is a panel without a cursor.
+    /// The process that the selected row of the focused panel names; `None` if the row names none or the panel has no
+    /// cursor.
     pub(super) fn stop_subject(&self) -> Option<&Process> {
         let pid = match self.focus {
             Panel::Processes => return self.selected_process(),
@@ -70,21 +70,21 @@ impl App {
         self.database()?.process(pid)
     }
 
-    /// The process of the worst error, where there is one.
+    /// The process of the worst error, if there is one.
     pub(super) fn worst_error(&self) -> Option<(&Finding, &Process)> {
         let database = self.database()?;
         let worst = database.findings.first().filter(|finding| finding.severity == Severity::Error)?;
         Some((worst, database.process(worst.pid?)?))
     }
 
-    /// The running ingestion that `i` means: the selected one, while the ingestions have the focus.
+    /// The running ingestion that `i` stops: the selected one, while the ingestions have the focus.
     pub(super) fn ingestion_to_stop(&self) -> Option<&Ingestion> {
         let selected = self.database()?.ingestions.get(self.selected_row(Panel::Ingestion))?;
         let meant = if self.focus == Panel::Ingestion { Some(selected) } else { self.running_ingestion() };
         meant.filter(|ingestion| ingestion.is_running())
     }
 
-    /// Whether `panel` is on the screen, which another panel may have to itself.
+    /// Whether `panel` is on the screen; a zoomed panel hides the others.
     pub(super) fn shows(&self, panel: Panel) -> bool {
         !self.zoomed || self.focus == panel
     }

@@ -1,4 +1,4 @@
-//! The timeline: which stretch of the past it shows, and where its cursor stands.
+//! The timeline: which period it shows, and the position of its cursor.
 
 use std::{
     sync::Arc,
@@ -12,7 +12,7 @@ use crate::{
 
 use super::{App, Mode};
 
-/// The stretches that `+` and `-` step through.
+/// The periods that `+` and `-` step through.
 const SPANS: [Duration; 7] = [
     Duration::from_secs(1),
     Duration::from_secs(10),
@@ -23,20 +23,20 @@ const SPANS: [Duration; 7] = [
     Duration::from_hours(4),
 ];
 const MINUTE: usize = 2;
-/// The last step of a cursor.
+/// The newest step, the rightmost cursor position.
 const NEWEST: usize = Timeline::STEPS - 1;
 
 #[derive(Debug, Clone)]
 pub struct TimelineView {
     span: usize,
-    /// The newer edge, where it stands still.
+    /// The newer edge, if the timeline is fixed.
     end: Option<Instant>,
     /// The step under the cursor.
     pub cursor: usize,
     pub shown: TimelineContent,
 }
 
-/// What an open timeline has to show.
+/// What an open timeline shows.
 #[derive(Debug, Clone)]
 pub enum TimelineContent {
     Awaited,
@@ -45,12 +45,12 @@ pub enum TimelineContent {
 }
 
 impl TimelineView {
-    /// How long a stretch is shown.
+    /// The length of the period shown.
     pub fn span(&self) -> Duration {
         SPANS[self.span]
     }
 
-    /// Whether it stands still in the past.
+    /// Whether it is fixed at a point in the past.
     pub fn is_held(&self) -> bool {
         self.end.is_some()
     }
@@ -59,19 +59,19 @@ impl TimelineView {
         if let TimelineContent::Known(timeline) = &self.shown { Some(timeline) } else { None }
     }
 
-    /// From now on it stands still, with its newer edge `by` steps from where it is.
+    /// Fixes the timeline with its newer edge moved by `steps`.
     fn scroll(&mut self, steps: i32) {
         let Some(timeline) = self.known() else { return };
         let by = part(self.span(), steps.unsigned_abs());
         let oldest = timeline.oldest + self.span();
         let end = if steps < 0 { timeline.end.checked_sub(by) } else { timeline.end.checked_add(by) };
         let end = end.unwrap_or(oldest).max(oldest);
-        // Past the newest there is nothing: there it follows again.
+        // At the newest step it follows the present again.
         self.end = (end < timeline.newest).then_some(end);
     }
 }
 
-/// So many steps of `span`.
+/// The duration of this many steps of `span`.
 fn part(span: Duration, steps: u32) -> Duration {
     span * steps / u32::try_from(Timeline::STEPS).unwrap_or(1)
 }
@@ -93,7 +93,7 @@ impl App {
         self.ask_timeline()
     }
 
-    /// What the timeline shows now, where one is open and nothing lies over it.
+    /// Requests what the timeline shows, if one is open without an overlay.
     #[must_use]
     pub(super) fn ask_timeline(&self) -> Vec<Effect> {
         let Some(past) = self.timeline() else { return Vec::new() };
@@ -101,7 +101,7 @@ impl App {
         vec![Effect::Timeline { index: self.current(), window }]
     }
 
-    /// The same after a look: what stands still is not asked for again.
+    /// The same after a sample; a fixed timeline is not requested again.
     #[must_use]
     pub(super) fn follow_timeline(&self) -> Vec<Effect> {
         let moves = self.timeline().is_some_and(|past| !past.is_held() && !self.is_paused());
@@ -115,7 +115,7 @@ impl App {
         }
     }
 
-    /// While the screen is frozen the timeline stands still at what it shows; after that it follows again.
+    /// While the screen is frozen the timeline is fixed at what it shows; after that it follows again.
     #[must_use]
     pub(super) fn freeze_timeline(&mut self) -> Vec<Effect> {
         let is_paused = self.is_paused();
@@ -127,13 +127,13 @@ impl App {
         self.ask_timeline()
     }
 
-    /// Moves the cursor by `steps`; at an edge the stretch moves instead.
+    /// Moves the cursor by `steps`; at an edge the period moves instead.
     #[must_use]
     pub(super) fn move_in_time(&mut self, steps: isize) -> Vec<Effect> {
         let Some(past) = self.timeline_mut() else { return Vec::new() };
         let wanted = past.cursor.checked_add_signed(steps);
         if let Some(cursor) = wanted.filter(|&cursor| cursor <= NEWEST) {
-            // What is being read must not slide away under the cursor.
+            // The row being read must not move under the cursor.
             if past.end.is_none() {
                 past.end = past.known().map(|timeline| timeline.end);
             }
@@ -144,7 +144,7 @@ impl App {
         self.ask_timeline()
     }
 
-    /// Moves by whole stretches, into the past or back.
+    /// Moves by whole periods, backward or forward.
     #[must_use]
     pub(super) fn page_in_time(&mut self, pages: i32) -> Vec<Effect> {
         let Some(past) = self.timeline_mut() else { return Vec::new() };
@@ -152,7 +152,7 @@ impl App {
         self.ask_timeline()
     }
 
-    /// To the oldest moment that is known, or to now.
+    /// Moves to the oldest known moment, or to the present.
     #[must_use]
     pub(super) fn end_of_time(&mut self, is_oldest: bool) -> Vec<Effect> {
         let is_paused = self.is_paused();
@@ -167,7 +167,7 @@ impl App {
         self.ask_timeline()
     }
 
-    /// A longer or shorter stretch, around what is under the cursor.
+    /// Lengthens or shortens the period around the step under the cursor.
     #[must_use]
     pub(super) fn zoom_in_time(&mut self, by: isize) -> Vec<Effect> {
         let Some(past) = self.timeline_mut() else { return Vec::new() };
@@ -175,7 +175,7 @@ impl App {
         if let (Some(timeline), true) = (past.known(), past.is_held()) {
             let steps = u32::try_from(NEWEST - past.cursor).unwrap_or(0);
             let before = |span| part(span, steps);
-            // The step's newer edge stays where it is on the screen.
+            // The newer edge of the step keeps its column.
             let edge = timeline.end.checked_sub(before(past.span()));
             past.end = edge.map(|edge| (edge + before(SPANS[span])).min(timeline.newest));
         }

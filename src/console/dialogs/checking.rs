@@ -1,4 +1,4 @@
-//! That a health check runs; nothing is asked.
+//! Shows that a health check runs; asks nothing.
 
 use std::path::PathBuf;
 

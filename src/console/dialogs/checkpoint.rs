@@ -1,4 +1,4 @@
-//! In which mode to run a checkpoint.
+//! Asks for the mode of a checkpoint.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::{
 pub struct CheckpointDialog {
     database: PathBuf,
     mode: CheckpointMode,
-    /// Who would block each mode, in the order of [`CheckpointMode::ALL`].
+    /// The processes that would block each mode, in the order of [`CheckpointMode::ALL`].
     blockers: Vec<Vec<CheckpointBlocker>>,
 }
 

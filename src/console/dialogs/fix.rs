@@ -1,4 +1,4 @@
-//! Whether to run the SQL that is shown.
+//! Asks whether to run the SQL shown.
 
 use std::path::PathBuf;
 
@@ -17,9 +17,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct FixDialog {
     database: PathBuf,
-    /// SQL, and what it is good for.
+    /// Each SQL statement and its purpose.
     steps: Vec<(String, String)>,
-    /// Who has the database open.
+    /// The processes that have the database open.
     holders: Vec<String>,
 }
 

@@ -19,13 +19,13 @@ use crate::{
     text,
 };
 
-/// What the body of a dialog is drawn with.
+/// The inputs for drawing the body of a dialog.
 #[derive(Debug, Clone, Copy)]
 pub struct DialogPage<'a> {
     pub theme: &'a Theme,
     /// Columns for text.
     pub room: usize,
-    /// Lines for the whole dialog, its frame included.
+    /// Lines for the whole dialog, including its frame.
     pub height: usize,
 }
 
@@ -46,19 +46,19 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, dialog: &
     frame.render_widget(Clear, area);
     let inner = framed(frame, area, theme.focus, Span::styled(format!(" {} ", content.title()), theme.title));
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-    // The buttons are the last line: where there is no room for all, the body gives way.
+    // The buttons are the last line. If the space is too small, the body is cut.
     let scroll = lines.len().saturating_sub(inner.height.into());
     frame.render_widget(Paragraph::new(lines).scroll((u16::try_from(scroll).unwrap_or(0), 0)), inner);
 }
 
-/// A rectangle in the middle of `area`, no larger than it.
+/// A rectangle in the middle of `area`, at most as large as it.
 pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
     Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
 }
 
 impl DialogPage<'_> {
-    /// `text` in lines, in the style of `level`.
+    /// `text` as wrapped lines, in the style of `level`.
     pub fn sentence(self, level: Level, text: &str) -> Vec<Line<'static>> {
         let style = match level {
             Level::Error => self.theme.danger,
@@ -107,7 +107,7 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
     dialog.kind.content().fields().into_iter().enumerate().map(draw).collect()
 }
 
-/// What of a long value stands before and after the cursor, in `room` columns: where it is typed is always shown.
+/// The parts of a long value before and after the cursor that fit in `room` columns. The cursor is always visible.
 fn around_cursor(input: &Input, room: usize) -> (String, String) {
     let hidden = input.cursor().saturating_sub(room);
     let before: String = input.value().chars().take(input.cursor()).skip(hidden).collect();
@@ -121,7 +121,7 @@ fn buttons(dialog: &Dialog, theme: &Theme) -> Line<'static> {
         return Line::styled(format!("  {hint}"), theme.muted);
     }
     let fields = dialog.kind.content().fields();
-    // Where a text field has the focus, `n` and `y` are typed into it.
+    // While a text field has the focus, `n` and `y` are typed into it.
     let is_typing = matches!(dialog.focus, DialogFocus::Field(at) if matches!(fields.get(at), Some(DialogField::Text { .. })));
     let button = |letter: char, label: &str, button: DialogButton| {
         let style = if dialog.focus == DialogFocus::Button(button) { theme.selected } else { theme.accent };

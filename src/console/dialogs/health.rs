@@ -1,4 +1,4 @@
-//! How far a health check is to go.
+//! Asks for the extent of a health check.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Which folder to ingest, and in which batches.
+//! Asks which folder to ingest, and with which batch size.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub struct IngestDialog {
     database: PathBuf,
     folder: Input,
     batch: Input,
-    /// What the database has against it.
+    /// A warning about the database.
     warning: Option<String>,
 }
 

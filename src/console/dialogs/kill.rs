@@ -1,4 +1,4 @@
-//! Whether to end those with KILL that did not go.
+//! Asks whether to send SIGKILL to the processes that did not exit.
 
 use log::Level;
 use ratatui::text::Line;
@@ -26,7 +26,7 @@ impl DialogContent for KillDialog {
         Some(Ok(ConfirmedAction::Signal { targets, signal: StopSignal::Kill }))
     }
 
-    /// Who did not go, and what KILL costs.
+    /// The processes that did not exit, and what SIGKILL costs.
     fn body(&self, _app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let PendingStop { gone, stays, signal, .. } = &self.0;
         let text = format!("{} gone, {} still there after {signal}:", gone.len(), stays.len());

@@ -1,4 +1,4 @@
-//! Processes that were sent a signal, and what is known of each so far.
+//! Processes that were sent a signal, and the state of each so far.
 
 use std::path::PathBuf;
 
@@ -11,24 +11,24 @@ use crate::{
     text,
 };
 
-/// How many of those that are waited for are named.
+/// How many of the processes that waltop waits for are named.
 const NAMED: usize = 5;
 
 /// Processes that were sent a signal together.
 #[derive(Debug, Clone)]
 pub struct PendingStop {
-    /// The database on whose account they are stopped.
+    /// The database that is the reason for the signal.
     pub database: PathBuf,
     pub signal: StopSignal,
-    /// When the grace is over.
+    /// The end of the grace period.
     pub until: Timestamp,
-    /// When the last of what is known was so.
+    /// The time of the newest information.
     pub known_at: Timestamp,
-    /// Those of which nothing is known yet.
+    /// Processes without a result yet.
     pub waiting: Vec<StoppedProcess>,
-    /// Those whose exit was seen, by this signal or one before it.
+    /// Processes whose exit was seen, after this signal or an earlier one.
     pub gone: Vec<StoppedProcess>,
-    /// Those that are still there after the grace.
+    /// Processes that remain after the grace period.
     pub stays: Vec<StoppedProcess>,
     /// How many got no signal.
     pub refused: usize,
@@ -42,18 +42,18 @@ pub struct StoppedProcess {
 }
 
 impl PendingStop {
-    /// How many there are in all.
+    /// The number of all processes.
     pub fn count(&self) -> usize {
         self.waiting.len() + self.gone.len() + self.stays.len() + self.refused
     }
 
-    /// Whether `pid` is one of them.
+    /// Whether `pid` is one of the processes.
     pub fn is_about(&self, pid: i32) -> bool {
         let mut all = self.waiting.iter().chain(&self.gone).chain(&self.stays);
         all.any(|it| it.target.pid == pid)
     }
 
-    /// The same processes again, those that stayed behind now waited for after `signal`.
+    /// The same processes for `signal`: those that remained are waiting again.
     pub(in crate::console) fn again(self, signal: StopSignal, until: Timestamp) -> Self {
         Self { signal, until, waiting: self.stays, stays: Vec::new(), ..self }
     }

@@ -1,4 +1,4 @@
-//! Which of the stale processes to stop: a row each, and all about the one under the cursor.
+//! Asks which of the stale processes to stop: one row each, and the details of the row under the cursor.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::{
     text,
 };
 
-/// Lines beside the rows: how many there are, a blank one, what the row under the cursor is, and the buttons.
+/// Lines beside the rows: the count, a blank line, the row under the cursor, and the buttons.
 const BESIDE: usize = 10;
 /// Lines for the causes of the row under the cursor.
 const EVIDENCE: usize = 4;
@@ -29,32 +29,32 @@ const PAGE: usize = 10;
 #[derive(Debug, Clone)]
 pub struct ReapList {
     pub database: PathBuf,
-    /// One for each process, the oldest first.
+    /// One per process, oldest first.
     pub rows: Vec<ReapRow>,
-    /// The row that Space ticks.
+    /// The row that Space marks.
     pub cursor: usize,
 }
 
 /// One process of a [`ReapList`].
 #[derive(Debug, Clone)]
 pub struct ReapRow {
-    /// The process, as it was when the list was asked for.
+    /// The process at the time the list was requested.
     pub process: Box<Process>,
-    /// Whether it is to be stopped.
+    /// Whether it will be stopped.
     pub mark: StopMark,
 }
 
-/// Whether a process of a list is to be stopped.
+/// Whether a process of a list will be stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopMark {
     Ticked(SignalTarget),
     Unticked(SignalTarget),
-    /// It cannot be: it is protected, gone, or out of reach.
+    /// It cannot be stopped: it is protected, gone, or out of reach.
     Refused(SignalRefusal),
 }
 
 impl ReapList {
-    /// Those that are to be stopped.
+    /// The processes that will be stopped.
     pub fn ticked(&self) -> impl Iterator<Item = (SignalTarget, &Process)> {
         self.rows.iter().filter_map(|row| match row.mark {
             StopMark::Ticked(target) => Some((target, &*row.process)),
@@ -62,7 +62,7 @@ impl ReapList {
         })
     }
 
-    /// Takes in whether `target` could be pinned.
+    /// Records whether `target` could be pinned.
     pub(in crate::console) fn pinned(&mut self, target: SignalTarget, pinned: Result<(), SignalRefusal>) {
         let is_it = |row: &&mut ReapRow| matches!(row.mark, StopMark::Ticked(it) if it == target);
         if let (Err(refusal), Some(row)) = (pinned, self.rows.iter_mut().find(is_it)) {
@@ -104,7 +104,7 @@ impl DialogContent for ReapList {
         "Reap what is stale".to_owned()
     }
 
-    // Causes stand beside the rows.
+    // The causes are beside the rows.
     fn width(&self) -> u16 {
         108
     }

@@ -1,4 +1,4 @@
-//! Which signal to send to a process, which is pinned while the dialog is open.
+//! Asks which signal to send to a process, which stays pinned while the dialog is open.
 
 use std::path::PathBuf;
 
@@ -18,25 +18,25 @@ use crate::{
 
 #[derive(Debug, Clone)]
 pub struct StopDialog {
-    /// The process, as it was when the dialog was asked for.
+    /// The process at the time the dialog was requested.
     pub process: Box<Process>,
     pub target: SignalTarget,
     /// The database in which it was selected.
     pub database: PathBuf,
-    /// The signals to choose from, the one to begin with first.
+    /// The available signals, the default first.
     pub signals: &'static [StopSignal; 4],
     pub signal: StopSignal,
-    /// Which other process the worst error is about, as a sentence.
+    /// The other process that the worst error is about, as a sentence.
     pub other: Option<String>,
 }
 
 impl StopDialog {
-    /// The signals that a stop of `process` offers on account of `databases`, the one to begin with first.
+    /// The signals that a stop of `process` offers given `databases`, the default first.
     pub fn signals(databases: &[Database], process: &Process) -> &'static [StopSignal; 4] {
         if reap::is_split(databases, process) {
             return &StopSignal::FOR_SPLIT;
         }
-        // A debugger holds a traced one: CONT would do nothing.
+        // A debugger controls a traced process, so SIGCONT has no effect on it.
         if process.state == ProcessState::Stopped { &StopSignal::FOR_STOPPED } else { &StopSignal::ALL }
     }
 }
@@ -62,7 +62,7 @@ impl DialogContent for StopDialog {
         Some(Ok(ConfirmedAction::Signal { targets: vec![self.target], signal: self.signal }))
     }
 
-    /// Who is about to get a signal, and what that costs.
+    /// The process that gets the signal, and what that costs.
     fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let (process, signal) = (&*self.process, self.signal);
         let mut lines = Vec::new();

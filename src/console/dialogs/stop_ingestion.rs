@@ -1,4 +1,4 @@
-//! Whether to end an ingestion after its batch; its process is pinned while the dialog is open.
+//! Asks whether to end an ingestion after its batch; its process stays pinned while the dialog is open.
 
 use std::path::PathBuf;
 

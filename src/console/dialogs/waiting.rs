@@ -1,4 +1,4 @@
-//! How long the processes that were sent a signal are waited for; nothing is asked.
+//! Shows how long waltop waits for the processes that were sent a signal; asks nothing.
 
 use jiff::Timestamp;
 use log::Level;
@@ -50,7 +50,7 @@ impl DialogContent for WaitingDialog {
     }
 }
 
-// Whole seconds, the last one begun included.
+// Whole seconds, rounded up.
 fn seconds(now: Timestamp, until: Timestamp) -> u64 {
     let left = until.duration_since(now).as_millis().max(0);
     u64::try_from(left).unwrap_or(0).div_ceil(1000)

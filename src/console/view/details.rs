@@ -1,4 +1,4 @@
-//! All about one row, over the panels.
+//! The details of one row, over the panels.
 
 use ratatui::{Frame, layout::Rect};
 
@@ -103,7 +103,7 @@ fn origin(process: &Process) -> LabelledRows {
     ]
 }
 
-// The causes, each with its evidence, and why it is left alone all the same.
+// The causes, each with its evidence, and what protects the process.
 fn verdict(process: &Process) -> LabelledRows {
     let Some(StaleVerdict { is_stale, causes, protected }) = &process.stale else {
         return vec![row("stale", "not judged")];
@@ -114,7 +114,7 @@ fn verdict(process: &Process) -> LabelledRows {
     rows
 }
 
-// What the verdict is made of has been told.
+// Omits what the verdict already shows.
 fn about(database: &Database, process: &Process) -> LabelledRows {
     let is_new =
         |finding: &&Finding| finding.kind != FindingKind::StaleDaemon && finding.pid == Some(process.pid);

@@ -1,4 +1,4 @@
-//! One finding explained: its evidence, and then its page.
+//! The explanation of a finding: its evidence, then its page.
 
 use ratatui::{
     Frame,
@@ -20,7 +20,7 @@ use super::{
     theme::Theme,
 };
 
-/// Columns by which what is to be typed is moved in.
+/// Columns by which commands to type are indented.
 const INDENT: usize = 3;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, key: &FindingKey) -> TextExtent {
@@ -53,7 +53,7 @@ fn evidence(app: &App, found: FindingRow<'_>) -> LabelledRows {
     rows
 }
 
-/// One figure of the evidence, in the unit that the end of its name tells; a list of objects is a row each.
+/// One figure of the evidence, in the unit that the end of its name states; a list of objects has one row per object.
 fn figure(label: &str, value: &Value) -> LabelledRows {
     let (bare, unit) = match label.rsplit_once('_') {
         Some((bare, unit @ ("ms" | "bytes"))) => (bare, unit),
@@ -109,7 +109,7 @@ fn explanation(page: FindingPage, width: usize, theme: &Theme) -> Vec<Line<'stat
     lines
 }
 
-/// `code` in lines of at most `width` columns, every space kept.
+/// `code` in lines of at most `width` columns; all spaces are kept.
 fn folded(code: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut columns = 0;

@@ -1,4 +1,4 @@
-//! Panel 3: the three files, and how much of the log waits to be moved.
+//! Panel 3: the three files, and how much of the log waits for a checkpoint.
 
 use ratatui::{
     Frame,
@@ -60,7 +60,7 @@ fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Lin
             if database.content.hot_journal.is_some() { "hot: rolled back at the next open" } else { "" };
         lines.push(row("jnl", &format!("{:<10}{heat}", units::bytes(journal.bytes))));
     }
-    // Where a finding forbids a connection, no health check recovers anything.
+    // If a finding forbids a connection, a health check cannot recover the database.
     if database.presence() == Presence::Leftover && diagnose::hazard(database).is_none() {
         let sentence = format!("left over, no process uses it: {} recovers", app.key_of(Action::Health));
         lines.push(Line::styled(text::fit(&sentence, width), theme.warning));
@@ -68,7 +68,7 @@ fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Lin
     lines
 }
 
-/// What is told of the checkpoints that the profile asks for, if it does.
+/// The status of the checkpoints that the profile schedules, if it does.
 pub fn schedule_line(app: &App, database: &Database) -> Option<String> {
     let schedule = database.schedule.as_ref()?;
     let idle = match (app.switch.is_read_only(), app.switch.is_armed()) {
@@ -79,7 +79,7 @@ pub fn schedule_line(app: &App, database: &Database) -> Option<String> {
     Some(format!("checkpoint {}{idle}", text::clean(&schedule.describe(app.now))))
 }
 
-/// Rows that the panel wants, its frame included.
+/// The rows that the panel wants, including its frame.
 pub fn height(app: &App) -> u16 {
     if app.database().is_some_and(|database| database.schedule.is_some()) { 9 } else { 7 }
 }
@@ -91,14 +91,14 @@ fn schedule(
     (width, height): (usize, usize),
 ) -> Vec<Line<'static>> {
     let Some(line) = schedule_line(app, database) else { return Vec::new() };
-    // Four rows stand above it.
+    // Four rows are above it.
     let rows = text::wrap(&line, width).into_iter().take(height.saturating_sub(4).max(1));
     rows.map(|row| Line::styled(row, theme.muted)).collect()
 }
 
 fn pages(database: &Database) -> String {
     let Some(header) = &database.header else { return "header unreadable".to_owned() };
-    // An index that has begun anew knows no size yet.
+    // A restarted index has no size yet.
     let with_log = database.wal.as_ref().and_then(|wal| wal.page_count).filter(|&count| count > 0);
     let count = with_log.unwrap_or(header.page_count);
     let pages = units::plural(count.into(), "page");
@@ -109,7 +109,7 @@ fn pages(database: &Database) -> String {
     }
 }
 
-/// Page sizes are powers of two, and known by their binary names.
+/// Page sizes are powers of two, so binary units are exact.
 pub fn page_size(bytes: u32) -> String {
     if bytes >= 1024 { format!("{} KiB", bytes / 1024) } else { format!("{bytes} B") }
 }
@@ -136,7 +136,7 @@ fn progress(wal: &WalState, theme: &Theme, width: usize) -> Line<'static> {
     ])
 }
 
-/// The marks of the slots that somebody holds; the others are left-overs and say nothing.
+/// The marks of the slots that a process holds. The others are left over and have no meaning.
 fn marked(database: &Database, marks: [Option<u32>; 5]) -> String {
     let is_held = |slot| database.locks.readers.iter().any(|reader| reader.slot == Some(slot));
     let mark = |slot: u8| match slot {

@@ -1,4 +1,4 @@
-//! What is wrong, worst first, each in a sentence; below it, dimmed, what went away.
+//! What is wrong, worst first, one sentence each; below it, dimmed, the resolved findings.
 
 use ratatui::{
     Frame,
@@ -22,10 +22,10 @@ use crate::{
 const LABEL: usize = 28;
 /// Columns of its sign and word.
 const SIGN: usize = 10;
-/// Findings that went away for which the panel asks for room; the others are there when there is room, or whole-screen.
+/// How many resolved findings the panel reserves rows for. The others appear if rows are free or the panel is zoomed.
 const GONE_IN_SIGHT: usize = 2;
 
-/// The columns of a row, and the one at which its sentence goes on in the next.
+/// The columns of a row, and the column at which its sentence continues in the next row.
 type FindingLayout = (usize, usize);
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
@@ -34,7 +34,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         return empty(frame, inner, theme, "looking…");
     }
     let has_focus = app.focus == Panel::Findings;
-    // Where panels are low, rows are scarcer than columns.
+    // In low panels rows are scarcer than columns.
     let hang = if frame.area().width < super::TWO_COLUMNS { SIGN } else { LABEL };
     let size = (inner.width.into(), hang);
     let (lines, last_selected) = lines(app, theme, size, has_focus);
@@ -42,7 +42,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     if lines.len() <= room {
         return frame.render_widget(Paragraph::new(lines), inner);
     }
-    // The last row says that there is more.
+    // The last row states that there are more.
     let visible = room.saturating_sub(1);
     let first = if has_focus { last_selected.saturating_sub(visible) } else { 0 };
     let more = if app.zoomed {
@@ -58,7 +58,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     frame.render_widget(Paragraph::new(shown), inner);
 }
 
-/// The rows that the panel wants at this width, its frame included.
+/// The rows that the panel wants at this width, including its frame.
 pub fn height(app: &App, width: u16) -> u16 {
     let room = usize::from(width.saturating_sub(2));
     let rows = |sentence: &str| beside("", sentence, room, LABEL).len();
@@ -78,8 +78,8 @@ pub fn height(app: &App, width: u16) -> u16 {
     u16::try_from(now.max(1) + unseen + gone + 2).unwrap_or(u16::MAX)
 }
 
-/// Since when `gone` does not hold, for how long it was seen to, and how often that was so. Where the sentence itself
-/// tells how long something was held, that is longer than the console saw, and a second duration would only puzzle.
+/// When `gone` was resolved, how long the console saw it, and how often. A sentence that itself states how long
+/// something was held states a longer time than the console saw, so the second duration is omitted.
 pub fn end(app: &App, gone: &ResolvedFinding) -> String {
     let at = gone.at.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S").to_string();
     let often = if gone.times > 1 { format!(", {} times", gone.times) } else { String::new() };
@@ -107,7 +107,7 @@ fn title(app: &App) -> String {
     }
 }
 
-/// Everything that the panel has to say, and the number of lines up to the end of the selected row.
+/// All lines of the panel, and the number of lines up to the end of the selected row.
 fn lines(app: &App, theme: &Theme, size: FindingLayout, has_focus: bool) -> (Vec<Line<'static>>, usize) {
     let rows = app.finding_rows();
     let selected = app.selected_row(Panel::Findings);
@@ -133,7 +133,7 @@ fn lines(app: &App, theme: &Theme, size: FindingLayout, has_focus: bool) -> (Vec
     (lines, last_selected)
 }
 
-/// What stands below the `count` findings that hold: that there are none, and what could not be seen.
+/// The lines below the `count` current findings: that there are none, and what could not be sampled.
 fn remarks(app: &App, theme: &Theme, size: FindingLayout, count: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if count == 0 {
@@ -177,7 +177,7 @@ fn sentence(app: &App, finding: &Finding) -> String {
     format!("{}{}", finding.message, remedy.unwrap_or_default())
 }
 
-/// What the key of a remedy leads to, after its dialog is confirmed.
+/// What the key of a remedy does after its dialog is confirmed.
 fn effect(action: RemedyAction) -> &'static str {
     match action {
         RemedyAction::StopProcess => "stop it (SIGTERM)",
@@ -193,13 +193,13 @@ fn past(app: &App, gone: &ResolvedFinding) -> String {
     format!("{}: {}", end(app, gone), gone.finding.message)
 }
 
-/// What the look could not see, and why.
+/// What could not be sampled, and why.
 fn unseen(app: &App) -> impl Iterator<Item = String> {
     let unseen = app.sample().map_or(&[][..], |look| &look.snapshot.unseen);
     unseen.iter().map(|unseen| format!("{}: {}", unseen.what, unseen.why))
 }
 
-/// `label`, and beside it `sentence` in as many rows as it takes; the rows after the first begin at column `hang`.
+/// `label`, and beside it `sentence` in as many rows as needed; rows after the first start at column `hang`.
 fn beside(label: &str, sentence: &str, width: usize, hang: usize) -> Vec<(String, String)> {
     let cleaned = text::clean(sentence);
     let whole = cleaned.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,4 +1,4 @@
-//! The last lines: the filter that is typed or the keys, and above them what just happened.
+//! The last lines: the filter being typed or the keys, and above them the notice.
 
 use log::Level;
 use ratatui::{
@@ -49,7 +49,7 @@ fn prompt(label: &str, typed: &str, hint: &str, theme: &Theme, room: usize) -> L
     ])
 }
 
-/// Draws the notice over `area`, one line of what lies above the keys, so that no panel moves when it comes and goes.
+/// Draws the notice over the last line of `area`, so that no panel moves when the notice appears or disappears.
 pub fn render_notice(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Some(notice) = &app.notice else { return };
     let room = usize::from(area.width);
@@ -59,7 +59,7 @@ pub fn render_notice(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         _ => ("✔", theme.good),
     };
     let whole = format!(" {sign} {}", notice.text);
-    // What does not fit stands in the log.
+    // The log shows the part that does not fit.
     let pointer = format!("  {} shows it all", app.key_of(Action::Zoom(Panel::Log)));
     let pointer = if whole.width() > room { pointer.as_str() } else { "" };
     let line = Line::styled(text::fit(&whole, room.saturating_sub(pointer.width())) + pointer, style);
@@ -67,7 +67,7 @@ pub fn render_notice(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     frame.render_widget(Paragraph::new(line), area);
 }
 
-/// As many of the keys that act here and now as there is room for; help and quit always.
+/// As many of the active keys as fit; help and quit always.
 fn keys(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let labelled: Vec<_> = app.bindings().filter(|bound| !bound.binding.label.is_empty()).collect();
     let key = |bound: &ActiveBinding<'_>| bound.keys.first().map_or_else(String::new, ToString::to_string);

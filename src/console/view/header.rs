@@ -1,4 +1,4 @@
-//! The first line: which database, how its log grows, who writes, what is wrong.
+//! The first line: the database, how its log grows, the writer, and what is wrong.
 
 use ratatui::{
     Frame,
@@ -52,7 +52,7 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
                 let growth = if wide { growth(app, app.current()) } else { String::new() };
                 let part = format!("   WAL {}{growth}", units::bytes(wal.bytes));
                 let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
-                // Half a figure is none; where the database is, its writer stands behind it and is cut instead.
+                // A cut figure would mislead. If the database exists, its writer follows and is cut instead.
                 if database.files.db.is_some() || taken + part.width() <= room {
                     parts.push((part, theme.title));
                 }
@@ -72,12 +72,12 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
     Line::from(spans)
 }
 
-/// The keys that lead to the other databases.
+/// The keys that switch to the other databases.
 fn switches(app: &App) -> String {
     format!("{} {}", app.key_of(Action::PreviousDatabase), app.key_of(Action::NextDatabase))
 }
 
-/// How fast the log of the database at `index` grows; empty where it does not.
+/// How fast the log of the database at `index` grows; empty if it does not.
 pub fn growth(app: &App, index: usize) -> String {
     let trend = app.sample().and_then(|look| look.trends.get(index));
     match trend.and_then(|trend| trend.wal_bytes_per_second) {
@@ -91,12 +91,12 @@ pub fn growth(app: &App, index: usize) -> String {
     }
 }
 
-// Where there is little room the PID matters more than the name.
+// In a narrow line the PID matters more than the name.
 fn writer(database: &Database, theme: &Theme, wide: bool) -> (String, ratatui::style::Style) {
     match &database.locks.writer {
         None => ("   no writer".to_owned(), theme.muted),
         Some(holder) => {
-            // Beside its label the name comes first: it is what is read from afar.
+            // Beside its label the name comes first, because it is readable from a distance.
             let named = || match holder.pid.and_then(|pid| database.process(pid)) {
                 Some(process) => format!("{} {}", text::fit(&process.name, 15), process.pid),
                 None => super::locks::who(database, holder.pid),

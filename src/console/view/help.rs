@@ -1,4 +1,4 @@
-//! The keys that act here and now, made from the keymap.
+//! The keys that are active in this state, from the keymap.
 
 use ratatui::{
     Frame,

@@ -1,4 +1,4 @@
-//! Panel 5: how ingestions go, from their journals.
+//! Panel 5: the progress of ingestions, from their journals.
 
 use ratatui::{
     Frame,
@@ -18,15 +18,15 @@ use crate::{
     text, units,
 };
 
-/// From this width on holds and waits stand in one line, and past runs show their files.
+/// From this width on holds and waits share a line, and past runs show their files.
 const WIDE: usize = 70;
-/// From this width on past runs show their batches, too.
+/// From this width on past runs also show their batches.
 const WIDEST: usize = 110;
 
-/// The most past runs that the panel grows by.
+/// The maximum of past runs that the panel grows by.
 const PAST: usize = 3;
 
-/// The rows that the panel would have, its frame included.
+/// The rows that the panel wants, including its frame.
 pub fn height(app: &App) -> u16 {
     let runs = app.database().map_or(0, |database| database.ingestions.len());
     let watched = u16::from(app.database().is_some_and(|database| !database.watchers.is_empty()));
@@ -55,7 +55,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     if app.focus == Panel::Ingestion {
         open[0] = selected_line(&open[0], theme);
     }
-    // What lies beside the selected one: the runs before it, as far as there is room, and the next one.
+    // The runs around the selected one: earlier runs as far as they fit, and the next one.
     let room = usize::from(inner.height).saturating_sub(open.len());
     let older = database.ingestions.len() - 1 - selected;
     let first = selected - selected.min(room.saturating_sub(older).max(room / 2));
@@ -70,7 +70,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-/// Who keeps the database in step, in the first line of `area`; what is left of it.
+/// Draws the process that keeps the database in sync in the first line of `area`; returns the remaining area.
 fn watching(frame: &mut Frame, area: Rect, app: &App, database: &Database, theme: &Theme) -> Rect {
     let tell = |watcher: &IngestWatcher| {
         let folders = watcher.folders.iter().map(|it| short(it)).collect::<Vec<_>>().join(" ");
@@ -181,7 +181,7 @@ fn files(ingestion: &Ingestion, theme: &Theme, width: usize) -> Line<'static> {
     share(&counted(ingestion), done, total, &failed, theme, width)
 }
 
-/// How far it is, in words, as a bar and in percent, and what else there is to say.
+/// The progress in words, as a bar and in percent, and further text.
 fn share(words: &str, done: u64, total: u64, rest_of_it: &str, theme: &Theme, width: usize) -> Line<'static> {
     let percent = (done * 100).checked_div(total).unwrap_or(100);
     let counted = format!("{words}  ");
@@ -205,7 +205,7 @@ fn batches(app: &App, ingestion: &Ingestion, width: usize) -> String {
     }
     if let Some(eta) = ingestion.eta_ms(app.now) {
         line.push_str(&format!("  ETA {}", units::duration(eta)));
-        // As much of it as there is room for.
+        // As many parts as fit.
         let said = ingestion.decided.map(|decided| [sharing(decided), gaps(decided)]).unwrap_or_default();
         let room = width.saturating_sub(line.chars().count() + 2);
         if let Some(said) = said.iter().find(|said| !said.is_empty() && said.chars().count() <= room) {
@@ -217,7 +217,7 @@ fn batches(app: &App, ingestion: &Ingestion, width: usize) -> String {
     line
 }
 
-/// Whether it leaves gaps between its batches, and why.
+/// Whether it pauses between its batches, and why.
 pub fn sharing(decided: BatchDecision) -> String {
     let why = match decided.sharing {
         LockSharing::Alone => "alone",
@@ -235,7 +235,7 @@ fn gaps(decided: BatchDecision) -> String {
     }
 }
 
-/// How long its batches held the lock, and how long they waited for it: a line each, or one where there is room.
+/// How long its batches held the lock, and how long they waited for it: one line each, or a shared line if it fits.
 fn durations(ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let Some((hold, wait)) = ingestion.hold_ms.zip(ingestion.wait_ms) else { return Vec::new() };
     let retried = match ingestion.busy_retries {
@@ -266,14 +266,14 @@ fn durations(ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<Line<'st
     vec![Line::from([line("hold ", recent, &hold, half), line("  wait ", &waited, &wait, half)].concat())]
 }
 
-/// The newest of `values` as blocks, at most `room`; the highest is the longest of them, and at least 1 ms.
+/// The newest of `values` as blocks, at most `room`. The highest block is their maximum, at least 1 ms.
 pub fn spark(values: &[f64], room: usize) -> String {
     let shown = &values[values.len().saturating_sub(room)..];
     let top = shown.iter().copied().fold(1.0, f64::max);
     shown.iter().map(|value| level(value / top)).collect()
 }
 
-/// Whom a running ingestion waits for at the moment.
+/// The process that a running ingestion waits for at the moment.
 pub fn waits(app: &App, ingestion: &Ingestion) -> Option<String> {
     let database = app.database()?;
     let writer = database.locks.writer.as_ref().filter(|writer| writer.pid != Some(ingestion.pid))?;

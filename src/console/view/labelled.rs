@@ -1,4 +1,4 @@
-//! Labels and their values over the panels, in which a long text can be scrolled.
+//! Labels and their values over the panels, as a long text that scrolls.
 
 use ratatui::{
     Frame,
@@ -19,15 +19,15 @@ use super::{framed, theme::Theme};
 
 const LABEL: usize = 18;
 
-/// Labels and values, as they stand beside each other.
+/// Pairs of a label and its value, drawn side by side.
 pub type LabelledRows = Vec<(String, String)>;
 
-/// The columns of the details, their frame included.
+/// The columns of the details, including their frame.
 pub fn width(area: Rect) -> u16 {
     area.width.min(110)
 }
 
-/// `rows` in lines of at most `width` columns.
+/// `rows` as lines of at most `width` columns.
 pub fn lines(rows: LabelledRows, width: usize, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for (label, value) in rows {
@@ -44,7 +44,7 @@ pub fn lines(rows: LabelledRows, width: usize, theme: &Theme) -> Vec<Line<'stati
     lines
 }
 
-/// Draws `lines` over the panels; how far they can be scrolled.
+/// Draws `lines` over the panels; returns how far they scroll.
 pub fn show(
     frame: &mut Frame,
     area: Rect,

@@ -1,4 +1,4 @@
-//! Panel 1: who holds which lock, for how long, and what that is of the budget.
+//! Panel 1: which process holds which lock, for how long, and the share of the budget.
 
 use ratatui::{
     Frame,
@@ -18,7 +18,7 @@ use crate::{
     text, units,
 };
 
-/// Columns that a lane's PID and name take.
+/// Columns of a lane's PID and name.
 const LANE_LABEL: usize = 20;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
@@ -46,11 +46,11 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         .collect();
     let room = usize::from(inner.height).saturating_sub(lines.len());
     let lanes_wanted = look.trends.get(app.current()).map_or(0, |trend| trend.lanes.len());
-    // Half of the room or two rows at the least, and what the lanes leave.
+    // Half of the rows, at least two, and the rows that the lanes leave.
     let for_readers = (room / 2).max(room.saturating_sub(lanes_wanted)).max(room.min(2));
     if readers.len() > for_readers {
         let hidden = readers.len() + 1 - for_readers;
-        // The selected one is always on the screen.
+        // The selected reader is always on the screen.
         if let Some(HolderRow { lock: HolderLock::Read(at), .. }) = selected {
             readers.drain(..(at + 2).saturating_sub(for_readers).min(hidden));
         }
@@ -67,7 +67,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-/// The process `pid` in a word or two.
+/// The process `pid` in one or two words.
 pub fn who(database: &Database, pid: Option<i32>) -> String {
     match pid {
         None => "a process not visible from here".to_owned(),
@@ -107,7 +107,7 @@ fn gauge(app: &App, locks: &DatabaseLocks, theme: &Theme, width: usize) -> Optio
     let figures =
         locks.write_holds.as_ref().filter(|holds| holds.count > 0).map_or_else(String::new, |holds| {
             let [p50, p99, max] = [holds.p50_ms, holds.p99_ms, holds.max_ms].map(units::duration);
-            // The median gives way first where the screen is narrow.
+            // In a narrow panel the median is omitted first.
             let p50 = if width < 70 { String::new() } else { format!("p50 {p50}  ") };
             format!("   {p50}p99 {p99}  max {max}")
         });
@@ -137,8 +137,8 @@ fn gauge(app: &App, locks: &DatabaseLocks, theme: &Theme, width: usize) -> Optio
     Some(Line::from(spans))
 }
 
-/// Checkpoint, recovery and the whole file, where somebody holds them; whom a checkpoint waits for, and what it
-/// moves in a second.
+/// The checkpoint, recovery and exclusive locks that are held, what a checkpoint waits for, and how many pages it moves
+/// per second.
 fn others(
     database: &Database,
     moved: Option<f64>,

@@ -10,7 +10,7 @@ use crate::{
     text,
 };
 
-/// Columns of a line's time and level, under which it continues.
+/// Columns of a line's time and level; continuation lines are indented by them.
 const LABEL: usize = "14:03:22 I ".len();
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {

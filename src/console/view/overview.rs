@@ -1,4 +1,4 @@
-//! The overview: every database in a line, and all about the selected one below.
+//! The overview: one line per database, and the details of the selected one below.
 
 use ratatui::{
     Frame,
@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{console::app::App, keymap::Action, snapshot::Database, text, units};
 
-/// Rows below the list, their rule included.
+/// Rows below the list, including their rule.
 const ABOUT: u16 = 5;
-/// From these widths on there is room for how fast the log grows, for what the ingestions do, and for the scheduled checkpoints.
+/// The minimum widths that show the growth of the log, the ingestions, and the scheduled checkpoints.
 const GROWTH: u16 = 96;
 const INGESTION: u16 = 116;
 const CHECKPOINT: u16 = 150;
@@ -27,7 +27,7 @@ const MARK: usize = 3;
 
 struct OverviewColumn {
     heading: &'static str,
-    /// Cells of the terminal, the gap to the next column included.
+    /// Cells of the terminal, including the gap to the next column.
     width: usize,
     cell: fn(OverviewRow<'_>) -> String,
 }
@@ -38,7 +38,7 @@ struct OverviewRow<'a> {
     index: usize,
     name: &'a str,
     database: &'a Database,
-    /// Whether there is room for the name of a writer.
+    /// Whether the name of a writer fits.
     is_wide: bool,
 }
 
@@ -80,7 +80,7 @@ fn columns(width: u16, names: &[String]) -> Vec<OverviewColumn> {
             columns.push(OverviewColumn { heading, width: column_width, cell });
         }
     };
-    // Every database has something in the first column.
+    // Every database has text in the first column.
     add(0, "DATABASE", name_width, |row| row.name.to_owned());
     add(0, "WRITER NOW", writer_width, |row| writer(row).unwrap_or_default());
     add(0, "WAL", 9, |row| {
@@ -104,11 +104,11 @@ fn cells(
     let mark = if row.index == row.app.current() { "▸" } else { " " };
     let mut cells = vec![Line::styled(format!("{mark}{sign} "), style)];
     let mut taken = MARK;
-    // Of one that cannot be looked at there is only the reason to tell, which gets all the room.
+    // A database that cannot be sampled shows only the reason, which gets the whole line.
     let database = row.database;
     let is_dark = database.files.db.is_none() && !database.is_gone() || database.unfit.is_some();
     for column in &columns[..if is_dark { 1 } else { columns.len() }] {
-        // One cell is left free before the next column.
+        // One cell stays empty before the next column.
         cells.push(text::fit(&(column.cell)(row), column.width - 1).into());
         taken += column.width;
     }
@@ -131,7 +131,7 @@ fn stale(row: OverviewRow<'_>) -> String {
     }
 }
 
-/// Who has the write lock, and for how long. Where there is little room the PID matters more than the name.
+/// The process with the write lock, and for how long. In a narrow line the PID matters more than the name.
 fn writer(row: OverviewRow<'_>) -> Option<String> {
     let database = row.database;
     let holder = database.locks.writer.as_ref()?;
@@ -142,7 +142,7 @@ fn writer(row: OverviewRow<'_>) -> Option<String> {
     Some(format!("{pid}{name}{held}"))
 }
 
-/// What came of the last scheduled checkpoint.
+/// The result of the last scheduled checkpoint.
 fn checkpoint(row: OverviewRow<'_>) -> Option<String> {
     let schedule = row.database.schedule.as_ref()?;
     let Some(last) = &schedule.last else {
@@ -156,14 +156,14 @@ fn checkpoint(row: OverviewRow<'_>) -> Option<String> {
     Some(format!("{ago} ago: {outcome}"))
 }
 
-/// How far the first ingestion that runs is.
+/// The progress of the first active ingestion.
 fn ingestion(database: &Database) -> Option<String> {
     let running = database.ingestions.iter().find(|ingestion| ingestion.is_running())?;
     let total = running.files_total.map_or_else(|| "?".to_owned(), units::count);
     Some(format!("{} of {total}", units::count(running.files_done)))
 }
 
-/// Sign and words for what is worst about the database at `index`.
+/// Sign and words for the worst finding of the database at `index`.
 fn worst(app: &App, index: usize, theme: &Theme) -> (&'static str, String, Style) {
     let database = &app.databases()[index];
     if database.files.db.is_none() && !database.is_gone() {
@@ -186,7 +186,7 @@ fn worst(app: &App, index: usize, theme: &Theme) -> (&'static str, String, Style
     }
 }
 
-/// What did not fit into the line of the selected database.
+/// The details that do not fit in the line of the selected database.
 fn about_one(frame: &mut Frame, area: Rect, app: &App, database: &Database, theme: &Theme) {
     let width = usize::from(area.width);
     let (_, words, style) = worst(app, app.current(), theme);

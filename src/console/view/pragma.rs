@@ -1,4 +1,4 @@
-//! All about one pragma's value, and after it the other rows of the panel.
+//! The details of one pragma's value, then the other rows of the panel.
 
 use crate::{
     config::profile::Profile,
@@ -60,7 +60,7 @@ fn source_label(pragma: &PragmaRow) -> String {
     }
 }
 
-// What a sight from outside shows, and what it does not.
+// What an observation from outside shows, and what it does not.
 fn certainty(pragma: &str) -> Option<&'static str> {
     Some(match pragma {
         "mmap_size" => {

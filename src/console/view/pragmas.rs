@@ -1,4 +1,4 @@
-//! Panel 4: each pragma's value, whose it is, and whether the profile is content with it.
+//! Panel 4: each pragma's value, where it applies, and whether it satisfies the profile.
 
 use ratatui::{
     Frame,
@@ -11,11 +11,11 @@ use crate::{console::app::App, keymap::Panel, snapshot::PragmaRow, text};
 
 const NAME: usize = 19;
 const SOURCE: usize = 11;
-/// Value and expectation, where the panel has columns for them.
+/// Columns of the value and of the expectation, if the panel has room.
 const VALUE: usize = 13;
-/// Columns from which on there is one for what is expected, and one for the note.
+/// The minimum columns that show an expectation column and a note column.
 const WIDE: usize = 70;
-/// Columns that a value needs to have what is expected beside it.
+/// The minimum columns for a value with its expectation beside it.
 const BOTH: usize = 18;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
@@ -55,7 +55,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     table.render(frame, inner, theme);
 }
 
-/// The sign of a row: complies, does not, or nobody minds or knows.
+/// The sign of a row: complies, does not comply, or not checked or unknown.
 pub fn sign(row: &PragmaRow, theme: &Theme) -> Span<'static> {
     match row.ok {
         Some(true) => Span::styled("✔", theme.good),
@@ -75,7 +75,7 @@ const fn note_room(width: usize) -> usize {
 fn cells(row: &PragmaRow, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let room = value_room(width);
     let value = row.actual.as_deref().unwrap_or("unknown");
-    // What is as expected need not be told twice.
+    // An expected value is not shown twice.
     let value = match expectation(row).filter(|_| row.ok != Some(true) && room > BOTH) {
         Some(expectation) => format!("{value} {expectation}"),
         None => value.to_owned(),
@@ -88,7 +88,7 @@ fn cells(row: &PragmaRow, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     ]
 }
 
-/// What the profile asks for, with a sign of how the value stands to it.
+/// What the profile expects, with a sign that compares it with the value.
 fn expectation(row: &PragmaRow) -> Option<String> {
     let sign = match row.ok {
         Some(true) => '=',

@@ -18,7 +18,7 @@ use crate::{
     text,
 };
 
-/// Below this width memory and files are left out.
+/// Below this width memory and files are omitted.
 const NARROW: u16 = 72;
 /// Cells of the mark of the selected row.
 const MARK: usize = 2;
@@ -48,7 +48,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let selected = app.selected_row(Panel::Processes);
     let has_focus = app.focus == Panel::Processes;
     let rows = visible.iter().enumerate().map(|(row, process)| {
-        // What a key acts on is selected in the panel that has the focus.
+        // The row that a key acts on is selected in the panel that has the focus.
         let mark = match (row == selected, has_focus) {
             (false, _) => " ",
             (true, true) => "▸",
@@ -83,7 +83,7 @@ fn title(app: &App, database: &Database) -> String {
     title + &super::filter_of(app, FilterTarget::Processes)
 }
 
-/// Cells of a column without the gap that ends it.
+/// Cells of a column without its trailing gap.
 fn room(column: &ProcessColumn, rest: usize) -> usize {
     match column.width {
         ColumnWidth::Left(width) => width,

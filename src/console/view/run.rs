@@ -1,4 +1,4 @@
-//! All about one ingestion: its figures, what failed, and its newest batches.
+//! The details of one ingestion: its figures, its failures, and its newest batches.
 
 use ratatui::{
     Frame,
@@ -19,9 +19,9 @@ use super::{
     theme::Theme,
 };
 
-/// Columns of a spark, each a batch.
+/// Columns of a spark line, one per batch.
 const SPARK: usize = 40;
-/// Columns of a hold as a bar, where there is room for one.
+/// Columns of the bar of a hold, if one fits.
 const BAR: usize = 24;
 /// Columns of the table without its bars.
 const TABLE: usize = 56;
@@ -80,7 +80,7 @@ fn figures(app: &App, ingestion: &Ingestion) -> LabelledRows {
     rows
 }
 
-/// How large its batches may be, and with whom it shares the lock.
+/// The maximum size of its batches, and the processes with which it shares the lock.
 fn size_of(decided: BatchDecision) -> String {
     let files = units::plural(decided.most_files, "file");
     let most = match decided.most_ms {
@@ -107,7 +107,7 @@ fn failures(ingestion: &Ingestion) -> LabelledRows {
     rows
 }
 
-/// `files`, which are the first of `all`.
+/// `files`, the first of `all`.
 fn listed(files: &[FailedFile], all: u64) -> LabelledRows {
     let mut rows: LabelledRows =
         files.iter().map(|it| row("", format!("{}: {}", it.path, it.reason))).collect();
@@ -118,7 +118,7 @@ fn listed(files: &[FailedFile], all: u64) -> LabelledRows {
     rows
 }
 
-/// The newest batches, the newest first, each hold as a bar beside the longest of them.
+/// The newest batches, newest first, each with its hold as a bar relative to the longest of them.
 fn batches(app: &App, ingestion: &Ingestion, room: usize, theme: &Theme) -> Vec<Line<'static>> {
     let batches = &ingestion.recent_batches;
     if batches.is_empty() {
@@ -144,7 +144,7 @@ fn batches(app: &App, ingestion: &Ingestion, room: usize, theme: &Theme) -> Vec<
     lines
 }
 
-/// A transaction that took nothing in took documents out, or tidied the index.
+/// A transaction that ingested nothing removed documents or tidied the index.
 fn size(files: u64, bytes: Option<u64>) -> String {
     match (bytes, files) {
         (Some(bytes), _) => units::bytes(bytes),

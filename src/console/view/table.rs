@@ -1,4 +1,4 @@
-//! A table of one-line rows, of which one is selected and always visible.
+//! A table of one-line rows with a selected row that is always visible.
 
 use ratatui::{
     Frame,
@@ -11,10 +11,10 @@ use ratatui::{
 use super::theme::Theme;
 
 pub struct SelectableTable {
-    /// Cells of the terminal, the gap to the next column included.
+    /// Cells of the terminal, including the gap to the next column.
     pub widths: Vec<usize>,
     pub heading: Option<Vec<Line<'static>>>,
-    /// The last cell of a row takes the columns that are left.
+    /// The last cell of a row gets the remaining columns.
     pub rows: Vec<Vec<Line<'static>>>,
     pub selected: usize,
     /// Whether the selected row is highlighted.
@@ -43,7 +43,7 @@ impl SelectableTable {
 fn row(cells: Vec<Line<'static>>, columns: usize, is_highlighted: bool) -> Row<'static> {
     let last = cells.len().saturating_sub(1);
     let cells = cells.into_iter().enumerate().map(|(at, line)| {
-        // In one style, so that no colour of its own spoils the highlight.
+        // In a single style: its own colours would break the highlight.
         let line = if is_highlighted { Line::raw(line.to_string()) } else { line };
         let span = if at == last { columns - at } else { 1 };
         Cell::new(line).column_span(u16::try_from(span).unwrap_or(1))

@@ -1,4 +1,4 @@
-//! Styles by role. Colour never carries a meaning alone: a word or a sign always stands beside it.
+//! Styles by role. Colour never carries a meaning alone: a word or a sign always accompanies it.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -12,7 +12,7 @@ pub struct Theme {
     pub focus: Style,
     pub title: Style,
     pub muted: Style,
-    /// What is as it should be.
+    /// The expected state.
     pub good: Style,
     pub warning: Style,
     pub danger: Style,
@@ -31,7 +31,7 @@ impl Theme {
         }
     }
 
-    /// Out of the terminal's own sixteen colours.
+    /// From the terminal's own sixteen colours.
     const fn dark() -> Self {
         Self {
             border: Style::new().fg(Color::DarkGray),
@@ -46,8 +46,8 @@ impl Theme {
         }
     }
 
-    /// The terminal's own yellow and cyan cannot be read on white, so these are from the 256 colours, all of them with a
-    /// contrast of more than 4.5 to white.
+    /// The terminal's own yellow and cyan are unreadable on white. These colours are from the 256, each with a contrast
+    /// above 4.5 to white.
     const fn light() -> Self {
         Self {
             border: Style::new().fg(Color::Indexed(243)),
@@ -62,8 +62,8 @@ impl Theme {
         }
     }
 
-    /// Blue, yellow and orange-red, which differ in brightness too: the nearest of the 256 colours to those of Okabe and
-    /// Ito (<https://jfly.uni-koeln.de/color/>).
+    /// Blue, yellow and orange-red, which also differ in brightness: the nearest of the 256 colours to those of Okabe
+    /// and Ito (<https://jfly.uni-koeln.de/color/>).
     const fn colour_blind() -> Self {
         Self {
             border: Style::new().fg(Color::Indexed(244)),
@@ -78,7 +78,7 @@ impl Theme {
         }
     }
 
-    /// No colours at all, as `NO_COLOR` asks (<https://no-color.org>).
+    /// No colours at all, as `NO_COLOR` requests (<https://no-color.org>).
     const fn plain() -> Self {
         Self {
             border: Style::new(),

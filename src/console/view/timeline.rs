@@ -1,4 +1,4 @@
-//! The timeline, over all panels: a lane for each process, and in words what lies under the cursor.
+//! The timeline, over all panels: one lane per process, and in words the values under the cursor.
 
 use jiff::Timestamp;
 use ratatui::{
@@ -18,9 +18,9 @@ use crate::{
     text, units,
 };
 
-/// Columns that a lane's PID and name take.
+/// Columns of a lane's PID and name.
 const LABEL: usize = 20;
-/// Lines for what lies under the cursor.
+/// Lines for the values under the cursor.
 const READOUT: u16 = 4;
 /// A cell in which a process waited for the lock and did not hold it.
 const WAITED: char = '╌';
@@ -57,7 +57,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Ti
     }
 }
 
-/// Why there is no timeline of `database`, where there can be none.
+/// Why `database` has no timeline, if it has none.
 fn why_not(app: &App, database: &Database) -> Option<String> {
     if database.files.db.is_none() {
         let sentence = if app.has_gone(app.current()) {
@@ -126,7 +126,7 @@ impl TimelinePanel<'_> {
         ]
     }
 
-    /// What becomes of the log at the time of the look.
+    /// The trend of the log at the time of the sample.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -169,7 +169,7 @@ impl TimelinePanel<'_> {
             let (sign, style) = if cells.end <= unknown {
                 (' ', self.theme.muted)
             } else if held > 0.0 {
-                // The lowest level is that of nothing: no hold is too short to be seen.
+                // The lowest level is for zero, so every hold is visible.
                 (level(held), self.theme.warning)
             } else if lane.waited.get(cells.clone()).is_some_and(|waited| waited.contains(&true)) {
                 (WAITED, self.theme.accent)
@@ -272,7 +272,7 @@ impl TimelinePanel<'_> {
     fn is_under_cursor(&self, column: usize) -> bool {
         let (cells, step) = (self.cells(column), Timeline::cells(self.cursor));
         let middle = usize::midpoint(cells.start, cells.end - 1);
-        // A column has room for more than a step where the screen is narrow.
+        // On a narrow screen a column covers several steps.
         step.contains(&middle) || cells.contains(&usize::midpoint(step.start, step.end))
     }
 }

@@ -1,4 +1,4 @@
-//! What is said of processes that were sent a signal.
+//! The reports about processes that were sent a signal.
 
 use log::Level;
 
@@ -14,7 +14,7 @@ use crate::{
     units,
 };
 
-/// Notes what became of one of `ending`, and says it.
+/// Records what happened to one process of `ending` and returns the report.
 pub(super) fn record(ending: &mut PendingStop, ended: StopResult) -> (Level, String) {
     let StopResult { target, signal, end, at } = ended;
     ending.known_at = ending.known_at.max(at);
@@ -51,7 +51,7 @@ pub(super) fn record(ending: &mut PendingStop, ended: StopResult) -> (Level, Str
     }
 }
 
-/// What `database` shows of processes that have come to an end, or were told to go on.
+/// What `database` shows of processes that exited or were resumed.
 pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<(Level, String)> {
     if ending.signal == StopSignal::Cont {
         let stopped = ending.stays.first()?;
