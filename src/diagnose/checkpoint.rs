@@ -1,4 +1,4 @@
-//! What a checkpoint will meet: its modes, and who would keep it from completing.
+//! The modes of a checkpoint, and the processes that would keep it from completing.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,16 +9,16 @@ use crate::{
     units,
 };
 
-/// Somebody who keeps a checkpoint from completing.
+/// A process that keeps a checkpoint from completing.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CheckpointBlocker {
-    /// `None`: a process that cannot be seen from here.
+    /// `None`: the process is not visible from this namespace.
     pub pid: Option<i32>,
-    /// A sentence: who, and how.
+    /// A sentence: which process, and how.
     pub why: String,
 }
 
-/// Who would keep a checkpoint in `mode` from completing, as things were at the look.
+/// The processes that would keep a checkpoint in `mode` from completing, as of the sample.
 pub fn blockers(database: &Database, mode: CheckpointMode) -> Vec<CheckpointBlocker> {
     if database.is_wal() == Some(false) {
         return Vec::new();
@@ -37,7 +37,7 @@ pub fn blockers(database: &Database, mode: CheckpointMode) -> Vec<CheckpointBloc
     if let Some(holder) = &locks.checkpointer {
         add(holder.pid, format!("is running a checkpoint{}", since(holder)));
     }
-    // A checkpoint that blocks writers holds both locks, and was named already; so was an exclusive holder.
+    // A checkpoint that blocks writers holds both locks and is already in the list; so is an exclusive holder.
     let named = [&locks.checkpointer, &locks.recoverer, &locks.exclusive];
     let is_named = |pid| named.iter().any(|holder| holder.as_ref().is_some_and(|it| it.pid == pid));
     if let Some(holder) = locks.writer.as_ref().filter(|it| mode.blocks_writers() && !is_named(it.pid)) {
@@ -51,8 +51,8 @@ pub fn blockers(database: &Database, mode: CheckpointMode) -> Vec<CheckpointBloc
     blockers
 }
 
-/// Whom the checkpoint that is running waits for, as things were at the look: readers below the newest frame;
-/// where none of them is left and it blocks writers (it may want to restart the log), any reader of the log.
+/// The readers that the running checkpoint waits for, as of the sample: readers below the newest frame. If there are
+/// none and it blocks writers, it may want to restart the log, so it waits for any reader of the log.
 pub fn waited_for(database: &Database) -> Vec<&LogReader> {
     let locks = &database.locks;
     let Some(checkpointer) = &locks.checkpointer else { return Vec::new() };
@@ -68,7 +68,7 @@ pub fn waited_for(database: &Database) -> Vec<&LogReader> {
     locks.readers.iter().filter(|reader| reader.slot.is_some_and(|slot| slot > 0)).collect()
 }
 
-// A checkpointer's own lock on a slot shows as no reader: it is a write lock.
+// The lock of a checkpointer on a slot is a write lock, so it does not count as a reader.
 fn how_it_blocks(reader: &LogReader, wal: Option<&WalState>, mode: CheckpointMode) -> Option<String> {
     let slot = reader.slot?;
     let kept = wal.and_then(|wal| frames_pinned_by(reader, wal));

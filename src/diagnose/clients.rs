@@ -1,4 +1,4 @@
-//! How clients use the database: what they map, how often they open it, and what one that sets nothing gets.
+//! How clients use the database: what they map, how often they open it, and the defaults of a client that sets nothing.
 
 use serde_json::{Map, Value};
 
@@ -43,23 +43,24 @@ impl Rule for MappedDatabase {
                     ("profile", look.profile.name.clone().into()),
                     ("database_bytes", look.database.files.db.as_ref().map(|it| it.bytes).into()),
                 ]),
-                // Only its own code can change what its connection set.
+                // Only the code of the process can change the settings of its connection.
                 remedy: no_remedy(),
             })
             .collect()
     }
 }
 
-/// A process has many descriptors on the main file, or more and more of them; or many processes have it open.
+/// A process has many descriptors on the main file, or their number keeps growing; or many processes have it open.
 ///
-/// A pool that fills up grows, too, and then rests. So growth is one that went on for [`ManyHandles::SPAN_MS`] in
+/// A pool that fills up also grows, and then stops. A growth therefore counts if it lasts for [`ManyHandles::SPAN_MS`],
+/// has [`ManyHandles::RISES`] steps, and never falls.
 /// [`ManyHandles::RISES`] steps and was not once given back.
 pub struct ManyHandles;
 
 impl ManyHandles {
-    /// Steps of a growth that is told.
+    /// Steps of a growth that is reported.
     const RISES: u32 = 5;
-    /// How long it went on at least: most of the minute that is looked at.
+    /// The minimum duration of a growth: most of the minute that is covered.
     const SPAN_MS: f64 = 40_000.0;
     /// How many processes may have a database open.
     pub(super) const PROCESSES: usize = 20;
@@ -99,7 +100,7 @@ impl ManyHandles {
                 ("rises", growth.map(|it| it.rises).into()),
                 ("span_ms", growth.map(|it| it.span_ms).into()),
             ]),
-            // It is put right where the program opens the database.
+            // The fix belongs where the program opens the database.
             remedy: no_remedy(),
         })
     }
@@ -136,9 +137,10 @@ impl Rule for ManyHandles {
     }
 }
 
-/// What a client that sets nothing gets is not what the profile asks for.
+/// A client that sets nothing gets other values than the profile expects.
 ///
-/// It accuses nobody: what another process has set cannot be seen. So it is told where somebody has the database
+/// It accuses no process, because the settings of other processes are not visible. It is reported as information while
+/// a process has the database open.
 /// open, as a thing to know.
 pub struct BareClient;
 
@@ -184,7 +186,8 @@ impl Rule for BareClient {
     }
 }
 
-/// What the file keeps differs from the profile: as bad as the worst of the pragmas, whose reason is told.
+/// A persistent setting of the file differs from the profile. It has the severity of the worst pragma and reports its
+/// reason.
 pub struct PragmaMismatch;
 
 impl Rule for PragmaMismatch {
@@ -236,7 +239,7 @@ impl Rule for PragmaMismatch {
     }
 }
 
-// The first page may be in the log only, but for the mode and the size of a page.
+// Only the log may have the current first page. The mode and the page size are exceptions.
 fn is_of_now(row: &PragmaRow, database: &Database) -> bool {
     let is_moved = || database.wal.as_ref().is_some_and(|wal| wal.pending == Some(0));
     matches!(row.name.as_str(), "journal_mode" | "page_size")

@@ -1,7 +1,8 @@
-//! Pragma compliance: each value, and whose it is.
+//! Pragma compliance: each value, and where it applies.
 //!
-//! Most pragmas belong to a connection, and no other process's can be asked. So a pragma has up to four rows:
-//! what the file keeps, what our own connection was told, what a client that sets nothing gets, and what can be
+//! Most pragmas belong to a connection, and the connections of other processes cannot be queried. A pragma therefore
+//! has up to four rows: the value in the file, the value of waltop's connection, the default of a client that sets
+//! nothing, and what is visible of other processes from outside. An unknowable value is `None` and never complies.
 //! seen of others from outside. What nobody can know is `None`, and never complies.
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 
 mod observed;
 
-/// The rows of `database` under `profile`. `connection` is what our own connection answered, where it was asked.
+/// The rows of `database` under `profile`. `connection` has the answers of waltop's connection, if there was one.
 pub fn rows(
     database: &Database,
     profile: &Profile,
@@ -35,8 +36,8 @@ pub fn rows(
     PragmaCompliance { profile: profile.name.clone(), rows }
 }
 
-/// What a client that sets nothing gets from plain SQLite, as <https://www.sqlite.org/pragma.html> documents it.
-/// A build can differ: the one that waltop carries does, so it is not asked.
+/// The value that a client gets from plain SQLite if it sets nothing, as <https://www.sqlite.org/pragma.html> documents
+/// it. Builds can differ. waltop's bundled one does, so it is not queried.
 fn documented_default(pragma: &str) -> Option<&'static str> {
     Some(match pragma {
         "busy_timeout" | "mmap_size" => "0",
@@ -78,7 +79,7 @@ fn file_note(database: &Database, pragma: &str) -> Option<&'static str> {
         "journal_mode" if header.journal_mode == JournalMode::Rollback => {
             Some("delete, truncate or persist: the file does not say which")
         }
-        // The first page may be in the log only. The mode is in the file itself, and the page size is fixed.
+        // Only the log may have the current first page. The mode is in the main file, and the page size never changes.
         "auto_vacuum" | "user_version" | "application_id" if database.files.wal.is_some() => {
             Some("as of the last checkpoint")
         }

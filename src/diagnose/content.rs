@@ -1,4 +1,4 @@
-//! What the bytes of the files prove: a log or a journal that may not belong to the main file, and damage.
+//! Findings from the bytes of the files: a log or a journal that may not belong to the main file, and damage.
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::{
     units,
 };
 
-/// What one sample says of the files in `database`.
+/// The suspicions from one sample of the files in `database`.
 pub fn suspicions(database: &Database, now: Timestamp) -> Vec<Suspicion> {
     let files = || {
         let files = [&database.files.db, &database.files.wal, &database.files.journal];
@@ -20,7 +20,7 @@ pub fn suspicions(database: &Database, now: Timestamp) -> Vec<Suspicion> {
     let content = &database.content;
     let found: [Option<(SuspicionKind, Vec<String>)>; 4] = [
         content.is_damaged().then(|| (SuspicionKind::DamagedHeader, files())),
-        // Which page is the first that is missing can change with each commit.
+        // The first missing page can change with each commit.
         contradiction(database)
             .map(|it| (SuspicionKind::Contradiction, vec![it.kind.to_string(), it.by_index.to_string()])),
         doubtful_log(database).map(|it| (SuspicionKind::DoubtfulLog, vec![it.frames.to_string()])),
@@ -36,20 +36,20 @@ pub fn suspicions(database: &Database, now: Timestamp) -> Vec<Suspicion> {
         .collect()
 }
 
-// That page 1 differs from its frame is a finding of its own where it is damaged.
+// A difference between page 1 and its frame is a separate finding if page 1 is damaged.
 fn contradiction(database: &Database) -> Option<&Contradiction> {
     let found = database.content.contradiction.as_ref();
     found.filter(|it| !(database.content.is_damaged() && it.page == Some(1)))
 }
 
-// A page 1 that was overwritten is newer than the log, too.
+// An overwritten page 1 is also newer than the log.
 fn doubtful_log(database: &Database) -> Option<&LogBelongs> {
     database.content.doubtful_log().filter(|_| !database.content.is_damaged())
 }
 
 pub const RULES: &[&dyn Rule] = &[&DamagedHeader, &MismatchedFiles, &DoubtfulLog, &HotJournalLeft];
 
-/// Page 1 is no header, though the other pages or the log are in plain text.
+/// Page 1 is no header, although the other pages or the log are in plain text.
 pub struct DamagedHeader;
 
 impl Rule for DamagedHeader {
@@ -128,7 +128,7 @@ impl Rule for MismatchedFiles {
                 ("pages_by_header", found.pages_by_header.into()),
                 ("by_index", found.by_index.into()),
             ]),
-            // No command mends it: which of the files is the good one only the user knows.
+            // No command repairs it: only the user knows which file is the good one.
             remedy: explain(self.kind()),
         }]
     }
@@ -155,7 +155,7 @@ fn contradicted(name: &str, found: &Contradiction) -> String {
     }
 }
 
-/// No process uses the files, and the main file was written after the log without a page of it.
+/// No process uses the files, and the main file was written after the log without any page of it.
 pub struct DoubtfulLog;
 
 impl Rule for DoubtfulLog {
@@ -222,7 +222,7 @@ impl Rule for HotJournalLeft {
                 ("journal_written_at", text(modified_at)),
                 ("super_journal", super_journal.into()),
             ]),
-            // To roll it back is right after a crash, and wrong after a restore.
+            // A rollback is right after a crash and wrong after a restore.
             remedy: no_remedy(),
         }]
     }

@@ -1,4 +1,4 @@
-//! What can be put right in the file itself, as the SQL that does it.
+//! Fixes for the settings in the file itself, as SQL statements.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::{
 /// One statement of a fix.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FixStep {
-    /// The statement, as it will be run.
+    /// The statement that is executed.
     pub sql: String,
     pub why: String,
 }
@@ -20,32 +20,31 @@ pub struct FixStep {
 /// The statement that switches a file to WAL.
 pub const TO_WAL: &str = "PRAGMA journal_mode = wal";
 
-/// The statement that moves what a crash has left in a log into the file; the close after it takes the log away.
+/// The statement that moves the log left by a crash into the main file; closing the connection then deletes the log.
 pub const TO_FILE: &str = "PRAGMA wal_checkpoint(truncate)";
 
-/// What is to be said of a file to which nothing was ever written: it keeps no mode, and a fix writes none.
+/// The message for a file that was never written to: it has no mode yet, and a fix does not write one.
 pub(super) const EMPTY: &str =
     "the file is empty and has no journal mode yet: waltop ingest sets WAL mode with its first write";
 
-/// Whether nothing was ever written to `database`.
+/// Whether `database` was never written to.
 pub(super) fn is_empty(database: &Database) -> bool {
     database.files.db.as_ref().is_some_and(|file| file.bytes == 0)
 }
 
-/// The statement that lays the file out anew.
+/// The statement that rebuilds the file.
 pub const VACUUM: &str = "VACUUM";
 
-/// How far a fix may go.
+/// The extent of a fix.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FixExtent {
     #[default]
     InPlace,
-    /// What copies the whole file, too.
+    /// Also the statements that copy the whole file.
     WithVacuum,
 }
 
-/// What is to be done to `database` so that it keeps what `profile` asks for; nothing where all is well, or where its
-/// header could not be read.
+/// The statements that make `database` comply with `profile`; none if it complies, or if its header could not be read.
 pub fn plan(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<FixStep> {
     let step = |sql: &str, why: &str| FixStep { sql: sql.to_owned(), why: why.to_owned() };
     let mut steps = Vec::new();
@@ -77,7 +76,7 @@ pub fn plan(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<Fi
     steps
 }
 
-/// What differs from `profile` and stays as it is under `extent`, each with the reason.
+/// The differences from `profile` that remain under `extent`, each with its reason.
 pub fn left_alone(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<String> {
     if is_empty(database) {
         return vec![EMPTY.to_owned()];
@@ -101,10 +100,10 @@ pub fn left_alone(database: &Database, profile: &Profile, extent: FixExtent) -> 
     vacuum.into_iter().chain(page_size).chain(of_host).collect()
 }
 
-/// The `auto_vacuum` that the profile asks for and the file does not keep.
+/// The `auto_vacuum` mode that the profile expects and the file does not have.
 struct VacuumMode {
     wanted: String,
-    /// From and to `none` the file has to be laid out anew.
+    /// A change from or to `none` requires a rebuild of the file.
     needs_vacuum: bool,
 }
 
@@ -125,14 +124,14 @@ fn vacuum_mode(database: &Database, profile: &Profile) -> Option<VacuumMode> {
     (wanted != keeps).then_some(VacuumMode { wanted, needs_vacuum })
 }
 
-/// Whoever has the database open.
+/// The processes that have the database open.
 pub fn users(database: &Database) -> Vec<CheckpointBlocker> {
     let users = database.processes.iter().filter(|process| process.has_main_file());
     users.map(|user| CheckpointBlocker { pid: Some(user.pid), why: who(database, Some(user.pid)) }).collect()
 }
 
-/// Who would keep the switch from being made, as things were at the look: whoever holds any lock on the file. To
-/// have it open is not enough.
+/// The processes that would prevent the switch, as of the sample: those that hold any lock on the file. An open
+/// descriptor alone does not prevent it.
 pub fn in_the_way(database: &Database) -> Vec<CheckpointBlocker> {
     let locks = &database.locks;
     let writers = [&locks.exclusive, &locks.writer].into_iter().flatten().map(|it| (it.pid, "writes"));

@@ -1,4 +1,4 @@
-//! Whether anything may connect to a database or write to it, as it was seen. Every worker asks here.
+//! Whether a sampled database permits a connection or a write. Every worker checks this.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub enum ForbiddingFact {
     Finding(FindingKind),
     /// The path leads into the files of another mount namespace.
     AnotherNamespace,
-    /// Samples have not confirmed what one of them says.
+    /// Later samples have not confirmed a suspicion.
     Unconfirmed,
 }
 
@@ -18,7 +18,7 @@ pub enum ForbiddingFact {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardRefusal {
     pub fact: ForbiddingFact,
-    /// The process that it is about.
+    /// The process that the fact is about.
     pub pid: Option<i32>,
     /// The fact in one sentence.
     pub what: String,
@@ -36,26 +36,27 @@ impl fmt::Display for GuardRefusal {
     }
 }
 
-/// Why a connection to `database` could lose data, as it was sampled; `None` where all that could be seen allows one. `as_root`: the connection would be root's.
+/// Why a connection to `database` could lose data, as of the sample; `None` if no visible fact forbids one. `as_root`:
+/// root would own the connection.
 pub fn refusal(database: &Database, as_root: bool) -> Option<GuardRefusal> {
     confirmed_hazard(database, as_root).or_else(|| unconfirmed(database))
 }
 
-/// The same without what samples have not confirmed yet: for what only prepares an action, and leaves that to its worker.
+/// The same without unconfirmed suspicions: for the preparation of an action whose worker checks them.
 pub fn confirmed_hazard(database: &Database, as_root: bool) -> Option<GuardRefusal> {
     reach(database).or_else(|| hazard(database).map(of_finding)).or_else(|| owner(database, as_root))
 }
 
-/// The same as a result, for a caller that goes on where there is none.
+/// The same as a result, for callers that continue if there is no refusal.
 ///
 /// # Errors
 ///
-/// Where a connection could lose data.
+/// If a connection could lose data.
 pub fn allow(database: &Database, as_root: bool) -> Result<(), GuardRefusal> {
     refusal(database, as_root).map_or(Ok(()), Err)
 }
 
-/// Takes from `database` what is said against its log, after the user has decided that it belongs to the main file.
+/// Removes the doubts about the log from `database`, after the user has decided that the log belongs to the main file.
 pub fn accept_log(database: &mut Database) {
     database.findings.retain(|finding| finding.kind != FindingKind::DoubtfulLog);
     database.suspicions.retain(|suspicion| suspicion.kind != SuspicionKind::DoubtfulLog);
@@ -74,7 +75,7 @@ fn of_finding(finding: &Finding) -> GuardRefusal {
     }
 }
 
-// SQLite follows links by their text (`unixFullPathname`), and so would open the file of that name in this mount namespace.
+// SQLite follows links by their text (`unixFullPathname`). It would open the file of that name in this mount namespace.
 fn reach(database: &Database) -> Option<GuardRefusal> {
     let PathReach::ThroughProcess { pid, has_ended } = database.reach else { return None };
     let what = if has_ended {
@@ -88,9 +89,9 @@ fn reach(database: &Database) -> Option<GuardRefusal> {
     Some(GuardRefusal { fact: ForbiddingFact::AnotherNamespace, pid: Some(pid), what })
 }
 
-// As root SQLite gives both files to the owner of the main file when it opens them (`robustFchown` in its `os_unix.c`), so
-// that a program that runs as another user could no longer write to its own. Files that a group shares on purpose are no
-// obstacle for its members, whose connections change no owner.
+// As root, SQLite gives both files to the owner of the main file when it opens them (`robustFchown` in its
+// `os_unix.c`). A program that runs as another user could then no longer write to its own files. Files that a group
+// shares on purpose are no obstacle for its members, whose connections change no owner.
 fn owner(database: &Database, as_root: bool) -> Option<GuardRefusal> {
     let main = database.files.db.as_ref()?;
     let files = [("-wal", &database.files.wal), ("-shm", &database.files.shm)];

@@ -1,4 +1,4 @@
-//! Whether a database is healthy, from what a worker proved on it and what was seen of it afterwards.
+//! The health of a database, from the results of a worker and a later sample.
 
 use std::{fmt, path::PathBuf};
 
@@ -13,10 +13,10 @@ use crate::{
     units,
 };
 
-/// Bytes that a frame of the log has beside its page.
+/// Bytes of a frame of the log in addition to its page.
 const FRAME_HEADER: u64 = file_format::FRAME_HEADER as u64;
 
-/// How far a health check goes.
+/// The depth of a health check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum HealthDepth {
     /// A write that is rolled back.
@@ -38,53 +38,53 @@ impl fmt::Display for HealthDepth {
     }
 }
 
-/// What a health check came to.
+/// The result of a health check.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct HealthReport {
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     pub path: PathBuf,
     pub healthy: bool,
-    /// What is wrong, a sentence each.
+    /// What is wrong, one sentence each.
     pub troubles: Vec<String>,
-    /// What it was held to.
+    /// The name of the profile it was checked against.
     pub profile: String,
-    /// What the file keeps and what our own connection was told, against the profile.
+    /// The values in the file and on waltop's connection, against the profile.
     pub pragmas: Vec<PragmaRow>,
-    /// The write that was proved and rolled back.
+    /// The test write, which was rolled back.
     pub write: WriteProof,
-    /// Whether what a crash had left beside the file was moved into it.
+    /// Whether a log left by a crash was moved into the main file.
     pub recovered: bool,
-    /// What is left of the disk for a user who is not root: a write that is rolled back seldom reaches it.
+    /// The free disk space for a user other than root. A write that is rolled back seldom needs it.
     pub free_bytes: Option<u64>,
-    /// What `quick_check` said, where it was asked for.
+    /// The result of `quick_check`, if it was requested.
     pub quick_check: Option<QuickCheck>,
 }
 
 /// A write that was made and rolled back.
 #[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct WriteProof {
-    /// Whether it could be made.
+    /// Whether the write succeeded.
     pub proved: bool,
-    /// Why not, where it could not.
+    /// Why it failed, if it did.
     pub refusal: Option<String>,
-    /// From asking for the write lock to having it, or to giving up, in ms.
+    /// From the request for the write lock until it was acquired or given up, in ms.
     pub waited_ms: f64,
     /// How often the lock was refused.
     pub retries: u64,
-    /// From having the lock to having given it back, in ms; `None` where it was not had.
+    /// From acquiring the lock to releasing it, in ms; `None` if it was never acquired.
     pub held_ms: Option<f64>,
-    /// Who was seen to have the lock meanwhile, in that order.
+    /// The holders seen with the lock in the meantime, in that order.
     pub made_wait: Vec<SeenHolder>,
 }
 
-/// Somebody who had the write lock while it was waited for.
+/// A process that held the write lock while the check waited for it.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct SeenHolder {
-    /// The process; `None` where the kernel does not say.
+    /// The process; `None` if the kernel does not report it.
     pub pid: Option<i32>,
     pub name: Option<String>,
-    /// Between the first and the last time that it was seen so, in ms: at least that long.
+    /// Between the first and the last time it was seen as the holder, in ms: a lower bound.
     pub seen_ms: f64,
 }
 
@@ -98,35 +98,35 @@ impl fmt::Display for SeenHolder {
     }
 }
 
-/// What `PRAGMA quick_check` said.
+/// The result of `PRAGMA quick_check`.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct QuickCheck {
     /// Whether the file is sound.
     pub ok: bool,
-    /// What is not; at most a hundred lines.
+    /// The errors it found; at most a hundred lines.
     pub errors: Vec<String>,
-    /// How long it took, in ms.
+    /// Its duration, in ms.
     pub took_ms: f64,
 }
 
-/// What a worker found on a connection of its own.
+/// What a worker found on its own connection.
 #[derive(Debug, Clone, Default)]
 pub struct HealthProof {
-    /// What its connection answered for the pragmas of the profile and of the file.
+    /// The answers of its connection for the pragmas of the profile and of the file.
     pub answers: ConnectionFacts,
     pub write: WriteProof,
-    /// What `quick_check` said, where it was asked for.
+    /// The result of `quick_check`, if it was requested.
     pub quick_check: Option<QuickCheck>,
 }
 
 impl HealthReport {
-    /// What `proof` and a look at `database` after it come to under `profile`. `recovered`: whether there was something
-    /// left of a crash before, and no more.
+    /// The report on `proof` and a later sample of `database` under `profile`. `recovered`: a crash had left a log,
+    /// which is now gone.
     pub fn of(database: &Database, profile: &Profile, proof: HealthProof, recovered: bool) -> Self {
         let pragmas = rows(database, profile, &proof.answers);
         let free_bytes = database.filesystem.as_ref().and_then(|it| it.free_bytes);
         let mut troubles: Vec<String> = proof.write.refusal.iter().cloned().collect();
-        // An empty file keeps nothing: what SQLite answers for it is what it would do at the first write.
+        // An empty file stores nothing: SQLite answers with what it would store at the first write.
         let is_told = |row: &&PragmaRow| !(fix::is_empty(database) && row.source == PragmaSource::File);
         let against_it: Vec<&PragmaRow> = pragmas.iter().filter(|row| is_problem(row, profile)).collect();
         if !against_it.iter().all(is_told) {
@@ -155,8 +155,8 @@ impl HealthReport {
     }
 }
 
-/// The rows of the file and of our own connection. The header tells the state as of the last checkpoint, the
-/// connection that of now.
+/// The rows of the file and of waltop's connection. The header has the state of the last checkpoint, the connection the
+/// current one.
 fn rows(database: &Database, profile: &Profile, answers: &ConnectionFacts) -> Vec<PragmaRow> {
     let mut rows = compliance::rows(database, profile, Some(answers)).rows;
     rows.retain(|row| matches!(row.source, PragmaSource::File | PragmaSource::Connection));
@@ -181,7 +181,7 @@ fn against(row: &PragmaRow) -> String {
     format!("{whose} {} {}, not {}", row.name, known(&row.actual), known(&row.expected))
 }
 
-/// What commits may need before the log is moved is not free.
+/// The disk lacks the space that commits may need before the next checkpoint.
 fn little_space(database: &Database, profile: &Profile, free: Option<u64>) -> Option<String> {
     let page = u64::from(database.header.as_ref()?.page_size);
     let needed = (page + FRAME_HEADER) * u64::from(profile.autocheckpoint_frames());

@@ -1,8 +1,8 @@
-//! Ingestions that went wrong, or go wrong.
+//! Ingestions that failed or are failing.
 //!
-//! Only the newest run of a folder speaks for it: a later run that took the same folders in (and perhaps more) clears
-//! what an earlier one left undone, whether it goes on, came to its end, or was stopped by somebody who knew. What a
-//! crash or a failed file left undone lasts until then, however long; a batch that was slow is told for a day.
+//! Only the newest run of a folder counts. A later run with the same folders (and perhaps more) clears what an earlier
+//! one left undone, whether it is running, has finished, or was stopped on purpose. What a crash or a failed file left
+//! undone stays until then, however long; a slow batch is reported for a day.
 
 use std::path::Path;
 
@@ -57,7 +57,7 @@ impl Rule for CrashedIngestion {
     }
 }
 
-/// A run left files out.
+/// A run skipped files.
 pub struct FailedFiles;
 
 impl Rule for FailedFiles {
@@ -104,7 +104,7 @@ impl Rule for FailedFiles {
     }
 }
 
-// The runs that no later one speaks for; they come newest first.
+// The runs that no later run supersedes, newest first.
 fn current(database: &Database) -> impl Iterator<Item = &Ingestion> {
     let runs = &database.ingestions;
     let covers = |later: &Ingestion, run: &Ingestion| run.folders.iter().all(|it| later.folders.contains(it));
@@ -114,13 +114,13 @@ fn current(database: &Database) -> impl Iterator<Item = &Ingestion> {
         .map(|(_, run)| run)
 }
 
-// Unless its number is another's by now.
+// `None` if another process has the PID by now.
 fn pid(run: &Ingestion, database: &Database) -> Option<i32> {
     let is_another = database.process(run.pid).is_some_and(|process| process.start_ticks != run.start_ticks);
     (!is_another).then_some(run.pid)
 }
 
-// Its process may be gone, and can only have been one of ours.
+// Its process may be gone, and can only have been a waltop process.
 fn name(run: &Ingestion) -> String {
     format!("{} (waltop)", run.pid)
 }
@@ -130,7 +130,7 @@ fn progress(run: &Ingestion) -> String {
     format!(" with {} of {} done", units::count(run.files_done), units::plural(total, "file"))
 }
 
-// To run it again; what is in is passed over.
+// Restarts the run; files that are already ingested are skipped.
 fn again(run: &Ingestion, database: &Database, options: &str) -> Remedy {
     let folders: Vec<String> = run.folders.iter().map(|it| quoted(Path::new(it))).collect();
     let command = format!("waltop ingest {} --db {}{options}", folders.join(" "), quoted(&database.path));

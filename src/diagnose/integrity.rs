@@ -1,4 +1,5 @@
-//! What loses committed data: processes that write where nobody reads, or without the locks that they count on.
+//! Loss of committed data: processes that write to files that no other process reads, or without the locks that protect
+//! them.
 
 use super::{Rule, RuleFacts, RuleInput, evidence, explain, rescue, terminate, who};
 use crate::snapshot::{
@@ -32,7 +33,7 @@ impl Rule for SplitWal {
             ]),
             remedy: remedy(look.database, process),
         });
-        // Renamed or deleted: whoever makes a new file of that name gives it the old one's log.
+        // Renamed or deleted: the next process that creates a file of that name gives it the log of the old one.
         let is_orphan = |process: &&Process| {
             look.database.is_gone() && process.replaced.is_empty() && process.pairing.outdated.is_empty()
         };
@@ -52,8 +53,8 @@ impl Rule for SplitWal {
     }
 }
 
-// Every end of a process that holds the only copy of its data loses that data. Without such data, a close in good order
-// still puts old pages over what others have committed, where only the log or the index was replaced.
+// If a process holds the only copy of its data, any exit loses that data. Without such data, a regular close still
+// overwrites the commits of other processes with old pages, if only the log or the index was replaced.
 fn remedy(database: &Database, process: &Process) -> Remedy {
     if !process.deleted.is_empty() {
         rescue(database, process)

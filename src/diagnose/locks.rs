@@ -1,4 +1,4 @@
-//! Locks that are held too long, or by somebody who cannot give them back.
+//! Locks that are held too long, or by a process that cannot release them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{
 
 pub const RULES: &[&dyn Rule] = &[&LongWriteLock, &StoppedHolder];
 
-/// The write lock was held for a large part of the time that others wait for it, now or in the window.
+/// The write lock was held for a large part of the `busy_timeout` of other processes, now or in the window.
 pub struct LongWriteLock;
 
 impl Rule for LongWriteLock {
@@ -36,7 +36,7 @@ struct LongHold {
     is_now: bool,
 }
 
-// Each process's longest hold. The current one is in the window too, where there is one.
+// The longest hold of each process. A current hold is also in the window.
 fn longest_holds(look: &RuleInput<'_>) -> BTreeMap<Option<i32>, LongHold> {
     let locks = &look.database.locks;
     let mut longest = BTreeMap::new();
@@ -83,13 +83,13 @@ impl LongHold {
                 ("busy_timeout_ms", budget_ms.into()),
                 ("now", self.is_now.into()),
             ]),
-            // A hold that is over is put right in the program that made it.
+            // If the hold is over, only the program that made it can be fixed.
             remedy: if self.is_now { terminate(pid) } else { no_remedy() },
         })
     }
 }
 
-/// A process that is stopped, by a signal or a debugger, holds a lock that others wait for.
+/// A process that is stopped, by a signal or a debugger, holds a lock that other processes wait for.
 pub struct StoppedHolder;
 
 impl Rule for StoppedHolder {
@@ -110,7 +110,7 @@ impl Rule for StoppedHolder {
 
 impl StoppedHolder {
     fn finding(&self, process: &Process, look: &RuleInput<'_>) -> Option<Finding> {
-        // In WAL mode SHARED is what any idle connection holds.
+        // In WAL mode any idle connection holds SHARED.
         let counts = |hold: &&LockHold| **hold != LockHold::Shared || look.database.is_wal() == Some(false);
         let holds: Vec<LockHold> = process.holds.iter().filter(counts).copied().collect();
         if holds.is_empty() {
@@ -118,7 +118,7 @@ impl StoppedHolder {
         }
         let traced = process.state == ProcessState::Traced;
         let (how, remedy) = if traced {
-            // A signal does not move it; its debugger does.
+            // A signal does not resume it; its debugger does.
             ("is stopped by a debugger", no_remedy())
         } else {
             ("is stopped", resume(process.pid))

@@ -1,4 +1,4 @@
-//! Modes that hurt when a database is shared: read-only clients, and a rollback journal.
+//! Modes that hurt a shared database: read-only clients, and a rollback journal.
 
 use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, quoted, who};
 use crate::snapshot::{FileFacts, Finding, FindingKind, Process, Remedy, RemedyAction, Severity};
@@ -55,13 +55,13 @@ impl ReadonlyTrap {
                 ("index_read_only", process.index_read_only.into()),
                 ("user_may_not_write_index", may_not_write.into()),
             ]),
-            // It is put right where the program opens the database.
+            // The fix belongs where the program opens the database.
             remedy: no_remedy(),
         }
     }
 }
 
-// Only what the mode says for certain: by its group the process might, and the group is not known.
+// Only what the mode proves: its group might permit the process to write, and the group is unknown.
 fn may_not_write(process: &Process, file: &FileFacts) -> bool {
     match process.uid {
         None | Some(0) => false,

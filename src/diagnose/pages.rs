@@ -1,8 +1,8 @@
-//! What each finding means, why it hurts and what to do: a page a finding, part of the program.
+//! What each finding means, why it hurts and what to do: one embedded page per finding.
 
 use crate::snapshot::FindingKind;
 
-/// What explains a finding.
+/// The explanation of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FindingPage {
     pub kind: FindingKind,
@@ -10,14 +10,14 @@ pub struct FindingPage {
     pub text: &'static str,
 }
 
-/// A stretch of a page, its lines joined where they only were broken.
+/// A block of a page. Lines that were only wrapped are joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PageBlock {
     /// A heading, without its marks.
     Heading(&'static str),
-    /// A paragraph in one line, for whoever shows it to wrap.
+    /// A paragraph in one line; the caller wraps it.
     Text(String),
-    /// A line to be typed or read as it stands.
+    /// A line to type or read verbatim.
     Code(&'static str),
     Gap,
 }
@@ -36,7 +36,7 @@ impl FindingPage {
         first.unwrap_or_default()
     }
 
-    /// The page below its title, in the stretches of which it is made.
+    /// The blocks of the page below its title.
     pub fn blocks(&self) -> Vec<PageBlock> {
         let mut blocks = Vec::new();
         let mut goes_on = false;

@@ -1,5 +1,5 @@
-//! Processes that do not use the files beside the path as every other process does: another log, another main file, no
-//! locks, or a connection that a fork gave them.
+//! Processes that use other files than every other process at the path: another log, another main file, no locks, or a
+//! connection inherited through a fork.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use other_log::OtherLog;
 
 pub const RULES: &[&dyn Rule] = &[&OtherLog, &LostLocks, &ForkedConnection, &OutdatedReader, &OverlayUpper];
 
-/// A process that only reads has a file open that was deleted or replaced.
+/// A process that only reads has a deleted or replaced file open.
 pub struct OutdatedReader;
 
 impl Rule for OutdatedReader {
@@ -44,7 +44,7 @@ impl Rule for OutdatedReader {
     }
 }
 
-/// The database lies in the upper directory of an overlay mount.
+/// The database is in the upper directory of an overlay mount.
 pub struct OverlayUpper;
 
 impl Rule for OverlayUpper {

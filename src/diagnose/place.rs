@@ -1,4 +1,4 @@
-//! Where a database lies: on what file system, and whose the files and their folder are.
+//! The location of a database: its file system, and the owners of the files and their folder.
 
 use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, quoted};
 use crate::snapshot::{Database, FileFacts, Filesystem, Finding, FindingKind, Remedy, Severity};
@@ -7,8 +7,8 @@ pub const RULES: &[&dyn Rule] = &[&UnsafeFilesystem, &ForeignOwner];
 
 /// The database is on a file system where the locks or the shared memory of WAL fail.
 ///
-/// An overlay is one only where the kernel, asked about the files, names in two looks a holder whom the lock table does
-/// not show on them. One look could fall between the table and a lock that was just taken.
+/// An overlay counts only if, in two samples, the kernel names a holder of the files that the lock table does not list.
+/// A single sample could miss a lock taken after the table was read.
 pub struct UnsafeFilesystem;
 
 impl UnsafeFilesystem {
@@ -23,7 +23,7 @@ impl UnsafeFilesystem {
                 ("mounted_at", kind.mounted_at.to_string_lossy().into_owned().into()),
                 ("locks_match", kind.locks_match.into()),
             ]),
-            // It has to be moved to another disk, with nobody there.
+            // Move the database to another disk while no process uses it.
             remedy: no_remedy(),
         }
     }
@@ -66,10 +66,10 @@ fn lacks_locks(filesystem: Option<&Filesystem>) -> bool {
     filesystem.is_some_and(|it| it.locks_match == Some(false))
 }
 
-/// `-wal` or `-shm` is another user's than the database, or the database's owner cannot make files in its folder.
+/// `-wal` or `-shm` has another owner than the database, or the database's owner cannot create files in its folder.
 ///
-/// Files that a common group, or everybody, may write as they may the database are shared on purpose. A folder counts
-/// in WAL mode only: with a rollback journal one may only want to read.
+/// Files are shared on purpose if a common group, or every user, may write them as they may write the database. The
+/// folder counts in WAL mode only: with a rollback journal, read-only use may be intended.
 pub struct ForeignOwner;
 
 impl Rule for ForeignOwner {
@@ -80,7 +80,7 @@ impl Rule for ForeignOwner {
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let database = look.database;
         let Some(db) = &database.files.db else { return Vec::new() };
-        // While there are such files the folder comes second.
+        // The folder is reported only if there are no such files.
         self.sidecars(database, db).or_else(|| self.folder(database, db)).into_iter().collect()
     }
 }
@@ -150,13 +150,13 @@ impl ForeignOwner {
                 ("folder_uid", folder.uid.into()),
                 ("folder_mode", format!("{:o}", folder.mode).into()),
             ]),
-            // Who should be let in is for the owner of the folder to say.
+            // The owner of the folder decides who gets access.
             remedy: no_remedy(),
         })
     }
 }
 
-/// Whether every user who may write the database by its group, or at all, may write `file` in the same way.
+/// Whether every user who may write the database through its group, or as any user, may write `file` in the same way.
 pub(super) fn is_shared(file: &FileFacts, db: &FileFacts) -> bool {
     let by_group = file.gid.is_some() && file.gid == db.gid && file.mode & db.mode & 0o020 != 0;
     by_group || file.mode & db.mode & 0o002 != 0

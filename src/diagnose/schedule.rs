@@ -1,7 +1,8 @@
-//! Checkpoints at regular times, as a profile asks for them: when the next is due, and what it may do then.
+//! Scheduled checkpoints of a profile: when the next one is due, and what it may do then.
 //!
-//! What is decided here is decided from values; the clock is handed in. When the last one was, and whose turn it is,
-//! stands in the schedule ledger: the console and a watching daemon carry out the same schedules, and each time one of them does.
+//! The decisions use values only; the caller supplies the clock. The schedule ledger records the last checkpoint and
+//! the current claim: the console and a watching daemon run the same schedules, and only one of them runs each
+//! checkpoint.
 
 use std::{path::Path, time::Duration};
 
@@ -13,23 +14,23 @@ use crate::{
     snapshot::{CheckpointMode, CheckpointSchedule, Database, LastCheckpoint, Presence},
 };
 
-/// What is to be done about a checkpoint that is due.
+/// The decision about a checkpoint that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckpointPlan {
     Run {
         mode: CheckpointMode,
-        /// Why in this one and not in the one that is asked for, which somebody would be blocked by.
+        /// Why this mode runs instead of the scheduled one, which a process would block.
         instead: Option<String>,
     },
-    /// There is nothing to move: it counts as carried out.
+    /// There is nothing to move: it counts as run.
     Idle,
-    /// Run it as soon as this is over.
+    /// Run it as soon as this condition is over.
     Wait(String),
 }
 
-/// What a checkpoint in `mode` that is due may do, as `database` was seen. PASSIVE blocks nobody. The other modes hold the
-/// write lock while they wait, so that whoever writes, and whoever keeps them from completing, leads to PASSIVE instead,
-/// which moves what can be moved; the next time they are tried again.
+/// What a due checkpoint in `mode` may do, as of the sample of `database`. PASSIVE blocks no process. The other modes
+/// hold the write lock while they wait. If a process writes or would keep them from completing, PASSIVE runs instead
+/// and moves what it can; the next checkpoint tries the scheduled mode again.
 pub fn plan(database: &Database, mode: CheckpointMode) -> CheckpointPlan {
     if let Some(why) = obstacle(database) {
         return CheckpointPlan::Wait(why);
@@ -51,7 +52,7 @@ pub fn plan(database: &Database, mode: CheckpointMode) -> CheckpointPlan {
     }
 }
 
-/// What keeps every checkpoint from running.
+/// What prevents every checkpoint.
 fn obstacle(database: &Database) -> Option<String> {
     if database.files.db.is_none() {
         return Some("there is no database at its path".to_owned());
@@ -62,11 +63,11 @@ fn obstacle(database: &Database) -> Option<String> {
     if database.is_wal() != Some(true) {
         return Some("the database is not in WAL mode".to_owned());
     }
-    // Whether it would be root's connection is for the worker to ask.
+    // The worker checks whether root would own the connection.
     if let Some(why) = guard::confirmed_hazard(database, false) {
         return Some(format!("data could be lost: {why}"));
     }
-    // What a crash left is for whoever opens the database next, or for a person, to recover.
+    // A log left by a crash is recovered by the next program that opens the database, or by the user.
     if database.presence() == Presence::Leftover {
         return Some("no process has the database open, and a crash may have left its log".to_owned());
     }
@@ -77,9 +78,9 @@ fn obstacle(database: &Database) -> Option<String> {
     blockers(database, CheckpointMode::Passive).into_iter().next().map(|blocker| blocker.why)
 }
 
-/// When the next checkpoint of `database` is due: a period after the last one, with a jitter of up to a tenth of the
-/// period, so that those of several databases do not fall together; and such a jitter after `since`, when the watching began,
-/// where there was none. Whoever asks with the same last one gets the same answer.
+/// When the next checkpoint of `database` is due: one period after the last one, plus a jitter of up to a tenth of the
+/// period, so that the checkpoints of several databases do not coincide. If there was none, the jitter alone applies
+/// after `since`, the start of the watch. The same last checkpoint always gives the same time.
 pub fn due(schedule: Schedule, database: &Path, last: Option<Timestamp>, since: Timestamp) -> Timestamp {
     let jitter = jitter(schedule.every, database, last);
     let wait = if last.is_some() { schedule.every + jitter } else { jitter };
@@ -94,8 +95,8 @@ fn jitter(every: Duration, database: &Path, last: Option<Timestamp>) -> Duration
     every.mul_f64(share / 10.0)
 }
 
-/// The schedule of `database` with what is known of it now. A last one that lies in the future was noted by a clock that has
-/// been set back since, and tells nothing.
+/// The schedule of `database` with its current state. A last checkpoint in the future was recorded before the clock was
+/// set back, so it is ignored.
 pub fn seen(
     schedule: Schedule,
     database: &Database,

@@ -1,4 +1,4 @@
-//! The space that the log takes, and what is left of the disk.
+//! The size of the log, and the free space of the disk.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ pub const RULES: &[&dyn Rule] = &[&LargeWal, &DiskLow];
 
 /// The log is large, or deep and larger than the database.
 ///
-/// The size alone says nothing of what waits in it: the file keeps its peak until it is truncated. So the sentence
-/// tells what waits, and the remedy is a truncation where next to nothing does, or the end of a reader that would make
-/// any checkpoint futile.
+/// The size alone does not show how much waits in it: the file keeps its peak size until it is truncated. The sentence
+/// therefore states how much waits. The remedy is a truncation if almost nothing waits, or the end of a reader that
+/// would make any checkpoint ineffective.
 pub struct LargeWal;
 
-/// So many times the autocheckpoint limit, and a log larger than the database is large, however small both are.
+/// A log of this many times the autocheckpoint limit that is larger than the database is large, however small both are.
 pub(super) const DEEP: u32 = 4;
 
 impl Rule for LargeWal {
@@ -48,7 +48,7 @@ impl Rule for LargeWal {
             format!("{}-wal is {}{}{cost}", database.name(), units::bytes(bytes), grows.unwrap_or_default());
         let reader = reader_in_the_way(look);
         let remedy = match reader {
-            // The key would stop the process that a finding is about, and this one is about the file.
+            // The key would stop the process that a finding is about; this one is about the file.
             Some(reader) => Remedy { action: None, ..terminate(reader.pid) },
             None if is_moved(look) => checkpoint(database, " --mode truncate"),
             None => checkpoint(database, ""),
@@ -72,13 +72,13 @@ impl Rule for LargeWal {
     }
 }
 
-/// Whether no more waits than a commit would move by itself.
+/// Whether no more waits than a commit would checkpoint by itself.
 fn is_moved(look: &RuleInput<'_>) -> bool {
     let pending = look.database.wal.as_ref().and_then(|wal| wal.pending);
     pending.is_some_and(|it| it <= look.profile.autocheckpoint_frames())
 }
 
-/// What the log costs, and who has to end before a checkpoint can help.
+/// What the log costs, and which process has to exit before a checkpoint can help.
 fn cost(look: &RuleInput<'_>, is_growing: bool) -> String {
     let wal = look.database.wal.as_ref();
     let Some(pending) = wal.and_then(|wal| wal.pending) else {
@@ -104,14 +104,15 @@ fn cost(look: &RuleInput<'_>, is_growing: bool) -> String {
     format!(", {moved}: {again}only a TRUNCATE checkpoint gives the room back{first}")
 }
 
-/// The reader that makes the checkpoint futile, and has been there for as long as a pin needs to count.
+/// The reader that makes the checkpoint ineffective and is as old as a pin must be to count.
 fn reader_in_the_way<'a>(look: &RuleInput<'a>) -> Option<&'a LogReader> {
     let wal = look.database.wal.as_ref()?;
     let long = look.config.thresholds.pinned_wal.0.as_secs_f64() * 1000.0;
     let is_in_the_way = |reader: &&LogReader| {
         let kept = frames_pinned_by(reader, wal);
         let blocks = if is_moved(look) {
-            // A truncation wants nobody in the log. Slot 0 is not in it, and only keeps frames from being moved.
+            // A truncation requires a log without readers. Slot 0 does not read the log, and only keeps frames from
+            // being moved.
             reader.slot.is_some_and(|slot| slot > 0) || kept.is_some_and(|kept| kept > 0)
         } else {
             kept.is_some_and(|kept| kept > look.profile.autocheckpoint_frames())
@@ -123,12 +124,12 @@ fn reader_in_the_way<'a>(look: &RuleInput<'a>) -> Option<&'a LogReader> {
     readers.filter(is_in_the_way).max_by(|one, other| held(one).total_cmp(&held(other)))
 }
 
-/// There is less free space than the log has now and will have grown by in a minute: what a checkpoint may need.
+/// The free space is smaller than the log plus its growth in the next minute, which a checkpoint may need.
 ///
-/// Growth that is not known counts as none.
+/// An unknown growth counts as zero.
 pub struct DiskLow;
 
-/// How far ahead the growth counts, in seconds.
+/// How many seconds of growth are added.
 const AHEAD: f64 = 60.0;
 
 impl Rule for DiskLow {

@@ -1,7 +1,8 @@
-//! Who is stale: a process with at least one cause, each with its evidence, that nothing protects.
+//! Stale processes: those with at least one cause, each with its evidence, and without protection.
 //!
-//! Age alone is no cause: a live server was once stopped for its age. Idleness is measured over looks, never
-//! assumed: one look proves nothing. A verdict is on the process, so that it stands in each database that it has open.
+//! Age alone is no cause: a live server was once stopped for its age. Idleness is measured over samples and never
+//! assumed: one sample proves nothing. A verdict is about the process, so it appears in each database that the process
+//! has open.
 
 use std::collections::BTreeMap;
 
@@ -41,14 +42,14 @@ pub fn judge_processes(snapshot: &mut Snapshot, config: &Config) {
     }
 }
 
-// What a verdict may know.
+// The inputs of a verdict.
 struct StaleInput<'a> {
     snapshot: &'a Snapshot,
     config: &'a Config,
     family: DaemonFamily<'a>,
 }
 
-// A process, as each database that it has open shows it.
+// A process with its row in each database that it has open.
 #[derive(Default)]
 struct ProcessVerdict<'a> {
     rows: Vec<(&'a Database, &'a Process)>,

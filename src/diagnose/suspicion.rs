@@ -1,7 +1,7 @@
-//! What one sample says against a process, and what samples at least half a second apart confirm.
+//! Suspicions from one sample against a process, and their confirmation by samples at least half a second apart.
 //!
-//! A connection that opens or closes looks for a moment as one that has lost its locks or its files. Every accusation
-//! therefore needs two samples with the same evidence against the same process, both complete.
+//! For a moment, a connection that opens or closes appears like one that has lost its locks or its files. Every
+//! accusation therefore needs two samples with the same evidence against the same process, both complete.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use jiff::Timestamp;
 
 use crate::snapshot::{Database, LockHold, Process, Suspicion, SuspicionKind};
 
-/// What `database`, as sampled at `now`, says. What `previous` said as well keeps the time since when it does; a partial
-/// sample confirms nothing and clears nothing.
+/// The suspicions from the sample `database`, taken at `now`. A suspicion that `previous` also has keeps its start
+/// time. A partial sample confirms nothing and clears nothing.
 pub fn suspicions(database: &Database, previous: Option<&Database>, now: Timestamp) -> Vec<Suspicion> {
     let before = previous.map_or(&[][..], |it| &it.suspicions);
-    // The kernel answers about one file whatever becomes of the table, and so what the bytes say is certain.
+    // The kernel's answer about a file does not depend on the lock table, so the evidence from its bytes is certain.
     let mut seen = super::content::suspicions(database, now);
     if database.is_complete {
         seen.extend(database.processes.iter().flat_map(|it| against(it, database, now)));
@@ -28,8 +28,8 @@ pub fn suspicions(database: &Database, previous: Option<&Database>, now: Timesta
     seen
 }
 
-/// For how long samples have to go on before everything that `database` says is confirmed or cleared, in milliseconds;
-/// `None` where nothing is open.
+/// For how long samples have to continue until every suspicion of `database` is confirmed or cleared, in milliseconds;
+/// `None` if none is open.
 pub fn open_for_ms(database: &Database) -> Option<i64> {
     database.suspicions.iter().map(|it| it.remaining_ms).filter(|ms| *ms > 0).max()
 }
@@ -57,9 +57,9 @@ fn outdated(process: &Process) -> Option<(SuspicionKind, Vec<String>)> {
     (!files.is_empty()).then(|| (SuspicionKind::OutdatedReader, files.clone()))
 }
 
-// A connection opens the main file first and closes it last. One that has the log and another main file was left behind
-// when a file was put in the place of its own. Its descriptors are read one after another, while a connection may open or
-// close; so its locks have to say the same: the lock table shows byte 128 of this index, and nothing on this main file.
+// A connection opens the main file first and closes it last. A connection with the log and another main file was left
+// behind when its main file was replaced. Its descriptors are read one after another, while a connection may open or
+// close. Its locks therefore have to agree: the lock table shows byte 128 of this index, and nothing on this main file.
 fn log_without_main(process: &Process, database: &Database) -> Option<(SuspicionKind, Vec<String>)> {
     let handles = process.handles.filter(|handles| handles.db == 0 && !process.pairing.has_closed)?;
     let has_no_main = database.files.db.is_some();
@@ -95,7 +95,7 @@ fn lost_locks(process: &Process, database: &Database) -> Option<(SuspicionKind, 
     let kind = if process.holds_index {
         (!process.pairing.holds_main && process.has_main_file()).then_some(SuspicionKind::LostMainLock)
     } else if process.pairing.inherited_from.is_some() {
-        // A child that does nothing with what a fork gave it does no harm.
+        // A child that does not use what a fork gave it does no harm.
         is_active(process, database).then_some(SuspicionKind::ForkedConnection)
     } else {
         let is_excused = process.index_read_only != Some(false)
@@ -106,7 +106,7 @@ fn lost_locks(process: &Process, database: &Database) -> Option<(SuspicionKind, 
     kind.map(|kind| (kind, files_of(database)))
 }
 
-// A process that cannot be seen holds the main file, and none such holds byte 128 of this index.
+// An invisible process holds the main file, and no such process holds byte 128 of this index.
 fn against_unseen(database: &Database, now: Timestamp) -> Option<Suspicion> {
     let locks = &database.locks;
     let is_exclusive = locks.exclusive.as_ref().is_some_and(|holder| holder.pid.is_none());
@@ -115,13 +115,13 @@ fn against_unseen(database: &Database, now: Timestamp) -> Option<Suspicion> {
         .then(|| Suspicion::new(SuspicionKind::UnprovenLog, None, files_of(database), now))
 }
 
-// Evidence against a process is against its use of these files: others at the path are another matter.
+// Evidence against a process applies to its use of these files only; other files at the path are a separate matter.
 fn files_of(database: &Database) -> Vec<String> {
     let files = [&database.files.db, &database.files.shm];
     files.into_iter().flatten().map(|file| format!("{}:{}", file.device, file.inode)).collect()
 }
 
-/// Whether it was seen to take a lock of a transaction: it holds one now, or samples saw it write.
+/// Whether it was seen with a lock of a transaction: it holds one now, or samples saw it write.
 fn is_active(process: &Process, database: &Database) -> bool {
     let is_transaction = |hold: &LockHold| {
         matches!(hold, LockHold::Write | LockHold::Checkpoint | LockHold::Recover | LockHold::Read(_))
@@ -130,12 +130,12 @@ fn is_active(process: &Process, database: &Database) -> bool {
     process.holds.iter().any(is_transaction) || holds.iter().any(|it| it.pid == Some(process.pid))
 }
 
-// With the whole file to itself a connection needs no other lock.
+// A connection with an exclusive lock on the whole file needs no other lock.
 fn holds_all(process: &Process, database: &Database) -> bool {
     database.locks.exclusive.as_ref().is_some_and(|holder| holder.pid == Some(process.pid))
 }
 
-// Byte 128 is held, and by no process that can be told: it may be this one, through an open-file-description lock.
+// Byte 128 is held by an unidentified process. It may be this one, through an open-file-description lock.
 fn is_lock_unattributed(database: &Database) -> bool {
     database.locks.index_held && !database.processes.iter().any(|process| process.holds_index)
 }

@@ -9,12 +9,12 @@ use crate::{
     units,
 };
 
-/// Bytes in front of each page in the log.
+/// Bytes before each page in the log.
 const FRAME_HEADER: u64 = file_format::FRAME_HEADER as u64;
 
 pub const RULES: &[&dyn Rule] = &[&PinnedWal];
 
-/// A reader that has been keeping more than the autocheckpoint limit of frames from being moved, for long.
+/// A reader that has kept more than the autocheckpoint limit of frames from being moved for a long time.
 pub struct PinnedWal;
 
 impl Rule for PinnedWal {
@@ -27,7 +27,7 @@ impl Rule for PinnedWal {
         let Some(wal) = &look.database.wal else {
             return Vec::new();
         };
-        // A process can be in several slots; the pin that costs most stands for it.
+        // A process can be in several slots; the most expensive pin represents it.
         let mut worst: BTreeMap<Option<i32>, LogPin<'_>> = BTreeMap::new();
         for pin in look.database.locks.readers.iter().filter_map(|reader| LogPin::of(reader, wal, look)) {
             let known = worst.entry(pin.reader.pid).or_insert(pin);
@@ -39,7 +39,7 @@ impl Rule for PinnedWal {
     }
 }
 
-/// Committed frames that `reader` keeps from being moved; `None` where that is not known.
+/// Committed frames that `reader` keeps from being moved; `None` if unknown.
 pub(super) fn frames_pinned_by(reader: &LogReader, wal: &WalState) -> Option<u32> {
     // Slot 0 reads the main file only, so nothing may be moved into it.
     match reader.slot? {

@@ -1,6 +1,6 @@
-//! What can be seen of other processes' settings from outside.
+//! The settings of other processes, as far as they are visible from outside.
 //!
-//! Where all processes do the same, that is one row. Where they differ, each that stands out has a row of its own,
+//! If all processes agree, they share one row. If they differ, each exception has its own row and the others share one.
 //! and the others share one.
 
 use super::row;
@@ -10,7 +10,7 @@ use crate::{
     snapshot::{Database, PragmaRow, PragmaSource, Process},
 };
 
-/// The rows of what is seen of the processes that have `database` open.
+/// The rows for what is visible of the processes that have `database` open.
 pub fn rows(database: &Database, profile: &Profile) -> Vec<PragmaRow> {
     let expected = |name: &str| profile.expectation(name).map(|it| it.expected.as_str());
     let mut rows = Vec::new();
@@ -21,23 +21,23 @@ pub fn rows(database: &Database, profile: &Profile) -> Vec<PragmaRow> {
     rows
 }
 
-/// Something that a process does or does not, as can be seen from outside.
+/// A behaviour of a process that is visible from outside.
 struct ObservedTrait<'a> {
     pragma: &'static str,
     expected: Option<&'a str>,
-    /// Whether a process does it; `None` where that cannot be seen.
+    /// Whether a process does it; `None` if that is not visible.
     seen: fn(&Process) -> Option<bool>,
-    /// The value of those that do, and whether the profile is content with it.
+    /// The value of the processes that do it, and whether it complies with the profile.
     does: (&'static str, Option<bool>),
-    /// What those that do were seen doing, without their names.
+    /// The observation about them, without their names.
     doing: &'static str,
-    /// The same of those that do not; `None` where that shows nothing.
+    /// The same for the processes that do not; `None` if that shows nothing.
     does_not: Option<(&'static str, Option<bool>)>,
-    /// Why it cannot be seen, without the names.
+    /// Why it is not visible, without the names.
     unseen: &'static str,
 }
 
-// A mapping shows that a process set mmap_size. That there is none shows nothing of a profile that wants one: a
+// A mapping shows that a process set mmap_size. The absence of a mapping shows nothing if the profile expects one: a
 // connection maps only what it reads.
 fn mapped(expected: Option<&str>) -> ObservedTrait<'_> {
     ObservedTrait {
@@ -51,7 +51,7 @@ fn mapped(expected: Option<&str>) -> ObservedTrait<'_> {
     }
 }
 
-// Every profile wants clients that can write: in WAL mode a read-only one can neither recover nor checkpoint.
+// Every profile expects clients that can write: in WAL mode a read-only client can neither recover nor checkpoint.
 fn read_only<'a>() -> ObservedTrait<'a> {
     ObservedTrait {
         pragma: "read_only",
@@ -64,12 +64,12 @@ fn read_only<'a>() -> ObservedTrait<'a> {
     }
 }
 
-// That there is no such file shows nothing: what is small stays in memory either way.
+// The absence of such a file shows nothing: small data stays in memory either way.
 fn temporary(expected: Option<&str>) -> ObservedTrait<'_> {
     let verdict = match expected {
         Some(it) if it == "2" || it.eq_ignore_ascii_case("memory") => Some(false),
         Some(it) if it == "1" || it.eq_ignore_ascii_case("file") => Some(true),
-        // The default is a build's own.
+        // The default depends on the build.
         _ => None,
     };
     ObservedTrait {
@@ -84,7 +84,7 @@ fn temporary(expected: Option<&str>) -> ObservedTrait<'_> {
 }
 
 fn exclusive(database: &Database, expected: Option<&str>) -> Option<PragmaRow> {
-    // With a rollback journal each commit takes the whole file for a moment.
+    // With a rollback journal each commit locks the whole file for a moment.
     let holder = database.locks.exclusive.as_ref().filter(|_| database.is_wal() == Some(true))?;
     let mut row =
         row("locking_mode", Some(expected.unwrap_or("NORMAL")), Some("EXCLUSIVE"), PragmaSource::Observed);
@@ -109,7 +109,7 @@ impl ObservedTrait<'_> {
         }
         if let Some(does_not) = self.does_not.filter(|_| !others.is_empty()) {
             let mut row = self.row(database, &others, Some(does_not), "not by");
-            // Where it is so of all there is nobody to tell apart.
+            // If all processes do it there is no exception to name.
             if doing.is_empty() && unseen.is_empty() {
                 (row.pid, row.note) = (None, None);
             }
@@ -118,7 +118,7 @@ impl ObservedTrait<'_> {
         rows
     }
 
-    // One for all of `group`, who are named after `note`.
+    // One row for all of `group`, whose names follow `note`.
     fn row(
         &self,
         database: &Database,

@@ -1,4 +1,4 @@
-//! Ingestions that commit nothing for long, or hold the write lock for long.
+//! Ingestions that commit nothing for a long time, or hold the write lock for a long time.
 
 use std::time::Duration;
 
@@ -11,10 +11,9 @@ use crate::{
     units,
 };
 
-/// A run's process lives, and for long its journal tells of no batch.
+/// The process of a run is alive, and its journal has recorded no batch for a long time.
 ///
-/// Files that turn out to be unchanged or fail are told in the journal, too, and are progress: a run that only has such
-/// has not stalled.
+/// The journal also records unchanged and failed files, which are progress: a run with only such files is not stalled.
 pub struct StalledIngestion;
 
 impl Rule for StalledIngestion {
@@ -30,7 +29,7 @@ impl Rule for StalledIngestion {
 
 impl StalledIngestion {
     fn finding(&self, run: &Ingestion, look: &RuleInput<'_>) -> Option<Finding> {
-        // Files are counted before the first batch, which takes as long as the folders are large.
+        // Files are counted before the first batch, which takes longer the larger the folders are.
         run.files_total?;
         let silent = Duration::try_from_secs_f64(run.silent_ms? / 1000.0).ok()?;
         if !run.is_running() || silent < look.config.thresholds.stalled_ingestion {
@@ -49,7 +48,7 @@ impl StalledIngestion {
         let remedy = if is_stopped {
             resume(run.pid)
         } else {
-            // It ends after its batch, as it does for the console.
+            // It exits after its batch, as it does for the console.
             Remedy {
                 action: Some(RemedyAction::StopIngestion),
                 command: Some(format!("kill -TERM {}", run.pid)),
@@ -79,11 +78,11 @@ impl StalledIngestion {
     }
 }
 
-/// A batch held the write lock for long: in a run that goes on, or ended in the last day.
+/// A batch held the write lock for a long time, in a run that is active or ended within the last day.
 pub struct SlowBatch;
 
 impl SlowBatch {
-    /// How long an end is news.
+    /// How long an end is reported.
     const DAY: Duration = Duration::from_hours(24);
 }
 
@@ -127,7 +126,7 @@ impl Rule for SlowBatch {
     }
 }
 
-// `None` where the clock was set back.
+// `None` if the clock was set back.
 fn since(then: Timestamp, now: Timestamp) -> Option<Duration> {
     Duration::try_from(now.duration_since(then)).ok()
 }

@@ -7,8 +7,8 @@ use crate::{
 
 /// A process uses the wal-index without the locks on it or on the main file.
 ///
-/// Every process that has the index open holds byte 128 for life, and SHARED on the main file. One that does not has closed
-/// a descriptor of its own on the file, which drops all its locks there.
+/// Every process with the index open holds byte 128 and SHARED on the main file until it closes. A process without them
+/// has closed one of its own descriptors on the file, which drops all its locks there.
 pub struct LostLocks;
 
 impl Rule for LostLocks {

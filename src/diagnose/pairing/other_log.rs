@@ -5,7 +5,7 @@ use crate::{
     snapshot::{Finding, FindingKind, Process, Severity, SuspicionKind},
 };
 
-/// A process uses the main file with the log and index of another name of it, or with none that can be seen.
+/// A process uses the main file with the log and index of another name of it, or with none that is visible.
 pub struct OtherLog;
 
 impl Rule for OtherLog {

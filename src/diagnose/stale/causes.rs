@@ -1,4 +1,4 @@
-//! What makes a process stale, and what was seen of it.
+//! The causes that make a process stale, with their evidence.
 
 use super::{ProcessVerdict, StaleInput, twins};
 use crate::snapshot::{Executable, ExecutableState, Process, StaleCause, SuspicionKind};
@@ -13,7 +13,7 @@ pub fn causes(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Vec<Stale
     if subject.rows.iter().all(|(_, process)| process.only_reads_files()) {
         return Vec::new();
     }
-    // Whoever is stopped can be nothing but idle: it is to be let go on first.
+    // A stopped process is always idle. It has to be resumed first.
     let by_idleness = |cause: Option<StaleCause>| cause.filter(|_| !process.is_stopped());
     let found = [
         split_wal(subject),
@@ -26,11 +26,12 @@ pub fn causes(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Vec<Stale
     found.into_iter().flatten().collect()
 }
 
-// Samples have to confirm it: the process that closes a database last deletes its log a moment before its own descriptor.
+// Later samples have to confirm it: the last process to close a database deletes its log a moment before its own
+// descriptor.
 fn split_wal(subject: &ProcessVerdict<'_>) -> Option<StaleCause> {
     let mut files: Vec<String> = Vec::new();
     for (database, process) in &subject.rows {
-        // A whole database that was moved lives on at its new place, and so does the process that uses it.
+        // A whole database that was moved is still in use at its new path, and so is its process.
         if !process.moved_to.is_empty() && !database.is_split_from(process) {
             continue;
         }

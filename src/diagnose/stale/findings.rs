@@ -1,4 +1,4 @@
-//! What is told of daemons that should not be, or not twice, or are not what their pidfile says.
+//! Findings about daemons that should not run, run twice, or contradict their pidfile.
 
 use super::twins::{self, DaemonFamily};
 use crate::{
@@ -41,8 +41,8 @@ impl Rule for StaleDaemon {
 
 /// Two processes look like the same daemon.
 ///
-/// A warning where a rule says that there should be one, on each but the newest. Without a rule it is worth
-/// knowing, and no more: one finding for all that are alike, on the oldest.
+/// If a rule allows only one, it is a warning on each but the newest. Without a rule it is information: one finding for
+/// all equal processes, on the oldest.
 pub struct DuplicateDaemon;
 
 impl Rule for DuplicateDaemon {
@@ -60,7 +60,7 @@ impl Rule for DuplicateDaemon {
             }
         }
         let alike = twins::alike(look.database, &family);
-        // What a rule says of them has been told, or is that they may be many.
+        // A process with a rule is reported already, or the rule permits several.
         let without_rule = alike.iter().filter(|twins| twins.iter().all(|it| family.rule(it).is_none()));
         found.extend(without_rule.filter_map(|twins| self.info(look, twins)));
         found
@@ -110,10 +110,10 @@ impl DuplicateDaemon {
     }
 }
 
-/// The pidfile of a daemon rule names nobody who lives, or somebody else.
+/// The pidfile of a daemon rule names no live process, or another one.
 ///
-/// Two looks have to see it: while a daemon is started again its pidfile is an old one for a moment. And in a container
-/// a daemon knows itself by another PID than is seen from here.
+/// Two samples have to see it: while a daemon restarts, its pidfile is outdated for a moment. In a container a daemon
+/// also knows itself by another PID than the one visible from outside.
 pub struct DeadPidfile;
 
 impl Rule for DeadPidfile {
@@ -143,7 +143,7 @@ impl DeadPidfile {
         Some(Finding {
             kind: self.kind(),
             severity: Severity::Warning,
-            // Not the one that has this PID now: it has nothing to do with it.
+            // The process that has this PID now is unrelated.
             pid: None,
             message: format!(
                 "the pidfile {} of {} names {what}: a start may be refused, and a stop may hit a stranger",
@@ -160,7 +160,7 @@ impl DeadPidfile {
     }
 }
 
-// Whom it names, where that is nobody that the rule is about.
+// The process that the pidfile names, if it is not one that the rule is about.
 fn who_else(rule: &DaemonRule, pidfile: &Pidfile) -> Option<String> {
     let pid = pidfile.pid?;
     if pidfile.inside.iter().any(|command| rule.pattern.is_match(command)) {
@@ -174,7 +174,7 @@ fn who_else(rule: &DaemonRule, pidfile: &Pidfile) -> Option<String> {
     }
 }
 
-// One whose log was replaced, here or in another database, is never asked to end: that close does the damage.
+// Never offered for a process whose log was replaced, here or in another database: its close does the damage.
 fn reap(database: &Database, process: &Process) -> Remedy {
     let mut causes = process.stale.iter().flat_map(|stale| &stale.causes);
     let is_split = causes.any(|it| matches!(it, StaleCause::SplitWal { .. }));

@@ -1,4 +1,4 @@
-//! What keeps a process from being offered, whatever there is against it.
+//! What protects a process from being offered, whatever its causes.
 
 use super::{ProcessVerdict, StaleInput};
 use crate::snapshot::{Process, SamplingProcess, StaleProtection};
@@ -11,10 +11,10 @@ struct KnownReplicator {
     argument: &'static str,
 }
 
-/// What is known without a rule of the user's.
+/// Replicators that need no rule by the user.
 const REPLICATORS: &[KnownReplicator] = &[KnownReplicator { program: "litestream", argument: "replicate" }];
 
-/// waltop's commands. A test compares them with the command line, which this room must not know.
+/// waltop's commands. A test compares them with the command line, which this module must not depend on.
 const OWN: &[&str] = &[
     "ingest",
     "watch",
@@ -33,11 +33,11 @@ const OWN: &[&str] = &[
     "pragmas",
     "rescue",
 ];
-/// Our own command that plays somebody else's part, in the sandbox and in tests.
+/// waltop's command that plays the part of another program, in the sandbox and in tests.
 const ACTOR: &str = "actor";
 
-/// Why `process` is left alone; `None` where nothing protects it. What the user says of it comes before what it is
-/// known for: whoever points at an ingestion of ours may stop it, but not where a rule forbids that.
+/// Why `process` is protected; `None` if it is not. The user's rules come before built-in knowledge: the user may stop
+/// an ingestion that they select, unless a rule forbids it.
 pub fn protection(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Option<StaleProtection> {
     let (_, process) = subject.rows.first()?;
     if process.pid == 1 {
@@ -62,13 +62,13 @@ pub fn protection(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Optio
         })
 }
 
-// The files, of any of its databases, whose data ends with the process.
+// The files, of any of its databases, whose data is lost when the process exits.
 fn only_copy(subject: &ProcessVerdict<'_>) -> Option<Vec<String>> {
     let files: Vec<String> = subject.rows.iter().flat_map(|(_, process)| &process.deleted).cloned().collect();
     (!files.is_empty()).then_some(files)
 }
 
-// Root may stop anybody, and is offered nobody else's process either.
+// Root may stop any process, but is not offered those of other users.
 fn kinship(looker: &SamplingProcess, process: &Process) -> Option<StaleProtection> {
     if process.pid == looker.pid {
         return Some(StaleProtection::Looker);
@@ -91,7 +91,7 @@ fn own_kind(process: &Process) -> Option<StaleProtection> {
         return None;
     }
     let arguments = process.command.get(1..).unwrap_or_default();
-    // Options of ours may stand in front of a command.
+    // waltop's options may precede a command.
     if arguments.first().is_some_and(|it| it == ACTOR) {
         return None;
     }

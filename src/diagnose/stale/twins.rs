@@ -1,4 +1,4 @@
-//! Two of a kind.
+//! Processes of the same daemon.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use crate::{
     snapshot::{Database, Process},
 };
 
-/// Who is who among some processes: which rule each one matches, and which belong together. Made once, since a rule is
-/// a regular expression over the whole command line.
+/// The relations among some processes: which rule each one matches, and which belong together. Built once, because a
+/// rule is a regular expression over the whole command line.
 pub struct DaemonFamily<'a> {
     members: BTreeMap<i32, FamilyMember<'a>>,
 }
@@ -17,8 +17,8 @@ pub struct DaemonFamily<'a> {
 struct FamilyMember<'a> {
     process: &'a Process,
     rule: Option<&'a DaemonRule>,
-    // Of a rule of which there should be one: the PID of the first of its line that matches the same rule. A daemon
-    // and its workers, which need not have the database open all of them, share it.
+    // For a rule that allows one daemon: the PID of its first ancestor that matches the same rule. A daemon and its
+    // workers share it, even if some of them do not have the database open.
     head: Option<i32>,
 }
 
@@ -49,8 +49,8 @@ impl<'a> DaemonFamily<'a> {
         self.members.get(&process.pid)?.rule
     }
 
-    /// The newest process that matches the same rule, of which there should be one, and started after `process`. A
-    /// process, its ancestors and the other children of one that matches, too, are one daemon.
+    /// The newest process that matches the same rule, which allows one daemon, and started after `process`. A process,
+    /// its ancestors and the other children of a matching parent are one daemon.
     pub fn newer(&self, process: &Process) -> Option<&'a Process> {
         let (start, this) = (started(process)?, self.members.get(&process.pid)?);
         let (rule, head) = (this.rule?, this.head?);
@@ -73,7 +73,7 @@ impl<'a> DaemonFamily<'a> {
             }
             last = ancestor.process;
         }
-        // Beyond those whose rows are known, of one parent at least the command line is.
+        // Outside the known rows, at least the command line of one parent is known.
         let beyond = last.origin.parent_command.as_ref().filter(|command| !command.is_empty());
         match (last.parent, beyond) {
             (Some(parent), Some(command))
@@ -89,11 +89,11 @@ impl<'a> DaemonFamily<'a> {
     // The parent of `process`, its parent, and so on, as far as they are known.
     fn ancestors(&self, process: &Process) -> impl Iterator<Item = &FamilyMember<'a>> {
         let parent = |process: &Process| self.members.get(&process.parent?);
-        // No more than there are processes, should the parents go in a circle.
+        // Limited to the number of processes, in case the parents form a cycle.
         std::iter::successors(parent(process), move |member| parent(member.process)).take(self.members.len())
     }
 
-    // Whether one of the two started the other, or the one that did, as far as those between them are known.
+    // Whether one of the two, or its parent, started the other, as far as the processes between them are known.
     fn are_kin(&self, one: &Process, other: &Process) -> bool {
         let descends = |process: &Process, ancestor: i32| {
             process.parent == Some(ancestor)
@@ -108,8 +108,8 @@ pub fn newer<'a>(scene: &StaleInput<'a>, process: &Process) -> Option<&'a Proces
     scene.family.newer(process)
 }
 
-/// Processes with the same program, arguments and working directory that are neither siblings nor ancestor and
-/// child, as pre-forked workers are: the oldest first.
+/// Processes with the same program, arguments and working directory that are neither siblings nor ancestor and child,
+/// as pre-forked workers are; oldest first.
 pub fn alike<'a>(database: &'a Database, family: &DaemonFamily<'_>) -> Vec<Vec<&'a Process>> {
     let mut kinds: BTreeMap<(&str, &[String], &str), Vec<&Process>> = BTreeMap::new();
     for process in &database.processes {
@@ -137,7 +137,7 @@ fn started(process: &Process) -> Option<(u64, i32)> {
     process.start_ticks.map(|ticks| (ticks, process.pid))
 }
 
-// Those who were taken in by the same process need not have had the same parent.
+// Processes that the same process adopted need not have had the same parent.
 fn are_siblings(one: &Process, other: &Process) -> bool {
     let is_taken_in = |process: &Process| process.origin.has_lost_parent == Some(true);
     one.parent.is_some() && one.parent == other.parent && !(is_taken_in(one) || is_taken_in(other))

@@ -11,10 +11,10 @@ use crate::{
     units::milliseconds,
 };
 
-/// What may lie between two clocks that measure the same stretch of looks.
+/// The maximum difference between two clocks that measure the same period of samples.
 const SLACK_MS: f64 = 50.0;
 
-// What is not known makes no orphan.
+// An unknown origin does not make a process an orphan.
 pub fn orphan(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> {
     let ProcessOrigin { has_terminal, manager, has_lost_parent, .. } = &process.origin;
     let is_orphan = *has_lost_parent == Some(true)
@@ -37,7 +37,7 @@ pub fn max_age(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> 
     Some(StaleCause::MaxAge { rule: rule.name.clone(), age_ms, limit_ms, idle_ms })
 }
 
-// Here the pin itself is no activity.
+// The pin itself does not count as activity here.
 pub fn pinned_wal(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Option<StaleCause> {
     let limit = scene.config.thresholds.pinned_wal.1;
     let limit_ms = milliseconds(limit);
@@ -55,8 +55,8 @@ pub fn pinned_wal(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Optio
     })
 }
 
-// Whether that is idleness over all that the looks have covered, or over `cap`, whichever is shorter; and never over less
-// than means anything.
+// Whether the process was idle over the whole sampled period, or over `cap`, whichever is shorter, but never over less
+// than the minimum that is meaningful.
 fn over_window(
     scene: &StaleInput<'_>,
     idle_ms: f64,
