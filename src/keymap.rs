@@ -1,4 +1,4 @@
-//! Every key, once. The help, the footer and the table in the README are made from this.
+//! Every key, defined once. The help, the footer and the table in the README come from this table.
 
 mod active;
 mod key;
@@ -13,20 +13,20 @@ use crate::snapshot::RemedyAction;
 /// What a key can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Start an ingestion, or end a running one.
+    /// Starts an ingestion, or stops a running one.
     Ingest,
     Checkpoint,
     Stop,
     Reap,
-    /// Put right what the file can keep.
+    /// Fixes the settings that the file stores.
     Fix,
-    /// Prove that the database can be written to.
+    /// Tests that the database can be written to.
     Health,
-    /// Open or close the timeline.
+    /// Opens or closes the timeline.
     Timeline,
     Earlier,
     Later,
-    /// Show all about the selected row.
+    /// Shows the details of the selected row.
     Details,
     Filter,
     Help,
@@ -39,27 +39,27 @@ pub enum Action {
     Last,
     NextPanel,
     PreviousPanel,
-    /// This panel over the whole screen, or back.
+    /// Zooms this panel, or restores all panels.
     Zoom(Panel),
-    /// Open or close the overview of all databases.
+    /// Opens or closes the overview of all databases.
     Overview,
     /// The database before this one.
     PreviousDatabase,
     /// The database after this one.
     NextDatabase,
-    /// Close, clear or leave whatever is open.
+    /// Closes, clears or leaves whatever is open.
     Back,
-    /// Sort by the next column.
+    /// Sorts by the next column.
     Sort,
     Invert,
     Pause,
     Refresh,
     Faster,
     Slower,
-    /// Write the snapshot to a file.
+    /// Writes the snapshot to a file.
     Export,
     Copy,
-    /// Disarm or arm the keys that change something.
+    /// Disarms or arms the keys that change something.
     Arm,
 }
 
@@ -77,12 +77,12 @@ impl From<RemedyAction> for Action {
 /// One row of the keymap.
 #[derive(Debug)]
 pub struct KeyBinding {
-    /// What the configuration calls it, in kebab case.
+    /// Its name in the configuration, in kebab case.
     pub name: &'static str,
-    /// The keys where nothing else is configured, as they are written for people.
+    /// The default keys, as shown to the user.
     pub keys: &'static [&'static str],
     pub action: Action,
-    /// A word or two for the footer; empty where it is not shown there.
+    /// One or two words for the footer; empty if the footer omits it.
     pub label: &'static str,
     /// A sentence for the help and the README.
     pub help: &'static str,
@@ -373,7 +373,7 @@ pub const KEYMAP: &[KeyBinding] = &[
     },
 ];
 
-/// The row that the configuration calls `name`.
+/// The binding that the configuration calls `name`.
 pub fn named(name: &str) -> Option<&'static KeyBinding> {
     KEYMAP.iter().find(|binding| binding.name == name)
 }

@@ -1,20 +1,20 @@
-//! The keymap in force: the table, with the keys that the configuration gives.
+//! The active keymap: the table with the keys from the configuration.
 
 use crossterm::event::KeyEvent;
 
 use super::{Action, KEYMAP, KeyBinding, NamedKey};
 
-/// Keys that answer a dialog, or must always lead out. Each stays with what has it in the table, if anything does.
+/// Keys that answer a dialog, or must always leave a mode. Their bindings in the table, if any, cannot change.
 const KEPT: [&str; 4] = ["y", "n", "Esc", "Ctrl-C"];
 
-/// Which key does what. No two actions have the same one.
+/// The keys of each action. No two actions share a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keymap {
-    /// One for each row of the table; none is empty.
+    /// One entry for each row of the table; none is empty.
     keys: Vec<Vec<NamedKey>>,
 }
 
-/// A row of the keymap in force.
+/// A row of the active keymap.
 #[derive(Debug, Clone, Copy)]
 pub struct ActiveBinding<'a> {
     pub keys: &'a [NamedKey],
@@ -36,23 +36,23 @@ impl Keymap {
         self.keys.iter().zip(KEYMAP).map(|(keys, binding)| ActiveBinding { keys, binding })
     }
 
-    /// What `key` does.
+    /// The action of `key`.
     pub fn action(&self, key: KeyEvent) -> Option<Action> {
         let key = NamedKey::pressed(key)?;
         self.bindings().find(|bound| bound.keys.contains(&key)).map(|bound| bound.binding.action)
     }
 
-    /// The first key that does `action`.
+    /// The first key of `action`.
     pub fn key(&self, action: Action) -> &str {
         let bound = self.bindings().find(|bound| bound.binding.action == action);
         bound.and_then(|bound| bound.keys.first()).map_or("", NamedKey::as_str)
     }
 
-    /// Gives the action of `binding` these keys instead of those it has; Esc and Ctrl-C stay with theirs.
+    /// Replaces the keys of the action of `binding`; Esc and Ctrl-C keep theirs.
     ///
     /// # Errors
     ///
-    /// Where there are none, or one is kept for something else.
+    /// If `keys` is empty, or contains a reserved key.
     pub fn assign(&mut self, binding: &KeyBinding, mut keys: Vec<NamedKey>) -> Result<(), String> {
         if keys.is_empty() {
             return Err("takes at least one key".to_owned());
@@ -72,7 +72,7 @@ impl Keymap {
         Ok(())
     }
 
-    /// A key of `binding` that another action has too, and that other one.
+    /// A key that `binding` shares with another action, and that other binding.
     pub fn clash(&self, binding: &KeyBinding) -> Option<(&NamedKey, &'static KeyBinding)> {
         let mine = self.bindings().find(|bound| bound.binding.action == binding.action)?;
         let others = self.bindings().filter(|bound| bound.binding.action != binding.action);

@@ -1,4 +1,4 @@
-//! A key's name: as a terminal sends it, and as people write it.
+//! The name of a key: as a terminal sends it, and as users write it.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::text;
 
-/// Keys with a name: how waltop writes them, and how else people do.
+/// Named keys: waltop's spelling, and other spellings.
 const NAMED: [(&str, &[&str]); 16] = [
     ("Enter", &["return"]),
     ("Esc", &["escape"]),
@@ -34,20 +34,20 @@ pub struct NamedKey(String);
 /// Why a text names no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// There is none of that name.
+    /// No key has this name.
     #[error("{written:?} is no key; the nearest is {nearest} (x, X, F9, Ctrl-X, PgUp and the like)")]
     Unknown {
         written: String,
-        /// What may have been meant.
+        /// The most similar name.
         nearest: String,
     },
-    /// A terminal sends the same for another.
+    /// A terminal sends the same bytes for another key.
     #[error("{written} is {sent} to a terminal; write {sent}")]
     Same { written: String, sent: &'static str },
 }
 
 impl NamedKey {
-    /// The key that was pressed, where it has a name.
+    /// The pressed key, if it has a name.
     pub fn pressed(key: KeyEvent) -> Option<Self> {
         let plain = key.modifiers.difference(KeyModifiers::SHIFT).is_empty();
         Some(Self(match key.code {
@@ -78,11 +78,11 @@ impl NamedKey {
         }))
     }
 
-    /// The key that somebody wrote.
+    /// Parses the name of a key.
     ///
     /// # Errors
     ///
-    /// Where there is no such key, or a terminal cannot tell it from another.
+    /// If there is no such key, or a terminal cannot distinguish it from another.
     pub fn written(written: &str) -> Result<Self, KeyError> {
         let mut characters = written.chars();
         if let (Some(one), None) = (characters.next(), characters.next())
@@ -104,7 +104,7 @@ impl NamedKey {
             return Ok(Self(format!("F{number}")));
         }
         if let Some([letter @ b'a'..=b'z']) = lower.strip_prefix("ctrl-").map(str::as_bytes) {
-            // Both are the same byte (ASCII 9 and 13).
+            // Both send the same byte (ASCII 9 and 13).
             return match letter {
                 b'i' => Err(KeyError::Same { written: written.to_owned(), sent: "Tab" }),
                 b'm' => Err(KeyError::Same { written: written.to_owned(), sent: "Enter" }),
@@ -119,7 +119,7 @@ impl NamedKey {
     }
 }
 
-/// The name of the key that `written`, in small letters, is most like.
+/// The name most similar to `written`, which is in lower case.
 fn nearest(written: &str) -> &'static str {
     let spellings: Vec<(String, &str)> = NAMED
         .iter()

@@ -1,6 +1,6 @@
 //! The panels of the screen.
 
-/// The panels, as they are numbered on the screen.
+/// The panels, in the order of their numbers on the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Panel {
     /// 1
