@@ -54,7 +54,6 @@ impl Rule for MappedDatabase {
 ///
 /// A pool that fills up also grows, and then stops. A growth therefore counts if it lasts for [`ManyHandles::SPAN_MS`],
 /// has [`ManyHandles::RISES`] steps, and never falls.
-/// [`ManyHandles::RISES`] steps and was not once given back.
 pub struct ManyHandles;
 
 impl ManyHandles {
@@ -141,7 +140,6 @@ impl Rule for ManyHandles {
 ///
 /// It accuses no process, because the settings of other processes are not visible. It is reported as information while
 /// a process has the database open.
-/// open, as a thing to know.
 pub struct BareClient;
 
 impl Rule for BareClient {

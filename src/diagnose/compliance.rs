@@ -3,7 +3,6 @@
 //! Most pragmas belong to a connection, and the connections of other processes cannot be queried. A pragma therefore
 //! has up to four rows: the value in the file, the value of waltop's connection, the default of a client that sets
 //! nothing, and what is visible of other processes from outside. An unknowable value is `None` and never complies.
-//! seen of others from outside. What nobody can know is `None`, and never complies.
 
 use crate::{
     config::profile::{Keeper, Profile},

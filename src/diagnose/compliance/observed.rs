@@ -1,7 +1,6 @@
 //! The settings of other processes, as far as they are visible from outside.
 //!
 //! If all processes agree, they share one row. If they differ, each exception has its own row and the others share one.
-//! and the others share one.
 
 use super::row;
 use crate::{
