@@ -1,6 +1,6 @@
 //! The checksum of `-wal` and `-shm` (<https://sqlite.org/fileformat2.html#checksum_algorithm>).
 
-/// How the words are stored over which a checksum goes.
+/// The byte order of the words that a checksum covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WordOrder {
     Little,
@@ -8,13 +8,13 @@ pub enum WordOrder {
 }
 
 impl WordOrder {
-    /// That of this machine, which the wal-index uses.
+    /// The byte order of this machine, which the wal-index uses.
     pub const NATIVE: Self = if cfg!(target_endian = "little") { Self::Little } else { Self::Big };
 }
 
 pub type ChecksumPair = (u32, u32);
 
-/// Goes on from `sums` over `bytes`; a rest of fewer than eight bytes does not count.
+/// Continues from `sums` over `bytes`; a remainder of fewer than eight bytes is ignored.
 pub fn extend(order: WordOrder, sums: ChecksumPair, bytes: &[u8]) -> ChecksumPair {
     match order {
         WordOrder::Little => run(u32::from_le_bytes, sums, bytes),

@@ -1,7 +1,7 @@
-//! Hears that a log is written to, with `inotify(7)`: a transaction writes its frames when it commits, and gives the
-//! write lock back right after. So the end of a long hold need not be sampled often to be told exactly.
+//! Watches logs for writes with `inotify(7)`. A transaction writes its frames when it commits, and releases the write
+//! lock right after that. The end of a long hold is therefore known exactly without frequent samples.
 //!
-//! Nothing is taken, and whoever writes is not held up. Elsewhere than on Linux nothing is heard.
+//! The watch takes no lock and delays no writer. It exists on Linux only.
 
 #[cfg(target_os = "linux")]
 mod hearing {
@@ -14,35 +14,35 @@ mod hearing {
 
     use super::WatchedLog;
 
-    /// Hears the next write to each log that it was told of.
+    /// Reports the next write to each watched log.
     #[derive(Debug)]
     pub struct CommitWatcher {
         events: OwnedFd,
     }
 
     impl CommitWatcher {
-        /// `None` where the kernel gives no such descriptor: a user can have only so many.
+        /// `None` if the kernel gives no such descriptor: their number per user is limited.
         pub fn open() -> Option<Self> {
             let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
             Some(Self { events })
         }
 
-        /// Listens for the next write to `log`, and no further one.
+        /// Watches for the next write to `log`, and for no further one.
         pub fn listen(&self, log: &Path) -> Option<WatchedLog> {
-            // Nothing is taken out of the queue here: it may tell of another log, which is told once.
+            // The queue is not drained here: it may have an event of another log, which is reported only once.
             inotify::add_watch(&self.events, log, WatchFlags::MODIFY | WatchFlags::ONESHOT).ok()
         }
 
         pub fn forget(&self, watch: WatchedLog) {
-            // It may have been heard, which ends it.
+            // The event may have arrived, which ends the watch.
             let _ = inotify::remove_watch(&self.events, watch);
         }
 
-        /// Waits until something is heard, or for `at_most`: what was heard.
+        /// Waits for an event, or for `at_most`; returns the logs that were written to.
         pub fn wait(&self, at_most: Duration) -> Vec<WatchedLog> {
             let mut fds = [PollFd::new(&self.events, PollFlags::IN)];
             let timeout = Timespec::try_from(at_most).ok();
-            // A signal cuts the wait short, which does no harm.
+            // A signal ends the wait early, which does no harm.
             let _ = poll(&mut fds, timeout.as_ref());
             self.written_logs()
         }
@@ -76,12 +76,12 @@ mod hearing {
             None
         }
 
-        /// Nothing is heard of `log`.
+        /// A log is not watchable here.
         pub fn listen(&self, _log: &Path) -> Option<WatchedLog> {
             None
         }
 
-        /// There is nothing to forget.
+        /// There is no watch to remove.
         pub fn forget(&self, _watch: WatchedLog) {}
 
         pub fn wait(&self, at_most: Duration) -> Vec<WatchedLog> {
@@ -93,7 +93,7 @@ mod hearing {
 
 pub use hearing::CommitWatcher;
 
-/// One log that is listened to.
+/// A watched log.
 pub type WatchedLog = i32;
 
 #[cfg(all(test, target_os = "linux"))]

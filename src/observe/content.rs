@@ -1,7 +1,7 @@
-//! What the bytes of the files prove: whether they belong together, and what they lack.
+//! Evidence from the bytes of the files: whether they belong together, and what is missing.
 //!
-//! All is read with `pread`, a bounded part in each sample, and only where a file has changed since. Nothing here is
-//! judged twice in one sample: what accuses is confirmed by another sample.
+//! Everything is read with `pread`, a bounded part in each sample, and only after a file changed. One sample judges
+//! each fact once; another sample confirms an accusation.
 
 use std::{
     collections::BTreeSet,
@@ -39,33 +39,33 @@ use frames::{FrameHeader, MainAndLog};
 const FRAMES: usize = 262_144;
 /// How many bytes of pages one sample compares.
 const COMPARED_BYTES: usize = 16 << 20;
-/// How often the index is read again because it has changed meanwhile.
+/// How often the index is read again because it changed in the meantime.
 const TRIES: u32 = 3;
-/// A file that was written less long ago can be written again without another modification time.
+/// A file written less than this ago can be written again without a new modification time.
 const TICK: Duration = Duration::from_millis(100);
-/// Bytes of `-shm` that a checkpoint locks for itself.
+/// Bytes of `-shm` that a checkpoint locks exclusively.
 const COPYING: [u64; 2] = [CHECKPOINT_BYTE, READ0_BYTE];
 
-/// One sample's view of the files, for [`ContentReader::read`].
+/// The files in one sample, for [`ContentReader::read`].
 #[derive(Debug)]
 pub struct ContentInput<'a> {
     /// Main file, `-wal` and `-shm`.
     pub paths: &'a [PathBuf; 3],
     pub sights: &'a [Option<FileSighting>; 3],
-    /// The path of the journal, where there is one.
+    /// The path of the journal, if there is one.
     pub journal: Option<PathBuf>,
-    /// Bytes in a page, by the header of the main file; `None` where it has no header.
+    /// Bytes per page, from the header of the main file; `None` if it has no header.
     pub page_size: Option<u32>,
     pub header_count: u32,
     /// Whether a process has one of the files open, or holds a lock on one.
     pub is_used: bool,
-    /// Whether a process holds byte 128, which every process with the index open does.
+    /// Whether a process holds byte 128, as every process with the index open does.
     pub is_vouched_for: bool,
-    /// Committed frames, counted in the log itself; `None` where they are not counted to the end.
+    /// Committed frames, counted in the log itself; `None` if they are not counted to the end.
     pub committed: Option<u32>,
 }
 
-/// Reads the content of one database, and remembers what it has read.
+/// Reads the content of one database, and caches what it has read.
 #[derive(Debug, Default)]
 pub struct ContentReader {
     first_page: Option<([Option<ContentStamp>; 3], FirstPage)>,
@@ -73,7 +73,7 @@ pub struct ContentReader {
     log: Option<LogSearch>,
 }
 
-/// What tells one state of a file from another.
+/// Distinguishes the states of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ContentStamp {
     id: FileId,
@@ -102,7 +102,7 @@ struct LogSearch {
 }
 
 impl ContentReader {
-    /// What the content of the files in `input` proves.
+    /// The evidence from the content of the files in `input`.
     pub fn read(&mut self, input: &ContentInput<'_>, unseen: &mut Vec<Unseen>) -> ContentEvidence {
         let Some(main) = &input.sights[0] else { return ContentEvidence::default() };
         let mut note = |what: &str, path: &Path, error: &io::Error| {
@@ -224,7 +224,7 @@ impl ContentReader {
 }
 
 impl LogSearch {
-    /// Whether the search has come to its end; without an answer where the log changes meanwhile.
+    /// Whether the search is finished; it has no answer if the log changes in the meantime.
     fn continue_search(&mut self, pair: &MainAndLog<'_>, index: &Path) -> io::Result<bool> {
         if self.belongs.is_some() {
             return Ok(true);
@@ -245,7 +245,7 @@ impl LogSearch {
     }
 }
 
-/// How far the checkpoints of this log went, as its index says that was left.
+/// How far the checkpoints of this log went, according to the index left beside it.
 fn left_by_index(pair: &MainAndLog<'_>, index: &Path) -> Vec<u32> {
     let raw = files::open(index).and_then(|index| RawIndex::read(&index)).ok();
     raw.filter(|it| it.is_whole() && it.salts() == pair.header.salts())
@@ -253,7 +253,7 @@ fn left_by_index(pair: &MainAndLog<'_>, index: &Path) -> Vec<u32> {
         .unwrap_or_default()
 }
 
-// The log may hold what the main file lacks: its frames are read where it is too short.
+// The log may hold the missing pages: its frames are read if the main file is too short.
 fn contradiction_of_header(input: &ContentInput<'_>) -> io::Result<Option<Contradiction>> {
     let (Some(main), Some(size)) = (&input.sights[0], input.page_size) else { return Ok(None) };
     if main.facts.bytes >= u64::from(input.header_count) * u64::from(size) {
@@ -303,7 +303,7 @@ fn by_index(raw: &RawIndex, index: &File, main: &Path, log: &Path) -> io::Result
     let header = log.as_ref().and_then(|log| LogHeader::read(log).ok().flatten());
     let pair = log.as_ref().zip(header).map(|(log, header)| MainAndLog { main: &main, log, header });
     let found = contradiction::by_index(&file, raw, index, pair.as_ref(), was_copying)?;
-    // Read once more: a page that was written meanwhile could be half old and half new.
+    // Read again: a page written in the meantime could be half old and half new.
     Ok(if found.is_some() && (was_copying || is_copying()?) {
         found.filter(|it| it.kind == crate::snapshot::ContradictionKind::MissingPage)
     } else {
@@ -313,7 +313,7 @@ fn by_index(raw: &RawIndex, index: &File, main: &Path, log: &Path) -> io::Result
 
 fn hot_journal(input: &ContentInput<'_>, main_bytes: u64) -> io::Result<Option<HotJournal>> {
     match &input.journal {
-        // SQLite takes an empty main file for a new database, and removes its journal.
+        // SQLite treats an empty main file as a new database, and removes its journal.
         Some(path) if main_bytes > 0 => {
             let main = files::open(&input.paths[0])?;
             journal::hot(path, || Ok(!is_written(&main)?))

@@ -1,4 +1,4 @@
-//! What the sampling of locks costs: CPU time as the kernel accounts it, of the thread and of the process.
+//! The cost of sampling locks: the CPU time that the kernel accounts to the thread and to the process.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -9,12 +9,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::snapshot::SamplingFacts;
 
-/// The shortest time that gives a figure of its own: looks in quick succession would give noise.
+/// The minimum period of a figure: shorter periods would give noise.
 const PERIOD: Duration = Duration::from_millis(900);
-/// The same while there is no figure yet.
+/// The same until there is a first figure.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// What a sampling thread tells of itself.
+/// The counters that a sampling thread publishes.
 #[derive(Debug, Default)]
 pub struct SamplingTally {
     samples: AtomicU64,
@@ -22,7 +22,7 @@ pub struct SamplingTally {
 }
 
 impl SamplingTally {
-    /// One more sample, by the thread that calls.
+    /// Counts one sample by the calling thread.
     pub fn sampled(&self) {
         self.samples.fetch_add(1, Ordering::Relaxed);
         self.cpu_nanoseconds.store(nanoseconds(ClockId::ThreadCPUTime), Ordering::Relaxed);
@@ -38,7 +38,7 @@ impl SamplingTally {
     }
 }
 
-/// Makes figures of what a [`SamplingTally`] has at two times.
+/// Computes figures from a [`SamplingTally`] at two times.
 #[derive(Debug)]
 pub struct CostMeter {
     since: TallyReading,
@@ -54,7 +54,7 @@ struct TallyReading {
 }
 
 impl CostMeter {
-    /// A meter that begins with what `tally` has at `now`.
+    /// A meter whose first period starts with `tally` at `now`.
     pub fn start(tally: &SamplingTally, now: Instant) -> Self {
         Self { since: tally.read(now), latest: None }
     }

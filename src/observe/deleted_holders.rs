@@ -1,5 +1,5 @@
-//! Who has a database open that is no longer at its path. It costs a look at every descriptor of every process, so it is
-//! asked for a path where nothing is.
+//! The processes that have a database open that is no longer at its path. The search reads every descriptor of every
+//! process, so it runs only for a path without a file.
 
 use std::{
     collections::BTreeSet,
@@ -12,15 +12,15 @@ use crate::{
     snapshot::Unseen,
 };
 
-/// The processes that have a deleted file of a database open, and those that cannot be asked.
+/// The processes that have a deleted file of a database open, and those that could not be read.
 #[derive(Debug)]
 pub struct DeletedHolders {
     pub pids: Vec<i32>,
-    /// Whose descriptors could not be read: a holder may be among them.
+    /// Processes with unreadable descriptors: a holder may be among them.
     pub unseen: Vec<Unseen>,
 }
 
-/// The processes that have the database open which lay at `path`, an absolute one, as the `/proc` at `proc` shows them.
+/// The processes that have open the database formerly at the absolute `path`, as the `/proc` at `proc` shows them.
 pub fn holders_of_deleted(proc: &Path, path: &Path) -> DeletedHolders {
     let paths = files::with_sidecars(path);
     let nobody = BTreeSet::new();

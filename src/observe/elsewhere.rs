@@ -1,4 +1,4 @@
-//! Processes where there is no Linux `/proc`: those that hold a sampled lock, as sysinfo describes them.
+//! Processes on systems without a Linux `/proc`: the holders of sampled locks, described by sysinfo.
 
 #![expect(clippy::unused_self, reason = "the same calls as on Linux")]
 
@@ -19,12 +19,12 @@ use crate::{
     snapshot::{Process, ProcessState, Unseen},
 };
 
-/// Finds nothing but the holders of locks.
+/// Finds only the holders of locks.
 #[derive(Debug)]
 pub struct OpenerFinder;
 
 impl OpenerFinder {
-    /// The `/proc` at `proc` is of no use here.
+    /// Ignores the `/proc` at `proc`.
     pub fn new(_proc: &Path) -> Self {
         Self
     }
@@ -36,7 +36,7 @@ impl OpenerFinder {
         targets.iter().map(|target| openers(target.holders)).collect()
     }
 
-    /// What could not be seen.
+    /// What could not be sampled.
     pub fn unseen(&self) -> impl Iterator<Item = Unseen> {
         std::iter::once(Unseen {
             what: "processes that have the database open without holding a lock, and their open files"
@@ -46,7 +46,7 @@ impl OpenerFinder {
     }
 }
 
-/// What names the running boot of the system: its second.
+/// Identifies the running boot of the system by its second.
 pub fn boot(_proc: &Path) -> String {
     System::boot_time().map(|second| second.to_string()).unwrap_or_default()
 }
@@ -54,7 +54,7 @@ pub fn boot(_proc: &Path) -> String {
 pub struct ProcessDescriber {
     system: Option<System>,
     cpu_taken: Option<Instant>,
-    // How often the CPU of each process was taken: from the second time on there is something to compare with.
+    // How often the CPU of each process was measured: from the second time on there is a difference.
     takings: HashMap<i32, u32>,
 }
 
@@ -70,8 +70,8 @@ impl ProcessDescriber {
         Self { system: System::new().ok(), cpu_taken: None, takings: HashMap::new() }
     }
 
-    /// Takes the figures of `pids`, once before they are described. Their CPU only now and again: over a shorter
-    /// time it means nothing.
+    /// Measures `pids`, once before they are described. Their CPU is measured at longer intervals, because over a
+    /// shorter time it means nothing.
     pub fn measure(&mut self, pids: &[i32]) {
         let Some(system) = &mut self.system else { return };
         let mut kind = ProcessRefreshKind::nothing().with_memory().with_cmd(UpdateKind::OnlyIfNotSet);
@@ -87,7 +87,7 @@ impl ProcessDescriber {
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, kind);
     }
 
-    /// The process `pid`, but for what it has to do with a database; `None` where it is gone.
+    /// The process `pid` without its relation to a database; `None` if it is gone.
     pub fn describe(&mut self, pid: i32) -> Option<Process> {
         let process = self.system.as_ref()?.process(Pid::from_u32(u32::try_from(pid).ok()?))?;
         Some(Process {

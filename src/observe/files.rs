@@ -1,4 +1,4 @@
-//! The three files of a database: what `stat` says, and the device number under which locks are listed.
+//! The three files of a database: their `stat`, and the device number under which locks are listed.
 
 use std::{
     ffi::OsString,
@@ -25,15 +25,15 @@ impl FileId {
         (rustix::fs::major(self.device), rustix::fs::minor(self.device))
     }
 
-    /// The device number, in no parts: elsewhere there is no lock table to compare it with.
+    /// The whole device number: there is no lock table to compare it with.
     #[cfg(not(target_os = "linux"))]
     pub fn numbers(self) -> DeviceNumber {
         (0, u32::try_from(self.device).unwrap_or(u32::MAX))
     }
 }
 
-/// A file that is told from all others, those aside that lie under another name: its numbers are given out again when
-/// it is deleted, so the time of its birth counts as well.
+/// Identifies a file, whatever its names. The kernel reuses device and inode numbers after a deletion, so the birth
+/// time is included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BirthId {
     id: FileId,
@@ -41,18 +41,18 @@ pub struct BirthId {
 }
 
 impl BirthId {
-    /// That of the file that `metadata` is about; `None` where its file system keeps no such time.
+    /// The identity of the file of `metadata`; `None` if its file system keeps no birth time.
     pub fn of(metadata: &Metadata) -> Option<Self> {
         Some(Self { id: FileId::of(metadata), at: metadata.created().ok()? })
     }
 }
 
-/// One file as it lies at its path.
+/// The file at a path.
 #[derive(Debug, Clone)]
 pub struct FileSighting {
     /// Its identity, to compare with descriptors of processes.
     pub id: FileId,
-    /// What is remembered of it when it is gone.
+    /// Its identity, to remember after the file is gone.
     pub birth: Option<BirthId>,
     /// The device under which the kernel lists its locks.
     pub lock_device: DeviceNumber,
@@ -63,23 +63,23 @@ pub struct FileSighting {
 impl FileSighting {
     /// Whether `device` and `inode`, as the kernel prints them in `/proc/locks` and `maps`, mean this file.
     ///
-    /// Both device numbers count: the one that `stat` gives where it differs is made up by the file
-    /// system (overlay, btrfs) and so belongs to nothing else.
+    /// Both device numbers count: if `stat` reports another one, the file system (overlay, btrfs) generated it, so it
+    /// belongs to nothing else.
     pub fn is(&self, device: DeviceNumber, inode: u64) -> bool {
         inode == self.id.inode && (device == self.lock_device || device == self.id.numbers())
     }
 
-    /// Whether the lock table could mean another file by the same numbers, as with two btrfs subvolumes.
+    /// Whether the lock table could mean another file with the same numbers, as with two btrfs subvolumes.
     pub fn is_ambiguous(&self) -> bool {
         self.lock_device != self.id.numbers()
     }
 }
 
-/// Looks at the file at `path`, which is at `mounted` in the tree of `mounts`; `None` where there is none.
+/// Reads the file at `path`, which is at `mounted` in the tree of `mounts`; `None` if there is none.
 ///
 /// # Errors
 ///
-/// Where the operating system does not let us look.
+/// If the operating system denies access.
 pub fn read_files(path: &Path, mounted: &Path, mounts: &MountTable) -> io::Result<Option<FileSighting>> {
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
@@ -100,7 +100,7 @@ pub fn read_files(path: &Path, mounted: &Path, mounts: &MountTable) -> io::Resul
     Ok(Some(FileSighting { id, birth: BirthId::of(&metadata), lock_device, facts }))
 }
 
-/// `path` with `suffix` behind its name, as SQLite names `-wal` and `-shm`.
+/// `path` with `suffix` appended to its name, as SQLite names `-wal` and `-shm`.
 pub fn sidecar(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
@@ -112,11 +112,11 @@ pub fn with_sidecars(main: &Path) -> [PathBuf; 3] {
     [main.to_owned(), sidecar(main, "-wal"), sidecar(main, "-shm")]
 }
 
-/// Opens a file for a moment's reading. It never blocks, whatever has come to lie at the path.
+/// Opens a file for a short read. It never blocks, whatever is at the path.
 ///
 /// # Errors
 ///
-/// Where it cannot be opened or is not a regular file.
+/// If the file cannot be opened or is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
@@ -127,11 +127,11 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Reads at `offset` until `buffer` is full or the file ends, and says how many bytes came.
+/// Reads at `offset` until `buffer` is full or the file ends; returns the number of bytes.
 ///
 /// # Errors
 ///
-/// Where the operating system fails to read.
+/// If the operating system fails to read.
 pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {

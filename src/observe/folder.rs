@@ -1,4 +1,4 @@
-//! The folder that a database lies in: whose it is, and whether the database's owner can make files there.
+//! The folder of a database: its owner, and whether the database's owner can create files there.
 
 use std::{fs::Metadata, os::unix::fs::MetadataExt, path::Path};
 
@@ -9,7 +9,7 @@ use rustix::{
 
 use crate::snapshot::{FileFacts, FolderFacts};
 
-/// Looks at the folder of the database at `path`; `db` is its main file.
+/// Reads the folder of the database at `path`; `db` is its main file.
 pub fn read_folder(path: &Path, db: Option<&FileFacts>) -> Option<FolderFacts> {
     let folder = path.parent()?;
     let metadata = folder.metadata().ok()?;
@@ -18,9 +18,9 @@ pub fn read_folder(path: &Path, db: Option<&FileFacts>) -> Option<FolderFacts> {
     let owner_may_write = db.and_then(|db| {
         let facts = FolderProbe::of(&metadata);
         match asked {
-            // What the kernel answers us holds for the owner, where we are the owner.
+            // The kernel's answer to waltop applies to the owner if waltop runs as the owner.
             Some(answer) if own == db.uid => Some(answer.is_ok()),
-            // Nobody writes there, whoever asks.
+            // No user can write there.
             Some(Err(Errno::ROFS)) => Some(false),
             _ => facts.lets_write(db.uid),
         }
@@ -33,7 +33,7 @@ pub fn read_folder(path: &Path, db: Option<&FileFacts>) -> Option<FolderFacts> {
     })
 }
 
-// `None` where the kernel does not say. Nothing is written or opened.
+// `None` if the kernel does not answer. Nothing is written or opened.
 fn may_write(folder: &Path) -> Option<Result<(), Errno>> {
     match rustix::fs::accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
         Ok(()) => Some(Ok(())),
@@ -53,8 +53,8 @@ impl FolderProbe {
         Self { uid: metadata.uid(), mode: metadata.mode() }
     }
 
-    // Only what the mode says for certain: by its groups a user might, and those are not known. An access list
-    // that grants more shows in the bits of the group.
+    // Only what the mode proves: the groups of a user might permit it, and they are unknown. An access list that grants
+    // more is visible in the bits of the group.
     fn lets_write(self, uid: u32) -> Option<bool> {
         let allows = |bits: u32| self.mode & bits == bits;
         if uid == 0 {

@@ -1,4 +1,4 @@
-//! Processes whose descriptors on a database only grow: the way in which a leak of connections shows.
+//! Processes whose number of descriptors on a database only grows: the sign of a leak of connections.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -7,10 +7,11 @@ use std::{
 
 use crate::{history::LockHistory, snapshot::HandleGrowth};
 
-/// Follows the number of descriptors of each process on the main file, look by look.
+/// Tracks the number of descriptors of each process on the main file across samples.
 ///
-/// What counts is the time since the number last fell, and in it the looks that saw it rise. A rise older than
-/// [`LockHistory::WINDOW`] is forgotten, so that what grew once and rests is none: a pool that has filled up, say.
+/// It reports the time since the number last fell, and the samples in that time that saw it rise. A rise older than
+/// [`LockHistory::WINDOW`] is forgotten. A number that grew once and stays is therefore no growth: a pool that has
+/// filled up, for example.
 #[derive(Debug, Default)]
 pub struct HandleGrowths {
     known: HashMap<(i32, Option<u64>), HandleCount>,
@@ -19,12 +20,12 @@ pub struct HandleGrowths {
 #[derive(Debug)]
 struct HandleCount {
     now: u32,
-    // When a look saw it rise, and from what.
+    // When a sample saw it rise, and from which number.
     rises: VecDeque<(Instant, u32)>,
 }
 
 impl HandleCount {
-    // A leak that rises at each look, however often we look, needs no more than these.
+    // A leak that rises at each sample needs no more than these, at any sampling rate.
     const RISES: usize = 256;
 
     fn is(&mut self, count: u32, at: Instant) {
@@ -54,8 +55,8 @@ impl HandleCount {
 }
 
 impl HandleGrowths {
-    /// Takes in `seen`, a look at `now`: PID, start ticks and descriptors of each process whose descriptors can be read.
-    /// Tells what has grown, in the same order. A process that is not among them is forgotten.
+    /// Ingests `seen`, a sample at `now`: PID, start ticks and descriptors of each process whose descriptors are
+    /// readable. Returns their growth in the same order. A process that is not among them is forgotten.
     pub fn add_sample(
         &mut self,
         seen: impl Iterator<Item = (i32, Option<u64>, u32)>,

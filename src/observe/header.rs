@@ -10,11 +10,11 @@ use crate::{
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Reads the header; `None` where the file is empty, which SQLite takes for a new database.
+/// Reads the header; `None` if the file is empty, which SQLite treats as a new database.
 ///
 /// # Errors
 ///
-/// Where it cannot be read, or is no header.
+/// If it cannot be read, or is no header.
 pub fn read(file: &File) -> io::Result<Option<FileHeader>> {
     let mut bytes = [0; MAIN_HEADER];
     match files::read_at(file, &mut bytes, 0)? {
@@ -26,12 +26,12 @@ pub fn read(file: &File) -> io::Result<Option<FileHeader>> {
     }
 }
 
-/// Whether `start` could be the beginning of a database, as far as it goes.
+/// Whether `start` could be the start of a database, as far as it goes.
 pub fn could_be_header(start: &[u8]) -> bool {
     start.iter().zip(MAGIC).all(|(byte, magic)| byte == magic)
 }
 
-/// Whether these bytes are a header: the magic words, and a page size that can be.
+/// Whether these bytes are a header: the magic string, and a valid page size.
 pub fn is_header(bytes: &[u8; MAIN_HEADER]) -> bool {
     let size = page_size(bytes);
     could_be_header(bytes) && size.is_power_of_two() && size >= 512
@@ -45,8 +45,8 @@ pub fn page_size(bytes: &[u8; MAIN_HEADER]) -> u32 {
     }
 }
 
-/// Pages of the database, where the header keeps that count: a writer older than 3.7.0 leaves it alone, and then the
-/// change counter and the counter that it is valid for differ.
+/// Pages of the database, if the header maintains that count. A writer older than 3.7.0 does not update it; then the
+/// change counter differs from the version-valid-for counter.
 pub fn valid_page_count(bytes: &[u8; MAIN_HEADER]) -> Option<u32> {
     let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     Some(word(28)).filter(|&count| word(24) == word(92) && count > 0)

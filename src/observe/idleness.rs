@@ -1,4 +1,4 @@
-//! For how long each process of a look has done nothing in any of the watched databases.
+//! For how long each process of a sample has been idle in all of the watched databases.
 
 use std::{
     cmp::Reverse,
@@ -13,16 +13,16 @@ use crate::{
     state::first_seen::{FirstSeen, IdleSample, IdleTime},
 };
 
-/// When a look was taken, on the clock that only goes forward.
+/// When a sample was taken, on the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct IdleClock {
     pub instant: Instant,
-    /// In ms, the same for every process of a boot; it stands still while the machine sleeps.
+    /// In ms, the same for every process of a boot. It stops while the machine sleeps.
     pub ms: u64,
 }
 
 impl IdleClock {
-    /// The present, when `instant` is.
+    /// The current time, taken at `instant`.
     pub fn at(instant: Instant) -> Self {
         let now = clock_gettime(ClockId::Monotonic);
         let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
@@ -30,33 +30,33 @@ impl IdleClock {
     }
 }
 
-/// From which idleness on, in ms, it is asked what those below a process do.
+/// The idleness in ms from which on the descendants of a process are checked.
 const ASKED_FROM_MS: u64 = 500;
-/// Time between the first two such questions: each reads a file of every process there is.
+/// Time between the first two checks: each reads a file of every process.
 const ASKED_FIRST: Duration = Duration::from_secs(3);
-/// The longest time between two. It doubles up to this: whoever was busy through others at half of the time that it was
-/// watched was not idle over all of it.
+/// The maximum time between two checks. The time doubles up to this: a process that its descendants kept busy for half
+/// of the period was not idle over all of it.
 const ASKED_LAST: Duration = Duration::from_secs(30);
 
-/// What is remembered from look to look.
+/// The state that is kept between samples.
 #[derive(Debug, Default)]
 pub struct IdleTracker {
     looked_at: Option<Instant>,
     asked_at: Option<Instant>,
-    // Time to the next question; as at first, where somebody is new.
+    // Time to the next check; it is reset when there is a new process.
     patience: Duration,
-    // Since when the looks have covered each process.
+    // Since when the samples have covered each process.
     watched: HashMap<ProcessId, Instant>,
 }
 
 impl IdleTracker {
-    /// When the last look was taken.
+    /// When the last sample was taken.
     pub fn sampled_at(&self) -> Option<Instant> {
         self.looked_at
     }
 
-    /// Fills in what the processes of `databases` have done. `writers` are, for each database, those that were sampled
-    /// with the write lock since the last look; `below` tells the CPU time of all below each process.
+    /// Fills in the activity of the processes of `databases`. `writers` has, for each database, the processes sampled
+    /// with the write lock since the last sample; `below` returns the CPU time of all descendants of each process.
     pub fn fill_in(
         &mut self,
         databases: &mut [Database],
@@ -82,7 +82,7 @@ impl IdleTracker {
                     below_ticks: None,
                     at,
                 });
-                // It was described once for each database, a moment apart.
+                // It was described once per database, at slightly different times.
                 seen.cpu_ticks = seen.cpu_ticks.max(cpu_ticks);
                 seen.has_locked |= has_locked;
             }
@@ -107,8 +107,8 @@ impl IdleTracker {
 }
 
 impl IdleTracker {
-    // A process that waits for others to do the work, whether they have the database open or not, is no idle one. The
-    // first answer is only what the next is compared with.
+    // A process that waits for others to do the work is not idle, whether they have the database open or not. The first
+    // answer is only the base of the next comparison.
     fn ask_below(
         &mut self,
         seen: &BTreeMap<ProcessId, IdleSample>,
@@ -129,18 +129,18 @@ impl IdleTracker {
         for (identity, seen) in seen {
             let below_ticks = below.get(&identity.pid).copied();
             let told = first_seen.idle(&IdleSample { below_ticks, ..*seen });
-            // One look proves nothing, even if it was taken in twice.
+            // One sample proves nothing, even if it is ingested twice.
             idle.entry(*identity).and_modify(|idle| *idle = idle.and(told));
         }
     }
 }
 
-// A parent that waits for its children to do the work is as busy as they are. For its own CPU time only it counts.
+// A parent that waits for the work of its children is as busy as they are. Only its own CPU time counts for itself.
 fn count_children(databases: &[Database], idle: &mut HashMap<ProcessId, Option<IdleTime>>) {
     let rows: Vec<&Process> = databases.iter().flat_map(|database| &database.processes).collect();
     let identities: HashMap<i32, ProcessId> =
         rows.iter().filter_map(|row| Some((row.pid, row.identity()?))).collect();
-    // The youngest first: a child is younger than its parent, so that its own children have been counted.
+    // Youngest first: a child is younger than its parent, so its own children have already been counted.
     let mut children: Vec<(ProcessId, i32)> =
         rows.iter().filter_map(|row| Some((row.identity()?, row.parent?))).collect();
     children.sort_by_key(|(child, _)| Reverse((child.start_ticks, child.pid)));
@@ -150,7 +150,7 @@ fn count_children(databases: &[Database], idle: &mut HashMap<ProcessId, Option<I
         if let Some(of_parent) = of_parent {
             *of_parent = match (*of_parent, theirs) {
                 (Some(own), Some(theirs)) => Some(IdleTime { ms: own.ms.min(theirs.ms), ..own }),
-                // Of a child that is new nothing is known.
+                // The activity of a new child is unknown.
                 (own, None) => own.map(|own| IdleTime { ms: 0, ..own }),
                 (None, _) => None,
             };
@@ -158,8 +158,8 @@ fn count_children(databases: &[Database], idle: &mut HashMap<ProcessId, Option<I
     }
 }
 
-// Whether it holds more than what any idle connection does. That with the whole file locked tells nothing of its
-// transactions, so it counts.
+// Whether it holds more than any idle connection does. If the whole file is locked, its transactions are not visible,
+// so it counts as active.
 fn is_active(process: &Process, database: &Database) -> bool {
     process.holds.iter().any(|hold| *hold != LockHold::Shared || database.is_wal() != Some(true))
 }

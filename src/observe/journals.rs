@@ -1,7 +1,7 @@
-//! Ingestions, from the journals that they write: live ones, past ones, and those whose process died.
+//! Ingestions from the journals that they write: active ones, past ones, and those whose process died.
 //!
-//! A journal is read once and then followed: a look reads what was appended since the look before. It lists the
-//! folder, asks once for the size of each of the newest 500 journals, and opens those that have changed.
+//! A journal is read once and then followed: a sample reads what was appended since the previous one. It lists the
+//! folder, reads the size of each of the newest 500 journals, and opens those that have changed.
 
 mod followed;
 mod run_state;
@@ -29,16 +29,16 @@ use crate::{
     },
 };
 
-/// How many ingestions are shown of each database, the newest.
+/// How many ingestions of each database are shown, newest first.
 pub const SHOWN: usize = 20;
 
-/// How many journals are looked at, the newest by name, which begins with the time.
+/// How many journals are read: the newest by name, which starts with the time.
 pub const FOLLOWED: usize = 500;
 
-/// As much of a journal as its last line may take.
+/// The maximum size of the last line of a journal.
 const LINE: u64 = 16 << 10;
 
-/// The most bytes that one look reads of all journals together: some 300,000 batches.
+/// The maximum that one sample reads of all journals together: some 300,000 batches.
 const BYTES_PER_LOOK: u64 = 64 << 20;
 
 /// Follows the journals in a folder.
@@ -50,11 +50,11 @@ pub struct Journals {
     bytes_per_look: u64,
     followed: HashMap<PathBuf, FollowedJournal>,
     watch_files: Vec<PathBuf>,
-    // Of each run that goes on: when its journal was last written, and which look saw that first.
+    // For each active run: when its journal was last written, and which sample first saw that.
     told: HashMap<String, (Timestamp, Instant)>,
 }
 
-/// A transaction of an ingestion, as its journal tells it.
+/// A transaction of an ingestion, as its journal records it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transaction {
     /// Absolute path of the database.
@@ -70,7 +70,7 @@ pub struct Transaction {
 }
 
 impl Journals {
-    /// Follows the journals in `runs`; `proc` tells which of their processes live.
+    /// Follows the journals in `runs`; `proc` shows which of their processes are alive.
     pub fn new(runs: PathBuf, proc: PathBuf) -> Self {
         Self {
             runs,
@@ -88,8 +88,8 @@ impl Journals {
         Self { shown: count, ..self }
     }
 
-    /// The ingestions with the path of their database, newest first, at most [`SHOWN`] of each database, or as many
-    /// as [`Journals::showing`] says; and what could not be seen. Where there is no such folder there are no ingestions.
+    /// The ingestions with the path of their database, newest first, at most [`SHOWN`] of each database or the number
+    /// set by [`Journals::showing`]; and what could not be read. Without such a folder there are no ingestions.
     pub fn look(&mut self) -> (Vec<(String, Ingestion)>, Vec<Unseen>) {
         let mut unseen = Vec::new();
         let (paths, watch_files) = newest(&self.runs).unwrap_or_else(|error| {
@@ -124,8 +124,9 @@ impl Journals {
         (ingestions, unseen)
     }
 
-    /// Fills in for how long each of `ingestions` that goes on has told nothing. The calendar counts the time that the
-    /// machine slept; so it counts as far as the machine has not slept since it was started, and otherwise the looks do.
+    /// Fills in for how long each active run of `ingestions` has recorded nothing. The calendar time includes the time
+    /// that the machine slept. It counts if the machine has not slept since boot; otherwise the time between samples
+    /// counts.
     pub fn fill_in_silence(
         &mut self,
         ingestions: &mut [(String, Ingestion)],
@@ -138,28 +139,28 @@ impl Journals {
             let known = told.remove(&run.run).filter(|(before, _)| *before == at);
             let (_, first) = *self.told.entry(run.run.clone()).or_insert(known.unwrap_or((at, now.instant)));
             let watched = now.instant.saturating_duration_since(first);
-            // Where the clock was set back, nothing is known but what was watched.
+            // If the clock was set back, only the watched time is known.
             let by_calendar = Duration::try_from(now.timestamp.duration_since(at)).unwrap_or_default();
             let awake = slept.and_then(|slept| by_calendar.checked_sub(slept)).unwrap_or_default();
             run.silent_ms = Some(watched.max(awake).as_secs_f64() * 1000.0);
         }
     }
 
-    /// Those who keep a database in step with folders, as of the newest look, each with its database.
+    /// The watchers that keep a database in sync with folders, as of the newest sample, each with its database.
     pub fn watchers(&self) -> Vec<(String, IngestWatcher)> {
         watchers::read(&self.watch_files, &self.proc)
     }
 
-    /// The transactions that were read since this was asked last, at most the newest few thousand of each journal.
+    /// The transactions read since the last call, at most the newest few thousand of each journal.
     pub fn take_transactions(&mut self) -> Vec<Transaction> {
         let stories = self.followed.values_mut().filter_map(|followed| followed.story.as_mut());
         stories.flat_map(|story| std::mem::take(&mut story.fresh)).collect()
     }
 }
 
-/// The newest run in `runs` of any of the processes `pids` that took any of `folders` into `database`, where it has no
-/// end and its process is gone. Only journals of theirs are opened, and where there are no `pids` the folder is not even
-/// listed: it costs a run that has nothing to do nothing.
+/// The newest run in `runs` of any of the processes `pids` that ingested any of `folders` into `database`, if it has no
+/// end and its process is gone. Only their journals are opened. Without `pids` the folder is not even listed, so a run
+/// that has nothing to do has no cost.
 pub fn left_off(
     runs: &Path,
     proc: &Path,
@@ -192,7 +193,7 @@ pub fn left_off(
     (state == IngestionState::Crashed).then_some(CarriesOn { run, pid, files_done, files_total })
 }
 
-/// What the first line of the journal at `path` tells; `None` where it makes no sense.
+/// The event in the first line of the journal at `path`; `None` if it is invalid.
 pub fn first_line(path: &Path) -> Option<JournalEvent> {
     let mut line = Vec::new();
     let file = folder::open(path).ok()?;
@@ -200,7 +201,7 @@ pub fn first_line(path: &Path) -> Option<JournalEvent> {
     serde_json::from_slice::<JournalLine>(&line).ok().map(|line| line.event)
 }
 
-/// Whether the last line of the journal at `path` tells the end of its run.
+/// Whether the last line of the journal at `path` records the end of its run.
 pub fn has_end(path: &Path) -> bool {
     let last = || -> io::Result<Vec<u8>> {
         let mut file = folder::open(path)?;
@@ -216,14 +217,14 @@ pub fn has_end(path: &Path) -> bool {
     line.is_ok_and(|line| matches!(line.event, JournalEvent::Finished { .. }))
 }
 
-/// Whether the process that wrote `started` is there: not where its PID is another's by now, or of another boot. `None`
-/// where that cannot be told, and for any other event.
+/// Whether the process that wrote `started` is alive: not if another process has its PID by now, or it is from another
+/// boot. `None` if that is unknown, and for any other event.
 pub fn lives(proc: &Path, started: &JournalEvent) -> Option<bool> {
     let JournalEvent::Started { pid, start_ticks, boot, .. } = started else { return None };
     is_there(proc, *pid, *start_ticks, boot.as_deref())
 }
 
-/// The newest journals in `runs`, newest first, and the files of watches.
+/// The newest journals in `runs`, newest first, and the files of watchers.
 fn newest(runs: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let entries = match fs::read_dir(runs) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
@@ -233,7 +234,7 @@ fn newest(runs: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     for entry in entries {
         let entry = entry?;
         let path = entry.path();
-        // Anything but a regular file is not ours, and a pipe would keep us waiting.
+        // Anything but a regular file is not waltop's, and opening a pipe would block.
         let kept = match path.extension() {
             Some(it) if it == EXTENSION => &mut paths,
             Some(it) if it == journal::WATCH_EXTENSION => &mut watch_files,

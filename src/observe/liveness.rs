@@ -1,4 +1,4 @@
-//! Whether a process that left its name behind is still there.
+//! Whether a recorded process is still alive.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use rustix::{
 
 use super::{proc, processes};
 
-/// What names the running boot of the system; `None` where nothing does.
+/// Identifies the running boot of the system; `None` if nothing does.
 pub fn boot(proc: &Path) -> Option<String> {
     Some(processes::boot(proc)).filter(|boot| !boot.is_empty())
 }
 
-/// Whether the process `pid` that began `since`, at the boot that is named `then`, is there. `None` where that cannot be
-/// told: outside Linux there is no `/proc`, and with `hidepid` it hides the processes of other users. The kernel then says
-/// only that a process has this PID.
+/// Whether the process `pid` that started at `since`, in the boot `then`, is alive. `None` if that is unknown: outside
+/// Linux there is no `/proc`, and with `hidepid` it hides the processes of other users. The kernel then reports only
+/// that a process has this PID.
 pub fn is_there(proc: &Path, pid: i32, since: Option<u64>, then: Option<&str>) -> Option<bool> {
-    // Elsewhere a boot is named by its second, which moves when the clock is set.
+    // On other systems the second of the boot identifies it, and setting the clock moves that second.
     let is_of_another_boot =
         cfg!(target_os = "linux") && then.is_some_and(|then| boot(proc).is_some_and(|boot| boot != then));
     if is_of_another_boot || pid < 1 {

@@ -1,7 +1,7 @@
-//! `F_GETLK`: asks the kernel for one holder of a byte range, and takes nothing.
+//! `F_GETLK`: asks the kernel for one holder of a byte range, and takes no lock.
 //!
-//! It sees holders that `/proc/locks` leaves out (another PID namespace: PID 0; an open-file-description
-//! lock: PID -1), and it is cheap enough to ask hundreds of times a second.
+//! It sees holders that `/proc/locks` omits (another PID namespace: PID 0; an open-file-description lock: PID -1), and
+//! it is cheap enough for hundreds of calls per second.
 
 use std::{fs::File, io, mem::ManuallyDrop, ops::RangeInclusive, path::Path};
 
@@ -13,18 +13,18 @@ use crate::observe::{
     lock_table::LockRow,
 };
 
-/// Which holders an answer may be about.
+/// The kinds of holders that an answer may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeScope {
-    /// Those who exclude others. A reader's momentary probe of an exclusive byte is none.
+    /// Those that exclude others. A reader's short probe of an exclusive byte is none.
     Writers,
     Anybody,
 }
 
-/// A lock that is in the way.
+/// A conflicting lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockObstacle {
-    /// `None`: a process that cannot be seen from here.
+    /// `None`: the process is not visible from this namespace.
     pub pid: Option<i32>,
     pub is_write: bool,
     pub bytes: RangeInclusive<u64>,
@@ -34,7 +34,7 @@ pub struct LockObstacle {
 ///
 /// # Errors
 ///
-/// Where the kernel does not answer.
+/// If the kernel does not answer.
 pub fn ask(file: &File, who: ProbeScope, bytes: RangeInclusive<u64>) -> io::Result<Option<LockObstacle>> {
     let kind = match who {
         ProbeScope::Writers => FlockType::ReadLock,
@@ -51,42 +51,42 @@ pub fn ask(file: &File, who: ProbeScope, bytes: RangeInclusive<u64>) -> io::Resu
 }
 
 /// Whether another process holds byte 128 of the `-shm` at `index`, as every process with the index open does. The
-/// descriptor stays open until this process ends: closing it would drop the locks of a connection that this process may
-/// have. So this is for workers, which end soon.
+/// descriptor stays open until this process exits: closing it would drop the locks of a connection that this process
+/// may have. It is therefore only for workers, which exit soon.
 ///
 /// # Errors
 ///
-/// Where the file cannot be opened, or the kernel does not answer.
+/// If the file cannot be opened, or the kernel does not answer.
 pub fn is_index_held(index: &Path) -> io::Result<bool> {
     let file = ManuallyDrop::new(files::open(index)?);
     Ok(ask(&file, ProbeScope::Anybody, INDEX_BYTE..=INDEX_BYTE)?.is_some())
 }
 
-/// What the lock table shows of a file's locks, measured by what the kernel answers.
+/// How complete the lock table is for a file, compared with the kernel's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockTableView {
-    /// There is nothing to show.
+    /// There are no locks to show.
     Empty,
-    /// Whoever can be seen from here has a row.
+    /// Every holder visible from this namespace has a row.
     Complete,
-    /// The kernel names a process that can be seen from here, and there is no row at all: the table has this file under
-    /// another device, or the lock was taken since it was read.
+    /// The kernel names a visible process, and the file has no row at all: the table lists this file under another
+    /// device, or the lock was taken after the table was read.
     Lacks,
 }
 
-/// Adds to `rows` what holds one of `places` in `file` without having a row there, and says whether such are lacking
-/// that ought to be there.
+/// Adds to `rows` the holders of `places` in `file` without a row there, and reports whether rows are missing that
+/// should be there.
 ///
 /// # Errors
 ///
-/// Where the kernel does not answer.
+/// If the kernel does not answer.
 pub fn complete(
     rows: &mut Vec<LockRow>,
     file: &File,
     sight: &FileSighting,
     places: &[(ProbeScope, RangeInclusive<u64>)],
 ) -> io::Result<LockTableView> {
-    // A row that was found proves that the table has this file: another that is lacking came later.
+    // An existing row proves that the table lists this file: a missing one was taken later.
     let is_proved = !rows.is_empty();
     let mut table = if is_proved { LockTableView::Complete } else { LockTableView::Empty };
     for (who, bytes) in places {

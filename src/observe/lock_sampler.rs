@@ -1,10 +1,11 @@
-//! The write lock as it is held: a thread that asks the kernel hundreds of times a second.
+//! Samples the write lock: a thread that asks the kernel hundreds of times per second.
 //!
-//! It asks for the three exclusive bytes of each `-shm` with `F_GETLK` on a descriptor that stays open, and
-//! takes nothing. Only for a process without a SQLite connection: closing that descriptor would drop its locks.
+//! It queries the three exclusive bytes of each `-shm` with `F_GETLK` on a descriptor that stays open, and takes no
+//! lock. Only for a process without a SQLite connection: closing that descriptor would drop the locks of the
+//! connection.
 //!
-//! What a sample costs is its wake-up, 20 to 30 µs of a CPU, so that there are no more of them than it takes to
-//! see every hold of 5 ms; the end of a long one is heard instead.
+//! The cost of a sample is its wake-up, 20 to 30 µs of CPU time. There are only as many as it takes to see every hold
+//! of 5 ms; the end of a long hold is watched instead.
 
 use std::{
     io,
@@ -31,21 +32,21 @@ mod sampled;
 
 use sampled::{HolderNames, LockSamples};
 
-/// Time between two samples while the lock is free, but was not a moment ago.
+/// Time between two samples while the lock is free, but was recently held.
 const BUSY: Duration = Duration::from_millis(3);
 /// The same while it is held: another hold of 5 ms, right after this one, must not fall between two samples.
 const HELD: Duration = Duration::from_millis(4);
-/// The same after its commit was heard.
+/// The same after its commit was seen.
 const ENDING: Duration = Duration::from_micros(500);
-/// The same where there are no rests.
+/// The same without rests.
 const STEADY: Duration = Duration::from_millis(1);
-/// For how long nothing has happened, and the time between two samples from then on: while it may soon go on,
-/// no hold of 5 ms is missed.
+/// For how long nothing has happened, and the time between two samples from then on. While activity is likely to
+/// resume, no hold of 5 ms is missed.
 const RESTS: [(Duration, Duration); 2] = [
     (Duration::from_secs(3), Duration::from_millis(20)),
     (Duration::from_millis(200), Duration::from_millis(4)),
 ];
-/// The time between two wake-ups where there is nothing to sample.
+/// The time between two wake-ups while there is nothing to sample.
 const IDLE: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone)]
@@ -77,18 +78,18 @@ impl SamplingPace {
     }
 }
 
-// What happens to a database's locks at the moment; of several, the greatest counts.
+// The current activity on a database's locks; of several, the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum LockActivity {
     None,
-    // Somebody committed, or has made or removed the file.
+    // A process committed, or created or removed the file.
     Some,
     Held,
-    // A commit was heard.
+    // A commit was seen.
     Ending,
 }
 
-/// The thread. It ends with this value.
+/// The sampling thread. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct LockSampler {
     shared: Arc<SamplerState>,
@@ -110,7 +111,7 @@ impl LockSampler {
     ///
     /// # Errors
     ///
-    /// Where the thread cannot be started.
+    /// If the thread cannot be started.
     pub fn start(proc: &Path, targets: Vec<SampledDatabase>, pace: SamplingPace) -> io::Result<Self> {
         let shared = Arc::new(SamplerState {
             pace,
@@ -125,14 +126,14 @@ impl LockSampler {
         Ok(Self { shared, meter, thread: Some(thread) })
     }
 
-    /// Samples `targets` from now on.
+    /// Replaces the sampled databases with `targets`.
     pub fn set_targets(&self, targets: Vec<SampledDatabase>) {
         *self.shared.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
         self.shared.changed.store(true, Ordering::Release);
         self.wake();
     }
 
-    /// What it costs, as of `now`.
+    /// The cost of sampling, as of `now`.
     pub fn cost(&mut self, now: Instant) -> SamplingFacts {
         self.meter.read(&self.shared.tally, now)
     }
@@ -149,7 +150,7 @@ impl Drop for LockSampler {
         self.shared.is_over.store(true, Ordering::Release);
         self.wake();
         if let Some(thread) = self.thread.take() {
-            // A sampler that panicked has nothing more to say.
+            // The panic of a sampler was already reported.
             let _ = thread.join();
         }
     }
@@ -178,7 +179,7 @@ fn run(shared: &SamplerState, proc: PathBuf) {
     }
 }
 
-// A database with a pace of its own: one at which nothing happens costs no more because much happens at another.
+// A database with its own pace: activity on another database does not raise its cost.
 struct PacedDatabase {
     sampled: LockSamples,
     due: Instant,
@@ -192,7 +193,7 @@ impl PacedDatabase {
         Self { sampled: LockSamples::new(target), due: now, interval: Duration::ZERO, last_activity: now }
     }
 
-    // A little early, so that those which rest are sampled together, or with one that does not, at no wake-up more.
+    // Slightly early, so that resting databases are sampled together, or with an active one, and need no extra wake-up.
     fn is_due(&self, now: Instant) -> bool {
         self.due <= now + self.interval / 2
     }
@@ -203,12 +204,12 @@ impl PacedDatabase {
             self.last_activity = now;
         }
         self.interval = pace.interval(stir, now.duration_since(self.last_activity));
-        // A sample that came late does not make the next one late, nor are any made up for.
+        // A late sample does not delay the next one, and missed samples are not repeated.
         self.due = (self.due.min(now) + self.interval).max(now + self.interval / 2);
     }
 }
 
-// Waits until `due`, or until a commit is heard: then the next sample of that database is due.
+// Waits until `due` or a commit. After a commit the next sample of that database is due.
 fn wait_for_commit(ear: &CommitWatcher, sampled: &mut [PacedDatabase], due: Instant) {
     let heard = ear.wait(due.saturating_duration_since(Instant::now()));
     if !heard.is_empty() {

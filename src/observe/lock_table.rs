@@ -1,4 +1,4 @@
-//! `/proc/locks`: who holds which byte range of which file (`proc_locks(5)`).
+//! `/proc/locks`: which process holds which byte range of which file (`proc_locks(5)`).
 
 use std::{
     collections::HashSet,
@@ -23,21 +23,21 @@ pub use row::{LockRow, row_of_sqlite};
 
 use row::inode;
 
-// The kernel gives about a page of rows at a time, and lets go of the table between two of them: rows can slip through.
+// The kernel prints about a page of rows at a time, and unlocks the table between two of them: rows can be missed.
 const PAGE: u64 = 4000;
-// A table of several pages that takes no longer than this is read once more, for what slipped through. While the kernel
-// prints a page, no process on the machine can take or release a lock: a longer table costs the others too much.
+// A table of several pages that takes at most this long is read again for missed rows. While the kernel prints a page,
+// no process on the machine can take or release a lock, so reading a longer table again costs other processes too much.
 const CHEAP: Duration = Duration::from_millis(20);
-// What any user can make the table: each lock of each process has a row, and a reading of 100,000 rows takes seconds.
+// Any user can make the table this long: each lock of each process has a row, and reading 100,000 rows takes seconds.
 const BOUNDS: ReadLimits = ReadLimits { bytes: 16 << 20, time: Duration::from_millis(250) };
-// Rows on the watched files that are kept. A process needs no more than some twenty; each byte may be a row of its own.
+// The maximum of rows kept for the watched files. A process needs about twenty, but each byte can have its own row.
 const MOST_ROWS: usize = 10_000;
-/// What the lock table says of some files.
+/// The rows of the lock table for some files.
 #[derive(Debug, Clone, Default)]
 pub struct LockTable {
     /// The rows on the files, each once.
     pub rows: Vec<LockRow>,
-    /// Why rows may be missing. Then a lock without a row may be held all the same.
+    /// Why rows may be missing. A lock without a row may then still be held.
     pub cut: Option<CutReason>,
 }
 
@@ -46,7 +46,7 @@ pub struct LockTable {
 ///
 /// # Errors
 ///
-/// Where the table cannot be read.
+/// If the table cannot be read.
 pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
     let path = proc.join("locks");
     let begin = Instant::now();
@@ -56,7 +56,7 @@ pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
         return Ok(table);
     }
     let (again, _) = read_once(File::open(&path)?, inodes, BOUNDS)?;
-    // What slipped through one reading is in the other; of a lock that moved, the newer row comes first.
+    // The other reading has the rows that one reading missed. For a lock that moved, the newer row comes first.
     let known: HashSet<&LockRow> = again.rows.iter().collect();
     table.rows.retain(|row| !known.contains(row));
     table.rows.splice(0..0, again.rows.iter().cloned());
@@ -64,13 +64,13 @@ pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
     Ok(table)
 }
 
-/// Whether another process than `own` is on `byte` of `file`, as the `/proc` at `proc` shows it. This is for a process that
-/// is connected to the database: it must not open the file, and `stat` may report another device than the table does, so
-/// the device is that of its own row. Where it has none the inode has to do.
+/// Whether another process than `own` holds a lock on `byte` of `file`, as the `/proc` at `proc` shows it. This is for
+/// a process that is connected to the database and must not open the file. `stat` may report another device than the
+/// table does, so the device is taken from the row of `own`. Without such a row the inode alone decides.
 ///
 /// # Errors
 ///
-/// Where the table cannot be read; and where no such process has a row, and rows may be missing
+/// If the table cannot be read; and if no such process has a row, and rows may be missing
 /// ([`io::ErrorKind::TimedOut`]).
 pub fn others_hold(proc: &Path, file: &Metadata, byte: u64, own: i32) -> io::Result<bool> {
     let device = FileId::of(file).numbers();
@@ -96,7 +96,7 @@ fn others_on(
                 others.insert(row.device);
             }
         }
-        // No two devices have one number, so that the rest need not be read.
+        // Each device has its own number, so the remaining rows need not be read.
         !others.contains(&own_device.unwrap_or(stat_device))
     })?;
     if own_device.map_or(!others.is_empty(), |device| others.contains(&device)) {
@@ -108,7 +108,7 @@ fn others_on(
     }
 }
 
-// Also the bytes that were read.
+// Also returns the number of bytes read.
 fn read_once(source: impl io::Read, inodes: &[u64], bounds: ReadLimits) -> io::Result<(LockTable, u64)> {
     let (mut rows, mut known) = (Vec::new(), HashSet::new());
     let reading = bounded::each_line(source, bounds, |line| {
@@ -125,7 +125,7 @@ fn read_once(source: impl io::Read, inodes: &[u64], bounds: ReadLimits) -> io::R
     Ok((LockTable { rows, cut }, reading.bytes))
 }
 
-/// The rows that are about the file in `sight`.
+/// The rows about the file in `sight`.
 pub fn of<'a>(rows: &'a [LockRow], sight: &'a FileSighting) -> impl Iterator<Item = &'a LockRow> {
     rows.iter().filter(|row| sight.is(row.device, row.inode))
 }

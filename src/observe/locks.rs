@@ -1,4 +1,4 @@
-//! What the rows of the lock table mean to SQLite (<https://sqlite.org/walformat.html#wal_locks>).
+//! The meaning of the rows of the lock table to SQLite (<https://sqlite.org/walformat.html#wal_locks>).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use crate::{
     snapshot::{DatabaseLocks, JournalMode, LockHold, LockHolder, LogReader},
 };
 
-/// Where to ask for holders of `-shm` that have no row.
+/// The places to probe for holders of `-shm` without a row.
 pub const INDEX_PLACES: [(ProbeScope, RangeInclusive<u64>); 9] = [
     (ProbeScope::Writers, WRITE_BYTE..=WRITE_BYTE),
     (ProbeScope::Writers, CHECKPOINT_BYTE..=CHECKPOINT_BYTE),
@@ -31,19 +31,19 @@ const fn reader(slot: u64) -> RangeInclusive<u64> {
     READ0_BYTE + slot..=READ0_BYTE + slot
 }
 
-/// The same in the main file.
+/// The same for the main file.
 pub const MAIN_PLACES: [(ProbeScope, RangeInclusive<u64>); 3] = [
     (ProbeScope::Writers, PENDING_BYTE..=PENDING_BYTE),
     (ProbeScope::Writers, RESERVED_BYTE..=RESERVED_BYTE),
     (ProbeScope::Anybody, SHARED_BYTES),
 ];
 
-/// The locks of one database, and of each process its part.
+/// The locks of one database, and the share of each process.
 #[derive(Debug, Default)]
 pub struct DecodedLocks {
-    /// Who holds what; since when is for others to say.
+    /// The holder of each lock; the duration is filled in elsewhere.
     pub locks: DatabaseLocks,
-    /// What each process holds beyond what any idle connection holds.
+    /// What each process holds in addition to the locks of an idle connection.
     pub holds: BTreeMap<i32, BTreeSet<LockHold>>,
     /// The processes with a lock on byte 128.
     pub index_holders: BTreeSet<i32>,
@@ -51,8 +51,7 @@ pub struct DecodedLocks {
     pub main_holders: BTreeSet<i32>,
 }
 
-/// What `main` (rows on the main file) and `index` (rows on `-shm`) say; `read_marks` are those of an
-/// index that can be trusted.
+/// Decodes `main` (rows on the main file) and `index` (rows on `-shm`); `read_marks` are those of a trusted index.
 pub fn decode(
     mode: JournalMode,
     main: &[LockRow],
@@ -85,7 +84,7 @@ impl DecodedLocks {
                         self.note(row.pid, hold);
                     }
                 }
-                // On the bytes of readers it is a checkpointer at work, a mark update or a restart.
+                // On the bytes of readers it is an active checkpoint, an update of a mark, or a restart.
                 continue;
             }
             for (slot, _) in (0_u8..).zip(READ_BYTES).filter(|&(_, byte)| row.covers(byte)) {
@@ -114,7 +113,7 @@ impl DecodedLocks {
         if mode == JournalMode::Rollback {
             self.rollback_rows(rows);
         }
-        // With locking_mode=EXCLUSIVE the bytes of -shm are no longer taken: its holder is the writer.
+        // With locking_mode=EXCLUSIVE the bytes of -shm are no longer locked: its holder is the writer.
         if self.locks.writer.is_none() {
             self.locks.writer.clone_from(&self.locks.exclusive);
         }

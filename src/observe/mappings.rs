@@ -1,5 +1,5 @@
-//! Which processes have mapped which of the three files, remembered for a while: the table of a process's mappings
-//! is long, and reading it for each one was half of what a look costs.
+//! The processes that have mapped one of the three files, cached for a while. The mapping table of a process is long,
+//! and reading it for each process was half of the cost of a sample.
 
 use std::{
     collections::HashMap,
@@ -13,17 +13,17 @@ use crate::{
     snapshot::{HandleCounts, Process},
 };
 
-/// How long what a process has mapped is taken to stay as it is, while its descriptors do.
+/// How long the mappings of a process are assumed unchanged while its descriptors are.
 const KEPT: Duration = Duration::from_secs(10);
 
-/// What processes were seen to have mapped.
+/// The mappings seen so far.
 #[derive(Debug)]
 pub struct MappedFiles {
     proc: PathBuf,
     known: HashMap<MappingKey, KnownMapping>,
 }
 
-// A process, and the database.
+// A process and a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct MappingKey {
     pid: i32,
@@ -34,27 +34,27 @@ struct MappingKey {
 #[derive(Debug)]
 struct KnownMapping {
     at: Instant,
-    // What has to be the same for `mapped` to be taken as it was.
+    // What must be unchanged for `mapped` to be reused.
     of: (Option<HandleCounts>, [Option<FileId>; 3]),
     mapped: Option<[Option<u64>; 3]>,
 }
 
-/// Whether what is remembered will do.
+/// Whether a cached value is sufficient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MappingFreshness {
     OfLate,
-    /// A finding hangs on it.
+    /// A finding depends on it.
     OfNow,
 }
 
 impl MappedFiles {
-    /// Of processes of the `/proc` at `proc`.
+    /// For processes of the `/proc` at `proc`.
     pub fn new(proc: &Path) -> Self {
         Self { proc: proc.to_owned(), known: HashMap::new() }
     }
 
-    /// Where `process`, which has `handles` on them, maps the files of `sights` (main file, `-wal`, `-shm`); `None` where that
-    /// cannot be read.
+    /// Where `process`, which has `handles` on them, maps the files of `sights` (main file, `-wal`, `-shm`); `None` if
+    /// that cannot be read.
     pub fn of(
         &mut self,
         process: &Process,

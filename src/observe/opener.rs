@@ -1,4 +1,4 @@
-//! A process that has a database open, and what it has open of it.
+//! A process that has a database open, and the files that it has open.
 
 #![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux shows descriptors"))]
 
@@ -14,29 +14,29 @@ use crate::{
     snapshot::{HandleCounts, Process, ProgramSample},
 };
 
-/// What to find the openers of: one database.
+/// A database to find the openers of.
 #[derive(Debug)]
 pub struct OpenerTarget<'a> {
-    /// Main file, `-wal` and `-shm`: their paths.
+    /// The paths of main file, `-wal` and `-shm`.
     pub paths: [&'a Path; 3],
-    /// The mount namespace that has these paths; `None`: this process's own.
+    /// The mount namespace of these paths; `None`: the namespace of this process.
     pub namespace: Option<&'a Path>,
     pub sights: [Option<&'a FileSighting>; 3],
-    /// The files that were there last, where none is there now.
+    /// For each path without a file, the file that was last there.
     pub former: [Option<BirthId>; 3],
-    /// The openers as of the look before.
+    /// The openers as of the previous sample.
     pub users: &'a BTreeSet<i32>,
     /// The processes that hold a lock on one of them.
     pub holders: &'a BTreeSet<i32>,
-    /// Whether the lock table was cut, so that each descriptor has to be asked for its locks.
+    /// Whether the lock table was cut, so that the locks of each descriptor have to be read.
     pub is_cut: bool,
-    /// The open-file-description locks on them, of which the lock table does not say who took them.
+    /// The open-file-description locks on them, for which the lock table names no process.
     pub ofd_rows: Vec<&'a LockRow>,
 }
 
 impl OpenerTarget<'_> {
-    /// Which of the files that of `birth` was, which `pid` has open as `text`, if it was moved away since `pid` was seen to
-    /// use it: whoever opened it at its new path is no concern of the old one.
+    /// The index of the file with identity `birth`, which `pid` has open as `text`, if it was moved away after `pid`
+    /// was seen to use it. A process that opened it at its new path does not count for the old one.
     pub fn moved(&self, pid: i32, birth: BirthId, text: &[u8]) -> Option<usize> {
         let which = self.former.iter().position(|&former| former == Some(birth))?;
         let is_elsewhere = text != self.paths[which].as_os_str().as_bytes() && !text.ends_with(b" (deleted)");
@@ -47,11 +47,11 @@ impl OpenerTarget<'_> {
 /// A process that has files of one database open, or holds locks on them.
 #[derive(Debug, Clone, Default)]
 pub struct DatabaseOpener {
-    /// Descriptors on the files; `None` where they cannot be read.
+    /// Descriptors on the files; `None` if they cannot be read.
     pub handles: Option<HandleCounts>,
     /// Descriptors on the main file that are read-only.
     pub read_only_db: u32,
-    /// Descriptors on the main file or `-wal` as another waltop has them while it reads a header.
+    /// Descriptors on the main file or `-wal` of the kind that another waltop has while it reads a header.
     pub glances: u32,
     /// Descriptors on `-shm` that are read-only.
     pub read_only_shm: u32,
@@ -59,25 +59,26 @@ pub struct DatabaseOpener {
     pub replaced: Vec<String>,
     /// Those of them that hold data and have no name left.
     pub deleted: Vec<String>,
-    /// Where those of them lie now that were moved away.
+    /// The current paths of those of them that were moved away.
     pub moved_to: Vec<String>,
-    /// The open-file-description locks that it has taken on the files, and where the lock table was cut its own as well.
+    /// The open-file-description locks that it has taken on the files; if the lock table was cut, also its POSIX locks.
     pub taken_locks: Vec<LockRow>,
-    /// The temporary files that the process has open, of this database or of another.
+    /// The temporary files that the process has open, for this database or another.
     pub temporary: TemporaryFile,
-    /// Descriptors on replaced files, those on a `-shm` aside that are read-only.
+    /// Descriptors on replaced files, except read-only ones on a `-shm`.
     pub writable_replaced: u32,
     /// Descriptors on files of the database, of any generation or name, that are open for writing.
     pub writable: u32,
     /// Descriptors on the current `-wal` that are open for writing.
     pub writable_log: u32,
-    /// Its descriptors on the main file (0) and on `-shm` (2), where locks are taken: which file, and the number.
+    /// Its descriptors on the main file (0) and on `-shm` (2), on which locks are taken: the file, and the descriptor
+    /// number.
     pub lockable: Vec<(usize, String)>,
     /// Logs and indexes of another name of the main file that it has open, as the kernel names them.
     pub other_log: Vec<String>,
     /// The same by device and inode.
     pub other_files: Vec<String>,
-    /// The files of the database, replaced ones included, on which it has descriptors.
+    /// The files of the database, including replaced ones, on which it has descriptors.
     pub files: Vec<FileId>,
 }
 
@@ -107,15 +108,15 @@ impl DatabaseOpener {
         self.handles.filter(|handles| handles.db > 0).map(|handles| self.read_only_db == handles.db)
     }
 
-    /// Whether it only reads files: every descriptor is read-only, and `row`, the same process, maps no `-shm` and holds none
-    /// of the locks of `decoded`. `None` where that cannot be seen.
+    /// Whether it only reads files: every descriptor is read-only, and `row`, the same process, maps no `-shm` and
+    /// holds none of the locks of `decoded`. `None` if that is not visible.
     pub fn only_reads_files(&self, row: &Process, decoded: &DecodedLocks) -> Option<bool> {
         self.handles?;
         let holds = row.holds_index || !row.holds.is_empty() || decoded.main_holders.contains(&row.pid);
         Some(self.writable == 0 && !row.maps_index? && !holds)
     }
 
-    /// Whether it is another waltop, which asks through a read-only descriptor on `-shm`, and at most reads a header.
+    /// Whether it is another waltop, which probes through a read-only descriptor on `-shm`, and at most reads a header.
     pub fn is_observer(&self) -> bool {
         self.writable_replaced == 0
             && self.taken_locks.is_empty()
@@ -125,39 +126,41 @@ impl DatabaseOpener {
     }
 }
 
-/// Temporary files that a process has open, by the names that the kernel shows of its descriptors.
+/// Temporary files that a process has open, identified by the names of its descriptors in the kernel.
 ///
-/// SQLite deletes a temporary file as soon as it is made. Most builds give it a name before, `etilqs_` and a random
-/// number (`SQLITE_TEMP_FILE_PREFIX` of its `os.h`); some make it without one (`O_TMPFILE`), as other programs do too.
+/// SQLite deletes a temporary file as soon as it is created. Most builds first give it a name, `etilqs_` and a random
+/// number (`SQLITE_TEMP_FILE_PREFIX` of its `os.h`). Some create it without a name (`O_TMPFILE`), as other programs
+/// also do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TemporaryFile {
     /// Its descriptors cannot be read.
     #[default]
     Unseen,
-    /// So many of SQLite's, and whether there are others that may be.
+    /// The number of SQLite's files, and whether there are others that may be.
     Seen {
-        /// With a name that only SQLite gives.
+        /// Files with a name that only SQLite uses.
         named: u32,
-        /// Without a name, so that nobody can say whose they are.
+        /// Files without a name, whose creator is unknown.
         nameless: bool,
     },
 }
 
 impl TemporaryFile {
-    /// None seen so far.
+    /// No temporary file so far.
     pub const NONE: Self = Self::Seen { named: 0, nameless: false };
 
-    /// Takes in a descriptor whose link says `text`.
+    /// Records a descriptor whose link has the target `text`.
     pub fn note(&mut self, text: &[u8]) {
         let Self::Seen { named, nameless } = self else { return };
         let Some(path) = text.strip_suffix(b" (deleted)") else { return };
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        // `sqlite_` was the prefix until 2006 (a comment in that `os.h` says why), and a build may set it so again.
+        // `sqlite_` was the prefix until 2006 (a comment in that `os.h` gives the reason), and a build may still set
+        // it.
         *named += u32::from(name.starts_with(b"etilqs_") || name.starts_with(b"sqlite_"));
         *nameless |= name.strip_prefix(b"#").is_some_and(|number| number.iter().all(u8::is_ascii_digit));
     }
 
-    /// How many are surely SQLite's; `None` where none is, and some may be.
+    /// How many are certainly SQLite's; `None` if there is none, but some may be.
     pub fn confirmed_count(self) -> Option<u32> {
         match self {
             Self::Unseen | Self::Seen { named: 0, nameless: true } => None,

@@ -1,4 +1,4 @@
-//! Overlay mounts, in any mount namespace that a visible process lives in, that show a database under another path.
+//! Overlay mounts that show a database under another path, in any mount namespace of a visible process.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,13 +12,13 @@ use crate::{
     snapshot::OverlayMount,
 };
 
-/// Time between two readings of the namespaces: a container is seldom started, and each reading asks for every process.
+/// Time between two readings of the namespaces: containers seldom start, and each reading covers every process.
 const REREAD: Duration = Duration::from_secs(10);
 
 // The list of file systems has some tens of short lines.
 const FILESYSTEMS: usize = 64 << 10;
 
-/// The upper directories of all overlays, remembered for a while.
+/// The upper directories of all overlays, cached for a while.
 #[derive(Debug)]
 pub struct OverlayUppers {
     proc: PathBuf,
@@ -27,7 +27,7 @@ pub struct OverlayUppers {
 }
 
 impl OverlayUppers {
-    /// Of the processes of the `/proc` at `proc`.
+    /// For the processes of the `/proc` at `proc`.
     pub fn new(proc: &Path) -> Self {
         Self { proc: proc.to_owned(), read_at: None, uppers: Vec::new() }
     }
@@ -54,7 +54,7 @@ impl OverlayUppers {
         for pid in proc::mount_namespaces(&self.proc) {
             let process = ProcessFolder::of(&self.proc, pid);
             for (merged, upper) in mounts::overlays(&process) {
-                // The path is that of the process that mounted it, which may have been on either side.
+                // The path is that of the process that mounted it, which may have been inside or outside.
                 let inside = upper.is_absolute().then(|| process.seen_from_inside(&upper));
                 let ids = [Some(upper), inside].into_iter().flatten();
                 let ids = ids.filter_map(|path| path.metadata().ok()).map(|it| FileId::of(&it));
@@ -66,7 +66,7 @@ impl OverlayUppers {
         uppers
     }
 
-    // Where the kernel knows no overlays, as on a machine that has run no container since its start, no process has one.
+    // If the kernel supports no overlays, as on a machine that has run no container since boot, no process has one.
     fn can_be_any(&self) -> bool {
         let known = bounded::read_text(&self.proc.join("filesystems"), FILESYSTEMS);
         known

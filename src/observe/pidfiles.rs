@@ -1,4 +1,4 @@
-//! The files in which daemons keep their PIDs, and who has that PID now.
+//! The pidfiles of daemons, and the processes that have these PIDs now.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,10 +18,10 @@ use crate::{
     snapshot::{Pidfile, Unseen},
 };
 
-// A PID has no more digits than this; whatever follows does not matter.
+// A PID has at most this many digits; the remaining content does not matter.
 const LARGEST: usize = 64;
 
-/// Time between two searches for those that have a PID in a namespace of their own.
+/// Time between two searches for processes that have a PID in another namespace.
 const SEARCH: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
@@ -30,7 +30,8 @@ pub struct PidfileReader {
     inside: PidfileContent,
 }
 
-// By their PIDs there, the command lines of those in PID namespaces of their own, and for which PIDs that was asked when.
+// The command lines of processes in other PID namespaces, by their PIDs there, and the PIDs and time of the last
+// search.
 #[derive(Debug, Default)]
 struct PidfileContent {
     found: BTreeMap<i32, Vec<String>>,
@@ -38,12 +39,12 @@ struct PidfileContent {
 }
 
 impl PidfileReader {
-    /// Reads those at `paths` from now on.
+    /// Sets the paths to read.
     pub fn set(&mut self, paths: Vec<PathBuf>) {
         self.paths = paths;
     }
 
-    /// Reads every file. One that does not exist is no news: its daemon does not run.
+    /// Reads every file. A missing file is not reported: its daemon does not run.
     pub fn read(&mut self, proc: &Path, now: Instant, unseen: &mut Vec<Unseen>) -> Vec<Pidfile> {
         let mut found = Vec::new();
         for path in &self.paths {
@@ -97,7 +98,7 @@ fn pid_in(path: &Path) -> io::Result<Option<i32>> {
     Ok(first.filter(|pid| *pid > 0))
 }
 
-// `/proc` may hide the processes of others (`hidepid`), of which the kernel says all the same that they exist.
+// `/proc` may hide the processes of other users (`hidepid`); the kernel still reports that they exist.
 fn is_alive(proc: &Path, pid: i32) -> Option<bool> {
     if let Some(stat) = proc::stat(proc, pid) {
         return Some(!stat.is_dead());
@@ -111,7 +112,7 @@ fn is_alive(proc: &Path, pid: i32) -> Option<bool> {
     }
 }
 
-// As `Process::command_line` has it.
+// In the format of `Process::command_line`.
 fn command_line(proc: &Path, pid: i32) -> Option<String> {
     let command = proc::command(proc, pid)?;
     let name = || Some(format!("[{}]", proc::stat(proc, pid)?.name));

@@ -1,4 +1,4 @@
-//! Whether a path is worth looking at: the check in front of every command.
+//! Whether a path can be a database: the check before every command.
 
 use std::{
     fs::{self, File, Metadata},
@@ -14,7 +14,7 @@ use crate::{
     text,
 };
 
-/// Directory entries that are compared with the name of a missing file.
+/// How many directory entries are compared with the name of a missing file.
 const MOST_NEIGHBOURS: usize = 1_000;
 
 /// Why a path cannot be used as a database.
@@ -33,39 +33,39 @@ pub enum UnfitPath {
     NotAFile(String),
     #[error("no permission to read {0}; run as a user who may read it and its directory")]
     Forbidden(String),
-    /// It does not begin as a database does.
+    /// It does not start as a database does.
     #[error("{0} is not a SQLite database, or it is encrypted; name an unencrypted database")]
     NotADatabase(String),
-    /// Its first page is damaged, and what else is there shows that it is no encrypted database.
+    /// Its first page is damaged, and the other content shows that it is no encrypted database.
     #[error(
         "page 1 of {0} is damaged, and the database is not encrypted: nothing was opened; copy {0}, its -wal and its \
          -shm first; see: waltop explain damaged-header"
     )]
     Damaged(String),
-    /// It begins as a database does, and ends too soon.
+    /// It starts as a database does, and ends too early.
     #[error("{path} is truncated: {bytes} bytes of a first page of {expected}; restore it from a backup")]
     Truncated {
         path: String,
         bytes: u64,
-        /// What a database of one page would have; where not even the page size is left, the header's length.
+        /// The size of a database of one page; if even the page size is missing, the length of the header.
         expected: u64,
     },
     #[error("cannot read {path}: {source}; check the path and the disk")]
     Unreadable {
         path: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// The absolute path of the database at `path`, without links in it.
+/// The absolute path of the database at `path`, with links resolved.
 ///
-/// An empty file is a database: SQLite takes it for a new one. Nothing is created or changed. Only for a
-/// process that has no SQLite connection: it opens and closes the file, which would drop that connection's locks.
+/// An empty file is a database: SQLite treats it as a new one. Nothing is created or changed. Only for a process
+/// without a SQLite connection: it opens and closes the file, which would drop the locks of that connection.
 ///
 /// # Errors
 ///
-/// Where the file cannot be a SQLite database, or cannot be read.
+/// If the file cannot be a SQLite database, or cannot be read.
 pub fn inspect(path: &Path) -> Result<PathBuf, UnfitPath> {
     let shown = text::clean(&path.to_string_lossy());
     let wrap = |error| unreadable(&shown, error);
@@ -90,11 +90,11 @@ pub fn inspect(path: &Path) -> Result<PathBuf, UnfitPath> {
     Ok(absolute)
 }
 
-/// The same for what connects to nothing, and so may be shown a damaged database.
+/// The same for commands that connect to nothing, and so can accept a damaged database.
 ///
 /// # Errors
 ///
-/// As [`inspect`], but for a damaged page 1.
+/// As [`inspect`], except for a damaged page 1.
 pub fn inspect_from_outside(path: &Path) -> Result<PathBuf, UnfitPath> {
     match inspect(path) {
         Err(UnfitPath::Damaged(shown)) => paths::real(path).map_err(|error| unreadable(&shown, error)),
@@ -107,8 +107,7 @@ fn advice(nearest: Option<&str>) -> String {
         .map_or_else(|| "name a SQLite database that exists".to_owned(), |it| format!("did you mean {it}?"))
 }
 
-// The file beside `path`, which does not exist, whose name is most like its name. SQLite's own files beside a database
-// are left out.
+// The file beside the missing `path` with the most similar name. SQLite's own files beside a database are excluded.
 fn nearest(path: &Path) -> Option<String> {
     let wanted = path.file_name()?.to_str()?;
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -124,7 +123,7 @@ fn nearest(path: &Path) -> Option<String> {
     Some(text::clean(&path.with_file_name(name).to_string_lossy()))
 }
 
-// A header that is all that is left of a file proves nothing of the other files beside it.
+// If only a header is left of a file, it proves nothing about the files beside it.
 fn is_damaged(main: &File, path: &Path) -> bool {
     let [log, index] = ["-wal", "-shm"].map(|suffix| files::sidecar(path, suffix));
     first_page::examine(main, &log, &index).is_ok_and(|page| {

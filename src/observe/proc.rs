@@ -1,9 +1,9 @@
-//! `/proc/PID`: the only place that reads it.
+//! `/proc/PID`: this module is the only reader of it.
 //!
-//! Every read has a limit (`bounded`), since a process decides how long its command line, its descriptors and its mappings
-//! are. Between any two reads a process may end, execute another program or drop its files: each read answers for itself,
-//! and [`program`] repeats those that must agree. The root of `/proc` is a parameter everywhere: it may be that of a
-//! container, or a folder that a test made.
+//! Every read has a limit (`bounded`), because a process controls the length of its command line, its descriptors and
+//! its mappings. Between any two reads a process may exit, execute another program or close its files. Each read is
+//! independent, and [`program`] repeats those that must agree. The root of `/proc` is a parameter everywhere: it may be
+//! that of a container, or a folder that a test created.
 
 use std::{
     fs, io,
@@ -39,9 +39,9 @@ pub use stat::{
 pub use status::{ignores_signal, inner_pid, is_own_proc, process_owner};
 pub use threads::times_scheduled;
 
-/// Bytes of a file with some figures.
+/// The maximum size of a file with a few figures.
 const FIGURES: usize = 4 << 10;
-/// Bytes of `/proc/stat`, which has a line for each processor and a figure for each interrupt.
+/// The maximum size of `/proc/stat`, which has a line for each processor and a figure for each interrupt.
 const STAT: usize = 4 << 20;
 
 /// The folder of one process in a `/proc`, or of one of its threads.
@@ -49,12 +49,12 @@ const STAT: usize = 4 << 20;
 pub struct ProcessFolder(PathBuf);
 
 impl ProcessFolder {
-    /// That of the process `pid` in the `/proc` at `proc`.
+    /// The folder of the process `pid` in the `/proc` at `proc`.
     pub fn of(proc: &Path, pid: i32) -> Self {
         Self(proc.join(pid.to_string()))
     }
 
-    /// That of this process.
+    /// The folder of this process.
     pub fn own(proc: &Path) -> Self {
         Self(proc.join("self"))
     }
@@ -64,13 +64,13 @@ impl ProcessFolder {
 ///
 /// # Errors
 ///
-/// Where they cannot be listed.
+/// If they cannot be listed.
 pub fn pids(proc: &Path) -> io::Result<impl Iterator<Item = i32> + use<>> {
     let entries = fs::read_dir(proc)?.flatten();
     Ok(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
 }
 
-/// What names the running boot of the system; empty where nothing does.
+/// Identifies the running boot of the system; empty if nothing does.
 pub fn boot_id(proc: &Path) -> String {
     bounded::read_text(&proc.join("sys/kernel/random/boot_id"), FIGURES).unwrap_or_default().trim().to_owned()
 }
@@ -81,13 +81,13 @@ pub fn boot_second(proc: &Path) -> Option<i64> {
     text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
-/// The PID, of a process or a thread, that was given last (`proc_loadavg(5)`).
+/// The PID, of a process or a thread, that was assigned last (`proc_loadavg(5)`).
 pub fn newest_pid(proc: &Path) -> Option<String> {
     let text = bounded::read_text(&proc.join("loadavg"), FIGURES).ok()?;
     Some(text.split_whitespace().nth(4)?.to_owned())
 }
 
-/// The clock ticks of `stat` in a second.
+/// The clock ticks of `stat` per second.
 pub fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second().max(1)
 }

@@ -1,8 +1,8 @@
 //! Which processes have which of the three files open, from `/proc/PID/fd`, `fdinfo` and `maps`.
 //!
-//! Looking at every descriptor of every process each second would cost more than it tells: a connection
-//! that was ever used in WAL mode shows in the lock table at once. So each look is at the holders of locks, the
-//! processes already known and the new ones; all are looked at first, and then now and again.
+//! Reading every descriptor of every process each second would cost more than it shows: a connection that was ever used
+//! in WAL mode appears in the lock table at once. Each sample therefore reads the holders of locks, the known processes
+//! and the new ones. All processes are read first, and then at intervals.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -32,18 +32,18 @@ pub use crate::observe::proc::boot_id as boot;
 pub use describe::ProcessDescriber;
 use open_descriptor::{OpenDescriptor, OpenedNames, shares_mounts};
 
-/// Time between two looks at every process.
+/// Time between two scans of all processes.
 const WHOLESALE: Duration = Duration::from_secs(10);
-/// The same when a lock has turned up of which none of the processes known can say that it took it.
+/// The same after a new lock that none of the known processes is known to have taken.
 const UNATTRIBUTED: Duration = Duration::from_secs(2);
 
-/// Finds openers, look by look.
+/// Finds openers across samples.
 #[derive(Debug)]
 pub struct OpenerFinder {
     proc: PathBuf,
     own: i32,
     seen: HashSet<i32>,
-    // The PID that was given last when `seen` was listed.
+    // The PID that was assigned last when `seen` was listed.
     newest: Option<String>,
     openers: BTreeSet<i32>,
     denied: BTreeSet<i32>,
@@ -52,7 +52,7 @@ pub struct OpenerFinder {
     // Kernel threads and zombies.
     without_files: HashSet<i32>,
     wholesale: Option<(Instant, Vec<Option<FileId>>)>,
-    // Open-file-description locks that nobody was seen to have taken, after a look at every process and now.
+    // Open-file-description locks without a known process: after the last scan of all processes, and now.
     unattributed: [Vec<LockRow>; 2],
     trouble: Option<Unseen>,
 }
@@ -75,7 +75,7 @@ impl OpenerFinder {
         }
     }
 
-    /// The openers of each target by PID, this process and other observers aside.
+    /// The openers of each target by PID, without this process and other observers.
     pub fn find(&mut self, targets: &[OpenerTarget], now: Instant) -> Vec<BTreeMap<i32, DatabaseOpener>> {
         let mains: Vec<_> = targets.iter().map(|target| target.sights[0].map(|sight| sight.id)).collect();
         let [given_up, open] = &self.unattributed;
@@ -102,7 +102,7 @@ impl OpenerFinder {
                 Ok(openers) => {
                     self.denied.remove(&pid);
                     for ((found, opener), target) in found.iter_mut().zip(openers).zip(targets) {
-                        // A holder of locks without a descriptor: it has closed it, or the row is not about this file.
+                        // A lock holder without a descriptor: it has closed it, or the row is about another file.
                         let handles = (!self.crowded.contains(&pid)).then(HandleCounts::default);
                         let none = || DatabaseOpener { handles, ..DatabaseOpener::default() };
                         let opener = opener.or_else(|| target.holders.contains(&pid).then(none));
@@ -114,7 +114,7 @@ impl OpenerFinder {
         }
         for (found, target) in found.iter_mut().zip(targets) {
             for &pid in target.holders.iter().filter(|&&pid| pid != self.own) {
-                // It holds locks, but does not let us see its descriptors.
+                // It holds locks, but its descriptors are not readable.
                 found.entry(pid).or_insert_with(DatabaseOpener::default);
             }
             found.retain(|pid, opener| target.holders.contains(pid) || !opener.is_observer());
@@ -128,7 +128,7 @@ impl OpenerFinder {
         found
     }
 
-    /// What could not be seen.
+    /// What could not be sampled.
     pub fn unseen(&self) -> impl Iterator<Item = Unseen> {
         let processes = |pids: &BTreeSet<i32>| {
             let noun = if pids.len() == 1 { "process" } else { "processes" };
@@ -160,7 +160,8 @@ impl OpenerFinder {
         }
     }
 
-    // All of them; `None` where none has been given since they were listed: to list them costs more than most of a look.
+    // All processes; `None` if no PID was assigned since they were listed. Listing them is most of the cost of a
+    // sample.
     fn pids(&mut self, anew: bool) -> Option<HashSet<i32>> {
         let newest = proc::newest_pid(&self.proc);
         if !anew && newest.is_some() && newest == self.newest {
@@ -191,8 +192,8 @@ impl OpenerFinder {
         }
     }
 
-    // For each target what `pid` has open of it. With `thoroughly` every descriptor on a file is compared by
-    // inode, so that hard links and other mount namespaces are not missed; else only those whose path looks right.
+    // For each target what `pid` has open of it. With `thoroughly` every descriptor on a file is compared by inode, so
+    // that hard links and other mount namespaces are not missed; else only those with a matching path.
     fn openers_in(
         &mut self,
         pid: i32,
@@ -201,7 +202,7 @@ impl OpenerFinder {
     ) -> io::Result<Vec<Option<DatabaseOpener>>> {
         let folder = ProcessFolder::of(&self.proc, pid);
         let mut found = self.openers_below(pid, &folder, targets, thoroughly);
-        // A process whose first thread has ended shows none there.
+        // A process whose first thread has exited shows none there.
         if !matches!(found, Ok((_, 1..))) && !self.without_files.contains(&pid) {
             let thread = ProcessFolder::living_thread(&self.proc, pid);
             found = thread.map_or(found, |thread| self.openers_below(pid, &thread, targets, thoroughly));

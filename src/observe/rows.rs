@@ -1,4 +1,4 @@
-//! The processes of one database: what each has to do with it, from its descriptors, its mappings and the lock table.
+//! The processes of one database and their relation to it, from their descriptors, their mappings and the lock table.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Observer {
-    /// A row for each of `openers` that concerns the database of `view`.
+    /// A row for each of `openers` that uses the database of `view`.
     pub(super) fn rows(
         &mut self,
         view: &DatabaseView,
@@ -29,7 +29,7 @@ impl Observer {
         let mut rows = Vec::new();
         for (&pid, opener) in openers.iter().filter(|&(&pid, opener)| view.concerns(pid, opener)) {
             let Some(process) = self.describer.describe(pid) else {
-                // It ended a moment ago, or /proc hides it from us.
+                // It exited a moment ago, or /proc hides it from waltop.
                 if view.is_holder(pid) && self.exists(pid, view) {
                     let what = format!("process {pid}, which holds locks");
                     unseen.push(Unseen { what, why: "it is not visible in /proc".to_owned() });
@@ -37,7 +37,8 @@ impl Observer {
                 continue;
             };
             let sights = view.sights.each_ref().map(Option::as_ref);
-            // Who has the index open and mapped without a lock on it has lost its locks: that has to be so at this moment.
+            // A process with the index open and mapped, without a lock on it, has lost its locks: both must be true at
+            // this moment.
             let holds_index = decoded.index_holders.contains(&pid);
             let has_index_open = opener.handles.is_some_and(|handles| handles.shm > 0);
             let freshness = if has_index_open && !holds_index {
@@ -82,8 +83,8 @@ impl Observer {
         rows
     }
 
-    // A row can slip through while the lock table is printed. What a process is about to be accused of for want of a lock is
-    // therefore asked of its descriptors as well; where those are closed by now, nothing can be said.
+    // A row can be missed while the lock table is printed. Before a process is accused of a missing lock, its
+    // descriptors are therefore checked as well; if they are closed by now, nothing is concluded.
     fn confirm_locks(&self, row: &mut Process, opener: &DatabaseOpener, view: &DatabaseView) {
         let lacks_one = !row.holds_index || !row.pairing.holds_main;
         if row.maps_index != Some(true) || !lacks_one {
@@ -92,7 +93,7 @@ impl Observer {
         let [main, index] = [0, 2].map(|which| {
             let numbers = opener.lockable.iter().filter(|(of, _)| *of == which).map(|(_, number)| number);
             let mut read = proc::lock_infos(&self.proc, row.pid, numbers);
-            // The number may be that of another file by now.
+            // The number may belong to another file by now.
             let inode = view.sights[which].as_ref().map(|sight| sight.id.inode);
             read.retain(|it| it.inode.is_none() || it.inode == inode);
             read
@@ -105,7 +106,7 @@ impl Observer {
         row.pairing.holds_main |= locks.any(|lock| view.is_on_main(lock) && lock.overlaps(&SHARED_BYTES));
     }
 
-    // Two processes never get one file mapped at the same address by chance: a fork copies it.
+    // Two processes never map one file at the same address by chance: a fork copies the mapping.
     fn note_inheritance(&self, rows: &mut [Process]) {
         let mapped: Vec<(i32, u64)> =
             rows.iter().filter_map(|row| Some((row.pid, row.pairing.index_address?))).collect();
@@ -117,8 +118,8 @@ impl Observer {
         }
     }
 
-    // Whether `pid`, of which /proc shows nothing, is there all the same. The kernel says so of every process; where the
-    // PIDs are those of another /proc, one that still holds locks is.
+    // Whether `pid` exists although /proc does not show it. The kernel reports that for every process; if the PIDs are
+    // those of another /proc, a process that still holds locks exists.
     fn exists(&self, pid: i32, view: &DatabaseView) -> bool {
         if self.is_own_proc {
             let is_there = Pid::from_raw(pid).map(test_kill_process);

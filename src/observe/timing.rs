@@ -1,4 +1,4 @@
-//! For how long each lock of a look has been held: since it was first seen, or as the sampler knows better.
+//! For how long each lock of a sample has been held: since it was first seen, or more exactly from the sampler.
 
 use std::time::{Duration, Instant};
 
@@ -13,41 +13,41 @@ use crate::{
     state::first_seen::{FirstSeen, HeldKey, SampledSince, SinceEvidence, TimedLock},
 };
 
-/// When a look was taken, on both clocks.
+/// When a sample was taken, on both clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct SampleTime {
     pub timestamp: Timestamp,
-    /// By the clock that only goes forward.
+    /// On the monotonic clock.
     pub instant: Instant,
 }
 
-/// For how long the machine has slept since it was started; `None` where that is not told.
+/// For how long the machine has slept since boot; `None` if that is unknown.
 #[cfg(target_os = "linux")]
 pub fn slept() -> Option<Duration> {
     let at = |clock| {
         let time = clock_gettime(clock);
         Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
     };
-    // The one goes on while the machine sleeps, and is read first so as not to find sleep where there was none.
+    // This clock includes sleep. It is read first, so that the difference shows no sleep that did not happen.
     let (all, awake) = (at(ClockId::Boottime)?, at(ClockId::Monotonic)?);
     Some(all.saturating_sub(awake))
 }
 
-/// For how long the machine has slept is not told here.
+/// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn slept() -> Option<Duration> {
     None
 }
 
-/// What the times of a look's locks are told from.
+/// The sources of the times of a sample's locks.
 pub struct LockTimes<'a> {
-    /// The processes that were seen.
+    /// The processes in the sample.
     pub processes: &'a [Process],
-    /// What the sampler has seen.
+    /// The history recorded by the sampler.
     pub history: &'a LockHistory,
-    /// How often a process was given a processor.
+    /// How often a process was scheduled on a processor.
     pub runs: &'a dyn Fn(i32) -> Option<u64>,
-    /// When the look was taken.
+    /// When the sample was taken.
     pub now: SampleTime,
 }
 
@@ -69,7 +69,7 @@ pub fn fill_in(
             let since = first_seen.since(key, known.now.timestamp, evidence);
             known.now.timestamp.duration_since(since).as_millis_f64()
         };
-    // locking_mode=EXCLUSIVE keeps its lock over commits; a rollback commit does not.
+    // locking_mode=EXCLUSIVE keeps its lock across commits; a rollback commit does not.
     let is_kept = view.mode() == JournalMode::Wal;
     if let Some(holder) = &mut locks.exclusive {
         let mark = if is_kept { None } else { state };
@@ -95,8 +95,8 @@ pub fn fill_in(
             holder.held_ms = Some(held(holder.pid, kind, None, state, evidence));
         }
     }
-    // Whoever leaves a slot whose mark is behind the newest frame is given a newer mark the next time, unless there
-    // is no free slot for it; and slot 0 only once nothing waits to be moved.
+    // A reader that leaves a slot whose mark is behind the newest frame gets a newer mark the next time, unless there
+    // is no free slot for it; it gets slot 0 only when nothing waits to be moved.
     let has_free_slot = (1..=4).any(|slot| locks.readers.iter().all(|reader| reader.slot != Some(slot)));
     for reader in &mut locks.readers {
         let is_irretrievable = match (reader.slot, reader.frame, &view.wal) {
@@ -112,7 +112,7 @@ pub fn fill_in(
     }
 }
 
-// What moves with every commit: the commit counter, or else the time of the last write.
+// A value that changes with every commit: the commit counter, or else the time of the last write.
 fn state(view: &DatabaseView) -> Option<u64> {
     let written = |which: usize| {
         let at = view.sights[which].as_ref()?.facts.modified_at?;
@@ -122,7 +122,7 @@ fn state(view: &DatabaseView) -> Option<u64> {
     commits.or_else(|| if view.mode() == JournalMode::Wal { written(1) } else { written(0) })
 }
 
-// Since when the sampler sees `holder` hold the lock; `None` where it does not.
+// Since when the sampler sees `holder` hold the lock; `None` if it does not.
 fn sampled(known: &LockTimes<'_>, lock: SampledLock, holder: &LockHolder) -> Option<SampledSince> {
     let (start, who) = known.history.current(lock)?;
     if who.pid != holder.pid {

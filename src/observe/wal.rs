@@ -14,11 +14,11 @@ mod frame_counter;
 
 pub use frame_counter::FrameCounter;
 
-/// The 32 bytes at the beginning of the log.
+/// The 32 bytes at the start of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogHeader {
     pub page_size: u32,
-    /// Checkpoint sequence: not a counter that can be compared between looks.
+    /// Checkpoint sequence: not a counter that can be compared between samples.
     pub checkpoint_sequence: u32,
     order: WordOrder,
     salts: [u8; 8],
@@ -26,17 +26,17 @@ pub struct LogHeader {
 }
 
 impl LogHeader {
-    /// Reads it; `None` where the file holds none that is valid.
+    /// Reads the header; `None` if the file has no valid one.
     ///
     /// # Errors
     ///
-    /// Where the operating system fails to read.
+    /// If the operating system fails to read.
     pub fn read(file: &File) -> io::Result<Option<Self>> {
         let mut bytes = [0; LOG_HEADER];
         Ok(if files::read_at(file, &mut bytes, 0)? == LOG_HEADER { Self::parse(&bytes) } else { None })
     }
 
-    /// For how many frames a log of `bytes` bytes has room.
+    /// The number of frames that fit into a log of `bytes` bytes.
     pub fn slots(&self, bytes: u64) -> u32 {
         u32::try_from(bytes.saturating_sub(LOG_HEADER as u64) / self.frame_size() as u64).unwrap_or(u32::MAX)
     }
@@ -68,12 +68,12 @@ impl LogHeader {
         FRAME_HEADER + self.page_size as usize
     }
 
-    /// Where the frame with this number, counted from 1, begins.
+    /// The offset of the frame with this number, counted from 1.
     pub fn offset_of(&self, frame: u32) -> u64 {
         LOG_HEADER as u64 + u64::from(frame.saturating_sub(1)) * self.frame_size() as u64
     }
 
-    // The sums after `frame`, if it is a valid one after a frame with `sums`.
+    // The sums after `frame`, if it is valid after a frame with `sums`.
     fn accept(&self, sums: ChecksumPair, frame: &[u8]) -> Option<ChecksumPair> {
         if word(frame, 0) == 0 || frame[8..16] != self.salts {
             return None;

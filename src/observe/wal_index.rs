@@ -1,7 +1,7 @@
 //! The wal-index, `-shm`, read without a lock (<https://sqlite.org/walformat.html#walidxfmt>).
 //!
-//! It is read with `pread`, never mapped: a truncation under a mapping would end this process. What it
-//! says counts only while somebody holds byte 128, since after a crash it keeps its old content.
+//! It is read with `pread`, never mapped: a truncation under a mapping would end this process. Its content counts only
+//! while a process holds byte 128, because it keeps its old content after a crash.
 
 use std::{fs::File, io};
 
@@ -11,10 +11,10 @@ use crate::observe::{
     files,
 };
 
-// A read meets a writer between the two copies in up to 0.4 % of tries; so many in a row do not happen.
+// Up to 0.4 % of reads hit a writer between the two copies; this many in a row do not happen.
 const TRIES: u32 = 20;
 
-/// What the wal-index says of the log.
+/// The content of the wal-index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalIndex {
     /// Commit counter; it wraps and restarts at recovery.
@@ -25,13 +25,13 @@ pub struct WalIndex {
     /// Frames that are in the main file.
     pub backfilled: u32,
     pub page_size: u32,
-    /// Salts of the log that it is about, as they stand in its header.
+    /// Salts of the log that the index is about, with the bytes in the order of the log's header.
     pub salts: [u8; 8],
-    /// Read marks; `None` is an unused one.
+    /// Read marks; an unused one is `None`.
     pub read_marks: [Option<u32>; 5],
 }
 
-/// The first bytes of an index as one `pread` gave them, to be compared with those of another.
+/// The first bytes of an index from one `pread`, to compare with another read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawIndex([u8; INDEX_HEADER]);
 
@@ -40,7 +40,7 @@ impl RawIndex {
     ///
     /// # Errors
     ///
-    /// Where they cannot be read, or the file is too short.
+    /// If they cannot be read, or the file is too short.
     pub fn read(file: &File) -> io::Result<Self> {
         bytes(file).map(Self)
     }
@@ -54,7 +54,7 @@ impl RawIndex {
         self.word(16)
     }
 
-    /// Database size in pages as of that frame; 0 where the log has never had one.
+    /// Database size in pages as of that frame; 0 if the log has never had one.
     pub fn page_count(&self) -> u32 {
         self.word(20)
     }
@@ -64,7 +64,7 @@ impl RawIndex {
         self.word(96)
     }
 
-    /// Frames up to which the last checkpoint set out to move them.
+    /// The last frame that the last checkpoint attempted to move.
     pub fn attempted(&self) -> u32 {
         self.word(128)
     }
@@ -74,7 +74,7 @@ impl RawIndex {
         (size & 0xfe00) + ((size & 1) << 16)
     }
 
-    /// The salts of the log that the index is about, as they stand there.
+    /// The salts of the log that the index is about, with the bytes in the order of the log's header.
     pub fn salts(&self) -> [u8; 8] {
         let mut salts = [0; 8];
         salts.copy_from_slice(&self.0[32..40]);
@@ -86,11 +86,11 @@ impl RawIndex {
     }
 }
 
-/// Reads the index. Whether it may be trusted is for the lock table to say.
+/// Reads the index. The lock table decides whether it is trusted.
 ///
 /// # Errors
 ///
-/// Where it cannot be read, or never was whole and steady in several tries.
+/// If it cannot be read, or was never whole and unchanged in several tries.
 pub fn read(file: &File) -> io::Result<WalIndex> {
     let mut before = bytes(file)?;
     for _ in 0..TRIES {

@@ -1,4 +1,4 @@
-//! One watched database: what its files and the rows of the lock table say in one look.
+//! One watched database: its files and its rows of the lock table in one sample.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,23 +33,23 @@ mod view;
 
 pub use view::DatabaseView;
 
-/// A database that is watched, and what is remembered of it from look to look.
+/// A watched database, with the state that is kept between samples.
 #[derive(Debug)]
 pub struct DatabaseWatch {
-    // As it was named.
+    // The path as the user named it.
     named: PathBuf,
-    // Where it lies among the files of another process.
+    // Its place in the files of another process.
     inside: Option<InsidePath>,
-    // Main file, `-wal` and `-shm`, by a path that leads to them.
+    // Main file, `-wal` and `-shm`, by paths that reach them.
     paths: [PathBuf; 3],
     counter: wal::FrameCounter,
     content: ContentReader,
     history: Arc<Mutex<LockHistory>>,
     handle_growths: HandleGrowths,
-    // The last file seen at each of the paths, and who had any of them open in the look before.
+    // The last file seen at each of the paths, and the processes that had any of them open in the previous sample.
     last: [Option<BirthId>; 3],
     users: BTreeSet<i32>,
-    // The name under which the times of the file at the path are kept, while there is one.
+    // The key of the stored times of the file at the path, while there is one.
     timed: Option<String>,
 }
 
@@ -71,12 +71,12 @@ impl DatabaseWatch {
         }
     }
 
-    /// Its main file as it was named.
+    /// The path of its main file as the user named it.
     pub fn path(&self) -> &Path {
         &self.named
     }
 
-    /// Whether the kernel says that nobody has any of it locked.
+    /// Whether the kernel reports that no process holds a lock on it.
     pub fn is_unlocked(&self) -> bool {
         let [main, _, index] = &self.paths;
         let is_free = |path: &Path, places: &[(ProbeScope, RangeInclusive<u64>)]| match files::open(path) {
@@ -88,7 +88,7 @@ impl DatabaseWatch {
         is_free(index, &locks::INDEX_PLACES) && is_free(main, &locks::MAIN_PLACES)
     }
 
-    /// What to sample, and where its holds go.
+    /// The files to sample, and the history for their holds.
     pub fn sampled(&self) -> lock_sampler::SampledDatabase {
         let [_, log, index] = self.paths.clone();
         lock_sampler::SampledDatabase { index, log, history: Arc::clone(&self.history) }
@@ -98,7 +98,7 @@ impl DatabaseWatch {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How the descriptors of its processes grow.
+    /// The growth of the descriptors of its processes.
     pub fn handle_growths(&mut self) -> &mut HandleGrowths {
         &mut self.handle_growths
     }
@@ -109,7 +109,7 @@ impl DatabaseWatch {
         [main, index].into_iter().filter_map(|path| Some(path.metadata().ok()?.ino()))
     }
 
-    /// Looks at the files, and picks from `table` what is about them.
+    /// Reads the files, and selects their rows from `table`.
     pub fn view(
         &mut self,
         table: &LockTable,
@@ -176,8 +176,8 @@ impl DatabaseWatch {
         view
     }
 
-    /// Gives the rows of `view` to those whose they are, now that it is known who has the files open. Where it
-    /// turns out that only the holder of another file vouched for the index, the log is counted itself.
+    /// Attributes the rows of `view` to their processes, now that the openers are known. If only the holder of another
+    /// file vouched for the index, the log itself is counted.
     pub fn assign_locks(
         &mut self,
         view: &mut DatabaseView,
@@ -197,7 +197,7 @@ impl DatabaseWatch {
         }
     }
 
-    /// What the bytes of the files of `view` prove, now that it is known who has them open.
+    /// The evidence from the bytes of the files of `view`, now that the openers are known.
     pub fn content(
         &mut self,
         view: &DatabaseView,
@@ -225,8 +225,8 @@ impl DatabaseWatch {
         content
     }
 
-    // Takes in the files that are there, and says which were there last of those that are not. One that cannot be seen
-    // need not be gone.
+    // Records the files that exist, and returns the last known files of the missing ones. A file that is not visible
+    // may still exist.
     fn former(&mut self, sights: &[Option<FileSighting>; 3]) -> [Option<BirthId>; 3] {
         for (last, sight) in self.last.iter_mut().zip(sights) {
             *last = sight.as_ref().map_or(*last, |sight| sight.birth);
@@ -238,10 +238,10 @@ impl DatabaseWatch {
         former
     }
 
-    /// The name under which times were kept of a file that `view` finds gone or replaced.
+    /// The key of the stored times of a file that `view` finds gone or replaced.
     pub fn outdated(&mut self, view: &DatabaseView) -> Option<String> {
         let name = view.name();
-        // A file that cannot be seen need not be gone.
+        // A file that is not visible may still exist.
         let is_hidden = || !matches!(self.paths[0].try_exists(), Ok(false));
         if name == self.timed || name.is_none() && is_hidden() {
             return None;
@@ -249,7 +249,7 @@ impl DatabaseWatch {
         std::mem::replace(&mut self.timed, name)
     }
 
-    // What is counted while nobody vouches for the index is not told: a crash may have lost it.
+    // A count made while no process vouches for the index is not recorded: a crash may have lost it.
     fn note_moved(&self, view: &DatabaseView, now: Instant) {
         let known = view
             .wal

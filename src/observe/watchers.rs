@@ -1,4 +1,4 @@
-//! Who keeps a database in step with folders: from the files that watches keep beside the journals.
+//! The processes that keep a database in sync with folders, from the files that watchers store beside the journals.
 
 use std::{
     io,
@@ -11,10 +11,10 @@ use crate::{
     state::{folder, journal},
 };
 
-/// What a file of a watch has at most; whatever follows does not matter.
+/// The maximum size of a watcher's file; the remaining content does not matter.
 const LARGEST: u64 = 64 << 10;
 
-/// The watches that keep `files`, with their databases; one that was killed left its file, and is none.
+/// The watchers that keep `files`, with their databases. A file left by a killed watcher is ignored.
 pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, IngestWatcher)> {
     let mut found: Vec<(String, IngestWatcher)> = Vec::new();
     for line in files.iter().filter_map(|path| line(path).ok().flatten()) {
@@ -24,7 +24,7 @@ pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, IngestWatcher)> {
         }
         let same = |(known, watcher): &&mut (String, IngestWatcher)| *known == database && watcher.pid == pid;
         match found.iter_mut().find(same) {
-            // It keeps a file for each folder.
+            // It keeps one file per folder.
             Some((_, watcher)) => watcher.folders.push(folder),
             None => found.push((database, IngestWatcher { pid, start_ticks, folders: vec![folder], since })),
         }
@@ -36,7 +36,7 @@ pub fn read(files: &[PathBuf], proc: &Path) -> Vec<(String, IngestWatcher)> {
     found
 }
 
-/// What a watch says of itself; `None` where it has not yet said all of it, or a newer version says it otherwise.
+/// The record of a watcher; `None` if it is incomplete, or a newer version writes another format.
 fn line(path: &Path) -> io::Result<Option<journal::WatcherRecord>> {
     let text = folder::read(path, LARGEST)?;
     Ok(String::from_utf8_lossy(&text).lines().nth(1).and_then(|line| serde_json::from_str(line).ok()))

@@ -1,28 +1,29 @@
-//! Whether a log is one of the main file beside it, by what a checkpoint would have written there.
+//! Whether a log belongs to the main file beside it, judged by what a checkpoint would have written there.
 //!
-//! A checkpoint writes the pages of the log in ascending order, each as of its last frame. So after one that was killed,
-//! the lowest pages of the log are in the main file as of some commit.
+//! A checkpoint writes the pages of the log in ascending order, each from its last frame. After a checkpoint that was
+//! killed, the lowest pages of the log are therefore in the main file as of some commit.
 
 use std::{collections::BTreeMap, io};
 
 use super::frames::{FrameHeader, PageComparison};
 
-/// How often pages above an empty one are looked at: it takes another walk through the log each time.
+/// How many pages above an empty one are checked: each requires another pass over the log.
 const DEEPER: u32 = 8;
 
-/// The comparisons that are still to be made, newest commit first, so that a long log can be judged in parts.
+/// The remaining comparisons, newest commit first, so that a long log can be judged in parts.
 #[derive(Debug, Default)]
 pub struct CommitSearch {
-    // Of each commit with a lowest page that differs from the commit before it: the frames up to it, and that page's.
+    // For each commit whose lowest page differs from the previous commit: the frames up to it, and the frame of that
+    // page.
     candidates: Vec<(usize, u32)>,
-    // What a checkpoint that ended before the last frame has moved, as the index says.
+    // The frames moved by a checkpoint that ended before the last frame, according to the index.
     partial: Vec<u32>,
     deeper: u32,
 }
 
 impl CommitSearch {
-    /// A search through the committed `frames`. `partial` are the frames up to which a checkpoint went, as an index says
-    /// that was left with this log.
+    /// A search through the committed `frames`. `partial` has the frames up to which a checkpoint went, according to an
+    /// index left with this log.
     pub fn new(frames: &[FrameHeader], partial: &[u32]) -> Self {
         let mut candidates: Vec<(usize, u32)> = Vec::new();
         let mut lowest: Option<(u32, u32)> = None;
@@ -39,11 +40,12 @@ impl CommitSearch {
         Self { candidates, partial, deeper: 0 }
     }
 
-    /// Makes up to `limit` comparisons: whether the main file holds pages of the log; `None` where more are left.
+    /// Makes up to `limit` comparisons and returns whether the main file holds pages of the log; `None` if comparisons
+    /// remain.
     ///
     /// # Errors
     ///
-    /// Where `compare` fails.
+    /// If `compare` fails.
     pub fn continue_search(
         &mut self,
         frames: &[FrameHeader],
@@ -76,7 +78,7 @@ impl CommitSearch {
     }
 }
 
-/// Whether the lowest of `pages` that is not all zero is in the main file, and every page below it.
+/// Whether the main file holds the lowest of `pages` that is not all zero, and every page below it.
 fn prefix(
     pages: &BTreeMap<u32, u32>,
     limit: &mut usize,
@@ -104,7 +106,7 @@ fn last_frames(frames: &[FrameHeader]) -> BTreeMap<u32, u32> {
     last
 }
 
-/// The pages that a checkpoint up to the frame `moved` has written. It leaves pages alone that have a later frame.
+/// The pages that a checkpoint up to the frame `moved` has written. It skips pages that have a later frame.
 fn left_by_partial(frames: &[FrameHeader], moved: u32) -> BTreeMap<u32, u32> {
     let mut last = last_frames(frames);
     last.retain(|_, &mut number| number <= moved);

@@ -1,9 +1,9 @@
-//! A main file that its index, its log or its own header contradicts: a copy put over it, or a part cut off.
+//! A main file that its index, its log or its own header contradicts: a copy was put over it, or a part was cut off.
 //!
-//! Only what holds at every moment of a healthy database is judged. Header and index differ as long as page 1 waits in
-//! the log, a file is larger than its database after a VACUUM, and a page with a later frame may never have been moved as
-//! of an earlier one. So the counts are compared only while all is moved, a larger file is never wrong, and pages are
-//! compared only with the last frame that they have.
+//! Only facts that are true at every moment of a healthy database count. Header and index differ while page 1 waits in
+//! the log. A file is larger than its database after a VACUUM. A page with a later frame may never have been moved as
+//! of an earlier one. The counts are therefore compared only while everything is moved, a larger file is never wrong,
+//! and pages are compared only with their last frame.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,30 +18,31 @@ use crate::{
     snapshot::{Contradiction, ContradictionKind},
 };
 
-/// How many pages are compared beside page 1.
+/// How many pages are compared in addition to page 1.
 const SAMPLE: usize = 16;
 /// How many of the last frames are searched for pages to compare: 64 KiB of the index.
 const WINDOW: u32 = 16_384;
-/// How many frames are looked up at most for pages beyond the end of the file: 16 MiB of the index.
+/// The maximum number of frames searched for pages beyond the end of the file: 16 MiB of the index.
 const LONGEST: u32 = 4 << 20;
 
-/// The main file as it was when it was read.
+/// The main file at the time it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MainFileState {
-    /// Bytes in a page, by the index or by the header.
+    /// Bytes per page, from the index or from the header.
     pub page_size: u32,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Pages by its header; `None` where that has no valid count.
+    /// The page count in its header; `None` if that is not valid.
     pub header_count: Option<u32>,
 }
 
 impl MainFileState {
-    /// Reads the size and the page count of `file`, whose pages have `page_size` bytes; without one, as its header says.
+    /// Reads the size and the page count of `file`, whose pages have `page_size` bytes; if `None`, the header's page
+    /// size is used.
     ///
     /// # Errors
     ///
-    /// Where the operating system fails to read.
+    /// If the operating system fails to read.
     pub fn read(file: &File, page_size: Option<u32>) -> io::Result<Option<Self>> {
         let mut start = [0; MAIN_HEADER];
         let length = files::read_at(file, &mut start, 0)?;
@@ -77,29 +78,29 @@ impl MainFileState {
         }
     }
 
-    /// The first page up to `promised` that lies beyond the end of the file and not among `logged`.
+    /// The first page up to `promised` that is beyond the end of the file and not among `logged`.
     fn missing(&self, promised: u32, logged: &BTreeSet<u32>) -> Option<u32> {
         (self.pages().saturating_add(1)..=promised)
             .find(|page| !logged.contains(page) && !self.is_lock_page(*page))
     }
 }
 
-/// What the main file contradicts by its own header, while no process has the index open, none writes, and no journal is
-/// hot. `logged` are the pages that the log holds.
+/// The contradiction between the main file and its own header. It is valid only while no process has the index open,
+/// none writes, and no journal is hot. `logged` has the pages that the log holds.
 pub fn by_header(main: &MainFileState, logged: &BTreeSet<u32>) -> Option<Contradiction> {
     let promised = main.header_count?;
     let page = main.missing(promised, logged)?;
     Some(main.contradicts(ContradictionKind::MissingPage, Some(page), promised, false))
 }
 
-/// What the main file contradicts by the index `raw`. `is_copying` says whether a process holds byte 121 or 123 for
-/// itself, as a checkpoint does.
+/// The contradiction between the main file and the index `raw`. `is_copying` states whether a process holds byte 121 or
+/// 123 exclusively, as a checkpoint does.
 ///
-/// The caller reads `raw` again afterwards: only where not a byte of it has changed does the answer count.
+/// The caller reads `raw` again afterwards; the answer counts only if no byte has changed.
 ///
 /// # Errors
 ///
-/// Where the operating system fails to read.
+/// If the operating system fails to read.
 pub fn by_index(
     main: &MainFileState,
     raw: &RawIndex,
@@ -108,7 +109,7 @@ pub fn by_index(
     is_copying: bool,
 ) -> io::Result<Option<Contradiction>> {
     let promised = raw.page_count();
-    // An index that has seen no commit counts no pages.
+    // An index without a commit has no page count.
     if promised == 0 {
         return Ok(None);
     }
@@ -129,7 +130,7 @@ pub fn by_index(
         .map(|page| main.contradicts(ContradictionKind::OtherContent, Some(page), promised, true)))
 }
 
-/// The first of page 1 and of some other pages that was moved from the log and is not so in the main file.
+/// The first page, of page 1 and some others, that was moved from the log and differs in the main file.
 fn other_content(raw: &RawIndex, index: &File, pair: &MainAndLog<'_>) -> io::Result<Option<u32>> {
     let (frames, moved) = (raw.frames(), raw.backfilled());
     let from = frames.saturating_sub(WINDOW) + 1;
@@ -142,7 +143,7 @@ fn other_content(raw: &RawIndex, index: &File, pair: &MainAndLog<'_>) -> io::Res
         match pair.compare(page, number)? {
             Some(PageComparison::Equal | PageComparison::Zeros) => {}
             Some(PageComparison::Different) => return Ok(Some(page)),
-            // The log is not the one that the index is about, or is cut short.
+            // The index is about another log, or the log is cut short.
             None => return Ok(None),
         }
     }

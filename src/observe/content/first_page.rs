@@ -1,7 +1,7 @@
-//! Page 1 of a main file: a good header, a damaged one, or no database in plain text.
+//! Page 1 of a main file: a valid header, a damaged one, or not a database in plain text.
 //!
-//! SQLite itself says "file is not a database" of all that is no header. An encrypted database has no page in plain
-//! text, whatever its log and index look like, so the pages decide.
+//! SQLite reports "file is not a database" for everything without a valid header. An encrypted database has no page in
+//! plain text, whatever its log and index contain, so the pages decide.
 
 use std::{fs::File, io, path::Path};
 
@@ -12,20 +12,20 @@ use crate::{
     snapshot::{FirstPage, FirstPageState},
 };
 
-/// How many pages of the main file, and as many of the log, are read to find one in plain text.
+/// How many pages of the main file, and of the log, are read to find one in plain text.
 const PAGES: u32 = 16;
-/// The page sizes of which one is tried where neither the log nor the index tells it.
+/// The page sizes to try if neither the log nor the index states it.
 const SIZES: [u32; 8] = [4096, 1024, 8192, 16384, 32768, 65536, 2048, 512];
 /// How many frame headers are read to find page 1 in the log.
 const FRAMES: usize = 262_144;
-/// How many of the 256 values occur in the first kilobytes of an encrypted file at least.
+/// How many of the 256 byte values occur at least in the first kilobytes of an encrypted file.
 const RANDOM: usize = 200;
 
-/// Page 1 of the database whose main file is `main` and whose other files lie at `log` and `index`, if they are there.
+/// Page 1 of the database whose main file is `main` and whose other files are at `log` and `index`, if they exist.
 ///
 /// # Errors
 ///
-/// Where the operating system fails to read the main file.
+/// If the operating system fails to read the main file.
 pub fn examine(main: &File, log: &Path, index: &Path) -> io::Result<FirstPage> {
     let bytes = main.metadata()?.len();
     let mut start = [0; MAIN_HEADER];
@@ -50,7 +50,7 @@ pub fn examine(main: &File, log: &Path, index: &Path) -> io::Result<FirstPage> {
             of_main = (count, Some(size));
         }
     }
-    // A header may be whole, and the page it heads cut short.
+    // A header may be whole although its page is cut short.
     let is_cut = length == MAIN_HEADER && header::is_header(&start);
     let holds_plain_text = is_cut || of_main.0 + of_log > 0 || in_log == Some(Some(true));
     let is_used = raw.is_some() || pair.is_some();
@@ -67,7 +67,7 @@ pub fn examine(main: &File, log: &Path, index: &Path) -> io::Result<FirstPage> {
     })
 }
 
-/// Page 1 with nothing more to say of it.
+/// Page 1 without further details.
 pub fn plain(state: FirstPageState) -> FirstPage {
     FirstPage { state, page_size: None, index_is_valid: None, plain_pages: None, log_has_it: None }
 }
@@ -79,7 +79,7 @@ fn sizes(of_log: Option<u32>, of_index: Option<u32>) -> Vec<u32> {
     }
 }
 
-/// Whether the log holds page 1 as a database begins; `None` where it was too long to be read whole.
+/// Whether page 1 in the log is a valid start of a database; `None` if the log was too long to read to its end.
 fn first_in_log(pair: &MainAndLog<'_>, index: Option<&RawIndex>) -> io::Result<Option<bool>> {
     // Frames past the last commit of the index are leftovers, or not committed.
     let of_index = index.filter(|it| it.salts() == pair.header.salts()).map(RawIndex::frames);
@@ -87,7 +87,7 @@ fn first_in_log(pair: &MainAndLog<'_>, index: Option<&RawIndex>) -> io::Result<O
     let count = of_index.map_or(slots, |frames| frames.min(slots));
     let mut frames: Vec<FrameHeader> = Vec::new();
     let is_whole = pair.frames(&mut frames, count, FRAMES)?;
-    // What follows the last commit is of no account.
+    // Frames after the last commit are ignored.
     frames.truncate(frames.iter().rposition(|frame| frame.commit != 0).map_or(0, |last| last + 1));
     let mut start = [0; MAIN_HEADER];
     let of_page_1 = (1_u32..).zip(&frames).filter(|(_, frame)| frame.page == 1);
@@ -103,7 +103,7 @@ fn first_in_log(pair: &MainAndLog<'_>, index: Option<&RawIndex>) -> io::Result<O
     Ok((is_whole != Some(false)).then_some(false))
 }
 
-/// How many of the first pages are b-tree pages in plain text. What follows the header on page 1 is one, too.
+/// How many of the first pages are b-tree pages in plain text. The part of page 1 after the header is also one.
 fn plain_pages(main: &File, size: u32, bytes: u64) -> io::Result<u32> {
     let pages = u32::try_from(bytes / u64::from(size)).unwrap_or(u32::MAX);
     let mut count = 0;
@@ -116,7 +116,7 @@ fn plain_pages(main: &File, size: u32, bytes: u64) -> io::Result<u32> {
     Ok(count)
 }
 
-/// The same of the first frames of the log.
+/// The same for the first frames of the log.
 fn plain_frames(pair: &MainAndLog<'_>) -> io::Result<u32> {
     let mut count = 0;
     let mut page = vec![0; pair.header.page_size as usize];
@@ -131,9 +131,9 @@ fn plain_frames(pair: &MainAndLog<'_>) -> io::Result<u32> {
     Ok(count)
 }
 
-/// Whether a page of a table or an index begins at `start` of `page` (<https://sqlite.org/fileformat2.html#b_tree_pages>):
-/// its type, and cells that all lie in the part of the page that holds cells. Of random pages fewer than one in a billion
-/// looks so.
+/// Whether a page of a table or an index starts at `start` of `page`
+/// (<https://sqlite.org/fileformat2.html#b_tree_pages>): its type, and cells that are all in the cell area of the page.
+/// Fewer than one in a billion random pages pass.
 fn is_tree_page(page: &[u8], start: usize) -> bool {
     let word = |at: usize| usize::from(u16::from_be_bytes([page[at], page[at + 1]]));
     let header = match page[start] {
@@ -153,7 +153,7 @@ fn is_tree_page(page: &[u8], start: usize) -> bool {
         && (0..cells).all(|cell| (content..page.len()).contains(&word(start + header + 2 * cell)))
 }
 
-/// Whether the first bytes are spread as those of an encrypted file, whose size is one of whole pages.
+/// Whether the first bytes are distributed as in an encrypted file, and the size is a multiple of the page size.
 fn is_random(main: &File) -> io::Result<bool> {
     let mut bytes = [0; 4096];
     let length = files::read_at(main, &mut bytes, 0)?;

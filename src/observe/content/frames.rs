@@ -7,7 +7,7 @@ use std::{fs::File, io};
 use crate::file_format::{FRAME_HEADER, INDEX_HEADER};
 use crate::observe::{files, wal::LogHeader};
 
-/// The entries of the index for the first frames, and for those of each segment after it.
+/// The index entries for the first frames; later segments have more.
 const FIRST_SEGMENT: u32 = 4062;
 const SEGMENT: u32 = 4096;
 const SEGMENT_BYTES: u64 = 32768;
@@ -17,9 +17,9 @@ const PART: usize = 4096;
 /// The header of one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
-    /// The page that it holds.
+    /// The page in the frame.
     pub page: u32,
-    /// Pages of the database after the commit that this frame ends; 0 where it ends none.
+    /// Pages of the database after the commit that this frame ends; 0 if it ends none.
     pub commit: u32,
 }
 
@@ -28,7 +28,7 @@ pub struct FrameHeader {
 pub enum PageComparison {
     /// The bytes differ, or the main file ends before them.
     Different,
-    /// They are equal, and all are zero.
+    /// They are equal and all zero.
     Zeros,
     Equal,
 }
@@ -42,12 +42,12 @@ pub struct MainAndLog<'a> {
 }
 
 impl MainAndLog<'_> {
-    /// The header of the frame with this number, counted from 1; `None` where the log has no such frame of its present
+    /// The header of the frame with this number, counted from 1; `None` if the log has no such frame of its current
     /// generation.
     ///
     /// # Errors
     ///
-    /// Where the operating system fails to read.
+    /// If the operating system fails to read.
     pub fn frame(&self, number: u32) -> io::Result<Option<FrameHeader>> {
         let mut bytes = [0; FRAME_HEADER];
         let length = files::read_at(self.log, &mut bytes, self.header.offset_of(number))?;
@@ -56,12 +56,12 @@ impl MainAndLog<'_> {
         Ok(is_of_this_log.then(|| FrameHeader { page: word(0), commit: word(4) }))
     }
 
-    /// Compares the main file's page `page` with what the frame `number` holds; `None` where that frame is no longer one
-    /// of that page.
+    /// Compares the page `page` of the main file with the content of the frame `number`; `None` if that frame no longer
+    /// belongs to the page.
     ///
     /// # Errors
     ///
-    /// Where the operating system fails to read.
+    /// If the operating system fails to read.
     pub fn compare(&self, page: u32, number: u32) -> io::Result<Option<PageComparison>> {
         if page == 0 || self.frame(number)?.is_none_or(|frame| frame.page != page) {
             return Ok(None);
@@ -84,12 +84,12 @@ impl MainAndLog<'_> {
         Ok(Some(if is_zero { PageComparison::Zeros } else { PageComparison::Equal }))
     }
 
-    /// Goes on reading frame headers into `known` until there are `count`, at most `limit` of them now; whether all are
-    /// there. `None` where the log has other frames by now.
+    /// Continues reading frame headers into `known` until there are `count`, at most `limit` in this call; returns
+    /// whether all are there. `None` if the log has other frames by now.
     ///
     /// # Errors
     ///
-    /// Where the operating system fails to read.
+    /// If the operating system fails to read.
     pub fn frames(&self, known: &mut Vec<FrameHeader>, count: u32, limit: usize) -> io::Result<Option<bool>> {
         for _ in 0..limit {
             let next = u32::try_from(known.len()).unwrap_or(u32::MAX).saturating_add(1);
@@ -103,11 +103,11 @@ impl MainAndLog<'_> {
     }
 }
 
-/// The pages of the frames `from..=to`, counted from 1, as the index lists them; `None` where it ends before them.
+/// The pages of the frames `from..=to`, counted from 1, as the index lists them; `None` if it ends before them.
 ///
 /// # Errors
 ///
-/// Where the operating system fails to read.
+/// If the operating system fails to read.
 pub fn indexed_pages(index: &File, from: u32, to: u32) -> io::Result<Option<Vec<u32>>> {
     let mut pages = Vec::with_capacity(to.saturating_sub(from) as usize + 1);
     let mut next = from.max(1);
@@ -125,7 +125,7 @@ pub fn indexed_pages(index: &File, from: u32, to: u32) -> io::Result<Option<Vec<
     Ok(Some(pages))
 }
 
-/// Where the entry of the frame `number` stands, and how many entries there are from it to the end of its segment.
+/// The offset of the entry of the frame `number`, and the number of entries from it to the end of its segment.
 fn place(number: u32) -> (u64, u32) {
     if number <= FIRST_SEGMENT {
         return (INDEX_HEADER as u64 + u64::from(number - 1) * 4, FIRST_SEGMENT - number + 1);

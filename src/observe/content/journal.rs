@@ -1,5 +1,5 @@
-//! A hot rollback journal (<https://sqlite.org/fileformat2.html#the_rollback_journal>): what a transaction leaves whose
-//! process has ended before the commit.
+//! A hot rollback journal (<https://sqlite.org/fileformat2.html#the_rollback_journal>): the remains of a transaction
+//! whose process exited before the commit.
 
 use std::{
     ffi::OsStr,
@@ -14,17 +14,17 @@ use jiff::Timestamp;
 use crate::file_format::{JOURNAL_HEADER, JOURNAL_MAGIC, JOURNAL_TRAILER};
 use crate::{observe::files, paths::FileId, snapshot::HotJournal};
 
-/// The longest path name that SQLite takes.
+/// The maximum path length that SQLite accepts.
 const LONGEST_NAME: u32 = 512;
 
-/// The hot journal at `path`; `None` where there is none, it is no hot one, or a process still writes.
+/// The hot journal at `path`; `None` if there is none, it is not hot, or a process still writes.
 ///
-/// A writer makes the journal after it has locked the main file and removes it before it gives the lock back. So a
-/// journal that is the same before and after the kernel said that `no_writer` holds a lock was left.
+/// A writer creates the journal after it has locked the main file, and removes it before it releases the lock. A
+/// journal that is the same before and after the kernel reports `no_writer` is therefore a leftover.
 ///
 /// # Errors
 ///
-/// Where the operating system fails to read.
+/// If the operating system fails to read.
 pub fn hot(path: &Path, no_writer: impl FnOnce() -> io::Result<bool>) -> io::Result<Option<HotJournal>> {
     let file = match files::open(path) {
         Ok(file) => file,
@@ -60,8 +60,8 @@ fn is_unchanged(path: &Path, before: &Metadata) -> bool {
     path.metadata().is_ok_and(|after| facts(&after) == facts(before))
 }
 
-/// The super-journal that a journal of `bytes` bytes names: a transaction on several databases is rolled back only while
-/// that exists.
+/// The super-journal that a journal of `bytes` bytes names. A transaction on several databases is rolled back only
+/// while that file exists.
 fn super_journal(file: &File, bytes: u64) -> io::Result<Option<PathBuf>> {
     let mut trailer = [0; JOURNAL_TRAILER];
     let Some(at) = bytes.checked_sub(JOURNAL_TRAILER as u64) else { return Ok(None) };
@@ -81,7 +81,7 @@ fn super_journal(file: &File, bytes: u64) -> io::Result<Option<PathBuf>> {
     Ok(Some(PathBuf::from(OsStr::from_bytes(&name))))
 }
 
-/// The sum of the bytes, each with its sign.
+/// The sum of the bytes as signed values.
 fn checksum(name: &[u8]) -> u32 {
     name.iter().fold(0, |sum: u32, &byte| sum.wrapping_add_signed(i32::from(byte.cast_signed())))
 }

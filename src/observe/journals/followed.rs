@@ -11,10 +11,10 @@ use std::{
 use super::run_state::RunState;
 use crate::state::folder;
 
-/// The longest line of a journal in bytes. A start with its folders is the longest that waltop writes.
+/// The maximum length of a journal line in bytes. A start with its folders is the longest that waltop writes.
 pub(super) const LONGEST_LINE: u64 = 1 << 20;
 
-/// So many lines that make no sense, and the rest of the journal is not read.
+/// After this many invalid lines the remaining journal is not read.
 const MOST_NONSENSE: u32 = 100;
 
 /// A journal, and how far it has been read.
@@ -22,24 +22,24 @@ const MOST_NONSENSE: u32 = 100;
 pub(super) struct FollowedJournal {
     inode: u64,
     pub read_to: u64,
-    // Size and time of the journal when it was last read.
+    // Size and modification time of the journal when it was last read.
     read_at: Option<(u64, SystemTime)>,
     pub story: Option<RunState>,
-    /// What was wrong with a line that was passed over.
+    /// The error in a line that was skipped.
     pub nonsense: Option<String>,
-    /// Whether there is more than one look may read.
+    /// Whether there is more to read than one sample may.
     pub is_behind: bool,
     nonsense_lines: u32,
-    // No more of it is read: it is no journal.
+    // It is not read further: it is no journal.
     is_given_up: bool,
 }
 
 impl FollowedJournal {
-    /// Reads what was appended to the journal at `path`, at most `budget` bytes, which it reduces; `proc` tells whether
-    /// its process lives.
+    /// Reads what was appended to the journal at `path`, at most `budget` bytes, which it reduces; `proc` shows whether
+    /// its process is alive.
     pub fn catch_up(&mut self, path: &Path, proc: &Path, budget: &mut u64) -> io::Result<()> {
-        // A process that was gone before its journal is read has written all that it ever will. Where the
-        // journal had not named it yet, it is asked for after the reading, and what came in between is read too.
+        // A process that was gone before the reading of its journal has written everything. If the journal had not
+        // named the process yet, the check follows the reading, and what was appended in between is also read.
         let mut asked = self.story.as_ref().map(|story| story.is_alive(proc));
         let metadata = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -60,7 +60,7 @@ impl FollowedJournal {
         Ok(())
     }
 
-    /// Reads the whole lines that were appended; one that is being written is left for the next look.
+    /// Reads the complete lines that were appended; an incomplete one is left for the next sample.
     fn read_on(&mut self, path: &Path, metadata: &Metadata, budget: &mut u64) -> io::Result<()> {
         let state = (metadata.len(), metadata.modified()?);
         self.is_behind = false;

@@ -1,4 +1,4 @@
-//! What the lines of a journal come to.
+//! The state that the lines of a journal add up to.
 
 use std::{collections::VecDeque, path::Path};
 
@@ -10,10 +10,10 @@ use crate::{
     state::journal::{JournalEvent, JournalLine, RecordedCost, RunOutcome},
 };
 
-/// Of how many batches, the newest, the spreads are made.
+/// The number of newest batches that the distributions cover.
 const SPREAD_OVER: usize = 4096;
 
-/// An ingestion as far as its journal tells it.
+/// An ingestion as far as its journal records it.
 #[derive(Debug)]
 pub(super) struct RunState {
     /// Absolute path of the database.
@@ -22,12 +22,12 @@ pub(super) struct RunState {
     pub ingestion: Ingestion,
     holds: VecDeque<f64>,
     waits: VecDeque<f64>,
-    /// What nobody has taken yet.
+    /// Transactions that were not taken yet.
     pub fresh: VecDeque<Transaction>,
 }
 
 impl RunState {
-    /// The story that begins with `line`, or why none does.
+    /// The state that starts with `line`, or why `line` starts none.
     pub fn from_first_line(line: JournalLine) -> Result<Self, String> {
         let JournalEvent::Started { run, pid, start_ticks, boot, database, folders, carries_on, .. } =
             line.event
@@ -69,7 +69,7 @@ impl RunState {
         Ok(Self { database, boot, ingestion, holds, waits, fresh: VecDeque::new() })
     }
 
-    /// What `line` adds to it.
+    /// Applies `line` to the state.
     pub fn apply(&mut self, line: JournalLine) {
         let ingestion = &mut self.ingestion;
         ingestion.last_told_at = Some(line.at);
@@ -170,8 +170,8 @@ impl RunState {
         self.ingestion.wait_ms = None;
     }
 
-    /// Whether its process may still write: not where it is gone, or its PID another's or of another boot; `None` where that
-    /// cannot be told. After its end that does not matter.
+    /// Whether its process may still write: not if it is gone, its PID belongs to another process, or it is from
+    /// another boot; `None` if that is unknown. After the end of the run it does not matter.
     pub fn is_alive(&self, proc: &Path) -> Option<bool> {
         if self.ingestion.finished_at.is_some() {
             return Some(true);
@@ -180,7 +180,7 @@ impl RunState {
         is_there(proc, pid, start_ticks, self.boot.as_deref())
     }
 
-    /// Fills in what takes all lines to tell. Only a run whose process is known to be gone has crashed.
+    /// Fills in what requires all lines. Only a run whose process is known to be gone has crashed.
     pub fn finish(&mut self, lives: Option<bool>) {
         let ingestion = &mut self.ingestion;
         if ingestion.hold_ms.is_none() {

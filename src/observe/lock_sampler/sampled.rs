@@ -1,4 +1,4 @@
-//! One database's locks, sample by sample: who holds them, since when and until when.
+//! The locks of one database across samples: which process holds them, since when and until when.
 
 use std::{
     collections::HashMap,
@@ -24,18 +24,18 @@ use crate::{
 
 use super::{LockActivity, SampledDatabase};
 
-// A hold begins in the middle between two samples, but no more than this before it was seen: it is said to
-// last "at least" so long.
+// A hold starts in the middle between two samples, but at most this long before it was seen: its duration is a lower
+// bound.
 const EDGE: Duration = Duration::from_millis(2);
-// How long a name is taken for that of the same PID.
+// How long a name is reused for the same PID.
 const NAME_KEPT: Duration = Duration::from_secs(1);
 
-// From what age on a hold is a long one.
+// The age from which on a hold is long.
 const LONG: Duration = Duration::from_millis(20);
-// How long after its commit was heard a hold may go on. Past that it wrote without committing, as a transaction
-// does that is too large for the page cache.
+// How long a hold may continue after its commit was seen. A longer one wrote without committing, as a transaction does
+// that is too large for the page cache.
 const ENDS_WITHIN: Duration = Duration::from_millis(5);
-// The longest time that nothing is heard of a hold that has written without committing.
+// The maximum time without a watch on a hold that has written without committing.
 const DEAF: Duration = Duration::from_millis(500);
 
 /// A database whose locks are sampled.
@@ -44,23 +44,23 @@ pub struct LockSamples {
     file: Option<(File, FileId)>,
     last: Option<Instant>,
     commits: u32,
-    // What the history has as held: it is asked for, and its users waited for, only when something changes.
+    // The holders in the history. The history is locked, which may wait for its users, only when something changes.
     holders: SampledHolders,
     hold: Option<SampledLongHold>,
 }
 
 impl LockSamples {
-    /// Nothing has been sampled yet.
+    /// A state without a sample.
     pub fn new(target: SampledDatabase) -> Self {
         Self { target, file: None, last: None, commits: 0, holders: [None; 3], hold: None }
     }
 
-    /// Whether it is the database of `target`.
+    /// Whether it samples the database of `target`.
     pub fn is_of(&self, target: &SampledDatabase) -> bool {
         Arc::ptr_eq(&self.target.history, &target.history)
     }
 
-    /// Asks who holds the locks now, and tells the history: what happens to them.
+    /// Queries the current holders of the locks and records them in the history; returns the activity.
     pub fn sample(&mut self, names: &mut HolderNames, ear: Option<&CommitWatcher>) -> LockActivity {
         let now = Instant::now();
         let before = self.last.replace(now);
@@ -90,8 +90,7 @@ impl LockSamples {
         }
     }
 
-    // Listens for the commit of a hold of the write lock that has become a long one. After a change, what is held
-    // is another hold.
+    // Watches for the commit of a long hold of the write lock. After a change the lock is held by another hold.
     fn watch_commits(&mut self, has_changed: bool, now: Instant, ear: Option<&CommitWatcher>) {
         let Some(ear) = ear else { return };
         if (has_changed || self.holders[0].is_none())
@@ -110,13 +109,13 @@ impl LockSamples {
         }
     }
 
-    /// Whether a commit is listened for.
+    /// Whether it watches for a commit.
     pub fn is_listening(&self) -> bool {
         self.hold.as_ref().is_some_and(|hold| hold.watch.is_some())
     }
 
-    /// Takes in that logs were written to: who writes to one holds its lock, so that it was held until `now`. Whether this
-    /// one was written to.
+    /// Ingests writes to logs: a process that writes to one holds its lock, so the lock was held until `now`. Returns
+    /// whether this log was written to.
     pub fn commits_seen(&mut self, heard: &[WatchedLog], now: Instant) -> bool {
         let hold = self.hold.as_mut();
         let Some(hold) = hold.filter(|hold| hold.watch.is_some_and(|watch| heard.contains(&watch))) else {
@@ -129,8 +128,8 @@ impl LockSamples {
         true
     }
 
-    // The descriptor on what lies at the path now: whoever opens a database alone makes `-shm` anew. While the
-    // inode there is ours, ours has a link, since an inode that is open is not given to another file.
+    // The descriptor on the current file at the path: a process that opens a database alone recreates `-shm`. While the
+    // inode there is the same, the descriptor's file has a link, because the inode of an open file is not reused.
     fn reopen(&mut self) -> Option<&File> {
         let there = FileId::of(&self.target.index.metadata().ok()?);
         if self.file.as_ref().is_none_or(|(_, id)| *id != there) {
@@ -151,7 +150,7 @@ impl LockSamples {
     ) {
         let half = before.map_or(Duration::ZERO, |before| now.saturating_duration_since(before)) / 2;
         for ((lock, holder), current) in SampledLock::ALL.into_iter().zip(holders).zip(&mut self.holders) {
-            // A commit between two samples ended one hold, even if the same process has the lock again.
+            // A commit between two samples ended one hold, even if the same process holds the lock again.
             let is_another = committed && lock == SampledLock::Write && holder.is_some();
             if *current == holder && !is_another {
                 continue;
@@ -167,11 +166,11 @@ impl LockSamples {
     }
 }
 
-// Who holds a lock; without a PID where that cannot be seen from here.
+// The process that holds a lock; without a PID if it is not visible from this namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct SampledHolder(Option<i32>);
 
-// Those of the three exclusive bytes.
+// The holders of the three exclusive bytes.
 type SampledHolders = [Option<SampledHolder>; 3];
 
 // The holders of the exclusive bytes, and the commit counter of the index.
@@ -183,7 +182,7 @@ fn read(file: &File) -> io::Result<(SampledHolders, u32)> {
     Ok((holders, u32::from_ne_bytes(counter)))
 }
 
-// One question where `bytes` are free, and two where one process holds one end of them.
+// One query if `bytes` are free, two if one process holds one end of them.
 fn find(file: &File, bytes: RangeInclusive<u64>, holders: &mut SampledHolders) -> io::Result<()> {
     if bytes.is_empty() {
         return Ok(());
@@ -199,7 +198,7 @@ fn find(file: &File, bytes: RangeInclusive<u64>, holders: &mut SampledHolders) -
     find(file, last + 1..=*bytes.end(), holders)
 }
 
-// A hold of the write lock, and whether its commit is listened for.
+// A hold of the write lock, and the watch for its commit.
 #[derive(Debug)]
 struct SampledLongHold {
     watch: Option<WatchedLog>,
@@ -217,7 +216,7 @@ impl SampledLongHold {
         self.ends_until.is_some_and(|until| now < until)
     }
 
-    // Every time for longer, so that one that writes all the time costs no more than others.
+    // Each time for longer, so that a constant writer costs no more than others.
     fn back_off(&mut self, now: Instant) {
         self.deafness = (self.deafness * 2).min(DEAF);
         self.deaf_until = now + self.deafness;
@@ -242,7 +241,7 @@ impl HolderNames {
         if let Some((_, who)) = self.known.get(&pid).filter(|(at, _)| now.duration_since(*at) < NAME_KEPT) {
             return Arc::clone(who);
         }
-        // A process that is gone keeps no name: what is forgotten can be asked for again.
+        // The name of a process that is gone is dropped; a dropped name can be read again.
         self.known.retain(|_, (at, _)| now.duration_since(*at) < NAME_KEPT);
         let who = Arc::new(proc::owner_of_lock(&self.proc, pid));
         self.known.insert(pid, (now, Arc::clone(&who)));

@@ -1,7 +1,7 @@
 //! A row of the lock table.
 //!
-//! A row is a *range*: the kernel merges neighbouring locks of one process and type, so that READ4 and byte
-//! 128 print as `127 128`. Ask by overlap, never by the start of a row.
+//! A row is a *range*: the kernel merges neighbouring locks of one process and type, so that READ4 and byte 128 print
+//! as `127 128`. Test for overlap, never for the start of a row.
 
 #[cfg(test)]
 use std::collections::HashSet;
@@ -12,13 +12,13 @@ use crate::{
     observe::proc::mounts::DeviceNumber,
 };
 
-// The bytes that SQLite locks: of `-shm`, and of the main file.
+// The bytes that SQLite locks: in `-shm`, and in the main file.
 const LOCKED: [RangeInclusive<u64>; 2] = [INDEX_LOCKS, MAIN_LOCKS];
 
 /// One lock that is held.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LockRow {
-    /// `None`: an open-file-description lock, or a holder that this PID namespace does not show.
+    /// `None`: an open-file-description lock, or a holder that is not visible in this PID namespace.
     pub pid: Option<i32>,
     /// Whether it belongs to an open file description and not to a process.
     pub is_ofd: bool,
@@ -36,7 +36,7 @@ impl LockRow {
         self.bytes.start() <= bytes.end() && bytes.start() <= self.bytes.end()
     }
 
-    /// Whether `other`, a row of `fdinfo`, is this lock: that says nothing of the process in either.
+    /// Whether `other`, a row of `fdinfo`, is this lock. The process is ignored in both.
     pub fn is_taken_as(&self, other: &Self) -> bool {
         other.is_write == self.is_write && other.inode == self.inode && other.bytes == self.bytes
     }
@@ -52,28 +52,28 @@ impl LockRow {
     }
 }
 
-/// The row in `line`, where it is one on bytes that SQLite locks.
+/// The lock in `line`, if it is on bytes that SQLite locks.
 pub fn row_of_sqlite(line: &[u8]) -> Option<LockRow> {
     let row = std::str::from_utf8(line).ok().and_then(row)?;
     LOCKED.iter().any(|bytes| row.overlaps(bytes)).then_some(row)
 }
 
-// The inode of a row, which stands behind its last colon. Most rows are about other files, and nothing else of them is read.
+// The inode of a row, which follows its last colon. Most rows are about other files, and are not parsed further.
 pub(super) fn inode(line: &[u8]) -> Option<u64> {
     let from = line.iter().rposition(|&byte| byte == b':')? + 1;
     let digits = line[from..].split(|byte| !byte.is_ascii_digit()).next()?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The rows in `text`, whatever their files, each once. Waiters, other kinds of locks and lines that make no sense are passed over.
+/// The locks in `text` on any file, each once. Waiters, other kinds of locks and invalid lines are skipped.
 #[cfg(test)]
 pub fn parse(text: &str) -> Vec<LockRow> {
     let mut known = HashSet::new();
     text.lines().filter_map(row).filter(|row| known.insert(row.clone())).collect()
 }
 
-// `N: POSIX  ADVISORY  WRITE 71201 fe:00:1234 120 120`; a waiter has `->` before its type. In `fdinfo` the
-// same line follows the word `lock:`.
+// `N: POSIX  ADVISORY  WRITE 71201 fe:00:1234 120 120`; a waiter has `->` before its type. In `fdinfo` the same line
+// follows the word `lock:`.
 fn row(line: &str) -> Option<LockRow> {
     let mut fields = line.trim_start().trim_start_matches("lock:").split_ascii_whitespace();
     fields.next()?.strip_suffix(':')?;

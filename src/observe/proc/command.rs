@@ -1,20 +1,21 @@
-//! `/proc/PID/cmdline` and `comm`: what a process calls itself.
+//! `/proc/PID/cmdline` and `comm`: the name and arguments of a process.
 
 use std::path::Path;
 
 use super::ProcessFolder;
 use crate::bounded;
 
-/// Bytes of a command line. A process may make its own as long as its memory (`PR_SET_MM_MAP` of `prctl(2)`).
+/// The maximum size of a command line. A process may make its own as long as its memory (`PR_SET_MM_MAP` of
+/// `prctl(2)`).
 const COMMAND: usize = 4 << 10;
-/// Bytes of a short name, which the kernel cuts at 15 (64 for a thread of its own).
+/// The maximum size of a short name, which the kernel cuts at 15 bytes (64 for a kernel thread).
 const NAME: usize = 4 << 10;
-/// The last element of a command line that is cut.
+/// The last element of a cut command line.
 const CUT: &str = "…";
 
-/// The executable and arguments of process `pid`: none where it has none, as a kernel thread; `None` where they cannot
-/// be read. The arguments end with a zero each, and need not be UTF-8. A long command line is cut, and an ellipsis is then
-/// its last element.
+/// The executable and arguments of process `pid`: empty if it has none, as a kernel thread; `None` if they cannot be
+/// read. A zero terminates each argument, and arguments need not be UTF-8. A long command line is cut and then ends
+/// with an ellipsis.
 pub fn command(proc: &Path, pid: i32) -> Option<Vec<String>> {
     let line = |process: &ProcessFolder| bounded::read(&process.0.join("cmdline"), COMMAND).ok();
     let own = line(&ProcessFolder::of(proc, pid))?;
@@ -23,14 +24,14 @@ pub fn command(proc: &Path, pid: i32) -> Option<Vec<String>> {
     Some(words(&line.bytes, line.is_cut))
 }
 
-/// The short name of process `pid`; `None` where it is gone or has none.
+/// The short name of process `pid`; `None` if it is gone or has none.
 pub fn process_name(proc: &Path, pid: i32) -> Option<String> {
     let name = bounded::read_text(&ProcessFolder::of(proc, pid).0.join("comm"), NAME).ok()?;
     Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
 }
 
 fn words(line: &[u8], is_cut: bool) -> Vec<String> {
-    // A program that overwrites its arguments leaves zeros behind them, which say nothing where the end is not known.
+    // A program that overwrites its arguments leaves trailing zeros, which have no meaning if the end is unknown.
     let end = line.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     let line = if is_cut { &line[..end] } else { line.strip_suffix(b"\0").unwrap_or(line) };
     let words = line.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());

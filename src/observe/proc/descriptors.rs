@@ -1,4 +1,4 @@
-//! `/proc/PID/fd`: the descriptors of a process, each a link that is also a way to its file.
+//! `/proc/PID/fd`: the descriptors of a process, each a link that also leads to its file.
 
 use std::{
     ffi::OsStr,
@@ -16,9 +16,9 @@ use rustix::fs::{Mode, OFlags};
 use super::{DescriptorInfo, ProcessFolder, inside_path::PATH_ONLY};
 use crate::observe::files;
 
-/// Descriptors of one process that are read in one sample: a process may have a million.
+/// How many descriptors of one process one sample reads: a process may have a million.
 pub const MOST_DESCRIPTORS: usize = 1 << 16;
-/// Descriptors of one process that are asked for locks in one sample.
+/// How many descriptors of one process one sample reads locks from.
 const MOST_ASKED: usize = 64;
 
 /// A descriptor of a process, which may close it at any time.
@@ -26,11 +26,11 @@ const MOST_ASKED: usize = 64;
 pub struct Descriptor(PathBuf);
 
 impl ProcessFolder {
-    /// Its descriptors, however many there are, in no order.
+    /// Its descriptors, in no order and without a limit.
     ///
     /// # Errors
     ///
-    /// Where it has ended or hides them.
+    /// If the process has exited or hides them.
     pub fn descriptors(&self) -> io::Result<impl Iterator<Item = io::Result<Descriptor>> + use<>> {
         let entries = fs::read_dir(self.0.join("fd"))?;
         Ok(entries.map(|entry| Ok(Descriptor(entry?.path()))))
@@ -52,66 +52,66 @@ impl Descriptor {
         self.0.file_name().unwrap_or_default()
     }
 
-    /// What the kernel says that it is on: a path from `/`, or something that has none, as a pipe.
+    /// The target as the kernel names it: a path from `/`, or text for an object without a path, such as a pipe.
     ///
     /// # Errors
     ///
-    /// Where it is closed.
+    /// If it is closed.
     pub fn target(&self) -> io::Result<PathBuf> {
         fs::read_link(&self.0)
     }
 
-    /// Of the file that it is on, whatever lies at its path.
+    /// The metadata of its file, whatever is at the path.
     ///
     /// # Errors
     ///
-    /// Where it is closed, or the file cannot be reached.
+    /// If it is closed, or the file cannot be reached.
     pub fn metadata(&self) -> io::Result<Metadata> {
         self.0.metadata()
     }
 
-    /// Whether it is open for writing, and nothing else is to be learned from [`info`](Self::info).
+    /// Whether it is certainly open for writing, so that [`info`](Self::info) adds nothing.
     ///
-    /// The kernel shows the access mode in the owner's bits of the link (`tid_fd_update_inode` in its `fs/proc/fd.c`), and
-    /// sets no others; where others are set, somebody else made the link, and `fdinfo` has to tell.
+    /// The kernel shows the access mode in the owner's bits of the link (`tid_fd_update_inode` in its `fs/proc/fd.c`),
+    /// and sets no others. If others are set, the kernel did not create the link, and `fdinfo` decides.
     pub fn is_writable(&self) -> bool {
         let mode = self.0.symlink_metadata().map_or(0, |link| link.mode());
         mode & 0o277 == 0o200
     }
 
-    /// How it was opened, and its locks; `None` where it is closed.
+    /// How it was opened, and its locks; `None` if it is closed.
     pub fn info(&self) -> Option<DescriptorInfo> {
         let process = self.0.parent()?.parent()?;
         DescriptorInfo::read(&process.join("fdinfo").join(self.number()))
     }
 
-    /// Holds on to its file without opening that for anything.
+    /// Keeps a reference to its file without access rights.
     ///
     /// # Errors
     ///
-    /// Where it is closed, or the file cannot be reached.
+    /// If it is closed, or the file cannot be reached.
     pub fn pin(&self) -> io::Result<File> {
         Ok(File::from(rustix::fs::open(&self.0, PATH_ONLY | OFlags::CLOEXEC, Mode::empty())?))
     }
 }
 
-/// Opens for reading what `pin` holds on to.
+/// Opens the file of `pin` for reading.
 ///
 /// # Errors
 ///
-/// Where it cannot be opened or is not a regular file.
+/// If it cannot be opened or is not a regular file.
 pub fn reopen(pin: &File) -> io::Result<File> {
     files::open(&own_descriptor(pin.as_raw_fd()))
 }
 
-/// A path to what a descriptor of this process is on.
+/// A path to the file of a descriptor of this process.
 pub(super) fn own_descriptor(number: RawFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{number}"))
 }
 
-/// What `fdinfo` tells now of descriptors `numbers` of `pid`, those aside that are not open any more. The lock table is
-/// printed page by page, so that a row can be missing there; here it cannot. One descriptor on a file has all of the POSIX
-/// locks that its process holds on it, so that the first are enough.
+/// The current `fdinfo` of descriptors `numbers` of `pid`, without those that are closed by now. The lock table is
+/// printed page by page, so a row can be missing there; here it cannot. Any descriptor on a file lists all POSIX locks
+/// that its process holds on it, so the first few are sufficient.
 pub fn lock_infos<'a>(
     proc: &Path,
     pid: i32,

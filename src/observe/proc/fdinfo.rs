@@ -9,23 +9,23 @@ use crate::{
     observe::lock_table::{self, LockRow},
 };
 
-// A process may have a row of each byte of a file.
+// A process may have a row for each byte of a file.
 const BOUNDS: ReadLimits = ReadLimits { bytes: 256 << 10, time: Duration::from_millis(50) };
 
-/// What is known of a descriptor.
+/// The properties of a descriptor.
 #[derive(Debug, Default)]
 pub struct DescriptorInfo {
     /// The inode of its file; `None` before Linux 5.14.
     pub inode: Option<u64>,
     pub is_read_only: bool,
-    /// Read-only and never blocking, as waltop opens a file for a moment, and SQLite never does.
+    /// Read-only and non-blocking, as waltop opens a file for a short read, and SQLite never does.
     pub is_glance: bool,
     /// The locks on bytes that SQLite locks: those of the process on this file, and those of the open file description.
     pub locks: Vec<LockRow>,
 }
 
 impl DescriptorInfo {
-    /// The descriptor of which the file at `path` tells; `None` where it is no more.
+    /// The descriptor that the file at `path` describes; `None` if it is gone.
     pub fn read(path: &Path) -> Option<Self> {
         let mut info = Self::default();
         let source = match File::open(path) {
@@ -33,7 +33,7 @@ impl DescriptorInfo {
             Err(_) => return Some(info),
             Ok(source) => source,
         };
-        // The flags stand at the beginning. Locks that cannot be read, or are too many, belong to a process that is not known.
+        // The flags come first. Unreadable or too many locks count as those of an unknown process.
         let _ = bounded::each_line(source, BOUNDS, |line| {
             info.take(line);
             true
@@ -41,7 +41,7 @@ impl DescriptorInfo {
         Some(info)
     }
 
-    // Flags are in octal, and their two lowest bits are the access mode.
+    // Flags are octal, and their two lowest bits are the access mode.
     fn take(&mut self, line: &[u8]) {
         if let Some(flags) = line.strip_prefix(b"flags:") {
             let flags = std::str::from_utf8(flags).ok();

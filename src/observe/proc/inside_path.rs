@@ -1,8 +1,9 @@
 //! Paths that lead through `/proc/PID/root` or `/proc/PID/cwd` into the files of another process.
 //!
-//! The kernel follows such a link to where that process is, and not by its text: `canonicalize` and SQLite, which go by the
-//! text, end at the file of that name in this mount namespace. So the directory is opened once, and every file is reached
-//! through the descriptor: it stays the same directory when the process ends and another gets its PID.
+//! The kernel follows such a link into the mounts of that process and ignores its text. `canonicalize` and SQLite use
+//! the text, and so end at the file of that name in this mount namespace. The directory is therefore opened once, and
+//! every file is reached through the descriptor: it stays the same directory when the process exits and another gets
+//! its PID.
 
 use std::{
     fs, io,
@@ -20,13 +21,13 @@ use rustix::fs::{CWD, Mode, OFlags};
 use super::{ProcessFolder, descriptors::own_descriptor, mounts::MountTable, process_start};
 use crate::{paths, snapshot::PathReach};
 
-/// A symbolic link in the path, and one in what it leads to, and so on: more than the kernel follows.
+/// The maximum of nested symbolic links: the kernel follows fewer.
 const MOST_LINKS: usize = 40;
 
 /// Flags for a descriptor that only names a file.
 #[cfg(target_os = "linux")]
 pub(super) const PATH_ONLY: OFlags = OFlags::PATH;
-/// Flags for a descriptor that only names a file. It is never opened here, since `/proc` leads nowhere.
+/// Flags for a descriptor that only names a file. It is never opened here, because there is no such `/proc`.
 #[cfg(not(target_os = "linux"))]
 pub(super) const PATH_ONLY: OFlags = OFlags::RDONLY;
 
@@ -37,17 +38,17 @@ pub struct InsidePath {
     start_ticks: Option<u64>,
     /// The mount namespace of that process, as the kernel names it.
     pub namespace: Option<PathBuf>,
-    /// The main file as that process knows it.
+    /// The path of the main file in that process.
     pub inner: PathBuf,
-    /// The main file through the descriptor of its directory.
+    /// The path of the main file through the descriptor of its directory.
     pub access: PathBuf,
-    // Closed with the value: `access` leads through it.
+    // Closed together with this value: `access` leads through it.
     _directory: OwnedFd,
 }
 
 impl InsidePath {
-    /// Where `path` leads, if it leads through the `/proc` at `proc` into files that no other path reaches; `None` where an
-    /// ordinary path does, or nothing is there.
+    /// The target of `path`, if it leads through the `/proc` at `proc` into files that no other path reaches; `None` if
+    /// an ordinary path reaches them, or nothing is there.
     pub fn of(path: &Path, proc: &Path) -> Option<Self> {
         if paths::is_reached_by_text(path) {
             return None;
@@ -55,7 +56,7 @@ impl InsidePath {
         let (pid, anchor, rest) = anchor(path, proc)?;
         let process = ProcessFolder::of(proc, pid);
         let root = open_directory(&process.seen_from_inside(Path::new("/"))).ok()?;
-        // As the process knows it: for its root that is all of the rest, else what its link says comes first.
+        // The path in that process: for its root all of the remaining path, else the target of its link comes first.
         let start =
             if anchor.ends_with("root") { PathBuf::from("/") } else { fs::read_link(&anchor).ok()? };
         let inner = resolve(&root, &start.join(rest)).ok()?;
@@ -67,19 +68,19 @@ impl InsidePath {
         Some(Self { pid, start_ticks, namespace, inner, access, _directory: directory })
     }
 
-    /// How the path leads there now.
+    /// How the path currently leads there.
     pub fn reach(&self, proc: &Path) -> PathReach {
         let now = process_start(proc, self.pid);
         PathReach::ThroughProcess { pid: self.pid, has_ended: now.is_none() || now != self.start_ticks }
     }
 
-    /// The mounts of that process; none once it has ended.
+    /// The mounts of that process; none after it has exited.
     pub fn mounts(&self, proc: &Path) -> MountTable {
         MountTable::of_process(&ProcessFolder::of(proc, self.pid))
     }
 }
 
-// The process, the link of its folder that the path goes through, and what follows. Ordinary links before it are followed.
+// The process, the target of the link in the path, and the remaining path. Ordinary links before it are followed.
 fn anchor(path: &Path, proc: &Path) -> Option<(i32, PathBuf, PathBuf)> {
     let mut left = std::path::absolute(path).ok()?;
     for _ in 0..MOST_LINKS {
@@ -115,12 +116,13 @@ fn magic(path: &Path, proc: &Path) -> Option<i32> {
     }
 }
 
-// The path below `root` without links, as a process with that root knows it. Links in it are never followed out of there.
+// The path below `root` with links resolved, as a process with that root sees it. Links never lead out of that root.
 fn resolve(root: &OwnedFd, path: &Path) -> io::Result<PathBuf> {
     let file = open_in(root, path, PATH_ONLY)?;
     let link = |file: &OwnedFd| fs::read_link(own_descriptor(file.as_raw_fd()));
     let (full, base) = (link(&file)?, link(root)?);
-    // The kernel names a file by its path from the root of its own namespace, or from ours where we share that.
+    // The kernel names a file by its path from the root of its namespace, or from waltop's root if the namespace is
+    // shared.
     let below = full.strip_prefix(&base).map_or(full.clone(), |rest| Path::new("/").join(rest));
     if full.as_os_str().as_bytes().ends_with(b" (deleted)") {
         return Err(io::ErrorKind::NotFound.into());

@@ -10,10 +10,11 @@ use crate::{
     },
 };
 
-// Any process may have 65,530 mappings (`vm.max_map_count`), each with a path of 4 KiB. The largest programs have some MB.
+// Any process may have 65,530 mappings (`vm.max_map_count`), each with a path of 4 KiB. The largest programs have some
+// MB.
 const BOUNDS: ReadLimits = ReadLimits { bytes: 16 << 20, time: Duration::from_millis(500) };
 
-/// The lowest address at which `pid` has each of the files of `sights` (main file, `-wal`, `-shm`) mapped; `None` where
+/// The lowest address at which `pid` has each of the files of `sights` (main file, `-wal`, `-shm`) mapped; `None` if
 /// that cannot be read, or only in part.
 pub fn maps(proc: &Path, pid: i32, sights: [Option<&FileSighting>; 3]) -> Option<[Option<u64>; 3]> {
     let process = ProcessFolder::with_files(proc, pid);
@@ -37,7 +38,7 @@ fn mapped(
         }
         mapped.contains(&None)
     });
-    // What was found is there, and what was not may stand in the rest.
+    // A file that was found is mapped. If the table was cut, the remaining part may contain the others.
     (!mapped.contains(&None) || reading.is_ok_and(|reading| reading.cut.is_none())).then_some(mapped)
 }
 

@@ -1,4 +1,4 @@
-//! The mounts of this process: which device the kernel knows a file's locks by, and what kind of file system it is on.
+//! The mounts of this process: the device under which the kernel lists a file's locks, and the kind of its file system.
 
 use std::{
     ffi::OsString,
@@ -19,8 +19,8 @@ pub type DeviceNumber = (u32, u32);
 
 /// The mounts, as `proc_pid_mountinfo(5)` lists them.
 ///
-/// The lock table names a file by its superblock's device, which on btrfs and on overlays over several
-/// file systems is not what `stat` reports. `mountinfo` has it (field 3, decimal).
+/// The lock table names a file by its superblock's device. On btrfs, and on overlays over several file systems, `stat`
+/// reports another one. `mountinfo` has it (field 3, decimal).
 #[derive(Debug, Default)]
 pub struct MountTable(Vec<MountPoint>);
 
@@ -31,21 +31,21 @@ const BOUNDS: ReadLimits = ReadLimits { bytes: 32 << 20, time: Duration::from_se
 struct MountPoint {
     point: PathBuf,
     device: DeviceNumber,
-    // `None` where the line does not say it.
+    // `None` if the line does not state it.
     kind: Option<String>,
 }
 
 impl MountTable {
-    /// The mounts listed under the `/proc` at `proc`; none where they cannot be read, or are too many.
+    /// The mounts listed under the `/proc` at `proc`; none if they cannot be read, or are too many.
     pub fn read(proc: &Path) -> Self {
         Self::of_process(&ProcessFolder::own(proc))
     }
 
-    /// The mounts of `process`; none where they cannot be read, or are too many.
+    /// The mounts of `process`; none if they cannot be read, or are too many.
     pub fn of_process(process: &ProcessFolder) -> Self {
         let mut mounts = Vec::new();
         let is_whole = read_lines(process, |line| mounts.extend(mount(line)));
-        // Below a mount that is not listed a path would be taken for one of another device.
+        // A path below a missing mount would be attributed to another device.
         Self(if is_whole { mounts } else { Vec::new() })
     }
 
@@ -54,12 +54,12 @@ impl MountTable {
         self.of(path).map(|mount| mount.device)
     }
 
-    /// The file system that `path` is on, with the room that `statvfs` says is left in the folder of `access`, by which it is
-    /// reached from here; `None` where the mounts do not tell. Whether locks match is for the look to find out.
+    /// The file system of `path`, with the free space that `statvfs` reports for the folder of `access`, the path by
+    /// which waltop reaches it; `None` if the mounts do not show it. Whether locks match is determined by the sample.
     pub fn filesystem(&self, path: &Path, access: &Path) -> Option<Filesystem> {
         let mount = self.of(path)?;
         let space = access.parent().and_then(|folder| rustix::fs::statvfs(folder).ok());
-        // Some that have no blocks of their own say 0 of everything, which means nothing.
+        // Some file systems without blocks report 0 for everything, which means nothing.
         let space = space.filter(|it| it.f_blocks > 0);
         Some(Filesystem {
             kind: mount.kind.clone()?,
@@ -70,22 +70,21 @@ impl MountTable {
         })
     }
 
-    // The deepest mount point above the path; of several on one point the last lies on top.
+    // The deepest mount point above the path; of several on one point, the last is on top.
     fn of(&self, path: &Path) -> Option<&MountPoint> {
         let above = self.0.iter().filter(|mount| path.starts_with(&mount.point));
         above.max_by_key(|mount| mount.point.as_os_str().len())
     }
 }
 
-/// Each overlay that `process` sees: where it is mounted, and its upper directory as the process
-/// that mounted it named it.
+/// Each overlay that `process` sees: its mount point, and its upper directory as the process that mounted it named it.
 pub fn overlays(process: &ProcessFolder) -> Vec<(PathBuf, PathBuf)> {
     let mut overlays = Vec::new();
     read_lines(process, |line| overlays.extend(overlay(line)));
     overlays
 }
 
-// Whether each line of the mounts of a process was read.
+// Returns whether every line of the mounts of a process was read.
 fn read_lines(process: &ProcessFolder, mut take: impl FnMut(&[u8])) -> bool {
     let reading = File::open(process.0.join("mountinfo")).and_then(|source| {
         bounded::each_line(source, BOUNDS, |line| {
@@ -96,7 +95,7 @@ fn read_lines(process: &ProcessFolder, mut take: impl FnMut(&[u8])) -> bool {
     reading.is_ok_and(|reading| reading.cut.is_none())
 }
 
-// The options of the superblock stand two fields behind the type; a comma in a name is escaped as well.
+// The options of the superblock are two fields after the type; a comma in a name is also escaped.
 fn overlay(line: &[u8]) -> Option<(PathBuf, PathBuf)> {
     let mut behind = line.split(|&byte| byte == b' ').skip_while(|&field| field != b"-").skip(1);
     if behind.next()? != b"overlay" {
@@ -112,7 +111,7 @@ fn mount(line: &[u8]) -> Option<MountPoint> {
     let device = std::str::from_utf8(fields.nth(2)?).ok()?;
     let (major, minor) = device.split_once(':')?;
     let point = unescape(fields.nth(1)?);
-    // A dash ends the optional fields; the type stands behind it.
+    // A dash ends the optional fields; the type follows it.
     let kind = fields.skip_while(|&field| field != b"-").nth(1);
     Some(MountPoint {
         point: PathBuf::from(OsString::from_vec(point)),
@@ -121,7 +120,7 @@ fn mount(line: &[u8]) -> Option<MountPoint> {
     })
 }
 
-// Spaces and the like are written as a backslash and three octal digits.
+// Spaces and similar characters are written as a backslash and three octal digits.
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(field.len());
     let mut rest = field;

@@ -1,4 +1,4 @@
-//! The program that runs in a process: its executable, its start and its descriptors, from one consistent reading.
+//! The program of a process: its executable, its start and its descriptors, from one consistent reading.
 //!
 //! A PID, its start time and a pidfd all survive execve(2): only the executable and the descriptors show that another
 //! program runs.
@@ -10,21 +10,20 @@ use rustix::io::Errno;
 use super::{Descriptor, MOST_DESCRIPTORS, ProcessFolder, process_start};
 use crate::paths::FileId;
 
-/// How often a reading is repeated that an execve(2) interrupts. A program that executes another one once needs two.
+/// How often a reading is repeated after an execve(2) interrupts it. A single execve needs two.
 const READINGS: usize = 4;
 
 /// One consistent reading: start and executable were the same before and after the descriptors were read, and the
-/// descriptor that was found was still there.
+/// descriptor found was still open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramReading {
     /// Start in clock ticks since boot.
     pub start_ticks: u64,
-    /// The file that runs, by device and inode.
+    /// The executable, by device and inode.
     pub executable: FileId,
-    /// Whether it has a descriptor on one of the files that were asked for.
+    /// Whether it has a descriptor on one of the requested files.
     pub has_file: bool,
-    /// Just before the executable and that descriptor were read for the last time: what happens later is not in the
-    /// reading.
+    /// Just before the last reading of the executable and that descriptor: later changes are not in the reading.
     pub read_at: Instant,
 }
 
@@ -38,7 +37,7 @@ pub enum ProgramError {
     Unreadable {
         /// What was to be read.
         what: &'static str,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// No two readings of its executable agree.
@@ -50,7 +49,7 @@ pub enum ProgramError {
 ///
 /// # Errors
 ///
-/// Where the process has ended, hides what is to be read, or executes one program after the other.
+/// If the process has exited, hides what is to be read, or keeps executing other programs.
 pub fn read(proc: &Path, pid: i32, files: &[FileId]) -> Result<ProgramReading, ProgramError> {
     read_with(proc, pid, files, |folder| open_file(folder, files))
 }
@@ -66,7 +65,7 @@ fn read_with(
         match read_once(proc, pid, files, &mut open_file) {
             Ok(Some(reading)) => return Ok(reading),
             Ok(None) => last = ProgramError::Changing,
-            // An execve(2) by a thread makes it the first one, and the folder of that thread goes away.
+            // An execve(2) by a thread makes it the first one, and the folder of that thread disappears.
             Err(ProgramError::Gone) => last = ProgramError::Gone,
             Err(error) => return Err(error),
         }
@@ -74,7 +73,7 @@ fn read_with(
     Err(last)
 }
 
-// `None` where it did not stay the same.
+// `None` if it changed in between.
 fn read_once(
     proc: &Path,
     pid: i32,
@@ -86,7 +85,7 @@ fn read_once(
     let before = (start()?, executable_in(&folder)?);
     let open = open_file(&folder)?;
     let start_ticks = start()?;
-    // What an execve(2) changes comes last, and in as few system calls as there are.
+    // What an execve(2) changes is read last, in as few system calls as possible.
     let read_at = Instant::now();
     let executable = executable_in(&folder)?;
     let is_as_before = open.as_ref().is_none_or(|descriptor| is_one_of(descriptor, files));
@@ -95,16 +94,16 @@ fn read_once(
     Ok(is_consistent.then_some(ProgramReading { start_ticks, executable, has_file, read_at }))
 }
 
-/// The file that runs in `pid`, whatever has become of its name.
+/// The executable of `pid`, even if its file was renamed or deleted.
 ///
 /// # Errors
 ///
-/// Where the process has ended or hides it.
+/// If the process has exited or hides it.
 pub fn executable(proc: &Path, pid: i32) -> Result<FileId, ProgramError> {
     executable_in(&folder(proc, pid))
 }
 
-// The folder that shows the program of `pid`: where its first thread has ended, that of another one.
+// The folder that shows the program of `pid`: if its first thread has exited, the folder of another thread.
 fn folder(proc: &Path, pid: i32) -> ProcessFolder {
     let own = ProcessFolder::of(proc, pid);
     let living = || ProcessFolder::living_thread(proc, pid);
@@ -147,11 +146,11 @@ fn wrap(what: &'static str, source: io::Error) -> ProgramError {
     if is_gone { ProgramError::Gone } else { ProgramError::Unreadable { what, source } }
 }
 
-/// The scheduler state of each thread of `pid`, as `proc_pid_stat(5)` writes it; `?` where it cannot be read.
+/// The scheduler state of each thread of `pid`, as `proc_pid_stat(5)` writes it; `?` if it cannot be read.
 ///
 /// # Errors
 ///
-/// Where the process has ended, or its threads cannot be listed.
+/// If the process has exited, or its threads cannot be listed.
 pub fn thread_states(proc: &Path, pid: i32) -> Result<BTreeMap<i32, char>, ProgramError> {
     let folder = ProcessFolder::of(proc, pid).0.join("task");
     let mut states = BTreeMap::new();
@@ -162,7 +161,7 @@ pub fn thread_states(proc: &Path, pid: i32) -> Result<BTreeMap<i32, char>, Progr
             Some(stat) => {
                 states.insert(tid, stat.state);
             }
-            // That thread has ended.
+            // That thread has exited.
             None if !task.path().exists() => {}
             None => {
                 states.insert(tid, '?');
@@ -172,8 +171,8 @@ pub fn thread_states(proc: &Path, pid: i32) -> Result<BTreeMap<i32, char>, Progr
     Ok(states)
 }
 
-/// The first of `states` that may still run: neither stopped (T) nor ended (Z, X). A traced thread (t) goes on when its
-/// tracer says so.
+/// The first of `states` that may still run: neither stopped (T) nor ended (Z, X). A traced thread (t) resumes when its
+/// tracer allows it.
 pub fn running_thread(states: &BTreeMap<i32, char>) -> Option<(i32, char)> {
     let may_run = |state: char| !matches!(state, 'T' | 'Z' | 'X' | 'x');
     states.iter().map(|(&tid, &state)| (tid, state)).find(|&(_, state)| may_run(state))

@@ -1,74 +1,74 @@
-//! `/proc/PID/stat`: what tells one process from another that had the same PID (`proc_pid_stat(5)`).
+//! `/proc/PID/stat`: distinguishes a process from others with the same PID (`proc_pid_stat(5)`).
 
 use std::{collections::HashMap, path::Path};
 
 use super::{ProcessFolder, pids};
 use crate::{bounded, history::LockOwner};
 
-/// Bytes of `stat`, of which the kernel prints some hundred.
+/// The maximum size of `stat`, of which the kernel prints some hundred bytes.
 const STAT: usize = 4 << 10;
-/// `PF_KTHREAD` of the kernel: a thread of its own, which has no descriptors to hide.
+/// `PF_KTHREAD` of the kernel: a kernel thread, which has no descriptors to hide.
 const KERNEL_THREAD: u32 = 0x0020_0000;
 
 /// The fields that are used here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessStat {
     pub pid: i32,
-    /// Its name, which may hold anything, blanks and brackets too.
+    /// Its name, which may contain any character, including spaces and brackets.
     pub name: String,
-    /// What it does: a letter. Of a process it is that of its first thread, which may end before the others do.
+    /// Its state, a letter. For a process it is that of its first thread, which may end before the others do.
     pub state: char,
-    /// Whether its first thread has ended, and others have not.
+    /// Whether its first thread has ended and others have not.
     pub is_headless: bool,
-    /// 0 where that is not visible.
+    /// 0 if it is not visible.
     pub parent: i32,
-    /// Its session: the process that leads it, or 0 where that is not visible.
+    /// Its session: the PID of the leader, or 0 if that is not visible.
     pub session: i32,
     pub has_terminal: bool,
     pub is_kernel_thread: bool,
     /// CPU time that it has used, in clock ticks.
     pub cpu_ticks: u64,
-    /// CPU time of those below it that ended and were waited for, in clock ticks.
+    /// CPU time of its descendants that exited and were waited for, in clock ticks.
     pub waited_ticks: u64,
-    /// Its start in clock ticks since boot, also where it is dead and not yet collected.
+    /// Its start in clock ticks since boot; also set for a zombie.
     pub start_ticks: u64,
 }
 
 impl ProcessStat {
-    /// Whether it is dead and not yet collected.
+    /// Whether it is dead and not yet reaped by its parent.
     pub fn is_dead(&self) -> bool {
         has_ended(self.state) && !self.is_headless
     }
 
-    /// Its start in clock ticks since boot; `None` where it is dead and not yet collected.
+    /// Its start in clock ticks since boot; `None` if it is dead and not yet reaped by its parent.
     pub fn living_start(&self) -> Option<u64> {
         (!self.is_dead()).then_some(self.start_ticks)
     }
 }
 
-/// What the `/proc` at `proc` says of `pid`; `None` where it is gone.
+/// The `stat` of `pid` in the `/proc` at `proc`; `None` if it is gone.
 pub fn stat(proc: &Path, pid: i32) -> Option<ProcessStat> {
     ProcessFolder::of(proc, pid).stat()
 }
 
-/// When process `pid` started, in clock ticks since boot, as the `/proc` at `proc` has it; `None` where it is gone,
-/// or dead and not yet collected.
+/// When process `pid` started, in clock ticks since boot, according to the `/proc` at `proc`; `None` if it is gone, or
+/// dead and not yet reaped by its parent.
 pub fn process_start(proc: &Path, pid: i32) -> Option<u64> {
     stat(proc, pid)?.living_start()
 }
 
-/// The process `pid` as the `/proc` at `proc` names it.
+/// The process `pid`, with its name in the `/proc` at `proc`.
 pub fn owner_of_lock(proc: &Path, pid: i32) -> LockOwner {
     let stat = stat(proc, pid);
     let start_ticks = stat.as_ref().and_then(ProcessStat::living_start);
     LockOwner { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.name).unwrap_or_default() }
 }
 
-/// Who started `pid`, and who started that, up to the system's first process.
+/// The parent of `pid`, its parent, and so on, up to the first process of the system.
 pub fn process_ancestors(proc: &Path, pid: i32) -> Vec<i32> {
     let mut ancestors = Vec::new();
     let mut next = process_parent(proc, pid);
-    // What was read at different moments could go in a circle.
+    // Readings at different times could form a cycle.
     while let Some(parent) = next.filter(|parent| *parent > 0 && !ancestors.contains(parent)) {
         ancestors.push(parent);
         next = process_parent(proc, parent);
@@ -87,8 +87,8 @@ fn process_parent(proc: &Path, pid: i32) -> Option<i32> {
     Some(stat(proc, pid)?.parent)
 }
 
-/// The CPU time that all below each process have used, those that ended and were waited for included, in clock ticks. One
-/// pass over every process of the `/proc` at `proc`.
+/// The CPU time of all descendants of each process, including those that exited and were waited for, in clock ticks.
+/// One pass over every process of the `/proc` at `proc`.
 pub fn ticks_below(proc: &Path) -> HashMap<i32, u64> {
     let pids = pids(proc).into_iter().flatten();
     let all: HashMap<i32, ProcessStat> = pids.filter_map(|pid| Some((pid, stat(proc, pid)?))).collect();
@@ -96,7 +96,7 @@ pub fn ticks_below(proc: &Path) -> HashMap<i32, u64> {
     for stat in all.values() {
         let ticks = stat.cpu_ticks.saturating_add(stat.waited_ticks);
         let parent = |stat: &ProcessStat| Some(stat.parent).filter(|parent| all.contains_key(parent));
-        // No deeper than there are processes, should what was read at different moments go in a circle.
+        // Limited to the number of processes, in case readings at different times form a cycle.
         let ancestors = std::iter::successors(parent(stat), |pid| parent(&all[pid])).take(all.len());
         for ancestor in ancestors {
             *below.entry(ancestor).or_default() += ticks;
@@ -106,7 +106,7 @@ pub fn ticks_below(proc: &Path) -> HashMap<i32, u64> {
 }
 
 impl ProcessFolder {
-    /// What the kernel says of it; `None` where it is gone.
+    /// Its `stat`; `None` if it is gone.
     pub fn stat(&self) -> Option<ProcessStat> {
         parse(&bounded::read_text(&self.0.join("stat"), STAT).ok()?)
     }
@@ -115,7 +115,7 @@ impl ProcessFolder {
 fn parse(stat: &str) -> Option<ProcessStat> {
     let (before, after) = stat.rsplit_once(')')?;
     let (pid, name) = before.split_once('(')?;
-    // The fields behind the name, of which the first is the third of all.
+    // The fields after the name; the first of them is field 3.
     let fields: Vec<&str> = after.split_ascii_whitespace().collect();
     let field = |number: usize| fields.get(number - 3).copied();
     let ticks = |number: usize| field(number).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);

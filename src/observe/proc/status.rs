@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use super::ProcessFolder;
 use crate::bounded;
 
-/// Bytes of `status`: a process may be in 65,536 groups, each of which has up to 11 bytes there.
+/// The maximum size of `status`: a process may be in 65,536 groups, each of which has up to 11 bytes there.
 const STATUS: usize = 1 << 20;
 
 impl ProcessFolder {
@@ -14,28 +14,28 @@ impl ProcessFolder {
     }
 }
 
-/// Whether the PIDs of the `/proc` at `proc` are those that a system call of this process means. After unshare(1)
-/// without `--mount-proc`, and in the `/proc` of a container, they are not: there this process has another PID, or one
-/// in each of several namespaces, or none (`NSpid`).
+/// Whether the PIDs of the `/proc` at `proc` are those of this process's system calls. After unshare(1) without
+/// `--mount-proc`, and in the `/proc` of a container, they are not: there this process has another PID, or one in each
+/// of several namespaces, or none (`NSpid`).
 pub fn is_own_proc(proc: &Path) -> bool {
     let Ok(status) = ProcessFolder::own(proc).status() else { return false };
-    // A kernel without such namespaces does not tell.
+    // A kernel without such namespaces does not report it.
     let Some(pids) = field(&status, "NSpid:").or_else(|| field(&status, "Pid:")) else { return false };
     pids.split_ascii_whitespace().eq([std::process::id().to_string().as_str()])
 }
 
-/// The user as whom process `pid` runs, by its effective user id: one that a setuid program lends counts, so that
-/// whoever is shown as another's is another's for a signal too. `None` where `pid` is gone.
+/// The user of process `pid`, by its effective user ID. A setuid program changes it, so that a process shown as another
+/// user's is also another user's for a signal. `None` if `pid` is gone.
 pub fn process_owner(proc: &Path, pid: i32) -> Option<u32> {
     owner(&ProcessFolder::of(proc, pid).status().ok()?)
 }
 
-/// The PID of `pid` in the innermost of the PID namespaces that it is in, where that is not the one of `proc`.
+/// The PID of `pid` in its innermost PID namespace, if that is not the one of `proc`.
 pub fn inner_pid(proc: &Path, pid: i32) -> Option<i32> {
     innermost_pid(&ProcessFolder::of(proc, pid).status().ok()?)
 }
 
-/// Whether this process ignores the signal with that number; `false` where that cannot be told.
+/// Whether this process ignores the signal with that number; `false` if that is unknown.
 pub fn ignores_signal(proc: &Path, number: i32) -> bool {
     is_ignored(&ProcessFolder::own(proc).status().unwrap_or_default(), number)
 }

@@ -5,15 +5,15 @@ use std::{fs, path::Path};
 use super::{ProcessFolder, stat::has_ended};
 use crate::bounded;
 
-/// Threads of a process that are looked at for one that lives.
+/// How many threads of a process are searched for a live one.
 const MOST_SEARCHED: usize = 1000;
-/// Threads of one process whose figures are read in one sample.
+/// How many threads of one process have their figures read in one sample.
 const MOST_COUNTED: usize = 4096;
-/// Bytes of `schedstat`, which has three figures.
+/// The maximum size of `schedstat`, which has three figures.
 const SCHEDSTAT: usize = 4 << 10;
 
 impl ProcessFolder {
-    /// The folder of a thread of `pid` that lives, where the first thread of `pid` has ended: the kernel then shows neither
+    /// The folder of a live thread of `pid`, if the first thread of `pid` has exited: the kernel then shows neither
     /// files nor memory in the folder of the process itself.
     pub fn living_thread(proc: &Path, pid: i32) -> Option<Self> {
         let process = Self::of(proc, pid);
@@ -25,14 +25,14 @@ impl ProcessFolder {
         threads.find(|thread| thread.stat().is_some_and(|stat| !has_ended(stat.state)))
     }
 
-    /// The folder that shows the files and the memory of `pid`: its own, or that of a thread that lives.
+    /// The folder that shows the files and the memory of `pid`: that of the process, or of a live thread.
     pub fn with_files(proc: &Path, pid: i32) -> Self {
         Self::living_thread(proc, pid).unwrap_or_else(|| Self::of(proc, pid))
     }
 }
 
-/// How often the threads of `pid` were given a processor, all together; `None` where the kernel does not say, or there are
-/// too many of them to ask.
+/// How often the threads of `pid` were scheduled on a processor, all together; `None` if the kernel does not report it,
+/// or there are too many of them to read.
 ///
 /// The third figure of `/proc/PID/task/TID/schedstat`, as of `Documentation/scheduler/sched-stats` of the kernel.
 pub fn times_scheduled(proc: &Path, pid: i32) -> Option<u64> {
@@ -44,7 +44,7 @@ pub fn times_scheduled(proc: &Path, pid: i32) -> Option<u64> {
         let figures = bounded::read_text(&task.ok()?.path().join("schedstat"), SCHEDSTAT).ok()?;
         times += figures.split_whitespace().nth(2)?.parse::<u64>().ok()?;
     }
-    // A process that exists has run: zeros are those of a kernel that does not count.
+    // An existing process has run, so zeros come from a kernel that does not count.
     (times > 0).then_some(times)
 }
 

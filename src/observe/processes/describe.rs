@@ -1,4 +1,5 @@
-//! Everything about a process that is shown: from `/proc`, but its memory and the name of its user from sysinfo.
+//! The displayed facts about a process: from `/proc`, except its memory and the name of its user, which come from
+//! sysinfo.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,24 +16,24 @@ use crate::{
     snapshot::{Process, ProcessActivity, ProcessId, ProcessState, ProgramSample},
 };
 
-/// Describes processes, and remembers what CPU they used.
+/// Describes processes, and remembers the CPU time that they used.
 pub struct ProcessDescriber {
     proc: PathBuf,
-    // sysinfo knows one /proc only; where another is given, its figures would be those of strangers.
+    // sysinfo reads one fixed /proc; for any other, its figures would belong to unrelated processes.
     system: Option<System>,
     users: Option<Users>,
     boot_second: Option<i64>,
     usages: HashMap<ProcessId, CpuUsage>,
     origins: HashMap<ProcessId, KnownOrigin>,
     habits: HashMap<ProcessId, ProcessConstants>,
-    // Whom this look has described already: one process may have several databases open.
+    // The processes that this sample has described already: one process may have several databases open.
     described: HashMap<i32, Process>,
 }
 
-/// Time between two readings of what changes only when a process runs another program or becomes another user.
+/// Time between two readings of facts that change only when a process runs another program or becomes another user.
 const REREAD: Duration = Duration::from_secs(10);
 
-/// What a process seldom changes, and the short name that it had then: another program brings another.
+/// Facts about a process that seldom change, and the short name at that time: another program has another name.
 #[derive(Debug)]
 struct ProcessConstants {
     at: Instant,
@@ -41,8 +42,8 @@ struct ProcessConstants {
     command: Vec<String>,
 }
 
-/// The processor time of one process. The kernel counts it in ticks of 10 ms or so: over less than
-/// `MINIMUM_CPU_UPDATE_INTERVAL` a difference says nothing, so that the figure before it is kept.
+/// The processor time of one process. The kernel counts it in ticks of about 10 ms. Over less than
+/// `MINIMUM_CPU_UPDATE_INTERVAL` a difference means nothing, so the previous figure is kept.
 #[derive(Debug, Default)]
 struct CpuUsage {
     since: Option<(Instant, u64)>,
@@ -92,11 +93,11 @@ impl ProcessDescriber {
         }
     }
 
-    /// Begins a look: takes the memory of `pids`, once before they are described.
+    /// Starts a sample: reads the memory of `pids`, once before they are described.
     pub fn measure(&mut self, pids: &[i32]) {
         self.described.clear();
         let Some(system) = &mut self.system else { return };
-        // Each once: of one that is named twice sysinfo forgets the memory.
+        // Each once: sysinfo loses the memory of a PID that is listed twice.
         let pids: BTreeSet<i32> = pids.iter().copied().collect();
         let pids: Vec<_> =
             pids.into_iter().filter_map(|pid| u32::try_from(pid).ok()).map(Pid::from_u32).collect();
@@ -107,7 +108,7 @@ impl ProcessDescriber {
         );
     }
 
-    /// The process `pid`, but for what it has to do with a database; `None` where it is gone.
+    /// The process `pid` without its relation to a database; `None` if it is gone.
     pub fn describe(&mut self, pid: i32) -> Option<Process> {
         if let Some(process) = self.described.get(&pid) {
             return Some(process.clone());
@@ -130,7 +131,7 @@ impl ProcessDescriber {
             let command = proc::command(&self.proc, pid).unwrap_or_default();
             self.habits.insert(identity, ProcessConstants { at: now, name: stat.name.clone(), uid, command });
         }
-        // Of a process whose first thread has ended, another shows what it does.
+        // If its first thread has exited, another one shows its state.
         let thread = stat.is_headless.then(|| ProcessFolder::living_thread(&self.proc, pid)).flatten();
         let thread = thread.and_then(|thread| Some(thread.stat()?.state));
         let ProcessConstants { uid, command, .. } = self.habits.get(&identity)?;
@@ -147,7 +148,7 @@ impl ProcessDescriber {
             parent: Some(stat.parent).filter(|&parent| parent > 0),
             state: state(thread.unwrap_or(stat.state)),
             cpu_percent,
-            // sysinfo reads it of the first thread.
+            // sysinfo reads it from the first thread.
             memory_bytes: if thread.is_none() { self.memory(pid) } else { None },
             origin,
             activity: ProcessActivity { cpu_ticks: Some(stat.cpu_ticks), ..ProcessActivity::default() },

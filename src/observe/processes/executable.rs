@@ -1,4 +1,4 @@
-//! The program that a process runs, and what has become of its file.
+//! The program of a process, and the state of its file.
 
 use std::{
     ffi::OsStr,
@@ -15,7 +15,7 @@ use crate::{
 
 /// The program of `process`, in the `/proc` at `proc`.
 ///
-/// The link itself is a way to the file that runs, whatever has become of its name; the name alone can lie.
+/// The link itself leads to the executable even if its file was renamed or deleted; the name alone can be wrong.
 pub fn of(proc: &Path, process: &ProcessFolder) -> Option<Executable> {
     let named = process.executable_name().ok()?;
     let text = named.as_os_str().as_bytes();
@@ -31,15 +31,16 @@ pub fn of(proc: &Path, process: &ProcessFolder) -> Option<Executable> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     };
-    // A file may really have a name that ends with the kernel's word.
+    // A real file name may end with the kernel's mark of deletion.
     let is_there = running.is_some() && there(&named).is_ok_and(|it| it == running);
     let path = stripped.filter(|_| !is_there).map_or_else(|| named.clone(), place);
     let state = executable_state(running, there(&path), stripped.is_some());
     Some(Executable { path: path.to_string_lossy().into_owned(), state })
 }
 
-// What has become of the file `running`, where `there` is what its path leads to from here, if that is known. Without
-// the kernel's word the file still lies where it lay, and the path does not lead to it: as below a later mount.
+// The state of the file `running`; `there` is the file at its path as seen by waltop, if known. Without the kernel's
+// mark of deletion the file is at its original place, and the path leads to another one, for example below a later
+// mount.
 fn executable_state(
     running: Option<FileId>,
     there: io::Result<Option<FileId>>,

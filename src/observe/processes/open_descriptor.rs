@@ -1,4 +1,4 @@
-//! One descriptor of a process, and what it says of a database.
+//! One descriptor of a process, and its relation to a database.
 
 use std::{
     collections::HashSet,
@@ -29,7 +29,7 @@ pub struct OpenDescriptor<'a> {
     pub text: &'a [u8],
     pub id: FileId,
     pub birth: Option<BirthId>,
-    /// No folder names the file any more, and it is not empty.
+    /// No folder lists the file any more, and it is not empty.
     pub is_last_of_data: bool,
 }
 
@@ -38,14 +38,15 @@ impl OpenDescriptor<'_> {
     pub fn note(&self, opener: &mut Option<DatabaseOpener>, target: &OpenerTarget) {
         let is_at = |sight: Option<&FileSighting>| sight.is_some_and(|sight| sight.id == self.id);
         if let Some(which) = target.sights.iter().position(|&sight| is_at(sight)) {
-            // Nobody locks `-wal`, and beside the main file, which is opened first, it tells nothing.
+            // No process locks `-wal`, and it adds nothing to the main file, which is opened first.
             let is_beside = |handles: &HandleCounts| which == 1 && handles.db > 0;
             let is_known = opener.as_ref().and_then(|opener| opener.handles.as_ref()).is_some_and(is_beside);
-            // Most are those of connections that may write. Of these `fdinfo` has nothing to tell but open-file-description
-            // locks, of which the lock table knows whether there are any; it costs more than all the rest of a look.
+            // Most descriptors belong to connections that may write. Their `fdinfo` adds only open-file-description
+            // locks, and the lock table shows whether there are any. Reading it costs more than all other parts of a
+            // sample.
             let is_plain = is_known || !target.is_cut && target.ofd_rows.is_empty() && self.is_writable();
             let info = if is_plain { Some(DescriptorInfo::default()) } else { self.descriptor.info() };
-            // It was closed while we looked.
+            // It was closed during the sample.
             let Some(info) = info else { return };
             let opener = opener.get_or_insert_default();
             opener.note_file(self.id);
@@ -92,7 +93,7 @@ impl OpenDescriptor<'_> {
         }
     }
 
-    // Which of the target's files the descriptor was, and where that lies now, if it does.
+    // The index of the target's file that the descriptor was opened on, and its current path, if it has one.
     fn outdated(&self, target: &OpenerTarget) -> Option<(usize, Option<String>)> {
         if let Some(which) = self.replaced(target) {
             return Some((which, None));
@@ -101,9 +102,9 @@ impl OpenDescriptor<'_> {
         Some((which, Some(String::from_utf8_lossy(self.text).into_owned())))
     }
 
-    // Which of the target's files the descriptor was, before that was deleted or replaced. Only the path is left
-    // to tell; so a process that has another file system at that path must not be taken for one of ours. And a
-    // file may really have a name that ends with the kernel's word: it is there.
+    // The index of the target's file that the descriptor was opened on before that file was deleted or replaced. Only
+    // the path is left as evidence, so a process with another file system at that path must not match. A real file name
+    // may also end with the kernel's mark of deletion: such a file still exists.
     fn replaced(&self, target: &OpenerTarget) -> Option<usize> {
         let path = self.text.strip_suffix(b" (deleted)")?;
         let which = target.paths.iter().position(|ours| ours.as_os_str().as_bytes() == path)?;
@@ -115,7 +116,7 @@ impl OpenDescriptor<'_> {
         let is_on_ours = if devices.peek().is_some() {
             devices.any(|device| device == self.id.device)
         } else {
-            // With none of the files left, the folder that they lay in has the device.
+            // If none of the files is left, their folder shows the device.
             let folder = target.paths[which].parent().and_then(|folder| folder.metadata().ok());
             folder.is_some_and(|folder| folder.dev() == self.id.device)
         };
@@ -127,12 +128,12 @@ impl OpenDescriptor<'_> {
     }
 }
 
-/// The names that one process has the main files and sidecars open by.
+/// The names by which one process has the main files and sidecars open.
 #[derive(Default)]
 pub struct OpenedNames {
     // The target, and the name without a mark of deletion.
     mains: HashSet<(usize, Vec<u8>)>,
-    // The link's text, and whether it may be written to.
+    // The target of the link, and whether the descriptor is writable.
     sidecars: Vec<(Vec<u8>, FileId, bool)>,
 }
 
@@ -149,9 +150,9 @@ impl OpenedNames {
         }
     }
 
-    /// A log or an index beside a name of this main file that is not the one beside the path. What was deleted is a
-    /// replaced file. Where the process `shares_mounts` with waltop, one at that very path is the one beside it: it was made
-    /// after the sample had looked at the path, as the first connection after the last one closed makes it.
+    /// A log or an index beside a name of this main file that is not the one beside the path. A deleted one counts as a
+    /// replaced file. If the process `shares_mounts` with waltop, a file at that very path is the one beside it: it was
+    /// created after the sample had read the path, as the first connection creates it after the last one has closed.
     pub fn judge(
         &self,
         at: usize,
@@ -178,7 +179,7 @@ impl OpenedNames {
     }
 }
 
-/// Whether `process` has the mount namespace in which the paths of `target` are, as far as that can be seen.
+/// Whether `process` is in the mount namespace of the paths of `target`, as far as that is visible.
 pub fn shares_mounts(proc: &Path, process: &ProcessFolder, target: &OpenerTarget) -> bool {
     let own = || ProcessFolder::own(proc).mount_namespace();
     let ours = target.namespace.map_or_else(own, |it| Ok(it.to_owned()));

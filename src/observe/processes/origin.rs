@@ -1,4 +1,4 @@
-//! Where a process comes from: read once for each process, and what may change again now and then.
+//! The origin of a process: read once for each process; what may change is read again at intervals.
 
 use std::{
     path::Path,
@@ -11,9 +11,9 @@ use crate::{
     snapshot::{ProcessManager, ProcessOrigin},
 };
 
-/// Time between two looks at what may change: a program that is replaced, a folder that is left.
+/// Time between two readings of what may change: a program that is replaced, a folder that is left.
 const RECHECK: Duration = Duration::from_secs(10);
-/// Programs that keep others running: their children are theirs, by birth or not.
+/// Programs that keep others running: they manage all their children, including adopted ones.
 const SUPERVISORS: &[&str] = &[
     "supervisord",
     "runsv",
@@ -33,11 +33,11 @@ const SUPERVISORS: &[&str] = &[
     "overmind",
     "process-compose",
 ];
-/// How the folders begin that container engines make for a container in the tree of control groups.
+/// The prefixes of the folders that container engines create in the tree of control groups.
 const CONTAINERS: &[&str] =
     &["docker", "libpod", "crio", "cri-containerd", "kubepods", "lxc", "machine-", "garden", "ecs"];
 
-/// What is known of one process.
+/// The known facts about one process.
 #[derive(Debug)]
 pub struct KnownOrigin {
     origin: ProcessOrigin,
@@ -46,7 +46,7 @@ pub struct KnownOrigin {
 }
 
 impl KnownOrigin {
-    /// Reads all about the process that `stat` is of, in the `/proc` at `proc`.
+    /// Reads the facts about the process of `stat`, in the `/proc` at `proc`.
     pub fn of(proc: &Path, stat: &ProcessStat, now: Instant) -> Self {
         let folder = folder(proc, stat);
         let parent = proc::stat(proc, stat.parent);
@@ -67,7 +67,7 @@ impl KnownOrigin {
         Self { origin, parent: stat.parent, checked: now }
     }
 
-    /// What is known as of `now`.
+    /// The facts as of `now`.
     pub fn at(&mut self, proc: &Path, stat: &ProcessStat, now: Instant) -> ProcessOrigin {
         if now.saturating_duration_since(self.checked) >= RECHECK {
             let folder = folder(proc, stat);
@@ -78,7 +78,7 @@ impl KnownOrigin {
         if self.parent != stat.parent {
             *self = Self::of(proc, stat, now);
             self.origin.has_lost_parent = Some(true);
-            // It was seen to run under somebody who let it go: whoever took it in did not start it.
+            // Its parent exited while waltop watched it: the process that adopted it did not start it.
             self.origin.manager.get_or_insert(ProcessManager::Nobody);
         }
         self.origin.has_terminal = Some(stat.has_terminal);
@@ -86,7 +86,7 @@ impl KnownOrigin {
     }
 }
 
-// Where its program and its working directory are seen.
+// The folder that shows its program and its working directory.
 fn folder(proc: &Path, stat: &ProcessStat) -> ProcessFolder {
     let thread = stat.is_headless.then(|| ProcessFolder::living_thread(proc, stat.pid)).flatten();
     thread.unwrap_or_else(|| ProcessFolder::of(proc, stat.pid))
@@ -96,9 +96,9 @@ fn directory(process: &ProcessFolder) -> Option<String> {
     Some(process.working_directory().ok()?.to_string_lossy().into_owned())
 }
 
-// By the tree of control groups (`cgroups(7)`): systemd puts each unit into a folder of that name, of which the
-// innermost counts; a scope is what somebody else started. `first` is the name of PID 1. Other inits name no units, and
-// in a container the tree begins at the container itself: both leave it open who runs what, a `None`.
+// From the tree of control groups (`cgroups(7)`). systemd puts each unit into a folder of that name, of which the
+// innermost counts; a scope was started by another program. `first` is the name of PID 1. Other inits name no units,
+// and in a container the tree starts at the container itself: in both cases the manager is unknown, `None`.
 fn manager(groups: &str, parent: Option<&str>, first: Option<&str>) -> Option<ProcessManager> {
     let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     let parts: Vec<&str> = paths.flat_map(|path| path.split('/')).filter(|part| !part.is_empty()).collect();
@@ -111,7 +111,7 @@ fn manager(groups: &str, parent: Option<&str>, first: Option<&str>) -> Option<Pr
     if let Some(part) = parts.iter().rev().find(|part| part.starts_with("openrc")) {
         return Some(ProcessManager::Service((*part).to_owned()));
     }
-    // Each hierarchy has its own line; a unit in any of them is one.
+    // Each hierarchy has its own line; a unit in any of them counts.
     for path in groups.lines().filter_map(|line| line.splitn(3, ':').nth(2)) {
         let unit = path
             .rsplit('/')
@@ -121,7 +121,7 @@ fn manager(groups: &str, parent: Option<&str>, first: Option<&str>) -> Option<Pr
             return Some(ProcessManager::Service(unit.to_owned()));
         }
     }
-    // Some of them write what they do behind their name.
+    // Some of them append their current activity to their name.
     let supervises = |parent: &&str| SUPERVISORS.contains(&parent.split(' ').next().unwrap_or_default());
     match parent.filter(supervises) {
         Some(parent) => Some(ProcessManager::Supervisor(parent.to_owned())),
@@ -129,7 +129,7 @@ fn manager(groups: &str, parent: Option<&str>, first: Option<&str>) -> Option<Pr
     }
 }
 
-// Whether systemd's own hierarchy says anything of its place: not where it is the top of what can be seen from here.
+// Whether systemd's own hierarchy shows its place: not if it is the top of the visible tree.
 fn is_placed(groups: &str) -> bool {
     groups.lines().any(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -138,9 +138,9 @@ fn is_placed(groups: &str) -> bool {
     })
 }
 
-// A child begins in the session of its parent, and leaves it only for one of its own. So a process whose session is
-// neither was started by somebody else, who is gone. Where a parent may itself have left the common session that is no
-// proof; systemd does not, and its own children are services.
+// A child starts in the session of its parent, and leaves it only for its own. A process whose session is neither was
+// therefore started by another process, which is gone. This is no proof if a parent may itself have left the common
+// session; systemd does not, and its own children are services.
 fn has_lost_parent(
     stat: &ProcessStat,
     parent: &ProcessStat,

@@ -1,5 +1,5 @@
-//! The committed frames of a log, counted only where nobody vouches for the wal-index. The count is kept, and goes on from
-//! the last commit, so that a log is read once however often it is looked at.
+//! The committed frames of a log, counted only while no process vouches for the wal-index. The count is kept and
+//! continues from the last commit, so that a log is read once for all samples.
 
 use std::{fs::File, io, time::SystemTime};
 
@@ -10,7 +10,7 @@ use crate::{
     paths::FileId,
 };
 
-// What one look reads of a log at most, so that a huge one cannot hold up the others.
+// The maximum that one sample reads of a log, so that a huge one cannot delay the others.
 const BYTES_PER_LOOK: u64 = 256 << 20;
 const CHUNK: usize = 1 << 20;
 
@@ -18,13 +18,13 @@ const CHUNK: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommittedFrames {
     pub frames: u32,
-    /// Database size in pages as of the last of them; `None` where there are none.
+    /// Database size in pages as of the last of them; `None` if there are none.
     pub page_count: Option<u32>,
-    /// Whether the log was read to its end: a huge one takes several looks.
+    /// Whether the log was read to its end: a huge one takes several samples.
     pub is_complete: bool,
 }
 
-/// Counts the committed frames of one log, and remembers how far it came.
+/// Counts the committed frames of one log, and keeps its position.
 #[derive(Debug, Default)]
 pub struct FrameCounter(Option<FrameCount>);
 
@@ -45,11 +45,11 @@ struct FramePosition {
 }
 
 impl FrameCounter {
-    /// The committed frames of the log `file`, which begins with `header`.
+    /// The committed frames of the log `file`, which starts with `header`.
     ///
     /// # Errors
     ///
-    /// Where the operating system fails to read.
+    /// If the operating system fails to read.
     pub fn count(&mut self, file: &File, header: LogHeader) -> io::Result<CommittedFrames> {
         self.count_some(file, header, BYTES_PER_LOOK)
     }
@@ -64,7 +64,7 @@ impl FrameCounter {
         let count = match self.0.take().filter(|count| count.of == of) {
             Some(count) if count.is_complete && count.seen == seen => count,
             Some(mut count) => {
-                // What came after the last commit may have been written anew since.
+                // The frames after the last commit may have been rewritten since.
                 if count.is_complete {
                     count.reached = count.committed;
                 }
@@ -80,8 +80,9 @@ impl FrameCounter {
 }
 
 impl FrameCount {
-    // Whether the last frame that was counted is in the file of `length` bytes, as it was. A log that was cut off under
-    // its header, and perhaps written on, has none or another one there: its checksum covers all frames before it.
+    // Whether the last counted frame is still in the file of `length` bytes, unchanged. A log that was truncated below
+    // its header, and perhaps extended again, has no frame or another one there: the checksum of the frame covers all
+    // frames before it.
     fn is_still_there(&self, file: &File, length: u64) -> io::Result<bool> {
         let Some(before) = self.reached.frames.checked_sub(1) else { return Ok(true) };
         let header = self.of.1;

@@ -1,4 +1,4 @@
-//! What one sample saw of a database.
+//! One sample of a database.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -25,27 +25,27 @@ use crate::{
     },
 };
 
-/// What one look saw of a database, before it is known who has it open.
+/// One sample of a database, before its openers are known.
 #[derive(Debug)]
 pub struct DatabaseView {
-    /// The main file as it was named.
+    /// The main file as the user named it.
     pub named: PathBuf,
-    /// Main file, `-wal` and `-shm`, by a path that leads to them.
+    /// Main file, `-wal` and `-shm`, by paths that reach them.
     pub paths: [PathBuf; 3],
-    /// The same as the processes know them that have them open.
+    /// The same as the processes that have them open know them.
     pub texts: [PathBuf; 3],
-    /// The mount namespace in which they have those names; `None`: this process's own.
+    /// The mount namespace of those names; `None`: the namespace of this process.
     pub namespace: Option<PathBuf>,
     pub sights: [Option<FileSighting>; 3],
     /// The rollback journal beside them.
     pub journal: Option<FileSighting>,
     /// The header of the main file.
     pub header: Option<FileHeader>,
-    /// The wal-index, where it can be read and somebody vouches for it.
+    /// The wal-index, if it is readable and a process vouches for it.
     pub index: Option<WalIndex>,
     /// The state of the log.
     pub wal: Option<WalState>,
-    /// What the main file is on.
+    /// The file system of the main file.
     pub filesystem: Option<Filesystem>,
     pub folder: Option<FolderFacts>,
     /// How the path leads to it.
@@ -54,7 +54,7 @@ pub struct DatabaseView {
     pub overlays: Vec<OverlayMount>,
     /// Whether the same files were at the paths before and after the processes were examined.
     pub is_steady: bool,
-    // The files that were there last, where none is there now, and who used them.
+    // The last known files of the paths without one, and the processes that used them.
     pub(super) former: [Option<BirthId>; 3],
     pub(super) users: BTreeSet<i32>,
     pub(super) main_rows: Vec<LockRow>,
@@ -65,12 +65,12 @@ pub struct DatabaseView {
 }
 
 impl DatabaseView {
-    /// The name under which the times of the database are kept; `None` where it has no file.
+    /// The key of the stored times of the database; `None` if it has no file.
     pub fn name(&self) -> Option<String> {
         self.sights[0].as_ref().map(|sight| format!("{}:{}", sight.facts.device, sight.facts.inode))
     }
 
-    /// Whose openers are to be found.
+    /// The target for finding its openers.
     pub fn target(&self) -> OpenerTarget<'_> {
         OpenerTarget {
             paths: self.texts.each_ref().map(PathBuf::as_path),
@@ -92,8 +92,8 @@ impl DatabaseView {
         DatabaseFiles { db, wal, shm, journal }
     }
 
-    // Gives open-file-description locks to the processes that took them, and takes rows away that only look
-    // like ours.
+    // Attributes open-file-description locks to the processes that took them, and removes rows of other files with the
+    // same numbers.
     pub(super) fn settle(&mut self, openers: &BTreeMap<i32, DatabaseOpener>, unseen: &mut Vec<Unseen>) {
         for (rows, sight) in [(&mut self.main_rows, &self.sights[0]), (&mut self.index_rows, &self.sights[2])]
         {
@@ -119,7 +119,7 @@ impl DatabaseView {
         self.holders = self.main_rows.iter().chain(&self.index_rows).filter_map(|row| row.pid).collect();
     }
 
-    /// Whether `pid` has to do with the database: it has files open, or holds locks.
+    /// Whether `pid` uses the database: it has files open, or holds locks.
     pub fn concerns(&self, pid: i32, opener: &DatabaseOpener) -> bool {
         self.holders.contains(&pid)
             || !opener.replaced.is_empty()
@@ -131,7 +131,7 @@ impl DatabaseView {
         self.sights[0].as_ref().is_some_and(|sight| sight.is(lock.device, lock.inode))
     }
 
-    /// The same of the current `-shm`.
+    /// The same for the current `-shm`.
     pub fn is_on_index(&self, lock: &LockRow) -> bool {
         self.sights[2].as_ref().is_some_and(|sight| sight.is(lock.device, lock.inode))
     }
@@ -146,13 +146,13 @@ impl DatabaseView {
         locks::decode(self.mode(), &self.main_rows, &self.index_rows, marks)
     }
 
-    /// WAL or rollback; where the header cannot tell, a `-shm` does.
+    /// WAL or rollback; if the header does not show it, a `-shm` does.
     pub fn mode(&self) -> JournalMode {
         let by_files = if self.sights[2].is_some() { JournalMode::Wal } else { JournalMode::Rollback };
         self.header.as_ref().map_or(by_files, |header| header.journal_mode)
     }
 
-    // Whether somebody holds the byte that everybody with the index open does.
+    // Whether a process holds the byte that every process with the index open holds.
     pub(super) fn is_index_in_use(&self) -> bool {
         self.index_rows.iter().any(|row| row.covers(INDEX_BYTE))
     }
@@ -164,7 +164,7 @@ impl DatabaseView {
             Ok(file) => {
                 let rows = &mut self.main_rows;
                 match lock_probe::complete(rows, &file, sight, &locks::MAIN_PLACES) {
-                    // What a cut table lacks may stand in the rest of it.
+                    // The part that a cut table lacks may contain the row.
                     Ok(_) if self.is_cut => {}
                     Ok(table) => note_match(&mut self.filesystem, table),
                     Err(error) => note(unseen, "hidden holders of locks on", path, &error),
@@ -196,9 +196,9 @@ impl DatabaseView {
     }
 }
 
-// Takes those of `rows` away that are about another file of the same numbers: where the file system makes device
-// numbers up, a descriptor is proof, and where none can be seen the kernel is asked. What such a row stood in
-// front of is asked for, too.
+// Removes those of `rows` that are about another file with the same numbers. If the file system generates device
+// numbers, a descriptor is proof; if none is visible, the kernel is asked. The holders that such a row hid are probed
+// as well.
 fn keep_own_rows(
     rows: &mut Vec<LockRow>,
     path: &Path,
@@ -217,7 +217,7 @@ fn keep_own_rows(
         }
         let who = if row.is_write { ProbeScope::Writers } else { ProbeScope::Anybody };
         let mut bytes = places.iter().map(|(_, bytes)| bytes).filter(|bytes| row.overlaps(bytes));
-        // Where the kernel does not answer, what the table says has to do.
+        // If the kernel does not answer, the table decides.
         bytes.all(|bytes| !matches!(lock_probe::ask(&file, who, bytes.clone()), Ok(None)))
     };
     let before = rows.len();
@@ -228,8 +228,8 @@ fn keep_own_rows(
     Ok(())
 }
 
-// The table prints the locks of several open file descriptions in rows that are alike, so that it cannot tell how
-// many there are: each descriptor can. It also has the process's own locks, which a cut table may lack.
+// The table prints the locks of several open file descriptions as equal rows, so it does not show how many there are.
+// Each descriptor shows its own. It also shows the POSIX locks of the process, which a cut table may lack.
 fn rows_taken_by(sight: &FileSighting, openers: &BTreeMap<i32, DatabaseOpener>) -> Vec<LockRow> {
     let (mut rows, mut known) = (Vec::new(), HashSet::new());
     for (&pid, opener) in openers {
@@ -243,7 +243,7 @@ fn rows_taken_by(sight: &FileSighting, openers: &BTreeMap<i32, DatabaseOpener>) 
     rows
 }
 
-// One file whose locks the table shows under no device that we know is enough.
+// One file whose locks the table lists under no known device is sufficient.
 fn note_match(filesystem: &mut Option<Filesystem>, table: LockTableView) {
     let Some(filesystem) = filesystem else { return };
     match table {
@@ -253,4 +253,4 @@ fn note_match(filesystem: &mut Option<Filesystem>, table: LockTableView) {
     }
 }
 
-// A file that went away since it was looked at is not there, and nothing is hidden.
+// A file that disappeared after it was read does not exist, and nothing is hidden.
