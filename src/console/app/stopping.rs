@@ -305,7 +305,7 @@ impl App {
         effects
     }
 
-    /// Reports what the exited processes left behind, if `look` was taken after their exit.
+    /// Reports what the exited processes left behind, if the sample was taken after their exit.
     #[must_use]
     pub(super) fn verify(&mut self, look: &Sample) -> Vec<Effect> {
         let is_shown = |it: &PendingStop| it.known_at <= look.snapshot.taken_at;

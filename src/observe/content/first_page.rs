@@ -79,7 +79,7 @@ fn sizes(of_log: Option<u32>, of_index: Option<u32>) -> Vec<u32> {
     }
 }
 
-/// Whether page 1 in the log is a valid start of a database; `None` if the log was too long to read to its end.
+/// Whether the log holds page 1 as a valid start of a database; `None` if the log was too long to read to its end.
 fn first_in_log(pair: &MainAndLog<'_>, index: Option<&RawIndex>) -> io::Result<Option<bool>> {
     // Frames past the last commit of the index are leftovers, or not committed.
     let of_index = index.filter(|it| it.salts() == pair.header.salts()).map(RawIndex::frames);

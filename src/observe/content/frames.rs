@@ -7,7 +7,7 @@ use std::{fs::File, io};
 use crate::file_format::{FRAME_HEADER, INDEX_HEADER};
 use crate::observe::{files, wal::LogHeader};
 
-/// The index entries for the first frames; later segments have more.
+/// Index entries of the first segment, and of each later one.
 const FIRST_SEGMENT: u32 = 4062;
 const SEGMENT: u32 = 4096;
 const SEGMENT_BYTES: u64 = 32768;

@@ -138,9 +138,9 @@ fn is_placed(groups: &str) -> bool {
     })
 }
 
-// A child starts in the session of its parent, and leaves it only for its own. A process whose session is neither was
-// therefore started by another process, which is gone. This is no proof if a parent may itself have left the common
-// session; systemd does not, and its own children are services.
+// A child starts in the session of its parent, and leaves it only to lead a new session. A process whose session is
+// neither was therefore started by another process, which is gone. This is no proof if a parent may itself have left
+// the common session; systemd does not, and its own children are services.
 fn has_lost_parent(
     stat: &ProcessStat,
     parent: &ProcessStat,
