@@ -138,8 +138,7 @@ impl Rule for ManyHandles {
 
 /// A client that sets nothing gets other values than the profile expects.
 ///
-/// It accuses no process, because the settings of other processes are not visible. It is reported as information while
-/// a process has the database open.
+/// It accuses no process: the settings of others are not visible. It is information while the database is in use.
 pub struct BareClient;
 
 impl Rule for BareClient {
