@@ -220,7 +220,7 @@ fn found(files: u64, unchanged: u64) -> String {
 }
 
 fn not_all(reason: &str) -> String {
-    format!("not all embedded: {reason}; the documents are in, run this again to carry on")
+    format!("not all embedded: {reason}; the documents are in, run this again to resume")
 }
 
 fn cost(batch: &CommittedBatch) -> String {

@@ -110,7 +110,7 @@ pub enum StoreError {
     /// It could not be opened or set up.
     #[error(transparent)]
     Open(#[from] factory::OpenError),
-    #[error("{path} stayed locked for {seconds} s{}, then run this again to carry on", by(holder.as_ref(), path))]
+    #[error("{path} stayed locked for {seconds} s{}, then run this again to resume", by(holder.as_ref(), path))]
     Busy {
         path: String,
         /// How long the run tried.
@@ -137,7 +137,7 @@ pub enum StoreError {
     Replaced { path: String },
     /// The disk is full.
     #[error(
-        "no room on the disk of {path} to {doing} it: what was committed stays; make room, then run this again to carry on"
+        "no room on the disk of {path} to {doing} it: what was committed stays; make room, then run this again to resume"
     )]
     Full {
         /// The operation, as in "write to".
@@ -147,7 +147,7 @@ pub enum StoreError {
     /// The run had to stop while it waited.
     #[error("asked to stop while waiting for the write lock")]
     Stopped,
-    #[error("cannot {doing} {path}: {source}; what was committed stays, run this again to carry on")]
+    #[error("cannot {doing} {path}: {source}; what was committed stays, run this again to resume")]
     Sqlite {
         /// The operation, as in "write to".
         doing: &'static str,

@@ -128,7 +128,7 @@ fn a_run_names_the_one_that_it_carries_on() {
     let mut stage = Stage::new(look(vec![database]), (120, 40));
     stage.keys("5<Enter>");
     let screen = stage.screen();
-    for line in ["carries on        run 20260114T090000Z-69999 of process 70000, which", "312 of 556"] {
+    for line in ["resumes           run 20260114T090000Z-69999 of process 70000, which", "312 of 556"] {
         assert!(screen.contains(line), "{screen}");
     }
 }

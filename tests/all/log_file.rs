@@ -34,7 +34,7 @@ fn the_lines_of_the_log_panel_are_appended_to_a_file_that_only_its_user_reads() 
         terminal.keys("y");
         terminal.keys("6");
         terminal.shows("PASSIVE checkpoint complete");
-        terminal.keys("q");
+        terminal.keys("qq");
         assert_eq!(terminal.end(), 0);
         let text = fs::read_to_string(&log).expect("the log");
         let lines: Vec<&str> = text.lines().collect();

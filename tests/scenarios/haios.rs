@@ -187,7 +187,7 @@ fn it_is_tried_again_until_the_synthesis_is_done_or_ended_with_its_name_and_noth
     assert_eq!(won.refused.code, Some(2), "{:?}", won.refused);
     let line = won.refused.err.lines().last().unwrap_or_default();
     let by = format!("stayed locked for 0.3 s by {} (python3", won.synthesis);
-    assert!(line.contains(&by) && line.contains("run this again to carry on"), "{line}");
+    assert!(line.contains(&by) && line.contains("run this again to resume"), "{line}");
 
     assert_eq!((won.again.taken_in, won.again.failed.len()), (won.documents, 0), "{:?}", won.again);
     // The first ingestion had no synthesis beside it.

@@ -36,7 +36,7 @@ impl DialogContent for StopIngestionDialog {
     fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let mut lines = page.plain(&format!(
             "The ingestion of {} (process {}) ends after its current batch. What is committed stays; the next \
-             run carries on.",
+             run resumes.",
             self.folders.join(" "),
             self.target.pid
         ));

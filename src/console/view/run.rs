@@ -62,7 +62,7 @@ fn figures(app: &App, ingestion: &Ingestion) -> LabelledRows {
     ];
     rows.extend(ingestion.eta_ms(app.now).map(|eta| row("ETA", units::duration(eta))));
     rows.extend(ingestion.error.iter().map(|error| row("why it ended", error)));
-    rows.extend(ingestion.carries_on.iter().map(|before| row("carries on", before.to_string())));
+    rows.extend(ingestion.carries_on.iter().map(|before| row("resumes", before.to_string())));
     let waited: Vec<f64> = ingestion.recent_batches.iter().map(|it| it.wait_ms).collect();
     rows.extend([row("files", known(ingestion.files_total.map(units::count))), row("done", counted)]);
     rows.extend(ingestion.embedding.iter().map(|it| row("vectors", format!("{it}, by {}", it.model))));

@@ -23,8 +23,7 @@ pub fn is_waited_for(error: &IngestError) -> bool {
 
 /// `error` without the advice to do what a watch does by itself.
 pub fn without_advice(error: &str) -> &str {
-    let advice =
-        [", then run this again to carry on", ", run this again to carry on", ", then run this again"];
+    let advice = [", then run this again to resume", ", run this again to resume", ", then run this again"];
     advice.iter().find_map(|advice| error.strip_suffix(advice)).unwrap_or(error)
 }
 
@@ -64,7 +63,7 @@ mod tests {
         ];
         let mut told: Vec<String> = errors.iter().map(ToString::to_string).collect();
         told.push(
-            "cannot write to /x.db: disk I/O error; what was committed stays, run this again to carry on"
+            "cannot write to /x.db: disk I/O error; what was committed stays, run this again to resume"
                 .to_owned(),
         );
         for told in told {

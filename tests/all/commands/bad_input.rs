@@ -214,7 +214,7 @@ fn arguments_that_make_no_sense_are_refused() {
         ("demo extra", "extra"),
         ("help nosuch", "nosuch"),
         ("statsu", "no such file or command: statsu; "),
-        ("--readonly status notes.db", "put --readonly"),
+        ("--readonly status notes.db", "`waltop status …`"),
     ] {
         let words: Vec<&str> = args.split(' ').collect();
         let said = home.run(&words);
@@ -268,7 +268,7 @@ fn a_new_database_is_not_mixed_with_somebodys_log() {
         for name in ["new.db", "link.db"] {
             let said = home.run(&["ingest", "notes", "--db", name]);
             let line = said.refusal();
-            assert!(line.contains(&format!("{} lies there: ", stray.display())), "{line}");
+            assert!(line.contains(&format!("{} is still there: ", stray.display())), "{line}");
             assert_eq!(Home::listing(&home.root()), before, "{name} {suffix}");
         }
     }

@@ -80,7 +80,7 @@ fn a_warning_counts_unless_only_errors_do() {
     other.sql("SELECT * FROM t");
     let strict = home.run(&["check", "notes.db"]);
     assert_eq!(strict.code, Some(1), "{strict:?}");
-    assert!(strict.out.starts_with("warning  rollback-journal: notes.db keeps"), "{strict:?}");
+    assert!(strict.out.starts_with("warning  rollback-journal: notes.db uses"), "{strict:?}");
     let lenient = home.run(&["check", "notes.db", "--fail-on", "error"]);
     assert_eq!((lenient.code, lenient.err.as_str()), (Some(0), ""), "{lenient:?}");
     assert!(lenient.out.starts_with(&format!("{}: no error", home.db().display())), "{lenient:?}");

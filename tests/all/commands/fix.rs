@@ -202,7 +202,7 @@ fn what_was_done_before_a_step_failed_is_told() {
     fs::write(profiles.join("mine.toml"), text).expect("written");
     let said = home.run(&["fix", "--profile", "mine", "--vacuum", "--yes", "notes.db"]);
     let line = said.refusal();
-    let done = format!("{TO_WAL}; PRAGMA auto_vacuum = full is done, and not the rest: ");
+    let done = format!("{TO_WAL}; PRAGMA auto_vacuum = full is done, the remaining changes are not: ");
     assert!(line.contains(&done) && line.contains("no such collation sequence"), "{line}");
     assert!(is_wal(&home));
 }

@@ -138,7 +138,7 @@ fn a_run_that_waits_is_running_and_one_whose_process_died_has_crashed() {
     holder.close();
     let said = home.run(&["runs", "notes.db"]);
     assert!(rows(&said)[0].contains("  crashed  "), "{said:?}");
-    let note = format!("it has no end, and its process {} is gone", child.id());
+    let note = format!("it has no end record and its process {} is gone", child.id());
     assert!(said.out.contains(&note), "{said:?}");
 }
 

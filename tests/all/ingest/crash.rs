@@ -57,7 +57,7 @@ fn a_run_that_was_cut_off_is_found_behind_any_number_of_others() {
     let line = format!("of process {}, which ended without a word", cut_off.id());
     let said = scene.said(&[]);
     assert!(said.err.contains(&line), "{said:?}");
-    assert!(!scene.said(&[]).err.contains("carries on"), "that one came to its end");
+    assert!(!scene.said(&[]).err.contains("resumes run"), "that one came to its end");
     let entries = fs::read_dir(scene.runs()).expect("the folder").map(|it| it.expect("an entry").path());
     assert!(!entries.into_iter().any(|path| path.extension().is_some_and(|it| it == "lock")));
 }
@@ -97,7 +97,7 @@ fn killed_at_any_moment_the_next_run_ends_where_a_clean_one_does() {
             scene.journal().last().is_some_and(|line| !matches!(line.event, JournalEvent::Finished { .. }));
         let said = scene.said(&[]);
         assert_eq!(said.code, Some(0), "{said:?}");
-        assert!(!was_cut_off || said.err.starts_with("carries on run "), "{said:?}");
+        assert!(!was_cut_off || said.err.starts_with("resumes run "), "{said:?}");
         assert!(scene.rows() == expected, "not what a clean run gives");
     }
 }
@@ -117,7 +117,7 @@ fn the_next_run_says_what_it_carries_on() {
     let crashed = look().remove(0).1;
     let said = scene.said(&["--hidden"]);
     let line = format!(
-        "carries on run {} of process {}, which ended without a word after {done} of 200 files",
+        "resumes run {} of process {}, which ended without a word after {done} of 200 files",
         crashed.run,
         first.id()
     );
@@ -137,5 +137,5 @@ fn the_next_run_says_what_it_carries_on() {
         .output()
         .expect("waltop runs");
     assert!(String::from_utf8_lossy(&runs.stdout).contains(&line), "{runs:?}");
-    assert!(!scene.said(&[]).err.contains("carries on"), "that one came to its end");
+    assert!(!scene.said(&[]).err.contains("resumes run"), "that one came to its end");
 }

@@ -209,7 +209,7 @@ fn the_budget_can_be_set_and_who_had_the_lock_is_named() {
     let said = scene.said(&["--budget", "300ms"]);
     let line = said.refusal();
     let by = format!("notes.db stayed locked for 0.3 s by {} (python3", other.pid());
-    assert!(line.contains(&by) && line.contains("run this again to carry on"), "{line}");
+    assert!(line.contains(&by) && line.contains("run this again to resume"), "{line}");
     other.sql("ROLLBACK");
     assert_eq!(scene.run().taken_in, 1);
     let said = scene.said(&["--budget", "soon"]);

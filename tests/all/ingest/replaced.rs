@@ -68,7 +68,7 @@ fn one_that_was_removed_is_not_made_anew() {
     interfered(&scene, || fs::remove_file(scene.db()).expect("it was there"));
     assert!(!scene.db().exists());
     let error = go(&scene.request()).expect_err("its log lies there").to_string();
-    assert!(error.contains("-wal lies there"), "{error}");
+    assert!(error.contains("-wal is still there"), "{error}");
     for sidecar in ["notes.db-wal", "notes.db-shm"] {
         fs::remove_file(scene.dir.path().join(sidecar)).expect("it was left");
     }

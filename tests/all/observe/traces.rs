@@ -74,7 +74,7 @@ fn a_state_folder_that_cannot_be_written_is_told_and_is_no_error() {
     places.first_seen = scene.state.path().join("file/first-seen.json");
     let snapshot = Observer::new(&places, vec![scene.path()]).sample();
     assert!(
-        snapshot.unseen.iter().any(|unseen| unseen.what.contains("earlier looks")),
+        snapshot.unseen.iter().any(|unseen| unseen.what.contains("earlier samples")),
         "{:?}",
         snapshot.unseen
     );

@@ -111,7 +111,7 @@ fn beside_a_console_and_another_watch_there_is_one_a_period() {
     };
     eventually("each that ran was told", || (told() >= 2).then_some(()));
     assert!(told() <= 4, "{:?} {:?}\n{}", lines(&one.err), lines(&other.err), console.text());
-    console.keys("q");
+    console.keys("qq");
     assert_eq!(console.end(), 0);
 }
 
