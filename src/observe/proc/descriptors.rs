@@ -13,13 +13,20 @@ use std::{
 
 use rustix::fs::{Mode, OFlags};
 
-use super::{DescriptorInfo, ProcessFolder, inside_path::PATH_ONLY};
+use super::{DescriptorInfo, ProcessFolder};
 use crate::observe::files;
 
 /// How many descriptors of one process one sample reads: a process may have a million.
 pub const MOST_DESCRIPTORS: usize = 1 << 16;
 /// How many descriptors of one process one sample reads locks from.
 const MOST_ASKED: usize = 64;
+
+/// Flags for a descriptor that only names a file.
+#[cfg(target_os = "linux")]
+pub(super) const PATH_ONLY: OFlags = OFlags::PATH;
+/// Flags for a descriptor that only names a file. It is never opened here, because there is no such `/proc`.
+#[cfg(not(target_os = "linux"))]
+pub(super) const PATH_ONLY: OFlags = OFlags::RDONLY;
 
 /// A descriptor of a process, which may close it at any time.
 #[derive(Debug, Clone, PartialEq, Eq)]

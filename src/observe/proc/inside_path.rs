@@ -18,18 +18,16 @@ use std::{
 use rustix::fs::ResolveFlags;
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::{ProcessFolder, descriptors::own_descriptor, mounts::MountTable, process_start};
+use super::{
+    ProcessFolder,
+    descriptors::{PATH_ONLY, own_descriptor},
+    mounts::MountTable,
+    process_start,
+};
 use crate::{paths, snapshot::PathReach};
 
 /// The maximum of nested symbolic links: the kernel follows fewer.
 const MOST_LINKS: usize = 40;
-
-/// Flags for a descriptor that only names a file.
-#[cfg(target_os = "linux")]
-pub(super) const PATH_ONLY: OFlags = OFlags::PATH;
-/// Flags for a descriptor that only names a file. It is never opened here, because there is no such `/proc`.
-#[cfg(not(target_os = "linux"))]
-pub(super) const PATH_ONLY: OFlags = OFlags::RDONLY;
 
 /// A database in the files of another process.
 #[derive(Debug)]
