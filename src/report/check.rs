@@ -245,6 +245,6 @@ mod tests {
              locks sampled for 20 ms; locks held at other times are not seen: --for 30s samples longer\n"
         );
         let long = CheckReport { sampled_ms: 30_000.0, ..report };
-        assert!(long.to_string().ends_with("\nlocks sampled for 30.0 s\n"), "{long}");
+        assert!(long.to_string().ends_with("\nlocks sampled for 30 s\n"), "{long}");
     }
 }
