@@ -36,16 +36,25 @@
 //! worker process: cli/ ─▶ rescue/ (raw copies under a reader's locks) ─▶ closed ─▶ database/ (opens the copy)
 //! ```
 //!
-//! Invariants, checked by `tests/all/layers.rs` and `tests/all/pty.rs`:
+//! Three walks (`docs/architecture.md` explains the modules):
+//!
+//! - `/proc/locks` ─▶ `observe/lock_table/row` (parses a row) ─▶ `observe/locks` (which SQLite lock it is) ─▶ `snapshot`
+//!   ─▶ `console/view/locks`.
+//! - `x` ─▶ `console/runtime` ─▶ `app/keys` ─▶ `app/stopping` ─▶ `Effect::Pin` ─▶ `act/executor` ─▶ `act/signal/pinned`
+//!   (opens the pidfd). Then `dialogs/stop` (text, `confirm`) ─▶ `app/stopping` (checks again) ─▶ `act/gate` ─▶
+//!   `Effect::Act` ─▶ `act/executor` ─▶ `act/reap` ─▶ `act/signal/pinned` (sends).
+//! - A finding is a kind in `snapshot/finding`, a `Rule` in a family of `diagnose/`, and a page in `assets/findings`.
+//!
+//! Invariants; `tests/all/layers.rs` and `tests/all/pty.rs` check most of them:
 //!
 //! - The graph of rooms (top-level modules) is acyclic: a test computes it from the `crate::` paths of all files.
 //! - The console process never opens a SQLite connection.
-//! - Only `observe/proc` names the files of `/proc/PID`.
+//! - Only `observe/proc` names the files of `/proc/PID`; `state/folder` reads its own `uid_map`.
 //! - A process that has a connection never closes a raw descriptor on the main file or `-shm`: closing any descriptor
 //!   on a file drops every POSIX lock that the process has on it. Workers observe first, close everything, then connect;
 //!   what one opens on `-shm` after that stays open until it ends (`observe/lock_probe`).
-//! - Data flows one way. `view` reads `&App`; `app` does no I/O and reads no clock; `observe` knows no screen and
-//!   no SQL; `diagnose` is pure.
+//! - Data flows one way. `view` only reads `&App`: no I/O, no clock, no log. `app` does no I/O and reads no clock;
+//!   `observe` knows no screen and no SQL; `diagnose` is pure.
 //! - The sampler is a named thread that publishes whole samples; the latest wins and no queue grows.
 //! - What waltop cannot see is a value, `Unseen { what, why }`, never 0.
 //! - Every effect is a value first, confirmed, carried out in `act`, and logged with its outcome.
