@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -275,25 +275,32 @@ impl EffectExecutor {
             "--".as_ref(),
             folder.as_os_str(),
         ];
-        let started = match std::fs::metadata(folder) {
-            Ok(metadata) if metadata.is_dir() => worker::detach(permit, &args).map_err(|it| it.to_string()),
-            Ok(_) => Err(format!("{} is not a folder; name a folder", folder.display())),
-            Err(error) => Err(format!("cannot read {}: {error}; check the path", folder.display())),
-        };
-        let (pid, end) = match started {
-            Ok(started) => started,
-            Err(why) => {
-                // The console may have quit meanwhile; then there is no dialog to show it in.
-                let _ = self.outbox.send(EffectReport::IngestRefused(text::clean(&why)));
-                return;
-            }
-        };
-        let folder = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
-        self.wait_for(async move {
-            match end.await {
-                Ok(()) => ActionOutcome::good(format!("the ingestion of {folder} has ended, process {pid}")),
-                Err(error) => ActionOutcome::bad(format!("the ingestion of {folder} ended: {error}")),
-            }
+        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        let (outbox, folder) = (self.outbox.clone(), folder.to_owned());
+        tokio::spawn(async move {
+            let refuse = |why: String| EffectReport::IngestRefused(text::clean(&why));
+            let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
+            // A network filesystem may not answer.
+            let report = match tokio::task::spawn_blocking(move || refusal_of_folder(&folder)).await {
+                Ok(Some(why)) => refuse(why),
+                Err(error) => refuse(error.to_string()),
+                Ok(None) => {
+                    let args: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
+                    match worker::detach(permit, &args) {
+                        Err(error) => refuse(error.to_string()),
+                        Ok((pid, end)) => EffectReport::Outcome(match end.await {
+                            Ok(()) => ActionOutcome::good(format!(
+                                "the ingestion of {name} has ended, process {pid}"
+                            )),
+                            Err(error) => {
+                                ActionOutcome::bad(format!("the ingestion of {name} ended: {error}"))
+                            }
+                        }),
+                    }
+                }
+            };
+            // The console may have quit; then the report is not needed.
+            let _ = outbox.send(report);
         });
     }
 
@@ -328,5 +335,14 @@ impl EffectExecutor {
 
     fn send(&self, report: EffectReport) {
         let _ = self.outbox.send(report);
+    }
+}
+
+/// Why `folder` cannot be ingested, if it cannot be.
+fn refusal_of_folder(folder: &Path) -> Option<String> {
+    match std::fs::metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => None,
+        Ok(_) => Some(format!("{} is not a folder; name a folder", folder.display())),
+        Err(error) => Some(format!("cannot read {}: {error}; check the path", folder.display())),
     }
 }

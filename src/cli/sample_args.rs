@@ -31,9 +31,9 @@ pub struct SampleArgs {
 }
 
 impl SampleArgs {
-    /// For how long the locks are sampled.
-    pub fn duration(&self) -> Duration {
-        self.sample.unwrap_or(BETWEEN_LOOKS)
+    /// For how long the locks are sampled; `None` if they are read at two moments only.
+    pub fn duration(&self) -> Option<Duration> {
+        self.sample
     }
 
     /// The last of at least two samples, with the pragma values of waltop's own connection if reading them leaves
@@ -49,7 +49,7 @@ impl SampleArgs {
         }
         let mut watch = Monitor::new(observer, config);
         let first = watch.sample();
-        thread::sleep(self.duration());
+        thread::sleep(self.sample.unwrap_or(BETWEEN_LOOKS));
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         for (index, database) in first.snapshot.databases.iter().enumerate() {
             let presence = database.presence();

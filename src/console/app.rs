@@ -115,8 +115,6 @@ pub struct App {
     pub(super) zoomed: bool,
     pub(super) sort: &'static ProcessColumn,
     pub(super) inverted: bool,
-    /// Whether a key was pressed. Until then the selection follows the worst finding.
-    is_touched: bool,
     pub(super) scroll: u16,
     pub(super) search: TextSearch,
     /// What the last frame showed of the text over the panels.
@@ -149,7 +147,6 @@ impl App {
             zoomed: false,
             sort: ProcessColumn::of_turn(0),
             inverted: false,
-            is_touched: false,
             scroll: 0,
             search: TextSearch::default(),
             extent: TextExtent::default(),

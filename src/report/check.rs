@@ -25,8 +25,9 @@ pub struct CheckReport {
     pub verdict: CheckVerdict,
     /// The verdict as an exit code: 0, 1, or 2 if a database could not be sampled.
     pub exit: u8,
-    /// For how long the locks were sampled, in ms. A lock that was held only before or after is not in the findings.
-    pub sampled_ms: f64,
+    /// For how long the locks were sampled (`--for`), in ms; `None` if they were read at two moments only. Locks that
+    /// were held at other times are not in the findings.
+    pub sampled_ms: Option<f64>,
     /// The databases, in the order of the command line.
     pub databases: Vec<CheckedDatabase>,
     /// What could not be read, and why: there could be more findings.
@@ -61,7 +62,7 @@ pub enum CheckVerdict {
 
 impl CheckReport {
     /// The report on `snapshot`, the last sample of `sampled`, in which findings of `fail_on` and worse count as failures.
-    pub fn new(snapshot: Snapshot, fail_on: Severity, sampled: Duration) -> Self {
+    pub fn new(snapshot: Snapshot, fail_on: Severity, sampled: Option<Duration>) -> Self {
         let databases: Vec<CheckedDatabase> =
             snapshot.databases.into_iter().map(CheckedDatabase::from).collect();
         let counts = databases.iter().any(|it| it.counts(fail_on));
@@ -75,7 +76,7 @@ impl CheckReport {
                 (false, false) => CheckVerdict::Fine,
             },
             exit: if is_partial { 2 } else { u8::from(counts) },
-            sampled_ms: sampled.as_secs_f64() * 1e3,
+            sampled_ms: sampled.map(|it| it.as_secs_f64() * 1e3),
             databases,
             unseen: snapshot.unseen,
         }
@@ -142,12 +143,13 @@ impl fmt::Display for CheckReport {
             writeln!(f, "not seen: {}: {}", text::clean(what), text::clean(why))?;
         }
         if self.verdict == CheckVerdict::Fine {
-            let hint = if self.sampled_ms < LONG_SAMPLE_MS {
-                "; locks held at other times are not seen: --for 30s samples longer"
-            } else {
-                ""
-            };
-            writeln!(f, "locks sampled for {}{hint}", units::duration(self.sampled_ms))?;
+            match self.sampled_ms {
+                None => writeln!(f, "locks read at two moments only: --for 30s samples them for that long")?,
+                Some(ms) if ms < LONG_SAMPLE_MS => {
+                    writeln!(f, "locks sampled for {}: --for 30s samples longer", units::duration(ms))?;
+                }
+                Some(ms) => writeln!(f, "locks sampled for {}", units::duration(ms))?,
+            }
         }
         Ok(())
     }
@@ -194,7 +196,7 @@ mod tests {
             })
             .collect();
         let snapshot = Snapshot { unseen, ..crate::diagnose::fixture::snapshot(databases) };
-        CheckReport::new(snapshot, fail_on, Duration::from_millis(20))
+        CheckReport::new(snapshot, fail_on, None)
     }
 
     #[test]
@@ -242,9 +244,9 @@ mod tests {
         assert_eq!(
             report.to_string(),
             "/srv/0.db: nothing wrong that could be seen\nnot seen: open files of 3 processes: denied\n\
-             locks sampled for 20 ms; locks held at other times are not seen: --for 30s samples longer\n"
+             locks read at two moments only: --for 30s samples them for that long\n"
         );
-        let long = CheckReport { sampled_ms: 30_000.0, ..report };
+        let long = CheckReport { sampled_ms: Some(30_000.0), ..report };
         assert!(long.to_string().ends_with("\nlocks sampled for 30 s\n"), "{long}");
     }
 }

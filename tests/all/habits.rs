@@ -2,7 +2,7 @@
 //! hits the process that the screen complains about.
 
 use waltop::{
-    act::{ActionOutcome, ConfirmedAction, Effect, EffectReport, signal::SignalTarget},
+    act::{Effect, EffectReport, signal::SignalTarget},
     console::app::{FilterTarget, Message},
     snapshot::{Database, IngestionState, Severity},
 };
@@ -78,6 +78,10 @@ fn x_means_the_selected_row_of_each_panel_that_names_a_process() {
     // The write lock, then the readers as the panel lists them.
     assert_eq!(pins(&stage().keys("1x")), [71201]);
     assert_eq!(pins(&stage().keys("1jx")), [71168]);
+    // A process with two rows does not hold the cursor back.
+    assert_eq!(pins(&stage().keys("1jjx")), [71201]);
+    assert_eq!(pins(&stage().keys("1jjjx")), [71300]);
+    assert_eq!(pins(&stage().keys("1Gx")), [71300]);
     assert_eq!(pins(&stage().keys("2gx")), [71166]);
     let mut in_findings = stage();
     let subject = worst(&in_findings);
@@ -125,11 +129,17 @@ fn the_findings_and_the_log_have_filters_of_their_own() {
 }
 
 #[test]
-fn processes_are_found_by_user_lock_and_staleness() {
+fn processes_are_found_by_user_lock_and_state() {
     let mut stage = stage();
-    stage.keys("/write<Enter>");
-    let found: Vec<i32> = stage.app.visible_processes().iter().map(|it| it.pid).collect();
-    assert_eq!(found, [71201]);
+    let user = stage.app.visible_processes()[0].user.clone().expect("the fixture names users");
+    for (filter, found) in [("write", vec![71201]), ("stopped", vec![71300])] {
+        stage.keys(&format!("/<C-u>{filter}<Enter>"));
+        let pids: Vec<i32> = stage.app.visible_processes().iter().map(|it| it.pid).collect();
+        assert_eq!(pids, found, "{filter}");
+    }
+    stage.keys(&format!("/<C-u>{user}<Enter>"));
+    assert!(stage.app.visible_processes().iter().all(|it| it.user.as_ref() == Some(&user)));
+    assert!(!stage.app.visible_processes().is_empty());
 }
 
 #[test]
@@ -233,7 +243,10 @@ fn a_refused_ingestion_keeps_its_dialog_with_what_was_typed() {
     stage.update(Message::Report(EffectReport::IngestRefused("cannot read /no/such/folder".to_owned())));
     let screen = stage.screen();
     assert!(screen.contains("Start an ingestion") && screen.contains("/no/such/folder"), "{screen}");
-    assert!(screen.contains("✖ cannot read /no/such/folder"), "{screen}");
+    assert!(
+        screen.contains("✖ cannot read /no/such/folder") && !screen.contains("✔ an ingestion"),
+        "{screen}"
+    );
 }
 
 /// The same database with an ingestion that runs, or has just ended.
@@ -260,11 +273,77 @@ fn a_run_that_ends_while_its_dialog_is_open_is_not_stopped_and_no_other_is_start
     let mut stage = Stage::new(look(vec![with_run(IngestionState::Running)]), USUAL);
     let pinned = pins(&stage.keys("i"));
     assert_eq!(pinned.len(), 1);
-    stage.update(Message::Report(EffectReport::Outcome(ActionOutcome::good("it has ended"))));
-    stage.look(look(vec![with_run(IngestionState::Completed)]));
     stage.pinned(SignalTarget { pid: pinned[0], start_ticks: 1 });
-    let started = stage.keys("y").into_iter().any(|effect| {
-        matches!(effect, Effect::Act(confirmed) if matches!(confirmed.act(), ConfirmedAction::Ingest { .. }))
-    });
-    assert!(!started, "{}", stage.screen());
+    assert!(stage.screen().contains("Stop the ingestion"), "{}", stage.screen());
+    stage.look(look(vec![with_run(IngestionState::Completed)]));
+    let effects = stage.keys("y");
+    assert!(!acts(&effects), "{effects:?}");
+    assert!(stage.screen().contains("the ingestion has ended: nothing was stopped"), "{}", stage.screen());
+}
+
+#[test]
+fn x_under_open_details_means_what_the_details_are_about() {
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    let holder = 71201;
+    stage.keys("1<Enter>");
+    let mut released = contended();
+    released.locks.writer = None;
+    stage.look(look(vec![released]));
+    assert_eq!(pins(&stage.keys("x")), [holder]);
+}
+
+#[test]
+fn rows_that_the_timeline_or_the_overview_hides_cannot_be_hit_through_the_help() {
+    for keys in ["b?x", "b?y", "b?<Enter>"] {
+        let mut stage = stage();
+        let effects = stage.keys(keys);
+        assert!(!acts(&effects), "{keys}: {effects:?}");
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Copy(_))), "{keys}");
+        assert!(!stage.screen().contains("Details:"), "{keys}");
+    }
+    let mut stage = Stage::new(look(vec![contended(), crate::stage::rollback()]), USUAL);
+    assert!(!acts(&stage.keys("o?x")));
+}
+
+#[test]
+fn a_search_goes_with_its_text() {
+    for close in ["<Enter>2", "<Tab>", "<F1>"] {
+        let mut stage = stage();
+        stage.keys(&format!("?/pan{close}"));
+        let screen = stage.screen();
+        assert!(!screen.contains("search: pan"), "{close}:\n{screen}");
+        stage.keys("gx");
+        assert!(!stage.screen().contains("▏"), "{close}: the keys are no text any more");
+    }
+}
+
+#[test]
+fn a_finding_that_a_filter_hides_still_holds_in_its_details() {
+    let mut stage = stage();
+    stage.keys("7<Enter><Esc>");
+    let severity = stage.app.finding_rows()[0].finding().severity.to_string();
+    stage.keys(&format!("/{severity}<Enter><Enter>"));
+    let mut milder = look(vec![contended()]);
+    milder.snapshot.databases[0].findings[0].severity = Severity::Info;
+    stage.look(milder);
+    assert!(!stage.screen().contains("no longer holds"), "{}", stage.screen());
+}
+
+#[test]
+fn each_database_opens_with_its_own_worst_process() {
+    let mut stage = Stage::new(look(vec![crate::stage::rollback(), contended()]), USUAL);
+    stage.keys("]");
+    let subject = worst(&stage);
+    assert_eq!(pins(&stage.keys("x")), [subject]);
+}
+
+#[test]
+fn a_key_that_is_no_text_ends_the_filter_and_keeps_it() {
+    let mut stage = stage();
+    assert!(!quits(&stage.keys("2/bun<F1>")));
+    stage.keys("<Esc>");
+    assert!(!stage.screen().contains("bun▏"), "{}", stage.screen());
+    assert_eq!(stage.app.filter(FilterTarget::Processes), "bun");
+    stage.keys("q");
+    assert_eq!(stage.app.filter(FilterTarget::Processes), "bun", "q restores the layout first");
 }

@@ -28,9 +28,14 @@ impl App {
         if let Some(why) = self.absence_for(action) {
             return vec![self.notify(Level::Warn, why)];
         }
-        self.overlay = None;
+        if action == Action::Stop {
+            // Open details are closed after they have said which process is meant.
+            let effects = self.ask_stop();
+            self.close_overlay();
+            return effects;
+        }
+        self.close_overlay();
         match action {
-            Action::Stop => self.ask_stop(),
             Action::Reap => self.ask_reap(),
             Action::Checkpoint => self.ask_checkpoint(),
             Action::Fix => self.ask_fix(),

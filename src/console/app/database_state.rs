@@ -24,6 +24,8 @@ pub(super) struct DatabaseState {
     /// The profile that it is checked against.
     pub(super) profile: Option<Profile>,
     pub(super) cursor: PanelCursors,
+    /// Whether a key was pressed while it was shown. Until then the selection follows the worst finding.
+    pub(super) is_touched: bool,
     /// The filters of the rows.
     pub(super) filters: RowFilters,
     /// The current and the resolved findings.

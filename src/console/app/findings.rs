@@ -128,6 +128,12 @@ impl FindingHistory {
 impl App {
     /// The findings of the database on the screen: current ones, worst first, then resolved ones, newest first.
     pub fn finding_rows(&self) -> Vec<FindingRow<'_>> {
+        let mut rows = self.all_finding_rows();
+        rows.retain(|row| self.passes(FilterTarget::Findings, &row.searchable()));
+        rows
+    }
+
+    fn all_finding_rows(&self) -> Vec<FindingRow<'_>> {
         let (Some(look), Some(database)) = (self.sample(), self.database()) else { return Vec::new() };
         // While a pause keeps an older sample on the screen, later changes are hidden.
         let is_past = |gone: &&ResolvedFinding| {
@@ -136,12 +142,12 @@ impl App {
         };
         let now = database.findings.iter().map(FindingRow::Now);
         let gone = self.states.shown().findings.gone.iter().filter(is_past).map(FindingRow::Gone);
-        now.chain(gone).filter(|row| self.passes(FilterTarget::Findings, &row.searchable())).collect()
+        now.chain(gone).collect()
     }
 
     /// The row of the finding `key`, if it is remembered.
     pub fn finding_row(&self, key: &FindingId) -> Option<FindingRow<'_>> {
-        self.finding_rows().into_iter().find(|row| row.key() == *key)
+        self.all_finding_rows().into_iter().find(|row| row.key() == *key)
     }
 }
 

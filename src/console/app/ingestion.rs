@@ -38,6 +38,9 @@ impl App {
                     is_proposal: false,
                     ..Dialog::new(DialogKind::Ingest(dialog))
                 };
+                // That it starts is no longer true.
+                self.notice = None;
+                self.close_overlay();
                 self.overlay = Some(Overlay::Dialog(Box::new(refused)));
                 Effect::Note(Level::Error, text)
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use log::Level;
 
-use super::{App, Mode, Overlay, TextSearch};
+use super::{App, Mode, Overlay};
 use crate::{
     act::Effect,
     console::dialogs::DialogReply,
@@ -31,7 +31,7 @@ impl App {
     pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
         // The user has read it, or it would hide the next one.
         self.notice = None;
-        self.is_touched = true;
+        self.states.shown_mut().is_touched = true;
         let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
         if let Some(Overlay::Dialog(dialog)) = &mut self.overlay {
             if is_interrupt {
@@ -47,9 +47,18 @@ impl App {
             return Vec::new();
         }
         let Some(action) = self.setup.keymap.action(key) else { return self.unknown_key(key) };
+        if matches!(self.mode, Mode::Filter(_)) && !moves_in_rows(action) {
+            self.mode = Mode::Panels;
+        }
         let special = match (&self.overlay, &self.mode) {
             (None, Mode::Timeline(_)) => self.act_in_time(action),
             (None, Mode::Overview(overview)) => self.act_in_overview(*overview, action),
+            // The rows are hidden whatever lies over what hides them.
+            (Some(_), Mode::Timeline(_) | Mode::Overview(_)) if is_about_a_row(action) => {
+                let text =
+                    format!("the rows are hidden: {} closes what hides them", self.key_of(Action::Back));
+                Some(vec![self.notify(Level::Info, text)])
+            }
             _ => None,
         };
         special.unwrap_or_else(|| self.act(action))
@@ -124,7 +133,12 @@ impl App {
         }
         match action {
             Action::Quit if self.is_plain() => return vec![Effect::Quit(0)],
-            Action::Quit | Action::Back => self.back(),
+            Action::Quit => {
+                if !self.close_top() {
+                    self.zoomed = false;
+                }
+            }
+            Action::Back => self.back(),
             Action::Help => self.toggle_help(),
             Action::Details => return self.details(),
             Action::Down => self.step(1),
@@ -138,8 +152,8 @@ impl App {
             Action::Zoom(panel) => {
                 self.zoomed = !(self.zoomed && self.focus == panel);
                 self.focus = panel;
-                self.overlay = None;
-                self.close_timeline();
+                self.close_overlay();
+                self.mode = Mode::Panels;
             }
             Action::Overview => return self.toggle_overview(),
             Action::PreviousDatabase => return self.switch_database(-1),
@@ -201,7 +215,13 @@ impl App {
 
     /// Whether nothing is open that a key would close before the console quits.
     fn is_plain(&self) -> bool {
-        self.overlay.is_none() && self.timeline().is_none() && !self.zoomed
+        let is_zoomed = self.zoomed && self.overview().is_none();
+        self.overlay.is_none() && self.timeline().is_none() && !is_zoomed
+    }
+
+    /// Closes what lies on top of the panels; whether there was anything.
+    fn close_top(&mut self) -> bool {
+        self.close_overlay() || self.close_timeline()
     }
 
     /// Reports that a key does nothing. A key without a name is an event of the terminal itself.
@@ -214,10 +234,7 @@ impl App {
     }
 
     fn back(&mut self) {
-        if self.overlay.take().is_some() || self.close_timeline() {
-            self.scroll = 0;
-            self.search = TextSearch::default();
-        } else if !self.clear_filters() {
+        if !self.close_top() && !self.clear_filters() {
             self.zoomed = false;
         }
     }
@@ -236,14 +253,14 @@ impl App {
     fn next_panel(&mut self, by: usize) {
         let at = Panel::ALL.iter().position(|&panel| panel == self.focus).unwrap_or(0);
         self.focus = Panel::ALL[(at + by) % Panel::ALL.len()];
-        self.overlay = None;
-        self.close_timeline();
+        self.close_overlay();
+        self.mode = Mode::Panels;
     }
 
     fn toggle_help(&mut self) {
-        self.scroll = 0;
-        self.search = TextSearch::default();
+        self.pending_pin = None;
         let is_open = matches!(self.overlay, Some(Overlay::Help));
+        self.close_overlay();
         self.overlay = if is_open { None } else { Some(Overlay::Help) };
     }
 
@@ -251,9 +268,8 @@ impl App {
     fn details(&mut self) -> Vec<Effect> {
         match self.subject() {
             Some(subject) => {
-                self.scroll = 0;
-                self.search = TextSearch::default();
                 let is_open = matches!(&self.overlay, Some(Overlay::Details(open)) if *open == subject);
+                self.close_overlay();
                 self.overlay = if is_open { None } else { Some(Overlay::Details(subject)) };
             }
             None => return vec![self.notify(Level::Warn, "nothing is selected here")],
@@ -288,6 +304,13 @@ impl App {
         self.interval = INTERVALS[at];
         vec![Effect::Every(self.interval)]
     }
+}
+
+fn moves_in_rows(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Down | Action::Up | Action::PageDown | Action::PageUp | Action::First | Action::Last
+    )
 }
 
 pub(super) fn is_about_a_row(action: Action) -> bool {

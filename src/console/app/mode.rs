@@ -2,7 +2,7 @@
 
 use crate::console::dialogs::{Dialog, DialogKind};
 
-use super::{App, DetailsSubject, FilterTarget, Overview, TimelineView};
+use super::{App, DetailsSubject, FilterTarget, Overview, TextSearch, TimelineView};
 
 /// What fills the middle of the screen. It gets the keys that no dialog handles.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +33,7 @@ impl App {
     }
 
     pub(super) fn open_dialog(&mut self, kind: DialogKind) {
+        self.close_overlay();
         self.overlay = Some(Overlay::Dialog(Box::new(Dialog::new(kind))));
     }
 
@@ -42,6 +43,13 @@ impl App {
             return None;
         }
         if let Some(Overlay::Dialog(dialog)) = self.overlay.take() { Some(*dialog) } else { None }
+    }
+
+    /// Closes what lies over the panels, with its search; whether there was anything.
+    pub(super) fn close_overlay(&mut self) -> bool {
+        self.scroll = 0;
+        self.search = TextSearch::default();
+        self.overlay.take().is_some()
     }
 
     pub(super) fn overview(&self) -> Option<Overview> {

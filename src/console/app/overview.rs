@@ -68,7 +68,7 @@ impl App {
         if self.databases().len() < 2 {
             return vec![self.notify(Level::Info, "there is no other database; name several at the start")];
         }
-        self.overlay = None;
+        self.close_overlay();
         self.mode = Mode::Overview(Overview { origin: self.current() });
         Vec::new()
     }
@@ -134,7 +134,7 @@ impl App {
         }
         // It was about the previous database.
         self.notice = None;
-        self.overlay = None;
+        self.close_overlay();
         // A dialog about the previous database would open over this one.
         self.pending_pin = None;
         self.keep_selection();

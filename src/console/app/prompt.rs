@@ -75,6 +75,8 @@ impl App {
 
     /// Opens the prompt of the focused panel or overlay. A panel whose rows have no filter gives way to the processes.
     pub(super) fn open_prompt(&mut self) {
+        // A dialog that is about to open would take what is typed.
+        self.pending_pin = None;
         if matches!(self.overlay, Some(Overlay::Help | Overlay::Details(_))) {
             self.search = TextSearch { is_typed: true, ..TextSearch::default() };
             return;
@@ -147,7 +149,8 @@ impl App {
         let typed = text.chars().filter(|character| !character.is_control());
         if self.search.is_typed {
             self.search.query.extend(typed);
-        } else if let Mode::Filter(target) = self.mode {
+        } else if let (Mode::Filter(target), None) = (&self.mode, &self.overlay) {
+            let target = *target;
             self.filter_mut(target).extend(typed);
             self.filter_changed();
         }

@@ -9,7 +9,7 @@ use crate::{
     snapshot::{Database, Finding, PragmaRow, Process},
 };
 
-use super::{App, FilterTarget, FindingRow, findings};
+use super::{App, FilterTarget, FindingRow, PragmaKey, findings};
 
 /// The cursor of each panel that has one.
 #[derive(Debug, Clone, Default)]
@@ -20,8 +20,13 @@ pub struct PanelCursors {
     finding: Option<findings::FindingId>,
     /// Row of the selected finding when last seen.
     finding_row: usize,
-    pragma: usize,
-    ingestion: usize,
+    pragma: Option<PragmaKey>,
+    /// Row of the selected pragma when it was last seen.
+    pragma_row: usize,
+    /// The run of the selected ingestion.
+    ingestion: Option<String>,
+    /// Row of the selected ingestion when it was last seen.
+    ingestion_row: usize,
     holder: Option<HolderRow>,
     /// Row of the selected holder when last seen.
     holder_row: usize,
@@ -130,14 +135,9 @@ impl App {
                 found.unwrap_or(self.cursor().process_row).min(last)
             }
             Panel::Findings => self.row_of_finding().min(last),
-            Panel::Pragmas => self.cursor().pragma.min(last),
-            Panel::Ingestion => self.cursor().ingestion.min(last),
-            Panel::Locks => {
-                // The selection follows the process: it may hold another lock by now.
-                let pid = self.cursor().holder.and_then(|it| it.pid);
-                let found = self.holder_rows().iter().position(|it| it.pid.is_some() && it.pid == pid);
-                found.unwrap_or(self.cursor().holder_row).min(last)
-            }
+            Panel::Pragmas => self.row_of_pragma().min(last),
+            Panel::Ingestion => self.row_of_ingestion().min(last),
+            Panel::Locks => self.row_of_holder().min(last),
             Panel::Files | Panel::Log => 0,
         }
     }
@@ -153,6 +153,32 @@ impl App {
         rows.iter().position(stands_at).unwrap_or(self.cursor().finding_row)
     }
 
+    // The row of the same lock of the same process; else any row of that process, which may hold another lock by now.
+    fn row_of_holder(&self) -> usize {
+        let (rows, cursor) = (self.holder_rows(), self.cursor());
+        let Some(wanted) = cursor.holder else { return cursor.holder_row };
+        if rows.get(cursor.holder_row).is_some_and(|row| row.pid == wanted.pid) {
+            return cursor.holder_row;
+        }
+        let same = rows.iter().position(|row| *row == wanted);
+        let same = same.or_else(|| rows.iter().position(|row| row.pid.is_some() && row.pid == wanted.pid));
+        same.unwrap_or(cursor.holder_row)
+    }
+
+    fn row_of_pragma(&self) -> usize {
+        let cursor = self.cursor();
+        let Some(wanted) = &cursor.pragma else { return cursor.pragma_row };
+        self.visible_pragmas().iter().position(|row| wanted.is(row)).unwrap_or(cursor.pragma_row)
+    }
+
+    fn row_of_ingestion(&self) -> usize {
+        let cursor = self.cursor();
+        let (Some(wanted), Some(database)) = (&cursor.ingestion, self.database()) else {
+            return cursor.ingestion_row;
+        };
+        database.ingestions.iter().position(|it| it.run == *wanted).unwrap_or(cursor.ingestion_row)
+    }
+
     pub(super) fn move_selection(&mut self, by: isize) {
         let panel = self.focus;
         let last = self.rows(panel).saturating_sub(1);
@@ -164,12 +190,14 @@ impl App {
         let process = self.visible_processes().get(row).and_then(|process| target(process));
         let finding = self.finding_rows().get(row).map(|row| row.key());
         let holder = self.holder_rows().get(row).copied();
+        let pragma = self.visible_pragmas().get(row).map(|row| PragmaKey::of(row));
+        let ingestion = self.database().and_then(|it| it.ingestions.get(row)).map(|it| it.run.clone());
         let cursor = &mut self.states.shown_mut().cursor;
         match panel {
             Panel::Processes => (cursor.process_row, cursor.process) = (row, process),
             Panel::Findings => (cursor.finding_row, cursor.finding) = (row, finding),
-            Panel::Pragmas => cursor.pragma = row,
-            Panel::Ingestion => cursor.ingestion = row,
+            Panel::Pragmas => (cursor.pragma_row, cursor.pragma) = (row, pragma),
+            Panel::Ingestion => (cursor.ingestion_row, cursor.ingestion) = (row, ingestion),
             Panel::Locks => (cursor.holder_row, cursor.holder) = (row, holder),
             Panel::Files | Panel::Log => {}
         }
@@ -177,7 +205,7 @@ impl App {
 
     /// Keeps the selection on a visible row: the same process if it is still there, else the one at its row.
     pub(super) fn keep_selection(&mut self) {
-        let subject = if self.is_touched { None } else { self.row_of_worst() };
+        let subject = if self.states.shown().is_touched { None } else { self.row_of_worst() };
         let row = subject.unwrap_or_else(|| self.selected_row(Panel::Processes));
         self.select_row(Panel::Processes, row);
         // Until the user selects a finding, the worst one is selected.

@@ -154,6 +154,12 @@ impl App {
     #[must_use]
     fn recheck_confirmed(&mut self, mut kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
         let mut effects = Vec::new();
+        if let DialogKind::StopIngestion(StopIngestionDialog { target, .. }) = &kind
+            && !self.is_ingesting(target.pid)
+        {
+            let text = "the ingestion has ended: nothing was stopped";
+            return vec![self.notify(Level::Info, text), Effect::Unpin];
+        }
         if let (ConfirmedAction::Signal { targets, signal }, Some(newest)) = (&mut act, self.newest.clone()) {
             for target in std::mem::take(targets) {
                 match again(&kind, target, *signal, &newest.snapshot.databases) {
@@ -173,6 +179,15 @@ impl App {
         }
         effects.extend(self.confirmed(kind, act));
         effects
+    }
+
+    /// Whether `pid` still runs an ingestion or a watch, as of the newest sample.
+    fn is_ingesting(&self, pid: i32) -> bool {
+        let databases = self.newest.as_ref().map_or(&[][..], |look| &look.snapshot.databases);
+        databases.iter().any(|database| {
+            database.watchers.iter().any(|watcher| watcher.pid == pid)
+                || database.ingestions.iter().any(|it| it.pid == pid && it.is_running())
+        })
     }
 
     #[must_use]

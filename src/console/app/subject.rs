@@ -6,7 +6,7 @@ use crate::{
     snapshot::{Finding, Ingestion, PragmaRow, PragmaSource, Process, Severity},
 };
 
-use super::{App, FindingRow, findings::FindingId, selection::target};
+use super::{App, FindingRow, Overlay, findings::FindingId, selection::target};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DetailsSubject {
@@ -28,7 +28,7 @@ pub struct PragmaKey {
 }
 
 impl PragmaKey {
-    fn of(row: &PragmaRow) -> Self {
+    pub(super) fn of(row: &PragmaRow) -> Self {
         Self { name: row.name.clone(), source: row.source, pid: row.pid }
     }
 
@@ -60,6 +60,9 @@ impl App {
     /// The process that the selected row of the focused panel names; `None` if the row names none or the panel has no
     /// cursor.
     pub(super) fn stop_subject(&self) -> Option<&Process> {
+        if let Some(Overlay::Details(open)) = &self.overlay {
+            return self.process_of(open);
+        }
         let pid = match self.focus {
             Panel::Processes => return self.selected_process(),
             Panel::Locks => self.selected_holder()?.pid?,
@@ -68,6 +71,20 @@ impl App {
             Panel::Files | Panel::Ingestion | Panel::Log => return None,
         };
         self.database()?.process(pid)
+    }
+
+    // The process that open details are about, wherever the selection has moved to behind them.
+    fn process_of(&self, details: &DetailsSubject) -> Option<&Process> {
+        let database = self.database()?;
+        let pid = match details {
+            DetailsSubject::Process(wanted) => {
+                return database.processes.iter().find(|process| target(process) == Some(*wanted));
+            }
+            DetailsSubject::Finding(key) => key.pid?,
+            DetailsSubject::Pragma(key) => key.pid?,
+            DetailsSubject::Files | DetailsSubject::Ingestion(_) => return None,
+        };
+        database.process(pid)
     }
 
     /// The process of the worst error, if there is one.
@@ -90,9 +107,13 @@ impl App {
     }
 
     pub(super) fn selected_text(&self) -> Option<String> {
+        let details = if let Some(Overlay::Details(open)) = &self.overlay { Some(open) } else { None };
         Some(match self.focus {
             Panel::Findings => {
-                let row = self.selected_finding_row()?;
+                let row = match details {
+                    Some(DetailsSubject::Finding(key)) => self.finding_row(key)?,
+                    _ => self.selected_finding_row()?,
+                };
                 let Finding { kind, severity, message, .. } = row.finding();
                 let state = match row {
                     FindingRow::Now(_) => severity.to_string(),

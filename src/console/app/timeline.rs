@@ -80,7 +80,7 @@ impl App {
     /// Opens the timeline on the last minute, or closes it.
     #[must_use]
     pub(super) fn toggle_timeline(&mut self) -> Vec<Effect> {
-        self.overlay = None;
+        self.close_overlay();
         self.scroll = 0;
         if !self.close_timeline() {
             self.mode = Mode::Timeline(TimelineView {
