@@ -97,7 +97,7 @@ class Samples:
         elif command in ("check", "status"):
             self._read_findings(words, ended.stdout, ended.stderr)
         elif command == "health":
-            for text in (trouble for report in json.loads(ended.stdout) for trouble in report["troubles"]):
+            for text in (trouble for report in json.loads(ended.stdout)["databases"] for trouble in report["troubles"]):
                 self._refused(words, ended.stdout, ended.stderr, text)
 
     def _read_findings(self, words, stdout, stderr):
