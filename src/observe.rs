@@ -14,10 +14,7 @@ use jiff::Timestamp;
 
 use crate::{
     history::{DatabaseTrend, LockHistory, LockOwner},
-    snapshot::{
-        CONTRACT_VERSION, Database, Ingestion, JournalMode, PragmaCompliance, SamplingProcess, Snapshot,
-        Unseen,
-    },
+    snapshot::{Database, Ingestion, JournalMode, PragmaCompliance, SamplingProcess, Snapshot, Unseen},
     state::{first_seen::FirstSeen, places::Places},
 };
 
@@ -221,7 +218,6 @@ impl Observer {
         unseen.sort();
         unseen.dedup();
         Snapshot {
-            version: CONTRACT_VERSION,
             taken_at: now.timestamp,
             host: host(),
             looker: Some(self.looker.clone()),

@@ -20,8 +20,7 @@ use crate::{
     diagnose::checkpoint::CheckpointBlocker,
     json,
     snapshot::{
-        CONTRACT_VERSION, CheckpointMode, Database, Ingestion, LogReader, Process, Snapshot, WalSource,
-        lossy_path,
+        CheckpointMode, Database, Ingestion, LogReader, Process, Snapshot, Versioned, WalSource, lossy_path,
     },
     text, units,
 };
@@ -29,17 +28,8 @@ use crate::{
 /// The output of a command that processes each database.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct DatabaseReports<T> {
-    /// The version of the JSON contract.
-    #[schemars(extend("const" = CONTRACT_VERSION))]
-    pub version: u32,
     /// A report for each database that succeeded, in the order of the command line.
     pub databases: Vec<T>,
-}
-
-impl<T> DatabaseReports<T> {
-    pub fn new(databases: Vec<T>) -> Self {
-        Self { version: CONTRACT_VERSION, databases }
-    }
 }
 
 /// The output of `waltop checkpoint` for one database.
@@ -133,15 +123,17 @@ impl fmt::Display for FixReport {
     }
 }
 
-/// Writes `value` as JSON to a new file at `path`.
+/// Writes `answer`, an object, as JSON with the version of the contract to a new file at `path`.
 ///
 /// # Errors
 ///
 /// The file exists already or cannot be written.
-pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+pub fn write_json(path: &Path, answer: &impl Serialize) -> io::Result<()> {
     // `create_new` follows no symbolic link. Other users of the machine must not read command lines of processes.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let written = json::pretty(value).map_err(io::Error::from).and_then(|text| writeln!(file, "{text}"));
+    let written = json::pretty(&Versioned::new(answer))
+        .map_err(io::Error::from)
+        .and_then(|text| writeln!(file, "{text}"));
     if written.is_err() {
         // A partial file would block the next try.
         let _ = std::fs::remove_file(path);

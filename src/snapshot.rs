@@ -71,9 +71,6 @@ pub use crate::paths::FileId;
 /// Everything in one sample.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// The version of the JSON contract.
-    #[schemars(extend("const" = CONTRACT_VERSION))]
-    pub version: u32,
     /// Time of the sample.
     pub taken_at: Timestamp,
     pub host: String,

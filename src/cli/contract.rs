@@ -30,7 +30,7 @@ pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "checkpoint", shape: shape::<DatabaseReports<CheckpointReport>> },
     JsonOutput { command: "fix", shape: shape::<DatabaseReports<FixReport>> },
     JsonOutput { command: "health", shape: shape::<DatabaseReports<HealthReport>> },
-    JsonOutput { command: "ingest", shape: shape::<Versioned<RunSummary>> },
+    JsonOutput { command: "ingest", shape: shape::<RunSummary> },
     JsonOutput { command: "optimize", shape: shape::<DatabaseReports<OptimizeReport>> },
     JsonOutput { command: "reap", shape: shape::<ReapReport> },
     JsonOutput { command: "rescue", shape: shape::<LogRescue> },
@@ -39,7 +39,7 @@ pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "search", shape: shape::<SearchReport> },
     JsonOutput { command: "stats", shape: shape::<DatabaseReports<StatsReport>> },
     JsonOutput { command: "status", shape: shape::<Snapshot> },
-    JsonOutput { command: "watch", shape: shape::<Versioned<RunSummary>> },
+    JsonOutput { command: "watch", shape: shape::<RunSummary> },
 ];
 
 impl JsonOutput {
@@ -66,5 +66,5 @@ impl JsonOutput {
 }
 
 fn shape<T: JsonSchema>(generator: SchemaGenerator) -> Schema {
-    generator.into_root_schema_for::<T>()
+    generator.into_root_schema_for::<Versioned<T>>()
 }

@@ -55,12 +55,12 @@ fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
     if !is_bare || named[0].exists() {
         return error;
     }
-    if Cli::command().find_subcommand(&*word).is_some() {
+    let commands = Cli::command();
+    if commands.find_subcommand(&*word).is_some() {
         return anyhow!(
             "options must follow the subcommand: `waltop {word} …`; --readonly stands before databases only"
         );
     }
-    let commands = Cli::command();
     let visible = commands.get_subcommands().filter(|it| !it.is_hide_set()).map(clap::Command::get_name);
     if let Some(command) = text::similar(&word, visible) {
         return anyhow!("no such file or command: {word}; did you mean `waltop {command}`?");

@@ -70,7 +70,7 @@ pub fn report_each<T: serde::Serialize>(
     }
     // A script that reads JSON treats an empty stdout as a refusal.
     if json && !told.reports.is_empty() {
-        print_json(&DatabaseReports::new(told.reports.iter().collect()))?;
+        print_json(&DatabaseReports { databases: told.reports.iter().collect() })?;
     }
     end.map_or(Ok(told), Err)
 }

@@ -9,7 +9,6 @@ use crate::{
         progress::{self, RunProgress, SilentProgress},
     },
     paths,
-    snapshot::Versioned,
     state::journal::RunOutcome,
 };
 
@@ -113,8 +112,7 @@ pub fn run(args: IngestArgs, config: &Config) -> anyhow::Result<u8> {
         if args.json || args.detached { Box::new(SilentProgress) } else { progress::on_stderr() };
     let stop = ingest::stop_on_signals()?;
     let summary = ingest::run(&request, &stop, &mut *progress)?;
-    let said =
-        if args.json { print_json(&Versioned::new(&summary)) } else { print_line(&summary.to_string()) };
+    let said = if args.json { print_json(&summary) } else { print_line(&summary.to_string()) };
     if summary.outcome != RunOutcome::Stopped {
         said?;
         return Ok(summary.exit_code());

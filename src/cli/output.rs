@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::bail;
 
-use crate::{json, text};
+use crate::{json, snapshot::Versioned, text};
 
 /// Writes a line to stdout. A closed pipe is no error.
 pub fn print_line(line: &str) -> anyhow::Result<()> {
@@ -17,8 +17,9 @@ pub fn print_line(line: &str) -> anyhow::Result<()> {
     }
 }
 
-pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    print_line(&json::pretty(value)?)
+/// Writes `answer`, an object, to stdout as JSON with the version of the contract.
+pub fn print_json(answer: &impl serde::Serialize) -> anyhow::Result<()> {
+    print_line(&json::pretty(&Versioned::new(answer))?)
 }
 
 /// Whether waltop may run `sql` on `path`: with `yes`, or if the user at the terminal agrees.

@@ -19,11 +19,11 @@ use crate::{
     config::{Config, Permit, duration_of},
     observe::Observer,
     sampler::Monitor,
-    snapshot::{CONTRACT_VERSION, Database, Process, Snapshot},
+    snapshot::{Database, Process, Snapshot},
     text, units,
 };
 
-use super::{BETWEEN_LOOKS, databases, print_json, print_line};
+use super::{BETWEEN_LOOKS, databases, output::answer, print_json, print_line};
 
 mod report;
 
@@ -198,7 +198,7 @@ impl ReapPlan {
         if self.pinned.is_empty() {
             return Ok(true);
         }
-        if is_asked && !ask(&format!("stop {}?", processes(self.pinned.len())))? {
+        if is_asked && !answer(&format!("stop {}?", processes(self.pinned.len())))? {
             return Ok(false);
         }
         if is_asked {
@@ -207,7 +207,7 @@ impl ReapPlan {
         self.send(permit, &self.pinned.clone(), StopSignal::Term, args)?;
         let stays = self.staying();
         let kill = format!("{} still there: end with KILL, unsaved work is lost?", processes(stays.len()));
-        if !stays.is_empty() && is_asked && ask(&kill)? {
+        if !stays.is_empty() && is_asked && answer(&kill)? {
             self.send(permit, &stays, StopSignal::Kill, args)?;
         }
         Ok(true)
@@ -318,7 +318,6 @@ impl ReapPlan {
             told
         });
         ReapReport {
-            version: CONTRACT_VERSION,
             watched_ms: args.watch.as_secs_f64() * 1e3,
             grace_ms: args.grace.as_secs_f64() * 1e3,
             dry_run: args.dry_run,
@@ -376,13 +375,4 @@ fn report_line(args: &ReapArgs, line: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     print_line(&line)
-}
-
-fn ask(question: &str) -> anyhow::Result<bool> {
-    let mut stderr = io::stderr().lock();
-    write!(stderr, "{question} [y/N] ")?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }

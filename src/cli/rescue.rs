@@ -18,7 +18,6 @@ use crate::{
         self, CopiedBytes, CopyReport, LogRescue, ProcessRescue, RescueError, RescueRequest, TablePair,
         TableRows,
     },
-    snapshot::CONTRACT_VERSION,
     text,
 };
 
@@ -82,7 +81,7 @@ fn from_process(args: &RescueArgs, pid: i32, config: &Config, stop: &StopFlag) -
     let (to, copied) = rescue::from_process(&request, &args.to, &|| stop.is_raised())?;
     let (copy, tables) = verified(to, stop)?;
     let tables = tables.into_iter().map(|CopiedTable { name, rows }| TableRows { name, rows }).collect();
-    let report = ProcessRescue { version: CONTRACT_VERSION, path, pid, copied, copy, tables };
+    let report = ProcessRescue { path, pid, copied, copy, tables };
     print(&report, args.json)?;
     Ok(u8::from(!report.is_good()))
 }
@@ -98,7 +97,7 @@ fn with_and_without_log(args: &RescueArgs, config: &Config, stop: &StopFlag) -> 
     let (without_log, without_rows) = verified(pair.without_log, stop)?;
     let tables = side_by_side(with_rows, without_rows);
     let copied: CopiedBytes = pair.copied;
-    let report = LogRescue { version: CONTRACT_VERSION, path, copied, with_log, without_log, tables };
+    let report = LogRescue { path, copied, with_log, without_log, tables };
     print(&report, args.json)?;
     Ok(u8::from(!report.is_good()))
 }

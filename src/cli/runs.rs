@@ -17,7 +17,7 @@ use crate::{
         journals::{FOLLOWED, Journals},
     },
     paths,
-    snapshot::{CONTRACT_VERSION, IngestWatcher, Ingestion, Unseen},
+    snapshot::{IngestWatcher, Ingestion, Unseen},
     text, units,
 };
 
@@ -47,9 +47,6 @@ pub struct RunsArgs {
 
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct RunsReport {
-    /// The version of the JSON contract.
-    #[schemars(extend("const" = CONTRACT_VERSION))]
-    version: u32,
     runs: Vec<RunEntry>,
     watchers: Vec<WatchEntry>,
     unseen: Vec<Unseen>,
@@ -102,7 +99,7 @@ pub fn run(args: &RunsArgs, config: &Config) -> anyhow::Result<u8> {
     if args.json {
         let watchers =
             watchers.into_iter().map(|(database, watcher)| WatchEntry { database, watcher }).collect();
-        print_json(&RunsReport { version: CONTRACT_VERSION, runs, watchers, unseen })?;
+        print_json(&RunsReport { runs, watchers, unseen })?;
         return Ok(0);
     }
     if runs.is_empty() {

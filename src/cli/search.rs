@@ -17,7 +17,7 @@ use crate::{
         search::{self, IncomingLink, OutgoingLink, SearchHit},
     },
     observe,
-    snapshot::{CONTRACT_VERSION, EdgeKind},
+    snapshot::EdgeKind,
     text,
 };
 
@@ -47,9 +47,6 @@ pub struct SearchArgs {
 
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct SearchReport {
-    /// The version of the JSON contract.
-    #[schemars(extend("const" = CONTRACT_VERSION))]
-    version: u32,
     /// The documents that were found, the best first.
     hits: Vec<SearchHit>,
 }
@@ -80,7 +77,7 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
     };
     let exit = u8::from(hits.is_empty());
     if args.json {
-        print_json(&SearchReport { version: CONTRACT_VERSION, hits })?;
+        print_json(&SearchReport { hits })?;
     } else {
         for hit in &hits {
             print_line(&shown(hit))?;

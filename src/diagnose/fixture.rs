@@ -212,7 +212,6 @@ pub fn outline(findings: &[Finding]) -> Vec<(FindingKind, Severity, Option<i32>)
 
 pub fn snapshot(databases: Vec<Database>) -> Snapshot {
     Snapshot {
-        version: CONTRACT_VERSION,
         taken_at: jiff::Timestamp::UNIX_EPOCH,
         host: "here".to_owned(),
         looker: Some(SamplingProcess { pid: 70_000, uid: 1000, ancestors: vec![69_999, 1] }),

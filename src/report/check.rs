@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     keymap::Keymap,
-    snapshot::{CONTRACT_VERSION, Database, Finding, Remedy, Severity, Snapshot, Unseen, lossy_path},
+    snapshot::{Database, Finding, Remedy, Severity, Snapshot, Unseen, lossy_path},
     text, units,
 };
 
@@ -17,9 +17,6 @@ const LONG_SAMPLE_MS: f64 = 10_000.0;
 /// The findings of the checked databases.
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct CheckReport {
-    /// The version of the JSON contract.
-    #[schemars(extend("const" = CONTRACT_VERSION))]
-    pub version: u32,
     /// The lowest severity that counts as a failure.
     pub fail_on: Severity,
     pub verdict: CheckVerdict,
@@ -68,7 +65,6 @@ impl CheckReport {
         let counts = databases.iter().any(|it| it.counts(fail_on));
         let is_partial = databases.iter().any(|it| it.unfit.is_some());
         Self {
-            version: CONTRACT_VERSION,
             fail_on,
             verdict: match (counts, is_partial) {
                 (true, _) => CheckVerdict::Findings,

@@ -5,11 +5,7 @@ use std::{fmt, path::PathBuf};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{
-    rescue::CopiedBytes,
-    snapshot::{CONTRACT_VERSION, lossy_path},
-    units,
-};
+use crate::{rescue::CopiedBytes, snapshot::lossy_path, units};
 
 /// What `integrity_check` does not prove.
 const NO_PROOF: &str =
@@ -60,9 +56,6 @@ pub struct TablePair {
 /// The result of a copy from a process.
 #[derive(Debug, Clone, JsonSchema, Serialize)]
 pub struct ProcessRescue {
-    /// The version of the JSON contract.
-    #[schemars(extend("const" = CONTRACT_VERSION))]
-    pub version: u32,
     /// The database, by the path on the command line.
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
@@ -104,9 +97,6 @@ impl fmt::Display for ProcessRescue {
 /// The result of two copies, with the log and without it.
 #[derive(Debug, Clone, JsonSchema, Serialize)]
 pub struct LogRescue {
-    /// The version of the JSON contract.
-    #[schemars(extend("const" = CONTRACT_VERSION))]
-    pub version: u32,
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
     pub path: PathBuf,

@@ -10,7 +10,7 @@ use waltop::{
     },
     console::app::{LogLine, Message},
     diagnose::health::HealthDepth,
-    snapshot::Process,
+    snapshot::{Process, Versioned},
 };
 
 use crate::{
@@ -443,7 +443,7 @@ fn the_fixture_is_what_the_contract_says() {
     let watcher =
         json!({"pid": 1, "start_ticks": null, "folders": ["/notes"], "since": "2026-01-15T13:00:00Z"});
     snapshot.databases[0].watchers.push(serde_json::from_value(watcher).expect("it keeps to the contract"));
-    let value = serde_json::to_value(&snapshot).expect("a snapshot is JSON");
+    let value = serde_json::to_value(Versioned::new(&snapshot)).expect("a snapshot is JSON");
     assert_keeps_to_its_schema(&["status"], &value);
 }
 

@@ -170,7 +170,6 @@ fn now() -> Timestamp {
 pub fn look(databases: Vec<Database>) -> Sample {
     let count = databases.len();
     let mut snapshot = Snapshot {
-        version: 1,
         taken_at: now(),
         host: "host".to_owned(),
         looker: Some(SamplingProcess { pid: 72_000, uid: 1000, ancestors: vec![71_999, 1] }),

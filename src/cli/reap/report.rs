@@ -9,15 +9,12 @@ use serde::Serialize;
 use crate::{
     act::reap::{StopAftermath, causes},
     diagnose::checkpoint::CheckpointBlocker,
-    snapshot::{CONTRACT_VERSION, LockHold, Process, ProcessState, StaleCause, StaleProtection, lossy_path},
+    snapshot::{LockHold, Process, ProcessState, StaleCause, StaleProtection, lossy_path},
 };
 
 /// The whole output. Fields are added, never changed.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ReapReport {
-    /// The version of the JSON contract.
-    #[schemars(extend("const" = CONTRACT_VERSION))]
-    pub version: u32,
     /// How long waltop watched before it judged, in ms.
     pub watched_ms: f64,
     /// How long waltop waits for processes to exit after a signal, in ms.
