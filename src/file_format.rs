@@ -1,9 +1,12 @@
-//! Constants of SQLite's files: the bytes that it locks, and the sizes of headers.
+//! Constants of SQLite's files: their names, the bytes that it locks, and the sizes of headers.
 //!
 //! The bytes are from <https://sqlite.org/walformat.html#wal_locks> and SQLite's `os.h`, the sizes from
 //! <https://sqlite.org/fileformat2.html>.
 
 use std::ops::RangeInclusive;
+
+/// What SQLite appends to the name of a database for the files beside it.
+pub const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Byte of `-shm` that a writer locks.
 pub const WRITE_BYTE: u64 = 120;

@@ -55,7 +55,7 @@ impl HandleCount {
 }
 
 impl HandleGrowths {
-    /// Ingests `seen`, a sample at `now`: PID, start ticks and descriptors of each process whose descriptors are
+    /// Adds `seen`, a sample at `now`: PID, start ticks and descriptors of each process whose descriptors are
     /// readable. Returns their growth in the same order. A process that is not among them is forgotten.
     pub fn add_sample(
         &mut self,

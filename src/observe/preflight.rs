@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    file_format::MAIN_HEADER,
+    file_format::{MAIN_HEADER, SIDECARS},
     observe::{content::first_page, files, header},
     paths,
     snapshot::FirstPageState,
@@ -117,7 +117,7 @@ fn nearest(path: &Path) -> Option<String> {
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|it| it.is_file()))
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !["-wal", "-shm", "-journal"].iter().any(|suffix| name.ends_with(suffix)))
+        .filter(|name| !SIDECARS.iter().any(|suffix| name.ends_with(suffix)))
         .collect();
     let name = text::similar(wanted, names.iter().map(String::as_str))?;
     Some(text::clean(&path.with_file_name(name).to_string_lossy()))

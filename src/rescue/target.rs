@@ -10,10 +10,7 @@ use std::{
 use rustix::fs::OFlags;
 
 use super::RescueError;
-use crate::{observe::sidecar, paths};
-
-/// The sidecars that SQLite creates beside a main file.
-const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
+use crate::{file_format::SIDECARS, observe::sidecar, paths};
 
 /// The files of one copy. They are removed on drop, unless the copy is kept.
 #[derive(Debug)]

@@ -114,7 +114,7 @@ impl LockSamples {
         self.hold.as_ref().is_some_and(|hold| hold.watch.is_some())
     }
 
-    /// Ingests writes to logs: a process that writes to one holds its lock, so the lock was held until `now`. Returns
+    /// Records writes to logs: a process that writes to one holds its lock, so the lock was held until `now`. Returns
     /// whether this log was written to.
     pub fn commits_seen(&mut self, heard: &[WatchedLog], now: Instant) -> bool {
         let hold = self.hold.as_mut();
