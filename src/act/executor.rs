@@ -265,17 +265,16 @@ impl EffectExecutor {
     }
 
     fn ingest(&self, permit: Permit, database: &Path, folder: &Path, batch: &str) {
-        let args: [&OsStr; 8] = [
-            "ingest".as_ref(),
-            "--detached".as_ref(),
-            "--batch".as_ref(),
-            batch.as_ref(),
-            "--db".as_ref(),
-            database.as_os_str(),
-            "--".as_ref(),
-            folder.as_os_str(),
+        let args: [OsString; 8] = [
+            "ingest".into(),
+            "--detached".into(),
+            "--batch".into(),
+            batch.into(),
+            "--db".into(),
+            database.into(),
+            "--".into(),
+            folder.into(),
         ];
-        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
         let (outbox, folder) = (self.outbox.clone(), folder.to_owned());
         tokio::spawn(async move {
             let refuse = |why: String| EffectReport::IngestRefused(text::clean(&why));
@@ -284,20 +283,15 @@ impl EffectExecutor {
             let report = match tokio::task::spawn_blocking(move || refusal_of_folder(&folder)).await {
                 Ok(Some(why)) => refuse(why),
                 Err(error) => refuse(error.to_string()),
-                Ok(None) => {
-                    let args: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
-                    match worker::detach(permit, &args) {
-                        Err(error) => refuse(error.to_string()),
-                        Ok((pid, end)) => EffectReport::Outcome(match end.await {
-                            Ok(()) => ActionOutcome::good(format!(
-                                "the ingestion of {name} has ended, process {pid}"
-                            )),
-                            Err(error) => {
-                                ActionOutcome::bad(format!("the ingestion of {name} ended: {error}"))
-                            }
-                        }),
-                    }
-                }
+                Ok(None) => match worker::detach(permit, &args.each_ref().map(AsRef::as_ref)) {
+                    Err(error) => refuse(error.to_string()),
+                    Ok((pid, end)) => EffectReport::Outcome(match end.await {
+                        Ok(()) => {
+                            ActionOutcome::good(format!("the ingestion of {name} has ended, process {pid}"))
+                        }
+                        Err(error) => ActionOutcome::bad(format!("the ingestion of {name} ended: {error}")),
+                    }),
+                },
             };
             // The console may have quit; then the report is not needed.
             let _ = outbox.send(report);

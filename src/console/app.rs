@@ -36,7 +36,7 @@ mod stopping;
 mod subject;
 mod timeline;
 
-pub use findings::{FindingId as FindingKey, FindingRow, ResolvedFinding};
+pub use findings::{FindingId, FindingRow, ResolvedFinding};
 use ingestion::EndedRun;
 pub use log::{KEPT_LINES, LogLine};
 pub use mode::{Mode, Overlay};
@@ -160,7 +160,7 @@ impl App {
         }
     }
 
-    /// Ingests a message and returns the effects to run.
+    /// Applies a message and returns the effects to run.
     #[must_use]
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
         match message {

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use tui_logger::TuiLoggerFile;
 
 use crate::{
+    file_format::SIDECARS,
     observe::{files, header, sidecar},
     paths::{self, FileId},
     state::folder,
@@ -23,8 +24,6 @@ use crate::{
 const TIMESTAMP: &str = "%Y-%m-%dT%H:%M:%S%:z";
 /// Length in bytes of a formatted [`TIMESTAMP`].
 const TIMESTAMP_LENGTH: usize = 25;
-
-const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Why a file cannot be the log file.
 #[derive(Debug, thiserror::Error)]

@@ -123,7 +123,7 @@ impl ConsoleRuntime {
         self.handle(Message::Drawn(extent))
     }
 
-    /// Ingests a message and runs its effects; returns the exit code if that ends the console.
+    /// Applies a message and runs its effects; returns the exit code if that ends the console.
     fn handle(&mut self, message: Message) -> io::Result<Option<u8>> {
         let mut effects = VecDeque::from(self.app.update(message));
         while let Some(effect) = effects.pop_front() {

@@ -87,7 +87,7 @@ struct CurrentFinding {
 }
 
 impl FindingHistory {
-    /// Ingests the findings of a sample.
+    /// Adds the findings of a sample.
     pub(super) fn follow(&mut self, findings: &[Finding], taken_at: Timestamp) {
         let mut before = std::mem::take(&mut self.current);
         for finding in findings {
@@ -129,7 +129,7 @@ impl App {
     /// The findings of the database on the screen: current ones, worst first, then resolved ones, newest first.
     pub fn finding_rows(&self) -> Vec<FindingRow<'_>> {
         let mut rows = self.all_finding_rows();
-        rows.retain(|row| self.passes(FilterTarget::Findings, &row.searchable()));
+        rows.retain(|row| self.passes(FilterTarget::Findings, || row.searchable()));
         rows
     }
 

@@ -13,7 +13,7 @@ use crate::{
     units,
 };
 
-use super::{App, Overlay};
+use super::App;
 
 /// How long after the end of a run its key starts no other. The user may have meant to stop the run.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -40,8 +40,7 @@ impl App {
                 };
                 // That it starts is no longer true.
                 self.notice = None;
-                self.close_overlay();
-                self.overlay = Some(Overlay::Dialog(Box::new(refused)));
+                self.show_dialog(refused);
                 Effect::Note(Level::Error, text)
             }
             _ => self.notify(Level::Error, text),

@@ -44,7 +44,7 @@ impl App {
 
     /// The lines that match the filter, newest first.
     pub fn log_lines(&self) -> impl Iterator<Item = &LogLine> {
-        self.log.shown.iter().rev().filter(|line| self.passes(FilterTarget::Log, &line.text))
+        self.log.shown.iter().rev().filter(|line| self.passes(FilterTarget::Log, || &line.text))
     }
 }
 

@@ -33,8 +33,12 @@ impl App {
     }
 
     pub(super) fn open_dialog(&mut self, kind: DialogKind) {
+        self.show_dialog(Dialog::new(kind));
+    }
+
+    pub(super) fn show_dialog(&mut self, dialog: Dialog) {
         self.close_overlay();
-        self.overlay = Some(Overlay::Dialog(Box::new(Dialog::new(kind))));
+        self.overlay = Some(Overlay::Dialog(Box::new(dialog)));
     }
 
     /// Closes the open dialog if `is_meant` returns true.

@@ -63,10 +63,10 @@ impl App {
         self.states.shown().filters.get(target)
     }
 
-    /// Whether `row` contains the filter of its panel, ignoring case.
-    pub(super) fn passes(&self, target: FilterTarget, row: &str) -> bool {
+    /// Whether the text of a row contains the filter of its panel, ignoring case. Without a filter the text is not made.
+    pub(super) fn passes<T: AsRef<str>>(&self, target: FilterTarget, row: impl FnOnce() -> T) -> bool {
         let wanted = self.filter(target);
-        wanted.is_empty() || row.to_lowercase().contains(&wanted.to_lowercase())
+        wanted.is_empty() || row().as_ref().to_lowercase().contains(&wanted.to_lowercase())
     }
 
     fn filter_mut(&mut self, target: FilterTarget) -> &mut String {
@@ -171,10 +171,12 @@ impl App {
     /// Clears the filters of the database on the screen; returns whether there were any.
     pub(super) fn clear_filters(&mut self) -> bool {
         let targets = [FilterTarget::Processes, FilterTarget::Findings, FilterTarget::Log];
-        let is_filtered = targets.iter().any(|&target| !self.filter(target).is_empty());
+        if targets.iter().all(|&target| self.filter(target).is_empty()) {
+            return false;
+        }
         self.states.shown_mut().filters = RowFilters::default();
         self.filter_changed();
-        is_filtered
+        true
     }
 }
 

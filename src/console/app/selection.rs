@@ -60,7 +60,7 @@ impl App {
     pub fn visible_processes(&self) -> Vec<&Process> {
         let Some(database) = self.database() else { return Vec::new() };
         let passes =
-            |process: &&Process| self.passes(FilterTarget::Processes, &searchable(database, process));
+            |process: &&Process| self.passes(FilterTarget::Processes, || searchable(database, process));
         let mut visible: Vec<&Process> = database.processes.iter().filter(passes).collect();
         visible.sort_by(|a, b| {
             let order = self.sort.compare(a, b);

@@ -184,10 +184,8 @@ impl App {
     /// Whether `pid` still runs an ingestion or a watch, as of the newest sample.
     fn is_ingesting(&self, pid: i32) -> bool {
         let databases = self.newest.as_ref().map_or(&[][..], |look| &look.snapshot.databases);
-        databases.iter().any(|database| {
-            database.watchers.iter().any(|watcher| watcher.pid == pid)
-                || database.ingestions.iter().any(|it| it.pid == pid && it.is_running())
-        })
+        let mut watchers = databases.iter().flat_map(|database| &database.watchers);
+        watchers.any(|watcher| watcher.pid == pid) || self.running_ingestions().any(|it| it.pid == pid)
     }
 
     #[must_use]

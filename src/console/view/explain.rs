@@ -9,7 +9,7 @@ use serde_json::Value;
 use unicode_width::UnicodeWidthChar;
 
 use crate::{
-    console::app::{App, FindingKey, FindingRow, TextExtent},
+    console::app::{App, FindingId, FindingRow, TextExtent},
     diagnose::pages::{FindingPage, PageBlock},
     snapshot::Finding,
     text, units,
@@ -23,7 +23,7 @@ use super::{
 /// Columns by which commands to type are indented.
 const INDENT: usize = 3;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, key: &FindingKey) -> TextExtent {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, key: &FindingId) -> TextExtent {
     let kind = key.kind;
     let rows = match app.finding_row(key) {
         Some(found) => evidence(app, found),
