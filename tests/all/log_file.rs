@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::{
     support::Actor,
-    terminal::{Terminal, home},
+    terminal::{Terminal, database, home},
 };
 
 const USUAL: (u16, u16) = (120, 40);
@@ -14,10 +14,7 @@ fn prepare(home: &Path, log_file: &str) -> (String, Actor) {
     fs::create_dir_all(home.join("config/waltop")).expect("a folder");
     let settings = format!("log_file = '{log_file}'\n");
     fs::write(home.join("config/waltop/config.toml"), settings).expect("written");
-    let path = home.join("notes.db");
-    let mut writer = Actor::open(&path);
-    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)").sql("INSERT INTO t VALUES (1)");
-    (path.display().to_string(), writer)
+    database(home)
 }
 
 #[test]

@@ -6,17 +6,10 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::{
     support::{Actor, eventually},
-    terminal::{Terminal, home},
+    terminal::{Terminal, database, home},
 };
 
 const USUAL: (u16, u16) = (120, 40);
-
-fn database(home: &Path) -> (String, Actor) {
-    let path = home.join("notes.db");
-    let mut writer = Actor::open(&path);
-    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)").sql("INSERT INTO t VALUES (1)");
-    (path.display().to_string(), writer)
-}
 
 fn pid(raw: i32) -> Pid {
     Pid::from_raw(raw).expect("a PID")

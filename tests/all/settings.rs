@@ -11,7 +11,7 @@ use waltop::{
 use crate::{
     stage::{Stage, contended, look, missing},
     support::{Actor, eventually},
-    terminal::{Terminal, home},
+    terminal::{Terminal, database, home},
 };
 
 const USUAL: (u16, u16) = (120, 40);
@@ -28,13 +28,6 @@ fn remapped(changes: &[(&str, &[&str])]) -> Keymap {
 fn settle(home: &Path, text: &str) {
     fs::create_dir_all(home.join("config/waltop")).expect("a folder");
     fs::write(home.join("config/waltop/config.toml"), text).expect("written");
-}
-
-fn database(home: &Path) -> (String, Actor) {
-    let path = home.join("notes.db");
-    let mut writer = Actor::open(&path);
-    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)").sql("INSERT INTO t VALUES (1)");
-    (path.display().to_string(), writer)
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use tempfile::TempDir;
 
-use crate::support::{WALTOP, eventually};
+use crate::support::{Actor, WALTOP, eventually};
 
 /// The program in a terminal. It ends with its value.
 pub struct Terminal {
@@ -163,6 +163,14 @@ impl Drop for Terminal {
 /// A folder for all that one test's programs keep.
 pub fn home() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
+}
+
+/// A database in WAL mode in `home`, by its path, and its writer.
+pub fn database(home: &Path) -> (String, Actor) {
+    let path = home.join("notes.db");
+    let mut writer = Actor::open(&path);
+    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)").sql("INSERT INTO t VALUES (1)");
+    (path.display().to_string(), writer)
 }
 
 fn size(cols: u16, rows: u16) -> PtySize {
