@@ -76,6 +76,8 @@ mod file_format;
 mod fuzz;
 #[cfg(test)]
 mod fuzz_edits;
+#[cfg(test)]
+mod golden;
 pub mod history;
 pub mod ingest;
 pub mod json;

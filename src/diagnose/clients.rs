@@ -261,7 +261,7 @@ mod tests {
         database.processes[1].maps_database = Some(true);
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::MappedDatabase, Warning, Some(READER))]);
-        assert!(found[0].message.starts_with("71168 (python3) maps the main file"), "{}", found[0].message);
+        assert_eq!(found[0].evidence["profile"], "hardened");
         let mut config = config();
         let wanted = config.profile.pragmas.iter_mut().find(|it| it.name == "mmap_size").expect("it cares");
         wanted.severity = Info;
@@ -284,7 +284,8 @@ mod tests {
         database.processes[0].handles = handles(9);
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::ManyHandles, Warning, Some(WRITER))]);
-        assert!(found[0].message.starts_with("71201 (bun) has 9 descriptors"), "{}", found[0].message);
+        assert_eq!(found[0].evidence["descriptors"], 9);
+        assert_eq!(found[0].evidence["grew_from"], serde_json::Value::Null);
         let mut config = config();
         config.thresholds.many_handles = 9;
         assert_eq!(findings_with(&config, None, &database), []);
@@ -299,9 +300,8 @@ mod tests {
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::ManyHandles, Warning, Some(WRITER))]);
         assert_eq!(
-            found[0].message,
-            "71201 (bun) went from 2 to 7 descriptors on the main file in 40 s and closed none: \
-             connections that nobody closes end at its limit of open files"
+            (&found[0].evidence["grew_from"], &found[0].evidence["descriptors"]),
+            (&2.into(), &7.into())
         );
         for (rises, span_ms) in [(4, 60_000.0), (5, 39_999.0)] {
             database.handle_growth = vec![HandleGrowth { rises, span_ms, ..growth.clone() }];
@@ -317,7 +317,7 @@ mod tests {
         database.processes.push(process(21, "worker"));
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::ManyHandles, Warning, None)]);
-        assert!(found[0].message.starts_with("notes.db is open in 21 processes: "), "{}", found[0].message);
+        assert_eq!(found[0].evidence["processes"].as_array().map(Vec::len), Some(21));
         database.processes[0].handles = Some(HandleCounts { db: 0, wal: 1, shm: 0 });
         assert_eq!(findings_of(&database), []);
     }
@@ -333,17 +333,16 @@ mod tests {
         let mut database = with_rows(live(), &config);
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::BareClient, Info, None)]);
-        assert_eq!(
-            found[0].message,
-            "a client that sets nothing gets busy_timeout 0, synchronous FULL, temp_store DEFAULT, \
-             foreign_keys OFF: where the lock is held it fails at once"
-        );
+        let gets = serde_json::json!({
+            "busy_timeout": "0", "synchronous": "FULL", "temp_store": "DEFAULT", "foreign_keys": "OFF"
+        });
+        assert_eq!(found[0].evidence["gets"], gets);
         assert_eq!(found[0].evidence["expected"]["busy_timeout"], "5000");
         database.processes.clear();
         assert_eq!(findings_of(&database), []);
         config.profile.pragmas.retain(|it| it.name == "synchronous");
         let found = findings_of(&with_rows(live(), &config));
-        assert!(found[0].message.ends_with(": the profile hardened asks for something else"));
+        assert_eq!(found[0].evidence["gets"], serde_json::json!({"synchronous": "FULL"}));
         config.profile.pragmas.clear();
         assert_eq!(findings_of(&with_rows(live(), &config)), []);
     }
@@ -357,11 +356,8 @@ mod tests {
         database.processes.pop();
         let found = findings_of(&database);
         assert_eq!(outline(&found)[0], (FindingKind::PragmaMismatch, Warning, None));
-        assert_eq!(
-            found[0].message,
-            "notes.db keeps journal_mode rollback (not wal), against the profile hardened: \
-             In WAL mode readers and the writer do not block each other"
-        );
+        assert_eq!(found[0].evidence["keeps"], serde_json::json!({"journal_mode": "rollback"}));
+        assert_eq!(found[0].evidence["expected"], serde_json::json!({"journal_mode": "wal"}));
         assert_eq!(found[0].remedy.action, Some(RemedyAction::Fix));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop fix /srv/notes.db"));
     }
@@ -386,11 +382,8 @@ mod tests {
         config.profile.pragmas[0].severity = Warning;
         let found = findings_with(&config, None, &database);
         assert_eq!(outline(&found), [(FindingKind::PragmaMismatch, Error, None)]);
-        assert_eq!(
-            found[0].message,
-            "notes.db keeps page_size 4096 (not 8192), user_version 3 (not 4), against the profile hardened: \
-             It has to be"
-        );
+        let keeps = serde_json::json!({"page_size": "4096", "user_version": "3"});
+        assert_eq!(found[0].evidence["keeps"], keeps);
         assert_eq!(found[0].remedy.command, None);
         let mut unread = live();
         unread.header = None;

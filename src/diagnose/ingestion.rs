@@ -176,11 +176,8 @@ mod tests {
     fn a_crash_is_told_until_the_folder_is_taken_in_again() {
         let found = findings_of(&with(vec![crashed()]));
         assert_eq!(outline(&found), [(FindingKind::CrashedIngestion, Warning, Some(INGESTER))]);
-        assert_eq!(
-            found[0].message,
-            "71300 (waltop) died while it ingested /srv/notes with 312 of 556 files done: \
-             the rest cannot be found until it is run again"
-        );
+        let evidence = &found[0].evidence;
+        assert_eq!((&evidence["files_done"], &evidence["files_total"]), (&312.into(), &556.into()));
         assert_eq!(found[0].remedy.action, Some(RemedyAction::Ingest));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop ingest /srv/notes --db /srv/notes.db"));
         for later in [ingestion("2"), running()] {
@@ -212,10 +209,7 @@ mod tests {
         (run.files_failed, run.failures) = (1, vec![failed("/srv/notes/a.md", "not valid UTF-8")]);
         let found = findings_of(&with(vec![run.clone()]));
         assert_eq!(outline(&found), [(FindingKind::FailedFiles, Warning, Some(INGESTER))]);
-        assert_eq!(
-            found[0].message,
-            "71300 (waltop) left 1 file of 556 out (a.md: not valid UTF-8): they are not in the database"
-        );
+        assert_eq!(found[0].evidence["files_failed"], 1);
         assert_eq!(
             found[0].evidence["files"],
             serde_json::json!([{"path": "/srv/notes/a.md", "reason": "not valid UTF-8"}])
@@ -223,10 +217,8 @@ mod tests {
         (run.files_failed, run.files_total) = (3, None);
         run.failures.push(failed("/srv/notes/b.md", "no permission"));
         let found = findings_of(&with(vec![run.clone()]));
-        assert_eq!(
-            found[0].message,
-            "71300 (waltop) left 3 files out (the first is a.md: not valid UTF-8): they are not in the database"
-        );
+        assert_eq!(found[0].evidence["files_failed"], 3);
+        assert_eq!(found[0].evidence["files"].as_array().map(Vec::len), Some(2));
         assert_eq!(findings_of(&with(vec![ingestion("2"), run])), []);
     }
 }

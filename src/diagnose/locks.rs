@@ -188,24 +188,21 @@ mod tests {
         database.locks.write_holds = Some(window(WRITER, 6_400.0));
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::LongWriteLock, Error, Some(WRITER))]);
+        assert_eq!(found[0].evidence["now"], true);
         assert_eq!(
-            found[0].message,
-            "71201 (bun) has held the write lock for 6.5 s: a client that waits for 5 s has given up by then"
+            (&found[0].evidence["held_ms"], &found[0].evidence["busy_timeout_ms"]),
+            (&6_500.0.into(), &5_000.0.into())
         );
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -TERM 71201"));
     }
 
     #[test]
-    fn a_hold_in_the_window_is_told_after_it_is_over() {
+    fn a_hold_in_the_window_is_reported_after_it_is_over() {
         let mut database = live();
         database.locks.write_holds = Some(window(WRITER, 3_000.0));
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::LongWriteLock, Warning, Some(WRITER))]);
-        assert_eq!(
-            found[0].message,
-            "71201 (bun) held the write lock for 3 s at a stretch in the last 1 m: \
-             that is 60 % of the 5 s for which a client should wait"
-        );
+        assert_eq!(found[0].evidence["now"], false);
         assert_eq!(found[0].remedy.action, None);
     }
 
@@ -229,10 +226,7 @@ mod tests {
         database.processes[0].holds = vec![LockHold::Write, LockHold::Read(1)];
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::StoppedHolder, Error, Some(WRITER))]);
-        assert_eq!(
-            found[0].message,
-            "71201 (bun) is stopped and holds the write lock and a read mark: it gives nothing back until it continues"
-        );
+        assert_eq!(found[0].evidence["holds"], serde_json::json!(["write", "read:1"]));
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -CONT 71201"));
         database.processes[0].state = ProcessState::Running;
         assert_eq!(findings_of(&database), []);
@@ -244,7 +238,7 @@ mod tests {
         database.processes[0].state = ProcessState::Traced;
         database.processes[0].holds = vec![LockHold::Write];
         let found = findings_of(&database);
-        assert!(found[0].message.contains("is stopped by a debugger"), "{}", found[0].message);
+        assert_eq!(found[0].evidence["state"], "traced");
         assert_eq!(found[0].remedy.command, None);
     }
 

@@ -115,10 +115,7 @@ mod tests {
         database.processes[1].read_only = Some(true);
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::ReadonlyTrap, Info, Some(READER))]);
-        assert_eq!(
-            found[0].message,
-            "71168 (python3) opened the database read-only: its checkpoints fail, and the last to leave leaves -wal behind"
-        );
+        assert_eq!(found[0].evidence["index_read_only"], false);
     }
 
     #[test]
@@ -152,10 +149,7 @@ mod tests {
         database.path = "/srv/my notes.db".into();
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::RollbackJournal, Warning, None)]);
-        assert_eq!(
-            found[0].message,
-            "my notes.db uses a rollback journal and 2 processes share it: each commit locks all readers out"
-        );
+        assert_eq!(found[0].evidence["processes"], serde_json::json!([WRITER, READER]));
         assert_eq!(found[0].remedy.action, Some(RemedyAction::Fix));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop fix '/srv/my notes.db'"));
         database.processes[0].handles = Some(HandleCounts::default());

@@ -188,10 +188,10 @@ mod tests {
         for kind in ["ext4", "xfs", "btrfs", "tmpfs", "zfs", "nfsd", "fusectl", "overlay"] {
             assert_eq!(findings_of(&on(kind, None)), [], "{kind}");
         }
+        let found = findings_of(&on("nfs4", None));
         assert_eq!(
-            findings_of(&on("nfs4", None))[0].message,
-            "notes.db is on nfs4 (mounted at /srv): \
-             two machines do not see each other's locks, and can corrupt it"
+            (&found[0].evidence["filesystem"], &found[0].evidence["mounted_at"]),
+            (&"nfs4".into(), &"/srv".into())
         );
         let mut database = live();
         database.filesystem = None;
@@ -218,9 +218,8 @@ mod tests {
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::ForeignOwner, Warning, None)]);
         assert_eq!(
-            found[0].message,
-            "my notes.db-wal belongs to user 0 and my notes.db to user 1000: \
-             who may write one may not write the other, and commits fail"
+            (&found[0].evidence["database_uid"], &found[0].evidence["wal_uid"]),
+            (&1000.into(), &0.into())
         );
         assert_eq!(
             found[0].remedy.command.as_deref(),
@@ -229,7 +228,12 @@ mod tests {
         database.files.shm.as_mut().expect("an index").uid = 0;
         let found = findings_of(&database);
         assert_eq!(found.len(), 1);
-        assert!(found[0].message.starts_with("my notes.db-wal belongs to user 0, my notes.db-shm belongs"));
+        assert_eq!(found[0].evidence["shm_uid"], 0);
+        let command = found[0].remedy.command.as_deref();
+        assert!(
+            command.is_some_and(|it| it.ends_with(" '/srv/my notes.db-wal' '/srv/my notes.db-shm'")),
+            "{command:?}"
+        );
         database.files.db = None;
         database.processes.clear();
         assert_eq!(findings_of(&database), [], "whose it is, is not known");
@@ -262,9 +266,8 @@ mod tests {
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::ForeignOwner, Warning, None)]);
         assert_eq!(
-            found[0].message,
-            "notes.db belongs to user 1000, who cannot write its folder (user 0, mode 755): \
-             -wal and -shm cannot be made there when they are missing"
+            (&found[0].evidence["folder_uid"], &found[0].evidence["folder_mode"]),
+            (&0.into(), &"755".into())
         );
         database.folder.as_mut().expect("it is known").owner_may_write = None;
         assert_eq!(findings_of(&database), []);

@@ -115,51 +115,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_cause_has_its_name_in_json_and_a_sentence() {
+    fn each_cause_has_its_name_in_json() {
         let path = "/usr/bin/bun".to_owned();
-        for (cause, sentence) in [
-            (
-                StaleCause::SplitWal { files: vec!["/srv/a.db-wal".to_owned(), "/srv/a.db-shm".to_owned()] },
-                "it has /srv/a.db-wal, /srv/a.db-shm open, which was deleted or replaced",
-            ),
-            (
-                StaleCause::Executable { path: path.clone(), is_replaced: false },
-                "its program /usr/bin/bun was deleted after it started",
-            ),
-            (
-                StaleCause::Executable { path, is_replaced: true },
-                "its program /usr/bin/bun was replaced after it started, as an upgrade does: it runs the old one",
-            ),
-            (
-                StaleCause::Duplicate { rule: "watcher".to_owned(), newer: 7, newer_name: "bun".to_owned() },
-                "7 (bun) is newer, and there should be only one watcher (a singleton rule)",
-            ),
-            (
-                StaleCause::MaxAge {
-                    rule: "watcher".to_owned(),
-                    age_ms: 172_800_000.0,
-                    limit_ms: 86_400_000.0,
-                    idle_ms: 5000.0,
-                },
-                "it is 2 d old, past the 1 d of the rule watcher, and idle: no tick of CPU time and no lock of a \
-                 transaction was seen in 5 s",
-            ),
-            (
-                StaleCause::Orphan { adopted_by: Some(1), idle_ms: 5000.0 },
-                "its parent has died (1 took it in), it has no terminal and no service manager, and it is idle: no \
-                 tick of CPU time and no lock of a transaction was seen in 5 s",
-            ),
-            (
-                StaleCause::PinnedWal {
-                    database: "a.db".to_owned(),
-                    frames: 18_219,
-                    held_ms: 600_000.0,
-                    idle_ms: 5000.0,
-                },
-                "it has pinned 18,219 frames of a.db for 10 m, and no tick of CPU time was seen in 5 s",
-            ),
+        let (age_ms, limit_ms, idle_ms) = (172_800_000.0, 86_400_000.0, 5000.0);
+        for cause in [
+            StaleCause::SplitWal { files: vec!["/srv/a.db-wal".to_owned(), "/srv/a.db-shm".to_owned()] },
+            StaleCause::Executable { path, is_replaced: false },
+            StaleCause::Duplicate { rule: "watcher".to_owned(), newer: 7, newer_name: "bun".to_owned() },
+            StaleCause::MaxAge { rule: "watcher".to_owned(), age_ms, limit_ms, idle_ms },
+            StaleCause::Orphan { adopted_by: Some(1), idle_ms },
+            StaleCause::PinnedWal {
+                database: "a.db".to_owned(),
+                frames: 18_219,
+                held_ms: 600_000.0,
+                idle_ms,
+            },
         ] {
-            assert_eq!(cause.to_string(), sentence);
             let json = serde_json::to_value(&cause).expect("JSON");
             assert_eq!(json["cause"], cause.name());
             assert_eq!(serde_json::from_value::<StaleCause>(json).expect("a cause"), cause);

@@ -146,9 +146,8 @@ mod tests {
         let found = silent_for(30_000.0);
         assert_eq!(outline(&found), [(FindingKind::StalledIngestion, Warning, Some(INGESTER))]);
         assert_eq!(
-            found[0].message,
-            "71300 (waltop) has committed no batch for 30 s with 312 of 556 files done: \
-             71201 (bun) holds the write lock"
+            (&found[0].evidence["silent_ms"], &found[0].evidence["stopped"]),
+            (&30_000.0.into(), &false.into())
         );
         assert_eq!(found[0].evidence["writer"], WRITER);
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -TERM 71300"));
@@ -167,7 +166,7 @@ mod tests {
         database.processes.push(stopped);
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::StalledIngestion, Warning, Some(INGESTER))]);
-        assert!(found[0].message.ends_with(": it is stopped, and resumes when it is continued"));
+        assert_eq!(found[0].evidence["stopped"], true);
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -CONT 71300"));
     }
 
@@ -182,9 +181,8 @@ mod tests {
         let found = slow(1600.0);
         assert_eq!(outline(&found), [(FindingKind::SlowBatch, Warning, Some(INGESTER))]);
         assert_eq!(
-            found[0].message,
-            "71300 (waltop) held the write lock for 1.6 s for a batch of 64 files: \
-             every other writer waits for that time"
+            (&found[0].evidence["hold_ms"], &found[0].evidence["files"]),
+            (&1600.0.into(), &64.into())
         );
     }
 

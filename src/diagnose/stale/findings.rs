@@ -257,11 +257,8 @@ mod tests {
     fn a_pair_of_which_there_should_be_one_is_a_warning_on_the_older() {
         let found = found(&DuplicateDaemon, &twins(|_| {}), vec![rule(None)], &[]);
         assert_eq!(outline(&found), [(FindingKind::DuplicateDaemon, Warning, Some(WRITER))]);
-        assert_eq!(
-            found[0].message,
-            "71201 (bun) and the newer 71168 (bun) are both watcher, of which there should be one: they do the same \
-             work twice"
-        );
+        assert_eq!(found[0].evidence["rule"], "watcher");
+        assert_eq!(found[0].evidence["processes"], serde_json::json!([WRITER, READER]));
         assert_eq!(found[0].remedy, no_remedy(), "it was not judged to be stale");
     }
 
@@ -348,12 +345,12 @@ mod tests {
         let gone = dead(Some(false), None);
         assert_eq!(outline(&gone), [(FindingKind::DeadPidfile, Warning, None)]);
         assert_eq!(
-            gone[0].message,
-            "the pidfile /srv/my daemon.pid of watcher names 42, which is gone: a start may be refused, and a stop \
-             may hit a stranger"
+            (&gone[0].evidence["pid"], &gone[0].evidence["command"]),
+            (&42.into(), &serde_json::Value::Null)
         );
         assert_eq!(gone[0].remedy.command.as_deref(), Some("rm '/srv/my daemon.pid'"));
-        assert!(dead(Some(true), Some("vim notes.md"))[0].message.contains("now (vim notes.md)"));
+        let other = dead(Some(true), Some("vim notes.md"));
+        assert_eq!(other[0].evidence["command"], "vim notes.md");
     }
 
     #[test]

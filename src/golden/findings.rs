@@ -1,0 +1,108 @@
+use serde_json::json;
+
+use super::{Lines, compare};
+use crate::{
+    diagnose::{SeverityRange, fixture::*, rule},
+    snapshot::*,
+};
+
+mod configured;
+mod scenes;
+
+use configured::*;
+use scenes::*;
+
+#[test]
+fn findings_read_as_in_their_file() {
+    let mut lines = Lines::default();
+    for &kind in FindingKind::ALL {
+        let found = examples_of(kind);
+        let facts = rule(kind).facts();
+        if let SeverityRange::Of(severities) = facts.severity {
+            let shown = |it: &Severity| found.iter().any(|finding| finding.severity == *it);
+            assert!(severities.iter().all(shown), "{kind} has no example of each severity");
+        }
+        let shown = |it: &RemedyAction| found.iter().any(|finding| finding.remedy.action == Some(*it));
+        assert!(facts.actions.iter().all(shown), "{kind} has no example of each action");
+        for finding in found {
+            assert_eq!(finding.kind, kind);
+            let Remedy { action, command } = &finding.remedy;
+            let remedy = command.as_ref().map_or_else(String::new, |command| format!("\n        {command}"));
+            let action = action.map_or_else(String::new, |action| format!(" ({})", json!(action)));
+            lines.add(kind.as_str(), &format!("{}: {}{remedy}{action}", finding.severity, finding.message));
+        }
+    }
+    add_causes(&mut lines);
+    add_protections(&mut lines);
+    compare("findings.txt", &lines);
+}
+
+/// One finding for each sentence of `kind`.
+fn examples_of(kind: FindingKind) -> Vec<Finding> {
+    use FindingKind::{
+        BareClient, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow, DoubtfulLog, DuplicateDaemon,
+        FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal, LongWriteLock, LostLocks,
+        ManyHandles, MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal,
+        PragmaMismatch, ReadonlyTrap, RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion,
+        StoppedHolder, UnsafeFilesystem,
+    };
+    let scenes = match kind {
+        SplitWal => split(),
+        LostLocks => lost(),
+        ForkedConnection => vec![changed(quiet(), |it| {
+            (it.processes[0].holds_index, it.processes[0].pairing.holds_main) = (false, false);
+            it.processes[0].pairing.inherited_from = Some(READER);
+            it.processes[0].holds = vec![LockHold::Read(1)];
+        })],
+        OtherLog => other_log(),
+        OverlayUpper => vec![changed(quiet(), |it| {
+            it.overlays = vec![OverlayMount { merged: "/merged".into(), pid: 77 }];
+        })],
+        MismatchedFiles => mismatched(),
+        DamagedHeader => damaged(),
+        StoppedHolder => stopped(),
+        LongWriteLock => long_holds(),
+        DiskLow => {
+            [None, Some(100_000.0)].map(|growth| with_log(1_000_000, 10, growth, Some(900_000))).into()
+        }
+        UnsafeFilesystem => ["nfs4", "fuse.sshfs", "overlay"].map(on).into(),
+        PinnedWal => pins(),
+        LargeWal => large(),
+        DoubtfulLog => doubtful(),
+        HotJournal => vec![changed(quiet(), |it| {
+            it.content.hot_journal = Some(crate::snapshot::HotJournal {
+                path: "/srv/notes.db-journal".into(),
+                bytes: 8720,
+                modified_at: Some(at(10)),
+                super_journal: None,
+            });
+        })],
+        ForeignOwner => foreign(),
+        RollbackJournal => vec![rollback()],
+        PragmaMismatch => return pragma_mismatches(),
+        MappedDatabase => vec![changed(live(), |it| it.processes[1].maps_database = Some(true))],
+        ManyHandles => many_handles(),
+        CrashedIngestion | StalledIngestion | SlowBatch | FailedFiles => ingestions(kind),
+        ReadonlyTrap => readonly(),
+        OutdatedReader => vec![changed(live(), |it| {
+            let reader = &mut it.processes[1];
+            reader.read_only = Some(true);
+            (reader.index_read_only, reader.maps_index, reader.holds_index) =
+                (Some(true), Some(false), false);
+            reader.pairing.only_reads_files = Some(true);
+            reader.pairing.holds_main = false;
+            reader.pairing.outdated = vec!["/srv/notes.db".to_owned()];
+        })],
+        StaleDaemon => return stale(),
+        DuplicateDaemon => return duplicates(),
+        DeadPidfile => return pidfiles(),
+        BareClient => return bare_clients(),
+    };
+    let found = scenes.iter().map(|scene| {
+        let mut found = twice(scene);
+        found.retain(|finding| finding.kind == kind);
+        assert!(!found.is_empty(), "a scene of {kind} shows none");
+        found
+    });
+    found.flatten().collect()
+}

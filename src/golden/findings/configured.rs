@@ -1,0 +1,167 @@
+//! Sentences of the rules that judge by settings, and of the verdict on a process.
+
+use regex::Regex;
+
+use crate::{
+    config::{
+        Config, DaemonRule,
+        profile::{Expectation, Keeper},
+    },
+    diagnose::{RuleInput, compliance, fixture::*, rule},
+    golden::{Lines, examples},
+    snapshot::*,
+};
+
+use super::scenes::changed;
+
+/// What the rule of `kind` finds in `database` under `config`, in two samples.
+fn found(kind: FindingKind, database: &Database, config: &Config, pidfiles: &[Pidfile]) -> Vec<Finding> {
+    rule(kind).check(&RuleInput {
+        database,
+        previous: Some(database),
+        profile: &config.profile,
+        config,
+        pidfiles,
+        pidfiles_before: pidfiles,
+        taken_at: at(70),
+    })
+}
+
+fn with_rows(mut database: Database, config: &Config) -> Database {
+    database.pragmas = compliance::rows(&database, &config.profile, None);
+    database
+}
+
+pub fn pragma_mismatches() -> Vec<Finding> {
+    let usual = config();
+    let mut alone = with_rows(rollback(), &usual);
+    alone.processes.pop();
+    let mut wanting = config();
+    wanting.profile.pragmas = vec![Expectation {
+        name: "page_size".to_owned(),
+        expected: "8192".to_owned(),
+        kept_by: Keeper::File,
+        severity: Severity::Error,
+        why: "It has to be.".to_owned(),
+    }];
+    let kind = FindingKind::PragmaMismatch;
+    [found(kind, &alone, &usual, &[]), found(kind, &with_rows(live(), &wanting), &wanting, &[])].concat()
+}
+
+pub fn bare_clients() -> Vec<Finding> {
+    let usual = config();
+    let mut milder = config();
+    milder.profile.pragmas.retain(|it| it.name == "synchronous");
+    let of = |config: &Config| found(FindingKind::BareClient, &with_rows(live(), config), config, &[]);
+    [of(&usual), of(&milder)].concat()
+}
+
+pub fn stale() -> Vec<Finding> {
+    let of = |causes: Vec<StaleCause>| {
+        let database = changed(live(), |it| {
+            it.processes[0].stale = Some(StaleVerdict { is_stale: true, causes, protected: None });
+        });
+        found(FindingKind::StaleDaemon, &database, &config(), &[])
+    };
+    let executable = StaleCause::Executable { path: "/usr/bin/bun".to_owned(), is_replaced: true };
+    let split = StaleCause::SplitWal { files: vec!["/srv/notes.db-wal".to_owned()] };
+    [of(vec![executable.clone()]), of(vec![split, executable])].concat()
+}
+
+fn watcher() -> DaemonRule {
+    DaemonRule {
+        name: "watcher".to_owned(),
+        pattern: Regex::new("^bun").expect("a pattern"),
+        singleton: true,
+        max_age: None,
+        pidfile: Some("/srv/my daemon.pid".into()),
+        protect: false,
+    }
+}
+
+pub fn duplicates() -> Vec<Finding> {
+    let twins = changed(live(), |it| {
+        for (process, parent) in it.processes.iter_mut().zip([500, 600]) {
+            process.name = "bun".to_owned();
+            process.command = vec!["bun".to_owned(), "watch".to_owned()];
+            process.parent = Some(parent);
+            let path = "/usr/bin/bun".to_owned();
+            process.origin.executable = Some(Executable { path, state: Some(ExecutableState::Current) });
+            process.origin.directory = Some("/srv".to_owned());
+        }
+        it.processes[1].start_ticks = Some(2000);
+    });
+    let executable = StaleCause::Executable { path: "/usr/bin/bun".to_owned(), is_replaced: true };
+    let stale = changed(twins.clone(), |it| {
+        it.processes[0].stale =
+            Some(StaleVerdict { is_stale: true, causes: vec![executable], protected: None });
+    });
+    let ruled = Config { daemons: vec![watcher()], ..config() };
+    let kind = FindingKind::DuplicateDaemon;
+    let found_in = |database, config| found(kind, database, config, &[]);
+    [found_in(&twins, &ruled), found_in(&stale, &ruled), found_in(&twins, &config())].concat()
+}
+
+pub fn pidfiles() -> Vec<Finding> {
+    let ruled = Config { daemons: vec![watcher()], ..config() };
+    let of = |lives: bool, command: Option<&str>| {
+        let pidfile = Pidfile {
+            path: "/srv/my daemon.pid".into(),
+            pid: Some(42),
+            lives: Some(lives),
+            command: command.map(str::to_owned),
+            inside: Vec::new(),
+        };
+        found(FindingKind::DeadPidfile, &live(), &ruled, &[pidfile])
+    };
+    [of(false, None), of(true, Some("vim notes.md"))].concat()
+}
+
+pub fn add_causes(lines: &mut Lines) {
+    let path = "/usr/bin/bun".to_owned();
+    let rule = "watcher".to_owned();
+    let (age_ms, limit_ms, idle_ms) = (172_800_000.0, 86_400_000.0, 5000.0);
+    examples!(*lines, StaleCause {
+        StaleCause::SplitWal { .. } => [StaleCause::SplitWal {
+            files: vec!["/srv/a.db-wal".to_owned(), "/srv/a.db-shm".to_owned()],
+        }],
+        StaleCause::Executable { .. } => [
+            StaleCause::Executable { path: path.clone(), is_replaced: false },
+            StaleCause::Executable { path: path.clone(), is_replaced: true },
+        ],
+        StaleCause::Duplicate { .. } => [
+            StaleCause::Duplicate { rule: rule.clone(), newer: 7, newer_name: "bun".to_owned() },
+        ],
+        StaleCause::MaxAge { .. } => [
+            StaleCause::MaxAge { rule: rule.clone(), age_ms, limit_ms, idle_ms },
+        ],
+        StaleCause::Orphan { .. } => [
+            StaleCause::Orphan { adopted_by: Some(1), idle_ms },
+            StaleCause::Orphan { adopted_by: None, idle_ms },
+        ],
+        StaleCause::PinnedWal { .. } => [StaleCause::PinnedWal {
+            database: "a.db".to_owned(),
+            frames: 18_219,
+            held_ms: 600_000.0,
+            idle_ms,
+        }],
+    });
+}
+
+pub fn add_protections(lines: &mut Lines) {
+    examples!(*lines, StaleProtection {
+        StaleProtection::First => [StaleProtection::First],
+        StaleProtection::OnlyCopy { .. } => [StaleProtection::OnlyCopy {
+            files: vec!["/srv/a.db".to_owned(), "/srv/a.db-wal".to_owned()],
+        }],
+        StaleProtection::Looker => [StaleProtection::Looker],
+        StaleProtection::Ancestor => [StaleProtection::Ancestor],
+        StaleProtection::AnotherUser { .. } => [StaleProtection::AnotherUser { user: "root".to_owned() }],
+        StaleProtection::UnknownUser => [StaleProtection::UnknownUser],
+        StaleProtection::OwnKind { .. } => [StaleProtection::OwnKind { command: "ingest".to_owned() }],
+        StaleProtection::Rule { .. } => [StaleProtection::Rule { rule: "server".to_owned() }],
+        StaleProtection::Replicator { .. } => [
+            StaleProtection::Replicator { program: "litestream".to_owned() },
+        ],
+    });
+}

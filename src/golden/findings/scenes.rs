@@ -1,0 +1,296 @@
+//! A database for each sentence of a rule.
+
+use crate::{diagnose::fixture::*, snapshot::*};
+
+pub fn changed(mut database: Database, change: impl FnOnce(&mut Database)) -> Database {
+    change(&mut database);
+    database
+}
+
+pub fn split() -> Vec<Database> {
+    let replaced = |files: &[&str]| files.iter().map(|&file| file.to_owned()).collect::<Vec<_>>();
+    vec![
+        changed(live(), |it| it.processes[1].replaced = replaced(&["notes.db-wal", "notes.db-shm"])),
+        changed(live(), |it| {
+            it.processes[1].replaced = replaced(&["/srv/notes.db", "/srv/notes.db-shm"]);
+            it.processes[1].deleted = replaced(&["/srv/notes.db"]);
+        }),
+        changed(live(), |it| {
+            it.processes[1].replaced = replaced(&["/srv/notes.db-wal"]);
+            it.processes[1].deleted = replaced(&["/srv/notes.db-wal"]);
+            it.processes[1].handles = Some(HandleCounts { db: 1, wal: 1, shm: 0 });
+        }),
+        changed(live(), |it| {
+            it.processes[0].replaced = replaced(&["/srv/notes.db"]);
+            it.processes[0].moved_to = replaced(&["/srv/old/notes.db"]);
+        }),
+        changed(quiet(), |it| {
+            it.files = DatabaseFiles::default();
+            it.processes.truncate(1);
+        }),
+        changed(quiet(), |it| {
+            it.processes[0].handles = Some(HandleCounts { db: 0, wal: 1, shm: 1 });
+            it.processes[0].pairing.holds_main = false;
+        }),
+    ]
+}
+
+pub fn lost() -> Vec<Database> {
+    vec![
+        changed(live(), |it| it.processes[0].holds_index = false),
+        changed(live(), |it| {
+            it.processes[0].holds_index = false;
+            it.processes[0].holds = vec![LockHold::Write];
+        }),
+        changed(live(), |it| it.processes[0].pairing.holds_main = false),
+    ]
+}
+
+pub fn other_log() -> Vec<Database> {
+    vec![
+        changed(live(), |it| it.processes[0].pairing.other_log = vec!["/srv/alias.db-wal".to_owned()]),
+        changed(quiet(), |it| {
+            let process = &mut it.processes[0];
+            (process.handles, process.maps_index, process.pairing.only_reads_files) = (None, None, None);
+            process.holds_index = false;
+        }),
+        changed(quiet(), |it| it.locks.main_held_unseen = true),
+    ]
+}
+
+pub fn mismatched() -> Vec<Database> {
+    use ContradictionKind::{MissingPage, OtherContent, PageCount};
+    let cases = [(MissingPage, Some(1286)), (OtherContent, Some(1)), (PageCount, None)];
+    let of = |(kind, page), by_index| {
+        let contradiction = Contradiction {
+            kind,
+            page,
+            pages_promised: 1286,
+            pages_in_file: 6,
+            pages_by_header: Some(6),
+            by_index,
+        };
+        changed(quiet(), |it| it.content.contradiction = Some(contradiction))
+    };
+    vec![of(cases[0], true), of(cases[0], false), of(cases[1], true), of(cases[2], true)]
+}
+
+pub fn damaged() -> Vec<Database> {
+    let page = |log_has_it| FirstPage {
+        state: FirstPageState::Damaged,
+        page_size: Some(4096),
+        index_is_valid: Some(true),
+        plain_pages: Some(3),
+        log_has_it,
+    };
+    let of = |log_has_it| changed(quiet(), |it| it.content.first_page = Some(page(log_has_it)));
+    vec![of(Some(true)), of(Some(false)), changed(of(None), |it| it.processes.clear())]
+}
+
+pub fn stopped() -> Vec<Database> {
+    let of = |state: ProcessState, holds: &[LockHold]| {
+        changed(live(), |it| {
+            it.processes[0].state = state;
+            it.processes[0].holds = holds.to_vec();
+        })
+    };
+    use LockHold::{Checkpoint, Exclusive, Pending, Read, Recover, Write};
+    vec![
+        of(ProcessState::Stopped, &[Write, Read(1)]),
+        of(ProcessState::Stopped, &[Checkpoint, Recover, Pending, Exclusive]),
+        of(ProcessState::Traced, &[Write]),
+        changed(rollback(), |it| {
+            it.processes[0].state = ProcessState::Stopped;
+            it.processes[0].holds = vec![LockHold::Shared];
+        }),
+    ]
+}
+
+pub fn long_holds() -> Vec<Database> {
+    let now = |pid, held_ms| {
+        changed(live(), |it| it.locks.writer = Some(LockHolder { pid, held_ms: Some(held_ms) }))
+    };
+    let past = |window_ms| {
+        changed(live(), |it| {
+            let hold = ProcessHolds { pid: Some(WRITER), count: 55, max_ms: 3_000.0, total_ms: 22_000.0 };
+            it.locks.window_ms = window_ms;
+            it.locks.write_holds = Some(WriteHolds {
+                count: 55,
+                p50_ms: 900.0,
+                p99_ms: 3_000.0,
+                max_ms: 3_000.0,
+                held_ratio: 0.37,
+                by_process: vec![hold],
+            });
+        })
+    };
+    vec![
+        now(Some(WRITER), 3_000.0),
+        now(Some(WRITER), 6_000.0),
+        now(None, 9_000.0),
+        past(Some(60_000.0)),
+        past(None),
+    ]
+}
+
+pub fn with_log(bytes: u64, pending: u32, growth: Option<f64>, free: Option<u64>) -> Database {
+    changed(live(), |it| {
+        it.wal = Some(WalState { growth_bytes_per_second: growth, ..wal(pending, 0) });
+        it.files.wal.as_mut().expect("a log").bytes = bytes;
+        let filesystem = it.filesystem.as_mut().expect("it is known");
+        filesystem.free_bytes = free.or(filesystem.free_bytes);
+        it.locks.readers.clear();
+    })
+}
+
+pub fn on(kind: &str) -> Database {
+    changed(live(), |it| {
+        let filesystem = it.filesystem.as_mut().expect("it is known");
+        kind.clone_into(&mut filesystem.kind);
+        filesystem.locks_match = Some(false);
+    })
+}
+
+pub fn pins() -> Vec<Database> {
+    vec![
+        pinned(),
+        changed(pinned(), |it| it.locks.readers = vec![reader(READER, 0, 0, 70_000.0)]),
+        changed(pinned(), |it| {
+            it.locks.readers[0].pid = None;
+            it.header = None;
+        }),
+    ]
+}
+
+pub fn large() -> Vec<Database> {
+    const BYTES: u64 = 100 << 20;
+    let read = |slot, frame, backfilled| {
+        changed(with_log(BYTES, 0, None, None), |it| {
+            it.wal = Some(wal(19_031, backfilled));
+            it.locks.readers = vec![reader(READER, slot, frame, 70_000.0)];
+        })
+    };
+    vec![
+        with_log(BYTES, 2_000, None, None),
+        with_log(BYTES, 2_000, Some(1_200_000.0), None),
+        changed(with_log(BYTES, 2_000, Some(1_200_000.0), None), |it| it.filesystem = None),
+        with_log(BYTES, 1_000, None, None),
+        with_log(BYTES, 0, None, None),
+        with_log(BYTES, 0, Some(1_200_000.0), None),
+        read(1, 812, 812),
+        read(1, 19_031, 19_031),
+        changed(with_log(BYTES, 0, None, None), |it| it.wal = None),
+    ]
+}
+
+pub fn doubtful() -> Vec<Database> {
+    let of = |written, log| {
+        changed(quiet(), |it| {
+            it.content.log_belongs = Some(LogBelongs {
+                verdict: LogVerdict::Doubtful,
+                frames: 199,
+                main_written_at: Some(at(written)),
+                main_born_at: Some(at(60)),
+                log_written_at: Some(at(log)),
+            });
+        })
+    };
+    vec![of(60, 10), of(5, 10)]
+}
+
+pub fn foreign() -> Vec<Database> {
+    vec![
+        changed(live(), |it| it.files.wal.as_mut().expect("a log").uid = 0),
+        changed(live(), |it| {
+            it.path = "/srv/my notes.db".into();
+            it.files.wal.as_mut().expect("a log").uid = 0;
+            it.files.shm.as_mut().expect("an index").uid = 0;
+        }),
+        changed(live(), |it| {
+            let folder = it.folder.as_mut().expect("it is known");
+            (folder.uid, folder.owner_may_write) = (0, Some(false));
+        }),
+    ]
+}
+
+pub fn many_handles() -> Vec<Database> {
+    vec![
+        changed(live(), |it| it.processes[0].handles = Some(HandleCounts { db: 9, wal: 9, shm: 1 })),
+        changed(live(), |it| {
+            it.processes[0].handles = Some(HandleCounts { db: 7, wal: 7, shm: 1 });
+            it.handle_growth =
+                vec![HandleGrowth { pid: WRITER, from: 2, to: 7, rises: 5, span_ms: 40_000.0 }];
+        }),
+        changed(live(), |it| it.processes = (1..=21).map(|pid| process(pid, "worker")).collect()),
+    ]
+}
+
+pub fn readonly() -> Vec<Database> {
+    let reader = |index_read_only, uid| {
+        changed(live(), |it| {
+            it.processes[1].read_only = Some(true);
+            it.processes[1].index_read_only = Some(index_read_only);
+            it.processes[1].uid = Some(uid);
+        })
+    };
+    vec![reader(false, 1000), reader(true, 1000), reader(false, 1001)]
+}
+
+pub fn ingestions(kind: FindingKind) -> Vec<Database> {
+    let with = |change: &dyn Fn(&mut Ingestion)| {
+        changed(live(), |it| {
+            let mut run = ingestion("20260101-1");
+            change(&mut run);
+            it.ingestions = vec![run];
+        })
+    };
+    let failed = |run: &mut Ingestion, count: u64| {
+        run.files_failed = count;
+        let (path, reason) = ("/srv/notes/a.md".to_owned(), "not valid UTF-8".to_owned());
+        run.failures = vec![FailedFile { path, reason }];
+    };
+    let silent = |run: &mut Ingestion| {
+        (run.state, run.finished_at) = (IngestionState::Running, None);
+        (run.files_done, run.silent_ms) = (312, Some(130_000.0));
+    };
+    match kind {
+        FindingKind::CrashedIngestion => vec![
+            with(&|run| {
+                (run.state, run.finished_at, run.files_done) = (IngestionState::Crashed, None, 312);
+            }),
+            with(&|run| {
+                (run.state, run.finished_at, run.files_total) = (IngestionState::Crashed, None, None);
+            }),
+        ],
+        FindingKind::StalledIngestion => {
+            let stalled = with(&silent);
+            let embedding = |run: &mut Ingestion| {
+                silent(run);
+                run.embedding = Some(EmbeddingProgress {
+                    model: "mini".to_owned(),
+                    wanted: 556,
+                    embedded: 312,
+                    started_at: at(0),
+                    error: None,
+                });
+            };
+            let idle = changed(stalled.clone(), |it| it.locks.writer = None);
+            let halted = changed(idle.clone(), |it| {
+                let process = Process { state: ProcessState::Stopped, ..process(INGESTER, "waltop") };
+                it.processes.push(process);
+            });
+            vec![stalled, idle, halted, changed(with(&embedding), |it| it.locks.writer = None)]
+        }
+        FindingKind::SlowBatch => {
+            let slow = |ms| with(&move |run| run.slowest_batch = Some(batch(30, 10, ms)));
+            vec![slow(1_500.0), slow(60_000.0)]
+        }
+        _ => vec![
+            with(&|run| failed(run, 1)),
+            with(&|run| {
+                failed(run, 3);
+                run.files_total = None;
+            }),
+        ],
+    }
+}
