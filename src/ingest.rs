@@ -51,6 +51,7 @@ use crate::{
         places::Places,
         run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
     },
+    text::{Advised, display_as_line},
 };
 
 /// How long a run tries to get the write lock before it gives up.
@@ -161,41 +162,78 @@ impl IngestRequest {
 /// Why a run could not start, or ended early. What it committed before stays.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    #[error(transparent)]
     Folder(#[from] discover::DiscoverError),
     /// The name is not usable as a root.
-    #[error("`{0}` cannot stand in front of names: give --root a name like notes, without . and ..")]
     Root(String),
     /// One root name for several folders.
-    #[error("--root names one folder: give one folder, or leave --root out")]
     RootOfMany,
     /// The database's folder cannot be made.
-    #[error(
-        "cannot make the folder of {database}: {source}; make it yourself, or name another database with --db"
-    )]
-    MakeFolder { database: String, source: io::Error },
+    MakeFolder {
+        database: String,
+        source: io::Error,
+    },
     /// Another run is ingesting the same folder into the same database.
-    #[error(
-        "{folder} is being ingested by process {}: wait for it, or stop it",
-        pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
-    )]
-    Running { folder: String, pid: Option<i32> },
+    Running {
+        folder: String,
+        pid: Option<i32>,
+    },
     /// Another watch keeps the same database in step with the same folder.
-    #[error(
-        "{folder} is being watched by process {}: stop that one first",
-        pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string())
-    )]
-    Watched { folder: String, pid: Option<i32> },
+    Watched {
+        folder: String,
+        pid: Option<i32>,
+    },
     /// A connection could lose the commits of other processes; the reason.
-    #[error("{0}")]
     Unfit(String),
     /// The journal cannot be written.
-    #[error("cannot write the journal in {runs}: {source}; make the folder writable, and room on its disk")]
-    Journal { runs: String, source: io::Error },
+    Journal {
+        runs: String,
+        source: io::Error,
+    },
     /// The database failed.
-    #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+impl Advised for IngestError {
+    fn fact(&self) -> String {
+        let process = |pid: &Option<i32>| pid.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string());
+        match self {
+            Self::Folder(error) => error.fact(),
+            Self::Root(name) => format!("`{name}` cannot stand in front of names"),
+            Self::RootOfMany => "--root names one folder".to_owned(),
+            Self::MakeFolder { database, source } => {
+                format!("cannot make the folder of {database}: {source}")
+            }
+            Self::Running { folder, pid } => {
+                format!("{folder} is being ingested by process {}", process(pid))
+            }
+            Self::Watched { folder, pid } => format!("{folder} is being watched by process {}", process(pid)),
+            Self::Unfit(why) => why.clone(),
+            Self::Journal { runs, source } => format!("cannot write the journal in {runs}: {source}"),
+            Self::Store(error) => error.fact(),
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        let advice = match self {
+            Self::Folder(error) => return error.advice(),
+            Self::Root(_) => "give --root a name like notes, without . and ..",
+            Self::RootOfMany => "give one folder, or leave --root out",
+            Self::MakeFolder { .. } => "make it yourself, or name another database with --db",
+            Self::Running { .. } => "wait for it, or stop it",
+            Self::Watched { .. } => "stop that one first",
+            Self::Unfit(_) => return None,
+            Self::Journal { .. } => "make the folder writable, and room on its disk",
+            Self::Store(error) => return error.advice(),
+        };
+        Some(advice.to_owned())
+    }
+
+    fn is_resumable(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_resumable())
+    }
+}
+
+display_as_line!(IngestError);
 
 /// Ingests the folders of `request`, until all documents are in or `stop` is raised. If `stop` is raised during the
 /// walk, the run creates and changes nothing.

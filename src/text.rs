@@ -1,7 +1,12 @@
-//! Text from outside, made safe for a terminal: process names, paths, titles, error messages.
+//! Text from outside, made safe for a terminal (process names, paths, titles, error messages), and errors as one line.
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
+
+mod advice;
+
+pub use advice::Advised;
+pub(crate) use advice::display_as_line;
 
 /// `text` without anything that moves the cursor, colours, reverses or hides: control characters become a space, and
 /// invisible format characters (direction marks, joiners, zero-width) are removed.

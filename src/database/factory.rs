@@ -19,7 +19,9 @@ use super::{
 use crate::{
     config::profile::{Expectation, Keeper, Profile},
     diagnose::fix::TO_WAL,
-    paths, units,
+    paths,
+    text::{Advised, display_as_line},
+    units,
 };
 
 /// How long a query connection waits for a lock before it gives up, so that it ends before the next refresh.
@@ -28,57 +30,108 @@ const LOOK_WAIT: Duration = Duration::from_millis(250);
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("cannot open {}: {cause}; check the path and who may use its folder", path.display())]
-    Path { path: PathBuf, cause: io::Error },
-    #[error("cannot open {}: {cause}; check the file, its folder and its disk", path.display())]
-    Open { path: PathBuf, cause: rusqlite::Error },
+    Path {
+        path: PathBuf,
+        cause: io::Error,
+    },
+    Open {
+        path: PathBuf,
+        cause: rusqlite::Error,
+    },
     /// The file is not a database.
-    #[error("{} is not a SQLite database, or it is encrypted; name another file", path.display())]
-    NotADatabase { path: PathBuf },
+    NotADatabase {
+        path: PathBuf,
+    },
     /// The path leads into the files of another process, where SQLite cannot follow it.
-    #[error(
-        "{} leads into the files of another process, and SQLite would open another file; run waltop in its mount namespace, \
-         with nsenter",
-        path.display()
-    )]
-    AnotherNamespace { path: PathBuf },
+    AnotherNamespace {
+        path: PathBuf,
+    },
     /// Root could not become its owner.
-    #[error("cannot open {} as its owner: {cause}; run waltop as that user", path.display())]
-    Identity { path: PathBuf, cause: io::Error },
+    Identity {
+        path: PathBuf,
+        cause: io::Error,
+    },
     /// This user may only read it.
-    #[error("{} or its folder may only be read by this user; make it writable, or run waltop as its owner", path.display())]
-    ReadOnly { path: PathBuf },
+    ReadOnly {
+        path: PathBuf,
+    },
     /// The sidecar files that a connection creates would belong to this user, and the owner could not write to them.
-    #[error("{} belongs to another user, who could not write to our -wal; run waltop as its owner", path.display())]
-    OtherUser { path: PathBuf },
+    OtherUser {
+        path: PathBuf,
+    },
     /// The main file is missing, and a sidecar is not: a new database would use that sidecar as its own.
-    #[error(
-        "{} is missing, but {} is still there: restore the database, move that file, or name another database",
-        path.display(), sidecar.display()
-    )]
     Stray {
         path: PathBuf,
         /// The file without a database.
         sidecar: PathBuf,
     },
     /// Another process held a lock for longer than waltop waits.
-    #[error("{} is locked by another process{kept}; see more with: waltop status {}", path.display(), path.display())]
     Busy {
         path: PathBuf,
         /// What is known about the lock.
         kept: Box<HeldLock>,
     },
     /// It uses a rollback journal, and SQLite answered the switch with another mode than WAL.
-    #[error("SQLite kept journal_mode of {} at {mode}; use a file on a local disk", path.display())]
     Switch {
         path: PathBuf,
         /// The mode that it kept.
         mode: String,
     },
     /// Its tables are not waltop's.
-    #[error(transparent)]
     Schema(#[from] migrations::MigrationError),
 }
+
+impl Advised for OpenError {
+    fn fact(&self) -> String {
+        match self {
+            Self::Path { path, cause } => format!("cannot open {}: {cause}", path.display()),
+            Self::Open { path, cause } => format!("cannot open {}: {cause}", path.display()),
+            Self::NotADatabase { path } => {
+                format!("{} is not a SQLite database, or it is encrypted", path.display())
+            }
+            Self::AnotherNamespace { path } => format!(
+                "{} leads into the files of another process, and SQLite would open another file",
+                path.display()
+            ),
+            Self::Identity { path, cause } => format!("cannot open {} as its owner: {cause}", path.display()),
+            Self::ReadOnly { path } => {
+                format!("{} or its folder may only be read by this user", path.display())
+            }
+            Self::OtherUser { path } => {
+                format!("{} belongs to another user, who could not write to our -wal", path.display())
+            }
+            Self::Stray { path, sidecar } => {
+                format!("{} is missing, but {} is still there", path.display(), sidecar.display())
+            }
+            Self::Busy { path, kept } => format!("{} is locked by another process{kept}", path.display()),
+            Self::Switch { path, mode } => {
+                format!("SQLite kept journal_mode of {} at {mode}", path.display())
+            }
+            Self::Schema(error) => error.fact(),
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        let advice = match self {
+            Self::Path { .. } => "check the path and who may use its folder",
+            Self::Open { .. } => "check the file, its folder and its disk",
+            Self::NotADatabase { .. } => "name another file",
+            Self::AnotherNamespace { .. } => "run waltop in its mount namespace, with nsenter",
+            Self::Identity { .. } => "run waltop as that user",
+            Self::ReadOnly { .. } => "make it writable, or run waltop as its owner",
+            Self::OtherUser { .. } => "run waltop as its owner",
+            Self::Stray { .. } => "restore the database, move that file, or name another database",
+            Self::Busy { path, .. } => {
+                return Some(format!("see more with: waltop status {}", path.display()));
+            }
+            Self::Switch { .. } => "use a file on a local disk",
+            Self::Schema(error) => return error.advice(),
+        };
+        Some(advice.to_owned())
+    }
+}
+
+display_as_line!(OpenError);
 
 /// A lock that was unavailable, as far as the kernel's lock table shows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use super::{
     busy::is_busy,
     holder::{BlockingProcess, write_lock_holder},
 };
+use crate::text::{Advised, display_as_line};
 
 /// Counts the applied migrations.
 pub const TABLE: &str = "waltop_migrations";
@@ -56,14 +57,12 @@ const MIGRATIONS: &[Migration] = &[
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// The database has another object of the same name.
-    #[error("{} has a {name} that waltop did not make; use another file", path.display())]
     Foreign {
         path: PathBuf,
         /// The conflicting name.
         name: String,
     },
     /// A newer waltop has migrated it.
-    #[error("{} has schema {found}, and this waltop knows {known}; use a newer waltop", path.display())]
     Newer {
         path: PathBuf,
         /// The newest migration in it.
@@ -72,19 +71,54 @@ pub enum MigrationError {
         known: i32,
     },
     /// An applied migration differs from waltop's of the same number.
-    #[error("{} was set up by another build of waltop (schema {version} differs); use another file", path.display())]
-    Different { path: PathBuf, version: i32 },
+    Different {
+        path: PathBuf,
+        version: i32,
+    },
     /// Another process held the write lock for longer than the connection waits.
-    #[error("{} is locked by another process{}; see more with: waltop status {}",
-        path.display(), holder_suffix(holder.as_ref()), path.display())]
     Busy {
         path: PathBuf,
         /// Its holder at the end; `None` if no holder was seen.
         holder: Option<BlockingProcess>,
     },
-    #[error("cannot set up the tables of waltop in {}: {cause}; check the file and the room on its disk", path.display())]
-    Apply { path: PathBuf, cause: String },
+    Apply {
+        path: PathBuf,
+        cause: String,
+    },
 }
+
+impl Advised for MigrationError {
+    fn fact(&self) -> String {
+        match self {
+            Self::Foreign { path, name } => {
+                format!("{} has a {name} that waltop did not make", path.display())
+            }
+            Self::Newer { path, found, known } => {
+                format!("{} has schema {found}, and this waltop knows {known}", path.display())
+            }
+            Self::Different { path, version } => {
+                format!("{} was set up by another build of waltop (schema {version} differs)", path.display())
+            }
+            Self::Busy { path, holder } => {
+                format!("{} is locked by another process{}", path.display(), holder_suffix(holder.as_ref()))
+            }
+            Self::Apply { path, cause } => {
+                format!("cannot set up the tables of waltop in {}: {cause}", path.display())
+            }
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::Foreign { .. } | Self::Different { .. } => "use another file".to_owned(),
+            Self::Newer { .. } => "use a newer waltop".to_owned(),
+            Self::Busy { path, .. } => format!("see more with: waltop status {}", path.display()),
+            Self::Apply { .. } => "check the file and the room on its disk".to_owned(),
+        })
+    }
+}
+
+display_as_line!(MigrationError);
 
 /// Migrates waltop's tables in `connection`'s database. If they are up to date, it takes only a read lock.
 ///

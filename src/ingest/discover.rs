@@ -12,7 +12,11 @@ use std::{
 };
 
 use super::StopFlag;
-use crate::{paths::FileId, snapshot::FailedFile};
+use crate::{
+    paths::FileId,
+    snapshot::FailedFile,
+    text::{Advised, display_as_line},
+};
 
 mod entries;
 
@@ -103,22 +107,46 @@ pub struct Discovery {
 /// Why folders cannot be ingested.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoverError {
-    #[error("no folder to ingest: name one")]
     NoFolder,
-    #[error("there is no folder {0}: check the path")]
     Missing(String),
-    #[error("{0} is not a folder: name the folder that holds the documents")]
     NotAFolder(String),
-    #[error("cannot read the folder {path}: {source}; check who may read it, or name another")]
-    Unreadable { path: String, source: io::Error },
+    Unreadable {
+        path: String,
+        source: io::Error,
+    },
     /// Its name cannot be stored in the database.
-    #[error("the path of {0} is not UTF-8: name the folder with --root")]
     NotUtf8(String),
-    #[error(
-        "no documents in {0}: it needs .md, .markdown, .mdx or .txt files that are not ignored (--hidden takes hidden ones)"
-    )]
     NoDocuments(String),
 }
+
+impl Advised for DiscoverError {
+    fn fact(&self) -> String {
+        match self {
+            Self::NoFolder => "no folder to ingest".to_owned(),
+            Self::Missing(path) => format!("there is no folder {path}"),
+            Self::NotAFolder(path) => format!("{path} is not a folder"),
+            Self::Unreadable { path, source } => format!("cannot read the folder {path}: {source}"),
+            Self::NotUtf8(path) => format!("the path of {path} is not UTF-8"),
+            Self::NoDocuments(path) => format!("no documents in {path}"),
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        let advice = match self {
+            Self::NoFolder => "name one",
+            Self::Missing(_) => "check the path",
+            Self::NotAFolder(_) => "name the folder that holds the documents",
+            Self::Unreadable { .. } => "check who may read it, or name another",
+            Self::NotUtf8(_) => "name the folder with --root",
+            Self::NoDocuments(_) => {
+                "it needs .md, .markdown, .mdx or .txt files that are not ignored (--hidden takes hidden ones)"
+            }
+        };
+        Some(advice.to_owned())
+    }
+}
+
+display_as_line!(DiscoverError);
 
 /// Finds the documents in `folders`; `ours` are the database's own files, which are never opened here. `None` if `stop`
 /// was raised.

@@ -1,5 +1,6 @@
 //! Documents into rows: one short transaction per batch, with nothing in it but prepared statements.
 
+mod error;
 mod index;
 pub mod nearest;
 mod patience;
@@ -20,13 +21,13 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
+pub use self::{error::StoreError, patience::LockPatience, relief::PinnedLog};
 use self::{
     index::{IndexMode, IndexSegments},
     patience::patiently,
     place::DatabasePlace,
     relief::LogMover,
 };
-pub use self::{patience::LockPatience, relief::PinnedLog};
 use super::{
     batch::BatchLimit,
     discover::{FileStamp, IngestFolder},
@@ -35,7 +36,7 @@ use super::{
 };
 use crate::{
     config::profile::Profile,
-    database::{factory, holder::BlockingProcess, migrations},
+    database::{factory, migrations},
     paths::FileId,
     snapshot::FailedFile,
     state::journal::RecordedCost,
@@ -102,78 +103,6 @@ pub struct BatchResult {
     /// Parts that were left out of ingested documents.
     pub warned: Vec<FailedFile>,
     pub cost: TransactionCost,
-}
-
-/// Why the database failed. What was committed before stays.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It could not be opened or set up.
-    #[error(transparent)]
-    Open(#[from] factory::OpenError),
-    #[error("{path} stayed locked for {seconds} s{}, then run this again to resume", by(holder.as_ref(), path))]
-    Busy {
-        path: String,
-        /// How long the run tried.
-        seconds: f64,
-        /// The holder of the lock at the end, if the kernel names it.
-        holder: Option<BlockingProcess>,
-    },
-    /// Readers keep its log from restarting, and the log has its maximum size.
-    #[error(
-        "{pinned}, and kept it from restarting for {seconds} s: end the reader of {path}, then run this again to resume"
-    )]
-    Pinned {
-        path: String,
-        /// The log, and the process that pins it.
-        pinned: PinnedLog,
-        /// How long the run tried.
-        seconds: f64,
-    },
-    /// The files at its path are not the open ones.
-    #[error(
-        "{path} or its -wal was replaced or removed meanwhile, so nothing more was written: move away what \
-         belongs to the old file ({path}-wal, {path}-shm), then run this again"
-    )]
-    Replaced { path: String },
-    /// The disk is full.
-    #[error(
-        "no room on the disk of {path} to {doing} it: what was committed stays; make room, then run this again to resume"
-    )]
-    Full {
-        /// The operation, as in "write to".
-        doing: &'static str,
-        path: String,
-    },
-    /// The run had to stop while it waited.
-    #[error("asked to stop while waiting for the write lock")]
-    Stopped,
-    #[error("cannot {doing} {path}: {source}; what was committed stays, run this again to resume")]
-    Sqlite {
-        /// The operation, as in "write to".
-        doing: &'static str,
-        path: String,
-        source: rusqlite::Error,
-    },
-}
-
-impl StoreError {
-    /// The error for `source`, which SQLite returned while `doing` something to `path`.
-    fn of(doing: &'static str, path: &Path, source: rusqlite::Error) -> Self {
-        let path = path.display().to_string();
-        let extended = source.sqlite_error().map(|error| error.extended_code);
-        // If there is no room for -shm, SQLite reports a disk I/O error.
-        let is_full = source.sqlite_error_code() == Some(ErrorCode::DiskFull)
-            || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
-        if is_full { Self::Full { doing, path } } else { Self::Sqlite { doing, path, source } }
-    }
-}
-
-/// Which process kept it locked and what to do, as the middle of a sentence.
-fn by(holder: Option<&BlockingProcess>, path: &str) -> String {
-    match holder {
-        Some(holder) => format!(" by {holder}: wait for it to end, or stop it"),
-        None => format!(": see which process with `waltop status {path}`"),
-    }
 }
 
 impl DocumentStore {

@@ -26,7 +26,7 @@ use self::{
     debounce::WatchEvent,
     folder_watcher::{FolderWatcher, WatchInterest},
     folders::WatchedFolders,
-    trouble::{ReportedRun, is_waited_for, without_advice},
+    trouble::{ReportedRun, is_waited_for},
     vectors::EmbedderStatus,
     wake_signal::{WakeOn, Wakeup},
 };
@@ -42,6 +42,7 @@ use crate::{
         journal::{RunOutcome, WatcherRecord},
         run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
     },
+    text::Advised,
 };
 
 /// How often the folders are checked, because no event reports that a parent folder was moved; and how often everything
@@ -374,7 +375,7 @@ impl<'a> FolderWatch<'a> {
         }
         if !passes && self.trouble.as_ref() != Some(&line) {
             let what = if waits { "waiting" } else { "trying again later" };
-            self.host.notice(&format!("{what}: {}", without_advice(&line)));
+            self.host.notice(&format!("{what}: {}", error.line_for_retry()));
             self.trouble = Some(line);
         }
     }

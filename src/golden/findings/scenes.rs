@@ -88,13 +88,13 @@ pub fn damaged() -> Vec<Database> {
 }
 
 pub fn stopped() -> Vec<Database> {
+    use LockHold::{Checkpoint, Exclusive, Pending, Read, Recover, Write};
     let of = |state: ProcessState, holds: &[LockHold]| {
         changed(live(), |it| {
             it.processes[0].state = state;
             it.processes[0].holds = holds.to_vec();
         })
     };
-    use LockHold::{Checkpoint, Exclusive, Pending, Read, Recover, Write};
     vec![
         of(ProcessState::Stopped, &[Write, Read(1)]),
         of(ProcessState::Stopped, &[Checkpoint, Recover, Pending, Exclusive]),

@@ -21,12 +21,6 @@ pub fn is_waited_for(error: &IngestError) -> bool {
     }
 }
 
-/// `error` without the advice to do what a watch does by itself.
-pub fn without_advice(error: &str) -> &str {
-    let advice = [", then run this again to resume", ", run this again to resume", ", then run this again"];
-    advice.iter().find_map(|advice| error.strip_suffix(advice)).unwrap_or(error)
-}
-
 /// What a run left out, so that the watch reports only new failures.
 #[derive(Debug, Default)]
 pub(super) struct ReportedRun {
@@ -47,30 +41,4 @@ impl RunProgress for ReportedRun {
     }
 
     fn finished(&mut self, _summary: &RunSummary) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_error_of_the_store_tells_a_watch_to_run_again() {
-        let path = || "/x.db".to_owned();
-        let errors = [
-            StoreError::Busy { path: path(), seconds: 30.0, holder: None },
-            StoreError::Replaced { path: path() },
-            StoreError::Full { doing: "write to", path: path() },
-        ];
-        let mut told: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        told.push(
-            "cannot write to /x.db: disk I/O error; what was committed stays, run this again to resume"
-                .to_owned(),
-        );
-        for told in told {
-            assert!(told.contains("run this again"), "{told}");
-            let rest = without_advice(&told);
-            assert!(rest.contains("/x.db") && !rest.contains("again"), "{rest}");
-        }
-        assert_eq!(without_advice("/x is being taken in"), "/x is being taken in");
-    }
 }
