@@ -22,7 +22,7 @@ mod permit;
 pub mod profile;
 mod scalar;
 mod settings;
-mod settings_file;
+pub(crate) mod settings_file;
 mod thresholds;
 
 pub use daemon::DaemonRule;

@@ -2,7 +2,7 @@
 
 pub mod app;
 pub mod dialogs;
-mod log_file;
+pub(crate) mod log_file;
 mod log_lines;
 pub mod process_columns;
 mod runtime;

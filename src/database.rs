@@ -19,3 +19,9 @@ pub mod renumbering;
 pub mod rescue;
 pub mod sidecars;
 pub mod stats;
+
+/// An error of SQLite, for the file of sentences.
+#[cfg(test)]
+pub(crate) fn example_error() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR), None)
+}

@@ -3,6 +3,7 @@
 
 use std::{env, fmt::Display, fs, path::Path};
 
+mod errors;
 mod findings;
 
 /// Adds each example to `$lines`. There is no `_`: a new variant does not compile until it has an example.

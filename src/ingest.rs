@@ -20,7 +20,7 @@ mod readers;
 mod reported_failures;
 mod run;
 pub mod stop;
-mod store;
+pub(crate) mod store;
 mod summary;
 pub mod watch;
 

@@ -15,8 +15,8 @@ use rusqlite::{Connection, OptionalExtension};
      INTEGER PRIMARY KEY first, or leave --vacuum out"
 )]
 pub struct RowidRenumbering {
-    table: String,
-    index: String,
+    pub table: String,
+    pub index: String,
 }
 
 /// The name after `content =`, in any of SQLite's quotes; a column after `content_rowid =` is another option.

@@ -57,7 +57,7 @@ pub struct EmbedEndpoint {
 /// Why a text is not an [`EmbedEndpoint`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no address of an embeddings API: give one like http://127.0.0.1:11434/v1")]
-pub struct EndpointError(String);
+pub struct EndpointError(pub String);
 
 impl FromStr for EmbedEndpoint {
     type Err = EndpointError;
