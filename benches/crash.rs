@@ -257,7 +257,7 @@ impl Drop for Bystander {
     }
 }
 
-/// All that was taken in but for row numbers and times, once the database is seen to be sound.
+/// All that was ingested but for row numbers and times, once the database is seen to be sound.
 fn rows(database: &Path) -> Result<Vec<String>, Failure> {
     let connection = Connection::open(database)?;
     let all = |sql: &str| -> Result<Vec<String>, Failure> {

@@ -4,7 +4,7 @@
 //!    rows, full text and links in batches of ten, and beside sqlite-utils where Python has it. Whole processes, in
 //!    turn; medians.
 //! 2. How the time grows with the number of documents.
-//! 3. A bystander that writes a row every 20 ms while documents are taken in.
+//! 3. A bystander that writes a row every 20 ms while documents are ingested.
 //!
 //! `cargo bench --bench ingest`. The documents are made up; `WALTOP_BENCH_FOLDERS` may name others, as a list of
 //! paths with `:` between them.
@@ -102,7 +102,7 @@ fn copies(folders: &[PathBuf], home: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(copies)
 }
 
-/// One folder, and where it is taken in.
+/// One folder, and where it is ingested.
 struct Bench<'a> {
     home: &'a Path,
     folder: &'a Path,

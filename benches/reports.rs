@@ -82,12 +82,12 @@ fn amalfa_rows(scale: Scale) -> Option<Vec<Row>> {
     let writes = won.daemons.iter().map(|it| it.waits_ms.len() as u64).sum::<u64>();
     Some(vec![
         (
-            "documents taken in",
+            "documents ingested",
             "82 of 555, with smaller batches 556 of 556 in 87.6 s",
             format!("{} of {}: {}", lost.rows, lost.documents, told(lost.ingestion.error.as_deref())),
             format!(
                 "{} of {}, {} with vectors, in {}",
-                won.ingestion.taken_in,
+                won.ingestion.ingested,
                 won.documents,
                 won.ingestion.embedding.as_ref().map_or(0, |it| it.embedded),
                 units::duration(won.ingestion.elapsed_ms)
@@ -132,8 +132,8 @@ fn connection_rows() -> Option<Vec<Row>> {
             "a race, unless the timeout is set first",
             told(lost.wal_before_timeout.as_deref()),
             format!(
-                "{} of {} taken in, mode {}",
-                won.beside_a_writer.taken_in, won.beside_a_writer.files_total, won.journal_mode
+                "{} of {} ingested, mode {}",
+                won.beside_a_writer.ingested, won.beside_a_writer.files_total, won.journal_mode
             ),
         ),
         (
@@ -207,10 +207,10 @@ fn haios_rows() -> Option<Vec<Row>> {
         (
             "an ingester beside a synthesis",
             "crashed",
-            format!("{} taken in: {}", lost.rows, told(lost.ingestion.error.as_deref())),
+            format!("{} ingested: {}", lost.rows, told(lost.ingestion.error.as_deref())),
             format!(
                 "{} of {} after {} retries, the holder {named}",
-                won.patient.taken_in, won.documents, won.patient.retries
+                won.patient.ingested, won.documents, won.patient.retries
             ),
         ),
         (
@@ -220,7 +220,7 @@ fn haios_rows() -> Option<Vec<Row>> {
             format!(
                 "exit {}, names the holder; run again: {} of {}, integrity_check {}",
                 won.refused.code.unwrap_or_default(),
-                won.again.taken_in,
+                won.again.ingested,
                 won.documents,
                 won.integrity
             ),

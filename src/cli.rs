@@ -19,7 +19,7 @@ mod fix;
 mod health;
 mod help;
 mod ingest;
-mod optimize;
+pub(crate) mod optimize;
 mod output;
 mod pragmas;
 mod reap;
@@ -27,7 +27,7 @@ mod rescue;
 mod runs;
 mod sample_args;
 mod search;
-mod stats;
+pub(crate) mod stats;
 mod status;
 mod watch;
 

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn each_database_is_compared_with_itself_in_the_look_before() {
+    fn each_database_is_compared_with_itself_in_the_sample_before() {
         let mut lost = live();
         lost.processes[1].holds_index = false;
         let mut other = lost.clone();

@@ -3,8 +3,10 @@
 
 use std::{env, fmt::Display, fs, path::Path};
 
+mod commands;
 mod errors;
 mod findings;
+mod notices;
 
 /// Adds each example to `$lines`. There is no `_`: a new variant does not compile until it has an example.
 macro_rules! examples {
@@ -32,7 +34,9 @@ impl Lines {
             heading.clone_into(&mut self.heading);
             self.text += &format!("{gap}{heading}\n");
         }
-        self.text += &format!("    {sentence}\n");
+        for line in sentence.to_string().lines() {
+            self.text += &format!("    {line}\n");
+        }
     }
 }
 

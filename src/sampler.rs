@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_that_piled_up_are_answered_by_one_look() {
+    fn orders_that_piled_up_are_answered_by_one_sample() {
         let folder = TempDir::new().expect("a folder");
         let (orders, inbox) = crossbeam_channel::unbounded();
         let (mut watch, mut every) = (watch(folder.path()), Duration::from_secs(1));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_does_not_wait_for_a_look_that_hangs() {
+    fn an_end_does_not_wait_for_a_sample_that_hangs() {
         let (release, hung) = crossbeam_channel::bounded::<()>(0);
         let (orders, _inbox) = crossbeam_channel::unbounded();
         let done = spawn(move || {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_waits_for_a_look_that_goes_on() {
+    fn an_end_waits_for_a_sample_that_goes_on() {
         let folder = TempDir::new().expect("a folder");
         let (sampler, looks) =
             Sampler::start(watch(folder.path()), Duration::from_hours(1)).expect("a thread");

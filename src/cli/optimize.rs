@@ -49,15 +49,15 @@ pub struct OptimizeArgs {
 pub struct OptimizeReport {
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
-    path: PathBuf,
-    sql: Vec<&'static str>,
+    pub path: PathBuf,
+    pub sql: Vec<&'static str>,
     /// Whether it was run, or only printed.
-    applied: bool,
+    pub applied: bool,
     /// What a VACUUM needs, if one is requested.
-    vacuum: Option<VacuumPreflight>,
+    pub vacuum: Option<VacuumPreflight>,
     /// Bytes of the main file before and, if it was run, after.
-    bytes_before: Option<u64>,
-    bytes_after: Option<u64>,
+    pub bytes_before: Option<u64>,
+    pub bytes_after: Option<u64>,
 }
 
 pub fn run(args: &OptimizeArgs, config: &Config) -> anyhow::Result<u8> {

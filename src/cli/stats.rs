@@ -33,13 +33,13 @@ pub struct StatsArgs {
 pub struct StatsReport {
     #[serde(serialize_with = "lossy_path")]
     #[schemars(with = "String")]
-    path: PathBuf,
+    pub path: PathBuf,
     /// Bytes of the files; `None` if there is none.
-    db_bytes: Option<u64>,
-    wal_bytes: Option<u64>,
-    shm_bytes: Option<u64>,
+    pub db_bytes: Option<u64>,
+    pub wal_bytes: Option<u64>,
+    pub shm_bytes: Option<u64>,
     #[serde(flatten)]
-    stats: DatabaseStats,
+    pub stats: DatabaseStats,
 }
 
 pub fn run(args: &StatsArgs, config: &Config) -> anyhow::Result<u8> {

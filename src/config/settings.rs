@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_mistake_is_told_first() {
+    fn the_first_mistake_is_reported_first() {
         let said = of("theme = 'drak'\nrefresh = '0s'").map(|_| ()).expect_err("two mistakes");
         assert_eq!(said, "c.toml, line 1: `theme`: unknown value `drak`; did you mean `dark`?");
     }

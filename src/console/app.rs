@@ -28,6 +28,7 @@ mod ingestion;
 mod keys;
 mod log;
 mod mode;
+mod notice;
 mod overview;
 mod prompt;
 mod schedule;
@@ -40,10 +41,12 @@ pub use findings::{FindingId, FindingRow, ResolvedFinding};
 use ingestion::EndedRun;
 pub use log::{KEPT_LINES, LogLine};
 pub use mode::{Mode, Overlay};
+pub use notice::{Notice, RowCover};
 pub use overview::Overview;
 pub use prompt::{FilterTarget, TextExtent, TextSearch};
 pub use selection::{HolderLock, HolderRow, PanelCursors};
 use stopping::BackgroundStop;
+pub use stopping::{StopReport, StopTally};
 pub use subject::{DetailsSubject, PragmaKey};
 pub use timeline::{TimelineContent, TimelineView};
 
@@ -71,11 +74,10 @@ pub enum Message {
     Report(EffectReport),
 }
 
-/// A sentence about what just happened. It is shown until the next key, a change of database, or its timeout.
+/// What just happened. It is shown until the next key, a change of database, or its timeout.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActiveNotice {
-    pub level: Level,
-    pub text: String,
+struct ActiveNotice {
+    notice: Notice,
     until: Timestamp,
 }
 
@@ -122,7 +124,7 @@ pub struct App {
     ended_run: Option<EndedRun>,
     /// The dialog of the last confirmed ingestion. It reopens if the ingestion is refused.
     confirmed_ingest: Option<IngestDialog>,
-    pub(super) notice: Option<ActiveNotice>,
+    notice: Option<ActiveNotice>,
     pub(super) switch: ActionGate,
     pub(super) interval: Duration,
     log: LogHistory,
@@ -188,7 +190,7 @@ impl App {
                 Vec::new()
             }
             Message::SamplerEnded => {
-                vec![self.notify(Level::Error, "internal error: sampling stopped; restart waltop")]
+                vec![self.notify(Notice::SamplerEnded)]
             }
             Message::Report(EffectReport::Pinned(pinned)) => self.pinned(pinned),
             Message::Report(EffectReport::Ended(ended)) => self.ended(ended),
@@ -202,7 +204,7 @@ impl App {
             Message::Report(EffectReport::Health(outcome)) => self.health_checked(outcome),
             Message::Report(EffectReport::Noted(outcome)) => {
                 let note = if outcome.level == Level::Error {
-                    self.notify(outcome.level, outcome.text)
+                    self.notify(Notice::Outcome(outcome))
                 } else {
                     Effect::Note(outcome.level, outcome.text)
                 };
@@ -266,7 +268,7 @@ impl App {
             && self.database().is_some_and(|database| database.process(pid).is_none())
             && !self.is_being_stopped(pid)
         {
-            effects.push(self.notify(Level::Info, format!("{pid} ({name}) has gone")));
+            effects.push(self.notify(Notice::ProcessGone { pid, name }));
         }
         effects.extend(self.verify(look));
         effects.extend(self.due_checkpoints(&look.snapshot));
@@ -275,16 +277,22 @@ impl App {
     }
 
     /// Shows a notice, and returns the effect that logs it.
-    fn notify(&mut self, level: Level, text: impl Into<String>) -> Effect {
-        let text = text.into();
-        self.show_notice(level, text.clone());
-        Effect::Note(level, text)
+    fn notify(&mut self, notice: impl Into<Notice>) -> Effect {
+        let notice = notice.into();
+        let effect = Effect::Note(notice.level(), notice.to_string());
+        self.show_notice(notice);
+        effect
     }
 
     /// Shows a notice that is not logged.
-    fn show_notice(&mut self, level: Level, text: String) {
+    fn show_notice(&mut self, notice: Notice) {
         let until = self.now.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
-        self.notice = Some(ActiveNotice { level, text, until });
+        self.notice = Some(ActiveNotice { notice, until });
+    }
+
+    /// The notice on the screen.
+    pub fn notice(&self) -> Option<&Notice> {
+        self.notice.as_ref().map(|it| &it.notice)
     }
 
     fn drop_old_notice(&mut self) {
@@ -293,7 +301,7 @@ impl App {
 
     #[must_use]
     fn action_finished(&mut self, outcome: ActionOutcome) -> Vec<Effect> {
-        let note = self.notify(outcome.level, outcome.text);
+        let note = self.notify(Notice::Outcome(outcome));
         self.ask_again();
         vec![note, Effect::Refresh]
     }

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_with_the_budget_or_when_nobody_wants_it() {
+    fn it_ends_with_the_budget_or_when_no_process_wants_it() {
         let busy = || Err::<(), _>(code(ffi::SQLITE_BUSY));
         let mut refusals = 0;
         let over = patiently(

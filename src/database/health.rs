@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn why_a_write_failed_is_told_also_where_sqlite_has_rolled_it_back() {
+    fn why_a_write_failed_is_reported_also_where_sqlite_has_rolled_it_back() {
         let connection = Connection::open_in_memory().expect("memory");
         connection.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 2").expect("a full database");
         let ask: AskToContinue = Arc::new(|_| ControlFlow::Continue(()));

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_holder_is_told_by_pid_and_name() {
+    fn the_holder_is_reported_by_pid_and_name() {
         let scene = Scene::new();
         let expected = Some(BlockingProcess { pid: Some(20), name: Some("py\u{1b}thon3".to_owned()) });
         for row in [
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_is_taken_for_it() {
+    fn no_other_is_taken_for_it() {
         let scene = Scene::new();
         let own = std::process::id();
         for row in [

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_and_is_no_failure() {
+    fn damage_is_reported_and_is_no_failure() {
         let (_folder, path) = database("CREATE TABLE t(x); INSERT INTO t VALUES (zeroblob(20000))");
         let mut bytes = std::fs::read(&path).expect("read");
         bytes[4096..8192].fill(0xff);

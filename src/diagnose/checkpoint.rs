@@ -105,7 +105,7 @@ mod tests {
     const NOBODY: Vec<Option<i32>> = Vec::new();
 
     #[test]
-    fn nobody_blocks_a_quiet_database() {
+    fn no_process_blocks_a_quiet_database() {
         assert_eq!(pids(&quiet()), [NOBODY; 4]);
     }
 

@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_bare_client_gets_is_worth_knowing_while_somebody_is_there() {
+    fn what_a_bare_client_gets_is_worth_knowing_while_a_process_is_there() {
         let mut config = config();
         let mut database = with_rows(live(), &config);
         let found = findings_of(&database);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_keeps_another_journal_is_told_once() {
+    fn a_file_that_keeps_another_journal_is_reported_once() {
         let config = config();
         let mut database = with_rows(rollback(), &config);
         let shared: Vec<_> = findings_of(&database).into_iter().map(|it| it.kind).collect();

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_once() {
+    fn damage_is_reported_once() {
         let damaged = first_page(FirstPageState::Damaged);
         let mut both = contradiction(ContradictionKind::OtherContent, Some(1));
         both.first_page.clone_from(&damaged.first_page);
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hot_journal_is_told() {
+    fn a_hot_journal_is_reported() {
         let journal = HotJournal {
             path: "/srv/notes.db-journal".into(),
             bytes: 8720,

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_told_and_left_alone() {
+    fn an_empty_file_is_reported_and_left_alone() {
         let mut empty = rollback();
         empty.header = None;
         empty.files.db.as_mut().expect("there").bytes = 0;
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_holds_a_lock_is_in_the_way_and_named_once() {
+    fn the_process_that_holds_a_lock_is_in_the_way_and_named_once() {
         let mut database = rollback();
         database.locks = crate::snapshot::DatabaseLocks::default();
         assert_eq!(in_the_way(&database), []);

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_wrong_is_told() {
+    fn whatever_is_wrong_is_reported() {
         let mut database = live();
         database.filesystem.as_mut().expect("there").free_bytes = Some(1000);
         let mut proof = proof();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_made_it_wait_is_named() {
+    fn the_process_that_made_it_wait_is_named() {
         let mut proof = proof();
         let seen = SeenHolder { pid: Some(WRITER), name: Some("bun".to_owned()), seen_ms: 900.0 };
         proof.write.made_wait = vec![seen, SeenHolder { pid: None, name: None, seen_ms: 0.0 }];

@@ -168,12 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_went_well_is_not_told() {
+    fn a_run_that_went_well_is_not_reported() {
         assert_eq!(findings_of(&with(vec![running(), ingestion("1")])), []);
     }
 
     #[test]
-    fn a_crash_is_told_until_the_folder_is_taken_in_again() {
+    fn a_crash_is_reported_until_the_folder_is_ingested_again() {
         let found = findings_of(&with(vec![crashed()]));
         assert_eq!(outline(&found), [(FindingKind::CrashedIngestion, Warning, Some(INGESTER))]);
         let evidence = &found[0].evidence;
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_failed_are_told_each_with_its_reason() {
+    fn files_that_failed_are_reported_each_with_its_reason() {
         let failed =
             |path: &str, reason: &str| FailedFile { path: path.to_owned(), reason: reason.to_owned() };
         let mut run = ingestion("1");

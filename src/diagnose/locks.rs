@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_cannot_be_seen_is_told() {
+    fn a_writer_that_cannot_be_seen_is_reported() {
         let mut database = live();
         database.locks.writer = Some(crate::snapshot::LockHolder { pid: None, held_ms: Some(9_000.0) });
         let found = findings_of(&database);

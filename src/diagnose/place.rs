@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overlay_is_unsafe_where_two_looks_miss_locks() {
+    fn an_overlay_is_unsafe_where_two_samples_miss_locks() {
         let (good, bad) = (on("overlay", Some(true)), on("overlay", Some(false)));
         assert_eq!(findings_of(&bad), []);
         assert_eq!(findings_after(Some(&good), &bad), []);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_the_owner_cannot_write_is_told() {
+    fn a_folder_that_the_owner_cannot_write_is_reported() {
         let mut database = live();
         let folder = database.folder.as_mut().expect("it is known");
         (folder.uid, folder.owner_may_write) = (0, Some(false));

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_ever_blocked() {
+    fn no_process_is_ever_blocked() {
         let run = |mode| CheckpointPlan::Run { mode, instead: None };
         for mode in CheckpointMode::ALL {
             assert_eq!(plan(&quiet(), mode), run(mode));

@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn its_growth_tells_when_the_disk_is_full() {
+    fn its_growth_shows_when_the_disk_is_full() {
         let mut database = with_log(78_200_032, 18_219);
         database.wal.as_mut().expect("a log").growth_bytes_per_second = Some(1_200_000.0);
         let found = findings_of(&database);

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_is_told_with_its_cost_and_its_remedy() {
+    fn a_pin_is_reported_with_its_cost_and_its_remedy() {
         let found = findings_of(&pinned());
         assert_eq!(outline(&found), [(FindingKind::PinnedWal, Error, Some(READER))]);
         assert_eq!(found[0].evidence["pinned_frames"], 18_219);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_in_two_slots_is_told_once_by_its_worst() {
+    fn a_process_in_two_slots_is_reported_once_by_its_worst() {
         let mut database = pinned();
         database.locks.readers.insert(0, reader(READER, 2, 900, 61_000.0));
         let found = findings_of(&database);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_cannot_be_seen_is_told_without_a_remedy() {
+    fn a_reader_that_cannot_be_seen_is_reported_without_a_remedy() {
         let mut database = pinned();
         database.locks.readers[0].pid = None;
         let found = findings_of(&database);

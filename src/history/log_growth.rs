@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_commit_between_two_looks_says_nothing_of_the_growth_to_come() {
+    fn a_large_commit_between_two_samples_says_nothing_of_the_growth_to_come() {
         let start = Instant::now();
         let mut history = LockHistory::default();
         history.wal_is(start, 1, 0);

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_told_by_their_ending() {
+    fn documents_are_recognised_by_their_ending() {
         let dir = tree(&["b/c.MD", "a.markdown", "d.mdx", "e.txt", "f.rs", "md", "g.md.bak"]);
         assert_eq!(names(&dir, false), ["r/a.markdown", "r/b/c.MD", "r/d.mdx", "r/e.txt"]);
     }
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_taken_in_says_why() {
+    fn a_folder_that_cannot_be_ingested_gives_the_reason() {
         let dir = tree(&["a.rs"]);
         let open = |path: PathBuf| IngestFolder::open(&path, None);
         assert!(matches!(open(dir.path().join("none")), Err(DiscoverError::Missing(_))));

@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StopFlag;
+use crate::units;
 
 /// Default model.
 pub const MODEL: &str = "nomic-embed-text";
@@ -132,6 +133,6 @@ impl EmbeddingSummary {
 
 impl fmt::Display for EmbeddingSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} embedded", self.embedded, self.wanted)
+        write!(f, "{} of {} embedded", units::count(self.embedded), units::count(self.wanted))
     }
 }

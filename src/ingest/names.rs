@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn wikilinks_are_told_when_their_document_comes_or_goes() {
+    fn wikilinks_are_reported_when_their_document_comes_or_goes() {
         let mut names = names(&["/n/b/x.md"]);
         let edge = DocumentEdge { kind: EdgeKind::Wikilink, target: "B/X".to_owned() };
         names.want(7, edge.clone());

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_front_matter_is_left_out_and_the_text_taken_in() {
+    fn malformed_front_matter_is_left_out_and_the_text_ingested() {
         for text in ["---\na: [1\n---\nBody\n", "+++\na = \n+++\nBody\n", "---\nday: .nan\n---\nBody\n"] {
             let document = parsed(text);
             assert_eq!((document.front_matter, document.body.as_str()), (None, "Body\n"), "{text}");
@@ -311,14 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn too_many_tags_are_cut_off_and_told() {
+    fn too_many_tags_are_cut_off_and_reported() {
         let text = (0..=MOST_EDGES).map(|number| format!("#t{number}")).collect::<Vec<_>>().join(" ");
         let document = parsed(&text);
         assert_eq!((document.edges.len(), document.warnings.len()), (MOST_EDGES, 1));
     }
 
     #[test]
-    fn a_text_of_markup_alone_is_searched_in_part_and_that_is_told() {
+    fn a_text_of_markup_alone_is_searched_in_part_and_that_is_reported() {
         for mark in ["[", ">", "*_", "a\n"] {
             let document = parsed(&("# Head\n[l](x.md)\n".to_owned() + &mark.repeat((3 << 20) / mark.len())));
             assert_eq!((document.title.as_str(), document.warnings.len()), ("Head", 1), "{mark}");

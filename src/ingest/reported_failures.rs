@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_told_once_and_its_end_too() {
+    fn trouble_is_reported_once_and_its_end_too() {
         let calm = ReportedFailures::default();
         assert!(!is_new(&calm, &[], RunOutcome::Completed, None));
         assert!(is_new(&calm, &[], RunOutcome::Failed, Some("locked")));

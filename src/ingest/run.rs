@@ -280,9 +280,9 @@ impl<'a> IngestRun<'a> {
     ) -> Result<(), IngestError> {
         let (gap, sharing) = gap_after(written.cost, neighbours);
         self.report_unchanged()?;
-        self.summary.taken_in += written.taken_in;
+        self.summary.ingested += written.ingested;
         self.record(JournalEvent::Batch {
-            files: written.taken_in,
+            files: written.ingested,
             bytes: written.bytes,
             cost: written.cost.into(),
             decided: Some(BatchDecision {
@@ -294,7 +294,7 @@ impl<'a> IngestRun<'a> {
         })?;
         written.failed.iter().try_for_each(|file| self.failed(file.clone()))?;
         written.warned.iter().try_for_each(|file| self.warned(file.clone()))?;
-        self.committed(written.taken_in + written.failed.len() as u64, written.cost);
+        self.committed(written.ingested + written.failed.len() as u64, written.cost);
         if more {
             self.leave_room(gap);
         }
@@ -346,10 +346,10 @@ impl<'a> IngestRun<'a> {
     fn committed(&mut self, files: u64, cost: TransactionCost) {
         self.count(cost);
         self.sizer.committed(usize::try_from(files).unwrap_or(usize::MAX), cost.hold, cost.rows);
-        let RunSummary { taken_in, unchanged, failed, files_total, .. } = &self.summary;
+        let RunSummary { ingested, unchanged, failed, files_total, .. } = &self.summary;
         self.progress.batch(&CommittedBatch {
             files,
-            done: taken_in + unchanged + failed.len() as u64,
+            done: ingested + unchanged + failed.len() as u64,
             total: *files_total,
             hold: cost.hold,
             wait: cost.wait,

@@ -96,7 +96,7 @@ impl From<TransactionCost> for RecordedCost {
 #[derive(Debug, Default)]
 pub struct BatchResult {
     /// Documents that were ingested.
-    pub taken_in: u64,
+    pub ingested: u64,
     pub bytes: u64,
     /// Documents that the database rejected.
     pub failed: Vec<FailedFile>,

@@ -17,7 +17,7 @@ pub struct RunSummary {
     pub run: Option<String>,
     /// Documents that were found, and paths that could not be read.
     pub files_total: u64,
-    pub taken_in: u64,
+    pub ingested: u64,
     /// Documents that needed no write.
     pub unchanged: u64,
     /// Documents that were deleted because they are no longer in the folder.
@@ -43,11 +43,11 @@ pub struct RunSummary {
 
 impl RunSummary {
     /// A run that ended with `outcome` before it did anything.
-    pub(super) fn of_nothing(run: Option<String>, outcome: RunOutcome) -> Self {
+    pub(crate) fn of_nothing(run: Option<String>, outcome: RunOutcome) -> Self {
         Self {
             run,
             files_total: 0,
-            taken_in: 0,
+            ingested: 0,
             unchanged: 0,
             removed: 0,
             failed: Vec::new(),
@@ -82,14 +82,16 @@ impl fmt::Display for RunSummary {
             RunOutcome::Stopped => "stopped: ",
             RunOutcome::Completed | RunOutcome::Failed => "",
         };
-        write!(f, "{ended}{} of {} taken in, {} unchanged", self.taken_in, self.files_total, self.unchanged)?;
+        let [ingested, total, unchanged] =
+            [self.ingested, self.files_total, self.unchanged].map(units::count);
+        write!(f, "{ended}{ingested} of {total} ingested, {unchanged} unchanged")?;
         for (count, what) in [
             (self.removed, "removed"),
             (self.failed.len() as u64, "failed"),
             (self.warned.len() as u64, "in part"),
         ] {
             if count > 0 {
-                write!(f, ", {count} {what}")?;
+                write!(f, ", {} {what}", units::count(count))?;
             }
         }
         if let Some(embedding) = &self.embedding {

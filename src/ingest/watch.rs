@@ -343,7 +343,7 @@ impl<'a> FolderWatch<'a> {
         }
         let is_new = summary.failed.iter().any(|file| !self.told.knows(file));
         let embedded = summary.embedding.as_ref().map_or(0, |it| it.embedded);
-        if self.runs == 0 || summary.taken_in > 0 || summary.removed > 0 || embedded > 0 || is_new {
+        if self.runs == 0 || summary.ingested > 0 || summary.removed > 0 || embedded > 0 || is_new {
             self.host.ran(summary);
         }
         self.runs += 1;

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_told_with_the_nearest() {
+    fn what_is_no_key_is_reported_with_the_nearest() {
         for nonsense in ["", " ", "xy", "F0", "F25", "Ctrl-", "Ctrl-1", "Alt-x", "\u{7}", "\u{200b}"] {
             assert!(matches!(NamedKey::written(nonsense), Err(KeyError::Unknown { .. })), "{nonsense:?}");
         }

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_write_to_one_log_is_heard_once() {
+    fn one_write_to_one_log_is_noticed_once() {
         let folder = tempfile::TempDir::new().expect("a folder");
         let (one, two) = (folder.path().join("one-wal"), folder.path().join("two-wal"));
         fs::write(&one, "").and_then(|()| fs::write(&two, "")).expect("written");

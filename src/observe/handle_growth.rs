@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_was_away_begins_anew() {
+    fn a_process_that_was_away_restarts() {
         let (mut growths, start) = (HandleGrowths::default(), Instant::now());
         look(&mut growths, 1, start);
         look(&mut growths, 2, start + seconds(1));

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn idleness_is_told_from_the_second_look_on() {
+    fn idleness_is_reported_from_the_second_sample_on() {
         let mut stretch = Stretch::new();
         let first = stretch.look(0, [5, 5], |_| {});
         assert_eq!((idle(&first, WRITER), idle(&first, READER)), (None, None));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_between_the_looks_counts() {
+    fn a_write_between_the_samples_counts() {
         let mut stretch = Stretch::new();
         stretch.look(0, [5, 5], |_| {});
         let seen = stretch.look_after(60, [5, 5], &[WRITER], |_| {});
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_measured_is_not_told() {
+    fn what_cannot_be_measured_is_not_reported() {
         let mut stretch = Stretch::new();
         for second in [0, 60] {
             let seen = stretch.look(second, [5, 5], |database| {

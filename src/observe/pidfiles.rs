@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_process_of_a_pidfile_is_told() {
+    fn the_process_of_a_pidfile_is_reported() {
         for text in ["7", "7\n", " 7 started by hand\n"] {
             let found = read_one(text);
             assert_eq!((found.pid, found.lives), (Some(7), Some(true)), "{text:?}");
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_that_pid_in_a_container_is_told() {
+    fn who_has_that_pid_in_a_container_is_reported() {
         let folder = TempDir::new().expect("a folder");
         for (pid, pids, command) in
             [("71", "71\t1", "bun\0watch\0"), ("72", "72\t5\t1", "node\0"), ("73", "73", "vim\0")]
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_names_nobody() {
+    fn rubbish_names_no_process() {
         for text in ["", "\n", "0", "-7", "seven", "99999999999999999999"] {
             let found = read_one(text);
             assert_eq!((found.pid, found.lives, found.command), (None, None, None), "{text:?}");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_and_what_is_not_there_is_not() {
+    fn what_cannot_be_read_is_reported_and_what_is_not_there_is_not() {
         let folder = TempDir::new().expect("a folder");
         let mut unseen = Vec::new();
         let paths = [folder.path().to_owned(), folder.path().join("none.pid")];

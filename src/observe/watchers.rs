@@ -53,7 +53,7 @@ mod tests {
     use crate::observe::process_start;
 
     #[test]
-    fn who_lives_is_told_once_with_all_folders() {
+    fn who_lives_is_reported_once_with_all_folders() {
         let dir = TempDir::new().expect("a folder");
         let proc = Path::new("/proc");
         let own = std::process::id().cast_signed();

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn two_generations_are_told_apart_by_what_is_at_the_path_and_by_birth() {
+    fn two_generations_are_distinguished_by_what_is_at_the_path_and_by_birth() {
         let old = [held(3, 10, Some(1), true), held(4, 11, Some(2), true), held(5, 12, Some(2), true)];
         for is_gone in [false, true] {
             let new = [(6, 20, 5), (7, 21, 6), (8, 22, 6)];

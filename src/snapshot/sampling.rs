@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cost_is_told_once_it_is_known() {
+    fn the_cost_is_reported_once_it_is_known() {
         let mut sampling =
             SamplingFacts { samples: 1, interval_ms: None, cpu_percent: None, process_cpu_percent: None };
         assert_eq!(sampling.to_string(), "1 sample, the cost is not known yet");

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_begins_anew_where_the_lock_may_have_been_given_back() {
+    fn the_count_restarts_where_the_lock_may_have_been_given_back() {
         let ran = |runs| SinceEvidence { runs, ..SinceEvidence::default() };
         let behind = |runs| SinceEvidence { is_irretrievable: true, ..ran(runs) };
         let mut first = Place::new().load();
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spoilt_file_is_told_and_made_anew() {
+    fn a_spoilt_file_is_reported_and_created_again() {
         let place = Place::new();
         fs::create_dir(place.path().parent().expect("a folder")).expect("made");
         fs::write(place.path(), "{rubbish").expect("written");
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_told() {
+    fn a_folder_that_cannot_be_made_is_reported() {
         let place = Place::new();
         fs::write(place.folder.path().join("state"), "a file in the way").expect("written");
         let mut first = place.load();

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_namespace_tells_whom_it_has() {
+    fn a_user_namespace_shows_whom_it_has() {
         assert!(is_mapped("         0          0 4294967295\n", 65_534));
         assert!(!is_mapped("         0       1000          1\n", 65_534));
         assert!(

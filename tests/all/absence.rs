@@ -3,7 +3,7 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
-use waltop::{sampler::Sample, snapshot::Database};
+use waltop::{act::gate::NotArmed, console::app::Notice, sampler::Sample, snapshot::Database};
 
 use crate::{
     stage::{Stage, contended, look, missing, rollback},
@@ -21,23 +21,31 @@ fn later(seconds: i64, databases: Vec<Database>) -> Sample {
     look
 }
 
-/// The line above the keys, where a notice stands.
-fn notice(stage: &Stage) -> String {
-    stage.screen().lines().rev().nth(1).expect("a line").to_owned()
+/// The notice, if it stands above the keys.
+fn notice(stage: &Stage) -> Option<Notice> {
+    let line = stage.screen().lines().rev().nth(1).expect("a line").to_owned();
+    let notice = stage.app.notice()?;
+    assert!(line.contains(&notice.to_string()), "{line}");
+    Some(notice.clone())
 }
 
 #[test]
-fn a_notice_goes_after_its_time_though_only_looks_tell_the_time() {
+fn a_notice_goes_after_its_time_though_only_samples_give_the_time() {
     let mut stage = Stage::new(look(vec![rollback()]), USUAL);
-    for (key, words) in [("a", "actions are disarmed"), ("c", "actions are disarmed"), ("a", "are armed")] {
+    let key = || "a".to_owned();
+    for (pressed, expected) in [
+        ("a", Notice::Disarmed { key: key() }),
+        ("c", Notice::NotArmed { why: NotArmed::Disarmed, key: key() }),
+        ("a", Notice::Armed),
+    ] {
         let began: Timestamp = stage.app.sample().expect("a look").snapshot.taken_at;
         let since = began.duration_since(look(vec![]).snapshot.taken_at).as_secs();
-        stage.keys(key);
-        assert!(notice(&stage).contains(words), "{}", notice(&stage));
+        stage.keys(pressed);
+        assert_eq!(notice(&stage).as_ref(), Some(&expected));
         stage.look(later(since + 4, vec![rollback()]));
-        assert!(notice(&stage).contains(words), "{}", notice(&stage));
+        assert_eq!(notice(&stage).as_ref(), Some(&expected));
         stage.look(later(since + 5, vec![rollback()]));
-        assert!(!notice(&stage).contains(words), "{}", notice(&stage));
+        assert_eq!(notice(&stage), None);
     }
 }
 
@@ -46,9 +54,9 @@ fn a_notice_goes_with_the_database_that_it_was_about() {
     for away in ["]", "[", "oj", "o<Enter>"] {
         let mut stage = Stage::new(look(vec![rollback(), contended()]), USUAL);
         stage.keys("c");
-        assert!(notice(&stage).contains("there is no WAL to checkpoint"));
+        assert_eq!(notice(&stage), Some(Notice::NotWal));
         stage.keys(away);
-        assert!(!notice(&stage).contains("there is no WAL"), "{away}: {}", notice(&stage));
+        assert_eq!(notice(&stage), None, "{away}");
     }
 }
 
@@ -57,8 +65,7 @@ fn what_needs_a_database_says_that_there_is_none() {
     for key in ["c", "f", "H"] {
         let mut stage = Stage::new(look(vec![missing()]), USUAL);
         stage.keys(key);
-        let words = "there is no database at /home/me/queue/huey.db";
-        assert!(notice(&stage).contains(words), "{key}: {}", notice(&stage));
+        assert_eq!(notice(&stage), Some(Notice::NoDatabase("/home/me/queue/huey.db".into())), "{key}");
     }
 }
 

@@ -2,9 +2,9 @@
 
 mod checkpoint;
 mod fix;
-mod look;
 mod opening;
 mod optimize;
+mod pragmas;
 mod schema;
 
 use std::{

@@ -1,7 +1,9 @@
 //! Embedding: a real server on the loopback, real documents, and what is found by meaning.
 
 mod hostile;
+mod near;
 pub mod server;
+mod watching;
 
 use std::{
     fs,
@@ -80,7 +82,7 @@ impl Scene {
         let (root, embed) = (Some("notes".to_owned()), Some(embed));
         let notes = vec![self.dir.path().join("notes")];
         let request = IngestRequest { root, embed, ..IngestRequest::new(notes, self.db(), &self.places()) };
-        ingest::run(&request, &StopFlag::default(), &mut SilentProgress).expect("it is taken in")
+        ingest::run(&request, &StopFlag::default(), &mut SilentProgress).expect("it is ingested")
     }
 
     fn number(&self, sql: &str) -> i64 {
@@ -222,7 +224,7 @@ fn a_call_that_fails_or_is_cut_off_is_tried_again() {
 }
 
 #[test]
-fn a_text_that_is_refused_is_told_and_the_rest_goes_on() {
+fn a_text_that_is_refused_is_reported_and_the_rest_goes_on() {
     let scene = Scene::with(10);
     scene.write("bad.md", UNWELCOME);
     let summary = scene.run(scene.options());
@@ -236,7 +238,7 @@ fn a_text_that_is_refused_is_told_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_document_on_which_the_server_always_fails_is_told_too() {
+fn a_document_on_which_the_server_always_fails_is_reported_too() {
     let scene = Scene::with(3);
     scene.server.state.fails.store(15, SeqCst);
     let summary = scene.run(scene.options());
@@ -260,7 +262,7 @@ fn without_a_server_the_documents_are_in_and_the_next_run_embeds_them() {
         "{lines}"
     );
     let out = String::from_utf8_lossy(&output.stdout);
-    assert!(out.starts_with("12 of 12 taken in, 0 unchanged, 0 of 12 embedded in "), "{out}");
+    assert!(out.starts_with("12 of 12 ingested, 0 unchanged, 0 of 12 embedded in "), "{out}");
     assert!(scene.newest().embedding.expect("it is told").error.is_some());
     assert_eq!((scene.number("SELECT count(*) FROM nodes"), scene.vectors()), (12, 0));
     let output = scene.ingest(&scene.server.url(), &[]).wait_with_output().expect("it ends");
@@ -310,7 +312,7 @@ fn a_stop_ends_it_and_keeps_what_is_there() {
 }
 
 #[test]
-fn vectors_of_another_length_are_refused_until_all_are_made_anew() {
+fn vectors_of_another_length_are_refused_until_all_are_created_again() {
     let scene = Scene::with(5);
     scene.run(scene.options());
     scene.server.state.dimension.store(32, SeqCst);
@@ -342,159 +344,7 @@ fn two_models_have_vectors_of_their_own() {
 }
 
 #[test]
-fn what_is_near_in_meaning_is_found() {
-    let scene = Scene::new();
-    scene.write("fish.md", "# Herring\n\nHerrings swim in the sea, the cold sea.\n");
-    scene.write("horse.md", "# Horse\n\nA horse runs over the meadow.\n");
-    scene.write("log.md", "# The log\n\nIt grows while a reader pins it.\n");
-    scene.run(scene.options());
-    assert_eq!(scene.found("what swims or swim in sea?")[0], "notes/fish.md");
-    assert_eq!(scene.found("meadow horse")[0], "notes/horse.md");
-    // A text that has changed is not found by what it was.
-    scene.write("horse.md", "# Cow\n\nIt stands.\n");
-    let output =
-        scene.waltop(&["ingest", "notes", "--root", "notes", "--db", "notes.db"]).output().expect("it runs");
-    assert!(output.status.success());
-    assert!(!scene.found("meadow horse").contains(&"notes/horse.md".to_owned()));
-    let url = scene.server.url();
-    for (args, word) in [
-        (
-            &["--semantic", "--embed", &*url, "--embed-model", "none"][..],
-            "has no vectors of none (but of words): make",
-        ),
-        (&["--semantic"], "--embed"),
-        (&["--semantic", "--embed", "nonsense"], "give one like http://"),
-    ] {
-        let args = [&["search", "x", "--db", "notes.db"], args].concat();
-        let output = scene.waltop(&args).output().expect("it runs");
-        assert_eq!(output.status.code(), Some(2), "{output:?}");
-        assert!(said(&output).contains(word) && said(&output).lines().count() == 1, "{output:?}");
-    }
-    scene.server.state.dimension.store(32, SeqCst);
-    let args = ["search", "x", "--db", "notes.db", "--semantic", "--embed", &url, "--embed-model", MODEL];
-    let output = scene.waltop(&args).output().expect("it runs");
-    assert!(said(&output).contains("have 64 numbers and the query's has 32"), "{output:?}");
-}
-
-#[test]
-fn near_documents_are_linked_and_no_longer_once_they_part() {
-    let scene = Scene::new();
-    let sea = "herrings swim in the cold northern sea";
-    scene.write("a.md", sea);
-    scene.write("b.md", &format!("{sea} again"));
-    scene.write("c.md", "a horse runs over some green meadow");
-    let near = || EmbedOptions { neighbours: Some(0.8), ..scene.options() };
-    let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
-    assert_eq!(scene.run(near()).embedding.expect("it was come to").edges_changed, 2);
-    assert_eq!(scene.near(), [pair("a", "b"), pair("b", "a")]);
-    assert_eq!(scene.run(near()).embedding.expect("it was come to").edges_changed, 0);
-    // One comes near that was far, one goes.
-    scene.write("c.md", &format!("{sea} too"));
-    fs::remove_file(scene.dir.path().join("notes/b.md")).expect("it was there");
-    scene.run(near());
-    assert_eq!(scene.near(), [pair("a", "c"), pair("c", "a")]);
-    assert_eq!(scene.number("SELECT count(*) FROM edges WHERE kind = 'semantic'"), 2);
-    // One turns away.
-    scene.write("a.md", "something else entirely, about locks and readers");
-    scene.run(near());
-    assert_eq!(scene.near(), []);
-    assert_eq!(scene.number("SELECT count(*) FROM edges WHERE kind = 'semantic'"), 0);
-}
-
-#[test]
-fn another_document_under_an_old_name_does_not_take_over_its_edges() {
-    let scene = Scene::new();
-    for name in ["a.md", "b.md"] {
-        scene.write(name, "herrings swim in the cold northern sea");
-    }
-    scene.run(EmbedOptions { neighbours: Some(0.8), ..scene.options() });
-    assert_eq!(scene.near().len(), 2);
-    let without = |scene: &Scene| {
-        let args = ["ingest", "notes", "--root", "notes", "--db", "notes.db"];
-        assert!(scene.waltop(&args).output().expect("it runs").status.success());
-    };
-    fs::remove_file(scene.dir.path().join("notes/b.md")).expect("it was there");
-    without(&scene);
-    scene.write("b.md", "a horse runs over some green meadow");
-    without(&scene);
-    assert_eq!(scene.near(), []);
-    let output = scene.waltop(&["search", "herrings", "--db", "notes.db"]).output().expect("it runs");
-    assert!(!String::from_utf8_lossy(&output.stdout).contains('→'), "{output:?}");
-}
-
-#[test]
-fn a_watch_makes_vectors_anew_only_once() {
-    let scene = Scene::with(5);
-    let watch = Killed(scene.embeds("watch", &scene.server.url(), &["--embed-anew"]));
-    eventually("all are embedded", || (scene.db().exists() && scene.server.seen() == 5).then_some(()));
-    eventually("they are written", || (scene.vectors() == 5).then_some(()));
-    scene.write(".new", "about a zebra");
-    fs::rename(scene.dir.path().join("notes/.new"), scene.dir.path().join("notes/new.md")).expect("a rename");
-    eventually("the new one is, too", || (scene.vectors() == 6).then_some(()));
-    drop(watch);
-    assert_eq!(scene.server.seen(), 6, "none a second time");
-}
-
-#[test]
-fn a_watch_without_a_server_says_so_once() {
-    let scene = Scene::with(2);
-    // Nobody listens there.
-    let mut watch = Killed(scene.embeds("watch", "http://127.0.0.1:1/v1", &[]));
-    let (sender, lines) = std::sync::mpsc::channel();
-    let err = BufReader::new(watch.0.stderr.take().expect("it is piped"));
-    thread::spawn(move || err.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    let line = || lines.recv_timeout(Duration::from_mins(1)).expect("it says something");
-    let told = loop {
-        let line = line();
-        if line.contains("not all embedded") {
-            break line;
-        }
-    };
-    assert!(told.contains("is the server running?"), "{told}");
-    for number in 0..2 {
-        scene.write(&format!("new-{number}.md"), "another one");
-        eventually("it is in", || (scene.number("SELECT count(*) FROM nodes") == 3 + number).then_some(()));
-    }
-    drop(watch);
-    let rest: Vec<String> = lines.iter().collect();
-    assert!(rest.iter().all(|line| !line.contains("not all embedded")), "{rest:?}");
-}
-
-#[test]
-fn a_watch_tries_again_until_the_server_is_there() {
-    let scene = Scene::with(5);
-    // An address that nobody else takes in the meantime: the other servers are on 127.0.0.1.
-    let address = TcpListener::bind("127.0.0.2:0").and_then(|it| it.local_addr()).expect("a port");
-    let mut watch = Killed(scene.embeds("watch", &format!("http://{address}/v1"), &[]));
-    let (sender, lines) = std::sync::mpsc::channel();
-    let err = BufReader::new(watch.0.stderr.take().expect("it is piped"));
-    thread::spawn(move || err.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    let says = |what: &str| {
-        let mut said = Vec::new();
-        while !said.last().is_some_and(|line: &String| line.contains(what)) {
-            said.push(
-                lines.recv_timeout(Duration::from_mins(1)).unwrap_or_else(|_| panic!("{what}: {said:?}")),
-            );
-        }
-        said
-    };
-    let told = says("not all embedded (0 of 5 embedded), trying again later: ");
-    assert!(told.last().is_some_and(|line| line.contains("is the server running?")), "{told:?}");
-    let journals =
-        || fs::read_dir(scene.places().runs).expect("the folder").map(|it| it.expect("an entry").path());
-    let journals = || journals().filter(|path| path.extension().is_some_and(|it| it == "jsonl")).count();
-    assert_eq!(journals(), 1);
-    let _server = Server::on(&TcpListener::bind(address).expect("it is free"));
-    let told = says("embedding continues: ");
-    drop(watch);
-    // The server may come in the middle of a try, which gets some of them then.
-    let halves = told.iter().filter(|line| line.contains("not all embedded")).count();
-    assert!(halves <= 1 && told.len() == halves + 1, "{told:?}");
-    assert_eq!((scene.vectors(), journals()), (5, halves + 2), "no try that failed left a journal");
-}
-
-#[test]
-fn a_key_is_sent_and_the_one_for_openai_only_where_nobody_listens() {
+fn a_key_is_sent_and_the_one_for_openai_only_where_no_process_listens() {
     let scene = Scene::with(1);
     let keys = |name: &str| {
         let url = scene.server.url();

@@ -7,10 +7,10 @@ mod index;
 mod log;
 mod neighbours;
 mod replaced;
+mod reports;
 mod rows;
 mod stamps;
 mod stopping;
-mod told;
 
 use std::{
     collections::BTreeSet,
@@ -113,7 +113,7 @@ impl Scene {
     }
 
     fn run(&self) -> RunSummary {
-        go(&self.request()).expect("it is taken in")
+        go(&self.request()).expect("it is ingested")
     }
 
     /// `waltop ingest` as a process of its own.
@@ -197,7 +197,7 @@ impl Said {
     }
 }
 
-/// Everything that was taken in, without row numbers and times.
+/// Everything that was ingested, without row numbers and times.
 #[derive(Debug, PartialEq, Eq)]
 struct Rows {
     nodes: Vec<String>,

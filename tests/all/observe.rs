@@ -2,10 +2,10 @@
 
 mod bad_input;
 mod files;
+mod generated;
 mod generations;
 mod holders;
 mod hostile;
-mod made_up;
 mod namespaces;
 mod strangers;
 mod traces;

@@ -6,6 +6,7 @@ use insta::assert_snapshot;
 use serde_json::json;
 use waltop::{
     act::{ConfirmedAction, Effect},
+    console::app::{Notice, RowCover},
     snapshot::Database,
 };
 
@@ -73,37 +74,37 @@ fn every_database_has_a_line_at_every_size() {
 
 #[test]
 fn it_opens_by_itself_where_there_are_many() {
-    assert!(Stage::new(look(many()), USUAL).screen().contains("5 databases"));
+    let several = Stage::new(look(many()), USUAL);
+    assert!(several.app.overview().is_some() && several.screen().contains("5 databases"));
     let few = Stage::new(look(many().split_off(2)), USUAL);
-    assert!(!few.screen().contains("3 databases") && few.screen().contains("1 of 3"), "{}", few.screen());
+    assert!(few.app.overview().is_none() && few.screen().contains("1 of 3"), "{}", few.screen());
     let mut one = Stage::new(look(vec![contended()]), USUAL);
     one.keys("o");
-    assert!(one.screen().contains("there is no other database"), "{}", one.screen());
+    assert_eq!(one.app.notice(), Some(&Notice::OnlyDatabase));
 }
 
 #[test]
 fn enter_goes_to_the_selected_one_and_escape_back() {
     let mut stage = Stage::new(look(many()), USUAL);
-    stage.keys("jj<Enter>");
-    assert!(stage.screen().contains("huey.db  3 of 5"), "{}", stage.screen());
-    assert!(stage.screen().contains("2 Processes"));
-    stage.keys("oG");
-    assert!(stage.screen().contains("secret.db  5 of 5"), "{}", stage.screen());
-    stage.keys("<Esc>");
-    assert!(stage.screen().contains("huey.db  3 of 5") && stage.screen().contains("2 Processes"));
-    stage.keys("0[");
-    assert!(stage.screen().contains("work/notes.db  2 of 5") && stage.screen().contains("5 databases"));
-    stage.keys("0");
-    assert!(stage.screen().contains("work/notes.db  2 of 5") && stage.screen().contains("2 Processes"));
+    for (keys, at, is_overview) in
+        [("jj<Enter>", 2, false), ("oG", 4, true), ("<Esc>", 2, false), ("0[", 1, true), ("0", 1, false)]
+    {
+        stage.keys(keys);
+        assert_eq!((stage.app.current(), stage.app.overview().is_some()), (at, is_overview), "{keys}");
+        let screen = stage.screen();
+        assert!(screen.contains(&format!("  {} of 5", at + 1)), "{keys}: {screen}");
+        assert_eq!(screen.contains("2 Processes"), !is_overview, "{keys}: {screen}");
+    }
     stage.keys("o3");
-    assert!(stage.screen().contains("3 Files") && !stage.screen().contains("5 databases"));
+    assert!(stage.screen().contains("3 Files") && stage.app.overview().is_none());
 }
 
 #[test]
 fn actions_are_about_the_selected_line_and_about_no_hidden_row() {
     let mut stage = Stage::new(look(many()), USUAL);
     assert!(stage.keys("jx").iter().all(|effect| matches!(effect, Effect::Note(..))));
-    assert!(stage.screen().contains("the rows lie under the overview"), "{}", stage.screen());
+    let notice = stage.app.notice();
+    assert!(matches!(notice, Some(Notice::RowsHidden { by: RowCover::Overview, .. })), "{notice:?}");
     let effects = stage.keys("cy");
     let act =
         effects.iter().find_map(|effect| if let Effect::Act(it) = effect { Some(it.act()) } else { None });
@@ -228,6 +229,6 @@ fn the_timeline_takes_the_place_of_the_overview_also_from_its_help() {
         assert!(stage.screen().contains("Write lock"), "{keys}: {}", stage.screen());
         stage.keys("<Esc>");
         let screen = stage.screen();
-        assert!(screen.contains("2 Processes") && !screen.contains("5 databases"), "{keys}: {screen}");
+        assert!(screen.contains("2 Processes") && stage.app.overview().is_none(), "{keys}: {screen}");
     }
 }

@@ -80,7 +80,7 @@ fn signals_end_it_with_their_own_codes_and_give_the_terminal_back() {
 }
 
 #[test]
-fn a_panic_gives_the_terminal_back_and_is_told_on_it() {
+fn a_panic_gives_the_terminal_back_and_is_reported_on_it() {
     let home = home();
     let mut terminal = Terminal::open(home.path(), &["crash"], USUAL);
     assert_eq!(terminal.end(), 101);

@@ -10,8 +10,15 @@ use jiff::Timestamp;
 use regex::Regex;
 use rustix::process::{Pid, kill_process};
 use waltop::{
+    act::{
+        reap::StopAftermath,
+        signal::{SignalRefusal, StopSignal, UnprovenProgram},
+    },
     config::{Config, DaemonRule},
-    console::app::Message,
+    console::{
+        app::{Message, Notice, StopReport, StopTally},
+        dialogs::{DialogKind, ReapList, StopMark},
+    },
     snapshot::{Process, StaleCause, StaleProtection, StaleVerdict},
     state::places::Places,
 };
@@ -56,8 +63,59 @@ fn has_ended(pid: i32) -> bool {
     state(pid).is_none_or(|state| state == 'Z')
 }
 
+fn is_reap(kind: &DialogKind) -> bool {
+    matches!(kind, DialogKind::Reap(_))
+}
+
+fn is_kill(kind: &DialogKind) -> bool {
+    matches!(kind, DialogKind::Kill(_))
+}
+
+fn reap_list(console: &Console) -> &ReapList {
+    let Some(DialogKind::Reap(list)) = console.stage.app.dialog() else { panic!("no list is open") };
+    list
+}
+
+/// The processes that are ticked, and those that can be.
+fn ticked(console: &Console) -> (usize, usize) {
+    let marks = || reap_list(console).rows.iter().map(|row| &row.mark);
+    let ticked = marks().filter(|mark| matches!(mark, StopMark::Ticked(_))).count();
+    (ticked, marks().filter(|mark| !matches!(mark, StopMark::Refused(_))).count())
+}
+
+fn is_gone(notice: &Notice, pid: i32, by: StopSignal) -> bool {
+    matches!(notice, Notice::Stop(StopReport::Gone { stopped, signal })
+        if stopped.target.pid == pid && *signal == by)
+}
+
+fn aftermath(notice: &Notice) -> Option<(&StopTally, &StopAftermath)> {
+    match notice {
+        Notice::Stop(StopReport::Aftermath { pending, aftermath }) => Some((pending, aftermath)),
+        _ => None,
+    }
+}
+
+/// Whether all locks are released and the log can be moved, after so many have ended and so many have not.
+fn is_aftermath(notice: &Notice, gone: usize, stays: usize) -> bool {
+    aftermath(notice).is_some_and(|(pending, aftermath)| {
+        (pending.gone.len(), pending.stays.len()) == (gone, stays)
+            && aftermath.still_held.is_empty()
+            && aftermath.hazard.is_none()
+            && aftermath.in_the_way.as_ref().is_some_and(Vec::is_empty)
+    })
+}
+
+/// What protects the process that got no signal.
+fn spared(notice: &Notice) -> Option<&StaleProtection> {
+    match notice {
+        Notice::Refused(SignalRefusal::Spared { why, .. })
+        | Notice::Stop(StopReport::Refused(SignalRefusal::Spared { why, .. })) => Some(why),
+        _ => None,
+    }
+}
+
 #[test]
-fn those_that_are_ticked_end_and_nobody_else_and_what_they_left_is_told() {
+fn those_that_are_ticked_end_and_no_other_and_what_they_left_is_reported() {
     let scene = Scene::new();
     let old: Vec<Actor> = (0..6).map(|_| scene.holder()).collect();
     let mut reader = scene.holder();
@@ -69,13 +127,15 @@ fn those_that_are_ticked_end_and_nobody_else_and_what_they_left_is_told() {
     in_tokio(async {
         let is_stale = move |process: &Process| reap.contains(&process.pid).then(|| stale(None));
         let mut console = Console::open(&scene, is_stale);
-        console.ask("X", "Reap what is stale").await;
-        assert!(console.stage.screen().contains("7 of 7 ticked"), "{}", console.stage.screen());
+        console.ask("X", is_reap).await;
+        assert_eq!(ticked(&console), (7, 7));
         console.keys(" j y").await;
-        console.look_until("5 of 5 gone: all locks released; the WAL can be moved again").await;
-        assert!(console.tells("TERM goes to 5 processes"), "{:?}", console.log);
-        let ended = console.log.iter().filter(|(_, line)| line.contains("has ended after TERM")).count();
-        assert_eq!(ended, 5, "a line each: {:?}", console.log);
+        console.look_until(|notice| is_aftermath(notice, 5, 0)).await;
+        assert!(console.notices.iter().any(|it| matches!(it, Notice::Begins(_))), "{:?}", console.notices);
+        let ended =
+            |pid: &i32| console.log.iter().filter(|(_, line)| line.starts_with(&format!("{pid} ("))).count();
+        let reported: Vec<usize> = pids.iter().map(ended).collect();
+        assert_eq!(reported, [0, 0, 1, 1, 1, 1, 1], "a line each: {:?}", console.log);
     });
     let alive: Vec<i32> = pids.into_iter().filter(|&pid| !has_ended(pid)).collect();
     assert_eq!(alive.len(), 2, "those that were unticked");
@@ -83,7 +143,7 @@ fn those_that_are_ticked_end_and_nobody_else_and_what_they_left_is_told() {
 }
 
 #[test]
-fn who_still_pins_the_log_is_told() {
+fn who_still_pins_the_log_is_reported() {
     let scene = Scene::new();
     let old = scene.holder();
     let mut reader = scene.holder();
@@ -93,14 +153,19 @@ fn who_still_pins_the_log_is_told() {
     let pid = old.pid();
     in_tokio(async {
         let mut console = Console::open(&scene, nobody);
-        console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
+        console.ask_stop(&format!("/{pid}<Enter>x"), pid).await;
         console.keys("y").await;
-        console.hear("has ended after TERM").await;
-        let held = format!(
-            "all locks released; the WAL is still held: {} (waltop) reads the main file alone",
-            reader.pid()
-        );
-        console.look_until(&held).await;
+        console.wait_for(|notice| is_gone(notice, pid, StopSignal::Term)).await;
+        console
+            .look_until(|notice| {
+                aftermath(notice).is_some_and(|(pending, aftermath)| {
+                    let blockers = aftermath.in_the_way.iter().flatten().map(|it| it.pid);
+                    pending.gone.len() == 1
+                        && aftermath.still_held.is_empty()
+                        && blockers.eq([Some(reader.pid())])
+                })
+            })
+            .await;
     });
     reader.sql("COMMIT");
 }
@@ -113,17 +178,17 @@ fn one_that_does_not_go_is_asked_about_and_ends_by_kill_only() {
     stubborn.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (2)");
     in_tokio(async {
         let mut console = Console::open(&scene, nobody);
-        console.ask("x", &format!("Stop {pid}")).await;
+        console.ask_stop("x", pid).await;
         assert!(console.stage.screen().contains("write transaction rolls back"));
         console.keys("y").await;
         assert!(console.stage.screen().contains("5 s left"), "{}", console.stage.screen());
         console.stage.update(Message::Tick(Timestamp::now() + Duration::from_secs(2)));
         assert!(!console.stage.screen().contains("5 s left"), "{}", console.stage.screen());
-        console.hear("KILL what did not go?").await;
+        console.wait_for_dialog(is_kill).await;
         stubborn.sql("SELECT 1");
         console.keys("y").await;
-        console.hear("has ended after KILL").await;
-        console.look_until("has ended after KILL: all locks released").await;
+        console.wait_for(|notice| is_gone(notice, pid, StopSignal::Kill)).await;
+        console.look_until(|notice| is_aftermath(notice, 1, 0)).await;
     });
     assert!(has_ended(pid));
     scene.actor().sql("INSERT INTO t VALUES (3)");
@@ -138,32 +203,40 @@ fn one_that_executes_another_program_on_term_is_not_killed() {
     let pid = python.pid();
     in_tokio(async {
         let mut console = Console::open(&scene, nobody);
-        console.ask("x", &format!("Stop {pid}")).await;
+        console.ask_stop("x", pid).await;
         console.keys("y").await;
-        console.hear("KILL what did not go?").await;
+        console.wait_for_dialog(is_kill).await;
         console.keys("y").await;
-        console.hear("runs another program than when it was listed").await;
+        console
+            .wait_for(|notice| {
+                let Notice::Stop(StopReport::Refused(SignalRefusal::Unproven { fact, .. })) = notice else {
+                    return false;
+                };
+                *fact == UnprovenProgram::OtherExecutable
+            })
+            .await;
     });
     assert!(!has_ended(pid));
     eventually("it runs on", || (state(pid) == Some('S')).then_some(()));
 }
 
 #[test]
-fn one_that_ended_while_the_dialog_was_open_is_told_and_nothing_is_signalled() {
+fn one_that_ended_while_the_dialog_was_open_is_reported_and_nothing_is_signalled() {
     let scene = Scene::new();
     let actor = scene.holder();
     let mut other = scene.holder();
     let pid = actor.pid();
     in_tokio(async {
         let mut console = Console::open(&scene, nobody);
-        console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
+        console.ask_stop(&format!("/{pid}<Enter>x"), pid).await;
         actor.close();
         let look = seen(&mut console.watch, &nobody);
         let effects = console.stage.update(Message::Look(Arc::new(look)));
         console.carry_out(effects).await;
-        assert!(console.stage.screen().contains(&format!("Stop {pid}")), "the dialog still means that one");
+        console.ask_stop("", pid).await;
         console.keys("y").await;
-        console.hear("is already gone; nothing was signalled").await;
+        let gone = Notice::Stop(StopReport::Refused(SignalRefusal::Gone { pid }));
+        console.wait_for(|notice| *notice == gone).await;
     });
     other.sql("SELECT 1");
 }
@@ -175,13 +248,13 @@ fn the_process_of_the_dialog_is_meant_wherever_the_selection_goes() {
     let pid = one.pid();
     in_tokio(async {
         let mut console = Console::open(&scene, nobody);
-        console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
+        console.ask_stop(&format!("/{pid}<Enter>x"), pid).await;
         console.keys("<Tab><Down><Up>").await;
         let mut look = seen(&mut console.watch, &nobody);
         look.snapshot.databases[0].processes.retain(|process| process.pid != pid);
         console.stage.update(Message::Look(Arc::new(look)));
         console.keys("y").await;
-        console.hear("has ended after TERM").await;
+        console.wait_for(|notice| is_gone(notice, pid, StopSignal::Term)).await;
     });
     assert!(has_ended(pid));
     two.sql("SELECT 1");
@@ -205,12 +278,12 @@ fn a_stopped_writer_is_let_go_on_first_and_those_who_wait_finish() {
     }
     in_tokio(async {
         let mut console = Console::open(&scene, nobody);
-        console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
+        console.ask_stop(&format!("/{pid}<Enter>x"), pid).await;
         let screen = console.stage.screen();
-        assert!(screen.contains("[CONT] TERM") && screen.contains("CONT lets it continue"), "{screen}");
+        assert!(screen.contains("[CONT] TERM"), "{screen}");
         console.keys("y").await;
-        console.hear("was sent CONT").await;
-        console.look_until("runs again after CONT").await;
+        console.wait_for(|notice| matches!(notice, Notice::Stop(StopReport::Continued { .. }))).await;
+        console.look_until(|notice| matches!(notice, Notice::Stop(StopReport::Runs { .. }))).await;
     });
     assert_eq!(writer.answer(), "ok");
     for actor in &mut waiting {
@@ -225,12 +298,13 @@ fn one_that_a_rule_protects_is_refused_by_x_with_the_reason() {
     in_tokio(async {
         let mut console = Console::open(&scene, |_| Some(stale(Some("server"))));
         console.keys("x").await;
-        console.hear("is protected: the rule server protects it").await;
-        assert!(!console.stage.screen().contains("Stop "));
-        console.ask("X", "Reap what is stale").await;
-        assert!(console.stage.screen().contains("0 of 0 ticked"), "{}", console.stage.screen());
+        let server = StaleProtection::Rule { rule: "server".to_owned() };
+        console.wait_for(|notice| spared(notice) == Some(&server)).await;
+        assert!(console.stage.app.dialog().is_none());
+        console.ask("X", is_reap).await;
+        assert_eq!(ticked(&console), (0, 0));
         console.keys(" y").await;
-        assert!(console.stage.screen().contains("nothing is ticked"));
+        assert!(console.stage.app.dialog().is_some_and(is_reap), "nothing is ticked");
     });
     actor.sql("SELECT 1");
 }
@@ -263,16 +337,25 @@ fn what_a_rule_and_idleness_condemn_is_listed_and_ends() {
     in_tokio(async {
         let mut console = Console::with(&scene, config, as_judged);
         console.look_until_stale().await;
-        console.ask("X", "Reap what is stale").await;
-        let screen = console.stage.screen();
+        console.ask("X", is_reap).await;
+        assert_eq!(ticked(&console), (1, 1));
+        let list = reap_list(&console);
+        let by_rule = |protection: &StaleProtection| matches!(protection, StaleProtection::Rule { rule } if rule == "spared");
+        let left_alone = list.rows.iter().find(|row| row.process.pid == spared.pid()).map(|row| &row.mark);
         assert!(
-            screen.contains("1 of 1 ticked") && screen.contains("left alone: the rule spared"),
-            "{screen}"
+            matches!(left_alone, Some(StopMark::Refused(SignalRefusal::Spared { why, .. })) if by_rule(why)),
+            "{left_alone:?}"
         );
-        assert!(screen.contains("past the 0 ms of the rule old, and idle"), "{screen}");
+        let listed = list.rows.iter().find(|row| row.process.pid == old.pid()).expect("it is listed");
+        let causes = &listed.process.stale.as_ref().expect("a verdict").causes;
+        assert!(
+            matches!(&causes[..], [StaleCause::MaxAge { rule, limit_ms, .. }] if rule == "old" && *limit_ms == 0.0),
+            "{causes:?}"
+        );
         console.keys("y").await;
-        console.look_until("all locks released; the WAL can be moved again").await;
-        assert!(console.tells(&format!("{} (old) has ended after TERM", old.pid())), "{:?}", console.log);
+        console.look_until(|notice| is_aftermath(notice, 1, 0)).await;
+        let ended = |it: &Notice| is_gone(it, old.pid(), StopSignal::Term);
+        assert!(console.notices.iter().any(ended), "{:?}", console.notices);
     });
     assert!(has_ended(old.pid()) && !has_ended(spared.pid()));
     other.sql("INSERT INTO t VALUES (2)");
@@ -291,14 +374,14 @@ fn the_only_holder_of_deleted_data_gets_no_signal() {
         let mut console = Console::open(&scene, as_judged);
         console.look().await;
         console.keys("x").await;
-        console.hear("is protected: it holds the only copy of ").await;
-        assert!(!console.stage.screen().contains("Stop "), "{}", console.stage.screen());
+        console.wait_for(|it| matches!(spared(it), Some(StaleProtection::OnlyCopy { .. }))).await;
+        assert!(console.stage.app.dialog().is_none(), "{}", console.stage.screen());
         let is_split = |process: &Process| !waltop::act::reap::causes(process).is_empty();
         while !console.stage.app.database().is_some_and(|it| it.processes.iter().any(is_split)) {
             console.look().await;
         }
-        console.ask("X", "Reap what is stale").await;
-        assert!(console.stage.screen().contains("0 of 0 ticked"), "{}", console.stage.screen());
+        console.ask("X", is_reap).await;
+        assert_eq!(ticked(&console), (0, 0));
     });
     holder.sql("INSERT INTO t VALUES (3)");
 }
@@ -310,11 +393,11 @@ fn one_that_became_the_only_holder_while_the_dialog_was_open_gets_no_signal() {
     let pid = holder.pid();
     in_tokio(async {
         let mut console = Console::open(&scene, as_judged);
-        console.ask("x", &format!("Stop {pid}")).await;
+        console.ask_stop("x", pid).await;
         std::fs::remove_file(scene.db()).expect("removed");
         console.look().await;
         console.keys("y").await;
-        console.hear("is protected: it holds the only copy of ").await;
+        console.wait_for(|it| matches!(spared(it), Some(StaleProtection::OnlyCopy { .. }))).await;
     });
     holder.sql("INSERT INTO t VALUES (3)");
 }
@@ -333,15 +416,16 @@ fn one_whose_empty_log_was_deleted_is_never_asked_to_end_but_killed() {
     in_tokio(async {
         let mut console = Console::open(&scene, as_judged);
         console.look_until_stale().await;
-        console.ask("X", "Reap what is stale").await;
-        let screen = console.stage.screen();
-        assert!(screen.contains("0 of 0 ticked") && screen.contains("has a deleted log open"), "{screen}");
+        console.ask("X", is_reap).await;
+        assert_eq!(ticked(&console), (0, 0));
+        let marks: Vec<&StopMark> = reap_list(&console).rows.iter().map(|row| &row.mark).collect();
+        assert!(matches!(marks[..], [StopMark::Refused(SignalRefusal::Split { .. })]), "{marks:?}");
         console.keys(" yn").await;
-        console.ask(&format!("/{pid}<Enter>x"), &format!("Stop {pid}")).await;
+        console.ask_stop(&format!("/{pid}<Enter>x"), pid).await;
         let screen = console.stage.screen();
-        assert!(screen.contains("[KILL] TERM") && screen.contains("copy the files first"), "{screen}");
+        assert!(screen.contains("[KILL] TERM"), "{screen}");
         console.keys("y").await;
-        console.look_until("has ended after KILL").await;
+        console.look_until(|notice| is_gone(notice, pid, StopSignal::Kill)).await;
     });
     assert!(has_ended(pid));
     other.sql("INSERT INTO t VALUES (3)");

@@ -108,7 +108,7 @@ fn the_console_moves_the_log_as_far_as_a_reader_lets_it_and_says_who_is_in_the_w
 }
 
 #[test]
-fn a_truncate_is_only_run_where_nobody_would_be_blocked() {
+fn a_truncate_is_only_run_where_no_process_would_be_blocked() {
     let mut scene = Scene::new("truncate", "1s");
     scene.writer.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (3)");
     let terminal = scene.console(&[]);

@@ -1,5 +1,7 @@
 //! Fixture, keys, screen: what the console shows, and what its keys ask for.
 
+mod keys;
+
 use insta::assert_snapshot;
 use log::Level;
 use serde_json::json;
@@ -8,8 +10,9 @@ use waltop::{
         ActionOutcome, ConfirmedAction, Effect, EffectReport,
         signal::{SignalTarget, StopSignal},
     },
-    console::app::{LogLine, Message},
+    console::app::{LogLine, Message, Notice},
     diagnose::health::HealthDepth,
+    ingest::batch::BatchSizeError,
     snapshot::{Process, Versioned},
 };
 
@@ -143,7 +146,7 @@ fn the_ingestion_dialog_starts_in_its_folder() {
     assert_snapshot!(stage.screen());
     // y is typing here, not yes.
     assert!(acts(&stage.keys("/yy<Tab>0<Enter>")).is_empty());
-    assert!(stage.screen().contains("a batch has at least 1 file"));
+    assert!(stage.screen().contains(&BatchSizeError::Zero.to_string()));
     let effects = stage.keys("<C-u>10<Enter>");
     let [ConfirmedAction::Ingest { database, folder, batch }] = acts(&effects)[..] else {
         panic!("{effects:?}")
@@ -193,7 +196,7 @@ fn a_health_check_says_what_it_does_and_is_shown_until_it_ends() {
     assert_snapshot!(stage.screen());
     assert!(acts(&stage.keys("y<Enter>")).is_empty(), "there is nothing to say yes to");
     stage.update(Message::Report(EffectReport::Health(ActionOutcome::good("healthy"))));
-    assert!(!stage.screen().contains("Esc ends the check"));
+    assert!(stage.app.dialog().is_none());
     assert!(checks(&stage.keys("Hy"), HealthDepth::Write));
     let ended = stage.keys("<Esc>");
     assert!(ended.iter().any(|effect| matches!(effect, Effect::StopHealth)), "{ended:?}");
@@ -207,102 +210,6 @@ fn what_was_left_over_points_to_the_health_check() {
     assert!(
         Stage::new(look(vec![left]), USUAL).screen().contains("left over, no process uses it: H recovers")
     );
-}
-
-#[test]
-fn a_selected_process_stays_selected_when_rows_move() {
-    let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    stage.keys("j");
-    let selected = stage.app.selected_process().map(|process| process.pid);
-    let mut moved = contended();
-    moved.processes.insert(0, from(process(5, "new", &["new"], "2026-01-15T14:03:00Z")));
-    moved.processes[0].holds = vec![waltop::snapshot::LockHold::Write];
-    stage.look(look(vec![moved]));
-    assert_eq!(stage.app.selected_process().map(|process| process.pid), selected);
-}
-
-#[test]
-fn a_row_that_the_filter_hides_cannot_be_hit() {
-    let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    stage.keys("g");
-    assert_eq!(stage.app.selected_process().map(|process| process.pid), Some(71166));
-    assert_eq!(pins(&stage.keys("/watch<Enter>x")), [SignalTarget { pid: 71168, start_ticks: 71168 }]);
-    assert_eq!(pins(&stage.keys("/<C-u>no such thing<Enter>x")), []);
-}
-
-#[test]
-fn the_dialog_means_its_own_process_whatever_moves_behind_it() {
-    let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    let pinned = pins(&stage.keys("gx"))[0];
-    stage.pinned(pinned);
-    stage.keys("<Tab><Down>");
-    let mut without = contended();
-    without.processes.retain(|process| process.pid != pinned.pid);
-    stage.look(look(vec![without]));
-    assert_eq!(
-        acts(&stage.keys("y")),
-        [&ConfirmedAction::Signal { targets: vec![pinned], signal: StopSignal::Term }]
-    );
-}
-
-#[test]
-fn no_escape_and_enter_leave_a_process_alone() {
-    for keys in ["n", "<Esc>", "<Enter>"] {
-        let mut stage = Stage::new(look(vec![contended()]), USUAL);
-        let pinned = pins(&stage.keys("x"))[0];
-        stage.pinned(pinned);
-        let effects = stage.keys(keys);
-        assert!(acts(&effects).is_empty(), "{keys}");
-        assert!(effects.iter().any(|effect| matches!(effect, Effect::Unpin)), "{keys}");
-        assert!(!stage.screen().contains("Stop 71166"), "{keys}");
-    }
-}
-
-#[test]
-fn read_only_and_disarmed_no_key_changes_anything() {
-    let everything = "xyc<Enter>i<Enter>fy<Esc>";
-    let mut stage = Stage::readonly(look(vec![rollback()]), USUAL);
-    let effects = stage.keys(&format!("a{everything}"));
-    assert!(acts(&effects).is_empty() && pins(&effects).is_empty());
-    assert!(stage.screen().contains("READ-ONLY"));
-    let mut stage = Stage::new(look(vec![rollback()]), USUAL);
-    let effects = stage.keys(&format!("a{everything}"));
-    assert!(acts(&effects).is_empty() && pins(&effects).is_empty());
-    assert!(stage.screen().contains("DISARMED"));
-    assert_eq!(pins(&stage.keys("ax")).len(), 1);
-}
-
-#[test]
-fn escape_never_quits_and_q_does() {
-    let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    let effects = stage.keys("?<Esc>/abc<Esc>3<Esc><Esc><Esc>");
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Quit(_))));
-    assert!(matches!(stage.keys("q")[..], [Effect::Quit(0)]));
-    assert!(matches!(stage.keys("<C-c>")[..], [Effect::Quit(130)]));
-}
-
-#[test]
-fn a_pause_holds_the_screen_and_the_next_look_waits() {
-    let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    stage.keys("p");
-    let mut later = contended();
-    later.processes.clear();
-    stage.look(look(vec![later]));
-    assert!(stage.screen().contains("PAUSED") && stage.screen().contains("71201"));
-    stage.keys("p");
-    assert!(!stage.screen().contains("71201 1 m"));
-}
-
-#[test]
-fn every_database_has_its_turn() {
-    let mut stage = Stage::new(look(vec![contended(), rollback()]), USUAL);
-    assert!(stage.screen().contains("notes.db  1 of 2"));
-    stage.keys("]");
-    assert!(stage.screen().contains("huey.db  2 of 2"));
-    stage.keys("]");
-    assert!(stage.screen().contains("notes.db  1 of 2"));
-    stage.keys("[");
-    assert!(stage.screen().contains("huey.db  2 of 2"));
 }
 
 #[test]
@@ -337,42 +244,7 @@ fn a_long_text_scrolls_to_its_end_and_back_at_once() {
 }
 
 #[test]
-fn a_process_that_is_not_on_the_screen_cannot_be_hit() {
-    for panel in ["3", "4", "5", "6"] {
-        let mut stage = Stage::new(look(vec![contended()]), USUAL);
-        assert_eq!(pins(&stage.keys(&format!("{panel}x"))), [], "{panel}");
-        assert!(
-            stage.screen().contains("no process that can be stopped is selected in "),
-            "{}",
-            stage.screen()
-        );
-    }
-}
-
-#[test]
-fn a_selected_process_that_goes_is_told() {
-    let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    stage.keys("g");
-    let mut without = contended();
-    without.processes.retain(|process| process.pid != 71166);
-    stage.look(look(vec![without]));
-    assert!(stage.screen().contains("71166 (bun) has gone"));
-}
-
-#[test]
-fn pressing_x_twice_opens_one_dialog_that_acts() {
-    let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    let pinned = pins(&stage.keys("gxx"));
-    assert_eq!(pinned.len(), 1);
-    stage.pinned(pinned[0]);
-    assert_eq!(
-        acts(&stage.keys("y")),
-        [&ConfirmedAction::Signal { targets: vec![pinned[0]], signal: StopSignal::Term }]
-    );
-}
-
-#[test]
-fn a_database_that_is_gone_from_its_path_is_not_made_anew() {
+fn a_database_that_is_gone_from_its_path_is_not_created_again() {
     let mut gone = contended();
     gone.files.db = None;
     gone.header = None;
@@ -411,26 +283,6 @@ fn what_cannot_be_seen_is_said() {
     blind.snapshot.unseen.push(waltop::snapshot::Unseen { what, why });
     let screen = Stage::new(blind, USUAL).screen();
     assert!(screen.contains("· not seen") && screen.contains("processes of other users:"), "{screen}");
-}
-
-#[test]
-fn what_is_copied_is_the_row_that_is_selected() {
-    for keys in ["y", "jy", "7jy", "4y", "4jjy", "5y", "3y"] {
-        let mut stage = Stage::new(look(vec![contended()]), USUAL);
-        let effects = stage.keys(keys);
-        let copied =
-            effects.iter().find_map(|it| if let Effect::Copy(text) = it { Some(text) } else { None });
-        let copied = copied.unwrap_or_else(|| panic!("{keys} copies something"));
-        let first = copied.split([' ', ':']).next().unwrap_or_default();
-        let selected = match &keys[..1] {
-            "4" => stage.app.visible_pragmas()[keys.len() - 2].name.clone(),
-            "7" => "error".to_owned(),
-            "5" => "20260115T140220Z-71201".to_owned(),
-            "3" => "/home/me/notes.db".to_owned(),
-            _ => stage.app.selected_process().expect("one is selected").pid.to_string(),
-        };
-        assert_eq!(first, selected, "{keys}");
-    }
 }
 
 fn from(value: serde_json::Value) -> Process {

@@ -4,7 +4,8 @@ use std::{fs, path::Path};
 
 use vt100::Color;
 use waltop::{
-    act::Effect,
+    act::{Effect, gate::NotArmed},
+    console::app::Notice,
     keymap::{self, Keymap, NamedKey},
 };
 
@@ -50,13 +51,16 @@ fn a_new_key_acts_and_is_shown_wherever_the_old_one_was() {
     }
     assert_eq!(stage.keys("x7?").len(), 0, "the old keys do nothing");
     let after = stage.screen();
-    assert!(after.contains("no key ? here; F1 lists the keys"), "{after}");
+    let notice = stage.app.notice().expect("a notice");
+    assert_eq!(*notice, Notice::UnknownKey { key: "?".to_owned(), help: "F1".to_owned() });
+    assert!(after.contains(&notice.to_string()), "{after}");
     let changed = after.lines().zip(screen.lines()).filter(|(after, before)| after != before).count();
     assert_eq!(changed, 1, "only the notice is new:\n{after}");
     assert!(stage.keys("K").iter().any(|effect| matches!(effect, Effect::Pin(_))));
     let mut stage = Stage::with_keys(look(vec![contended()]), USUAL, keymap.clone());
     stage.keys("Zc");
-    assert!(stage.screen().contains("actions are disarmed: Z arms them"), "{}", stage.screen());
+    let disarmed = Notice::NotArmed { why: NotArmed::Disarmed, key: "Z".to_owned() };
+    assert_eq!(stage.app.notice(), Some(&disarmed));
     let empty = Stage::with_keys(look(vec![missing()]), USUAL, keymap);
     assert!(empty.screen().contains("N starts an ingestion"), "{}", empty.screen());
 }

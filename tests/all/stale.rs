@@ -366,7 +366,7 @@ fn an_orphan_that_is_idle() {
             assert_eq!(database.process(pid).expect("a row").origin.has_lost_parent, Some(false));
         }
     });
-    let origin = eventually("it is taken in", || {
+    let origin = eventually("it is adopted", || {
         look(&mut watch);
         let origin = look(&mut patient).process(orphan.pid())?.origin.clone();
         (origin.has_lost_parent == Some(true)).then_some(origin)

@@ -92,7 +92,7 @@ fn scrolled_to_the_oldest_and_frozen() {
 }
 
 #[test]
-fn under_the_cursor_is_who_held_the_lock_when_and_how_long_or_nobody() {
+fn under_the_cursor_is_who_held_the_lock_when_and_how_long_or_no_process() {
     let mut stage = stage(USUAL);
     stage.keys("b");
     assert!(stage.screen().contains("71201 (bun) has held it for 840 ms so far from 14:03:21.160"));

@@ -1,6 +1,9 @@
 //! `waltop watch`: real processes that keep a real database in step with a folder.
 
 mod checkpoints;
+mod endings;
+mod refusals;
+mod shown;
 
 use std::{
     collections::BTreeSet,
@@ -84,7 +87,7 @@ impl Scene {
     }
 
     fn takes_in(&self, name: &str, text: &str) {
-        eventually(&format!("{name} is taken in"), || self.has(name, text).then_some(()));
+        eventually(&format!("{name} is ingested"), || self.has(name, text).then_some(()));
     }
 
     fn takes_out(&self, name: &str) {
@@ -288,7 +291,7 @@ fn a_lock_that_stays_is_said_once_and_waited_out() {
 }
 
 #[test]
-fn a_database_that_was_deleted_is_made_anew_and_that_is_said() {
+fn a_database_that_was_deleted_is_created_again_and_that_is_said() {
     let scene = Scene::new();
     let watch = scene.watch(&[]);
     fs::remove_file(scene.db()).expect("it is there, and nobody has it open");
@@ -318,19 +321,6 @@ fn a_watch_begins_though_the_database_is_locked() {
 }
 
 #[test]
-fn a_second_watch_is_refused_and_an_ingestion_beside_it_is_not() {
-    let scene = Scene::new();
-    let watch = scene.watch(&[]);
-    let second = scene.output("watch", &[]);
-    let said = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert_eq!((second.status.code(), second.stdout.len()), (Some(2), 0), "{said}");
-    assert!(said.contains(&format!("is being watched by process {}: stop", watch.pid())), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    let ingest = scene.output("ingest", &[]);
-    assert!(ingest.status.success(), "{}", String::from_utf8_lossy(&ingest.stderr));
-}
-
-#[test]
 fn the_database_is_not_open_between_runs() {
     let scene = Scene::new();
     let watch = scene.watch(&[]);
@@ -348,117 +338,6 @@ fn the_database_is_not_open_between_runs() {
 }
 
 #[test]
-fn a_signal_ends_it_and_nothing_is_left() {
-    for (signal, code) in [(Signal::TERM, 0), (Signal::INT, 130), (Signal::HUP, 129)] {
-        let scene = Scene::new();
-        let watch = scene.watch(&[]);
-        let pidfiles = scene.state("watch");
-        let pid = fs::read_to_string(&pidfiles[0]).expect("the pidfile");
-        assert_eq!((pidfiles.len(), pid.lines().next()), (1, Some(&*watch.pid().to_string())));
-        watch.signal(signal);
-        assert_eq!(watch.ends().code(), Some(code));
-        assert_eq!((scene.state("watch").len(), scene.state("lock").len()), (0, 0));
-    }
-}
-
-#[test]
-fn a_hangup_that_is_ignored_stays_ignored() {
-    let scene = Scene::new();
-    let waltop = scene.waltop("watch", &[]);
-    let mut command = Command::new("sh");
-    command.args(["-c", r#"trap "" HUP; exec "$0" "$@""#]).arg(waltop.get_program()).args(waltop.get_args());
-    command.envs(waltop.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let watch = Watch::start(command);
-    watch.ran(1);
-    watch.signal(Signal::HUP);
-    scene.write("one.md", "after the terminal was closed");
-    scene.takes_in("one.md", "after the terminal was closed");
-    watch.signal(Signal::TERM);
-    assert_eq!(watch.ends().code(), Some(0));
-}
-
-#[test]
-fn it_shows_as_what_it_is_while_it_lives() {
-    let scene = Scene::new();
-    let watch = scene.watch(&[]);
-    let ask = |arguments: &[&str]| {
-        let output = Command::new(WALTOP)
-            .args(arguments)
-            .arg(scene.db())
-            .env("XDG_STATE_HOME", scene.dir.path().join("state"))
-            .env("XDG_CONFIG_HOME", scene.dir.path().join("config"))
-            .output()
-            .expect("waltop runs");
-        String::from_utf8(output.stdout).expect("text")
-    };
-    let json = |arguments: &[&str]| -> Value { serde_json::from_str(&ask(arguments)).expect("JSON") };
-    let runs = json(&["runs", "--json"]);
-    let (folder, database) = (scene.notes().display().to_string(), scene.db().display().to_string());
-    assert_eq!(runs["watchers"][0]["pid"], watch.pid());
-    assert_eq!(runs["watchers"][0]["database"], *database);
-    let said = format!("watching: process {} keeps {database} in step with {folder}, for ", watch.pid());
-    assert!(ask(&["runs"]).contains(&said), "{}", ask(&["runs"]));
-    let watchers = json(&["status", "--json"])["databases"][0]["watchers"].take();
-    assert_eq!((&watchers[0]["pid"], &watchers[0]["folders"][0]), (&json!(watch.pid()), &json!(folder)));
-    assert!(ask(&["status"]).contains(&format!("process {} keeps it in step with", watch.pid())));
-
-    watch.signal(Signal::KILL);
-    watch.ends();
-    assert_eq!(json(&["runs", "--json"])["watchers"], json!([]), "its file lies there, and is no watch");
-    assert!(!ask(&["runs"]).contains("watching:"));
-}
-
-#[test]
-fn the_console_says_who_watches() {
-    let mut database = contended();
-    let since = "2026-01-15T13:00:00Z".parse().expect("a time");
-    let folders = vec!["/home/me/notes".to_owned()];
-    database.watchers = vec![IngestWatcher { pid: 71555, start_ticks: Some(1), folders, since }];
-    let stage = Stage::new(look(vec![database.clone()]), (120, 40));
-    assert!(stage.screen().contains("71555 watches notes for 1 h"), "{}", stage.screen());
-    assert!(stage.screen().contains("312 of 556"), "{}", stage.screen());
-    let mut of_it = database.clone();
-    of_it.watchers[0].pid = of_it.ingestions[0].pid;
-    let mut stage = Stage::new(look(vec![of_it]), (120, 40));
-    stage.keys("i");
-    let ends = "It is that of a watch, which ends with it.";
-    stage.pinned(SignalTarget { pid: 71201, start_ticks: 71201 });
-    assert!(stage.screen().contains(ends), "{}", stage.screen());
-    database.ingestions.clear();
-    let stage = Stage::new(look(vec![database]), (120, 40));
-    assert!(stage.screen().contains("71555 watches notes for 1 h"), "{}", stage.screen());
-    assert!(stage.screen().contains("No ingestion yet."), "{}", stage.screen());
-}
-
-#[test]
-fn a_watch_begins_where_another_was_killed() {
-    let scene = Scene::new();
-    let first = scene.watch(&[]);
-    first.signal(Signal::KILL);
-    assert_eq!(first.ends().code(), None);
-    assert_eq!(scene.state("watch").len(), 1, "it could not clean up");
-    scene.write("one.md", "written meanwhile");
-    let second = scene.watch(&[]);
-    assert!(scene.has("one.md", "written meanwhile"));
-    second.signal(Signal::TERM);
-    assert_eq!(second.ends().code(), Some(0));
-    assert_eq!(scene.state("watch").len(), 0);
-}
-
-#[test]
-fn each_run_is_a_line_of_json() {
-    let scene = Scene::new();
-    let watch = scene.watch(&["--json"]);
-    fs::remove_file(scene.notes().join("two.md")).expect("it was there");
-    watch.ran(2);
-    let runs: Vec<RunSummary> =
-        lines(&watch.out).iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!((runs[0].taken_in, runs[1].removed), (2, 1));
-    assert!(runs.iter().all(|run| run.run.is_some()));
-}
-
-#[test]
 fn a_folder_without_documents_is_waited_for() {
     let scene = Scene::new();
     for name in ["one.md", "two.md"] {
@@ -473,7 +352,7 @@ fn a_folder_without_documents_is_waited_for() {
 }
 
 #[test]
-fn a_file_that_fails_is_told_once() {
+fn a_file_that_fails_is_reported_once() {
     let scene = Scene::new();
     scene.write("two.md", "");
     fs::write(scene.notes().join("bad.md"), [0xff, 0xfe, 0x00, 0xff]).expect("a file");
@@ -485,32 +364,4 @@ fn a_file_that_fails_is_told_once() {
     }
     let said = lines(&watch.err);
     assert_eq!(said.iter().filter(|line| line.contains("bad.md")).count(), 1, "{said:?}");
-}
-
-#[test]
-fn settings_that_are_read_only_refuse_it() {
-    let scene = Scene::new();
-    let config = scene.dir.path().join("config/waltop");
-    fs::create_dir_all(&config).expect("a folder");
-    fs::write(config.join("config.toml"), "readonly = true\n").expect("a file");
-    let refused = scene.output("watch", &[]);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!((refused.status.code(), said.lines().count()), (Some(2), 1), "{said}");
-    assert!(!scene.db().exists());
-}
-
-#[test]
-fn what_cannot_be_watched_is_refused_before_anything_is_made() {
-    let scene = Scene::new();
-    fs::write(scene.db(), "not a database, but long enough to be told from one").expect("a file");
-    let refused = scene.output("watch", &[]);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!((refused.status.code(), said.lines().count()), (Some(2), 1), "{said}");
-    fs::remove_file(scene.db()).expect("it was there");
-    fs::rename(scene.notes(), scene.dir.path().join("gone")).expect("a rename");
-    fs::create_dir(scene.dir.path().join("data")).expect("a folder");
-    let refused = scene.output("watch", &[]);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!((refused.status.code(), said.lines().count()), (Some(2), 1), "{said}");
-    assert!(!scene.dir.path().join("state").exists());
 }

@@ -180,13 +180,13 @@ fn the_old_way_is_refused_and_ends_before_its_end() {
     assert_eq!(lost.ingestion.error.as_deref(), Some("database is locked"), "{lost:?}");
     assert!(lost.ingestion.longest_hold_ms > lost.busy_timeout_ms, "{lost:?}");
     assert!(
-        lost.rows > 0 && lost.rows < lost.documents as u64 && lost.rows == lost.ingestion.taken_in,
+        lost.rows > 0 && lost.rows < lost.documents as u64 && lost.rows == lost.ingestion.ingested,
         "{lost:?}"
     );
 }
 
 #[test]
-fn who_was_left_running_is_shown_and_ended_and_all_is_taken_in_without_a_refusal() {
+fn who_was_left_running_is_shown_and_ended_and_all_is_ingested_without_a_refusal() {
     use waltop::{ingest::embed::EmbeddingSummary, state::journal::RunOutcome};
     let Some(mut won) = win(SCALE) else { return };
     won.stale.sort();
@@ -196,7 +196,7 @@ fn who_was_left_running_is_shown_and_ended_and_all_is_taken_in_without_a_refusal
     assert!(won.all_new_live);
     let ours = &won.ingestion;
     assert_eq!(
-        (ours.taken_in, ours.failed.len(), ours.outcome),
+        (ours.ingested, ours.failed.len(), ours.outcome),
         (won.documents as u64, 0, RunOutcome::Completed),
         "{ours:?}"
     );

@@ -200,7 +200,7 @@ fn the_old_way_they_are_refused_and_leave_files_behind_and_miss_tables() {
 #[test]
 fn ours_comply_a_stranger_is_found_and_an_old_schema_is_brought_up_to_date() {
     let Some(won) = win() else { return };
-    assert_eq!((won.beside_a_writer.taken_in, won.journal_mode.as_str()), (20, "wal"), "{won:?}");
+    assert_eq!((won.beside_a_writer.ingested, won.journal_mode.as_str()), (20, "wal"), "{won:?}");
     assert!(won.ours.len() >= 5 && won.ours.iter().all(|row| row.ok == Some(true)), "{:?}", won.ours);
     for (name, value) in [("busy_timeout", "5000"), ("mmap_size", "0"), ("foreign_keys", "ON")] {
         let row = won.ours.iter().find(|row| row.name == name).expect(name);

@@ -75,7 +75,7 @@ impl Importer<'_> {
 /// What an importer came to.
 #[derive(Debug, Deserialize)]
 pub struct Imported {
-    pub taken_in: u64,
+    pub ingested: u64,
     pub longest_hold_ms: f64,
     pub elapsed_ms: f64,
     /// What SQLite said that ended it.

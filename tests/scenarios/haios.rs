@@ -139,7 +139,7 @@ pub fn lose() -> Option<Lost> {
 pub fn win() -> Option<Won> {
     let mut scene = Scene::new()?;
     let before = Said::of(scene.ingest(&[])).summary();
-    assert_eq!(before.taken_in, DOCUMENTS as u64, "{before:?}");
+    assert_eq!(before.ingested, DOCUMENTS as u64, "{before:?}");
     let mut rounds = 0;
     // Whether it comes to write before the lock is given back is not ours to say, so it is tried until it does.
     let (named, patient) = eventually("an ingestion that was refused the lock", || {
@@ -173,7 +173,7 @@ pub fn win() -> Option<Won> {
 fn the_old_way_the_ingester_dies_at_once_and_has_taken_nothing_in() {
     let Some(lost) = lose() else { return };
     assert_eq!(lost.ingestion.error.as_deref(), Some("database is locked"), "{lost:?}");
-    assert_eq!((lost.ingestion.taken_in, lost.rows), (0, 0), "{lost:?}");
+    assert_eq!((lost.ingestion.ingested, lost.rows), (0, 0), "{lost:?}");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn it_is_tried_again_until_the_synthesis_is_done_or_ended_with_its_name_and_noth
     let Some(won) = win() else { return };
     assert_eq!(won.named, Some(won.synthesis));
     let patient = &won.patient;
-    assert_eq!((patient.taken_in, patient.failed.len()), (won.documents, 0), "{patient:?}");
+    assert_eq!((patient.ingested, patient.failed.len()), (won.documents, 0), "{patient:?}");
     assert!(patient.retries > 0, "{patient:?}");
 
     assert_eq!(won.refused.code, Some(2), "{:?}", won.refused);
@@ -189,7 +189,7 @@ fn it_is_tried_again_until_the_synthesis_is_done_or_ended_with_its_name_and_noth
     let by = format!("stayed locked for 0.3 s by {} (python3", won.synthesis);
     assert!(line.contains(&by) && line.contains("run this again to resume"), "{line}");
 
-    assert_eq!((won.again.taken_in, won.again.failed.len()), (won.documents, 0), "{:?}", won.again);
+    assert_eq!((won.again.ingested, won.again.failed.len()), (won.documents, 0), "{:?}", won.again);
     // The first ingestion had no synthesis beside it.
     let expected = ((won.syntheses + 1) * won.documents, won.syntheses * WHOLE);
     assert_eq!((won.rows, won.integrity.as_str()), (expected, "ok"));

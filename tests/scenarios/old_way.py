@@ -40,7 +40,7 @@ def importer(options, path):
     size, work, pause = int(options["batch"]), float(options["work"]), float(options["pause"])
     begin()
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
-    began, taken_in, longest, error = time.monotonic(), 0, 0.0, None
+    began, ingested, longest, error = time.monotonic(), 0, 0.0, None
     try:
         for first in range(0, len(files), size):
             batch = files[first : first + size]
@@ -52,12 +52,12 @@ def importer(options, path):
                 database.execute("INSERT INTO documents VALUES (?, ?)", row)
             database.execute("COMMIT")
             longest = max(longest, time.monotonic() - locked)
-            taken_in += len(batch)
+            ingested += len(batch)
             time.sleep(pause)
     except sqlite3.OperationalError as refusal:
         error = str(refusal)
     elapsed_ms = (time.monotonic() - began) * 1e3
-    say({"taken_in": taken_in, "longest_hold_ms": longest * 1e3, "elapsed_ms": elapsed_ms, "error": error})
+    say({"ingested": ingested, "longest_hold_ms": longest * 1e3, "elapsed_ms": elapsed_ms, "error": error})
 
 
 def writer(options, path):

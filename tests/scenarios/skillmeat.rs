@@ -185,7 +185,7 @@ fn the_old_way_they_come_one_after_another_and_everybody_waits() {
     use waltop::snapshot::{FindingKind, Severity};
     let Some(lost) = lose(SCALE) else { return };
     for import in &lost.imports {
-        assert_eq!((import.taken_in, import.error.as_deref()), (100, None), "{lost:?}");
+        assert_eq!((import.ingested, import.error.as_deref()), (100, None), "{lost:?}");
         assert!(import.longest_hold_ms >= lost.least_hold_ms, "{lost:?}");
     }
     assert!(lost.elapsed_ms >= 5.0 * lost.least_hold_ms, "{lost:?}");
@@ -195,11 +195,11 @@ fn the_old_way_they_come_one_after_another_and_everybody_waits() {
 }
 
 #[test]
-fn they_interleave_and_nobody_is_refused() {
+fn they_interleave_and_no_process_is_refused() {
     let Some(won) = win(SCALE) else { return };
     assert_eq!((won.codes.as_slice(), won.rows), (&[Some(0); IMPORTS][..], 500), "{won:?}");
     for import in &won.imports {
-        assert_eq!((import.taken_in, import.failed.len()), (100, 0), "{import:?}");
+        assert_eq!((import.ingested, import.failed.len()), (100, 0), "{import:?}");
         assert!(import.hold.is_some_and(|hold| hold.max < 500.0), "{import:?}");
     }
     assert_eq!(won.bystander.busy, 0, "{won:?}");
@@ -216,7 +216,7 @@ fn a_document_that_fails_leaves_the_others() {
 }
 
 #[test]
-fn a_batch_that_takes_long_is_told_and_one_that_takes_longer_is_an_error() {
+fn a_batch_that_takes_long_is_reported_and_one_that_takes_longer_is_an_error() {
     use waltop::snapshot::{FindingKind, Severity};
     for (error, severity) in [("1h", Severity::Warning), ("2ms", Severity::Error)] {
         let findings = in_one_transaction(error);

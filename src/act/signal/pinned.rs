@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_tells_whether_the_process_has_ended() {
+    fn waiting_shows_whether_the_process_has_ended() {
         let idle = IdleProcess::start();
         let pinned = idle.pin(ExpectedProgram::AsPinned);
         assert!(!pinned.wait(Duration::ZERO));

@@ -1,6 +1,6 @@
 //! The dialogs that keys open before anything changes, and why one does not open.
 
-use log::Level;
+use std::path::PathBuf;
 
 use crate::{
     act::{Effect, gate::NotArmed, reap::StopRequest, signal::SignalTarget},
@@ -9,24 +9,24 @@ use crate::{
     keymap::Action,
 };
 
-use super::App;
+use super::{App, Notice};
 
 impl App {
     /// Opens the dialog of an action that changes something. Under `--readonly`, or while not armed, none opens.
     #[must_use]
     pub(super) fn ask(&mut self, action: Action) -> Vec<Effect> {
         if let Err(why) = self.switch.permit() {
-            let why = self.refusal(why);
-            return vec![self.notify(Level::Warn, why)];
+            let notice = self.not_armed(why);
+            return vec![self.notify(notice)];
         }
         if self.database().is_none() {
-            return vec![self.notify(Level::Info, "nothing has been seen yet; try again in a moment")];
+            return vec![self.notify(Notice::NothingSeen)];
         }
         if let Some(why) = self.hazard_of(action) {
-            return vec![self.notify(Level::Error, why)];
+            return vec![self.notify(Notice::Hazard(why))];
         }
-        if let Some(why) = self.absence_for(action) {
-            return vec![self.notify(Level::Warn, why)];
+        if let Some(path) = self.absent_for(action) {
+            return vec![self.notify(Notice::NoDatabase(path))];
         }
         if action == Action::Stop {
             // Open details are closed after they have said which process is meant.
@@ -45,29 +45,27 @@ impl App {
     }
 
     /// Why maintenance itself would lose data now. The worker refuses it too, but only after the dialog.
-    fn hazard_of(&self, action: Action) -> Option<String> {
+    fn hazard_of(&self, action: Action) -> Option<guard::GuardRefusal> {
         let ends_a_run = action == Action::Ingest && self.ingestion_to_stop().is_some();
         if matches!(action, Action::Stop | Action::Reap) || ends_a_run {
             return None;
         }
         let is_root = self.sample()?.snapshot.looker.as_ref().is_some_and(|looker| looker.uid == 0);
-        let why = guard::confirmed_hazard(self.database()?, is_root)?;
-        Some(format!("refused, since data could be lost: {why}"))
+        guard::confirmed_hazard(self.database()?, is_root)
     }
 
-    /// Why `action` has no database to work on. Stopping processes and creating a database need none.
-    fn absence_for(&self, action: Action) -> Option<String> {
+    /// The path where `action` needs a database and there is none. Stopping processes and creating a database need none.
+    fn absent_for(&self, action: Action) -> Option<PathBuf> {
         let needs_one = matches!(action, Action::Checkpoint | Action::Fix | Action::Health);
         let database = self.database().filter(|database| needs_one && database.files.db.is_none())?;
-        Some(format!("there is no database at {}", database.path.display()))
+        Some(database.path.clone())
     }
 
     #[must_use]
     fn ask_checkpoint(&mut self) -> Vec<Effect> {
         let Some(database) = self.database() else { return Vec::new() };
         if database.is_wal() != Some(true) {
-            let text = "there is no WAL to checkpoint: the database is not in WAL mode";
-            return vec![self.notify(Level::Warn, text)];
+            return vec![self.notify(Notice::NotWal)];
         }
         let kind = DialogKind::Checkpoint(CheckpointDialog::new(database));
         self.open_dialog(kind);
@@ -87,7 +85,7 @@ impl App {
         let Some(database) = self.database() else { return Vec::new() };
         let steps = self.fixes();
         if steps.is_empty() {
-            return vec![self.notify(Level::Info, "nothing to fix: the file matches the profile")];
+            return vec![self.notify(Notice::NothingToFix)];
         }
         let kind = DialogKind::Fix(FixDialog::new(database, steps));
         self.open_dialog(kind);
@@ -99,8 +97,8 @@ impl App {
     fn ask_ingest(&mut self) -> Vec<Effect> {
         if let Some(running) = self.ingestion_to_stop() {
             let Some(start_ticks) = running.start_ticks else {
-                let text = format!("cannot tell when {} started; stop it with kill {0}", running.pid);
-                return vec![self.notify(Level::Warn, text)];
+                let pid = running.pid;
+                return vec![self.notify(Notice::UnknownStart { pid })];
             };
             let target = SignalTarget { pid: running.pid, start_ticks };
             let folders = running.folders.clone();
@@ -114,9 +112,7 @@ impl App {
         }
         let Some(database) = self.database() else { return Vec::new() };
         if database.is_gone() {
-            let text =
-                "the database is gone from its path while others use it: a new one would mix with its log";
-            return vec![self.notify(Level::Warn, text)];
+            return vec![self.notify(Notice::DatabaseGone)];
         }
         let kind = DialogKind::Ingest(IngestDialog::new(database, &self.setup.folder));
         self.open_dialog(kind);
@@ -124,23 +120,21 @@ impl App {
     }
 
     /// Why nothing is done, and which key changes that.
-    pub(super) fn refusal(&self, why: NotArmed) -> String {
-        match why {
-            NotArmed::ReadOnly(why) => why.to_string(),
-            NotArmed::Disarmed => format!("{why}: {} arms them", self.key_of(Action::Arm)),
-        }
+    pub(super) fn not_armed(&self, why: NotArmed) -> Notice {
+        Notice::NotArmed { why, key: self.key_of(Action::Arm).to_owned() }
     }
 
     #[must_use]
     pub(super) fn arm(&mut self) -> Vec<Effect> {
         if let Err(why) = self.switch.take_turn() {
-            return vec![self.notify(Level::Warn, why.to_string())];
+            let notice = self.not_armed(why.into());
+            return vec![self.notify(notice)];
         }
-        let text = if self.switch.is_armed() {
-            "actions are armed".to_owned()
+        let notice = if self.switch.is_armed() {
+            Notice::Armed
         } else {
-            format!("actions are disarmed: {} arms them again", self.key_of(Action::Arm))
+            Notice::Disarmed { key: self.key_of(Action::Arm).to_owned() }
         };
-        vec![self.notify(Level::Info, text)]
+        vec![self.notify(notice)]
     }
 }

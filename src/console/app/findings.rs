@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_without_a_process_are_told_apart_by_what_they_are_about() {
+    fn findings_without_a_process_are_distinguished_by_what_they_are_about() {
         let dead = |path: &str| {
             let mut finding = Finding { pid: None, ..finding(FindingKind::DeadPidfile, 0, path) };
             finding.evidence.insert("pidfile".to_owned(), path.into());
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn two_of_one_rule_and_process_in_one_look_are_one() {
+    fn two_of_one_rule_and_process_in_one_sample_are_one() {
         let mut followed = FindingHistory::default();
         let twins = [finding(A, 1, "first"), finding(A, 1, "second")];
         followed.follow(&twins, at(1));

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use log::Level;
 
 use crate::{
     act::Effect,
@@ -13,7 +12,7 @@ use crate::{
     units,
 };
 
-use super::App;
+use super::{App, Notice};
 
 /// How long after the end of a run its key starts no other. The user may have meant to stop the run.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -30,7 +29,7 @@ impl App {
     /// open, the reason is a notice.
     #[must_use]
     pub(super) fn ingest_refused(&mut self, why: String) -> Vec<Effect> {
-        let text = format!("no ingestion: {why}");
+        let notice = Notice::IngestionRefused(why.clone());
         let note = match self.confirmed_ingest.take() {
             Some(dialog) if self.dialog().is_none() => {
                 let refused = Dialog {
@@ -41,9 +40,9 @@ impl App {
                 // That it starts is no longer true.
                 self.notice = None;
                 self.show_dialog(refused);
-                Effect::Note(Level::Error, text)
+                Effect::Note(notice.level(), notice.to_string())
             }
-            _ => self.notify(Level::Error, text),
+            _ => self.notify(notice),
         };
         vec![note]
     }
@@ -66,10 +65,8 @@ impl App {
         }
         let figures =
             self.database()?.ingestions.iter().find(|it| it.run == run).map_or_else(String::new, figures);
-        let key = self.key_of(Action::Ingest);
-        let text =
-            format!("the ingestion has just ended{figures}: nothing was started; {key} again starts one");
-        Some(vec![self.notify(Level::Warn, text)])
+        let key = self.key_of(Action::Ingest).to_owned();
+        Some(vec![self.notify(Notice::IngestionJustEnded { figures, key })])
     }
 }
 

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use log::Level;
 
-use super::{App, Mode, Overlay};
+use super::{App, Mode, Notice, Overlay, RowCover};
 use crate::{
     act::Effect,
     console::dialogs::DialogReply,
@@ -55,9 +54,8 @@ impl App {
             (None, Mode::Overview(overview)) => self.act_in_overview(*overview, action),
             // The rows are hidden whatever lies over what hides them.
             (Some(_), Mode::Timeline(_) | Mode::Overview(_)) if is_about_a_row(action) => {
-                let text =
-                    format!("the rows are hidden: {} closes what hides them", self.key_of(Action::Back));
-                Some(vec![self.notify(Level::Info, text)])
+                let key = self.key_of(Action::Back).to_owned();
+                Some(vec![self.notify(Notice::RowsHidden { by: RowCover::Other, key })])
             }
             _ => None,
         };
@@ -127,9 +125,8 @@ impl App {
     fn act(&mut self, action: Action) -> Vec<Effect> {
         let is_of_processes = matches!(action, Action::Sort | Action::Invert);
         if is_of_processes && !self.shows(Panel::Processes) {
-            let key = self.key_of(Action::Zoom(Panel::Processes));
-            let text = format!("the processes are not on the screen: {key} shows them");
-            return vec![self.notify(Level::Warn, text)];
+            let key = self.key_of(Action::Zoom(Panel::Processes)).to_owned();
+            return vec![self.notify(Notice::ProcessesHidden { key })];
         }
         match action {
             Action::Quit if self.is_plain() => return vec![Effect::Quit(0)],
@@ -205,9 +202,8 @@ impl App {
             Action::Faster => self.zoom_in_time(-1),
             Action::Slower => self.zoom_in_time(1),
             hidden if is_about_a_row(hidden) => {
-                let text =
-                    format!("the rows lie under the timeline: {} closes it", self.key_of(Action::Timeline));
-                vec![self.notify(Level::Info, text)]
+                let key = self.key_of(Action::Timeline).to_owned();
+                vec![self.notify(Notice::RowsHidden { by: RowCover::Timeline, key })]
             }
             _ => return None,
         })
@@ -228,8 +224,8 @@ impl App {
     #[must_use]
     fn unknown_key(&mut self, key: KeyEvent) -> Vec<Effect> {
         let Some(key) = NamedKey::pressed(key) else { return Vec::new() };
-        let text = format!("no key {} here; {} lists the keys", key.as_str(), self.key_of(Action::Help));
-        self.show_notice(Level::Info, text);
+        let help = self.key_of(Action::Help).to_owned();
+        self.show_notice(Notice::UnknownKey { key: key.as_str().to_owned(), help });
         Vec::new()
     }
 
@@ -272,7 +268,7 @@ impl App {
                 self.close_overlay();
                 self.overlay = if is_open { None } else { Some(Overlay::Details(subject)) };
             }
-            None => return vec![self.notify(Level::Warn, "nothing is selected here")],
+            None => return vec![self.notify(Notice::NothingSelected)],
         }
         Vec::new()
     }
@@ -282,10 +278,10 @@ impl App {
         match self.selected_text() {
             Some(text) => {
                 let text = text::clean(&text);
-                let note = self.notify(Level::Info, format!("copied: {text}"));
+                let note = self.notify(Notice::Copied(text.clone()));
                 vec![Effect::Copy(text), note]
             }
-            None => vec![self.notify(Level::Warn, "nothing is selected here")],
+            None => vec![self.notify(Notice::NothingSelected)],
         }
     }
 
@@ -293,7 +289,7 @@ impl App {
     fn export(&mut self) -> Vec<Effect> {
         match self.sample() {
             Some(look) => vec![Effect::Export(Box::new(look.snapshot.clone()))],
-            None => vec![self.notify(Level::Info, "nothing has been seen yet")],
+            None => vec![self.notify(Notice::NothingSeen)],
         }
     }
 

@@ -28,7 +28,13 @@ pub enum Overlay {
 }
 
 impl App {
-    pub(super) fn dialog(&self) -> Option<&DialogKind> {
+    /// What lies over the panels.
+    pub fn overlay(&self) -> Option<&Overlay> {
+        self.overlay.as_ref()
+    }
+
+    /// The open dialog.
+    pub fn dialog(&self) -> Option<&DialogKind> {
         if let Some(Overlay::Dialog(dialog)) = &self.overlay { Some(&dialog.kind) } else { None }
     }
 
@@ -56,11 +62,11 @@ impl App {
         self.overlay.take().is_some()
     }
 
-    pub(super) fn overview(&self) -> Option<Overview> {
+    pub fn overview(&self) -> Option<Overview> {
         if let Mode::Overview(overview) = self.mode { Some(overview) } else { None }
     }
 
-    pub(super) fn timeline(&self) -> Option<&TimelineView> {
+    pub fn timeline(&self) -> Option<&TimelineView> {
         if let Mode::Timeline(timeline) = &self.mode { Some(timeline) } else { None }
     }
 

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use log::Level;
-
 use crate::{
     act::Effect,
     keymap::Action,
@@ -11,7 +9,7 @@ use crate::{
     snapshot::{Database, Severity},
 };
 
-use super::{App, Mode};
+use super::{App, Mode, Notice, RowCover};
 
 /// With more databases than this the console opens on the overview.
 const FEW: usize = 3;
@@ -66,7 +64,7 @@ impl App {
             return Vec::new();
         }
         if self.databases().len() < 2 {
-            return vec![self.notify(Level::Info, "there is no other database; name several at the start")];
+            return vec![self.notify(Notice::OnlyDatabase)];
         }
         self.close_overlay();
         self.mode = Mode::Overview(Overview { origin: self.current() });
@@ -103,9 +101,8 @@ impl App {
                 return None;
             }
             hidden if super::keys::is_about_a_row(hidden) => {
-                let key = self.key_of(Action::Details);
-                let text = format!("the rows lie under the overview: {key} goes to the selected database");
-                return Some(vec![self.notify(Level::Info, text)]);
+                let key = self.key_of(Action::Details).to_owned();
+                return Some(vec![self.notify(Notice::RowsHidden { by: RowCover::Overview, key })]);
             }
             _ => return None,
         };

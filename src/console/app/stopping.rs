@@ -1,7 +1,6 @@
 //! `x` and `X`: which processes a dialog lists, how long waltop waits for them, and what their exit leaves behind.
 
 use jiff::Timestamp;
-use log::Level;
 
 use crate::{
     act::{
@@ -14,7 +13,7 @@ use crate::{
     snapshot::{Database, Process, StaleProtection},
 };
 
-use super::App;
+use super::{App, Notice};
 use crate::console::dialogs::{
     DialogKind, DialogReply, KillDialog, PendingStop, ReapList, ReapRow, StopDialog, StopIngestionDialog,
     StopMark, StoppedProcess, WaitingDialog,
@@ -22,6 +21,7 @@ use crate::console::dialogs::{
 
 mod report;
 
+pub use report::{StopReport, StopTally};
 use report::{announcement, in_all, record, verdict};
 
 /// Processes that were sent a signal and whose dialog is closed.
@@ -37,11 +37,8 @@ impl App {
     #[must_use]
     pub(super) fn ask_stop(&mut self) -> Vec<Effect> {
         let Some(process) = self.stop_subject().cloned() else {
-            let panel = self.focus.title();
-            let key = self.key_of(Action::Zoom(Panel::Processes));
-            let text =
-                format!("no process that can be stopped is selected in {panel}; {key} shows the processes");
-            return vec![self.notify(Level::Warn, text)];
+            let key = self.key_of(Action::Zoom(Panel::Processes)).to_owned();
+            return vec![self.notify(Notice::NoProcessToStop { panel: self.focus, key })];
         };
         let other = self.worst_error().filter(|(_, it)| it.pid != process.pid).map(|(finding, it)| {
             format!("The error {} is about another process: {} ({})", finding.kind, it.pid, it.name)
@@ -53,7 +50,7 @@ impl App {
         let signals = StopDialog::signals(&look.snapshot.databases, &process);
         let database = database.path.clone();
         match StopRequest::new(&process) {
-            Err(refusal) => vec![self.notify(Level::Warn, refusal.to_string())],
+            Err(refusal) => vec![self.notify(refusal)],
             Ok(meant) => {
                 let protected =
                     meant.protected.filter(|it| !is_ours || !matches!(it, StaleProtection::OwnKind { .. }));
@@ -89,7 +86,7 @@ impl App {
             rows.push(ReapRow { process: Box::new(process.clone()), mark });
         }
         if rows.is_empty() {
-            return vec![self.notify(Level::Info, "nothing is stale here")];
+            return vec![self.notify(Notice::NothingStale)];
         }
         // Processes that can be stopped come first, oldest first.
         rows.sort_by_key(|row| (matches!(row.mark, StopMark::Refused(_)), row.process.start_ticks));
@@ -127,7 +124,7 @@ impl App {
             DialogKind::Stop(StopDialog { target, .. })
             | DialogKind::StopIngestion(StopIngestionDialog { target, .. }) => match pins.as_slice() {
                 [(pinned, Ok(()))] if pinned == target => {}
-                [(_, Err(refusal)), ..] => return vec![self.notify(Level::Warn, refusal.to_string())],
+                [(_, Err(refusal)), ..] => return vec![self.notify(refusal.clone())],
                 _ => return vec![Effect::Unpin],
             },
             _ => return vec![Effect::Unpin],
@@ -157,15 +154,14 @@ impl App {
         if let DialogKind::StopIngestion(StopIngestionDialog { target, .. }) = &kind
             && !self.is_ingesting(target.pid)
         {
-            let text = "the ingestion has ended: nothing was stopped";
-            return vec![self.notify(Level::Info, text), Effect::Unpin];
+            return vec![self.notify(Notice::IngestionEnded), Effect::Unpin];
         }
         if let (ConfirmedAction::Signal { targets, signal }, Some(newest)) = (&mut act, self.newest.clone()) {
             for target in std::mem::take(targets) {
                 match again(&kind, target, *signal, &newest.snapshot.databases) {
                     Ok(()) => targets.push(target),
                     Err(refusal) => {
-                        effects.push(self.notify(Level::Warn, refusal.to_string()));
+                        effects.push(self.notify(refusal.clone()));
                         if let DialogKind::Reap(list) = &mut kind {
                             list.pinned(target, Err(refusal));
                         }
@@ -192,13 +188,13 @@ impl App {
     fn turned_down(&mut self, kind: DialogKind) -> Vec<Effect> {
         match kind {
             DialogKind::Waiting(WaitingDialog(ending)) => {
-                let text = format!("{} waited for; the log records the outcome", in_all(&ending.waiting));
+                let who = in_all(&ending.waiting);
                 self.stopping.unwatched.push(ending);
-                vec![self.notify(Level::Info, text)]
+                vec![self.notify(Notice::StillWaiting { who })]
             }
             DialogKind::Kill(KillDialog(ending)) => self.finish(ending),
             DialogKind::Checking(_) => {
-                vec![self.notify(Level::Info, "the health check is being ended"), Effect::StopHealth]
+                vec![self.notify(Notice::HealthCheckEnds), Effect::StopHealth]
             }
             kind if kind.content().pins() => vec![Effect::Unpin],
             _ => Vec::new(),
@@ -213,15 +209,15 @@ impl App {
             }
             self.setup.folder.clone_from(folder);
         }
-        let text = announcement(&act);
+        let begins = Notice::Begins(announcement(&act));
         match self.switch.confirm(act) {
             Err(why) => {
-                let why = self.refusal(why);
-                vec![self.notify(Level::Warn, why), Effect::Unpin]
+                let notice = self.not_armed(why);
+                vec![self.notify(notice), Effect::Unpin]
             }
             Ok(confirmed) => {
                 self.wait_for(kind);
-                vec![self.notify(Level::Info, text), Effect::Act(confirmed)]
+                vec![self.notify(begins), Effect::Act(confirmed)]
             }
         }
     }
@@ -285,11 +281,11 @@ impl App {
             let Some(at) = unwatched else { return Vec::new() };
             (self.stopping.unwatched.swap_remove(at), false)
         };
-        let (level, text) = record(&mut ending, ended);
+        let report = record(&mut ending, ended);
         let mut effects = if ending.count() == 1 {
-            vec![self.notify(level, text)]
+            vec![self.notify(Notice::Stop(report))]
         } else {
-            vec![Effect::Note(level, text)]
+            vec![Effect::Note(report.level(), report.to_string())]
         };
         let is_over = ending.waiting.is_empty();
         let may_ask = is_watched && ending.signal != StopSignal::Kill && self.switch.is_armed();
@@ -328,8 +324,8 @@ impl App {
         let mut effects = Vec::new();
         for ending in shown {
             let database = look.snapshot.databases.iter().find(|it| it.path == ending.database);
-            if let Some((level, text)) = database.and_then(|database| verdict(&ending, database)) {
-                effects.push(self.notify(level, text));
+            if let Some(report) = database.and_then(|database| verdict(&ending, database)) {
+                effects.push(self.notify(Notice::Stop(report)));
             }
         }
         effects

@@ -51,14 +51,14 @@ fn prompt(label: &str, typed: &str, hint: &str, theme: &Theme, room: usize) -> L
 
 /// Draws the notice over the last line of `area`, so that no panel moves when the notice appears or disappears.
 pub fn render_notice(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let Some(notice) = &app.notice else { return };
+    let Some(notice) = app.notice() else { return };
     let room = usize::from(area.width);
-    let (sign, style) = match notice.level {
+    let (sign, style) = match notice.level() {
         Level::Error => ("✖", theme.danger),
         Level::Warn => ("▲", theme.warning),
         _ => ("✔", theme.good),
     };
-    let whole = format!(" {sign} {}", notice.text);
+    let whole = format!(" {sign} {notice}");
     // The log shows the part that does not fit.
     let pointer = format!("  {} shows it all", app.key_of(Action::Zoom(Panel::Log)));
     let pointer = if whole.width() > room { pointer.as_str() } else { "" };

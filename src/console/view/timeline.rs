@@ -118,7 +118,7 @@ impl TimelinePanel<'_> {
         let waits = self.timeline.waits.map_or_else(String::new, |waits| {
             let [p50, p99, max] = [waits.spread.p50, waits.spread.p99, waits.spread.max].map(units::duration);
             let count = units::plural(waits.count, "wait");
-            format!("{WAITED} ingestions tell of {count}   p50 {p50}  p99 {p99}  longest {max}   ")
+            format!("{WAITED} ingestions waited {count}   p50 {p50}  p99 {p99}  longest {max}   ")
         });
         vec![
             Line::styled(text::fit(&holds, self.width), self.theme.title),

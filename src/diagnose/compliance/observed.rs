@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_is_seen_and_whoever_differs_has_a_row_of_his_own() {
+    fn a_mapping_is_seen_and_the_process_that_differs_has_a_row_of_its_own() {
         let (mut database, [first, second, third]) = three();
         assert_eq!(seen(&database, "mmap_size"), [said(None, "not mapped", Some(true))]);
         assert!(notes(&database, "mmap_size").is_empty(), "there is nobody to tell apart");

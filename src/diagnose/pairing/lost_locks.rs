@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn locks_are_lost_where_two_looks_agree() {
+    fn locks_are_lost_where_two_samples_agree() {
         assert_eq!(findings_of(&lost()), []);
         assert_eq!(findings_after(Some(&live()), &lost()), []);
         assert_eq!(findings_after(Some(&lost()), &live()), []);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_or_another_index_is_no_second_look() {
+    fn another_process_or_another_index_is_no_second_sample() {
         let mut other = lost();
         other.processes[0].start_ticks = Some(999);
         assert_eq!(findings_after(Some(&other), &lost()), []);

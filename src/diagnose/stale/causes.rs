@@ -134,7 +134,7 @@ mod tests {
     pub(super) const NONE: [&str; 0] = [];
 
     #[test]
-    fn a_deleted_file_counts_when_two_looks_see_it() {
+    fn a_deleted_file_counts_when_two_samples_see_it() {
         let split = with(|process| process.replaced = vec!["notes.db-wal".to_owned()]);
         assert_eq!(against(&split, &config()), ["split-wal"]);
         for before in [None, Some(vec![live()])] {

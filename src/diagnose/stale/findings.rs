@@ -302,13 +302,13 @@ mod tests {
         for (index, adapt) in normal.into_iter().enumerate() {
             assert_eq!(found_in(&twins(adapt)), [], "{index}");
         }
-        let taken_in = twins(|it| {
+        let adopted = twins(|it| {
             for process in it {
                 process.parent = Some(1);
                 process.origin.has_lost_parent = Some(true);
             }
         });
-        assert_eq!(found_in(&taken_in).len(), 1, "whoever took them in is no parent");
+        assert_eq!(found_in(&adopted).len(), 1, "the process that adopted them is no parent");
     }
 
     #[test]
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn two_looks_have_to_read_the_same_of_a_pidfile() {
+    fn two_samples_have_to_read_the_same_of_a_pidfile() {
         let path = std::path::PathBuf::from("/srv/daemon.pid");
         let gone = |pid: i32| {
             vec![Pidfile {

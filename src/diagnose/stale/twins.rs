@@ -139,6 +139,6 @@ fn started(process: &Process) -> Option<(u64, i32)> {
 
 // Processes that the same process adopted need not have had the same parent.
 fn are_siblings(one: &Process, other: &Process) -> bool {
-    let is_taken_in = |process: &Process| process.origin.has_lost_parent == Some(true);
-    one.parent.is_some() && one.parent == other.parent && !(is_taken_in(one) || is_taken_in(other))
+    let is_adopted = |process: &Process| process.origin.has_lost_parent == Some(true);
+    one.parent.is_some() && one.parent == other.parent && !(is_adopted(one) || is_adopted(other))
 }

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn another_threshold_is_found_out_anew_and_a_stop_ends_it() {
+    fn another_threshold_is_found_out_again_and_a_stop_ends_it() {
         let known = plane(&[(1, 0.0, true), (2, 10.0, true)]);
         let stop = StopFlag::default();
         let nearest = known.nearest(0.999, &[(1, Some(2)), (2, Some(1))], &stop).expect("nobody stops it");

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_told_as_it_is_written() {
+    fn a_limit_is_reported_as_it_is_written() {
         let sizes = [1, 1000, 1024, 1 << 20, 3 << 30, (1 << 20) + 1];
         let expected = ["1 bytes", "1000 bytes", "1 KiB", "1 MiB", "3 GiB", "1048577 bytes"];
         assert_eq!(sizes.map(binary_size), expected);

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scheme_is_told_from_a_path() {
+    fn a_scheme_is_distinguished_from_a_path() {
         assert!(has_scheme("https://x") && has_scheme("mailto:x"));
         assert!(!has_scheme("C:/x") && !has_scheme("a/b:c") && !has_scheme("x") && !has_scheme(":x"));
     }

@@ -39,7 +39,7 @@ impl DocumentStore {
                 written.failed.push(FailedFile { path, reason });
                 continue;
             }
-            written.taken_in += 1;
+            written.ingested += 1;
             written.bytes += document.stamp.bytes;
             let warned = document.warnings.into_iter();
             written.warned.extend(warned.map(|reason| FailedFile { path: path.clone(), reason }));

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_a_minute_and_begin_anew_when_it_went_well() {
+    fn waits_grow_to_a_minute_and_restart_when_it_went_well() {
         let (mut backoff, now) = (RetryBackoff::default(), Instant::now());
         assert_eq!(backoff.until(), None);
         let mut waits = Vec::new();

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overflow_is_told() {
+    fn an_overflow_is_reported() {
         let interest = interest(Path::new("/nowhere"));
         let event = Event::new(EventKind::Other).set_flag(Flag::Rescan);
         assert_eq!(interest.of(&event), Some(WatchEvent::Lost));
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_in_the_folder_is_not_heard() {
+    fn a_database_in_the_folder_is_not_noticed() {
         let dir = TempDir::new().expect("a folder");
         let root = dir.path().canonicalize().expect("the folder");
         let bell = WakeSignal::default();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_could_not_queue_is_heard_of() {
+    fn what_the_kernel_could_not_queue_is_noticed() {
         let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap_or_default();
         let Some(queue) = queue.trim().parse().ok().filter(|queue: &u32| *queue <= 1 << 17) else {
             eprintln!("skipped: the queue of events is too long to be filled");

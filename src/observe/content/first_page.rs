@@ -225,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn good_and_empty_files_need_no_more_than_a_look_at_their_beginning() {
+    fn good_and_empty_files_need_no_more_than_their_beginning() {
         assert_eq!(state(&[]), FirstPageState::Empty);
         assert_eq!(Scene::new(&good_page()).examine(), plain(FirstPageState::Good));
     }
 
     #[test]
-    fn three_kinds_of_damage_are_told_by_the_other_pages() {
+    fn three_kinds_of_damage_are_recognised_by_the_other_pages() {
         let record = [&[0x17, 3, 3, 0, 0x41, 0, 0xd1, 0xc2][..], &random(24)].concat();
         for clobber in [record, b"2026-01-01 12:00:00 INFO gateway: started".to_vec(), vec![0; PAGE]] {
             let mut bytes = [good_page(), tree_page(0), tree_page(0)].concat();
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_one_page_is_told_by_what_follows_its_header() {
+    fn a_database_of_one_page_is_recognised_by_what_follows_its_header() {
         let mut bytes = good_page();
         bytes[..32].copy_from_slice(&random(32));
         assert_eq!(state(&bytes), FirstPageState::Damaged);

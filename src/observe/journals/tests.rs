@@ -179,7 +179,7 @@ fn where_there_is_no_proc_a_run_without_an_end_has_not_crashed() {
 }
 
 #[test]
-fn a_run_of_another_boot_has_crashed_whoever_has_its_number_now() {
+fn a_run_of_another_boot_has_crashed_whichever_process_has_its_number_now() {
     let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.start("r", 7);
@@ -238,7 +238,7 @@ fn only_the_newest_batches_are_carried_along() {
 }
 
 #[test]
-fn what_makes_no_sense_is_told_and_hides_nothing_else() {
+fn what_makes_no_sense_is_reported_and_hides_nothing_else() {
     let mut scene = JournalScene::new();
     scene.append("bad", "not JSON\n");
     scene.tell("headless", batch(1, 1.0));
@@ -325,7 +325,7 @@ fn journals_that_went_away_are_forgotten() {
 }
 
 #[test]
-fn a_journal_that_was_replaced_is_read_anew() {
+fn a_journal_that_was_replaced_is_read_again() {
     let mut scene = JournalScene::new();
     scene.start("r", 7);
     scene.tell("r", batch(3, 4.0));

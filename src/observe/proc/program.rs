@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_ended_and_one_that_hides_itself_are_told_apart() {
+    fn one_that_ended_and_one_that_hides_itself_are_distinguished() {
         let proc = FakeProc::new();
         fs::remove_file(proc.at("7/exe")).expect("removed");
         assert!(matches!(proc.read(), Err(ProgramError::Gone)));

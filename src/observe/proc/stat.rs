@@ -151,7 +151,7 @@ mod tests {
     use crate::fuzz::for_a_while;
     use crate::observe::process_owner;
 
-    fn made_up(text: &str) -> Option<ProcessStat> {
+    fn parsed(text: &str) -> Option<ProcessStat> {
         let proc = tempfile::TempDir::new().expect("a folder");
         fs::create_dir(proc.path().join("7")).expect("a folder");
         fs::write(proc.path().join("7/stat"), text).expect("a file");
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_name_may_look_like_fields() {
         let zeros = "0 ".repeat(17);
-        let stat = made_up(&format!("7 (a (b) S 1) R 42 {zeros}4200 9 9\n"));
+        let stat = parsed(&format!("7 (a (b) S 1) R 42 {zeros}4200 9 9\n"));
         let expected = ProcessStat {
             pid: 7,
             name: "a (b) S 1".to_owned(),
@@ -198,7 +198,7 @@ mod tests {
     fn the_dead_have_no_start() {
         let zeros = "0 ".repeat(17);
         for state in ["Z", "X", "x"] {
-            let stat = made_up(&format!("7 (a) {state} 42 {zeros}4200 9 9\n")).expect("it is there");
+            let stat = parsed(&format!("7 (a) {state} 42 {zeros}4200 9 9\n")).expect("it is there");
             assert_eq!((stat.living_start(), stat.parent), (None, 42), "{state}");
         }
     }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn rubbish_is_no_process() {
         for text in ["", "7", "7 (a", "7 (a)", "7 (a) S", "7 (a) S 1 2"] {
-            assert_eq!(made_up(text), None, "{text:?}");
+            assert_eq!(parsed(text), None, "{text:?}");
         }
     }
 

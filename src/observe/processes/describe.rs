@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_of_several_databases_keeps_its_memory_from_look_to_look() {
+    fn a_process_of_several_databases_keeps_its_memory_from_sample_to_sample() {
         let own = std::process::id().cast_signed();
         let mut describer = ProcessDescriber::new(Path::new("/proc"));
         for look in 0..3 {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn cpu_is_told_over_a_time_that_means_something() {
+    fn cpu_is_reported_over_a_time_that_means_something() {
         let (start, second) = (Instant::now(), proc::ticks_per_second());
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
         let mut usage = CpuUsage::default();

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_seen_to_lose_its_parent_is_nobodys_where_no_units_can_be_seen() {
+    fn who_was_seen_to_lose_its_parent_has_none_where_no_units_can_be_seen() {
         let proc = TempDir::new().expect("a folder");
         let stat_of = |pid: i32, name: &str, parent: i32, session: i32| {
             format!("{pid} ({name}) S {parent} {pid} {session} {}\n", "0 ".repeat(45))
@@ -270,8 +270,8 @@ mod tests {
         fs::write(proc.path().join("70/cgroup"), "0::/\n").expect("a file");
         let stat = |parent| stat_at(proc.path(), 70, &stat_of(70, "bun", parent, 50));
         let now = Instant::now();
-        let taken_in = KnownOrigin::of(proc.path(), &stat(1), now).at(proc.path(), &stat(1), now);
-        assert_eq!((taken_in.has_lost_parent, taken_in.manager), (Some(true), None), "a daemon of SysV's");
+        let adopted = KnownOrigin::of(proc.path(), &stat(1), now).at(proc.path(), &stat(1), now);
+        assert_eq!((adopted.has_lost_parent, adopted.manager), (Some(true), None), "a daemon of SysV's");
         let mut known = KnownOrigin::of(proc.path(), &stat(60), now);
         let seen = known.at(proc.path(), &stat(60), now);
         assert_eq!((seen.has_lost_parent, seen.manager), (Some(false), None));

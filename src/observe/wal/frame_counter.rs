@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_log_takes_several_looks() {
+    fn a_huge_log_takes_several_samples() {
         let mut log = Log::new();
         for page in 1..=250 {
             (0..16).for_each(|_| {

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn one_look_proves_nothing() {
+    fn one_sample_proves_nothing() {
         assert_eq!(IdleBook::default().see(&seen(5, 1000)), None);
         assert_eq!(
             IdleBook::default().see(&locked(5, 1000)),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tick_or_a_lock_begins_the_count_anew() {
+    fn a_tick_or_a_lock_restarts_the_count() {
         let mut book = IdleBook::default();
         book.see(&seen(5, 1000));
         assert_eq!(book.see(&seen(5, 61_000)), Some(idle(60_000, 60_000)));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_of_that_pid_begins_anew() {
+    fn another_process_of_that_pid_restarts() {
         let mut book = IdleBook::default();
         book.see(&seen(5, 1000));
         assert_eq!(

@@ -140,7 +140,7 @@ fn without_permission_it_says_so() {
 }
 
 #[test]
-fn a_folder_in_which_no_database_can_be_made_is_told() {
+fn a_folder_in_which_no_database_can_be_made_is_reported() {
     let home = Home::new();
     home.document("a.md", "# A lock\n");
     let user = if is_root() {
@@ -239,7 +239,7 @@ fn without_a_name_and_without_a_default_there_is_advice() {
 }
 
 #[test]
-fn a_database_that_may_only_be_read_is_told_with_both_ways_out() {
+fn a_database_that_may_only_be_read_is_reported_with_both_ways_out() {
     let home = Home::with_wal();
     home.document("a.md", "# A lock\n");
     let user = if is_root() {
@@ -257,7 +257,7 @@ fn a_database_that_may_only_be_read_is_told_with_both_ways_out() {
 }
 
 #[test]
-fn a_new_database_is_not_mixed_with_somebodys_log() {
+fn a_new_database_is_not_mixed_with_another_programs_log() {
     for suffix in ["-wal", "-shm", "-journal"] {
         let home = Home::new();
         home.document("a.md", "# A lock\n");

@@ -104,7 +104,7 @@ fn what_a_crash_left_is_moved() {
 }
 
 #[test]
-fn what_was_moved_before_is_not_told_as_moved_now() {
+fn what_was_moved_before_is_not_reported_as_moved_now() {
     let (home, mut writer, reader) = pinned();
     let said = home.run(&["checkpoint", "notes.db"]);
     assert!(said.out.contains("checkpoint incomplete: 1 of 3 frames moved in "), "{said:?}");

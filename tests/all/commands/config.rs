@@ -110,7 +110,7 @@ const MISTAKES: &[(&str, usize, &str)] = &[
 ];
 
 #[test]
-fn a_mistake_is_told_with_its_line_and_its_key_and_nothing_is_done() {
+fn a_mistake_is_reported_with_its_line_and_its_key_and_nothing_is_done() {
     let home = Home::with_wal();
     for (text, line, complaint) in MISTAKES {
         home.set(text);
@@ -147,7 +147,7 @@ fn every_command_reads_the_settings_before_it_does_anything() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told() {
+fn a_file_that_cannot_be_read_is_reported() {
     let home = Home::with_wal();
     fs::create_dir(home.at("folder")).expect("a folder");
     fs::write(home.at("latin.toml"), b"theme = 'dark'\n# caf\xe9\n").expect("written");
@@ -173,7 +173,7 @@ fn a_file_that_cannot_be_read_is_told() {
 }
 
 #[test]
-fn a_file_that_may_not_be_read_is_told() {
+fn a_file_that_may_not_be_read_is_reported() {
     let home = Home::with_wal();
     let user = home.user_without_privileges();
     fs::write(home.at("secret.toml"), "").expect("written");
@@ -260,7 +260,7 @@ fn a_profile_on_the_command_line_counts_before_that_of_the_settings() {
 }
 
 #[test]
-fn a_listed_database_that_is_not_there_is_told_with_the_file_that_lists_it() {
+fn a_listed_database_that_is_not_there_is_reported_with_the_file_that_lists_it() {
     let home = Home::new();
     home.set("databases = ['missing.db']");
     let said = home.run(&["status"]);
@@ -271,7 +271,7 @@ fn a_listed_database_that_is_not_there_is_told_with_the_file_that_lists_it() {
 }
 
 #[test]
-fn a_mistake_in_a_profile_of_ones_own_is_told_with_its_line() {
+fn a_mistake_in_a_profile_of_ones_own_is_reported_with_its_line() {
     let home = Home::with_wal();
     home.set("profile = 'mine'");
     home.write_setting("profiles/mine.toml", "about = 'x'\npragmas = []\n");
@@ -282,7 +282,7 @@ fn a_mistake_in_a_profile_of_ones_own_is_told_with_its_line() {
 }
 
 #[test]
-fn a_profile_of_ones_own_with_a_name_that_is_taken_is_told() {
+fn a_profile_of_ones_own_with_a_name_that_is_taken_is_reported() {
     let home = Home::with_wal();
     home.write_setting("profiles/hardened.toml", "");
     let said = home.run(&["status", "notes.db"]);

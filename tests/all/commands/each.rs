@@ -60,7 +60,7 @@ fn one_that_fails_keeps_nothing_of_the_others_back() {
 }
 
 #[test]
-fn those_of_the_settings_are_told_with_the_file_that_lists_them() {
+fn those_of_the_settings_are_reported_with_the_file_that_lists_them() {
     let home = mixed();
     home.set("databases = ['../../work/missing.db', '../../work/notes.db', '../../work/text.db']");
     let absolute = ["missing.db", "text.db"].map(|name| home.at(name).display().to_string());

@@ -73,7 +73,7 @@ fn with_yes_it_is_done_and_done_once() {
 }
 
 #[test]
-fn whoever_holds_the_file_is_named() {
+fn the_process_that_holds_the_file_is_named() {
     let home = Home::with_rollback();
     let mut holder = home.actor();
     for begin in ["BEGIN", "BEGIN IMMEDIATE"] {
@@ -123,7 +123,7 @@ fn what_has_come_up_while_it_asked_counts() {
 }
 
 #[test]
-fn what_was_done_before_a_failure_is_told() {
+fn what_was_done_before_a_failure_is_reported() {
     let (home, other) = (Home::with_rollback(), Home::with_rollback());
     let mut holder = other.actor();
     holder.sql("BEGIN IMMEDIATE");
@@ -137,7 +137,7 @@ fn what_was_done_before_a_failure_is_told() {
 }
 
 #[test]
-fn a_name_that_is_no_text_is_told_as_well_as_can_be() {
+fn a_name_that_is_no_text_is_reported_as_well_as_can_be() {
     let home = Home::with_rollback();
     let name = raw(b"no\xfftext.db");
     fs::rename(home.db(), home.folder().join(name)).expect("renamed");
@@ -189,7 +189,7 @@ fn what_a_profile_wants_the_file_to_keep_is_set_and_the_hosts_own_numbers_are_no
 }
 
 #[test]
-fn what_was_done_before_a_step_failed_is_told() {
+fn what_was_done_before_a_step_failed_is_reported() {
     let home = Home::with_rollback();
     let Some(mut host) = crate::python::Python::open(&home.db()) else { return };
     // An index in an order that only its host knows cannot be copied by anybody else.

@@ -26,7 +26,7 @@ fn bytes(home: &Home) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_database_that_nobody_uses_is_proved_without_a_trace() {
+fn a_database_that_no_process_uses_is_proved_without_a_trace() {
     let home = Home::with_wal();
     let (listing, before) = (Home::listing(&home.folder()), bytes(&home));
     for args in [&[][..], &["--quick-check"]] {
@@ -75,7 +75,7 @@ fn a_journal_that_others_keep_stays() {
 }
 
 #[test]
-fn whoever_keeps_the_lock_is_named() {
+fn the_process_that_keeps_the_lock_is_named() {
     let home = Home::with_wal();
     let mut holder = home.actor();
     holder.sql("BEGIN IMMEDIATE");
@@ -185,7 +185,7 @@ fn dear_to_check() -> Home {
 }
 
 #[test]
-fn a_quick_check_tells_how_far_it_is_and_ends_when_it_is_asked_to() {
+fn a_quick_check_reports_how_far_it_is_and_ends_when_it_is_asked_to() {
     let home = dear_to_check();
     let mut user = home.actor();
     user.sql("INSERT INTO t VALUES (2)");

@@ -14,11 +14,11 @@ fn library() -> Home {
 }
 
 #[test]
-fn what_is_taken_in_can_be_found() {
+fn what_is_ingested_can_be_found() {
     let home = library();
     let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.out.starts_with("3 of 3 taken in, 0 unchanged in "), "{said:?}");
+    assert!(said.out.starts_with("3 of 3 ingested, 0 unchanged in "), "{said:?}");
     assert_eq!(said.err, "3 files found, 0 of them unchanged\n");
 
     let said = home.run(&["search", "scarce", "goo", "--db", "notes.db"]);
@@ -54,7 +54,7 @@ fn a_hold_is_refused_beside_a_number_of_files_which_it_does_not_bound() {
 }
 
 #[test]
-fn an_empty_file_is_told_until_it_is_written_to() {
+fn an_empty_file_is_reported_until_it_is_written_to() {
     let home = library();
     fs::write(home.db(), "").expect("written");
     let told =
@@ -74,22 +74,22 @@ fn an_empty_file_is_told_until_it_is_written_to() {
 fn a_second_run_writes_nothing() {
     let home = library();
     let first = home.json(&["ingest", "notes", "--db", "notes.db", "--json"]);
-    assert_eq!((&first["taken_in"], &first["outcome"]), (&3.into(), &"completed".into()), "{first}");
+    assert_eq!((&first["ingested"], &first["outcome"]), (&3.into(), &"completed".into()), "{first}");
     let before = Home::listing(&home.folder());
     let second = home.json(&["ingest", "notes", "--db", "notes.db", "--json"]);
     assert_eq!(
-        (&second["taken_in"], &second["unchanged"], &second["batches"]),
+        (&second["ingested"], &second["unchanged"], &second["batches"]),
         (&0.into(), &3.into(), &0.into())
     );
     assert_eq!(Home::listing(&home.folder()), before);
     let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.out.starts_with("0 of 3 taken in, 3 unchanged"), "{said:?}");
+    assert!(said.out.starts_with("0 of 3 ingested, 3 unchanged"), "{said:?}");
     assert_eq!(Home::listing(&home.folder()), before);
 }
 
 #[test]
-fn a_file_that_cannot_be_taken_in_is_told_and_the_rest_is_in() {
+fn a_file_that_cannot_be_ingested_is_reported_and_the_rest_is_in() {
     let home = library();
     fs::write(home.at("notes").join(raw(b"bytes\x1b[31m.md")), b"\xff\xfe\x00\x9c binary \x00")
         .expect("written");
@@ -125,7 +125,7 @@ fn the_users_own_database_may_be_called_by_its_real_name() {
 }
 
 #[test]
-fn a_search_leaves_somebody_elses_database_as_it_is() {
+fn a_search_leaves_another_programs_database_as_it_is() {
     for home in [Home::with_rollback(), Home::with_wal()] {
         let before = (Home::listing(&home.root()), fs::read(home.db()).expect("readable"));
         let said = home.run(&["search", "lock", "--db", "notes.db"]);
@@ -151,7 +151,7 @@ fn tables_of_the_same_names_are_refused_as_they_are() {
 }
 
 #[test]
-fn a_folder_that_may_not_be_entered_is_told_and_what_is_known_of_it_stays() {
+fn a_folder_that_may_not_be_entered_is_reported_and_what_is_known_of_it_stays() {
     let home = library();
     fs::create_dir(home.at("notes/closed")).expect("a folder");
     home.document("closed/one.md", "About badgers.\n");
@@ -163,7 +163,7 @@ fn a_folder_that_may_not_be_entered_is_told_and_what_is_known_of_it_stays() {
     home.document("new.md", "new");
     let said = home.run_as(user, &["ingest", "notes", "--db", "notes.db"]);
     assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.out.starts_with("1 of 5 taken in, 3 unchanged, 1 failed in "), "{said:?}");
+    assert!(said.out.starts_with("1 of 5 ingested, 3 unchanged, 1 failed in "), "{said:?}");
     let told = format!("failed: {}: Permission denied", closed.display());
     assert!(said.err.contains(&told), "{said:?}");
     assert_eq!(home.run_as(user, &["search", "badgers", "--db", "notes.db"]).code, Some(0));

@@ -32,7 +32,7 @@ fn segments(home: &Home) -> i64 {
 }
 
 #[test]
-fn a_dry_run_changes_nothing_and_tells_the_sql_the_space_and_who_waits() {
+fn a_dry_run_changes_nothing_and_prints_the_sql_the_space_and_who_waits() {
     let home = grown();
     let (user, before) = (home.actor(), Home::listing(&home.folder()));
     let args = ["optimize", "--vacuum", "--analyze", "--dry-run", "--json", "notes.db"];

@@ -69,7 +69,7 @@ fn what_may_never_be_stopped_is_refused_with_the_reason() {
 
 /// The numbers of that `/proc` are somebody else's in here, and a signal by one of them could reach anybody.
 #[test]
-fn in_a_pid_namespace_without_a_proc_of_its_own_nobody_is_stopped() {
+fn in_a_pid_namespace_without_a_proc_of_its_own_no_process_is_stopped() {
     if !crate::namespace::may_change_namespaces() {
         return;
     }
@@ -179,7 +179,7 @@ fn what_is_stale_is_listed_by_a_dry_run_and_ends_with_yes() {
 }
 
 #[test]
-fn one_that_would_not_go_is_left_and_told_with_exit_1() {
+fn one_that_would_not_go_is_left_and_reported_with_exit_1() {
     let home = Home::with_wal();
     let (mut old, _other) = replaced(&home, &[DEAF, PLAIN]);
     let args = with(&["--yes", "--grace", "200ms", "notes.db"]);

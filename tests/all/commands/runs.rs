@@ -38,7 +38,7 @@ fn runs_are_listed_newest_first() {
 }
 
 #[test]
-fn what_is_in_only_in_part_is_told_and_listed() {
+fn what_is_in_only_in_part_is_reported_and_listed() {
     let home = ingested();
     home.document("odd.md", "---\ntags: [unclosed\n---\n# Odd\n");
     let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
@@ -143,7 +143,7 @@ fn a_run_that_waits_is_running_and_one_whose_process_died_has_crashed() {
 }
 
 #[test]
-fn a_journal_that_makes_no_sense_is_told_and_names_are_harmless() {
+fn a_journal_that_makes_no_sense_is_reported_and_names_are_harmless() {
     let home = ingested();
     let runs = home.root().join("state/waltop/runs");
     fs::write(runs.join("odd.jsonl"), "nonsense\n").expect("written");

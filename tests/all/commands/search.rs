@@ -54,7 +54,7 @@ fn a_star_makes_a_beginning_of_any_word_and_the_last_needs_none() {
 }
 
 #[test]
-fn every_hit_tells_where_it_leads_and_what_leads_to_it() {
+fn every_hit_names_where_it_leads_and_what_leads_to_it() {
     let home = library();
     let hits = home.json(&["search", "--db", "notes.db", "--json", "scarce"]);
     let mut out: Vec<(&str, &str, Option<&str>)> = hits["hits"][0]["links_out"]

@@ -182,7 +182,7 @@ fn text_from_outside_is_harmless() {
 }
 
 #[test]
-fn a_longer_look_samples_the_locks() {
+fn a_longer_sample_samples_the_locks() {
     let home = Home::with_wal();
     let mut writer = home.actor();
     writer.sql("BEGIN IMMEDIATE");
@@ -212,7 +212,7 @@ fn a_longer_look_samples_the_locks() {
 }
 
 #[test]
-fn held_times_go_on_from_one_look_to_the_next() {
+fn held_times_go_on_from_one_sample_to_the_next() {
     let home = Home::with_wal();
     let cast = cast(&home);
     let held = || {

@@ -60,7 +60,7 @@ fn what_a_crash_left_is_moved_and_removed() {
 }
 
 #[test]
-fn a_vacuum_lays_the_file_out_anew() {
+fn a_vacuum_rewrites_the_file() {
     let folder = TempDir::new().expect("a folder");
     let path = host(&folder, "PRAGMA journal_mode = wal");
     let steps = ["PRAGMA auto_vacuum = incremental", "VACUUM"]

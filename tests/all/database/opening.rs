@@ -46,7 +46,7 @@ fn another_profile_sets_its_connections_up_otherwise() {
 }
 
 #[test]
-fn whoever_has_the_lock_is_told_with_the_time_that_was_waited() {
+fn the_process_that_has_the_lock_is_reported_with_the_time_that_was_waited() {
     let folder = TempDir::new().expect("a folder");
     let path = host(&folder, "");
     let mut holder = Actor::open(&path);
@@ -58,7 +58,7 @@ fn whoever_has_the_lock_is_told_with_the_time_that_was_waited() {
 }
 
 #[test]
-fn bad_paths_are_told_in_one_line_and_nothing_is_made() {
+fn bad_paths_are_reported_in_one_line_and_nothing_is_made() {
     let folder = TempDir::new().expect("a folder");
     fs::write(folder.path().join("text.db"), "no database, but long enough to look like one. ".repeat(30))
         .expect("a file");
@@ -97,7 +97,7 @@ fn an_opener_waits_for_a_lock_from_its_first_statement() {
 }
 
 #[test]
-fn a_look_changes_nothing_that_the_file_keeps() {
+fn a_sample_changes_nothing_that_the_file_keeps() {
     let folder = TempDir::new().expect("a folder");
     let path = host(&folder, "");
     let before = fs::read(&path).expect("the file");

@@ -19,7 +19,7 @@ fn impatient() -> Profile {
 }
 
 #[test]
-fn readers_that_came_after_the_look_are_named_where_they_are_the_cause() {
+fn readers_that_came_after_the_sample_are_named_where_they_are_the_cause() {
     let folder = TempDir::new().expect("a folder");
     let path = host(&folder, "INSERT INTO host VALUES (1), (2); DELETE FROM host WHERE id = 1");
     let looked = seen(&path, JournalMode::Rollback, false);

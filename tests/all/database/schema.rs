@@ -83,7 +83,7 @@ fn where_everything_is_applied_no_write_lock_is_asked_for() {
 }
 
 #[test]
-fn whoever_has_the_write_lock_is_named() {
+fn the_process_that_has_the_write_lock_is_named() {
     for mode in ["wal", "delete"] {
         let folder = TempDir::new().expect("a folder");
         let path = host(&folder, &format!("PRAGMA journal_mode = {mode}"));

@@ -78,7 +78,7 @@ fn a_temporary_file_without_a_name_may_be_anybodys() {
 }
 
 #[test]
-fn whoever_maps_the_database_has_a_row_of_its_own() {
+fn the_process_that_maps_the_database_has_a_row_of_its_own() {
     let scene = Scene::new("wal");
     let (mut plain, mut first, mut second) = (scene.actor(), scene.actor(), scene.actor());
     for actor in [&mut plain, &mut first, &mut second] {
@@ -116,7 +116,7 @@ fn a_read_only_client_has_a_row_of_its_own_and_others_have_none() {
 }
 
 #[test]
-fn whoever_keeps_the_whole_file_to_itself_is_named() {
+fn the_process_that_keeps_the_whole_file_to_itself_is_named() {
     let scene = Scene::new("wal");
     let mut normal = scene.actor();
     normal.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (2)");

@@ -1,4 +1,4 @@
-//! Files and folders that cannot be taken in, or not as they are.
+//! Files and folders that cannot be ingested, or not as they are.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn a_bad_file_takes_no_other_with_it() {
     large.set_len(17 << 20).expect("a large file");
     scene.write("front.md", "---\na: [1\n---\nThe text");
     let summary = scene.run();
-    assert_eq!((summary.files_total, summary.taken_in, summary.exit_code()), (13, 11, 1));
+    assert_eq!((summary.files_total, summary.ingested, summary.exit_code()), (13, 11, 1));
     let mut reasons: Vec<_> = summary.failed.iter().map(|it| it.reason.as_str()).collect();
     reasons.sort_unstable();
     assert_eq!(
@@ -47,8 +47,8 @@ fn a_document_that_the_database_refuses_takes_no_other_with_it() {
     scene.write("a.md", "[[z]]");
     scene.write("b.md", "#before #poison [[a]]");
     scene.write("z.md", "[[b]]");
-    let summary = go(&IngestRequest { batch: batch(50), ..scene.request() }).expect("it is taken in");
-    assert_eq!((summary.taken_in, summary.batches, summary.exit_code()), (2, 1, 1));
+    let summary = go(&IngestRequest { batch: batch(50), ..scene.request() }).expect("it is ingested");
+    assert_eq!((summary.ingested, summary.batches, summary.exit_code()), (2, 1, 1));
     assert!(summary.failed[0].path.ends_with("/b.md"));
     assert!(summary.failed[0].reason.contains("poisoned"), "{:?}", summary.failed);
     let rows = scene.rows();
@@ -59,7 +59,7 @@ fn a_document_that_the_database_refuses_takes_no_other_with_it() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_taken_in_leaves_nothing_behind() {
+fn a_folder_that_cannot_be_ingested_leaves_nothing_behind() {
     let scene = Scene::new();
     scene.write("only.rs", "no document");
     fs::write(scene.dir.path().join("file.md"), "text").expect("a file");
@@ -91,11 +91,11 @@ fn a_database_among_the_documents_is_never_read_as_one() {
     let scene = Scene::with(3);
     let database = scene.notes().join("base.md");
     let request = IngestRequest { database: database.clone(), ..scene.request() };
-    go(&request).expect("it is taken in");
+    go(&request).expect("it is ingested");
     let mut other = Actor::open(&database);
     other.sql("SELECT * FROM nodes");
     fs::hard_link(&database, scene.notes().join("twin.md")).expect("a second name");
-    let summary = go(&request).expect("it is taken in");
+    let summary = go(&request).expect("it is ingested");
     assert_eq!((summary.files_total, summary.failed.len()), (3, 0));
 }
 
@@ -149,7 +149,7 @@ fn a_file_above_the_limit_is_reported_and_the_limit_can_be_moved() {
     fs::remove_file(scene.db()).expect("the database");
     let said = scene.said(&["--max-file-size", "4KiB"]);
     assert!(said.err.contains("/middle.md: it is larger than 4 KiB (--max-file-size)\n"), "{said:?}");
-    assert!(said.out.starts_with("1 of 3 taken in, 0 unchanged, 2 failed in "), "{said:?}");
+    assert!(said.out.starts_with("1 of 3 ingested, 0 unchanged, 2 failed in "), "{said:?}");
     for bad in ["0", "16XB", "-1", ""] {
         let said = scene.said(&[&format!("--max-file-size={bad}")]);
         assert!(said.refusal().contains("give a size above nothing, as in 64MiB"), "{said:?}");
@@ -170,7 +170,7 @@ fn front_matter_becomes_json_or_is_reported_beside_the_text() {
     let summary: RunSummary = serde_json::from_str(&said.out).expect("a summary");
     let warned: Vec<_> =
         summary.warned.iter().map(|it| it.path.rsplit('/').next().expect("a name")).collect();
-    assert_eq!((warned, summary.taken_in), (vec!["toml.md", "yaml.md"], 3));
+    assert_eq!((warned, summary.ingested), (vec!["toml.md", "yaml.md"], 3));
     for FailedFile { reason, .. } in &summary.warned {
         assert!(reason.starts_with("the front matter was left out: ") && !reason.contains('\n'), "{reason}");
     }
@@ -210,9 +210,9 @@ fn a_file_that_vanishes_between_the_walk_and_the_reading_is_gone_and_no_failure(
         scene.delete("new.md");
         scene.write("01/doc-1.md", "changed once more");
     });
-    let summary = ingest::run(&scene.request(), &StopFlag::default(), &mut meddle).expect("it is taken in");
+    let summary = ingest::run(&scene.request(), &StopFlag::default(), &mut meddle).expect("it is ingested");
     assert_eq!((summary.failed.len(), summary.exit_code()), (0, 0));
-    assert_eq!((summary.files_total, summary.taken_in, summary.unchanged, summary.removed), (3, 1, 2, 1));
+    assert_eq!((summary.files_total, summary.ingested, summary.unchanged, summary.removed), (3, 1, 2, 1));
     assert_eq!(scene.rows().nodes.len(), 3);
     assert_eq!(scene.found("once more"), ["notes/01/doc-1.md"]);
     assert_eq!(scene.run().unchanged, 3, "what was read is what was noted");
@@ -221,7 +221,7 @@ fn a_file_that_vanishes_between_the_walk_and_the_reading_is_gone_and_no_failure(
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_read_is_taken_in_whole_or_reported() {
+fn a_file_that_changes_while_it_is_read_is_ingested_whole_or_reported() {
     let scene = Scene::with(1);
     let path = scene.notes().join("busy.md");
     let file = File::create(&path).expect("a file");
@@ -250,7 +250,7 @@ fn a_file_that_changes_while_it_is_read_is_taken_in_whole_or_reported() {
 }
 
 #[test]
-fn odd_texts_and_names_are_taken_in_or_reported() {
+fn odd_texts_and_names_are_ingested_or_reported() {
     let scene = Scene::with(1);
     scene.write("line.md", &"a very long line ".repeat(300_000));
     scene.write("nul.md", "before\0after #tag\0 zebra\0\0");
@@ -291,7 +291,7 @@ fn folders_below_what_a_path_can_name_are_reported_and_the_rest_is_in() {
     let said = scene.said(&["--json"]);
     assert_eq!(said.code, Some(1), "{said:?}");
     let summary: RunSummary = serde_json::from_str(&said.out).expect("a summary");
-    assert_eq!((summary.taken_in, summary.failed.len()), (5, 1), "{}", summary.failed.len());
+    assert_eq!((summary.ingested, summary.failed.len()), (5, 1), "{}", summary.failed.len());
     assert!(summary.failed[0].reason.contains("name too long"), "{}", summary.failed[0].reason);
     assert_eq!(scene.run().unchanged, 5);
 }

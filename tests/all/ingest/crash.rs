@@ -33,7 +33,7 @@ fn a_killed_run_is_seen_to_have_crashed_and_the_next_ends_where_a_clean_one_does
     }
     other.close();
     let summary = scene.run();
-    assert!(summary.unchanged > 0 && summary.taken_in > 0, "{summary}");
+    assert!(summary.unchanged > 0 && summary.ingested > 0, "{summary}");
     assert_eq!(scene.rows(), expected);
 }
 

@@ -67,14 +67,14 @@ fn what_was_committed_stays_and_the_next_run_carries_on() {
     let said = scene.said_in(&namespace, &["--batch", "10"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(
-        said.out.starts_with(&format!("{} of 600 taken in, {committed} unchanged", 600 - committed)),
+        said.out.starts_with(&format!("{} of 600 ingested, {committed} unchanged", 600 - committed)),
         "{said:?}"
     );
     assert!(copied("whole") == clean.rows(), "not what a clean run gives");
 }
 
 #[test]
-fn a_disk_that_is_too_small_for_the_tables_is_told() {
+fn a_disk_that_is_too_small_for_the_tables_is_reported() {
     // Too small for the index beside the log, for the log, and for the main file.
     for size in ["16k", "44k", "4k"] {
         let scene = Scene { db: "disk/notes.db".into(), ..Scene::with(3) };
@@ -84,7 +84,7 @@ fn a_disk_that_is_too_small_for_the_tables_is_told() {
         enlarge(&namespace, &scene.dir.path().join("disk"));
         let said = scene.said_in(&namespace, &[]);
         assert_eq!(said.code, Some(0), "{size}: {said:?}");
-        assert!(said.out.starts_with("3 of 3 taken in"), "{size}: {said:?}");
+        assert!(said.out.starts_with("3 of 3 ingested"), "{size}: {said:?}");
     }
 }
 
@@ -99,8 +99,8 @@ fn a_journal_without_room_ends_the_run_and_keeps_whole_lines() {
         said.err.contains("No space left on device") && said.err.contains("room on its disk"),
         "{said:?}"
     );
-    let taken_in = scene.rows().nodes.len();
-    assert!((1..600).contains(&taken_in), "{taken_in}");
+    let ingested = scene.rows().nodes.len();
+    assert!((1..600).contains(&ingested), "{ingested}");
     let copy = scene.dir.path().join("copy");
     succeeds(through(&namespace, "cp").arg("-r").arg(&state).arg(&copy));
     let (ingestions, unseen) = Journals::new(copy.join("waltop/runs"), "/proc".into()).look();

@@ -12,8 +12,8 @@ fn segments(scene: &Scene) -> i64 {
 #[test]
 fn many_small_batches_leave_few_segments() {
     let scene = Scene::with(300);
-    let summary = go(&IngestRequest { batch: batch(1), ..scene.request() }).expect("it is taken in");
-    assert_eq!(summary.taken_in, 300);
+    let summary = go(&IngestRequest { batch: batch(1), ..scene.request() }).expect("it is ingested");
+    assert_eq!(summary.ingested, 300);
     // Merged they are at eight of a level; three levels are enough for as many batches.
     let count = segments(&scene);
     assert!(count <= 24, "{count} segments");
@@ -22,7 +22,7 @@ fn many_small_batches_leave_few_segments() {
 }
 
 #[test]
-fn somebodys_trigger_is_fired_and_the_index_is_the_same() {
+fn another_programs_trigger_is_fired_and_the_index_is_the_same() {
     let [by_run, by_triggers] = [(); 2].map(|()| Scene::with(1));
     for scene in [&by_run, &by_triggers] {
         scene.run();

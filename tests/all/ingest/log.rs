@@ -56,10 +56,10 @@ fn a_reader_that_stays_ends_the_run_by_name_and_what_is_in_is_kept() {
         "{line}"
     );
     assert_eq!(scene.end().0, RunOutcome::Failed);
-    let taken_in = scene.batches() as u64;
+    let ingested = scene.batches() as u64;
     reader.close();
     let summary = scene.run();
-    assert_eq!((summary.taken_in, summary.unchanged), (60 - taken_in, taken_in));
+    assert_eq!((summary.ingested, summary.unchanged), (60 - ingested, ingested));
     assert_eq!(scene.rows().nodes.len(), 60);
 }
 

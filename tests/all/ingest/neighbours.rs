@@ -9,7 +9,7 @@ fn beside_others_the_lock_is_left_alone_between_two_batches() {
     let scene = Scene::with(6);
     let mut other = Actor::open(&scene.db());
     other.sql("PRAGMA journal_mode = wal").sql("CREATE TABLE theirs (x)").sql("SELECT * FROM theirs");
-    go(&IngestRequest { batch: batch(1), ..scene.request() }).expect("it is taken in");
+    go(&IngestRequest { batch: batch(1), ..scene.request() }).expect("it is ingested");
     other.close();
     let journal = scene.journal();
     let ends: Vec<_> = journal
@@ -30,7 +30,7 @@ fn beside_others_the_lock_is_left_alone_between_two_batches() {
 #[test]
 fn alone_there_are_no_gaps_and_the_journal_says_so() {
     let scene = Scene::with(6);
-    go(&IngestRequest { hold: Duration::from_millis(10), ..scene.request() }).expect("it is taken in");
+    go(&IngestRequest { hold: Duration::from_millis(10), ..scene.request() }).expect("it is ingested");
     for decided in decisions(&scene) {
         assert_eq!((decided.sharing, decided.gap_ms.to_bits()), (LockSharing::Alone, 0), "{decided:?}");
         assert!(decided.most_ms.is_some_and(|ms| ms < 10.0), "{decided:?}");
@@ -61,9 +61,9 @@ fn a_run_that_is_refused_the_lock_goes_on_when_it_is_free() {
             eventually("the run is about to write", || scene.is_discovered(runs).then_some(()));
             thread::sleep(Duration::from_millis(10));
             other.sql("COMMIT");
-            run.join().expect("it is taken in")
+            run.join().expect("it is ingested")
         });
-        assert_eq!((summary.taken_in, summary.exit_code()), (1, 0));
+        assert_eq!((summary.ingested, summary.exit_code()), (1, 0));
         (summary.retries > 0).then_some(())
     });
 }
@@ -83,7 +83,7 @@ fn a_lock_that_is_held_for_too_long_ends_the_run_with_what_is_in_kept() {
     other.sql("ROLLBACK").sql("SELECT * FROM nodes");
     other.close();
     assert_eq!(scene.rows().nodes.len(), 2);
-    assert_eq!(scene.run().taken_in, 1);
+    assert_eq!(scene.run().ingested, 1);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_run_and_a_busy_neighbour_both_get_their_work_done() {
         done.store(true, Ordering::Relaxed);
         (summary, neighbour.join().expect("it was never refused"))
     });
-    assert_eq!((summary.taken_in, summary.exit_code()), (556, 0));
+    assert_eq!((summary.ingested, summary.exit_code()), (556, 0));
     assert!(theirs > 0);
     assert_eq!(scene.rows().nodes.len(), 556);
 }
@@ -183,14 +183,14 @@ fn two_runs_and_two_bystanders_all_get_their_work_done_and_none_is_refused() {
     }
     maker.close();
     let children = [&one, &other].map(|scene| scene.child(&["--json"]));
-    let mut taken_in = Vec::new();
+    let mut ingested = Vec::new();
     for child in children {
         let said = Said::of(child.wait_with_output().expect("it ends"));
         assert_eq!(said.code, Some(0), "{said:?}");
         let summary: RunSummary = serde_json::from_str(&said.out).expect("a summary");
-        taken_in.push(summary.taken_in);
+        ingested.push(summary.ingested);
     }
-    assert_eq!(taken_in, [300, 300]);
+    assert_eq!(ingested, [300, 300]);
     for bystander in &mut bystanders {
         bystander.run("stop.set(); thread.join()");
         assert_eq!(bystander.run("print(seen['refused'])"), ["0"]);
@@ -211,7 +211,7 @@ fn the_budget_can_be_set_and_who_had_the_lock_is_named() {
     let by = format!("notes.db stayed locked for 0.3 s by {} (python3", other.pid());
     assert!(line.contains(&by) && line.contains("run this again to resume"), "{line}");
     other.sql("ROLLBACK");
-    assert_eq!(scene.run().taken_in, 1);
+    assert_eq!(scene.run().ingested, 1);
     let said = scene.said(&["--budget", "soon"]);
     assert!(said.refusal().contains("give a duration as in 500ms, 2s or 1m"), "{said:?}");
 }

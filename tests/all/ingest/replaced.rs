@@ -56,14 +56,14 @@ fn another_file_in_its_place_is_left_alone_and_the_old_one_too() {
     fs::rename(at("notes.db-wal"), at("old.db-wal")).expect("the log");
     fs::remove_file(at("notes.db-shm")).expect("the index");
     assert_eq!(Rows::of(&at("old.db")).nodes.len(), 1);
-    assert_eq!(scene.run().taken_in, 5);
+    assert_eq!(scene.run().ingested, 5);
     let theirs = Connection::open(scene.db()).expect("the database");
     let kept: i64 = theirs.query_row("SELECT x FROM theirs", [], |row| row.get(0)).expect("their row");
     assert_eq!(kept, 7);
 }
 
 #[test]
-fn one_that_was_removed_is_not_made_anew() {
+fn one_that_was_removed_is_not_created_again() {
     let scene = Scene::with(5);
     interfered(&scene, || fs::remove_file(scene.db()).expect("it was there"));
     assert!(!scene.db().exists());
@@ -72,7 +72,7 @@ fn one_that_was_removed_is_not_made_anew() {
     for sidecar in ["notes.db-wal", "notes.db-shm"] {
         fs::remove_file(scene.dir.path().join(sidecar)).expect("it was left");
     }
-    assert_eq!(scene.run().taken_in, 5);
+    assert_eq!(scene.run().ingested, 5);
 }
 
 #[test]

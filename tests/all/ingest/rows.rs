@@ -7,7 +7,7 @@ fn a_folder_becomes_rows_that_can_be_found() {
     let scene = Scene::with(20);
     scene.write("plain.txt", "just text");
     let summary = scene.run();
-    assert_eq!((summary.files_total, summary.taken_in, summary.exit_code()), (21, 21, 0));
+    assert_eq!((summary.files_total, summary.ingested, summary.exit_code()), (21, 21, 0));
     assert_eq!((summary.failed.len(), summary.warned.len(), summary.outcome), (0, 0, RunOutcome::Completed));
     let rows = scene.rows();
     assert_eq!(rows.nodes.len(), 21);
@@ -31,7 +31,7 @@ fn a_folder_becomes_rows_that_can_be_found() {
 #[test]
 fn without_a_root_a_document_is_named_by_its_path() {
     let scene = Scene::with(2);
-    go(&IngestRequest { root: None, ..scene.request() }).expect("it is taken in");
+    go(&IngestRequest { root: None, ..scene.request() }).expect("it is ingested");
     let path = fs::canonicalize(scene.notes()).expect("the folder").join("00/doc-0.md");
     assert!(scene.rows().nodes[0].starts_with(&format!("[\"{}\"", path.display())));
 }
@@ -42,7 +42,7 @@ fn what_has_not_changed_is_not_written() {
     scene.run();
     let before = fs::read(scene.db()).expect("the database");
     let summary = scene.run();
-    assert_eq!((summary.unchanged, summary.taken_in, summary.batches), (10, 0, 0));
+    assert_eq!((summary.unchanged, summary.ingested, summary.batches), (10, 0, 0));
     assert!(before == fs::read(scene.db()).expect("the database"), "the database was written");
 }
 
@@ -52,7 +52,7 @@ fn a_changed_document_is_replaced_whole() {
     scene.run();
     scene.write("00/doc-0.md", "---\ntype: task\n---\n# New\n\n#fresh [[doc-3]]");
     let summary = scene.run();
-    assert_eq!((summary.taken_in, summary.unchanged), (1, 4));
+    assert_eq!((summary.ingested, summary.unchanged), (1, 4));
     let rows = scene.rows();
     let of_it = |row: &&String| row.starts_with("[\"notes/00/doc-0.md\"");
     assert!(rows.nodes[0].contains("\"New\",\"task\""));
@@ -120,20 +120,20 @@ fn what_the_folder_has_no_longer_is_taken_out() {
 fn a_folder_inside_another_takes_out_only_its_own() {
     let scene = Scene::with(8);
     let of = |folder: PathBuf| IngestRequest { root: None, folders: vec![folder], ..scene.request() };
-    go(&of(scene.notes())).expect("it is taken in");
+    go(&of(scene.notes())).expect("it is ingested");
     scene.write("01/new.md", "new");
     scene.delete("00/doc-0.md");
     scene.delete("01/doc-1.md");
-    let summary = go(&of(scene.notes().join("01"))).expect("it is taken in");
-    assert_eq!((summary.taken_in, summary.removed), (1, 1));
-    let summary = go(&of(scene.notes())).expect("it is taken in");
+    let summary = go(&of(scene.notes().join("01"))).expect("it is ingested");
+    assert_eq!((summary.ingested, summary.removed), (1, 1));
+    let summary = go(&of(scene.notes())).expect("it is ingested");
     assert_eq!((summary.unchanged, summary.removed), (7, 1));
 }
 
 #[test]
 fn a_fixed_batch_means_just_that() {
     let scene = Scene::with(25);
-    let summary = go(&IngestRequest { batch: batch(10), ..scene.request() }).expect("it is taken in");
+    let summary = go(&IngestRequest { batch: batch(10), ..scene.request() }).expect("it is ingested");
     assert_eq!(summary.batches, 3);
     let files: Vec<u64> = scene
         .journal()
@@ -151,7 +151,7 @@ fn the_default_database_gets_its_folder() {
     let scene = Scene::with(1);
     let places = scene.places();
     go(&IngestRequest::new(vec![scene.notes()], places.default_database.clone(), &places))
-        .expect("it is taken in");
+        .expect("it is ingested");
     assert!(places.default_database.is_file());
     let request = IngestRequest::new(vec![scene.notes()], scene.dir.path().join("typo/notes.db"), &places);
     assert!(go(&request).is_err());
@@ -167,7 +167,7 @@ fn what_goes_takes_its_edges_along_whatever_the_profile_says_of_foreign_keys() {
     for pragma in profile.pragmas.iter_mut().filter(|it| it.name == "foreign_keys") {
         "OFF".clone_into(&mut pragma.expected);
     }
-    let run = || go(&IngestRequest { profile: profile.clone(), ..scene.request() }).expect("it is taken in");
+    let run = || go(&IngestRequest { profile: profile.clone(), ..scene.request() }).expect("it is ingested");
     run();
     scene.delete("z.md");
     assert_eq!(run().removed, 1);

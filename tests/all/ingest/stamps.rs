@@ -35,7 +35,7 @@ fn a_touched_file_is_read_once() {
         touch(&scene, &format!("{:02}/doc-{number}.md", number % 7), 60);
     }
     let summary = scene.run();
-    assert_eq!((summary.files_total, summary.unchanged, summary.taken_in), (60, 60, 0));
+    assert_eq!((summary.files_total, summary.unchanged, summary.ingested), (60, 60, 0));
     assert!(summary.batches > 0 && summary.hold.is_some(), "{summary:?}");
     let summary = scene.run();
     assert_eq!((summary.unchanged, summary.batches), (60, 0), "nothing was to be written");
@@ -59,8 +59,8 @@ fn stamps_are_noted_in_batches_too_and_beside_documents() {
     }
     scene.write("new.md", "a new one");
     scene.delete("05/doc-19.md");
-    let summary = go(&IngestRequest { batch: batch(4), ..scene.request() }).expect("it is taken in");
-    assert_eq!((summary.taken_in, summary.unchanged, summary.removed), (1, 19, 1));
+    let summary = go(&IngestRequest { batch: batch(4), ..scene.request() }).expect("it is ingested");
+    assert_eq!((summary.ingested, summary.unchanged, summary.removed), (1, 19, 1));
     assert_eq!(restamped(&scene), [4, 4, 2]);
     assert_eq!(scene.run().batches, 0);
     assert_eq!(discovered(&scene).last(), Some(&(20, 20)));

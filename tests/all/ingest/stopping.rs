@@ -16,7 +16,7 @@ fn a_run_that_waits_for_the_lock_can_be_stopped() {
         stop.raise();
         run.join().expect("no panic").expect("a stop is no error")
     });
-    assert_eq!((summary.outcome, summary.exit_code(), summary.taken_in), (RunOutcome::Stopped, 130, 0));
+    assert_eq!((summary.outcome, summary.exit_code(), summary.ingested), (RunOutcome::Stopped, 130, 0));
 }
 
 /// Raises its flag at the first batch.
@@ -38,10 +38,10 @@ fn a_stopped_run_ends_after_its_batch_and_the_next_carries_on() {
     let request = IngestRequest { batch: batch(3), ..scene.request() };
     let stop = StopFlag::default();
     let summary = ingest::run(&request, &stop, &mut StopAtFirst(stop.clone())).expect("a stop is no error");
-    assert_eq!((summary.outcome, summary.exit_code(), summary.taken_in), (RunOutcome::Stopped, 130, 3));
+    assert_eq!((summary.outcome, summary.exit_code(), summary.ingested), (RunOutcome::Stopped, 130, 3));
     assert_eq!(scene.rows().nodes.len(), 3);
     let summary = scene.run();
-    assert_eq!((summary.taken_in, summary.unchanged, summary.outcome), (7, 3, RunOutcome::Completed));
+    assert_eq!((summary.ingested, summary.unchanged, summary.outcome), (7, 3, RunOutcome::Completed));
 }
 
 #[test]
@@ -67,6 +67,6 @@ fn sigterm_ends_a_run_after_its_batch() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(130));
     let summary: RunSummary = serde_json::from_slice(&output.stdout).expect("a summary");
-    assert_eq!((summary.outcome, summary.taken_in), (RunOutcome::Stopped, scene.batches() as u64));
+    assert_eq!((summary.outcome, summary.ingested), (RunOutcome::Stopped, scene.batches() as u64));
     assert_eq!(scene.end(), (RunOutcome::Stopped, None), "what somebody asked for is no error");
 }

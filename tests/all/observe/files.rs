@@ -8,7 +8,7 @@ use super::*;
 use crate::fake_proc::sidecar;
 
 #[test]
-fn clean_leftover_and_missing_databases_are_told_apart() {
+fn clean_leftover_and_missing_databases_are_distinguished() {
     let scene = Scene::new();
     let missing = scene.look();
     assert!(missing.files.db.is_none() && missing.header.is_none() && missing.wal.is_none());
@@ -125,7 +125,7 @@ fn after_the_last_holder_was_killed_the_log_is_counted_itself() {
 }
 
 #[test]
-fn a_deleted_database_is_told_of_its_holder() {
+fn a_deleted_database_is_reported_of_its_holder() {
     let scene = Scene::with_wal();
     let mut actor = scene.actor();
     actor.sql("INSERT INTO t VALUES (2)");
@@ -147,7 +147,7 @@ fn a_deleted_database_is_told_of_its_holder() {
 }
 
 #[test]
-fn a_replaced_database_is_told_of_the_one_who_has_the_old_one() {
+fn a_replaced_database_is_reported_of_the_one_who_has_the_old_one() {
     let scene = Scene::with_wal();
     let mut old = scene.actor();
     old.sql("INSERT INTO t VALUES (2)");

@@ -54,7 +54,7 @@ fn a_restart_and_a_truncation_are_followed() {
 }
 
 #[test]
-fn a_log_that_is_counted_itself_is_counted_anew_after_each_restart() {
+fn a_log_that_is_counted_itself_is_counted_again_after_each_restart() {
     let scene = Scene::with_wal();
     let mut observer = scene.observer();
     // Each generation is shorter than the one before, whose frames lie behind it in the file.
@@ -211,7 +211,7 @@ fn millis(since: Instant) -> f64 {
 }
 
 #[test]
-fn a_moved_database_keeps_whoever_used_it() {
+fn a_moved_database_keeps_the_processes_that_used_it() {
     for is_folder in [true, false] {
         let scene = Scene::new();
         let folder = scene.folder.path().canonicalize().expect("there");

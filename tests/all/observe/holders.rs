@@ -58,7 +58,7 @@ fn a_process_is_described() {
 }
 
 #[test]
-fn the_cpu_of_a_process_that_spins_is_told_once_it_is_known() {
+fn the_cpu_of_a_process_that_spins_is_reported_once_it_is_known() {
     let scene = Scene::with_wal();
     let mut actor = scene.actor();
     actor.sql("SELECT * FROM t");
@@ -72,7 +72,7 @@ fn the_cpu_of_a_process_that_spins_is_told_once_it_is_known() {
 }
 
 #[test]
-fn read_only_openers_and_mappings_are_told() {
+fn read_only_openers_and_mappings_are_reported() {
     let scene = Scene::with_wal();
     let mut mapper = scene.actor();
     mapper.sql("PRAGMA mmap_size = 1000000").sql("SELECT * FROM t");
@@ -238,7 +238,7 @@ fn is_in_the_table(scene: &Scene, bytes: &str) -> bool {
 }
 
 #[test]
-fn a_file_of_an_older_generation_is_told_by_its_inode() {
+fn a_file_of_an_older_generation_is_recognised_by_its_inode() {
     let scene = Scene::with_wal();
     let mut actor = scene.actor();
     actor.sql("INSERT INTO t VALUES (2)");

@@ -89,7 +89,7 @@ fn an_ofd_lock_of_a_process_that_had_nothing_open_before_is_given_to_it_soon() {
 }
 
 #[test]
-fn a_real_ofd_lock_of_a_process_that_cannot_be_looked_into_is_held_by_nobody_known() {
+fn a_real_ofd_lock_of_a_process_that_cannot_be_read_is_held_by_no_known_process() {
     if !may_change_namespaces() {
         return;
     }

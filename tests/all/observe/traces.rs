@@ -65,7 +65,7 @@ fn a_lock_that_is_taken_again_and_again_is_not_taken_for_one_long_hold() {
 }
 
 #[test]
-fn a_state_folder_that_cannot_be_written_is_told_and_is_no_error() {
+fn a_state_folder_that_cannot_be_written_is_reported_and_is_no_error() {
     let scene = Scene::with_wal();
     let mut reader = scene.actor();
     reader.sql("BEGIN").sql("SELECT * FROM t");
@@ -189,7 +189,7 @@ fn another_waltop_that_samples_is_no_row() {
 }
 
 #[test]
-fn a_look_changes_nothing_and_holds_nothing() {
+fn a_sample_changes_nothing_and_holds_nothing() {
     let clean = Scene::with_wal();
     let leftover = Scene::with_wal();
     let mut killed = leftover.actor();

@@ -12,7 +12,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use waltop::{
     act::{Effect, EffectReport, executor::EffectExecutor},
     config::Config,
-    console::app::{App, Message},
+    console::{
+        app::{App, Message, Notice},
+        dialogs::DialogKind,
+    },
     observe::Observer,
     sampler::{Monitor, Sample},
     snapshot::{Process, StaleVerdict},
@@ -35,6 +38,8 @@ pub struct Console {
     pub watch: Monitor,
     is_stale: Judge,
     pub log: Vec<(Level, String)>,
+    /// What was shown, each once in a row.
+    pub notices: Vec<Notice>,
 }
 
 impl Console {
@@ -53,7 +58,15 @@ impl Console {
         let (outbox, inbox) = unbounded_channel();
         let stage = Stage::new(seen(&mut watch, &is_stale), USUAL);
         let executor = EffectExecutor::new(outbox, &places);
-        Self { stage, executor, inbox, watch, is_stale: Box::new(is_stale), log: Vec::new() }
+        Self {
+            stage,
+            executor,
+            inbox,
+            watch,
+            is_stale: Box::new(is_stale),
+            log: Vec::new(),
+            notices: Vec::new(),
+        }
     }
 
     pub async fn keys(&mut self, keys: &str) {
@@ -62,26 +75,38 @@ impl Console {
     }
 
     /// Presses `keys`, and waits until the dialog that they ask for is open.
-    pub async fn ask(&mut self, keys: &str, title: &str) {
+    pub async fn ask(&mut self, keys: &str, is_meant: impl Fn(&DialogKind) -> bool) {
         self.keys(keys).await;
-        self.hear(title).await;
+        self.wait_for_dialog(is_meant).await;
     }
 
-    /// Takes reports in until `text` stands on the screen.
-    pub async fn hear(&mut self, text: &str) {
-        while !self.stage.screen().contains(text) {
+    pub async fn ask_stop(&mut self, keys: &str, pid: i32) {
+        self.ask(keys, |kind| matches!(kind, DialogKind::Stop(it) if it.process.pid == pid)).await;
+    }
+
+    pub async fn wait_for_dialog(&mut self, is_meant: impl Fn(&DialogKind) -> bool) {
+        self.wait_until(|console| console.stage.app.dialog().is_some_and(&is_meant)).await;
+    }
+
+    /// Handles reports until a notice is shown that `is_meant`.
+    pub async fn wait_for(&mut self, is_meant: impl Fn(&Notice) -> bool) {
+        self.wait_until(|console| console.stage.app.notice().is_some_and(&is_meant)).await;
+    }
+
+    async fn wait_until(&mut self, is_over: impl Fn(&Self) -> bool) {
+        while !is_over(self) {
             let report = tokio::time::timeout(PATIENCE, self.inbox.recv()).await;
-            let report = report.unwrap_or_else(|_| panic!("{text} never came: {}", self.stage.screen()));
+            let report = report.unwrap_or_else(|_| panic!("no report came: {}", self.stage.screen()));
             let effects = self.stage.update(Message::Report(report.expect("an executor")));
             self.carry_out(effects).await;
         }
     }
 
-    /// Takes in what comes, and looks, until the log tells `text`.
-    pub async fn look_until(&mut self, text: &str) {
+    /// Handles reports and samples until a notice was shown that `is_meant`.
+    pub async fn look_until(&mut self, is_meant: impl Fn(&Notice) -> bool) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.tells(text) {
-            assert!(Instant::now() < deadline, "{text} was never told: {:?}", self.log);
+        while !self.notices.iter().any(&is_meant) {
+            assert!(Instant::now() < deadline, "it was never reported: {:?}", self.notices);
             while let Ok(report) = self.inbox.try_recv() {
                 let effects = self.stage.update(Message::Report(report));
                 self.carry_out(effects).await;
@@ -106,11 +131,10 @@ impl Console {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
-    pub fn tells(&self, text: &str) -> bool {
-        self.log.iter().any(|(_, line)| line.contains(text))
-    }
-
     pub async fn carry_out(&mut self, effects: Vec<Effect>) {
+        if let Some(notice) = self.stage.app.notice().filter(|it| self.notices.last() != Some(*it)) {
+            self.notices.push(notice.clone());
+        }
         for effect in effects {
             match effect {
                 Effect::Pin(meant) => self.executor.pin(&meant),

@@ -5,10 +5,13 @@ use insta::assert_snapshot;
 use waltop::{
     act::{
         ConfirmedAction, Effect, EffectReport, StopResult,
-        reap::{StopOutcome, StopRequest},
+        reap::{StopAftermath, StopOutcome, StopRequest},
         signal::{ExpectedProgram, SignalRefusal, SignalTarget, StopSignal},
     },
-    console::app::Message,
+    console::{
+        app::{Message, Notice, Overlay, StopReport, StopTally},
+        dialogs::{DialogKind, StopMark, StoppedProcess},
+    },
     keymap::KEYMAP,
     sampler::Sample,
     snapshot::{ProgramSample, StaleProtection, StaleVerdict},
@@ -60,6 +63,16 @@ fn ended(stage: &mut Stage, target: SignalTarget, signal: StopSignal, end: StopO
     stage.update(Message::Report(EffectReport::Ended(StopResult { target, signal, end, at })))
 }
 
+fn bun(pid: i32) -> StoppedProcess {
+    StoppedProcess { target: fixture(pid), name: "bun".to_owned() }
+}
+
+/// The marks of the rows in the open list.
+fn marks(stage: &Stage) -> Vec<StopMark> {
+    let Some(DialogKind::Reap(list)) = stage.app.dialog() else { panic!("no list is open") };
+    list.rows.iter().map(|row| row.mark.clone()).collect()
+}
+
 fn notes(effects: &[Effect]) -> Vec<&str> {
     effects
         .iter()
@@ -94,7 +107,8 @@ fn space_unticks_a_row_and_ticks_it_again() {
     assert_eq!(acts(&open().keys("j k  y")), [&term(vec![fixture(71166)])]);
     let mut stage = open();
     assert!(acts(&stage.keys(" j y")).is_empty(), "there is nothing to stop");
-    assert!(stage.screen().contains("nothing is ticked"));
+    let Some(Overlay::Dialog(dialog)) = stage.app.overlay() else { panic!("it stays open") };
+    assert!(dialog.complaint.as_ref().is_some_and(|it| stage.screen().contains(it)), "{dialog:?}");
     assert_eq!(acts(&stage.keys(" y")), [&term(vec![fixture(71168)])]);
 }
 
@@ -107,7 +121,7 @@ fn no_escape_and_enter_leave_all_of_them_alone() {
         let effects = stage.keys(keys);
         assert!(acts(&effects).is_empty(), "{keys}");
         assert!(effects.iter().any(|effect| matches!(effect, Effect::Unpin)), "{keys}");
-        assert!(!stage.screen().contains("Reap what is stale"), "{keys}");
+        assert!(stage.app.dialog().is_none(), "{keys}");
     }
 }
 
@@ -116,10 +130,10 @@ fn what_cannot_be_pinned_is_listed_with_the_reason() {
     let mut stage = Stage::new(with_stale(), USUAL);
     let meant = pins(&stage.keys("X"));
     let gone = SignalRefusal::Gone { pid: 71166 };
-    let answers = vec![(meant[0], Err(gone)), (meant[1], Ok(()))];
+    let answers = vec![(meant[0], Err(gone.clone())), (meant[1], Ok(()))];
     stage.update(Message::Report(EffectReport::Pinned(answers)));
-    let screen = stage.screen();
-    assert!(screen.contains("1 of 1 ticked") && screen.contains("71166 is already gone"), "{screen}");
+    assert_eq!(marks(&stage)[..2], [StopMark::Refused(gone.clone()), StopMark::Ticked(meant[1])]);
+    assert!(stage.screen().contains(&gone.to_string()), "{}", stage.screen());
     assert_eq!(
         acts(&stage.keys(" y")),
         [&ConfirmedAction::Signal { targets: vec![fixture(71168)], signal: StopSignal::Term }]
@@ -155,7 +169,7 @@ fn a_long_list_scrolls_with_its_cursor() {
 fn without_anything_stale_there_is_no_list() {
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
     assert!(pins(&stage.keys("X")).is_empty());
-    assert!(stage.screen().contains("nothing is stale here"));
+    assert_eq!(stage.app.notice(), Some(&Notice::NothingStale));
 }
 
 #[test]
@@ -164,15 +178,18 @@ fn the_grace_is_counted_down_and_kill_is_asked_with_the_focus_on_no() {
     let meant = pins(&stage.keys("X"));
     pinned(&mut stage, &meant);
     stage.keys("y");
-    assert!(stage.screen().contains("0 gone, 2 still there: 5 s left"), "{}", stage.screen());
+    let Some(DialogKind::Waiting(waiting)) = stage.app.dialog() else { panic!("it waits for them") };
+    assert_eq!((waiting.0.gone.len(), waiting.0.waiting.len()), (0, 2));
+    assert!(stage.screen().contains("5 s left"), "{}", stage.screen());
     let later = "2026-01-15T14:03:25.5Z".parse().expect("a time");
     stage.update(Message::Tick(later));
     let first = ended(&mut stage, meant[0], StopSignal::Term, StopOutcome::Gone);
-    assert_eq!(notes(&first), ["71166 (bun) has ended after TERM"]);
+    let term = StopSignal::Term;
+    assert_eq!(notes(&first), [StopReport::Gone { stopped: bun(71166), signal: term }.to_string()]);
     assert_snapshot!(stage.screen());
     assert!(acts(&stage.keys("y")).is_empty(), "there is nothing to say yes to yet");
     let second = ended(&mut stage, meant[1], StopSignal::Term, StopOutcome::Stays);
-    assert_eq!(notes(&second), ["71168 (bun) is still there 5 s after TERM: only KILL ends it now"]);
+    assert_eq!(notes(&second), [StopReport::Stays { stopped: bun(71168), signal: term }.to_string()]);
     assert_snapshot!("kill_is_asked", stage.screen());
     let kill = ConfirmedAction::Signal { targets: vec![meant[1]], signal: StopSignal::Kill };
     assert_eq!(acts(&stage.keys("y")), [&kill]);
@@ -184,7 +201,17 @@ fn the_grace_is_counted_down_and_kill_is_asked_with_the_focus_on_no() {
     after.snapshot.taken_at = "2026-01-15T14:03:26Z".parse().expect("a time");
     assert!(notes(&stage.look(after.clone())).is_empty(), "that look began before the end");
     after.snapshot.taken_at = "2026-01-15T14:03:28Z".parse().expect("a time");
-    assert_eq!(notes(&stage.look(after)), ["2 of 2 gone: all locks released; the WAL can be moved again"]);
+    assert_eq!(notes(&stage.look(after)).len(), 1);
+    let pending = StopTally {
+        signal: StopSignal::Kill,
+        gone: vec![bun(71166), bun(71168)],
+        stays: Vec::new(),
+        refused: 0,
+    };
+    let aftermath =
+        StopAftermath { gone: 2, still_held: Vec::new(), in_the_way: Some(Vec::new()), hazard: None };
+    let report = StopReport::Aftermath { pending, aftermath };
+    assert_eq!(stage.app.notice(), Some(&Notice::Stop(report)));
 }
 
 #[test]
@@ -203,7 +230,7 @@ fn what_is_stale_no_longer_when_it_is_confirmed_gets_nothing() {
         let effects = stage.keys("y");
         let targets = vec![fixture(71168)];
         assert_eq!(acts(&effects), [&ConfirmedAction::Signal { targets, signal: StopSignal::Term }]);
-        assert_eq!(notes(&effects)[0], "71166 is no longer stale; nothing was signalled");
+        assert_eq!(notes(&effects)[0], SignalRefusal::NotStale { pid: 71166 }.to_string());
         let mut stage = Stage::new(with_stale(), USUAL);
         let meant = pins(&stage.keys("X"));
         pinned(&mut stage, &meant);
@@ -235,10 +262,8 @@ fn one_that_has_closed_the_database_since_or_lost_its_log_gets_no_term() {
     stage.pinned(fixture(71168));
     stage.look(split());
     let effects = stage.keys("y");
-    assert!(
-        acts(&effects).is_empty() && notes(&effects)[0].contains("has a deleted log open"),
-        "{effects:?}"
-    );
+    assert!(acts(&effects).is_empty(), "{effects:?}");
+    assert_eq!(stage.app.notice(), Some(&Notice::Refused(SignalRefusal::Split { pid: 71168 })));
     let mut stage = Stage::new(split(), USUAL);
     stage.keys("/71168<Enter>x");
     stage.pinned(fixture(71168));
@@ -258,11 +283,11 @@ fn a_process_whose_log_was_deleted_elsewhere_is_not_asked_to_end_on_account_of_t
     let mut stage = Stage::new(both, USUAL);
     assert!(pins(&stage.keys("X")).is_empty());
     pinned(&mut stage, &[]);
-    assert!(stage.screen().contains("has a deleted log open"), "{}", stage.screen());
+    assert_eq!(marks(&stage), [StopMark::Refused(SignalRefusal::Split { pid: 71166 })]);
 }
 
 #[test]
-fn one_that_stays_and_its_locks_are_told_as_they_are() {
+fn one_that_stays_and_its_locks_are_reported_as_they_are() {
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
     let writer = fixture(71201);
     stage.keys("/71201<Enter>");
@@ -273,12 +298,12 @@ fn one_that_stays_and_its_locks_are_told_as_they_are() {
     stage.keys("n");
     let mut after = look(vec![contended()]);
     after.snapshot.taken_at = "2026-01-15T14:03:28Z".parse().expect("a time");
-    let told = stage.look(after);
-    let told = notes(&told);
-    assert!(
-        told[0].starts_with("71201 (bun) is still there after TERM: locks of 71201 are still there"),
-        "{told:?}"
-    );
+    stage.look(after);
+    let Some(Notice::Stop(StopReport::Aftermath { pending, aftermath })) = stage.app.notice() else {
+        panic!("{:?}", stage.app.notice())
+    };
+    assert_eq!((&pending.gone[..], &pending.stays[..]), (&[][..], &[bun(71201)][..]));
+    assert_eq!(aftermath.still_held, [71201]);
 }
 
 #[test]
@@ -289,17 +314,18 @@ fn enter_before_kill_is_no_and_a_grace_that_was_left_asks_nothing() {
         stage.pinned(meant[0]);
         stage.keys("y");
         ended(&mut stage, meant[0], StopSignal::Term, StopOutcome::Stays);
-        assert!(stage.screen().contains("KILL what did not go?"), "{}", stage.screen());
+        assert!(matches!(stage.app.dialog(), Some(DialogKind::Kill(_))), "{}", stage.screen());
         assert!(acts(&stage.keys(keys)).is_empty(), "{keys}");
-        assert!(!stage.screen().contains("KILL what did not go?"));
+        assert!(stage.app.dialog().is_none());
         let mut stage = Stage::new(look(vec![contended()]), USUAL);
         stage.keys("gx");
         stage.pinned(meant[0]);
         stage.keys("y");
         stage.keys(keys);
         ended(&mut stage, meant[0], StopSignal::Term, StopOutcome::Stays);
-        assert!(!stage.screen().contains("KILL what did not go?"), "{}", stage.screen());
-        assert!(stage.screen().contains("is still there 5 s after TERM"), "{}", stage.screen());
+        assert!(stage.app.dialog().is_none(), "{}", stage.screen());
+        let report = StopReport::Stays { stopped: bun(meant[0].pid), signal: StopSignal::Term };
+        assert_eq!(stage.app.notice(), Some(&Notice::Stop(report)));
     }
 }
 
@@ -332,8 +358,11 @@ fn a_traced_process_is_its_debuggers() {
     let mut stage = Stage::new(look(vec![database]), USUAL);
     let meant = pins(&stage.keys("x"));
     stage.pinned(meant[0]);
-    let screen = stage.screen();
-    assert!(screen.contains("Its debugger holds it") && screen.contains("[TERM] CONT"), "{screen}");
+    let Some(DialogKind::Stop(dialog)) = stage.app.dialog() else { panic!("it opens") };
+    assert_eq!(
+        (dialog.signal, &dialog.signals[..2]),
+        (StopSignal::Term, &[StopSignal::Term, StopSignal::Cont][..])
+    );
 }
 
 #[test]

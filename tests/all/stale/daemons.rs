@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use super::*;
 
 #[test]
-fn the_older_of_a_singleton_pair_is_told_as_a_duplicate() {
+fn the_older_of_a_singleton_pair_is_reported_as_a_duplicate() {
     let scene = Scene::ruled("only", |rule| rule.singleton = true);
     let mut older = scene.actor_as("only");
     older.sql("SELECT * FROM t");
@@ -46,7 +46,7 @@ fn twins_without_a_rule_are_worth_knowing_unless_they_are_siblings() {
 }
 
 #[test]
-fn a_pidfile_that_names_nobody_or_somebody_else() {
+fn a_pidfile_that_names_no_process_or_another() {
     let mut scene = Scene::ruled("daemon", |_| {});
     let pidfile = scene.folder.path().join("daemon.pid");
     scene.config.daemons[0].pidfile = Some(pidfile.clone());
@@ -77,7 +77,7 @@ fn a_pidfile_that_names_nobody_or_somebody_else() {
 }
 
 #[test]
-fn a_pidfile_is_told_once_however_many_databases_there_are() {
+fn a_pidfile_is_reported_once_however_many_databases_there_are() {
     let mut scene = Scene::ruled("daemon", |_| {});
     let pidfile = scene.folder.path().join("daemon.pid");
     scene.config.daemons[0].pidfile = Some(pidfile.clone());

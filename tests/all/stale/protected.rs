@@ -72,7 +72,7 @@ fn a_rule_protects() {
 }
 
 #[test]
-fn root_is_offered_nobody_elses_process() {
+fn root_is_offered_no_process_of_another_user() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("not tested: only root may run a process as somebody else");
         return;

@@ -1,5 +1,7 @@
 //! The reports about processes that were sent a signal.
 
+use std::fmt;
+
 use log::Level;
 
 use crate::{
@@ -7,84 +9,167 @@ use crate::{
         ConfirmedAction, StopResult,
         reap::{GRACE, StopAftermath, StopOutcome},
         schedule::DueCheckpoint,
-        signal::StopSignal,
+        signal::{SignalRefusal, StopSignal},
     },
     console::dialogs::{PendingStop, StoppedProcess},
-    snapshot::Database,
+    snapshot::{Database, ProcessState},
     units,
 };
 
+/// What became of processes that were sent a signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopReport {
+    /// A process that waltop no longer waited for.
+    Ended {
+        pid: i32,
+    },
+    Gone {
+        stopped: StoppedProcess,
+        signal: StopSignal,
+    },
+    /// It is there after the grace period.
+    Stays {
+        stopped: StoppedProcess,
+        signal: StopSignal,
+    },
+    Continued {
+        stopped: StoppedProcess,
+    },
+    Refused(SignalRefusal),
+    /// A sample shows it running after CONT.
+    Runs {
+        stopped: StoppedProcess,
+        state: ProcessState,
+    },
+    /// A sample shows it stopped after CONT.
+    StaysStopped {
+        stopped: StoppedProcess,
+        state: ProcessState,
+    },
+    /// What a sample shows of all of them.
+    Aftermath {
+        pending: StopTally,
+        aftermath: StopAftermath,
+    },
+}
+
+/// The processes of a [`StopReport::Aftermath`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopTally {
+    pub signal: StopSignal,
+    pub gone: Vec<StoppedProcess>,
+    pub stays: Vec<StoppedProcess>,
+    /// How many got no signal.
+    pub refused: usize,
+}
+
+impl StopReport {
+    pub fn level(&self) -> Level {
+        let is_good = match self {
+            Self::Ended { .. } | Self::Gone { .. } | Self::Continued { .. } | Self::Runs { .. } => true,
+            Self::Stays { .. } | Self::Refused(_) | Self::StaysStopped { .. } => false,
+            Self::Aftermath { pending, aftermath } => {
+                pending.stays.is_empty() && pending.refused == 0 && aftermath.is_good()
+            }
+        };
+        if is_good { Level::Info } else { Level::Warn }
+    }
+}
+
+impl fmt::Display for StopReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended { pid } => write!(f, "{pid} has ended"),
+            Self::Gone { stopped, signal } => write!(f, "{stopped} has ended after {signal}"),
+            Self::Stays { stopped, signal } => {
+                let grace = units::duration(GRACE.as_secs_f64() * 1e3);
+                let advice = if *signal == StopSignal::Kill {
+                    "it waits inside the kernel, and ends once that is over"
+                } else {
+                    "only KILL ends it now"
+                };
+                write!(f, "{stopped} is still there {grace} after {signal}: {advice}")
+            }
+            Self::Continued { stopped } => write!(f, "{stopped} was sent CONT"),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Runs { stopped, state } => write!(f, "{stopped} runs again after CONT: it is {state}"),
+            Self::StaysStopped { stopped, state } => {
+                write!(f, "{stopped} is {state} all the same: what holds it must let it go")
+            }
+            Self::Aftermath { pending, aftermath } => write!(f, "{pending}: {aftermath}"),
+        }
+    }
+}
+
+impl fmt::Display for StopTally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { signal, gone, stays, refused } = self;
+        match (&gone[..], &stays[..]) {
+            ([gone], []) if *refused == 0 => write!(f, "{gone} has ended after {signal}"),
+            ([], [stays]) if *refused == 0 => write!(f, "{stays} is still there after {signal}"),
+            _ => {
+                let all = gone.len() + stays.len() + refused;
+                write!(f, "{} of {all} gone", units::count(gone.len() as u64))?;
+                if !stays.is_empty() {
+                    write!(f, ", {} still there", stays.len())?;
+                }
+                if *refused > 0 {
+                    write!(f, ", {refused} got no signal")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Records what happened to one process of `ending` and returns the report.
-pub(super) fn record(ending: &mut PendingStop, ended: StopResult) -> (Level, String) {
+pub(super) fn record(ending: &mut PendingStop, ended: StopResult) -> StopReport {
     let StopResult { target, signal, end, at } = ended;
     ending.known_at = ending.known_at.max(at);
     let found = ending.waiting.iter().position(|it| it.target == target);
     let Some(stopped) = found.map(|at| ending.waiting.swap_remove(at)) else {
-        return (Level::Info, format!("{} has ended", target.pid));
+        return StopReport::Ended { pid: target.pid };
     };
     match end {
         StopOutcome::Gone => {
-            let text = format!("{stopped} has ended after {signal}");
-            ending.gone.push(stopped);
-            (Level::Info, text)
+            ending.gone.push(stopped.clone());
+            StopReport::Gone { stopped, signal }
         }
         StopOutcome::Stays => {
-            let grace = units::duration(GRACE.as_secs_f64() * 1e3);
-            let advice = if signal == StopSignal::Kill {
-                "it waits inside the kernel, and ends once that is over"
-            } else {
-                "only KILL ends it now"
-            };
-            let text = format!("{stopped} is still there {grace} after {signal}: {advice}");
-            ending.stays.push(stopped);
-            (Level::Warn, text)
+            ending.stays.push(stopped.clone());
+            StopReport::Stays { stopped, signal }
         }
         StopOutcome::GoesOn => {
-            let text = format!("{stopped} was sent CONT");
-            ending.stays.push(stopped);
-            (Level::Info, text)
+            ending.stays.push(stopped.clone());
+            StopReport::Continued { stopped }
         }
         StopOutcome::Refused(refusal) => {
             ending.refused += 1;
-            (Level::Warn, refusal.to_string())
+            StopReport::Refused(refusal)
         }
     }
 }
 
 /// What `database` shows of processes that exited or were resumed.
-pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<(Level, String)> {
-    if ending.signal == StopSignal::Cont {
-        let stopped = ending.stays.first()?;
+pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<StopReport> {
+    let PendingStop { signal, gone, stays, refused, .. } = ending;
+    if *signal == StopSignal::Cont {
+        let stopped = stays.first()?.clone();
         let process = database.process(stopped.target.pid)?;
+        let state = process.state;
         return Some(if process.is_stopped() {
-            (
-                Level::Warn,
-                format!("{stopped} is {} all the same: what holds it must let it go", process.state),
-            )
+            StopReport::StaysStopped { stopped, state }
         } else {
-            (Level::Info, format!("{stopped} runs again after CONT: it is {}", process.state))
+            StopReport::Runs { stopped, state }
         });
     }
+    if gone.is_empty() && stays.is_empty() {
+        return None;
+    }
     let targets = |stopped: &[StoppedProcess]| stopped.iter().map(|it| it.target).collect::<Vec<_>>();
-    let aftermath = StopAftermath::of(database, &targets(&ending.gone), &targets(&ending.stays));
-    let (signal, stays) = (ending.signal, ending.stays.len());
-    let who = match (&ending.gone[..], &ending.stays[..]) {
-        ([], []) => return None,
-        ([gone], []) if ending.refused == 0 => format!("{gone} has ended after {signal}"),
-        ([], [stays]) if ending.refused == 0 => format!("{stays} is still there after {signal}"),
-        _ => {
-            let mut text = format!("{} of {} gone", units::count(ending.gone.len() as u64), ending.count());
-            if stays > 0 {
-                text += &format!(", {stays} still there");
-            }
-            if ending.refused > 0 {
-                text += &format!(", {} got no signal", ending.refused);
-            }
-            text
-        }
-    };
-    let is_good = stays == 0 && ending.refused == 0 && aftermath.is_good();
-    Some((if is_good { Level::Info } else { Level::Warn }, format!("{who}: {aftermath}")))
+    let aftermath = StopAftermath::of(database, &targets(gone), &targets(stays));
+    let pending = StopTally { signal: *signal, gone: gone.clone(), stays: stays.clone(), refused: *refused };
+    Some(StopReport::Aftermath { pending, aftermath })
 }
 
 pub(super) fn announcement(act: &ConfirmedAction) -> String {

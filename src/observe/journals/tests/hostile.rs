@@ -26,7 +26,7 @@ fn a_sparse_file_of_a_terabyte_is_reported_and_not_read() {
 }
 
 #[test]
-fn a_large_journal_is_read_in_several_looks() {
+fn a_large_journal_is_read_in_several_samples() {
     let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.start("r", 7);

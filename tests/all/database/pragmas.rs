@@ -70,7 +70,7 @@ fn what_a_crash_left_is_not_touched() {
 }
 
 #[test]
-fn a_database_that_was_left_since_the_look_is_left_clean() {
+fn a_database_that_was_left_since_the_sample_is_left_clean() {
     let folder = TempDir::new().expect("a folder");
     let (path, actor) = wal(&folder);
     actor.close();
@@ -81,7 +81,7 @@ fn a_database_that_was_left_since_the_look_is_left_clean() {
 }
 
 #[test]
-fn a_database_that_was_opened_since_the_look_is_left_alone() {
+fn a_database_that_was_opened_since_the_sample_is_left_alone() {
     let folder = TempDir::new().expect("a folder");
     let (path, actor) = wal(&folder);
     let before = trace(folder.path());

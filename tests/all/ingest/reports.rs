@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_journal_tells_what_the_summary_tells() {
+fn the_journal_records_what_the_summary_reports() {
     let scene = Scene::with(30);
     scene.write("old.md", "goes");
     scene.run();
@@ -13,7 +13,7 @@ fn the_journal_tells_what_the_summary_tells() {
     let touched = File::options().write(true).open(scene.notes().join("01/doc-1.md")).expect("a document");
     touched.set_modified(SystemTime::UNIX_EPOCH).expect("another time");
     let summary = scene.run();
-    assert_eq!((summary.taken_in, summary.unchanged, summary.removed), (1, 29, 1));
+    assert_eq!((summary.ingested, summary.unchanged, summary.removed), (1, 29, 1));
     let (ingestions, unseen) = Journals::new(scene.runs(), "/proc".into()).look();
     assert_eq!((ingestions.len(), unseen), (2, vec![]));
     let (database, newest) = &ingestions[0];
@@ -51,8 +51,8 @@ fn a_refusal_before_there_are_tables_is_counted() {
         let before = switches();
         eventually("it was refused", || (switches() > before + 9).then_some(()));
         other.sql("COMMIT");
-        let summary = run.join().expect("it is taken in");
-        assert!(summary.retries > 0 && summary.taken_in == 3, "{summary:?}");
+        let summary = run.join().expect("it is ingested");
+        assert!(summary.retries > 0 && summary.ingested == 3, "{summary:?}");
         let newest = &Journals::new(scene.runs(), "/proc".into()).look().0[0].1;
         assert_eq!(newest.busy_retries, summary.retries);
     });
@@ -88,12 +88,12 @@ fn a_run_that_no_journal_can_be_kept_of_leaves_the_database_as_it_is() {
 }
 
 #[test]
-fn the_command_tells_and_counts() {
+fn the_command_reports_and_counts() {
     let scene = Scene::with(3);
     let output = scene.child(&[]).wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(0));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(out.starts_with("3 of 3 taken in, 0 unchanged in "), "{out}");
+    assert!(out.starts_with("3 of 3 ingested, 0 unchanged in "), "{out}");
     assert_eq!((out.lines().count(), err.as_ref()), (1, "3 files found, 0 of them unchanged\n"));
     fs::write(scene.notes().join("bad.md"), b"\xff").expect("a file");
     let output = scene.child(&[]).wait_with_output().expect("it ends");

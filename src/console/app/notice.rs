@@ -1,0 +1,193 @@
+//! What the console reports about a key or an effect. A test compares the kind; the sentence is made here.
+
+use std::{fmt, path::PathBuf};
+
+use log::Level;
+
+use super::StopReport;
+use crate::{
+    act::{ActionOutcome, gate::NotArmed, signal::SignalRefusal},
+    diagnose::guard::GuardRefusal,
+    keymap::Panel,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// An internal error.
+    SamplerEnded,
+    NothingSeen,
+    /// The process of the selected row has exited.
+    ProcessGone {
+        pid: i32,
+        name: String,
+    },
+    NothingSelected,
+    Copied(String),
+    UnknownKey {
+        key: String,
+        /// The key that lists the keys.
+        help: String,
+    },
+    OnlyDatabase,
+    /// What lies over the rows hides them; `key` closes it.
+    RowsHidden {
+        by: RowCover,
+        key: String,
+    },
+    /// The process table is not drawn; `key` shows it.
+    ProcessesHidden {
+        key: String,
+    },
+    /// Nothing may be changed. `key` arms the actions.
+    NotArmed {
+        why: NotArmed,
+        key: String,
+    },
+    Armed,
+    Disarmed {
+        key: String,
+    },
+    /// Maintenance itself would lose data.
+    Hazard(GuardRefusal),
+    NoDatabase(PathBuf),
+    /// It has no path, and processes still use it.
+    DatabaseGone,
+    NotWal,
+    NothingToFix,
+    /// No row of `panel` is a process that can be stopped; `key` shows the processes.
+    NoProcessToStop {
+        panel: Panel,
+        key: String,
+    },
+    NothingStale,
+    /// The process of an ingestion could not be told from another one with its PID.
+    UnknownStart {
+        pid: i32,
+    },
+    Refused(SignalRefusal),
+    /// The ingestion of an open dialog ended.
+    IngestionEnded,
+    /// The key would have stopped an ingestion that has just ended.
+    IngestionJustEnded {
+        /// What it did, as the middle of the sentence.
+        figures: String,
+        key: String,
+    },
+    IngestionRefused(String),
+    /// A confirmed action begins.
+    Begins(String),
+    HealthCheckEnds,
+    /// The dialog was closed while processes exit.
+    StillWaiting {
+        who: String,
+    },
+    Stop(StopReport),
+    Outcome(ActionOutcome),
+}
+
+/// What lies over the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowCover {
+    Timeline,
+    Overview,
+    /// Something over either of them.
+    Other,
+}
+
+impl Notice {
+    pub fn level(&self) -> Level {
+        match self {
+            Self::SamplerEnded | Self::Hazard(_) | Self::IngestionRefused(_) => Level::Error,
+            Self::NothingSelected
+            | Self::ProcessesHidden { .. }
+            | Self::NotArmed { .. }
+            | Self::NoDatabase(_)
+            | Self::DatabaseGone
+            | Self::NotWal
+            | Self::NoProcessToStop { .. }
+            | Self::UnknownStart { .. }
+            | Self::Refused(_)
+            | Self::IngestionJustEnded { .. } => Level::Warn,
+            Self::NothingSeen
+            | Self::ProcessGone { .. }
+            | Self::Copied(_)
+            | Self::UnknownKey { .. }
+            | Self::OnlyDatabase
+            | Self::RowsHidden { .. }
+            | Self::Armed
+            | Self::Disarmed { .. }
+            | Self::NothingToFix
+            | Self::NothingStale
+            | Self::IngestionEnded
+            | Self::Begins(_)
+            | Self::HealthCheckEnds
+            | Self::StillWaiting { .. } => Level::Info,
+            Self::Stop(report) => report.level(),
+            Self::Outcome(outcome) => outcome.level,
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SamplerEnded => f.write_str("internal error: sampling stopped; restart waltop"),
+            Self::NothingSeen => f.write_str("nothing has been seen yet; try again in a moment"),
+            Self::ProcessGone { pid, name } => write!(f, "{pid} ({name}) has gone"),
+            Self::NothingSelected => f.write_str("nothing is selected here"),
+            Self::Copied(text) => write!(f, "copied: {text}"),
+            Self::UnknownKey { key, help } => write!(f, "no key {key} here; {help} lists the keys"),
+            Self::OnlyDatabase => f.write_str("there is no other database; name several at the start"),
+            Self::RowsHidden { by: RowCover::Timeline, key } => {
+                write!(f, "the rows lie under the timeline: {key} closes it")
+            }
+            Self::RowsHidden { by: RowCover::Overview, key } => {
+                write!(f, "the rows lie under the overview: {key} goes to the selected database")
+            }
+            Self::RowsHidden { by: RowCover::Other, key } => {
+                write!(f, "the rows are hidden: {key} closes what hides them")
+            }
+            Self::ProcessesHidden { key } => {
+                write!(f, "the processes are not on the screen: {key} shows them")
+            }
+            Self::NotArmed { why: NotArmed::ReadOnly(why), .. } => why.fmt(f),
+            Self::NotArmed { why: why @ NotArmed::Disarmed, key } => write!(f, "{why}: {key} arms them"),
+            Self::Armed => f.write_str("actions are armed"),
+            Self::Disarmed { key } => write!(f, "actions are disarmed: {key} arms them again"),
+            Self::Hazard(why) => write!(f, "refused, since data could be lost: {why}"),
+            Self::NoDatabase(path) => write!(f, "there is no database at {}", path.display()),
+            Self::DatabaseGone => f.write_str(
+                "the database is gone from its path while others use it: a new one would mix with its log",
+            ),
+            Self::NotWal => f.write_str("there is no WAL to checkpoint: the database is not in WAL mode"),
+            Self::NothingToFix => f.write_str("nothing to fix: the file matches the profile"),
+            Self::NoProcessToStop { panel, key } => write!(
+                f,
+                "no process that can be stopped is selected in {}; {key} shows the processes",
+                panel.title()
+            ),
+            Self::NothingStale => f.write_str("nothing is stale here"),
+            Self::UnknownStart { pid } => {
+                write!(f, "cannot tell when {pid} started; stop it with kill {pid}")
+            }
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::IngestionEnded => f.write_str("the ingestion has ended: nothing was stopped"),
+            Self::IngestionJustEnded { figures, key } => write!(
+                f,
+                "the ingestion has just ended{figures}: nothing was started; {key} again starts one"
+            ),
+            Self::IngestionRefused(why) => write!(f, "no ingestion: {why}"),
+            Self::Begins(what) => f.write_str(what),
+            Self::HealthCheckEnds => f.write_str("the health check is being ended"),
+            Self::StillWaiting { who } => write!(f, "{who} waited for; the log records the outcome"),
+            Self::Stop(report) => report.fmt(f),
+            Self::Outcome(outcome) => f.write_str(&outcome.text),
+        }
+    }
+}
+
+impl From<SignalRefusal> for Notice {
+    fn from(refusal: SignalRefusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

@@ -1,0 +1,121 @@
+//! The messages of the console.
+
+use super::{Lines, compare, examples};
+use crate::{
+    act::{
+        ActionOutcome,
+        gate::NotArmed,
+        reap::StopAftermath,
+        signal::{SignalRefusal, SignalTarget, StopSignal},
+    },
+    config::ReadOnly,
+    console::{
+        app::{Notice, RowCover, StopReport, StopTally},
+        dialogs::StoppedProcess,
+    },
+    diagnose::{
+        checkpoint::CheckpointBlocker,
+        guard::{ForbiddingFact, GuardRefusal},
+    },
+    keymap::Panel,
+    snapshot::{FindingKind, ProcessState},
+};
+
+#[test]
+fn notices_read_as_in_their_file() {
+    let mut lines = Lines::default();
+    add_notices(&mut lines);
+    add_stops(&mut lines);
+    compare("notices.txt", &lines);
+}
+
+fn add_notices(lines: &mut Lines) {
+    let key = || "k".to_owned();
+    let hidden = |by| Notice::RowsHidden { by, key: key() };
+    let hazard = GuardRefusal {
+        fact: ForbiddingFact::Finding(FindingKind::SplitWal),
+        pid: Some(7),
+        what: "7 (bun) still has a deleted file open".to_owned(),
+    };
+    let refused = SignalRefusal::Gone { pid: 7 };
+    examples!(*lines, Notice {
+        Notice::SamplerEnded => [Notice::SamplerEnded],
+        Notice::NothingSeen => [Notice::NothingSeen],
+        Notice::ProcessGone { .. } => [Notice::ProcessGone { pid: 7, name: "bun".to_owned() }],
+        Notice::NothingSelected => [Notice::NothingSelected],
+        Notice::Copied(_) => [Notice::Copied("/srv/notes.db".to_owned())],
+        Notice::UnknownKey { .. } => [Notice::UnknownKey { key: "F12".to_owned(), help: "?".to_owned() }],
+        Notice::OnlyDatabase => [Notice::OnlyDatabase],
+        Notice::RowsHidden { .. } => [
+            hidden(RowCover::Timeline),
+            hidden(RowCover::Overview),
+            hidden(RowCover::Other),
+        ],
+        Notice::ProcessesHidden { .. } => [Notice::ProcessesHidden { key: key() }],
+        Notice::NotArmed { .. } => [
+            Notice::NotArmed { why: NotArmed::ReadOnly(ReadOnly), key: key() },
+            Notice::NotArmed { why: NotArmed::Disarmed, key: key() },
+        ],
+        Notice::Armed => [Notice::Armed],
+        Notice::Disarmed { .. } => [Notice::Disarmed { key: key() }],
+        Notice::Hazard(_) => [Notice::Hazard(hazard.clone())],
+        Notice::NoDatabase(_) => [Notice::NoDatabase("/srv/notes.db".into())],
+        Notice::DatabaseGone => [Notice::DatabaseGone],
+        Notice::NotWal => [Notice::NotWal],
+        Notice::NothingToFix => [Notice::NothingToFix],
+        Notice::NoProcessToStop { .. } => [Notice::NoProcessToStop { panel: Panel::Files, key: key() }],
+        Notice::NothingStale => [Notice::NothingStale],
+        Notice::UnknownStart { .. } => [Notice::UnknownStart { pid: 7 }],
+        Notice::Refused(_) => [Notice::Refused(refused.clone())],
+        Notice::IngestionEnded => [Notice::IngestionEnded],
+        Notice::IngestionJustEnded { .. } => [
+            Notice::IngestionJustEnded { figures: ", 300 of 301 files, 1 failed".to_owned(), key: key() },
+        ],
+        Notice::IngestionRefused(_) => [Notice::IngestionRefused("there is no folder /x".to_owned())],
+        Notice::Begins(_) => [Notice::Begins("a PASSIVE checkpoint runs".to_owned())],
+        Notice::HealthCheckEnds => [Notice::HealthCheckEnds],
+        Notice::StillWaiting { .. } => [Notice::StillWaiting { who: "2 processes are".to_owned() }],
+        Notice::Stop(_) => [Notice::Stop(StopReport::Ended { pid: 7 })],
+        Notice::Outcome(_) => [Notice::Outcome(ActionOutcome::good("written to waltop.json"))],
+    });
+}
+
+fn add_stops(lines: &mut Lines) {
+    let stopped =
+        |pid| StoppedProcess { target: SignalTarget { pid, start_ticks: 1 }, name: "bun".to_owned() };
+    let (it, other) = (|| stopped(7), || stopped(8));
+    let nothing = || StopAftermath { gone: 1, still_held: Vec::new(), in_the_way: None, hazard: None };
+    let blocked = StopAftermath {
+        still_held: vec![8],
+        in_the_way: Some(vec![
+            CheckpointBlocker { pid: Some(9), why: "9 (node) pins frame 3".to_owned() };
+            2
+        ]),
+        ..nothing()
+    };
+    let all = |gone: Vec<StoppedProcess>, stays: Vec<StoppedProcess>, refused, aftermath| {
+        let pending = StopTally { signal: StopSignal::Term, gone, stays, refused };
+        StopReport::Aftermath { pending, aftermath }
+    };
+    let free = StopAftermath { in_the_way: Some(Vec::new()), ..nothing() };
+    let unsafe_log = StopAftermath { hazard: Some(FindingKind::SplitWal), ..free.clone() };
+    let stays = |signal| StopReport::Stays { stopped: it(), signal };
+    examples!(*lines, StopReport {
+        StopReport::Ended { .. } => [StopReport::Ended { pid: 7 }],
+        StopReport::Gone { .. } => [StopReport::Gone { stopped: it(), signal: StopSignal::Term }],
+        StopReport::Stays { .. } => [stays(StopSignal::Term), stays(StopSignal::Kill)],
+        StopReport::Continued { .. } => [StopReport::Continued { stopped: it() }],
+        StopReport::Refused(_) => [StopReport::Refused(SignalRefusal::Gone { pid: 7 })],
+        StopReport::Runs { .. } => [StopReport::Runs { stopped: it(), state: ProcessState::Sleeping }],
+        StopReport::StaysStopped { .. } => [
+            StopReport::StaysStopped { stopped: it(), state: ProcessState::Traced },
+        ],
+        StopReport::Aftermath { .. } => [
+            all(vec![it()], Vec::new(), 0, nothing()),
+            all(vec![it()], Vec::new(), 0, free.clone()),
+            all(Vec::new(), vec![other()], 0, StopAftermath { gone: 0, ..nothing() }),
+            all(vec![it()], vec![other()], 1, blocked.clone()),
+            all(vec![it()], Vec::new(), 0, unsafe_log.clone()),
+        ],
+    });
+}
