@@ -3,11 +3,11 @@
 use std::fmt::{Debug, Display};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use jiff::Timestamp;
 use ratatui::text::Line;
 use tui_input::{Input, InputRequest, backend::crossterm::EventHandler};
 
-use super::app::App;
-use crate::act::ConfirmedAction;
+use crate::{act::ConfirmedAction, snapshot::Database};
 
 mod checking;
 mod checkpoint;
@@ -59,11 +59,21 @@ pub enum DialogKind {
     Checking(CheckingDialog),
 }
 
+/// What a dialog may read of the console's state when it is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct DialogScene<'a> {
+    pub now: Timestamp,
+    /// The database on the screen.
+    pub database: Option<&'a Database>,
+    /// All of them.
+    pub databases: &'a [Database],
+}
+
 /// The parts that differ between dialogs.
 pub trait DialogContent: Debug {
     fn title(&self) -> String;
 
-    fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>>;
+    fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>>;
 
     /// The action of a yes; `None`: there is nothing to confirm; an error states what is missing.
     fn confirm(&self) -> Option<Result<ConfirmedAction, String>>;

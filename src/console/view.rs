@@ -68,7 +68,9 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
         Some(Overlay::Help) => help::render(frame, middle, app, theme),
         Some(Overlay::Details(subject)) => details::render(frame, middle, app, theme, subject),
         Some(Overlay::Dialog(open)) => {
-            dialogs::render(frame, middle, app, theme, open);
+            let (now, database, databases) = (app.now, app.database(), app.databases());
+            let scene = dialogs::DialogScene { now, database, databases };
+            dialogs::render(frame, middle, scene, theme, open);
             TextExtent::default()
         }
         None => TextExtent::default(),

@@ -83,6 +83,11 @@ const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
         &["view::"],
         "the state knows no drawing",
     ),
+    (
+        &["console/dialogs.rs", "console/dialogs"],
+        &["app::", "App"],
+        "a dialog is a part of the state and draws from what it is given",
+    ),
     (&["ingest", "ingest.rs"], &["act::", "report::"], "an ingestion knows no console"),
     (&["observe", "observe.rs"], &["diagnose::", "ingest::"], "data flows one way"),
     (

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use ratatui::text::Line;
 
-use super::{DialogContent, DialogPage};
-use crate::{act::ConfirmedAction, console::app::App, diagnose::health::HealthDepth, units};
+use super::{DialogContent, DialogPage, DialogScene};
+use crate::{act::ConfirmedAction, diagnose::health::HealthDepth, units};
 
 #[derive(Debug, Clone)]
 pub struct CheckingDialog {
@@ -28,10 +28,10 @@ impl DialogContent for CheckingDialog {
         None
     }
 
-    fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let Self { database, depth, since } = self;
-        let seconds = app.now.duration_since(*since).as_secs().max(0);
-        let pages = app.database().filter(|it| it.path == *database).and_then(|it| it.header.as_ref());
+        let seconds = scene.now.duration_since(*since).as_secs().max(0);
+        let pages = scene.database.filter(|it| it.path == *database).and_then(|it| it.header.as_ref());
         let of = match pages.filter(|_| *depth == HealthDepth::QuickCheck) {
             Some(header) => format!(" of {}", units::plural(header.page_count.into(), "page")),
             None => String::new(),

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use log::Level;
 use ratatui::text::Line;
 
-use super::{DialogButton, DialogContent, DialogField, DialogFocus, DialogPage, choice, neighbour};
+use super::{
+    DialogButton, DialogContent, DialogField, DialogFocus, DialogPage, DialogScene, choice, neighbour,
+};
 use crate::{
     act::ConfirmedAction,
-    console::app::App,
     diagnose::checkpoint::{self, CheckpointBlocker},
     snapshot::{CheckpointMode, Database},
 };
@@ -49,7 +50,7 @@ impl DialogContent for CheckpointDialog {
         Some(Ok(ConfirmedAction::Checkpoint { database: self.database.clone(), mode: self.mode }))
     }
 
-    fn body(&self, _app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    fn body(&self, _scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let mut lines = page.plain(&format!("Moves frames of the log into {}.", self.database.display()));
         lines.extend(page.plain(self.mode.about()));
         let chosen = CheckpointMode::ALL.iter().position(|it| *it == self.mode).unwrap_or(0);

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use log::Level;
 use ratatui::text::Line;
 
-use super::{DialogContent, DialogPage};
+use super::{DialogContent, DialogPage, DialogScene};
 use crate::{
     act::ConfirmedAction,
-    console::app::App,
     diagnose::fix::FixStep,
     snapshot::{Database, Process},
     text,
@@ -43,7 +42,7 @@ impl DialogContent for FixDialog {
         Some(Ok(ConfirmedAction::Fix { database: self.database.clone() }))
     }
 
-    fn body(&self, _app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    fn body(&self, _scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let mut lines = page.plain(&format!("Runs on {}:", self.database.display()));
         for (sql, why) in &self.steps {
             lines.push(Line::styled(text::fit(&format!("  {sql}"), page.room), page.theme.accent));

@@ -10,12 +10,9 @@ use ratatui::{
 };
 use tui_input::Input;
 
-use super::{Dialog, DialogButton, DialogField, DialogFocus};
+use super::{Dialog, DialogButton, DialogField, DialogFocus, DialogScene};
 use crate::{
-    console::{
-        app::App,
-        view::{framed, theme::Theme},
-    },
+    console::view::{framed, theme::Theme},
     text,
 };
 
@@ -29,12 +26,12 @@ pub struct DialogPage<'a> {
     pub height: usize,
 }
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, dialog: &Dialog) {
+pub fn render(frame: &mut Frame, area: Rect, scene: DialogScene<'_>, theme: &Theme, dialog: &Dialog) {
     let content = dialog.kind.content();
     let width = content.width().min(area.width);
     let room = usize::from(width).saturating_sub(4);
     let page = DialogPage { theme, room, height: area.height.into() };
-    let mut lines = content.body(app, page);
+    let mut lines = content.body(scene, page);
     lines.push(Line::default());
     lines.extend(fields(dialog, theme, room));
     if let Some(complaint) = &dialog.complaint {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use ratatui::text::Line;
 
-use super::{DialogContent, DialogField, DialogPage, choice, neighbour};
-use crate::{act::ConfirmedAction, console::app::App, diagnose::health::HealthDepth, snapshot::Database};
+use super::{DialogContent, DialogField, DialogPage, DialogScene, choice, neighbour};
+use crate::{act::ConfirmedAction, diagnose::health::HealthDepth, snapshot::Database};
 
 #[derive(Debug, Clone)]
 pub struct HealthDialog {
@@ -36,7 +36,7 @@ impl DialogContent for HealthDialog {
         Some(Ok(ConfirmedAction::Health { database: self.database.clone(), depth: self.depth }))
     }
 
-    fn body(&self, _app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    fn body(&self, _scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let mut lines = page.plain(&format!("Proves that {} can be written to.", self.database.display()));
         lines.extend(page.plain(
             "It waits for the write lock, writes, and rolls that back: nothing in the file changes. What a crash has \

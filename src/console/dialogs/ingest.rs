@@ -6,10 +6,9 @@ use log::Level;
 use ratatui::text::Line;
 use tui_input::Input;
 
-use super::{DialogContent, DialogField, DialogFocus, DialogPage};
+use super::{DialogContent, DialogField, DialogFocus, DialogPage, DialogScene};
 use crate::{
     act::ConfirmedAction,
-    console::app::App,
     ingest::BatchSetting,
     snapshot::{Database, FindingKind},
 };
@@ -74,7 +73,7 @@ impl DialogContent for IngestDialog {
         })
     }
 
-    fn body(&self, _app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    fn body(&self, _scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let mut lines = page.plain(&format!(
             "Takes the Markdown and text files of a folder into {}.",
             self.database.display()

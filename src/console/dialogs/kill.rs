@@ -3,11 +3,8 @@
 use log::Level;
 use ratatui::text::Line;
 
-use super::{DialogContent, DialogPage, PendingStop};
-use crate::{
-    act::{ConfirmedAction, signal::StopSignal},
-    console::app::App,
-};
+use super::{DialogContent, DialogPage, DialogScene, PendingStop};
+use crate::act::{ConfirmedAction, signal::StopSignal};
 
 #[derive(Debug, Clone)]
 pub struct KillDialog(pub PendingStop);
@@ -27,7 +24,7 @@ impl DialogContent for KillDialog {
     }
 
     /// The processes that did not exit, and what SIGKILL costs.
-    fn body(&self, _app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    fn body(&self, _scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let PendingStop { gone, stays, signal, .. } = &self.0;
         let text = format!("{} gone, {} still there after {signal}:", gone.len(), stays.len());
         let mut lines = page.sentence(Level::Warn, &text);

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent};
+use jiff::Timestamp;
 use log::Level;
 use ratatui::text::Line;
 
-use super::{DialogContent, DialogPage};
+use super::{DialogContent, DialogPage, DialogScene};
 use crate::{
     act::{
         ConfirmedAction, reap,
         signal::{SignalRefusal, SignalTarget, StopSignal},
     },
-    console::{app::App, process_columns, view},
+    console::{process_columns, view},
     snapshot::{Process, StaleCause},
     text,
 };
@@ -126,7 +127,7 @@ impl DialogContent for ReapList {
         })
     }
 
-    fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let ticked = self.ticked().count();
         let offered = self.rows.iter().filter(|row| !matches!(row.mark, StopMark::Refused(_))).count();
         let head = format!(
@@ -136,7 +137,7 @@ impl DialogContent for ReapList {
         let shown = page.height.saturating_sub(BESIDE).clamp(1, self.rows.len().max(1));
         let first = view::first_row(self.cursor, u16::try_from(shown).unwrap_or(u16::MAX));
         for (at, row) in self.rows.iter().enumerate().skip(first).take(shown) {
-            let text = text::pad(&row_text(app, row), page.room);
+            let text = text::pad(&row_text(scene.now, row), page.room);
             let style = match row.mark {
                 _ if at == self.cursor => page.theme.selected,
                 StopMark::Refused(_) => page.theme.muted,
@@ -150,20 +151,20 @@ impl DialogContent for ReapList {
         }
         lines.push(Line::default());
         if let Some(row) = self.rows.get(self.cursor) {
-            lines.extend(evidence(app, row, page));
+            lines.extend(evidence(scene, row, page));
         }
         lines
     }
 }
 
-fn row_text(app: &App, row: &ReapRow) -> String {
+fn row_text(now: Timestamp, row: &ReapRow) -> String {
     let process = &row.process;
     let sign = match row.mark {
         StopMark::Ticked(_) => "[x]",
         StopMark::Unticked(_) => "[ ]",
         StopMark::Refused(_) => " – ",
     };
-    let age = process_columns::age(process, app.now).unwrap_or_else(|| "?".to_owned());
+    let age = process_columns::age(process, now).unwrap_or_else(|| "?".to_owned());
     let causes: Vec<&str> = reap::causes(process).iter().map(StaleCause::name).collect();
     let why = match &row.mark {
         StopMark::Refused(SignalRefusal::Spared { why, .. }) => format!("left alone: {why}"),
@@ -174,7 +175,7 @@ fn row_text(app: &App, row: &ReapRow) -> String {
     format!("{sign} {:>7}  {age:>8}  {name}  {why}", process.pid)
 }
 
-fn evidence(app: &App, row: &ReapRow, page: DialogPage<'_>) -> Vec<Line<'static>> {
+fn evidence(scene: DialogScene<'_>, row: &ReapRow, page: DialogPage<'_>) -> Vec<Line<'static>> {
     let process = &row.process;
     let mut lines = vec![Line::styled(text::fit(&process.command_line(), page.room), page.theme.accent)];
     let mut told: Vec<Line> = Vec::new();
@@ -185,7 +186,7 @@ fn evidence(app: &App, row: &ReapRow, page: DialogPage<'_>) -> Vec<Line<'static>
         let text = format!("▲ {}: {cause}", cause.name());
         told.extend(page.sentence(Level::Warn, &text));
     }
-    let locks = app.database().map_or_else(String::new, |database| process_columns::locks(database, process));
+    let locks = scene.database.map_or_else(String::new, |database| process_columns::locks(database, process));
     told.extend(page.plain(&format!("locks held: {locks}")));
     told.truncate(EVIDENCE);
     lines.extend(told);

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use log::Level;
 use ratatui::text::Line;
 
-use super::{DialogContent, DialogField, DialogPage, choice, neighbour};
+use super::{DialogContent, DialogField, DialogPage, DialogScene, choice, neighbour};
 use crate::{
     act::{
         ConfirmedAction, reap,
         signal::{SignalTarget, StopSignal},
     },
-    console::{app::App, process_columns},
+    console::process_columns,
     snapshot::{Database, LockHold, Process, ProcessState},
     text,
 };
@@ -63,7 +63,7 @@ impl DialogContent for StopDialog {
     }
 
     /// The process that gets the signal, and what that costs.
-    fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let (process, signal) = (&*self.process, self.signal);
         let mut lines = Vec::new();
         if let Some(other) = &self.other {
@@ -71,13 +71,13 @@ impl DialogContent for StopDialog {
         }
         lines.push(Line::styled(text::fit(&process.command_line(), page.room), page.theme.accent));
         let user = process.user.as_deref().unwrap_or("unknown user");
-        let age = process_columns::age(process, app.now).unwrap_or_else(|| "of unknown age".to_owned());
+        let age = process_columns::age(process, scene.now).unwrap_or_else(|| "of unknown age".to_owned());
         let about = format!("process {} of {user}, {}, running for {age}", process.pid, process.state);
         lines.extend(page.sentence(Level::Info, &about));
         for cause in reap::causes(process) {
             lines.extend(page.sentence(Level::Warn, &format!("▲ stale, {}: {cause}", cause.name())));
         }
-        let database = app.database();
+        let database = scene.database;
         let locks = database.map_or_else(String::new, |database| process_columns::locks(database, process));
         lines.extend(page.sentence(Level::Info, &format!("locks held: {locks}")));
         if process.state == ProcessState::Traced {
@@ -85,7 +85,7 @@ impl DialogContent for StopDialog {
                 "▲ Its debugger holds it: no signal but KILL reaches it until the debugger lets it go.";
             lines.extend(page.sentence(Level::Warn, text));
         }
-        if app.sample().is_some_and(|look| reap::is_split(&look.snapshot.databases, process)) {
+        if reap::is_split(scene.databases, process) {
             let text = "▲ Its log was deleted under it. Closed in good order, as after TERM, it can undo what others \
                         committed: copy the files first (Enter on its split-wal finding says how), then KILL it.";
             lines.extend(page.sentence(Level::Error, text));

@@ -4,13 +4,10 @@ use std::path::PathBuf;
 
 use ratatui::text::Line;
 
-use super::{DialogContent, DialogPage};
-use crate::{
-    act::{
-        ConfirmedAction,
-        signal::{SignalTarget, StopSignal},
-    },
-    console::app::App,
+use super::{DialogContent, DialogPage, DialogScene};
+use crate::act::{
+    ConfirmedAction,
+    signal::{SignalTarget, StopSignal},
 };
 
 #[derive(Debug, Clone)]
@@ -33,14 +30,14 @@ impl DialogContent for StopIngestionDialog {
         Some(Ok(ConfirmedAction::Signal { targets: vec![self.target], signal: StopSignal::Term }))
     }
 
-    fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let mut lines = page.plain(&format!(
             "The ingestion of {} (process {}) ends after its current batch. What is committed stays; the next \
              run resumes.",
             self.folders.join(" "),
             self.target.pid
         ));
-        let watchers = app.database().map(|it| it.watchers.as_slice()).unwrap_or_default();
+        let watchers = scene.database.map(|it| it.watchers.as_slice()).unwrap_or_default();
         if watchers.iter().any(|watcher| watcher.pid == self.target.pid) {
             lines.extend(page.plain("It is that of a watch, which ends with it."));
         }

@@ -4,11 +4,8 @@ use jiff::Timestamp;
 use log::Level;
 use ratatui::text::Line;
 
-use super::{DialogContent, DialogPage, PendingStop};
-use crate::{
-    act::{ConfirmedAction, signal::StopSignal},
-    console::app::App,
-};
+use super::{DialogContent, DialogPage, DialogScene, PendingStop};
+use crate::act::{ConfirmedAction, signal::StopSignal};
 
 #[derive(Debug, Clone)]
 pub struct WaitingDialog(pub PendingStop);
@@ -30,14 +27,14 @@ impl DialogContent for WaitingDialog {
         None
     }
 
-    fn body(&self, app: &App, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let ending = &self.0;
         let all = match ending.count() {
             1 => "1 process".to_owned(),
             count => format!("{count} processes"),
         };
         let mut lines = page.plain(&format!("{} was sent to {all}.", ending.signal));
-        let left = seconds(app.now, ending.until);
+        let left = seconds(scene.now, ending.until);
         let then = match ending.signal {
             StopSignal::Kill => "",
             _ => ", then waltop asks about KILL",
