@@ -202,7 +202,7 @@ fn arguments_that_make_no_sense_are_refused() {
         ("ingest notes --db new.db --root ../up", "give --root a name"),
         ("ingest empty --db new.db", "no documents in"),
         ("ingest empty", "no documents in"),
-        ("ingest nowhere --db new.db", "there is no folder nowhere: check the path"),
+        ("ingest nowhere --db new.db", "there is no folder nowhere; check the path"),
         ("ingest notes/a.md --db new.db", "is not a folder"),
         ("search", "<QUERY>..."),
         ("search lock --frobnicate", "--frobnicate"),
@@ -268,7 +268,7 @@ fn a_new_database_is_not_mixed_with_another_programs_log() {
         for name in ["new.db", "link.db"] {
             let said = home.run(&["ingest", "notes", "--db", name]);
             let line = said.refusal();
-            assert!(line.contains(&format!("{} is still there: ", stray.display())), "{line}");
+            assert!(line.contains(&format!("{} is still there; ", stray.display())), "{line}");
             assert_eq!(Home::listing(&home.root()), before, "{name} {suffix}");
         }
     }

@@ -1,5 +1,7 @@
 //! What is stale is listed, and ends when somebody says yes; nothing else does.
 
+use waltop::{act::signal::SignalRefusal, snapshot::StaleProtection};
+
 use super::*;
 use crate::{python::Python, support::eventually, terminal::Terminal};
 
@@ -61,7 +63,10 @@ fn what_may_never_be_stopped_is_refused_with_the_reason() {
     if is_root() {
         let mut foreign = Command::new("sleep").arg("600").uid(ANOTHER).spawn().expect("it starts");
         let said = home.run(&with(&["--yes", "--pid", &foreign.id().to_string(), "notes.db"]));
-        assert!(said.refusal().contains("is another user's process"), "{said:?}");
+        assert!(
+            said.refusal().contains(&SignalRefusal::Foreign { pid: foreign.id().cast_signed() }.to_string()),
+            "{said:?}"
+        );
         assert!(foreign.try_wait().expect("it can be asked for").is_none(), "it lives");
         foreign.kill().and_then(|()| foreign.wait()).expect("it ends");
     }
@@ -263,7 +268,7 @@ fn one_whose_log_was_deleted_is_left_alone_with_the_reason() {
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
     assert!(said.out.contains("0 of 1 stale") && said.out.contains("left alone: "), "{said:?}");
     let said = home.run(&with(&["--yes", "--pid", &pid, "notes.db"]));
-    assert!(said.refusal().contains("has a deleted log open"), "{said:?}");
+    assert_eq!(said.refusal(), SignalRefusal::Split { pid: split.pid() }.to_string(), "{said:?}");
     assert!(lives(&split));
 }
 
@@ -364,14 +369,13 @@ fn a_rule_of_the_configuration_condemns_what_is_idle_and_spares_what_works() {
     let said = home.run(&["reap", "--yes", "--for", "1s", "notes.db"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
     assert!(said.out.contains("1 of 3 stale, watched for 1 s"), "{said:?}");
-    assert!(
-        said.out.contains("left alone: ") && said.out.contains("the rule server protects it"),
-        "{said:?}"
-    );
+    let protected = StaleProtection::Rule { rule: "server".to_owned() };
+    assert!(said.out.contains("left alone: ") && said.out.contains(&protected.to_string()), "{said:?}");
     assert!(said.out.contains(&format!("{} (old) has ended after TERM", idle.pid())), "{said:?}");
     assert!(!lives(&idle) && lives(&working) && lives(&spared));
     let said = home.run(&["reap", "--yes", "--for", "1s", "--pid", &spared.pid().to_string(), "notes.db"]);
-    assert!(said.refusal().contains("is protected: the rule server protects it"), "{said:?}");
+    let spared_by_rule = SignalRefusal::Spared { pid: spared.pid(), why: protected };
+    assert_eq!(said.refusal(), spared_by_rule.to_string(), "{said:?}");
     working.sql("COMMIT");
     spared.sql("SELECT * FROM t");
 }

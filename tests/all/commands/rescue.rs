@@ -7,6 +7,7 @@ mod pair;
 use std::io::Write;
 
 use rusqlite::Connection;
+use waltop::rescue::RescueError;
 
 use super::*;
 use crate::{python::Python, support::eventually};
@@ -145,7 +146,8 @@ fn a_process_that_has_nothing_to_rescue_is_refused_by_name() {
     let mut ended = Command::new("true").spawn().expect("it starts");
     let gone = ended.id().to_string();
     ended.wait().expect("it ends");
-    assert!(home.run(&rescue(&gone, &[])).refusal().contains("there is no process"));
+    let no_process = RescueError::NoProcess { pid: gone.parse().expect("a PID") };
+    assert!(home.run(&rescue(&gone, &[])).refusal() == no_process.to_string());
     for args in [&["rescue", "notes.db"][..], &["rescue", "notes.db", "--to", "dir", "--freeze"]] {
         assert_eq!(home.run(args).code, Some(2), "{args:?}");
     }

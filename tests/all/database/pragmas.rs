@@ -160,7 +160,7 @@ fn another_user_leaves_nothing_that_the_owner_could_not_use() {
         set_mode(&inner, folder_mode);
     }
     let before = ["open", "shut"].map(|name| trace(&folder.path().join(name)));
-    let name = "database::look::another_user_leaves_nothing_that_the_owner_could_not_use";
+    let name = "database::pragmas::another_user_leaves_nothing_that_the_owner_could_not_use";
     run_test_as_another(folder.path(), name, AS_ANOTHER, folder.path());
     assert_eq!(["open", "shut"].map(|name| trace(&folder.path().join(name))), before);
 }

@@ -1,5 +1,7 @@
 //! Documents that are near in meaning: found by a search, and linked.
 
+use waltop::ingest::search::SearchError;
+
 use super::*;
 
 #[test]
@@ -34,7 +36,8 @@ fn what_is_near_in_meaning_is_found() {
     scene.server.state.dimension.store(32, SeqCst);
     let args = ["search", "x", "--db", "notes.db", "--semantic", "--embed", &url, "--embed-model", MODEL];
     let output = scene.waltop(&args).output().expect("it runs");
-    assert!(said(&output).contains("have 64 numbers and the query's has 32"), "{output:?}");
+    let dimension = SearchError::Dimension { model: MODEL.to_owned(), stored: 64, query: 32 };
+    assert!(said(&output).contains(&dimension.to_string()), "{output:?}");
 }
 
 #[test]

@@ -24,20 +24,15 @@ fn a_watch_without_a_server_says_so_once() {
     let err = BufReader::new(watch.0.stderr.take().expect("it is piped"));
     thread::spawn(move || err.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
     let line = || lines.recv_timeout(Duration::from_mins(1)).expect("it says something");
-    let told = loop {
-        let line = line();
-        if line.contains("not all embedded") {
-            break line;
-        }
-    };
-    assert!(told.contains("is the server running?"), "{told}");
+    let is_about_it = |line: &String| line.contains("http://127.0.0.1:1/v1");
+    while !is_about_it(&line()) {}
     for number in 0..2 {
         scene.write(&format!("new-{number}.md"), "another one");
         eventually("it is in", || (scene.number("SELECT count(*) FROM nodes") == 3 + number).then_some(()));
     }
     drop(watch);
     let rest: Vec<String> = lines.iter().collect();
-    assert!(rest.iter().all(|line| !line.contains("not all embedded")), "{rest:?}");
+    assert!(!rest.iter().any(is_about_it), "{rest:?}");
 }
 
 #[test]
@@ -58,17 +53,17 @@ fn a_watch_tries_again_until_the_server_is_there() {
         }
         said
     };
-    let told = says("not all embedded (0 of 5 embedded), trying again later: ");
-    assert!(told.last().is_some_and(|line| line.contains("is the server running?")), "{told:?}");
+    let url = format!("http://{address}/v1");
+    assert!(says(&url).last().is_some_and(|line| line.contains("0 of 5")));
     let journals =
         || fs::read_dir(scene.places().runs).expect("the folder").map(|it| it.expect("an entry").path());
     let journals = || journals().filter(|path| path.extension().is_some_and(|it| it == "jsonl")).count();
     assert_eq!(journals(), 1);
     let _server = Server::on(&TcpListener::bind(address).expect("it is free"));
-    let told = says("embedding continues: ");
+    let lines = says("embedding continues: ");
     drop(watch);
     // The server may come in the middle of a try, which gets some of them then.
-    let halves = told.iter().filter(|line| line.contains("not all embedded")).count();
-    assert!(halves <= 1 && told.len() == halves + 1, "{told:?}");
+    let halves = lines.iter().filter(|line| line.contains(&url)).count();
+    assert!(halves <= 1 && lines.len() == halves + 1, "{lines:?}");
     assert_eq!((scene.vectors(), journals()), (5, halves + 2), "no try that failed left a journal");
 }

@@ -52,7 +52,7 @@ fn a_reader_that_stays_ends_the_run_by_name_and_what_is_in_is_kept() {
     let line = said.refusal();
     assert!(line.starts_with(&format!("{} (waltop) reads from the log", reader.pid())), "{line}");
     assert!(
-        line.contains("for 0.2 s: end the reader of ") && line.ends_with("run this again to resume"),
+        line.contains("for 0.2 s; end the reader of ") && line.ends_with("run this again to resume"),
         "{line}"
     );
     assert_eq!(scene.end().0, RunOutcome::Failed);

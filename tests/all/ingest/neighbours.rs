@@ -77,7 +77,7 @@ fn a_lock_that_is_held_for_too_long_ends_the_run_with_what_is_in_kept() {
     other.sql("BEGIN IMMEDIATE");
     let request = IngestRequest { busy_budget: Duration::from_millis(100), ..scene.request() };
     let error = go(&request).expect_err("the lock is held").to_string();
-    let by = format!("stayed locked for 0.1 s by {} (waltop): wait for it", other.pid());
+    let by = format!("stayed locked for 0.1 s by {} (waltop); wait for it", other.pid());
     assert!(error.contains(&by), "{error}");
     assert_eq!(scene.end(), (RunOutcome::Failed, Some(error)));
     other.sql("ROLLBACK").sql("SELECT * FROM nodes");

@@ -1,5 +1,10 @@
 //! What a run says: in its journal, and on the terminal.
 
+use waltop::{
+    database::factory::OpenError,
+    ingest::{StoreError, batch::BatchSizeError, search::SearchError},
+};
+
 use super::*;
 
 #[test]
@@ -67,8 +72,9 @@ fn a_file_that_is_no_database_is_left_as_it_is() {
     )
     .expect("a file");
     let text = fs::read(scene.db()).expect("the file");
-    let error = go(&scene.request()).expect_err("it is no database").to_string();
-    assert!(error.contains("is not a SQLite database"), "{error}");
+    let error = go(&scene.request()).expect_err("it is no database");
+    assert!(matches!(error, IngestError::Store(StoreError::Open(OpenError::NotADatabase { .. }))), "{error}");
+    let error = error.to_string();
     assert_eq!(fs::read(scene.db()).expect("the file"), text);
     assert_eq!(scene.entries(), ["notes", "notes.db", "state"].map(str::to_owned).into());
     assert_eq!(scene.end(), (RunOutcome::Failed, Some(error)));
@@ -78,8 +84,8 @@ fn a_file_that_is_no_database_is_left_as_it_is() {
 fn a_run_that_no_journal_can_be_kept_of_leaves_the_database_as_it_is() {
     let scene = Scene::with(1);
     fs::write(scene.dir.path().join("state"), "in the way").expect("a file");
-    let error = go(&scene.request()).expect_err("there is no room for journals").to_string();
-    assert!(error.contains("cannot write the journal in"), "{error}");
+    let error = go(&scene.request()).expect_err("there is no room for journals");
+    assert!(matches!(error, IngestError::Journal { .. }), "{error}");
     assert!(!scene.db().exists());
     Actor::open(&scene.db()).sql("CREATE TABLE theirs (x)");
     let before = fs::read(scene.db()).expect("the database");
@@ -101,7 +107,7 @@ fn the_command_reports_and_counts() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("/bad.md: it is not UTF-8"));
     let output = scene.child(&["--batch", "0"]).wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("a batch has at least 1 file"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&BatchSizeError::Zero.to_string()));
 }
 
 #[test]
@@ -123,7 +129,8 @@ fn the_search_command_finds_and_never_makes_a_database() {
     assert_eq!((code, text.lines().count()), (Some(2), 1), "{text}");
     assert!(!scene.db().exists());
     Actor::open(&scene.db()).sql("PRAGMA journal_mode = wal");
-    assert!(find(&["lock"]).1.contains("nothing was ingested"));
+    let nothing = SearchError::NothingIngested(scene.db().display().to_string());
+    assert!(find(&["lock"]).1.contains(&nothing.to_string()));
     scene.run();
     let (code, text) = find(&["document", "2"]);
     assert_eq!(code, Some(0));
@@ -132,7 +139,7 @@ fn the_search_command_finds_and_never_makes_a_database() {
         let (code, text) = find(&[odd]);
         assert!(
             code == Some(1) && text.starts_with("nothing found for ")
-                || text.contains("nothing to search for"),
+                || text.contains(&SearchError::NoWords.to_string()),
             "{odd}: {text}"
         );
     }

@@ -63,7 +63,8 @@ fn a_pidfile_that_names_no_process_or_another() {
     fs::write(&pidfile, stranger.pid().to_string()).expect("written");
     let finding = found(&mut watch, FindingKind::DeadPidfile, None);
     assert_eq!(finding.severity, Severity::Warning);
-    assert!(finding.message.contains("which is another process now"), "{}", finding.message);
+    assert_eq!(finding.evidence["pid"], stranger.pid());
+    assert!(finding.evidence["command"].is_string(), "{finding:?}");
     assert_eq!(finding.remedy.command, Some(format!("rm {}", pidfile.display())));
 
     let mut ended = Command::new("true").spawn().expect("it starts");
@@ -71,7 +72,10 @@ fn a_pidfile_that_names_no_process_or_another() {
     ended.wait().expect("it ends");
     fs::write(&pidfile, gone.to_string()).expect("written");
     let finding = found(&mut watch, FindingKind::DeadPidfile, None);
-    assert!(finding.message.contains(&format!("names {gone}, which is gone")), "{}", finding.message);
+    assert_eq!(
+        (&finding.evidence["pid"], &finding.evidence["command"]),
+        (&gone.into(), &serde_json::Value::Null)
+    );
     fs::remove_file(&pidfile).expect("removed");
     assert!(!is_told(&mut watch));
 }

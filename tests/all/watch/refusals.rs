@@ -9,7 +9,7 @@ fn a_second_watch_is_refused_and_an_ingestion_beside_it_is_not() {
     let second = scene.output("watch", &[]);
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!((second.status.code(), second.stdout.len()), (Some(2), 0), "{said}");
-    assert!(said.contains(&format!("is being watched by process {}: stop", watch.pid())), "{said}");
+    assert!(said.contains(&format!("is being watched by process {}; stop", watch.pid())), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
     let ingest = scene.output("ingest", &[]);
     assert!(ingest.status.success(), "{}", String::from_utf8_lossy(&ingest.stderr));
