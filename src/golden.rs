@@ -49,7 +49,7 @@ fn compare(name: &str, lines: &Lines) {
     let kept = fs::read_to_string(&file).unwrap_or_default();
     assert!(
         kept == lines.text,
-        "{} is out of date; write it with `WALTOP_WRITE_DOCS=1 cargo test --lib golden` and review it",
+        "{} is out of date; write it with `WALTOP_WRITE_DOCS=1 cargo test --locked --lib golden` and review it",
         file.display()
     );
 }
