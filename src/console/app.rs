@@ -29,6 +29,7 @@ mod keys;
 mod log;
 mod mode;
 mod overview;
+mod palette;
 mod prompt;
 mod schedule;
 mod selection;
@@ -41,6 +42,7 @@ use ingestion::EndedRun;
 pub use log::{KEPT_LINES, LogLine};
 pub use mode::{Mode, Overlay};
 pub use overview::Overview;
+pub use palette::CommandPalette;
 pub use prompt::{FilterTarget, TextExtent, TextSearch};
 pub use selection::{HolderLock, HolderRow, PanelCursors};
 use stopping::BackgroundStop;
@@ -111,6 +113,8 @@ pub struct App {
     states: DatabaseStates,
     pub(super) mode: Mode,
     pub(super) overlay: Option<Overlay>,
+    /// Lies over everything else; its action runs on what is below.
+    pub(super) palette: Option<CommandPalette>,
     pub(super) focus: Panel,
     pub(super) zoomed: bool,
     pub(super) sort: &'static ProcessColumn,
@@ -143,6 +147,7 @@ impl App {
             frozen: None,
             mode: Mode::default(),
             overlay: None,
+            palette: None,
             focus: Panel::Processes,
             zoomed: false,
             sort: ProcessColumn::of_turn(0),

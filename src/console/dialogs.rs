@@ -25,7 +25,7 @@ mod waiting;
 pub use checking::CheckingDialog;
 pub use checkpoint::CheckpointDialog;
 pub use fix::FixDialog;
-pub use frame::{DialogPage, centred, render};
+pub use frame::{DialogPage, centred, render, typed};
 pub use health::HealthDialog;
 pub use ingest::IngestDialog;
 pub use kill::KillDialog;

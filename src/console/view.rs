@@ -30,6 +30,7 @@ mod labelled;
 mod locks;
 mod log;
 mod overview;
+mod palette;
 mod pragma;
 mod pragmas;
 mod processes;
@@ -73,6 +74,9 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
         }
         None => TextExtent::default(),
     };
+    if let Some(open) = &app.palette {
+        palette::render(frame, middle, app, theme, open);
+    }
     let last = Rect { y: middle.bottom().saturating_sub(1), height: 1, ..middle };
     footer::render_notice(frame, last, app, theme);
     extent

@@ -23,6 +23,8 @@ pub enum Action {
     Details,
     Filter,
     Help,
+    /// Opens the list of all actions.
+    Palette,
     Quit,
     Down,
     Up,

@@ -9,6 +9,8 @@ use waltop::{
 
 use crate::stage::{Stage, contended, look};
 
+mod palette;
+
 const USUAL: (u16, u16) = (120, 40);
 
 fn stage() -> Stage {

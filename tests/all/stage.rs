@@ -153,6 +153,7 @@ fn named(name: &str) -> KeyEvent {
         "PgDn" => plain(KeyCode::PageDown),
         "Shift-Tab" => plain(KeyCode::BackTab),
         "Backspace" => plain(KeyCode::Backspace),
+        "C-p" => KeyEvent::new(KeyCode::Char('p'), KeyModifiers::CONTROL),
         "C-u" => KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL),
         "C-c" | "Ctrl-C" => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
         other => match other.strip_prefix('F').and_then(|number| number.parse().ok()) {

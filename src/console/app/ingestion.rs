@@ -32,7 +32,7 @@ impl App {
     pub(super) fn ingest_refused(&mut self, why: String) -> Vec<Effect> {
         let text = format!("no ingestion: {why}");
         let note = match self.confirmed_ingest.take() {
-            Some(dialog) if self.dialog().is_none() => {
+            Some(dialog) if self.dialog().is_none() && self.palette.is_none() => {
                 let refused = Dialog {
                     complaint: Some(why),
                     is_proposal: false,

@@ -40,6 +40,9 @@ impl App {
             let reply = dialog.key(key);
             return self.dialog_replied(reply);
         }
+        if self.palette.is_some() {
+            return self.palette_key(key, is_interrupt);
+        }
         if is_interrupt {
             return vec![Effect::Quit(130)];
         }
@@ -47,6 +50,12 @@ impl App {
             return Vec::new();
         }
         let Some(action) = self.setup.keymap.action(key) else { return self.unknown_key(key) };
+        self.run(action)
+    }
+
+    /// Runs `action` on what is on the screen, for its key or from the palette.
+    #[must_use]
+    pub(super) fn run(&mut self, action: Action) -> Vec<Effect> {
         if matches!(self.mode, Mode::Filter(_)) && !moves_in_rows(action) {
             self.mode = Mode::Panels;
         }
@@ -67,6 +76,8 @@ impl App {
     pub(super) fn paste(&mut self, pasted: &str) {
         if let Some(Overlay::Dialog(dialog)) = &mut self.overlay {
             dialog.paste(pasted);
+        } else if let Some(palette) = &mut self.palette {
+            palette.paste(pasted);
         } else {
             self.paste_into_prompt(pasted);
         }
@@ -119,6 +130,7 @@ impl App {
             | Action::Faster
             | Action::Slower
             | Action::Help
+            | Action::Palette
             | Action::Quit => true,
         }
     }
@@ -131,6 +143,12 @@ impl App {
             let text = format!("the processes are not on the screen: {key} shows them");
             return vec![self.notify(Level::Warn, text)];
         }
+        let needs_database = is_of_processes
+            || action == Action::Export
+            || action == Action::Timeline && self.timeline().is_none();
+        if needs_database && self.database().is_none() {
+            return vec![self.notify(Level::Info, "nothing has been seen yet")];
+        }
         match action {
             Action::Quit if self.is_plain() => return vec![Effect::Quit(0)],
             Action::Quit => {
@@ -140,6 +158,7 @@ impl App {
             }
             Action::Back => self.back(),
             Action::Help => self.toggle_help(),
+            Action::Palette => self.open_palette(),
             Action::Details => return self.details(),
             Action::Down => self.step(1),
             Action::Up => self.step(-1),
@@ -178,7 +197,10 @@ impl App {
             Action::Export => return self.export(),
             Action::Copy => return self.copy(),
             Action::Timeline => return self.toggle_timeline(),
-            Action::Earlier | Action::Later => {}
+            Action::Earlier | Action::Later => {
+                let text = format!("no timeline is open: {} opens it", self.key_of(Action::Timeline));
+                return vec![self.notify(Level::Info, text)];
+            }
             Action::Arm => return self.arm(),
             Action::Ingest
             | Action::Checkpoint

@@ -66,7 +66,7 @@ impl App {
             return Vec::new();
         }
         if self.databases().len() < 2 {
-            return vec![self.notify(Level::Info, "there is no other database; name several at the start")];
+            return vec![self.no_other_database()];
         }
         self.close_overlay();
         self.mode = Mode::Overview(Overview { origin: self.current() });
@@ -115,11 +115,15 @@ impl App {
     #[must_use]
     pub(super) fn switch_database(&mut self, by: isize) -> Vec<Effect> {
         let count = self.databases().len();
-        if count == 0 {
-            return Vec::new();
+        if count < 2 {
+            return vec![self.no_other_database()];
         }
         let at = isize::try_from(self.current() + count).unwrap_or(0) + by;
         self.show_database(usize::try_from(at).unwrap_or(0) % count)
+    }
+
+    fn no_other_database(&mut self) -> Effect {
+        self.notify(Level::Info, "there is no other database; name several at the start")
     }
 
     /// Shows the database at `index` and restores its selected rows and its filter.

@@ -115,7 +115,9 @@ impl App {
     /// Opens the dialog whose processes are pinned.
     #[must_use]
     pub(super) fn pinned(&mut self, pins: Vec<(SignalTarget, Result<(), SignalRefusal>)>) -> Vec<Effect> {
-        let Some(mut kind) = self.pending_pin.take().filter(|_| self.dialog().is_none()) else {
+        let Some(mut kind) =
+            self.pending_pin.take().filter(|_| self.dialog().is_none() && self.palette.is_none())
+        else {
             return vec![Effect::Unpin];
         };
         match &mut kind {

@@ -82,12 +82,13 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
             DialogField::Text { label, input } => {
                 spans.push(Span::styled(format!("{label:<8}"), theme.title));
                 let style = if focused && dialog.is_proposal { theme.selected } else { Style::new() };
-                let (before, after) = around_cursor(&input, room.saturating_sub(12));
-                spans.push(Span::styled(before, style));
+                let room = room.saturating_sub(12);
                 if focused {
-                    spans.push(Span::styled("▏", theme.accent));
+                    spans.extend(typed(&input, room, style, theme));
+                } else {
+                    let (before, after) = around_cursor(&input, room);
+                    spans.extend([Span::raw(before), Span::raw(after)]);
                 }
-                spans.push(Span::styled(after, style));
             }
             DialogField::Choice { label, options, chosen } => {
                 spans.push(Span::styled(format!("{label:<8}"), theme.title));
@@ -105,6 +106,12 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
         Line::from(spans)
     };
     dialog.kind.content().fields().into_iter().enumerate().map(draw).collect()
+}
+
+/// A typed text with its cursor, in `room` columns and the cursor's own.
+pub fn typed(input: &Input, room: usize, style: Style, theme: &Theme) -> [Span<'static>; 3] {
+    let (before, after) = around_cursor(input, room);
+    [Span::styled(before, style), Span::styled("▏", theme.accent), Span::styled(after, style)]
 }
 
 /// The parts of a long value before and after the cursor that fit in `room` columns. The cursor is always visible.
