@@ -53,11 +53,15 @@ pub enum Effect {
     Act(ConfirmedEffect),
     /// Stop the running health check.
     StopHealth,
-    /// Write the snapshot to a file in the working directory.
+    /// Write the snapshot to a file in the state folder.
     Export(Box<Snapshot>),
     /// Copy a text to the terminal's clipboard.
     Copy(String),
     Note(Level, String),
+    /// Draw every cell again.
+    Redraw,
+    /// Give the terminal back and stop this process until it is continued.
+    Suspend,
     /// Exit the console with this exit code.
     Quit(u8),
 }

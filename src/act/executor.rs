@@ -21,7 +21,7 @@ use crate::{
     report::{self, DatabaseReports},
     sampler::SamplerCommand,
     snapshot::{Presence, Snapshot},
-    state::{places::Places, schedule_ledger::ScheduleLedger},
+    state::{folder::StateFolder, places::Places, schedule_ledger::ScheduleLedger},
     text, threads,
 };
 
@@ -57,6 +57,7 @@ fn still_runs(kind: WorkerKind, database: &Path) -> ActionOutcome {
 pub struct EffectExecutor {
     outbox: UnboundedSender<EffectReport>,
     proc: PathBuf,
+    state: PathBuf,
     ledger: ScheduleLedger,
     pinned: HashMap<SignalTarget, Arc<PinnedProcess>>,
     /// The databases whose pragmas workers read now, and those that wait.
@@ -74,6 +75,7 @@ impl EffectExecutor {
         Self {
             outbox,
             proc,
+            state: places.state().to_owned(),
             ledger,
             pinned: HashMap::new(),
             questions: Arc::default(),
@@ -168,11 +170,12 @@ impl EffectExecutor {
         });
     }
 
-    /// Writes `snapshot` to a new file in the working directory.
+    /// Writes `snapshot` to a new file in the state folder.
     pub fn export(&self, snapshot: &Snapshot) {
         let stamp = snapshot.taken_at.strftime("%Y%m%dT%H%M%SZ");
-        let path = PathBuf::from(format!("waltop-{stamp}.json"));
-        self.report(match report::write_json(&path, snapshot) {
+        let path = self.state.join(format!("waltop-{stamp}.json"));
+        let written = StateFolder::make(&self.state).and_then(|_| report::write_json(&path, snapshot));
+        self.report(match written {
             Ok(()) => ActionOutcome::good(format!("written to {}", path.display())),
             Err(error) => ActionOutcome::bad(format!("cannot write {}: {error}", path.display())),
         });

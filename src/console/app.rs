@@ -35,6 +35,7 @@ mod schedule;
 mod selection;
 mod stopping;
 mod subject;
+mod tags;
 mod timeline;
 
 pub use findings::{FindingId, FindingRow, ResolvedFinding};
@@ -261,6 +262,7 @@ impl App {
         self.states.make_room(look.snapshot.databases.len());
         for (state, database) in self.states.iter_mut().zip(&look.snapshot.databases) {
             state.was_there |= database.files.db.is_some();
+            state.drop_gone_tags(database);
             state.findings.follow(&database.findings, look.snapshot.taken_at);
         }
         self.keep_selection();

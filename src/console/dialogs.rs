@@ -20,6 +20,7 @@ mod pending_stop;
 mod reap;
 mod stop;
 mod stop_ingestion;
+mod tagged;
 mod waiting;
 
 pub use checking::CheckingDialog;
@@ -33,6 +34,7 @@ pub use pending_stop::{PendingStop, StoppedProcess};
 pub use reap::{ReapList, ReapRow, StopMark};
 pub use stop::StopDialog;
 pub use stop_ingestion::StopIngestionDialog;
+pub use tagged::TaggedDialog;
 pub use waiting::WaitingDialog;
 
 #[derive(Debug, Clone)]
@@ -50,6 +52,7 @@ pub enum DialogKind {
     Stop(StopDialog),
     StopIngestion(StopIngestionDialog),
     Reap(ReapList),
+    Tagged(TaggedDialog),
     Waiting(WaitingDialog),
     Kill(KillDialog),
     Checkpoint(CheckpointDialog),
@@ -111,6 +114,7 @@ impl DialogKind {
             Self::Stop(it) => it,
             Self::StopIngestion(it) => it,
             Self::Reap(it) => it,
+            Self::Tagged(it) => it,
             Self::Waiting(it) => it,
             Self::Kill(it) => it,
             Self::Checkpoint(it) => it,
@@ -126,6 +130,7 @@ impl DialogKind {
             Self::Stop(it) => it,
             Self::StopIngestion(it) => it,
             Self::Reap(it) => it,
+            Self::Tagged(it) => it,
             Self::Waiting(it) => it,
             Self::Kill(it) => it,
             Self::Checkpoint(it) => it,
@@ -166,6 +171,8 @@ pub enum DialogField {
         /// The options.
         options: Vec<String>,
         chosen: usize,
+        /// The keys that choose from anywhere in the dialog; empty if none do.
+        letters: &'static str,
     },
 }
 
@@ -306,5 +313,6 @@ fn choice<T: Copy + PartialEq + Display>(label: &'static str, all: &[T], chosen:
         label,
         options: all.iter().map(ToString::to_string).collect(),
         chosen: all.iter().position(|&it| it == chosen).unwrap_or(0),
+        letters: "",
     }
 }

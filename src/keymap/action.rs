@@ -10,6 +10,8 @@ pub enum Action {
     Ingest,
     Checkpoint,
     Stop,
+    /// Tags the selected process for a stop of several, or untags it.
+    Tag,
     Reap,
     /// Fixes the settings that the file stores.
     Fix,
@@ -54,6 +56,11 @@ pub enum Action {
     /// Writes the snapshot to a file.
     Export,
     Copy,
+    CopyPid,
+    /// Draws every cell again.
+    Redraw,
+    /// Stops this process as the shell would.
+    Suspend,
     /// Disarms or arms the keys that change something.
     Arm,
 }

@@ -23,7 +23,14 @@ pub const KEYMAP: &[KeyBinding] = &[
         keys: &["x", "F9"],
         action: Action::Stop,
         label: "stop process",
-        help: "stop the selected process with TERM, CONT, INT or KILL",
+        help: "stop the selected process, or all tagged ones, with TERM, CONT, INT or KILL",
+    },
+    KeyBinding {
+        name: "tag",
+        keys: &["Space"],
+        action: Action::Tag,
+        label: "",
+        help: "tag the selected process, or untag it; stop then means all tagged ones",
     },
     KeyBinding {
         name: "reap",
@@ -206,7 +213,7 @@ pub const KEYMAP: &[KeyBinding] = &[
         keys: &["Esc"],
         action: Action::Back,
         label: "",
-        help: "close what is open, clear the filter, go back; never quits",
+        help: "close what is open, untag, clear the filter, go back; never quits",
     },
     KeyBinding {
         name: "sort",
@@ -255,7 +262,7 @@ pub const KEYMAP: &[KeyBinding] = &[
         keys: &["e"],
         action: Action::Export,
         label: "",
-        help: "write the snapshot on the screen to a JSON file in the working directory",
+        help: "write the snapshot on the screen to a JSON file in the state folder, and say where",
     },
     KeyBinding {
         name: "copy",
@@ -265,11 +272,32 @@ pub const KEYMAP: &[KeyBinding] = &[
         help: "copy the selected row to the clipboard, through the terminal (OSC 52)",
     },
     KeyBinding {
+        name: "copy-pid",
+        keys: &["Y"],
+        action: Action::CopyPid,
+        label: "",
+        help: "copy only the PID of the selected row",
+    },
+    KeyBinding {
         name: "arm",
         keys: &["a"],
         action: Action::Arm,
         label: "",
         help: "disarm the keys that change something, or arm them again",
+    },
+    KeyBinding {
+        name: "redraw",
+        keys: &["Ctrl-L"],
+        action: Action::Redraw,
+        label: "",
+        help: "draw the whole screen again, after another program wrote on it",
+    },
+    KeyBinding {
+        name: "suspend",
+        keys: &["Ctrl-Z"],
+        action: Action::Suspend,
+        label: "",
+        help: "suspend waltop and return to the shell; fg continues it",
     },
     KeyBinding {
         name: "palette",

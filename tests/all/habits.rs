@@ -10,6 +10,8 @@ use waltop::{
 use crate::stage::{Stage, contended, look};
 
 mod palette;
+mod tags;
+mod terminal;
 
 const USUAL: (u16, u16) = (120, 40);
 

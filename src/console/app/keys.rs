@@ -105,6 +105,8 @@ impl App {
                 self.switch.is_armed() && database.is_some_and(|it| it.is_wal() == Some(true))
             }
             Action::Stop => self.switch.is_armed() && self.stop_subject().is_some(),
+            Action::Tag => self.focus == Panel::Processes && self.selected_process().is_some(),
+            Action::CopyPid => self.stop_subject().is_some(),
             Action::Reap => self.switch.is_armed() && self.has_stale(),
             Action::Fix => self.switch.is_armed() && !self.fixes().is_empty(),
             Action::Health => self.switch.is_armed() && exists,
@@ -131,6 +133,8 @@ impl App {
             | Action::Slower
             | Action::Help
             | Action::Palette
+            | Action::Redraw
+            | Action::Suspend
             | Action::Quit => true,
         }
     }
@@ -196,6 +200,10 @@ impl App {
             Action::Slower => return self.change_interval(1),
             Action::Export => return self.export(),
             Action::Copy => return self.copy(),
+            Action::CopyPid => return self.copy_pid(),
+            Action::Tag => return self.toggle_tag(),
+            Action::Redraw => return vec![Effect::Redraw],
+            Action::Suspend => return vec![Effect::Suspend],
             Action::Timeline => return self.toggle_timeline(),
             Action::Earlier | Action::Later => {
                 let text = format!("no timeline is open: {} opens it", self.key_of(Action::Timeline));
@@ -256,7 +264,7 @@ impl App {
     }
 
     fn back(&mut self) {
-        if !self.close_top() && !self.clear_filters() {
+        if !self.close_top() && !self.clear_tags() && !self.clear_filters() {
             self.zoomed = false;
         }
     }
@@ -312,6 +320,17 @@ impl App {
     }
 
     #[must_use]
+    fn copy_pid(&mut self) -> Vec<Effect> {
+        match self.stop_subject().map(|process| process.pid) {
+            Some(pid) => {
+                let note = self.notify(Level::Info, format!("copied: {pid}"));
+                vec![Effect::Copy(pid.to_string()), note]
+            }
+            None => vec![self.notify(Level::Warn, "no process is selected here")],
+        }
+    }
+
+    #[must_use]
     fn export(&mut self) -> Vec<Effect> {
         match self.sample() {
             Some(look) => vec![Effect::Export(Box::new(look.snapshot.clone()))],
@@ -336,5 +355,14 @@ fn moves_in_rows(action: Action) -> bool {
 }
 
 pub(super) fn is_about_a_row(action: Action) -> bool {
-    matches!(action, Action::Stop | Action::Details | Action::Copy | Action::Sort | Action::Invert)
+    matches!(
+        action,
+        Action::Stop
+            | Action::Tag
+            | Action::Details
+            | Action::Copy
+            | Action::CopyPid
+            | Action::Sort
+            | Action::Invert
+    )
 }

@@ -90,17 +90,23 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
                     spans.extend([Span::raw(before), Span::raw(after)]);
                 }
             }
-            DialogField::Choice { label, options, chosen } => {
+            DialogField::Choice { label, options, chosen, letters } => {
                 spans.push(Span::styled(format!("{label:<8}"), theme.title));
                 for (at, option) in options.into_iter().enumerate() {
+                    // Only what has the focus is highlighted.
                     spans.push(if at == chosen {
-                        Span::styled(format!("[{option}]"), theme.selected)
+                        let style = if focused { theme.selected } else { theme.title };
+                        Span::styled(format!("[{option}]"), style)
                     } else {
                         Span::styled(format!(" {option} "), theme.muted)
                     });
                 }
-                let hint = if focused { "  ← →" } else { "  Tab, then ← →" };
-                spans.push(Span::styled(hint, theme.muted));
+                let hint = match (focused, letters) {
+                    (true, _) => "← →",
+                    (false, "") => "Tab, then ← →",
+                    (false, letters) => letters,
+                };
+                spans.push(Span::styled(format!("  {hint}"), theme.muted));
             }
         }
         Line::from(spans)

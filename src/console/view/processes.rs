@@ -54,6 +54,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
             (true, true) => "▸",
             (true, false) => "▹",
         };
+        let mark = if app.is_tagged(process) { format!("{mark}•") } else { mark.to_owned() };
         let input = CellInput { database, process, now: app.now };
         let cells = columns.iter().map(|column| cell(column, input, rest, theme));
         [mark.into()].into_iter().chain(cells).collect()
@@ -80,7 +81,16 @@ fn title(app: &App, database: &Database) -> String {
     if stopped > 0 {
         title.push_str(&format!(", {stopped} stopped"));
     }
-    title + &super::filter_of(app, FilterTarget::Processes)
+    title + &tags(app) + &super::filter_of(app, FilterTarget::Processes)
+}
+
+/// How many processes are tagged, and how many of those the filter hides.
+fn tags(app: &App) -> String {
+    match app.tag_counts() {
+        (0, _) => String::new(),
+        (tagged, 0) => format!(", {tagged} tagged"),
+        (tagged, hidden) => format!(", {tagged} tagged ({hidden} hidden by the filter)"),
+    }
 }
 
 /// Cells of a column without its trailing gap.

@@ -53,6 +53,9 @@ pub(super) fn record(ending: &mut PendingStop, ended: StopResult) -> (Level, Str
 
 /// What `database` shows of processes that exited or were resumed.
 pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<(Level, String)> {
+    if ending.signal == StopSignal::Cont && ending.count() > 1 {
+        return continued(ending, database);
+    }
     if ending.signal == StopSignal::Cont {
         let stopped = ending.stays.first()?;
         let process = database.process(stopped.target.pid)?;
@@ -85,6 +88,23 @@ pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<(Leve
     };
     let is_good = stays == 0 && ending.refused == 0 && aftermath.is_good();
     Some((if is_good { Level::Info } else { Level::Warn }, format!("{who}: {aftermath}")))
+}
+
+/// What `database` shows of several processes that were to continue.
+fn continued(ending: &PendingStop, database: &Database) -> Option<(Level, String)> {
+    let is_stopped =
+        |it: &&StoppedProcess| database.process(it.target.pid).is_some_and(|process| process.is_stopped());
+    let still: Vec<String> = ending.stays.iter().filter(is_stopped).map(ToString::to_string).collect();
+    let run = ending.stays.len() - still.len();
+    if ending.stays.is_empty() {
+        return None;
+    }
+    let mut text = format!("{run} of {} run after CONT", ending.count());
+    if !still.is_empty() {
+        text += &format!("; still stopped, by what holds them: {}", still.join(", "));
+    }
+    let level = if run == ending.count() { Level::Info } else { Level::Warn };
+    Some((level, text))
 }
 
 pub(super) fn announcement(act: &ConfirmedAction) -> String {
