@@ -37,6 +37,7 @@ mod stopping;
 mod subject;
 mod tags;
 mod timeline;
+mod tree;
 
 pub use findings::{FindingId, FindingRow, ResolvedFinding};
 use ingestion::EndedRun;
@@ -49,6 +50,7 @@ pub use selection::{HolderLock, HolderRow, PanelCursors};
 use stopping::BackgroundStop;
 pub use subject::{DetailsSubject, PragmaKey};
 pub use timeline::{TimelineContent, TimelineView};
+pub use tree::TreeBranch;
 
 use database_state::DatabaseStates;
 use log::LogHistory;
@@ -120,6 +122,7 @@ pub struct App {
     pub(super) zoomed: bool,
     pub(super) sort: &'static ProcessColumn,
     pub(super) inverted: bool,
+    pub(super) is_tree: bool,
     pub(super) scroll: u16,
     pub(super) search: TextSearch,
     /// What the last frame showed of the text over the panels.
@@ -153,6 +156,7 @@ impl App {
             zoomed: false,
             sort: ProcessColumn::of_turn(0),
             inverted: false,
+            is_tree: false,
             scroll: 0,
             search: TextSearch::default(),
             extent: TextExtent::default(),

@@ -49,6 +49,8 @@ pub enum Action {
     /// Sorts by the next column.
     Sort,
     Invert,
+    /// Shows the processes as a tree, or as a list.
+    Tree,
     Pause,
     Refresh,
     Faster,

@@ -230,6 +230,13 @@ pub const KEYMAP: &[KeyBinding] = &[
         help: "reverse the sort order",
     },
     KeyBinding {
+        name: "tree",
+        keys: &["t", "F5"],
+        action: Action::Tree,
+        label: "",
+        help: "show the processes below their parents, with the name of a parent that is not listed",
+    },
+    KeyBinding {
         name: "pause",
         keys: &["p"],
         action: Action::Pause,

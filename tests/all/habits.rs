@@ -12,6 +12,7 @@ use crate::stage::{Stage, contended, look};
 mod palette;
 mod tags;
 mod terminal;
+mod tree;
 
 const USUAL: (u16, u16) = (120, 40);
 

@@ -112,7 +112,7 @@ impl App {
             Action::Health => self.switch.is_armed() && exists,
             Action::Details => self.subject().is_some(),
             Action::Copy => self.selected_text().is_some(),
-            Action::Sort | Action::Invert => exists && self.shows(Panel::Processes),
+            Action::Sort | Action::Invert | Action::Tree => exists && self.shows(Panel::Processes),
             Action::Export | Action::Timeline => database.is_some(),
             Action::Arm => !self.switch.is_read_only(),
             Action::Overview | Action::PreviousDatabase | Action::NextDatabase => self.databases().len() > 1,
@@ -141,7 +141,7 @@ impl App {
 
     #[must_use]
     fn act(&mut self, action: Action) -> Vec<Effect> {
-        let is_of_processes = matches!(action, Action::Sort | Action::Invert);
+        let is_of_processes = matches!(action, Action::Sort | Action::Invert | Action::Tree);
         if is_of_processes && !self.shows(Panel::Processes) {
             let key = self.key_of(Action::Zoom(Panel::Processes));
             let text = format!("the processes are not on the screen: {key} shows them");
@@ -184,6 +184,7 @@ impl App {
             Action::Filter => self.open_prompt(),
             Action::Sort => self.sort = self.sort.next_sort(),
             Action::Invert => self.inverted = !self.inverted,
+            Action::Tree => return self.toggle_tree(),
             Action::Pause => {
                 self.frozen = if self.frozen.is_some() { None } else { self.newest.clone() };
                 if !self.is_paused() {
@@ -364,5 +365,6 @@ pub(super) fn is_about_a_row(action: Action) -> bool {
             | Action::CopyPid
             | Action::Sort
             | Action::Invert
+            | Action::Tree
     )
 }
