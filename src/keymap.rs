@@ -6,7 +6,7 @@ mod key;
 mod panel;
 mod table;
 
-pub use action::Action;
+pub use action::{Action, KeyGroup};
 pub use active::{ActiveBinding, Keymap};
 pub use key::{KeyError, NamedKey};
 pub use panel::Panel;

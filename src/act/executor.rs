@@ -10,7 +10,10 @@ use std::{
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
 use log::Level;
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::{
+    sync::{mpsc::UnboundedSender, oneshot},
+    task::AbortHandle,
+};
 
 use crate::{
     config::Permit,
@@ -18,6 +21,7 @@ use crate::{
         health::{HealthDepth, HealthReport},
         schedule::CheckpointPlan,
     },
+    ingest::StopFlag,
     report::{self, DatabaseReports},
     sampler::SamplerCommand,
     snapshot::{Presence, Snapshot},
@@ -54,6 +58,8 @@ fn still_runs(kind: WorkerKind, database: &Path) -> ActionOutcome {
     ))
 }
 
+mod reading;
+
 pub struct EffectExecutor {
     outbox: UnboundedSender<EffectReport>,
     proc: PathBuf,
@@ -66,6 +72,12 @@ pub struct EffectExecutor {
     running: RunningWorkers,
     /// Stops the health check that was started last.
     health: Option<oneshot::Sender<()>>,
+    /// Stops the preview that was started last.
+    preview: StopFlag,
+    /// Each running preview has a clone.
+    previews: Arc<()>,
+    /// The task of the search that was started last.
+    search: Option<AbortHandle>,
 }
 
 impl EffectExecutor {
@@ -81,6 +93,9 @@ impl EffectExecutor {
             questions: Arc::default(),
             running: RunningWorkers::default(),
             health: None,
+            preview: StopFlag::default(),
+            previews: Arc::default(),
+            search: None,
         }
     }
 

@@ -22,6 +22,7 @@ use super::{
 
 mod asking;
 mod database_state;
+mod documents;
 mod findings;
 mod health;
 mod ingestion;
@@ -39,6 +40,7 @@ mod tags;
 mod timeline;
 mod tree;
 
+pub use documents::{DocumentSearch, OpenDocument, SearchState};
 pub use findings::{FindingId, FindingRow, ResolvedFinding};
 use ingestion::EndedRun;
 pub use log::{KEPT_LINES, LogLine};
@@ -173,6 +175,13 @@ impl App {
     /// Applies a message and returns the effects to run.
     #[must_use]
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
+        let mut effects = self.apply(message);
+        effects.extend(self.due_preview());
+        effects
+    }
+
+    #[must_use]
+    fn apply(&mut self, message: Message) -> Vec<Effect> {
         match message {
             Message::Key(key) => self.key(key),
             Message::Paste(text) => {
@@ -206,6 +215,18 @@ impl App {
                 if let Some(state) = self.states.get_mut(index) {
                     state.refusal = refusal;
                 }
+                Vec::new()
+            }
+            Message::Report(EffectReport::Preview(preview)) => {
+                self.previewed(preview);
+                Vec::new()
+            }
+            Message::Report(EffectReport::DocumentsFound(found)) => {
+                self.documents_found(found);
+                Vec::new()
+            }
+            Message::Report(EffectReport::DocumentRead { path, text }) => {
+                self.document_read(&path, text);
                 Vec::new()
             }
             Message::Report(EffectReport::IngestRefused(why)) => self.ingest_refused(why),

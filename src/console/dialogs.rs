@@ -89,6 +89,11 @@ pub trait DialogContent: Debug {
         None
     }
 
+    /// Completes the text field `_field`; returns whether there was anything to complete.
+    fn complete(&mut self, _field: usize) -> bool {
+        false
+    }
+
     /// Moves the choice by this many options.
     fn choose(&mut self, _by: isize) {}
 
@@ -196,6 +201,12 @@ impl Dialog {
             return DialogReply::Open;
         }
         let is_proposal = self.is_proposal;
+        if let (KeyCode::Tab, DialogFocus::Field(index)) = (key.code, self.focus)
+            && !is_proposal
+            && self.kind.content_mut().complete(index)
+        {
+            return DialogReply::Open;
+        }
         if let DialogFocus::Field(index) = self.focus
             && let Some(text) = self.kind.content_mut().text_mut(index)
         {

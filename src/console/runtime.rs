@@ -153,6 +153,10 @@ impl ConsoleRuntime {
                 Effect::Act(confirmed) => self.executor.act(confirmed),
                 Effect::StopHealth => self.executor.stop_health(),
                 Effect::Export(snapshot) => self.executor.export(&snapshot),
+                Effect::Preview(query) => self.executor.preview(query),
+                Effect::SearchDocuments { database, query } => self.executor.search(database, query),
+                Effect::StopSearch => self.executor.stop_search(),
+                Effect::ReadDocument(path) => self.executor.read_document(path),
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Suspend => {
                     if !self.screen.suspend()? {

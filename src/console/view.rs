@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod details;
+mod documents;
 mod explain;
 mod files;
 mod findings;
@@ -68,6 +69,7 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
     let extent = match &app.overlay {
         Some(Overlay::Help) => help::render(frame, middle, app, theme),
         Some(Overlay::Details(subject)) => details::render(frame, middle, app, theme, subject),
+        Some(Overlay::Documents(open)) => documents::render(frame, middle, app, theme, open),
         Some(Overlay::Dialog(open)) => {
             dialogs::render(frame, middle, app, theme, open);
             TextExtent::default()

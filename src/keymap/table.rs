@@ -54,6 +54,13 @@ pub const KEYMAP: &[KeyBinding] = &[
         help: "make a test write that is rolled back; names the process that delayed it",
     },
     KeyBinding {
+        name: "documents",
+        keys: &["S"],
+        action: Action::Documents,
+        label: "",
+        help: "search the ingested documents by words; Enter opens the text of one",
+    },
+    KeyBinding {
         name: "timeline",
         keys: &["b"],
         action: Action::Timeline,

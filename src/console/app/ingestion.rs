@@ -1,19 +1,25 @@
 //! The key that starts or stops an ingestion, around the moment when one ends.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use log::Level;
 
 use crate::{
-    act::Effect,
+    act::{
+        Effect,
+        preview::{FolderPreview, FolderQuery},
+    },
     console::dialogs::{Dialog, DialogKind},
     keymap::Action,
     snapshot::{Ingestion, IngestionState},
     units,
 };
 
-use super::App;
+use super::{App, Overlay};
 
 /// How long after the end of a run its key starts no other. The user may have meant to stop the run.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -48,6 +54,24 @@ impl App {
         vec![note]
     }
 
+    /// Requests a preview of the folder in the open dialog, if it has changed.
+    pub(super) fn due_preview(&mut self) -> Option<Effect> {
+        let home = self.setup.home.clone();
+        let Some(Overlay::Dialog(dialog)) = &mut self.overlay else { return None };
+        let DialogKind::Ingest(ingest) = &mut dialog.kind else { return None };
+        let (typed, database) = ingest.due_preview()?;
+        let folder = at_home(PathBuf::from(&typed), home.as_deref());
+        Some(Effect::Preview(FolderQuery { typed, folder, database }))
+    }
+
+    pub(super) fn previewed(&mut self, preview: FolderPreview) {
+        if let Some(Overlay::Dialog(dialog)) = &mut self.overlay
+            && let DialogKind::Ingest(ingest) = &mut dialog.kind
+        {
+            ingest.previewed(preview);
+        }
+    }
+
     /// Records that the run `before`, active in the last sample, has ended in this one.
     pub(super) fn note_ended_run(&mut self, before: Option<String>) {
         let Some(run) = before else { return };
@@ -70,6 +94,19 @@ impl App {
         let text =
             format!("the ingestion has just ended{figures}: nothing was started; {key} again starts one");
         Some(vec![self.notify(Level::Warn, text)])
+    }
+}
+
+/// `folder` with a leading `~` replaced.
+pub(super) fn at_home(folder: PathBuf, home: Option<&Path>) -> PathBuf {
+    match (folder.strip_prefix("~"), home) {
+        // As typed, a slash at the end included.
+        (Ok(rest), Some(home)) if rest.as_os_str().is_empty() => home.join(""),
+        (Ok(_), Some(home)) => {
+            let typed = folder.to_string_lossy();
+            PathBuf::from(format!("{}{}", home.display(), typed.trim_start_matches('~')))
+        }
+        _ => folder,
     }
 }
 

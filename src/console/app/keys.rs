@@ -43,6 +43,9 @@ impl App {
         if self.palette.is_some() {
             return self.palette_key(key, is_interrupt);
         }
+        if self.search_list().is_some() {
+            return self.search_list_key(key, is_interrupt);
+        }
         if is_interrupt {
             return vec![Effect::Quit(130)];
         }
@@ -78,6 +81,8 @@ impl App {
             dialog.paste(pasted);
         } else if let Some(palette) = &mut self.palette {
             palette.paste(pasted);
+        } else if let Some(search) = self.search_list() {
+            search.paste(pasted);
         } else {
             self.paste_into_prompt(pasted);
         }
@@ -110,6 +115,7 @@ impl App {
             Action::Reap => self.switch.is_armed() && self.has_stale(),
             Action::Fix => self.switch.is_armed() && !self.fixes().is_empty(),
             Action::Health => self.switch.is_armed() && exists,
+            Action::Documents => exists,
             Action::Details => self.subject().is_some(),
             Action::Copy => self.selected_text().is_some(),
             Action::Sort | Action::Invert | Action::Tree => exists && self.shows(Panel::Processes),
@@ -163,7 +169,9 @@ impl App {
             Action::Back => self.back(),
             Action::Help => self.toggle_help(),
             Action::Palette => self.open_palette(),
+            Action::Details if self.open_document().is_some() => {}
             Action::Details => return self.details(),
+            Action::Documents => return self.open_search(),
             Action::Down => self.step(1),
             Action::Up => self.step(-1),
             Action::PageDown => self.step(PAGE),
@@ -252,7 +260,7 @@ impl App {
 
     /// Closes what lies on top of the panels; whether there was anything.
     fn close_top(&mut self) -> bool {
-        self.close_overlay() || self.close_timeline()
+        self.close_document() || self.close_overlay() || self.close_timeline()
     }
 
     /// Reports that a key does nothing. A key without a name is an event of the terminal itself.

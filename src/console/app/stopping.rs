@@ -14,7 +14,7 @@ use crate::{
     snapshot::{Database, Process},
 };
 
-use super::{App, selection};
+use super::{App, ingestion::at_home, selection};
 use crate::console::dialogs::{
     DialogKind, DialogReply, KillDialog, PendingStop, ReapList, ReapRow, StopDialog, StopIngestionDialog,
     StopMark, StoppedProcess, TaggedDialog, WaitingDialog,
@@ -207,9 +207,7 @@ impl App {
     #[must_use]
     fn confirmed(&mut self, kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
         if let ConfirmedAction::Ingest { folder, .. } = &mut act {
-            if let (Ok(rest), Some(home)) = (folder.strip_prefix("~"), &self.setup.home) {
-                *folder = home.join(rest);
-            }
+            *folder = at_home(std::mem::take(folder), self.setup.home.as_deref());
             self.setup.folder.clone_from(folder);
         }
         let text = announcement(&act);

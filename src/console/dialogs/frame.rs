@@ -68,6 +68,10 @@ impl DialogPage<'_> {
         text::wrap(text, self.room).into_iter().map(|line| Line::styled(line, style)).collect()
     }
 
+    pub fn muted(self, text: &str) -> Vec<Line<'static>> {
+        text::wrap(text, self.room).into_iter().map(|line| Line::styled(line, self.theme.muted)).collect()
+    }
+
     pub fn plain(self, text: &str) -> Vec<Line<'static>> {
         self.sentence(Level::Info, text)
     }

@@ -52,7 +52,7 @@ impl DialogContent for StopDialog {
     }
 
     fn fields(&self) -> Vec<DialogField> {
-        vec![signal_field(self.signals, self.signal)]
+        vec![signal_field(*self.signals, self.signal)]
     }
 
     fn choose(&mut self, by: isize) {
@@ -107,8 +107,8 @@ impl DialogContent for StopDialog {
 }
 
 /// The choice of a signal, by arrow keys or by the first letter.
-pub(super) fn signal_field(signals: &[StopSignal; 4], chosen: StopSignal) -> DialogField {
-    match choice("signal", signals, chosen) {
+pub(super) fn signal_field(signals: [StopSignal; 4], chosen: StopSignal) -> DialogField {
+    match choice("signal", &signals, chosen) {
         DialogField::Choice { label, options, chosen, .. } => {
             DialogField::Choice { label, options, chosen, letters: "t c i k choose" }
         }

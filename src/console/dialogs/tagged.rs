@@ -44,7 +44,7 @@ impl DialogContent for TaggedDialog {
     }
 
     fn fields(&self) -> Vec<DialogField> {
-        vec![signal_field(self.signals, self.signal)]
+        vec![signal_field(*self.signals, self.signal)]
     }
 
     fn choose(&mut self, by: isize) {

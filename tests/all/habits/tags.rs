@@ -13,8 +13,8 @@ use super::{USUAL, acts, pins, stage, target};
 use crate::stage::{Stage, contended, look};
 
 fn answer_pins(stage: &mut Stage, pids: &[i32]) {
-    let pins = pids.iter().map(|&pid| (target(pid), Ok(()))).collect();
-    stage.update(Message::Report(EffectReport::Pinned(pins)));
+    let answers = pids.iter().map(|&pid| (target(pid), Ok(()))).collect();
+    stage.update(Message::Report(EffectReport::Pinned(answers)));
 }
 
 fn signalled(effects: &[Effect]) -> Option<(Vec<i32>, StopSignal)> {
@@ -102,8 +102,8 @@ fn one_that_cannot_be_pinned_stays_in_the_list_with_the_reason() {
     let rows = pids(&stage);
     stage.keys("2g  x");
     let gone = Err(SignalRefusal::Unpinned { pid: rows[0] });
-    let pins = vec![(target(rows[0]), gone), (target(rows[1]), Ok(()))];
-    stage.update(Message::Report(EffectReport::Pinned(pins)));
+    let answers = vec![(target(rows[0]), gone), (target(rows[1]), Ok(()))];
+    stage.update(Message::Report(EffectReport::Pinned(answers)));
     assert!(stage.screen().contains("1 of 1 ticked"), "{}", stage.screen());
     assert_eq!(signalled(&stage.keys("y")), Some((vec![rows[1]], StopSignal::Term)));
 }

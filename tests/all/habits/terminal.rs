@@ -67,7 +67,7 @@ fn an_export_lies_in_the_state_folder_and_the_screen_says_where() {
     terminal.keys("e");
     let folder = home.path().join("state/waltop");
     terminal.shows(&format!("written to {}/waltop-", folder.display()));
-    let is_export = |name: &str| name.starts_with("waltop-") && name.ends_with(".json");
+    let is_export = |name: &str| name.starts_with("waltop-");
     let entries = fs::read_dir(&folder).expect("the state folder").flatten();
     let exports: Vec<_> =
         entries.filter(|it| it.file_name().to_str().is_some_and(is_export)).map(|it| it.path()).collect();

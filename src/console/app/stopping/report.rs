@@ -10,7 +10,7 @@ use crate::{
         signal::StopSignal,
     },
     console::dialogs::{PendingStop, StoppedProcess},
-    snapshot::Database,
+    snapshot::{Database, Process},
     units,
 };
 
@@ -92,8 +92,7 @@ pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<(Leve
 
 /// What `database` shows of several processes that were to continue.
 fn continued(ending: &PendingStop, database: &Database) -> Option<(Level, String)> {
-    let is_stopped =
-        |it: &&StoppedProcess| database.process(it.target.pid).is_some_and(|process| process.is_stopped());
+    let is_stopped = |it: &&StoppedProcess| database.process(it.target.pid).is_some_and(Process::is_stopped);
     let still: Vec<String> = ending.stays.iter().filter(is_stopped).map(ToString::to_string).collect();
     let run = ending.stays.len() - still.len();
     if ending.stays.is_empty() {
