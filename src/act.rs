@@ -14,16 +14,20 @@ use crate::{
     snapshot::{CheckpointMode, Presence, Snapshot},
 };
 
+pub mod document_search;
 pub mod executor;
 pub mod gate;
 mod job_queue;
+pub mod preview;
 pub mod reap;
 mod running;
 pub mod schedule;
 pub mod signal;
 pub mod worker;
 
+use document_search::{DocumentText, FoundDocuments};
 use gate::ConfirmedEffect;
+use preview::{FolderPreview, FolderQuery};
 use reap::{StopOutcome, StopRequest};
 use schedule::DueCheckpoint;
 use signal::{SignalRefusal, SignalTarget, StopSignal};
@@ -53,11 +57,26 @@ pub enum Effect {
     Act(ConfirmedEffect),
     /// Stop the running health check.
     StopHealth,
-    /// Write the snapshot to a file in the working directory.
+    /// Write the snapshot to a file in the state folder.
     Export(Box<Snapshot>),
     /// Copy a text to the terminal's clipboard.
     Copy(String),
+    /// Count what an ingestion would take, and list what completes the path.
+    Preview(FolderQuery),
+    /// Let a worker search the ingested documents, in place of the search before.
+    SearchDocuments {
+        database: PathBuf,
+        query: String,
+    },
+    /// End the running search.
+    StopSearch,
+    /// Read the file of a document that was found.
+    ReadDocument(String),
     Note(Level, String),
+    /// Draw every cell again.
+    Redraw,
+    /// Give the terminal back and stop this process until it is continued.
+    Suspend,
     /// Exit the console with this exit code.
     Quit(u8),
 }
@@ -108,6 +127,12 @@ pub enum EffectReport {
         index: usize,
         /// Why it failed; `None` on success.
         refusal: Option<String>,
+    },
+    Preview(FolderPreview),
+    DocumentsFound(FoundDocuments),
+    DocumentRead {
+        path: String,
+        text: Result<DocumentText, String>,
     },
     /// An ingestion was not started, for this reason.
     IngestRefused(String),

@@ -31,7 +31,7 @@
 //! journals ─▶
 //!
 //! keys ─▶ console/app ─▶ Effect ─▶ act/ ─┬─▶ signal (pidfd)
-//!                                        ╰─▶ worker: waltop checkpoint, fix, health, ingest, pragmas
+//!                                        ╰─▶ worker: waltop checkpoint, fix, health, ingest, pragmas, search
 //! worker process: cli/ ─▶ database/ (the only SQLite connections) ◀─ ingest/
 //! worker process: cli/ ─▶ rescue/ (raw copies under a reader's locks) ─▶ closed ─▶ database/ (opens the copy)
 //! ```

@@ -58,7 +58,7 @@ mod watched;
 mod watchers;
 
 pub use deleted_holders::{DeletedHolders, holders_of_deleted};
-pub use files::sidecar;
+pub use files::{sidecar, with_sidecars};
 pub use preflight::{UnfitPath, inspect, inspect_from_outside};
 pub use proc::{is_own_proc, process_ancestors, process_name, process_owner, process_start};
 

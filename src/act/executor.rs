@@ -10,7 +10,10 @@ use std::{
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
 use log::Level;
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::{
+    sync::{mpsc::UnboundedSender, oneshot},
+    task::AbortHandle,
+};
 
 use crate::{
     config::Permit,
@@ -18,10 +21,11 @@ use crate::{
         health::{HealthDepth, HealthReport},
         schedule::CheckpointPlan,
     },
+    ingest::StopFlag,
     report::{self, DatabaseReports},
     sampler::SamplerCommand,
     snapshot::{Presence, Snapshot},
-    state::{places::Places, schedule_ledger::ScheduleLedger},
+    state::{folder::StateFolder, places::Places, schedule_ledger::ScheduleLedger},
     text, threads,
 };
 
@@ -54,9 +58,12 @@ fn still_runs(kind: WorkerKind, database: &Path) -> ActionOutcome {
     ))
 }
 
+mod reading;
+
 pub struct EffectExecutor {
     outbox: UnboundedSender<EffectReport>,
     proc: PathBuf,
+    state: PathBuf,
     ledger: ScheduleLedger,
     pinned: HashMap<SignalTarget, Arc<PinnedProcess>>,
     /// The databases whose pragmas workers read now, and those that wait.
@@ -65,6 +72,12 @@ pub struct EffectExecutor {
     running: RunningWorkers,
     /// Stops the health check that was started last.
     health: Option<oneshot::Sender<()>>,
+    /// Stops the preview that was started last.
+    preview: StopFlag,
+    /// Each running preview has a clone.
+    previews: Arc<()>,
+    /// The task of the search that was started last.
+    search: Option<AbortHandle>,
 }
 
 impl EffectExecutor {
@@ -74,11 +87,15 @@ impl EffectExecutor {
         Self {
             outbox,
             proc,
+            state: places.state().to_owned(),
             ledger,
             pinned: HashMap::new(),
             questions: Arc::default(),
             running: RunningWorkers::default(),
             health: None,
+            preview: StopFlag::default(),
+            previews: Arc::default(),
+            search: None,
         }
     }
 
@@ -168,11 +185,12 @@ impl EffectExecutor {
         });
     }
 
-    /// Writes `snapshot` to a new file in the working directory.
+    /// Writes `snapshot` to a new file in the state folder.
     pub fn export(&self, snapshot: &Snapshot) {
         let stamp = snapshot.taken_at.strftime("%Y%m%dT%H%M%SZ");
-        let path = PathBuf::from(format!("waltop-{stamp}.json"));
-        self.report(match report::write_json(&path, snapshot) {
+        let path = self.state.join(format!("waltop-{stamp}.json"));
+        let written = StateFolder::make(&self.state).and_then(|_| report::write_json(&path, snapshot));
+        self.report(match written {
             Ok(()) => ActionOutcome::good(format!("written to {}", path.display())),
             Err(error) => ActionOutcome::bad(format!("cannot write {}: {error}", path.display())),
         });

@@ -20,6 +20,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::document_search::FoundText;
 use crate::{
     config::Permit,
     observe::proc,
@@ -28,6 +29,11 @@ use crate::{
 
 /// How long waltop waits for a worker that only reads the pragmas, before it ends it.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long waltop waits for a search.
+const SEARCHING: Duration = Duration::from_secs(30);
+/// How many documents a search lists.
+const MOST_FOUND: &str = "50";
 
 /// How long a worker that changes something may take. waltop ends it then: the next checkpoint continues an interrupted
 /// one, and a transaction is rolled back.
@@ -153,6 +159,31 @@ pub async fn pragmas(
     };
     let (answer, lingering) = answer_within::<WorkerAnswer>(PATIENCE, child).await;
     (answer.map(|answer| answer.rows), lingering)
+}
+
+/// Lets a worker search the documents in the database at `path`. It is ended if the caller no longer waits.
+///
+/// # Errors
+///
+/// It cannot be started, refuses, is late, or its answer is invalid.
+pub async fn search(path: &Path, query: &str) -> Result<Vec<FoundText>, WorkerError> {
+    #[derive(Deserialize)]
+    struct WorkerAnswer {
+        hits: Vec<FoundText>,
+    }
+    let args: [&OsStr; 8] = [
+        "search".as_ref(),
+        "--json".as_ref(),
+        "--limit".as_ref(),
+        MOST_FOUND.as_ref(),
+        "--db".as_ref(),
+        path.as_os_str(),
+        "--".as_ref(),
+        query.as_ref(),
+    ];
+    let (answer, lingering) = answer_within::<WorkerAnswer>(SEARCHING, spawn(&args, true)?).await;
+    lingering.wait_for_exit().await;
+    Ok(answer?.hits)
 }
 
 /// A worker that was killed because it was late, and may still be inside the kernel.

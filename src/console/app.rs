@@ -22,6 +22,7 @@ use super::{
 
 mod asking;
 mod database_state;
+mod documents;
 mod findings;
 mod health;
 mod ingestion;
@@ -30,25 +31,31 @@ mod log;
 mod mode;
 mod notice;
 mod overview;
+mod palette;
 mod prompt;
 mod schedule;
 mod selection;
 mod stopping;
 mod subject;
+mod tags;
 mod timeline;
+mod tree;
 
+pub use documents::{DocumentSearch, OpenDocument, SearchState};
 pub use findings::{FindingId, FindingRow, ResolvedFinding};
 use ingestion::EndedRun;
 pub use log::{KEPT_LINES, LogLine};
 pub use mode::{Mode, Overlay};
 pub use notice::{Notice, RowCover};
 pub use overview::Overview;
+pub use palette::CommandPalette;
 pub use prompt::{FilterTarget, TextExtent, TextSearch};
 pub use selection::{HolderLock, HolderRow, PanelCursors};
 use stopping::BackgroundStop;
 pub use stopping::{StopReport, StopTally};
 pub use subject::{DetailsSubject, PragmaKey};
 pub use timeline::{TimelineContent, TimelineView};
+pub use tree::TreeBranch;
 
 use database_state::DatabaseStates;
 use log::LogHistory;
@@ -113,10 +120,13 @@ pub struct App {
     states: DatabaseStates,
     pub(super) mode: Mode,
     pub(super) overlay: Option<Overlay>,
+    /// Lies over everything else; its action runs on what is below.
+    pub(super) palette: Option<CommandPalette>,
     pub(super) focus: Panel,
     pub(super) zoomed: bool,
     pub(super) sort: &'static ProcessColumn,
     pub(super) inverted: bool,
+    pub(super) is_tree: bool,
     pub(super) scroll: u16,
     pub(super) search: TextSearch,
     /// What the last frame showed of the text over the panels.
@@ -145,10 +155,12 @@ impl App {
             frozen: None,
             mode: Mode::default(),
             overlay: None,
+            palette: None,
             focus: Panel::Processes,
             zoomed: false,
             sort: ProcessColumn::of_turn(0),
             inverted: false,
+            is_tree: false,
             scroll: 0,
             search: TextSearch::default(),
             extent: TextExtent::default(),
@@ -165,6 +177,13 @@ impl App {
     /// Applies a message and returns the effects to run.
     #[must_use]
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
+        let mut effects = self.apply(message);
+        effects.extend(self.due_preview());
+        effects
+    }
+
+    #[must_use]
+    fn apply(&mut self, message: Message) -> Vec<Effect> {
         match message {
             Message::Key(key) => self.key(key),
             Message::Paste(text) => {
@@ -198,6 +217,18 @@ impl App {
                 if let Some(state) = self.states.get_mut(index) {
                     state.refusal = refusal;
                 }
+                Vec::new()
+            }
+            Message::Report(EffectReport::Preview(preview)) => {
+                self.previewed(preview);
+                Vec::new()
+            }
+            Message::Report(EffectReport::DocumentsFound(found)) => {
+                self.documents_found(found);
+                Vec::new()
+            }
+            Message::Report(EffectReport::DocumentRead { path, text }) => {
+                self.document_read(&path, text);
                 Vec::new()
             }
             Message::Report(EffectReport::IngestRefused(why)) => self.ingest_refused(why),
@@ -258,6 +289,7 @@ impl App {
         self.states.make_room(look.snapshot.databases.len());
         for (state, database) in self.states.iter_mut().zip(&look.snapshot.databases) {
             state.was_there |= database.files.db.is_some();
+            state.drop_gone_tags(database);
             state.findings.follow(&database.findings, look.snapshot.taken_at);
         }
         self.keep_selection();

@@ -20,12 +20,13 @@ mod pending_stop;
 mod reap;
 mod stop;
 mod stop_ingestion;
+mod tagged;
 mod waiting;
 
 pub use checking::CheckingDialog;
 pub use checkpoint::CheckpointDialog;
 pub use fix::FixDialog;
-pub use frame::{DialogPage, centred, render};
+pub use frame::{DialogPage, centred, render, typed};
 pub use health::HealthDialog;
 pub use ingest::IngestDialog;
 pub use kill::KillDialog;
@@ -33,6 +34,7 @@ pub use pending_stop::{PendingStop, StoppedProcess};
 pub use reap::{ReapList, ReapRow, StopMark};
 pub use stop::StopDialog;
 pub use stop_ingestion::StopIngestionDialog;
+pub use tagged::TaggedDialog;
 pub use waiting::WaitingDialog;
 
 #[derive(Debug, Clone)]
@@ -50,6 +52,7 @@ pub enum DialogKind {
     Stop(StopDialog),
     StopIngestion(StopIngestionDialog),
     Reap(ReapList),
+    Tagged(TaggedDialog),
     Waiting(WaitingDialog),
     Kill(KillDialog),
     Checkpoint(CheckpointDialog),
@@ -96,6 +99,11 @@ pub trait DialogContent: Debug {
         None
     }
 
+    /// Completes the text field `_field`; returns whether there was anything to complete.
+    fn complete(&mut self, _field: usize) -> bool {
+        false
+    }
+
     /// Moves the choice by this many options.
     fn choose(&mut self, _by: isize) {}
 
@@ -121,6 +129,7 @@ impl DialogKind {
             Self::Stop(it) => it,
             Self::StopIngestion(it) => it,
             Self::Reap(it) => it,
+            Self::Tagged(it) => it,
             Self::Waiting(it) => it,
             Self::Kill(it) => it,
             Self::Checkpoint(it) => it,
@@ -136,6 +145,7 @@ impl DialogKind {
             Self::Stop(it) => it,
             Self::StopIngestion(it) => it,
             Self::Reap(it) => it,
+            Self::Tagged(it) => it,
             Self::Waiting(it) => it,
             Self::Kill(it) => it,
             Self::Checkpoint(it) => it,
@@ -176,6 +186,8 @@ pub enum DialogField {
         /// The options.
         options: Vec<String>,
         chosen: usize,
+        /// The keys that choose from anywhere in the dialog; empty if none do.
+        letters: &'static str,
     },
 }
 
@@ -199,6 +211,12 @@ impl Dialog {
             return DialogReply::Open;
         }
         let is_proposal = self.is_proposal;
+        if let (KeyCode::Tab, DialogFocus::Field(index)) = (key.code, self.focus)
+            && !is_proposal
+            && self.kind.content_mut().complete(index)
+        {
+            return DialogReply::Open;
+        }
         if let DialogFocus::Field(index) = self.focus
             && let Some(text) = self.kind.content_mut().text_mut(index)
         {
@@ -316,5 +334,6 @@ fn choice<T: Copy + PartialEq + Display>(label: &'static str, all: &[T], chosen:
         label,
         options: all.iter().map(ToString::to_string).collect(),
         chosen: all.iter().position(|&it| it == chosen).unwrap_or(0),
+        letters: "",
     }
 }

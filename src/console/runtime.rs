@@ -10,13 +10,15 @@ use std::{
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use rustix::process::Signal;
 use tokio::{
+    signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
-    act::{Effect, executor::EffectExecutor},
+    act::{ActionOutcome, Effect, EffectReport, executor::EffectExecutor},
     endings::{EndSignals, exit_code},
     history::{LockHistory, TimeWindow, Timeline},
     sampler::{Sample, Sampler, SamplerCommand},
@@ -53,6 +55,7 @@ pub async fn run(
     histories: Vec<Arc<Mutex<LockHistory>>>,
 ) -> io::Result<u8> {
     let mut endings = EndSignals::listen()?;
+    let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
     let (outbox, mut inbox) = mpsc::unbounded_channel();
     let executor = EffectExecutor::new(outbox, places);
     let mut at_work = ConsoleRuntime { app, screen: TerminalGuard::enter()?, sampler, executor, histories };
@@ -88,6 +91,11 @@ pub async fn run(
             }
             Some(report) = inbox.recv() => Some(Message::Report(report)),
             _ = clock.tick() => Some(Message::Tick(Timestamp::now())),
+            // The shell may have used the terminal in between.
+            _ = continued.recv() => {
+                at_work.screen.take_back()?;
+                None
+            }
             signal = endings.next() => return Ok(at_work.leave_screen(exit_code(signal))),
         };
         if let Some(message) = message
@@ -145,6 +153,18 @@ impl ConsoleRuntime {
                 Effect::Act(confirmed) => self.executor.act(confirmed),
                 Effect::StopHealth => self.executor.stop_health(),
                 Effect::Export(snapshot) => self.executor.export(&snapshot),
+                Effect::Preview(query) => self.executor.preview(query),
+                Effect::SearchDocuments { database, query } => self.executor.search(database, query),
+                Effect::StopSearch => self.executor.stop_search(),
+                Effect::ReadDocument(path) => self.executor.read_document(path),
+                Effect::Redraw => self.screen.clear()?,
+                Effect::Suspend => {
+                    if !self.screen.suspend()? {
+                        let text = "cannot suspend: no shell waits for this process; q quits";
+                        let refused = EffectReport::Outcome(ActionOutcome::partial(text));
+                        effects.extend(self.app.update(Message::Report(refused)));
+                    }
+                }
             }
         }
         Ok(None)

@@ -9,9 +9,11 @@ use std::{
 
 use crossterm::{
     cursor, event, execute,
-    terminal::{self, EnterAlternateScreen, LeaveAlternateScreen},
+    terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen},
 };
 use ratatui::{Terminal, backend::CrosstermBackend};
+use rustix::process::{Signal, getpgid, getpgrp, getpid, getppid, getsid};
+use signal_hook::low_level::raise;
 
 /// The terminal in raw mode on its alternate screen, until this is dropped.
 pub struct TerminalGuard {
@@ -37,7 +39,7 @@ impl TerminalGuard {
         });
         terminal::enable_raw_mode()?;
         // From here on a failure must restore the terminal.
-        let screen = execute!(io::stdout(), EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)
+        let screen = enter_screen()
             .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())))
             .map(|terminal| Self { terminal: ManuallyDrop::new(terminal) });
         if screen.is_err() {
@@ -55,6 +57,50 @@ impl TerminalGuard {
         self.terminal.draw(render).map(|_| ())
     }
 
+    /// Draws every cell anew with the next frame.
+    ///
+    /// # Errors
+    ///
+    /// If the terminal is gone.
+    pub fn clear(&mut self) -> io::Result<()> {
+        // Not `Terminal::clear`: it asks the terminal for the cursor position, and keys may come before the answer.
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        // The next frame is compared with a blank one.
+        self.terminal.swap_buffers();
+        Ok(())
+    }
+
+    /// Restores the terminal and stops this process until it is continued. Returns `false`, with nothing done, if no
+    /// shell would notice the stop and continue it.
+    ///
+    /// # Errors
+    ///
+    /// If the terminal is gone.
+    pub fn suspend(&mut self) -> io::Result<bool> {
+        if !is_job_of_shell() {
+            return Ok(false);
+        }
+        restore();
+        // Only this process: a worker of its group may hold the write lock. It goes to this thread, so it stops the
+        // process before the call returns.
+        raise(Signal::TSTP.as_raw())?;
+        self.take_back()?;
+        Ok(true)
+    }
+
+    /// Takes the terminal over again, whatever used it in between.
+    ///
+    /// # Errors
+    ///
+    /// If the terminal is gone.
+    pub fn take_back(&mut self) -> io::Result<()> {
+        // Raw mode is only set if it is not already believed to be set.
+        terminal::disable_raw_mode()?;
+        terminal::enable_raw_mode()?;
+        enter_screen()?;
+        self.clear()
+    }
+
     /// Copies `text` to the terminal's clipboard with OSC 52, if the terminal allows it.
     ///
     /// # Errors
@@ -69,6 +115,20 @@ impl Drop for TerminalGuard {
     fn drop(&mut self) {
         restore();
     }
+}
+
+fn enter_screen() -> io::Result<()> {
+    execute!(io::stdout(), EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)
+}
+
+/// Whether this process is a job of its own, whose parent is a shell with job control.
+fn is_job_of_shell() -> bool {
+    let group = getpgrp();
+    group == getpid()
+        && getppid().is_some_and(|parent| {
+            getpgid(Some(parent)).is_ok_and(|its| its != group)
+                && getsid(Some(parent)).is_ok_and(|its| getsid(None) == Ok(its))
+        })
 }
 
 fn restore() {

@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod details;
+mod documents;
 mod explain;
 mod files;
 mod findings;
@@ -30,6 +31,7 @@ mod labelled;
 mod locks;
 mod log;
 mod overview;
+mod palette;
 mod pragma;
 mod pragmas;
 mod processes;
@@ -67,6 +69,7 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
     let extent = match &app.overlay {
         Some(Overlay::Help) => help::render(frame, middle, app, theme),
         Some(Overlay::Details(subject)) => details::render(frame, middle, app, theme, subject),
+        Some(Overlay::Documents(open)) => documents::render(frame, middle, app, theme, open),
         Some(Overlay::Dialog(open)) => {
             let (now, database, databases) = (app.now, app.database(), app.databases());
             let scene = dialogs::DialogScene { now, database, databases };
@@ -75,6 +78,9 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
         }
         None => TextExtent::default(),
     };
+    if let Some(open) = &app.palette {
+        palette::render(frame, middle, app, theme, open);
+    }
     let last = Rect { y: middle.bottom().saturating_sub(1), height: 1, ..middle };
     footer::render_notice(frame, last, app, theme);
     extent

@@ -46,6 +46,15 @@ fn add_notices(lines: &mut Lines) {
         Notice::Copied(_) => [Notice::Copied("/srv/notes.db".to_owned())],
         Notice::UnknownKey { .. } => [Notice::UnknownKey { key: "F12".to_owned(), help: "?".to_owned() }],
         Notice::OnlyDatabase => [Notice::OnlyDatabase],
+        Notice::NoTimeline { .. } => [Notice::NoTimeline { key: key() }],
+        Notice::NoProcessSelected => [Notice::NoProcessSelected],
+        Notice::NotTaggable { .. } => [Notice::NotTaggable { key: key() }],
+        Notice::UntaggableStart { .. } => [Notice::UntaggableStart { pid: 7 }],
+        Notice::TagsHidden { .. } => [
+            Notice::TagsHidden { who: vec!["7 (bun)".to_owned()], filter: "/".to_owned(), back: "Esc".to_owned() },
+        ],
+        Notice::NothingToSearch => [Notice::NothingToSearch],
+        Notice::Tree { .. } => [Notice::Tree { is_on: true }, Notice::Tree { is_on: false }],
         Notice::RowsHidden { .. } => [
             hidden(RowCover::Timeline),
             hidden(RowCover::Overview),
@@ -109,6 +118,10 @@ fn add_stops(lines: &mut Lines) {
         StopReport::Runs { .. } => [StopReport::Runs { stopped: it(), state: ProcessState::Sleeping }],
         StopReport::StaysStopped { .. } => [
             StopReport::StaysStopped { stopped: it(), state: ProcessState::Traced },
+        ],
+        StopReport::AllContinued { .. } => [
+            StopReport::AllContinued { sent: 2, all: 2, still_stopped: Vec::new() },
+            StopReport::AllContinued { sent: 2, all: 3, still_stopped: vec![other()] },
         ],
         StopReport::Aftermath { .. } => [
             all(vec![it()], Vec::new(), 0, nothing()),

@@ -183,6 +183,31 @@ pub fn walk(
     Ok((!stop.is_raised()).then_some(discovery))
 }
 
+/// The documents of a folder, without their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DocumentCount {
+    pub files: usize,
+    pub bytes: u64,
+    /// `false`: the walk was stopped, and there may be more.
+    pub is_complete: bool,
+}
+
+/// Counts the documents that [`walk`] would find in the folder at `path`, until `stop` is raised.
+///
+/// # Errors
+///
+/// There is no such folder, or it cannot be read.
+pub fn count(path: &Path, ours: &[PathBuf], stop: &StopFlag) -> Result<DocumentCount, DiscoverError> {
+    let folder = IngestFolder::open(path, None)?;
+    let ours: HashSet<_> = ours.iter().filter_map(|path| FileId::at(path)).collect();
+    let (mut discovery, mut names) = (Discovery::default(), HashSet::new());
+    for entry in entries(&folder.path, false, stop).into_iter().flatten() {
+        discovery.see(entry, &folder, 0, &ours, &mut names);
+    }
+    let bytes = discovery.found.iter().map(|found| found.stamp.bytes).sum();
+    Ok(DocumentCount { files: discovery.found.len(), bytes, is_complete: !stop.is_raised() })
+}
+
 impl Discovery {
     /// Whether `entry` has a document's name, even if it could not be read.
     fn see(

@@ -10,6 +10,8 @@ pub enum Action {
     Ingest,
     Checkpoint,
     Stop,
+    /// Tags the selected process for a stop of several, or untags it.
+    Tag,
     Reap,
     /// Fixes the settings that the file stores.
     Fix,
@@ -22,7 +24,11 @@ pub enum Action {
     /// Shows the details of the selected row.
     Details,
     Filter,
+    /// Searches the ingested documents.
+    Documents,
     Help,
+    /// Opens the list of all actions.
+    Palette,
     Quit,
     Down,
     Up,
@@ -45,6 +51,8 @@ pub enum Action {
     /// Sorts by the next column.
     Sort,
     Invert,
+    /// Shows the processes as a tree, or as a list.
+    Tree,
     Pause,
     Refresh,
     Faster,
@@ -52,8 +60,79 @@ pub enum Action {
     /// Writes the snapshot to a file.
     Export,
     Copy,
+    CopyPid,
+    /// Draws every cell again.
+    Redraw,
+    /// Stops this process as the shell would.
+    Suspend,
     /// Disarms or arms the keys that change something.
     Arm,
+}
+
+/// What an action is about: a group of the help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyGroup {
+    Row,
+    Database,
+    View,
+    Timeline,
+    Program,
+}
+
+impl KeyGroup {
+    /// All groups in the order of the help.
+    pub const ALL: [Self; 5] = [Self::Row, Self::Database, Self::View, Self::Timeline, Self::Program];
+
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Row => "This row",
+            Self::Database => "This database",
+            Self::View => "View",
+            Self::Timeline => "Timeline",
+            Self::Program => "waltop",
+        }
+    }
+}
+
+impl Action {
+    /// The group in which the help lists it.
+    pub const fn group(self) -> KeyGroup {
+        match self {
+            Self::Stop | Self::Tag | Self::Details | Self::Copy | Self::CopyPid => KeyGroup::Row,
+            Self::Ingest
+            | Self::Checkpoint
+            | Self::Reap
+            | Self::Fix
+            | Self::Health
+            | Self::Documents
+            | Self::Export => KeyGroup::Database,
+            Self::Timeline | Self::Earlier | Self::Later => KeyGroup::Timeline,
+            Self::Palette | Self::Help | Self::Back | Self::Arm | Self::Suspend | Self::Quit => {
+                KeyGroup::Program
+            }
+            Self::Filter
+            | Self::Down
+            | Self::Up
+            | Self::PageDown
+            | Self::PageUp
+            | Self::First
+            | Self::Last
+            | Self::NextPanel
+            | Self::PreviousPanel
+            | Self::Zoom(_)
+            | Self::Overview
+            | Self::PreviousDatabase
+            | Self::NextDatabase
+            | Self::Sort
+            | Self::Invert
+            | Self::Tree
+            | Self::Pause
+            | Self::Refresh
+            | Self::Faster
+            | Self::Slower
+            | Self::Redraw => KeyGroup::View,
+        }
+    }
 }
 
 impl From<RemedyAction> for Action {

@@ -47,6 +47,11 @@ impl Places {
         })
     }
 
+    /// The folder of waltop's own files, and of what the user exports.
+    pub fn state(&self) -> &Path {
+        self.first_seen.parent().unwrap_or(&self.first_seen)
+    }
+
     /// Folder of the user's own profiles.
     pub fn profiles(&self) -> PathBuf {
         self.config.with_file_name("profiles")

@@ -13,6 +13,13 @@ use waltop::{
 
 use crate::stage::{Stage, contended, look};
 
+mod documents;
+mod fields;
+mod palette;
+mod tags;
+mod terminal;
+mod tree;
+
 const USUAL: (u16, u16) = (120, 40);
 
 fn stage() -> Stage {
@@ -232,6 +239,23 @@ fn a_message_goes_with_the_next_key_and_leaves_the_keys_in_sight() {
     assert!(screen.lines().last().is_some_and(|line| line.contains("q quit")), "{screen}");
     stage.keys("j");
     assert_eq!(stage.app.notice(), None);
+}
+
+#[test]
+fn the_help_is_grouped_and_the_keys_that_act_on_the_row_come_first() {
+    let headings = |keys: &str| {
+        let mut stage = Stage::new(look(vec![contended()]), (120, 80));
+        stage.keys(keys);
+        let screen = stage.screen();
+        let mut found: Vec<(usize, &str)> = ["This row", "This database", "View", "Timeline", "waltop"]
+            .into_iter()
+            .filter_map(|title| Some((screen.find(&format!("│ {title}   "))?, title)))
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, title)| title).collect::<Vec<_>>()
+    };
+    assert_eq!(headings("?"), ["This row", "This database", "View", "Timeline", "waltop"]);
+    assert_eq!(headings("b?"), ["Timeline", "This database", "View", "waltop"]);
 }
 
 #[test]

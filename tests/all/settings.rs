@@ -80,6 +80,7 @@ fn a_key_of_the_settings_stops_a_process_and_another_one_quits() {
     terminal.keys("\u{7}");
     terminal.shows("Keys that act here and now");
     terminal.shows("K F8");
+    terminal.keys("G");
     terminal.shows("Q Ctrl-C");
     terminal.keys("\u{1b}");
     terminal.shows_no_more("Keys that act here and now");

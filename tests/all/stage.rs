@@ -153,8 +153,11 @@ fn named(name: &str) -> KeyEvent {
         "PgDn" => plain(KeyCode::PageDown),
         "Shift-Tab" => plain(KeyCode::BackTab),
         "Backspace" => plain(KeyCode::Backspace),
-        "C-u" => KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL),
-        "C-c" | "Ctrl-C" => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
+        "Space" => plain(KeyCode::Char(' ')),
+        other if let Some(letter) = other.strip_prefix("C-").or(other.strip_prefix("Ctrl-")) => {
+            let letter = letter.to_ascii_lowercase().chars().next().expect("a letter");
+            KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL)
+        }
         other => match other.strip_prefix('F').and_then(|number| number.parse().ok()) {
             Some(number) => plain(KeyCode::F(number)),
             None => panic!("no such key: {other}"),

@@ -29,15 +29,25 @@ impl Terminal {
     }
 
     /// The same with more in its environment.
-    pub fn open_with(
+    pub fn open_with(home: &Path, args: &[&str], size: (u16, u16), environment: &[(&str, &str)]) -> Self {
+        Self::run(home, WALTOP, args, size, environment)
+    }
+
+    /// The same for a shell with job control, which runs `script`.
+    pub fn shell(home: &Path, script: &str, size: (u16, u16)) -> Self {
+        Self::run(home, "sh", &["-c", &format!("set -m; {script}")], size, &[])
+    }
+
+    fn run(
         home: &Path,
+        program: &str,
         args: &[&str],
         (cols, rows): (u16, u16),
         environment: &[(&str, &str)],
     ) -> Self {
         let pair = native_pty_system().openpty(size(cols, rows)).expect("a pseudo-terminal");
         let modes = modes(&*pair.master);
-        let mut command = CommandBuilder::new(WALTOP);
+        let mut command = CommandBuilder::new(program);
         command.args(args);
         command.cwd(home);
         command.env("XDG_STATE_HOME", home.join("state"));
@@ -72,6 +82,11 @@ impl Terminal {
     pub fn keys(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).expect("it reads");
         self.keyboard.flush().expect("it reads");
+    }
+
+    /// What another program writes on the same screen.
+    pub fn scribble(&self, text: &str) {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner).process(text.as_bytes());
     }
 
     pub fn resize(&self, cols: u16, rows: u16) {

@@ -1,6 +1,6 @@
 //! What the console remembers of each database, whether or not it is on the screen.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::{
     act::Effect,
     config::profile::Profile,
     sampler::Sample,
-    snapshot::{Database, FileHeader, Presence},
+    snapshot::{Database, FileHeader, Presence, ProcessId},
 };
 
 use super::{App, PanelCursors, findings::FindingHistory, prompt::RowFilters};
@@ -26,6 +26,8 @@ pub(super) struct DatabaseState {
     pub(super) cursor: PanelCursors,
     /// Whether a key was pressed while it was shown. Until then the selection follows the worst finding.
     pub(super) is_touched: bool,
+    /// The processes that the user tagged.
+    pub(super) tags: BTreeSet<ProcessId>,
     /// The filters of the rows.
     pub(super) filters: RowFilters,
     /// The current and the resolved findings.

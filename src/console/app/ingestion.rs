@@ -1,18 +1,24 @@
 //! The key that starts or stops an ingestion, around the moment when one ends.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
 use crate::{
-    act::Effect,
+    act::{
+        Effect,
+        preview::{FolderPreview, FolderQuery},
+    },
     console::dialogs::{Dialog, DialogKind},
     keymap::Action,
     snapshot::{Ingestion, IngestionState},
     units,
 };
 
-use super::{App, Notice};
+use super::{App, Notice, Overlay};
 
 /// How long after the end of a run its key starts no other. The user may have meant to stop the run.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -31,7 +37,7 @@ impl App {
     pub(super) fn ingest_refused(&mut self, why: String) -> Vec<Effect> {
         let notice = Notice::IngestionRefused(why.clone());
         let note = match self.confirmed_ingest.take() {
-            Some(dialog) if self.dialog().is_none() => {
+            Some(dialog) if self.dialog().is_none() && self.palette.is_none() => {
                 let refused = Dialog {
                     complaint: Some(why),
                     is_proposal: false,
@@ -45,6 +51,24 @@ impl App {
             _ => self.notify(notice),
         };
         vec![note]
+    }
+
+    /// Requests a preview of the folder in the open dialog, if it has changed.
+    pub(super) fn due_preview(&mut self) -> Option<Effect> {
+        let home = self.setup.home.clone();
+        let Some(Overlay::Dialog(dialog)) = &mut self.overlay else { return None };
+        let DialogKind::Ingest(ingest) = &mut dialog.kind else { return None };
+        let (typed, database) = ingest.due_preview()?;
+        let folder = at_home(PathBuf::from(&typed), home.as_deref());
+        Some(Effect::Preview(FolderQuery { typed, folder, database }))
+    }
+
+    pub(super) fn previewed(&mut self, preview: FolderPreview) {
+        if let Some(Overlay::Dialog(dialog)) = &mut self.overlay
+            && let DialogKind::Ingest(ingest) = &mut dialog.kind
+        {
+            ingest.previewed(preview);
+        }
     }
 
     /// Records that the run `before`, active in the last sample, has ended in this one.
@@ -67,6 +91,19 @@ impl App {
             self.database()?.ingestions.iter().find(|it| it.run == run).map_or_else(String::new, figures);
         let key = self.key_of(Action::Ingest).to_owned();
         Some(vec![self.notify(Notice::IngestionJustEnded { figures, key })])
+    }
+}
+
+/// `folder` with a leading `~` replaced.
+pub(super) fn at_home(folder: PathBuf, home: Option<&Path>) -> PathBuf {
+    match (folder.strip_prefix("~"), home) {
+        // As typed, a slash at the end included.
+        (Ok(rest), Some(home)) if rest.as_os_str().is_empty() => home.join(""),
+        (Ok(_), Some(home)) => {
+            let typed = folder.to_string_lossy();
+            PathBuf::from(format!("{}{}", home.display(), typed.trim_start_matches('~')))
+        }
+        _ => folder,
     }
 }
 

@@ -39,6 +39,12 @@ impl App {
             let reply = dialog.key(key);
             return self.dialog_replied(reply);
         }
+        if self.palette.is_some() {
+            return self.palette_key(key, is_interrupt);
+        }
+        if self.search_list().is_some() {
+            return self.search_list_key(key, is_interrupt);
+        }
         if is_interrupt {
             return vec![Effect::Quit(130)];
         }
@@ -46,6 +52,12 @@ impl App {
             return Vec::new();
         }
         let Some(action) = self.setup.keymap.action(key) else { return self.unknown_key(key) };
+        self.run(action)
+    }
+
+    /// Runs `action` on what is on the screen, for its key or from the palette.
+    #[must_use]
+    pub(super) fn run(&mut self, action: Action) -> Vec<Effect> {
         if matches!(self.mode, Mode::Filter(_)) && !moves_in_rows(action) {
             self.mode = Mode::Panels;
         }
@@ -65,6 +77,10 @@ impl App {
     pub(super) fn paste(&mut self, pasted: &str) {
         if let Some(Overlay::Dialog(dialog)) = &mut self.overlay {
             dialog.paste(pasted);
+        } else if let Some(palette) = &mut self.palette {
+            palette.paste(pasted);
+        } else if let Some(search) = self.search_list() {
+            search.paste(pasted);
         } else {
             self.paste_into_prompt(pasted);
         }
@@ -92,12 +108,15 @@ impl App {
                 self.switch.is_armed() && database.is_some_and(|it| it.is_wal() == Some(true))
             }
             Action::Stop => self.switch.is_armed() && self.stop_subject().is_some(),
+            Action::Tag => self.focus == Panel::Processes && self.selected_process().is_some(),
+            Action::CopyPid => self.stop_subject().is_some(),
             Action::Reap => self.switch.is_armed() && self.has_stale(),
             Action::Fix => self.switch.is_armed() && !self.fixes().is_empty(),
             Action::Health => self.switch.is_armed() && exists,
+            Action::Documents => exists,
             Action::Details => self.subject().is_some(),
             Action::Copy => self.selected_text().is_some(),
-            Action::Sort | Action::Invert => exists && self.shows(Panel::Processes),
+            Action::Sort | Action::Invert | Action::Tree => exists && self.shows(Panel::Processes),
             Action::Export | Action::Timeline => database.is_some(),
             Action::Arm => !self.switch.is_read_only(),
             Action::Overview | Action::PreviousDatabase | Action::NextDatabase => self.databases().len() > 1,
@@ -117,16 +136,25 @@ impl App {
             | Action::Faster
             | Action::Slower
             | Action::Help
+            | Action::Palette
+            | Action::Redraw
+            | Action::Suspend
             | Action::Quit => true,
         }
     }
 
     #[must_use]
     fn act(&mut self, action: Action) -> Vec<Effect> {
-        let is_of_processes = matches!(action, Action::Sort | Action::Invert);
+        let is_of_processes = matches!(action, Action::Sort | Action::Invert | Action::Tree);
         if is_of_processes && !self.shows(Panel::Processes) {
             let key = self.key_of(Action::Zoom(Panel::Processes)).to_owned();
             return vec![self.notify(Notice::ProcessesHidden { key })];
+        }
+        let needs_database = is_of_processes
+            || action == Action::Export
+            || action == Action::Timeline && self.timeline().is_none();
+        if needs_database && self.database().is_none() {
+            return vec![self.notify(Notice::NothingSeen)];
         }
         match action {
             Action::Quit if self.is_plain() => return vec![Effect::Quit(0)],
@@ -137,7 +165,10 @@ impl App {
             }
             Action::Back => self.back(),
             Action::Help => self.toggle_help(),
+            Action::Palette => self.open_palette(),
+            Action::Details if self.open_document().is_some() => {}
             Action::Details => return self.details(),
+            Action::Documents => return self.open_search(),
             Action::Down => self.step(1),
             Action::Up => self.step(-1),
             Action::PageDown => self.step(PAGE),
@@ -158,6 +189,7 @@ impl App {
             Action::Filter => self.open_prompt(),
             Action::Sort => self.sort = self.sort.next_sort(),
             Action::Invert => self.inverted = !self.inverted,
+            Action::Tree => return self.toggle_tree(),
             Action::Pause => {
                 self.frozen = if self.frozen.is_some() { None } else { self.newest.clone() };
                 if !self.is_paused() {
@@ -174,8 +206,15 @@ impl App {
             Action::Slower => return self.change_interval(1),
             Action::Export => return self.export(),
             Action::Copy => return self.copy(),
+            Action::CopyPid => return self.copy_pid(),
+            Action::Tag => return self.toggle_tag(),
+            Action::Redraw => return vec![Effect::Redraw],
+            Action::Suspend => return vec![Effect::Suspend],
             Action::Timeline => return self.toggle_timeline(),
-            Action::Earlier | Action::Later => {}
+            Action::Earlier | Action::Later => {
+                let key = self.key_of(Action::Timeline).to_owned();
+                return vec![self.notify(Notice::NoTimeline { key })];
+            }
             Action::Arm => return self.arm(),
             Action::Ingest
             | Action::Checkpoint
@@ -217,7 +256,7 @@ impl App {
 
     /// Closes what lies on top of the panels; whether there was anything.
     fn close_top(&mut self) -> bool {
-        self.close_overlay() || self.close_timeline()
+        self.close_document() || self.close_overlay() || self.close_timeline()
     }
 
     /// Reports that a key does nothing. A key without a name is an event of the terminal itself.
@@ -230,7 +269,7 @@ impl App {
     }
 
     fn back(&mut self) {
-        if !self.close_top() && !self.clear_filters() {
+        if !self.close_top() && !self.clear_tags() && !self.clear_filters() {
             self.zoomed = false;
         }
     }
@@ -286,6 +325,17 @@ impl App {
     }
 
     #[must_use]
+    fn copy_pid(&mut self) -> Vec<Effect> {
+        match self.stop_subject().map(|process| process.pid) {
+            Some(pid) => {
+                let note = self.notify(Notice::Copied(pid.to_string()));
+                vec![Effect::Copy(pid.to_string()), note]
+            }
+            None => vec![self.notify(Notice::NoProcessSelected)],
+        }
+    }
+
+    #[must_use]
     fn export(&mut self) -> Vec<Effect> {
         match self.sample() {
             Some(look) => vec![Effect::Export(Box::new(look.snapshot.clone()))],
@@ -310,5 +360,15 @@ fn moves_in_rows(action: Action) -> bool {
 }
 
 pub(super) fn is_about_a_row(action: Action) -> bool {
-    matches!(action, Action::Stop | Action::Details | Action::Copy | Action::Sort | Action::Invert)
+    matches!(
+        action,
+        Action::Stop
+            | Action::Tag
+            | Action::Details
+            | Action::Copy
+            | Action::CopyPid
+            | Action::Sort
+            | Action::Invert
+            | Action::Tree
+    )
 }

@@ -2,7 +2,7 @@
 
 use crate::console::dialogs::{Dialog, DialogKind};
 
-use super::{App, DetailsSubject, FilterTarget, Overview, TextSearch, TimelineView};
+use super::{App, DetailsSubject, DocumentSearch, FilterTarget, Overview, TextSearch, TimelineView};
 
 /// What fills the middle of the screen. It gets the keys that no dialog handles.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,8 @@ pub enum Overlay {
     /// The keys that are active in this state.
     Help,
     Details(DetailsSubject),
+    /// A search in the ingested documents; without an open document it handles all keys.
+    Documents(Box<DocumentSearch>),
     /// It handles all keys.
     Dialog(Box<Dialog>),
 }

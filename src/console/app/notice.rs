@@ -29,6 +29,30 @@ pub enum Notice {
         help: String,
     },
     OnlyDatabase,
+    /// `key` opens the timeline.
+    NoTimeline {
+        key: String,
+    },
+    NoProcessSelected,
+    /// Only a process can be tagged; `key` shows them.
+    NotTaggable {
+        key: String,
+    },
+    /// A process of unknown start could be taken for another one with its PID.
+    UntaggableStart {
+        pid: i32,
+    },
+    /// The filter hides every tagged process.
+    TagsHidden {
+        who: Vec<String>,
+        filter: String,
+        back: String,
+    },
+    NothingToSearch,
+    /// The process table changed its form.
+    Tree {
+        is_on: bool,
+    },
     /// What lies over the rows hides them; `key` closes it.
     RowsHidden {
         by: RowCover,
@@ -99,6 +123,9 @@ impl Notice {
         match self {
             Self::SamplerEnded | Self::Hazard(_) | Self::IngestionRefused(_) => Level::Error,
             Self::NothingSelected
+            | Self::NoProcessSelected
+            | Self::UntaggableStart { .. }
+            | Self::TagsHidden { .. }
             | Self::ProcessesHidden { .. }
             | Self::NotArmed { .. }
             | Self::NoDatabase(_)
@@ -113,6 +140,10 @@ impl Notice {
             | Self::Copied(_)
             | Self::UnknownKey { .. }
             | Self::OnlyDatabase
+            | Self::NoTimeline { .. }
+            | Self::NotTaggable { .. }
+            | Self::NothingToSearch
+            | Self::Tree { .. }
             | Self::RowsHidden { .. }
             | Self::Armed
             | Self::Disarmed { .. }
@@ -138,6 +169,22 @@ impl fmt::Display for Notice {
             Self::Copied(text) => write!(f, "copied: {text}"),
             Self::UnknownKey { key, help } => write!(f, "no key {key} here; {help} lists the keys"),
             Self::OnlyDatabase => f.write_str("there is no other database; name several at the start"),
+            Self::NoTimeline { key } => write!(f, "no timeline is open: {key} opens it"),
+            Self::NoProcessSelected => f.write_str("no process is selected here"),
+            Self::NotTaggable { key } => {
+                write!(f, "only a row of the processes can be tagged: {key} shows them")
+            }
+            Self::UntaggableStart { pid } => write!(f, "cannot tag {pid}: its start is unknown"),
+            Self::TagsHidden { who, filter, back } => write!(
+                f,
+                "the filter hides what is tagged, {}: {filter} changes it, {back} untags",
+                who.join(", ")
+            ),
+            Self::NothingToSearch => f.write_str("there is no database here to search in"),
+            Self::Tree { is_on: true } => {
+                f.write_str("the processes are a tree: children below their parents")
+            }
+            Self::Tree { is_on: false } => f.write_str("the processes are a list"),
             Self::RowsHidden { by: RowCover::Timeline, key } => {
                 write!(f, "the rows lie under the timeline: {key} closes it")
             }

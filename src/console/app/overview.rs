@@ -112,8 +112,8 @@ impl App {
     #[must_use]
     pub(super) fn switch_database(&mut self, by: isize) -> Vec<Effect> {
         let count = self.databases().len();
-        if count == 0 {
-            return Vec::new();
+        if count < 2 {
+            return vec![self.notify(Notice::OnlyDatabase)];
         }
         let at = isize::try_from(self.current() + count).unwrap_or(0) + by;
         self.show_database(usize::try_from(at).unwrap_or(0) % count)

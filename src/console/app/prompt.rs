@@ -77,7 +77,7 @@ impl App {
     pub(super) fn open_prompt(&mut self) {
         // A dialog that is about to open would take what is typed.
         self.pending_pin = None;
-        if matches!(self.overlay, Some(Overlay::Help | Overlay::Details(_))) {
+        if self.shows_text() {
             self.search = TextSearch { is_typed: true, ..TextSearch::default() };
             return;
         }
@@ -90,6 +90,11 @@ impl App {
             }
         };
         self.mode = Mode::Filter(target);
+    }
+
+    /// Whether a long text lies over the panels.
+    fn shows_text(&self) -> bool {
+        matches!(self.overlay, Some(Overlay::Help | Overlay::Details(_))) || self.open_document().is_some()
     }
 
     /// Handles a key of the open prompt; returns whether it did.
@@ -127,7 +132,7 @@ impl App {
 
     /// Moves to the next or previous match in the text over the panels; returns whether there is such a text.
     pub(super) fn match_key(&mut self, key: KeyEvent) -> bool {
-        let is_text = matches!(self.overlay, Some(Overlay::Help | Overlay::Details(_)));
+        let is_text = self.shows_text();
         let count = self.extent.matches.len();
         let by = match key.code {
             KeyCode::Char('n') => 1,

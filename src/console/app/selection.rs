@@ -9,7 +9,7 @@ use crate::{
     snapshot::{Database, Finding, PragmaRow, Process},
 };
 
-use super::{App, FilterTarget, FindingRow, PragmaKey, findings};
+use super::{App, FilterTarget, FindingRow, PragmaKey, findings, tree};
 
 /// The cursor of each panel that has one.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +66,7 @@ impl App {
             let order = self.sort.compare(a, b);
             if self.inverted { order.reverse() } else { order }
         });
-        visible
+        if self.is_tree { tree::in_tree_order(visible) } else { visible }
     }
 
     /// The pragma rows, those that the profile checks first.

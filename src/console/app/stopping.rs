@@ -10,13 +10,13 @@ use crate::{
     },
     keymap::{Action, Panel},
     sampler::Sample,
-    snapshot::{Database, Process, StaleProtection},
+    snapshot::{Database, Process},
 };
 
-use super::{App, Notice};
+use super::{App, Notice, ingestion::at_home, selection};
 use crate::console::dialogs::{
     DialogKind, DialogReply, KillDialog, PendingStop, ReapList, ReapRow, StopDialog, StopIngestionDialog,
-    StopMark, StoppedProcess, WaitingDialog,
+    StopMark, StoppedProcess, TaggedDialog, WaitingDialog,
 };
 
 mod report;
@@ -36,25 +36,20 @@ pub(super) struct BackgroundStop {
 impl App {
     #[must_use]
     pub(super) fn ask_stop(&mut self) -> Vec<Effect> {
+        if self.stops_tagged() {
+            return self.ask_stop_tagged();
+        }
         let Some(process) = self.stop_subject().cloned() else {
             let key = self.key_of(Action::Zoom(Panel::Processes)).to_owned();
             return vec![self.notify(Notice::NoProcessToStop { panel: self.focus, key })];
         };
-        let other = self.worst_error().filter(|(_, it)| it.pid != process.pid).map(|(finding, it)| {
-            format!("The error {} is about another process: {} ({})", finding.kind, it.pid, it.name)
-        });
+        let other = self.other_subject(std::slice::from_ref(&process));
         let (Some(look), Some(database)) = (self.sample(), self.database()) else { return Vec::new() };
-        // Being an ingestion of waltop protects it from a reaper. If the user selects it, they may stop it, as with
-        // `i`. Its other protections apply.
-        let is_ours = database.is_own_ingestion(&process);
         let signals = StopDialog::signals(&look.snapshot.databases, &process);
         let database = database.path.clone();
-        match StopRequest::new(&process) {
+        match self.stop_request(&process) {
             Err(refusal) => vec![self.notify(refusal)],
             Ok(meant) => {
-                let protected =
-                    meant.protected.filter(|it| !is_ours || !matches!(it, StaleProtection::OwnKind { .. }));
-                let meant = StopRequest { protected, ..meant };
                 let (target, signal) = (meant.target, signals[0]);
                 let dialog =
                     StopDialog { process: Box::new(process), target, database, signals, signal, other };
@@ -112,11 +107,13 @@ impl App {
     /// Opens the dialog whose processes are pinned.
     #[must_use]
     pub(super) fn pinned(&mut self, pins: Vec<(SignalTarget, Result<(), SignalRefusal>)>) -> Vec<Effect> {
-        let Some(mut kind) = self.pending_pin.take().filter(|_| self.dialog().is_none()) else {
+        let Some(mut kind) =
+            self.pending_pin.take().filter(|_| self.dialog().is_none() && self.palette.is_none())
+        else {
             return vec![Effect::Unpin];
         };
         match &mut kind {
-            DialogKind::Reap(list) => {
+            DialogKind::Reap(list) | DialogKind::Tagged(TaggedDialog { list, .. }) => {
                 for (target, pinned) in pins {
                     list.pinned(target, pinned);
                 }
@@ -162,7 +159,9 @@ impl App {
                     Ok(()) => targets.push(target),
                     Err(refusal) => {
                         effects.push(self.notify(refusal.clone()));
-                        if let DialogKind::Reap(list) = &mut kind {
+                        if let DialogKind::Reap(list) | DialogKind::Tagged(TaggedDialog { list, .. }) =
+                            &mut kind
+                        {
                             list.pinned(target, Err(refusal));
                         }
                     }
@@ -204,9 +203,7 @@ impl App {
     #[must_use]
     fn confirmed(&mut self, kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
         if let ConfirmedAction::Ingest { folder, .. } = &mut act {
-            if let (Ok(rest), Some(home)) = (folder.strip_prefix("~"), &self.setup.home) {
-                *folder = home.join(rest);
-            }
+            *folder = at_home(std::mem::take(folder), self.setup.home.as_deref());
             self.setup.folder.clone_from(folder);
         }
         let begins = Notice::Begins(announcement(&act));
@@ -243,6 +240,10 @@ impl App {
             DialogKind::Reap(list) => {
                 let waiting = list.ticked().map(|(target, process)| named(target, process)).collect();
                 begin(list.database, StopSignal::Term, waiting)
+            }
+            DialogKind::Tagged(TaggedDialog { list, signal, .. }) => {
+                let waiting = list.ticked().map(|(target, process)| named(target, process)).collect();
+                begin(list.database, signal, waiting)
             }
             DialogKind::Kill(KillDialog(ending)) => ending.again(StopSignal::Kill, until),
             DialogKind::StopIngestion(StopIngestionDialog { target, database, .. }) => {
@@ -365,6 +366,15 @@ fn again(
                 && reap::is_split(databases, process) =>
         {
             Err(SignalRefusal::Split { pid: target.pid })
+        }
+        DialogKind::Tagged(_) if matches!(signal, StopSignal::Term | StopSignal::Int) => {
+            let mut all = databases.iter().flat_map(|database| &database.processes);
+            match all.find(|process| selection::target(process) == Some(target)) {
+                Some(process) if reap::is_split(databases, process) => {
+                    Err(SignalRefusal::Split { pid: target.pid })
+                }
+                _ => Ok(()),
+            }
         }
         _ => Ok(()),
     }

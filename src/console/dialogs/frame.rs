@@ -65,6 +65,10 @@ impl DialogPage<'_> {
         text::wrap(text, self.room).into_iter().map(|line| Line::styled(line, style)).collect()
     }
 
+    pub fn muted(self, text: &str) -> Vec<Line<'static>> {
+        text::wrap(text, self.room).into_iter().map(|line| Line::styled(line, self.theme.muted)).collect()
+    }
+
     pub fn plain(self, text: &str) -> Vec<Line<'static>> {
         self.sentence(Level::Info, text)
     }
@@ -79,29 +83,42 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
             DialogField::Text { label, input } => {
                 spans.push(Span::styled(format!("{label:<8}"), theme.title));
                 let style = if focused && dialog.is_proposal { theme.selected } else { Style::new() };
-                let (before, after) = around_cursor(&input, room.saturating_sub(12));
-                spans.push(Span::styled(before, style));
+                let room = room.saturating_sub(12);
                 if focused {
-                    spans.push(Span::styled("▏", theme.accent));
+                    spans.extend(typed(&input, room, style, theme));
+                } else {
+                    let (before, after) = around_cursor(&input, room);
+                    spans.extend([Span::raw(before), Span::raw(after)]);
                 }
-                spans.push(Span::styled(after, style));
             }
-            DialogField::Choice { label, options, chosen } => {
+            DialogField::Choice { label, options, chosen, letters } => {
                 spans.push(Span::styled(format!("{label:<8}"), theme.title));
                 for (at, option) in options.into_iter().enumerate() {
+                    // Only what has the focus is highlighted.
                     spans.push(if at == chosen {
-                        Span::styled(format!("[{option}]"), theme.selected)
+                        let style = if focused { theme.selected } else { theme.title };
+                        Span::styled(format!("[{option}]"), style)
                     } else {
                         Span::styled(format!(" {option} "), theme.muted)
                     });
                 }
-                let hint = if focused { "  ← →" } else { "  Tab, then ← →" };
-                spans.push(Span::styled(hint, theme.muted));
+                let hint = match (focused, letters) {
+                    (true, _) => "← →",
+                    (false, "") => "Tab, then ← →",
+                    (false, letters) => letters,
+                };
+                spans.push(Span::styled(format!("  {hint}"), theme.muted));
             }
         }
         Line::from(spans)
     };
     dialog.kind.content().fields().into_iter().enumerate().map(draw).collect()
+}
+
+/// A typed text with its cursor, in `room` columns and the cursor's own.
+pub fn typed(input: &Input, room: usize, style: Style, theme: &Theme) -> [Span<'static>; 3] {
+    let (before, after) = around_cursor(input, room);
+    [Span::styled(before, style), Span::styled("▏", theme.accent), Span::styled(after, style)]
 }
 
 /// The parts of a long value before and after the cursor that fit in `room` columns. The cursor is always visible.

@@ -1,4 +1,4 @@
-//! Asks which folder to ingest, and with which batch size.
+//! Asks which folder to ingest, and with which batch size. What the folder holds is shown while it is typed.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,17 @@ use tui_input::Input;
 
 use super::{DialogContent, DialogField, DialogFocus, DialogPage, DialogScene};
 use crate::{
-    act::ConfirmedAction,
+    act::{
+        ConfirmedAction,
+        preview::{COUNTING, FolderPreview},
+    },
     ingest::BatchSetting,
     snapshot::{Database, FindingKind},
+    units,
 };
+
+/// How many names that complete the path are shown.
+const NAMES: usize = 8;
 
 #[derive(Debug, Clone)]
 pub struct IngestDialog {
@@ -20,6 +27,12 @@ pub struct IngestDialog {
     batch: Input,
     /// A warning about the database.
     warning: Option<String>,
+    /// The text whose preview was requested last.
+    asked: Option<String>,
+    /// The preview of the text in the field; `None` until it comes.
+    preview: Option<FolderPreview>,
+    /// Whether the names that complete the path are shown.
+    lists_names: bool,
 }
 
 impl IngestDialog {
@@ -30,6 +43,56 @@ impl IngestDialog {
             folder: folder.display().to_string().into(),
             batch: "auto".into(),
             warning: pinned.map(|finding| format!("{}, so the log will grow", finding.message)),
+            asked: None,
+            preview: None,
+            lists_names: false,
+        }
+    }
+
+    /// The text in the field and the database, if the text has changed since the last request.
+    pub(in crate::console) fn due_preview(&mut self) -> Option<(String, PathBuf)> {
+        let typed = self.folder.value();
+        if typed.is_empty() || self.asked.as_deref() == Some(typed) {
+            return None;
+        }
+        let typed = typed.to_owned();
+        self.asked = Some(typed.clone());
+        (self.preview, self.lists_names) = (None, false);
+        Some((typed, self.database.clone()))
+    }
+
+    /// Shows `preview`, unless the text has changed since.
+    pub(in crate::console) fn previewed(&mut self, preview: FolderPreview) {
+        if preview.typed == self.folder.value() {
+            self.preview = Some(preview);
+        }
+    }
+
+    fn known(&self) -> Option<&FolderPreview> {
+        self.preview.as_ref().filter(|preview| preview.typed == self.folder.value())
+    }
+
+    fn contents(&self, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        if self.folder.value().is_empty() {
+            return Vec::new();
+        }
+        match self.known().map(|preview| &preview.documents) {
+            None => page.muted("counting the documents…"),
+            Some(Err(why)) => page.sentence(Level::Warn, &format!("▲ {why}")),
+            Some(Ok(count)) if count.files == 0 && count.is_complete => page.sentence(
+                Level::Warn,
+                "▲ No documents: it needs .md, .markdown, .mdx or .txt files that are not ignored.",
+            ),
+            Some(Ok(count)) => {
+                let files = units::plural(count.files as u64, "file");
+                let text = format!("{files}, {}", units::bytes(count.bytes));
+                if count.is_complete {
+                    page.plain(&text)
+                } else {
+                    let seconds = COUNTING.as_secs();
+                    page.plain(&format!("{text} or more: counting stopped after {seconds} s"))
+                }
+            }
         }
     }
 }
@@ -58,6 +121,25 @@ impl DialogContent for IngestDialog {
         }
     }
 
+    /// Adds what all names that complete the path have in common; if that is nothing, shows the names once.
+    fn complete(&mut self, field: usize) -> bool {
+        let Some(preview) = self.known().filter(|_| field == 0) else { return false };
+        let typed = self.folder.value();
+        let begun = typed.rsplit('/').next().unwrap_or_default();
+        let common = common_start(&preview.names);
+        if common.len() > begun.len() {
+            let slash = if preview.names.len() == 1 { "/" } else { "" };
+            let parent = &typed[..typed.len() - begun.len()];
+            self.folder = format!("{parent}{common}{slash}").into();
+            return true;
+        }
+        if preview.names.len() > 1 && !self.lists_names {
+            self.lists_names = true;
+            return true;
+        }
+        false
+    }
+
     fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
         if self.folder.value().trim().is_empty() {
             return Some(Err("name a folder".to_owned()));
@@ -82,6 +164,40 @@ impl DialogContent for IngestDialog {
         if let Some(warning) = &self.warning {
             lines.extend(page.sentence(Level::Warn, &format!("▲ {warning}")));
         }
+        lines.extend(self.contents(page));
+        if let Some(preview) = self.known().filter(|_| self.lists_names) {
+            let mut names: Vec<String> =
+                preview.names.iter().take(NAMES).map(|name| format!("{name}/")).collect();
+            if preview.names.len() > NAMES {
+                names.push(format!("and {} more", preview.names.len() - NAMES));
+            }
+            lines.extend(page.muted(&names.join(" ")));
+        }
         lines
+    }
+}
+
+fn common_start(names: &[String]) -> &str {
+    let Some((first, rest)) = names.split_first() else { return "" };
+    let is_common = |end: usize| rest.iter().all(|name| name.starts_with(&first[..end]));
+    let ends = first.char_indices().map(|(at, character)| at + character.len_utf8());
+    &first[..ends.take_while(|&end| is_common(end)).last().unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_common_start_ends_between_characters() {
+        let common = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            common_start(&names).to_owned()
+        };
+        assert_eq!(common(&["notes", "notes-old"]), "notes");
+        assert_eq!(common(&["né", "nè"]), "n");
+        assert_eq!(common(&["one"]), "one");
+        assert_eq!(common(&["one", "two"]), "");
+        assert_eq!(common(&[]), "");
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Lines beside the rows: the count, a blank line, the row under the cursor, and the buttons.
-const BESIDE: usize = 10;
+pub(super) const BESIDE: usize = 10;
 /// Lines for the causes of the row under the cursor.
 const EVIDENCE: usize = 4;
 
@@ -71,7 +71,7 @@ impl ReapList {
         }
     }
 
-    fn move_cursor(&mut self, key: KeyEvent) -> bool {
+    pub(super) fn move_cursor(&mut self, key: KeyEvent) -> bool {
         let last = self.rows.len().saturating_sub(1);
         self.cursor = match key.code {
             KeyCode::Down | KeyCode::Char('j') => (self.cursor + 1).min(last),
@@ -128,13 +128,29 @@ impl DialogContent for ReapList {
     }
 
     fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
-        let ticked = self.ticked().count();
-        let offered = self.rows.iter().filter(|row| !matches!(row.mark, StopMark::Refused(_))).count();
-        let head = format!(
-            "{ticked} of {offered} ticked: y sends them TERM, Space ticks or unticks a row, j k move."
-        );
+        let head = format!("{}: y sends them TERM, Space ticks or unticks a row, j k move.", self.counts());
         let mut lines = page.plain(&head);
-        let shown = page.height.saturating_sub(BESIDE).clamp(1, self.rows.len().max(1));
+        lines.extend(self.list(scene, page, BESIDE));
+        lines
+    }
+}
+
+impl ReapList {
+    /// How many of the rows that can be stopped are ticked.
+    pub(super) fn counts(&self) -> String {
+        let offered = self.rows.iter().filter(|row| !matches!(row.mark, StopMark::Refused(_))).count();
+        format!("{} of {offered} ticked", self.ticked().count())
+    }
+
+    /// The rows that fit beside `beside` other lines, and the evidence of the row under the cursor.
+    pub(super) fn list(
+        &self,
+        scene: DialogScene<'_>,
+        page: DialogPage<'_>,
+        beside: usize,
+    ) -> Vec<Line<'static>> {
+        let mut lines = Vec::new();
+        let shown = page.height.saturating_sub(beside).clamp(1, self.rows.len().max(1));
         let first = view::first_row(self.cursor, u16::try_from(shown).unwrap_or(u16::MAX));
         for (at, row) in self.rows.iter().enumerate().skip(first).take(shown) {
             let text = text::pad(&row_text(scene.now, row), page.room);

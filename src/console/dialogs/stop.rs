@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crossterm::event::{KeyCode, KeyEvent};
 use log::Level;
 use ratatui::text::Line;
 
@@ -51,11 +52,17 @@ impl DialogContent for StopDialog {
     }
 
     fn fields(&self) -> Vec<DialogField> {
-        vec![choice("signal", self.signals, self.signal)]
+        vec![signal_field(*self.signals, self.signal)]
     }
 
     fn choose(&mut self, by: isize) {
         self.signal = neighbour(self.signals, self.signal, by);
+    }
+
+    fn list_key(&mut self, key: KeyEvent) -> bool {
+        let chosen = signal_of(key);
+        self.signal = chosen.unwrap_or(self.signal);
+        chosen.is_some()
     }
 
     fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
@@ -96,6 +103,27 @@ impl DialogContent for StopDialog {
             lines.extend(page.sentence(Level::Info, text));
         }
         lines
+    }
+}
+
+/// The choice of a signal, by arrow keys or by the first letter.
+pub(super) fn signal_field(signals: [StopSignal; 4], chosen: StopSignal) -> DialogField {
+    match choice("signal", &signals, chosen) {
+        DialogField::Choice { label, options, chosen, .. } => {
+            DialogField::Choice { label, options, chosen, letters: "t c i k choose" }
+        }
+        text @ DialogField::Text { .. } => text,
+    }
+}
+
+/// The signal whose first letter `key` is.
+pub(super) fn signal_of(key: KeyEvent) -> Option<StopSignal> {
+    match key.code {
+        KeyCode::Char('t') => Some(StopSignal::Term),
+        KeyCode::Char('c') => Some(StopSignal::Cont),
+        KeyCode::Char('i') => Some(StopSignal::Int),
+        KeyCode::Char('k') => Some(StopSignal::Kill),
+        _ => None,
     }
 }
 

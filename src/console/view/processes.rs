@@ -10,7 +10,7 @@ use ratatui::{
 use super::{boxed, empty, table::SelectableTable, theme::Theme};
 use crate::{
     console::{
-        app::{App, FilterTarget},
+        app::{App, FilterTarget, TreeBranch},
         process_columns::{CellInput, CellTone, ColumnWidth, PROCESS_COLUMNS, ProcessColumn},
     },
     keymap::Panel,
@@ -47,6 +47,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let rest = usize::from(inner.width).saturating_sub(fixed);
     let selected = app.selected_row(Panel::Processes);
     let has_focus = app.focus == Panel::Processes;
+    let branches = app.tree_branches();
     let rows = visible.iter().enumerate().map(|(row, process)| {
         // The row that a key acts on is selected in the panel that has the focus.
         let mark = match (row == selected, has_focus) {
@@ -54,8 +55,10 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
             (true, true) => "▸",
             (true, false) => "▹",
         };
+        let mark = if app.is_tagged(process) { format!("{mark}•") } else { mark.to_owned() };
         let input = CellInput { database, process, now: app.now };
-        let cells = columns.iter().map(|column| cell(column, input, rest, theme));
+        let branch = branches.get(row);
+        let cells = columns.iter().map(|column| cell(column, input, rest, branch, theme));
         [mark.into()].into_iter().chain(cells).collect()
     });
     let headings = columns.iter().map(|column| heading(app, column, rest));
@@ -80,7 +83,16 @@ fn title(app: &App, database: &Database) -> String {
     if stopped > 0 {
         title.push_str(&format!(", {stopped} stopped"));
     }
-    title + &super::filter_of(app, FilterTarget::Processes)
+    title + &tags(app) + &super::filter_of(app, FilterTarget::Processes)
+}
+
+/// How many processes are tagged, and how many of those the filter hides.
+fn tags(app: &App) -> String {
+    match app.tag_counts() {
+        (0, _) => String::new(),
+        (tagged, 0) => format!(", {tagged} tagged"),
+        (tagged, hidden) => format!(", {tagged} tagged ({hidden} hidden by the filter)"),
+    }
 }
 
 /// Cells of a column without its trailing gap.
@@ -112,7 +124,13 @@ fn aligned(text: &str, column: &ProcessColumn, room: usize) -> String {
     }
 }
 
-fn cell(column: &ProcessColumn, input: CellInput<'_>, rest: usize, theme: &Theme) -> Line<'static> {
+fn cell(
+    column: &ProcessColumn,
+    input: CellInput<'_>,
+    rest: usize,
+    branch: Option<&TreeBranch>,
+    theme: &Theme,
+) -> Line<'static> {
     let cell = (column.cell)(input);
     let style = match cell.tone {
         CellTone::Plain => Style::new(),
@@ -121,6 +139,12 @@ fn cell(column: &ProcessColumn, input: CellInput<'_>, rest: usize, theme: &Theme
     };
     let tags = if cell.tags.is_empty() { String::new() } else { format!(" {}", cell.tags) };
     let room = room(column, rest).saturating_sub(tags.len());
-    let text = aligned(&cell.text, column, room);
+    let branch = branch.filter(|_| column.width == ColumnWidth::Rest).map_or_else(String::new, leading);
+    let text = aligned(&format!("{branch}{}", cell.text), column, room);
     Line::from(vec![Span::styled(text, style), Span::styled(tags, theme.danger)])
+}
+
+/// What leads to a process of the tree: the lines, or the parent that is not listed.
+fn leading(branch: &TreeBranch) -> String {
+    branch.parent.as_ref().map_or_else(|| branch.lines.clone(), |parent| format!("{parent} ─ "))
 }

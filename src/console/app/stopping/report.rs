@@ -12,7 +12,7 @@ use crate::{
         signal::{SignalRefusal, StopSignal},
     },
     console::dialogs::{PendingStop, StoppedProcess},
-    snapshot::{Database, ProcessState},
+    snapshot::{Database, Process, ProcessState},
     units,
 };
 
@@ -46,6 +46,13 @@ pub enum StopReport {
         stopped: StoppedProcess,
         state: ProcessState,
     },
+    /// A sample shows several after CONT.
+    AllContinued {
+        /// How many were sent it, of how many.
+        sent: usize,
+        all: usize,
+        still_stopped: Vec<StoppedProcess>,
+    },
     /// What a sample shows of all of them.
     Aftermath {
         pending: StopTally,
@@ -68,6 +75,7 @@ impl StopReport {
         let is_good = match self {
             Self::Ended { .. } | Self::Gone { .. } | Self::Continued { .. } | Self::Runs { .. } => true,
             Self::Stays { .. } | Self::Refused(_) | Self::StaysStopped { .. } => false,
+            Self::AllContinued { sent, all, still_stopped } => sent == all && still_stopped.is_empty(),
             Self::Aftermath { pending, aftermath } => {
                 pending.stays.is_empty() && pending.refused == 0 && aftermath.is_good()
             }
@@ -95,6 +103,14 @@ impl fmt::Display for StopReport {
             Self::Runs { stopped, state } => write!(f, "{stopped} runs again after CONT: it is {state}"),
             Self::StaysStopped { stopped, state } => {
                 write!(f, "{stopped} is {state} all the same: what holds it must let it go")
+            }
+            Self::AllContinued { sent, all, still_stopped } => {
+                write!(f, "{} of {all} run after CONT", sent - still_stopped.len())?;
+                if still_stopped.is_empty() {
+                    return Ok(());
+                }
+                let still: Vec<String> = still_stopped.iter().map(ToString::to_string).collect();
+                write!(f, "; still stopped, by what holds them: {}", still.join(", "))
             }
             Self::Aftermath { pending, aftermath } => write!(f, "{pending}: {aftermath}"),
         }
@@ -153,6 +169,9 @@ pub(super) fn record(ending: &mut PendingStop, ended: StopResult) -> StopReport 
 /// What `database` shows of processes that exited or were resumed.
 pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<StopReport> {
     let PendingStop { signal, gone, stays, refused, .. } = ending;
+    if *signal == StopSignal::Cont && ending.count() > 1 {
+        return continued(ending, database);
+    }
     if *signal == StopSignal::Cont {
         let stopped = stays.first()?.clone();
         let process = database.process(stopped.target.pid)?;
@@ -170,6 +189,16 @@ pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<StopR
     let aftermath = StopAftermath::of(database, &targets(gone), &targets(stays));
     let pending = StopTally { signal: *signal, gone: gone.clone(), stays: stays.clone(), refused: *refused };
     Some(StopReport::Aftermath { pending, aftermath })
+}
+
+/// What `database` shows of several processes that were to continue.
+fn continued(ending: &PendingStop, database: &Database) -> Option<StopReport> {
+    if ending.stays.is_empty() {
+        return None;
+    }
+    let is_stopped = |it: &&StoppedProcess| database.process(it.target.pid).is_some_and(Process::is_stopped);
+    let still_stopped = ending.stays.iter().filter(is_stopped).cloned().collect();
+    Some(StopReport::AllContinued { sent: ending.stays.len(), all: ending.count(), still_stopped })
 }
 
 pub(super) fn announcement(act: &ConfirmedAction) -> String {

@@ -1,0 +1,100 @@
+//! Asks which signal to send to the tagged processes: one row each, those that may not be stopped with the reason.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use log::Level;
+use ratatui::text::Line;
+
+use super::{
+    DialogContent, DialogField, DialogPage, DialogScene, ReapList, neighbour,
+    reap::BESIDE,
+    stop::{signal_field, signal_of},
+};
+use crate::act::{ConfirmedAction, signal::StopSignal};
+
+/// The tagged processes of a database, each pinned while the dialog is open.
+#[derive(Debug, Clone)]
+pub struct TaggedDialog {
+    pub list: ReapList,
+    /// The available signals, the default first.
+    pub signals: &'static [StopSignal; 4],
+    pub signal: StopSignal,
+    /// The tagged processes that the filter hides, which get no signal.
+    pub hidden: Vec<String>,
+    /// The other process that the worst error is about, as a sentence.
+    pub other: Option<String>,
+}
+
+impl DialogContent for TaggedDialog {
+    fn title(&self) -> String {
+        match self.list.rows.len() {
+            1 => "Stop 1 tagged process".to_owned(),
+            count => format!("Stop {count} tagged processes"),
+        }
+    }
+
+    fn width(&self) -> u16 {
+        self.list.width()
+    }
+
+    fn pins(&self) -> bool {
+        true
+    }
+
+    fn fields(&self) -> Vec<DialogField> {
+        vec![signal_field(*self.signals, self.signal)]
+    }
+
+    fn choose(&mut self, by: isize) {
+        self.signal = neighbour(self.signals, self.signal, by);
+    }
+
+    /// Letters choose the signal here, so that `k` never means two things.
+    fn list_key(&mut self, key: KeyEvent) -> bool {
+        if let Some(signal) = signal_of(key) {
+            self.signal = signal;
+            return true;
+        }
+        let is_letter = matches!(key.code, KeyCode::Char(character) if character != ' ');
+        !is_letter && self.list.move_cursor(key)
+    }
+
+    fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
+        let targets: Vec<_> = self.list.ticked().map(|(target, _)| target).collect();
+        Some(if targets.is_empty() {
+            Err("nothing is ticked: Space ticks a row that can be stopped".to_owned())
+        } else {
+            Ok(ConfirmedAction::Signal { targets, signal: self.signal })
+        })
+    }
+
+    fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        let mut lines = Vec::new();
+        if let Some(other) = &self.other {
+            lines.extend(page.sentence(Level::Warn, &format!("▲ {other}")));
+        }
+        if !self.hidden.is_empty() {
+            let text = format!("▲ The filter hides {}: no signal goes there.", self.hidden.join(", "));
+            lines.extend(page.sentence(Level::Warn, &text));
+        }
+        let head = format!(
+            "{}: y sends them {}, Space ticks or unticks a row, ↑ ↓ move.",
+            self.list.counts(),
+            self.signal
+        );
+        lines.extend(page.plain(&head));
+        let cost = match self.signal {
+            StopSignal::Cont => "CONT continues those that are stopped.",
+            StopSignal::Kill => {
+                "▲ KILL ends them at once. An open write transaction rolls back; what is committed stays."
+            }
+            StopSignal::Term | StopSignal::Int => {
+                "They are asked to exit. An open write transaction rolls back unless it finishes first."
+            }
+        };
+        lines.extend(page.sentence(Level::Warn, cost));
+        // The signal, and what stands above the rows here and not in the list of stale processes.
+        let beside = BESIDE + lines.len();
+        lines.extend(self.list.list(scene, page, beside));
+        lines
+    }
+}
