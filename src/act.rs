@@ -18,6 +18,7 @@ pub mod executor;
 pub mod gate;
 mod job_queue;
 pub mod reap;
+mod restart;
 mod running;
 pub mod schedule;
 pub mod signal;
@@ -25,6 +26,7 @@ pub mod worker;
 
 use gate::ConfirmedEffect;
 use reap::{StopOutcome, StopRequest};
+pub use restart::RestartCommand;
 use schedule::DueCheckpoint;
 use signal::{SignalRefusal, SignalTarget, StopSignal};
 
@@ -58,6 +60,8 @@ pub enum Effect {
     /// Copy a text to the terminal's clipboard.
     Copy(String),
     Note(Level, String),
+    /// Ring the terminal's bell.
+    Bell,
     /// Exit the console with this exit code.
     Quit(u8),
 }
@@ -125,6 +129,8 @@ pub struct StopResult {
     /// The signal that was sent, or would have been.
     pub signal: StopSignal,
     pub end: StopOutcome,
+    /// How to start it again, as read right before the signal; `None` if it was gone by then.
+    pub restart: Option<RestartCommand>,
     /// When that was known. Only a later sample shows what the process has left.
     pub at: Timestamp,
 }

@@ -31,7 +31,13 @@ pub enum StaleCause {
         is_replaced: bool,
     },
     /// A newer process matches the same singleton rule.
-    Duplicate { rule: String, newer: i32, newer_name: String },
+    Duplicate {
+        rule: String,
+        newer: i32,
+        newer_name: String,
+        #[serde(default)]
+        newer_label: String,
+    },
     /// It is older than its rule allows, and idle.
     MaxAge { rule: String, age_ms: f64, limit_ms: f64, idle_ms: f64 },
     /// Its parent has exited, nothing manages it, and it is idle.
@@ -78,9 +84,9 @@ impl fmt::Display for StaleCause {
                 f,
                 "its program {path} was replaced after it started, as an upgrade does: it runs the old one"
             ),
-            Self::Duplicate { rule, newer, newer_name } => write!(
+            Self::Duplicate { rule, newer, newer_label, .. } => write!(
                 f,
-                "{newer} ({newer_name}) is newer, and there should be only one {rule} (a singleton rule)"
+                "{newer} ({newer_label}) is newer, and there should be only one {rule} (a singleton rule)"
             ),
             Self::MaxAge { rule, age_ms, limit_ms, idle_ms } => write!(
                 f,
@@ -131,8 +137,13 @@ mod tests {
                 "its program /usr/bin/bun was replaced after it started, as an upgrade does: it runs the old one",
             ),
             (
-                StaleCause::Duplicate { rule: "watcher".to_owned(), newer: 7, newer_name: "bun".to_owned() },
-                "7 (bun) is newer, and there should be only one watcher (a singleton rule)",
+                StaleCause::Duplicate {
+                    rule: "watcher".to_owned(),
+                    newer: 7,
+                    newer_name: "bun".to_owned(),
+                    newer_label: "watch.ts".to_owned(),
+                },
+                "7 (watch.ts) is newer, and there should be only one watcher (a singleton rule)",
             ),
             (
                 StaleCause::MaxAge {

@@ -44,7 +44,7 @@ impl App {
             return vec![self.notify(Level::Warn, text)];
         };
         let other = self.worst_error().filter(|(_, it)| it.pid != process.pid).map(|(finding, it)| {
-            format!("The error {} is about another process: {} ({})", finding.kind, it.pid, it.name)
+            format!("The error {} is about another process: {}", finding.kind, it.who())
         });
         let (Some(look), Some(database)) = (self.sample(), self.database()) else { return Vec::new() };
         // Being an ingestion of waltop protects it from a reaper. If the user selects it, they may stop it, as with
@@ -239,7 +239,7 @@ impl App {
             stays: Vec::new(),
             refused: 0,
         };
-        let named = |target, process: &Process| StoppedProcess { target, name: process.name.clone() };
+        let named = |target, process: &Process| StoppedProcess { target, label: process.label.clone() };
         let ending = match kind {
             DialogKind::Stop(StopDialog { process, target, database, signal, .. }) => {
                 begin(database, signal, vec![named(target, &process)])
@@ -251,7 +251,7 @@ impl App {
             DialogKind::Kill(KillDialog(ending)) => ending.again(StopSignal::Kill, until),
             DialogKind::StopIngestion(StopIngestionDialog { target, database, .. }) => {
                 // It exits after its batch, which may have to wait; waltop does not ask again.
-                let stopped = StoppedProcess { target, name: "ingestion".to_owned() };
+                let stopped = StoppedProcess { target, label: "ingestion".to_owned() };
                 self.stopping.unwatched.push(begin(database, StopSignal::Term, vec![stopped]));
                 return;
             }
@@ -285,12 +285,16 @@ impl App {
             let Some(at) = unwatched else { return Vec::new() };
             (self.stopping.unwatched.swap_remove(at), false)
         };
+        let restart = ended.restart.clone();
         let (level, text) = record(&mut ending, ended);
         let mut effects = if ending.count() == 1 {
             vec![self.notify(level, text)]
         } else {
             vec![Effect::Note(level, text)]
         };
+        if let (Some(restart), Some(gone)) = (restart, ending.gone.last()) {
+            effects.push(Effect::Note(Level::Info, format!("to start {gone} again: {restart}")));
+        }
         let is_over = ending.waiting.is_empty();
         let may_ask = is_watched && ending.signal != StopSignal::Kill && self.switch.is_armed();
         if is_over && may_ask && !ending.stays.is_empty() {

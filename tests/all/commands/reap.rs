@@ -368,7 +368,7 @@ fn a_rule_of_the_configuration_condemns_what_is_idle_and_spares_what_works() {
         said.out.contains("left alone: ") && said.out.contains("the rule server protects it"),
         "{said:?}"
     );
-    assert!(said.out.contains(&format!("{} (old) has ended after TERM", idle.pid())), "{said:?}");
+    assert!(said.out.contains(&format!("{} (watcher) has ended after TERM", idle.pid())), "{said:?}");
     assert!(!lives(&idle) && lives(&working) && lives(&spared));
     let said = home.run(&["reap", "--yes", "--for", "1s", "--pid", &spared.pid().to_string(), "notes.db"]);
     assert!(said.refusal().contains("is protected: the rule server protects it"), "{said:?}");

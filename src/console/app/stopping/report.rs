@@ -16,7 +16,7 @@ use crate::{
 
 /// Records what happened to one process of `ending` and returns the report.
 pub(super) fn record(ending: &mut PendingStop, ended: StopResult) -> (Level, String) {
-    let StopResult { target, signal, end, at } = ended;
+    let StopResult { target, signal, end, at, .. } = ended;
     ending.known_at = ending.known_at.max(at);
     let found = ending.waiting.iter().position(|it| it.target == target);
     let Some(stopped) = found.map(|at| ending.waiting.swap_remove(at)) else {
