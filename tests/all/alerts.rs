@@ -1,6 +1,11 @@
-//! What is learnt of findings without looking at them: the log, the bell, the title.
+//! What is learnt of findings without looking at them: the log, the bell, the title; and what processes are called.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
 
 use log::Level;
 use waltop::{
@@ -11,7 +16,7 @@ use waltop::{
 
 use crate::{
     stage::{Stage, contended, look},
-    support::{Actor, eventually},
+    support::{Actor, WALTOP, eventually, set_apart},
     terminal::{Terminal, database, home},
 };
 
@@ -181,12 +186,65 @@ fn what_was_stopped_is_logged_with_how_to_start_it_again() {
     terminal.keys("y");
     terminal.shows("has ended after TERM");
     let own = std::env::current_dir().expect("a folder").display().to_string();
-    let expected =
-        format!("to start {} (waltop) again: cd {own} && {} actor", reader.pid(), crate::support::WALTOP);
+    let expected = format!("to start {} (waltop) again: cd {own} && {} actor", reader.pid(), WALTOP);
     eventually("the line in the log", || {
         let text = fs::read_to_string(&log).ok()?;
         text.lines().any(|line| line.contains(&expected) && line.ends_with("notes.db")).then_some(())
     });
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
+}
+
+/// A Python script that holds the write lock until its stdin closes; `None` without a Python that can.
+fn holder(home: &Path, database: &str) -> Option<Child> {
+    let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
+                  c.execute('BEGIN IMMEDIATE')\nprint('ok')\nsys.stdin.read()\n";
+    fs::write(home.join("holder.py"), script).expect("written");
+    let mut command = Command::new("python3");
+    command.args(["-u", "-X", "dev", "./holder.py", database]).current_dir(home);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).expect("it can be read");
+    if line.trim() != "ok" {
+        eprintln!("not tested: there is no python3 with sqlite3 here");
+        child.wait().expect("it ends");
+        return None;
+    }
+    Some(child)
+}
+
+#[test]
+fn a_script_is_called_by_its_name_or_its_rule_in_text_and_json() {
+    let home = home();
+    let (path, _writer) = database(home.path());
+    let Some(mut holder) = holder(home.path(), &path) else { return };
+    let pid = i64::from(holder.id());
+    let status = |options: &[&str]| {
+        let mut command = Command::new(WALTOP);
+        command.args(["status", &path]).args(options);
+        let said = set_apart(command, home.path()).output().expect("it runs");
+        String::from_utf8(said.stdout).expect("text")
+    };
+    let config = home.path().join("config/waltop");
+    fs::create_dir_all(&config).expect("a folder");
+    for (rule, label) in
+        [("", "holder.py"), ("[[daemon]]\nname = \"nightly\"\npattern = \"holder\"\n", "nightly")]
+    {
+        fs::write(config.join("config.toml"), rule).expect("written");
+        let text = status(&[]);
+        let line = format!("write lock  {pid} ({label}) for at least ");
+        assert!(text.lines().any(|it| it.starts_with(&line)), "{text}");
+        assert!(text.contains(&format!("process     {pid} ({label}) ")), "{text}");
+        let json: serde_json::Value =
+            serde_json::from_str(&status(&["--json", "--for", "300ms"])).expect("JSON");
+        let database = &json["databases"][0];
+        let processes = database["processes"].as_array().expect("a list");
+        let found = processes.iter().find(|it| it["pid"] == pid).expect("it has the database open");
+        assert_eq!((&found["name"], &found["label"]), (&"python3".into(), &label.into()));
+        for holder in [&database["locks"]["writer"], &database["locks"]["write_holds"]["by_process"][0]] {
+            assert_eq!((&holder["pid"], &holder["label"]), (&pid.into(), &label.into()));
+        }
+    }
+    drop(holder.stdin.take());
+    assert!(holder.wait().expect("it ends").success());
 }

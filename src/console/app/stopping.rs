@@ -213,7 +213,7 @@ impl App {
             }
             self.setup.folder.clone_from(folder);
         }
-        let text = announcement(&act);
+        let text = announcement(&act, subject(&kind));
         match self.switch.confirm(act) {
             Err(why) => {
                 let why = self.refusal(why);
@@ -349,6 +349,16 @@ impl App {
         };
         let mut all = self.stopping.unwatched.iter().chain(&self.stopping.over).chain(shown);
         all.any(|ending| ending.is_about(pid))
+    }
+}
+
+/// The process of a dialog about one.
+fn subject(kind: &DialogKind) -> Option<String> {
+    match kind {
+        DialogKind::Stop(dialog) => Some(dialog.process.who()),
+        DialogKind::Reap(list) => list.ticked().next().map(|(_, process)| process.who()),
+        DialogKind::Kill(KillDialog(ending)) => ending.stays.first().map(ToString::to_string),
+        _ => None,
     }
 }
 

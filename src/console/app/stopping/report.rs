@@ -87,10 +87,11 @@ pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<(Leve
     Some((if is_good { Level::Info } else { Level::Warn }, format!("{who}: {aftermath}")))
 }
 
-pub(super) fn announcement(act: &ConfirmedAction) -> String {
+/// What starts now; `subject` names the process of a signal to one.
+pub(super) fn announcement(act: &ConfirmedAction, subject: Option<String>) -> String {
     match act {
         ConfirmedAction::Signal { targets, signal } => match targets.as_slice() {
-            [target] => format!("{signal} goes to {}", target.pid),
+            [target] => format!("{signal} goes to {}", subject.unwrap_or_else(|| target.pid.to_string())),
             targets => format!("{signal} goes to {} processes", targets.len()),
         },
         ConfirmedAction::Checkpoint { mode, .. } | ConfirmedAction::Scheduled(DueCheckpoint { mode, .. }) => {
