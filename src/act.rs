@@ -20,6 +20,7 @@ pub mod gate;
 mod job_queue;
 pub mod preview;
 pub mod reap;
+mod restart;
 mod running;
 pub mod schedule;
 pub mod signal;
@@ -29,6 +30,7 @@ use document_search::{DocumentText, FoundDocuments};
 use gate::ConfirmedEffect;
 use preview::{FolderPreview, FolderQuery};
 use reap::{StopOutcome, StopRequest};
+pub use restart::RestartCommand;
 use schedule::DueCheckpoint;
 use signal::{SignalRefusal, SignalTarget, StopSignal};
 
@@ -77,6 +79,8 @@ pub enum Effect {
     Redraw,
     /// Give the terminal back and stop this process until it is continued.
     Suspend,
+    /// Ring the terminal's bell.
+    Bell,
     /// Exit the console with this exit code.
     Quit(u8),
 }
@@ -150,6 +154,8 @@ pub struct StopResult {
     /// The signal that was sent, or would have been.
     pub signal: StopSignal,
     pub end: StopOutcome,
+    /// How to start it again, as read right before the signal; `None` if it was gone by then.
+    pub restart: Option<RestartCommand>,
     /// When that was known. Only a later sample shows what the process has left.
     pub at: Timestamp,
 }

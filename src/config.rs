@@ -52,6 +52,8 @@ pub struct Config {
     /// Where the console also writes its log. `console/log_file` checks the path before it opens it.
     pub log_file: Option<PathBuf>,
     pub theme: Palette,
+    /// Whether a new error rings the bell of the console's terminal.
+    pub bell: bool,
     /// Key bindings of the console.
     pub keymap: Keymap,
 }
@@ -123,6 +125,7 @@ impl Config {
             readonly: false,
             log_file: None,
             theme: Palette::default(),
+            bell: true,
             keymap: Keymap::default(),
         }
     }

@@ -79,6 +79,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
         folder: std::env::current_dir().unwrap_or_default(),
         home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
         banner,
+        bell: config.bell,
     };
     let every = config.refresh;
     let app = App::new(setup, every, Timestamp::now());

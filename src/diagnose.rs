@@ -37,6 +37,7 @@ use crate::{
         Database, Finding, FindingKind, Pidfile, Process, Remedy, RemedyAction, Severity, Snapshot,
         Suspicion, SuspicionKind,
     },
+    text,
 };
 
 /// Every rule, in the order of [`FindingKind`].
@@ -201,6 +202,10 @@ pub use guard::hazard;
 
 fn findings(look: &RuleInput<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule.check(look)).collect();
+    for finding in &mut findings {
+        let subject = finding.pid.and_then(|pid| look.database.process(pid));
+        finding.label = subject.map(|process| process.label.clone());
+    }
     findings.sort_by_key(|finding| Reverse(finding.severity));
     findings
 }
@@ -211,7 +216,7 @@ fn who(database: &Database, pid: Option<i32>) -> String {
         return "a process not visible from here".to_owned();
     };
     match database.process(pid) {
-        Some(process) => format!("{pid} ({})", process.name),
+        Some(process) => process.who(),
         None => pid.to_string(),
     }
 }
@@ -266,13 +271,7 @@ fn no_remedy() -> Remedy {
 
 // `path` as a shell takes it for one word.
 fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.into_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+    text::shell_word(&path.to_string_lossy())
 }
 
 #[cfg(test)]
@@ -321,12 +320,5 @@ mod tests {
         assert_eq!(now.databases[0].findings, []);
         diagnose(&mut now, Some(&before(lost)), &config());
         assert_eq!(now.databases[0].findings.len(), 1);
-    }
-
-    #[test]
-    fn a_path_is_one_word_for_a_shell() {
-        assert_eq!(quoted(Path::new("/srv/notes.db")), "/srv/notes.db");
-        assert_eq!(quoted(Path::new("/srv/my notes.db")), "'/srv/my notes.db'");
-        assert_eq!(quoted(Path::new("it's; rm")), r"'it'\''s; rm'");
     }
 }

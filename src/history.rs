@@ -40,7 +40,7 @@ pub struct DatabaseTrend {
 pub struct WriteLane {
     /// `None`: the process is not visible from here.
     pub pid: Option<i32>,
-    /// Its short name, as last seen.
+    /// Its label, as last seen.
     pub name: String,
     /// Share of each time slice in which it held the lock, 0 to 1, oldest first; [`WriteLane::CELLS`] of them.
     pub cells: Vec<f32>,
@@ -58,13 +58,14 @@ pub struct LockOwner {
     pub pid: Option<i32>,
     /// Its start in clock ticks since boot.
     pub start_ticks: Option<u64>,
+    /// Its label.
     pub name: String,
 }
 
 impl LockOwner {
     /// The name for the sum of all other processes.
     pub const OTHERS: &str = "others";
-    /// Bytes of a name that are kept; the kernel's own names have at most 15.
+    /// Bytes of a label that are kept.
     const NAME: usize = 32;
     /// Heap bytes of one owner, the two counters of its `Arc` included.
     const BYTES: usize = size_of::<Self>() + 2 * size_of::<usize>() + Self::NAME;

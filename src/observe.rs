@@ -14,7 +14,9 @@ use jiff::Timestamp;
 
 use crate::{
     history::{DatabaseTrend, LockHistory, LockOwner},
-    snapshot::{Database, Ingestion, JournalMode, PragmaCompliance, SamplingProcess, Snapshot, Unseen},
+    snapshot::{
+        Database, Ingestion, JournalMode, LabelRules, PragmaCompliance, SamplingProcess, Snapshot, Unseen,
+    },
     state::{first_seen::FirstSeen, places::Places},
 };
 
@@ -60,7 +62,10 @@ mod watchers;
 pub use deleted_holders::{DeletedHolders, holders_of_deleted};
 pub use files::{sidecar, with_sidecars};
 pub use preflight::{UnfitPath, inspect, inspect_from_outside};
-pub use proc::{is_own_proc, process_ancestors, process_name, process_owner, process_start};
+pub use proc::{
+    command as process_command, directory as process_directory, is_own_proc, process_ancestors, process_name,
+    process_owner, process_start,
+};
 
 use idleness::IdleTracker;
 use journals::{Journals, Transaction};
@@ -150,6 +155,12 @@ impl Observer {
         self.pidfiles.set(paths);
     }
 
+    /// Names processes by `rules` from now on.
+    pub fn set_label_rules(&mut self, rules: LabelRules) {
+        self.sampler.iter().for_each(|sampler| sampler.set_label_rules(rules.clone()));
+        self.describer.set_label_rules(rules);
+    }
+
     /// Samples the write lock between the looks, every 3 to 4 ms while something happens to it and less
     /// often while nothing does, on a thread that ends with the observer. Without this nothing is sampled.
     pub fn watch_locks(&mut self) {
@@ -163,7 +174,7 @@ impl Observer {
 
     fn start_sampler(&mut self, pace: SamplingPace) {
         if self.sampler.is_none() {
-            match LockSampler::start(&self.proc, self.sampled(), pace) {
+            match LockSampler::start(&self.proc, self.sampled(), self.describer.label_rules(), pace) {
                 Ok(sampler) => self.sampler = Some(sampler),
                 Err(error) => {
                     let what = "locks held between the looks".to_owned();
@@ -339,6 +350,7 @@ impl Observer {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
             locks.write_holds = history.write_holds(now.instant, LockHistory::WINDOW);
         }
+        locks.fill_in_labels(&processes);
         let unfit = if view.header.is_some() { None } else { inspect_from_outside(&view.paths[0]).err() };
         Database {
             files: view.files(),

@@ -278,7 +278,7 @@ fn who(database: &Database, pid: Option<i32>) -> String {
     match pid {
         None => "a process not visible from here".to_owned(),
         Some(pid) => match database.process(pid) {
-            Some(process) => format!("{pid} ({})", text::clean(&process.name)),
+            Some(process) => text::clean(&process.who()),
             None => pid.to_string(),
         },
     }
@@ -304,7 +304,7 @@ fn process_line(process: &Process) -> String {
     let user = process.user.as_deref().unwrap_or("?");
     format!(
         "{} {}, {}{read_only}, {locks}: {}",
-        process.pid,
+        text::clean(&process.who()),
         text::clean(user),
         process.state,
         text::clean(&process.command_line())
@@ -318,10 +318,11 @@ fn write_verdict(out: &mut String, process: &Process) -> fmt::Result {
     };
     let label = if stale.is_stale { "stale" } else { "left alone" };
     for cause in &stale.causes {
-        writeln!(out, "{label:<11} {} {}: {}", process.pid, cause.name(), text::clean(&cause.to_string()))?;
+        let who = text::clean(&process.who());
+        writeln!(out, "{label:<11} {who} {}: {}", cause.name(), text::clean(&cause.to_string()))?;
     }
     if let Some(reason) = &stale.protected {
-        writeln!(out, "protected   {} {}", process.pid, text::clean(&reason.to_string()))?;
+        writeln!(out, "protected   {} {}", text::clean(&process.who()), text::clean(&reason.to_string()))?;
     }
     Ok(())
 }

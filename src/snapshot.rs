@@ -21,6 +21,7 @@ mod files;
 mod finding;
 mod handles;
 mod ingestion;
+mod label;
 mod locks;
 mod origin;
 mod pairing;
@@ -52,6 +53,7 @@ pub use ingestion::{
     BatchDecision, CarriesOn, DurationSpread, EmbeddingProgress, FailedFile, IngestedBatch, Ingestion,
     IngestionState, LockSharing, percentile,
 };
+pub use label::LabelRules;
 pub use locks::{DatabaseLocks, LockHolder, LogReader, ProcessHolds, WriteHolds};
 pub use origin::{Executable, ExecutableState, ProcessManager, ProcessOrigin};
 pub use pairing::PairingFacts;

@@ -82,6 +82,29 @@ pub fn similar<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
         .then_some(name)
 }
 
+/// `text` as a shell takes it for one word, in one line that is safe to print. Control and invisible characters are
+/// written as bash, zsh and ksh read them.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    if !text.chars().any(is_unsafe) {
+        return format!("'{}'", text.replace('\'', r"'\''"));
+    }
+    let mut word = "$'".to_owned();
+    for c in text.chars() {
+        if is_unsafe(c) {
+            let mut bytes = [0; 4];
+            word.extend(c.encode_utf8(&mut bytes).bytes().map(|byte| format!("\\x{byte:02x}")));
+        } else {
+            word.extend(matches!(c, '\'' | '\\').then_some('\\'));
+            word.push(c);
+        }
+    }
+    word + "'"
+}
+
 /// Whether a terminal interprets `c` instead of showing it, or shows nothing.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control() || is_invisible(c)
@@ -112,6 +135,22 @@ mod tests {
     #[test]
     fn escape_sequences_lose_their_teeth() {
         assert_eq!(clean("a\x1b[31mb\u{9b}2Jc\nd\te"), "a [31mb 2Jc d e");
+    }
+
+    #[test]
+    fn a_word_for_a_shell_is_one_word_in_one_line() {
+        for (text, word) in [
+            ("/srv/notes.db", "/srv/notes.db"),
+            ("", "''"),
+            ("/srv/my notes.db", "'/srv/my notes.db'"),
+            ("it's; rm", r"'it'\''s; rm'"),
+            ("a\nb'\\", r"$'a\x0ab\'\\'"),
+            ("\u{202e}x\x1b", r"$'\xe2\x80\xaex\x1b'"),
+            ("~ $HOME", "'~ $HOME'"),
+        ] {
+            assert_eq!(shell_word(text), word);
+            assert!(!shell_word(text).chars().any(is_unsafe));
+        }
     }
 
     #[test]

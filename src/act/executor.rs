@@ -238,8 +238,8 @@ impl EffectExecutor {
     /// The pinned ones stay pinned: the user may ask again for those that do not exit.
     fn signal(&self, permit: Permit, targets: &[SignalTarget], signal: StopSignal) {
         let outbox = self.outbox.clone();
-        let tell = move |target, end| {
-            let ended = StopResult { target, signal, end, at: Timestamp::now() };
+        let tell = move |target, end, restart| {
+            let ended = StopResult { target, signal, end, restart, at: Timestamp::now() };
             // The console may have quit; then the report is not needed.
             let _ = outbox.send(EffectReport::Ended(ended));
         };
@@ -247,7 +247,9 @@ impl EffectExecutor {
         for target in targets {
             match self.pinned.get(target) {
                 Some(held) => pinned.push(Arc::clone(held)),
-                None => tell(*target, StopOutcome::Refused(SignalRefusal::Unpinned { pid: target.pid })),
+                None => {
+                    tell(*target, StopOutcome::Refused(SignalRefusal::Unpinned { pid: target.pid }), None);
+                }
             }
         }
         // The runtime's thread pool panics if the system refuses a thread.

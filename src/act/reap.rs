@@ -3,11 +3,13 @@
 //! The console and `waltop reap` both use it, so neither can bypass a refusal.
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use super::RestartCommand;
 use super::signal::{ExpectedProgram, PinnedProcess, SignalRefusal, SignalTarget, StopSignal, ended};
 use crate::{
     config::Permit,
@@ -150,20 +152,22 @@ pub fn is_split(databases: &[Database], process: &Process) -> bool {
 }
 
 /// Sends `signal` to all of `pinned` and waits until they have exited, for at most `grace`. Calls `tell` for each as
-/// soon as its result is known; nothing ends one that stays.
+/// soon as its result is known, and with how to start it again if it is gone; nothing ends one that stays.
 pub fn stop(
     permit: Permit,
     pinned: &[Arc<PinnedProcess>],
     signal: StopSignal,
     grace: Duration,
-    mut tell: impl FnMut(SignalTarget, StopOutcome),
+    mut tell: impl FnMut(SignalTarget, StopOutcome, Option<RestartCommand>),
 ) {
     let mut left: Vec<&PinnedProcess> = Vec::new();
+    let mut restarts = HashMap::new();
     for it in pinned {
+        restarts.insert(it.target(), signal.ends().then(|| it.restart()).flatten());
         match it.send(permit, signal) {
-            Err(refusal) => tell(it.target(), StopOutcome::Refused(refusal)),
+            Err(refusal) => tell(it.target(), StopOutcome::Refused(refusal), None),
             Ok(_) if signal.ends() => left.push(it),
-            Ok(_) => tell(it.target(), StopOutcome::GoesOn),
+            Ok(_) => tell(it.target(), StopOutcome::GoesOn, None),
         }
     }
     let deadline = Instant::now() + grace;
@@ -173,11 +177,12 @@ pub fn stop(
             break;
         }
         for at in over.into_iter().rev() {
-            tell(left.swap_remove(at).target(), StopOutcome::Gone);
+            let target = left.swap_remove(at).target();
+            tell(target, StopOutcome::Gone, restarts.remove(&target).flatten());
         }
     }
     for it in left {
-        tell(it.target(), StopOutcome::Stays);
+        tell(it.target(), StopOutcome::Stays, None);
     }
 }
 

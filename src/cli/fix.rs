@@ -92,7 +92,11 @@ fn one(path: &Path, args: &FixArgs, config: &Config) -> anyhow::Result<FixReport
         let mut planned = report(sql, false, &looked);
         // A refusal applies to all steps.
         let refusal = guard::refusal(&looked, geteuid().is_root()).filter(|_| !planned.sql.is_empty());
-        planned.in_the_way.extend(refusal.map(|it| CheckpointBlocker { pid: it.pid, why: it.to_string() }));
+        planned.in_the_way.extend(refusal.map(|it| CheckpointBlocker {
+            pid: it.pid,
+            label: None,
+            why: it.to_string(),
+        }));
         return Ok(planned);
     }
     refuse_hazard(&looked, REFUSAL)?;

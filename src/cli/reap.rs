@@ -13,6 +13,7 @@ use anyhow::bail;
 
 use crate::{
     act::{
+        RestartCommand,
         reap::{self, StopAftermath, StopOutcome, StopRequest},
         signal::{ExpectedProgram, PinnedProcess, SignalRefusal, SignalTarget, StopSignal, start_ticks},
     },
@@ -119,6 +120,8 @@ struct ReapPlan {
     /// Why the others are not, by PID.
     refused: HashMap<i32, SignalRefusal>,
     ends: HashMap<SignalTarget, (StopSignal, StopOutcome)>,
+    /// How to start those again that are gone.
+    restarts: HashMap<SignalTarget, RestartCommand>,
     /// For each database, what is left.
     aftermath: Vec<StopAftermath>,
 }
@@ -152,7 +155,8 @@ impl ReapPlan {
         pinned.retain(|target, _| !refused.contains_key(&target.pid));
         let mut pinned: Vec<_> = pinned.into_values().collect();
         pinned.sort_by_key(|held| held.target().pid);
-        Ok(Self { candidates, pinned, refused, ends: HashMap::new(), aftermath: Vec::new() })
+        let (ends, restarts) = (HashMap::new(), HashMap::new());
+        Ok(Self { candidates, pinned, refused, ends, restarts, aftermath: Vec::new() })
     }
 
     /// Prints what is stale and why, and what is not stopped; to stderr if stdout is for JSON.
@@ -168,10 +172,7 @@ impl ReapPlan {
             for process in of_it {
                 let age = process.started_at.map(|it| snapshot.taken_at.duration_since(it).as_secs_f64());
                 let age = age.map_or_else(|| "of unknown age".to_owned(), |it| units::duration(it * 1e3));
-                report_line(
-                    args,
-                    &format!("  {} ({}), {age}: {}", process.pid, process.name, process.command_line()),
-                )?;
+                report_line(args, &format!("  {}, {age}: {}", process.who(), process.command_line()))?;
                 for cause in reap::causes(process) {
                     report_line(args, &format!("    {}: {}", cause.name(), cause))?;
                 }
@@ -238,19 +239,25 @@ impl ReapPlan {
         args: &ReapArgs,
     ) -> anyhow::Result<()> {
         let mut said = Ok(());
-        reap::stop(permit, pinned, signal, args.grace, |target, end| {
+        reap::stop(permit, pinned, signal, args.grace, |target, end, restart| {
             let line = self.line(target, signal, &end, args.grace);
             self.ends.insert(target, (signal, end));
             if !args.json && said.is_ok() {
                 said = print_line(&text::clean(&line));
+            }
+            if let Some(restart) = restart {
+                if !args.json && said.is_ok() {
+                    said = print_line(&format!("  to start it again: {restart}"));
+                }
+                self.restarts.insert(target, restart);
             }
         });
         said
     }
 
     fn line(&self, target: SignalTarget, signal: StopSignal, end: &StopOutcome, grace: Duration) -> String {
-        let name = self.candidates.iter().find(|(_, it)| it.pid == target.pid).map(|(_, it)| &*it.name);
-        let who = format!("{} ({})", target.pid, name.unwrap_or_default());
+        let found = self.candidates.iter().find(|(_, it)| it.pid == target.pid);
+        let who = found.map_or_else(|| target.pid.to_string(), |(_, it)| it.who());
         let grace = units::duration(grace.as_secs_f64() * 1e3);
         match end {
             StopOutcome::Gone => format!("{who} has ended after {signal}"),
@@ -338,7 +345,10 @@ impl ReapPlan {
                 None => (ReapOutcome::WouldStop, None),
             },
         };
-        ReapCandidate::new(process, outcome, refusal.map(ToString::to_string))
+        let restart = target.and_then(|target| self.restarts.get(&target));
+        let mut candidate = ReapCandidate::new(process, outcome, refusal.map(ToString::to_string));
+        candidate.start_again = restart.map(ToString::to_string);
+        candidate
     }
 }
 

@@ -30,6 +30,7 @@ struct Settings {
     readonly: bool,
     log_file: Option<Spanned<WrittenPath>>,
     theme: Palette,
+    bell: Option<bool>,
     thresholds: Thresholds,
     database: Vec<DatabaseEntry>,
     daemon: Vec<Spanned<DaemonRule>>,
@@ -74,6 +75,7 @@ pub fn apply(file: &SettingsFile, config: &mut Config, base: &BaseFolders) -> Re
     let settings: Settings = file.parse()?;
     config.readonly = settings.readonly;
     config.theme = settings.theme;
+    config.bell = settings.bell.unwrap_or(config.bell);
     config.thresholds = settings.thresholds;
     if let Some(RefreshInterval(interval)) = settings.refresh {
         config.refresh = interval;

@@ -20,6 +20,7 @@ use super::{
     process_columns::ProcessColumn,
 };
 
+mod alerts;
 mod asking;
 mod database_state;
 mod documents;
@@ -103,6 +104,8 @@ pub struct AppSetup {
     pub home: Option<PathBuf>,
     /// What the title shows beside the database's name; the sandbox sets it.
     pub banner: Option<String>,
+    /// Whether a new error rings the bell.
+    pub bell: bool,
 }
 
 /// How long a notice stays if no key is pressed.
@@ -281,26 +284,25 @@ impl App {
         self.now = self.now.max(look.snapshot.taken_at);
         // While samples arrive in time, no tick does.
         self.drop_old_notice();
-        let before = self.selected_process().map(|process| (process.pid, process.name.clone()));
+        let before = self.selected_process().map(|process| (process.pid, process.who()));
         let running = self.running_ingestion().map(|ingestion| ingestion.run.clone());
         if self.newest.replace(Arc::clone(look)).is_none() {
             self.open_on_many();
         }
         self.states.make_room(look.snapshot.databases.len());
         for (state, database) in self.states.iter_mut().zip(&look.snapshot.databases) {
-            state.was_there |= database.files.db.is_some();
             state.drop_gone_tags(database);
-            state.findings.follow(&database.findings, look.snapshot.taken_at);
         }
+        let mut effects = self.follow_findings(look);
         self.keep_selection();
         self.note_ended_run(running);
-        let mut effects = self.follow_timeline();
+        effects.extend(self.follow_timeline());
         // The next row is selected now. The user has to know before pressing a key.
-        if let Some((pid, name)) = before
+        if let Some((pid, who)) = before
             && self.database().is_some_and(|database| database.process(pid).is_none())
             && !self.is_being_stopped(pid)
         {
-            effects.push(self.notify(Notice::ProcessGone { pid, name }));
+            effects.push(self.notify(Notice::ProcessGone { who }));
         }
         effects.extend(self.verify(look));
         effects.extend(self.due_checkpoints(&look.snapshot));

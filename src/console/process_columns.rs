@@ -190,14 +190,13 @@ fn files(process: &Process) -> Option<String> {
     Some(if parts.is_empty() { "–".to_owned() } else { parts.join(" ") })
 }
 
-/// The command line without the folder of the program. A process whose name differs from its program's has its name in
-/// front.
+/// The command line without the folder of the program, behind the label of the process unless it starts with that.
 fn short_command(process: &Process) -> String {
     let line = process.command_line();
     let Some(program) = process.command.first() else { return line };
     let folder = program.rfind('/').map_or(0, |slash| slash + 1);
     let line = &line[folder..];
-    if line.starts_with(&process.name) { line.to_owned() } else { format!("{}: {line}", process.name) }
+    if line.starts_with(&process.label) { line.to_owned() } else { format!("{}: {line}", process.label) }
 }
 
 /// The lock of `process` that affects other processes most.

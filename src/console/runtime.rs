@@ -127,6 +127,7 @@ impl ConsoleRuntime {
             return Ok(Some(code));
         }
         let mut extent = TextExtent::default();
+        self.screen.set_title(self.app.title())?;
         self.screen.draw(|frame| extent = view::render(frame, &self.app, theme))?;
         self.handle(Message::Drawn(extent))
     }
@@ -144,6 +145,7 @@ impl ConsoleRuntime {
                     effects.extend(self.app.update(Message::Timeline { index, timeline }));
                 }
                 Effect::Copy(text) => TerminalGuard::copy(&text)?,
+                Effect::Bell => TerminalGuard::ring()?,
                 Effect::Note(level, text) => log::log!(level, "{}", text::clean(&text)),
                 Effect::AskPragmas { index, path, presence } => {
                     self.executor.ask_pragmas(index, path, presence, self.sampler.orders());

@@ -19,7 +19,7 @@ use crate::{
         fix::{FixStep, TO_WAL, VACUUM},
         guard,
     },
-    snapshot::Database,
+    snapshot::{Database, Process},
 };
 
 /// How long to try the switch. A process that shares the file now does not leave by itself.
@@ -142,12 +142,8 @@ fn held(error: factory::OpenError, path: &Path, database: &Database) -> FixError
 }
 
 fn holders(database: &Database) -> String {
-    let holders: Vec<String> = database
-        .processes
-        .iter()
-        .filter(|process| process.has_main_file())
-        .map(|process| format!("{} ({})", process.pid, process.name))
-        .collect();
+    let holders: Vec<String> =
+        database.processes.iter().filter(|process| process.has_main_file()).map(Process::who).collect();
     if holders.is_empty() { "the processes that have it open".to_owned() } else { holders.join(", ") }
 }
 

@@ -234,6 +234,7 @@ impl LockWait<'_> {
         let seen = |(holder, first, last): &(BlockingProcess, Instant, Instant)| SeenHolder {
             pid: holder.pid,
             name: holder.name.clone(),
+            label: holder.label.clone(),
             seen_ms: milliseconds(*last - *first),
         };
         self.seen.iter().map(seen).collect()

@@ -8,8 +8,9 @@ use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path};
 use crate::file_format::{PENDING_BYTE, READ_BYTES, RESERVED_BYTE, SHARED_BYTES, WRITE_BYTE};
 use crate::observe::{
     lock_table::{self, LockRow},
-    process_name, sidecar,
+    process_command, process_name, sidecar,
 };
+use crate::snapshot::LabelRules;
 
 /// The bytes of the main file whose locks keep writers out with a rollback journal, and while the journal mode is
 /// switched: PENDING, RESERVED, and the first of those that every reader locks.
@@ -22,12 +23,24 @@ pub struct BlockingProcess {
     pub pid: Option<i32>,
     /// Its name in the kernel; `None` if it cannot be read.
     pub name: Option<String>,
+    /// Its script, else its program; `None` if it cannot be read.
+    pub label: Option<String>,
+}
+
+impl BlockingProcess {
+    fn of(proc: &Path, pid: Option<i32>) -> Self {
+        let name = pid.and_then(|pid| process_name(proc, pid));
+        let label = name.as_deref().zip(pid).map(|(name, pid)| {
+            LabelRules::default().label(name, &process_command(proc, pid).unwrap_or_default())
+        });
+        Self { pid, name, label }
+    }
 }
 
 impl fmt::Display for BlockingProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.pid, &self.name) {
-            (Some(pid), Some(name)) => write!(f, "{pid} ({name})"),
+        match (self.pid, &self.label) {
+            (Some(pid), Some(label)) => write!(f, "{pid} ({label})"),
             (Some(pid), None) => write!(f, "process {pid}"),
             (None, _) => write!(f, "a process not visible here"),
         }
@@ -40,8 +53,7 @@ pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<BlockingProcess
     let rows = rows(proc, &[&sidecar(database, "-shm"), database])?;
     let of_index = holder_among(&rows, &sidecar(database, "-shm"), &[WRITE_BYTE]);
     let row = of_index.or_else(|| holder_among(&rows, database, &ROLLBACK_BYTES))?;
-    let name = row.pid.and_then(|pid| process_name(proc, pid));
-    Some(BlockingProcess { pid: row.pid, name })
+    Some(BlockingProcess::of(proc, row.pid))
 }
 
 /// Another process that reads an older snapshot of `database`, so that its log cannot restart, as `proc` shows it now;
@@ -51,8 +63,7 @@ pub fn reader(database: &Path, proc: &Path) -> Option<BlockingProcess> {
     let rows = rows(proc, &[&index])?;
     let reads = |byte| others(&rows, &index)?.find(|row| !row.is_write && row.covers(byte));
     let row = READ_BYTES.into_iter().find_map(reads)?;
-    let name = row.pid.and_then(|pid| process_name(proc, pid));
-    Some(BlockingProcess { pid: row.pid, name })
+    Some(BlockingProcess::of(proc, row.pid))
 }
 
 /// The other processes that read `database`, one with a rollback journal, as `proc` shows it now: while one of them
@@ -70,9 +81,7 @@ pub fn readers_in_the_way(database: &Path, proc: &Path) -> Vec<BlockingProcess> 
         .collect();
     pids.sort_unstable();
     pids.dedup();
-    pids.into_iter()
-        .map(|pid| BlockingProcess { pid, name: pid.and_then(|pid| process_name(proc, pid)) })
-        .collect()
+    pids.into_iter().map(|pid| BlockingProcess::of(proc, pid)).collect()
 }
 
 /// The rows on `files`, as far as the table can be read: a row proves a holder; a missing row proves nothing.
@@ -116,6 +125,7 @@ mod tests {
             }
             fs::create_dir(dir.path().join("20")).expect("a folder");
             fs::write(dir.path().join("20/comm"), "py\u{1b}thon3\n").expect("a file");
+            fs::write(dir.path().join("20/cmdline"), "python3\0-u\0holder.py\0").expect("a file");
             Self { dir }
         }
 
@@ -132,7 +142,8 @@ mod tests {
     #[test]
     fn the_holder_is_reported_by_pid_and_name() {
         let scene = Scene::new();
-        let expected = Some(BlockingProcess { pid: Some(20), name: Some("py\u{1b}thon3".to_owned()) });
+        let (name, label) = (Some("py\u{1b}thon3".to_owned()), Some("holder.py".to_owned()));
+        let expected = Some(BlockingProcess { pid: Some(20), name, label });
         for row in [
             "1: POSIX  ADVISORY  WRITE 20 fe:00:SHM 120 120",
             "1: POSIX  ADVISORY  WRITE 20 fe:00:SHM 120 121",
@@ -187,7 +198,7 @@ mod tests {
         assert!(nobody.is_empty(), "with an index every idle client has that lock");
         fs::remove_file(scene.dir.path().join("x.db-shm")).expect("removed");
         let both: Vec<String> = named();
-        assert_eq!(both, ["process 19", "20 (py\u{1b}thon3)"]);
+        assert_eq!(both, ["process 19", "20 (holder.py)"]);
     }
 
     #[test]

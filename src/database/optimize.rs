@@ -105,10 +105,6 @@ pub fn preflight(database: &Database, stats: &DatabaseStats) -> VacuumPreflight 
     let copy = (stats.pages - stats.free_pages.min(stats.pages)) * stats.page_size;
     let temporary_folder = temporary_folder();
     let users = database.processes.iter().filter(|process| process.has_main_file());
-    let waits = |process: &crate::snapshot::Process| CheckpointBlocker {
-        pid: Some(process.pid),
-        why: format!("{} ({})", process.pid, process.name),
-    };
     VacuumPreflight {
         // The copy passes through the log or the journal into the file.
         needed_bytes: copy * 2,
@@ -116,7 +112,7 @@ pub fn preflight(database: &Database, stats: &DatabaseStats) -> VacuumPreflight 
         temporary_free_bytes: free_bytes(&temporary_folder),
         temporary_folder,
         temporary_needed_bytes: copy,
-        would_wait: users.map(waits).collect(),
+        would_wait: users.map(CheckpointBlocker::of).collect(),
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{wal::frames_pinned_by, who};
 use crate::{
-    snapshot::{CheckpointMode, Database, LockHolder, LogReader, WalState},
+    snapshot::{CheckpointMode, Database, LockHolder, LogReader, Process, WalState},
     units,
 };
 
@@ -14,8 +14,24 @@ use crate::{
 pub struct CheckpointBlocker {
     /// `None`: the process is not visible from this namespace.
     pub pid: Option<i32>,
+    /// Its label; `None` if it is not among the processes of the sample.
+    #[serde(default)]
+    pub label: Option<String>,
     /// A sentence: which process, and how.
     pub why: String,
+}
+
+impl CheckpointBlocker {
+    /// The process `pid` of `database`, and `how` it is in the way.
+    pub fn new(database: &Database, pid: Option<i32>, how: &str) -> Self {
+        let label = pid.and_then(|pid| database.process(pid)).map(|process| process.label.clone());
+        Self { pid, label, why: format!("{} {how}", who(database, pid)) }
+    }
+
+    /// `process`, which is in the way by being there.
+    pub fn of(process: &Process) -> Self {
+        Self { pid: Some(process.pid), label: Some(process.label.clone()), why: process.who() }
+    }
 }
 
 /// The processes that would keep a checkpoint in `mode` from completing, as of the sample.
@@ -26,7 +42,7 @@ pub fn blockers(database: &Database, mode: CheckpointMode) -> Vec<CheckpointBloc
     let locks = &database.locks;
     let mut blockers = Vec::new();
     let mut add = |pid: Option<i32>, how: String| {
-        blockers.push(CheckpointBlocker { pid, why: format!("{} {how}", who(database, pid)) });
+        blockers.push(CheckpointBlocker::new(database, pid, &how));
     };
     if let Some(holder) = &locks.exclusive {
         add(holder.pid, "has the whole file to itself (locking_mode=EXCLUSIVE)".to_owned());
@@ -191,7 +207,8 @@ mod tests {
     #[test]
     fn what_is_not_known_may_block() {
         let mut database = quiet();
-        database.locks.readers = vec![LogReader { pid: None, slot: Some(3), frame: None, held_ms: None }];
+        database.locks.readers =
+            vec![LogReader { pid: None, label: None, slot: Some(3), frame: None, held_ms: None }];
         for mode in CheckpointMode::ALL {
             assert_eq!(
                 blockers(&database, mode)[0].why,

@@ -32,6 +32,7 @@ impl Rule for MappedDatabase {
             .map(|process| Finding {
                 kind: self.kind(),
                 severity: wanted.severity,
+                label: None,
                 pid: Some(process.pid),
                 message: format!(
                     "{} maps the main file while the profile {} says mmap_size 0: \
@@ -90,6 +91,7 @@ impl ManyHandles {
         Some(Finding {
             kind: self.kind(),
             severity: Severity::Warning,
+            label: None,
             pid: Some(process.pid),
             message,
             evidence: evidence([
@@ -110,6 +112,7 @@ impl ManyHandles {
         (sharers.len() > Self::PROCESSES).then(|| Finding {
             kind: self.kind(),
             severity: Severity::Warning,
+            label: None,
             pid: None,
             message: format!(
                 "{} is open in {} processes: one writes at a time, and each can pin the log",
@@ -170,6 +173,7 @@ impl Rule for BareClient {
         vec![Finding {
             kind: self.kind(),
             severity: Severity::Info,
+            label: None,
             pid: None,
             message: format!("a client that sets nothing gets {}: {cost}", gets.join(", ")),
             evidence: evidence([
@@ -218,6 +222,7 @@ impl Rule for PragmaMismatch {
         vec![Finding {
             kind: self.kind(),
             severity: worst.severity,
+            label: None,
             pid: None,
             message: format!(
                 "{} keeps {}, against the profile {}: {}",

@@ -67,6 +67,7 @@ impl Rule for DamagedHeader {
         vec![Finding {
             kind: self.kind(),
             severity: Severity::Error,
+            label: None,
             pid: None,
             message: damage(database, page, &users),
             evidence: evidence([
@@ -114,6 +115,7 @@ impl Rule for MismatchedFiles {
         vec![Finding {
             kind: self.kind(),
             severity: Severity::Error,
+            label: None,
             pid: None,
             message: format!(
                 "{}: a file was copied over {}, or a part of it is cut off",
@@ -170,6 +172,7 @@ impl Rule for DoubtfulLog {
         vec![Finding {
             kind: self.kind(),
             severity: Severity::Warning,
+            label: None,
             pid: None,
             message: doubtful_log_message(&database.name(), doubt),
             evidence: evidence([
@@ -211,6 +214,7 @@ impl Rule for HotJournalLeft {
         vec![Finding {
             kind: self.kind(),
             severity: Severity::Warning,
+            label: None,
             pid: None,
             message: format!(
                 "{name}-journal ({}) holds a transaction that a crash has cut off: the next program that opens {name} \

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{checkpoint::CheckpointBlocker, who};
+use super::checkpoint::CheckpointBlocker;
 use crate::{
     config::profile::{Keeper, Profile},
     snapshot::{AutoVacuum, Database, Presence},
@@ -127,7 +127,7 @@ fn vacuum_mode(database: &Database, profile: &Profile) -> Option<VacuumMode> {
 /// The processes that have the database open.
 pub fn users(database: &Database) -> Vec<CheckpointBlocker> {
     let users = database.processes.iter().filter(|process| process.has_main_file());
-    users.map(|user| CheckpointBlocker { pid: Some(user.pid), why: who(database, Some(user.pid)) }).collect()
+    users.map(CheckpointBlocker::of).collect()
 }
 
 /// The processes that would prevent the switch, as of the sample: those that hold any lock on the file. An open
@@ -139,7 +139,7 @@ pub fn in_the_way(database: &Database) -> Vec<CheckpointBlocker> {
     let mut blockers: Vec<CheckpointBlocker> = Vec::new();
     for (pid, how) in writers.chain(readers) {
         if blockers.iter().all(|it| it.pid != pid) {
-            blockers.push(CheckpointBlocker { pid, why: format!("{} {how}", who(database, pid)) });
+            blockers.push(CheckpointBlocker::new(database, pid, how));
         }
     }
     blockers
@@ -222,7 +222,8 @@ mod tests {
         database.locks = crate::snapshot::DatabaseLocks::default();
         assert_eq!(in_the_way(&database), []);
         database.locks.writer = Some(held(WRITER, 1.0));
-        let reads = |pid| crate::snapshot::LogReader { pid, slot: None, frame: None, held_ms: None };
+        let reads =
+            |pid| crate::snapshot::LogReader { pid, label: None, slot: None, frame: None, held_ms: None };
         database.locks.readers = [Some(WRITER), Some(READER), None].map(reads).into();
         let whys: Vec<String> = in_the_way(&database).into_iter().map(|it| it.why).collect();
         assert_eq!(

@@ -238,11 +238,11 @@ pub fn wal(frames: u32, backfilled: u32) -> WalState {
 }
 
 pub fn held(pid: i32, held_ms: f64) -> LockHolder {
-    LockHolder { pid: Some(pid), held_ms: Some(held_ms) }
+    LockHolder { pid: Some(pid), label: None, held_ms: Some(held_ms) }
 }
 
 pub fn reader(pid: i32, slot: u8, frame: u32, held_ms: f64) -> LogReader {
-    LogReader { pid: Some(pid), slot: Some(slot), frame: Some(frame), held_ms: Some(held_ms) }
+    LogReader { pid: Some(pid), label: None, slot: Some(slot), frame: Some(frame), held_ms: Some(held_ms) }
 }
 
 pub fn process(pid: i32, name: &str) -> Process {

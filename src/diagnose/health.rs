@@ -84,14 +84,17 @@ pub struct SeenHolder {
     /// The process; `None` if the kernel does not report it.
     pub pid: Option<i32>,
     pub name: Option<String>,
+    /// Its script, else its program.
+    #[serde(default)]
+    pub label: Option<String>,
     /// Between the first and the last time it was seen as the holder, in ms: a lower bound.
     pub seen_ms: f64,
 }
 
 impl fmt::Display for SeenHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.pid, &self.name) {
-            (Some(pid), Some(name)) => write!(f, "{pid} ({name})"),
+        match (self.pid, &self.label) {
+            (Some(pid), Some(label)) => write!(f, "{pid} ({label})"),
             (Some(pid), None) => write!(f, "process {pid}"),
             (None, _) => f.write_str("a process not visible here"),
         }
@@ -291,8 +294,13 @@ mod tests {
     #[test]
     fn the_process_that_made_it_wait_is_named() {
         let mut proof = proof();
-        let seen = SeenHolder { pid: Some(WRITER), name: Some("bun".to_owned()), seen_ms: 900.0 };
-        proof.write.made_wait = vec![seen, SeenHolder { pid: None, name: None, seen_ms: 0.0 }];
+        let seen = SeenHolder {
+            pid: Some(WRITER),
+            name: Some("python3".to_owned()),
+            label: Some("bun".to_owned()),
+            seen_ms: 900.0,
+        };
+        proof.write.made_wait = vec![seen, SeenHolder { pid: None, name: None, label: None, seen_ms: 0.0 }];
         let said = of(&live(), proof).to_string();
         assert!(said.contains("(behind 71201 (bun), a process not visible here)"), "{said}");
     }

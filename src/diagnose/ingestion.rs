@@ -35,6 +35,7 @@ impl Rule for CrashedIngestion {
             .map(|run| Finding {
                 kind: self.kind(),
                 severity: Severity::Warning,
+                label: None,
                 pid: pid(run, look.database),
                 message: format!(
                     "{} died while it ingested {}{}: the rest cannot be found until it is run again",
@@ -83,6 +84,7 @@ impl Rule for FailedFiles {
                 Finding {
                     kind: self.kind(),
                     severity: Severity::Warning,
+                    label: None,
                     pid: pid(run, look.database),
                     message: format!(
                         "{} left {}{} out{}: they are not in the database",

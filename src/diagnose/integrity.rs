@@ -24,6 +24,7 @@ impl Rule for SplitWal {
         let split = processes.iter().filter(is_split).map(|process| Finding {
             kind: self.kind(),
             severity: Severity::Error,
+            label: None,
             pid: Some(process.pid),
             message: split(look.database, process),
             evidence: evidence([
@@ -40,6 +41,7 @@ impl Rule for SplitWal {
         let orphaned = processes.iter().filter(is_orphan).map(|process| Finding {
             kind: self.kind(),
             severity: Severity::Error,
+            label: None,
             pid: Some(process.pid),
             message: format!(
                 "{} uses a database that is no longer at this path: a new one made here would mix with its log",

@@ -76,6 +76,7 @@ impl LongHold {
         Some(Finding {
             kind: FindingKind::LongWriteLock,
             severity,
+            label: None,
             pid,
             message: format!("{what}: {cost}"),
             evidence: evidence([
@@ -132,6 +133,7 @@ impl StoppedHolder {
         Some(Finding {
             kind: self.kind(),
             severity: Severity::Error,
+            label: None,
             pid: Some(process.pid),
             message,
             evidence: evidence([
@@ -167,7 +169,13 @@ mod tests {
             p99_ms: max_ms,
             max_ms,
             held_ratio: 0.37,
-            by_process: vec![ProcessHolds { pid: Some(pid), count: 55, max_ms, total_ms: 22_000.0 }],
+            by_process: vec![ProcessHolds {
+                pid: Some(pid),
+                label: None,
+                count: 55,
+                max_ms,
+                total_ms: 22_000.0,
+            }],
         }
     }
 
@@ -209,10 +217,11 @@ mod tests {
     #[test]
     fn a_writer_that_cannot_be_seen_is_reported() {
         let mut database = live();
-        database.locks.writer = Some(crate::snapshot::LockHolder { pid: None, held_ms: Some(9_000.0) });
+        database.locks.writer =
+            Some(crate::snapshot::LockHolder { pid: None, label: None, held_ms: Some(9_000.0) });
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::LongWriteLock, Error, None)]);
-        database.locks.writer = Some(crate::snapshot::LockHolder { pid: None, held_ms: None });
+        database.locks.writer = Some(crate::snapshot::LockHolder { pid: None, label: None, held_ms: None });
         assert_eq!(findings_of(&database), []);
     }
 

@@ -49,6 +49,7 @@ impl ReadonlyTrap {
         Finding {
             kind: self.kind(),
             severity,
+            label: None,
             pid: Some(process.pid),
             message,
             evidence: evidence([
@@ -93,6 +94,7 @@ impl Rule for RollbackJournal {
         vec![Finding {
             kind: self.kind(),
             severity: Severity::Warning,
+            label: None,
             pid: None,
             message,
             evidence: evidence([("journal_mode", "rollback".into()), ("processes", sharers.into())]),

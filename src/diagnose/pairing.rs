@@ -30,6 +30,7 @@ impl Rule for OutdatedReader {
             Some(Finding {
                 kind: self.kind(),
                 severity: Severity::Info,
+                label: None,
                 pid: Some(process.pid),
                 message: format!(
                     "{} reads a file that was replaced ({}): it sees what was in it then, until it opens it again",
@@ -63,6 +64,7 @@ impl OverlayUpper {
         Finding {
             kind: self.kind(),
             severity: Severity::Error,
+            label: None,
             pid: None,
             message: format!(
                 "{} lies in the upper directory of the overlay mounted at {merged} (as process {} sees it): locks taken \

@@ -16,6 +16,7 @@ impl UnsafeFilesystem {
         Finding {
             kind: self.kind(),
             severity,
+            label: None,
             pid: None,
             message: format!("{} is on {what}", look.database.name()),
             evidence: evidence([
@@ -109,6 +110,7 @@ impl ForeignOwner {
         Some(Finding {
             kind: self.kind(),
             severity: Severity::Warning,
+            label: None,
             pid: None,
             message: format!(
                 "{} and {} to user {}: who may write one may not write the other, and commits fail",
@@ -136,6 +138,7 @@ impl ForeignOwner {
         Some(Finding {
             kind: self.kind(),
             severity: Severity::Warning,
+            label: None,
             pid: None,
             message: format!(
                 "{} belongs to user {}, who cannot write its folder (user {}, mode {:o}): \

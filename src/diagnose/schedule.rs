@@ -220,6 +220,7 @@ mod tests {
         database.findings.push(crate::snapshot::Finding {
             kind: crate::snapshot::FindingKind::SplitWal,
             severity: crate::snapshot::Severity::Error,
+            label: None,
             pid: None,
             message: "71168 (bun) writes where nobody reads".to_owned(),
             evidence: serde_json::Map::new(),

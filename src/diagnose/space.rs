@@ -56,6 +56,7 @@ impl Rule for LargeWal {
         vec![Finding {
             kind: self.kind(),
             severity: Severity::Warning,
+            label: None,
             pid: None,
             message,
             evidence: evidence([
@@ -162,6 +163,7 @@ impl Rule for DiskLow {
         vec![Finding {
             kind: self.kind(),
             severity: Severity::Error,
+            label: None,
             pid: None,
             message,
             evidence: evidence([

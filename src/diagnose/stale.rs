@@ -13,6 +13,7 @@ use crate::{
 
 mod causes;
 mod findings;
+mod pidfile;
 mod protection;
 mod twins;
 

@@ -87,6 +87,7 @@ impl<'a> LogPin<'a> {
         Finding {
             kind: FindingKind::PinnedWal,
             severity: self.severity,
+            label: None,
             pid: self.reader.pid,
             message,
             evidence: evidence([

@@ -31,7 +31,11 @@ fn commands_print_what_is_in_their_file() {
 }
 
 fn blocker() -> CheckpointBlocker {
-    CheckpointBlocker { pid: Some(71_168), why: "71168 (python3)".to_owned() }
+    CheckpointBlocker {
+        pid: Some(71_168),
+        label: Some("report.py".to_owned()),
+        why: "71168 (python3)".to_owned(),
+    }
 }
 
 fn add_ingestions(lines: &mut Lines) {
@@ -125,7 +129,12 @@ fn add_fixes(lines: &mut Lines) {
 }
 
 fn add_health(lines: &mut Lines) {
-    let seen = SeenHolder { pid: Some(71_201), name: Some("bun".to_owned()), seen_ms: 900.0 };
+    let seen = SeenHolder {
+        pid: Some(71_201),
+        name: Some("bun".to_owned()),
+        label: Some("bun".to_owned()),
+        seen_ms: 900.0,
+    };
     let healthy = HealthReport {
         path: "/srv/notes.db".into(),
         healthy: true,

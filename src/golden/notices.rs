@@ -41,7 +41,7 @@ fn add_notices(lines: &mut Lines) {
     examples!(*lines, Notice {
         Notice::SamplerEnded => [Notice::SamplerEnded],
         Notice::NothingSeen => [Notice::NothingSeen],
-        Notice::ProcessGone { .. } => [Notice::ProcessGone { pid: 7, name: "bun".to_owned() }],
+        Notice::ProcessGone { .. } => [Notice::ProcessGone { who: "7 (bun)".to_owned() }],
         Notice::NothingSelected => [Notice::NothingSelected],
         Notice::Copied(_) => [Notice::Copied("/srv/notes.db".to_owned())],
         Notice::UnknownKey { .. } => [Notice::UnknownKey { key: "F12".to_owned(), help: "?".to_owned() }],
@@ -91,13 +91,17 @@ fn add_notices(lines: &mut Lines) {
 
 fn add_stops(lines: &mut Lines) {
     let stopped =
-        |pid| StoppedProcess { target: SignalTarget { pid, start_ticks: 1 }, name: "bun".to_owned() };
+        |pid| StoppedProcess { target: SignalTarget { pid, start_ticks: 1 }, label: "bun".to_owned() };
     let (it, other) = (|| stopped(7), || stopped(8));
     let nothing = || StopAftermath { gone: 1, still_held: Vec::new(), in_the_way: None, hazard: None };
     let blocked = StopAftermath {
         still_held: vec![8],
         in_the_way: Some(vec![
-            CheckpointBlocker { pid: Some(9), why: "9 (node) pins frame 3".to_owned() };
+            CheckpointBlocker {
+                pid: Some(9),
+                label: None,
+                why: "9 (node) pins frame 3".to_owned()
+            };
             2
         ]),
         ..nothing()

@@ -40,10 +40,15 @@ impl LockHistory {
         for piece in self.pieces(from, to, to) {
             let part = processes.entry(piece.who.key()).or_insert_with(|| ProcessHolds {
                 pid: piece.who.pid,
+                label: None,
                 count: 0,
                 max_ms: 0.0,
                 total_ms: 0.0,
             });
+            // The newest piece has the newest label.
+            if piece.who.pid.is_some() && !piece.who.name.is_empty() {
+                part.label = Some(piece.who.name.clone());
+            }
             part.count += piece.count;
             part.max_ms = part.max_ms.max(milliseconds(piece.longest));
             part.total_ms += milliseconds(piece.held);

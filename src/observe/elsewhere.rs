@@ -16,7 +16,7 @@ use sysinfo::{
 
 use crate::{
     observe::opener::{DatabaseOpener, OpenerTarget},
-    snapshot::{Process, ProcessState, Unseen},
+    snapshot::{LabelRules, Process, ProcessState, Unseen},
 };
 
 /// Finds only the holders of locks.
@@ -56,6 +56,7 @@ pub struct ProcessDescriber {
     cpu_taken: Option<Instant>,
     // How often the CPU of each process was measured: from the second time on there is a difference.
     takings: HashMap<i32, u32>,
+    rules: LabelRules,
 }
 
 impl std::fmt::Debug for ProcessDescriber {
@@ -67,7 +68,22 @@ impl std::fmt::Debug for ProcessDescriber {
 impl ProcessDescriber {
     /// Describes the processes of this machine.
     pub fn new(_proc: &Path) -> Self {
-        Self { system: System::new().ok(), cpu_taken: None, takings: HashMap::new() }
+        Self {
+            system: System::new().ok(),
+            cpu_taken: None,
+            takings: HashMap::new(),
+            rules: LabelRules::default(),
+        }
+    }
+
+    /// The rules that name processes.
+    pub fn label_rules(&self) -> LabelRules {
+        self.rules.clone()
+    }
+
+    /// Sets the rules that name processes.
+    pub fn set_label_rules(&mut self, rules: LabelRules) {
+        self.rules = rules;
     }
 
     /// Measures `pids`, once before they are described. Their CPU is measured at longer intervals, because over a
@@ -90,11 +106,15 @@ impl ProcessDescriber {
     /// The process `pid` without its relation to a database; `None` if it is gone.
     pub fn describe(&mut self, pid: i32) -> Option<Process> {
         let process = self.system.as_ref()?.process(Pid::from_u32(u32::try_from(pid).ok()?))?;
+        let name = process.name().to_string_lossy().into_owned();
+        let command: Vec<String> =
+            process.cmd().iter().map(|part| part.to_string_lossy().into_owned()).collect();
         Some(Process {
+            label: self.rules.label(&name, &command),
             started_at: i64::try_from(process.start_time())
                 .ok()
                 .and_then(|at| Timestamp::from_second(at).ok()),
-            command: process.cmd().iter().map(|part| part.to_string_lossy().into_owned()).collect(),
+            command,
             parent: process.parent().and_then(|parent| i32::try_from(parent.as_u32()).ok()),
             state: match process.status() {
                 ProcessStatus::Run => ProcessState::Running,
@@ -106,7 +126,7 @@ impl ProcessDescriber {
             },
             cpu_percent: self.takings.get(&pid).filter(|&&times| times > 1).map(|_| process.cpu_usage()),
             memory_bytes: Some(process.memory()),
-            ..Process::unknown(pid, process.name().to_string_lossy().into_owned())
+            ..Process::unknown(pid, name)
         })
     }
 

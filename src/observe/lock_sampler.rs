@@ -24,7 +24,7 @@ use crate::{
         commit_watcher::CommitWatcher,
         cost::{CostMeter, SamplingTally},
     },
-    snapshot::SamplingFacts,
+    snapshot::{LabelRules, SamplingFacts},
     threads,
 };
 
@@ -102,21 +102,28 @@ struct SamplerState {
     pace: SamplingPace,
     is_over: AtomicBool,
     targets: Mutex<Vec<SampledDatabase>>,
+    rules: Mutex<LabelRules>,
     changed: AtomicBool,
     tally: SamplingTally,
 }
 
 impl LockSampler {
-    /// Starts to sample `targets`; names of holders come from the `/proc` at `proc`.
+    /// Starts to sample `targets`; labels of holders come from the `/proc` at `proc`.
     ///
     /// # Errors
     ///
     /// If the thread cannot be started.
-    pub fn start(proc: &Path, targets: Vec<SampledDatabase>, pace: SamplingPace) -> io::Result<Self> {
+    pub fn start(
+        proc: &Path,
+        targets: Vec<SampledDatabase>,
+        rules: LabelRules,
+        pace: SamplingPace,
+    ) -> io::Result<Self> {
         let shared = Arc::new(SamplerState {
             pace,
             is_over: AtomicBool::new(false),
             targets: Mutex::new(targets),
+            rules: Mutex::new(rules),
             changed: AtomicBool::new(true),
             tally: SamplingTally::default(),
         });
@@ -129,6 +136,13 @@ impl LockSampler {
     /// Replaces the sampled databases with `targets`.
     pub fn set_targets(&self, targets: Vec<SampledDatabase>) {
         *self.shared.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
+        self.shared.changed.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Replaces the rules that name processes.
+    pub fn set_label_rules(&self, rules: LabelRules) {
+        *self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
         self.shared.changed.store(true, Ordering::Release);
         self.wake();
     }
@@ -164,6 +178,7 @@ fn run(shared: &SamplerState, proc: PathBuf) {
         if shared.changed.swap(false, Ordering::AcqRel) {
             let targets = shared.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
             sampled = retarget(sampled, targets);
+            names.set_rules(shared.rules.lock().unwrap_or_else(PoisonError::into_inner).clone());
         }
         let now = Instant::now();
         for one in sampled.iter_mut().filter(|one| one.is_due(now)) {

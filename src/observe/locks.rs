@@ -91,7 +91,13 @@ impl DecodedLocks {
                 let mark = |marks: &[Option<u32>; 5]| marks[usize::from(slot)];
                 let frame = if slot == 0 { Some(0) } else { read_marks.and_then(mark) };
                 self.note(row.pid, LockHold::Read(slot));
-                self.locks.readers.push(LogReader { pid: row.pid, slot: Some(slot), frame, held_ms: None });
+                self.locks.readers.push(LogReader {
+                    pid: row.pid,
+                    label: None,
+                    slot: Some(slot),
+                    frame,
+                    held_ms: None,
+                });
             }
         }
         self.locks.writer = first(rows, |row| row.is_write && row.covers(WRITE_BYTE));
@@ -137,7 +143,13 @@ impl DecodedLocks {
         for row in rows.iter().filter(|row| !row.is_write && row.overlaps(&SHARED_BYTES)) {
             if row.pid.is_none() || row.pid != writer_pid {
                 self.note(row.pid, LockHold::Shared);
-                self.locks.readers.push(LogReader { pid: row.pid, slot: None, frame: None, held_ms: None });
+                self.locks.readers.push(LogReader {
+                    pid: row.pid,
+                    label: None,
+                    slot: None,
+                    frame: None,
+                    held_ms: None,
+                });
             }
         }
         self.locks.writer = writer;
@@ -151,7 +163,7 @@ impl DecodedLocks {
 }
 
 fn first(rows: &[LockRow], holds: impl Fn(&LockRow) -> bool) -> Option<LockHolder> {
-    rows.iter().find(|row| holds(row)).map(|row| LockHolder { pid: row.pid, held_ms: None })
+    rows.iter().find(|row| holds(row)).map(|row| LockHolder { pid: row.pid, label: None, held_ms: None })
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ mod stat;
 mod status;
 mod threads;
 
-pub use command::{command, process_name};
+pub use command::{command, directory, process_name};
 pub use descriptors::{Descriptor, MOST_DESCRIPTORS, lock_infos, reopen};
 pub use fdinfo::DescriptorInfo;
 pub use inside_path::InsidePath;

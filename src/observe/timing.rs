@@ -156,7 +156,7 @@ mod tests {
         }
         let known = LockTimes { processes: &[], history: &history, runs: &|_| None, now };
         let held = |[writer, checkpointer, recoverer]: [i32; 3]| {
-            let holder = |pid| Some(LockHolder { pid: Some(pid), held_ms: None });
+            let holder = |pid| Some(LockHolder { pid: Some(pid), label: None, held_ms: None });
             let mut locks = DatabaseLocks {
                 writer: holder(writer),
                 checkpointer: holder(checkpointer),

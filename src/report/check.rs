@@ -171,6 +171,7 @@ mod tests {
         Finding {
             kind,
             severity,
+            label: None,
             pid: Some(7),
             message: format!("7 (sh) has\u{1b}[31m {kind}"),
             evidence: serde_json::Map::new(),

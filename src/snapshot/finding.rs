@@ -15,6 +15,9 @@ pub struct Finding {
     pub severity: Severity,
     /// The process that it is about, if there is one.
     pub pid: Option<i32>,
+    /// The label of that process.
+    #[serde(default)]
+    pub label: Option<String>,
     /// One sentence for the user.
     pub message: String,
     /// The figures behind the sentence.

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Process;
+
 /// Locks of a database, and their holders.
 #[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in the JSON")]
@@ -34,11 +36,30 @@ pub struct DatabaseLocks {
     pub write_holds: Option<WriteHolds>,
 }
 
+impl DatabaseLocks {
+    /// Fills in the labels of the holders and readers among `processes`.
+    pub fn fill_in_labels(&mut self, processes: &[Process]) {
+        let label = |pid: Option<i32>| {
+            processes.iter().find(|process| Some(process.pid) == pid).map(|process| process.label.clone())
+        };
+        let single = [&mut self.writer, &mut self.checkpointer, &mut self.recoverer, &mut self.exclusive];
+        for holder in single.into_iter().flatten() {
+            holder.label = label(holder.pid);
+        }
+        for reader in &mut self.readers {
+            reader.label = label(reader.pid);
+        }
+    }
+}
+
 /// A process that holds a lock.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct LockHolder {
     /// `None`: the holder is not visible from here.
     pub pid: Option<i32>,
+    /// Its label; `None` if it is not among the processes of this sample.
+    #[serde(default)]
+    pub label: Option<String>,
     /// How long the hold was observed, in ms: at least that long.
     pub held_ms: Option<f64>,
 }
@@ -48,6 +69,9 @@ pub struct LockHolder {
 pub struct LogReader {
     /// `None`: the process is not visible from here.
     pub pid: Option<i32>,
+    /// Its label; `None` if it is not among the processes of this sample.
+    #[serde(default)]
+    pub label: Option<String>,
     /// Slot 0 to 4; `None` in rollback mode.
     pub slot: Option<u8>,
     /// The frame that it pins (0 for slot 0, which ignores the log). If several readers share a slot, it is a lower
@@ -79,6 +103,9 @@ pub struct WriteHolds {
 pub struct ProcessHolds {
     /// `None`: the process is not visible from here.
     pub pid: Option<i32>,
+    /// Its label, as last seen; `None` if it was gone by then.
+    #[serde(default)]
+    pub label: Option<String>,
     pub count: u64,
     /// The longest in ms.
     pub max_ms: f64,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PairingFacts, ProcessOrigin, StaleVerdict};
+use super::{PairingFacts, ProcessOrigin, StaleVerdict, label};
 use crate::paths::FileId;
 
 /// Identifies a process among all of this boot: PIDs alone are reused.
@@ -27,6 +27,9 @@ pub struct Process {
     pub start_ticks: Option<u64>,
     /// Short name as the kernel keeps it.
     pub name: String,
+    /// What it is called: the name of its daemon rule, else its script, else its program.
+    #[serde(default)]
+    pub label: String,
     /// Executable and arguments; empty if they cannot be read.
     pub command: Vec<String>,
     /// Name of the user it runs as, or the number if it has no name.
@@ -112,6 +115,7 @@ impl Process {
             pid,
             started_at: None,
             start_ticks: None,
+            label: label::label(&name, &[]),
             name,
             command: Vec::new(),
             user: None,
@@ -154,9 +158,14 @@ impl Process {
         self.pairing.only_reads_files == Some(true)
     }
 
+    /// Its PID and label, as sentences name it: `71168 (holder.py)`.
+    pub fn who(&self) -> String {
+        format!("{} ({})", self.pid, self.label)
+    }
+
     /// The command line in one string, or the short name in brackets if it has none.
     pub fn command_line(&self) -> String {
-        if self.command.is_empty() { format!("[{}]", self.name) } else { self.command.join(" ") }
+        label::command_line(&self.name, &self.command)
     }
 
     /// `None` if its start is unknown.

@@ -31,7 +31,13 @@ pub enum StaleCause {
         is_replaced: bool,
     },
     /// A newer process matches the same singleton rule.
-    Duplicate { rule: String, newer: i32, newer_name: String },
+    Duplicate {
+        rule: String,
+        newer: i32,
+        newer_name: String,
+        #[serde(default)]
+        newer_label: String,
+    },
     /// It is older than its rule allows, and idle.
     MaxAge { rule: String, age_ms: f64, limit_ms: f64, idle_ms: f64 },
     /// Its parent has exited, nothing manages it, and it is idle.
@@ -78,9 +84,9 @@ impl fmt::Display for StaleCause {
                 f,
                 "its program {path} was replaced after it started, as an upgrade does: it runs the old one"
             ),
-            Self::Duplicate { rule, newer, newer_name } => write!(
+            Self::Duplicate { rule, newer, newer_label, .. } => write!(
                 f,
-                "{newer} ({newer_name}) is newer, and there should be only one {rule} (a singleton rule)"
+                "{newer} ({newer_label}) is newer, and there should be only one {rule} (a singleton rule)"
             ),
             Self::MaxAge { rule, age_ms, limit_ms, idle_ms } => write!(
                 f,
@@ -121,7 +127,12 @@ mod tests {
         for cause in [
             StaleCause::SplitWal { files: vec!["/srv/a.db-wal".to_owned(), "/srv/a.db-shm".to_owned()] },
             StaleCause::Executable { path, is_replaced: false },
-            StaleCause::Duplicate { rule: "watcher".to_owned(), newer: 7, newer_name: "bun".to_owned() },
+            StaleCause::Duplicate {
+                rule: "watcher".to_owned(),
+                newer: 7,
+                newer_name: "bun".to_owned(),
+                newer_label: "watch.ts".to_owned(),
+            },
             StaleCause::MaxAge { rule: "watcher".to_owned(), age_ms, limit_ms, idle_ms },
             StaleCause::Orphan { adopted_by: Some(1), idle_ms },
             StaleCause::PinnedWal {

@@ -107,8 +107,9 @@ fn endangered(path: &Path, journal_mode: JournalMode) -> Database {
     database.findings.push(Finding {
         kind: FindingKind::SplitWal,
         severity: Severity::Error,
+        label: None,
         pid: Some(71_168),
-        message: "71168 (bun) writes where nobody reads".to_owned(),
+        message: "71168 (amalfa) writes where nobody reads".to_owned(),
         evidence: serde_json::Map::new(),
         remedy: Remedy { action: None, command: None },
     });

@@ -2,6 +2,7 @@
 
 mod absence;
 mod act;
+mod alerts;
 mod commands;
 mod contract;
 mod database;

@@ -297,10 +297,11 @@ fn fifty_stale_holders_are_reaped_by_key_but_for_two() {
     writer.sql("INSERT INTO t VALUES (2)").sql("PRAGMA wal_checkpoint(TRUNCATE)");
     let log = fs::metadata(format!("{name}-wal")).expect("it stays while somebody is connected");
     assert_eq!(log.len(), 0, "all was moved, and the log cut to nothing");
-    terminal.keys("6");
+    terminal.keys("6/has ended after TERM\r");
     for actor in &gone {
-        terminal.shows(&format!("{} (waltop) has ended after TERM", actor.pid()));
+        terminal.shows(&format!("{} (old) has ended after TERM", actor.pid()));
     }
+    terminal.keys("/\u{15}TERM goes to\r");
     terminal.shows("TERM goes to 48 processes");
     terminal.keys("qq");
     assert_eq!(terminal.end(), 0);

@@ -257,20 +257,20 @@ fn a_database_that_is_gone_from_its_path_is_not_created_again() {
 fn a_running_checkpoint_is_shown_with_whom_it_waits_for() {
     let mut database = contended();
     database.locks.checkpointer =
-        Some(waltop::snapshot::LockHolder { pid: Some(71_166), held_ms: Some(2100.0) });
+        Some(waltop::snapshot::LockHolder { pid: Some(71_166), label: None, held_ms: Some(2100.0) });
     let mut stage = Stage::new(look(vec![database]), USUAL);
     stage.keys("1");
     assert!(
         stage
             .screen()
-            .contains("checkpoint  71166 (bun) for 2.1 s, waits for 71168 (bun), 1,200 frames/s moved"),
+            .contains("checkpoint  71166 (amalfa) for 2.1 s, waits for 71168 (amalfa), 1,200 frames/s moved"),
         "{}",
         stage.screen()
     );
     stage.keys("1");
     let screen = stage.screen();
     assert!(
-        screen.contains("waits for 71168 (bun)") && screen.contains("p50 900 ms  p99 1.6 s  max 6.5 s"),
+        screen.contains("waits for 71168 (amalfa)") && screen.contains("p50 900 ms  p99 1.6 s  max 6.5 s"),
         "{screen}"
     );
 }
@@ -309,7 +309,7 @@ fn the_log_shows_its_newest_lines_wrapped_and_a_pause_holds_them() {
     for number in 1..=20 {
         stage.update(line(Level::Info, &format!("line {number}")));
     }
-    stage.update(line(Level::Warn, "the scheduled checkpoint waits: 71168 (bun) pins frame 812\u{1b}[2J"));
+    stage.update(line(Level::Warn, "the scheduled checkpoint waits: 71168 (amalfa) pins frame 812\u{1b}[2J"));
     assert_snapshot!(stage.screen());
     stage.keys("p");
     stage.update(line(Level::Error, "during the pause"));

@@ -22,7 +22,7 @@ use waltop::{
     history::{DatabaseTrend, LockHistory, WriteLane},
     keymap::Keymap,
     sampler::Sample,
-    snapshot::{Database, SamplingProcess, Snapshot},
+    snapshot::{Database, LabelRules, SamplingProcess, Snapshot},
     state::places::Places,
 };
 
@@ -57,6 +57,7 @@ impl Stage {
             folder: "/home/me/notes".into(),
             home: Some("/home/me".into()),
             banner: None,
+            bell: true,
         };
         let app = App::new(setup, Duration::from_secs(1), now());
         let mut stage = Self { app, history: None, size, extent: RefCell::default() };
@@ -195,8 +196,8 @@ pub fn look(databases: Vec<Database>) -> Sample {
     diagnose::diagnose(&mut snapshot, None, &config);
     let cells = (0..WriteLane::CELLS).map(|at| if at % 6 < 2 { 0.0 } else { 1.0 }).collect();
     let lanes = vec![
-        WriteLane { pid: Some(71201), name: "bun".to_owned(), cells },
-        WriteLane { pid: Some(71168), name: "bun".to_owned(), cells: vec![0.1; WriteLane::CELLS] },
+        WriteLane { pid: Some(71201), name: "amalfa".to_owned(), cells },
+        WriteLane { pid: Some(71168), name: "amalfa".to_owned(), cells: vec![0.1; WriteLane::CELLS] },
     ];
     let trend = DatabaseTrend {
         wal_bytes_per_second: Some(1_200_000.0),
@@ -293,8 +294,10 @@ pub fn missing() -> Database {
 }
 
 pub fn process(pid: i32, name: &str, command: &[&str], started: &str) -> serde_json::Value {
+    let words: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
+    let label = LabelRules::default().label(name, &words);
     json!({
-        "pid": pid, "started_at": started, "start_ticks": pid, "name": name, "command": command, "user": "me",
+        "pid": pid, "started_at": started, "start_ticks": pid, "name": name, "label": label, "command": command, "user": "me",
         "uid": 1000, "parent": 1, "state": "sleeping", "cpu_percent": 0.0, "memory_bytes": 41_000_000,
         "handles": {"db": 1, "wal": 1, "shm": 1}, "read_only": false, "index_read_only": false,
         "maps_database": false, "temp_files": 0, "maps_index": true, "holds_index": true, "replaced": [], "holds": [], "stale": null,

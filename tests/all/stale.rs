@@ -218,8 +218,8 @@ fn the_older_of_a_singleton_pair() {
     other.sql("SELECT * FROM t");
     let cause = stale(&mut watch, older.pid(), "duplicate");
     found(&mut watch, FindingKind::StaleDaemon, Some(older.pid()));
-    let (rule, newer_name) = ("only".to_owned(), "only".to_owned());
-    assert_eq!(cause, StaleCause::Duplicate { rule, newer: newer.pid(), newer_name });
+    let [rule, newer_name, newer_label] = ["only"; 3].map(str::to_owned);
+    assert_eq!(cause, StaleCause::Duplicate { rule, newer: newer.pid(), newer_name, newer_label });
     let database = look(&mut watch);
     for pid in [newer.pid(), other.pid()] {
         assert_eq!(causes(&database, pid), [""; 0]);

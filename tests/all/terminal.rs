@@ -13,11 +13,46 @@ use tempfile::TempDir;
 
 use crate::support::{Actor, WALTOP, eventually};
 
+/// What a terminal does beside its screen.
+#[derive(Default)]
+pub struct TerminalEvents {
+    /// The titles that it got, the last one last.
+    pub titles: Vec<String>,
+    pub bells: usize,
+    /// Titles on its stack.
+    pub saved_titles: usize,
+}
+
+impl vt100::Callbacks for TerminalEvents {
+    fn audible_bell(&mut self, _: &mut vt100::Screen) {
+        self.bells += 1;
+    }
+
+    fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
+        self.titles.push(String::from_utf8_lossy(title).into_owned());
+    }
+
+    fn unhandled_csi(
+        &mut self,
+        _: &mut vt100::Screen,
+        _: Option<u8>,
+        _: Option<u8>,
+        params: &[&[u16]],
+        letter: char,
+    ) {
+        match (params, letter) {
+            ([[22], [2]], 't') => self.saved_titles += 1,
+            ([[23], [2]], 't') => self.saved_titles -= 1,
+            _ => {}
+        }
+    }
+}
+
 /// The program in a terminal. It ends with its value.
 pub struct Terminal {
     master: Box<dyn MasterPty + Send>,
     keyboard: Box<dyn Write + Send>,
-    screen: Arc<Mutex<vt100::Parser>>,
+    screen: Arc<Mutex<vt100::Parser<TerminalEvents>>>,
     child: Box<dyn Child + Send + Sync>,
     modes: String,
 }
@@ -62,7 +97,12 @@ impl Terminal {
         }
         let child = pair.slave.spawn_command(command).expect("the program starts");
         drop(pair.slave);
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(cols), 0)));
+        let screen = Arc::new(Mutex::new(vt100::Parser::new_with_callbacks(
+            cells(rows),
+            cells(cols),
+            0,
+            TerminalEvents::default(),
+        )));
         let mut output = pair.master.try_clone_reader().expect("its output");
         let sink = Arc::clone(&screen);
         thread::spawn(move || {
@@ -100,6 +140,11 @@ impl Terminal {
 
     pub fn text(&self) -> String {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
+    }
+
+    /// What it did beside its screen so far.
+    pub fn events<T>(&self, read: impl FnOnce(&TerminalEvents) -> T) -> T {
+        read(self.screen.lock().unwrap_or_else(PoisonError::into_inner).callbacks())
     }
 
     /// The colours of what stands on the screen, each once.
@@ -161,7 +206,9 @@ impl Terminal {
             let parser = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
             let screen = parser.screen();
             let restored = !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste();
-            restored.then_some(())
+            let events = parser.callbacks();
+            let has_title = events.saved_titles > 0 || events.titles.last().is_some_and(|it| !it.is_empty());
+            (restored && !has_title).then_some(())
         });
         assert_eq!(modes(&*self.master), self.modes, "cooked mode is back");
     }

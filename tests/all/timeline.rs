@@ -40,10 +40,10 @@ fn sampled() -> (LockHistory, Instant) {
     };
     hold(who(612, "python3"), 20_000, 5000);
     for round in 10..99 {
-        hold(who(71_168, "bun"), round * 6000 + 500, 8);
-        hold(who(71_201, "bun"), round * 6000 + 1000, 2000);
+        hold(who(71_168, "amalfa"), round * 6000 + 500, 8);
+        hold(who(71_201, "amalfa"), round * 6000 + 1000, 2000);
     }
-    history.open(SampledLock::Write, at(600_000 - 840), who(71_201, "bun"));
+    history.open(SampledLock::Write, at(600_000 - 840), who(71_201, "amalfa"));
     history.waited(at(588_000), Duration::from_millis(1500), who(71_400, "waltop"));
     (history, at(600_000))
 }
@@ -101,7 +101,7 @@ fn scrolled_to_the_oldest_and_frozen() {
 fn under_the_cursor_is_who_held_the_lock_when_and_how_long_or_no_process() {
     let mut stage = stage(USUAL);
     stage.keys("b");
-    assert!(stage.screen().contains("71201 (bun) has held it for 840 ms so far from 14:03:21.160"));
+    assert!(stage.screen().contains("71201 (amalfa) has held it for 840 ms so far from 14:03:21.160"));
     stage.keys("<Left><Left>");
     assert!(stage.screen().contains("free"), "{}", stage.screen());
     stage.keys("<Home>");
@@ -170,12 +170,12 @@ fn escape_and_b_close_it_and_the_rows_below_cannot_be_hit() {
 #[test]
 fn what_has_no_timeline_says_why() {
     let mut exclusive = contended();
-    exclusive.locks.exclusive = Some(LockHolder { pid: Some(71_201), held_ms: None });
+    exclusive.locks.exclusive = Some(LockHolder { pid: Some(71_201), label: None, held_ms: None });
     let cases = [
         (contended(), true, "no process held the write lock"),
         (contended(), false, "are not sampled"),
         (rollback(), false, "In rollback mode the write lock cannot be sampled"),
-        (exclusive, false, "71201 (bun) has the whole file to itself"),
+        (exclusive, false, "71201 (amalfa) has the whole file to itself"),
         (missing(), false, "does not exist yet"),
     ];
     for (database, is_sampled, words) in cases {

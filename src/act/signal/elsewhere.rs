@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use crate::config::Permit;
+use crate::{act::RestartCommand, config::Permit};
 
 use super::{ExpectedProgram, SentSignal, SignalRefusal, SignalTarget, StopSignal};
 
@@ -26,6 +26,11 @@ impl PinnedProcess {
 
     pub fn target(&self) -> SignalTarget {
         self.0
+    }
+
+    /// Unknown.
+    pub fn restart(&self) -> Option<RestartCommand> {
+        None
     }
 
     /// Refuses.

@@ -15,6 +15,7 @@ use rustix::{
 };
 
 use crate::{
+    act::RestartCommand,
     config::Permit,
     observe::{
         self,
@@ -93,6 +94,11 @@ impl PinnedProcess {
 
     pub fn target(&self) -> SignalTarget {
         self.target
+    }
+
+    /// How to start it again; `None` if it is gone.
+    pub fn restart(&self) -> Option<RestartCommand> {
+        RestartCommand::read(self.target, &self.proc)
     }
 
     /// Sends `signal`, only to the expected program.

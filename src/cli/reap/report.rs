@@ -46,6 +46,8 @@ pub struct ReapCandidate {
     pid: i32,
     started_at: Option<Timestamp>,
     name: String,
+    /// The name of its daemon rule, else its script, else its program.
+    label: String,
     command: Vec<String>,
     user: Option<String>,
     state: ProcessState,
@@ -55,6 +57,8 @@ pub struct ReapCandidate {
     pub outcome: ReapOutcome,
     /// Why it got no signal; `None` if it got one.
     pub refusal: Option<String>,
+    /// The line for a shell that starts it again in its folder; `None` if waltop did not end it.
+    pub start_again: Option<String>,
 }
 
 /// The result for a candidate.
@@ -78,6 +82,7 @@ impl ReapCandidate {
             pid: process.pid,
             started_at: process.started_at,
             name: process.name.clone(),
+            label: process.label.clone(),
             command: process.command.clone(),
             user: process.user.clone(),
             state: process.state,
@@ -86,6 +91,7 @@ impl ReapCandidate {
             protected: process.stale.as_ref().and_then(|stale| stale.protected.clone()),
             outcome,
             refusal,
+            start_again: None,
         }
     }
 }

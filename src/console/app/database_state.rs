@@ -32,6 +32,8 @@ pub(super) struct DatabaseState {
     pub(super) filters: RowFilters,
     /// The current and the resolved findings.
     pub(super) findings: FindingHistory,
+    /// Whether a sample has shown it.
+    pub(super) was_sampled: bool,
     /// Whether any sample found a file at the path.
     pub(super) was_there: bool,
     asked: PragmaRequest,

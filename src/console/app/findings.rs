@@ -6,14 +6,16 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::snapshot::{Finding, FindingKind};
+use crate::snapshot::{Finding, FindingKind, Severity};
 
 use super::{App, FilterTarget};
 
 /// How many resolved findings are kept per database.
 const REMEMBERED: usize = 20;
+/// A finding that begins within this time after its end is not new.
+const RECURS: SignedDuration = SignedDuration::from_mins(1);
 
 /// What identifies a finding across samples.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +62,7 @@ impl<'a> FindingRow<'a> {
         key(self.finding())
     }
 
-    /// The text that a filter matches: severity or `gone`, name, PID, message.
+    /// The text that a filter matches: severity or `gone`, name, PID, message with the label.
     fn searchable(self) -> String {
         let Finding { kind, severity, pid, message, .. } = self.finding();
         let state = match self {
@@ -86,42 +88,68 @@ struct CurrentFinding {
     times: u32,
 }
 
+/// A change of a finding between two samples.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum FindingChange {
+    Began {
+        finding: Finding,
+        /// Whether it was not there for the last [`RECURS`] either.
+        is_new: bool,
+        /// How often it has ended before.
+        times: u32,
+    },
+    Worsened {
+        finding: Finding,
+        before: Severity,
+    },
+    Ended(ResolvedFinding),
+}
+
 impl FindingHistory {
-    /// Adds the findings of a sample.
-    pub(super) fn follow(&mut self, findings: &[Finding], taken_at: Timestamp) {
+    /// Adds the findings of a sample, and returns what changed, the end of findings last.
+    pub(super) fn follow(&mut self, findings: &[Finding], taken_at: Timestamp) -> Vec<FindingChange> {
+        let mut changes = Vec::new();
         let mut before = std::mem::take(&mut self.current);
         for finding in findings {
             let key = key(finding);
             let known = before.remove(&key);
-            let (since, times) = match known {
-                Some(known) => (known.since, known.times),
-                None => (taken_at, self.reopen(&key)),
+            // Of two with one key the first counts, as in the panel.
+            if self.current.contains_key(&key) {
+                continue;
+            }
+            let (since, times) = if let Some(known) = known {
+                let before = known.finding.severity;
+                if finding.severity > before {
+                    changes.push(FindingChange::Worsened { finding: finding.clone(), before });
+                }
+                (known.since, known.times)
+            } else {
+                let (times, ended_at) = self.reopen(&key);
+                let is_recent = |at: Timestamp| taken_at.duration_since(at) < RECURS;
+                let is_new = !ended_at.is_some_and(is_recent);
+                changes.push(FindingChange::Began { finding: finding.clone(), is_new, times });
+                (taken_at, times)
             };
-            self.current.entry(key).or_insert_with(|| CurrentFinding {
-                finding: finding.clone(),
-                since,
-                times,
-            });
+            self.current.insert(key, CurrentFinding { finding: finding.clone(), since, times });
         }
         // Each is pushed to the front, so the first kind ends up first.
         let mut ended: Vec<CurrentFinding> = before.into_values().collect();
         ended.sort_by_key(|ended| Reverse(ended.finding.kind));
         for ended in ended {
             let held = Duration::try_from(taken_at.duration_since(ended.since)).unwrap_or_default();
-            self.gone.push_front(ResolvedFinding {
-                finding: ended.finding,
-                at: taken_at,
-                held,
-                times: ended.times + 1,
-            });
+            let resolved =
+                ResolvedFinding { finding: ended.finding, at: taken_at, held, times: ended.times + 1 };
+            changes.push(FindingChange::Ended(resolved.clone()));
+            self.gone.push_front(resolved);
         }
         self.gone.truncate(REMEMBERED);
+        changes
     }
 
-    /// Removes a finding that recurs from the resolved ones and returns how often it was resolved.
-    fn reopen(&mut self, wanted: &FindingId) -> u32 {
+    /// Removes a finding that recurs from the resolved ones and returns how often it was resolved, and when last.
+    fn reopen(&mut self, wanted: &FindingId) -> (u32, Option<Timestamp>) {
         let at = self.gone.iter().position(|gone| key(&gone.finding) == *wanted);
-        at.and_then(|at| self.gone.remove(at)).map_or(0, |gone| gone.times)
+        at.and_then(|at| self.gone.remove(at)).map_or((0, None), |gone| (gone.times, Some(gone.at)))
     }
 }
 
@@ -151,7 +179,7 @@ impl App {
     }
 }
 
-fn key(finding: &Finding) -> FindingId {
+pub(super) fn key(finding: &Finding) -> FindingId {
     let subject = SUBJECTS.iter().find_map(|name| finding.evidence.get(*name)?.as_str());
     FindingId { kind: finding.kind, pid: finding.pid, subject: subject.map(str::to_owned) }
 }
@@ -159,7 +187,7 @@ fn key(finding: &Finding) -> FindingId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Remedy, Severity};
+    use crate::snapshot::Remedy;
 
     const A: FindingKind = FindingKind::PinnedWal;
 
@@ -167,6 +195,7 @@ mod tests {
         Finding {
             kind,
             severity: Severity::Warning,
+            label: None,
             pid: Some(pid),
             message: message.to_owned(),
             evidence: serde_json::Map::new(),

@@ -18,8 +18,7 @@ pub enum Notice {
     NothingSeen,
     /// The process of the selected row has exited.
     ProcessGone {
-        pid: i32,
-        name: String,
+        who: String,
     },
     NothingSelected,
     Copied(String),
@@ -164,7 +163,7 @@ impl fmt::Display for Notice {
         match self {
             Self::SamplerEnded => f.write_str("internal error: sampling stopped; restart waltop"),
             Self::NothingSeen => f.write_str("nothing has been seen yet; try again in a moment"),
-            Self::ProcessGone { pid, name } => write!(f, "{pid} ({name}) has gone"),
+            Self::ProcessGone { who } => write!(f, "{who} has gone"),
             Self::NothingSelected => f.write_str("nothing is selected here"),
             Self::Copied(text) => write!(f, "copied: {text}"),
             Self::UnknownKey { key, help } => write!(f, "no key {key} here; {help} lists the keys"),

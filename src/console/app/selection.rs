@@ -256,10 +256,10 @@ fn is(process: &Process, wanted: SignalTarget) -> bool {
     target(process) == Some(wanted)
 }
 
-// The text that a filter matches: PID, name, command line, user, locks, and whether the process is stale.
+// The text that a filter matches: PID, label, name, command line, user, locks, and whether the process is stale.
 fn searchable(database: &Database, process: &Process) -> String {
-    let Process { pid, name, user, state, .. } = process;
+    let Process { pid, label, name, user, state, .. } = process;
     let (command, locks) = (process.command_line(), process_columns::locks(database, process));
     let stale = if process.is_stale() { "STALE" } else { "" };
-    format!("{pid} {name} {command} {} {state} {locks} {stale}", user.as_deref().unwrap_or_default())
+    format!("{pid} {label} {name} {command} {} {state} {locks} {stale}", user.as_deref().unwrap_or_default())
 }

@@ -206,7 +206,7 @@ impl App {
             *folder = at_home(std::mem::take(folder), self.setup.home.as_deref());
             self.setup.folder.clone_from(folder);
         }
-        let begins = Notice::Begins(announcement(&act));
+        let begins = Notice::Begins(announcement(&act, subject(&kind)));
         match self.switch.confirm(act) {
             Err(why) => {
                 let notice = self.not_armed(why);
@@ -232,7 +232,7 @@ impl App {
             stays: Vec::new(),
             refused: 0,
         };
-        let named = |target, process: &Process| StoppedProcess { target, name: process.name.clone() };
+        let named = |target, process: &Process| StoppedProcess { target, label: process.label.clone() };
         let ending = match kind {
             DialogKind::Stop(StopDialog { process, target, database, signal, .. }) => {
                 begin(database, signal, vec![named(target, &process)])
@@ -248,7 +248,7 @@ impl App {
             DialogKind::Kill(KillDialog(ending)) => ending.again(StopSignal::Kill, until),
             DialogKind::StopIngestion(StopIngestionDialog { target, database, .. }) => {
                 // It exits after its batch, which may have to wait; waltop does not ask again.
-                let stopped = StoppedProcess { target, name: "ingestion".to_owned() };
+                let stopped = StoppedProcess { target, label: "ingestion".to_owned() };
                 self.stopping.unwatched.push(begin(database, StopSignal::Term, vec![stopped]));
                 return;
             }
@@ -282,12 +282,16 @@ impl App {
             let Some(at) = unwatched else { return Vec::new() };
             (self.stopping.unwatched.swap_remove(at), false)
         };
+        let restart = ended.restart.clone();
         let report = record(&mut ending, ended);
         let mut effects = if ending.count() == 1 {
             vec![self.notify(Notice::Stop(report))]
         } else {
             vec![Effect::Note(report.level(), report.to_string())]
         };
+        if let (Some(restart), Some(gone)) = (restart, ending.gone.last()) {
+            effects.push(Effect::Note(log::Level::Info, format!("to start {gone} again: {restart}")));
+        }
         let is_over = ending.waiting.is_empty();
         let may_ask = is_watched && ending.signal != StopSignal::Kill && self.switch.is_armed();
         if is_over && may_ask && !ending.stays.is_empty() {
@@ -342,6 +346,16 @@ impl App {
         };
         let mut all = self.stopping.unwatched.iter().chain(&self.stopping.over).chain(shown);
         all.any(|ending| ending.is_about(pid))
+    }
+}
+
+/// The process of a dialog about one.
+fn subject(kind: &DialogKind) -> Option<String> {
+    match kind {
+        DialogKind::Stop(dialog) => Some(dialog.process.who()),
+        DialogKind::Reap(list) => list.ticked().next().map(|(_, process)| process.who()),
+        DialogKind::Kill(KillDialog(ending)) => ending.stays.first().map(ToString::to_string),
+        _ => None,
     }
 }
 

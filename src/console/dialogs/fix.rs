@@ -24,11 +24,10 @@ pub struct FixDialog {
 
 impl FixDialog {
     pub fn new(database: &Database, steps: Vec<FixStep>) -> Self {
-        let name = |process: &Process| format!("{} ({})", process.pid, process.name);
         Self {
             database: database.path.clone(),
             steps: steps.into_iter().map(|step| (step.sql, step.why)).collect(),
-            holders: database.processes.iter().map(name).collect(),
+            holders: database.processes.iter().map(Process::who).collect(),
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct PendingStop {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoppedProcess {
     pub target: SignalTarget,
-    pub name: String,
+    pub label: String,
 }
 
 impl PendingStop {
@@ -61,7 +61,7 @@ impl PendingStop {
 
 impl std::fmt::Display for StoppedProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.target.pid, self.name)
+        write!(f, "{} ({})", self.target.pid, self.label)
     }
 }
 

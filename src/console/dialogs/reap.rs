@@ -187,7 +187,7 @@ fn row_text(now: Timestamp, row: &ReapRow) -> String {
         StopMark::Refused(refusal) => refusal.to_string(),
         StopMark::Ticked(_) | StopMark::Unticked(_) => causes.join(", "),
     };
-    let name = text::pad(&process.name, 12);
+    let name = text::pad(&process.label, 12);
     format!("{sign} {:>7}  {age:>8}  {name}  {why}", process.pid)
 }
 

@@ -44,7 +44,7 @@ impl StopDialog {
 
 impl DialogContent for StopDialog {
     fn title(&self) -> String {
-        format!("Stop {}", self.process.pid)
+        format!("Stop {}", text::clean(&self.process.who()))
     }
 
     fn pins(&self) -> bool {

@@ -50,7 +50,7 @@ fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows
         |handles| format!("{} on the database, {} on -wal, {} on -shm", handles.db, handles.wal, handles.shm),
     );
     let mut rows = vec![
-        row("process", process.pid.to_string()),
+        row("process", process.who()),
         row("name", &process.name),
         row("command", process.command_line()),
         row("user", known(process.user.clone())),

@@ -98,7 +98,7 @@ fn writer(database: &Database, theme: &Theme, wide: bool) -> (String, ratatui::s
         Some(holder) => {
             // Beside its label the name comes first, because it is readable from a distance.
             let named = || match holder.pid.and_then(|pid| database.process(pid)) {
-                Some(process) => format!("{} {}", text::fit(&process.name, 15), process.pid),
+                Some(process) => format!("{} {}", text::fit(&process.label, 15), process.pid),
                 None => super::locks::who(database, holder.pid),
             };
             let who = holder.pid.filter(|_| !wide).map_or_else(named, |pid| pid.to_string());

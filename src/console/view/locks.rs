@@ -72,7 +72,7 @@ pub fn who(database: &Database, pid: Option<i32>) -> String {
     match pid {
         None => "a process not visible from here".to_owned(),
         Some(pid) => match database.process(pid) {
-            Some(process) => format!("{pid} ({})", text::fit(&process.name, 15)),
+            Some(process) => format!("{pid} ({})", text::fit(&process.label, 15)),
             None => pid.to_string(),
         },
     }

@@ -138,7 +138,7 @@ fn writer(row: OverviewRow<'_>) -> Option<String> {
     let held = holder.held_ms.map(|held| format!(" {}", units::duration(held))).unwrap_or_default();
     let pid = holder.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
     let process = holder.pid.and_then(|pid| database.process(pid)).filter(|_| row.is_wide);
-    let name = process.map_or_else(String::new, |it| format!(" {}", text::fit(&it.name, 6)));
+    let name = process.map_or_else(String::new, |it| format!(" {}", text::fit(&it.label, 6)));
     Some(format!("{pid}{name}{held}"))
 }
 

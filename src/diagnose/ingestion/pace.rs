@@ -57,6 +57,7 @@ impl StalledIngestion {
         Some(Finding {
             kind: self.kind(),
             severity: Severity::Warning,
+            label: None,
             pid: Some(run.pid),
             message: format!(
                 "{} has committed no batch for {}{}: {why}",
@@ -104,6 +105,7 @@ impl Rule for SlowBatch {
             Some(Finding {
                 kind: self.kind(),
                 severity,
+                label: None,
                 pid: pid(run, look.database),
                 message: format!(
                     "{} held the write lock for {} for a batch of {}: every other writer waits for that time",

@@ -39,6 +39,7 @@ impl Rule for LostLocks {
             Some(Finding {
                 kind: self.kind(),
                 severity: Severity::Error,
+                label: None,
                 pid: Some(process.pid),
                 message: format!(
                     "{} {what}, and what it commits can be lost",
@@ -74,6 +75,7 @@ impl Rule for ForkedConnection {
             Some(Finding {
                 kind: self.kind(),
                 severity: Severity::Error,
+                label: None,
                 pid: Some(process.pid),
                 message: format!(
                     "{} uses a connection inherited by fork from {}: it holds none of the locks that protect what it \
@@ -188,7 +190,7 @@ mod tests {
         child.pairing.inherited_from = Some(READER);
         assert_eq!(twice(&database), [], "an idle child does no harm");
         let mut sampled = database.clone();
-        let holds = ProcessHolds { pid: Some(WRITER), count: 1, max_ms: 1.0, total_ms: 1.0 };
+        let holds = ProcessHolds { pid: Some(WRITER), label: None, count: 1, max_ms: 1.0, total_ms: 1.0 };
         sampled.locks.write_holds = Some(WriteHolds {
             count: 1,
             p50_ms: 1.0,

@@ -32,6 +32,7 @@ impl OtherLog {
         Some(Finding {
             kind: self.kind(),
             severity: Severity::Error,
+            label: None,
             pid: Some(process.pid),
             message: format!(
                 "{} has {} open under another name and uses {others}, not {}-wal: two logs write to one file, and either \
@@ -53,6 +54,7 @@ impl OtherLog {
         Finding {
             kind: self.kind(),
             severity: Severity::Warning,
+            label: None,
             pid,
             message: format!(
                 "{} holds a lock on {} and none on {}-shm: it uses another log, or none",
@@ -78,6 +80,7 @@ pub fn left_behind(look: &RuleInput<'_>) -> Vec<Finding> {
         Some(Finding {
             kind: FindingKind::SplitWal,
             severity: Severity::Error,
+            label: None,
             pid: Some(process.pid),
             message: format!(
                 "{} uses the log of {} with another main file: one was put in the place of its own, and a checkpoint would \

@@ -54,7 +54,12 @@ fn executable(process: &Process) -> Option<StaleCause> {
 fn duplicate(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> {
     let rule = scene.rule(process).filter(|rule| rule.singleton)?;
     let newer = twins::newer(scene, process)?;
-    Some(StaleCause::Duplicate { rule: rule.name.clone(), newer: newer.pid, newer_name: newer.name.clone() })
+    Some(StaleCause::Duplicate {
+        rule: rule.name.clone(),
+        newer: newer.pid,
+        newer_name: newer.name.clone(),
+        newer_label: newer.label.clone(),
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
-//! Findings about daemons that should not run, run twice, or contradict their pidfile.
+//! Findings about daemons that should not run, or run twice.
 
-use super::twins::{self, DaemonFamily};
+use super::{
+    pidfile::DeadPidfile,
+    twins::{self, DaemonFamily},
+};
 use crate::{
     config::DaemonRule,
-    diagnose::{Rule, RuleFacts, RuleInput, evidence, explain, no_remedy, quoted, who},
-    snapshot::{
-        Database, Finding, FindingKind, Pidfile, Process, Remedy, RemedyAction, Severity, StaleCause,
-    },
+    diagnose::{Rule, RuleFacts, RuleInput, evidence, explain, no_remedy, quoted},
+    snapshot::{Database, Finding, FindingKind, Process, Remedy, RemedyAction, Severity, StaleCause},
 };
 
 pub const RULES: &[&dyn Rule] = &[&StaleDaemon, &DuplicateDaemon, &DeadPidfile];
@@ -21,85 +22,124 @@ impl Rule for StaleDaemon {
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
-        let mut found = Vec::new();
-        for process in &look.database.processes {
-            let Some(stale) = process.stale.as_ref().filter(|_| process.is_stale()) else { continue };
-            let told: Vec<String> = stale.causes.iter().map(ToString::to_string).collect();
-            let names: Vec<&str> = stale.causes.iter().map(StaleCause::name).collect();
-            found.push(Finding {
-                kind: self.kind(),
-                severity: Severity::Warning,
-                pid: Some(process.pid),
-                message: format!("{} is stale: {}", who(look.database, Some(process.pid)), told.join("; ")),
-                evidence: evidence([("causes", names.into())]),
-                remedy: reap(look.database, process),
-            });
+        let stale: Vec<&Process> = look.database.processes.iter().filter(|it| it.is_stale()).collect();
+        if stale.is_empty() {
+            return Vec::new();
         }
-        found
+        let family = DaemonFamily::of([look.database], &look.config.daemons);
+        let twins = twins_without_rule(look.database, &family);
+        stale
+            .into_iter()
+            .map(|process| {
+                let twins = twins.iter().find(|twins| twins[0].pid == process.pid);
+                self.finding(look.database, process, twins.map_or(&[][..], |twins| &twins[1..]))
+            })
+            .collect()
     }
+}
+
+impl StaleDaemon {
+    // With what would be a `duplicate-daemon` of the same process: a process has one row.
+    fn finding(&self, database: &Database, process: &Process, twins: &[&Process]) -> Finding {
+        let causes: &[StaleCause] = process.stale.as_ref().map_or(&[], |stale| &stale.causes);
+        let mut told: Vec<String> = causes.iter().map(ToString::to_string).collect();
+        let mut names: Vec<&str> = causes.iter().map(StaleCause::name).collect();
+        let mut evidence = evidence([]);
+        for cause in causes {
+            if let StaleCause::Duplicate { rule, newer, .. } = cause {
+                evidence.insert("rule".to_owned(), rule.clone().into());
+                evidence.insert("processes".to_owned(), vec![process.pid, *newer].into());
+            }
+        }
+        if !twins.is_empty() {
+            told.push(format!("it {}", same_command(twins)));
+            names.push(DUPLICATE);
+            let pids: Vec<i32> = std::iter::once(process.pid).chain(twins.iter().map(|it| it.pid)).collect();
+            evidence.insert("processes".to_owned(), pids.into());
+        }
+        evidence.insert("causes".to_owned(), names.into());
+        Finding {
+            kind: self.kind(),
+            severity: Severity::Warning,
+            label: None,
+            pid: Some(process.pid),
+            message: format!("{} is stale: {}", process.who(), told.join("; ")),
+            evidence,
+            remedy: reap(database, process),
+        }
+    }
+}
+
+/// The name of [`StaleCause::Duplicate`].
+const DUPLICATE: &str = "duplicate";
+
+fn same_command(twins: &[&Process]) -> String {
+    let named: Vec<String> = twins.iter().map(|twin| twin.who()).collect();
+    format!("runs the same command in the same folder as {}", named.join(", "))
+}
+
+// A process with a rule is reported for that, or the rule permits several.
+fn twins_without_rule<'a>(database: &'a Database, family: &DaemonFamily<'_>) -> Vec<Vec<&'a Process>> {
+    let mut alike = twins::alike(database, family);
+    alike.retain(|twins| twins.iter().all(|it| family.rule(it).is_none()));
+    alike
 }
 
 /// Two processes look like the same daemon.
 ///
 /// If a rule allows only one, it is a warning on each but the newest. Without a rule it is information: one finding for
-/// all equal processes, on the oldest.
+/// all equal processes, on the oldest. A stale process has this in its [`StaleDaemon`] instead.
 pub struct DuplicateDaemon;
 
 impl Rule for DuplicateDaemon {
     fn facts(&self) -> RuleFacts {
         RuleFacts::new(FindingKind::DuplicateDaemon, &[Severity::Info, Severity::Warning])
-            .with_actions(&[RemedyAction::StopProcess])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let mut found = Vec::new();
         let family = DaemonFamily::of([look.database], &look.config.daemons);
-        for process in &look.database.processes {
+        for process in look.database.processes.iter().filter(|it| !it.is_stale()) {
             if let (Some(rule), Some(newer)) = (family.rule(process), family.newer(process)) {
-                found.push(self.warning(look, rule, process, newer));
+                found.push(self.warning(rule, process, newer));
             }
         }
-        let alike = twins::alike(look.database, &family);
-        // A process with a rule is reported already, or the rule permits several.
-        let without_rule = alike.iter().filter(|twins| twins.iter().all(|it| family.rule(it).is_none()));
-        found.extend(without_rule.filter_map(|twins| self.info(look, twins)));
+        let twins = twins_without_rule(look.database, &family);
+        found.extend(twins.iter().filter_map(|twins| self.info(twins)));
         found
     }
 }
 
 impl DuplicateDaemon {
-    fn warning(&self, look: &RuleInput<'_>, rule: &DaemonRule, older: &Process, newer: &Process) -> Finding {
+    fn warning(&self, rule: &DaemonRule, older: &Process, newer: &Process) -> Finding {
         Finding {
             kind: self.kind(),
             severity: Severity::Warning,
+            label: None,
             pid: Some(older.pid),
             message: format!(
                 "{} and the newer {} are both {}, of which there should be one: they do the same work twice",
-                who(look.database, Some(older.pid)),
-                who(look.database, Some(newer.pid)),
+                older.who(),
+                newer.who(),
                 rule.name
             ),
             evidence: evidence([
                 ("rule", rule.name.clone().into()),
                 ("processes", vec![older.pid, newer.pid].into()),
             ]),
-            remedy: if older.is_stale() { reap(look.database, older) } else { no_remedy() },
+            remedy: no_remedy(),
         }
     }
 
-    fn info(&self, look: &RuleInput<'_>, twins: &[&Process]) -> Option<Finding> {
-        let (oldest, others) = twins.split_first()?;
+    fn info(&self, twins: &[&Process]) -> Option<Finding> {
+        let (oldest, others) = twins.split_first().filter(|(oldest, _)| !oldest.is_stale())?;
         let pids: Vec<i32> = twins.iter().map(|process| process.pid).collect();
-        let named: Vec<String> = others.iter().map(|it| who(look.database, Some(it.pid))).collect();
         Some(Finding {
             kind: self.kind(),
             severity: Severity::Info,
+            label: None,
             pid: Some(oldest.pid),
-            message: format!(
-                "{} runs the same command in the same folder as {}: they may do the same work twice",
-                who(look.database, Some(oldest.pid)),
-                named.join(", ")
-            ),
+            message: format!("{} {}: they may do the same work twice", oldest.who(), same_command(others)),
             evidence: evidence([
                 ("processes", pids.into()),
                 ("command", oldest.command_line().into()),
@@ -107,70 +147,6 @@ impl DuplicateDaemon {
             ]),
             remedy: no_remedy(),
         })
-    }
-}
-
-/// The pidfile of a daemon rule names no live process, or another one.
-///
-/// Two samples have to see it: while a daemon restarts, its pidfile is outdated for a moment. In a container a daemon
-/// also knows itself by another PID than the one visible from outside.
-pub struct DeadPidfile;
-
-impl Rule for DeadPidfile {
-    fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::DeadPidfile, &[Severity::Warning])
-    }
-
-    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
-        let rules = look.config.daemons.iter();
-        let pairs = rules.filter_map(|rule| {
-            let path = rule.pidfile.as_ref()?;
-            Some((rule, look.pidfiles.iter().find(|pidfile| pidfile.path == *path)?))
-        });
-        let is_old = |rule: &DaemonRule, pidfile: &Pidfile| {
-            let before = look.pidfiles_before.iter().find(|before| before.path == pidfile.path);
-            before.is_some_and(|before| before.pid == pidfile.pid && who_else(rule, before).is_some())
-        };
-        let twice = pairs.filter(|(rule, pidfile)| is_old(rule, pidfile));
-        twice.filter_map(|(rule, pidfile)| self.finding(rule, pidfile)).collect()
-    }
-}
-
-impl DeadPidfile {
-    fn finding(&self, rule: &DaemonRule, pidfile: &Pidfile) -> Option<Finding> {
-        let pid = pidfile.pid?;
-        let what = who_else(rule, pidfile)?;
-        Some(Finding {
-            kind: self.kind(),
-            severity: Severity::Warning,
-            // The process that has this PID now is unrelated.
-            pid: None,
-            message: format!(
-                "the pidfile {} of {} names {what}: a start may be refused, and a stop may hit a stranger",
-                pidfile.path.display(),
-                rule.name
-            ),
-            evidence: evidence([
-                ("pidfile", pidfile.path.display().to_string().into()),
-                ("pid", pid.into()),
-                ("command", pidfile.command.clone().into()),
-            ]),
-            remedy: Remedy { action: None, command: Some(format!("rm {}", quoted(&pidfile.path))) },
-        })
-    }
-}
-
-// The process that the pidfile names, if it is not one that the rule is about.
-fn who_else(rule: &DaemonRule, pidfile: &Pidfile) -> Option<String> {
-    let pid = pidfile.pid?;
-    if pidfile.inside.iter().any(|command| rule.pattern.is_match(command)) {
-        return None;
-    }
-    let is_other = |command: &&String| !rule.pattern.is_match(command);
-    match (pidfile.lives?, pidfile.command.as_ref().filter(is_other)) {
-        (false, _) => Some(format!("{pid}, which is gone")),
-        (true, Some(command)) => Some(format!("{pid}, which is another process now ({command})")),
-        (true, None) => None,
     }
 }
 
@@ -186,7 +162,7 @@ fn reap(database: &Database, process: &Process) -> Remedy {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use jiff::Timestamp;
     use regex::Regex;
 
@@ -194,10 +170,10 @@ mod tests {
     use crate::{
         config::Config,
         diagnose::fixture::{READER, WRITER, config, live, outline},
-        snapshot::{Executable, ExecutableState, Severity::*, StaleVerdict},
+        snapshot::{Executable, ExecutableState, Pidfile, Severity::*, StaleVerdict},
     };
 
-    fn rule(pidfile: Option<&str>) -> DaemonRule {
+    pub fn rule(pidfile: Option<&str>) -> DaemonRule {
         DaemonRule {
             name: "watcher".to_owned(),
             pattern: Regex::new("^bun").expect("a pattern"),
@@ -208,7 +184,7 @@ mod tests {
         }
     }
 
-    fn found(
+    pub fn found(
         rule: &dyn Rule,
         database: &Database,
         daemons: Vec<DaemonRule>,
@@ -218,7 +194,7 @@ mod tests {
     }
 
     // With the pidfiles of two looks.
-    fn found_after(
+    pub fn found_after(
         rule: &dyn Rule,
         database: &Database,
         daemons: Vec<DaemonRule>,
@@ -260,6 +236,43 @@ mod tests {
         assert_eq!(found[0].evidence["rule"], "watcher");
         assert_eq!(found[0].evidence["processes"], serde_json::json!([WRITER, READER]));
         assert_eq!(found[0].remedy, no_remedy(), "it was not judged to be stale");
+    }
+
+    #[test]
+    fn a_stale_process_with_a_twin_has_one_finding_and_the_healthy_twin_none() {
+        let judge = |process: &mut Process, cause| {
+            process.stale = Some(StaleVerdict { is_stale: true, causes: vec![cause], protected: None });
+        };
+        let all = |database: &Database, daemons: fn() -> Vec<DaemonRule>| {
+            [&StaleDaemon as &dyn Rule, &DuplicateDaemon]
+                .map(|it| found(it, database, daemons(), &[]))
+                .concat()
+        };
+        let newer = StaleCause::Duplicate {
+            rule: "watcher".to_owned(),
+            newer: READER,
+            newer_name: "bun".to_owned(),
+            newer_label: "bun".to_owned(),
+        };
+        let by_rule = all(&twins(|it| judge(&mut it[0], newer.clone())), || vec![rule(None)]);
+        assert_eq!(outline(&by_rule), [(FindingKind::StaleDaemon, Warning, Some(WRITER))]);
+        assert_eq!(by_rule[0].evidence["causes"], serde_json::json!(["duplicate"]));
+        assert_eq!(by_rule[0].evidence["processes"], serde_json::json!([WRITER, READER]));
+        assert_eq!(by_rule[0].evidence["rule"], "watcher");
+
+        let orphan = StaleCause::Orphan { adopted_by: Some(1), idle_ms: 1.8e6 };
+        let by_command = all(&twins(|it| judge(&mut it[0], orphan.clone())), Vec::new);
+        assert_eq!(outline(&by_command), [(FindingKind::StaleDaemon, Warning, Some(WRITER))]);
+        assert_eq!(by_command[0].evidence["causes"], serde_json::json!(["orphan", "duplicate"]));
+        let end = "; it runs the same command in the same folder as 71168 (python3)";
+        assert!(by_command[0].message.ends_with(end), "{}", by_command[0].message);
+
+        // The newer one of the two is stale for a reason of its own: the older is not.
+        let other = all(&twins(|it| judge(&mut it[1], orphan.clone())), Vec::new);
+        let [stale, twin] =
+            [(FindingKind::StaleDaemon, Warning, READER), (FindingKind::DuplicateDaemon, Info, WRITER)];
+        assert_eq!(outline(&other), [stale, twin].map(|(kind, severity, pid)| (kind, severity, Some(pid))));
+        assert_eq!(all(&twins(|_| {}), Vec::new).len(), 1, "without a verdict it is a duplicate");
     }
 
     #[test]
@@ -331,64 +344,5 @@ mod tests {
         assert_eq!(stale(&[], &split), page, "it is in another database");
         assert_eq!(stale(&[&path, "/srv/notes.db-wal"], &split), reap, "all of it was replaced");
         assert_eq!(stale(&[], &upgraded), reap);
-    }
-
-    fn dead(lives: Option<bool>, command: Option<&str>) -> Vec<Finding> {
-        let command = command.map(str::to_owned);
-        let pidfile =
-            Pidfile { path: "/srv/my daemon.pid".into(), pid: Some(42), lives, command, inside: Vec::new() };
-        found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[pidfile])
-    }
-
-    #[test]
-    fn a_pidfile_is_dead_where_its_process_is_gone_or_another() {
-        let gone = dead(Some(false), None);
-        assert_eq!(outline(&gone), [(FindingKind::DeadPidfile, Warning, None)]);
-        assert_eq!(
-            (&gone[0].evidence["pid"], &gone[0].evidence["command"]),
-            (&42.into(), &serde_json::Value::Null)
-        );
-        assert_eq!(gone[0].remedy.command.as_deref(), Some("rm '/srv/my daemon.pid'"));
-        let other = dead(Some(true), Some("vim notes.md"));
-        assert_eq!(other[0].evidence["command"], "vim notes.md");
-    }
-
-    #[test]
-    fn a_pidfile_is_left_alone_where_it_is_right_or_cannot_be_judged() {
-        for (lives, command) in [(Some(true), Some("bun watch")), (Some(true), None), (None, None)] {
-            assert_eq!(dead(lives, command), []);
-        }
-        let path = "/srv/my daemon.pid".into();
-        let empty = Pidfile { path, pid: None, lives: None, command: None, inside: Vec::new() };
-        assert_eq!(found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[empty]), []);
-        assert_eq!(found(&DeadPidfile, &live(), vec![rule(Some("/srv/my daemon.pid"))], &[]), []);
-    }
-
-    #[test]
-    fn two_samples_have_to_read_the_same_of_a_pidfile() {
-        let path = std::path::PathBuf::from("/srv/daemon.pid");
-        let gone = |pid: i32| {
-            vec![Pidfile {
-                path: path.clone(),
-                pid: Some(pid),
-                lives: Some(false),
-                command: None,
-                inside: Vec::new(),
-            }]
-        };
-        let found = |before: &[Pidfile], now: &[Pidfile]| {
-            found_after(&DeadPidfile, &live(), vec![rule(Some("/srv/daemon.pid"))], [before, now]).len()
-        };
-        assert_eq!(found(&gone(42), &gone(42)), 1);
-        assert_eq!(found(&[], &gone(42)), 0, "one look proves nothing");
-        assert_eq!(found(&gone(41), &gone(42)), 0, "it was written anew");
-        let alive: Vec<_> = gone(42).into_iter().map(|it| Pidfile { lives: Some(true), ..it }).collect();
-        assert_eq!(found(&alive, &gone(42)), 0, "it has just ended");
-        for (command, expected) in [("bun watch", 0), ("node", 1)] {
-            let inside = vec![command.to_owned()];
-            let contained: Vec<_> =
-                gone(1).into_iter().map(|it| Pidfile { inside: inside.clone(), ..it }).collect();
-            assert_eq!(found(&contained, &contained), expected, "{command} is 1 in a container");
-        }
     }
 }

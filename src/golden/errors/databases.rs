@@ -145,7 +145,10 @@ fn openings(lines: &mut Lines) {
             OpenError::Schema(MigrationError::Newer { path: path(), found: 99, known: 3 }),
         ],
     });
-    for holder in [BlockingProcess { name: None, ..blocking() }, BlockingProcess { pid: None, name: None }] {
+    for holder in [
+        BlockingProcess { name: None, label: None, ..blocking() },
+        BlockingProcess { pid: None, name: None, label: None },
+    ] {
         lines.add("BlockingProcess", &holder);
     }
 }
@@ -203,7 +206,11 @@ fn not_a_database() -> OpenError {
 }
 
 fn blocking() -> BlockingProcess {
-    BlockingProcess { pid: Some(READER), name: Some("python3".to_owned()) }
+    BlockingProcess {
+        pid: Some(READER),
+        name: Some("python3".to_owned()),
+        label: Some("report.py".to_owned()),
+    }
 }
 
 fn renumbering() -> RowidRenumbering {

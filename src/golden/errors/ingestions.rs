@@ -94,5 +94,5 @@ fn folder() -> String {
 }
 
 fn blocking() -> BlockingProcess {
-    BlockingProcess { pid: Some(7), name: Some("bun".to_owned()) }
+    BlockingProcess { pid: Some(7), name: Some("bun".to_owned()), label: None }
 }

@@ -130,7 +130,7 @@ pub fn add_causes(lines: &mut Lines) {
             StaleCause::Executable { path: path.clone(), is_replaced: true },
         ],
         StaleCause::Duplicate { .. } => [
-            StaleCause::Duplicate { rule: rule.clone(), newer: 7, newer_name: "bun".to_owned() },
+            StaleCause::Duplicate { rule: rule.clone(), newer: 7, newer_name: "bun".to_owned(), newer_label: "watch.ts".to_owned() },
         ],
         StaleCause::MaxAge { .. } => [
             StaleCause::MaxAge { rule: rule.clone(), age_ms, limit_ms, idle_ms },

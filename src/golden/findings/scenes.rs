@@ -108,11 +108,17 @@ pub fn stopped() -> Vec<Database> {
 
 pub fn long_holds() -> Vec<Database> {
     let now = |pid, held_ms| {
-        changed(live(), |it| it.locks.writer = Some(LockHolder { pid, held_ms: Some(held_ms) }))
+        changed(live(), |it| it.locks.writer = Some(LockHolder { pid, label: None, held_ms: Some(held_ms) }))
     };
     let past = |window_ms| {
         changed(live(), |it| {
-            let hold = ProcessHolds { pid: Some(WRITER), count: 55, max_ms: 3_000.0, total_ms: 22_000.0 };
+            let hold = ProcessHolds {
+                pid: Some(WRITER),
+                label: None,
+                count: 55,
+                max_ms: 3_000.0,
+                total_ms: 22_000.0,
+            };
             it.locks.window_ms = window_ms;
             it.locks.write_holds = Some(WriteHolds {
                 count: 55,

@@ -20,6 +20,7 @@ use crate::{
         proc,
     },
     paths::FileId,
+    snapshot::LabelRules,
 };
 
 use super::{LockActivity, SampledDatabase};
@@ -223,19 +224,26 @@ impl SampledLongHold {
     }
 }
 
-/// The names of the holders.
+/// The labels of the holders.
 pub struct HolderNames {
     proc: PathBuf,
+    rules: LabelRules,
     known: HashMap<i32, (Instant, Arc<LockOwner>)>,
 }
 
 impl From<PathBuf> for HolderNames {
     fn from(proc: PathBuf) -> Self {
-        Self { proc, known: HashMap::new() }
+        Self { proc, rules: LabelRules::default(), known: HashMap::new() }
     }
 }
 
 impl HolderNames {
+    /// Sets the rules that name processes.
+    pub fn set_rules(&mut self, rules: LabelRules) {
+        self.rules = rules;
+        self.known.clear();
+    }
+
     fn of(&mut self, pid: Option<i32>, now: Instant) -> Arc<LockOwner> {
         let Some(pid) = pid else { return Arc::default() };
         if let Some((_, who)) = self.known.get(&pid).filter(|(at, _)| now.duration_since(*at) < NAME_KEPT) {
@@ -243,7 +251,7 @@ impl HolderNames {
         }
         // The name of a process that is gone is dropped; a dropped name can be read again.
         self.known.retain(|_, (at, _)| now.duration_since(*at) < NAME_KEPT);
-        let who = Arc::new(proc::owner_of_lock(&self.proc, pid));
+        let who = Arc::new(proc::owner_of_lock(&self.proc, pid, &self.rules));
         self.known.insert(pid, (now, Arc::clone(&who)));
         who
     }

@@ -1,6 +1,6 @@
-//! `/proc/PID/cmdline` and `comm`: the name and arguments of a process.
+//! `/proc/PID/cmdline`, `comm` and `cwd`: the name, the arguments and the folder of a process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::ProcessFolder;
 use crate::bounded;
@@ -22,6 +22,11 @@ pub fn command(proc: &Path, pid: i32) -> Option<Vec<String>> {
     let of_thread = || line(&ProcessFolder::living_thread(proc, pid)?);
     let line = if own.bytes.is_empty() { of_thread().unwrap_or(own) } else { own };
     Some(words(&line.bytes, line.is_cut))
+}
+
+/// The working directory of process `pid`; `None` if it is gone, or hides it.
+pub fn directory(proc: &Path, pid: i32) -> Option<PathBuf> {
+    ProcessFolder::of(proc, pid).working_directory().ok()
 }
 
 /// The short name of process `pid`; `None` if it is gone or has none.

@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, path::Path};
 
-use super::{ProcessFolder, pids};
-use crate::{bounded, history::LockOwner};
+use super::{ProcessFolder, command, pids};
+use crate::{bounded, history::LockOwner, snapshot::LabelRules};
 
 /// The maximum size of `stat`, of which the kernel prints some hundred bytes.
 const STAT: usize = 4 << 10;
@@ -57,11 +57,12 @@ pub fn process_start(proc: &Path, pid: i32) -> Option<u64> {
     stat(proc, pid)?.living_start()
 }
 
-/// The process `pid`, with its name in the `/proc` at `proc`.
-pub fn owner_of_lock(proc: &Path, pid: i32) -> LockOwner {
+/// The process `pid`, with its label in the `/proc` at `proc`.
+pub fn owner_of_lock(proc: &Path, pid: i32, rules: &LabelRules) -> LockOwner {
     let stat = stat(proc, pid);
     let start_ticks = stat.as_ref().and_then(ProcessStat::living_start);
-    LockOwner { pid: Some(pid), start_ticks, name: stat.map(|stat| stat.name).unwrap_or_default() }
+    let label = |stat: ProcessStat| rules.label(&stat.name, &command(proc, pid).unwrap_or_default());
+    LockOwner { pid: Some(pid), start_ticks, name: stat.map(label).unwrap_or_default() }
 }
 
 /// The parent of `pid`, its parent, and so on, up to the first process of the system.

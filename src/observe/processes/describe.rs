@@ -13,7 +13,7 @@ use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToU
 use super::origin::KnownOrigin;
 use crate::{
     observe::proc::{self, ProcessFolder, program},
-    snapshot::{Process, ProcessActivity, ProcessId, ProcessState, ProgramSample},
+    snapshot::{LabelRules, Process, ProcessActivity, ProcessId, ProcessState, ProgramSample},
 };
 
 /// Describes processes, and remembers the CPU time that they used.
@@ -28,6 +28,7 @@ pub struct ProcessDescriber {
     habits: HashMap<ProcessId, ProcessConstants>,
     // The processes that this sample has described already: one process may have several databases open.
     described: HashMap<i32, Process>,
+    rules: LabelRules,
 }
 
 /// Time between two readings of facts that change only when a process runs another program or becomes another user.
@@ -40,6 +41,7 @@ struct ProcessConstants {
     name: String,
     uid: Option<u32>,
     command: Vec<String>,
+    label: String,
 }
 
 /// The processor time of one process. The kernel counts it in ticks of about 10 ms. Over less than
@@ -90,7 +92,19 @@ impl ProcessDescriber {
             origins: HashMap::new(),
             habits: HashMap::new(),
             described: HashMap::new(),
+            rules: LabelRules::default(),
         }
+    }
+
+    /// The rules that name processes.
+    pub fn label_rules(&self) -> LabelRules {
+        self.rules.clone()
+    }
+
+    /// Sets the rules that name processes.
+    pub fn set_label_rules(&mut self, rules: LabelRules) {
+        self.rules = rules;
+        self.habits.clear();
     }
 
     /// Starts a sample: reads the memory of `pids`, once before they are described.
@@ -129,13 +143,15 @@ impl ProcessDescriber {
         if !self.habits.get(&identity).is_some_and(is_fresh) {
             let uid = proc::process_owner(&self.proc, pid);
             let command = proc::command(&self.proc, pid).unwrap_or_default();
-            self.habits.insert(identity, ProcessConstants { at: now, name: stat.name.clone(), uid, command });
+            let label = self.rules.label(&stat.name, &command);
+            let constants = ProcessConstants { at: now, name: stat.name.clone(), uid, command, label };
+            self.habits.insert(identity, constants);
         }
         // If its first thread has exited, another one shows its state.
         let thread = stat.is_headless.then(|| ProcessFolder::living_thread(&self.proc, pid)).flatten();
         let thread = thread.and_then(|thread| Some(thread.stat()?.state));
-        let ProcessConstants { uid, command, .. } = self.habits.get(&identity)?;
-        let (uid, command) = (*uid, command.clone());
+        let ProcessConstants { uid, command, label, .. } = self.habits.get(&identity)?;
+        let (uid, command, label) = (*uid, command.clone(), label.clone());
         let known = self.origins.entry(identity);
         let origin =
             known.or_insert_with(|| KnownOrigin::of(&self.proc, &stat, now)).at(&self.proc, &stat, now);
@@ -143,6 +159,7 @@ impl ProcessDescriber {
             started_at: self.boot_second.and_then(|boot| started_at(boot, stat.start_ticks)),
             start_ticks: Some(stat.start_ticks),
             command,
+            label,
             user: uid.map(|uid| self.user(uid)),
             uid,
             parent: Some(stat.parent).filter(|&parent| parent > 0),

@@ -371,7 +371,7 @@ fn a_rule_of_the_configuration_condemns_what_is_idle_and_spares_what_works() {
     assert!(said.out.contains("1 of 3 stale, watched for 1 s"), "{said:?}");
     let protected = StaleProtection::Rule { rule: "server".to_owned() };
     assert!(said.out.contains("left alone: ") && said.out.contains(&protected.to_string()), "{said:?}");
-    assert!(said.out.contains(&format!("{} (old) has ended after TERM", idle.pid())), "{said:?}");
+    assert!(said.out.contains(&format!("{} (watcher) has ended after TERM", idle.pid())), "{said:?}");
     assert!(!lives(&idle) && lives(&working) && lives(&spared));
     let said = home.run(&["reap", "--yes", "--for", "1s", "--pid", &spared.pid().to_string(), "notes.db"]);
     let spared_by_rule = SignalRefusal::Spared { pid: spared.pid(), why: protected };

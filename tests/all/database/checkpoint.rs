@@ -181,6 +181,6 @@ fn it_is_refused_where_it_cannot_or_must_not_be_run() {
     let before = trace(folder.path());
     let error = checkpoint(&path, CheckpointMode::Passive, &endangered(&path, JournalMode::Wal))
         .expect_err("data would be lost");
-    assert!(error.to_string().contains("71168 (bun) writes where nobody reads"), "{error}");
+    assert!(error.to_string().contains("71168 (amalfa) writes where nobody reads"), "{error}");
     assert_eq!(trace(folder.path()), before);
 }

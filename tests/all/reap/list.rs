@@ -60,11 +60,11 @@ fn pinned(stage: &mut Stage, targets: &[SignalTarget]) {
 
 fn ended(stage: &mut Stage, target: SignalTarget, signal: StopSignal, end: StopOutcome) -> Vec<Effect> {
     let at = "2026-01-15T14:03:27Z".parse().expect("a time");
-    stage.update(Message::Report(EffectReport::Ended(StopResult { target, signal, end, at })))
+    stage.update(Message::Report(EffectReport::Ended(StopResult { target, signal, end, restart: None, at })))
 }
 
-fn bun(pid: i32) -> StoppedProcess {
-    StoppedProcess { target: fixture(pid), name: "bun".to_owned() }
+fn amalfa(pid: i32) -> StoppedProcess {
+    StoppedProcess { target: fixture(pid), label: "amalfa".to_owned() }
 }
 
 /// The marks of the rows in the open list.
@@ -185,11 +185,11 @@ fn the_grace_is_counted_down_and_kill_is_asked_with_the_focus_on_no() {
     stage.update(Message::Tick(later));
     let first = ended(&mut stage, meant[0], StopSignal::Term, StopOutcome::Gone);
     let term = StopSignal::Term;
-    assert_eq!(notes(&first), [StopReport::Gone { stopped: bun(71166), signal: term }.to_string()]);
+    assert_eq!(notes(&first), [StopReport::Gone { stopped: amalfa(71166), signal: term }.to_string()]);
     assert_snapshot!(stage.screen());
     assert!(acts(&stage.keys("y")).is_empty(), "there is nothing to say yes to yet");
     let second = ended(&mut stage, meant[1], StopSignal::Term, StopOutcome::Stays);
-    assert_eq!(notes(&second), [StopReport::Stays { stopped: bun(71168), signal: term }.to_string()]);
+    assert_eq!(notes(&second), [StopReport::Stays { stopped: amalfa(71168), signal: term }.to_string()]);
     assert_snapshot!("kill_is_asked", stage.screen());
     let kill = ConfirmedAction::Signal { targets: vec![meant[1]], signal: StopSignal::Kill };
     assert_eq!(acts(&stage.keys("y")), [&kill]);
@@ -199,12 +199,13 @@ fn the_grace_is_counted_down_and_kill_is_asked_with_the_focus_on_no() {
     after.locks.readers.retain(|it| it.pid != Some(71168));
     let mut after = look(vec![after]);
     after.snapshot.taken_at = "2026-01-15T14:03:26Z".parse().expect("a time");
-    assert!(notes(&stage.look(after.clone())).is_empty(), "that look began before the end");
+    let report = "2 of 2 gone: all locks released; the WAL can be moved again";
+    assert!(!notes(&stage.look(after.clone())).contains(&report), "that look began before the end");
     after.snapshot.taken_at = "2026-01-15T14:03:28Z".parse().expect("a time");
     assert_eq!(notes(&stage.look(after)).len(), 1);
     let pending = StopTally {
         signal: StopSignal::Kill,
-        gone: vec![bun(71166), bun(71168)],
+        gone: vec![amalfa(71166), amalfa(71168)],
         stays: Vec::new(),
         refused: 0,
     };
@@ -302,7 +303,7 @@ fn one_that_stays_and_its_locks_are_reported_as_they_are() {
     let Some(Notice::Stop(StopReport::Aftermath { pending, aftermath })) = stage.app.notice() else {
         panic!("{:?}", stage.app.notice())
     };
-    assert_eq!((&pending.gone[..], &pending.stays[..]), (&[][..], &[bun(71201)][..]));
+    assert_eq!((&pending.gone[..], &pending.stays[..]), (&[][..], &[amalfa(71201)][..]));
     assert_eq!(aftermath.still_held, [71201]);
 }
 
@@ -324,7 +325,7 @@ fn enter_before_kill_is_no_and_a_grace_that_was_left_asks_nothing() {
         stage.keys(keys);
         ended(&mut stage, meant[0], StopSignal::Term, StopOutcome::Stays);
         assert!(stage.app.dialog().is_none(), "{}", stage.screen());
-        let report = StopReport::Stays { stopped: bun(meant[0].pid), signal: StopSignal::Term };
+        let report = StopReport::Stays { stopped: amalfa(meant[0].pid), signal: StopSignal::Term };
         assert_eq!(stage.app.notice(), Some(&Notice::Stop(report)));
     }
 }

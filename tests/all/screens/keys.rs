@@ -118,7 +118,7 @@ fn a_selected_process_that_goes_is_reported() {
     let mut without = contended();
     without.processes.retain(|process| process.pid != 71166);
     stage.look(look(vec![without]));
-    assert_eq!(stage.app.notice(), Some(&Notice::ProcessGone { pid: 71166, name: "bun".to_owned() }));
+    assert_eq!(stage.app.notice(), Some(&Notice::ProcessGone { who: "71166 (amalfa)".to_owned() }));
 }
 
 #[test]

@@ -5,22 +5,40 @@ use std::{fs, process::Command};
 use super::*;
 
 #[test]
-fn the_older_of_a_singleton_pair_is_reported_as_a_duplicate() {
+fn the_older_of_a_singleton_pair_is_one_finding_and_the_newer_none() {
     let scene = Scene::ruled("only", |rule| rule.singleton = true);
     let mut older = scene.actor_as("only");
     older.sql("SELECT * FROM t");
     let mut watch = scene.watch();
-    assert!(told(&look(&mut watch), FindingKind::DuplicateDaemon, Some(older.pid())).is_none());
+    let about = |database: &Database, pid: i32| {
+        let findings = database.findings.iter().filter(|finding| finding.pid == Some(pid));
+        findings.map(|finding| finding.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(about(&look(&mut watch), older.pid()), []);
     let newer = scene.actor_as("only");
-    let finding = found(&mut watch, FindingKind::DuplicateDaemon, Some(older.pid()));
-    assert_eq!(finding.severity, Severity::Warning);
+    let finding = found(&mut watch, FindingKind::StaleDaemon, Some(older.pid()));
+    assert_eq!((finding.severity, finding.label.as_deref()), (Severity::Warning, Some("only")));
+    assert_eq!(finding.evidence["causes"], serde_json::json!(["duplicate"]));
     assert_eq!(finding.evidence["processes"], serde_json::json!([older.pid(), newer.pid()]));
     let command = format!("waltop reap {} --pid {}", scene.path().display(), older.pid());
     assert_eq!(finding.remedy.command, Some(command));
     let database = look(&mut watch);
-    assert!(told(&database, FindingKind::DuplicateDaemon, Some(newer.pid())).is_none());
+    assert_eq!(about(&database, older.pid()), [FindingKind::StaleDaemon], "one row");
+    assert_eq!(about(&database, newer.pid()), [], "the healthy twin");
     newer.close();
-    assert!(told(&look(&mut watch), FindingKind::DuplicateDaemon, Some(older.pid())).is_none());
+    assert_eq!(about(&look(&mut watch), older.pid()), []);
+}
+
+#[test]
+fn a_protected_older_twin_is_a_duplicate_and_not_stale() {
+    let scene = Scene::ruled("only", |rule| (rule.singleton, rule.protect) = (true, true));
+    let (mut older, newer) = (scene.actor_as("only"), scene.actor_as("only"));
+    older.sql("SELECT * FROM t");
+    let mut watch = scene.watch();
+    let finding = found(&mut watch, FindingKind::DuplicateDaemon, Some(older.pid()));
+    assert_eq!((finding.severity, finding.remedy.command), (Severity::Warning, None));
+    assert_eq!(finding.evidence["processes"], serde_json::json!([older.pid(), newer.pid()]));
+    assert!(told(&look(&mut watch), FindingKind::StaleDaemon, Some(older.pid())).is_none());
 }
 
 #[test]

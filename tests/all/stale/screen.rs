@@ -71,13 +71,13 @@ fn details_list_the_causes_or_why_it_is_left_alone() {
 fn the_status_text_lists_them_too() {
     let text = report::text(&staged().snapshot);
     for line in [
-        "stale       71168 max-age: it is 3 d 20 h old, past the 1 d of the rule watcher, and idle: no tick of CPU \
+        "stale       71168 (amalfa) max-age: it is 3 d 20 h old, past the 1 d of the rule watcher, and idle: no tick of CPU \
          time and no lock of a transaction was seen in 5 s",
-        "stale       71168 executable: its program /usr/bin/bun was replaced after it started, as an upgrade does: it \
+        "stale       71168 (amalfa) executable: its program /usr/bin/bun was replaced after it started, as an upgrade does: it \
          runs the old one",
-        "left alone  71166 orphan: its parent has died (1 took it in), it has no terminal and no service manager, and \
+        "left alone  71166 (amalfa) orphan: its parent has died (1 took it in), it has no terminal and no service manager, and \
          it is idle: no tick of CPU time and no lock of a transaction was seen in 5 s",
-        "protected   71166 the rule vectors protects it",
+        "protected   71166 (amalfa) the rule vectors protects it",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");
     }

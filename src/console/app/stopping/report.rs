@@ -140,7 +140,7 @@ impl fmt::Display for StopTally {
 
 /// Records what happened to one process of `ending` and returns the report.
 pub(super) fn record(ending: &mut PendingStop, ended: StopResult) -> StopReport {
-    let StopResult { target, signal, end, at } = ended;
+    let StopResult { target, signal, end, at, .. } = ended;
     ending.known_at = ending.known_at.max(at);
     let found = ending.waiting.iter().position(|it| it.target == target);
     let Some(stopped) = found.map(|at| ending.waiting.swap_remove(at)) else {
@@ -201,10 +201,11 @@ fn continued(ending: &PendingStop, database: &Database) -> Option<StopReport> {
     Some(StopReport::AllContinued { sent: ending.stays.len(), all: ending.count(), still_stopped })
 }
 
-pub(super) fn announcement(act: &ConfirmedAction) -> String {
+/// What starts now; `subject` names the process of a signal to one.
+pub(super) fn announcement(act: &ConfirmedAction, subject: Option<String>) -> String {
     match act {
         ConfirmedAction::Signal { targets, signal } => match targets.as_slice() {
-            [target] => format!("{signal} goes to {}", target.pid),
+            [target] => format!("{signal} goes to {}", subject.unwrap_or_else(|| target.pid.to_string())),
             targets => format!("{signal} goes to {} processes", targets.len()),
         },
         ConfirmedAction::Checkpoint { mode, .. } | ConfirmedAction::Scheduled(DueCheckpoint { mode, .. }) => {
