@@ -143,8 +143,8 @@ impl LockHistory {
     pub const WAITS: usize = 4096;
     /// The time range of a snapshot's figures.
     pub const WINDOW: Duration = Duration::from_mins(1);
-    /// How many lanes a panel draws.
-    pub const LANES: usize = 8;
+    /// How many lanes a sample keeps: those of the processes with the most time.
+    pub const LANES: usize = 16;
     /// The most bytes that a history takes.
     pub const BYTES: usize = size_of::<Self>()
         + (Self::HOLDS + Self::WAITS) * (size_of::<TimedHold>() + LockOwner::BYTES)

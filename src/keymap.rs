@@ -161,18 +161,18 @@ pub const KEYMAP: &[KeyBinding] = &[
         help: "go to the previous panel",
     },
     KeyBinding {
-        name: "show-locks",
+        name: "show-findings",
         keys: &["1"],
-        action: Action::Zoom(Panel::Locks),
+        action: Action::Zoom(Panel::Findings),
         label: "",
-        help: "zoom the Locks panel, or restore the layout",
+        help: "zoom the Findings panel, or restore the layout",
     },
     KeyBinding {
         name: "show-processes",
         keys: &["2"],
         action: Action::Zoom(Panel::Processes),
         label: "",
-        help: "zoom the Processes panel",
+        help: "zoom the table of locks and processes",
     },
     KeyBinding {
         name: "show-files",
@@ -201,13 +201,6 @@ pub const KEYMAP: &[KeyBinding] = &[
         action: Action::Zoom(Panel::Log),
         label: "",
         help: "zoom the Log panel",
-    },
-    KeyBinding {
-        name: "show-findings",
-        keys: &["7"],
-        action: Action::Zoom(Panel::Findings),
-        label: "",
-        help: "zoom the Findings panel",
     },
     KeyBinding {
         name: "previous-database",

@@ -86,15 +86,17 @@ fn enter_goes_to_the_selected_one_and_escape_back() {
     let mut stage = Stage::new(look(many()), USUAL);
     stage.keys("jj<Enter>");
     assert!(stage.screen().contains("huey.db  3 of 5"), "{}", stage.screen());
-    assert!(stage.screen().contains("2 Processes"));
+    assert!(stage.screen().contains("2 Locks and processes"));
     stage.keys("oG");
     assert!(stage.screen().contains("secret.db  5 of 5"), "{}", stage.screen());
     stage.keys("<Esc>");
-    assert!(stage.screen().contains("huey.db  3 of 5") && stage.screen().contains("2 Processes"));
+    assert!(stage.screen().contains("huey.db  3 of 5") && stage.screen().contains("2 Locks and processes"));
     stage.keys("0[");
     assert!(stage.screen().contains("work/notes.db  2 of 5") && stage.screen().contains("5 databases"));
     stage.keys("0");
-    assert!(stage.screen().contains("work/notes.db  2 of 5") && stage.screen().contains("2 Processes"));
+    assert!(
+        stage.screen().contains("work/notes.db  2 of 5") && stage.screen().contains("2 Locks and processes")
+    );
     stage.keys("o3");
     assert!(stage.screen().contains("3 Files") && !stage.screen().contains("5 databases"));
 }
@@ -160,7 +162,7 @@ fn one_that_is_missing_or_unreadable_keeps_none_of_the_others_back() {
     terminal.shows(&writer.pid().to_string());
     terminal.keys("G\r");
     terminal.shows("notes.db  3 of 3");
-    terminal.shows("2 Processes: 1 with");
+    terminal.shows("2 Locks and processes: 1 open");
     terminal.shows("WRITE");
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
@@ -213,7 +215,7 @@ fn no_more_than_two_databases_are_asked_for_their_pragmas_at_once() {
     eventually("the last one has answered", || {
         most = most.max(workers(terminal.pid()));
         let screen = terminal.text();
-        (screen.contains("8.db  8 of 8") && screen.contains("our client")).then_some(())
+        (screen.contains("8.db  8 of 8") && screen.contains("7 ok")).then_some(())
     });
     assert!((1..=2).contains(&most), "{most} at once");
     terminal.keys("q");
@@ -228,6 +230,9 @@ fn the_timeline_takes_the_place_of_the_overview_also_from_its_help() {
         assert!(stage.screen().contains("Write lock"), "{keys}: {}", stage.screen());
         stage.keys("<Esc>");
         let screen = stage.screen();
-        assert!(screen.contains("2 Processes") && !screen.contains("5 databases"), "{keys}: {screen}");
+        assert!(
+            screen.contains("2 Locks and processes") && !screen.contains("5 databases"),
+            "{keys}: {screen}"
+        );
     }
 }

@@ -251,7 +251,7 @@ fn a_hold_stands_in_its_lane_and_under_the_cursor() {
     terminal.shows(&format!("{} (holder) held it for", writer.pid()));
     terminal.shows("(held: G follows again)");
     terminal.keys("b");
-    terminal.shows("2 Processes");
+    terminal.shows("2 Locks and processes");
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
 }

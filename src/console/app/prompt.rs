@@ -84,7 +84,7 @@ impl App {
         let target = match self.focus {
             Panel::Findings => FilterTarget::Findings,
             Panel::Log => FilterTarget::Log,
-            Panel::Locks | Panel::Processes | Panel::Files | Panel::Pragmas | Panel::Ingestion => {
+            Panel::Processes | Panel::Files | Panel::Pragmas | Panel::Ingestion => {
                 self.focus = Panel::Processes;
                 FilterTarget::Processes
             }

@@ -1,77 +1,72 @@
-//! Panel 2: the processes that have the database open.
+//! Panel 2: the processes that have the database open, each with its lock and its last minute.
 
 use ratatui::{
     Frame,
-    layout::Rect,
+    layout::{Constraint, Layout, Rect},
     style::Style,
     text::{Line, Span},
 };
 
-use super::{boxed, empty, table::SelectableTable, theme::Theme};
+use super::{
+    boxed, empty, locks,
+    strip::strip,
+    table::SelectableTable,
+    theme::{Theme, sign},
+};
 use crate::{
     console::{
-        app::{App, FilterTarget},
+        app::{App, FilterTarget, TableRow},
         process_columns::{CellInput, CellTone, ColumnWidth, PROCESS_COLUMNS, ProcessColumn},
     },
+    history::WriteLane,
     keymap::Panel,
-    snapshot::Database,
+    snapshot::{Database, Severity},
     text,
 };
 
-/// Below this width memory and files are omitted.
-const NARROW: u16 = 72;
-/// Cells of the mark of the selected row.
+/// Cells of the mark of the selected row and of the sign of its worst finding.
 const MARK: usize = 2;
+/// Below this width the columns are narrower, so that the last minute has room.
+const NARROW: u16 = 74;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Some(database) = app.database() else {
-        let inner = boxed(frame, area, app, theme, Panel::Processes, "Processes");
+        let inner = boxed(frame, area, app, theme, Panel::Processes, Panel::Processes.title());
         return empty(frame, inner, theme, "looking…");
     };
     let inner = boxed(frame, area, app, theme, Panel::Processes, &title(app, database));
-    let visible = app.visible_processes();
-    if visible.is_empty() {
-        let sentence = if !app.filter(FilterTarget::Processes).is_empty() {
-            "No process matches the filter: Esc clears it.".to_owned()
-        } else if database.files.db.is_none() {
-            super::absence(app, database)
-        } else {
-            "No process that can be seen from here has the database open.".to_owned()
-        };
-        return empty(frame, inner, theme, &sentence);
+    if database.files.db.is_none() {
+        return empty(frame, inner, theme, &super::absence(app, database));
     }
-    let is_narrow = inner.width < NARROW;
-    let columns: Vec<&ProcessColumn> =
-        PROCESS_COLUMNS.iter().filter(|column| !(is_narrow && column.is_optional)).collect();
-    let fixed = MARK + columns.iter().map(|column| width(column, 0)).sum::<usize>();
-    let rest = usize::from(inner.width).saturating_sub(fixed);
+    let [inner, facts] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(locks::height(app, inner.height))])
+            .areas(inner);
+    locks::render(frame, facts, app, database, theme);
+    let rows = app.table_rows();
+    if rows.is_empty() {
+        let sentence = if app.filter(FilterTarget::Processes).is_empty() {
+            "No process that can be seen from here has the database open."
+        } else {
+            "No process matches the filter: Esc clears it."
+        };
+        return empty(frame, inner, theme, sentence);
+    }
+    let table = ProcessTable::new(app, database, theme, inner.width);
     let selected = app.selected_row(Panel::Processes);
     let has_focus = app.focus == Panel::Processes;
-    let rows = visible.iter().enumerate().map(|(row, process)| {
-        // The row that a key acts on is selected in the panel that has the focus.
-        let mark = match (row == selected, has_focus) {
-            (false, _) => " ",
-            (true, true) => "▸",
-            (true, false) => "▹",
-        };
-        let input = CellInput { database, process, now: app.now };
-        let cells = columns.iter().map(|column| cell(column, input, rest, theme));
-        [mark.into()].into_iter().chain(cells).collect()
-    });
-    let headings = columns.iter().map(|column| heading(app, column, rest));
-    let table = SelectableTable {
-        widths: [MARK].into_iter().chain(columns.iter().map(|column| width(column, rest))).collect(),
-        heading: Some([Line::default()].into_iter().chain(headings).collect()),
-        rows: rows.collect(),
+    let cells = rows.iter().enumerate().map(|(at, row)| table.cells(*row, (at == selected, has_focus)));
+    let drawn = SelectableTable {
+        widths: [MARK].into_iter().chain(table.columns.iter().map(|(_, width)| *width)).collect(),
+        heading: Some([Line::default()].into_iter().chain(table.headings()).collect()),
+        rows: cells.collect(),
         selected,
         has_focus,
     };
-    table.render(frame, inner, theme);
+    drawn.render(frame, inner, theme);
 }
 
 fn title(app: &App, database: &Database) -> String {
-    let count = database.processes.len();
-    let mut title = format!("Processes: {count} with the database open");
+    let mut title = format!("{}: {} open", Panel::Processes.title(), database.processes.len());
     let stopped = database.processes.iter().filter(|process| process.is_stopped()).count();
     let stale = database.processes.iter().filter(|process| process.is_stale()).count();
     if stale > 0 {
@@ -83,44 +78,98 @@ fn title(app: &App, database: &Database) -> String {
     title + &super::filter_of(app, FilterTarget::Processes)
 }
 
-/// Cells of a column without its trailing gap.
-fn room(column: &ProcessColumn, rest: usize) -> usize {
-    match column.width {
-        ColumnWidth::Left(width) => width,
-        ColumnWidth::Right(width) => width - 1,
-        ColumnWidth::Rest => rest,
+struct ProcessTable<'a> {
+    app: &'a App,
+    database: &'a Database,
+    theme: &'a Theme,
+    /// Each with its width.
+    columns: Vec<(&'static ProcessColumn, usize)>,
+    lanes: &'a [WriteLane],
+}
+
+impl<'a> ProcessTable<'a> {
+    fn new(app: &'a App, database: &'a Database, theme: &'a Theme, width: u16) -> Self {
+        let shown: Vec<_> = PROCESS_COLUMNS.iter().filter(|column| width >= column.from).collect();
+        let narrower = usize::from(width < NARROW);
+        let fixed = |column: &&ProcessColumn| match column.width {
+            ColumnWidth::Left(width) => width - narrower,
+            ColumnWidth::Right(width) => width,
+            ColumnWidth::Rest | ColumnWidth::Strip => 0,
+        };
+        let rest = usize::from(width).saturating_sub(MARK + shown.iter().map(fixed).sum::<usize>());
+        let has_command = shown.iter().any(|column| column.width == ColumnWidth::Rest);
+        // The gaps around it included.
+        let strip = if has_command { (rest * 3 / 5).min(WriteLane::CELLS + 3) } else { rest };
+        let sized = |column: &'static ProcessColumn| match column.width {
+            ColumnWidth::Rest => (column, rest - strip),
+            ColumnWidth::Strip => (column, strip),
+            _ => (column, fixed(&column)),
+        };
+        let trend = app.sample().and_then(|look| look.trends.get(app.current()));
+        Self {
+            app,
+            database,
+            theme,
+            columns: shown.into_iter().map(sized).collect(),
+            lanes: trend.map_or(&[][..], |trend| &trend.lanes),
+        }
+    }
+
+    fn headings(&self) -> impl Iterator<Item = Line<'static>> {
+        self.columns.iter().map(|(column, width)| {
+            let arrow = if self.app.inverted { "▴" } else { "▾" };
+            let arrow = if self.app.sort.heading == column.heading { arrow } else { "" };
+            aligned(&format!("{}{arrow}", column.heading), column, *width).into()
+        })
+    }
+
+    fn cells(&self, row: TableRow<'_>, (is_selected, has_focus): (bool, bool)) -> Vec<Line<'static>> {
+        // The row that a key acts on is selected in the panel that has the focus.
+        let mark = match (is_selected, has_focus) {
+            (false, _) => " ",
+            (true, true) => "▸",
+            (true, false) => "▹",
+        };
+        let worst = row.pid().and_then(|pid| self.app.severity_of(pid));
+        let worst = worst.filter(|severity| *severity > Severity::Info);
+        let sign = worst.map_or(Span::raw(" "), |it| Span::styled(sign(it), self.theme.severity(it)));
+        let input = CellInput { database: self.database, row, now: self.app.now };
+        let cells = self.columns.iter().map(|(column, width)| {
+            let cell = (column.cell)(input);
+            let style = match cell.tone {
+                CellTone::Plain => Style::new(),
+                CellTone::Muted => self.theme.muted,
+                CellTone::Warning => self.theme.warning,
+                CellTone::Danger => self.theme.danger,
+            };
+            if column.width == ColumnWidth::Strip {
+                return self.last_minute(row, Span::styled(cell.text, style), *width);
+            }
+            Line::styled(aligned(&cell.text, column, *width), style)
+        });
+        [Line::from(vec![Span::raw(mark), sign])].into_iter().chain(cells).collect()
+    }
+
+    /// What must not be overlooked about the process, and how long it held the write lock in each second.
+    fn last_minute(&self, row: TableRow<'_>, tags: Span<'static>, width: usize) -> Line<'static> {
+        let lane = self.lanes.iter().find(|lane| lane.pid == row.pid());
+        let mut spans = vec![Span::raw("  ")];
+        let mut room = width.saturating_sub(3);
+        if !tags.content.is_empty() {
+            room = room.saturating_sub(tags.content.len() + 1);
+            spans.extend([tags, Span::raw(" ")]);
+        }
+        let cells = lane.map_or(&[][..], |lane| &lane.cells);
+        spans.extend(strip(cells, room.min(WriteLane::CELLS), self.theme));
+        Line::from(spans)
     }
 }
 
-fn width(column: &ProcessColumn, rest: usize) -> usize {
+fn aligned(text: &str, column: &ProcessColumn, width: usize) -> String {
     match column.width {
-        ColumnWidth::Left(width) | ColumnWidth::Right(width) => width,
-        ColumnWidth::Rest => rest,
+        ColumnWidth::Right(_) => format!("{:>room$}", text::fit(text, width - 1), room = width - 1),
+        ColumnWidth::Left(_) => format!(" {}", text::pad(text, width.saturating_sub(1))),
+        ColumnWidth::Strip => format!("  {}", text::fit(text, width.saturating_sub(2))),
+        ColumnWidth::Rest => text::fit(text, width),
     }
-}
-
-fn heading(app: &App, column: &ProcessColumn, rest: usize) -> Line<'static> {
-    let sign = if app.inverted { "▴" } else { "▾" };
-    let sign = if app.sort.heading == column.heading { sign } else { "" };
-    aligned(&format!("{}{sign}", column.heading), column, room(column, rest)).into()
-}
-
-fn aligned(text: &str, column: &ProcessColumn, room: usize) -> String {
-    match column.width {
-        ColumnWidth::Right(_) => format!("{text:>room$}"),
-        ColumnWidth::Left(_) | ColumnWidth::Rest => text::pad(text, room),
-    }
-}
-
-fn cell(column: &ProcessColumn, input: CellInput<'_>, rest: usize, theme: &Theme) -> Line<'static> {
-    let cell = (column.cell)(input);
-    let style = match cell.tone {
-        CellTone::Plain => Style::new(),
-        CellTone::Muted => theme.muted,
-        CellTone::Warning => theme.warning,
-    };
-    let tags = if cell.tags.is_empty() { String::new() } else { format!(" {}", cell.tags) };
-    let room = room(column, rest).saturating_sub(tags.len());
-    let text = aligned(&cell.text, column, room);
-    Line::from(vec![Span::styled(text, style), Span::styled(tags, theme.danger)])
 }

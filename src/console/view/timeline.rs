@@ -75,7 +75,7 @@ fn why_not(app: &App, database: &Database) -> Option<String> {
         );
     }
     let exclusive = database.locks.exclusive.as_ref()?;
-    let who = super::locks::who(database, exclusive.pid);
+    let who = super::who(database, exclusive.pid);
     Some(format!(
         "{who} has the whole file to itself (locking_mode=EXCLUSIVE) and takes no locks that could be sampled."
     ))
