@@ -90,6 +90,20 @@ pub const KEYMAP: &[KeyBinding] = &[
         help: "timeline: move the cursor forward; at the end it follows again",
     },
     KeyBinding {
+        name: "previous-hold",
+        keys: &[","],
+        action: Action::PreviousHold,
+        label: "hold before",
+        help: "timeline: select the hold before; Enter, x and y act on its process",
+    },
+    KeyBinding {
+        name: "next-hold",
+        keys: &["."],
+        action: Action::NextHold,
+        label: "next hold",
+        help: "timeline: select the next hold",
+    },
+    KeyBinding {
         name: "overview",
         keys: &["o", "0"],
         action: Action::Overview,

@@ -121,6 +121,8 @@ pub struct App {
     pub(super) search: TextSearch,
     /// What the last frame showed of the text over the panels.
     extent: TextExtent,
+    /// The last minutes of the database with this index, for the panel of a large screen.
+    recent: Option<(usize, Arc<Timeline>)>,
     ended_run: Option<EndedRun>,
     /// The dialog of the last confirmed ingestion. It reopens if the ingestion is refused.
     confirmed_ingest: Option<IngestDialog>,
@@ -152,6 +154,7 @@ impl App {
             scroll: 0,
             search: TextSearch::default(),
             extent: TextExtent::default(),
+            recent: None,
             ended_run: None,
             confirmed_ingest: None,
             notice: None,
@@ -179,7 +182,7 @@ impl App {
             Message::Look(look) => self.sampled(&look),
             Message::Drawn(extent) => {
                 self.drawn(extent);
-                Vec::new()
+                if self.recent_timeline().is_none() { self.ask_recent() } else { Vec::new() }
             }
             Message::Timeline { index, timeline } => {
                 self.timeline_arrived(index, timeline);
@@ -263,6 +266,7 @@ impl App {
         self.keep_selection();
         self.note_ended_run(running);
         let mut effects = self.follow_timeline();
+        effects.extend(self.ask_recent());
         // The next row is selected now. The user has to know before pressing a key.
         if let Some((pid, name)) = before
             && self.database().is_some_and(|database| database.process(pid).is_none())

@@ -55,13 +55,11 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     header::render(frame, top, app, theme);
+    let mut shows_recent = false;
     match &app.mode {
         Mode::Overview(_) => overview::render(frame, middle, app, theme),
-        Mode::Panels | Mode::Filter(_) => {
-            panels(frame, middle, app, theme);
-        }
+        Mode::Panels | Mode::Filter(_) => shows_recent = panels(frame, middle, app, theme),
         Mode::Timeline(past) => {
-            panels(frame, middle, app, theme);
             timeline::render(frame, middle, app, theme, past);
         }
     }
@@ -77,7 +75,7 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
     };
     let last = Rect { y: middle.bottom().saturating_sub(1), height: 1, ..middle };
     footer::render_notice(frame, last, app, theme);
-    extent
+    TextExtent { shows_recent, ..extent }
 }
 
 /// Draws the panels; returns whether the last minutes of the write lock are among them.
@@ -85,6 +83,9 @@ fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> bool {
     let layout = ScreenLayout::of(area, app);
     for &(which, area) in &layout.panels {
         panel(frame, area, app, theme, which);
+    }
+    if let Some(area) = layout.timeline {
+        timeline::render_below(frame, area, app, theme);
     }
     if let Some(area) = layout.page {
         explain::render_beside(frame, area, app, theme);
@@ -109,7 +110,7 @@ fn scrolled(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, mut lines: 
     }
     let from = matches.first().filter(|_| app.search.is_typed).map_or(app.scroll, |&first| first);
     frame.render_widget(Paragraph::new(lines).scroll((from.min(farthest), 0)), area);
-    TextExtent { farthest, matches }
+    TextExtent { farthest, matches, shows_recent: false }
 }
 
 fn too_small(frame: &mut Frame, area: Rect) {

@@ -19,6 +19,9 @@ pub enum Action {
     Timeline,
     Earlier,
     Later,
+    /// The hold before the selected one in the timeline.
+    PreviousHold,
+    NextHold,
     /// Shows the details of the selected row.
     Details,
     Filter,

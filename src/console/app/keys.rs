@@ -9,6 +9,7 @@ use super::{App, Mode, Overlay};
 use crate::{
     act::Effect,
     console::dialogs::DialogReply,
+    history::LockOwner,
     keymap::{Action, ActiveBinding, NamedKey, Panel},
     text,
 };
@@ -54,7 +55,7 @@ impl App {
             (None, Mode::Timeline(_)) => self.act_in_time(action),
             (None, Mode::Overview(overview)) => self.act_in_overview(*overview, action),
             // The rows are hidden whatever lies over what hides them.
-            (Some(_), Mode::Timeline(_) | Mode::Overview(_)) if is_about_a_row(action) => {
+            (Some(Overlay::Help), Mode::Timeline(_) | Mode::Overview(_)) if is_about_a_row(action) => {
                 let text =
                     format!("the rows are hidden: {} closes what hides them", self.key_of(Action::Back));
                 Some(vec![self.notify(Level::Info, text)])
@@ -83,12 +84,17 @@ impl App {
         let exists = database.is_some_and(|database| database.files.db.is_some());
         // The timeline covers the rows: no action may apply to a hidden row.
         match self.mode {
-            Mode::Timeline(_) if is_about_a_row(action) => return false,
+            Mode::Timeline(_) if matches!(action, Action::Sort | Action::Invert) => return false,
+            Mode::Timeline(_) if is_about_a_row(action) && matches!(self.overlay, Some(Overlay::Help)) => {
+                return false;
+            }
             Mode::Overview(_) if is_about_a_row(action) => return action == Action::Details,
             _ => {}
         }
         match action {
-            Action::Earlier | Action::Later => self.timeline().is_some(),
+            Action::Earlier | Action::Later | Action::PreviousHold | Action::NextHold => {
+                self.timeline().is_some()
+            }
             Action::Ingest => self.switch.is_armed() && database.is_some(),
             Action::Checkpoint => {
                 self.switch.is_armed() && database.is_some_and(|it| it.is_wal() == Some(true))
@@ -178,7 +184,7 @@ impl App {
             Action::Export => return self.export(),
             Action::Copy => return self.copy(),
             Action::Timeline => return self.toggle_timeline(),
-            Action::Earlier | Action::Later => {}
+            Action::Earlier | Action::Later | Action::PreviousHold | Action::NextHold => {}
             Action::Arm => return self.arm(),
             Action::Ingest
             | Action::Checkpoint
@@ -204,7 +210,25 @@ impl App {
             Action::Last => self.end_of_time(false),
             Action::Faster => self.zoom_in_time(-1),
             Action::Slower => self.zoom_in_time(1),
-            hidden if is_about_a_row(hidden) => {
+            Action::PreviousHold | Action::NextHold => {
+                self.jump_in_time(action == Action::NextHold);
+                Vec::new()
+            }
+            Action::Stop | Action::Details if self.hold_process().is_none() => {
+                let text = match self.selected_hold().map(|hold| &hold.who) {
+                    Some(LockOwner { pid: Some(pid), name, .. }) => {
+                        format!("{pid} ({name}) is no longer there")
+                    }
+                    Some(_) => "the process of this hold is not visible from here".to_owned(),
+                    None => {
+                        let [before, next] =
+                            [Action::PreviousHold, Action::NextHold].map(|it| self.key_of(it));
+                        format!("no hold is selected: {before} and {next} select one")
+                    }
+                };
+                vec![self.notify(Level::Info, text)]
+            }
+            hidden if matches!(hidden, Action::Sort | Action::Invert) => {
                 let text =
                     format!("the rows lie under the timeline: {} closes it", self.key_of(Action::Timeline));
                 vec![self.notify(Level::Info, text)]

@@ -38,6 +38,8 @@ pub struct TextExtent {
     pub farthest: u16,
     /// The rows that match the query.
     pub matches: Vec<u16>,
+    /// Whether the last minutes of the write lock are among the panels.
+    pub shows_recent: bool,
 }
 
 impl RowFilters {

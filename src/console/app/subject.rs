@@ -2,6 +2,7 @@
 
 use crate::{
     act::signal::SignalTarget,
+    history::LockOwner,
     keymap::Panel,
     snapshot::{Finding, Ingestion, PragmaRow, Process, Severity},
 };
@@ -23,6 +24,12 @@ impl App {
     /// The subject that Enter shows: the selected row of the focused panel.
     pub(super) fn subject(&self) -> Option<DetailsSubject> {
         let database = self.database()?;
+        if self.timeline().is_some() {
+            if let Some(Overlay::Details(open)) = &self.overlay {
+                return Some(open.clone());
+            }
+            return self.hold_process().and_then(target).map(DetailsSubject::Process);
+        }
         match self.focus {
             Panel::Processes => self.selected_process().and_then(target).map(DetailsSubject::Process),
             Panel::Findings => self.selected_finding_row().map(FindingRow::key).map(DetailsSubject::Finding),
@@ -41,6 +48,9 @@ impl App {
     pub(super) fn stop_subject(&self) -> Option<&Process> {
         if let Some(Overlay::Details(open)) = &self.overlay {
             return self.process_of(open);
+        }
+        if self.timeline().is_some() {
+            return self.hold_process();
         }
         let pid = match self.focus {
             Panel::Processes => return self.selected_process(),
@@ -88,6 +98,16 @@ impl App {
 
     pub(super) fn selected_text(&self) -> Option<String> {
         let details = if let Some(Overlay::Details(open)) = &self.overlay { Some(open) } else { None };
+        if self.timeline().is_some() && details.is_some() {
+            let process = self.stop_subject()?;
+            return Some(format!("{} {}", process.pid, process.command_line()));
+        }
+        if self.timeline().is_some() {
+            let LockOwner { pid, name, .. } = &self.selected_hold()?.who;
+            let pid = pid.map_or_else(|| "not visible".to_owned(), |pid| pid.to_string());
+            let command = self.hold_process().map_or_else(|| name.clone(), Process::command_line);
+            return Some(format!("{pid} {command}"));
+        }
         Some(match self.focus {
             Panel::Findings => {
                 let row = match details {
