@@ -119,6 +119,10 @@ pub struct App {
     pub(super) inverted: bool,
     pub(super) scroll: u16,
     pub(super) search: TextSearch,
+    /// The filter of the overview.
+    database_filter: String,
+    /// Whether Esc returns to the overview, from which the database was opened.
+    is_from_overview: bool,
     /// What the last frame showed of the text over the panels.
     extent: TextExtent,
     /// The last minutes of the database with this index, for the panel of a large screen.
@@ -153,6 +157,8 @@ impl App {
             inverted: false,
             scroll: 0,
             search: TextSearch::default(),
+            database_filter: String::new(),
+            is_from_overview: false,
             extent: TextExtent::default(),
             recent: None,
             ended_run: None,

@@ -18,6 +18,7 @@ use crate::{
     text,
 };
 
+mod ascii;
 mod details;
 mod explain;
 mod files;
@@ -57,7 +58,9 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
     header::render(frame, top, app, theme);
     let mut shows_recent = false;
     match &app.mode {
-        Mode::Overview(_) => overview::render(frame, middle, app, theme),
+        Mode::Overview(_) | Mode::Filter(FilterTarget::Databases(_)) => {
+            overview::render(frame, middle, app, theme);
+        }
         Mode::Panels | Mode::Filter(_) => shows_recent = panels(frame, middle, app, theme),
         Mode::Timeline(past) => {
             timeline::render(frame, middle, app, theme, past);
@@ -75,6 +78,9 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
     };
     let last = Rect { y: middle.bottom().saturating_sub(1), height: 1, ..middle };
     footer::render_notice(frame, last, app, theme);
+    if theme.is_ascii {
+        ascii::simplify(frame.buffer_mut());
+    }
     TextExtent { shows_recent, ..extent }
 }
 

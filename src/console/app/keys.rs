@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use log::Level;
 
-use super::{App, Mode, Overlay};
+use super::{App, FilterTarget, Mode, Overlay};
 use crate::{
     act::Effect,
     console::dialogs::DialogReply,
@@ -45,15 +45,17 @@ impl App {
             return vec![Effect::Quit(130)];
         }
         if self.prompt_key(key) || self.match_key(key) {
-            return Vec::new();
+            return self.keep_database();
         }
         let Some(action) = self.setup.keymap.action(key) else { return self.unknown_key(key) };
         if matches!(self.mode, Mode::Filter(_)) && !moves_in_rows(action) {
-            self.mode = Mode::Panels;
+            self.close_prompt();
         }
         let special = match (&self.overlay, &self.mode) {
             (None, Mode::Timeline(_)) => self.act_in_time(action),
-            (None, Mode::Overview(overview)) => self.act_in_overview(*overview, action),
+            (None, Mode::Overview(overview) | Mode::Filter(FilterTarget::Databases(overview))) => {
+                self.act_in_overview(*overview, action)
+            }
             // The rows are hidden whatever lies over what hides them.
             (Some(Overlay::Help), Mode::Timeline(_) | Mode::Overview(_)) if is_about_a_row(action) => {
                 let text =
@@ -88,7 +90,12 @@ impl App {
             Mode::Timeline(_) if is_about_a_row(action) && matches!(self.overlay, Some(Overlay::Help)) => {
                 return false;
             }
-            Mode::Overview(_) if is_about_a_row(action) => return action == Action::Details,
+            Mode::Overview(_) if is_about_a_row(action) => {
+                return match action {
+                    Action::Stop => self.switch.is_armed() && self.stop_subject().is_some(),
+                    action => matches!(action, Action::Details | Action::Copy),
+                };
+            }
             _ => {}
         }
         match action {
@@ -144,7 +151,7 @@ impl App {
                     self.zoomed = false;
                 }
             }
-            Action::Back => self.back(),
+            Action::Back => return self.back(),
             Action::Help => self.toggle_help(),
             Action::Details => return self.details(),
             Action::Down => self.step(1),
@@ -228,7 +235,7 @@ impl App {
                 };
                 vec![self.notify(Level::Info, text)]
             }
-            hidden if matches!(hidden, Action::Sort | Action::Invert) => {
+            Action::Sort | Action::Invert => {
                 let text =
                     format!("the rows lie under the timeline: {} closes it", self.key_of(Action::Timeline));
                 vec![self.notify(Level::Info, text)]
@@ -257,10 +264,12 @@ impl App {
         Vec::new()
     }
 
-    fn back(&mut self) {
-        if !self.close_top() && !self.clear_filters() {
-            self.zoomed = false;
+    #[must_use]
+    fn back(&mut self) -> Vec<Effect> {
+        if self.close_top() || self.clear_filters() || std::mem::take(&mut self.zoomed) {
+            return Vec::new();
         }
+        if self.is_from_overview { self.toggle_overview() } else { Vec::new() }
     }
 
     fn step(&mut self, by: isize) {

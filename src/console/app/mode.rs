@@ -57,7 +57,10 @@ impl App {
     }
 
     pub(super) fn overview(&self) -> Option<Overview> {
-        if let Mode::Overview(overview) = self.mode { Some(overview) } else { None }
+        match self.mode {
+            Mode::Overview(overview) | Mode::Filter(FilterTarget::Databases(overview)) => Some(overview),
+            _ => None,
+        }
     }
 
     pub(super) fn timeline(&self) -> Option<&TimelineView> {

@@ -162,6 +162,9 @@ impl App {
 
     /// After the filter changed: if it hides the selected row, the first visible row is selected.
     pub(super) fn filter_changed(&mut self) {
+        if self.overview().is_some() {
+            return;
+        }
         let hidden = self.row_of_process().is_none();
         if hidden {
             self.select_row(Panel::Processes, 0);

@@ -52,6 +52,10 @@ impl App {
         if self.timeline().is_some() {
             return self.hold_process();
         }
+        if self.overview().is_some() {
+            let database = self.database()?;
+            return database.process(database.worst()?.pid?);
+        }
         let pid = match self.focus {
             Panel::Processes => return self.selected_process(),
             Panel::Findings => self.selected_finding()?.pid?,
@@ -98,6 +102,11 @@ impl App {
 
     pub(super) fn selected_text(&self) -> Option<String> {
         let details = if let Some(Overlay::Details(open)) = &self.overlay { Some(open) } else { None };
+        if self.overview().is_some() {
+            let database = self.database()?;
+            let worst = database.worst().map(|finding| format!(": {}: {}", finding.kind, finding.message));
+            return Some(format!("{}{}", database.path.display(), worst.unwrap_or_default()));
+        }
         if self.timeline().is_some() && details.is_some() {
             let process = self.stop_subject()?;
             return Some(format!("{} {}", process.pid, process.command_line()));

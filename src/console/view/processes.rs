@@ -35,14 +35,14 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         return empty(frame, inner, theme, "looking…");
     };
     let inner = boxed(frame, area, app, theme, Panel::Processes, &title(app, database));
-    if database.files.db.is_none() {
+    let rows = app.table_rows();
+    if database.files.db.is_none() && rows.is_empty() {
         return empty(frame, inner, theme, &super::absence(app, database));
     }
     let [inner, facts] =
         Layout::vertical([Constraint::Fill(1), Constraint::Length(locks::height(app, inner.height))])
             .areas(inner);
     locks::render(frame, facts, app, database, theme);
-    let rows = app.table_rows();
     if rows.is_empty() {
         let sentence = if app.filter(FilterTarget::Processes).is_empty() {
             "No process that can be seen from here has the database open."

@@ -44,9 +44,12 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Ti
     } else {
         String::new()
     };
-    let [shorter, longer, close] =
-        [Action::Faster, Action::Slower, Action::Timeline].map(|action| app.key_of(action));
-    let title = format!(" Write lock, {span}{stands}   {shorter} {longer} zoom  {close} closes ");
+    let [shorter, longer, close, before, next] =
+        [Action::Faster, Action::Slower, Action::Timeline, Action::PreviousHold, Action::NextHold]
+            .map(|action| app.key_of(action));
+    let title = format!(
+        " Write lock, {span}{stands}   {shorter} {longer} zoom  {before} {next} holds  {close} closes "
+    );
     let inner =
         framed(frame, area, theme.focus, Span::styled(text::fit(&title, area.width.into()), theme.title));
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };

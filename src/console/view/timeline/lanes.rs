@@ -36,7 +36,7 @@ impl TimelinePanel<'_> {
         }
         // The line of the cursor goes through the empty rows too.
         let empty = height.saturating_sub(rows.len());
-        rows.extend((0..empty).map(|_| self.row(String::new(), |_| (' ', Style::new()))));
+        rows.extend((0..empty).map(|_| self.row("", |_| (' ', Style::new()))));
         rows
     }
 
@@ -48,7 +48,7 @@ impl TimelinePanel<'_> {
             &format!("{:>width$}", format!("over {}", units::duration(budget)), width = LABEL - 1),
             LABEL,
         );
-        self.row(label, |column| {
+        self.row(&label, |column| {
             let cells = self.cells(column);
             let is_over =
                 over.iter().any(|hold| hold.cells.start < cells.end && cells.start < hold.cells.end);
@@ -62,7 +62,7 @@ impl TimelinePanel<'_> {
             .rev()
             .map(|above| {
                 let label = if above == 0 { label(&lane.who) } else { String::new() };
-                self.row(label, |column| self.cell(lane, column, above, tall))
+                self.row(&label, |column| self.cell(lane, column, above, tall))
             })
             .collect()
     }
@@ -95,8 +95,8 @@ impl TimelinePanel<'_> {
     }
 
     /// `label`, then a cell for each column; under the cursor an empty one is a line.
-    fn row(&self, label: String, cell: impl Fn(usize) -> (char, Style)) -> Line<'static> {
-        let mut spans = vec![Span::raw(text::pad(&label, LABEL))];
+    fn row(&self, label: &str, cell: impl Fn(usize) -> (char, Style)) -> Line<'static> {
+        let mut spans = vec![Span::raw(text::pad(label, LABEL))];
         for column in 0..self.columns() {
             let (sign, style) = cell(column);
             let (sign, style) = match (self.is_under_cursor(column), sign) {
