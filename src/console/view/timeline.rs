@@ -14,6 +14,7 @@ use super::{empty, framed, level, theme::Theme};
 mod lanes;
 mod log_size;
 use crate::{
+    config::profile::Profile,
     console::app::{App, TimelineContent, TimelineView},
     history::{LockOwner, Timeline, TimelineStep},
     keymap::Action,
@@ -129,7 +130,7 @@ struct TimelinePanel<'a> {
 
 impl<'a> TimelinePanel<'a> {
     fn new(app: &'a App, theme: &'a Theme, timeline: &'a Timeline, cursor: usize, width: usize) -> Self {
-        let budget_ms = app.profile().and_then(|profile| profile.busy_timeout_ms()).map(f64::from);
+        let budget_ms = app.profile().and_then(Profile::busy_timeout_ms).map(f64::from);
         Self { app, theme, timeline, cursor, width, budget_ms }
     }
 
