@@ -107,7 +107,7 @@ fn why_not(app: &App, database: &Database) -> Option<String> {
     if database.is_wal() == Some(false) {
         return Some(
             "In rollback mode the write lock cannot be sampled: there is no -shm whose bytes could be asked for. \
-             The locks panel shows who holds it at each look."
+             Panel 2 shows which process holds it in each sample."
                 .to_owned(),
         );
     }
