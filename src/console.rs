@@ -69,7 +69,8 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
         log_file::open(path, named)
     });
     log_lines::collect(log_file.transpose()?);
-    let theme = Theme::of(if text::is_colourless() { Palette::None } else { config.theme });
+    let palette = if text::is_colourless() { Palette::None } else { config.theme };
+    let theme = Theme { is_ascii: text::is_ascii_locale(), ..Theme::of(palette) };
     let places = config.places.clone();
     let setup = AppSetup {
         permit: config.permit(),

@@ -14,15 +14,18 @@ use std::{
 };
 
 mod coarse;
+mod grid;
 mod holds;
 mod log_growth;
+mod log_past;
 mod rate;
 mod timeline;
 
 use coarse::CoarseHistory;
 use holds::HoldPiece;
+use log_past::LogPast;
 pub use rate::{GrowthRate, MovedFrames};
-pub use timeline::{LockWaits, TimeWindow, Timeline, TimelineLane, TimelineStep};
+pub use timeline::{LockWaits, TimeWindow, Timeline, TimelineHold, TimelineLane, TimelineStep};
 
 /// What a console draws in addition to a snapshot.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -119,6 +122,7 @@ pub struct LockHistory {
     open: [Option<(Instant, Arc<LockOwner>)>; 3],
     past: CoarseHistory,
     waits: VecDeque<TimedHold>,
+    log_past: LogPast,
     log: Option<u64>,
     growth: GrowthRate,
     // The same at most every `STEADY`, so that it spans enough time at any sampling rate.
@@ -144,13 +148,14 @@ impl LockHistory {
     pub const WAITS: usize = 4096;
     /// The time range of a snapshot's figures.
     pub const WINDOW: Duration = Duration::from_mins(1);
-    /// How many lanes a panel draws.
-    pub const LANES: usize = 8;
+    /// How many lanes a sample keeps: those of the processes with the most time.
+    pub const LANES: usize = 16;
     /// The most bytes that a history takes.
     pub const BYTES: usize = size_of::<Self>()
         + (Self::HOLDS + Self::WAITS) * (size_of::<TimedHold>() + LockOwner::BYTES)
         + SampledLock::ALL.len() * LockOwner::BYTES
         + CoarseHistory::BYTES
+        + LogPast::BYTES
         + 2 * GrowthRate::VALUES * size_of::<(Instant, u64)>();
 
     /// Records that the sampler started at `at`. Only the first call counts.
@@ -178,18 +183,19 @@ impl LockHistory {
     /// Records that no process holds `lock` from `at` on.
     pub fn close(&mut self, lock: SampledLock, at: Instant) {
         let Some((start, who)) = self.open[lock as usize].take() else { return };
-        if lock == SampledLock::Write {
-            if self.holds.len() == Self::HOLDS
-                && let Some(oldest) = self.holds.pop_front()
-            {
-                self.past.add(&oldest);
+        let hold =
+            TimedHold { start: self.micros(start), length: micros(at.saturating_duration_since(start)), who };
+        match lock {
+            SampledLock::Write => {
+                if self.holds.len() == Self::HOLDS
+                    && let Some(oldest) = self.holds.pop_front()
+                {
+                    self.past.add(&oldest);
+                }
+                push_bounded(&mut self.holds, Self::HOLDS, hold);
             }
-            let hold = TimedHold {
-                start: self.micros(start),
-                length: micros(at.saturating_duration_since(start)),
-                who,
-            };
-            push_bounded(&mut self.holds, Self::HOLDS, hold);
+            SampledLock::Checkpoint => self.log_past.checkpointed(hold),
+            SampledLock::Recover => {}
         }
     }
 
@@ -332,6 +338,7 @@ mod tests {
             + (history.holds.capacity() + history.waits.capacity()) * size_of::<TimedHold>()
             + past
             + taken.sum::<usize>()
+            + history.log_past.size()
             + history.growth.size()
             + history.steady_growth.size()
             + history.moved.size()

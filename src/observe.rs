@@ -340,11 +340,12 @@ impl Observer {
         let descriptors = processes.iter().filter_map(|it| Some((it.pid, it.start_ticks, it.handles?.db)));
         let handle_growth = self.watched[index].handle_growths().add_sample(descriptors, now.instant);
         let content = self.watched[index].content(&view, openers, unseen);
-        let history = self.watched[index].history();
+        let mut history = self.watched[index].history();
         let locks = &mut decoded.locks;
         let runs = |pid| proc::times_scheduled(&self.proc, pid);
         let known = LockTimes { processes: &processes, history: &history, runs: &runs, now };
         timing::fill_in(locks, &view, &known, &mut self.first_seen);
+        history.pins_are(now.instant, timing::pins(locks, &view, &processes));
         // The sampled bytes are not taken in rollback mode, nor with locking_mode=EXCLUSIVE.
         if view.mode() == JournalMode::Wal && locks.exclusive.is_none() {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);

@@ -120,6 +120,19 @@ pub fn is_colourless() -> bool {
     is_dumb_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
+/// Whether the locale names a character set other than UTF-8, as `LC_ALL=C` does. Without any locale, as in many
+/// containers, UTF-8 is assumed.
+pub fn is_ascii_locale() -> bool {
+    let mut named = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
+    let first = named.find(|value| !value.is_empty());
+    first.is_some_and(|locale| !is_utf8(&locale.to_string_lossy()))
+}
+
+fn is_utf8(locale: &str) -> bool {
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
 // Unicode's Cf characters that occur in practice, and the line separators; variation selectors stay, because emoji need
 // them.
 fn is_invisible(c: char) -> bool {
@@ -151,6 +164,12 @@ mod tests {
             assert_eq!(shell_word(text), word);
             assert!(!shell_word(text).chars().any(is_unsafe));
         }
+    }
+
+    #[test]
+    fn a_locale_says_whether_it_is_utf_8() {
+        assert!(["C.UTF-8", "en_US.utf8", "de_DE.UTF-8@euro"].into_iter().all(is_utf8));
+        assert!(!["C", "POSIX", "de_DE.ISO-8859-1", "en_US"].into_iter().any(is_utf8));
     }
 
     #[test]

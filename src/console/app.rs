@@ -34,6 +34,7 @@ mod notice;
 mod overview;
 mod palette;
 mod prompt;
+mod rows;
 mod schedule;
 mod selection;
 mod stopping;
@@ -51,10 +52,11 @@ pub use notice::{Notice, RowCover};
 pub use overview::Overview;
 pub use palette::CommandPalette;
 pub use prompt::{FilterTarget, TextExtent, TextSearch};
-pub use selection::{HolderLock, HolderRow, PanelCursors};
+pub use rows::{HolderLock, HolderRow, PragmaLine, TableRow};
+pub use selection::PanelCursors;
 use stopping::BackgroundStop;
 pub use stopping::{StopReport, StopTally};
-pub use subject::{DetailsSubject, PragmaKey};
+pub use subject::DetailsSubject;
 pub use timeline::{TimelineContent, TimelineView};
 pub use tree::TreeBranch;
 
@@ -132,8 +134,14 @@ pub struct App {
     pub(super) is_tree: bool,
     pub(super) scroll: u16,
     pub(super) search: TextSearch,
+    /// The filter of the overview.
+    database_filter: String,
+    /// Whether Esc returns to the overview, from which the database was opened.
+    is_from_overview: bool,
     /// What the last frame showed of the text over the panels.
     extent: TextExtent,
+    /// The last minutes of the database with this index, for the panel of a large screen.
+    recent: Option<(usize, Arc<Timeline>)>,
     ended_run: Option<EndedRun>,
     /// The dialog of the last confirmed ingestion. It reopens if the ingestion is refused.
     confirmed_ingest: Option<IngestDialog>,
@@ -166,7 +174,10 @@ impl App {
             is_tree: false,
             scroll: 0,
             search: TextSearch::default(),
+            database_filter: String::new(),
+            is_from_overview: false,
             extent: TextExtent::default(),
+            recent: None,
             ended_run: None,
             confirmed_ingest: None,
             notice: None,
@@ -201,7 +212,7 @@ impl App {
             Message::Look(look) => self.sampled(&look),
             Message::Drawn(extent) => {
                 self.drawn(extent);
-                Vec::new()
+                if self.recent_timeline().is_none() { self.ask_recent() } else { Vec::new() }
             }
             Message::Timeline { index, timeline } => {
                 self.timeline_arrived(index, timeline);
@@ -297,6 +308,7 @@ impl App {
         self.keep_selection();
         self.note_ended_run(running);
         effects.extend(self.follow_timeline());
+        effects.extend(self.ask_recent());
         // The next row is selected now. The user has to know before pressing a key.
         if let Some((pid, who)) = before
             && self.database().is_some_and(|database| database.process(pid).is_none())

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
+use super::app::TableRow;
 use crate::{
-    snapshot::{Database, LockHold, LogReader, Process},
+    snapshot::{Database, LockHold, LockHolder, LogReader, Process},
     units,
 };
 
@@ -13,8 +14,8 @@ use crate::{
 pub struct ProcessColumn {
     pub heading: &'static str,
     pub width: ColumnWidth,
-    /// Whether a narrow panel omits it.
-    pub is_optional: bool,
+    /// The minimum width of the table that shows it.
+    pub from: u16,
     pub cell: fn(CellInput<'_>) -> ProcessCell,
     pub sort: Option<SortOrder>,
 }
@@ -24,8 +25,10 @@ pub struct ProcessColumn {
 pub enum ColumnWidth {
     Left(usize),
     Right(usize),
-    /// The width that the other columns leave.
+    /// A share of the width that the other columns leave.
     Rest,
+    /// The last minute as a strip, in the rest of the width.
+    Strip,
 }
 
 #[derive(Debug)]
@@ -38,7 +41,7 @@ pub struct SortOrder {
 #[derive(Debug, Clone, Copy)]
 pub struct CellInput<'a> {
     pub database: &'a Database,
-    pub process: &'a Process,
+    pub row: TableRow<'a>,
     pub now: Timestamp,
 }
 
@@ -46,8 +49,6 @@ pub struct CellInput<'a> {
 pub struct ProcessCell {
     pub text: String,
     pub tone: CellTone,
-    /// Text that must not be cut off. It is at the right, in the style of a danger.
-    pub tags: String,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -56,67 +57,96 @@ pub enum CellTone {
     Plain,
     Muted,
     Warning,
+    Danger,
 }
 
-pub static PROCESS_COLUMNS: [ProcessColumn; 7] = [
+pub static PROCESS_COLUMNS: [ProcessColumn; 10] = [
     ProcessColumn {
         heading: "PID",
         width: ColumnWidth::Right(8),
-        is_optional: false,
-        cell: |it| plain(it.process.pid.to_string()),
+        from: 0,
+        cell: |it| plain(it.row.pid().map_or_else(|| "?".to_owned(), |pid| pid.to_string())),
         sort: Some(SortOrder { turn: 4, compare: |_, _| Ordering::Equal }),
     },
     ProcessColumn {
-        heading: "AGE",
-        width: ColumnWidth::Right(10),
-        is_optional: false,
-        cell: |it| known(age(it.process, it.now)),
-        // Oldest first: the only order in which rows do not move while the user reads them.
-        sort: Some(SortOrder { turn: 0, compare: |a, b| a.start_ticks.cmp(&b.start_ticks) }),
+        heading: "NAME",
+        width: ColumnWidth::Left(13),
+        from: 0,
+        cell: |it| match it.row {
+            TableRow::Process(process) => plain(name(process)),
+            TableRow::Holder(_) => ProcessCell { text: "not visible".to_owned(), tone: CellTone::Muted },
+        },
+        sort: None,
+    },
+    ProcessColumn {
+        heading: "LOCK",
+        width: ColumnWidth::Left(12),
+        from: 0,
+        cell: lock_cell,
+        sort: Some(SortOrder { turn: 1, compare: by_lock }),
+    },
+    ProcessColumn {
+        heading: "FOR",
+        width: ColumnWidth::Right(9),
+        from: 0,
+        cell: |it| plain(held_ms(it.database, it.row).map(units::duration).unwrap_or_default()),
+        sort: None,
     },
     ProcessColumn {
         heading: "CPU",
-        width: ColumnWidth::Right(7),
-        is_optional: false,
-        cell: |it| known(it.process.cpu_percent.map(|cpu| format!("{cpu:.1}%"))),
+        width: ColumnWidth::Right(6),
+        from: 60,
+        cell: |it| of_process(it, |it| it.cpu_percent.map(|cpu| format!("{cpu:.0}%"))),
         sort: Some(SortOrder {
             turn: 2,
             compare: |a, b| b.cpu_percent.unwrap_or(-1.0).total_cmp(&a.cpu_percent.unwrap_or(-1.0)),
         }),
     },
     ProcessColumn {
+        heading: "AGE",
+        width: ColumnWidth::Right(10),
+        from: 84,
+        cell: |it| of_process(it, |process| age(process, it.now)),
+        // Oldest first: the only order in which rows do not move while the user reads them.
+        sort: Some(SortOrder { turn: 0, compare: |a, b| a.start_ticks.cmp(&b.start_ticks) }),
+    },
+    ProcessColumn {
         heading: "MEM",
         width: ColumnWidth::Right(9),
-        is_optional: true,
-        cell: |it| known(it.process.memory_bytes.map(units::bytes)),
+        from: 150,
+        cell: |it| of_process(it, |process| process.memory_bytes.map(units::bytes)),
         sort: Some(SortOrder { turn: 3, compare: |a, b| b.memory_bytes.cmp(&a.memory_bytes) }),
     },
     ProcessColumn {
         heading: "FILES",
-        width: ColumnWidth::Left(10),
-        is_optional: true,
-        cell: |it| known(files(it.process)),
+        width: ColumnWidth::Left(11),
+        from: 150,
+        cell: |it| of_process(it, files),
         sort: None,
     },
     ProcessColumn {
-        heading: "LOCKS",
-        width: ColumnWidth::Left(11),
-        is_optional: false,
+        heading: "LAST MINUTE",
+        width: ColumnWidth::Strip,
+        from: 0,
         cell: |it| ProcessCell {
-            text: main_lock(it.database, it.process),
-            tone: if it.process.holds.is_empty() { CellTone::Muted } else { CellTone::Warning },
-            ..ProcessCell::default()
+            text: it.row.process().map(tags).unwrap_or_default(),
+            tone: CellTone::Danger,
         },
-        sort: Some(SortOrder { turn: 1, compare: by_lock }),
+        sort: None,
     },
     ProcessColumn {
         heading: "COMMAND",
         width: ColumnWidth::Rest,
-        is_optional: false,
-        cell: |it| ProcessCell { tags: tags(it.process), ..plain(short_command(it.process)) },
+        from: 96,
+        cell: |it| plain(it.row.process().map(short_command).unwrap_or_default()),
         sort: Some(SortOrder { turn: 5, compare: |a, b| a.command_line().cmp(&b.command_line()) }),
     },
 ];
+
+/// The name of a process, for the NAME column.
+pub fn name(process: &Process) -> String {
+    process.label.clone()
+}
 
 impl ProcessColumn {
     /// The column at `turn` in the cycle of the sort key.
@@ -147,8 +177,47 @@ fn plain(text: String) -> ProcessCell {
     ProcessCell { text, ..ProcessCell::default() }
 }
 
-fn known(text: Option<String>) -> ProcessCell {
-    plain(text.unwrap_or_else(|| "?".to_owned()))
+fn of_process(input: CellInput<'_>, text: impl Fn(&Process) -> Option<String>) -> ProcessCell {
+    plain(
+        input
+            .row
+            .process()
+            .map(|process| text(process).unwrap_or_else(|| "?".to_owned()))
+            .unwrap_or_default(),
+    )
+}
+
+fn lock_cell(input: CellInput<'_>) -> ProcessCell {
+    let text = match input.row {
+        TableRow::Process(process) if process.holds.is_empty() => {
+            return ProcessCell { text: "–".to_owned(), tone: CellTone::Muted };
+        }
+        TableRow::Process(process) => main_lock(input.database, process),
+        TableRow::Holder(holder) => word(input.database, holder.pid, holder.hold(&input.database.locks)),
+    };
+    ProcessCell { text, tone: CellTone::Warning }
+}
+
+/// How long the lock that the row shows has been held, in ms, as far as it was observed.
+pub fn held_ms(database: &Database, row: TableRow<'_>) -> Option<f64> {
+    let locks = &database.locks;
+    let process = match row {
+        TableRow::Process(process) => process,
+        TableRow::Holder(holder) => return holder.held_ms(locks),
+    };
+    let one = |holder: &Option<LockHolder>| holder.as_ref().filter(|it| it.pid == Some(process.pid))?.held_ms;
+    let read = |slot: Option<u8>| {
+        let mine = |it: &&LogReader| it.pid == Some(process.pid) && it.slot == slot;
+        locks.readers.iter().find(mine)?.held_ms
+    };
+    match process.holds.iter().min()? {
+        LockHold::Write | LockHold::Reserved | LockHold::Pending => one(&locks.writer),
+        LockHold::Checkpoint => one(&locks.checkpointer),
+        LockHold::Recover => one(&locks.recoverer),
+        LockHold::Exclusive => one(&locks.exclusive),
+        LockHold::Read(slot) => read(Some(*slot)),
+        LockHold::Shared => read(None),
+    }
 }
 
 // A write lock sorts before a read lock, and any lock before no lock.
@@ -190,29 +259,28 @@ fn files(process: &Process) -> Option<String> {
     Some(if parts.is_empty() { "–".to_owned() } else { parts.join(" ") })
 }
 
-/// The command line without the folder of the program, behind the label of the process unless it starts with that.
+/// The command line without the folder of the program.
 fn short_command(process: &Process) -> String {
     let line = process.command_line();
     let Some(program) = process.command.first() else { return line };
     let folder = program.rfind('/').map_or(0, |slash| slash + 1);
-    let line = &line[folder..];
-    if line.starts_with(&process.label) { line.to_owned() } else { format!("{}: {line}", process.label) }
+    line[folder..].to_owned()
 }
 
 /// The lock of `process` that affects other processes most.
 fn main_lock(database: &Database, process: &Process) -> String {
-    process.holds.iter().min().map_or_else(|| "–".to_owned(), |&hold| word(database, process, hold))
+    process.holds.iter().min().map_or_else(String::new, |&hold| word(database, Some(process.pid), hold))
 }
 
 /// The locks of `process`, those that block other processes first.
 pub fn locks(database: &Database, process: &Process) -> String {
     let mut holds = process.holds.clone();
     holds.sort();
-    let words: Vec<String> = holds.into_iter().map(|hold| word(database, process, hold)).collect();
+    let words: Vec<String> = holds.into_iter().map(|hold| word(database, Some(process.pid), hold)).collect();
     if words.is_empty() { "–".to_owned() } else { words.join(" ") }
 }
 
-fn word(database: &Database, process: &Process, hold: LockHold) -> String {
+fn word(database: &Database, pid: Option<i32>, hold: LockHold) -> String {
     match hold {
         LockHold::Write => "WRITE".to_owned(),
         LockHold::Checkpoint => "CKPT".to_owned(),
@@ -222,7 +290,7 @@ fn word(database: &Database, process: &Process, hold: LockHold) -> String {
         LockHold::Exclusive => "EXCLUSIVE".to_owned(),
         LockHold::Shared => "read".to_owned(),
         LockHold::Read(slot) => {
-            let mine = |it: &&LogReader| it.pid == Some(process.pid) && it.slot == Some(slot);
+            let mine = |it: &&LogReader| it.pid == pid && it.slot == Some(slot);
             match database.locks.readers.iter().find(mine).and_then(|reader| reader.frame) {
                 Some(frame) => format!("read@{frame}"),
                 None => format!("read:{slot}"),
@@ -244,7 +312,7 @@ mod tests {
             headings.push(column.heading);
             column = column.next_sort();
         }
-        assert_eq!(headings, ["AGE", "LOCKS", "CPU", "MEM", "PID", "COMMAND"]);
+        assert_eq!(headings, ["AGE", "LOCK", "CPU", "MEM", "PID", "COMMAND"]);
         assert_eq!(column.heading, "AGE");
     }
 }

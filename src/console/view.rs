@@ -18,6 +18,7 @@ use crate::{
     text,
 };
 
+mod ascii;
 mod details;
 mod documents;
 mod explain;
@@ -28,6 +29,7 @@ mod header;
 mod help;
 mod ingestion;
 mod labelled;
+mod layout;
 mod locks;
 mod log;
 mod overview;
@@ -36,17 +38,16 @@ mod pragma;
 mod pragmas;
 mod processes;
 mod run;
+mod strip;
 mod table;
 pub mod theme;
 mod timeline;
 
+use layout::ScreenLayout;
 use theme::Theme;
 
 /// The minimum size for the panels, in columns and rows.
 pub const SMALLEST: (u16, u16) = (60, 16);
-/// From this width on the side panels are beside the others; below it number keys show them.
-const TWO_COLUMNS: u16 = 100;
-
 /// Draws the whole screen; returns what it shows of the text over the panels.
 pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
     let area = frame.area();
@@ -57,11 +58,13 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     header::render(frame, top, app, theme);
+    let mut shows_recent = false;
     match &app.mode {
-        Mode::Overview(_) => overview::render(frame, middle, app, theme),
-        Mode::Panels | Mode::Filter(_) => panels(frame, middle, app, theme),
+        Mode::Overview(_) | Mode::Filter(FilterTarget::Databases(_)) => {
+            overview::render(frame, middle, app, theme);
+        }
+        Mode::Panels | Mode::Filter(_) => shows_recent = panels(frame, middle, app, theme),
         Mode::Timeline(past) => {
-            panels(frame, middle, app, theme);
             timeline::render(frame, middle, app, theme, past);
         }
     }
@@ -83,17 +86,25 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
     }
     let last = Rect { y: middle.bottom().saturating_sub(1), height: 1, ..middle };
     footer::render_notice(frame, last, app, theme);
-    extent
+    if theme.is_ascii {
+        ascii::simplify(frame.buffer_mut());
+    }
+    TextExtent { shows_recent, ..extent }
 }
 
-fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    if app.zoomed {
-        panel(frame, area, app, theme, app.focus);
-    } else if frame.area().width < TWO_COLUMNS {
-        one_column(frame, area, app, theme);
-    } else {
-        two_columns(frame, area, app, theme);
+/// Draws the panels; returns whether the last minutes of the write lock are among them.
+fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> bool {
+    let layout = ScreenLayout::of(area, app);
+    for &(which, area) in &layout.panels {
+        panel(frame, area, app, theme, which);
     }
+    if let Some(area) = layout.timeline {
+        timeline::render_below(frame, area, app, theme);
+    }
+    if let Some(area) = layout.page {
+        explain::render_beside(frame, area, app, theme);
+    }
+    layout.timeline.is_some()
 }
 
 /// Draws `lines` in `area` from the scroll offset, and marks the lines that match the query.
@@ -113,7 +124,7 @@ fn scrolled(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, mut lines: 
     }
     let from = matches.first().filter(|_| app.search.is_typed).map_or(app.scroll, |&first| first);
     frame.render_widget(Paragraph::new(lines).scroll((from.min(farthest), 0)), area);
-    TextExtent { farthest, matches }
+    TextExtent { farthest, matches, shows_recent: false }
 }
 
 fn too_small(frame: &mut Frame, area: Rect) {
@@ -122,55 +133,8 @@ fn too_small(frame: &mut Frame, area: Rect) {
     frame.render_widget(Paragraph::new(text), area);
 }
 
-fn one_column(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    // A side panel that has the focus replaces the findings.
-    let lower = match app.focus {
-        Panel::Locks | Panel::Processes => Panel::Findings,
-        side => side,
-    };
-    let [locks, processes, below] =
-        Layout::vertical([Constraint::Length(6), Constraint::Fill(1), Constraint::Length(area.height / 3)])
-            .areas(area);
-    panel(frame, locks, app, theme, Panel::Locks);
-    panel(frame, processes, app, theme, Panel::Processes);
-    panel(frame, below, app, theme, lower);
-}
-
-fn two_columns(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let side = if area.width >= 160 { 60 } else { 44 };
-    let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(side)]).areas(area);
-    let wanted = findings::height(app, left.width).clamp(4, (area.height / 2).max(4));
-    let [locks, processes, findings] = Layout::vertical([
-        Constraint::Length(if area.height >= 40 { 12 } else { 9 }),
-        Constraint::Min(6),
-        Constraint::Length(wanted),
-    ])
-    .areas(left);
-    let rows = app.database().map_or(0, |database| database.pragmas.rows.len());
-    let pragma_rows = u16::try_from(rows).unwrap_or(u16::MAX).clamp(4, (area.height / 4).max(4)) + 2;
-    let [files, pragmas, ingestion, log] = Layout::vertical([
-        Constraint::Length(files::height(app)),
-        Constraint::Length(pragma_rows),
-        Constraint::Length(if area.height >= 36 { ingestion::height(app) } else { 8 }),
-        Constraint::Fill(1),
-    ])
-    .areas(right);
-    for (area, which) in [
-        (locks, Panel::Locks),
-        (processes, Panel::Processes),
-        (findings, Panel::Findings),
-        (files, Panel::Files),
-        (pragmas, Panel::Pragmas),
-        (ingestion, Panel::Ingestion),
-        (log, Panel::Log),
-    ] {
-        panel(frame, area, app, theme, which);
-    }
-}
-
 fn panel(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel) {
     match which {
-        Panel::Locks => locks::render(frame, area, app, theme),
         Panel::Processes => processes::render(frame, area, app, theme),
         Panel::Files => files::render(frame, area, app, theme),
         Panel::Pragmas => pragmas::render(frame, area, app, theme),
@@ -207,6 +171,17 @@ pub(super) fn framed(frame: &mut Frame, area: Rect, style: Style, title: Span<'s
     let inner = block.inner(area);
     frame.render_widget(block, area);
     inner
+}
+
+/// The process `pid` in one or two words.
+fn who(database: &Database, pid: Option<i32>) -> String {
+    match pid {
+        None => "a process not visible from here".to_owned(),
+        Some(pid) => match database.process(pid) {
+            Some(process) => format!("{pid} ({})", text::fit(&process.label, 15)),
+            None => pid.to_string(),
+        },
+    }
 }
 
 /// The text shown for a database that is not at its path.

@@ -23,6 +23,9 @@ pub enum PageBlock {
 }
 
 impl FindingPage {
+    /// The heading of the section that says what to do.
+    pub const TO_DO: &str = "What to do";
+
     pub const fn of(kind: FindingKind) -> Self {
         Self { kind, text: kind.page() }
     }
@@ -102,7 +105,8 @@ mod tests {
                     |block| if let PageBlock::Heading(heading) = block { Some(heading) } else { None },
                 )
                 .collect();
-            let wanted = ["What it means", "Why it hurts", "Check by hand", "What to do", "What not to do"];
+            let wanted =
+                ["What it means", "Why it hurts", "Check by hand", FindingPage::TO_DO, "What not to do"];
             assert_eq!(headings, wanted, "{}", page.kind);
         }
     }

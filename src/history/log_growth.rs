@@ -18,6 +18,10 @@ impl LockHistory {
             self.steady_growth.reset();
         }
         self.growth.is(at, bytes);
+        if self.since.is_some() {
+            let at = self.micros(at);
+            self.log_past.size_is(at, bytes);
+        }
         self.steady_growth.is_at_most_every(STEADY, at, bytes);
     }
 

@@ -1,14 +1,19 @@
 //! Any range of the past as lanes, one per process, and the details under a cursor on them.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 
-use super::{HoldFigures, HoldPiece, LockHistory, LockOwner, Micros, milliseconds};
+use super::{
+    HoldFigures, HoldPiece, LockHistory, LockOwner, Micros,
+    grid::{TimelineGrid, earlier},
+    milliseconds,
+};
 use crate::snapshot::DurationSpread;
 
 /// The requested range of the past.
@@ -36,6 +41,23 @@ pub struct Timeline {
     pub figures: HoldFigures,
     /// The lock waits of waltop's own ingestions in it.
     pub waits: Option<LockWaits>,
+    /// The longest of the holds that are kept one by one, in the order of their starts.
+    pub holds: Vec<TimelineHold>,
+    /// The size of the log in each cell, in bytes; `None` if it is not known.
+    pub log: Vec<Option<u64>>,
+}
+
+/// One hold of the write lock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimelineHold {
+    pub who: LockOwner,
+    /// When it started, in microseconds after the start of the sampler: this identifies it.
+    pub start: i64,
+    pub began: Timestamp,
+    pub length_ms: f64,
+    pub goes_on: bool,
+    /// The cells that it covers.
+    pub cells: std::ops::Range<usize>,
 }
 
 /// One process's holds of the write lock in a range of the past.
@@ -47,6 +69,10 @@ pub struct TimelineLane {
     pub shares: Vec<f32>,
     /// Whether it waited for the lock in a cell, according to its own journal; empty if it has none.
     pub waited: Vec<bool>,
+    /// Whether it kept frames in the log in a cell, as far as the samples show; empty if it never did.
+    pub pinned: Vec<bool>,
+    /// Whether it ran a checkpoint in a cell; empty if it ran none.
+    pub checkpointed: Vec<bool>,
     /// What the cursor shows at each step; [`Timeline::STEPS`] of them.
     pub moments: Vec<Option<TimelineStep>>,
 }
@@ -75,6 +101,8 @@ impl Timeline {
     pub const CELLS: usize = 600;
     pub const STEPS: usize = 60;
     pub const LANES: usize = 24;
+    /// How many holds are listed.
+    pub const HOLDS: usize = 200;
 
     /// The cells of a cursor's `step`.
     pub fn cells(step: usize) -> std::ops::Range<usize> {
@@ -128,7 +156,17 @@ impl LockHistory {
             if wait.length > 0
                 && let Some(&at) = index.get(&wait.who.key())
             {
-                grid.mark(&mut lanes[at], wait.start, wait.end());
+                grid.mark(&mut lanes[at].waited, wait.start, wait.end());
+            }
+        }
+        for pin in self.log_past.pins(from, to, self.micros(now.0)) {
+            if let Some(&at) = index.get(&pin.who.key()) {
+                grid.mark(&mut lanes[at].pinned, pin.start, pin.end());
+            }
+        }
+        for checkpoint in self.log_past.checkpoints(from, to) {
+            if let Some(&at) = index.get(&checkpoint.who.key()) {
+                grid.mark(&mut lanes[at].checkpointed, checkpoint.start, checkpoint.end());
             }
         }
         Some(Timeline {
@@ -138,6 +176,8 @@ impl LockHistory {
             oldest,
             newest: now.0,
             lanes,
+            holds: self.longest(&grid, self.micros(now.0)),
+            log: self.log_past.sizes(from, to, Timeline::CELLS),
             figures: self.figures(from, to, self.micros(now.0)),
             waits: DurationSpread::of(&waits).map(|spread| LockWaits { count: waits.len() as u64, spread }),
         })
@@ -153,6 +193,9 @@ impl LockHistory {
         for wait in self.waits.iter().filter(|wait| wait.end() > from && wait.start < to) {
             totals.entry(wait.who.key()).or_insert((&wait.who, 0));
         }
+        for who in self.log_past.holders(from, to) {
+            totals.entry(who.key()).or_insert((who, 0));
+        }
         let mut chosen: Vec<_> = totals.into_values().collect();
         chosen.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.key().cmp(&b.0.key())));
         let rest = chosen.len() > Timeline::LANES;
@@ -163,83 +206,38 @@ impl LockHistory {
     }
 }
 
+impl LockHistory {
+    fn longest<F: Fn(Micros) -> Timestamp>(&self, grid: &TimelineGrid<F>, now: Micros) -> Vec<TimelineHold> {
+        let pieces = self.pieces(grid.from, grid.from + grid.span, now);
+        let mut pieces: Vec<_> = pieces.filter_map(|piece| Some((piece.began?, piece))).collect();
+        if pieces.len() > Timeline::HOLDS {
+            pieces.select_nth_unstable_by_key(Timeline::HOLDS, |(_, piece)| Reverse(piece.longest));
+            pieces.truncate(Timeline::HOLDS);
+        }
+        pieces.sort_by_key(|(start, _)| *start);
+        let hold = |(start, piece): (Micros, HoldPiece<'_>)| TimelineHold {
+            who: piece.who.as_ref().clone(),
+            start,
+            began: (grid.at)(start),
+            length_ms: milliseconds(piece.longest),
+            goes_on: piece.goes_on,
+            cells: grid.range(piece.start, piece.end, Timeline::CELLS),
+        };
+        pieces.into_iter().map(hold).collect()
+    }
+}
+
 impl TimelineLane {
     fn of(who: &Arc<LockOwner>) -> Self {
         Self {
             who: who.as_ref().clone(),
             shares: vec![0.0; Timeline::CELLS],
             waited: Vec::new(),
+            pinned: Vec::new(),
+            checkpointed: Vec::new(),
             moments: vec![None; Timeline::STEPS],
         }
     }
-}
-
-// Maps microseconds to cells and steps.
-struct TimelineGrid<F> {
-    from: Micros,
-    span: Micros,
-    at: F,
-}
-
-impl<F: Fn(Micros) -> Timestamp> TimelineGrid<F> {
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "a share between 0 and 1"
-    )]
-    fn draw(&self, lane: &mut TimelineLane, piece: &HoldPiece<'_>) {
-        let (start, end) = (piece.start.max(self.from), piece.end.min(self.from + self.span));
-        // A coarse piece is spread over its second.
-        let density = piece.held as f64 / ((end - start).max(1) as f64);
-        for cell in self.range(start, end, Timeline::CELLS) {
-            let left = self.edge(cell, Timeline::CELLS);
-            let right = self.edge(cell + 1, Timeline::CELLS);
-            let inside = (end.min(right) - start.max(left)).max(0) as f64;
-            let share = &mut lane.shares[cell];
-            *share = (*share + (inside * density / (right - left).max(1) as f64) as f32).min(1.0);
-        }
-        for step in self.range(start, end, Timeline::STEPS) {
-            let longest_ms = milliseconds(piece.longest);
-            let known = lane.moments[step].get_or_insert(TimelineStep {
-                count: 0,
-                longest_ms: 0.0,
-                began: None,
-                goes_on: false,
-            });
-            known.count += piece.count;
-            if longest_ms >= known.longest_ms {
-                known.longest_ms = longest_ms;
-                known.began = piece.began.map(&self.at);
-                known.goes_on = piece.goes_on;
-            }
-        }
-    }
-
-    fn mark(&self, lane: &mut TimelineLane, start: Micros, end: Micros) {
-        lane.waited.resize(Timeline::CELLS, false);
-        let end = end.min(self.from + self.span);
-        for cell in self.range(start.max(self.from), end, Timeline::CELLS) {
-            lane.waited[cell] = true;
-        }
-    }
-
-    fn edge(&self, index: usize, of: usize) -> Micros {
-        self.from + self.span * Micros::try_from(index).unwrap_or(0) / Micros::try_from(of).unwrap_or(1)
-    }
-
-    // Which of `of` equal parts overlap `start` to `end`; a hold of no length overlaps one.
-    fn range(&self, start: Micros, end: Micros, of: usize) -> std::ops::Range<usize> {
-        let scale = i128::try_from(of).unwrap_or(1);
-        let part = |at: Micros| i128::from((at - self.from).max(0)) * scale / i128::from(self.span.max(1));
-        let first = usize::try_from(part(start)).unwrap_or(0).min(of - 1);
-        let last = usize::try_from(part((end - 1).max(start))).unwrap_or(0).min(of - 1);
-        first..last + 1
-    }
-}
-
-fn earlier(at: Timestamp, by: Duration) -> Timestamp {
-    let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-    at.checked_sub(by.microseconds()).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ pub enum Action {
     Timeline,
     Earlier,
     Later,
+    /// The hold before the selected one in the timeline.
+    PreviousHold,
+    NextHold,
     /// Shows the details of the selected row.
     Details,
     Filter,
@@ -106,7 +109,9 @@ impl Action {
             | Self::Health
             | Self::Documents
             | Self::Export => KeyGroup::Database,
-            Self::Timeline | Self::Earlier | Self::Later => KeyGroup::Timeline,
+            Self::Timeline | Self::Earlier | Self::Later | Self::PreviousHold | Self::NextHold => {
+                KeyGroup::Timeline
+            }
             Self::Palette | Self::Help | Self::Back | Self::Arm | Self::Suspend | Self::Quit => {
                 KeyGroup::Program
             }

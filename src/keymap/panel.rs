@@ -1,11 +1,11 @@
 //! The panels of the screen.
 
-/// The panels, in the order of their numbers on the screen.
+/// The panels, in the order of their numbers on the screen and of Tab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Panel {
     /// 1
-    Locks,
-    /// 2
+    Findings,
+    /// 2: the processes, each with its lock, and the locks of processes that are not in the list.
     Processes,
     /// 3
     Files,
@@ -15,32 +15,26 @@ pub enum Panel {
     Ingestion,
     /// 6
     Log,
-    /// 7
-    Findings,
 }
 
 impl Panel {
-    /// All panels in the order of Tab, which follows the screen.
-    pub const ALL: [Self; 7] = [
-        Self::Locks,
-        Self::Processes,
-        Self::Findings,
-        Self::Files,
-        Self::Pragmas,
-        Self::Ingestion,
-        Self::Log,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Findings, Self::Processes, Self::Files, Self::Pragmas, Self::Ingestion, Self::Log];
 
     /// Its name on the screen.
     pub const fn title(self) -> &'static str {
         match self {
-            Self::Locks => "Locks",
-            Self::Processes => "Processes",
+            Self::Findings => "Findings",
+            Self::Processes => "Locks and processes",
             Self::Files => "Files",
             Self::Pragmas => "Pragmas",
             Self::Ingestion => "Ingestion",
             Self::Log => "Log",
-            Self::Findings => "Findings",
         }
+    }
+
+    /// Whether it stands in the main column; the others are at the side.
+    pub const fn is_main(self) -> bool {
+        matches!(self, Self::Findings | Self::Processes)
     }
 }

@@ -82,6 +82,20 @@ pub const KEYMAP: &[KeyBinding] = &[
         help: "timeline: move the cursor forward; at the end it follows again",
     },
     KeyBinding {
+        name: "previous-hold",
+        keys: &[","],
+        action: Action::PreviousHold,
+        label: "hold before",
+        help: "timeline: select the hold before; Enter, x and y act on its process",
+    },
+    KeyBinding {
+        name: "next-hold",
+        keys: &["."],
+        action: Action::NextHold,
+        label: "next hold",
+        help: "timeline: select the next hold",
+    },
+    KeyBinding {
         name: "overview",
         keys: &["o", "0"],
         action: Action::Overview,
@@ -153,18 +167,18 @@ pub const KEYMAP: &[KeyBinding] = &[
         help: "go to the previous panel",
     },
     KeyBinding {
-        name: "show-locks",
+        name: "show-findings",
         keys: &["1"],
-        action: Action::Zoom(Panel::Locks),
+        action: Action::Zoom(Panel::Findings),
         label: "",
-        help: "zoom the Locks panel, or restore the layout",
+        help: "zoom the Findings panel, or restore the layout",
     },
     KeyBinding {
         name: "show-processes",
         keys: &["2"],
         action: Action::Zoom(Panel::Processes),
         label: "",
-        help: "zoom the Processes panel",
+        help: "zoom the table of locks and processes",
     },
     KeyBinding {
         name: "show-files",
@@ -193,13 +207,6 @@ pub const KEYMAP: &[KeyBinding] = &[
         action: Action::Zoom(Panel::Log),
         label: "",
         help: "zoom the Log panel",
-    },
-    KeyBinding {
-        name: "show-findings",
-        keys: &["7"],
-        action: Action::Zoom(Panel::Findings),
-        label: "",
-        help: "zoom the Findings panel",
     },
     KeyBinding {
         name: "previous-database",

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
-    history::{LockHistory, SampledLock},
+    history::{LockHistory, LockOwner, SampledLock},
     observe::watched::DatabaseView,
-    snapshot::{DatabaseLocks, JournalMode, LockHolder, Process},
+    snapshot::{DatabaseLocks, JournalMode, LockHolder, LogReader, Process},
     state::first_seen::{FirstSeen, HeldKey, SampledSince, SinceEvidence, TimedLock},
 };
 
@@ -110,6 +110,22 @@ pub fn fill_in(
         let evidence = SinceEvidence { is_irretrievable, ..SinceEvidence::default() };
         reader.held_ms = Some(held(reader.pid, TimedLock::Read, reader.slot, mark, evidence));
     }
+}
+
+/// The processes that keep frames in the log.
+pub fn pins(locks: &DatabaseLocks, view: &DatabaseView, processes: &[Process]) -> Vec<LockOwner> {
+    let newest = view.wal.as_ref().and_then(|wal| wal.frames);
+    let is_behind =
+        |reader: &&LogReader| reader.frame.zip(newest).is_some_and(|(frame, newest)| frame < newest);
+    let owner = |reader: &LogReader| {
+        let process = processes.iter().find(|process| Some(process.pid) == reader.pid);
+        LockOwner {
+            pid: reader.pid,
+            start_ticks: process.and_then(|it| it.start_ticks),
+            name: process.map(|it| it.name.clone()).unwrap_or_default(),
+        }
+    };
+    locks.readers.iter().filter(is_behind).map(owner).collect()
 }
 
 // A value that changes with every commit: the commit counter, or else the time of the last write.

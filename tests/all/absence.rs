@@ -109,11 +109,11 @@ fn the_writer_of_a_moved_database_stays_on_the_screen() {
         return eprintln!("skipped: the file system keeps no time of birth");
     }
     let mut terminal = Terminal::open(home.path(), &[&path.to_string_lossy()], (200, 60));
-    terminal.shows(&format!("writer: waltop {}", writer.pid()));
+    terminal.shows(&format!("writer waltop {}", writer.pid()));
     fs::rename(folder.join("q"), folder.join("qq")).expect("moved");
     terminal.shows("split-wal");
     terminal.shows("is gone from its path");
-    terminal.shows("2 Processes: 1 with");
+    terminal.shows("2 Locks and processes: 1 open");
     terminal.shows("SPLIT");
     terminal.shows("/qq/q.db");
     assert!(!terminal.text().contains("exist yet") && !terminal.text().contains("has gone"));

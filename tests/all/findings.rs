@@ -59,7 +59,7 @@ fn several_findings_and_what_went_away_at_three_sizes() {
 fn the_explanation_of_a_finding_at_three_sizes() {
     for size in SIZES {
         let mut stage = Stage::new(look(vec![contended()]), size);
-        stage.keys("7jj<Enter>");
+        stage.keys("1jj<Enter>");
         assert_snapshot!(format!("explained_{}x{}", size.0, size.1), stage.screen());
     }
 }
@@ -67,7 +67,7 @@ fn the_explanation_of_a_finding_at_three_sizes() {
 #[test]
 fn an_explanation_scrolls_to_what_not_to_do() {
     let mut stage = Stage::new(look(vec![contended()]), SMALL);
-    stage.keys("7jj<Enter>");
+    stage.keys("1jj<Enter>");
     assert!(stage.screen().contains("pins frame 812") && !stage.screen().contains("What not to do"));
     stage.keys("G");
     let end = stage.screen();
@@ -80,7 +80,7 @@ fn an_explanation_scrolls_to_what_not_to_do() {
 fn what_went_away_can_still_be_explained_but_not_stopped() {
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
     // The pin is selected, and stays selected when it goes.
-    stage.keys("7jj");
+    stage.keys("1jj");
     stage.look(after(200, vec![relieved()]));
     assert_eq!(pins(&stage.keys("x")), 0);
     stage.keys("<Enter>");
@@ -96,7 +96,7 @@ fn what_went_away_can_still_be_explained_but_not_stopped() {
 #[test]
 fn the_selected_finding_stays_the_same_one_when_rows_move() {
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    stage.keys("7jj");
+    stage.keys("1jj");
     let selected = |stage: &Stage| stage.app.selected_finding().map(|it| it.kind);
     assert_eq!(selected(&stage), Some(FindingKind::PinnedWal));
     let mut moved = contended();
@@ -108,7 +108,7 @@ fn the_selected_finding_stays_the_same_one_when_rows_move() {
 #[test]
 fn what_comes_and_goes_has_one_row_that_counts() {
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    stage.keys("7");
+    stage.keys("1");
     for round in 0..3 {
         stage.look(after(round * 20 + 10, vec![relieved()]));
         stage.look(after(round * 20 + 20, vec![contended()]));
@@ -116,7 +116,7 @@ fn what_comes_and_goes_has_one_row_that_counts() {
     assert_eq!(names(&stage.screen(), "gone a"), 0, "{}", stage.screen());
     stage.look(after(100, vec![relieved()]));
     let screen = stage.screen();
-    assert_eq!(names(&screen, "–         pinned-wal"), 1, "{screen}");
+    assert_eq!(names(&screen, "– pinned-wal"), 1, "{screen}");
     assert_eq!(names(&screen, "gone after 40 s, 14:05:02, 4 times"), 1, "{screen}");
     // How long the log was pinned, its sentence says.
     assert_eq!(names(&screen, "gone at 14:05:02, 4 times"), 1, "{screen}");
@@ -126,7 +126,7 @@ fn what_comes_and_goes_has_one_row_that_counts() {
 fn each_database_has_a_past_of_its_own() {
     let mut stage = Stage::new(look(vec![contended(), rollback()]), USUAL);
     stage.look(after(5, vec![relieved(), rollback()]));
-    stage.keys("7");
+    stage.keys("1");
     assert_eq!(names(&stage.screen(), "gone a"), 2);
     stage.keys("]");
     let screen = stage.screen();
@@ -136,7 +136,7 @@ fn each_database_has_a_past_of_its_own() {
 #[test]
 fn a_pause_holds_what_holds_and_what_is_gone() {
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    stage.keys("7p");
+    stage.keys("1p");
     let held = stage.screen();
     stage.look(after(5, vec![relieved()]));
     let findings = |screen: &str| screen.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
@@ -155,8 +155,8 @@ fn a_long_list_shows_its_selected_row_to_the_end() {
         database.processes.push(process);
     }
     let mut stage = Stage::new(look(vec![database]), SMALL);
-    stage.keys("7");
-    assert!(stage.screen().contains("… j k shows them all"));
+    stage.keys("1");
+    assert!(stage.screen().contains(": j k shows them all"));
     stage.keys("G");
     let last = stage.app.selected_finding().expect("selected").clone();
     assert_eq!(last.severity, Severity::Info);
@@ -173,14 +173,14 @@ fn a_finding_of_real_processes_comes_is_explained_and_goes() {
     one.sql("CREATE TABLE t(x)");
     other.sql("SELECT * FROM t");
     let mut terminal = Terminal::open(home.path(), &["queue.db"], USUAL);
-    terminal.shows("▲ warning rollback-journal");
-    terminal.keys("7\r");
+    terminal.shows("▲ rollback-journal");
+    terminal.keys("1\r");
     terminal.shows("What it means");
     terminal.keys("\x1b");
     terminal.shows_no_more("What it means");
     other.close();
     terminal.shows("gone after");
-    assert!(terminal.text().contains("–         rollback-journal"), "{}", terminal.text());
+    assert!(terminal.text().contains("– rollback-journal"), "{}", terminal.text());
     terminal.keys("qq");
     assert_eq!(terminal.end(), 0);
     terminal.assert_restored();

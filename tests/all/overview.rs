@@ -56,7 +56,9 @@ fn many() -> Vec<Database> {
 
 #[test]
 fn every_database_has_a_line_at_every_size() {
-    for (name, size) in [("80x24", SMALL), ("120x40", USUAL), ("200x60", LARGE)] {
+    let sizes =
+        [("60x16", (60, 16)), ("80x24", SMALL), ("100x30", (100, 30)), ("120x40", USUAL), ("200x60", LARGE)];
+    for (name, size) in sizes {
         let mut look = look(many());
         look.snapshot.databases[0].schedule = Some(
             serde_json::from_value(json!({
@@ -93,7 +95,7 @@ fn enter_goes_to_the_selected_one_and_escape_back() {
         assert_eq!((stage.app.current(), stage.app.overview().is_some()), (at, is_overview), "{keys}");
         let screen = stage.screen();
         assert!(screen.contains(&format!("  {} of 5", at + 1)), "{keys}: {screen}");
-        assert_eq!(screen.contains("2 Processes"), !is_overview, "{keys}: {screen}");
+        assert_eq!(screen.contains("2 Locks and processes"), !is_overview, "{keys}: {screen}");
     }
     stage.keys("o3");
     assert!(stage.screen().contains("3 Files") && stage.app.overview().is_none());
@@ -102,14 +104,46 @@ fn enter_goes_to_the_selected_one_and_escape_back() {
 #[test]
 fn actions_are_about_the_selected_line_and_about_no_hidden_row() {
     let mut stage = Stage::new(look(many()), USUAL);
-    assert!(stage.keys("jx").iter().all(|effect| matches!(effect, Effect::Note(..))));
+    // Nothing is wrong with the first one; the worst finding of the second is about a process.
+    assert!(stage.keys("x").iter().all(|effect| matches!(effect, Effect::Note(..))));
+    assert_eq!(stage.app.notice(), Some(&Notice::WorstNamesNobody));
+    let pinned = stage.keys("jx").into_iter().find_map(|effect| match effect {
+        Effect::Pin(meant) => meant.first().map(|it| it.target),
+        _ => None,
+    });
+    let pinned = pinned.expect("the process of the worst finding");
+    assert_eq!(pinned.pid, 71300);
+    stage.pinned(pinned);
+    assert!(stage.screen().contains("Stop 71300"), "{}", stage.screen());
+    stage.keys("<Esc>s");
     let notice = stage.app.notice();
     assert!(matches!(notice, Some(Notice::RowsHidden { by: RowCover::Overview, .. })), "{notice:?}");
+    let copied = stage.keys("y");
+    let is_line = |it: &Effect| matches!(it, Effect::Copy(text) if text.starts_with("/home/me/work/notes.db: stopped-holder"));
+    assert!(copied.iter().any(is_line), "{copied:?}");
     let effects = stage.keys("cy");
     let act =
         effects.iter().find_map(|effect| if let Effect::Act(it) = effect { Some(it.act()) } else { None });
     let Some(ConfirmedAction::Checkpoint { database, .. }) = act else { panic!("{effects:?}") };
     assert_eq!(database.to_str(), Some("/home/me/work/notes.db"));
+}
+
+#[test]
+fn a_slash_filters_the_databases_and_escape_returns_to_the_overview() {
+    let mut stage = Stage::new(look(many()), USUAL);
+    stage.keys("/huey");
+    assert!(stage.screen().contains("filter databases: huey"), "{}", stage.screen());
+    assert_eq!((stage.app.visible_databases(), stage.app.current()), (vec![2], 2));
+    stage.keys("<Enter><Enter>");
+    assert!(stage.screen().contains("2 Locks and processes"), "{}", stage.screen());
+    stage.keys("<Esc>");
+    assert!(stage.screen().contains("1 of 5 databases"), "{}", stage.screen());
+    stage.keys("<Esc>");
+    assert_eq!(stage.app.visible_databases().len(), 5, "the filter is cleared first");
+    stage.keys("/no such file");
+    assert!(stage.screen().contains("No database matches the filter"), "{}", stage.screen());
+    stage.keys("<Esc><Esc>");
+    assert!(stage.screen().contains("2 Locks and processes"), "{}", stage.screen());
 }
 
 #[test]
@@ -161,7 +195,7 @@ fn one_that_is_missing_or_unreadable_keeps_none_of_the_others_back() {
     terminal.shows(&writer.pid().to_string());
     terminal.keys("G\r");
     terminal.shows("notes.db  3 of 3");
-    terminal.shows("2 Processes: 1 with");
+    terminal.shows("2 Locks and processes: 1 open");
     terminal.shows("WRITE");
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
@@ -214,7 +248,7 @@ fn no_more_than_two_databases_are_asked_for_their_pragmas_at_once() {
     eventually("the last one has answered", || {
         most = most.max(workers(terminal.pid()));
         let screen = terminal.text();
-        (screen.contains("8.db  8 of 8") && screen.contains("our client")).then_some(())
+        (screen.contains("8.db  8 of 8") && screen.contains("7 ok")).then_some(())
     });
     assert!((1..=2).contains(&most), "{most} at once");
     terminal.keys("q");
@@ -229,6 +263,9 @@ fn the_timeline_takes_the_place_of_the_overview_also_from_its_help() {
         assert!(stage.screen().contains("Write lock"), "{keys}: {}", stage.screen());
         stage.keys("<Esc>");
         let screen = stage.screen();
-        assert!(screen.contains("2 Processes") && stage.app.overview().is_none(), "{keys}: {screen}");
+        assert!(
+            screen.contains("2 Locks and processes") && stage.app.overview().is_none(),
+            "{keys}: {screen}"
+        );
     }
 }

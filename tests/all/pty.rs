@@ -26,7 +26,7 @@ fn a_process_is_stopped_by_key_and_the_terminal_comes_back() {
     terminal.shows(&writer.pid().to_string());
     terminal.shows("read@");
     terminal.resize(80, 24);
-    terminal.shows("7 Findings");
+    terminal.shows("1 Findings");
     terminal.resize(50, 10);
     terminal.shows("waltop wants 60x16");
     terminal.resize(120, 40);
@@ -72,7 +72,7 @@ fn signals_end_it_with_their_own_codes_and_give_the_terminal_back() {
     let (path, _writer) = database(home.path());
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
         let mut terminal = Terminal::open(home.path(), &[&path], USUAL);
-        terminal.shows("2 Processes");
+        terminal.shows("2 Locks and processes");
         kill_process(pid(terminal.pid()), signal).expect("it lives");
         assert_eq!(terminal.end(), code);
         terminal.assert_restored();
@@ -93,7 +93,7 @@ fn the_console_holds_no_lock_and_keeps_no_descriptor_on_the_database() {
     let home = home();
     let (path, mut writer) = database(home.path());
     let mut terminal = Terminal::open(home.path(), &[&path], USUAL);
-    terminal.shows("2 Processes");
+    terminal.shows("2 Locks and processes");
     terminal.shows("our client");
     let console = terminal.pid();
     for number in 0..40 {
@@ -274,7 +274,7 @@ fn fifty_stale_holders_are_reaped_by_key_but_for_two() {
     let rule = "[thresholds]\nidle = \"1s\"\nleast_idle = \"1s\"\n\n[[daemon]]\nname = \"old\"\npattern = \"old-notes\"\nmax_age = \"1s\"\n";
     fs::write(home.path().join("config.toml"), rule).expect("written");
     let mut terminal = Terminal::open(home.path(), &["--config", "config.toml", &name], (140, 100));
-    terminal.shows(&format!("2 Processes: {HOLDERS} with the database open, {STALE} stale"));
+    terminal.shows(&format!("2 Locks and processes: {HOLDERS} open, {STALE} stale"));
     terminal.keys("X");
     terminal.shows("50 of 50 ticked");
     terminal.keys(" G ");

@@ -56,15 +56,23 @@ fn the_whole_screen_on_a_large_terminal() {
 }
 
 #[test]
+fn the_whole_screen_at_its_smallest_and_at_the_smallest_with_panels_at_the_side() {
+    for (width, height) in [(60, 16), (100, 30)] {
+        let screen = Stage::new(look(vec![contended()]), (width, height)).screen();
+        assert_snapshot!(format!("the_whole_screen_{width}x{height}"), screen);
+    }
+}
+
+#[test]
 fn a_terminal_that_is_too_small_says_what_it_wants() {
     assert_snapshot!(Stage::new(look(vec![contended()]), (50, 12)).screen(), @"waltop wants 60x16, this is 50x12");
 }
 
 #[test]
 fn no_size_of_terminal_makes_it_panic() {
-    for keys in ["", "?", "<Enter>", "3", "4", "5", "7", "c", "i"] {
-        for width in (4..=140).step_by(14) {
-            for height in (1..=31).step_by(3) {
+    for keys in ["", "?", "<Enter>", "1", "2", "3", "4", "5", "<Tab>", "<Tab><Tab>", "c", "i"] {
+        for width in [1, 2, 4, 32, 60, 61, 80, 99, 100, 120, 159, 160, 200] {
+            for height in [1, 2, 7, 15, 16, 18, 19, 24, 30, 47, 48, 60] {
                 let mut stage = Stage::new(look(vec![contended()]), (width, height));
                 stage.keys(keys);
                 stage.screen();
@@ -96,7 +104,7 @@ fn details_of_a_process_show_its_evidence() {
 #[test]
 fn details_of_a_finding_show_its_figures() {
     let mut stage = Stage::new(look(vec![contended()]), USUAL);
-    stage.keys("7<Enter>");
+    stage.keys("1<Enter>");
     assert_snapshot!(stage.screen());
 }
 
@@ -259,7 +267,7 @@ fn a_running_checkpoint_is_shown_with_whom_it_waits_for() {
     database.locks.checkpointer =
         Some(waltop::snapshot::LockHolder { pid: Some(71_166), label: None, held_ms: Some(2100.0) });
     let mut stage = Stage::new(look(vec![database]), USUAL);
-    stage.keys("1");
+    stage.keys("2");
     assert!(
         stage
             .screen()
@@ -267,12 +275,53 @@ fn a_running_checkpoint_is_shown_with_whom_it_waits_for() {
         "{}",
         stage.screen()
     );
-    stage.keys("1");
+    stage.keys("2");
     let screen = stage.screen();
     assert!(
         screen.contains("waits for 71168 (amalfa)") && screen.contains("p50 900 ms  p99 1.6 s  max 6.5 s"),
         "{screen}"
     );
+}
+
+#[test]
+fn a_lock_of_a_process_that_is_not_in_the_table_is_a_row_of_its_own() {
+    let mut database = contended();
+    let row = |screen: &str, word: &str| {
+        screen.lines().find(|line| line.contains(word) && line.contains('│')).unwrap_or_default().to_owned()
+    };
+    let hidden = |pid| waltop::snapshot::LockHolder { pid, label: None, held_ms: Some(2100.0) };
+    database.locks.writer = Some(hidden(None));
+    database.locks.checkpointer = Some(hidden(Some(4242)));
+    for size in [USUAL, SMALL, (60, 16)] {
+        let mut stage = Stage::new(look(vec![database.clone()]), size);
+        stage.keys("G");
+        let screen = stage.screen();
+        assert!(row(&screen, "4242").contains("CKPT"), "{screen}");
+        assert_eq!(pins(&stage.keys("x")), [], "a process that cannot be seen cannot be hit");
+        stage.keys("k");
+        assert!(row(&stage.screen(), "not visible").contains("WRITE"), "{}", stage.screen());
+    }
+    let mut filtered = Stage::new(look(vec![database]), USUAL);
+    filtered.keys("/4242<Enter>");
+    assert_eq!(filtered.app.table_rows().len(), 1);
+}
+
+#[test]
+fn nothing_moves_when_findings_and_locks_come_and_go() {
+    let mut calm = contended();
+    calm.processes.clear();
+    calm.locks = waltop::snapshot::DatabaseLocks::default();
+    for size in [(60, 16), SMALL, (100, 30), USUAL, (200, 60)] {
+        let [busy, calm] = [contended(), calm.clone()].map(|it| Stage::new(look(vec![it]), size).screen());
+        let frames = |screen: &str| -> Vec<(usize, usize)> {
+            let corners = screen.lines().enumerate().flat_map(|(y, line)| {
+                let at = line.chars().enumerate().filter(|(_, c)| "╭╮╰╯".contains(*c));
+                at.map(move |(x, _)| (x, y)).collect::<Vec<_>>()
+            });
+            corners.collect()
+        };
+        assert_eq!(frames(&busy), frames(&calm), "{size:?}");
+    }
 }
 
 #[test]
@@ -282,7 +331,10 @@ fn what_cannot_be_seen_is_said() {
         ("open files of 120 processes of other users".to_owned(), "permission denied".to_owned());
     blind.snapshot.unseen.push(waltop::snapshot::Unseen { what, why });
     let screen = Stage::new(blind, USUAL).screen();
-    assert!(screen.contains("· not seen") && screen.contains("processes of other users:"), "{screen}");
+    assert!(
+        screen.contains("not seen: open files of 120 processes of other users: permission denied"),
+        "{screen}"
+    );
 }
 
 fn from(value: serde_json::Value) -> Process {

@@ -91,6 +91,7 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         command.env("TMPDIR", home);
         command.env("TZ", "UTC");
+        command.env("LC_ALL", "C.UTF-8");
         command.env_remove("NO_COLOR");
         for (name, value) in environment {
             command.env(name, value);

@@ -11,7 +11,6 @@ use waltop::{
     act::Effect,
     console::app::{Overlay, TimelineView},
     history::{LockHistory, LockOwner, SampledLock},
-    keymap::Action,
     snapshot::LockHolder,
 };
 
@@ -25,7 +24,7 @@ const USUAL: (u16, u16) = (120, 40);
 const SMALL: (u16, u16) = (80, 24);
 
 fn who(pid: i32, name: &str) -> Arc<LockOwner> {
-    Arc::new(LockOwner { pid: Some(pid), start_ticks: Some(1), name: name.to_owned() })
+    Arc::new(LockOwner { pid: Some(pid), start_ticks: u64::try_from(pid).ok(), name: name.to_owned() })
 }
 
 // Ten minutes: a hold of five seconds by a process that is gone, then a writer that holds the lock for two seconds in
@@ -44,6 +43,14 @@ fn sampled() -> (LockHistory, Instant) {
         hold(who(71_201, "amalfa"), round * 6000 + 1000, 2000);
     }
     history.open(SampledLock::Write, at(600_000 - 840), who(71_201, "amalfa"));
+    for second in 0..600 {
+        history.wal_is(at(second * 1000), 1, 2_000_000 + second % 90 * 300_000);
+    }
+    let reader = LockOwner { pid: Some(71_168), start_ticks: Some(71_168), name: "amalfa".to_owned() };
+    history.pins_are(at(560_000), vec![reader]);
+    history.pins_are(at(585_000), Vec::new());
+    history.open(SampledLock::Checkpoint, at(592_500), who(71_201, "amalfa"));
+    history.close(SampledLock::Checkpoint, at(594_000));
     history.waited(at(588_000), Duration::from_millis(1500), who(71_400, "waltop"));
     (history, at(600_000))
 }
@@ -112,6 +119,61 @@ fn under_the_cursor_is_who_held_the_lock_when_and_how_long_or_no_process() {
     assert!(stage.screen().contains("so far"));
 }
 
+fn pins(effects: &[Effect]) -> Vec<i32> {
+    let pins = effects.iter().filter_map(|effect| match effect {
+        Effect::Pin(meant) => Some(meant.iter().map(|it| it.target.pid)),
+        _ => None,
+    });
+    pins.flatten().collect()
+}
+
+#[test]
+fn keys_go_from_hold_to_hold_and_act_on_its_process_if_it_is_the_same_one() {
+    let mut stage = stage(USUAL);
+    // The one that goes on, then the watcher's before it.
+    assert_eq!(pins(&stage.keys("bx")), [71_201]);
+    let mut stage = self::stage(USUAL);
+    assert_eq!(pins(&stage.keys("b,,x")), [71_168], "{}", stage.screen());
+    let mut stage = self::stage(USUAL);
+    assert_eq!(pins(&stage.keys("b,,.x")), [71_201]);
+    let mut stage = self::stage(USUAL);
+    stage.keys("b,,<Enter>");
+    assert!(stage.screen().contains("bun amalfa watch"), "{}", stage.screen());
+    assert!(
+        stage.keys("<Esc>y").iter().any(|it| matches!(it, Effect::Copy(text) if text.starts_with("71168 ")))
+    );
+    // Another process with the number of the one that held the lock is not it.
+    let mut reused = contended();
+    for process in &mut reused.processes {
+        process.start_ticks = Some(9_000_000);
+    }
+    let mut stage = Stage::new(look(vec![reused]), USUAL);
+    stage.history = Some(sampled());
+    assert!(pins(&stage.keys("b,,x")).is_empty());
+    assert!(stage.screen().contains("71168 (bun) is no longer there"), "{}", stage.screen());
+    let mut empty = self::stage(USUAL);
+    assert!(pins(&empty.keys("b<Left><Left>x")).is_empty());
+    assert!(empty.screen().contains("no hold is selected"), "{}", empty.screen());
+}
+
+#[test]
+fn at_the_other_sizes() {
+    for (width, height) in [(60, 16), (100, 30), (200, 60)] {
+        let mut stage = stage((width, height));
+        stage.keys(&("b".to_owned() + &"<Left>".repeat(16)));
+        assert_snapshot!(format!("the_timeline_{width}x{height}"), stage.screen());
+    }
+}
+
+#[test]
+fn on_a_large_screen_the_last_minutes_are_among_the_panels() {
+    let mut stage = stage((200, 60));
+    stage.keys("k");
+    let screen = stage.screen();
+    assert!(screen.contains("the last 5 m") && screen.contains("71201 bun"), "{screen}");
+    assert_snapshot!(screen);
+}
+
 #[test]
 fn it_follows_until_it_is_held_or_frozen() {
     let mut stage = stage(USUAL);
@@ -155,14 +217,13 @@ fn the_cursor_goes_through_the_edge_to_all_that_is_known_and_no_further() {
 fn escape_and_b_close_it_and_the_rows_below_cannot_be_hit() {
     for close in ["b", "<Esc>", "1", "<Tab>"] {
         let mut stage = stage(USUAL);
-        let effects = stage.keys("bx");
-        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Pin(_))));
+        stage.keys("b");
         stage.keys(close);
         assert!(stage.app.timeline().is_none(), "{close}");
     }
     let mut stage = stage(USUAL);
     stage.keys("b?");
-    assert!(matches!(stage.app.overlay(), Some(Overlay::Help)) && !stage.app.can(Action::Stop));
+    assert!(matches!(stage.app.overlay(), Some(Overlay::Help)));
     stage.keys("<Esc>");
     assert!(stage.app.overlay().is_none() && stage.app.timeline().is_some(), "what lies over it goes first");
 }
@@ -207,10 +268,10 @@ fn every_database_has_its_own() {
 
 #[test]
 fn no_size_of_terminal_makes_it_panic() {
-    for width in (4..=200).step_by(49) {
-        for height in (1..=41).step_by(8) {
+    for width in [1, 4, 53, 60, 100, 200] {
+        for height in [1, 9, 16, 17, 24, 30, 60] {
             let mut stage = stage((width, height));
-            for keys in ["b", "<Left>", "-", "---", "<Home>", "+++++", "<PgDn>", "jjj", "p"] {
+            for keys in ["b", "<Left>", ",,.", "-", "---", "<Home>", "+++++", "<PgDn>", "jjj", "p"] {
                 stage.keys(keys);
                 stage.screen();
             }
@@ -255,7 +316,7 @@ fn a_hold_stands_in_its_lane_and_under_the_cursor() {
     terminal.shows(&format!("{} (holder) held it for", writer.pid()));
     terminal.shows("(held: G follows again)");
     terminal.keys("b");
-    terminal.shows("2 Processes");
+    terminal.shows("2 Locks and processes");
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
 }

@@ -173,6 +173,21 @@ impl App {
         now.chain(gone).collect()
     }
 
+    /// For how long the current `finding` has held at least, in ms: as long as it was observed, or as its evidence says.
+    pub fn finding_age(&self, finding: &Finding) -> Option<f64> {
+        let history = &self.states.shown().findings;
+        let since = history.current.get(&key(finding)).map(|it| it.since);
+        // A pause still shows it after it was resolved.
+        let gone = || {
+            let gone = history.gone.iter().find(|gone| key(&gone.finding) == key(finding))?;
+            gone.at.checked_sub(gone.held).ok()
+        };
+        let until = self.sample()?.snapshot.taken_at;
+        let observed = until.duration_since(since.or_else(gone)?).as_millis_f64().max(0.0);
+        let held = finding.evidence.get("held_ms").and_then(serde_json::Value::as_f64);
+        Some(observed.max(held.unwrap_or(0.0)))
+    }
+
     /// The row of the finding `key`, if it is remembered.
     pub fn finding_row(&self, key: &FindingId) -> Option<FindingRow<'_>> {
         self.all_finding_rows().into_iter().find(|row| row.key() == *key)

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{App, Mode, Notice, Overlay, RowCover};
+use super::{App, FilterTarget, Mode, Notice, Overlay, RowCover};
 use crate::{
     act::Effect,
     console::dialogs::DialogReply,
+    history::LockOwner,
     keymap::{Action, ActiveBinding, NamedKey, Panel},
     text,
 };
@@ -49,7 +50,7 @@ impl App {
             return vec![Effect::Quit(130)];
         }
         if self.prompt_key(key) || self.match_key(key) {
-            return Vec::new();
+            return self.keep_database();
         }
         let Some(action) = self.setup.keymap.action(key) else { return self.unknown_key(key) };
         self.run(action)
@@ -59,13 +60,15 @@ impl App {
     #[must_use]
     pub(super) fn run(&mut self, action: Action) -> Vec<Effect> {
         if matches!(self.mode, Mode::Filter(_)) && !moves_in_rows(action) {
-            self.mode = Mode::Panels;
+            self.close_prompt();
         }
         let special = match (&self.overlay, &self.mode) {
             (None, Mode::Timeline(_)) => self.act_in_time(action),
-            (None, Mode::Overview(overview)) => self.act_in_overview(*overview, action),
+            (None, Mode::Overview(overview) | Mode::Filter(FilterTarget::Databases(overview))) => {
+                self.act_in_overview(*overview, action)
+            }
             // The rows are hidden whatever lies over what hides them.
-            (Some(_), Mode::Timeline(_) | Mode::Overview(_)) if is_about_a_row(action) => {
+            (Some(Overlay::Help), Mode::Timeline(_) | Mode::Overview(_)) if is_about_a_row(action) => {
                 let key = self.key_of(Action::Back).to_owned();
                 Some(vec![self.notify(Notice::RowsHidden { by: RowCover::Other, key })])
             }
@@ -97,12 +100,22 @@ impl App {
         let exists = database.is_some_and(|database| database.files.db.is_some());
         // The timeline covers the rows: no action may apply to a hidden row.
         match self.mode {
-            Mode::Timeline(_) if is_about_a_row(action) => return false,
-            Mode::Overview(_) if is_about_a_row(action) => return action == Action::Details,
+            Mode::Timeline(_) if matches!(action, Action::Sort | Action::Invert) => return false,
+            Mode::Timeline(_) if is_about_a_row(action) && matches!(self.overlay, Some(Overlay::Help)) => {
+                return false;
+            }
+            Mode::Overview(_) if is_about_a_row(action) => {
+                return match action {
+                    Action::Stop => self.switch.is_armed() && self.stop_subject().is_some(),
+                    action => matches!(action, Action::Details | Action::Copy),
+                };
+            }
             _ => {}
         }
         match action {
-            Action::Earlier | Action::Later => self.timeline().is_some(),
+            Action::Earlier | Action::Later | Action::PreviousHold | Action::NextHold => {
+                self.timeline().is_some()
+            }
             Action::Ingest => self.switch.is_armed() && database.is_some(),
             Action::Checkpoint => {
                 self.switch.is_armed() && database.is_some_and(|it| it.is_wal() == Some(true))
@@ -163,7 +176,7 @@ impl App {
                     self.zoomed = false;
                 }
             }
-            Action::Back => self.back(),
+            Action::Back => return self.back(),
             Action::Help => self.toggle_help(),
             Action::Palette => self.open_palette(),
             Action::Details if self.open_document().is_some() => {}
@@ -211,7 +224,7 @@ impl App {
             Action::Redraw => return vec![Effect::Redraw],
             Action::Suspend => return vec![Effect::Suspend],
             Action::Timeline => return self.toggle_timeline(),
-            Action::Earlier | Action::Later => {
+            Action::Earlier | Action::Later | Action::PreviousHold | Action::NextHold => {
                 let key = self.key_of(Action::Timeline).to_owned();
                 return vec![self.notify(Notice::NoTimeline { key })];
             }
@@ -240,7 +253,25 @@ impl App {
             Action::Last => self.end_of_time(false),
             Action::Faster => self.zoom_in_time(-1),
             Action::Slower => self.zoom_in_time(1),
-            hidden if is_about_a_row(hidden) => {
+            Action::PreviousHold | Action::NextHold => {
+                self.jump_in_time(action == Action::NextHold);
+                Vec::new()
+            }
+            Action::Stop | Action::Details if self.hold_process().is_none() => {
+                let notice = match self.selected_hold().map(|hold| &hold.who) {
+                    Some(LockOwner { pid: Some(pid), name, .. }) => {
+                        Notice::HolderGone { who: format!("{pid} ({name})") }
+                    }
+                    Some(_) => Notice::HolderUnseen,
+                    None => {
+                        let [before, next] = [Action::PreviousHold, Action::NextHold]
+                            .map(|action| self.key_of(action).to_owned());
+                        Notice::NoHoldSelected { before, next }
+                    }
+                };
+                vec![self.notify(notice)]
+            }
+            Action::Sort | Action::Invert => {
                 let key = self.key_of(Action::Timeline).to_owned();
                 vec![self.notify(Notice::RowsHidden { by: RowCover::Timeline, key })]
             }
@@ -268,10 +299,12 @@ impl App {
         Vec::new()
     }
 
-    fn back(&mut self) {
-        if !self.close_top() && !self.clear_tags() && !self.clear_filters() {
-            self.zoomed = false;
+    #[must_use]
+    fn back(&mut self) -> Vec<Effect> {
+        if self.close_top() || self.clear_tags() || self.clear_filters() || std::mem::take(&mut self.zoomed) {
+            return Vec::new();
         }
+        if self.is_from_overview { self.toggle_overview() } else { Vec::new() }
     }
 
     fn step(&mut self, by: isize) {

@@ -65,7 +65,10 @@ impl App {
     }
 
     pub fn overview(&self) -> Option<Overview> {
-        if let Mode::Overview(overview) = self.mode { Some(overview) } else { None }
+        match self.mode {
+            Mode::Overview(overview) | Mode::Filter(FilterTarget::Databases(overview)) => Some(overview),
+            _ => None,
+        }
     }
 
     pub fn timeline(&self) -> Option<&TimelineView> {

@@ -33,6 +33,18 @@ pub enum Notice {
         key: String,
     },
     NoProcessSelected,
+    /// The worst finding of the selected database names no process.
+    WorstNamesNobody,
+    /// The process of the selected hold has exited.
+    HolderGone {
+        who: String,
+    },
+    HolderUnseen,
+    /// These keys select a hold.
+    NoHoldSelected {
+        before: String,
+        next: String,
+    },
     /// Only a process can be tagged; `key` shows them.
     NotTaggable {
         key: String,
@@ -140,6 +152,10 @@ impl Notice {
             | Self::UnknownKey { .. }
             | Self::OnlyDatabase
             | Self::NoTimeline { .. }
+            | Self::WorstNamesNobody
+            | Self::HolderGone { .. }
+            | Self::HolderUnseen
+            | Self::NoHoldSelected { .. }
             | Self::NotTaggable { .. }
             | Self::NothingToSearch
             | Self::Tree { .. }
@@ -169,6 +185,14 @@ impl fmt::Display for Notice {
             Self::UnknownKey { key, help } => write!(f, "no key {key} here; {help} lists the keys"),
             Self::OnlyDatabase => f.write_str("there is no other database; name several at the start"),
             Self::NoTimeline { key } => write!(f, "no timeline is open: {key} opens it"),
+            Self::HolderGone { who } => write!(f, "{who} is no longer there"),
+            Self::HolderUnseen => f.write_str("the process of this hold is not visible from here"),
+            Self::NoHoldSelected { before, next } => {
+                write!(f, "no hold is selected: {before} and {next} select one")
+            }
+            Self::WorstNamesNobody => {
+                f.write_str("the worst finding here names no process that can be stopped")
+            }
             Self::NoProcessSelected => f.write_str("no process is selected here"),
             Self::NotTaggable { key } => {
                 write!(f, "only a row of the processes can be tagged: {key} shows them")

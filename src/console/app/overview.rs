@@ -9,7 +9,7 @@ use crate::{
     snapshot::{Database, Severity},
 };
 
-use super::{App, Mode, Notice, RowCover};
+use super::{App, FilterTarget, Mode, Notice, RowCover};
 
 /// With more databases than this the console opens on the overview.
 const FEW: usize = 3;
@@ -30,6 +30,30 @@ impl App {
     pub fn names(&self) -> Vec<String> {
         let paths: Vec<&Path> = self.databases().iter().map(|database| &*database.path).collect();
         paths::names(&paths)
+    }
+
+    /// The databases that match the filter of the overview, by index.
+    pub fn visible_databases(&self) -> Vec<usize> {
+        let wanted = self.database_filter.to_lowercase();
+        let matches = |database: &Database| {
+            let worst = database.worst().map(|finding| format!("{} {}", finding.kind, finding.message));
+            let text = format!("{} {}", database.path.display(), worst.unwrap_or_default());
+            wanted.is_empty() || text.to_lowercase().contains(&wanted)
+        };
+        let databases = self.databases().iter().enumerate();
+        databases.filter(|(_, database)| matches(database)).map(|(index, _)| index).collect()
+    }
+
+    /// Selects a database that the filter of the overview shows, if it hides the selected one.
+    #[must_use]
+    pub(super) fn keep_database(&mut self) -> Vec<Effect> {
+        let visible = self.visible_databases();
+        match visible.first() {
+            Some(&first) if self.overview().is_some() && !visible.contains(&self.current()) => {
+                self.show_database(first)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The database other than the one on the screen with the worst findings, if they are worse and at least warnings:
@@ -67,6 +91,7 @@ impl App {
             return vec![self.notify(Notice::OnlyDatabase)];
         }
         self.close_overlay();
+        self.is_from_overview = false;
         self.mode = Mode::Overview(Overview { origin: self.current() });
         Vec::new()
     }
@@ -74,39 +99,50 @@ impl App {
     /// What `action` does in an overview without an overlay; `None`: the same as elsewhere.
     #[must_use]
     pub(super) fn act_in_overview(&mut self, overview: Overview, action: Action) -> Option<Vec<Effect>> {
-        let last = self.databases().len().saturating_sub(1);
+        let visible = self.visible_databases();
+        let row = visible.iter().position(|&index| index == self.current()).unwrap_or(0);
+        let page = super::keys::PAGE.unsigned_abs();
         let to = match action {
-            Action::Down => self.current() + 1,
-            Action::Up => self.current().saturating_sub(1),
-            Action::PageDown => self.current() + super::keys::PAGE.unsigned_abs(),
-            Action::PageUp => self.current().saturating_sub(super::keys::PAGE.unsigned_abs()),
+            Action::Down => row + 1,
+            Action::Up => row.saturating_sub(1),
+            Action::PageDown => row + page,
+            Action::PageUp => row.saturating_sub(page),
             Action::First => 0,
-            Action::Last => last,
+            Action::Last => visible.len().saturating_sub(1),
             Action::Details => {
                 self.mode = Mode::Panels;
+                self.is_from_overview = true;
                 self.notice = None;
-                self.current()
+                row
+            }
+            Action::Back if !self.database_filter.is_empty() => {
+                self.database_filter.clear();
+                return Some(Vec::new());
             }
             Action::Back => {
                 self.mode = Mode::Panels;
-                overview.origin
+                return Some(self.show_database(overview.origin));
+            }
+            Action::Filter => {
+                self.mode = Mode::Filter(FilterTarget::Databases(overview));
+                return Some(Vec::new());
+            }
+            Action::Stop if self.stop_subject().is_none() => {
+                return Some(vec![self.notify(Notice::WorstNamesNobody)]);
             }
             // The area below the list replaces it.
-            Action::Zoom(_)
-            | Action::NextPanel
-            | Action::PreviousPanel
-            | Action::Timeline
-            | Action::Filter => {
+            Action::Zoom(_) | Action::NextPanel | Action::PreviousPanel | Action::Timeline => {
                 self.mode = Mode::Panels;
                 return None;
             }
-            hidden if super::keys::is_about_a_row(hidden) => {
+            Action::Sort | Action::Invert => {
                 let key = self.key_of(Action::Details).to_owned();
                 return Some(vec![self.notify(Notice::RowsHidden { by: RowCover::Overview, key })]);
             }
             _ => return None,
         };
-        Some(self.show_database(to.min(last)))
+        let to = visible.get(to.min(visible.len().saturating_sub(1))).copied();
+        Some(to.map_or_else(Vec::new, |index| self.show_database(index)))
     }
 
     #[must_use]
@@ -126,8 +162,8 @@ impl App {
             return Vec::new();
         }
         self.states.show(index);
-        if matches!(self.mode, Mode::Filter(_)) {
-            self.mode = Mode::Panels;
+        if self.overview().is_none() {
+            self.close_prompt();
         }
         // It was about the previous database.
         self.notice = None;

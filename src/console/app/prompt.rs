@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{App, Mode, Overlay};
+use super::{App, Mode, Overlay, Overview};
 use crate::keymap::Panel;
 
 /// The rows that a filter narrows.
@@ -11,6 +11,8 @@ pub enum FilterTarget {
     Processes,
     Findings,
     Log,
+    /// The databases of the overview.
+    Databases(Overview),
 }
 
 /// The filters of one database. Only rows that contain the text are shown.
@@ -38,29 +40,34 @@ pub struct TextExtent {
     pub farthest: u16,
     /// The rows that match the query.
     pub matches: Vec<u16>,
+    /// Whether the last minutes of the write lock are among the panels.
+    pub shows_recent: bool,
 }
 
 impl RowFilters {
-    fn get(&self, target: FilterTarget) -> &str {
+    /// `None` for the filter that is not about the rows of one database.
+    fn get(&self, target: FilterTarget) -> Option<&String> {
         match target {
-            FilterTarget::Processes => &self.processes,
-            FilterTarget::Findings => &self.findings,
-            FilterTarget::Log => &self.log,
+            FilterTarget::Processes => Some(&self.processes),
+            FilterTarget::Findings => Some(&self.findings),
+            FilterTarget::Log => Some(&self.log),
+            FilterTarget::Databases(_) => None,
         }
     }
 
-    fn get_mut(&mut self, target: FilterTarget) -> &mut String {
+    fn get_mut(&mut self, target: FilterTarget) -> Option<&mut String> {
         match target {
-            FilterTarget::Processes => &mut self.processes,
-            FilterTarget::Findings => &mut self.findings,
-            FilterTarget::Log => &mut self.log,
+            FilterTarget::Processes => Some(&mut self.processes),
+            FilterTarget::Findings => Some(&mut self.findings),
+            FilterTarget::Log => Some(&mut self.log),
+            FilterTarget::Databases(_) => None,
         }
     }
 }
 
 impl App {
     pub fn filter(&self, target: FilterTarget) -> &str {
-        self.states.shown().filters.get(target)
+        self.states.shown().filters.get(target).unwrap_or(&self.database_filter)
     }
 
     /// Whether the text of a row contains the filter of its panel, ignoring case. Without a filter the text is not made.
@@ -70,7 +77,7 @@ impl App {
     }
 
     fn filter_mut(&mut self, target: FilterTarget) -> &mut String {
-        self.states.shown_mut().filters.get_mut(target)
+        self.states.shown_mut().filters.get_mut(target).unwrap_or(&mut self.database_filter)
     }
 
     /// Opens the prompt of the focused panel or overlay. A panel whose rows have no filter gives way to the processes.
@@ -84,7 +91,7 @@ impl App {
         let target = match self.focus {
             Panel::Findings => FilterTarget::Findings,
             Panel::Log => FilterTarget::Log,
-            Panel::Locks | Panel::Processes | Panel::Files | Panel::Pragmas | Panel::Ingestion => {
+            Panel::Processes | Panel::Files | Panel::Pragmas | Panel::Ingestion => {
                 self.focus = Panel::Processes;
                 FilterTarget::Processes
             }
@@ -108,9 +115,9 @@ impl App {
 
     fn filter_key(&mut self, target: FilterTarget, key: KeyEvent) -> bool {
         match key.code {
-            KeyCode::Enter => self.mode = Mode::Panels,
+            KeyCode::Enter => self.close_prompt(),
             KeyCode::Esc => {
-                self.mode = Mode::Panels;
+                self.close_prompt();
                 self.filter_mut(target).clear();
             }
             _ if !edit(self.filter_mut(target), key) => return false,
@@ -118,6 +125,15 @@ impl App {
         }
         self.filter_changed();
         true
+    }
+
+    /// Returns to what the open prompt filters.
+    pub(super) fn close_prompt(&mut self) {
+        match self.mode {
+            Mode::Filter(FilterTarget::Databases(overview)) => self.mode = Mode::Overview(overview),
+            Mode::Filter(_) => self.mode = Mode::Panels,
+            _ => {}
+        }
     }
 
     fn search_key(&mut self, key: KeyEvent) -> bool {

@@ -1,54 +1,32 @@
 //! Which rows are shown, in which order, and which one is selected. The selection follows its process when rows move.
 
-use std::cmp::Reverse;
-
 use crate::{
     act::signal::SignalTarget,
     console::process_columns,
     keymap::Panel,
-    snapshot::{Database, Finding, PragmaRow, Process},
+    snapshot::{Database, Finding, Process},
 };
 
-use super::{App, FilterTarget, FindingRow, PragmaKey, findings, tree};
+use super::{App, FilterTarget, FindingRow, HolderRow, TableRow, findings, tree};
 
 /// The cursor of each panel that has one.
 #[derive(Debug, Clone, Default)]
 pub struct PanelCursors {
     process: Option<SignalTarget>,
+    /// The selected lock, if its holder is not in the list of processes.
+    holder: Option<HolderRow>,
     /// Row of the selected process when last seen; used after the process disappears.
     process_row: usize,
     finding: Option<findings::FindingId>,
     /// Row of the selected finding when last seen.
     finding_row: usize,
-    pragma: Option<PragmaKey>,
+    pragma: Option<String>,
     /// Row of the selected pragma when it was last seen.
     pragma_row: usize,
     /// The run of the selected ingestion.
     ingestion: Option<String>,
     /// Row of the selected ingestion when it was last seen.
     ingestion_row: usize,
-    holder: Option<HolderRow>,
-    /// Row of the selected holder when last seen.
-    holder_row: usize,
-}
-
-/// A process that holds a lock, or may hold one: a row of the locks panel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HolderRow {
-    pub lock: HolderLock,
-    /// `None` if the process is not visible from this namespace.
-    pub pid: Option<i32>,
-}
-
-/// What the process of a row holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HolderLock {
-    Write,
-    Checkpoint,
-    Recovery,
-    WholeFile,
-    /// A read lock, by its index in the list of readers.
-    Read(usize),
 }
 
 impl App {
@@ -69,22 +47,9 @@ impl App {
         if self.is_tree { tree::in_tree_order(visible) } else { visible }
     }
 
-    /// The pragma rows, those that the profile checks first.
-    pub fn visible_pragmas(&self) -> Vec<&PragmaRow> {
-        let Some(database) = self.database() else { return Vec::new() };
-        let mut rows: Vec<_> = database.pragmas.rows.iter().collect();
-        rows.sort_by_key(|row| (row.ok.unwrap_or(true), Reverse(row.expected.is_some())));
-        rows
-    }
-
-    /// The selected pragma row.
-    pub fn selected_pragma(&self) -> Option<&PragmaRow> {
-        self.visible_pragmas().get(self.selected_row(Panel::Pragmas)).copied()
-    }
-
     /// The selected process. It is always a visible one.
     pub fn selected_process(&self) -> Option<&Process> {
-        self.visible_processes().get(self.selected_row(Panel::Processes)).copied()
+        self.selected_table_row()?.process()
     }
 
     /// The selected finding, if it is current.
@@ -100,44 +65,19 @@ impl App {
         self.finding_rows().get(self.selected_row(Panel::Findings)).copied()
     }
 
-    /// The processes that hold a lock, in the order of the locks panel.
-    pub fn holder_rows(&self) -> Vec<HolderRow> {
-        let Some(locks) = self.database().map(|it| &it.locks) else { return Vec::new() };
-        let one = [
-            (HolderLock::Write, &locks.writer),
-            (HolderLock::Checkpoint, &locks.checkpointer),
-            (HolderLock::Recovery, &locks.recoverer),
-            (HolderLock::WholeFile, &locks.exclusive),
-        ];
-        let one = one
-            .into_iter()
-            .filter_map(|(lock, holder)| holder.as_ref().map(|holder| HolderRow { lock, pid: holder.pid }));
-        let readers = locks.readers.iter().enumerate();
-        one.chain(readers.map(|(at, reader)| HolderRow { lock: HolderLock::Read(at), pid: reader.pid }))
-            .collect()
-    }
-
-    /// The selected holder.
-    pub fn selected_holder(&self) -> Option<HolderRow> {
-        self.holder_rows().get(self.selected_row(Panel::Locks)).copied()
+    /// What identifies the finding of the selected row, current or resolved.
+    pub fn selected_finding_id(&self) -> Option<findings::FindingId> {
+        self.selected_finding_row().map(FindingRow::key)
     }
 
     /// The index of the selected row of `panel`.
     pub fn selected_row(&self, panel: Panel) -> usize {
         let last = self.rows(panel).saturating_sub(1);
         match panel {
-            Panel::Processes => {
-                let visible = self.visible_processes();
-                let found = self
-                    .cursor()
-                    .process
-                    .and_then(|target| visible.iter().position(|process| is(process, target)));
-                found.unwrap_or(self.cursor().process_row).min(last)
-            }
+            Panel::Processes => self.row_of_process().unwrap_or(self.cursor().process_row).min(last),
             Panel::Findings => self.row_of_finding().min(last),
             Panel::Pragmas => self.row_of_pragma().min(last),
             Panel::Ingestion => self.row_of_ingestion().min(last),
-            Panel::Locks => self.row_of_holder().min(last),
             Panel::Files | Panel::Log => 0,
         }
     }
@@ -153,22 +93,19 @@ impl App {
         rows.iter().position(stands_at).unwrap_or(self.cursor().finding_row)
     }
 
-    // The row of the same lock of the same process; else any row of that process, which may hold another lock by now.
-    fn row_of_holder(&self) -> usize {
-        let (rows, cursor) = (self.holder_rows(), self.cursor());
-        let Some(wanted) = cursor.holder else { return cursor.holder_row };
-        if rows.get(cursor.holder_row).is_some_and(|row| row.pid == wanted.pid) {
-            return cursor.holder_row;
-        }
-        let same = rows.iter().position(|row| *row == wanted);
-        let same = same.or_else(|| rows.iter().position(|row| row.pid.is_some() && row.pid == wanted.pid));
-        same.unwrap_or(cursor.holder_row)
+    fn row_of_process(&self) -> Option<usize> {
+        let cursor = self.cursor();
+        let is_it = |row: &TableRow<'_>| match row {
+            TableRow::Process(process) => cursor.process.is_some_and(|target| is(process, target)),
+            TableRow::Holder(holder) => cursor.holder == Some(*holder),
+        };
+        self.table_rows().iter().position(is_it)
     }
 
     fn row_of_pragma(&self) -> usize {
         let cursor = self.cursor();
-        let Some(wanted) = &cursor.pragma else { return cursor.pragma_row };
-        self.visible_pragmas().iter().position(|row| wanted.is(row)).unwrap_or(cursor.pragma_row)
+        let Some(wanted) = cursor.pragma.as_deref() else { return cursor.pragma_row };
+        self.pragma_lines().iter().position(|line| line.name == wanted).unwrap_or(cursor.pragma_row)
     }
 
     fn row_of_ingestion(&self) -> usize {
@@ -187,18 +124,20 @@ impl App {
     }
 
     pub(super) fn select_row(&mut self, panel: Panel, row: usize) {
-        let process = self.visible_processes().get(row).and_then(|process| target(process));
+        let (process, holder) = match self.table_rows().get(row) {
+            Some(TableRow::Process(process)) => (target(process), None),
+            Some(TableRow::Holder(holder)) => (None, Some(*holder)),
+            None => (None, None),
+        };
         let finding = self.finding_rows().get(row).map(|row| row.key());
-        let holder = self.holder_rows().get(row).copied();
-        let pragma = self.visible_pragmas().get(row).map(|row| PragmaKey::of(row));
+        let pragma = self.pragma_lines().get(row).map(|line| line.name.to_owned());
         let ingestion = self.database().and_then(|it| it.ingestions.get(row)).map(|it| it.run.clone());
         let cursor = &mut self.states.shown_mut().cursor;
         match panel {
-            Panel::Processes => (cursor.process_row, cursor.process) = (row, process),
+            Panel::Processes => (cursor.process_row, cursor.process, cursor.holder) = (row, process, holder),
             Panel::Findings => (cursor.finding_row, cursor.finding) = (row, finding),
             Panel::Pragmas => (cursor.pragma_row, cursor.pragma) = (row, pragma),
             Panel::Ingestion => (cursor.ingestion_row, cursor.ingestion) = (row, ingestion),
-            Panel::Locks => (cursor.holder_row, cursor.holder) = (row, holder),
             Panel::Files | Panel::Log => {}
         }
     }
@@ -218,15 +157,15 @@ impl App {
     // The row of the process of the worst finding that is about a process.
     fn row_of_worst(&self) -> Option<usize> {
         let pid = self.database()?.findings.iter().find_map(|finding| finding.pid)?;
-        self.visible_processes().iter().position(|process| process.pid == pid)
+        self.table_rows().iter().position(|row| row.process().is_some_and(|process| process.pid == pid))
     }
 
     /// After the filter changed: if it hides the selected row, the first visible row is selected.
     pub(super) fn filter_changed(&mut self) {
-        let hidden = self
-            .cursor()
-            .process
-            .is_none_or(|target| !self.visible_processes().iter().any(|process| is(process, target)));
+        if self.overview().is_some() {
+            return;
+        }
+        let hidden = self.row_of_process().is_none();
         if hidden {
             self.select_row(Panel::Processes, 0);
         } else {
@@ -237,11 +176,10 @@ impl App {
     pub(super) fn rows(&self, panel: Panel) -> usize {
         let Some(database) = self.database() else { return 0 };
         match panel {
-            Panel::Processes => self.visible_processes().len(),
+            Panel::Processes => self.table_rows().len(),
             Panel::Findings => self.finding_rows().len(),
-            Panel::Pragmas => database.pragmas.rows.len(),
+            Panel::Pragmas => self.pragma_lines().len(),
             Panel::Ingestion => database.ingestions.len(),
-            Panel::Locks => self.holder_rows().len(),
             Panel::Files | Panel::Log => 0,
         }
     }

@@ -2,53 +2,39 @@
 
 use crate::{
     act::signal::SignalTarget,
+    history::LockOwner,
     keymap::Panel,
-    snapshot::{Finding, Ingestion, PragmaRow, PragmaSource, Process, Severity},
+    snapshot::{Finding, Ingestion, PragmaRow, Process, Severity},
 };
 
-use super::{App, FindingRow, Overlay, findings::FindingId, selection::target};
+use super::{App, FindingRow, Overlay, TableRow, findings::FindingId, selection::target};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DetailsSubject {
     Process(SignalTarget),
     Finding(FindingId),
     Files,
-    /// A pragma, followed by all others.
-    Pragma(PragmaKey),
+    /// A pragma by its name, followed by all others.
+    Pragma(String),
     /// An ingestion, by its run.
     Ingestion(String),
-}
-
-/// The parts of a pragma's row that stay the same while its value changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PragmaKey {
-    name: String,
-    source: PragmaSource,
-    pid: Option<i32>,
-}
-
-impl PragmaKey {
-    pub(super) fn of(row: &PragmaRow) -> Self {
-        Self { name: row.name.clone(), source: row.source, pid: row.pid }
-    }
-
-    /// Whether `row` has this key.
-    pub fn is(&self, row: &PragmaRow) -> bool {
-        *self == Self::of(row)
-    }
 }
 
 impl App {
     /// The subject that Enter shows: the selected row of the focused panel.
     pub(super) fn subject(&self) -> Option<DetailsSubject> {
         let database = self.database()?;
-        match self.focus {
-            Panel::Locks | Panel::Processes => {
-                self.stop_subject().and_then(target).map(DetailsSubject::Process)
+        if self.timeline().is_some() {
+            if let Some(Overlay::Details(open)) = &self.overlay {
+                return Some(open.clone());
             }
+            return self.hold_process().and_then(target).map(DetailsSubject::Process);
+        }
+        match self.focus {
+            Panel::Processes => self.selected_process().and_then(target).map(DetailsSubject::Process),
             Panel::Findings => self.selected_finding_row().map(FindingRow::key).map(DetailsSubject::Finding),
             Panel::Files => database.files.db.as_ref().map(|_| DetailsSubject::Files),
-            Panel::Pragmas => self.selected_pragma().map(PragmaKey::of).map(DetailsSubject::Pragma),
+            Panel::Pragmas => self.selected_pragma().map(|line| DetailsSubject::Pragma(line.name.to_owned())),
             Panel::Ingestion => database
                 .ingestions
                 .get(self.selected_row(Panel::Ingestion))
@@ -63,11 +49,17 @@ impl App {
         if let Some(Overlay::Details(open)) = &self.overlay {
             return self.process_of(open);
         }
+        if self.timeline().is_some() {
+            return self.hold_process();
+        }
+        if self.overview().is_some() {
+            let database = self.database()?;
+            return database.process(database.worst()?.pid?);
+        }
         let pid = match self.focus {
             Panel::Processes => return self.selected_process(),
-            Panel::Locks => self.selected_holder()?.pid?,
             Panel::Findings => self.selected_finding()?.pid?,
-            Panel::Pragmas => self.selected_pragma()?.pid?,
+            Panel::Pragmas => self.selected_pragma()?.pid()?,
             Panel::Files | Panel::Ingestion | Panel::Log => return None,
         };
         self.database()?.process(pid)
@@ -81,7 +73,9 @@ impl App {
                 return database.processes.iter().find(|process| target(process) == Some(*wanted));
             }
             DetailsSubject::Finding(key) => key.pid?,
-            DetailsSubject::Pragma(key) => key.pid?,
+            DetailsSubject::Pragma(name) => {
+                self.pragma_lines().iter().find(|line| line.name == name)?.pid()?
+            }
             DetailsSubject::Files | DetailsSubject::Ingestion(_) => return None,
         };
         database.process(pid)
@@ -108,6 +102,21 @@ impl App {
 
     pub(super) fn selected_text(&self) -> Option<String> {
         let details = if let Some(Overlay::Details(open)) = &self.overlay { Some(open) } else { None };
+        if self.overview().is_some() {
+            let database = self.database()?;
+            let worst = database.worst().map(|finding| format!(": {}: {}", finding.kind, finding.message));
+            return Some(format!("{}{}", database.path.display(), worst.unwrap_or_default()));
+        }
+        if self.timeline().is_some() && details.is_some() {
+            let process = self.stop_subject()?;
+            return Some(format!("{} {}", process.pid, process.command_line()));
+        }
+        if self.timeline().is_some() {
+            let LockOwner { pid, name, .. } = &self.selected_hold()?.who;
+            let pid = pid.map_or_else(|| "not visible".to_owned(), |pid| pid.to_string());
+            let command = self.hold_process().map_or_else(|| name.clone(), Process::command_line);
+            return Some(format!("{pid} {command}"));
+        }
         Some(match self.focus {
             Panel::Findings => {
                 let row = match details {
@@ -122,19 +131,22 @@ impl App {
                 format!("{state} {kind}: {message}")
             }
             Panel::Pragmas => {
-                let row = self.selected_pragma()?;
-                format!(
-                    "{} {} ({})",
-                    row.name,
-                    row.actual.as_deref().unwrap_or("unknown"),
-                    row.source_label()
-                )
+                let line = self.selected_pragma()?;
+                let value = |row: &&PragmaRow| {
+                    format!("{} ({})", row.actual.as_deref().unwrap_or("unknown"), row.source_label())
+                };
+                let values: Vec<String> = line.rows.iter().map(value).collect();
+                format!("{} {}", line.name, values.join(", "))
             }
             Panel::Files => self.database()?.path.display().to_string(),
             Panel::Ingestion => {
                 self.database()?.ingestions.get(self.selected_row(Panel::Ingestion))?.run.clone()
             }
-            Panel::Locks | Panel::Processes => {
+            Panel::Processes => {
+                if let (None, TableRow::Holder(holder)) = (details, self.selected_table_row()?) {
+                    let pid = holder.pid.map_or_else(|| "not visible".to_owned(), |pid| pid.to_string());
+                    return Some(format!("{pid} {}", holder.hold(&self.database()?.locks)));
+                }
                 let process = self.stop_subject()?;
                 format!("{} {}", process.pid, process.command_line())
             }

@@ -7,7 +7,8 @@ use std::{
 
 use crate::{
     act::Effect,
-    history::{TimeWindow, Timeline},
+    history::{LockOwner, TimeWindow, Timeline, TimelineHold},
+    snapshot::Process,
 };
 
 use super::{App, Mode};
@@ -22,6 +23,8 @@ const SPANS: [Duration; 7] = [
     Duration::from_hours(1),
     Duration::from_hours(4),
 ];
+/// The period among the panels of a large screen.
+const RECENT: Duration = Duration::from_mins(5);
 const MINUTE: usize = 2;
 /// The newest step, the rightmost cursor position.
 const NEWEST: usize = Timeline::STEPS - 1;
@@ -33,6 +36,8 @@ pub struct TimelineView {
     end: Option<Instant>,
     /// The step under the cursor.
     pub cursor: usize,
+    /// The hold that a key selected, by its start.
+    hold: Option<i64>,
     pub shown: TimelineContent,
 }
 
@@ -53,6 +58,36 @@ impl TimelineView {
     /// Whether it is fixed at a point in the past.
     pub fn is_held(&self) -> bool {
         self.end.is_some()
+    }
+
+    /// The index of the selected hold: the one that a key selected, or else the longest one under the cursor.
+    pub fn selected_hold(&self) -> Option<usize> {
+        let holds = &self.known()?.holds;
+        if let Some(at) = self.hold.and_then(|start| holds.iter().position(|hold| hold.start == start)) {
+            return Some(at);
+        }
+        let step = Timeline::cells(self.cursor);
+        let is_under = |hold: &TimelineHold| hold.cells.start < step.end && step.start < hold.cells.end;
+        let under = holds.iter().enumerate().filter(|(_, hold)| is_under(hold));
+        under.max_by(|a, b| a.1.length_ms.total_cmp(&b.1.length_ms)).map(|(at, _)| at)
+    }
+
+    /// Moves from hold to hold; from a cursor on none, to the nearest one on that side.
+    fn jump(&mut self, is_later: bool) {
+        let Some(timeline) = self.known() else { return };
+        let step = Timeline::cells(self.cursor);
+        let holds = &timeline.holds;
+        let to = match (self.selected_hold(), is_later) {
+            (Some(at), true) => Some(at + 1),
+            (Some(at), false) => at.checked_sub(1),
+            (None, true) => holds.iter().position(|hold| hold.cells.start >= step.end),
+            (None, false) => holds.iter().rposition(|hold| hold.cells.end <= step.start),
+        };
+        let Some(hold) = to.and_then(|at| holds.get(at)) else { return };
+        let (start, cursor) = (hold.start, hold.cells.start * Timeline::STEPS / Timeline::CELLS);
+        let end = timeline.end;
+        self.end.get_or_insert(end);
+        (self.hold, self.cursor) = (Some(start), cursor.min(NEWEST));
     }
 
     fn known(&self) -> Option<&Timeline> {
@@ -87,6 +122,7 @@ impl App {
                 span: MINUTE,
                 end: None,
                 cursor: NEWEST,
+                hold: None,
                 shown: TimelineContent::Awaited,
             });
         }
@@ -108,8 +144,27 @@ impl App {
         if moves { self.ask_timeline() } else { Vec::new() }
     }
 
+    /// Requests the last minutes for the panel of a large screen, if the last frame showed it.
+    #[must_use]
+    pub(super) fn ask_recent(&self) -> Vec<Effect> {
+        if !self.extent.shows_recent || self.timeline().is_some() || self.is_paused() {
+            return Vec::new();
+        }
+        let window = TimeWindow { end: None, span: RECENT };
+        vec![Effect::Timeline { index: self.current(), window }]
+    }
+
+    /// The last minutes of the database on the screen.
+    pub fn recent_timeline(&self) -> Option<&Timeline> {
+        self.recent.as_ref().filter(|(index, _)| *index == self.current()).map(|(_, timeline)| &**timeline)
+    }
+
     pub(super) fn timeline_arrived(&mut self, index: usize, timeline: Option<Arc<Timeline>>) {
         let is_shown = index == self.current();
+        if self.timeline().is_none() {
+            self.recent = timeline.filter(|_| is_shown).map(|timeline| (index, timeline));
+            return;
+        }
         if let Some(past) = self.timeline_mut().filter(|_| is_shown) {
             past.shown = timeline.map_or(TimelineContent::Unsampled, TimelineContent::Known);
         }
@@ -131,6 +186,7 @@ impl App {
     #[must_use]
     pub(super) fn move_in_time(&mut self, steps: isize) -> Vec<Effect> {
         let Some(past) = self.timeline_mut() else { return Vec::new() };
+        past.hold = None;
         let wanted = past.cursor.checked_add_signed(steps);
         if let Some(cursor) = wanted.filter(|&cursor| cursor <= NEWEST) {
             // The row being read must not move under the cursor.
@@ -142,6 +198,26 @@ impl App {
         }
         past.scroll(i32::try_from(steps).unwrap_or(0));
         self.ask_timeline()
+    }
+
+    /// Selects the hold before the selected one, or the next.
+    pub(super) fn jump_in_time(&mut self, is_later: bool) {
+        if let Some(past) = self.timeline_mut() {
+            past.jump(is_later);
+        }
+    }
+
+    /// The process of the selected hold, if that very process is still there.
+    pub(super) fn hold_process(&self) -> Option<&Process> {
+        let LockOwner { pid, start_ticks, .. } = &self.selected_hold()?.who;
+        let process = self.database()?.process((*pid)?)?;
+        (start_ticks.is_some() && process.start_ticks == *start_ticks).then_some(process)
+    }
+
+    /// The selected hold of an open timeline.
+    pub(super) fn selected_hold(&self) -> Option<&TimelineHold> {
+        let past = self.timeline()?;
+        past.known()?.holds.get(past.selected_hold()?)
     }
 
     /// Moves by whole periods, backward or forward.
@@ -157,6 +233,7 @@ impl App {
     pub(super) fn end_of_time(&mut self, is_oldest: bool) -> Vec<Effect> {
         let is_paused = self.is_paused();
         let Some(past) = self.timeline_mut() else { return Vec::new() };
+        past.hold = None;
         let Some(timeline) = past.known() else { return Vec::new() };
         (past.end, past.cursor) = if is_oldest {
             let edge = timeline.oldest + past.span();

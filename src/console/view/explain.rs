@@ -1,9 +1,10 @@
-//! The explanation of a finding: its evidence, then its page.
+//! The explanation of a finding: what to do first, then its evidence and the rest of its page.
 
 use ratatui::{
     Frame,
     layout::Rect,
     text::{Line, Span},
+    widgets::Paragraph,
 };
 use serde_json::Value;
 use unicode_width::UnicodeWidthChar;
@@ -11,11 +12,13 @@ use unicode_width::UnicodeWidthChar;
 use crate::{
     console::app::{App, FindingId, FindingRow, TextExtent},
     diagnose::pages::{FindingPage, PageBlock},
+    keymap::Action,
     snapshot::Finding,
     text, units,
 };
 
 use super::{
+    empty, framed,
     labelled::{self, LabelledRows, row},
     theme::Theme,
 };
@@ -24,33 +27,70 @@ use super::{
 const INDENT: usize = 3;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, key: &FindingId) -> TextExtent {
-    let kind = key.kind;
-    let rows = match app.finding_row(key) {
-        Some(found) => evidence(app, found),
-        None => vec![row("finding", kind.as_str()), row("", "It no longer holds.")],
-    };
     let room = usize::from(labelled::width(area)).saturating_sub(4);
-    let mut lines = labelled::lines(rows, room, theme);
-    lines.push(Line::default());
-    lines.extend(explanation(FindingPage::of(kind), room, theme));
-    labelled::show(frame, area, app, theme, lines)
+    labelled::show(frame, area, app, theme, page(app, theme, key, room))
 }
 
-fn evidence(app: &App, found: FindingRow<'_>) -> LabelledRows {
-    let Finding { kind, severity, message, evidence, remedy, .. } = found.finding();
-    let mut rows =
-        vec![row("finding", kind.as_str()), row("severity", severity.to_string()), row("", message)];
-    if let FindingRow::Gone(gone) = found {
-        rows.push(row("holds", super::findings::end(app, gone)));
-    }
-    for (label, value) in evidence {
-        rows.extend(figure(label, value));
-    }
-    if let FindingRow::Now(_) = found {
-        rows.extend(remedy.action.map(|action| row("key", app.setup.keymap.key(action.into()))));
-        rows.extend(remedy.command.iter().map(|command| row("command", command)));
+/// Draws the page of the selected finding beside the list.
+pub fn render_beside(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    let key = app.key_of(Action::Details);
+    let title = Span::styled(format!(" The selected finding: {key} opens it "), theme.title);
+    let inner = framed(frame, area, theme.border, title);
+    let Some(finding) = app.selected_finding_id() else {
+        return empty(frame, inner, theme, "No finding is selected.");
+    };
+    let lines = page(app, theme, &finding, usize::from(inner.width).saturating_sub(1));
+    frame.render_widget(Paragraph::new(lines), inner);
+}
+
+/// What is wrong, what to do, then the evidence and the rest of the page.
+fn page(app: &App, theme: &Theme, key: &FindingId, room: usize) -> Vec<Line<'static>> {
+    let kind = key.kind;
+    let found = app.finding_row(key);
+    let (first, rest) = match found {
+        Some(found) => (sentence(app, found), evidence(found)),
+        None => (vec![row("finding", kind.as_str()), row("", "It no longer holds.")], Vec::new()),
+    };
+    let (to_do, others) = parts(FindingPage::of(kind));
+    let mut lines = labelled::lines(first, room, theme);
+    lines.push(Line::default());
+    lines.extend(explanation(to_do, room, theme));
+    lines.extend(labelled::lines(rest, room, theme));
+    lines.push(Line::default());
+    lines.extend(explanation(others, room, theme));
+    lines
+}
+
+/// The section that says what to do, and the others in their order.
+fn parts(page: FindingPage) -> (Vec<PageBlock>, Vec<PageBlock>) {
+    let mut is_to_do = false;
+    page.blocks().into_iter().partition(|block| {
+        if let PageBlock::Heading(heading) = block {
+            is_to_do = *heading == FindingPage::TO_DO;
+        }
+        is_to_do
+    })
+}
+
+/// The finding in its sentence, and its remedies.
+fn sentence(app: &App, found: FindingRow<'_>) -> LabelledRows {
+    let Finding { kind, severity, message, remedy, .. } = found.finding();
+    let mut rows = vec![row(severity.to_string().as_str(), kind.as_str()), row("", message)];
+    match found {
+        FindingRow::Gone(gone) => rows.push(row("holds", super::findings::end(app, gone))),
+        FindingRow::Now(_) => {
+            rows.extend(remedy.action.map(|action| {
+                let key = app.key_of(action.into());
+                row("key", format!("{key}: {}", super::findings::effect(action)))
+            }));
+            rows.extend(remedy.command.iter().map(|command| row("command", command)));
+        }
     }
     rows
+}
+
+fn evidence(found: FindingRow<'_>) -> LabelledRows {
+    found.finding().evidence.iter().flat_map(|(label, value)| figure(label, value)).collect()
 }
 
 /// One figure of the evidence, in the unit that the end of its name states; a list of objects has one row per object.
@@ -88,9 +128,9 @@ fn plain(value: &Value, unit: &str) -> String {
     }
 }
 
-fn explanation(page: FindingPage, width: usize, theme: &Theme) -> Vec<Line<'static>> {
+fn explanation(blocks: Vec<PageBlock>, width: usize, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    for block in page.blocks() {
+    for block in blocks {
         match block {
             PageBlock::Heading(heading) => lines.push(Line::styled(format!(" {heading}"), theme.title)),
             PageBlock::Text(paragraph) => {
@@ -168,7 +208,7 @@ mod tests {
     fn every_page_fits_every_width() {
         for page in FindingKind::ALL.iter().map(|kind| FindingPage::of(*kind)) {
             for width in [40, 76, 106] {
-                for line in explanation(page, width, &Theme::of(Palette::None)) {
+                for line in explanation(page.blocks(), width, &Theme::of(Palette::None)) {
                     assert!(line.width() <= width, "{}: {line}", page.kind);
                 }
             }

@@ -12,7 +12,7 @@ use crate::{
     console::app::App,
     diagnose,
     keymap::{Action, Panel},
-    snapshot::{Database, Presence, WalSource, WalState},
+    snapshot::{Database, LogReader, Presence, WalSource, WalState},
     text, units,
 };
 
@@ -50,8 +50,16 @@ fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Lin
         (None, _) => None,
     };
     lines.push(row("wal", &format!("{:<10}{}", size(&database.files.wal), frames.unwrap_or_default())));
-    if let Some(wal) = &database.wal {
-        lines.push(progress(wal, theme, width));
+    // If a finding forbids a connection, a health check cannot recover the database.
+    let is_left_over = database.presence() == Presence::Leftover && diagnose::hazard(database).is_none();
+    let obstacle = if is_left_over {
+        format!("left over, no process uses it: {} recovers", app.key_of(Action::Health))
+    } else {
+        database.wal.as_ref().map_or_else(String::new, |wal| blocked(database, wal))
+    };
+    lines.extend(database.wal.as_ref().map(|wal| progress(wal, theme, width)));
+    if is_left_over || database.wal.is_some() {
+        lines.push(Line::styled(text::fit(&obstacle, width), theme.warning));
     }
     let slots = database.wal.as_ref().and_then(|wal| wal.read_marks).map(|marks| marked(database, marks));
     lines.push(row("shm", &format!("{:<10}{}", size(&database.files.shm), slots.unwrap_or_default())));
@@ -59,11 +67,6 @@ fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Lin
         let heat =
             if database.content.hot_journal.is_some() { "hot: rolled back at the next open" } else { "" };
         lines.push(row("jnl", &format!("{:<10}{heat}", units::bytes(journal.bytes))));
-    }
-    // If a finding forbids a connection, a health check cannot recover the database.
-    if database.presence() == Presence::Leftover && diagnose::hazard(database).is_none() {
-        let sentence = format!("left over, no process uses it: {} recovers", app.key_of(Action::Health));
-        lines.push(Line::styled(text::fit(&sentence, width), theme.warning));
     }
     lines
 }
@@ -91,8 +94,8 @@ fn schedule(
     (width, height): (usize, usize),
 ) -> Vec<Line<'static>> {
     let Some(line) = schedule_line(app, database) else { return Vec::new() };
-    // Four rows are above it.
-    let rows = text::wrap(&line, width).into_iter().take(height.saturating_sub(4).max(1));
+    // Five rows are above it.
+    let rows = text::wrap(&line, width).into_iter().take(height.saturating_sub(5).max(1));
     rows.map(|row| Line::styled(row, theme.muted)).collect()
 }
 
@@ -134,6 +137,20 @@ fn progress(wal: &WalState, theme: &Theme, width: usize) -> Line<'static> {
         Span::styled(rest, theme.muted),
         Span::raw(text::fit(&words, width.saturating_sub(17))),
     ])
+}
+
+/// Whose marks keep the waiting frames in the log, the oldest mark first.
+fn blocked(database: &Database, wal: &WalState) -> String {
+    let Some(newest) = wal.frames.filter(|_| wal.pending.is_some_and(|pending| pending > 0)) else {
+        return String::new();
+    };
+    let behind = |reader: &LogReader| Some((reader.frame.filter(|&at| at < newest)?, reader.pid));
+    let mut pins: Vec<_> = database.locks.readers.iter().filter_map(behind).collect();
+    pins.sort_unstable();
+    let name = |pid: Option<i32>| pid.map_or_else(|| "a hidden process".to_owned(), |it| it.to_string());
+    let mut blockers: Vec<String> = pins.into_iter().map(|(_, pid)| name(pid)).collect();
+    blockers.dedup();
+    if blockers.is_empty() { String::new() } else { format!("     blocked by {}", blockers.join(", then ")) }
 }
 
 /// The marks of the slots that a process holds. The others are left over and have no meaning.

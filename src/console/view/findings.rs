@@ -1,11 +1,13 @@
-//! What is wrong, worst first, one sentence each; below it, dimmed, the resolved findings.
+//! Panel 1: what is wrong, worst first, one line each; below it, dimmed, the resolved findings.
 
 use ratatui::{
     Frame,
     layout::Rect,
+    style::Style,
     text::{Line, Span},
     widgets::Paragraph,
 };
+use unicode_width::UnicodeWidthStr;
 
 use super::{
     boxed, empty, selected_line,
@@ -14,68 +16,49 @@ use super::{
 use crate::{
     console::app::{App, FilterTarget, FindingRow, ResolvedFinding},
     keymap::{Action, Panel},
-    snapshot::{Finding, RemedyAction, Severity},
+    snapshot::{Finding, FindingKind, RemedyAction, Severity},
     text, units,
 };
 
-/// Columns of a finding's sign, word and name.
-const LABEL: usize = 28;
-/// Columns of its sign and word.
-const SIGN: usize = 10;
-/// How many resolved findings the panel reserves rows for. The others appear if rows are free or the panel is zoomed.
-const GONE_IN_SIGHT: usize = 2;
-
-/// The columns of a row, and the column at which its sentence continues in the next row.
-type FindingLayout = (usize, usize);
+/// Columns of the mark and the sign of a row.
+const MARK: usize = 3;
+/// Columns of how long a finding has held.
+const AGE: usize = 9;
+/// Columns of the key that acts on it.
+const KEY: usize = 12;
+/// From this width on a row also has the name of its finding.
+const NAMED: usize = 110;
+const NAME: usize = 18;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Findings, &title(app));
     if app.database().is_none() {
         return empty(frame, inner, theme, "looking…");
     }
-    let has_focus = app.focus == Panel::Findings;
-    // In low panels rows are scarcer than columns.
-    let hang = if frame.area().width < super::TWO_COLUMNS { SIGN } else { LABEL };
-    let size = (inner.width.into(), hang);
-    let (lines, last_selected) = lines(app, theme, size, has_focus);
+    let lines = lines(app, theme, inner.width.into());
     let room = usize::from(inner.height);
     if lines.len() <= room {
+        let lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
         return frame.render_widget(Paragraph::new(lines), inner);
     }
     // The last row states that there are more.
     let visible = room.saturating_sub(1);
-    let first = if has_focus { last_selected.saturating_sub(visible) } else { 0 };
+    let has_focus = app.focus == Panel::Findings;
+    let selected = lines.iter().position(|(is_selected, _)| *is_selected).unwrap_or(0);
+    let first = if has_focus { (selected + 1).saturating_sub(visible) } else { 0 };
     let more = if app.zoomed {
         format!("{} {}", app.key_of(Action::Down), app.key_of(Action::Up))
     } else {
         app.key_of(Action::Zoom(Panel::Findings)).to_owned()
     };
-    let mut shown: Vec<Line> = lines.into_iter().skip(first).collect();
-    if shown.len() > room {
+    let hidden = lines.len() - first;
+    let mut shown: Vec<Line> = lines.into_iter().skip(first).map(|(_, line)| line).collect();
+    if hidden > room {
         shown.truncate(visible);
-        shown.push(Line::styled(format!("  … {more} shows them all"), theme.muted));
+        let more = format!("   … {} more: {more} shows them all", hidden - visible);
+        shown.push(Line::styled(more, theme.muted));
     }
     frame.render_widget(Paragraph::new(shown), inner);
-}
-
-/// The rows that the panel wants at this width, including its frame.
-pub fn height(app: &App, width: u16) -> u16 {
-    let room = usize::from(width.saturating_sub(2));
-    let rows = |sentence: &str| beside("", sentence, room, LABEL).len();
-    let (mut now, mut gone) = (0, 0);
-    let mut in_sight = GONE_IN_SIGHT;
-    for row in app.finding_rows() {
-        match row {
-            FindingRow::Now(finding) => now += rows(&sentence(app, finding)),
-            FindingRow::Gone(it) if in_sight > 0 => {
-                in_sight -= 1;
-                gone += rows(&past(app, it));
-            }
-            FindingRow::Gone(_) => {}
-        }
-    }
-    let unseen: usize = unseen(app).map(|unseen| rows(&unseen)).sum();
-    u16::try_from(now.max(1) + unseen + gone + 2).unwrap_or(u16::MAX)
 }
 
 /// When `gone` was resolved, how long the console saw it, and how often. A sentence that itself states how long
@@ -107,36 +90,38 @@ fn title(app: &App) -> String {
     }
 }
 
-/// All lines of the panel, and the number of lines up to the end of the selected row.
-fn lines(app: &App, theme: &Theme, size: FindingLayout, has_focus: bool) -> (Vec<Line<'static>>, usize) {
+/// All lines of the panel, and whether each is the selected row.
+fn lines(app: &App, theme: &Theme, width: usize) -> Vec<(bool, Line<'static>)> {
     let rows = app.finding_rows();
     let selected = app.selected_row(Panel::Findings);
+    let has_focus = app.focus == Panel::Findings;
     let is_gone = |row: &FindingRow| matches!(row, FindingRow::Gone(_));
     let ended = rows.iter().position(is_gone).unwrap_or(rows.len());
-    let mut lines = Vec::new();
-    let mut last_selected = 0;
-    for (at, row) in rows.iter().enumerate() {
-        if at == ended {
-            lines.extend(remarks(app, theme, size, ended));
-        }
-        for line in block(app, *row, theme, size) {
-            let marked = has_focus && at == selected;
-            lines.push(if marked { selected_line(&line, theme) } else { line });
-        }
-        if at == selected {
-            last_selected = lines.len();
-        }
-    }
-    if ended == rows.len() {
-        lines.extend(remarks(app, theme, size, ended));
-    }
-    (lines, last_selected)
+    let mut lines: Vec<_> = rows
+        .iter()
+        .enumerate()
+        .map(|(at, row)| {
+            let mark = match (at == selected, has_focus) {
+                (false, _) => " ",
+                (true, true) => "▸",
+                (true, false) => "▹",
+            };
+            let line = line(app, *row, mark, theme, width);
+            let is_marked = at == selected && has_focus;
+            (at == selected, if is_marked { selected_line(&line, theme) } else { line })
+        })
+        .collect();
+    let remarks = remarks(app, ended).map(|remark| {
+        let remark = format!("   {}", text::fit(&remark, width.saturating_sub(MARK)));
+        (false, Line::styled(remark, theme.muted))
+    });
+    lines.splice(ended..ended, remarks);
+    lines
 }
 
-/// The lines below the `count` current findings: that there are none, and what could not be sampled.
-fn remarks(app: &App, theme: &Theme, size: FindingLayout, count: usize) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    if count == 0 {
+/// The sentences below the `count` current findings: that there are none, and what could not be sampled.
+fn remarks(app: &App, count: usize) -> impl Iterator<Item = String> {
+    let nothing = (count == 0).then(|| {
         let sentence = if !app.filter(FilterTarget::Findings).is_empty() {
             "No finding that still holds matches the filter: Esc clears it."
         } else if app.has_gone(app.current()) {
@@ -144,41 +129,72 @@ fn remarks(app: &App, theme: &Theme, size: FindingLayout, count: usize) -> Vec<L
         } else {
             "Nothing is wrong as far as can be seen from here."
         };
-        lines.push(Line::styled(sentence, theme.muted));
-    }
-    for unseen in unseen(app) {
-        let rows = beside("· not seen", &unseen, size.0, size.1);
-        lines.extend(rows.into_iter().map(|(label, row)| Line::styled(label + &row, theme.muted)));
-    }
-    lines
-}
-
-fn block(app: &App, row: FindingRow<'_>, theme: &Theme, size: FindingLayout) -> Vec<Line<'static>> {
-    let name = row.finding().kind;
-    let (label, sentence, styles) = match row {
-        FindingRow::Now(finding) => {
-            let severity = finding.severity;
-            let label = format!("{} {:<7} {name}", sign(severity), severity.to_string());
-            (label, sentence(app, finding), (theme.severity(severity), ratatui::style::Style::new()))
-        }
-        FindingRow::Gone(gone) => (format!("–         {name}"), past(app, gone), (theme.muted, theme.muted)),
-    };
-    beside(&label, &sentence, size.0, size.1)
-        .into_iter()
-        .map(|(label, row)| Line::from(vec![Span::styled(label, styles.0), Span::styled(row, styles.1)]))
-        .collect()
-}
-
-fn sentence(app: &App, finding: &Finding) -> String {
-    let remedy = finding.remedy.action.map(|action| {
-        let key = app.setup.keymap.key(action.into());
-        format!(". {key}: {}", effect(action))
+        sentence.to_owned()
     });
-    format!("{}{}", finding.message, remedy.unwrap_or_default())
+    let unseen = app.sample().map_or(&[][..], |look| &look.snapshot.unseen);
+    let unseen = unseen.iter().map(|unseen| format!("not seen: {}: {}", unseen.what, unseen.why));
+    nothing.into_iter().chain(unseen)
+}
+
+fn line(app: &App, row: FindingRow<'_>, mark: &str, theme: &Theme, width: usize) -> Line<'static> {
+    let finding = row.finding();
+    let (sign, sentence, age, key, style) = match row {
+        FindingRow::Now(finding) => {
+            let age = app.finding_age(finding).map(age).unwrap_or_default();
+            let severity = finding.severity;
+            (sign(severity), finding.message.clone(), age, remedy(app, finding), theme.severity(severity))
+        }
+        FindingRow::Gone(gone) => {
+            let sentence = format!("{}: {}", end(app, gone), gone.finding.message);
+            ("–", sentence, String::new(), String::new(), theme.muted)
+        }
+    };
+    let name = if width >= NAMED { text::pad(finding.kind.as_str(), NAME) } else { String::new() };
+    let tail = format!("{age:>AGE$}  {}", text::pad(&key, KEY));
+    let room = width.saturating_sub(MARK + name.len() + tail.width());
+    // A cut sentence keeps the columns beside it readable; a resolved one has none.
+    let (room, tail) = match row {
+        FindingRow::Now(_) => (room, tail),
+        FindingRow::Gone(_) => (room + tail.width(), String::new()),
+    };
+    let text_style = if matches!(row, FindingRow::Now(_)) { Style::new() } else { theme.muted };
+    Line::from(vec![
+        Span::raw(mark.to_owned()),
+        Span::styled(format!("{sign} {name}"), style),
+        Span::styled(text::pad(&sentence, room), text_style),
+        Span::styled(tail, theme.muted),
+    ])
+}
+
+/// In whole seconds: the figure changes with each sample.
+fn age(ms: f64) -> String {
+    if ms < 1000.0 { "now".to_owned() } else { units::duration((ms / 1000.0).floor() * 1000.0) }
+}
+
+/// The key that acts on the finding, and what it does in a word.
+fn remedy(app: &App, finding: &Finding) -> String {
+    match (finding.remedy.action, finding.kind) {
+        (Some(action), _) => format!("{} {}", app.key_of(action.into()), word(action)),
+        (None, FindingKind::LongWriteLock | FindingKind::SlowBatch) => {
+            format!("{} timeline", app.key_of(Action::Timeline))
+        }
+        (None, _) => format!("{} why", app.key_of(Action::Details)),
+    }
+}
+
+fn word(action: RemedyAction) -> &'static str {
+    match action {
+        RemedyAction::StopProcess => "stop",
+        RemedyAction::ContinueProcess => "continue",
+        RemedyAction::Checkpoint => "checkpoint",
+        RemedyAction::Fix => "fix",
+        RemedyAction::Ingest => "ingest",
+        RemedyAction::StopIngestion => "stop run",
+    }
 }
 
 /// What the key of a remedy does after its dialog is confirmed.
-fn effect(action: RemedyAction) -> &'static str {
+pub fn effect(action: RemedyAction) -> &'static str {
     match action {
         RemedyAction::StopProcess => "stop it (SIGTERM)",
         RemedyAction::ContinueProcess => "continue it (SIGCONT)",
@@ -187,25 +203,4 @@ fn effect(action: RemedyAction) -> &'static str {
         RemedyAction::Ingest => "ingest the folder again",
         RemedyAction::StopIngestion => "stop the ingestion after its batch",
     }
-}
-
-fn past(app: &App, gone: &ResolvedFinding) -> String {
-    format!("{}: {}", end(app, gone), gone.finding.message)
-}
-
-/// What could not be sampled, and why.
-fn unseen(app: &App) -> impl Iterator<Item = String> {
-    let unseen = app.sample().map_or(&[][..], |look| &look.snapshot.unseen);
-    unseen.iter().map(|unseen| format!("{}: {}", unseen.what, unseen.why))
-}
-
-/// `label`, and beside it `sentence` in as many rows as needed; rows after the first start at column `hang`.
-fn beside(label: &str, sentence: &str, width: usize, hang: usize) -> Vec<(String, String)> {
-    let cleaned = text::clean(sentence);
-    let whole = cleaned.split_whitespace().collect::<Vec<_>>().join(" ");
-    let first = text::wrap(&whole, width.saturating_sub(LABEL)).into_iter().next().unwrap_or_default();
-    let rest = text::wrap(whole[first.len()..].trim_start(), width.saturating_sub(hang));
-    let mut rows = vec![(text::pad(label, LABEL), first)];
-    rows.extend(rest.into_iter().map(|row| (" ".repeat(hang), row)));
-    rows
 }

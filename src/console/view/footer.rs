@@ -31,6 +31,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
                 FilterTarget::Processes => " filter processes: ",
                 FilterTarget::Findings => " filter findings: ",
                 FilterTarget::Log => " filter log: ",
+                FilterTarget::Databases(_) => " filter databases: ",
             };
             prompt(label, app.filter(target), "  Enter keeps it, Esc clears it", theme, room)
         }

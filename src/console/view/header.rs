@@ -3,6 +3,7 @@
 use ratatui::{
     Frame,
     layout::{Alignment, Rect},
+    style::Style,
     text::{Line, Span},
     widgets::Paragraph,
 };
@@ -10,25 +11,28 @@ use unicode_width::UnicodeWidthStr;
 
 use super::theme::{Theme, sign};
 use crate::{
-    console::app::App,
+    console::{app::App, process_columns},
     keymap::Action,
     snapshot::{Database, Severity},
     text, units,
 };
 
+/// Columns that are kept for the writer before the rate of the log is shown.
+const WRITER: usize = "  writer holder.py 71201 840 ms".len();
+
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let wide = area.width >= 100;
+    let wide = area.width >= 110;
     let right = right(app, theme, wide);
     let room = usize::from(area.width).saturating_sub(right.width() + 1);
-    let left = left(app, theme, room, wide);
+    let left = left(app, theme, room);
     frame.render_widget(Paragraph::new(left), area);
     frame.render_widget(Paragraph::new(right).alignment(Alignment::Right), area);
 }
 
-fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
-    let mut parts = vec![(" waltop  ".to_owned(), theme.accent)];
+fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
+    let mut parts = vec![(" waltop ".to_owned(), theme.accent)];
     if let Some(banner) = &app.setup.banner {
-        parts.push((format!("{}  ", text::clean(banner)), theme.warning));
+        parts.push((format!("{} ", text::clean(banner)), theme.warning));
     }
     match app.database() {
         None => parts.push(("looking…".to_owned(), theme.muted)),
@@ -49,16 +53,19 @@ fn left(app: &App, theme: &Theme, room: usize, wide: bool) -> Line<'static> {
                 parts.push((format!("  {}", text::clean(why)), theme.danger));
             }
             if let Some(wal) = &database.files.wal {
-                let growth = if wide { growth(app, app.current()) } else { String::new() };
-                let part = format!("   WAL {}{growth}", units::bytes(wal.bytes));
                 let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
+                let size = format!("  WAL {}", units::bytes(wal.bytes));
+                let with_rate = format!("{size}{}", growth(app, app.current()));
                 // A cut figure would mislead. If the database exists, its writer follows and is cut instead.
-                if database.files.db.is_some() || taken + part.width() <= room {
-                    parts.push((part, theme.title));
+                if taken + with_rate.width() + WRITER <= room {
+                    parts.push((with_rate, theme.title));
+                } else if database.files.db.is_some() || taken + size.width() <= room {
+                    parts.push((size, theme.title));
                 }
             }
             if database.files.db.is_some() {
-                parts.push(writer(database, theme, wide));
+                let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
+                parts.push(writer(database, theme, room.saturating_sub(taken)));
             }
         }
     }
@@ -91,21 +98,21 @@ pub fn growth(app: &App, index: usize) -> String {
     }
 }
 
-// In a narrow line the PID matters more than the name.
-fn writer(database: &Database, theme: &Theme, wide: bool) -> (String, ratatui::style::Style) {
-    match &database.locks.writer {
-        None => ("   no writer".to_owned(), theme.muted),
-        Some(holder) => {
-            // Beside its label the name comes first, because it is readable from a distance.
-            let named = || match holder.pid.and_then(|pid| database.process(pid)) {
-                Some(process) => format!("{} {}", text::fit(&process.label, 15), process.pid),
-                None => super::locks::who(database, holder.pid),
-            };
-            let who = holder.pid.filter(|_| !wide).map_or_else(named, |pid| pid.to_string());
-            let held = holder.held_ms.map(|held| format!(" {}", units::duration(held))).unwrap_or_default();
-            (format!("   writer: {who}{held}"), theme.warning)
-        }
-    }
+/// The writer and how long it has held the lock, in `room` columns: its PID is the last to go.
+fn writer(database: &Database, theme: &Theme, room: usize) -> (String, Style) {
+    let Some(holder) = &database.locks.writer else {
+        return ("  no writer".to_owned(), theme.muted);
+    };
+    let held = holder.held_ms.map(|held| format!(" {}", units::duration(held))).unwrap_or_default();
+    let process = holder.pid.and_then(|pid| database.process(pid));
+    let named = match process {
+        Some(process) => format!("{} {}", text::fit(&process_columns::name(process), 15), process.pid),
+        None => super::who(database, holder.pid),
+    };
+    let words = format!("  writer {named}{held}");
+    let shorter = holder.pid.map(|pid| [format!("  writer {pid}{held}"), format!("  writer {pid}")]);
+    let mut all = [words.clone()].into_iter().chain(shorter.into_iter().flatten());
+    (all.find(|it| it.width() <= room).unwrap_or(words), theme.warning)
 }
 
 fn right(app: &App, theme: &Theme, wide: bool) -> Line<'static> {

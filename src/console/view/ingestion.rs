@@ -278,7 +278,7 @@ pub fn waits(app: &App, ingestion: &Ingestion) -> Option<String> {
     let database = app.database()?;
     let writer = database.locks.writer.as_ref().filter(|writer| writer.pid != Some(ingestion.pid))?;
     let held = writer.held_ms.map(units::duration).unwrap_or_default();
-    let who = super::locks::who(database, writer.pid);
+    let who = super::who(database, writer.pid);
     ingestion.is_running().then(|| format!("waits: {who} has held the write lock for {held}"))
 }
 

@@ -1,4 +1,4 @@
-//! Panel 1: which process holds which lock, for how long, and the share of the budget.
+//! Below the table of panel 2: who holds the write lock, the share of the budget, and the locks that are rarely held.
 
 use ratatui::{
     Frame,
@@ -8,74 +8,42 @@ use ratatui::{
     widgets::Paragraph,
 };
 
-use super::{boxed, empty, level, selected_line, theme::Theme};
+use super::{theme::Theme, who};
 use crate::{
-    console::app::{App, HolderLock, HolderRow},
+    console::app::App,
     diagnose::checkpoint,
-    history::{DatabaseTrend, WriteLane},
-    keymap::{Action, Panel},
     snapshot::{Database, DatabaseLocks, LogReader},
     text, units,
 };
 
-/// Columns of a lane's PID and name.
-const LANE_LABEL: usize = 20;
-
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(frame, area, app, theme, Panel::Locks, "Locks");
-    let (Some(database), Some(look)) = (app.database(), app.sample()) else {
-        return empty(frame, inner, theme, "looking…");
-    };
-    if database.files.db.is_none() {
-        return empty(frame, inner, theme, &super::absence(app, database));
+/// The rows of the facts in a panel of `height` rows. They do not depend on the locks, so that nothing moves.
+pub fn height(app: &App, height: u16) -> u16 {
+    match height {
+        0..8 => 0,
+        8..13 => 1,
+        _ if app.zoomed => height / 2,
+        _ => 3,
     }
-    let width = usize::from(inner.width);
-    let selected = if app.focus == Panel::Locks { app.selected_holder() } else { None };
-    let mark = |line: Line<'static>, lock: HolderLock| {
-        let is_selected = selected.is_some_and(|it| it.lock == lock);
-        if is_selected { selected_line(&line, theme) } else { line }
-    };
-    let mut lines = vec![mark(write_lock(database, theme, width), HolderLock::Write)];
-    lines.extend(gauge(app, &database.locks, theme, width));
-    let moved = look.trends.get(app.current()).and_then(|trend| trend.frames_moved_per_second);
-    lines.extend(others(database, moved, theme, width).into_iter().map(|(lock, line)| mark(line, lock)));
-    let mut readers: Vec<Line<'static>> = readers(database, theme, width)
-        .into_iter()
-        .enumerate()
-        .map(|(at, line)| mark(line, HolderLock::Read(at)))
-        .collect();
-    let room = usize::from(inner.height).saturating_sub(lines.len());
-    let lanes_wanted = look.trends.get(app.current()).map_or(0, |trend| trend.lanes.len());
-    // Half of the rows, at least two, and the rows that the lanes leave.
-    let for_readers = (room / 2).max(room.saturating_sub(lanes_wanted)).max(room.min(2));
-    if readers.len() > for_readers {
-        let hidden = readers.len() + 1 - for_readers;
-        // The selected reader is always on the screen.
-        if let Some(HolderRow { lock: HolderLock::Read(at), .. }) = selected {
-            readers.drain(..(at + 2).saturating_sub(for_readers).min(hidden));
-        }
-        readers.truncate(for_readers.saturating_sub(1));
-        let label = if readers.is_empty() { "readers" } else { "" };
-        let more =
-            format!("{label:<12}{hidden} more: {} shows them all", app.key_of(Action::Zoom(Panel::Locks)));
-        readers.push(Line::styled(text::fit(&more, width), theme.muted));
-    }
-    if let Some(trend) = look.trends.get(app.current()) {
-        lines.extend(lanes(trend, theme, width).take(room.saturating_sub(readers.len())));
-    }
-    lines.extend(readers);
-    frame.render_widget(Paragraph::new(lines), inner);
 }
 
-/// The process `pid` in one or two words.
-pub fn who(database: &Database, pid: Option<i32>) -> String {
-    match pid {
-        None => "a process not visible from here".to_owned(),
-        Some(pid) => match database.process(pid) {
-            Some(process) => format!("{pid} ({})", text::fit(&process.label, 15)),
-            None => pid.to_string(),
-        },
-    }
+pub fn render(frame: &mut Frame, area: Rect, app: &App, database: &Database, theme: &Theme) {
+    let width = usize::from(area.width);
+    let gauge = gauge(app, &database.locks, theme, width);
+    let lines = if area.height == 1 {
+        gauge.into_iter().collect()
+    } else {
+        let trend = app.sample().and_then(|look| look.trends.get(app.current()));
+        let moved = trend.and_then(|trend| trend.frames_moved_per_second);
+        let mut lines = vec![write_lock(database, theme, width)];
+        lines.extend(gauge);
+        lines.extend(others(database, moved, theme, width));
+        // The table shows them too, without their slots.
+        if app.zoomed {
+            lines.extend(readers(database, theme, width));
+        }
+        lines
+    };
+    frame.render_widget(Paragraph::new(lines), area);
 }
 
 fn write_lock(database: &Database, theme: &Theme, width: usize) -> Line<'static> {
@@ -139,12 +107,7 @@ fn gauge(app: &App, locks: &DatabaseLocks, theme: &Theme, width: usize) -> Optio
 
 /// The checkpoint, recovery and exclusive locks that are held, what a checkpoint waits for, and how many pages it moves
 /// per second.
-fn others(
-    database: &Database,
-    moved: Option<f64>,
-    theme: &Theme,
-    width: usize,
-) -> Vec<(HolderLock, Line<'static>)> {
+fn others(database: &Database, moved: Option<f64>, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let locks = &database.locks;
     let waits_for: Vec<String> =
         checkpoint::waited_for(database).iter().map(|reader| who(database, reader.pid)).collect();
@@ -161,42 +124,23 @@ fn others(
         more.push_str(&format!(", {} frames/s moved", units::count(rate as u64)));
     }
     let held = [
-        (HolderLock::Checkpoint, "checkpoint", &locks.checkpointer),
-        (HolderLock::Recovery, "recovery", &locks.recoverer),
-        (HolderLock::WholeFile, "whole file", &locks.exclusive),
+        ("checkpoint", &locks.checkpointer),
+        ("recovery", &locks.recoverer),
+        ("whole file", &locks.exclusive),
     ];
     held.into_iter()
-        .filter_map(|(lock, label, holder)| {
+        .filter_map(|(label, holder)| {
             let holder = holder.as_ref()?;
             let held =
                 holder.held_ms.map(|held| format!(" for {}", units::duration(held))).unwrap_or_default();
             let more = if label == "checkpoint" { more.as_str() } else { "" };
             let text = format!("{}{held}{more}", who(database, holder.pid));
-            let line = Line::from(vec![
+            Some(Line::from(vec![
                 Span::styled(format!("{label:<12}"), theme.title),
                 Span::styled(text::fit(&text, width.saturating_sub(12)), theme.warning),
-            ]);
-            Some((lock, line))
+            ]))
         })
         .collect()
-}
-
-fn lanes<'a>(
-    trend: &'a DatabaseTrend,
-    theme: &'a Theme,
-    width: usize,
-) -> impl Iterator<Item = Line<'static>> + 'a {
-    trend.lanes.iter().map(move |lane| {
-        let pid = lane.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
-        let label = format!("{pid:>8} {} ", text::pad(&lane.name, LANE_LABEL - 10));
-        let cells = width.saturating_sub(LANE_LABEL).min(WriteLane::CELLS);
-        let mut spans = vec![Span::raw(label)];
-        spans.extend(lane.cells[lane.cells.len().saturating_sub(cells)..].iter().map(|&share| {
-            let style = if share > 0.0 { theme.warning } else { theme.muted };
-            Span::styled(level(share.into()).to_string(), style)
-        }));
-        Line::from(spans)
-    })
 }
 
 fn readers(database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>> {

@@ -1,23 +1,28 @@
-//! The details of one pragma's value, then the other rows of the panel.
+//! The details of one pragma's values, then the other pragmas.
 
 use crate::{
     config::profile::Profile,
-    console::app::{App, PragmaKey},
+    console::app::App,
     snapshot::{PragmaRow, PragmaSource},
     units,
 };
 
 use super::labelled::{LabelledRows, gone_rows, known, row};
 
-pub fn rows(app: &App, key: &PragmaKey) -> LabelledRows {
-    let visible = app.visible_pragmas();
-    let mut rows = match visible.iter().find(|row| key.is(row)) {
-        Some(pragma) => one(app, pragma),
-        None => gone_rows("This value"),
-    };
-    rows.push(row("", ""));
+pub fn rows(app: &App, name: &str) -> LabelledRows {
+    let lines = app.pragma_lines();
+    let mut rows = Vec::new();
+    for pragma in lines.iter().filter(|line| line.name == name).flat_map(|line| &line.rows) {
+        rows.extend(one(app, pragma));
+        rows.push(row("", ""));
+    }
+    if rows.is_empty() {
+        rows.extend(gone_rows("This value"));
+        rows.push(row("", ""));
+    }
     rows.push(row("profile", app.profile().map_or_else(String::new, about_profile)));
-    rows.extend(visible.into_iter().filter(|row| !key.is(row)).map(|pragma| row(&pragma.name, line(pragma))));
+    let others = lines.iter().filter(|line| line.name != name).flat_map(|line| &line.rows);
+    rows.extend(others.map(|pragma| row(&pragma.name, line(pragma))));
     rows
 }
 

@@ -1,80 +1,78 @@
-//! Panel 2: the processes that have the database open.
+//! Panel 2: the processes that have the database open, each with its lock and its last minute.
 
 use ratatui::{
     Frame,
-    layout::Rect,
+    layout::{Constraint, Layout, Rect},
     style::Style,
     text::{Line, Span},
 };
 
-use super::{boxed, empty, table::SelectableTable, theme::Theme};
+use super::{
+    boxed, empty, locks,
+    strip::strip,
+    table::SelectableTable,
+    theme::{Theme, sign},
+};
 use crate::{
     console::{
-        app::{App, FilterTarget, TreeBranch},
+        app::{App, FilterTarget, TableRow, TreeBranch},
         process_columns::{CellInput, CellTone, ColumnWidth, PROCESS_COLUMNS, ProcessColumn},
     },
+    history::WriteLane,
     keymap::Panel,
-    snapshot::Database,
+    snapshot::{Database, Severity},
     text,
 };
 
-/// Below this width memory and files are omitted.
-const NARROW: u16 = 72;
-/// Cells of the mark of the selected row.
+/// Cells of the mark of the selected row and of the sign of its worst finding.
 const MARK: usize = 2;
+/// Cells of the tree before the name.
+const TREE: usize = 16;
+/// Below this width the columns are narrower, so that the last minute has room.
+const NARROW: u16 = 74;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Some(database) = app.database() else {
-        let inner = boxed(frame, area, app, theme, Panel::Processes, "Processes");
+        let inner = boxed(frame, area, app, theme, Panel::Processes, Panel::Processes.title());
         return empty(frame, inner, theme, "looking…");
     };
     let inner = boxed(frame, area, app, theme, Panel::Processes, &title(app, database));
-    let visible = app.visible_processes();
-    if visible.is_empty() {
-        let sentence = if !app.filter(FilterTarget::Processes).is_empty() {
-            "No process matches the filter: Esc clears it.".to_owned()
-        } else if database.files.db.is_none() {
-            super::absence(app, database)
-        } else {
-            "No process that can be seen from here has the database open.".to_owned()
-        };
-        return empty(frame, inner, theme, &sentence);
+    let rows = app.table_rows();
+    if database.files.db.is_none() && rows.is_empty() {
+        return empty(frame, inner, theme, &super::absence(app, database));
     }
-    let is_narrow = inner.width < NARROW;
-    let columns: Vec<&ProcessColumn> =
-        PROCESS_COLUMNS.iter().filter(|column| !(is_narrow && column.is_optional)).collect();
-    let fixed = MARK + columns.iter().map(|column| width(column, 0)).sum::<usize>();
-    let rest = usize::from(inner.width).saturating_sub(fixed);
+    let [inner, facts] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(locks::height(app, inner.height))])
+            .areas(inner);
+    locks::render(frame, facts, app, database, theme);
+    if rows.is_empty() {
+        let sentence = if app.filter(FilterTarget::Processes).is_empty() {
+            "No process that can be seen from here has the database open."
+        } else {
+            "No process matches the filter: Esc clears it."
+        };
+        return empty(frame, inner, theme, sentence);
+    }
+    let table = ProcessTable::new(app, database, theme, inner.width);
     let selected = app.selected_row(Panel::Processes);
     let has_focus = app.focus == Panel::Processes;
     let branches = app.tree_branches();
-    let rows = visible.iter().enumerate().map(|(row, process)| {
-        // The row that a key acts on is selected in the panel that has the focus.
-        let mark = match (row == selected, has_focus) {
-            (false, _) => " ",
-            (true, true) => "▸",
-            (true, false) => "▹",
-        };
-        let mark = if app.is_tagged(process) { format!("{mark}•") } else { mark.to_owned() };
-        let input = CellInput { database, process, now: app.now };
-        let branch = branches.get(row);
-        let cells = columns.iter().map(|column| cell(column, input, rest, branch, theme));
-        [mark.into()].into_iter().chain(cells).collect()
+    let cells = rows.iter().enumerate().map(|(at, row)| {
+        let drawn = DrawnRow { row: *row, is_selected: at == selected, has_focus, branch: branches.get(at) };
+        table.cells(&drawn)
     });
-    let headings = columns.iter().map(|column| heading(app, column, rest));
-    let table = SelectableTable {
-        widths: [MARK].into_iter().chain(columns.iter().map(|column| width(column, rest))).collect(),
-        heading: Some([Line::default()].into_iter().chain(headings).collect()),
-        rows: rows.collect(),
+    let drawn = SelectableTable {
+        widths: [MARK].into_iter().chain(table.columns.iter().map(|(_, width)| *width)).collect(),
+        heading: Some([Line::default()].into_iter().chain(table.headings()).collect()),
+        rows: cells.collect(),
         selected,
         has_focus,
     };
-    table.render(frame, inner, theme);
+    drawn.render(frame, inner, theme);
 }
 
 fn title(app: &App, database: &Database) -> String {
-    let count = database.processes.len();
-    let mut title = format!("Processes: {count} with the database open");
+    let mut title = format!("{}: {} open", Panel::Processes.title(), database.processes.len());
     let stopped = database.processes.iter().filter(|process| process.is_stopped()).count();
     let stale = database.processes.iter().filter(|process| process.is_stale()).count();
     if stale > 0 {
@@ -95,56 +93,119 @@ fn tags(app: &App) -> String {
     }
 }
 
-/// Cells of a column without its trailing gap.
-fn room(column: &ProcessColumn, rest: usize) -> usize {
-    match column.width {
-        ColumnWidth::Left(width) => width,
-        ColumnWidth::Right(width) => width - 1,
-        ColumnWidth::Rest => rest,
+/// A row of the table as it is drawn.
+#[derive(Clone, Copy)]
+struct DrawnRow<'a> {
+    row: TableRow<'a>,
+    is_selected: bool,
+    has_focus: bool,
+    /// Its place in the tree, if there is one.
+    branch: Option<&'a TreeBranch>,
+}
+
+struct ProcessTable<'a> {
+    app: &'a App,
+    database: &'a Database,
+    theme: &'a Theme,
+    /// Each with its width.
+    columns: Vec<(&'static ProcessColumn, usize)>,
+    lanes: &'a [WriteLane],
+}
+
+impl<'a> ProcessTable<'a> {
+    fn new(app: &'a App, database: &'a Database, theme: &'a Theme, width: u16) -> Self {
+        let shown: Vec<_> = PROCESS_COLUMNS.iter().filter(|column| width >= column.from).collect();
+        let narrower = usize::from(width < NARROW);
+        let fixed = |column: &&ProcessColumn| match column.width {
+            // The lines of the tree stand before the name.
+            ColumnWidth::Left(width) if column.heading == "NAME" && app.is_tree => width + TREE,
+            ColumnWidth::Left(width) => width - narrower,
+            ColumnWidth::Right(width) => width,
+            ColumnWidth::Rest | ColumnWidth::Strip => 0,
+        };
+        let rest = usize::from(width).saturating_sub(MARK + shown.iter().map(fixed).sum::<usize>());
+        let has_command = shown.iter().any(|column| column.width == ColumnWidth::Rest);
+        // The gaps around it included.
+        let strip = if has_command { (rest * 3 / 5).min(WriteLane::CELLS + 3) } else { rest };
+        let sized = |column: &'static ProcessColumn| match column.width {
+            ColumnWidth::Rest => (column, rest - strip),
+            ColumnWidth::Strip => (column, strip),
+            _ => (column, fixed(&column)),
+        };
+        let trend = app.sample().and_then(|look| look.trends.get(app.current()));
+        Self {
+            app,
+            database,
+            theme,
+            columns: shown.into_iter().map(sized).collect(),
+            lanes: trend.map_or(&[][..], |trend| &trend.lanes),
+        }
     }
-}
 
-fn width(column: &ProcessColumn, rest: usize) -> usize {
-    match column.width {
-        ColumnWidth::Left(width) | ColumnWidth::Right(width) => width,
-        ColumnWidth::Rest => rest,
+    fn headings(&self) -> impl Iterator<Item = Line<'static>> {
+        self.columns.iter().map(|(column, width)| {
+            let arrow = if self.app.inverted { "▴" } else { "▾" };
+            let arrow = if self.app.sort.heading == column.heading { arrow } else { "" };
+            aligned(&format!("{}{arrow}", column.heading), column, *width).into()
+        })
     }
-}
 
-fn heading(app: &App, column: &ProcessColumn, rest: usize) -> Line<'static> {
-    let sign = if app.inverted { "▴" } else { "▾" };
-    let sign = if app.sort.heading == column.heading { sign } else { "" };
-    aligned(&format!("{}{sign}", column.heading), column, room(column, rest)).into()
-}
-
-fn aligned(text: &str, column: &ProcessColumn, room: usize) -> String {
-    match column.width {
-        ColumnWidth::Right(_) => format!("{text:>room$}"),
-        ColumnWidth::Left(_) | ColumnWidth::Rest => text::pad(text, room),
+    fn cells(&self, drawn: &DrawnRow<'_>) -> Vec<Line<'static>> {
+        let DrawnRow { row, is_selected, has_focus, branch } = *drawn;
+        // The row that a key acts on is selected in the panel that has the focus.
+        let mark = match (is_selected, has_focus) {
+            (false, _) => " ",
+            (true, true) => "▸",
+            (true, false) => "▹",
+        };
+        let worst = row.pid().and_then(|pid| self.app.severity_of(pid));
+        let worst = worst.filter(|severity| *severity > Severity::Info);
+        let sign = worst.map_or(Span::raw(" "), |it| Span::styled(sign(it), self.theme.severity(it)));
+        let is_tagged = row.process().is_some_and(|process| self.app.is_tagged(process));
+        let sign = if is_tagged { Span::styled("•", self.theme.accent) } else { sign };
+        let input = CellInput { database: self.database, row, now: self.app.now };
+        let cells = self.columns.iter().map(|(column, width)| {
+            let cell = (column.cell)(input);
+            let style = match cell.tone {
+                CellTone::Plain => Style::new(),
+                CellTone::Muted => self.theme.muted,
+                CellTone::Warning => self.theme.warning,
+                CellTone::Danger => self.theme.danger,
+            };
+            if column.width == ColumnWidth::Strip {
+                return self.last_minute(row, Span::styled(cell.text, style), *width);
+            }
+            let branch = branch.filter(|_| column.heading == "NAME").map_or_else(String::new, leading);
+            Line::styled(aligned(&format!("{branch}{}", cell.text), column, *width), style)
+        });
+        [Line::from(vec![Span::raw(mark), sign])].into_iter().chain(cells).collect()
     }
-}
 
-fn cell(
-    column: &ProcessColumn,
-    input: CellInput<'_>,
-    rest: usize,
-    branch: Option<&TreeBranch>,
-    theme: &Theme,
-) -> Line<'static> {
-    let cell = (column.cell)(input);
-    let style = match cell.tone {
-        CellTone::Plain => Style::new(),
-        CellTone::Muted => theme.muted,
-        CellTone::Warning => theme.warning,
-    };
-    let tags = if cell.tags.is_empty() { String::new() } else { format!(" {}", cell.tags) };
-    let room = room(column, rest).saturating_sub(tags.len());
-    let branch = branch.filter(|_| column.width == ColumnWidth::Rest).map_or_else(String::new, leading);
-    let text = aligned(&format!("{branch}{}", cell.text), column, room);
-    Line::from(vec![Span::styled(text, style), Span::styled(tags, theme.danger)])
+    /// What must not be overlooked about the process, and how long it held the write lock in each second.
+    fn last_minute(&self, row: TableRow<'_>, tags: Span<'static>, width: usize) -> Line<'static> {
+        let lane = self.lanes.iter().find(|lane| lane.pid == row.pid());
+        let mut spans = vec![Span::raw("  ")];
+        let mut room = width.saturating_sub(3);
+        if !tags.content.is_empty() {
+            room = room.saturating_sub(tags.content.len() + 1);
+            spans.extend([tags, Span::raw(" ")]);
+        }
+        let cells = lane.map_or(&[][..], |lane| &lane.cells);
+        spans.extend(strip(cells, room.min(WriteLane::CELLS), self.theme));
+        Line::from(spans)
+    }
 }
 
 /// What leads to a process of the tree: the lines, or the parent that is not listed.
 fn leading(branch: &TreeBranch) -> String {
     branch.parent.as_ref().map_or_else(|| branch.lines.clone(), |parent| format!("{parent} ─ "))
+}
+
+fn aligned(text: &str, column: &ProcessColumn, width: usize) -> String {
+    match column.width {
+        ColumnWidth::Right(_) => format!("{:>room$}", text::fit(text, width - 1), room = width - 1),
+        ColumnWidth::Left(_) => format!(" {}", text::pad(text, width.saturating_sub(1))),
+        ColumnWidth::Strip => format!("  {}", text::fit(text, width.saturating_sub(2))),
+        ColumnWidth::Rest => text::fit(text, width),
+    }
 }

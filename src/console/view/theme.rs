@@ -18,6 +18,8 @@ pub struct Theme {
     pub danger: Style,
     pub accent: Style,
     pub selected: Style,
+    /// Whether the screen gets ASCII characters only.
+    pub is_ascii: bool,
 }
 
 impl Theme {
@@ -43,6 +45,7 @@ impl Theme {
             danger: Style::new().fg(Color::Red).add_modifier(Modifier::BOLD),
             accent: Style::new().fg(Color::Cyan),
             selected: Style::new().add_modifier(Modifier::REVERSED),
+            is_ascii: false,
         }
     }
 
@@ -59,6 +62,7 @@ impl Theme {
             danger: Style::new().fg(Color::Indexed(124)).add_modifier(Modifier::BOLD),
             accent: Style::new().fg(Color::Indexed(25)),
             selected: Style::new().add_modifier(Modifier::REVERSED),
+            is_ascii: false,
         }
     }
 
@@ -75,6 +79,7 @@ impl Theme {
             danger: Style::new().fg(Color::Indexed(166)).add_modifier(Modifier::BOLD),
             accent: Style::new().fg(Color::Indexed(74)),
             selected: Style::new().add_modifier(Modifier::REVERSED),
+            is_ascii: false,
         }
     }
 
@@ -90,6 +95,7 @@ impl Theme {
             danger: Style::new().add_modifier(Modifier::BOLD),
             accent: Style::new().add_modifier(Modifier::BOLD),
             selected: Style::new().add_modifier(Modifier::REVERSED),
+            is_ascii: false,
         }
     }
 
@@ -117,7 +123,8 @@ mod tests {
     use super::*;
 
     fn colours(theme: &Theme) -> [Option<Color>; 9] {
-        let Theme { border, focus, title, muted, good, warning, danger, accent, selected } = theme;
+        let Theme { border, focus, title, muted, good, warning, danger, accent, selected, is_ascii: _ } =
+            theme;
         [border, focus, title, muted, good, warning, danger, accent, selected]
             .map(|style| style.fg.or(style.bg))
     }

@@ -10,9 +10,13 @@ use ratatui::{
 };
 
 use super::{empty, framed, level, theme::Theme};
+
+mod lanes;
+mod log_size;
 use crate::{
+    config::profile::Profile,
     console::app::{App, TimelineContent, TimelineView},
-    history::{LockOwner, Timeline, TimelineLane, TimelineStep},
+    history::{LockOwner, Timeline, TimelineStep},
     keymap::Action,
     snapshot::Database,
     text, units,
@@ -24,6 +28,12 @@ const LABEL: usize = 20;
 const READOUT: u16 = 4;
 /// A cell in which a process waited for the lock and did not hold it.
 const WAITED: char = '╌';
+/// A cell in which a process kept frames in the log, and did not hold the lock.
+const PINNED: char = '─';
+/// A cell in which a process ran a checkpoint.
+const CHECKPOINTED: char = '═';
+/// The cursor of a timeline that has none.
+const NO_CURSOR: usize = usize::MAX;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &TimelineView) {
     frame.render_widget(Clear, area);
@@ -35,9 +45,12 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Ti
     } else {
         String::new()
     };
-    let [shorter, longer, close] =
-        [Action::Faster, Action::Slower, Action::Timeline].map(|action| app.key_of(action));
-    let title = format!(" Write lock, {span}{stands}   {shorter} {longer} zoom  {close} closes ");
+    let [shorter, longer, close, before, next] =
+        [Action::Faster, Action::Slower, Action::Timeline, Action::PreviousHold, Action::NextHold]
+            .map(|action| app.key_of(action));
+    let title = format!(
+        " Write lock, {span}{stands}   {shorter} {longer} zoom  {before} {next} holds  {close} closes "
+    );
     let inner =
         framed(frame, area, theme.focus, Span::styled(text::fit(&title, area.width.into()), theme.title));
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
@@ -51,8 +64,32 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Ti
             "The locks of this database are not sampled, so who held the write lock between samples is not known.",
         ),
         (TimelineContent::Known(timeline), None) => {
-            let view = TimelinePanel { app, theme, timeline, cursor: past.cursor, width: inner.width.into() };
-            view.render(frame, inner);
+            let view = TimelinePanel::new(app, theme, timeline, past.cursor, inner.width.into());
+            view.render(frame, inner, past.selected_hold());
+        }
+    }
+}
+
+/// Draws the last minutes among the panels of a large screen.
+pub fn render_below(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    let key = app.key_of(Action::Timeline);
+    let title = Span::styled(format!(" Write lock, the last 5 m: {key} opens the timeline "), theme.title);
+    let inner = framed(frame, area, theme.border, title);
+    let why = app.database().and_then(|database| why_not(app, database));
+    match (app.recent_timeline(), why) {
+        (_, Some(why)) => empty(frame, inner, theme, &why),
+        (None, None) => empty(frame, inner, theme, "No lock has been sampled yet."),
+        (Some(timeline), None) => {
+            let view = TimelinePanel::new(app, theme, timeline, NO_CURSOR, inner.width.into());
+            let [lanes, curve, axis] = Layout::vertical([
+                Constraint::Fill(1),
+                Constraint::Length(inner.height / 3),
+                Constraint::Length(1),
+            ])
+            .areas(inner);
+            frame.render_widget(Paragraph::new(view.lanes(lanes.height.into())), lanes);
+            view.curve(frame, curve);
+            frame.render_widget(Paragraph::new(view.axis()), axis);
         }
     }
 }
@@ -70,12 +107,12 @@ fn why_not(app: &App, database: &Database) -> Option<String> {
     if database.is_wal() == Some(false) {
         return Some(
             "In rollback mode the write lock cannot be sampled: there is no -shm whose bytes could be asked for. \
-             The locks panel shows who holds it at each look."
+             Panel 2 shows which process holds it in each sample."
                 .to_owned(),
         );
     }
     let exclusive = database.locks.exclusive.as_ref()?;
-    let who = super::locks::who(database, exclusive.pid);
+    let who = super::who(database, exclusive.pid);
     Some(format!(
         "{who} has the whole file to itself (locking_mode=EXCLUSIVE) and takes no locks that could be sampled."
     ))
@@ -87,21 +124,39 @@ struct TimelinePanel<'a> {
     timeline: &'a Timeline,
     cursor: usize,
     width: usize,
+    /// The longest hold that a client waits for, in ms.
+    budget_ms: Option<f64>,
 }
 
-impl TimelinePanel<'_> {
-    fn render(&self, frame: &mut Frame, area: Rect) {
-        let [top, lanes, axis, readout] = Layout::vertical([
+impl<'a> TimelinePanel<'a> {
+    fn new(app: &'a App, theme: &'a Theme, timeline: &'a Timeline, cursor: usize, width: usize) -> Self {
+        let budget_ms = app.profile().and_then(Profile::busy_timeout_ms).map(f64::from);
+        Self { app, theme, timeline, cursor, width, budget_ms }
+    }
+
+    fn render(&self, frame: &mut Frame, area: Rect, selected: Option<usize>) {
+        let (curve, list) = match area.height {
+            0..16 => (0, 0),
+            16..26 => (3, 3),
+            height => (height / 6, height / 5),
+        };
+        let [top, marks, lanes, curve, axis, readout, list] = Layout::vertical([
             Constraint::Length(2),
+            Constraint::Length(u16::from(self.budget_ms.is_some() && area.height >= 12)),
             Constraint::Fill(1),
+            Constraint::Length(curve),
             Constraint::Length(2),
-            Constraint::Length(READOUT),
+            Constraint::Length(if area.height < 14 { 2 } else { READOUT }),
+            Constraint::Length(list),
         ])
         .areas(area);
         frame.render_widget(Paragraph::new(self.figures()), top);
+        frame.render_widget(Paragraph::new(self.over_budget()), marks);
         frame.render_widget(Paragraph::new(self.lanes(lanes.height.into())), lanes);
+        self.curve(frame, curve);
         frame.render_widget(Paragraph::new(vec![self.marker(), self.axis()]), axis);
         frame.render_widget(Paragraph::new(self.readout()), readout);
+        self.holds(frame, list, selected);
     }
 
     fn figures(&self) -> Vec<Line<'static>> {
@@ -120,6 +175,10 @@ impl TimelinePanel<'_> {
             let count = units::plural(waits.count, "wait");
             format!("{WAITED} ingestions waited {count}   p50 {p50}  p99 {p99}  longest {max}   ")
         });
+        let legend = format!("{PINNED} pins the log  {CHECKPOINTED} checkpoint");
+        if holds.chars().count() + legend.chars().count() + 3 <= self.width {
+            holds.push_str(&format!("   {legend}"));
+        }
         vec![
             Line::styled(text::fit(&holds, self.width), self.theme.title),
             Line::raw(text::fit(&(waits + &self.rates()), self.width)),
@@ -141,50 +200,20 @@ impl TimelinePanel<'_> {
         written.into_iter().chain(moved).collect::<Vec<_>>().join(", ")
     }
 
-    fn lanes(&self, height: usize) -> Vec<Line<'static>> {
-        let lanes = &self.timeline.lanes;
-        if lanes.is_empty() {
-            let sentence = format!("{:LABEL$}no process held the write lock", "");
-            return vec![Line::styled(text::fit(&sentence, self.width), self.theme.muted)];
-        }
-        let scroll = usize::from(self.app.scroll).min(lanes.len().saturating_sub(height));
-        let hidden = lanes.len() - scroll;
-        let mut rows: Vec<_> = lanes.iter().skip(scroll).map(|lane| self.lane(lane)).collect();
-        if hidden > height && height > 0 {
-            rows.truncate(height - 1);
-            let more = format!("{:LABEL$}{} more: {}", "", hidden + 1 - height, super::scrolling(self.app));
-            rows.push(Line::styled(text::fit(&more, self.width), self.theme.muted));
-        }
-        rows
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "a few hundred cells")]
-    fn lane(&self, lane: &TimelineLane) -> Line<'static> {
-        let mut spans = vec![Span::raw(label(&lane.who))];
-        let unknown = self.timeline.unknown_cells();
-        for column in 0..self.columns() {
-            let cells = self.cells(column);
-            let held =
-                lane.shares[cells.clone()].iter().copied().map(f64::from).sum::<f64>() / cells.len() as f64;
-            let (sign, style) = if cells.end <= unknown {
-                (' ', self.theme.muted)
-            } else if held > 0.0 {
-                // The lowest level is for zero, so every hold is visible.
-                (level(held), self.theme.warning)
-            } else if lane.waited.get(cells.clone()).is_some_and(|waited| waited.contains(&true)) {
-                (WAITED, self.theme.accent)
-            } else {
-                (level(0.0), self.theme.muted)
-            };
-            let style = if self.is_under_cursor(column) { style.patch(self.theme.selected) } else { style };
-            spans.push(Span::styled(sign.to_string(), style));
-        }
-        Line::from(spans)
-    }
-
+    /// The cursor, with how long ago it is.
     fn marker(&self) -> Line<'static> {
         let column = (0..self.columns()).find(|&column| self.is_under_cursor(column)).unwrap_or(0);
-        Line::styled(format!("{:width$}▲", "", width = LABEL + column), self.theme.accent)
+        #[expect(clippy::cast_precision_loss, reason = "one of sixty")]
+        let share = (self.cursor + 1) as f64 / Timeline::STEPS as f64;
+        let ago = self.app.now.duration_since(self.timeline.at(share)).as_millis_f64().max(0.0);
+        let ago = if ago < 1000.0 { "now".to_owned() } else { format!("{} ago", units::duration(ago)) };
+        let before = LABEL + column;
+        let line = if before + ago.len() + 2 <= self.width {
+            format!("{:before$}▲ {ago}", "")
+        } else {
+            format!("{:>before$}▲", format!("{ago} "))
+        };
+        Line::styled(line, self.theme.accent)
     }
 
     /// The time at the left edge, in the middle and at the right edge.
@@ -270,18 +299,12 @@ impl TimelinePanel<'_> {
     }
 
     fn is_under_cursor(&self, column: usize) -> bool {
+        if self.cursor == NO_CURSOR {
+            return false;
+        }
         let (cells, step) = (self.cells(column), Timeline::cells(self.cursor));
         let middle = usize::midpoint(cells.start, cells.end - 1);
         // On a narrow screen a column covers several steps.
         step.contains(&middle) || cells.contains(&usize::midpoint(step.start, step.end))
     }
-}
-
-fn label(who: &LockOwner) -> String {
-    let name = match who.pid {
-        None if who.name.is_empty() => "not visible",
-        _ => &who.name,
-    };
-    let pid = who.pid.map_or_else(String::new, |pid| pid.to_string());
-    format!("{pid:>8} {} ", text::pad(name, LABEL - 10))
 }

@@ -290,7 +290,7 @@ fn the_console_runs_it_and_ends_it_on_esc() {
     holder.sql("INSERT INTO t VALUES (2)");
     let path = home.db().display().to_string();
     let mut terminal = Terminal::open(&home.root(), &[&path], (120, 40));
-    terminal.shows("1 with the database open");
+    terminal.shows("1 open");
     terminal.keys("Hy");
     terminal.shows("healthy: wrote and rolled back");
     holder.sql("BEGIN IMMEDIATE");

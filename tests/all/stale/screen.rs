@@ -41,7 +41,7 @@ fn staged() -> waltop::sampler::Sample {
 #[test]
 fn a_stale_process_is_marked_by_a_word_and_counted() {
     let screen = Stage::new(staged(), (120, 40)).screen();
-    assert!(screen.contains("2 Processes: 4 with the database open, 1 stale, 1 stopped"), "{screen}");
+    assert!(screen.contains("2 Locks and processes: 4 open, 1 stale, 1 stopped"), "{screen}");
     let row = |pid: i32| screen.lines().find(|line| line.contains(&format!(" {pid} ")) && line.contains('%'));
     assert!(row(STALE).is_some_and(|row| row.contains(" STALE")), "{screen}");
     assert!(row(LEFT_ALONE).is_some_and(|row| !row.contains("STALE")), "{screen}");
