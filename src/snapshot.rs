@@ -57,7 +57,7 @@ pub use origin::{Executable, ExecutableState, ProcessManager, ProcessOrigin};
 pub use pairing::PairingFacts;
 pub use pidfile::Pidfile;
 pub use pragmas::{PragmaCompliance, PragmaRow, PragmaSource};
-pub use process::{HandleCounts, LockHold, Process, ProcessActivity, ProcessId, ProcessState, ProgramSample};
+pub use process::{HandleCounts, LockHold, Process, ProcessIdleness, ProcessId, ProcessState, ProgramSample};
 pub use protection::StaleProtection;
 pub use reach::{OverlayMount, PathReach};
 pub use sampling::SamplingFacts;

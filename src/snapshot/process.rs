@@ -73,7 +73,7 @@ pub struct Process {
     pub origin: ProcessOrigin,
     /// Its past activity, and how long it has been idle.
     #[serde(default)]
-    pub activity: ProcessActivity,
+    pub idleness: ProcessIdleness,
     /// Whether it is stale; `None` if that was not judged.
     pub stale: Option<StaleVerdict>,
     /// The program that it ran. Only the code that sends signals compares it, so it is not part of the JSON.
@@ -93,7 +93,7 @@ pub struct ProgramSample {
 
 /// The activity of a process, and how long it has been idle: measured from sample to sample, so "at least".
 #[derive(Debug, Clone, Copy, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct ProcessActivity {
+pub struct ProcessIdleness {
     /// CPU time that it has used, without its children's, in clock ticks.
     pub cpu_ticks: Option<u64>,
     /// How long it has used no tick of CPU time, in ms; `None` if no two samples can be compared.
@@ -133,7 +133,7 @@ impl Process {
             holds: Vec::new(),
             pairing: PairingFacts::default(),
             origin: ProcessOrigin::default(),
-            activity: ProcessActivity::default(),
+            idleness: ProcessIdleness::default(),
             stale: None,
             program: ProgramSample::default(),
         }

@@ -93,7 +93,7 @@ fn origin(process: &Process) -> LabelledRows {
         Some(ExecutableState::Replaced) => format!("{}, replaced since it started", it.path),
         Some(ExecutableState::Current) | None => it.path.clone(),
     });
-    let idle = process.activity.idle_ms.map(|ms| format!("for {} at least", units::duration(ms)));
+    let idle = process.idleness.idle_ms.map(|ms| format!("for {} at least", units::duration(ms)));
     vec![
         row("program", known(program)),
         row("folder", known(directory.clone())),
