@@ -3,6 +3,7 @@
 //! The clock is the look's own: durations were observed, so they are "at least". What a look could not see is
 //! `None` there and makes no finding here.
 
+mod activity;
 pub mod checkpoint;
 mod clients;
 pub mod compliance;
@@ -200,7 +201,11 @@ pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &C
 pub use guard::hazard;
 
 fn findings(look: &RuleInput<'_>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule.check(look)).collect();
+    let mut findings: Vec<Finding> = RULES
+        .iter()
+        .flat_map(|rule| rule.check(look))
+        .map(|finding| activity::with_activity(finding, look.database))
+        .collect();
     findings.sort_by_key(|finding| Reverse(finding.severity));
     findings
 }

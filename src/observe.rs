@@ -18,6 +18,7 @@ use crate::{
     state::{first_seen::FirstSeen, places::Places},
 };
 
+mod activity;
 mod checksum;
 mod commit_watcher;
 mod content;
@@ -62,6 +63,7 @@ pub use files::sidecar;
 pub use preflight::{UnfitPath, inspect, inspect_from_outside};
 pub use proc::{is_own_proc, process_ancestors, process_name, process_owner, process_start};
 
+use activity::{ActivitySampler, ActivityTargets};
 use idleness::IdleTracker;
 use journals::{Journals, Transaction};
 use lock_sampler::{LockSampler, SamplingPace};
@@ -93,6 +95,7 @@ pub struct Observer {
     // `None`: they are not asked for.
     journals: Option<Journals>,
     sampler: Option<LockSampler>,
+    activities: Option<ActivitySampler>,
     sampler_trouble: Option<Unseen>,
     // Whether this sample saw the whole lock table.
     is_complete: bool,
@@ -117,6 +120,7 @@ impl Observer {
             pidfiles: PidfileReader::default(),
             journals: Some(Journals::new(places.runs.clone(), places.proc.clone())),
             sampler: None,
+            activities: None,
             sampler_trouble: None,
             is_complete: true,
             timed: Vec::new(),
@@ -143,6 +147,7 @@ impl Observer {
         if let Some(sampler) = &self.sampler {
             sampler.set_targets(self.sampled());
         }
+        self.set_activity_targets(&[]);
     }
 
     /// Reads the pidfiles at `paths`, too, from now on.
@@ -170,6 +175,14 @@ impl Observer {
                     self.sampler_trouble = Some(Unseen { what, why: error.to_string() });
                 }
             }
+            match ActivitySampler::start(&self.proc) {
+                Ok(activities) => self.activities = Some(activities),
+                Err(error) => {
+                    let what = "what the holders of locks do".to_owned();
+                    self.sampler_trouble = Some(Unseen { what, why: error.to_string() });
+                }
+            }
+            self.set_activity_targets(&[]);
         }
     }
 
@@ -206,7 +219,8 @@ impl Observer {
             let of_it = watchers.iter().filter(|(database, _)| *database == path);
             database.watchers = of_it.map(|(_, watcher)| watcher.clone()).collect();
         }
-        self.note_activity(&mut databases, now);
+        self.note_idleness(&mut databases, now);
+        self.fill_in_activities(&mut databases, now.instant);
         self.describer.retain_pids(&pids);
         self.mappings.retain_pids(&pids);
         let lives = |pid, start_ticks| process_start(&self.proc, pid) == start_ticks;
@@ -241,7 +255,7 @@ impl Observer {
 
     // For how long each process has done nothing. What was sampled since the look before counts as well as what
     // this look sees.
-    fn note_activity(&mut self, databases: &mut [Database], now: SampleTime) {
+    fn note_idleness(&mut self, databases: &mut [Database], now: SampleTime) {
         let mut writers = vec![Vec::new(); databases.len()];
         if let (Some(_), Some(before)) = (&self.sampler, self.idleness.sampled_at()) {
             let window = now.instant.saturating_duration_since(before);
@@ -254,6 +268,20 @@ impl Observer {
         let now = idleness::IdleClock::at(now.instant);
         let below = || proc::ticks_below(&self.proc);
         self.idleness.fill_in(databases, &writers, &mut self.first_seen, &below, now);
+    }
+
+    fn fill_in_activities(&self, databases: &mut [Database], now: Instant) {
+        let Some(activities) = &self.activities else { return };
+        for process in databases.iter_mut().flat_map(|database| &mut database.processes) {
+            process.activity = process.identity().and_then(|process| activities.activity_of(process, now));
+        }
+        self.set_activity_targets(databases);
+    }
+
+    fn set_activity_targets(&self, databases: &[Database]) {
+        if let Some(activities) = &self.activities {
+            activities.set_targets(ActivityTargets::of(databases, self.histories()));
+        }
     }
 
     // With the paths of their databases.

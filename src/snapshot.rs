@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
+mod activity;
 mod checkpoint_mode;
 mod content;
 mod contract;
@@ -35,6 +36,7 @@ mod stale;
 mod suspicion;
 mod watcher;
 
+pub use activity::{Activity, ActivityCount, ActivityVerdict, HolderActivity, PeerProcess, WaitSource};
 pub use checkpoint_mode::CheckpointMode;
 pub use content::{
     ContentEvidence, Contradiction, ContradictionKind, FirstPage, FirstPageState, HotJournal, LogBelongs,
@@ -57,7 +59,7 @@ pub use origin::{Executable, ExecutableState, ProcessManager, ProcessOrigin};
 pub use pairing::PairingFacts;
 pub use pidfile::Pidfile;
 pub use pragmas::{PragmaCompliance, PragmaRow, PragmaSource};
-pub use process::{HandleCounts, LockHold, Process, ProcessIdleness, ProcessId, ProcessState, ProgramSample};
+pub use process::{HandleCounts, LockHold, Process, ProcessId, ProcessIdleness, ProcessState, ProgramSample};
 pub use protection::StaleProtection;
 pub use reach::{OverlayMount, PathReach};
 pub use sampling::SamplingFacts;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PairingFacts, ProcessOrigin, StaleVerdict};
+use super::{HolderActivity, PairingFacts, ProcessOrigin, StaleVerdict};
 use crate::paths::FileId;
 
 /// Identifies a process among all of this boot: PIDs alone are reused.
@@ -74,6 +74,9 @@ pub struct Process {
     /// Its past activity, and how long it has been idle.
     #[serde(default)]
     pub idleness: ProcessIdleness,
+    /// What it did in the last minute while it held a lock or pinned the log; `None` if it was not sampled then.
+    #[serde(default)]
+    pub activity: Option<HolderActivity>,
     /// Whether it is stale; `None` if that was not judged.
     pub stale: Option<StaleVerdict>,
     /// The program that it ran. Only the code that sends signals compares it, so it is not part of the JSON.
@@ -134,6 +137,7 @@ impl Process {
             pairing: PairingFacts::default(),
             origin: ProcessOrigin::default(),
             idleness: ProcessIdleness::default(),
+            activity: None,
             stale: None,
             program: ProgramSample::default(),
         }

@@ -2,6 +2,7 @@
 
 mod absence;
 mod act;
+mod activity;
 mod commands;
 mod contract;
 mod database;

@@ -13,7 +13,7 @@ use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToU
 use super::origin::KnownOrigin;
 use crate::{
     observe::proc::{self, ProcessFolder, program},
-    snapshot::{Process, ProcessIdleness, ProcessId, ProcessState, ProgramSample},
+    snapshot::{Process, ProcessId, ProcessIdleness, ProcessState, ProgramSample},
 };
 
 /// Describes processes, and remembers the CPU time that they used.
