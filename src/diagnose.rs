@@ -18,6 +18,7 @@ mod modes;
 pub mod pages;
 mod pairing;
 mod place;
+mod refusals;
 pub mod schedule;
 mod space;
 mod stale;
@@ -47,6 +48,7 @@ pub static RULES: LazyLock<Vec<&'static dyn Rule>> = LazyLock::new(|| {
         pairing::RULES,
         content::RULES,
         locks::RULES,
+        refusals::RULES,
         wal::RULES,
         space::RULES,
         place::RULES,

@@ -13,8 +13,11 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
+    config::TraceMode,
     history::{DatabaseTrend, LockHistory, LockOwner},
-    snapshot::{Database, Ingestion, JournalMode, PragmaCompliance, SamplingProcess, Snapshot, Unseen},
+    snapshot::{
+        Database, Ingestion, JournalMode, PragmaCompliance, SamplingProcess, Snapshot, TraceFacts, Unseen,
+    },
     state::{first_seen::FirstSeen, places::Places},
 };
 
@@ -53,6 +56,7 @@ pub(crate) mod proc;
 mod processes;
 mod rows;
 mod timing;
+mod trace;
 pub(crate) mod wal;
 pub(crate) mod wal_index;
 mod watched;
@@ -75,6 +79,7 @@ use pidfiles::PidfileReader;
 use proc::mounts::MountTable;
 use processes::{OpenerFinder, ProcessDescriber};
 use timing::{LockTimes, SampleTime};
+use trace::LockTracer;
 use watched::{DatabaseView, DatabaseWatch};
 
 /// Looks at databases from outside.
@@ -97,6 +102,9 @@ pub struct Observer {
     sampler: Option<LockSampler>,
     activities: Option<ActivitySampler>,
     sampler_trouble: Option<Unseen>,
+    trace_mode: TraceMode,
+    tracer: Option<LockTracer>,
+    tracer_trouble: Option<Unseen>,
     // Whether this sample saw the whole lock table.
     is_complete: bool,
     // The databases of the last look, by the names under which their times are kept.
@@ -122,6 +130,9 @@ impl Observer {
             sampler: None,
             activities: None,
             sampler_trouble: None,
+            trace_mode: TraceMode::Off,
+            tracer: None,
+            tracer_trouble: None,
             is_complete: true,
             timed: Vec::new(),
         };
@@ -148,6 +159,9 @@ impl Observer {
             sampler.set_targets(self.sampled());
         }
         self.set_activity_targets(&[]);
+        if self.tracer.take().is_some() {
+            self.trace_locks(self.trace_mode);
+        }
     }
 
     /// Reads the pidfiles at `paths`, too, from now on.
@@ -164,6 +178,27 @@ impl Observer {
     /// The same every millisecond whatever happens, for a short while of watching.
     pub fn watch_locks_steadily(&mut self) {
         self.start_sampler(SamplingPace::Steady);
+    }
+
+    /// Reads every lock request from the kernel's trace, on a thread that ends with the observer. Where the kernel
+    /// does not allow it, the locks are sampled; the reason is in each snapshot if the trace was asked for.
+    pub fn trace_locks(&mut self, mode: TraceMode) {
+        if mode == TraceMode::Off || mode == TraceMode::Auto && !rustix::process::geteuid().is_root() {
+            return;
+        }
+        self.trace_mode = mode;
+        let targets = self.watched.iter().map(DatabaseWatch::traced).collect();
+        match LockTracer::start(&self.proc, targets) {
+            Ok(tracer) => {
+                self.tracer = Some(tracer);
+                // Both would write the same holds.
+                if let Some(sampler) = &self.sampler {
+                    sampler.set_targets(self.sampled());
+                }
+            }
+            Err(_) if mode == TraceMode::Auto => {}
+            Err(error) => self.tracer_trouble = Some(untraced(&error.to_string())),
+        }
     }
 
     fn start_sampler(&mut self, pace: SamplingPace) {
@@ -228,6 +263,8 @@ impl Observer {
         unseen.extend(self.first_seen.problem());
         unseen.extend(self.processes.unseen());
         unseen.extend(self.sampler_trouble.clone());
+        let trace = self.take_trace(&mut databases);
+        unseen.extend(self.tracer_trouble.clone());
         let pidfiles = self.pidfiles.read(&self.proc, now.instant, &mut unseen);
         unseen.sort();
         unseen.dedup();
@@ -237,6 +274,7 @@ impl Observer {
             looker: Some(self.looker.clone()),
             databases,
             pidfiles,
+            trace,
             sampling: self.sampler.as_mut().map(|sampler| sampler.cost(now.instant)),
             unseen,
         }
@@ -310,7 +348,26 @@ impl Observer {
         }
     }
 
+    // What the trace has shown. If it has ended, the locks are sampled from now on.
+    fn take_trace(&mut self, databases: &mut [Database]) -> Option<TraceFacts> {
+        let results = self.tracer.as_ref()?.results();
+        for (database, refusals) in databases.iter_mut().zip(results.refusals) {
+            database.locks.refusals = Some(refusals);
+        }
+        if let Some(why) = results.failure {
+            self.tracer = None;
+            self.tracer_trouble = Some(untraced(&why));
+            if let Some(sampler) = &self.sampler {
+                sampler.set_targets(self.sampled());
+            }
+        }
+        Some(results.facts)
+    }
+
     fn sampled(&self) -> Vec<lock_sampler::SampledDatabase> {
+        if self.tracer.is_some() {
+            return Vec::new();
+        }
         self.watched.iter().map(DatabaseWatch::sampled).collect()
     }
 
@@ -363,7 +420,7 @@ impl Observer {
         let known = LockTimes { processes: &processes, history: &history, runs: &runs, now };
         timing::fill_in(locks, &view, &known, &mut self.first_seen);
         // The sampled bytes are not taken in rollback mode, nor with locking_mode=EXCLUSIVE.
-        if view.mode() == JournalMode::Wal && locks.exclusive.is_none() {
+        if self.tracer.is_some() || view.mode() == JournalMode::Wal && locks.exclusive.is_none() {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
             locks.write_holds = history.write_holds(now.instant, LockHistory::WINDOW);
         }
@@ -397,6 +454,10 @@ impl Drop for Observer {
     fn drop(&mut self) {
         self.first_seen.flush(&self.timed);
     }
+}
+
+fn untraced(why: &str) -> Unseen {
+    Unseen { what: "the kernel's trace of lock requests".to_owned(), why: why.to_owned() }
 }
 
 // Who looks, as the kernel knows it, and who it runs under.

@@ -30,10 +30,12 @@ mod pragmas;
 mod process;
 mod protection;
 mod reach;
+mod refusals;
 mod sampling;
 mod schedule;
 mod stale;
 mod suspicion;
+mod trace;
 mod watcher;
 
 pub use activity::{Activity, ActivityCount, ActivityVerdict, HolderActivity, PeerProcess, WaitSource};
@@ -62,10 +64,12 @@ pub use pragmas::{PragmaCompliance, PragmaRow, PragmaSource};
 pub use process::{HandleCounts, LockHold, Process, ProcessId, ProcessIdleness, ProcessState, ProgramSample};
 pub use protection::StaleProtection;
 pub use reach::{OverlayMount, PathReach};
+pub use refusals::{RefusalReason, RefusedWriter, WriterRefusals};
 pub use sampling::SamplingFacts;
 pub use schedule::{CheckpointSchedule, LastCheckpoint};
 pub use stale::{StaleCause, StaleVerdict};
 pub use suspicion::{Suspicion, SuspicionKind};
+pub use trace::TraceFacts;
 pub use watcher::IngestWatcher;
 
 pub use crate::paths::FileId;
@@ -84,6 +88,9 @@ pub struct Snapshot {
     /// The existing pidfiles of the daemon rules.
     #[serde(default)]
     pub pidfiles: Vec<Pidfile>,
+    /// How complete the kernel's trace of lock requests is; `None` if nothing is traced.
+    #[serde(default)]
+    pub trace: Option<TraceFacts>,
     /// Cost of lock sampling between snapshots; `None` if nothing is sampled.
     pub sampling: Option<SamplingFacts>,
     /// What could not be read, and why: a partial snapshot is never presented as a complete one.

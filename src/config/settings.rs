@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Config, DaemonRule, Palette, Thresholds,
+    Config, DaemonRule, Palette, Thresholds, TraceMode,
     profile::{Profile, ProfileError},
     scalar::{BaseFolders, OneOrMany, Scalar, ScalarError, Written, WrittenPath, optional},
     settings_file::{SettingsError, SettingsFile, unknown_key, unknown_value},
@@ -30,6 +30,7 @@ struct Settings {
     readonly: bool,
     log_file: Option<Spanned<WrittenPath>>,
     theme: Palette,
+    trace: TraceMode,
     thresholds: Thresholds,
     database: Vec<DatabaseEntry>,
     daemon: Vec<Spanned<DaemonRule>>,
@@ -74,6 +75,7 @@ pub fn apply(file: &SettingsFile, config: &mut Config, base: &BaseFolders) -> Re
     let settings: Settings = file.parse()?;
     config.readonly = settings.readonly;
     config.theme = settings.theme;
+    config.trace = settings.trace;
     config.thresholds = settings.thresholds;
     if let Some(RefreshInterval(interval)) = settings.refresh {
         config.refresh = interval;

@@ -33,7 +33,7 @@ pub use command::{command, process_name};
 pub use descriptors::{Descriptor, MOST_DESCRIPTORS, lock_infos, reopen};
 pub use fdinfo::DescriptorInfo;
 pub use inside_path::InsidePath;
-pub use links::{mount_namespaces, own_program};
+pub use links::{is_in_pid_namespace, mount_namespaces, own_program};
 pub use maps::maps;
 pub use sockets::TcpSocket;
 pub use stat::{

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::WriterRefusals;
+
 /// Locks of a database, and their holders.
 #[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in the JSON")]
@@ -32,6 +34,9 @@ pub struct DatabaseLocks {
     pub window_ms: Option<f64>,
     /// The holds of the write lock in the window.
     pub write_holds: Option<WriteHolds>,
+    /// The refused writers in the window; `None` if requests are not traced.
+    #[serde(default)]
+    pub refusals: Option<WriterRefusals>,
 }
 
 /// A process that holds a lock.

@@ -39,4 +39,5 @@ mod stale;
 mod support;
 mod terminal;
 mod timeline;
+mod traced;
 mod watch;

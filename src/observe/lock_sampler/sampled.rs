@@ -236,7 +236,8 @@ impl From<PathBuf> for HolderNames {
 }
 
 impl HolderNames {
-    fn of(&mut self, pid: Option<i32>, now: Instant) -> Arc<LockOwner> {
+    /// The process `pid` with its name; without one if it is not visible.
+    pub fn of(&mut self, pid: Option<i32>, now: Instant) -> Arc<LockOwner> {
         let Some(pid) = pid else { return Arc::default() };
         if let Some((_, who)) = self.known.get(&pid).filter(|(at, _)| now.duration_since(*at) < NAME_KEPT) {
             return Arc::clone(who);
