@@ -5,7 +5,12 @@ use std::{ffi::OsString, io, num::NonZeroUsize, path::PathBuf, time::Duration};
 use anyhow::bail;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
-use crate::{act::worker, config::Config, console, state::places::Places};
+use crate::{
+    act::worker,
+    config::{Config, TraceMode},
+    console,
+    state::places::Places,
+};
 
 mod actor;
 mod check;
@@ -58,6 +63,9 @@ pub struct Cli {
     /// Do not sample the locks between snapshots.
     #[arg(long)]
     no_sampling: bool,
+    /// Read every lock request from the kernel's trace, which needs root [default: the setting `trace`, else auto].
+    #[arg(long, value_name = "WHEN")]
+    trace: Option<TraceMode>,
     /// The console of the sandbox: shows that, and reports pins after seconds.
     #[arg(long, hide = true)]
     sandbox: bool,
@@ -240,6 +248,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             let mut config = config()?;
             config.readonly |= cli.readonly;
             config.sampling = !cli.no_sampling;
+            config.trace = cli.trace.unwrap_or(config.trace);
             let databases = console_databases(&cli.databases, &config)?;
             let banner = cli.sandbox.then(|| {
                 config.thresholds = crate::demo::thresholds();

@@ -47,6 +47,8 @@ pub struct Config {
     pub refresh: Duration,
     /// Whether the console samples the locks between snapshots.
     pub sampling: bool,
+    /// Whether the console reads every lock request from the kernel's trace.
+    pub trace: TraceMode,
     /// Whether every action outside waltop is refused.
     pub readonly: bool,
     /// Where the console also writes its log. `console/log_file` checks the path before it opens it.
@@ -71,6 +73,19 @@ pub enum Palette {
     ColourBlind,
     /// No colours.
     None,
+}
+
+/// When lock requests are read from the kernel's trace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum TraceMode {
+    /// If the user is root and tracefs is mounted.
+    #[default]
+    Auto,
+    /// Always; if the kernel refuses, the reason is shown.
+    On,
+    /// Never: the locks are sampled.
+    Off,
 }
 
 /// Why there is no usable configuration.
@@ -122,6 +137,7 @@ impl Config {
             thresholds: Thresholds::default(),
             refresh: Duration::from_secs(1),
             sampling: true,
+            trace: TraceMode::default(),
             readonly: false,
             log_file: None,
             theme: Palette::default(),

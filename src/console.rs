@@ -90,6 +90,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     let mut observer = Observer::new(&config.places, databases);
     if config.sampling {
         observer.watch_locks();
+        observer.trace_locks(config.trace);
     }
     let histories = observer.histories();
     let (sampler, looks) = Sampler::start(Monitor::new(observer, config), every)?;

@@ -3,6 +3,7 @@
 //! The clock is the look's own: durations were observed, so they are "at least". What a look could not see is
 //! `None` there and makes no finding here.
 
+mod activity;
 pub mod checkpoint;
 mod clients;
 pub mod compliance;
@@ -17,6 +18,7 @@ mod modes;
 pub mod pages;
 mod pairing;
 mod place;
+mod refusals;
 pub mod schedule;
 mod space;
 mod stale;
@@ -47,6 +49,7 @@ pub static RULES: LazyLock<Vec<&'static dyn Rule>> = LazyLock::new(|| {
         pairing::RULES,
         content::RULES,
         locks::RULES,
+        refusals::RULES,
         wal::RULES,
         space::RULES,
         place::RULES,
@@ -201,7 +204,9 @@ pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &C
 pub use guard::hazard;
 
 fn findings(look: &RuleInput<'_>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule.check(look)).collect();
+    let findings = RULES.iter().flat_map(|rule| rule.check(look));
+    let mut findings: Vec<Finding> =
+        findings.map(|finding| activity::with_activity(finding, look.database)).collect();
     for finding in &mut findings {
         let subject = finding.pid.and_then(|pid| look.database.process(pid));
         finding.label = subject.map(|process| process.label.clone());

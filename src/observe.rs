@@ -13,13 +13,16 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
+    config::TraceMode,
     history::{DatabaseTrend, LockHistory, LockOwner},
     snapshot::{
-        Database, Ingestion, JournalMode, LabelRules, PragmaCompliance, SamplingProcess, Snapshot, Unseen,
+        Database, Ingestion, JournalMode, LabelRules, PragmaCompliance, SamplingProcess, Snapshot,
+        TraceFacts, Unseen,
     },
     state::{first_seen::FirstSeen, places::Places},
 };
 
+mod activity;
 mod checksum;
 mod commit_watcher;
 mod content;
@@ -54,6 +57,7 @@ pub(crate) mod proc;
 mod processes;
 mod rows;
 mod timing;
+mod trace;
 pub(crate) mod wal;
 pub(crate) mod wal_index;
 mod watched;
@@ -67,6 +71,7 @@ pub use proc::{
     process_owner, process_start,
 };
 
+use activity::{ActivitySampler, ActivityTargets};
 use idleness::IdleTracker;
 use journals::{Journals, Transaction};
 use lock_sampler::{LockSampler, SamplingPace};
@@ -78,6 +83,7 @@ use pidfiles::PidfileReader;
 use proc::mounts::MountTable;
 use processes::{OpenerFinder, ProcessDescriber};
 use timing::{LockTimes, SampleTime};
+use trace::LockTracer;
 use watched::{DatabaseView, DatabaseWatch};
 
 /// Looks at databases from outside.
@@ -98,7 +104,11 @@ pub struct Observer {
     // `None`: they are not asked for.
     journals: Option<Journals>,
     sampler: Option<LockSampler>,
+    activities: Option<ActivitySampler>,
     sampler_trouble: Option<Unseen>,
+    trace_mode: TraceMode,
+    tracer: Option<LockTracer>,
+    tracer_trouble: Option<Unseen>,
     // Whether this sample saw the whole lock table.
     is_complete: bool,
     // The databases of the last look, by the names under which their times are kept.
@@ -122,7 +132,11 @@ impl Observer {
             pidfiles: PidfileReader::default(),
             journals: Some(Journals::new(places.runs.clone(), places.proc.clone())),
             sampler: None,
+            activities: None,
             sampler_trouble: None,
+            trace_mode: TraceMode::Off,
+            tracer: None,
+            tracer_trouble: None,
             is_complete: true,
             timed: Vec::new(),
         };
@@ -148,6 +162,10 @@ impl Observer {
         if let Some(sampler) = &self.sampler {
             sampler.set_targets(self.sampled());
         }
+        self.set_activity_targets(&[]);
+        if self.tracer.take().is_some() {
+            self.trace_locks(self.trace_mode);
+        }
     }
 
     /// Reads the pidfiles at `paths`, too, from now on.
@@ -158,6 +176,7 @@ impl Observer {
     /// Names processes by `rules` from now on.
     pub fn set_label_rules(&mut self, rules: LabelRules) {
         self.sampler.iter().for_each(|sampler| sampler.set_label_rules(rules.clone()));
+        self.tracer.iter().for_each(|tracer| tracer.set_label_rules(rules.clone()));
         self.describer.set_label_rules(rules);
     }
 
@@ -172,6 +191,27 @@ impl Observer {
         self.start_sampler(SamplingPace::Steady);
     }
 
+    /// Reads every lock request from the kernel's trace, on a thread that ends with the observer. Where the kernel
+    /// does not allow it, the locks are sampled; the reason is in each snapshot if the trace was asked for.
+    pub fn trace_locks(&mut self, mode: TraceMode) {
+        if mode == TraceMode::Off || mode == TraceMode::Auto && !rustix::process::geteuid().is_root() {
+            return;
+        }
+        self.trace_mode = mode;
+        let targets = self.watched.iter().map(DatabaseWatch::traced).collect();
+        match LockTracer::start(&self.proc, targets, self.describer.label_rules()) {
+            Ok(tracer) => {
+                self.tracer = Some(tracer);
+                // Both would write the same holds.
+                if let Some(sampler) = &self.sampler {
+                    sampler.set_targets(self.sampled());
+                }
+            }
+            Err(_) if mode == TraceMode::Auto => {}
+            Err(error) => self.tracer_trouble = Some(untraced(&error.to_string())),
+        }
+    }
+
     fn start_sampler(&mut self, pace: SamplingPace) {
         if self.sampler.is_none() {
             match LockSampler::start(&self.proc, self.sampled(), self.describer.label_rules(), pace) {
@@ -181,6 +221,14 @@ impl Observer {
                     self.sampler_trouble = Some(Unseen { what, why: error.to_string() });
                 }
             }
+            match ActivitySampler::start(&self.proc) {
+                Ok(activities) => self.activities = Some(activities),
+                Err(error) => {
+                    let what = "what the holders of locks do".to_owned();
+                    self.sampler_trouble = Some(Unseen { what, why: error.to_string() });
+                }
+            }
+            self.set_activity_targets(&[]);
         }
     }
 
@@ -217,7 +265,8 @@ impl Observer {
             let of_it = watchers.iter().filter(|(database, _)| *database == path);
             database.watchers = of_it.map(|(_, watcher)| watcher.clone()).collect();
         }
-        self.note_activity(&mut databases, now);
+        self.note_idleness(&mut databases, now);
+        self.fill_in_activities(&mut databases, now.instant);
         self.describer.retain_pids(&pids);
         self.mappings.retain_pids(&pids);
         let lives = |pid, start_ticks| process_start(&self.proc, pid) == start_ticks;
@@ -225,6 +274,8 @@ impl Observer {
         unseen.extend(self.first_seen.problem());
         unseen.extend(self.processes.unseen());
         unseen.extend(self.sampler_trouble.clone());
+        let trace = self.take_trace(&mut databases);
+        unseen.extend(self.tracer_trouble.clone());
         let pidfiles = self.pidfiles.read(&self.proc, now.instant, &mut unseen);
         unseen.sort();
         unseen.dedup();
@@ -234,6 +285,7 @@ impl Observer {
             looker: Some(self.looker.clone()),
             databases,
             pidfiles,
+            trace,
             sampling: self.sampler.as_mut().map(|sampler| sampler.cost(now.instant)),
             unseen,
         }
@@ -252,7 +304,7 @@ impl Observer {
 
     // For how long each process has done nothing. What was sampled since the look before counts as well as what
     // this look sees.
-    fn note_activity(&mut self, databases: &mut [Database], now: SampleTime) {
+    fn note_idleness(&mut self, databases: &mut [Database], now: SampleTime) {
         let mut writers = vec![Vec::new(); databases.len()];
         if let (Some(_), Some(before)) = (&self.sampler, self.idleness.sampled_at()) {
             let window = now.instant.saturating_duration_since(before);
@@ -265,6 +317,20 @@ impl Observer {
         let now = idleness::IdleClock::at(now.instant);
         let below = || proc::ticks_below(&self.proc);
         self.idleness.fill_in(databases, &writers, &mut self.first_seen, &below, now);
+    }
+
+    fn fill_in_activities(&self, databases: &mut [Database], now: Instant) {
+        let Some(activities) = &self.activities else { return };
+        for process in databases.iter_mut().flat_map(|database| &mut database.processes) {
+            process.activity = process.identity().and_then(|process| activities.activity_of(process, now));
+        }
+        self.set_activity_targets(databases);
+    }
+
+    fn set_activity_targets(&self, databases: &[Database]) {
+        if let Some(activities) = &self.activities {
+            activities.set_targets(ActivityTargets::of(databases, self.histories()));
+        }
     }
 
     // With the paths of their databases.
@@ -293,7 +359,26 @@ impl Observer {
         }
     }
 
+    // What the trace has shown. If it has ended, the locks are sampled from now on.
+    fn take_trace(&mut self, databases: &mut [Database]) -> Option<TraceFacts> {
+        let results = self.tracer.as_ref()?.results();
+        for (database, refusals) in databases.iter_mut().zip(results.refusals) {
+            database.locks.refusals = Some(refusals);
+        }
+        if let Some(why) = results.failure {
+            self.tracer = None;
+            self.tracer_trouble = Some(untraced(&why));
+            if let Some(sampler) = &self.sampler {
+                sampler.set_targets(self.sampled());
+            }
+        }
+        Some(results.facts)
+    }
+
     fn sampled(&self) -> Vec<lock_sampler::SampledDatabase> {
+        if self.tracer.is_some() {
+            return Vec::new();
+        }
         self.watched.iter().map(DatabaseWatch::sampled).collect()
     }
 
@@ -347,7 +432,7 @@ impl Observer {
         timing::fill_in(locks, &view, &known, &mut self.first_seen);
         history.pins_are(now.instant, timing::pins(locks, &view, &processes));
         // The sampled bytes are not taken in rollback mode, nor with locking_mode=EXCLUSIVE.
-        if view.mode() == JournalMode::Wal && locks.exclusive.is_none() {
+        if self.tracer.is_some() || view.mode() == JournalMode::Wal && locks.exclusive.is_none() {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
             locks.write_holds = history.write_holds(now.instant, LockHistory::WINDOW);
         }
@@ -382,6 +467,10 @@ impl Drop for Observer {
     fn drop(&mut self) {
         self.first_seen.flush(&self.timed);
     }
+}
+
+fn untraced(why: &str) -> Unseen {
+    Unseen { what: "the kernel's trace of lock requests".to_owned(), why: why.to_owned() }
 }
 
 // Who looks, as the kernel knows it, and who it runs under.

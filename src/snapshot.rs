@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
+mod activity;
 mod checkpoint_mode;
 mod content;
 mod contract;
@@ -30,12 +31,15 @@ mod pragmas;
 mod process;
 mod protection;
 mod reach;
+mod refusals;
 mod sampling;
 mod schedule;
 mod stale;
 mod suspicion;
+mod trace;
 mod watcher;
 
+pub use activity::{Activity, ActivityCount, ActivityVerdict, HolderActivity, PeerProcess, WaitSource};
 pub use checkpoint_mode::CheckpointMode;
 pub use content::{
     ContentEvidence, Contradiction, ContradictionKind, FirstPage, FirstPageState, HotJournal, LogBelongs,
@@ -59,13 +63,15 @@ pub use origin::{Executable, ExecutableState, ProcessManager, ProcessOrigin};
 pub use pairing::PairingFacts;
 pub use pidfile::Pidfile;
 pub use pragmas::{PragmaCompliance, PragmaRow, PragmaSource};
-pub use process::{HandleCounts, LockHold, Process, ProcessActivity, ProcessId, ProcessState, ProgramSample};
+pub use process::{HandleCounts, LockHold, Process, ProcessId, ProcessIdleness, ProcessState, ProgramSample};
 pub use protection::StaleProtection;
 pub use reach::{OverlayMount, PathReach};
+pub use refusals::{RefusalReason, RefusedWriter, WriterRefusals};
 pub use sampling::SamplingFacts;
 pub use schedule::{CheckpointSchedule, LastCheckpoint};
 pub use stale::{StaleCause, StaleVerdict};
 pub use suspicion::{Suspicion, SuspicionKind};
+pub use trace::TraceFacts;
 pub use watcher::IngestWatcher;
 
 pub use crate::paths::FileId;
@@ -84,6 +90,9 @@ pub struct Snapshot {
     /// The existing pidfiles of the daemon rules.
     #[serde(default)]
     pub pidfiles: Vec<Pidfile>,
+    /// How complete the kernel's trace of lock requests is; `None` if nothing is traced.
+    #[serde(default)]
+    pub trace: Option<TraceFacts>,
     /// Cost of lock sampling between snapshots; `None` if nothing is sampled.
     pub sampling: Option<SamplingFacts>,
     /// What could not be read, and why: a partial snapshot is never presented as a complete one.

@@ -10,7 +10,7 @@ use anyhow::bail;
 
 use crate::{
     act::worker,
-    config::{Config, duration_of},
+    config::{Config, TraceMode, duration_of},
     observe::{self, Observer, UnfitPath},
     paths,
     sampler::Monitor,
@@ -28,6 +28,10 @@ pub struct SampleArgs {
     /// Sample the locks for this long first, as in 2s.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_of)]
     sample: Option<Duration>,
+    /// Read every lock request from the kernel's trace meanwhile, which needs root. Each request on the machine becomes
+    /// microseconds slower.
+    #[arg(long, requires = "sample", value_name = "WHEN", default_value = "off")]
+    trace: TraceMode,
 }
 
 impl SampleArgs {
@@ -46,6 +50,9 @@ impl SampleArgs {
         let mut observer = Observer::new(&config.places, databases_to_sample(&self.databases, &config)?);
         if self.sample.is_some() {
             observer.watch_locks_steadily();
+        }
+        if self.sample.is_some() {
+            observer.trace_locks(self.trace);
         }
         let mut watch = Monitor::new(observer, config);
         let first = watch.sample();

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Config, DaemonRule, Palette, Thresholds,
+    Config, DaemonRule, Palette, Thresholds, TraceMode,
     profile::{Profile, ProfileError},
     scalar::{BaseFolders, OneOrMany, Scalar, ScalarError, Written, WrittenPath, optional},
     settings_file::{SettingsError, SettingsFile, unknown_key, unknown_value},
@@ -31,6 +31,7 @@ struct Settings {
     log_file: Option<Spanned<WrittenPath>>,
     theme: Palette,
     bell: Option<bool>,
+    trace: TraceMode,
     thresholds: Thresholds,
     database: Vec<DatabaseEntry>,
     daemon: Vec<Spanned<DaemonRule>>,
@@ -76,6 +77,7 @@ pub fn apply(file: &SettingsFile, config: &mut Config, base: &BaseFolders) -> Re
     config.readonly = settings.readonly;
     config.theme = settings.theme;
     config.bell = settings.bell.unwrap_or(config.bell);
+    config.trace = settings.trace;
     config.thresholds = settings.thresholds;
     if let Some(RefreshInterval(interval)) = settings.refresh {
         config.refresh = interval;

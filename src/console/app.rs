@@ -15,10 +15,7 @@ use crate::{
     snapshot::{Database, Ingestion},
 };
 
-use super::{
-    dialogs::{DialogKind, IngestDialog},
-    process_columns::ProcessColumn,
-};
+use super::dialogs::{DialogKind, IngestDialog};
 
 mod alerts;
 mod asking;
@@ -52,7 +49,7 @@ pub use notice::{Notice, RowCover};
 pub use overview::Overview;
 pub use palette::CommandPalette;
 pub use prompt::{FilterTarget, TextExtent, TextSearch};
-pub use rows::{HolderLock, HolderRow, PragmaLine, TableRow};
+pub use rows::{HolderLock, HolderRow, PragmaLine, TableOrder, TableRow};
 pub use selection::PanelCursors;
 use stopping::BackgroundStop;
 pub use stopping::{StopReport, StopTally};
@@ -129,9 +126,7 @@ pub struct App {
     pub(super) palette: Option<CommandPalette>,
     pub(super) focus: Panel,
     pub(super) zoomed: bool,
-    pub(super) sort: &'static ProcessColumn,
-    pub(super) inverted: bool,
-    pub(super) is_tree: bool,
+    pub(super) order: TableOrder,
     pub(super) scroll: u16,
     pub(super) search: TextSearch,
     /// The filter of the overview.
@@ -169,9 +164,7 @@ impl App {
             palette: None,
             focus: Panel::Processes,
             zoomed: false,
-            sort: ProcessColumn::of_turn(0),
-            inverted: false,
-            is_tree: false,
+            order: TableOrder::default(),
             scroll: 0,
             search: TextSearch::default(),
             database_filter: String::new(),

@@ -217,6 +217,7 @@ pub fn snapshot(databases: Vec<Database>) -> Snapshot {
         looker: Some(SamplingProcess { pid: 70_000, uid: 1000, ancestors: vec![69_999, 1] }),
         databases,
         pidfiles: Vec::new(),
+        trace: None,
         sampling: None,
         unseen: Vec::new(),
     }

@@ -43,8 +43,8 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         BareClient, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow, DoubtfulLog, DuplicateDaemon,
         FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal, LongWriteLock, LostLocks,
         ManyHandles, MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal,
-        PragmaMismatch, ReadonlyTrap, RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion,
-        StoppedHolder, UnsafeFilesystem,
+        PragmaMismatch, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SplitWal, StaleDaemon,
+        StalledIngestion, StoppedHolder, UnsafeFilesystem,
     };
     let scenes = match kind {
         SplitWal => split(),
@@ -62,6 +62,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         DamagedHeader => damaged(),
         StoppedHolder => stopped(),
         LongWriteLock => long_holds(),
+        RefusedWriters => refused_writers(),
         DiskLow => {
             [None, Some(100_000.0)].map(|growth| with_log(1_000_000, 10, growth, Some(900_000))).into()
         }

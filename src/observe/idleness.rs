@@ -70,7 +70,7 @@ impl IdleTracker {
         let mut seen: BTreeMap<ProcessId, IdleSample> = BTreeMap::new();
         for (database, writers) in databases.iter().zip(writers) {
             for process in &database.processes {
-                let (Some(identity), Some(cpu_ticks)) = (process.identity(), process.activity.cpu_ticks)
+                let (Some(identity), Some(cpu_ticks)) = (process.identity(), process.idleness.cpu_ticks)
                 else {
                     continue;
                 };
@@ -99,9 +99,9 @@ impl IdleTracker {
             let Some(identity) = process.identity().filter(|it| idle.contains_key(it)) else { continue };
             let since = *self.watched.entry(identity).or_insert(now);
             let idle = idle.get(&identity).copied().flatten();
-            process.activity.watched_ms = Some(now.saturating_duration_since(since).as_secs_f64() * 1e3);
-            process.activity.cpu_idle_ms = idle.map(|idle| milliseconds(idle.cpu_ms));
-            process.activity.idle_ms = idle.map(|idle| milliseconds(idle.ms));
+            process.idleness.watched_ms = Some(now.saturating_duration_since(since).as_secs_f64() * 1e3);
+            process.idleness.cpu_idle_ms = idle.map(|idle| milliseconds(idle.cpu_ms));
+            process.idleness.idle_ms = idle.map(|idle| milliseconds(idle.ms));
         }
     }
 }
@@ -217,7 +217,7 @@ mod tests {
         ) -> Database {
             let mut database = live();
             for (process, ticks) in database.processes.iter_mut().zip(ticks) {
-                process.activity.cpu_ticks = Some(ticks);
+                process.idleness.cpu_ticks = Some(ticks);
             }
             adapt(&mut database);
             let now =
@@ -236,7 +236,7 @@ mod tests {
     }
 
     fn idle(database: &Database, pid: i32) -> Option<f64> {
-        database.process(pid).expect("a row").activity.idle_ms
+        database.process(pid).expect("a row").idleness.idle_ms
     }
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!((idle(&first, WRITER), idle(&first, READER)), (None, None));
         let second = stretch.look(60, [5, 6], |_| {});
         assert_eq!((idle(&second, WRITER), idle(&second, READER)), (Some(60_000.0), Some(0.0)));
-        assert_eq!(second.processes[1].activity.watched_ms, Some(60_000.0));
+        assert_eq!(second.processes[1].idleness.watched_ms, Some(60_000.0));
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
             stretch.look(0, [5, 5], |_| {});
             let seen = stretch.look(60, [5, 5], |database| database.processes[0].holds = vec![hold]);
             assert_eq!(idle(&seen, WRITER), expected, "{hold}");
-            assert_eq!(seen.processes[0].activity.cpu_idle_ms, Some(60_000.0), "{hold} is no CPU time");
+            assert_eq!(seen.processes[0].idleness.cpu_idle_ms, Some(60_000.0), "{hold} is no CPU time");
             assert_eq!(idle(&seen, READER), Some(60_000.0), "{hold} is not his");
         }
     }
@@ -298,7 +298,7 @@ mod tests {
         stretch.below += 1;
         let seen = stretch.look(90, [5, 5], |_| {});
         assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(0.0), Some(90_000.0)));
-        assert_eq!(seen.processes[0].activity.cpu_idle_ms, Some(90_000.0), "its own is another matter");
+        assert_eq!(seen.processes[0].idleness.cpu_idle_ms, Some(90_000.0), "its own is another matter");
         let seen = stretch.look(100, [5, 5], |_| {});
         assert_eq!(idle(&seen, WRITER), Some(10_000.0));
     }
@@ -313,7 +313,7 @@ mod tests {
         stretch.look(0, [5, 5], fork);
         let seen = stretch.look(60, [5, 6], fork);
         assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(0.0), Some(0.0)));
-        assert_eq!(seen.processes[0].activity.cpu_idle_ms, Some(60_000.0));
+        assert_eq!(seen.processes[0].idleness.cpu_idle_ms, Some(60_000.0));
         let seen = stretch.look(90, [5, 6], fork);
         assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(30_000.0), Some(30_000.0)));
     }
@@ -324,7 +324,7 @@ mod tests {
         for second in [0, 60] {
             let seen = stretch.look(second, [5, 5], |database| {
                 database.processes[0].start_ticks = None;
-                database.processes[1].activity.cpu_ticks = None;
+                database.processes[1].idleness.cpu_ticks = None;
             });
             assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (None, None));
         }

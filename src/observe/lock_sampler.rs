@@ -30,7 +30,8 @@ use crate::{
 
 mod sampled;
 
-use sampled::{HolderNames, LockSamples};
+pub use sampled::HolderNames;
+use sampled::LockSamples;
 
 /// Time between two samples while the lock is free, but was recently held.
 const BUSY: Duration = Duration::from_millis(3);

@@ -23,21 +23,25 @@ mod maps;
 pub mod mounts;
 #[cfg(target_os = "linux")]
 pub mod program;
+mod sockets;
 mod stat;
 mod status;
 mod threads;
+mod wait;
 
 pub use command::{command, directory, process_name};
 pub use descriptors::{Descriptor, MOST_DESCRIPTORS, lock_infos, reopen};
 pub use fdinfo::DescriptorInfo;
 pub use inside_path::InsidePath;
-pub use links::{mount_namespaces, own_program};
+pub use links::{is_in_pid_namespace, mount_namespaces, own_program};
 pub use maps::maps;
+pub use sockets::TcpSocket;
 pub use stat::{
     ProcessStat, are_related, owner_of_lock, process_ancestors, process_start, stat, ticks_below,
 };
 pub use status::{ignores_signal, inner_pid, is_own_proc, process_owner};
 pub use threads::times_scheduled;
+pub use wait::{PolledDescriptor, SyscallState, ThreadState, children, named};
 
 /// The maximum size of a file with a few figures.
 const FIGURES: usize = 4 << 10;

@@ -33,6 +33,13 @@ pub fn slept() -> Option<Duration> {
     Some(all.saturating_sub(awake))
 }
 
+/// The time since boot, with the time of sleep.
+#[cfg(target_os = "linux")]
+pub fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn slept() -> Option<Duration> {

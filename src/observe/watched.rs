@@ -23,6 +23,7 @@ use crate::{
         locks::{self},
         opener::DatabaseOpener,
         proc::{InsidePath, mounts::MountTable},
+        trace::TraceTarget,
         wal::{self, LogHeader},
     },
     paths::FileId,
@@ -92,6 +93,12 @@ impl DatabaseWatch {
     pub fn sampled(&self) -> lock_sampler::SampledDatabase {
         let [_, log, index] = self.paths.clone();
         lock_sampler::SampledDatabase { index, log, history: Arc::clone(&self.history) }
+    }
+
+    /// The files to trace, and the history for their holds.
+    pub fn traced(&self) -> TraceTarget {
+        let [main, _, index] = self.paths.clone();
+        TraceTarget { main, index, history: Arc::clone(&self.history) }
     }
 
     pub fn history(&self) -> MutexGuard<'_, LockHistory> {

@@ -60,6 +60,7 @@ finding_kinds! {
     DamagedHeader = "damaged-header",
     StoppedHolder = "stopped-holder",
     LongWriteLock = "long-write-lock",
+    RefusedWriters = "refused-writers",
     DiskLow = "disk-low",
     UnsafeFilesystem = "unsafe-filesystem",
     PinnedWal = "pinned-wal",

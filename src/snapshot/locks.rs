@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Process;
+use super::{Process, WriterRefusals};
 
 /// Locks of a database, and their holders.
 #[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct DatabaseLocks {
     pub window_ms: Option<f64>,
     /// The holds of the write lock in the window.
     pub write_holds: Option<WriteHolds>,
+    /// The refused writers in the window; `None` if requests are not traced.
+    #[serde(default)]
+    pub refusals: Option<WriterRefusals>,
 }
 
 impl DatabaseLocks {

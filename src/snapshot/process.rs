@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PairingFacts, ProcessOrigin, StaleVerdict, label};
+use super::{HolderActivity, PairingFacts, ProcessOrigin, StaleVerdict, label};
 use crate::paths::FileId;
 
 /// Identifies a process among all of this boot: PIDs alone are reused.
@@ -76,7 +76,10 @@ pub struct Process {
     pub origin: ProcessOrigin,
     /// Its past activity, and how long it has been idle.
     #[serde(default)]
-    pub activity: ProcessActivity,
+    pub idleness: ProcessIdleness,
+    /// What it did in the last minute while it held a lock or pinned the log; `None` if it was not sampled then.
+    #[serde(default)]
+    pub activity: Option<HolderActivity>,
     /// Whether it is stale; `None` if that was not judged.
     pub stale: Option<StaleVerdict>,
     /// The program that it ran. Only the code that sends signals compares it, so it is not part of the JSON.
@@ -96,7 +99,7 @@ pub struct ProgramSample {
 
 /// The activity of a process, and how long it has been idle: measured from sample to sample, so "at least".
 #[derive(Debug, Clone, Copy, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct ProcessActivity {
+pub struct ProcessIdleness {
     /// CPU time that it has used, without its children's, in clock ticks.
     pub cpu_ticks: Option<u64>,
     /// How long it has used no tick of CPU time, in ms; `None` if no two samples can be compared.
@@ -137,7 +140,8 @@ impl Process {
             holds: Vec::new(),
             pairing: PairingFacts::default(),
             origin: ProcessOrigin::default(),
-            activity: ProcessActivity::default(),
+            idleness: ProcessIdleness::default(),
+            activity: None,
             stale: None,
             program: ProgramSample::default(),
         }

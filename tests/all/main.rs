@@ -2,6 +2,7 @@
 
 mod absence;
 mod act;
+mod activity;
 mod alerts;
 mod commands;
 mod contract;
@@ -39,4 +40,5 @@ mod stale;
 mod support;
 mod terminal;
 mod timeline;
+mod traced;
 mod watch;

@@ -75,6 +75,11 @@ impl Python {
         self.answer()
     }
 
+    /// Starts to run one line of Python that does not end. It takes no more orders.
+    pub fn start(&mut self, line: &str) {
+        writeln!(self.orders, "{line}").expect("Python lives");
+    }
+
     /// Loses its locks on `-shm`, as any code does that opens and closes the file beside a connection.
     pub fn lose_locks(&mut self) {
         self.run("open(path + '-shm').close()");
@@ -82,7 +87,7 @@ impl Python {
 
     /// Ends its main thread, and no other. It takes no more orders.
     pub fn end_main_thread(&mut self) {
-        writeln!(self.orders, "ctypes.CDLL(None).pthread_exit(None)").expect("Python lives");
+        self.start("ctypes.CDLL(None).pthread_exit(None)");
     }
 
     /// Uses `-shm` as a client with open-file-description locks does: mapped, and with the first slot of readers taken.

@@ -179,6 +179,7 @@ pub fn look(databases: Vec<Database>) -> Sample {
         looker: Some(SamplingProcess { pid: 72_000, uid: 1000, ancestors: vec![71_999, 1] }),
         databases,
         pidfiles: Vec::new(),
+        trace: None,
         sampling: None,
         unseen: Vec::new(),
     };

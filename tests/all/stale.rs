@@ -127,7 +127,7 @@ fn told(database: &Database, kind: FindingKind, pid: Option<i32>) -> Option<&Fin
 }
 
 fn is_idle_for(database: &Database, pid: i32, ms: f64) -> bool {
-    database.process(pid).and_then(|process| process.activity.idle_ms).is_some_and(|idle| idle >= ms)
+    database.process(pid).and_then(|process| process.idleness.idle_ms).is_some_and(|idle| idle >= ms)
 }
 
 #[test]
@@ -176,9 +176,9 @@ fn an_old_one_that_reads_is_not_idle() {
     eventually("it has used no CPU time for long enough", || {
         let database = look(&mut watch);
         assert_eq!(causes(&database, old.pid()), [""; 0]);
-        let activity = database.process(old.pid())?.activity;
-        assert_eq!(activity.idle_ms, Some(0.0));
-        activity.cpu_idle_ms.filter(|ms| *ms > 1000.0)
+        let idleness = database.process(old.pid())?.idleness;
+        assert_eq!(idleness.idle_ms, Some(0.0));
+        idleness.cpu_idle_ms.filter(|ms| *ms > 1000.0)
     });
     old.sql("COMMIT");
     // It was active in the window, so that it takes as long an idleness as the threshold says.
@@ -291,7 +291,7 @@ fn an_old_one_that_computes_is_not_idle() {
     eventually("it has been watched for long enough", || {
         let database = look(&mut watch);
         assert_eq!(causes(&database, python.pid()), [""; 0]);
-        database.process(python.pid())?.activity.watched_ms.filter(|ms| *ms > 1500.0)
+        database.process(python.pid())?.idleness.watched_ms.filter(|ms| *ms > 1500.0)
     });
     python.run("done = True");
     stale(&mut scene.watch(), python.pid(), "max-age");

@@ -200,8 +200,8 @@ impl App {
             Action::PreviousDatabase => return self.switch_database(-1),
             Action::NextDatabase => return self.switch_database(1),
             Action::Filter => self.open_prompt(),
-            Action::Sort => self.sort = self.sort.next_sort(),
-            Action::Invert => self.inverted = !self.inverted,
+            Action::Sort => self.order.column = self.order.column.next_sort(),
+            Action::Invert => self.order.is_inverted = !self.order.is_inverted,
             Action::Tree => return self.toggle_tree(),
             Action::Pause => {
                 self.frozen = if self.frozen.is_some() { None } else { self.newest.clone() };

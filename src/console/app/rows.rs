@@ -4,11 +4,27 @@
 use std::cmp::Reverse;
 
 use crate::{
+    console::process_columns::ProcessColumn,
     keymap::Panel,
     snapshot::{DatabaseLocks, LockHold, PragmaRow, Process, Severity},
 };
 
 use super::{App, FilterTarget};
+
+/// The order of the processes in the table.
+#[derive(Debug, Clone, Copy)]
+pub struct TableOrder {
+    pub column: &'static ProcessColumn,
+    pub is_inverted: bool,
+    /// Whether children stand below their parents.
+    pub is_tree: bool,
+}
+
+impl Default for TableOrder {
+    fn default() -> Self {
+        Self { column: ProcessColumn::of_turn(0), is_inverted: false, is_tree: false }
+    }
+}
 
 /// A row of the table of locks and processes.
 #[derive(Debug, Clone, Copy)]

@@ -41,10 +41,10 @@ impl App {
             |process: &&Process| self.passes(FilterTarget::Processes, || searchable(database, process));
         let mut visible: Vec<&Process> = database.processes.iter().filter(passes).collect();
         visible.sort_by(|a, b| {
-            let order = self.sort.compare(a, b);
-            if self.inverted { order.reverse() } else { order }
+            let order = self.order.column.compare(a, b);
+            if self.order.is_inverted { order.reverse() } else { order }
         });
-        if self.is_tree { tree::in_tree_order(visible) } else { visible }
+        if self.order.is_tree { tree::in_tree_order(visible) } else { visible }
     }
 
     /// The selected process. It is always a visible one.

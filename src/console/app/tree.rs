@@ -18,15 +18,15 @@ pub struct TreeBranch {
 impl App {
     #[must_use]
     pub(super) fn toggle_tree(&mut self) -> Vec<Effect> {
-        self.is_tree = !self.is_tree;
+        self.order.is_tree = !self.order.is_tree;
         self.keep_selection();
-        self.show_notice(Notice::Tree { is_on: self.is_tree });
+        self.show_notice(Notice::Tree { is_on: self.order.is_tree });
         Vec::new()
     }
 
     /// What stands before each of the visible processes; empty without a tree.
     pub fn tree_branches(&self) -> Vec<TreeBranch> {
-        if !self.is_tree {
+        if !self.order.is_tree {
             return Vec::new();
         }
         grown(self.visible_processes()).into_iter().map(|(_, branch)| branch).collect()

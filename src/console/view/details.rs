@@ -69,6 +69,7 @@ fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows
         row("byte 128", if process.holds_index { "held: it has the wal-index open" } else { "not held" }),
         row("locks", process_columns::locks(database, process)),
     ];
+    rows.extend(process.activity.iter().map(|activity| row("activity", activity.to_string())));
     let fate = if process.moved_to.is_empty() { "deleted or replaced" } else { "moved, deleted or replaced" };
     for path in &process.replaced {
         rows.push(row("replaced", format!("it still has {path} open, which was {fate}")));
@@ -93,7 +94,7 @@ fn origin(process: &Process) -> LabelledRows {
         Some(ExecutableState::Replaced) => format!("{}, replaced since it started", it.path),
         Some(ExecutableState::Current) | None => it.path.clone(),
     });
-    let idle = process.activity.idle_ms.map(|ms| format!("for {} at least", units::duration(ms)));
+    let idle = process.idleness.idle_ms.map(|ms| format!("for {} at least", units::duration(ms)));
     vec![
         row("program", known(program)),
         row("folder", known(directory.clone())),

@@ -118,7 +118,7 @@ impl<'a> ProcessTable<'a> {
         let narrower = usize::from(width < NARROW);
         let fixed = |column: &&ProcessColumn| match column.width {
             // The lines of the tree stand before the name.
-            ColumnWidth::Left(width) if column.heading == "NAME" && app.is_tree => width + TREE,
+            ColumnWidth::Left(width) if column.heading == "NAME" && app.order.is_tree => width + TREE,
             ColumnWidth::Left(width) => width - narrower,
             ColumnWidth::Right(width) => width,
             ColumnWidth::Rest | ColumnWidth::Strip => 0,
@@ -144,8 +144,8 @@ impl<'a> ProcessTable<'a> {
 
     fn headings(&self) -> impl Iterator<Item = Line<'static>> {
         self.columns.iter().map(|(column, width)| {
-            let arrow = if self.app.inverted { "▴" } else { "▾" };
-            let arrow = if self.app.sort.heading == column.heading { arrow } else { "" };
+            let arrow = if self.app.order.is_inverted { "▴" } else { "▾" };
+            let arrow = if self.app.order.column.heading == column.heading { arrow } else { "" };
             aligned(&format!("{}{arrow}", column.heading), column, *width).into()
         })
     }

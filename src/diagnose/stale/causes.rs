@@ -73,7 +73,7 @@ mod tests {
             fixture::{READER, WRITER, at, config, live, snapshot},
         },
         snapshot::{
-            Database, Executable, ExecutableState, Process, ProcessActivity, Snapshot, StaleCause,
+            Database, Executable, ExecutableState, Process, ProcessIdleness, Snapshot, StaleCause,
             StaleVerdict,
         },
     };
@@ -91,8 +91,8 @@ mod tests {
         Config { daemons: rules, ..config() }
     }
 
-    pub(super) fn idle(ms: f64, watched_ms: f64) -> ProcessActivity {
-        ProcessActivity {
+    pub(super) fn idle(ms: f64, watched_ms: f64) -> ProcessIdleness {
+        ProcessIdleness {
             cpu_ticks: Some(5),
             cpu_idle_ms: Some(ms),
             idle_ms: Some(ms),
@@ -208,7 +208,7 @@ mod tests {
             process.started_at = Some("1960-01-01T00:00:00Z".parse().expect("a time"));
             process.memory_bytes = Some(1 << 40);
             process.parent = Some(1);
-            process.activity = idle(1e9, 1e9);
+            process.idleness = idle(1e9, 1e9);
         });
         assert_eq!(against(&database, &config()), NONE);
     }

@@ -139,6 +139,33 @@ pub fn long_holds() -> Vec<Database> {
     ]
 }
 
+pub fn refused_writers() -> Vec<Database> {
+    use RefusalReason::{DeferredUpgrade, NoTimeout, OldSnapshot, Waited};
+    let victim = |reason, holder, gave_up, longest_ms| RefusedWriter {
+        pid: READER,
+        thread: READER,
+        holder,
+        reason,
+        waits: 2,
+        tries: 13,
+        gave_up,
+        longest_ms,
+        total_ms: longest_ms,
+    };
+    let of = |victim| {
+        changed(live(), |it| {
+            it.locks.refusals = Some(WriterRefusals { window_ms: 60_000.0, victims: vec![victim] });
+        })
+    };
+    vec![
+        of(victim(Waited, Some(WRITER), 0, 300.0)),
+        of(victim(Waited, Some(WRITER), 2, 5_000.0)),
+        of(victim(NoTimeout, Some(WRITER), 2, 0.0)),
+        of(victim(DeferredUpgrade, Some(WRITER), 2, 0.0)),
+        of(victim(OldSnapshot, None, 2, 0.0)),
+    ]
+}
+
 pub fn with_log(bytes: u64, pending: u32, growth: Option<f64>, free: Option<u64>) -> Database {
     changed(live(), |it| {
         it.wal = Some(WalState { growth_bytes_per_second: growth, ..wal(pending, 0) });

@@ -244,7 +244,8 @@ impl HolderNames {
         self.known.clear();
     }
 
-    fn of(&mut self, pid: Option<i32>, now: Instant) -> Arc<LockOwner> {
+    /// The process `pid` with its label; without one if it is not visible.
+    pub fn of(&mut self, pid: Option<i32>, now: Instant) -> Arc<LockOwner> {
         let Some(pid) = pid else { return Arc::default() };
         if let Some((_, who)) = self.known.get(&pid).filter(|(at, _)| now.duration_since(*at) < NAME_KEPT) {
             return Arc::clone(who);

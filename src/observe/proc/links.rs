@@ -61,6 +61,12 @@ impl ProcessFolder {
     }
 }
 
+/// Whether this process is in another PID namespace than the kernel's first (`PROC_PID_INIT_INO` of the kernel).
+pub fn is_in_pid_namespace(proc: &Path) -> bool {
+    let namespace = fs::read_link(ProcessFolder::own(proc).0.join("ns/pid"));
+    namespace.is_ok_and(|name| name.as_os_str() != "pid:[4026531836]")
+}
+
 /// A path to the executable of this process, even if its file was renamed or deleted.
 pub fn own_program() -> PathBuf {
     PathBuf::from("/proc/self/exe")

@@ -54,6 +54,12 @@ impl MountTable {
         self.of(path).map(|mount| mount.device)
     }
 
+    /// The first mount point of a file system of that `kind`.
+    pub fn mounted_at(&self, kind: &str) -> Option<PathBuf> {
+        let mut mounts = self.0.iter().filter(|mount| mount.kind.as_deref() == Some(kind));
+        mounts.next().map(|mount| mount.point.clone())
+    }
+
     /// The file system of `path`, with the free space that `statvfs` reports for the folder of `access`, the path by
     /// which waltop reaches it; `None` if the mounts do not show it. Whether locks match is determined by the sample.
     pub fn filesystem(&self, path: &Path, access: &Path) -> Option<Filesystem> {

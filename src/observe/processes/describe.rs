@@ -13,7 +13,7 @@ use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToU
 use super::origin::KnownOrigin;
 use crate::{
     observe::proc::{self, ProcessFolder, program},
-    snapshot::{LabelRules, Process, ProcessActivity, ProcessId, ProcessState, ProgramSample},
+    snapshot::{LabelRules, Process, ProcessId, ProcessIdleness, ProcessState, ProgramSample},
 };
 
 /// Describes processes, and remembers the CPU time that they used.
@@ -168,7 +168,7 @@ impl ProcessDescriber {
             // sysinfo reads it from the first thread.
             memory_bytes: if thread.is_none() { self.memory(pid) } else { None },
             origin,
-            activity: ProcessActivity { cpu_ticks: Some(stat.cpu_ticks), ..ProcessActivity::default() },
+            idleness: ProcessIdleness { cpu_ticks: Some(stat.cpu_ticks), ..ProcessIdleness::default() },
             program: ProgramSample { executable: program::executable(&self.proc, pid).ok(), files: None },
             ..Process::unknown(pid, stat.name)
         })

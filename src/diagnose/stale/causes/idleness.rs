@@ -7,7 +7,7 @@ use crate::{
         stale::{ProcessVerdict, StaleInput},
         wal::frames_pinned_by,
     },
-    snapshot::{LogReader, Process, ProcessActivity, ProcessManager, ProcessOrigin, StaleCause},
+    snapshot::{LogReader, Process, ProcessIdleness, ProcessManager, ProcessOrigin, StaleCause},
     units::milliseconds,
 };
 
@@ -21,7 +21,7 @@ pub fn orphan(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> {
         && *has_terminal == Some(false)
         && *manager == Some(ProcessManager::Nobody);
     let limit = scene.config.thresholds.idle.max(scene.config.thresholds.least_idle);
-    let idle_ms = process.activity.idle_ms.filter(|idle| is_orphan && *idle >= milliseconds(limit))?;
+    let idle_ms = process.idleness.idle_ms.filter(|idle| is_orphan && *idle >= milliseconds(limit))?;
     Some(StaleCause::Orphan { adopted_by: process.parent, idle_ms })
 }
 
@@ -33,7 +33,7 @@ pub fn max_age(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> 
         return None;
     }
     let cap = scene.config.thresholds.idle;
-    let idle_ms = over_window(scene, process.activity.idle_ms?, &process.activity, cap)?;
+    let idle_ms = over_window(scene, process.idleness.idle_ms?, &process.idleness, cap)?;
     Some(StaleCause::MaxAge { rule: rule.name.clone(), age_ms, limit_ms, idle_ms })
 }
 
@@ -42,7 +42,7 @@ pub fn pinned_wal(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Optio
     let limit = scene.config.thresholds.pinned_wal.1;
     let limit_ms = milliseconds(limit);
     let (_, process) = subject.rows.first()?;
-    let idle_ms = over_window(scene, process.activity.cpu_idle_ms?, &process.activity, limit)?;
+    let idle_ms = over_window(scene, process.idleness.cpu_idle_ms?, &process.idleness, limit)?;
     subject.rows.iter().find_map(|(database, process)| {
         let wal = database.wal.as_ref()?;
         let readers = database.locks.readers.iter().filter(|reader| reader.pid == Some(process.pid));
@@ -60,10 +60,10 @@ pub fn pinned_wal(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Optio
 fn over_window(
     scene: &StaleInput<'_>,
     idle_ms: f64,
-    activity: &ProcessActivity,
+    idleness: &ProcessIdleness,
     cap: Duration,
 ) -> Option<f64> {
-    let window_ms = activity.watched_ms.unwrap_or(f64::INFINITY).min(milliseconds(cap));
+    let window_ms = idleness.watched_ms.unwrap_or(f64::INFINITY).min(milliseconds(cap));
     let least_ms = milliseconds(scene.config.thresholds.least_idle);
     (idle_ms >= least_ms && idle_ms + SLACK_MS >= window_ms).then_some(idle_ms)
 }
@@ -75,15 +75,15 @@ mod tests {
     use super::super::tests::{NONE, against, idle, judged, names, rule, ruled, verdict, with};
     use crate::{
         diagnose::fixture::{READER, WRITER, config, pinned},
-        snapshot::{Database, ProcessActivity, ProcessManager, ProcessOrigin, ProcessState, StaleCause},
+        snapshot::{Database, ProcessIdleness, ProcessManager, ProcessOrigin, ProcessState, StaleCause},
     };
 
-    fn old(activity: ProcessActivity) -> Database {
+    fn old(idleness: ProcessIdleness) -> Database {
         // The snapshots of these tests are taken at the epoch.
         let started_at = "1969-12-30T00:00:00Z".parse().expect("a time");
         with(|process| {
             process.started_at = Some(started_at);
-            process.activity = activity;
+            process.idleness = idleness;
         })
     }
 
@@ -117,9 +117,9 @@ mod tests {
     #[test]
     fn idleness_is_that_of_the_whole_window() {
         let day = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
-        let unknown = ProcessActivity { idle_ms: None, ..idle(5000.0, 5000.0) };
+        let unknown = ProcessIdleness { idle_ms: None, ..idle(5000.0, 5000.0) };
         let half_hour = 1_800_000.0;
-        for (activity, expected) in [
+        for (idleness, expected) in [
             (idle(5000.0, 60_000.0), &[][..]),
             (idle(half_hour, 10.0 * half_hour), &["max-age"]),
             // An earlier waltop has seen it idle, and this one nothing else.
@@ -129,9 +129,9 @@ mod tests {
             (idle(4999.0, 4999.0), &[]),
             (idle(4999.0, 0.0), &[]),
             (unknown, &[]),
-            (ProcessActivity::default(), &[]),
+            (ProcessIdleness::default(), &[]),
         ] {
-            assert_eq!(against(&old(activity), &day), expected, "{activity:?}");
+            assert_eq!(against(&old(idleness), &day), expected, "{idleness:?}");
         }
     }
 
@@ -149,7 +149,7 @@ mod tests {
         let forgotten = |origin: ProcessOrigin, idle_ms: f64| {
             with(|process| {
                 process.origin = origin;
-                process.activity = idle(idle_ms, 5000.0);
+                process.idleness = idle(idle_ms, 5000.0);
             })
         };
         let half_hour = 1_800_000.0;
@@ -173,23 +173,23 @@ mod tests {
 
     #[test]
     fn the_pin_itself_is_no_activity_but_cpu_time_is() {
-        let pinning = |activity: ProcessActivity, held_ms: f64| {
+        let pinning = |idleness: ProcessIdleness, held_ms: f64| {
             let mut database = pinned();
-            database.processes[1].activity = activity;
+            database.processes[1].idleness = idleness;
             database.locks.readers[0].held_ms = Some(held_ms);
             let now = judged(vec![database], None, &config());
             names(verdict(&now.databases[0], READER))
         };
         let ten_minutes = 600_000.0;
-        let holding = ProcessActivity { idle_ms: Some(0.0), ..idle(5000.0, 5000.0) };
+        let holding = ProcessIdleness { idle_ms: Some(0.0), ..idle(5000.0, 5000.0) };
         assert_eq!(pinning(holding, ten_minutes), ["pinned-wal"]);
         assert_eq!(pinning(holding, ten_minutes - 1.0), NONE);
-        assert_eq!(pinning(ProcessActivity { cpu_idle_ms: Some(1000.0), ..holding }, ten_minutes), NONE);
-        let for_a_second = ProcessActivity { idle_ms: Some(0.0), ..idle(1000.0, 1000.0) };
+        assert_eq!(pinning(ProcessIdleness { cpu_idle_ms: Some(1000.0), ..holding }, ten_minutes), NONE);
+        let for_a_second = ProcessIdleness { idle_ms: Some(0.0), ..idle(1000.0, 1000.0) };
         assert_eq!(pinning(for_a_second, ten_minutes), NONE, "watched for too short a time");
-        assert_eq!(pinning(ProcessActivity { cpu_idle_ms: None, ..holding }, ten_minutes), NONE);
+        assert_eq!(pinning(ProcessIdleness { cpu_idle_ms: None, ..holding }, ten_minutes), NONE);
         let mut caught_up = pinned();
-        caught_up.processes[1].activity = holding;
+        caught_up.processes[1].idleness = holding;
         caught_up.locks.readers[0].frame = Some(19_031);
         let now = judged(vec![caught_up], None, &config());
         assert_eq!(names(verdict(&now.databases[0], READER)), NONE, "it keeps nothing from being moved");

@@ -1,0 +1,255 @@
+//! Samples what the holders of locks do: a thread that reads their `/proc` files while they hold one, and nothing of
+//! other processes.
+//!
+//! It is not the thread that samples the locks, because the search for the other end of a pipe takes milliseconds.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    history::{LockHistory, SampledLock},
+    snapshot::{Activity, Database, HolderActivity, ProcessId},
+    threads, units,
+};
+
+mod classify;
+mod details;
+mod other_end;
+#[cfg(target_os = "linux")]
+mod unix_socket;
+
+use super::proc::{ProcessFolder, process_start};
+use details::{KnownSources, ProcessWaits};
+
+/// Time between two samples of a hold.
+const USUAL: Duration = Duration::from_millis(200);
+/// The same of a hold that has become long, until there are enough samples.
+const CLOSE: Duration = Duration::from_millis(50);
+/// The age in ms from which on a hold that only the snapshots show is sampled.
+const LONG_HOLD_MS: f64 = 1000.0;
+/// The age of a long hold.
+const LONG: Duration = Duration::from_millis(100);
+/// How many samples of a long hold are taken closely.
+const MOST_CLOSE: usize = 40;
+/// How long a sample is kept.
+const KEPT: Duration = Duration::from_mins(1);
+/// How many samples of one process are kept.
+const MOST_KEPT: usize = 400;
+/// How many processes are sampled at the same time.
+const MOST_HOLDERS: usize = 16;
+
+/// The sampling thread. It ends when this value is dropped.
+#[derive(Debug)]
+pub struct ActivitySampler {
+    shared: Arc<SamplerState>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct SamplerState {
+    is_over: AtomicBool,
+    targets: Mutex<ActivityTargets>,
+    samples: Mutex<HashMap<ProcessId, HolderSamples>>,
+}
+
+/// Whose activity is sampled.
+#[derive(Debug, Default, Clone)]
+pub struct ActivityTargets {
+    /// The histories that name the current holders of the sampled locks.
+    pub histories: Vec<Arc<Mutex<LockHistory>>>,
+    /// Other holders, and readers that pin the log.
+    pub holders: Vec<ProcessId>,
+    /// The inodes of the files of the watched databases.
+    pub files: Vec<u64>,
+}
+
+impl ActivityTargets {
+    /// The holders of the locks of `databases`: those that `histories` name, and those that had held a lock or a frame
+    /// for long in the last sample, so that they probably hold it still.
+    pub fn of(databases: &[Database], histories: Vec<Arc<Mutex<LockHistory>>>) -> Self {
+        let mut targets = Self { histories, ..Self::default() };
+        for database in databases {
+            let locks = &database.locks;
+            let holders = [&locks.writer, &locks.checkpointer, &locks.recoverer, &locks.exclusive];
+            let holders = holders.into_iter().flatten().map(|holder| (holder.pid, holder.held_ms));
+            let readers = locks.readers.iter().map(|reader| (reader.pid, reader.held_ms));
+            let long = holders.chain(readers).filter(|(_, held)| held.is_some_and(|ms| ms >= LONG_HOLD_MS));
+            for process in long.filter_map(|(pid, _)| database.process(pid?)) {
+                targets.holders.extend(process.identity());
+            }
+            let files = &database.files;
+            targets
+                .files
+                .extend([&files.db, &files.wal, &files.shm].into_iter().flatten().map(|file| file.inode));
+        }
+        targets
+    }
+}
+
+/// The samples of one process.
+#[derive(Debug, Default)]
+struct HolderSamples {
+    samples: VecDeque<(Instant, Arc<Activity>)>,
+    /// Start of the hold of the newest sample.
+    since: Option<Instant>,
+    known: KnownSources,
+}
+
+impl ActivitySampler {
+    /// Starts to sample; what holders do comes from the `/proc` at `proc`.
+    ///
+    /// # Errors
+    ///
+    /// If the thread cannot be started.
+    pub fn start(proc: &Path) -> io::Result<Self> {
+        let shared = Arc::new(SamplerState::default());
+        let (theirs, proc) = (Arc::clone(&shared), proc.to_owned());
+        let thread = threads::start("waltop-activity", move || run(&theirs, &proc))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Replaces the processes that are sampled.
+    pub fn set_targets(&self, targets: ActivityTargets) {
+        *lock(&self.shared.targets) = targets;
+    }
+
+    /// The activity of `process` in the last minute, as of `now`: of its current hold, if that has enough samples.
+    pub fn activity_of(&self, process: ProcessId, now: Instant) -> Option<HolderActivity> {
+        lock(&self.shared.samples).get(&process)?.activity(now)
+    }
+}
+
+impl Drop for ActivitySampler {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // The panic of a sampler was already reported.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(shared: &SamplerState, proc: &Path) {
+    let mut held_before: HashMap<ProcessId, Instant> = HashMap::new();
+    while !shared.is_over.load(Ordering::Acquire) {
+        let now = Instant::now();
+        let targets = lock(&shared.targets).clone();
+        let held = holders(&targets, &held_before, now);
+        let mut next = USUAL;
+        for (&process, &since) in &held {
+            let is_close = now.saturating_duration_since(since) >= LONG;
+            let counted = sample(shared, proc, process, since, &targets.files);
+            if is_close && counted < MOST_CLOSE {
+                next = CLOSE;
+            }
+        }
+        held_before = held;
+        forget_old(shared, now);
+        thread::park_timeout(next);
+    }
+}
+
+// The processes that hold a lock, each with the start of its hold as far as that is known.
+fn holders(
+    targets: &ActivityTargets,
+    before: &HashMap<ProcessId, Instant>,
+    now: Instant,
+) -> HashMap<ProcessId, Instant> {
+    let mut held: HashMap<ProcessId, Instant> = HashMap::new();
+    for history in &targets.histories {
+        let history = lock(history);
+        for sampled in SampledLock::ALL {
+            if let Some((since, owner)) = history.current(sampled)
+                && let (Some(pid), Some(start_ticks)) = (owner.pid, owner.start_ticks)
+            {
+                held.entry(ProcessId { pid, start_ticks }).or_insert(since);
+            }
+        }
+    }
+    for holder in &targets.holders {
+        held.entry(*holder).or_insert_with(|| before.get(holder).copied().unwrap_or(now));
+    }
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    held.retain(|process, _| process.pid != own);
+    let excess: Vec<ProcessId> = held.keys().copied().skip(MOST_HOLDERS).collect();
+    for process in excess {
+        held.remove(&process);
+    }
+    held
+}
+
+// Takes a sample of `process`, and returns the number of samples of its current hold.
+fn sample(shared: &SamplerState, proc: &Path, process: ProcessId, since: Instant, files: &[u64]) -> usize {
+    let Some(threads) = ProcessFolder::of(proc, process.pid).thread_states() else { return MOST_CLOSE };
+    let mut known = std::mem::take(&mut lock(&shared.samples).entry(process).or_default().known);
+    let activity = classify::activity(&threads, &ProcessWaits::new(proc, process.pid, files, &known));
+    // The PID may be reused meanwhile.
+    let is_it = process_start(proc, process.pid) == Some(process.start_ticks);
+    let mut samples = lock(&shared.samples);
+    let its = samples.entry(process).or_default();
+    if its.since != Some(since) {
+        known = KnownSources::default();
+    }
+    its.known = known;
+    if is_it {
+        its.add(activity, Instant::now(), since);
+    }
+    its.of_current_hold().count()
+}
+
+fn forget_old(shared: &SamplerState, now: Instant) {
+    lock(&shared.samples).retain(|_, its| {
+        while its.samples.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > KEPT) {
+            its.samples.pop_front();
+        }
+        !its.samples.is_empty()
+    });
+}
+
+impl HolderSamples {
+    fn add(&mut self, activity: Activity, now: Instant, since: Instant) {
+        self.since = Some(since);
+        let same = self.samples.back().map(|(_, last)| last).filter(|last| ***last == activity);
+        let activity = same.map_or_else(|| Arc::new(activity), Arc::clone);
+        if self.samples.len() == MOST_KEPT {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((now, activity));
+    }
+
+    fn of_current_hold(&self) -> impl Iterator<Item = &(Instant, Arc<Activity>)> + Clone {
+        self.samples.iter().filter(|(at, _)| self.since.is_some_and(|since| *at >= since))
+    }
+
+    fn activity(&self, now: Instant) -> Option<HolderActivity> {
+        let kept = |(at, _): &&(Instant, Arc<Activity>)| now.saturating_duration_since(*at) <= KEPT;
+        let current = summary(self.of_current_hold().filter(kept));
+        let is_enough = current.as_ref().is_some_and(|current| {
+            current.samples >= HolderActivity::FEWEST && current.span_ms >= HolderActivity::SHORTEST_MS
+        });
+        if is_enough { current } else { summary(self.samples.iter().filter(kept)) }
+    }
+}
+
+fn summary<'a>(
+    samples: impl Iterator<Item = &'a (Instant, Arc<Activity>)> + Clone,
+) -> Option<HolderActivity> {
+    let first = samples.clone().next()?.0;
+    let last = samples.clone().last()?.0;
+    let span = units::milliseconds(last.saturating_duration_since(first));
+    HolderActivity::of(samples.map(|(_, activity)| activity.as_ref()), span)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

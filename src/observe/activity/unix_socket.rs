@@ -1,0 +1,104 @@
+//! The other end of a Unix-domain socket, by the kernel's `NETLINK_SOCK_DIAG` (`sock_diag(7)`).
+
+use std::io;
+
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
+
+/// The inode of the socket that the Unix-domain socket with this inode is connected to; `None` if it
+/// is not connected, or the kernel does not answer.
+pub fn peer_of(inode: u64) -> Option<u64> {
+    peer_in(&ask(u32::try_from(inode).ok()?).ok()?)
+}
+
+fn ask(inode: u32) -> io::Result<Vec<u8>> {
+    let socket = net::socket_with(
+        AddressFamily::NETLINK,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        Some(netlink::SOCK_DIAG),
+    )?;
+    net::sendto(&socket, &request(inode), SendFlags::empty(), &netlink::SocketAddrNetlink::new(0, 0))?;
+    let mut answer = vec![0; 4096];
+    // The kernel answers before `sendto` returns.
+    let (length, _) = net::recv(&socket, &mut answer[..], RecvFlags::empty())?;
+    answer.truncate(length);
+    Ok(answer)
+}
+
+// `struct nlmsghdr` and `struct unix_diag_req` (linux/netlink.h, linux/unix_diag.h).
+fn request(inode: u32) -> Vec<u8> {
+    const LENGTH: u32 = 16 + 24;
+    const SOCK_DIAG_BY_FAMILY: u16 = 20;
+    const NLM_F_REQUEST: u16 = 1;
+    const AF_UNIX: u8 = 1;
+    const ANY_STATE: u32 = u32::MAX;
+    const UDIAG_SHOW_PEER: u32 = 4;
+    const NO_COOKIE: u64 = u64::MAX;
+    let mut message = Vec::new();
+    message.extend(LENGTH.to_ne_bytes());
+    message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    message.extend(NLM_F_REQUEST.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend([AF_UNIX, 0, 0, 0]);
+    message.extend(ANY_STATE.to_ne_bytes());
+    message.extend(inode.to_ne_bytes());
+    message.extend(UDIAG_SHOW_PEER.to_ne_bytes());
+    message.extend(NO_COOKIE.to_ne_bytes());
+    message
+}
+
+// After the header and the `struct unix_diag_msg`, 16 bytes each, come attributes: length, type, content, padded to 4
+// bytes.
+fn peer_in(answer: &[u8]) -> Option<u64> {
+    const UNIX_DIAG_PEER: u16 = 2;
+    let number = |at: usize| Some(u16::from_ne_bytes([*answer.get(at)?, *answer.get(at + 1)?]));
+    if number(4)? != 20 {
+        return None;
+    }
+    let mut at = 32;
+    loop {
+        let length = usize::from(number(at)?);
+        if number(at + 2)? == UNIX_DIAG_PEER {
+            let inode = answer.get(at + 4..at + 8)?;
+            return Some(u32::from_ne_bytes(inode.try_into().ok()?).into()).filter(|inode| *inode != 0);
+        }
+        at += length.max(4).next_multiple_of(4);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::{fd::AsRawFd, unix::net::UnixStream};
+
+    use super::*;
+    use crate::observe::proc::ProcessFolder;
+
+    fn inode(stream: &UnixStream) -> u64 {
+        let target =
+            ProcessFolder::own("/proc".as_ref()).descriptor(stream.as_raw_fd()).target().expect("a link");
+        let text = target.to_string_lossy().into_owned();
+        text.trim_start_matches("socket:[").trim_end_matches(']').parse().expect("an inode")
+    }
+
+    #[test]
+    fn the_kernel_names_the_other_end_of_a_unix_socket() {
+        let (one, two) = UnixStream::pair().expect("a pair");
+        let (one, two) = (inode(&one), inode(&two));
+        // A kernel may be built without this question.
+        if let Some(peer) = peer_of(one) {
+            assert_eq!((peer, peer_of(two)), (two, Some(one)));
+        }
+        assert_eq!(peer_of(u64::from(u32::MAX) + 1), None);
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_has_no_peer() {
+        for length in 0..40 {
+            let mut answer = vec![0; length];
+            if length > 5 {
+                answer[4] = 20;
+            }
+            assert_eq!(peer_in(&answer), None);
+        }
+    }
+}

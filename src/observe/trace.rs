@@ -1,0 +1,205 @@
+//! The kernel's trace of lock requests (`filelock` events of tracefs): exact holds, and the writers that are refused.
+//!
+//! A thread reads it every 100 ms. It needs root, and a tracefs that is mounted already: waltop mounts none. Each lock
+//! request on the machine becomes some microseconds slower meanwhile.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    history::LockHistory,
+    snapshot::{LabelRules, TraceFacts, WriterRefusals},
+    threads,
+};
+
+mod event;
+mod lock_state;
+mod traced;
+mod tracefs;
+mod waits;
+
+use super::{lock_sampler::HolderNames, proc::mounts::MountTable, timing};
+use traced::TracedDatabase;
+use tracefs::TraceInstance;
+
+/// Time between two readings.
+const ROUND: Duration = Duration::from_millis(100);
+
+/// The files of one database, and the history for its holds.
+#[derive(Debug, Clone)]
+pub struct TraceTarget {
+    pub main: PathBuf,
+    pub index: PathBuf,
+    pub history: Arc<Mutex<LockHistory>>,
+}
+
+/// The tracing thread. It ends, and the instance goes, with this value.
+#[derive(Debug)]
+pub struct LockTracer {
+    shared: Arc<TracerState>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct TracerState {
+    is_over: AtomicBool,
+    /// The rules that name processes, until the thread has taken them.
+    rules: Mutex<Option<LabelRules>>,
+    results: Mutex<TraceResults>,
+}
+
+/// What the trace has shown.
+#[derive(Debug, Clone, Default)]
+pub struct TraceResults {
+    pub facts: TraceFacts,
+    /// One for each target.
+    pub refusals: Vec<WriterRefusals>,
+    /// Why the trace has ended.
+    pub failure: Option<String>,
+}
+
+impl LockTracer {
+    /// Starts to trace `targets`; the lock table and the names of holders come from the `/proc` at `proc`.
+    ///
+    /// # Errors
+    ///
+    /// There is no tracefs, it does not allow an instance, or the thread cannot be started.
+    pub fn start(proc: &Path, targets: Vec<TraceTarget>, rules: LabelRules) -> io::Result<Self> {
+        let root = tracefs_of(&MountTable::read(proc))?;
+        if super::proc::is_in_pid_namespace(proc) {
+            let why = "this is a PID namespace, and the kernel traces the PIDs of the host: run waltop there";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
+        let instance = TraceInstance::create(&root)?;
+        let shared = Arc::new(TracerState { rules: Mutex::new(Some(rules)), ..TracerState::default() });
+        let (theirs, proc) = (Arc::clone(&shared), proc.to_owned());
+        let thread = threads::start("waltop-trace", move || {
+            run(&theirs, instance, &proc, targets);
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Names processes by `rules` from now on.
+    pub fn set_label_rules(&self, rules: LabelRules) {
+        *lock(&self.shared.rules) = Some(rules);
+    }
+
+    /// What it has shown up to now.
+    pub fn results(&self) -> TraceResults {
+        lock(&self.shared.results).clone()
+    }
+}
+
+impl Drop for LockTracer {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // The panic of a tracer was already reported.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn tracefs_of(mounts: &MountTable) -> io::Result<PathBuf> {
+    mounts.mounted_at("tracefs").ok_or_else(|| {
+        let why = "tracefs is not mounted: mount -t tracefs nodev /sys/kernel/tracing";
+        io::Error::new(io::ErrorKind::NotFound, why)
+    })
+}
+
+fn run(shared: &TracerState, mut instance: TraceInstance, proc: &Path, targets: Vec<TraceTarget>) {
+    let mut names = HolderNames::from(proc.to_owned());
+    let mut databases: Vec<TracedDatabase> = targets.into_iter().map(TracedDatabase::new).collect();
+    let mut facts = TraceFacts::default();
+    while !shared.is_over.load(Ordering::Acquire) {
+        if let Some(rules) = lock(&shared.rules).take() {
+            names.set_rules(rules);
+        }
+        let done = round(&mut instance, proc, &mut databases, &mut names, &mut facts);
+        let now = clock().at;
+        let mut results = lock(&shared.results);
+        results.facts = facts;
+        results.refusals = databases.iter_mut().map(|database| database.refusals(now)).collect();
+        if let Err(error) = done {
+            results.failure = Some(error.to_string());
+            return;
+        }
+        drop(results);
+        thread::park_timeout(ROUND);
+    }
+}
+
+fn round(
+    instance: &mut TraceInstance,
+    proc: &Path,
+    databases: &mut [TracedDatabase],
+    names: &mut HolderNames,
+    facts: &mut TraceFacts,
+) -> io::Result<()> {
+    let clock_of_round = clock();
+    instance.read(|line| {
+        if let Some(request) = event::parse(line) {
+            facts.requests += 1;
+            if let Some(database) = databases.iter_mut().find(|database| database.is_of(&request)) {
+                database.apply(&request, &clock_of_round, names);
+            }
+        } else if event::is_request(line) {
+            facts.unparsed += 1;
+        }
+    })?;
+    // What the old filter still let through is read before the files are exchanged.
+    let mounts = MountTable::read(proc);
+    let mut has_changed = false;
+    for database in databases.iter_mut() {
+        has_changed |= database.find_files(&mounts);
+    }
+    if has_changed {
+        let files: Vec<_> = databases.iter().flat_map(TracedDatabase::files).collect();
+        if files.is_empty() {
+            instance.pause()?;
+        } else {
+            instance.trace(&tracefs::filter(&files))?;
+        }
+    }
+    for database in databases.iter_mut() {
+        facts.gaps += u64::from(database.seed(proc, &clock(), names));
+        database.end_silent_waits(&clock(), names);
+    }
+    let lost = instance.overruns();
+    if lost > facts.overruns {
+        facts.overruns = lost;
+        databases.iter_mut().for_each(TracedDatabase::forget);
+    }
+    Ok(())
+}
+
+/// The present on the clock of the trace, which counts sleep, and on that of the histories.
+#[derive(Debug, Clone, Copy)]
+struct TraceClock {
+    at: Duration,
+    instant: Instant,
+}
+
+impl TraceClock {
+    fn instant_of(&self, at: Duration) -> Instant {
+        let ago = self.at.saturating_sub(at);
+        self.instant.checked_sub(ago).unwrap_or(self.instant)
+    }
+}
+
+fn clock() -> TraceClock {
+    TraceClock { at: timing::since_boot(), instant: Instant::now() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,254 @@
+//! The locks that each owner holds on SQLite's bytes of a file, from the requests in the order of the trace.
+//!
+//! A request names a range, and the kernel merges neighbouring ranges of one kind: recovery prints 120 to 122, and
+//! RESERVED is taken alone and released together with PENDING. So each byte has its own state.
+
+use std::{collections::HashMap, ops::RangeInclusive, time::Duration};
+
+use super::event::{LockRequest, RequestKind};
+use crate::file_format::{
+    CHECKPOINT_BYTE, INDEX_LOCKS, PENDING_BYTE, READ_BYTES, RECOVER_BYTE, RESERVED_BYTE, SHARED_BYTES,
+    WRITE_BYTE,
+};
+
+/// Which of a database's files has the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LockedFile {
+    Main,
+    Index,
+}
+
+/// The bytes whose states are kept, by their bit.
+const INDEX_BITS: u64 = 9;
+const PENDING_BIT: u64 = 9;
+const RESERVED_BIT: u64 = 10;
+const SHARED_BIT: u64 = 11;
+
+/// A lock by what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TracedLock {
+    /// Byte 120, or RESERVED of a rollback database.
+    Write,
+    Checkpoint,
+    Recover,
+}
+
+/// What an owner holds: a bit for each byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HeldBits {
+    shared: u64,
+    exclusive: u64,
+}
+
+/// An owner of locks on one file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OwnerState {
+    pub pid: i32,
+    held: HeldBits,
+    /// Since when it has a lock on a read slot.
+    pub reading_since: Option<Duration>,
+}
+
+/// The beginning or end of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockEdge {
+    pub lock: TracedLock,
+    pub is_taken: bool,
+}
+
+/// The states of all owners of one file.
+#[derive(Debug, Clone, Default)]
+pub struct FileLocks {
+    owners: HashMap<u64, OwnerState>,
+}
+
+impl FileLocks {
+    /// Forgets everything: what happened since the last request is not known.
+    pub fn clear(&mut self) {
+        self.owners.clear();
+    }
+
+    pub fn owner(&self, owner: u64) -> OwnerState {
+        self.owners.get(&owner).copied().unwrap_or_default()
+    }
+
+    /// The owner that holds `lock`.
+    pub fn holder(&self, file: LockedFile, lock: TracedLock) -> Option<OwnerState> {
+        self.owners.values().find(|owner| owner.held.has(file, lock)).copied()
+    }
+
+    /// Records a lock of `pid` that the lock table shows. Its owner is unknown until the process asks for something.
+    pub fn seed(
+        &mut self,
+        file: LockedFile,
+        pid: i32,
+        bytes: RangeInclusive<u64>,
+        is_exclusive: bool,
+        at: Duration,
+    ) {
+        let kind = if is_exclusive { RequestKind::Exclusive } else { RequestKind::Shared };
+        let state = self.owners.entry(seeded(pid)).or_default();
+        state.pid = pid;
+        state.held.add(bits(file, bytes), kind);
+        if state.held.is_reading() {
+            state.reading_since.get_or_insert(at);
+        }
+    }
+
+    /// Applies a request; returns the holds that begin or end with it.
+    pub fn apply(&mut self, file: LockedFile, request: &LockRequest) -> Vec<LockEdge> {
+        if matches!(request.kind, RequestKind::Refused { .. }) {
+            return Vec::new();
+        }
+        if !self.owners.contains_key(&request.owner)
+            && let Some(state) = self.owners.remove(&seeded(request.pid))
+        {
+            self.owners.insert(request.owner, state);
+        }
+        let state = self.owners.entry(request.owner).or_default();
+        let before = state.held;
+        state.pid = request.pid;
+        state.held.apply(bits(file, request.first..=request.last), request.kind);
+        match (before.is_reading(), state.held.is_reading()) {
+            (false, true) => state.reading_since = Some(request.at),
+            (true, false) => state.reading_since = None,
+            _ => {}
+        }
+        let after = state.held;
+        if after == HeldBits::default() {
+            self.owners.remove(&request.owner);
+        }
+        let locks = [TracedLock::Write, TracedLock::Checkpoint, TracedLock::Recover];
+        let changed = locks.into_iter().filter(|lock| before.has(file, *lock) != after.has(file, *lock));
+        changed.map(|lock| LockEdge { lock, is_taken: after.has(file, lock) }).collect()
+    }
+}
+
+impl OwnerState {
+    pub fn holds(&self, file: LockedFile, lock: TracedLock) -> bool {
+        self.held.has(file, lock)
+    }
+}
+
+impl HeldBits {
+    fn apply(&mut self, bits: u64, kind: RequestKind) {
+        self.shared &= !bits;
+        self.exclusive &= !bits;
+        self.add(bits, kind);
+    }
+
+    fn add(&mut self, bits: u64, kind: RequestKind) {
+        match kind {
+            RequestKind::Shared => self.shared |= bits,
+            RequestKind::Exclusive => self.exclusive |= bits,
+            RequestKind::Released | RequestKind::Refused { .. } => {}
+        }
+    }
+
+    fn has(self, file: LockedFile, lock: TracedLock) -> bool {
+        let byte = match (file, lock) {
+            (LockedFile::Index, TracedLock::Write) => WRITE_BYTE,
+            (LockedFile::Index, TracedLock::Checkpoint) => CHECKPOINT_BYTE,
+            (LockedFile::Index, TracedLock::Recover) => RECOVER_BYTE,
+            (LockedFile::Main, TracedLock::Write) => RESERVED_BYTE,
+            (LockedFile::Main, _) => return false,
+        };
+        self.exclusive & bits(file, byte..=byte) != 0
+    }
+
+    fn is_reading(self) -> bool {
+        (self.shared | self.exclusive) & bits(LockedFile::Index, READ_BYTES) != 0
+    }
+}
+
+// The key of a process whose owner is unknown; the kernel's hashed pointers have 32 bits.
+fn seeded(pid: i32) -> u64 {
+    u64::MAX - u64::from(pid.unsigned_abs())
+}
+
+/// The bits of the bytes in `range` that SQLite locks.
+fn bits(file: LockedFile, range: RangeInclusive<u64>) -> u64 {
+    match file {
+        LockedFile::Index => (0..INDEX_BITS)
+            .filter(|bit| range.contains(&(INDEX_LOCKS.start() + bit)))
+            .fold(0, |bits, bit| bits | 1 << bit),
+        LockedFile::Main => {
+            let overlaps = range.start() <= SHARED_BYTES.end() && SHARED_BYTES.start() <= range.end();
+            u64::from(range.contains(&PENDING_BYTE)) << PENDING_BIT
+                | u64::from(range.contains(&RESERVED_BYTE)) << RESERVED_BIT
+                | u64::from(overlaps) << SHARED_BIT
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A request by the owner and process of that number.
+    pub fn request(owner: u64, kind: RequestKind, bytes: RangeInclusive<u64>, micros: u64) -> LockRequest {
+        LockRequest {
+            at: Duration::from_micros(micros),
+            thread: i32::try_from(owner).expect("small"),
+            pid: i32::try_from(owner).expect("small"),
+            device: (254, 0),
+            inode: 5,
+            owner,
+            kind,
+            first: *bytes.start(),
+            last: *bytes.end(),
+        }
+    }
+
+    fn taken(lock: TracedLock) -> LockEdge {
+        LockEdge { lock, is_taken: true }
+    }
+
+    fn released(lock: TracedLock) -> LockEdge {
+        LockEdge { lock, is_taken: false }
+    }
+
+    #[test]
+    fn a_hold_has_two_edges() {
+        let mut locks = FileLocks::default();
+        let mut apply = |kind, bytes| locks.apply(LockedFile::Index, &request(7, kind, bytes, 0));
+        assert_eq!(apply(RequestKind::Shared, 124..=124), []);
+        assert_eq!(apply(RequestKind::Exclusive, 120..=120), [taken(TracedLock::Write)]);
+        assert_eq!(apply(RequestKind::Exclusive, 120..=120), [], "it has it already");
+        assert_eq!(apply(RequestKind::Released, 120..=120), [released(TracedLock::Write)]);
+        assert_eq!(apply(RequestKind::Released, 120..=120), [], "a release of nothing");
+    }
+
+    #[test]
+    fn merged_ranges_count_for_each_byte() {
+        let mut locks = FileLocks::default();
+        let mut apply = |kind, bytes| locks.apply(LockedFile::Index, &request(7, kind, bytes, 0));
+        let all = [TracedLock::Write, TracedLock::Checkpoint, TracedLock::Recover];
+        assert_eq!(apply(RequestKind::Exclusive, 120..=122), all.map(taken));
+        assert_eq!(
+            apply(RequestKind::Released, 121..=122),
+            all[1..].iter().copied().map(released).collect::<Vec<_>>()
+        );
+        assert_eq!(apply(RequestKind::Released, 0..=i64::MAX.unsigned_abs()), [released(TracedLock::Write)]);
+    }
+
+    #[test]
+    fn reserved_is_released_together_with_pending() {
+        let mut locks = FileLocks::default();
+        let mut apply = |kind, bytes| locks.apply(LockedFile::Main, &request(7, kind, bytes, 0));
+        assert_eq!(apply(RequestKind::Exclusive, RESERVED_BYTE..=RESERVED_BYTE), [taken(TracedLock::Write)]);
+        assert_eq!(apply(RequestKind::Released, PENDING_BYTE..=RESERVED_BYTE), [released(TracedLock::Write)]);
+    }
+
+    #[test]
+    fn owners_are_kept_apart() {
+        let mut locks = FileLocks::default();
+        locks.apply(LockedFile::Index, &request(7, RequestKind::Exclusive, 120..=120, 10));
+        let stranger = request(8, RequestKind::Released, 0..=i64::MAX.unsigned_abs(), 20);
+        assert_eq!(locks.apply(LockedFile::Index, &stranger), [], "a close by a process that holds nothing");
+        assert_eq!(locks.holder(LockedFile::Index, TracedLock::Write).map(|owner| owner.pid), Some(7));
+        locks.apply(LockedFile::Index, &request(8, RequestKind::Shared, 125..=125, 30));
+        assert_eq!(locks.owner(8).reading_since, Some(Duration::from_micros(30)));
+        assert_eq!(locks.owner(7).reading_since, None);
+    }
+}

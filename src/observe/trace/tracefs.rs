@@ -1,0 +1,202 @@
+//! A tracing instance of waltop's own (`Documentation/trace/ftrace.rst` of the kernel): a folder with a buffer, which
+//! leaves the settings of others alone.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::OFlags;
+
+use crate::bounded;
+
+/// The start of the name of every instance of waltop's.
+const PREFIX: &str = "waltop-";
+/// How many names are tried.
+const MOST_NAMES: u32 = 16;
+/// Kilobytes of the buffer of each processor: 1,410 without this setting, and room for some 400 requests with it.
+const BUFFER_KB: &str = "64";
+/// The events, by their files below `events`.
+const EVENTS: [&str; 2] = ["filelock/posix_lock_inode", "filelock/locks_remove_posix"];
+/// The maximum size of a small file of tracefs.
+const SMALL: usize = 64 << 10;
+/// How much one round reads from the buffer.
+const ROUND: usize = 4 << 20;
+
+/// The instance. It is removed with this value.
+#[derive(Debug)]
+pub struct TraceInstance {
+    folder: PathBuf,
+    /// While this is open, the kernel refuses to remove the folder.
+    pipe: Option<File>,
+    /// The bytes of an unfinished line.
+    rest: Vec<u8>,
+}
+
+impl TraceInstance {
+    /// Makes an instance in the tracefs at `root`, and removes those that nobody uses.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made: without root, or if the kernel is locked down.
+    pub fn create(root: &Path) -> io::Result<Self> {
+        let instances = root.join("instances");
+        remove_unused(&instances);
+        let mut refused = None;
+        for number in 0..MOST_NAMES {
+            let folder = instances.join(format!("{PREFIX}{}-{number}", std::process::id()));
+            match fs::create_dir(&folder) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+            }
+            // Another waltop may remove the folder before it is used.
+            match open_pipe(&folder) {
+                Ok(pipe) => return Self { folder, pipe: Some(pipe), rest: Vec::new() }.prepared(),
+                Err(error) => refused = Some(error),
+            }
+        }
+        Err(refused.unwrap_or_else(|| io::Error::from(io::ErrorKind::AlreadyExists)))
+    }
+
+    // The size first: the buffer is allocated with the first event.
+    fn prepared(self) -> io::Result<Self> {
+        self.set("buffer_size_kb", BUFFER_KB)?;
+        self.set("trace_clock", "boot")?;
+        Ok(self)
+    }
+
+    /// Traces the requests that `filter` describes, and none before the first call.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses the filter.
+    pub fn trace(&self, filter: &str) -> io::Result<()> {
+        for event in EVENTS {
+            self.set(&format!("events/{event}/filter"), filter)?;
+            self.set(&format!("events/{event}/enable"), "1")?;
+        }
+        Ok(())
+    }
+
+    /// Stops tracing, and keeps the instance.
+    ///
+    /// # Errors
+    ///
+    /// The instance is gone.
+    pub fn pause(&self) -> io::Result<()> {
+        EVENTS.iter().try_for_each(|event| self.set(&format!("events/{event}/enable"), "0"))
+    }
+
+    /// Calls `take` with each line that has arrived.
+    ///
+    /// # Errors
+    ///
+    /// The instance is gone.
+    pub fn read(&mut self, mut take: impl FnMut(&str)) -> io::Result<()> {
+        let Some(pipe) = &mut self.pipe else { return Ok(()) };
+        let (mut buffer, mut total) = (vec![0; 64 << 10], 0);
+        while total < ROUND {
+            match pipe.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    total += count;
+                    self.rest.extend_from_slice(&buffer[..count]);
+                    let end = self.rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+                    self.rest[..end]
+                        .split(|&byte| byte == b'\n')
+                        .for_each(|line| take(&String::from_utf8_lossy(line)));
+                    self.rest.drain(..end);
+                    // No line of the kernel is that long.
+                    self.rest.truncate(SMALL);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// How many events were overwritten before they could be read, on all processors.
+    pub fn overruns(&self) -> u64 {
+        let Ok(processors) = fs::read_dir(self.folder.join("per_cpu")) else { return 0 };
+        let stats =
+            processors.flatten().filter_map(|cpu| bounded::read_text(&cpu.path().join("stats"), SMALL).ok());
+        stats.map(|text| overrun_in(&text)).sum()
+    }
+
+    fn set(&self, file: &str, value: &str) -> io::Result<()> {
+        // Without O_CREAT and O_TRUNC: the files are the kernel's.
+        OpenOptions::new().write(true).open(self.folder.join(file))?.write_all(value.as_bytes())
+    }
+}
+
+impl Drop for TraceInstance {
+    fn drop(&mut self) {
+        // What fails here is removed by the next start.
+        let _ = self.pause();
+        self.pipe = None;
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+fn open_pipe(folder: &Path) -> io::Result<File> {
+    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::CLOEXEC).bits()).unwrap_or(0);
+    OpenOptions::new().read(true).custom_flags(flags).open(folder.join("trace_pipe"))
+}
+
+// The kernel refuses to remove an instance that is in use. A PID in the name proves nothing: PIDs are reused, and count
+// differently in another namespace.
+fn remove_unused(instances: &Path) {
+    let Ok(entries) = fs::read_dir(instances) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+fn overrun_in(stats: &str) -> u64 {
+    stats.lines().find_map(|line| line.strip_prefix("overrun: ")?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The filter for requests on SQLite's bytes of `files`: the numbers of the device and the inode, and the bytes.
+pub fn filter(files: &[TracedFile]) -> String {
+    let one = |file: &TracedFile| {
+        let TracedFile { device: (major, minor), inode, first, last } = file;
+        // The kernel keeps a device in 12 and 20 bits, and `stat` shows it in another form.
+        let device = u64::from(*major) << 20 | u64::from(*minor);
+        format!("(i_ino=={inode} && s_dev=={device} && fl_start<={last} && fl_end>={first})")
+    };
+    files.iter().map(one).collect::<Vec<_>>().join(" || ")
+}
+
+/// A file and the bytes of it whose requests are traced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TracedFile {
+    pub device: (u32, u32),
+    pub inode: u64,
+    pub first: u64,
+    pub last: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_names_device_inode_and_bytes() {
+        let file = TracedFile { device: (254, 1), inode: 5, first: 120, last: 128 };
+        assert_eq!(filter(&[file]), "(i_ino==5 && s_dev==266338305 && fl_start<=128 && fl_end>=120)");
+        assert!(filter(&[file, file]).contains(" || "));
+    }
+
+    #[test]
+    fn overruns_are_read_from_the_statistics() {
+        assert_eq!(overrun_in("entries: 0\noverrun: 12\ncommit overrun: 3\n"), 12);
+        assert_eq!(overrun_in(""), 0);
+    }
+}

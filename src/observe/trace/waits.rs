@@ -1,0 +1,441 @@
+//! The waits for the write lock, from refused tries and the edges of holds.
+//!
+//! SQLite asks without blocking, sleeps and asks again, so a wait is a series of refused tries by one owner. It ends with
+//! the lock, or with silence: nothing says that a program gave up. Why a writer was refused follows from what else it
+//! asked for (tried with SQLite 3.40.1): `BEGIN IMMEDIATE` takes a read slot right before it tries, and gives it back
+//! right after a refusal; a read transaction that becomes a write has had its slot for longer, and does not try again.
+//!
+//! A busy handler of the program's own, which sleeps longer than SQLite's, looks like a program that begins anew each
+//! time.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use super::{
+    event::{LockRequest, RequestKind},
+    lock_state::{FileLocks, LockEdge, LockedFile, TracedLock},
+};
+use crate::{
+    file_format::{RESERVED_BYTE, WRITE_BYTE},
+    snapshot::{RefusalReason, RefusedWriter, WriterRefusals},
+    units,
+};
+
+/// How long SQLite's own handler sleeps after each try, in ms; the last one repeats (`sqliteDefaultBusyCallback`).
+const SLEEPS_MS: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
+/// After this time a program that could try at any time has given up.
+const LONGEST: Duration = Duration::from_secs(1);
+/// How much later than planned a process may wake up.
+const SLACK: Duration = Duration::from_millis(30);
+/// A slot that was taken longer ago belongs to a read before the write.
+const READ_BEFORE: Duration = Duration::from_millis(1);
+/// SQLite gives a lock back within some microseconds if the snapshot is too old; a commit writes first.
+const AT_ONCE: Duration = Duration::from_micros(50);
+/// The first sleep of SQLite's handler, as it is measured.
+const FIRST_SLEEP: std::ops::Range<Duration> = Duration::from_micros(900)..Duration::from_millis(2);
+/// From this try on the first sleep cannot be the next one.
+const FEW_TRIES: u32 = 4;
+/// How many ended waits are kept.
+const MOST_KEPT: usize = 4096;
+
+/// A wait that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedWait {
+    pub pid: i32,
+    pub thread: i32,
+    pub holder: Option<i32>,
+    pub reason: RefusalReason,
+    pub tries: u32,
+    pub got_it: bool,
+    pub from: Duration,
+    pub to: Duration,
+}
+
+/// The waits on one file.
+#[derive(Debug, Default)]
+pub struct WaitTracker {
+    open: HashMap<u64, OpenWait>,
+    /// The start of a hold by an owner that had been reading, for what comes of it.
+    upgrade: Option<(u64, Duration)>,
+    /// The last end of a hold of the write lock, and whose it was.
+    last_end: Option<(u64, Duration)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OpenWait {
+    pid: i32,
+    thread: i32,
+    holder: Option<i32>,
+    tries: u32,
+    from: Duration,
+    before_last: Duration,
+    last: Duration,
+    is_upgrade: bool,
+}
+
+impl WaitTracker {
+    /// Forgets the waits under way: what happened since the last request is not known.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes a request in, before it is applied to `locks`. Returns a wait that ended without the lock.
+    pub fn request(
+        &mut self,
+        file: LockedFile,
+        request: &LockRequest,
+        locks: &FileLocks,
+    ) -> Option<EndedWait> {
+        if request.kind != (RequestKind::Refused { is_exclusive: true }) || !is_for_write(file, request) {
+            return None;
+        }
+        let own = locks.owner(request.owner);
+        // A reader that finds the index unfinished asks for the write lock, too, and has no slot yet.
+        let is_checkpoint = own.holds(file, TracedLock::Checkpoint);
+        if file == LockedFile::Index && own.reading_since.is_none() && !is_checkpoint {
+            return None;
+        }
+        let is_upgrade =
+            own.reading_since.is_some_and(|since| request.at.saturating_sub(since) > READ_BEFORE);
+        let before = self.open.get(&request.owner).is_some_and(|wait| wait.goes_on_with(request.at));
+        let mut ended = if before { None } else { self.open.remove(&request.owner).map(OpenWait::given_up) };
+        if let Some(wait) = self.open.get_mut(&request.owner)
+            && let Some(given_up) = wait.split_off_at(request.at)
+        {
+            ended = Some(given_up);
+        }
+        let wait = self.open.entry(request.owner).or_insert(OpenWait {
+            pid: request.pid,
+            thread: request.thread,
+            holder: locks.holder(file, TracedLock::Write).map(|holder| holder.pid),
+            tries: 0,
+            from: request.at,
+            before_last: request.at,
+            last: request.at,
+            is_upgrade,
+        });
+        wait.tries += 1;
+        wait.before_last = wait.last;
+        wait.last = request.at;
+        wait.thread = request.thread;
+        ended
+    }
+
+    /// Takes in what came of `request`; `locks` is the state before it. Returns a wait that ended.
+    pub fn applied(
+        &mut self,
+        file: LockedFile,
+        request: &LockRequest,
+        edges: &[LockEdge],
+        (locks, after): (&FileLocks, &FileLocks),
+    ) -> Option<EndedWait> {
+        let has_given_back = request.kind == RequestKind::Released
+            && after.owner(request.owner).reading_since.is_none()
+            && self.open.get(&request.owner).is_some_and(|wait| wait.is_upgrade);
+        if has_given_back {
+            return self.open.remove(&request.owner).map(OpenWait::given_up);
+        }
+        let write = edges.iter().find(|edge| edge.lock == TracedLock::Write)?;
+        if write.is_taken {
+            let since = locks.owner(request.owner).reading_since;
+            let has_old_snapshot = file == LockedFile::Index
+                && self.last_end.is_some_and(|(owner, end)| {
+                    owner != request.owner && since.is_some_and(|since| since < end)
+                });
+            self.upgrade = has_old_snapshot.then_some((request.owner, request.at));
+            let wait = self.open.remove(&request.owner)?;
+            return Some(if wait.goes_on_with(request.at) {
+                wait.ended(request.at, true)
+            } else {
+                wait.given_up()
+            });
+        }
+        self.last_end = Some((request.owner, request.at));
+        let (owner, from) = self.upgrade.take()?;
+        let is_refused = owner == request.owner && request.at.saturating_sub(from) < AT_ONCE;
+        is_refused.then_some(EndedWait {
+            pid: request.pid,
+            thread: request.thread,
+            holder: None,
+            reason: RefusalReason::OldSnapshot,
+            tries: 1,
+            got_it: false,
+            from,
+            to: from,
+        })
+    }
+
+    /// The waits that have ended by silence as of `now`.
+    pub fn silent(&mut self, now: Duration) -> Vec<EndedWait> {
+        let over: Vec<u64> =
+            self.open.iter().filter(|(_, wait)| wait.is_silent(now)).map(|(owner, _)| *owner).collect();
+        over.into_iter().filter_map(|owner| self.open.remove(&owner)).map(OpenWait::given_up).collect()
+    }
+}
+
+impl OpenWait {
+    // Whether a try at `at` may belong to it. A read that became a write is tried again by the program, at any time.
+    fn goes_on_with(&self, at: Duration) -> bool {
+        let index = usize::try_from(self.tries).unwrap_or(usize::MAX).saturating_sub(1);
+        let sleep = Duration::from_millis(SLEEPS_MS[index.min(SLEEPS_MS.len() - 1)]);
+        self.is_upgrade || at.saturating_sub(self.last) <= 2 * sleep + SLACK
+    }
+
+    fn is_silent(&self, now: Duration) -> bool {
+        !self.goes_on_with(now) || now.saturating_sub(self.last) > LONGEST
+    }
+
+    // If its last try was the first of another wait, which the first sleep of the handler shows: that part stays.
+    fn split_off_at(&mut self, at: Duration) -> Option<EndedWait> {
+        let gap = at.saturating_sub(self.last);
+        if self.is_upgrade || self.tries < FEW_TRIES || !FIRST_SLEEP.contains(&gap) {
+            return None;
+        }
+        let next = Self { tries: 1, from: self.last, before_last: self.last, ..*self };
+        let mut before = std::mem::replace(self, next);
+        before.tries -= 1;
+        before.last = before.before_last;
+        Some(before.given_up())
+    }
+
+    fn given_up(self) -> EndedWait {
+        let last = self.last;
+        self.ended(last, false)
+    }
+
+    fn ended(self, at: Duration, got_it: bool) -> EndedWait {
+        let reason = match (self.is_upgrade, self.tries, got_it) {
+            (true, ..) => RefusalReason::DeferredUpgrade,
+            (false, 1, false) => RefusalReason::NoTimeout,
+            (false, ..) => RefusalReason::Waited,
+        };
+        let Self { pid, thread, holder, tries, from, .. } = self;
+        EndedWait { pid, thread, holder, reason, tries, got_it, from, to: at }
+    }
+}
+
+fn is_for_write(file: LockedFile, request: &LockRequest) -> bool {
+    let byte = match file {
+        LockedFile::Index => WRITE_BYTE,
+        LockedFile::Main => RESERVED_BYTE,
+    };
+    (request.first..=request.last).contains(&byte)
+}
+
+/// The ended waits of the last minute or so.
+#[derive(Debug, Default)]
+pub struct WaitLog(VecDeque<EndedWait>);
+
+impl WaitLog {
+    pub fn add(&mut self, wait: EndedWait) {
+        if self.0.len() == MOST_KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(wait);
+    }
+
+    /// The waits that ended in the last `window` before `now`, by victim, holder and reason.
+    pub fn refusals(&mut self, now: Duration, window: Duration) -> WriterRefusals {
+        while self.0.front().is_some_and(|wait| now.saturating_sub(wait.to) > window) {
+            self.0.pop_front();
+        }
+        let mut victims: Vec<RefusedWriter> = Vec::new();
+        for wait in &self.0 {
+            let length = units::milliseconds(wait.to.saturating_sub(wait.from));
+            let is_its = |known: &&mut RefusedWriter| {
+                (known.pid, known.holder, known.reason) == (wait.pid, wait.holder, wait.reason)
+            };
+            let gave_up = u32::from(!wait.got_it);
+            match victims.iter_mut().find(is_its) {
+                Some(known) => {
+                    known.thread = wait.thread;
+                    known.waits += 1;
+                    known.tries += wait.tries;
+                    known.gave_up += gave_up;
+                    known.longest_ms = known.longest_ms.max(length);
+                    known.total_ms += length;
+                }
+                None => victims.push(RefusedWriter {
+                    pid: wait.pid,
+                    thread: wait.thread,
+                    holder: wait.holder,
+                    reason: wait.reason,
+                    waits: 1,
+                    tries: wait.tries,
+                    gave_up,
+                    longest_ms: length,
+                    total_ms: length,
+                }),
+            }
+        }
+        victims.sort_by(|a, b| b.longest_ms.total_cmp(&a.longest_ms).then(a.pid.cmp(&b.pid)));
+        WriterRefusals { window_ms: units::milliseconds(window), victims }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::lock_state::tests::request, *};
+
+    const HOLDER: u64 = 7;
+    const VICTIM: u64 = 8;
+    const REFUSED: RequestKind = RequestKind::Refused { is_exclusive: true };
+
+    /// Applies requests of `(owner, kind, byte, at in µs)`; the waits that ended, those by silence at the end included.
+    fn waits(requests: &[(u64, RequestKind, u64, u64)]) -> Vec<EndedWait> {
+        let (mut locks, mut tracker, mut ended) = (FileLocks::default(), WaitTracker::default(), Vec::new());
+        for &(owner, kind, byte, at) in requests {
+            let request = request(owner, kind, byte..=byte, at);
+            ended.extend(tracker.request(LockedFile::Index, &request, &locks));
+            let before = locks.clone();
+            let edges = locks.apply(LockedFile::Index, &request);
+            ended.extend(tracker.applied(LockedFile::Index, &request, &edges, (&before, &locks)));
+        }
+        ended.extend(tracker.silent(Duration::from_hours(1)));
+        ended
+    }
+
+    fn outline(waits: &[EndedWait]) -> Vec<(i32, Option<i32>, RefusalReason, u32, bool)> {
+        waits.iter().map(|it| (it.pid, it.holder, it.reason, it.tries, it.got_it)).collect()
+    }
+
+    #[test]
+    fn a_wait_that_gets_the_lock() {
+        let ended = waits(&[
+            (HOLDER, RequestKind::Exclusive, 120, 0),
+            (VICTIM, RequestKind::Shared, 124, 100),
+            (VICTIM, REFUSED, 120, 110),
+            (VICTIM, RequestKind::Released, 124, 120),
+            (VICTIM, RequestKind::Shared, 124, 1_200),
+            (VICTIM, REFUSED, 120, 1_210),
+            (VICTIM, RequestKind::Released, 124, 1_220),
+            (HOLDER, RequestKind::Released, 120, 1_500),
+            (VICTIM, RequestKind::Shared, 124, 3_300),
+            (VICTIM, RequestKind::Exclusive, 120, 3_310),
+        ]);
+        assert_eq!(outline(&ended), [(8, Some(7), RefusalReason::Waited, 2, true)]);
+        assert_eq!(ended[0].to.saturating_sub(ended[0].from), Duration::from_micros(3_200));
+    }
+
+    #[test]
+    fn one_try_right_after_the_slot_has_no_timeout() {
+        let ended = waits(&[
+            (HOLDER, RequestKind::Exclusive, 120, 0),
+            (VICTIM, RequestKind::Shared, 124, 100),
+            (VICTIM, REFUSED, 120, 110),
+            (VICTIM, RequestKind::Released, 124, 120),
+        ]);
+        assert_eq!(outline(&ended), [(8, Some(7), RefusalReason::NoTimeout, 1, false)]);
+    }
+
+    #[test]
+    fn a_program_that_begins_anew_has_not_waited_in_between() {
+        let try_at = |at: u64| {
+            [
+                (VICTIM, RequestKind::Shared, 124, at),
+                (VICTIM, REFUSED, 120, at + 10),
+                (VICTIM, RequestKind::Released, 124, at + 20),
+            ]
+        };
+        let mut requests = vec![(HOLDER, RequestKind::Exclusive, 120, 0)];
+        requests.extend([1_000, 71_000].into_iter().flat_map(try_at));
+        requests.push((HOLDER, RequestKind::Released, 120, 80_000));
+        requests.push((VICTIM, RequestKind::Shared, 124, 141_000));
+        requests.push((VICTIM, RequestKind::Exclusive, 120, 141_010));
+        let once = (8, Some(7), RefusalReason::NoTimeout, 1, false);
+        assert_eq!(outline(&waits(&requests)), [once, once]);
+    }
+
+    #[test]
+    fn the_first_sleep_of_the_handler_begins_another_wait() {
+        let ms = |at: u64| (VICTIM, REFUSED, 120, 1_000 * at);
+        let mut requests =
+            vec![(HOLDER, RequestKind::Exclusive, 120, 0), (VICTIM, RequestKind::Shared, 124, 990)];
+        // A timeout of 50 ms, a pause of 20 ms, and the same again.
+        requests.extend([1, 2, 4, 9, 19, 34, 51].map(ms));
+        requests.extend([71, 72, 74, 79].map(ms));
+        let ended = waits(&requests);
+        let waited = |tries| (8, Some(7), RefusalReason::Waited, tries, false);
+        assert_eq!(outline(&ended), [waited(7), waited(4)]);
+        assert_eq!(ended[0].to.saturating_sub(ended[0].from), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn one_try_long_after_the_slot_is_a_read_that_became_a_write() {
+        let ended = waits(&[
+            (HOLDER, RequestKind::Exclusive, 120, 0),
+            (VICTIM, RequestKind::Shared, 124, 100),
+            (VICTIM, REFUSED, 120, 9_000),
+        ]);
+        assert_eq!(outline(&ended), [(8, Some(7), RefusalReason::DeferredUpgrade, 1, false)]);
+    }
+
+    #[test]
+    fn a_lock_that_is_given_back_after_another_commit_is_an_old_snapshot() {
+        let ended = waits(&[
+            (VICTIM, RequestKind::Shared, 124, 0),
+            (HOLDER, RequestKind::Exclusive, 120, 100),
+            (HOLDER, RequestKind::Released, 120, 200),
+            (VICTIM, RequestKind::Exclusive, 120, 9_000),
+            (VICTIM, RequestKind::Released, 120, 9_010),
+        ]);
+        assert_eq!(outline(&ended), [(8, None, RefusalReason::OldSnapshot, 1, false)]);
+    }
+
+    #[test]
+    fn what_healthy_clients_ask_for_is_no_refusal() {
+        let healthy = [
+            // A read that found the index unfinished.
+            vec![
+                (HOLDER, RequestKind::Exclusive, 120, 0),
+                (VICTIM, REFUSED, 120, 10),
+                (VICTIM, RequestKind::Shared, 124, 20),
+            ],
+            // A slot that another reader has, and a checkpoint that somebody else runs.
+            vec![(VICTIM, REFUSED, 124, 0), (VICTIM, REFUSED, 121, 10)],
+            // A write after a read, with nobody between.
+            vec![
+                (HOLDER, RequestKind::Exclusive, 120, 0),
+                (HOLDER, RequestKind::Released, 120, 10),
+                (VICTIM, RequestKind::Shared, 124, 20),
+                (VICTIM, RequestKind::Exclusive, 120, 9_000),
+                (VICTIM, RequestKind::Released, 120, 9_010),
+            ],
+        ];
+        for requests in healthy {
+            assert_eq!(waits(&requests), []);
+        }
+    }
+
+    #[test]
+    fn refusals_are_counted_by_victim_holder_and_reason() {
+        let mut log = WaitLog::default();
+        let wait = |holder: i32, from: u64, to: u64, got_it: bool| EndedWait {
+            pid: 8,
+            thread: 9,
+            holder: Some(holder),
+            reason: RefusalReason::Waited,
+            tries: 3,
+            got_it,
+            from: Duration::from_millis(from),
+            to: Duration::from_millis(to),
+        };
+        for ended in [
+            wait(7, 0, 1_000, true),
+            wait(7, 70_000, 70_100, true),
+            wait(7, 71_000, 71_400, false),
+            wait(6, 72_000, 72_050, true),
+        ] {
+            log.add(ended);
+        }
+        let refusals = log.refusals(Duration::from_secs(80), Duration::from_mins(1));
+        let outline: Vec<_> = refusals
+            .victims
+            .iter()
+            .map(|it| (it.holder, it.waits, it.tries, it.gave_up, it.longest_ms))
+            .collect();
+        assert_eq!(outline, [(Some(7), 2, 6, 1, 400.0), (Some(6), 1, 3, 0, 50.0)], "the first is too old");
+    }
+}
