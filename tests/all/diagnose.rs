@@ -171,13 +171,17 @@ fn every_rule_is_found_here() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all");
     let files = ["diagnose", "stale"].map(|name| fs::read_dir(tests.join(name)).expect("the folder"));
     let files = files.into_iter().flatten().map(|file| file.expect("a file").path());
-    let here: String =
-        files.chain([tests.join("stale.rs")]).map(|file| fs::read_to_string(file).expect("text")).collect();
+    let here: String = files
+        .chain(["stale.rs", "traced.rs"].map(|name| tests.join(name)))
+        .map(|file| fs::read_to_string(file).expect("text"))
+        .collect();
     for kind in FindingKind::ALL {
         // Inside a mount namespace another process looks.
         let ways = [
             format!("found(&mut watch, FindingKind::{kind:?},"),
             format!("found_in(&database, FindingKind::{kind:?},"),
+            // The program itself answers.
+            format!("it[\"name\"] == \"{kind}\""),
         ];
         assert!(ways.iter().any(|way| here.contains(way)), "{kind}");
     }

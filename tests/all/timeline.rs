@@ -150,7 +150,7 @@ fn keys_go_from_hold_to_hold_and_act_on_its_process_if_it_is_the_same_one() {
     let mut stage = Stage::new(look(vec![reused]), USUAL);
     stage.history = Some(sampled());
     assert!(pins(&stage.keys("b,,x")).is_empty());
-    assert!(stage.screen().contains("71168 (bun) is no longer there"), "{}", stage.screen());
+    assert!(stage.screen().contains("71168 (amalfa) is no longer there"), "{}", stage.screen());
     let mut empty = self::stage(USUAL);
     assert!(pins(&empty.keys("b<Left><Left>x")).is_empty());
     assert!(empty.screen().contains("no hold is selected"), "{}", empty.screen());
@@ -170,7 +170,7 @@ fn on_a_large_screen_the_last_minutes_are_among_the_panels() {
     let mut stage = stage((200, 60));
     stage.keys("k");
     let screen = stage.screen();
-    assert!(screen.contains("the last 5 m") && screen.contains("71201 bun"), "{screen}");
+    assert!(screen.contains("the last 5 m") && screen.contains("71201 amalfa"), "{screen}");
     assert_snapshot!(screen);
 }
 

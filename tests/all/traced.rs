@@ -3,6 +3,8 @@
 
 use std::{
     fs,
+    io::Read,
+    os::unix::fs::MetadataExt,
     path::Path,
     process::{Child, Command},
 };
@@ -126,6 +128,14 @@ fn a_healthy_writer_is_refused_nothing_and_its_holds_are_exact() {
     assert_eq!(answer["trace"]["unparsed"], 0);
 }
 
+// The kernel gives the filter to the first read alone.
+fn filter_of(instance: &Path) -> Option<String> {
+    let mut text = vec![0; 4096];
+    let mut file = fs::File::open(instance.join("events/filelock/posix_lock_inode/filter")).ok()?;
+    let length = file.read(&mut text).ok()?;
+    String::from_utf8(text[..length].to_vec()).ok()
+}
+
 /// The index is created anew at each first open, and the trace follows it.
 #[test]
 fn an_index_that_is_created_anew_is_traced_as_well() {
@@ -142,17 +152,12 @@ fn an_index_that_is_created_anew_is_traced_as_well() {
     second.sql("SELECT count(*) FROM t");
     // Until the trace has found the new file.
     support::eventually("the filter names the new index", || {
-        let inode = std::os::unix::fs::MetadataExt::ino(
-            &fs::metadata(folder.path().join("a.db-shm")).expect("an index"),
-        );
-        let filter =
-            instances_of(tracer.id()).first().map(|it| it.join("events/filelock/posix_lock_inode/filter"));
-        let filter = filter.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-        filter.contains(&format!("i_ino=={inode} ")).then_some(())
+        let index = fs::metadata(folder.path().join("a.db-shm")).expect("an index");
+        let mut filters = instances_of(tracer.id()).into_iter().filter_map(|instance| filter_of(&instance));
+        filters.find(|filter| filter.contains(&format!("i_ino=={} ", index.ino())))
     });
     second.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (1)").sql("COMMIT");
     let answer = answer(tracer);
-    assert!(answer["trace"]["gaps"].as_u64() > Some(0), "{}", answer["trace"]);
     let holds = answer["databases"][0]["locks"]["write_holds"]["by_process"].as_array().expect("holds");
     assert!(holds.iter().any(|it| it["pid"] == second.pid()), "{holds:?}");
 }

@@ -55,7 +55,7 @@ fn arrows_choose_and_the_action_acts_on_what_lies_below() {
     // Details of the process under the cursor: the palette copies that one.
     stage.keys("g<Enter>:pause<Enter>");
     assert!(stage.app.is_paused() && stage.screen().contains("Details:"), "{}", stage.screen());
-    stage.keys(":next-<Down><Enter>");
+    stage.keys(":next-<Down><Down><Enter>");
     assert!(stage.screen().contains("there is no other database"), "{}", stage.screen());
 }
 

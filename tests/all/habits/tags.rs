@@ -5,7 +5,7 @@ use waltop::{
         ConfirmedAction, Effect, EffectReport,
         signal::{SignalRefusal, StopSignal},
     },
-    console::app::Message,
+    console::app::{Message, Notice},
     snapshot::{Database, StaleProtection, StaleVerdict},
 };
 
@@ -152,16 +152,16 @@ fn a_tag_goes_with_its_process_and_not_to_the_next_with_the_same_pid() {
 #[test]
 fn in_other_panels_space_tags_nothing_and_x_means_their_own_row() {
     let mut stage = stage();
-    stage.keys("7 ");
-    assert!(stage.screen().contains("only a row of Processes can be tagged: 2"), "{}", stage.screen());
+    stage.keys("3 ");
+    assert_eq!(stage.app.notice(), Some(&Notice::NotTaggable { key: "2".to_owned() }));
     stage.keys("2g  ");
     let subject = super::worst(&stage);
-    assert_eq!(pins(&stage.keys("7x")), [subject]);
+    assert_eq!(pins(&stage.keys("1x")), [subject]);
 }
 
 #[test]
 fn capital_y_copies_the_pid_only() {
-    for (keys, pid) in [("2gY", 71166), ("1Y", 71201)] {
+    for (keys, pid) in [("2gY", 71166), ("1Y", 71300)] {
         let mut stage = stage();
         let effects = stage.keys(keys);
         let copied = effects.iter().find_map(|effect| match effect {

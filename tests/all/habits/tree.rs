@@ -33,9 +33,7 @@ fn t_and_f5_indent_children_and_name_parents_that_are_not_listed() {
         let before = pids(&stage);
         stage.keys(&format!("2{key}"));
         let screen = stage.screen();
-        for part in
-            ["└─ bun amalfa init", "zsh 70000 ─ bun amalfa watch", "parent exited ─ python3 report.py"]
-        {
+        for part in ["└─ amalfa", "zsh 70000 ─ amalfa", "parent exited ─ report.py"] {
             assert!(screen.contains(part), "{part}:\n{screen}");
         }
         let after = pids(&stage);
@@ -43,7 +41,7 @@ fn t_and_f5_indent_children_and_name_parents_that_are_not_listed() {
         assert_eq!(at(71201), at(71168) + 1);
         stage.keys(key);
         assert_eq!(pids(&stage), before);
-        assert!(!stage.screen().contains("└─ bun"), "{}", stage.screen());
+        assert!(!stage.screen().contains("└─"), "{}", stage.screen());
     }
 }
 
