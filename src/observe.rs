@@ -16,8 +16,7 @@ use crate::{
     config::TraceMode,
     history::{DatabaseTrend, LockHistory, LockOwner},
     snapshot::{
-        Database, Ingestion, JournalMode, LabelRules, PragmaCompliance, SamplingProcess, Snapshot,
-        TraceFacts, Unseen,
+        Database, Ingestion, JournalMode, LabelRules, PragmaCompliance, SamplingProcess, Snapshot, Unseen,
     },
     state::{first_seen::FirstSeen, places::Places},
 };
@@ -38,6 +37,7 @@ mod liveness;
 pub(crate) mod lock_probe;
 mod lock_sampler;
 pub(crate) mod lock_table;
+mod lock_watch;
 pub(crate) mod locks;
 mod mappings;
 mod opener;
@@ -71,11 +71,11 @@ pub use proc::{
     process_owner, process_start,
 };
 
-use activity::{ActivitySampler, ActivityTargets};
 use idleness::IdleTracker;
 use journals::{Journals, Transaction};
-use lock_sampler::{LockSampler, SamplingPace};
+use lock_sampler::SamplingPace;
 use lock_table::LockTable;
+use lock_watch::LockWatch;
 use mappings::MappedFiles;
 use opener::{DatabaseOpener, OpenerTarget};
 use overlays::OverlayUppers;
@@ -83,7 +83,6 @@ use pidfiles::PidfileReader;
 use proc::mounts::MountTable;
 use processes::{OpenerFinder, ProcessDescriber};
 use timing::{LockTimes, SampleTime};
-use trace::LockTracer;
 use watched::{DatabaseView, DatabaseWatch};
 
 /// Looks at databases from outside.
@@ -103,12 +102,7 @@ pub struct Observer {
     pidfiles: PidfileReader,
     // `None`: they are not asked for.
     journals: Option<Journals>,
-    sampler: Option<LockSampler>,
-    activities: Option<ActivitySampler>,
-    sampler_trouble: Option<Unseen>,
-    trace_mode: TraceMode,
-    tracer: Option<LockTracer>,
-    tracer_trouble: Option<Unseen>,
+    lock_watch: LockWatch,
     // Whether this sample saw the whole lock table.
     is_complete: bool,
     // The databases of the last look, by the names under which their times are kept.
@@ -131,12 +125,7 @@ impl Observer {
             looker: sampling_process(&places.proc),
             pidfiles: PidfileReader::default(),
             journals: Some(Journals::new(places.runs.clone(), places.proc.clone())),
-            sampler: None,
-            activities: None,
-            sampler_trouble: None,
-            trace_mode: TraceMode::Off,
-            tracer: None,
-            tracer_trouble: None,
+            lock_watch: LockWatch::default(),
             is_complete: true,
             timed: Vec::new(),
         };
@@ -159,13 +148,7 @@ impl Observer {
                 index.map_or_else(|| DatabaseWatch::new(path, &self.proc), |index| known.swap_remove(index)),
             );
         }
-        if let Some(sampler) = &self.sampler {
-            sampler.set_targets(self.sampled());
-        }
-        self.set_activity_targets(&[]);
-        if self.tracer.take().is_some() {
-            self.trace_locks(self.trace_mode);
-        }
+        self.lock_watch.set_databases(&self.proc, &self.watched, self.describer.label_rules());
     }
 
     /// Reads the pidfiles at `paths`, too, from now on.
@@ -175,61 +158,29 @@ impl Observer {
 
     /// Names processes by `rules` from now on.
     pub fn set_label_rules(&mut self, rules: LabelRules) {
-        self.sampler.iter().for_each(|sampler| sampler.set_label_rules(rules.clone()));
-        self.tracer.iter().for_each(|tracer| tracer.set_label_rules(rules.clone()));
+        self.lock_watch.set_label_rules(&rules);
         self.describer.set_label_rules(rules);
     }
 
     /// Samples the write lock between the looks, every 3 to 4 ms while something happens to it and less
     /// often while nothing does, on a thread that ends with the observer. Without this nothing is sampled.
     pub fn watch_locks(&mut self) {
-        self.start_sampler(SamplingPace::WithRests);
+        self.start_lock_watch(SamplingPace::WithRests);
     }
 
     /// The same every millisecond whatever happens, for a short while of watching.
     pub fn watch_locks_steadily(&mut self) {
-        self.start_sampler(SamplingPace::Steady);
+        self.start_lock_watch(SamplingPace::Steady);
     }
 
     /// Reads every lock request from the kernel's trace, on a thread that ends with the observer. Where the kernel
     /// does not allow it, the locks are sampled; the reason is in each snapshot if the trace was asked for.
     pub fn trace_locks(&mut self, mode: TraceMode) {
-        if mode == TraceMode::Off || mode == TraceMode::Auto && !rustix::process::geteuid().is_root() {
-            return;
-        }
-        self.trace_mode = mode;
-        let targets = self.watched.iter().map(DatabaseWatch::traced).collect();
-        match LockTracer::start(&self.proc, targets, self.describer.label_rules()) {
-            Ok(tracer) => {
-                self.tracer = Some(tracer);
-                // Both would write the same holds.
-                if let Some(sampler) = &self.sampler {
-                    sampler.set_targets(self.sampled());
-                }
-            }
-            Err(_) if mode == TraceMode::Auto => {}
-            Err(error) => self.tracer_trouble = Some(untraced(&error.to_string())),
-        }
+        self.lock_watch.trace(&self.proc, &self.watched, self.describer.label_rules(), mode);
     }
 
-    fn start_sampler(&mut self, pace: SamplingPace) {
-        if self.sampler.is_none() {
-            match LockSampler::start(&self.proc, self.sampled(), self.describer.label_rules(), pace) {
-                Ok(sampler) => self.sampler = Some(sampler),
-                Err(error) => {
-                    let what = "locks held between the looks".to_owned();
-                    self.sampler_trouble = Some(Unseen { what, why: error.to_string() });
-                }
-            }
-            match ActivitySampler::start(&self.proc) {
-                Ok(activities) => self.activities = Some(activities),
-                Err(error) => {
-                    let what = "what the holders of locks do".to_owned();
-                    self.sampler_trouble = Some(Unseen { what, why: error.to_string() });
-                }
-            }
-            self.set_activity_targets(&[]);
-        }
+    fn start_lock_watch(&mut self, pace: SamplingPace) {
+        self.lock_watch.start(&self.proc, &self.watched, self.describer.label_rules(), pace);
     }
 
     /// One look. Findings, pragma rows and staleness are for others to fill in.
@@ -266,16 +217,15 @@ impl Observer {
             database.watchers = of_it.map(|(_, watcher)| watcher.clone()).collect();
         }
         self.note_idleness(&mut databases, now);
-        self.fill_in_activities(&mut databases, now.instant);
+        self.lock_watch.fill_in_activities(&mut databases, &self.watched, now.instant);
         self.describer.retain_pids(&pids);
         self.mappings.retain_pids(&pids);
         let lives = |pid, start_ticks| process_start(&self.proc, pid) == start_ticks;
         self.first_seen.end_sample(&self.timed, &lives);
         unseen.extend(self.first_seen.problem());
         unseen.extend(self.processes.unseen());
-        unseen.extend(self.sampler_trouble.clone());
-        let trace = self.take_trace(&mut databases);
-        unseen.extend(self.tracer_trouble.clone());
+        let trace = self.lock_watch.fill_in_refusals(&mut databases, &self.watched);
+        unseen.extend_from_slice(self.lock_watch.unseen());
         let pidfiles = self.pidfiles.read(&self.proc, now.instant, &mut unseen);
         unseen.sort();
         unseen.dedup();
@@ -286,7 +236,7 @@ impl Observer {
             databases,
             pidfiles,
             trace,
-            sampling: self.sampler.as_mut().map(|sampler| sampler.cost(now.instant)),
+            sampling: self.lock_watch.cost(now.instant),
             unseen,
         }
     }
@@ -306,7 +256,7 @@ impl Observer {
     // this look sees.
     fn note_idleness(&mut self, databases: &mut [Database], now: SampleTime) {
         let mut writers = vec![Vec::new(); databases.len()];
-        if let (Some(_), Some(before)) = (&self.sampler, self.idleness.sampled_at()) {
+        if let Some(before) = self.idleness.sampled_at().filter(|_| self.lock_watch.is_sampling()) {
             let window = now.instant.saturating_duration_since(before);
             for (watched, writers) in self.watched.iter().zip(&mut writers) {
                 let holds = watched.history().write_holds(now.instant, window);
@@ -317,20 +267,6 @@ impl Observer {
         let now = idleness::IdleClock::at(now.instant);
         let below = || proc::ticks_below(&self.proc);
         self.idleness.fill_in(databases, &writers, &mut self.first_seen, &below, now);
-    }
-
-    fn fill_in_activities(&self, databases: &mut [Database], now: Instant) {
-        let Some(activities) = &self.activities else { return };
-        for process in databases.iter_mut().flat_map(|database| &mut database.processes) {
-            process.activity = process.identity().and_then(|process| activities.activity_of(process, now));
-        }
-        self.set_activity_targets(databases);
-    }
-
-    fn set_activity_targets(&self, databases: &[Database]) {
-        if let Some(activities) = &self.activities {
-            activities.set_targets(ActivityTargets::of(databases, self.histories()));
-        }
     }
 
     // With the paths of their databases.
@@ -357,29 +293,6 @@ impl Observer {
                 watched.history().waited(end, milliseconds(wait_ms), Arc::new(who));
             }
         }
-    }
-
-    // What the trace has shown. If it has ended, the locks are sampled from now on.
-    fn take_trace(&mut self, databases: &mut [Database]) -> Option<TraceFacts> {
-        let results = self.tracer.as_ref()?.results();
-        for (database, refusals) in databases.iter_mut().zip(results.refusals) {
-            database.locks.refusals = Some(refusals);
-        }
-        if let Some(why) = results.failure {
-            self.tracer = None;
-            self.tracer_trouble = Some(untraced(&why));
-            if let Some(sampler) = &self.sampler {
-                sampler.set_targets(self.sampled());
-            }
-        }
-        Some(results.facts)
-    }
-
-    fn sampled(&self) -> Vec<lock_sampler::SampledDatabase> {
-        if self.tracer.is_some() {
-            return Vec::new();
-        }
-        self.watched.iter().map(DatabaseWatch::sampled).collect()
     }
 
     fn views(&mut self, now: SampleTime, unseen: &mut Vec<Unseen>) -> Vec<DatabaseView> {
@@ -432,7 +345,7 @@ impl Observer {
         timing::fill_in(locks, &view, &known, &mut self.first_seen);
         history.pins_are(now.instant, timing::pins(locks, &view, &processes));
         // The sampled bytes are not taken in rollback mode, nor with locking_mode=EXCLUSIVE.
-        if self.tracer.is_some() || view.mode() == JournalMode::Wal && locks.exclusive.is_none() {
+        if self.lock_watch.is_tracing() || view.mode() == JournalMode::Wal && locks.exclusive.is_none() {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
             locks.write_holds = history.write_holds(now.instant, LockHistory::WINDOW);
         }
@@ -467,10 +380,6 @@ impl Drop for Observer {
     fn drop(&mut self) {
         self.first_seen.flush(&self.timed);
     }
-}
-
-fn untraced(why: &str) -> Unseen {
-    Unseen { what: "the kernel's trace of lock requests".to_owned(), why: why.to_owned() }
 }
 
 // Who looks, as the kernel knows it, and who it runs under.

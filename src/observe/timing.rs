@@ -40,6 +40,12 @@ pub fn since_boot() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// This system has no trace that would need it.
+#[cfg(not(target_os = "linux"))]
+pub fn since_boot() -> Duration {
+    Duration::ZERO
+}
+
 /// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn slept() -> Option<Duration> {

@@ -24,6 +24,7 @@ mod event;
 mod lock_state;
 mod traced;
 mod tracefs;
+mod wait_log;
 mod waits;
 
 use super::{lock_sampler::HolderNames, proc::mounts::MountTable, timing};

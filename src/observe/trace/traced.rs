@@ -7,7 +7,8 @@ use super::{
     event::LockRequest,
     lock_state::{FileLocks, LockEdge, LockedFile, TracedLock},
     tracefs::TracedFile,
-    waits::{EndedWait, WaitLog, WaitTracker},
+    wait_log::WaitLog,
+    waits::{EndedWait, WaitTracker},
 };
 use crate::{
     file_format::{INDEX_LOCKS, MAIN_LOCKS},
