@@ -81,6 +81,8 @@ pub enum Effect {
     Suspend,
     /// Ring the terminal's bell.
     Bell,
+    /// Take clicks and the wheel from the terminal, or leave the mouse to it.
+    Mouse(bool),
     /// Exit the console with this exit code.
     Quit(u8),
 }

@@ -63,6 +63,9 @@ pub struct Cli {
     /// Do not sample the locks between snapshots.
     #[arg(long)]
     no_sampling: bool,
+    /// Leave the mouse to the terminal, which selects text with it.
+    #[arg(long)]
+    no_mouse: bool,
     /// Read every lock request from the kernel's trace, which needs root [default: the setting `trace`, else auto].
     #[arg(long, value_name = "WHEN")]
     trace: Option<TraceMode>,
@@ -248,6 +251,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             let mut config = config()?;
             config.readonly |= cli.readonly;
             config.sampling = !cli.no_sampling;
+            config.mouse &= !cli.no_mouse;
             config.trace = cli.trace.unwrap_or(config.trace);
             let databases = console_databases(&cli.databases, &config)?;
             let banner = cli.sandbox.then(|| {

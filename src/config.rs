@@ -56,6 +56,8 @@ pub struct Config {
     pub theme: Palette,
     /// Whether a new error rings the bell of the console's terminal.
     pub bell: bool,
+    /// Whether the console takes clicks and the wheel from its terminal.
+    pub mouse: bool,
     /// Key bindings of the console.
     pub keymap: Keymap,
 }
@@ -142,6 +144,7 @@ impl Config {
             log_file: None,
             theme: Palette::default(),
             bell: true,
+            mouse: true,
             keymap: Keymap::default(),
         }
     }

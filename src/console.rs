@@ -6,6 +6,7 @@ pub(crate) mod log_file;
 mod log_lines;
 pub mod process_columns;
 mod runtime;
+pub mod screen_map;
 mod terminal;
 pub mod view;
 
@@ -51,7 +52,7 @@ pub enum ConsoleError {
 ///
 /// Otherwise.
 pub fn crash() -> io::Result<u8> {
-    let _screen = terminal::TerminalGuard::enter()?;
+    let _screen = terminal::TerminalGuard::enter(true)?;
     panic!("as asked");
 }
 
@@ -81,6 +82,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
         home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
         banner,
         bell: config.bell,
+        mouse: config.mouse,
     };
     let every = config.refresh;
     let app = App::new(setup, every, Timestamp::now());

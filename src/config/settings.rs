@@ -31,6 +31,7 @@ struct Settings {
     log_file: Option<Spanned<WrittenPath>>,
     theme: Palette,
     bell: Option<bool>,
+    mouse: Option<bool>,
     trace: TraceMode,
     thresholds: Thresholds,
     database: Vec<DatabaseEntry>,
@@ -77,6 +78,7 @@ pub fn apply(file: &SettingsFile, config: &mut Config, base: &BaseFolders) -> Re
     config.readonly = settings.readonly;
     config.theme = settings.theme;
     config.bell = settings.bell.unwrap_or(config.bell);
+    config.mouse = settings.mouse.unwrap_or(config.mouse);
     config.trace = settings.trace;
     config.thresholds = settings.thresholds;
     if let Some(RefreshInterval(interval)) = settings.refresh {

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ::log::Level;
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
@@ -15,7 +15,10 @@ use crate::{
     snapshot::{Database, Ingestion},
 };
 
-use super::dialogs::{DialogKind, IngestDialog};
+use super::{
+    dialogs::{DialogKind, IngestDialog},
+    screen_map::ScreenMap,
+};
 
 mod alerts;
 mod asking;
@@ -27,6 +30,7 @@ mod ingestion;
 mod keys;
 mod log;
 mod mode;
+mod mouse;
 mod notice;
 mod overview;
 mod palette;
@@ -59,15 +63,17 @@ pub use tree::TreeBranch;
 
 use database_state::DatabaseStates;
 use log::LogHistory;
+use mouse::Pointer;
 
 #[derive(Debug, Clone)]
 pub enum Message {
     Key(KeyEvent),
+    Mouse(MouseEvent),
     Paste(String),
     Tick(Timestamp),
     Look(Arc<Sample>),
-    /// A frame was drawn; it showed this part of a long text.
-    Drawn(TextExtent),
+    /// A frame was drawn.
+    Drawn(DrawnFrame),
     /// The requested period of the timeline; `None` if the locks are not sampled.
     Timeline {
         index: usize,
@@ -79,6 +85,14 @@ pub enum Message {
     SamplerEnded,
     /// An effect reports its result.
     Report(EffectReport),
+}
+
+/// What a frame showed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DrawnFrame {
+    /// The part of a long text over the panels.
+    pub text: TextExtent,
+    pub map: ScreenMap,
 }
 
 /// What just happened. It is shown until the next key, a change of database, or its timeout.
@@ -105,6 +119,8 @@ pub struct AppSetup {
     pub banner: Option<String>,
     /// Whether a new error rings the bell.
     pub bell: bool,
+    /// Whether the console has the mouse at its start.
+    pub mouse: bool,
 }
 
 /// How long a notice stays if no key is pressed.
@@ -135,6 +151,9 @@ pub struct App {
     is_from_overview: bool,
     /// What the last frame showed of the text over the panels.
     extent: TextExtent,
+    pointer: Pointer,
+    /// How many dialogs were opened.
+    dialogs: u64,
     /// The last minutes of the database with this index, for the panel of a large screen.
     recent: Option<(usize, Arc<Timeline>)>,
     ended_run: Option<EndedRun>,
@@ -153,6 +172,8 @@ impl App {
     /// A console without a sample.
     pub fn new(mut setup: AppSetup, interval: Duration, now: Timestamp) -> Self {
         Self {
+            pointer: Pointer::new(setup.mouse),
+            dialogs: 0,
             states: DatabaseStates::new(std::mem::take(&mut setup.profiles)),
             switch: ActionGate::new(setup.permit),
             setup,
@@ -184,6 +205,7 @@ impl App {
     /// Applies a message and returns the effects to run.
     #[must_use]
     pub fn update(&mut self, message: Message) -> Vec<Effect> {
+        self.pointer.withdraw_for(&message);
         let mut effects = self.apply(message);
         effects.extend(self.due_preview());
         effects
@@ -193,6 +215,7 @@ impl App {
     fn apply(&mut self, message: Message) -> Vec<Effect> {
         match message {
             Message::Key(key) => self.key(key),
+            Message::Mouse(event) => self.mouse(event),
             Message::Paste(text) => {
                 self.paste(&text);
                 Vec::new()
@@ -203,8 +226,9 @@ impl App {
                 Vec::new()
             }
             Message::Look(look) => self.sampled(&look),
-            Message::Drawn(extent) => {
-                self.drawn(extent);
+            Message::Drawn(drawn) => {
+                self.drawn(drawn.text);
+                self.pointer.drawn(drawn.map);
                 if self.recent_timeline().is_none() { self.ask_recent() } else { Vec::new() }
             }
             Message::Timeline { index, timeline } => {

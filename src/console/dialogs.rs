@@ -26,7 +26,7 @@ mod waiting;
 pub use checking::CheckingDialog;
 pub use checkpoint::CheckpointDialog;
 pub use fix::FixDialog;
-pub use frame::{DialogPage, centred, render, typed};
+pub use frame::{DialogPage, DialogRows, centred, render, typed};
 pub use health::HealthDialog;
 pub use ingest::IngestDialog;
 pub use kill::KillDialog;
@@ -40,6 +40,8 @@ pub use waiting::WaitingDialog;
 #[derive(Debug, Clone)]
 pub struct Dialog {
     pub kind: DialogKind,
+    /// Differs from that of every other dialog of the console, so that a click finds the dialog that was drawn.
+    pub number: u64,
     pub focus: DialogFocus,
     /// Why the last confirmation was rejected.
     pub complaint: Option<String>,
@@ -111,6 +113,14 @@ pub trait DialogContent: Debug {
     fn list_key(&mut self, _key: KeyEvent) -> bool {
         false
     }
+
+    /// Where the body shows the rows of a list, if it has one.
+    fn rows(&self, _page: DialogPage<'_>) -> Option<DialogRows> {
+        None
+    }
+
+    /// Moves the cursor of the list to the row `_at`.
+    fn point(&mut self, _at: usize) {}
 
     /// Whether the dialog needs its processes pinned.
     fn pins(&self) -> bool {
@@ -202,7 +212,7 @@ pub enum DialogReply {
 impl Dialog {
     /// A dialog whose initial focus makes an accidental Enter least harmful.
     pub fn new(kind: DialogKind) -> Self {
-        Self { focus: kind.content().first_focus(), kind, complaint: None, is_proposal: true }
+        Self { focus: kind.content().first_focus(), kind, number: 0, complaint: None, is_proposal: true }
     }
 
     pub(in crate::console) fn key(&mut self, key: KeyEvent) -> DialogReply {
@@ -237,11 +247,32 @@ impl Dialog {
             KeyCode::Char('y') if is_typing(key) => self.confirm(),
             KeyCode::Char('n' | 'q') if is_typing(key) => DialogReply::No,
             KeyCode::Enter => match self.focus {
-                DialogFocus::Button(DialogButton::Yes) => self.confirm(),
-                DialogFocus::Button(DialogButton::No) => DialogReply::No,
+                DialogFocus::Button(button) => self.press(button),
                 DialogFocus::Field(_) => self.shift_focus(1),
             },
             _ => self.move_focus(key),
+        }
+    }
+
+    /// Presses `button`, as Enter does on it.
+    pub(in crate::console) fn press(&mut self, button: DialogButton) -> DialogReply {
+        self.focus = DialogFocus::Button(button);
+        match button {
+            DialogButton::Yes => self.confirm(),
+            DialogButton::No => DialogReply::No,
+        }
+    }
+
+    /// Moves the cursor of the list to the row `at`.
+    pub(in crate::console) fn point(&mut self, at: usize) {
+        self.complaint = None;
+        self.kind.content_mut().point(at);
+    }
+
+    /// Handles a key of the list, if there is one.
+    pub(in crate::console) fn list_key(&mut self, key: KeyEvent) {
+        if self.kind.content_mut().list_key(key) {
+            self.complaint = None;
         }
     }
 

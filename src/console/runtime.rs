@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossterm::event::{Event, EventStream, KeyEventKind};
+use crossterm::event::{Event, EventStream, KeyEventKind, MouseButton, MouseEventKind};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use rustix::process::Signal;
@@ -27,7 +27,7 @@ use crate::{
 };
 
 use super::{
-    app::{App, Message, TextExtent},
+    app::{App, DrawnFrame, Message},
     log_lines,
     terminal::TerminalGuard,
     view::{self, theme::Theme},
@@ -58,7 +58,8 @@ pub async fn run(
     let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
     let (outbox, mut inbox) = mpsc::unbounded_channel();
     let executor = EffectExecutor::new(outbox, places);
-    let mut at_work = ConsoleRuntime { app, screen: TerminalGuard::enter()?, sampler, executor, histories };
+    let screen = TerminalGuard::enter(app.has_mouse())?;
+    let mut at_work = ConsoleRuntime { app, screen, sampler, executor, histories };
     // The stream starts a thread, and panics if it cannot.
     threads::need(1)?;
     let mut events = EventStream::new();
@@ -78,7 +79,7 @@ pub async fn run(
             return Ok(at_work.leave_screen(code));
         }
         let message = tokio::select! {
-            event = events.next() => match event {
+            event = next_event(&mut events) => match event {
                 Some(Ok(event)) => message(event),
                 // The terminal is gone, for example after a hang-up.
                 Some(Err(_)) | None => return Ok(129),
@@ -126,10 +127,10 @@ impl ConsoleRuntime {
         {
             return Ok(Some(code));
         }
-        let mut extent = TextExtent::default();
+        let mut drawn = DrawnFrame::default();
         self.screen.set_title(self.app.title())?;
-        self.screen.draw(|frame| extent = view::render(frame, &self.app, theme))?;
-        self.handle(Message::Drawn(extent))
+        self.screen.draw(|frame| drawn = view::render(frame, &self.app, theme))?;
+        self.handle(Message::Drawn(drawn))
     }
 
     /// Applies a message and runs its effects; returns the exit code if that ends the console.
@@ -146,6 +147,7 @@ impl ConsoleRuntime {
                 }
                 Effect::Copy(text) => TerminalGuard::copy(&text)?,
                 Effect::Bell => TerminalGuard::ring()?,
+                Effect::Mouse(is_taken) => self.screen.set_mouse(is_taken)?,
                 Effect::Note(level, text) => log::log!(level, "{}", text::clean(&text)),
                 Effect::AskPragmas { index, path, presence } => {
                     self.executor.ask_pragmas(index, path, presence, self.sampler.orders());
@@ -193,10 +195,31 @@ impl ConsoleRuntime {
     }
 }
 
+/// The next event that may change something. A motion of the pointer does not, so no frame follows it.
+async fn next_event(events: &mut EventStream) -> Option<io::Result<Event>> {
+    loop {
+        match events.next().await {
+            Some(Ok(Event::Mouse(mouse))) if !is_click_or_wheel(mouse.kind) => {}
+            event => return event,
+        }
+    }
+}
+
+fn is_click_or_wheel(kind: MouseEventKind) -> bool {
+    matches!(
+        kind,
+        MouseEventKind::Down(MouseButton::Left)
+            | MouseEventKind::Up(MouseButton::Left)
+            | MouseEventKind::ScrollDown
+            | MouseEventKind::ScrollUp
+    )
+}
+
 fn message(event: Event) -> Option<Message> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => Some(Message::Key(key)),
         Event::Paste(text) => Some(Message::Paste(text)),
+        Event::Mouse(mouse) => Some(Message::Mouse(mouse)),
         // Any event causes a new frame, including a resize.
         _ => None,
     }

@@ -24,6 +24,13 @@ use crate::text;
 const SAVE_TITLE: &str = "\x1b[22;2t";
 const RESTORE_TITLE: &str = "\x1b[23;2t";
 
+/// Reports presses, releases and the wheel (mode 1000), in decimal (1006). crossterm's own command also asks for each
+/// motion of the pointer, which would wake the console for nothing.
+const TAKE_MOUSE: &str = "\x1b[?1000h\x1b[?1006h";
+
+/// Whether the terminal reports the mouse.
+static HAS_MOUSE: AtomicBool = AtomicBool::new(false);
+
 /// Whether the title of the terminal is waltop's.
 static HAS_TITLE: AtomicBool = AtomicBool::new(false);
 
@@ -34,15 +41,17 @@ pub struct TerminalGuard {
     terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     // `None` until there is one.
     title: Option<String>,
+    /// Whether the console wants the mouse whenever it has the terminal.
+    wants_mouse: bool,
 }
 
 impl TerminalGuard {
-    /// Takes over the terminal. A panic restores it before the panic is reported.
+    /// Takes over the terminal, and its mouse if `wants_mouse`. A panic restores it before the panic is reported.
     ///
     /// # Errors
     ///
     /// If stdout is not a terminal that can be set up.
-    pub fn enter() -> io::Result<Self> {
+    pub fn enter(wants_mouse: bool) -> io::Result<Self> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
             let report = panic::take_hook();
@@ -53,9 +62,9 @@ impl TerminalGuard {
         });
         terminal::enable_raw_mode()?;
         // From here on a failure must restore the terminal.
-        let screen = enter_screen()
+        let screen = enter_screen(wants_mouse)
             .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())))
-            .map(|terminal| Self { terminal: ManuallyDrop::new(terminal), title: None });
+            .map(|terminal| Self { terminal: ManuallyDrop::new(terminal), title: None, wants_mouse });
         if screen.is_err() {
             restore();
         }
@@ -103,6 +112,16 @@ impl TerminalGuard {
         Ok(())
     }
 
+    /// Takes clicks and the wheel from the terminal, or leaves the mouse to it.
+    ///
+    /// # Errors
+    ///
+    /// If the terminal is gone.
+    pub fn set_mouse(&mut self, wants_mouse: bool) -> io::Result<()> {
+        self.wants_mouse = wants_mouse;
+        if wants_mouse { take_mouse() } else { leave_mouse() }
+    }
+
     /// Rings the bell of the terminal.
     ///
     /// # Errors
@@ -143,7 +162,7 @@ impl TerminalGuard {
         // Raw mode is only set if it is not already believed to be set.
         terminal::disable_raw_mode()?;
         terminal::enable_raw_mode()?;
-        enter_screen()?;
+        enter_screen(self.wants_mouse)?;
         self.clear()
     }
 
@@ -163,8 +182,23 @@ impl Drop for TerminalGuard {
     }
 }
 
-fn enter_screen() -> io::Result<()> {
-    execute!(io::stdout(), EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)
+fn enter_screen(wants_mouse: bool) -> io::Result<()> {
+    execute!(io::stdout(), EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)?;
+    if wants_mouse { take_mouse() } else { Ok(()) }
+}
+
+fn take_mouse() -> io::Result<()> {
+    HAS_MOUSE.store(true, Ordering::Release);
+    let mut out = io::stdout().lock();
+    out.write_all(TAKE_MOUSE.as_bytes())?;
+    out.flush()
+}
+
+fn leave_mouse() -> io::Result<()> {
+    if HAS_MOUSE.swap(false, Ordering::AcqRel) {
+        execute!(io::stdout(), event::DisableMouseCapture)?;
+    }
+    Ok(())
 }
 
 /// Whether this process is a job of its own, whose parent is a shell with job control.
@@ -193,6 +227,7 @@ fn restore() {
         let _ = io::stdout().write_all(title.as_bytes());
     }
     // The terminal may be gone; the failure cannot be reported.
+    let _ = leave_mouse();
     let _ = execute!(io::stdout(), event::DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = terminal::disable_raw_mode();
     let _ = io::stdout().flush();

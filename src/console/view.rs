@@ -9,8 +9,9 @@ use ratatui::{
 };
 
 use super::{
-    app::{App, FilterTarget, Mode, Overlay, TextExtent},
+    app::{App, DrawnFrame, FilterTarget, Mode, Overlay, TextExtent},
     dialogs,
+    screen_map::{RowList, ScreenMap, ScreenTarget},
 };
 use crate::{
     keymap::{Action, Panel},
@@ -48,55 +49,60 @@ use theme::Theme;
 
 /// The minimum size for the panels, in columns and rows.
 pub const SMALLEST: (u16, u16) = (60, 16);
-/// Draws the whole screen; returns what it shows of the text over the panels.
-pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> TextExtent {
+/// Draws the whole screen; returns what it shows of the text over the panels, and where what lies.
+pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> DrawnFrame {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         too_small(frame, area);
-        return TextExtent::default();
+        return DrawnFrame::default();
     }
+    let mut map = ScreenMap::default();
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     header::render(frame, top, app, theme);
     let mut shows_recent = false;
     match &app.mode {
         Mode::Overview(_) | Mode::Filter(FilterTarget::Databases(_)) => {
-            overview::render(frame, middle, app, theme);
+            overview::render(frame, middle, app, theme, &mut map);
         }
-        Mode::Panels | Mode::Filter(_) => shows_recent = panels(frame, middle, app, theme),
+        Mode::Panels | Mode::Filter(_) => shows_recent = panels(frame, middle, app, theme, &mut map),
         Mode::Timeline(past) => {
-            timeline::render(frame, middle, app, theme, past);
+            timeline::render(frame, middle, app, theme, past, &mut map);
         }
     }
-    footer::render(frame, bottom, app, theme);
-    let extent = match &app.overlay {
+    footer::render(frame, bottom, app, theme, &mut map);
+    if app.overlay.is_some() {
+        map.add(middle, ScreenTarget::Text);
+    }
+    let text = match &app.overlay {
         Some(Overlay::Help) => help::render(frame, middle, app, theme),
         Some(Overlay::Details(subject)) => details::render(frame, middle, app, theme, subject),
-        Some(Overlay::Documents(open)) => documents::render(frame, middle, app, theme, open),
+        Some(Overlay::Documents(open)) => documents::render(frame, middle, app, theme, open, &mut map),
         Some(Overlay::Dialog(open)) => {
             let (now, database, databases) = (app.now, app.database(), app.databases());
             let scene = dialogs::DialogScene { now, database, databases };
-            dialogs::render(frame, middle, scene, theme, open);
+            dialogs::render(frame, middle, scene, theme, open, &mut map);
             TextExtent::default()
         }
         None => TextExtent::default(),
     };
     if let Some(open) = &app.palette {
-        palette::render(frame, middle, app, theme, open);
+        palette::render(frame, middle, app, theme, open, &mut map);
     }
     let last = Rect { y: middle.bottom().saturating_sub(1), height: 1, ..middle };
     footer::render_notice(frame, last, app, theme);
     if theme.is_ascii {
         ascii::simplify(frame.buffer_mut());
     }
-    TextExtent { shows_recent, ..extent }
+    DrawnFrame { text: TextExtent { shows_recent, ..text }, map }
 }
 
 /// Draws the panels; returns whether the last minutes of the write lock are among them.
-fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> bool {
+fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) -> bool {
     let layout = ScreenLayout::of(area, app);
     for &(which, area) in &layout.panels {
-        panel(frame, area, app, theme, which);
+        map.add(area, ScreenTarget::List(RowList::Panel(which)));
+        panel(frame, area, app, theme, which, map);
     }
     if let Some(area) = layout.timeline {
         timeline::render_below(frame, area, app, theme);
@@ -133,14 +139,14 @@ fn too_small(frame: &mut Frame, area: Rect) {
     frame.render_widget(Paragraph::new(text), area);
 }
 
-fn panel(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel) {
+fn panel(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel, map: &mut ScreenMap) {
     match which {
-        Panel::Processes => processes::render(frame, area, app, theme),
+        Panel::Processes => processes::render(frame, area, app, theme, map),
         Panel::Files => files::render(frame, area, app, theme),
-        Panel::Pragmas => pragmas::render(frame, area, app, theme),
-        Panel::Ingestion => ingestion::render(frame, area, app, theme),
+        Panel::Pragmas => pragmas::render(frame, area, app, theme, map),
+        Panel::Ingestion => ingestion::render(frame, area, app, theme, map),
         Panel::Log => log::render(frame, area, app, theme),
-        Panel::Findings => findings::render(frame, area, app, theme),
+        Panel::Findings => findings::render(frame, area, app, theme, map),
     }
 }
 

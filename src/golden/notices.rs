@@ -69,6 +69,8 @@ fn add_notices(lines: &mut Lines) {
             Notice::NotArmed { why: NotArmed::ReadOnly(ReadOnly), key: key() },
             Notice::NotArmed { why: NotArmed::Disarmed, key: key() },
         ],
+        Notice::MouseFreed { .. } => [Notice::MouseFreed { key: key() }],
+        Notice::MouseTaken { .. } => [Notice::MouseTaken { key: key() }],
         Notice::Armed => [Notice::Armed],
         Notice::Disarmed { .. } => [Notice::Disarmed { key: key() }],
         Notice::Hazard(_) => [Notice::Hazard(hazard.clone())],

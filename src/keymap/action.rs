@@ -66,6 +66,8 @@ pub enum Action {
     CopyPid,
     /// Draws every cell again.
     Redraw,
+    /// Leaves the mouse to the terminal, or takes it back.
+    Mouse,
     /// Stops this process as the shell would.
     Suspend,
     /// Disarms or arms the keys that change something.
@@ -135,7 +137,8 @@ impl Action {
             | Self::Refresh
             | Self::Faster
             | Self::Slower
-            | Self::Redraw => KeyGroup::View,
+            | Self::Redraw
+            | Self::Mouse => KeyGroup::View,
         }
     }
 }

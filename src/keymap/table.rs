@@ -307,6 +307,13 @@ pub const KEYMAP: &[KeyBinding] = &[
         help: "disarm the keys that change something, or arm them again",
     },
     KeyBinding {
+        name: "mouse",
+        keys: &["M"],
+        action: Action::Mouse,
+        label: "",
+        help: "free the mouse, so that the terminal selects text with it, or take it back",
+    },
+    KeyBinding {
         name: "redraw",
         keys: &["Ctrl-L"],
         action: Action::Redraw,

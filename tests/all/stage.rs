@@ -15,7 +15,7 @@ use waltop::{
     act::{Effect, EffectReport, signal::SignalTarget},
     config::{Config, Palette, profile::Profile},
     console::{
-        app::{App, AppSetup, LogLine, Message, TextExtent},
+        app::{App, AppSetup, DrawnFrame, LogLine, Message},
         view::{self, theme::Theme},
     },
     diagnose,
@@ -32,7 +32,7 @@ pub struct Stage {
     /// What was sampled, and the present on the clock of the samples; by the calendar it is always the same time.
     pub history: Option<(LockHistory, Instant)>,
     size: (u16, u16),
-    extent: RefCell<TextExtent>,
+    drawn: RefCell<DrawnFrame>,
 }
 
 impl Stage {
@@ -58,9 +58,10 @@ impl Stage {
             home: Some("/home/me".into()),
             banner: None,
             bell: true,
+            mouse: true,
         };
         let app = App::new(setup, Duration::from_secs(1), now());
-        let mut stage = Self { app, history: None, size, extent: RefCell::default() };
+        let mut stage = Self { app, history: None, size, drawn: RefCell::default() };
         stage.update(Message::Look(Arc::new(look)));
         stage
     }
@@ -77,8 +78,8 @@ impl Stage {
             effects.extend(self.update(Message::Key(key)));
             // The runtime draws after each message, and tells the state how far a text can be scrolled.
             self.screen();
-            let extent = self.extent.borrow().clone();
-            self.update(Message::Drawn(extent));
+            let drawn = self.drawn.borrow().clone();
+            self.update(Message::Drawn(drawn));
             rest = &rest[length..];
         }
         effects
@@ -117,10 +118,10 @@ impl Stage {
     /// The screen as text, a line a row.
     pub fn screen(&self) -> String {
         let mut terminal = Terminal::new(TestBackend::new(self.size.0, self.size.1)).expect("a test screen");
-        let mut extent = TextExtent::default();
-        let draw = |frame: &mut Frame| extent = view::render(frame, &self.app, &Theme::of(Palette::Dark));
+        let mut drawn = DrawnFrame::default();
+        let draw = |frame: &mut Frame| drawn = view::render(frame, &self.app, &Theme::of(Palette::Dark));
         terminal.draw(draw).expect("it can be drawn");
-        self.extent.replace(extent);
+        self.drawn.replace(drawn);
         let buffer = terminal.backend().buffer();
         let mut rows = Vec::new();
         for y in 0..self.size.1 {

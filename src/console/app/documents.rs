@@ -47,6 +47,10 @@ pub struct OpenDocument {
 }
 
 impl DocumentSearch {
+    pub(super) fn select(&mut self, at: usize) {
+        self.selected = at.min(self.hits().len().saturating_sub(1));
+    }
+
     fn hits(&self) -> &[FoundText] {
         if let SearchState::Found { hits, .. } = &self.state { hits } else { &[] }
     }
@@ -155,7 +159,7 @@ impl App {
     }
 
     #[must_use]
-    fn read_document(&mut self) -> Vec<Effect> {
+    pub(super) fn read_document(&mut self) -> Vec<Effect> {
         let Some(search) = self.search_list() else { return Vec::new() };
         let Some(found) = search.hits().get(search.selected).cloned() else { return Vec::new() };
         let path = found.path.clone();

@@ -151,6 +151,7 @@ impl App {
             | Action::Help
             | Action::Palette
             | Action::Redraw
+            | Action::Mouse
             | Action::Suspend
             | Action::Quit => true,
         }
@@ -222,6 +223,7 @@ impl App {
             Action::CopyPid => return self.copy_pid(),
             Action::Tag => return self.toggle_tag(),
             Action::Redraw => return vec![Effect::Redraw],
+            Action::Mouse => return self.toggle_mouse(),
             Action::Suspend => return vec![Effect::Suspend],
             Action::Timeline => return self.toggle_timeline(),
             Action::Earlier | Action::Later | Action::PreviousHold | Action::NextHold => {
@@ -307,7 +309,7 @@ impl App {
         if self.is_from_overview { self.toggle_overview() } else { Vec::new() }
     }
 
-    fn step(&mut self, by: isize) {
+    pub(super) fn step(&mut self, by: isize) {
         if self.overlay.is_some() || self.timeline().is_some() {
             let by = by.clamp(-1000, 1000);
             self.scroll =

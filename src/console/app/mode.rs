@@ -44,8 +44,10 @@ impl App {
         self.show_dialog(Dialog::new(kind));
     }
 
-    pub(super) fn show_dialog(&mut self, dialog: Dialog) {
+    pub(super) fn show_dialog(&mut self, mut dialog: Dialog) {
         self.close_overlay();
+        self.dialogs += 1;
+        dialog.number = self.dialogs;
         self.overlay = Some(Overlay::Dialog(Box::new(dialog)));
     }
 

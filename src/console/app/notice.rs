@@ -78,6 +78,14 @@ pub enum Notice {
         why: NotArmed,
         key: String,
     },
+    /// The terminal has the mouse; `key` takes it back.
+    MouseFreed {
+        key: String,
+    },
+    /// The console has the mouse; `key` frees it.
+    MouseTaken {
+        key: String,
+    },
     Armed,
     Disarmed {
         key: String,
@@ -160,6 +168,8 @@ impl Notice {
             | Self::NothingToSearch
             | Self::Tree { .. }
             | Self::RowsHidden { .. }
+            | Self::MouseFreed { .. }
+            | Self::MouseTaken { .. }
             | Self::Armed
             | Self::Disarmed { .. }
             | Self::NothingToFix
@@ -222,6 +232,12 @@ impl fmt::Display for Notice {
             }
             Self::NotArmed { why: NotArmed::ReadOnly(why), .. } => why.fmt(f),
             Self::NotArmed { why: why @ NotArmed::Disarmed, key } => write!(f, "{why}: {key} arms them"),
+            Self::MouseFreed { key } => {
+                write!(f, "the mouse is free: it selects text in the terminal; {key} takes it back")
+            }
+            Self::MouseTaken { key } => {
+                write!(f, "the mouse acts on the screen; {key} frees it to select text")
+            }
             Self::Armed => f.write_str("actions are armed"),
             Self::Disarmed { key } => write!(f, "actions are disarmed: {key} arms them again"),
             Self::Hazard(why) => write!(f, "refused, since data could be lost: {why}"),

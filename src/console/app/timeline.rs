@@ -83,7 +83,15 @@ impl TimelineView {
             (None, true) => holds.iter().position(|hold| hold.cells.start >= step.end),
             (None, false) => holds.iter().rposition(|hold| hold.cells.end <= step.start),
         };
-        let Some(hold) = to.and_then(|at| holds.get(at)) else { return };
+        if let Some(at) = to {
+            self.select_hold(at);
+        }
+    }
+
+    /// Selects the hold `at`, if there is one.
+    pub(super) fn select_hold(&mut self, at: usize) {
+        let Some(timeline) = self.known() else { return };
+        let Some(hold) = timeline.holds.get(at) else { return };
         let (start, cursor) = (hold.start, hold.cells.start * Timeline::STEPS / Timeline::CELLS);
         let end = timeline.end;
         self.end.get_or_insert(end);

@@ -12,7 +12,10 @@ use tui_input::Input;
 
 use super::{Dialog, DialogButton, DialogField, DialogFocus, DialogScene};
 use crate::{
-    console::view::{framed, theme::Theme},
+    console::{
+        screen_map::{RowList, ScreenMap, ScreenTarget},
+        view::{framed, theme::Theme},
+    },
     text,
 };
 
@@ -26,7 +29,25 @@ pub struct DialogPage<'a> {
     pub height: usize,
 }
 
-pub fn render(frame: &mut Frame, area: Rect, scene: DialogScene<'_>, theme: &Theme, dialog: &Dialog) {
+/// Where a body shows the rows of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct DialogRows {
+    /// The line of the first row.
+    pub line: usize,
+    /// The index of the first row.
+    pub first: usize,
+    pub shown: usize,
+}
+
+/// Draws `dialog`, and adds to `map` what a click can hit. Whatever lies beside the dialog cannot be hit.
+pub fn render(
+    frame: &mut Frame,
+    area: Rect,
+    scene: DialogScene<'_>,
+    theme: &Theme,
+    dialog: &Dialog,
+    map: &mut ScreenMap,
+) {
     let content = dialog.kind.content();
     let width = content.width().min(area.width);
     let room = usize::from(width).saturating_sub(4);
@@ -37,7 +58,8 @@ pub fn render(frame: &mut Frame, area: Rect, scene: DialogScene<'_>, theme: &The
     if let Some(complaint) = &dialog.complaint {
         lines.extend(page.sentence(Level::Error, &format!("✖ {complaint}")));
     }
-    lines.push(buttons(dialog, theme));
+    let (line, buttons) = buttons(dialog, theme);
+    lines.push(line);
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);
     let area = centred(area, width, height);
     frame.render_widget(Clear, area);
@@ -45,7 +67,33 @@ pub fn render(frame: &mut Frame, area: Rect, scene: DialogScene<'_>, theme: &The
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     // The buttons are the last line. If the space is too small, the body is cut.
     let scroll = lines.len().saturating_sub(inner.height.into());
+    let count = lines.len();
     frame.render_widget(Paragraph::new(lines).scroll((u16::try_from(scroll).unwrap_or(0), 0)), inner);
+    map.dialog = Some(dialog.number);
+    map.add(frame.area(), ScreenTarget::Nothing);
+    if let Some(rows) = content.rows(page) {
+        add_rows(map, inner, rows, scroll);
+    }
+    let last = Rect { y: inner.y + row(count.saturating_sub(1 + scroll)), height: 1, ..inner };
+    for (button, from, width) in buttons {
+        let area = Rect { x: last.x + row(from), width: row(width), ..last };
+        map.add(area.intersection(inner), ScreenTarget::Button(button));
+    }
+}
+
+/// Adds the rows of a list in a dialog of which the first `scroll` lines are cut.
+fn add_rows(map: &mut ScreenMap, inner: Rect, rows: DialogRows, scroll: usize) {
+    let cut = scroll.saturating_sub(rows.line).min(rows.shown);
+    let top = row(rows.line.saturating_sub(scroll));
+    let area = Rect { y: inner.y + top, height: row(rows.shown - cut), ..inner }.intersection(inner);
+    let first = rows.first + cut;
+    map.add_rows(area, RowList::Dialog, (first, first + usize::from(area.height)), 1);
+    // `[x]` or `[ ]`.
+    map.add_ticks(Rect { width: area.width.min(3), ..area }, first);
+}
+
+fn row(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
 }
 
 /// A rectangle in the middle of `area`, at most as large as it.
@@ -130,9 +178,10 @@ fn around_cursor(input: &Input, room: usize) -> (String, String) {
     (text::clean(&before), text::clean(&after))
 }
 
-fn buttons(dialog: &Dialog, theme: &Theme) -> Line<'static> {
+/// The line of the buttons; of each button the first column and the width.
+fn buttons(dialog: &Dialog, theme: &Theme) -> (Line<'static>, Vec<(DialogButton, usize, usize)>) {
     if let Some(hint) = dialog.kind.content().hint() {
-        return Line::styled(format!("  {hint}"), theme.muted);
+        return (Line::styled(format!("  {hint}"), theme.muted), Vec::new());
     }
     let fields = dialog.kind.content().fields();
     // While a text field has the focus, `n` and `y` are typed into it.
@@ -142,11 +191,12 @@ fn buttons(dialog: &Dialog, theme: &Theme) -> Line<'static> {
         let text = if is_typing { format!("[ {label} ]") } else { format!("[ {letter} {label} ]") };
         Span::styled(text, style)
     };
-    Line::from(vec![
-        Span::raw("  "),
-        button('n', "No", DialogButton::No),
-        Span::raw("   "),
-        button('y', "Yes", DialogButton::Yes),
-        Span::styled("    Tab moves, Esc leaves", theme.muted),
-    ])
+    let no = button('n', "No", DialogButton::No);
+    let yes = button('y', "Yes", DialogButton::Yes);
+    let (left, between) = (Span::raw("  "), Span::raw("   "));
+    let before_yes = left.width() + no.width() + between.width();
+    let places =
+        vec![(DialogButton::No, left.width(), no.width()), (DialogButton::Yes, before_yes, yes.width())];
+    let hint = Span::styled("    Tab moves, Esc leaves", theme.muted);
+    (Line::from(vec![left, no, between, yes, hint]), places)
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use log::Level;
 use ratatui::text::Line;
 
-use super::{DialogContent, DialogPage, DialogScene};
+use super::{DialogContent, DialogPage, DialogRows, DialogScene};
 use crate::{
     act::{
         ConfirmedAction, reap,
@@ -128,14 +128,32 @@ impl DialogContent for ReapList {
     }
 
     fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
-        let head = format!("{}: y sends them TERM, Space ticks or unticks a row, j k move.", self.counts());
-        let mut lines = page.plain(&head);
+        let mut lines = self.head(page);
         lines.extend(self.list(scene, page, BESIDE));
         lines
+    }
+
+    fn rows(&self, page: DialogPage<'_>) -> Option<DialogRows> {
+        Some(self.rows_at(self.head(page).len(), page, BESIDE))
+    }
+
+    fn point(&mut self, at: usize) {
+        self.cursor = at.min(self.rows.len().saturating_sub(1));
     }
 }
 
 impl ReapList {
+    fn head(&self, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        page.plain(&format!("{}: y sends them TERM, Space ticks or unticks a row, j k move.", self.counts()))
+    }
+
+    /// The rows that fit beside `beside` other lines, from the line `line` of the body on.
+    pub(super) fn rows_at(&self, line: usize, page: DialogPage<'_>, beside: usize) -> DialogRows {
+        let shown = page.height.saturating_sub(beside).clamp(1, self.rows.len().max(1));
+        let first = view::first_row(self.cursor, u16::try_from(shown).unwrap_or(u16::MAX));
+        DialogRows { line, first, shown }
+    }
+
     /// How many of the rows that can be stopped are ticked.
     pub(super) fn counts(&self) -> String {
         let offered = self.rows.iter().filter(|row| !matches!(row.mark, StopMark::Refused(_))).count();
@@ -150,8 +168,7 @@ impl ReapList {
         beside: usize,
     ) -> Vec<Line<'static>> {
         let mut lines = Vec::new();
-        let shown = page.height.saturating_sub(beside).clamp(1, self.rows.len().max(1));
-        let first = view::first_row(self.cursor, u16::try_from(shown).unwrap_or(u16::MAX));
+        let DialogRows { first, shown, .. } = self.rows_at(0, page, beside);
         for (at, row) in self.rows.iter().enumerate().skip(first).take(shown) {
             let text = text::pad(&row_text(scene.now, row), page.room);
             let style = match row.mark {

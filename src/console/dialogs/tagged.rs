@@ -5,7 +5,7 @@ use log::Level;
 use ratatui::text::Line;
 
 use super::{
-    DialogContent, DialogField, DialogPage, DialogScene, ReapList, neighbour,
+    DialogContent, DialogField, DialogPage, DialogRows, DialogScene, ReapList, neighbour,
     reap::BESIDE,
     stop::{signal_field, signal_of},
 };
@@ -68,6 +68,26 @@ impl DialogContent for TaggedDialog {
     }
 
     fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        let mut lines = self.head(page);
+        // The signal, and what stands above the rows here and not in the list of stale processes.
+        let beside = BESIDE + lines.len();
+        lines.extend(self.list.list(scene, page, beside));
+        lines
+    }
+
+    fn rows(&self, page: DialogPage<'_>) -> Option<DialogRows> {
+        let above = self.head(page).len();
+        Some(self.list.rows_at(above, page, BESIDE + above))
+    }
+
+    fn point(&mut self, at: usize) {
+        self.list.point(at);
+    }
+}
+
+impl TaggedDialog {
+    /// What stands above the rows.
+    fn head(&self, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let mut lines = Vec::new();
         if let Some(other) = &self.other {
             lines.extend(page.sentence(Level::Warn, &format!("▲ {other}")));
@@ -92,9 +112,6 @@ impl DialogContent for TaggedDialog {
             }
         };
         lines.extend(page.sentence(Level::Warn, cost));
-        // The signal, and what stands above the rows here and not in the list of stale processes.
-        let beside = BESIDE + lines.len();
-        lines.extend(self.list.list(scene, page, beside));
         lines
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     console::{
         app::{App, DocumentSearch, OpenDocument, SearchState, TextExtent},
         dialogs::{self, typed},
+        screen_map::{RowList, ScreenMap, ScreenTarget},
     },
     text, units,
 };
@@ -22,12 +23,22 @@ const EACH: u16 = 2;
 /// The frame, the query and the line about the state.
 const BESIDE: u16 = 4;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, open: &DocumentSearch) -> TextExtent {
+pub fn render(
+    frame: &mut Frame,
+    area: Rect,
+    app: &App,
+    theme: &Theme,
+    open: &DocumentSearch,
+    map: &mut ScreenMap,
+) -> TextExtent {
     let area = dialogs::centred(area, area.width.min(110), area.height);
     frame.render_widget(Clear, area);
     if let Some(document) = &open.open {
         return read(frame, area, app, theme, document);
     }
+    // Letters are text for the query, so the keys of the last line do not act.
+    map.add(frame.area(), ScreenTarget::Nothing);
+    map.add(area, ScreenTarget::List(RowList::Documents));
     let name = open.database.file_name().unwrap_or(open.database.as_os_str()).to_string_lossy();
     let title = format!(" Documents in {name}: Enter searches, then opens; Esc closes ");
     let inner = framed(frame, area, theme.focus, Span::styled(text::clean(&title), theme.title));
@@ -38,6 +49,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, open: &Do
     if let SearchState::Found { hits, .. } = &open.state {
         let visible = area.height.saturating_sub(BESIDE) / EACH;
         let first = first_row(open.selected, visible);
+        let rows = Rect { y: inner.y + 2, height: visible * EACH, ..inner };
+        map.add_rows(rows.intersection(inner), RowList::Documents, (first, hits.len()), EACH);
         for (at, hit) in hits.iter().enumerate().skip(first).take(visible.into()) {
             let (mark, style) =
                 if at == open.selected { ("▸", theme.selected) } else { (" ", theme.title) };

@@ -14,7 +14,10 @@ use super::{
     theme::{Theme, sign},
 };
 use crate::{
-    console::app::{App, FilterTarget, FindingRow, ResolvedFinding},
+    console::{
+        app::{App, FilterTarget, FindingRow, ResolvedFinding},
+        screen_map::{RowList, ScreenMap, ScreenTarget},
+    },
     keymap::{Action, Panel},
     snapshot::{Finding, FindingKind, RemedyAction, Severity},
     text, units,
@@ -30,7 +33,7 @@ const KEY: usize = 12;
 const NAMED: usize = 110;
 const NAME: usize = 18;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) {
     let inner = boxed(frame, area, app, theme, Panel::Findings, &title(app));
     if app.database().is_none() {
         return empty(frame, inner, theme, "looking…");
@@ -38,13 +41,15 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let lines = lines(app, theme, inner.width.into());
     let room = usize::from(inner.height);
     if lines.len() <= room {
+        add_rows(map, inner, &lines);
         let lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
         return frame.render_widget(Paragraph::new(lines), inner);
     }
     // The last row states that there are more.
     let visible = room.saturating_sub(1);
     let has_focus = app.focus == Panel::Findings;
-    let selected = lines.iter().position(|(is_selected, _)| *is_selected).unwrap_or(0);
+    let wanted = app.selected_row(Panel::Findings);
+    let selected = lines.iter().position(|(row, _)| *row == Some(wanted)).unwrap_or(0);
     let first = if has_focus { (selected + 1).saturating_sub(visible) } else { 0 };
     let more = if app.zoomed {
         format!("{} {}", app.key_of(Action::Down), app.key_of(Action::Up))
@@ -52,6 +57,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         app.key_of(Action::Zoom(Panel::Findings)).to_owned()
     };
     let hidden = lines.len() - first;
+    let shown = first + if hidden > room { visible } else { hidden };
+    add_rows(map, inner, &lines[first..shown]);
     let mut shown: Vec<Line> = lines.into_iter().skip(first).map(|(_, line)| line).collect();
     if hidden > room {
         shown.truncate(visible);
@@ -59,6 +66,16 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         shown.push(Line::styled(more, theme.muted));
     }
     frame.render_widget(Paragraph::new(shown), inner);
+}
+
+/// Adds the rows among `lines`, which are drawn from the first line of `area` on.
+fn add_rows(map: &mut ScreenMap, area: Rect, lines: &[(Option<usize>, Line<'_>)]) {
+    for (y, (row, _)) in (area.y..area.bottom()).zip(lines) {
+        if let Some(row) = row {
+            let line = Rect { y, height: 1, ..area };
+            map.add(line, ScreenTarget::Row(RowList::Panel(Panel::Findings), *row));
+        }
+    }
 }
 
 /// When `gone` was resolved, how long the console saw it, and how often. A sentence that itself states how long
@@ -90,8 +107,8 @@ fn title(app: &App) -> String {
     }
 }
 
-/// All lines of the panel, and whether each is the selected row.
-fn lines(app: &App, theme: &Theme, width: usize) -> Vec<(bool, Line<'static>)> {
+/// All lines of the panel, each with the index of its row; a remark is no row.
+fn lines(app: &App, theme: &Theme, width: usize) -> Vec<(Option<usize>, Line<'static>)> {
     let rows = app.finding_rows();
     let selected = app.selected_row(Panel::Findings);
     let has_focus = app.focus == Panel::Findings;
@@ -108,12 +125,12 @@ fn lines(app: &App, theme: &Theme, width: usize) -> Vec<(bool, Line<'static>)> {
             };
             let line = line(app, *row, mark, theme, width);
             let is_marked = at == selected && has_focus;
-            (at == selected, if is_marked { selected_line(&line, theme) } else { line })
+            (Some(at), if is_marked { selected_line(&line, theme) } else { line })
         })
         .collect();
     let remarks = remarks(app, ended).map(|remark| {
         let remark = format!("   {}", text::fit(&remark, width.saturating_sub(MARK)));
-        (false, Line::styled(remark, theme.muted))
+        (None, Line::styled(remark, theme.muted))
     });
     lines.splice(ended..ended, remarks);
     lines

@@ -11,12 +11,15 @@ use unicode_width::UnicodeWidthStr;
 
 use super::theme::Theme;
 use crate::{
-    console::app::{App, FilterTarget, Mode},
+    console::{
+        app::{App, FilterTarget, Mode},
+        screen_map::{ScreenMap, ScreenTarget},
+    },
     keymap::{Action, ActiveBinding, Panel},
     text,
 };
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) {
     let room = usize::from(area.width);
     let line = match app.mode {
         _ if app.search.is_typed => {
@@ -35,7 +38,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
             };
             prompt(label, app.filter(target), "  Enter keeps it, Esc clears it", theme, room)
         }
-        _ => keys(app, theme, room),
+        _ => keys(app, theme, area, map),
     };
     frame.render_widget(Paragraph::new(line), area);
 }
@@ -69,18 +72,22 @@ pub fn render_notice(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 }
 
 /// As many of the active keys as fit; help and quit always.
-fn keys(app: &App, theme: &Theme, room: usize) -> Line<'static> {
+fn keys(app: &App, theme: &Theme, area: Rect, map: &mut ScreenMap) -> Line<'static> {
     let labelled: Vec<_> = app.bindings().filter(|bound| !bound.binding.label.is_empty()).collect();
     let key = |bound: &ActiveBinding<'_>| bound.keys.first().map_or_else(String::new, ToString::to_string);
     let width = |bound: &ActiveBinding<'_>| key(bound).width() + bound.binding.label.width() + 3;
     let (rest, always) = labelled.split_at(labelled.len().saturating_sub(2));
-    let mut left = room.saturating_sub(always.iter().map(width).sum());
+    let mut left = usize::from(area.width).saturating_sub(always.iter().map(width).sum());
     let shown = rest.iter().take_while(|bound| {
         let fits = left >= width(bound);
         left = left.saturating_sub(width(bound));
         fits
     });
+    let mut place = Rect { width: 0, ..area };
     let spans = shown.chain(always).flat_map(|bound| {
+        place.x += place.width;
+        place.width = u16::try_from(width(bound)).unwrap_or(u16::MAX);
+        map.add(place.intersection(area), ScreenTarget::Key(bound.binding.action));
         [
             Span::styled(format!(" {}", key(bound)), theme.accent),
             Span::raw(format!(" {} ", bound.binding.label)),

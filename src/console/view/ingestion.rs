@@ -10,7 +10,10 @@ use ratatui::{
 
 use super::{bar, boxed, empty, level, selected_line, theme::Theme};
 use crate::{
-    console::app::App,
+    console::{
+        app::App,
+        screen_map::{RowList, ScreenMap, ScreenTarget},
+    },
     keymap::{Action, Panel},
     snapshot::{
         BatchDecision, Database, DurationSpread, IngestWatcher, Ingestion, IngestionState, LockSharing,
@@ -33,7 +36,7 @@ pub fn height(app: &App) -> u16 {
     8 + watched + u16::try_from(runs.saturating_sub(1).min(PAST)).unwrap_or_default()
 }
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) {
     let inner = boxed(frame, area, app, theme, Panel::Ingestion, &title(app));
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
     let inner = watching(frame, inner, app, database, theme);
@@ -61,6 +64,10 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let first = selected - selected.min(room.saturating_sub(older).max(room / 2));
     let mut lines = Vec::new();
     for (row, ingestion) in database.ingestions.iter().enumerate().skip(first) {
+        let tall = if row == selected { open.len() } else { 1 };
+        let [above, tall] = [lines.len(), tall].map(|lines| u16::try_from(lines).unwrap_or(u16::MAX));
+        let place = Rect { y: inner.y.saturating_add(above), height: tall, ..inner }.intersection(inner);
+        map.add(place, ScreenTarget::Row(RowList::Panel(Panel::Ingestion), row));
         if row == selected {
             lines.append(&mut open);
         } else {

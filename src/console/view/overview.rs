@@ -15,7 +15,11 @@ use super::{
     theme::{Theme, sign},
 };
 use crate::{
-    console::{app::App, process_columns},
+    console::{
+        app::App,
+        process_columns,
+        screen_map::{RowList, ScreenMap, ScreenTarget},
+    },
     history::WriteLane,
     keymap::Action,
     snapshot::{Database, Severity},
@@ -27,7 +31,7 @@ const WIDE: u16 = 110;
 /// Columns of the mark and the sign of a database.
 const MARK: usize = 3;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) {
     let names = app.names();
     let visible = app.visible_databases();
     let [open, back, filter] =
@@ -51,6 +55,9 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         let row = OverviewRow { app, theme, index, name: &names[index], database: &app.databases()[index] };
         lines.extend(row.lines(sentences, width));
     }
+    map.add(area, ScreenTarget::List(RowList::Databases));
+    let shown = visible.len().min(first + room);
+    map.add_rows(inner, RowList::Databases, (first, shown), u16::try_from(tall).unwrap_or(1));
     if visible.is_empty() {
         let is_filtered = !names.is_empty();
         let words = if is_filtered { "No database matches the filter: Esc clears it." } else { "looking…" };

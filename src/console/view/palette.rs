@@ -13,6 +13,7 @@ use crate::{
     console::{
         app::{App, CommandPalette},
         dialogs::{self, typed},
+        screen_map::{RowList, ScreenMap, ScreenTarget},
     },
     keymap::NamedKey,
     text,
@@ -25,7 +26,14 @@ const ROWS: u16 = 16;
 /// The frame, the typed text, and the line about the selected action.
 const BESIDE: u16 = 4;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, open: &CommandPalette) {
+pub fn render(
+    frame: &mut Frame,
+    area: Rect,
+    app: &App,
+    theme: &Theme,
+    open: &CommandPalette,
+    map: &mut ScreenMap,
+) {
     let height = (ROWS + BESIDE).min(area.height);
     let area = dialogs::centred(area, area.width.min(100), height);
     frame.render_widget(Clear, area);
@@ -38,6 +46,10 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, open: &Co
     let rows = app.palette_rows();
     let visible = height.saturating_sub(BESIDE);
     let first = first_row(open.selected, visible);
+    map.add(frame.area(), ScreenTarget::Nothing);
+    map.add(area, ScreenTarget::List(RowList::Palette));
+    let body = Rect { y: inner.y + 1, height: visible, ..inner };
+    map.add_rows(body.intersection(inner), RowList::Palette, (first, rows.len()), 1);
     for (at, bound) in rows.iter().enumerate().skip(first).take(visible.into()) {
         let keys: Vec<&str> = bound.keys.iter().map(NamedKey::as_str).collect();
         let name = text::pad(bound.binding.name, NAME);

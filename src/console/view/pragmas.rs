@@ -8,7 +8,10 @@ use ratatui::{
 
 use super::{boxed, empty, table::SelectableTable, theme::Theme};
 use crate::{
-    console::app::{App, PragmaLine},
+    console::{
+        app::{App, PragmaLine},
+        screen_map::{RowList, ScreenMap},
+    },
     keymap::Panel,
     snapshot::PragmaSource,
     text,
@@ -19,7 +22,7 @@ const VALUE: usize = 14;
 /// The minimum columns that show a column for each owner.
 const WIDE: usize = 86;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) {
     let Some(database) = app.database() else {
         let inner = boxed(frame, area, app, theme, Panel::Pragmas, "Pragmas");
         return empty(frame, inner, theme, "looking…");
@@ -56,7 +59,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         selected: app.selected_row(Panel::Pragmas),
         has_focus: app.focus == Panel::Pragmas,
     };
-    table.render(frame, rest, theme);
+    let (first, body) = table.render(frame, rest, theme);
+    map.add_rows(body, RowList::Panel(Panel::Pragmas), (first, lines.len()), 1);
 }
 
 /// How many pragmas comply, and where those that do not are set.

@@ -17,6 +17,7 @@ use crate::{
     console::{
         app::{App, FilterTarget, TableRow, TreeBranch},
         process_columns::{CellInput, CellTone, ColumnWidth, PROCESS_COLUMNS, ProcessColumn},
+        screen_map::{RowList, ScreenMap, ScreenTarget},
     },
     history::WriteLane,
     keymap::Panel,
@@ -31,7 +32,7 @@ const TREE: usize = 16;
 /// Below this width the columns are narrower, so that the last minute has room.
 const NARROW: u16 = 74;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) {
     let Some(database) = app.database() else {
         let inner = boxed(frame, area, app, theme, Panel::Processes, Panel::Processes.title());
         return empty(frame, inner, theme, "looking…");
@@ -68,7 +69,9 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         selected,
         has_focus,
     };
-    drawn.render(frame, inner, theme);
+    let (first, body) = drawn.render(frame, inner, theme);
+    map.add_rows(body, RowList::Panel(Panel::Processes), (first, rows.len()), 1);
+    table.add_headings(inner, map);
 }
 
 fn title(app: &App, database: &Database) -> String {
@@ -148,6 +151,20 @@ impl<'a> ProcessTable<'a> {
             let arrow = if self.app.order.column.heading == column.heading { arrow } else { "" };
             aligned(&format!("{}{arrow}", column.heading), column, *width).into()
         })
+    }
+
+    /// Adds the headings, which stand in the first line of `area`.
+    fn add_headings(&self, area: Rect, map: &mut ScreenMap) {
+        let mut from = area.x + u16::try_from(MARK).unwrap_or(0);
+        for (column, width) in &self.columns {
+            let width = u16::try_from(*width).unwrap_or(u16::MAX);
+            let at = PROCESS_COLUMNS.iter().position(|it| it.heading == column.heading);
+            let heading = Rect { x: from, y: area.y, width, height: 1 }.intersection(area);
+            if let Some(at) = at {
+                map.add(heading, ScreenTarget::Heading(at));
+            }
+            from = from.saturating_add(width);
+        }
     }
 
     fn cells(&self, drawn: &DrawnRow<'_>) -> Vec<Line<'static>> {

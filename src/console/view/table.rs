@@ -22,7 +22,8 @@ pub struct SelectableTable {
 }
 
 impl SelectableTable {
-    pub fn render(self, frame: &mut Frame, area: Rect, theme: &Theme) {
+    /// Returns the index of the first row that is drawn, and where.
+    pub fn render(self, frame: &mut Frame, area: Rect, theme: &Theme) -> (usize, Rect) {
         let columns = self.widths.len();
         let widths =
             self.widths.into_iter().map(|it| Constraint::Length(u16::try_from(it).unwrap_or(u16::MAX)));
@@ -32,11 +33,14 @@ impl SelectableTable {
         });
         let highlight = if self.has_focus { theme.selected } else { Style::new() };
         let mut table = Table::new(rows, widths).column_spacing(0).row_highlight_style(highlight);
+        let mut body = area;
         if let Some(heading) = self.heading {
+            body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
             table = table.header(row(heading, columns, false).style(theme.muted));
         }
         let mut state = TableState::new().with_selected(self.selected);
         frame.render_stateful_widget(table, area, &mut state);
+        (state.offset(), body)
     }
 }
 

@@ -15,7 +15,10 @@ mod lanes;
 mod log_size;
 use crate::{
     config::profile::Profile,
-    console::app::{App, TimelineContent, TimelineView},
+    console::{
+        app::{App, TimelineContent, TimelineView},
+        screen_map::{ScreenMap, ScreenTarget},
+    },
     history::{LockOwner, Timeline, TimelineStep},
     keymap::Action,
     snapshot::Database,
@@ -35,7 +38,14 @@ const CHECKPOINTED: char = '═';
 /// The cursor of a timeline that has none.
 const NO_CURSOR: usize = usize::MAX;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &TimelineView) {
+pub fn render(
+    frame: &mut Frame,
+    area: Rect,
+    app: &App,
+    theme: &Theme,
+    past: &TimelineView,
+    map: &mut ScreenMap,
+) {
     frame.render_widget(Clear, area);
     let span = units::duration(past.span().as_secs_f64() * 1e3);
     let stands = if app.is_paused() {
@@ -65,7 +75,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, past: &Ti
         ),
         (TimelineContent::Known(timeline), None) => {
             let view = TimelinePanel::new(app, theme, timeline, past.cursor, inner.width.into());
-            view.render(frame, inner, past.selected_hold());
+            view.render(frame, inner, past.selected_hold(), map);
         }
     }
 }
@@ -134,7 +144,7 @@ impl<'a> TimelinePanel<'a> {
         Self { app, theme, timeline, cursor, width, budget_ms }
     }
 
-    fn render(&self, frame: &mut Frame, area: Rect, selected: Option<usize>) {
+    fn render(&self, frame: &mut Frame, area: Rect, selected: Option<usize>, map: &mut ScreenMap) {
         let (curve, list) = match area.height {
             0..16 => (0, 0),
             16..26 => (3, 3),
@@ -156,7 +166,13 @@ impl<'a> TimelinePanel<'a> {
         self.curve(frame, curve);
         frame.render_widget(Paragraph::new(vec![self.marker(), self.axis()]), axis);
         frame.render_widget(Paragraph::new(self.readout()), readout);
-        self.holds(frame, list, selected);
+        self.holds(frame, list, selected, map);
+        // The marks, the lanes, the curve and the axis have the same columns.
+        let rows = marks.union(lanes).union(curve).union(axis);
+        let [label, columns] = [LABEL, self.columns()].map(|it| u16::try_from(it).unwrap_or(u16::MAX));
+        let cells = Rect { x: rows.x.saturating_add(label), width: columns, ..rows }.intersection(rows);
+        map.add(rows, ScreenTarget::Lanes);
+        map.add_moments(cells);
     }
 
     fn figures(&self) -> Vec<Line<'static>> {

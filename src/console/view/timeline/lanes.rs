@@ -9,7 +9,10 @@ use ratatui::{
 
 use super::{CHECKPOINTED, LABEL, PINNED, TimelinePanel, WAITED, level};
 use crate::{
-    console::view::{scrolling, table::SelectableTable},
+    console::{
+        screen_map::{RowList, ScreenMap, ScreenTarget},
+        view::{scrolling, table::SelectableTable},
+    },
     history::{LockOwner, TimelineHold, TimelineLane},
     text, units,
 };
@@ -113,7 +116,7 @@ impl TimelinePanel<'_> {
     }
 
     /// The holds in view, the selected one always among them.
-    pub(super) fn holds(&self, frame: &mut Frame, area: Rect, selected: Option<usize>) {
+    pub(super) fn holds(&self, frame: &mut Frame, area: Rect, selected: Option<usize>, map: &mut ScreenMap) {
         let holds = &self.timeline.holds;
         let mark = |at: usize| if Some(at) == selected { "▸" } else { " " };
         let rows = holds.iter().enumerate().map(|(at, hold)| self.hold(mark(at), hold));
@@ -131,7 +134,9 @@ impl TimelinePanel<'_> {
             selected: selected.unwrap_or(holds.len().saturating_sub(1)),
             has_focus: selected.is_some(),
         };
-        table.render(frame, area, self.theme);
+        let (first, body) = table.render(frame, area, self.theme);
+        map.add(area, ScreenTarget::List(RowList::Holds));
+        map.add_rows(body, RowList::Holds, (first, holds.len()), 1);
     }
 
     fn hold(&self, mark: &str, hold: &TimelineHold) -> Vec<Line<'static>> {
