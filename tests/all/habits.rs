@@ -15,6 +15,7 @@ use crate::stage::{Stage, contended, look};
 
 mod documents;
 mod fields;
+mod mouse;
 mod palette;
 mod tags;
 mod terminal;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use jiff::{Timestamp, tz::TimeZone};
 use ratatui::{Frame, Terminal, backend::TestBackend};
 use serde_json::json;
@@ -16,6 +16,7 @@ use waltop::{
     config::{Config, Palette, profile::Profile},
     console::{
         app::{App, AppSetup, DrawnFrame, LogLine, Message},
+        screen_map::ScreenTarget,
         view::{self, theme::Theme},
     },
     diagnose,
@@ -76,13 +77,46 @@ impl Stage {
                 None => (KeyEvent::new(KeyCode::Char(first), KeyModifiers::NONE), first.len_utf8()),
             };
             effects.extend(self.update(Message::Key(key)));
-            // The runtime draws after each message, and tells the state how far a text can be scrolled.
-            self.screen();
-            let drawn = self.drawn.borrow().clone();
-            self.update(Message::Drawn(drawn));
+            self.frame();
             rest = &rest[length..];
         }
         effects
+    }
+
+    /// What the runtime does after each message: it draws, and tells the state what is on the screen.
+    pub fn frame(&mut self) {
+        self.screen();
+        let drawn = self.drawn.borrow().clone();
+        self.update(Message::Drawn(drawn));
+    }
+
+    /// The first cell of the last frame, as column and row, that is `target`.
+    pub fn place(&self, target: ScreenTarget) -> Option<(u16, u16)> {
+        let drawn = self.drawn.borrow();
+        let cells = (0..self.size.1).flat_map(|row| (0..self.size.0).map(move |column| (column, row)));
+        cells.into_iter().find(|&(column, row)| drawn.map.at(column, row) == target)
+    }
+
+    /// Does that with the mouse in this cell; the next frame follows.
+    pub fn mouse(&mut self, kind: MouseEventKind, (column, row): (u16, u16)) -> Vec<Effect> {
+        let event = MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE };
+        let effects = self.update(Message::Mouse(event));
+        self.frame();
+        effects
+    }
+
+    /// Presses and releases the mouse in a cell.
+    pub fn click_at(&mut self, place: (u16, u16)) -> Vec<Effect> {
+        let mut effects = self.mouse(MouseEventKind::Down(MouseButton::Left), place);
+        effects.extend(self.mouse(MouseEventKind::Up(MouseButton::Left), place));
+        effects
+    }
+
+    /// Presses and releases the mouse on `target`, which is on the screen.
+    pub fn click(&mut self, target: ScreenTarget) -> Vec<Effect> {
+        self.frame();
+        let place = self.place(target).unwrap_or_else(|| panic!("{target:?} is not on\n{}", self.screen()));
+        self.click_at(place)
     }
 
     /// What the runtime answers to [`Effect::Pin`] when the process is still there.

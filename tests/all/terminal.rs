@@ -148,6 +148,12 @@ impl Terminal {
         read(self.screen.lock().unwrap_or_else(PoisonError::into_inner).callbacks())
     }
 
+    /// Whether it reports the mouse to the program.
+    pub fn reports_mouse(&self) -> bool {
+        let parser = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        parser.screen().mouse_protocol_mode() != vt100::MouseProtocolMode::None
+    }
+
     /// The colours of what stands on the screen, each once.
     pub fn colours(&self) -> Vec<vt100::Color> {
         let parser = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -206,7 +212,11 @@ impl Terminal {
         eventually("the last of the output arrives", || {
             let parser = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
             let screen = parser.screen();
-            let restored = !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste();
+            let has_mouse = screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None;
+            let restored = !screen.alternate_screen()
+                && !screen.hide_cursor()
+                && !screen.bracketed_paste()
+                && !has_mouse;
             let events = parser.callbacks();
             let has_title = events.saved_titles > 0 || events.titles.last().is_some_and(|it| !it.is_empty());
             (restored && !has_title).then_some(())

@@ -10,7 +10,6 @@ use crate::{
     console::dialogs::DialogReply,
     history::LockOwner,
     keymap::{Action, ActiveBinding, NamedKey, Panel},
-    text,
 };
 
 /// The sampling intervals that `+` and `-` step through.
@@ -345,29 +344,6 @@ impl App {
             None => return vec![self.notify(Notice::NothingSelected)],
         }
         Vec::new()
-    }
-
-    #[must_use]
-    fn copy(&mut self) -> Vec<Effect> {
-        match self.selected_text() {
-            Some(text) => {
-                let text = text::clean(&text);
-                let note = self.notify(Notice::Copied(text.clone()));
-                vec![Effect::Copy(text), note]
-            }
-            None => vec![self.notify(Notice::NothingSelected)],
-        }
-    }
-
-    #[must_use]
-    fn copy_pid(&mut self) -> Vec<Effect> {
-        match self.stop_subject().map(|process| process.pid) {
-            Some(pid) => {
-                let note = self.notify(Notice::Copied(pid.to_string()));
-                vec![Effect::Copy(pid.to_string()), note]
-            }
-            None => vec![self.notify(Notice::NoProcessSelected)],
-        }
     }
 
     #[must_use]

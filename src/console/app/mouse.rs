@@ -70,6 +70,7 @@ impl App {
         let dialog = self.dialog_number();
         let is_current = |map: &&ScreenMap| map.dialog == dialog;
         let Some(map) = self.pointer.map.as_ref().filter(is_current).filter(|_| self.has_mouse()) else {
+            (self.pointer.pressed, self.pointer.clicked) = (None, None);
             return Vec::new();
         };
         let target = map.at(event.column, event.row);

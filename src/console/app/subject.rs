@@ -1,13 +1,14 @@
 //! The subject of a key: the selected row of the focused panel.
 
 use crate::{
-    act::signal::SignalTarget,
+    act::{Effect, signal::SignalTarget},
     history::LockOwner,
     keymap::Panel,
     snapshot::{Finding, Ingestion, PragmaRow, Process, Severity},
+    text,
 };
 
-use super::{App, FindingRow, Overlay, TableRow, findings::FindingId, selection::target};
+use super::{App, FindingRow, Notice, Overlay, TableRow, findings::FindingId, selection::target};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DetailsSubject {
@@ -152,5 +153,28 @@ impl App {
             }
             Panel::Log => return None,
         })
+    }
+
+    #[must_use]
+    pub(super) fn copy(&mut self) -> Vec<Effect> {
+        match self.selected_text() {
+            Some(text) => {
+                let text = text::clean(&text);
+                let note = self.notify(Notice::Copied(text.clone()));
+                vec![Effect::Copy(text), note]
+            }
+            None => vec![self.notify(Notice::NothingSelected)],
+        }
+    }
+
+    #[must_use]
+    pub(super) fn copy_pid(&mut self) -> Vec<Effect> {
+        match self.stop_subject().map(|process| process.pid) {
+            Some(pid) => {
+                let note = self.notify(Notice::Copied(pid.to_string()));
+                vec![Effect::Copy(pid.to_string()), note]
+            }
+            None => vec![self.notify(Notice::NoProcessSelected)],
+        }
     }
 }
