@@ -2,15 +2,16 @@
 
 use std::{
     path::{Path, PathBuf},
-    thread,
     time::Duration,
 };
 
 use anyhow::bail;
+use rustix::process::Signal;
 
 use crate::{
     act::worker,
     config::{Config, TraceMode, duration_of},
+    endings::EndSignals,
     observe::{self, Observer, UnfitPath},
     paths,
     sampler::Monitor,
@@ -54,10 +55,21 @@ impl SampleArgs {
         if self.sample.is_some() {
             observer.trace_locks(self.trace);
         }
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut endings = if self.trace == TraceMode::Off {
+            None
+        } else {
+            Some(tokio.block_on(async { EndSignals::listen() })?)
+        };
         let mut watch = Monitor::new(observer, config);
         let first = watch.sample();
-        thread::sleep(self.sample.unwrap_or(BETWEEN_LOOKS));
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let time = self.sample.unwrap_or(BETWEEN_LOOKS);
+        if let Some(signal) = tokio.block_on(wait(time, endings.as_mut())) {
+            // The kernel would trace on without anybody who reads it.
+            drop(watch);
+            signal_hook::low_level::emulate_default_handler(signal.as_raw())?;
+            bail!("ended by a signal");
+        }
         for (index, database) in first.snapshot.databases.iter().enumerate() {
             let presence = database.presence();
             if presence != Presence::Leftover && database.unfit.is_none() {
@@ -76,6 +88,17 @@ impl SampleArgs {
             }
         }
         Ok(snapshot)
+    }
+}
+
+/// Waits for `time`, or until one of `endings` comes.
+async fn wait(time: Duration, endings: Option<&mut EndSignals>) -> Option<Signal> {
+    match endings {
+        Some(endings) => tokio::time::timeout(time, endings.next()).await.ok(),
+        None => {
+            tokio::time::sleep(time).await;
+            None
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The kernel's trace of lock requests (`filelock` events of tracefs): exact holds, and the writers that are refused.
 //!
-//! A thread reads it every 100 ms. It needs root, and a tracefs that is mounted already: waltop mounts none. Each lock
+//! A thread reads it every 50 ms. It needs root, and a tracefs that is mounted already: waltop mounts none. Each lock
 //! request on the machine becomes some microseconds slower meanwhile.
 
 use std::{
@@ -32,7 +32,7 @@ use traced::TracedDatabase;
 use tracefs::TraceInstance;
 
 /// Time between two readings.
-const ROUND: Duration = Duration::from_millis(100);
+const ROUND: Duration = Duration::from_millis(50);
 
 /// The files of one database, and the history for its holds.
 #[derive(Debug, Clone)]

@@ -4,11 +4,12 @@
 use std::{
     fs,
     io::Read,
-    os::unix::fs::MetadataExt,
+    os::unix::{fs::MetadataExt, process::ExitStatusExt},
     path::Path,
     process::{Child, Command},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -160,6 +161,26 @@ fn an_index_that_is_created_anew_is_traced_as_well() {
     let answer = answer(tracer);
     let holds = answer["databases"][0]["locks"]["write_holds"]["by_process"].as_array().expect("holds");
     assert!(holds.iter().any(|it| it["pid"] == second.pid()), "{holds:?}");
+}
+
+/// Otherwise the kernel would trace on for nobody.
+#[test]
+fn a_signal_removes_the_instance_and_ends_the_process() {
+    if !is_possible() {
+        return;
+    }
+    let folder = TempDir::new().expect("a folder");
+    let database = folder.path().join("a.db");
+    let Some(mut writer) = Python::open(&database) else { return };
+    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)");
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut tracer = tracing(&database, "60s");
+        let pid = Pid::from_child(&tracer);
+        kill_process(pid, signal).expect("it lives");
+        let status = tracer.wait().expect("it ends");
+        assert_eq!(status.signal(), Some(signal.as_raw()));
+        assert!(instances_of(tracer.id()).is_empty(), "{signal:?}");
+    }
 }
 
 /// A killed waltop cannot remove its instance; the next one does.

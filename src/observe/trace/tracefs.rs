@@ -16,8 +16,9 @@ use crate::bounded;
 const PREFIX: &str = "waltop-";
 /// How many names are tried.
 const MOST_NAMES: u32 = 16;
-/// Kilobytes of the buffer of each processor: 1,410 without this setting, and room for some 400 requests with it.
-const BUFFER_KB: &str = "64";
+/// Kilobytes of the buffer of each processor: 1,410 without this setting. With it there is room for some 2,000 requests,
+/// those of 300 write transactions.
+const BUFFER_KB: &str = "256";
 /// The events, by their files below `events`.
 const EVENTS: [&str; 2] = ["filelock/posix_lock_inode", "filelock/locks_remove_posix"];
 /// The maximum size of a small file of tracefs.
