@@ -93,13 +93,11 @@ impl SampleArgs {
 
 /// Waits for `time`, or until one of `endings` comes.
 async fn wait(time: Duration, endings: Option<&mut EndSignals>) -> Option<Signal> {
-    match endings {
-        Some(endings) => tokio::time::timeout(time, endings.next()).await.ok(),
-        None => {
-            tokio::time::sleep(time).await;
-            None
-        }
-    }
+    let Some(endings) = endings else {
+        tokio::time::sleep(time).await;
+        return None;
+    };
+    tokio::time::timeout(time, endings.next()).await.ok()
 }
 
 /// The databases of a command that only takes samples. If only some of several can be sampled, the others stay in the

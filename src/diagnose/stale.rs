@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     config::{Config, DaemonRule},
-    snapshot::{Database, Process, Snapshot, StaleVerdict},
+    snapshot::{Database, Process, Snapshot, StaleCause, StaleVerdict},
 };
 
 mod causes;
@@ -38,9 +38,25 @@ pub fn judge_processes(snapshot: &mut Snapshot, config: &Config) {
         }
         subjects.into_iter().map(|(key, subject)| (key, scene.verdict(&subject))).collect()
     };
+    let verdicts = without_lone_duplicates(verdicts);
     for process in snapshot.databases.iter_mut().flat_map(|database| &mut database.processes) {
         process.stale = verdicts.get(&key(process)).cloned();
     }
+}
+
+// A process is no duplicate of one that is stale itself: if both were stopped, none would be left.
+fn without_lone_duplicates(
+    verdicts: BTreeMap<ProcessKey, StaleVerdict>,
+) -> BTreeMap<ProcessKey, StaleVerdict> {
+    let stale: Vec<i32> = verdicts.iter().filter(|(_, it)| it.is_stale).map(|((pid, _), _)| *pid).collect();
+    let kept =
+        |cause: &StaleCause| !matches!(cause, StaleCause::Duplicate { newer, .. } if stale.contains(newer));
+    let judged = verdicts.into_iter().map(|(key, mut verdict)| {
+        verdict.causes.retain(kept);
+        verdict.is_stale &= !verdict.causes.is_empty();
+        (key, verdict)
+    });
+    judged.collect()
 }
 
 // The inputs of a verdict.

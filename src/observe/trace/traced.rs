@@ -144,6 +144,8 @@ impl TracedDatabase {
         if !std::mem::take(&mut self.is_new) {
             return false;
         }
+        self.main.waits.armed(clock.at);
+        self.index.waits.armed(clock.at);
         let inodes: Vec<u64> = self.files().map(|file| file.inode).collect();
         let table = lock_table::read(proc, &inodes).unwrap_or_default();
         for row in table.rows {
@@ -160,7 +162,10 @@ impl TracedDatabase {
             let holder = [(LockedFile::Index, &self.index), (LockedFile::Main, &self.main)]
                 .into_iter()
                 .find_map(|(file, trace)| trace.locks.holder(file, lock));
+            let known = history.current(sampled(lock)).and_then(|(_, owner)| owner.pid);
             match holder {
+                // The sampler has seen it before: it is one hold.
+                Some(holder) if known == Some(holder.pid) => {}
                 Some(holder) => {
                     history.open(sampled(lock), clock.instant, names.of(Some(holder.pid), clock.instant));
                 }

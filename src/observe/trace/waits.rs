@@ -21,6 +21,7 @@ use crate::{
 
 /// How long SQLite's own handler sleeps after each try, in ms; the last one repeats (`sqliteDefaultBusyCallback`).
 const SLEEPS_MS: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// After this time a program that could try at any time has given up.
 const LONGEST: Duration = Duration::from_secs(1);
 /// How much later than planned a process may wake up.
@@ -50,6 +51,8 @@ pub struct EndedWait {
 /// The waits on one file.
 #[derive(Debug, Default)]
 pub struct WaitTracker {
+    /// When requests began to be seen.
+    armed_at: Option<Duration>,
     open: HashMap<u64, OpenWait>,
     /// The start of a hold by an owner that had been reading, for what comes of it.
     upgrade: Option<(u64, Duration)>,
@@ -67,9 +70,16 @@ struct OpenWait {
     before_last: Duration,
     last: Duration,
     is_upgrade: bool,
+    /// Whether it may have begun before the trace, so that the next sleep of its handler may be the longest one.
+    may_be_older: bool,
 }
 
 impl WaitTracker {
+    /// Requests are seen from `at` on: a wait whose first try comes soon after may have begun before.
+    pub fn armed(&mut self, at: Duration) {
+        self.armed_at = Some(at);
+    }
+
     /// Forgets the waits under way: what happened since the last request is not known.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -109,6 +119,9 @@ impl WaitTracker {
             before_last: request.at,
             last: request.at,
             is_upgrade,
+            may_be_older: self
+                .armed_at
+                .is_some_and(|armed| request.at.saturating_sub(armed) <= LONGEST_SLEEP + SLACK),
         });
         wait.tries += 1;
         wait.before_last = wait.last;
@@ -174,6 +187,7 @@ impl OpenWait {
     fn goes_on_with(&self, at: Duration) -> bool {
         let index = usize::try_from(self.tries).unwrap_or(usize::MAX).saturating_sub(1);
         let sleep = Duration::from_millis(SLEEPS_MS[index.min(SLEEPS_MS.len() - 1)]);
+        let sleep = if self.may_be_older { LONGEST_SLEEP } else { sleep };
         self.is_upgrade || at.saturating_sub(self.last) <= 2 * sleep + SLACK
     }
 
@@ -187,7 +201,7 @@ impl OpenWait {
         if self.is_upgrade || self.tries < FEW_TRIES || !FIRST_SLEEP.contains(&gap) {
             return None;
         }
-        let next = Self { tries: 1, from: self.last, before_last: self.last, ..*self };
+        let next = Self { tries: 1, may_be_older: false, from: self.last, before_last: self.last, ..*self };
         let mut before = std::mem::replace(self, next);
         before.tries -= 1;
         before.last = before.before_last;
@@ -289,6 +303,23 @@ mod tests {
         requests.push((VICTIM, RequestKind::Exclusive, 120, 141_010));
         let once = (8, Some(7), RefusalReason::NoTimeout, 1, false);
         assert_eq!(outline(&waits(&requests)), [once, once]);
+    }
+
+    #[test]
+    fn a_wait_that_began_before_the_trace_is_one_wait() {
+        let mut tracker = WaitTracker::default();
+        tracker.armed(Duration::from_millis(10));
+        let mut locks = FileLocks::default();
+        locks.apply(LockedFile::Index, &request(HOLDER, RequestKind::Exclusive, 120..=120, 0));
+        for try_at in [60_000, 161_000, 262_000, 363_000] {
+            let slot = request(VICTIM, RequestKind::Shared, 124..=124, try_at - 10);
+            locks.apply(LockedFile::Index, &slot);
+            let refused = request(VICTIM, REFUSED, 120..=120, try_at);
+            assert_eq!(tracker.request(LockedFile::Index, &refused, &locks), None);
+            locks.apply(LockedFile::Index, &request(VICTIM, RequestKind::Released, 124..=124, try_at + 10));
+        }
+        let ended = tracker.silent(Duration::from_hours(1));
+        assert_eq!(outline(&ended), [(8, Some(7), RefusalReason::Waited, 4, false)]);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub fn max_age(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> 
     }
     let cap = scene.config.thresholds.idle;
     let idle_ms = over_window(scene, process.idleness.idle_ms?, &process.idleness, cap)?;
+    // Between two runs of waltop nobody saw whether it held a lock, and a short transaction takes less than a tick.
+    let idle_ms = idle_ms.min(process.idleness.watched_ms.unwrap_or(idle_ms));
     Some(StaleCause::MaxAge { rule: rule.name.clone(), age_ms, limit_ms, idle_ms })
 }
 
