@@ -86,6 +86,11 @@ impl Stage {
     /// What the runtime does after each message: it draws, and tells the state what is on the screen.
     pub fn frame(&mut self) {
         self.screen();
+        self.report_frame();
+    }
+
+    /// Tells the state of the last frame, whatever happened since.
+    pub fn report_frame(&mut self) {
         let drawn = self.drawn.borrow().clone();
         self.update(Message::Drawn(drawn));
     }
