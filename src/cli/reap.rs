@@ -48,7 +48,7 @@ pub struct ReapArgs {
     /// How long to wait for processes to exit after SIGTERM.
     #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     grace: Duration,
-    /// How long to watch first, at least 5s: a process is idle only if it does nothing all that time.
+    /// How long to watch first: a process is idle only if it does nothing all that time, and for 5s or more.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     watch: Duration,
     /// Stop only this process; can be repeated.

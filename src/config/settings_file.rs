@@ -126,10 +126,20 @@ fn in_plain_english(message: &str, keys: &str) -> String {
     format!("{of_key}{message}")
 }
 
+/// A message lists all keys of a table with at most this many.
+const FEW_KEYS: usize = 8;
+
 /// The message for the key `name` in `table` (empty at the top), where only `known` keys are valid.
 pub fn unknown_key<'a>(name: &str, table: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let of_table = if table.is_empty() { String::new() } else { format!(" in `{table}`") };
-    format!("unknown key `{name}`{of_table}{}", did_you_mean(name, known))
+    let known: Vec<&str> = known.into_iter().collect();
+    // A guess among few names would hide the others.
+    let all = if (2..=FEW_KEYS).contains(&known.len()) {
+        format!(" The keys are `{}`.", known.join("`, `"))
+    } else {
+        String::new()
+    };
+    format!("unknown key `{name}`{of_table}{}{all}", did_you_mean(name, known))
 }
 
 /// The message for the value `name` where only `known` values are valid.
