@@ -48,6 +48,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "waltop", version, about, long_about = None, args_conflicts_with_subcommands = true)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<CliCommand>,

@@ -32,6 +32,7 @@ pub use thresholds::Thresholds;
 
 /// All settings, checked once at startup and passed to the other modules.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Config {
     pub places: Places,
     /// The databases that are used if none is named, as [`crate::paths::canonical_or_future`] returns them.

@@ -36,9 +36,12 @@ impl Pointer {
     /// Before `message`: if it can change what is on the screen, the map of the last frame is no longer true.
     pub(super) fn withdraw_for(&mut self, message: &Message) {
         match message {
-            Message::Drawn(_) | Message::Tick(_) | Message::Timeline { .. } | Message::Logged(_) => return,
-            // It needs the map.
-            Message::Mouse(_) => return,
+            // The mouse needs the map; the others move no row.
+            Message::Mouse(_)
+            | Message::Drawn(_)
+            | Message::Tick(_)
+            | Message::Timeline { .. }
+            | Message::Logged(_) => return,
             Message::Key(_) | Message::Paste(_) => (self.pressed, self.clicked) = (None, None),
             Message::Look(_) | Message::SamplerEnded | Message::Report(_) => {}
         }
@@ -212,9 +215,9 @@ impl App {
                 }
             }
             RowList::Palette => {
-                let last = self.palette_rows().len().saturating_sub(1);
+                let count = self.palette_rows().len();
                 if let Some(palette) = &mut self.palette {
-                    palette.selected = row.min(last);
+                    palette.selected = row.min(count.saturating_sub(1));
                 }
             }
             RowList::Documents => {
