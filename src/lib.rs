@@ -3,23 +3,26 @@
 //! The screen, and the module behind each region:
 //!
 //! ```text
-//!  waltop  notes.db   WAL 78.2 MB ▲1.20 MB/s   writer: bun 71201 …    console/view/header
-//! ╭ 1 Locks ────────────────────╮╭ 3 Files ───────────────────────╮
-//! │ observe/lock_sampler        ││ observe/files, header          │
-//! │ observe/locks, history      ││ observe/wal, wal_index         │
-//! ╰─────────────────────────────╯╰────────────────────────────────╯
-//! ╭ 2 Processes ────────────────╮╭ 4 Pragmas ─────────────────────╮
-//! │ observe/processes, proc     ││ diagnose/compliance            │
-//! │ observe/lock_table          ││ database/pragmas (in a worker) │
-//! │ console/process_columns     │╰────────────────────────────────╯
-//! │                             │╭ 5 Ingestion ───────────────────╮
-//! │                             ││ ingest/ ─▶ state/journal       │
-//! ╰─────────────────────────────╯│         ─▶ observe/journals    │
-//! ╭ 7 Findings ─────────────────╮╰────────────────────────────────╯
-//! │ diagnose/                   │╭ 6 Log ─────────────────────────╮
-//! │                             ││ act/ and its outcomes          │
-//! ╰─────────────────────────────╯╰────────────────────────────────╯
-//!  i ingest  c checkpoint  x stop …                     keymap; console/dialogs opens over the panels
+//!  waltop notes.db  WAL 78.2 MB ▲1.20 MB/s  writer holder.py 71201 …       console/view/header
+//! ╭ 1 Findings ──────────────────────────────────────────────────────────╮
+//! │ diagnose/ ─▶ snapshot/finding ─▶ console/app/findings                │
+//! ╰──────────────────────────────────────────────────────────────────────╯
+//! ╭ 2 Locks and processes ──────────────╮╭ 3 Files ──────────────────────╮
+//! │ observe/processes, proc, activity   ││ observe/files, header         │
+//! │ observe/lock_table, locks           ││ observe/wal, wal_index        │
+//! │ observe/lock_sampler, trace         │╰───────────────────────────────╯
+//! │ history (the last minute)           │╭ 4 Pragmas ────────────────────╮
+//! │ console/app/rows, process_columns   ││ diagnose/compliance           │
+//! │                                     ││ database/pragmas (in a worker)│
+//! │                                     │╰───────────────────────────────╯
+//! │                                     │╭ 5 Ingestion ──────────────────╮
+//! │                                     ││ ingest/ ─▶ state/journal      │
+//! │                                     ││         ─▶ observe/journals   │
+//! │                                     │╰───────────────────────────────╯
+//! │                                     │╭ 6 Log ────────────────────────╮
+//! │                                     ││ act/ and its outcomes         │
+//! ╰─────────────────────────────────────╯╰───────────────────────────────╯
+//!  i ingest  c checkpoint  x stop …           keymap; console/dialogs opens over the panels
 //! ```
 //!
 //! How a byte of `/proc` becomes a cell of the screen, and a key an effect:
@@ -39,7 +42,7 @@
 //! Three walks (`docs/architecture.md` explains the modules):
 //!
 //! - `/proc/locks` ─▶ `observe/lock_table/row` (parses a row) ─▶ `observe/locks` (which SQLite lock it is) ─▶ `snapshot`
-//!   ─▶ `console/view/locks`.
+//!   ─▶ `console/app/rows` ─▶ `console/view/processes`.
 //! - `x` ─▶ `console/runtime` ─▶ `app/keys` ─▶ `app/stopping` ─▶ `Effect::Pin` ─▶ `act/executor` ─▶ `act/signal/pinned`
 //!   (opens the pidfd). Then `dialogs/stop` (text, `confirm`) ─▶ `app/stopping` (checks again) ─▶ `act/gate` ─▶
 //!   `Effect::Act` ─▶ `act/executor` ─▶ `act/reap` ─▶ `act/signal/pinned` (sends).

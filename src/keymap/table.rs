@@ -100,7 +100,7 @@ pub const KEYMAP: &[KeyBinding] = &[
         keys: &["o", "0"],
         action: Action::Overview,
         label: "all databases",
-        help: "toggle the overview: all databases, one line each with the worst finding; Enter opens one",
+        help: "toggle the overview: all databases with their worst finding; Enter opens one",
     },
     KeyBinding {
         name: "details",
