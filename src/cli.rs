@@ -231,11 +231,11 @@ impl CliCommand {
 ///
 /// Any failure, as one sentence with the fix.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
-    let cli =
-        match command().try_get_matches_from(config_last(args)).and_then(|it| Cli::from_arg_matches(&it)) {
-            Ok(cli) => cli,
-            Err(error) => return usage(&error),
-        };
+    let args = config_last(args);
+    let cli = match command().try_get_matches_from(&args).and_then(|it| Cli::from_arg_matches(&it)) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &args),
+    };
     let is_refused = cli.command.as_ref().is_some_and(CliCommand::changes_something);
     let config = || -> anyhow::Result<Config> {
         let config = Config::load(cli.config.as_deref())?;
@@ -316,7 +316,7 @@ pub fn command() -> clap::Command {
 }
 
 /// Prints help and version to stdout unchanged; a usage error becomes one line.
-fn usage(error: &clap::Error) -> anyhow::Result<u8> {
+fn usage(error: &clap::Error, args: &[OsString]) -> anyhow::Result<u8> {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // Bold and underlined on a terminal.
         return match error.print() {
@@ -331,7 +331,11 @@ fn usage(error: &clap::Error) -> anyhow::Result<u8> {
     let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
     let tips: Vec<String> = paragraphs.filter_map(|it| it.strip_prefix("tip: ").map(str::to_owned)).collect();
     let tip = tips.first().map_or_else(String::new, |tip| format!("; {tip}"));
-    bail!("{what}{tip}; see waltop --help");
+    let first = args.get(1).and_then(|it| it.to_str());
+    let of_command = first
+        .filter(|word| Cli::command().find_subcommand(word).is_some())
+        .map_or_else(String::new, |word| format!(" {word}"));
+    bail!("{what}{tip}; see waltop{of_command} --help");
 }
 
 /// A number from 1.

@@ -77,9 +77,11 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
 
 /// The one of `names` that is most similar to `wanted`; `None` if none is close enough to be a typing error.
 pub fn similar<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name = nearest(wanted, names)?;
-    (strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase()) <= 1 + wanted.len() / 6)
-        .then_some(name)
+    let wanted = wanted.to_lowercase();
+    let distance = |name: &str| strsim::damerau_levenshtein(&wanted, &name.to_lowercase());
+    // Of two at the same distance, swapped or wrong letters are likelier than a missing or an extra one.
+    let order = |name: &&str| (distance(name), name.len().abs_diff(wanted.len()));
+    names.into_iter().min_by_key(order).filter(|name| distance(name) <= 1 + wanted.len() / 6)
 }
 
 /// `text` as a shell takes it for one word, in one line that is safe to print. Control and invisible characters are
@@ -193,6 +195,15 @@ mod tests {
         assert_eq!(fit("abc", 0), "");
         assert_eq!(fit("abc", 3), "abc");
         assert_eq!(fit("abcd", 3), "ab…");
+    }
+
+    #[test]
+    fn swapped_letters_are_likelier_than_a_letter_too_many() {
+        let commands = ["stats", "status", "search"];
+        assert_eq!(similar("statsu", commands), Some("status"));
+        assert_eq!(similar("statss", commands), Some("status"));
+        assert_eq!(similar("stat", commands), Some("stats"));
+        assert_eq!(similar("zebra", commands), None);
     }
 
     #[test]

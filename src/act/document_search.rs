@@ -12,6 +12,9 @@ use crate::{bounded, ingest::discover, state::folder};
 /// How much of a document is shown.
 const MOST_BYTES: usize = 1 << 20;
 
+/// How many documents a search lists.
+pub const MOST_FOUND: usize = 50;
+
 /// A document that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct FoundText {

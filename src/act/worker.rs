@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::document_search::FoundText;
+use super::document_search::{FoundText, MOST_FOUND};
 use crate::{
     config::Permit,
     observe::proc,
@@ -32,8 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long waltop waits for a search.
 const SEARCHING: Duration = Duration::from_secs(30);
-/// How many documents a search lists.
-const MOST_FOUND: &str = "50";
 
 /// How long a worker that changes something may take. waltop ends it then: the next checkpoint continues an interrupted
 /// one, and a transaction is rolled back.
@@ -171,11 +169,12 @@ pub async fn search(path: &Path, query: &str) -> Result<Vec<FoundText>, WorkerEr
     struct WorkerAnswer {
         hits: Vec<FoundText>,
     }
+    let most = MOST_FOUND.to_string();
     let args: [&OsStr; 8] = [
         "search".as_ref(),
         "--json".as_ref(),
         "--limit".as_ref(),
-        MOST_FOUND.as_ref(),
+        most.as_ref(),
         "--db".as_ref(),
         path.as_os_str(),
         "--".as_ref(),

@@ -18,7 +18,7 @@ use crate::{
     },
     observe,
     snapshot::EdgeKind,
-    text,
+    text, units,
 };
 
 use super::{embed::QueryArgs, fit, from_one, print_json, print_line};
@@ -65,7 +65,7 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
     let database = if named.exists() { fit(named, config, "nothing was searched")? } else { named.clone() };
     let query = args.query.join(" ");
     let profile = config.profile_of(&database);
-    let hits = if args.meaning.semantic {
+    let mut hits = if args.meaning.semantic {
         if query.trim().is_empty() {
             return Err(search::SearchError::NoWords.into());
         }
@@ -73,14 +73,21 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
         let vector = args.meaning.vector(&query)?;
         ingest::nearest(&database, &args.meaning.embed_model, &vector, args.limit.get(), profile)?
     } else {
-        search::search(&database, &query, args.limit.get(), profile)?
+        // One more than shown tells whether there are more.
+        search::search(&database, &query, args.limit.get().saturating_add(1), profile)?
     };
+    let has_more = hits.len() > args.limit.get();
+    hits.truncate(args.limit.get());
     let exit = u8::from(hits.is_empty());
     if args.json {
         print_json(&SearchReport { hits })?;
     } else {
         for hit in &hits {
             print_line(&shown(hit))?;
+        }
+        if has_more {
+            let shown = units::count(args.limit.get() as u64);
+            print_line(&format!("These are the best {shown}; there are more: --limit N shows them."))?;
         }
         if hits.is_empty() {
             // The exit code reports it too.

@@ -15,7 +15,7 @@ pub struct LongWriteLock;
 
 impl Rule for LongWriteLock {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::LongWriteLock, &[Severity::Warning, Severity::Error])
+        RuleFacts::new(FindingKind::LongWriteLock, &[Severity::Info, Severity::Warning, Severity::Error])
             .with_actions(&[RemedyAction::StopProcess])
     }
 
@@ -31,20 +31,22 @@ impl Rule for LongWriteLock {
 }
 
 #[derive(Clone, Copy)]
-struct LongHold {
+struct LongHold<'a> {
     ms: f64,
     is_now: bool,
+    // As the history knows it, also of a process that has ended.
+    label: Option<&'a str>,
 }
 
 // The longest hold of each process. A current hold is also in the window.
-fn longest_holds(look: &RuleInput<'_>) -> BTreeMap<Option<i32>, LongHold> {
+fn longest_holds<'a>(look: &RuleInput<'a>) -> BTreeMap<Option<i32>, LongHold<'a>> {
     let locks = &look.database.locks;
     let mut longest = BTreeMap::new();
     if let Some((pid, ms)) = locks.writer.as_ref().and_then(|it| Some((it.pid, it.held_ms?))) {
-        longest.insert(pid, LongHold { ms, is_now: true });
+        longest.insert(pid, LongHold { ms, is_now: true, label: None });
     }
     for process in locks.write_holds.iter().flat_map(|it| &it.by_process) {
-        let hold = LongHold { ms: process.max_ms, is_now: false };
+        let hold = LongHold { ms: process.max_ms, is_now: false, label: process.label.as_deref() };
         let known = longest.entry(process.pid).or_insert(hold);
         if hold.ms > known.ms {
             *known = hold;
@@ -53,10 +55,18 @@ fn longest_holds(look: &RuleInput<'_>) -> BTreeMap<Option<i32>, LongHold> {
     longest
 }
 
-impl LongHold {
+impl LongHold<'_> {
     fn finding(self, pid: Option<i32>, budget_ms: f64, look: &RuleInput<'_>) -> Option<Finding> {
-        let severity = step(&(self.ms / budget_ms), &look.config.thresholds.long_write_lock)?;
-        let (who, held) = (who(look.database, pid), units::duration(self.ms));
+        let reached = step(&(self.ms / budget_ms), &look.config.thresholds.long_write_lock)?;
+        let has_left = !self.is_now && pid.is_some_and(|pid| look.database.process(pid).is_none());
+        let who = match (pid, self.label) {
+            (Some(pid), Some(label)) if has_left => {
+                format!("{pid} ({label}), which no longer has the database open,")
+            }
+            (Some(pid), None) if has_left => format!("{pid}, which no longer has the database open,"),
+            _ => who(look.database, pid),
+        };
+        let held = units::duration(self.ms);
         let what = if self.is_now {
             format!("{who} has held the write lock for {held}")
         } else {
@@ -65,7 +75,7 @@ impl LongHold {
             format!("{who} held the write lock for {held} at a stretch {window}")
         };
         let share = 100.0 * self.ms / budget_ms;
-        let cost = if severity == Severity::Error {
+        let cost = if reached == Severity::Error {
             format!("a client that waits for {} has given up by then", units::duration(budget_ms))
         } else {
             format!(
@@ -75,7 +85,8 @@ impl LongHold {
         };
         Some(Finding {
             kind: FindingKind::LongWriteLock,
-            severity,
+            // What has no connection cannot hold it now.
+            severity: if has_left { Severity::Info } else { reached },
             label: None,
             pid,
             message: format!("{what}: {cost}"),
@@ -212,6 +223,25 @@ mod tests {
         assert_eq!(outline(&found), [(FindingKind::LongWriteLock, Warning, Some(WRITER))]);
         assert_eq!(found[0].evidence["now"], false);
         assert_eq!(found[0].remedy.action, None);
+    }
+
+    #[test]
+    fn a_hold_of_a_process_without_a_connection_is_told_with_its_name_and_as_past() {
+        let mut database = live();
+        let mut holds = window(4_242, 9_000.0);
+        holds.by_process[0].label = Some("report.py".to_owned());
+        database.locks.write_holds = Some(holds);
+        let found = findings_of(&database);
+        assert_eq!(outline(&found), [(FindingKind::LongWriteLock, Info, Some(4_242))]);
+        assert!(
+            found[0].message.contains("4242 (report.py), which no longer has the database open"),
+            "{}",
+            found[0].message
+        );
+        assert_eq!(found[0].evidence["held_ms"], 9_000.0);
+        // A process that holds it now is there, even if it is not listed.
+        database.locks.writer = Some(held(4_242, 9_500.0));
+        assert_eq!(outline(&findings_of(&database)), [(FindingKind::LongWriteLock, Error, Some(4_242))]);
     }
 
     #[test]

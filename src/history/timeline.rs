@@ -39,7 +39,7 @@ pub struct Timeline {
     pub lanes: Vec<TimelineLane>,
     /// The holds in it, of all processes.
     pub figures: HoldFigures,
-    /// The lock waits of waltop's own ingestions in it.
+    /// The lock waits in it that are known: of waltop's own ingestions, and of every writer if the kernel traces them.
     pub waits: Option<LockWaits>,
     /// The longest of the holds that are kept one by one, in the order of their starts.
     pub holds: Vec<TimelineHold>,
@@ -67,7 +67,8 @@ pub struct TimelineLane {
     pub who: LockOwner,
     /// Share of each cell in which it held the lock, 0 to 1, oldest first; [`Timeline::CELLS`] of them.
     pub shares: Vec<f32>,
-    /// Whether it waited for the lock in a cell, according to its own journal; empty if it has none.
+    /// Whether it waited for the lock in a cell, according to its own journal or the kernel's trace; empty if it never
+    /// did.
     pub waited: Vec<bool>,
     /// Whether it kept frames in the log in a cell, as far as the samples show; empty if it never did.
     pub pinned: Vec<bool>,

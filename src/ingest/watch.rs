@@ -335,7 +335,7 @@ impl<'a> FolderWatch<'a> {
     fn went_well(&mut self, summary: &RunSummary) {
         self.backoff.went_well();
         if self.trouble.take().is_some() {
-            self.host.notice(&format!("{} is in step again", self.database.display()));
+            self.host.notice(&format!("{} is up to date with its folders", self.database.display()));
         }
         if mem::take(&mut self.is_gone) {
             self.host

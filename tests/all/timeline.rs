@@ -91,6 +91,33 @@ fn zoomed_in_around_the_cursor() {
 }
 
 #[test]
+fn a_zoom_keeps_the_moment_under_the_cursor() {
+    let mut stage = stage(USUAL);
+    stage.keys(&("b".to_owned() + &"<Left>".repeat(30)));
+    let before = stretch(&stage.screen());
+    assert!(stage.screen().contains("30 s ago"), "{}", stage.screen());
+    stage.keys("-");
+    let longer = stage.screen();
+    assert!(longer.contains("Write lock, 5 m") && longer.contains("30 s ago"), "{longer}");
+    for keys in ["+", "--++", "---+++", "+-", "++--"] {
+        stage.keys(keys);
+        assert_eq!(stretch(&stage.screen()), before, "{keys}");
+    }
+}
+
+#[test]
+fn the_marks_of_the_lanes_are_named_at_every_size() {
+    for size in [(60, 16), SMALL, (100, 30), USUAL, (200, 60)] {
+        let mut stage = stage(size);
+        stage.keys("b");
+        let screen = stage.screen();
+        for mark in ["╌ wait", "─ pin", "═ checkpoint"] {
+            assert!(screen.contains(mark), "{size:?} {mark}: {screen}");
+        }
+    }
+}
+
+#[test]
 fn zoomed_out_past_the_beginning() {
     let mut stage = stage(USUAL);
     stage.keys("b--");
@@ -314,7 +341,7 @@ fn a_hold_stands_in_its_lane_and_under_the_cursor() {
         eventually("the cursor moves", || (stretch(&terminal.text()) != before).then_some(()));
     }
     terminal.shows(&format!("{} (holder) held it for", writer.pid()));
-    terminal.shows("(held: G follows again)");
+    terminal.shows("(paused: G follows again)");
     terminal.keys("b");
     terminal.shows("2 Locks and processes");
     terminal.keys("q");

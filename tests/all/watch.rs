@@ -284,7 +284,7 @@ fn a_lock_that_stays_is_said_once_and_waited_out() {
     assert!(watch.child.try_wait().expect("it is ours").is_none(), "it lives on");
     other.sql("COMMIT");
     scene.takes_in("one.md", "written under a lock");
-    watch.says("is in step again");
+    watch.says("is up to date with its folders");
     let said = lines(&watch.err);
     assert_eq!(said.iter().filter(|line| line.contains("stayed locked")).count(), 1, "{said:?}");
     assert!(said.iter().all(|line| !line.contains("run this again")), "a watch does that: {said:?}");

@@ -38,7 +38,16 @@ pub struct TimelineView {
     pub cursor: usize,
     /// The hold that a key selected, by its start.
     hold: Option<i64>,
+    zoomed: Option<ZoomedMoment>,
     pub shown: TimelineContent,
+}
+
+/// The moment around which the last zoom happened, and the view that it led to.
+#[derive(Debug, Clone, Copy)]
+struct ZoomedMoment {
+    at: Instant,
+    end: Instant,
+    cursor: usize,
 }
 
 /// What an open timeline shows.
@@ -102,6 +111,36 @@ impl TimelineView {
         if let TimelineContent::Known(timeline) = &self.shown { Some(timeline) } else { None }
     }
 
+    /// Changes the period to `SPANS[span]`; the moment under the cursor of a fixed timeline stays under it.
+    fn zoom(&mut self, span: usize) {
+        if let (Some(end), Some((oldest, newest))) =
+            (self.end, self.known().map(|timeline| (timeline.oldest, timeline.newest)))
+            && let Some(at) = self.moment(end)
+        {
+            let length = SPANS[span];
+            // The moment keeps its column, unless the period would reach past what is known.
+            let wanted = at + before_edge(length, self.cursor);
+            let end = wanted.max(oldest + length).min(newest);
+            let after = end.saturating_duration_since(at).as_nanos();
+            let steps = after * Timeline::STEPS as u128 / length.as_nanos();
+            let cursor = NEWEST.saturating_sub(usize::try_from(steps).unwrap_or(NEWEST));
+            self.end = Some(end);
+            self.cursor = cursor;
+            self.zoomed = Some(ZoomedMoment { at, end, cursor });
+        }
+        self.span = span;
+    }
+
+    /// The moment in the middle of the step under the cursor. After a zoom it is the one from before the zoom, because a
+    /// step of a long period covers many of a short one.
+    fn moment(&self, end: Instant) -> Option<Instant> {
+        let is_same = |zoomed: &ZoomedMoment| zoomed.end == end && zoomed.cursor == self.cursor;
+        match self.zoomed.filter(is_same) {
+            Some(zoomed) => Some(zoomed.at),
+            None => end.checked_sub(before_edge(self.span(), self.cursor)),
+        }
+    }
+
     /// Fixes the timeline with its newer edge moved by `steps`.
     fn scroll(&mut self, steps: i32) {
         let Some(timeline) = self.known() else { return };
@@ -119,6 +158,11 @@ fn part(span: Duration, steps: u32) -> Duration {
     span * steps / u32::try_from(Timeline::STEPS).unwrap_or(1)
 }
 
+/// The duration from the middle of the step `cursor` to the newer edge of `span`.
+fn before_edge(span: Duration, cursor: usize) -> Duration {
+    part(span, u32::try_from(NEWEST.saturating_sub(cursor)).unwrap_or(0)) + part(span, 1) / 2
+}
+
 impl App {
     /// Opens the timeline on the last minute, or closes it.
     #[must_use]
@@ -131,6 +175,7 @@ impl App {
                 end: None,
                 cursor: NEWEST,
                 hold: None,
+                zoomed: None,
                 shown: TimelineContent::Awaited,
             });
         }
@@ -256,15 +301,7 @@ impl App {
     #[must_use]
     pub(super) fn zoom_in_time(&mut self, by: isize) -> Vec<Effect> {
         let Some(past) = self.timeline_mut() else { return Vec::new() };
-        let span = past.span.saturating_add_signed(by).min(SPANS.len() - 1);
-        if let (Some(timeline), true) = (past.known(), past.is_held()) {
-            let steps = u32::try_from(NEWEST - past.cursor).unwrap_or(0);
-            let before = |span| part(span, steps);
-            // The newer edge of the step keeps its column.
-            let edge = timeline.end.checked_sub(before(past.span()));
-            past.end = edge.map(|edge| (edge + before(SPANS[span])).min(timeline.newest));
-        }
-        past.span = span;
+        past.zoom(past.span.saturating_add_signed(by).min(SPANS.len() - 1));
         self.ask_timeline()
     }
 }

@@ -27,6 +27,8 @@ pub struct DialogPage<'a> {
     pub room: usize,
     /// Lines for the whole dialog, including its frame.
     pub height: usize,
+    /// What is wrong with the answer, shown below the fields.
+    pub complaint: Option<&'a str>,
 }
 
 /// Where a body shows the rows of a list.
@@ -51,7 +53,7 @@ pub fn render(
     let content = dialog.kind.content();
     let width = content.width().min(area.width);
     let room = usize::from(width).saturating_sub(4);
-    let page = DialogPage { theme, room, height: area.height.into() };
+    let page = DialogPage { theme, room, height: area.height.into(), complaint: dialog.complaint.as_deref() };
     let mut lines = content.body(scene, page);
     lines.push(Line::default());
     lines.extend(fields(dialog, theme, room));

@@ -78,6 +78,8 @@ impl IngestDialog {
         }
         match self.known().map(|preview| &preview.documents) {
             None => page.muted("counting the documents…"),
+            // The refusal of this folder says the same.
+            Some(Err(why)) if page.complaint.is_some_and(|it| it.contains(why.as_str())) => Vec::new(),
             Some(Err(why)) => page.sentence(Level::Warn, &format!("▲ {why}")),
             Some(Ok(count)) if count.files == 0 && count.is_complete => page.sentence(
                 Level::Warn,
@@ -187,6 +189,22 @@ fn common_start(names: &[String]) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{config::Palette, console::view::theme::Theme, diagnose::fixture::live};
+
+    #[test]
+    fn a_folder_that_was_refused_has_its_reason_once() {
+        let mut dialog = IngestDialog::new(&live(), Path::new("/none"));
+        let why = "/none does not exist".to_owned();
+        dialog.previewed(FolderPreview {
+            typed: "/none".to_owned(),
+            documents: Err(why.clone()),
+            names: vec![],
+        });
+        let theme = Theme::of(Palette::None);
+        let lines =
+            |complaint| dialog.contents(DialogPage { theme: &theme, room: 60, height: 20, complaint }).len();
+        assert_eq!((lines(None), lines(Some(why.as_str())), lines(Some("no room"))), (1, 0, 1));
+    }
 
     #[test]
     fn the_common_start_ends_between_characters() {

@@ -14,12 +14,14 @@ pub fn simplify(buffer: &mut Buffer) {
 
 fn ascii(character: char) -> char {
     match character {
-        '─' | '━' | '╌' | '–' | '░' => '-',
+        '─' | '━' | '–' | '░' => '-',
         '═' => '=',
         '│' | '▏' => '|',
         '╭' | '╮' | '╰' | '╯' | '┼' | '├' | '┤' | '▄' | '▅' | '▆' => '+',
         '▸' => '>',
-        '▹' | '·' => '.',
+        // Selected, without the focus.
+        '▹' => ')',
+        '·' => '.',
         '✖' => 'X',
         '×' => 'x',
         '✔' | '▾' => 'v',
@@ -27,7 +29,7 @@ fn ascii(character: char) -> char {
         '▁' => '_',
         '▂' | '▃' => ':',
         '▇' | '█' => '#',
-        '…' => '~',
+        '…' | '╌' => '~',
         '≠' => '!',
         // Braille, of the curve of the log.
         '\u{2800}' => ' ',
@@ -49,6 +51,6 @@ mod tests {
         buffer.set_string(0, 0, format!("a {signs}"), ratatui::style::Style::new());
         simplify(&mut buffer);
         let line: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
-        assert!(line.starts_with("a -----=|+++++++>..Xv^^v_::+++##~|x!*"), "{line}");
+        assert!(line.starts_with("a --~--=|+++++++>).Xv^^v_::+++##~|x!*"), "{line}");
     }
 }

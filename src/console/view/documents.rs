@@ -10,6 +10,7 @@ use ratatui::{
 
 use super::{first_row, framed, theme::Theme};
 use crate::{
+    act::document_search,
     console::{
         app::{App, DocumentSearch, OpenDocument, SearchState, TextExtent},
         dialogs::{self, typed},
@@ -72,6 +73,10 @@ fn state(open: &DocumentSearch, room: usize, theme: &Theme) -> Line<'static> {
         SearchState::Refused { why, .. } => (format!("✖ {why}"), theme.danger),
         SearchState::Found { query, hits } if hits.is_empty() => {
             (format!("nothing found for {query}"), theme.warning)
+        }
+        // As many as are asked for: there may be more.
+        SearchState::Found { query, hits } if hits.len() >= document_search::MOST_FOUND => {
+            (format!("the best {} documents for {query}", hits.len()), theme.muted)
         }
         SearchState::Found { query, hits } => {
             (format!("{} for {query}, best first", units::plural(hits.len() as u64, "document")), theme.muted)

@@ -6,6 +6,7 @@ use ratatui::{
     text::{Line, Span},
     widgets::Paragraph,
 };
+use serde::Deserialize;
 use serde_json::Value;
 use unicode_width::UnicodeWidthChar;
 
@@ -13,7 +14,7 @@ use crate::{
     console::app::{App, FindingId, FindingRow, TextExtent},
     diagnose::pages::{FindingPage, PageBlock},
     keymap::Action,
-    snapshot::Finding,
+    snapshot::{Finding, HolderActivity, RefusedWriter},
     text, units,
 };
 
@@ -48,7 +49,7 @@ fn page(app: &App, theme: &Theme, key: &FindingId, room: usize) -> Vec<Line<'sta
     let kind = key.kind;
     let found = app.finding_row(key);
     let (first, rest) = match found {
-        Some(found) => (sentence(app, found), evidence(found)),
+        Some(found) => (sentence(app, found), evidence(app, found)),
         None => (vec![row("finding", kind.as_str()), row("", "It no longer holds.")], Vec::new()),
     };
     let (to_do, others) = parts(FindingPage::of(kind));
@@ -89,8 +90,50 @@ fn sentence(app: &App, found: FindingRow<'_>) -> LabelledRows {
     rows
 }
 
-fn evidence(found: FindingRow<'_>) -> LabelledRows {
-    found.finding().evidence.iter().flat_map(|(label, value)| figure(label, value)).collect()
+fn evidence(app: &App, found: FindingRow<'_>) -> LabelledRows {
+    let who =
+        |pid: i32| app.database().map_or_else(|| pid.to_string(), |database| super::who(database, Some(pid)));
+    let evidence = &found.finding().evidence;
+    evidence
+        .iter()
+        .flat_map(|(label, value)| told(label, value, who).unwrap_or_else(|| figure(label, value)))
+        .collect()
+}
+
+/// Evidence that the snapshot has words for, in which `who` names a process.
+fn told(label: &str, value: &Value, who: impl Fn(i32) -> String) -> Option<LabelledRows> {
+    match label {
+        "activity" => {
+            let activity = HolderActivity::deserialize(value).ok()?;
+            Some(vec![row(label, activity.to_string())])
+        }
+        "victims" => {
+            let victims = Vec::<RefusedWriter>::deserialize(value).ok()?;
+            let label = |at| if at == 0 { label } else { "" };
+            Some(victims.iter().enumerate().map(|(at, it)| row(label(at), victim(it, &who))).collect())
+        }
+        _ => None,
+    }
+}
+
+fn victim(victim: &RefusedWriter, who: impl Fn(i32) -> String) -> String {
+    let by = victim.holder.map(|holder| format!(" by {}", who(holder))).unwrap_or_default();
+    let gave_up = match victim.gave_up {
+        0 => String::new(),
+        times => format!(", gave up {}", units::plural(times.into(), "time")),
+    };
+    format!(
+        "{}{by}: {}, {}, longest {}{gave_up}; {}",
+        who(victim.pid),
+        units::plural(victim.waits.into(), "wait"),
+        if victim.tries == 1 {
+            "1 try".to_owned()
+        } else {
+            format!("{} tries", units::count(victim.tries.into()))
+        },
+        units::duration(victim.longest_ms),
+        victim.reason
+    )
 }
 
 /// One figure of the evidence, in the unit that the end of its name states; a list of objects has one row per object.
@@ -172,7 +215,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{config::Palette, snapshot::FindingKind};
+    use crate::{
+        config::Palette,
+        snapshot::{Activity, FindingKind},
+    };
 
     #[test]
     fn figures_have_the_unit_of_their_name() {
@@ -188,6 +234,27 @@ mod tests {
         ] {
             assert_eq!(figure(label, &value), [shown]);
         }
+    }
+
+    #[test]
+    fn refused_writers_and_activities_are_told_in_words() {
+        let victim = json!({
+            "pid": 3512, "thread": 3512, "holder": 3511, "reason": "waited", "waits": 2, "tries": 174,
+            "gave_up": 1, "longest_ms": 8000.0, "total_ms": 9000.0
+        });
+        let who = |pid| format!("{pid} (name)");
+        let [shown] = &told("victims", &json!([victim]), who).expect("it is one")[..] else {
+            panic!("one row per writer")
+        };
+        for part in ["3512 (name) by 3511 (name)", "2 waits", "174 tries", "longest 8 s", "gave up 1 time"] {
+            assert!(shown.1.contains(part), "{part}: {shown:?}");
+        }
+        let asleep = [const { &Activity::Asleep }; 20];
+        let activity = HolderActivity::of(asleep.into_iter(), 2000.0).expect("samples");
+        let value = serde_json::to_value(&activity).expect("plain data");
+        assert_eq!(told("activity", &value, who), Some(vec![row("activity", activity.to_string())]));
+        assert_eq!(told("activity", &json!("other"), who), None);
+        assert_eq!(told("held_ms", &json!(1), who), None);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub fn render(
     let stands = if app.is_paused() {
         format!(" (frozen: {} goes on)", app.key_of(Action::Pause))
     } else if past.is_held() {
-        format!(" (held: {} follows again)", app.key_of(Action::Last))
+        format!(" (paused: {} follows again)", app.key_of(Action::Last))
     } else {
         String::new()
     };
@@ -128,6 +128,14 @@ fn why_not(app: &App, database: &Database) -> Option<String> {
     ))
 }
 
+/// What the marks of the lanes mean, in words and in short.
+fn legends() -> [String; 2] {
+    [
+        format!("{WAITED} waited  {PINNED} pins the log  {CHECKPOINTED} checkpoint"),
+        format!("{WAITED} wait {PINNED} pin {CHECKPOINTED} checkpoint"),
+    ]
+}
+
 struct TimelinePanel<'a> {
     app: &'a App,
     theme: &'a Theme,
@@ -188,13 +196,9 @@ impl<'a> TimelinePanel<'a> {
         }
         let waits = self.timeline.waits.map_or_else(String::new, |waits| {
             let [p50, p99, max] = [waits.spread.p50, waits.spread.p99, waits.spread.max].map(units::duration);
-            let count = units::plural(waits.count, "wait");
-            format!("{WAITED} ingestions waited {count}   p50 {p50}  p99 {p99}  longest {max}   ")
+            let count = units::plural(waits.count, "time");
+            format!("writers waited {count}   p50 {p50}  p99 {p99}  longest {max}   ")
         });
-        let legend = format!("{PINNED} pins the log  {CHECKPOINTED} checkpoint");
-        if holds.chars().count() + legend.chars().count() + 3 <= self.width {
-            holds.push_str(&format!("   {legend}"));
-        }
         vec![
             Line::styled(text::fit(&holds, self.width), self.theme.title),
             Line::raw(text::fit(&(waits + &self.rates()), self.width)),
@@ -247,7 +251,11 @@ impl<'a> TimelinePanel<'a> {
         #[expect(clippy::cast_precision_loss, reason = "one of sixty")]
         let share = |step: usize| step as f64 / Timeline::STEPS as f64;
         let (from, to) = (self.timeline.at(share(self.cursor)), self.timeline.at(share(self.cursor + 1)));
-        let heading = format!("{} to {}", self.clock(from, true), self.clock(to, true));
+        let mut heading = format!("{} to {}", self.clock(from, true), self.clock(to, true));
+        let room = self.width.saturating_sub(heading.chars().count() + 3);
+        if let Some(legend) = legends().into_iter().find(|it| it.chars().count() <= room) {
+            heading.push_str(&format!("{legend:>width$}", width = room + 3));
+        }
         let mut held: Vec<(&LockOwner, TimelineStep)> = self
             .timeline
             .lanes

@@ -136,6 +136,12 @@ pub fn long_holds() -> Vec<Database> {
         now(None, 9_000.0),
         past(Some(60_000.0)),
         past(None),
+        changed(past(Some(60_000.0)), |it| {
+            let holds = it.locks.write_holds.iter_mut().flat_map(|holds| &mut holds.by_process);
+            for hold in holds {
+                (hold.pid, hold.label) = (Some(4_242), Some("report.py".to_owned()));
+            }
+        }),
     ]
 }
 

@@ -30,6 +30,8 @@ use super::{LockActivity, SampledDatabase};
 const EDGE: Duration = Duration::from_millis(2);
 // How long a name is reused for the same PID.
 const NAME_KEPT: Duration = Duration::from_secs(1);
+// How long the name of a PID is remembered: it must outlive the process, and be shorter than the reuse of its PID.
+const NAME_DROPPED: Duration = Duration::from_mins(1);
 
 // The age from which on a hold is long.
 const LONG: Duration = Duration::from_millis(20);
@@ -250,10 +252,56 @@ impl HolderNames {
         if let Some((_, who)) = self.known.get(&pid).filter(|(at, _)| now.duration_since(*at) < NAME_KEPT) {
             return Arc::clone(who);
         }
+        let read = proc::owner_of_lock(&self.proc, pid, &self.rules);
+        let who = match self.known.get(&pid) {
+            Some((_, before)) if self.has_ended(&read, before) => Arc::clone(before),
+            _ => Arc::new(read),
+        };
         // The name of a process that is gone is dropped; a dropped name can be read again.
-        self.known.retain(|_, (at, _)| now.duration_since(*at) < NAME_KEPT);
-        let who = Arc::new(proc::owner_of_lock(&self.proc, pid, &self.rules));
+        self.known.retain(|_, (at, _)| now.duration_since(*at) < NAME_DROPPED);
         self.known.insert(pid, (now, Arc::clone(&who)));
         who
+    }
+
+    // Whether `read` is the process `before` while or after it ends. It loses its command line before its locks, so its
+    // label would be that of its interpreter.
+    fn has_ended(&self, read: &LockOwner, before: &LockOwner) -> bool {
+        let is_without_command =
+            || read.pid.and_then(|pid| proc::command(&self.proc, pid)).is_none_or(|words| words.is_empty());
+        !before.name.is_empty()
+            && (read.start_ticks.is_none() || read.start_ticks == before.start_ticks && is_without_command())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_ends_keeps_its_name() {
+        let proc = tempfile::tempdir().expect("a folder");
+        let folder = proc.path().join("7");
+        let zeros = "0 ".repeat(17);
+        let write = |state: char, start: u64, command: &str| {
+            fs::create_dir_all(&folder).expect("its folder");
+            let stat = format!("7 (python3) {state} 1 {zeros}{start} 9 9\n");
+            fs::write(folder.join("stat"), stat).expect("stat");
+            fs::write(folder.join("cmdline"), command).expect("cmdline");
+        };
+        let mut names = HolderNames::from(proc.path().to_owned());
+        let start = Instant::now();
+        let mut name = |after: u64| names.of(Some(7), start + Duration::from_secs(after)).name.clone();
+        write('S', 4200, "python3\0report.py\0");
+        assert_eq!(name(0), "report.py");
+        write('R', 4200, "");
+        assert_eq!(name(2), "report.py", "it has no command line any more");
+        write('Z', 4200, "");
+        assert_eq!(name(4), "report.py", "it is dead");
+        fs::remove_dir_all(&folder).expect("it is gone");
+        assert_eq!(name(6), "report.py");
+        write('S', 9900, "");
+        assert_eq!(name(8), "python3", "another process with its number");
     }
 }

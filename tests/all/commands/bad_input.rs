@@ -308,11 +308,24 @@ fn where_no_journal_can_be_kept_no_database_is_made() {
 }
 
 #[test]
+fn a_usage_error_points_to_the_help_of_its_command() {
+    let home = Home::with_wal();
+    for (args, help) in [
+        (&["status", "--nope"][..], "; see waltop status --help"),
+        (&["search", "--limit", "0", "zebra"], "; see waltop search --help"),
+        (&["--nope"], "; see waltop --help"),
+    ] {
+        let said = home.run(args);
+        assert!(said.refusal().ends_with(help), "{args:?}: {said:?}");
+    }
+}
+
+#[test]
 fn a_mistyped_command_or_file_is_answered_with_the_nearest() {
     let home = Home::with_wal();
     for (args, nearest) in [
         (&["chek"][..], "did you mean `waltop check`?"),
-        (&["statsu"], "did you mean `waltop stats`?"),
+        (&["statsu"], "did you mean `waltop status`?"),
         (&["notse.db"], "did you mean notes.db?"),
         (&["status", "note.db"], "did you mean notes.db?"),
         (&["status", "missing.db"], "name a SQLite database that exists"),

@@ -29,6 +29,16 @@ fn name(path: &Value) -> &str {
 }
 
 #[test]
+fn a_cut_list_says_that_there_are_more() {
+    let home = library();
+    let told = |limit: &str| home.run(&["search", "--db", "notes.db", "--limit", limit, "herrings"]).out;
+    assert!(told("1").ends_with("there are more: --limit N shows them.\n"), "{}", told("1"));
+    assert!(!told("2").contains("there are more"), "{}", told("2"));
+    let json = home.json(&["search", "--db", "notes.db", "--json", "--limit", "1", "herrings"]);
+    assert_eq!(json["hits"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn a_word_in_the_title_counts_for_more() {
     assert_eq!(found(&library(), &["herrings"]), ["reader.md", "body.md"]);
 }

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use waltop::{
     act::{
         Effect, EffectReport,
-        document_search::{DocumentText, FoundDocuments, FoundText},
+        document_search::{DocumentText, FoundDocuments, FoundText, MOST_FOUND},
     },
     console::app::Message,
 };
@@ -48,6 +48,19 @@ fn letters_are_text_and_enter_asks_a_worker_once() {
     assert!(!acts(&effects) && !quits(&effects), "{effects:?}");
     assert!(stage.screen().contains("a worker searches for xqzebra"), "{}", stage.screen());
     assert!(searches(&stage.keys("<Enter>")).is_empty(), "it is being searched");
+}
+
+#[test]
+fn a_list_that_is_cut_at_the_limit_is_not_called_all_of_them() {
+    for (count, told) in
+        [(MOST_FOUND - 1, "49 documents for zebra"), (MOST_FOUND, "the best 50 documents for zebra")]
+    {
+        let mut stage = stage();
+        stage.keys("Szebra<Enter>");
+        let hit = found().remove(0);
+        answer(&mut stage, "zebra", Ok(vec![hit; count]));
+        assert!(stage.screen().contains(told), "{}", stage.screen());
+    }
 }
 
 #[test]
