@@ -58,7 +58,9 @@ fn longest_holds<'a>(look: &RuleInput<'a>) -> BTreeMap<Option<i32>, LongHold<'a>
 impl LongHold<'_> {
     fn finding(self, pid: Option<i32>, budget_ms: f64, look: &RuleInput<'_>) -> Option<Finding> {
         let reached = step(&(self.ms / budget_ms), &look.config.thresholds.long_write_lock)?;
-        let has_left = !self.is_now && pid.is_some_and(|pid| look.database.process(pid).is_none());
+        let holds_now = look.database.locks.writer.as_ref().is_some_and(|it| it.pid == pid);
+        let has_left =
+            !self.is_now && !holds_now && pid.is_some_and(|pid| look.database.process(pid).is_none());
         let who = match (pid, self.label) {
             (Some(pid), Some(label)) if has_left => {
                 format!("{pid} ({label}), which no longer has the database open,")
@@ -240,6 +242,8 @@ mod tests {
         );
         assert_eq!(found[0].evidence["held_ms"], 9_000.0);
         // A process that holds it now is there, even if it is not listed.
+        database.locks.writer = Some(held(4_242, 10.0));
+        assert_eq!(outline(&findings_of(&database)), [(FindingKind::LongWriteLock, Error, Some(4_242))]);
         database.locks.writer = Some(held(4_242, 9_500.0));
         assert_eq!(outline(&findings_of(&database)), [(FindingKind::LongWriteLock, Error, Some(4_242))]);
     }
