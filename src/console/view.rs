@@ -79,7 +79,7 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> DrawnFrame {
         Some(Overlay::Details(subject)) => details::render(frame, middle, app, theme, subject),
         Some(Overlay::Documents(open)) => documents::render(frame, middle, app, theme, open, &mut map),
         Some(Overlay::Dialog(open)) => {
-            let (now, database, databases) = (app.now, app.database(), app.databases());
+            let (now, database, databases) = (app.now, app.newest_database(), app.newest_databases());
             let scene = dialogs::DialogScene { now, database, databases };
             dialogs::render(frame, middle, scene, theme, open, &mut map);
             TextExtent::default()

@@ -17,6 +17,7 @@ mod documents;
 mod fields;
 mod mouse;
 mod palette;
+mod stopping;
 mod tags;
 mod terminal;
 mod tree;
