@@ -89,8 +89,7 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> DrawnFrame {
     if let Some(open) = &app.palette {
         palette::render(frame, middle, app, theme, open, &mut map);
     }
-    let last = Rect { y: middle.bottom().saturating_sub(1), height: 1, ..middle };
-    footer::render_notice(frame, last, app, theme);
+    footer::render_notice(frame, middle, app, theme);
     if theme.is_ascii {
         ascii::simplify(frame.buffer_mut());
     }
