@@ -40,8 +40,7 @@ impl App {
             return self.ask_stop_tagged();
         }
         let Some(process) = self.stop_subject().cloned() else {
-            let is_lost = self.focus == Panel::Processes && !self.has_selected_row();
-            if is_lost && self.overlay.is_none() && self.timeline().is_none() {
+            if self.focus == Panel::Processes && !self.has_selected_row() {
                 return vec![self.notify(Notice::NoProcessSelected)];
             }
             let key = self.key_of(Action::Zoom(Panel::Processes)).to_owned();
