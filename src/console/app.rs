@@ -326,7 +326,7 @@ impl App {
         self.note_ended_run(running);
         effects.extend(self.follow_timeline());
         effects.extend(self.ask_recent());
-        // The next row is selected now. The user has to know before pressing a key.
+        // No row is selected now. The user has to know before pressing a key.
         if let Some((pid, who)) = before
             && self.database().is_some_and(|database| database.process(pid).is_none())
             && !self.is_being_stopped(pid)

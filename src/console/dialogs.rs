@@ -1,13 +1,19 @@
 //! The dialogs, one per file: its state, its fields and keys, the confirmed action, and how it is drawn.
 
-use std::fmt::{Debug, Display};
+use std::{
+    fmt::{Debug, Display},
+    path::Path,
+};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
 use ratatui::text::Line;
 use tui_input::{Input, InputRequest, backend::crossterm::EventHandler};
 
-use crate::{act::ConfirmedAction, snapshot::Database};
+use crate::{
+    act::{ConfirmedAction, signal::SignalTarget},
+    snapshot::{Database, Process},
+};
 
 mod checking;
 mod checkpoint;
@@ -70,8 +76,17 @@ pub struct DialogScene<'a> {
     pub now: Timestamp,
     /// The database on the screen.
     pub database: Option<&'a Database>,
-    /// All of them.
+    /// All of them, as of the newest sample, whatever a pause keeps on the screen.
     pub databases: &'a [Database],
+}
+
+impl<'a> DialogScene<'a> {
+    /// What the newest sample says of the process `wanted` of the database at `path`; `None` once it is not listed.
+    fn process(self, path: &Path, wanted: Option<SignalTarget>) -> Option<(&'a Database, &'a Process)> {
+        let database = self.databases.iter().find(|it| it.path == *path)?;
+        let is_it = |process: &&Process| wanted.is_some() && process.identity() == wanted;
+        Some((database, database.processes.iter().find(is_it)?))
+    }
 }
 
 /// The parts that differ between dialogs.

@@ -79,7 +79,7 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> DrawnFrame {
         Some(Overlay::Details(subject)) => details::render(frame, middle, app, theme, subject),
         Some(Overlay::Documents(open)) => documents::render(frame, middle, app, theme, open, &mut map),
         Some(Overlay::Dialog(open)) => {
-            let (now, database, databases) = (app.now, app.database(), app.databases());
+            let (now, database, databases) = (app.now, app.newest_database(), app.newest_databases());
             let scene = dialogs::DialogScene { now, database, databases };
             dialogs::render(frame, middle, scene, theme, open, &mut map);
             TextExtent::default()
@@ -89,8 +89,7 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> DrawnFrame {
     if let Some(open) = &app.palette {
         palette::render(frame, middle, app, theme, open, &mut map);
     }
-    let last = Rect { y: middle.bottom().saturating_sub(1), height: 1, ..middle };
-    footer::render_notice(frame, last, app, theme);
+    footer::render_notice(frame, middle, app, theme);
     if theme.is_ascii {
         ascii::simplify(frame.buffer_mut());
     }

@@ -17,6 +17,7 @@ mod documents;
 mod fields;
 mod mouse;
 mod palette;
+mod stopping;
 mod tags;
 mod terminal;
 mod tree;
@@ -85,15 +86,21 @@ fn the_first_x_means_the_process_of_the_worst_finding() {
 }
 
 #[test]
-fn until_a_key_is_pressed_the_selection_follows_the_worst_finding_and_then_it_stays() {
-    let mut calm = contended();
-    calm.processes.retain(|process| process.state != waltop::snapshot::ProcessState::Stopped);
-    let mut stage = Stage::new(look(vec![calm.clone()]), USUAL);
+fn until_a_key_is_pressed_the_selection_goes_to_the_first_worst_finding_and_then_it_stays() {
+    let mut calm = look(vec![contended()]);
+    calm.snapshot.databases[0].findings.clear();
+    let mut stage = Stage::new(calm.clone(), USUAL);
     let before = stage.app.selected_process().map(|it| it.pid);
     stage.look(look(vec![contended()]));
-    assert_eq!(stage.app.selected_process().map(|it| it.pid), Some(worst(&stage)));
-    assert_ne!(stage.app.selected_process().map(|it| it.pid), before);
-    let mut stage = Stage::new(look(vec![calm]), USUAL);
+    let worst = worst(&stage);
+    assert_eq!(stage.app.selected_process().map(|it| it.pid), Some(worst));
+    assert_ne!(Some(worst), before);
+    let mut other = look(vec![contended()]);
+    other.snapshot.databases[0].findings.retain(|finding| finding.pid != Some(worst));
+    assert!(other.snapshot.databases[0].findings.iter().any(|finding| finding.pid.is_some()));
+    stage.look(other);
+    assert_eq!(stage.app.selected_process().map(|it| it.pid), Some(worst));
+    let mut stage = Stage::new(calm, USUAL);
     stage.keys("?<Esc>");
     stage.look(look(vec![contended()]));
     assert_eq!(stage.app.selected_process().map(|it| it.pid), before);

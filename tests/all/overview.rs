@@ -114,7 +114,7 @@ fn actions_are_about_the_selected_line_and_about_no_hidden_row() {
     let pinned = pinned.expect("the process of the worst finding");
     assert_eq!(pinned.pid, 71300);
     stage.pinned(pinned);
-    assert!(stage.screen().contains("Stop 71300"), "{}", stage.screen());
+    assert!(stage.screen().contains("Continue 71300"), "{}", stage.screen());
     stage.keys("<Esc>s");
     let notice = stage.app.notice();
     assert!(matches!(notice, Some(Notice::RowsHidden { by: RowCover::Overview, .. })), "{notice:?}");

@@ -24,8 +24,9 @@ pub(super) struct DatabaseState {
     /// The profile that it is checked against.
     pub(super) profile: Option<Profile>,
     pub(super) cursor: PanelCursors,
-    /// Whether a key was pressed while it was shown. Until then the selection follows the worst finding.
-    pub(super) is_touched: bool,
+    /// Whether the selection stays where it is: a key was pressed while it was shown, or a finding about a process has
+    /// selected that process.
+    pub(super) is_settled: bool,
     /// The processes that the user tagged.
     pub(super) tags: BTreeSet<ProcessId>,
     /// The filters of the rows.

@@ -30,7 +30,7 @@ impl App {
     pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
         // The user has read it, or it would hide the next one.
         self.notice = None;
-        self.states.shown_mut().is_touched = true;
+        self.states.shown_mut().is_settled = true;
         let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
         if let Some(Overlay::Dialog(dialog)) = &mut self.overlay {
             if is_interrupt {

@@ -149,7 +149,7 @@ impl App {
         }
         self.pointer.map = None;
         self.pointer.clicked = None;
-        self.states.shown_mut().is_touched = true;
+        self.states.shown_mut().is_settled = true;
         match target {
             ScreenTarget::Text => self.step(by * WHEEL),
             ScreenTarget::Lanes => self.step(by),
@@ -183,7 +183,7 @@ impl App {
     fn touched_by_mouse(&mut self) {
         self.notice = None;
         self.pointer.map = None;
-        self.states.shown_mut().is_touched = true;
+        self.states.shown_mut().is_settled = true;
     }
 
     /// A filter that is being typed belongs to the panel that had the focus.

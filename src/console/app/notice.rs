@@ -138,6 +138,28 @@ pub enum RowCover {
 }
 
 impl Notice {
+    /// Whether it says that something succeeded or begins; a key that does nothing, or a process that has gone, is neither.
+    pub fn is_success(&self) -> bool {
+        match self {
+            Self::NothingSeen
+            | Self::ProcessGone { .. }
+            | Self::UnknownKey { .. }
+            | Self::OnlyDatabase
+            | Self::NoTimeline { .. }
+            | Self::WorstNamesNobody
+            | Self::HolderGone { .. }
+            | Self::HolderUnseen
+            | Self::NoHoldSelected { .. }
+            | Self::NotTaggable { .. }
+            | Self::NothingToSearch
+            | Self::RowsHidden { .. }
+            | Self::NothingToFix
+            | Self::NothingStale
+            | Self::IngestionEnded => false,
+            other => other.level() >= Level::Info,
+        }
+    }
+
     pub fn level(&self) -> Level {
         match self {
             Self::SamplerEnded | Self::Hazard(_) | Self::IngestionRefused(_) => Level::Error,

@@ -26,6 +26,16 @@ impl App {
         self.sample().map_or(&[], |look| &look.snapshot.databases)
     }
 
+    /// All of them, as of the newest sample.
+    pub fn newest_databases(&self) -> &[Database] {
+        self.newest.as_ref().map_or(&[], |look| &look.snapshot.databases)
+    }
+
+    /// The database on the screen, as of the newest sample.
+    pub fn newest_database(&self) -> Option<&Database> {
+        self.newest_databases().get(self.current())
+    }
+
     /// The name of each database, in their order: the file name, with folders where the file name is not unique.
     pub fn names(&self) -> Vec<String> {
         let paths: Vec<&Path> = self.databases().iter().map(|database| &*database.path).collect();

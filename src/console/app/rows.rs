@@ -127,6 +127,9 @@ impl App {
 
     /// The selected row of the table.
     pub fn selected_table_row(&self) -> Option<TableRow<'_>> {
+        if !self.has_selected_row() {
+            return None;
+        }
         self.table_rows().get(self.selected_row(Panel::Processes)).copied()
     }
 

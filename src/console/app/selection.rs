@@ -15,8 +15,10 @@ pub struct PanelCursors {
     process: Option<SignalTarget>,
     /// The selected lock, if its holder is not in the list of processes.
     holder: Option<HolderRow>,
-    /// Row of the selected process when last seen; used after the process disappears.
+    /// Row of the selected process when last seen.
     process_row: usize,
+    /// Whether no process is selected until the user moves.
+    is_cleared: bool,
     finding: Option<findings::FindingId>,
     /// Row of the selected finding when last seen.
     finding_row: usize,
@@ -45,6 +47,19 @@ impl App {
             if self.order.is_inverted { order.reverse() } else { order }
         });
         if self.order.is_tree { tree::in_tree_order(visible) } else { visible }
+    }
+
+    /// Whether a row of the table of locks and processes is selected. None is after the selected process left the table,
+    /// until the user moves.
+    pub fn has_selected_row(&self) -> bool {
+        let cursor = self.cursor();
+        let is_named = cursor.process.is_some() || cursor.holder.is_some();
+        !cursor.is_cleared && (!is_named || self.row_of_process().is_some())
+    }
+
+    /// Selects no process until the user moves.
+    pub(super) fn clear_selection(&mut self) {
+        self.states.shown_mut().cursor.is_cleared = true;
     }
 
     /// The selected process. It is always a visible one.
@@ -119,6 +134,9 @@ impl App {
     pub(super) fn move_selection(&mut self, by: isize) {
         let panel = self.focus;
         let last = self.rows(panel).saturating_sub(1);
+        let is_lost = panel == Panel::Processes && !self.has_selected_row();
+        // The row where the process was that left the table.
+        let by = if is_lost && by == 1 { 0 } else { by };
         let row = self.selected_row(panel).saturating_add_signed(by).min(last);
         self.select_row(panel, row);
     }
@@ -134,7 +152,10 @@ impl App {
         let ingestion = self.database().and_then(|it| it.ingestions.get(row)).map(|it| it.run.clone());
         let cursor = &mut self.states.shown_mut().cursor;
         match panel {
-            Panel::Processes => (cursor.process_row, cursor.process, cursor.holder) = (row, process, holder),
+            Panel::Processes => {
+                (cursor.process_row, cursor.process, cursor.holder) = (row, process, holder);
+                cursor.is_cleared = false;
+            }
             Panel::Findings => (cursor.finding_row, cursor.finding) = (row, finding),
             Panel::Pragmas => (cursor.pragma_row, cursor.pragma) = (row, pragma),
             Panel::Ingestion => (cursor.ingestion_row, cursor.ingestion) = (row, ingestion),
@@ -142,11 +163,16 @@ impl App {
         }
     }
 
-    /// Keeps the selection on a visible row: the same process if it is still there, else the one at its row.
+    /// Keeps the selection on the same process. After it has left the table, no process is selected: a key must not hit
+    /// one that the user has not chosen.
     pub(super) fn keep_selection(&mut self) {
-        let subject = if self.states.shown().is_touched { None } else { self.row_of_worst() };
-        let row = subject.unwrap_or_else(|| self.selected_row(Panel::Processes));
-        self.select_row(Panel::Processes, row);
+        let subject = if self.states.shown().is_settled { None } else { self.row_of_worst() };
+        if let Some(row) = subject {
+            self.states.shown_mut().is_settled = true;
+            self.select_row(Panel::Processes, row);
+        } else if self.has_selected_row() {
+            self.select_row(Panel::Processes, self.selected_row(Panel::Processes));
+        }
         // Until the user selects a finding, the worst one is selected.
         if self.cursor().finding.is_some() {
             let row = self.selected_row(Panel::Findings);

@@ -40,6 +40,9 @@ impl App {
             return self.ask_stop_tagged();
         }
         let Some(process) = self.stop_subject().cloned() else {
+            if self.focus == Panel::Processes && !self.has_selected_row() {
+                return vec![self.notify(Notice::NoProcessSelected)];
+            }
             let key = self.key_of(Action::Zoom(Panel::Processes)).to_owned();
             return vec![self.notify(Notice::NoProcessToStop { panel: self.focus, key })];
         };
@@ -243,6 +246,7 @@ impl App {
             }
             DialogKind::Tagged(TaggedDialog { list, signal, .. }) => {
                 let waiting = list.ticked().map(|(target, process)| named(target, process)).collect();
+                self.clear_selection();
                 begin(list.database, signal, waiting)
             }
             DialogKind::Kill(KillDialog(ending)) => ending.again(StopSignal::Kill, until),

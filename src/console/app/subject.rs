@@ -31,6 +31,10 @@ impl App {
             }
             return self.hold_process().and_then(target).map(DetailsSubject::Process);
         }
+        let is_empty = self.rows(self.focus) == 0 && !matches!(self.focus, Panel::Files | Panel::Log);
+        if is_empty && self.shows(Panel::Findings) {
+            return self.selected_finding_id().map(DetailsSubject::Finding);
+        }
         match self.focus {
             Panel::Processes => self.selected_process().and_then(target).map(DetailsSubject::Process),
             Panel::Findings => self.selected_finding_row().map(FindingRow::key).map(DetailsSubject::Finding),

@@ -134,7 +134,6 @@ impl App {
     pub(super) fn other_subject(&self, processes: &[Process]) -> Option<String> {
         let (finding, it) = self.worst_error()?;
         let is_other = processes.iter().all(|process| process.pid != it.pid);
-        is_other
-            .then(|| format!("The error {} is about another process: {} ({})", finding.kind, it.pid, it.name))
+        is_other.then(|| format!("The error {} is about another process: {}", finding.kind, it.who()))
     }
 }

@@ -184,8 +184,29 @@ impl ReapList {
         }
         lines.push(Line::default());
         if let Some(row) = self.rows.get(self.cursor) {
-            lines.extend(evidence(scene, row, page));
+            lines.extend(self.evidence(scene, row, page));
         }
+        lines
+    }
+
+    fn evidence(&self, scene: DialogScene<'_>, row: &ReapRow, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        let process = &row.process;
+        let mut lines = vec![Line::styled(text::fit(&process.command_line(), page.room), page.theme.accent)];
+        let mut told: Vec<Line> = Vec::new();
+        if let StopMark::Refused(refusal) = &row.mark {
+            told.extend(page.sentence(Level::Warn, &refusal.to_string()));
+        }
+        for cause in reap::causes(process) {
+            let text = format!("▲ {}: {cause}", cause.name());
+            told.extend(page.sentence(Level::Warn, &text));
+        }
+        let about = match scene.process(&self.database, process.identity()) {
+            Some((database, now)) => format!("locks held: {}", process_columns::locks(database, now)),
+            None => "It is gone: it has ended or closed the database.".to_owned(),
+        };
+        told.extend(page.plain(&about));
+        told.truncate(EVIDENCE);
+        lines.extend(told);
         lines
     }
 }
@@ -206,22 +227,4 @@ fn row_text(now: Timestamp, row: &ReapRow) -> String {
     };
     let name = text::pad(&process.label, 12);
     format!("{sign} {:>7}  {age:>8}  {name}  {why}", process.pid)
-}
-
-fn evidence(scene: DialogScene<'_>, row: &ReapRow, page: DialogPage<'_>) -> Vec<Line<'static>> {
-    let process = &row.process;
-    let mut lines = vec![Line::styled(text::fit(&process.command_line(), page.room), page.theme.accent)];
-    let mut told: Vec<Line> = Vec::new();
-    if let StopMark::Refused(refusal) = &row.mark {
-        told.extend(page.sentence(Level::Warn, &refusal.to_string()));
-    }
-    for cause in reap::causes(process) {
-        let text = format!("▲ {}: {cause}", cause.name());
-        told.extend(page.sentence(Level::Warn, &text));
-    }
-    let locks = scene.database.map_or_else(String::new, |database| process_columns::locks(database, process));
-    told.extend(page.plain(&format!("locks held: {locks}")));
-    told.truncate(EVIDENCE);
-    lines.extend(told);
-    lines
 }

@@ -44,7 +44,7 @@ impl StopDialog {
 
 impl DialogContent for StopDialog {
     fn title(&self) -> String {
-        format!("Stop {}", text::clean(&self.process.who()))
+        format!("{} {}", verb(self.signal), text::clean(&self.process.who()))
     }
 
     fn pins(&self) -> bool {
@@ -52,7 +52,7 @@ impl DialogContent for StopDialog {
     }
 
     fn fields(&self) -> Vec<DialogField> {
-        vec![signal_field(*self.signals, self.signal)]
+        vec![signal_field(*self.signals, self.signal, "t c i k choose")]
     }
 
     fn choose(&mut self, by: isize) {
@@ -71,12 +71,18 @@ impl DialogContent for StopDialog {
 
     /// The process that gets the signal, and what that costs.
     fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
-        let (process, signal) = (&*self.process, self.signal);
+        let now = scene.process(&self.database, Some(self.target));
+        let process = now.map_or(&*self.process, |(_, process)| process);
         let mut lines = Vec::new();
         if let Some(other) = &self.other {
             lines.extend(page.sentence(Level::Warn, &format!("▲ {other}")));
         }
         lines.push(Line::styled(text::fit(&process.command_line(), page.room), page.theme.accent));
+        let Some((database, process)) = now else {
+            let text = format!("▲ {} is gone: it has ended or closed the database.", process.who());
+            lines.extend(page.sentence(Level::Warn, &text::clean(&text)));
+            return lines;
+        };
         let user = process.user.as_deref().unwrap_or("unknown user");
         let age = process_columns::age(process, scene.now).unwrap_or_else(|| "of unknown age".to_owned());
         let about = format!("process {} of {user}, {}, running for {age}", process.pid, process.state);
@@ -84,9 +90,21 @@ impl DialogContent for StopDialog {
         for cause in reap::causes(process) {
             lines.extend(page.sentence(Level::Warn, &format!("▲ stale, {}: {cause}", cause.name())));
         }
-        let database = scene.database;
-        let locks = database.map_or_else(String::new, |database| process_columns::locks(database, process));
+        let locks = process_columns::locks(database, process);
         lines.extend(page.sentence(Level::Info, &format!("locks held: {locks}")));
+        lines.extend(self.costs(scene, page, process));
+        if self.signal.ends() && database.is_own_ingestion(process) {
+            let text = "It is a waltop ingestion: committed files stay, and the next run resumes.";
+            lines.extend(page.sentence(Level::Info, text));
+        }
+        lines
+    }
+}
+
+impl StopDialog {
+    /// What the signal does to `process`, and what can be lost.
+    fn costs(&self, scene: DialogScene<'_>, page: DialogPage<'_>, process: &Process) -> Vec<Line<'static>> {
+        let mut lines = Vec::new();
         if process.state == ProcessState::Traced {
             let text =
                 "▲ Its debugger holds it: no signal but KILL reaches it until the debugger lets it go.";
@@ -97,20 +115,25 @@ impl DialogContent for StopDialog {
                         committed: copy the files first (Enter on its split-wal finding says how), then KILL it.";
             lines.extend(page.sentence(Level::Error, text));
         }
-        lines.extend(page.sentence(Level::Warn, &consequence(process, signal)));
-        if signal.ends() && database.is_some_and(|database| database.is_own_ingestion(process)) {
-            let text = "It is a waltop ingestion: committed files stay, and the next run resumes.";
-            lines.extend(page.sentence(Level::Info, text));
-        }
+        lines.extend(page.sentence(Level::Warn, &consequence(process, self.signal)));
         lines
     }
 }
 
+/// What `signal` asks for, as the first word of a title.
+pub(super) fn verb(signal: StopSignal) -> &'static str {
+    if signal.ends() { "Stop" } else { "Continue" }
+}
+
 /// The choice of a signal, by arrow keys or by the first letter.
-pub(super) fn signal_field(signals: [StopSignal; 4], chosen: StopSignal) -> DialogField {
+pub(super) fn signal_field(
+    signals: [StopSignal; 4],
+    chosen: StopSignal,
+    letters: &'static str,
+) -> DialogField {
     match choice("signal", &signals, chosen) {
         DialogField::Choice { label, options, chosen, .. } => {
-            DialogField::Choice { label, options, chosen, letters: "t c i k choose" }
+            DialogField::Choice { label, options, chosen, letters }
         }
         text @ DialogField::Text { .. } => text,
     }
@@ -122,7 +145,7 @@ pub(super) fn signal_of(key: KeyEvent) -> Option<StopSignal> {
         KeyCode::Char('t') => Some(StopSignal::Term),
         KeyCode::Char('c') => Some(StopSignal::Cont),
         KeyCode::Char('i') => Some(StopSignal::Int),
-        KeyCode::Char('k') => Some(StopSignal::Kill),
+        KeyCode::Char('k' | 'K') => Some(StopSignal::Kill),
         _ => None,
     }
 }

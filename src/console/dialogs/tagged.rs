@@ -1,13 +1,13 @@
 //! Asks which signal to send to the tagged processes: one row each, those that may not be stopped with the reason.
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::KeyEvent;
 use log::Level;
 use ratatui::text::Line;
 
 use super::{
     DialogContent, DialogField, DialogPage, DialogRows, DialogScene, ReapList, neighbour,
     reap::BESIDE,
-    stop::{signal_field, signal_of},
+    stop::{signal_field, signal_of, verb},
 };
 use crate::act::{ConfirmedAction, signal::StopSignal};
 
@@ -26,9 +26,10 @@ pub struct TaggedDialog {
 
 impl DialogContent for TaggedDialog {
     fn title(&self) -> String {
+        let verb = verb(self.signal);
         match self.list.rows.len() {
-            1 => "Stop 1 tagged process".to_owned(),
-            count => format!("Stop {count} tagged processes"),
+            1 => format!("{verb} 1 tagged process"),
+            count => format!("{verb} {count} tagged processes"),
         }
     }
 
@@ -41,21 +42,21 @@ impl DialogContent for TaggedDialog {
     }
 
     fn fields(&self) -> Vec<DialogField> {
-        vec![signal_field(*self.signals, self.signal)]
+        vec![signal_field(*self.signals, self.signal, "t c i K choose")]
     }
 
     fn choose(&mut self, by: isize) {
         self.signal = neighbour(self.signals, self.signal, by);
     }
 
-    /// Letters choose the signal here, so that `k` never means two things.
+    /// `k` moves up, as in every list; only the capital letter chooses KILL.
     fn list_key(&mut self, key: KeyEvent) -> bool {
-        if let Some(signal) = signal_of(key) {
-            self.signal = signal;
+        if self.list.move_cursor(key) {
             return true;
         }
-        let is_letter = matches!(key.code, KeyCode::Char(character) if character != ' ');
-        !is_letter && self.list.move_cursor(key)
+        let chosen = signal_of(key);
+        self.signal = chosen.unwrap_or(self.signal);
+        chosen.is_some()
     }
 
     fn confirm(&self) -> Option<Result<ConfirmedAction, String>> {
@@ -97,7 +98,7 @@ impl TaggedDialog {
             lines.extend(page.sentence(Level::Warn, &text));
         }
         let head = format!(
-            "{}: y sends them {}, Space ticks or unticks a row, ↑ ↓ move.",
+            "{}: y sends them {}, Space ticks or unticks a row, j k move.",
             self.list.counts(),
             self.signal
         );

@@ -41,7 +41,7 @@ pub fn render(
     map.add(frame.area(), ScreenTarget::Nothing);
     map.add(area, ScreenTarget::List(RowList::Documents));
     let name = open.database.file_name().unwrap_or(open.database.as_os_str()).to_string_lossy();
-    let title = format!(" Documents in {name}: Enter searches, then opens; Esc closes ");
+    let title = format!(" Documents in {name}: Enter searches, then opens; ↑ ↓ move; Esc closes ");
     let inner = framed(frame, area, theme.focus, Span::styled(text::clean(&title), theme.title));
     let room = usize::from(inner.width);
     let mut line = Line::from(Span::styled(" search: ", theme.accent));

@@ -4,6 +4,7 @@ use log::Level;
 use ratatui::{
     Frame,
     layout::Rect,
+    style::Style,
     text::{Line, Span},
     widgets::{Clear, Paragraph},
 };
@@ -12,7 +13,7 @@ use unicode_width::UnicodeWidthStr;
 use super::theme::Theme;
 use crate::{
     console::{
-        app::{App, FilterTarget, Mode},
+        app::{App, FilterTarget, Mode, Overlay},
         screen_map::{ScreenMap, ScreenTarget},
     },
     keymap::{Action, ActiveBinding, Panel},
@@ -38,9 +39,31 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
             };
             prompt(label, app.filter(target), "  Enter keeps it, Esc clears it", theme, room)
         }
-        _ => keys(app, theme, area, map),
+        _ => match overlay_keys(app) {
+            Some(keys) => Line::styled(text::fit(&format!(" {keys}"), room), theme.muted),
+            None => keys(app, theme, area, map),
+        },
     };
     frame.render_widget(Paragraph::new(line), area);
+}
+
+/// The keys of what lies over the panels; `None` if nothing does, or the keys of the panels act there too.
+fn overlay_keys(app: &App) -> Option<&'static str> {
+    if app.palette.is_some() {
+        return Some("Enter runs it   ↑ ↓ move   Esc closes   letters filter");
+    }
+    match app.overlay.as_ref()? {
+        Overlay::Documents(search) if search.open.is_none() => {
+            Some("Enter searches, then opens   ↑ ↓ move   Esc closes   letters are typed")
+        }
+        Overlay::Dialog(dialog) => {
+            let content = dialog.kind.content();
+            // The dialog itself names its only key.
+            let is_question = content.hint().is_none();
+            Some(if is_question { "Enter presses   Tab ← → move   Esc leaves" } else { "Esc leaves" })
+        }
+        Overlay::Help | Overlay::Details(_) | Overlay::Documents(_) => None,
+    }
 }
 
 fn prompt(label: &str, typed: &str, hint: &str, theme: &Theme, room: usize) -> Line<'static> {
@@ -53,22 +76,32 @@ fn prompt(label: &str, typed: &str, hint: &str, theme: &Theme, room: usize) -> L
     ])
 }
 
-/// Draws the notice over the last line of `area`, so that no panel moves when the notice appears or disappears.
+/// Draws the notice over the last line of `area`, so that no panel moves when the notice appears or disappears; over two
+/// lines if it is longer than one.
 pub fn render_notice(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Some(notice) = app.notice() else { return };
     let room = usize::from(area.width);
     let (sign, style) = match notice.level() {
-        Level::Error => ("✖", theme.danger),
-        Level::Warn => ("▲", theme.warning),
-        _ => ("✔", theme.good),
+        Level::Error => (" ✖ ", theme.danger),
+        Level::Warn => (" ▲ ", theme.warning),
+        _ if notice.is_success() => (" ✔ ", theme.good),
+        _ => (" ", Style::new()),
     };
-    let whole = format!(" {sign} {notice}");
-    // The log shows the part that does not fit.
-    let pointer = format!("  {} shows it all", app.key_of(Action::Zoom(Panel::Log)));
-    let pointer = if whole.width() > room { pointer.as_str() } else { "" };
-    let line = Line::styled(text::fit(&whole, room.saturating_sub(pointer.width())) + pointer, style);
+    let mut parts = text::wrap(&notice.to_string(), room.saturating_sub(sign.width())).into_iter();
+    let mut lines = vec![format!("{sign}{}", parts.next().unwrap_or_default())];
+    let rest: Vec<String> = parts.collect();
+    if !rest.is_empty() {
+        // The log shows the part that does not fit.
+        let pointer = format!("  {} shows it all", app.key_of(Action::Zoom(Panel::Log)));
+        let pointer = if rest.len() > 1 { pointer.as_str() } else { "" };
+        let second = format!("{}{}", " ".repeat(sign.width()), rest.join(" "));
+        lines.push(text::fit(&second, room.saturating_sub(pointer.width())) + pointer);
+    }
+    let height = u16::try_from(lines.len()).unwrap_or(1);
+    let area = Rect { y: area.bottom().saturating_sub(height), height, ..area };
+    let lines: Vec<Line> = lines.into_iter().map(|line| Line::styled(line, style)).collect();
     frame.render_widget(Clear, area);
-    frame.render_widget(Paragraph::new(line), area);
+    frame.render_widget(Paragraph::new(lines), area);
 }
 
 /// As many of the active keys as fit; help and quit always.

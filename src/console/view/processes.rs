@@ -57,9 +57,15 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
     let table = ProcessTable::new(app, database, theme, inner.width);
     let selected = app.selected_row(Panel::Processes);
     let has_focus = app.focus == Panel::Processes;
+    let has_selected = app.has_selected_row();
     let branches = app.tree_branches();
     let cells = rows.iter().enumerate().map(|(at, row)| {
-        let drawn = DrawnRow { row: *row, is_selected: at == selected, has_focus, branch: branches.get(at) };
+        let drawn = DrawnRow {
+            row: *row,
+            is_selected: has_selected && at == selected,
+            has_focus,
+            branch: branches.get(at),
+        };
         table.cells(&drawn)
     });
     let drawn = SelectableTable {
@@ -67,7 +73,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
         heading: Some([Line::default()].into_iter().chain(table.headings()).collect()),
         rows: cells.collect(),
         selected,
-        has_focus,
+        has_focus: has_focus && has_selected,
     };
     let (first, body) = drawn.render(frame, inner, theme);
     map.add_rows(body, RowList::Panel(Panel::Processes), (first, rows.len()), 1);

@@ -59,7 +59,7 @@ fn letters_choose_the_signal_and_a_row_can_be_left_out() {
     answer_pins(&mut stage, &rows[..2]);
     stage.keys("i");
     assert!(stage.screen().contains("[INT]"), "{}", stage.screen());
-    assert_eq!(signalled(&stage.keys("<Down> ky")), Some((vec![rows[0]], StopSignal::Kill)));
+    assert_eq!(signalled(&stage.keys("<Down> Ky")), Some((vec![rows[0]], StopSignal::Kill)));
 }
 
 #[test]
@@ -174,4 +174,29 @@ fn capital_y_copies_the_pid_only() {
     let mut stage = stage();
     stage.keys("3Y");
     assert!(stage.screen().contains("no process is selected here"), "{}", stage.screen());
+}
+
+#[test]
+fn k_moves_in_the_list_and_only_the_capital_chooses_kill() {
+    let mut stage = stage();
+    let rows = pids(&stage);
+    stage.keys("2g  x");
+    answer_pins(&mut stage, &rows[..2]);
+    stage.keys("jk");
+    assert!(
+        stage.screen().contains("[TERM]") && stage.screen().contains("t c i K choose"),
+        "{}",
+        stage.screen()
+    );
+    assert_eq!(signalled(&stage.keys("j ky")), Some((vec![rows[0]], StopSignal::Term)));
+}
+
+#[test]
+fn the_title_says_continue_for_cont() {
+    let mut stage = stage();
+    let rows = pids(&stage);
+    stage.keys("2g  x");
+    answer_pins(&mut stage, &rows[..2]);
+    stage.keys("c");
+    assert!(stage.screen().contains("Continue 2 tagged processes"), "{}", stage.screen());
 }
