@@ -52,6 +52,10 @@ impl DatabaseLocks {
         for reader in &mut self.readers {
             reader.label = label(reader.pid);
         }
+        // The history knows those that have left, too, by the label that they had when they took the lock.
+        for holds in self.write_holds.iter_mut().flat_map(|holds| &mut holds.by_process) {
+            holds.label = label(holds.pid).or(holds.label.take());
+        }
     }
 }
 

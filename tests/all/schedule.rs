@@ -93,7 +93,7 @@ fn the_console_moves_the_log_as_far_as_a_reader_lets_it_and_says_who_is_in_the_w
     scene.writer.sql("INSERT INTO t VALUES (2)");
     let terminal = scene.console(&[]);
     terminal.shows("checkpoint PASSIVE every 1 s:");
-    terminal.shows(&format!("{} (waltop)", reader.pid()));
+    terminal.shows(&format!("blocked by {}", reader.pid()));
     assert!(scene.pending() > 0);
     let text = scene.run(&["status"]);
     let line = text.lines().find(|line| line.starts_with("schedule    PASSIVE every 1 s: "));
