@@ -185,3 +185,17 @@ fn a_finding_of_real_processes_comes_is_explained_and_goes() {
     assert_eq!(terminal.end(), 0);
     terminal.assert_restored();
 }
+
+#[test]
+fn the_zoomed_panel_continues_a_long_sentence_on_the_next_line() {
+    for size in [USUAL, LARGE] {
+        let mut stage = Stage::new(look(vec![contended()]), size);
+        assert!(stage.screen().contains('…'), "its usual panel cuts: {}", stage.screen());
+        stage.keys("1g");
+        let screen = stage.screen();
+        let words: Vec<&str> = screen.split_whitespace().collect();
+        let first = stage.app.database().expect("a database").findings[0].message.clone();
+        let missing: Vec<&str> = first.split_whitespace().filter(|word| !words.contains(word)).collect();
+        assert!(missing.is_empty(), "{missing:?}: {screen}");
+    }
+}

@@ -148,6 +148,7 @@ fn files(app: &App, database: &Database) -> LabelledRows {
     }
     if let Some(look) = app.sample() {
         let sampling = look.snapshot.sampling;
+        rows.extend(look.snapshot.trace.map(|trace| row("trace", trace.to_string())));
         rows.push(row("sampling", sampling.map_or_else(|| "off".to_owned(), |it| it.to_string())));
     }
     rows

@@ -1,4 +1,4 @@
-//! Panel 1: what is wrong, worst first, one line each; below it, dimmed, the resolved findings.
+//! Panel 1: what is wrong, worst first, one line each, or in full where it is zoomed and has the room; below it, dimmed, the resolved findings.
 
 use ratatui::{
     Frame,
@@ -29,6 +29,8 @@ const MARK: usize = 3;
 const AGE: usize = 9;
 /// Columns of the key that acts on it.
 const KEY: usize = 12;
+/// The narrowest column in which a sentence is continued on the next line.
+const WRAPPED: usize = 20;
 /// From this width on a row also has the name of its finding.
 const NAMED: usize = 110;
 const NAME: usize = 18;
@@ -38,8 +40,11 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
     if app.database().is_none() {
         return empty(frame, inner, theme, "looking…");
     }
-    let lines = lines(app, theme, inner.width.into());
     let room = usize::from(inner.height);
+    let in_full = app.zoomed.then(|| lines(app, theme, inner.width.into(), true));
+    let lines = in_full
+        .filter(|lines| lines.len() <= room)
+        .unwrap_or_else(|| lines(app, theme, inner.width.into(), false));
     if lines.len() <= room {
         add_rows(map, inner, &lines);
         let lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
@@ -107,28 +112,33 @@ fn title(app: &App) -> String {
     }
 }
 
-/// All lines of the panel, each with the index of its row; a remark is no row.
-fn lines(app: &App, theme: &Theme, width: usize) -> Vec<(Option<usize>, Line<'static>)> {
+/// All lines of the panel, each with the index of its row; a remark is no row. A row is one line, unless it is shown
+/// `in_full`.
+fn lines(app: &App, theme: &Theme, width: usize, in_full: bool) -> Vec<(Option<usize>, Line<'static>)> {
     let rows = app.finding_rows();
     let selected = app.selected_row(Panel::Findings);
     let has_focus = app.focus == Panel::Findings;
     let is_gone = |row: &FindingRow| matches!(row, FindingRow::Gone(_));
-    let ended = rows.iter().position(is_gone).unwrap_or(rows.len());
+    let current = rows.iter().position(is_gone).unwrap_or(rows.len());
     let mut lines: Vec<_> = rows
         .iter()
         .enumerate()
-        .map(|(at, row)| {
+        .flat_map(|(at, row)| {
             let mark = match (at == selected, has_focus) {
                 (false, _) => " ",
                 (true, true) => "▸",
                 (true, false) => "▹",
             };
-            let line = line(app, *row, mark, theme, width);
             let is_marked = at == selected && has_focus;
-            (Some(at), if is_marked { selected_line(&line, theme) } else { line })
+            let marked =
+                move |line: Line<'static>| if is_marked { selected_line(&line, theme) } else { line };
+            row_lines(app, *row, mark, theme, (width, in_full))
+                .into_iter()
+                .map(move |line| (Some(at), marked(line)))
         })
         .collect();
-    let remarks = remarks(app, ended).map(|remark| {
+    let ended = lines.iter().position(|(row, _)| *row == Some(current)).unwrap_or(lines.len());
+    let remarks = remarks(app, current).map(|remark| {
         let remark = format!("   {}", text::fit(&remark, width.saturating_sub(MARK)));
         (None, Line::styled(remark, theme.muted))
     });
@@ -153,7 +163,14 @@ fn remarks(app: &App, count: usize) -> impl Iterator<Item = String> {
     nothing.into_iter().chain(unseen)
 }
 
-fn line(app: &App, row: FindingRow<'_>, mark: &str, theme: &Theme, width: usize) -> Line<'static> {
+/// The line of a finding; `in_full` also the rest of a sentence that is too long for it.
+fn row_lines(
+    app: &App,
+    row: FindingRow<'_>,
+    mark: &str,
+    theme: &Theme,
+    (width, in_full): (usize, bool),
+) -> Vec<Line<'static>> {
     let finding = row.finding();
     let (sign, sentence, age, key, style) = match row {
         FindingRow::Now(finding) => {
@@ -175,12 +192,17 @@ fn line(app: &App, row: FindingRow<'_>, mark: &str, theme: &Theme, width: usize)
         FindingRow::Gone(_) => (room + tail.width(), String::new()),
     };
     let text_style = if matches!(row, FindingRow::Now(_)) { Style::new() } else { theme.muted };
-    Line::from(vec![
+    let mut parts = if in_full && room >= WRAPPED { text::wrap(&sentence, room) } else { vec![sentence] };
+    let rest = parts.split_off(parts.len().min(1));
+    let first = Line::from(vec![
         Span::raw(mark.to_owned()),
         Span::styled(format!("{sign} {name}"), style),
-        Span::styled(text::pad(&sentence, room), text_style),
+        Span::styled(text::pad(parts.first().map_or("", String::as_str), room), text_style),
         Span::styled(tail, theme.muted),
-    ])
+    ]);
+    let indent = MARK + name.len();
+    let below = rest.into_iter().map(|part| Line::styled(format!("{:indent$}{part}", ""), text_style));
+    [first].into_iter().chain(below).collect()
 }
 
 /// In whole seconds: the figure changes with each sample.
