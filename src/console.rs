@@ -102,7 +102,13 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     tokio.shutdown_background();
     match code {
         // It hung up: whether its signal comes first, or at all, is not known.
-        Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(exit_code(Signal::HUP)),
+        Err(error) if is_hang_up(&error) => Ok(exit_code(Signal::HUP)),
         code => Ok(code?),
     }
+}
+
+/// Whether `error` says that the terminal has hung up: a read or write of it fails, or `/dev/tty` leads nowhere, which
+/// the SIGCONT that comes with a hang-up makes waltop open.
+fn is_hang_up(error: &io::Error) -> bool {
+    [Errno::IO, Errno::NXIO].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
