@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    sync::mpsc,
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
     thread::{Builder, JoinHandle, Scope, ScopedJoinHandle},
 };
 
@@ -30,6 +30,11 @@ pub fn start_in<'scope, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> io::Result<ScopedJoinHandle<'scope, T>> {
     Builder::new().name(name.to_owned()).spawn_scoped(scope, work).map_err(|error| refused(&error))
+}
+
+/// Locks `mutex`. The panic of a former holder was already reported, and what it left is used as it is.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many of `wanted` threads the system allows at the same time. Needed before a call into a library that starts

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use crossbeam_channel::Sender;
@@ -47,7 +47,7 @@ struct PragmaQuery {
 }
 
 fn lock(questions: &Mutex<JobQueue<PragmaQuery>>) -> MutexGuard<'_, JobQueue<PragmaQuery>> {
-    questions.lock().unwrap_or_else(PoisonError::into_inner)
+    threads::lock(questions)
 }
 
 fn still_runs(kind: WorkerKind, database: &Path) -> ActionOutcome {

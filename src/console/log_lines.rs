@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -13,6 +13,8 @@ use log::{Level, Log, Metadata, Record};
 use tui_logger::{Drain, TuiLoggerFile};
 
 use super::app::{KEPT_LINES, LogLine};
+
+use crate::threads;
 
 /// Lines that tui-logger keeps in memory for widgets. waltop does not use them; the file needs only the newest.
 const KEPT_BY_TUI_LOGGER: usize = 16;
@@ -42,7 +44,7 @@ impl Log for LogCollector {
             tui_logger::move_events();
         }
         let line = LogLine { at: Timestamp::now(), level: record.level(), text: record.args().to_string() };
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = threads::lock(&self.lines);
         if lines.len() == KEPT_LINES {
             lines.pop_front();
         }
@@ -68,5 +70,5 @@ pub fn collect(file: Option<TuiLoggerFile>) {
 
 /// The lines since the last call, oldest first.
 pub fn take() -> Vec<LogLine> {
-    COLLECTOR.lines.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    threads::lock(&COLLECTOR.lines).drain(..).collect()
 }

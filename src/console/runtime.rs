@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{self, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -175,7 +175,7 @@ impl ConsoleRuntime {
     }
 
     fn timeline(&self, index: usize, window: TimeWindow) -> Option<Timeline> {
-        let history = self.histories.get(index)?.lock().unwrap_or_else(PoisonError::into_inner);
+        let history = threads::lock(self.histories.get(index)?);
         history.timeline(window, (Instant::now(), Timestamp::now()))
     }
 

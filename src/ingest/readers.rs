@@ -51,7 +51,7 @@ impl ReadJob<'_> {
 type ReadJobs<'a> = Arc<Mutex<vec::IntoIter<ReadJob<'a>>>>;
 
 fn next_job<'a>(jobs: &ReadJobs<'a>) -> Option<ReadJob<'a>> {
-    jobs.lock().unwrap_or_else(PoisonError::into_inner).next()
+    threads::lock(jobs).next()
 }
 
 /// The threads' results, in the order in which they are done. Dropping it ends the threads.
@@ -158,7 +158,7 @@ impl ByteBudget {
 
     // The state is always consistent, so a panic in another thread does not corrupt it.
     fn lock(&self) -> MutexGuard<'_, BudgetState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        threads::lock(&self.state)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     io,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -119,12 +119,12 @@ impl ActivitySampler {
 
     /// Replaces the processes that are sampled.
     pub fn set_targets(&self, targets: ActivityTargets) {
-        *lock(&self.shared.targets) = targets;
+        *threads::lock(&self.shared.targets) = targets;
     }
 
     /// The activity of `process` in the last minute, as of `now`: of its current hold, if that has enough samples.
     pub fn activity_of(&self, process: ProcessId, now: Instant) -> Option<HolderActivity> {
-        lock(&self.shared.samples).get(&process)?.activity(now)
+        threads::lock(&self.shared.samples).get(&process)?.activity(now)
     }
 }
 
@@ -143,7 +143,7 @@ fn run(shared: &SamplerState, proc: &Path) {
     let mut held_before: HashMap<ProcessId, Instant> = HashMap::new();
     while !shared.is_over.load(Ordering::Acquire) {
         let now = Instant::now();
-        let targets = lock(&shared.targets).clone();
+        let targets = threads::lock(&shared.targets).clone();
         let held = holders(&targets, &held_before, now);
         let mut next = USUAL;
         for (&process, &since) in &held {
@@ -167,7 +167,7 @@ fn holders(
 ) -> HashMap<ProcessId, Instant> {
     let mut held: HashMap<ProcessId, Instant> = HashMap::new();
     for history in &targets.histories {
-        let history = lock(history);
+        let history = threads::lock(history);
         for sampled in SampledLock::ALL {
             if let Some((since, owner)) = history.current(sampled)
                 && let (Some(pid), Some(start_ticks)) = (owner.pid, owner.start_ticks)
@@ -191,11 +191,11 @@ fn holders(
 // Takes a sample of `process`, and returns the number of samples of its current hold.
 fn sample(shared: &SamplerState, proc: &Path, process: ProcessId, since: Instant, files: &[u64]) -> usize {
     let Some(threads) = ProcessFolder::of(proc, process.pid).thread_states() else { return MOST_CLOSE };
-    let mut known = std::mem::take(&mut lock(&shared.samples).entry(process).or_default().known);
+    let mut known = std::mem::take(&mut threads::lock(&shared.samples).entry(process).or_default().known);
     let activity = classify::activity(&threads, &ProcessWaits::new(proc, process.pid, files, &known));
     // The PID may be reused meanwhile.
     let is_it = process_start(proc, process.pid) == Some(process.start_ticks);
-    let mut samples = lock(&shared.samples);
+    let mut samples = threads::lock(&shared.samples);
     let its = samples.entry(process).or_default();
     if its.since != Some(since) {
         known = KnownSources::default();
@@ -208,7 +208,7 @@ fn sample(shared: &SamplerState, proc: &Path, process: ProcessId, since: Instant
 }
 
 fn forget_old(shared: &SamplerState, now: Instant) {
-    lock(&shared.samples).retain(|_, its| {
+    threads::lock(&shared.samples).retain(|_, its| {
         while its.samples.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > KEPT) {
             its.samples.pop_front();
         }
@@ -248,8 +248,4 @@ fn summary<'a>(
     let last = samples.clone().last()?.0;
     let span = units::milliseconds(last.saturating_duration_since(first));
     HolderActivity::of(samples.map(|(_, activity)| activity.as_ref()), span)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -136,14 +136,14 @@ impl LockSampler {
 
     /// Replaces the sampled databases with `targets`.
     pub fn set_targets(&self, targets: Vec<SampledDatabase>) {
-        *self.shared.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
+        *threads::lock(&self.shared.targets) = targets;
         self.shared.changed.store(true, Ordering::Release);
         self.wake();
     }
 
     /// Replaces the rules that name processes.
     pub fn set_label_rules(&self, rules: LabelRules) {
-        *self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+        *threads::lock(&self.shared.rules) = rules;
         self.shared.changed.store(true, Ordering::Release);
         self.wake();
     }
@@ -177,9 +177,9 @@ fn run(shared: &SamplerState, proc: PathBuf) {
     let ear = CommitWatcher::open();
     while !shared.is_over.load(Ordering::Acquire) {
         if shared.changed.swap(false, Ordering::AcqRel) {
-            let targets = shared.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let targets = threads::lock(&shared.targets).clone();
             sampled = retarget(sampled, targets);
-            names.set_rules(shared.rules.lock().unwrap_or_else(PoisonError::into_inner).clone());
+            names.set_rules(threads::lock(&shared.rules).clone());
         }
         let now = Instant::now();
         for one in sampled.iter_mut().filter(|one| one.is_due(now)) {

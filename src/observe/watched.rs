@@ -6,7 +6,7 @@ use std::{
     ops::RangeInclusive,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Instant,
 };
 
@@ -28,6 +28,7 @@ use crate::{
     },
     paths::FileId,
     snapshot::{ContentEvidence, PathReach, Unseen, WalSource, WalState},
+    threads,
 };
 
 mod view;
@@ -102,7 +103,7 @@ impl DatabaseWatch {
     }
 
     pub fn history(&self) -> MutexGuard<'_, LockHistory> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+        threads::lock(&self.history)
     }
 
     /// The growth of the descriptors of its processes.

@@ -5,7 +5,7 @@ use std::{
     mem,
     num::NonZero,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
@@ -56,7 +56,7 @@ fn in_parallel(walk: &mut WalkBuilder, stop: &StopFlag) -> Option<Vec<Result<Fol
                 }
                 let entry = entry.map(FolderEntry::of);
                 if entry.as_ref().map_or(true, FolderEntry::is_of_interest) {
-                    theirs.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+                    threads::lock(&theirs).push(entry);
                 }
                 WalkState::Continue
             })
@@ -65,7 +65,7 @@ fn in_parallel(walk: &mut WalkBuilder, stop: &StopFlag) -> Option<Vec<Result<Fol
     walker.ok()?;
     // Nothing is ever sent: the channel closes when the walk is done.
     while done.recv_timeout(STOP_CHECK) == Err(RecvTimeoutError::Timeout) && !stop.is_raised() {}
-    let found = mem::take(&mut *entries.lock().unwrap_or_else(PoisonError::into_inner));
+    let found = mem::take(&mut *threads::lock(&entries));
     Some(found)
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::debounce::{EventDebouncer, EventGroup, WatchEvent};
-use crate::ingest::StopFlag;
+use crate::{ingest::StopFlag, threads};
 
 /// Wakes the watch; all clones are one signal.
 #[derive(Debug, Clone, Default)]
@@ -86,7 +86,7 @@ impl WakeSignal {
 
     /// Blocks new events until it is dropped.
     pub(super) fn debounce(&self) -> MutexGuard<'_, EventDebouncer> {
-        self.inner.debounce.lock().unwrap_or_else(PoisonError::into_inner)
+        threads::lock(&self.inner.debounce)
     }
 }
 

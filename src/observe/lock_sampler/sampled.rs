@@ -6,7 +6,7 @@ use std::{
     io,
     ops::RangeInclusive,
     path::PathBuf,
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,6 +21,7 @@ use crate::{
     },
     paths::FileId,
     snapshot::LabelRules,
+    threads,
 };
 
 use super::{LockActivity, SampledDatabase};
@@ -68,7 +69,7 @@ impl LockSamples {
         let now = Instant::now();
         let before = self.last.replace(now);
         if before.is_none() {
-            self.target.history.lock().unwrap_or_else(PoisonError::into_inner).sampling_began(now);
+            threads::lock(&self.target.history).sampling_began(now);
         }
         let known = self.file.as_ref().map(|(_, id)| *id);
         let Some((holders, commits)) = self.reopen().and_then(|file| read(file).ok()) else {
@@ -159,7 +160,7 @@ impl LockSamples {
                 continue;
             }
             let who = holder.map(|SampledHolder(pid)| names.of(pid, now));
-            let mut history = self.target.history.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut history = threads::lock(&self.target.history);
             match who {
                 Some(who) => history.open(lock, now.checked_sub(half.min(EDGE)).unwrap_or(now), who),
                 None => history.close(lock, now.checked_sub(half).unwrap_or(now)),
