@@ -7,7 +7,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -30,6 +30,7 @@ mod waits;
 use super::{lock_sampler::HolderNames, proc::mounts::MountTable, timing};
 use traced::TracedDatabase;
 use tracefs::TraceInstance;
+use wait_log::WaitLog;
 
 /// Time between two readings.
 const ROUND: Duration = Duration::from_millis(50);
@@ -46,6 +47,8 @@ pub struct TraceTarget {
 #[derive(Debug)]
 pub struct LockTracer {
     shared: Arc<TracerState>,
+    /// The ended waits of each target.
+    waits: Vec<Arc<Mutex<WaitLog>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -54,11 +57,13 @@ struct TracerState {
     is_over: AtomicBool,
     /// The rules that name processes, until the thread has taken them.
     rules: Mutex<Option<LabelRules>>,
-    results: Mutex<TraceResults>,
+    facts: Mutex<TraceFacts>,
+    /// Why the trace has ended.
+    failure: Mutex<Option<String>>,
 }
 
 /// What the trace has shown.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct TraceResults {
     pub facts: TraceFacts,
     /// One for each target.
@@ -81,21 +86,29 @@ impl LockTracer {
         }
         let instance = TraceInstance::create(&root)?;
         let shared = Arc::new(TracerState { rules: Mutex::new(Some(rules)), ..TracerState::default() });
+        let databases: Vec<TracedDatabase> = targets.into_iter().map(TracedDatabase::new).collect();
+        let waits = databases.iter().map(TracedDatabase::waits).collect();
         let (theirs, proc) = (Arc::clone(&shared), proc.to_owned());
         let thread = threads::start("waltop-trace", move || {
-            run(&theirs, instance, &proc, targets);
+            run(&theirs, instance, &proc, databases);
         })?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, waits, thread: Some(thread) })
     }
 
     /// Names processes by `rules` from now on.
     pub fn set_label_rules(&self, rules: LabelRules) {
-        *lock(&self.shared.rules) = Some(rules);
+        *threads::lock(&self.shared.rules) = Some(rules);
     }
 
     /// What it has shown up to now.
     pub fn results(&self) -> TraceResults {
-        lock(&self.shared.results).clone()
+        let now = clock().at;
+        let of = |waits: &Arc<Mutex<WaitLog>>| threads::lock(waits).refusals(now, LockHistory::WINDOW);
+        TraceResults {
+            facts: *threads::lock(&self.shared.facts),
+            refusals: self.waits.iter().map(of).collect(),
+            failure: threads::lock(&self.shared.failure).clone(),
+        }
     }
 }
 
@@ -117,24 +130,19 @@ fn tracefs_of(mounts: &MountTable) -> io::Result<PathBuf> {
     })
 }
 
-fn run(shared: &TracerState, mut instance: TraceInstance, proc: &Path, targets: Vec<TraceTarget>) {
+fn run(shared: &TracerState, mut instance: TraceInstance, proc: &Path, mut databases: Vec<TracedDatabase>) {
     let mut names = HolderNames::from(proc.to_owned());
-    let mut databases: Vec<TracedDatabase> = targets.into_iter().map(TracedDatabase::new).collect();
     let mut facts = TraceFacts::default();
     while !shared.is_over.load(Ordering::Acquire) {
-        if let Some(rules) = lock(&shared.rules).take() {
+        if let Some(rules) = threads::lock(&shared.rules).take() {
             names.set_rules(rules);
         }
         let done = round(&mut instance, proc, &mut databases, &mut names, &mut facts);
-        let now = clock().at;
-        let mut results = lock(&shared.results);
-        results.facts = facts;
-        results.refusals = databases.iter_mut().map(|database| database.refusals(now)).collect();
+        *threads::lock(&shared.facts) = facts;
         if let Err(error) = done {
-            results.failure = Some(error.to_string());
+            *threads::lock(&shared.failure) = Some(error.to_string());
             return;
         }
-        drop(results);
         thread::park_timeout(ROUND);
     }
 }
@@ -146,8 +154,9 @@ fn round(
     names: &mut HolderNames,
     facts: &mut TraceFacts,
 ) -> io::Result<()> {
-    let clock_of_round = clock();
+    let (clock_of_round, mut is_quiet) = (clock(), true);
     instance.read(|line| {
+        is_quiet = false;
         if let Some(request) = event::parse(line) {
             facts.requests += 1;
             if let Some(database) = databases.iter_mut().find(|database| database.is_of(&request)) {
@@ -158,10 +167,9 @@ fn round(
         }
     })?;
     // What the old filter still let through is read before the files are exchanged.
-    let mounts = MountTable::read(proc);
     let mut has_changed = false;
     for database in databases.iter_mut() {
-        has_changed |= database.find_files(&mounts);
+        has_changed |= database.find_files(|| MountTable::read(proc));
     }
     if has_changed {
         let files: Vec<_> = databases.iter().flat_map(TracedDatabase::files).collect();
@@ -174,6 +182,10 @@ fn round(
     for database in databases.iter_mut() {
         facts.gaps += u64::from(database.seed(proc, &clock(), names));
         database.end_silent_waits(&clock(), names);
+    }
+    // A buffer that overflows is not empty.
+    if is_quiet {
+        return Ok(());
     }
     let lost = instance.overruns();
     if lost > facts.overruns {
@@ -199,8 +211,4 @@ impl TraceClock {
 
 fn clock() -> TraceClock {
     TraceClock { at: timing::since_boot(), instant: Instant::now() }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,9 +6,12 @@
 use std::{collections::HashMap, ops::RangeInclusive, time::Duration};
 
 use super::event::{LockRequest, RequestKind};
-use crate::file_format::{
-    CHECKPOINT_BYTE, INDEX_LOCKS, PENDING_BYTE, READ_BYTES, RECOVER_BYTE, RESERVED_BYTE, SHARED_BYTES,
-    WRITE_BYTE,
+use crate::{
+    file_format::{
+        CHECKPOINT_BYTE, INDEX_LOCKS, PENDING_BYTE, READ_BYTES, RECOVER_BYTE, RESERVED_BYTE, SHARED_BYTES,
+        WRITE_BYTE,
+    },
+    history::SampledLock,
 };
 
 /// Which of a database's files has the lock.
@@ -23,15 +26,6 @@ const INDEX_BITS: u64 = 9;
 const PENDING_BIT: u64 = 9;
 const RESERVED_BIT: u64 = 10;
 const SHARED_BIT: u64 = 11;
-
-/// A lock by what it means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TracedLock {
-    /// Byte 120, or RESERVED of a rollback database.
-    Write,
-    Checkpoint,
-    Recover,
-}
 
 /// What an owner holds: a bit for each byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,7 +46,7 @@ pub struct OwnerState {
 /// The beginning or end of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockEdge {
-    pub lock: TracedLock,
+    pub lock: SampledLock,
     pub is_taken: bool,
 }
 
@@ -72,8 +66,8 @@ impl FileLocks {
         self.owners.get(&owner).copied().unwrap_or_default()
     }
 
-    /// The owner that holds `lock`.
-    pub fn holder(&self, file: LockedFile, lock: TracedLock) -> Option<OwnerState> {
+    /// The owner that holds `lock`; in a rollback database RESERVED is the write lock.
+    pub fn holder(&self, file: LockedFile, lock: SampledLock) -> Option<OwnerState> {
         self.owners.values().find(|owner| owner.held.has(file, lock)).copied()
     }
 
@@ -118,14 +112,14 @@ impl FileLocks {
         if after == HeldBits::default() {
             self.owners.remove(&request.owner);
         }
-        let locks = [TracedLock::Write, TracedLock::Checkpoint, TracedLock::Recover];
-        let changed = locks.into_iter().filter(|lock| before.has(file, *lock) != after.has(file, *lock));
+        let changed =
+            SampledLock::ALL.into_iter().filter(|lock| before.has(file, *lock) != after.has(file, *lock));
         changed.map(|lock| LockEdge { lock, is_taken: after.has(file, lock) }).collect()
     }
 }
 
 impl OwnerState {
-    pub fn holds(&self, file: LockedFile, lock: TracedLock) -> bool {
+    pub fn holds(&self, file: LockedFile, lock: SampledLock) -> bool {
         self.held.has(file, lock)
     }
 }
@@ -145,12 +139,12 @@ impl HeldBits {
         }
     }
 
-    fn has(self, file: LockedFile, lock: TracedLock) -> bool {
+    fn has(self, file: LockedFile, lock: SampledLock) -> bool {
         let byte = match (file, lock) {
-            (LockedFile::Index, TracedLock::Write) => WRITE_BYTE,
-            (LockedFile::Index, TracedLock::Checkpoint) => CHECKPOINT_BYTE,
-            (LockedFile::Index, TracedLock::Recover) => RECOVER_BYTE,
-            (LockedFile::Main, TracedLock::Write) => RESERVED_BYTE,
+            (LockedFile::Index, SampledLock::Write) => WRITE_BYTE,
+            (LockedFile::Index, SampledLock::Checkpoint) => CHECKPOINT_BYTE,
+            (LockedFile::Index, SampledLock::Recover) => RECOVER_BYTE,
+            (LockedFile::Main, SampledLock::Write) => RESERVED_BYTE,
             (LockedFile::Main, _) => return false,
         };
         self.exclusive & bits(file, byte..=byte) != 0
@@ -200,11 +194,11 @@ pub(super) mod tests {
         }
     }
 
-    fn taken(lock: TracedLock) -> LockEdge {
+    fn taken(lock: SampledLock) -> LockEdge {
         LockEdge { lock, is_taken: true }
     }
 
-    fn released(lock: TracedLock) -> LockEdge {
+    fn released(lock: SampledLock) -> LockEdge {
         LockEdge { lock, is_taken: false }
     }
 
@@ -213,9 +207,9 @@ pub(super) mod tests {
         let mut locks = FileLocks::default();
         let mut apply = |kind, bytes| locks.apply(LockedFile::Index, &request(7, kind, bytes, 0));
         assert_eq!(apply(RequestKind::Shared, 124..=124), []);
-        assert_eq!(apply(RequestKind::Exclusive, 120..=120), [taken(TracedLock::Write)]);
+        assert_eq!(apply(RequestKind::Exclusive, 120..=120), [taken(SampledLock::Write)]);
         assert_eq!(apply(RequestKind::Exclusive, 120..=120), [], "it has it already");
-        assert_eq!(apply(RequestKind::Released, 120..=120), [released(TracedLock::Write)]);
+        assert_eq!(apply(RequestKind::Released, 120..=120), [released(SampledLock::Write)]);
         assert_eq!(apply(RequestKind::Released, 120..=120), [], "a release of nothing");
     }
 
@@ -223,21 +217,24 @@ pub(super) mod tests {
     fn merged_ranges_count_for_each_byte() {
         let mut locks = FileLocks::default();
         let mut apply = |kind, bytes| locks.apply(LockedFile::Index, &request(7, kind, bytes, 0));
-        let all = [TracedLock::Write, TracedLock::Checkpoint, TracedLock::Recover];
+        let all = SampledLock::ALL;
         assert_eq!(apply(RequestKind::Exclusive, 120..=122), all.map(taken));
         assert_eq!(
             apply(RequestKind::Released, 121..=122),
             all[1..].iter().copied().map(released).collect::<Vec<_>>()
         );
-        assert_eq!(apply(RequestKind::Released, 0..=i64::MAX.unsigned_abs()), [released(TracedLock::Write)]);
+        assert_eq!(apply(RequestKind::Released, 0..=i64::MAX.unsigned_abs()), [released(SampledLock::Write)]);
     }
 
     #[test]
     fn reserved_is_released_together_with_pending() {
         let mut locks = FileLocks::default();
         let mut apply = |kind, bytes| locks.apply(LockedFile::Main, &request(7, kind, bytes, 0));
-        assert_eq!(apply(RequestKind::Exclusive, RESERVED_BYTE..=RESERVED_BYTE), [taken(TracedLock::Write)]);
-        assert_eq!(apply(RequestKind::Released, PENDING_BYTE..=RESERVED_BYTE), [released(TracedLock::Write)]);
+        assert_eq!(apply(RequestKind::Exclusive, RESERVED_BYTE..=RESERVED_BYTE), [taken(SampledLock::Write)]);
+        assert_eq!(
+            apply(RequestKind::Released, PENDING_BYTE..=RESERVED_BYTE),
+            [released(SampledLock::Write)]
+        );
     }
 
     #[test]
@@ -246,7 +243,7 @@ pub(super) mod tests {
         locks.apply(LockedFile::Index, &request(7, RequestKind::Exclusive, 120..=120, 10));
         let stranger = request(8, RequestKind::Released, 0..=i64::MAX.unsigned_abs(), 20);
         assert_eq!(locks.apply(LockedFile::Index, &stranger), [], "a close by a process that holds nothing");
-        assert_eq!(locks.holder(LockedFile::Index, TracedLock::Write).map(|owner| owner.pid), Some(7));
+        assert_eq!(locks.holder(LockedFile::Index, SampledLock::Write).map(|owner| owner.pid), Some(7));
         locks.apply(LockedFile::Index, &request(8, RequestKind::Shared, 125..=125, 30));
         assert_eq!(locks.owner(8).reading_since, Some(Duration::from_micros(30)));
         assert_eq!(locks.owner(7).reading_since, None);

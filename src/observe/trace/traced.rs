@@ -1,25 +1,28 @@
 //! One traced database: its files, the state of its locks, and the waits for them.
 
-use std::{path::Path, sync::PoisonError, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use super::{
     TraceClock, TraceTarget,
     event::LockRequest,
-    lock_state::{FileLocks, LockEdge, LockedFile, TracedLock},
+    lock_state::{FileLocks, LockEdge, LockedFile},
     tracefs::TracedFile,
     wait_log::WaitLog,
     waits::{EndedWait, WaitTracker},
 };
 use crate::{
     file_format::{INDEX_LOCKS, MAIN_LOCKS},
-    history::{LockHistory, SampledLock},
+    history::SampledLock,
     observe::{
         lock_sampler::HolderNames,
         lock_table,
         proc::mounts::{DeviceNumber, MountTable},
     },
     paths::FileId,
-    snapshot::WriterRefusals,
+    threads,
 };
 
 /// A database with what the trace has shown of it.
@@ -28,8 +31,10 @@ pub struct TracedDatabase {
     target: TraceTarget,
     main: FileTrace,
     index: FileTrace,
-    waits: WaitLog,
-    /// Whether its files were found anew, so that the present holders have to be read from the lock table.
+    /// Main file and `-shm`, as they were last found.
+    found: [Option<FileId>; 2],
+    waits: Arc<Mutex<WaitLog>>,
+    /// Whether requests are missing, so that the present holders have to be read from the lock table.
     is_new: bool,
     is_first: bool,
 }
@@ -43,8 +48,8 @@ struct FileTrace {
 
 impl TracedDatabase {
     pub fn new(target: TraceTarget) -> Self {
-        let (main, index, waits) = Default::default();
-        Self { target, main, index, waits, is_new: false, is_first: true }
+        let (main, index) = Default::default();
+        Self { target, main, index, found: [None; 2], waits: Arc::default(), is_new: false, is_first: true }
     }
 
     /// Whether `request` is on one of its files.
@@ -63,16 +68,17 @@ impl TracedDatabase {
         let Some(file) = self.file_of(request) else { return };
         let trace = self.trace(file);
         let given_up = trace.waits.request(file, request, &trace.locks);
-        let before = trace.locks.clone();
+        let before = trace.locks.owner(request.owner);
         let edges = trace.locks.apply(file, request);
-        let ended = trace.waits.applied(file, request, &edges, (&before, &trace.locks));
+        let after = trace.locks.owner(request.owner);
+        let ended = trace.waits.applied(file, request, &edges, (before, after));
         let at = clock.instant_of(request.at);
-        let mut history = self.target.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut history = threads::lock(&self.target.history);
         for LockEdge { lock, is_taken } in edges {
             if is_taken {
-                history.open(sampled(lock), at, names.of(Some(request.pid), at));
+                history.open(lock, at, names.of(Some(request.pid), at));
             } else {
-                history.close(sampled(lock), at);
+                history.close(lock, at);
             }
         }
         drop(history);
@@ -93,31 +99,33 @@ impl TracedDatabase {
     fn end(&mut self, ended: EndedWait, clock: &TraceClock, names: &mut HolderNames) {
         let end = clock.instant_of(ended.to);
         let wait = ended.to.saturating_sub(ended.from);
-        let mut history = self.target.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut history = threads::lock(&self.target.history);
         history.waited(end, wait, names.of(Some(ended.pid), end));
         drop(history);
-        self.waits.add(ended);
+        threads::lock(&self.waits).add(ended);
     }
 
-    /// The refused writers of the window that a snapshot covers.
-    pub fn refusals(&mut self, now: Duration) -> WriterRefusals {
-        self.waits.refusals(now, LockHistory::WINDOW)
+    /// Its waits that have ended.
+    pub fn waits(&self) -> Arc<Mutex<WaitLog>> {
+        Arc::clone(&self.waits)
     }
 
-    /// Finds its files, which a process that opens the database alone creates anew; returns whether one has changed.
-    pub fn find_files(&mut self, mounts: &MountTable) -> bool {
-        let find = |path: &Path| {
-            let id = FileId::of(&path.metadata().ok()?);
-            Some((mounts.device_of(path).unwrap_or_else(|| id.numbers()), id.inode))
-        };
+    /// Finds its files, since a process that opens the database alone recreates `-shm`; returns whether one has changed.
+    /// The mounts are read only then.
+    pub fn find_files(&mut self, mounts: impl FnOnce() -> MountTable) -> bool {
+        let find = |path: &Path| Some(FileId::of(&path.metadata().ok()?));
         let found = [find(&self.target.main), find(&self.target.index)];
-        let has_changed = found != [self.main.file, self.index.file];
-        if has_changed {
-            self.forget();
-            [self.main.file, self.index.file] = found;
-            self.is_new = true;
+        if found == self.found {
+            return false;
         }
-        has_changed
+        self.found = found;
+        self.forget();
+        let mounts = mounts();
+        let listed =
+            |path: &Path, id: FileId| (mounts.device_of(path).unwrap_or_else(|| id.numbers()), id.inode);
+        self.main.file = found[0].map(|id| listed(&self.target.main, id));
+        self.index.file = found[1].map(|id| listed(&self.target.index, id));
+        true
     }
 
     /// Forgets the locks: requests are missing.
@@ -138,7 +146,7 @@ impl TracedDatabase {
         })
     }
 
-    /// After its files were found anew: reads the present holders from the lock table, which hold for longer than from
+    /// After requests were missed: reads the present holders from the lock table, which hold for longer than from
     /// now on. Returns whether requests in between may be missing.
     pub fn seed(&mut self, proc: &Path, clock: &TraceClock, names: &mut HolderNames) -> bool {
         if !std::mem::take(&mut self.is_new) {
@@ -156,20 +164,20 @@ impl TracedDatabase {
                 }
             }
         }
-        let mut history = self.target.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut history = threads::lock(&self.target.history);
         history.sampling_began(clock.instant);
-        for lock in [TracedLock::Write, TracedLock::Checkpoint, TracedLock::Recover] {
+        for lock in SampledLock::ALL {
             let holder = [(LockedFile::Index, &self.index), (LockedFile::Main, &self.main)]
                 .into_iter()
                 .find_map(|(file, trace)| trace.locks.holder(file, lock));
-            let known = history.current(sampled(lock)).and_then(|(_, owner)| owner.pid);
+            let known = history.current(lock).and_then(|(_, owner)| owner.pid);
             match holder {
                 // The sampler has seen it before: it is one hold.
                 Some(holder) if known == Some(holder.pid) => {}
                 Some(holder) => {
-                    history.open(sampled(lock), clock.instant, names.of(Some(holder.pid), clock.instant));
+                    history.open(lock, clock.instant, names.of(Some(holder.pid), clock.instant));
                 }
-                None => history.close(sampled(lock), clock.instant),
+                None => history.close(lock, clock.instant),
             }
         }
         !std::mem::take(&mut self.is_first)
@@ -180,13 +188,5 @@ impl TracedDatabase {
             LockedFile::Main => &mut self.main,
             LockedFile::Index => &mut self.index,
         }
-    }
-}
-
-fn sampled(lock: TracedLock) -> SampledLock {
-    match lock {
-        TracedLock::Write => SampledLock::Write,
-        TracedLock::Checkpoint => SampledLock::Checkpoint,
-        TracedLock::Recover => SampledLock::Recover,
     }
 }

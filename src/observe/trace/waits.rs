@@ -5,17 +5,18 @@
 //! asked for (tried with SQLite 3.40.1): `BEGIN IMMEDIATE` takes a read slot right before it tries, and gives it back
 //! right after a refusal; a read transaction that becomes a write has had its slot for longer, and does not try again.
 //!
-//! A busy handler of the program's own, which sleeps longer than SQLite's, looks like a program that begins anew each
+//! A busy handler of the program's own, which sleeps longer than SQLite's, looks like a program that starts again each
 //! time.
 
 use std::{collections::HashMap, time::Duration};
 
 use super::{
     event::{LockRequest, RequestKind},
-    lock_state::{FileLocks, LockEdge, LockedFile, TracedLock},
+    lock_state::{FileLocks, LockEdge, LockedFile, OwnerState},
 };
 use crate::{
     file_format::{RESERVED_BYTE, WRITE_BYTE},
+    history::SampledLock,
     snapshot::RefusalReason,
 };
 
@@ -97,7 +98,7 @@ impl WaitTracker {
         }
         let own = locks.owner(request.owner);
         // A reader that finds the index unfinished asks for the write lock, too, and has no slot yet.
-        let is_checkpoint = own.holds(file, TracedLock::Checkpoint);
+        let is_checkpoint = own.holds(file, SampledLock::Checkpoint);
         if file == LockedFile::Index && own.reading_since.is_none() && !is_checkpoint {
             return None;
         }
@@ -113,7 +114,7 @@ impl WaitTracker {
         let wait = self.open.entry(request.owner).or_insert(OpenWait {
             pid: request.pid,
             thread: request.thread,
-            holder: locks.holder(file, TracedLock::Write).map(|holder| holder.pid),
+            holder: locks.holder(file, SampledLock::Write).map(|holder| holder.pid),
             tries: 0,
             from: request.at,
             before_last: request.at,
@@ -130,23 +131,23 @@ impl WaitTracker {
         ended
     }
 
-    /// Takes in what came of `request`; `locks` is the state before it. Returns a wait that ended.
+    /// Takes in what came of `request`, by an owner with these states before and after it. Returns a wait that ended.
     pub fn applied(
         &mut self,
         file: LockedFile,
         request: &LockRequest,
         edges: &[LockEdge],
-        (locks, after): (&FileLocks, &FileLocks),
+        (before, after): (OwnerState, OwnerState),
     ) -> Option<EndedWait> {
         let has_given_back = request.kind == RequestKind::Released
-            && after.owner(request.owner).reading_since.is_none()
+            && after.reading_since.is_none()
             && self.open.get(&request.owner).is_some_and(|wait| wait.is_upgrade);
         if has_given_back {
             return self.open.remove(&request.owner).map(OpenWait::given_up);
         }
-        let write = edges.iter().find(|edge| edge.lock == TracedLock::Write)?;
+        let write = edges.iter().find(|edge| edge.lock == SampledLock::Write)?;
         if write.is_taken {
-            let since = locks.owner(request.owner).reading_since;
+            let since = before.reading_since;
             let has_old_snapshot = file == LockedFile::Index
                 && self.last_end.is_some_and(|(owner, end)| {
                     owner != request.owner && since.is_some_and(|since| since < end)
@@ -246,9 +247,10 @@ mod tests {
         for &(owner, kind, byte, at) in requests {
             let request = request(owner, kind, byte..=byte, at);
             ended.extend(tracker.request(LockedFile::Index, &request, &locks));
-            let before = locks.clone();
+            let before = locks.owner(owner);
             let edges = locks.apply(LockedFile::Index, &request);
-            ended.extend(tracker.applied(LockedFile::Index, &request, &edges, (&before, &locks)));
+            let after = locks.owner(owner);
+            ended.extend(tracker.applied(LockedFile::Index, &request, &edges, (before, after)));
         }
         ended.extend(tracker.silent(Duration::from_hours(1)));
         ended
@@ -288,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_begins_anew_has_not_waited_in_between() {
+    fn a_program_that_starts_again_has_not_waited_in_between() {
         let try_at = |at: u64| {
             [
                 (VICTIM, RequestKind::Shared, 124, at),
@@ -367,7 +369,7 @@ mod tests {
                 (VICTIM, REFUSED, 120, 10),
                 (VICTIM, RequestKind::Shared, 124, 20),
             ],
-            // A slot that another reader has, and a checkpoint that somebody else runs.
+            // A slot that another reader has, and a checkpoint that another process runs.
             vec![(VICTIM, REFUSED, 124, 0), (VICTIM, REFUSED, 121, 10)],
             // A write after a read, with nobody between.
             vec![
