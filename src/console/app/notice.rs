@@ -140,29 +140,18 @@ pub enum RowCover {
 impl Notice {
     /// Whether it says that something succeeded or begins; a key that does nothing, or a process that has gone, is neither.
     pub fn is_success(&self) -> bool {
-        match self {
-            Self::NothingSeen
-            | Self::ProcessGone { .. }
-            | Self::UnknownKey { .. }
-            | Self::OnlyDatabase
-            | Self::NoTimeline { .. }
-            | Self::WorstNamesNobody
-            | Self::HolderGone { .. }
-            | Self::HolderUnseen
-            | Self::NoHoldSelected { .. }
-            | Self::NotTaggable { .. }
-            | Self::NothingToSearch
-            | Self::RowsHidden { .. }
-            | Self::NothingToFix
-            | Self::NothingStale
-            | Self::IngestionEnded => false,
-            other => other.level() >= Level::Info,
-        }
+        let (level, is_success) = self.kind();
+        is_success && level >= Level::Info
     }
 
     pub fn level(&self) -> Level {
+        self.kind().0
+    }
+
+    // The level, and whether it is a success if that is info.
+    fn kind(&self) -> (Level, bool) {
         match self {
-            Self::SamplerEnded | Self::Hazard(_) | Self::IngestionRefused(_) => Level::Error,
+            Self::SamplerEnded | Self::Hazard(_) | Self::IngestionRefused(_) => (Level::Error, false),
             Self::NothingSelected
             | Self::NoProcessSelected
             | Self::UntaggableStart { .. }
@@ -175,10 +164,9 @@ impl Notice {
             | Self::NoProcessToStop { .. }
             | Self::UnknownStart { .. }
             | Self::Refused(_)
-            | Self::IngestionJustEnded { .. } => Level::Warn,
+            | Self::IngestionJustEnded { .. } => (Level::Warn, false),
             Self::NothingSeen
             | Self::ProcessGone { .. }
-            | Self::Copied(_)
             | Self::UnknownKey { .. }
             | Self::OnlyDatabase
             | Self::NoTimeline { .. }
@@ -188,20 +176,21 @@ impl Notice {
             | Self::NoHoldSelected { .. }
             | Self::NotTaggable { .. }
             | Self::NothingToSearch
-            | Self::Tree { .. }
             | Self::RowsHidden { .. }
+            | Self::NothingToFix
+            | Self::NothingStale
+            | Self::IngestionEnded => (Level::Info, false),
+            Self::Copied(_)
+            | Self::Tree { .. }
             | Self::MouseFreed { .. }
             | Self::MouseTaken { .. }
             | Self::Armed
             | Self::Disarmed { .. }
-            | Self::NothingToFix
-            | Self::NothingStale
-            | Self::IngestionEnded
             | Self::Begins(_)
             | Self::HealthCheckEnds
-            | Self::StillWaiting { .. } => Level::Info,
-            Self::Stop(report) => report.level(),
-            Self::Outcome(outcome) => outcome.level,
+            | Self::StillWaiting { .. } => (Level::Info, true),
+            Self::Stop(report) => (report.level(), true),
+            Self::Outcome(outcome) => (outcome.level, true),
         }
     }
 }
