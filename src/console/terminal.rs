@@ -80,7 +80,7 @@ impl TerminalGuard {
         self.terminal.draw(render).map(|_| ())
     }
 
-    /// Draws every cell anew with the next frame.
+    /// Draws every cell again with the next frame.
     ///
     /// # Errors
     ///

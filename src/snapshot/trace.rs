@@ -16,7 +16,7 @@ pub struct TraceFacts {
     pub unparsed: u64,
     /// Requests that the kernel overwrote before they were read.
     pub overruns: u64,
-    /// How often a file of a database was created anew, so that requests in between are missing.
+    /// How often a file of a database was recreated, so that requests in between are missing.
     pub gaps: u64,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for TraceFacts {
         for (count, what) in [
             (self.unparsed, "unreadable line"),
             (self.overruns, "lost request"),
-            (self.gaps, "gap while a file was created anew"),
+            (self.gaps, "gap while a file was recreated"),
         ] {
             if count > 0 {
                 write!(f, ", {}", units::plural(count, what))?;

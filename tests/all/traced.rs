@@ -26,6 +26,17 @@ fn is_possible() -> bool {
     is
 }
 
+/// A database `a.db` in WAL mode with one connection; `None` where the kernel or Python is not there for it.
+fn scene() -> Option<(TempDir, Python)> {
+    if !is_possible() {
+        return None;
+    }
+    let folder = TempDir::new().expect("a folder");
+    let mut python = Python::open(&folder.path().join("a.db"))?;
+    python.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)");
+    Some((folder, python))
+}
+
 /// waltop that traces `database` for a while.
 fn tracing(database: &Path, time: &str) -> Child {
     let mut command = Command::new(support::WALTOP);
@@ -58,13 +69,8 @@ fn answer(tracer: Child) -> Value {
 
 #[test]
 fn refused_writers_are_named_with_holder_and_reason() {
-    if !is_possible() {
-        return;
-    }
-    let folder = TempDir::new().expect("a folder");
+    let Some((folder, mut holder)) = scene() else { return };
     let database = folder.path().join("a.db");
-    let Some(mut holder) = Python::open(&database) else { return };
-    holder.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)");
     let mut victims = [(); 4].map(|()| Python::open(&database).expect("Python"));
     let tracer = tracing(&database, "6s");
     let try_to = |what: &str| format!("exec('try:\\n {what}\\nexcept sqlite3.OperationalError: pass')");
@@ -109,13 +115,8 @@ fn refused_writers_are_named_with_holder_and_reason() {
 
 #[test]
 fn a_healthy_writer_is_refused_nothing_and_its_holds_are_exact() {
-    if !is_possible() {
-        return;
-    }
-    let folder = TempDir::new().expect("a folder");
+    let Some((folder, mut writer)) = scene() else { return };
     let database = folder.path().join("a.db");
-    let Some(mut writer) = Python::open(&database) else { return };
-    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)");
     let tracer = tracing(&database, "3s");
     for _ in 0..50 {
         writer.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (1)").sql("COMMIT");
@@ -137,16 +138,11 @@ fn filter_of(instance: &Path) -> Option<String> {
     String::from_utf8(text[..length].to_vec()).ok()
 }
 
-/// The index is created anew at each first open, and the trace follows it.
+/// The index is recreated at each first open, and the trace follows it.
 #[test]
-fn an_index_that_is_created_anew_is_traced_as_well() {
-    if !is_possible() {
-        return;
-    }
-    let folder = TempDir::new().expect("a folder");
+fn an_index_that_is_recreated_is_traced_as_well() {
+    let Some((folder, mut first)) = scene() else { return };
     let database = folder.path().join("a.db");
-    let Some(mut first) = Python::open(&database) else { return };
-    first.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)");
     let tracer = tracing(&database, "10s");
     first.run("db.close()");
     let mut second = Python::open(&database).expect("Python");
@@ -166,13 +162,8 @@ fn an_index_that_is_created_anew_is_traced_as_well() {
 /// Otherwise the kernel would trace on for nobody.
 #[test]
 fn a_signal_removes_the_instance_and_ends_the_process() {
-    if !is_possible() {
-        return;
-    }
-    let folder = TempDir::new().expect("a folder");
+    let Some((folder, _writer)) = scene() else { return };
     let database = folder.path().join("a.db");
-    let Some(mut writer) = Python::open(&database) else { return };
-    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)");
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut tracer = tracing(&database, "60s");
         let pid = Pid::from_child(&tracer);
@@ -186,13 +177,8 @@ fn a_signal_removes_the_instance_and_ends_the_process() {
 /// A killed waltop cannot remove its instance; the next one does.
 #[test]
 fn an_instance_that_was_left_is_removed_by_the_next_start() {
-    if !is_possible() {
-        return;
-    }
-    let folder = TempDir::new().expect("a folder");
+    let Some((folder, _writer)) = scene() else { return };
     let database = folder.path().join("a.db");
-    let Some(mut writer) = Python::open(&database) else { return };
-    writer.sql("PRAGMA journal_mode = WAL").sql("CREATE TABLE t (x)");
     let mut killed = tracing(&database, "60s");
     killed.kill().expect("it lives");
     killed.wait().expect("it ends");

@@ -127,7 +127,7 @@ mod tests {
         };
         assert_eq!(found(&gone(42), &gone(42)), 1);
         assert_eq!(found(&[], &gone(42)), 0, "one look proves nothing");
-        assert_eq!(found(&gone(41), &gone(42)), 0, "it was written anew");
+        assert_eq!(found(&gone(41), &gone(42)), 0, "it was written again");
         let alive: Vec<_> = gone(42).into_iter().map(|it| Pidfile { lives: Some(true), ..it }).collect();
         assert_eq!(found(&alive, &gone(42)), 0, "it has just ended");
         for (command, expected) in [("bun watch", 0), ("node", 1)] {
