@@ -14,8 +14,9 @@ use crossterm::{
     cursor, event, execute,
     terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen},
 };
+use nix::unistd::{getpgid, getpgrp, getpid, getppid, getsid};
 use ratatui::{Terminal, backend::CrosstermBackend};
-use rustix::process::{Signal, getpgid, getpgrp, getpid, getppid, getsid};
+use rustix::process::Signal;
 use signal_hook::low_level::raise;
 
 use crate::text;
@@ -202,13 +203,15 @@ fn leave_mouse() -> io::Result<()> {
 }
 
 /// Whether this process is a job of its own, whose parent is a shell with job control.
+///
+/// Group and session are 0 where their leader is outside of the PID namespace. Then two sessions of number 0 are the
+/// same one, as a child inherits its own from its parent.
 fn is_job_of_shell() -> bool {
-    let group = getpgrp();
+    let (group, parent) = (getpgrp(), getppid());
     group == getpid()
-        && getppid().is_some_and(|parent| {
-            getpgid(Some(parent)).is_ok_and(|its| its != group)
-                && getsid(Some(parent)).is_ok_and(|its| getsid(None) == Ok(its))
-        })
+        && parent.as_raw() != 0
+        && getpgid(Some(parent)).is_ok_and(|its| its != group)
+        && getsid(Some(parent)).is_ok_and(|its| getsid(None) == Ok(its))
 }
 
 /// The Linux console and `TERM=dumb` have no title, and may print the sequence.

@@ -1,10 +1,26 @@
-//! Mount namespaces of their own, for file systems that only root can make.
+//! Namespaces of their own: for processes, and for file systems that only root can make.
 
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
+
+/// Starts what follows in a PID namespace of its own, with its own `/proc`.
+pub const ALONE: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
+
+/// Whether this machine lets a test start a program with [`ALONE`]; a word about it if not.
+pub fn may_be_alone() -> bool {
+    if !may_change_namespaces() {
+        return false;
+    }
+    let can = Command::new(ALONE[0]).args(&ALONE[1..]).arg("true").status();
+    let can = can.is_ok_and(|status| status.success());
+    if !can {
+        eprintln!("not tested: this machine does not let us make a PID namespace");
+    }
+    can
+}
 
 /// A mount namespace of its own: what is mounted in it goes away with its last process.
 pub struct Namespace {

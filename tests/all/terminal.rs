@@ -73,6 +73,12 @@ impl Terminal {
         Self::run(home, "sh", &["-c", &format!("set -m; {script}")], size, &[])
     }
 
+    /// The same for a shell without job control, which `launcher` starts.
+    pub fn launched(launcher: &[&str], home: &Path, script: &str, size: (u16, u16)) -> Self {
+        let args: Vec<_> = launcher[1..].iter().copied().chain(["sh", "-c", script]).collect();
+        Self::run(home, launcher[0], &args, size, &[])
+    }
+
     fn run(
         home: &Path,
         program: &str,

@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::USUAL;
 use crate::{
+    namespace::{ALONE, may_be_alone},
     support::WALTOP,
     terminal::{Terminal, database, home},
 };
@@ -41,6 +42,25 @@ fn ctrl_z_without_a_shell_to_return_to_is_refused() {
     terminal.shows("cannot suspend: no shell waits for this process");
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn ctrl_z_is_refused_in_a_pid_namespace_where_group_and_session_of_the_parent_are_outside() {
+    if !may_be_alone() {
+        return;
+    }
+    // As the first process, in the group of the launcher; and as the leader of a session and group of its own.
+    for start in ["exec", "setsid --ctty"] {
+        let home = home();
+        let (path, _writer) = database(home.path());
+        let script = format!("{start} {WALTOP} {path}");
+        let mut terminal = Terminal::launched(&ALONE, home.path(), &script, USUAL);
+        terminal.shows("notes.db");
+        terminal.keys("\u{1a}");
+        terminal.shows("cannot suspend: no shell waits for this process");
+        terminal.keys("q");
+        assert_eq!(terminal.end(), 0);
+    }
 }
 
 #[test]

@@ -7,21 +7,13 @@ use waltop::snapshot::{Presence, WalSource};
 use super::*;
 use crate::{
     fake_proc::sidecar,
-    namespace::{Namespace, OVERLAY, may_change_namespaces},
+    namespace::{ALONE, Namespace, OVERLAY, may_be_alone},
     python::Python,
 };
 
-/// Starts what follows in a PID namespace of its own, with its own `/proc`.
-const ALONE: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
-
 #[test]
 fn a_holder_outside_the_pid_namespace_is_held_by_a_process_not_visible_from_here() {
-    if !may_change_namespaces() {
-        return;
-    }
-    let can = Command::new(ALONE[0]).args(&ALONE[1..]).arg("true").status();
-    if !can.is_ok_and(|status| status.success()) {
-        eprintln!("not tested: this machine does not let us make a PID namespace");
+    if !may_be_alone() {
         return;
     }
     let scene = Scene::with_wal();
