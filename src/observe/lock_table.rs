@@ -6,8 +6,10 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     bounded::{self, CutReason, ReadLimits},
@@ -25,7 +27,7 @@ use row::inode;
 
 // The kernel prints about a page of rows at a time, and unlocks the table between two of them: rows can be missed.
 const PAGE: u64 = 4000;
-// A table of several pages that takes at most this long is read again for missed rows. While the kernel prints a page,
+// A table of several pages that takes at most this much CPU time is read again for missed rows. While the kernel prints a page,
 // no process on the machine can take or release a lock, so reading a longer table again costs other processes too much.
 const CHEAP: Duration = Duration::from_millis(20);
 // Any user can make the table this long: each lock of each process has a row, and reading 100,000 rows takes seconds.
@@ -49,9 +51,9 @@ pub struct LockTable {
 /// If the table cannot be read.
 pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
     let path = proc.join("locks");
-    let begin = Instant::now();
+    let begin = cpu_time();
     let (mut table, bytes) = read_once(File::open(&path)?, inodes, BOUNDS)?;
-    let took = begin.elapsed();
+    let took = cpu_time().saturating_sub(begin);
     if bytes < PAGE || table.rows.is_empty() || took > CHEAP || table.cut.is_some() {
         return Ok(table);
     }
@@ -62,6 +64,12 @@ pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
     table.rows.splice(0..0, again.rows.iter().cloned());
     table.cut = again.cut;
     Ok(table)
+}
+
+// Of this thread: on a busy machine a short table takes long, too.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Whether another process than `own` holds a lock on `byte` of `file`, as the `/proc` at `proc` shows it. This is for

@@ -266,7 +266,9 @@ fn odd_texts_and_names_are_ingested_or_reported() {
         said.err.contains("its name is not UTF-8") && said.err.contains("utf16.txt: it is not UTF-8"),
         "{said:?}"
     );
-    assert!(!said.err.contains(['\u{1b}', '\u{202e}']) && said.err.lines().count() == 3, "{said:?}");
+    // On a slow machine its progress is reported as well.
+    let lines = said.err.lines().filter(|line| !line.contains("batch of")).count();
+    assert!(!said.err.contains(['\u{1b}', '\u{202e}']) && lines == 3, "{said:?}");
     assert_eq!(scene.rows().nodes.len(), 5);
     assert_eq!(scene.found("zebra"), ["notes/nul.md"]);
     assert_eq!(scene.found("oddly"), ["notes/red\u{1b}[31m\nline\u{202e}.md"]);
