@@ -344,12 +344,17 @@ impl Observer {
         let known = LockTimes { processes: &processes, history: &history, runs: &runs, now };
         timing::fill_in(locks, &view, &known, &mut self.first_seen);
         history.pins_are(now.instant, timing::pins(locks, &view, &processes));
-        // The sampled bytes are not taken in rollback mode, nor with locking_mode=EXCLUSIVE.
-        if self.lock_watch.is_tracing() || view.mode() == JournalMode::Wal && locks.exclusive.is_none() {
+        // The sampled bytes are not taken with locking_mode=EXCLUSIVE, nor in rollback mode beside a left `-shm`.
+        let is_sampled = match view.mode() {
+            JournalMode::Wal => locks.exclusive.is_none(),
+            JournalMode::Rollback => !view.has_index(),
+        };
+        if self.lock_watch.is_tracing() || is_sampled {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
             locks.write_holds = history.write_holds(now.instant, LockHistory::WINDOW);
         }
-        locks.fill_in_labels(&processes);
+        decoded.locks.holder_wait = decoded.holder_wait(view.wal.as_ref());
+        decoded.locks.fill_in_labels(&processes);
         let unfit = if view.header.is_some() { None } else { inspect_from_outside(&view.paths[0]).err() };
         Database {
             files: view.files(),

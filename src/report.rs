@@ -256,6 +256,10 @@ fn write_locks(out: &mut String, database: &Database) -> fmt::Result {
             None => {}
         }
     }
+    if let Some(wait) = &locks.holder_wait {
+        let readers: Vec<_> = wait.readers.iter().map(|reader| who(database, reader.pid)).collect();
+        writeln!(out, "waits for   {}, in a {}", readers.join(", "), wait.cause)?;
+    }
     if let (Some(holds), Some(window)) = (&locks.write_holds, locks.window_ms) {
         writeln!(
             out,

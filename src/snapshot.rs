@@ -58,7 +58,9 @@ pub use ingestion::{
     IngestionState, LockSharing, percentile,
 };
 pub use label::LabelRules;
-pub use locks::{DatabaseLocks, LockHolder, LogReader, ProcessHolds, WriteHolds};
+pub use locks::{
+    DatabaseLocks, HolderWait, HolderWaitCause, LockHolder, LogReader, ProcessHolds, WriteHolds,
+};
 pub use origin::{Executable, ExecutableState, ProcessManager, ProcessOrigin};
 pub use pairing::PairingFacts;
 pub use pidfile::Pidfile;

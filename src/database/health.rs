@@ -15,7 +15,7 @@ use rustix::process::geteuid;
 use super::{
     busy::{MayBeBusy, RetryFailure, patiently},
     factory,
-    holder::{BlockingProcess, write_lock_holder},
+    holder::{BlockingProcess, recoverer, write_lock_holder},
     pragmas,
     sidecars::{self, OnClose, SidecarPaths},
 };
@@ -96,11 +96,18 @@ pub fn prove(
         return Err(HealthError::OtherUser { path: main });
     }
     let mut wait = LockWait { main: &main, since: Instant::now(), ask: &wanted.waiting, seen: Vec::new() };
+    match patiently(wanted.budget, || wait.refused(), || not_recovering(&main)) {
+        Ok(_) => {}
+        Err(RetryFailure::Stopped) => return Err(HealthError::Stopped),
+        Err(RetryFailure::Busy(_) | RetryFailure::Other(IndexRecovery)) => {
+            return Ok(HealthProof { write: wait.refused_proof(0), ..HealthProof::default() });
+        }
+    }
     let live = database.presence() == Presence::Live;
     let on_close = if live { OnClose::LeaveFiles } else { OnClose::Tidy };
     let _as_owner = factory::as_owner(&main)?;
     let open = || factory::open_for_look(&main, wanted.profile, on_close);
-    let (mut connection, retries) = match patiently(wanted.budget, || wait.refused(), open) {
+    let (mut connection, retries) = match patiently(wait.left(wanted.budget), || wait.refused(), open) {
         Ok(opened) => opened,
         Err(RetryFailure::Busy(_)) => {
             return Ok(HealthProof { write: wait.refused_proof(0), ..HealthProof::default() });
@@ -117,6 +124,20 @@ pub fn prove(
     })?;
     left.map_err(|cause| factory::explain(path, since, cause))?;
     Ok(proof)
+}
+
+/// Another process recovers the index.
+struct IndexRecovery;
+
+impl MayBeBusy for IndexRecovery {
+    fn is_busy(&self) -> bool {
+        true
+    }
+}
+
+fn not_recovering(main: &Path) -> Result<(), IndexRecovery> {
+    // Not the configurable `/proc`: these are real locks.
+    recoverer(main, Path::new("/proc")).map_or(Ok(()), |_| Err(IndexRecovery))
 }
 
 fn on(
@@ -142,7 +163,7 @@ fn under_lock(
     refused: u64,
 ) -> Result<WriteProof, RetryFailure> {
     let mut retries = refused;
-    let left = budget.saturating_sub(wait.since.elapsed());
+    let left = wait.left(budget);
     let count = || {
         retries += 1;
         wait.refused()
@@ -218,6 +239,10 @@ struct LockWait<'a> {
 }
 
 impl LockWait<'_> {
+    fn left(&self, budget: Duration) -> Duration {
+        budget.saturating_sub(self.since.elapsed())
+    }
+
     fn refused(&mut self) -> ControlFlow<()> {
         let now = Instant::now();
         // Not the configurable `/proc`: this is about a connection of this very process, and real locks.
@@ -244,8 +269,7 @@ impl LockWait<'_> {
     fn refused_proof(&self, retries: u64) -> WriteProof {
         let waited_ms = milliseconds(self.since.elapsed());
         let made_wait = self.seen();
-        let by = made_wait.last().map(|it| format!(": {it} has it")).unwrap_or_default();
-        let refusal = format!("could not get the write lock within {}{by}", units::duration(waited_ms));
+        let refusal = format!("could not get the write lock within {}", units::duration(waited_ms));
         WriteProof { refusal: Some(refusal), waited_ms, retries, made_wait, ..WriteProof::default() }
     }
 }

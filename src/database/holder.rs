@@ -5,7 +5,7 @@
 
 use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path};
 
-use crate::file_format::{PENDING_BYTE, READ_BYTES, RESERVED_BYTE, SHARED_BYTES, WRITE_BYTE};
+use crate::file_format::{PENDING_BYTE, READ_BYTES, RECOVER_BYTE, RESERVED_BYTE, SHARED_BYTES, WRITE_BYTE};
 use crate::observe::{
     lock_table::{self, LockRow},
     process_command, process_name, sidecar,
@@ -53,6 +53,21 @@ pub fn write_lock_holder(database: &Path, proc: &Path) -> Option<BlockingProcess
     let rows = rows(proc, &[&sidecar(database, "-shm"), database])?;
     let of_index = holder_among(&rows, &sidecar(database, "-shm"), &[WRITE_BYTE]);
     let row = of_index.or_else(|| holder_among(&rows, database, &ROLLBACK_BYTES))?;
+    Some(BlockingProcess::of(proc, row.pid))
+}
+
+/// The other process that recovers the index of `database`, as `proc` shows it now. Until it ends, a connection cannot
+/// read; SQLite waits for ten seconds and then reports a fault of the locking protocol.
+pub fn recoverer(database: &Path, proc: &Path) -> Option<BlockingProcess> {
+    let index = sidecar(database, "-shm");
+    let rows = rows(proc, &[&index])?;
+    Some(BlockingProcess::of(proc, holder_among(&rows, &index, &[RECOVER_BYTE])?.pid))
+}
+
+/// The other process that has the whole of `database` locked, so that nobody else can read it, as `proc` shows it now.
+pub fn whole_file_holder(database: &Path, proc: &Path) -> Option<BlockingProcess> {
+    let rows = rows(proc, &[database])?;
+    let row = others(&rows, database)?.find(|row| row.is_write && row.covers_all(&SHARED_BYTES))?;
     Some(BlockingProcess::of(proc, row.pid))
 }
 

@@ -12,8 +12,8 @@ use rustix::fs::{Access, access};
 
 use super::{
     factory,
-    sidecars::OnClose,
-    sidecars::{self, SidecarPaths},
+    holder::{BlockingProcess, whole_file_holder},
+    sidecars::{self, OnClose, SidecarPaths},
 };
 use crate::{
     config::profile::{Keeper, Profile},
@@ -35,6 +35,12 @@ pub enum PragmaError {
         path.display(), path.display()
     )]
     Leftover { path: PathBuf },
+    /// A process has the whole file locked, as `locking_mode=EXCLUSIVE` does.
+    #[error(
+        "not asked: {holder} has the whole file {} locked, so no other process can read it; close it there, or ask a copy",
+        path.display()
+    )]
+    WholeFile { path: PathBuf, holder: BlockingProcess },
     /// There is a rollback journal: a connection might roll it back.
     #[error(
         "not asked: {} has a rollback journal with content; let its writer finish, \
@@ -106,7 +112,10 @@ fn check_presence(main: &Path, presence: Presence) -> Result<(), PragmaError> {
         Presence::Clean if sidecars.any() => return Err(PragmaError::Changed { path: path() }),
         // A process has the main file open, but maybe not the index.
         Presence::Live if sidecars.any() && !sidecars.used_by_others().map_err(examine)? => {
-            return Err(PragmaError::Leftover { path: path() });
+            return Err(match whole_file_holder(main, Path::new("/proc")) {
+                Some(holder) => PragmaError::WholeFile { path: path(), holder },
+                None => PragmaError::Leftover { path: path() },
+            });
         }
         Presence::Clean | Presence::Live => {}
     }

@@ -9,7 +9,7 @@ use super::{compliance, fix};
 use crate::{
     config::profile::Profile,
     file_format,
-    snapshot::{ConnectionFacts, Database, PragmaRow, PragmaSource, Severity, lossy_path},
+    snapshot::{ConnectionFacts, Database, LockHolder, PragmaRow, PragmaSource, Severity, lossy_path},
     units,
 };
 
@@ -125,7 +125,8 @@ pub struct HealthProof {
 impl HealthReport {
     /// The report on `proof` and a later sample of `database` under `profile`. `recovered`: a crash had left a log,
     /// which is now gone.
-    pub fn of(database: &Database, profile: &Profile, proof: HealthProof, recovered: bool) -> Self {
+    pub fn of(database: &Database, profile: &Profile, mut proof: HealthProof, recovered: bool) -> Self {
+        name_holder(&mut proof.write, database);
         let pragmas = rows(database, profile, &proof.answers);
         let free_bytes = database.filesystem.as_ref().and_then(|it| it.free_bytes);
         let mut troubles: Vec<String> = proof.write.refusal.iter().cloned().collect();
@@ -155,6 +156,34 @@ impl HealthReport {
             free_bytes,
             quick_check: proof.quick_check,
         }
+    }
+}
+
+/// Completes the refusal of a write lock in `write` by its holder, as far as the later sample of `database` knows more: a
+/// lock table names no holder of an open-file-description lock, and no reader for which the holder waits.
+fn name_holder(write: &mut WriteProof, database: &Database) {
+    let (Some(refusal), Some(seen)) = (&mut write.refusal, write.made_wait.last_mut()) else { return };
+    if seen.pid.is_none()
+        && let Some(holder) = &database.locks.writer
+    {
+        let process = holder.pid.and_then(|pid| database.process(pid));
+        (seen.pid, seen.label) = (holder.pid, process.map(|process| process.label.clone()));
+        seen.name = process.map(|process| process.name.clone());
+    }
+    let locks = &database.locks;
+    let is = |holder: &Option<LockHolder>| holder.as_ref().is_some_and(|holder| holder.pid == seen.pid);
+    let does = if is(&locks.recoverer) {
+        "recovers the index, and nobody can read until it ends"
+    } else if is(&locks.exclusive) && database.is_wal() == Some(true) {
+        "has the whole file locked, as locking_mode=EXCLUSIVE does"
+    } else {
+        "has it"
+    };
+    *refusal += &format!(": {seen} {does}");
+    let is_holder = is(&locks.writer);
+    if let Some(wait) = locks.holder_wait.as_ref().filter(|_| is_holder) {
+        let readers: Vec<_> = wait.readers.iter().map(|reader| super::who(database, reader.pid)).collect();
+        *refusal += &format!(", and its {} waits for {}", wait.cause, readers.join(", "));
     }
 }
 
@@ -226,6 +255,7 @@ impl fmt::Display for HealthReport {
 #[cfg(test)]
 mod tests {
     use super::{super::fixture::*, *};
+    use crate::snapshot::HolderWait;
 
     fn proof() -> HealthProof {
         let answers = [
@@ -289,6 +319,36 @@ mod tests {
         proof.answers[0].1 = "delete".to_owned();
         let health = of(&database, proof);
         assert_eq!((health.healthy, health.troubles), (false, vec![fix::EMPTY.to_owned()]));
+    }
+
+    fn refused(pid: Option<i32>) -> HealthProof {
+        let seen = SeenHolder { pid, name: None, label: pid.map(|_| "bun".to_owned()), seen_ms: 900.0 };
+        let write = WriteProof {
+            refusal: Some("could not get the write lock within 1 s".to_owned()),
+            made_wait: vec![seen],
+            ..WriteProof::default()
+        };
+        HealthProof { write, ..proof() }
+    }
+
+    #[test]
+    fn a_holder_whose_pid_the_lock_table_lacks_is_named_by_the_sample() {
+        let mut database = live();
+        database.locks.writer = Some(held(WRITER, 2_000.0));
+        let health = of(&database, refused(None));
+        assert_eq!(health.write.made_wait[0].pid, Some(WRITER));
+        database.locks.writer = None;
+        assert_eq!(of(&database, refused(None)).write.made_wait[0].pid, None, "it has released it");
+    }
+
+    #[test]
+    fn whom_the_holder_waits_for_is_named() {
+        let mut database = live();
+        database.locks.writer = Some(held(WRITER, 2_000.0));
+        database.locks.holder_wait = HolderWait::of_commit(&[reader(READER, 1, 812, 9_000.0)]);
+        let named = |pid| of(&database, refused(pid)).troubles[0].contains(&READER.to_string());
+        assert!(named(Some(WRITER)) && named(None));
+        assert!(!named(Some(4_242)), "another has taken the lock since");
     }
 
     #[test]

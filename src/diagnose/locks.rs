@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, resume, step, terminate, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, step, terminate, who};
 use crate::{
-    snapshot::{Finding, FindingKind, LockHold, Process, ProcessState, RemedyAction, Severity},
+    snapshot::{Finding, FindingKind, HolderWait, Process, RemedyAction, Severity},
     units,
 };
 
-pub const RULES: &[&dyn Rule] = &[&LongWriteLock, &StoppedHolder];
+mod exclusive_mode;
+mod stopped_holder;
+
+use exclusive_mode::{ExclusiveMode, exclusive_mode};
+use stopped_holder::StoppedHolder;
+
+pub const RULES: &[&dyn Rule] = &[&LongWriteLock, &ExclusiveMode, &StoppedHolder];
 
 /// The write lock was held for a large part of the `busy_timeout` of other processes, now or in the window.
 pub struct LongWriteLock;
@@ -23,10 +29,21 @@ impl Rule for LongWriteLock {
         let Some(budget_ms) = look.profile.busy_timeout_ms().filter(|&it| it > 0) else {
             return Vec::new();
         };
-        longest_holds(look)
-            .into_iter()
-            .filter_map(|(pid, hold)| hold.finding(pid, f64::from(budget_ms), look))
-            .collect()
+        let mut longest = longest_holds(look);
+        if let Some(holder) = exclusive_mode(look.database) {
+            longest.remove(&holder.pid);
+        }
+        let locks = &look.database.locks;
+        let waiting = locks.writer.as_ref().zip(locks.holder_wait.as_ref()).and_then(|(writer, wait)| {
+            let hold = longest.get(&writer.pid).filter(|hold| hold.is_now)?;
+            hold.finding_about_readers(writer.pid, wait, f64::from(budget_ms), look)
+        });
+        if waiting.is_some() {
+            longest.remove(&locks.writer.as_ref().and_then(|writer| writer.pid));
+        }
+        let holders =
+            longest.into_iter().filter_map(|(pid, hold)| hold.finding(pid, f64::from(budget_ms), look));
+        waiting.into_iter().chain(holders).collect()
     }
 }
 
@@ -34,21 +51,30 @@ impl Rule for LongWriteLock {
 struct LongHold<'a> {
     ms: f64,
     is_now: bool,
+    is_checkpoint: bool,
     // As the history knows it, also of a process that has ended.
     label: Option<&'a str>,
 }
+
+// The current hold is in the window as well, with a length that is rounded differently.
+const ROUNDING_MS: f64 = 1.0;
 
 // The longest hold of each process. A current hold is also in the window.
 fn longest_holds<'a>(look: &RuleInput<'a>) -> BTreeMap<Option<i32>, LongHold<'a>> {
     let locks = &look.database.locks;
     let mut longest = BTreeMap::new();
     if let Some((pid, ms)) = locks.writer.as_ref().and_then(|it| Some((it.pid, it.held_ms?))) {
-        longest.insert(pid, LongHold { ms, is_now: true, label: None });
+        longest.insert(pid, LongHold { ms, is_now: true, is_checkpoint: false, label: None });
     }
     for process in locks.write_holds.iter().flat_map(|it| &it.by_process) {
-        let hold = LongHold { ms: process.max_ms, is_now: false, label: process.label.as_deref() };
+        let hold = LongHold {
+            ms: process.max_ms,
+            is_now: false,
+            is_checkpoint: process.max_is_checkpoint,
+            label: process.label.as_deref(),
+        };
         let known = longest.entry(process.pid).or_insert(hold);
-        if hold.ms > known.ms {
+        if hold.ms > known.ms + ROUNDING_MS {
             *known = hold;
         }
     }
@@ -74,17 +100,10 @@ impl LongHold<'_> {
         } else {
             let window = look.database.locks.window_ms.map(units::duration);
             let window = window.map_or_else(|| "lately".to_owned(), |it| format!("in the last {it}"));
-            format!("{who} held the write lock for {held} at a stretch {window}")
+            let what = if self.is_checkpoint { ", in a checkpoint that waits for readers" } else { "" };
+            format!("{who} held the write lock for {held} at a stretch {window}{what}")
         };
-        let share = 100.0 * self.ms / budget_ms;
-        let cost = if reached == Severity::Error {
-            format!("a client that waits for {} has given up by then", units::duration(budget_ms))
-        } else {
-            format!(
-                "that is {share:.0} % of the {} for which a client should wait",
-                units::duration(budget_ms)
-            )
-        };
+        let cost = self.cost(reached, budget_ms);
         Some(Finding {
             kind: FindingKind::LongWriteLock,
             // What has no connection cannot hold it now.
@@ -101,79 +120,66 @@ impl LongHold<'_> {
             remedy: if self.is_now { terminate(pid) } else { no_remedy() },
         })
     }
-}
 
-/// A process that is stopped, by a signal or a debugger, holds a lock that other processes wait for.
-pub struct StoppedHolder;
-
-impl Rule for StoppedHolder {
-    fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::StoppedHolder, &[Severity::Error])
-            .with_actions(&[RemedyAction::ContinueProcess])
-    }
-
-    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
-        look.database
-            .processes
-            .iter()
-            .filter(|process| process.is_stopped())
-            .filter_map(|process| self.finding(process, look))
-            .collect()
-    }
-}
-
-impl StoppedHolder {
-    fn finding(&self, process: &Process, look: &RuleInput<'_>) -> Option<Finding> {
-        // In WAL mode any idle connection holds SHARED.
-        let counts = |hold: &&LockHold| **hold != LockHold::Shared || look.database.is_wal() == Some(false);
-        let holds: Vec<LockHold> = process.holds.iter().filter(counts).copied().collect();
-        if holds.is_empty() {
-            return None;
-        }
-        let traced = process.state == ProcessState::Traced;
-        let (how, remedy) = if traced {
-            // A signal does not resume it; its debugger does.
-            ("is stopped by a debugger", no_remedy())
-        } else {
-            ("is stopped", resume(process.pid))
+    // The holder is no culprit: those whom it waits for keep the lock from being released.
+    fn finding_about_readers(
+        self,
+        holder: Option<i32>,
+        wait: &HolderWait,
+        budget_ms: f64,
+        look: &RuleInput<'_>,
+    ) -> Option<Finding> {
+        let severity = step(&(self.ms / budget_ms), &look.config.thresholds.long_write_lock)?;
+        let of_others = wait.readers.iter().find(|reader| reader.pid != holder);
+        let culprit = of_others.or(wait.readers.first())?.pid;
+        let what = wait.cause;
+        let others = wait.readers.iter().filter(|reader| reader.pid != culprit).count() as u64;
+        let keeps = match others {
+            0 => "keeps".to_owned(),
+            others => format!("and {} keep", units::plural(others, "other reader")),
         };
-        let named: Vec<&str> = holds.iter().map(|hold| words(*hold)).collect();
-        let message = format!(
-            "{} {how} and holds {}: it gives nothing back until it continues",
-            who(look.database, Some(process.pid)),
-            named.join(" and ")
-        );
+        let (who_reads, who_holds) = (who(look.database, culprit), who(look.database, holder));
+        let held = format!("has held the write lock for {}", units::duration(self.ms));
+        let said = if culprit == holder {
+            format!("{who_holds} {held}, and its {what} waits for a statement left open in the same process")
+        } else {
+            format!("{who_reads} {keeps} the {what} of {who_holds} waiting, which {held}")
+        };
+        let is_stopped = culprit.and_then(|pid| look.database.process(pid)).is_some_and(Process::is_stopped);
         Some(Finding {
-            kind: self.kind(),
-            severity: Severity::Error,
+            kind: FindingKind::LongWriteLock,
+            severity,
             label: None,
-            pid: Some(process.pid),
-            message,
+            pid: culprit,
+            message: format!("{said}: {}", self.cost(severity, budget_ms)),
             evidence: evidence([
-                ("state", process.state.to_string().into()),
-                ("holds", holds.iter().map(ToString::to_string).collect::<Vec<_>>().into()),
+                ("held_ms", self.ms.into()),
+                ("busy_timeout_ms", budget_ms.into()),
+                ("now", true.into()),
+                ("holder", holder.into()),
+                ("waits_for", wait.readers.iter().map(|reader| reader.pid).collect::<Vec<_>>().into()),
             ]),
-            remedy,
+            // What is stopped has a finding of its own, with its remedy.
+            remedy: if is_stopped { no_remedy() } else { terminate(culprit) },
         })
     }
-}
 
-fn words(hold: LockHold) -> &'static str {
-    match hold {
-        LockHold::Write | LockHold::Reserved => "the write lock",
-        LockHold::Checkpoint => "the checkpoint lock",
-        LockHold::Recover => "the recovery lock",
-        LockHold::Read(_) => "a read mark",
-        LockHold::Shared => "a read lock",
-        LockHold::Pending => "the write lock (it waits for readers)",
-        LockHold::Exclusive => "the whole file",
+    fn cost(self, reached: Severity, budget_ms: f64) -> String {
+        let budget = units::duration(budget_ms);
+        if reached == Severity::Error {
+            return format!("a client that waits for {budget} has given up by then");
+        }
+        let share = 100.0 * self.ms / budget_ms;
+        format!("that is {share:.0} % of the {budget} for which a client should wait")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use crate::snapshot::{LockHold, ProcessHolds, ProcessState, Severity::*, WriteHolds};
+    use crate::snapshot::{
+        Database, HolderWait, LogReader, ProcessHolds, ProcessState, Severity::*, WriteHolds,
+    };
 
     fn window(pid: i32, max_ms: f64) -> WriteHolds {
         WriteHolds {
@@ -187,6 +193,7 @@ mod tests {
                 label: None,
                 count: 55,
                 max_ms,
+                max_is_checkpoint: false,
                 total_ms: 22_000.0,
             }],
         }
@@ -206,7 +213,7 @@ mod tests {
     fn a_current_hold_can_be_ended() {
         let mut database = live();
         database.locks.writer = Some(held(WRITER, 6_500.0));
-        database.locks.write_holds = Some(window(WRITER, 6_400.0));
+        database.locks.write_holds = Some(window(WRITER, 6_500.001));
         let found = findings_of(&database);
         assert_eq!(outline(&found), [(FindingKind::LongWriteLock, Error, Some(WRITER))]);
         assert_eq!(found[0].evidence["now"], true);
@@ -215,6 +222,43 @@ mod tests {
             (&6_500.0.into(), &5_000.0.into())
         );
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -TERM 71201"));
+    }
+
+    fn waiting_for(readers: &[LogReader]) -> Database {
+        let mut database = live();
+        database.locks.writer = Some(held(WRITER, 6_500.0));
+        database.locks.write_holds = Some(window(WRITER, 6_400.0));
+        database.locks.holder_wait = HolderWait::of_commit(readers);
+        database
+    }
+
+    #[test]
+    fn who_keeps_the_holder_waiting_is_the_subject_and_not_the_holder() {
+        let found = findings_of(&waiting_for(&[reader(READER, 1, 812, 9_000.0)]));
+        assert_eq!(outline(&found), [(FindingKind::LongWriteLock, Error, Some(READER))]);
+        assert_eq!(found[0].evidence["holder"], WRITER);
+        assert_eq!(found[0].evidence["waits_for"], serde_json::json!([READER]));
+        assert_eq!(found[0].remedy.command.as_deref(), Some("kill -TERM 71168"));
+    }
+
+    #[test]
+    fn a_holder_that_waits_for_a_reader_of_its_own_process_is_the_subject() {
+        let own = [reader(WRITER, 1, 812, 9_500.0)];
+        assert_eq!(
+            outline(&findings_of(&waiting_for(&own))),
+            [(FindingKind::LongWriteLock, Error, Some(WRITER))]
+        );
+        let both = [own[0].clone(), reader(READER, 1, 812, 9_000.0)];
+        assert_eq!(findings_of(&waiting_for(&both))[0].pid, Some(READER), "it can be stopped first");
+    }
+
+    #[test]
+    fn a_stopped_reader_is_to_be_continued_and_not_stopped() {
+        let mut database = waiting_for(&[reader(READER, 1, 812, 9_000.0)]);
+        let process = database.processes.iter_mut().find(|process| process.pid == READER).expect("a reader");
+        process.state = ProcessState::Stopped;
+        let long = findings_of(&database).into_iter().find(|it| it.kind == FindingKind::LongWriteLock);
+        assert_eq!(long.expect("found").remedy.command, None);
     }
 
     #[test]
@@ -257,40 +301,5 @@ mod tests {
         assert_eq!(outline(&found), [(FindingKind::LongWriteLock, Error, None)]);
         database.locks.writer = Some(crate::snapshot::LockHolder { pid: None, label: None, held_ms: None });
         assert_eq!(findings_of(&database), []);
-    }
-
-    #[test]
-    fn a_stopped_process_is_found_by_what_it_holds() {
-        let mut database = live();
-        database.processes[0].state = ProcessState::Stopped;
-        assert_eq!(findings_of(&database), []);
-        database.processes[0].holds = vec![LockHold::Shared];
-        assert_eq!(findings_of(&database), []);
-        database.processes[0].holds = vec![LockHold::Write, LockHold::Read(1)];
-        let found = findings_of(&database);
-        assert_eq!(outline(&found), [(FindingKind::StoppedHolder, Error, Some(WRITER))]);
-        assert_eq!(found[0].evidence["holds"], serde_json::json!(["write", "read:1"]));
-        assert_eq!(found[0].remedy.command.as_deref(), Some("kill -CONT 71201"));
-        database.processes[0].state = ProcessState::Running;
-        assert_eq!(findings_of(&database), []);
-    }
-
-    #[test]
-    fn a_traced_process_is_left_to_its_debugger() {
-        let mut database = live();
-        database.processes[0].state = ProcessState::Traced;
-        database.processes[0].holds = vec![LockHold::Write];
-        let found = findings_of(&database);
-        assert_eq!(found[0].evidence["state"], "traced");
-        assert_eq!(found[0].remedy.command, None);
-    }
-
-    #[test]
-    fn with_a_rollback_journal_a_shared_lock_counts() {
-        let mut database = rollback();
-        database.processes.pop();
-        database.processes[0].state = ProcessState::Stopped;
-        database.processes[0].holds = vec![LockHold::Shared];
-        assert_eq!(outline(&findings_of(&database)), [(FindingKind::StoppedHolder, Error, Some(WRITER))]);
     }
 }

@@ -41,10 +41,10 @@ fn findings_read_as_in_their_file() {
 fn examples_of(kind: FindingKind) -> Vec<Finding> {
     use FindingKind::{
         BareClient, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow, DoubtfulLog, DuplicateDaemon,
-        FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal, LongWriteLock, LostLocks,
-        ManyHandles, MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal,
-        PragmaMismatch, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SplitWal, StaleDaemon,
-        StalledIngestion, StoppedHolder, UnsafeFilesystem,
+        ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal, LongWriteLock,
+        LostLocks, ManyHandles, MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper,
+        PinnedWal, PragmaMismatch, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SplitWal,
+        StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem,
     };
     let scenes = match kind {
         SplitWal => split(),
@@ -62,6 +62,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         DamagedHeader => damaged(),
         StoppedHolder => stopped(),
         LongWriteLock => long_holds(),
+        ExclusiveMode => exclusive_mode(),
         RefusedWriters => refused_writers(),
         DiskLow => {
             [None, Some(100_000.0)].map(|growth| with_log(1_000_000, 10, growth, Some(900_000))).into()

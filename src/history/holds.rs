@@ -43,6 +43,7 @@ impl LockHistory {
                 label: None,
                 count: 0,
                 max_ms: 0.0,
+                max_is_checkpoint: false,
                 total_ms: 0.0,
             });
             // The newest piece has the newest label.
@@ -50,12 +51,31 @@ impl LockHistory {
                 part.label = Some(piece.who.name.clone());
             }
             part.count += piece.count;
-            part.max_ms = part.max_ms.max(milliseconds(piece.longest));
+            let longest = milliseconds(piece.longest);
+            if longest > part.max_ms {
+                (part.max_ms, part.max_is_checkpoint) = (longest, self.is_checkpoint(&piece, to));
+            }
             part.total_ms += milliseconds(piece.held);
         }
         let mut by_process: Vec<_> = processes.into_values().collect();
         by_process.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms).then(a.pid.cmp(&b.pid)));
         Some(WriteHolds { count, p50_ms, p99_ms, max_ms, held_ratio, by_process })
+    }
+
+    // Whether a hold is that of a checkpoint: such a process holds the checkpoint lock before and after. The samples of
+    // the two locks are as far apart as two samples of one.
+    fn is_checkpoint(&self, hold: &HoldPiece<'_>, now: Micros) -> bool {
+        let Some(began) = hold.began else { return false };
+        let end = began + hold.longest;
+        let open = self.open[SampledLock::Checkpoint as usize].as_ref();
+        let open = open.map(|(start, who)| (self.micros(*start), now, who));
+        let ended = self.log_past.checkpoints(began, end).map(|it| (it.start, it.end(), &it.who));
+        let within: Micros = ended
+            .chain(open)
+            .filter(|(_, _, who)| who.is(hold.who))
+            .map(|(from, to, _)| (to.min(end) - from.max(began)).max(0))
+            .sum();
+        within * 10 >= hold.longest * 9
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a share between 0 and 1")]
@@ -196,6 +216,28 @@ mod tests {
         assert_eq!((holds.count, holds.max_ms), (1, 59_000.0));
         assert!((holds.by_process[0].total_ms - 51_000.0).abs() < 1e-9);
         assert!((holds.held_ratio - 0.85).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_write_lock_of_a_checkpoint_is_told_from_that_of_a_transaction() {
+        let (mut history, start) = (LockHistory::default(), Instant::now());
+        history.open(SampledLock::Checkpoint, start, who(1));
+        history.open(SampledLock::Write, start + ms(1), who(1));
+        let longest = |history: &LockHistory, at: u64| {
+            let holds = history.write_holds(start + ms(at), LockHistory::WINDOW).expect("sampled");
+            holds.by_process.iter().map(|it| (it.pid, it.max_is_checkpoint)).collect::<Vec<_>>()
+        };
+        assert_eq!(longest(&history, 300), [(Some(1), true)], "it goes on");
+        history.close(SampledLock::Write, start + ms(400));
+        history.close(SampledLock::Checkpoint, start + ms(401));
+        assert_eq!(longest(&history, 500), [(Some(1), true)]);
+        // Another process checkpoints during this one, and then its own checkpoint is short.
+        history.open(SampledLock::Write, start + ms(500), who(2));
+        history.open(SampledLock::Checkpoint, start + ms(510), who(3));
+        history.open(SampledLock::Checkpoint, start + ms(800), who(2));
+        history.close(SampledLock::Checkpoint, start + ms(900));
+        history.close(SampledLock::Write, start + ms(1_000));
+        assert!(longest(&history, 1_000).contains(&(Some(2), false)));
     }
 
     #[test]

@@ -115,6 +115,8 @@ impl ContentReader {
         let first_page = first_page.map_err(|error| note("page 1 of", path, &error)).ok();
         let hot_journal = hot_journal(input, main.facts.bytes);
         let hot_journal = hot_journal.map_err(|error| note("the journal of", path, &error)).ok().flatten();
+        let journal_in_use = input.journal.as_ref().map_or(Ok(false), |path| journal::is_in_use(path));
+        let journal_in_use = journal_in_use.map_err(|error| note("the journal of", path, &error));
         let contradiction = self.contradiction(input, hot_journal.is_some());
         let log_belongs = self.log_belongs(input);
         ContentEvidence {
@@ -122,6 +124,8 @@ impl ContentReader {
             log_belongs: log_belongs.map_err(|error| note("whose log it is, of", log, &error)).ok().flatten(),
             contradiction: contradiction.map_err(|error| note("the pages of", path, &error)).ok().flatten(),
             hot_journal,
+            // One that cannot be read may be in use.
+            journal_in_use: journal_in_use.unwrap_or(true),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Samples the write lock: a thread that asks the kernel hundreds of times per second.
 //!
-//! It queries the three exclusive bytes of each `-shm` with `F_GETLK` on a descriptor that stays open, and takes no
-//! lock. Only for a process without a SQLite connection: closing that descriptor would drop the locks of the
+//! It queries the three exclusive bytes of each `-shm`, or RESERVED of a main file without one, with `F_GETLK` on a
+//! descriptor that stays open, and takes no lock. Only for a process without a SQLite connection: closing that descriptor would drop the locks of the
 //! connection.
 //!
 //! The cost of a sample is its wake-up, 20 to 30 µs of CPU time. There are only as many as it takes to see every hold
@@ -52,6 +52,8 @@ const IDLE: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone)]
 pub struct SampledDatabase {
+    /// Its main file, whose locks are sampled while there is no `-shm`.
+    pub main: PathBuf,
     /// Its `-shm`.
     pub index: PathBuf,
     /// Its `-wal`.

@@ -11,7 +11,9 @@ use crate::{
         SHARED_BYTES, WRITE_BYTE,
     },
     observe::{lock_probe::ProbeScope, lock_table::LockRow},
-    snapshot::{DatabaseLocks, JournalMode, LockHold, LockHolder, LogReader},
+    snapshot::{
+        DatabaseLocks, HolderWait, HolderWaitCause, JournalMode, LockHold, LockHolder, LogReader, WalState,
+    },
 };
 
 /// The places to probe for holders of `-shm` without a row.
@@ -49,6 +51,8 @@ pub struct DecodedLocks {
     pub index_holders: BTreeSet<i32>,
     /// The processes with a lock that overlaps the SHARED bytes of the main file.
     pub main_holders: BTreeSet<i32>,
+    /// Why the holder of the write lock waits, if there are readers to wait for.
+    waits: Option<HolderWaitCause>,
 }
 
 /// Decodes `main` (rows on the main file) and `index` (rows on `-shm`); `read_marks` are those of a trusted index.
@@ -67,6 +71,17 @@ pub fn decode(
 }
 
 impl DecodedLocks {
+    /// Whom the holder of the write lock waits for, if it waits.
+    pub fn holder_wait(&self, wal: Option<&WalState>) -> Option<HolderWait> {
+        match self.waits? {
+            HolderWaitCause::Checkpoint => {
+                let frames = wal.and_then(|wal| wal.frames);
+                HolderWait::of_checkpoint(&self.locks.readers, frames, wal.and_then(|wal| wal.pending))
+            }
+            HolderWaitCause::Commit => HolderWait::of_commit(&self.locks.readers),
+        }
+    }
+
     fn index_rows(&mut self, rows: &[LockRow], read_marks: Option<&[Option<u32>; 5]>) {
         for row in rows {
             if row.covers(INDEX_BYTE) {
@@ -103,6 +118,13 @@ impl DecodedLocks {
         self.locks.writer = first(rows, |row| row.is_write && row.covers(WRITE_BYTE));
         self.locks.checkpointer = first(rows, |row| row.is_write && row.covers(CHECKPOINT_BYTE));
         self.locks.recoverer = first(rows, |row| row.is_write && row.covers(RECOVER_BYTE));
+        let is_checkpoint = self.locks.writer.is_some()
+            && self.locks.writer == self.locks.checkpointer
+            && self.locks.recoverer.is_none();
+        // A checkpoint that moves pages holds all of slot 0, and one that restarts the log all other slots.
+        let works =
+            rows.iter().any(|row| row.is_write && READ_BYTES.into_iter().any(|byte| row.covers(byte)));
+        self.waits = (is_checkpoint && !works).then_some(HolderWaitCause::Checkpoint);
     }
 
     fn main_rows(&mut self, mode: JournalMode, rows: &[LockRow]) {
@@ -129,6 +151,8 @@ impl DecodedLocks {
         let exclusive = self.locks.exclusive.as_ref().map(|holder| holder.pid);
         let pending = first(rows, |row| row.is_write && row.covers(PENDING_BYTE));
         let reserved = first(rows, |row| row.is_write && row.covers(RESERVED_BYTE));
+        let commits = pending.is_some() && self.locks.exclusive.is_none();
+        self.waits = commits.then_some(HolderWaitCause::Commit);
         // The strongest of the three implies the others.
         let writer = self.locks.exclusive.clone().or(pending.clone()).or(reserved.clone());
         for (holder, hold) in [(&pending, LockHold::Pending), (&reserved, LockHold::Reserved)] {
@@ -235,6 +259,29 @@ mod tests {
         assert_eq!(pid(decoded.locks.writer.as_ref()), Some(5));
         assert_eq!(pid(decoded.locks.checkpointer.as_ref()), Some(5));
         assert_eq!(holds(&decoded, 5), [LockHold::Write, LockHold::Checkpoint]);
+    }
+
+    #[test]
+    fn a_checkpoint_with_the_write_lock_waits_for_readers_unless_it_moves_pages() {
+        let waits = |index: &str| wal(index).holder_wait(None).map(|wait| wait.cause);
+        let waiting = "WRITE 5 at 120 121\nREAD 6 at 124 124";
+        assert_eq!(waits(waiting), Some(HolderWaitCause::Checkpoint));
+        assert_eq!(waits("WRITE 5 at 120 121\nREAD 5 at 128 128"), None, "nobody reads");
+        assert_eq!(waits(&format!("{waiting}\nWRITE 5 at 123 123")), None, "it moves pages");
+        assert_eq!(waits("WRITE 5 at 120 122\nREAD 6 at 124 124"), None, "it recovers");
+        assert_eq!(waits("WRITE 5 at 120 120\nREAD 6 at 124 124"), None, "it writes");
+        assert_eq!(waits("WRITE 5 at 120 120\nWRITE 7 at 121 121\nREAD 6 at 124 124"), None, "two processes");
+    }
+
+    #[test]
+    fn a_commit_in_pending_waits_for_the_readers() {
+        let waits = |main: &str| rollback(main).holder_wait(None).map(|wait| wait.readers.len());
+        let reads = "READ 6 at 1073741826 1073742335";
+        let own = "READ 5 at 1073741826 1073742335";
+        assert_eq!(waits(&format!("WRITE 5 at 1073741824 1073741825\n{own}\n{reads}")), Some(1));
+        assert_eq!(waits(&format!("WRITE 5 at 1073741825 1073741825\n{own}\n{reads}")), None, "RESERVED");
+        assert_eq!(waits(&format!("WRITE 5 at 1073741824 1073741825\n{own}")), None);
+        assert_eq!(waits("WRITE 5 at 1073741824 1073742335"), None, "it has them all");
     }
 
     #[test]

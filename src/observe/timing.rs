@@ -91,7 +91,8 @@ pub fn fill_in(
     }
     let is_writer_exclusive =
         locks.exclusive.as_ref().is_some_and(|e| locks.writer.as_ref().is_some_and(|w| w.pid == e.pid));
-    if is_writer_exclusive {
+    // A rollback writer had the write lock before it took the whole file.
+    if is_writer_exclusive && is_kept {
         locks.writer.clone_from(&locks.exclusive);
     } else if let Some(holder) = &mut locks.writer {
         let evidence =

@@ -92,8 +92,8 @@ impl DatabaseWatch {
 
     /// The files to sample, and the history for their holds.
     pub fn sampled(&self) -> lock_sampler::SampledDatabase {
-        let [_, log, index] = self.paths.clone();
-        lock_sampler::SampledDatabase { index, log, history: Arc::clone(&self.history) }
+        let [main, log, index] = self.paths.clone();
+        lock_sampler::SampledDatabase { main, index, log, history: Arc::clone(&self.history) }
     }
 
     /// The files to trace, and the history for their holds.

@@ -21,6 +21,10 @@ pub struct ContentEvidence {
     /// A `-journal` that the next program that opens the database rolls back.
     #[serde(default)]
     pub hot_journal: Option<HotJournal>,
+    /// Whether `-journal` begins as that of a transaction does, which still runs or was cut off. A journal that is kept
+    /// between transactions has no such beginning.
+    #[serde(default)]
+    pub journal_in_use: bool,
 }
 
 /// Page 1 of the main file.

@@ -60,6 +60,7 @@ finding_kinds! {
     DamagedHeader = "damaged-header",
     StoppedHolder = "stopped-holder",
     LongWriteLock = "long-write-lock",
+    ExclusiveMode = "exclusive-mode",
     RefusedWriters = "refused-writers",
     DiskLow = "disk-low",
     UnsafeFilesystem = "unsafe-filesystem",

@@ -1,5 +1,7 @@
 //! Locks and their holders.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,9 @@ pub struct DatabaseLocks {
     /// Whether a process that is not visible from here holds byte 128 of `-shm`.
     #[serde(default)]
     pub index_held_unseen: bool,
+    /// Whom the holder of the write lock waits for, if it waits.
+    #[serde(default)]
+    pub holder_wait: Option<HolderWait>,
     /// Length of the window of [`DatabaseLocks::write_holds`], in ms; `None` if nothing was sampled.
     pub window_ms: Option<f64>,
     /// The holds of the write lock in the window.
@@ -49,13 +54,67 @@ impl DatabaseLocks {
         for holder in single.into_iter().flatten() {
             holder.label = label(holder.pid);
         }
-        for reader in &mut self.readers {
+        let waited_for = self.holder_wait.iter_mut().flat_map(|wait| &mut wait.readers);
+        for reader in self.readers.iter_mut().chain(waited_for) {
             reader.label = label(reader.pid);
         }
         // The history knows those that have left, too, by the label that they had when they took the lock.
         for holds in self.write_holds.iter_mut().flat_map(|holds| &mut holds.by_process) {
             holds.label = label(holds.pid).or(holds.label.take());
         }
+    }
+}
+
+/// A holder of the write lock that waits until others release theirs. Whoever waits for it waits for those.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct HolderWait {
+    pub cause: HolderWaitCause,
+    /// Whom it waits for, the one seen longest first; at least one.
+    pub readers: Vec<LogReader>,
+}
+
+/// Why a holder of the write lock waits for readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HolderWaitCause {
+    /// A FULL, RESTART or TRUNCATE checkpoint can move or restart the log only after readers have left it.
+    Checkpoint,
+    /// A commit with a rollback journal, which holds PENDING, writes the main file only after all readers have left it.
+    Commit,
+}
+
+impl fmt::Display for HolderWaitCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Checkpoint => "checkpoint",
+            Self::Commit => "commit",
+        })
+    }
+}
+
+impl HolderWait {
+    /// What a checkpoint with the write lock waits for, if it waits, in a log of `newest` frames of which `pending` are
+    /// to be moved: the readers that keep some of them, and then all that use the log
+    /// (<https://sqlite.org/c3ref/wal_checkpoint_v2.html>).
+    pub fn of_checkpoint(readers: &[LogReader], newest: Option<u32>, pending: Option<u32>) -> Option<Self> {
+        let is_behind = |reader: &&LogReader| {
+            reader.slot == Some(0) || reader.frame.is_none() || reader.frame < newest || newest.is_none()
+        };
+        let is_moved = pending == Some(0);
+        let waited_for = |is_in_the_way: &dyn Fn(&&LogReader) -> bool| {
+            Self::of(HolderWaitCause::Checkpoint, readers.iter().filter(is_in_the_way).cloned().collect())
+        };
+        if is_moved { waited_for(&|reader| reader.slot != Some(0)) } else { waited_for(&is_behind) }
+    }
+
+    /// What a commit in PENDING waits for, if it waits.
+    pub fn of_commit(readers: &[LogReader]) -> Option<Self> {
+        Self::of(HolderWaitCause::Commit, readers.to_vec())
+    }
+
+    fn of(cause: HolderWaitCause, mut readers: Vec<LogReader>) -> Option<Self> {
+        readers.sort_by(|a, b| b.held_ms.unwrap_or(0.0).total_cmp(&a.held_ms.unwrap_or(0.0)));
+        (!readers.is_empty()).then_some(Self { cause, readers })
     }
 }
 
@@ -116,6 +175,33 @@ pub struct ProcessHolds {
     pub count: u64,
     /// The longest in ms.
     pub max_ms: f64,
+    /// Whether the longest is that of a checkpoint with the write lock, which waits for readers.
+    #[serde(default)]
+    pub max_is_checkpoint: bool,
     /// Their sum in ms.
     pub total_ms: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(pid: i32, slot: u8, frame: u32) -> LogReader {
+        let held_ms = Some(f64::from(pid));
+        LogReader { pid: Some(pid), label: None, slot: Some(slot), frame: Some(frame), held_ms }
+    }
+
+    fn waited_for(readers: &[LogReader], moved: u32) -> Option<Vec<i32>> {
+        let wait = HolderWait::of_checkpoint(readers, Some(9), Some(9 - moved))?;
+        Some(wait.readers.iter().filter_map(|reader| reader.pid).collect())
+    }
+
+    #[test]
+    fn a_checkpoint_waits_first_for_those_who_keep_frames_and_then_for_all_who_use_the_log() {
+        let readers = [reader(1, 0, 0), reader(2, 1, 4), reader(3, 2, 9)];
+        assert_eq!(waited_for(&readers, 0), Some(vec![2, 1]), "the one seen longest first");
+        assert_eq!(waited_for(&readers, 9), Some(vec![3, 2]), "slot 0 uses the main file only");
+        assert_eq!(waited_for(&readers[2..], 0), None, "it moves the frames");
+        assert_eq!(waited_for(&[], 9), None);
+    }
 }

@@ -10,6 +10,7 @@ mod pairing;
 mod place;
 mod seen;
 mod space;
+mod waiting;
 
 use std::{
     fs,
@@ -88,7 +89,17 @@ impl Scene {
 
     /// The same, with the write lock sampled between the looks.
     fn sampled(&self, hold: Duration) -> Monitor {
-        let config = self.config(LONG, hold);
+        self.sampling(self.config(LONG, hold))
+    }
+
+    /// The same for a database that shall have a rollback journal.
+    fn sampled_rollback(&self, hold: Duration) -> Monitor {
+        let mut config = self.config(LONG, hold);
+        config.profile.pragmas.retain(|pragma| pragma.name != "journal_mode");
+        self.sampling(config)
+    }
+
+    fn sampling(&self, config: Config) -> Monitor {
         let mut observer = Observer::new(&config.places, vec![self.path()]);
         observer.watch_locks();
         Monitor::new(observer, config)

@@ -190,7 +190,14 @@ mod tests {
         child.pairing.inherited_from = Some(READER);
         assert_eq!(twice(&database), [], "an idle child does no harm");
         let mut sampled = database.clone();
-        let holds = ProcessHolds { pid: Some(WRITER), label: None, count: 1, max_ms: 1.0, total_ms: 1.0 };
+        let holds = ProcessHolds {
+            pid: Some(WRITER),
+            label: None,
+            count: 1,
+            max_ms: 1.0,
+            max_is_checkpoint: false,
+            total_ms: 1.0,
+        };
         sampled.locks.write_holds = Some(WriteHolds {
             count: 1,
             p50_ms: 1.0,

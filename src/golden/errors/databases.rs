@@ -73,6 +73,7 @@ pub fn add(lines: &mut Lines) {
     });
     examples!(*lines, PragmaError {
         PragmaError::Leftover { .. } => [PragmaError::Leftover { path: path() }],
+        PragmaError::WholeFile { .. } => [PragmaError::WholeFile { path: path(), holder: blocking() }],
         PragmaError::Journal { .. } => [PragmaError::Journal { path: path() }],
         PragmaError::OtherUser { .. } => [PragmaError::OtherUser { path: path() }],
         PragmaError::Folder { .. } => [PragmaError::Folder { path: path() }],

@@ -117,6 +117,7 @@ pub fn long_holds() -> Vec<Database> {
                 label: None,
                 count: 55,
                 max_ms: 3_000.0,
+                max_is_checkpoint: false,
                 total_ms: 22_000.0,
             };
             it.locks.window_ms = window_ms;
@@ -130,7 +131,17 @@ pub fn long_holds() -> Vec<Database> {
             });
         })
     };
+    let waiting =
+        |wait: Option<HolderWait>| changed(now(Some(WRITER), 6_000.0), |it| it.locks.holder_wait = wait);
+    let at = |pid| reader(pid, 1, 812, 9_000.0);
     vec![
+        waiting(HolderWait::of_checkpoint(&[at(READER)], None, None)),
+        waiting(HolderWait::of_commit(&[at(READER), at(4_242)])),
+        waiting(HolderWait::of_checkpoint(&[at(WRITER)], None, None)),
+        changed(past(Some(60_000.0)), |it| {
+            let holds = it.locks.write_holds.iter_mut().flat_map(|holds| &mut holds.by_process);
+            holds.for_each(|hold| hold.max_is_checkpoint = true);
+        }),
         now(Some(WRITER), 3_000.0),
         now(Some(WRITER), 6_000.0),
         now(None, 9_000.0),
@@ -143,6 +154,11 @@ pub fn long_holds() -> Vec<Database> {
             }
         }),
     ]
+}
+
+pub fn exclusive_mode() -> Vec<Database> {
+    let held = |pid| Some(LockHolder { pid, label: None, held_ms: Some(9_000.0) });
+    [Some(WRITER), None].map(|pid| changed(live(), |it| it.locks.exclusive = held(pid))).into()
 }
 
 pub fn refused_writers() -> Vec<Database> {

@@ -50,6 +50,19 @@ pub fn hot(path: &Path, no_writer: impl FnOnce() -> io::Result<bool>) -> io::Res
     }))
 }
 
+/// Whether the journal at `path` begins as that of a transaction.
+///
+/// # Errors
+///
+/// If the operating system fails to read.
+pub fn is_in_use(path: &Path) -> io::Result<bool> {
+    match files::open(path) {
+        Ok(file) => begins_with_magic(&file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn begins_with_magic(file: &File) -> io::Result<bool> {
     let mut magic = [0; JOURNAL_MAGIC.len()];
     Ok(files::read_at(file, &mut magic, 0)? == JOURNAL_MAGIC.len() && magic == JOURNAL_MAGIC)

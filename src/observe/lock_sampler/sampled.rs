@@ -5,13 +5,14 @@ use std::{
     fs::File,
     io,
     ops::RangeInclusive,
+    os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
-    file_format::{RECOVER_BYTE, WRITE_BYTE},
+    file_format::{RECOVER_BYTE, RESERVED_BYTE, SHARED_BYTES, WRITE_BYTE},
     history::{LockOwner, SampledLock},
     observe::{
         commit_watcher::{CommitWatcher, WatchedLog},
@@ -42,10 +43,17 @@ const ENDS_WITHIN: Duration = Duration::from_millis(5);
 // The maximum time without a watch on a hold that has written without committing.
 const DEAF: Duration = Duration::from_millis(500);
 
+// Where a main file has its write version (2: WAL mode), and counts its commits, in bytes
+// (https://sqlite.org/fileformat2.html).
+const WRITE_VERSION: u64 = 18;
+const CHANGE_COUNTER: u64 = 24;
+
 /// A database whose locks are sampled.
 pub struct LockSamples {
     target: SampledDatabase,
-    file: Option<(File, FileId)>,
+    file: Option<SampledFile>,
+    // A main file that is in WAL mode, and its last change: its own locks say nothing then.
+    in_wal_mode: Option<(FileId, i64, i64)>,
     last: Option<Instant>,
     commits: u32,
     // The holders in the history. The history is locked, which may wait for its users, only when something changes.
@@ -56,7 +64,7 @@ pub struct LockSamples {
 impl LockSamples {
     /// A state without a sample.
     pub fn new(target: SampledDatabase) -> Self {
-        Self { target, file: None, last: None, commits: 0, holders: [None; 3], hold: None }
+        Self { target, file: None, in_wal_mode: None, last: None, commits: 0, holders: [None; 3], hold: None }
     }
 
     /// Whether it samples the database of `target`.
@@ -71,14 +79,15 @@ impl LockSamples {
         if before.is_none() {
             threads::lock(&self.target.history).sampling_began(now);
         }
-        let known = self.file.as_ref().map(|(_, id)| *id);
-        let Some((holders, commits)) = self.reopen().and_then(|file| read(file).ok()) else {
+        let known = self.file.as_ref().map(|file| file.id);
+        let before_commits = self.commits;
+        let Some((holders, commits)) = self.reopen().and_then(|file| file.read(before_commits).ok()) else {
             self.file = None;
             self.note([None; 3], now, before, false, names);
             self.watch_commits(true, now, ear);
             return if known.is_some() { LockActivity::Some } else { LockActivity::None };
         };
-        let is_another = known != self.file.as_ref().map(|(_, id)| *id);
+        let is_another = known != self.file.as_ref().map(|file| file.id);
         let committed = commits != self.commits;
         self.commits = commits;
         self.note(holders, now, before, committed, names);
@@ -105,7 +114,12 @@ impl LockSamples {
         if self.holders[0].is_some() {
             let hold = self.hold.get_or_insert_with(|| SampledLongHold::started(now));
             if hold.watch.is_none() && now >= hold.deaf_until {
-                hold.watch = ear.listen(&self.target.log);
+                let written = if self.file.as_ref().is_some_and(|file| file.is_main) {
+                    &self.target.main
+                } else {
+                    &self.target.log
+                };
+                hold.watch = ear.listen(written);
                 if hold.watch.is_none() {
                     hold.back_off(now);
                 }
@@ -134,14 +148,29 @@ impl LockSamples {
 
     // The descriptor on the current file at the path: a process that opens a database alone recreates `-shm`. While the
     // inode there is the same, the descriptor's file has a link, because the inode of an open file is not reused.
-    fn reopen(&mut self) -> Option<&File> {
-        let there = FileId::of(&self.target.index.metadata().ok()?);
-        if self.file.as_ref().is_none_or(|(_, id)| *id != there) {
-            let file = files::open(&self.target.index).ok()?;
-            let id = FileId::of(&file.metadata().ok()?);
-            self.file = Some((file, id));
+    fn reopen(&mut self) -> Option<&SampledFile> {
+        let (path, is_main, facts) = match self.target.index.metadata() {
+            Ok(facts) => (&self.target.index, false, facts),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (&self.target.main, true, self.target.main.metadata().ok()?)
+            }
+            Err(_) => return None,
+        };
+        let there = FileId::of(&facts);
+        let state = (there, facts.mtime(), facts.mtime_nsec());
+        if is_main && self.in_wal_mode == Some(state) {
+            return None;
         }
-        self.file.as_ref().map(|(file, _)| file)
+        if self.file.as_ref().is_none_or(|file| file.id != there) {
+            let file = files::open(path).ok()?;
+            let id = FileId::of(&file.metadata().ok()?);
+            self.file = Some(SampledFile { file, id, is_main });
+        }
+        if is_main && self.file.as_ref().is_some_and(SampledFile::is_in_wal_mode) {
+            self.in_wal_mode = Some(state);
+            self.file = None;
+        }
+        self.file.as_ref()
     }
 
     fn note(
@@ -177,13 +206,44 @@ struct SampledHolder(Option<i32>);
 // The holders of the three exclusive bytes.
 type SampledHolders = [Option<SampledHolder>; 3];
 
-// The holders of the exclusive bytes, and the commit counter of the index.
-fn read(file: &File) -> io::Result<(SampledHolders, u32)> {
-    let mut counter = [0; 4];
-    files::read_at(file, &mut counter, 8)?;
-    let mut holders = [None; 3];
-    find(file, WRITE_BYTE..=RECOVER_BYTE, &mut holders)?;
-    Ok((holders, u32::from_ne_bytes(counter)))
+// The file whose locks are sampled.
+struct SampledFile {
+    file: File,
+    id: FileId,
+    is_main: bool,
+}
+
+impl SampledFile {
+    // The holders of the exclusive bytes, and the commit counter; `known`: as it was before.
+    fn read(&self, known: u32) -> io::Result<(SampledHolders, u32)> {
+        if self.is_main { self.read_main(known) } else { self.read_index() }
+    }
+
+    // What the header of a main file says; a switch of the mode writes it.
+    fn is_in_wal_mode(&self) -> bool {
+        let mut version = [0];
+        matches!(files::read_at(&self.file, &mut version, WRITE_VERSION), Ok(1)) && version == [2]
+    }
+
+    fn read_index(&self) -> io::Result<(SampledHolders, u32)> {
+        let mut counter = [0; 4];
+        files::read_at(&self.file, &mut counter, 8)?;
+        let mut holders = [None; 3];
+        find(&self.file, WRITE_BYTE..=RECOVER_BYTE, &mut holders)?;
+        Ok((holders, u32::from_ne_bytes(counter)))
+    }
+
+    // A commit writes its change counter while it has the whole file, and releases that later: until then it is one hold.
+    fn read_main(&self, known: u32) -> io::Result<(SampledHolders, u32)> {
+        let obstacle = lock_probe::ask(&self.file, ProbeScope::Writers, RESERVED_BYTE..=RESERVED_BYTE)?;
+        let holders = [obstacle.as_ref().map(|obstacle| SampledHolder(obstacle.pid)), None, None];
+        if obstacle.is_some_and(|obstacle| obstacle.bytes.contains(SHARED_BYTES.start())) {
+            return Ok((holders, known));
+        }
+        let mut counter = [0; 4];
+        files::read_at(&self.file, &mut counter, CHANGE_COUNTER)?;
+        Ok((holders, u32::from_be_bytes(counter)))
+    }
 }
 
 // One query if `bytes` are free, two if one process holds one end of them.

@@ -152,6 +152,11 @@ impl DatabaseView {
         self.header.as_ref().map_or(by_files, |header| header.journal_mode)
     }
 
+    /// Whether there is a `-shm`.
+    pub fn has_index(&self) -> bool {
+        self.sights[2].is_some()
+    }
+
     // Whether a process holds the byte that every process with the index open holds.
     pub(super) fn is_index_in_use(&self) -> bool {
         self.index_rows.iter().any(|row| row.covers(INDEX_BYTE))

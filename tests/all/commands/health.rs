@@ -5,7 +5,7 @@ use std::io::Read;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::*;
-use crate::{support::eventually, terminal::Terminal};
+use crate::{python::Python, support::eventually, terminal::Terminal};
 
 /// What the program says of one database, with `--json`.
 fn report(home: &Home, args: &[&str]) -> (Option<i32>, Value) {
@@ -89,6 +89,73 @@ fn the_process_that_keeps_the_lock_is_named() {
     assert!(write["held_ms"].is_null(), "{report}");
     let who = format!("{} (waltop) has it", holder.pid());
     assert!(write["refusal"].as_str().is_some_and(|it| it.ends_with(&who)), "{report}");
+}
+
+#[test]
+fn whom_the_holder_waits_for_is_named() {
+    let home = Home::with_wal();
+    let (mut reader, mut checkpointer) = (home.actor(), home.actor());
+    reader.sql("BEGIN").sql("SELECT * FROM t");
+    checkpointer.sql("INSERT INTO t VALUES (2)").sql("PRAGMA busy_timeout = 60000");
+    checkpointer.order("PRAGMA wal_checkpoint(RESTART)");
+    eventually("it waits", || {
+        let database = home.json(&["status", "--json", "notes.db"])["databases"][0].clone();
+        (database["locks"]["holder_wait"]["readers"][0]["pid"] == reader.pid()).then_some(())
+    });
+    let (code, report) = report(&home, &["--for", "200ms"]);
+    let refusal = report["write"]["refusal"].as_str().expect("refused").to_owned();
+    assert_eq!(code, Some(1), "{report}");
+    for pid in [checkpointer.pid(), reader.pid()] {
+        assert!(refusal.contains(&format!("{pid} (waltop)")), "{refusal}");
+    }
+    reader.sql("COMMIT");
+    checkpointer.answer();
+}
+
+#[test]
+fn a_holder_with_open_file_description_locks_is_named() {
+    let home = Home::with_wal();
+    let mut user = home.actor();
+    user.sql("INSERT INTO t VALUES (2)");
+    let Some(mut python) = Python::open(&home.db()) else { return };
+    python.hold_index_by_ofd_locks();
+    python.run("main = open(path, 'r+b', buffering=0)");
+    python.run("fcntl.fcntl(main, 37, struct.pack('hhqqi0q', fcntl.F_RDLCK, 0, 0x40000002, 510, 0))");
+    python.run("fcntl.fcntl(shm, 37, struct.pack('hhqqi0q', fcntl.F_WRLCK, 0, 120, 1, 0))");
+    let (code, report) = report(&home, &["--for", "200ms"]);
+    assert_eq!((code, &report["write"]["made_wait"][0]["pid"]), (Some(1), &python.pid().into()), "{report}");
+}
+
+#[test]
+fn a_recovery_by_another_process_is_waited_for_no_longer_than_asked() {
+    let home = Home::with_wal();
+    let mut user = home.actor();
+    user.sql("INSERT INTO t VALUES (2)");
+    let Some(mut python) = Python::open(&home.db()) else { return };
+    python.run("import fcntl; shm = open(path + '-shm', 'r+b', buffering=0)");
+    // What a recovery locks, without the slots of the reader that is there.
+    python.run("fcntl.lockf(shm, fcntl.LOCK_EX, 3, 120)");
+    let (code, report) = report(&home, &["--for", "200ms"]);
+    let write = &report["write"];
+    assert_eq!((code, &write["made_wait"][0]["pid"]), (Some(1), &python.pid().into()), "{report}");
+    assert!(write["refusal"].as_str().is_some_and(|it| it.contains("recovers the index")), "{report}");
+    // SQLite itself would wait for ten seconds.
+    assert!(write["waited_ms"].as_f64().is_some_and(|waited| waited < 9_000.0), "{report}");
+    python.run("fcntl.lockf(shm, fcntl.LOCK_UN, 3, 120)");
+    assert_eq!(home.run(&["health", "notes.db"]).code, Some(0));
+}
+
+#[test]
+fn a_process_that_has_the_whole_file_locked_is_named() {
+    let home = Home::with_wal();
+    let mut owner = home.actor();
+    owner.sql("PRAGMA locking_mode = EXCLUSIVE").sql("INSERT INTO t VALUES (2)");
+    let (code, report) = report(&home, &["--for", "200ms"]);
+    assert_eq!((code, &report["write"]["made_wait"][0]["pid"]), (Some(1), &owner.pid().into()), "{report}");
+    for command in ["stats", "optimize"] {
+        let said = home.run(&[command, "notes.db"]);
+        assert!(said.refusal().contains(&format!("{} (waltop)", owner.pid())), "{said:?}");
+    }
 }
 
 #[test]

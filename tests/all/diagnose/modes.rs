@@ -30,6 +30,27 @@ fn a_read_only_client_of_a_rollback_database_is_no_trap() {
 }
 
 #[test]
+fn a_process_that_keeps_the_whole_file_locked() {
+    for mode in ["wal", "delete"] {
+        let scene = Scene::new(mode);
+        let mut owner = scene.actor();
+        // The healthy twin of the same set-up writes as much.
+        owner.sql("INSERT INTO t VALUES (2)");
+        let mut watch = scene.sampled_rollback(LONG);
+        assert!(!has(&look(&mut watch), FindingKind::ExclusiveMode));
+        owner.close();
+        let mut owner = scene.actor();
+        owner.sql("PRAGMA locking_mode = EXCLUSIVE").sql("INSERT INTO t VALUES (3)");
+        let finding = found(&mut watch, FindingKind::ExclusiveMode, Some(owner.pid()));
+        assert_eq!(finding.remedy.action, None, "a signal could cost what it has not written yet");
+        let database = look(&mut watch);
+        assert!(!has(&database, FindingKind::LongWriteLock), "{mode}: {:?}", database.findings);
+        owner.close();
+        assert!(!has(&look(&mut watch), FindingKind::ExclusiveMode));
+    }
+}
+
+#[test]
 fn a_rollback_journal_that_is_shared() {
     let scene = Scene::new("delete");
     let mut one = scene.actor();
