@@ -92,7 +92,9 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     let mut observer = Observer::new(&config.places, databases);
     if config.sampling {
         observer.watch_locks();
-        observer.trace_locks(config.trace);
+        if let Some(why) = observer.trace_locks(config.trace) {
+            log::info!("lock times are sampled, so each is at least that long: {}", text::clean(&why));
+        }
     }
     let histories = observer.histories();
     let (sampler, looks) = Sampler::start(Monitor::new(observer, config), every)?;

@@ -41,11 +41,20 @@ impl LockWatch {
         self.set_holders(&[], watched);
     }
 
-    /// Traces the locks of `watched` in place of sampling them, as `mode` wants it.
-    pub fn trace(&mut self, proc: &Path, watched: &[DatabaseWatch], rules: LabelRules, mode: TraceMode) {
-        let is_root = || rustix::process::geteuid().is_root();
-        if mode == TraceMode::Off || mode == TraceMode::Auto && !is_root() {
-            return;
+    /// Traces the locks of `watched` in place of sampling them, as `mode` wants it. Returns why it does not, unless
+    /// `mode` forbids it.
+    pub fn trace(
+        &mut self,
+        proc: &Path,
+        watched: &[DatabaseWatch],
+        rules: LabelRules,
+        mode: TraceMode,
+    ) -> Option<String> {
+        if mode == TraceMode::Off {
+            return None;
+        }
+        if mode == TraceMode::Auto && !rustix::process::geteuid().is_root() {
+            return Some("the kernel's trace of lock requests needs root".to_owned());
         }
         self.trace_mode = mode;
         let targets = watched.iter().map(DatabaseWatch::traced).collect();
@@ -53,9 +62,14 @@ impl LockWatch {
             Ok(tracer) => {
                 self.tracer = Some(tracer);
                 self.set_sampled(watched);
+                None
             }
-            Err(_) if mode == TraceMode::Auto => {}
-            Err(error) => self.note(TRACE, &error.to_string()),
+            Err(error) => {
+                if mode == TraceMode::On {
+                    self.note(TRACE, &error.to_string());
+                }
+                Some(error.to_string())
+            }
         }
     }
 
