@@ -70,6 +70,8 @@ pub struct TimelineLane {
     /// Whether it waited for the lock in a cell, according to its own journal or the kernel's trace; empty if it never
     /// did.
     pub waited: Vec<bool>,
+    /// Whether a wait of it ended without the lock in a cell; empty if none did.
+    pub refused: Vec<bool>,
     /// Whether it kept frames in the log in a cell, as far as the samples show; empty if it never did.
     pub pinned: Vec<bool>,
     /// Whether it ran a checkpoint in a cell; empty if it ran none.
@@ -152,12 +154,17 @@ impl LockHistory {
             grid.draw(&mut lanes[index.get(&piece.who.key()).copied().unwrap_or(last)], &piece);
         }
         let mut waits = Vec::new();
-        for wait in self.waits.iter().filter(|wait| wait.end() > from && wait.start < to) {
-            waits.push(milliseconds(wait.length));
-            if wait.length > 0
-                && let Some(&at) = index.get(&wait.who.key())
+        for (start, end, who) in self.waits.between(from, to, self.micros(now.0)) {
+            waits.push(milliseconds(end - start));
+            if end > start
+                && let Some(&at) = index.get(&who.key())
             {
-                grid.mark(&mut lanes[at].waited, wait.start, wait.end());
+                grid.mark(&mut lanes[at].waited, start, end);
+            }
+        }
+        for (last, who) in self.waits.without_lock(from, to) {
+            if let Some(&at) = index.get(&who.key()) {
+                grid.mark(&mut lanes[at].refused, last, last);
             }
         }
         for pin in self.log_past.pins(from, to, self.micros(now.0)) {
@@ -191,8 +198,8 @@ impl LockHistory {
             let total = totals.entry(piece.who.key()).or_insert((piece.who, 0));
             total.1 += piece.held;
         }
-        for wait in self.waits.iter().filter(|wait| wait.end() > from && wait.start < to) {
-            totals.entry(wait.who.key()).or_insert((&wait.who, 0));
+        for (_, _, who) in self.waits.between(from, to, now) {
+            totals.entry(who.key()).or_insert((who, 0));
         }
         for who in self.log_past.holders(from, to) {
             totals.entry(who.key()).or_insert((who, 0));
@@ -234,6 +241,7 @@ impl TimelineLane {
             who: who.as_ref().clone(),
             shares: vec![0.0; Timeline::CELLS],
             waited: Vec::new(),
+            refused: Vec::new(),
             pinned: Vec::new(),
             checkpointed: Vec::new(),
             moments: vec![None; Timeline::STEPS],

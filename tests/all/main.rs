@@ -4,6 +4,7 @@ mod absence;
 mod act;
 mod activity;
 mod alerts;
+mod attribution;
 mod commands;
 mod contract;
 mod database;

@@ -70,6 +70,7 @@ fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows
         row("locks", process_columns::locks(database, process)),
     ];
     rows.extend(process.activity.iter().map(|activity| row("activity", activity.to_string())));
+    rows.extend(super::refused::rows(database, process.pid));
     let fate = if process.moved_to.is_empty() { "deleted or replaced" } else { "moved, deleted or replaced" };
     for path in &process.replaced {
         rows.push(row("replaced", format!("it still has {path} open, which was {fate}")));

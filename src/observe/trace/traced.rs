@@ -87,20 +87,39 @@ impl TracedDatabase {
         }
     }
 
-    /// Ends the waits that have been silent for long.
+    /// Ends the waits that have been silent for long, and records those under way.
     pub fn end_silent_waits(&mut self, clock: &TraceClock, names: &mut HolderNames) {
         let mut silent = self.index.waits.silent(clock.at);
         silent.extend(self.main.waits.silent(clock.at));
         for ended in silent {
             self.end(ended, clock, names);
         }
+        let trackers = [&self.index.waits, &self.main.waits];
+        let open: Vec<EndedWait> = trackers.into_iter().flat_map(|waits| waits.under_way(clock.at)).collect();
+        let mut waits = threads::lock(&self.waits);
+        if open.is_empty() && waits.under_way.is_empty() {
+            return;
+        }
+        waits.under_way.clone_from(&open);
+        drop(waits);
+        let started = open.iter().map(|wait| {
+            let start = clock.instant_of(wait.from);
+            (start, names.of(Some(wait.pid), start))
+        });
+        let started = started.collect();
+        threads::lock(&self.target.history).waiting_are(started);
     }
 
     fn end(&mut self, ended: EndedWait, clock: &TraceClock, names: &mut HolderNames) {
         let end = clock.instant_of(ended.to);
         let wait = ended.to.saturating_sub(ended.from);
         let mut history = threads::lock(&self.target.history);
-        history.waited(end, wait, names.of(Some(ended.pid), end));
+        let who = names.of(Some(ended.pid), end);
+        if ended.got_it {
+            history.waited(end, wait, who);
+        } else {
+            history.waited_in_vain(end, wait, who);
+        }
         drop(history);
         threads::lock(&self.waits).add(ended);
     }

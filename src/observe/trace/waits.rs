@@ -175,6 +175,13 @@ impl WaitTracker {
         })
     }
 
+    /// The waits under way as of `now`, each up to its last try: those of programs that have tried again, so that they
+    /// do wait.
+    pub fn under_way(&self, now: Duration) -> impl Iterator<Item = EndedWait> {
+        let open = self.open.values().filter(move |wait| wait.goes_on_with(now));
+        open.filter(|wait| !wait.is_upgrade && wait.tries > 1).map(|wait| wait.given_up())
+    }
+
     /// The waits that have ended by silence as of `now`.
     pub fn silent(&mut self, now: Duration) -> Vec<EndedWait> {
         let over: Vec<u64> =
@@ -276,6 +283,20 @@ mod tests {
         ]);
         assert_eq!(outline(&ended), [(8, Some(7), RefusalReason::Waited, 2, true)]);
         assert_eq!(ended[0].to.saturating_sub(ended[0].from), Duration::from_micros(3_200));
+    }
+
+    #[test]
+    fn a_wait_is_under_way_from_its_second_try_until_it_falls_silent() {
+        let (mut locks, mut tracker) = (FileLocks::default(), WaitTracker::default());
+        locks.apply(LockedFile::Index, &request(HOLDER, RequestKind::Exclusive, 120..=120, 0));
+        locks.apply(LockedFile::Index, &request(VICTIM, RequestKind::Shared, 124..=124, 100));
+        let mut seen = Vec::new();
+        for at in [110, 1_210, 3_300] {
+            tracker.request(LockedFile::Index, &request(VICTIM, REFUSED, 120..=120, at), &locks);
+            seen.push(tracker.under_way(Duration::from_micros(at)).map(|it| it.tries).collect::<Vec<_>>());
+        }
+        assert_eq!(seen, [vec![], vec![2], vec![3]]);
+        assert_eq!(tracker.under_way(Duration::from_millis(200)).count(), 0, "it sleeps for 5 ms at most");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{CHECKPOINTED, LABEL, PINNED, TimelinePanel, WAITED, level};
+use super::{CHECKPOINTED, LABEL, PINNED, REFUSED, TimelinePanel, WAITED, level};
 use crate::{
     console::{
         screen_map::{RowList, ScreenMap, ScreenTarget},
@@ -80,6 +80,9 @@ impl TimelinePanel<'_> {
         let filled = held * tall as f64 - above as f64;
         if cells.end <= self.timeline.unknown_cells() {
             (' ', self.theme.muted)
+        } else if above == 0 && is_marked(&lane.refused) {
+            // Rarer than a hold, and more important.
+            (REFUSED, self.theme.danger)
         } else if held > 0.0 {
             // The lowest level is for zero, so every hold is visible.
             let sign = if above == 0 || filled > 0.0 { level(filled.max(0.01)) } else { ' ' };
