@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long SQLite's own handler sleeps after each try, in ms; the last one repeats (`sqliteDefaultBusyCallback`).
-const SLEEPS_MS: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
+pub const SLEEPS_MS: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// After this time a program that could try at any time has given up.
 const LONGEST: Duration = Duration::from_secs(1);
