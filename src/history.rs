@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod activity_past;
 mod coarse;
 mod grid;
 mod holds;
@@ -22,6 +23,7 @@ mod rate;
 mod timeline;
 mod wait_past;
 
+use activity_past::ActivityPast;
 use coarse::CoarseHistory;
 use holds::HoldPiece;
 use log_past::LogPast;
@@ -124,6 +126,7 @@ pub struct LockHistory {
     open: [Option<(Instant, Arc<LockOwner>)>; 3],
     past: CoarseHistory,
     waits: WaitPast,
+    activities: ActivityPast,
     log_past: LogPast,
     log: Option<u64>,
     growth: GrowthRate,
@@ -154,6 +157,7 @@ impl LockHistory {
     pub const BYTES: usize = size_of::<Self>()
         + Self::HOLDS * (size_of::<TimedHold>() + LockOwner::BYTES)
         + WaitPast::BYTES
+        + ActivityPast::BYTES
         + SampledLock::ALL.len() * LockOwner::BYTES
         + CoarseHistory::BYTES
         + LogPast::BYTES
@@ -332,6 +336,7 @@ mod tests {
             + past
             + taken.sum::<usize>()
             + history.log_past.size()
+            + history.activities.size()
             + history.growth.size()
             + history.steady_growth.size()
             + history.moved.size()

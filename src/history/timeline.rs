@@ -14,7 +14,7 @@ use super::{
     grid::{TimelineGrid, earlier},
     milliseconds,
 };
-use crate::snapshot::DurationSpread;
+use crate::snapshot::{ActivityClass, DurationSpread};
 
 /// The requested range of the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct TimelineLane {
     pub pinned: Vec<bool>,
     /// Whether it ran a checkpoint in a cell; empty if it ran none.
     pub checkpointed: Vec<bool>,
+    /// What it did in a cell while it held a lock or kept frames in the log; empty if that was never sampled.
+    pub activities: Vec<Option<ActivityClass>>,
     /// What the cursor shows at each step; [`Timeline::STEPS`] of them.
     pub moments: Vec<Option<TimelineStep>>,
 }
@@ -177,6 +179,11 @@ impl LockHistory {
                 grid.mark(&mut lanes[at].checkpointed, checkpoint.start, checkpoint.end());
             }
         }
+        for (start, end, who, class) in self.activities.between(from, to) {
+            if let Some(&at) = index.get(&who.key()) {
+                grid.fill(&mut lanes[at].activities, (start, end), Some(class));
+            }
+        }
         Some(Timeline {
             end,
             ends_at: earlier(now.1, now.0.saturating_duration_since(end)),
@@ -244,6 +251,7 @@ impl TimelineLane {
             refused: Vec::new(),
             pinned: Vec::new(),
             checkpointed: Vec::new(),
+            activities: Vec::new(),
             moments: vec![None; Timeline::STEPS],
         }
     }

@@ -115,6 +115,13 @@ impl LockWatch {
         for process in databases.iter_mut().flat_map(|database| &mut database.processes) {
             process.activity = process.identity().and_then(|process| activities.activity_of(process, now));
         }
+        for (index, database) in databases.iter_mut().enumerate() {
+            let Some(writer) = &database.locks.writer else { continue };
+            // In the moments between the two samples the lock may have passed to one of them.
+            let mut waiters = activities.possible_waiters(index);
+            waiters.retain(|waiter| Some(waiter.pid) != writer.pid);
+            database.locks.possible_waiters = waiters;
+        }
         self.set_holders(databases, watched);
     }
 
@@ -150,7 +157,12 @@ impl LockWatch {
     fn set_holders(&self, databases: &[Database], watched: &[DatabaseWatch]) {
         if let Some(activities) = &self.activities {
             let histories = watched.iter().map(|watched| watched.sampled().history).collect();
-            activities.set_targets(ActivityTargets::of(databases, histories));
+            let mut targets = ActivityTargets::of(databases, histories);
+            // The trace shows each refused try.
+            if self.is_tracing() {
+                targets.openers.clear();
+            }
+            activities.set_targets(targets);
         }
     }
 

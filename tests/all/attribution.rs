@@ -11,7 +11,10 @@ use waltop::{
     history::{LockHistory, LockOwner, SampledLock},
     observe::Observer,
     sampler::Sample,
-    snapshot::{Database, RefusalReason, RefusedWriter, SamplingFacts, TraceFacts, WriterRefusals},
+    snapshot::{
+        ActivityClass, Database, PossibleWaiter, ProcessId, RefusalReason, RefusedWriter, SamplingFacts,
+        TraceFacts, WaiterEvidence, WriterRefusals,
+    },
     state::places::Places,
 };
 
@@ -91,7 +94,7 @@ fn the_locks_panel_names_the_refused_writers() {
     let screen = stage.screen();
     let line = screen.lines().find(|line| line.contains("refused  ")).expect("a row of the panel");
     assert!(line.contains("71168") && line.contains("(and 2 more)"), "{line}");
-    stage.keys("22");
+    stage.keys("2");
     assert_snapshot!(stage.screen());
 }
 
@@ -147,4 +150,63 @@ fn waits_are_drawn_in_the_lane_of_the_victim() {
     let screen = stage.screen();
     assert!(screen.contains("71300 (gave up) waited for it and did not get it"), "{screen}");
     assert_snapshot!("waits_in_ascii", stage.ascii_screen());
+}
+
+// A hold of ten seconds that computes, sleeps and reads.
+fn activities() -> (LockHistory, Instant) {
+    let (mut history, start) = (LockHistory::default(), Instant::now());
+    let at = |ms: u64| start + Duration::from_millis(ms);
+    history.sampling_began(start);
+    history.open(SampledLock::Write, at(10_000), who(71_168, "short"));
+    history.close(SampledLock::Write, at(11_000));
+    history.open(SampledLock::Write, at(40_000), who(71_201, "holder"));
+    let process = ProcessId { pid: 71_201, start_ticks: 71_201 };
+    for ms in (40_000..50_000).step_by(200) {
+        let class = match ms {
+            ..43_000 => ActivityClass::Computing,
+            43_000..46_000 => ActivityClass::Asleep,
+            _ => ActivityClass::Reading,
+        };
+        history.doing(at(ms), process, class);
+    }
+    history.close(SampledLock::Write, at(50_000));
+    (history, at(60_000))
+}
+
+#[test]
+fn a_strip_under_the_lane_shows_what_the_holder_did() {
+    let mut stage = Stage::new(sampled(vec![contended()]), USUAL);
+    stage.history = Some(activities());
+    stage.keys("b");
+    assert_snapshot!(stage.screen());
+    let screen = stage.screen();
+    let strips: Vec<&str> = screen.lines().filter(|line| line.contains(" doing ")).collect();
+    assert_eq!(strips.len(), 1, "the other holder was not sampled: {strips:?}");
+    let ascii = stage.ascii_screen();
+    assert!(ascii.contains("c computing  s own sleep  r reading"), "{ascii}");
+}
+
+#[test]
+fn a_possible_waiter_is_shown_as_a_possibility_with_its_evidence() {
+    let mut database = contended();
+    database.locks.possible_waiters = vec![PossibleWaiter {
+        pid: 71_168,
+        holder: Some(71_201),
+        samples: 10,
+        asleep: 9,
+        span_ms: 700.0,
+        evidence: WaiterEvidence::HandlerSleep { sleep_ms: 100 },
+    }];
+    let stage = Stage::new(sampled(vec![database.clone()]), USUAL);
+    let line = stage.screen().lines().find(|line| line.contains("may wait")).map(str::to_owned);
+    assert!(line.as_ref().is_some_and(|line| line.contains("71168 (amalfa): in sleeps")), "{line:?}");
+    let details = |pid: i32| {
+        let mut stage = Stage::new(sampled(vec![database.clone()]), (200, 60));
+        stage.keys(&format!("/{pid}<Enter><Enter>"));
+        stage.screen()
+    };
+    let (victim, holder) = (details(71_168), details(71_201));
+    assert!(victim.contains("may be waiting    for 71201 (amalfa): in sleeps of up to 100 ms"), "{victim}");
+    assert!(holder.contains("may block         71168 (amalfa): in sleeps of up to 100 ms"), "{holder}");
+    assert!(!victim.contains("may block") && !holder.contains("may be waiting"));
 }

@@ -42,4 +42,5 @@ mod support;
 mod terminal;
 mod timeline;
 mod traced;
+mod waiters;
 mod watch;

@@ -1,4 +1,4 @@
-//! The writers that were refused the write lock: below the table of panel 2, and in the details of victim and holder.
+//! The writers that were refused the write lock, and those that may be waiting for it: below the table of panel 2, and in the details of victim and holder.
 
 use ratatui::{
     style::Style,
@@ -11,7 +11,7 @@ use super::{
     who,
 };
 use crate::{
-    snapshot::{Database, RefusedWriter},
+    snapshot::{Database, PossibleWaiter, RefusedWriter},
     text, units,
 };
 
@@ -39,8 +39,45 @@ pub fn lines(database: &Database, is_zoomed: bool, theme: &Theme, width: usize) 
     victims.iter().take(shown).enumerate().map(line).collect()
 }
 
-/// What the details of the process `pid` say: who refused it, and whom it hurt.
+/// The same of the processes that may be waiting.
+pub fn possible_lines(
+    database: &Database,
+    is_zoomed: bool,
+    theme: &Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let waiters = &database.locks.possible_waiters;
+    let shown = if is_zoomed { MOST_SHOWN } else { 1 };
+    let line = |(row, waiter): (usize, &PossibleWaiter)| {
+        let label = if row == 0 { "may wait" } else { "" };
+        let words = format!("{}: {waiter}", who(database, Some(waiter.pid)));
+        Line::from(vec![
+            Span::styled(format!("{label:<LABEL$}"), theme.title),
+            Span::styled(text::fit(&words, width.saturating_sub(LABEL)), theme.muted),
+        ])
+    };
+    waiters.iter().take(shown).enumerate().map(line).collect()
+}
+
+/// What the details of the process `pid` say: who refused it and whom it hurt, as far as the trace or its sleep show.
 pub fn rows(database: &Database, pid: i32) -> LabelledRows {
+    let mut rows = possible_rows(database, pid);
+    rows.extend(refused_rows(database, pid));
+    rows
+}
+
+fn possible_rows(database: &Database, pid: i32) -> LabelledRows {
+    let waiters = &database.locks.possible_waiters;
+    let own = waiters.iter().filter(|waiter| waiter.pid == pid);
+    let own =
+        own.map(|waiter| row("may be waiting", format!("for {}: {waiter}", who(database, waiter.holder))));
+    let others = waiters.iter().filter(|waiter| waiter.holder == Some(pid)).take(MOST_SHOWN);
+    let others =
+        others.map(|waiter| row("may block", format!("{}: {waiter}", who(database, Some(waiter.pid)))));
+    own.chain(others).collect()
+}
+
+fn refused_rows(database: &Database, pid: i32) -> LabelledRows {
     let Some(refusals) = &database.locks.refusals else { return LabelledRows::new() };
     let last = format!("in the last {}", units::duration(refusals.window_ms));
     let victims = || refusals.victims.iter();

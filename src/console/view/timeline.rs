@@ -13,6 +13,7 @@ use super::{empty, framed, level, theme::Theme};
 
 mod lanes;
 mod log_size;
+mod strips;
 use crate::{
     config::profile::Profile,
     console::{
@@ -152,10 +153,11 @@ impl<'a> TimelinePanel<'a> {
             16..26 => (3, 3),
             height => (height / 6, height / 5),
         };
-        let [top, marks, lanes, curve, axis, readout, list] = Layout::vertical([
+        let [top, marks, lanes, legend, curve, axis, readout, list] = Layout::vertical([
             Constraint::Length(2),
             Constraint::Length(u16::from(self.budget_ms.is_some() && area.height >= 12)),
             Constraint::Fill(1),
+            Constraint::Length(u16::from(self.shows_strips())),
             Constraint::Length(curve),
             Constraint::Length(2),
             Constraint::Length(if area.height < 14 { 2 } else { READOUT }),
@@ -165,12 +167,13 @@ impl<'a> TimelinePanel<'a> {
         frame.render_widget(Paragraph::new(self.figures()), top);
         frame.render_widget(Paragraph::new(self.over_budget()), marks);
         frame.render_widget(Paragraph::new(self.lanes(lanes.height.into())), lanes);
+        frame.render_widget(Paragraph::new(self.strip_legend()), legend);
         self.curve(frame, curve);
         frame.render_widget(Paragraph::new(vec![self.marker(), self.axis()]), axis);
         frame.render_widget(Paragraph::new(self.readout()), readout);
         self.holds(frame, list, selected, map);
         // The marks, the lanes, the curve and the axis have the same columns.
-        let rows = marks.union(lanes).union(curve).union(axis);
+        let rows = marks.union(lanes).union(legend).union(curve).union(axis);
         let [label, columns] = [LABEL, self.columns()].map(|it| u16::try_from(it).unwrap_or(u16::MAX));
         let cells = Rect { x: rows.x.saturating_add(label), width: columns, ..rows }.intersection(rows);
         map.add(rows, ScreenTarget::Lanes);
