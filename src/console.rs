@@ -19,6 +19,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use rustix::{io::Errno, process::Signal};
 
 use crate::{
+    act::py_spy,
     config::{Config, Palette},
     endings::exit_code,
     observe::Observer,
@@ -82,6 +83,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
         home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
         banner,
         bell: config.bell,
+        py_spy: py_spy::find(),
         mouse: config.mouse,
     };
     let every = config.refresh;

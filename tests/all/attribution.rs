@@ -7,13 +7,15 @@ use std::{
 
 use insta::assert_snapshot;
 use waltop::{
+    act::{Effect, EffectReport, signal::SignalTarget},
     config::TraceMode,
+    console::app::Message,
     history::{LockHistory, LockOwner, SampledLock},
     observe::Observer,
     sampler::Sample,
     snapshot::{
-        ActivityClass, Database, PossibleWaiter, ProcessId, RefusalReason, RefusedWriter, SamplingFacts,
-        TraceFacts, WaiterEvidence, WriterRefusals,
+        Activity, ActivityClass, Database, HolderActivity, PossibleWaiter, ProcessId, RefusalReason,
+        RefusedWriter, SamplingFacts, TraceFacts, WaiterEvidence, WriterRefusals,
     },
     state::places::Places,
 };
@@ -209,4 +211,42 @@ fn a_possible_waiter_is_shown_as_a_possibility_with_its_evidence() {
     assert!(victim.contains("may be waiting    for 71201 (amalfa): in sleeps of up to 100 ms"), "{victim}");
     assert!(holder.contains("may block         71168 (amalfa): in sleeps of up to 100 ms"), "{holder}");
     assert!(!victim.contains("may block") && !holder.contains("may be waiting"));
+}
+
+fn asks_for_a_stack(effects: &[Effect]) -> Option<SignalTarget> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::PythonStack { target, .. } => Some(*target),
+        _ => None,
+    })
+}
+
+#[test]
+fn the_details_of_a_python_process_show_its_stack_when_asked() {
+    let mut database = contended();
+    let computing = std::iter::repeat_n(&Activity::Computing, 20);
+    let python = database.processes.iter_mut().find(|process| process.pid == 71_300).expect("it is there");
+    python.activity = HolderActivity::of(computing, 5_000.0);
+    let mut stage = Stage::new(sampled(vec![database]), (120, 60));
+    stage.keys("/71300<Enter>");
+    assert_eq!(asks_for_a_stack(&stage.keys("P")), None, "no details are open");
+    stage.keys("<Enter>");
+    assert!(stage.screen().contains("Python stack      P shows it (py-spy)"), "{}", stage.screen());
+    let target = asks_for_a_stack(&stage.keys("P")).expect("it is asked for");
+    assert_eq!(target, SignalTarget { pid: 71_300, start_ticks: 71_300 });
+    assert!(stage.screen().contains("py-spy reads it"), "{}", stage.screen());
+    let lines =
+        Ok(vec!["Thread 71300 (active): \"MainThread\"".to_owned(), "    crunch (report.py:12)".to_owned()]);
+    stage.update(Message::Report(EffectReport::PythonStack { target, lines }));
+    assert!(stage.screen().contains("crunch (report.py:12)"), "{}", stage.screen());
+    let lines = Err("Error: Permission denied".to_owned());
+    stage.update(Message::Report(EffectReport::PythonStack { target, lines }));
+    assert!(stage.screen().contains("unknown: Error: Permission denied"), "{}", stage.screen());
+}
+
+#[test]
+fn no_stack_is_offered_for_another_program() {
+    let mut stage = Stage::new(sampled(vec![contended()]), (120, 60));
+    stage.keys("/71201<Enter><Enter>");
+    assert_eq!(asks_for_a_stack(&stage.keys("P")), None);
+    assert!(!stage.screen().contains("Python stack"), "{}", stage.screen());
 }

@@ -59,6 +59,7 @@ impl Stage {
             home: Some("/home/me".into()),
             banner: None,
             bell: true,
+            py_spy: Some("/usr/bin/py-spy".into()),
             mouse: true,
         };
         let app = App::new(setup, Duration::from_secs(1), now());
