@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use crate::{
     act::{Effect, signal::SignalTarget},
     snapshot::Process,
@@ -13,6 +15,8 @@ use super::{App, DetailsSubject, Overlay, selection::target};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PythonStack {
     pub target: SignalTarget,
+    /// When it was read, or asked for.
+    pub at: Timestamp,
     /// Its lines, or why there are none; `None`: it is awaited.
     pub lines: Option<Result<Vec<String>, String>>,
 }
@@ -28,13 +32,13 @@ impl App {
     #[must_use]
     pub(super) fn ask_stack(&mut self) -> Vec<Effect> {
         let Some((program, target)) = self.stack_program() else { return Vec::new() };
-        self.python_stack = Some(PythonStack { target, lines: None });
+        self.python_stack = Some(PythonStack { target, at: self.now, lines: None });
         vec![Effect::PythonStack { program, target }]
     }
 
     pub(super) fn stack_arrived(&mut self, target: SignalTarget, lines: Result<Vec<String>, String>) {
         if let Some(stack) = self.python_stack.as_mut().filter(|stack| stack.target == target) {
-            stack.lines = Some(lines);
+            (stack.at, stack.lines) = (self.now, Some(lines));
         }
     }
 

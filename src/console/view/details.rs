@@ -102,8 +102,10 @@ fn stack(app: &App, process: &Process, target: SignalTarget) -> LabelledRows {
         None => vec![row(LABEL, "py-spy reads it…")],
         Some(Err(why)) => vec![row(LABEL, format!("unknown: {why}"))],
         Some(Ok(lines)) => {
-            let label = |at: usize| if at == 0 { LABEL } else { "" };
-            lines.iter().enumerate().map(|(at, line)| row(label(at), line.trim_end())).collect()
+            let at = stack.at.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S");
+            let again = format!("as of {at}; {} reads it again", app.key_of(Action::Stack));
+            let lines = lines.iter().map(|line| row("", line.trim_end()));
+            std::iter::once(row(LABEL, again)).chain(lines).collect()
         }
     }
 }
