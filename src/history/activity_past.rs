@@ -34,7 +34,9 @@ impl ActivityPast {
             Some(run) if run.class == class => run.end = at,
             last => {
                 // The activity before lasted up to now.
-                last.into_iter().for_each(|run| run.end = at);
+                if let Some(run) = last {
+                    run.end = at;
+                }
                 push_bounded(&mut self.0, RUNS, ActivityRun { start: at, end: at, class, who });
             }
         }
