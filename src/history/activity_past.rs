@@ -6,7 +6,7 @@ use super::{LockHistory, LockOwner, Micros, SampledLock, push_bounded};
 use crate::snapshot::{ActivityClass, ProcessId};
 
 /// How many runs of one activity are kept.
-const RUNS: usize = 2048;
+const RUNS: usize = 1024;
 /// The longest time between two samples of one run.
 const APART: Micros = 500_000;
 /// How many of the newest runs may go on: as many processes hold a lock at the same time.

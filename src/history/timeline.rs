@@ -130,6 +130,9 @@ impl Timeline {
     }
 }
 
+/// What tells two processes apart.
+type LaneKey = (Option<i32>, Option<u64>, bool);
+
 impl LockHistory {
     /// The range of the past in `window`, with `now` as the present on both clocks; `None` if nothing was sampled.
     pub fn timeline(&self, window: TimeWindow, now: (Instant, Timestamp)) -> Option<Timeline> {
@@ -164,12 +167,36 @@ impl LockHistory {
                 grid.mark(&mut lanes[at].waited, start, end);
             }
         }
+        self.mark(&grid, &mut lanes, &index, self.micros(now.0));
+        Some(Timeline {
+            end,
+            ends_at: earlier(now.1, now.0.saturating_duration_since(end)),
+            span,
+            oldest,
+            newest: now.0,
+            lanes,
+            holds: self.longest(&grid, self.micros(now.0)),
+            log: self.log_past.sizes(from, to, Timeline::CELLS),
+            figures: self.figures(from, to, self.micros(now.0)),
+            waits: DurationSpread::of(&waits).map(|spread| LockWaits { count: waits.len() as u64, spread }),
+        })
+    }
+
+    // What the processes with the lanes of `index` did apart from holds and waits.
+    fn mark<F: Fn(Micros) -> Timestamp>(
+        &self,
+        grid: &TimelineGrid<F>,
+        lanes: &mut [TimelineLane],
+        index: &HashMap<LaneKey, usize>,
+        now: Micros,
+    ) {
+        let (from, to) = (grid.from, grid.from + grid.span);
         for (last, who) in self.waits.without_lock(from, to) {
             if let Some(&at) = index.get(&who.key()) {
                 grid.mark(&mut lanes[at].refused, last, last);
             }
         }
-        for pin in self.log_past.pins(from, to, self.micros(now.0)) {
+        for pin in self.log_past.pins(from, to, now) {
             if let Some(&at) = index.get(&pin.who.key()) {
                 grid.mark(&mut lanes[at].pinned, pin.start, pin.end());
             }
@@ -184,18 +211,6 @@ impl LockHistory {
                 grid.fill(&mut lanes[at].activities, (start, end), Some(class));
             }
         }
-        Some(Timeline {
-            end,
-            ends_at: earlier(now.1, now.0.saturating_duration_since(end)),
-            span,
-            oldest,
-            newest: now.0,
-            lanes,
-            holds: self.longest(&grid, self.micros(now.0)),
-            log: self.log_past.sizes(from, to, Timeline::CELLS),
-            figures: self.figures(from, to, self.micros(now.0)),
-            waits: DurationSpread::of(&waits).map(|spread| LockWaits { count: waits.len() as u64, spread }),
-        })
     }
 
     // The processes with the most time between `from` and `to`, and whether there are more than fit into lanes.

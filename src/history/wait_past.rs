@@ -8,6 +8,8 @@ use std::{
 
 use super::{LockHistory, LockOwner, Micros, TimedHold, micros, push_bounded};
 
+/// How many waits without the lock are kept.
+const WITHOUT: usize = 512;
 /// Waits under way at the same time that are kept; the others are left out.
 const OPEN: usize = 64;
 
@@ -21,7 +23,8 @@ pub(super) struct WaitPast {
 
 impl WaitPast {
     /// The most bytes that it takes.
-    pub const BYTES: usize = (2 * LockHistory::WAITS + OPEN) * (size_of::<TimedHold>() + LockOwner::BYTES);
+    pub const BYTES: usize =
+        (LockHistory::WAITS + WITHOUT + OPEN) * (size_of::<TimedHold>() + LockOwner::BYTES);
 
     /// The process of the last wait.
     pub fn recent(&self) -> Option<&Arc<LockOwner>> {
@@ -70,7 +73,7 @@ impl LockHistory {
     /// The same for a wait that ended without the lock.
     pub fn waited_in_vain(&mut self, end: Instant, length: Duration, who: Arc<LockOwner>) {
         if let Some(wait) = self.wait(end, length, who) {
-            push_bounded(&mut self.waits.without, Self::WAITS, wait.clone());
+            push_bounded(&mut self.waits.without, WITHOUT, wait.clone());
             push_bounded(&mut self.waits.ended, Self::WAITS, wait);
         }
     }
