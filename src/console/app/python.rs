@@ -9,7 +9,7 @@ use crate::{
     snapshot::Process,
 };
 
-use super::{App, DetailsSubject, Overlay, selection::target};
+use super::{App, DetailsSubject, Notice, Overlay, selection::target};
 
 /// The stack that was asked for last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,9 @@ impl App {
 
     #[must_use]
     pub(super) fn ask_stack(&mut self) -> Vec<Effect> {
-        let Some((program, target)) = self.stack_program() else { return Vec::new() };
+        let Some((program, target)) = self.stack_program() else {
+            return vec![self.notify(Notice::NoStack)];
+        };
         self.python_stack = Some(PythonStack { target, at: self.now, lines: None });
         vec![Effect::PythonStack { program, target }]
     }
